@@ -1,0 +1,215 @@
+"""The YAML a user writes, as strict models: every key is known, every value has a range, every mistake is named with its line.
+
+``load_config`` reads a file, ``streamreid config schema`` prints the JSON schema, ``streamreid config check`` only looks.
+Secrets come from the environment (``${CAM1_PASSWORD}``); ``redact`` removes them from everything that is printed or written.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from streamreid._yaml import read_yaml, validate
+from streamreid.errors import ConfigError
+from streamreid.secrets import redact
+
+__all__ = [
+    "AssociationConfig",
+    "CameraConfig",
+    "Config",
+    "DetectorConfig",
+    "EngineConfig",
+    "OutputConfig",
+    "RuntimeName",
+    "TrackerConfig",
+    "load_config",
+]
+
+RuntimeName = Literal["auto", "openvino", "onnxruntime"]
+Precision = Literal["auto", "fp32", "bf16"]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, validate_default=True)
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class CameraConfig(_Section):
+    """One camera: where its pictures come from and which of them are used."""
+
+    name: str = Field(description="Name in results and messages; unique.", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)
+    uri: Annotated[str, BeforeValidator(_as_text)] = Field(
+        description="Video file, folder of images, rtsp:// or http(s):// address, or webcam number. Relative paths start at the YAML's folder.",
+        validation_alias=AliasChoices("uri", "source"),
+        min_length=1,
+    )
+    roi: tuple[tuple[float, float], ...] | None = Field(
+        default=None,
+        description="Region of interest: polygon of [x, y] corners in pixels, or in fractions of the frame if all are <= 1. People whose foot point is outside are ignored.",
+    )
+    stride: int = Field(default=1, ge=1, description="Use every n-th frame.", validation_alias=AliasChoices("stride", "vid_stride"))
+    offset: float = Field(default=0.0, description="Seconds added to the capture times of a file: when it began on the common clock.")
+    fps: float | None = Field(default=None, gt=0, le=1000, description="Frame rate where the source has no time stamps (image folders, raw streams).")
+    start: float = Field(default=0.0, ge=0, description="Seconds of a file to skip at its beginning.")
+    frames: int | None = Field(default=None, ge=1, description="Stop after so many used frames.")
+    repeat: int = Field(default=1, ge=1, description="Play a file so many times; times and frame numbers go on.")
+    timeout: float = Field(default=10.0, gt=0, description="Seconds without data after which a stream counts as lost.")
+
+    @field_validator("roi")
+    @classmethod
+    def _polygon(cls, roi: tuple[tuple[float, float], ...] | None) -> tuple[tuple[float, float], ...] | None:
+        if roi is not None and len(roi) < 3:
+            raise ValueError(f"a region of interest needs at least 3 corners, got {len(roi)}")
+        return roi
+
+    def __repr__(self) -> str:
+        return f"CameraConfig(name={self.name!r}, uri={redact(self.uri)!r})"
+
+    __str__ = __repr__
+
+
+class DetectorConfig(_Section):
+    """Who is in the frame."""
+
+    model: str = Field(
+        default="yolo11n",
+        description="A named detector (see `streamreid weights list`), an .onnx file of the YOLO family, an Ultralytics .pt file, or 'mot:FOLDER' to read boxes from FOLDER/<camera>.txt.",
+    )
+    confidence: Fraction = Field(
+        default=0.1, description="Boxes below this score are dropped.", validation_alias=AliasChoices("confidence", "conf")
+    )
+    iou: Fraction = Field(default=0.7, description="Boxes that overlap a better one by more than this IoU are dropped (NMS).")
+    size: int = Field(
+        default=640, ge=64, le=4096, description="Longest side of the detector's input in pixels.", validation_alias=AliasChoices("size", "imgsz")
+    )
+    classes: tuple[int, ...] = Field(default=(0,), description="Class numbers that count as people.", min_length=1)
+    runtime: RuntimeName = Field(default="auto", description="Which runtime executes an .onnx detector.")
+    precision: Precision = Field(default="auto", description="auto takes bf16 where the CPU computes it in hardware.")
+    batch: int = Field(default=8, ge=1, le=256, description="Largest number of frames in one run of the detector.")
+
+
+class EngineConfig(_Section):
+    """What people look like: the ReID engine."""
+
+    model: str = Field(
+        default="auto",
+        description="An engine bundle (folder), the name of a bundle that ships with streamreid, 'auto' for the best of those, or 'none' for motion only.",
+    )
+    runtime: RuntimeName = Field(default="auto", description="Which runtime executes the engine.")
+    precision: Precision = Field(default="auto", description="auto takes bf16 where the CPU computes it in hardware.")
+    batch: int = Field(default=32, ge=1, le=1024, description="Largest number of crops in one run of the engine.")
+    min_height: float = Field(default=24.0, ge=0, description="People lower than this many pixels are not looked at (motion only).")
+
+
+class TrackerConfig(_Section):
+    """Tracks inside one camera. Scores in [0, 1], times in seconds."""
+
+    high_score: Fraction = Field(
+        default=0.5,
+        description="Boxes from this score on are assigned first.",
+        validation_alias=AliasChoices("high_score", "track_high_thresh"),
+    )
+    low_score: Fraction = Field(
+        default=0.1,
+        description="Boxes from this score on get a second chance with tracks that found none.",
+        validation_alias=AliasChoices("low_score", "track_low_thresh"),
+    )
+    new_score: Fraction = Field(
+        default=0.5, description="Boxes from this score on may begin a track.", validation_alias=AliasChoices("new_score", "new_track_thresh")
+    )
+    confirm_frames: int = Field(default=3, ge=1, description="Observations before a track is reported.")
+    lost_seconds: float = Field(default=3.0, ge=0, description="How long a lost track may be found again by place and looks.")
+    match_iou: Fraction = Field(default=0.1, description="Least overlap of predicted and detected box in the first assignment.")
+    second_iou: Fraction = Field(default=0.4, description="Least overlap in the second assignment (low scores).")
+    appearance_weight: Fraction = Field(default=0.5, description="Weight of looks against overlap in the first assignment; 0 is motion only.")
+    appearance_gate: float = Field(default=0.3, ge=-1, le=1, description="Least part similarity for a match by looks.")
+    recover_similarity: float = Field(default=0.6, ge=-1, le=1, description="Least part similarity to find a lost track again without overlap.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> TrackerConfig:
+        if self.low_score > self.high_score:
+            raise ValueError(f"low_score ({self.low_score}) must not be above high_score ({self.high_score})")
+        return self
+
+
+class AssociationConfig(_Section):
+    """Identities across cameras. Times in seconds."""
+
+    enabled: bool = Field(default=True, description="false gives every track its own global id.")
+    interval: float = Field(default=0.5, gt=0, description="How often (capture time) tracks are linked anew.")
+    window: float = Field(default=60.0, gt=0, description="Tracks that ended longer ago keep their identity but are not regrouped.")
+    memory: float = Field(default=3600.0, gt=0, description="Identities not seen for so long are no longer searched.")
+    min_observations: int = Field(default=3, ge=1, description="Observations with features before a track is linked.")
+    probability: Fraction = Field(default=0.5, description="Least link probability.")
+
+
+class OutputConfig(_Section):
+    """What is written, and where."""
+
+    dir: str | None = Field(default=None, description="Folder of the results; default runs/<name of the configuration>.")
+    mot: bool = Field(default=True, description="MOTChallenge text per camera, with local and with global ids.")
+    jsonl: bool = Field(default=True, description="JSON lines: every person in every frame, and every identity event.")
+    parquet: bool = Field(default=False, description="The same table as Parquet.")
+    video: bool = Field(default=False, description="Annotated video per camera.")
+    mosaic: bool = Field(default=False, description="One annotated video of all cameras side by side.")
+    blur: bool = Field(default=False, description="Blur people in written videos.")
+
+
+class Config(_Section):
+    """A whole run."""
+
+    cameras: tuple[CameraConfig, ...] = Field(min_length=1, description="The cameras.")
+    detector: DetectorConfig = DetectorConfig()
+    engine: EngineConfig = EngineConfig()
+    tracker: TrackerConfig = TrackerConfig()
+    association: AssociationConfig = AssociationConfig()
+    output: OutputConfig = OutputConfig()
+
+    @field_validator("cameras")
+    @classmethod
+    def _unique(cls, cameras: tuple[CameraConfig, ...]) -> tuple[CameraConfig, ...]:
+        names = [c.name for c in cameras]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"camera names must be unique; used more than once: {', '.join(twice)}")
+        return cameras
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], *, where: str = "configuration") -> Config:
+        """Check a dictionary.
+
+        Raises:
+            ConfigError: Names every wrong key (with the nearest right one) and value.
+        """
+        return validate(cls, data, where=where)
+
+
+def load_config(path: str | Path) -> Config:
+    """Read and check a YAML file; relative camera paths are resolved against its folder.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ConfigError: The file is missing, is not YAML, names an unset environment variable, or has a wrong key or value (line and nearest right key given).
+    """
+    path = Path(path)
+    data, lines = read_yaml(path)
+    if isinstance(data, dict) and isinstance(data.get("cameras"), dict):
+        raise ConfigError(f"{path}:{lines.get(('cameras',), 1)}: 'cameras' is a list; begin each camera with '- name:'")
+    config = validate(Config, data, where=str(path), lines=lines)
+    cameras = tuple(c.model_copy(update={"uri": _resolve(c.uri, path.parent)}) for c in config.cameras)
+    return config.model_copy(update={"cameras": cameras})
+
+
+def _resolve(uri: str, folder: Path) -> str:
+    if "://" in uri or uri.isdigit():
+        return uri
+    path = Path(uri).expanduser()
+    return str(path if path.is_absolute() else folder / path)

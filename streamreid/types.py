@@ -1,0 +1,329 @@
+"""The values that travel between the rooms: frames, detections, part features, tracks, tracklets, identities, events.
+
+Images are uint8 BGR ``[H, W, 3]``. Boxes are float32 ``xyxy`` in pixels of the full frame. Times are capture times in seconds:
+UTC for live cameras, offset + presentation time for files. Track ids are per camera and per run, global ids never repeat; 0 means "none yet".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+__all__ = [
+    "BoolArray",
+    "ClockName",
+    "Detections",
+    "EventKind",
+    "FloatArray",
+    "Frame",
+    "FrameResult",
+    "Identity",
+    "IdentityEvent",
+    "Image",
+    "IntArray",
+    "PartFeatures",
+    "Tracklet",
+    "Tracks",
+]
+
+Image = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+ClockName = Literal["pts", "rtcp", "arrival", "rate"]
+"""Where a capture time came from: presentation time stamps, RTCP sender reports, arrival at this machine, or frame number / frame rate."""
+
+EventKind = Literal["new", "link", "merge", "split", "expire"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One decoded picture of one camera.
+
+    Args:
+        camera: Name of the camera.
+        index: Number of the picture in its source, from 0, counted before any stride.
+        time: Capture time in seconds.
+        image: ``[H, W, 3]`` uint8 BGR.
+        clock: Where ``time`` came from.
+    """
+
+    camera: str
+    index: int
+    time: float
+    image: Image = field(repr=False)
+    clock: ClockName = "pts"
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise ValueError(f"Frame.image of camera '{self.camera}': expected [H, W, 3] uint8, got {self.image.shape} {self.image.dtype}")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.image.shape[1], self.image.shape[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """People found in one frame.
+
+    Args:
+        boxes: ``[N, 4]`` float32 xyxy in pixels.
+        scores: ``[N]`` float32 in [0, 1].
+        classes: ``[N]`` int64 class numbers of the detector (0 = person for COCO models).
+    """
+
+    boxes: FloatArray
+    scores: FloatArray
+    classes: IntArray
+
+    def __post_init__(self) -> None:
+        n = len(self.boxes)
+        if self.boxes.shape != (n, 4) or self.scores.shape != (n,) or self.classes.shape != (n,):
+            raise ValueError(
+                f"Detections: expected boxes [N, 4], scores [N], classes [N]; got {self.boxes.shape}, {self.scores.shape}, {self.classes.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, rows: Any) -> Detections:
+        """Rows by slice, integer array or boolean mask."""
+        return Detections(self.boxes[rows], self.scores[rows], self.classes[rows])
+
+    def __repr__(self) -> str:
+        return f"Detections(n={len(self)})"
+
+    @classmethod
+    def empty(cls) -> Detections:
+        """No detection at all."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+
+    @classmethod
+    def from_arrays(cls, boxes: Any, scores: Any = None, classes: Any = None) -> Detections:
+        """Build from anything numpy can read; scores default to 1, classes to 0."""
+        b = np.asarray(boxes, np.float32).reshape(-1, 4)
+        s = np.ones(len(b), np.float32) if scores is None else np.asarray(scores, np.float32).reshape(-1)
+        c = np.zeros(len(b), np.int64) if classes is None else np.asarray(classes, np.int64).reshape(-1)
+        return cls(b, s, c)
+
+    @classmethod
+    def from_supervision(cls, detections: sv.Detections) -> Detections:
+        """From ``supervision.Detections`` (any model that supervision can read)."""
+        return cls.from_arrays(detections.xyxy, detections.confidence, detections.class_id)
+
+    def to_supervision(self) -> sv.Detections:
+        """As ``supervision.Detections``."""
+        import supervision as sv
+
+        return sv.Detections(xyxy=self.boxes.copy(), confidence=self.scores.copy(), class_id=self.classes.astype(int))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartFeatures:
+    """What people look like, part by part. Slot 0 is the whole person, slots 1..K-1 are body parts.
+
+    A global ReID model is K = 1 with visibility 1. "Not looked at" is visibility 0 everywhere: nothing can then be said by looks.
+
+    Args:
+        parts: ``[N, K, D]`` float32, L2-normalised along D.
+        visibility: ``[N, K]`` float32 in [0, 1].
+    """
+
+    parts: FloatArray
+    visibility: FloatArray
+
+    def __post_init__(self) -> None:
+        if self.parts.ndim != 3 or self.visibility.shape != self.parts.shape[:2]:
+            raise ValueError(f"PartFeatures: expected parts [N, K, D] and visibility [N, K]; got {self.parts.shape}, {self.visibility.shape}")
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, rows: Any) -> PartFeatures:
+        """Rows by slice, integer array or boolean mask."""
+        return PartFeatures(self.parts[rows], self.visibility[rows])
+
+    def __repr__(self) -> str:
+        n, k, d = self.parts.shape
+        return f"PartFeatures(n={n}, parts={k}, dim={d})"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of parts K and dimension D."""
+        return self.parts.shape[1], self.parts.shape[2]
+
+    @classmethod
+    def unseen(cls, count: int, parts: int = 1, dim: int = 1) -> PartFeatures:
+        """``count`` people of whom nothing was seen (visibility 0)."""
+        return cls(np.zeros((count, parts, dim), np.float32), np.zeros((count, parts), np.float32))
+
+    @classmethod
+    def concatenate(cls, items: list[PartFeatures]) -> PartFeatures:
+        """Stack along the first axis. All items must have the same K and D."""
+        return cls(np.concatenate([i.parts for i in items]), np.concatenate([i.visibility for i in items]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracks:
+    """The people that a tracker reports for one frame of one camera.
+
+    Args:
+        ids: ``[N]`` int64 track ids, from 1, unique in the frame.
+        boxes: ``[N, 4]`` float32 xyxy in pixels.
+        scores: ``[N]`` float32, the detector's score.
+        rows: ``[N]`` int64, row of the matched detection in this frame's ``Detections``; -1 for a predicted box.
+    """
+
+    ids: IntArray
+    boxes: FloatArray
+    scores: FloatArray
+    rows: IntArray
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        if self.boxes.shape != (n, 4) or self.scores.shape != (n,) or self.rows.shape != (n,):
+            raise ValueError(
+                f"Tracks: expected ids [N], boxes [N, 4], scores [N], rows [N]; got {self.ids.shape}, {self.boxes.shape}, {self.scores.shape}, {self.rows.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, rows: Any) -> Tracks:
+        """Rows by slice, integer array or boolean mask."""
+        return Tracks(self.ids[rows], self.boxes[rows], self.scores[rows], self.rows[rows])
+
+    def __repr__(self) -> str:
+        return f"Tracks(ids={self.ids.tolist()})"
+
+    @classmethod
+    def empty(cls) -> Tracks:
+        """No track at all."""
+        return cls(np.zeros(0, np.int64), np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracklet:
+    """What is known of one track of one camera: the raw material of identities.
+
+    Args:
+        camera: Name of the camera.
+        track_id: Its id in that camera.
+        start: Capture time of the first observation.
+        end: Capture time of the last observation.
+        observations: How many observations went into ``features``.
+        features: One row: per-part average, weighted by visibility and quality.
+    """
+
+    camera: str
+    track_id: int
+    start: float
+    end: float
+    observations: int
+    features: PartFeatures
+
+    def __post_init__(self) -> None:
+        if len(self.features) != 1:
+            raise ValueError(f"Tracklet {self.camera}/{self.track_id}: expected one row of features, got {len(self.features)}")
+        if self.end < self.start:
+            raise ValueError(f"Tracklet {self.camera}/{self.track_id}: ends at {self.end} before it starts at {self.start}")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One person: the tracks, in one or several cameras, that are believed to be the same.
+
+    Args:
+        global_id: Never used for anybody else.
+        members: ``(camera, track_id)`` pairs.
+        probability: Probability in [0, 1] that all members are one person; 1 for a single track.
+    """
+
+    global_id: int
+    members: frozenset[tuple[str, int]]
+    probability: float = 1.0
+
+    @property
+    def cameras(self) -> frozenset[str]:
+        """Cameras that saw this person."""
+        return frozenset(camera for camera, _ in self.members)
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityEvent:
+    """A change in what is believed about who is who.
+
+    ``new``: a track begins an identity. ``link``: a track joins one. ``merge``: identity ``other_id`` became part of ``global_id``.
+    ``split``: a track left ``other_id`` for ``global_id``. ``expire``: the identity is no longer searched.
+
+    Args:
+        kind: What happened.
+        time: Capture time at which it was decided.
+        global_id: The identity after the change.
+        camera: Camera of the track concerned ('' for merge and expire).
+        track_id: Track concerned (0 for merge and expire).
+        probability: Link probability in [0, 1].
+        other_id: The identity before the change, 0 if none.
+    """
+
+    kind: EventKind
+    time: float
+    global_id: int
+    camera: str = ""
+    track_id: int = 0
+    probability: float = 1.0
+    other_id: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameResult:
+    """Everything known about one frame when it is handed out.
+
+    Args:
+        frame: The picture and its capture time.
+        tracks: The people in it.
+        global_ids: ``[N]`` int64; 0 where no identity was decided yet.
+        probabilities: ``[N]`` float32 link probability in [0, 1].
+        visibility: ``[N, K]`` float32 part visibilities (0 for predicted boxes).
+    """
+
+    frame: Frame
+    tracks: Tracks
+    global_ids: IntArray
+    probabilities: FloatArray
+    visibility: FloatArray
+
+    def __post_init__(self) -> None:
+        n = len(self.tracks)
+        if self.global_ids.shape != (n,) or self.probabilities.shape != (n,) or len(self.visibility) != n:
+            raise ValueError(
+                f"FrameResult: {n} tracks but global_ids {self.global_ids.shape}, probabilities {self.probabilities.shape}, visibility {self.visibility.shape}"
+            )
+
+    def to_supervision(self) -> sv.Detections:
+        """As ``supervision.Detections`` with ``tracker_id`` and, in ``.data``, ``global_id``, ``link_probability``, ``visibility`` and ``camera``."""
+        import supervision as sv
+
+        n = len(self.tracks)
+        data = {
+            "global_id": self.global_ids.copy(),
+            "link_probability": self.probabilities.copy(),
+            "visibility": self.visibility.copy(),
+            "camera": np.full(n, self.frame.camera),
+        }
+        return sv.Detections(
+            xyxy=self.tracks.boxes.copy(),
+            confidence=self.tracks.scores.copy(),
+            class_id=np.zeros(n, int),
+            tracker_id=self.tracks.ids.astype(int),
+            data=cast(Any, data),
+        )
