@@ -10,12 +10,14 @@ It is the visibility-weighted mean of part distances of PAB-ReID (arXiv 2404.034
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from streamreid.errors import EngineMismatchError
 from streamreid.types import FloatArray, PartFeatures
 
-__all__ = ["part_similarity"]
+__all__ = ["Calibration", "part_similarity"]
 
 
 def part_similarity(a: PartFeatures, b: PartFeatures) -> tuple[FloatArray, FloatArray]:
@@ -42,3 +44,25 @@ def part_similarity(a: PartFeatures, b: PartFeatures) -> tuple[FloatArray, Float
     denominator = wa @ wb.T
     similarity = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 1e-6)
     return np.clip(similarity, -1.0, 1.0), denominator / max(a.shape[0], 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How a part similarity translates into a probability: ``sigmoid(slope * similarity + intercept)`` (Platt scaling).
+
+    Trackers and associators decide on probabilities, so their settings hold for every engine.
+
+    Args:
+        slope: Positive.
+        intercept: At similarity 0.
+        source: What it was fitted on; "default" means on nothing.
+    """
+
+    slope: float = 12.0
+    intercept: float = -6.0
+    source: str = "default"
+
+    def probability(self, similarity: FloatArray) -> FloatArray:
+        """Probability in (0, 1) that two feature rows show the same person, elementwise."""
+        logit = np.clip(self.slope * np.asarray(similarity, np.float32) + self.intercept, -30.0, 30.0)
+        return np.asarray(1.0 / (1.0 + np.exp(-logit)), np.float32)
