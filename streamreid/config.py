@@ -128,8 +128,9 @@ class TrackerConfig(_Section):
     match_iou: Fraction = Field(default=0.1, description="Least overlap of predicted and detected box in the first assignment.")
     second_iou: Fraction = Field(default=0.4, description="Least overlap in the second assignment (low scores).")
     appearance_weight: Fraction = Field(default=0.5, description="Weight of looks against overlap in the first assignment; 0 is motion only.")
-    appearance_gate: float = Field(default=0.3, ge=-1, le=1, description="Least part similarity for a match by looks.")
-    recover_similarity: float = Field(default=0.6, ge=-1, le=1, description="Least part similarity to find a lost track again without overlap.")
+    appearance_gate: Fraction = Field(default=0.05, description="Least probability by looks for a match by overlap.")
+    recover_probability: Fraction = Field(default=0.8, description="Least probability by looks to find a lost track again without overlap.")
+    duplicate_iou: Fraction = Field(default=0.7, description="A box that overlaps a tracked one by more begins no track.")
 
     @model_validator(mode="after")
     def _ordered(self) -> TrackerConfig:

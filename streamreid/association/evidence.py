@@ -1,0 +1,87 @@
+"""What is known of each track, in sums that can be added: per part the weighted sum of features and the weight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from streamreid.types import FloatArray, PartFeatures, Tracklet
+
+__all__ = ["Evidence", "Presence", "descriptors"]
+
+
+@dataclass(slots=True)
+class Presence:
+    """When one track was seen by one camera (seconds)."""
+
+    camera: str
+    start: float
+    end: float
+
+    def overlaps(self, other: Presence) -> bool:
+        """Whether both were seen by the same camera at the same time, so cannot be one person."""
+        return self.camera == other.camera and self.start <= other.end and other.start <= self.end
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Sums over the observations of one track, or of all forgotten tracks of one identity.
+
+    Args:
+        presence: Where and when.
+        total: ``[K, D]`` sum of w * part with w = visibility * quality.
+        mass: ``[K]`` sum of w.
+        observations: Number of observations.
+    """
+
+    presence: list[Presence]
+    total: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    mass: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    observations: int = 0
+
+    @property
+    def end(self) -> float:
+        """Last time it was seen."""
+        return max(p.end for p in self.presence)
+
+    def observe(self, time: float, parts: FloatArray, weight: FloatArray) -> None:
+        """Add one observation: ``parts`` [K, D], ``weight`` [K]."""
+        if not len(self.mass):
+            self.total = np.zeros_like(parts)
+            self.mass = np.zeros_like(weight)
+        self.total += parts * weight[:, None]
+        self.mass += weight
+        self.observations += 1
+        self.presence[0].end = max(self.presence[0].end, time)
+
+    def absorb(self, other: Evidence) -> None:
+        """Add all of ``other``."""
+        self.presence.extend(other.presence)
+        self.observations += other.observations
+        if len(self.mass):
+            self.total += other.total
+            self.mass += other.mass
+        else:
+            self.total, self.mass = other.total.copy(), other.mass.copy()
+
+    def tracklet(self, track_id: int) -> Tracklet:
+        """As a value for others to read."""
+        p = self.presence[0]
+        return Tracklet(p.camera, track_id, p.start, p.end, self.observations, descriptors([self]))
+
+
+def descriptors(items: list[Evidence], *, full: float = 3.0) -> PartFeatures:
+    """One row per item: per-part average, L2-normalised; visibility says how well the part was seen.
+
+    visibility_k = min(1, mass_k / full): a part seen at any time counts, a part never seen does not.
+
+    Args:
+        items: At least one.
+        full: Seen mass at which a part counts as fully known.
+    """
+    total = np.stack([i.total for i in items])
+    mass = np.stack([i.mass for i in items])
+    norm = np.linalg.norm(total, axis=2, keepdims=True)
+    parts = np.divide(total, norm, out=np.zeros_like(total), where=norm > 1e-9)
+    return PartFeatures(parts, np.minimum(mass / full, 1.0).astype(np.float32))

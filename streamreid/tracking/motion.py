@@ -1,0 +1,134 @@
+"""Motion of boxes on capture time: one Kalman filter per coordinate, all tracks in one array.
+
+State of each of cx, cy, w, h is (position, velocity) with white-noise acceleration, so the covariance is a 2x2 matrix per coordinate and
+predict/update have closed forms (Bar-Shalom, Li, Kirubarajan, "Estimation with Applications to Tracking and Navigation", 2001, section 6.2.2):
+
+    predict by dt:  x += v dt          P00 += 2 dt P01 + dt^2 P11 + q dt^3/3,  P01 += dt P11 + q dt^2/2,  P11 += q dt
+    update with z:  S = P00 + r,  k0 = P00/S,  k1 = P01/S,  x += k0 (z - x),  v += k1 (z - x)
+
+Noise is proportional to the box height: a near person moves and jitters by more pixels than a far one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreid.types import FloatArray
+
+__all__ = ["MotionFilter", "MotionNoise"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class MotionNoise:
+    """Noise in units of the box height.
+
+    Args:
+        acceleration: Root spectral density of the acceleration of the centre, heights / s^1.5.
+        size: The same for width and height.
+        measurement: Standard deviation of a detected centre.
+        measurement_size: Standard deviation of a detected width or height.
+        velocity: Standard deviation of the unknown first velocity, heights / s.
+        damping: Time constant in seconds with which the velocity of an unseen track decays.
+    """
+
+    acceleration: float = 0.35
+    size: float = 0.08
+    measurement: float = 0.04
+    measurement_size: float = 0.06
+    velocity: float = 0.7
+    damping: float = 1.5
+
+
+class MotionFilter:
+    """Positions and velocities of T boxes. Rows are tracks; ``add`` appends, ``keep`` drops."""
+
+    def __init__(self, noise: MotionNoise | None = None) -> None:
+        self.noise = noise or MotionNoise()
+        self._x: Array = np.zeros((0, 4))
+        self._v: Array = np.zeros((0, 4))
+        self._p: Array = np.zeros((0, 4, 3))  # P00, P01, P11 of every coordinate
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    @property
+    def boxes(self) -> FloatArray:
+        """``[T, 4]`` xyxy of the present state, pixels."""
+        half = np.maximum(self._x[:, 2:], 1.0) / 2
+        return np.concatenate([self._x[:, :2] - half, self._x[:, :2] + half], 1).astype(np.float32)
+
+    @property
+    def velocities(self) -> FloatArray:
+        """``[T, 2]`` velocity of the centre, pixels / s."""
+        return self._v[:, :2].astype(np.float32)
+
+    @property
+    def deviations(self) -> FloatArray:
+        """``[T]`` standard deviation of the centre, pixels."""
+        return np.sqrt(self._p[:, :2, 0].max(1, initial=0.0)).astype(np.float32)
+
+    def _density(self) -> Array:
+        height = np.maximum(self._x[:, 3:4], 1.0)
+        scale = np.array([self.noise.acceleration, self.noise.acceleration, self.noise.size, self.noise.size])
+        return np.asarray((height * scale) ** 2)
+
+    def predict(self, dt: float, unseen: NDArray[np.bool_]) -> None:
+        """Move all boxes ``dt`` seconds on. Velocities of ``unseen`` ([T] bool) tracks decay, so that a hidden person does not run away."""
+        if dt <= 0 or not len(self):
+            return
+        q = self._density()
+        tau = self.noise.damping
+        decay = np.where(unseen[:, None], np.exp(-dt / tau), 1.0)
+        travel = np.where(unseen[:, None], tau * (1 - decay), dt)  # integral of the decaying velocity
+        self._x += self._v * travel
+        self._v *= decay
+        p00, p01, p11 = self._p[..., 0], self._p[..., 1], self._p[..., 2]
+        p00 += 2 * travel * p01 + travel**2 * p11 + q * dt**3 / 3
+        p01 *= decay
+        p01 += travel * decay * p11 + q * dt**2 / 2
+        p11 *= decay**2
+        p11 += q * dt
+        self._x[:, 2:] = np.maximum(self._x[:, 2:], 1.0)
+
+    def update(self, rows: NDArray[np.intp], boxes: FloatArray, scores: FloatArray) -> None:
+        """Correct ``rows`` [M] by detected ``boxes`` [M, 4]; a low score means a less exact box (NSA Kalman, Du et al., "GIAOTracker", 2021)."""
+        if not len(rows):
+            return
+        z = _centred(boxes)
+        height = np.maximum(z[:, 3:4], 1.0)
+        n = self.noise
+        doubt = 1.0 + 2.0 * (1.0 - np.asarray(scores, np.float64)[:, None])
+        r = (height * np.array([n.measurement, n.measurement, n.measurement_size, n.measurement_size]) * doubt) ** 2
+        p00, p01, p11 = (self._p[rows, :, i] for i in range(3))
+        s = p00 + r
+        k0, k1 = p00 / s, p01 / s
+        y = z - self._x[rows]
+        self._x[rows] += k0 * y
+        self._v[rows] += k1 * y
+        self._p[rows] = np.stack([p00 * (1 - k0), p01 * (1 - k0), p11 - k1 * p01], -1)
+
+    def add(self, boxes: FloatArray) -> None:
+        """Append tracks at ``boxes`` [M, 4] with unknown velocity."""
+        z = _centred(boxes)
+        height = np.maximum(z[:, 3:4], 1.0)
+        n = self.noise
+        p = np.zeros((len(z), 4, 3))
+        p[..., 0] = (height * np.array([n.measurement, n.measurement, n.measurement_size, n.measurement_size])) ** 2
+        p[..., 2] = (height * np.array([n.velocity, n.velocity, n.velocity / 5, n.velocity / 5])) ** 2
+        self._x = np.concatenate([self._x, z])
+        self._v = np.concatenate([self._v, np.zeros_like(z)])
+        self._p = np.concatenate([self._p, p])
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Drop every track that is not in the mask ``rows`` [T]."""
+        self._x, self._v, self._p = self._x[rows], self._v[rows], self._p[rows]
+
+
+def _centred(boxes: FloatArray) -> Array:
+    b = np.asarray(boxes, np.float64).reshape(-1, 4)
+    return np.concatenate([(b[:, :2] + b[:, 2:]) / 2, b[:, 2:] - b[:, :2]], 1)

@@ -1,0 +1,192 @@
+"""The tracker of one camera.
+
+Life of a track: tentative (seen fewer than ``confirm_frames`` times) -> confirmed -> lost (not seen) -> found again, or ended after ``lost_seconds``.
+Each frame: (1) sure boxes are assigned to confirmed and lost tracks by overlap and looks together, (2) unsure boxes get a second chance with tracks
+that were seen a moment ago (ByteTrack, Zhang et al., ECCV 2022), (3) lost tracks that nobody overlaps are found again by looks within reach,
+(4) tentative tracks take what is left, (5) the rest begins new tracks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreid.config import TrackerConfig
+from streamreid.similarity import Calibration
+from streamreid.tracking.appearance import AppearanceBank
+from streamreid.tracking.assignment import assign, cover_matrix, iou_matrix
+from streamreid.tracking.motion import MotionFilter
+from streamreid.types import Detections, FloatArray, PartFeatures, Tracks
+
+__all__ = ["Tracker", "occlusion"]
+
+Rows = NDArray[np.intp]
+
+
+def occlusion(boxes: FloatArray) -> FloatArray:
+    """How much of each person is hidden by others: the greatest share of the box covered by one whose foot point is lower, so nearer.
+
+    Args:
+        boxes: ``[N, 4]`` xyxy.
+
+    Returns:
+        ``[N]`` float32 in [0, 1].
+    """
+    if len(boxes) < 2:
+        return np.zeros(len(boxes), np.float32)
+    cover = cover_matrix(boxes, boxes)
+    nearer = boxes[None, :, 3] > boxes[:, None, 3]
+    return np.where(nearer, cover, 0).max(1).astype(np.float32)
+
+
+@dataclass(slots=True)
+class _Book:
+    """Per-track bookkeeping, rows aligned with the motion filter and the appearance bank."""
+
+    ids: NDArray[np.int64]
+    hits: NDArray[np.int64]
+    seen: NDArray[np.float64]
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        self.ids, self.hits, self.seen = self.ids[rows], self.hits[rows], self.seen[rows]
+
+
+class Tracker:
+    """Tracks of one camera. No global state: ids count from 1 in every object, and the same input gives the same tracks.
+
+    Args:
+        config: Thresholds.
+        calibration: Turns the engine's part similarity into a probability.
+    """
+
+    def __init__(self, config: TrackerConfig | None = None, calibration: Calibration | None = None) -> None:
+        self.config = config or TrackerConfig()
+        self._calibration = calibration or Calibration()
+        self._motion = MotionFilter()
+        self._looks = AppearanceBank()
+        self._book = _Book(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+        self._next_id = 1
+        self._time: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Tracker(tracks={len(self._book.ids)}, next_id={self._next_id})"
+
+    def update(self, detections: Detections, features: PartFeatures | None, time: float) -> Tracks:
+        """Take the people found in one frame.
+
+        Args:
+            detections: N boxes. Boxes that are not finite or have no area are ignored.
+            features: N rows, or None for motion only.
+            time: Capture time in seconds. A time before the last one counts as no time passed.
+
+        Returns:
+            Confirmed tracks seen in this frame; ``rows`` refers to ``detections``.
+
+        Raises:
+            ValueError: ``features`` and ``detections`` differ in length, or ``time`` is not finite.
+        """
+        if features is None:
+            k, d = self._looks.features.shape
+            features = PartFeatures.unseen(len(detections), k, d)
+        if len(features) != len(detections):
+            raise ValueError(f"{len(detections)} detections but {len(features)} rows of features")
+        if not np.isfinite(time):
+            raise ValueError(f"capture time must be finite, got {time}")
+        boxes, scores = detections.boxes, detections.scores
+        usable = np.isfinite(boxes).all(1) & np.isfinite(scores) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        rows = np.flatnonzero(usable & (scores >= self.config.low_score))
+        # A fixed order makes the result independent of the detector's.
+        rows = rows[np.lexsort((*boxes[rows].T, -scores[rows]))]
+        self._advance(time)
+        matched = self._match(boxes[rows], scores[rows], features[rows])
+        return self._report(matched, rows, detections)
+
+    def _advance(self, time: float) -> None:
+        last = self._time if self._time is not None else time
+        self._time = max(time, last)
+        # "Unseen" are tracks that had no box in the previous frame.
+        self._motion.predict(self._time - last, self._book.seen < last)
+        # A lost track is kept while it could still be seen; a tentative one must be seen in every frame or be forgotten soon.
+        confirmed = self._book.hits >= self.config.confirm_frames
+        gap = last - self._book.seen
+        self._keep((gap <= np.where(confirmed, self.config.lost_seconds, 0.0)) | (self._book.seen >= last))
+
+    def _keep(self, mask: NDArray[np.bool_]) -> None:
+        if not mask.all():
+            self._book.keep(mask)
+            self._motion.keep(mask)
+            self._looks.keep(mask)
+
+    def _match(self, boxes: FloatArray, scores: FloatArray, features: PartFeatures) -> NDArray[np.int64]:
+        """Assign, correct and begin tracks. Returns for every track row the detection row, or -1."""
+        assert self._time is not None
+        c = self.config
+        predicted = self._motion.boxes
+        tracks = np.arange(len(predicted))
+        taken = np.full(len(predicted), -1, np.int64)
+        free = np.ones(len(boxes), bool)
+        iou = iou_matrix(predicted, boxes)
+        similarity, common = self._looks.similarity(tracks, features)
+        looks = np.where(common > 0, self._calibration.probability(similarity), 0.5)
+        confirmed = self._book.hits >= c.confirm_frames
+        sure = scores >= c.high_score
+
+        def run(rows: NDArray[np.bool_], columns: NDArray[np.bool_], score: FloatArray, allowed: NDArray[np.bool_]) -> None:
+            t, d = np.flatnonzero(rows & (taken < 0)), np.flatnonzero(columns & free)
+            i, j = assign(score[np.ix_(t, d)], allowed[np.ix_(t, d)])
+            taken[t[i]] = d[j]
+            free[d[j]] = False
+
+        w = c.appearance_weight * np.sqrt(common)
+        both = (1 - w) * iou + w * looks
+        run(confirmed, sure, both, (iou >= c.match_iou) & (looks >= c.appearance_gate))
+        recent = confirmed & (self._time - self._book.seen <= 1.0)
+        run(recent, ~sure, iou, iou >= c.second_iou)
+        run(confirmed, sure, looks, (looks >= c.recover_probability) & self._reach(predicted, boxes))
+        run(~confirmed, sure, iou, iou >= c.match_iou)
+        return self._apply(taken, free, boxes, scores, features)
+
+    def _reach(self, predicted: FloatArray, boxes: FloatArray) -> NDArray[np.bool_]:
+        """Which box a lost person can have walked to: within the filter's doubt and 2 body heights per second, and of a similar height."""
+        assert self._time is not None
+        height = (predicted[:, 3] - predicted[:, 1])[:, None]
+        other = (boxes[:, 3] - boxes[:, 1])[None]
+        centre = (predicted[:, None, :2] + predicted[:, None, 2:] - boxes[None, :, :2] - boxes[None, :, 2:]) / 2
+        gap = (self._time - self._book.seen)[:, None]
+        limit = height * (0.5 + np.minimum(2.0 * gap, 4.0))
+        ratio = other / np.maximum(height, 1.0)
+        return np.asarray((np.hypot(centre[..., 0], centre[..., 1]) <= limit) & (ratio > 0.6) & (ratio < 1.67))
+
+    def _apply(
+        self, taken: NDArray[np.int64], free: NDArray[np.bool_], boxes: FloatArray, scores: FloatArray, features: PartFeatures
+    ) -> NDArray[np.int64]:
+        assert self._time is not None
+        hit = np.flatnonzero(taken >= 0)
+        rows = taken[hit]
+        quality = 1.0 - occlusion(boxes)
+        self._motion.update(hit, boxes[rows], scores[rows])
+        self._looks.update(hit, features[rows], quality[rows] * scores[rows])
+        self._book.hits[hit] += 1
+        self._book.seen[hit] = self._time
+        new = np.flatnonzero(free & (scores >= self.config.new_score))
+        if len(new):
+            used = np.flatnonzero(~free)
+            double = iou_matrix(boxes[new], boxes[used]).max(1, initial=0.0) > self.config.duplicate_iou
+            new = new[~double]
+        if len(new):
+            self._motion.add(boxes[new])
+            self._looks.add(features[new], quality[new] * scores[new])
+            ids = np.arange(self._next_id, self._next_id + len(new))
+            self._next_id += len(new)
+            self._book.ids = np.concatenate([self._book.ids, ids])
+            self._book.hits = np.concatenate([self._book.hits, np.ones(len(new), np.int64)])
+            self._book.seen = np.concatenate([self._book.seen, np.full(len(new), self._time)])
+        return np.concatenate([taken, new])
+
+    def _report(self, matched: NDArray[np.int64], rows: NDArray[np.intp], detections: Detections) -> Tracks:
+        shown = np.flatnonzero((matched >= 0) & (self._book.hits >= self.config.confirm_frames))
+        shown = shown[np.argsort(self._book.ids[shown])]
+        source = rows[matched[shown]]
+        return Tracks(self._book.ids[shown], detections.boxes[source], detections.scores[source], source.astype(np.int64))
