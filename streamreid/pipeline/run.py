@@ -19,7 +19,7 @@ from streamreid.sinks import Sink, open_sinks, render_videos
 from streamreid.sources import open_source
 from streamreid.types import Frame
 
-__all__ = ["CameraSummary", "Summary", "choose_folder", "run"]
+__all__ = ["CameraSummary", "Summary", "choose_folder", "run", "write_json"]
 
 log = logging.getLogger(__name__)
 Progress = Callable[[Pipeline], None]
@@ -130,7 +130,7 @@ def run(pipeline: Pipeline, folder: Path, *, progress: Progress | None = None, r
             rendering("drawing the videos")
         render_videos(_frames_again(pipeline), folder, output)
     summary = _summarise(pipeline, folder)
-    _write_json(folder / "summary.json", {**summary.as_dict(), "configuration": _public(pipeline.config)})
+    write_json(folder / "summary.json", {**summary.as_dict(), "configuration": _public(pipeline.config)})
     return summary
 
 
@@ -189,7 +189,12 @@ def _public(config: Config) -> Any:
     return json.loads(redact(config.model_dump_json()))
 
 
-def _write_json(path: Path, data: Any) -> None:
+def write_json(path: Path, data: Any) -> None:
+    """Write ``data`` so that the file is always complete.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
     part = path.with_name(path.name + ".part")
     try:
         part.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
@@ -217,4 +222,3 @@ def choose_folder(asked: str | Path | None, name: str, *, overwrite: bool = Fals
         if not folder.exists() or overwrite:
             return folder
         number += 1
-

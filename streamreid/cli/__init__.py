@@ -1,0 +1,48 @@
+"""The command line: one file per verb.
+
+Exit codes: 0 ok, 2 usage, configuration or a missing file, 3 a source failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from streamreid.cli import batch, config, demo, engine, evaluate, run, weights
+from streamreid.cli.console import errors
+from streamreid.errors import StreamReIDError
+from streamreid.secrets import redact
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="streamreid",
+    help="Follow people across many cameras: detect, describe by visible body parts, track, and associate across cameras.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo.demo)
+app.command("run")(run.run)
+app.command("batch")(batch.batch)
+app.add_typer(config.app, name="config")
+app.add_typer(engine.app, name="engine")
+app.add_typer(weights.app, name="weights")
+app.add_typer(evaluate.app, name="evaluate")
+
+
+def main() -> None:
+    """Entry point: every error that is raised on purpose becomes one message and its exit code."""
+    try:
+        app()
+    except StreamReIDError as error:
+        errors.print(f"[bold red]error:[/] {_escape(redact(error))}", highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        errors.print("interrupted")
+        sys.exit(130)
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", r"\[")

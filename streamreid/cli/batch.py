@@ -1,0 +1,63 @@
+"""``streamreid batch``: many recordings, resumable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
+from streamreid.cli.progress import RunProgress
+from streamreid.cli.run import change, read_settings
+from streamreid.pipeline.batch import Batch, RecordingResult, find_recordings
+
+__all__ = ["batch"]
+
+_COLOURS = {"done": "green", "skipped": "cyan", "failed": "red", "interrupted": "yellow"}
+
+
+def batch(
+    paths: Annotated[list[Path], typer.Argument(help="Videos, or folders of videos and of multi-camera recordings (subfolders).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Each recording gets a folder in here.")],
+    settings_file: Annotated[
+        Path | None, typer.Option("--settings", help="YAML with detector, engine, tracker, ... sections for all.")
+    ] = None,
+    together: Annotated[bool, typer.Option(help="All videos directly given are cameras of one recording.")] = False,
+    independent: Annotated[bool, typer.Option(help="Videos in subfolders are independent too.")] = False,
+    detector: Annotated[str | None, typer.Option(help="Named detector, .onnx, .pt, or mot:FOLDER.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Engine bundle: a folder, a shipped name, auto or none.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Any setting of the YAML, e.g. --set output.mosaic=true")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is chosen and why.")] = False,
+) -> None:
+    """Run recordings one after the other. What is finished is not done again; a broken video does not stop the others (exit code 3)."""
+    set_up_logging(quiet=quiet, verbose=verbose)
+    sections = read_settings(settings_file)
+    change(sections, {"detector.model": detector, "engine.model": engine}, settings or [])
+    job = Batch(find_recordings(paths, together=together, independent=independent), out, sections)
+    results: list[RecordingResult] = []
+    with stop_on_signals(job.stop), RunProgress(errors, quiet=quiet) as progress:
+        for result in job.run(progress=progress.update, begin=lambda r: progress.say(f"recording '{r.name}'")):
+            results.append(result)
+    if not quiet:
+        _print(results, len(job.recordings))
+    interrupted = len(results) < len(job.recordings) or any(r.status == "interrupted" for r in results)
+    raise typer.Exit(130 if interrupted else 3 if any(r.status == "failed" for r in results) else 0)
+
+
+def _print(results: list[RecordingResult], total: int) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("recording")
+    table.add_column("status")
+    for name in ("frames", "identities", "seconds"):
+        table.add_column(name, justify="right")
+    table.add_column("why")
+    for r in results:
+        table.add_row(r.name, Text(r.status, _COLOURS[r.status]), str(r.frames), str(r.identities), f"{r.seconds:.1f}", Text(r.reason))
+    output.print(table)
+    counts = {status: sum(r.status == status for r in results) for status in _COLOURS}
+    said = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
+    output.print(f"{total} recordings: {said}" + (f", {total - len(results)} not begun" if total > len(results) else ""), highlight=False)

@@ -1,0 +1,44 @@
+"""``streamreid config``: look at a configuration without running it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from streamreid.cli.console import output
+from streamreid.config import Config, load_config
+from streamreid.secrets import redact
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Check a cameras file, or print its schema.", no_args_is_help=True)
+
+
+@app.command()
+def check(path: Annotated[Path, typer.Argument(help="The YAML file.")]) -> None:
+    """Check every key and value; name line, key and the nearest right key of each mistake (exit code 2)."""
+    config = load_config(path)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("camera", "uri", "stride", "offset"):
+        table.add_column(column)
+    for camera in config.cameras:
+        table.add_row(camera.name, Text(redact(camera.uri)), str(camera.stride), f"{camera.offset:g} s")
+    output.print(table)
+    changed = {
+        section: values
+        for section in ("detector", "engine", "tracker", "association", "output")
+        if (values := getattr(config, section).model_dump(exclude_defaults=True))
+    }
+    output.print(Text(f"changed from the defaults: {json.dumps(changed)}" if changed else "all settings are the defaults"))
+    output.print(f"[green]ok[/]: {len(config.cameras)} cameras", highlight=False)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the cameras file (for editors)."""
+    typer.echo(json.dumps(Config.model_json_schema(), indent=2))

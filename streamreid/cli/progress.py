@@ -1,0 +1,65 @@
+"""One live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from streamreid.pipeline import Pipeline
+
+__all__ = ["RunProgress", "line"]
+
+
+def line(pipeline: Pipeline) -> str:
+    """What a run is doing, in one line: frames, rate, milliseconds per frame and stage, people in the pictures, identities."""
+    s = pipeline.statistics
+    expected = [c.expected for c in s.cameras.values() if c.error is None]
+    total = f"/{sum(e for e in expected if e)}" if expected and all(expected) else ""
+    stages = " ".join(f"{name} {ms:.1f}" for name, ms in s.per_frame().items() if name != "wait")
+    identities = len({g for g, _ in pipeline.identities.values() if g})
+    failed = f" · {len(pipeline.failed)} failed" if pipeline.failed else ""
+    return f"frame {s.frames}{total} · {s.rate:.1f} fps · ms/frame {stages} · {sum(c.tracks for c in s.cameras.values())} tracks · {identities} identities{failed}"
+
+
+class RunProgress:
+    """Shows :func:`line` while a run goes on.
+
+    Args:
+        console: Where to; a terminal gets one line that is rewritten, anything else a line every ``every`` seconds.
+        quiet: Show nothing.
+        every: Seconds between plain lines.
+    """
+
+    def __init__(self, console: Console, *, quiet: bool = False, every: float = 5.0) -> None:
+        self._console = console
+        self._quiet = quiet
+        self._every = 0.125 if console.is_terminal else every
+        self._next = 0.0 if console.is_terminal else time.monotonic() + every
+        self._live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal and not quiet else None
+
+    def __enter__(self) -> RunProgress:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def update(self, pipeline: Pipeline) -> None:
+        """Show the present state if it is time to."""
+        now = time.monotonic()
+        if not self._quiet and now >= self._next:
+            self._next = now + self._every
+            self.say(line(pipeline))
+
+    def say(self, text: str) -> None:
+        """Show a sentence."""
+        if self._live is not None:
+            self._live.update(Text(text, overflow="ellipsis", no_wrap=True))
+        elif not self._quiet:
+            self._console.print(Text(f"{time.strftime('%H:%M:%S')} {text}"), soft_wrap=True)

@@ -1,0 +1,40 @@
+"""The table at the end of a run."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from streamreid.pipeline import Summary
+
+__all__ = ["print_summary"]
+
+
+def print_summary(summary: Summary, console: Console) -> None:
+    """Per camera: frames, people, tracks. Overall: identities, how many were seen by more than one camera, speed, time per stage."""
+    table = Table(title=None, box=None, pad_edge=False, header_style="bold")
+    table.add_column("camera")
+    for name in ("frames", "people", "tracks"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for name, camera in summary.cameras.items():
+        note = Text(f"failed: {camera.error}", "red") if camera.error else Text("; ".join(camera.warnings), "yellow")
+        table.add_row(name, str(camera.frames), str(camera.people), str(camera.tracks), note)
+    console.print(table)
+    console.print(
+        f"\n[bold]{summary.identities}[/] identities, [bold]{summary.shared}[/] seen by more than one camera · "
+        f"{summary.frames} frames in {summary.seconds:.1f} s = [bold]{summary.frames_per_second:.1f}[/] frames/s",
+        highlight=False,
+        soft_wrap=True,
+    )
+    stages = " · ".join(f"{name} {ms:.1f}" for name, ms in summary.milliseconds.items())
+    console.print(f"ms/frame: {stages}", highlight=False, soft_wrap=True)
+    console.print(f"detector {summary.detector} · engine {summary.engine}", highlight=False, soft_wrap=True)
+    console.print(Text(f"results in {summary.folder}: {_few(summary.files)}"), soft_wrap=True)
+    if summary.interrupted:
+        console.print("interrupted: results hold everything up to the stop")
+
+
+def _few(files: list[str], limit: int = 8) -> str:
+    return ", ".join(files[:limit]) + (f" and {len(files) - limit} more" if len(files) > limit else "")

@@ -1,0 +1,111 @@
+"""``streamreid run``: follow people in files and streams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from streamreid import pipeline as wiring
+from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
+from streamreid.cli.progress import RunProgress
+from streamreid.cli.report import print_summary
+from streamreid._yaml import read_yaml, validate
+from streamreid.config import Config, load_config
+from streamreid.errors import ConfigError
+from streamreid.pipeline.pipeline import camera_name
+from streamreid.pipeline.run import choose_folder
+
+__all__ = ["change", "configure", "execute", "read_settings", "run"]
+
+
+def run(
+    videos: Annotated[
+        list[str] | None, typer.Argument(help="Videos, folders of images, addresses or webcam numbers (instead of --sources).")
+    ] = None,
+    sources: Annotated[Path | None, typer.Option("--sources", "-s", help="YAML file with cameras and settings.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the results [default: runs/<name>].")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace results that are in the folder already.")] = False,
+    detector: Annotated[str | None, typer.Option(help="Named detector, .onnx, .pt, or mot:FOLDER.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Engine bundle: a folder, a shipped name, auto or none.")] = None,
+    video: Annotated[bool | None, typer.Option("--video/--no-video", help="Write an annotated video per camera.")] = None,
+    mosaic: Annotated[bool | None, typer.Option("--mosaic/--no-mosaic", help="Write one annotated video of all cameras.")] = None,
+    parquet: Annotated[bool | None, typer.Option("--parquet/--no-parquet", help="Write a Parquet table.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Any setting of the YAML, e.g. --set tracker.lost_seconds=5")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is chosen and why.")] = False,
+) -> None:
+    """Follow people across cameras and write who was where, when."""
+    set_up_logging(quiet=quiet, verbose=verbose)
+    changes: dict[str, Any] = {
+        "detector.model": detector,
+        "engine.model": engine,
+        "output.video": video,
+        "output.mosaic": mosaic,
+        "output.parquet": parquet,
+    }
+    config = configure(videos or [], sources, changes, settings or [])
+    name = sources.stem if sources else "run"
+    folder = choose_folder(out or config.output.dir, name, overwrite=overwrite)
+    raise typer.Exit(execute(config, folder, quiet=quiet))
+
+
+def configure(videos: list[str], sources: Path | None, changes: dict[str, Any], settings: list[str]) -> Config:
+    """The configuration from a YAML file or from sources on the command line, with single settings changed.
+
+    Raises:
+        ConfigError: Neither or both given, or a wrong key or value.
+    """
+    if (sources is None) == (not videos):
+        raise ConfigError("pass either --sources cams.yaml or one or more videos: streamreid run a.mp4 b.mp4")
+    if sources is not None:
+        data = load_config(sources).model_dump()
+    else:
+        names: list[str] = []
+        data = {"cameras": [{"name": camera_name(v, names), "uri": v} for v in videos]}
+    change(data, changes, settings)
+    return Config.from_dict(data, where="command line")
+
+
+def change(data: dict[str, Any], changes: dict[str, Any], settings: list[str]) -> None:
+    """Set single settings in ``data``: ``changes`` by dotted key (None is "leave as it is"), ``settings`` as written on the command line.
+
+    Raises:
+        ConfigError: A setting is not SECTION.KEY=VALUE.
+    """
+    changes = {key: value for key, value in changes.items() if value is not None}
+    for item in settings:
+        key, equals, text = item.partition("=")
+        if not equals or "." not in key:
+            raise ConfigError(f"--set {item}: write SECTION.KEY=VALUE, for example tracker.lost_seconds=5")
+        changes[key] = yaml.safe_load(text)
+    for key, value in changes.items():
+        section, _, rest = key.partition(".")
+        data[section] = {**data.get(section, {}), rest: value}
+
+
+def read_settings(path: Path | None) -> dict[str, Any]:
+    """Sections of a YAML file that has settings but no cameras.
+
+    Raises:
+        ConfigError: It cannot be read or lists cameras.
+    """
+    if path is None:
+        return {}
+    data, lines = read_yaml(path)
+    if not isinstance(data, dict) or "cameras" in data:
+        raise ConfigError(f"{path}:{lines.get(('cameras',), 1)}: a settings file has sections such as 'tracker:' and no cameras")
+    checked = validate(Config, {"cameras": [{"name": "any", "uri": "any"}], **data}, where=str(path), lines=lines)
+    return checked.model_dump(exclude_unset=True, exclude={"cameras"})
+
+
+def execute(config: Config, folder: Path, *, quiet: bool) -> int:
+    """Run, show progress, print the table. Returns the exit code."""
+    with wiring.Pipeline(config) as pipeline, stop_on_signals(pipeline.stop):
+        with RunProgress(errors, quiet=quiet) as progress:
+            summary = wiring.run(pipeline, folder, progress=progress.update, rendering=progress.say)
+    if not quiet:
+        print_summary(summary, output)
+    return 130 if summary.interrupted else 3 if summary.failed else 0

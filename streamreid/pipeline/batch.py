@@ -1,0 +1,226 @@
+"""Many recordings, one after the other: what is finished is not done again, and one that is broken does not stop the others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from streamreid.config import CameraConfig, Config, load_config
+from streamreid.detection import Detector, open_detector
+from streamreid.errors import ConfigError, OutputError, StreamReIDError
+from streamreid.pipeline.pipeline import Pipeline, camera_name
+from streamreid.pipeline.run import Progress, Summary, run, write_json
+from streamreid.reid import Embedder, open_embedder
+from streamreid.secrets import redact
+
+__all__ = ["VIDEO_SUFFIXES", "Batch", "Recording", "RecordingResult", "find_recordings"]
+
+log = logging.getLogger(__name__)
+
+VIDEO_SUFFIXES = frozenset(
+    ".mp4 .avi .mkv .mov .m4v .webm .mpg .mpeg .ts .m2ts .wmv .flv .h264 .264 .h265 .265 .hevc .mjpeg .mjpg .ogv .3gp".split()
+)
+Status = Literal["done", "skipped", "failed", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One job: cameras that belong together.
+
+    Args:
+        name: Folder of its results.
+        cameras: Its cameras; a single one for an independent video.
+        settings: Sections of its own YAML file, which win over the batch's.
+    """
+
+    name: str
+    cameras: tuple[CameraConfig, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingResult:
+    """How one recording ended; ``reason`` says why it failed, in part or as a whole."""
+
+    name: str
+    status: Status
+    reason: str = ""
+    frames: int = 0
+    identities: int = 0
+    seconds: float = 0.0
+
+
+def find_recordings(paths: Sequence[Path], *, together: bool = False, independent: bool = False) -> list[Recording]:
+    """What there is to do.
+
+    A video is a recording of its own. A folder gives one recording per video in it, and one per subfolder: its cams.yaml if there is one, else all its
+    videos as cameras of one scene.
+
+    Args:
+        paths: Videos and folders.
+        together: All videos given, or directly in a folder given, are cameras of one recording.
+        independent: Videos in subfolders are independent too.
+
+    Raises:
+        ConfigError: A path does not exist, or no video was found at all.
+    """
+    found: list[tuple[str, list[Path]]] = []
+    loose: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            entries = sorted(p for p in path.iterdir() if not p.name.startswith("."))
+            loose += [p for p in entries if _is_video(p)]
+            for folder in (p for p in entries if p.is_dir()):
+                inside = sorted(p for p in folder.rglob("*") if _is_video(p))
+                own = folder / "cams.yaml"
+                if own.exists():
+                    found.append((folder.name, [own]))
+                elif independent:
+                    found += [(f"{folder.name}-{p.stem}", [p]) for p in inside]
+                elif inside:
+                    found.append((folder.name, inside))
+        elif path.exists():
+            loose.append(path)
+        else:
+            raise ConfigError(f"'{path}' does not exist; give videos or a folder that holds videos")
+    if together and loose:
+        found.insert(0, (paths[0].resolve().name if paths[0].is_dir() else "recording", loose))
+    else:
+        found[:0] = [(p.stem, [p]) for p in loose]
+    if not found:
+        raise ConfigError(f"no video in {', '.join(str(p) for p in paths)}; known endings: {' '.join(sorted(VIDEO_SUFFIXES))}")
+    names: list[str] = []
+    return [_recording(camera_name(name, names), files) for name, files in found]
+
+
+def _is_video(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _recording(name: str, files: list[Path]) -> Recording:
+    if files[0].suffix == ".yaml":
+        config = load_config(files[0])
+        settings = {k: v for k, v in config.model_dump(exclude_defaults=True).items() if k not in ("cameras", "output")}
+        return Recording(name, config.cameras, settings)
+    taken: list[str] = []
+    return Recording(name, tuple(CameraConfig(name=camera_name(str(f), taken), uri=str(f)) for f in files))
+
+
+class Batch:
+    """Runs recordings one after the other with one detector and one engine.
+
+    Args:
+        recordings: From :func:`find_recordings`.
+        out: Each recording gets a folder in here.
+        settings: Sections of the configuration for all.
+    """
+
+    def __init__(self, recordings: Sequence[Recording], out: Path, settings: dict[str, Any]) -> None:
+        self.recordings = list(recordings)
+        self.out = out
+        self._settings = settings
+        self._pipeline: Pipeline | None = None
+        self._stopped = False
+        self._models: dict[str, tuple[Detector, Embedder]] = {}
+
+    def stop(self) -> None:
+        """Finish the recording in work with what it has, begin no other."""
+        self._stopped = True
+        if self._pipeline is not None:
+            self._pipeline.stop()
+
+    def run(self, *, progress: Progress | None = None, begin: Callable[[Recording], None] | None = None) -> Iterator[RecordingResult]:
+        """Run all; yields how each ended. ``batch.json`` in the output folder always holds the results so far.
+
+        Raises:
+            OutputError: The output folder cannot be written.
+        """
+        results: list[RecordingResult] = []
+        for recording in self.recordings:
+            if self._stopped:
+                return
+            if begin is not None:
+                begin(recording)
+            results.append(self._one(recording, progress))
+            self.out.mkdir(parents=True, exist_ok=True)
+            write_json(self.out / "batch.json", {"schema": 1, "recordings": [_as_dict(r) for r in results]})
+            yield results[-1]
+
+    def _one(self, recording: Recording, progress: Progress | None) -> RecordingResult:
+        folder = self.out / recording.name
+        sections = {**self._settings}
+        for section, values in recording.settings.items():
+            sections[section] = {**sections.get(section, {}), **values}
+        config = Config.from_dict(
+            {"cameras": [c.model_dump() for c in recording.cameras], **sections}, where=f"recording '{recording.name}'"
+        )
+        mark = _mark(config)
+        done = _finished(folder, mark)
+        if done is not None:
+            return RecordingResult(recording.name, "skipped", "finished before", done["frames"], done["identities"], done["seconds"])
+        try:
+            (folder / "done.json").unlink(missing_ok=True)
+            detector, embedder = self._model(config)
+            with Pipeline(config, detector=detector, embedder=embedder) as self._pipeline:
+                if self._stopped:
+                    self._pipeline.stop()
+                summary = run(self._pipeline, folder, progress=progress)
+        except OutputError:
+            raise
+        except StreamReIDError as error:
+            log.error("recording '%s' failed: %s", recording.name, redact(error))
+            return RecordingResult(recording.name, "failed", redact(error))
+        finally:
+            self._pipeline = None
+        return self._ended(recording, folder, mark, summary)
+
+    def _ended(self, recording: Recording, folder: Path, mark: str, summary: Summary) -> RecordingResult:
+        figures = {"frames": summary.frames, "identities": summary.identities, "seconds": round(summary.seconds, 2)}
+        reason = "; ".join(f"{name}: {summary.cameras[name].error}" for name in summary.failed)
+        status: Status = "interrupted" if summary.interrupted else "failed" if summary.failed else "done"
+        if status == "done":
+            write_json(folder / "done.json", {"mark": mark, **figures})
+        return RecordingResult(recording.name, status, reason, summary.frames, summary.identities, summary.seconds)
+
+    def _model(self, config: Config) -> tuple[Detector, Embedder]:
+        key = config.detector.model_dump_json() + config.engine.model_dump_json()
+        if key not in self._models:
+            self._models.clear()
+            self._models[key] = (open_detector(config.detector), open_embedder(config.engine))
+        return self._models[key]
+
+
+def _mark(config: Config) -> str:
+    """Changes when a setting, or a file's size or date, changes."""
+    files = []
+    for camera in config.cameras:
+        path = Path(camera.uri)
+        if path.exists():
+            stat = path.stat()
+            files.append([str(path.resolve()), stat.st_size, stat.st_mtime_ns])
+    text = json.dumps([config.model_dump(mode="json", exclude={"output": {"dir"}}), files], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _finished(folder: Path, mark: str) -> dict[str, Any] | None:
+    try:
+        data = json.loads((folder / "done.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) and data.get("mark") == mark and (folder / "summary.json").exists() else None
+
+
+def _as_dict(result: RecordingResult) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "status": result.status,
+        "reason": result.reason,
+        "frames": result.frames,
+        "identities": result.identities,
+        "seconds": round(result.seconds, 2),
+    }
