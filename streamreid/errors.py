@@ -1,14 +1,15 @@
 """One tree of errors. Every message says what happened, where, and what to do about it.
 
-    StreamReIDError
-    ├── ConfigError            the YAML or the command line is wrong              exit code 2
-    ├── WeightsError           a weights file is missing or has a wrong checksum  exit code 2
-    ├── EngineError            an engine bundle or graph cannot be used           exit code 2
-    │   └── EngineMismatchError   features or bundles that do not belong together
-    ├── DetectorError          a detector cannot be used                          exit code 2
-    ├── SourceError            a camera, stream, video or folder cannot be read   exit code 3
-    ├── MissingExtraError      an optional package is not installed               exit code 2
-    └── DataError              a data file (ground truth, dataset, cache) is wrong exit code 2
+StreamReIDError
+├── ConfigError            the YAML or the command line is wrong              exit code 2
+├── WeightsError           a weights file is missing or has a wrong checksum  exit code 2
+├── EngineError            an engine bundle or graph cannot be used           exit code 2
+│   └── EngineMismatchError   features or bundles that do not belong together
+├── DetectorError          a detector cannot be used                          exit code 2
+├── SourceError            a camera, stream, video or folder cannot be read   exit code 3
+├── OutputError            a result file or video cannot be written           exit code 2
+├── MissingExtraError      an optional package is not installed               exit code 2
+└── DataError              a data file (ground truth, dataset, cache) is wrong exit code 2
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ __all__ = [
     "EngineError",
     "EngineMismatchError",
     "MissingExtraError",
+    "OutputError",
     "SourceError",
     "StreamReIDError",
     "WeightsError",
@@ -56,6 +58,10 @@ class SourceError(StreamReIDError):
     """A video, image folder, stream or webcam cannot be opened or read further."""
 
     exit_code = 3
+
+
+class OutputError(StreamReIDError):
+    """A result file or video cannot be written (disk full, folder not writable)."""
 
 
 class DataError(StreamReIDError):

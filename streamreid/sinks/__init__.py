@@ -1,0 +1,73 @@
+"""Results out: MOTChallenge text, JSON lines, Parquet, annotated video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from streamreid.config import OutputConfig
+from streamreid.sinks.base import FinalIdentities, Sink
+from streamreid.sinks.draw import DrawStyle, Painter
+from streamreid.sinks.jsonl import JsonlSink
+from streamreid.sinks.mosaic import Mosaic
+from streamreid.sinks.mot import MotSink
+from streamreid.sinks.parquet import ParquetSink
+from streamreid.sinks.render import render_videos
+from streamreid.sinks.video import MosaicSink, VideoSink
+
+__all__ = [
+    "DrawStyle",
+    "FinalIdentities",
+    "JsonlSink",
+    "Mosaic",
+    "MosaicSink",
+    "MotSink",
+    "Painter",
+    "ParquetSink",
+    "Sink",
+    "VideoSink",
+    "draw_style",
+    "open_sinks",
+    "render_videos",
+]
+
+
+def draw_style(output: OutputConfig) -> DrawStyle:
+    """How films are drawn according to the configuration."""
+    return DrawStyle(blur="body" if output.blur else "none")
+
+
+def open_sinks(output: OutputConfig, folder: Path | str, cameras: list[str], *, films: bool = True) -> list[Sink]:
+    """The sinks that a configuration asks for.
+
+    Files: ``mot/<camera>.txt``, ``mot/global/<camera>.txt``, ``results.jsonl``, ``results.parquet``, ``videos/<camera>.mp4``,
+    ``mosaic.mp4``.
+
+    Args:
+        output: What is wanted.
+        folder: Where it goes.
+        cameras: Names, in the order of the mosaic.
+        films: Also open the video sinks. Runs over recordings say False and call ``render_videos`` afterwards, so that films show final
+        ids.
+
+    Raises:
+        OutputError: The folder is not writable.
+        MissingExtraError: Parquet is wanted but pyarrow is not installed.
+    """
+    folder = Path(folder)
+    sinks: list[Sink] = []
+    try:
+        if output.mot or (not films and (output.video or output.mosaic)):  # films are drawn from it
+            sinks.append(MotSink(folder / "mot", cameras))
+        if output.jsonl:
+            sinks.append(JsonlSink(folder / "results.jsonl", cameras))
+        if output.parquet:
+            sinks.append(ParquetSink(folder / "results.parquet"))
+        if films and output.video:
+            sinks.append(VideoSink(folder / "videos", draw_style(output)))
+        if films and output.mosaic:
+            sinks.append(MosaicSink(folder / "mosaic.mp4", cameras, draw_style(output)))
+    except BaseException:
+        for sink in sinks:
+            sink.abort()
+        raise
+    return sinks

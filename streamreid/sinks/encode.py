@@ -1,0 +1,221 @@
+"""Video files that can be watched even when the process was killed, and a thread that writes them.
+
+While it is written, the file is fragmented MP4: what is on disk plays up to the last fragment. When it is closed it is rewritten (without
+encoding again) as ordinary MP4 with its index in front, which every player and browser reads from the first byte.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import av
+import cv2
+import numpy as np
+
+from streamreid.errors import OutputError
+from streamreid.types import Image
+
+__all__ = ["VideoWriter", "Worker", "fit"]
+
+_log = logging.getLogger(__name__)
+_BASE = 90_000
+Item = TypeVar("Item")
+
+
+def fit(image: Image, width: int, height: int, ground: tuple[int, int, int] = (24, 20, 18)) -> tuple[Image, float, int, int]:
+    """Scale a picture into a rectangle, keeping its shape, with bars where it does not fill it.
+
+    Returns:
+        The picture ``[height, width, 3]``, the scale, and the left and top offset in pixels.
+    """
+    high, wide = image.shape[:2]
+    scale = min(width / wide, height / high)
+    new_w, new_h = max(1, round(wide * scale)), max(1, round(high * scale))
+    left, top = (width - new_w) // 2, (height - new_h) // 2
+    inner = image if scale == 1 else cv2.resize(image, (new_w, new_h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    if (new_w, new_h) == (width, height):
+        return (inner.copy() if inner is image else np.asarray(inner, np.uint8)), scale, 0, 0
+    result = np.empty((height, width, 3), np.uint8)
+    result[:] = ground
+    result[top : top + new_h, left : left + new_w] = inner
+    return result, scale, left, top
+
+
+class VideoWriter:
+    """Encodes pictures with their capture times; the frame rate may vary.
+
+    The file takes the size of the first picture (rounded down to even numbers); later pictures of another size are fitted into it.
+
+    Args:
+        path: An .mp4 file.
+        threads: Threads of the encoder; 0 lets it choose.
+        max_gap: Longer gaps between two pictures (seconds) are shortened to this, so that a camera that was off for a night does not freeze
+            the film for a night. The capture time is written in the picture.
+    """
+
+    def __init__(self, path: Path | str, *, threads: int = 1, max_gap: float = 10.0) -> None:
+        self.path = Path(path)
+        self.frames = 0
+        self._part = self.path.with_name(self.path.stem + ".part.mp4")
+        self._threads = threads
+        self._gap = max_gap
+        self._container: Any = None
+        self._stream: Any = None
+        self._pts = 0
+        self._time = 0.0
+
+    def write(self, image: Image, time: float) -> None:
+        """Encode one picture.
+
+        Args:
+            image: ``[H, W, 3]`` uint8 BGR.
+            time: Capture time, seconds; a picture that is not later than the last one follows it at once.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        try:
+            if self._container is None:
+                self._open(image.shape[1] // 2 * 2, image.shape[0] // 2 * 2)
+            else:
+                self._pts += max(1, round(min(time - self._time, self._gap) * _BASE))
+            self._time = time
+            image = self._sized(image)
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame.pts, frame.time_base = self._pts, Fraction(1, _BASE)
+            self._container.mux(self._stream.encode(frame))
+            self.frames += 1
+        except (OSError, av.FFmpegError) as error:
+            raise self._failed(error) from error
+
+    def _sized(self, image: Image) -> Image:
+        width, height = int(self._stream.width), int(self._stream.height)
+        high, wide = image.shape[:2]
+        if (high, wide) == (height, width):
+            return image
+        if 0 <= high - height <= 1 and 0 <= wide - width <= 1:  # yuv420p wants even numbers: the last row or column goes
+            return np.ascontiguousarray(image[:height, :width])
+        return fit(image, width, height)[0]
+
+    def _open(self, width: int, height: int) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._container = av.open(str(self._part), "w", format="mp4", options={"movflags": "frag_keyframe+empty_moov+default_base_moof"})
+        x264 = "libx264" in av.codecs_available
+        stream: Any = self._container.add_stream("libx264" if x264 else "mpeg4", rate=30)
+        stream.width, stream.height, stream.pix_fmt = max(2, width), max(2, height), "yuv420p"
+        stream.codec_context.time_base = Fraction(1, _BASE)
+        stream.codec_context.gop_size = 50
+        stream.codec_context.thread_count = self._threads
+        if x264:
+            stream.options = {"preset": "veryfast", "crf": "23"}
+        else:
+            stream.bit_rate = max(1_000_000, width * height * 6)
+        self._stream = stream
+
+    def _failed(self, error: Exception) -> OutputError:
+        advice = f"Free space or choose another folder; what was encoded is in '{self._part}'."
+        return OutputError(f"cannot write the video '{self.path}': {error}. {advice}")
+
+    def close(self) -> None:
+        """Finish the file; without any picture there is none.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        if self._container is None:
+            return
+        container, self._container = self._container, None
+        try:
+            container.mux(self._stream.encode(None))
+            container.close()
+            self._remux()
+        except (OSError, av.FFmpegError) as error:
+            raise self._failed(error) from error
+
+    def _remux(self) -> None:
+        final = self.path.with_name(self.path.stem + ".final.mp4")
+        try:
+            with av.open(str(self._part)) as source, av.open(str(final), "w", format="mp4", options={"movflags": "faststart"}) as target:
+                stream = source.streams.video[0]
+                copy = target.add_stream_from_template(stream)
+                for packet in source.demux(stream):
+                    if packet.dts is not None:
+                        packet.stream = copy
+                        target.mux(packet)
+            os.replace(final, self.path)
+        finally:
+            final.unlink(missing_ok=True)
+        self._part.unlink(missing_ok=True)
+
+
+class Worker(Generic[Item]):
+    """Hands items to a function in a thread of its own through a queue of bounded length.
+
+    An error in the function is kept and raised by the next ``put`` or by ``finish``; items after it are discarded.
+
+    Args:
+        work: Called with each item, in order.
+        name: Of the thread, for messages.
+        length: Items that may wait.
+        drop: With a full queue, drop the new item and count it (the caller is never held up); otherwise wait.
+    """
+
+    def __init__(self, work: Callable[[Item], None], *, name: str, length: int = 32, drop: bool = True) -> None:
+        self.dropped = 0
+        self._work = work
+        self._drop = drop
+        self._queue: queue.Queue[Item | None] = queue.Queue(length)
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if self._error is None:
+                try:
+                    self._work(item)
+                except Exception as error:
+                    self._error = error
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            error, self._error = self._error, None
+            self._work = lambda item: None
+            if isinstance(error, OutputError):
+                raise error
+            raise OutputError(f"{self._thread.name} failed: {type(error).__name__}: {error}") from error
+
+    def put(self, item: Item) -> None:
+        """Hand over an item.
+
+        Raises:
+            OutputError: An earlier item failed.
+        """
+        self._raise()
+        if not self._drop:
+            self._queue.put(item)
+            return
+        try:
+            self._queue.put_nowait(item)
+        except queue.Full:
+            self.dropped += 1
+
+    def finish(self) -> None:
+        """Wait until all items are done and end the thread.
+
+        Raises:
+            OutputError: An item failed.
+        """
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+            if self.dropped:
+                _log.warning("%s: %d pictures were left out because encoding could not keep up", self._thread.name, self.dropped)
+        self._raise()

@@ -1,0 +1,158 @@
+"""JSON lines: every person in every frame, every identity event, and at the end who was who.
+
+Schema 1. One object per line, UTF-8; ``type`` says which kind. Readers must ignore keys and types they do not know.
+
+``header``    the first line: ``schema`` (1), ``version`` of streamreid, ``cameras`` (names), ``clocks`` (the values that ``clock`` can
+take and what
+              they mean), ``units``.
+``person``    one person in one frame: ``camera``, ``frame`` (number of the picture in its source, from 0), ``time`` (capture time,
+seconds),
+              ``clock``, ``box`` ([left, top, width, height], pixels), ``score`` (detector, 0..1), ``track_id`` (unique in the camera and
+              run), ``global_id`` (who, as believed when the line was written; null if not decided yet), ``link_probability`` (0..1; null if
+              ``global_id`` is null), ``visibility`` (per part, 0..1; part 0 is the whole person).
+``event``     a change of belief: ``kind`` (new, link, merge, split, expire), ``time``, ``global_id``, ``camera``, ``track_id``,
+              ``probability``, ``other_id``; empty camera, track 0 and other 0 are null.
+``identity``  written when the run ends: ``global_id``, ``members`` ([[camera, track_id], ...]), ``probability`` (the least of its
+members').
+              These lines supersede the ``global_id`` of the person lines.
+``end``       the last line: ``complete`` (false if the run failed), ``frames`` per camera, ``people`` (person lines), ``events``,
+              ``tracks``, ``identities``. A file without it belongs to a run that was killed or is still going on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamreid.sinks.base import FinalIdentities, LineFile, SinkContext, ltwh
+from streamreid.types import FrameResult, IdentityEvent
+
+__all__ = ["SCHEMA", "JsonlSink", "group_identities"]
+
+SCHEMA = 1
+_CLOCKS = {
+    "pts": "presentation time stamps of the file or stream",
+    "rtcp": "RTCP sender reports of the camera",
+    "arrival": "arrival at the receiving machine",
+    "rate": "frame number / frame rate",
+}
+_UNITS = {"time": "seconds (UTC for live cameras; offset + presentation time for files)", "box": "pixels: left, top, width, height"}
+# One encoder for all lines: json.dumps with arguments would build a new one per call.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _version() -> str:
+    try:
+        return version("streamreid")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def group_identities(identities: FinalIdentities) -> list[tuple[int, list[tuple[str, int]], float]]:
+    """Identities with their sorted members and the least link probability among them, ordered by global id."""
+    members: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    least: dict[int, float] = {}
+    for track, (global_id, probability) in identities.items():
+        members[global_id].append(track)
+        least[global_id] = min(probability, least.get(global_id, 1.0))
+    return [(g, sorted(members[g]), least[g]) for g in sorted(members)]
+
+
+class JsonlSink(SinkContext):
+    """Writes JSON lines as described in this module.
+
+    Args:
+        path: The file; replaced if it exists.
+        cameras: Names for the header.
+    """
+
+    def __init__(self, path: Path | str, cameras: list[str] | None = None) -> None:
+        self._file = LineFile(Path(path))
+        self._frames: Counter[str] = Counter(dict.fromkeys(cameras or [], 0))
+        self._counts = {"people": 0, "events": 0, "tracks": 0, "identities": 0}
+        self._closed = False
+        names = list(self._frames)
+        self._put({"schema": SCHEMA, "type": "header", "version": _version(), "cameras": names, "clocks": _CLOCKS, "units": _UNITS})
+
+    def _put(self, line: dict[str, Any]) -> None:
+        self._file.write(_encode(line) + "\n")
+
+    def write(self, result: FrameResult) -> None:
+        """Append one frame's people."""
+        frame, tracks = result.frame, result.tracks
+        self._frames[frame.camera] += 1
+        if not len(tracks):
+            return
+        time = round(float(frame.time), 6)
+        columns = (
+            ltwh(tracks.boxes).round(2).tolist(),
+            tracks.scores.astype(np.float64).round(4).tolist(),
+            tracks.ids.tolist(),
+            result.global_ids.tolist(),
+            result.probabilities.astype(np.float64).round(4).tolist(),
+            result.visibility.astype(np.float64).round(3).tolist(),
+        )
+        lines = [
+            _encode(
+                {
+                    "type": "person",
+                    "camera": frame.camera,
+                    "frame": int(frame.index),
+                    "time": time,
+                    "clock": frame.clock,
+                    "box": box,
+                    "score": score,
+                    "track_id": track,
+                    "global_id": who or None,
+                    "link_probability": probability if who else None,
+                    "visibility": visibility,
+                }
+            )
+            for box, score, track, who, probability, visibility in zip(*columns, strict=True)
+        ]
+        self._counts["people"] += len(lines)
+        self._file.write("\n".join(lines) + "\n")
+
+    def event(self, event: IdentityEvent) -> None:
+        """Append an identity event."""
+        self._counts["events"] += 1
+        self._put(
+            {
+                "type": "event",
+                "kind": event.kind,
+                "time": round(float(event.time), 6),
+                "global_id": int(event.global_id),
+                "camera": event.camera or None,
+                "track_id": int(event.track_id) or None,
+                "probability": round(float(event.probability), 4),
+                "other_id": int(event.other_id) or None,
+            }
+        )
+
+    def close(self, identities: FinalIdentities) -> None:
+        """Append who was who and the counts."""
+        if self._closed:
+            return
+        groups = group_identities(identities)
+        for global_id, members, probability in groups:
+            listed = [[camera, int(track)] for camera, track in members]
+            self._put({"type": "identity", "global_id": int(global_id), "members": listed, "probability": round(float(probability), 4)})
+        self._counts.update(tracks=len(identities), identities=len(groups))
+        self._end(complete=True)
+
+    def abort(self) -> None:
+        """Append the counts, marked incomplete."""
+        if not self._closed:
+            self._end(complete=False)
+
+    def _end(self, complete: bool) -> None:
+        self._closed = True
+        try:
+            self._put({"type": "end", "complete": complete, "frames": dict(self._frames), **self._counts})
+        finally:
+            self._file.close()
