@@ -172,7 +172,9 @@ class Associator:
         np.fill_diagonal(forbidden, False)
         return forbidden
 
-    def _adopt(self, keys: list[Key], past: list[int], labels: np.ndarray, before: np.ndarray, probability: FloatArray) -> list[IdentityEvent]:
+    def _adopt(
+        self, keys: list[Key], past: list[int], labels: np.ndarray, before: np.ndarray, probability: FloatArray
+    ) -> list[IdentityEvent]:
         """Give every group the global id that most of its observations had; ids nobody takes over are merged away."""
         claims: dict[tuple[int, int], float] = defaultdict(float)
         for row, label in enumerate(labels.tolist()):

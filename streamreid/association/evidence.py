@@ -32,12 +32,14 @@ class Evidence:
         presence: Where and when.
         total: ``[K, D]`` sum of w * part with w = visibility * quality.
         mass: ``[K]`` sum of w.
+        square: ``[K]`` sum of w^2.
         observations: Number of observations.
     """
 
     presence: list[Presence]
     total: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     mass: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    square: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     observations: int = 0
 
     @property
@@ -50,8 +52,10 @@ class Evidence:
         if not len(self.mass):
             self.total = np.zeros_like(parts)
             self.mass = np.zeros_like(weight)
+            self.square = np.zeros_like(weight)
         self.total += parts * weight[:, None]
         self.mass += weight
+        self.square += weight**2
         self.observations += 1
         self.presence[0].end = max(self.presence[0].end, time)
 
@@ -62,8 +66,9 @@ class Evidence:
         if len(self.mass):
             self.total += other.total
             self.mass += other.mass
+            self.square += other.square
         else:
-            self.total, self.mass = other.total.copy(), other.mass.copy()
+            self.total, self.mass, self.square = other.total.copy(), other.mass.copy(), other.square.copy()
 
     def tracklet(self, track_id: int) -> Tracklet:
         """As a value for others to read."""
@@ -74,7 +79,8 @@ class Evidence:
 def descriptors(items: list[Evidence], *, full: float = 3.0) -> PartFeatures:
     """One row per item: per-part average, L2-normalised; visibility says how well the part was seen.
 
-    visibility_k = min(1, mass_k / full): a part seen at any time counts, a part never seen does not.
+    visibility_k = min(1, mass_k / full) * square_k / mass_k: a part seen well at any time counts, a part never seen does not, and a part of which
+    only a little was ever seen counts little however often that was.
 
     Args:
         items: At least one.
@@ -82,6 +88,8 @@ def descriptors(items: list[Evidence], *, full: float = 3.0) -> PartFeatures:
     """
     total = np.stack([i.total for i in items])
     mass = np.stack([i.mass for i in items])
+    square = np.stack([i.square for i in items])
     norm = np.linalg.norm(total, axis=2, keepdims=True)
     parts = np.divide(total, norm, out=np.zeros_like(total), where=norm > 1e-9)
-    return PartFeatures(parts, np.minimum(mass / full, 1.0).astype(np.float32))
+    clarity = np.divide(square, mass, out=np.zeros_like(mass), where=mass > 1e-9)
+    return PartFeatures(parts, (np.minimum(mass / full, 1.0) * np.minimum(clarity, 1.0)).astype(np.float32))

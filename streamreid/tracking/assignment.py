@@ -8,32 +8,37 @@ from numpy.typing import NDArray
 
 from streamreid.types import BoolArray, FloatArray
 
-__all__ = ["assign", "cover_matrix", "iou_matrix"]
+__all__ = ["assign", "cover_matrix", "iou_matrix", "iou_pairs"]
 
 Rows = NDArray[np.intp]
 
 
 def _intersection(a: FloatArray, b: FloatArray) -> FloatArray:
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    low = np.maximum(a[..., :2], b[..., :2])
+    high = np.minimum(a[..., 2:], b[..., 2:])
     side = np.maximum(high - low, 0)
     return np.asarray(side[..., 0] * side[..., 1])
 
 
 def _area(boxes: FloatArray) -> FloatArray:
-    return np.asarray(np.maximum(boxes[:, 2] - boxes[:, 0], 0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0))
+    return np.asarray(np.maximum(boxes[..., 2] - boxes[..., 0], 0) * np.maximum(boxes[..., 3] - boxes[..., 1], 0))
+
+
+def iou_pairs(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Intersection over union ``[N, M]`` of boxes ``a`` [N, 4] and ``b`` [N, M, 4], where every box in ``a`` has its own version of those in ``b``."""
+    inter = _intersection(a[:, None], b)
+    union = _area(a)[:, None] + _area(b) - inter
+    return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
 
 
 def iou_matrix(a: FloatArray, b: FloatArray) -> FloatArray:
     """Intersection over union ``[N, M]`` of boxes ``a`` [N, 4] and ``b`` [M, 4] (xyxy)."""
-    inter = _intersection(a, b)
-    union = _area(a)[:, None] + _area(b)[None] - inter
-    return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
+    return iou_pairs(a, b[None])
 
 
 def cover_matrix(a: FloatArray, b: FloatArray) -> FloatArray:
     """Share ``[N, M]`` of each box in ``a`` that lies inside each box in ``b``."""
-    inter = _intersection(a, b)
+    inter = _intersection(a[:, None], b[None])
     area = _area(a)[:, None]
     return np.divide(inter, area, out=np.zeros_like(inter), where=area > 0)
 

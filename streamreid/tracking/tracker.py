@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from streamreid.config import TrackerConfig
 from streamreid.similarity import Calibration
 from streamreid.tracking.appearance import AppearanceBank
-from streamreid.tracking.assignment import assign, cover_matrix, iou_matrix
+from streamreid.tracking.assignment import assign, cover_matrix, iou_matrix, iou_pairs
 from streamreid.tracking.motion import MotionFilter
 from streamreid.types import Detections, FloatArray, PartFeatures, Tracks
 
@@ -110,8 +110,7 @@ class Tracker:
         self._motion.predict(self._time - last, self._book.seen < last)
         # A lost track is kept while it could still be seen; a tentative one must be seen in every frame or be forgotten soon.
         confirmed = self._book.hits >= self.config.confirm_frames
-        gap = last - self._book.seen
-        self._keep((gap <= np.where(confirmed, self.config.lost_seconds, 0.0)) | (self._book.seen >= last))
+        self._keep((self._time - self._book.seen <= self.config.lost_seconds) & (confirmed | (self._book.seen >= last)))
 
     def _keep(self, mask: NDArray[np.bool_]) -> None:
         if not mask.all():
@@ -127,7 +126,7 @@ class Tracker:
         tracks = np.arange(len(predicted))
         taken = np.full(len(predicted), -1, np.int64)
         free = np.ones(len(boxes), bool)
-        iou = iou_matrix(predicted, boxes)
+        iou = self._overlap(predicted, boxes)
         similarity, common = self._looks.similarity(tracks, features)
         looks = np.where(common > 0, self._calibration.probability(similarity), 0.5)
         confirmed = self._book.hits >= c.confirm_frames
@@ -147,6 +146,17 @@ class Tracker:
         run(confirmed, sure, looks, (looks >= c.recover_probability) & self._reach(predicted, boxes))
         run(~confirmed, sure, iou, iou >= c.match_iou)
         return self._apply(taken, free, boxes, scores, features)
+
+    def _overlap(self, predicted: FloatArray, boxes: FloatArray) -> FloatArray:
+        """IoU ``[T, N]`` of boxes that are both enlarged by the filter's doubt (two deviations, at most half a width), so that a person of unknown
+        velocity, or a low frame rate, still overlaps (buffered IoU, Yang et al., "C-BIoU", WACV 2023, with the buffer from the covariance)."""
+        if not len(predicted) or not len(boxes):
+            return np.zeros((len(predicted), len(boxes)), np.float32)
+        sure = self._motion.noise.measurement * (predicted[:, 3] - predicted[:, 1])
+        margin = np.minimum(2.0 * np.maximum(self._motion.deviations - sure, 0.0), 0.5 * (predicted[:, 2] - predicted[:, 0]))
+        grown = predicted + margin[:, None] * np.array([-1, -1, 1, 1], np.float32)
+        other = boxes[None] + margin[:, None, None] * np.array([-1, -1, 1, 1], np.float32)
+        return iou_pairs(grown, other)
 
     def _reach(self, predicted: FloatArray, boxes: FloatArray) -> NDArray[np.bool_]:
         """Which box a lost person can have walked to: within the filter's doubt and 2 body heights per second, and of a similar height."""
@@ -170,11 +180,7 @@ class Tracker:
         self._looks.update(hit, features[rows], quality[rows] * scores[rows])
         self._book.hits[hit] += 1
         self._book.seen[hit] = self._time
-        new = np.flatnonzero(free & (scores >= self.config.new_score))
-        if len(new):
-            used = np.flatnonzero(~free)
-            double = iou_matrix(boxes[new], boxes[used]).max(1, initial=0.0) > self.config.duplicate_iou
-            new = new[~double]
+        new = self._newcomers(boxes, scores, free)
         if len(new):
             self._motion.add(boxes[new])
             self._looks.add(features[new], quality[new] * scores[new])
@@ -184,6 +190,17 @@ class Tracker:
             self._book.hits = np.concatenate([self._book.hits, np.ones(len(new), np.int64)])
             self._book.seen = np.concatenate([self._book.seen, np.full(len(new), self._time)])
         return np.concatenate([taken, new])
+
+    def _newcomers(self, boxes: FloatArray, scores: FloatArray, free: NDArray[np.bool_]) -> Rows:
+        """Sure boxes that nobody claimed and that are no second box of somebody."""
+        new = np.flatnonzero(free & (scores >= self.config.new_score))
+        if not len(new):
+            return new
+        double = iou_matrix(boxes[new], boxes[~free]).max(1, initial=0.0) > self.config.duplicate_iou
+        new = new[~double]
+        # Boxes come in order of score: of two newcomers in one place the better one stays.
+        earlier = np.tril(iou_matrix(boxes[new], boxes[new]), -1)
+        return new[~(earlier > self.config.duplicate_iou).any(1)]
 
     def _report(self, matched: NDArray[np.int64], rows: NDArray[np.intp], detections: Detections) -> Tracks:
         shown = np.flatnonzero((matched >= 0) & (self._book.hits >= self.config.confirm_frames))

@@ -1,0 +1,53 @@
+"""Templates learn only what was visible."""
+
+import numpy as np
+import pytest
+
+from streamreid.tracking.appearance import AppearanceBank
+from streamreid.types import PartFeatures
+
+
+def unit(*rows):
+    a = np.array(rows, np.float32)
+    return a / np.linalg.norm(a, axis=-1, keepdims=True)
+
+
+def person(parts, visibility):
+    return PartFeatures(unit(*parts)[None], np.array([visibility], np.float32))
+
+
+def test_a_hidden_part_is_not_learnt():
+    bank = AppearanceBank()
+    bank.add(person([[1, 0], [1, 0]], [1, 1]), np.ones(1, np.float32))
+    for _ in range(20):
+        bank.update(np.array([0]), person([[1, 0], [0, 1]], [1, 0]), np.ones(1, np.float32))
+    assert bank.features.parts[0, 1] == pytest.approx([1, 0])
+
+
+def test_a_part_never_seen_says_nothing_until_it_is_seen():
+    bank = AppearanceBank()
+    bank.add(person([[1, 0], [1, 0]], [1, 0]), np.ones(1, np.float32))
+    other = person([[1, 0], [0, 1]], [1, 1])
+    similarity, _ = bank.similarity(np.array([0]), other)
+    assert similarity[0, 0] == pytest.approx(1.0)
+    bank.update(np.array([0]), other, np.ones(1, np.float32))
+    assert bank.features.parts[0, 1] == pytest.approx([0, 1])
+
+
+def test_young_templates_are_averages():
+    bank = AppearanceBank(rate=0.1, mass=10.0)
+    vectors = [[1, 0], [0.6, 0.8], [0, 1]]
+    bank.add(person([vectors[0]], [1]), np.ones(1, np.float32))
+    for v in vectors[1:]:
+        bank.update(np.array([0]), person([v], [1]), np.ones(1, np.float32))
+    # Running means of unit vectors, renormalised at each step: ((1,0)+(.6,.8))/|.| then (2 m + (0,1))/|.|
+    m = np.array([1.6, 0.8]) / np.hypot(1.6, 0.8)
+    m = (2 * m + [0, 1]) / np.linalg.norm(2 * m + [0, 1])
+    assert bank.features.parts[0, 0] == pytest.approx(m, abs=1e-5)
+
+
+def test_quality_zero_changes_nothing():
+    bank = AppearanceBank()
+    bank.add(person([[1, 0]], [1]), np.ones(1, np.float32))
+    bank.update(np.array([0]), person([[0, 1]], [1]), np.zeros(1, np.float32))
+    assert bank.features.parts[0, 0] == pytest.approx([1, 0])
