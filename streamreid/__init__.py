@@ -1,10 +1,10 @@
 """Follow people across many cameras.
 
-    from streamreid import Pipeline
+from streamreid import Pipeline
 
-    with Pipeline.from_sources("entrance.mp4", "hall.mp4") as pipeline:
-        for result in pipeline:
-            print(result.frame.camera, result.frame.time, result.global_ids, result.to_supervision())
+with Pipeline.from_sources("entrance.mp4", "hall.mp4") as pipeline:
+    for result in pipeline:
+        print(result.frame.camera, result.frame.time, result.global_ids, result.to_supervision())
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ def _build(node: yaml.Node, where: Location, lines: dict[Location, int], path: P
         return value
     line = node.start_mark.line + 1
     return expand(
-        value, lambda name: ConfigError(f"{path}:{line}: environment variable '{name}' is not set; set it before the run: export {name}=...")
+        value,
+        lambda name: ConfigError(f"{path}:{line}: environment variable '{name}' is not set; set it before the run: export {name}=..."),
     )
 
 

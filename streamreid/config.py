@@ -55,7 +55,9 @@ class CameraConfig(_Section):
     )
     stride: int = Field(default=1, ge=1, description="Use every n-th frame.", validation_alias=AliasChoices("stride", "vid_stride"))
     offset: float = Field(default=0.0, description="Seconds added to the capture times of a file: when it began on the common clock.")
-    fps: float | None = Field(default=None, gt=0, le=1000, description="Frame rate where the source has no time stamps (image folders, raw streams).")
+    fps: float | None = Field(
+        default=None, gt=0, le=1000, description="Frame rate where the source has no time stamps (image folders, raw streams)."
+    )
     start: float = Field(default=0.0, ge=0, description="Seconds of a file to skip at its beginning.")
     frames: int | None = Field(default=None, ge=1, description="Stop after so many used frames.")
     repeat: int = Field(default=1, ge=1, description="Play a file so many times; times and frame numbers go on.")
@@ -86,7 +88,11 @@ class DetectorConfig(_Section):
     )
     iou: Fraction = Field(default=0.7, description="Boxes that overlap a better one by more than this IoU are dropped (NMS).")
     size: int = Field(
-        default=640, ge=64, le=4096, description="Longest side of the detector's input in pixels.", validation_alias=AliasChoices("size", "imgsz")
+        default=640,
+        ge=64,
+        le=4096,
+        description="Longest side of the detector's input in pixels.",
+        validation_alias=AliasChoices("size", "imgsz"),
     )
     classes: tuple[int, ...] = Field(default=(0,), description="Class numbers that count as people.", min_length=1)
     runtime: RuntimeName = Field(default="auto", description="Which runtime executes an .onnx detector.")
@@ -121,13 +127,17 @@ class TrackerConfig(_Section):
         validation_alias=AliasChoices("low_score", "track_low_thresh"),
     )
     new_score: Fraction = Field(
-        default=0.5, description="Boxes from this score on may begin a track.", validation_alias=AliasChoices("new_score", "new_track_thresh")
+        default=0.5,
+        description="Boxes from this score on may begin a track.",
+        validation_alias=AliasChoices("new_score", "new_track_thresh"),
     )
     confirm_frames: int = Field(default=3, ge=1, description="Observations before a track is reported.")
     lost_seconds: float = Field(default=3.0, ge=0, description="How long a lost track may be found again by place and looks.")
     match_iou: Fraction = Field(default=0.1, description="Least overlap of predicted and detected box in the first assignment.")
     second_iou: Fraction = Field(default=0.4, description="Least overlap in the second assignment (low scores).")
-    appearance_weight: Fraction = Field(default=0.5, description="Weight of looks against overlap in the first assignment; 0 is motion only.")
+    appearance_weight: Fraction = Field(
+        default=0.5, description="Weight of looks against overlap in the first assignment; 0 is motion only."
+    )
     appearance_gate: Fraction = Field(default=0.05, description="Least probability by looks for a match by overlap.")
     recover_probability: Fraction = Field(default=0.8, description="Least probability by looks to find a lost track again without overlap.")
     duplicate_iou: Fraction = Field(default=0.7, description="A box that overlaps a tracked one by more begins no track.")

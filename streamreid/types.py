@@ -143,7 +143,9 @@ class PartFeatures:
 
     def __post_init__(self) -> None:
         if self.parts.ndim != 3 or self.visibility.shape != self.parts.shape[:2]:
-            raise ValueError(f"PartFeatures: expected parts [N, K, D] and visibility [N, K]; got {self.parts.shape}, {self.visibility.shape}")
+            raise ValueError(
+                f"PartFeatures: expected parts [N, K, D] and visibility [N, K]; got {self.parts.shape}, {self.visibility.shape}"
+            )
 
     def __len__(self) -> int:
         return len(self.parts)
