@@ -1,0 +1,23 @@
+"""Frames in: video files, folders of images, network streams and webcams, each frame stamped with its capture time."""
+
+from streamreid.sources.base import FrameSource
+from streamreid.sources.clock import Clock, ManualClock, SystemClock
+from streamreid.sources.factory import open_source
+from streamreid.sources.images import ImageFolderSource
+from streamreid.sources.prefetch import PrefetchReader
+from streamreid.sources.stream import StreamSource
+from streamreid.sources.video import VideoFileSource
+from streamreid.sources.webcam import WebcamSource
+
+__all__ = [
+    "Clock",
+    "FrameSource",
+    "ImageFolderSource",
+    "ManualClock",
+    "PrefetchReader",
+    "StreamSource",
+    "SystemClock",
+    "VideoFileSource",
+    "WebcamSource",
+    "open_source",
+]

@@ -1,0 +1,183 @@
+"""PyAV with its corners rounded: opening with clear errors, decoding over damage, conversion to BGR arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import av
+import cv2
+import numpy as np
+from av.error import FFmpegError, InvalidDataError
+from av.video.reformatter import VideoReformatter
+
+from streamreid.errors import SourceError
+from streamreid.secrets import redact
+from streamreid.sources.base import Notes
+from streamreid.types import Image
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+__all__ = ["Decoder", "ImageConverter", "frame_rate", "open_container", "reason"]
+
+_NOT_VIDEO = frozenset({"ansi", "bintext", "idf", "xbin"})
+"""FFmpeg draws text files as pictures of a terminal; nobody means that by a camera."""
+
+_MAX_READ_ERRORS = 64
+_DEFAULT_RATE = 25.0
+
+
+def reason(error: BaseException) -> str:
+    """Why FFmpeg failed, in one line, without the address."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return redact(text).strip().rstrip(".")
+
+
+def open_container(
+    uri: str, camera: str, *, options: dict[str, str] | None = None, timeout: float | None = None
+) -> tuple[InputContainer, VideoStream]:
+    """Open a file or address and find its video.
+
+    Args:
+        uri: File name or address.
+        camera: Name of the camera, for messages.
+        options: FFmpeg options of the demuxer and protocol.
+        timeout: Seconds to wait for a connection and for data; None waits for ever.
+
+    Raises:
+        SourceError: It cannot be opened, is not a video, or has no video stream.
+    """
+    where = f"camera '{camera}': {redact(uri)}"
+    try:
+        container = av.open(uri, mode="r", options=options or {}, timeout=timeout, metadata_errors="replace")
+    except InvalidDataError as e:
+        raise SourceError(
+            f"{where}: not a readable video ({reason(e)}). It is damaged, incomplete or not a video; try to play it"
+        ) from None
+    except (FFmpegError, OSError, ValueError) as e:
+        raise SourceError(f"{where}: cannot be opened ({reason(e)}). Check the address and whether it may be read") from None
+    try:
+        stream = _video_stream(container, where)
+    except BaseException:
+        container.close()
+        raise
+    return container, stream
+
+
+def _video_stream(container: InputContainer, where: str) -> VideoStream:
+    if not container.streams.video:
+        kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+        raise SourceError(f"{where}: contains no video, only {kinds}. Name a file with pictures")
+    streams = [s for s in container.streams.video if s.codec_context is not None and s.width and s.height]
+    if not streams or streams[0].codec_context.name in _NOT_VIDEO:
+        raise SourceError(f"{where}: not a video that can be decoded. Convert it, for example to H.264 in MP4")
+    stream = streams[0]
+    # Slices, not frames: measured equally fast with conversion to BGR on two cores at 10 to 15 % less CPU, and with frame threads
+    # an error while the decoder is drained takes the pictures behind it along.
+    stream.thread_type = "SLICE"
+    return stream
+
+
+def frame_rate(stream: VideoStream) -> float:
+    """Pictures per second as the stream says, 25 if it does not."""
+    # The codec's own rate first: for raw H.264 FFmpeg guesses the field rate, twice the frame rate.
+    for value in (stream.codec_context.framerate, stream.average_rate, stream.guessed_rate):
+        if value and 0.1 <= float(value) <= 1000:
+            return float(value)
+    return _DEFAULT_RATE
+
+
+class Decoder:
+    """Every picture of a stream, once; damaged packets are counted and skipped.
+
+    Args:
+        container: The open file.
+        stream: Its video.
+        notes: Where damage is counted.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream, notes: Notes) -> None:
+        self._container = container
+        self._stream = stream
+        self._notes = notes
+        self.packets = 0
+        self.last_damaged = False
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        """The pictures in the order of presentation.
+
+        Raises:
+            FFmpegError: The file or connection cannot be read further (not: its data is damaged).
+        """
+        errors = 0
+        while errors < _MAX_READ_ERRORS:
+            try:
+                for packet in self._container.demux(self._stream):
+                    # An empty packet would put the decoder into its final state; the end is drained below.
+                    if packet.size:
+                        errors = 0
+                        self.packets += 1
+                        yield from self._checked(self._decode(packet))
+                    elif packet.dts is not None or packet.pts is not None:
+                        self.packets += 1
+                break
+            except InvalidDataError:
+                errors += 1
+                self._skipped()
+        yield from self._drain()
+
+    def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+        try:
+            frames = self._stream.codec_context.decode(packet)
+        except EOFError:
+            raise
+        except FFmpegError:
+            self._skipped()
+            return []
+        self.last_damaged = bool(packet is not None and packet.is_corrupt)
+        return frames
+
+    def _drain(self) -> Iterator[VideoFrame]:
+        for _ in range(_MAX_READ_ERRORS):
+            try:
+                frames = self._decode(None)
+            except EOFError:
+                return
+            yield from self._checked(frames)
+
+    def _checked(self, frames: list[VideoFrame]) -> Iterator[VideoFrame]:
+        for frame in frames:
+            if frame.is_corrupt:
+                self.last_damaged = True
+                self._notes.count(
+                    "1 damaged picture, used as far as it could be decoded",
+                    "{n} damaged pictures, used as far as they could be decoded",
+                )
+            yield frame
+
+    def _skipped(self) -> None:
+        self.last_damaged = True
+        self._notes.count("1 damaged packet skipped", "{n} damaged packets skipped")
+
+
+class ImageConverter:
+    """Decoded pictures as BGR arrays, upright.
+
+    One converter is kept per source: setting it up for each picture takes longer than the conversion (0.7 against 0.45 ms CPU at 768x576).
+    """
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: VideoFrame) -> Image:
+        """``[H, W, 3]`` uint8 BGR, turned as the display matrix of the file asks (phones held upright)."""
+        image = np.asarray(self._reformatter.reformat(frame, format="bgr24").to_ndarray(), np.uint8)
+        turn = round(getattr(frame, "rotation", 0) / 90) % 4
+        if turn == 0:
+            return image
+        code = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}[turn]
+        return np.asarray(cv2.rotate(image, code), np.uint8)

@@ -1,0 +1,44 @@
+"""From a camera's address to the source that reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from streamreid.config import CameraConfig
+from streamreid.sources.base import FrameSource
+from streamreid.sources.clock import Clock
+from streamreid.sources.images import ImageFolderSource
+from streamreid.sources.stream import StreamSource
+from streamreid.sources.video import VideoFileSource
+from streamreid.sources.webcam import WebcamSource
+
+__all__ = ["open_source"]
+
+_FILE_SUFFIXES = frozenset(
+    [".264", ".265", ".avi", ".h264", ".h265", ".hevc", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"]
+)
+
+
+def open_source(camera: CameraConfig, *, clock: Clock | None = None) -> FrameSource:
+    """Open a camera: a folder of images, a webcam number, a stream's address, or a video file (also by http).
+
+    Args:
+        camera: The camera.
+        clock: Tells the arrival time of live pictures; default the machine's clock.
+
+    Raises:
+        SourceError: It cannot be opened. The other cameras can still be read.
+    """
+    uri = camera.uri
+    if "://" in uri:
+        parts = urlsplit(uri)
+        if parts.scheme.lower() == "file":
+            return open_source(camera.model_copy(update={"uri": unquote(parts.path)}), clock=clock)
+        is_file = parts.scheme.lower() in ("http", "https") and PurePosixPath(parts.path).suffix.lower() in _FILE_SUFFIXES
+        return VideoFileSource(camera) if is_file else StreamSource(camera, clock=clock)
+    if Path(uri).is_dir():
+        return ImageFolderSource(camera)
+    if uri.isdigit():
+        return WebcamSource(camera, clock=clock)
+    return VideoFileSource(camera)
