@@ -1,0 +1,130 @@
+"""What every runtime offers: one call from a batch to the output arrays, whatever executes the graph."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreid.types import FloatArray
+
+__all__ = ["ImageInput", "Runtime", "TensorInfo", "available_threads", "split_batch"]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """Name and shape of one input or output.
+
+    Args:
+        name: Its name in the graph.
+        shape: Its axes; None where the graph accepts any length.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} [{', '.join('?' if axis is None else str(axis) for axis in self.shape)}]"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """How pictures become the graph's input: ``input = pixel * scale + bias`` per channel, in the graph's colour order.
+
+    A runtime loaded with this takes uint8 BGR ``[N, H, W, 3]`` pictures instead of the graph's float ``[N, 3, H, W]``.
+
+    Args:
+        color: Channel order of the graph.
+        scale: Three factors, not 0, in that order.
+        bias: Three summands, in that order.
+    """
+
+    color: Literal["rgb", "bgr"] = "rgb"
+    scale: tuple[float, float, float] = (1 / 255, 1 / 255, 1 / 255)
+    bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        if not np.isfinite([*self.scale, *self.bias]).all() or 0.0 in self.scale:
+            raise ValueError(f"ImageInput: scale and bias must be finite and scale not 0; got scale {self.scale}, bias {self.bias}")
+
+    def apply(self, pictures: NDArray[np.uint8]) -> FloatArray:
+        """Pictures as the graph's input, for runtimes that cannot do it inside the graph.
+
+        Args:
+            pictures: ``[N, H, W, 3]`` uint8 BGR.
+
+        Returns:
+            ``[N, 3, H, W]`` float32.
+        """
+        n, height, width, _ = pictures.shape
+        result = np.empty((n, 3, height, width), np.float32)
+        for channel in range(3):
+            source = 2 - channel if self.color == "rgb" else channel
+            np.multiply(pictures[..., source], np.float32(self.scale[channel]), out=result[:, channel])
+            if self.bias[channel]:
+                result[:, channel] += np.float32(self.bias[channel])
+        return result
+
+
+@runtime_checkable
+class Runtime(Protocol):
+    """A loaded graph with one input.
+
+    Attributes:
+        name: "openvino" or "onnxruntime".
+        precision: What it really computes in: "fp32" or "bf16".
+        inputs: The graph's inputs (with pictures as input: the graph's own, before the conversion).
+        outputs: The graph's outputs.
+        metadata: What the exporter wrote into the file, for example Ultralytics' "task" and "names".
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def precision(self) -> str: ...
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]: ...
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]: ...
+
+    @property
+    def metadata(self) -> dict[str, str]: ...
+
+    def __call__(self, batch: NDArray[Any]) -> list[FloatArray]:
+        """Run the graph.
+
+        Args:
+            batch: ``[N, ...]``: uint8 BGR ``[N, H, W, 3]`` if loaded with an ``ImageInput``, else the graph's own input. N may be 0.
+
+        Returns:
+            One float32 array per output, each with N rows.
+        """
+        ...
+
+
+def available_threads() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return max(1, os.cpu_count() or 1)
+
+
+def split_batch(count: int, sizes: tuple[int, ...]) -> Iterator[slice]:
+    """Cut ``count`` rows into pieces of the given sizes, the largest first, without padding.
+
+    Args:
+        count: Rows, from 0.
+        sizes: Allowed sizes in falling order; the last is 1.
+    """
+    start = 0
+    for size in sizes:
+        while count - start >= size:
+            yield slice(start, start + size)
+            start += size

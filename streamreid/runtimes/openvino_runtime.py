@@ -1,0 +1,205 @@
+"""OpenVINO on the CPU: one compiled graph per input shape, because fixed shapes run clearly faster than dynamic ones."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreid.errors import EngineError
+from streamreid.runtimes.base import ImageInput, TensorInfo, available_threads, split_batch
+from streamreid.types import FloatArray
+
+__all__ = ["OpenVINORuntime"]
+
+log = logging.getLogger(__name__)
+
+_PIECES = (16, 4, 1)
+_COMPILED = 12
+_PARITY = 1e-2
+
+
+class OpenVINORuntime:
+    """An .onnx file or an OpenVINO IR (.xml beside its .bin) on the CPU.
+
+    Batches are cut into pieces of a few fixed sizes, each size and picture shape compiled once (about 0.2 s) and kept while it is in use.
+    Graphs made for a fixed batch are widened if that provably gives the same results, else run one row at a time.
+
+    Args:
+        model_path: The .onnx or .xml file.
+        precision: "fp32", "bf16", or "auto" for bf16 where the CPU computes it in hardware.
+        threads: Threads of one run; all available cores by default.
+        image: Take uint8 BGR pictures and convert them inside the graph.
+
+    Raises:
+        EngineError: The file is missing, damaged or not a graph that OpenVINO can run.
+    """
+
+    name = "openvino"
+
+    def __init__(self, model_path: Path, *, precision: str = "auto", threads: int | None = None, image: ImageInput | None = None) -> None:
+        import openvino as ov
+
+        self._path = model_path
+        self._core = ov.Core()
+        if precision == "auto":
+            precision = "bf16" if "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
+        self._settings = {
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads or available_threads(),
+        }
+        try:
+            model = self._core.read_model(str(model_path))
+        except Exception as error:
+            raise EngineError(f"{model_path}: OpenVINO cannot read it: {_reason(error)}") from None
+        self.inputs = tuple(_info(port) for port in model.inputs)
+        self.outputs = tuple(_info(port) for port in model.outputs)
+        self.metadata = _metadata(model)
+        if len(self.inputs) != 1:
+            raise EngineError(f"{model_path}: expected one input, got {', '.join(map(str, self.inputs))}")
+        self._picture = image is not None
+        self._model = _with_pictures(model, image, model_path) if image is not None else model
+        self._dtype = np.uint8 if self._picture else np.float32
+        self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        self._lock = threading.Lock()
+        fixed = self.inputs[0].shape[0]
+        # None: batches of any size are known to be right. A number: not yet tried (or found impossible, see _widen).
+        self._fixed: int | None = fixed
+        self._widened = fixed is None
+        self.precision = self._used_precision(precision)
+
+    def __call__(self, batch: NDArray[Any]) -> list[FloatArray]:
+        """See ``Runtime``."""
+        if len(batch) == 0:
+            return [np.zeros((0, *(axis or 0 for axis in o.shape[1:])), np.float32) for o in self.outputs]
+        data = np.ascontiguousarray(batch, self._dtype)
+        with self._lock:
+            if self._fixed is not None and not self._widened and len(data) > self._fixed:
+                self._widen(data)
+            sizes = _PIECES if self._fixed is None else (self._fixed,)
+            pieces = [self._infer(data[rows]) for rows in split_batch(len(data), sizes)]
+            done = sum(len(piece[0]) for piece in pieces)
+            if done < len(data):  # only for a graph fixed at a batch above 1
+                pieces.append(self._infer_padded(data[done:]))
+        if len(pieces) == 1:
+            return pieces[0]
+        return [np.concatenate(column) for column in zip(*pieces, strict=True)]
+
+    def _infer(self, data: NDArray[Any]) -> list[FloatArray]:
+        request = self._request(data.shape)
+        try:
+            request.infer([data], share_inputs=True)
+            # Copies: the request's own memory is overwritten by the next run.
+            return [np.array(request.get_output_tensor(i).data, np.float32) for i in range(len(self.outputs))]
+        except Exception as error:
+            raise EngineError(f"{self._path}: OpenVINO failed on an input of shape {list(data.shape)}: {_reason(error)}") from None
+
+    def _infer_padded(self, data: NDArray[Any]) -> list[FloatArray]:
+        padded = np.zeros((self._fixed or 1, *data.shape[1:]), data.dtype)
+        padded[: len(data)] = data
+        return [o[: len(data)] for o in self._infer(padded)]
+
+    def _request(self, shape: tuple[int, ...]) -> Any:
+        request = self._requests.get(shape)
+        if request is not None:
+            self._requests.move_to_end(shape)
+            return request
+        model = self._model.clone()
+        try:
+            model.reshape(list(shape))
+            request = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
+        except Exception as error:
+            raise EngineError(
+                f"{self._path}: the graph ({self.inputs[0]}) cannot take an input of shape {list(shape)}: {_reason(error)}"
+            ) from None
+        self._requests[shape] = request
+        while len(self._requests) > _COMPILED:
+            self._requests.popitem(last=False)
+        return request
+
+    def _widen(self, data: NDArray[Any]) -> None:
+        """Decide, on real data, whether a graph made for a fixed batch gives the same results with a larger one.
+
+        Exporters bake the batch into Reshape constants; such a graph may fail, mix rows, or be right.
+        """
+        self._widened = True
+        fixed = self._fixed or 1
+        count = min(len(data), 2 * fixed)
+        try:
+            wide = self._infer(data[:count])
+            rows = [self._infer_padded(data[i : min(i + fixed, count)]) for i in range(0, count, fixed)]
+            single = [np.concatenate(column) for column in zip(*rows, strict=True)]
+            same = all(w.shape == s.shape and _close(w, s) for w, s in zip(wide, single, strict=True))
+        except EngineError:
+            same = False
+        if same:
+            self._fixed = None
+        else:
+            log.info("%s: made for batches of %d only; larger ones run piece by piece", self._path.name, fixed)
+
+    def _used_precision(self, wanted: str) -> str:
+        if wanted == "bf16" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            log.warning("%s: this CPU has no bf16 arithmetic; OpenVINO emulates it or computes in fp32", self._path.name)
+        return wanted
+
+    def __repr__(self) -> str:
+        return f"OpenVINORuntime({self._path.name}, {self.precision})"
+
+
+def _with_pictures(model: Any, image: ImageInput, path: Path) -> Any:
+    """The graph with the conversion from uint8 BGR pictures in front, where it is compiled together with the rest."""
+    from openvino import Layout, Type
+    from openvino.preprocess import ColorFormat, PrePostProcessor
+
+    if model.inputs[0].partial_shape.rank.is_dynamic or model.inputs[0].partial_shape.rank.get_length() != 4:
+        raise EngineError(f"{path}: expected pictures [N, 3, H, W] as input, the graph has {_info(model.inputs[0])}")
+    try:
+        builder = PrePostProcessor(model)
+        tensor = builder.input()
+        tensor.tensor().set_element_type(Type.u8).set_layout(Layout("NHWC")).set_color_format(ColorFormat.BGR)
+        tensor.model().set_layout(Layout("NCHW"))
+        steps = tensor.preprocess().convert_element_type(Type.f32)
+        if image.color == "rgb":
+            steps = steps.convert_color(ColorFormat.RGB)
+        # x * scale + bias, written as (x - mean) / deviation
+        steps.mean([-b / s for s, b in zip(image.scale, image.bias, strict=True)]).scale([1 / s for s in image.scale])
+        return builder.build()
+    except RuntimeError as error:
+        raise EngineError(f"{path}: expected pictures [N, 3, H, W] as input: {_reason(error)}") from None
+
+
+def _close(a: FloatArray, b: FloatArray) -> bool:
+    # Wide and narrow graphs may round differently (more so in bf16); mixed rows differ by the size of the values themselves.
+    spread = float(np.abs(b).max()) + 1e-6
+    return float(np.abs(a - b).mean()) <= _PARITY * spread
+
+
+def _info(port: Any) -> TensorInfo:
+    shape = port.partial_shape
+    if shape.rank.is_dynamic:
+        return TensorInfo(_name(port), ())
+    return TensorInfo(_name(port), tuple(axis.get_length() if axis.is_static else None for axis in shape))
+
+
+def _name(port: Any) -> str:
+    return port.any_name if port.names else port.node.friendly_name
+
+
+def _metadata(model: Any) -> dict[str, str]:
+    if not model.has_rt_info("framework"):
+        return {}
+    value = model.get_rt_info("framework").value
+    return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {}
+
+
+def _reason(error: Exception) -> str:
+    """OpenVINO's messages are pages of C++ places; the last line that says something is the cause."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("Exception from", "Check '", "While ", "Shape inference"))]
+    return (telling or lines or [type(error).__name__])[-1][:300]
