@@ -70,8 +70,8 @@ def colour_of(global_id: int) -> tuple[int, int, int]:
 
 
 def unit_of(image: Image) -> float:
-    """Size of a picture relative to 720 lines: what line widths and text are scaled by."""
-    return max(0.45, float(min(image.shape[0], image.shape[1] * 3 / 4)) / 720)
+    """Size of a picture relative to 960 x 720: what line widths and text are scaled by."""
+    return max(0.55, float(np.sqrt(image.shape[0] * image.shape[1] / (960 * 720))))
 
 
 def clock_text(time: float) -> str:

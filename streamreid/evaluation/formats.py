@@ -1,0 +1,230 @@
+"""Reading results and ground truth: MOT text, AI City text, JSON lines, Parquet.
+
+Every reader gives ``{camera: Table}`` with frames as MOT text counts them (from 1; AI City's own numbers are kept as they are).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from streamreid.errors import DataError, MissingExtraError
+from streamreid.evaluation.table import Table
+
+__all__ = ["Ids", "match_cameras", "read_mot", "read_tables", "read_truth"]
+
+Ids = Literal["local", "global"]
+_SUFFIXES = {".txt", ".csv", ".jsonl", ".parquet"}
+
+
+def read_tables(path: Path | str, *, ids: Ids = "global", camera: str | None = None) -> dict[str, Table]:
+    """Read results of one or several cameras.
+
+    Args:
+        path: A MOT text file (camera = its name without ending), an AI City text file (nine columns separated by blanks:
+            camera, id, frame, left, top, width, height, x, y), JSON lines or Parquet of ``streamreid run``, or a folder: of a run (its
+            ``mot/`` is read) or of MOT text files, one per camera.
+        ids: Which ids of a run: of tracks inside each camera, or of people across cameras (as believed at the end of the run).
+        camera: Name for a single MOT text file.
+
+    Raises:
+        DataError: Missing, malformed (with line) or without any camera.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _read_folder(path, ids)
+    if not path.is_file():
+        raise DataError(f"'{path}' does not exist; give a MOT text file, a .jsonl or .parquet file, or a folder with them")
+    if path.suffix == ".jsonl":
+        return _read_jsonl(path, ids)
+    if path.suffix == ".parquet":
+        return _read_parquet(path, ids)
+    if _is_aicity(path):
+        return _read_aicity(path)
+    return {camera or path.stem: read_mot(path)}
+
+
+def read_truth(paths: Sequence[str | Path]) -> dict[str, Table]:
+    """Read ground truth given as several files.
+
+    Args:
+        paths: Files or folders as ``read_tables`` takes them; ``NAME=FILE`` says which camera a MOT text file belongs to.
+
+    Raises:
+        DataError: A camera occurs twice, or a file is wrong.
+    """
+    found: dict[str, Table] = {}
+    for item in paths:
+        name, _, file = str(item).partition("=")
+        tables = read_tables(file, camera=name) if file and not Path(item).exists() else read_tables(item)
+        for camera, table in tables.items():
+            if camera in found:
+                raise DataError(f"camera '{camera}' is in '{found[camera].where}' and in '{table.where}'; give each camera once")
+            found[camera] = table
+    return found
+
+
+def match_cameras(truth: Mapping[str, Table], results: Mapping[str, Table]) -> dict[str, Table]:
+    """Give the ground truth's tables the names of the results' cameras.
+
+    A name that is not a camera of the results but contains exactly one of them is taken for it ("gt_cam001" for "cam001").
+
+    Raises:
+        DataError: A table of the truth fits no camera or several, or two fit one.
+    """
+    renamed: dict[str, Table] = {}
+    for name, table in truth.items():
+        fitting = [name] if name in results else [camera for camera in results if camera in name]
+        if len(fitting) > 1:  # cam1 is part of cam10: only the longest counts, if it explains the others
+            longest = max(fitting, key=len)
+            fitting = [longest] if all(camera in longest for camera in fitting) else fitting
+        if len(fitting) != 1:
+            which = f"fits {fitting or 'none'} of the cameras {sorted(results)}"
+            raise DataError(f"ground truth '{name}' ({table.where}) {which}; write CAMERA=FILE")
+        if fitting[0] in renamed:
+            both = f"{renamed[fitting[0]].where} and {table.where}"
+            raise DataError(f"camera '{fitting[0]}' has two ground truths: {both}; write CAMERA=FILE")
+        renamed[fitting[0]] = table
+    return renamed
+
+
+def _read_folder(folder: Path, ids: Ids) -> dict[str, Table]:
+    inner = [folder / "mot", folder]
+    if ids == "global":
+        inner = [folder / "mot" / "global", folder / "global", *inner]
+    for candidate in inner:
+        files = sorted(candidate.glob("*.txt")) if candidate.is_dir() else []
+        if files:
+            return {file.stem: read_mot(file) for file in files}
+    for name in ("results.jsonl", "results.parquet"):
+        if (folder / name).is_file():
+            return read_tables(folder / name, ids=ids)
+    sequences = {file.parent.parent.name: read_mot(file) for file in sorted(folder.glob("*/gt/gt.txt"))}
+    if not sequences:
+        wanted = "<camera>.txt, mot/<camera>.txt, results.jsonl, results.parquet or <sequence>/gt/gt.txt"
+        raise DataError(f"'{folder}' has no results: expected {wanted}")
+    return sequences
+
+
+def _is_aicity(path: Path) -> bool:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        first = next((line for line in file if line.strip()), "")
+    return "," not in first and len(first.split()) == 9
+
+
+def _numbers(path: Path, least: int) -> tuple[Any, Any]:
+    """Rows of a text file as floats, short rows filled with NaN, and the line number of each row."""
+    rows, lines = [], []
+    try:
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if not (text := line.strip()):
+                    continue
+                values = text.replace(",", " ").split()
+                try:
+                    row = [float(value) for value in values[:9]]
+                except ValueError:
+                    raise DataError(f"{path}:{number}: expected numbers, got {text[:60]!r}") from None
+                if len(row) < least:
+                    raise DataError(f"{path}:{number}: expected at least {least} columns, got {len(row)}: {text[:60]!r}")
+                rows.append(row + [np.nan] * (9 - len(row)))
+                lines.append(number)
+    except UnicodeDecodeError as error:
+        raise DataError(f"'{path}' is not a text file ({error.reason} at byte {error.start}); expected MOT text") from error
+    except OSError as error:
+        raise DataError(f"cannot read '{path}': {error.strerror or error}") from error
+    return np.array(rows, np.float64).reshape(-1, 9), np.array(lines, np.int64)
+
+
+def _whole(values: Any, lines: Any, path: Path, what: str, least: int) -> Any:
+    bad = np.flatnonzero(~np.isfinite(values) | (values != np.floor(values)) | (values < least))
+    if len(bad):
+        hint = " (id -1 is a detection that no track owns; tracks are needed here)" if what == "id" else ""
+        raise DataError(f"{path}:{lines[bad[0]]}: {what} {values[bad[0]]:g} is not a whole number from {least} on{hint}")
+    return values.astype(np.int64)
+
+
+def read_mot(path: Path | str) -> Table:
+    """Read MOTChallenge text: ``frame,id,left,top,width,height[,score[,class[,visibility]]]``, separated by commas or blanks.
+
+    Raises:
+        DataError: Not readable, or malformed (with file and line).
+    """
+    path = Path(path)
+    rows, lines = _numbers(path, 6)
+    frames = _whole(rows[:, 0], lines, path, "frame", 1)
+    ids = _whole(rows[:, 1], lines, path, "id", 0)
+    scores = np.where(np.isnan(rows[:, 6]), 1.0, rows[:, 6])
+    classes = np.where(np.isnan(rows[:, 7]), 1.0, rows[:, 7])
+    return Table.build(frames, ids, rows[:, 2:6], scores, classes, where=str(path), lines=lines)
+
+
+def _read_aicity(path: Path) -> dict[str, Table]:
+    rows, lines = _numbers(path, 7)
+    cameras = _whole(rows[:, 0], lines, path, "camera", 0)
+    ids = _whole(rows[:, 1], lines, path, "id", 0)
+    frames = _whole(rows[:, 2], lines, path, "frame", 0)
+    tables = {}
+    for camera in np.unique(cameras).tolist():
+        own = cameras == camera
+        tables[str(camera)] = Table.build(frames[own], ids[own], rows[own, 3:7], where=str(path), lines=lines[own])
+    return tables
+
+
+def _read_jsonl(path: Path, ids: Ids) -> dict[str, Table]:
+    people: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    final: dict[tuple[str, int], int] = {}
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith("\n"):
+                break  # a run that is still writing or was killed: only complete lines count
+            try:
+                item = json.loads(line)
+                if item["type"] == "header":
+                    people.update({camera: [] for camera in item["cameras"]})
+                elif item["type"] == "person":
+                    who = int(item["track_id"]), item["global_id"]
+                    numbers = (*map(float, item["box"]), float(item["score"]), number)
+                    people[item["camera"]].append((int(item["frame"]) + 1, *who, *numbers))
+                elif item["type"] == "identity":
+                    final.update({(camera, int(track)): int(item["global_id"]) for camera, track in item["members"]})
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(f"{path}:{number}: not a line of streamreid's results ({type(error).__name__}: {error})") from error
+    return {camera: _choose_ids(camera, rows, final, ids, path) for camera, rows in people.items()}
+
+
+def _choose_ids(camera: str, rows: list[tuple[Any, ...]], final: Mapping[tuple[str, int], int], ids: Ids, path: Path) -> Table:
+    if ids == "global":
+        rows = [(row[0], final.get((camera, row[1]), row[2]), *row[2:]) for row in rows]
+        rows = [row for row in rows if row[1] is not None]
+    table = np.array([(row[0], row[1], *row[3:]) for row in rows], np.float64).reshape(-1, 8)
+    return Table.build(table[:, 0], table[:, 1], table[:, 2:6], table[:, 6], where=str(path), lines=table[:, 7].astype(np.int64))
+
+
+def _read_parquet(path: Path, ids: Ids) -> dict[str, Table]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "parquet", "Reading Parquet") from error
+    columns = ["camera", "frame", "left", "top", "width", "height", "score", "track_id", "global_id", "final_global_id"]
+    try:
+        data = pq.read_table(path, columns=columns).to_pydict()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"'{path}' is not a table of streamreid's results: {error}") from error
+    who = data["track_id"]
+    if ids == "global":
+        who = [now if last is None else last for last, now in zip(data["final_global_id"], data["global_id"], strict=True)]
+    known = np.array([one is not None for one in who], bool)
+    table = np.array([[0 if one is None else one for one in who], *(data[name] for name in columns[1:7])], np.float64).T.reshape(-1, 7)
+    cameras = np.array(data["camera"], object)
+    result = {}
+    for camera in sorted(set(data["camera"])):
+        own = table[known & (cameras == camera)]
+        result[camera] = Table.build(own[:, 1], own[:, 0], own[:, 2:6], own[:, 6], where=str(path))
+    return result
