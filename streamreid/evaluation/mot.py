@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from streamreid.errors import DataError
-from streamreid.evaluation.formats import read_tables
+from streamreid.evaluation.formats import match_cameras, read_tables
 from streamreid.evaluation.rules import Rules, prepare
 from streamreid.evaluation.scores import MotScores, combine, score
 from streamreid.evaluation.table import Table
@@ -82,12 +82,8 @@ def _pairs(results: Mapping[str, Table], truth: Mapping[str, Table]) -> dict[str
     if len(results) == len(truth) == 1:
         name, own = next(iter(results.items()))
         return {name: (own, next(iter(truth.values())))}
-    missing = sorted(set(truth) - set(results))
-    if missing:
-        raise DataError(
-            f"no results for {', '.join(missing)} of the ground truth; the results have {', '.join(sorted(results)) or 'nothing'}"
-        )
-    return {name: (results[name], truth[name]) for name in sorted(truth)}
+    named = match_cameras(truth, results)
+    return {name: (results[name], named[name]) for name in sorted(named)}
 
 
 def evaluate_mot(results: Tables, truth: Tables, *, frames: tuple[int, int] | None = None, rules: Rules = "plain") -> MotEvaluation:
@@ -95,7 +91,7 @@ def evaluate_mot(results: Tables, truth: Tables, *, frames: tuple[int, int] | No
 
     Args:
         results: A table, tables by sequence, or a path as ``read_tables`` takes it (ids of tracks).
-        truth: The same for the ground truth. A single pair is compared whatever the names; otherwise names must be the same.
+        truth: The same for the ground truth. A single pair is compared whatever the names, otherwise names must fit (``match_cameras``).
         frames: First and last frame to score, both included; default: the frames that the ground truth covers.
         rules: Which boxes count, see ``streamreid.evaluation.rules``.
 

@@ -1,0 +1,126 @@
+"""``streamreid evaluate``: how good results are, against ground truth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from streamreid.cli.console import output
+from streamreid.errors import ConfigError
+from streamreid.evaluation import RULES, MotScores, MulticamEvaluation, evaluate_mot, evaluate_multicam
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Score results against ground truth.", no_args_is_help=True)
+
+_FULL = ("hota", "deta", "assa", "loca", "mota", "motp", "idf1", "idp", "idr", "idsw", "frag", "fp", "fn")
+_NARROW = ("hota", "deta", "assa", "mota", "idf1", "idsw", "frag", "fp", "fn")
+_NAMES = {"hota": "HOTA", "deta": "DetA", "assa": "AssA", "loca": "LocA", "frag": "Frag"}
+_FULL_WIDTH = 112
+
+Frames = Annotated[
+    str | None, typer.Option(help="First and last frame to score, as FIRST:LAST (both included); default: what the truth covers.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def _frames(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    first, _, last = text.partition(":")
+    if not (first.strip().isdigit() and last.strip().isdigit() and int(first) <= int(last)):
+        raise ConfigError(f"--frames {text!r}: expected FIRST:LAST with FIRST <= LAST, for example 1:400")
+    return int(first), int(last)
+
+
+def _print_json(data: Any) -> None:
+    typer.echo(json.dumps(data, indent=2))
+
+
+def _print_scores(rows: dict[str, MotScores], first: str) -> None:
+    narrow = output.is_terminal and output.width < _FULL_WIDTH
+    columns = _NARROW if narrow else _FULL
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(first, no_wrap=True)
+    for name in columns:
+        table.add_column(_NAMES.get(name, name.upper()), justify="right", no_wrap=True)
+    for number, (name, scores) in enumerate(rows.items(), 1):
+        values = [getattr(scores, column) for column in columns]
+        cells = [str(value) if isinstance(value, int) else f"{value:.4f}" for value in values]
+        table.add_row(Text(name), *cells, style="bold" if number == len(rows) and number > 1 else None)
+    # Rich cuts a table down to 80 columns where the output is a file or a pipe; numbers must survive that.
+    wide = Console(width=_FULL_WIDTH + max(map(len, rows)))
+    (output if output.is_terminal else wide).print(table)
+
+
+@app.command()
+def mot(
+    results: Annotated[Path, typer.Argument(help="MOT text, JSON lines, Parquet, or a folder (of a run, or of MOT text files).")],
+    truth: Annotated[Path, typer.Argument(help="Ground truth: MOT text, or a folder with one file per sequence or <sequence>/gt/gt.txt.")],
+    frames: Frames = None,
+    rules: Annotated[str, typer.Option(help=f"Which boxes count: {', '.join(RULES)}.")] = "plain",
+    as_json: AsJson = False,
+) -> None:
+    """Score tracks inside cameras: HOTA, CLEAR MOT, identity (IDF1)."""
+    chosen = next((rule for rule in RULES if rule == rules), None)
+    if chosen is None:
+        raise ConfigError(f"--rules {rules!r} is not one of {', '.join(RULES)}")
+    found = evaluate_mot(results, truth, frames=_frames(frames), rules=chosen)
+    if as_json:
+        _print_json(found.as_dict())
+        return
+    rows = dict(found.sequences)
+    if len(rows) > 1:
+        rows["combined"] = found.combined
+    _print_scores(rows, "sequence")
+    for name, count in found.left_out.items():
+        if count:
+            span = "{}:{}".format(*found.frames[name])
+            output.print(Text(f"{name}: {count} result boxes outside frames {span} were left out", "yellow"))
+
+
+@app.command()
+def multicam(
+    results: Annotated[Path, typer.Argument(help="Folder of a run (its global ids are scored), or AI City text, JSON lines, Parquet.")],
+    truth: Annotated[
+        list[str], typer.Argument(help="Ground truth files, one per camera (CAMERA=FILE if the names differ), or one AI City text.")
+    ],
+    frames: Frames = None,
+    partial: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A camera in which not everybody is annotated: results that match nobody there are not counted. May be repeated."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score ids across cameras: all cameras as one sequence of (camera, frame), and identities merged or split."""
+    found = evaluate_multicam(results, truth, frames=_frames(frames), partial=partial or [])
+    if as_json:
+        _print_json(found.as_dict())
+        return
+    _print_scores({**found.cameras, "all cameras": found.combined}, "camera")
+    _print_identities(found)
+
+
+def _print_identities(found: MulticamEvaluation) -> None:
+    errors = found.identities
+    lines = [
+        f"\nframes {found.frames[0]}:{found.frames[1]} · {found.combined.truth_ids} people, {found.combined.result_ids} ids",
+        f"seen by several cameras: {errors.shared} people, {errors.linked} of them with one id in all their cameras",
+        f"merges {errors.merge_count} (people that share an id with another), splits {errors.split_count} (ids too many for a person)",
+    ]
+    for word, kind, mixtures in (("merged into id", "person", errors.merges[:5]), ("split: person", "id", errors.splits[:5])):
+        for mixture in mixtures:
+            parts = ", ".join(f"{kind} {part} ({boxes} boxes)" for part, boxes in mixture.parts)
+            lines.append(f"  {word} {mixture.id}: {parts}")
+    for camera, count in found.removed.items():
+        if count:
+            lines.append(f"{camera}: {count} result boxes on people who are not annotated were not counted")
+    output.print(Text("\n".join(lines)), soft_wrap=True)
