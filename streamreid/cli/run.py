@@ -9,10 +9,10 @@ import typer
 import yaml
 
 from streamreid import pipeline as wiring
+from streamreid._yaml import read_yaml, validate
 from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
 from streamreid.cli.progress import RunProgress
 from streamreid.cli.report import print_summary
-from streamreid._yaml import read_yaml, validate
 from streamreid.config import Config, load_config
 from streamreid.errors import ConfigError
 from streamreid.pipeline.pipeline import camera_name
@@ -103,9 +103,8 @@ def read_settings(path: Path | None) -> dict[str, Any]:
 
 def execute(config: Config, folder: Path, *, quiet: bool) -> int:
     """Run, show progress, print the table. Returns the exit code."""
-    with wiring.Pipeline(config) as pipeline, stop_on_signals(pipeline.stop):
-        with RunProgress(errors, quiet=quiet) as progress:
-            summary = wiring.run(pipeline, folder, progress=progress.update, rendering=progress.say)
+    with wiring.Pipeline(config) as pipeline, stop_on_signals(pipeline.stop), RunProgress(errors, quiet=quiet) as progress:
+        summary = wiring.run(pipeline, folder, progress=progress.update, rendering=progress.say)
     if not quiet:
         print_summary(summary, output)
     return 130 if summary.interrupted else 3 if summary.failed else 0

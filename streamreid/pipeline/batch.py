@@ -23,7 +23,29 @@ __all__ = ["VIDEO_SUFFIXES", "Batch", "Recording", "RecordingResult", "find_reco
 log = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .avi .mkv .mov .m4v .webm .mpg .mpeg .ts .m2ts .wmv .flv .h264 .264 .h265 .265 .hevc .mjpeg .mjpg .ogv .3gp".split()
+    [
+        ".mp4",
+        ".avi",
+        ".mkv",
+        ".mov",
+        ".m4v",
+        ".webm",
+        ".mpg",
+        ".mpeg",
+        ".ts",
+        ".m2ts",
+        ".wmv",
+        ".flv",
+        ".h264",
+        ".264",
+        ".h265",
+        ".265",
+        ".hevc",
+        ".mjpeg",
+        ".mjpg",
+        ".ogv",
+        ".3gp",
+    ]
 )
 Status = Literal["done", "skipped", "failed", "interrupted"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from streamreid.association import Associator
-from streamreid.config import CameraConfig, Config, load_config
+from streamreid.config import Config, load_config
 from streamreid.detection import Detector, open_detector
 from streamreid.errors import ConfigError, SourceError
 from streamreid.pipeline.cameras import Cameras
