@@ -66,14 +66,14 @@ class Letterbox:
         scale = np.array([width / self.inner[0], height / self.inner[1]] * 2, np.float32)
         shift = np.array([self.left, self.top] * 2, np.float32)
         limit = np.array([width, height] * 2, np.float32)
-        return np.clip((boxes - shift) * scale, 0, limit).astype(np.float32)
+        return np.asarray(np.clip((boxes - shift) * scale, 0, limit), np.float32)
 
     def to_input(self, boxes: FloatArray) -> FloatArray:
         """Boxes ``[N, 4]`` xyxy from the picture to the network's input."""
         width, height = self.source
         scale = np.array([self.inner[0] / width, self.inner[1] / height] * 2, np.float32)
         shift = np.array([self.left, self.top] * 2, np.float32)
-        return (boxes * scale + shift).astype(np.float32)
+        return np.asarray(boxes * scale + shift, np.float32)
 
 
 def blank(count: int, outer: tuple[int, int]) -> NDArray[np.uint8]:

@@ -188,7 +188,7 @@ def _info(port: Any) -> TensorInfo:
 
 
 def _name(port: Any) -> str:
-    return port.any_name if port.names else port.node.friendly_name
+    return str(port.any_name if port.names else port.node.friendly_name)
 
 
 def _metadata(model: Any) -> dict[str, str]:

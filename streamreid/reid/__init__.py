@@ -1,0 +1,22 @@
+"""ReID: what a person looks like, part by part."""
+
+from streamreid.reid.base import Calibration, Embedder
+from streamreid.reid.bundle import Bundle, BundleManifest, load_bundle, write_bundle
+from streamreid.reid.embedder import BlindEmbedder, EngineEmbedder
+from streamreid.reid.importing import ImportOptions, import_bundle
+from streamreid.reid.opening import open_embedder, shipped_engines
+
+__all__ = [
+    "BlindEmbedder",
+    "Bundle",
+    "BundleManifest",
+    "Calibration",
+    "Embedder",
+    "EngineEmbedder",
+    "ImportOptions",
+    "import_bundle",
+    "load_bundle",
+    "open_embedder",
+    "shipped_engines",
+    "write_bundle",
+]

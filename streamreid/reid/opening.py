@@ -1,0 +1,72 @@
+"""From the configuration to an embedder."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from streamreid.config import EngineConfig
+from streamreid.errors import EngineError
+from streamreid.reid.base import Embedder
+from streamreid.reid.bundle import MANIFEST, Bundle, load_bundle
+from streamreid.reid.embedder import BlindEmbedder, EngineEmbedder
+
+__all__ = ["open_embedder", "shipped_engines", "shipped_folder"]
+
+log = logging.getLogger(__name__)
+
+
+def shipped_folder() -> Path:
+    """Where the engines lie that come with streamreid: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "_engines"
+    return installed if installed.is_dir() else package.parent / "engines"
+
+
+def shipped_engines() -> dict[str, Path]:
+    """Names and folders of the engines that come with streamreid."""
+    return {file.parent.name: file.parent for file in sorted(shipped_folder().glob(f"*/{MANIFEST}"))}
+
+
+def open_embedder(config: EngineConfig) -> Embedder:
+    """Open the engine that the configuration names.
+
+    Args:
+        config: ``model`` is a bundle's folder, the name of a shipped one, 'auto' for the best shipped one that loads, or 'none'.
+
+    Raises:
+        EngineError: Unknown name, damaged bundle, or a graph that cannot be run.
+    """
+    if config.model == "none":
+        return BlindEmbedder()
+    shipped = shipped_engines()
+    if config.model == "auto":
+        return _best(shipped, config)
+    folder = Path(config.model).expanduser()
+    # A shipped name wins over a folder of that name in the current directory; './name' means the folder.
+    if config.model in shipped:
+        folder = shipped[config.model]
+    elif not folder.is_dir():
+        if folder.is_file():
+            raise EngineError(
+                f"engine {folder}: this is a file; wrap it first: streamreid engine import {folder} --out FOLDER, then pass FOLDER"
+            )
+        names = ", ".join([*sorted(shipped), "auto", "none"])
+        raise EngineError(f"unknown engine '{config.model}'; known: {names}, or the folder of an engine bundle")
+    return EngineEmbedder(load_bundle(folder), config)
+
+
+def _best(shipped: dict[str, Path], config: EngineConfig) -> Embedder:
+    bundles: list[Bundle] = []
+    for folder in shipped.values():
+        try:
+            bundles.append(load_bundle(folder))
+        except EngineError as error:
+            log.warning("engine left out: %s", error)
+    for bundle in sorted(bundles, key=lambda b: (-b.manifest.rank, b.manifest.name)):
+        try:
+            return EngineEmbedder(bundle, config)
+        except EngineError as error:
+            log.warning("engine '%s' left out: %s", bundle.manifest.name, error)
+    log.warning("no usable ReID engine came with this installation: people are followed by motion only (engine 'none')")
+    return BlindEmbedder()
