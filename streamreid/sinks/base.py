@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TextIO
@@ -92,7 +92,8 @@ class LineFile:
             while done < len(data):
                 done += self._file.write(data[done:]) or 0
         except OSError as error:
-            self._file.truncate(self._size)
+            with suppress(OSError):  # not a plain file
+                self._file.truncate(self._size)
             raise write_failed(self.path, error) from error
         self._size += done
 
@@ -120,7 +121,8 @@ def atomic_text(path: Path) -> Iterator[TextIO]:
     except OSError as error:
         raise write_failed(path, error) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def ltwh(boxes: FloatArray) -> NDArray[np.float64]:

@@ -26,6 +26,7 @@ __all__ = ["VideoWriter", "Worker", "fit"]
 
 _log = logging.getLogger(__name__)
 _BASE = 90_000
+_FRAGMENT = 2.0  # seconds: a fragment ends at a key frame, so slow cameras need them by time
 Item = TypeVar("Item")
 
 
@@ -68,7 +69,7 @@ class VideoWriter:
         self._gap = max_gap
         self._container: Any = None
         self._stream: Any = None
-        self._pts = 0
+        self._pts = self._key = 0
         self._time = 0.0
 
     def write(self, image: Image, time: float) -> None:
@@ -90,6 +91,8 @@ class VideoWriter:
             image = self._sized(image)
             frame = av.VideoFrame.from_ndarray(image, format="bgr24")
             frame.pts, frame.time_base = self._pts, Fraction(1, _BASE)
+            if self._pts - self._key >= _FRAGMENT * _BASE:
+                frame.pict_type, self._key = av.video.frame.PictureType.I, self._pts
             self._container.mux(self._stream.encode(frame))
             self.frames += 1
         except (OSError, av.FFmpegError) as error:
@@ -106,12 +109,14 @@ class VideoWriter:
 
     def _open(self, width: int, height: int) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._container = av.open(str(self._part), "w", format="mp4", options={"movflags": "frag_keyframe+empty_moov+default_base_moof"})
+        options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
+        self._container = av.open(str(self._part), "w", format="mp4", options=options)
         x264 = "libx264" in av.codecs_available
         stream: Any = self._container.add_stream("libx264" if x264 else "mpeg4", rate=30)
         stream.width, stream.height, stream.pix_fmt = max(2, width), max(2, height), "yuv420p"
         stream.codec_context.time_base = Fraction(1, _BASE)
         stream.codec_context.gop_size = 50
+        stream.codec_context.max_b_frames = 0  # their delay would shift all times of a fragmented file
         stream.codec_context.thread_count = self._threads
         if x264:
             stream.options = {"preset": "veryfast", "crf": "23"}

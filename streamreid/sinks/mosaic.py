@@ -81,6 +81,7 @@ class Mosaic:
         self._step = 1.0 / max_fps
         self._silent_after = silent_after
         self._moment: dict[str, Shot] = {}
+        self._joined: dict[str, float] = {}
         self._start = 0.0
         self._shown: dict[str, float] = {}
         self._people: dict[str, IntArray] = {}
@@ -95,16 +96,18 @@ class Mosaic:
 
         The yielded picture is drawn on later: use it at once or copy it.
         """
-        waiting = self._moment.get(shot.camera)
+        newest = self._moment[shot.camera].time if shot.camera in self._moment else self._shown.get(shot.camera, -math.inf)
+        set_back = newest - shot.time > _STUCK
         # All clocks may have been set back: then the moment would never end by time alone.
-        stuck = waiting is not None and shot.time - waiting.time >= _STUCK
+        stuck = not set_back and shot.time - self._joined.get(shot.camera, shot.time) >= _STUCK
         if self._moment and (stuck or shot.time - self._start >= self._step - 1e-3):
             yield self._flush()
         if not self._moment:
             self._start = max(shot.time, self._start) if self._shown and not stuck else shot.time
-        newest = waiting.time if waiting is not None else self._shown.get(shot.camera, -math.inf)
-        if shot.time >= newest or newest - shot.time > _STUCK:
+        if shot.time >= newest or set_back:
             self._moment[shot.camera] = shot
+            if set_back or shot.camera not in self._joined:
+                self._joined[shot.camera] = shot.time
 
     def end(self, camera: str) -> None:
         """This camera will send no more."""
@@ -119,7 +122,7 @@ class Mosaic:
         canvas = self._canvas if self._canvas is not None else self._layout()
         for camera, shot in self._moment.items():
             self._fill(canvas, camera, shot)
-        self._moment = {}
+        self._moment, self._joined = {}, {}
         for camera in self.cameras:
             silent = self._start - self._shown.get(camera, self._start) > self._silent_after
             ended = camera in self._ended and self._shown.get(camera, self._start) < self._start

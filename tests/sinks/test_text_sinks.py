@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamreid.config import OutputConfig
+from streamreid.errors import MissingExtraError, OutputError
+from streamreid.sinks import JsonlSink, MotSink, ParquetSink, open_sinks
+from streamreid.sinks.base import LineFile, atomic_text
+from streamreid.sinks.jsonl import group_identities
+from streamreid.types import Frame, FrameResult, IdentityEvent, Tracks
+
+
+def result(camera: str, index: int, ids: list[int], global_ids: list[int], time: float | None = None) -> FrameResult:
+    n = len(ids)
+    boxes = np.array([[10 * i, 20, 10 * i + 5.25, 60.5] for i in range(n)], np.float32).reshape(-1, 4)
+    tracks = Tracks(np.array(ids, np.int64), boxes, np.full(n, 0.876, np.float32), np.arange(n))
+    frame = Frame(camera, index, index / 10 if time is None else time, np.zeros((64, 48, 3), np.uint8))
+    return FrameResult(frame, tracks, np.array(global_ids, np.int64), np.full(n, 0.75, np.float32), np.ones((n, 3), np.float32))
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines()
+
+
+def test_mot_text_has_one_based_frames_and_both_kinds_of_ids(tmp_path: Path) -> None:
+    sink = MotSink(tmp_path)
+    sink.write(result("a", 0, [1, 2], [0, 7]))
+    sink.write(result("a", 4, [2], [7]))
+    assert lines(tmp_path / "a.txt") == [
+        "1,1,0.00,20.00,5.25,40.50,0.88,-1,-1,-1",
+        "1,2,10.00,20.00,5.25,40.50,0.88,-1,-1,-1",
+        "5,2,0.00,20.00,5.25,40.50,0.88,-1,-1,-1",
+    ]
+    assert [line.split(",")[:2] for line in lines(tmp_path / "global" / "a.txt")] == [["1", "7"], ["5", "7"]]
+    sink.close({("a", 1): (3, 1.0), ("a", 2): (9, 0.8)})
+    assert [line.split(",")[:2] for line in lines(tmp_path / "global" / "a.txt")] == [["1", "3"], ["1", "9"], ["5", "9"]]
+    assert [line.split(",", 2)[2] for line in lines(tmp_path / "global" / "a.txt")] == [
+        line.split(",", 2)[2] for line in lines(tmp_path / "a.txt")
+    ]
+    assert sink.without_identity == 0
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_mot_counts_lines_without_final_identity(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sink = MotSink(tmp_path)
+    sink.write(result("a", 0, [1, 2], [5, 6]))
+    sink.close({("a", 1): (5, 1.0), ("b", 2): (6, 1.0)})
+    sink.close({})  # a second close changes nothing
+    assert [line.split(",")[1] for line in lines(tmp_path / "global" / "a.txt")] == ["5"]
+    assert sink.without_identity == 1
+    assert "1 lines have no final identity" in caplog.text
+
+
+def test_mot_makes_empty_files_for_cameras_in_which_nobody_was(tmp_path: Path) -> None:
+    sink = MotSink(tmp_path, ["a", "b"])
+    sink.write(result("a", 0, [], []))
+    sink.close({})
+    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.txt")) == ["a.txt", "b.txt", "global/a.txt", "global/b.txt"]
+    assert all(not p.read_text() for p in tmp_path.rglob("*.txt"))
+
+
+def test_leaving_the_block_without_close_keeps_what_was_known(tmp_path: Path) -> None:
+    with MotSink(tmp_path) as sink:
+        sink.write(result("a", 0, [1], [5]))
+    assert [line.split(",")[1] for line in lines(tmp_path / "global" / "a.txt")] == ["5"]
+
+
+def test_jsonl_follows_its_schema(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    sink = JsonlSink(path, ["a", "b"])
+    sink.write(result("a", 3, [1, 2], [0, 7], time=1700000000.1234567))
+    sink.write(result("b", 0, [], []))
+    sink.event(IdentityEvent("link", 0.3, 7, "a", 2, 0.75, 0))
+    sink.event(IdentityEvent("merge", 0.4, 7, other_id=8))
+    sink.close({("a", 1): (4, 1.0), ("a", 2): (7, 0.75), ("b", 9): (7, 0.5)})
+    found = [json.loads(line) for line in lines(path)]
+    assert [item["type"] for item in found] == ["header", "person", "person", "event", "event", "identity", "identity", "end"]
+    header, one, two, link, merge, first, second, end = found
+    assert (header["schema"], header["cameras"], set(header["clocks"])) == (1, ["a", "b"], {"pts", "rtcp", "arrival", "rate"})
+    assert one == {
+        **{
+            "type": "person",
+            "camera": "a",
+            "frame": 3,
+            "time": 1700000000.123457,
+            "clock": "pts",
+            "box": [0.0, 20.0, 5.25, 40.5],
+            "score": 0.876,
+        },
+        **{"track_id": 1, "global_id": None, "link_probability": None, "visibility": [1.0, 1.0, 1.0]},
+    }
+    assert (two["global_id"], two["link_probability"]) == (7, 0.75)
+    assert link == {
+        "type": "event",
+        "kind": "link",
+        "time": 0.3,
+        "global_id": 7,
+        "camera": "a",
+        "track_id": 2,
+        "probability": 0.75,
+        "other_id": None,
+    }
+    assert (merge["camera"], merge["track_id"], merge["other_id"]) == (None, None, 8)
+    assert first == {"type": "identity", "global_id": 4, "members": [["a", 1]], "probability": 1.0}
+    assert second == {"type": "identity", "global_id": 7, "members": [["a", 2], ["b", 9]], "probability": 0.5}
+    assert end["complete"] is True
+    assert end["frames"] == {"a": 1, "b": 1}
+    assert (end["people"], end["events"], end["tracks"], end["identities"]) == (2, 2, 3, 2)
+
+
+def test_jsonl_of_a_failed_run_says_so(tmp_path: Path) -> None:
+    with JsonlSink(tmp_path / "r.jsonl") as sink:
+        sink.write(result("a", 0, [1], [5]))
+    end = json.loads(lines(tmp_path / "r.jsonl")[-1])
+    assert (end["type"], end["complete"], end["people"]) == ("end", False, 1)
+
+
+def test_identities_are_grouped_with_their_least_probability() -> None:
+    grouped = group_identities({("b", 1): (2, 0.9), ("a", 5): (2, 0.6), ("a", 1): (1, 1.0)})
+    assert grouped == [(1, [("a", 1)], 1.0), (2, [("a", 5), ("b", 1)], 0.6)]
+
+
+def test_parquet_is_merged_with_final_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("streamreid.sinks.parquet._ROWS", 3)
+    sink = ParquetSink(tmp_path / "r.parquet")
+    for index in range(4):
+        sink.write(result("a", index, [1, 2], [0, 7]))
+    parts = sorted(p.name for p in (tmp_path / "r.parquet.parts").iterdir())
+    assert parts == ["part-00000.parquet", "part-00001.parquet"]
+    assert pq.read_table(tmp_path / "r.parquet.parts").num_rows == 8
+    sink.write(result("b", 0, [2], [5]))
+    sink.close({("a", 1): (3, 1.0), ("a", 2): (7, 1.0)})
+    assert not (tmp_path / "r.parquet.parts").exists()
+    table = pq.read_table(tmp_path / "r.parquet").to_pydict()
+    assert table["camera"] == ["a"] * 8 + ["b"]
+    assert table["global_id"] == [None, 7] * 4 + [5]
+    assert table["link_probability"] == [None, 0.75] * 4 + [0.75]
+    assert table["final_global_id"] == [3, 7] * 4 + [None]
+    assert table["visibility"][0] == [1.0, 1.0, 1.0]
+    assert (table["frame"][2], table["left"][1], table["width"][1]) == (1, 10.0, 5.25)
+
+
+def test_parquet_without_close_leaves_readable_parts(tmp_path: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    with ParquetSink(tmp_path / "r.parquet") as sink:
+        sink.write(result("a", 0, [1], [5]))
+    assert pq.read_table(tmp_path / "r.parquet.parts")["final_global_id"].to_pylist() == [None]
+
+
+def test_parquet_of_an_empty_run_is_an_empty_table(tmp_path: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    sink = ParquetSink(tmp_path / "r.parquet")
+    sink.close({})
+    assert pq.read_table(tmp_path / "r.parquet").num_rows == 0
+
+
+def test_parquet_names_the_missing_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'streamreid\[parquet\]'"):
+        ParquetSink(tmp_path / "r.parquet")
+
+
+def test_open_sinks_follows_the_configuration(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    sinks = open_sinks(OutputConfig(mot=True, jsonl=True, parquet=True, video=True, mosaic=True), tmp_path, ["a"])
+    assert [type(s).__name__ for s in sinks] == ["MotSink", "JsonlSink", "ParquetSink", "VideoSink", "MosaicSink"]
+    for sink in sinks:
+        sink.close({})
+    again = open_sinks(OutputConfig(mot=False, jsonl=False, mosaic=True), tmp_path / "second", ["a"], films=False)
+    assert [type(s).__name__ for s in again] == ["MotSink"], "films of recordings are drawn from the MOT text"
+    again[0].abort()
+
+
+def test_a_folder_that_is_a_file_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(OutputError, match=r"cannot write '.*taken"):
+        open_sinks(OutputConfig(), tmp_path / "taken", ["a"])
+    with pytest.raises(OutputError, match="choose another folder"), atomic_text(tmp_path / "taken" / "x"):
+        pass
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_an_output_error() -> None:
+    file = LineFile(Path("/dev/full"))
+    with pytest.raises(OutputError, match="No space left on device"):
+        file.write("line\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "RLIMIT_FSIZE") and sys.platform != "linux", reason="needs a limit on file size")
+def test_a_write_that_fails_half_way_is_taken_back(tmp_path: Path) -> None:
+    code = f"""
+        import resource, signal
+        from pathlib import Path
+        from streamreid.errors import OutputError
+        from streamreid.sinks.base import LineFile
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        file = LineFile(Path({str(tmp_path / "x.txt")!r}))
+        try:
+            while True:
+                file.write("0123456789" * 7 + "\\n")
+        except OutputError:
+            print("refused")
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert done.stdout == "refused\n"
+    text = (tmp_path / "x.txt").read_text()
+    assert len(text) == 14 * 71
+    assert text.endswith("\n")
+
+
+def test_a_killed_process_leaves_complete_lines(tmp_path: Path) -> None:
+    code = f"""
+        import sys, time
+        sys.path[:0] = [{str(Path(__file__).parent)!r}]
+        from test_text_sinks import result
+        from streamreid.sinks import JsonlSink, MotSink
+        sinks = [MotSink({str(tmp_path)!r}), JsonlSink({str(tmp_path / "r.jsonl")!r})]
+        for index in range(50):
+            for sink in sinks:
+                sink.write(result("a", index, [1, 2], [5, 6]))
+        print("ready", flush=True)
+        time.sleep(60)
+    """
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGKILL)
+    assert len(lines(tmp_path / "a.txt")) == 100
+    assert len(lines(tmp_path / "global" / "a.txt")) == 100
+    assert len([json.loads(line) for line in lines(tmp_path / "r.jsonl")]) == 101
