@@ -138,7 +138,9 @@ class Decoder:
         except FFmpegError:
             self._skipped()
             return []
-        self.last_damaged = bool(packet is not None and packet.is_corrupt)
+        self.last_damaged = packet is not None and packet.is_corrupt
+        if self.last_damaged:
+            self._notes.count("1 packet with missing or damaged data", "{n} packets with missing or damaged data")
         return frames
 
     def _drain(self) -> Iterator[VideoFrame]:
@@ -175,7 +177,8 @@ class ImageConverter:
 
     def __call__(self, frame: VideoFrame) -> Image:
         """``[H, W, 3]`` uint8 BGR, turned as the display matrix of the file asks (phones held upright)."""
-        image = np.asarray(self._reformatter.reformat(frame, format="bgr24").to_ndarray(), np.uint8)
+        # Rows are padded where the width asks for it; only then this copies.
+        image = np.ascontiguousarray(self._reformatter.reformat(frame, format="bgr24").to_ndarray(), np.uint8)
         turn = round(getattr(frame, "rotation", 0) / 90) % 4
         if turn == 0:
             return image

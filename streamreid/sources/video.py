@@ -165,6 +165,9 @@ def _units(picture: VideoFrame) -> int | None:
 
 def _duration(container: InputContainer, stream: VideoStream) -> float | None:
     """Seconds the video should last by its header, None if unknown."""
+    if stream.frames and stream.average_rate:
+        # Not the duration, which FFmpeg measures anew in an AVI file that was cut off.
+        return float(stream.frames / stream.average_rate)
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "").strip())
