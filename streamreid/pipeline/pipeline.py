@@ -161,11 +161,12 @@ class Pipeline:
     def _follow(self, seen: _Seen) -> FrameResult:
         frame, count = seen.frame, self.statistics.cameras[seen.frame.camera]
         with self.statistics.stage("track"):
-            tracks = self._trackers[frame.camera].update(seen.detections, seen.features, frame.time)
-            features = seen.features[tracks.rows]
+            tracks = self._trackers[frame.camera].update(seen.detections, seen.features, frame.time, size=frame.size)
+            features = _rows(seen.features, tracks.rows)
         with self.statistics.stage("associate"):
-            quality = (1.0 - occlusion(seen.detections.boxes)[tracks.rows]) * tracks.scores
-            self._associator.observe(frame.camera, frame.time, tracks, features, quality.astype(np.float32))
+            found = tracks.rows >= 0
+            quality = (1.0 - occlusion(seen.detections.boxes)[tracks.rows[found]]) * tracks.scores[found]
+            self._associator.observe(frame.camera, frame.time, tracks[found], features[found], quality.astype(np.float32))
             self._note(self._associator.step())
             links = [self._associator.link(frame.camera, i) for i in tracks.ids.tolist()]
         count.frames += 1
@@ -184,6 +185,15 @@ class Pipeline:
         for event in events:
             if event.track_id:
                 self._identities[event.camera, event.track_id] = (event.global_id, event.probability)
+
+
+def _rows(features: PartFeatures, rows: np.ndarray) -> PartFeatures:
+    """Features by row; -1 is a person who was not seen."""
+    result = PartFeatures.unseen(len(rows), *features.shape)
+    seen = rows >= 0
+    result.parts[seen] = features.parts[rows[seen]]
+    result.visibility[seen] = features.visibility[rows[seen]]
+    return result
 
 
 def _spread(features: PartFeatures, rows: np.ndarray, count: int) -> PartFeatures:

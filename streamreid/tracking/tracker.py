@@ -73,16 +73,21 @@ class Tracker:
     def __repr__(self) -> str:
         return f"Tracker(tracks={len(self._book.ids)}, next_id={self._next_id})"
 
-    def update(self, detections: Detections, features: PartFeatures | None, time: float) -> Tracks:
+    def update(
+        self, detections: Detections, features: PartFeatures | None, time: float, *, size: tuple[int, int] | None = None
+    ) -> Tracks:
         """Take the people found in one frame.
 
         Args:
             detections: N boxes. Boxes that are not finite or have no area are ignored.
             features: N rows, or None for motion only.
             time: Capture time in seconds. A time before the last one counts as no time passed.
+            size: Width and height of the frame. If given, a person missed for less than ``coast_seconds`` inside the frame is reported where the
+                motion predicts them.
 
         Returns:
-            Confirmed tracks seen in this frame; ``rows`` refers to ``detections``.
+            Confirmed tracks; boxes are the filter's, which jitter less than the detector's. ``rows`` refers to ``detections``, -1 for a
+            predicted box (with score 0).
 
         Raises:
             ValueError: ``features`` and ``detections`` differ in length, or ``time`` is not finite.
@@ -101,7 +106,7 @@ class Tracker:
         rows = rows[np.lexsort((*boxes[rows].T, -scores[rows]))]
         self._advance(time)
         matched = self._match(boxes[rows], scores[rows], features[rows])
-        return self._report(matched, rows, detections)
+        return self._report(matched, rows, detections, size)
 
     def _advance(self, time: float) -> None:
         last = self._time if self._time is not None else time
@@ -140,20 +145,24 @@ class Tracker:
 
         w = c.appearance_weight * np.sqrt(common)
         both = (1 - w) * iou + w * looks
-        run(confirmed, sure, both, (iou >= c.match_iou) & (looks >= c.appearance_gate))
-        recent = confirmed & (self._time - self._book.seen <= 1.0)
+        gap = (self._time - self._book.seen)[:, None]
+        # The longer somebody was away, the more likely is a stranger in the same place: looks must speak for the old track, and
+        # after a second without looks nothing does.
+        gate = c.appearance_gate + (0.5 - c.appearance_gate) * np.minimum(gap / 0.5, 1.0)
+        run(confirmed, sure, both, (iou >= c.match_iou) & np.where(common > 0, looks >= gate, gap <= 1.0))
+        recent = confirmed & (gap[:, 0] <= 1.0)
         run(recent, ~sure, iou, iou >= c.second_iou)
         run(confirmed, sure, looks, (looks >= c.recover_probability) & self._reach(predicted, boxes))
         run(~confirmed, sure, iou, iou >= c.match_iou)
         return self._apply(taken, free, boxes, scores, features)
 
     def _overlap(self, predicted: FloatArray, boxes: FloatArray) -> FloatArray:
-        """IoU ``[T, N]`` of boxes that are both enlarged by the filter's doubt (two deviations, at most half a width), so that a person of unknown
+        """IoU ``[T, N]`` of boxes that are both enlarged by the filter's doubt (half a deviation, at most half a width), so that a person of unknown
         velocity, or a low frame rate, still overlaps (buffered IoU, Yang et al., "C-BIoU", WACV 2023, with the buffer from the covariance)."""
         if not len(predicted) or not len(boxes):
             return np.zeros((len(predicted), len(boxes)), np.float32)
         sure = self._motion.noise.measurement * (predicted[:, 3] - predicted[:, 1])
-        margin = np.minimum(2.0 * np.maximum(self._motion.deviations - sure, 0.0), 0.5 * (predicted[:, 2] - predicted[:, 0]))
+        margin = np.minimum(0.5 * np.maximum(self._motion.deviations - sure, 0.0), 0.5 * (predicted[:, 2] - predicted[:, 0]))
         grown = predicted + margin[:, None] * np.array([-1, -1, 1, 1], np.float32)
         other = boxes[None] + margin[:, None, None] * np.array([-1, -1, 1, 1], np.float32)
         return iou_pairs(grown, other)
@@ -202,8 +211,24 @@ class Tracker:
         earlier = np.tril(iou_matrix(boxes[new], boxes[new]), -1)
         return new[~(earlier > self.config.duplicate_iou).any(1)]
 
-    def _report(self, matched: NDArray[np.int64], rows: NDArray[np.intp], detections: Detections) -> Tracks:
-        shown = np.flatnonzero((matched >= 0) & (self._book.hits >= self.config.confirm_frames))
-        shown = shown[np.argsort(self._book.ids[shown])]
-        source = rows[matched[shown]]
-        return Tracks(self._book.ids[shown], detections.boxes[source], detections.scores[source], source.astype(np.int64))
+    def _report(self, matched: NDArray[np.int64], rows: Rows, detections: Detections, size: tuple[int, int] | None) -> Tracks:
+        seen = matched >= 0
+        shown = seen & (self._book.hits >= self.config.confirm_frames)
+        boxes = self._motion.boxes
+        if size is not None:
+            shown |= ~seen & self._coasting(boxes, size)
+        order = np.flatnonzero(shown)
+        order = order[np.argsort(self._book.ids[order])]
+        source = np.full(len(order), -1, np.int64)
+        scores = np.zeros(len(order), np.float32)
+        hit = seen[order]
+        source[hit] = rows[matched[order[hit]]]
+        scores[hit] = detections.scores[source[hit]]
+        return Tracks(self._book.ids[order], boxes[order], scores, source)
+
+    def _coasting(self, boxes: FloatArray, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """Tracks of a settled person, wholly inside the frame, missed only just now."""
+        assert self._time is not None
+        gap = self._time - self._book.seen
+        inside = (boxes[:, :2] > 2).all(1) & (boxes[:, 2:] < np.asarray(size, np.float32) - 2).all(1)
+        return np.asarray((self._book.hits >= 3 * self.config.confirm_frames) & (gap <= self.config.coast_seconds + 1e-6) & inside)
