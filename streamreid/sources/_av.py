@@ -128,6 +128,10 @@ class Decoder:
             except InvalidDataError:
                 errors += 1
                 self._skipped()
+            except FFmpegError:
+                # What was received whole is still inside the decoder.
+                yield from self._drain()
+                raise
         yield from self._drain()
 
     def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:

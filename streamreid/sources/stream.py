@@ -130,10 +130,12 @@ class _LiveTimes:
 
 
 def _options(scheme: str, timeout: float) -> dict[str, str]:
-    """Low latency: short probing, no reordering buffer; RTSP over TCP, because lost UDP packets are damaged pictures."""
+    """Low latency: short probing; RTSP over TCP, because lost UDP packets are damaged pictures.
+
+    Not ``fflags=nobuffer``: it throws away what was read while probing, and with it the first key frame.
+    """
     microseconds = str(round(timeout * 1e6))
     common = {
-        "fflags": "nobuffer",
         "flags": "low_delay",
         "probesize": "500000",
         "analyzeduration": "1000000",

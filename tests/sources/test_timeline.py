@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
 import pytest
@@ -51,7 +52,7 @@ def test_times_always_increase(stamps: list[int | None], turn: int) -> None:
         if i == turn:
             timeline.next_pass()
         times.append(timeline.stamp(stamp, MS)[0])
-    assert all(a < b for a, b in zip(times, times[1:], strict=False))
+    assert all(a < b for a, b in itertools.pairwise(times))
 
 
 def test_notes_are_bounded() -> None:
