@@ -19,7 +19,6 @@ from streamreid.evaluation.table import Table
 __all__ = ["Ids", "match_cameras", "read_mot", "read_tables", "read_truth"]
 
 Ids = Literal["local", "global"]
-_SUFFIXES = {".txt", ".csv", ".jsonl", ".parquet"}
 
 
 def read_tables(path: Path | str, *, ids: Ids = "global", camera: str | None = None) -> dict[str, Table]:
@@ -226,5 +225,5 @@ def _read_parquet(path: Path, ids: Ids) -> dict[str, Table]:
     result = {}
     for camera in sorted(set(data["camera"])):
         own = table[known & (cameras == camera)]
-        result[camera] = Table.build(own[:, 1], own[:, 0], own[:, 2:6], own[:, 6], where=str(path))
+        result[camera] = Table.build(own[:, 1] + 1, own[:, 0], own[:, 2:6], own[:, 6], where=str(path))
     return result

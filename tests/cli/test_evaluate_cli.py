@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from streamreid.cli.evaluate import app
+from streamreid.errors import ConfigError
+
+pytest.importorskip("trackeval")
+ROWS = "".join(f"{f},{p},{100 * p},{2 * f},20,50,1,-1,-1,-1\n" for f in range(1, 6) for p in (1, 2))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "run").mkdir()
+    for camera in ("a", "b"):
+        (tmp_path / "run" / f"{camera}.txt").write_text(ROWS)
+        (tmp_path / f"gt_{camera}.txt").write_text(ROWS)
+    (tmp_path / "gt_b.txt").write_text("".join(line for line in ROWS.splitlines(True) if ",2," in line[:4]))
+    return tmp_path
+
+
+def run(*arguments: object) -> str:
+    found = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    return found.output
+
+
+def test_mot_prints_every_number_where_the_output_is_no_terminal(files: Path) -> None:
+    text = run("mot", files / "run" / "a.txt", files / "gt_a.txt")
+    header, row = text.splitlines()[:2]
+    assert header.split() == [
+        "sequence",
+        *["HOTA", "DetA", "AssA", "LocA", "MOTA", "MOTP", "IDF1", "IDP", "IDR", "IDSW", "Frag", "FP", "FN"],
+    ]
+    assert row.split() == ["a", *["1.0000"] * 9, *["0"] * 4]
+
+
+def test_mot_says_what_was_left_out(files: Path) -> None:
+    text = run("mot", files / "run" / "a.txt", files / "gt_a.txt", "--frames", "2:4")
+    assert "a: 4 result boxes outside frames 2:4 were left out" in text
+
+
+def test_mot_json(files: Path) -> None:
+    data = json.loads(run("mot", files / "run" / "a.txt", files / "gt_a.txt", "--json"))
+    assert data["combined"]["hota"] == pytest.approx(1.0)
+    assert data["frames"] == {"a": [1, 5]}
+
+
+def test_multicam_table_and_json(files: Path) -> None:
+    truth = files / "gt_a.txt", files / "gt_b.txt"
+    text = run("multicam", files / "run", *truth, "--partial", "b")
+    assert text.splitlines()[3].split()[:2] == ["all", "cameras"]
+    assert "seen by several cameras: 1 people, 1 of them with one id" in text
+    assert "b: 5 result boxes on people who are not annotated were not counted" in text
+    data = json.loads(run("multicam", files / "run", *truth, "--json"))
+    assert data["combined"]["fp"] == 5
+    assert data["identities"]["merge_count"] == 0
+
+
+@pytest.mark.parametrize("options", [["--frames", "9:1"], ["--frames", "x"], ["--rules", "mot99"]])
+def test_wrong_options_are_configuration_errors(files: Path, options: list[str]) -> None:
+    with pytest.raises(ConfigError, match=options[0]):
+        run("mot", files / "run" / "a.txt", files / "gt_a.txt", *options)
