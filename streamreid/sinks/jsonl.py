@@ -23,12 +23,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from streamreid import __version__
 from streamreid.sinks.base import FinalIdentities, LineFile, SinkContext, ltwh
 from streamreid.types import FrameResult, IdentityEvent
 
@@ -44,6 +44,14 @@ _CLOCKS = {
 _UNITS = {"time": "seconds (UTC for live cameras; offset + presentation time for files)", "box": "pixels: left, top, width, height"}
 # One encoder for all lines: json.dumps with arguments would build a new one per call.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _version() -> str:
+    # streamreid.__version__ would tie this room to the package root, which knows the pipeline.
+    try:
+        return version("streamreid")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def group_identities(identities: FinalIdentities) -> list[tuple[int, list[tuple[str, int]], float]]:
@@ -70,7 +78,7 @@ class JsonlSink(SinkContext):
         self._counts = {"people": 0, "events": 0, "tracks": 0, "identities": 0}
         self._closed = False
         names = list(self._frames)
-        self._put({"schema": SCHEMA, "type": "header", "version": __version__, "cameras": names, "clocks": _CLOCKS, "units": _UNITS})
+        self._put({"schema": SCHEMA, "type": "header", "version": _version(), "cameras": names, "clocks": _CLOCKS, "units": _UNITS})
 
     def _put(self, line: dict[str, Any]) -> None:
         self._file.write(_encode(line) + "\n")
