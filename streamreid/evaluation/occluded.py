@@ -1,0 +1,125 @@
+"""The occluded ReID protocol: every query covered on one of four sides, a quarter or a half, by (a) a background patch or (b) another person.
+
+The picture is first resized to the network's input, then a corner patch (a) or the whole picture (b) of another person is stretched over the side.
+Side, share and occluder are drawn with a fixed seed, so that every engine meets the same pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from streamreid.evaluation.reid import PersonImages, ReidScores, rank_scores
+from streamreid.similarity import part_similarity
+from streamreid.training.occlusion import corner_patch, cover, draw_occlusion
+from streamreid.types import FloatArray, Image, PartFeatures
+
+__all__ = ["OCCLUDERS", "OccludedScores", "occlude_queries", "score_engine", "whole_similarity"]
+
+Occluder = Literal["patch", "person"]
+OCCLUDERS: tuple[Occluder, ...] = ("patch", "person")
+Embed = Callable[[Sequence[Image]], PartFeatures]
+
+
+@dataclass(frozen=True)
+class OccludedScores:
+    """Scores by the part distance and by the whole-person slot alone, for ``clean``, ``patch`` (a) and ``person`` (b) queries."""
+
+    parts: dict[str, ReidScores]
+    whole: dict[str, ReidScores]
+
+
+def occlude_queries(
+    queries: Sequence[Image],
+    people: Sequence[int],
+    others: Sequence[Image],
+    other_people: Sequence[int],
+    occluder: Occluder,
+    *,
+    seed: int = 0,
+    size: tuple[int, int] = (256, 128),
+) -> list[Image]:
+    """Cover every query once.
+
+    Args:
+        queries: Pictures to cover.
+        people: Their person numbers.
+        others: Pictures the occluders come from.
+        other_people: Their person numbers; a person is never covered by itself.
+        occluder: ``patch`` or ``person``.
+        seed: Decides sides, shares and occluders.
+        size: Height and width at which the queries are covered.
+    """
+    random = np.random.default_rng(seed)
+    result = []
+    for image, person in zip(queries, people, strict=True):
+        occlusion = draw_occlusion(random)
+        choice = int(random.integers(len(others)))
+        while other_people[choice] == person:
+            choice = int(random.integers(len(others)))
+        image, other = (cv2.resize(x, size[::-1], interpolation=cv2.INTER_LINEAR) for x in (image, others[choice]))
+        covered, _ = cover(image, corner_patch(other, random) if occluder == "patch" else other, occlusion)
+        result.append(covered)
+    return result
+
+
+def whole_similarity(a: PartFeatures, b: PartFeatures) -> FloatArray:
+    """Cosine of the whole-person slots alone."""
+    return np.asarray(a.parts[:, 0] @ b.parts[:, 0].T, np.float32)
+
+
+def score_engine(
+    embed: Embed,
+    query: PersonImages,
+    gallery: PersonImages,
+    *,
+    seeds: Sequence[int] = (0,),
+    query_pictures: Sequence[Image] | None = None,
+    gallery_pictures: Sequence[Image] | None = None,
+) -> OccludedScores:
+    """Score an engine on clean and on occluded queries.
+
+    Args:
+        embed: Pictures (uint8 BGR) to part features.
+        query: Query names.
+        gallery: Gallery names.
+        seeds: Occlusion draws; scores are averaged over them.
+        query_pictures: Decoded query pictures; read from the files when None.
+        gallery_pictures: Decoded gallery pictures; read from the files when None.
+    """
+    queries = query_pictures if query_pictures is not None else _read(query)
+    others = gallery_pictures if gallery_pictures is not None else _read(gallery)
+    features = embed(others)
+    clean = embed(queries)
+    parts = {"clean": rank_scores(part_similarity(clean, features)[0], query, gallery)}
+    whole = {"clean": rank_scores(whole_similarity(clean, features), query, gallery)}
+    for occluder in OCCLUDERS:
+        by_parts, by_whole = [], []
+        for seed in seeds:
+            pictures = occlude_queries(queries, query.persons.tolist(), others, gallery.persons.tolist(), occluder, seed=seed)
+            found = embed(pictures)
+            by_parts.append(rank_scores(part_similarity(found, features)[0], query, gallery))
+            by_whole.append(rank_scores(whole_similarity(found, features), query, gallery))
+        parts[occluder], whole[occluder] = _mean(by_parts), _mean(by_whole)
+    return OccludedScores(parts, whole)
+
+
+def _mean(scores: list[ReidScores]) -> ReidScores:
+    rows = np.array([[s.r1, s.r5, s.r10, s.map, s.minp] for s in scores])
+    return ReidScores(*(float(v) for v in rows.mean(axis=0)), queries=scores[0].queries)
+
+
+def _read(people: PersonImages) -> list[Image]:
+    from streamreid.errors import DataError
+
+    pictures = []
+    for path in people.paths:
+        image = cv2.imread(str(path))
+        if image is None:
+            raise DataError(f"{path}: cannot be decoded as a picture")
+        pictures.append(np.asarray(image, np.uint8))
+    return pictures

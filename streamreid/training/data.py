@@ -1,0 +1,195 @@
+"""Training pictures: reading folders, a cache of decoded pictures, and batches that depend only on seed and step.
+
+A batch is P people with K pictures each, spread over cameras; every picture comes once as it is and ``copies`` times occluded, all under one geometric and
+colour transform. Whatever covers the person becomes background in the label.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreid.errors import DataError
+from streamreid.training.labels import LABEL_SIZE, PART_NAMES, label_path, read_label
+from streamreid.training.occlusion import Occlusion, corner_patch, cover, draw_occlusion, paste_person
+from streamreid.training.people import Picture
+from streamreid.training.recipe import AugmentationConfig
+from streamreid.types import FloatArray, Image, IntArray
+
+__all__ = ["Batch", "PictureCache", "batch_rows", "make_batch"]
+
+_CLASSES = 1 + len(PART_NAMES)
+_MAP = (16, 8)
+
+
+class Batch(NamedTuple):
+    """One training step's pictures: first all whole pictures, then each set of occluded copies in the same order.
+
+    Attributes:
+        pictures: ``[M, H, W, 3]`` uint8 BGR.
+        labels: ``[M, 1 + parts, 16, 8]`` float32 shares of each class per cell, background first.
+        usable: ``[M]`` bool, False where there is no usable label.
+        identities: ``[M]`` class numbers.
+        whole: How many pictures are unoccluded.
+    """
+
+    pictures: Image
+    labels: FloatArray
+    usable: NDArray[np.bool_]
+    identities: IntArray
+    whole: int
+
+
+class PictureCache:
+    """All pictures decoded and resized once, in files that are mapped into memory.
+
+    Args:
+        pictures: The pictures.
+        folder: Where the cache lies; it is rebuilt when the list of pictures, the size, or a label's presence changes.
+        size: Height and width.
+
+    Raises:
+        DataError: A picture cannot be decoded.
+    """
+
+    def __init__(self, pictures: list[Picture], folder: Path, size: tuple[int, int] = (256, 128)) -> None:
+        self.pictures = pictures
+        self.identities = np.array([p.identity for p in pictures], np.int64)
+        self.cameras = np.array([p.camera for p in pictures], np.int64)
+        listing = [f"{p.path}|{p.path.stat().st_size}|{label_path(p.labels, p.path).exists()}" for p in pictures]
+        key = hashlib.sha256("\n".join([*listing, str(size), str(LABEL_SIZE)]).encode()).hexdigest()[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        self._images_file, self._labels_file = folder / f"{key}-images.npy", folder / f"{key}-labels.npy"
+        if not (self._images_file.exists() and self._labels_file.exists()):
+            self._build(size)
+        self.images = np.load(self._images_file, mmap_mode="r")
+        labels = np.load(self._labels_file)
+        self.usable = labels[:, 0, 0] != 255
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def _build(self, size: tuple[int, int]) -> None:
+        temporary = self._images_file.with_suffix(".part.npy")
+        images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(len(self.pictures), *size, 3))
+        labels = np.full((len(self.pictures), *LABEL_SIZE), 255, np.uint8)
+        for row, picture in enumerate(self.pictures):
+            image = cv2.imread(str(picture.path))
+            if image is None:
+                raise DataError(f"{picture.path}: cannot be decoded as a picture; delete or replace it, then start again")
+            images[row] = cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
+            path = label_path(picture.labels, picture.path)
+            if path.exists():
+                labels[row] = read_label(path)
+        images.flush()
+        del images
+        np.save(self._labels_file, labels)
+        temporary.replace(self._images_file)
+
+
+def batch_rows(identities: IntArray, cameras: IntArray, *, people: int, pictures: int, seed: int, step: int) -> IntArray:
+    """Rows of one P x K batch: the people of this step in an epoch's random order, and K pictures of each, drawn from as many cameras as it has.
+
+    The result depends on ``seed`` and ``step`` only, so an interrupted training goes on with the batches it would have had.
+    """
+    names = np.unique(identities)
+    per_epoch = max(1, len(names) // people)
+    order = np.random.default_rng((seed, step // per_epoch)).permutation(names)
+    chosen = order[(step % per_epoch) * people :][:people]
+    random = np.random.default_rng((seed, step, 1))
+    rows: list[int] = []
+    for name in chosen:
+        own = np.flatnonzero(identities == name)
+        queues = [list(random.permutation(own[cameras[own] == c])) for c in random.permutation(np.unique(cameras[own]))]
+        picked: list[int] = []
+        while len(picked) < pictures and any(queues):
+            picked.extend(int(q.pop()) for q in queues if q)
+        while len(picked) < pictures:
+            picked.append(int(random.choice(own)))
+        rows.extend(picked[:pictures])
+    return np.array(rows, np.int64)
+
+
+def make_batch(cache: PictureCache, rows: IntArray, config: AugmentationConfig, *, seed: int, step: int) -> Batch:
+    """Augment and occlude the pictures of ``rows``; depends on ``seed`` and ``step`` only."""
+    groups: list[list[tuple[Image, NDArray[np.uint8]]]] = [[] for _ in range(1 + config.copies)]
+    for place, row in enumerate(rows):
+        random = np.random.default_rng((seed, step, 2, place))
+        image, label = _transform(np.asarray(cache.images[row]), cache.labels[row], config, random)
+        groups[0].append((image, label))
+        for copy in range(config.copies):
+            groups[1 + copy].append(_occluded(cache, int(row), image, label, config, random))
+    pictures = np.stack([image for group in groups for image, _ in group])
+    labels = np.stack([_shares(label) for group in groups for _, label in group])
+    repeat = 1 + config.copies
+    return Batch(pictures, labels, np.tile(cache.usable[rows], repeat), np.tile(cache.identities[rows], repeat), len(rows))
+
+
+def _transform(
+    image: Image, label: NDArray[np.uint8], config: AugmentationConfig, random: np.random.Generator
+) -> tuple[Image, NDArray[np.uint8]]:
+    if random.random() < config.flip:
+        image, label = image[:, ::-1], label[:, ::-1]
+    dx, dy = (int(v) for v in random.integers(-config.crop, config.crop + 1, 2))
+    scale = label.shape[0] / image.shape[0]
+    image = _shift(np.ascontiguousarray(image), dx, dy, cv2.BORDER_REPLICATE)
+    label = _shift(np.ascontiguousarray(label), round(dx * scale), round(dy * scale), cv2.BORDER_CONSTANT)
+    return _jitter(image, config.jitter, random), label
+
+
+def _shift(image: NDArray[np.uint8], dx: int, dy: int, border: int) -> NDArray[np.uint8]:
+    pad = max(abs(dx), abs(dy))
+    if not pad:
+        return image
+    height, width = image.shape[:2]
+    padded = cv2.copyMakeBorder(image, pad, pad, pad, pad, border, value=0)
+    return np.asarray(padded[pad - dy : pad - dy + height, pad - dx : pad - dx + width])
+
+
+def _jitter(image: Image, amount: float, random: np.random.Generator) -> Image:
+    """Random contrast, brightness and saturation as one table and one weighted sum."""
+    if amount <= 0:
+        return image
+    contrast, saturation, gain = 1 + random.uniform(-amount, amount, 3)
+    brightness = random.uniform(-amount, amount) * 64
+    channel = gain ** np.array([1.0, 0.0, -1.0]) if random.random() < 0.5 else np.ones(3)  # colour temperature
+    levels = np.arange(256, dtype=np.float32)
+    table = np.stack([np.clip((levels - 128) * contrast * c + 128 + brightness, 0, 255) for c in channel], -1).astype(np.uint8)
+    image = cv2.LUT(image, table[None])
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    return np.asarray(cv2.addWeighted(image, saturation, grey, 1 - saturation, 0), np.uint8)
+
+
+def _occluded(
+    cache: PictureCache, row: int, image: Image, label: NDArray[np.uint8], config: AugmentationConfig, random: np.random.Generator
+) -> tuple[Image, NDArray[np.uint8]]:
+    occlusion = draw_occlusion(random)
+    if random.random() < 0.5:
+        occlusion = Occlusion(occlusion.side, float(random.uniform(0.15, 0.55)))
+    weights = np.array([config.patch, config.picture, config.person])
+    kind = random.choice(3, p=weights / weights.sum())
+    other = int(random.integers(len(cache)))
+    while cache.identities[other] == cache.identities[row]:
+        other = int(random.integers(len(cache)))
+    picture = _jitter(np.ascontiguousarray(cache.images[other]), config.jitter, random)
+    if kind == 2 and cache.usable[other]:
+        silhouette = cv2.resize((cache.labels[other] > 0).astype(np.float32), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        covered, mask = paste_person(image, picture, silhouette, occlusion, random)
+    else:
+        covered, mask = cover(image, corner_patch(picture, random) if kind == 0 else picture, occlusion)
+    small = cv2.resize(mask.astype(np.float32), LABEL_SIZE[::-1], interpolation=cv2.INTER_AREA) > 0.5
+    return covered, np.where(small & (label != 255), 0, label).astype(np.uint8)
+
+
+def _shares(label: NDArray[np.uint8]) -> FloatArray:
+    """Share of each class in every cell of the 16 x 8 map; an unusable label (255) counts as nothing."""
+    height, width = label.shape[0] // _MAP[0], label.shape[1] // _MAP[1]
+    one_hot = label[None] == np.arange(_CLASSES)[:, None, None]
+    return one_hot.reshape(_CLASSES, _MAP[0], height, _MAP[1], width).mean((2, 4), dtype=np.float32)

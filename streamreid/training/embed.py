@@ -1,0 +1,41 @@
+"""Part features of pictures, by the torch network (the product runs the exported bundle instead)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+
+from streamreid.training.network import PartNetwork
+from streamreid.types import Image, PartFeatures
+
+__all__ = ["embed", "to_input"]
+
+
+def to_input(pictures: Sequence[Image], size: tuple[int, int]) -> torch.Tensor:
+    """Resize BGR pictures and stack them as float32 ``[N, 3, H, W]`` in 0..255."""
+    resized = np.stack([p if p.shape[:2] == size else cv2.resize(p, size[::-1], interpolation=cv2.INTER_LINEAR) for p in pictures])
+    return torch.from_numpy(np.ascontiguousarray(resized.transpose(0, 3, 1, 2))).float()
+
+
+@torch.no_grad()
+def embed(network: PartNetwork, pictures: Sequence[Image], size: tuple[int, int] = (256, 128), batch: int = 64, bf16: bool = False) -> PartFeatures:
+    """L2-normalised parts and visibilities of pictures of people (uint8 BGR, any size).
+
+    Every run has exactly ``batch`` pictures (the last one is filled up), because a compiled network is compiled anew for every batch size.
+    """
+    training = network.training
+    network.eval()
+    device = next(network.parameters()).device
+    parts, visibility = [], []
+    for start in range(0, len(pictures), batch):
+        some = to_input(pictures[start : start + batch], size).to(device)
+        filled = torch.cat([some, some.new_zeros(batch - len(some), *some.shape[1:])]).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            output = network(filled)
+        parts.append(torch.nn.functional.normalize(output.embeddings[: len(some)].float(), dim=-1).cpu().numpy())
+        visibility.append(output.visibility[: len(some)].float().clamp(0, 1).cpu().numpy())
+    network.train(training)
+    return PartFeatures(np.concatenate(parts).astype(np.float32), np.concatenate(visibility).astype(np.float32))

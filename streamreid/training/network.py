@@ -1,0 +1,217 @@
+"""The part network: attention over body parts on a backbone's feature map, one embedding and one visibility per part.
+
+Part attention and pixel-level predictor follow PAB-ReID (arXiv 2404.03443) as far as it is known, in the form of BPBReID (arXiv 2211.03679).
+Ours, and not from the papers: every slot pools with the pretrained spatial weights of its backbone, so that training starts from the
+pretrained whole-person embedding instead of from nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from streamreid.training.labels import PART_NAMES
+from streamreid.training.openvino_ir import read_ir
+from streamreid.training.recipe import NetworkConfig
+
+__all__ = ["Focuser", "PartNetwork", "PartOutput", "PixelPredictor", "RetailHead", "identity_heads", "visibility_of"]
+
+
+class PartOutput(NamedTuple):
+    """What the network computes for N pictures.
+
+    Attributes:
+        features: ``[N, C, H, W]`` backbone map.
+        logits: ``[N, 1 + parts, H, W]`` of the pixel-level predictor, background first.
+        attention: ``[N, 1 + parts, H, W]``, sums to 1 over channels.
+        embeddings: ``[N, K, D]`` not normalised; slot 0 is the whole person.
+        visibility: ``[N, K]`` in [0, 1], without gradient.
+    """
+
+    features: Tensor
+    logits: Tensor
+    attention: Tensor
+    embeddings: Tensor
+    visibility: Tensor
+
+
+class PixelPredictor(nn.Module):
+    """BatchNorm and a 1x1 convolution to one logit per part and pixel, background first (BPBReID's form).
+
+    Args:
+        channels: Channels C of the feature map.
+        parts: Number of parts without background.
+    """
+
+    def __init__(self, channels: int, parts: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels)
+        self.classify = nn.Conv2d(channels, parts + 1, 1)
+        nn.init.normal_(self.classify.weight, std=0.001)
+        nn.init.zeros_(self.classify.bias)  # type: ignore[arg-type]
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits ``[N, parts + 1, H, W]``."""
+        logits: Tensor = self.classify(self.norm(features))
+        return logits
+
+
+class Focuser(nn.Module):
+    """Fine-grained feature focuser on the attention maps: logits + scale * block(attention), scale starting at 0.
+
+    PAB-ReID's own layers are not published; these are the layers of the sibling method AMD-Net (Electronics Letters 60(9), 2024, e13217).
+    With scale 0 the network starts as if there were no focuser, so its effect can be measured.
+
+    Args:
+        maps: Number of maps n = 1 + parts.
+    """
+
+    def __init__(self, maps: int) -> None:
+        super().__init__()
+        self.first, self.second = _double_convolution(maps), _double_convolution(maps)
+        self.gate = nn.Sequential(
+            nn.BatchNorm2d(maps), nn.Conv2d(maps, maps, 1), nn.ReLU(), nn.Conv2d(maps, 1, 1), nn.BatchNorm2d(1), nn.Sigmoid()
+        )
+        self.mix = nn.Conv2d(maps, maps, 1, bias=False)
+        nn.init.xavier_normal_(self.mix.weight)
+        self.scale = nn.Parameter(torch.zeros(()))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Refined logits of the same shape."""
+        u0 = logits.softmax(1)
+        difference = F.relu(self.first(u0))
+        u2 = F.relu(self.second(F.relu(u0 + difference)))
+        return logits + self.scale * (3 * difference + u2 + self.mix(u2 * (1 + self.gate(u2))))
+
+
+class RetailHead(nn.Module):
+    """Attention-weighted pooling with a spatial template, then one 256-d layer per slot, all starting as retail-0277's own.
+
+    With retail-0277's pooling weights t (``[C, H, W]``), slot 0 is ``sum_p (1 - s * A_background(p)) t(p) F(p)`` with s = 0 at the start, which
+    is exactly the pretrained embedding. Part k is ``sum_p A_k(p) t_k(p) F(p) * HW / sum_p A_k(p)``.
+
+    Args:
+        template: ``[C, H, W]`` pooling weights.
+        bias: ``[C]`` bias of the pooling.
+        weight: ``[D, C]`` of the embedding layer.
+        shift: ``[D]`` bias of the embedding layer.
+        slope: PReLU slope.
+        slots: Number of slots K, whole person included.
+    """
+
+    def __init__(self, template: Tensor, bias: Tensor, weight: Tensor, shift: Tensor, slope: Tensor, slots: int) -> None:
+        super().__init__()
+        self.template = nn.Parameter(template.repeat(slots, 1, 1, 1))
+        self.bias = nn.Parameter(bias.repeat(slots, 1))
+        self.weight = nn.Parameter(weight.repeat(slots, 1, 1))
+        self.shift = nn.Parameter(shift.repeat(slots, 1))
+        self.slope = nn.Parameter(slope.reshape(1, 1).repeat(slots, 1))
+        self.suppress = nn.Parameter(torch.zeros(()))
+
+    def forward(self, features: Tensor, attention: Tensor) -> Tensor:
+        """Embeddings ``[N, K, D]`` from a map ``[N, C, H, W]`` and attention ``[N, K, H, W]`` (background first)."""
+        flat, maps = features.flatten(2), attention.flatten(2)
+        pixels = maps.shape[2]
+        mass = maps[:, 1:].sum(2, keepdim=True)
+        whole = 1 - self.suppress * maps[:, :1]
+        parts = maps[:, 1:] * (pixels / mass.clamp(min=1e-3 * pixels))
+        weights = torch.cat([whole, parts], 1)
+        # [N, K, P] * [K, C, P] against [N, C, P], summed over pixels P
+        pooled = torch.einsum("nkp,kcp,ncp->nkc", weights, self.template.flatten(2), flat) + self.bias
+        embedded = torch.einsum("nkc,kdc->nkd", pooled, self.weight) + self.shift
+        return torch.where(embedded >= 0, embedded, embedded * self.slope)
+
+
+class PartNetwork(nn.Module):
+    """Backbone, pixel-level predictor, optional focuser, part head and visibilities.
+
+    Args:
+        config: Names the backbone and switches the heads.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        full = read_ir(config.backbone)
+        self.backbone = read_ir(config.backbone, output="1126")
+        self.backbone.freeze(config.freeze)
+        self.head = _retail_head(full, slots=1 + len(PART_NAMES))
+        channels = self.head.template.shape[1]
+        self.predictor = PixelPredictor(channels, len(PART_NAMES))
+        self.focuser = Focuser(1 + len(PART_NAMES)) if config.focuser == "maps" else None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of slots K and dimension D."""
+        return self.head.weight.shape[0], self.head.weight.shape[1]
+
+    def forward(self, pictures: Tensor) -> PartOutput:
+        """Run on BGR pictures ``[N, 3, H, W]`` in 0..255."""
+        features = self.backbone(pictures)
+        logits = self.predictor(features)
+        attention = (self.focuser(logits) if self.focuser is not None else logits).float().softmax(1)
+        embeddings = self.head(features, attention)
+        visibility = visibility_of(attention, self.config.visibility, self.config.mu)
+        return PartOutput(features, logits, attention, embeddings, visibility)
+
+
+def visibility_of(attention: Tensor, mode: str, mu: float) -> Tensor:
+    """Visibility of the whole person and of every part.
+
+    Args:
+        attention: ``[N, 1 + parts, H, W]``, background first.
+        mode: ``threshold``: 1 where the maximum is above ``mu`` (PAB-ReID's mu, BPBReID's lambda_v); ``argmax``: 1 where the part wins at least one
+            pixel; ``max``: the maximum itself; ``area``: how much of the part's usual area is seen.
+        mu: The threshold.
+
+    Returns:
+        ``[N, 1 + parts]`` without gradient. The whole person is as visible as its most visible part.
+    """
+    attention = attention.detach()
+    maps = attention[:, 1:].flatten(2)
+    if mode == "argmax":
+        winner = F.one_hot(attention.flatten(2).argmax(1), attention.shape[1])[..., 1:]
+        parts = winner.amax(1).to(attention.dtype)
+    elif mode == "threshold":
+        parts = (maps.amax(2) > mu).to(attention.dtype)
+    elif mode == "area":
+        # An area of 1 / (4 parts) of the foreground of an average crop counts as half seen.
+        area = maps.mean(2)
+        parts = area / (area + 0.02)
+    else:
+        parts = maps.amax(2)
+    return torch.cat([parts.amax(1, keepdim=True), parts], 1)
+
+
+def identity_heads(slots: int, dim: int, identities: int) -> nn.ModuleDict:
+    """BNNeck classifiers on the whole person and on all slots together (GiLt; Luo et al., 2019): BatchNorm without bias, linear without bias."""
+    heads = nn.ModuleDict()
+    for name, width in (("whole", dim), ("all", slots * dim)):
+        norm, classify = nn.BatchNorm1d(width), nn.Linear(width, identities, bias=False)
+        norm.bias.requires_grad_(False)
+        nn.init.normal_(classify.weight, std=0.001)
+        heads[name] = nn.Sequential(norm, classify)
+    return heads
+
+
+def _double_convolution(maps: int) -> nn.Sequential:
+    layers = nn.Sequential(
+        nn.Conv2d(maps, maps, 3, padding=1, bias=False), nn.BatchNorm2d(maps), nn.ReLU(), nn.Conv2d(maps, maps, 3, padding=1, bias=False), nn.BatchNorm2d(maps)
+    )
+    for layer in (layers[0], layers[3]):
+        nn.init.kaiming_normal_(layer.weight, mode="fan_out")  # type: ignore[arg-type]
+    return layers
+
+
+def _retail_head(full: nn.Module, slots: int) -> RetailHead:
+    """Take the last layers of retail-0277: pooling, linear layer with its folded normalisation, PReLU."""
+    steps = {s.output: s.parameters for s in full._steps}  # type: ignore[union-attr]
+    value = lambda name: full.parameter_of(name).detach()  # noqa: E731  # type: ignore[operator]
+    template, pool_bias = (value(n) for n in steps["1127"])
+    weight, bias = (value(n) for n in steps["1136"])
+    scale, shift = (value(steps[n][0]).reshape(-1) for n in ("Multiply_18575", "1147"))
+    slope = value(steps["1149"][0])
+    return RetailHead(template[:, 0], pool_bias, weight * scale[:, None], bias * scale + shift, slope, slots)

@@ -1,0 +1,84 @@
+"""Learning rates, parameter groups and the moving average of the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from streamreid.training.recipe import ScheduleConfig
+
+__all__ = ["MovingAverage", "gradient_norm", "make_optimizer", "rate_factor"]
+
+
+def rate_factor(step: int, steps: int, warmup: float, floor: float = 0.01) -> float:
+    """Share of the highest learning rate at a step: linear warm-up, then half a cosine down to ``floor``."""
+    rising = max(1, round(steps * warmup))
+    if step < rising:
+        return (step + 1) / rising
+    progress = (step - rising) / max(1, steps - rising)
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def make_optimizer(network: nn.Module, heads: nn.Module, config: ScheduleConfig) -> torch.optim.AdamW:
+    """AdamW with a slower backbone and pretrained head; vectors (biases, scales) are not decayed."""
+    slow = config.rate * config.backbone_rate
+    groups = []
+    for module, rate in ((network.backbone, slow), (network.head, slow), (network.predictor, config.rate), (heads, config.rate)):
+        assert isinstance(module, nn.Module)
+        groups += _groups(module, rate, config.decay)
+    focuser = getattr(network, "focuser", None)
+    if focuser is not None:
+        groups += _groups(focuser, config.rate, config.decay)
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.rate)
+
+
+def _groups(module: nn.Module, rate: float, decay: float) -> list[dict[str, object]]:
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    matrices, vectors = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
+    return [
+        {"params": matrices, "lr": rate, "highest": rate, "weight_decay": decay},
+        {"params": vectors, "lr": rate, "highest": rate, "weight_decay": 0.0},
+    ]
+
+
+class MovingAverage:
+    """Exponential moving average of a network's parameters and buffers.
+
+    The decay of step t is ``min(decay, (1 + t) / (10 + t))``, so early steps do not hold on to the start.
+
+    Args:
+        network: Whose weights are averaged.
+        decay: The final decay.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay, self.updates = decay, 0
+        self.state = {k: v.detach().clone() for k, v in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Take in the current weights."""
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
+        for key, value in network.state_dict().items():
+            if value.is_floating_point():
+                self.state[key].lerp_(value.detach(), 1 - decay)
+            else:
+                self.state[key].copy_(value)
+
+    def state_dict(self) -> dict[str, object]:
+        """For a checkpoint."""
+        return {"updates": self.updates, "state": self.state}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """From a checkpoint."""
+        self.updates = int(state["updates"])  # type: ignore[call-overload]
+        self.state = {k: v.clone() for k, v in state["state"].items()}  # type: ignore[attr-defined]
+
+
+def gradient_norm(parameters: Iterable[Tensor], limit: float) -> float:
+    """Clip the gradient norm (0 does not clip) and return what it was."""
+    return float(nn.utils.clip_grad_norm_(parameters, limit if limit > 0 else float("inf")))

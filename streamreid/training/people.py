@@ -1,0 +1,101 @@
+"""Who is in the training data: pictures, person and camera numbers, the people held out for validation."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from streamreid.errors import DataError
+from streamreid.training.recipe import DatasetConfig
+
+__all__ = ["Picture", "Split", "read_people", "split_people"]
+
+_NAME = re.compile(r"^(-?\d+)_c(\d+)")
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One training picture.
+
+    Args:
+        path: The file.
+        labels: Folder of its class map.
+        dataset: Number of the dataset it belongs to.
+        person: Person number in that dataset.
+        camera: Camera number in that dataset.
+        identity: Class number over all training data; -1 for people that are held out.
+    """
+
+    path: Path
+    labels: Path
+    dataset: int
+    person: int
+    camera: int
+    identity: int = -1
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training pictures with class numbers from 0, and the pictures of the held-out people."""
+
+    train: list[Picture]
+    validation: list[Picture]
+
+    @property
+    def identities(self) -> int:
+        """How many people are trained on."""
+        return 1 + max(p.identity for p in self.train)
+
+
+def read_people(config: DatasetConfig, dataset: int) -> list[Picture]:
+    """Read one folder with Market-1501 names (``0002_c1s1_000451_03.jpg``); person -1 (junk) is left out.
+
+    Raises:
+        DataError: The folder is missing or without pictures, or a name does not say person and camera.
+    """
+    folder, labels = Path(config.images), Path(config.labels)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder of training pictures")
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)
+    if not paths:
+        raise DataError(f"{folder}: holds no pictures ({', '.join(sorted(_SUFFIXES))})")
+    if not labels.is_dir():
+        raise DataError(f"{labels}: no such folder of part labels; make it with: streamreid parse-labels {folder} --out {labels}")
+    pictures = []
+    for path in paths:
+        match = _NAME.match(path.name)
+        if match is None:
+            raise DataError(f"{path}: the name does not begin with person and camera like 0002_c1")
+        person = int(match[1])
+        if person != -1 and person not in config.exclude:
+            pictures.append(Picture(path, labels, dataset, person, int(match[2])))
+    return pictures
+
+
+def split_people(datasets: tuple[DatasetConfig, ...]) -> Split:
+    """Merge datasets and hold out the last people of each, as its configuration says.
+
+    Raises:
+        DataError: See `read_people`; a dataset with fewer than two people to train on, with a single camera, or with only one picture per person.
+    """
+    train: list[Picture] = []
+    validation: list[Picture] = []
+    count = 0
+    for number, config in enumerate(datasets):
+        pictures = read_people(config, number)
+        people = sorted({p.person for p in pictures})
+        kept = people[: len(people) - config.validation]
+        if len(kept) < 2:
+            raise DataError(f"{config.images}: {len(people)} people, {config.validation} of them held out; at least 2 must remain to train on")
+        if len({p.camera for p in pictures}) < 2:
+            raise DataError(f"{config.images}: all pictures are of one camera; re-identification needs people seen by two or more")
+        number_of = {person: count + i for i, person in enumerate(kept)}
+        mine = [replace(p, identity=number_of[p.person]) for p in pictures if p.person in number_of]
+        if len(mine) == len(kept):
+            raise DataError(f"{config.images}: every person has a single picture; nothing can be learnt about who is the same")
+        train += mine
+        validation += [p for p in pictures if p.person not in number_of]
+        count += len(kept)
+    return Split(train, validation)

@@ -1,0 +1,107 @@
+"""The training recipe a user writes as YAML: data, network, losses, schedule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from streamreid._yaml import read_yaml, validate
+
+__all__ = ["AugmentationConfig", "DatasetConfig", "LossConfig", "NetworkConfig", "ScheduleConfig", "TrainConfig", "load_recipe"]
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Weight = Annotated[float, Field(ge=0.0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class DatasetConfig(_Section):
+    """One folder of person pictures with Market-1501 names, and the folder of their class maps."""
+
+    images: str = Field(description="Folder of the training pictures.")
+    labels: str = Field(description="Folder that `streamreid parse-labels` wrote.")
+    exclude: tuple[int, ...] = Field(default=(), description="Person numbers that are left out.")
+    validation: int = Field(default=0, ge=0, description="The last so many people are held out for validation and calibration.")
+
+
+class NetworkConfig(_Section):
+    """Backbone, parts and heads."""
+
+    backbone: str = Field(description="An OpenVINO IR of person-reidentification-retail-0277 (.xml).")
+    freeze: int = Field(default=0, ge=0, description="Everything before the backbone's n-th average pooling stays as pretrained; 0 trains all of it.")
+    focuser: Literal["off", "maps"] = Field(default="off", description="Fine-grained feature focuser on the attention maps.")
+    visibility: Literal["max", "area", "threshold", "argmax"] = Field(default="max", description="How visibilities follow from attention.")
+    mu: Fraction = Field(default=0.4, description="Threshold of the attention maximum for visibility 'threshold'.")
+
+
+class LossConfig(_Section):
+    """Weights of the losses; 0 switches a loss off."""
+
+    identity: Weight = Field(default=1.0, description="Softmax cross-entropy on the whole person and on all slots together (GiLt).")
+    smoothing: Fraction = Field(default=0.1, description="Label smoothing of the identity loss.")
+    part_triplet: Weight = Field(default=1.0, description="Batch-hard triplet on the distance over parts.")
+    triplet_mode: Literal["averaged", "head", "individual"] = Field(default="averaged", description="How part distances are combined.")
+    whole_triplet: Weight = Field(default=1.0, description="Batch-hard triplet on the whole-person slot.")
+    margin: float = Field(default=0.3, description="Triplet margin; 0 or less takes the soft margin.")
+    pixels: Weight = Field(default=0.35, description="Pixel cross-entropy of the part maps (gamma_part).")
+    pixel_smoothing: Fraction = Field(default=0.1, description="Label smoothing of the pixel loss.")
+    mask: Weight = Field(default=100.0, description="OAMN's first mask loss: where the person stays visible, occlusion must not change the features.")
+    agreement: Weight = Field(default=1.0, description="A part that stays visible keeps its embedding under occlusion.")
+
+
+class AugmentationConfig(_Section):
+    """Changes to the pictures; occlusion copies come on top."""
+
+    flip: Fraction = 0.5
+    crop: int = Field(default=10, ge=0, description="Pixels of random shift on each side.")
+    jitter: Fraction = Field(default=0.2, description="Range of random brightness, contrast and saturation.")
+    copies: int = Field(default=1, ge=0, le=4, description="Occluded copies per picture and step (OAMN takes 4).")
+    patch: Weight = Field(default=0.3, description="How often a copy is covered by a stretched background patch ...")
+    picture: Weight = Field(default=0.35, description="... by another person's picture stretched over the side ...")
+    person: Weight = Field(default=0.35, description="... or by another person cut out along the class map.")
+
+
+class ScheduleConfig(_Section):
+    """Batches, learning rates, averaging."""
+
+    steps: int = Field(default=1500, ge=1, description="Optimiser steps.")
+    people: int = Field(default=16, ge=2, description="People per batch (P).")
+    pictures: int = Field(default=2, ge=2, description="Pictures per person (K), spread over cameras.")
+    rate: float = Field(default=7e-4, gt=0, description="Learning rate of new layers at its height.")
+    backbone_rate: Fraction = Field(default=0.25, description="The backbone's share of that.")
+    decay: Weight = Field(default=0.01, description="Weight decay (AdamW).")
+    warmup: Fraction = Field(default=0.08, description="Share of the steps with rising rate; cosine afterwards.")
+    average: Fraction = Field(default=0.995, description="Decay of the moving average of the weights (EMA).")
+    clip: Weight = Field(default=5.0, description="Largest gradient norm; 0 does not clip.")
+
+
+class TrainConfig(_Section):
+    """A whole training."""
+
+    data: tuple[DatasetConfig, ...] = Field(min_length=1)
+    network: NetworkConfig
+    losses: LossConfig = LossConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    out: str = Field(description="Folder of checkpoints, logs and the report.")
+    cache: str | None = Field(default=None, description="Folder of decoded pictures; default OUT/cache.")
+    size: tuple[int, int] = Field(default=(256, 128), description="Height and width of the pictures.")
+    seed: int = 1
+    compile: bool = Field(default=True, description="Compile the backbone (needs a C++ compiler on CPUs; several times faster).")
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
+    save_every: int = Field(default=50, ge=1, description="Steps between checkpoints.")
+    validate_every: int = Field(default=250, ge=1, description="Steps between validations.")
+
+
+def load_recipe(path: str | Path) -> TrainConfig:
+    """Read and check a training recipe.
+
+    Raises:
+        ConfigError: The file is missing or has a wrong key or value (line and nearest right key given).
+    """
+    data, lines = read_yaml(Path(path))
+    return validate(TrainConfig, data, where=str(path), lines=lines)
