@@ -132,6 +132,7 @@ class TrackerConfig(_Section):
         validation_alias=AliasChoices("new_score", "new_track_thresh"),
     )
     confirm_frames: int = Field(default=3, ge=1, description="Observations before a track is reported.")
+    confirm_seconds: float = Field(default=0.15, ge=0, description="Time from the first to the last of those observations, at least.")
     lost_seconds: float = Field(default=3.0, ge=0, description="How long a lost track may be found again by place and looks.")
     coast_seconds: float = Field(default=0.2, ge=0, description="How long a person missed by the detector is reported where motion predicts them.")
     match_iou: Fraction = Field(default=0.1, description="Least overlap of predicted and detected box in the first assignment.")
@@ -142,6 +143,9 @@ class TrackerConfig(_Section):
     appearance_gate: Fraction = Field(default=0.05, description="Least probability by looks for a match by overlap.")
     recover_probability: Fraction = Field(default=0.8, description="Least probability by looks to find a lost track again without overlap.")
     duplicate_iou: Fraction = Field(default=0.7, description="A box that overlaps a tracked one by more begins no track.")
+    duplicate_cover: Fraction = Field(
+        default=0.8, description="A box that lies to this share inside a tracked one and looks like its owner begins no track."
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> TrackerConfig:

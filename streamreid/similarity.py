@@ -40,7 +40,8 @@ def part_similarity(a: PartFeatures, b: PartFeatures) -> tuple[FloatArray, Float
             "Recompute one side with the other's engine."
         )
     wa, wb = np.sqrt(a.visibility), np.sqrt(b.visibility)
-    numerator = (a.parts * wa[..., None]).reshape(len(a), -1) @ (b.parts * wb[..., None]).reshape(len(b), -1).T
+    width = a.shape[0] * a.shape[1]
+    numerator = (a.parts * wa[..., None]).reshape(len(a), width) @ (b.parts * wb[..., None]).reshape(len(b), width).T
     denominator = wa @ wb.T
     similarity = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 1e-6)
     return np.clip(similarity, -1.0, 1.0), denominator / max(a.shape[0], 1)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.config import TrackerConfig
-from streamreid.similarity import Calibration
+from streamreid.similarity import Calibration, part_similarity
 from streamreid.tracking.appearance import AppearanceBank
 from streamreid.tracking.assignment import assign, cover_matrix, iou_matrix, iou_pairs
 from streamreid.tracking.motion import MotionFilter
@@ -47,10 +47,21 @@ class _Book:
 
     ids: NDArray[np.int64]
     hits: NDArray[np.int64]
+    begun: NDArray[np.float64]
     seen: NDArray[np.float64]
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
-        self.ids, self.hits, self.seen = self.ids[rows], self.hits[rows], self.seen[rows]
+        self.ids, self.hits, self.begun, self.seen = self.ids[rows], self.hits[rows], self.begun[rows], self.seen[rows]
+
+    def add(self, ids: NDArray[np.int64], time: float) -> None:
+        self.ids = np.concatenate([self.ids, ids])
+        self.hits = np.concatenate([self.hits, np.ones(len(ids), np.int64)])
+        self.begun = np.concatenate([self.begun, np.full(len(ids), time)])
+        self.seen = np.concatenate([self.seen, np.full(len(ids), time)])
+
+    def confirmed(self, config: TrackerConfig) -> NDArray[np.bool_]:
+        """Seen often and long enough not to be a ghost."""
+        return (self.hits >= config.confirm_frames) & (self.seen - self.begun >= config.confirm_seconds - 1e-6)
 
 
 class Tracker:
@@ -66,7 +77,7 @@ class Tracker:
         self._calibration = calibration or Calibration()
         self._motion = MotionFilter()
         self._looks = AppearanceBank()
-        self._book = _Book(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+        self._book = _Book(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
         self._next_id = 1
         self._time: float | None = None
 
@@ -114,7 +125,7 @@ class Tracker:
         # "Unseen" are tracks that had no box in the previous frame.
         self._motion.predict(self._time - last, self._book.seen < last)
         # A lost track is kept while it could still be seen; a tentative one must be seen in every frame or be forgotten soon.
-        confirmed = self._book.hits >= self.config.confirm_frames
+        confirmed = self._book.confirmed(self.config)
         self._keep((self._time - self._book.seen <= self.config.lost_seconds) & (confirmed | (self._book.seen >= last)))
 
     def _keep(self, mask: NDArray[np.bool_]) -> None:
@@ -134,7 +145,7 @@ class Tracker:
         iou = self._overlap(predicted, boxes)
         similarity, common = self._looks.similarity(tracks, features)
         looks = np.where(common > 0, self._calibration.probability(similarity), 0.5)
-        confirmed = self._book.hits >= c.confirm_frames
+        confirmed = self._book.confirmed(c)
         sure = scores >= c.high_score
 
         def run(rows: NDArray[np.bool_], columns: NDArray[np.bool_], score: FloatArray, allowed: NDArray[np.bool_]) -> None:
@@ -154,7 +165,7 @@ class Tracker:
         run(recent, ~sure, iou, iou >= c.second_iou)
         run(confirmed, sure, looks, (looks >= c.recover_probability) & self._reach(predicted, boxes))
         run(~confirmed, sure, iou, iou >= c.match_iou)
-        return self._apply(taken, free, boxes, scores, features)
+        return self._apply(taken, boxes, scores, features)
 
     def _overlap(self, predicted: FloatArray, boxes: FloatArray) -> FloatArray:
         """IoU ``[T, N]`` of boxes that are both enlarged by the filter's doubt (half a deviation, at most half a width), so that a person of unknown
@@ -179,7 +190,7 @@ class Tracker:
         return np.asarray((np.hypot(centre[..., 0], centre[..., 1]) <= limit) & (ratio > 0.6) & (ratio < 1.67))
 
     def _apply(
-        self, taken: NDArray[np.int64], free: NDArray[np.bool_], boxes: FloatArray, scores: FloatArray, features: PartFeatures
+        self, taken: NDArray[np.int64], boxes: FloatArray, scores: FloatArray, features: PartFeatures
     ) -> NDArray[np.int64]:
         assert self._time is not None
         hit = np.flatnonzero(taken >= 0)
@@ -189,31 +200,41 @@ class Tracker:
         self._looks.update(hit, features[rows], quality[rows] * scores[rows])
         self._book.hits[hit] += 1
         self._book.seen[hit] = self._time
-        new = self._newcomers(boxes, scores, free)
+        new = self._newcomers(boxes, scores, features, taken)
         if len(new):
             self._motion.add(boxes[new])
             self._looks.add(features[new], quality[new] * scores[new])
             ids = np.arange(self._next_id, self._next_id + len(new))
             self._next_id += len(new)
-            self._book.ids = np.concatenate([self._book.ids, ids])
-            self._book.hits = np.concatenate([self._book.hits, np.ones(len(new), np.int64)])
-            self._book.seen = np.concatenate([self._book.seen, np.full(len(new), self._time)])
+            self._book.add(ids, self._time)
         return np.concatenate([taken, new])
 
-    def _newcomers(self, boxes: FloatArray, scores: FloatArray, free: NDArray[np.bool_]) -> Rows:
-        """Sure boxes that nobody claimed and that are no second box of somebody."""
+    def _newcomers(self, boxes: FloatArray, scores: FloatArray, features: PartFeatures, taken: NDArray[np.int64]) -> Rows:
+        """Sure boxes that nobody claimed and that are no second box of somebody: one that mostly coincides with a claimed box, or lies inside
+        one and looks like its owner (detectors like to give a person's upper body a box of its own)."""
+        free = np.ones(len(boxes), bool)
+        free[taken[taken >= 0]] = False
         new = np.flatnonzero(free & (scores >= self.config.new_score))
         if not len(new):
             return new
-        double = iou_matrix(boxes[new], boxes[~free]).max(1, initial=0.0) > self.config.duplicate_iou
-        new = new[~double]
-        # Boxes come in order of score: of two newcomers in one place the better one stays.
-        earlier = np.tril(iou_matrix(boxes[new], boxes[new]), -1)
-        return new[~(earlier > self.config.duplicate_iou).any(1)]
+        owners = np.flatnonzero(taken >= 0)
+        claimed = boxes[taken[owners]]
+        double = iou_matrix(boxes[new], claimed) > self.config.duplicate_iou
+        inside = cover_matrix(boxes[new], claimed) > self.config.duplicate_cover
+        double |= inside & self._alike(*self._looks.similarity(owners, features[new])).T
+        new = new[~double.any(1)]
+        # Boxes come in order of score: of two newcomers in one place the better one stays, of two that look alike the outer one.
+        better = np.tril(iou_matrix(boxes[new], boxes[new]) > self.config.duplicate_iou, -1)
+        cover = cover_matrix(boxes[new], boxes[new])
+        inside = (cover > self.config.duplicate_cover) & (cover > cover.T)
+        return new[~(better | (inside & self._alike(*part_similarity(features[new], features[new])))).any(1)]
+
+    def _alike(self, similarity: FloatArray, common: FloatArray) -> NDArray[np.bool_]:
+        return np.asarray((common > 0) & (self._calibration.probability(similarity) >= 0.5))
 
     def _report(self, matched: NDArray[np.int64], rows: Rows, detections: Detections, size: tuple[int, int] | None) -> Tracks:
         seen = matched >= 0
-        shown = seen & (self._book.hits >= self.config.confirm_frames)
+        shown = seen & self._book.confirmed(self.config)
         boxes = self._motion.boxes
         if size is not None:
             shown |= ~seen & self._coasting(boxes, size)
@@ -231,4 +252,5 @@ class Tracker:
         assert self._time is not None
         gap = self._time - self._book.seen
         inside = (boxes[:, :2] > 2).all(1) & (boxes[:, 2:] < np.asarray(size, np.float32) - 2).all(1)
-        return np.asarray((self._book.hits >= 3 * self.config.confirm_frames) & (gap <= self.config.coast_seconds + 1e-6) & inside)
+        settled = self._book.confirmed(self.config) & (self._book.hits >= 3 * self.config.confirm_frames)
+        return np.asarray(settled & (gap <= self.config.coast_seconds + 1e-6) & inside)

@@ -165,3 +165,28 @@ def test_five_hundred_people():
         boxes = np.concatenate([low + i, low + i + [20, 50]], 1)
         tracks = tracker.update(Detections.from_arrays(boxes), None, i * 0.1)
     assert len(tracks) > 450
+
+
+@pytest.mark.parametrize(("code", "people"), [(0, {1}), (1, {1, 2})])
+def test_a_box_inside_another_is_a_person_only_if_it_looks_like_somebody_else(code, people):
+    """An upper body with a box of its own against a child in front of somebody."""
+    frames = [(i * 0.1, [[100, 100, 180, 300], [110, 105, 170, 200]], [0.9, 0.8], looks(0, code)) for i in range(8)]
+    assert set(run(Tracker(calibration=CALIBRATION), frames)[-1]) == people
+
+
+def test_a_person_missed_for_a_moment_is_reported_where_motion_predicts_them():
+    frames = [(i * 0.1, [walker(i * 0.1, 100, 50)], None, None) for i in range(20)]
+    tracker = Tracker()
+    run(tracker, frames)
+    missed = tracker.update(Detections.empty(), None, 2.0, size=(800, 600))
+    assert missed.ids.tolist() == [1]
+    assert missed.rows.tolist() == [-1]
+    assert missed.boxes[0] == pytest.approx(walker(2.0, 100, 50), abs=3.0)
+    assert len(tracker.update(Detections.empty(), None, 2.5, size=(800, 600))) == 0
+
+
+def test_a_person_who_left_the_frame_is_not_predicted():
+    frames = [(i * 0.1, [[max(0.0, 60 - 4 * i), 100, 100 - 4 * i, 200]], None, None) for i in range(20)]
+    tracker = Tracker()
+    run(tracker, frames)
+    assert len(tracker.update(Detections.empty(), None, 2.0, size=(800, 600))) == 0
