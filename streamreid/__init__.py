@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from streamreid._version import __version__
 from streamreid.config import Config, load_config
 from streamreid.errors import StreamReIDError
 from streamreid.types import Detections, Frame, FrameResult, Identity, IdentityEvent, PartFeatures, Tracklet, Tracks
 
 if TYPE_CHECKING:
     from streamreid.pipeline import Pipeline
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Config",

@@ -1,39 +1,14 @@
-"""What every embedder offers, and how similarity becomes probability."""
+"""What every embedder offers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
+from streamreid.similarity import Calibration
 from streamreid.types import Detections, Frame, PartFeatures
 
-__all__ = ["Calibration", "Embedder"]
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Probability that two single features belong to one person, where same and different were equally likely beforehand.
-
-    ``p = 1 / (1 + exp(-(slope * similarity + intercept)))`` (logistic calibration, Platt 1999).
-
-    Args:
-        slope: Evidence per unit of similarity.
-        intercept: Evidence at similarity 0.
-        source: What it was fitted on; "default" if on nothing.
-    """
-
-    slope: float
-    intercept: float
-    source: str = "default"
-
-    def probability(self, similarity: Any) -> NDArray[np.float64]:
-        """Probabilities in [0, 1] for similarities in [-1, 1] of any shape."""
-        evidence = np.clip(self.slope * np.asarray(similarity, np.float64) + self.intercept, -700, 700)
-        return np.asarray(1.0 / (1.0 + np.exp(-evidence)))
+__all__ = ["Embedder"]
 
 
 @runtime_checkable
@@ -41,11 +16,15 @@ class Embedder(Protocol):
     """Turns people in frames into part features.
 
     Attributes:
+        name: Shown to people.
         parts: Names of the K parts; the first is the whole person.
         dim: Values per part.
         fingerprint: Features of equal fingerprints may be compared.
         calibration: From similarity to probability.
     """
+
+    @property
+    def name(self) -> str: ...
 
     @property
     def parts(self) -> tuple[str, ...]: ...

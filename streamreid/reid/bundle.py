@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from streamreid.errors import EngineError
-from streamreid.reid.base import Calibration
 from streamreid.runtimes import ImageInput
+from streamreid.similarity import Calibration
 
 __all__ = ["MANIFEST", "Bundle", "BundleManifest", "CalibrationValues", "InputFormat", "OutputNames", "load_bundle", "write_bundle"]
 

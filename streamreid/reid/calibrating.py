@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import DataError
-from streamreid.reid.base import Calibration, Embedder
-from streamreid.similarity import part_similarity
+from streamreid.reid.base import Embedder
+from streamreid.similarity import Calibration, part_similarity
 from streamreid.types import Detections, Frame, PartFeatures
 
 __all__ = ["fit_calibration", "fit_logistic"]

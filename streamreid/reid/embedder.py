@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
-from streamreid.reid.base import Calibration
 from streamreid.reid.bundle import Bundle
 from streamreid.reid.crops import draw_crops, plan_crops
 from streamreid.runtimes import load_runtime
+from streamreid.similarity import Calibration
 from streamreid.types import Detections, FloatArray, Frame, PartFeatures
 
 __all__ = ["BlindEmbedder", "EngineEmbedder"]

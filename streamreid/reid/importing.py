@@ -157,6 +157,6 @@ def _calibrate(
 
 
 def _version() -> str:
-    from streamreid import __version__
+    from streamreid._version import __version__
 
     return __version__

@@ -38,7 +38,7 @@ def occlusion(boxes: FloatArray) -> FloatArray:
         return np.zeros(len(boxes), np.float32)
     cover = cover_matrix(boxes, boxes)
     nearer = boxes[None, :, 3] > boxes[:, None, 3]
-    return np.where(nearer, cover, 0).max(1).astype(np.float32)
+    return np.asarray(np.where(nearer, cover, 0).max(1), np.float32)
 
 
 @dataclass(slots=True)
@@ -155,7 +155,7 @@ class Tracker:
             free[d[j]] = False
 
         w = c.appearance_weight * np.sqrt(common)
-        both = (1 - w) * iou + w * looks
+        both = np.asarray((1 - w) * iou + w * looks, np.float32)
         gap = (self._time - self._book.seen)[:, None]
         # The longer somebody was away, the more likely is a stranger in the same place: looks must speak for the old track, and
         # after a second without looks nothing does.
