@@ -136,7 +136,6 @@ def _options(scheme: str, timeout: float) -> dict[str, str]:
     """
     microseconds = str(round(timeout * 1e6))
     common = {
-        "flags": "low_delay",
         "probesize": "500000",
         "analyzeduration": "1000000",
         "rw_timeout": microseconds,
