@@ -146,7 +146,7 @@ def caption(image: Image, name: str, time: float) -> None:
     size = max(11, round(19 * unit_of(image)))
     edge = max(3, size // 3)
     draw_text(image, name, (edge, edge), size)
-    draw_text(image, clock_text(time), (image.shape[1], edge), size)
+    draw_text(image[:, :-edge], clock_text(time), (image.shape[1], edge), size)
 
 
 def pixelate(image: Image, boxes: FloatArray, part: Blur) -> None:
