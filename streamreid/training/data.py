@@ -7,7 +7,6 @@ colour transform. Whatever covers the person becomes background in the label.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 

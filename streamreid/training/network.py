@@ -119,9 +119,9 @@ class RetailHead(nn.Module):
         whole = 1 - self.suppress * maps[:, :1]
         parts = maps[:, 1:] * (pixels / mass.clamp(min=1e-3 * pixels))
         weights = torch.cat([whole, parts], 1)
-        # [N, K, P] * [K, C, P] against [N, C, P], summed over pixels P
-        pooled = torch.einsum("nkp,kcp,ncp->nkc", weights, self.template.flatten(2), flat) + self.bias
-        embedded = torch.einsum("nkc,kdc->nkd", pooled, self.weight) + self.shift
+        # Two matrix products: over pixels P ([N, K, C, P] x [N, K, P, 1]) and, slot by slot, over channels ([K, N, C] x [K, C, D]).
+        pooled = torch.matmul(flat[:, None] * self.template.flatten(2), weights[..., None]).squeeze(-1) + self.bias
+        embedded = torch.matmul(pooled.transpose(0, 1), self.weight.transpose(1, 2)).transpose(0, 1) + self.shift
         return torch.where(embedded >= 0, embedded, embedded * self.slope)
 
 

@@ -1,0 +1,106 @@
+"""A trained network as one ONNX graph: batch of any size, weights stored as float16, everything computed in float32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from streamreid.errors import EngineError
+from streamreid.training.network import PartNetwork
+
+__all__ = ["Exportable", "export_onnx", "store_half"]
+
+INPUT, PARTS, VISIBILITY = "images", "parts", "visibility"
+
+
+class Exportable(nn.Module):
+    """The network with the product's outputs: L2-normalised parts and visibilities.
+
+    Args:
+        network: A trained network.
+    """
+
+    def __init__(self, network: PartNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """From BGR pictures ``[N, 3, H, W]`` in 0..255 to parts ``[N, K, D]`` and visibility ``[N, K]``."""
+        output = self.network(images)
+        return F.normalize(output.embeddings, dim=-1), output.visibility.clamp(0, 1)
+
+
+def export_onnx(network: PartNetwork, path: str | Path, size: tuple[int, int] = (256, 128)) -> Path:
+    """Write the graph; the normalisation of the pictures is inside it.
+
+    Args:
+        network: A trained network.
+        path: The ``.onnx`` file to write.
+        size: Height and width of the input.
+
+    Raises:
+        EngineError: The graph does not reproduce the network.
+    """
+    import onnx
+
+    path = Path(path)
+    model = Exportable(network).eval().float()
+    example = torch.rand(2, 3, *size) * 255
+    program = torch.onnx.export(
+        model,
+        (example,),
+        input_names=[INPUT],
+        output_names=[PARTS, VISIBILITY],
+        dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
+        opset_version=18,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+    assert program is not None
+    proto = store_half(program.model_proto)
+    onnx.checker.check_model(proto)
+    temporary = path.with_suffix(".part")
+    onnx.save(proto, str(temporary))
+    difference = _difference(model, temporary, torch.rand(3, 3, *size) * 255)
+    if not difference < 0.02:
+        raise EngineError(f"{path}: the exported graph differs from the network by {difference:.3g}; it was not written")
+    temporary.replace(path)
+    return path
+
+
+def store_half(model: Any, least: int = 256) -> Any:
+    """Store float32 initialisers of at least ``least`` values as float16 with a Cast behind each; runtimes fold the Casts when they load the graph."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or int(np.prod(tensor.dims)) < least:
+            continue
+        values, name = numpy_helper.to_array(tensor), tensor.name
+        if np.abs(values).max() > 6e4:
+            continue
+        half = numpy_helper.from_array(values.astype(np.float16), f"{name}_half")
+        casts.append(helper.make_node("Cast", [half.name], [name], name=f"{name}_cast", to=TensorProto.FLOAT))
+        tensor.CopyFrom(half)
+    nodes = list(graph.node)
+    del graph.node[:]
+    graph.node.extend(casts + nodes)
+    return model
+
+
+def _difference(model: nn.Module, path: Path, images: Tensor) -> float:
+    """Largest difference between the torch network and the written graph on ONNX Runtime."""
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    found = session.run([PARTS, VISIBILITY], {INPUT: images.numpy()})
+    with torch.no_grad():
+        expected = model(images)
+    return max(float(np.abs(np.asarray(f) - e.numpy()).max()) for f, e in zip(found, expected, strict=True))
