@@ -80,17 +80,9 @@ def programs(args: argparse.Namespace) -> list[Program]:
 
     def ours(video: Path, out: Path) -> list[str]:
         engine = ["--engine", str(args.engine)] if args.engine else []
-        return [
-            str(args.ours_bin / "streamreid"),
-            "run",
-            str(video),
-            "--detector",
-            str(args.detector),
-            *engine,
-            "--out",
-            str(out),
-            "--quiet",
-        ]
+        script = args.ours_bin / "streamreid"
+        program = [str(script)] if script.is_file() else [str(args.ours_bin / "python"), "-m", "streamreid"]
+        return [*program, "run", str(video), "--detector", str(args.detector), *engine, "--out", str(out), "--quiet"]
 
     def yolo(video: Path, out: Path) -> list[str]:
         # classes=0: people only, as streamreid; show_* and save off: no pictures are written.
