@@ -110,6 +110,7 @@ class OpenVINORuntime:
         if request is not None:
             self._requests.move_to_end(shape)
             return request
+        self._check_shape(shape)
         model = self._model.clone()
         try:
             model.reshape(list(shape))
@@ -122,6 +123,13 @@ class OpenVINORuntime:
         while len(self._requests) > _COMPILED:
             self._requests.popitem(last=False)
         return request
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        """OpenVINO would bend a graph made for one picture size to any other; its weights were not trained for that."""
+        wanted = (shape[0], shape[3], *shape[1:3]) if self._picture and len(shape) == 4 else shape
+        known = self.inputs[0].shape
+        if known and (len(known) != len(wanted) or any(k is not None and k != w for k, w in zip(known[1:], wanted[1:], strict=True))):
+            raise EngineError(f"{self._path}: the graph ({self.inputs[0]}) cannot take an input of shape {list(wanted)}")
 
     def _widen(self, data: NDArray[Any]) -> None:
         """Decide, on real data, whether a graph made for a fixed batch gives the same results with a larger one.
