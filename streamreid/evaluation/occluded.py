@@ -13,12 +13,14 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from streamreid.errors import DataError
 from streamreid.evaluation.reid import PersonImages, ReidScores, rank_scores
 from streamreid.similarity import part_similarity
 from streamreid.training.occlusion import corner_patch, cover, draw_occlusion
+from streamreid.training.people import Picture
 from streamreid.types import FloatArray, Image, PartFeatures
 
-__all__ = ["OCCLUDERS", "OccludedScores", "occlude_queries", "score_engine", "whole_similarity"]
+__all__ = ["OCCLUDERS", "OccludedScores", "held_out_sets", "occlude_queries", "score_engine", "whole_similarity"]
 
 Occluder = Literal["patch", "person"]
 OCCLUDERS: tuple[Occluder, ...] = ("patch", "person")
@@ -31,6 +33,12 @@ class OccludedScores:
 
     parts: dict[str, ReidScores]
     whole: dict[str, ReidScores]
+
+    def flat(self) -> dict[str, float]:
+        """One number per name, and ``score``: the mean mAP over clean and occluded queries by the part distance."""
+        numbers = {f"{distance}_{kind}_{name}": value for distance, scores in (("parts", self.parts), ("whole", self.whole))
+                   for kind, s in scores.items() for name, value in (("r1", s.r1), ("map", s.map))}  # fmt: skip
+        return numbers | {"score": float(np.mean([s.map for s in self.parts.values()]))}
 
 
 def occlude_queries(
@@ -65,6 +73,25 @@ def occlude_queries(
         covered, _ = cover(image, corner_patch(other, random) if occluder == "patch" else other, occlusion)
         result.append(covered)
     return result
+
+
+def held_out_sets(pictures: Sequence[Picture], per_camera: int = 3) -> tuple[PersonImages, PersonImages]:
+    """Query and gallery from the people held out of training: one query per person and camera, up to ``per_camera`` others in the gallery."""
+    random = np.random.default_rng(0)
+    groups: dict[tuple[int, int, int], list[Picture]] = {}
+    for picture in pictures:
+        groups.setdefault((picture.dataset, picture.person, picture.camera), []).append(picture)
+    query, gallery = [], []
+    for _, group in sorted(groups.items()):
+        mixed = [group[i] for i in random.permutation(len(group))]
+        query.append(mixed[0])
+        gallery += mixed[1 : 1 + per_camera] or mixed[:1]
+    return _named(query), _named(gallery)
+
+
+def _named(pictures: list[Picture]) -> PersonImages:
+    persons = np.array([p.dataset * 1_000_000 + p.person for p in pictures], np.int64)
+    return PersonImages(tuple(p.path for p in pictures), persons, np.array([p.camera for p in pictures], np.int64))
 
 
 def whole_similarity(a: PartFeatures, b: PartFeatures) -> FloatArray:
@@ -114,8 +141,6 @@ def _mean(scores: list[ReidScores]) -> ReidScores:
 
 
 def _read(people: PersonImages) -> list[Image]:
-    from streamreid.errors import DataError
-
     pictures = []
     for path in people.paths:
         image = cv2.imread(str(path))

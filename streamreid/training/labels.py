@@ -6,7 +6,7 @@ the parser confuses them (mirror agreement IoU .3 to .5), and the scores of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from streamreid.errors import DataError, MissingExtraError, WeightsError
 from streamreid.types import FloatArray, Image
 
-__all__ = ["BODYPIX_GROUPS", "LABEL_SIZE", "PART_NAMES", "BodyPix", "LabelReport", "class_map", "label_path", "read_label", "unusable", "write_labels"]
+__all__ = ["BODYPIX_GROUPS", "LABEL_SIZE", "PART_NAMES", "BodyPix", "LabelReport", "class_map", "contact_sheet", "label_path", "read_label", "unusable", "write_labels"]
 
 PART_NAMES = ("head", "torso", "arms", "legs", "feet")
 BODYPIX_GROUPS: dict[str, tuple[int, ...]] = {
@@ -176,6 +176,24 @@ def read_label(path: Path) -> NDArray[np.uint8]:
     if label.shape != LABEL_SIZE:
         raise DataError(f"{path}: a class map of {label.shape[1]}x{label.shape[0]}, expected {LABEL_SIZE[1]}x{LABEL_SIZE[0]}; delete it and run parse-labels again")
     return np.asarray(label, np.uint8)
+
+
+def contact_sheet(images: Sequence[Path], labels: Path, out: Path, columns: int = 20, rows: int = 6) -> None:
+    """Draw pictures, evenly spread over the folder, above their class maps, to look at."""
+    chosen = [p for p in images if label_path(labels, p).exists()]
+    chosen = chosen[:: max(1, len(chosen) // (columns * rows))][: columns * rows]
+    tiles = []
+    for path in chosen:
+        picture, label = cv2.imread(str(path)), read_label(label_path(labels, path))
+        if picture is not None:
+            colours = cv2.applyColorMap((label * (255 // len(PART_NAMES))).astype(np.uint8), cv2.COLORMAP_JET)
+            tiles.append(np.vstack([cv2.resize(picture, (64, 128)), cv2.resize(colours, (64, 128), interpolation=cv2.INTER_NEAREST)]))
+    if not tiles:
+        raise DataError(f"{labels}: holds no class map of these pictures; nothing to draw")
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
+    lines = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
+    if not cv2.imwrite(str(out), np.vstack(lines)):
+        raise DataError(f"{out}: cannot be written as a picture")
 
 
 def _write_one(path: Path, target: Path, skip: Path, model: BodyPix, report: LabelReport) -> None:

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from streamreid.errors import ConfigError, DataError, StreamReIDError
 from streamreid.training import losses
 from streamreid.training.data import Batch, PictureCache, batch_rows, make_batch
+from streamreid.training.imprint import imprint
 from streamreid.training.network import PartNetwork, PartOutput, identity_heads
 from streamreid.training.optimise import MovingAverage, gradient_norm, make_optimizer, rate_factor
 from streamreid.training.people import Picture, split_people
@@ -62,6 +63,8 @@ def train(config: TrainConfig, validate: Validate | None = None, tell: Callable[
         network.backbone.compile()
     network.to(fabric.device)
     heads.to(fabric.device)
+    if first == 0 and config.imprint:
+        imprint(heads, network, cache, bf16=config.precision == "bf16-mixed")
     with ThreadPoolExecutor(1) as pool:
         upcoming = pool.submit(_prepare, cache, config, first)
         for step in range(first, config.schedule.steps):
@@ -211,8 +214,8 @@ class _Checkpoint:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             recipe = json.loads(state["recipe"])
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
-            raise DataError(f"{path}: not a checkpoint of streamreid ({error}); move it away or choose another 'out'") from error
+        except Exception as error:  # torch's unpickler fails in many ways on a file that is none of its own
+            raise DataError(f"{path}: not a checkpoint of streamreid ({type(error).__name__}); move it away or choose another 'out'") from error
         if recipe != self._recipe():
             wrong = [k for k in recipe if recipe[k] != self._recipe().get(k)]
             raise ConfigError(f"{path}: belongs to another recipe (different: {', '.join(wrong)}); choose another 'out' to start anew. Nothing was changed.")

@@ -71,8 +71,8 @@ class ScheduleConfig(_Section):
     steps: int = Field(default=1500, ge=1, description="Optimiser steps.")
     people: int = Field(default=16, ge=2, description="People per batch (P).")
     pictures: int = Field(default=2, ge=2, description="Pictures per person (K), spread over cameras.")
-    rate: float = Field(default=7e-4, gt=0, description="Learning rate of new layers at its height.")
-    backbone_rate: Fraction = Field(default=0.25, description="The backbone's share of that.")
+    rate: float = Field(default=1e-3, gt=0, description="Learning rate of new layers (predictor, classifiers) at its height.")
+    backbone_rate: Fraction = Field(default=0.2, description="The share of that for pretrained layers.")
     decay: Weight = Field(default=0.01, description="Weight decay (AdamW).")
     warmup: Fraction = Field(default=0.08, description="Share of the steps with rising rate; cosine afterwards.")
     average: Fraction = Field(default=0.995, description="Decay of the moving average of the weights (EMA).")
@@ -91,6 +91,7 @@ class TrainConfig(_Section):
     cache: str | None = Field(default=None, description="Folder of decoded pictures; default OUT/cache.")
     size: tuple[int, int] = Field(default=(256, 128), description="Height and width of the pictures.")
     seed: int = 1
+    imprint: bool = Field(default=True, description="Identity classifiers start from the pretrained embeddings of their people.")
     compile: bool = Field(default=True, description="Compile the backbone (needs a C++ compiler on CPUs; several times faster).")
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
     save_every: int = Field(default=50, ge=1, description="Steps between checkpoints.")

@@ -1,0 +1,152 @@
+"""``streamreid train``, ``parse-labels`` and ``export``: from a folder of person pictures to an engine bundle."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from streamreid.cli.console import errors, output, set_up_logging
+from streamreid.config import EngineConfig
+from streamreid.errors import DataError, MissingExtraError
+from streamreid.reid.bundle import Bundle, BundleManifest, CalibrationValues, InputFormat, OutputNames, write_bundle
+from streamreid.reid.calibrating import fit_calibration
+from streamreid.reid.embedder import EngineEmbedder
+
+if TYPE_CHECKING:
+    from streamreid.training.network import PartNetwork
+    from streamreid.training.people import Picture
+
+__all__ = ["export", "export_bundle", "parse_labels", "train"]
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="The training recipe (YAML); see configs/train-small.yaml.")],
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Train a part-based ReID network; an interrupted training goes on where it stopped."""
+    set_up_logging(quiet=quiet)
+    _need_torch("Training")
+    from streamreid.training.loop import train as run
+    from streamreid.training.recipe import load_recipe
+
+    config = load_recipe(recipe)
+    with Progress(TextColumn("{task.description}"), *_columns(), console=errors, disable=quiet or not errors.is_terminal) as progress:
+        task = progress.add_task("training", total=config.schedule.steps)
+
+        def tell(numbers: dict[str, Any]) -> None:
+            progress.update(task, completed=numbers["step"] + 1, description=f"loss {numbers['loss']:.2f}")
+            if "score" in numbers:
+                progress.console.print(f"step {numbers['step'] + 1}: held-out people, mean mAP {numbers['score']:.3f}")
+
+        last = run(config, _validate, tell)
+    output.print(f"{last}\nnext: streamreid export {last} --out engines/NAME", soft_wrap=True)
+
+
+def parse_labels(
+    images: Annotated[Path, typer.Argument(help="Folder of person pictures.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the class maps to write.")],
+    model: Annotated[Path, typer.Option("--model", help="bodypix_mobilenetv1_050_stride16.onnx")],
+    sheet: Annotated[Path | None, typer.Option(help="Also draw a contact sheet of pictures and class maps (shows people: keep it private).")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Write a part label per picture; goes on where an earlier run stopped."""
+    set_up_logging(quiet=quiet)
+    from streamreid.training.labels import BodyPix, contact_sheet, write_labels
+
+    if not images.is_dir():
+        raise DataError(f"{images}: no such folder of person pictures")
+    paths = sorted(p for p in images.iterdir() if p.suffix.lower() in _SUFFIXES)
+    with Progress(TextColumn("labels"), *_columns(), console=errors, disable=quiet or not errors.is_terminal) as progress:
+        task = progress.add_task("labels", total=len(paths))
+        report = write_labels(paths, out, BodyPix(model), tick=lambda: progress.advance(task))
+    output.print(f"{report.written} written, {report.kept} kept from before, {len(report.left_out)} left out", highlight=False)
+    for name, reason in list(report.left_out.items())[:10]:
+        output.print(f"  {name}: {reason}", markup=False, highlight=False, soft_wrap=True)
+    if sheet is not None:
+        contact_sheet(paths, out, sheet)
+        output.print(f"contact sheet: {sheet}", soft_wrap=True)
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="best.pt or last.pt of a training.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the bundle to create.")],
+    name: Annotated[str | None, typer.Option(help="Name of the engine; the folder's name by default.")] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the weights, training data's terms included.")] = "unknown",
+    description: Annotated[str, typer.Option(help="One line for lists.")] = "part-based ReID",
+    rank: Annotated[int, typer.Option(help="'auto' takes the engine of the highest rank.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
+) -> None:
+    """Write a checkpoint as an engine bundle, with its link probability fitted on the people held out of training."""
+    set_up_logging()
+    _need_torch("Exporting")
+    bundle = export_bundle(checkpoint, out, name=name, licence=licence, description=description, rank=rank, force=force)
+    c = bundle.calibration
+    output.print(f"{bundle.folder}: {len(bundle.manifest.parts)} parts of {bundle.manifest.dim} values; slope {c.slope:.2f}, intercept {c.intercept:.2f}")
+
+
+def export_bundle(
+    checkpoint: Path, out: Path, *, name: str | None = None, licence: str = "unknown", description: str = "", rank: int = 0, force: bool = False
+) -> Bundle:
+    """See `export`."""
+    from streamreid import __version__
+    from streamreid.training.export import PARTS, VISIBILITY, export_onnx
+    from streamreid.training.labels import PART_NAMES
+    from streamreid.training.loop import load_network
+    from streamreid.training.people import split_people
+
+    network, config, _ = load_network(checkpoint)
+    manifest = BundleManifest(
+        name=name or out.name,
+        description=description,
+        licence=licence,
+        input=InputFormat(height=config.size[0], width=config.size[1], color="bgr", scale=(1.0, 1.0, 1.0), bias=(0.0, 0.0, 0.0)),
+        outputs=OutputNames(parts=PARTS, visibility=VISIBILITY),
+        parts=("foreground", *PART_NAMES),
+        dim=network.shape[1],
+        calibration=CalibrationValues(slope=12.0, intercept=-6.0),
+        rank=rank,
+        created=datetime.now(timezone.utc).date().isoformat(),
+        version=__version__,
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        graph = export_onnx(network, Path(scratch) / "model.onnx", config.size)
+        draft = write_bundle(Path(scratch) / "draft", manifest, {"model.onnx": graph})
+        fitted = _calibrate(draft, split_people(config.data).validation, Path(scratch) / "held-out")
+        manifest = manifest.model_copy(update={"calibration": fitted})
+        return write_bundle(out, manifest, {"model.onnx": graph}, force=force)
+
+
+def _calibrate(bundle: Bundle, held_out: list[Picture], folder: Path) -> CalibrationValues:
+    """Fit on the held-out people through the product's own way from picture to features; without such people the default stays."""
+    if not held_out:
+        return bundle.manifest.calibration
+    folder.mkdir()
+    for number, p in enumerate(held_out):
+        (folder / f"{p.dataset * 100000 + p.person + 1}_c{p.camera}_{number:06d}{p.path.suffix}").symlink_to(p.path.resolve())
+    found = fit_calibration(EngineEmbedder(bundle, EngineConfig(min_height=0.0, precision="fp32")), folder)
+    return CalibrationValues(slope=found.slope, intercept=found.intercept, source=f"{found.source}, held out of training")
+
+
+def _validate(network: PartNetwork, pictures: list[Picture]) -> dict[str, float]:
+    from streamreid.evaluation.occluded import held_out_sets, score_engine
+    from streamreid.training.embed import embed
+
+    return score_engine(lambda images: embed(network, images, bf16=True), *held_out_sets(pictures)).flat()
+
+
+def _columns() -> tuple[Any, ...]:
+    return BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()
+
+
+def _need_torch(purpose: str) -> None:
+    for package in ("torch", "lightning"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(package, "train", purpose)

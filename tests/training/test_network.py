@@ -1,0 +1,89 @@
+"""The part network starts as retail-0277, and its graph is the same on every runtime."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the train extra")
+
+from streamreid.training.export import export_onnx  # noqa: E402
+from streamreid.training.network import Focuser, PartNetwork, PixelPredictor, visibility_of  # noqa: E402
+from streamreid.training.openvino_ir import read_ir  # noqa: E402
+from streamreid.training.recipe import NetworkConfig  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def weights(request: pytest.FixtureRequest) -> str:
+    return str(Path(request.getfixturevalue("shared")) / "data" / "weights" / "person-reidentification-retail-0277.xml")
+
+
+@pytest.fixture(scope="module")
+def network(weights: str) -> PartNetwork:
+    torch.manual_seed(0)
+    return PartNetwork(NetworkConfig(backbone=weights)).eval()
+
+
+@torch.no_grad()
+def test_every_slot_starts_as_the_pretrained_embedding(network: PartNetwork, weights: str) -> None:
+    pictures = torch.rand(2, 3, 256, 128) * 255
+    output, expected = network(pictures), read_ir(weights)(pictures)
+    torch.testing.assert_close(output.embeddings[:, 0], expected, atol=1e-5, rtol=1e-4)
+    # The predictor starts with almost even attention, so parts pool almost everything.
+    for slot in range(1, 6):
+        assert torch.nn.functional.cosine_similarity(output.embeddings[:, slot], expected).min() > 0.99
+    assert output.attention.sum(1) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_parameter_counts_of_the_reference() -> None:
+    # BPBReID's predictor on HRNet-W32; AMD-Net's block without its unused convolution and with our scale.
+    count = lambda m: sum(p.numel() for p in m.parameters())  # noqa: E731
+    assert count(PixelPredictor(1920, 5)) == 15_366
+    assert count(PixelPredictor(1920, 8)) == 21_129
+    assert count(Focuser(6)) == 1_449 - 6 + 1
+    assert count(Focuser(9)) == 3_198 - 9 + 1
+
+
+def test_focuser_changes_nothing_at_the_start() -> None:
+    logits = torch.randn(2, 6, 16, 8)
+    torch.testing.assert_close(Focuser(6)(logits), logits)
+
+
+def test_visibility_modes_by_hand() -> None:
+    attention = torch.zeros(1, 3, 1, 4)
+    attention[0, :, 0] = torch.tensor([[0.1, 0.2, 0.9, 0.5], [0.9, 0.8, 0.05, 0.2], [0.0, 0.0, 0.05, 0.3]])
+    assert visibility_of(attention, "max", 0.4)[0].tolist() == pytest.approx([0.9, 0.9, 0.3])
+    assert visibility_of(attention, "threshold", 0.4)[0].tolist() == [1.0, 1.0, 0.0]
+    assert visibility_of(attention, "threshold", 0.25)[0].tolist() == [1.0, 1.0, 1.0]
+    assert visibility_of(attention, "argmax", 0.4)[0].tolist() == [1.0, 1.0, 0.0]
+    area = visibility_of(attention, "area", 0.4)[0]
+    assert area[1] > area[2] > 0
+
+
+@pytest.mark.slow
+def test_one_graph_for_every_runtime_and_batch(network: PartNetwork, tmp_path: Path) -> None:
+    path = export_onnx(network, tmp_path / "model.onnx")
+    assert path.stat().st_size < 12e6
+    images = np.random.default_rng(0).integers(0, 256, (5, 3, 256, 128)).astype(np.float32)
+    with torch.no_grad():
+        output = network(torch.from_numpy(images))
+    expected = torch.nn.functional.normalize(output.embeddings, dim=-1).numpy(), output.visibility.numpy()
+    found = {"onnxruntime": _onnxruntime(path, images), "openvino": _openvino(path, images)}
+    for name, (parts, visibility) in found.items():
+        assert (parts * expected[0]).sum(-1).min() > 0.9995, name
+        np.testing.assert_allclose(visibility, expected[1], atol=5e-3, err_msg=name)
+        np.testing.assert_allclose(np.linalg.norm(parts, axis=-1), 1, atol=1e-3)
+    np.testing.assert_allclose(found["onnxruntime"][0], found["openvino"][0], atol=1e-3)
+
+
+def _onnxruntime(path: Path, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    session = pytest.importorskip("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    parts, visibility = session.run(["parts", "visibility"], {"images": images})
+    return parts, visibility
+
+
+def _openvino(path: Path, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    core = pytest.importorskip("openvino").Core()
+    compiled = core.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    found = compiled(images)
+    return found["parts"], found["visibility"]

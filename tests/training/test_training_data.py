@@ -1,0 +1,138 @@
+"""Who is trained on, and batches that depend only on seed and step."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from streamreid.errors import DataError
+from streamreid.training.data import PictureCache, batch_rows, make_batch
+from streamreid.training.labels import LABEL_SIZE, class_map, contact_sheet, read_label, unusable
+from streamreid.training.people import split_people
+from streamreid.training.recipe import AugmentationConfig, DatasetConfig
+
+
+def make_folder(root: Path, people: int = 6, cameras: int = 2, pictures: int = 3) -> DatasetConfig:
+    """Coloured rectangles as people: torso and legs in the person's own colours."""
+    images, labels = root / "images", root / "labels"
+    images.mkdir(parents=True)
+    labels.mkdir()
+    label = np.zeros(LABEL_SIZE, np.uint8)
+    label[6:14, 12:20], label[14:34, 8:24], label[34:60, 10:22] = 1, 2, 4
+    for person in range(people):
+        for camera in range(1, cameras + 1):
+            for number in range(pictures):
+                image = np.full((128, 64, 3), 90, np.uint8)
+                image[28:68, 16:48] = (40 * person, 255 - 40 * person, 20 * camera)
+                image[68:120, 20:44] = (255 - 40 * person, 30 * person, 128)
+                name = f"{person:04d}_c{camera}s1_{number:06d}_00"
+                cv2.imwrite(str(images / f"{name}.png"), image)
+                cv2.imwrite(str(labels / f"{name}.png"), label)
+    return DatasetConfig(images=str(images), labels=str(labels))
+
+
+def test_split_merges_datasets_and_holds_people_out(tmp_path: Path) -> None:
+    first, second = make_folder(tmp_path / "a"), make_folder(tmp_path / "b")
+    split = split_people((first.model_copy(update={"exclude": (0,), "validation": 2}), second))
+    assert split.identities == 3 + 6
+    assert {(p.dataset, p.person) for p in split.validation} == {(0, 4), (0, 5)}
+    assert {p.identity for p in split.train} == set(range(9))
+    assert not {p.path for p in split.train} & {p.path for p in split.validation}
+    assert all(p.person != 0 for p in split.train if p.dataset == 0)
+
+
+def test_bad_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such folder"):
+        split_people((DatasetConfig(images=str(tmp_path / "nowhere"), labels=str(tmp_path)),))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no pictures"):
+        split_people((DatasetConfig(images=str(tmp_path / "empty"), labels=str(tmp_path)),))
+    with pytest.raises(DataError, match="all pictures are of one camera"):
+        split_people((make_folder(tmp_path / "one", cameras=1),))
+    good = make_folder(tmp_path / "good")
+    with pytest.raises(DataError, match="at least 2 must remain"):
+        split_people((good.model_copy(update={"validation": 5}),))
+    with pytest.raises(DataError, match="parse-labels"):
+        split_people((good.model_copy(update={"labels": str(tmp_path / "none")}),))
+    single = make_folder(tmp_path / "single", pictures=1)
+    for path in Path(single.images).glob("*_c2*"):
+        path.rename(path.with_name(f"9{path.name[1:]}"))
+    with pytest.raises(DataError, match="single picture"):
+        split_people((single,))
+
+
+def test_a_corrupt_picture_is_named_and_no_cache_is_left(tmp_path: Path) -> None:
+    config = make_folder(tmp_path / "data")
+    broken = sorted(Path(config.images).iterdir())[4]
+    broken.write_bytes(b"not a picture")
+    with pytest.raises(DataError, match=broken.name):
+        PictureCache(split_people((config,)).train, tmp_path / "cache")
+    with pytest.raises(DataError, match=broken.name):
+        PictureCache(split_people((config,)).train, tmp_path / "cache")
+
+
+def test_a_class_map_of_another_size_is_named(tmp_path: Path) -> None:
+    config = make_folder(tmp_path / "data")
+    path = sorted(Path(config.labels).iterdir())[0]
+    cv2.imwrite(str(path), np.zeros((10, 10), np.uint8))
+    with pytest.raises(DataError, match=r"10x10, expected 32x64"):
+        PictureCache(split_people((config,)).train, tmp_path / "cache")
+
+
+def test_batches_hold_p_people_with_k_pictures_over_cameras() -> None:
+    identities, cameras = np.repeat(np.arange(10), 6), np.tile([1, 1, 1, 1, 1, 2], 10)
+    seen = set()
+    for step in range(2):
+        rows = batch_rows(identities, cameras, people=5, pictures=2, seed=3, step=step)
+        again = batch_rows(identities, cameras, people=5, pictures=2, seed=3, step=step)
+        assert rows.tolist() == again.tolist()
+        assert np.unique(identities[rows], return_counts=True)[1].tolist() == [2] * 5
+        assert all(len({cameras[r] for r in rows if identities[r] == i}) == 2 for i in identities[rows])
+        seen |= set(identities[rows].tolist())
+    assert seen == set(range(10))
+
+
+def test_a_person_with_one_picture_is_repeated() -> None:
+    rows = batch_rows(np.array([0, 1, 1]), np.array([1, 1, 2]), people=2, pictures=4, seed=0, step=0)
+    assert sorted(np.array([0, 1, 1])[rows].tolist()) == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_occluded_copies_keep_geometry_and_lose_labels_where_covered(tmp_path: Path) -> None:
+    cache = PictureCache(split_people((make_folder(tmp_path / "data"),)).train, tmp_path / "cache")
+    rows = batch_rows(cache.identities, cache.cameras, people=6, pictures=3, seed=1, step=0)
+    batch = make_batch(cache, rows, AugmentationConfig(), seed=1, step=0)
+    assert batch.pictures.shape == (36, 256, 128, 3)
+    assert batch.labels.shape == (36, 6, 16, 8)
+    np.testing.assert_allclose(batch.labels.sum(1), 1)
+    assert batch.identities[:18].tolist() == batch.identities[18:].tolist()
+    whole, copies = batch.labels[:18, 0], batch.labels[18:, 0]
+    assert (copies >= whole - 1e-6).all()
+    assert (copies.sum() - whole.sum()) / (1 - whole).sum() > 0.1
+    unchanged = np.abs(batch.pictures[18:].astype(int) - batch.pictures[:18]).max(-1) == 0
+    assert 0.3 < unchanged.mean() < 0.95
+    again = make_batch(cache, rows, AugmentationConfig(), seed=1, step=0)
+    assert (again.pictures == batch.pictures).all()
+
+
+def test_class_maps_are_judged() -> None:
+    scores = np.zeros((6, 2, 2), np.float32)
+    scores[:, 0, 0], scores[:, 0, 1] = [0.6, 0.1, 0.2, 0.05, 0.05, 0], [0.4, 0.2, 0.1, 0.3, 0, 0]
+    assert class_map(scores)[0].tolist() == [0, 3]
+    good = np.zeros(LABEL_SIZE, np.uint8)
+    good[10:30, 8:24], good[30:60, 8:24] = 2, 4
+    assert unusable(good) is None
+    assert "legs above" in str(unusable(good[::-1]))
+    assert "no torso" in str(unusable(np.where(good == 2, 1, good).astype(np.uint8)))
+    assert "only" in str(unusable(np.zeros(LABEL_SIZE, np.uint8)))
+    assert "of the crop" in str(unusable(np.full(LABEL_SIZE, 2, np.uint8)))
+
+
+def test_contact_sheet(tmp_path: Path) -> None:
+    config = make_folder(tmp_path / "data")
+    contact_sheet(sorted(Path(config.images).iterdir()), Path(config.labels), tmp_path / "sheet.png", columns=4, rows=2)
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape == (512, 256, 3)
+    with pytest.raises(DataError, match="nothing to draw"):
+        contact_sheet([], Path(config.labels), tmp_path / "none.png")
+    with pytest.raises(DataError, match="not a class map"):
+        read_label(sorted(Path(config.images).iterdir())[0])
