@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from streamreid.config import Config
+from streamreid.similarity import Calibration
+from streamreid.types import Detections, Frame, PartFeatures
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -17,3 +23,81 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"needs the development data: no folder {folder}/data (set STREAMREID_SHARED)")
     return folder
+
+
+class Scene:
+    """A generated recording: coloured people walk through several cameras, with exact boxes beside the videos.
+
+    Args:
+        folder: Videos and ``boxes/<camera>.txt`` (MOT text) are written here.
+    """
+
+    COLOURS = ((40, 40, 220), (40, 200, 40), (220, 60, 40), (40, 210, 210), (210, 50, 210))
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.boxes = folder / "boxes"
+        self.boxes.mkdir(parents=True)
+
+    def camera(self, name: str, people: list[int], *, frames: int = 40, size: tuple[int, int] = (320, 240), rate: int = 10, hole: range = range(0)) -> Path:
+        """Write one camera. ``people`` are numbers of colours, each in a lane of its own; nobody is detected in the frames of ``hole``."""
+        import av
+
+        path = self.folder / f"{name}.mp4"
+        lines = []
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("mpeg4", rate=rate)
+            stream.width, stream.height = size
+            stream.pix_fmt = "yuv420p"
+            stream.bit_rate = 2_000_000
+            for index in range(frames):
+                image = np.full((size[1], size[0], 3), 96, np.uint8)
+                for lane, person in enumerate(people):
+                    left, top = 10 + 40 * lane + 2 * index, 30 + 25 * lane
+                    image[top : top + 90, left : left + 32] = self.COLOURS[person]
+                    if index not in hole:
+                        lines.append(f"{index + 1},-1,{left},{top},32,90,0.9,-1,-1,-1")
+                for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")):
+                    container.mux(packet)
+            for packet in stream.encode():
+                container.mux(packet)
+        (self.boxes / f"{name}.txt").write_text("\n".join(lines) + ("\n" if lines else ""))
+        return path
+
+    def config(self, *videos: Path, **sections: object) -> Config:
+        """A configuration that reads the exact boxes and uses no engine."""
+        cameras = [{"name": v.stem, "uri": str(v)} for v in videos]
+        return Config.from_dict({"cameras": cameras, "detector": {"model": f"mot:{self.boxes}"}, "engine": {"model": "none"}, **sections})
+
+
+class ColourEmbedder:
+    """What people look like, for tests: the mean colour of the middle of the box."""
+
+    name = "colour"
+    parts = ("foreground",)
+    dim = 3
+    fingerprint = "colour"
+    calibration = Calibration(slope=20.0, intercept=-12.0, source="test")
+
+    def __call__(self, frames: Sequence[Frame], detections: Sequence[Detections]) -> list[PartFeatures]:
+        result = []
+        for frame, found in zip(frames, detections, strict=True):
+            parts = np.zeros((len(found), 1, 3), np.float32)
+            for row, (x0, y0, x1, y1) in enumerate(found.boxes.astype(int)):
+                cx, cy = (x0 + x1) // 2, (y0 + y1) // 2
+                colour = frame.image[cy - 5 : cy + 5, cx - 5 : cx + 5].reshape(-1, 3).mean(0) - 96.0
+                parts[row, 0] = colour / max(np.linalg.norm(colour), 1e-6)
+            result.append(PartFeatures(parts, np.ones((len(found), 1), np.float32)))
+        return result
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    """A folder to put generated cameras in."""
+    return Scene(tmp_path / "scene")
+
+
+@pytest.fixture
+def colours() -> ColourEmbedder:
+    """An embedder that tells the generated people apart."""
+    return ColourEmbedder()

@@ -108,8 +108,7 @@ def run(pipeline: Pipeline, folder: Path, *, progress: Progress | None = None, r
     output = pipeline.config.output
     live = any(_is_live(c.uri) for c in pipeline.config.cameras)
     # Videos of files are drawn afterwards, when every correction of an identity is known.
-    direct = output if live else output.model_copy(update={"video": False, "mosaic": False})
-    sinks = open_sinks(direct, folder, [c.name for c in pipeline.config.cameras])
+    sinks = open_sinks(output, folder, [c.name for c in pipeline.config.cameras], films=live)
     try:
         for result in pipeline:
             with pipeline.statistics.stage("write"):

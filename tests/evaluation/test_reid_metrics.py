@@ -39,7 +39,10 @@ def slow_scores(similarity: np.ndarray, query: PersonImages, gallery: PersonImag
 @pytest.mark.parametrize("seed", range(5))
 def test_agrees_with_an_independent_implementation(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    query, gallery = people(list(rng.integers(0, 6, 20)), list(rng.integers(1, 4, 20))), people(list(rng.integers(0, 8, 60)), list(rng.integers(1, 4, 60)))
+    query, gallery = (
+        people(list(rng.integers(0, 6, 20)), list(rng.integers(1, 4, 20))),
+        people(list(rng.integers(0, 8, 60)), list(rng.integers(1, 4, 60))),
+    )
     similarity = rng.normal(size=(20, 60)).astype(np.float32)
     scores = rank_scores(similarity, query, gallery)
     assert (scores.r1, scores.map, scores.minp) == pytest.approx(slow_scores(similarity, query, gallery), abs=1e-6)

@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import itertools
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ def test_rates_rise_then_fall() -> None:
     factors = [rate_factor(s, 100, 0.1) for s in range(100)]
     assert factors[0] == pytest.approx(0.1)
     assert max(factors) == factors[9] == 1.0
-    assert all(a >= b for a, b in zip(factors[10:], factors[11:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(factors[10:]))
     assert factors[99] == pytest.approx(0.01, abs=2e-3)
 
 
