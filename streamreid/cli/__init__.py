@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from streamreid.cli import batch, config, demo, engine, evaluate, run, train, weights
+from streamreid.cli import batch, config, demo, engine, evaluate, evaluate_reid, run, train, weights
 from streamreid.cli.console import errors
 from streamreid.errors import StreamReIDError
 from streamreid.secrets import redact
@@ -30,6 +30,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(engine.app, name="engine")
 app.add_typer(weights.app, name="weights")
 app.add_typer(evaluate.app, name="evaluate")
+evaluate.app.command("reid")(evaluate_reid.reid)
 app.command("train")(train.train)
 app.command("parse-labels")(train.parse_labels)
 app.command("export")(train.export)

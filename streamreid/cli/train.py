@@ -54,7 +54,9 @@ def parse_labels(
     images: Annotated[Path, typer.Argument(help="Folder of person pictures.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the class maps to write.")],
     model: Annotated[Path, typer.Option("--model", help="bodypix_mobilenetv1_050_stride16.onnx")],
-    sheet: Annotated[Path | None, typer.Option(help="Also draw a contact sheet of pictures and class maps (shows people: keep it private).")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Also draw a contact sheet of pictures and class maps (shows people: keep it private).")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Write a part label per picture; goes on where an earlier run stopped."""
@@ -89,11 +91,20 @@ def export(
     _need_torch("Exporting")
     bundle = export_bundle(checkpoint, out, name=name, licence=licence, description=description, rank=rank, force=force)
     c = bundle.calibration
-    output.print(f"{bundle.folder}: {len(bundle.manifest.parts)} parts of {bundle.manifest.dim} values; slope {c.slope:.2f}, intercept {c.intercept:.2f}")
+    output.print(
+        f"{bundle.folder}: {len(bundle.manifest.parts)} parts of {bundle.manifest.dim} values; slope {c.slope:.2f}, intercept {c.intercept:.2f}"
+    )
 
 
 def export_bundle(
-    checkpoint: Path, out: Path, *, name: str | None = None, licence: str = "unknown", description: str = "", rank: int = 0, force: bool = False
+    checkpoint: Path,
+    out: Path,
+    *,
+    name: str | None = None,
+    licence: str = "unknown",
+    description: str = "",
+    rank: int = 0,
+    force: bool = False,
 ) -> Bundle:
     """See `export`."""
     from streamreid import __version__

@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 
 from streamreid.errors import DataError
-from streamreid.evaluation.reid import PersonImages, ReidScores, rank_scores
+from streamreid.evaluation.reid import PersonImages, ReidScores, rank_scores, rerank
 from streamreid.similarity import part_similarity
 from streamreid.training.occlusion import corner_patch, cover, draw_occlusion
 from streamreid.training.people import Picture
 from streamreid.types import FloatArray, Image, PartFeatures
 
-__all__ = ["OCCLUDERS", "OccludedScores", "held_out_sets", "occlude_queries", "score_engine", "whole_similarity"]
+__all__ = ["OCCLUDERS", "Embed", "OccludedScores", "held_out_sets", "occlude_queries", "score_engine", "whole_similarity"]
 
 Occluder = Literal["patch", "person"]
 OCCLUDERS: tuple[Occluder, ...] = ("patch", "person")
@@ -29,7 +29,12 @@ Embed = Callable[[Sequence[Image]], PartFeatures]
 
 @dataclass(frozen=True)
 class OccludedScores:
-    """Scores by the part distance and by the whole-person slot alone, for ``clean``, ``patch`` (a) and ``person`` (b) queries."""
+    """Scores by the part distance and by the whole-person slot alone, for ``clean``, ``patch`` (a) and ``person`` (b) queries.
+
+    Args:
+        parts: By the visibility-weighted part distance.
+        whole: By the cosine of slot 0.
+    """
 
     parts: dict[str, ReidScores]
     whole: dict[str, ReidScores]
@@ -38,7 +43,7 @@ class OccludedScores:
         """One number per name, and ``score``: the mean mAP over clean and occluded queries by the part distance."""
         numbers = {f"{distance}_{kind}_{name}": value for distance, scores in (("parts", self.parts), ("whole", self.whole))
                    for kind, s in scores.items() for name, value in (("r1", s.r1), ("map", s.map))}  # fmt: skip
-        return numbers | {"score": float(np.mean([s.map for s in self.parts.values()]))}
+        return numbers | {"score": float(np.mean([self.parts[k].map for k in ("clean", *OCCLUDERS)]))}
 
 
 def occlude_queries(
@@ -105,8 +110,7 @@ def score_engine(
     gallery: PersonImages,
     *,
     seeds: Sequence[int] = (0,),
-    query_pictures: Sequence[Image] | None = None,
-    gallery_pictures: Sequence[Image] | None = None,
+    reranked: bool = False,
 ) -> OccludedScores:
     """Score an engine on clean and on occluded queries.
 
@@ -115,11 +119,9 @@ def score_engine(
         query: Query names.
         gallery: Gallery names.
         seeds: Occlusion draws; scores are averaged over them.
-        query_pictures: Decoded query pictures; read from the files when None.
-        gallery_pictures: Decoded gallery pictures; read from the files when None.
+        reranked: Also score clean queries after k-reciprocal re-ranking of the part distance, as ``reranked``.
     """
-    queries = query_pictures if query_pictures is not None else _read(query)
-    others = gallery_pictures if gallery_pictures is not None else _read(gallery)
+    queries, others = _read(query), _read(gallery)
     features = embed(others)
     clean = embed(queries)
     parts = {"clean": rank_scores(part_similarity(clean, features)[0], query, gallery)}
@@ -132,12 +134,16 @@ def score_engine(
             by_parts.append(rank_scores(part_similarity(found, features)[0], query, gallery))
             by_whole.append(rank_scores(whole_similarity(found, features), query, gallery))
         parts[occluder], whole[occluder] = _mean(by_parts), _mean(by_whole)
+    if reranked:
+        own, cross, rest = (1 - part_similarity(a, b)[0] for a, b in ((clean, clean), (clean, features), (features, features)))
+        parts["reranked"] = rank_scores(-rerank(own, cross, rest), query, gallery)
     return OccludedScores(parts, whole)
 
 
 def _mean(scores: list[ReidScores]) -> ReidScores:
     rows = np.array([[s.r1, s.r5, s.r10, s.map, s.minp] for s in scores])
-    return ReidScores(*(float(v) for v in rows.mean(axis=0)), queries=scores[0].queries)
+    r1, r5, r10, precision, inverse = (float(v) for v in rows.mean(axis=0))
+    return ReidScores(r1, r5, r10, precision, inverse, scores[0].queries)
 
 
 def _read(people: PersonImages) -> list[Image]:

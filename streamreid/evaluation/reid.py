@@ -147,7 +147,7 @@ def rerank(query: Any, cross: Any, gallery: Any, k1: int = 20, k2: int = 6, weig
 
 def _reciprocal(order: NDArray[np.int64], row: int, k: int) -> NDArray[np.int64]:
     near = order[row, : k + 1]
-    return near[(order[near, : k + 1] == row).any(axis=1)]
+    return np.asarray(near[(order[near, : k + 1] == row).any(axis=1)], np.int64)
 
 
 def _encode(every: NDArray[np.float64], order: NDArray[np.int64], row: int, k1: int) -> NDArray[np.float64]:

@@ -191,4 +191,4 @@ def _shares(label: NDArray[np.uint8]) -> FloatArray:
     """Share of each class in every cell of the 16 x 8 map; an unusable label (255) counts as nothing."""
     height, width = label.shape[0] // _MAP[0], label.shape[1] // _MAP[1]
     one_hot = label[None] == np.arange(_CLASSES)[:, None, None]
-    return one_hot.reshape(_CLASSES, _MAP[0], height, _MAP[1], width).mean((2, 4), dtype=np.float32)
+    return np.asarray(one_hot.reshape(_CLASSES, _MAP[0], height, _MAP[1], width).mean((2, 4)), np.float32)

@@ -21,7 +21,9 @@ def to_input(pictures: Sequence[Image], size: tuple[int, int]) -> torch.Tensor:
 
 
 @torch.no_grad()
-def embed(network: PartNetwork, pictures: Sequence[Image], size: tuple[int, int] = (256, 128), batch: int = 64, bf16: bool = False) -> PartFeatures:
+def embed(
+    network: PartNetwork, pictures: Sequence[Image], size: tuple[int, int] = (256, 128), batch: int = 64, bf16: bool = False
+) -> PartFeatures:
     """L2-normalised parts and visibilities of pictures of people (uint8 BGR, any size).
 
     Every run has exactly ``batch`` pictures (the last one is filled up), because a compiled network is compiled anew for every batch size.

@@ -28,7 +28,9 @@ def some_rows(identities: IntArray, cameras: IntArray, per_camera: int) -> IntAr
 
 
 @torch.no_grad()
-def imprint(heads: nn.ModuleDict, network: PartNetwork, cache: PictureCache, *, per_camera: int = 2, batch: int = 64, bf16: bool = True) -> None:
+def imprint(
+    heads: nn.ModuleDict, network: PartNetwork, cache: PictureCache, *, per_camera: int = 2, batch: int = 64, bf16: bool = True
+) -> None:
     """Set every class weight to the mean normalised embedding of that person.
 
     Args:
@@ -49,12 +51,20 @@ def imprint(heads: nn.ModuleDict, network: PartNetwork, cache: PictureCache, *, 
         pictures = torch.from_numpy(np.asarray(cache.images[np.sort(some)])).to(device).permute(0, 3, 1, 2).float()
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             embeddings = network(pictures).embeddings.float()
-        found.append(embeddings[torch.from_numpy(np.argsort(np.argsort(some, kind="stable"), kind="stable")).to(device)][: len(rows) - start])
+        found.append(
+            embeddings[torch.from_numpy(np.argsort(np.argsort(some, kind="stable"), kind="stable")).to(device)][: len(rows) - start]
+        )
     network.train(training)
     everything = torch.cat(found)
     classes = torch.from_numpy(cache.identities[rows]).to(device)
     for name, values in (("whole", everything[:, 0]), ("all", everything.flatten(1))):
-        norm, classify = heads[name]
+        head = heads[name]
+        assert isinstance(head, nn.Sequential)
+        norm, classify = head[0], head[1]
+        assert isinstance(norm, nn.BatchNorm1d)
+        assert isinstance(classify, nn.Linear)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         mean, variance = values.mean(0), values.var(0)
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)

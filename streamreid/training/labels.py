@@ -17,7 +17,19 @@ from numpy.typing import NDArray
 from streamreid.errors import DataError, MissingExtraError, WeightsError
 from streamreid.types import FloatArray, Image
 
-__all__ = ["BODYPIX_GROUPS", "LABEL_SIZE", "PART_NAMES", "BodyPix", "LabelReport", "class_map", "contact_sheet", "label_path", "read_label", "unusable", "write_labels"]
+__all__ = [
+    "BODYPIX_GROUPS",
+    "LABEL_SIZE",
+    "PART_NAMES",
+    "BodyPix",
+    "LabelReport",
+    "class_map",
+    "contact_sheet",
+    "label_path",
+    "read_label",
+    "unusable",
+    "write_labels",
+]
 
 PART_NAMES = ("head", "torso", "arms", "legs", "feet")
 BODYPIX_GROUPS: dict[str, tuple[int, ...]] = {
@@ -86,7 +98,9 @@ class BodyPix:
         scores = np.concatenate([1 - foreground[..., None], groups], -1)
         full = cv2.resize(scores, (padded.shape[1], padded.shape[0]), interpolation=cv2.INTER_LINEAR)[:, pad : pad + width]
         method = cv2.INTER_AREA if height > LABEL_SIZE[0] else cv2.INTER_LINEAR
-        return np.stack([cv2.resize(full[..., c], LABEL_SIZE[::-1], interpolation=method) for c in range(full.shape[-1])]).astype(np.float32)
+        return np.stack([cv2.resize(full[..., c], LABEL_SIZE[::-1], interpolation=method) for c in range(full.shape[-1])]).astype(
+            np.float32
+        )
 
 
 @dataclass
@@ -172,9 +186,13 @@ def read_label(path: Path) -> NDArray[np.uint8]:
     """
     label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if label is None or label.ndim != 2 or label.max() > len(PART_NAMES):
-        raise DataError(f"{path}: not a class map (8-bit grey PNG with values 0 to {len(PART_NAMES)}); delete it and run parse-labels again")
+        raise DataError(
+            f"{path}: not a class map (8-bit grey PNG with values 0 to {len(PART_NAMES)}); delete it and run parse-labels again"
+        )
     if label.shape != LABEL_SIZE:
-        raise DataError(f"{path}: a class map of {label.shape[1]}x{label.shape[0]}, expected {LABEL_SIZE[1]}x{LABEL_SIZE[0]}; delete it and run parse-labels again")
+        raise DataError(
+            f"{path}: a class map of {label.shape[1]}x{label.shape[0]}, expected {LABEL_SIZE[1]}x{LABEL_SIZE[0]}; delete it and run parse-labels again"
+        )
     return np.asarray(label, np.uint8)
 
 

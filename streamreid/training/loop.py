@@ -140,7 +140,9 @@ def load_network(path: str | Path, *, averaged: bool = True) -> tuple[PartNetwor
     return network.eval(), config, int(state["step"])
 
 
-def _step(fabric: Any, network: PartNetwork, heads: nn.ModuleDict, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainConfig) -> dict[str, float]:
+def _step(
+    fabric: Any, network: PartNetwork, heads: nn.ModuleDict, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainConfig
+) -> dict[str, float]:
     network.train()
     heads.train()
     pictures = torch.from_numpy(batch.pictures).to(fabric.device).permute(0, 3, 1, 2).float()
@@ -170,7 +172,9 @@ def _seen(labels: Tensor, usable: Tensor) -> Tensor:
 
 
 def _prepare(cache: PictureCache, config: TrainConfig, step: int) -> Batch:
-    rows = batch_rows(cache.identities, cache.cameras, people=config.schedule.people, pictures=config.schedule.pictures, seed=config.seed, step=step)
+    rows = batch_rows(
+        cache.identities, cache.cameras, people=config.schedule.people, pictures=config.schedule.pictures, seed=config.seed, step=step
+    )
     return make_batch(cache, rows, config.augmentation, seed=config.seed, step=step)
 
 
@@ -185,7 +189,9 @@ def _validated(validate: Validate, network: PartNetwork, average: MovingAverage,
 
 
 def _not_finite(step: int, cache: PictureCache, config: TrainConfig) -> str:
-    rows = batch_rows(cache.identities, cache.cameras, people=config.schedule.people, pictures=config.schedule.pictures, seed=config.seed, step=step)
+    rows = batch_rows(
+        cache.identities, cache.cameras, people=config.schedule.people, pictures=config.schedule.pictures, seed=config.seed, step=step
+    )
     names = ", ".join(cache.pictures[r].path.name for r in rows)
     return f"step {step}: the loss or its gradient is not finite. Checkpoints are untouched. Lower schedule.rate, or look at the pictures of this batch: {names}"
 
@@ -194,7 +200,13 @@ class _Checkpoint:
     """Everything that has to survive an interruption, written atomically."""
 
     def __init__(
-        self, out: Path, config: TrainConfig, network: PartNetwork, heads: nn.ModuleDict, average: MovingAverage, optimizer: torch.optim.Optimizer
+        self,
+        out: Path,
+        config: TrainConfig,
+        network: PartNetwork,
+        heads: nn.ModuleDict,
+        average: MovingAverage,
+        optimizer: torch.optim.Optimizer,
     ) -> None:
         self.out, self.config = out, config
         self.network, self.heads, self.average, self.optimizer = network, heads, average, optimizer
@@ -215,10 +227,14 @@ class _Checkpoint:
             state = torch.load(path, map_location="cpu", weights_only=True)
             recipe = json.loads(state["recipe"])
         except Exception as error:  # torch's unpickler fails in many ways on a file that is none of its own
-            raise DataError(f"{path}: not a checkpoint of streamreid ({type(error).__name__}); move it away or choose another 'out'") from error
+            raise DataError(
+                f"{path}: not a checkpoint of streamreid ({type(error).__name__}); move it away or choose another 'out'"
+            ) from error
         if recipe != self._recipe():
             wrong = [k for k in recipe if recipe[k] != self._recipe().get(k)]
-            raise ConfigError(f"{path}: belongs to another recipe (different: {', '.join(wrong)}); choose another 'out' to start anew. Nothing was changed.")
+            raise ConfigError(
+                f"{path}: belongs to another recipe (different: {', '.join(wrong)}); choose another 'out' to start anew. Nothing was changed."
+            )
         self.network.load_state_dict(state["network"])
         self.heads.load_state_dict(state["heads"])
         self.average.load_state_dict(state["average"])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from streamreid.training.labels import PART_NAMES
-from streamreid.training.openvino_ir import read_ir
+from streamreid.training.openvino_ir import IRModule, read_ir
 from streamreid.training.recipe import NetworkConfig
 
 __all__ = ["Focuser", "PartNetwork", "PartOutput", "PixelPredictor", "RetailHead", "identity_heads", "visibility_of"]
@@ -84,7 +84,8 @@ class Focuser(nn.Module):
         u0 = logits.softmax(1)
         difference = F.relu(self.first(u0))
         u2 = F.relu(self.second(F.relu(u0 + difference)))
-        return logits + self.scale * (3 * difference + u2 + self.mix(u2 * (1 + self.gate(u2))))
+        refined: Tensor = logits + self.scale * (3 * difference + u2 + self.mix(u2 * (1 + self.gate(u2))))
+        return refined
 
 
 class RetailHead(nn.Module):
@@ -199,19 +200,21 @@ def identity_heads(slots: int, dim: int, identities: int) -> nn.ModuleDict:
 
 def _double_convolution(maps: int) -> nn.Sequential:
     layers = nn.Sequential(
-        nn.Conv2d(maps, maps, 3, padding=1, bias=False), nn.BatchNorm2d(maps), nn.ReLU(), nn.Conv2d(maps, maps, 3, padding=1, bias=False), nn.BatchNorm2d(maps)
+        nn.Conv2d(maps, maps, 3, padding=1, bias=False),
+        nn.BatchNorm2d(maps),
+        nn.ReLU(),
+        nn.Conv2d(maps, maps, 3, padding=1, bias=False),
+        nn.BatchNorm2d(maps),
     )
     for layer in (layers[0], layers[3]):
         nn.init.kaiming_normal_(layer.weight, mode="fan_out")  # type: ignore[arg-type]
     return layers
 
 
-def _retail_head(full: nn.Module, slots: int) -> RetailHead:
+def _retail_head(full: IRModule, slots: int) -> RetailHead:
     """Take the last layers of retail-0277: pooling, linear layer with its folded normalisation, PReLU."""
-    steps = {s.output: s.parameters for s in full._steps}  # type: ignore[union-attr]
-    value = lambda name: full.parameter_of(name).detach()  # noqa: E731  # type: ignore[operator]
-    template, pool_bias = (value(n) for n in steps["1127"])
-    weight, bias = (value(n) for n in steps["1136"])
-    scale, shift = (value(steps[n][0]).reshape(-1) for n in ("Multiply_18575", "1147"))
-    slope = value(steps["1149"][0])
+    template, pool_bias = full.constants_of("1127")
+    weight, bias = full.constants_of("1136")
+    scale, shift = (full.constants_of(name)[0].reshape(-1) for name in ("Multiply_18575", "1147"))
+    slope = full.constants_of("1149")[0]
     return RetailHead(template[:, 0], pool_bias, weight * scale[:, None], bias * scale + shift, slope, slots)

@@ -76,6 +76,19 @@ class IRModule(nn.Module):
         parameter: nn.Parameter = getattr(self, self._keys[name])
         return parameter
 
+    def constants_of(self, step: str) -> list[Tensor]:
+        """Values of the parameters of one executed operation.
+
+        Raises:
+            WeightsError: There is no such operation.
+        """
+        for candidate in self._steps:
+            if candidate.output == step:
+                return [self.parameter_of(name).detach() for name in candidate.parameters]
+        raise WeightsError(
+            f"the network has no operation named '{step}'; only person-reidentification-retail-0277 is known as a backbone so far"
+        )
+
     def freeze(self, pools: int) -> None:
         """Keep every parameter that is used before the ``pools``-th average pooling as it is (0 freezes nothing)."""
         marks = [i for i, s in enumerate(self._steps) if s.kind == "AvgPool"]
@@ -234,9 +247,9 @@ class _Builder:
         if kind == "PReLU":
             return _Step(output, lambda x, a: torch.where(x >= 0, x, x * a), tensors, [self._use(node.inputs[1], (-1,))])
         if kind in ("Add", "Multiply", "Subtract"):
-            function = {"Add": torch.add, "Multiply": torch.mul, "Subtract": torch.sub}[kind]
+            known: dict[str, Callable[..., Tensor]] = {"Add": torch.add, "Multiply": torch.mul, "Subtract": torch.sub}
             constant = self._constant_input(node)
-            return _Step(output, function, tensors, [self._use(constant)] if constant else [])
+            return _Step(output, known[kind], tensors, [self._use(constant)] if constant else [])
         return _Step(output, self._plain(node), tensors[:1], [], kind)
 
     def _convolution(self, node: _Node, output: str, tensors: list[str], bias: list[str]) -> _Step:
@@ -259,8 +272,8 @@ class _Builder:
         if self._grouped(node):
             reshape = self.nodes[node.inputs[0]]
             groups = int(self.constants[reshape.inputs[1]][1])
-            return _Step(output, lambda x, *w: F.group_norm(x, groups, *w, eps=eps), [reshape.inputs[0]], names)
-        return _Step(output, lambda x, *w: F.instance_norm(x, None, None, *w, use_input_stats=True, eps=eps), tensors, names)
+            return _Step(output, lambda x, w=None, b=None: F.group_norm(x, groups, w, b, eps), [reshape.inputs[0]], names)
+        return _Step(output, lambda x, w=None, b=None: F.instance_norm(x, None, None, w, b, use_input_stats=True, eps=eps), tensors, names)
 
     def _plain(self, node: _Node) -> Callable[..., Tensor]:
         """Operations without trainable constants."""
@@ -273,9 +286,10 @@ class _Builder:
             axes = [int(v) for v in np.atleast_1d(self.constants[node.inputs[1]])]
             return lambda x: x.mean(dim=axes, keepdim=a.get("keep_dims", "true") == "true")
         if node.kind in ("MaxPool", "AvgPool"):
-            size = {"kernel_size": _pair(node, "kernel"), "stride": _pair(node, "strides"), "padding": _pair(node, "pads_begin")}
-            pool = F.max_pool2d if node.kind == "MaxPool" else F.avg_pool2d
-            return lambda x: pool(x, **size)
+            kernel, stride, padding = (_pair(node, key) for key in ("kernel", "strides", "pads_begin"))
+            if node.kind == "MaxPool":
+                return lambda x: F.max_pool2d(x, kernel, stride, padding)
+            return lambda x: F.avg_pool2d(x, kernel, stride, padding)
         if node.kind == "Gather":
             index, axis = self.constants[node.inputs[1]], int(self.constants[node.inputs[2]].item())
             if axis == 1 and index.tolist() == [2, 1, 0]:

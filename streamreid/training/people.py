@@ -88,7 +88,9 @@ def split_people(datasets: tuple[DatasetConfig, ...]) -> Split:
         people = sorted({p.person for p in pictures})
         kept = people[: len(people) - config.validation]
         if len(kept) < 2:
-            raise DataError(f"{config.images}: {len(people)} people, {config.validation} of them held out; at least 2 must remain to train on")
+            raise DataError(
+                f"{config.images}: {len(people)} people, {config.validation} of them held out; at least 2 must remain to train on"
+            )
         if len({p.camera for p in pictures}) < 2:
             raise DataError(f"{config.images}: all pictures are of one camera; re-identification needs people seen by two or more")
         number_of = {person: count + i for i, person in enumerate(kept)}

@@ -32,7 +32,9 @@ class NetworkConfig(_Section):
     """Backbone, parts and heads."""
 
     backbone: str = Field(description="An OpenVINO IR of person-reidentification-retail-0277 (.xml).")
-    freeze: int = Field(default=0, ge=0, description="Everything before the backbone's n-th average pooling stays as pretrained; 0 trains all of it.")
+    freeze: int = Field(
+        default=0, ge=0, description="Everything before the backbone's n-th average pooling stays as pretrained; 0 trains all of it."
+    )
     focuser: Literal["off", "maps"] = Field(default="off", description="Fine-grained feature focuser on the attention maps.")
     visibility: Literal["max", "area", "threshold", "argmax"] = Field(default="max", description="How visibilities follow from attention.")
     mu: Fraction = Field(default=0.4, description="Threshold of the attention maximum for visibility 'threshold'.")
@@ -49,7 +51,9 @@ class LossConfig(_Section):
     margin: float = Field(default=0.3, description="Triplet margin; 0 or less takes the soft margin.")
     pixels: Weight = Field(default=0.35, description="Pixel cross-entropy of the part maps (gamma_part).")
     pixel_smoothing: Fraction = Field(default=0.1, description="Label smoothing of the pixel loss.")
-    mask: Weight = Field(default=100.0, description="OAMN's first mask loss: where the person stays visible, occlusion must not change the features.")
+    mask: Weight = Field(
+        default=100.0, description="OAMN's first mask loss: where the person stays visible, occlusion must not change the features."
+    )
     agreement: Weight = Field(default=1.0, description="A part that stays visible keeps its embedding under occlusion.")
 
 
