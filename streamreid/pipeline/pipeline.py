@@ -22,7 +22,7 @@ from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.reid import Embedder, open_embedder
 from streamreid.tracking import Tracker
 from streamreid.tracking.tracker import occlusion
-from streamreid.types import Detections, Frame, FrameResult, IdentityEvent, PartFeatures
+from streamreid.types import Detections, Frame, FrameResult, IdentityEvent, PartFeatures, Tracklet
 
 __all__ = ["Pipeline", "camera_name"]
 
@@ -110,6 +110,11 @@ class Pipeline:
     def identities(self) -> dict[tuple[str, int], tuple[int, float]]:
         """``{(camera, track_id): (global_id, link probability)}`` as believed now, of every track of the run."""
         return {**self._identities, **self._associator.links}
+
+    @property
+    def tracklets(self) -> list[Tracklet]:
+        """The tracks of the association window (the last minute by default) with their part features."""
+        return self._associator.tracklets
 
     @property
     def failed(self) -> dict[str, str]:
