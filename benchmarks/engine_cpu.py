@@ -9,7 +9,6 @@ ONNX Runtime. Without a video, pictures are noise (the work does not depend on t
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +16,6 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from streamreid.config import DetectorConfig, EngineConfig
 from streamreid.detection import open_detector
@@ -101,8 +98,8 @@ def reid(model: str, rounds: int) -> None:
     )
     for batch in BATCHES:
         found = people(frame, batch)
-        seconds = take_turns({name: lambda e=e: e([frame], [found]) for name, e in engines.items()}, rounds)
-        cut = take_turns({name: lambda e=e: crop_batch([frame], [found], e._size) for name, e in engines.items()}, rounds)
+        seconds = take_turns({name: lambda e=e, found=found: e([frame], [found]) for name, e in engines.items()}, rounds)
+        cut = take_turns({name: lambda e=e, found=found: crop_batch([frame], [found], e.size) for name, e in engines.items()}, rounds)
         first = np.median(next(iter(seconds.values())))
         for name, values in seconds.items():
             middle = np.median(values)
@@ -138,7 +135,7 @@ def detection(model: str, frames: list[Frame], rounds: int) -> None:
         for runtime, precision in VARIANTS
     }
     for count in (1, len(frames)):
-        seconds = take_turns({name: lambda d=d: d(frames[:count]) for name, d in detectors.items()}, rounds)
+        seconds = take_turns({name: lambda d=d, count=count: d(frames[:count]) for name, d in detectors.items()}, rounds)
         first = np.median(next(iter(seconds.values())))
         for name, values in seconds.items():
             middle = np.median(values)

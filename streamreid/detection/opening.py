@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from streamreid import weights
 from streamreid.config import DetectorConfig
 from streamreid.detection.base import Detector
 from streamreid.detection.mot_file import MotFileDetector
@@ -34,8 +35,6 @@ def open_detector(config: DetectorConfig) -> Detector:
         if not path.is_file():
             raise DetectorError(f"detector {path}: no such file")
     else:
-        from streamreid import weights
-
         path = weights.get(model)
         suffix = path.suffix.lower()
     if suffix == ".pt":

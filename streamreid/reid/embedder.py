@@ -37,19 +37,19 @@ class EngineEmbedder:
         self.fingerprint = bundle.fingerprint
         self.calibration = bundle.calibration
         self._config = config
-        self._size = (manifest.input.height, manifest.input.width)
+        self.size = (manifest.input.height, manifest.input.width)
         self._where = bundle.folder / manifest.model
         self._runtime = load_runtime(bundle.model, runtime=config.runtime, precision=config.precision, image=manifest.input.image())
         self.runtime, self.precision = self._runtime.name, self._runtime.precision
         self._parts = self._output(manifest.outputs.parts)
         self._visibility = None if manifest.outputs.visibility is None else self._output(manifest.outputs.visibility)
-        self.embed(np.full((1, *self._size, 3), 128, np.uint8))  # finds wrong shapes now, not in the middle of a run
+        self.embed(np.full((1, *self.size, 3), 128, np.uint8))  # finds wrong shapes now, not in the middle of a run
 
     def __call__(self, frames: Sequence[Frame], detections: Sequence[Detections]) -> list[PartFeatures]:
         """See ``Embedder``."""
         results = [PartFeatures.unseen(len(found), len(self.parts), self.dim) for found in detections]
         plan = plan_crops(frames, detections, self._config.min_height)
-        block = np.empty((min(len(plan), self._config.batch), *self._size, 3), np.uint8)
+        block = np.empty((min(len(plan), self._config.batch), *self.size, 3), np.uint8)
         for start in range(0, len(plan), self._config.batch):
             piece = plan[start : start + self._config.batch]
             crops = block[: len(piece)]

@@ -19,8 +19,9 @@ __all__ = ["OpenVINORuntime"]
 
 log = logging.getLogger(__name__)
 
-_PIECES = (16, 4, 1)
-_COMPILED = 12
+_PIECES = (4, 2, 1)
+_PIXELS = 4 * 256 * 128
+_COMPILED = 16
 _PARITY = 1e-2
 
 
@@ -28,6 +29,7 @@ class OpenVINORuntime:
     """An .onnx file or an OpenVINO IR (.xml beside its .bin) on the CPU.
 
     Batches are cut into pieces of a few fixed sizes, each size and picture shape compiled once (about 0.2 s) and kept while it is in use.
+    Several pieces run side by side with few threads each, which loses less to waiting than one piece on all threads; a single one gets all.
     Graphs made for a fixed batch are widened if that provably gives the same results, else run one row at a time.
 
     Args:
@@ -49,10 +51,11 @@ class OpenVINORuntime:
         self._core = ov.Core()
         if precision == "auto":
             precision = "bf16" if "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
+        self._threads = threads or available_threads()
+        self._streams = self._threads if self._threads <= 4 else max(4, self._threads // 2)
         self._settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads or available_threads(),
+            "INFERENCE_NUM_THREADS": self._threads,
         }
         try:
             model = self._core.read_model(str(model_path))
@@ -66,7 +69,7 @@ class OpenVINORuntime:
         self._picture = image is not None
         self._model = _with_pictures(model, image, model_path) if image is not None else model
         self._dtype = np.uint8 if self._picture else np.float32
-        self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        self._requests: OrderedDict[tuple[int, ...], list[Any]] = OrderedDict()
         self._lock = threading.Lock()
         fixed = self.inputs[0].shape[0]
         # None: batches of any size are known to be right. A number: not yet tried (or found impossible, see _widen).
@@ -82,8 +85,9 @@ class OpenVINORuntime:
         with self._lock:
             if self._fixed is not None and not self._widened and len(data) > self._fixed:
                 self._widen(data)
-            sizes = _PIECES if self._fixed is None else (self._fixed,)
-            pieces = [self._infer(data[rows]) for rows in split_batch(len(data), sizes)]
+            pieces: list[list[FloatArray]] = []
+            for rows in self._cut(data):
+                pieces += self._infer_many([data[r] for r in rows])
             done = sum(len(piece[0]) for piece in pieces)
             if done < len(data):  # only for a graph fixed at a batch above 1
                 pieces.append(self._infer_padded(data[done:]))
@@ -91,38 +95,76 @@ class OpenVINORuntime:
             return pieces[0]
         return [np.concatenate(column) for column in zip(*pieces, strict=True)]
 
+    def _cut(self, data: NDArray[Any]) -> list[list[slice]]:
+        """Pieces of equal size together. Small enough that every stream gets one, and that what a piece computes stays in the cache."""
+        if self._fixed is not None:
+            rows = list(split_batch(len(data), (self._fixed,)))
+            return [rows] if rows else []
+        row = max(1, int(np.prod(data.shape[1:])) // 3)
+        most = max(1, min(len(data) // self._streams, _PIXELS // row))
+        groups: dict[int, list[slice]] = {}
+        for piece in split_batch(len(data), tuple(size for size in _PIECES if size <= most)):
+            groups.setdefault(piece.stop - piece.start, []).append(piece)
+        return list(groups.values())
+
+    def _infer_many(self, pieces: list[NDArray[Any]]) -> list[list[FloatArray]]:
+        if len(pieces) == 1 or 2 * len(pieces) < self._streams:
+            return [self._infer(piece) for piece in pieces]
+        requests = self._compiled(pieces[0].shape, self._streams)
+        results: list[list[FloatArray]] = []
+        try:
+            for number, piece in enumerate(pieces):
+                request = requests[number % len(requests)]
+                if number >= len(requests):
+                    request.wait()
+                    results.append(self._read(request))
+                request.start_async([piece], share_inputs=True)
+            for number in range(len(results), len(pieces)):
+                request = requests[number % len(requests)]
+                request.wait()
+                results.append(self._read(request))
+        except RuntimeError as error:
+            raise EngineError(f"{self._path}: OpenVINO failed on an input of shape {list(pieces[0].shape)}: {_reason(error)}") from None
+        return results
+
     def _infer(self, data: NDArray[Any]) -> list[FloatArray]:
-        request = self._request(data.shape)
+        (request,) = self._compiled(data.shape, 1)
         try:
             request.infer([data], share_inputs=True)
-            # Copies: the request's own memory is overwritten by the next run.
-            return [np.array(request.get_output_tensor(i).data, np.float32) for i in range(len(self.outputs))]
-        except Exception as error:
+            return self._read(request)
+        except RuntimeError as error:
             raise EngineError(f"{self._path}: OpenVINO failed on an input of shape {list(data.shape)}: {_reason(error)}") from None
+
+    def _read(self, request: Any) -> list[FloatArray]:
+        # Copies: the request's own memory is overwritten by the next run.
+        return [np.array(request.get_output_tensor(i).data, np.float32) for i in range(len(self.outputs))]
 
     def _infer_padded(self, data: NDArray[Any]) -> list[FloatArray]:
         padded = np.zeros((self._fixed or 1, *data.shape[1:]), data.dtype)
         padded[: len(data)] = data
         return [o[: len(data)] for o in self._infer(padded)]
 
-    def _request(self, shape: tuple[int, ...]) -> Any:
-        request = self._requests.get(shape)
-        if request is not None:
-            self._requests.move_to_end(shape)
-            return request
+    def _compiled(self, shape: tuple[int, ...], streams: int) -> list[Any]:
+        """Requests, one per stream, of the graph compiled for that input shape."""
+        key = (streams, *shape)
+        requests = self._requests.get(key)
+        if requests is not None:
+            self._requests.move_to_end(key)
+            return requests
         self._check_shape(shape)
         model = self._model.clone()
         try:
             model.reshape(list(shape))
-            request = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
-        except Exception as error:
+            compiled = self._core.compile_model(model, "CPU", self._settings | {"NUM_STREAMS": streams})
+            requests = [compiled.create_infer_request() for _ in range(streams)]
+        except RuntimeError as error:
             raise EngineError(
                 f"{self._path}: the graph ({self.inputs[0]}) cannot take an input of shape {list(shape)}: {_reason(error)}"
             ) from None
-        self._requests[shape] = request
+        self._requests[key] = requests
         while len(self._requests) > _COMPILED:
             self._requests.popitem(last=False)
-        return request
+        return requests
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
         """OpenVINO would bend a graph made for one picture size to any other; its weights were not trained for that."""
