@@ -24,7 +24,6 @@ from streamreid.types import FloatArray, Image, IntArray
 __all__ = ["Batch", "PictureCache", "batch_rows", "make_batch"]
 
 _CLASSES = 1 + len(PART_NAMES)
-_MAP = (16, 8)
 
 
 class Batch(NamedTuple):
@@ -32,7 +31,7 @@ class Batch(NamedTuple):
 
     Attributes:
         pictures: ``[M, H, W, 3]`` uint8 BGR.
-        labels: ``[M, 1 + parts, 16, 8]`` float32 shares of each class per cell, background first.
+        labels: ``[M, 1 + parts, Hf, Wf]`` float32 shares of each class per cell, background first.
         usable: ``[M]`` bool, False where there is no usable label.
         identities: ``[M]`` class numbers.
         whole: How many pictures are unoccluded.
@@ -116,8 +115,10 @@ def batch_rows(identities: IntArray, cameras: IntArray, *, people: int, pictures
     return np.array(rows, np.int64)
 
 
-def make_batch(cache: PictureCache, rows: IntArray, config: AugmentationConfig, *, seed: int, step: int) -> Batch:
-    """Augment and occlude the pictures of ``rows``; depends on ``seed`` and ``step`` only."""
+def make_batch(
+    cache: PictureCache, rows: IntArray, config: AugmentationConfig, *, seed: int, step: int, map_size: tuple[int, int] = (16, 8)
+) -> Batch:
+    """Augment and occlude the pictures of ``rows``; depends on ``seed`` and ``step`` only. Labels come in the size of the feature map."""
     groups: list[list[tuple[Image, NDArray[np.uint8]]]] = [[] for _ in range(1 + config.copies)]
     for place, row in enumerate(rows):
         random = np.random.default_rng((seed, step, 2, place))
@@ -126,7 +127,7 @@ def make_batch(cache: PictureCache, rows: IntArray, config: AugmentationConfig, 
         for copy in range(config.copies):
             groups[1 + copy].append(_occluded(cache, int(row), image, label, config, random))
     pictures = np.stack([image for group in groups for image, _ in group])
-    labels = np.stack([_shares(label) for group in groups for _, label in group])
+    labels = np.stack([_shares(label, map_size) for group in groups for _, label in group])
     repeat = 1 + config.copies
     return Batch(pictures, labels, np.tile(cache.usable[rows], repeat), np.tile(cache.identities[rows], repeat), len(rows))
 
@@ -187,8 +188,8 @@ def _occluded(
     return covered, np.where(small & (label != 255), 0, label).astype(np.uint8)
 
 
-def _shares(label: NDArray[np.uint8]) -> FloatArray:
-    """Share of each class in every cell of the 16 x 8 map; an unusable label (255) counts as nothing."""
-    height, width = label.shape[0] // _MAP[0], label.shape[1] // _MAP[1]
-    one_hot = label[None] == np.arange(_CLASSES)[:, None, None]
-    return np.asarray(one_hot.reshape(_CLASSES, _MAP[0], height, _MAP[1], width).mean((2, 4)), np.float32)
+def _shares(label: NDArray[np.uint8], size: tuple[int, int]) -> FloatArray:
+    """Share of each class in every cell of the feature map; an unusable label (255) counts as nothing."""
+    one_hot = (label[None] == np.arange(_CLASSES)[:, None, None]).astype(np.float32)
+    method = cv2.INTER_AREA if size[0] <= label.shape[0] else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(plane, size[::-1], interpolation=method) for plane in one_hot]).astype(np.float32)

@@ -18,8 +18,9 @@ from torch.nn import functional as F
 from streamreid.errors import ConfigError, DataError, StreamReIDError
 from streamreid.training import losses
 from streamreid.training.data import Batch, PictureCache, batch_rows, make_batch
+from streamreid.training.heads import identity_heads
 from streamreid.training.imprint import imprint
-from streamreid.training.network import PartNetwork, PartOutput, identity_heads
+from streamreid.training.network import PartNetwork, PartOutput
 from streamreid.training.optimise import MovingAverage, gradient_norm, make_optimizer, rate_factor
 from streamreid.training.people import Picture, split_people
 from streamreid.training.recipe import LossConfig, TrainConfig
@@ -53,7 +54,7 @@ def train(config: TrainConfig, validate: Validate | None = None, tell: Callable[
     out = Path(config.out)
     split = split_people(config.data)
     cache = PictureCache(split.train, Path(config.cache) if config.cache else out / "cache", config.size)
-    network = PartNetwork(config.network).to(memory_format=torch.channels_last)
+    network = PartNetwork(config.network, config.size).to(memory_format=torch.channels_last)
     heads = identity_heads(*network.shape, split.identities)
     average = MovingAverage(network, config.schedule.average)
     optimizer = make_optimizer(network, heads, config.schedule)
@@ -66,11 +67,11 @@ def train(config: TrainConfig, validate: Validate | None = None, tell: Callable[
     if first == 0 and config.imprint:
         imprint(heads, network, cache, bf16=config.precision == "bf16-mixed")
     with ThreadPoolExecutor(1) as pool:
-        upcoming = pool.submit(_prepare, cache, config, first)
+        upcoming = pool.submit(_prepare, cache, config, first, network.map_size)
         for step in range(first, config.schedule.steps):
             began = time.perf_counter()
             batch = upcoming.result()
-            upcoming = pool.submit(_prepare, cache, config, step + 1)
+            upcoming = pool.submit(_prepare, cache, config, step + 1, network.map_size)
             factor = rate_factor(step, config.schedule.steps, config.schedule.warmup)
             for group in optimizer.param_groups:
                 group["lr"] = group["highest"] * factor
@@ -135,7 +136,7 @@ def load_network(path: str | Path, *, averaged: bool = True) -> tuple[PartNetwor
     """The network of a checkpoint (its moving average by default), its recipe, and the number of steps done."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     config = TrainConfig.model_validate_json(state["config"])
-    network = PartNetwork(config.network)
+    network = PartNetwork(config.network, config.size)
     network.load_state_dict(state["average"]["state"] if averaged else state["network"])
     return network.eval(), config, int(state["step"])
 
@@ -171,11 +172,11 @@ def _seen(labels: Tensor, usable: Tensor) -> Tensor:
     return torch.where(usable[:, None], seen, torch.ones_like(seen))
 
 
-def _prepare(cache: PictureCache, config: TrainConfig, step: int) -> Batch:
+def _prepare(cache: PictureCache, config: TrainConfig, step: int, map_size: tuple[int, int]) -> Batch:
     rows = batch_rows(
         cache.identities, cache.cameras, people=config.schedule.people, pictures=config.schedule.pictures, seed=config.seed, step=step
     )
-    return make_batch(cache, rows, config.augmentation, seed=config.seed, step=step)
+    return make_batch(cache, rows, config.augmentation, seed=config.seed, step=step, map_size=map_size)
 
 
 def _validated(validate: Validate, network: PartNetwork, average: MovingAverage, pictures: list[Picture]) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """The part network: attention over body parts on a backbone's feature map, one embedding and one visibility per part.
 
 Part attention and pixel-level predictor follow PAB-ReID (arXiv 2404.03443) as far as it is known, in the form of BPBReID (arXiv 2211.03679).
-Ours, and not from the papers: every slot pools with the pretrained spatial weights of its backbone, so that training starts from the
-pretrained whole-person embedding instead of from nothing.
+Ours, and not from the papers: on retail-0277 every slot pools with the pretrained spatial weights, so that training starts from the
+pretrained whole-person embedding instead of from nothing (see `heads`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from streamreid.training.backbones import make_backbone
+from streamreid.training.heads import PooledHead, RetailHead, retail_head
 from streamreid.training.labels import PART_NAMES
-from streamreid.training.openvino_ir import IRModule, read_ir
 from streamreid.training.recipe import NetworkConfig
 
-__all__ = ["Focuser", "PartNetwork", "PartOutput", "PixelPredictor", "RetailHead", "identity_heads", "visibility_of"]
+__all__ = ["Focuser", "PartNetwork", "PartOutput", "PixelPredictor", "visibility_of"]
 
 
 class PartOutput(NamedTuple):
@@ -88,66 +89,34 @@ class Focuser(nn.Module):
         return refined
 
 
-class RetailHead(nn.Module):
-    """Attention-weighted pooling with a spatial template, then one 256-d layer per slot, all starting as retail-0277's own.
-
-    With retail-0277's pooling weights t (``[C, H, W]``), slot 0 is ``sum_p (1 - s * A_background(p)) t(p) F(p)`` with s = 0 at the start, which
-    is exactly the pretrained embedding. Part k is ``sum_p A_k(p) t_k(p) F(p) * HW / sum_p A_k(p)``.
-
-    Args:
-        template: ``[C, H, W]`` pooling weights.
-        bias: ``[C]`` bias of the pooling.
-        weight: ``[D, C]`` of the embedding layer.
-        shift: ``[D]`` bias of the embedding layer.
-        slope: PReLU slope.
-        slots: Number of slots K, whole person included.
-    """
-
-    def __init__(self, template: Tensor, bias: Tensor, weight: Tensor, shift: Tensor, slope: Tensor, slots: int) -> None:
-        super().__init__()
-        self.template = nn.Parameter(template.repeat(slots, 1, 1, 1))
-        self.bias = nn.Parameter(bias.repeat(slots, 1))
-        self.weight = nn.Parameter(weight.repeat(slots, 1, 1))
-        self.shift = nn.Parameter(shift.repeat(slots, 1))
-        self.slope = nn.Parameter(slope.reshape(1, 1).repeat(slots, 1))
-        self.suppress = nn.Parameter(torch.zeros(()))
-
-    def forward(self, features: Tensor, attention: Tensor) -> Tensor:
-        """Embeddings ``[N, K, D]`` from a map ``[N, C, H, W]`` and attention ``[N, K, H, W]`` (background first)."""
-        flat, maps = features.flatten(2), attention.flatten(2)
-        pixels = maps.shape[2]
-        mass = maps[:, 1:].sum(2, keepdim=True)
-        whole = 1 - self.suppress * maps[:, :1]
-        parts = maps[:, 1:] * (pixels / mass.clamp(min=1e-3 * pixels))
-        weights = torch.cat([whole, parts], 1)
-        # Two matrix products: over pixels P ([N, K, C, P] x [N, K, P, 1]) and, slot by slot, over channels ([K, N, C] x [K, C, D]).
-        pooled = torch.matmul(flat[:, None] * self.template.flatten(2), weights[..., None]).squeeze(-1) + self.bias
-        embedded = torch.matmul(pooled.transpose(0, 1), self.weight.transpose(1, 2)).transpose(0, 1) + self.shift
-        return torch.where(embedded >= 0, embedded, embedded * self.slope)
-
-
 class PartNetwork(nn.Module):
     """Backbone, pixel-level predictor, optional focuser, part head and visibilities.
 
     Args:
         config: Names the backbone and switches the heads.
+        size: Height and width of the pictures.
     """
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: NetworkConfig, size: tuple[int, int] = (256, 128)) -> None:
         super().__init__()
         self.config = config
-        full = read_ir(config.backbone)
-        self.backbone = read_ir(config.backbone, output="1126")
-        self.backbone.freeze(config.freeze)
-        self.head = _retail_head(full, slots=1 + len(PART_NAMES))
-        channels = self.head.template.shape[1]
-        self.predictor = PixelPredictor(channels, len(PART_NAMES))
-        self.focuser = Focuser(1 + len(PART_NAMES)) if config.focuser == "maps" else None
+        found = make_backbone(config.backbone, config.weights, config.freeze)
+        self.backbone = found.module
+        slots = 1 + len(PART_NAMES)
+        self.head: RetailHead | PooledHead = retail_head(found.retail, slots) if found.retail else PooledHead(found.channels, config.dim)
+        self.predictor = PixelPredictor(found.channels, len(PART_NAMES))
+        self.focuser = Focuser(slots) if config.focuser == "maps" else None
+        self.shape = (slots, self.head.dim)
+        self.map_size = self._map_size(size)
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Number of slots K and dimension D."""
-        return self.head.weight.shape[0], self.head.weight.shape[1]
+    @torch.no_grad()
+    def _map_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the feature map, found by looking at one grey picture."""
+        training = self.backbone.training
+        self.backbone.eval()
+        height, width = self.backbone(torch.full((1, 3, *size), 128.0)).shape[2:]
+        self.backbone.train(training)
+        return int(height), int(width)
 
     def forward(self, pictures: Tensor) -> PartOutput:
         """Run on BGR pictures ``[N, 3, H, W]`` in 0..255."""
@@ -187,17 +156,6 @@ def visibility_of(attention: Tensor, mode: str, mu: float) -> Tensor:
     return torch.cat([parts.amax(1, keepdim=True), parts], 1)
 
 
-def identity_heads(slots: int, dim: int, identities: int) -> nn.ModuleDict:
-    """BNNeck classifiers on the whole person and on all slots together (GiLt; Luo et al., 2019): BatchNorm without bias, linear without bias."""
-    heads = nn.ModuleDict()
-    for name, width in (("whole", dim), ("all", slots * dim)):
-        norm, classify = nn.BatchNorm1d(width), nn.Linear(width, identities, bias=False)
-        norm.bias.requires_grad_(False)
-        nn.init.normal_(classify.weight, std=0.001)
-        heads[name] = nn.Sequential(norm, classify)
-    return heads
-
-
 def _double_convolution(maps: int) -> nn.Sequential:
     layers = nn.Sequential(
         nn.Conv2d(maps, maps, 3, padding=1, bias=False),
@@ -209,12 +167,3 @@ def _double_convolution(maps: int) -> nn.Sequential:
     for layer in (layers[0], layers[3]):
         nn.init.kaiming_normal_(layer.weight, mode="fan_out")  # type: ignore[arg-type]
     return layers
-
-
-def _retail_head(full: IRModule, slots: int) -> RetailHead:
-    """Take the last layers of retail-0277: pooling, linear layer with its folded normalisation, PReLU."""
-    template, pool_bias = full.constants_of("1127")
-    weight, bias = full.constants_of("1136")
-    scale, shift = (full.constants_of(name)[0].reshape(-1) for name in ("Multiply_18575", "1147"))
-    slope = full.constants_of("1149")[0]
-    return RetailHead(template[:, 0], pool_bias, weight * scale[:, None], bias * scale + shift, slope, slots)

@@ -26,13 +26,21 @@ def make_optimizer(network: nn.Module, heads: nn.Module, config: ScheduleConfig)
     """AdamW with a slower backbone and pretrained head; vectors (biases, scales) are not decayed."""
     slow = config.rate * config.backbone_rate
     groups = []
-    for module, rate in ((network.backbone, slow), (network.head, slow), (network.predictor, config.rate), (heads, config.rate)):
+    for module, rate in ((network.backbone, slow), (network.head, slow), (network.predictor, config.rate)):
         assert isinstance(module, nn.Module)
         groups += _groups(module, rate, config.decay)
+    # A step changes a logit by the rate times the width, so a wide classifier would forget its imprinted people.
+    widths = [_width(head) for head in heads.children()]
+    for head, width in zip(heads.children(), widths, strict=True):
+        groups += _groups(head, config.rate * config.classifier_rate * min(widths) / width, config.decay)
     focuser = getattr(network, "focuser", None)
     if focuser is not None:
         groups += _groups(focuser, config.rate, config.decay)
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.rate)
+
+
+def _width(head: nn.Module) -> int:
+    return next(p.shape[1] for p in head.parameters() if p.ndim == 2)
 
 
 def _groups(module: nn.Module, rate: float, decay: float) -> list[dict[str, object]]:

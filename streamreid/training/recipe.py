@@ -31,7 +31,11 @@ class DatasetConfig(_Section):
 class NetworkConfig(_Section):
     """Backbone, parts and heads."""
 
-    backbone: str = Field(description="An OpenVINO IR of person-reidentification-retail-0277 (.xml).")
+    backbone: str = Field(
+        description="An OpenVINO IR of person-reidentification-retail-0277 (.xml), resnet50, mobilenet_v2, or a network of timm's (hrnet_w32, tf_efficientnet_lite0 ...)."
+    )
+    weights: str | None = Field(default=None, description="ImageNet weights of a named backbone: a file, or 'hub' to fetch the library's.")
+    dim: int = Field(default=512, ge=8, description="Values per part; an IR brings its own.")
     freeze: int = Field(
         default=0, ge=0, description="Everything before the backbone's n-th average pooling stays as pretrained; 0 trains all of it."
     )
@@ -75,8 +79,11 @@ class ScheduleConfig(_Section):
     steps: int = Field(default=1500, ge=1, description="Optimiser steps.")
     people: int = Field(default=16, ge=2, description="People per batch (P).")
     pictures: int = Field(default=2, ge=2, description="Pictures per person (K), spread over cameras.")
-    rate: float = Field(default=1e-3, gt=0, description="Learning rate of new layers (predictor, classifiers) at its height.")
-    backbone_rate: Fraction = Field(default=0.2, description="The share of that for pretrained layers.")
+    rate: float = Field(default=4e-3, gt=0, description="Learning rate of new layers (predictor, focuser) at its height.")
+    backbone_rate: Fraction = Field(default=0.05, description="The share of that for pretrained layers.")
+    classifier_rate: Fraction = Field(
+        default=0.125, description="The share for the classifier of the whole person; wider ones get less in proportion."
+    )
     decay: Weight = Field(default=0.01, description="Weight decay (AdamW).")
     warmup: Fraction = Field(default=0.08, description="Share of the steps with rising rate; cosine afterwards.")
     average: Fraction = Field(default=0.995, description="Decay of the moving average of the weights (EMA).")

@@ -1,0 +1,108 @@
+"""From a feature map and part attention to one embedding per slot (slot 0 the whole person, then the parts)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from streamreid.training.openvino_ir import IRModule
+
+__all__ = ["PooledHead", "RetailHead", "identity_heads", "retail_head", "unit"]
+
+
+class PooledHead(nn.Module):
+    """BPBReID's global-local block (arXiv 2211.03679): masked pooling, then linear layer, BatchNorm, ReLU.
+
+    The whole person is the plain mean of ``A_fore * F`` over all pixels, ``A_fore`` the maximum over part maps; part k is the weighted mean
+    ``sum_p A_k F / max(sum_p A_k, 1e-6)``. All parts share one reduction, the whole person has its own.
+
+    Args:
+        channels: Channels C of the map.
+        dim: Values D per slot.
+    """
+
+    def __init__(self, channels: int, dim: int = 512) -> None:
+        super().__init__()
+        self.whole, self.parts = _reduction(channels, dim), _reduction(channels, dim)
+        self.dim = dim
+
+    def forward(self, features: Tensor, attention: Tensor) -> Tensor:
+        """Embeddings ``[N, K, D]`` from a map ``[N, C, H, W]`` and attention ``[N, K, H, W]`` (background first)."""
+        maps = attention[:, 1:]
+        whole = (features * maps.amax(1, keepdim=True)).mean((2, 3))
+        weights = maps.flatten(2) / maps.sum((2, 3)).clamp(min=1e-6)[..., None]
+        pooled = torch.matmul(weights, features.flatten(2).transpose(1, 2))
+        parts = self.parts(pooled.flatten(0, 1)).reshape(len(features), -1, self.dim)
+        return torch.cat([self.whole(whole)[:, None], parts], 1)
+
+
+class RetailHead(nn.Module):
+    """Attention-weighted pooling with a spatial template, then one 256-d layer per slot, all starting as retail-0277's own.
+
+    With retail-0277's pooling weights t (``[C, H, W]``), slot 0 is ``sum_p (1 - s * A_background(p)) t(p) F(p)`` with s = 0 at the start, which
+    is exactly the pretrained embedding. Part k is ``sum_p A_k(p) t_k(p) F(p) * HW / sum_p A_k(p)``. Ours, not from the papers.
+
+    Args:
+        template: ``[C, H, W]`` pooling weights.
+        bias: ``[C]`` bias of the pooling.
+        weight: ``[D, C]`` of the embedding layer.
+        shift: ``[D]`` bias of the embedding layer.
+        slope: PReLU slope.
+        slots: Number of slots K, whole person included.
+    """
+
+    def __init__(self, template: Tensor, bias: Tensor, weight: Tensor, shift: Tensor, slope: Tensor, slots: int) -> None:
+        super().__init__()
+        self.template = nn.Parameter(template.repeat(slots, 1, 1, 1))
+        self.bias = nn.Parameter(bias.repeat(slots, 1))
+        self.weight = nn.Parameter(weight.repeat(slots, 1, 1))
+        self.shift = nn.Parameter(shift.repeat(slots, 1))
+        self.slope = nn.Parameter(slope.reshape(1, 1).repeat(slots, 1))
+        self.suppress = nn.Parameter(torch.zeros(()))
+        self.dim = len(shift)
+
+    def forward(self, features: Tensor, attention: Tensor) -> Tensor:
+        """Embeddings ``[N, K, D]`` from a map ``[N, C, H, W]`` and attention ``[N, K, H, W]`` (background first)."""
+        flat, maps = features.flatten(2), attention.flatten(2)
+        pixels = maps.shape[2]
+        mass = maps[:, 1:].sum(2, keepdim=True)
+        whole = 1 - self.suppress * maps[:, :1]
+        parts = maps[:, 1:] * (pixels / mass.clamp(min=1e-3 * pixels))
+        weights = torch.cat([whole, parts], 1)
+        # Two matrix products: over pixels P ([N, K, C, P] x [N, K, P, 1]) and, slot by slot, over channels ([K, N, C] x [K, C, D]).
+        pooled = torch.matmul(flat[:, None] * self.template.flatten(2), weights[..., None]).squeeze(-1) + self.bias
+        embedded = torch.matmul(pooled.transpose(0, 1), self.weight.transpose(1, 2)).transpose(0, 1) + self.shift
+        return torch.where(embedded >= 0, embedded, embedded * self.slope)
+
+
+def retail_head(full: IRModule, slots: int) -> RetailHead:
+    """Take the last layers of retail-0277: pooling, linear layer with its folded normalisation, PReLU."""
+    template, pool_bias = full.constants_of("1127")
+    weight, bias = full.constants_of("1136")
+    scale, shift = (full.constants_of(name)[0].reshape(-1) for name in ("Multiply_18575", "1147"))
+    slope = full.constants_of("1149")[0]
+    return RetailHead(template[:, 0], pool_bias, weight * scale[:, None], bias * scale + shift, slope, slots)
+
+
+def identity_heads(slots: int, dim: int, identities: int) -> nn.ModuleDict:
+    """BNNeck classifiers on the whole person and on all slots together (GiLt; Luo et al., 2019): BatchNorm without bias, linear without bias."""
+    heads = nn.ModuleDict()
+    for name, width in (("whole", dim), ("all", slots * dim)):
+        norm, classify = nn.BatchNorm1d(width), nn.Linear(width, identities, bias=False)
+        norm.bias.requires_grad_(False)
+        nn.init.normal_(classify.weight, std=0.001)
+        heads[name] = nn.Sequential(norm, classify)
+    return heads
+
+
+def _reduction(channels: int, dim: int) -> nn.Sequential:
+    linear = nn.Linear(channels, dim)
+    nn.init.normal_(linear.weight, std=0.01)
+    nn.init.zeros_(linear.bias)
+    return nn.Sequential(linear, nn.BatchNorm1d(dim), nn.ReLU())
+
+
+def unit(embeddings: Tensor) -> Tensor:
+    """L2-normalised in float32."""
+    return F.normalize(embeddings.float(), dim=-1)
