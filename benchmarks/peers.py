@@ -3,7 +3,7 @@
     python benchmarks/peers.py VIDEO TRUTH --detector yolo11n.onnx [--engine BUNDLE] [--frames 400] [--add NAME=RESULTS.txt ...]
 
 Detections are made once per detector, thresholds and engine, and kept in --cache. Peers run with their defaults; where they take a frame rate they
-get the video's. A peer that is not installed is skipped with a line. Scores: TrackEval, IoU .5, plain boxes.
+get the video's. A peer that is not installed is skipped with a line. Scores: TrackEval, IoU .5.
 Peers: pip install trackers ultralytics
 """
 
@@ -94,7 +94,7 @@ def ours(with_looks: bool) -> Runner:
 
         def update(number: int) -> Iterator[tuple[int, Any]]:
             looks = clip.features[number] if with_looks and clip.features is not None else None
-            tracks: Tracks = tracker.update(clip.detections[number], looks, clip.times[number])
+            tracks: Tracks = tracker.update(clip.detections[number], looks, clip.times[number], size=clip.size)
             yield from zip(tracks.ids, tracks.boxes, strict=True)
 
         return run_updates(clip, update)
@@ -206,6 +206,7 @@ def main() -> None:
     parser.add_argument("--iou", type=float, default=0.6, help="NMS")
     parser.add_argument("--confidence", type=float, default=0.1)
     parser.add_argument("--size", type=int, default=640)
+    parser.add_argument("--rules", default="mot15", help="mot15 as TrackEval; plain leaves results on ground truth rows with score 0 uncounted")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "streamreid-benchmarks")
     parser.add_argument("--only", nargs="*", help="names of trackers")
     parser.add_argument("--add", nargs="*", default=[], metavar="NAME=FILE", help="score MOT text made elsewhere beside the others")
@@ -220,7 +221,7 @@ def main() -> None:
     print(f"{'':26s}  HOTA   DetA   AssA   IDF1   MOTA  IDSW  ms/update")
 
     def show(name: str, table: Table, milliseconds: float | None) -> None:
-        s = evaluate_mot(table, truth, frames=span).combined
+        s = evaluate_mot(table, truth, frames=span, rules=args.rules).combined
         cost = "" if milliseconds is None else f"{milliseconds:9.2f}"
         print(f"{name:26s} {s.hota:6.4f} {s.deta:6.4f} {s.assa:6.4f} {s.idf1:6.4f} {s.mota:6.4f} {s.idsw:5d}  {cost}", flush=True)
 

@@ -44,7 +44,8 @@ def part_similarity(a: PartFeatures, b: PartFeatures) -> tuple[FloatArray, Float
     numerator = (a.parts * wa[..., None]).reshape(len(a), width) @ (b.parts * wb[..., None]).reshape(len(b), width).T
     denominator = wa @ wb.T
     similarity = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 1e-6)
-    return np.clip(similarity, -1.0, 1.0), denominator / max(a.shape[0], 1)
+    common = denominator / np.float32(max(a.shape[0], 1))
+    return np.asarray(np.clip(similarity, -1.0, 1.0), np.float32), np.asarray(common, np.float32)
 
 
 @dataclass(frozen=True, slots=True)

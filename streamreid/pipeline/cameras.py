@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from streamreid.config import CameraConfig
-from streamreid.errors import SourceError
+from streamreid.errors import SourceError, StreamReIDError
 from streamreid.pipeline.statistics import CameraCount
 from streamreid.secrets import redact
 from streamreid.sources import FrameSource, PrefetchReader, open_source
@@ -40,7 +40,7 @@ class Cameras:
             try:
                 source = open_source(config)
             except SourceError as error:
-                self._fail(config.name, error)
+                self.fail(config.name, error)
                 continue
             counts[config.name].expected = source.expected_frames
             self._sources[config.name] = source
@@ -73,7 +73,7 @@ class Cameras:
         while len(batch) < self._batch and self._readers and not self._stop.is_set():
             times = {}
             for name, reader in list(self._readers.items()):
-                time = reader.peek_time()
+                time = None if self._counts[name].error is not None else reader.peek_time()
                 if time is None:
                     self._end(name)
                 else:
@@ -89,7 +89,9 @@ class Cameras:
         batch = []
         for name, reader in list(self._readers.items()):
             frame = reader.try_get()
-            if frame is not None:
+            if self._counts[name].error is not None:
+                self._end(name)
+            elif frame is not None:
                 batch.append(frame)
             elif reader.ended:
                 self._end(name)
@@ -106,8 +108,11 @@ class Cameras:
         for warning in count.warnings:
             log.warning("camera '%s': %s", name, warning)
         if reader.error is not None:
-            self._fail(name, reader.error)
+            self.fail(name, reader.error)
 
-    def _fail(self, name: str, error: SourceError) -> None:
+    def fail(self, name: str, error: StreamReIDError) -> None:
+        """Note why a camera cannot go on, and read no more of it. May be called from any thread."""
+        if self._counts[name].error is not None:
+            return
         self._counts[name].error = redact(error)
         log.error("camera '%s' failed: %s", name, redact(error))

@@ -15,7 +15,7 @@ import numpy as np
 from streamreid.association import Associator
 from streamreid.config import Config, load_config
 from streamreid.detection import Detector, open_detector
-from streamreid.errors import ConfigError, SourceError
+from streamreid.errors import ConfigError, SourceError, StreamReIDError
 from streamreid.pipeline.cameras import Cameras
 from streamreid.pipeline.roi import inside
 from streamreid.pipeline.statistics import CameraCount, Statistics
@@ -121,6 +121,9 @@ class Pipeline:
         """Cameras that failed, with the reason."""
         return {name: c.error for name, c in self.statistics.cameras.items() if c.error is not None}
 
+    def _reasons(self) -> str:
+        return "\n".join(f"  {name}: {why}" for name, why in self.failed.items())
+
     def __iter__(self) -> Iterator[FrameResult]:
         if self._used:
             raise RuntimeError("a Pipeline runs once: make a new one")
@@ -128,11 +131,13 @@ class Pipeline:
         self.statistics.started = time.perf_counter()
         try:
             if len(self.failed) == len(self.config.cameras):
-                raise SourceError("no camera could be opened:\n" + "\n".join(f"  {name}: {why}" for name, why in self.failed.items()))
+                raise SourceError("no camera could be opened:\n" + self._reasons())
             for batch in self._look_ahead():
                 for seen in batch:
                     yield self._follow(seen)
             self._note(self._associator.finish())
+            if len(self.failed) == len(self.config.cameras) and not self.statistics.frames:
+                raise SourceError("no camera gave a frame that could be used:\n" + self._reasons())
         finally:
             self.statistics.ended = time.perf_counter()
             self.close()
@@ -155,6 +160,17 @@ class Pipeline:
                 pending = None
 
     def _look(self, frames: list[Frame]) -> list[_Seen]:
+        """Detect and embed. What cannot be done for one camera (boxes that are not in its file) ends that camera, not the others."""
+        try:
+            return self._infer(frames)
+        except StreamReIDError as error:
+            names = sorted({f.camera for f in frames})
+            if len(names) > 1:
+                return [seen for name in names for seen in self._look([f for f in frames if f.camera == name])]
+            self._cameras.fail(names[0], error)
+            return []
+
+    def _infer(self, frames: list[Frame]) -> list[_Seen]:
         with self.statistics.stage("detect"):
             found = self.detector(frames)
             found = [d[inside(d.boxes, self._rois[f.camera], f.size)] for f, d in zip(frames, found, strict=True)]

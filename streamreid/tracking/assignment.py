@@ -28,7 +28,7 @@ def iou_pairs(a: FloatArray, b: FloatArray) -> FloatArray:
     """Intersection over union ``[N, M]`` of boxes ``a`` [N, 4] and ``b`` [N, M, 4], where every box in ``a`` has its own version of those in ``b``."""
     inter = _intersection(a[:, None], b)
     union = _area(a)[:, None] + _area(b) - inter
-    return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
+    return np.asarray(np.divide(inter, union, out=np.zeros_like(inter), where=union > 0))
 
 
 def iou_matrix(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -70,7 +70,7 @@ class MotionFilter:
     @property
     def deviations(self) -> FloatArray:
         """``[T]`` standard deviation of the centre, pixels."""
-        return np.sqrt(self._p[:, :2, 0].max(1, initial=0.0)).astype(np.float32)
+        return np.asarray(np.sqrt(self._p[:, :2, 0].max(1, initial=0.0)), np.float32)
 
     def _density(self) -> Array:
         height = np.maximum(self._x[:, 3:4], 1.0)

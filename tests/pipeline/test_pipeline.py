@@ -90,6 +90,16 @@ def test_no_camera_at_all_that_can_be_opened(scene):
         list(pipeline)
 
 
+def test_a_camera_whose_boxes_are_missing_does_not_stop_the_others(scene, colours, tmp_path):
+    good, bare = scene.camera("good", [0]), scene.camera("bare", [0])
+    (scene.boxes / "bare.txt").unlink()
+    with Pipeline(scene.config(good, bare), embedder=colours) as pipeline:
+        summary = run(pipeline, tmp_path / "out")
+    assert summary.cameras["good"].frames == 40
+    assert summary.failed == ["bare"]
+    assert "bare" in summary.cameras["bare"].error
+
+
 def test_nobody_at_all(scene, colours, tmp_path):
     with Pipeline(scene.config(scene.camera("empty", [])), embedder=colours) as pipeline:
         summary = run(pipeline, tmp_path / "out")
