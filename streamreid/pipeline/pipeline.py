@@ -117,6 +117,11 @@ class Pipeline:
         return self._associator.tracklets
 
     @property
+    def live(self) -> bool:
+        """Whether any camera is live, so that only its newest frame counts."""
+        return self._cameras.live
+
+    @property
     def failed(self) -> dict[str, str]:
         """Cameras that failed, with the reason."""
         return {name: c.error for name, c in self.statistics.cameras.items() if c.error is not None}

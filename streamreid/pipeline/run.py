@@ -106,7 +106,7 @@ def run(pipeline: Pipeline, folder: Path, *, progress: Progress | None = None, r
         OutputError: Results cannot be written.
     """
     output = pipeline.config.output
-    live = any(_is_live(c.uri) for c in pipeline.config.cameras)
+    live = pipeline.live
     # Videos of files are drawn afterwards, when every correction of an identity is known.
     sinks = open_sinks(output, folder, [c.name for c in pipeline.config.cameras], films=live)
     try:
@@ -136,10 +136,6 @@ def run(pipeline: Pipeline, folder: Path, *, progress: Progress | None = None, r
 def _each(sinks: list[Sink], call: Callable[[Sink], None]) -> None:
     for sink in sinks:
         call(sink)
-
-
-def _is_live(uri: str) -> bool:
-    return uri.isdigit() or uri.split("://", 1)[0].lower() in {"rtsp", "rtsps", "rtmp", "udp", "rtp", "srt"}
 
 
 def _frames_again(pipeline: Pipeline) -> dict[str, Callable[[], Iterator[Frame]]]:

@@ -1,0 +1,83 @@
+"""The README's commands work as written."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from streamreid import weights
+from streamreid.config import load_config
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands():
+    lines = [line.split("#")[0].strip() for block in blocks("bash") for line in block.splitlines()]
+    return [part.strip() for line in lines for part in line.split("&&") if part.strip().startswith("streamreid")]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_verb_and_option_exists(command):
+    words = command.split()[1:]
+    verb = [w for w in words if re.fullmatch(r"[a-z-]+", w) and not w.startswith("-")]
+    for depth in (2, 1):
+        done = subprocess.run([sys.executable, "-m", "streamreid", *verb[:depth], "--help"], capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0, done.stderr
+    for option in (w for w in words if w.startswith("--")):
+        assert option in done.stdout, f"{option} is not an option of {' '.join(verb[:depth])}"
+
+
+def test_the_yaml_is_valid(tmp_path, monkeypatch):
+    monkeypatch.setenv("CAM1_PASSWORD", "x" * 8)
+    (text,) = blocks("yaml")
+    path = tmp_path / "cams.yaml"
+    path.write_text(text)
+    config = load_config(path)
+    assert [c.name for c in config.cameras] == ["entrance", "hall"]
+
+
+def test_the_python_example_runs(scene, tmp_path, monkeypatch, shared, capsys):
+    (text,) = blocks("python")
+    for name in ("entrance", "hall"):
+        shutil.move(scene.camera(name, [0, 1], frames=6), tmp_path / f"{name}.mp4")
+    monkeypatch.setenv("STREAMREID_CACHE", str(tmp_path / "cache"))
+    (entry,) = weights.entries("yolo11n")
+    entry.path.parent.mkdir(parents=True)
+    shutil.copy(shared / "data" / "weights" / "yolo11n.onnx", entry.path)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(text, "README.md", "exec"), {})
+    assert "entrance 0.50 []" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.timeout(1200)
+def test_the_first_command_on_a_fresh_machine(tmp_path):
+    first = blocks("bash")[0].strip()
+    probe = subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(tmp_path), "six"], capture_output=True, text=True)
+    if probe.returncode:
+        pytest.skip("needs the package index, which cannot be reached")
+    venv.create(tmp_path / "venv", with_pip=True)
+    source = tmp_path / "checkout"
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".git", ".venv*", "runs", "*.egg-info", "__pycache__", ".*_cache"))
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    environment |= {"PATH": f"{tmp_path / 'venv' / 'bin'}:{os.environ['PATH']}", "STREAMREID_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(["bash", "-c", first], cwd=source, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    assert "AGPL-3.0" in done.stderr
+    assert "seen by more than one camera" in done.stdout
+    results = source / "runs" / "demo"
+    for name in ("mosaic.mp4", "results.jsonl", "summary.json", "mot/cam01.txt", "mot/global/cam04.txt"):
+        assert (results / name).stat().st_size > 0, name
