@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from streamreid.cli import main
 from streamreid.config import Config
 from streamreid.similarity import Calibration
 from streamreid.types import Detections, Frame, PartFeatures
@@ -39,7 +41,9 @@ class Scene:
         self.boxes = folder / "boxes"
         self.boxes.mkdir(parents=True)
 
-    def camera(self, name: str, people: list[int], *, frames: int = 40, size: tuple[int, int] = (320, 240), rate: int = 10, hole: range = range(0)) -> Path:
+    def camera(
+        self, name: str, people: list[int], *, frames: int = 40, size: tuple[int, int] = (320, 240), rate: int = 10, hole: range = range(0)
+    ) -> Path:
         """Write one camera. ``people`` are numbers of colours, each in a lane of its own; nobody is detected in the frames of ``hole``."""
         import av
 
@@ -101,3 +105,17 @@ def scene(tmp_path: Path) -> Scene:
 def colours() -> ColourEmbedder:
     """An embedder that tells the generated people apart."""
     return ColourEmbedder()
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in this process: exit code, standard output, standard error."""
+
+    def run(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["streamreid", *map(str, args)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        captured = capsys.readouterr()
+        return int(end.value.code or 0), captured.out, captured.err
+
+    return run

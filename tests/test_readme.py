@@ -31,7 +31,12 @@ def test_every_verb_and_option_exists(command):
     words = command.split()[1:]
     verb = [w for w in words if re.fullmatch(r"[a-z-]+", w) and not w.startswith("-")]
     for depth in (2, 1):
-        done = subprocess.run([sys.executable, "-m", "streamreid", *verb[:depth], "--help"], capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
+        done = subprocess.run(
+            [sys.executable, "-m", "streamreid", *verb[:depth], "--help"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "COLUMNS": "200"},
+        )
         if done.returncode == 0:
             break
     assert done.returncode == 0, done.stderr
@@ -66,7 +71,9 @@ def test_the_python_example_runs(scene, tmp_path, monkeypatch, shared, capsys):
 @pytest.mark.timeout(1200)
 def test_the_first_command_on_a_fresh_machine(tmp_path):
     first = blocks("bash")[0].strip()
-    probe = subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(tmp_path), "six"], capture_output=True, text=True)
+    probe = subprocess.run(
+        [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(tmp_path), "six"], capture_output=True, text=True
+    )
     if probe.returncode:
         pytest.skip("needs the package index, which cannot be reached")
     venv.create(tmp_path / "venv", with_pip=True)

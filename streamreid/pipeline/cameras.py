@@ -114,5 +114,6 @@ class Cameras:
         """Note why a camera cannot go on, and read no more of it. May be called from any thread."""
         if self._counts[name].error is not None:
             return
-        self._counts[name].error = redact(error)
-        log.error("camera '%s' failed: %s", name, redact(error))
+        reason = redact(error).removeprefix(f"camera '{name}': ")
+        self._counts[name].error = reason
+        log.error("camera '%s' failed: %s", name, reason)

@@ -1,21 +1,11 @@
 """Many recordings: resumable, and a broken one does not stop the others."""
 
 import json
-import sys
 
 import pytest
 
-from streamreid.cli import main
 from streamreid.errors import ConfigError
 from streamreid.pipeline.batch import find_recordings
-
-
-def call(monkeypatch, capsys, *args):
-    monkeypatch.setattr(sys, "argv", ["streamreid", *map(str, args)])
-    with pytest.raises(SystemExit) as end:
-        main()
-    captured = capsys.readouterr()
-    return end.value.code or 0, captured.out, captured.err
 
 
 @pytest.fixture
@@ -33,33 +23,37 @@ def options(scene, out):
     return [scene.folder, "--out", out, "--detector", f"mot:{scene.boxes}", "--engine", "none"]
 
 
-def test_a_folder_of_recordings(monkeypatch, capsys, videos, tmp_path):
+def test_a_folder_of_recordings(call, videos, tmp_path):
     out = tmp_path / "results"
-    code, text, err = call(monkeypatch, capsys, "batch", *options(videos, out))
+    code, text, err = call("batch", *options(videos, out))
     assert code == 0, err
     assert "3 recordings: 3 done" in text
     assert json.loads((out / "mall" / "summary.json").read_text())["cameras"].keys() == {"east", "west"}
-    assert {r["name"]: r["status"] for r in json.loads((out / "batch.json").read_text())["recordings"]} == {"one": "done", "two": "done", "mall": "done"}
+    assert {r["name"]: r["status"] for r in json.loads((out / "batch.json").read_text())["recordings"]} == {
+        "one": "done",
+        "two": "done",
+        "mall": "done",
+    }
 
 
-def test_what_is_finished_is_not_done_again(monkeypatch, capsys, videos, tmp_path):
+def test_what_is_finished_is_not_done_again(call, videos, tmp_path):
     out = tmp_path / "results"
-    call(monkeypatch, capsys, "batch", *options(videos, out))
+    call("batch", *options(videos, out))
     before = (out / "one" / "results.jsonl").stat().st_mtime_ns
-    code, text, _ = call(monkeypatch, capsys, "batch", *options(videos, out))
+    code, text, _ = call("batch", *options(videos, out))
     assert code == 0
     assert "3 skipped" in text
     assert (out / "one" / "results.jsonl").stat().st_mtime_ns == before
     (out / "two" / "done.json").unlink()
-    assert "1 done, 2 skipped" in call(monkeypatch, capsys, "batch", *options(videos, out))[1]
-    changed = call(monkeypatch, capsys, "batch", *options(videos, out), "--set", "tracker.confirm_frames=4")[1]
+    assert "1 done, 2 skipped" in call("batch", *options(videos, out))[1]
+    changed = call("batch", *options(videos, out), "--set", "tracker.confirm_frames=4")[1]
     assert "3 done" in changed
 
 
-def test_a_broken_video_does_not_stop_the_others(monkeypatch, capsys, videos, tmp_path):
+def test_a_broken_video_does_not_stop_the_others(call, videos, tmp_path):
     (videos.folder / "one.mp4").write_bytes(b"")
     out = tmp_path / "results"
-    code, text, _ = call(monkeypatch, capsys, "batch", *options(videos, out))
+    code, text, _ = call("batch", *options(videos, out))
     assert code == 3
     assert "2 done, 1 failed" in text
     results = {r["name"]: r for r in json.loads((out / "batch.json").read_text())["recordings"]}
@@ -68,13 +62,13 @@ def test_a_broken_video_does_not_stop_the_others(monkeypatch, capsys, videos, tm
     assert results["two"]["frames"] == 40
 
 
-def test_settings_file(monkeypatch, capsys, videos, tmp_path):
+def test_settings_file(call, videos, tmp_path):
     settings = tmp_path / "settings.yaml"
     settings.write_text("tracker:\n  confirm_frames: 7\n")
-    assert call(monkeypatch, capsys, "batch", *options(videos, tmp_path / "r"), "--settings", settings)[0] == 0
+    assert call("batch", *options(videos, tmp_path / "r"), "--settings", settings)[0] == 0
     assert json.loads((tmp_path / "r" / "one" / "summary.json").read_text())["configuration"]["tracker"]["confirm_frames"] == 7
     settings.write_text("tracker:\n  confirm_framez: 7\n")
-    code, _, err = call(monkeypatch, capsys, "batch", *options(videos, tmp_path / "r"), "--settings", settings)
+    code, _, err = call("batch", *options(videos, tmp_path / "r"), "--settings", settings)
     assert code == 2
     assert "settings.yaml:2" in err.replace("\n", "")
 

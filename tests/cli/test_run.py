@@ -10,17 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from streamreid.cli import main
-
-
-def call(monkeypatch, capsys, *args):
-    """Run the command in this process: exit code, standard output, standard error."""
-    monkeypatch.setattr(sys, "argv", ["streamreid", *map(str, args)])
-    with pytest.raises(SystemExit) as end:
-        main()
-    captured = capsys.readouterr()
-    return end.value.code or 0, captured.out, captured.err
-
 
 @pytest.fixture
 def cams(scene):
@@ -35,8 +24,8 @@ def cams(scene):
     return path
 
 
-def test_run_with_yaml(monkeypatch, capsys, cams, tmp_path):
-    code, out, err = call(monkeypatch, capsys, "run", "--sources", cams, "--out", tmp_path / "out")
+def test_run_with_yaml(call, cams, tmp_path):
+    code, out, err = call("run", "--sources", cams, "--out", tmp_path / "out")
     assert code == 0, err
     assert "left" in out
     assert "80 frames" in out
@@ -44,31 +33,31 @@ def test_run_with_yaml(monkeypatch, capsys, cams, tmp_path):
     assert (tmp_path / "out" / "mot" / "left.txt").exists()
 
 
-def test_run_with_videos_and_settings(monkeypatch, capsys, scene, tmp_path):
+def test_run_with_videos_and_settings(call, monkeypatch, scene, tmp_path):
     a, b = scene.camera("a", [0]), scene.camera("b", [0])
     monkeypatch.chdir(tmp_path)
     options = ["--detector", f"mot:{scene.boxes}", "--engine", "none", "--set", "tracker.confirm_frames=5"]
-    code, out, err = call(monkeypatch, capsys, "run", a, b, *options)
+    code, _, err = call("run", a, b, *options)
     assert code == 0, err
     summary = json.loads((tmp_path / "runs" / "run" / "summary.json").read_text())
     assert summary["configuration"]["tracker"]["confirm_frames"] == 5
-    call(monkeypatch, capsys, "run", a, b, *options)
+    call("run", a, b, *options)
     assert (tmp_path / "runs" / "run-2" / "summary.json").exists()
 
 
-def test_quiet_says_nothing(monkeypatch, capsys, cams, tmp_path):
-    assert call(monkeypatch, capsys, "run", "-s", cams, "-o", tmp_path / "out", "--quiet") == (0, "", "")
+def test_quiet_says_nothing(call, cams, tmp_path):
+    assert call("run", "-s", cams, "-o", tmp_path / "out", "--quiet") == (0, "", "")
 
 
-def test_results_are_not_overwritten_unasked(monkeypatch, capsys, cams, tmp_path):
+def test_results_are_not_overwritten_unasked(call, cams, tmp_path):
     out = tmp_path / "out"
-    assert call(monkeypatch, capsys, "run", "-s", cams, "-o", out, "-q")[0] == 0
+    assert call("run", "-s", cams, "-o", out, "-q")[0] == 0
     before = (out / "results.jsonl").read_bytes()
-    code, _, err = call(monkeypatch, capsys, "run", "-s", cams, "-o", out, "-q")
+    code, _, err = call("run", "-s", cams, "-o", out, "-q")
     assert code == 2
     assert "already holds results" in err
     assert (out / "results.jsonl").read_bytes() == before
-    assert call(monkeypatch, capsys, "run", "-s", cams, "-o", out, "-q", "--overwrite")[0] == 0
+    assert call("run", "-s", cams, "-o", out, "-q", "--overwrite")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -82,51 +71,53 @@ def test_results_are_not_overwritten_unasked(monkeypatch, capsys, cams, tmp_path
         (("cameras:", "cameras: ["), ["cams.yaml", "not valid YAML"]),
     ],
 )
-def test_mistakes_in_the_yaml_are_named(monkeypatch, capsys, cams, tmp_path, change, parts):
+def test_mistakes_in_the_yaml_are_named(call, cams, tmp_path, change, parts):
     cams.write_text(cams.read_text().replace(*change))
-    code, _, err = call(monkeypatch, capsys, "run", "-s", cams, "-o", tmp_path / "out")
+    code, _, err = call("run", "-s", cams, "-o", tmp_path / "out")
     assert code == 2
     for part in parts:
         assert part in err.replace("\n", "")
     assert not (tmp_path / "out").exists()
 
 
-def test_neither_or_both_sources(monkeypatch, capsys, cams):
-    assert call(monkeypatch, capsys, "run")[0] == 2
-    code, _, err = call(monkeypatch, capsys, "run", "a.mp4", "-s", cams)
+def test_neither_or_both_sources(call, cams):
+    assert call("run")[0] == 2
+    code, _, err = call("run", "a.mp4", "-s", cams)
     assert code == 2
     assert "either" in err
 
 
-def test_a_failed_camera_gives_exit_code_3_and_full_results_of_the_others(monkeypatch, capsys, cams, tmp_path):
+def test_a_failed_camera_gives_exit_code_3_and_full_results_of_the_others(call, cams, tmp_path):
     (cams.parent / "right.mp4").write_bytes(b"")
-    code, out, err = call(monkeypatch, capsys, "run", "-s", cams, "-o", tmp_path / "out")
+    code, out, _ = call("run", "-s", cams, "-o", tmp_path / "out")
     assert code == 3
     assert "right" in out
     assert "failed" in out
     assert len((tmp_path / "out" / "mot" / "left.txt").read_text().splitlines()) > 60
 
 
-def test_config_check_and_schema(monkeypatch, capsys, cams):
-    code, out, _ = call(monkeypatch, capsys, "config", "check", cams)
+def test_config_check_and_schema(call, cams):
+    code, out, _ = call("config", "check", cams)
     assert code == 0
     assert "2 cameras" in out
-    code, out, _ = call(monkeypatch, capsys, "config", "schema")
+    code, out, _ = call("config", "schema")
     assert code == 0
     assert json.loads(out)["properties"]["cameras"]
     cams.write_text("cameras: {left: x}")
-    code, _, err = call(monkeypatch, capsys, "config", "check", cams)
+    code, _, err = call("config", "check", cams)
     assert code == 2
     assert "- name" in err
 
 
-def test_secrets_never_appear(monkeypatch, capsys, cams, tmp_path):
+def test_secrets_never_appear(call, monkeypatch, cams, tmp_path):
     monkeypatch.setenv("CAM1_PASSWORD", "hunter2secret")
-    text = cams.read_text().replace("uri: right.mp4", "uri: rtsp://admin:${CAM1_PASSWORD}@127.0.0.1:9/live?token=${CAM1_PASSWORD}\n    timeout: 1")
+    text = cams.read_text().replace(
+        "uri: right.mp4", "uri: rtsp://admin:${CAM1_PASSWORD}@127.0.0.1:9/live?token=${CAM1_PASSWORD}\n    timeout: 1"
+    )
     cams.write_text(text)
-    code, out, err = call(monkeypatch, capsys, "run", "-s", cams, "-o", tmp_path / "out", "--verbose")
+    code, out, err = call("run", "-s", cams, "-o", tmp_path / "out", "--verbose")
     assert code == 3
-    _, checked, _ = call(monkeypatch, capsys, "config", "check", cams)
+    _, checked, _ = call("config", "check", cams)
     written = "".join(p.read_text(errors="replace") for p in (tmp_path / "out").rglob("*") if p.is_file())
     assert "127.0.0.1" in out + err
     for text in (out, err, checked, written):
@@ -153,7 +144,9 @@ def wait_for_results(process, out, count=20):
 @pytest.fixture
 def endless(cams):
     """The same cameras, played so often that a run does not end by itself."""
-    cams.write_text(cams.read_text().replace("left.mp4", "left.mp4\n    repeat: 100000").replace("right.mp4", "right.mp4\n    repeat: 100000"))
+    cams.write_text(
+        cams.read_text().replace("left.mp4", "left.mp4\n    repeat: 100000").replace("right.mp4", "right.mp4\n    repeat: 100000")
+    )
     return cams
 
 
