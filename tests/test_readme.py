@@ -1,5 +1,6 @@
 """The README's commands work as written."""
 
+import json
 import os
 import re
 import shutil
@@ -88,3 +89,6 @@ def test_the_first_command_on_a_fresh_machine(tmp_path):
     results = source / "runs" / "demo"
     for name in ("mosaic.mp4", "results.jsonl", "summary.json", "mot/cam01.txt", "mot/global/cam04.txt"):
         assert (results / name).stat().st_size > 0, name
+    summary = json.loads((results / "summary.json").read_text())
+    assert summary["frames"] == 400
+    assert summary["shared"] >= 2
