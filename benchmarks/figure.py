@@ -1,6 +1,6 @@
 """The README's picture: one moment of `streamreid demo`, with the heads of all people pixelated.
 
-    python benchmarks/figure.py [--engine BUNDLE] [--out benchmarks/figures/demo.jpg] [--second 1.1]
+python benchmarks/figure.py [--engine BUNDLE] [--out benchmarks/figures/demo.jpg] [--second 1.1]
 """
 
 from __future__ import annotations

@@ -91,7 +91,9 @@ def main() -> None:
             s = found.combined
             if show:
                 errors = found.identities
-                print(f"{engine.name:20} {name:42} {s.idf1:6.3f} {s.hota:6.3f} {s.assa:6.3f}  {errors.merge_count:6} {errors.split_count:6}")
+                print(
+                    f"{engine.name:20} {name:42} {s.idf1:6.3f} {s.hota:6.3f} {s.assa:6.3f}  {errors.merge_count:6} {errors.split_count:6}"
+                )
             return s.idf1
 
         keys = sorted(features)

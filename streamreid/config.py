@@ -134,7 +134,9 @@ class TrackerConfig(_Section):
     confirm_frames: int = Field(default=3, ge=1, description="Observations before a track is reported.")
     confirm_seconds: float = Field(default=0.15, ge=0, description="Time from the first to the last of those observations, at least.")
     lost_seconds: float = Field(default=3.0, ge=0, description="How long a lost track may be found again by place and looks.")
-    coast_seconds: float = Field(default=0.2, ge=0, description="How long a person missed by the detector is reported where motion predicts them.")
+    coast_seconds: float = Field(
+        default=0.2, ge=0, description="How long a person missed by the detector is reported where motion predicts them."
+    )
     match_iou: Fraction = Field(default=0.1, description="Least overlap of predicted and detected box in the first assignment.")
     second_iou: Fraction = Field(default=0.4, description="Least overlap in the second assignment (low scores).")
     appearance_weight: Fraction = Field(

@@ -176,6 +176,6 @@ def test_probability_is_the_sigmoid_of_the_mean_log_odds():
 
 def test_wrong_input_is_named():
     a = Associator()
+    tracks = Tracks(np.array([1]), np.zeros((1, 4), np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
     with pytest.raises(ValueError, match="1 tracks but 2 rows"):
-        tracks = Tracks(np.array([1]), np.zeros((1, 4), np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
         a.observe("left", 0.0, tracks, PartFeatures.unseen(2), np.ones(2, np.float32))
