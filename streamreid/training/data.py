@@ -74,6 +74,13 @@ class PictureCache:
     def __len__(self) -> int:
         return len(self.pictures)
 
+    def usual_areas(self) -> FloatArray:
+        """Share of a picture that each part takes on average, ``[parts]``, over usable labels."""
+        if not self.usable.any():
+            raise DataError("no training picture has a usable part label; run: streamreid parse-labels")
+        labels = self.labels[self.usable]
+        return np.array([max(float((labels == c).mean()), 1e-3) for c in range(1, _CLASSES)], np.float32)
+
     def _build(self, size: tuple[int, int]) -> None:
         temporary = self._images_file.with_suffix(".part.npy")
         images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(len(self.pictures), *size, 3))

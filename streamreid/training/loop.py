@@ -25,7 +25,7 @@ from streamreid.training.optimise import MovingAverage, gradient_norm, make_opti
 from streamreid.training.people import Picture, split_people
 from streamreid.training.recipe import LossConfig, TrainConfig
 
-__all__ = ["Validate", "compute_losses", "load_network", "train"]
+__all__ = ["Validate", "compute_losses", "load_network", "take_over", "train"]
 
 Validate = Callable[[PartNetwork, list[Picture]], dict[str, float]]
 """Scores of a network on the pictures of the held-out people; the key ``score`` decides which checkpoint is the best."""
@@ -56,6 +56,9 @@ def train(config: TrainConfig, validate: Validate | None = None, tell: Callable[
     cache = PictureCache(split.train, Path(config.cache) if config.cache else out / "cache", config.size)
     network = PartNetwork(config.network, config.size).to(memory_format=torch.channels_last)
     heads = identity_heads(*network.shape, split.identities)
+    network.usual.copy_(torch.from_numpy(cache.usual_areas()))
+    if config.start:
+        take_over(config.start, network, heads)
     average = MovingAverage(network, config.schedule.average)
     optimizer = make_optimizer(network, heads, config.schedule)
     state = _Checkpoint(out, config, network, heads, average, optimizer)
@@ -64,7 +67,7 @@ def train(config: TrainConfig, validate: Validate | None = None, tell: Callable[
         network.backbone.compile()
     network.to(fabric.device)
     heads.to(fabric.device)
-    if first == 0 and config.imprint:
+    if first == 0 and config.imprint and not config.start:
         imprint(heads, network, cache, bf16=config.precision == "bf16-mixed")
     with ThreadPoolExecutor(1) as pool:
         upcoming = pool.submit(_prepare, cache, config, first, network.map_size)
@@ -139,6 +142,25 @@ def load_network(path: str | Path, *, averaged: bool = True) -> tuple[PartNetwor
     network = PartNetwork(config.network, config.size)
     network.load_state_dict(state["average"]["state"] if averaged else state["network"])
     return network.eval(), config, int(state["step"])
+
+
+def take_over(path: str, network: PartNetwork, heads: nn.ModuleDict) -> None:
+    """Copy the averaged weights of a checkpoint, and its classifiers if they are of the same people, where names and shapes fit.
+
+    Raises:
+        ConfigError: The file is missing, or nothing fits.
+    """
+    if not Path(path).is_file():
+        raise ConfigError(f"start: {path} does not exist")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    taken = 0
+    for module, source in ((network, state["average"]["state"]), (heads, state["heads"])):
+        own = module.state_dict()
+        fitting = {k: v for k, v in source.items() if k in own and own[k].shape == v.shape}
+        module.load_state_dict(fitting, strict=False)
+        taken += len(fitting)
+    if not taken:
+        raise ConfigError(f"start: no tensor of {path} fits this network")
 
 
 def _step(

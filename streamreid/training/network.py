@@ -18,7 +18,7 @@ from streamreid.training.heads import PooledHead, RetailHead, retail_head
 from streamreid.training.labels import PART_NAMES
 from streamreid.training.recipe import NetworkConfig
 
-__all__ = ["Focuser", "PartNetwork", "PartOutput", "PixelPredictor", "visibility_of"]
+__all__ = ["ContextPredictor", "Focuser", "PartNetwork", "PartOutput", "PixelPredictor", "visibility_of"]
 
 
 class PartOutput(NamedTuple):
@@ -57,6 +57,37 @@ class PixelPredictor(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Logits ``[N, parts + 1, H, W]``."""
         logits: Tensor = self.classify(self.norm(features))
+        return logits
+
+
+class ContextPredictor(nn.Module):
+    """A deeper pixel-level predictor: reduced features plus a learnt position map, two 3x3 convolutions, one logit per part and pixel.
+
+    Which body a pixel belongs to, the target's or that of somebody in front, cannot be told from the pixel alone; and heads are above feet. Ours: the papers
+    leave the predictor's layers open (PAB-ReID) or take a single 1x1 convolution (BPBReID, see `PixelPredictor`).
+
+    Args:
+        channels: Channels C of the feature map.
+        parts: Number of parts without background.
+        size: Height and width of the feature map.
+        inner: Channels inside.
+    """
+
+    def __init__(self, channels: int, parts: int, size: tuple[int, int], inner: int = 128) -> None:
+        super().__init__()
+        self.reduce = nn.Sequential(nn.BatchNorm2d(channels), nn.Conv2d(channels, inner, 1, bias=False), nn.BatchNorm2d(inner))
+        self.position = nn.Parameter(torch.zeros(inner, *size))
+        self.mix = nn.Sequential(
+            *(layer for _ in range(2) for layer in (nn.Conv2d(inner, inner, 3, padding=1, bias=False), nn.BatchNorm2d(inner), nn.ReLU()))
+        )
+        self.classify = nn.Conv2d(inner, parts + 1, 1)
+        nn.init.normal_(self.position, std=0.1)
+        nn.init.normal_(self.classify.weight, std=0.001)
+        nn.init.zeros_(self.classify.bias)  # type: ignore[arg-type]
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits ``[N, parts + 1, H, W]``."""
+        logits: Tensor = self.classify(self.mix(F.relu(self.reduce(features) + self.position)))
         return logits
 
 
@@ -104,10 +135,14 @@ class PartNetwork(nn.Module):
         self.backbone = found.module
         slots = 1 + len(PART_NAMES)
         self.head: RetailHead | PooledHead = retail_head(found.retail, slots) if found.retail else PooledHead(found.channels, config.dim)
-        self.predictor = PixelPredictor(found.channels, len(PART_NAMES))
-        self.focuser = Focuser(slots) if config.focuser == "maps" else None
         self.shape = (slots, self.head.dim)
         self.map_size = self._map_size(size)
+        self.predictor: PixelPredictor | ContextPredictor = PixelPredictor(found.channels, len(PART_NAMES))
+        if config.predictor == "context":
+            self.predictor = ContextPredictor(found.channels, len(PART_NAMES), self.map_size)
+        self.focuser = Focuser(slots) if config.focuser == "maps" else None
+        self.usual: Tensor
+        self.register_buffer("usual", torch.full((len(PART_NAMES),), 0.1))
 
     @torch.no_grad()
     def _map_size(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -124,18 +159,19 @@ class PartNetwork(nn.Module):
         logits = self.predictor(features)
         attention = (self.focuser(logits) if self.focuser is not None else logits).float().softmax(1)
         embeddings = self.head(features, attention)
-        visibility = visibility_of(attention, self.config.visibility, self.config.mu)
+        visibility = visibility_of(attention, self.config.visibility, self.config.mu, self.usual)
         return PartOutput(features, logits, attention, embeddings, visibility)
 
 
-def visibility_of(attention: Tensor, mode: str, mu: float) -> Tensor:
+def visibility_of(attention: Tensor, mode: str, mu: float, usual: Tensor) -> Tensor:
     """Visibility of the whole person and of every part.
 
     Args:
         attention: ``[N, 1 + parts, H, W]``, background first.
         mode: ``threshold``: 1 where the maximum is above ``mu`` (PAB-ReID's mu, BPBReID's lambda_v); ``argmax``: 1 where the part wins at least one
-            pixel; ``max``: the maximum itself; ``area``: how much of the part's usual area is seen.
+            pixel; ``max``: the maximum itself; ``area``: how much of the part's usual area is seen, at most 1.
         mu: The threshold.
+        usual: ``[parts]`` share of an uncovered picture that each part takes on average.
 
     Returns:
         ``[N, 1 + parts]`` without gradient. The whole person is as visible as its most visible part.
@@ -148,9 +184,7 @@ def visibility_of(attention: Tensor, mode: str, mu: float) -> Tensor:
     elif mode == "threshold":
         parts = (maps.amax(2) > mu).to(attention.dtype)
     elif mode == "area":
-        # An area of 1 / (4 parts) of the foreground of an average crop counts as half seen.
-        area = maps.mean(2)
-        parts = area / (area + 0.02)
+        parts = (maps.mean(2) / usual).clamp(max=1)
     else:
         parts = maps.amax(2)
     return torch.cat([parts.amax(1, keepdim=True), parts], 1)

@@ -25,7 +25,7 @@ def rate_factor(step: int, steps: int, warmup: float, floor: float = 0.01) -> fl
 def make_optimizer(network: nn.Module, heads: nn.Module, config: ScheduleConfig) -> torch.optim.AdamW:
     """AdamW with a slower backbone and pretrained head; vectors (biases, scales) are not decayed."""
     slow = config.rate * config.backbone_rate
-    groups = []
+    groups: list[dict[str, object]] = []
     for module, rate in ((network.backbone, slow), (network.head, slow), (network.predictor, config.rate)):
         assert isinstance(module, nn.Module)
         groups += _groups(module, rate, config.decay)
@@ -45,8 +45,10 @@ def _width(head: nn.Module) -> int:
 
 def _groups(module: nn.Module, rate: float, decay: float) -> list[dict[str, object]]:
     parameters = [p for p in module.parameters() if p.requires_grad]
-    matrices, vectors = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
+    matrices, vectors = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim == 1]
+    scalars = [p for p in parameters if p.ndim == 0]  # gates that start closed and must open within the training
     return [
+        {"params": scalars, "lr": 10 * rate, "highest": 10 * rate, "weight_decay": 0.0},
         {"params": matrices, "lr": rate, "highest": rate, "weight_decay": decay},
         {"params": vectors, "lr": rate, "highest": rate, "weight_decay": 0.0},
     ]

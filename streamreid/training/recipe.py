@@ -39,6 +39,9 @@ class NetworkConfig(_Section):
     freeze: int = Field(
         default=0, ge=0, description="Everything before the backbone's n-th average pooling stays as pretrained; 0 trains all of it."
     )
+    predictor: Literal["linear", "context"] = Field(
+        default="linear", description="Pixel-level predictor: BPBReID's 1x1 convolution, or one with context."
+    )
     focuser: Literal["off", "maps"] = Field(default="off", description="Fine-grained feature focuser on the attention maps.")
     visibility: Literal["max", "area", "threshold", "argmax"] = Field(default="max", description="How visibilities follow from attention.")
     mu: Fraction = Field(default=0.4, description="Threshold of the attention maximum for visibility 'threshold'.")
@@ -102,6 +105,7 @@ class TrainConfig(_Section):
     cache: str | None = Field(default=None, description="Folder of decoded pictures; default OUT/cache.")
     size: tuple[int, int] = Field(default=(256, 128), description="Height and width of the pictures.")
     seed: int = 1
+    start: str | None = Field(default=None, description="A checkpoint whose weights are taken over where names and shapes fit.")
     imprint: bool = Field(default=True, description="Identity classifiers start from the pretrained embeddings of their people.")
     compile: bool = Field(default=True, description="Compile the backbone (needs a C++ compiler on CPUs; several times faster).")
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"

@@ -52,12 +52,12 @@ def test_focuser_changes_nothing_at_the_start() -> None:
 def test_visibility_modes_by_hand() -> None:
     attention = torch.zeros(1, 3, 1, 4)
     attention[0, :, 0] = torch.tensor([[0.1, 0.2, 0.9, 0.5], [0.9, 0.8, 0.05, 0.2], [0.0, 0.0, 0.05, 0.3]])
-    assert visibility_of(attention, "max", 0.4)[0].tolist() == pytest.approx([0.9, 0.9, 0.3])
-    assert visibility_of(attention, "threshold", 0.4)[0].tolist() == [1.0, 1.0, 0.0]
-    assert visibility_of(attention, "threshold", 0.25)[0].tolist() == [1.0, 1.0, 1.0]
-    assert visibility_of(attention, "argmax", 0.4)[0].tolist() == [1.0, 1.0, 0.0]
-    area = visibility_of(attention, "area", 0.4)[0]
-    assert area[1] > area[2] > 0
+    usual = torch.tensor([0.6, 0.05])
+    assert visibility_of(attention, "max", 0.4, usual)[0].tolist() == pytest.approx([0.9, 0.9, 0.3])
+    assert visibility_of(attention, "threshold", 0.4, usual)[0].tolist() == [1.0, 1.0, 0.0]
+    assert visibility_of(attention, "threshold", 0.25, usual)[0].tolist() == [1.0, 1.0, 1.0]
+    assert visibility_of(attention, "argmax", 0.4, usual)[0].tolist() == [1.0, 1.0, 0.0]
+    assert visibility_of(attention, "area", 0.4, usual)[0].tolist() == pytest.approx([1.0, 0.4875 / 0.6, 1.0])
 
 
 @pytest.mark.slow
