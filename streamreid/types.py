@@ -51,8 +51,9 @@ class Frame:
         camera: Name of the camera.
         index: Number of the picture in its source, from 0, counted before any stride.
         time: Capture time in seconds.
-        image: ``[H, W, 3]`` uint8 BGR.
+        image: ``[H, W, 3]`` uint8 BGR; ``[0, 0, 3]`` where the picture is not at hand (see ``without_image``).
         clock: Where ``time`` came from.
+        extent: Width and height of a picture that is not at hand.
     """
 
     camera: str
@@ -60,6 +61,7 @@ class Frame:
     time: float
     image: Image = field(repr=False)
     clock: ClockName = "pts"
+    extent: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
@@ -68,7 +70,17 @@ class Frame:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
-        return self.image.shape[1], self.image.shape[0]
+        return self.extent or (self.image.shape[1], self.image.shape[0])
+
+    @property
+    def has_image(self) -> bool:
+        """False in a replay, where only boxes and features were stored."""
+        return self.image.size > 0
+
+    @classmethod
+    def without_image(cls, camera: str, index: int, time: float, *, size: tuple[int, int], clock: ClockName = "pts") -> Frame:
+        """A frame whose picture is not at hand, only its width and height."""
+        return cls(camera, index, time, np.zeros((0, 0, 3), np.uint8), clock, size)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

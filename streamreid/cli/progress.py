@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from streamreid.pipeline import Pipeline
+from streamreid.pipeline import Following
 
 __all__ = ["RunProgress", "line"]
 
 
-def line(pipeline: Pipeline) -> str:
+def line(pipeline: Following) -> str:
     """What a run is doing, in one line: frames, rate, milliseconds per frame and stage, people in the pictures, identities."""
     s = pipeline.statistics
     expected = [c.expected for c in s.cameras.values() if c.error is None]
@@ -50,7 +50,7 @@ class RunProgress:
         if self._live is not None:
             self._live.stop()
 
-    def update(self, pipeline: Pipeline) -> None:
+    def update(self, pipeline: Following) -> None:
         """Show the present state if it is time to."""
         now = time.monotonic()
         if not self._quiet and now >= self._next:

@@ -15,10 +15,11 @@ from streamreid.cli.progress import RunProgress
 from streamreid.cli.report import print_summary
 from streamreid.config import Config, load_config
 from streamreid.errors import ConfigError
+from streamreid.pipeline.cache import remove_cache
 from streamreid.pipeline.pipeline import camera_name
 from streamreid.pipeline.run import choose_folder
 
-__all__ = ["change", "configure", "execute", "read_settings", "run"]
+__all__ = ["change", "configure", "execute", "follow", "merge", "read_settings", "run"]
 
 
 def run(
@@ -33,6 +34,15 @@ def run(
     video: Annotated[bool | None, typer.Option("--video/--no-video", help="Write an annotated video per camera.")] = None,
     mosaic: Annotated[bool | None, typer.Option("--mosaic/--no-mosaic", help="Write one annotated video of all cameras.")] = None,
     parquet: Annotated[bool | None, typer.Option("--parquet/--no-parquet", help="Write a Parquet table.")] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also store detections and features here, for `streamreid replay` and `streamreid tune`; results stay the same, but all boxes are looked at, which takes longer."
+        ),
+    ] = None,
+    settings_file: Annotated[
+        Path | None, typer.Option("--settings", help="YAML with tracker, association, ... sections, as `streamreid tune` writes it.")
+    ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Any setting of the YAML, e.g. --set tracker.lost_seconds=5")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is chosen and why.")] = False,
@@ -46,14 +56,18 @@ def run(
         "output.mosaic": mosaic,
         "output.parquet": parquet,
     }
-    config = configure(videos or [], sources, changes, settings or [])
+    config = configure(videos or [], sources, changes, settings or [], settings_file)
     name = sources.stem if sources else "run"
     folder = choose_folder(out or config.output.dir, name, overwrite=overwrite)
-    raise typer.Exit(execute(config, folder, quiet=quiet))
+    if cache is not None and overwrite:
+        remove_cache(cache)
+    raise typer.Exit(execute(config, folder, quiet=quiet, cache=cache))
 
 
-def configure(videos: list[str], sources: Path | None, changes: dict[str, Any], settings: list[str]) -> Config:
-    """The configuration from a YAML file or from sources on the command line, with single settings changed.
+def configure(
+    videos: list[str], sources: Path | None, changes: dict[str, Any], settings: list[str], settings_file: Path | None = None
+) -> Config:
+    """The configuration from a YAML file or from sources on the command line, with the sections of a settings file and single settings changed.
 
     Raises:
         ConfigError: Neither or both given, or a wrong key or value.
@@ -65,8 +79,15 @@ def configure(videos: list[str], sources: Path | None, changes: dict[str, Any], 
     else:
         names: list[str] = []
         data = {"cameras": [{"name": camera_name(v, names), "uri": v} for v in videos]}
+    merge(data, read_settings(settings_file))
     change(data, changes, settings)
     return Config.from_dict(data, where="command line")
+
+
+def merge(data: dict[str, Any], sections: dict[str, Any]) -> None:
+    """Put the values of a settings file's sections into ``data``."""
+    for section, values in sections.items():
+        data[section] = {**data.get(section, {}), **values}
 
 
 def change(data: dict[str, Any], changes: dict[str, Any], settings: list[str]) -> None:
@@ -101,10 +122,15 @@ def read_settings(path: Path | None) -> dict[str, Any]:
     return checked.model_dump(exclude_unset=True, exclude={"cameras"})
 
 
-def execute(config: Config, folder: Path, *, quiet: bool) -> int:
+def execute(config: Config, folder: Path, *, quiet: bool, cache: Path | None = None) -> int:
     """Run, show progress, print the table. Returns the exit code."""
-    with wiring.Pipeline(config) as pipeline, stop_on_signals(pipeline.stop), RunProgress(errors, quiet=quiet) as progress:
-        summary = wiring.run(pipeline, folder, progress=progress.update, rendering=progress.say)
+    return follow(wiring.Pipeline(config, cache=cache), folder, quiet=quiet)
+
+
+def follow(following: wiring.Following, folder: Path, *, quiet: bool) -> int:
+    """Run a pipeline or a replay, show progress, print the table. Returns the exit code."""
+    with following, stop_on_signals(following.stop), RunProgress(errors, quiet=quiet) as progress:
+        summary = wiring.run(following, folder, progress=progress.update, rendering=progress.say)
     if not quiet:
         print_summary(summary, output)
     return 130 if summary.interrupted else 3 if summary.failed else 0

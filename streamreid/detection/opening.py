@@ -10,9 +10,9 @@ from streamreid.detection.base import Detector
 from streamreid.detection.mot_file import MotFileDetector
 from streamreid.detection.onnx_detector import OnnxDetector
 from streamreid.detection.ultralytics_detector import UltralyticsDetector
-from streamreid.errors import DetectorError
+from streamreid.errors import DetectorError, WeightsError
 
-__all__ = ["open_detector"]
+__all__ = ["detector_checksum", "open_detector"]
 
 
 def open_detector(config: DetectorConfig) -> Detector:
@@ -44,3 +44,21 @@ def open_detector(config: DetectorConfig) -> Detector:
             f"detector {path}: expected an .onnx, .xml or .pt file, 'mot:FOLDER', or a name (see `streamreid weights list`)"
         )
     return OnnxDetector(path, config)
+
+
+def detector_checksum(config: DetectorConfig) -> str | None:
+    """Hash of the detector's file (or of the boxes to be read), without loading or fetching it.
+
+    Returns:
+        None if it is not on this machine.
+    """
+    if config.model.startswith("mot:"):
+        folder = Path(config.model[4:]).expanduser()
+        return MotFileDetector(folder, config).fingerprint if folder.exists() else None
+    path: Path | None = Path(config.model).expanduser()
+    if path is None or not path.is_file():
+        try:
+            path = weights.find(config.model)
+        except WeightsError:
+            return None
+    return None if path is None else weights.sha256_file(path)

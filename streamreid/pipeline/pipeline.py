@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from streamreid.association import Associator
 from streamreid.config import Config, load_config
 from streamreid.detection import Detector, open_detector
-from streamreid.errors import ConfigError, SourceError, StreamReIDError
+from streamreid.errors import ConfigError, StreamReIDError
+from streamreid.pipeline.cache import CacheWriter
+from streamreid.pipeline.cache_manifest import describe
 from streamreid.pipeline.cameras import Cameras
+from streamreid.pipeline.following import Following, Seen, looked_at
 from streamreid.pipeline.roi import inside
-from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.reid import Embedder, open_embedder
-from streamreid.tracking import Tracker
-from streamreid.tracking.tracker import occlusion
-from streamreid.types import Detections, Frame, FrameResult, IdentityEvent, PartFeatures, Tracklet
+from streamreid.types import Detections, Frame, PartFeatures
 
 __all__ = ["Pipeline", "camera_name"]
 
 
-@dataclass(slots=True)
-class _Seen:
-    """One frame after detection and embedding."""
-
-    frame: Frame
-    detections: Detections
-    features: PartFeatures
-
-
-class Pipeline:
+class Pipeline(Following):
     """Follow people across cameras.
 
     Iterate to get one :class:`FrameResult` per used frame, in the order of capture time (files) or arrival (live)::
@@ -49,27 +36,27 @@ class Pipeline:
         config: Cameras and settings.
         detector: Used instead of the configured one.
         embedder: Used instead of the configured one.
+        cache: Folder in which detections and features are stored for ``Replay``. All people are then looked at, not only those of high score,
+            so that every tracker setting can be tried; the results are the same.
 
     Raises:
         ConfigError, WeightsError, DetectorError, EngineError: Something needed cannot be had. A camera that cannot be opened does not raise here:
             it is noted in ``statistics`` and the others go on.
+        DataError: ``cache`` holds a cache already.
+        MissingExtraError: ``cache`` without pyarrow.
     """
 
-    def __init__(self, config: Config, *, detector: Detector | None = None, embedder: Embedder | None = None) -> None:
-        self.config = config
+    def __init__(
+        self, config: Config, *, detector: Detector | None = None, embedder: Embedder | None = None, cache: Path | None = None
+    ) -> None:
         self.detector = detector or open_detector(config.detector)
         self.embedder = embedder or open_embedder(config.engine)
-        self.statistics = Statistics({c.name: CameraCount() for c in config.cameras})
+        super().__init__(config, self.embedder.calibration, (self.detector.name, self.embedder.name))
+        own = None if detector is not None else config.detector
+        self._cache = None if cache is None else CacheWriter(cache, describe(config, self.detector, self.embedder, own))
         self._cameras = Cameras(config.cameras, self.statistics.cameras, batch=config.detector.batch)
-        calibration = self.embedder.calibration
         self._rois = {c.name: c.roi for c in config.cameras}
-        self._trackers = {c.name: Tracker(config.tracker, calibration) for c in config.cameras}
-        self._associator = Associator(config.association, calibration)
-        self._events: list[IdentityEvent] = []
-        self._identities: dict[tuple[str, int], tuple[int, float]] = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="inference")
-        self._used = False
-        self.interrupted = False
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Pipeline:
@@ -85,71 +72,38 @@ class Pipeline:
         cameras = [{"name": camera_name(str(s), names), "uri": str(s)} for s in sources]
         return cls(Config.from_dict({"cameras": cameras, **sections}))
 
-    def __enter__(self) -> Pipeline:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
     def close(self) -> None:
         """Stop reading and release threads. Safe to call twice."""
         self._cameras.close()
         self._pool.shutdown(wait=True)
+        self._end_cache(complete=False)
 
     def stop(self) -> None:
         """End the iteration after the frames in work; for signal handlers and other threads."""
-        self.interrupted = True
+        super().stop()
         self._cameras.stop()
-
-    def drain_events(self) -> list[IdentityEvent]:
-        """Identity events since the last call."""
-        events, self._events = self._events, []
-        return events
-
-    @property
-    def identities(self) -> dict[tuple[str, int], tuple[int, float]]:
-        """``{(camera, track_id): (global_id, link probability)}`` as believed now, of every track of the run."""
-        return {**self._identities, **self._associator.links}
-
-    @property
-    def tracklets(self) -> list[Tracklet]:
-        """The tracks of the association window (the last minute by default) with their part features."""
-        return self._associator.tracklets
 
     @property
     def live(self) -> bool:
         """Whether any camera is live, so that only its newest frame counts."""
         return self._cameras.live
 
-    @property
-    def failed(self) -> dict[str, str]:
-        """Cameras that failed, with the reason."""
-        return {name: c.error for name, c in self.statistics.cameras.items() if c.error is not None}
+    def _frames(self) -> Iterator[Seen]:
+        for batch in self._look_ahead():
+            for seen in batch:
+                if self._cache is not None:
+                    with self.statistics.stage("write"):
+                        self._cache.write(seen)
+                yield seen
+        self._end_cache(complete=not self.interrupted)
 
-    def _reasons(self) -> str:
-        return "\n".join(f"  {name}: {why}" for name, why in self.failed.items())
+    def _end_cache(self, *, complete: bool) -> None:
+        if self._cache is not None:
+            self._cache.close({name: c.error for name, c in self.statistics.cameras.items()}, complete=complete)
 
-    def __iter__(self) -> Iterator[FrameResult]:
-        if self._used:
-            raise RuntimeError("a Pipeline runs once: make a new one")
-        self._used = True
-        self.statistics.started = time.perf_counter()
-        try:
-            if len(self.failed) == len(self.config.cameras):
-                raise SourceError("no camera could be opened:\n" + self._reasons())
-            for batch in self._look_ahead():
-                for seen in batch:
-                    yield self._follow(seen)
-            self._note(self._associator.finish())
-            if len(self.failed) == len(self.config.cameras) and not self.statistics.frames:
-                raise SourceError("no camera gave a frame that could be used:\n" + self._reasons())
-        finally:
-            self.statistics.ended = time.perf_counter()
-            self.close()
-
-    def _look_ahead(self) -> Iterator[list[_Seen]]:
+    def _look_ahead(self) -> Iterator[list[Seen]]:
         """Detection and embedding of the next batch run while this one is tracked and written."""
-        pending: Future[list[_Seen]] | None = None
+        pending: Future[list[Seen]] | None = None
         batches = iter(self._cameras)
         while True:
             with self.statistics.stage("wait"):
@@ -164,7 +118,7 @@ class Pipeline:
                 yield pending.result()
                 pending = None
 
-    def _look(self, frames: list[Frame]) -> list[_Seen]:
+    def _look(self, frames: list[Frame]) -> list[Seen]:
         """Detect and embed. What cannot be done for one camera (boxes that are not in its file) ends that camera, not the others."""
         try:
             return self._infer(frames)
@@ -175,51 +129,18 @@ class Pipeline:
             self._cameras.fail(names[0], error)
             return []
 
-    def _infer(self, frames: list[Frame]) -> list[_Seen]:
+    def _infer(self, frames: list[Frame]) -> list[Seen]:
         with self.statistics.stage("detect"):
             found = self.detector(frames)
             found = [d[inside(d.boxes, self._rois[f.camera], f.size)] for f, d in zip(frames, found, strict=True)]
         with self.statistics.stage("embed"):
-            sure = [np.flatnonzero(d.scores >= self.config.tracker.high_score) for d in found]
-            looks = self.embedder(frames, [d[rows] for d, rows in zip(found, sure, strict=True)])
-        return [_Seen(f, d, _spread(p, rows, len(d))) for f, d, rows, p in zip(frames, found, sure, looks, strict=True)]
+            wanted = [self._wanted(d) for d in found]
+            looks = self.embedder(frames, [d[rows] for d, rows in zip(found, wanted, strict=True)])
+        return [Seen(f, d, _spread(p, rows, len(d))) for f, d, rows, p in zip(frames, found, wanted, looks, strict=True)]
 
-    def _follow(self, seen: _Seen) -> FrameResult:
-        frame, count = seen.frame, self.statistics.cameras[seen.frame.camera]
-        with self.statistics.stage("track"):
-            tracks = self._trackers[frame.camera].update(seen.detections, seen.features, frame.time, size=frame.size)
-            features = _rows(seen.features, tracks.rows)
-        with self.statistics.stage("associate"):
-            found = tracks.rows >= 0
-            quality = (1.0 - occlusion(seen.detections.boxes)[tracks.rows[found]]) * tracks.scores[found]
-            self._associator.observe(frame.camera, frame.time, tracks[found], features[found], quality.astype(np.float32))
-            self._note(self._associator.step())
-            links = [self._associator.link(frame.camera, i) for i in tracks.ids.tolist()]
-        count.frames += 1
-        count.boxes += len(tracks)
-        count.last_time = frame.time
-        fresh = [i for i in tracks.ids.tolist() if (frame.camera, i) not in self._identities]
-        for i in fresh:
-            self._identities[frame.camera, i] = (0, 0.0)
-        count.tracks += len(fresh)
-        ids = np.array([g for g, _ in links], np.int64)
-        probabilities = np.array([p for _, p in links], np.float32)
-        return FrameResult(frame, tracks, ids, probabilities, features.visibility)
-
-    def _note(self, events: list[IdentityEvent]) -> None:
-        self._events += events
-        for event in events:
-            if event.track_id:
-                self._identities[event.camera, event.track_id] = (event.global_id, event.probability)
-
-
-def _rows(features: PartFeatures, rows: np.ndarray) -> PartFeatures:
-    """Features by row; -1 is a person who was not seen."""
-    result = PartFeatures.unseen(len(rows), *features.shape)
-    seen = rows >= 0
-    result.parts[seen] = features.parts[rows[seen]]
-    result.visibility[seen] = features.visibility[rows[seen]]
-    return result
+    def _wanted(self, found: Detections) -> np.ndarray:
+        """Rows to be looked at: for a cache all."""
+        return np.arange(len(found)) if self._cache is not None else np.flatnonzero(looked_at(found, self.config.tracker))
 
 
 def _spread(features: PartFeatures, rows: np.ndarray, count: int) -> PartFeatures:

@@ -13,7 +13,7 @@ from typing import Any
 
 from streamreid.config import CameraConfig, Config
 from streamreid.errors import ConfigError, OutputError
-from streamreid.pipeline.pipeline import Pipeline
+from streamreid.pipeline.following import Following
 from streamreid.secrets import redact
 from streamreid.sinks import Sink, open_sinks, render_videos
 from streamreid.sources import open_source
@@ -22,7 +22,7 @@ from streamreid.types import Frame
 __all__ = ["CameraSummary", "Summary", "choose_folder", "run", "write_json"]
 
 log = logging.getLogger(__name__)
-Progress = Callable[[Pipeline], None]
+Progress = Callable[[Following], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +92,11 @@ class Summary:
         }
 
 
-def run(pipeline: Pipeline, folder: Path, *, progress: Progress | None = None, rendering: Callable[[str], None] | None = None) -> Summary:
+def run(pipeline: Following, folder: Path, *, progress: Progress | None = None, rendering: Callable[[str], None] | None = None) -> Summary:
     """Run a pipeline to its end (or until ``pipeline.stop()``), write everything the configuration asks for.
 
     Args:
-        pipeline: Fresh pipeline.
+        pipeline: Fresh pipeline or replay.
         folder: Results go here; it is made if needed.
         progress: Called after every frame.
         rendering: Called with a sentence when the videos are being drawn.
@@ -138,7 +138,7 @@ def _each(sinks: list[Sink], call: Callable[[Sink], None]) -> None:
         call(sink)
 
 
-def _frames_again(pipeline: Pipeline) -> dict[str, Callable[[], Iterator[Frame]]]:
+def _frames_again(pipeline: Following) -> dict[str, Callable[[], Iterator[Frame]]]:
     """For each camera, its used frames once more (only those that were processed)."""
 
     def again(camera: CameraConfig, count: int) -> Iterator[Frame]:
@@ -152,7 +152,7 @@ def _frames_again(pipeline: Pipeline) -> dict[str, Callable[[], Iterator[Frame]]
     return {c.name: (lambda c=c: again(c, counts[c.name].frames)) for c in pipeline.config.cameras if counts[c.name].frames}  # type: ignore[misc]
 
 
-def _summarise(pipeline: Pipeline, folder: Path) -> Summary:
+def _summarise(pipeline: Following, folder: Path) -> Summary:
     seen_by: dict[int, set[str]] = defaultdict(set)
     people: dict[str, set[int]] = defaultdict(set)
     for (camera, _), (gid, _) in pipeline.identities.items():
@@ -173,8 +173,8 @@ def _summarise(pipeline: Pipeline, folder: Path) -> Summary:
         seconds=statistics.elapsed,
         frames_per_second=statistics.rate,
         milliseconds=statistics.per_frame(),
-        detector=pipeline.detector.name,
-        engine=pipeline.embedder.name,
+        detector=pipeline.models[0],
+        engine=pipeline.models[1],
         interrupted=pipeline.interrupted,
         files=sorted({*files, "summary.json"}),
     )

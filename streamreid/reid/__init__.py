@@ -4,7 +4,7 @@ from streamreid.reid.base import Embedder
 from streamreid.reid.bundle import Bundle, BundleManifest, load_bundle, write_bundle
 from streamreid.reid.embedder import BlindEmbedder, EngineEmbedder
 from streamreid.reid.importing import ImportOptions, import_bundle
-from streamreid.reid.opening import open_embedder, shipped_engines
+from streamreid.reid.opening import engine_fingerprint, open_embedder, shipped_engines
 from streamreid.similarity import Calibration
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Embedder",
     "EngineEmbedder",
     "ImportOptions",
+    "engine_fingerprint",
     "import_bundle",
     "load_bundle",
     "open_embedder",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from streamreid.reid.base import Embedder
 from streamreid.reid.bundle import MANIFEST, Bundle, load_bundle
 from streamreid.reid.embedder import BlindEmbedder, EngineEmbedder
 
-__all__ = ["open_embedder", "shipped_engines", "shipped_folder"]
+__all__ = ["engine_fingerprint", "open_embedder", "shipped_engines", "shipped_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,31 @@ def open_embedder(config: EngineConfig) -> Embedder:
         names = ", ".join([*sorted(shipped), "auto", "none"])
         raise EngineError(f"unknown engine '{config.model}'; known: {names}, or the folder of an engine bundle")
     return EngineEmbedder(load_bundle(folder), config)
+
+
+def engine_fingerprint(model: str, name: str | None = None) -> str | None:
+    """Fingerprint of the engine that a configuration names, without loading its graph.
+
+    Args:
+        model: As in the configuration.
+        name: Which shipped engine 'auto' stands for; default the one of the highest rank.
+
+    Returns:
+        None if it is not on this machine or damaged.
+    """
+    if model == "none" or (model == "auto" and name == "none"):
+        return BlindEmbedder.fingerprint
+    shipped = shipped_engines()
+    if model == "auto":
+        folders = [folder for key, folder in shipped.items() if name in (None, key)]
+    else:
+        folders = [shipped.get(model, Path(model).expanduser())]
+    bundles = []
+    for folder in folders:
+        with contextlib.suppress(EngineError):
+            bundles.append(load_bundle(folder))
+    best = min(bundles, key=lambda b: (-b.manifest.rank, b.manifest.name), default=None)
+    return None if best is None else best.fingerprint
 
 
 def _best(shipped: dict[str, Path], config: EngineConfig) -> Embedder:

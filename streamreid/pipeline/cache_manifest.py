@@ -1,0 +1,253 @@
+"""What a cache says about itself: which detector, engine, settings and files its features come from, and whether they still fit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from streamreid._version import __version__
+from streamreid.config import Config, DetectorConfig
+from streamreid.detection import Detector, detector_checksum
+from streamreid.errors import DataError, EngineMismatchError
+from streamreid.reid import Embedder, engine_fingerprint
+from streamreid.secrets import redact
+from streamreid.similarity import Calibration
+
+__all__ = ["MANIFEST", "Manifest", "check_fits", "check_models", "check_sources", "describe", "read_manifest", "same_inputs"]
+
+MANIFEST = "manifest.json"
+_NOT_INPUT: Any = {"detector": {"batch"}, "engine": {"batch"}, "cameras": {"__all__": {"uri", "timeout"}}}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DetectorMark(_Strict):
+    """``fingerprint`` covers file, settings, runtime and precision; ``checksum`` the file alone (null if the detector was given in code)."""
+
+    name: str
+    fingerprint: str
+    checksum: str | None
+
+
+class CalibrationMark(_Strict):
+    """See ``Calibration``."""
+
+    slope: float
+    intercept: float
+    source: str
+
+
+class EngineMark(_Strict):
+    """``named`` tells whether the configuration names this engine (false: given in code)."""
+
+    name: str
+    fingerprint: str
+    named: bool
+    parts: tuple[str, ...]
+    dim: int = Field(ge=1)
+    calibration: CalibrationMark
+
+
+class CameraMark(_Strict):
+    """``parts``: frames in each file part-00000.parquet, part-00001.parquet, ...; ``bytes``: size of the source (null: live or a folder)."""
+
+    bytes: int | None
+    parts: tuple[int, ...] = ()
+    error: str | None = None
+
+
+class Manifest(_Strict):
+    """``manifest.json`` of a cache."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    streamreid: str
+    complete: bool = False
+    settings: str = Field(description="Hash of every setting that changes detections or features.")
+    config: dict[str, Any]
+    detector: DetectorMark
+    engine: EngineMark
+    cameras: dict[str, CameraMark]
+
+    @property
+    def calibration(self) -> Calibration:
+        """From similarity to probability, as the engine had it."""
+        mark = self.engine.calibration
+        return Calibration(mark.slope, mark.intercept, mark.source)
+
+    @property
+    def frames(self) -> int:
+        """Stored frames of all cameras."""
+        return sum(sum(camera.parts) for camera in self.cameras.values())
+
+    @property
+    def key(self) -> str:
+        """Hash that every part carries, so that parts of different caches are not mixed."""
+        names = [self.settings, self.detector.fingerprint, self.engine.fingerprint, *(f"{n} {c.bytes}" for n, c in self.cameras.items())]
+        return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
+def _inputs(config: Config) -> dict[str, Any]:
+    """Settings that change detections or features. Where a source lies does not; how it is read does."""
+    data = config.model_dump(mode="json", include={"cameras", "detector", "engine"}, exclude=_NOT_INPUT)
+    data["cameras"] = {camera.pop("name"): camera for camera in data["cameras"]}
+    return data
+
+
+def _hash(data: Any) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def _size(uri: str) -> int | None:
+    path = Path(uri)
+    return path.stat().st_size if path.is_file() else None
+
+
+def describe(config: Config, detector: Detector, embedder: Embedder, own: DetectorConfig | None) -> Manifest:
+    """The manifest of a run that begins.
+
+    Args:
+        config: Of the run.
+        detector: As opened.
+        embedder: As opened.
+        own: The detector's configuration; None if the detector was given in code, so that its file is unknown.
+    """
+    stored = json.loads(redact(config.model_dump_json()))
+    c = embedder.calibration
+    return Manifest(
+        streamreid=__version__,
+        settings=_hash(_inputs(config)),
+        config=stored,
+        detector=DetectorMark(
+            name=detector.name, fingerprint=detector.fingerprint, checksum=None if own is None else detector_checksum(own)
+        ),
+        engine=EngineMark(
+            name=embedder.name,
+            fingerprint=embedder.fingerprint,
+            named=engine_fingerprint(config.engine.model, embedder.name) == embedder.fingerprint,
+            parts=embedder.parts,
+            dim=embedder.dim,
+            calibration=CalibrationMark(slope=c.slope, intercept=c.intercept, source=c.source),
+        ),
+        cameras={camera.name: CameraMark(bytes=_size(camera.uri)) for camera in config.cameras},
+    )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check ``manifest.json``.
+
+    Raises:
+        DataError: There is none, it is damaged, or it was edited.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"'{folder}' is no cache: it has no {MANIFEST}. Make one with: streamreid run ... --cache {folder}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"'{path}' cannot be read: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(
+            f"'{path}' is damaged or of another version of streamreid: {'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}. "
+            "Store the run again with --cache"
+        ) from None
+    config = Config.from_dict(manifest.config, where=str(path))
+    if _hash(_inputs(config)) != manifest.settings or set(manifest.cameras) != {c.name for c in config.cameras}:
+        raise DataError(
+            f"'{path}': the settings in it are not those of its hash, so it was changed by hand. Store the run again with --cache"
+        )
+    return manifest
+
+
+def same_inputs(stored: Config, asked: Config) -> list[str]:
+    """What is asked for but was stored otherwise, one sentence each: "detector.size: stored with 640, asked for 960"."""
+    one, two = _inputs(stored), _inputs(asked)
+    for side in (one, two):  # models are compared by their checksums
+        side["detector"].pop("model")
+        side["engine"].pop("model")
+    return [f"{name}: stored with {a}, asked for {b}" for name, a, b in _differences("", one, two)]
+
+
+def _differences(name: str, one: Any, two: Any) -> list[tuple[str, Any, Any]]:
+    if isinstance(one, Mapping) and isinstance(two, Mapping):
+        keys = sorted({*one, *two})
+        found = [_differences(f"{name}.{key}".lstrip("."), one.get(key, "nothing"), two.get(key, "nothing")) for key in keys]
+        return [item for items in found for item in items]
+    return [] if one == two else [(name, one, two)]
+
+
+def check_models(folder: Path, manifest: Manifest, asked: Config) -> None:
+    """Detector and engine that are asked for must be those of the cache. What is not on this machine cannot be compared and need not be there.
+
+    Raises:
+        EngineMismatchError: Another engine, or the engine has changed since.
+        DataError: Another detector, or its file has changed since.
+    """
+    stored = Config.from_dict(manifest.config, where=str(folder / MANIFEST))
+    advice = f"Store the run again with --cache, or replay without asking for it (stored with detector {manifest.detector.name}, engine {manifest.engine.name})"
+    if manifest.engine.named or asked.engine.model != stored.engine.model:
+        own = manifest.engine.name if asked.engine.model == stored.engine.model else None
+        found = engine_fingerprint(asked.engine.model, own)
+        if found is None and asked.engine.model != stored.engine.model:
+            raise EngineMismatchError(
+                f"cache '{folder}': there is no engine '{asked.engine.model}' to compare with the stored one. {advice}"
+            )
+        if found is not None and found != manifest.engine.fingerprint:
+            raise EngineMismatchError(
+                f"cache '{folder}': its features are of engine '{manifest.engine.name}' ({manifest.engine.fingerprint[:16]}), but engine "
+                f"'{asked.engine.model}' is now {found[:16]}; features of different engines cannot be compared. {advice}"
+            )
+    changed = asked.detector.model != stored.detector.model
+    if manifest.detector.checksum is None and not changed:
+        return
+    found = detector_checksum(asked.detector)
+    if (found is None and changed) or (found is not None and found != manifest.detector.checksum):
+        raise DataError(
+            f"cache '{folder}': its boxes are of detector '{manifest.detector.name}' (checksum {str(manifest.detector.checksum)[:16]}), but "
+            f"detector '{asked.detector.model}' is now {(found or 'not on this machine')[:19]}. {advice}"
+        )
+
+
+def check_fits(folder: Path, manifest: Manifest, asked: Config) -> None:
+    """The cache must hold what a run with this configuration would compute.
+
+    Raises:
+        DataError: A setting that changes detections differs, or the detector.
+        EngineMismatchError: The engine differs.
+    """
+    stored = Config.from_dict(manifest.config, where=str(folder / MANIFEST))
+    different = same_inputs(stored, asked)
+    if different:
+        raise DataError(
+            f"cache '{folder}' was stored with other settings, so a replay would not be that run:\n  "
+            + "\n  ".join(different)
+            + "\nOnly tracker, association and output settings can be changed in a replay; for others store the run again with --cache"
+        )
+    check_models(folder, manifest, asked)
+
+
+def check_sources(manifest: Manifest, asked: Config) -> None:
+    """Where pictures are wanted, the sources must be there and as long as they were.
+
+    Raises:
+        DataError: One is missing or has changed.
+    """
+    for camera in asked.cameras:
+        size = manifest.cameras[camera.name].bytes
+        if size is None and Path(camera.uri).is_dir():
+            continue
+        if size is None or _size(camera.uri) != size:
+            reason = "is live" if size is None else f"has changed or is gone (stored: {size} bytes, now: {_size(camera.uri)})"
+            raise DataError(
+                f"camera '{camera.name}': a cache has no pictures, and the source {redact(camera.uri)} {reason}, so no video can be drawn. "
+                "Leave out --video and --mosaic"
+            )

@@ -1,0 +1,79 @@
+"""A run once more from its cache: the same tracking and association, with other settings if wanted, without a detector, an engine or a picture."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from streamreid.config import Config
+from streamreid.errors import DataError
+from streamreid.pipeline.cache import read_frames
+from streamreid.pipeline.cache_manifest import MANIFEST, check_fits, check_sources, read_manifest
+from streamreid.pipeline.following import Following, Seen
+
+__all__ = ["Replay", "replayed_config"]
+
+log = logging.getLogger(__name__)
+
+
+def replayed_config(folder: Path | str) -> Config:
+    """The configuration of the run that was stored, without films.
+
+    Raises:
+        DataError: The folder is no cache, or it is damaged.
+    """
+    folder = Path(folder)
+    config = Config.from_dict(read_manifest(folder).config, where=str(folder / MANIFEST))
+    # Films need the sources once more; who wants them says so.
+    return config.model_copy(update={"output": config.output.model_copy(update={"video": False, "mosaic": False, "dir": None})})
+
+
+class Replay(Following):
+    """Tracks and identities from a cache. With unchanged settings, the results are those of the run that was stored, to the last digit.
+
+    Args:
+        folder: The cache.
+        config: Settings to replay with; default those of the run that was stored. Only tracker, association and output may differ.
+        frames: Used instead of reading the parts: frames that were read before (``read_frames``), for many replays of one cache.
+
+    Raises:
+        DataError: No cache, a damaged one, or one of another detector or other settings; or videos are wanted but the sources have changed.
+        EngineMismatchError: One of another engine.
+        MissingExtraError: pyarrow is not installed.
+    """
+
+    def __init__(self, folder: Path | str, config: Config | None = None, *, frames: Iterable[Seen] | None = None) -> None:
+        self.folder = Path(folder)
+        self.manifest = read_manifest(self.folder)
+        config = config or replayed_config(self.folder)
+        check_fits(self.folder, self.manifest, config)
+        if config.output.video or config.output.mosaic:
+            check_sources(self.manifest, config)
+        if not self.manifest.frames:
+            raise DataError(f"cache '{self.folder}' holds no frame. Store the run again with --cache")
+        super().__init__(config, self.manifest.calibration, (self.manifest.detector.name, self.manifest.engine.name))
+        self._given = frames
+        for name, camera in self.manifest.cameras.items():
+            count = self.statistics.cameras[name]
+            count.expected = sum(camera.parts)
+            if camera.error is not None:
+                count.warnings.append(f"failed in the run that was stored: {camera.error}")
+        if not self.manifest.complete:
+            log.warning(
+                "cache '%s': the run that was stored did not come to its end; replaying its %d frames", self.folder, self.manifest.frames
+            )
+
+    def _frames(self) -> Iterator[Seen]:
+        for seen in self._given if self._given is not None else read_frames(self.folder, self.manifest):
+            if self.interrupted:
+                return
+            yield seen
+
+    @property
+    def live(self) -> bool:
+        """Never: what was live once is a recording now."""
+        return False
+
+    def close(self) -> None:
+        """Nothing is held open."""

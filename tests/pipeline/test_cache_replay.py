@@ -1,0 +1,270 @@
+"""A stored run replayed: the same results to the last byte, and refused when it would be another run."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from streamreid import Pipeline
+from streamreid.config import Config
+from streamreid.errors import DataError, EngineMismatchError, MissingExtraError
+from streamreid.pipeline import Replay, run
+from streamreid.pipeline.cache import CacheWriter, part_file, read_frames
+from streamreid.pipeline.cache_manifest import read_manifest
+from streamreid.pipeline.replay import replayed_config
+
+pytest.importorskip("pyarrow")
+
+
+def texts(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.suffix in (".txt", ".jsonl")}
+
+
+def changed(config, section, **values):
+    return config.model_copy(update={section: getattr(config, section).model_copy(update=values)})
+
+
+def weaker(scene):
+    """Some boxes of lower score, so that what the tracker looks at depends on its settings."""
+    for path in scene.boxes.glob("*.txt"):
+        lines = path.read_text().splitlines()
+        path.write_text("".join(line.replace(",0.9,", ",0.4,") + "\n" if i % 5 == 3 else line + "\n" for i, line in enumerate(lines)))
+
+
+@pytest.fixture
+def stored(scene, colours, tmp_path):
+    """A configuration, the folder of its cache, and that of its results."""
+    config = scene.config(scene.camera("left", [0, 1, 2]), scene.camera("right", [2, 0, 3], rate=7), output={"parquet": True})
+    weaker(scene)
+    with Pipeline(config, embedder=colours, cache=tmp_path / "cache") as pipeline:
+        run(pipeline, tmp_path / "run")
+    return config, tmp_path / "cache", tmp_path / "run"
+
+
+def test_a_replay_gives_the_files_of_the_run(stored, tmp_path):
+    _, cache, results = stored
+    summary = run(Replay(cache), tmp_path / "again")
+    assert len(texts(results)) == 5
+    assert texts(tmp_path / "again") == texts(results)
+    assert (summary.frames, summary.identities, summary.detector) == (80, 4, "mot:boxes")
+    assert summary.engine == "colour"
+
+
+def test_storing_changes_no_result(stored, colours, tmp_path):
+    config, _, results = stored
+    with Pipeline(config, embedder=colours) as pipeline:
+        run(pipeline, tmp_path / "plain")
+    assert texts(tmp_path / "plain") == texts(results)
+
+
+def test_other_tracker_settings_give_what_a_run_with_them_gives(stored, colours, tmp_path):
+    config, cache, results = stored
+    other = changed(changed(config, "tracker", high_score=0.3, low_score=0.2, confirm_frames=6), "association", probability=0.7)
+    with Pipeline(other, embedder=colours) as pipeline:
+        run(pipeline, tmp_path / "run2")
+    run(Replay(cache, other), tmp_path / "again")
+    assert texts(tmp_path / "again") == texts(tmp_path / "run2")
+    assert texts(tmp_path / "again") != texts(results)
+
+
+def test_frames_come_back_as_they_were(scene, colours, tmp_path):
+    config = scene.config(scene.camera("left", [0, 1], frames=12))
+    seen = []
+    write = CacheWriter.write
+
+    class Spy(CacheWriter):
+        def write(self, item):
+            seen.append(item)
+            write(self, item)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streamreid.pipeline.pipeline.CacheWriter", Spy)
+        with Pipeline(config, embedder=colours, cache=tmp_path / "cache") as pipeline:
+            list(pipeline)
+    again = list(read_frames(tmp_path / "cache"))
+    assert len(again) == len(seen) == 12
+    for one, two in zip(seen, again, strict=True):
+        assert (one.frame.camera, one.frame.index, one.frame.time, one.frame.clock, one.frame.size) == (
+            *(two.frame.camera, two.frame.index, two.frame.time, two.frame.clock, two.frame.size),
+        )
+        assert one.frame.has_image
+        assert not two.frame.has_image
+        for name in ("boxes", "scores", "classes"):
+            np.testing.assert_array_equal(getattr(one.detections, name), getattr(two.detections, name))
+        for name in ("parts", "visibility"):
+            np.testing.assert_array_equal(getattr(one.features, name), getattr(two.features, name))
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        ("detector", {"confidence": 0.3}, r"detector\.confidence: stored with 0\.1, asked for 0\.3"),
+        ("detector", {"size": 960}, r"detector\.size: stored with 640, asked for 960"),
+        ("engine", {"min_height": 50.0}, r"engine\.min_height: stored with 24\.0, asked for 50\.0"),
+    ],
+)
+def test_settings_that_change_detections_are_refused(stored, section, values, message):
+    config, cache, _ = stored
+    with pytest.raises(DataError, match=message):
+        Replay(cache, changed(config, section, **values))
+
+
+def test_settings_that_change_nothing_are_not_refused(stored):
+    config, cache, _ = stored
+    config = changed(changed(config, "detector", batch=1), "engine", batch=3)
+    moved = tuple(c.model_copy(update={"uri": f"/elsewhere/{c.name}.mp4"}) for c in config.cameras)
+    Replay(cache, config.model_copy(update={"cameras": moved}))
+
+
+def test_other_cameras_are_refused(stored):
+    config, cache, _ = stored
+    one = config.cameras[0].model_copy(update={"stride": 2})
+    with pytest.raises(DataError, match=r"cameras\.left\.stride: stored with 1, asked for 2"):
+        Replay(cache, config.model_copy(update={"cameras": (one, config.cameras[1])}))
+    with pytest.raises(DataError, match=r"cameras\.right: stored with .* asked for nothing"):
+        Replay(cache, config.model_copy(update={"cameras": (config.cameras[0],)}))
+
+
+def test_another_engine_is_refused_and_the_reason_is_named(stored, shared, tmp_path):
+    config, cache, _ = stored
+    with pytest.raises(EngineMismatchError, match=r"features are of engine 'colour' .*but engine 'auto'|no engine 'auto'"):
+        Replay(cache, changed(config, "engine", model="auto"))
+    with pytest.raises(EngineMismatchError, match="no engine '/nowhere'"):
+        Replay(cache, changed(config, "engine", model="/nowhere"))
+
+
+def test_changed_boxes_are_another_detector(scene, tmp_path):
+    config = scene.config(scene.camera("left", [0]))
+    with Pipeline(config, cache=tmp_path / "cache") as pipeline:
+        list(pipeline)
+    Replay(tmp_path / "cache")
+    boxes = scene.boxes / "left.txt"
+    text = boxes.read_text()
+    boxes.write_text(text.replace("0.9", "0.8"))
+    with pytest.raises(DataError, match=r"its boxes are of detector 'mot:boxes' .*Store the run again"):
+        Replay(tmp_path / "cache")
+    shutil.rmtree(scene.boxes)
+    Replay(tmp_path / "cache")  # what is not there cannot have been asked for by mistake
+
+
+def test_an_edited_manifest_is_refused(stored):
+    _, cache, _ = stored
+    path = cache / "manifest.json"
+    data = json.loads(path.read_text())
+    data["config"]["detector"]["confidence"] = 0.6
+    path.write_text(json.dumps(data))
+    with pytest.raises(DataError, match="changed by hand"):
+        Replay(cache)
+    path.write_text("{}")
+    with pytest.raises(DataError, match="damaged or of another version"):
+        Replay(cache)
+    path.unlink()
+    with pytest.raises(DataError, match="is no cache"):
+        Replay(cache)
+
+
+@pytest.mark.parametrize("how", ["missing", "cut", "foreign", "fewer"])
+def test_damaged_parts_are_named(stored, scene, colours, tmp_path, how):
+    _, cache, _ = stored
+    part = part_file(cache, "left", 0)
+    if how == "missing":
+        part.unlink()
+    elif how == "cut":
+        part.write_bytes(part.read_bytes()[:500])
+    elif how == "foreign":
+        with Pipeline(scene.config(scene.camera("left", [0])), embedder=colours, cache=tmp_path / "other") as pipeline:
+            list(pipeline)
+        shutil.rmtree(scene.boxes)  # so that they cannot be compared
+        shutil.copy(part_file(tmp_path / "other", "left", 0), part)
+    else:
+        path = cache / "manifest.json"
+        data = json.loads(path.read_text())
+        data["cameras"]["left"]["parts"] = [7]
+        path.write_text(json.dumps(data))
+    message = {"missing": "is missing", "cut": "is damaged", "foreign": "belongs to another cache", "fewer": "the manifest says 7"}[how]
+    with pytest.raises(DataError, match=message):
+        list(Replay(cache))
+
+
+def test_a_run_that_was_left_early_leaves_a_cache_of_what_it_did(scene, colours, tmp_path):
+    config = scene.config(scene.camera("left", [0, 1]))
+    with Pipeline(config, embedder=colours, cache=tmp_path / "cache") as pipeline:
+        for count, _ in enumerate(pipeline, 1):
+            if count == 9:
+                break
+    manifest = read_manifest(tmp_path / "cache")
+    assert (manifest.complete, manifest.frames) == (False, 9)
+    assert len(list(Replay(tmp_path / "cache"))) == 9
+
+
+def test_parts_are_flushed_together(scene, colours, tmp_path, monkeypatch):
+    monkeypatch.setattr("streamreid.pipeline.cache._FRAMES", 16)
+    config = scene.config(scene.camera("left", [0, 1]), scene.camera("right", [1]))
+    with Pipeline(config, embedder=colours, cache=tmp_path / "cache") as pipeline:
+        run(pipeline, tmp_path / "run")
+    manifest = read_manifest(tmp_path / "cache")
+    assert [sum(camera.parts) for camera in manifest.cameras.values()] == [40, 40]
+    assert len(manifest.cameras["left"].parts) == 5
+    run(Replay(tmp_path / "cache"), tmp_path / "again")
+    assert texts(tmp_path / "again") == texts(tmp_path / "run")
+
+
+def test_a_cache_is_not_overwritten_unasked(stored, colours):
+    config, cache, _ = stored
+    with pytest.raises(DataError, match="holds a cache already"):
+        Pipeline(config, embedder=colours, cache=cache)
+
+
+def test_nobody_and_broken_cameras(scene, colours, tmp_path):
+    config = scene.config(scene.camera("empty", []), scene.camera("broken", [0]))
+    (scene.folder / "broken.mp4").write_bytes(b"")
+    with Pipeline(config, embedder=colours, cache=tmp_path / "cache") as pipeline:
+        run(pipeline, tmp_path / "run")
+    summary = run(Replay(tmp_path / "cache"), tmp_path / "again")
+    assert summary.cameras["empty"].frames == 40
+    assert summary.cameras["broken"].frames == 0
+    assert "failed in the run that was stored" in summary.cameras["broken"].warnings[0]
+    assert texts(tmp_path / "again") == texts(tmp_path / "run")
+
+
+def test_films_are_drawn_from_the_sources(stored, scene, tmp_path):
+    _, cache, _ = stored
+    config = changed(replayed_config(cache), "output", mosaic=True)
+    summary = run(Replay(cache, config), tmp_path / "again")
+    assert "mosaic.mp4" in summary.files
+    with open(scene.folder / "left.mp4", "ab") as file:
+        file.write(b"more")
+    with pytest.raises(DataError, match=r"camera 'left': a cache has no pictures(.|\n)*Leave out --video"):
+        Replay(cache, config)
+    Replay(cache, changed(config, "output", mosaic=False))
+
+
+def test_a_replay_runs_once_and_can_be_stopped(stored):
+    _, cache, _ = stored
+    replay = Replay(cache)
+    for count, _ in enumerate(replay, 1):
+        if count == 5:
+            replay.stop()
+    assert count == 5
+    with pytest.raises(RuntimeError, match="runs once"):
+        list(replay)
+
+
+def test_passwords_are_not_stored(scene, tmp_path, monkeypatch):
+    config = scene.config(scene.camera("left", [0]))
+    secret = Config.from_dict(
+        {**config.model_dump(), "cameras": [*config.model_dump()["cameras"], {"name": "gate", "uri": "http://me:geheim@127.0.0.1:9/x.mp4"}]}
+    )
+    with Pipeline(secret, cache=tmp_path / "cache") as pipeline:
+        list(pipeline)
+    assert "geheim" not in (tmp_path / "cache" / "manifest.json").read_text()
+    Replay(tmp_path / "cache")
+
+
+def test_without_pyarrow_the_extra_is_named(scene, tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match=r"streamreid\[parquet\]"):
+        Pipeline(scene.config(scene.camera("left", [0])), cache=tmp_path / "cache")
