@@ -14,11 +14,13 @@ from rich.table import Table
 
 from streamreid.cli.console import output, set_up_logging
 from streamreid.config import EngineConfig, RuntimeName
+from streamreid.errors import ConfigError
 from streamreid.evaluation.occluded import Embed, OccludedScores, score_engine
-from streamreid.evaluation.reid import ReidScores, read_folder
+from streamreid.evaluation.reid import PersonImages, ReidScores, person_images, read_folder
 from streamreid.reid.bundle import load_bundle
 from streamreid.reid.embedder import EngineEmbedder
 from streamreid.reid.opening import shipped_engines
+from streamreid.training.layouts import list_pictures
 from streamreid.types import Image, PartFeatures
 
 __all__ = ["embed_pictures", "reid"]
@@ -29,6 +31,9 @@ _KINDS = {"clean": "clean", "patch": "behind a patch (a)", "person": "behind a p
 def reid(
     engine: Annotated[str, typer.Argument(help="Folder of an engine bundle, or the name of a shipped one.")],
     dataset: Annotated[Path, typer.Argument(help="Folder with query/ and bounding_box_test/ (Market-1501 names).")],
+    layout: Annotated[
+        str, typer.Option(help="market, occluded_reid or p_dukemtmc (its test folder): occluded pictures are the queries.")
+    ] = "market",
     seeds: Annotated[int, typer.Option(min=1, help="Occlusion draws to average over.")] = 1,
     rerank: Annotated[bool, typer.Option("--rerank", help="Also score clean queries with k-reciprocal re-ranking.")] = False,
     runtime: Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")] = "auto",
@@ -40,13 +45,23 @@ def reid(
     bundle = load_bundle(shipped_engines().get(engine, Path(engine)))
     form = bundle.manifest.input
     embed = embed_pictures(EngineEmbedder(bundle, EngineConfig(runtime=chosen, precision="fp32")), (form.height, form.width))
-    query, gallery = read_folder(dataset / "query"), read_folder(dataset / "bounding_box_test")
+    query, gallery = _sets(dataset, layout)
     found = score_engine(embed, query, gallery, seeds=range(seeds), reranked=rerank)
     if as_json:
         typer.echo(json.dumps(_as_dict(bundle.manifest.name, dataset, seeds, found), indent=2))
     else:
         output.print(_table(found))
         output.print(f"{found.parts['clean'].queries} queries, {len(gallery)} gallery pictures, {seeds} occlusion draw(s)", highlight=False)
+
+
+def _sets(dataset: Path, layout: str) -> tuple[PersonImages, PersonImages]:
+    """Query and gallery."""
+    if layout == "market":
+        return read_folder(dataset / "query"), read_folder(dataset / "bounding_box_test")
+    if layout not in ("occluded_reid", "p_dukemtmc"):
+        raise ConfigError(f"--layout {layout}: known are market, occluded_reid and p_dukemtmc")
+    named = list_pictures(dataset, "p_dukemtmc" if layout == "p_dukemtmc" else "occluded_reid")
+    return person_images([n for n in named if n.camera == 0]), person_images([n for n in named if n.camera == 1])
 
 
 def embed_pictures(embedder: EngineEmbedder, size: tuple[int, int]) -> Embed:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["export", "export_bundle", "parse_labels", "train"]
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
-
 
 def train(
     recipe: Annotated[Path, typer.Argument(help="The training recipe (YAML); see configs/train-small.yaml.")],
@@ -51,7 +49,7 @@ def train(
 
 
 def parse_labels(
-    images: Annotated[Path, typer.Argument(help="Folder of person pictures.")],
+    images: Annotated[Path, typer.Argument(help="Folder of person pictures; its subfolders are read too.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the class maps to write.")],
     model: Annotated[Path, typer.Option("--model", help="bodypix_mobilenetv1_050_stride16.onnx")],
     sheet: Annotated[
@@ -62,10 +60,11 @@ def parse_labels(
     """Write a part label per picture; goes on where an earlier run stopped."""
     set_up_logging(quiet=quiet)
     from streamreid.training.labels import BodyPix, contact_sheet, write_labels
+    from streamreid.training.layouts import is_picture
 
     if not images.is_dir():
         raise DataError(f"{images}: no such folder of person pictures")
-    paths = sorted(p for p in images.iterdir() if p.suffix.lower() in _SUFFIXES)
+    paths = sorted(p for p in images.rglob("*") if is_picture(p))
     with Progress(TextColumn("labels"), *_columns(), console=errors, disable=quiet or not errors.is_terminal) as progress:
         task = progress.add_task("labels", total=len(paths))
         report = write_labels(paths, out, BodyPix(model), tick=lambda: progress.advance(task))

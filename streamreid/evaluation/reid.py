@@ -7,7 +7,6 @@ without any remaining match are skipped. AP is the mean over the matches of the 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import DataError
+from streamreid.training.layouts import Layout, Named, list_pictures
 from streamreid.types import FloatArray, IntArray
 
-__all__ = ["PersonImages", "ReidScores", "rank_scores", "read_folder", "rerank"]
-
-_NAME = re.compile(r"^(-?\d+)_c(\d+)")
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
+__all__ = ["PersonImages", "ReidScores", "person_images", "rank_scores", "read_folder", "rerank"]
 
 
 @dataclass(frozen=True)
@@ -58,28 +55,19 @@ class ReidScores:
         return {"R1": self.r1, "R5": self.r5, "R10": self.r10, "mAP": self.map, "mINP": self.minp, "queries": self.queries}
 
 
-def read_folder(folder: str | Path) -> PersonImages:
-    """Read the names of a folder of person pictures (``0002_c1s1_000451_03.jpg``); person -1 (junk) is left out.
+def read_folder(folder: str | Path, layout: Layout = "market") -> PersonImages:
+    """Read the names of a folder of person pictures; person -1 (junk) is left out.
 
     Raises:
         DataError: The folder is missing, holds no pictures, or a name does not say person and camera.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; give a folder of person pictures named like 0002_c1s1_000451_03.jpg")
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)
-    if not paths:
-        raise DataError(f"{folder}: holds no pictures ({', '.join(sorted(_SUFFIXES))})")
-    kept, persons, cameras = [], [], []
-    for path in paths:
-        match = _NAME.match(path.name)
-        if match is None:
-            raise DataError(f"{path}: the name does not begin with person and camera like 0002_c1")
-        if int(match[1]) != -1:
-            kept.append(path)
-            persons.append(int(match[1]))
-            cameras.append(int(match[2]))
-    return PersonImages(tuple(kept), np.array(persons, np.int64), np.array(cameras, np.int64))
+    return person_images(list_pictures(folder, layout))
+
+
+def person_images(named: list[Named]) -> PersonImages:
+    """As arrays."""
+    persons, cameras = (np.array(values, np.int64) for values in ([n.person for n in named], [n.camera for n in named]))
+    return PersonImages(tuple(n.path for n in named), persons, cameras)
 
 
 def rank_scores(similarity: FloatArray, query: PersonImages, gallery: PersonImages) -> ReidScores:

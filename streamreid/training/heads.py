@@ -86,9 +86,9 @@ def retail_head(full: IRModule, slots: int) -> RetailHead:
 
 
 def identity_heads(slots: int, dim: int, identities: int) -> nn.ModuleDict:
-    """BNNeck classifiers on the whole person and on all slots together (GiLt; Luo et al., 2019): BatchNorm without bias, linear without bias."""
+    """BNNeck classifiers on the whole person and on all parts together (GiLt; Luo et al., 2019): BatchNorm without bias, linear without bias."""
     heads = nn.ModuleDict()
-    for name, width in (("whole", dim), ("all", slots * dim)):
+    for name, width in (("whole", dim), ("parts", (slots - 1) * dim)):
         norm, classify = nn.BatchNorm1d(width), nn.Linear(width, identities, bias=False)
         norm.bias.requires_grad_(False)
         nn.init.normal_(classify.weight, std=0.001)

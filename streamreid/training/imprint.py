@@ -57,7 +57,7 @@ def imprint(
     network.train(training)
     everything = torch.cat(found)
     classes = torch.from_numpy(cache.identities[rows]).to(device)
-    for name, values in (("whole", everything[:, 0]), ("all", everything.flatten(1))):
+    for name, values in (("whole", everything[:, 0]), ("parts", everything[:, 1:].flatten(1))):
         head = heads[name]
         assert isinstance(head, nn.Sequential)
         norm, classify = head[0], head[1]

@@ -13,12 +13,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from streamreid.errors import ConfigError, DataError, StreamReIDError
 from streamreid.training import losses
 from streamreid.training.data import Batch, PictureCache, batch_rows, make_batch
-from streamreid.training.heads import identity_heads
+from streamreid.training.heads import identity_heads, unit
 from streamreid.training.imprint import imprint
 from streamreid.training.network import PartNetwork, PartOutput
 from streamreid.training.optimise import MovingAverage, gradient_norm, make_optimizer, rate_factor
@@ -100,27 +99,31 @@ def train(config: TrainConfig, validate: Validate | None = None, tell: Callable[
 def compute_losses(output: PartOutput, heads: nn.ModuleDict, batch: dict[str, Tensor], config: LossConfig, whole: int) -> dict[str, Tensor]:
     """All weighted loss terms of one batch.
 
+    Identity losses on the whole person and on all parts together, triplets on the distance over parts alone (GiLt, arXiv 2211.03679): were the whole person in that
+    distance, it would satisfy the margin before the parts have learnt anything.
+
     Args:
         output: What the network computed for the whole pictures and, after them, their occluded copies.
         heads: Identity classifiers.
-        batch: ``labels``, ``usable``, ``identities`` as tensors (see `Batch`).
+        batch: ``labels``, ``usable``, ``identities`` as tensors (see `Batch`), and ``usual``, the parts' usual areas.
         config: Weights.
         whole: Number of unoccluded pictures.
     """
     identities, labels, usable = batch["identities"], batch["labels"], batch["usable"]
     embeddings = output.embeddings.float()
-    unit = F.normalize(embeddings, dim=-1)
-    seen = _seen(labels, usable)
+    normalised = unit(embeddings)
+    seen = _seen(labels, usable, batch["usual"])
     terms: dict[str, Tensor] = {}
     if config.identity:
-        terms["identity"] = losses.identity_loss(heads["whole"](embeddings[:, 0]), identities, config.smoothing)
-        terms["identity_all"] = losses.identity_loss(heads["all"](embeddings.flatten(1)), identities, config.smoothing)
-        terms = {k: config.identity * v for k, v in terms.items()}
+        terms["identity"] = config.identity * losses.identity_loss(heads["whole"](embeddings[:, 0]), identities, config.smoothing)
+        terms["identity_parts"] = config.identity * losses.identity_loss(
+            heads["parts"](embeddings[:, 1:].flatten(1)), identities, config.smoothing
+        )
     if config.part_triplet:
-        loss = losses.part_triplet_loss(unit, seen, identities, config.margin, config.triplet_mode)
+        loss = losses.part_triplet_loss(normalised[:, 1:], seen, identities, config.margin, config.triplet_mode)
         terms["part_triplet"] = config.part_triplet * loss
     if config.whole_triplet:
-        distance = losses.part_distances(unit[:, :1])[0]
+        distance = losses.part_distances(normalised[:, :1])[0]
         terms["whole_triplet"] = config.whole_triplet * losses.triplet_loss(distance, identities, config.margin)
     if config.pixels:
         terms["pixels"] = config.pixels * losses.pixel_loss(output.logits, labels, usable, config.pixel_smoothing)
@@ -130,8 +133,8 @@ def compute_losses(output: PartOutput, heads: nn.ModuleDict, batch: dict[str, Te
         features = output.features.float()
         terms["mask"] = config.mask * losses.mask_loss(features[:whole].repeat(copies, 1, 1, 1), features[whole:], person)
     if copies and config.agreement:
-        both = seen[:whole].repeat(copies, 1) * seen[whole:]
-        terms["agreement"] = config.agreement * losses.agreement_loss(unit[:whole].repeat(copies, 1, 1), unit[whole:], both)
+        both = torch.cat([torch.ones_like(seen[whole:, :1]), seen[:whole].repeat(copies, 1) * seen[whole:]], 1)
+        terms["agreement"] = config.agreement * losses.agreement_loss(normalised[:whole].repeat(copies, 1, 1), normalised[whole:], both)
     return terms
 
 
@@ -173,6 +176,7 @@ def _step(
         "labels": torch.from_numpy(batch.labels).to(fabric.device),
         "usable": torch.from_numpy(batch.usable).to(fabric.device),
         "identities": torch.from_numpy(batch.identities).to(fabric.device),
+        "usual": network.usual,
     }
     with fabric.autocast():
         output = network(pictures)
@@ -187,10 +191,11 @@ def _step(
     return {"loss": value if math.isfinite(norm) else norm, "norm": norm} | {k: float(v.detach()) for k, v in terms.items()}
 
 
-def _seen(labels: Tensor, usable: Tensor) -> Tensor:
-    """Which slots a label shows, ``[N, K]`` in {0, 1}: a part from half a cell on; the whole person always. Without a label everything counts as seen."""
-    area = labels[:, 1:].sum((2, 3))
-    seen = torch.cat([torch.ones_like(area[:, :1]), (area > 0.5).float()], 1)
+def _seen(labels: Tensor, usable: Tensor, usual: Tensor) -> Tensor:
+    """How much of each part's usual area a label shows, ``[N, parts]`` in [0, 1]; less than half a cell is nothing. Without a label everything counts as seen."""
+    area = labels[:, 1:].mean((2, 3))
+    half_cell = 0.5 / (labels.shape[2] * labels.shape[3])
+    seen = torch.where(area < half_cell, torch.zeros_like(area), (area / usual).clamp(max=1))
     return torch.where(usable[:, None], seen, torch.ones_like(seen))
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streamreid.errors import DataError
+from streamreid.training.layouts import list_pictures
 from streamreid.training.recipe import DatasetConfig
 
 __all__ = ["Picture", "Split", "read_people", "split_people"]
-
-_NAME = re.compile(r"^(-?\d+)_c(\d+)")
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True)
@@ -50,28 +47,16 @@ class Split:
 
 
 def read_people(config: DatasetConfig, dataset: int) -> list[Picture]:
-    """Read one folder with Market-1501 names (``0002_c1s1_000451_03.jpg``); person -1 (junk) is left out.
+    """Read one dataset; see `layouts`.
 
     Raises:
-        DataError: The folder is missing or without pictures, or a name does not say person and camera.
+        DataError: See `list_pictures`; the folder of labels is missing.
     """
-    folder, labels = Path(config.images), Path(config.labels)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder of training pictures")
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)
-    if not paths:
-        raise DataError(f"{folder}: holds no pictures ({', '.join(sorted(_SUFFIXES))})")
+    labels = Path(config.labels)
+    named = list_pictures(config.images, config.layout)
     if not labels.is_dir():
-        raise DataError(f"{labels}: no such folder of part labels; make it with: streamreid parse-labels {folder} --out {labels}")
-    pictures = []
-    for path in paths:
-        match = _NAME.match(path.name)
-        if match is None:
-            raise DataError(f"{path}: the name does not begin with person and camera like 0002_c1")
-        person = int(match[1])
-        if person != -1 and person not in config.exclude:
-            pictures.append(Picture(path, labels, dataset, person, int(match[2])))
-    return pictures
+        raise DataError(f"{labels}: no such folder of part labels; make it with: streamreid parse-labels {config.images} --out {labels}")
+    return [Picture(n.path, labels, dataset, n.person, n.camera) for n in named if n.person not in config.exclude]
 
 
 def split_people(datasets: tuple[DatasetConfig, ...]) -> Split:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from streamreid._yaml import read_yaml, validate
+from streamreid.training.layouts import Layout
 
 __all__ = ["AugmentationConfig", "DatasetConfig", "LossConfig", "NetworkConfig", "ScheduleConfig", "TrainConfig", "load_recipe"]
 
@@ -20,9 +21,10 @@ class _Section(BaseModel):
 
 
 class DatasetConfig(_Section):
-    """One folder of person pictures with Market-1501 names, and the folder of their class maps."""
+    """One folder of person pictures, and the folder of their class maps."""
 
     images: str = Field(description="Folder of the training pictures.")
+    layout: Layout = Field(default="market", description="How the folder is laid out: market, msmt17, occluded_reid or p_dukemtmc.")
     labels: str = Field(description="Folder that `streamreid parse-labels` wrote.")
     exclude: tuple[int, ...] = Field(default=(), description="Person numbers that are left out.")
     validation: int = Field(default=0, ge=0, description="The last so many people are held out for validation and calibration.")
@@ -50,9 +52,9 @@ class NetworkConfig(_Section):
 class LossConfig(_Section):
     """Weights of the losses; 0 switches a loss off."""
 
-    identity: Weight = Field(default=1.0, description="Softmax cross-entropy on the whole person and on all slots together (GiLt).")
+    identity: Weight = Field(default=1.0, description="Softmax cross-entropy on the whole person and on all parts together (GiLt).")
     smoothing: Fraction = Field(default=0.1, description="Label smoothing of the identity loss.")
-    part_triplet: Weight = Field(default=1.0, description="Batch-hard triplet on the distance over parts.")
+    part_triplet: Weight = Field(default=1.0, description="Batch-hard triplet on the distance over parts, without the whole person.")
     triplet_mode: Literal["averaged", "head", "individual"] = Field(default="averaged", description="How part distances are combined.")
     whole_triplet: Weight = Field(default=1.0, description="Batch-hard triplet on the whole-person slot.")
     margin: float = Field(default=0.3, description="Triplet margin; 0 or less takes the soft margin.")

@@ -42,5 +42,5 @@ def test_imprinted_heads_know_their_people(tmp_path: Path) -> None:
     imprint(heads, Colours(), cache, batch=5, bf16=False)  # type: ignore[arg-type]
     heads.eval()
     embeddings = Colours()(torch.from_numpy(images).permute(0, 3, 1, 2).float()).embeddings
-    for logits in (heads["whole"](embeddings[:, 0]), heads["all"](embeddings.flatten(1))):
+    for logits in (heads["whole"](embeddings[:, 0]), heads["parts"](embeddings[:, 1:].flatten(1))):
         assert (logits.argmax(1).numpy() == cache.identities).mean() > 0.95

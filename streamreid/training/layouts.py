@@ -1,0 +1,86 @@
+"""How ReID datasets lay out their folders and name their files.
+
+``market``: one folder, names begin with person and camera (``0002_c1s1_000451_03.jpg``); Market-1501, DukeMTMC-reID, Occluded-Duke, CUHK in that form, own crops.
+``msmt17``: a folder per person, ``0000_000_01_0303morning_0015_0.jpg`` (person, number, camera).
+``occluded_reid``: ``occluded_body_images`` (camera 0) and ``whole_body_images`` (camera 1), a folder per person, ``001_01.tif``.
+``p_dukemtmc``: the same two folders inside ``train`` or ``test``; names begin with the person.
+The two cameras of the last two exist so that the same-camera rule never removes a true match.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from streamreid.errors import DataError
+
+__all__ = ["Layout", "Named", "is_picture", "list_pictures"]
+
+Layout = Literal["market", "msmt17", "occluded_reid", "p_dukemtmc"]
+
+_MARKET = re.compile(r"^(-?\d+)_c(\d+)")
+_MSMT = re.compile(r"^(\d+)_\d+_(\d+)_")
+_PERSON = re.compile(r"^(\d+)_")
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
+
+
+class Named(NamedTuple):
+    """A picture whose name was read.
+
+    Attributes:
+        path: The file.
+        person: Person number.
+        camera: Camera number.
+    """
+
+    path: Path
+    person: int
+    camera: int
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the file's ending is that of a picture."""
+    return path.suffix.lower() in _SUFFIXES
+
+
+def list_pictures(folder: str | Path, layout: Layout = "market") -> list[Named]:
+    """Read the names of a folder, sorted by path; person -1 (junk in Market-1501) is left out.
+
+    Raises:
+        DataError: The folder is missing or holds no pictures, or a name does not fit the layout.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder of person pictures")
+    read = {"market": _market, "msmt17": _msmt17, "occluded_reid": _two_folders, "p_dukemtmc": _two_folders}[layout]
+    found = read(folder)
+    if not found:
+        raise DataError(f"{folder}: holds no pictures in the layout '{layout}' ({', '.join(sorted(_SUFFIXES))})")
+    return [n for n in found if n.person != -1]
+
+
+def _market(folder: Path) -> list[Named]:
+    paths = sorted(p for p in folder.iterdir() if is_picture(p))
+    return [_named(p, _MARKET, "0002_c1", lambda m: (int(m[1]), int(m[2]))) for p in paths]
+
+
+def _msmt17(folder: Path) -> list[Named]:
+    paths = sorted(p for p in folder.glob("*/*") if is_picture(p))
+    return [_named(p, _MSMT, "0000_000_01_", lambda m: (int(m[1]), int(m[2]))) for p in paths]
+
+
+def _two_folders(folder: Path) -> list[Named]:
+    found: list[Named] = []
+    for camera, name in enumerate(("occluded_body_images", "whole_body_images")):
+        paths = sorted(p for p in (folder / name).glob("*/*") if is_picture(p))
+        found += [_named(p, _PERSON, "001_", lambda m, c=camera: (int(m[1]), c)) for p in paths]
+    return found
+
+
+def _named(path: Path, pattern: re.Pattern[str], example: str, read: Callable[[re.Match[str]], tuple[int, int]]) -> Named:
+    match = pattern.match(path.name)
+    if match is None:
+        raise DataError(f"{path}: the name does not begin like {example}; rename or remove it, or choose another layout")
+    return Named(path, *read(match))
