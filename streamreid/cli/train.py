@@ -45,6 +45,12 @@ def train(
                 progress.console.print(f"step {numbers['step'] + 1}: held-out people, mean mAP {numbers['score']:.3f}")
 
         last = run(config, _validate, tell)
+    from streamreid.training.loop import load_network
+    from streamreid.training.people import split_people
+    from streamreid.training.report import write_report
+
+    for picture in write_report(load_network(last)[0], split_people(config.data).validation, Path(config.out), size=config.size):
+        output.print(str(picture), soft_wrap=True, highlight=False)
     output.print(f"{last}\nnext: streamreid export {last} --out engines/NAME", soft_wrap=True)
 
 

@@ -1,0 +1,59 @@
+"""Report pictures: written, plausible, and without recognisable faces."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the train extra")
+
+from streamreid.errors import DataError  # noqa: E402
+from streamreid.training.report import blur_faces, draw_curves, draw_distances, draw_parts, read_log  # noqa: E402
+
+
+class Fixed(torch.nn.Module):
+    """Stands in for a network: head above, legs below."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, pictures: "torch.Tensor") -> SimpleNamespace:
+        attention = torch.zeros(len(pictures), 6, 16, 8)
+        attention[:, 1, :3], attention[:, 4, 9:], attention[:, 0, 3:9] = 1, 1, 1
+        return SimpleNamespace(attention=attention, visibility=torch.ones(len(pictures), 6))
+
+
+def test_part_maps_are_drawn_below_blurred_crops(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (256, 128, 3)).astype(np.uint8)
+    path = draw_parts(Fixed(), [noise, noise], tmp_path / "parts.png")  # type: ignore[arg-type]
+    drawn = cv2.imread(str(path))
+    assert drawn.shape[1] == 256
+    top, middle = drawn[:48, :128], drawn[100:148, :128]
+    assert np.abs(np.diff(top.astype(int), axis=0)).mean() < 0.2 * np.abs(np.diff(middle.astype(int), axis=0)).mean()
+    maps = drawn[256:512, :128].reshape(256, -1, 3).mean(1)
+    assert maps[20, 2] > maps[20, 0] + 30  # red heads
+    assert maps[240, 0] > maps[240, 1] + 10  # blue legs
+
+
+def test_faces_are_blurred_where_the_head_is_seen() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (256, 128, 3)).astype(np.uint8)
+    head = np.zeros((16, 8), np.float32)
+    head[10:12] = 0.9
+    found = blur_faces(noise, head)
+    assert (found[162:190] != noise[162:190]).mean() > 0.9
+    assert (found[70:130] == noise[70:130]).all()
+
+
+def test_curves_and_distances(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "log.csv").write_text("step,name,value\n0,loss,5\n1,loss,4\n1,parts_clean_map,0.5\n")
+    log = read_log(tmp_path / "log.csv")
+    assert log["loss"] == ([0, 1], [5.0, 4.0])
+    assert cv2.imread(str(draw_curves(log, tmp_path / "curves.png"))) is not None
+    people = np.array([[0, 1, 1], [0, 1, 2], [0, 2, 1], [0, 2, 2]])
+    assert cv2.imread(str(draw_distances(np.eye(4, dtype=np.float32), people, tmp_path / "d.png"))) is not None
+    with pytest.raises(DataError, match="no training log"):
+        read_log(tmp_path / "none.csv")
