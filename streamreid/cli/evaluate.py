@@ -13,7 +13,7 @@ from rich.text import Text
 
 from streamreid.cli.console import output
 from streamreid.errors import ConfigError
-from streamreid.evaluation import RULES, MotScores, MulticamEvaluation, evaluate_mot, evaluate_multicam
+from streamreid.evaluation import RULES, MotScores, MulticamEvaluation, evaluate_mot, evaluate_multicam, evaluate_world
 
 __all__ = ["app"]
 
@@ -123,4 +123,31 @@ def _print_identities(found: MulticamEvaluation) -> None:
     for camera, count in found.removed.items():
         if count:
             lines.append(f"{camera}: {count} result boxes on people who are not annotated were not counted")
+    output.print(Text("\n".join(lines)), soft_wrap=True)
+
+
+@app.command()
+def world(
+    results: Annotated[
+        Path,
+        typer.Argument(help="AI City text, MOT text with world coordinates in columns 8 and 9, or JSON lines whose people carry 'world'."),
+    ],
+    truth: Annotated[Path, typer.Argument(help="Ground truth in one of these formats.")],
+    radius: Annotated[float, typer.Option(help="Greatest distance of a match, in the unit of the coordinates.")] = 1.0,
+    frames: Frames = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score positions on the ground plane: MOTA, IDF1 and HOTA by distance instead of overlap.
+
+    An id that several cameras place in the same frame stands at the mean of its positions. HOTA's similarity is 1 - distance / (2 radius).
+    """
+    found = evaluate_world(results, truth, radius=radius, frames=_frames(frames))
+    if as_json:
+        _print_json(found.as_dict())
+        return
+    _print_scores({results.stem: found.scores}, "results")
+    lines = [f"frames {found.frames[0]}:{found.frames[1]} · {found.scores.truth_ids} people, {found.scores.result_ids} ids"]
+    lines.append(f"radius {found.radius:g}, mean distance of the matches {found.mean_distance:.3f}")
+    if found.averaged:
+        lines.append(f"{found.averaged} positions are the mean of several cameras")
     output.print(Text("\n".join(lines)), soft_wrap=True)

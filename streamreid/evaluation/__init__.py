@@ -1,4 +1,4 @@
-"""How good results are: tracks inside a camera, identities across cameras."""
+"""How good results are: tracks inside a camera, identities across cameras, positions on the ground."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from streamreid.evaluation.multicam import IdentityErrors, MulticamEvaluation, e
 from streamreid.evaluation.rules import RULES, Rules
 from streamreid.evaluation.scores import MotScores
 from streamreid.evaluation.table import Table
+from streamreid.evaluation.world import Positions, WorldEvaluation, evaluate_world, read_positions
 
 __all__ = [
     "RULES",
@@ -15,11 +16,15 @@ __all__ = [
     "MotEvaluation",
     "MotScores",
     "MulticamEvaluation",
+    "Positions",
     "Rules",
     "Table",
+    "WorldEvaluation",
     "evaluate_mot",
     "evaluate_multicam",
+    "evaluate_world",
     "read_mot",
+    "read_positions",
     "read_tables",
     "read_truth",
 ]

@@ -16,7 +16,7 @@ import numpy as np
 from streamreid.errors import DataError, MissingExtraError
 from streamreid.evaluation.table import Table
 
-__all__ = ["Ids", "match_cameras", "read_mot", "read_tables", "read_truth"]
+__all__ = ["Ids", "is_aicity", "match_cameras", "number_rows", "read_mot", "read_tables", "read_truth", "whole_numbers"]
 
 Ids = Literal["local", "global"]
 
@@ -43,7 +43,7 @@ def read_tables(path: Path | str, *, ids: Ids = "global", camera: str | None = N
         return _read_jsonl(path, ids)
     if path.suffix == ".parquet":
         return _read_parquet(path, ids)
-    if _is_aicity(path):
+    if is_aicity(path):
         return _read_aicity(path)
     return {camera or path.stem: read_mot(path)}
 
@@ -110,14 +110,19 @@ def _read_folder(folder: Path, ids: Ids) -> dict[str, Table]:
     return sequences
 
 
-def _is_aicity(path: Path) -> bool:
+def is_aicity(path: Path) -> bool:
+    """Whether a text file has AI City's nine columns separated by blanks."""
     with open(path, encoding="utf-8", errors="replace") as file:
         first = next((line for line in file if line.strip()), "")
     return "," not in first and len(first.split()) == 9
 
 
-def _numbers(path: Path, least: int) -> tuple[Any, Any]:
-    """Rows of a text file as floats, short rows filled with NaN, and the line number of each row."""
+def number_rows(path: Path, least: int) -> tuple[Any, Any]:
+    """The first nine columns of a text file as floats, short rows filled with NaN, and the line number of each row.
+
+    Raises:
+        DataError: Not readable, not numbers, or a row with fewer than ``least`` columns.
+    """
     rows, lines = [], []
     try:
         with open(path, encoding="utf-8") as file:
@@ -129,8 +134,8 @@ def _numbers(path: Path, least: int) -> tuple[Any, Any]:
                     row = [float(value) for value in values[:9]]
                 except ValueError:
                     raise DataError(f"{path}:{number}: expected numbers, got {text[:60]!r}") from None
-                if len(row) < least:
-                    raise DataError(f"{path}:{number}: expected at least {least} columns, got {len(row)}: {text[:60]!r}")
+                if len(values) < least:
+                    raise DataError(f"{path}:{number}: expected at least {least} columns, got {len(values)}: {text[:60]!r}")
                 rows.append(row + [np.nan] * (9 - len(row)))
                 lines.append(number)
     except UnicodeDecodeError as error:
@@ -140,7 +145,12 @@ def _numbers(path: Path, least: int) -> tuple[Any, Any]:
     return np.array(rows, np.float64).reshape(-1, 9), np.array(lines, np.int64)
 
 
-def _whole(values: Any, lines: Any, path: Path, what: str, least: int) -> Any:
+def whole_numbers(values: Any, lines: Any, path: Path, what: str, least: int) -> Any:
+    """A column as int64.
+
+    Raises:
+        DataError: A value is not whole or below ``least`` (with file and line).
+    """
     bad = np.flatnonzero(~np.isfinite(values) | (values != np.floor(values)) | (values < least))
     if len(bad):
         hint = " (id -1 is a detection that no track owns; tracks are needed here)" if what == "id" else ""
@@ -155,19 +165,19 @@ def read_mot(path: Path | str) -> Table:
         DataError: Not readable, or malformed (with file and line).
     """
     path = Path(path)
-    rows, lines = _numbers(path, 6)
-    frames = _whole(rows[:, 0], lines, path, "frame", 1)
-    ids = _whole(rows[:, 1], lines, path, "id", 0)
+    rows, lines = number_rows(path, 6)
+    frames = whole_numbers(rows[:, 0], lines, path, "frame", 1)
+    ids = whole_numbers(rows[:, 1], lines, path, "id", 0)
     scores = np.where(np.isnan(rows[:, 6]), 1.0, rows[:, 6])
     classes = np.where(np.isnan(rows[:, 7]), 1.0, rows[:, 7])
     return Table.build(frames, ids, rows[:, 2:6], scores, classes, where=str(path), lines=lines)
 
 
 def _read_aicity(path: Path) -> dict[str, Table]:
-    rows, lines = _numbers(path, 7)
-    cameras = _whole(rows[:, 0], lines, path, "camera", 0)
-    ids = _whole(rows[:, 1], lines, path, "id", 0)
-    frames = _whole(rows[:, 2], lines, path, "frame", 0)
+    rows, lines = number_rows(path, 7)
+    cameras = whole_numbers(rows[:, 0], lines, path, "camera", 0)
+    ids = whole_numbers(rows[:, 1], lines, path, "id", 0)
+    frames = whole_numbers(rows[:, 2], lines, path, "frame", 0)
     tables = {}
     for camera in np.unique(cameras).tolist():
         own = cameras == camera
