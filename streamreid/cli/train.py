@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -113,7 +114,7 @@ def export_bundle(
 ) -> Bundle:
     """See `export`."""
     from streamreid import __version__
-    from streamreid.training.export import PARTS, VISIBILITY, export_onnx
+    from streamreid.training.export import OCCLUSION, PARTS, VISIBILITY, export_onnx
     from streamreid.training.labels import PART_NAMES
     from streamreid.training.loop import load_network
     from streamreid.training.people import split_people
@@ -124,7 +125,7 @@ def export_bundle(
         description=description,
         licence=licence,
         input=InputFormat(height=config.size[0], width=config.size[1], color="bgr", scale=(1.0, 1.0, 1.0), bias=(0.0, 0.0, 0.0)),
-        outputs=OutputNames(parts=PARTS, visibility=VISIBILITY),
+        outputs=OutputNames(parts=PARTS, visibility=VISIBILITY, extra={OCCLUSION: OCCLUSION} if network.grader is not None else {}),
         parts=("foreground", *PART_NAMES),
         dim=network.shape[1],
         calibration=CalibrationValues(slope=12.0, intercept=-6.0),
@@ -148,7 +149,7 @@ def _calibrate(bundle: Bundle, held_out: list[Picture], folder: Path) -> Calibra
     for number, p in enumerate(held_out):
         (folder / f"{p.dataset * 100000 + p.person + 1}_c{p.camera}_{number:06d}{p.path.suffix}").symlink_to(p.path.resolve())
     found = fit_calibration(EngineEmbedder(bundle, EngineConfig(min_height=0.0, precision="fp32")), folder)
-    return CalibrationValues(slope=found.slope, intercept=found.intercept, source=f"{found.source}, held out of training")
+    return CalibrationValues(**{**asdict(found), "source": f"{found.source}, held out of training"})
 
 
 def _validate(network: PartNetwork, pictures: list[Picture]) -> dict[str, float]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from streamreid.errors import DataError
 from streamreid.training.labels import LABEL_SIZE, PART_NAMES, label_path, read_label
-from streamreid.training.occlusion import Occlusion, corner_patch, cover, draw_occlusion, paste_person
+from streamreid.training.occlusion import SIDES, Occlusion, corner_patch, cover, draw_occlusion, paste_person
 from streamreid.training.people import Picture
 from streamreid.training.recipe import AugmentationConfig
 from streamreid.types import FloatArray, Image, IntArray
@@ -34,6 +34,8 @@ class Batch(NamedTuple):
         labels: ``[M, 1 + parts, Hf, Wf]`` float32 shares of each class per cell, background first.
         usable: ``[M]`` bool, False where there is no usable label.
         identities: ``[M]`` class numbers.
+        sides: ``[M]`` number of the covered side in ``SIDES``, -1 for none.
+        shares: ``[M]`` covered share.
         whole: How many pictures are unoccluded.
     """
 
@@ -41,6 +43,8 @@ class Batch(NamedTuple):
     labels: FloatArray
     usable: NDArray[np.bool_]
     identities: IntArray
+    sides: IntArray
+    shares: FloatArray
     whole: int
 
 
@@ -126,17 +130,48 @@ def make_batch(
     cache: PictureCache, rows: IntArray, config: AugmentationConfig, *, seed: int, step: int, map_size: tuple[int, int] = (16, 8)
 ) -> Batch:
     """Augment and occlude the pictures of ``rows``; depends on ``seed`` and ``step`` only. Labels come in the size of the feature map."""
-    groups: list[list[tuple[Image, NDArray[np.uint8]]]] = [[] for _ in range(1 + config.copies)]
+    groups: list[list[_Sample]] = [[] for _ in range(1 + config.copies)]
     for place, row in enumerate(rows):
         random = np.random.default_rng((seed, step, 2, place))
         image, label = _transform(np.asarray(cache.images[row]), cache.labels[row], config, random)
-        groups[0].append((image, label))
-        for copy in range(config.copies):
-            groups[1 + copy].append(_occluded(cache, int(row), image, label, config, random))
-    pictures = np.stack([image for group in groups for image, _ in group])
-    labels = np.stack([_shares(label, map_size) for group in groups for _, label in group])
+        groups[0].append(_Sample(image, label))
+        for copy, sample in enumerate(_copies(cache, int(row), image, label, config, random)):
+            groups[1 + copy].append(sample)
+    samples = [sample for group in groups for sample in group]
     repeat = 1 + config.copies
-    return Batch(pictures, labels, np.tile(cache.usable[rows], repeat), np.tile(cache.identities[rows], repeat), len(rows))
+    return Batch(
+        pictures=np.stack([s.image for s in samples]),
+        labels=np.stack([_shares(s.label, map_size) for s in samples]),
+        usable=np.tile(cache.usable[rows], repeat),
+        identities=np.tile(cache.identities[rows], repeat),
+        sides=np.array([-1 if s.occlusion is None else SIDES.index(s.occlusion.side) for s in samples], np.int64),
+        shares=np.array([0.0 if s.occlusion is None else s.occlusion.share for s in samples], np.float32),
+        whole=len(rows),
+    )
+
+
+class _Sample(NamedTuple):
+    """One picture, its class map, and what covers it."""
+
+    image: Image
+    label: NDArray[np.uint8]
+    occlusion: Occlusion | None = None
+
+
+def _copies(
+    cache: PictureCache, row: int, image: Image, label: NDArray[np.uint8], config: AugmentationConfig, random: np.random.Generator
+) -> list[_Sample]:
+    """Occluded copies. Four of them are OAMN's: one share and one occluder, on each of the four sides; fewer are drawn one by one."""
+    if config.copies == len(SIDES):
+        share, occluder = draw_occlusion(random).share, _draw_occluder(cache, row, config, random)
+        return [_occluded(image, label, Occlusion(side, share), occluder, random) for side in SIDES]
+    samples = []
+    for _ in range(config.copies):
+        occlusion = draw_occlusion(random)
+        if random.random() < 0.5:
+            occlusion = Occlusion(occlusion.side, float(random.uniform(0.15, 0.55)))
+        samples.append(_occluded(image, label, occlusion, _draw_occluder(cache, row, config, random), random))
+    return samples
 
 
 def _transform(
@@ -174,12 +209,15 @@ def _jitter(image: Image, amount: float, random: np.random.Generator) -> Image:
     return np.asarray(cv2.addWeighted(image, saturation, grey, 1 - saturation, 0), np.uint8)
 
 
-def _occluded(
-    cache: PictureCache, row: int, image: Image, label: NDArray[np.uint8], config: AugmentationConfig, random: np.random.Generator
-) -> tuple[Image, NDArray[np.uint8]]:
-    occlusion = draw_occlusion(random)
-    if random.random() < 0.5:
-        occlusion = Occlusion(occlusion.side, float(random.uniform(0.15, 0.55)))
+class _Occluder(NamedTuple):
+    """A picture that is stretched over a side, or a person with a silhouette that is pasted."""
+
+    picture: Image
+    silhouette: FloatArray | None
+
+
+def _draw_occluder(cache: PictureCache, row: int, config: AugmentationConfig, random: np.random.Generator) -> _Occluder:
+    """A corner patch, a whole picture, or a cut-out person, of another identity than ``row``."""
     weights = np.array([config.patch, config.picture, config.person])
     kind = random.choice(3, p=weights / weights.sum())
     other = int(random.integers(len(cache)))
@@ -187,12 +225,19 @@ def _occluded(
         other = int(random.integers(len(cache)))
     picture = _jitter(np.ascontiguousarray(cache.images[other]), config.jitter, random)
     if kind == 2 and cache.usable[other]:
-        silhouette = cv2.resize((cache.labels[other] > 0).astype(np.float32), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        covered, mask = paste_person(image, picture, silhouette, occlusion, random)
+        outline = (cache.labels[other] > 0).astype(np.float32)
+        return _Occluder(picture, np.asarray(cv2.resize(outline, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32))
+    return _Occluder(corner_patch(picture, random) if kind == 0 else picture, None)
+
+
+def _occluded(image: Image, label: NDArray[np.uint8], occlusion: Occlusion, occluder: _Occluder, random: np.random.Generator) -> _Sample:
+    """Cover a picture; what is covered becomes background in the label."""
+    if occluder.silhouette is not None:
+        covered, mask = paste_person(image, occluder.picture, occluder.silhouette, occlusion, random)
     else:
-        covered, mask = cover(image, corner_patch(picture, random) if kind == 0 else picture, occlusion)
+        covered, mask = cover(image, occluder.picture, occlusion)
     small = cv2.resize(mask.astype(np.float32), LABEL_SIZE[::-1], interpolation=cv2.INTER_AREA) > 0.5
-    return covered, np.where(small & (label != 255), 0, label).astype(np.uint8)
+    return _Sample(covered, np.where(small & (label != 255), 0, label).astype(np.uint8), occlusion)
 
 
 def _shares(label: NDArray[np.uint8], size: tuple[int, int]) -> FloatArray:

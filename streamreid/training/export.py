@@ -15,7 +15,7 @@ from streamreid.training.network import PartNetwork
 
 __all__ = ["Exportable", "export_onnx", "store_half"]
 
-INPUT, PARTS, VISIBILITY = "images", "parts", "visibility"
+INPUT, PARTS, VISIBILITY, OCCLUSION = "images", "parts", "visibility", "occlusion"
 
 
 class Exportable(nn.Module):
@@ -29,10 +29,11 @@ class Exportable(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """From BGR pictures ``[N, 3, H, W]`` in 0..255 to parts ``[N, K, D]`` and visibility ``[N, K]``."""
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """From BGR pictures ``[N, 3, H, W]`` in 0..255 to parts ``[N, K, D]``, visibility ``[N, K]`` and, with a grader, occlusion ``[N, 4]``."""
         output = self.network(images)
-        return F.normalize(output.embeddings, dim=-1), output.visibility.clamp(0, 1)
+        found = F.normalize(output.embeddings, dim=-1), output.visibility.clamp(0, 1)
+        return found if output.occlusion is None else (*found, output.occlusion)
 
 
 def export_onnx(network: PartNetwork, path: str | Path, size: tuple[int, int] = (256, 128)) -> Path:
@@ -50,12 +51,13 @@ def export_onnx(network: PartNetwork, path: str | Path, size: tuple[int, int] = 
 
     path = Path(path)
     model = Exportable(network).eval().float()
+    outputs = [PARTS, VISIBILITY, *([OCCLUSION] if network.grader is not None else [])]
     example = torch.rand(2, 3, *size) * 255
     program = torch.onnx.export(
         model,
         (example,),
         input_names=[INPUT],
-        output_names=[PARTS, VISIBILITY],
+        output_names=outputs,
         dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
         opset_version=18,
         dynamo=True,
@@ -100,7 +102,7 @@ def _difference(model: nn.Module, path: Path, images: Tensor) -> float:
     import onnxruntime as ort
 
     session = ort.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    found = session.run([PARTS, VISIBILITY], {INPUT: images.numpy()})
+    found = session.run(None, {INPUT: images.numpy()})
     with torch.no_grad():
         expected = model(images)
     return max(float(np.abs(np.asarray(f) - e.numpy()).max()) for f, e in zip(found, expected, strict=True))

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from streamreid.errors import ConfigError, DataError, StreamReIDError
-from streamreid.training import losses
+from streamreid.training import losses, oamn
 from streamreid.training.data import Batch, PictureCache, batch_rows, make_batch
 from streamreid.training.heads import identity_heads, unit
 from streamreid.training.imprint import imprint
 from streamreid.training.network import PartNetwork, PartOutput
+from streamreid.training.occlusion import SIDES
 from streamreid.training.optimise import MovingAverage, gradient_norm, make_optimizer, rate_factor
 from streamreid.training.people import Picture, split_people
 from streamreid.training.recipe import LossConfig, TrainConfig
@@ -105,7 +106,7 @@ def compute_losses(output: PartOutput, heads: nn.ModuleDict, batch: dict[str, Te
     Args:
         output: What the network computed for the whole pictures and, after them, their occluded copies.
         heads: Identity classifiers.
-        batch: ``labels``, ``usable``, ``identities`` as tensors (see `Batch`), and ``usual``, the parts' usual areas.
+        batch: ``labels``, ``usable``, ``identities``, ``sides``, ``shares`` as tensors (see `Batch`), and ``usual``, the parts' usual areas.
         config: Weights.
         whole: Number of unoccluded pictures.
     """
@@ -127,12 +128,31 @@ def compute_losses(output: PartOutput, heads: nn.ModuleDict, batch: dict[str, Te
         terms["whole_triplet"] = config.whole_triplet * losses.triplet_loss(distance, identities, config.margin)
     if config.pixels:
         terms["pixels"] = config.pixels * losses.pixel_loss(output.logits, labels, usable, config.pixel_smoothing)
-    copies = len(identities) // whole - 1
-    if copies and config.mask:
-        person = (1 - labels[whole:, :1]) * usable[whole:, None, None, None]
-        features = output.features.float()
-        terms["mask"] = config.mask * losses.mask_loss(features[:whole].repeat(copies, 1, 1, 1), features[whole:], person)
-    if copies and config.agreement:
+    if config.grouped_triplet:
+        loss = oamn.grouped_triplet_loss(embeddings[:, 0], identities, len(identities) // whole)
+        terms["grouped_triplet"] = config.grouped_triplet * loss
+    if output.occlusion is not None and config.grader:
+        terms["grader"] = config.grader * oamn.grader_loss(output.occlusion.float(), batch["sides"], batch["shares"])
+    return terms | _occlusion_terms(output, normalised, seen, batch, config, whole)
+
+
+def _occlusion_terms(
+    output: PartOutput, normalised: Tensor, seen: Tensor, batch: dict[str, Tensor], config: LossConfig, whole: int
+) -> dict[str, Tensor]:
+    """Losses between the pictures and their occluded copies."""
+    copies = len(seen) // whole - 1
+    if not copies:
+        return {}
+    terms: dict[str, Tensor] = {}
+    features = output.features.float()
+    if config.mask:
+        labelled = (1 - batch["labels"][whole:, :1]) * batch["usable"][whole:, None, None, None]
+        visible = labelled if output.mask is None else output.mask[whole:].float()
+        terms["mask"] = config.mask * losses.mask_loss(features[:whole].repeat(copies, 1, 1, 1), features[whole:], visible)
+    if config.halves and output.mask is not None and copies == len(SIDES):
+        masked = (features * output.mask.float()).reshape(1 + copies, whole, *features.shape[1:])
+        terms["halves"] = config.halves * oamn.halves_loss(masked[1:], masked[0], batch["shares"][whole : 2 * whole] == 0.5)
+    if config.agreement:
         both = torch.cat([torch.ones_like(seen[whole:, :1]), seen[:whole].repeat(copies, 1) * seen[whole:]], 1)
         terms["agreement"] = config.agreement * losses.agreement_loss(normalised[:whole].repeat(copies, 1, 1), normalised[whole:], both)
     return terms
@@ -176,6 +196,8 @@ def _step(
         "labels": torch.from_numpy(batch.labels).to(fabric.device),
         "usable": torch.from_numpy(batch.usable).to(fabric.device),
         "identities": torch.from_numpy(batch.identities).to(fabric.device),
+        "sides": torch.from_numpy(batch.sides).to(fabric.device),
+        "shares": torch.from_numpy(batch.shares).to(fabric.device),
         "usual": network.usual,
     }
     with fabric.autocast():
@@ -240,8 +262,9 @@ class _Checkpoint:
         self.network, self.heads, self.average, self.optimizer = network, heads, average, optimizer
         self.best = -1.0
 
-    def _recipe(self) -> dict[str, Any]:
-        kept: dict[str, Any] = json.loads(self.config.model_dump_json(exclude={"out", "cache", "compile", "save_every", "validate_every"}))
+    def _recipe(self, config: TrainConfig) -> dict[str, Any]:
+        """What must be the same to go on; read through the model, so that settings added since count as their defaults."""
+        kept: dict[str, Any] = json.loads(config.model_dump_json(exclude={"out", "cache", "compile", "save_every", "validate_every"}))
         del kept["schedule"]["steps"]  # a training may be made longer
         return kept
 
@@ -253,13 +276,14 @@ class _Checkpoint:
             return 0
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-            recipe = json.loads(state["recipe"])
+            recipe = self._recipe(TrainConfig.model_validate_json(state["config"]))
         except Exception as error:  # torch's unpickler fails in many ways on a file that is none of its own
             raise DataError(
                 f"{path}: not a checkpoint of streamreid ({type(error).__name__}); move it away or choose another 'out'"
             ) from error
-        if recipe != self._recipe():
-            wrong = [k for k in recipe if recipe[k] != self._recipe().get(k)]
+        own = self._recipe(self.config)
+        if recipe != own:
+            wrong = [k for k in recipe if recipe[k] != own.get(k)]
             raise ConfigError(
                 f"{path}: belongs to another recipe (different: {', '.join(wrong)}); choose another 'out' to start anew. Nothing was changed."
             )
@@ -276,7 +300,6 @@ class _Checkpoint:
         state = {
             "step": step,
             "best": self.best,
-            "recipe": json.dumps(self._recipe()),
             "config": self.config.model_dump_json(),
             "network": self.network.state_dict(),
             "heads": self.heads.state_dict(),

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from streamreid.training.backbones import make_backbone
 from streamreid.training.heads import PooledHead, RetailHead, retail_head
 from streamreid.training.labels import PART_NAMES
+from streamreid.training.oamn import MaskModule, OcclusionGrader
 from streamreid.training.recipe import NetworkConfig
 
 __all__ = ["ContextPredictor", "Focuser", "PartNetwork", "PartOutput", "PixelPredictor", "visibility_of"]
@@ -30,6 +31,8 @@ class PartOutput(NamedTuple):
         attention: ``[N, 1 + parts, H, W]``, sums to 1 over channels.
         embeddings: ``[N, K, D]`` not normalised; slot 0 is the whole person.
         visibility: ``[N, K]`` in [0, 1], without gradient.
+        mask: ``[N, 1, H, W]`` of OAMN's mask module, where there is one.
+        occlusion: ``[N, 4]`` scores of OAMN's grader (left, right, bottom, top), where there is one.
     """
 
     features: Tensor
@@ -37,6 +40,8 @@ class PartOutput(NamedTuple):
     attention: Tensor
     embeddings: Tensor
     visibility: Tensor
+    mask: Tensor | None = None
+    occlusion: Tensor | None = None
 
 
 class PixelPredictor(nn.Module):
@@ -121,7 +126,7 @@ class Focuser(nn.Module):
 
 
 class PartNetwork(nn.Module):
-    """Backbone, pixel-level predictor, optional focuser, part head and visibilities.
+    """Backbone, pixel-level predictor, part head and visibilities; optional focuser, and OAMN's mask module and occlusion grader.
 
     Args:
         config: Names the backbone and switches the heads.
@@ -141,6 +146,8 @@ class PartNetwork(nn.Module):
         if config.predictor == "context":
             self.predictor = ContextPredictor(found.channels, len(PART_NAMES), self.map_size)
         self.focuser = Focuser(slots) if config.focuser == "maps" else None
+        self.masker = MaskModule(found.channels, *self.map_size) if config.mask == "rgas" else None
+        self.grader = OcclusionGrader(found.channels) if config.grader else None
         self.usual: Tensor
         self.register_buffer("usual", torch.full((len(PART_NAMES),), 0.1))
 
@@ -158,9 +165,12 @@ class PartNetwork(nn.Module):
         features = self.backbone(pictures)
         logits = self.predictor(features)
         attention = (self.focuser(logits) if self.focuser is not None else logits).float().softmax(1)
-        embeddings = self.head(features, attention)
+        mask = self.masker(features) if self.masker is not None else None
+        embeddings = self.head(features if mask is None else features * mask, attention)
         visibility = visibility_of(attention, self.config.visibility, self.config.mu, self.usual)
-        return PartOutput(features, logits, attention, embeddings, visibility)
+        # Without OAMN's own mask the grader looks where the part attention sees the person.
+        occlusion = self.grader(features, 1 - attention[:, :1] if mask is None else mask) if self.grader is not None else None
+        return PartOutput(features, logits, attention, embeddings, visibility, mask, occlusion)
 
 
 def visibility_of(attention: Tensor, mode: str, mu: float, usual: Tensor) -> Tensor:

@@ -33,9 +33,10 @@ def make_optimizer(network: nn.Module, heads: nn.Module, config: ScheduleConfig)
     widths = [_width(head) for head in heads.children()]
     for head, width in zip(heads.children(), widths, strict=True):
         groups += _groups(head, config.rate * config.classifier_rate * min(widths) / width, config.decay)
-    focuser = getattr(network, "focuser", None)
-    if focuser is not None:
-        groups += _groups(focuser, config.rate, config.decay)
+    for name in ("focuser", "masker", "grader"):
+        module = getattr(network, name, None)
+        if module is not None:
+            groups += _groups(module, config.rate, config.decay)
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.rate)
 
 

@@ -45,6 +45,8 @@ class NetworkConfig(_Section):
         default="linear", description="Pixel-level predictor: BPBReID's 1x1 convolution, or one with context."
     )
     focuser: Literal["off", "maps"] = Field(default="off", description="Fine-grained feature focuser on the attention maps.")
+    mask: Literal["off", "rgas"] = Field(default="off", description="OAMN's attention-guided mask on the features before the part head.")
+    grader: bool = Field(default=False, description="OAMN's occlusion grader: scores of the four sides as a further output.")
     visibility: Literal["max", "area", "threshold", "argmax"] = Field(default="max", description="How visibilities follow from attention.")
     mu: Fraction = Field(default=0.4, description="Threshold of the attention maximum for visibility 'threshold'.")
 
@@ -60,6 +62,11 @@ class LossConfig(_Section):
     margin: float = Field(default=0.3, description="Triplet margin; 0 or less takes the soft margin.")
     pixels: Weight = Field(default=0.35, description="Pixel cross-entropy of the part maps (gamma_part).")
     pixel_smoothing: Fraction = Field(default=0.1, description="Label smoothing of the pixel loss.")
+    grouped_triplet: Weight = Field(
+        default=0.0, description="OAMN's triplets on the whole person, mined within each set of occluded copies."
+    )
+    grader: Weight = Field(default=1.0, description="OAMN's occlusion grader, where the network has one.")
+    halves: Weight = Field(default=5.0, description="OAMN's second mask loss (two halves add up); needs its mask module and four copies.")
     mask: Weight = Field(
         default=100.0, description="OAMN's first mask loss: where the person stays visible, occlusion must not change the features."
     )

@@ -87,3 +87,41 @@ def _openvino(path: Path, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     compiled = core.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found = compiled(images)
     return found["parts"], found["visibility"]
+
+
+def test_oamn_heads_can_be_switched_on_and_are_trained() -> None:
+    from streamreid.training.heads import identity_heads
+    from streamreid.training.loop import compute_losses
+    from streamreid.training.recipe import LossConfig
+
+    torch.manual_seed(0)
+    network = PartNetwork(NetworkConfig(backbone="mobilenet_v2", dim=16, mask="rgas", grader=True), (128, 64))
+    whole, copies = 4, 4
+    output = network(torch.rand(whole * (1 + copies), 3, 128, 64) * 255)
+    batch = {
+        "labels": torch.rand(20, 6, 8, 4).softmax(1),
+        "usable": torch.ones(20, dtype=torch.bool),
+        "identities": torch.tensor([0, 0, 1, 1]).repeat(5),
+        "sides": torch.arange(-1, 4).repeat_interleave(4),
+        "shares": torch.tensor([0.0, 0.5, 0.5, 0.5, 0.5]).repeat_interleave(4),
+        "usual": torch.full((5,), 0.1),
+    }
+    terms = compute_losses(output, identity_heads(6, 16, 2), batch, LossConfig(grouped_triplet=1.0), whole)
+    names = {
+        "identity",
+        "identity_parts",
+        "part_triplet",
+        "whole_triplet",
+        "pixels",
+        "grouped_triplet",
+        "grader",
+        "mask",
+        "halves",
+        "agreement",
+    }
+    assert set(terms) == names
+    torch.stack(list(terms.values())).sum().backward()
+    for module in (network.masker, network.grader, network.predictor):
+        assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in module.parameters())
+    off = LossConfig(identity=0, part_triplet=0, whole_triplet=0, pixels=0, mask=0, agreement=0, grader=0, halves=0)
+    assert compute_losses(output, identity_heads(6, 16, 2), batch, off, whole) == {}

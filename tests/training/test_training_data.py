@@ -136,3 +136,16 @@ def test_contact_sheet(tmp_path: Path) -> None:
         contact_sheet([], Path(config.labels), tmp_path / "none.png")
     with pytest.raises(DataError, match="not a class map"):
         read_label(sorted(Path(config.images).iterdir())[0])
+
+
+def test_four_copies_are_one_occluder_on_each_side(tmp_path: Path) -> None:
+    cache = PictureCache(split_people((make_folder(tmp_path / "data"),)).train, tmp_path / "cache")
+    config = AugmentationConfig(copies=4, patch=1, picture=0, person=0)
+    batch = make_batch(cache, np.arange(0, 36, 6), config, seed=1, step=0)
+    assert len(batch.pictures) == 30
+    sides, shares = batch.sides.reshape(5, 6), batch.shares.reshape(5, 6)
+    assert sides.tolist() == [[side] * 6 for side in (-1, 0, 1, 2, 3)]
+    assert (shares[0] == 0).all()
+    assert all(len(set(column)) == 1 and column[0] in (0.25, 0.5) for column in shares[1:].T)
+    changed = np.abs(batch.pictures[6:12].astype(int) - batch.pictures[:6]).max(-1) > 0
+    assert not changed[:, :, 64:].any()  # the left copies are untouched on the right
