@@ -10,14 +10,14 @@ It is the visibility-weighted mean of part distances of PAB-ReID (arXiv 2404.034
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from streamreid.errors import EngineMismatchError
 from streamreid.types import FloatArray, PartFeatures
 
-__all__ = ["Calibration", "part_similarity"]
+__all__ = ["Calibration", "SiteCalibration", "part_similarity"]
 
 
 def part_similarity(a: PartFeatures, b: PartFeatures) -> tuple[FloatArray, FloatArray]:
@@ -58,13 +58,93 @@ class Calibration:
         slope: Positive.
         intercept: At similarity 0.
         source: What it was fitted on; "default" means on nothing.
+        impostor_mean: Mean similarity of different people seen by one camera, where it was fitted; None if unknown.
+        impostor_deviation: Standard deviation of the same.
     """
 
     slope: float = 12.0
     intercept: float = -6.0
     source: str = "default"
+    impostor_mean: float | None = None
+    impostor_deviation: float | None = None
+
+    def log_odds(self, similarity: FloatArray) -> FloatArray:
+        """Log-odds that two feature rows show the same person, elementwise."""
+        return np.asarray(self.slope * np.asarray(similarity, np.float32) + self.intercept, np.float32)
 
     def probability(self, similarity: FloatArray) -> FloatArray:
         """Probability in (0, 1) that two feature rows show the same person, elementwise."""
-        logit = np.clip(self.slope * np.asarray(similarity, np.float32) + self.intercept, -30.0, 30.0)
-        return np.asarray(1.0 / (1.0 + np.exp(-logit)), np.float32)
+        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(self.log_odds(similarity), -30.0, 30.0))), np.float32)
+
+
+class SiteCalibration:
+    """A calibration that follows the site: people seen at the same time in one camera are different people, whatever the engine thinks.
+
+    Similarities of different people have another level under other light, lenses and clothes than where the calibration was fitted. Their mean and
+    deviation on the site, estimated while running, take the place of the reference (z-norm of speaker verification, Auckenthaler et al., "Score
+    normalization for text-independent speaker verification systems", 2000):
+
+        p = sigmoid(slope * (reference mean + (similarity - mean) * reference deviation / deviation) + intercept)
+
+    Without reference figures, or before enough pairs were seen, it is the calibration itself.
+
+    Args:
+        base: The engine's calibration.
+        prior: Weight, in pairs, of the reference figures.
+        memory: Pairs after which older ones fade.
+    """
+
+    def __init__(self, base: Calibration | None = None, *, prior: float = 30.0, memory: float = 20_000.0) -> None:
+        self.base = base or Calibration()
+        self._memory = memory
+        mean, deviation = self.base.impostor_mean, self.base.impostor_deviation
+        self._follows = mean is not None and deviation is not None and deviation > 0
+        self._weight = prior
+        self._mean = mean or 0.0
+        self._square = self._mean**2 + (deviation or 0.0) ** 2
+
+    def observe(self, features: PartFeatures, boxes: FloatArray) -> None:
+        """Take the people of one frame of one camera.
+
+        Args:
+            features: N rows.
+            boxes: ``[N, 4]`` xyxy; pairs whose boxes touch are left out (two boxes of one person, one person in front of another).
+        """
+        if not self._follows or len(features) < 2:
+            return
+        similarity, common = part_similarity(features, features)
+        low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+        high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+        apart = (high <= low).any(2)
+        values = similarity[np.triu(apart & (common > 0), 1)].astype(np.float64)
+        if not len(values):
+            return
+        keep = max(0.0, 1.0 - len(values) / self._memory) if self._weight >= self._memory else 1.0
+        total = self._weight * keep + len(values)
+        self._mean += float(values.sum() - len(values) * self._mean) / total
+        self._square += float((values**2).sum() - len(values) * self._square) / total
+        self._weight = total
+
+    @property
+    def calibration(self) -> Calibration:
+        """The calibration as it is now, in terms of plain similarity."""
+        if not self._follows:
+            return self.base
+        reference, spread = self.base.impostor_mean or 0.0, self.base.impostor_deviation or 1.0
+        # A few people in view make a small sample: the scale is trusted within bounds only.
+        ratio = float(np.clip(spread / np.sqrt(max(self._square - self._mean**2, 1e-8)), 0.5, 2.0))
+        return replace(
+            self.base,
+            slope=self.base.slope * ratio,
+            intercept=self.base.slope * (reference - self._mean * ratio) + self.base.intercept,
+            impostor_mean=self._mean,
+            impostor_deviation=spread / ratio,
+        )
+
+    def log_odds(self, similarity: FloatArray) -> FloatArray:
+        """See :meth:`Calibration.log_odds`."""
+        return self.calibration.log_odds(similarity)
+
+    def probability(self, similarity: FloatArray) -> FloatArray:
+        """See :meth:`Calibration.probability`."""
+        return self.calibration.probability(similarity)

@@ -16,7 +16,7 @@ import numpy as np
 from streamreid.association.clustering import agglomerate
 from streamreid.association.evidence import Evidence, Presence, descriptors
 from streamreid.config import AssociationConfig
-from streamreid.similarity import Calibration, part_similarity
+from streamreid.similarity import Calibration, SiteCalibration, part_similarity
 from streamreid.types import BoolArray, FloatArray, Identity, IdentityEvent, PartFeatures, Tracklet, Tracks
 
 __all__ = ["Associator"]
@@ -50,7 +50,7 @@ class Associator:
         first_id: The first global id to give.
     """
 
-    def __init__(self, config: AssociationConfig | None = None, calibration: Calibration | None = None, *, first_id: int = 1) -> None:
+    def __init__(self, config: AssociationConfig | None = None, calibration: Calibration | SiteCalibration | None = None, *, first_id: int = 1) -> None:
         self.config = config or AssociationConfig()
         self._calibration = calibration or Calibration()
         self._next_id = first_id
@@ -150,9 +150,9 @@ class Associator:
     def _log_odds(self, nodes: list[Evidence], before: np.ndarray) -> tuple[FloatArray, FloatArray]:
         features = descriptors(nodes)
         similarity, common = part_similarity(features, features)
-        log_odds = self._calibration.slope * similarity + self._calibration.intercept
+        log_odds = self._calibration.log_odds(similarity)
         known = (before[:, None] == before[None]) & (before > 0)[:, None]
-        return (log_odds + _STICKY * known).astype(np.float32), common
+        return np.asarray(log_odds + _STICKY * known, np.float32), common
 
     def _forbidden(self, nodes: list[Evidence], past: int) -> BoolArray:
         n = len(nodes)

@@ -18,7 +18,7 @@ from streamreid.association import Associator
 from streamreid.config import Config, TrackerConfig
 from streamreid.errors import SourceError
 from streamreid.pipeline.statistics import CameraCount, Statistics
-from streamreid.similarity import Calibration
+from streamreid.similarity import Calibration, SiteCalibration
 from streamreid.tracking import Tracker
 from streamreid.tracking.tracker import occlusion
 from streamreid.types import BoolArray, Detections, Frame, FrameResult, IdentityEvent, PartFeatures, Tracklet
@@ -63,8 +63,9 @@ class Following(ABC):
         self.models = models
         self.statistics = Statistics({c.name: CameraCount() for c in config.cameras})
         self.interrupted = False
-        self._trackers = {c.name: Tracker(config.tracker, calibration) for c in config.cameras}
-        self._associator = Associator(config.association, calibration)
+        self._calibration = SiteCalibration(calibration)
+        self._trackers = {c.name: Tracker(config.tracker, self._calibration) for c in config.cameras}
+        self._associator = Associator(config.association, self._calibration)
         self._events: list[IdentityEvent] = []
         self._identities: dict[tuple[str, int], tuple[int, float]] = {}
         self._used = False
@@ -137,6 +138,7 @@ class Following(ABC):
         frame, count = seen.frame, self.statistics.cameras[seen.frame.camera]
         with self.statistics.stage("track"):
             looks = _hide(seen.features, ~looked_at(seen.detections, self.config.tracker))
+            self._calibration.observe(looks, seen.detections.boxes)
             tracks = self._trackers[frame.camera].update(seen.detections, looks, frame.time, size=frame.size)
             features = _rows(looks, tracks.rows)
         with self.statistics.stage("associate"):

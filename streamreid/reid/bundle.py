@@ -65,6 +65,8 @@ class CalibrationValues(_Strict):
     slope: float
     intercept: float
     source: str = "default"
+    impostor_mean: float | None = None
+    impostor_deviation: float | None = Field(default=None, gt=0)
 
 
 class BundleManifest(_Strict):
@@ -109,7 +111,7 @@ class Bundle:
     def calibration(self) -> Calibration:
         """From similarity to probability."""
         values = self.manifest.calibration
-        return Calibration(values.slope, values.intercept, values.source)
+        return Calibration(**values.model_dump())
 
     @property
     def fingerprint(self) -> str:

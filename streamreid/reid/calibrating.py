@@ -58,11 +58,17 @@ def fit_calibration(
         kept += labels
         if progress is not None:
             progress(min(start + 64, len(files)), len(files))
-    similarity, same = _pairs(PartFeatures.concatenate(features), np.array(kept)) if features else (np.zeros(0), np.zeros(0, bool))
+    if not features:
+        raise DataError(f"{folder}: none of the chosen pictures could be read")
+    everybody, who = PartFeatures.concatenate(features), np.array(kept)
+    similarity, same = _pairs(everybody, who, across=True)
     if not same.any() or same.all():
         raise DataError(f"{folder}: calibration needs people seen by at least two cameras, and at least two such people")
     slope, intercept = fit_logistic(similarity, same)
-    return Calibration(slope, intercept, f"{len(kept)} pictures of {len({p for p, _ in kept})} people, across cameras")
+    inside, one = _pairs(everybody, who, across=False)
+    impostors = inside[~one]
+    source = f"{len(kept)} pictures of {len({p for p, _ in kept})} people, across cameras"
+    return Calibration(slope, intercept, source, float(impostors.mean()), float(impostors.std()))
 
 
 def fit_logistic(values: NDArray[np.float64], positive: NDArray[np.bool_], *, ridge: float = 1e-6, steps: int = 100) -> tuple[float, float]:
@@ -132,10 +138,10 @@ def _choose(found: dict[int, dict[int, list[Path]]], folder: Path, people: int, 
     return files
 
 
-def _pairs(features: PartFeatures, labels: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Similarity of all pairs across cameras, and whether they are the same person."""
+def _pairs(features: PartFeatures, labels: NDArray[np.int64], *, across: bool) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Similarity of all pairs across cameras, or within each camera, and whether they are the same person."""
     similarity, common = part_similarity(features, features)
     rows, columns = np.triu_indices(len(labels), 1)
-    use = (labels[rows, 1] != labels[columns, 1]) & (common[rows, columns] > 0)
+    use = ((labels[rows, 1] != labels[columns, 1]) == across) & (common[rows, columns] > 0)
     rows, columns = rows[use], columns[use]
     return similarity[rows, columns].astype(np.float64), labels[rows, 0] == labels[columns, 0]

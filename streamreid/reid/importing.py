@@ -6,7 +6,7 @@ import datetime
 import logging
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -153,7 +153,7 @@ def _calibrate(
         draft = write_bundle(Path(scratch) / "draft", manifest, files)
         embedder = EngineEmbedder(draft, EngineConfig(precision="fp32", min_height=0))
         fitted = fit_calibration(embedder, folder, progress=progress)
-    return CalibrationValues(slope=fitted.slope, intercept=fitted.intercept, source=fitted.source)
+    return CalibrationValues(**asdict(fitted))
 
 
 def _version() -> str:

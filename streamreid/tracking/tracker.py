@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.config import TrackerConfig
-from streamreid.similarity import Calibration, part_similarity
+from streamreid.similarity import Calibration, SiteCalibration, part_similarity
 from streamreid.tracking.appearance import AppearanceBank
 from streamreid.tracking.assignment import assign, cover_matrix, iou_matrix, iou_pairs
 from streamreid.tracking.motion import MotionFilter
@@ -72,7 +72,7 @@ class Tracker:
         calibration: Turns the engine's part similarity into a probability.
     """
 
-    def __init__(self, config: TrackerConfig | None = None, calibration: Calibration | None = None) -> None:
+    def __init__(self, config: TrackerConfig | None = None, calibration: Calibration | SiteCalibration | None = None) -> None:
         self.config = config or TrackerConfig()
         self._calibration = calibration or Calibration()
         self._motion = MotionFilter()
