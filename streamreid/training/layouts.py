@@ -10,7 +10,6 @@ The two cameras of the last two exist so that the same-camera rule never removes
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -63,24 +62,29 @@ def list_pictures(folder: str | Path, layout: Layout = "market") -> list[Named]:
 
 def _market(folder: Path) -> list[Named]:
     paths = sorted(p for p in folder.iterdir() if is_picture(p))
-    return [_named(p, _MARKET, "0002_c1", lambda m: (int(m[1]), int(m[2]))) for p in paths]
+    return [_person_camera(p, _MARKET, "0002_c1") for p in paths]
 
 
 def _msmt17(folder: Path) -> list[Named]:
     paths = sorted(p for p in folder.glob("*/*") if is_picture(p))
-    return [_named(p, _MSMT, "0000_000_01_", lambda m: (int(m[1]), int(m[2]))) for p in paths]
+    return [_person_camera(p, _MSMT, "0000_000_01_") for p in paths]
+
+
+def _person_camera(path: Path, pattern: re.Pattern[str], example: str) -> Named:
+    match = _match(path, pattern, example)
+    return Named(path, int(match[1]), int(match[2]))
 
 
 def _two_folders(folder: Path) -> list[Named]:
     found: list[Named] = []
     for camera, name in enumerate(("occluded_body_images", "whole_body_images")):
         paths = sorted(p for p in (folder / name).glob("*/*") if is_picture(p))
-        found += [_named(p, _PERSON, "001_", lambda m, c=camera: (int(m[1]), c)) for p in paths]
+        found += [Named(p, int(_match(p, _PERSON, "001_")[1]), camera) for p in paths]
     return found
 
 
-def _named(path: Path, pattern: re.Pattern[str], example: str, read: Callable[[re.Match[str]], tuple[int, int]]) -> Named:
+def _match(path: Path, pattern: re.Pattern[str], example: str) -> re.Match[str]:
     match = pattern.match(path.name)
     if match is None:
         raise DataError(f"{path}: the name does not begin like {example}; rename or remove it, or choose another layout")
-    return Named(path, *read(match))
+    return match

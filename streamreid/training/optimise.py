@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from streamreid.training.heads import RetailHead
 from streamreid.training.recipe import ScheduleConfig
 
 __all__ = ["MovingAverage", "gradient_norm", "make_optimizer", "rate_factor"]
@@ -26,17 +27,14 @@ def make_optimizer(network: nn.Module, heads: nn.Module, config: ScheduleConfig)
     """AdamW with a slower backbone and pretrained head; vectors (biases, scales) are not decayed."""
     slow = config.rate * config.backbone_rate
     groups: list[dict[str, object]] = []
-    for module, rate in ((network.backbone, slow), (network.head, slow), (network.predictor, config.rate)):
-        assert isinstance(module, nn.Module)
-        groups += _groups(module, rate, config.decay)
+    for name, module in network.named_children():
+        pretrained = name == "backbone" or isinstance(module, RetailHead)
+        embedding = config.rate * config.classifier_rate if name == "head" else config.rate
+        groups += _groups(module, slow if pretrained else embedding, config.decay)
     # A step changes a logit by the rate times the width, so a wide classifier would forget its imprinted people.
     widths = [_width(head) for head in heads.children()]
     for head, width in zip(heads.children(), widths, strict=True):
         groups += _groups(head, config.rate * config.classifier_rate * min(widths) / width, config.decay)
-    for name in ("focuser", "masker", "grader"):
-        module = getattr(network, name, None)
-        if module is not None:
-            groups += _groups(module, config.rate, config.decay)
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.rate)
 
 
