@@ -13,7 +13,16 @@ from rich.text import Text
 
 from streamreid.cli.console import output
 from streamreid.errors import ConfigError
-from streamreid.evaluation import RULES, MotScores, MulticamEvaluation, evaluate_mot, evaluate_multicam, evaluate_world
+from streamreid.evaluation import (
+    RULES,
+    MotScores,
+    MulticamEvaluation,
+    evaluate_mot,
+    evaluate_multicam,
+    evaluate_world,
+    read_clocks,
+    write_report,
+)
 
 __all__ = ["app"]
 
@@ -26,6 +35,14 @@ _FULL_WIDTH = 112
 
 Frames = Annotated[
     str | None, typer.Option(help="First and last frame to score, as FIRST:LAST (both included); default: what the truth covers.")
+]
+Report = Annotated[
+    Path | None,
+    typer.Option(help="Also write an error browser: one HTML file with timelines, merges, splits and switches, readable offline."),
+]
+Fps = Annotated[
+    float | None,
+    typer.Option(min=0.001, help="Frame rate, for seconds in the report where the results (a run's JSON lines) do not tell them."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -65,6 +82,8 @@ def mot(
     truth: Annotated[Path, typer.Argument(help="Ground truth: MOT text, or a folder with one file per sequence or <sequence>/gt/gt.txt.")],
     frames: Frames = None,
     rules: Annotated[str, typer.Option(help=f"Which boxes count: {', '.join(RULES)}.")] = "plain",
+    report: Report = None,
+    fps: Fps = None,
     as_json: AsJson = False,
 ) -> None:
     """Score tracks inside cameras: HOTA, CLEAR MOT, identity (IDF1)."""
@@ -72,6 +91,8 @@ def mot(
     if chosen is None:
         raise ConfigError(f"--rules {rules!r} is not one of {', '.join(RULES)}")
     found = evaluate_mot(results, truth, frames=_frames(frames), rules=chosen)
+    if report is not None:
+        write_report(report, found, title=f"Tracks of {results.name}", clocks=read_clocks(results), fps=fps)
     if as_json:
         _print_json(found.as_dict())
         return
@@ -98,10 +119,14 @@ def multicam(
             help="A camera in which not everybody is annotated: results that match nobody there are not counted. May be repeated."
         ),
     ] = None,
+    report: Report = None,
+    fps: Fps = None,
     as_json: AsJson = False,
 ) -> None:
     """Score ids across cameras: all cameras as one sequence of (camera, frame), and identities merged or split."""
     found = evaluate_multicam(results, truth, frames=_frames(frames), partial=partial or [])
+    if report is not None:
+        write_report(report, found, title=f"Identities of {results.name}", clocks=read_clocks(results), fps=fps)
     if as_json:
         _print_json(found.as_dict())
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from streamreid.evaluation.formats import read_mot, read_tables, read_truth
 from streamreid.evaluation.mot import MotEvaluation, evaluate_mot
 from streamreid.evaluation.multicam import IdentityErrors, MulticamEvaluation, evaluate_multicam
+from streamreid.evaluation.report import read_clocks, write_report
 from streamreid.evaluation.rules import RULES, Rules
 from streamreid.evaluation.scores import MotScores
 from streamreid.evaluation.table import Table
@@ -23,8 +24,10 @@ __all__ = [
     "evaluate_mot",
     "evaluate_multicam",
     "evaluate_world",
+    "read_clocks",
     "read_mot",
     "read_positions",
     "read_tables",
     "read_truth",
+    "write_report",
 ]

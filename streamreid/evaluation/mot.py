@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import configparser
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from streamreid.evaluation.formats import match_cameras, read_tables
 from streamreid.evaluation.rules import Rules, prepare
 from streamreid.evaluation.scores import MotScores, combine, score
 from streamreid.evaluation.table import Table
+from streamreid.evaluation.timelines import Timelines, timelines
 
 __all__ = ["MotEvaluation", "evaluate_mot", "frames_of"]
 
@@ -31,6 +32,7 @@ class MotEvaluation:
         rules: Which boxes counted.
         frames: First and last frame scored, per sequence.
         left_out: Rows of the results outside those frames, per sequence.
+        timelines: Who was covered by which id when, per sequence.
     """
 
     sequences: dict[str, MotScores]
@@ -38,6 +40,7 @@ class MotEvaluation:
     rules: Rules
     frames: dict[str, tuple[int, int]]
     left_out: dict[str, int]
+    timelines: dict[str, Timelines] = field(repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -105,8 +108,10 @@ def evaluate_mot(results: Tables, truth: Tables, *, frames: tuple[int, int] | No
     scores: dict[str, MotScores] = {}
     spans: dict[str, tuple[int, int]] = {}
     left_out: dict[str, int] = {}
+    lines: dict[str, Timelines] = {}
     for name, (own, true) in _pairs(_tables(results), _tables(truth)).items():
         span = spans[name] = frames or frames_of(true)
         left_out[name] = int(np.sum((own.frames < span[0]) | (own.frames > span[1])))
-        scores[name] = score(prepare([(own, true)], span, rules, name=name))
-    return MotEvaluation(scores, combine(scores), rules, spans, left_out)
+        data = prepare([(own, true)], span, rules, name=name)
+        scores[name], lines[name] = score(data), timelines(data, [name], span)
+    return MotEvaluation(scores, combine(scores), rules, spans, left_out, lines)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from streamreid.errors import DataError
 from streamreid.evaluation.formats import match_cameras, read_tables, read_truth
@@ -16,21 +14,9 @@ from streamreid.evaluation.mot import frames_of
 from streamreid.evaluation.rules import ious, matching, prepare, remove_uncounted
 from streamreid.evaluation.scores import MotScores, score
 from streamreid.evaluation.table import Table
+from streamreid.evaluation.timelines import Mixture, Timelines, mixtures, timelines
 
 __all__ = ["IdentityErrors", "Mixture", "MulticamEvaluation", "evaluate_multicam"]
-
-
-@dataclass(frozen=True, slots=True)
-class Mixture:
-    """One id that covers several people (a merge), or one person covered by several ids (a split).
-
-    Args:
-        id: The id of the results (merge) or of the ground truth (split).
-        parts: The others with their numbers of boxes, most first.
-    """
-
-    id: int
-    parts: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +56,7 @@ class MulticamEvaluation:
         identities: Merges, splits and links.
         frames: First and last frame scored.
         removed: Result boxes that were neither right nor wrong, per camera.
+        timelines: Who was covered by which id when, over all cameras.
     """
 
     combined: MotScores
@@ -77,6 +64,7 @@ class MulticamEvaluation:
     identities: IdentityErrors
     frames: tuple[int, int]
     removed: dict[str, int]
+    timelines: Timelines = field(repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -133,12 +121,14 @@ def evaluate_multicam(
         inside = own[camera].between(*span)
         pairs[camera] = remove_uncounted(inside, true[camera].between(*span), span, unmatched=camera in partial)
         removed[camera] = len(inside) - len(pairs[camera][0])
+    together = prepare(list(pairs.values()), span, name="all cameras")
     return MulticamEvaluation(
-        combined=score(prepare(list(pairs.values()), span, name="all cameras")),
+        combined=score(together),
         cameras={camera: score(prepare([pair], span, name=camera)) for camera, pair in pairs.items()},
         identities=_identity_errors(pairs, span),
         frames=span,
         removed=removed,
+        timelines=timelines(together, list(pairs), span),
     )
 
 
@@ -151,8 +141,8 @@ def _identity_errors(pairs: Mapping[str, tuple[Table, Table]], span: tuple[int, 
             for person, who in zip(truth.ids[true][rows].tolist(), results.ids[own][columns].tolist(), strict=True):
                 counts[person, who] += 1
                 in_camera.setdefault(person, {}).setdefault(camera, Counter())[who] += 1
-    splits = _mixtures(counts)
-    merges = _mixtures(Counter({(who, person): n for (person, who), n in counts.items()}))
+    splits = mixtures(counts)
+    merges = mixtures(Counter({(who, person): n for (person, who), n in counts.items()}))
     several = [list(cameras.values()) for cameras in in_camera.values() if len(cameras) > 1]
     return IdentityErrors(
         merges=merges,
@@ -162,17 +152,3 @@ def _identity_errors(pairs: Mapping[str, tuple[Table, Table]], span: tuple[int, 
         shared=len(several),
         linked=sum(len({max(sorted(c), key=c.__getitem__) for c in cameras}) == 1 for cameras in several),
     )
-
-
-def _mixtures(counts: Counter[tuple[int, int]], share: float = 0.1) -> tuple[Mixture, ...]:
-    """Firsts with several seconds of at least ``share`` of the first's boxes; the most mixed first."""
-    groups: dict[int, list[tuple[int, int]]] = {}
-    for (first, second), n in counts.items():
-        groups.setdefault(first, []).append((second, n))
-    found = []
-    for first, parts in groups.items():
-        whole = sum(n for _, n in parts)
-        real = sorted((part for part in parts if part[1] >= share * whole), key=lambda part: (-part[1], part[0]))
-        if len(real) > 1:
-            found.append(Mixture(first, tuple(real)))
-    return tuple(sorted(found, key=lambda m: (-int(np.sum([n for _, n in m.parts[1:]])), m.id)))

@@ -119,11 +119,12 @@ def prepare(pairs: Sequence[tuple[Table, Table]], frames: tuple[int, int], rules
             results, truth = remove_uncounted(results, truth, frames) if (truth.scores == 0).any() else (results, truth)
         for own, true in zip(results.by_frame(*frames), truth.by_frame(*frames), strict=True):
             raw["gt_ids"].append(truth.ids[true])
-            raw["gt_dets"].append(truth.boxes[true])
+            # TrackEval renumbers ids; only boxes come through as they are, so the files' own ids travel behind them for the timelines.
+            raw["gt_dets"].append(np.column_stack([truth.boxes[true], truth.ids[true]]))
             raw["gt_classes"].append(truth.classes[true].astype(np.int64))
             raw["gt_extras"].append({"zero_marked": truth.scores[true]})
             raw["tracker_ids"].append(results.ids[own])
-            raw["tracker_dets"].append(results.boxes[own])
+            raw["tracker_dets"].append(np.column_stack([results.boxes[own], results.ids[own]]))
             raw["tracker_classes"].append(np.ones(own.stop - own.start, np.int64))
             raw["tracker_confidences"].append(results.scores[own])
             raw["similarity_scores"].append(ious(truth.boxes[true], results.boxes[own]))

@@ -65,3 +65,22 @@ def test_multicam_table_and_json(files: Path) -> None:
 def test_wrong_options_are_configuration_errors(files: Path, options: list[str]) -> None:
     with pytest.raises(ConfigError, match=options[0]):
         run("mot", files / "run" / "a.txt", files / "gt_a.txt", *options)
+
+
+def test_report_of_both_verbs(files: Path) -> None:
+    run("mot", files / "run" / "a.txt", files / "gt_a.txt", "--report", files / "mot.html", "--fps", "10")
+    run("multicam", files / "run", files / "gt_a.txt", files / "gt_b.txt", "--report", files / "multi.html")
+    assert '"clocks":[[[1,0.0],[2,0.1]]]' in (files / "mot.html").read_text()
+    assert '"cameras":["a","b"]' in (files / "multi.html").read_text()
+
+
+def test_world(files: Path) -> None:
+    (files / "world.txt").write_text(
+        "".join(f"{f},{p},0,0,1,1,1,{f / 2 + 0.3 * (p == 2)},{5 * p},0\n" for f in range(1, 6) for p in (1, 2))
+    )
+    (files / "gt_world.txt").write_text("".join(f"{f},{p},0,0,1,1,1,{f / 2},{5 * p},0\n" for f in range(1, 6) for p in (1, 2)))
+    text = run("world", files / "world.txt", files / "gt_world.txt")
+    assert "radius 1, mean distance of the matches 0.150" in text
+    data = json.loads(run("world", files / "world.txt", files / "gt_world.txt", "--radius", "0.2", "--json"))
+    assert data["scores"]["mota"] == pytest.approx(0.0)  # person 2 is missed and false in every frame
+    assert data["scores"]["idf1"] == pytest.approx(0.5)
