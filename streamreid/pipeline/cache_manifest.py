@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +22,8 @@ from streamreid.similarity import Calibration
 __all__ = ["MANIFEST", "Manifest", "check_fits", "check_models", "check_sources", "describe", "read_manifest", "same_inputs"]
 
 MANIFEST = "manifest.json"
-_NOT_INPUT: Any = {"detector": {"batch"}, "engine": {"batch"}, "cameras": {"__all__": {"uri", "timeout"}}}
+_CAMERA_INPUTS = ("roi", "stride", "offset", "fps", "start", "frames", "repeat", "live")
+_NO_INPUTS = {"batch"}  # how many go through a model at once
 
 
 class _Strict(BaseModel):
@@ -42,6 +44,8 @@ class CalibrationMark(_Strict):
     slope: float
     intercept: float
     source: str
+    impostor_mean: float | None = None
+    impostor_deviation: float | None = None
 
 
 class EngineMark(_Strict):
@@ -80,8 +84,7 @@ class Manifest(_Strict):
     @property
     def calibration(self) -> Calibration:
         """From similarity to probability, as the engine had it."""
-        mark = self.engine.calibration
-        return Calibration(mark.slope, mark.intercept, mark.source)
+        return Calibration(**self.engine.calibration.model_dump())
 
     @property
     def frames(self) -> int:
@@ -95,10 +98,10 @@ class Manifest(_Strict):
         return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
-def _inputs(config: Config) -> dict[str, Any]:
-    """Settings that change detections or features. Where a source lies does not; how it is read does."""
-    data = config.model_dump(mode="json", include={"cameras", "detector", "engine"}, exclude=_NOT_INPUT)
-    data["cameras"] = {camera.pop("name"): camera for camera in data["cameras"]}
+def _inputs(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that change detections or features, of a configuration as JSON. Where a source lies does not; how it is read does."""
+    data: dict[str, Any] = {name: {k: v for k, v in config[name].items() if k not in _NO_INPUTS} for name in ("detector", "engine")}
+    data["cameras"] = {camera["name"]: {k: camera[k] for k in _CAMERA_INPUTS if k in camera} for camera in config["cameras"]}
     return data
 
 
@@ -121,10 +124,9 @@ def describe(config: Config, detector: Detector, embedder: Embedder, own: Detect
         own: The detector's configuration; None if the detector was given in code, so that its file is unknown.
     """
     stored = json.loads(redact(config.model_dump_json()))
-    c = embedder.calibration
     return Manifest(
         streamreid=__version__,
-        settings=_hash(_inputs(config)),
+        settings=_hash(_inputs(stored)),
         config=stored,
         detector=DetectorMark(
             name=detector.name, fingerprint=detector.fingerprint, checksum=None if own is None else detector_checksum(own)
@@ -135,7 +137,7 @@ def describe(config: Config, detector: Detector, embedder: Embedder, own: Detect
             named=engine_fingerprint(config.engine.model, embedder.name) == embedder.fingerprint,
             parts=embedder.parts,
             dim=embedder.dim,
-            calibration=CalibrationMark(slope=c.slope, intercept=c.intercept, source=c.source),
+            calibration=CalibrationMark(**asdict(embedder.calibration)),
         ),
         cameras={camera.name: CameraMark(bytes=_size(camera.uri)) for camera in config.cameras},
     )
@@ -161,26 +163,35 @@ def read_manifest(folder: Path) -> Manifest:
             "Store the run again with --cache"
         ) from None
     config = Config.from_dict(manifest.config, where=str(path))
-    if _hash(_inputs(config)) != manifest.settings or set(manifest.cameras) != {c.name for c in config.cameras}:
+    # The stored values are hashed, not today's reading of them: settings that came later must not make older caches useless.
+    if _hash(_inputs(manifest.config)) != manifest.settings or set(manifest.cameras) != {c.name for c in config.cameras}:
         raise DataError(
             f"'{path}': the settings in it are not those of its hash, so it was changed by hand. Store the run again with --cache"
         )
     return manifest
 
 
-def same_inputs(stored: Config, asked: Config) -> list[str]:
-    """What is asked for but was stored otherwise, one sentence each: "detector.size: stored with 640, asked for 960"."""
-    one, two = _inputs(stored), _inputs(asked)
+def same_inputs(stored: Mapping[str, Any], asked: Config) -> list[str]:
+    """What is asked for but was stored otherwise, one sentence each: "detector.size: stored with 640, asked for 960".
+
+    Args:
+        stored: The manifest's configuration. Settings that it does not know are not compared.
+        asked: The configuration to replay with.
+    """
+    one, two = _inputs(stored), _inputs(asked.model_dump(mode="json"))
     for side in (one, two):  # models are compared by their checksums
         side["detector"].pop("model")
         side["engine"].pop("model")
-    return [f"{name}: stored with {a}, asked for {b}" for name, a, b in _differences("", one, two)]
+    cameras = [
+        f"cameras.{name}: {'not stored' if name in two['cameras'] else 'not asked for'}"
+        for name in one["cameras"].keys() ^ two["cameras"].keys()
+    ]
+    return [*sorted(cameras), *(f"{name}: stored with {a}, asked for {b}" for name, a, b in _differences("", one, two))]
 
 
 def _differences(name: str, one: Any, two: Any) -> list[tuple[str, Any, Any]]:
     if isinstance(one, Mapping) and isinstance(two, Mapping):
-        keys = sorted({*one, *two})
-        found = [_differences(f"{name}.{key}".lstrip("."), one.get(key, "nothing"), two.get(key, "nothing")) for key in keys]
+        found = [_differences(f"{name}.{key}".lstrip("."), one[key], two[key]) for key in one if key in two]
         return [item for items in found for item in items]
     return [] if one == two else [(name, one, two)]
 
@@ -224,8 +235,7 @@ def check_fits(folder: Path, manifest: Manifest, asked: Config) -> None:
         DataError: A setting that changes detections differs, or the detector.
         EngineMismatchError: The engine differs.
     """
-    stored = Config.from_dict(manifest.config, where=str(folder / MANIFEST))
-    different = same_inputs(stored, asked)
+    different = same_inputs(manifest.config, asked)
     if different:
         raise DataError(
             f"cache '{folder}' was stored with other settings, so a replay would not be that run:\n  "
