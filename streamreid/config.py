@@ -62,6 +62,17 @@ class CameraConfig(_Section):
     frames: int | None = Field(default=None, ge=1, description="Stop after so many used frames.")
     repeat: int = Field(default=1, ge=1, description="Play a file so many times; times and frame numbers go on.")
     timeout: float = Field(default=10.0, gt=0, description="Seconds without data after which a stream counts as lost.")
+    connect_timeout: float = Field(default=5.0, gt=0, description="Seconds to wait for a stream to open.")
+    reconnect: int | None = Field(
+        default=None,
+        ge=0,
+        description="Attempts in a row to open a stream or webcam that cannot be opened or was lost, before the camera counts as failed; empty: for ever, 0: none.",
+    )
+    reconnect_seconds: float = Field(default=2.0, gt=0, description="Longest wait between two such attempts.")
+    transport: Literal["tcp", "udp"] = Field(
+        default="tcp", description="How an RTSP camera sends: udp loses packets where the network does, tcp is late."
+    )
+    live: bool = Field(default=False, description="Play a video file or image folder at its own speed, as if it were a camera.")
 
     @field_validator("roi")
     @classmethod
@@ -110,6 +121,11 @@ class EngineConfig(_Section):
     runtime: RuntimeName = Field(default="auto", description="Which runtime executes the engine.")
     precision: Precision = Field(default="auto", description="auto takes bf16 where the CPU computes it in hardware.")
     batch: int = Field(default=32, ge=1, le=1024, description="Largest number of crops in one run of the engine.")
+    look_interval: float = Field(
+        default=0.5,
+        ge=0,
+        description="Seconds after which a person who is followed without doubt is looked at again; 0 looks at everybody in every frame.",
+    )
     min_height: float = Field(default=24.0, ge=0, description="People lower than this many pixels are not looked at (motion only).")
 
 
@@ -133,17 +149,31 @@ class TrackerConfig(_Section):
     )
     confirm_frames: int = Field(default=3, ge=1, description="Observations before a track is reported.")
     confirm_seconds: float = Field(default=0.15, ge=0, description="Time from the first to the last of those observations, at least.")
-    lost_seconds: float = Field(default=3.0, ge=0, description="How long a lost track may be found again by place and looks.")
+    lost_seconds: float = Field(default=15.0, ge=0, description="How long a lost track may be found again by place and looks.")
+    exit_seconds: float = Field(default=0.5, ge=0, description="The same for one who left through the border of the picture.")
+    blind_seconds: float = Field(default=1.0, ge=0, description="The same by place alone, where no looks are known.")
+    rejoin_seconds: float = Field(
+        default=0.0, ge=0, description="How long a new track may still turn out to be a lost one; more than 0 needs delayed results."
+    )
     coast_seconds: float = Field(
         default=0.2, ge=0, description="How long a person missed by the detector is reported where motion predicts them."
     )
     match_iou: Fraction = Field(default=0.1, description="Least overlap of predicted and detected box in the first assignment.")
     second_iou: Fraction = Field(default=0.4, description="Least overlap in the second assignment (low scores).")
+    overlap_buffer: float = Field(
+        default=1.0, ge=0, description="How far boxes are enlarged by the doubt about the motion; 0 is plain overlap."
+    )
     appearance_weight: Fraction = Field(
         default=0.5, description="Weight of looks against overlap in the first assignment; 0 is motion only."
     )
     appearance_gate: Fraction = Field(default=0.05, description="Least probability by looks for a match by overlap.")
-    recover_probability: Fraction = Field(default=0.8, description="Least probability by looks to find a lost track again without overlap.")
+    recover_probability: Fraction = Field(
+        default=0.8, description="Least probability by looks to find a lost track again without overlap; 1 never does."
+    )
+    prototypes: int = Field(default=3, ge=1, le=16, description="Views kept per body part of each track.")
+    occlusion: bool = Field(default=True, description="Trust looks less, and learn less, the more of a person somebody nearer hides.")
+    ghost_score: Fraction = Field(default=0.6, description="A box that never moves is reported from this mean score on; 0 reports all.")
+    ghost_travel: float = Field(default=0.5, ge=0, description="From this way on, in body heights, a box has moved.")
     duplicate_iou: Fraction = Field(default=0.7, description="A box that overlaps a tracked one by more begins no track.")
     duplicate_cover: Fraction = Field(
         default=0.8, description="A box that lies to this share inside a tracked one and looks like its owner begins no track."

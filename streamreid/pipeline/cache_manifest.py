@@ -23,7 +23,7 @@ __all__ = ["MANIFEST", "Manifest", "check_fits", "check_models", "check_sources"
 
 MANIFEST = "manifest.json"
 _CAMERA_INPUTS = ("roi", "stride", "offset", "fps", "start", "frames", "repeat", "live")
-_NO_INPUTS = {"batch"}  # how many go through a model at once
+_NO_INPUTS = {"batch", "look_interval"}  # how many go through a model at once, and who is hidden from tracking afterwards
 
 
 class _Strict(BaseModel):

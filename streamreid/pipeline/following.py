@@ -15,15 +15,16 @@ from typing import TypeVar
 import numpy as np
 
 from streamreid.association import Associator
-from streamreid.config import Config, TrackerConfig
+from streamreid.config import Config
 from streamreid.errors import SourceError
+from streamreid.pipeline.looking import LookSchedule
 from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.similarity import Calibration, SiteCalibration
 from streamreid.tracking import Tracker
 from streamreid.tracking.tracker import occlusion
 from streamreid.types import BoolArray, Detections, Frame, FrameResult, IdentityEvent, PartFeatures, Tracklet
 
-__all__ = ["Following", "Seen", "looked_at"]
+__all__ = ["Following", "Seen"]
 
 _Self = TypeVar("_Self", bound="Following")
 
@@ -43,12 +44,6 @@ class Seen:
     features: PartFeatures
 
 
-def looked_at(detections: Detections, config: TrackerConfig) -> BoolArray:
-    """``[N]``: which detections the tracker wants to see features of. The one place that knows it: a pipeline embeds these, a cache holds
-    those of every detection, and what is not wanted is hidden before tracking, so that all ways give the same result."""
-    return np.asarray(detections.scores >= config.high_score)
-
-
 class Following(ABC):
     """Turns frames with detections and features into results. Iterate once; ``stop`` ends the iteration early.
 
@@ -63,6 +58,7 @@ class Following(ABC):
         self.models = models
         self.statistics = Statistics({c.name: CameraCount() for c in config.cameras})
         self.interrupted = False
+        self._schedule = LookSchedule(config)
         self._calibration = SiteCalibration(calibration)
         self._trackers = {c.name: Tracker(config.tracker, self._calibration) for c in config.cameras}
         self._associator = Associator(config.association, self._calibration)
@@ -137,7 +133,8 @@ class Following(ABC):
     def _follow(self, seen: Seen) -> FrameResult:
         frame, count = seen.frame, self.statistics.cameras[seen.frame.camera]
         with self.statistics.stage("track"):
-            looks = _hide(seen.features, ~looked_at(seen.detections, self.config.tracker))
+            # A cache holds the features of everybody: those that a run would not have made are hidden, so that both give the same result.
+            looks = _hide(seen.features, ~self._schedule.choose(frame.camera, seen.detections, frame.time))
             self._calibration.observe(looks, seen.detections.boxes)
             tracks = self._trackers[frame.camera].update(seen.detections, looks, frame.time, size=frame.size)
             features = _rows(looks, tracks.rows)

@@ -15,7 +15,8 @@ from streamreid.errors import ConfigError, StreamReIDError
 from streamreid.pipeline.cache import CacheWriter
 from streamreid.pipeline.cache_manifest import describe
 from streamreid.pipeline.cameras import Cameras
-from streamreid.pipeline.following import Following, Seen, looked_at
+from streamreid.pipeline.following import Following, Seen
+from streamreid.pipeline.looking import LookSchedule
 from streamreid.pipeline.roi import inside
 from streamreid.reid import Embedder, open_embedder
 from streamreid.types import Detections, Frame, PartFeatures
@@ -53,6 +54,7 @@ class Pipeline(Following):
         self.embedder = embedder or open_embedder(config.engine)
         super().__init__(config, self.embedder.calibration, (self.detector.name, self.embedder.name))
         own = None if detector is not None else config.detector
+        self._looking = LookSchedule(config)
         self._cache = None if cache is None else CacheWriter(cache, describe(config, self.detector, self.embedder, own))
         self._cameras = Cameras(config.cameras, self.statistics.cameras, batch=config.detector.batch)
         self._rois = {c.name: c.roi for c in config.cameras}
@@ -134,13 +136,15 @@ class Pipeline(Following):
             found = self.detector(frames)
             found = [d[inside(d.boxes, self._rois[f.camera], f.size)] for f, d in zip(frames, found, strict=True)]
         with self.statistics.stage("embed"):
-            wanted = [self._wanted(d) for d in found]
+            wanted = [self._wanted(f, d) for f, d in zip(frames, found, strict=True)]
             looks = self.embedder(frames, [d[rows] for d, rows in zip(found, wanted, strict=True)])
         return [Seen(f, d, _spread(p, rows, len(d))) for f, d, rows, p in zip(frames, found, wanted, looks, strict=True)]
 
-    def _wanted(self, found: Detections) -> np.ndarray:
+    def _wanted(self, frame: Frame, found: Detections) -> np.ndarray:
         """Rows to be looked at: for a cache all."""
-        return np.arange(len(found)) if self._cache is not None else np.flatnonzero(looked_at(found, self.config.tracker))
+        if self._cache is not None:
+            return np.arange(len(found))
+        return np.flatnonzero(self._looking.choose(frame.camera, found, frame.time))
 
 
 def _spread(features: PartFeatures, rows: np.ndarray, count: int) -> PartFeatures:
