@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from streamreid.cli import batch, config, demo, engine, evaluate, evaluate_reid, replay, run, train, weights
+from streamreid.cli import batch, config, demo, engine, evaluate, evaluate_reid, replay, run, train, tune, weights
 from streamreid.cli.console import errors
 from streamreid.errors import StreamReIDError
 from streamreid.secrets import redact
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("replay")(replay.replay)
+app.command("tune")(tune.tune)
 app.command("batch")(batch.batch)
 app.add_typer(config.app, name="config")
 app.add_typer(engine.app, name="engine")
