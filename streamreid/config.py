@@ -122,7 +122,7 @@ class EngineConfig(_Section):
     precision: Precision = Field(default="auto", description="auto takes bf16 where the CPU computes it in hardware.")
     batch: int = Field(default=32, ge=1, le=1024, description="Largest number of crops in one run of the engine.")
     look_interval: float = Field(
-        default=0.5,
+        default=1.0,
         ge=0,
         description="Seconds after which a person who is followed without doubt is looked at again; 0 looks at everybody in every frame.",
     )
@@ -163,6 +163,8 @@ class TrackerConfig(_Section):
     overlap_buffer: float = Field(
         default=1.0, ge=0, description="How far boxes are enlarged by the doubt about the motion; 0 is plain overlap."
     )
+    height_overlap: bool = Field(default=True, description="Let boxes of different heights overlap less: people at different depths differ in it.")
+    truncation: bool = Field(default=True, description="Take a box that is suddenly lower or narrower for the visible part of the person.")
     appearance_weight: Fraction = Field(
         default=0.5, description="Weight of looks against overlap in the first assignment; 0 is motion only."
     )
