@@ -96,16 +96,24 @@ class OpenVINORuntime:
         return [np.concatenate(column) for column in zip(*pieces, strict=True)]
 
     def _cut(self, data: NDArray[Any]) -> list[list[slice]]:
-        """Pieces of equal size together. Small enough that every stream gets one, and that what a piece computes stays in the cache."""
+        """Groups of pieces that run side by side: as many of one size as there are streams, so that none waits for another while a core idles.
+
+        Pieces are small enough that what one computes stays in the cache; what is left is fewer rows than streams.
+        """
         if self._fixed is not None:
             rows = list(split_batch(len(data), (self._fixed,)))
             return [rows] if rows else []
         row = max(1, int(np.prod(data.shape[1:])) // 3)
-        most = max(1, min(len(data) // self._streams, _PIXELS // row))
-        groups: dict[int, list[slice]] = {}
-        for piece in split_batch(len(data), tuple(size for size in _PIECES if size <= most)):
-            groups.setdefault(piece.stop - piece.start, []).append(piece)
-        return list(groups.values())
+        sizes = [size for size in _PIECES if size * row <= max(_PIXELS, row)]
+        groups: list[list[slice]] = []
+        start = 0
+        while start < len(data):
+            left = len(data) - start
+            size = next((s for s in sizes if s * self._streams <= left), 1)
+            ends = [start + size * (i + 1) for i in range(min(self._streams, left // size))]
+            groups.append([slice(end - size, end) for end in ends])
+            start = ends[-1]
+        return groups
 
     def _infer_many(self, pieces: list[NDArray[Any]]) -> list[list[FloatArray]]:
         if len(pieces) == 1 or 2 * len(pieces) < self._streams:
