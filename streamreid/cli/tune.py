@@ -137,7 +137,7 @@ def _print(found: Tuning, goal: str, space: list[Range], judged: dict[str, tuple
     table.add_column("present", justify="right")
     others = [t for t in found.ranking if t.number != 0]
     for trial in others:
-        table.add_column(f"trial {trial.number}", justify="right")
+        table.add_column(f"#{trial.number}", justify="right", no_wrap=True)
     for r in space:
         table.add_row(r.key, *(f"{t.settings[r.key]:g}" for t in (found.default, *others)))
     for name in ("training", "validation"):

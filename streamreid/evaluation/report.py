@@ -29,18 +29,23 @@ _LISTED = 200
 
 
 def read_clocks(results: Path | str) -> dict[str, Clock]:
-    """Capture times of frames, from the JSON lines of a run.
+    """Capture times of frames, from what a run wrote.
 
     Args:
-        results: A run's folder or its ``results.jsonl``; anything else knows no times.
+        results: A run's folder, its ``results.jsonl`` or its ``results.parquet``; anything else knows no times.
 
     Returns:
         Per camera, knots; frames count from 1 as in MOT text.
     """
     path = Path(results)
-    path = path / "results.jsonl" if path.is_dir() else path
-    if path.suffix != ".jsonl" or not path.is_file():
-        return {}
+    if path.is_dir():
+        path = next((path / name for name in ("results.jsonl", "results.parquet") if (path / name).is_file()), path)
+    readers = {".jsonl": _jsonl_times, ".parquet": _parquet_times}
+    times = readers[path.suffix](path) if path.suffix in readers and path.is_file() else {}
+    return {camera: _knots(sorted(known.items())) for camera, known in times.items()}
+
+
+def _jsonl_times(path: Path) -> dict[str, dict[int, float]]:
     times: dict[str, dict[int, float]] = {}
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
@@ -52,7 +57,17 @@ def read_clocks(results: Path | str) -> dict[str, Clock]:
                     times.setdefault(item["camera"], {})[int(item["frame"]) + 1] = float(item["time"])
             except (ValueError, KeyError, TypeError) as error:
                 raise DataError(f"{path}:{number}: not a line of streamreid's results ({type(error).__name__}: {error})") from error
-    return {camera: _knots(sorted(known.items())) for camera, known in times.items()}
+    return times
+
+
+def _parquet_times(path: Path) -> dict[str, dict[int, float]]:
+    import pyarrow.parquet as pq  # the results were read from here before, so it is installed
+
+    columns = pq.read_table(path, columns=["camera", "frame", "time"]).to_pydict()
+    times: dict[str, dict[int, float]] = {}
+    for camera, frame, time in zip(columns["camera"], columns["frame"], columns["time"], strict=True):
+        times.setdefault(camera, {})[frame + 1] = time
+    return times
 
 
 def _knots(points: list[tuple[int, float]]) -> Clock:

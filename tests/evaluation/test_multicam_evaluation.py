@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streamreid.errors import DataError
 from streamreid.evaluation import Table, evaluate_multicam
@@ -40,6 +42,43 @@ def test_unlinked_cameras_are_perfect_alone_and_half_right_together() -> None:
     assert found.combined.assa == pytest.approx(0.5)
     assert (found.identities.split_count, found.identities.merge_count) == (2, 0)
     assert (found.identities.shared, found.identities.linked) == (2, 0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(people=st.integers(1, 4), frames=st.integers(1, 10), cameras=st.integers(1, 3))
+def test_perfect_results_score_one_however_many_cameras(people: int, frames: int, cameras: int) -> None:
+    truth = {f"c{n}": walk(list(range(1, people + 1)), frames, shift=70 * n) for n in range(cameras)}
+    found = evaluate_multicam(truth, truth)
+    for name in ("hota", "deta", "assa", "loca", "mota", "idf1", "idp", "idr"):
+        assert getattr(found.combined, name) == pytest.approx(1.0), name
+    assert (found.identities.merge_count, found.identities.split_count) == (0, 0)
+    assert found.identities.linked == found.identities.shared == (people if cameras > 1 else 0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 2**40), min_size=4, max_size=4, unique=True), st.integers(0, 999))
+def test_other_names_for_the_same_ids_change_nothing_across_cameras(names: list[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mixed = {}
+    for camera, table in TRUTH.items():
+        part = table[rng.random(len(table)) < 0.8]
+        mixed[camera] = renamed(part, {1: int(rng.integers(1, 4)), 2: 0})
+    other = {camera: renamed(table, dict(enumerate(names))) for camera, table in mixed.items()}
+    one, two = evaluate_multicam(mixed, TRUTH), evaluate_multicam(other, TRUTH)
+    assert one.combined.as_dict() == two.combined.as_dict()
+    assert (one.identities.merge_count, one.identities.split_count) == (two.identities.merge_count, two.identities.split_count)
+
+
+def test_ids_swapped_after_six_of_ten_frames_in_one_camera_by_hand() -> None:
+    # Camera a is right (10 boxes each); in b the ids are right for 6 frames and swapped for 4. The best map keeps 10 + 6 of 20 boxes of each.
+    b = TRUTH["b"]
+    swapped = Table.build(b.frames, np.where(b.frames > 6, 3 - b.ids, b.ids), b.boxes)
+    found = evaluate_multicam({"a": TRUTH["a"], "b": swapped}, TRUTH)
+    assert found.combined.idf1 == pytest.approx(16 / 20)
+    assert found.cameras["b"].idf1 == pytest.approx(6 / 10)
+    # A match on the long side has TPA 16, FNA 4, FPA 4; one on the short side TPA 4, FNA 16, FPA 16.
+    assert found.combined.assa == pytest.approx(0.8 * 16 / 24 + 0.2 * 4 / 36)
+    assert (found.combined.idsw, found.identities.merge_count, found.identities.split_count) == (2, 2, 2)
 
 
 def test_everybody_one_person_is_merged() -> None:

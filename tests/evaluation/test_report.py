@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamreid.errors import OutputError
-from streamreid.evaluation import Table, evaluate_mot, evaluate_multicam, read_clocks, write_report
+from streamreid.errors import DataError, OutputError
+from streamreid.evaluation import Table, evaluate_mot, evaluate_multicam, read_clocks, read_mot, write_report
 from streamreid.evaluation.report import _knots, _packed
 from streamreid.evaluation.timelines import Runs, Timelines
 
@@ -123,6 +123,19 @@ def test_the_report_holds_everything_and_needs_nothing(tmp_path: Path) -> None:
     assert group["clocks"] == [[[1, 0.0], [2, 0.1]]] * 2
 
 
+def test_the_rules_of_mot17_hand_the_ids_of_the_files_through(shared: Path) -> None:
+    """Timelines are of what TrackEval's own preprocessing leaves, with the ids of the files."""
+    truth = shared / "data" / "mot" / "MOT17-mini" / "MOT17-04-FRCNN" / "gt" / "gt.txt"
+    table = read_mot(truth)
+    found = evaluate_mot(renamed(table, table.ids + 1000), table, rules="mot17")
+    lines = found.timelines["sequence"]
+    assert found.combined.fp > 0, "boxes of other classes are results, too"
+    assert set(np.unique(lines.people.who)) <= set(np.unique(table.ids[table.classes == 1]))
+    assert lines.people.boxes.sum() == found.combined.truth_boxes < len(table)
+    assert (lines.people.id - lines.people.who)[lines.people.id >= 0].tolist() == [1000] * int(np.sum(lines.people.id >= 0))
+    assert lines.false.boxes.sum() == found.combined.fp
+
+
 def test_sequences_are_groups(tmp_path: Path) -> None:
     truth = {"one": walk([1], 5), "two": walk([1, 2], 7)}
     write_report(tmp_path / "r.html", evaluate_mot(truth, truth), title="t")
@@ -140,6 +153,17 @@ def test_times_come_from_json_lines(tmp_path: Path) -> None:
     knots = read_clocks(tmp_path)["a"]
     assert knots == [(1, 100.0), (50, 104.9), (51, 112.0), (81, 115.0)], "a pause of seven seconds keeps its place"
     assert read_clocks(tmp_path / "gt.txt") == {}
+    (tmp_path / "results.jsonl").write_text('{"type": "person"}\n')
+    with pytest.raises(DataError, match=r"results\.jsonl:1"):
+        read_clocks(tmp_path)
+
+
+def test_times_come_from_parquet(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"camera": ["a", "a", "b"], "frame": [0, 10, 3], "time": [1.0, 2.0, 7.5]}), tmp_path / "results.parquet")
+    assert read_clocks(tmp_path) == read_clocks(tmp_path / "results.parquet") == {"a": [(1, 1.0), (11, 2.0)], "b": [(4, 7.5)]}
 
 
 @settings(max_examples=30, deadline=None)

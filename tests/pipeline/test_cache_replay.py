@@ -1,6 +1,7 @@
 """A stored run replayed: the same results to the last byte, and refused when it would be another run."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from streamreid import Pipeline
 from streamreid.config import Config
-from streamreid.errors import DataError, EngineMismatchError, MissingExtraError
+from streamreid.errors import DataError, EngineMismatchError, MissingExtraError, OutputError
 from streamreid.pipeline import Replay, run
 from streamreid.pipeline.cache import CacheWriter, part_file, read_frames
 from streamreid.pipeline.cache_manifest import read_manifest
@@ -229,6 +230,35 @@ def test_parts_are_flushed_together(scene, colours, tmp_path, monkeypatch):
     assert len(manifest.cameras["left"].parts) == 5
     run(Replay(tmp_path / "cache"), tmp_path / "again")
     assert texts(tmp_path / "again") == texts(tmp_path / "run")
+
+
+def test_a_killed_run_leaves_what_was_flushed(scene, colours, tmp_path, monkeypatch):
+    monkeypatch.setattr("streamreid.pipeline.cache._FRAMES", 16)
+    monkeypatch.setattr(CacheWriter, "close", lambda *_, **__: None)  # a killed process closes nothing
+    config = scene.config(scene.camera("left", [0, 1]), scene.camera("right", [1]))
+    with Pipeline(config, embedder=colours, cache=tmp_path / "cache") as pipeline:
+        reported = list(pipeline)
+    (tmp_path / "cache" / "left" / ".part-00005.parquet.part").write_bytes(b"half a part")
+    assert read_manifest(tmp_path / "cache").frames == 80 // 16 * 16
+    again = list(Replay(tmp_path / "cache"))
+    assert [r.global_ids.tolist() for r in again] == [r.global_ids.tolist() for r in reported[: len(again)]]
+
+
+def test_a_full_disk_is_named_and_leaves_no_half_part(scene, colours, tmp_path, monkeypatch):
+    monkeypatch.setattr("streamreid.pipeline.cache._FRAMES", 16)
+    real = os.replace
+
+    def full(source, target):
+        if str(target).endswith("part-00001.parquet"):
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr("streamreid.pipeline.cache.os.replace", full)
+    pipeline = Pipeline(scene.config(scene.camera("left", [0])), embedder=colours, cache=tmp_path / "cache")
+    with pytest.raises(OutputError, match="No space left on device"):
+        list(pipeline)
+    assert sorted(p.name for p in (tmp_path / "cache" / "left").iterdir()) == ["part-00000.parquet"]
+    assert len(list(Replay(tmp_path / "cache"))) == 16
 
 
 def test_a_cache_is_not_overwritten_unasked(stored, colours):
