@@ -37,8 +37,8 @@ class Range:
         return round(min(max(round(value / self.step) * self.step, self.low), self.high), 6)
 
 
-# Ranges are wide enough for footage of 2 to 60 frames per second; the defaults lie inside. Settings of which more is simply slower or nothing to be
-# found out from a recording (memory, window) are left out.
+# Ranges are wide enough for footage of 2 to 60 frames per second; the defaults lie inside. Left out: settings of which more is simply slower, that a
+# recording says nothing about (memory, window), or that only make sense together with delayed results (rejoin_seconds).
 SEARCH_SPACE: tuple[Range, ...] = (
     Range("tracker.high_score", 0.3, 0.8),
     Range("tracker.low_score", 0.05, 0.3),
@@ -46,12 +46,18 @@ SEARCH_SPACE: tuple[Range, ...] = (
     Range("tracker.confirm_frames", 1, 8, step=1),
     Range("tracker.confirm_seconds", 0.0, 0.8, step=0.05),
     Range("tracker.lost_seconds", 0.5, 60.0, step=0.1, log=True),
+    Range("tracker.exit_seconds", 0.0, 5.0, step=0.1),
+    Range("tracker.blind_seconds", 0.1, 10.0, step=0.1, log=True),
     Range("tracker.coast_seconds", 0.0, 1.0, step=0.05),
     Range("tracker.match_iou", 0.02, 0.4),
     Range("tracker.second_iou", 0.1, 0.7),
+    Range("tracker.overlap_buffer", 0.0, 3.0, step=0.1),
     Range("tracker.appearance_weight", 0.0, 1.0, step=0.05),
     Range("tracker.appearance_gate", 0.0, 0.3),
     Range("tracker.recover_probability", 0.5, 0.99),
+    Range("tracker.prototypes", 1, 8, step=1),
+    Range("tracker.ghost_score", 0.0, 0.9, step=0.05),
+    Range("tracker.ghost_travel", 0.1, 3.0, step=0.1),
     Range("tracker.duplicate_iou", 0.4, 0.95, step=0.05),
     Range("tracker.duplicate_cover", 0.5, 1.0, step=0.05),
     Range("association.interval", 0.1, 4.0, step=0.1, log=True),

@@ -164,7 +164,8 @@ def world(
 ) -> None:
     """Score positions on the ground plane: MOTA, IDF1 and HOTA by distance instead of overlap.
 
-    An id that several cameras place in the same frame stands at the mean of its positions. HOTA's similarity is 1 - distance / (2 radius).
+    An id that several cameras place in the same frame stands at the mean of
+    its positions. HOTA's similarity is 1 - distance / (2 radius).
     """
     found = evaluate_world(results, truth, radius=radius, frames=_frames(frames))
     if as_json:

@@ -19,7 +19,7 @@ __all__ = ["replay"]
 
 def replay(
     cache: Annotated[Path, typer.Argument(help="Folder that `streamreid run --cache` wrote.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the results [default: runs/replay].")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the results (default: runs/replay).")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace results that are in the folder already.")] = False,
     sources: Annotated[
         Path | None,
@@ -41,8 +41,10 @@ def replay(
 ) -> None:
     """Track and link people again from a cache, without detector, engine or pictures.
 
-    With unchanged settings the results are those of the run that was stored. A cache of another detector, engine, camera or setting that
-    changes detections is refused with the reason (exit code 2).
+    With unchanged settings the results are those of the run that was stored.
+
+    A cache of another detector, engine or camera, or with other settings of
+    these, is refused with the reason (exit code 2).
     """
     set_up_logging(quiet=quiet, verbose=verbose)
     data = (replayed_config(cache) if sources is None else load_config(sources)).model_dump()

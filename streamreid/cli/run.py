@@ -27,7 +27,7 @@ def run(
         list[str] | None, typer.Argument(help="Videos, folders of images, addresses or webcam numbers (instead of --sources).")
     ] = None,
     sources: Annotated[Path | None, typer.Option("--sources", "-s", help="YAML file with cameras and settings.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the results [default: runs/<name>].")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the results (default: runs/<name>).")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace results that are in the folder already.")] = False,
     detector: Annotated[str | None, typer.Option(help="Named detector, .onnx, .pt, or mot:FOLDER.")] = None,
     engine: Annotated[str | None, typer.Option(help="Engine bundle: a folder, a shipped name, auto or none.")] = None,

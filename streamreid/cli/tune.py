@@ -51,10 +51,13 @@ def tune(
     seed: Annotated[int, typer.Option(min=0, help="Of the search; the same seed gives the same result.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table, no progress.")] = False,
 ) -> None:
-    """Search tracker and association settings on caches, and judge them on a part that the search did not see.
+    """Search tracker and association settings on caches, judged on a part that the search does not see.
 
-    Needs the extra `tune`. Prints the best settings by training score with their validation scores, and writes the very best as a settings file. A warning
-    says if it does not beat the present settings in validation: then it fits the training part, not your cameras.
+    Prints the best settings by training score with their validation scores,
+    and writes the very best as a settings file.
+
+    A warning says if they do not beat the present settings in validation:
+    then they fit the training part, not your cameras. Needs the extra tune.
     """
     set_up_logging(quiet=quiet)
     goal = next((o for o in OBJECTIVES if o == objective), None)
