@@ -34,6 +34,9 @@ class MotionNoise:
         measurement_size: Standard deviation of a detected width or height.
         velocity: Standard deviation of the unknown first velocity, heights / s.
         damping: Time constant in seconds with which the velocity of an unseen track decays.
+        size_damping: The same for the growth of its box.
+        truncation: A box narrower, or lower, than expected by more than these shares shows only a part of the person. Widths vary with the gait.
+        truncated: How many times less exact the size of such a box is.
     """
 
     acceleration: float = 0.35
@@ -42,6 +45,9 @@ class MotionNoise:
     measurement_size: float = 0.06
     velocity: float = 0.7
     damping: float = 1.5
+    size_damping: float = 0.3
+    truncation: tuple[float, float] = (0.4, 0.2)
+    truncated: float = 4.0
 
 
 class MotionFilter:
@@ -82,7 +88,7 @@ class MotionFilter:
         if dt <= 0 or not len(self):
             return
         q = self._density()
-        tau = self.noise.damping
+        tau = np.array([self.noise.damping] * 2 + [self.noise.size_damping] * 2)
         decay = np.where(unseen[:, None], np.exp(-dt / tau), 1.0)
         travel = np.where(unseen[:, None], tau * (1 - decay), dt)  # integral of the decaying velocity
         self._x += self._v * travel
@@ -96,14 +102,20 @@ class MotionFilter:
         self._x[:, 2:] = np.maximum(self._x[:, 2:], 1.0)
 
     def update(self, rows: NDArray[np.intp], boxes: FloatArray, scores: FloatArray) -> None:
-        """Correct ``rows`` [M] by detected ``boxes`` [M, 4]; a low score means a less exact box (NSA Kalman, Du et al., "GIAOTracker", 2021)."""
+        """Correct ``rows`` [M] by detected ``boxes`` [M, 4]; a low score means a less exact box (NSA Kalman, Du et al., "GIAOTracker", 2021).
+
+        A box that is suddenly lower or narrower shows a person partly hidden. Its side nearer to the expected one is believed, the other is put where
+        the expected size has it, and its size counts little: so a person behind a table neither sinks into it nor loses their legs.
+        """
         if not len(rows):
             return
-        z = _centred(boxes)
+        z, short = self._completed(_centred(boxes), self._x[rows])
         height = np.maximum(z[:, 3:4], 1.0)
         n = self.noise
         doubt = 1.0 + 2.0 * (1.0 - np.asarray(scores, np.float64)[:, None])
-        r = (height * np.array([n.measurement, n.measurement, n.measurement_size, n.measurement_size]) * doubt) ** 2
+        exact = np.array([n.measurement, n.measurement, n.measurement_size, n.measurement_size]) * doubt
+        exact[:, 2:] *= np.where(short, n.truncated, 1.0)
+        r = (height * exact) ** 2
         p00, p01, p11 = (self._p[rows, :, i] for i in range(3))
         s = p00 + r
         k0, k1 = p00 / s, p01 / s
@@ -111,6 +123,34 @@ class MotionFilter:
         self._x[rows] += k0 * y
         self._v[rows] += k1 * y
         self._p[rows] = np.stack([p00 * (1 - k0), p01 * (1 - k0), p11 - k1 * p01], -1)
+
+    def _completed(self, z: Array, expected: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Truncated measurements ``z`` [M, 4] (centre, size) moved to where the whole person is, and which sizes [M, 2] were truncated."""
+        missing = expected[:, 2:] - z[:, 2:]
+        short = missing > np.array(self.noise.truncation) * expected[:, 2:]
+        way = z[:, :2] - expected[:, :2]
+        # With the low side kept the centre moves by +missing / 2, with the high side kept by -missing / 2.
+        low, high = way + missing / 2, way - missing / 2
+        kept = np.where(np.abs(low) <= np.abs(high), low, high)
+        return np.concatenate([np.where(short, expected[:, :2] + kept, z[:, :2]), z[:, 2:]], 1), short
+
+    def warp(self, affine: FloatArray) -> None:
+        """Follow the camera: ``affine`` [2, 3] maps pixels of the previous frame to pixels of this one."""
+        turn, shift = np.asarray(affine, np.float64)[:, :2], np.asarray(affine, np.float64)[:, 2]
+        scale = np.sqrt(max(abs(np.linalg.det(turn)), 1e-6))
+        self._x[:, :2] = self._x[:, :2] @ turn.T + shift
+        self._v[:, :2] = self._v[:, :2] @ turn.T
+        self._x[:, 2:] *= scale
+        self._v[:, 2:] *= scale
+        self._p *= scale**2
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Copies of positions, velocities and covariances."""
+        return {"x": self._x.copy(), "v": self._v.copy(), "p": self._p.copy()}
+
+    def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
+        """Go on from what :meth:`state` gave."""
+        self._x, self._v, self._p = (np.array(state[name], np.float64) for name in ("x", "v", "p"))
 
     def add(self, boxes: FloatArray) -> None:
         """Append tracks at ``boxes`` [M, 4] with unknown velocity."""

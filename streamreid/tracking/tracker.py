@@ -1,67 +1,37 @@
 """The tracker of one camera.
 
-Life of a track: tentative (seen fewer than ``confirm_frames`` times) -> confirmed -> lost (not seen) -> found again, or ended after ``lost_seconds``.
-Each frame: (1) sure boxes are assigned to confirmed and lost tracks by overlap and looks together, (2) unsure boxes get a second chance with tracks
-that were seen a moment ago (ByteTrack, Zhang et al., ECCV 2022), (3) lost tracks that nobody overlaps are found again by looks within reach,
-(4) tentative tracks take what is left, (5) the rest begins new tracks.
+Life of a track: tentative (seen fewer than ``confirm_frames`` times) -> confirmed -> lost (not seen) -> found again, or ended after ``lost_seconds``
+(after ``exit_seconds`` if it walked out of the picture). Each frame: (1) sure boxes are assigned to confirmed and lost tracks by overlap and looks
+together, (2) unsure boxes get a second chance with tracks that were seen a moment ago (ByteTrack, Zhang et al., ECCV 2022), (3) lost tracks that
+nobody overlaps are found again by looks within reach, (4) tentative tracks take what is left, (5) the rest begins new tracks, (6) a new track about
+to be reported takes the id of a lost one if it looks like it.
+
+Who is hidden by somebody nearer is compared by looks only as far as visible, and not learnt.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.config import TrackerConfig
+from streamreid.errors import DataError
 from streamreid.similarity import Calibration, SiteCalibration, part_similarity
 from streamreid.tracking.appearance import AppearanceBank
-from streamreid.tracking.assignment import assign, cover_matrix, iou_matrix, iou_pairs
-from streamreid.tracking.motion import MotionFilter
-from streamreid.types import Detections, FloatArray, PartFeatures, Tracks
+from streamreid.tracking.assignment import assign, cover_matrix, iou_matrix
+from streamreid.tracking.book import TrackBook
+from streamreid.tracking.gating import buffered_overlap, leaving, second_boxes, span_overlap, within_reach
+from streamreid.tracking.motion import MotionFilter, MotionNoise
+from streamreid.tracking.occlusion import occlusion
+from streamreid.types import BoolArray, Detections, FloatArray, IntArray, PartFeatures, Tracks
 
 __all__ = ["Tracker", "occlusion"]
 
 Rows = NDArray[np.intp]
 
-
-def occlusion(boxes: FloatArray) -> FloatArray:
-    """How much of each person is hidden by others: the greatest share of the box covered by one whose foot point is lower, so nearer.
-
-    Args:
-        boxes: ``[N, 4]`` xyxy.
-
-    Returns:
-        ``[N]`` float32 in [0, 1].
-    """
-    if len(boxes) < 2:
-        return np.zeros(len(boxes), np.float32)
-    cover = cover_matrix(boxes, boxes)
-    nearer = boxes[None, :, 3] > boxes[:, None, 3]
-    return np.asarray(np.where(nearer, cover, 0).max(1), np.float32)
-
-
-@dataclass(slots=True)
-class _Book:
-    """Per-track bookkeeping, rows aligned with the motion filter and the appearance bank."""
-
-    ids: NDArray[np.int64]
-    hits: NDArray[np.int64]
-    begun: NDArray[np.float64]
-    seen: NDArray[np.float64]
-
-    def keep(self, rows: NDArray[np.bool_]) -> None:
-        self.ids, self.hits, self.begun, self.seen = self.ids[rows], self.hits[rows], self.begun[rows], self.seen[rows]
-
-    def add(self, ids: NDArray[np.int64], time: float) -> None:
-        self.ids = np.concatenate([self.ids, ids])
-        self.hits = np.concatenate([self.hits, np.ones(len(ids), np.int64)])
-        self.begun = np.concatenate([self.begun, np.full(len(ids), time)])
-        self.seen = np.concatenate([self.seen, np.full(len(ids), time)])
-
-    def confirmed(self, config: TrackerConfig) -> NDArray[np.bool_]:
-        """Seen often and long enough not to be a ghost."""
-        return (self.hits >= config.confirm_frames) & (self.seen - self.begun >= config.confirm_seconds - 1e-6)
+STATE_VERSION = 1
 
 
 class Tracker:
@@ -75,17 +45,41 @@ class Tracker:
     def __init__(self, config: TrackerConfig | None = None, calibration: Calibration | SiteCalibration | None = None) -> None:
         self.config = config or TrackerConfig()
         self._calibration = calibration or Calibration()
-        self._motion = MotionFilter()
-        self._looks = AppearanceBank()
-        self._book = _Book(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+        self._motion = MotionFilter(MotionNoise() if self.config.truncation else MotionNoise(truncation=(np.inf, np.inf)))
+        # Two views are the same prototype while their similarity is nearer to certainty than to the toss of a coin.
+        grid = np.linspace(-1.0, 1.0, 401, dtype=np.float32)
+        coin = float(grid[np.argmax(self._calibration.probability(grid) >= 0.5)])
+        self._looks = AppearanceBank(prototypes=self.config.prototypes, join=(1.0 + coin) / 2)
+        self._book = TrackBook.empty()
         self._next_id = 1
         self._time: float | None = None
+        self._size: tuple[int, int] | None = None
+        self._renamed: dict[int, int] = {}
 
     def __repr__(self) -> str:
-        return f"Tracker(tracks={len(self._book.ids)}, next_id={self._next_id})"
+        return f"Tracker(tracks={len(self._book)}, next_id={self._next_id})"
+
+    @property
+    def renamed(self) -> dict[int, int]:
+        """``{id: older id}`` of reported tracks that the last update found to be older ones (only if ``rejoin_seconds`` > 0)."""
+        return dict(self._renamed)
+
+    @property
+    def tentative(self) -> Tracks:
+        """Tracks seen in the last update and not confirmed yet. ``rows`` is -1."""
+        assert self._time is not None
+        rows = np.flatnonzero((self._book.seen >= self._time) & ~self._book.confirmed(self.config))
+        n = len(rows)
+        return Tracks(self._book.ids[rows], self._motion.boxes[rows], self._book.score[rows].astype(np.float32), np.full(n, -1, np.int64))
 
     def update(
-        self, detections: Detections, features: PartFeatures | None, time: float, *, size: tuple[int, int] | None = None
+        self,
+        detections: Detections,
+        features: PartFeatures | None,
+        time: float,
+        *,
+        size: tuple[int, int] | None = None,
+        camera: FloatArray | None = None,
     ) -> Tracks:
         """Take the people found in one frame.
 
@@ -94,147 +88,172 @@ class Tracker:
             features: N rows, or None for motion only.
             time: Capture time in seconds. A time before the last one counts as no time passed.
             size: Width and height of the frame. If given, a person missed for less than ``coast_seconds`` inside the frame is reported where the
-                motion predicts them.
+                motion predicts them, and one who left through the border ends after ``exit_seconds``.
+            camera: ``[2, 3]`` affine map from pixels of the previous frame to pixels of this one, for a moving camera
+                (see :class:`streamreid.tracking.camera_motion.CameraMotion`).
 
         Returns:
             Confirmed tracks; boxes are the filter's, which jitter less than the detector's. ``rows`` refers to ``detections``, -1 for a
             predicted box (with score 0).
 
         Raises:
-            ValueError: ``features`` and ``detections`` differ in length, or ``time`` is not finite.
+            ValueError: ``features`` and ``detections`` differ in length, or ``time`` or ``camera`` is not finite.
+            EngineMismatchError: ``features`` come from another engine than before.
         """
         if features is None:
-            k, d = self._looks.features.shape
-            features = PartFeatures.unseen(len(detections), k, d)
+            features = PartFeatures.unseen(len(detections), *self._looks.shape)
         if len(features) != len(detections):
             raise ValueError(f"{len(detections)} detections but {len(features)} rows of features")
         if not np.isfinite(time):
             raise ValueError(f"capture time must be finite, got {time}")
+        if camera is not None and (np.shape(camera) != (2, 3) or not np.isfinite(camera).all()):
+            raise ValueError(f"camera motion must be a finite [2, 3] affine map, got {camera}")
         boxes, scores = detections.boxes, detections.scores
-        usable = np.isfinite(boxes).all(1) & np.isfinite(scores) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        rows = np.flatnonzero(usable & (scores >= self.config.low_score))
+        with np.errstate(invalid="ignore"):
+            usable = np.isfinite(boxes).all(1) & np.isfinite(scores) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+            rows = np.flatnonzero(usable & (scores >= self.config.low_score))
         # A fixed order makes the result independent of the detector's.
         rows = rows[np.lexsort((*boxes[rows].T, -scores[rows]))]
-        self._advance(time)
+        self._size = size or self._size
+        self._renamed = {}
+        self._advance(time, camera)
         matched = self._match(boxes[rows], scores[rows], features[rows])
         return self._report(matched, rows, detections, size)
 
-    def _advance(self, time: float) -> None:
+    def _advance(self, time: float, camera: FloatArray | None) -> None:
         last = self._time if self._time is not None else time
         self._time = max(time, last)
+        c, book = self.config, self._book
+        if camera is not None:
+            self._motion.warp(camera)
+            book.warp(camera)
         # "Unseen" are tracks that had no box in the previous frame.
-        self._motion.predict(self._time - last, self._book.seen < last)
+        self._motion.predict(self._time - last, book.seen < last)
+        gap = self._time - book.seen
+        patience = np.full(len(book), c.lost_seconds)
+        if self._size is not None:
+            patience[leaving(self._motion.boxes, self._size)] = min(c.exit_seconds, c.lost_seconds)
         # A lost track is kept while it could still be seen; a tentative one must be seen in every frame or be forgotten soon.
-        confirmed = self._book.confirmed(self.config)
-        self._keep((self._time - self._book.seen <= self.config.lost_seconds) & (confirmed | (self._book.seen >= last)))
+        self._keep((gap <= patience) & (book.confirmed(c) | (book.seen >= last)))
 
-    def _keep(self, mask: NDArray[np.bool_]) -> None:
+    def _keep(self, mask: BoolArray) -> None:
         if not mask.all():
             self._book.keep(mask)
             self._motion.keep(mask)
             self._looks.keep(mask)
 
-    def _match(self, boxes: FloatArray, scores: FloatArray, features: PartFeatures) -> NDArray[np.int64]:
+    def _match(self, boxes: FloatArray, scores: FloatArray, features: PartFeatures) -> IntArray:
         """Assign, correct and begin tracks. Returns for every track row the detection row, or -1."""
         assert self._time is not None
         c = self.config
         predicted = self._motion.boxes
-        tracks = np.arange(len(predicted))
         taken = np.full(len(predicted), -1, np.int64)
         free = np.ones(len(boxes), bool)
+        clear = 1.0 - occlusion(boxes) if c.occlusion else np.ones(len(boxes), np.float32)
         iou = self._overlap(predicted, boxes)
-        similarity, common = self._looks.similarity(tracks, features)
-        looks = np.where(common > 0, self._calibration.probability(similarity), 0.5)
+        looks, weight = self._alikeness(features, clear)
         confirmed = self._book.confirmed(c)
         sure = scores >= c.high_score
 
-        def run(rows: NDArray[np.bool_], columns: NDArray[np.bool_], score: FloatArray, allowed: NDArray[np.bool_]) -> None:
+        def run(rows: BoolArray, columns: BoolArray, score: FloatArray, allowed: BoolArray) -> None:
             t, d = np.flatnonzero(rows & (taken < 0)), np.flatnonzero(columns & free)
             i, j = assign(score[np.ix_(t, d)], allowed[np.ix_(t, d)])
             taken[t[i]] = d[j]
             free[d[j]] = False
 
-        w = c.appearance_weight * np.sqrt(common)
-        both = np.asarray((1 - w) * iou + w * looks, np.float32)
         gap = (self._time - self._book.seen)[:, None]
+        both = np.asarray((1 - weight) * iou + weight * looks, np.float32)
         # The longer somebody was away, the more likely is a stranger in the same place: looks must speak for the old track, and
-        # after a second without looks nothing does.
+        # after a while without looks nothing does.
         gate = c.appearance_gate + (0.5 - c.appearance_gate) * np.minimum(gap / 0.5, 1.0)
-        run(confirmed, sure, both, (iou >= c.match_iou) & np.where(common > 0, looks >= gate, gap <= 1.0))
+        run(confirmed, sure, both, (iou >= c.match_iou) & np.where(weight > 0, looks >= gate, gap <= c.blind_seconds))
         recent = confirmed & (gap[:, 0] <= 1.0)
         run(recent, ~sure, iou, iou >= c.second_iou)
-        run(confirmed, sure, looks, (looks >= c.recover_probability) & self._reach(predicted, boxes))
+        if c.recover_probability < 1.0:
+            run(confirmed, sure, looks, (looks >= c.recover_probability) & within_reach(predicted, boxes, gap[:, 0]))
         run(~confirmed, sure, iou, iou >= c.match_iou)
-        return self._apply(taken, boxes, scores, features)
+        return self._apply(taken, boxes, scores, features, clear)
 
     def _overlap(self, predicted: FloatArray, boxes: FloatArray) -> FloatArray:
-        """IoU ``[T, N]`` of boxes that are both enlarged by the filter's doubt (half a deviation, at most half a width), so that a person of unknown
-        velocity, or a low frame rate, still overlaps (buffered IoU, Yang et al., "C-BIoU", WACV 2023, with the buffer from the covariance)."""
-        if not len(predicted) or not len(boxes):
-            return np.zeros((len(predicted), len(boxes)), np.float32)
-        sure = self._motion.noise.measurement * (predicted[:, 3] - predicted[:, 1])
-        margin = np.minimum(0.5 * np.maximum(self._motion.deviations - sure, 0.0), 0.5 * (predicted[:, 2] - predicted[:, 0]))
-        grown = predicted + margin[:, None] * np.array([-1, -1, 1, 1], np.float32)
-        other = boxes[None] + margin[:, None, None] * np.array([-1, -1, 1, 1], np.float32)
-        return iou_pairs(grown, other)
+        doubt = self._motion.deviations - self._motion.noise.measurement * (predicted[:, 3] - predicted[:, 1])
+        iou = buffered_overlap(predicted, boxes, np.asarray(self.config.overlap_buffer * doubt, np.float32))
+        return iou * span_overlap(predicted, boxes) if self.config.height_overlap else iou
 
-    def _reach(self, predicted: FloatArray, boxes: FloatArray) -> NDArray[np.bool_]:
-        """Which box a lost person can have walked to: within the filter's doubt and 2 body heights per second, and of a similar height."""
-        assert self._time is not None
-        height = (predicted[:, 3] - predicted[:, 1])[:, None]
-        other = (boxes[:, 3] - boxes[:, 1])[None]
-        centre = (predicted[:, None, :2] + predicted[:, None, 2:] - boxes[None, :, :2] - boxes[None, :, 2:]) / 2
-        gap = (self._time - self._book.seen)[:, None]
-        limit = height * (0.5 + np.minimum(2.0 * gap, 4.0))
-        ratio = other / np.maximum(height, 1.0)
-        return np.asarray((np.hypot(centre[..., 0], centre[..., 1]) <= limit) & (ratio > 0.6) & (ratio < 1.67))
+    def _alikeness(self, features: PartFeatures, clear: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Probability ``[T, N]`` by looks, drawn to 1/2 as far as the person is hidden, and the weight of looks against overlap."""
+        similarity, common = self._looks.similarity(np.arange(len(self._book)), features)
+        known = np.where(common > 0, self._calibration.probability(similarity) - 0.5, 0.0)
+        return np.asarray(0.5 + known * clear, np.float32), np.asarray(self.config.appearance_weight * np.sqrt(common * clear), np.float32)
 
-    def _apply(
-        self, taken: NDArray[np.int64], boxes: FloatArray, scores: FloatArray, features: PartFeatures
-    ) -> NDArray[np.int64]:
+    def _apply(self, taken: IntArray, boxes: FloatArray, scores: FloatArray, features: PartFeatures, clear: FloatArray) -> IntArray:
         assert self._time is not None
         hit = np.flatnonzero(taken >= 0)
         rows = taken[hit]
-        quality = 1.0 - occlusion(boxes)
         self._motion.update(hit, boxes[rows], scores[rows])
-        self._looks.update(hit, features[rows], quality[rows] * scores[rows])
-        self._book.hits[hit] += 1
-        self._book.seen[hit] = self._time
+        self._looks.update(hit, features[rows], clear[rows] * scores[rows])
+        self._book.observe(hit, self._time, self._motion.boxes[hit], scores[rows], scores[rows] >= self.config.high_score)
         new = self._newcomers(boxes, scores, features, taken)
         if len(new):
             self._motion.add(boxes[new])
-            self._looks.add(features[new], quality[new] * scores[new])
+            self._looks.add(features[new], clear[new] * scores[new])
             ids = np.arange(self._next_id, self._next_id + len(new))
             self._next_id += len(new)
-            self._book.add(ids, self._time)
-        return np.concatenate([taken, new])
+            self._book.add(ids, self._time, boxes[new], scores[new])
+        return self._rejoin(np.concatenate([taken, new]))
 
-    def _newcomers(self, boxes: FloatArray, scores: FloatArray, features: PartFeatures, taken: NDArray[np.int64]) -> Rows:
-        """Sure boxes that nobody claimed and that are no second box of somebody: one that mostly coincides with a claimed box, or lies inside
-        one and looks like its owner (detectors like to give a person's upper body a box of its own)."""
+    def _newcomers(self, boxes: FloatArray, scores: FloatArray, features: PartFeatures, taken: IntArray) -> Rows:
+        """Sure boxes that nobody claimed and that are no second box of somebody."""
+        c = self.config
         free = np.ones(len(boxes), bool)
         free[taken[taken >= 0]] = False
-        new = np.flatnonzero(free & (scores >= self.config.new_score))
+        new = np.flatnonzero(free & (scores >= c.new_score))
         if not len(new):
             return new
         owners = np.flatnonzero(taken >= 0)
-        claimed = boxes[taken[owners]]
-        double = iou_matrix(boxes[new], claimed) > self.config.duplicate_iou
-        inside = cover_matrix(boxes[new], claimed) > self.config.duplicate_cover
-        double |= inside & self._alike(*self._looks.similarity(owners, features[new])).T
-        new = new[~double.any(1)]
+        alike = self._alike(*self._looks.similarity(owners, features[new])).T
+        new = new[~second_boxes(boxes[new], boxes[taken[owners]], alike, iou=c.duplicate_iou, cover=c.duplicate_cover)]
         # Boxes come in order of score: of two newcomers in one place the better one stays, of two that look alike the outer one.
-        better = np.tril(iou_matrix(boxes[new], boxes[new]) > self.config.duplicate_iou, -1)
+        better = np.tril(iou_matrix(boxes[new], boxes[new]) > c.duplicate_iou, -1)
         cover = cover_matrix(boxes[new], boxes[new])
-        inside = (cover > self.config.duplicate_cover) & (cover > cover.T)
+        inside = (cover > c.duplicate_cover) & (cover > cover.T)
         return new[~(better | (inside & self._alike(*part_similarity(features[new], features[new])))).any(1)]
 
-    def _alike(self, similarity: FloatArray, common: FloatArray) -> NDArray[np.bool_]:
+    def _alike(self, similarity: FloatArray, common: FloatArray) -> BoolArray:
         return np.asarray((common > 0) & (self._calibration.probability(similarity) >= 0.5))
 
-    def _report(self, matched: NDArray[np.int64], rows: Rows, detections: Detections, size: tuple[int, int] | None) -> Tracks:
+    def _rejoin(self, matched: IntArray) -> IntArray:
+        """A track that is to be reported for the first time, or was not longer than ``rejoin_seconds`` ago, and looks like one that was lost before
+        it began, is that one: several looks tell more than the single one that recovery had."""
+        assert self._time is not None
+        c, book = self.config, self._book
+        confirmed = book.confirmed(c)
+        young = ~book.reported | (self._time - book.begun <= c.rejoin_seconds)
+        new = np.flatnonzero((matched >= 0) & confirmed & young)
+        old = np.flatnonzero((matched < 0) & confirmed & book.reported)
+        if not len(new) or not len(old) or c.recover_probability >= 1.0:
+            return matched
+        similarity, common = self._looks.similarity(old, self._looks.features[new])
+        looks = np.where(common > 0, self._calibration.probability(similarity), 0.0).astype(np.float32)
+        boxes = self._motion.boxes
+        allowed = (looks >= c.recover_probability) & within_reach(boxes[old], boxes[new], self._time - book.seen[old])
+        i, j = assign(looks, allowed & (book.seen[old][:, None] < book.begun[new][None]))
+        old, new = old[i], new[j]
+        if not len(old):
+            return matched
+        self._renamed = {
+            int(a): int(b) for a, b in zip(book.ids[new], book.ids[old], strict=True) if book.reported[new][book.ids[new] == a].all()
+        }
+        book.adopt(new, old)
+        self._looks.merge(new, old)
+        kept = np.ones(len(book), bool)
+        kept[old] = False
+        self._keep(kept)
+        return matched[kept]
+
+    def _report(self, matched: IntArray, rows: Rows, detections: Detections, size: tuple[int, int] | None) -> Tracks:
         seen = matched >= 0
-        shown = seen & self._book.confirmed(self.config)
+        shown = seen & self._book.confirmed(self.config) & ~self._book.ghosts(self.config)
+        self._book.reported |= shown
         boxes = self._motion.boxes
         if size is not None:
             shown |= ~seen & self._coasting(boxes, size)
@@ -247,10 +266,37 @@ class Tracker:
         scores[hit] = detections.scores[source[hit]]
         return Tracks(self._book.ids[order], boxes[order], scores, source)
 
-    def _coasting(self, boxes: FloatArray, size: tuple[int, int]) -> NDArray[np.bool_]:
+    def _coasting(self, boxes: FloatArray, size: tuple[int, int]) -> BoolArray:
         """Tracks of a settled person, wholly inside the frame, missed only just now."""
         assert self._time is not None
         gap = self._time - self._book.seen
         inside = (boxes[:, :2] > 2).all(1) & (boxes[:, 2:] < np.asarray(size, np.float32) - 2).all(1)
-        settled = self._book.confirmed(self.config) & (self._book.hits >= 3 * self.config.confirm_frames)
+        settled = self._book.reported & (self._book.hits >= 3 * self.config.confirm_frames) & ~self._book.ghosts(self.config)
         return np.asarray(settled & (gap <= self.config.coast_seconds + 1e-6) & inside)
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to go on later: plain numbers and arrays (copies), fit for ``numpy.savez``."""
+        parts = {"motion": self._motion.state(), "looks": self._looks.state(), "book": self._book.state()}
+        flat: dict[str, Any] = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.items()}
+        time = np.nan if self._time is None else self._time
+        return flat | {"version": STATE_VERSION, "next_id": self._next_id, "time": time, "size": np.array(self._size or (0, 0))}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on as if nothing had happened since :meth:`state`.
+
+        Raises:
+            DataError: The state was saved by another version, or lacks something.
+        """
+        if int(state.get("version", 0)) != STATE_VERSION:
+            raise DataError(f"tracker state has version {state.get('version')}, this tracker reads {STATE_VERSION}; begin without it")
+        part = {name: {k.split(".", 1)[1]: v for k, v in state.items() if k.startswith(name + ".")} for name in ("motion", "looks", "book")}
+        try:
+            self._motion.restore(part["motion"])
+            self._looks.restore(part["looks"])
+            self._book = TrackBook.restored(part["book"])
+            time, size = float(state["time"]), np.asarray(state["size"])
+            self._next_id = int(state["next_id"])
+        except KeyError as error:
+            raise DataError(f"tracker state lacks {error}; begin without it") from error
+        self._time = None if np.isnan(time) else time
+        self._size = (int(size[0]), int(size[1])) if size.any() else None

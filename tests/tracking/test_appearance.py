@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from streamreid.errors import EngineMismatchError
 from streamreid.tracking.appearance import AppearanceBank
 from streamreid.types import PartFeatures
 
@@ -35,7 +36,7 @@ def test_a_part_never_seen_says_nothing_until_it_is_seen():
 
 
 def test_young_templates_are_averages():
-    bank = AppearanceBank(rate=0.1, mass=10.0)
+    bank = AppearanceBank(rate=0.1, mass=10.0, prototypes=1)
     vectors = [[1, 0], [0.6, 0.8], [0, 1]]
     bank.add(person([vectors[0]], [1]), np.ones(1, np.float32))
     for v in vectors[1:]:
@@ -51,3 +52,48 @@ def test_quality_zero_changes_nothing():
     bank.add(person([[1, 0]], [1]), np.ones(1, np.float32))
     bank.update(np.array([0]), person([[0, 1]], [1]), np.zeros(1, np.float32))
     assert bank.features.parts[0, 0] == pytest.approx([1, 0])
+
+
+def test_two_views_stay_two_prototypes_and_both_are_known_again():
+    front, side, stranger = [1, 0, 0], [0.3, 0.954, 0], [0, 0, 1]
+    bank = AppearanceBank(join=0.65, prototypes=3)
+    one = AppearanceBank(join=0.65, prototypes=1)
+    for b in (bank, one):
+        b.add(person([front], [1]), np.ones(1, np.float32))
+        for v in [front, side] * 10:
+            b.update(np.array([0]), person([v], [1]), np.ones(1, np.float32))
+    for view in (front, side):
+        assert bank.similarity(np.array([0]), person([view], [1]))[0][0, 0] == pytest.approx(1.0, abs=1e-3)
+        assert one.similarity(np.array([0]), person([view], [1]))[0][0, 0] < 0.9
+    assert bank.similarity(np.array([0]), person([stranger], [1]))[0][0, 0] == pytest.approx(0.0, abs=1e-5)
+
+
+def test_a_half_hidden_view_begins_no_prototype():
+    bank = AppearanceBank(join=0.65)
+    bank.add(person([[1, 0]], [1]), np.ones(1, np.float32))
+    bank.update(np.array([0]), person([[0, 1]], [1]), np.full(1, 0.4, np.float32))
+    assert bank.similarity(np.array([0]), person([[0, 1]], [1]))[0][0, 0] < 0.7
+
+
+def test_features_of_another_engine_are_refused():
+    bank = AppearanceBank()
+    bank.add(person([[1, 0]], [1]), np.ones(1, np.float32))
+    with pytest.raises(EngineMismatchError, match="1 parts of 2 values"):
+        bank.similarity(np.array([0]), person([[1, 0, 0]], [1]))
+
+
+def test_tracks_begun_without_looks_learn_them_later():
+    bank = AppearanceBank()
+    bank.add(PartFeatures.unseen(2), np.ones(2, np.float32))
+    bank.update(np.array([1]), person([[0, 1]], [1]), np.ones(1, np.float32))
+    similarity, common = bank.similarity(np.array([0, 1]), person([[0, 1]], [1]))
+    assert common[0, 0] == 0
+    assert similarity[1, 0] == pytest.approx(1.0)
+
+
+def test_state_and_back():
+    bank = AppearanceBank()
+    bank.add(person([[1, 0]], [1]), np.ones(1, np.float32))
+    other = AppearanceBank()
+    other.restore(bank.state())
+    assert np.array_equal(other.features.parts, bank.features.parts)

@@ -1,0 +1,104 @@
+"""What is known of each track besides motion and looks: one array per fact, one row per track."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreid.config import TrackerConfig
+from streamreid.types import BoolArray, FloatArray
+
+__all__ = ["TrackBook"]
+
+SCORE_MEMORY = 100
+"""Observations over which the mean score is taken."""
+
+
+@dataclass(slots=True)
+class TrackBook:
+    """Bookkeeping of T tracks.
+
+    Args:
+        ids: Track ids.
+        hits: Number of observations.
+        begun: Capture time of the first one.
+        seen: Capture time of the last one.
+        score: Mean score of the sure detections: the unsure ones tell of hiding, not of ghosts.
+        origin: ``[T, 2]`` foot point at the first observation, pixels.
+        travel: Greatest distance of the foot point from there, in body heights.
+        reported: Whether the track was ever reported.
+    """
+
+    ids: NDArray[np.int64]
+    hits: NDArray[np.int64]
+    begun: NDArray[np.float64]
+    seen: NDArray[np.float64]
+    score: NDArray[np.float64]
+    origin: NDArray[np.float64]
+    travel: NDArray[np.float64]
+    reported: NDArray[np.bool_]
+
+    @classmethod
+    def empty(cls) -> TrackBook:
+        """No track."""
+        zero = np.zeros(0)
+        return cls(zero.astype(np.int64), zero.astype(np.int64), zero, zero, zero, np.zeros((0, 2)), zero, zero.astype(bool))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def keep(self, rows: BoolArray) -> None:
+        """Drop every track that is not in the mask ``rows`` [T]."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name)[rows])
+
+    def add(self, ids: NDArray[np.int64], time: float, boxes: FloatArray, scores: FloatArray) -> None:
+        """Append tracks first seen at ``time`` as ``boxes`` [M, 4] with ``scores`` [M]."""
+        n = len(ids)
+        now = np.full(n, time)
+        new = TrackBook(ids, np.ones(n, np.int64), now, now, scores.astype(float), _feet(boxes), np.zeros(n), np.zeros(n, bool))
+        for field in fields(self):
+            setattr(self, field.name, np.concatenate([getattr(self, field.name), getattr(new, field.name)]))
+
+    def observe(self, rows: NDArray[np.intp], time: float, boxes: FloatArray, scores: FloatArray, sure: BoolArray) -> None:
+        """Tracks ``rows`` [M] were seen as ``boxes`` [M, 4] (the filter's, which do not jitter) with ``scores`` [M], of which some are ``sure`` [M]."""
+        self.hits[rows] += 1
+        self.seen[rows] = time
+        self.score[rows] += np.where(sure, scores - self.score[rows], 0.0) / np.minimum(self.hits[rows], SCORE_MEMORY)
+        way = np.hypot(*(_feet(boxes) - self.origin[rows]).T) / np.maximum(boxes[:, 3] - boxes[:, 1], 1.0)
+        self.travel[rows] = np.maximum(self.travel[rows], way)
+
+    def adopt(self, rows: NDArray[np.intp], older: NDArray[np.intp]) -> None:
+        """Tracks ``rows`` [M] turn out to be ``older`` [M]: they take their ids and their past."""
+        self.hits[rows] += self.hits[older]
+        self.travel[rows] = np.maximum(self.travel[rows], self.travel[older])
+        for name in ("ids", "begun", "origin"):
+            getattr(self, name)[rows] = getattr(self, name)[older]
+
+    def warp(self, affine: FloatArray) -> None:
+        """Follow the camera by ``affine`` [2, 3], pixels of the previous frame to pixels of this one."""
+        self.origin = self.origin @ np.asarray(affine, np.float64)[:, :2].T + np.asarray(affine, np.float64)[:, 2]
+
+    def confirmed(self, config: TrackerConfig) -> BoolArray:
+        """``[T]`` seen often and long enough."""
+        return (self.hits >= config.confirm_frames) & (self.seen - self.begun >= config.confirm_seconds - 1e-6)
+
+    def ghosts(self, config: TrackerConfig) -> BoolArray:
+        """``[T]`` boxes that never moved and about which the detector was never sure: rather a plant or a poster than a person."""
+        return (self.travel < config.ghost_travel) & (self.score < config.ghost_score)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Copies of all columns by name."""
+        return {field.name: getattr(self, field.name).copy() for field in fields(self)}
+
+    @classmethod
+    def restored(cls, state: dict[str, NDArray[np.generic]]) -> TrackBook:
+        """From what :meth:`state` gave."""
+        return cls(**{field.name: np.array(state[field.name], getattr(cls.empty(), field.name).dtype) for field in fields(cls)})
+
+
+def _feet(boxes: FloatArray) -> NDArray[np.float64]:
+    b = np.asarray(boxes, np.float64)
+    return np.stack([(b[:, 0] + b[:, 2]) / 2, b[:, 3]], 1)

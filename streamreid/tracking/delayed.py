@@ -1,0 +1,134 @@
+"""Results a fixed time later, and better for it: gaps are filled, people are shown from their first appearance, ids are as known then."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from streamreid.tracking.tracker import Tracker
+from streamreid.types import Detections, FloatArray, PartFeatures, Tracks
+
+__all__ = ["DelayedTracks"]
+
+
+class _Entry(NamedTuple):
+    box: FloatArray
+    score: float
+    row: int
+
+    @property
+    def predicted(self) -> bool:
+        return self.row < 0 and self.score == 0
+
+
+_NOBODY = _Entry(np.zeros(4, np.float32), 0.0, -1)
+
+
+@dataclass(slots=True)
+class _Moment:
+    """One buffered frame: ``people`` id -> (box, score, row), ``unsure`` the same for tracks not confirmed then."""
+
+    time: float
+    people: dict[int, _Entry] = field(default_factory=dict)
+    unsure: dict[int, _Entry] = field(default_factory=dict)
+
+    def tracks(self) -> Tracks:
+        ids = sorted(self.people)
+        if not ids:
+            return Tracks.empty()
+        boxes, scores, rows = zip(*(self.people[i] for i in ids), strict=True)
+        return Tracks(np.array(ids, np.int64), np.stack(boxes), np.array(scores, np.float32), np.array(rows, np.int64))
+
+
+class DelayedTracks:
+    """A tracker whose results come ``delay`` seconds of capture time later.
+
+    Within the delay: a person missed and seen again is filled in by linear interpolation (``rows`` -1, score 0), a person who is confirmed is also
+    shown in the frames before, and a new id found to be an old one (see ``TrackerConfig.rejoin_seconds``) is renamed in the frames before.
+
+    Args:
+        tracker: Of one camera.
+        delay: Seconds, at least 0.
+    """
+
+    def __init__(self, tracker: Tracker, delay: float) -> None:
+        if not np.isfinite(delay) or delay < 0:
+            raise ValueError(f"delay must be a finite number of seconds, at least 0, got {delay}")
+        self.tracker = tracker
+        self.delay = delay
+        self._buffer: deque[_Moment] = deque()
+
+    def __repr__(self) -> str:
+        return f"DelayedTracks(delay={self.delay}, buffered={len(self._buffer)})"
+
+    def update(
+        self,
+        detections: Detections,
+        features: PartFeatures | None,
+        time: float,
+        *,
+        size: tuple[int, int] | None = None,
+        camera: FloatArray | None = None,
+    ) -> list[tuple[float, Tracks]]:
+        """Take the people found in one frame; see :meth:`Tracker.update`.
+
+        Returns:
+            ``(capture time, tracks)`` of every frame that is now ``delay`` seconds old, oldest first; every frame comes out once.
+        """
+        tracks = self.tracker.update(detections, features, time, size=size, camera=camera)
+        time = max([time, *(moment.time for moment in list(self._buffer)[-1:])])
+        self._rename(self.tracker.renamed)
+        now = _Moment(time, _table(tracks), _table(self.tracker.tentative))
+        self._fill(now)
+        self._buffer.append(now)
+        return list(self._due(time - self.delay + 1e-9))
+
+    def flush(self) -> list[tuple[float, Tracks]]:
+        """The frames still held back, oldest first. For the end of a source."""
+        return list(self._due(np.inf))
+
+    def _due(self, until: float) -> Iterator[tuple[float, Tracks]]:
+        while self._buffer and self._buffer[0].time <= until:
+            moment = self._buffer.popleft()
+            yield moment.time, moment.tracks()
+
+    def _rename(self, names: dict[int, int]) -> None:
+        for moment in self._buffer if names else ():
+            for table in (moment.people, moment.unsure):
+                for new, old in names.items():
+                    if new in table:
+                        table[old] = table.pop(new)
+
+    def _fill(self, now: _Moment) -> None:
+        """Show the people seen ``now`` in the buffered frames that lack them, back to where they were last seen."""
+        for who, (box, _, row) in now.people.items():
+            if row < 0:
+                continue
+            later, missing = (now.time, box), list[_Moment]()
+            for moment in reversed(self._buffer):
+                entry = moment.people.get(who, _NOBODY)
+                settled = not entry.predicted
+                if not settled:
+                    entry = moment.unsure.get(who, _NOBODY)
+                if entry.predicted:
+                    missing.append(moment)
+                    continue
+                moment.people[who] = entry
+                for between in missing:
+                    between.people[who] = _Entry(_between((moment.time, entry.box), later, between.time), 0.0, -1)
+                if settled:
+                    break
+                later, missing = (moment.time, entry.box), []
+
+
+def _between(first: tuple[float, FloatArray], last: tuple[float, FloatArray], time: float) -> FloatArray:
+    share = np.clip((time - first[0]) / max(last[0] - first[0], 1e-9), 0.0, 1.0)
+    return np.asarray(first[1] + share * (last[1] - first[1]), np.float32)
+
+
+def _table(tracks: Tracks) -> dict[int, _Entry]:
+    return {int(i): _Entry(b, float(s), int(r)) for i, b, s, r in zip(tracks.ids, tracks.boxes, tracks.scores, tracks.rows, strict=True)}

@@ -1,0 +1,82 @@
+"""Which box can be which track: by overlap, by reach, by not being somebody's second box."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreid.tracking.assignment import cover_matrix, iou_matrix, iou_pairs
+from streamreid.types import BoolArray, FloatArray
+
+__all__ = ["buffered_overlap", "leaving", "second_boxes", "span_overlap", "within_reach"]
+
+
+def buffered_overlap(predicted: FloatArray, boxes: FloatArray, doubt: FloatArray) -> FloatArray:
+    """IoU of boxes that are both enlarged by the doubt about the prediction (half a deviation, at most half a width), so that a person of
+    unknown velocity, or a low frame rate, still overlaps (buffered IoU, Yang et al., "C-BIoU", WACV 2023, with the buffer from the covariance).
+
+    Args:
+        predicted: ``[T, 4]`` xyxy of the tracks.
+        boxes: ``[N, 4]`` xyxy found.
+        doubt: ``[T]`` pixels by which the deviation of a prediction exceeds that of a detection.
+
+    Returns:
+        ``[T, N]`` in [0, 1].
+    """
+    if not len(predicted) or not len(boxes):
+        return np.zeros((len(predicted), len(boxes)), np.float32)
+    margin = np.clip(0.5 * doubt, 0.0, 0.5 * (predicted[:, 2] - predicted[:, 0]))
+    sides = np.array([-1, -1, 1, 1], np.float32)
+    return iou_pairs(predicted + margin[:, None] * sides, boxes[None] + margin[:, None, None] * sides)
+
+
+def span_overlap(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Intersection over union ``[T, N]`` of the vertical spans of boxes ``a`` [T, 4] and ``b`` [N, 4]: people at different depths differ in it
+    (height-modulated IoU, Yang et al., "Hybrid-SORT", AAAI 2024)."""
+    both = np.minimum(a[:, None, 3], b[None, :, 3]) - np.maximum(a[:, None, 1], b[None, :, 1])
+    either = np.maximum(a[:, None, 3], b[None, :, 3]) - np.minimum(a[:, None, 1], b[None, :, 1])
+    return np.asarray(np.maximum(both, 0) / np.maximum(either, 1e-6), np.float32)
+
+
+def within_reach(predicted: FloatArray, boxes: FloatArray, gap: NDArray[np.float64]) -> BoolArray:
+    """Which box a person can have walked to: half a body height plus 2 per second (at most 4), and of a similar height.
+
+    Args:
+        predicted: ``[T, 4]`` xyxy of the tracks.
+        boxes: ``[N, 4]`` xyxy found.
+        gap: ``[T]`` seconds since each track was seen.
+
+    Returns:
+        ``[T, N]`` bool.
+    """
+    height = (predicted[:, 3] - predicted[:, 1])[:, None]
+    ratio = (boxes[:, 3] - boxes[:, 1])[None] / np.maximum(height, 1.0)
+    way = (predicted[:, None, :2] + predicted[:, None, 2:] - boxes[None, :, :2] - boxes[None, :, 2:]) / 2
+    limit = height * (0.5 + np.minimum(2.0 * gap[:, None], 4.0))
+    return np.asarray((np.hypot(way[..., 0], way[..., 1]) <= limit) & (ratio > 0.6) & (ratio < 1.67))
+
+
+def leaving(boxes: FloatArray, size: tuple[int, int]) -> BoolArray:
+    """``[T]`` whether each of ``boxes`` touches the border of a picture of ``size`` (width, height), or lies outside."""
+    margin = 0.01 * max(size)
+    return np.asarray((boxes[:, :2] <= margin).any(1) | (boxes[:, 2:] >= np.asarray(size, np.float32) - margin).any(1))
+
+
+def second_boxes(new: FloatArray, claimed: FloatArray, alike: BoolArray, *, iou: float, cover: float) -> BoolArray:
+    """Which of the unclaimed boxes are a second box of somebody: one that mostly coincides with a claimed box, or lies inside one and looks like
+    its owner (detectors like to give a person's upper body a box of its own).
+
+    Args:
+        new: ``[N, 4]`` xyxy, unclaimed.
+        claimed: ``[M, 4]`` xyxy of the tracked people.
+        alike: ``[N, M]`` whether the two look like one person.
+        iou: Overlap from which two boxes coincide.
+        cover: Share of a box from which it lies inside another.
+
+    Returns:
+        ``[N]`` bool.
+    """
+    if not len(new) or not len(claimed):
+        return np.zeros(len(new), bool)
+    inside = (cover_matrix(new, claimed) > cover) & (cover_matrix(new, claimed) > cover_matrix(claimed, new).T)
+    return np.asarray(((iou_matrix(new, claimed) > iou) | (inside & alike)).any(1))
