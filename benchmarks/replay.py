@@ -1,0 +1,62 @@
+"""How fast a cache is replayed: reading alone, tracking and association from memory, and the whole verb with its result files.
+
+streamreid run clip.mp4 --cache cache
+python benchmarks/replay.py cache
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from streamreid.pipeline import Replay, run
+from streamreid.pipeline.cache import read_frames
+from streamreid.pipeline.cache_manifest import read_manifest
+
+
+def rate(frames: int, job: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Frames per second by the wall and by the processor time of this process, medians over ``repeats``."""
+    wall, cpu = [], []
+    for _ in range(repeats):
+        begin = time.perf_counter(), time.process_time()
+        job()
+        wall.append(frames / (time.perf_counter() - begin[0]))
+        cpu.append(frames / (time.process_time() - begin[1]))
+    return statistics.median(wall), statistics.median(cpu)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cache", type=Path)
+    parser.add_argument("--repeats", type=int, default=3)
+    args = parser.parse_args()
+    manifest = read_manifest(args.cache)
+    seen = list(read_frames(args.cache, manifest))
+    people = sum(len(s.detections) for s in seen) / len(seen)
+    parts, dim = len(manifest.engine.parts), manifest.engine.dim
+    size = sum(f.stat().st_size for f in args.cache.rglob("*.parquet")) / 1e6
+    print(
+        f"{len(seen)} frames of {len(manifest.cameras)} cameras, {people:.1f} boxes per frame, {parts} parts of {dim} values, {size:.1f} MB"
+    )
+
+    def whole() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            run(Replay(args.cache), Path(folder))
+
+    jobs: dict[str, Callable[[], object]] = {
+        "reading": lambda: list(read_frames(args.cache)),
+        "tracking and association": lambda: list(Replay(args.cache, frames=seen)),
+        "replay with result files": whole,
+    }
+    for name, job in jobs.items():
+        wall, cpu = rate(len(seen), job, args.repeats)
+        print(f"{name:26} {wall:8.0f} frames/s by the wall, {cpu:8.0f} per second of processor time")
+
+
+if __name__ == "__main__":
+    main()
