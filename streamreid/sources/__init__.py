@@ -4,7 +4,10 @@ from streamreid.sources.base import FrameSource
 from streamreid.sources.clock import Clock, ManualClock, SystemClock
 from streamreid.sources.factory import open_source
 from streamreid.sources.images import ImageFolderSource
+from streamreid.sources.live import LiveSource
+from streamreid.sources.paced import PacedSource
 from streamreid.sources.prefetch import PrefetchReader
+from streamreid.sources.status import SourceStatus
 from streamreid.sources.stream import StreamSource
 from streamreid.sources.video import VideoFileSource
 from streamreid.sources.webcam import WebcamSource
@@ -13,8 +16,11 @@ __all__ = [
     "Clock",
     "FrameSource",
     "ImageFolderSource",
+    "LiveSource",
     "ManualClock",
+    "PacedSource",
     "PrefetchReader",
+    "SourceStatus",
     "StreamSource",
     "SystemClock",
     "VideoFileSource",

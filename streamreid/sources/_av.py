@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import av
 import cv2
 import numpy as np
-from av.error import FFmpegError, InvalidDataError
+from av.error import ExitError, FFmpegError, HTTPClientError, HTTPForbiddenError, HTTPUnauthorizedError, InvalidDataError
 from av.video.reformatter import VideoReformatter
 
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
 from streamreid.sources.base import Notes
+from streamreid.sources.retry import HopelessError
 from streamreid.types import Image
 
 if TYPE_CHECKING:
@@ -30,15 +31,22 @@ _NOT_VIDEO = frozenset({"ansi", "bintext", "idf", "xbin"})
 _MAX_READ_ERRORS = 64
 _DEFAULT_RATE = 25.0
 
+_LOCKED_WAIT = 60.0
+_MISSING_WAIT = 10.0
+"""Seconds before asking again: after a wrong password, for cameras lock out who asks often, and after 404 and its like."""
+
 
 def reason(error: BaseException) -> str:
     """Why FFmpeg failed, in one line, without the address."""
+    if isinstance(error, ExitError):
+        # FFmpeg's word for a call that PyAV interrupts because its time is over.
+        return "no data in time"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return redact(text).strip().rstrip(".")
 
 
 def open_container(
-    uri: str, camera: str, *, options: dict[str, str] | None = None, timeout: float | None = None
+    uri: str, camera: str, *, options: dict[str, str] | None = None, timeout: float | tuple[float, float] | None = None
 ) -> tuple[InputContainer, VideoStream]:
     """Open a file or address and find its video.
 
@@ -46,9 +54,10 @@ def open_container(
         uri: File name or address.
         camera: Name of the camera, for messages.
         options: FFmpeg options of the demuxer and protocol.
-        timeout: Seconds to wait for a connection and for data; None waits for ever.
+        timeout: Seconds to wait for a connection and for data, or one of each; None waits for ever.
 
     Raises:
+        HopelessError: The password is wrong, or there is nothing at that address.
         SourceError: It cannot be opened, is not a video, or has no video stream.
     """
     where = f"camera '{camera}': {redact(uri)}"
@@ -59,6 +68,12 @@ def open_container(
         raise SourceError(
             f"{where}: not a readable video ({reason(e)}). It is damaged, incomplete or not a video; try to play it"
         ) from None
+    except (HTTPUnauthorizedError, HTTPForbiddenError) as e:
+        message = f"{where}: access denied ({reason(e)}). Check user name and password"
+        raise HopelessError(message, wait=_LOCKED_WAIT, always=True) from None
+    except HTTPClientError as e:
+        message = f"{where}: cannot be opened ({reason(e)}). Check the path after the host name"
+        raise HopelessError(message, wait=_MISSING_WAIT, always=False) from None
     except (FFmpegError, OSError, ValueError) as e:
         raise SourceError(f"{where}: cannot be opened ({reason(e)}). Check the address and whether it may be read") from None
     try:
@@ -117,7 +132,7 @@ class Decoder:
         errors = 0
         while errors < _MAX_READ_ERRORS:
             try:
-                for packet in self._container.demux(self._stream):
+                for packet in self._packets():
                     # An empty packet would put the decoder into its final state; the end is drained below.
                     if packet.size:
                         errors = 0
@@ -135,6 +150,15 @@ class Decoder:
                 raise
         yield from self._drain()
 
+    def _packets(self) -> Iterator[Packet[VideoStream]]:
+        """What the container delivers of the video."""
+        return self._container.demux(self._stream)
+
+    def _damage(self, one: str, many: str) -> None:
+        """Count something damaged."""
+        self.last_damaged = True
+        self._notes.count(one, many)
+
     def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         try:
             frames = self._stream.codec_context.decode(packet)
@@ -143,9 +167,9 @@ class Decoder:
         except FFmpegError:
             self._skipped()
             return []
-        self.last_damaged = packet is not None and packet.is_corrupt
-        if self.last_damaged:
-            self._notes.count("1 packet with missing or damaged data", "{n} packets with missing or damaged data")
+        self.last_damaged = False
+        if packet is not None and packet.is_corrupt:
+            self._damage("1 packet with missing or damaged data", "{n} packets with missing or damaged data")
         return frames
 
     def _drain(self) -> Iterator[VideoFrame]:
@@ -159,16 +183,14 @@ class Decoder:
     def _checked(self, frames: list[VideoFrame]) -> Iterator[VideoFrame]:
         for frame in frames:
             if frame.is_corrupt:
-                self.last_damaged = True
-                self._notes.count(
+                self._damage(
                     "1 damaged picture, used as far as it could be decoded",
                     "{n} damaged pictures, used as far as they could be decoded",
                 )
             yield frame
 
     def _skipped(self) -> None:
-        self.last_damaged = True
-        self._notes.count("1 damaged packet skipped", "{n} damaged packets skipped")
+        self._damage("1 damaged packet skipped", "{n} damaged packets skipped")
 
 
 class ImageConverter:

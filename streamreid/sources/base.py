@@ -157,6 +157,6 @@ class Notes:
 
     def all(self) -> list[str]:
         """All warnings so far."""
-        counts = [one if n == 1 else many.format(n=n) for (one, many), n in self._counts.items()]
+        counts = [one if n == 1 else many.format(n=n) for (one, many), n in list(self._counts.items())]
         more = [f"{self._left_out} more warnings of this kind"] if self._left_out else []
         return [*self._events, *more, *counts]

@@ -9,6 +9,7 @@ from streamreid.config import CameraConfig
 from streamreid.sources.base import FrameSource
 from streamreid.sources.clock import Clock
 from streamreid.sources.images import ImageFolderSource
+from streamreid.sources.paced import PacedSource
 from streamreid.sources.stream import StreamSource
 from streamreid.sources.video import VideoFileSource
 from streamreid.sources.webcam import WebcamSource
@@ -23,6 +24,8 @@ _FILE_SUFFIXES = frozenset(
 def open_source(camera: CameraConfig, *, clock: Clock | None = None) -> FrameSource:
     """Open a camera: a folder of images, a webcam number, a stream's address, or a video file (also by http).
 
+    Streams and webcams are opened later, when they are read, and again when they are lost (unless ``reconnect`` is 0).
+
     Args:
         camera: The camera.
         clock: Tells the arrival time of live pictures; default the machine's clock.
@@ -30,11 +33,16 @@ def open_source(camera: CameraConfig, *, clock: Clock | None = None) -> FrameSou
     Raises:
         SourceError: It cannot be opened. The other cameras can still be read.
     """
+    source = _open(camera, clock)
+    return PacedSource(camera, source, clock=clock) if camera.live and not source.live else source
+
+
+def _open(camera: CameraConfig, clock: Clock | None) -> FrameSource:
     uri = camera.uri
     if "://" in uri:
         parts = urlsplit(uri)
         if parts.scheme.lower() == "file":
-            return open_source(camera.model_copy(update={"uri": unquote(parts.path)}), clock=clock)
+            return _open(camera.model_copy(update={"uri": unquote(parts.path)}), clock)
         is_file = parts.scheme.lower() in ("http", "https") and PurePosixPath(parts.path).suffix.lower() in _FILE_SUFFIXES
         return VideoFileSource(camera) if is_file else StreamSource(camera, clock=clock)
     if Path(uri).is_dir():

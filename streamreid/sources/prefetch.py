@@ -16,13 +16,14 @@ from streamreid.types import Frame
 __all__ = ["PrefetchReader"]
 
 _STOP_SECONDS = 0.8
+_NEWER = "newer frame"
 
 
 class PrefetchReader:
     """Reads a source in a thread of its own into a bounded queue.
 
     With ``latest=False`` nothing is lost: the thread waits while the queue is full. With ``latest=True`` only the newest frame is kept and
-    those it replaces are counted in ``dropped``. A failing source never raises here: its error
+    those it replaces are counted in ``dropped``, and in ``drops`` as "newer frame". A failing source never raises here: its error
     waits in ``error`` behind the frames before it.
 
     Args:
@@ -65,6 +66,12 @@ class PrefetchReader:
         """Frames replaced by newer ones before anybody took them."""
         with self._changed:
             return self._dropped
+
+    @property
+    def drops(self) -> dict[str, int]:
+        """Frames that nobody got, by reason."""
+        with self._changed:
+            return {_NEWER: self._dropped} if self._dropped else {}
 
     @property
     def frames(self) -> int:

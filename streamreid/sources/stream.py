@@ -1,152 +1,237 @@
-"""Network cameras: RTSP, RTMP, UDP, HTTP streams."""
+"""Network cameras: RTSP, RTMP, UDP, HTTP, MJPEG and HLS streams."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Generator, Iterator
-from contextlib import closing
-from fractions import Fraction
-from typing import TYPE_CHECKING
+import os
+import socket
+import struct
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from av.error import FFmpegError
 
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
-from streamreid.sources._av import Decoder, ImageConverter, frame_rate, open_container, reason
-from streamreid.sources.base import Notes, Selection, SourceBase
-from streamreid.sources.clock import Clock, SystemClock
-from streamreid.sources.timeline import Timeline
-from streamreid.types import ClockName, Frame
+from streamreid.sources._av import Decoder, ImageConverter, open_container, reason
+from streamreid.sources.base import Notes
+from streamreid.sources.clock import Clock
+from streamreid.sources.live import LiveSource, Received
+from streamreid.sources.reader import Connection, Pulse
+from streamreid.sources.retry import HopelessError
+from streamreid.types import Image
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 __all__ = ["StreamSource"]
 
+_UNSTAMPED = frozenset({"h264", "hevc", "image2pipe", "jpeg_pipe", "mjpeg", "mpjpeg"})
+"""Formats without time stamps: FFmpeg makes some up from a guessed frame rate."""
 
-class StreamSource(SourceBase):
+_LATE_PARSED = frozenset({"h264", "hevc"})
+"""Over RTP, FFmpeg knows that such a picture is complete when the next one begins: each is handed out one picture late."""
+
+_UNKNOWN_NAME_WAIT = 10.0
+_REMEMBERED = 256
+
+
+class StreamSource(LiveSource):
     """A live network stream.
 
-    Capture time is the arrival of the first picture + (time stamp - first time stamp), clock "pts"; a picture without time stamp is stamped
-    with its arrival, clock "arrival". A stream that goes silent for ``timeout`` seconds, fails or ends raises
-    `SourceError` after its frames; an HTTP stream of known length ends like a file. ``start``, ``offset`` and ``repeat`` are for files and do nothing here.
+    Capture time is what the camera's RTCP sender reports say, clock "rtcp"; before the first report, and where there are none or they are
+    wrong by many seconds, the time stamp anchored at the least delayed arrivals, clock "pts"; without time stamps the arrival, clock "arrival".
+    A stream that cannot be opened, goes silent for ``timeout`` seconds, breaks, ends or hangs is opened again (see `LiveSource`); an HTTP
+    stream of known length ends like a file. ``start``, ``offset`` and ``repeat`` are for files and do nothing here.
 
     Args:
         config: The camera; ``uri`` is the address.
         clock: Tells the arrival time.
 
     Raises:
-        SourceError: No connection, wrong password, no video.
+        SourceError: ``reconnect`` is 0, and: no connection, wrong password, no video.
     """
 
     def __init__(self, config: CameraConfig, *, clock: Clock | None = None) -> None:
-        super().__init__(config, live=True)
-        self._clock = clock or SystemClock()
+        self._converter = ImageConverter()
+        super().__init__(config, clock=clock, where=f"camera '{config.name}': {redact(config.uri)}")
+
+    def _connection(self, pulse: Pulse) -> Connection[Received]:
+        return _StreamConnection(self._config, self._clock, pulse, self._notes, self._board.corrupted)
+
+    def _image(self, received: Received) -> Image:
+        return self._converter(cast("VideoFrame", received.picture))
+
+
+class _StreamConnection:
+    """One connection, through FFmpeg."""
+
+    def __init__(self, config: CameraConfig, clock: Clock, pulse: Pulse, notes: Notes, corrupted: Callable[[], None]) -> None:
+        self._config = config
+        self._clock = clock
+        self._pulse = pulse
+        self._notes = notes
+        self._corrupted = corrupted
         self._where = f"camera '{config.name}': {redact(config.uri)}"
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
-        self._opened: tuple[InputContainer, VideoStream] | None = self._connect()
+        self._opened: tuple[InputContainer, VideoStream] | None = None
+        self._fruitless_since: float | None = None
+        self.finite = False
 
-    def __iter__(self) -> Iterator[Frame]:
-        """The frames as they arrive.
+    def open(self) -> None:
+        scheme = self._config.uri.split("://", 1)[0].lower()
+        _resolve(self._config.uri, self._where)
+        self._pulse.beat()
+        timeouts = (self._config.connect_timeout, self._config.timeout)
+        self._opened = open_container(self._config.uri, self._config.name, options=_options(scheme, self._config), timeout=timeouts)
+        self.finite = _is_finite(self._opened[0])
 
-        Raises:
-            SourceError: The stream failed, went silent, or ended.
-        """
-        selection = Selection(self._config, from_start=False)
-        converter = ImageConverter()
-        with closing(self._pictures()) as pictures:
-            for index, (picture, time, clock) in enumerate(pictures):
-                if selection.take(0.0):
-                    image = converter(picture)
-                    self._notes.size(image.shape[1], image.shape[0], index)
-                    yield Frame(self.camera, index, time, image, clock)
-                    if selection.done:
-                        return
+    def pictures(self) -> Iterator[Received]:
+        assert self._opened is not None
+        container, stream = self._opened
+        decoder = _LiveDecoder(container, stream, self._notes, self)
+        count = 0
+        try:
+            for picture in decoder:
+                count += 1
+                self._fruitless_since = None
+                yield decoder.received(picture)
+        except FFmpegError as e:
+            raise SourceError(f"{self._where}: lost after {count} pictures ({reason(e)}). Check the camera and the network") from None
+        if not (self.finite and count):
+            self.finite = False
+            raise SourceError(f"{self._where}: the other side ended the stream after {count} pictures. Check the camera")
 
     def close(self) -> None:
-        """Hang up; an iterator that is at work ends before its next frame, or when its read times out."""
-        self._closed.set()
-        with self._lock:
-            opened, self._opened = self._opened, None
+        opened, self._opened = self._opened, None
         if opened is not None:
             opened[0].close()
 
-    def _connect(self) -> tuple[InputContainer, VideoStream]:
-        scheme = self._config.uri.split("://", 1)[0].lower()
-        return open_container(self._config.uri, self.camera, options=_options(scheme, self._config.timeout), timeout=self._config.timeout)
+    def now(self) -> float:
+        return self._clock.now()
 
-    def _pictures(self) -> Generator[tuple[VideoFrame, float, ClockName], None, None]:
-        """Pictures of one connection with their times. Reconnecting is a loop around this."""
-        with self._lock:
-            opened, self._opened = self._opened, None
-        if opened is None and self._closed.is_set():
-            return
-        container, stream = opened or self._connect()
-        pictures = 0
-        try:
-            finite = _is_finite(container)
-            times = _LiveTimes(self._clock, 1.0 / frame_rate(stream), self._notes)
-            for picture in Decoder(container, stream, self._notes):
-                if self._closed.is_set():
-                    return
-                time, clock = times.stamp(picture, stream.time_base)
-                yield picture, time, clock
-                pictures += 1
-        except FFmpegError as e:
-            raise SourceError(f"{self._where}: lost after {pictures} pictures ({reason(e)}). Check the camera and the network") from None
-        finally:
-            container.close()
-        if not (finite and pictures) and not self._closed.is_set():
-            raise SourceError(f"{self._where}: the other side ended the stream after {pictures} pictures. Check the camera")
+    def corrupted(self) -> None:
+        if not self._pulse.abandoned:
+            self._corrupted()
+
+    def check(self) -> None:
+        """With every packet: whether to go on."""
+        self._pulse.beat()
+        now = monotonic()
+        self._fruitless_since = now if self._fruitless_since is None else self._fruitless_since
+        if now - self._fruitless_since > self._config.timeout:
+            raise SourceError(f"{self._where}: sends data but no picture for {self._config.timeout:g} s. Check the camera")
 
 
-class _LiveTimes:
-    """Time stamps of a live stream, anchored at the arrival of its first picture."""
+class _LiveDecoder(Decoder):
+    """Remembers when the data of each picture came and what the sender said about its time."""
 
-    def __init__(self, clock: Clock, interval: float, notes: Notes) -> None:
-        self._clock = clock
-        self._interval = interval
-        self._notes = notes
-        self._timeline: Timeline | None = None
-        self._last: float | None = None
+    def __init__(self, container: InputContainer, stream: VideoStream, notes: Notes, connection: _StreamConnection) -> None:
+        super().__init__(container, stream, notes)
+        self._connection = connection
+        self._stamped = container.format.name not in _UNSTAMPED
+        self._late = container.format.name == "rtsp" and stream.codec_context.name in _LATE_PARSED
+        self._time_base = stream.time_base
+        self._arrivals: OrderedDict[int, tuple[float, float | None]] = OrderedDict()
+        self._read: float | None = None
+        self._newest = 0.0
 
-    def stamp(self, picture: VideoFrame, time_base: Fraction | None) -> tuple[float, ClockName]:
-        pts = picture.pts if picture.pts is not None else picture.dts
-        clock: ClockName
-        if pts is None:
-            time, clock = self._clock.now(), "arrival"
-        else:
-            if self._timeline is None:
-                self._timeline = Timeline(self._clock.now(), self._interval, self._notes)
-            time, clock = self._timeline.stamp(pts, time_base)
-        if self._last is not None and time <= self._last:
-            time = self._last + 1e-6
-        self._last = time
-        return time, clock
+    def received(self, picture: VideoFrame) -> Received:
+        """A picture with what is known of its time."""
+        units = picture.pts if picture.pts is not None else picture.dts
+        arrival, report = self._arrivals.pop(units, (self._newest, None)) if units is not None else (self._newest, None)
+        stamp = float(units * self._time_base) if units is not None and self._time_base and self._stamped else None
+        return Received(picture, arrival, stamp, report)
+
+    def _packets(self) -> Iterator[Packet[VideoStream]]:
+        # All streams, not only the video: a camera that sends nothing but sound must not keep the reader inside the library.
+        for packet in self._container.demux():
+            if packet.size:
+                self._connection.check()
+            if packet.stream is self._stream or packet.stream_index == self._stream.index:
+                self._remember(cast("Packet[VideoStream]", packet))
+                yield cast("Packet[VideoStream]", packet)
+
+    def _remember(self, packet: Packet[VideoStream]) -> None:
+        now = self._connection.now()
+        self._newest = self._read if self._late and self._read is not None else now
+        self._read = now
+        if packet.pts is not None:
+            self._arrivals[packet.pts] = self._newest, _reported(packet)
+            if len(self._arrivals) > _REMEMBERED:
+                self._arrivals.popitem(last=False)
+
+    def _damage(self, one: str, many: str) -> None:
+        super()._damage(one, many)
+        self._connection.corrupted()
 
 
-def _options(scheme: str, timeout: float) -> dict[str, str]:
-    """Low latency: short probing; RTSP over TCP, because lost UDP packets are damaged pictures.
+def _reported(packet: Packet[VideoStream]) -> float | None:
+    """Capture time by the sender's reports: FFmpeg attaches it as `AVProducerReferenceTime` (int64 microseconds since 1970, int flags)."""
+    try:
+        if packet.has_sidedata("prft"):
+            return float(struct.unpack_from("=q", bytes(packet.get_sidedata("prft")))[0]) / 1e6
+    except (AttributeError, KeyError, ValueError, struct.error):
+        pass
+    return None
 
-    Not ``fflags=nobuffer``: it throws away what was read while probing, and with it the first key frame.
+
+def _options(scheme: str, config: CameraConfig) -> dict[str, str]:
+    """Low latency: short probing.
+
+    By default FFmpeg looks at twenty pictures for the frame rate (``fpsprobesize``) and at up to fifty until it can number them in decoding
+    order (``max_ts_probe``), which takes seconds of a slow camera; here nothing needs either. Not ``fflags=nobuffer``: it throws away what
+    was read while probing, and with it the first key frame.
     """
-    microseconds = str(round(timeout * 1e6))
-    common = {
+    microseconds = str(round(config.timeout * 1e6))
+    options = {
         "probesize": "500000",
         "analyzeduration": "1000000",
+        "fpsprobesize": "0",
+        "max_ts_probe": "0",
+        "max_streams": "64",
         "rw_timeout": microseconds,
     }
     if scheme.startswith("rtsp"):
-        return {**common, "rtsp_transport": "tcp", "timeout": microseconds}
-    return common
+        # Without the sound FFmpeg leaves the time stamps as the camera sent them.
+        options |= {"rtsp_transport": config.transport, "timeout": microseconds, "allowed_media_types": "video", "max_delay": "200000"}
+    elif scheme.startswith("http"):
+        options["live_start_index"] = "-1"
+    elif scheme == "udp":
+        options["overrun_nonfatal"] = "1"
+    return options
 
 
 def _is_finite(container: InputContainer) -> bool:
     """Whether the end of the data is expected: an HTTP answer of known length, or a playlist with an end."""
+    if container.format.name == "rtsp":
+        return False
     if container.duration:
         return True
     return container.format.name in ("mpegts", "matroska,webm", "h264", "hevc", "avi", "flv") and container.size > 0
+
+
+def _resolve(uri: str, where: str) -> None:
+    """Look the host up, because FFmpeg says no more than "Input/output error" of a name that does not exist.
+
+    Raises:
+        HopelessError: There is no such name.
+    """
+    try:
+        parts = urlsplit(uri)
+        host, port = parts.hostname, parts.port
+    except ValueError as e:
+        raise SourceError(f"{where}: not an address ({redact(e)}). Write it as rtsp://user:password@host:port/path") from None
+    proxied = parts.scheme.lower().startswith("http") and any(os.environ.get(n) for n in ("http_proxy", "https_proxy"))
+    if not host or proxied:
+        return
+    try:
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as e:
+        message = f"{where}: the name '{host}' does not resolve ({getattr(e, 'strerror', None) or e}). Check it and the name server"
+        raise HopelessError(message, wait=_UNKNOWN_NAME_WAIT, always=False) from None

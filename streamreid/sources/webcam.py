@@ -3,82 +3,86 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Iterator
+from typing import cast
 
 import cv2
 import numpy as np
 
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
-from streamreid.sources.base import Selection, SourceBase
-from streamreid.sources.clock import Clock, SystemClock
-from streamreid.types import Frame
+from streamreid.sources.clock import Clock
+from streamreid.sources.live import LiveSource, Received
+from streamreid.sources.reader import Connection, Pulse
+from streamreid.types import Image
 
 __all__ = ["WebcamSource"]
 
 _MAX_FAILED_READS = 5
 
 
-class WebcamSource(SourceBase):
+class WebcamSource(LiveSource):
     """A webcam, through OpenCV (the PyAV wheels are built without capture devices).
 
     Capture time is the arrival of the picture, clock "arrival"; pictures that arrive at the same instant are kept apart by a microsecond.
+    A camera that is unplugged, or hangs, is opened again (see `LiveSource`).
 
     Args:
         config: The camera; ``uri`` is the number.
         clock: Tells the arrival time.
-        capture: An opened ``cv2.VideoCapture`` to read from, instead of opening the camera.
+        capture: An opened ``cv2.VideoCapture`` to read from first, instead of opening the camera.
 
     Raises:
-        SourceError: There is no such camera, or another program holds it.
+        SourceError: ``reconnect`` is 0, and there is no such camera, or another program holds it.
     """
 
     def __init__(self, config: CameraConfig, *, clock: Clock | None = None, capture: cv2.VideoCapture | None = None) -> None:
-        super().__init__(config, live=True)
-        self._clock = clock or SystemClock()
-        self._where = f"camera '{config.name}': webcam {config.uri}"
-        self._capture = capture if capture is not None else _open(int(config.uri))
+        self._capture = capture
+        super().__init__(config, clock=clock, where=f"camera '{config.name}': webcam {config.uri}")
+
+    def _connection(self, pulse: Pulse) -> Connection[Received]:
+        capture, self._capture = self._capture, None
+        return _WebcamConnection(int(self._config.uri), self._where, self._clock, pulse, capture)
+
+    def _image(self, received: Received) -> Image:
+        return cast(Image, received.picture)
+
+
+class _WebcamConnection:
+    """One opened webcam."""
+
+    finite = False
+
+    def __init__(self, number: int, where: str, clock: Clock, pulse: Pulse, capture: cv2.VideoCapture | None) -> None:
+        self._number = number
+        self._where = where
+        self._clock = clock
+        self._pulse = pulse
+        self._capture = capture
+
+    def open(self) -> None:
+        if self._capture is None:
+            self._capture = _open(self._number)
         if not self._capture.isOpened():
             raise SourceError(f"{self._where}: cannot be opened. Check its number and permission, and that no other program uses it")
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
 
-    def __iter__(self) -> Iterator[Frame]:
-        """The frames as they arrive.
-
-        Raises:
-            SourceError: The camera stopped sending.
-        """
-        selection = Selection(self._config, from_start=False)
-        last = -np.inf
-        index = failed = 0
-        while not (self._closed.is_set() or selection.done):
-            with self._lock:
-                if self._closed.is_set():
-                    return
-                ok, image = self._capture.read()
+    def pictures(self) -> Iterator[Received]:
+        assert self._capture is not None
+        count = failed = 0
+        while failed < _MAX_FAILED_READS:
+            self._pulse.beat()
+            ok, image = self._capture.read()
             if not ok or image is None:
                 failed += 1
-                if failed >= _MAX_FAILED_READS:
-                    raise SourceError(f"{self._where}: sends no more pictures (after {index}). Check the cable")
                 continue
             failed = 0
-            last = max(self._clock.now(), float(np.nextafter(last, np.inf)) if last < 0 else last + 1e-6)
-            if selection.take(0.0):
-                self._notes.size(image.shape[1], image.shape[0], index)
-                yield Frame(self.camera, index, last, np.asarray(image, np.uint8), "arrival")
-            index += 1
+            count += 1
+            yield Received(np.asarray(image, np.uint8), self._clock.now())
+        raise SourceError(f"{self._where}: sends no more pictures (after {count}). Check the cable")
 
     def close(self) -> None:
-        """Release the camera; an iterator that is at work ends before its next frame."""
-        self._closed.set()
-        # Never wait for a camera that hangs: its reader releases nothing, the process's end does.
-        if self._lock.acquire(timeout=0.5):
-            try:
-                self._capture.release()
-            finally:
-                self._lock.release()
+        if self._capture is not None:
+            self._capture.release()
 
 
 def _open(number: int) -> cv2.VideoCapture:

@@ -112,7 +112,7 @@ def test_config_check_and_schema(call, cams):
 def test_secrets_never_appear(call, monkeypatch, cams, tmp_path):
     monkeypatch.setenv("CAM1_PASSWORD", "hunter2secret")
     text = cams.read_text().replace(
-        "uri: right.mp4", "uri: rtsp://admin:${CAM1_PASSWORD}@127.0.0.1:9/live?token=${CAM1_PASSWORD}\n    timeout: 1"
+        "uri: right.mp4", "uri: rtsp://admin:${CAM1_PASSWORD}@127.0.0.1:9/live?token=${CAM1_PASSWORD}\n    timeout: 1\n    reconnect: 0"
     )
     cams.write_text(text)
     code, out, err = call("run", "-s", cams, "-o", tmp_path / "out", "--verbose")

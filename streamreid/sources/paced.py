@@ -1,0 +1,89 @@
+"""A file as a camera: played at its own speed, and not waiting for anybody."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from streamreid.config import CameraConfig
+from streamreid.errors import SourceError
+from streamreid.secrets import redact
+from streamreid.sources.base import FrameSource, SourceBase
+from streamreid.sources.clock import Clock, SystemClock
+from streamreid.sources.status import SourceStatus, StatusBoard
+from streamreid.types import Frame
+
+__all__ = ["PacedSource"]
+
+
+class PacedSource(SourceBase):
+    """Frames of a file at the distances of their time stamps, as if they were taken now.
+
+    Capture time is the moment the playing began + (time in the file - first time in the file), clock "pts" (or "rate" where the file has no
+    stamps). Read it with `PrefetchReader` and ``latest=True``, as any live camera: who comes late misses frames.
+
+    Args:
+        config: The camera.
+        source: The opened file; closed with this source.
+        clock: Tells the time now.
+    """
+
+    def __init__(self, config: CameraConfig, source: FrameSource, *, clock: Clock | None = None) -> None:
+        super().__init__(config, live=True)
+        self._source = source
+        self._clock = clock or SystemClock()
+        self._board = StatusBoard(config.name, self._clock)
+        self._closed = threading.Event()
+
+    @property
+    def expected_frames(self) -> int | None:
+        """About how many frames the file has."""
+        return self._source.expected_frames
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What was wrong with the file."""
+        return self._source.warnings
+
+    @property
+    def status(self) -> SourceStatus:
+        """How far the playing is."""
+        return self._board.status
+
+    def subscribe(self, listener: Callable[[SourceStatus], None]) -> None:
+        """Have every change of state told.
+
+        Args:
+            listener: Is called in the thread that reads; must not raise and not take long.
+        """
+        self._board.subscribe(listener)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, each at its time.
+
+        Raises:
+            SourceError: The file cannot be read further.
+        """
+        shift: float | None = None
+        try:
+            for count, frame in enumerate(self._source, 1):
+                if shift is None:
+                    shift = self._clock.now() - frame.time
+                time = frame.time + shift
+                if self._closed.wait(max(0.0, time - self._clock.now())):
+                    return
+                width, height = frame.size
+                self._board.move(
+                    "connected", connections=1, frames=count, last_frame=self._clock.now(), size=(width, height), clock=frame.clock
+                )
+                yield Frame(self.camera, frame.index, time, frame.image, frame.clock)
+        except SourceError as error:
+            self._board.move("failed", redact(error))
+            raise
+        self._board.move("ended")
+
+    def close(self) -> None:
+        """Stop playing; the iterator ends at once."""
+        self._closed.set()
+        self._source.close()
+        self._board.move("ended")
