@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-__all__ = ["Decoder", "ImageConverter", "frame_rate", "open_container", "reason"]
+__all__ = ["Decoder", "ImageConverter", "demuxed", "frame_rate", "open_container", "reason"]
 
 _NOT_VIDEO = frozenset({"ansi", "bintext", "idf", "xbin"})
 """FFmpeg draws text files as pictures of a terminal; nobody means that by a camera."""
@@ -107,6 +107,18 @@ def frame_rate(stream: VideoStream) -> float:
     return _DEFAULT_RATE
 
 
+def demuxed(container: InputContainer, *streams: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """Packets of some streams, or of all."""
+    packets = container.demux(*streams)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, IndexError):
+            # At the end PyAV (18.1) stumbles over streams that appeared while it read, as in damaged MPEG-TS.
+            return
+        yield packet
+
+
 class Decoder:
     """Every picture of a stream, once; damaged packets are counted and skipped.
 
@@ -152,7 +164,7 @@ class Decoder:
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         """What the container delivers of the video."""
-        return self._container.demux(self._stream)
+        return demuxed(self._container, self._stream)
 
     def _damage(self, one: str, many: str) -> None:
         """Count something damaged."""

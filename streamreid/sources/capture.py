@@ -95,8 +95,8 @@ class CaptureClock:
     def _forward(self, target: float, stamp: float | None, arrival: float) -> float:
         """``target``, or half a picture's distance after the picture before where that would be earlier."""
         if self._last is not None:
-            step = 0.0 if stamp is None or self._previous is None else min(max(0.0, stamp - self._previous), _JUMP)
-            if self._steer and self._last > arrival + _JUMP:
+            step = 0.0 if stamp is None or self._previous is None else max(0.0, stamp - self._previous)
+            if step > _JUMP or (self._steer and self._last > arrival + _JUMP):
                 # Wrong stamps must not carry the times away: far ahead they wait for the world.
                 step = 0.0
             target = max(target, self._last + max(_LEAST_STEP, step / 2))

@@ -16,7 +16,7 @@ from av.error import FFmpegError
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
-from streamreid.sources._av import Decoder, ImageConverter, open_container, reason
+from streamreid.sources._av import Decoder, ImageConverter, demuxed, open_container, reason
 from streamreid.sources.base import Notes
 from streamreid.sources.clock import Clock
 from streamreid.sources.live import LiveSource, Received
@@ -150,12 +150,12 @@ class _LiveDecoder(Decoder):
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         # All streams, not only the video: a camera that sends nothing but sound must not keep the reader inside the library.
-        for packet in self._container.demux():
+        for packet in demuxed(self._container):
             if packet.size:
                 self._connection.check()
-            if packet.stream is self._stream or packet.stream_index == self._stream.index:
-                self._remember(cast("Packet[VideoStream]", packet))
-                yield cast("Packet[VideoStream]", packet)
+            if packet.stream_index == self._stream.index:
+                self._remember(packet)
+                yield packet
 
     def _remember(self, packet: Packet[VideoStream]) -> None:
         now = self._connection.now()
