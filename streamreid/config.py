@@ -163,10 +163,12 @@ class TrackerConfig(_Section):
     overlap_buffer: float = Field(
         default=1.0, ge=0, description="How far boxes are enlarged by the doubt about the motion; 0 is plain overlap."
     )
-    height_overlap: bool = Field(default=True, description="Let boxes of different heights overlap less: people at different depths differ in it.")
+    height_overlap: bool = Field(
+        default=True, description="Let boxes of different heights overlap less: people at different depths differ in it."
+    )
     truncation: bool = Field(default=True, description="Take a box that is suddenly lower or narrower for the visible part of the person.")
     appearance_weight: Fraction = Field(
-        default=0.5, description="Weight of looks against overlap in the first assignment; 0 is motion only."
+        default=0.8, description="Weight of looks against overlap in the first assignment; 0 is motion only."
     )
     appearance_gate: Fraction = Field(default=0.05, description="Least probability by looks for a match by overlap.")
     recover_probability: Fraction = Field(

@@ -32,6 +32,8 @@ __all__ = ["Tracker", "occlusion"]
 Rows = NDArray[np.intp]
 
 STATE_VERSION = 1
+CONTEST_SECONDS = 3.0
+"""How long a hidden person is taken to be still where they are expected."""
 
 
 class Tracker:
@@ -47,9 +49,7 @@ class Tracker:
         self._calibration = calibration or Calibration()
         self._motion = MotionFilter(MotionNoise() if self.config.truncation else MotionNoise(truncation=(np.inf, np.inf)))
         # Two views are the same prototype while their similarity is nearer to certainty than to the toss of a coin.
-        grid = np.linspace(-1.0, 1.0, 401, dtype=np.float32)
-        coin = float(grid[np.argmax(self._calibration.probability(grid) >= 0.5)])
-        self._looks = AppearanceBank(prototypes=self.config.prototypes, join=(1.0 + coin) / 2)
+        self._looks = AppearanceBank(prototypes=self.config.prototypes, join=(1.0 + self._coin()) / 2)
         self._book = TrackBook.empty()
         self._next_id = 1
         self._time: float | None = None
@@ -151,7 +151,7 @@ class Tracker:
         free = np.ones(len(boxes), bool)
         clear = 1.0 - occlusion(boxes) if c.occlusion else np.ones(len(boxes), np.float32)
         iou = self._overlap(predicted, boxes)
-        looks, weight = self._alikeness(features, clear)
+        looks, rank, weight = self._alikeness(features, clear)
         confirmed = self._book.confirmed(c)
         sure = scores >= c.high_score
 
@@ -162,7 +162,7 @@ class Tracker:
             free[d[j]] = False
 
         gap = (self._time - self._book.seen)[:, None]
-        both = np.asarray((1 - weight) * iou + weight * looks, np.float32)
+        both = np.asarray((1 - weight) * iou + weight * rank, np.float32)
         # The longer somebody was away, the more likely is a stranger in the same place: looks must speak for the old track, and
         # after a while without looks nothing does.
         gate = c.appearance_gate + (0.5 - c.appearance_gate) * np.minimum(gap / 0.5, 1.0)
@@ -170,7 +170,7 @@ class Tracker:
         recent = confirmed & (gap[:, 0] <= 1.0)
         run(recent, ~sure, iou, iou >= c.second_iou)
         if c.recover_probability < 1.0:
-            run(confirmed, sure, looks, (looks >= c.recover_probability) & within_reach(predicted, boxes, gap[:, 0]))
+            run(confirmed, sure, rank, (looks >= c.recover_probability) & within_reach(predicted, boxes, gap[:, 0]))
         run(~confirmed, sure, iou, iou >= c.match_iou)
         return self._apply(taken, boxes, scores, features, clear)
 
@@ -179,18 +179,35 @@ class Tracker:
         iou = buffered_overlap(predicted, boxes, np.asarray(self.config.overlap_buffer * doubt, np.float32))
         return iou * span_overlap(predicted, boxes) if self.config.height_overlap else iou
 
-    def _alikeness(self, features: PartFeatures, clear: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Probability ``[T, N]`` by looks, drawn to 1/2 as far as the person is hidden, and the weight of looks against overlap."""
+    def _alikeness(self, features: PartFeatures, clear: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """What looks say of tracks and people, each ``[T, N]``: the probability that they are one, drawn to 1/2 as far as the person is hidden; a rank
+        in [0, 1] to choose between candidates, 1/2 where nothing is known; and the weight of looks against overlap.
+
+        The rank is the similarity from the toss of a coin (0) to certainty (1). Probabilities would not do: they are all 1 among people who look
+        somewhat alike, and the choice between them would be left to overlap.
+        """
         similarity, common = self._looks.similarity(np.arange(len(self._book)), features)
         known = np.where(common > 0, self._calibration.probability(similarity) - 0.5, 0.0)
-        return np.asarray(0.5 + known * clear, np.float32), np.asarray(self.config.appearance_weight * np.sqrt(common * clear), np.float32)
+        rank = np.where(common > 0, self._rank(similarity), 0.5)
+        weight = self.config.appearance_weight * np.sqrt(common * clear)
+        return np.asarray(0.5 + known * clear, np.float32), np.asarray(rank, np.float32), np.asarray(weight, np.float32)
+
+    def _rank(self, similarity: FloatArray) -> FloatArray:
+        coin = self._coin()
+        return np.asarray(np.clip((similarity - coin) / max(1.0 - coin, 1e-6), 0.0, 1.0), np.float32)
+
+    def _coin(self) -> float:
+        """Similarity from which two people are rather one than two."""
+        grid = np.linspace(-1.0, 1.0, 401, dtype=np.float32)
+        return float(grid[np.argmax(self._calibration.probability(grid) >= 0.5)])
 
     def _apply(self, taken: IntArray, boxes: FloatArray, scores: FloatArray, features: PartFeatures, clear: FloatArray) -> IntArray:
         assert self._time is not None
         hit = np.flatnonzero(taken >= 0)
         rows = taken[hit]
+        own = clear[rows] * self._uncontested(taken, boxes[rows])
         self._motion.update(hit, boxes[rows], scores[rows])
-        self._looks.update(hit, features[rows], clear[rows] * scores[rows])
+        self._looks.update(hit, features[rows], np.where(own > 0.5, own * scores[rows], 0.0).astype(np.float32))
         self._book.observe(hit, self._time, self._motion.boxes[hit], scores[rows], scores[rows] >= self.config.high_score)
         new = self._newcomers(boxes, scores, features, taken)
         if len(new):
@@ -200,6 +217,14 @@ class Tracker:
             self._next_id += len(new)
             self._book.add(ids, self._time, boxes[new], scores[new])
         return self._rejoin(np.concatenate([taken, new]))
+
+    def _uncontested(self, taken: IntArray, boxes: FloatArray) -> FloatArray:
+        """How far each of ``boxes`` [M] shows surely its track alone: where somebody lost a moment ago is expected, the box may show either of them."""
+        assert self._time is not None
+        absent = (taken < 0) & (self._time - self._book.seen <= CONTEST_SECONDS) & self._book.confirmed(self.config)
+        if not self.config.occlusion or not absent.any():
+            return np.ones(len(boxes), np.float32)
+        return np.asarray(1.0 - cover_matrix(boxes, self._motion.boxes[absent]).max(1), np.float32)
 
     def _newcomers(self, boxes: FloatArray, scores: FloatArray, features: PartFeatures, taken: IntArray) -> Rows:
         """Sure boxes that nobody claimed and that are no second box of somebody."""
@@ -236,7 +261,7 @@ class Tracker:
         looks = np.where(common > 0, self._calibration.probability(similarity), 0.0).astype(np.float32)
         boxes = self._motion.boxes
         allowed = (looks >= c.recover_probability) & within_reach(boxes[old], boxes[new], self._time - book.seen[old])
-        i, j = assign(looks, allowed & (book.seen[old][:, None] < book.begun[new][None]))
+        i, j = assign(np.maximum(self._rank(similarity), 1e-3), allowed & (book.seen[old][:, None] < book.begun[new][None]))
         old, new = old[i], new[j]
         if not len(old):
             return matched
