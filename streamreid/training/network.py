@@ -166,7 +166,8 @@ class PartNetwork(nn.Module):
         logits = self.predictor(features)
         attention = (self.focuser(logits) if self.focuser is not None else logits).float().softmax(1)
         mask = self.masker(features) if self.masker is not None else None
-        embeddings = self.head(features if mask is None else features * mask, attention)
+        weights = attention.detach() if self.config.attention == "supervised" else attention
+        embeddings = self.head(features if mask is None else features * mask, weights)
         visibility = visibility_of(attention, self.config.visibility, self.config.mu, self.usual)
         # Without OAMN's own mask the grader looks where the part attention sees the person.
         occlusion = self.grader(features, 1 - attention[:, :1] if mask is None else mask) if self.grader is not None else None

@@ -44,6 +44,10 @@ class NetworkConfig(_Section):
     predictor: Literal["linear", "context"] = Field(
         default="linear", description="Pixel-level predictor: BPBReID's 1x1 convolution, or one with context."
     )
+    attention: Literal["joint", "supervised"] = Field(
+        default="joint",
+        description="Whether ReID losses also train the attention (BPBReID), or the pixel loss alone. Joint attention of small parts tends to spread over the person.",
+    )
     focuser: Literal["off", "maps"] = Field(default="off", description="Fine-grained feature focuser on the attention maps.")
     mask: Literal["off", "rgas"] = Field(default="off", description="OAMN's attention-guided mask on the features before the part head.")
     grader: bool = Field(default=False, description="OAMN's occlusion grader: scores of the four sides as a further output.")
