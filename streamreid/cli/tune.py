@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated
 
 import typer
@@ -69,20 +70,7 @@ def tune(
     kind = _ids(ids, recordings)
     training, validation = split(recordings, hold_out or [])
     space = _space(only or [], kind)
-    stopped = False
-
-    def stop() -> None:
-        nonlocal stopped
-        stopped = True
-
-    def progress(trial: Trial, best: float) -> bool:
-        if not quiet and (errors.is_terminal or trial.number % 10 == 0):
-            errors.print(
-                f"trial {trial.number}: {trial.training:.4f}, best {best:.4f}", end="\r" if errors.is_terminal else "\n", highlight=False
-            )
-        return not stopped
-
-    with stop_on_signals(stop):
+    with _Watch(quiet) as watch:
         found = search(
             space,
             _defaults(space, recordings),
@@ -90,7 +78,7 @@ def tune(
             lambda s: objective_of(score_recordings(validation, s, kind), goal),
             trials=trials,
             seed=seed,
-            progress=progress,
+            progress=watch,
         )
     judged = {name: _judge(found, part, kind) for name, part in (("training", training), ("validation", validation))}
     _write(out, found, goal, kind, recordings, judged)
@@ -103,6 +91,30 @@ def tune(
             highlight=False,
             soft_wrap=True,
         )
+
+
+class _Watch:
+    """Says how far the search is, and ends it at the first Ctrl-C, so that what was found is not lost."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet, self._stopped = quiet, False
+        self._signals = stop_on_signals(self._stop)
+
+    def _stop(self) -> None:
+        self._stopped = True
+
+    def __enter__(self) -> _Watch:
+        self._signals.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._signals.__exit__(kind, value, trace)
+
+    def __call__(self, trial: Trial, best: float) -> bool:
+        if not self._quiet and (errors.is_terminal or trial.number % 10 == 0):
+            end = "\r" if errors.is_terminal else "\n"
+            errors.print(f"trial {trial.number}: {trial.training:.4f}, best {best:.4f}", end=end, highlight=False)
+        return not self._stopped
 
 
 def _ids(text: str, recordings: list[Recording]) -> Ids:
