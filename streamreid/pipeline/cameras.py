@@ -10,7 +10,7 @@ from streamreid.config import CameraConfig
 from streamreid.errors import SourceError, StreamReIDError
 from streamreid.pipeline.statistics import CameraCount
 from streamreid.secrets import redact
-from streamreid.sources import FrameSource, PrefetchReader, open_source
+from streamreid.sources import FrameSource, LiveSource, PrefetchReader, SourceStatus, open_source
 from streamreid.types import Frame
 
 __all__ = ["Cameras"]
@@ -44,6 +44,8 @@ class Cameras:
                 continue
             counts[config.name].expected = source.expected_frames
             self._sources[config.name] = source
+            if isinstance(source, LiveSource):
+                source.subscribe(_Teller())
             self._readers[config.name] = PrefetchReader(source, capacity=max(batch, 4), latest=source.live)
 
     @property
@@ -117,3 +119,19 @@ class Cameras:
         reason = redact(error).removeprefix(f"camera '{name}': ")
         self._counts[name].error = reason
         log.error("camera '%s' failed: %s", name, reason)
+
+
+class _Teller:
+    """Logs what becomes of a live camera while the run goes on: each trouble once, not at every attempt, and its end."""
+
+    def __init__(self) -> None:
+        self._trouble = ""
+
+    def __call__(self, status: SourceStatus) -> None:
+        trouble = redact(f"{status.state}: {status.reason}") if status.state in ("lost", "stalled", "failed") else ""
+        if trouble and trouble != self._trouble:
+            log.warning("camera '%s' %s", status.camera, trouble)
+            self._trouble = trouble
+        elif self._trouble and status.state == "connected":
+            log.warning("camera '%s' is there again", status.camera)
+            self._trouble = ""
