@@ -195,7 +195,8 @@ def visibility_of(attention: Tensor, mode: str, mu: float, usual: Tensor) -> Ten
     elif mode == "threshold":
         parts = (maps.amax(2) > mu).to(attention.dtype)
     elif mode == "area":
-        parts = (maps.mean(2) / usual).clamp(max=1)
+        # Divided before the mean: OpenVINO (2026.4) computes mean, division and clamp in one step, wrongly for batches above 1.
+        parts = (maps / usual[:, None]).mean(2).clamp(max=1)
     else:
         parts = maps.amax(2)
     return torch.cat([parts.amax(1, keepdim=True), parts], 1)
