@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 import cv2
@@ -27,6 +27,9 @@ __all__ = ["Decoder", "ImageConverter", "demuxed", "frame_rate", "open_container
 
 _NOT_VIDEO = frozenset({"ansi", "bintext", "idf", "xbin"})
 """FFmpeg draws text files as pictures of a terminal; nobody means that by a camera."""
+
+_MAX_PIXELS = 8192 * 8192
+"""Damaged headers announce pictures of a gigabyte; nobody's camera is larger than this."""
 
 _MAX_READ_ERRORS = 64
 _DEFAULT_RATE = 25.0
@@ -95,6 +98,7 @@ def _video_stream(container: InputContainer, where: str) -> VideoStream:
     # Slices, not frames: measured equally fast with conversion to BGR on two cores at 0 to 15 % less CPU, and with frame threads
     # an error while the decoder is drained takes the pictures behind it along.
     stream.thread_type = "SLICE"
+    stream.codec_context.options = {**stream.codec_context.options, "max_pixels": str(_MAX_PIXELS)}
     return stream
 
 
@@ -116,7 +120,7 @@ def demuxed(container: InputContainer, *streams: VideoStream) -> Iterator[Packet
         except (StopIteration, IndexError):
             # At the end PyAV (18.1) stumbles over streams that appeared while it read, as in damaged MPEG-TS.
             return
-        yield packet
+        yield cast("Packet[VideoStream]", packet)
 
 
 class Decoder:

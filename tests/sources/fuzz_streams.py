@@ -89,7 +89,7 @@ def read(source: FrameSource) -> int:
     count, last = 0, float("-inf")
     with PrefetchReader(source) as reader:
         # A stream that can be read is read again and again.
-        while count < 200 and (frame := reader.get(timeout=30)) is not None:
+        while count < 60 and (frame := reader.get(timeout=30)) is not None:
             assert frame.time > last, f"time went from {last} to {frame.time}"
             assert frame.image.size
             last = frame.time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -96,7 +97,7 @@ def test_frames_go_on_over_connections(gate: threading.Event) -> None:
     source.subscribe(states.append)
     frames = list(source)
     assert [f.index for f in frames] == [0, 1, 2, 3, 4]
-    assert all(a.time < b.time for a, b in zip(frames, frames[1:], strict=False))
+    assert all(a.time < b.time for a, b in itertools.pairwise(frames))
     assert {f.clock for f in frames} == {"arrival"}
     names = [s.state for s in states]
     assert names == ["connected", "lost", "connecting", "lost", "connecting", "lost", "connecting", "connected", "ended"]
