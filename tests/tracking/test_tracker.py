@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from streamreid.config import TrackerConfig
+from streamreid.errors import DataError
 from streamreid.similarity import Calibration
-from streamreid.tracking import Tracker
+from streamreid.tracking import Tracker, botsort, bytetrack
 from streamreid.tracking.tracker import occlusion
 from streamreid.types import Detections, PartFeatures
 
@@ -190,3 +192,143 @@ def test_a_person_who_left_the_frame_is_not_predicted():
     tracker = Tracker()
     run(tracker, frames)
     assert len(tracker.update(Detections.empty(), None, 2.0, size=(800, 600))) == 0
+
+
+def busy_frames(seed, count=40, people=5):
+    """People who walk about, are missed, and come and go; features of three parts."""
+    rng = np.random.default_rng(seed)
+    x, v = rng.uniform(50, 700, people), rng.normal(0, 60, people)
+    codes = rng.normal(size=(people, 3, 16)).astype(np.float32)
+    for i in range(count):
+        seen = rng.random(people) > 0.25
+        boxes = np.array([walker(i * 0.1, a, b, y=260 + 25 * k) for k, (a, b) in enumerate(zip(x, v, strict=True))], np.float32)
+        parts = codes + 0.2 * rng.normal(size=codes.shape).astype(np.float32)
+        features = PartFeatures(parts / np.linalg.norm(parts, axis=2, keepdims=True), rng.uniform(0, 1, (people, 3)).astype(np.float32))
+        yield Detections.from_arrays(boxes[seen], rng.uniform(0.15, 0.95, people)[seen]), features[seen], i * 0.1
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 39))
+def test_going_on_from_a_saved_state_equals_never_having_stopped(seed, stop):
+    whole, first, second = (Tracker(calibration=CALIBRATION) for _ in range(3))
+    for i, (detections, features, time) in enumerate(busy_frames(seed)):
+        if i == stop:
+            second.restore(first.state())
+        part = first if i < stop else second
+        a = whole.update(detections, features, time, size=(800, 600))
+        b = part.update(detections, features, time, size=(800, 600))
+        assert a.ids.tolist() == b.ids.tolist()
+        assert np.array_equal(a.boxes, b.boxes)
+        assert np.array_equal(a.rows, b.rows)
+
+
+def test_a_state_survives_a_file_and_a_wrong_one_is_refused(tmp_path):
+    tracker = Tracker(calibration=CALIBRATION)
+    for detections, features, time in busy_frames(1):
+        tracks = tracker.update(detections, features, time)
+    np.savez(tmp_path / "state.npz", **tracker.state())
+    other = Tracker(calibration=CALIBRATION)
+    with np.load(tmp_path / "state.npz") as file:
+        other.restore(dict(file))
+    assert len(tracks)
+    assert other.update(Detections.empty(), None, 4.0).ids.tolist() == tracker.update(Detections.empty(), None, 4.0).ids.tolist()
+    with pytest.raises(DataError, match="version"):
+        Tracker().restore({"version": 99})
+    with pytest.raises(DataError, match="lacks"):
+        Tracker().restore({k: v for k, v in tracker.state().items() if k != "book.ids"})
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(-1e4, 1e4, allow_nan=False),
+            arrays(np.float32, st.tuples(st.integers(0, 6), st.just(4)), elements=st.floats(width=32)),
+            st.integers(0, 2**32 - 1),
+        ),
+        max_size=8,
+    )
+)
+def test_whatever_comes_ids_are_unique_and_boxes_finite(frames):
+    tracker = Tracker()
+    for time, boxes, seed in frames:
+        scores = np.random.default_rng(seed).uniform(-0.5, 1.5, len(boxes))
+        with np.errstate(over="ignore"):
+            tracks = tracker.update(Detections.from_arrays(boxes, scores), None, time, size=(640, 480))
+        assert len(set(tracks.ids.tolist())) == len(tracks)
+        assert np.isfinite(tracks.boxes).all()
+
+
+def test_after_a_thousand_seconds_everybody_is_new_and_no_id_repeats():
+    frames = [(t + i * 0.1, [walker(0, 100, 0), walker(0, 300, 0)], None, looks(0, 1)) for t in (0.0, 1000.0, 2000.0) for i in range(5)]
+    out = run(Tracker(calibration=CALIBRATION), frames)
+    assert [set(out[i]) for i in (4, 9, 14)] == [{1, 2}, {3, 4}, {5, 6}]
+
+
+def test_who_left_through_the_border_is_not_taken_for_the_next_who_enters():
+    """The same looks, at the same side, a second later: inside the picture it would be the same person."""
+
+    def frames(x):
+        seen = [(i * 0.1, [walker(i * 0.1, x, 40)], None, looks(0)) for i in range(20)]
+        return seen + [(3.0 + i * 0.1, [walker(0, x + 60, 0)], None, looks(0)) for i in range(5)]
+
+    def ids(x):
+        tracker = Tracker(calibration=CALIBRATION)
+        return [tracker.update(Detections.from_arrays(b), f, t, size=(800, 600)).ids.tolist() for t, b, _, f in frames(x)][-1]
+
+    assert ids(300) == [1]
+    assert ids(715) == [2]
+
+
+def test_a_plant_is_no_person_but_somebody_who_stands_still_is():
+    rng = np.random.default_rng(0)
+    tracker = Tracker()
+    for i in range(60):
+        boxes = np.array([[100, 100, 130, 190], [300, 100, 330, 190]]) + rng.normal(0, 1, (2, 4))
+        tracks = tracker.update(Detections.from_arrays(boxes, [0.53, 0.8]), None, i * 0.1)
+    assert len(tracks) == 1
+    assert tracks.boxes[0, 0] == pytest.approx(300, abs=5)
+
+
+def test_a_person_behind_a_table_keeps_legs_and_place():
+    tracker = Tracker()
+    for i in range(40):
+        box = walker(i * 0.1, 100, 40)
+        if i >= 15:
+            box[3] -= 45  # the lower half is hidden from here on
+        tracks = tracker.update(Detections.from_arrays([box]), None, i * 0.1)
+        if 15 <= i < 20:
+            assert tracks.boxes[0] == pytest.approx(walker(i * 0.1, 100, 40), abs=20)
+    assert tracks.ids.tolist() == [1]
+
+
+def test_looks_are_not_learnt_where_they_may_be_somebody_elses():
+    """One box for two people who stand in each other's way: neither becomes the other."""
+    tracker = Tracker(calibration=CALIBRATION)
+    for i in range(20):
+        tracker.update(Detections.from_arrays([walker(0, 100, 0), walker(0, 150 - i, 0, y=296)]), looks(0, 1), i * 0.1)
+    before = tracker.state()["looks.parts"]
+    for i in range(20, 28):
+        tracker.update(Detections.from_arrays([walker(0, 115, 0)]), looks(2), i * 0.1)
+    assert np.array_equal(tracker.state()["looks.parts"][:2], before)
+
+
+def test_the_best_of_several_look_alikes_is_chosen():
+    """Both are surely the same person as far as a probability can tell; overlap speaks for the wrong one."""
+    tracker = Tracker(calibration=Calibration(slope=30.0, intercept=-9.0, source="test"))
+    a, b = np.array([1.0, 0.0]), np.array([0.75, 0.66])
+    for i in range(10):
+        parts = np.stack([a, b])[:, None].astype(np.float32)
+        tracker.update(
+            Detections.from_arrays([walker(0, 100, 0), walker(0, 120, 0)]), PartFeatures(parts, np.ones((2, 1), np.float32)), i * 0.1
+        )
+    swapped = PartFeatures(np.stack([b, a])[:, None].astype(np.float32), np.ones((2, 1), np.float32))
+    tracks = tracker.update(Detections.from_arrays([walker(0, 107, 0), walker(0, 113, 0)]), swapped, 1.0)
+    assert tracks.rows.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("config", [bytetrack(), botsort()])
+def test_well_known_trackers_of_the_same_parts_track(config):
+    times = np.arange(40) * 0.1
+    out = run(Tracker(config, CALIBRATION), [(t, [walker(t, 0, 60), walker(t, 400, -20)], [0.9, 0.8], looks(0, 1)) for t in times])
+    assert all(set(o) == {1, 2} for o in out[2:])
