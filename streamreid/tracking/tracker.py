@@ -32,6 +32,8 @@ __all__ = ["Tracker", "occlusion"]
 Rows = NDArray[np.intp]
 
 STATE_VERSION = 1
+FARTHEST = 1e6
+"""Pixels from the origin beyond which a box is taken for an error of the detector."""
 CONTEST_SECONDS = 3.0
 """How long a hidden person is taken to be still where they are expected."""
 
@@ -84,8 +86,8 @@ class Tracker:
         """Take the people found in one frame.
 
         Args:
-            detections: N boxes. Boxes that are not finite or have no area are ignored.
-            features: N rows, or None for motion only.
+            detections: N boxes. Boxes that are not finite, have no area or lie a million pixels away are ignored.
+            features: N rows, or None for motion only. A part that is not finite counts as not seen.
             time: Capture time in seconds. A time before the last one counts as no time passed.
             size: Width and height of the frame. If given, a person missed for less than ``coast_seconds`` inside the frame is reported where the
                 motion predicts them, and one who left through the border ends after ``exit_seconds``.
@@ -109,15 +111,13 @@ class Tracker:
         if camera is not None and (np.shape(camera) != (2, 3) or not np.isfinite(camera).all()):
             raise ValueError(f"camera motion must be a finite [2, 3] affine map, got {camera}")
         boxes, scores = detections.boxes, detections.scores
-        with np.errstate(invalid="ignore"):
-            usable = np.isfinite(boxes).all(1) & np.isfinite(scores) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-            rows = np.flatnonzero(usable & (scores >= self.config.low_score))
+        rows = np.flatnonzero(_usable(boxes, scores, self.config.low_score))
         # A fixed order makes the result independent of the detector's.
         rows = rows[np.lexsort((*boxes[rows].T, -scores[rows]))]
         self._size = size or self._size
         self._renamed = {}
         self._advance(time, camera)
-        matched = self._match(boxes[rows], scores[rows], features[rows])
+        matched = self._match(boxes[rows], scores[rows], _finite(features[rows]))
         return self._report(matched, rows, detections, size)
 
     def _advance(self, time: float, camera: FloatArray | None) -> None:
@@ -325,3 +325,15 @@ class Tracker:
             raise DataError(f"tracker state lacks {error}; begin without it") from error
         self._time = None if np.isnan(time) else time
         self._size = (int(size[0]), int(size[1])) if size.any() else None
+
+
+def _usable(boxes: FloatArray, scores: FloatArray, least: float) -> BoolArray:
+    near = (np.abs(boxes) < FARTHEST).all(1)  # false for what is not finite
+    return np.asarray(near & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]) & (scores >= least) & np.isfinite(scores))
+
+
+def _finite(features: PartFeatures) -> PartFeatures:
+    good = np.isfinite(features.parts).all(2) & np.isfinite(features.visibility)
+    if good.all():
+        return features
+    return PartFeatures(np.where(good[..., None], features.parts, 0.0), np.where(good, features.visibility, 0.0))

@@ -119,7 +119,7 @@ def test_the_order_of_detections_does_not_matter(random):
 
 
 def test_bad_boxes_are_ignored():
-    bad = [[np.nan, 0, 10, 10], [0, 0, np.inf, 10], [10, 10, 10, 50], [50, 50, 40, 60]]
+    bad = [[np.nan, 0, 10, 10], [0, 0, 1e30, 1e30], [0, 0, np.inf, 10], [10, 10, 10, 50], [50, 50, 40, 60]]
     frames = [(i * 0.1, [*bad, walker(i * 0.1, 0, 10)], None, None) for i in range(5)]
     out = run(Tracker(), frames)
     assert set(out[-1]) == {1}
@@ -253,8 +253,7 @@ def test_whatever_comes_ids_are_unique_and_boxes_finite(frames):
     tracker = Tracker()
     for time, boxes, seed in frames:
         scores = np.random.default_rng(seed).uniform(-0.5, 1.5, len(boxes))
-        with np.errstate(over="ignore"):
-            tracks = tracker.update(Detections.from_arrays(boxes, scores), None, time, size=(640, 480))
+        tracks = tracker.update(Detections.from_arrays(boxes, scores), None, time, size=(640, 480))
         assert len(set(tracks.ids.tolist())) == len(tracks)
         assert np.isfinite(tracks.boxes).all()
 
@@ -332,3 +331,14 @@ def test_well_known_trackers_of_the_same_parts_track(config):
     times = np.arange(40) * 0.1
     out = run(Tracker(config, CALIBRATION), [(t, [walker(t, 0, 60), walker(t, 400, -20)], [0.9, 0.8], looks(0, 1)) for t in times])
     assert all(set(o) == {1, 2} for o in out[2:])
+
+
+def test_features_that_are_no_numbers_count_as_not_seen():
+    tracker = Tracker(calibration=CALIBRATION)
+    for i in range(8):
+        features = looks(0, 1)
+        if i > 3:
+            features.parts[1] = np.nan
+        tracks = tracker.update(Detections.from_arrays([walker(0, 100, 0), walker(0, 300, 0)]), features, i * 0.1)
+    assert tracks.ids.tolist() == [1, 2]
+    assert np.isfinite(tracker.state()["looks.parts"]).all()
