@@ -19,6 +19,7 @@ class FaultyProxy:
 
     ``pass``: undamaged. ``garbage``: some bytes of what the server sends are replaced. ``stall``: nothing goes through, connections stay.
     ``cut``: connections are closed at once, new ones too. ``refuse``: those that are there stay, new ones are closed.
+    ``connections`` and ``damaged`` count connections and damaged chunks.
 
     Args:
         port: Where the server listens on this machine.
@@ -29,6 +30,7 @@ class FaultyProxy:
     def __init__(self, port: int, *, damage: float = 0.3, seed: int = 0) -> None:
         self.mode: Mode = "pass"
         self.connections = 0
+        self.damaged = 0
         self._target = port
         self._damage = damage
         self._random = random.Random(seed)
@@ -91,6 +93,7 @@ class FaultyProxy:
                     key.data.sendall(data)
 
     def _damaged(self, data: bytes) -> bytes:
+        self.damaged += 1
         damaged = bytearray(data)
         for _ in range(1 + len(data) // 100):
             damaged[self._random.randrange(len(damaged))] = self._random.randrange(256)

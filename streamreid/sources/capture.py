@@ -20,9 +20,6 @@ _WINDOW = 12
 _HISTORY = 120
 """Buckets from which drift is estimated: ten minutes."""
 
-_SETTLE = 0.5
-"""Seconds after which the first picture's arrival is no longer trusted alone: cameras often begin with a burst of stored pictures."""
-
 _JUMP = 1.0
 """Seconds. Stamps that disagree with arrival by more are a changed clock (or a network that held data back), not jitter."""
 
@@ -137,7 +134,8 @@ class _Anchor:
             self.jumps += 1
             self._notes.count("time stamps jumped once; times go on", "time stamps jumped {n} times; times go on")
             self._restart(arrival, delay)
-        elif self._steer and arrival - self._began >= _SETTLE:
+        elif self._steer and arrival > self._began:
+            # Also at once: cameras begin with a burst of stored pictures, or with a first one that was long on its way.
             self._follow(arrival, delay)
         self._last = stamp
         assert self._offset is not None

@@ -116,7 +116,11 @@ class LiveSource(SourceBase):
             reader, self._reader = self._reader, None
         if reader is not None:
             self._leave(reader)
-            reader.join(_CLOSE_SECONDS)
+        with self._lock:
+            left = list(self._left)
+        deadline = monotonic() + _CLOSE_SECONDS
+        for reader in left:
+            reader.join(max(0.0, deadline - monotonic()))
         self._board.move("ended")
 
     @abstractmethod
