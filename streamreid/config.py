@@ -151,7 +151,7 @@ class TrackerConfig(_Section):
     confirm_seconds: float = Field(default=0.15, ge=0, description="Time from the first to the last of those observations, at least.")
     lost_seconds: float = Field(default=15.0, ge=0, description="How long a lost track may be found again by place and looks.")
     exit_seconds: float = Field(default=0.5, ge=0, description="The same for one who left through the border of the picture.")
-    blind_seconds: float = Field(default=1.0, ge=0, description="The same by place alone, where no looks are known.")
+    blind_seconds: float = Field(default=2.0, ge=0, description="The same by place alone, where no looks are known.")
     rejoin_seconds: float = Field(
         default=0.0, ge=0, description="How long a new track may still turn out to be a lost one; more than 0 needs delayed results."
     )
