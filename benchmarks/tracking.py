@@ -7,8 +7,8 @@
 
 Detections and features are made once per detector, thresholds and engine, and kept in --cache. Every set is run with one and the same
 configuration. Peers: see ``_peers.py``; one that is not installed is skipped with a line (pip install trackers ultralytics boxmot). Scores:
-TrackEval, IoU .5; set OPENBLAS_NUM_THREADS=1 where others use the machine. ``--stress``: the same with every 2nd, 3rd, 5th frame only, with a tenth of the boxes removed at random, with one second
-without boxes.
+TrackEval, IoU .5. ``--stress``: the same with every 2nd, 3rd, 5th frame only, with a tenth of the boxes removed at random, with one second
+without boxes. Set OPENBLAS_NUM_THREADS=1 where others use the machine too, or its threads wait for each other.
 """
 
 from __future__ import annotations

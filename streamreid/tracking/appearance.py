@@ -49,19 +49,24 @@ class AppearanceBank:
     @property
     def features(self) -> PartFeatures:
         """One row per track: the mass-weighted mean of its prototypes; visibility is how well each part is known."""
-        mean = np.einsum("tpkd,tpk->tkd", self._parts, self._mass)
-        return PartFeatures(_normalised(mean), self._known(slice(None)))
+        return self.summary(slice(None))
+
+    def summary(self, rows: Rows | slice) -> PartFeatures:
+        """The same of some tracks."""
+        mean = (self._parts[rows] * self._mass[rows][..., None]).sum(1)
+        return PartFeatures(_normalised(mean), self._known(rows))
 
     def _known(self, rows: Rows | slice) -> FloatArray:
         return np.asarray(np.minimum(self._mass[rows].sum(1) / self._full, 1.0), np.float32)
 
-    def similarity(self, rows: Rows, features: PartFeatures) -> tuple[FloatArray, FloatArray]:
-        """Similarity in [-1, 1] and seen share in [0, 1], each ``[M, N]``, of tracks ``rows`` [M] with ``features`` [N].
+    def similarity(self, rows: Rows | slice, features: PartFeatures) -> tuple[FloatArray, FloatArray]:
+        """Similarity in [-1, 1] and seen share in [0, 1], each ``[M, N]``, of tracks ``rows`` [M] (or a slice of them) with ``features`` [N].
 
         Raises:
             EngineMismatchError: ``features`` come from another engine than those learnt.
         """
-        count, people = len(rows), len(features)
+        mass = self._mass[rows]
+        count, people = len(mass), len(features)
         zero = np.zeros((count, people), np.float32)
         if not count or not people or not features.visibility.any():
             return zero, zero
@@ -69,7 +74,7 @@ class AppearanceBank:
         k, d = self.shape
         bank = self._parts[rows].transpose(2, 0, 1, 3).reshape(k, count * self._slots, d)
         each = (bank @ features.parts.transpose(1, 2, 0)).reshape(k, count, self._slots, people)
-        each = np.where(self._mass[rows].transpose(2, 0, 1)[..., None] > 0, each, -1.0).max(2)
+        each = np.where(mass.transpose(2, 0, 1)[..., None] > 0, each, np.float32(-1.0)).max(2)
         weight = np.sqrt(self._known(rows).T[:, :, None] * features.visibility.T[:, None, :])
         total = weight.sum(0)
         similarity = np.divide((weight * each).sum(0), total, out=zero, where=total > 1e-6)

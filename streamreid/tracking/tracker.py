@@ -186,7 +186,7 @@ class Tracker:
         The rank is the similarity from the toss of a coin (0) to certainty (1). Probabilities would not do: they are all 1 among people who look
         somewhat alike, and the choice between them would be left to overlap.
         """
-        similarity, common = self._looks.similarity(np.arange(len(self._book)), features)
+        similarity, common = self._looks.similarity(slice(None), features)
         known = np.where(common > 0, self._calibration.probability(similarity) - 0.5, 0.0)
         rank = np.where(common > 0, self._rank(similarity), 0.5)
         weight = self.config.appearance_weight * np.sqrt(common * clear)
@@ -257,7 +257,7 @@ class Tracker:
         old = np.flatnonzero((matched < 0) & confirmed & book.reported)
         if not len(new) or not len(old) or c.recover_probability >= 1.0:
             return matched
-        similarity, common = self._looks.similarity(old, self._looks.features[new])
+        similarity, common = self._looks.similarity(old, self._looks.summary(new))
         looks = np.where(common > 0, self._calibration.probability(similarity), 0.0).astype(np.float32)
         boxes = self._motion.boxes
         allowed = (looks >= c.recover_probability) & within_reach(boxes[old], boxes[new], self._time - book.seen[old])
