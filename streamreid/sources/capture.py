@@ -115,15 +115,8 @@ class _Anchor:
         self._last = self._began = 0.0
         self._late_since: float | None = None
         self._buckets: deque[tuple[float, float, float]] = deque(maxlen=_HISTORY)
+        self.drift: float | None = None
         self.jumps = 0
-
-    @property
-    def drift(self) -> float | None:
-        whole = list(self._buckets)[:-1]
-        if len(whole) < 6:
-            return None
-        times = np.array([time - whole[0][1] for _, time, _ in whole])
-        return float(np.polyfit(times, np.array([delay for _, _, delay in whole]), 1)[0] * 1e6)
 
     def time(self, stamp: float, arrival: float) -> float:
         """Capture time of the next picture, seconds since 1970."""
@@ -143,10 +136,20 @@ class _Anchor:
 
     def _follow(self, arrival: float, delay: float) -> None:
         if not self._buckets or not 0 <= arrival - self._buckets[-1][0] < _BUCKET:
+            self.drift = self._slope()
             self._buckets.append((arrival, arrival, delay))
         elif delay < self._buckets[-1][2]:
             self._buckets[-1] = (self._buckets[-1][0], arrival, delay)
         self._offset = min(delay for _, _, delay in list(self._buckets)[-_WINDOW:])
+
+    def _slope(self) -> float | None:
+        """How the least delays grow, parts per million."""
+        if len(self._buckets) < 7:
+            return None
+        # Not the first, which holds the beginning.
+        whole = list(self._buckets)[1:]
+        times = np.array([time - whole[0][1] for _, time, _ in whole])
+        return float(np.polyfit(times, np.array([delay for _, _, delay in whole]), 1)[0] * 1e6)
 
     def _jumped(self, stamp: float, arrival: float, late: float) -> bool:
         """Whether the stream's clock was changed: backwards, or so that pictures come before they were taken, or much too late for long."""
@@ -162,6 +165,7 @@ class _Anchor:
         self._began = arrival
         self._offset = delay
         self._late_since = None
+        self.drift = None
         self._buckets.clear()
         self._buckets.append((arrival, arrival, delay))
 

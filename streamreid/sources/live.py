@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterator
@@ -32,6 +33,7 @@ _MAX_HUNG = 3
 _STALL_SECONDS = 2.0
 _LASTED_SECONDS = 5.0
 _CLOSE_SECONDS = 0.3
+_COUNT = re.compile(r" (after \d+ pictures|\(after \d+\))")
 
 
 @dataclass(slots=True)
@@ -178,7 +180,6 @@ class LiveSource(SourceBase):
         if wait is None:
             self._board.move("failed", reason, attempts=backoff.failures)
             return False
-        # Figures differ from loss to loss; a warning is said once.
         self._notes.add(f"lost: {reason}" if self._board.status.connections else f"not opened yet: {reason}")
         self._board.move("lost", reason, attempts=backoff.failures)
         self._closed.wait(wait)
@@ -263,4 +264,6 @@ class LiveSource(SourceBase):
             return len(self._left)
 
     def _short(self, error: SourceError) -> str:
-        return redact(error).removeprefix(f"{self._where}: ").removeprefix(f"camera '{self.camera}': ")
+        """What an error says, without the camera, and without figures: they differ from loss to loss, and a warning is said once."""
+        text = redact(error).removeprefix(f"{self._where}: ").removeprefix(f"camera '{self.camera}': ")
+        return _COUNT.sub("", text)

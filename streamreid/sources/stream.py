@@ -45,8 +45,9 @@ _REMEMBERED = 256
 class StreamSource(LiveSource):
     """A live network stream.
 
-    Capture time is what the camera's RTCP sender reports say, clock "rtcp"; before the first report, and where there are none or they are
-    wrong by many seconds, the time stamp anchored at the least delayed arrivals, clock "pts"; without time stamps the arrival, clock "arrival".
+    Capture time is what the camera's RTCP sender reports say, clock "rtcp"; before the first report, and where there are none (or PyAV does
+    not hand them over; 18 does), or they are wrong by many seconds, the time stamp anchored at the least delayed arrivals, clock "pts"; without
+    time stamps the arrival, clock "arrival".
     A stream that cannot be opened, goes silent for ``timeout`` seconds, breaks, ends or hangs is opened again (see `LiveSource`); an HTTP
     stream of known length ends like a file. ``start``, ``offset`` and ``repeat`` are for files and do nothing here.
 
@@ -102,7 +103,9 @@ class _StreamConnection:
                 self._fruitless_since = None
                 yield decoder.received(picture)
         except FFmpegError as e:
-            raise SourceError(f"{self._where}: lost after {count} pictures ({reason(e)}). Check the camera and the network") from None
+            raise SourceError(
+                f"{self._where}: connection lost after {count} pictures ({reason(e)}). Check the camera and the network"
+            ) from None
         if not (self.finite and count):
             self.finite = False
             raise SourceError(f"{self._where}: the other side ended the stream after {count} pictures. Check the camera")

@@ -68,6 +68,8 @@ class Scripted:
             self._gate.wait()
         if self._then == "break":
             raise SourceError("camera 'cam': test: broke")
+        if self._then == "count":
+            raise SourceError(f"camera 'cam': test: connection lost after {self._pictures} pictures (x)")
 
     def close(self) -> None:
         self.closed = True
@@ -105,6 +107,12 @@ def test_frames_go_on_over_connections(gate: threading.Event) -> None:
     assert [w.split(" (")[0] for w in source.warnings] == ["lost: broke", "lost: refused", "lost: failed unexpectedly", "reconnected once"]
     assert "hunter2" not in " ".join([*source.warnings, *(s.reason for s in states)])
     assert all(c.closed for c in source.made)
+
+
+def test_the_same_loss_is_one_warning_whatever_its_figures(gate: threading.Event) -> None:
+    source = Camera(gate, [(1, "count"), (2, "count"), (3, "count"), (1, "finish")])
+    assert len(list(source)) == 7
+    assert source.warnings == ["lost: connection lost (x)", "reconnected 3 times"]
 
 
 def test_stall_is_told_before_the_loss(gate: threading.Event) -> None:
