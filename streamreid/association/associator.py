@@ -50,7 +50,9 @@ class Associator:
         first_id: The first global id to give.
     """
 
-    def __init__(self, config: AssociationConfig | None = None, calibration: Calibration | SiteCalibration | None = None, *, first_id: int = 1) -> None:
+    def __init__(
+        self, config: AssociationConfig | None = None, calibration: Calibration | SiteCalibration | None = None, *, first_id: int = 1
+    ) -> None:
         self.config = config or AssociationConfig()
         self._calibration = calibration or Calibration()
         self._next_id = first_id
