@@ -2,25 +2,26 @@
 
 import logging
 
-from streamreid.pipeline.cameras import _Teller
+from streamreid.pipeline import cameras
 from streamreid.sources import SourceStatus
 
 
-def test_each_trouble_is_told_once_and_so_is_its_end(caplog):
-    tell = _Teller()
-    logging.getLogger("streamreid").propagate = True
-    with caplog.at_level(logging.WARNING, logger="streamreid"):
-        for state, reason in [
-            ("connecting", ""),
-            ("lost", "refused by rtsp://u:secret@h/1"),
-            ("connecting", ""),
-            ("lost", "refused by rtsp://u:secret@h/1"),
-            ("lost", "no route"),
-            ("connected", ""),
-            ("connected", ""),
-        ]:
-            tell(SourceStatus("gate", state, reason))
-    texts = [r.getMessage() for r in caplog.records]
+def test_each_trouble_is_told_once_and_so_is_its_end(monkeypatch):
+    texts = []
+    logger = logging.Logger("test")
+    logger.handle = lambda record: texts.append(record.getMessage())
+    monkeypatch.setattr(cameras, "log", logger)
+    tell = cameras._Teller()
+    for state, reason in [
+        ("connecting", ""),
+        ("lost", "refused by rtsp://u:secret@h/1"),
+        ("connecting", ""),
+        ("lost", "refused by rtsp://u:secret@h/1"),
+        ("lost", "no route"),
+        ("connected", ""),
+        ("connected", ""),
+    ]:
+        tell(SourceStatus("gate", state, reason))
     assert texts == [
         "camera 'gate' lost: refused by rtsp://u:***@h/1",
         "camera 'gate' lost: no route",
