@@ -131,23 +131,23 @@ def draw_parts(network: PartNetwork, images: Sequence[Image], path: Path, *, siz
     return path
 
 
-def blur_faces(image: Image, head: FloatArray) -> Image:
-    """Make the upper fifth of a crop, and wherever the head map is strong, unrecognisable.
+def blur_faces(image: Image, attention: FloatArray) -> Image:
+    """Make everything unrecognisable but the body below the head: the upper fifth, the head, and whatever is not this person, such as somebody in front.
 
     Args:
         image: ``[H, W, 3]`` crop of one person.
-        head: ``[h, w]`` attention of the head.
+        attention: ``[1 + parts, h, w]``, background first, then the head.
     """
     height, width = image.shape[:2]
     coarse = cv2.resize(cv2.resize(image, (max(2, width // 20), max(2, height // 20)), interpolation=cv2.INTER_AREA), (width, height))
-    mask = cv2.resize((head > 0.15).astype(np.float32), (width, height)) > 0.1
-    mask[: height // 5] = True
-    return np.where(mask[..., None], coarse, image).astype(np.uint8)
+    body = cv2.resize(attention[2:].sum(0).astype(np.float32), (width, height)) > 0.5
+    body[: height // 5] = False
+    return np.where(body[..., None], image, coarse).astype(np.uint8)
 
 
 def _tile(image: Image, attention: FloatArray, visibility: FloatArray) -> Image:
     height, width = image.shape[:2]
-    private = blur_faces(image, attention[1])
+    private = blur_faces(image, attention)
     maps = np.stack([cv2.resize(m, (width, height), interpolation=cv2.INTER_LINEAR) for m in attention[1:]], -1)
     coloured = private * 0.35 + (maps @ _COLOURS) * 0.65
     text = np.full((14 * len(PART_NAMES) + 4, width, 3), 255, np.uint8)
