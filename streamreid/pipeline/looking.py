@@ -18,7 +18,7 @@ from streamreid.types import BoolArray, Detections, FloatArray
 
 __all__ = ["LookSchedule"]
 
-_SURE = 0.5
+_SURE = 0.3
 _APART = 0.2
 _FIRST_LOOKS = 3
 

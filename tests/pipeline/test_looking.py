@@ -39,7 +39,7 @@ def test_crossing_people_are_looked_at_and_others_are_not():
 
 
 def test_a_jump_or_a_newcomer_is_looked_at():
-    chosen = looks([[person(0)]] * 5 + [[person(30)], [person(30), person(300)]], interval=100)
+    chosen = looks([[person(0)]] * 5 + [[person(36)], [person(36), person(300)]], interval=100)
     assert chosen[4] == [False]
     assert chosen[5] == [True]
     assert chosen[6][1] is True
