@@ -122,7 +122,7 @@ class EngineConfig(_Section):
     precision: Precision = Field(default="auto", description="auto takes bf16 where the CPU computes it in hardware.")
     batch: int = Field(default=32, ge=1, le=1024, description="Largest number of crops in one run of the engine.")
     look_interval: float = Field(
-        default=1.0,
+        default=2.0,
         ge=0,
         description="Seconds after which a person who is followed without doubt is looked at again; 0 looks at everybody in every frame.",
     )

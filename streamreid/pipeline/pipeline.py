@@ -50,8 +50,10 @@ class Pipeline(Following):
     def __init__(
         self, config: Config, *, detector: Detector | None = None, embedder: Embedder | None = None, cache: Path | None = None
     ) -> None:
-        self.detector = detector or open_detector(config.detector)
-        self.embedder = embedder or open_embedder(config.engine)
+        with ThreadPoolExecutor(1) as opener:  # both compile their graphs, mostly on one core each
+            opening = opener.submit(lambda: embedder or open_embedder(config.engine))
+            self.detector = detector or open_detector(config.detector)
+            self.embedder = opening.result()
         super().__init__(config, self.embedder.calibration, (self.detector.name, self.embedder.name))
         own = None if detector is not None else config.detector
         self._looking = LookSchedule(config)
