@@ -9,15 +9,16 @@ with Pipeline.from_sources("entrance.mp4", "hall.mp4") as pipeline:
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from streamreid._version import __version__
-from streamreid.config import Config, load_config
-from streamreid.errors import StreamReIDError
-from streamreid.types import Detections, Frame, FrameResult, Identity, IdentityEvent, PartFeatures, Tracklet, Tracks
 
 if TYPE_CHECKING:
+    from streamreid.config import Config, load_config
+    from streamreid.errors import StreamReIDError
     from streamreid.pipeline import Pipeline
+    from streamreid.types import Detections, Frame, FrameResult, Identity, IdentityEvent, PartFeatures, Tracklet, Tracks
 
 __all__ = [
     "Config",
@@ -36,10 +37,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # The pipeline loads runtimes and decoders; values and configuration stay quick to import.
-    if name == "Pipeline":
-        from streamreid.pipeline import Pipeline
+_HOMES = {"Config": "config", "load_config": "config", "StreamReIDError": "errors", "Pipeline": "pipeline"}
 
-        return Pipeline
-    raise AttributeError(f"module 'streamreid' has no attribute '{name}'")
+
+def __getattr__(name: str) -> Any:
+    # Names are imported when they are used: the command line can still set its environment, and values stay quick to import.
+    if name not in __all__:
+        raise AttributeError(f"module 'streamreid' has no attribute '{name}'")
+    return getattr(import_module(f"streamreid.{_HOMES.get(name, 'types')}"), name)

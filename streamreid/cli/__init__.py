@@ -5,7 +5,11 @@ Exit codes: 0 ok, 2 usage, configuration or a missing file, 3 a source failed, 1
 
 from __future__ import annotations
 
+import os
 import sys
+
+# Tracking multiplies small matrices; the cores belong to the graphs. Before numpy is imported, and only if the user did not choose.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 

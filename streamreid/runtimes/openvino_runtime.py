@@ -19,7 +19,7 @@ __all__ = ["OpenVINORuntime"]
 
 log = logging.getLogger(__name__)
 
-_PIECES = (4, 2, 1)
+_PIECES = (4, 1)
 _PIXELS = 4 * 256 * 128
 _COMPILED = 16
 _PARITY = 1e-2
