@@ -1,7 +1,7 @@
 """Who is looked at: a person who is followed without doubt need not be described anew in every frame.
 
 Describing people is the dearest stage on a CPU. A box that follows clearly from one of the frame before (they are each other's best overlap, and nobody
-else comes near) is looked at only every ``look_interval`` seconds; everybody new, crossing somebody, or moving far between frames is looked at at once,
+else comes near) is looked at after .1, .2, .4, ... and in the end every ``look_interval`` seconds; everybody new, crossing somebody, or moving far between frames is looked at at once,
 because then looks decide. The choice depends on boxes and capture times only, so it is the same however frames were batched, and in a replay.
 """
 
@@ -20,7 +20,7 @@ __all__ = ["LookSchedule"]
 
 _SURE = 0.3
 _APART = 0.2
-_FIRST_LOOKS = 3
+_FIRST_SECONDS = 0.1
 
 
 @dataclass(slots=True)
@@ -58,7 +58,9 @@ class LookSchedule:
         rows = np.flatnonzero(worth)
         boxes = found.boxes[rows]
         when, looks = self._inherit(self._last.get(camera), boxes)
-        due = (looks < _FIRST_LOOKS) | (time - when >= self._interval - 1e-6) | (time < when)
+        # Somebody new is looked at often, then ever less: a few looks at once would all show the same moment.
+        wait = np.minimum(self._interval, _FIRST_SECONDS * 2.0 ** np.minimum(looks - 1, 20))
+        due = (looks == 0) | (time - when >= wait - 1e-6) | (time < when)
         self._last[camera] = _Last(boxes, np.where(due, time, when), looks + due)
         chosen = np.zeros(len(found), bool)
         chosen[rows[due]] = True

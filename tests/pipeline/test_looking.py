@@ -21,9 +21,9 @@ def looks(frames, interval=0.5, rate=10):
     return [s.choose("a", Detections.from_arrays(boxes), i / rate).tolist() for i, boxes in enumerate(frames)]
 
 
-def test_a_lone_walker_is_looked_at_three_times_and_then_at_intervals():
+def test_a_lone_walker_is_looked_at_ever_less_and_then_at_intervals():
     chosen = [c[0] for c in looks([[person(5.0 * i)] for i in range(16)])]
-    assert chosen == [True] * 3 + [False] * 4 + [True] + [False] * 4 + [True] + [False] * 3
+    assert [i for i, c in enumerate(chosen) if c] == [0, 1, 3, 7, 12]
 
 
 def test_without_interval_everybody_in_every_frame():
@@ -35,7 +35,7 @@ def test_crossing_people_are_looked_at_and_others_are_not():
     chosen = np.array(looks(frames, interval=100))
     touching = [i for i in range(24) if abs((100 + 6 * i) - (250 - 6 * i)) < 25]
     assert chosen[touching][:, :2].all()
-    assert not chosen[3:, 2].any()
+    assert np.flatnonzero(chosen[:, 2]).tolist() == [0, 1, 3, 7, 15]
 
 
 def test_a_jump_or_a_newcomer_is_looked_at():
@@ -55,13 +55,13 @@ def test_cameras_do_not_know_each_other():
     for i in range(6):
         a = s.choose("a", Detections.from_arrays([person(0)]), i / 10)
         b = s.choose("b", Detections.from_arrays([person(0)]), i / 10)
-        assert a.tolist() == b.tolist() == [i < 3]
+        assert a.tolist() == b.tolist() == [i in (0, 1, 3)]
 
 
 @pytest.mark.parametrize("times", [[0.0, 0.1, 0.2, 0.3, 0.25, 0.35], [5.0, 5.1, 5.2, 1.0]])
 def test_time_that_goes_back_makes_a_look(times):
     s = schedule(100)
     chosen = [s.choose("a", Detections.from_arrays([person(0)]), t).tolist() for t in times]
-    assert chosen[:3] == [[True]] * 3
+    assert chosen[:2] == [[True]] * 2
     if times[-1] < times[2]:
         assert chosen[-1] == [True]
