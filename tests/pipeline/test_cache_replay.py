@@ -116,7 +116,8 @@ def test_settings_that_change_nothing_are_not_refused(stored):
     config, cache, _ = stored
     config = changed(changed(config, "detector", batch=1), "engine", batch=3)
     moved = tuple(c.model_copy(update={"uri": f"/elsewhere/{c.name}.mp4"}) for c in config.cameras)
-    Replay(cache, config.model_copy(update={"cameras": moved}))
+    with Replay(cache, config.model_copy(update={"cameras": moved})) as replay:
+        assert len(list(replay)) == replay.manifest.frames
 
 
 def test_other_cameras_are_refused(stored):
