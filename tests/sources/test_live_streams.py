@@ -83,15 +83,18 @@ def increasing(frames: list[Frame]) -> bool:
 
 @pytest.mark.parametrize(("codec", "transport"), [("h264", "tcp"), ("h264", "udp"), ("h265", "tcp"), ("mjpeg", "tcp")])
 def test_normal_play(rtsp, codec: str, transport: str) -> None:
-    with rtsp.RtspCamera("--codec", codec, "--fps", "20") as server, Watch(StreamSource(camera(server.uri, transport=transport))) as watch:
-        watch.get(25)
-        status = watch.source.status
+    with rtsp.RtspCamera("--codec", codec, "--fps", "20") as server:
+        with Watch(StreamSource(camera(server.uri, transport=transport))) as first:
+            first.get(1)  # the server loads its encoder for its first client, which may take longer than a connection waits
+        with Watch(StreamSource(camera(server.uri, transport=transport))) as watch:
+            watch.get(25)
+            status = watch.source.status
     assert status.state == "connected"
     assert (status.connections, status.reconnects, status.corrupt, status.attempts) == (1, 0, 0, 0)
     assert status.size == (320, 240)
     assert status.first_frame_seconds is not None
     assert status.last_frame == pytest.approx(time.time(), abs=5)
-    assert watch.reached("connected")
+    assert [s.state for s in watch.states[:1]] == ["connected"]
     assert [f.index for f in watch.frames] == list(range(len(watch.frames)))
     assert increasing(watch.frames)
     drawn = np.array([rtsp.read_time(f.image, f.time) for f in watch.frames[5:]])
@@ -195,12 +198,12 @@ def test_garbage_in_the_middle(rtsp, faults) -> None:
     ):
         watch.get(10)
         proxy.mode = "garbage"
-        time.sleep(2.0)
+        wait_until(lambda: watch.source.status.corrupt + watch.source.status.reconnects > 0, 20)
         proxy.mode = "pass"
         watch.get(50)
         assert watch.reader.error is None
         status = watch.source.status
-    assert status.corrupt + status.reconnects + status.jumps > 0
+    assert status.corrupt + status.reconnects > 0
     assert increasing(watch.frames)
     newest = watch.frames[-1]
     assert abs(rtsp.read_time(newest.image, newest.time) - newest.time) < 1.0
