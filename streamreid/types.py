@@ -6,6 +6,7 @@ UTC for live cameras, offset + presentation time for files. Track ids are per ca
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -27,6 +28,7 @@ __all__ = [
     "IdentityEvent",
     "Image",
     "IntArray",
+    "KnownIdentity",
     "PartFeatures",
     "Tracklet",
     "Tracks",
@@ -40,7 +42,7 @@ BoolArray = NDArray[np.bool_]
 ClockName = Literal["pts", "rtcp", "arrival", "rate"]
 """Where a capture time came from: presentation time stamps, RTCP sender reports, arrival at this machine, or frame number / frame rate."""
 
-EventKind = Literal["new", "link", "merge", "split", "expire"]
+EventKind = Literal["new", "link", "merge", "split", "confirm", "expire"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -276,8 +278,9 @@ class Identity:
 class IdentityEvent:
     """A change in what is believed about who is who.
 
-    ``new``: a track begins an identity. ``link``: a track joins one. ``merge``: identity ``other_id`` became part of ``global_id``.
-    ``split``: a track left ``other_id`` for ``global_id``. ``expire``: the identity is no longer searched.
+    ``new``: a track begins an identity, provisionally. ``link``: a track joins one. ``merge``: identity ``other_id`` became part of ``global_id``.
+    ``split``: a track left ``other_id`` for ``global_id``. ``confirm``: the identity was seen well enough to count as a person of its own.
+    ``expire``: the identity is no longer searched.
 
     Args:
         kind: What happened.
@@ -287,6 +290,7 @@ class IdentityEvent:
         track_id: Track concerned (0 for merge and expire).
         probability: Link probability in [0, 1].
         other_id: The identity before the change, 0 if none.
+        reasons: Why, term by term: what each kind of evidence added to the log-odds, and how alike which part was; empty where nothing was compared.
     """
 
     kind: EventKind
@@ -296,6 +300,43 @@ class IdentityEvent:
     track_id: int = 0
     probability: float = 1.0
     other_id: int = 0
+    reasons: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownIdentity:
+    """What is worth remembering of a person when the tracks are gone.
+
+    Args:
+        global_id: Never used for anybody else.
+        prototypes: P rows: a few views of the person; visibility says how well each part was seen in each.
+        quality: ``[P]`` float32 in [0, 1]: how good the pictures behind each view were.
+        first_seen: Capture time in seconds.
+        last_seen: Capture time in seconds.
+        cameras: Cameras that saw this person.
+    """
+
+    global_id: int
+    prototypes: PartFeatures
+    quality: FloatArray
+    first_seen: float
+    last_seen: float
+    cameras: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.global_id < 1:
+            raise ValueError(f"KnownIdentity: global ids begin at 1, got {self.global_id}")
+        if self.quality.shape != (len(self.prototypes),):
+            raise ValueError(
+                f"KnownIdentity {self.global_id}: {len(self.prototypes)} prototypes but quality of shape {self.quality.shape}; expected one value per row"
+            )
+        if self.last_seen < self.first_seen:
+            raise ValueError(
+                f"KnownIdentity {self.global_id}: last seen at {self.last_seen}, before it was first seen at {self.first_seen}"
+            )
+
+    def __repr__(self) -> str:
+        return f"KnownIdentity(global_id={self.global_id}, views={len(self.prototypes)}, cameras={sorted(self.cameras)})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ Every change is an event. Work is bounded by the window, memory by ``memory``.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,11 +17,12 @@ from streamreid.association.clustering import agglomerate
 from streamreid.association.evidence import Evidence, Presence, descriptors
 from streamreid.config import AssociationConfig
 from streamreid.similarity import Calibration, SiteCalibration, part_similarity
-from streamreid.types import BoolArray, FloatArray, Identity, IdentityEvent, PartFeatures, Tracklet, Tracks
+from streamreid.types import BoolArray, FloatArray, Identity, IdentityEvent, KnownIdentity, PartFeatures, Tracklet, Tracks
 
 __all__ = ["Associator"]
 
 Key = tuple[str, int]
+_CERTAIN = 50.0  # log-odds of what a person has said
 _STICKY = 0.5  # log-odds in favour of what was believed before, so that near ties do not flap
 
 
@@ -32,6 +33,8 @@ class _Person:
     global_id: int
     last_seen: float
     past: Evidence | None = None
+    first_seen: float = np.inf
+    cameras: set[str] = field(default_factory=set)
     members: set[Key] = field(default_factory=set)
 
 
@@ -59,6 +62,9 @@ class Associator:
         self._tracks: dict[Key, Evidence] = {}
         self._people: dict[int, _Person] = {}
         self._links: dict[Key, _Link] = {}
+        self._corrected: dict[Key | int, int] = {}
+        self._same: set[tuple[int, int]] = set()
+        self._different: set[tuple[int, int]] = set()
         self._last_step: float | None = None
         self._now = -np.inf
 
@@ -131,6 +137,71 @@ class Associator:
         """Every track in the window, as values."""
         return [evidence.tracklet(key[1]) for key, evidence in sorted(self._tracks.items())]
 
+    # ---------------------------------------------------------------- what others know
+
+    def admit(self, known: Sequence[KnownIdentity], *, next_id: int = 1) -> None:
+        """Let the identities of an earlier run join the search.
+
+        Args:
+            known: They keep their global ids.
+            next_id: New ids begin at least here.
+
+        Raises:
+            ValueError: A global id is in use already, or its features are of another engine than those before it.
+        """
+        for item in known:
+            if item.global_id in self._people:
+                raise ValueError(
+                    f"identity {item.global_id} is known already; admit each identity once, before its id is given to somebody else"
+                )
+            person = _Person(item.global_id, item.last_seen, first_seen=item.first_seen, cameras=set(item.cameras))
+            person.past = Evidence.remembered(item)
+            self._people[item.global_id] = person
+        self._next_id = max(self._next_id, next_id, *(k.global_id + 1 for k in known), 1)
+
+    def known(self) -> list[KnownIdentity]:
+        """Everybody who is worth remembering now, by global id: identities of whom something was seen."""
+        result = []
+        for gid, person in sorted(self._people.items()):
+            parts = [e for k in sorted(person.members) if (e := self._tracks.get(k)) is not None] + ([person.past] if person.past else [])
+            parts = [e for e in parts if len(e.mass) and e.mass.any()]
+            if not parts:
+                continue
+            total = Evidence([])
+            for e in parts:
+                total.absorb(e)
+            features = descriptors([total])
+            quality = np.minimum(features.visibility.max(1), 1.0)
+            result.append(
+                KnownIdentity(gid, features, quality, min(person.first_seen, person.last_seen), person.last_seen, frozenset(person.cameras))
+            )
+        return result
+
+    def constrain(self, *, same: Iterable[tuple[int, int]] = (), different: Iterable[tuple[int, int]] = ()) -> None:
+        """Take a person's corrections; they hold from the next step on, whatever the evidence says.
+
+        Args:
+            same: Pairs of global ids that are one person.
+            different: Pairs of global ids that are two people.
+
+        Raises:
+            ValueError: An id is unknown, or a pair is said to be both.
+        """
+        one, two = {_pair(p) for p in same}, {_pair(p) for p in different}
+        for pair in sorted(one | two):
+            for gid in pair:
+                if gid not in self._people:
+                    raise ValueError(f"identity {gid} is not known: it never was, has expired, or was merged into another one")
+        clash = (one | self._same) & (two | self._different)
+        if clash:
+            raise ValueError(
+                f"identities {sorted(clash)[0]} are said to be the same person and two different people; take one of both back"
+            )
+        for gid in {g for pair in one | two for g in pair}:
+            self._corrected.update(dict.fromkeys([*self._people[gid].members, gid], gid))
+        self._same |= one
+        self._different |= two
+
     # ---------------------------------------------------------------- grouping
 
     def _group(self) -> list[IdentityEvent]:
@@ -142,11 +213,12 @@ class Associator:
         past = sorted(p.global_id for p in self._people.values() if p.past is not None)
         nodes = [self._tracks[k] for k in keys] + [e for g in past if (e := self._people[g].past) is not None]
         before = np.array([self._links[k].global_id if k in self._links else 0 for k in keys] + past)
-        log_odds, weight = self._log_odds(nodes, before)
+        log_odds, common = self._log_odds(nodes, before)
         forbidden = self._forbidden(nodes, len(past))
+        self._apply_corrections([*keys, *past], before, log_odds, common, forbidden)
         p = min(max(self.config.probability, 1e-6), 1 - 1e-6)
-        labels = agglomerate(log_odds, weight, forbidden, threshold=float(np.log(p / (1 - p))))
-        probability = _membership(labels, log_odds, weight)
+        labels = agglomerate(log_odds, common, forbidden, threshold=float(np.log(p / (1 - p))))
+        probability = _membership(labels, log_odds, common)
         return self._adopt(keys, past, labels, before, probability)
 
     def _log_odds(self, nodes: list[Evidence], before: np.ndarray) -> tuple[FloatArray, FloatArray]:
@@ -173,6 +245,19 @@ class Associator:
         forbidden[n - past :, n - past :] = True
         np.fill_diagonal(forbidden, False)
         return forbidden
+
+    def _apply_corrections(
+        self, names: Sequence[Key | int], before: np.ndarray, log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray
+    ) -> None:
+        # The tracks that were meant keep the correction when their identity has become part of the other.
+        owner = [self._corrected.get(name, int(gid)) for name, gid in zip(names, before, strict=True)]
+        for pairs, said in ((self._same, False), (self._different, True)):
+            for one, two in sorted(pairs):
+                here = np.outer(np.equal(owner, one), np.equal(owner, two))
+                here |= here.T
+                forbidden[here] = said
+                if not said:
+                    log_odds[here], weight[here] = _CERTAIN, 1e3
 
     def _adopt(
         self, keys: list[Key], past: list[int], labels: np.ndarray, before: np.ndarray, probability: FloatArray
@@ -202,6 +287,8 @@ class Associator:
         link = self._links.get(key)
         person = self._people[gid]
         person.last_seen = max(person.last_seen, self._tracks[key].end)
+        person.first_seen = min(person.first_seen, self._tracks[key].presence[0].start)
+        person.cameras.add(key[0])
         person.members.add(key)
         old = link.global_id if link else 0
         self._links[key] = _Link(gid, probability)
@@ -263,6 +350,13 @@ class Associator:
             del self._people[gid]
             events.append(IdentityEvent("expire", self._now, gid))
         return events
+
+
+def _pair(ids: tuple[int, int]) -> tuple[int, int]:
+    a, b = ids
+    if a == b:
+        raise ValueError(f"a correction needs two identities, got {a} twice")
+    return (a, b) if a < b else (b, a)
 
 
 def _membership(labels: np.ndarray, log_odds: FloatArray, weight: FloatArray) -> FloatArray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from streamreid.types import FloatArray, PartFeatures, Tracklet
+from streamreid.types import FloatArray, KnownIdentity, PartFeatures, Tracklet
 
 __all__ = ["Evidence", "Presence", "descriptors"]
 
@@ -41,6 +41,16 @@ class Evidence:
     mass: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     square: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     observations: int = 0
+
+    @classmethod
+    def remembered(cls, known: KnownIdentity) -> Evidence:
+        """What is known of somebody from an earlier run; each view counts as one good observation per part it shows."""
+        weight = known.prototypes.visibility * known.quality[:, None]
+        total = (known.prototypes.parts * weight[..., None]).sum(0)
+        camera = min(known.cameras, default="")
+        presence = [Presence(camera, known.last_seen, known.last_seen)]
+        mass, square = weight.sum(0), (weight**2).sum(0)
+        return cls(presence, total.astype(np.float32), mass.astype(np.float32), square.astype(np.float32), len(weight))
 
     @property
     def end(self) -> float:

@@ -10,8 +10,9 @@ seconds),
               ``clock``, ``box`` ([left, top, width, height], pixels), ``score`` (detector, 0..1), ``track_id`` (unique in the camera and
               run), ``global_id`` (who, as believed when the line was written; null if not decided yet), ``link_probability`` (0..1; null if
               ``global_id`` is null), ``visibility`` (per part, 0..1; part 0 is the whole person).
-``event``     a change of belief: ``kind`` (new, link, merge, split, expire), ``time``, ``global_id``, ``camera``, ``track_id``,
-              ``probability``, ``other_id``; empty camera, track 0 and other 0 are null.
+``event``     a change of belief: ``kind`` (new, link, merge, split, confirm, expire), ``time``, ``global_id``, ``camera``, ``track_id``,
+              ``probability``, ``other_id``; empty camera, track 0 and other 0 are null. ``reasons`` (where there are any): term -> value,
+              what each kind of evidence added to the log-odds and how alike which part was.
 ``identity``  written when the run ends: ``global_id``, ``members`` ([[camera, track_id], ...]), ``probability`` (the least of its
 members').
               These lines supersede the ``global_id`` of the person lines.
@@ -122,18 +123,19 @@ class JsonlSink(SinkContext):
     def event(self, event: IdentityEvent) -> None:
         """Append an identity event."""
         self._counts["events"] += 1
-        self._put(
-            {
-                "type": "event",
-                "kind": event.kind,
-                "time": round(float(event.time), 6),
-                "global_id": int(event.global_id),
-                "camera": event.camera or None,
-                "track_id": int(event.track_id) or None,
-                "probability": round(float(event.probability), 4),
-                "other_id": int(event.other_id) or None,
-            }
-        )
+        line: dict[str, Any] = {
+            "type": "event",
+            "kind": event.kind,
+            "time": round(float(event.time), 6),
+            "global_id": int(event.global_id),
+            "camera": event.camera or None,
+            "track_id": int(event.track_id) or None,
+            "probability": round(float(event.probability), 4),
+            "other_id": int(event.other_id) or None,
+        }
+        if event.reasons:
+            line["reasons"] = {term: round(float(value), 4) for term, value in event.reasons.items()}
+        self._put(line)
 
     def close(self, identities: FinalIdentities) -> None:
         """Append who was who and the counts."""

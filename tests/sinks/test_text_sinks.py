@@ -80,7 +80,7 @@ def test_jsonl_follows_its_schema(tmp_path: Path) -> None:
     sink.write(result("a", 3, [1, 2], [0, 7], time=1700000000.1234567))
     sink.write(result("b", 0, [], []))
     sink.event(IdentityEvent("link", 0.3, 7, "a", 2, 0.75, 0))
-    sink.event(IdentityEvent("merge", 0.4, 7, other_id=8))
+    sink.event(IdentityEvent("merge", 0.4, 7, other_id=8, reasons={"looks": 2.34567, "part torso": 0.8}))
     sink.close({("a", 1): (4, 1.0), ("a", 2): (7, 0.75), ("b", 9): (7, 0.5)})
     found = [json.loads(line) for line in lines(path)]
     assert [item["type"] for item in found] == ["header", "person", "person", "event", "event", "identity", "identity", "end"]
@@ -110,6 +110,7 @@ def test_jsonl_follows_its_schema(tmp_path: Path) -> None:
         "other_id": None,
     }
     assert (merge["camera"], merge["track_id"], merge["other_id"]) == (None, None, 8)
+    assert merge["reasons"] == {"looks": 2.3457, "part torso": 0.8}
     assert first == {"type": "identity", "global_id": 4, "members": [["a", 1]], "probability": 1.0}
     assert second == {"type": "identity", "global_id": 7, "members": [["a", 2], ["b", 9]], "probability": 0.5}
     assert end["complete"] is True
