@@ -8,7 +8,7 @@ Every change is an event. Work is bounded by the window, memory by ``memory``.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,6 +59,7 @@ class Associator:
         self.config = config or AssociationConfig()
         self._calibration = calibration or Calibration()
         self._next_id = first_id
+        self.new_id: Callable[[], int] | None = None  # where ids come from that other processes draw as well
         self._tracks: dict[Key, Evidence] = {}
         self._people: dict[int, _Person] = {}
         self._links: dict[Key, _Link] = {}
@@ -176,6 +177,17 @@ class Associator:
                 KnownIdentity(gid, features, quality, min(person.first_seen, person.last_seen), person.last_seen, frozenset(person.cameras))
             )
         return result
+
+    def forget(self, ids: Iterable[int]) -> None:
+        """Drop people and all that is known of them; whoever is still in view begins anew as somebody else. Unknown ids are ignored."""
+        for gid in ids:
+            person = self._people.pop(gid, None)
+            for key in [k for k, link in self._links.items() if link.global_id == gid] + sorted(person.members if person else ()):
+                self._links.pop(key, None)
+                self._tracks.pop(key, None)
+            self._corrected = {name: owner for name, owner in self._corrected.items() if gid not in (name, owner)}
+            self._same = {pair for pair in self._same if gid not in pair}
+            self._different = {pair for pair in self._different if gid not in pair}
 
     def constrain(self, *, same: Iterable[tuple[int, int]] = (), different: Iterable[tuple[int, int]] = ()) -> None:
         """Take a person's corrections; they hold from the next step on, whatever the evidence says.
@@ -311,8 +323,8 @@ class Associator:
     # ---------------------------------------------------------------- life cycle
 
     def _new_person(self) -> int:
-        gid = self._next_id
-        self._next_id += 1
+        gid = self._next_id if self.new_id is None else self.new_id()
+        self._next_id = max(self._next_id, gid + 1)
         self._people[gid] = _Person(gid, self._now)
         return gid
 

@@ -120,3 +120,21 @@ def test_a_known_identity_says_what_is_wrong_with_it(change, message):
     right = {"global_id": 1, "prototypes": PartFeatures.unseen(1), "quality": np.ones(1, np.float32), "first_seen": 0.0, "last_seen": 1.0}
     with pytest.raises(ValueError, match=message):
         KnownIdentity(**{**right, **change})
+
+
+def test_who_is_forgotten_begins_anew_as_somebody_else():
+    a = Associator(calibration=CALIBRATION)
+    watch(a, {"left": {1: code(0), 2: code(1)}})
+    a.constrain(different=[(1, 2)])
+    a.forget([1, 77])
+    assert [k.global_id for k in a.known()] == [2]
+    assert a.link("left", 1) == (0, 0.0)
+    watch(a, {"left": {1: code(0), 2: code(1)}}, start=3.0)
+    assert (a.link("left", 1)[0], a.link("left", 2)[0]) == (3, 2)
+
+
+def test_ids_can_be_drawn_from_a_common_source():
+    a = Associator(calibration=CALIBRATION)
+    a.new_id = iter([70, 20]).__next__
+    watch(a, {"left": {1: code(0), 2: code(1)}})
+    assert sorted(i.global_id for i in a.identities) == [20, 70]
