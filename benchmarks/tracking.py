@@ -145,7 +145,7 @@ def ours(config: TrackerConfig, *, looks: bool = True, delay: float = 0.0) -> Ca
 
 TRACKERS: dict[str, Callable[[Any], Step]] = {
     "streamreid": ours(TrackerConfig()),
-    "streamreid, delay 1 s": ours(TrackerConfig(rejoin_seconds=1.0), delay=1.0),
+    "streamreid, delay 1 s": ours(TrackerConfig(delay=1.0)),
     "streamreid, no ReID": ours(TrackerConfig(), looks=False),
     "ByteTrack of our parts": ours(bytetrack(), looks=False),
     "BoT-SORT of our parts + ReID": ours(botsort()),

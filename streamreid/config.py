@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from streamreid._yaml import read_yaml, validate
 from streamreid.errors import ConfigError
@@ -21,8 +21,10 @@ __all__ = [
     "Config",
     "DetectorConfig",
     "EngineConfig",
+    "LiveConfig",
     "OutputConfig",
     "RuntimeName",
+    "ServerConfig",
     "TrackerConfig",
     "load_config",
 ]
@@ -152,8 +154,14 @@ class TrackerConfig(_Section):
     lost_seconds: float = Field(default=15.0, ge=0, description="How long a lost track may be found again by place and looks.")
     exit_seconds: float = Field(default=0.5, ge=0, description="The same for one who left through the border of the picture.")
     blind_seconds: float = Field(default=2.0, ge=0, description="The same by place alone, where no looks are known.")
-    rejoin_seconds: float = Field(
-        default=0.0, ge=0, description="How long a new track may still turn out to be a lost one; more than 0 needs delayed results."
+    delay: float = Field(
+        default=0.0,
+        ge=0,
+        le=60,
+        description="Hand out results so many seconds of capture time later, and better: short gaps are filled, people are shown from their first moment, and a new track may turn out to be an old one. Pictures wait in memory.",
+    )
+    rejoin_seconds: float | None = Field(
+        default=None, ge=0, description="How long a new track may still turn out to be a lost one; empty: as long as results are delayed."
     )
     coast_seconds: float = Field(
         default=0.2, ge=0, description="How long a person missed by the detector is reported where motion predicts them."
@@ -187,7 +195,14 @@ class TrackerConfig(_Section):
     def _ordered(self) -> TrackerConfig:
         if self.low_score > self.high_score:
             raise ValueError(f"low_score ({self.low_score}) must not be above high_score ({self.high_score})")
+        if (self.rejoin_seconds or 0.0) > self.delay:
+            raise ValueError(f"rejoin_seconds ({self.rejoin_seconds}) must not be above delay ({self.delay}): what was handed out stays")
         return self
+
+    @property
+    def rejoin(self) -> float:
+        """``rejoin_seconds``, or the delay where it is empty."""
+        return self.delay if self.rejoin_seconds is None else self.rejoin_seconds
 
 
 class AssociationConfig(_Section):
@@ -199,6 +214,38 @@ class AssociationConfig(_Section):
     memory: float = Field(default=3600.0, gt=0, description="Identities not seen for so long are no longer searched.")
     min_observations: int = Field(default=3, ge=1, description="Observations with features before a track is linked.")
     probability: Fraction = Field(default=0.5, description="Least link probability.")
+
+
+class LiveConfig(_Section):
+    """How live cameras are treated."""
+
+    turn_seconds: float = Field(
+        default=0.1,
+        gt=0,
+        le=10,
+        description="Frames of so many cameras are looked at together as take about so long; less is fresher. If more comes than can be followed, cameras take turns.",
+    )
+    append: bool = Field(
+        default=True,
+        description="Go on in a folder that holds results of an earlier live run: files are added to, ids and frame numbers go on. false: such a folder is refused.",
+    )
+    watch: bool = Field(
+        default=True, description="Follow changes of the cameras file while running: cameras are added, removed and changed as it says."
+    )
+
+
+class ServerConfig(_Section):
+    """The HTTP interface of a live run (extra `server`)."""
+
+    listen: str | None = Field(
+        default=None,
+        description="[HOST:]PORT; without a host only this machine is served. Empty: no server.",
+        pattern=r"^(([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):)?[0-9]{1,5}$",
+    )
+    token: SecretStr | None = Field(
+        default=None,
+        description="Who asks must send it ('Authorization: Bearer TOKEN'); needed where other machines are served. Take it from the environment: ${STREAMREID_TOKEN}.",
+    )
 
 
 class OutputConfig(_Section):
@@ -221,6 +268,8 @@ class Config(_Section):
     engine: EngineConfig = EngineConfig()
     tracker: TrackerConfig = TrackerConfig()
     association: AssociationConfig = AssociationConfig()
+    live: LiveConfig = LiveConfig()
+    server: ServerConfig = ServerConfig()
     output: OutputConfig = OutputConfig()
 
     @field_validator("cameras")

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from streamreid.cli import options as o
 from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
 from streamreid.cli.progress import RunProgress
 from streamreid.cli.run import change, read_settings
@@ -22,21 +23,20 @@ _COLOURS = {"done": "green", "skipped": "cyan", "failed": "red", "interrupted": 
 def batch(
     paths: Annotated[list[Path], typer.Argument(help="Videos, or folders of videos and of multi-camera recordings (subfolders).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Each recording gets a folder in here.")],
-    settings_file: Annotated[
-        Path | None, typer.Option("--settings", help="YAML with detector, engine, tracker, ... sections for all.")
-    ] = None,
+    settings_file: o.SettingsFile = None,
     together: Annotated[bool, typer.Option(help="All videos directly given are cameras of one recording.")] = False,
     independent: Annotated[bool, typer.Option(help="Videos in subfolders are independent too.")] = False,
-    detector: Annotated[str | None, typer.Option(help="Named detector, .onnx, .pt, or mot:FOLDER.")] = None,
-    engine: Annotated[str | None, typer.Option(help="Engine bundle: a folder, a shipped name, auto or none.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Any setting of the YAML, e.g. --set output.mosaic=true")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is chosen and why.")] = False,
+    detector: o.Detector = None,
+    engine: o.Engine = None,
+    delay: o.Delay = None,
+    settings: o.Set = None,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
 ) -> None:
     """Run recordings one after the other. What is finished is not done again; a broken video does not stop the others (exit code 3)."""
     set_up_logging(quiet=quiet, verbose=verbose)
     sections = read_settings(settings_file)
-    change(sections, {"detector.model": detector, "engine.model": engine}, settings or [])
+    change(sections, {"detector.model": detector, "engine.model": engine, "tracker.delay": delay}, settings or [])
     job = Batch(find_recordings(paths, together=together, independent=independent), out, sections)
     results: list[RecordingResult] = []
     with stop_on_signals(job.stop), RunProgress(errors, quiet=quiet) as progress:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from streamreid.cli import options as o
 from streamreid.cli.console import set_up_logging
 from streamreid.cli.run import change, follow, merge, read_settings
 from streamreid.config import Config, load_config
@@ -19,29 +20,27 @@ __all__ = ["replay"]
 
 def replay(
     cache: Annotated[Path, typer.Argument(help="Folder that `streamreid run --cache` wrote.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the results (default: runs/replay).")] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace results that are in the folder already.")] = False,
+    out: o.Out = None,
+    overwrite: o.Overwrite = False,
     sources: Annotated[
         Path | None,
         typer.Option("--sources", "-s", help="YAML of a run: its tracker, association and output; the rest must fit the cache."),
     ] = None,
-    settings_file: Annotated[
-        Path | None, typer.Option("--settings", help="YAML with tracker and association sections, as `streamreid tune` writes it.")
-    ] = None,
+    settings_file: o.SettingsFile = None,
     detector: Annotated[str | None, typer.Option(help="Refuse the cache if it is of another detector.")] = None,
     engine: Annotated[str | None, typer.Option(help="Refuse the cache if it is of another engine.")] = None,
-    video: Annotated[bool | None, typer.Option("--video/--no-video", help="Draw a video per camera (needs the sources).")] = None,
-    mosaic: Annotated[bool | None, typer.Option("--mosaic/--no-mosaic", help="Draw one video of all cameras (needs the sources).")] = None,
-    parquet: Annotated[bool | None, typer.Option("--parquet/--no-parquet", help="Write a Parquet table.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A tracker, association or output setting, e.g. --set tracker.lost_seconds=5")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is chosen and why.")] = False,
+    delay: o.Delay = None,
+    video: o.Video = None,
+    mosaic: o.Mosaic = None,
+    parquet: o.Parquet = None,
+    settings: o.Set = None,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
 ) -> None:
     """Track and link people again from a cache, without detector, engine or pictures.
 
     With unchanged settings the results are those of the run that was stored.
+    Videos are drawn from the sources, which must still be there.
 
     A cache of another detector, engine or camera, or with other settings of
     these, is refused with the reason (exit code 2).
@@ -52,6 +51,7 @@ def replay(
     changes: dict[str, Any] = {
         "detector.model": detector,
         "engine.model": engine,
+        "tracker.delay": delay,
         "output.video": video,
         "output.mosaic": mosaic,
         "output.parquet": parquet,

@@ -10,6 +10,7 @@ import yaml
 
 from streamreid import pipeline as wiring
 from streamreid._yaml import read_yaml, validate
+from streamreid.cli import options as o
 from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
 from streamreid.cli.progress import RunProgress
 from streamreid.cli.report import print_summary
@@ -27,31 +28,31 @@ def run(
         list[str] | None, typer.Argument(help="Videos, folders of images, addresses or webcam numbers (instead of --sources).")
     ] = None,
     sources: Annotated[Path | None, typer.Option("--sources", "-s", help="YAML file with cameras and settings.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the results (default: runs/<name>).")] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace results that are in the folder already.")] = False,
-    detector: Annotated[str | None, typer.Option(help="Named detector, .onnx, .pt, or mot:FOLDER.")] = None,
-    engine: Annotated[str | None, typer.Option(help="Engine bundle: a folder, a shipped name, auto or none.")] = None,
-    video: Annotated[bool | None, typer.Option("--video/--no-video", help="Write an annotated video per camera.")] = None,
-    mosaic: Annotated[bool | None, typer.Option("--mosaic/--no-mosaic", help="Write one annotated video of all cameras.")] = None,
-    parquet: Annotated[bool | None, typer.Option("--parquet/--no-parquet", help="Write a Parquet table.")] = None,
+    out: o.Out = None,
+    overwrite: o.Overwrite = False,
+    detector: o.Detector = None,
+    engine: o.Engine = None,
+    delay: o.Delay = None,
+    video: o.Video = None,
+    mosaic: o.Mosaic = None,
+    parquet: o.Parquet = None,
     cache: Annotated[
         Path | None,
         typer.Option(
             help="Also store detections and features here, for `streamreid replay` and `streamreid tune`; results stay the same, but all boxes are looked at, which takes longer."
         ),
     ] = None,
-    settings_file: Annotated[
-        Path | None, typer.Option("--settings", help="YAML with tracker, association, ... sections, as `streamreid tune` writes it.")
-    ] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Any setting of the YAML, e.g. --set tracker.lost_seconds=5")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is chosen and why.")] = False,
+    settings_file: o.SettingsFile = None,
+    settings: o.Set = None,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
 ) -> None:
     """Follow people across cameras and write who was where, when."""
     set_up_logging(quiet=quiet, verbose=verbose)
     changes: dict[str, Any] = {
         "detector.model": detector,
         "engine.model": engine,
+        "tracker.delay": delay,
         "output.video": video,
         "output.mosaic": mosaic,
         "output.parquet": parquet,

@@ -17,11 +17,11 @@ import numpy as np
 from streamreid.association import Associator
 from streamreid.config import Config
 from streamreid.errors import SourceError
+from streamreid.pipeline.holding import Followed, Holding, Observation
 from streamreid.pipeline.looking import LookSchedule
 from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.similarity import Calibration, SiteCalibration
 from streamreid.tracking import Tracker
-from streamreid.tracking.tracker import occlusion
 from streamreid.types import BoolArray, Detections, Frame, FrameResult, IdentityEvent, PartFeatures, Tracklet
 
 __all__ = ["Following", "Seen"]
@@ -62,6 +62,7 @@ class Following(ABC):
         self._calibration = SiteCalibration(calibration)
         self._trackers = {c.name: Tracker(config.tracker, self._calibration) for c in config.cameras}
         self._associator = Associator(config.association, self._calibration)
+        self._holding = Holding(self._trackers, ordered=True)
         self._events: list[IdentityEvent] = []
         self._identities: dict[tuple[str, int], tuple[int, float]] = {}
         self._used = False
@@ -73,8 +74,8 @@ class Following(ABC):
         self.close()
 
     @abstractmethod
-    def _frames(self) -> Iterator[Seen]:
-        """The frames in the order in which they are to be followed."""
+    def _frames(self) -> Iterator[Seen | None]:
+        """The frames in the order in which they are to be followed; None where live cameras gave nothing for a while."""
 
     @abstractmethod
     def close(self) -> None:
@@ -116,9 +117,12 @@ class Following(ABC):
         self.statistics.started = time.perf_counter()
         try:
             self._require_camera("no camera could be opened")
+            self._holding = Holding(self._trackers, ordered=not self.live)
             for seen in self._frames():
-                yield self._follow(seen)
-            self._note(self._associator.finish())
+                if seen is not None:
+                    self._follow(seen)
+                yield from [self._result(item) for item in self._holding.due()]
+            yield from self._end()
             if not self.statistics.frames:
                 self._require_camera("no camera gave a frame that could be used")
         finally:
@@ -130,45 +134,53 @@ class Following(ABC):
         if len(failed) == len(self.config.cameras):
             raise SourceError(f"{what}:\n" + "\n".join(f"  {name}: {why}" for name, why in failed.items()))
 
-    def _follow(self, seen: Seen) -> FrameResult:
-        frame, count = seen.frame, self.statistics.cameras[seen.frame.camera]
+    def _follow(self, seen: Seen) -> None:
+        frame = seen.frame
         with self.statistics.stage("track"):
             # A cache holds the features of everybody: those that a run would not have made are hidden, so that both give the same result.
             looks = _hide(seen.features, ~self._schedule.choose(frame.camera, seen.detections, frame.time))
             self._calibration.observe(looks, seen.detections.boxes)
-            tracks = self._trackers[frame.camera].update(seen.detections, looks, frame.time, size=frame.size)
-            features = _rows(looks, tracks.rows)
+            observations = self._holding.follow(frame, seen.detections, looks)
         with self.statistics.stage("associate"):
-            found = tracks.rows >= 0
-            quality = (1.0 - occlusion(seen.detections.boxes)[tracks.rows[found]]) * tracks.scores[found]
-            self._associator.observe(frame.camera, frame.time, tracks[found], features[found], quality.astype(np.float32))
-            self._note(self._associator.step())
-            links = [self._associator.link(frame.camera, i) for i in tracks.ids.tolist()]
+            fresh = self._observe(observations)
+            # Who was held back until their id was final is shown next: they are not to wait for the next regular step as well.
+            self._note(self._associator.step(force=fresh and self.config.tracker.delay > 0))
+
+    def _end(self) -> Iterator[FrameResult]:
+        with self.statistics.stage("associate"):
+            observations, rest = self._holding.rest()
+            self._observe(observations)
+            self._note(self._associator.finish())
+        yield from map(self._result, rest)
+
+    def _observe(self, observations: list[Observation]) -> bool:
+        """Hand observations to the association; whether any is of somebody new."""
+        known = len(self._identities)
+        for seen in observations:
+            self._associator.observe(seen.camera, seen.time, seen.tracks, seen.features, seen.quality)
+            for track_id in seen.tracks.ids.tolist():
+                if (seen.camera, track_id) not in self._identities:
+                    self._identities[seen.camera, track_id] = (0, 0.0)
+                    self.statistics.cameras[seen.camera].tracks += 1
+        return len(self._identities) > known
+
+    def _result(self, item: Followed) -> FrameResult:
+        """A frame with identities and probabilities as known when it is released."""
+        frame, tracks = item.frame, item.tracks
+        links = [self._associator.link(frame.camera, i) for i in tracks.ids.tolist()]
+        count = self.statistics.cameras[frame.camera]
         count.frames += 1
         count.boxes += len(tracks)
         count.last_time = frame.time
-        fresh = [i for i in tracks.ids.tolist() if (frame.camera, i) not in self._identities]
-        for i in fresh:
-            self._identities[frame.camera, i] = (0, 0.0)
-        count.tracks += len(fresh)
         ids = np.array([g for g, _ in links], np.int64)
         probabilities = np.array([p for _, p in links], np.float32)
-        return FrameResult(frame, tracks, ids, probabilities, features.visibility)
+        return FrameResult(frame, tracks, ids, probabilities, item.features.visibility)
 
     def _note(self, events: list[IdentityEvent]) -> None:
         self._events += events
         for event in events:
             if event.track_id:
                 self._identities[event.camera, event.track_id] = (event.global_id, event.probability)
-
-
-def _rows(features: PartFeatures, rows: np.ndarray) -> PartFeatures:
-    """Features by row; -1 is a person who was not seen."""
-    result = PartFeatures.unseen(len(rows), *features.shape)
-    seen = rows >= 0
-    result.parts[seen] = features.parts[rows[seen]]
-    result.visibility[seen] = features.visibility[rows[seen]]
-    return result
 
 
 def _hide(features: PartFeatures, rows: BoolArray) -> PartFeatures:

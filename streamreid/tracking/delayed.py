@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -48,14 +47,15 @@ class DelayedTracks:
     """A tracker whose results come ``delay`` seconds of capture time later.
 
     Within the delay: a person missed and seen again is filled in by linear interpolation (``rows`` -1, score 0), a person who is confirmed is also
-    shown in the frames before, and a new id found to be an old one (see ``TrackerConfig.rejoin_seconds``) is renamed in the frames before.
+    shown in the frames before, and a new id found to be an old one (see ``TrackerConfig.delay``) is renamed in the frames before.
 
     Args:
         tracker: Of one camera.
-        delay: Seconds, at least 0.
+        delay: Seconds, at least 0; default the tracker's ``TrackerConfig.delay``.
     """
 
-    def __init__(self, tracker: Tracker, delay: float) -> None:
+    def __init__(self, tracker: Tracker, delay: float | None = None) -> None:
+        delay = tracker.config.delay if delay is None else delay
         if not np.isfinite(delay) or delay < 0:
             raise ValueError(f"delay must be a finite number of seconds, at least 0, got {delay}")
         self.tracker = tracker
@@ -79,22 +79,42 @@ class DelayedTracks:
         Returns:
             ``(capture time, tracks)`` of every frame that is now ``delay`` seconds old, oldest first; every frame comes out once.
         """
+        self.push(detections, features, time, size=size, camera=camera)
+        return self.due(self._buffer[-1].time - self.delay)
+
+    def push(
+        self,
+        detections: Detections,
+        features: PartFeatures | None,
+        time: float,
+        *,
+        size: tuple[int, int] | None = None,
+        camera: FloatArray | None = None,
+    ) -> Tracks:
+        """The first half of :meth:`update`, for a caller who decides what is due: take a frame, release nothing.
+
+        Returns:
+            What the tracker says at once.
+        """
         tracks = self.tracker.update(detections, features, time, size=size, camera=camera)
         time = max([time, *(moment.time for moment in list(self._buffer)[-1:])])
         self._rename(self.tracker.renamed)
         now = _Moment(time, _table(tracks), _table(self.tracker.tentative))
         self._fill(now)
         self._buffer.append(now)
-        return list(self._due(time - self.delay + 1e-9))
+        return tracks
+
+    def due(self, until: float) -> list[tuple[float, Tracks]]:
+        """Release the frames up to capture time ``until``, oldest first."""
+        ready = []
+        while self._buffer and self._buffer[0].time <= until + 1e-9:
+            moment = self._buffer.popleft()
+            ready.append((moment.time, moment.tracks()))
+        return ready
 
     def flush(self) -> list[tuple[float, Tracks]]:
         """The frames still held back, oldest first. For the end of a source."""
-        return list(self._due(np.inf))
-
-    def _due(self, until: float) -> Iterator[tuple[float, Tracks]]:
-        while self._buffer and self._buffer[0].time <= until:
-            moment = self._buffer.popleft()
-            yield moment.time, moment.tracks()
+        return self.due(np.inf)
 
     def _rename(self, names: dict[int, int]) -> None:
         for moment in self._buffer if names else ():

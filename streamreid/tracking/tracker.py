@@ -57,22 +57,31 @@ class Tracker:
         self._time: float | None = None
         self._size: tuple[int, int] | None = None
         self._renamed: dict[int, int] = {}
+        self._latest: tuple[Tracks, BoolArray] = Tracks.empty(), np.zeros(0, bool)
 
     def __repr__(self) -> str:
         return f"Tracker(tracks={len(self._book)}, next_id={self._next_id})"
 
     @property
     def renamed(self) -> dict[int, int]:
-        """``{id: older id}`` of reported tracks that the last update found to be older ones (only if ``rejoin_seconds`` > 0)."""
+        """``{id: older id}`` of reported tracks that the last update found to be older ones (only if results are delayed)."""
         return dict(self._renamed)
+
+    def settled(self, ids: IntArray) -> BoolArray:
+        """``[N]`` which of the reported ``ids`` [N] can no longer turn out to be older ones (see :attr:`renamed`)."""
+        if self._time is None:
+            return np.ones(len(ids), bool)
+        return ~np.isin(ids, self._book.ids[self._young()])
+
+    def _young(self) -> BoolArray:
+        assert self._time is not None
+        return np.asarray(self._time - self._book.begun < self.config.rejoin - 1e-6)
 
     @property
     def tentative(self) -> Tracks:
-        """Tracks seen in the last update and not confirmed yet. ``rows`` is -1."""
-        assert self._time is not None
-        rows = np.flatnonzero((self._book.seen >= self._time) & ~self._book.confirmed(self.config))
-        n = len(rows)
-        return Tracks(self._book.ids[rows], self._motion.boxes[rows], self._book.score[rows].astype(np.float32), np.full(n, -1, np.int64))
+        """Tracks seen in the last update and not confirmed yet."""
+        everybody, rows = self._latest
+        return everybody[rows]
 
     def update(
         self,
@@ -247,12 +256,12 @@ class Tracker:
         return np.asarray((common > 0) & (self._calibration.probability(similarity) >= 0.5))
 
     def _rejoin(self, matched: IntArray) -> IntArray:
-        """A track that is to be reported for the first time, or was not longer than ``rejoin_seconds`` ago, and looks like one that was lost before
+        """A track that is to be reported for the first time, or was less than ``TrackerConfig.rejoin`` ago, and looks like one that was lost before
         it began, is that one: several looks tell more than the single one that recovery had."""
         assert self._time is not None
         c, book = self.config, self._book
         confirmed = book.confirmed(c)
-        young = ~book.reported | (self._time - book.begun <= c.rejoin_seconds)
+        young = ~book.reported | self._young()
         new = np.flatnonzero((matched >= 0) & confirmed & young)
         old = np.flatnonzero((matched < 0) & confirmed & book.reported)
         if not len(new) or not len(old) or c.recover_probability >= 1.0:
@@ -277,19 +286,20 @@ class Tracker:
 
     def _report(self, matched: IntArray, rows: Rows, detections: Detections, size: tuple[int, int] | None) -> Tracks:
         seen = matched >= 0
-        shown = seen & self._book.confirmed(self.config) & ~self._book.ghosts(self.config)
+        confirmed = self._book.confirmed(self.config)
+        shown = seen & confirmed & ~self._book.ghosts(self.config)
         self._book.reported |= shown
         boxes = self._motion.boxes
         if size is not None:
             shown |= ~seen & self._coasting(boxes, size)
+        source = np.full(len(matched), -1, np.int64)
+        source[seen] = rows[matched[seen]]
+        scores = np.zeros(len(matched), np.float32)
+        scores[seen] = detections.scores[source[seen]]
+        everybody = Tracks(self._book.ids, boxes, scores, source)
+        self._latest = everybody, seen & ~confirmed
         order = np.flatnonzero(shown)
-        order = order[np.argsort(self._book.ids[order])]
-        source = np.full(len(order), -1, np.int64)
-        scores = np.zeros(len(order), np.float32)
-        hit = seen[order]
-        source[hit] = rows[matched[order[hit]]]
-        scores[hit] = detections.scores[source[hit]]
-        return Tracks(self._book.ids[order], boxes[order], scores, source)
+        return everybody[order[np.argsort(self._book.ids[order])]]
 
     def _coasting(self, boxes: FloatArray, size: tuple[int, int]) -> BoolArray:
         """Tracks of a settled person, wholly inside the frame, missed only just now."""

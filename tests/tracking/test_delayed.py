@@ -67,7 +67,7 @@ def test_a_new_track_found_to_be_an_old_one_gets_its_id_in_the_frames_before_too
     frames = [(i * 0.1, [walker(i * 0.1, 100, 20)], looks([1, 0])) for i in range(20)]
     frames += [(i * 0.1, [], PartFeatures.unseen(0, 1, 2)) for i in range(20, 40)]
     frames += [(i * 0.1, [walker(i * 0.1, 250, 20)], looks([1, 0]) if i >= 46 else PartFeatures.unseen(1, 1, 2)) for i in range(40, 60)]
-    config = TrackerConfig(rejoin_seconds=1.5)
+    config = TrackerConfig(delay=1.5)
     out = run(DelayedTracks(Tracker(config, CALIBRATION), 1.5), frames)
     assert {k for _, t in out for k in t.ids.tolist()} == {1}
     without = run(DelayedTracks(Tracker(TrackerConfig(), CALIBRATION), 1.5), frames)

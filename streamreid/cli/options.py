@@ -1,0 +1,32 @@
+"""Options that several verbs share, each written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["Delay", "Detector", "Engine", "Mosaic", "Out", "Overwrite", "Parquet", "Quiet", "Set", "SettingsFile", "Verbose", "Video"]
+
+Delay = Annotated[
+    float | None,
+    typer.Option(
+        "--delay",
+        metavar="SECONDS",
+        help="Hand out results so many seconds later, and better: short gaps filled, people shown from their first moment, late finds renamed.",
+    ),
+]
+Detector = Annotated[str | None, typer.Option("--detector", help="Named detector, .onnx, .pt, or mot:FOLDER.")]
+Engine = Annotated[str | None, typer.Option("--engine", help="Engine bundle: a folder, a shipped name, auto or none.")]
+Mosaic = Annotated[bool | None, typer.Option("--mosaic/--no-mosaic", help="Write one annotated video of all cameras.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the results (default: runs/<name>).")]
+Overwrite = Annotated[bool, typer.Option("--overwrite/--no-overwrite", help="Replace results that are in the folder already.")]
+Parquet = Annotated[bool | None, typer.Option("--parquet/--no-parquet", help="Write a Parquet table.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Any setting of the YAML, e.g. --set tracker.lost_seconds=5")]
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", help="YAML with tracker, association, ... sections, as `streamreid tune` writes it.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what is chosen and why.")]
+Video = Annotated[bool | None, typer.Option("--video/--no-video", help="Write an annotated video per camera.")]
