@@ -21,6 +21,7 @@ __all__ = [
     "Config",
     "DetectorConfig",
     "EngineConfig",
+    "GalleryConfig",
     "LiveConfig",
     "OutputConfig",
     "RuntimeName",
@@ -246,6 +247,48 @@ class ServerConfig(_Section):
         default=None,
         description="Who asks must send it ('Authorization: Bearer TOKEN'); needed where other machines are served. Take it from the environment: ${STREAMREID_TOKEN}.",
     )
+
+
+class GalleryConfig(_Section):
+    """Identities that outlive a run. Off unless ``store`` is given: embeddings are personal data."""
+
+    store: str | None = Field(
+        default=None,
+        description="SQLite file or postgresql:// address in which identities are remembered; empty: nothing outlives the run.",
+        min_length=1,
+    )
+    retention_hours: float | None = Field(
+        default=24.0, gt=0, description="What was recorded is erased after so many hours; null keeps it until a cap evicts it."
+    )
+    camera_retention_hours: dict[str, float] = Field(default_factory=dict, description="The same for single cameras, by name.")
+    prototypes: int = Field(default=8, ge=1, le=64, description="Views kept per identity.")
+    min_quality: Fraction = Field(default=0.2, description="Views of which less was seen, or seen less well, are not kept.")
+    max_identities: int = Field(default=20_000, ge=1, description="Identities kept; the least useful go first.")
+    max_prototypes: int = Field(default=100_000, ge=1, description="Views kept over all identities.")
+    max_events: int = Field(default=200_000, ge=0, description="Identity events kept.")
+    recall: Fraction = Field(default=0.2, description="Least probability by looks for somebody remembered to be considered for a newcomer.")
+    commit_seconds: float = Field(default=1.0, gt=0, le=1, description="Longest time until something seen is on disk.")
+    crops: bool = Field(default=False, description="Also keep the best picture of each appearance; off: no picture is ever stored.")
+    encryption: bool = Field(default=False, description="Encrypt features, names and pictures in the store (AES-256-GCM).")
+    key_variable: str = Field(
+        default="STREAMREID_GALLERY_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Environment variable with the key."
+    )
+    index_from: int = Field(
+        default=200_000, ge=1, description="From so many views on, searches take candidates from an approximate index (extra: index)."
+    )
+
+    @field_validator("camera_retention_hours")
+    @classmethod
+    def _positive(cls, hours: dict[str, float]) -> dict[str, float]:
+        wrong = sorted(name for name, value in hours.items() if not value > 0)
+        if wrong:
+            raise ValueError(f"hours must be above 0, for: {', '.join(wrong)}")
+        return hours
+
+    def __repr__(self) -> str:
+        return f"GalleryConfig(store={redact(self.store)!r}, retention_hours={self.retention_hours})"
+
+    __str__ = __repr__
 
 
 class OutputConfig(_Section):

@@ -1,137 +1,344 @@
-"""All cameras of a run: opened one by one, read ahead, handed out in batches. One that fails is noted and never stops the others."""
+"""All cameras of a run: opened one by one, read ahead, handed out in batches. One that fails is noted and never stops the others.
+
+Cameras may come, go, rest and change while the run goes on. Whoever asks for that opens and closes in their own thread; the set itself changes
+under a lock that is held for microseconds, so inference never waits for a camera.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from time import monotonic
 
-from streamreid.config import CameraConfig
-from streamreid.errors import SourceError, StreamReIDError
-from streamreid.pipeline.statistics import CameraCount
+from streamreid.config import CameraConfig, LiveConfig
+from streamreid.errors import ConfigError, SourceError, StreamReIDError
+from streamreid.pipeline.statistics import CameraCount, Statistics
+from streamreid.pipeline.telling import Teller
+from streamreid.pipeline.turns import Turns
 from streamreid.secrets import redact
-from streamreid.sources import FrameSource, LiveSource, PrefetchReader, SourceStatus, open_source
+from streamreid.sources import FrameSource, LiveSource, PacedSource, PrefetchReader, open_source
 from streamreid.types import Frame
 
 __all__ = ["Cameras"]
 
 log = logging.getLogger(__name__)
 
+_TICK = 0.5
+"""Seconds after which an empty batch is handed out, so that those who wait for results hear that nothing came."""
+
+_LOOK = 1.0
+
+
+@dataclass(slots=True)
+class _Camera:
+    """One camera being read.
+
+    ``before`` holds the drops and ``first`` the next frame number of the readers it had earlier.
+    """
+
+    config: CameraConfig
+    source: FrameSource
+    reader: PrefetchReader
+    teller: Teller
+    before: dict[str, int]
+    first: int = 0
+
 
 class Cameras:
     """Batches of frames from many cameras.
 
     Files are read completely and handed out in the order of capture time over all cameras, so that a slower or shorter one holds nobody up.
-    Live cameras give their newest frame.
+    Live cameras give their newest frame, in turn where inference cannot keep up (`Turns`).
 
     Args:
         configs: The cameras.
-        counts: Where frames, warnings and errors are noted, by camera.
+        statistics: Where frames, warnings and errors are noted, by camera.
         batch: Largest number of frames handed out together.
+        live: How live cameras are treated.
+        numbers: First frame number by camera, where an earlier run is continued.
+        stay: Go on without any camera, because some may be added.
     """
 
-    def __init__(self, configs: Sequence[CameraConfig], counts: dict[str, CameraCount], *, batch: int) -> None:
-        self._counts = counts
+    def __init__(
+        self,
+        configs: Sequence[CameraConfig],
+        statistics: Statistics,
+        *,
+        batch: int,
+        live: LiveConfig | None = None,
+        numbers: dict[str, int] | None = None,
+        stay: bool = False,
+    ) -> None:
+        self._statistics = statistics
         self._batch = batch
+        self.turns = Turns((live or LiveConfig()).turn_seconds, batch)
+        self.stay = stay
+        self._numbers = dict(numbers or {})
         self._stop = threading.Event()
-        self._readers: dict[str, PrefetchReader] = {}
-        self._sources: dict[str, FrameSource] = {}
+        self._news = threading.Event()
+        self._lock = threading.RLock()
+        self._cameras: dict[str, _Camera] = {}
+        self._configs: dict[str, CameraConfig] = {}
+        self._looked = 0.0
         for config in configs:
             try:
-                source = open_source(config)
+                self.add(config)
             except SourceError as error:
+                self._configs[config.name] = config
                 self.fail(config.name, error)
-                continue
-            counts[config.name].expected = source.expected_frames
-            self._sources[config.name] = source
-            if isinstance(source, LiveSource):
-                source.subscribe(_Teller())
-            self._readers[config.name] = PrefetchReader(source, capacity=max(batch, 4), latest=source.live)
+
+    # ---------------------------------------------------------------- the set of cameras
+
+    @property
+    def configs(self) -> list[CameraConfig]:
+        """All cameras of the run, in the order in which they came, also those that rest or failed."""
+        with self._lock:
+            return list(self._configs.values())
 
     @property
     def live(self) -> bool:
-        """Whether any camera is live."""
-        return any(s.live for s in self._sources.values())
+        """Whether any camera is live, or may become so."""
+        with self._lock:
+            return self.stay or any(c.source.live for c in self._cameras.values())
+
+    def roi(self, name: str) -> tuple[tuple[float, float], ...] | None:
+        """A camera's region of interest."""
+        with self._lock:
+            return self._configs[name].roi if name in self._configs else None
+
+    def add(self, config: CameraConfig) -> None:
+        """Begin to read a camera; one that failed or was removed may come back under its name.
+
+        Raises:
+            SourceError: It cannot be opened.
+            ConfigError: A camera of that name is being read.
+        """
+        self._unused(config.name)
+        source = open_source(config)
+        with self._lock:
+            try:
+                self._unused(config.name)
+            except ConfigError:
+                source.close()
+                raise
+            count = self._statistics.cameras.setdefault(config.name, CameraCount())
+            count.error, count.removed, count.paused = None, False, False
+            count.expected, count.live = source.expected_frames, source.live
+            teller = Teller()
+            if isinstance(source, LiveSource):
+                source.subscribe(teller)
+            self._configs[config.name] = config
+            reader = PrefetchReader(source, capacity=max(self._batch, 4), latest=source.live, wake=self._news.set)
+            self._cameras[config.name] = _Camera(config, source, reader, teller, dict(count.drops), self._numbers.get(config.name, 0))
+        self._news.set()
+
+    def remove(self, name: str) -> None:
+        """Read a camera no more. Its results and its name's track ids stay.
+
+        Raises:
+            ConfigError: There is none of that name.
+        """
+        self._known(name)
+        self._take_out(name)
+        with self._lock:
+            self._configs.pop(name, None)
+            self._statistics.cameras[name].removed = True
+
+    def pause(self, name: str) -> None:
+        """Let a camera rest: it is hung up until `resume`.
+
+        Raises:
+            ConfigError: There is none of that name.
+        """
+        self._known(name)
+        self._take_out(name)
+        self._statistics.cameras[name].paused = True
+
+    def resume(self, name: str) -> None:
+        """Read a camera that rests, or failed, again; nothing happens to one that is being read.
+
+        Raises:
+            ConfigError: There is none of that name.
+            SourceError: It cannot be opened.
+        """
+        config = self._known(name)
+        with self._lock:
+            if name in self._cameras:
+                return
+        self.add(config)
+
+    def change(self, config: CameraConfig) -> None:
+        """Read a camera with other settings or at another address. What is only inference's business (``roi``) changes without a new connection.
+
+        Raises:
+            ConfigError: There is none of that name.
+            SourceError: It cannot be opened; it has then failed.
+        """
+        before = self._known(config.name)
+        with self._lock:
+            self._configs[config.name] = config
+            resting = self._statistics.cameras[config.name].paused
+            if resting or before.model_copy(update={"roi": config.roi}) == config:
+                return
+        self._take_out(config.name)
+        try:
+            self.add(config)
+        except SourceError as error:
+            self.fail(config.name, error)
+            raise
+
+    def _known(self, name: str) -> CameraConfig:
+        with self._lock:
+            if name not in self._configs:
+                known = ", ".join(self._configs) or "none"
+                raise ConfigError(f"there is no camera '{name}'; cameras: {known}")
+            return self._configs[name]
+
+    def _unused(self, name: str) -> None:
+        with self._lock:
+            if name in self._cameras:
+                raise ConfigError(f"there is a camera '{name}' already; remove or change it, or choose another name")
+
+    def _take_out(self, name: str) -> None:
+        with self._lock:
+            camera = self._cameras.pop(name, None)
+        if camera is None:
+            return
+        camera.reader.stop()
+        self._note(name, camera)
+        self._statistics.cameras[name].status = None
+        self._news.set()
+
+    # ---------------------------------------------------------------- frames
 
     def stop(self) -> None:
         """Hand out no more batches. May be called from any thread or from a signal handler."""
         self._stop.set()
+        self._news.set()
 
     def close(self) -> None:
-        """Stop all readers and note what they met."""
-        self._stop.set()
-        for name in list(self._readers):
-            self._end(name)
+        """Stop all readers, all at once, and note what they met."""
+        self.stop()
+        names = list(self._cameras)
+        closers = [threading.Thread(target=self._end, args=(name,), daemon=True) for name in names]
+        for closer in closers:
+            closer.start()
+        for closer in closers:
+            closer.join()
 
     def __iter__(self) -> Iterator[list[Frame]]:
-        while self._readers and not self._stop.is_set():
-            batch = self._newest() if self.live else self._next()
-            if batch:
+        """Batches; for live cameras an empty one twice a second while nothing comes."""
+        while not self._stop.is_set() and (self.stay or self._cameras):
+            batch = self.wait(_TICK) if self.live else self._next()
+            if batch or self.live:
                 yield batch
+
+    def wait(self, seconds: float) -> list[Frame]:
+        """The newest frames of live cameras; empty if none came in time."""
+        deadline = monotonic() + seconds
+        while True:
+            self._news.clear()
+            batch = self.poll()
+            left = deadline - monotonic()
+            if batch or left <= 0 or self._stop.is_set() or not (self.stay or self._cameras):
+                return batch
+            self._news.wait(left)
+
+    def poll(self) -> list[Frame]:
+        """The newest frames that are there, of the cameras whose turn it is."""
+        self._look_after()
+        with self._lock:
+            cameras = dict(self._cameras)
+        for name, camera in cameras.items():
+            if self._statistics.cameras[name].error is not None or camera.reader.ended:
+                self._end(name)
+        ready = [name for name, camera in cameras.items() if camera.reader.waiting]
+        frames = [self._numbered(cameras[name], cameras[name].reader.try_get()) for name in self.turns.choose(ready)]
+        return sorted((f for f in frames if f is not None), key=lambda f: (f.time, f.camera))
+
+    def _numbered(self, camera: _Camera, frame: Frame | None) -> Frame | None:
+        """Frame numbers of a name go on over connections, changes and runs."""
+        if frame is None:
+            return None
+        frame = replace(frame, index=frame.index + camera.first) if camera.first else frame
+        self._numbers[frame.camera] = frame.index + 1
+        return frame
 
     def _next(self) -> list[Frame]:
         """The next frames in the order of capture time. Waits for the decoder, but never for the sake of a full batch of one camera only."""
         batch: list[Frame] = []
-        while len(batch) < self._batch and self._readers and not self._stop.is_set():
+        while len(batch) < self._batch and self._cameras and not self._stop.is_set():
             times = {}
-            for name, reader in list(self._readers.items()):
-                time = None if self._counts[name].error is not None else reader.peek_time()
+            for name, camera in list(self._cameras.items()):
+                time = None if self._statistics.cameras[name].error is not None else camera.reader.peek_time()
                 if time is None:
                     self._end(name)
                 else:
                     times[name] = time
             if times:
                 name = min(times, key=lambda n: (times[n], n))
-                frame = self._readers[name].get()
+                found = self._cameras.get(name)
+                frame = None if found is None else self._numbered(found, found.reader.get())
                 if frame is not None:
                     batch.append(frame)
         return batch
 
-    def _newest(self) -> list[Frame]:
-        batch = []
-        for name, reader in list(self._readers.items()):
-            frame = reader.try_get()
-            if self._counts[name].error is not None:
-                self._end(name)
-            elif frame is not None:
-                batch.append(frame)
-            elif reader.ended:
-                self._end(name)
-        if not batch:
-            self._stop.wait(0.002)
-        return sorted(batch, key=lambda f: (f.time, f.camera))
+    # ---------------------------------------------------------------- figures
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The next frame number of every camera."""
+        return dict(self._numbers)
+
+    def look(self) -> None:
+        """Bring the figures of all cameras up to date."""
+        with self._lock:
+            cameras = dict(self._cameras)
+        for name, camera in cameras.items():
+            self._note(name, camera)
+
+    def _look_after(self) -> None:
+        now = monotonic()
+        if now - self._looked < _LOOK:
+            return
+        self._looked = now
+        self.look()
+        self._statistics.mark()
+        counts = {n: c.frames + c.dropped for n, c in self._statistics.cameras.items() if c.live and n in self._cameras}
+        self.turns.arrived(counts, bottleneck=self._statistics.bottleneck)
+        self._statistics.load = self.turns.load
+
+    def _note(self, name: str, camera: _Camera) -> None:
+        count = self._statistics.cameras[name]
+        drops = dict(camera.before)
+        for reason, number in camera.reader.drops.items():
+            drops[reason] = drops.get(reason, 0) + number
+        count.drops = drops
+        if isinstance(camera.source, (LiveSource, PacedSource)):
+            count.status = camera.source.status
+            camera.teller.look(count.status)
+        count.warnings = [redact(w) for w in camera.source.warnings]
 
     def _end(self, name: str) -> None:
-        reader = self._readers.pop(name)
-        reader.stop()
-        count = self._counts[name]
-        count.dropped = reader.dropped
-        count.warnings = [redact(w) for w in self._sources[name].warnings]
-        for warning in count.warnings:
+        with self._lock:
+            camera = self._cameras.pop(name, None)
+        if camera is None:
+            return
+        error = camera.reader.error
+        camera.reader.stop()
+        self._note(name, camera)
+        for warning in self._statistics.cameras[name].warnings:
             log.warning("camera '%s': %s", name, warning)
-        if reader.error is not None:
-            self.fail(name, reader.error)
+        if error is not None:
+            self.fail(name, error)
 
     def fail(self, name: str, error: StreamReIDError) -> None:
         """Note why a camera cannot go on, and read no more of it. May be called from any thread."""
-        if self._counts[name].error is not None:
+        count = self._statistics.cameras.setdefault(name, CameraCount())
+        if count.error is not None:
             return
         reason = redact(error).removeprefix(f"camera '{name}': ")
-        self._counts[name].error = reason
+        count.error = reason
         log.error("camera '%s' failed: %s", name, reason)
-
-
-class _Teller:
-    """Logs what becomes of a live camera while the run goes on: each trouble once, not at every attempt, and its end."""
-
-    def __init__(self) -> None:
-        self._trouble = ""
-
-    def __call__(self, status: SourceStatus) -> None:
-        trouble = redact(f"{status.state}: {status.reason}") if status.state in ("lost", "stalled", "failed") else ""
-        if trouble and trouble != self._trouble:
-            log.warning("camera '%s' %s", status.camera, trouble)
-            self._trouble = trouble
-        elif self._trouble and status.state == "connected":
-            log.warning("camera '%s' is there again", status.camera)
-            self._trouble = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from streamreid.config import Config, load_config
 from streamreid.detection import Detector, open_detector
 from streamreid.errors import ConfigError, StreamReIDError
+from streamreid.pipeline.beginning import Begin
 from streamreid.pipeline.cache import CacheWriter
 from streamreid.pipeline.cache_manifest import describe
 from streamreid.pipeline.cameras import Cameras
@@ -37,6 +39,8 @@ class Pipeline(Following):
         config: Cameras and settings.
         detector: Used instead of the configured one.
         embedder: Used instead of the configured one.
+        begin: Where the ids and frame numbers of an earlier run end, to go on from there.
+        stay: Go on without any camera, because cameras may be added to ``cameras``.
         cache: Folder in which detections and features are stored for ``Replay``. All people are then looked at, not only those of high score,
             so that every tracker setting can be tried; the results are the same.
 
@@ -48,7 +52,14 @@ class Pipeline(Following):
     """
 
     def __init__(
-        self, config: Config, *, detector: Detector | None = None, embedder: Embedder | None = None, cache: Path | None = None
+        self,
+        config: Config,
+        *,
+        detector: Detector | None = None,
+        embedder: Embedder | None = None,
+        cache: Path | None = None,
+        begin: Begin | None = None,
+        stay: bool = False,
     ) -> None:
         with ThreadPoolExecutor(1) as opener:  # both compile their graphs, mostly on one core each
             opening = opener.submit(lambda: embedder or open_embedder(config.engine))
@@ -58,8 +69,8 @@ class Pipeline(Following):
         own = None if detector is not None else config.detector
         self._looking = LookSchedule(config)
         self._cache = None if cache is None else CacheWriter(cache, describe(config, self.detector, self.embedder, own))
-        self._cameras = Cameras(config.cameras, self.statistics.cameras, batch=config.detector.batch)
-        self._rois = {c.name: c.roi for c in config.cameras}
+        numbers = None if begin is None else begin.frames
+        self.cameras = Cameras(config.cameras, self.statistics, batch=config.detector.batch, live=config.live, numbers=numbers, stay=stay)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="inference")
 
     @classmethod
@@ -78,22 +89,24 @@ class Pipeline(Following):
 
     def close(self) -> None:
         """Stop reading and release threads. Safe to call twice."""
-        self._cameras.close()
+        self.cameras.close()
         self._pool.shutdown(wait=True)
         self._end_cache(complete=False)
 
     def stop(self) -> None:
         """End the iteration after the frames in work; for signal handlers and other threads."""
         super().stop()
-        self._cameras.stop()
+        self.cameras.stop()
 
     @property
     def live(self) -> bool:
         """Whether any camera is live, so that only its newest frame counts."""
-        return self._cameras.live
+        return self.cameras.live
 
-    def _frames(self) -> Iterator[Seen]:
-        for batch in self._look_ahead():
+    def _frames(self) -> Iterator[Seen | None]:
+        for batch in self._look_newest() if self.live else self._look_ahead():
+            if not batch:
+                yield None
             for seen in batch:
                 if self._cache is not None:
                     with self.statistics.stage("write"):
@@ -108,7 +121,7 @@ class Pipeline(Following):
     def _look_ahead(self) -> Iterator[list[Seen]]:
         """Detection and embedding of the next batch run while this one is tracked and written."""
         pending: Future[list[Seen]] | None = None
-        batches = iter(self._cameras)
+        batches = iter(self.cameras)
         while True:
             with self.statistics.stage("wait"):
                 batch = next(batches, None)
@@ -118,9 +131,25 @@ class Pipeline(Following):
             if upcoming is None:
                 return
             pending = upcoming
-            if self._cameras.live:
-                yield pending.result()
-                pending = None
+
+    def _look_newest(self) -> Iterator[list[Seen]]:
+        """The same for live cameras: frames are taken when inference is free for them, never before. Empty where nothing came for a while."""
+        batches = iter(self.cameras)
+        pending: Future[list[Seen]] | None = None
+        while True:
+            if pending is None:
+                with self.statistics.stage("wait"):
+                    batch = next(batches, None)
+                if batch is None:
+                    return
+                pending = self._pool.submit(self._look, batch) if batch else None
+                if pending is None:
+                    yield []
+                continue
+            seen = pending.result()
+            batch = [] if self.interrupted else self.cameras.poll()
+            pending = self._pool.submit(self._look, batch) if batch else None
+            yield seen
 
     def _look(self, frames: list[Frame]) -> list[Seen]:
         """Detect and embed. What cannot be done for one camera (boxes that are not in its file) ends that camera, not the others."""
@@ -130,16 +159,18 @@ class Pipeline(Following):
             names = sorted({f.camera for f in frames})
             if len(names) > 1:
                 return [seen for name in names for seen in self._look([f for f in frames if f.camera == name])]
-            self._cameras.fail(names[0], error)
+            self.cameras.fail(names[0], error)
             return []
 
     def _infer(self, frames: list[Frame]) -> list[Seen]:
+        began = perf_counter()
         with self.statistics.stage("detect"):
             found = self.detector(frames)
-            found = [d[inside(d.boxes, self._rois[f.camera], f.size)] for f, d in zip(frames, found, strict=True)]
+            found = [d[inside(d.boxes, self.cameras.roi(f.camera), f.size)] for f, d in zip(frames, found, strict=True)]
         with self.statistics.stage("embed"):
             wanted = [self._wanted(f, d) for f, d in zip(frames, found, strict=True)]
             looks = self.embedder(frames, [d[rows] for d, rows in zip(found, wanted, strict=True)])
+        self.cameras.turns.spent(len(frames), perf_counter() - began)
         return [Seen(f, d, _spread(p, rows, len(d))) for f, d, rows, p in zip(frames, found, wanted, looks, strict=True)]
 
     def _wanted(self, frame: Frame, found: Detections) -> np.ndarray:

@@ -1,29 +1,65 @@
-"""What a run counts: frames, tracks, seconds per stage."""
+"""What a run counts: frames, drops and ages by camera, seconds by stage."""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-__all__ = ["CameraCount", "Statistics"]
+from streamreid.pipeline.figures import Ages, Histogram
+from streamreid.sources import SourceStatus
+from streamreid.types import ClockName
+
+__all__ = ["STAGES", "CameraCount", "Statistics"]
 
 STAGES = ("wait", "detect", "embed", "track", "associate", "write")
+_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_WINDOW = 10.0
+_BUSY = 0.5
 
 
 @dataclass(slots=True)
 class CameraCount:
-    """Figures of one camera."""
+    """Figures of one camera.
+
+    Args:
+        frames: Frames with a result.
+        boxes: People in them.
+        tracks: Tracks reported.
+        drops: Frames of a live camera without a result, by reason.
+        ages: How old its frames were when their results came; only of live cameras.
+        clocks: Frames by the clock of their capture time.
+        last_time: Capture time of the newest frame.
+        expected: About how many frames will come, None if unknown.
+        live: Whether its frames are lost when nobody takes them.
+        paused: Whether it is not read for the time being.
+        removed: Whether it was taken out of the run.
+        status: How its source is doing; None for files.
+        warnings: What was met and survived.
+        error: Why it failed, or None.
+    """
 
     frames: int = 0
     boxes: int = 0
     tracks: int = 0
-    dropped: int = 0
+    drops: dict[str, int] = field(default_factory=dict)
+    ages: Ages = field(default_factory=Ages)
+    clocks: dict[ClockName, int] = field(default_factory=dict)
     last_time: float | None = None
     expected: int | None = None
+    live: bool = False
+    paused: bool = False
+    removed: bool = False
+    status: SourceStatus | None = None
     warnings: list[str] = field(default_factory=list)
     error: str | None = None
+
+    @property
+    def dropped(self) -> int:
+        """Frames without a result, for all reasons."""
+        return sum(self.drops.values())
 
 
 @dataclass(slots=True)
@@ -32,8 +68,11 @@ class Statistics:
 
     cameras: dict[str, CameraCount]
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    histograms: dict[str, Histogram] = field(default_factory=lambda: {name: Histogram(_BOUNDS) for name in STAGES})
     started: float = field(default_factory=time.perf_counter)
     ended: float | None = None
+    load: float = 0.0
+    _marks: deque[tuple[float, dict[str, float]]] = field(default_factory=lambda: deque(maxlen=32))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -42,12 +81,14 @@ class Statistics:
         try:
             yield
         finally:
-            self.seconds[name] += time.perf_counter() - begin
+            spent = time.perf_counter() - begin
+            self.seconds[name] += spent
+            self.histograms[name].add(spent)
 
     @property
     def frames(self) -> int:
         """Frames of all cameras."""
-        return sum(c.frames for c in self.cameras.values())
+        return sum(c.frames for c in list(self.cameras.values()))
 
     @property
     def elapsed(self) -> float:
@@ -62,3 +103,27 @@ class Statistics:
     def per_frame(self) -> dict[str, float]:
         """Milliseconds per frame of each stage."""
         return {name: 1000 * s / max(self.frames, 1) for name, s in self.seconds.items()}
+
+    def mark(self) -> None:
+        """Remember the present figures: `busy` and `bottleneck` speak of the time since about ten seconds ago. Call about once a second."""
+        self._marks.append((time.perf_counter(), dict(self.seconds)))
+
+    def busy(self) -> dict[str, float]:
+        """Share of the last ten seconds (or of the run so far) that each stage but the waiting took, in [0, 1]."""
+        now = self.ended if self.ended is not None else time.perf_counter()
+        began, before = self.started, dict.fromkeys(STAGES, 0.0)
+        for moment, seconds in reversed(list(self._marks)):
+            began, before = moment, seconds
+            if now - moment >= _WINDOW:
+                break
+        span = max(now - began, 1e-9)
+        return {name: min(1.0, (self.seconds[name] - before[name]) / span) for name in STAGES if name != "wait"}
+
+    @property
+    def bottleneck(self) -> str | None:
+        """The stage that limits the rate; None while inference waits for frames most of the time."""
+        busy = self.busy()
+        # Detection and embedding take turns in one thread, what follows runs in another.
+        if max(busy["detect"] + busy["embed"], busy["track"] + busy["associate"] + busy["write"]) < _BUSY:
+            return None
+        return max(busy, key=lambda name: busy[name])

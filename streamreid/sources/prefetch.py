@@ -30,15 +30,17 @@ class PrefetchReader:
         source: Is read once and closed by `stop`.
         capacity: Frames kept ahead, at least 1.
         latest: Keep only the newest frame.
+        wake: Called when a frame or the end came, from the reading thread; must not raise and not take long.
     """
 
-    def __init__(self, source: FrameSource, capacity: int = 8, latest: bool = False) -> None:
+    def __init__(self, source: FrameSource, capacity: int = 8, latest: bool = False, *, wake: Callable[[], None] | None = None) -> None:
         if capacity < 1:
             raise ValueError(f"PrefetchReader: capacity must be at least 1, got {capacity}")
         self.source = source
         self.camera = source.camera
         self._capacity = 1 if latest else capacity
         self._latest = latest
+        self._wake = wake or (lambda: None)
         self._queue: deque[Frame] = deque()
         self._changed = threading.Condition()
         self._finished = False
@@ -54,6 +56,12 @@ class PrefetchReader:
         """Whether every frame was handed out and none will follow."""
         with self._changed:
             return self._at_end()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a frame is there."""
+        with self._changed:
+            return bool(self._queue)
 
     @property
     def error(self) -> SourceError | None:
@@ -175,6 +183,7 @@ class PrefetchReader:
                 self._error = None if self._stopped else error
                 self._finished = True
                 self._changed.notify_all()
+            self._wake()
 
     def _put(self, frame: Frame) -> bool:
         """Queue a frame; False if reading should end."""
@@ -187,4 +196,5 @@ class PrefetchReader:
                 return False
             self._queue.append(frame)
             self._changed.notify_all()
-            return True
+        self._wake()
+        return True

@@ -2,7 +2,7 @@
 
 import logging
 
-from streamreid.pipeline import cameras
+from streamreid.pipeline import telling
 from streamreid.sources import SourceStatus
 
 
@@ -10,8 +10,8 @@ def test_each_trouble_is_told_once_and_so_is_its_end(monkeypatch):
     texts = []
     logger = logging.Logger("test")
     logger.handle = lambda record: texts.append(record.getMessage())
-    monkeypatch.setattr(cameras, "log", logger)
-    tell = cameras._Teller()
+    monkeypatch.setattr(telling, "log", logger)
+    tell = telling.Teller()
     for state, reason in [
         ("connecting", ""),
         ("lost", "refused by rtsp://u:secret@h/1"),

@@ -1,0 +1,49 @@
+"""What is said of a live camera while the run goes on: each trouble once, not at every attempt, and its end."""
+
+from __future__ import annotations
+
+import logging
+
+from streamreid.secrets import redact
+from streamreid.sources import SourceStatus
+
+__all__ = ["Teller"]
+
+log = logging.getLogger(__name__)
+
+_DRIFT = 100.0
+"""Parts per million (9 s a day) from which a camera's clock is worth a word."""
+
+
+class Teller:
+    """Logs changes of state, jumps of the clock and its drift. Subscribe it to one source; `look` may be called at any time besides."""
+
+    def __init__(self) -> None:
+        self._trouble = ""
+        self._jumps = 0
+        self._drift_said = False
+
+    def __call__(self, status: SourceStatus) -> None:
+        trouble = redact(f"{status.state}: {status.reason}") if status.state in ("lost", "stalled", "failed") else ""
+        if trouble and trouble != self._trouble:
+            log.warning("camera '%s' %s", status.camera, trouble)
+            self._trouble = trouble
+        elif self._trouble and status.state == "connected":
+            log.warning("camera '%s' is there again", status.camera)
+            self._trouble = ""
+
+    def look(self, status: SourceStatus) -> None:
+        """Say that the clock jumped, each time, and that it drifts, once."""
+        if status.jumps > self._jumps:
+            log.warning("camera '%s': its clock jumped (%d times so far); capture times go on from arrival", status.camera, status.jumps)
+            self._jumps = status.jumps
+        if status.drift is not None and abs(status.drift) > _DRIFT and not self._drift_said:
+            way = "slow" if status.drift > 0 else "fast"
+            log.warning(
+                "camera '%s': its clock runs %.0f ppm %s (%.1f s a day); capture times follow arrival",
+                status.camera,
+                abs(status.drift),
+                way,
+                abs(status.drift) * 0.0864,
+            )
+            self._drift_said = True
