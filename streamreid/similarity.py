@@ -15,13 +15,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from streamreid.errors import EngineMismatchError
+from streamreid.packed import PackedParts
 from streamreid.types import FloatArray, PartFeatures
 
-__all__ = ["Calibration", "SiteCalibration", "part_similarity"]
+__all__ = ["Calibration", "PackedParts", "SiteCalibration", "part_similarity"]
 
 
-def part_similarity(a: PartFeatures, b: PartFeatures) -> tuple[FloatArray, FloatArray]:
+def part_similarity(a: PartFeatures | PackedParts, b: PartFeatures | PackedParts) -> tuple[FloatArray, FloatArray]:
     """Similarity of every person in ``a`` with every person in ``b``.
+
+    A side that is compared again and again is better kept as `PackedParts`: packing it takes as long as a comparison.
 
     Args:
         a: N people.
@@ -39,13 +42,9 @@ def part_similarity(a: PartFeatures, b: PartFeatures) -> tuple[FloatArray, Float
             f"features of different engines cannot be compared: {a.shape[0]} parts of {a.shape[1]} values against {b.shape[0]} of {b.shape[1]}. "
             "Recompute one side with the other's engine."
         )
-    wa, wb = np.sqrt(a.visibility), np.sqrt(b.visibility)
-    width = a.shape[0] * a.shape[1]
-    numerator = (a.parts * wa[..., None]).reshape(len(a), width) @ (b.parts * wb[..., None]).reshape(len(b), width).T
-    denominator = wa @ wb.T
-    similarity = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 1e-6)
-    common = denominator / np.float32(max(a.shape[0], 1))
-    return np.asarray(np.clip(similarity, -1.0, 1.0), np.float32), np.asarray(common, np.float32)
+    left = a if isinstance(a, PackedParts) else PackedParts(a)
+    right = b if isinstance(b, PackedParts) else PackedParts(b)
+    return left.compare(right)
 
 
 @dataclass(frozen=True, slots=True)
