@@ -8,6 +8,7 @@ StreamReIDError
 ├── DetectorError          a detector cannot be used                          exit code 2
 ├── SourceError            a camera, stream, video or folder cannot be read   exit code 3
 ├── OutputError            a result file or video cannot be written           exit code 2
+├── GalleryError           remembered identities cannot be read or written    exit code 2
 ├── MissingExtraError      an optional package is not installed               exit code 2
 └── DataError              a data file (ground truth, dataset, cache) is wrong exit code 2
 """
@@ -20,6 +21,7 @@ __all__ = [
     "DetectorError",
     "EngineError",
     "EngineMismatchError",
+    "GalleryError",
     "MissingExtraError",
     "OutputError",
     "SourceError",
@@ -62,6 +64,10 @@ class SourceError(StreamReIDError):
 
 class OutputError(StreamReIDError):
     """A result file or video cannot be written (disk full, folder not writable)."""
+
+
+class GalleryError(StreamReIDError):
+    """A gallery cannot be opened, read or written: damaged, of a newer version, busy, full, read-only, or encrypted with another key."""
 
 
 class DataError(StreamReIDError):
