@@ -5,6 +5,7 @@ A live pipeline and the replay of a cache differ only in where detections and fe
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -17,14 +18,19 @@ import numpy as np
 from streamreid.association import Associator
 from streamreid.config import Config
 from streamreid.errors import SourceError
+from streamreid.pipeline.beginning import Begin
 from streamreid.pipeline.holding import Followed, Holding, Observation
 from streamreid.pipeline.looking import LookSchedule
 from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.similarity import Calibration, SiteCalibration
+from streamreid.sources import Clock, SystemClock
 from streamreid.tracking import Tracker
 from streamreid.types import BoolArray, Detections, Frame, FrameResult, IdentityEvent, PartFeatures, Tracklet
 
 __all__ = ["Following", "Seen"]
+
+_MANY_TRACKS = 10_000
+"""Tracks from which those of expired identities are let go."""
 
 _Self = TypeVar("_Self", bound="Following")
 
@@ -51,20 +57,35 @@ class Following(ABC):
         config: Cameras and settings.
         calibration: Of the engine that made the features.
         models: Names of detector and engine.
+        begin: Where the ids of an earlier run end.
+        clock: Tells how old the frames of live cameras are.
     """
 
-    def __init__(self, config: Config, calibration: Calibration, models: tuple[str, str]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        calibration: Calibration,
+        models: tuple[str, str],
+        *,
+        begin: Begin | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self.config = config
         self.models = models
         self.statistics = Statistics({c.name: CameraCount() for c in config.cameras})
         self.interrupted = False
+        self.begin = begin or Begin()
+        self._clock = clock or SystemClock()
+        self._lock = threading.RLock()
         self._schedule = LookSchedule(config)
         self._calibration = SiteCalibration(calibration)
-        self._trackers = {c.name: Tracker(config.tracker, self._calibration) for c in config.cameras}
-        self._associator = Associator(config.association, self._calibration)
+        self._trackers = {c.name: self._tracker(c.name) for c in config.cameras}
+        self._associator = Associator(config.association, self._calibration, first_id=self.begin.global_id)
         self._holding = Holding(self._trackers, ordered=True)
         self._events: list[IdentityEvent] = []
         self._identities: dict[tuple[str, int], tuple[int, float]] = {}
+        self._settled: dict[tuple[str, int], tuple[int, float]] = {}
+        self._settle_at = _MANY_TRACKS
         self._used = False
 
     def __enter__(self: _Self) -> _Self:
@@ -97,8 +118,16 @@ class Following(ABC):
 
     @property
     def identities(self) -> dict[tuple[str, int], tuple[int, float]]:
-        """``{(camera, track_id): (global_id, link probability)}`` as believed now, of every track of the run."""
-        return {**self._identities, **self._associator.links}
+        """``{(camera, track_id): (global_id, link probability)}`` as believed now, of every track of the run but those that are settled.
+
+        May be asked from any thread."""
+        with self._lock:
+            return {**self._identities, **self._associator.links}
+
+    def drain_settled(self) -> dict[tuple[str, int], tuple[int, float]]:
+        """Tracks of identities that are no longer searched, once: in runs without end they leave ``identities``, so that memory does not grow."""
+        settled, self._settled = self._settled, {}
+        return settled
 
     @property
     def tracklets(self) -> list[Tracklet]:
@@ -119,9 +148,14 @@ class Following(ABC):
             self._require_camera("no camera could be opened")
             self._holding = Holding(self._trackers, ordered=not self.live)
             for seen in self._frames():
-                if seen is not None:
-                    self._follow(seen)
-                yield from [self._result(item) for item in self._holding.due()]
+                self.statistics.beat = time.monotonic()
+                with self._lock:
+                    if seen is not None:
+                        self._follow(seen)
+                    results = [self._result(item) for item in self._holding.due()]
+                if not results and seen is None:
+                    self.on_idle()
+                yield from results
             yield from self._end()
             if not self.statistics.frames:
                 self._require_camera("no camera gave a frame that could be used")
@@ -131,11 +165,25 @@ class Following(ABC):
 
     def _require_camera(self, what: str) -> None:
         failed = self.failed
-        if len(failed) == len(self.config.cameras):
+        if len(failed) == sum(not c.removed for c in self.statistics.cameras.values()) and not self.patient:
             raise SourceError(f"{what}:\n" + "\n".join(f"  {name}: {why}" for name, why in failed.items()))
+
+    def on_idle(self) -> None:
+        """Called about twice a second while live cameras give nothing; may be replaced."""
+
+    @property
+    def patient(self) -> bool:
+        """Whether a run without any camera goes on, because some may come."""
+        return False
+
+    def _tracker(self, camera: str) -> Tracker:
+        return Tracker(self.config.tracker, self._calibration, first_id=self.begin.tracks.get(camera, 1))
 
     def _follow(self, seen: Seen) -> None:
         frame = seen.frame
+        if frame.camera not in self._trackers:
+            self._trackers[frame.camera] = self._tracker(frame.camera)
+            self._holding.add(frame.camera, self._trackers[frame.camera])
         with self.statistics.stage("track"):
             # A cache holds the features of everybody: those that a run would not have made are hidden, so that both give the same result.
             looks = _hide(seen.features, ~self._schedule.choose(frame.camera, seen.detections, frame.time))
@@ -172,6 +220,9 @@ class Following(ABC):
         count.frames += 1
         count.boxes += len(tracks)
         count.last_time = frame.time
+        count.clocks[frame.clock] = count.clocks.get(frame.clock, 0) + 1
+        if count.live:
+            count.ages.add(self._clock.now() - frame.time)
         ids = np.array([g for g, _ in links], np.int64)
         probabilities = np.array([p for _, p in links], np.float32)
         return FrameResult(frame, tracks, ids, probabilities, item.features.visibility)
@@ -181,6 +232,18 @@ class Following(ABC):
         for event in events:
             if event.track_id:
                 self._identities[event.camera, event.track_id] = (event.global_id, event.probability)
+        if len(self._identities) > self._settle_at and self.live:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Let go of tracks whose identity has expired."""
+        known = self._associator.links
+        gone = {key: found for key, found in self._identities.items() if key not in known and found[0]}
+        for key in gone:
+            del self._identities[key]
+        self._settled.update(gone)
+        self.statistics.settled += len({who for who, _ in gone.values()})
+        self._settle_at = max(_MANY_TRACKS, 2 * len(self._identities))
 
 
 def _hide(features: PartFeatures, rows: BoolArray) -> PartFeatures:

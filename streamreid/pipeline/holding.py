@@ -85,15 +85,24 @@ class Holding:
     """
 
     def __init__(self, trackers: Mapping[str, Tracker], *, ordered: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        self._late = {name: DelayedTracks(tracker) for name, tracker in trackers.items()}
-        self._delay = max((late.delay for late in self._late.values()), default=0.0)
+        self._late: dict[str, DelayedTracks] = {}
+        self._delay = 0.0
         self._ordered = ordered
         self._clock = clock
-        self._held: dict[str, deque[_Held]] = {name: deque() for name in trackers}
-        self._young: dict[str, dict[int, list[Observation]]] = {name: defaultdict(list) for name in trackers}
+        self._held: dict[str, deque[_Held]] = {}
+        self._young: dict[str, dict[int, list[Observation]]] = {}
         self._newest: dict[str, float] = {}
         self._now = -np.inf
         self._ready: list[Followed] = []
+        for name, tracker in trackers.items():
+            self.add(name, tracker)
+
+    def add(self, camera: str, tracker: Tracker) -> None:
+        """Take in another camera; its tracker has the settings of the others."""
+        self._late[camera] = DelayedTracks(tracker)
+        self._delay = max(self._delay, self._late[camera].delay)
+        self._held[camera] = deque()
+        self._young[camera] = defaultdict(list)
 
     def __repr__(self) -> str:
         return f"Holding(delay={self._delay}, frames={sum(map(len, self._held.values()))})"

@@ -65,11 +65,11 @@ class Pipeline(Following):
             opening = opener.submit(lambda: embedder or open_embedder(config.engine))
             self.detector = detector or open_detector(config.detector)
             self.embedder = opening.result()
-        super().__init__(config, self.embedder.calibration, (self.detector.name, self.embedder.name))
+        super().__init__(config, self.embedder.calibration, (self.detector.name, self.embedder.name), begin=begin)
         own = None if detector is not None else config.detector
         self._looking = LookSchedule(config)
         self._cache = None if cache is None else CacheWriter(cache, describe(config, self.detector, self.embedder, own))
-        numbers = None if begin is None else begin.frames
+        numbers = self.begin.frames
         self.cameras = Cameras(config.cameras, self.statistics, batch=config.detector.batch, live=config.live, numbers=numbers, stay=stay)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="inference")
 
@@ -102,6 +102,11 @@ class Pipeline(Following):
     def live(self) -> bool:
         """Whether any camera is live, so that only its newest frame counts."""
         return self.cameras.live
+
+    @property
+    def patient(self) -> bool:
+        """Whether cameras may still be added."""
+        return self.cameras.stay
 
     def _frames(self) -> Iterator[Seen | None]:
         for batch in self._look_newest() if self.live else self._look_ahead():

@@ -64,14 +64,20 @@ class CameraCount:
 
 @dataclass(slots=True)
 class Statistics:
-    """Figures of a run. Times are wall-clock seconds of this process (never capture times)."""
+    """Figures of a run. Times are wall-clock seconds of this process (never capture times).
+
+    ``beat`` is when the pipeline last came round (on the clock of ``time.monotonic``), ``load`` how many seconds of inference one second of live
+    frames needs, ``settled`` how many identities are over and no longer listed.
+    """
 
     cameras: dict[str, CameraCount]
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     histograms: dict[str, Histogram] = field(default_factory=lambda: {name: Histogram(_BOUNDS) for name in STAGES})
     started: float = field(default_factory=time.perf_counter)
     ended: float | None = None
+    beat: float = field(default_factory=time.monotonic)
     load: float = 0.0
+    settled: int = 0
     _marks: deque[tuple[float, dict[str, float]]] = field(default_factory=lambda: deque(maxlen=32))
 
     @contextmanager

@@ -39,21 +39,24 @@ CONTEST_SECONDS = 3.0
 
 
 class Tracker:
-    """Tracks of one camera. No global state: ids count from 1 in every object, and the same input gives the same tracks.
+    """Tracks of one camera. No global state: ids count from ``first_id`` in every object, and the same input gives the same tracks.
 
     Args:
         config: Thresholds.
         calibration: Turns the engine's part similarity into a probability.
+        first_id: The first track id to give.
     """
 
-    def __init__(self, config: TrackerConfig | None = None, calibration: Calibration | SiteCalibration | None = None) -> None:
+    def __init__(
+        self, config: TrackerConfig | None = None, calibration: Calibration | SiteCalibration | None = None, *, first_id: int = 1
+    ) -> None:
         self.config = config or TrackerConfig()
         self._calibration = calibration or Calibration()
         self._motion = MotionFilter(MotionNoise() if self.config.truncation else MotionNoise(truncation=(np.inf, np.inf)))
         # Two views are the same prototype while their similarity is nearer to certainty than to the toss of a coin.
         self._looks = AppearanceBank(prototypes=self.config.prototypes, join=(1.0 + self._coin()) / 2)
         self._book = TrackBook.empty()
-        self._next_id = 1
+        self._next_id = first_id
         self._time: float | None = None
         self._size: tuple[int, int] | None = None
         self._renamed: dict[int, int] = {}
