@@ -1,0 +1,96 @@
+"""Copies of a gallery's data elsewhere, backups and exports, from which people must be erased as well."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from streamreid.errors import StreamReIDError
+from streamreid.gallery.base import Erasure
+from streamreid.gallery.residue import find_residue
+
+if TYPE_CHECKING:
+    from streamreid.gallery.erasing import Erasing
+
+__all__ = ["EXPORT_MANIFEST", "forget_in_copies", "forget_in_export", "write_arrays"]
+
+EXPORT_MANIFEST = "manifest.json"
+FEATURES = "features.npz"
+PAIRS = "pairs.csv"
+
+
+def forget_in_copies(
+    copies: Sequence[tuple[str, Path]], result: Erasure, open_copy: Callable[[Path], Erasing], wanted: set[bytes]
+) -> None:
+    """Erase people from every known copy and note in ``result`` where that worked.
+
+    Args:
+        copies: Kind ("backup" or "export") and path.
+        result: ``identities`` are erased; ``done``, ``unreachable``, ``remains`` and ``searched`` are filled in.
+        open_copy: Opens a backup.
+        wanted: Pieces of bytes that must not be left.
+    """
+    for kind, path in copies:
+        if not path.exists():
+            result.unreachable[str(path)] = f"this {kind} is not there any more; if it was moved, forget there as well"
+            continue
+        try:
+            if kind == "backup":
+                copy = open_copy(path)
+                try:
+                    inner = copy.forget(result.identities, actor="forget in backup")
+                finally:
+                    copy.close()
+                files = [path]
+                result.unreachable.update(inner.unreachable)
+            else:
+                files = forget_in_export(path, result.identities)
+        except (StreamReIDError, OSError, ValueError, KeyError) as error:
+            result.unreachable[str(path)] = str(error)
+            continue
+        remains, searched = find_residue(files, wanted)
+        result.remains += remains
+        result.searched += searched
+        result.done.append(str(path))
+
+
+def forget_in_export(folder: Path, ids: Sequence[int]) -> list[Path]:
+    """Rewrite an export without some people; their pictures are deleted.
+
+    Returns:
+        The files that were rewritten.
+    """
+    gone = set(ids)
+    manifest: dict[str, Any] = json.loads((folder / EXPORT_MANIFEST).read_text(encoding="utf-8"))
+    with np.load(folder / FEATURES) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    keep = ~np.isin(arrays["global_id"], sorted(gone))
+    for name in sorted({p for who, names in manifest["pictures"].items() if int(who) in gone for p in names}):
+        (folder / name).unlink(missing_ok=True)
+    lines = (folder / PAIRS).read_text(encoding="utf-8").splitlines()
+    kept = [lines[0], *(line for line in lines[1:] if not gone & {int(v) for v in line.split(",")[1:3]})]
+    manifest["pictures"] = {who: names for who, names in manifest["pictures"].items() if int(who) not in gone}
+    manifest["identities"] = [i for i in manifest["identities"] if int(i["global_id"]) not in gone]
+    write_arrays(folder / FEATURES, {name: values[keep] for name, values in arrays.items()})
+    _replace(folder / PAIRS, ("\n".join(kept) + "\n").encode())
+    _replace(folder / EXPORT_MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+    return [folder / name for name in (FEATURES, PAIRS, EXPORT_MANIFEST)]
+
+
+def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    """Write arrays uncompressed, so that a search for bytes means something; the file is complete or not there."""
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        np.savez(file, **arrays)
+    os.replace(part, path)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data)
+    os.replace(part, path)
