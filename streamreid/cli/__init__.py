@@ -13,7 +13,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
-from streamreid.cli import batch, config, demo, engine, evaluate, evaluate_reid, replay, run, train, tune, weights
+from streamreid.cli import batch, config, demo, engine, evaluate, evaluate_reid, replay, run, synth, train, tune, weights
 from streamreid.cli.console import errors
 from streamreid.errors import StreamReIDError
 from streamreid.secrets import redact
@@ -32,6 +32,7 @@ app.command("run")(run.run)
 app.command("replay")(replay.replay)
 app.command("tune")(tune.tune)
 app.command("batch")(batch.batch)
+app.command("synth")(synth.synth)
 app.add_typer(config.app, name="config")
 app.add_typer(engine.app, name="engine")
 app.add_typer(weights.app, name="weights")

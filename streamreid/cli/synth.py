@@ -1,0 +1,197 @@
+"""``streamreid synth``: many-camera videos with exact ground truth, from a folder of person pictures."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import typer
+from pydantic import ValidationError
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from streamreid.cli.console import errors, output, set_up_logging
+from streamreid.errors import ConfigError, DataError, OutputError
+from streamreid.synth import Person, Picture, SceneConfig, read_people, record
+from streamreid.synth.cutouts import Masks
+
+__all__ = ["synth"]
+
+log = logging.getLogger(__name__)
+_PARTS = ("query", "bounding_box_test")
+_MADE = ("cams.yaml", "world.txt", "scene.json", "truth", "detections", "calibration")
+
+
+def synth(
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders of person pictures named as in Market-1501 (0002_c1s1_000451_03.jpg). Of a whole data set, its query and bounding_box_test are taken, never bounding_box_train."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the scene.")],
+    people: Annotated[int, typer.Option(help="How many people.")] = 30,
+    cameras: Annotated[int, typer.Option(help="How many cameras.")] = 4,
+    level: Annotated[str, typer.Option(help="How much people are hidden: light, medium or heavy.")] = "medium",
+    seconds: Annotated[
+        float | None, typer.Option(help="Length (default: as long as keeps the places as crowded as the level says).")
+    ] = None,
+    fps: Annotated[float, typer.Option(help="Frames per second.")] = 10.0,
+    size: Annotated[str, typer.Option(help="Width and height of the pictures.")] = "768x432",
+    visits: Annotated[int, typer.Option(help="How many places everybody walks through.")] = 2,
+    overlap: Annotated[float, typer.Option(help="Share of the cameras that look at one place in pairs.")] = 0.5,
+    lighting: Annotated[float, typer.Option(help="How differently cameras render light and colour.")] = 1.0,
+    skew: Annotated[float, typer.Option(help="Clocks are wrong by up to so many seconds.")] = 0.0,
+    drop: Annotated[float, typer.Option(help="Share of frames that get lost.")] = 0.0,
+    offline: Annotated[int, typer.Option(help="How many cameras are off for a fifth of the time.")] = 0,
+    seed: Annotated[int, typer.Option(help="Another number, another scene.")] = 0,
+    labels: Annotated[
+        list[Path] | None, typer.Option(help="Part labels of `streamreid parse-labels`, one folder per folder of pictures or one for all.")
+    ] = None,
+    parser: Annotated[
+        Path | None, typer.Option(help="bodypix_mobilenetv1_050_stride16.onnx: finds the people where there are no labels.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace a scene that is in the folder already.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
+) -> None:
+    """Make videos of several cameras with exact ground truth, from pictures of people."""
+    set_up_logging(quiet=quiet)
+    values = {
+        "people": people,
+        "cameras": cameras,
+        "level": level,
+        "seconds": seconds,
+        "fps": fps,
+        "visits": visits,
+        "overlap": overlap,
+        "lighting": lighting,
+        "skew": skew,
+        "drop": drop,
+        "offline": offline,
+        "seed": seed,
+    }
+    config = _config(size, values)
+    _prepare(out, overwrite)
+    threads = max(1, os.cpu_count() or 1)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=errors,
+        disable=quiet or not errors.is_terminal,
+    ) as progress:
+        found, names = load_people(images, labels or [], parser, config, threads=threads, progress=progress)
+        task = progress.add_task("frames", total=round(config.duration * config.fps) * config.cameras)
+        begin = time.perf_counter()
+        report = record(config, found, out, threads=threads, tick=lambda: progress.advance(task), describe=names)
+    if not quiet:
+        speed = report.duration / max(time.perf_counter() - begin, 1e-6)
+        output.print(
+            f"{out}: {len(report.frames)} cameras, {sum(report.frames.values())} frames, {report.duration:.0f} s ({speed:.1f} x real time)\n"
+            f"{report.occupancy:.1f} people per frame, {report.visibility:.0%} of each seen on average, {report.shared} of {config.people} seen by more than one camera\n"
+            f"next: streamreid run --sources {out / 'cams.yaml'}",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
+
+
+def _config(size: str, values: dict[str, Any]) -> SceneConfig:
+    width, _, height = size.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise ConfigError(f"--size {size}: write WIDTHxHEIGHT, for example 768x432")
+    try:
+        return SceneConfig(width=int(width), height=int(height), **values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"--{name or 'scene'}: {first['msg']} (got {first['input']})" if name else str(first["msg"])) from None
+
+
+def _prepare(out: Path, overwrite: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"'{out}' is a file; a scene needs a folder (--out)")
+    if (out / "cams.yaml").exists():
+        if not overwrite:
+            raise ConfigError(f"'{out}' already holds a scene; pass --overwrite to replace it or choose another folder (--out)")
+        for path in [*out.glob("cam*.mp4"), *(out / name for name in _MADE)]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder '{out}': {error.strerror or error}") from error
+
+
+def load_people(
+    images: list[Path],
+    labels: list[Path],
+    parser: Path | None,
+    config: SceneConfig,
+    *,
+    threads: int = 2,
+    progress: Progress | None = None,
+) -> tuple[list[Person], Callable[[int], str]]:
+    """The people of a scene, drawn by lot from some folders and cut out; and what the folders call them.
+
+    Raises:
+        DataError: A folder is missing, holds no pictures, or a name does not tell person and camera.
+    """
+    from streamreid.training.layouts import list_pictures
+
+    if len(labels) not in (0, 1, len(images)):
+        raise ConfigError(
+            f"{len(labels)} folders of labels for {len(images)} folders of pictures; give one for all or one for each (--labels)"
+        )
+    pictures: list[Picture] = []
+    label_of: dict[Path, Path] = {}
+    names: dict[int, str] = {}
+    for number, folder in enumerate(images):
+        parts = [folder / part for part in _PARTS if (folder / part).is_dir()] or [folder]
+        own = labels[number if len(labels) > 1 else 0] if labels else None
+        for named in (n for part in parts for n in list_pictures(part)):
+            person = number * 1_000_000 + named.person
+            names[person] = f"{folder.name}/{named.person:04d}"
+            pictures.append(Picture(named.path, person, named.camera))
+            if own is not None:
+                label_of[named.path] = own
+    task = None if progress is None else progress.add_task("cutting out", total=config.people)
+    tick = None if progress is None or task is None else (lambda: progress.advance(task))
+    return read_people(pictures, _masks(label_of, parser), config.people, seed=config.seed, threads=threads, tick=tick), names.__getitem__
+
+
+def _masks(label_of: dict[Path, Path], parser: Path | None) -> Masks:
+    """Part masks from labels that were written before, else from the body-part model, else none."""
+    for folder in set(label_of.values()):
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder of labels; make it with streamreid parse-labels, or leave out --labels")
+    find = None if parser is None else _parser(parser)
+
+    def mask(path: Path, image: Any) -> Any:
+        label = label_of.get(path)
+        if label is not None and (file := label / f"{path.stem}.png").exists():
+            found = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+            if found is None:
+                raise DataError(f"{file}: not a picture; delete it and run parse-labels again")
+            return found
+        return None if find is None else find(image)
+
+    return mask
+
+
+def _parser(model: Path) -> Callable[[Any], Any]:
+    from streamreid.training.bodypix import BodyPix
+    from streamreid.training.labels import class_map, unusable
+
+    network = BodyPix(model)
+
+    def find(image: Any) -> Any:
+        found = class_map(network(image))
+        return None if unusable(found) else found
+
+    return find

@@ -1,0 +1,97 @@
+"""What a generated scene is like: how many people and cameras, how crowded, how bad the cameras are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = ["LEVELS", "Crowding", "Level", "SceneConfig"]
+
+Level = Literal["light", "medium", "heavy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Crowding:
+    """How much of people is hidden.
+
+    Args:
+        occupancy: People in one place at a time, on average, where the length of the scene is not given.
+        obstacles: Obstacles per place.
+        low: Share of obstacles that are low walls, which hide legs.
+        group: Probability that somebody walks beside the person before.
+        stay: Least and greatest number of points that people walk to inside a place.
+    """
+
+    occupancy: float
+    obstacles: int
+    low: float
+    group: float
+    stay: tuple[int, int]
+
+    @property
+    def visit(self) -> float:
+        """Seconds that people stay in a place, on average (as measured)."""
+        return 7.0 + 4.5 * (self.stay[0] + self.stay[1]) / 2
+
+
+LEVELS: dict[str, Crowding] = {
+    "light": Crowding(3.0, 0, 0.0, 0.0, (1, 3)),
+    "medium": Crowding(6.0, 3, 0.4, 0.25, (2, 4)),
+    "heavy": Crowding(10.0, 6, 0.6, 0.5, (3, 6)),
+}
+
+
+_LEAST = 60.0  # seconds
+
+
+class SceneConfig(BaseModel):
+    """A generated scene. The same values and people give the same scene."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    people: int = Field(default=30, ge=1, le=2000, description="How many people walk about.")
+    cameras: int = Field(default=4, ge=1, le=64, description="How many cameras watch.")
+    level: Level = Field(default="medium", description="How much people are hidden, by each other and by obstacles.")
+    seconds: float | None = Field(
+        default=None, gt=0, le=86400, description="Length; empty: as long as keeps the places as crowded as the level says."
+    )
+    fps: float = Field(default=10.0, gt=0, le=60, description="Frames per second of every camera.")
+    width: int = Field(default=768, ge=160, le=3840, description="Width of the pictures in pixels.")
+    height: int = Field(default=432, ge=120, le=2160, description="Height of the pictures in pixels.")
+    visits: int = Field(default=2, ge=1, le=20, description="How many places everybody walks through.")
+    overlap: float = Field(
+        default=0.5, ge=0, le=1, description="Share of the cameras that look at one place in pairs, from different sides."
+    )
+    lighting: float = Field(default=1.0, ge=0, le=2, description="How differently the cameras render light and colour; 0 is all alike.")
+    skew: float = Field(default=0.0, ge=0, le=60, description="Clocks are wrong by up to so many seconds, the first camera's is right.")
+    drop: float = Field(default=0.0, ge=0, le=0.9, description="Share of frames that get lost.")
+    offline: int = Field(default=0, ge=0, le=64, description="How many cameras are off for a fifth of the time.")
+    seed: int = Field(default=0, ge=0, description="Another number, another scene.")
+
+    @model_validator(mode="after")
+    def _even(self) -> SceneConfig:
+        if self.width % 2 or self.height % 2:
+            raise ValueError(f"width and height must be even numbers, got {self.width} x {self.height}")
+        if self.offline > self.cameras:
+            raise ValueError(f"{self.offline} cameras cannot be off: there are {self.cameras}")
+        return self
+
+    @property
+    def crowding(self) -> Crowding:
+        """What the level means."""
+        return LEVELS[self.level]
+
+    @property
+    def groups(self) -> list[int]:
+        """How many cameras look at each place."""
+        pairs = min(round(self.overlap * self.cameras / 2), self.cameras // 2)
+        return [2] * pairs + [1] * (self.cameras - 2 * pairs)
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        if self.seconds is not None:
+            return self.seconds
+        return max(_LEAST, self.people * self.visits * self.crowding.visit / (len(self.groups) * self.crowding.occupancy))

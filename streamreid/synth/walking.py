@@ -1,0 +1,202 @@
+"""How people walk: from place to place, through way points, around obstacles and each other (social forces, Helbing and Molnar, 1995)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreid.synth.config import SceneConfig
+from streamreid.synth.places import HALF, MARGIN, Place
+
+__all__ = ["Walks", "walk"]
+
+Array = NDArray[np.float64]
+_STEP = 0.1
+_REACHED = 0.6
+_COMFORT = 0.9  # metres between two people's centres below which they step aside
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Walks:
+    """Everybody's way.
+
+    Args:
+        start: Time of the first step; negative, because people are on their way already when the cameras begin.
+        positions: ``[T, N, 2]`` metres, every tenth of a second; NaN before somebody comes and after they left.
+        heights: ``[N]`` metres.
+    """
+
+    start: float
+    positions: Array
+    heights: Array
+
+    def at(self, time: float) -> Array:
+        """Positions ``[N, 2]`` at a time; NaN for who is not there."""
+        exact = min(max((time - self.start) / _STEP, 0.0), len(self.positions) - 1.001)
+        row = int(exact)
+        part = exact - row
+        return np.asarray(self.positions[row] * (1 - part) + self.positions[row + 1] * part, np.float64)
+
+
+@dataclass(slots=True)
+class _Route:
+    """Way points ``[M, 2]``, how long to stand at each, when to begin."""
+
+    points: Array
+    pauses: Array
+    begin: float
+
+
+def walk(config: SceneConfig, places: list[Place], rng: np.random.Generator, *, lead: float = 5.0) -> Walks:
+    """Simulate everybody from ``lead`` seconds before the scene to ``lead`` seconds after it (clocks that are wrong look there)."""
+    count, total = config.people, config.duration
+    lead += config.skew
+    speeds = np.clip(rng.normal(1.25, 0.2, count), 0.7, 1.8)
+    routes: list[_Route] = []
+    for person in range(count):
+        if routes and rng.uniform() < config.crowding.group:
+            routes.append(_beside(routes[-1], rng))
+            speeds[person] = speeds[person - 1]
+        else:
+            routes.append(_route(config, places, float(speeds[person]), rng))
+    obstacles = [o for p in places for o in p.obstacles]
+    state = _Crowd(routes, speeds, np.array([o.centre for o in obstacles]).reshape(-1, 2), np.array([o.radius for o in obstacles]), rng)
+    steps = int(np.ceil((total + 2 * lead) / _STEP)) + 2
+    positions = np.stack([state.step(-lead + k * _STEP) for k in range(steps)])
+    return Walks(-lead, positions, np.clip(rng.normal(1.70, 0.08, count), 1.5, 1.95))
+
+
+def _route(config: SceneConfig, places: list[Place], speed: float, rng: np.random.Generator) -> _Route:
+    points: list[Array] = []
+    last: int | None = None
+    for _ in range(config.visits):
+        others = [p for p in range(len(places)) if p != last] or [0]
+        last = int(rng.choice(others))
+        points += _visit(places[last], points[-1] if points else None, config.crowding.stay, rng)
+    way = np.array(points)
+    pauses = np.where(rng.uniform(size=len(way)) < 0.15, rng.uniform(1.0, 4.0, len(way)), 0.0)
+    needed = float(np.linalg.norm(np.diff(way, axis=0), axis=1).sum() / speed + pauses.sum())
+    # Whoever needs longer than the scene lasts is on the way already at its beginning, or still at its end.
+    low, high = sorted((0.0, config.duration - needed))
+    return _Route(way, pauses, float(rng.uniform(low, high)))
+
+
+def _visit(place: Place, before: Array | None, stay: tuple[int, int], rng: np.random.Generator) -> list[Array]:
+    """In through the side one comes from, through some points, out through another side."""
+    outer = HALF + MARGIN + 1.0
+
+    def gate(angle: float) -> Array:
+        ray = np.array([np.cos(angle), np.sin(angle)])
+        return place.centre + ray / np.max(np.abs(ray) / outer)
+
+    if before is None:
+        begin = rng.uniform(0, 2 * np.pi)
+    else:
+        towards = before - place.centre
+        begin = float(np.arctan2(towards[1], towards[0])) + rng.normal(0, 0.4)
+    inner = [place.centre + rng.uniform(-0.85, 0.85, 2) * HALF for _ in range(rng.integers(stay[0], stay[1] + 1))]
+    return [gate(begin), *inner, gate(begin + rng.uniform(0.3, 1.7) * np.pi)]
+
+
+def _beside(route: _Route, rng: np.random.Generator) -> _Route:
+    shift = rng.normal(0, 1, 2)
+    shift *= rng.uniform(0.6, 1.0) / max(float(np.linalg.norm(shift)), 1e-6)
+    return _Route(route.points + shift, route.pauses, route.begin + float(rng.uniform(0, 0.6)))
+
+
+class _Crowd:
+    """Everybody's place and speed, one step after the other."""
+
+    def __init__(self, routes: list[_Route], speeds: Array, obstacles: Array, radii: Array, rng: np.random.Generator) -> None:
+        self._routes = routes
+        self._speeds = speeds
+        self._obstacles = obstacles
+        self._radii = radii
+        self._noise = rng.normal(0, 0.05, (len(routes), 2))
+        self._where = np.full((len(routes), 2), np.nan)
+        self._velocity = np.zeros((len(routes), 2))
+        self._next = np.zeros(len(routes), int)
+        self._wait = np.zeros(len(routes))
+        self._patience = np.zeros(len(routes))
+        self._began = np.zeros(len(routes), bool)
+
+    def step(self, now: float) -> Array:
+        """Positions after the step to ``now``."""
+        for i, route in enumerate(self._routes):
+            if not self._began[i] and route.begin <= now:
+                self._began[i] = True
+                self._enter(i, now - route.begin)
+        active = np.flatnonzero(np.isfinite(self._where[:, 0]))
+        if len(active):
+            self._move(active)
+        return self._where.copy()
+
+    def _enter(self, i: int, ahead: float) -> None:
+        """Begin a route, ``ahead`` seconds of walking from its first point."""
+        route = self._routes[i]
+        left = ahead * self._speeds[i]
+        where, nxt = route.points[0], 1
+        while nxt < len(route.points):
+            leg = route.points[nxt] - where
+            length = float(np.linalg.norm(leg))
+            if left < length:
+                where = where + leg * (left / length)
+                break
+            left, where, nxt = left - length, route.points[nxt], nxt + 1
+        if nxt < len(route.points):
+            self._where[i] = where
+            self._head_for(i, nxt)
+
+    def _head_for(self, i: int, point: int) -> None:
+        self._next[i] = point
+        if point < len(self._routes[i].points):
+            way = float(np.linalg.norm(self._routes[i].points[point] - self._where[i]))
+            self._patience[i] = 5.0 + 1.5 * way / self._speeds[i]  # then a point that an obstacle covers is given up
+
+    def _move(self, active: NDArray[np.int64]) -> None:
+        where = self._where[active]
+        targets = np.array([self._routes[i].points[self._next[i]] for i in active])
+        gap = targets - where
+        distance = np.linalg.norm(gap, axis=1)
+        waiting = self._wait[active] > 0
+        self._wait[active] = np.maximum(0.0, self._wait[active] - _STEP)
+        wish = np.where(waiting[:, None], 0.0, gap / np.maximum(distance, 1e-6)[:, None] * self._speeds[active][:, None])
+        push = self._aside(where) + self._around(where, wish)
+        velocity = self._velocity[active] + (wish + push - self._velocity[active]) * 0.35
+        velocity += self._noise[active] * np.where(waiting, 0.0, 0.2)[:, None]
+        fast = np.linalg.norm(velocity, axis=1)
+        velocity *= (np.minimum(fast, 1.5 * self._speeds[active]) / np.maximum(fast, 1e-6))[:, None]
+        self._velocity[active] = velocity
+        self._where[active] = where + velocity * _STEP
+        self._patience[active] -= np.where(waiting, 0.0, _STEP)
+        for row, i in enumerate(active.tolist()):
+            if (distance[row] < _REACHED or self._patience[i] < 0) and not waiting[row]:
+                self._wait[i] = self._routes[i].pauses[self._next[i]]
+                self._head_for(i, int(self._next[i]) + 1)
+                if self._next[i] >= len(self._routes[i].points):
+                    self._where[i] = np.nan
+
+    def _aside(self, where: Array) -> Array:
+        gap = where[:, None] - where[None]
+        distance = np.linalg.norm(gap, axis=2) + 10.0 * np.eye(len(where))
+        force = np.clip(_COMFORT - distance, 0.0, None) * 2.5
+        ahead = gap / np.maximum(distance, 1e-3)[..., None]
+        # A little to the left of straight apart, so that two who meet head-on pass each other.
+        turned = ahead + 0.4 * np.stack([-ahead[..., 1], ahead[..., 0]], -1)
+        result: Array = (turned * force[..., None]).sum(1)
+        return result
+
+    def _around(self, where: Array, wish: Array) -> Array:
+        if not len(self._obstacles):
+            return np.zeros_like(where)
+        gap = where[:, None] - self._obstacles[None]
+        distance = np.linalg.norm(gap, axis=2)
+        free = distance - self._radii[None] - 0.3
+        force = np.clip(0.7 - free, 0.0, 1.5) * 2.0
+        out = gap / np.maximum(distance, 1e-3)[..., None]
+        side = np.stack([-out[..., 1], out[..., 0]], -1)
+        side *= np.where((side * wish[:, None]).sum(-1) >= 0, 1.0, -1.0)[..., None]
+        result: Array = ((out + 0.8 * side) * force[..., None]).sum(1)
+        return result
