@@ -153,7 +153,7 @@ class Erasing(Writing):
         """See ``GalleryStore``."""
         erased = self._erase(ids, actor)
         result = Erasure(erased.ids, erased.rows)
-        self._scrub(thorough=False)
+        self._scrub(thorough=not self._files())  # what cannot be searched is rewritten in any case
         result.remains, result.searched = find_residue(self._files(), erased.pieces)
         if result.remains:
             self._scrub(thorough=True)

@@ -86,6 +86,9 @@ class Sql(ABC):
     def _columns(self) -> dict[str, str]:
         """Fills ``{serial}`` and ``{blob}`` of the schema."""
 
+    def _renumber(self, tables: Sequence[str]) -> None:  # noqa: B027 - SQLite has nothing to do
+        """Let new rows be numbered after those that were copied in with their numbers."""
+
     # ------------------------------------------------------------ schema
 
     def _migrate(self, version: int) -> None:
