@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeVar
@@ -59,6 +59,9 @@ class Following(ABC):
         models: Names of detector and engine.
         begin: Where the ids of an earlier run end.
         clock: Tells how old the frames of live cameras are.
+
+    Attributes:
+        idle: Called about twice a second while live cameras give nothing; may be set.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Following(ABC):
         self.statistics = Statistics({c.name: CameraCount() for c in config.cameras})
         self.interrupted = False
         self.begin = begin or Begin()
+        self.idle: Callable[[], None] = lambda: None
         self._clock = clock or SystemClock()
         self._lock = threading.RLock()
         self._schedule = LookSchedule(config)
@@ -154,7 +158,7 @@ class Following(ABC):
                         self._follow(seen)
                     results = [self._result(item) for item in self._holding.due()]
                 if not results and seen is None:
-                    self.on_idle()
+                    self.idle()
                 yield from results
             yield from self._end()
             if not self.statistics.frames:
@@ -167,9 +171,6 @@ class Following(ABC):
         failed = self.failed
         if len(failed) == sum(not c.removed for c in self.statistics.cameras.values()) and not self.patient:
             raise SourceError(f"{what}:\n" + "\n".join(f"  {name}: {why}" for name, why in failed.items()))
-
-    def on_idle(self) -> None:
-        """Called about twice a second while live cameras give nothing; may be replaced."""
 
     @property
     def patient(self) -> bool:

@@ -36,7 +36,7 @@ def draw_style(output: OutputConfig) -> DrawStyle:
     return DrawStyle(blur="body" if output.blur else "none")
 
 
-def open_sinks(output: OutputConfig, folder: Path | str, cameras: list[str], *, films: bool = True) -> list[Sink]:
+def open_sinks(output: OutputConfig, folder: Path | str, cameras: list[str], *, films: bool = True, live: bool = False) -> list[Sink]:
     """The sinks that a configuration asks for.
 
     Files: ``mot/<camera>.txt``, ``mot/global/<camera>.txt``, ``results.jsonl``, ``results.parquet``, ``videos/<camera>.mp4``,
@@ -48,6 +48,7 @@ def open_sinks(output: OutputConfig, folder: Path | str, cameras: list[str], *, 
         cameras: Names, in the order of the mosaic.
         films: Also open the video sinks. Runs over recordings say False and call ``render_videos`` afterwards, so that films show final
         ids.
+        live: A run that may be started again in the same folder: files of earlier runs are added to or kept.
 
     Raises:
         OutputError: The folder is not writable.
@@ -57,15 +58,15 @@ def open_sinks(output: OutputConfig, folder: Path | str, cameras: list[str], *, 
     sinks: list[Sink] = []
     try:
         if output.mot or (not films and (output.video or output.mosaic)):  # films are drawn from it
-            sinks.append(MotSink(folder / "mot", cameras))
+            sinks.append(MotSink(folder / "mot", cameras, append=live))
         if output.jsonl:
-            sinks.append(JsonlSink(folder / "results.jsonl", cameras))
+            sinks.append(JsonlSink(folder / "results.jsonl", cameras, append=live))
         if output.parquet:
-            sinks.append(ParquetSink(folder / "results.parquet"))
+            sinks.append(ParquetSink(folder / "results.parquet", append=live))
         if films and output.video:
-            sinks.append(VideoSink(folder / "videos", draw_style(output)))
+            sinks.append(VideoSink(folder / "videos", draw_style(output), live=live))
         if films and output.mosaic:
-            sinks.append(MosaicSink(folder / "mosaic.mp4", cameras, draw_style(output)))
+            sinks.append(MosaicSink(folder / "mosaic.mp4", cameras, draw_style(output), live=live))
     except BaseException:
         for sink in sinks:
             sink.abort()

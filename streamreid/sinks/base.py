@@ -34,6 +34,9 @@ class Sink(Protocol):
     def event(self, event: IdentityEvent) -> None:
         """Take a change in what is believed about who is who."""
 
+    def settle(self, identities: FinalIdentities) -> None:
+        """Take tracks that no revision can reach any more, in runs without end; ``close`` will not name them again."""
+
     def close(self, identities: FinalIdentities) -> None:
         """Finish the files with the final identities."""
 
@@ -46,6 +49,9 @@ class SinkContext:
 
     def __enter__(self) -> SinkContext:
         return self
+
+    def settle(self, identities: FinalIdentities) -> None:
+        """Most sinks have nothing to do: what they wrote stays as it was believed."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.abort()
@@ -68,17 +74,27 @@ class LineFile:
     written; a write that fails half-way (disk full) is taken back, so the file still ends with a complete line.
 
     Args:
-        path: The file; replaced if it exists, its folder is made.
+        path: The file; its folder is made.
+        append: Go on behind the lines that are there (a line that a killed process left half is removed); otherwise the file is replaced.
+
+    Attributes:
+        begun: Bytes that were there before.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, append: bool = False) -> None:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(path, "wb", buffering=0)  # noqa: SIM115 - closed by close()
+            self.begun = _whole_lines(path) if append else 0
+            self._file = open(path, "ab" if append else "wb", buffering=0)  # noqa: SIM115 - closed by close()
         except OSError as error:
             raise write_failed(path, error) from error
-        self._size = 0
+        self._size = self.begun
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return self._size
 
     def write(self, lines: str) -> None:
         """Append lines, each ending in a newline.
@@ -100,6 +116,25 @@ class LineFile:
     def close(self) -> None:
         """Close the file; again is harmless."""
         self._file.close()
+
+
+def _whole_lines(path: Path) -> int:
+    """Cut a half line off the end of a file; its length then."""
+    if not path.exists():
+        return 0
+    with open(path, "r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        keep = end
+        while keep:
+            start = max(0, keep - 65536)
+            file.seek(start)
+            newline = file.read(keep - start).rfind(b"\n")
+            keep = start if newline < 0 else start + newline + 1
+            if newline >= 0:
+                break
+        if keep < end:
+            file.truncate(keep)
+        return keep
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Video files that can be watched even when the process was killed, and a thread that writes them.
 
-While it is written, the file is fragmented MP4: what is on disk plays up to the last fragment. When it is closed it is rewritten (without
-encoding again) as ordinary MP4 with its index in front, which every player and browser reads from the first byte.
+While it is written, the file is fragmented MP4: what is on disk plays up to the last fragment, half a second ago. When it is closed it is rewritten
+(without encoding again) as ordinary MP4 with its index in front, which every player and browser reads from the first byte; a live film that has
+become so long that this would take seconds stays fragmented, which most players read as well.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ __all__ = ["VideoWriter", "Worker", "fit"]
 
 _log = logging.getLogger(__name__)
 _BASE = 90_000
-_FRAGMENT = 2.0  # seconds: a fragment ends at a key frame, so slow cameras need them by time
+_KEY = 2.0  # seconds from key frame to key frame, for slow cameras too
+_FRAGMENT = 500_000  # microseconds
+_QUICKLY = 200 * 2**20  # bytes that are rewritten in about a second
 Item = TypeVar("Item")
 
 
@@ -59,12 +62,21 @@ class VideoWriter:
         threads: Threads of the encoder; 0 lets it choose.
         max_gap: Longer gaps between two pictures (seconds) are shortened to this, so that a camera that was off for a night does not freeze
             the film for a night. The capture time is written in the picture.
+        live: Films of earlier runs are kept: this one is called ``<name>-2.mp4``, ... and what a killed run left gets its name. The encoder
+            holds nothing back.
     """
 
-    def __init__(self, path: Path | str, *, threads: int = 1, max_gap: float = 10.0) -> None:
+    def __init__(self, path: Path | str, *, threads: int = 1, max_gap: float = 10.0, live: bool = False) -> None:
         self.path = Path(path)
         self.frames = 0
-        self._part = self.path.with_name(self.path.stem + ".part.mp4")
+        self._live = live
+        if live:
+            left = _part(self.path)
+            if left.exists():
+                left.rename(_free(self.path))
+            self.path = _free(self.path)
+        # One name for all runs, so that the next one finds what this one may leave.
+        self._part = _part(Path(path))
         self._threads = threads
         self._gap = max_gap
         self._container: Any = None
@@ -91,7 +103,7 @@ class VideoWriter:
             image = self._sized(image)
             frame = av.VideoFrame.from_ndarray(image, format="bgr24")
             frame.pts, frame.time_base = self._pts, Fraction(1, _BASE)
-            if self._pts - self._key >= _FRAGMENT * _BASE:
+            if self._pts - self._key >= _KEY * _BASE:
                 frame.pict_type, self._key = av.video.frame.PictureType.I, self._pts
             self._container.mux(self._stream.encode(frame))
             self.frames += 1
@@ -109,7 +121,7 @@ class VideoWriter:
 
     def _open(self, width: int, height: int) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
+        options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": str(_FRAGMENT), "flush_packets": "1"}
         self._container = av.open(str(self._part), "w", format="mp4", options=options)
         x264 = "libx264" in av.codecs_available
         stream: Any = self._container.add_stream("libx264" if x264 else "mpeg4", rate=30)
@@ -119,7 +131,7 @@ class VideoWriter:
         stream.codec_context.max_b_frames = 0  # their delay would shift all times of a fragmented file
         stream.codec_context.thread_count = self._threads
         if x264:
-            stream.options = {"preset": "veryfast", "crf": "23"}
+            stream.options = {"preset": "veryfast", "crf": "23", **({"tune": "zerolatency"} if self._live else {})}
         else:
             stream.bit_rate = max(1_000_000, width * height * 6)
         self._stream = stream
@@ -140,7 +152,10 @@ class VideoWriter:
         try:
             container.mux(self._stream.encode(None))
             container.close()
-            self._remux()
+            if self._live and self._part.stat().st_size > _QUICKLY:
+                self._part.rename(self.path)
+            else:
+                self._remux()
         except (OSError, av.FFmpegError) as error:
             raise self._failed(error) from error
 
@@ -158,6 +173,19 @@ class VideoWriter:
         finally:
             final.unlink(missing_ok=True)
         self._part.unlink(missing_ok=True)
+
+
+def _part(path: Path) -> Path:
+    """The file while it is written."""
+    return path.with_name(path.stem + ".part.mp4")
+
+
+def _free(path: Path) -> Path:
+    """The first of ``name.mp4``, ``name-2.mp4``, ... that does not exist."""
+    number, free = 2, path
+    while free.exists():
+        number, free = number + 1, path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return free
 
 
 class Worker(Generic[Item]):

@@ -2,7 +2,7 @@
 
 Schema 1. One object per line, UTF-8; ``type`` says which kind. Readers must ignore keys and types they do not know.
 
-``header``    the first line: ``schema`` (1), ``version`` of streamreid, ``cameras`` (names), ``clocks`` (the values that ``clock`` can
+``header``    the first line (and again where a live run was started anew in the same folder): ``schema`` (1), ``version`` of streamreid, ``cameras`` (names), ``clocks`` (the values that ``clock`` can
 take and what
               they mean), ``units``.
 ``person``    one person in one frame: ``camera``, ``frame`` (number of the picture in its source, from 0), ``time`` (capture time,
@@ -13,11 +13,11 @@ seconds),
 ``event``     a change of belief: ``kind`` (new, link, merge, split, confirm, expire), ``time``, ``global_id``, ``camera``, ``track_id``,
               ``probability``, ``other_id``; empty camera, track 0 and other 0 are null. ``reasons`` (where there are any): term -> value,
               what each kind of evidence added to the log-odds and how alike which part was.
-``identity``  written when the run ends: ``global_id``, ``members`` ([[camera, track_id], ...]), ``probability`` (the least of its
+``identity``  written when the run ends, or in a run without end when a person is no longer searched: ``global_id``, ``members`` ([[camera, track_id], ...]), ``probability`` (the least of its
 members').
               These lines supersede the ``global_id`` of the person lines.
 ``end``       the last line: ``complete`` (false if the run failed), ``frames`` per camera, ``people`` (person lines), ``events``,
-              ``tracks``, ``identities``. A file without it belongs to a run that was killed or is still going on.
+              ``tracks``, ``identities``. A run without it was killed or is still going on.
 """
 
 from __future__ import annotations
@@ -69,12 +69,13 @@ class JsonlSink(SinkContext):
     """Writes JSON lines as described in this module.
 
     Args:
-        path: The file; replaced if it exists.
+        path: The file.
         cameras: Names for the header.
+        append: Go on behind an earlier run; otherwise the file is replaced.
     """
 
-    def __init__(self, path: Path | str, cameras: list[str] | None = None) -> None:
-        self._file = LineFile(Path(path))
+    def __init__(self, path: Path | str, cameras: list[str] | None = None, *, append: bool = False) -> None:
+        self._file = LineFile(Path(path), append=append)
         self._frames: Counter[str] = Counter(dict.fromkeys(cameras or [], 0))
         self._counts = {"people": 0, "events": 0, "tracks": 0, "identities": 0}
         self._closed = False
@@ -137,15 +138,20 @@ class JsonlSink(SinkContext):
             line["reasons"] = {term: round(float(value), 4) for term, value in event.reasons.items()}
         self._put(line)
 
-    def close(self, identities: FinalIdentities) -> None:
-        """Append who was who and the counts."""
-        if self._closed:
-            return
+    def settle(self, identities: FinalIdentities) -> None:
+        """Append who was who of those who are no longer searched."""
         groups = group_identities(identities)
         for global_id, members, probability in groups:
             listed = [[camera, int(track)] for camera, track in members]
             self._put({"type": "identity", "global_id": int(global_id), "members": listed, "probability": round(float(probability), 4)})
-        self._counts.update(tracks=len(identities), identities=len(groups))
+        self._counts["tracks"] += len(identities)
+        self._counts["identities"] += len(groups)
+
+    def close(self, identities: FinalIdentities) -> None:
+        """Append who was who and the counts."""
+        if self._closed:
+            return
+        self.settle(identities)
         self._end(complete=True)
 
     def abort(self) -> None:

@@ -56,7 +56,8 @@ class Mosaic:
     """Collects the cameras' pictures and yields one common picture per moment.
 
     Pictures within ``1 / max_fps`` seconds form a moment, so synchronous cameras share one and faster cameras are thinned. The cells get
-    the shape that most cameras have; others are letterboxed. A silent camera keeps its last picture, dimmed.
+    the shape that most cameras have; others are letterboxed. A silent camera keeps its last picture, dimmed. A camera that joins later gets a cell
+    in a new arrangement.
 
     Args:
         cameras: In the order of the cells.
@@ -76,6 +77,7 @@ class Mosaic:
         silent_after: float = 3.0,
     ) -> None:
         self.cameras = list(cameras)
+        self._style = style
         self._painters = {camera: Painter(style) for camera in cameras}
         self._max_width = max_width
         self._step = 1.0 / max_fps
@@ -96,6 +98,10 @@ class Mosaic:
 
         The yielded picture is drawn on later: use it at once or copy it.
         """
+        if shot.camera not in self._painters:
+            if self._moment:
+                yield self._flush()
+            self._join(shot.camera)
         newest = self._moment[shot.camera].time if shot.camera in self._moment else self._shown.get(shot.camera, -math.inf)
         set_back = newest - shot.time > _STUCK
         # All clocks may have been set back: then the moment would never end by time alone.
@@ -108,6 +114,12 @@ class Mosaic:
             self._moment[shot.camera] = shot
             if set_back or shot.camera not in self._joined:
                 self._joined[shot.camera] = shot.time
+
+    def _join(self, camera: str) -> None:
+        self.cameras.append(camera)
+        self._painters[camera] = Painter(self._style)
+        self._canvas = None
+        self._dimmed.clear()
 
     def end(self, camera: str) -> None:
         """This camera will send no more."""

@@ -7,12 +7,13 @@ pixels.
     <folder>/global/<camera>.txt   ids of the people across cameras
 
 During the run the global files hold what was believed when each frame was handed out (people without an identity yet are left out); when
-the run ends they are replaced by what is believed then.
+the run ends they are replaced by what is believed then, unless they have become so long (64 MiB) that stopping would take long.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ from streamreid.types import FrameResult, IdentityEvent, IntArray
 __all__ = ["MotSink", "mot_lines"]
 
 _log = logging.getLogger(__name__)
+_LONGEST = 64 * 2**20
+"""Bytes of text that are written anew in about two seconds."""
 
 
 def mot_lines(result: FrameResult, ids: IntArray) -> str:
@@ -42,29 +45,53 @@ def mot_lines(result: FrameResult, ids: IntArray) -> str:
     )
 
 
+class _Believed:
+    """Reads a global file beside its local one: who each line was believed to be when it was written."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._next = self._read()
+
+    def _read(self) -> tuple[str, int, str] | None:
+        line = next(self._lines, None)
+        if line is None:
+            return None
+        frame, who, rest = line.split(",", 2)
+        return frame, int(who), rest
+
+    def at(self, frame: str, rest: str) -> int:
+        """The identity in the line of a frame and box, 0 if it has none; lines must be asked for in order."""
+        if self._next is None or (self._next[0], self._next[2]) != (frame, rest):
+            return 0
+        who, self._next = self._next[1], self._read()
+        return who
+
+
 class MotSink(SinkContext):
     """Writes MOTChallenge text per camera, with local and with global ids.
 
     Args:
         folder: Where the files go.
         cameras: Cameras whose (perhaps empty) files are made at once; others are added when they appear.
+        append: Go on behind an earlier run; otherwise the files are replaced.
 
     Attributes:
         without_identity: After ``close``, how many lines had a track without a final identity and are therefore missing in the global
         files.
     """
 
-    def __init__(self, folder: Path | str, cameras: list[str] | None = None) -> None:
+    def __init__(self, folder: Path | str, cameras: list[str] | None = None, *, append: bool = False) -> None:
         self.folder = Path(folder)
+        self._append = append
         self.without_identity = 0
         self._files: dict[str, tuple[LineFile, LineFile]] = {}
-        self._closed = False
+        self._closed = self._settled = False
         for camera in cameras or []:
             self._open(camera)
 
     def _open(self, camera: str) -> tuple[LineFile, LineFile]:
-        local = LineFile(self.folder / f"{camera}.txt")
-        self._files[camera] = (local, LineFile(self.folder / "global" / f"{camera}.txt"))
+        local = LineFile(self.folder / f"{camera}.txt", append=self._append)
+        self._files[camera] = (local, LineFile(self.folder / "global" / f"{camera}.txt", append=self._append))
         return self._files[camera]
 
     def write(self, result: FrameResult) -> None:
@@ -78,24 +105,38 @@ class MotSink(SinkContext):
     def event(self, event: IdentityEvent) -> None:
         """Nothing to do: the final identities hold all revisions."""
 
+    def settle(self, identities: FinalIdentities) -> None:
+        """From now on some tracks keep the identity with which they were written."""
+        self._settled = True
+
     def close(self, identities: FinalIdentities) -> None:
         """Close the files and write the global ones anew with the final identities."""
         if self._closed:
             return
         self.abort()
-        for camera in self._files:
-            self._rewrite(camera, identities)
+        for camera, (local, _) in self._files.items():
+            if local.size <= _LONGEST:
+                self._rewrite(camera, identities)
         if self.without_identity:
             _log.warning("%d lines have no final identity and are missing in '%s'", self.without_identity, self.folder / "global")
 
     def _rewrite(self, camera: str, identities: FinalIdentities) -> None:
-        source = self.folder / f"{camera}.txt"
+        source, target = self.folder / f"{camera}.txt", self.folder / "global" / f"{camera}.txt"
+        local, known = self._files[camera]
         try:
-            with atomic_text(self.folder / "global" / f"{camera}.txt") as out, open(source, encoding="utf-8") as lines:
+            with (
+                atomic_text(target) as out,
+                open(source, encoding="utf-8", newline="\n") as lines,
+                open(target, encoding="utf-8", newline="\n") as earlier,
+            ):
+                out.write(earlier.read(known.begun))
+                lines.seek(local.begun)
+                believed = _Believed(earlier)
                 for line in lines:
                     frame, track, rest = line.split(",", 2)
-                    found = identities.get((camera, int(track)))
-                    if found is None or found[0] == 0:
+                    before = believed.at(frame, rest)
+                    found = identities.get((camera, int(track)), (before if self._settled else 0, 0.0))
+                    if found[0] == 0:
                         self.without_identity += 1
                     else:
                         out.write(f"{frame},{found[0]},{rest}")

@@ -2,30 +2,34 @@
 
 Columns: camera, frame (from 0), time (capture time, seconds), clock, left, top, width, height (pixels), score, track_id, global_id (as
 believed when the row was written; null if not decided yet), link_probability, visibility (list, per part), final_global_id (as believed
-when the run ended; null in the parts of an unfinished run). Events are in the JSON lines.
+when the run ended; null in the parts of an unfinished run and of live runs, whose JSON lines say who was who). Events are in the JSON lines.
 
-During the run, complete files ``part-00000.parquet``, ... appear in ``<path>.parts/``, so a killed run leaves a readable table
-(``pyarrow.parquet.read_table("<path>.parts")``); when the run ends they are merged into ``<path>`` and removed.
+Every second a complete file ``part-....parquet`` appears in ``<path>.parts/``, so a killed run leaves a readable table but for its last second
+(``pyarrow.parquet.read_table("<path>.parts")``); sixty parts become one, and sixty of those again. When the run ends they are merged into
+``<path>`` and removed. Live runs, which may go on for months and in several pieces, stay parts: ``<path>`` is then the folder itself, which every
+Parquet reader takes for a table.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from streamreid.errors import MissingExtraError
+from streamreid.errors import MissingExtraError, OutputError
 from streamreid.sinks.base import FinalIdentities, SinkContext, ltwh, write_failed
+from streamreid.sinks.parts import PartFolder
 from streamreid.types import FrameResult, IdentityEvent
 
 __all__ = ["ParquetSink"]
 
 _ROWS = 20_000
-_SECONDS = 10.0
+_SECONDS = 1.0
 _GROUP_ROWS = 100_000
 
 
@@ -48,86 +52,125 @@ def _schema(pa: Any) -> Any:
 
 
 class ParquetSink(SinkContext):
-    """Writes the table of this module.
+    """Writes the table of this module, in a thread of its own.
 
     Args:
         path: The file written at the end; parts go to the folder ``<path>.parts`` until then.
+        append: A live run: ``path`` is a folder of parts, to which further runs add theirs.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
         OutputError: The folder is not writable.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, append: bool = False) -> None:
         self.path = Path(path)
-        self.parts = self.path.with_name(self.path.name + ".parts")
+        self.parts = self.path if append else self.path.with_name(self.path.name + ".parts")
+        self._append = append
         self._pa = _pyarrow()
         self._schema = _schema(self._pa)
         self._frames: list[dict[str, Any]] = []
-        self._rows = self._count = 0
+        self._rows = 0
         self._closed = False
-        self._flushed = time.monotonic()
+        self._error: OutputError | None = None
+        self._changed = threading.Condition()
         try:
-            shutil.rmtree(self.parts, ignore_errors=True)
-            self.parts.mkdir(parents=True)
+            if not append:
+                shutil.rmtree(self.parts, ignore_errors=True)
+            self._folder = PartFolder(self.parts, self._pa)
         except OSError as error:
             raise write_failed(self.parts, error) from error
+        self._thread = threading.Thread(target=self._run, name="parquet", daemon=True)
+        self._thread.start()
 
     def write(self, result: FrameResult) -> None:
-        """Take one frame's people; a part is written every 10 s of wall time or 20,000 rows."""
+        """Take one frame's people; a part is written every second of wall time or 20,000 rows.
+
+        Raises:
+            OutputError: An earlier part could not be written.
+        """
+        self._raise()
         tracks, frame, n = result.tracks, result.frame, len(result.tracks)
-        if n:
-            box = ltwh(tracks.boxes).astype(np.float32)
-            self._frames.append(
-                {
-                    "camera": [frame.camera] * n,
-                    "frame": np.full(n, frame.index),
-                    "time": np.full(n, float(frame.time)),
-                    "clock": [frame.clock] * n,
-                    **{side: box[:, i] for i, side in enumerate(("left", "top", "width", "height"))},
-                    "score": tracks.scores,
-                    "track_id": tracks.ids,
-                    "global_id": result.global_ids,
-                    "link_probability": result.probabilities,
-                    "undecided": result.global_ids == 0,
-                    "visibility": list(result.visibility),
-                }
-            )
+        if not n:
+            return
+        box = ltwh(tracks.boxes).astype(np.float32)
+        columns = {
+            "camera": [frame.camera] * n,
+            "frame": np.full(n, frame.index),
+            "time": np.full(n, float(frame.time)),
+            "clock": [frame.clock] * n,
+            **{side: box[:, i] for i, side in enumerate(("left", "top", "width", "height"))},
+            "score": tracks.scores,
+            "track_id": tracks.ids,
+            "global_id": result.global_ids,
+            "link_probability": result.probabilities,
+            "undecided": result.global_ids == 0,
+            "visibility": list(result.visibility),
+        }
+        with self._changed:
+            # A disk that is slower than the results holds the run up here, instead of filling the memory.
+            self._changed.wait_for(lambda: self._rows < 10 * _ROWS or self._error is not None or not self._thread.is_alive())
+            self._frames.append(columns)
             self._rows += n
-        if self._rows >= _ROWS or (self._rows and time.monotonic() - self._flushed >= _SECONDS):
-            self._flush()
+            if self._rows >= _ROWS:
+                self._changed.notify_all()
 
     def event(self, event: IdentityEvent) -> None:
         """Events are not part of this table."""
 
-    def _flush(self) -> None:
-        pa, path = self._pa, self.parts / f"part-{self._count:05d}.parquet"
-        columns = []
+    def _raise(self) -> None:
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def _run(self) -> None:
+        """Write what has come, every second."""
+        ended = False
+        while not ended:
+            due = time.monotonic() + _SECONDS
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._rows >= _ROWS, max(0.0, due - time.monotonic()))
+                frames, rows, self._frames, self._rows = self._frames, self._rows, [], 0
+                ended = self._closed
+                self._changed.notify_all()
+            if not frames:
+                continue
+            try:
+                self._folder.add(self._table(frames, rows))
+                if not ended:
+                    self._folder.merge()
+            except Exception as error:
+                failed = error if isinstance(error, OSError) else OSError(str(error))
+                with self._changed:
+                    self._error = write_failed(self.parts, failed)
+                    self._changed.notify_all()
+
+    def _table(self, frames: list[dict[str, Any]], rows: int) -> Any:
+        pa, columns = self._pa, []
         for field in self._schema:
             if field.name == "final_global_id":
-                columns.append(pa.nulls(self._rows, field.type))
+                columns.append(pa.nulls(rows, field.type))
             elif field.name in ("global_id", "link_probability"):
-                unknown = np.concatenate([f["undecided"] for f in self._frames])
-                values = np.concatenate([f[field.name] for f in self._frames])
+                unknown = np.concatenate([f["undecided"] for f in frames])
+                values = np.concatenate([f[field.name] for f in frames])
                 columns.append(pa.array(values, field.type, mask=unknown))
             elif field.name in ("camera", "clock", "visibility"):
-                columns.append(pa.array([v for f in self._frames for v in f[field.name]], field.type))
+                columns.append(pa.array([v for f in frames for v in f[field.name]], field.type))
             else:
-                columns.append(pa.array(np.concatenate([f[field.name] for f in self._frames]), field.type))
-        part = path.with_name(f".{path.name}.part")  # a leading dot keeps readers of the folder away from it
-        try:
-            pa.parquet.write_table(pa.Table.from_arrays(columns, schema=self._schema), part)
-            os.replace(part, path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise write_failed(path, error) from error
-        self._frames, self._rows, self._count, self._flushed = [], 0, self._count + 1, time.monotonic()
+                columns.append(pa.array(np.concatenate([f[field.name] for f in frames]), field.type))
+        return pa.Table.from_arrays(columns, schema=self._schema)
 
     def close(self, identities: FinalIdentities) -> None:
-        """Merge the parts into the file, with the final identities."""
+        """Merge the parts into the file, with the final identities; those of a live run stay.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
         if self._closed:
             return
-        self.abort()
+        self._finish()
+        if self._append:
+            return
         part = self.path.with_name(self.path.name + ".part")
         try:
             self._merge(part, identities)
@@ -142,7 +185,7 @@ class ParquetSink(SinkContext):
         pa = self._pa
         waiting: list[Any] = []
         with pa.parquet.ParquetWriter(path, self._schema) as writer:
-            for file in sorted(self.parts.glob("part-*.parquet")):
+            for file in self._folder.files():
                 waiting.append(self._with_final(pa.parquet.ParquetFile(file).read(), identities))
                 if sum(table.num_rows for table in waiting) >= _GROUP_ROWS:
                     writer.write_table(pa.concat_tables(waiting))
@@ -156,9 +199,14 @@ class ParquetSink(SinkContext):
         column = self._schema.get_field_index("final_global_id")
         return table.set_column(column, self._schema.field(column), self._pa.array(final, self._pa.int64())).cast(self._schema)
 
+    def _finish(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+        self._raise()
+
     def abort(self) -> None:
         """Write what is waiting as a last part and leave the parts."""
         if not self._closed:
-            self._closed = True
-            if self._rows:
-                self._flush()
+            self._finish()

@@ -74,10 +74,14 @@ class VideoSink(_Film):
         style: What is drawn.
         drop: Leave pictures out when encoding cannot keep up (live); otherwise wait.
         length: Pictures that may wait.
+        live: Keep the films of earlier runs (see ``VideoWriter``).
     """
 
-    def __init__(self, folder: Path | str, style: DrawStyle | None = None, *, drop: bool = True, length: int = 32) -> None:
+    def __init__(
+        self, folder: Path | str, style: DrawStyle | None = None, *, drop: bool = True, length: int = 32, live: bool = False
+    ) -> None:
         self.folder = Path(folder)
+        self._live = live
         self._style = style or DrawStyle()
         self._films: dict[str, tuple[Painter, VideoWriter]] = {}
         super().__init__("annotated videos", drop, length)
@@ -85,7 +89,7 @@ class VideoSink(_Film):
     def _draw(self, result: FrameResult) -> None:
         shot = shot_of(result)
         if shot.camera not in self._films:
-            self._films[shot.camera] = Painter(self._style), VideoWriter(self.folder / f"{shot.camera}.mp4")
+            self._films[shot.camera] = Painter(self._style), VideoWriter(self.folder / f"{shot.camera}.mp4", live=self._live)
         painter, writer = self._films[shot.camera]
         image = painter.draw(shot.image.copy(), shot.boxes, shot.global_ids, shot.track_ids)
         caption(image, shot.camera, shot.time)
@@ -112,6 +116,7 @@ class MosaicSink(_Film):
         drop: Leave pictures out when encoding cannot keep up (live); otherwise wait.
         length: Pictures that may wait.
         max_width: Of the film, pixels.
+        live: Keep the films of earlier runs (see ``VideoWriter``).
     """
 
     def __init__(
@@ -123,9 +128,10 @@ class MosaicSink(_Film):
         drop: bool = True,
         length: int = 64,
         max_width: int = 1920,
+        live: bool = False,
     ) -> None:
         self._mosaic = Mosaic(cameras, style, max_width=max_width)
-        self._writer = VideoWriter(path)
+        self._writer = VideoWriter(path, live=live)
         super().__init__("mosaic video", drop, length)
 
     def _draw(self, result: FrameResult) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from streamreid.errors import MissingExtraError, OutputError
 from streamreid.sinks import JsonlSink, MotSink, ParquetSink, open_sinks
 from streamreid.sinks.base import LineFile, atomic_text
 from streamreid.sinks.jsonl import group_identities
+from streamreid.sinks.parts import PartFolder
 from streamreid.types import Frame, FrameResult, IdentityEvent, Tracks
 
 
@@ -130,14 +132,21 @@ def test_identities_are_grouped_with_their_least_probability() -> None:
     assert grouped == [(1, [("a", 1)], 1.0), (2, [("a", 5), ("b", 1)], 0.6)]
 
 
+def rows_of(folder: Path) -> int:
+    pq = pytest.importorskip("pyarrow.parquet")
+    return sum(pq.read_metadata(p).num_rows for p in folder.glob("part-*.parquet"))
+
+
 def test_parquet_is_merged_with_final_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
     monkeypatch.setattr("streamreid.sinks.parquet._ROWS", 3)
     sink = ParquetSink(tmp_path / "r.parquet")
     for index in range(4):
         sink.write(result("a", index, [1, 2], [0, 7]))
-    parts = sorted(p.name for p in (tmp_path / "r.parquet.parts").iterdir())
-    assert parts == ["part-00000.parquet", "part-00001.parquet"]
+    # What came a second ago can be read while the run goes on.
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and rows_of(tmp_path / "r.parquet.parts") < 8:
+        time.sleep(0.05)
     assert pq.read_table(tmp_path / "r.parquet.parts").num_rows == 8
     sink.write(result("b", 0, [2], [5]))
     sink.close({("a", 1): (3, 1.0), ("a", 2): (7, 1.0)})
@@ -240,3 +249,62 @@ def test_a_killed_process_leaves_complete_lines(tmp_path: Path) -> None:
     assert len(lines(tmp_path / "a.txt")) == 100
     assert len(lines(tmp_path / "global" / "a.txt")) == 100
     assert len([json.loads(line) for line in lines(tmp_path / "r.jsonl")]) == 101
+
+
+def test_a_folder_of_parts_stays_a_folder_of_few_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("streamreid.sinks.parts._MANY", 4)
+    folder = PartFolder(tmp_path / "parts", pa)
+    for number in range(23):
+        folder.add(pa.table({"n": [number]}))
+        folder.merge()
+    assert [p.name[5:26] for p in folder.files()] == [
+        "0000000000-0000000015",
+        "0000000016-0000000019",
+        *(f"{n:010d}-{n:010d}" for n in (20, 21, 22)),
+    ]
+    assert sorted(p.name for p in (tmp_path / "parts").iterdir()) == [p.name for p in folder.files()]
+    # Killed after a merged part was written and before what is in it was removed.
+    (tmp_path / "parts" / "part-0000000003-0000000003.parquet").write_bytes(folder.files()[-1].read_bytes())
+    (tmp_path / "parts" / ".part-0000000023-0000000023.parquet.part").write_bytes(b"half")
+    again = PartFolder(tmp_path / "parts", pa)
+    again.add(pa.table({"n": [23]}))
+    assert sorted(pq.read_table(tmp_path / "parts")["n"].to_pylist()) == list(range(24))
+
+
+def test_a_live_run_started_again_adds_to_every_file(tmp_path: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    output = OutputConfig(mot=True, jsonl=True, parquet=True)
+    for run in range(2):
+        sinks = open_sinks(output, tmp_path, ["a"], live=True)
+        for sink in sinks:
+            sink.write(result("a", run, [run + 1], [run + 5]))
+        for sink in sinks:
+            sink.close({("a", run + 1): (run + 15, 1.0)})
+        if run == 0:
+            with open(tmp_path / "results.jsonl", "a") as killed:
+                killed.write('{"type":"person","came')
+    kinds = [json.loads(line)["type"] for line in lines(tmp_path / "results.jsonl")]
+    assert kinds.count("header") == 2
+    assert kinds.count("person") == 2
+    assert [line.split(",")[:2] for line in lines(tmp_path / "mot" / "a.txt")] == [["1", "1"], ["2", "2"]]
+    assert [line.split(",")[:2] for line in lines(tmp_path / "mot" / "global" / "a.txt")] == [["1", "15"], ["2", "16"]]
+    assert pq.read_table(tmp_path / "results.parquet")["track_id"].to_pylist() == [1, 2]
+
+
+def test_settled_tracks_keep_the_identity_they_were_written_with(tmp_path: Path) -> None:
+    for sink in (MotSink(tmp_path / "mot", ["a"]), JsonlSink(tmp_path / "r.jsonl", ["a"])):
+        sink.write(result("a", 0, [1, 2], [0, 7]))
+        sink.write(result("a", 1, [1, 2], [5, 7]))
+        sink.settle({("a", 2): (7, 0.9)})
+        sink.close({("a", 1): (5, 1.0)})
+    assert [line.split(",")[:2] for line in lines(tmp_path / "mot" / "global" / "a.txt")] == [
+        ["1", "5"],
+        ["1", "7"],
+        ["2", "5"],
+        ["2", "7"],
+    ]
+    identities = [json.loads(line) for line in lines(tmp_path / "r.jsonl") if '"identity"' in line]
+    assert [(i["global_id"], i["members"]) for i in identities] == [(7, [["a", 2]]), (5, [["a", 1]])]
+    assert json.loads(lines(tmp_path / "r.jsonl")[-1])["identities"] == 2

@@ -1,0 +1,109 @@
+"""A folder of Parquet files that grows by a small file a second and stays a folder of few files."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["PartFolder"]
+
+_NAME = re.compile(r"part-(\d{10})-(\d{10})\.parquet")
+_MANY = 60
+_LEVELS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A file and the seconds' parts that are in it."""
+
+    path: Path
+    first: int
+    last: int
+
+    @property
+    def level(self) -> int:
+        """0 for a second's part, 1 for sixty, 2 for sixty times sixty."""
+        span, level = self.last - self.first + 1, 0
+        while span > 1 and level < _LEVELS:
+            span, level = span // _MANY, level + 1
+        return level
+
+
+class PartFolder:
+    """Parts in the order in which they came. A file appears under its name only when it is complete.
+
+    Args:
+        folder: Made if needed; parts that are there are kept. A table that is a plain file of that name becomes the first part.
+        pa: pyarrow.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, pa: Any) -> None:
+        self.folder = folder
+        self._pa = pa
+        if folder.is_file():
+            aside = folder.with_name(folder.name + ".earlier")
+            os.replace(folder, aside)
+            folder.mkdir()
+            os.replace(aside, folder / _name(0, 0))
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(".*.part"):
+            left.unlink()
+        found = []
+        for path in sorted(folder.glob("part-*.parquet")):
+            match = _NAME.fullmatch(path.name)
+            if match is not None:
+                found.append(_Part(path, int(match[1]), int(match[2])))
+        self._parts: list[_Part] = []
+        for part in found:
+            # Killed between writing a merged part and removing what is in it.
+            if any(p is not part and p.first <= part.first and part.last <= p.last for p in found):
+                part.path.unlink()
+            else:
+                self._parts.append(part)
+
+    def files(self) -> list[Path]:
+        """All parts, oldest first."""
+        return [part.path for part in self._parts]
+
+    def add(self, table: Any) -> None:
+        """Append a part."""
+        number = self._parts[-1].last + 1 if self._parts else 0
+        self._parts.append(self._write(table, number, number))
+
+    def merge(self) -> None:
+        """Join parts where many small ones lie side by side."""
+        for level in range(_LEVELS):
+            tail = []
+            for part in reversed(self._parts):
+                if part.level != level:
+                    break
+                tail.append(part)
+            if len(tail) < _MANY:
+                return
+            tail.reverse()
+            table = self._pa.concat_tables([self._pa.parquet.ParquetFile(part.path).read() for part in tail])
+            merged = self._write(table, tail[0].first, tail[-1].last)
+            self._parts[-len(tail) :] = [merged]
+            for part in tail:
+                part.path.unlink()
+
+    def _write(self, table: Any, first: int, last: int) -> _Part:
+        path = self.folder / _name(first, last)
+        part = self.folder / f".{path.name}.part"  # a leading dot keeps readers of the folder away from it
+        try:
+            self._pa.parquet.write_table(table, part)
+            os.replace(part, path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+        return _Part(path, first, last)
+
+
+def _name(first: int, last: int) -> str:
+    return f"part-{first:010d}-{last:010d}.parquet"
