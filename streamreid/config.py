@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from streamreid._association_settings import AssociationConfig, LinkConfig, TopologyConfig, check_cameras
 from streamreid._yaml import read_yaml, validate
 from streamreid.errors import ConfigError
 from streamreid.secrets import redact
@@ -22,10 +23,12 @@ __all__ = [
     "DetectorConfig",
     "EngineConfig",
     "GalleryConfig",
+    "LinkConfig",
     "LiveConfig",
     "OutputConfig",
     "RuntimeName",
     "ServerConfig",
+    "TopologyConfig",
     "TrackerConfig",
     "load_config",
 ]
@@ -206,17 +209,6 @@ class TrackerConfig(_Section):
         return self.delay if self.rejoin_seconds is None else self.rejoin_seconds
 
 
-class AssociationConfig(_Section):
-    """Identities across cameras. Times in seconds."""
-
-    enabled: bool = Field(default=True, description="false gives every track its own global id.")
-    interval: float = Field(default=0.5, gt=0, description="How often (capture time) tracks are linked anew.")
-    window: float = Field(default=60.0, gt=0, description="Tracks that ended longer ago keep their identity but are not regrouped.")
-    memory: float = Field(default=3600.0, gt=0, description="Identities not seen for so long are no longer searched.")
-    min_observations: int = Field(default=3, ge=1, description="Observations with features before a track is linked.")
-    probability: Fraction = Field(default=0.5, description="Least link probability.")
-
-
 class LiveConfig(_Section):
     """How live cameras are treated."""
 
@@ -311,6 +303,7 @@ class Config(_Section):
     engine: EngineConfig = EngineConfig()
     tracker: TrackerConfig = TrackerConfig()
     association: AssociationConfig = AssociationConfig()
+    topology: TopologyConfig | None = Field(default=None, description="The camera graph; empty: nothing is known of it.")
     live: LiveConfig = LiveConfig()
     server: ServerConfig = ServerConfig()
     output: OutputConfig = OutputConfig()
@@ -348,6 +341,8 @@ def load_config(path: str | Path) -> Config:
     if isinstance(data, dict) and isinstance(data.get("cameras"), dict):
         raise ConfigError(f"{path}:{lines.get(('cameras',), 1)}: 'cameras' is a list; begin each camera with '- name:'")
     config = validate(Config, data, where=str(path), lines=lines)
+    if config.topology is not None:
+        check_cameras(config.topology, [c.name for c in config.cameras], where=f"{path}:{lines.get(('topology',), 1)}: ")
     cameras = tuple(c.model_copy(update={"uri": _resolve(c.uri, path.parent)}) for c in config.cameras)
     return config.model_copy(update={"cameras": cameras})
 

@@ -1,5 +1,7 @@
-"""Identities across cameras: tracklet evidence, occlusion-unified similarity, constraints, clustering, revisions."""
+"""Identities across cameras."""
 
 from streamreid.association.associator import Associator
+from streamreid.association.place import Key, Place
+from streamreid.association.topology import CameraGraph
 
-__all__ = ["Associator"]
+__all__ = ["Associator", "CameraGraph", "Key", "Place"]

@@ -1,47 +1,32 @@
 """Tracks of all cameras become identities.
 
-Every ``interval`` seconds of capture time the tracks of the last ``window`` seconds are grouped anew, together with one node per older identity, so later
-evidence can join or part what earlier evidence decided. Groups then take over the global id that most of their observations had before.
-Every change is an event. Work is bounded by the window, memory by ``memory``.
+Every ``interval`` seconds of capture time the tracks of the last ``window`` seconds are grouped anew, together with the few older identities that each may
+be, so later evidence can join or part what earlier evidence decided. Groups then take over the global id that most of their observations had before.
+Every change is an event. Work is bounded by the window and the number of candidates, memory by ``memory`` and ``max_identities``.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from streamreid.association.clustering import agglomerate
-from streamreid.association.evidence import Evidence, Presence, descriptors
+from streamreid.association.evidence import Evidence, Presence
+from streamreid.association.grouping import Grouping
+from streamreid.association.people import Book, Person
+from streamreid.association.place import Key, Place
+from streamreid.association.topology import CameraGraph
 from streamreid.config import AssociationConfig
-from streamreid.similarity import Calibration, SiteCalibration, part_similarity
-from streamreid.types import BoolArray, FloatArray, Identity, IdentityEvent, KnownIdentity, PartFeatures, Tracklet, Tracks
+from streamreid.errors import EngineMismatchError
+from streamreid.similarity import Calibration, SiteCalibration
+from streamreid.types import FloatArray, Identity, IdentityEvent, KnownIdentity, PartFeatures, Tracklet, Tracks
 
 __all__ = ["Associator"]
 
-Key = tuple[str, int]
-_CERTAIN = 50.0  # log-odds of what a person has said
-_STICKY = 0.5  # log-odds in favour of what was believed before, so that near ties do not flap
-
-
-@dataclass(slots=True)
-class _Person:
-    """An identity: its tracks, and the evidence of those that left the window."""
-
-    global_id: int
-    last_seen: float
-    past: Evidence | None = None
-    first_seen: float = np.inf
-    cameras: set[str] = field(default_factory=set)
-    members: set[Key] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class _Link:
-    global_id: int
-    probability: float
+log = logging.getLogger(__name__)
+_JUMP = 61.0  # seconds; delayed results arrive up to a minute late, clocks that are set back by more have jumped
 
 
 class Associator:
@@ -51,28 +36,41 @@ class Associator:
         config: Windows and thresholds.
         calibration: Turns the engine's part similarity into a probability.
         first_id: The first global id to give.
+        graph: What the camera graph forbids.
+        place: Where people stand, for calibrated cameras.
+        parts: Names of the engine's parts, for the reasons of events.
     """
 
     def __init__(
-        self, config: AssociationConfig | None = None, calibration: Calibration | SiteCalibration | None = None, *, first_id: int = 1
+        self,
+        config: AssociationConfig | None = None,
+        calibration: Calibration | SiteCalibration | None = None,
+        *,
+        first_id: int = 1,
+        graph: CameraGraph | None = None,
+        place: Place | None = None,
+        parts: Sequence[str] = (),
     ) -> None:
         self.config = config or AssociationConfig()
-        self._calibration = calibration or Calibration()
-        self._next_id = first_id
-        self.new_id: Callable[[], int] | None = None  # where ids come from that other processes draw as well
+        self._book = Book(first_id)
         self._tracks: dict[Key, Evidence] = {}
-        self._people: dict[int, _Person] = {}
-        self._links: dict[Key, _Link] = {}
-        self._corrected: dict[Key | int, int] = {}
-        self._same: set[tuple[int, int]] = set()
-        self._different: set[tuple[int, int]] = set()
+        self._place = place
+        self._grouping = Grouping(self.config, calibration or Calibration(), graph or CameraGraph(None), place, parts)
+        self._shape: tuple[int, int] | None = None
+        self._newest: dict[str, float] = {}
+        self._shift: dict[str, float] = {}
+        self._waiting: list[IdentityEvent] = []
         self._last_step: float | None = None
         self._now = -np.inf
 
     def __repr__(self) -> str:
-        return f"Associator(tracks={len(self._tracks)}, identities={len(self._people)})"
+        return f"Associator(tracks={len(self._tracks)}, identities={len(self._book.people)})"
 
-    def observe(self, camera: str, time: float, tracks: Tracks, features: PartFeatures, quality: FloatArray) -> None:
+    # ---------------------------------------------------------------- evidence in, decisions out
+
+    def observe(
+        self, camera: str, time: float, tracks: Tracks, features: PartFeatures, quality: FloatArray, size: tuple[int, int] | None = None
+    ) -> None:
         """Take what a tracker reported for one frame.
 
         Args:
@@ -81,17 +79,54 @@ class Associator:
             tracks: N tracks.
             features: N rows, aligned with ``tracks``.
             quality: ``[N]`` in [0, 1]: how little of the person was hidden, how sure the detector was.
+            size: Width and height of the picture; needed where places count.
+
+        Raises:
+            ValueError: Arrays of different lengths, or one track twice in a frame.
+            EngineMismatchError: Features of another engine than those before.
         """
-        if len(features) != len(tracks):
-            raise ValueError(f"{len(tracks)} tracks but {len(features)} rows of features")
+        ids = tracks.ids.tolist()
+        if len(features) != len(ids):
+            raise ValueError(f"{len(ids)} tracks but {len(features)} rows of features")
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"camera '{camera}' at {time:.3f} s: a track is reported twice in one frame; ids: {sorted(ids)}")
+        self._check_shape(features)
+        time = self._steady(camera, time)
         self._now = max(self._now, time)
-        weight = features.visibility * quality[:, None]
-        for row, track_id in enumerate(tracks.ids.tolist()):
+        visibility = features.visibility
+        if not self.config.visibility:
+            visibility = np.repeat(visibility.any(1, keepdims=True), visibility.shape[1], 1).astype(np.float32)
+        weight = visibility * quality[:, None]
+        for row, track_id in enumerate(ids):
             key = (camera, track_id)
             evidence = self._tracks.get(key)
             if evidence is None:
-                evidence = self._tracks[key] = Evidence([Presence(camera, time, time)])
-            evidence.observe(time, features.parts[row], weight[row])
+                evidence = self._tracks[key] = Evidence([Presence(camera, time, time)], slots=self.config.prototypes)
+            evidence.observe(time, features.parts[row], weight[row], float(quality[row]))
+        if self._place is not None and size is not None:
+            self._place.observe(camera, time, tracks, size)
+
+    def _check_shape(self, features: PartFeatures) -> None:
+        if not features.visibility.any():
+            return
+        if self._shape is None:
+            self._shape = features.shape
+        if features.shape != self._shape:
+            raise EngineMismatchError(
+                f"identities are known by {self._shape[0]} parts of {self._shape[1]} values, the new features have {features.shape[0]} of "
+                f"{features.shape[1]}. Use the engine they were made with, or begin without the identities of the earlier run"
+            )
+
+    def _steady(self, camera: str, time: float) -> float:
+        """The time of a camera whose clock may have been set back."""
+        moved = time + self._shift.get(camera, 0.0)
+        newest = self._newest.get(camera, -np.inf)
+        if moved < newest - _JUMP:
+            log.warning("camera '%s': its clock went back by %.1f s; its times are taken to go on from there", camera, newest - moved)
+            self._shift[camera] = self._shift.get(camera, 0.0) + newest - moved
+            moved = newest
+        self._newest[camera] = max(newest, moved)
+        return moved
 
     def step(self, *, force: bool = False) -> list[IdentityEvent]:
         """Group anew if ``interval`` seconds of capture time have passed (or ``force``).
@@ -103,94 +138,138 @@ class Associator:
         if not (due or force) or not np.isfinite(self._now):
             return []
         self._last_step = self._now
-        events = self._group()
+        events, self._waiting = self._waiting, []
+        events += self._group()
+        events += self._confirm()
         self._retire()
-        return events + self._expire()
+        expired = self._book.expire(self._now, self.config.memory, self.config.max_identities, self._tracks)
+        self._grouping.index.drop(e.global_id for e in expired)
+        return events + expired
 
-    def link(self, camera: str, track_id: int) -> tuple[int, float]:
-        """Global id (0 if not decided) and link probability of a track."""
-        found = self._links.get((camera, track_id))
-        return (found.global_id, found.probability) if found else (0, 0.0)
+    def _group(self) -> list[IdentityEvent]:
+        keys = sorted(k for k, e in self._tracks.items() if e.observations >= self.config.min_observations)
+        if not keys:
+            return []
+        if not self.config.enabled:
+            return [self._begin(k) for k in keys if k not in self._book.links]
+        decided = self._grouping.decide({k: self._tracks[k] for k in keys}, self._book)
+        events = []
+        for key, gid, probability in decided.links:
+            gid = gid or decided.fresh(key, lambda: self._book.begin(self._now))
+            event = self._book.move(key, gid, probability, self._tracks[key], self._now)
+            if event is not None:
+                events.append(decided.explained(event))
+        return events + self._book.merged_away(events, self._now)
+
+    def _confirm(self) -> list[IdentityEvent]:
+        events = []
+        for gid in sorted({self._book.links[k].global_id for k in self._tracks if k in self._book.links}):
+            person = self._book.people[gid]
+            if person.confirmed:
+                continue
+            seen = [self._tracks[k] for k in person.members if k in self._tracks] + ([person.past] if person.past else [])
+            count = sum(e.observations for e in seen)
+            seconds = max(e.end for e in seen) - min(e.start for e in seen)
+            if count >= self.config.confirm_observations and seconds >= self.config.confirm_seconds:
+                person.confirmed = True
+                probability = min((self._book.links[k].probability for k in person.members if k in self._book.links), default=1.0)
+                reasons = {"observations": float(count), "seconds": float(seconds)}
+                events.append(IdentityEvent("confirm", self._now, gid, probability=probability, reasons=reasons))
+        return events
 
     def finish(self) -> list[IdentityEvent]:
         """Decide everything that is still open: every track that was ever reported has an identity afterwards."""
         events = self.step(force=True)
-        for key in sorted(k for k in self._tracks if k not in self._links):
+        for key in sorted(k for k in self._tracks if k not in self._book.links):
             events.append(self._begin(key))
         return events
+
+    # ---------------------------------------------------------------- what is believed
+
+    def link(self, camera: str, track_id: int) -> tuple[int, float]:
+        """Global id (0 if not decided) and link probability of a track."""
+        found = self._book.links.get((camera, track_id))
+        return (found.global_id, found.probability) if found else (0, 0.0)
 
     @property
     def links(self) -> Mapping[Key, tuple[int, float]]:
         """Global id and link probability of every track that is remembered."""
-        return {key: (link.global_id, link.probability) for key, link in self._links.items()}
+        return {key: (link.global_id, link.probability) for key, link in self._book.links.items()}
 
     @property
     def identities(self) -> list[Identity]:
         """All remembered identities, by global id."""
-        result = []
-        for person in sorted(self._people.values(), key=lambda p: p.global_id):
-            probabilities = [self._links[k].probability for k in person.members if k in self._links]
-            result.append(Identity(person.global_id, frozenset(person.members), min(probabilities, default=1.0)))
-        return result
+        return self._book.identities()
 
     @property
     def tracklets(self) -> list[Tracklet]:
         """Every track in the window, as values."""
         return [evidence.tracklet(key[1]) for key, evidence in sorted(self._tracks.items())]
 
+    @property
+    def evidence(self) -> Mapping[Key, Evidence]:
+        """All that is known of every track in the window."""
+        return self._tracks
+
     # ---------------------------------------------------------------- what others know
+
+    @property
+    def new_id(self) -> Callable[[], int] | None:
+        """Where ids come from that other processes draw as well; None counts on its own."""
+        return self._book.new_id
+
+    @new_id.setter
+    def new_id(self, source: Callable[[], int] | None) -> None:
+        self._book.new_id = source
 
     def admit(self, known: Sequence[KnownIdentity], *, next_id: int = 1) -> None:
         """Let the identities of an earlier run join the search.
 
         Args:
-            known: They keep their global ids.
+            known: They keep their global ids and count as confirmed.
             next_id: New ids begin at least here.
 
         Raises:
-            ValueError: A global id is in use already, or its features are of another engine than those before it.
+            ValueError: A global id is in use already.
+            EngineMismatchError: Features of another engine than those before.
         """
+        ids = [k.global_id for k in known]
+        twice = sorted({g for g in ids if g in self._book.people} | {g for g, n in Counter(ids).items() if n > 1})
+        if twice:
+            raise ValueError(f"identity {twice[0]} is known already; admit each identity once, before its id is given to somebody else")
         for item in known:
-            if item.global_id in self._people:
-                raise ValueError(
-                    f"identity {item.global_id} is known already; admit each identity once, before its id is given to somebody else"
-                )
-            person = _Person(item.global_id, item.last_seen, first_seen=item.first_seen, cameras=set(item.cameras))
-            person.past = Evidence.remembered(item)
-            self._people[item.global_id] = person
-        self._next_id = max(self._next_id, next_id, *(k.global_id + 1 for k in known), 1)
+            self._check_shape(item.prototypes)
+        for item in known:
+            person = Person(item.global_id, item.last_seen, item.first_seen, cameras=set(item.cameras), confirmed=True)
+            person.past = Evidence.remembered(item, slots=self.config.prototypes)
+            self._book.people[item.global_id] = person
+        self._remember(ids)
+        self._book.next_id = max(self._book.next_id, next_id, max(ids, default=0) + 1)
 
     def known(self) -> list[KnownIdentity]:
-        """Everybody who is worth remembering now, by global id: identities of whom something was seen."""
+        """Everybody who is worth remembering now, by global id: confirmed identities of whom something was seen."""
         result = []
-        for gid, person in sorted(self._people.items()):
-            parts = [e for k in sorted(person.members) if (e := self._tracks.get(k)) is not None] + ([person.past] if person.past else [])
-            parts = [e for e in parts if len(e.mass) and e.mass.any()]
-            if not parts:
+        for gid, person in sorted(self._book.people.items()):
+            seen = [e for k in sorted(person.members) if (e := self._tracks.get(k)) is not None and e.seen > 0]
+            seen += [person.past] if person.past is not None and person.past.seen > 0 else []
+            if not seen or not person.confirmed:
                 continue
-            total = Evidence([])
-            for e in parts:
-                total.absorb(e)
-            features = descriptors([total])
-            quality = np.minimum(features.visibility.max(1), 1.0)
-            result.append(
-                KnownIdentity(gid, features, quality, min(person.first_seen, person.last_seen), person.last_seen, frozenset(person.cameras))
-            )
+            total = seen[0] if len(seen) == 1 else Evidence([], slots=self.config.prototypes)
+            for item in seen if len(seen) > 1 else ():
+                total.absorb(item)
+            result.append(total.remember(gid, person.cameras, person.first_seen, person.last_seen))
         return result
 
     def forget(self, ids: Iterable[int]) -> None:
         """Drop people and all that is known of them; whoever is still in view begins anew as somebody else. Unknown ids are ignored."""
-        for gid in ids:
-            person = self._people.pop(gid, None)
-            for key in [k for k, link in self._links.items() if link.global_id == gid] + sorted(person.members if person else ()):
-                self._links.pop(key, None)
+        gone = sorted(set(ids))
+        self._grouping.index.drop(gone)
+        for gid in gone:
+            for key in self._book.drop(gid):
                 self._tracks.pop(key, None)
-            self._corrected = {name: owner for name, owner in self._corrected.items() if gid not in (name, owner)}
-            self._same = {pair for pair in self._same if gid not in pair}
-            self._different = {pair for pair in self._different if gid not in pair}
 
     def constrain(self, *, same: Iterable[tuple[int, int]] = (), different: Iterable[tuple[int, int]] = ()) -> None:
-        """Take a person's corrections; they hold from the next step on, whatever the evidence says.
+        """Take a person's corrections; they hold from now on, whatever the evidence says. Their events come with the next step.
 
         Args:
             same: Pairs of global ids that are one person.
@@ -199,183 +278,47 @@ class Associator:
         Raises:
             ValueError: An id is unknown, or a pair is said to be both.
         """
-        one, two = {_pair(p) for p in same}, {_pair(p) for p in different}
-        for pair in sorted(one | two):
-            for gid in pair:
-                if gid not in self._people:
-                    raise ValueError(f"identity {gid} is not known: it never was, has expired, or was merged into another one")
-        clash = (one | self._same) & (two | self._different)
-        if clash:
-            raise ValueError(
-                f"identities {sorted(clash)[0]} are said to be the same person and two different people; take one of both back"
-            )
-        for gid in {g for pair in one | two for g in pair}:
-            self._corrected.update(dict.fromkeys([*self._people[gid].members, gid], gid))
-        self._same |= one
-        self._different |= two
-
-    # ---------------------------------------------------------------- grouping
-
-    def _group(self) -> list[IdentityEvent]:
-        keys = sorted(k for k, e in self._tracks.items() if e.observations >= self.config.min_observations)
-        if not keys:
-            return []
-        if not self.config.enabled:
-            return [self._begin(k) for k in keys if k not in self._links]
-        past = sorted(p.global_id for p in self._people.values() if p.past is not None)
-        nodes = [self._tracks[k] for k in keys] + [e for g in past if (e := self._people[g].past) is not None]
-        before = np.array([self._links[k].global_id if k in self._links else 0 for k in keys] + past)
-        log_odds, common = self._log_odds(nodes, before)
-        forbidden = self._forbidden(nodes, len(past))
-        self._apply_corrections([*keys, *past], before, log_odds, common, forbidden)
-        p = min(max(self.config.probability, 1e-6), 1 - 1e-6)
-        labels = agglomerate(log_odds, common, forbidden, threshold=float(np.log(p / (1 - p))))
-        probability = _membership(labels, log_odds, common)
-        return self._adopt(keys, past, labels, before, probability)
-
-    def _log_odds(self, nodes: list[Evidence], before: np.ndarray) -> tuple[FloatArray, FloatArray]:
-        features = descriptors(nodes)
-        similarity, common = part_similarity(features, features)
-        log_odds = self._calibration.log_odds(similarity)
-        known = (before[:, None] == before[None]) & (before > 0)[:, None]
-        return np.asarray(log_odds + _STICKY * known, np.float32), common
-
-    def _forbidden(self, nodes: list[Evidence], past: int) -> BoolArray:
-        n = len(nodes)
-        forbidden = np.zeros((n, n), bool)
-        by_camera: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
-        for row, node in enumerate(nodes):
-            for p in node.presence:
-                by_camera[p.camera].append((row, p.start, p.end))
-        for seen in by_camera.values():
-            rows = np.array([s[0] for s in seen])
-            start, end = np.array([s[1] for s in seen]), np.array([s[2] for s in seen])
-            both = (start[:, None] <= end[None]) & (start[None] <= end[:, None])
-            i, j = np.nonzero(both)
-            forbidden[rows[i], rows[j]] = True
-        # Older identities were told apart before; only newer tracks may join them.
-        forbidden[n - past :, n - past :] = True
-        np.fill_diagonal(forbidden, False)
-        return forbidden
-
-    def _apply_corrections(
-        self, names: Sequence[Key | int], before: np.ndarray, log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray
-    ) -> None:
-        # The tracks that were meant keep the correction when their identity has become part of the other.
-        owner = [self._corrected.get(name, int(gid)) for name, gid in zip(names, before, strict=True)]
-        for pairs, said in ((self._same, False), (self._different, True)):
-            for one, two in sorted(pairs):
-                here = np.outer(np.equal(owner, one), np.equal(owner, two))
-                here |= here.T
-                forbidden[here] = said
-                if not said:
-                    log_odds[here], weight[here] = _CERTAIN, 1e3
-
-    def _adopt(
-        self, keys: list[Key], past: list[int], labels: np.ndarray, before: np.ndarray, probability: FloatArray
-    ) -> list[IdentityEvent]:
-        """Give every group the global id that most of its observations had; ids nobody takes over are merged away."""
-        claims: dict[tuple[int, int], float] = defaultdict(float)
-        for row, label in enumerate(labels.tolist()):
-            if before[row]:
-                evidence = self._tracks[keys[row]] if row < len(keys) else None
-                claims[label, int(before[row])] += evidence.observations if evidence else 1e9
-        owner: dict[int, int] = {}
-        taken: set[int] = set()
-        for (label, gid), _ in sorted(claims.items(), key=lambda c: (-c[1], c[0][1], c[0][0])):
-            if label not in owner and gid not in taken:
-                owner[label] = gid
-                taken.add(gid)
-        events: list[IdentityEvent] = []
-        for row, key in enumerate(keys):
-            label = int(labels[row])
-            fresh = label not in owner
-            if fresh:
-                owner[label] = self._new_person()
-            events += self._move(key, owner[label], float(probability[row]), fresh=fresh)
-        return events + self._merged_away(events)
-
-    def _move(self, key: Key, gid: int, probability: float, *, fresh: bool) -> list[IdentityEvent]:
-        link = self._links.get(key)
-        person = self._people[gid]
-        person.last_seen = max(person.last_seen, self._tracks[key].end)
-        person.first_seen = min(person.first_seen, self._tracks[key].presence[0].start)
-        person.cameras.add(key[0])
-        person.members.add(key)
-        old = link.global_id if link else 0
-        self._links[key] = _Link(gid, probability)
-        if old == gid:
-            return []
-        if old:
-            self._people[old].members.discard(key)
-        kind = "split" if old and self._people[old].members else "new" if fresh and not old else "link"
-        return [IdentityEvent(kind, self._now, gid, key[0], key[1], probability, old)]  # type: ignore[arg-type]
-
-    def _merged_away(self, events: list[IdentityEvent]) -> list[IdentityEvent]:
-        result = []
-        for event in events:
-            old = self._people.get(event.other_id)
-            if old is not None and not old.members and old.past is None:
-                del self._people[event.other_id]
-                result.append(IdentityEvent("merge", self._now, event.global_id, probability=event.probability, other_id=event.other_id))
-        return result
+        events = self._book.correct(same, different, self._now if np.isfinite(self._now) else 0.0)
+        self._waiting += events
+        self._grouping.index.drop(e.other_id for e in events)
+        self._remember(e.global_id for e in events)
 
     # ---------------------------------------------------------------- life cycle
 
-    def _new_person(self) -> int:
-        gid = self._next_id if self.new_id is None else self.new_id()
-        self._next_id = max(self._next_id, gid + 1)
-        self._people[gid] = _Person(gid, self._now)
-        return gid
-
     def _begin(self, key: Key) -> IdentityEvent:
-        gid = self._new_person()
-        self._move(key, gid, 1.0, fresh=True)
-        return IdentityEvent("new", self._now, gid, key[0], key[1])
+        event = self._book.move(key, self._book.begin(self._now), 1.0, self._tracks[key], self._now)
+        assert event is not None
+        return event
 
     def _retire(self) -> None:
-        """Tracks that ended before the window hand their evidence to their identity."""
+        """Tracks that ended before the window, or that are too many, hand their evidence to their identity."""
         horizon = self._now - self.config.window
-        for key in sorted(k for k, e in self._tracks.items() if e.end < horizon):
+        old = sorted((e.end, k) for k, e in self._tracks.items() if e.end < horizon)
+        over = len(self._tracks) - len(old) - self.config.max_tracks
+        if over > 0:
+            idle = sorted((e.end, k) for k, e in self._tracks.items() if horizon <= e.end < self._now - 2 * self.config.interval)
+            old += idle[:over]
+        changed: set[int] = set()
+        for _, key in old:
             evidence = self._tracks[key]
-            if key not in self._links:
-                self._begin(key)
-            person = self._people[self._links[key].global_id]
-            if person.past is None:
-                person.past = Evidence([])
-            person.past.absorb(evidence)
+            if key not in self._book.links:
+                self._waiting.append(self._begin(key))
+            changed.add(self._book.retire(key, evidence, self.config.prototypes).global_id)
             del self._tracks[key]
-        oldest = min((e.presence[0].start for e in self._tracks.values()), default=self._now)
-        for person in self._people.values():
-            if person.past is not None and len(person.past.presence) > 1:
-                # Only presences that a present track can overlap matter; the last one is kept as the time of the identity.
-                last = max(person.past.presence, key=lambda p: p.end)
-                person.past.presence = [p for p in person.past.presence if p.end >= oldest or p is last]
+        if old and self._place is not None:
+            self._place.forget([k for _, k in old])
+        self._remember(sorted(changed))
+        self._trim(changed)
 
-    def _expire(self) -> list[IdentityEvent]:
-        horizon = self._now - self.config.memory
-        gone = sorted(g for g, p in self._people.items() if p.last_seen < horizon and not any(k in self._tracks for k in p.members))
-        events = []
-        for gid in gone:
-            for key in self._people[gid].members:
-                self._links.pop(key, None)
-            del self._people[gid]
-            events.append(IdentityEvent("expire", self._now, gid))
-        return events
+    def _remember(self, ids: Iterable[int]) -> None:
+        people = [self._book.people[g] for g in ids if g in self._book.people]
+        self._grouping.index.put((p.global_id, p.past) for p in people if p.past is not None)
 
-
-def _pair(ids: tuple[int, int]) -> tuple[int, int]:
-    a, b = ids
-    if a == b:
-        raise ValueError(f"a correction needs two identities, got {a} twice")
-    return (a, b) if a < b else (b, a)
-
-
-def _membership(labels: np.ndarray, log_odds: FloatArray, weight: FloatArray) -> FloatArray:
-    """Probability of each node belonging to its group: the sigmoid of its mean log-odds with the other members; 1 if it is alone."""
-    same = (labels[:, None] == labels[None]) & ~np.eye(len(labels), dtype=bool)
-    w = weight * same
-    mass = w.sum(1)
-    mean = np.divide((log_odds * w).sum(1), mass, out=np.full(len(labels), 30.0, np.float32), where=mass > 0)
-    result = 1.0 / (1.0 + np.exp(-np.clip(mean, -30, 30)))
-    return np.where(same.any(1), result, 1.0).astype(np.float32)
+    def _trim(self, changed: set[int]) -> None:
+        """Of older presences only those matter that a present track can overlap, and the last one, as the time of the identity."""
+        oldest = min((e.start for e in self._tracks.values()), default=self._now)
+        for gid in sorted(changed):
+            past = self._book.people[gid].past
+            if past is not None and len(past.presence) > 1:
+                last = max(past.presence, key=lambda p: p.end)
+                past.presence = [p for p in past.presence if p.end >= oldest or p is last]

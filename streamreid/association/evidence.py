@@ -1,14 +1,18 @@
-"""What is known of each track, in sums that can be added: per part the weighted sum of features and the weight."""
+"""What is known of each track: when it was where, and per part a few views of it, in sums that can be added."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from streamreid.types import FloatArray, KnownIdentity, PartFeatures, Tracklet
 
-__all__ = ["Evidence", "Presence", "descriptors"]
+__all__ = ["FULL", "Evidence", "Presence", "descriptors"]
+
+FULL = 3.0
+"""Seen mass (sum of visibility * quality) at which a part counts as fully known."""
 
 
 @dataclass(slots=True)
@@ -19,87 +23,156 @@ class Presence:
     start: float
     end: float
 
-    def overlaps(self, other: Presence) -> bool:
-        """Whether both were seen by the same camera at the same time, so cannot be one person."""
-        return self.camera == other.camera and self.start <= other.end and other.start <= self.end
-
 
 @dataclass(slots=True)
 class Evidence:
-    """Sums over the observations of one track, or of all forgotten tracks of one identity.
+    """What was seen of one track, or of all forgotten tracks of one identity.
+
+    Each part has up to ``slots`` views, learnt by leader clustering (Hartigan, "Clustering Algorithms", 1975, chapter 3): an observation of weight
+    w = visibility * quality joins the nearest view, or begins one where it is less alike than ``join`` to all and a slot is free. A front and a back
+    stay two views instead of one blurred average. A part seen at any time counts, a part never seen does not.
 
     Args:
         presence: Where and when.
-        total: ``[K, D]`` sum of w * part with w = visibility * quality.
-        mass: ``[K]`` sum of w.
+        slots: Views per part.
+        join: Least cosine similarity to join a view while slots are free.
+        total: ``[V, K, D]`` sum of w * part for each view.
+        mass: ``[V, K]`` sum of w.
         square: ``[K]`` sum of w^2.
-        observations: Number of observations.
+        observations: How often it was seen.
+        looks: How often it was looked at, that is, anything of it was described.
+        quality: Sum of the qualities of those looks.
     """
 
     presence: list[Presence]
-    total: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    mass: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    slots: int = 3
+    join: float = 0.65
+    total: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    mass: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     square: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     observations: int = 0
+    looks: int = 0
+    quality: float = 0.0
 
-    @classmethod
-    def remembered(cls, known: KnownIdentity) -> Evidence:
-        """What is known of somebody from an earlier run; each view counts as one good observation per part it shows."""
-        weight = known.prototypes.visibility * known.quality[:, None]
-        total = (known.prototypes.parts * weight[..., None]).sum(0)
-        camera = min(known.cameras, default="")
-        presence = [Presence(camera, known.last_seen, known.last_seen)]
-        mass, square = weight.sum(0), (weight**2).sum(0)
-        return cls(presence, total.astype(np.float32), mass.astype(np.float32), square.astype(np.float32), len(weight))
+    @property
+    def start(self) -> float:
+        """First time it was seen."""
+        return min(p.start for p in self.presence)
 
     @property
     def end(self) -> float:
         """Last time it was seen."""
         return max(p.end for p in self.presence)
 
-    def observe(self, time: float, parts: FloatArray, weight: FloatArray) -> None:
-        """Add one observation: ``parts`` [K, D], ``weight`` [K]."""
-        if not len(self.mass):
-            self.total = np.zeros_like(parts)
-            self.mass = np.zeros_like(weight)
-            self.square = np.zeros_like(weight)
-        self.total += parts * weight[:, None]
-        self.mass += weight
-        self.square += weight**2
+    @property
+    def seen(self) -> float:
+        """Mass of the part that was seen best."""
+        return float(self.mass.sum(0).max()) if self.mass.size else 0.0
+
+    def observe(self, time: float, parts: FloatArray, weight: FloatArray, quality: float = 1.0) -> None:
+        """Add one observation.
+
+        Args:
+            time: Capture time in seconds.
+            parts: ``[K, D]`` L2-normalised.
+            weight: ``[K]`` visibility * quality; 0 everywhere for a person who was not looked at.
+            quality: Of the picture, in [0, 1].
+        """
         self.observations += 1
         self.presence[0].end = max(self.presence[0].end, time)
+        if weight.any():
+            self.looks += 1
+            self.quality += quality
+            self._learn(parts, weight)
+
+    def _learn(self, parts: FloatArray, weight: FloatArray) -> None:
+        """Add parts [K, D] of any length with weights [K] to the views."""
+        if not self.mass.size:
+            self.total, self.mass = np.zeros((0, *parts.shape), np.float32), np.zeros((0, len(weight)), np.float32)
+            self.square = np.zeros(len(weight), np.float32)
+        views, here = len(self.mass), weight > 0
+        slot = np.zeros(len(weight), np.intp)
+        fresh = here.copy()
+        if views:
+            length = np.linalg.norm(self.total, axis=2) * np.linalg.norm(parts, axis=1)
+            near = np.einsum("vkd,kd->vk", self.total, parts) / np.maximum(length, 1e-9)
+            near = np.where(self.mass > 0, near, -2.0)
+            slot = near.argmax(0)
+            empty = self.mass <= 0
+            unknown = empty.all(0)
+            # A blurred or half hidden view is no reason for a view of its own.
+            other = (near.max(0) < self.join) & (weight >= 0.5) & (empty.any(0) | (views < self.slots))
+            fresh = here & (unknown | other)
+            first = np.where(empty.any(0), empty.argmax(0), views)
+            slot = np.where(fresh, first, slot)
+        if (slot[here] >= views).any():
+            self.total = np.concatenate([self.total, np.zeros((1, *parts.shape), np.float32)])
+            self.mass = np.concatenate([self.mass, np.zeros((1, len(weight)), np.float32)])
+        at = slot[here], np.flatnonzero(here)
+        self.total[at] += parts[here] * weight[here, None]
+        self.mass[at] += weight[here]
+        self.square += weight**2
 
     def absorb(self, other: Evidence) -> None:
         """Add all of ``other``."""
         self.presence.extend(other.presence)
         self.observations += other.observations
-        if len(self.mass):
-            self.total += other.total
-            self.mass += other.mass
-            self.square += other.square
-        else:
-            self.total, self.mass, self.square = other.total.copy(), other.mass.copy(), other.square.copy()
+        self.looks += other.looks
+        self.quality += other.quality
+        for total, mass in zip(other.total, other.mass, strict=True):
+            norm = np.linalg.norm(total, axis=1, keepdims=True)
+            self._learn(np.divide(total, norm, out=np.zeros_like(total), where=norm > 1e-9), mass)
+        if other.mass.size:
+            self.square += other.square - (other.mass**2).sum(0)
 
     def tracklet(self, track_id: int) -> Tracklet:
         """As a value for others to read."""
         p = self.presence[0]
-        return Tracklet(p.camera, track_id, p.start, p.end, self.observations, descriptors([self]))
+        features = descriptors([self]) if self.mass.size else PartFeatures.unseen(1)
+        return Tracklet(p.camera, track_id, p.start, p.end, self.observations, features)
+
+    def remember(self, gid: int, cameras: Iterable[str], first_seen: float, last_seen: float) -> KnownIdentity:
+        """As a value that a later run can be given."""
+        norm = np.linalg.norm(self.total, axis=2, keepdims=True)
+        parts = np.divide(self.total, norm, out=np.zeros_like(self.total), where=norm > 1e-9)
+        clarity = _clarity(self.square, self.mass.sum(0))
+        visibility = (np.minimum(self.mass / FULL, 1.0) * clarity).astype(np.float32)
+        quality = np.full(len(parts), min(self.quality / max(self.looks, 1), 1.0), np.float32)
+        return KnownIdentity(gid, PartFeatures(parts, visibility), quality, min(first_seen, last_seen), last_seen, frozenset(cameras))
+
+    @classmethod
+    def remembered(cls, known: KnownIdentity, *, slots: int = 3) -> Evidence:
+        """What is known of somebody from an earlier run."""
+        camera = min(known.cameras, default="")
+        made = cls([Presence(camera, known.last_seen, known.last_seen)], slots=max(slots, len(known.prototypes)))
+        mass = (known.prototypes.visibility * FULL).astype(np.float32)
+        made.total, made.mass = known.prototypes.parts * mass[..., None], mass
+        made.square = mass.sum(0)
+        made.observations = made.looks = max(1, int(np.ceil(made.seen)))
+        made.quality = float(known.quality.mean()) * made.looks if len(known.quality) else 0.0
+        return made
 
 
-def descriptors(items: list[Evidence], *, full: float = 3.0) -> PartFeatures:
-    """One row per item: per-part average, L2-normalised; visibility says how well the part was seen.
+def _clarity(square: FloatArray, mass: FloatArray) -> FloatArray:
+    return np.minimum(np.divide(square, mass, out=np.zeros_like(mass), where=mass > 1e-9), 1.0)
 
-    visibility_k = min(1, mass_k / full) * square_k / mass_k: a part seen well at any time counts, a part never seen does not, and a part of which
+
+def descriptors(items: list[Evidence]) -> PartFeatures:
+    """One row per item: per-part average over all views, L2-normalised; visibility says how well the part was seen.
+
+    visibility_k = min(1, mass_k / FULL) * square_k / mass_k: a part seen well at any time counts, a part never seen does not, and a part of which
     only a little was ever seen counts little however often that was.
 
     Args:
-        items: At least one.
-        full: Seen mass at which a part counts as fully known.
+        items: At least one, all of one engine; those of whom nothing was seen have visibility 0.
     """
-    total = np.stack([i.total for i in items])
-    mass = np.stack([i.mass for i in items])
-    square = np.stack([i.square for i in items])
-    norm = np.linalg.norm(total, axis=2, keepdims=True)
-    parts = np.divide(total, norm, out=np.zeros_like(total), where=norm > 1e-9)
-    clarity = np.divide(square, mass, out=np.zeros_like(mass), where=mass > 1e-9)
-    return PartFeatures(parts, (np.minimum(mass / full, 1.0) * np.minimum(clarity, 1.0)).astype(np.float32))
+    shape = max((i.total.shape[1:] for i in items), default=(1, 1))
+    parts = np.zeros((len(items), *shape), np.float32)
+    visibility = np.zeros(parts.shape[:2], np.float32)
+    for row, item in enumerate(items):
+        if item.mass.size:
+            mass = item.mass.sum(0)
+            parts[row] = item.total.sum(0)
+            visibility[row] = np.minimum(mass / FULL, 1.0) * _clarity(item.square, mass)
+    norm = np.linalg.norm(parts, axis=2, keepdims=True)
+    return PartFeatures(np.divide(parts, norm, out=np.zeros_like(parts), where=norm > 1e-9), visibility)

@@ -133,8 +133,8 @@ def test_ids_never_repeat_and_memory_is_bounded():
         code /= np.linalg.norm(code)
         watch(a, {"left": {person + 1: (code, np.ones(1, np.float32))}}, start=person * 10.0, seconds=1.0)
         seen.add(gid(a, "left", person + 1))
-        assert len(a._people) <= 4
-        assert len(a._tracks) <= 2
+        assert len(a.identities) <= 4
+        assert len(a.tracklets) <= 2
         assert len(a.links) <= 6
     assert len(seen) >= 40
 

@@ -1,0 +1,153 @@
+"""The camera graph: who sees the same floor, and how long the ways between the others take."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreid._association_settings import TopologyConfig, check_cameras
+from streamreid.association.evidence import Presence
+from streamreid.types import BoolArray, FloatArray
+
+__all__ = ["CameraGraph", "Presences"]
+
+Real = NDArray[np.float64]
+_SLACK = 0.05  # seconds; capture times of two cameras are never quite the same
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Presences:
+    """When and where N nodes were seen, flattened.
+
+    Args:
+        node: ``[P]`` int, which node.
+        camera: ``[P]`` int, number of the camera.
+        start: ``[P]`` seconds.
+        end: ``[P]`` seconds.
+        count: N.
+        names: Names of the cameras by number.
+    """
+
+    node: NDArray[np.int64]
+    camera: NDArray[np.int64]
+    start: Real
+    end: Real
+    count: int
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, nodes: Sequence[Iterable[Presence]]) -> Presences:
+        """Flatten."""
+        flat = [(row, p) for row, presences in enumerate(nodes) for p in presences]
+        names = tuple(sorted({p.camera for _, p in flat}))
+        number = {name: i for i, name in enumerate(names)}
+        return cls(
+            np.array([row for row, _ in flat], np.int64),
+            np.array([number[p.camera] for _, p in flat], np.int64),
+            np.array([p.start for _, p in flat], np.float64),
+            np.array([p.end for _, p in flat], np.float64),
+            len(nodes),
+            names,
+        )
+
+    @property
+    def apart(self) -> Real:
+        """``[P, P]`` seconds from the end of the earlier presence to the start of the later one; negative where they overlap."""
+        return np.asarray(np.maximum(self.start[:, None] - self.end[None], self.start[None] - self.end[:, None]), np.float64)
+
+    def nodes(self, pairs: BoolArray) -> BoolArray:
+        """``[N, N]``: whether ``pairs`` [P, P] holds for any presences of two nodes."""
+        result = np.zeros((self.count, self.count), bool)
+        i, j = np.nonzero(pairs)
+        result[self.node[i], self.node[j]] = True
+        result |= result.T
+        np.fill_diagonal(result, False)
+        return result
+
+    def gaps(self) -> tuple[FloatArray, FloatArray]:
+        """``[N, N]`` seconds between two nodes (0 where they overlap), and 1 where they share no camera."""
+        gap = np.full((self.count, self.count), np.inf)
+        np.minimum.at(gap, (self.node[:, None], self.node[None]), np.maximum(self.apart, 0.0))
+        one = self.nodes(self.camera[:, None] == self.camera[None])
+        return np.where(np.isfinite(gap), gap, 0.0).astype(np.float32), (~one).astype(np.float32)
+
+    def simultaneous(self) -> BoolArray:
+        """``[N, N]``: seen by one camera at one time, so two people."""
+        return self.nodes((self.camera[:, None] == self.camera[None]) & (self.apart <= 0))
+
+
+class CameraGraph:
+    """What the camera graph forbids. Without one, nothing.
+
+    A person needs at least the shortest chain of ways from one camera to another; ways through cameras that overlap take no time. With ``closed``, there are
+    no ways but those listed. More than the greatest time of the direct way is not impossible (the person may have stood in a third picture), but late.
+
+    Args:
+        config: Overlaps and ways; None knows nothing.
+        cameras: Names of all cameras, to check those of ``config`` against; None checks nothing.
+
+    Raises:
+        ConfigError: A camera is named that there is not.
+    """
+
+    def __init__(self, config: TopologyConfig | None, cameras: Collection[str] | None = None) -> None:
+        self.config = config
+        if config is None:
+            return
+        if cameras is not None:
+            check_cameras(config, cameras)
+        self._names = sorted(config.cameras)
+        self._number = {name: i for i, name in enumerate(self._names)}
+        n = len(self._names)
+        self._overlap = np.eye(n, dtype=bool)
+        self._least = np.full((n, n), np.inf)
+        self._most = np.full((n, n), np.inf)
+        np.fill_diagonal(self._least, 0.0)
+        for a, b in config.overlap:
+            i, j = self._number[a], self._number[b]
+            self._overlap[i, j] = self._overlap[j, i] = True
+            self._least[i, j] = self._least[j, i] = 0.0
+        for way in config.transits:
+            i, j = self._number[way.from_], self._number[way.to]
+            for one, two in ((i, j), (j, i)) if way.both_ways else ((i, j),):
+                self._least[one, two] = min(self._least[one, two], way.min)
+                self._most[one, two] = np.inf if way.max is None else way.max
+        for middle in range(n):  # Floyd and Warshall
+            np.minimum(self._least, self._least[:, middle, None] + self._least[None, middle], out=self._least)
+
+    def impossible(self, seen: Presences) -> BoolArray:
+        """``[N, N]``: pairs of nodes that cannot be one person."""
+        if self.config is None or not len(seen.node):
+            return np.zeros((seen.count, seen.count), bool)
+        rows = np.array([self._number.get(name, -1) for name in seen.names])[seen.camera]
+        known = (rows >= 0)[:, None] & (rows >= 0)[None]
+        first = np.where(seen.start[:, None] - seen.end[None] > 0, rows[None], rows[:, None])  # camera that was left
+        then = np.where(seen.start[:, None] - seen.end[None] > 0, rows[:, None], rows[None])
+        apart = seen.apart
+        together = apart <= 0
+        least = self._least[first, then]
+        if not self.config.closed:
+            least = np.where(np.isfinite(least), least, 0.0)
+            unseen = ~np.isfinite(self._least[first, then])
+        else:
+            unseen = np.zeros_like(known)
+        wrong = np.where(together, ~self._overlap[first, then] & ~unseen & (apart < -_SLACK), apart + _SLACK < least)
+        # Cameras that a closed graph does not name have no way to the others.
+        strangers = (seen.camera[:, None] != seen.camera[None]) & ~known & self.config.closed
+        return seen.nodes((wrong & known) | strangers)
+
+    def late(self, seen: Presences) -> BoolArray:
+        """``[N, N]``: pairs of nodes with more time between them, whichever of their presences one takes, than the direct way takes at most."""
+        if self.config is None or not len(seen.node) or not np.isfinite(self._most).any():
+            return np.zeros((seen.count, seen.count), bool)
+        rows = np.array([self._number.get(name, -1) for name in seen.names])[seen.camera]
+        later = seen.start[:, None] - seen.end[None] > 0
+        first, then = np.where(later, rows[None], rows[:, None]), np.where(later, rows[:, None], rows[None])
+        most = np.where((first >= 0) & (then >= 0), self._most[first, then], np.inf)
+        in_time = seen.apart <= most + _SLACK
+        result = ~seen.nodes(in_time)
+        np.fill_diagonal(result, False)
+        return result
