@@ -51,6 +51,16 @@ class PackedParts:
         picked._count = len(picked._rows)
         return picked
 
+    @property
+    def rows(self) -> FloatArray:
+        """``[N, K * D]`` w_k f_k, to be read only."""
+        return self._rows[: self._count]
+
+    @property
+    def weights(self) -> FloatArray:
+        """``[N, K]`` w_k, to be read only."""
+        return self._weights[: self._count]
+
     def append(self, features: PartFeatures) -> None:
         """Add people at the end, in amortised constant time each.
 
