@@ -89,7 +89,7 @@ def _visit(place: Place, before: Array | None, stay: tuple[int, int], rng: np.ra
 
     def gate(angle: float) -> Array:
         ray = np.array([np.cos(angle), np.sin(angle)])
-        return place.centre + ray / np.max(np.abs(ray) / outer)
+        return np.asarray(place.centre + ray / np.max(np.abs(ray) / outer), np.float64)
 
     if before is None:
         begin = rng.uniform(0, 2 * np.pi)
