@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from streamreid.association.evidence import Evidence, Presence
-from streamreid.association.grouping import Grouping
+from streamreid.association.grouping import Decision, Grouping
+from streamreid.association.offline import decide_all
 from streamreid.association.people import Book, Person
 from streamreid.association.place import Key, Place
 from streamreid.association.topology import CameraGraph
@@ -39,6 +40,10 @@ class Associator:
         graph: What the camera graph forbids.
         place: Where people stand, for calibrated cameras.
         parts: Names of the engine's parts, for the reasons of events.
+
+    Attributes:
+        keep_all: Keep what was seen of every track until ``finish``, which then links them all anew, all at once. For recordings: memory grows with the
+            number of tracks.
     """
 
     def __init__(
@@ -60,6 +65,9 @@ class Associator:
         self._newest: dict[str, float] = {}
         self._shift: dict[str, float] = {}
         self._waiting: list[IdentityEvent] = []
+        self.keep_all = False
+        self._archive: dict[Key, Evidence] = {}
+        self._admitted: dict[int, Evidence] = {}
         self._last_step: float | None = None
         self._now = -np.inf
 
@@ -152,11 +160,14 @@ class Associator:
             return []
         if not self.config.enabled:
             return [self._begin(k) for k in keys if k not in self._book.links]
-        decided = self._grouping.decide({k: self._tracks[k] for k in keys}, self._book)
+        tracks = {k: self._tracks[k] for k in keys}
+        return self._apply(self._grouping.decide(tracks, self._book), tracks)
+
+    def _apply(self, decided: Decision, tracks: Mapping[Key, Evidence]) -> list[IdentityEvent]:
         events = []
         for key, gid, probability in decided.links:
             gid = gid or decided.fresh(key, lambda: self._book.begin(self._now))
-            event = self._book.move(key, gid, probability, self._tracks[key], self._now)
+            event = self._book.move(key, gid, probability, tracks[key], self._now)
             if event is not None:
                 events.append(decided.explained(event))
         return events + self._book.merged_away(events, self._now)
@@ -182,6 +193,20 @@ class Associator:
         events = self.step(force=True)
         for key in sorted(k for k in self._tracks if k not in self._book.links):
             events.append(self._begin(key))
+        return events + self._reconsider() if self.keep_all and self.config.enabled else events
+
+    def _reconsider(self) -> list[IdentityEvent]:
+        """Link all tracks of the recording anew, with everything that is known of them at its end."""
+        tracks = {**self._archive, **self._tracks}
+        tracks = {k: e for k, e in tracks.items() if k in self._book.links}
+        if not tracks:
+            return []
+        for gid, person in self._book.people.items():
+            person.past = self._admitted.get(gid)
+        admitted = {g: e for g, e in self._admitted.items() if g in self._book.people}
+        events = self._apply(decide_all(self._grouping, tracks, self._book, admitted), tracks)
+        for key in sorted(k for k in tracks if k not in self._tracks):
+            self._book.retire(key, tracks[key], self.config.prototypes)
         return events
 
     # ---------------------------------------------------------------- what is believed
@@ -243,6 +268,8 @@ class Associator:
             person = Person(item.global_id, item.last_seen, item.first_seen, cameras=set(item.cameras), confirmed=True)
             person.past = Evidence.remembered(item, slots=self.config.prototypes)
             self._book.people[item.global_id] = person
+            if self.config.offline:
+                self._admitted[item.global_id] = Evidence.remembered(item, slots=self.config.prototypes)
         self._remember(ids)
         self._book.next_id = max(self._book.next_id, next_id, max(ids, default=0) + 1)
 
@@ -303,9 +330,11 @@ class Associator:
             evidence = self._tracks[key]
             if key not in self._book.links:
                 self._waiting.append(self._begin(key))
+            if self.keep_all:
+                self._archive[key] = evidence
             changed.add(self._book.retire(key, evidence, self.config.prototypes).global_id)
             del self._tracks[key]
-        if old and self._place is not None:
+        if old and self._place is not None and not self.keep_all:
             self._place.forget([k for _, k in old])
         self._remember(sorted(changed))
         self._trim(changed)

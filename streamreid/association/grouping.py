@@ -21,7 +21,7 @@ from streamreid.config import AssociationConfig
 from streamreid.similarity import Calibration, SiteCalibration
 from streamreid.types import BoolArray, FloatArray, IdentityEvent
 
-__all__ = ["Decision", "Grouping"]
+__all__ = ["Decision", "Graph", "Grouping", "believe", "membership", "owners"]
 
 CERTAIN = 50.0  # log-odds of what a person has said
 _STICKY = 0.5  # log-odds in favour of what was believed before, so that near ties do not flap
@@ -40,7 +40,6 @@ class Graph:
     weight: FloatArray
     forbidden: BoolArray
     before: np.ndarray
-    comparison: Comparison | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -106,7 +105,7 @@ class Grouping:
         p = min(max(self.config.probability, 1e-6), 1 - 1e-6)
         labels = agglomerate(graph.log_odds, graph.weight, graph.forbidden, threshold=float(np.log(p / (1 - p))))
         probability = membership(labels, graph)
-        owner = _owners(labels, graph, tracks)
+        owner = owners(labels, graph, tracks)
         links = [(key, owner.get(int(labels[row]), 0), float(probability[row])) for row, key in enumerate(graph.keys)]
         row_of = {key: row for row, key in enumerate(graph.keys)}
         return Decision(
@@ -127,23 +126,26 @@ class Grouping:
         past = sorted(own | {g for k in keys for g in self._near.get(k, ()) if g in book.people})
         nodes = [tracks[k] for k in keys] + [e for g in past if (e := book.people[g].past) is not None]
         similarity, common = self._likeness(keys, past)
+        place = self.by_place(keys, len(nodes))
+        made = self.weigh(keys, past, nodes, Comparison(similarity, common, np.zeros((0, 0, 0), np.float32)), place)
+        made.before[:] = [link.global_id if link else 0 for link in links] + past
+        # Older identities were told apart before; only newer tracks may join them.
+        made.forbidden[len(keys) :, len(keys) :] = True
+        believe(made, book)
+        np.fill_diagonal(made.forbidden, False)
+        return made
+
+    def weigh(self, keys: list[Key], past: list[int], nodes: list[Evidence], found: Comparison, place: FloatArray | None) -> Graph:
+        """The graph of some nodes by evidence alone."""
         seen = Presences.of([n.presence for n in nodes])
         gap, other = seen.gaps()
         both = sides(nodes)
-        place = self._by_place(keys, len(nodes))
-        comparison = Comparison(similarity, common, np.zeros((0, 0, 0), np.float32))
-        terms = link_terms(comparison, self._calibration.log_odds(similarity), both, both, gap=gap, other=other, place=place)
+        terms = link_terms(found, self._calibration.log_odds(found.similarity), both, both, gap=gap, other=other, place=place)
         log_odds = link_log_odds(self.config.link, terms)
-        weight = common if place is None else np.maximum(common, (np.abs(place) > 0.1).astype(np.float32))
-        forbidden = seen.simultaneous() | self._graph.impossible(seen)
         log_odds += np.float32(_LATE) * self._graph.late(seen)
-        # Older identities were told apart before; only newer tracks may join them.
-        forbidden[len(keys) :, len(keys) :] = True
-        before = np.array([link.global_id if link else 0 for link in links] + past, np.int64)
-        made = Graph(keys, past, terms, np.asarray(log_odds, np.float32), weight.astype(np.float32), forbidden, before)
-        _believe(made, book)
-        np.fill_diagonal(made.forbidden, False)
-        return made
+        weight = found.common.copy() if place is None else np.maximum(found.common, (np.abs(place) > 0.1).astype(np.float32))
+        forbidden = seen.simultaneous() | self._graph.impossible(seen)
+        return Graph(keys, past, terms, log_odds, weight, forbidden, np.zeros(len(nodes), np.int64))
 
     def _search(self, keys: list[Key], stale: list[Key], tracks: Mapping[Key, Evidence], book: Book) -> None:
         """Keep for each track the older identities that it may be."""
@@ -180,7 +182,7 @@ class Grouping:
                     common[row, at] = common[at, row] = seen
         return similarity, common
 
-    def _by_place(self, keys: list[Key], count: int) -> FloatArray | None:
+    def by_place(self, keys: list[Key], count: int) -> FloatArray | None:
         if self._place is None:
             return None
         place = np.zeros((count, count), np.float32)
@@ -211,7 +213,7 @@ class Grouping:
         return result | {f"part {names[k]}": float(found.parts[k, 0, 0]) for k in np.flatnonzero(both).tolist()}
 
 
-def _believe(graph: Graph, book: Book) -> None:
+def believe(graph: Graph, book: Book) -> None:
     """Put what was believed before, and what a person has said, into the graph."""
     known = (graph.before[:, None] == graph.before[None]) & (graph.before > 0)[:, None]
     graph.log_odds += np.float32(_STICKY) * known
@@ -225,7 +227,7 @@ def _believe(graph: Graph, book: Book) -> None:
         graph.forbidden |= here | here.T
 
 
-def _owners(labels: Labels, graph: Graph, tracks: Mapping[Key, Evidence]) -> dict[int, int]:
+def owners(labels: Labels, graph: Graph, tracks: Mapping[Key, Evidence]) -> dict[int, int]:
     """Which group takes over which global id: the one in which it had most observations."""
     claims: dict[tuple[int, int], float] = defaultdict(float)
     for row, label in enumerate(labels.tolist()):

@@ -8,15 +8,15 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeVar
 
 import numpy as np
 
-from streamreid.association import Associator
-from streamreid.config import Config
+from streamreid.association import Associator, CameraGraph
+from streamreid.config import CameraConfig, Config
 from streamreid.errors import SourceError
 from streamreid.pipeline.beginning import Begin
 from streamreid.pipeline.holding import Followed, Holding, Observation
@@ -59,6 +59,7 @@ class Following(ABC):
         models: Names of detector and engine.
         begin: Where the ids of an earlier run end.
         clock: Tells how old the frames of live cameras are.
+        parts: Names of the engine's parts, for the reasons of identity events.
 
     Attributes:
         idle: Called about twice a second while live cameras give nothing; may be set.
@@ -72,6 +73,7 @@ class Following(ABC):
         *,
         begin: Begin | None = None,
         clock: Clock | None = None,
+        parts: Sequence[str] = (),
     ) -> None:
         self.config = config
         self.models = models
@@ -84,7 +86,8 @@ class Following(ABC):
         self._schedule = LookSchedule(config)
         self._calibration = SiteCalibration(calibration)
         self._trackers = {c.name: self._tracker(c.name) for c in config.cameras}
-        self._associator = Associator(config.association, self._calibration, first_id=self.begin.global_id)
+        graph = CameraGraph(config.topology, [c.name for c in config.cameras])
+        self._associator = Associator(config.association, self._calibration, first_id=self.begin.global_id, graph=graph, parts=parts)
         self._holding = Holding(self._trackers, ordered=True)
         self._events: list[IdentityEvent] = []
         self._identities: dict[tuple[str, int], tuple[int, float]] = {}
@@ -151,6 +154,7 @@ class Following(ABC):
         try:
             self._require_camera("no camera could be opened")
             self._holding = Holding(self._trackers, ordered=not self.live)
+            self._associator.keep_all = self.config.association.offline and not self.live
             for seen in self._frames():
                 self.statistics.beat = time.monotonic()
                 with self._lock:
@@ -171,6 +175,11 @@ class Following(ABC):
         failed = self.failed
         if len(failed) == sum(not c.removed for c in self.statistics.cameras.values()) and not self.patient:
             raise SourceError(f"{what}:\n" + "\n".join(f"  {name}: {why}" for name, why in failed.items()))
+
+    @property
+    def camera_configs(self) -> Sequence[CameraConfig]:
+        """The cameras as they are now."""
+        return self.config.cameras
 
     @property
     def patient(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from streamreid.config import Config, load_config
+from streamreid.config import CameraConfig, Config, load_config
 from streamreid.detection import Detector, open_detector
 from streamreid.errors import ConfigError, StreamReIDError
 from streamreid.pipeline.beginning import Begin
@@ -65,7 +65,8 @@ class Pipeline(Following):
             opening = opener.submit(lambda: embedder or open_embedder(config.engine))
             self.detector = detector or open_detector(config.detector)
             self.embedder = opening.result()
-        super().__init__(config, self.embedder.calibration, (self.detector.name, self.embedder.name), begin=begin)
+        names = self.detector.name, self.embedder.name
+        super().__init__(config, self.embedder.calibration, names, begin=begin, parts=self.embedder.parts)
         own = None if detector is not None else config.detector
         self._looking = LookSchedule(config)
         self._cache = None if cache is None else CacheWriter(cache, describe(config, self.detector, self.embedder, own))
@@ -102,6 +103,11 @@ class Pipeline(Following):
     def live(self) -> bool:
         """Whether any camera is live, so that only its newest frame counts."""
         return self.cameras.live
+
+    @property
+    def camera_configs(self) -> Sequence[CameraConfig]:
+        """The cameras as they are now: some may have come, gone or changed."""
+        return self.cameras.configs
 
     @property
     def patient(self) -> bool:

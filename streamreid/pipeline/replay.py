@@ -52,7 +52,8 @@ class Replay(Following):
             check_sources(self.manifest, config)
         if not self.manifest.frames:
             raise DataError(f"cache '{self.folder}' holds no frame. Store the run again with --cache")
-        super().__init__(config, self.manifest.calibration, (self.manifest.detector.name, self.manifest.engine.name))
+        engine = self.manifest.engine
+        super().__init__(config, self.manifest.calibration, (self.manifest.detector.name, engine.name), parts=engine.parts)
         self._given = frames
         for name, camera in self.manifest.cameras.items():
             count = self.statistics.cameras[name]
