@@ -2,7 +2,7 @@
 
 from streamreid.sources.base import FrameSource
 from streamreid.sources.clock import Clock, ManualClock, SystemClock
-from streamreid.sources.factory import open_source
+from streamreid.sources.factory import is_live, open_source
 from streamreid.sources.images import ImageFolderSource
 from streamreid.sources.live import LiveSource
 from streamreid.sources.paced import PacedSource
@@ -25,5 +25,6 @@ __all__ = [
     "SystemClock",
     "VideoFileSource",
     "WebcamSource",
+    "is_live",
     "open_source",
 ]

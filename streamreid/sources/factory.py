@@ -14,7 +14,7 @@ from streamreid.sources.stream import StreamSource
 from streamreid.sources.video import VideoFileSource
 from streamreid.sources.webcam import WebcamSource
 
-__all__ = ["open_source"]
+__all__ = ["is_live", "open_source"]
 
 _FILE_SUFFIXES = frozenset(
     [".264", ".265", ".avi", ".h264", ".h265", ".hevc", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"]
@@ -37,14 +37,24 @@ def open_source(camera: CameraConfig, *, clock: Clock | None = None) -> FrameSou
     return PacedSource(camera, source, clock=clock) if camera.live and not source.live else source
 
 
+def is_live(camera: CameraConfig) -> bool:
+    """Whether a camera's frames are lost when nobody takes them: a stream, a webcam, or a file played as one. Opens nothing."""
+    return camera.live or camera.uri.isdigit() or ("://" in camera.uri and not _is_file(camera.uri))
+
+
+def _is_file(uri: str) -> bool:
+    parts = urlsplit(uri)
+    scheme = parts.scheme.lower()
+    return scheme == "file" or (scheme in ("http", "https") and PurePosixPath(parts.path).suffix.lower() in _FILE_SUFFIXES)
+
+
 def _open(camera: CameraConfig, clock: Clock | None) -> FrameSource:
     uri = camera.uri
     if "://" in uri:
         parts = urlsplit(uri)
         if parts.scheme.lower() == "file":
             return _open(camera.model_copy(update={"uri": unquote(parts.path)}), clock)
-        is_file = parts.scheme.lower() in ("http", "https") and PurePosixPath(parts.path).suffix.lower() in _FILE_SUFFIXES
-        return VideoFileSource(camera) if is_file else StreamSource(camera, clock=clock)
+        return VideoFileSource(camera) if _is_file(uri) else StreamSource(camera, clock=clock)
     if Path(uri).is_dir():
         return ImageFolderSource(camera)
     if uri.isdigit():

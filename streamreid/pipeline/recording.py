@@ -1,0 +1,92 @@
+"""What a run leaves behind while it goes on: results to the sinks, and once a second where a next run would go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from streamreid.pipeline.beginning import STATE, Begin, state_of
+from streamreid.pipeline.files import write_json
+from streamreid.pipeline.following import Following
+from streamreid.sinks import Sink
+from streamreid.types import FrameResult, IdentityEvent
+
+__all__ = ["Recording"]
+
+_SECONDS = 1.0
+
+
+class Recording:
+    """Hands results and events to the sinks.
+
+    Args:
+        pipeline: Where events come from.
+        sinks: All of them get everything, in the same order.
+        folder: ``state.json`` is kept here for runs that can be continued.
+        continued: Whether this is such a run (a live one).
+    """
+
+    def __init__(self, pipeline: Following, sinks: Sequence[Sink], folder: Path, *, continued: bool) -> None:
+        self._pipeline = pipeline
+        self._sinks = sinks
+        self._folder = folder
+        self._continued = continued
+        begin = pipeline.begin
+        self._next = Begin(begin.global_id, dict(begin.tracks), dict(begin.frames), begin.runs)
+        self._saved = 0.0
+        if continued:
+            self.save()
+
+    def write(self, result: FrameResult) -> None:
+        """Take a frame's result, after the events before it."""
+        self.flush()
+        for sink in self._sinks:
+            sink.write(result)
+        if self._continued:
+            track, who = int(result.tracks.ids.max(initial=0)), int(result.global_ids.max(initial=0))
+            self._next.seen(result.frame.camera, track=track, frame=result.frame.index, who=who)
+        self.tick()
+
+    def flush(self) -> None:
+        """Hand on the events that have come, and tracks that are settled."""
+        for event in self._pipeline.drain_events():
+            self._event(event)
+        settled = self._pipeline.drain_settled()
+        if settled:
+            for sink in self._sinks:
+                sink.settle(settled)
+
+    def _event(self, event: IdentityEvent) -> None:
+        for sink in self._sinks:
+            sink.event(event)
+        if self._continued:
+            self._next.seen(event.camera, track=event.track_id, who=max(event.global_id, event.other_id))
+
+    def tick(self) -> None:
+        """Save where a next run would go on, if it is time to."""
+        if self._continued and time.monotonic() - self._saved >= _SECONDS:
+            self.save()
+
+    def save(self, *, ended: bool = False) -> None:
+        """Write ``state.json``.
+
+        Args:
+            ended: Whether the run is over.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        self._saved = time.monotonic()
+        results = self._folder / "results.jsonl"
+        size = results.stat().st_size if results.exists() else 0
+        write_json(self._folder / STATE, state_of(self._next, size=size, ended=ended))
+
+    def close(self) -> None:
+        """Finish: the last events, final identities, the numbers."""
+        self.flush()
+        identities = self._pipeline.identities
+        for sink in self._sinks:
+            sink.close(identities)
+        if self._continued:
+            self.save(ended=True)
