@@ -14,12 +14,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from streamreid.cli.console import errors, output, set_up_logging
 from streamreid.config import EngineConfig
-from streamreid.errors import DataError, MissingExtraError
+from streamreid.errors import ConfigError, DataError, MissingExtraError
 from streamreid.reid.bundle import Bundle, BundleManifest, CalibrationValues, InputFormat, OutputNames, write_bundle
 from streamreid.reid.calibrating import fit_calibration
 from streamreid.reid.embedder import EngineEmbedder
 
 if TYPE_CHECKING:
+    from streamreid.training.labels import Parser
     from streamreid.training.network import PartNetwork
     from streamreid.training.people import Picture
 
@@ -33,11 +34,13 @@ def train(
     """Train a part-based ReID network; an interrupted training goes on where it stopped."""
     set_up_logging(quiet=quiet)
     _need_torch("Training")
+    from streamreid.training.loop import first_process
     from streamreid.training.loop import train as run
     from streamreid.training.recipe import load_recipe
 
     config = load_recipe(recipe)
-    with Progress(TextColumn("{task.description}"), *_columns(), console=errors, disable=quiet or not errors.is_terminal) as progress:
+    silent = quiet or not errors.is_terminal or not first_process()
+    with Progress(TextColumn("{task.description}"), *_columns(), console=errors, disable=silent) as progress:
         task = progress.add_task("training", total=config.schedule.steps)
 
         def tell(numbers: dict[str, Any]) -> None:
@@ -46,6 +49,8 @@ def train(
                 progress.console.print(f"step {numbers['step'] + 1}: held-out people, mean mAP {numbers['score']:.3f}")
 
         last = run(config, _validate, tell)
+    if not first_process():
+        return
     from streamreid.training.loop import load_network
     from streamreid.training.people import split_people
     from streamreid.training.report import write_report
@@ -57,8 +62,13 @@ def train(
 
 def parse_labels(
     images: Annotated[Path, typer.Argument(help="Folder of person pictures; its subfolders are read too.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the class maps to write.")],
-    model: Annotated[Path, typer.Option("--model", help="bodypix_mobilenetv1_050_stride16.onnx")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the class maps to write; subfolders as in the pictures.")],
+    model: Annotated[Path | None, typer.Option("--model", help="Body parts by BodyPix: bodypix_mobilenetv1_050_stride16.onnx")] = None,
+    pose: Annotated[
+        Path | None, typer.Option("--pose", help="... or around keypoints: a pose model of Ultralytics (yolo11n-pose.pt).")
+    ] = None,
+    fields: Annotated[Path | None, typer.Option("--fields", help="... or from BPBReID's confidence fields: folder of .npy files.")] = None,
+    parts: Annotated[str, typer.Option(help="five, eight, five_vertical, or a YAML file with one's own parts.")] = "five",
     sheet: Annotated[
         Path | None, typer.Option(help="Also draw a contact sheet of pictures and class maps (shows people: keep it private).")
     ] = None,
@@ -66,21 +76,49 @@ def parse_labels(
 ) -> None:
     """Write a part label per picture; goes on where an earlier run stopped."""
     set_up_logging(quiet=quiet)
-    from streamreid.training.labels import BodyPix, contact_sheet, write_labels
+    from streamreid.training.labels import contact_sheet, write_labels
     from streamreid.training.layouts import is_picture
 
     if not images.is_dir():
         raise DataError(f"{images}: no such folder of person pictures")
-    paths = sorted(p for p in images.rglob("*") if is_picture(p))
+    parser = _parser(model, pose, fields, parts)
+    folders: dict[Path, list[Path]] = {}
+    for path in sorted(p for p in images.rglob("*") if is_picture(p)):
+        folders.setdefault(path.parent, []).append(path)
+    if not folders:
+        raise DataError(f"{images}: holds no pictures (.jpg, .png, .bmp, .tif)")
+    report = None
     with Progress(TextColumn("labels"), *_columns(), console=errors, disable=quiet or not errors.is_terminal) as progress:
-        task = progress.add_task("labels", total=len(paths))
-        report = write_labels(paths, out, BodyPix(model), tick=lambda: progress.advance(task))
+        task = progress.add_task("labels", total=sum(map(len, folders.values())))
+        for folder, paths in folders.items():
+            report = write_labels(paths, out / folder.relative_to(images), parser, report=report, tick=lambda: progress.advance(task))
+    assert report is not None
     output.print(f"{report.written} written, {report.kept} kept from before, {len(report.left_out)} left out", highlight=False)
     for name, reason in list(report.left_out.items())[:10]:
         output.print(f"  {name}: {reason}", markup=False, highlight=False, soft_wrap=True)
     if sheet is not None:
-        contact_sheet(paths, out, sheet)
+        largest = max(folders, key=lambda f: len(folders[f]))
+        contact_sheet(folders[largest], out / largest.relative_to(images), sheet)
         output.print(f"contact sheet: {sheet}", soft_wrap=True)
+
+
+def _parser(model: Path | None, pose: Path | None, fields: Path | None, parts: str) -> Parser:
+    """The one parser that was asked for."""
+    if sum(choice is not None for choice in (model, pose, fields)) != 1:
+        raise ConfigError("parse-labels: say where the parts come from with exactly one of --model, --pose and --fields")
+    from streamreid.training.grouping import load_grouping
+
+    grouping = load_grouping(parts)
+    if model is not None:
+        from streamreid.training.bodypix import BodyPix
+
+        return BodyPix(model, grouping=grouping)
+    from streamreid.training.keypoints import FieldReader, PoseParser
+
+    if pose is not None:
+        return PoseParser(pose, grouping)
+    assert fields is not None
+    return FieldReader(fields, grouping)
 
 
 def export(
@@ -115,7 +153,6 @@ def export_bundle(
     """See `export`."""
     from streamreid import __version__
     from streamreid.training.export import OCCLUSION, PARTS, VISIBILITY, export_onnx
-    from streamreid.training.labels import PART_NAMES
     from streamreid.training.loop import load_network
     from streamreid.training.people import split_people
 
@@ -126,7 +163,7 @@ def export_bundle(
         licence=licence,
         input=InputFormat(height=config.size[0], width=config.size[1], color="bgr", scale=(1.0, 1.0, 1.0), bias=(0.0, 0.0, 0.0)),
         outputs=OutputNames(parts=PARTS, visibility=VISIBILITY, extra={OCCLUSION: OCCLUSION} if network.grader is not None else {}),
-        parts=("foreground", *PART_NAMES),
+        parts=("foreground", *config.network.parts),
         dim=network.shape[1],
         calibration=CalibrationValues(slope=12.0, intercept=-6.0),
         rank=rank,

@@ -15,15 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import DataError
-from streamreid.training.labels import LABEL_SIZE, PART_NAMES, label_path, read_label
+from streamreid.training.grouping import PART_NAMES, mirrored_parts
+from streamreid.training.labels import LABEL_SIZE, label_path, read_label
 from streamreid.training.occlusion import SIDES, Occlusion, corner_patch, cover, draw_occlusion, paste_person
 from streamreid.training.people import Picture
 from streamreid.training.recipe import AugmentationConfig
 from streamreid.types import FloatArray, Image, IntArray
 
 __all__ = ["Batch", "PictureCache", "batch_rows", "make_batch"]
-
-_CLASSES = 1 + len(PART_NAMES)
 
 
 class Batch(NamedTuple):
@@ -55,17 +54,24 @@ class PictureCache:
         pictures: The pictures.
         folder: Where the cache lies; it is rebuilt when the list of pictures, the size, or a label's presence changes.
         size: Height and width.
+        parts: Names of the parts in the class maps.
 
     Raises:
         DataError: A picture cannot be decoded.
     """
 
-    def __init__(self, pictures: list[Picture], folder: Path, size: tuple[int, int] = (256, 128)) -> None:
-        self.pictures = pictures
+    def __init__(
+        self, pictures: list[Picture], folder: Path, size: tuple[int, int] = (256, 128), parts: tuple[str, ...] = PART_NAMES
+    ) -> None:
+        self.pictures, self.parts = pictures, parts
+        mirrored = np.arange(256, dtype=np.uint8)
+        mirrored[1 : 1 + len(parts)] = [1 + m for m in mirrored_parts(parts)]
+        self.mirrored = mirrored
         self.identities = np.array([p.identity for p in pictures], np.int64)
         self.cameras = np.array([p.camera for p in pictures], np.int64)
         listing = [f"{p.path}|{p.path.stat().st_size}|{label_path(p.labels, p.path).exists()}" for p in pictures]
-        key = hashlib.sha256("\n".join([*listing, str(size), str(LABEL_SIZE)]).encode()).hexdigest()[:16]
+        form = [str(size), str(LABEL_SIZE), *([str(parts)] if parts != PART_NAMES else [])]
+        key = hashlib.sha256("\n".join([*listing, *form]).encode()).hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
         self._images_file, self._labels_file = folder / f"{key}-images.npy", folder / f"{key}-labels.npy"
         if not (self._images_file.exists() and self._labels_file.exists()):
@@ -83,7 +89,7 @@ class PictureCache:
         if not self.usable.any():
             raise DataError("no training picture has a usable part label; run: streamreid parse-labels")
         labels = self.labels[self.usable]
-        return np.array([max(float((labels == c).mean()), 1e-3) for c in range(1, _CLASSES)], np.float32)
+        return np.array([max(float((labels == c).mean()), 1e-3) for c in range(1, 1 + len(self.parts))], np.float32)
 
     def _build(self, size: tuple[int, int]) -> None:
         temporary = self._images_file.with_suffix(".part.npy")
@@ -96,7 +102,7 @@ class PictureCache:
             images[row] = cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
             path = label_path(picture.labels, picture.path)
             if path.exists():
-                labels[row] = read_label(path)
+                labels[row] = read_label(path, len(self.parts))
         images.flush()
         del images
         np.save(self._labels_file, labels)
@@ -127,13 +133,30 @@ def batch_rows(identities: IntArray, cameras: IntArray, *, people: int, pictures
 
 
 def make_batch(
-    cache: PictureCache, rows: IntArray, config: AugmentationConfig, *, seed: int, step: int, map_size: tuple[int, int] = (16, 8)
+    cache: PictureCache,
+    rows: IntArray,
+    config: AugmentationConfig,
+    *,
+    seed: int,
+    step: int,
+    map_size: tuple[int, int] = (16, 8),
+    places: IntArray | None = None,
 ) -> Batch:
-    """Augment and occlude the pictures of ``rows``; depends on ``seed`` and ``step`` only. Labels come in the size of the feature map."""
+    """Augment and occlude the pictures of ``rows``; depends on ``seed``, ``step`` and ``places`` only.
+
+    Args:
+        cache: All pictures.
+        rows: Which of them.
+        config: How they are changed.
+        seed: Of the training.
+        step: Of the training.
+        map_size: Height and width of the feature map, in which labels come.
+        places: Places of the rows in the whole batch, where this is a share of it.
+    """
     groups: list[list[_Sample]] = [[] for _ in range(1 + config.copies)]
-    for place, row in enumerate(rows):
+    for place, row in zip(range(len(rows)) if places is None else places.tolist(), rows, strict=True):
         random = np.random.default_rng((seed, step, 2, place))
-        image, label = _transform(np.asarray(cache.images[row]), cache.labels[row], config, random)
+        image, label = _transform(np.asarray(cache.images[row]), cache.labels[row], cache.mirrored, config, random)
         groups[0].append(_Sample(image, label))
         for copy, sample in enumerate(_copies(cache, int(row), image, label, config, random)):
             groups[1 + copy].append(sample)
@@ -141,7 +164,7 @@ def make_batch(
     repeat = 1 + config.copies
     return Batch(
         pictures=np.stack([s.image for s in samples]),
-        labels=np.stack([_shares(s.label, map_size) for s in samples]),
+        labels=np.stack([_shares(s.label, map_size, 1 + len(cache.parts)) for s in samples]),
         usable=np.tile(cache.usable[rows], repeat),
         identities=np.tile(cache.identities[rows], repeat),
         sides=np.array([-1 if s.occlusion is None else SIDES.index(s.occlusion.side) for s in samples], np.int64),
@@ -175,10 +198,11 @@ def _copies(
 
 
 def _transform(
-    image: Image, label: NDArray[np.uint8], config: AugmentationConfig, random: np.random.Generator
+    image: Image, label: NDArray[np.uint8], mirrored: NDArray[np.uint8], config: AugmentationConfig, random: np.random.Generator
 ) -> tuple[Image, NDArray[np.uint8]]:
+    """Flip, shift and recolour; ``mirrored`` says which class each class becomes in the mirror."""
     if random.random() < config.flip:
-        image, label = image[:, ::-1], label[:, ::-1]
+        image, label = image[:, ::-1], mirrored[label[:, ::-1]]
     dx, dy = (int(v) for v in random.integers(-config.crop, config.crop + 1, 2))
     scale = label.shape[0] / image.shape[0]
     image = _shift(np.ascontiguousarray(image), dx, dy, cv2.BORDER_REPLICATE)
@@ -240,8 +264,8 @@ def _occluded(image: Image, label: NDArray[np.uint8], occlusion: Occlusion, occl
     return _Sample(covered, np.where(small & (label != 255), 0, label).astype(np.uint8), occlusion)
 
 
-def _shares(label: NDArray[np.uint8], size: tuple[int, int]) -> FloatArray:
+def _shares(label: NDArray[np.uint8], size: tuple[int, int], classes: int) -> FloatArray:
     """Share of each class in every cell of the feature map; an unusable label (255) counts as nothing."""
-    one_hot = (label[None] == np.arange(_CLASSES)[:, None, None]).astype(np.float32)
+    one_hot = (label[None] == np.arange(classes)[:, None, None]).astype(np.float32)
     method = cv2.INTER_AREA if size[0] <= label.shape[0] else cv2.INTER_LINEAR
     return np.stack([cv2.resize(plane, size[::-1], interpolation=method) for plane in one_hot]).astype(np.float32)

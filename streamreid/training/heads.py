@@ -20,19 +20,26 @@ class PooledHead(nn.Module):
     Args:
         channels: Channels C of the map.
         dim: Values D per slot.
+        part_channels: Channels of the map that parts are pooled from, where that is another one.
     """
 
-    def __init__(self, channels: int, dim: int = 512) -> None:
+    def __init__(self, channels: int, dim: int = 512, part_channels: int | None = None) -> None:
         super().__init__()
-        self.whole, self.parts = _reduction(channels, dim), _reduction(channels, dim)
+        self.whole, self.parts = _reduction(channels, dim), _reduction(part_channels or channels, dim)
         self.dim = dim
 
-    def forward(self, features: Tensor, attention: Tensor) -> Tensor:
-        """Embeddings ``[N, K, D]`` from a map ``[N, C, H, W]`` and attention ``[N, K, H, W]`` (background first)."""
+    def forward(self, features: Tensor, attention: Tensor, focused: Tensor | None = None) -> Tensor:
+        """Embeddings ``[N, K, D]``.
+
+        Args:
+            features: ``[N, C, H, W]``.
+            attention: ``[N, K, H, W]``, background first.
+            focused: The map that parts are pooled from; ``features`` by default.
+        """
         maps = attention[:, 1:]
         whole = (features * maps.amax(1, keepdim=True)).mean((2, 3))
         weights = maps.flatten(2) / maps.sum((2, 3)).clamp(min=1e-6)[..., None]
-        pooled = torch.matmul(weights, features.flatten(2).transpose(1, 2))
+        pooled = torch.matmul(weights, (features if focused is None else focused).flatten(2).transpose(1, 2))
         parts = self.parts(pooled.flatten(0, 1)).reshape(len(features), -1, self.dim)
         return torch.cat([self.whole(whole)[:, None], parts], 1)
 
@@ -62,16 +69,18 @@ class RetailHead(nn.Module):
         self.suppress = nn.Parameter(torch.zeros(()))
         self.dim = len(shift)
 
-    def forward(self, features: Tensor, attention: Tensor) -> Tensor:
-        """Embeddings ``[N, K, D]`` from a map ``[N, C, H, W]`` and attention ``[N, K, H, W]`` (background first)."""
-        flat, maps = features.flatten(2), attention.flatten(2)
+    def forward(self, features: Tensor, attention: Tensor, focused: Tensor | None = None) -> Tensor:
+        """See `PooledHead.forward`."""
+        maps, source = attention.flatten(2), features.flatten(2)[:, None]
+        if focused is not None:
+            source = torch.cat([source, focused.flatten(2)[:, None].expand(-1, maps.shape[1] - 1, -1, -1)], 1)
         pixels = maps.shape[2]
         mass = maps[:, 1:].sum(2, keepdim=True)
         whole = 1 - self.suppress * maps[:, :1]
         parts = maps[:, 1:] * (pixels / mass.clamp(min=1e-3 * pixels))
         weights = torch.cat([whole, parts], 1)
         # Two matrix products: over pixels P ([N, K, C, P] x [N, K, P, 1]) and, slot by slot, over channels ([K, N, C] x [K, C, D]).
-        pooled = torch.matmul(flat[:, None] * self.template.flatten(2), weights[..., None]).squeeze(-1) + self.bias
+        pooled = torch.matmul(source * self.template.flatten(2), weights[..., None]).squeeze(-1) + self.bias
         embedded = torch.matmul(pooled.transpose(0, 1), self.weight.transpose(1, 2)).transpose(0, 1) + self.shift
         return torch.where(embedded >= 0, embedded, embedded * self.slope)
 

@@ -14,6 +14,7 @@ __all__ = [
     "part_distances",
     "part_triplet_loss",
     "pixel_loss",
+    "teacher_loss",
     "triplet_loss",
 ]
 
@@ -144,3 +145,18 @@ def agreement_loss(whole: Tensor, occluded: Tensor, visible: Tensor) -> Tensor:
     """
     cosine = F.cosine_similarity(whole.detach().float(), occluded.float(), dim=-1)
     return ((1 - cosine) * visible).sum() / visible.sum().clamp(min=1)
+
+
+def teacher_loss(embeddings: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference between the cosines of pictures in the student's and in the teacher's eyes.
+
+    Pictures shall lie to each other as they do for the teacher, whatever the dimensions (similarity-preserving distillation, Tung & Mori, ICCV 2019, on cosines).
+    Occluded copies are compared with the unoccluded pictures and learn what the teacher says of the picture they were made from.
+
+    Args:
+        embeddings: ``[G * N, D]``: the pictures, then G - 1 sets of occluded copies in the same order.
+        teacher: ``[N, D']`` features of the pictures.
+    """
+    student, wanted = F.normalize(embeddings.float(), dim=1), F.normalize(teacher.float(), dim=1)
+    found = student @ student[: len(teacher)].T
+    return (found - (wanted @ wanted.T).repeat(len(embeddings) // len(teacher), 1)).square().mean()

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from streamreid.training.backbones import make_backbone
+from streamreid.training.focuser import FeatureFocuser, Focuser
 from streamreid.training.heads import PooledHead, RetailHead, retail_head
-from streamreid.training.labels import PART_NAMES
 from streamreid.training.oamn import MaskModule, OcclusionGrader
 from streamreid.training.recipe import NetworkConfig
 
-__all__ = ["ContextPredictor", "Focuser", "PartNetwork", "PartOutput", "PixelPredictor", "visibility_of"]
+__all__ = ["ContextPredictor", "PartNetwork", "PartOutput", "PixelPredictor", "visibility_of"]
 
 
 class PartOutput(NamedTuple):
@@ -96,35 +96,6 @@ class ContextPredictor(nn.Module):
         return logits
 
 
-class Focuser(nn.Module):
-    """Fine-grained feature focuser on the attention maps: logits + scale * block(attention), scale starting at 0.
-
-    PAB-ReID's own layers are not published; these are the layers of the sibling method AMD-Net (Electronics Letters 60(9), 2024, e13217).
-    With scale 0 the network starts as if there were no focuser, so its effect can be measured.
-
-    Args:
-        maps: Number of maps n = 1 + parts.
-    """
-
-    def __init__(self, maps: int) -> None:
-        super().__init__()
-        self.first, self.second = _double_convolution(maps), _double_convolution(maps)
-        self.gate = nn.Sequential(
-            nn.BatchNorm2d(maps), nn.Conv2d(maps, maps, 1), nn.ReLU(), nn.Conv2d(maps, 1, 1), nn.BatchNorm2d(1), nn.Sigmoid()
-        )
-        self.mix = nn.Conv2d(maps, maps, 1, bias=False)
-        nn.init.xavier_normal_(self.mix.weight)
-        self.scale = nn.Parameter(torch.zeros(()))
-
-    def forward(self, logits: Tensor) -> Tensor:
-        """Refined logits of the same shape."""
-        u0 = logits.softmax(1)
-        difference = F.relu(self.first(u0))
-        u2 = F.relu(self.second(F.relu(u0 + difference)))
-        refined: Tensor = logits + self.scale * (3 * difference + u2 + self.mix(u2 * (1 + self.gate(u2))))
-        return refined
-
-
 class PartNetwork(nn.Module):
     """Backbone, pixel-level predictor, part head and visibilities; optional focuser, and OAMN's mask module and occlusion grader.
 
@@ -138,18 +109,24 @@ class PartNetwork(nn.Module):
         self.config = config
         found = make_backbone(config.backbone, config.weights, config.freeze)
         self.backbone = found.module
-        slots = 1 + len(PART_NAMES)
-        self.head: RetailHead | PooledHead = retail_head(found.retail, slots) if found.retail else PooledHead(found.channels, config.dim)
-        self.shape = (slots, self.head.dim)
+        parts = len(config.parts)
+        self.focuser = Focuser(1 + parts) if config.focuser == "maps" else None
+        self.feature_focuser: FeatureFocuser | None = None
+        if config.focuser == "features":  # retail-0277's own layers behind it want as many channels as before
+            self.feature_focuser = FeatureFocuser(found.channels, config.focuser_width, restore=found.retail is not None)
+        if found.retail:
+            self.head: RetailHead | PooledHead = retail_head(found.retail, 1 + parts)
+        else:
+            self.head = PooledHead(found.channels, config.dim, config.focuser_width if self.feature_focuser is not None else None)
+        self.shape = (1 + parts, self.head.dim)
         self.map_size = self._map_size(size)
-        self.predictor: PixelPredictor | ContextPredictor = PixelPredictor(found.channels, len(PART_NAMES))
+        self.predictor: PixelPredictor | ContextPredictor = PixelPredictor(found.channels, parts)
         if config.predictor == "context":
-            self.predictor = ContextPredictor(found.channels, len(PART_NAMES), self.map_size)
-        self.focuser = Focuser(slots) if config.focuser == "maps" else None
+            self.predictor = ContextPredictor(found.channels, parts, self.map_size)
         self.masker = MaskModule(found.channels, *self.map_size) if config.mask == "rgas" else None
         self.grader = OcclusionGrader(found.channels) if config.grader else None
         self.usual: Tensor
-        self.register_buffer("usual", torch.full((len(PART_NAMES),), 0.1))
+        self.register_buffer("usual", torch.full((parts,), 0.1))
 
     @torch.no_grad()
     def _map_size(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -166,12 +143,18 @@ class PartNetwork(nn.Module):
         logits = self.predictor(features)
         attention = (self.focuser(logits) if self.focuser is not None else logits).float().softmax(1)
         mask = self.masker(features) if self.masker is not None else None
-        weights = attention.detach() if self.config.attention == "supervised" else attention
-        embeddings = self.head(features if mask is None else features * mask, weights)
+        embeddings = self.embeddings(features, attention, mask)
         visibility = visibility_of(attention, self.config.visibility, self.config.mu, self.usual)
         # Without OAMN's own mask the grader looks where the part attention sees the person.
         occlusion = self.grader(features, 1 - attention[:, :1] if mask is None else mask) if self.grader is not None else None
         return PartOutput(features, logits, attention, embeddings, visibility, mask, occlusion)
+
+    def embeddings(self, features: Tensor, attention: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Embeddings ``[N, K, D]`` of a feature map under an attention and OAMN's mask (``[N, 1, H, W]``)."""
+        weights = attention.detach() if self.config.attention == "supervised" else attention
+        masked = features if mask is None else features * mask
+        embeddings: Tensor = self.head(masked, weights, self.feature_focuser(masked) if self.feature_focuser is not None else None)
+        return embeddings
 
 
 def visibility_of(attention: Tensor, mode: str, mu: float, usual: Tensor) -> Tensor:
@@ -200,16 +183,3 @@ def visibility_of(attention: Tensor, mode: str, mu: float, usual: Tensor) -> Ten
     else:
         parts = maps.amax(2)
     return torch.cat([parts.amax(1, keepdim=True), parts], 1)
-
-
-def _double_convolution(maps: int) -> nn.Sequential:
-    layers = nn.Sequential(
-        nn.Conv2d(maps, maps, 3, padding=1, bias=False),
-        nn.BatchNorm2d(maps),
-        nn.ReLU(),
-        nn.Conv2d(maps, maps, 3, padding=1, bias=False),
-        nn.BatchNorm2d(maps),
-    )
-    for layer in (layers[0], layers[3]):
-        nn.init.kaiming_normal_(layer.weight, mode="fan_out")  # type: ignore[arg-type]
-    return layers

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from streamreid.errors import ConfigError
 from streamreid.training.heads import RetailHead
 from streamreid.training.recipe import ScheduleConfig
 
-__all__ = ["MovingAverage", "gradient_norm", "make_optimizer", "rate_factor"]
+__all__ = ["MovingAverage", "gradient_norm", "make_optimizer", "rate_factor", "set_training"]
 
 
 def rate_factor(step: int, steps: int, warmup: float, floor: float = 0.01) -> float:
@@ -23,8 +24,32 @@ def rate_factor(step: int, steps: int, warmup: float, floor: float = 0.01) -> fl
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
+def set_training(network: nn.Module, heads: nn.Module, only: Sequence[str] = ()) -> None:
+    """Training mode; with ``only``, for these modules of the network alone, all others keep their statistics."""
+    network.train()
+    heads.train(not only)
+    for name, module in network.named_children():
+        module.train(not only or _plain(name) in only)
+
+
+def _plain(name: str) -> str:
+    return "focuser" if name == "feature_focuser" else name
+
+
 def make_optimizer(network: nn.Module, heads: nn.Module, config: ScheduleConfig) -> torch.optim.AdamW:
-    """AdamW with a slower backbone and pretrained head; vectors (biases, scales) are not decayed."""
+    """AdamW with a slower backbone and pretrained head; vectors (biases, scales) are not decayed.
+
+    Raises:
+        ConfigError: ``only`` names no module of this network.
+    """
+    if config.only:
+        heads.requires_grad_(False)
+        found = {_plain(name) for name, _ in network.named_children()}
+        if not found & set(config.only):
+            raise ConfigError(f"schedule.only: this network has none of {', '.join(config.only)}")
+        for name, module in network.named_children():
+            if _plain(name) not in config.only:
+                module.requires_grad_(False)
     slow = config.rate * config.backbone_rate
     groups: list[dict[str, object]] = []
     for name, module in network.named_children():
@@ -77,6 +102,10 @@ class MovingAverage:
                 self.state[key].lerp_(value.detach(), 1 - decay)
             else:
                 self.state[key].copy_(value)
+
+    def to(self, device: torch.device) -> None:
+        """Move the averages."""
+        self.state = {k: v.to(device) for k, v in self.state.items()}
 
     def state_dict(self) -> dict[str, object]:
         """For a checkpoint."""

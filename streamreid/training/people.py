@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streamreid.errors import DataError
+from streamreid.training.grouping import PART_NAMES, read_parts
 from streamreid.training.layouts import list_pictures
 from streamreid.training.recipe import DatasetConfig
 
@@ -35,10 +36,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Split:
-    """Training pictures with class numbers from 0, and the pictures of the held-out people."""
+    """Training pictures with class numbers from 0, the pictures of the held-out people, and the names of the parts in their labels."""
 
     train: list[Picture]
     validation: list[Picture]
+    parts: tuple[str, ...] = PART_NAMES
 
     @property
     def identities(self) -> int:
@@ -56,7 +58,12 @@ def read_people(config: DatasetConfig, dataset: int) -> list[Picture]:
     named = list_pictures(config.images, config.layout)
     if not labels.is_dir():
         raise DataError(f"{labels}: no such folder of part labels; make it with: streamreid parse-labels {config.images} --out {labels}")
-    return [Picture(n.path, labels, dataset, n.person, n.camera) for n in named if n.person not in config.exclude]
+    root = Path(config.images)  # labels lie in the same subfolders, because names repeat between them in some datasets
+    return [
+        Picture(n.path, labels / n.path.parent.relative_to(root), dataset, n.person, n.camera)
+        for n in named
+        if n.person not in config.exclude
+    ]
 
 
 def split_people(datasets: tuple[DatasetConfig, ...]) -> Split:
@@ -85,4 +92,16 @@ def split_people(datasets: tuple[DatasetConfig, ...]) -> Split:
         train += mine
         validation += [p for p in pictures if p.person not in number_of]
         count += len(kept)
-    return Split(train, validation)
+    return Split(train, validation, _common_parts(datasets))
+
+
+def _common_parts(datasets: tuple[DatasetConfig, ...]) -> tuple[str, ...]:
+    """The parts that all labels tell apart."""
+    found = {config.labels: read_parts(Path(config.labels)) for config in datasets}
+    first = next(iter(found.values()))
+    for folder, parts in found.items():
+        if parts != first:
+            raise DataError(
+                f"{folder}: labels of {', '.join(parts)}, but another dataset's are of {', '.join(first)}; run parse-labels with the same --parts for all"
+            )
+    return first

@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from streamreid._yaml import read_yaml, validate
+from streamreid.training.grouping import PART_NAMES
 from streamreid.training.layouts import Layout
 
 __all__ = ["AugmentationConfig", "DatasetConfig", "LossConfig", "NetworkConfig", "ScheduleConfig", "TrainConfig", "load_recipe"]
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0)]
+Module = Literal["backbone", "predictor", "focuser", "masker", "grader", "head"]
 
 
 class _Section(BaseModel):
@@ -33,6 +35,9 @@ class DatasetConfig(_Section):
 class NetworkConfig(_Section):
     """Backbone, parts and heads."""
 
+    parts: tuple[str, ...] = Field(
+        default=PART_NAMES, min_length=1, description="Names of the parts; a training takes them from its labels."
+    )
     backbone: str = Field(
         description="An OpenVINO IR of person-reidentification-retail-0277 (.xml), resnet50, mobilenet_v2, or a network of timm's (hrnet_w32, tf_efficientnet_lite0 ...)."
     )
@@ -48,7 +53,11 @@ class NetworkConfig(_Section):
         default="joint",
         description="Whether ReID losses also train the attention (BPBReID), or the pixel loss alone. Joint attention of small parts tends to spread over the person.",
     )
-    focuser: Literal["off", "maps"] = Field(default="off", description="Fine-grained feature focuser on the attention maps.")
+    focuser: Literal["off", "maps", "features"] = Field(
+        default="off",
+        description="Fine-grained feature focuser: on the attention maps, or on the features that the parts are pooled from (the whole person untouched).",
+    )
+    focuser_width: int = Field(default=512, ge=8, description="Channels inside the focuser on features.")
     mask: Literal["off", "rgas"] = Field(default="off", description="OAMN's attention-guided mask on the features before the part head.")
     grader: bool = Field(default=False, description="OAMN's occlusion grader: scores of the four sides as a further output.")
     visibility: Literal["max", "area", "threshold", "argmax"] = Field(default="max", description="How visibilities follow from attention.")
@@ -75,6 +84,9 @@ class LossConfig(_Section):
         default=100.0, description="OAMN's first mask loss: where the person stays visible, occlusion must not change the features."
     )
     agreement: Weight = Field(default=1.0, description="A part that stays visible keeps its embedding under occlusion.")
+    teacher: Weight = Field(
+        default=1.0, description="Distillation: pictures lie to each other as in the teacher's eyes; needs a `teacher` in the recipe."
+    )
 
 
 class AugmentationConfig(_Section):
@@ -104,6 +116,9 @@ class ScheduleConfig(_Section):
     warmup: Fraction = Field(default=0.08, description="Share of the steps with rising rate; cosine afterwards.")
     average: Fraction = Field(default=0.995, description="Decay of the moving average of the weights (EMA).")
     clip: Weight = Field(default=5.0, description="Largest gradient norm; 0 does not clip.")
+    only: tuple[Module, ...] = Field(
+        default=(), description="Train these modules alone and leave all others, their running statistics included, as they are."
+    )
 
 
 class TrainConfig(_Section):
@@ -119,9 +134,15 @@ class TrainConfig(_Section):
     size: tuple[int, int] = Field(default=(256, 128), description="Height and width of the pictures.")
     seed: int = 1
     start: str | None = Field(default=None, description="A checkpoint whose weights are taken over where names and shapes fit.")
+    teacher: str | None = Field(
+        default=None, description="A global ReID network to learn from: an OpenVINO IR (.xml) of person-reidentification-retail-0277."
+    )
     imprint: bool = Field(default=True, description="Identity classifiers start from the pretrained embeddings of their people.")
     compile: bool = Field(default=True, description="Compile the backbone (needs a C++ compiler on CPUs; several times faster).")
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
+    devices: int = Field(default=1, ge=1, description="GPUs (or processes on CPUs) per machine; a batch's people are divided among them.")
+    nodes: int = Field(default=1, ge=1, description="Machines; start the same command on each with torchrun.")
+    tensorboard: bool = Field(default=False, description="Write TensorBoard events beside log.csv (needs streamreid[tensorboard]).")
     save_every: int = Field(default=50, ge=1, description="Steps between checkpoints.")
     validate_every: int = Field(default=250, ge=1, description="Steps between validations.")
 

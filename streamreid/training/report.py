@@ -1,4 +1,4 @@
-"""Pictures at the end of a training: loss curves, part maps with visibilities, distances of same and different people. Faces are made unrecognisable."""
+"""The report at the end of a training: loss curves, distances of same and different people, part maps, ranked lists. Faces are made unrecognisable."""
 
 from __future__ import annotations
 
@@ -10,20 +10,17 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from streamreid.errors import DataError, MissingExtraError
 from streamreid.similarity import part_similarity
-from streamreid.training.embed import embed, to_input
-from streamreid.training.labels import PART_NAMES
+from streamreid.training.embed import embed
+from streamreid.training.figures import draw_parts, draw_ranks
 from streamreid.training.network import PartNetwork
 from streamreid.training.people import Picture
-from streamreid.types import FloatArray, Image
+from streamreid.types import FloatArray
 
-__all__ = ["blur_faces", "draw_curves", "draw_distances", "draw_parts", "read_log", "write_report"]
-
-_COLOURS = np.array([[60, 60, 230], [60, 200, 60], [230, 200, 40], [220, 90, 40], [200, 60, 200]], np.float32)  # BGR, one per part
+__all__ = ["draw_curves", "draw_distances", "read_log", "write_report"]
 
 
 def write_report(
@@ -50,6 +47,7 @@ def write_report(
         files.append(draw_parts(network, images[:: max(1, len(images) // 16)][:16], folder / "parts.png", size=size))
         similarity = part_similarity(*(2 * (embed(network, images, size),)))[0]
         people = np.array([(p.dataset, p.person, p.camera) for p in chosen])
+        files.append(draw_ranks(network, images, people, similarity, folder / "ranks.png", size=size))
         files.append(draw_distances(similarity, people, folder / "distances.png"))
     return files
 
@@ -116,45 +114,6 @@ def draw_distances(similarity: FloatArray, people: NDArray[np.int64], path: Path
     figure.savefig(path, dpi=110)
     plt.close(figure)
     return path
-
-
-@torch.no_grad()
-def draw_parts(network: PartNetwork, images: Sequence[Image], path: Path, *, size: tuple[int, int] = (256, 128)) -> Path:
-    """Crops (faces blurred) above their part maps, with the visibility of each part in per cent below."""
-    network.eval()
-    device = next(network.parameters()).device
-    output = network(to_input(images, size).to(device))
-    attention, visibility = output.attention.float().cpu().numpy(), output.visibility.float().cpu().numpy()
-    tiles = [_tile(cv2.resize(image, size[::-1]), a, v) for image, a, v in zip(images, attention, visibility, strict=True)]
-    if not cv2.imwrite(str(path), np.hstack(tiles)):
-        raise DataError(f"{path}: cannot be written as a picture")
-    return path
-
-
-def blur_faces(image: Image, attention: FloatArray) -> Image:
-    """Make everything unrecognisable but the body below the head: the upper fifth, the head, and whatever is not this person, such as somebody in front.
-
-    Args:
-        image: ``[H, W, 3]`` crop of one person.
-        attention: ``[1 + parts, h, w]``, background first, then the head.
-    """
-    height, width = image.shape[:2]
-    coarse = cv2.resize(cv2.resize(image, (max(2, width // 20), max(2, height // 20)), interpolation=cv2.INTER_AREA), (width, height))
-    body = cv2.resize(attention[2:].sum(0).astype(np.float32), (width, height)) > 0.5
-    body[: height // 5] = False
-    return np.where(body[..., None], image, coarse).astype(np.uint8)
-
-
-def _tile(image: Image, attention: FloatArray, visibility: FloatArray) -> Image:
-    height, width = image.shape[:2]
-    private = blur_faces(image, attention)
-    maps = np.stack([cv2.resize(m, (width, height), interpolation=cv2.INTER_LINEAR) for m in attention[1:]], -1)
-    coloured = private * 0.35 + (maps @ _COLOURS) * 0.65
-    text = np.full((14 * len(PART_NAMES) + 4, width, 3), 255, np.uint8)
-    for line, (name, seen) in enumerate(zip(PART_NAMES, visibility[1:], strict=True)):
-        colour = tuple(int(c) for c in _COLOURS[line] * 0.8)
-        cv2.putText(text, f"{name} {seen:.0%}", (3, 13 + 14 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
-    return np.vstack([private, np.clip(coloured, 0, 255).astype(np.uint8), text])
 
 
 def _pyplot() -> Any:

@@ -8,7 +8,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the train extra")
 
 from streamreid.training.export import export_onnx  # noqa: E402
-from streamreid.training.network import Focuser, PartNetwork, PixelPredictor, visibility_of  # noqa: E402
+from streamreid.training.focuser import Focuser  # noqa: E402
+from streamreid.training.network import PartNetwork, PixelPredictor, visibility_of  # noqa: E402
 from streamreid.training.openvino_ir import read_ir  # noqa: E402
 from streamreid.training.recipe import NetworkConfig  # noqa: E402
 
@@ -91,7 +92,7 @@ def _openvino(path: Path, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def test_oamn_heads_can_be_switched_on_and_are_trained() -> None:
     from streamreid.training.heads import identity_heads
-    from streamreid.training.loop import compute_losses
+    from streamreid.training.objective import compute_losses
     from streamreid.training.recipe import LossConfig
 
     torch.manual_seed(0)

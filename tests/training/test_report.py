@@ -10,7 +10,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the train extra")
 
 from streamreid.errors import DataError  # noqa: E402
-from streamreid.training.report import blur_faces, draw_curves, draw_distances, draw_parts, read_log  # noqa: E402
+from streamreid.training.figures import blur_faces, draw_parts, draw_ranks  # noqa: E402
+from streamreid.training.report import draw_curves, draw_distances, read_log  # noqa: E402
 
 
 class Fixed(torch.nn.Module):
@@ -19,6 +20,7 @@ class Fixed(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.unused = torch.nn.Parameter(torch.zeros(()))
+        self.config = SimpleNamespace(parts=("head", "torso", "arms", "legs", "feet"))
 
     def forward(self, pictures: "torch.Tensor") -> SimpleNamespace:
         attention = torch.zeros(len(pictures), 6, 16, 8)
@@ -59,3 +61,20 @@ def test_curves_and_distances(tmp_path: Path) -> None:
     assert cv2.imread(str(draw_distances(np.eye(4, dtype=np.float32), people, tmp_path / "d.png"))) is not None
     with pytest.raises(DataError, match="no training log"):
         read_log(tmp_path / "none.csv")
+
+
+def test_ranked_lists_frame_right_and_wrong_matches(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (256, 128, 3)).astype(np.uint8)
+    people = np.array([[0, 1, 1], [0, 1, 2], [0, 2, 1], [0, 2, 2]])
+    similarity = np.array([[1, 0.9, 0.99, 0.2], [0.9, 1, 0.1, 0.95], [0.99, 0.1, 1, 0.3], [0.2, 0.95, 0.3, 1]], np.float32)
+    path = draw_ranks(Fixed(), [noise] * 4, people, similarity, tmp_path / "ranks.png", queries=2, ranks=3)  # type: ignore[arg-type]
+    drawn = cv2.imread(str(path))
+    tile = 128 + 8
+    assert drawn.shape[1] == 4 * tile
+    # Row 0 is the query whose best match is wrong: picture 2 ranks (2 has camera 1, so 1 and 3 of camera 2): 3 (.3, right) before 1 (.1, wrong).
+    frames = [tuple(int(c) for c in drawn[2, i * tile + 60]) for i in range(4)]
+    assert frames[0] == (255, 255, 255)
+    assert set(frames[1:3]) <= {(0, 170, 0), (0, 0, 220)}
+    assert frames[3] == (255, 255, 255)  # only two pictures of other cameras
+    with pytest.raises(DataError, match="nothing to rank"):
+        draw_ranks(Fixed(), [noise], people[:1], similarity[:1, :1], path)  # type: ignore[arg-type]

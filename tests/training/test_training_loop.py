@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="training needs the train extra")
 pytest.importorskip("lightning", reason="training needs the train extra")
 
 from streamreid.errors import ConfigError, DataError, StreamReIDError  # noqa: E402
-from streamreid.training import loop  # noqa: E402
+from streamreid.training import loop, objective  # noqa: E402
 from streamreid.training.optimise import MovingAverage, rate_factor  # noqa: E402
 from streamreid.training.recipe import TrainConfig  # noqa: E402
 
@@ -77,7 +77,7 @@ def test_an_interrupted_training_goes_on_identically(recipe: TrainConfig, tmp_pa
 
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_names_the_batch(recipe: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop.losses, "identity_loss", lambda logits, *_: logits.sum() * float("nan"))
+    monkeypatch.setattr(objective.losses, "identity_loss", lambda logits, *_: logits.sum() * float("nan"))
     with pytest.raises(StreamReIDError, match=r"step 0.*not finite.*\.png"):
         loop.train(recipe)
     assert not (Path(recipe.out) / "last.pt").exists()
