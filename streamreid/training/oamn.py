@@ -31,8 +31,8 @@ class MaskModule(nn.Module):
         super().__init__()
         inner, positions = channels // reduction, height * width
         self.theta, self.phi, self.own = (_reduce(channels, inner) for _ in range(3))
-        self.relations = _reduce(2 * positions, positions // reduction)
-        gathered = 1 + positions // reduction
+        self.relations = _reduce(2 * positions, max(1, positions // reduction))
+        gathered = 1 + max(1, positions // reduction)
         small = max(1, gathered // reduction)
         self.weigh = nn.Sequential(_reduce(gathered, small), nn.Conv2d(small, 1, 1, bias=False), nn.BatchNorm2d(1), nn.Sigmoid())
 

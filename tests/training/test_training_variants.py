@@ -1,0 +1,212 @@
+"""Training with several processes, with a teacher, of some modules alone, with other parts; TensorBoard. On a tiny network."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the train extra")
+pytest.importorskip("lightning", reason="training needs the train extra")
+pytest.importorskip("timm", reason="training needs the train extra")
+
+from streamreid.errors import ConfigError, DataError  # noqa: E402
+from streamreid.training import loop  # noqa: E402
+from streamreid.training.checkpoint import load_network  # noqa: E402
+from streamreid.training.grouping import GROUPINGS, write_parts  # noqa: E402
+from streamreid.training.losses import teacher_loss  # noqa: E402
+from streamreid.training.optimise import make_optimizer  # noqa: E402
+from streamreid.training.recipe import NetworkConfig, ScheduleConfig, TrainConfig  # noqa: E402
+
+_spec = importlib.util.spec_from_file_location("training_data_helpers", Path(__file__).with_name("test_training_data.py"))
+assert _spec is not None
+assert _spec.loader is not None
+_helpers = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_helpers)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> TrainConfig:
+    data = _helpers.make_folder(tmp_path / "data", people=5)
+    return TrainConfig.model_validate(
+        {
+            "data": [data.model_dump()],
+            "network": {"backbone": "test_resnet", "dim": 16},
+            "out": str(tmp_path / "out"),
+            "size": (64, 32),
+            "schedule": {"steps": 2, "people": 4, "pictures": 2},
+            "compile": False,
+            "imprint": False,
+            "precision": "32-true",
+            "save_every": 1,
+        }
+    )
+
+
+def changed(recipe: TrainConfig, **changes: object) -> TrainConfig:
+    """The recipe with some sections changed, checked again."""
+    found = recipe.model_dump()
+    for key, value in changes.items():
+        found[key] = {**found[key], **value} if isinstance(value, dict) else value
+    found["network"].pop("parts")
+    return TrainConfig.model_validate(found)
+
+
+def weights(path: Path) -> dict[str, "torch.Tensor"]:
+    return torch.load(path, weights_only=True)["network"]  # type: ignore[no-any-return]
+
+
+def logged(out: str, term: str) -> list[float]:
+    rows = [line.split(",") for line in (Path(out) / "log.csv").read_text().splitlines()[1:]]
+    return [float(value) for _, name, value in rows if name == term]
+
+
+@pytest.mark.slow
+def test_two_processes_learn_as_one(recipe: TrainConfig, tmp_path: Path, shared: Path) -> None:
+    # retail-0277 and its head have no normalisation over the batch, and these losses are means over pictures: two shares must give what one process gives.
+    retail = str(shared / "data" / "weights" / "person-reidentification-retail-0277.xml")
+    single = changed(
+        recipe,
+        network={"backbone": retail},
+        size=(256, 128),
+        schedule={"only": ["head"], "warmup": 0.0},
+        augmentation={"crop": 4},
+        losses={"part_triplet": 0, "whole_triplet": 0, "agreement": 0},
+    )
+    both = changed(single, devices=2, out=str(tmp_path / "both"))
+    config = tmp_path / "recipe.yaml"
+    config.write_text(both.model_dump_json(exclude={"network": {"parts"}}))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0",
+               "-m", "streamreid", "train", str(config), "--quiet"]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("next: streamreid export") == 1  # one of them speaks
+    loop.train(single)
+    for term in ("identity", "identity_parts", "pixels", "loss"):
+        assert len(logged(both.out, term)) == 2
+        assert logged(both.out, term) == pytest.approx(logged(single.out, term), rel=2e-3)
+
+
+def test_people_must_be_divisible(recipe: TrainConfig) -> None:
+    with pytest.raises(ConfigError, match="3 processes"):
+        loop.train(changed(recipe, devices=3))
+
+
+def test_shares_of_a_batch_are_the_batch(recipe: TrainConfig, tmp_path: Path) -> None:
+    split = loop.split_people(recipe.data)
+    cache = loop.PictureCache(split.train, tmp_path / "cache", recipe.size)
+    whole = loop._prepare(cache, recipe, 3, (4, 2), (0, 1))
+    shares = [loop._prepare(cache, recipe, 3, (4, 2), (rank, 2)) for rank in (0, 1)]
+    for rank, share in enumerate(shares):
+        for person in range(2):  # people of a share are every second one of the batch
+            mine, all_ = slice(2 * person, 2 * person + 2), slice(2 * (2 * person + rank), 2 * (2 * person + rank) + 2)
+            assert (share.pictures[mine] == whole.pictures[all_]).all()
+            assert (share.pictures[share.whole :][mine] == whole.pictures[whole.whole :][all_]).all()
+
+
+@pytest.mark.parametrize(
+    ("network", "keys"),
+    [
+        ({"focuser": "maps"}, {"focuser.scale"}),
+        ({"focuser": "features", "focuser_width": 24}, {"feature_focuser.scale", "feature_focuser.reduce.weight"}),
+        ({"mask": "rgas", "grader": True, "predictor": "context"}, {"masker.weigh.0.0.weight", "grader.score.weight"}),
+    ],
+)
+def test_every_head_trains(recipe: TrainConfig, network: dict[str, object], keys: set[str]) -> None:
+    before = {}
+
+    def look(numbers: dict[str, float]) -> None:
+        if numbers["step"] == 0:
+            before.update(weights(Path(recipe.out) / "last.pt"))
+
+    loop.train(changed(recipe, network=network, schedule={"steps": 3, "warmup": 0.0}), None, look)
+    after = weights(Path(recipe.out) / "last.pt")
+    assert keys <= set(after)
+    assert all((after[k] != before[k]).any() for k in keys)
+
+
+def test_training_some_modules_leaves_all_others(recipe: TrainConfig, tmp_path: Path) -> None:
+    loop.train(changed(recipe, network={"grader": True}))
+    first = Path(recipe.out) / "last.pt"
+    second = changed(
+        recipe, network={"grader": True}, start=str(first), out=str(tmp_path / "second"), schedule={"only": ["grader"], "steps": 2}
+    )
+    loop.train(second)
+    before = torch.load(first, weights_only=True)["average"]["state"]
+    after = weights(Path(second.out) / "last.pt")
+    moved = {k.split(".")[0] for k in after if k != "usual" and not torch.equal(after[k], before[k])}
+    assert moved == {"grader"}
+    with pytest.raises(ConfigError, match="none of masker"):
+        loop.train(changed(second, schedule={"only": ["masker"]}, out=str(tmp_path / "third")))
+
+
+def test_eight_parts_come_from_the_labels(recipe: TrainConfig) -> None:
+    labels = Path(recipe.data[0].labels)
+    for path in labels.glob("*.png"):
+        path.rename(path.with_suffix(".tmp"))
+    write_parts(labels, GROUPINGS["eight"].names)
+    for path in labels.glob("*.tmp"):
+        path.rename(path.with_suffix(".png"))
+    last = loop.train(recipe)
+    network, config, _ = load_network(last)
+    assert network.shape == (9, 16)
+    assert config.network.parts == GROUPINGS["eight"].names
+    wrong = TrainConfig.model_validate(
+        recipe.model_dump() | {"network": {"backbone": "test_resnet", "parts": ["head"]}, "out": recipe.out + "2"}
+    )
+    with pytest.raises(ConfigError, match=r"network\.parts"):
+        loop.train(wrong)
+
+
+def test_labels_of_other_parts_cannot_be_mixed(recipe: TrainConfig, tmp_path: Path) -> None:
+    other = _helpers.make_folder(tmp_path / "other", people=3)
+    (Path(other.labels) / "parts.json").write_text('{"parts": ["body"]}')
+    with pytest.raises(DataError, match="same --parts for all"):
+        loop.train(recipe.model_copy(update={"data": (*recipe.data, other)}))
+
+
+def test_teacher_loss_by_hand() -> None:
+    teacher = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    student = torch.tensor([[1.0, 0, 0], [1.0, 0, 0], [0, 1.0, 0], [0, 0, 3.0]])  # two pictures, then their copies
+    # Wanted [[1, 0], [0, 1]] twice; found [[1, 1], [1, 1]] and [[0, 0], [0, 0]]: 2 + 2 wrong of 8.
+    assert float(teacher_loss(student, teacher)) == pytest.approx(4 / 8)
+    assert float(teacher_loss(torch.eye(2), teacher)) == 0
+
+
+@pytest.mark.slow
+def test_a_teacher_is_learnt_from(recipe: TrainConfig, shared: Path) -> None:
+    retail = shared / "data" / "weights" / "person-reidentification-retail-0277.xml"
+    with pytest.raises(ConfigError, match="no OpenVINO IR"):
+        loop.train(changed(recipe, teacher="teacher.onnx"))
+    heard: list[dict[str, float]] = []
+    loop.train(changed(recipe, teacher=str(retail), size=(256, 128), schedule={"steps": 1}), None, heard.append)
+    assert heard[0]["teacher"] > 0
+
+
+def test_tensorboard_holds_what_the_csv_holds(recipe: TrainConfig) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    heard: list[dict[str, float]] = []
+    loop.train(changed(recipe, tensorboard=True), None, heard.append)
+    events = EventAccumulator(str(Path(recipe.out) / "tensorboard"))
+    events.Reload()
+    assert [s.value for s in events.Scalars("loss")] == pytest.approx([n["loss"] for n in heard], rel=1e-5)
+
+
+def test_rates_of_frozen_modules_are_left_out() -> None:
+    network, heads = (
+        torch.nn.ModuleDict({"head": torch.nn.Linear(2, 2), "grader": torch.nn.Linear(2, 3)}),
+        torch.nn.ModuleDict({"whole": torch.nn.Linear(2, 4)}),
+    )
+    optimizer = make_optimizer(network, heads, ScheduleConfig(only=("grader",)))
+    assert sum(p.numel() for g in optimizer.param_groups for p in g["params"]) == 9
+
+
+def test_defaults_name_five_parts() -> None:
+    assert NetworkConfig(backbone="resnet50").parts == GROUPINGS["five"].names
+    assert np.isclose(ScheduleConfig().rate, 4e-3)
