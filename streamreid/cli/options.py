@@ -7,7 +7,22 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Delay", "Detector", "Engine", "Mosaic", "Out", "Overwrite", "Parquet", "Quiet", "Set", "SettingsFile", "Verbose", "Video"]
+__all__ = [
+    "Delay",
+    "Detector",
+    "Engine",
+    "Mosaic",
+    "Out",
+    "Overwrite",
+    "Parquet",
+    "Quiet",
+    "Serve",
+    "Set",
+    "SettingsFile",
+    "Verbose",
+    "Video",
+    "Watch",
+]
 
 Delay = Annotated[
     float | None,
@@ -24,9 +39,21 @@ Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the res
 Overwrite = Annotated[bool, typer.Option("--overwrite/--no-overwrite", help="Replace results that are in the folder already.")]
 Parquet = Annotated[bool | None, typer.Option("--parquet/--no-parquet", help="Write a Parquet table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")]
+Serve = Annotated[
+    str | None,
+    typer.Option(
+        "--serve",
+        metavar="[HOST:]PORT",
+        help="Serve cameras, identities, events, health and metrics by HTTP while running; with a HOST other than this machine a token is needed.",
+    ),
+]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Any setting of the YAML, e.g. --set tracker.lost_seconds=5")]
 SettingsFile = Annotated[
     Path | None, typer.Option("--settings", help="YAML with tracker, association, ... sections, as `streamreid tune` writes it.")
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what is chosen and why.")]
+Watch = Annotated[
+    bool | None,
+    typer.Option("--watch/--no-watch", help="Follow changes of the cameras file while live cameras run (default: yes)."),
+]
 Video = Annotated[bool | None, typer.Option("--video/--no-video", help="Write an annotated video per camera.")]

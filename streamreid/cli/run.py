@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,11 +18,16 @@ from streamreid.cli.progress import RunProgress
 from streamreid.cli.report import print_summary
 from streamreid.config import Config, load_config
 from streamreid.errors import ConfigError
+from streamreid.pipeline.beginning import read_begin
 from streamreid.pipeline.cache import remove_cache
+from streamreid.pipeline.folders import choose_folder, clear_results
 from streamreid.pipeline.pipeline import camera_name
-from streamreid.pipeline.run import choose_folder
+from streamreid.pipeline.watching import CamerasFile
+from streamreid.serving import Server
+from streamreid.sinks import Sink
+from streamreid.sources import is_live
 
-__all__ = ["change", "configure", "execute", "follow", "merge", "read_settings", "run"]
+__all__ = ["appends", "change", "configure", "execute", "follow", "merge", "read_settings", "run"]
 
 
 def run(
@@ -42,6 +49,8 @@ def run(
             help="Also store detections and features here, for `streamreid replay` and `streamreid tune`; results stay the same, but all boxes are looked at, which takes longer."
         ),
     ] = None,
+    serve: o.Serve = None,
+    watch: o.Watch = None,
     settings_file: o.SettingsFile = None,
     settings: o.Set = None,
     quiet: o.Quiet = False,
@@ -56,13 +65,22 @@ def run(
         "output.video": video,
         "output.mosaic": mosaic,
         "output.parquet": parquet,
+        "server.listen": serve,
+        "live.watch": watch,
     }
     config = configure(videos or [], sources, changes, settings or [], settings_file)
     name = sources.stem if sources else "run"
-    folder = choose_folder(out or config.output.dir, name, overwrite=overwrite)
+    folder = choose_folder(out or config.output.dir, name, overwrite=overwrite, append=appends(config))
+    if overwrite:
+        clear_results(folder)
     if cache is not None and overwrite:
         remove_cache(cache)
-    raise typer.Exit(execute(config, folder, quiet=quiet, cache=cache))
+    raise typer.Exit(execute(config, folder, quiet=quiet, cache=cache, watched=sources))
+
+
+def appends(config: Config) -> bool:
+    """Whether a run goes on in a folder with results of an earlier one: live runs do."""
+    return config.live.append and (config.server.listen is not None or any(is_live(c) for c in config.cameras))
 
 
 def configure(
@@ -123,15 +141,34 @@ def read_settings(path: Path | None) -> dict[str, Any]:
     return checked.model_dump(exclude_unset=True, exclude={"cameras"})
 
 
-def execute(config: Config, folder: Path, *, quiet: bool, cache: Path | None = None) -> int:
-    """Run, show progress, print the table. Returns the exit code."""
-    return follow(wiring.Pipeline(config, cache=cache), folder, quiet=quiet)
+def execute(config: Config, folder: Path, *, quiet: bool, cache: Path | None = None, watched: Path | None = None) -> int:
+    """Run, serve if asked to, show progress, print the table. Returns the exit code.
+
+    Args:
+        config: What to do.
+        folder: Where results go.
+        quiet: Say nothing but errors.
+        cache: Also store detections and features here.
+        watched: The cameras file, to follow its changes if cameras are live.
+    """
+    begin = read_begin(folder) if appends(config) else None
+    serving = config.server.listen is not None
+    with ExitStack() as stack:
+        pipeline = stack.enter_context(wiring.Pipeline(config, cache=cache, begin=begin, stay=serving))
+        listeners: list[Sink] = []
+        if serving:
+            server = stack.enter_context(Server(pipeline, config.server))
+            listeners.append(server.board)
+            errors.print(f"serving at {server.address}", highlight=False)
+        if watched is not None and config.live.watch and pipeline.live:
+            stack.enter_context(CamerasFile(watched, pipeline.cameras))
+        return follow(pipeline, folder, quiet=quiet, listeners=listeners)
 
 
-def follow(following: wiring.Following, folder: Path, *, quiet: bool) -> int:
+def follow(following: wiring.Following, folder: Path, *, quiet: bool, listeners: Sequence[Sink] = ()) -> int:
     """Run a pipeline or a replay, show progress, print the table. Returns the exit code."""
     with following, stop_on_signals(following.stop), RunProgress(errors, quiet=quiet) as progress:
-        summary = wiring.run(following, folder, progress=progress.update, rendering=progress.say)
+        summary = wiring.run(following, folder, progress=progress.update, rendering=progress.say, listeners=listeners)
     if not quiet:
         print_summary(summary, output)
     return 130 if summary.interrupted else 3 if summary.failed else 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 
@@ -18,7 +18,7 @@ from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.pipeline.telling import Teller
 from streamreid.pipeline.turns import Turns
 from streamreid.secrets import redact
-from streamreid.sources import FrameSource, LiveSource, PacedSource, PrefetchReader, open_source
+from streamreid.sources import FrameSource, LiveSource, PacedSource, PrefetchReader, is_live, open_source
 from streamreid.types import Frame
 
 __all__ = ["Cameras"]
@@ -82,6 +82,7 @@ class Cameras:
         self._cameras: dict[str, _Camera] = {}
         self._configs: dict[str, CameraConfig] = {}
         self._looked = 0.0
+        self._listeners: list[Callable[[str, str, str], None]] = []
         for config in configs:
             try:
                 self.add(config)
@@ -101,7 +102,7 @@ class Cameras:
     def live(self) -> bool:
         """Whether any camera is live, or may become so."""
         with self._lock:
-            return self.stay or any(c.source.live for c in self._cameras.values())
+            return self.stay or any(is_live(c) for c in self._configs.values())
 
     def roi(self, name: str) -> tuple[tuple[float, float], ...] | None:
         """A camera's region of interest."""
@@ -116,6 +117,13 @@ class Cameras:
             ConfigError: A camera of that name is being read.
         """
         self._unused(config.name)
+        if config.paused:
+            with self._lock:
+                self._configs[config.name] = config
+                count = self._statistics.cameras.setdefault(config.name, CameraCount())
+                count.error, count.removed, count.paused = None, False, True
+            self._tell(config.name, "paused")
+            return
         source = open_source(config)
         with self._lock:
             try:
@@ -127,12 +135,26 @@ class Cameras:
             count.error, count.removed, count.paused = None, False, False
             count.expected, count.live = source.expected_frames, source.live
             teller = Teller()
-            if isinstance(source, LiveSource):
+            if isinstance(source, (LiveSource, PacedSource)):
                 source.subscribe(teller)
+                source.subscribe(lambda status: self._tell(status.camera, status.state, status.reason))
             self._configs[config.name] = config
             reader = PrefetchReader(source, capacity=max(self._batch, 4), latest=source.live, wake=self._news.set)
             self._cameras[config.name] = _Camera(config, source, reader, teller, dict(count.drops), self._numbers.get(config.name, 0))
         self._news.set()
+        self._tell(config.name, "added")
+
+    def subscribe(self, listener: Callable[[str, str, str], None]) -> None:
+        """Have every change of a camera told: name, what (added, removed, paused, changed, failed, or a state of its source), why.
+
+        Args:
+            listener: Called in whatever thread noticed; must not raise and not take long.
+        """
+        self._listeners.append(listener)
+
+    def _tell(self, name: str, what: str, why: str = "") -> None:
+        for listener in list(self._listeners):
+            listener(name, what, redact(why))
 
     def remove(self, name: str) -> None:
         """Read a camera no more. Its results and its name's track ids stay.
@@ -145,6 +167,7 @@ class Cameras:
         with self._lock:
             self._configs.pop(name, None)
             self._statistics.cameras[name].removed = True
+        self._tell(name, "removed")
 
     def pause(self, name: str) -> None:
         """Let a camera rest: it is hung up until `resume`.
@@ -152,9 +175,7 @@ class Cameras:
         Raises:
             ConfigError: There is none of that name.
         """
-        self._known(name)
-        self._take_out(name)
-        self._statistics.cameras[name].paused = True
+        self.change(self._known(name).model_copy(update={"paused": True}))
 
     def resume(self, name: str) -> None:
         """Read a camera that rests, or failed, again; nothing happens to one that is being read.
@@ -167,7 +188,7 @@ class Cameras:
         with self._lock:
             if name in self._cameras:
                 return
-        self.add(config)
+        self.add(config.model_copy(update={"paused": False}))
 
     def change(self, config: CameraConfig) -> None:
         """Read a camera with other settings or at another address. What is only inference's business (``roi``) changes without a new connection.
@@ -179,9 +200,9 @@ class Cameras:
         before = self._known(config.name)
         with self._lock:
             self._configs[config.name] = config
-            resting = self._statistics.cameras[config.name].paused
-            if resting or before.model_copy(update={"roi": config.roi}) == config:
-                return
+        self._tell(config.name, "changed")
+        if before.model_copy(update={"roi": config.roi}) == config:
+            return
         self._take_out(config.name)
         try:
             self.add(config)
@@ -342,3 +363,4 @@ class Cameras:
         reason = redact(error).removeprefix(f"camera '{name}': ")
         count.error = reason
         log.error("camera '%s' failed: %s", name, reason)
+        self._tell(name, "failed", reason)

@@ -15,6 +15,8 @@ __all__ = ["Ages", "Histogram", "Quantiles"]
 _RECENT = 600
 """Ages from which the present quantiles are taken: a minute at ten frames per second."""
 
+_BOUNDS = (0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0)
+
 _LEAST, _RATIO, _BINS = 1e-3, 1.05, 290
 """Bins of 5 % from a millisecond to twenty minutes: the quantiles of a whole run are right to 2.5 %."""
 
@@ -66,8 +68,8 @@ class Ages:
         self._lock = threading.Lock()
         self._recent: deque[float] = deque(maxlen=_RECENT)
         self._bins = np.zeros(_BINS, np.int64)
+        self._bounds = Histogram(_BOUNDS)
         self.count = 0
-        self.total = 0.0
 
     def add(self, seconds: float) -> None:
         """Take an age."""
@@ -76,8 +78,15 @@ class Ages:
         with self._lock:
             self._recent.append(value)
             self._bins[bin_] += 1
+            self._bounds.add(value)
             self.count += 1
-            self.total += value
+
+    def histogram(self) -> Histogram:
+        """Of all frames, as it is now."""
+        with self._lock:
+            result = Histogram(_BOUNDS)
+            result.counts, result.total = list(self._bounds.counts), self._bounds.total
+        return result
 
     def recent(self) -> Quantiles | None:
         """Of the last 600 frames; None if there were none."""

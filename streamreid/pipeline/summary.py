@@ -152,14 +152,14 @@ def summarise(pipeline: Following, folder: Path) -> Summary:
             len(people[name]),
             c.tracks,
             dict(c.drops),
-            dict(c.clocks),
+            {str(name): number for name, number in c.clocks.items()},
             c.warnings,
             c.error,
-            LiveSummary.of(c),  # type: ignore[arg-type]
+            LiveSummary.of(c),
         )
         for name, c in statistics.cameras.items()
     }
-    files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
     return Summary(
         folder=str(folder),
         cameras=cameras,

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 _BASE = 90_000
 _KEY = 2.0  # seconds from key frame to key frame, for slow cameras too
 _FRAGMENT = 500_000  # microseconds
-_QUICKLY = 200 * 2**20  # bytes that are rewritten in about a second
+_QUICKLY = 50 * 2**20  # bytes that are rewritten in a fraction of a second
 Item = TypeVar("Item")
 
 

@@ -114,8 +114,8 @@ class MotSink(SinkContext):
         if self._closed:
             return
         self.abort()
-        for camera, (local, _) in self._files.items():
-            if local.size <= _LONGEST:
+        if sum(local.size for local, _ in self._files.values()) <= _LONGEST:
+            for camera in self._files:
                 self._rewrite(camera, identities)
         if self.without_identity:
             _log.warning("%d lines have no final identity and are missing in '%s'", self.without_identity, self.folder / "global")

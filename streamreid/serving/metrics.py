@@ -1,0 +1,135 @@
+"""Figures for Prometheus, read from the run when somebody asks: counting them costs the pipeline nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from streamreid.pipeline import Pipeline
+from streamreid.pipeline.figures import Histogram
+from streamreid.pipeline.statistics import CameraCount
+from streamreid.serving.view import state_of
+
+__all__ = ["Metrics"]
+
+_STATES = ("connecting", "connected", "stalled", "lost", "failed", "ended", "paused", "removed", "reading")
+_CLOCKS = ("rtcp", "pts", "arrival", "rate")
+
+
+class Metrics(Collector):
+    """All metrics of a run.
+
+    Args:
+        pipeline: The run.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def text(self) -> bytes:
+        """In Prometheus' text format."""
+        return bytes(generate_latest(self._registry))
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: names are known when they are collected."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """Everything as it is now."""
+        self._pipeline.cameras.look()
+        counts = dict(self._pipeline.statistics.cameras)
+        yield from _frames(counts)
+        yield from _states(counts)
+        yield from self._stages()
+        yield from self._people()
+
+    def _stages(self) -> Iterator[Metric]:
+        s = self._pipeline.statistics
+        stages = HistogramMetricFamily("streamreid_stage_seconds", "Time per batch (detect, embed) or frame, by stage.", labels=["stage"])
+        for name, histogram in s.histograms.items():
+            stages.add_metric([name], _buckets(histogram), histogram.total)
+        yield stages
+        busy = GaugeMetricFamily("streamreid_stage_busy_ratio", "Share of the last ten seconds a stage took.", labels=["stage"])
+        worst = GaugeMetricFamily("streamreid_stage_bottleneck", "1 for the stage that limits the rate.", labels=["stage"])
+        bottleneck = s.bottleneck
+        for name, share in s.busy().items():
+            busy.add_metric([name], share)
+            worst.add_metric([name], float(name == bottleneck))
+        yield busy
+        yield worst
+        yield GaugeMetricFamily(
+            "streamreid_load_ratio", "Seconds of inference that one second of live frames needs; above 1, frames are dropped.", s.load
+        )
+        yield GaugeMetricFamily(
+            "streamreid_overloaded", "1 while cameras give only a share of their frames.", float(self._pipeline.cameras.turns.overloaded)
+        )
+
+    def _people(self) -> Iterator[Metric]:
+        who = {found for found, _ in self._pipeline.identities.values() if found}
+        yield GaugeMetricFamily("streamreid_identities", "People who are remembered.", len(who))
+        yield CounterMetricFamily(
+            "streamreid_identities_settled", "People who are no longer remembered.", self._pipeline.statistics.settled
+        )
+        size = getattr(self._pipeline, "gallery_size", None)
+        if size is not None:
+            yield GaugeMetricFamily("streamreid_gallery_size", "People in the gallery.", size)
+        detector, engine = self._pipeline.models
+        yield InfoMetricFamily("streamreid_engine", "What finds and describes people.", {"detector": detector, "engine": engine})
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    total, result = 0, []
+    for bound, count in zip((*(str(b) for b in histogram.bounds), "+Inf"), histogram.counts, strict=True):
+        total += count
+        result.append((bound, float(total)))
+    return result
+
+
+def _frames(counts: dict[str, CameraCount]) -> Iterator[Metric]:
+    frames = CounterMetricFamily("streamreid_frames", "Frames with a result.", labels=["camera"])
+    drops = CounterMetricFamily("streamreid_frames_dropped", "Frames of live cameras without a result.", labels=["camera", "reason"])
+    clocks = CounterMetricFamily("streamreid_frames_by_clock", "Frames by the clock of their capture time.", labels=["camera", "clock"])
+    tracks = CounterMetricFamily("streamreid_tracks", "Tracks reported.", labels=["camera"])
+    ages = HistogramMetricFamily("streamreid_frame_age_seconds", "How old live frames were when their result came.", labels=["camera"])
+    recent = GaugeMetricFamily("streamreid_frame_age_recent_seconds", "The same of the last 600 frames.", labels=["camera", "quantile"])
+    for name, count in counts.items():
+        frames.add_metric([name], count.frames)
+        tracks.add_metric([name], count.tracks)
+        for reason, number in count.drops.items():
+            drops.add_metric([name, reason], number)
+        for clock in _CLOCKS:
+            clocks.add_metric([name, clock], count.clocks.get(clock, 0))  # type: ignore[call-overload]
+        if not count.live:
+            continue
+        histogram = count.ages.histogram()
+        ages.add_metric([name], _buckets(histogram), histogram.total)
+        quantiles = count.ages.recent()
+        if quantiles is not None:
+            for label, value in (("0.5", quantiles.p50), ("0.95", quantiles.p95), ("0.99", quantiles.p99)):
+                recent.add_metric([name, label], value)
+    yield from (frames, drops, clocks, tracks, ages, recent)
+
+
+def _states(counts: dict[str, CameraCount]) -> Iterator[Metric]:
+    states = GaugeMetricFamily("streamreid_camera_state", "1 for the state a camera is in.", labels=["camera", "state"])
+    reconnects = CounterMetricFamily("streamreid_reconnects", "How often a camera came back.", labels=["camera"])
+    corrupt = CounterMetricFamily("streamreid_corrupt_packets", "Damaged packets.", labels=["camera"])
+    jumps = CounterMetricFamily("streamreid_clock_jumps", "How often a camera's clock jumped.", labels=["camera"])
+    drift = GaugeMetricFamily("streamreid_clock_drift_ppm", "How much slower a camera's clock runs.", labels=["camera"])
+    for name, count in counts.items():
+        now = state_of(count)
+        for state in _STATES:
+            states.add_metric([name, state], float(state == now))
+        if count.status is not None:
+            reconnects.add_metric([name], count.status.reconnects)
+            corrupt.add_metric([name], count.status.corrupt)
+            jumps.add_metric([name], count.status.jumps)
+            if count.status.drift is not None:
+                drift.add_metric([name], count.status.drift)
+    yield from (states, reconnects, corrupt, jumps, drift)

@@ -1,0 +1,99 @@
+"""The server: bound before the run begins, serving in a thread of its own, gone when the run ends."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from streamreid.config import ServerConfig
+from streamreid.errors import ConfigError, MissingExtraError
+from streamreid.pipeline import Pipeline
+from streamreid.serving.board import Board
+from streamreid.serving.guard import is_loopback
+from streamreid.serving.hub import EventHub
+
+if TYPE_CHECKING:
+    import uvicorn
+
+__all__ = ["TOKEN_VARIABLE", "Server", "parse_address"]
+
+TOKEN_VARIABLE = "STREAMREID_TOKEN"  # noqa: S105 - the name of a variable
+_STOP_SECONDS = 2.0
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of '[HOST:]PORT'; without a host this machine only.
+
+    Raises:
+        ConfigError: It is no such thing.
+    """
+    host, _, port = text.rpartition(":")
+    if not port.isdigit() or not 0 <= int(port) <= 65535 or (":" in host and not host.startswith("[")):
+        raise ConfigError(f"'{text}' is not an address to serve at: write PORT or HOST:PORT, for example 8080 or 0.0.0.0:8080")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+class Server:
+    """The HTTP interface of a run. Use as a context manager around the run; ``board`` must be among its listeners.
+
+    Args:
+        pipeline: The run.
+        config: Where to listen; the token may also come from the environment variable STREAMREID_TOKEN.
+
+    Attributes:
+        address: Where it listens, for people.
+        board: The sink that feeds it.
+
+    Raises:
+        ConfigError: The address is taken or wrong, or open to others without a token.
+        MissingExtraError: The extra ``server`` is not installed.
+    """
+
+    def __init__(self, pipeline: Pipeline, config: ServerConfig) -> None:
+        try:
+            import uvicorn
+
+            from streamreid.serving.app import make_app
+        except ImportError as error:
+            raise MissingExtraError(error.name or "fastapi", "server", "Serving by HTTP") from error
+        assert config.listen is not None
+        host, port = parse_address(config.listen)
+        token = config.token.get_secret_value() if config.token is not None else os.environ.get(TOKEN_VARIABLE) or None
+        if token is None and not is_loopback(host):
+            raise ConfigError(
+                f"serving at '{config.listen}' lets other machines in, which needs a token: set server.token: ${{{TOKEN_VARIABLE}}} in the "
+                f"YAML, or the environment variable {TOKEN_VARIABLE}; or serve this machine only: --serve {port}"
+            )
+        self._hub = EventHub()
+        self.board = Board(self._hub)
+        app = make_app(pipeline, self.board, self._hub, token=token)
+        self._socket = _bind(host, port)
+        port = self._socket.getsockname()[1]
+        self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        settings = uvicorn.Config(
+            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1, limit_concurrency=256, server_header=False
+        )
+        self._server: uvicorn.Server = uvicorn.Server(settings)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, name="http", daemon=True)
+
+    def __enter__(self) -> Server:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._hub.close()
+        self._server.should_exit = True
+        self._thread.join(_STOP_SECONDS)
+        self._socket.close()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=64)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot serve at {host}:{port}: {why}. Choose another port (--serve PORT)") from None

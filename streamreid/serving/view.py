@@ -1,0 +1,125 @@
+"""What the HTTP interface shows of a run, as plain values: cameras, identities, health. Never a password."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from typing import Any
+
+from streamreid.config import CameraConfig
+from streamreid.pipeline import Pipeline
+from streamreid.pipeline.statistics import CameraCount
+from streamreid.secrets import redact
+from streamreid.serving.board import Sighting
+
+__all__ = ["camera_view", "health", "identity_views", "readiness", "run_view", "state_of"]
+
+_STUCK_SECONDS = 30.0
+
+
+def state_of(count: CameraCount) -> str:
+    """One word: paused, failed, removed, the state of the live source, or reading (files)."""
+    if count.removed:
+        return "removed"
+    if count.paused:
+        return "paused"
+    if count.error is not None:
+        return "failed"
+    return count.status.state if count.status is not None else "reading"
+
+
+def camera_view(pipeline: Pipeline, config: CameraConfig) -> dict[str, Any]:
+    """One camera: settings without passwords, state, figures."""
+    count = pipeline.statistics.cameras[config.name]
+    status, ages = count.status, count.ages.recent()
+    view: dict[str, Any] = {
+        "name": config.name,
+        "uri": redact(config.uri),
+        "live": count.live,
+        "state": state_of(count),
+        "reason": redact(count.error or (status.reason if status is not None else "")),
+        "frames": count.frames,
+        "dropped": dict(count.drops),
+        "tracks": count.tracks,
+        "rate": round(pipeline.cameras.turns.rates.get(config.name, 0.0), 2),
+        "age": None if ages is None else ages.as_dict(),
+        "last_time": count.last_time,
+        "clocks": dict(count.clocks),
+        "stride": config.stride,
+        "transport": config.transport,
+        "roi": config.roi,
+        "warnings": [redact(w) for w in count.warnings],
+    }
+    if status is not None:
+        view |= {
+            "since": round(status.since, 3),
+            "size": status.size,
+            "clock": status.clock,
+            "drift_ppm": None if status.drift is None else round(status.drift, 1),
+            "clock_jumps": status.jumps,
+            "reconnects": status.reconnects,
+            "corrupt_packets": status.corrupt,
+        }
+    return view
+
+
+def identity_views(pipeline: Pipeline, seen: dict[int, Sighting]) -> list[dict[str, Any]]:
+    """Everybody who is remembered, the last seen first."""
+    members: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    least: dict[int, float] = {}
+    for track, (who, probability) in pipeline.identities.items():
+        if who:
+            members[who].append(track)
+            least[who] = min(probability, least.get(who, 1.0))
+    views = []
+    for who, tracks in members.items():
+        sighting = seen.get(who)
+        views.append(
+            {
+                "global_id": who,
+                "cameras": sorted({camera for camera, _ in tracks}),
+                "tracks": [list(track) for track in sorted(tracks)],
+                "probability": round(least[who], 4),
+                "first_seen": None if sighting is None else round(sighting.first, 3),
+                "last_seen": None if sighting is None else round(sighting.last, 3),
+                "last_camera": None if sighting is None else sighting.camera,
+            }
+        )
+    return sorted(views, key=lambda v: (-(v["last_seen"] or 0.0), v["global_id"]))
+
+
+def run_view(pipeline: Pipeline) -> dict[str, Any]:
+    """The run as a whole."""
+    s = pipeline.statistics
+    return {
+        "detector": pipeline.models[0],
+        "engine": pipeline.models[1],
+        "seconds": round(s.elapsed, 1),
+        "frames": s.frames,
+        "load": round(s.load, 3),
+        "overloaded": pipeline.cameras.turns.overloaded,
+        "bottleneck": s.bottleneck,
+        "busy": {name: round(share, 3) for name, share in s.busy().items()},
+        "cameras": {name: state_of(count) for name, count in list(s.cameras.items())},
+    }
+
+
+def health(pipeline: Pipeline) -> tuple[bool, str]:
+    """Whether the run goes on: inference came round within the last half minute."""
+    silent = time.monotonic() - pipeline.statistics.beat
+    if silent > _STUCK_SECONDS:
+        return False, f"the pipeline has been stuck for {silent:.0f} s"
+    return True, "ok"
+
+
+def readiness(pipeline: Pipeline) -> tuple[bool, str]:
+    """Whether results come: it goes on, and a camera delivers (or there is none yet)."""
+    alive, why = health(pipeline)
+    if not alive:
+        return False, why
+    counts = [pipeline.statistics.cameras[c.name] for c in pipeline.cameras.configs]
+    wanted = [c for c in counts if not c.paused]
+    if not wanted:
+        return True, "no camera to read"
+    good = sum(state_of(c) in ("connected", "reading") for c in wanted)
+    return good > 0, f"{good} of {len(wanted)} cameras deliver"
