@@ -112,14 +112,14 @@ def stressed(clip: Clip, kind: str) -> Clip:
     return clip.pick(frames, lambda i: slice(0, 0) if middle <= clip.times[i] < middle + 1.0 else everybody)
 
 
-def ours(config: TrackerConfig, *, looks: bool = True, delay: float = 0.0) -> Callable[[Clip], Step]:
+def ours(config: TrackerConfig, *, looks: bool = True) -> Callable[[Clip], Step]:
     """This project's tracker. As in the pipeline only sure boxes have looks."""
 
     def build(clip: Clip) -> Step:
         if looks and clip.features is None:
             raise LookupError("no --engine was given")
         tracker = Tracker(config, clip.calibration)
-        late = DelayedTracks(tracker, delay) if delay else None
+        late = DelayedTracks(tracker) if config.delay else None
         late_frames = iter(range(len(clip.times)))
 
         def step(number: int) -> Iterator[tuple[int, Any]]:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from streamreid.tracking.smoothing import MotionStep, smoothed_boxes
 from streamreid.tracking.tracker import Tracker
-from streamreid.types import Detections, FloatArray, PartFeatures, Tracks
+from streamreid.types import Detections, FloatArray, IntArray, PartFeatures, Tracks
 
 __all__ = ["DelayedTracks"]
 
@@ -32,34 +33,33 @@ class _Moment:
     """One buffered frame: ``people`` id -> (box, score, row), ``unsure`` the same for tracks not confirmed then."""
 
     time: float
+    step: MotionStep
     people: dict[int, _Entry] = field(default_factory=dict)
     unsure: dict[int, _Entry] = field(default_factory=dict)
 
-    def tracks(self) -> Tracks:
+    def tracks(self, smooth: tuple[IntArray, FloatArray]) -> Tracks:
         ids = sorted(self.people)
         if not ids:
             return Tracks.empty()
-        boxes, scores, rows = zip(*(self.people[i] for i in ids), strict=True)
+        place = dict(zip(smooth[0].tolist(), smooth[1], strict=True))
+        boxes = [place.get(i, self.people[i].box) for i in ids]
+        _, scores, rows = zip(*(self.people[i] for i in ids), strict=True)
         return Tracks(np.array(ids, np.int64), np.stack(boxes), np.array(scores, np.float32), np.array(rows, np.int64))
 
 
 class DelayedTracks:
     """A tracker whose results come ``delay`` seconds of capture time later.
 
-    Within the delay: a person missed and seen again is filled in by linear interpolation (``rows`` -1, score 0), a person who is confirmed is also
-    shown in the frames before, and a new id found to be an old one (see ``TrackerConfig.delay``) is renamed in the frames before.
+    Boxes are smoothed by what was seen later (:mod:`streamreid.tracking.smoothing`). Within the delay a person missed and seen again is filled in
+    (``rows`` -1, score 0), a person who is confirmed is also shown in the frames before, and a new id found to be an old one (see ``TrackerConfig.delay``) is renamed in the frames before.
 
     Args:
-        tracker: Of one camera.
-        delay: Seconds, at least 0; default the tracker's ``TrackerConfig.delay``.
+        tracker: Of one camera; its ``TrackerConfig.delay`` counts.
     """
 
-    def __init__(self, tracker: Tracker, delay: float | None = None) -> None:
-        delay = tracker.config.delay if delay is None else delay
-        if not np.isfinite(delay) or delay < 0:
-            raise ValueError(f"delay must be a finite number of seconds, at least 0, got {delay}")
+    def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
-        self.delay = delay
+        self.delay = tracker.config.delay
         self._buffer: deque[_Moment] = deque()
 
     def __repr__(self) -> str:
@@ -99,18 +99,19 @@ class DelayedTracks:
         tracks = self.tracker.update(detections, features, time, size=size, camera=camera)
         time = max([time, *(moment.time for moment in list(self._buffer)[-1:])])
         self._rename(self.tracker.renamed)
-        now = _Moment(time, _table(tracks), _table(self.tracker.tentative))
+        now = _Moment(time, self.tracker.motion(camera), _table(tracks), _table(self.tracker.tentative))
         self._fill(now)
         self._buffer.append(now)
         return tracks
 
     def due(self, until: float) -> list[tuple[float, Tracks]]:
         """Release the frames up to capture time ``until``, oldest first."""
-        ready = []
-        while self._buffer and self._buffer[0].time <= until + 1e-9:
-            moment = self._buffer.popleft()
-            ready.append((moment.time, moment.tracks()))
-        return ready
+        count = sum(moment.time <= until + 1e-9 for moment in self._buffer)
+        if not count:
+            return []
+        smooth = smoothed_boxes([moment.step for moment in self._buffer], count)
+        ready = [self._buffer.popleft() for _ in range(count)]
+        return [(moment.time, moment.tracks(boxes)) for moment, boxes in zip(ready, smooth, strict=True)]
 
     def flush(self) -> list[tuple[float, Tracks]]:
         """The frames still held back, oldest first. For the end of a source."""
@@ -118,6 +119,7 @@ class DelayedTracks:
 
     def _rename(self, names: dict[int, int]) -> None:
         for moment in self._buffer if names else ():
+            moment.step = moment.step.renamed(names)
             for table in (moment.people, moment.unsure):
                 for new, old in names.items():
                     if new in table:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.tracking.smoothing import MotionStep
 from streamreid.types import FloatArray
 
 __all__ = ["MotionFilter", "MotionNoise"]
@@ -51,10 +52,17 @@ class MotionNoise:
 
 
 class MotionFilter:
-    """Positions and velocities of T boxes. Rows are tracks; ``add`` appends, ``keep`` drops."""
+    """Positions and velocities of T boxes. Rows are tracks; ``add`` appends, ``keep`` drops.
 
-    def __init__(self, noise: MotionNoise | None = None) -> None:
+    Args:
+        noise: How people move and how exact boxes are.
+        history: Remember predictions, so that :meth:`step` can tell what a smoother needs.
+    """
+
+    def __init__(self, noise: MotionNoise | None = None, *, history: bool = False) -> None:
         self.noise = noise or MotionNoise()
+        self._history = history
+        self._before: Array = np.zeros((0, 4, 7))  # x, v, P00, P01, P11 as predicted, travel, decay
         self._x: Array = np.zeros((0, 4))
         self._v: Array = np.zeros((0, 4))
         self._p: Array = np.zeros((0, 4, 3))  # P00, P01, P11 of every coordinate
@@ -86,6 +94,7 @@ class MotionFilter:
     def predict(self, dt: float, unseen: NDArray[np.bool_]) -> None:
         """Move all boxes ``dt`` seconds on. Velocities of ``unseen`` ([T] bool) tracks decay, so that a hidden person does not run away."""
         if dt <= 0 or not len(self):
+            self._remember(np.zeros((len(self), 4)), np.ones((len(self), 4)))
             return
         q = self._density()
         tau = np.array([self.noise.damping] * 2 + [self.noise.size_damping] * 2)
@@ -100,6 +109,24 @@ class MotionFilter:
         p11 *= decay**2
         p11 += q * dt
         self._x[:, 2:] = np.maximum(self._x[:, 2:], 1.0)
+        self._remember(np.broadcast_to(travel, decay.shape), decay)
+
+    def _remember(self, travel: Array, decay: Array) -> None:
+        if self._history:
+            self._before = np.concatenate([np.stack([self._x, self._v], -1), self._p, np.stack([travel, decay], -1)], -1)
+
+    def step(self, ids: NDArray[np.int64], camera: FloatArray | None = None) -> MotionStep:
+        """What a smoother needs of the last frame; of no track without ``history``.
+
+        Args:
+            ids: ``[T]`` names of the tracks.
+            camera: As given to :meth:`warp` in this frame.
+        """
+        if not self._history:
+            ids = ids[:0]
+        n = len(ids)
+        x, v, p, travel, decay = (self._before[..., i] for i in (0, 1, slice(2, 5), 5, 6))
+        return MotionStep(ids.copy(), self._x[:n].copy(), self._v[:n].copy(), self._p[:n].copy(), (x, v, p), travel, decay, camera)
 
     def update(self, rows: NDArray[np.intp], boxes: FloatArray, scores: FloatArray) -> None:
         """Correct ``rows`` [M] by detected ``boxes`` [M, 4]; a low score means a less exact box (NSA Kalman, Du et al., "GIAOTracker", 2021).
@@ -151,6 +178,7 @@ class MotionFilter:
     def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
         """Go on from what :meth:`state` gave."""
         self._x, self._v, self._p = (np.array(state[name], np.float64) for name in ("x", "v", "p"))
+        self._before = np.full((len(self), 4, 7), np.nan)
 
     def add(self, boxes: FloatArray) -> None:
         """Append tracks at ``boxes`` [M, 4] with unknown velocity."""
@@ -163,10 +191,14 @@ class MotionFilter:
         self._x = np.concatenate([self._x, z])
         self._v = np.concatenate([self._v, np.zeros_like(z)])
         self._p = np.concatenate([self._p, p])
+        if self._history:
+            self._before = np.concatenate([self._before, np.full((len(z), 4, 7), np.nan)])
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Drop every track that is not in the mask ``rows`` [T]."""
         self._x, self._v, self._p = self._x[rows], self._v[rows], self._p[rows]
+        if self._history:
+            self._before = self._before[rows]
 
 
 def _centred(boxes: FloatArray) -> Array:

@@ -25,6 +25,7 @@ from streamreid.tracking.book import TrackBook
 from streamreid.tracking.gating import buffered_overlap, leaving, second_boxes, span_overlap, within_reach
 from streamreid.tracking.motion import MotionFilter, MotionNoise
 from streamreid.tracking.occlusion import occlusion
+from streamreid.tracking.smoothing import MotionStep
 from streamreid.types import BoolArray, Detections, FloatArray, IntArray, PartFeatures, Tracks
 
 __all__ = ["Tracker", "occlusion"]
@@ -52,7 +53,8 @@ class Tracker:
     ) -> None:
         self.config = config or TrackerConfig()
         self._calibration = calibration or Calibration()
-        self._motion = MotionFilter(MotionNoise() if self.config.truncation else MotionNoise(truncation=(np.inf, np.inf)))
+        noise = MotionNoise() if self.config.truncation else MotionNoise(truncation=(np.inf, np.inf))
+        self._motion = MotionFilter(noise, history=self.config.delay > 0)
         # Two views are the same prototype while their similarity is nearer to certainty than to the toss of a coin.
         self._looks = AppearanceBank(prototypes=self.config.prototypes, join=(1.0 + self._coin()) / 2)
         self._book = TrackBook.empty()
@@ -79,6 +81,10 @@ class Tracker:
     def _young(self) -> BoolArray:
         assert self._time is not None
         return np.asarray(self._time - self._book.begun < self.config.rejoin - 1e-6)
+
+    def motion(self, camera: FloatArray | None = None) -> MotionStep:
+        """The last frame for a smoother (only if ``TrackerConfig.delay`` > 0); ``camera`` as given to :meth:`update`."""
+        return self._motion.step(self._book.ids, camera)
 
     @property
     def tentative(self) -> Tracks:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from streamreid.config import TrackerConfig
 from streamreid.similarity import Calibration
@@ -20,6 +21,10 @@ def looks(*vectors):
     return PartFeatures(parts / np.linalg.norm(parts, axis=2, keepdims=True), np.ones((len(vectors), 1), np.float32))
 
 
+def late_tracks(delay, **settings):
+    return DelayedTracks(Tracker(TrackerConfig(delay=delay, **settings), CALIBRATION))
+
+
 def run(late, frames):
     out = []
     for time, boxes, features in frames:
@@ -29,7 +34,7 @@ def run(late, frames):
 
 @pytest.mark.parametrize("delay", [0.0, 0.25, 1.0])
 def test_every_frame_comes_out_once_in_order_and_in_time(delay):
-    late = DelayedTracks(Tracker(), delay)
+    late = late_tracks(delay)
     times = [i * 0.1 for i in range(30)]
     came = []
     for t in times:
@@ -42,8 +47,8 @@ def test_every_frame_comes_out_once_in_order_and_in_time(delay):
 
 def test_a_gap_is_filled_by_interpolation_and_the_beginning_is_shown():
     frames = [(i * 0.1, [] if 10 <= i < 16 else [walker(i * 0.1, 0, 100)], None) for i in range(30)]
-    at_once = run(DelayedTracks(Tracker(), 0.0), frames)
-    late = run(DelayedTracks(Tracker(), 1.0), frames)
+    at_once = run(late_tracks(0.0), frames)
+    late = run(late_tracks(1.0), frames)
     assert [len(t) for _, t in at_once[:3]] == [0, 0, 1]
     assert all(t.ids.tolist() == [1] for _, t in late)
     for i in range(10, 16):
@@ -53,13 +58,13 @@ def test_a_gap_is_filled_by_interpolation_and_the_beginning_is_shown():
 
 def test_a_gap_longer_than_the_delay_stays():
     frames = [(i * 0.1, [] if 10 <= i < 18 else [walker(i * 0.1, 0, 30)], None) for i in range(30)]
-    late = run(DelayedTracks(Tracker(), 0.3), frames)
+    late = run(late_tracks(0.3), frames)
     assert any(len(t) == 0 for _, t in late[10:18])
 
 
 def test_a_ghost_of_two_frames_is_shown_nowhere():
     frames = [(i * 0.1, [walker(i * 0.1, 0, 50)] + ([[600, 10, 640, 110]] if i in (10, 11) else []), None) for i in range(25)]
-    assert {k for _, t in run(DelayedTracks(Tracker(), 1.0), frames) for k in t.ids.tolist()} == {1}
+    assert {k for _, t in run(late_tracks(1.0), frames) for k in t.ids.tolist()} == {1}
 
 
 def test_a_new_track_found_to_be_an_old_one_gets_its_id_in_the_frames_before_too():
@@ -67,21 +72,20 @@ def test_a_new_track_found_to_be_an_old_one_gets_its_id_in_the_frames_before_too
     frames = [(i * 0.1, [walker(i * 0.1, 100, 20)], looks([1, 0])) for i in range(20)]
     frames += [(i * 0.1, [], PartFeatures.unseen(0, 1, 2)) for i in range(20, 40)]
     frames += [(i * 0.1, [walker(i * 0.1, 250, 20)], looks([1, 0]) if i >= 46 else PartFeatures.unseen(1, 1, 2)) for i in range(40, 60)]
-    config = TrackerConfig(delay=1.5)
-    out = run(DelayedTracks(Tracker(config, CALIBRATION), 1.5), frames)
+    out = run(late_tracks(1.5), frames)
     assert {k for _, t in out for k in t.ids.tolist()} == {1}
-    without = run(DelayedTracks(Tracker(TrackerConfig(), CALIBRATION), 1.5), frames)
+    without = run(late_tracks(1.5, rejoin_seconds=0.0), frames)
     assert {k for _, t in without for k in t.ids.tolist()} == {1, 2}
 
 
 @pytest.mark.parametrize("delay", [-1.0, float("nan"), float("inf")])
 def test_a_delay_that_makes_no_sense_is_refused(delay):
-    with pytest.raises(ValueError, match="delay"):
-        DelayedTracks(Tracker(), delay)
+    with pytest.raises(ValidationError, match="delay"):
+        late_tracks(delay)
 
 
 def test_time_that_goes_back_loses_no_frame():
-    late = DelayedTracks(Tracker(), 0.5)
+    late = late_tracks(0.5)
     times = [0.0, 0.1, 0.2, 0.05, 0.3, 0.4]
     out = run(late, [(t, [walker(0, 100, 0)], None) for t in times])
     assert len(out) == len(times)
