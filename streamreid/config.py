@@ -78,6 +78,7 @@ class CameraConfig(_Section):
     transport: Literal["tcp", "udp"] = Field(
         default="tcp", description="How an RTSP camera sends: udp loses packets where the network does, tcp is late."
     )
+    paused: bool = Field(default=False, description="Do not read this camera for the time being.")
     live: bool = Field(default=False, description="Play a video file or image folder at its own speed, as if it were a camera.")
 
     @field_validator("roi")
@@ -303,6 +304,7 @@ class Config(_Section):
     engine: EngineConfig = EngineConfig()
     tracker: TrackerConfig = TrackerConfig()
     association: AssociationConfig = AssociationConfig()
+    gallery: GalleryConfig = GalleryConfig()
     topology: TopologyConfig | None = Field(default=None, description="The camera graph; empty: nothing is known of it.")
     live: LiveConfig = LiveConfig()
     server: ServerConfig = ServerConfig()
