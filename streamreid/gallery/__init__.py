@@ -1,8 +1,10 @@
 """Identities that outlive a run: remembered, searched, corrected, forgotten."""
 
+from streamreid.gallery.background import BackgroundWriter
 from streamreid.gallery.base import (
     Appearance,
     Batch,
+    Change,
     Constraint,
     EngineStamp,
     Erasure,
@@ -12,20 +14,29 @@ from streamreid.gallery.base import (
     PrototypeBlock,
     Retention,
 )
+from streamreid.gallery.opening import limits_of, open_gallery, retention_of
 from streamreid.gallery.postgres_store import PostgresGallery
+from streamreid.gallery.search import GallerySearch, Match
 from streamreid.gallery.sqlite_store import SqliteGallery
 
 __all__ = [
     "Appearance",
+    "BackgroundWriter",
     "Batch",
+    "Change",
     "Constraint",
     "EngineStamp",
     "Erasure",
+    "GallerySearch",
     "GalleryStore",
     "IdentityRecord",
     "Limits",
+    "Match",
     "PostgresGallery",
     "PrototypeBlock",
     "Retention",
     "SqliteGallery",
+    "limits_of",
+    "open_gallery",
+    "retention_of",
 ]

@@ -264,8 +264,8 @@ class GalleryStore(Protocol):
     def engine(self) -> EngineStamp | None:
         """The engine whose features are kept; None in an empty store."""
 
-    def reserve_ids(self, count: int) -> int:
-        """Take ``count`` global ids for this process alone. Returns the first one; they are never given again."""
+    def reserve_ids(self, count: int, *, least: int = 1) -> int:
+        """Take ``count`` global ids, none below ``least``, for this process alone. Returns the first one; they are never given again."""
 
     def return_ids(self, first: int, end: int) -> None:
         """Give back the unused end ``first .. end - 1`` of a reservation, as far as nobody reserved after it."""

@@ -24,9 +24,7 @@ FEATURES = "features.npz"
 PAIRS = "pairs.csv"
 
 
-def forget_in_copies(
-    copies: Sequence[tuple[str, Path]], result: Erasure, open_copy: Callable[[Path], Erasing], wanted: set[bytes]
-) -> None:
+def forget_in_copies(copies: Sequence[tuple[str, Path]], result: Erasure, open_copy: Callable[[Path], Erasing], wanted: set[bytes]) -> None:
     """Erase people from every known copy and note in ``result`` where that worked.
 
     Args:

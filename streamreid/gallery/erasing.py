@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from streamreid.gallery.base import Change, Erasure, Retention
 from streamreid.gallery.copies import forget_in_copies
@@ -16,6 +17,7 @@ from streamreid.gallery.writing import Writing
 
 __all__ = ["Erasing"]
 
+_Self = TypeVar("_Self", bound="Erasing")
 _HOUR_PER_DOUBLING = 3600.0
 
 
@@ -30,6 +32,16 @@ class _Erased:
 
 class Erasing(Writing):
     """The erasing half of ``GalleryStore``."""
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the store. Safe to call twice."""
 
     @abstractmethod
     def _scrub(self, *, thorough: bool) -> None:

@@ -27,7 +27,9 @@ __all__ = ["PostgresGallery"]
 _SCHEMA = "streamreid"
 _CHANNEL = "streamreid_gallery"
 _LOCK = int.from_bytes(hashlib.sha256(b"streamreid gallery").digest()[:8], "big", signed=True)
-_ADVICE = "is the server running, is the address right (postgresql://user:password@host:5432/database), may this user log in and create a schema?"
+_ADVICE = (
+    "is the server running, is the address right (postgresql://user:password@host:5432/database), may this user log in and create a schema?"
+)
 
 
 class PostgresGallery(Erasing):
@@ -83,9 +85,7 @@ class PostgresGallery(Erasing):
 
     def _prepare(self) -> None:
         with self._reading():
-            there = bool(
-                self._rows("SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = 'meta'", (_SCHEMA,))
-            )
+            there = bool(self._rows("SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = 'meta'", (_SCHEMA,)))
             version = int(self._meta("version") or 0) if there else 0
         if version > VERSION:
             raise self._newer(version)
@@ -186,7 +186,10 @@ class PostgresGallery(Erasing):
 
     def _size(self) -> int:
         with self._reading():
-            rows = self._rows("SELECT COALESCE(SUM(pg_total_relation_size(c.oid)), 0) FROM pg_class c WHERE c.relnamespace = ?::regnamespace AND c.relkind = 'r'", (_SCHEMA,))
+            rows = self._rows(
+                "SELECT COALESCE(SUM(pg_total_relation_size(c.oid)), 0) FROM pg_class c WHERE c.relnamespace = ?::regnamespace AND c.relkind = 'r'",
+                (_SCHEMA,),
+            )
         return int(rows[0][0])
 
     def _scrub(self, *, thorough: bool) -> None:

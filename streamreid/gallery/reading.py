@@ -63,7 +63,9 @@ class Reading(Sql):
             )
         )
         result = []
-        for who, name, created in self._rows(f"SELECT id, name, created FROM identities{where.replace('identity', 'id')} ORDER BY id", values):
+        for who, name, created in self._rows(
+            f"SELECT id, name, created FROM identities{where.replace('identity', 'id')} ORDER BY id", values
+        ):
             began, ended, stored, cameras, count, least = seen.get(who, [0.0, 0.0, created, set(), 0, 1.0])
             result.append(
                 IdentityRecord(

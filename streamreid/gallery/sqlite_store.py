@@ -89,7 +89,9 @@ class SqliteGallery(Erasing):
             version = int(self._rows("PRAGMA user_version")[0][0])
             tables = int(self._rows("SELECT COUNT(*) FROM sqlite_master")[0][0])
         if identity != APPLICATION_ID and (tables or identity):
-            raise GalleryError(f"'{self.path}' is an SQLite file of another program, not a gallery; choose another file. Nothing was changed.")
+            raise GalleryError(
+                f"'{self.path}' is an SQLite file of another program, not a gallery; choose another file. Nothing was changed."
+            )
         if version > VERSION:
             raise self._newer(version)
         if not fresh and self.path.stat().st_size <= _CHECK_UP_TO:

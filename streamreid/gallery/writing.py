@@ -22,10 +22,10 @@ _KEPT_CHANGES = 100_000
 class Writing(Reading):
     """The writing half of ``GalleryStore``."""
 
-    def reserve_ids(self, count: int) -> int:
+    def reserve_ids(self, count: int, *, least: int = 1) -> int:
         """See ``GalleryStore``."""
         with self._writing():
-            first = int(self._meta("next_id") or 1)
+            first = max(int(self._meta("next_id") or 1), least)
             self._set_meta("next_id", str(first + count))
         return first
 
@@ -59,11 +59,8 @@ class Writing(Reading):
             self._cap_views(touched)
             self._put_events(batch, gone, now)
             emptied = self._drop_empty(before - touched)
-            self._many(
-                "INSERT INTO aliases (id, identity) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET identity = excluded.identity",
-                [(e.other_id, there[e.global_id]) for e in batch.events if e.kind == "merge" and e.other_id in emptied and e.global_id in there],
-            )
-            self._changed([(i, "expire" if i in emptied else "write") for i in sorted(touched | before)])
+            touched |= self._merge_as_decided(batch, emptied)
+            self._changed([(i, "merge" if i in emptied else "write") for i in sorted(touched | before)])
             if fresh:
                 self._set_meta("next_id", str(max(int(self._meta("next_id") or 1), fresh[-1] + 1)))
 
@@ -73,11 +70,15 @@ class Writing(Reading):
         for a in appearances:
             found.update(
                 int(r[0])
-                for r in self._rows("SELECT identity FROM appearances WHERE run = ? AND camera = ? AND track = ?", (a.run, a.camera, a.track_id))
+                for r in self._rows(
+                    "SELECT identity FROM appearances WHERE run = ? AND camera = ? AND track = ?", (a.run, a.camera, a.track_id)
+                )
             )
         return found
 
-    def _put_appearances(self, kept: Mapping[tuple[str, int], Appearance], there: Mapping[int, int], now: float) -> dict[tuple[str, int], int]:
+    def _put_appearances(
+        self, kept: Mapping[tuple[str, int], Appearance], there: Mapping[int, int], now: float
+    ) -> dict[tuple[str, int], int]:
         sql = (
             "INSERT INTO appearances (run, camera, track, identity, began, ended, probability, observations, stored) VALUES (?,?,?,?,?,?,?,?,?) "
             "ON CONFLICT (run, camera, track) DO UPDATE SET identity = excluded.identity, began = excluded.began, ended = excluded.ended, "
@@ -111,7 +112,8 @@ class Writing(Reading):
             )
             for (who,) in crowded:
                 found = self._rows(
-                    "SELECT p.id, p.quality, p.features FROM prototypes p JOIN appearances a ON a.id = p.appearance WHERE a.identity = ?", (who,)
+                    "SELECT p.id, p.quality, p.features FROM prototypes p JOIN appearances a ON a.id = p.appearance WHERE a.identity = ?",
+                    (who,),
                 )
                 quality = np.array([r[1] for r in found], np.float32)
                 keep = choose_views(self._unpack([r[2] for r in found]), quality, self.limits.prototypes)
@@ -138,6 +140,32 @@ class Writing(Reading):
                 if e.global_id not in gone and e.other_id not in gone
             ],
         )
+
+    def _merge_as_decided(self, batch: Batch, emptied: set[int]) -> set[int]:
+        """Identities that the association merged away live on under the other's id, with what earlier runs knew of them. Returns the others."""
+        kept: set[int] = set()
+        for e in batch.events:
+            if e.kind != "merge" or e.other_id == e.global_id:
+                continue
+            there = self._resolve([e.global_id, e.other_id])
+            one, two = there.get(e.global_id, 0), there.get(e.other_id, 0)
+            if one and two and one != two:
+                self._join(one, two)
+                emptied.add(two)
+                kept.add(one)
+            elif one and e.other_id in emptied:
+                self._rows("INSERT INTO aliases (id, identity) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", (e.other_id, one))
+        self._cap_views(kept)
+        return kept
+
+    def _join(self, one: int, two: int) -> None:
+        """Everything of ``two`` becomes ``one``'s; the id ``two`` leads there from now on."""
+        name = self._rows("SELECT name FROM identities WHERE id = ?", (two,))[0][0]
+        self._rows("UPDATE identities SET name = ? WHERE id = ? AND name = ''", (name, one))
+        self._rows("UPDATE appearances SET identity = ? WHERE identity = ?", (one, two))
+        self._rows("UPDATE aliases SET identity = ? WHERE identity = ?", (one, two))
+        self._rows("DELETE FROM identities WHERE id = ?", (two,))
+        self._rows("INSERT INTO aliases (id, identity) VALUES (?, ?)", (two, one))
 
     def _drop_empty(self, ids: Iterable[int]) -> set[int]:
         """Remove identities that no appearance is left of. A named one, too: there is nobody behind the name any more."""
@@ -188,12 +216,7 @@ class Writing(Reading):
                 raise GalleryError(
                     f"identities {keep} and {other} were said to be different people; pass --force to say that this was wrong"
                 )
-            name = self._rows("SELECT name FROM identities WHERE id = ?", (two,))[0][0]
-            self._rows("UPDATE identities SET name = ? WHERE id = ? AND name = ''", (name, one))
-            self._rows("UPDATE appearances SET identity = ? WHERE identity = ?", (one, two))
-            self._rows("UPDATE aliases SET identity = ? WHERE identity = ?", (one, two))
-            self._rows("DELETE FROM identities WHERE id = ?", (two,))
-            self._rows("INSERT INTO aliases (id, identity) VALUES (?, ?)", (two, one))
+            self._join(one, two)
             self._constrain("same", low, high)
             self._cap_views([one])
             self._changed([(one, "merge"), (two, "merge")])

@@ -21,6 +21,7 @@ from streamreid.errors import SourceError
 from streamreid.pipeline.beginning import Begin
 from streamreid.pipeline.holding import Followed, Holding, Observation
 from streamreid.pipeline.looking import LookSchedule
+from streamreid.pipeline.remembering import Remembering
 from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.similarity import Calibration, SiteCalibration
 from streamreid.sources import Clock, SystemClock
@@ -62,6 +63,7 @@ class Following(ABC):
         parts: Names of the engine's parts, for the reasons of identity events.
 
     Attributes:
+        memory: The gallery beside this run, if there is one.
         idle: Called about twice a second while live cameras give nothing; may be set.
     """
 
@@ -88,6 +90,7 @@ class Following(ABC):
         self._trackers = {c.name: self._tracker(c.name) for c in config.cameras}
         graph = CameraGraph(config.topology, [c.name for c in config.cameras])
         self._associator = Associator(config.association, self._calibration, first_id=self.begin.global_id, graph=graph, parts=parts)
+        self.memory: Remembering | None = None
         self._holding = Holding(self._trackers, ordered=True)
         self._events: list[IdentityEvent] = []
         self._identities: dict[tuple[str, int], tuple[int, float]] = {}
@@ -200,9 +203,13 @@ class Following(ABC):
             self._calibration.observe(looks, seen.detections.boxes)
             observations = self._holding.follow(frame, seen.detections, looks)
         with self.statistics.stage("associate"):
+            if self.memory is not None:
+                self.memory.before(frame.time)
             fresh = self._observe(observations)
             # Who was held back until their id was final is shown next: they are not to wait for the next regular step as well.
             self._note(self._associator.step(force=fresh and self.config.tracker.delay > 0))
+            if self.memory is not None:
+                self.memory.after(frame, observations)
 
     def _end(self) -> Iterator[FrameResult]:
         with self.statistics.stage("associate"):
@@ -239,6 +246,8 @@ class Following(ABC):
 
     def _note(self, events: list[IdentityEvent]) -> None:
         self._events += events
+        if self.memory is not None:
+            self.memory.note(events)
         for event in events:
             if event.track_id:
                 self._identities[event.camera, event.track_id] = (event.global_id, event.probability)

@@ -19,6 +19,7 @@ from streamreid.pipeline.cache_manifest import describe
 from streamreid.pipeline.cameras import Cameras
 from streamreid.pipeline.following import Following, Seen
 from streamreid.pipeline.looking import LookSchedule
+from streamreid.pipeline.remembering import Remembering, stamp_of
 from streamreid.pipeline.roi import inside
 from streamreid.reid import Embedder, open_embedder
 from streamreid.types import Detections, Frame, PartFeatures
@@ -45,7 +46,7 @@ class Pipeline(Following):
             so that every tracker setting can be tried; the results are the same.
 
     Raises:
-        ConfigError, WeightsError, DetectorError, EngineError: Something needed cannot be had. A camera that cannot be opened does not raise here:
+        ConfigError, WeightsError, DetectorError, EngineError, GalleryError: Something needed cannot be had. A camera that cannot be opened does not raise here:
             it is noted in ``statistics`` and the others go on.
         DataError: ``cache`` holds a cache already.
         MissingExtraError: ``cache`` without pyarrow.
@@ -73,6 +74,14 @@ class Pipeline(Following):
         numbers = self.begin.frames
         self.cameras = Cameras(config.cameras, self.statistics, batch=config.detector.batch, live=config.live, numbers=numbers, stay=stay)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="inference")
+        if config.gallery.store is not None:
+            try:
+                self.memory = Remembering(
+                    config, stamp_of(self.embedder), self._associator, self._calibration, first_id=self.begin.global_id
+                )
+            except BaseException:
+                self.close()
+                raise
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Pipeline:
@@ -93,6 +102,8 @@ class Pipeline(Following):
         self.cameras.close()
         self._pool.shutdown(wait=True)
         self._end_cache(complete=False)
+        if self.memory is not None:
+            self.memory.close()
 
     def stop(self) -> None:
         """End the iteration after the frames in work; for signal handlers and other threads."""

@@ -1,0 +1,193 @@
+"""Writes to a gallery beside a run: at most a second late, again and again where the store is away for a while, and never in the way of the cameras."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from streamreid.errors import GalleryError, StreamReIDError
+from streamreid.gallery.base import Batch, Change, GalleryStore, Retention
+from streamreid.gallery.search import GallerySearch
+
+__all__ = ["BackgroundWriter"]
+
+log = logging.getLogger(__name__)
+
+_MOST_EVENTS = 100_000
+_MOST_TRACKS = 20_000
+_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+_HOUSEKEEPING = 5.0
+_LAST_ATTEMPTS = 3
+
+
+class BackgroundWriter:
+    """One thread that writes and cleans up, one that hears of changes by others.
+
+    Args:
+        store: Where to.
+        search: Kept up to date.
+        retention: Enforced every few seconds.
+        seconds: Longest time that something waits to be written.
+        chore: Done now and then by the writing thread.
+    """
+
+    def __init__(
+        self,
+        store: GalleryStore,
+        search: GallerySearch,
+        retention: Retention,
+        *,
+        seconds: float = 1.0,
+        chore: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.store = store
+        self.search = search
+        self.problem = ""
+        self.written = 0
+        self.lost = 0
+        self._retention = retention
+        self._seconds = seconds
+        self._chore = chore
+        self._lock = threading.Lock()
+        self._pending: Batch | None = None
+        self._changes: list[Change] = []
+        self._wake = threading.Event()
+        self._others = threading.Event()
+        self._stop = threading.Event()
+        self._cleaned = -_HOUSEKEEPING
+        self._threads = [
+            threading.Thread(target=self._work, name="gallery", daemon=True),
+            threading.Thread(target=self._listen, name="gallery-listen", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Appearances and events that are not stored yet."""
+        with self._lock:
+            return 0 if self._pending is None else len(self._pending.appearances) + len(self._pending.events)
+
+    def put(self, batch: Batch) -> None:
+        """Store a batch soon."""
+        if not batch:
+            return
+        with self._lock:
+            if self._pending is None:
+                self._pending = batch
+            else:
+                self._pending.absorb(batch)
+                self._bound(self._pending)
+        self._wake.set()
+
+    def _bound(self, pending: Batch) -> None:
+        """A store that is away for long must not fill the memory: the oldest things go first."""
+        events = len(pending.events) - _MOST_EVENTS
+        tracks = len(pending.appearances) - _MOST_TRACKS
+        if events > 0:
+            del pending.events[:events]
+        for key in list(pending.appearances)[: max(tracks, 0)]:
+            for part in (pending.appearances, pending.views, pending.crops):
+                part.pop(key, None)  # type: ignore[attr-defined]
+        self.lost += max(events, 0) + max(tracks, 0)
+
+    def drain(self) -> list[Change]:
+        """Changes by anybody since the last call."""
+        with self._lock:
+            changes, self._changes = self._changes, []
+        return changes
+
+    def close(self) -> str:
+        """Write what waits and stop.
+
+        Returns:
+            Why something could not be written; empty if all was.
+        """
+        self._stop.set()
+        self._wake.set()
+        for thread in self._threads:
+            thread.join()
+        for attempt in range(_LAST_ATTEMPTS):
+            if self._pending is None or self._write():
+                break
+            time.sleep(0.3 * (attempt + 1))
+        if self._pending is not None:
+            self.problem = f"{self.waiting} appearances and events of the last moments could not be stored: {self.problem}"
+            log.error("%s", self.problem)
+        return self.problem
+
+    # ------------------------------------------------------------ threads
+
+    def _listen(self) -> None:
+        while not self._stop.is_set():
+            try:
+                if self.store.wait(0.5):
+                    self._others.set()
+                    self._wake.set()
+            except StreamReIDError:
+                self._stop.wait(2.0)  # the writing thread tells of it
+
+    def _work(self) -> None:
+        pause = _PAUSE
+        while not self._stop.is_set():
+            self._wake.wait(self._seconds / 2)
+            self._wake.clear()
+            if self._stop.is_set():
+                return
+            try:
+                fine = self._write() and self._follow()
+            except Exception:  # whatever it is, the cameras go on
+                log.exception("the gallery's thread met something unexpected; it goes on")
+                fine = False
+            if fine:
+                pause = _PAUSE
+            else:
+                self._stop.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _write(self) -> bool:
+        with self._lock:
+            batch, self._pending = self._pending, None
+        if batch is None:
+            return True
+        try:
+            self.store.write(batch)
+        except GalleryError as error:
+            with self._lock:
+                if self._pending is not None:
+                    batch.absorb(self._pending)
+                self._pending = batch
+                self._bound(batch)
+            self._trouble(error)
+            return False
+        self.written += 1
+        if self.problem:
+            log.warning("gallery '%s' takes data again; nothing was lost", self.store.address)
+            self.problem = ""
+        self._others.set()
+        return True
+
+    def _follow(self) -> bool:
+        try:
+            self._chore()
+            if self._others.is_set():
+                self._others.clear()
+                changes = self.search.refresh()
+                with self._lock:
+                    self._changes += changes
+            now = time.monotonic()
+            if now - self._cleaned >= _HOUSEKEEPING:
+                self._cleaned = now
+                if self.store.expire(self._retention) or self.store.evict():
+                    self._others.set()
+        except GalleryError as error:
+            self._trouble(error)
+            return False
+        return True
+
+    def _trouble(self, error: GalleryError) -> None:
+        if str(error) != self.problem:
+            log.error("%s What was seen meanwhile is kept in memory and written when that is possible.", error)
+        self.problem = str(error)

@@ -1,0 +1,226 @@
+"""The views of a gallery as one matrix of float16, in a memory-mapped file, for exact search.
+
+The similarity is that of ``streamreid.similarity``: with w = sqrt(visibility), one product over the K * D columns of w_k f_k and one over the K weights.
+The file has no name: it is a working copy that ends with the process, so that erasing people needs no care for it on disk. An encrypted gallery
+keeps its matrix in memory only.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreid.errors import GalleryError
+from streamreid.similarity import PackedParts
+from streamreid.types import FloatArray, IntArray, PartFeatures
+
+__all__ = ["Matrix"]
+
+_BLOCK = 256  # rows of which the conversion to float32 stays in the cache
+_FIRST = 1024
+_LEAST = 1e-6
+_FEW = 3  # queries up to which a product that reads float16 directly beats converting for a GEMM
+_MASK = np.array(0x8FFFE000, np.uint32).view(np.int32)
+_SCALE = np.float32(2.0**112)
+
+
+class Matrix:
+    """Grows at the end; dropped rows are overwritten with zeros and used again.
+
+    Args:
+        shape: K and D.
+        folder: Where the nameless file is made; None keeps everything in memory.
+
+    Raises:
+        GalleryError: The file cannot be made or grown.
+    """
+
+    def __init__(self, shape: tuple[int, int], *, folder: Path | None = None) -> None:
+        self.shape = shape
+        self._width = shape[0] * shape[1]
+        self._folder = folder
+        self._file: Any = None
+        self._rows: NDArray[np.float16] = np.zeros((0, self._width), np.float16)
+        self._weights = np.zeros((0, shape[0]), np.float32)
+        self._ids = np.zeros(0, np.int64)
+        self._people = np.zeros(0, np.int64)
+        self._row_of: dict[int, int] = {}
+        self._free: list[int] = []
+        self._end = 0
+
+    def __len__(self) -> int:
+        return len(self._row_of)
+
+    def __repr__(self) -> str:
+        return f"Matrix(n={len(self)}, parts={self.shape[0]}, dim={self.shape[1]}, mapped={self._file is not None})"
+
+    @property
+    def ids(self) -> IntArray:
+        """``[R]`` id of the view in each row; 0 for a free row."""
+        return self._ids[: self._end]
+
+    @property
+    def people(self) -> IntArray:
+        """``[R]`` global id of each row; 0 for a free row."""
+        return self._people[: self._end]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows in use, in the file and in memory."""
+        return self._end * (2 * self._width + 4 * self.shape[0] + 16)
+
+    def close(self) -> None:
+        """Let go of the file, and with it of the matrix."""
+        self._rows = np.zeros((0, self._width), np.float16)
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    # ------------------------------------------------------------ rows
+
+    def add(self, ids: IntArray, people: IntArray, features: PartFeatures) -> None:
+        """Take views; those that are there already only change hands.
+
+        Args:
+            ids: ``[N]`` ids of views, above 0.
+            people: ``[N]`` global ids.
+            features: N rows.
+        """
+        new = np.array([i not in self._row_of for i in ids.tolist()], bool)
+        self.assign(ids[~new], people[~new])
+        count = int(new.sum())
+        if not count:
+            return
+        reused = [self._free.pop() for _ in range(min(count, len(self._free)))]
+        fresh = list(range(self._end, self._end + count - len(reused)))
+        self._reserve(self._end + len(fresh))
+        rows = np.array(reused + fresh, np.int64)
+        packed = PackedParts(features[new])
+        self._rows[rows] = packed.rows.astype(np.float16)
+        self._weights[rows] = packed.weights
+        self._ids[rows], self._people[rows] = ids[new], people[new]
+        self._row_of.update(zip(ids[new].tolist(), rows.tolist(), strict=True))
+        self._end += len(fresh)
+
+    def assign(self, ids: IntArray, people: IntArray) -> None:
+        """Say whose some views are now; those that are not there are left out."""
+        for view, who in zip(ids.tolist(), people.tolist(), strict=True):
+            if view in self._row_of:
+                self._people[self._row_of[view]] = who
+
+    def keep_only(self, people: IntArray, ids: IntArray) -> None:
+        """Of the rows of some people keep the views in ``ids``; the others are overwritten with zeros."""
+        mine = np.flatnonzero(np.isin(self.people, people))
+        rows = mine[~np.isin(self._ids[mine], ids)]
+        self._rows[rows] = 0
+        self._weights[rows] = 0
+        for view in self._ids[rows].tolist():
+            del self._row_of[view]
+        self._ids[rows], self._people[rows] = 0, 0
+        self._free += rows.tolist()
+
+    def __contains__(self, view: int) -> bool:
+        return view in self._row_of
+
+    def _reserve(self, rows: int) -> None:
+        if rows <= len(self._ids):
+            return
+        room = max(rows, 2 * len(self._ids), _FIRST)
+        try:
+            self._rows = self._grown(room)
+        except (OSError, ValueError, MemoryError) as error:
+            raise GalleryError(f"no room for a search matrix of {room} views ({room * self._width * 2 >> 20} MiB): {error}") from None
+        for name in ("_weights", "_ids", "_people"):
+            old = getattr(self, name)
+            larger = np.zeros((room, *old.shape[1:]), old.dtype)
+            larger[: self._end] = old[: self._end]
+            setattr(self, name, larger)
+
+    def _grown(self, room: int) -> NDArray[np.float16]:
+        if self._folder is None:
+            rows = np.zeros((room, self._width), np.float16)
+            rows[: self._end] = self._rows[: self._end]
+            return rows
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="streamreid-", dir=self._folder)  # noqa: SIM115 - closed by close()
+        self._rows = np.zeros((0, self._width), np.float16)
+        size = room * self._width * 2
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(self._file.fileno(), 0, size)  # a full disk is met here, not as a crash when a page is touched
+        else:
+            self._file.truncate(size)
+        return np.memmap(self._file, np.float16, "r+", shape=(room, self._width))
+
+    # ------------------------------------------------------------ search
+
+    def compare(self, query: PackedParts, rows: IntArray | None = None) -> tuple[FloatArray, FloatArray]:
+        """Similarity of queries with all rows, or with some.
+
+        Args:
+            query: Q people.
+            rows: ``[R]`` row numbers.
+
+        Returns:
+            similarity: ``[Q, R]`` float32 in [-1, 1]; 0 where no part was seen in both.
+            common: ``[Q, R]`` float32 in [0, 1]: the share of parts that was seen in both.
+        """
+        weights = self._weights[: self._end] if rows is None else self._weights[rows]
+        stored = self._rows[: self._end] if rows is None else self._rows[rows]
+        numerator = _products(query.rows, stored)
+        denominator = query.weights @ weights.T
+        similarity = np.divide(numerator, np.maximum(denominator, _LEAST), out=numerator)
+        np.clip(similarity, -1.0, 1.0, out=similarity)
+        return similarity, denominator / np.float32(max(self.shape[0], 1))
+
+    def foreground(self, rows: IntArray) -> FloatArray:
+        """``[R, D]`` the whole-person vectors of some rows, of unit length (zero where nothing was seen)."""
+        vectors = self._rows[rows, : self.shape[1]].astype(np.float32)
+        length = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+
+    def row_numbers(self, ids: IntArray) -> IntArray:
+        """Rows of views that are there."""
+        return np.array([self._row_of[i] for i in ids.tolist() if i in self._row_of], np.int64)
+
+
+def _products(query: FloatArray, stored: NDArray[np.float16]) -> FloatArray:
+    """``query @ stored.T`` in float32."""
+    direct = _direct()
+    if direct is not None and len(query) <= _FEW and len(stored):
+        return np.asarray(direct.cdist(np.ascontiguousarray(query, np.float16), stored, "dot"), np.float32).reshape(len(query), len(stored))
+    result = np.empty((len(query), len(stored)), np.float32)
+    buffer = np.empty((_BLOCK, stored.shape[1]), np.int32)
+    for start in range(0, len(stored), _BLOCK):
+        block = stored[start : start + _BLOCK]
+        np.matmul(query, _widened(block, buffer[: len(block)]).T, out=result[:, start : start + len(block)])
+    return result
+
+
+def _widened(block: NDArray[np.float16], buffer: NDArray[np.int32]) -> FloatArray:
+    """float16 as float32, several times as fast as ``astype``: sign and magnitude moved to their places, the exponent's bias by a product."""
+    np.copyto(buffer, block.view(np.int16))
+    np.left_shift(buffer, 13, out=buffer)
+    np.bitwise_and(buffer, _MASK, out=buffer)
+    values = buffer.view(np.float32)
+    np.multiply(values, _SCALE, out=values)
+    return values
+
+
+_modules: dict[str, Any] = {}
+
+
+def _direct() -> Any:
+    """NumKong, which comes with usearch and multiplies float16 as it lies; None if it is not installed."""
+    if "numkong" not in _modules:
+        try:
+            import numkong
+
+            _modules["numkong"] = numkong
+        except ImportError:
+            _modules["numkong"] = None
+    return _modules["numkong"]

@@ -1,0 +1,48 @@
+"""From the configuration to a store."""
+
+from __future__ import annotations
+
+from streamreid.config import GalleryConfig
+from streamreid.errors import ConfigError
+from streamreid.gallery.base import Limits, Retention
+from streamreid.gallery.postgres_store import PostgresGallery
+from streamreid.gallery.sqlite_store import SqliteGallery
+from streamreid.secrets import redact
+
+__all__ = ["limits_of", "open_gallery", "retention_of"]
+
+
+def open_gallery(config: GalleryConfig, *, read_only: bool = False, patience: float = 10.0) -> SqliteGallery | PostgresGallery:
+    """Open the store that the configuration names; it is made if it is not there.
+
+    Args:
+        config: ``store`` must be given.
+        read_only: Never write.
+        patience: Seconds to wait for another process.
+
+    Raises:
+        ConfigError: No store, or an address of a kind that is not known.
+        GalleryError: See the stores.
+        MissingExtraError: A driver or ``cryptography`` is not installed.
+    """
+    store = config.store
+    if store is None:
+        raise ConfigError("no gallery is configured: set gallery.store, or pass --gallery FILE (or postgresql://...)")
+    key = config.key_variable if config.encryption else None
+    options = {"key_variable": key, "read_only": read_only, "patience": patience}
+    if store.startswith(("postgresql://", "postgres://")):
+        return PostgresGallery(store, limits_of(config), **options)  # type: ignore[arg-type]
+    if "://" in store:
+        raise ConfigError(f"gallery '{redact(store)}': give a file, or an address that begins with postgresql://")
+    return SqliteGallery(store, limits_of(config), **options)  # type: ignore[arg-type]
+
+
+def limits_of(config: GalleryConfig) -> Limits:
+    """The caps."""
+    return Limits(config.prototypes, config.max_identities, config.max_prototypes, config.max_events)
+
+
+def retention_of(config: GalleryConfig) -> Retention:
+    """How long what was recorded is kept."""
+    seconds = None if config.retention_hours is None else config.retention_hours * 3600
+    return Retention(seconds, {name: hours * 3600 for name, hours in config.camera_retention_hours.items()})

@@ -1,0 +1,272 @@
+"""Who looks like this: exact search over all views, or over the candidates of an approximate index.
+
+The part similarity is no inner product (its divisor depends on which parts both pictures show), so an index of vectors cannot answer it. Above a
+configurable size an index of the whole-person vectors names candidates, and those are ranked exactly.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from streamreid.errors import EngineMismatchError, MissingExtraError
+from streamreid.gallery.base import Change, GalleryStore
+from streamreid.gallery.index import CandidateIndex
+from streamreid.gallery.matrix import Matrix
+from streamreid.similarity import Calibration, PackedParts, SiteCalibration
+from streamreid.types import FloatArray, IntArray, PartFeatures
+
+__all__ = ["GallerySearch", "Match"]
+
+log = logging.getLogger(__name__)
+
+_CANDIDATES = 400  # per wanted view at least; see benchmarks/gallery.py for the recall
+_STALE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Somebody who looks like the query.
+
+    Args:
+        global_id: Who.
+        similarity: Best part similarity of any view of the query with any view of this person, in [-1, 1].
+        common: Share of parts that both of these views show, in [0, 1].
+        probability: Probability in (0, 1) that these two views show one person, by the engine's calibration.
+        views: Id of each view that was among the best, with its similarity, best first.
+    """
+
+    global_id: int
+    similarity: float
+    common: float
+    probability: float
+    views: tuple[tuple[int, float], ...]
+
+
+class GallerySearch:
+    """Holds the views of a store as a matrix and follows its changes.
+
+    Args:
+        store: Where they come from.
+        calibration: Turns similarity into probability.
+        index_from: Views from which on candidates come from an approximate index.
+        folder: Where the matrix file is made (it has no name); None keeps it in memory. Encrypted stores always do.
+        least_common: Share of parts that must be seen in both pictures.
+    """
+
+    def __init__(
+        self,
+        store: GalleryStore,
+        calibration: Calibration | SiteCalibration | None = None,
+        *,
+        index_from: int = 200_000,
+        folder: Path | None = None,
+        least_common: float = 0.1,
+    ) -> None:
+        self.store = store
+        self._calibration = calibration or Calibration()
+        self._index_from = index_from
+        self._folder = folder
+        self._least = least_common
+        self._lock = threading.Lock()
+        self._matrix: Matrix | None = None
+        self._index: CandidateIndex | None = None
+        self._no_index = False
+        self._position = 0
+        self.reload()
+
+    def __len__(self) -> int:
+        return 0 if self._matrix is None else len(self._matrix)
+
+    def __repr__(self) -> str:
+        return f"GallerySearch({self._matrix!r}, index={self._index!r})"
+
+    @property
+    def indexed(self) -> bool:
+        """Whether candidates come from the approximate index now."""
+        return self._index is not None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the search matrix."""
+        return 0 if self._matrix is None else self._matrix.nbytes
+
+    def close(self) -> None:
+        """Let go of matrix and index."""
+        with self._lock:
+            if self._matrix is not None:
+                self._matrix.close()
+            self._matrix = self._index = None
+
+    # ------------------------------------------------------------ following the store
+
+    def reload(self) -> None:
+        """Read all views anew."""
+        stamp = self.store.engine()
+        position = self.store.position()
+        with self._lock:
+            if self._matrix is not None:
+                self._matrix.close()
+            self._matrix = self._index = None
+            self._position = position
+            if stamp is None:
+                return
+            folder = None if getattr(self.store, "encrypted", False) else self._folder
+            self._matrix = Matrix((stamp.parts, stamp.dim), folder=folder)
+            for block in self.store.prototypes():
+                self._matrix.add(block.ids, block.global_ids, block.features)
+            self._refresh_index()
+
+    def refresh(self) -> list[Change]:
+        """Take in what changed since the last call.
+
+        Returns:
+            The changes; where too much was missed to say, a write for everybody who is there.
+        """
+        changes, position = self.store.changes(self._position)
+        if changes is None or self._matrix is None:
+            self.reload()
+            return [Change(who, "write") for who in sorted(self.people())]
+        people = {c.identity for c in changes}
+        if people:
+            self._take(people)
+        self._position = position
+        return changes
+
+    def people(self) -> set[int]:
+        """Global ids of whom there is a view."""
+        with self._lock:
+            return set() if self._matrix is None else set(self._matrix.people.tolist()) - {0}
+
+    def _take(self, people: set[int]) -> None:
+        ids, owners = self.store.prototype_ids(sorted(people))
+        assert self._matrix is not None
+        missing = sorted({int(o) for i, o in zip(ids.tolist(), owners.tolist(), strict=True) if i not in self._matrix})
+        blocks = list(self.store.prototypes(ids=missing)) if missing else []
+        with self._lock:
+            before = self._matrix.ids[np.isin(self._matrix.people, sorted(people))]
+            self._matrix.keep_only(np.array(sorted(people), np.int64), ids)
+            for block in blocks:
+                self._matrix.add(block.ids, block.global_ids, block.features)
+            self._matrix.assign(ids, owners)
+            if self._index is not None:
+                gone = before[~np.isin(before, ids)]
+                self._index.remove(gone)
+                new = np.array([i for block in blocks for i in block.ids.tolist() if i not in self._index], np.int64)
+                self._index.add(new, self._matrix.foreground(self._matrix.row_numbers(new)))
+            self._refresh_index()
+
+    def _refresh_index(self) -> None:
+        """Make the index when the matrix has grown to it; make it anew when erased entries weigh in it; drop it when few are left."""
+        matrix = self._matrix
+        if matrix is None or self._no_index:
+            return
+        if len(matrix) < self._index_from:
+            self._index = None
+            return
+        if self._index is not None and self._index.erased <= _STALE * len(matrix):
+            return
+        try:
+            index = CandidateIndex(matrix.shape[1])
+        except MissingExtraError as error:
+            log.warning("%s; %d views are searched one by one", error, len(matrix))
+            self._no_index = True
+            return
+        rows = np.flatnonzero(matrix.ids)
+        for start in range(0, len(rows), 50_000):
+            some = rows[start : start + 50_000]
+            index.add(matrix.ids[some], matrix.foreground(some))
+        self._index = index
+
+    # ------------------------------------------------------------ search
+
+    def search(
+        self,
+        features: PartFeatures,
+        top: int = 10,
+        *,
+        without: Collection[int] = (),
+        among: Collection[int] | None = None,
+        exact: bool = False,
+    ) -> list[Match]:
+        """The people who look most like the query.
+
+        Args:
+            features: One or several views of one person.
+            top: How many people.
+            without: Global ids to leave out.
+            among: Only these global ids.
+            exact: Never use the index.
+
+        Returns:
+            Best first.
+
+        Raises:
+            EngineMismatchError: Features of another K or D.
+        """
+        if top < 1 or not len(features):
+            return []
+        with self._lock:
+            matrix = self._matrix
+            if matrix is None or not len(matrix):
+                return []
+            if features.shape != matrix.shape:
+                raise EngineMismatchError(
+                    f"the query has {features.shape[0]} parts of {features.shape[1]} values, the gallery {matrix.shape[0]} of {matrix.shape[1]}; "
+                    "describe it with the gallery's engine"
+                )
+            rows = None if exact or self._index is None or among is not None else self._candidates(features, top)
+            similarity, common = matrix.compare(PackedParts(features), rows)
+            people = matrix.people if rows is None else matrix.people[rows]
+            views = matrix.ids if rows is None else matrix.ids[rows]
+            return self._rank(similarity, common, people, views, top, set(without), among)
+
+    def _candidates(self, features: PartFeatures, top: int) -> IntArray:
+        assert self._index is not None
+        assert self._matrix is not None
+        found = self._index.search(features.parts[:, 0], max(_CANDIDATES, 20 * top))
+        return self._matrix.row_numbers(np.unique(found))
+
+    def _rank(
+        self,
+        similarity: FloatArray,
+        common: FloatArray,
+        people: IntArray,
+        views: IntArray,
+        top: int,
+        without: set[int],
+        among: Collection[int] | None,
+    ) -> list[Match]:
+        allowed = (common >= self._least) & (people > 0)[None]
+        if without:
+            allowed &= ~np.isin(people, sorted(without))[None]
+        if among is not None:
+            allowed &= np.isin(people, sorted(among))[None]
+        values = np.where(allowed, similarity, -np.inf)
+        best_query = values.argmax(0)
+        columns = np.arange(values.shape[1])
+        value = values[best_query, columns]
+        # Enough of the best views for so many people; all of them if a few people own the best.
+        wanted = 64 * top
+        order = columns[np.isfinite(value)]
+        if len(order) > wanted:
+            picked = order[np.argpartition(-value[order], wanted - 1)[:wanted]]
+            order = picked if len(set(people[picked].tolist())) >= top else order
+        order = order[np.lexsort((views[order], -value[order]))]
+        found: dict[int, list[int]] = {}
+        for column in order.tolist():
+            who = int(people[column])
+            if who in found or len(found) < top:
+                found.setdefault(who, []).append(column)
+        return [self._match(who, mine, value, common[best_query, columns], views) for who, mine in found.items()]
+
+    def _match(self, who: int, columns: list[int], value: FloatArray, common: FloatArray, views: IntArray) -> Match:
+        best = columns[0]
+        probability = float(self._calibration.probability(value[best : best + 1])[0])
+        pairs = tuple((int(views[c]), float(value[c])) for c in columns)
+        return Match(who, float(value[best]), float(common[best]), probability, pairs)

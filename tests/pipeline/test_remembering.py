@@ -1,0 +1,133 @@
+"""Identities that outlive a run: who comes back, who is forgotten, what happens when the store cannot be written."""
+
+import sqlite3
+import time
+
+import pytest
+
+from streamreid import Pipeline
+from streamreid.errors import ConfigError, EngineMismatchError
+from streamreid.gallery import SqliteGallery
+from streamreid.pipeline import run
+
+
+def with_gallery(scene, path, *videos, **sections):
+    gallery = {"store": str(path), **sections.pop("gallery", {})}
+    return scene.config(*videos, gallery=gallery, association={"confirm_observations": 5, "confirm_seconds": 0.5}, **sections)
+
+
+def wait_for(condition, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def follow(config, colours, folder=None):
+    """Global id of each track after a run."""
+    with Pipeline(config, embedder=colours) as pipeline:
+        if folder is None:
+            list(pipeline)
+        else:
+            run(pipeline, folder)
+    return {key: who for key, (who, _) in pipeline.identities.items()}
+
+
+def test_people_who_come_back_in_the_next_run_keep_their_ids(scene, colours, tmp_path):
+    left, right = scene.camera("left", [0, 1, 2]), scene.camera("right", [3, 2, 1])
+    path = tmp_path / "people.db"
+    first = follow(with_gallery(scene, path, left), colours)
+    assert sorted(first.values()) == [1, 2, 3]
+    second = follow(with_gallery(scene, path, right), colours)
+    # colours 2 and 1 walk in lanes 1 and 2 of "right"; colour 3 is new
+    assert second["right", 2] == first["left", 3]
+    assert second["right", 3] == first["left", 2]
+    assert second["right", 1] == 4
+    with SqliteGallery(path) as store:
+        records = {r.global_id: r for r in store.identities()}
+        assert sorted(records) == [1, 2, 3, 4]
+        assert records[2].cameras == {"left", "right"}
+        assert records[2].appearances == 2
+        assert all(r.prototypes >= 1 for r in records.values())
+        assert {e.event.kind for e in store.events(4)} >= {"new", "confirm"}
+        assert store.reserve_ids(1) == 5
+        assert store.stats()["crops"] == 0
+
+
+def test_somebody_too_old_for_the_search_is_looked_up_when_somebody_new_appears(scene, colours, tmp_path):
+    left, right = scene.camera("left", [0, 1]), scene.camera("right", [1, 3])
+    path = tmp_path / "people.db"
+    first = follow(with_gallery(scene, path, left), colours)
+    db = sqlite3.connect(path)
+    db.execute("UPDATE appearances SET stored = stored - 7200")  # two hours ago; the association remembers one
+    db.commit()
+    db.close()
+    second = follow(with_gallery(scene, path, right), colours)
+    assert second["right", 1] == first["left", 2]
+    assert second["right", 2] not in first.values()
+
+
+def test_what_is_past_its_time_is_gone_at_the_start(scene, colours, tmp_path):
+    video = scene.camera("left", [0])
+    path = tmp_path / "people.db"
+    follow(with_gallery(scene, path, video), colours)
+    db = sqlite3.connect(path)
+    db.execute("UPDATE appearances SET stored = stored - 90000")
+    db.execute("UPDATE events SET stored = stored - 90000")
+    db.commit()
+    db.close()
+    assert set(follow(with_gallery(scene, path, video), colours).values()) == {2}
+    with SqliteGallery(path) as store:
+        assert [r.global_id for r in store.identities()] == [2]
+
+
+def test_forgotten_while_the_run_goes_on(scene, colours, tmp_path):
+    path = tmp_path / "people.db"
+    config = with_gallery(scene, path, scene.camera("left", [0, 1], frames=60), gallery={"commit_seconds": 0.1})
+    before = after = None
+    with Pipeline(config, embedder=colours) as pipeline:
+        for number, result in enumerate(pipeline):
+            if number == 30:
+                before = result.global_ids.tolist()
+                wait_for(lambda: not pipeline.memory._writer.waiting)
+                with SqliteGallery(path) as other:
+                    assert other.forget([before[0]]).complete
+                wait_for(lambda: pipeline.memory._writer._changes)
+            after = result.global_ids.tolist()
+    assert before[1] == after[1]
+    assert after[0] not in before
+    with SqliteGallery(path) as store:
+        assert before[0] not in [r.global_id for r in store.identities()]
+        assert store.forgotten() == [before[0]]
+
+
+def test_pictures_only_if_asked(scene, colours, tmp_path):
+    path = tmp_path / "people.db"
+    follow(with_gallery(scene, path, scene.camera("left", [0]), gallery={"crops": True}), colours)
+    with SqliteGallery(path) as store:
+        (row,) = store.appearances()
+        assert store.crops([row])[row][:3] == b"\xff\xd8\xff"
+        assert store.forget([1]).complete
+
+
+def test_another_engine_and_no_engine_are_refused(scene, colours, tmp_path):
+    path = tmp_path / "people.db"
+    video = scene.camera("left", [0])
+    follow(with_gallery(scene, path, video), colours)
+    with pytest.raises(ConfigError, match="no ReID engine"):
+        Pipeline(with_gallery(scene, path, video))
+    colours.fingerprint = "other"
+    with pytest.raises(EngineMismatchError, match="holds features of engine 'colour'"):
+        Pipeline(with_gallery(scene, path, video), embedder=colours)
+
+
+def test_a_store_that_cannot_be_written_does_not_stop_the_run(scene, colours, tmp_path, caplog):
+    path = tmp_path / "people.db"
+    with Pipeline(with_gallery(scene, path, scene.camera("left", [0, 1])), embedder=colours) as pipeline:
+        pipeline.memory.store._rows("PRAGMA query_only = 1")
+        results = list(pipeline)
+    assert len(results) == 40
+    assert "readonly" in pipeline.memory.problem
+    assert "could not be stored" in caplog.text
+    with SqliteGallery(path) as store:
+        assert store.identities() == []
