@@ -26,6 +26,7 @@ __all__ = [
     "LinkConfig",
     "LiveConfig",
     "OutputConfig",
+    "RuntimeChoice",
     "RuntimeName",
     "ServerConfig",
     "TopologyConfig",
@@ -33,8 +34,9 @@ __all__ = [
     "load_config",
 ]
 
-RuntimeName = Literal["auto", "openvino", "onnxruntime"]
-Precision = Literal["auto", "fp32", "bf16"]
+RuntimeName = Literal["auto", "tensorrt", "openvino", "onnxruntime", "torch"]
+Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
+RuntimeChoice = Literal["cached", "measure", "rule"]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -125,8 +127,20 @@ class EngineConfig(_Section):
         default="auto",
         description="An engine bundle (folder), the name of a bundle that ships with streamreid, 'auto' for the best of those, or 'none' for motion only.",
     )
-    runtime: RuntimeName = Field(default="auto", description="Which runtime executes the engine.")
-    precision: Precision = Field(default="auto", description="auto takes bf16 where the CPU computes it in hardware.")
+    runtime: RuntimeName = Field(
+        default="auto", description="Which runtime executes the engine; auto takes what the bundle has a plan for, else see 'choose'."
+    )
+    precision: Precision = Field(
+        default="auto", description="auto takes the fastest whose accuracy was verified in the bundle; bf16 where the CPU computes it in hardware."
+    )
+    choose: RuntimeChoice = Field(
+        default="cached",
+        description="How auto finds the fastest on a CPU: 'cached' takes what was measured on this machine before, else a rule; 'measure' measures first if it was not (some seconds, once); 'rule' never looks.",
+    )
+    mode: Literal["throughput", "latency"] = Field(
+        default="throughput", description="Cores for several crops side by side, or all for the same crop, which is sooner done."
+    )
+    threads: int | None = Field(default=None, ge=1, le=1024, description="Threads of the engine; empty: all cores of the process.")
     batch: int = Field(default=32, ge=1, le=1024, description="Largest number of crops in one run of the engine.")
     look_interval: float = Field(
         default=2.0,

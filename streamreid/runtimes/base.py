@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from streamreid.types import FloatArray
 
-__all__ = ["ImageInput", "Runtime", "TensorInfo", "available_threads", "split_batch"]
+__all__ = ["GraphFiles", "ImageInput", "Runtime", "TensorInfo", "available_threads", "split_batch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,45 @@ class ImageInput:
         return result
 
 
+@dataclass(frozen=True, slots=True)
+class GraphFiles:
+    """The files of one graph in the forms that it was built in.
+
+    Args:
+        model: The reference: an .onnx file in fp32, or the .xml of an OpenVINO IR.
+        variants: Precision ("fp16", "int8") -> an .onnx file with that precision inside and the same float32 inputs and outputs.
+        plan: A TensorRT plan that fits this machine.
+        library: Bindings that made the plan: "tensorrt" or "tensorrt_rtx".
+        plan_precision: What the plan computes in.
+        checkpoint: The network as a torch.export program (.pt2) or TorchScript (.pt, .ts).
+        verified: "runtime/precision" -> whether its accuracy was found to be good enough. A precision that needs a graph of its own is taken by
+            itself only if it was.
+        max_batch: Largest batch of the plan; larger ones are split.
+        identity: Hash of all that changes results; what was measured with it is remembered under it. Empty: nothing is remembered.
+    """
+
+    model: Path
+    variants: Mapping[str, Path] = field(default_factory=dict)
+    plan: Path | None = None
+    library: str | None = None
+    plan_precision: str = ""
+    checkpoint: Path | None = None
+    verified: Mapping[str, bool] = field(default_factory=dict)
+    max_batch: int | None = None
+    identity: str = ""
+
+    def graph(self, precision: str) -> Path:
+        """The graph to load for a precision: its own form, or the reference where the runtime lowers precision itself."""
+        return self.variants.get(precision, self.model)
+
+
 @runtime_checkable
 class Runtime(Protocol):
     """A loaded graph with one input.
 
     Attributes:
-        name: "openvino" or "onnxruntime".
-        precision: What it really computes in: "fp32" or "bf16".
+        name: "tensorrt", "openvino", "onnxruntime" or "torch".
+        precision: What it really computes in: "fp32", "fp16", "bf16" or "int8".
         inputs: The graph's inputs (with pictures as input: the graph's own, before the conversion).
         outputs: The graph's outputs.
         metadata: What the exporter wrote into the file, for example Ultralytics' "task" and "names".
