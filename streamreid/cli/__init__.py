@@ -13,7 +13,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
-from streamreid.cli import batch, config, demo, engine, evaluate, evaluate_reid, replay, run, serve, synth, train, tune, weights
+from streamreid.cli import batch, config, demo, doctor, engine, evaluate, evaluate_reid, replay, run, serve, synth, train, tune, weights
 from streamreid.cli.console import errors
 from streamreid.errors import StreamReIDError
 from streamreid.secrets import redact
@@ -30,6 +30,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("serve")(serve.serve)
+app.command("doctor")(doctor.doctor)
 app.command("replay")(replay.replay)
 app.command("tune")(tune.tune)
 app.command("batch")(batch.batch)

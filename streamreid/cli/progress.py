@@ -10,8 +10,12 @@ from rich.live import Live
 from rich.text import Text
 
 from streamreid.pipeline import Following
+from streamreid.pipeline.statistics import Statistics
 
 __all__ = ["RunProgress", "line"]
+
+_SHOWN = 4
+"""Cameras whose ages are shown; of more, the latest."""
 
 
 def line(pipeline: Following) -> str:
@@ -22,7 +26,31 @@ def line(pipeline: Following) -> str:
     stages = " ".join(f"{name} {ms:.1f}" for name, ms in s.per_frame().items() if name != "wait")
     identities = len({g for g, _ in pipeline.identities.values() if g})
     failed = f" · {len(pipeline.failed)} failed" if pipeline.failed else ""
-    return f"frame {s.frames}{total} · {s.rate:.1f} fps · ms/frame {stages} · {sum(c.tracks for c in s.cameras.values())} tracks · {identities} identities{failed}"
+    tracks = sum(c.tracks for c in list(s.cameras.values()))
+    return (
+        f"frame {s.frames}{total} · {s.rate:.1f} fps · ms/frame {stages} · {tracks} tracks · {identities + s.settled} identities"
+        f"{_live_part(s)}{failed}"
+    )
+
+
+def _live_part(s: Statistics) -> str:
+    """Of live cameras: how old their frames are (p50/p95/p99), what was dropped, and what limits the rate."""
+    live = {name: c for name, c in list(s.cameras.items()) if c.live and not c.removed}
+    if not live:
+        return ""
+    ages = {name: found for name, c in live.items() if (found := c.ages.recent()) is not None}
+    shown = sorted(ages, key=lambda name: -ages[name].p95)[:_SHOWN] if len(ages) > _SHOWN else list(ages)
+    parts = [f"{name} {1000 * ages[name].p50:.0f}/{1000 * ages[name].p95:.0f}/{1000 * ages[name].p99:.0f}" for name in shown]
+    more = f" and {len(ages) - len(shown)} younger" if len(ages) > len(shown) else ""
+    dropped = sum(c.dropped for c in live.values())
+    away = sum(c.status is not None and c.status.state not in ("connected", "ended") for c in live.values())
+    return (
+        (f" · age ms {' '.join(parts)}{more}" if parts else "")
+        + (f" · {dropped} dropped" if dropped else "")
+        + (f" · load {100 * s.load:.0f} %" if s.load else "")
+        + (f" · limited by {s.bottleneck}" if s.bottleneck and s.load > 1 else "")
+        + (f" · {away} away" if away else "")
+    )
 
 
 class RunProgress:

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamreid.pipeline import Summary
+from streamreid.pipeline.summary import CameraSummary
 
 __all__ = ["print_summary"]
 
@@ -17,10 +18,13 @@ def print_summary(summary: Summary, console: Console) -> None:
     table.add_column("camera")
     for name in ("frames", "people", "tracks"):
         table.add_column(name, justify="right")
+    live = any(camera.live is not None for camera in summary.cameras.values())
+    for name in ("dropped", "age ms p50/p95/p99", "clock") if live else ():
+        table.add_column(name, justify="right")
     table.add_column("")
     for name, camera in summary.cameras.items():
         note = Text(f"failed: {camera.error}", "red") if camera.error else Text("; ".join(camera.warnings), "yellow")
-        table.add_row(name, str(camera.frames), str(camera.people), str(camera.tracks), note)
+        table.add_row(name, str(camera.frames), str(camera.people), str(camera.tracks), *(_live_cells(camera) if live else ()), note)
     console.print(table)
     console.print(
         f"\n[bold]{summary.identities}[/] identities, [bold]{summary.shared}[/] seen by more than one camera · "
@@ -30,10 +34,20 @@ def print_summary(summary: Summary, console: Console) -> None:
     )
     stages = " · ".join(f"{name} {ms:.1f}" for name, ms in summary.milliseconds.items())
     console.print(f"ms/frame: {stages}", highlight=False, soft_wrap=True)
+    if live and summary.load:
+        limit = f", limited by {summary.bottleneck}" if summary.bottleneck and summary.load > 1 else ""
+        console.print(f"load {100 * summary.load:.0f} % of what this machine could follow{limit}", highlight=False, soft_wrap=True)
     console.print(f"detector {summary.detector} · engine {summary.engine}", highlight=False, soft_wrap=True)
     console.print(Text(f"results in {summary.folder}: {_few(summary.files)}"), soft_wrap=True)
     if summary.interrupted:
         console.print("interrupted: results hold everything up to the stop")
+
+
+def _live_cells(camera: CameraSummary) -> list[str]:
+    age = camera.live.age if camera.live is not None else None
+    ages = "-" if age is None else "/".join(f"{1000 * age[name]:.0f}" for name in ("p50", "p95", "p99"))
+    clocks = sorted(camera.clocks, key=lambda name: -camera.clocks[name])
+    return [str(camera.dropped), ages, ", ".join(clocks) or "-"]
 
 
 def _few(files: list[str], limit: int = 8) -> str:

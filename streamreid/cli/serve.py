@@ -39,9 +39,10 @@ def serve(
     """Follow live cameras until stopped; cameras come, go and change by HTTP and by the watched YAML file."""
     set_up_logging(quiet=quiet, verbose=verbose)
     # A configuration has cameras; a service may begin without.
-    data = load_config(sources).model_dump() if sources is not None else {"cameras": [{"name": "none", "uri": "none"}]}
+    nobody = Config.from_dict({"cameras": [{"name": "none", "uri": "none"}]})
+    data = (load_config(sources) if sources is not None else nobody).model_dump()
     merge(data, read_settings(settings_file))
-    listen = listen or data.get("server", {}).get("listen") or "8080"
+    listen = listen or data["server"]["listen"] or "8080"
     changes = {
         "detector.model": detector,
         "engine.model": engine,

@@ -84,6 +84,9 @@ class Board:
         with self._lock:
             return {who: Sighting(s.first, s.last, s.camera, set(s.cameras)) for who, s in self._seen.items()}
 
+    def settle(self, identities: FinalIdentities) -> None:
+        """Who has expired was taken off already."""
+
     def close(self, identities: FinalIdentities) -> None:
         """The run is over."""
         self._hub.close()

@@ -1,0 +1,101 @@
+"""``streamreid doctor``: test cameras, detector and engine before a run, and say what to expect."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from streamreid.cli import options as o
+from streamreid.cli.console import errors, output, set_up_logging
+from streamreid.cli.run import configure
+from streamreid.pipeline.doctor import CameraCheck, Diagnosis, examine
+from streamreid.pipeline.forecast import Forecast
+
+__all__ = ["doctor"]
+
+
+def doctor(
+    sources: Annotated[Path, typer.Argument(help="YAML file with cameras and settings.")],
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long to look at the cameras; all at the same time.")] = 5.0,
+    detector: o.Detector = None,
+    engine: o.Engine = None,
+    settings: o.Set = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Test every camera, the detector and the engine; predict frame rates and ages. Exit code 0 if all is well, 3 if a camera fails, 2 if a model does."""
+    set_up_logging(quiet=not verbose, verbose=verbose)
+    config = configure([], sources, {"detector.model": detector, "engine.model": engine}, settings or [])
+    found = examine(config, seconds=seconds, say=None if as_json else lambda text: errors.print(f"{text} ...", highlight=False))
+    if as_json:
+        output.print_json(json.dumps({**dataclasses.asdict(found), "healthy": found.healthy}))
+    else:
+        _print(found)
+    raise typer.Exit(2 if any(m.error for m in found.models) else 3 if any(c.error for c in found.cameras) else 0)
+
+
+def _print(found: Diagnosis) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, justify in (("camera", "left"), ("first frame", "right"), ("size", "right"), ("frames/s", "right"), ("clock", "left")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for name in ("late by", "people"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for camera in found.cameras:
+        table.add_row(*_cells(camera))
+    output.print(table)
+    output.print()
+    for model in found.models:
+        text = f"{model.role} {model.name}: " + (
+            model.error or ("ok" if model.milliseconds is None else f"{model.milliseconds:.1f} ms/frame")
+        )
+        output.print(Text(text, "red" if model.error else ""), soft_wrap=True)
+    if found.expected is not None:
+        _print_forecast(found.expected)
+    elif not any(c.live for c in found.cameras) and found.healthy and found.models[0].milliseconds is not None:
+        cost = sum(m.milliseconds or 0.0 for m in found.models)
+        output.print(f"files: about {1000 / max(cost, 1e-3):.0f} frames/s, every frame is used", highlight=False)
+
+
+def _cells(camera: CameraCheck) -> list[Any]:
+    if camera.error is not None and camera.first_frame is None:
+        return [camera.name, "-", "-", "-", "-", "-", "-", Text(camera.error, "red")]
+    return [
+        camera.name,
+        "-" if camera.first_frame is None else f"{camera.first_frame:.2f} s",
+        "-" if camera.size is None else f"{camera.size[0]}x{camera.size[1]}",
+        f"{camera.rate:.1f}",
+        camera.clock or "-",
+        f"{1000 * camera.delay:.0f} ms" if camera.live else "-",
+        f"{camera.people:.1f}",
+        Text(camera.error, "red") if camera.error else Text("; ".join(camera.warnings), "yellow"),
+    ]
+
+
+def _print_forecast(expected: Forecast) -> None:
+    output.print(f"\nexpected of a run: load {100 * expected.load:.0f} % of what this machine can do", highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("camera")
+    for name in ("frames/s", "of", "age p50", "p95", "p99"):
+        table.add_column(name, justify="right")
+    for name, camera in expected.cameras.items():
+        ages = ["-"] * 3 if camera.age is None else [f"{1000 * v:.0f} ms" for v in (camera.age.p50, camera.age.p95, camera.age.p99)]
+        table.add_row(name, f"{camera.rate:.1f}", f"{camera.of:.1f}", *ages)
+    output.print(table)
+    if expected.load > 0.95:
+        stride = math.ceil(expected.load / 0.9)
+        output.print(
+            Text(
+                f"overload: frames will be dropped, evenly over the cameras. To use every frame that is asked for: stride: {stride} for all cameras, "
+                "a smaller detector (detector.size, yolox-nano), fewer cameras, or a faster machine",
+                "yellow",
+            ),
+            soft_wrap=True,
+        )

@@ -1,0 +1,169 @@
+"""The HTTP interface around a real run of generated cameras."""
+
+import json
+import socket
+import time
+
+import pytest
+
+from streamreid import Pipeline
+from streamreid.config import ServerConfig
+from streamreid.errors import ConfigError
+from streamreid.serving import Server, parse_address
+
+httpx = pytest.importorskip("httpx")
+pytest.importorskip("fastapi")
+prometheus = pytest.importorskip("prometheus_client.parser")
+
+
+@pytest.fixture
+def site(scene, colours, tmp_path, background, until):
+    """A service with one live camera 'left'; 'right' may be added."""
+    left, right = scene.camera("left", [0, 1], frames=300), scene.camera("right", [1, 0], frames=300)
+    config = scene.config(left)
+    camera = config.cameras[0].model_copy(update={"live": True, "repeat": 50})
+    config = config.model_copy(update={"cameras": (camera,)})
+    with Pipeline(config, embedder=colours, stay=True) as pipeline, Server(pipeline, ServerConfig(listen="0")) as server:
+        running = background(pipeline, tmp_path / "out", (server.board,))
+        with httpx.Client(base_url=server.address, timeout=10) as client:
+            client.right, client.running, client.server = str(right), running, server
+            until(lambda: client.get("/cameras/left").json()["frames"] > 5)
+            yield client
+        running.stop()
+
+
+def test_cameras_come_rest_change_and_go(site, until):
+    assert [c["name"] for c in site.get("/cameras").json()] == ["left"]
+    added = site.post("/cameras", json={"name": "right", "uri": site.right, "live": True, "repeat": 50})
+    assert added.status_code == 201
+    until(lambda: site.get("/cameras/right").json()["frames"] > 3)
+    assert site.post("/cameras/right/pause").json()["state"] == "paused"
+    resting = site.get("/cameras/right").json()["frames"]
+    time.sleep(0.4)
+    assert site.get("/cameras/right").json()["frames"] <= resting + 1  # one may have been in work
+    site.post("/cameras/right/resume")
+    until(lambda: site.get("/cameras/right").json()["frames"] > resting + 3)
+    changed = site.patch("/cameras/right", json={"roi": [[0, 0], [1, 0], [1, 1]], "stride": 2}).json()
+    assert (changed["stride"], len(changed["roi"])) == (2, 3)
+    assert site.delete("/cameras/right").status_code == 204
+    assert site.get("/cameras/right").status_code == 404
+    assert [c["name"] for c in site.get("/cameras").json()] == ["left"]
+    summary = site.running.stop()
+    assert summary.cameras["right"].frames > 6
+    assert summary.cameras["left"].error is None
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "text"),
+    [
+        ({"name": "left", "uri": "x.mp4"}, 409, "there is a camera 'left' already"),
+        ({"name": "new", "url": "x"}, 422, "did you mean 'uri'"),
+        ({"name": "new", "uri": "rtsp://u:hunter2@h/1", "stride": 0}, 422, "stride"),
+        ({"name": "new", "uri": "missing.mp4"}, 422, "missing.mp4"),
+    ],
+)
+def test_wrong_cameras_are_refused_with_a_reason(site, body, status, text):
+    answer = site.post("/cameras", json=body)
+    assert answer.status_code == status
+    assert text in answer.json()["error"]
+    assert "hunter2" not in answer.text
+    assert site.get("/readyz").status_code == 200
+
+
+def test_passwords_are_never_shown(site, monkeypatch):
+    monkeypatch.setenv("SOMETHING_SECRET", "do-not-tell")
+    for name, uri in (("gate", "rtsp://viewer:hunter2@127.0.0.1:9/live?token=abcdef"), ("odd", "rtsp://127.0.0.1:9/${SOMETHING_SECRET}")):
+        assert site.post("/cameras", json={"name": name, "uri": uri}).status_code == 201
+    time.sleep(0.5)
+    shown = "".join(site.get(path).text for path in ("/cameras", "/cameras/gate", "/run", "/metrics"))
+    assert "gate" in shown
+    for secret in ("hunter2", "abcdef", "do-not-tell"):
+        assert secret not in shown
+
+
+def test_identities_and_metrics(site, until):
+    until(lambda: len(site.get("/identities").json()) >= 2)
+    people = site.get("/identities?camera=left").json()
+    assert people[0]["cameras"] == ["left"]
+    until(lambda: site.get("/identities").json()[0]["last_seen"] is not None)
+    assert site.get(f"/identities/{people[0]['global_id']}").json()["tracks"] == people[0]["tracks"]
+    assert site.get("/identities/999999").status_code == 404
+    families = {f.name: f for f in prometheus.text_string_to_metric_families(site.get("/metrics").text)}
+    for name in ("frames", "frames_dropped", "reconnects", "stage_seconds", "frame_age_seconds", "identities", "engine_info", "load_ratio"):
+        assert f"streamreid_{name}" in families, sorted(families)
+    frames = {s.labels["camera"]: s.value for s in families["streamreid_frames"].samples if s.name.endswith("_total")}
+    assert frames["left"] > 5
+    buckets = [s.value for s in families["streamreid_frame_age_seconds"].samples if s.name.endswith("_bucket")]
+    assert buckets == sorted(buckets)
+    assert buckets[-1] > 5
+
+
+def test_events_as_they_happen_and_again_after_a_break(site):
+    seen, number = [], 0
+    with site.stream("GET", "/events?topics=identity,camera,people") as stream:
+        site.post("/cameras", json={"name": "right", "uri": site.right, "live": True, "repeat": 50})
+        for line in stream.iter_lines():
+            if line.startswith("event: "):
+                seen.append(line[7:])
+            if line.startswith("id: "):
+                number = int(line[4:])
+            if {"identity", "camera", "people"} <= set(seen):
+                break
+    with site.stream("GET", "/events", headers={"Last-Event-ID": "0"}) as stream:
+        first = next(json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))
+    assert first["camera"] in ("left", "right")
+    assert number > 0
+    assert site.get("/events?topics=nonsense").status_code == 422
+
+
+def test_a_client_that_never_reads_holds_nobody_up(site, until):
+    host, port = site.server.address.removeprefix("http://").split(":")
+    dead = [socket.create_connection((host, int(port))) for _ in range(5)]
+    for connection in dead:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        connection.sendall(b"GET /events?topics=people,identity,camera HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    before = site.get("/cameras/left").json()["frames"]
+    for _ in range(20_000):
+        site.server.board._hub.publish("people", {"filler": "x" * 200})
+    until(lambda: site.get("/cameras/left").json()["frames"] > before + 10)
+    began = time.monotonic()
+    site.running.stop()
+    assert time.monotonic() - began < 5
+    for connection in dead:
+        connection.close()
+
+
+def test_other_sites_and_other_machines_are_kept_out(site):
+    assert site.get("/cameras", headers={"Origin": "https://evil.example"}).status_code == 403
+    assert site.get("/cameras", headers={"Host": "rebound.example"}).status_code == 403
+    assert site.get("/healthz", headers={"Host": "10.0.0.7"}).status_code == 200
+
+
+def test_a_token_is_needed_where_others_are_served(scene, colours, monkeypatch):
+    monkeypatch.delenv("STREAMREID_TOKEN", raising=False)
+    with Pipeline(scene.config(scene.camera("left", [0])), embedder=colours, stay=True) as pipeline:
+        with pytest.raises(ConfigError, match="needs a token"):
+            Server(pipeline, ServerConfig(listen="0.0.0.0:0"))
+        config = ServerConfig.model_validate({"listen": "0.0.0.0:0", "token": "sesame"})
+        with Server(pipeline, config) as server:
+            address = server.address.replace("0.0.0.0", "127.0.0.1")
+            assert httpx.get(f"{address}/cameras").status_code == 401
+            assert httpx.get(f"{address}/cameras", headers={"Authorization": "Bearer wrong"}).status_code == 401
+            assert httpx.get(f"{address}/cameras", headers={"Authorization": "Bearer sesame"}).status_code == 200
+            assert httpx.get(f"{address}/readyz").status_code in (200, 503)
+            port = int(server.address.rpartition(":")[2])
+            with pytest.raises(ConfigError, match="Choose another port"):
+                Server(pipeline, ServerConfig(listen=str(port)))
+        assert "sesame" not in config.model_dump_json()
+        assert "sesame" not in repr(config)
+
+
+@pytest.mark.parametrize(("text", "parsed"), [("8080", ("127.0.0.1", 8080)), ("0.0.0.0:1", ("0.0.0.0", 1)), ("[::1]:80", ("::1", 80))])
+def test_addresses(text, parsed):
+    assert parse_address(text) == parsed
+
+
+@pytest.mark.parametrize("text", ["", "host", "host:port", "1:2:3", "99999", "-1"])
+def test_wrong_addresses(text):
+    with pytest.raises(ConfigError, match="write PORT or HOST:PORT"):
+        parse_address(text)
