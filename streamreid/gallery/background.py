@@ -90,7 +90,7 @@ class BackgroundWriter:
             del pending.events[:events]
         for key in list(pending.appearances)[: max(tracks, 0)]:
             for part in (pending.appearances, pending.views, pending.crops):
-                part.pop(key, None)  # type: ignore[attr-defined]
+                part.pop(key, None)
         self.lost += max(events, 0) + max(tracks, 0)
 
     def drain(self) -> list[Change]:

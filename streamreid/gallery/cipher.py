@@ -103,7 +103,7 @@ def cipher_from_environment(variable: str, salt: bytes) -> AesCipher:
         )
     for decode in (base64.b64decode, bytes.fromhex):
         try:
-            key = decode(text, validate=True) if decode is base64.b64decode else decode(text)  # type: ignore[operator]
+            key = decode(text, validate=True) if decode is base64.b64decode else decode(text)
         except (binascii.Error, ValueError):
             continue
         if len(key) == 32:

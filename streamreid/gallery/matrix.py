@@ -173,15 +173,15 @@ class Matrix:
         stored = self._rows[: self._end] if rows is None else self._rows[rows]
         numerator = _products(query.rows, stored)
         denominator = query.weights @ weights.T
-        similarity = np.divide(numerator, np.maximum(denominator, _LEAST), out=numerator)
+        similarity = np.asarray(np.divide(numerator, np.maximum(denominator, _LEAST), out=numerator), np.float32)
         np.clip(similarity, -1.0, 1.0, out=similarity)
-        return similarity, denominator / np.float32(max(self.shape[0], 1))
+        return similarity, np.asarray(denominator / np.float32(max(self.shape[0], 1)), np.float32)
 
     def foreground(self, rows: IntArray) -> FloatArray:
         """``[R, D]`` the whole-person vectors of some rows, of unit length (zero where nothing was seen)."""
         vectors = self._rows[rows, : self.shape[1]].astype(np.float32)
         length = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+        return np.asarray(np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0), np.float32)
 
     def row_numbers(self, ids: IntArray) -> IntArray:
         """Rows of views that are there."""

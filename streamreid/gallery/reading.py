@@ -81,7 +81,10 @@ class Reading(Sql):
             for where, values in self._parts(ids):
                 found += self._rows(f"SELECT {_APPEARANCE} FROM appearances{where}", values)
         found.sort(key=lambda r: (r[5], r[2], r[0]))
-        return {int(r[0]): Appearance(r[1], r[2], int(r[3]), int(r[4]), *map(float, r[5:8]), int(r[8]), float(r[9])) for r in found}
+        return {
+            int(r[0]): Appearance(r[1], r[2], int(r[3]), int(r[4]), float(r[5]), float(r[6]), float(r[7]), int(r[8]), float(r[9]))
+            for r in found
+        }
 
     def prototypes(self, *, after: int = 0, ids: Sequence[int] | None = None, block: int = 4096) -> Iterator[PrototypeBlock]:
         """See ``GalleryStore``."""
@@ -111,9 +114,7 @@ class Reading(Sql):
         found: list[tuple[int, int]] = []
         with self._reading():
             for where, values in self._parts(ids, "a.identity"):
-                found += self._rows(  # type: ignore[arg-type]
-                    f"SELECT p.id, a.identity FROM prototypes p JOIN appearances a ON a.id = p.appearance{where}", values
-                )
+                found += self._rows(f"SELECT p.id, a.identity FROM prototypes p JOIN appearances a ON a.id = p.appearance{where}", values)
         table = np.array(sorted(found), np.int64).reshape(-1, 2)
         return table[:, 0], table[:, 1]
 
@@ -150,7 +151,7 @@ class Reading(Sql):
         """The present ids of those identities that are there."""
         now: dict[int, int] = {}
         for where, values in self._parts(ids, "id"):
-            now.update(self._rows(f"SELECT id, identity FROM aliases{where}", values))  # type: ignore[arg-type]
+            now.update(self._rows(f"SELECT id, identity FROM aliases{where}", values))
             now.update((who, who) for (who,) in self._rows(f"SELECT id FROM identities{where}", values))
         return now
 

@@ -217,7 +217,7 @@ class Remembering:
                 self._batch.views,
                 self._batch.crops,
             ):
-                held.pop(key, None)  # type: ignore[attr-defined]
+                held.pop(key, None)
         self._batch.events = [e for e in self._batch.events if e.global_id not in people and e.other_id not in people]
         for known in (self._inside, self._confirmed, self._mine):
             known -= people
@@ -348,7 +348,7 @@ class Remembering:
         while len(self._tracks) > _MOST_TRACKS:
             oldest = next(iter(self._tracks))
             for held in (self._tracks, self._looks, self._asked, self._crops):
-                held.pop(oldest, None)  # type: ignore[attr-defined]
+                held.pop(oldest, None)
         batch, self._batch = self._batch, Batch(self.run)
         self._writer.put(batch)
 
