@@ -13,7 +13,24 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
-from streamreid.cli import batch, config, demo, doctor, engine, evaluate, evaluate_reid, replay, run, serve, synth, train, tune, weights
+from streamreid.cli import (
+    batch,
+    calibrate,
+    config,
+    demo,
+    doctor,
+    engine,
+    evaluate,
+    evaluate_reid,
+    learn_topology,
+    replay,
+    run,
+    serve,
+    synth,
+    train,
+    tune,
+    weights,
+)
 from streamreid.cli.console import errors
 from streamreid.errors import StreamReIDError
 from streamreid.secrets import redact
@@ -33,6 +50,8 @@ app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
 app.command("replay")(replay.replay)
 app.command("tune")(tune.tune)
+app.command("calibrate")(calibrate.calibrate_command)
+app.command("learn-topology")(learn_topology.learn_topology_command)
 app.command("batch")(batch.batch)
 app.command("synth")(synth.synth)
 app.add_typer(config.app, name="config")

@@ -1,0 +1,115 @@
+"""``streamreid calibrate``: fit the link probability to a site."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from rich.table import Table
+
+from streamreid import __version__
+from streamreid.cli.console import output, set_up_logging
+from streamreid.cli.run import change, merge, read_settings
+from streamreid.config import Config
+from streamreid.errors import ConfigError, DataError
+from streamreid.evaluation import Table as Boxes
+from streamreid.evaluation import read_mot
+from streamreid.evaluation.naming import name_tracks
+from streamreid.pipeline.cache_manifest import MANIFEST
+from streamreid.pipeline.calibrating import Calibrated, TrackKey, Walked, calibrate, walk
+from streamreid.pipeline.calibration_report import calibration_page
+from streamreid.pipeline.replay import replayed_config
+from streamreid.sinks.base import atomic_text
+
+__all__ = ["calibrate_command"]
+
+
+def calibrate_command(
+    caches: Annotated[list[Path], typer.Argument(help="Caches of `streamreid run --cache`, or folders of runs that have one in them.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Settings file to write, for `run`, `batch` and `replay` --settings.")] = Path(
+        "calibration.yaml"
+    ),
+    overwrite: Annotated[bool, typer.Option(help="Replace the files.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Also write the reliability diagram: .html, or .json for the numbers.")] = None,
+    truth: Annotated[
+        list[str] | None,
+        typer.Option("--truth", "-t", help="Ground truth (MOT text with ids across cameras): CAMERA=FILE or CACHE/CAMERA=FILE."),
+    ] = None,
+    settings_file: Annotated[Path | None, typer.Option("--settings", help="YAML with tracker, association, ... sections.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="A tracker or association setting.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the lot that parts the people.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table.")] = False,
+) -> None:
+    """Fit the link probability to your own cameras, from recordings without ground truth.
+
+    Pieces of one track are one person, people seen by one camera at the same
+    time are two. With --truth, pairs across cameras are used instead.
+
+    Prints how honest the probabilities are, on people they were not fitted on.
+    """
+    set_up_logging(quiet=quiet)
+    for path in (p for p in (out, report) if p is not None and p.exists() and not overwrite):
+        raise ConfigError(f"'{path}' exists; pass --overwrite to replace it or choose another name")
+    walked = [walk(folder, _config(folder, settings_file, settings or [])) for folder in map(_cache, caches)]
+    found = calibrate(walked, _persons(walked, truth) if truth else None, seed=seed)
+    head = f"# Link probability fitted by streamreid {__version__} `calibrate`; use it with --settings.\n"
+    with atomic_text(out) as file:
+        file.write(head + yaml.safe_dump({"association": {"link": found.link.model_dump()}}, sort_keys=False, allow_unicode=True))
+    if report is not None:
+        text = json.dumps(found.as_dict(), indent=1) + "\n" if report.suffix == ".json" else calibration_page(found)
+        with atomic_text(report) as file:
+            file.write(text)
+    if not quiet:
+        _print(found, out)
+
+
+def _cache(folder: Path) -> Path:
+    for place in (folder, folder / "cache"):
+        if (place / MANIFEST).is_file():
+            return place
+    if (folder / "results.jsonl").is_file():
+        raise DataError(f"'{folder}' holds results but no features; run again with --cache {folder / 'cache'} and calibrate on that")
+    raise DataError(f"'{folder}' is no cache: it has no {MANIFEST}. Make one with: streamreid run ... --cache {folder}")
+
+
+def _config(folder: Path, settings_file: Path | None, settings: list[str]) -> Config:
+    data = replayed_config(folder).model_dump()
+    merge(data, read_settings(settings_file))
+    change(data, {}, settings)
+    return Config.from_dict(data, where="command line")
+
+
+def _persons(walked: list[Walked], truth: list[str]) -> list[dict[TrackKey, int]]:
+    """Who each track is, per recording."""
+    result: list[dict[TrackKey, int]] = [{} for _ in walked]
+    for item in truth:
+        where, equals, file = item.partition("=")
+        cache, _, camera = where.rpartition("/")
+        rows = [i for i, w in enumerate(walked) if camera in w.boxes and (not cache or Path(cache).name == w.recorder.folder.name)]
+        if not equals or not rows:
+            known = sorted({c for w in walked for c in w.boxes})
+            raise ConfigError(f"--truth {item}: write CAMERA=FILE or CACHE/CAMERA=FILE; the cameras are {', '.join(known)}")
+        if len(rows) > 1:
+            raise ConfigError(f"--truth {item}: several caches have a camera '{camera}'; write CACHE/{camera}=FILE")
+        table = read_mot(Path(file))
+        for row in rows:
+            boxes = walked[row].boxes[camera]
+            mine = Boxes.build([b[0] for b in boxes], [b[1] for b in boxes], [b[2:] for b in boxes], where=camera)
+            result[row] |= {(camera, track): person for track, person in name_tracks(mine, table).items()}
+    return result
+
+
+def _print(found: Calibrated, out: Path) -> None:
+    table = Table("", "before", "after", title="link probability, on people it was not fitted on")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    table.add_row("expected calibration error", f"{found.before.error:.3f}", f"{found.after.error:.3f}")
+    for i in (0, len(found.after.said) - 1):
+        low, high = found.after.edges[i], found.after.edges[i + 1]
+        table.add_row(f"true where {low:.1f} to {high:.1f} was said", f"{found.before.true[i]:.3f}", f"{found.after.true[i]:.3f}")
+    table.add_row("pairs of one person / two people", "", f"{found.same:,} / {found.different:,}")
+    output.print(table)
+    output.print(f"written: {out}; use it with: streamreid run ... --settings {out}", soft_wrap=True, highlight=False)

@@ -1,0 +1,65 @@
+"""Who was where, when: from a run's results or from a cache."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from streamreid.association.learning import Sighting
+from streamreid.errors import DataError
+from streamreid.pipeline.cache_manifest import MANIFEST
+from streamreid.pipeline.recorder import Recorder
+
+__all__ = ["read_sightings"]
+
+
+def read_sightings(folder: Path) -> list[Sighting]:
+    """Tracks with identities.
+
+    Args:
+        folder: What ``streamreid run`` wrote (its ``results.jsonl`` counts), or a cache, which is replayed.
+
+    Raises:
+        DataError: The folder is neither, or its results are damaged.
+    """
+    if (folder / MANIFEST).is_file():
+        recorder = Recorder(folder)
+        for _ in recorder:
+            pass
+        who = recorder.identities
+        return [Sighting(who[k][0], k[0], start, end, who[k][1]) for k, (start, end) in sorted(recorder.spans.items()) if who[k][0]]
+    path = folder / "results.jsonl" if folder.is_dir() else folder
+    if not path.is_file():
+        raise DataError(f"'{folder}' is neither a cache nor the results of a run: no {MANIFEST}, no results.jsonl in it")
+    return _read_jsonl(path)
+
+
+def _read_jsonl(path: Path) -> list[Sighting]:
+    spans: dict[tuple[str, int], tuple[float, float]] = {}
+    links: dict[tuple[str, int], tuple[int, float]] = {}
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith("\n"):
+                break  # of a run that was killed in the middle of a line
+            try:
+                _take(json.loads(line), spans, links)
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(f"{path}:{number}: not a line of streamreid's results ({type(error).__name__}: {error})") from error
+    return [Sighting(links[k][0], k[0], start, end, links[k][1]) for k, (start, end) in sorted(spans.items()) if links.get(k, (0, 0))[0]]
+
+
+def _take(item: dict[str, Any], spans: dict[tuple[str, int], tuple[float, float]], links: dict[tuple[str, int], tuple[int, float]]) -> None:
+    if item["type"] == "person":
+        key = item["camera"], int(item["track_id"])
+        time = float(item["time"])
+        start, end = spans.get(key, (time, time))
+        spans[key] = min(start, time), max(end, time)
+        if item["global_id"] is not None:
+            links[key] = int(item["global_id"]), float(item["link_probability"])
+    elif item["type"] == "identity":
+        for camera, track in item["members"]:
+            # The line has the least probability of all members; that of the track itself is kept where the person is still the same.
+            old = links.get((camera, int(track)))
+            same = old is not None and old[0] == int(item["global_id"])
+            links[camera, int(track)] = (int(item["global_id"]), old[1] if same and old else float(item["probability"]))
