@@ -17,6 +17,7 @@ from streamreid.config import EngineConfig, RuntimeName
 from streamreid.errors import ConfigError
 from streamreid.evaluation.occluded import Embed, OccludedScores, score_engine
 from streamreid.evaluation.reid import PersonImages, ReidScores, person_images, read_folder
+from streamreid.evaluation.unify import Unifier
 from streamreid.reid.bundle import load_bundle
 from streamreid.reid.embedder import EngineEmbedder
 from streamreid.reid.opening import shipped_engines
@@ -36,6 +37,13 @@ def reid(
     ] = "market",
     seeds: Annotated[int, typer.Option(min=1, help="Occlusion draws to average over.")] = 1,
     rerank: Annotated[bool, typer.Option("--rerank", help="Also score clean queries with k-reciprocal re-ranking.")] = False,
+    unify: Annotated[
+        bool,
+        typer.Option(
+            "--unify", help="Also compare with the gallery as if it were covered like the query (bundles exported with --unified)."
+        ),
+    ] = False,
+    sides: Annotated[bool, typer.Option("--sides", help="Also list the scores by covered side and share.")] = False,
     runtime: Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -44,13 +52,15 @@ def reid(
     chosen: RuntimeName = "openvino" if runtime == "openvino" else "onnxruntime" if runtime == "onnxruntime" else "auto"
     bundle = load_bundle(shipped_engines().get(engine, Path(engine)))
     form = bundle.manifest.input
-    embed = embed_pictures(EngineEmbedder(bundle, EngineConfig(runtime=chosen, precision="fp32")), (form.height, form.width))
+    config, size = EngineConfig(runtime=chosen, precision="fp32"), (form.height, form.width)
+    unifier = Unifier(bundle, config) if unify else None
+    embed = embed_pictures(EngineEmbedder(bundle, config), size)
     query, gallery = _sets(dataset, layout)
-    found = score_engine(embed, query, gallery, seeds=range(seeds), reranked=rerank)
+    found = score_engine(embed, query, gallery, seeds=range(seeds), reranked=rerank, unifier=unifier, size=size)
     if as_json:
         typer.echo(json.dumps(_as_dict(bundle.manifest.name, dataset, seeds, found), indent=2))
     else:
-        output.print(_table(found))
+        output.print(_table(found, sides))
         output.print(f"{found.parts['clean'].queries} queries, {len(gallery)} gallery pictures, {seeds} occlusion draw(s)", highlight=False)
 
 
@@ -81,17 +91,21 @@ def embed_pictures(embedder: EngineEmbedder, size: tuple[int, int]) -> Embed:
 
 def _as_dict(engine: str, dataset: Path, seeds: int, found: OccludedScores) -> dict[str, object]:
     scores = {
-        distance: {kind: s.as_dict() for kind, s in group.items()} for distance, group in (("parts", found.parts), ("whole", found.whole))
+        distance: {kind: s.as_dict() for kind, s in group.items()}
+        for distance, group in (("parts", found.parts), ("whole", found.whole), ("sides", found.sides), ("unified", found.unified))
+        if group
     }
     return {"engine": engine, "dataset": dataset.name, "occlusion_draws": seeds, "scores": scores}
 
 
-def _table(found: OccludedScores) -> Table:
+def _table(found: OccludedScores, sides: bool) -> Table:
     table = Table("queries", "distance", "R1", "R5", "R10", "mAP", "mINP", box=None, pad_edge=False)
     for kind in found.parts:
-        for name, scores in (("parts", found.parts), ("whole person", found.whole)):
+        for name, scores in (("parts", found.parts), ("whole person", found.whole), ("unified", found.unified)):
             if kind in scores:
                 table.add_row(_KINDS.get(kind, kind), name, *_cells(scores[kind]))
+    for name, scores_of in found.sides.items() if sides else ():
+        table.add_row(name, "parts", *_cells(scores_of))
     return table
 
 

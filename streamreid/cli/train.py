@@ -128,12 +128,15 @@ def export(
     licence: Annotated[str, typer.Option(help="Licence of the weights, training data's terms included.")] = "unknown",
     description: Annotated[str, typer.Option(help="One line for lists.")] = "part-based ReID",
     rank: Annotated[int, typer.Option(help="'auto' takes the engine of the highest rank.")] = 0,
+    unified: Annotated[
+        bool, typer.Option("--unified", help="Add the graph of the nine gallery variants of occlusion unification (needs a grader).")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
 ) -> None:
     """Write a checkpoint as an engine bundle, with its link probability fitted on the people held out of training."""
     set_up_logging()
     _need_torch("Exporting")
-    bundle = export_bundle(checkpoint, out, name=name, licence=licence, description=description, rank=rank, force=force)
+    bundle = export_bundle(checkpoint, out, name=name, licence=licence, description=description, rank=rank, unified=unified, force=force)
     c = bundle.calibration
     output.print(
         f"{bundle.folder}: {len(bundle.manifest.parts)} parts of {bundle.manifest.dim} values; slope {c.slope:.2f}, intercept {c.intercept:.2f}"
@@ -148,11 +151,12 @@ def export_bundle(
     licence: str = "unknown",
     description: str = "",
     rank: int = 0,
+    unified: bool = False,
     force: bool = False,
 ) -> Bundle:
     """See `export`."""
     from streamreid import __version__
-    from streamreid.training.export import OCCLUSION, PARTS, VISIBILITY, export_onnx
+    from streamreid.training.export import OCCLUSION, PARTS, UNIFIED, VISIBILITY, export_onnx, export_unified
     from streamreid.training.loop import load_network
     from streamreid.training.people import split_people
 
@@ -172,10 +176,13 @@ def export_bundle(
     )
     with tempfile.TemporaryDirectory() as scratch:
         graph = export_onnx(network, Path(scratch) / "model.onnx", config.size)
+        files = {"model.onnx": graph}
+        if unified:
+            files[UNIFIED] = export_unified(network, Path(scratch) / UNIFIED, config.size)
         draft = write_bundle(Path(scratch) / "draft", manifest, {"model.onnx": graph})
         fitted = _calibrate(draft, split_people(config.data).validation, Path(scratch) / "held-out")
         manifest = manifest.model_copy(update={"calibration": fitted})
-        return write_bundle(out, manifest, {"model.onnx": graph}, force=force)
+        return write_bundle(out, manifest, files, force=force)
 
 
 def _calibrate(bundle: Bundle, held_out: list[Picture], folder: Path) -> CalibrationValues:

@@ -6,8 +6,9 @@ Side, share and occluder are drawn with a fixed seed, so that every engine meets
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import cv2
@@ -15,10 +16,11 @@ import numpy as np
 
 from streamreid.errors import DataError
 from streamreid.evaluation.reid import PersonImages, ReidScores, rank_scores, rerank
+from streamreid.evaluation.unify import UnifiedGallery, Unifier
 from streamreid.similarity import part_similarity
-from streamreid.training.occlusion import corner_patch, cover, draw_occlusion
+from streamreid.training.occlusion import Occlusion, corner_patch, cover, draw_occlusion
 from streamreid.training.people import Picture
-from streamreid.types import FloatArray, Image, PartFeatures
+from streamreid.types import FloatArray, Image, IntArray, PartFeatures
 
 __all__ = ["OCCLUDERS", "Embed", "OccludedScores", "held_out_sets", "occlude_queries", "score_engine", "whole_similarity"]
 
@@ -34,10 +36,14 @@ class OccludedScores:
     Args:
         parts: By the visibility-weighted part distance.
         whole: By the cosine of slot 0.
+        sides: By the part distance, for the queries covered on one side by one share, as ``person left 50%``.
+        unified: By the part distance with occlusion unification, where it was asked for.
     """
 
     parts: dict[str, ReidScores]
     whole: dict[str, ReidScores]
+    sides: dict[str, ReidScores] = field(default_factory=dict)
+    unified: dict[str, ReidScores] = field(default_factory=dict)
 
     def flat(self) -> dict[str, float]:
         """One number per name, and ``score``: the mean mAP over clean and occluded queries by the part distance."""
@@ -67,6 +73,19 @@ def occlude_queries(
         seed: Decides sides, shares and occluders.
         size: Height and width at which the queries are covered.
     """
+    return [picture for picture, _ in _occlude(queries, people, others, other_people, occluder, seed, size)]
+
+
+def _occlude(
+    queries: Sequence[Image],
+    people: Sequence[int],
+    others: Sequence[Image],
+    other_people: Sequence[int],
+    occluder: Occluder,
+    seed: int,
+    size: tuple[int, int],
+) -> list[tuple[Image, Occlusion]]:
+    """The covered pictures and what was covered."""
     random = np.random.default_rng(seed)
     result = []
     for image, person in zip(queries, people, strict=True):
@@ -76,7 +95,7 @@ def occlude_queries(
             choice = int(random.integers(len(others)))
         image, other = (cv2.resize(x, size[::-1], interpolation=cv2.INTER_LINEAR) for x in (image, others[choice]))
         covered, _ = cover(image, corner_patch(other, random) if occluder == "patch" else other, occlusion)
-        result.append(covered)
+        result.append((covered, occlusion))
     return result
 
 
@@ -111,6 +130,8 @@ def score_engine(
     *,
     seeds: Sequence[int] = (0,),
     reranked: bool = False,
+    unifier: Unifier | None = None,
+    size: tuple[int, int] = (256, 128),
 ) -> OccludedScores:
     """Score an engine on clean and on occluded queries.
 
@@ -120,30 +141,56 @@ def score_engine(
         gallery: Gallery names.
         seeds: Occlusion draws; scores are averaged over them.
         reranked: Also score clean queries after k-reciprocal re-ranking of the part distance, as ``reranked``.
+        unifier: Also score with occlusion unification.
+        size: Height and width at which queries are covered.
     """
     queries, others = _read(query), _read(gallery)
     features = embed(others)
-    clean = embed(queries)
-    parts = {"clean": rank_scores(part_similarity(clean, features)[0], query, gallery)}
-    whole = {"clean": rank_scores(whole_similarity(clean, features), query, gallery)}
+    prepared = UnifiedGallery(unifier, unifier.variants(others)) if unifier else None
+    found: dict[tuple[str, str], list[ReidScores]] = defaultdict(list)
+
+    def score(kind: str, pictures: list[Image]) -> FloatArray:
+        own = embed(pictures)
+        similarity = part_similarity(own, features)[0]
+        found["parts", kind].append(rank_scores(similarity, query, gallery))
+        found["whole", kind].append(rank_scores(whole_similarity(own, features), query, gallery))
+        if prepared:
+            found["unified", kind].append(rank_scores(prepared.similarity(pictures, own), query, gallery))
+        return similarity
+
+    clean = score("clean", queries)
     for occluder in OCCLUDERS:
-        by_parts, by_whole = [], []
         for seed in seeds:
-            pictures = occlude_queries(queries, query.persons.tolist(), others, gallery.persons.tolist(), occluder, seed=seed)
-            found = embed(pictures)
-            by_parts.append(rank_scores(part_similarity(found, features)[0], query, gallery))
-            by_whole.append(rank_scores(whole_similarity(found, features), query, gallery))
-        parts[occluder], whole[occluder] = _mean(by_parts), _mean(by_whole)
+            drawn = _occlude(queries, query.persons.tolist(), others, gallery.persons.tolist(), occluder, seed, size)
+            similarity = score(occluder, [picture for picture, _ in drawn])
+            for name, rows in _by_side([occlusion for _, occlusion in drawn]).items():
+                found["sides", f"{occluder} {name}"] += _some(similarity, rows, query, gallery)
     if reranked:
-        own, cross, rest = (1 - part_similarity(a, b)[0] for a, b in ((clean, clean), (clean, features), (features, features)))
-        parts["reranked"] = rank_scores(-rerank(own, cross, rest), query, gallery)
-    return OccludedScores(parts, whole)
+        own, rest = (part_similarity(x, x)[0] for x in (embed(queries), features))
+        found["parts", "reranked"].append(rank_scores(-rerank(1 - own, 1 - clean, 1 - rest), query, gallery))
+    groups: dict[str, dict[str, ReidScores]] = {"parts": {}, "whole": {}, "sides": {}, "unified": {}}
+    for (group, kind), scores in found.items():
+        groups[group][kind] = _mean(scores)
+    return OccludedScores(**groups)
+
+
+def _by_side(occlusions: Sequence[Occlusion]) -> dict[str, IntArray]:
+    """Rows of the queries by side and share."""
+    names = np.array([f"{o.side} {o.share:.0%}" for o in occlusions])
+    return {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
+
+
+def _some(similarity: FloatArray, rows: IntArray, query: PersonImages, gallery: PersonImages) -> list[ReidScores]:
+    """Scores of some queries; none where none of them has a match."""
+    chosen = PersonImages(tuple(query.paths[r] for r in rows), query.persons[rows], query.cameras[rows])
+    same = (gallery.persons == chosen.persons[:, None]) & (gallery.cameras != chosen.cameras[:, None])
+    return [rank_scores(similarity[rows], chosen, gallery)] if same.any() else []
 
 
 def _mean(scores: list[ReidScores]) -> ReidScores:
     rows = np.array([[s.r1, s.r5, s.r10, s.map, s.minp] for s in scores])
     r1, r5, r10, precision, inverse = (float(v) for v in rows.mean(axis=0))
-    return ReidScores(r1, r5, r10, precision, inverse, scores[0].queries)
+    return ReidScores(r1, r5, r10, precision, inverse, round(float(np.mean([s.queries for s in scores]))))
 
 
 def _read(people: PersonImages) -> list[Image]:

@@ -12,10 +12,12 @@ from torch.nn import functional as F
 
 from streamreid.errors import EngineError
 from streamreid.training.network import PartNetwork
+from streamreid.training.unification import Unified
 
-__all__ = ["Exportable", "export_onnx", "store_half"]
+__all__ = ["UNIFIED", "Exportable", "export_onnx", "export_unified", "store_half"]
 
 INPUT, PARTS, VISIBILITY, OCCLUSION = "images", "parts", "visibility", "occlusion"
+UNIFIED = "unified.onnx"  # name of the second graph in a bundle
 
 
 class Exportable(nn.Module):
@@ -47,15 +49,36 @@ def export_onnx(network: PartNetwork, path: str | Path, size: tuple[int, int] = 
     Raises:
         EngineError: The graph does not reproduce the network.
     """
+    outputs = [PARTS, VISIBILITY, *([OCCLUSION] if network.grader is not None else [])]
+    return _write(Exportable(network), outputs, Path(path), size)
+
+
+def export_unified(network: PartNetwork, path: str | Path, size: tuple[int, int] = (256, 128)) -> Path:
+    """Write the graph of the nine gallery variants of occlusion unification: ``parts`` ``[N, 9, K, D]`` and ``visibility`` ``[N, 9, K]``.
+
+    Args:
+        network: A trained network with an occlusion grader.
+        path: The ``.onnx`` file to write.
+        size: Height and width of the input.
+
+    Raises:
+        EngineError: The network has no grader, or the graph does not reproduce the network.
+    """
+    if network.grader is None:
+        raise EngineError(
+            "unified gallery variants are chosen by the occlusion grader, which this network lacks; train with network.grader"
+        )
+    return _write(Unified(network, size), [PARTS, VISIBILITY], Path(path), size)
+
+
+def _write(model: nn.Module, outputs: list[str], path: Path, size: tuple[int, int]) -> Path:
+    """Export, check against the network, then put in place."""
     import onnx
 
-    path = Path(path)
-    model = Exportable(network).eval().float()
-    outputs = [PARTS, VISIBILITY, *([OCCLUSION] if network.grader is not None else [])]
-    example = torch.rand(2, 3, *size) * 255
+    model = model.eval().float()
     program = torch.onnx.export(
         model,
-        (example,),
+        (torch.rand(2, 3, *size) * 255,),
         input_names=[INPUT],
         output_names=outputs,
         dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
