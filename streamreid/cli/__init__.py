@@ -22,9 +22,11 @@ from streamreid.cli import (
     engine,
     evaluate,
     evaluate_reid,
+    gallery,
     learn_topology,
     replay,
     run,
+    search,
     serve,
     synth,
     train,
@@ -56,6 +58,8 @@ app.command("batch")(batch.batch)
 app.command("synth")(synth.synth)
 app.add_typer(config.app, name="config")
 app.add_typer(engine.app, name="engine")
+app.add_typer(gallery.app, name="gallery")
+app.command("search")(search.search)
 app.add_typer(weights.app, name="weights")
 app.add_typer(evaluate.app, name="evaluate")
 evaluate.app.command("reid")(evaluate_reid.reid)

@@ -29,14 +29,28 @@ def batch(
     detector: o.Detector = None,
     engine: o.Engine = None,
     delay: o.Delay = None,
+    gallery: o.Gallery = None,
+    offline: o.Offline = None,
     settings: o.Set = None,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Run recordings one after the other. What is finished is not done again; a broken video does not stop the others (exit code 3)."""
+    """Run recordings one after the other. What is finished is not done again; a broken video does not stop the others (exit code 3).
+
+    Identities are decided with everything that is known at a recording's end
+    (--online: while it runs, as `streamreid run` does).
+    """
     set_up_logging(quiet=quiet, verbose=verbose)
     sections = read_settings(settings_file)
-    change(sections, {"detector.model": detector, "engine.model": engine, "tracker.delay": delay}, settings or [])
+    changes = {
+        "detector.model": detector,
+        "engine.model": engine,
+        "tracker.delay": delay,
+        "gallery.store": gallery,
+        "association.offline": offline,
+    }
+    change(sections, changes, settings or [])
+    sections["association"] = {"offline": True, **sections.get("association", {})}
     job = Batch(find_recordings(paths, together=together, independent=independent), out, sections)
     results: list[RecordingResult] = []
     with stop_on_signals(job.stop), RunProgress(errors, quiet=quiet) as progress:

@@ -11,7 +11,9 @@ __all__ = [
     "Delay",
     "Detector",
     "Engine",
+    "Gallery",
     "Mosaic",
+    "Offline",
     "Out",
     "Overwrite",
     "Parquet",
@@ -34,7 +36,21 @@ Delay = Annotated[
 ]
 Detector = Annotated[str | None, typer.Option("--detector", help="Named detector, .onnx, .pt, or mot:FOLDER.")]
 Engine = Annotated[str | None, typer.Option("--engine", help="Engine bundle: a folder, a shipped name, auto or none.")]
+Gallery = Annotated[
+    str | None,
+    typer.Option(
+        "--gallery",
+        metavar="FILE|ADDRESS",
+        help="Remember people in this SQLite file or postgresql:// database, so that who comes back gets the old id; nobody is remembered without.",
+    ),
+]
 Mosaic = Annotated[bool | None, typer.Option("--mosaic/--no-mosaic", help="Write one annotated video of all cameras.")]
+Offline = Annotated[
+    bool | None,
+    typer.Option(
+        "--offline/--online", help="Link all tracks of a recording anew at its end, all at once, or leave what was decided while it ran."
+    ),
+]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the results (default: runs/<name>).")]
 Overwrite = Annotated[bool, typer.Option("--overwrite/--no-overwrite", help="Replace results that are in the folder already.")]
 Parquet = Annotated[bool | None, typer.Option("--parquet/--no-parquet", help="Write a Parquet table.")]

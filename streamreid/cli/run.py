@@ -49,6 +49,7 @@ def run(
             help="Also store detections and features here, for `streamreid replay` and `streamreid tune`; results stay the same, but all boxes are looked at, which takes longer."
         ),
     ] = None,
+    gallery: o.Gallery = None,
     serve: o.Serve = None,
     watch: o.Watch = None,
     settings_file: o.SettingsFile = None,
@@ -65,6 +66,7 @@ def run(
         "output.video": video,
         "output.mosaic": mosaic,
         "output.parquet": parquet,
+        "gallery.store": gallery,
         "server.listen": serve,
         "live.watch": watch,
     }
@@ -171,4 +173,5 @@ def follow(following: wiring.Following, folder: Path, *, quiet: bool, listeners:
         summary = wiring.run(following, folder, progress=progress.update, rendering=progress.say, listeners=listeners)
     if not quiet:
         print_summary(summary, output)
-    return 130 if summary.interrupted else 3 if summary.failed else 0
+    unsaved = following.memory is not None and bool(following.memory.problem)
+    return 130 if summary.interrupted else 3 if summary.failed else 2 if unsaved else 0

@@ -312,8 +312,14 @@ class GalleryStore(Protocol):
     def forget(self, ids: Sequence[int], *, actor: str = "") -> Erasure:
         """Erase every trace of people, here and in known backups and exports, and search for remains."""
 
-    def expire(self, retention: Retention, *, now: float | None = None) -> list[int]:
-        """Erase what is older than the retention. Returns identities of whom nothing is left."""
+    def retention(self) -> Retention:
+        """How long the last run wanted things kept; no limit of time if none said."""
+
+    def set_retention(self, retention: Retention) -> None:
+        """Keep the retention with the store, for those who open it without a configuration."""
+
+    def expire(self, retention: Retention | None = None, *, now: float | None = None) -> list[int]:
+        """Erase what is older than the retention (default: the store's own). Returns identities of whom nothing is left."""
 
     def evict(self) -> list[int]:
         """Keep within the caps. Returns identities that were erased."""

@@ -8,7 +8,7 @@ from typing import Any
 from streamreid.errors import GalleryError
 from streamreid.gallery.sql import Sql
 
-__all__ = ["copy_tables"]
+__all__ = ["copy_gallery", "copy_tables"]
 
 _COLUMNS = {
     "identities": "id, name, created",
@@ -26,6 +26,16 @@ _NUMBERED = ("appearances", "prototypes", "events", "audit", "constraints")
 _BLOCK = 2000
 
 
+def copy_gallery(source: Sql, target: Sql) -> None:
+    """Copy a whole gallery into an empty one.
+
+    Raises:
+        GalleryError: The target holds something already, or one of them fails; nothing is in the target then.
+    """
+    with source._reading():
+        copy_tables(source, target)
+
+
 def copy_tables(source: Sql, target: Sql) -> None:
     """Copy everything but the lists of changes and copies into an empty store, in one transaction; the target's cipher is used there.
 
@@ -35,7 +45,7 @@ def copy_tables(source: Sql, target: Sql) -> None:
     with target._writing():
         if target._rows("SELECT 1 FROM identities LIMIT 1") or target._meta("engine") is not None:
             raise GalleryError(f"gallery '{target.address}' holds something already; copy into a new one")
-        for name in ("engine", "next_id", "created"):
+        for name in ("engine", "next_id", "created", "retention"):
             value = source._meta(name)
             if value is not None:
                 target._set_meta(name, value)

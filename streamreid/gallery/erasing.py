@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -51,8 +52,22 @@ class Erasing(Writing):
     def _files(self) -> list[Path]:
         """Files of the store that this process can search."""
 
-    def expire(self, retention: Retention, *, now: float | None = None) -> list[int]:
+    def retention(self) -> Retention:
         """See ``GalleryStore``."""
+        with self._reading():
+            text = self._meta("retention")
+        kept = json.loads(text) if text else {"seconds": None, "cameras": {}}
+        return Retention(kept["seconds"], kept["cameras"])
+
+    def set_retention(self, retention: Retention) -> None:
+        """See ``GalleryStore``."""
+        if retention != self.retention():
+            with self._writing():
+                self._set_meta("retention", json.dumps({"seconds": retention.seconds, "cameras": dict(retention.cameras)}))
+
+    def expire(self, retention: Retention | None = None, *, now: float | None = None) -> list[int]:
+        """See ``GalleryStore``."""
+        retention = self.retention() if retention is None else retention
         now = self._clock() if now is None else now
         if retention.shortest is None:
             return []

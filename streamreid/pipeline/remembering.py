@@ -125,7 +125,8 @@ class Remembering:
         self.store = open_gallery(config.gallery)
         try:
             self.store.claim(stamp)
-            self.store.expire(retention_of(config.gallery))
+            self.store.set_retention(retention_of(config.gallery))
+            self.store.expire()
             self._ids = _Ids(self.store, first_id)
             folder = getattr(self.store, "path", None)
             self._search = GallerySearch(

@@ -1,0 +1,132 @@
+"""What the verbs of the gallery share: which store, which engine, what a picture shows."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+import typer
+
+from streamreid._yaml import read_yaml, validate
+from streamreid.config import CameraConfig, Config, EngineConfig, GalleryConfig
+from streamreid.errors import ConfigError, SourceError
+from streamreid.gallery import PostgresGallery, SqliteGallery, open_gallery
+from streamreid.pipeline.remembering import stamp_of
+from streamreid.reid import Embedder, open_embedder, shipped_engines
+from streamreid.sources import open_source
+from streamreid.types import Detections, Frame, PartFeatures
+
+__all__ = ["Json", "Sources", "Store", "actor", "choose_store", "describe", "open_engine", "parse_box", "read_picture", "settings"]
+
+Gallery = SqliteGallery | PostgresGallery
+Store = Annotated[
+    str | None,
+    typer.Option("--gallery", "-g", envvar="STREAMREID_GALLERY", help="SQLite file or postgresql:// address."),
+]
+Sources = Annotated[Path | None, typer.Option("--sources", "-s", help="YAML file of a run; its gallery section is used.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+
+
+def settings(store: str | None, sources: Path | None) -> GalleryConfig:
+    """The gallery section of a YAML file, with the store from the command line if one is given."""
+    config = GalleryConfig()
+    if sources is not None:
+        data, lines = read_yaml(sources)
+        checked = validate(
+            Config,
+            {"cameras": [{"name": "any", "uri": "any"}], **(data if isinstance(data, dict) else {})},
+            where=str(sources),
+            lines=lines,
+        )
+        config = checked.gallery
+    if store is not None:
+        config = config.model_copy(update={"store": store})
+    if config.store is None:
+        raise ConfigError(
+            "which gallery? Pass --gallery FILE (or postgresql://...), set STREAMREID_GALLERY, or --sources with a gallery section"
+        )
+    return config
+
+
+def choose_store(store: str | None, sources: Path | None, *, read_only: bool = False, make: bool = False) -> Gallery:
+    """Open the gallery; a file must exist unless ``make``."""
+    config = settings(store, sources)
+    assert config.store is not None
+    if "://" not in config.store and not make and not Path(config.store).expanduser().is_file():
+        read_only = True  # says that there is none, and how one is made
+    return open_gallery(config, read_only=read_only)
+
+
+def actor() -> str:
+    """Who is at the keyboard, for the audit log."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def open_engine(store: Gallery, model: str | None) -> Embedder:
+    """The engine that the gallery's features were made with.
+
+    Raises:
+        EngineMismatchError: Another one was asked for.
+        ConfigError: The gallery is empty.
+    """
+    stamp = store.engine()
+    if stamp is None:
+        raise ConfigError(f"gallery '{store.address}' is empty: nothing can be found in it")
+    chosen = model or (stamp.name if stamp.name in shipped_engines() else "auto")
+    embedder = open_embedder(EngineConfig(model=chosen, min_height=0.0))
+    store.claim(stamp_of(embedder))
+    return embedder
+
+
+def parse_box(text: str | None) -> tuple[float, float, float, float] | None:
+    """``LEFT,TOP,RIGHT,BOTTOM`` in pixels."""
+    if text is None:
+        return None
+    try:
+        left, top, right, bottom = (float(v) for v in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--box {text}: write LEFT,TOP,RIGHT,BOTTOM in pixels, for example --box 120,40,180,210") from None
+    if right <= left or bottom <= top:
+        raise ConfigError(f"--box {text}: right must be greater than left, and bottom greater than top")
+    return left, top, right, bottom
+
+
+def read_picture(image: Path | None, video: str | None, time: float) -> Frame:
+    """A picture file, or the frame of a video at a time.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    if image is not None:
+        try:
+            data = np.frombuffer(image.read_bytes(), np.uint8)
+        except OSError as error:
+            raise SourceError(f"picture '{image}' cannot be read: {error.strerror or error}") from None
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+        if picture is None:
+            raise SourceError(f"'{image}' is not a picture that can be decoded (JPEG, PNG, ...)")
+        return Frame("picture", 0, 0.0, np.asarray(picture, np.uint8))
+    assert video is not None
+    with open_source(CameraConfig(name="video", uri=video, start=time, frames=1)) as source:
+        for frame in source:
+            return frame
+    raise SourceError(f"video '{video}' has no frame at {time:g} s")
+
+
+def describe(embedder: Embedder, frame: Frame, box: tuple[float, float, float, float] | None) -> PartFeatures:
+    """What the person in a picture looks like.
+
+    Raises:
+        ConfigError: There is nothing to see.
+    """
+    width, height = frame.size
+    (features,) = embedder([frame], [Detections.from_arrays([box or (0, 0, width, height)])])
+    if not features.visibility.any():
+        raise ConfigError("nobody can be seen there: the box is outside the picture, or the engine found no part of a person")
+    return features

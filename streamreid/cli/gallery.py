@@ -1,0 +1,365 @@
+"""``streamreid gallery``: what is remembered, people's corrections, erasure."""
+
+from __future__ import annotations
+
+import json
+import time as clock
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from streamreid.cli._gallery import Json, Sources, Store, actor, choose_store, settings
+from streamreid.cli.console import output, set_up_logging
+from streamreid.cli.search import At, Box, Engine, Image, Video, query
+from streamreid.errors import ConfigError, GalleryError
+from streamreid.gallery import Erasure, GallerySearch, IdentityRecord, PostgresGallery, SqliteGallery, open_gallery
+from streamreid.gallery.answers import clock_text, utc_text
+from streamreid.gallery.cipher import new_key
+from streamreid.gallery.copying import copy_gallery
+from streamreid.gallery.exporting import export_gallery
+from streamreid.types import PartFeatures
+
+__all__ = ["app"]
+
+app = typer.Typer(help="People who are remembered: list, correct, export, forget.", no_args_is_help=True)
+
+Identity = Annotated[int, typer.Argument(help="Global id.")]
+
+
+@app.callback()
+def _logging() -> None:
+    set_up_logging()
+
+
+def _describe(r: IdentityRecord) -> dict[str, Any]:
+    return {
+        "global_id": r.global_id,
+        "name": r.name,
+        "first_seen": round(r.first_seen, 3),
+        "last_seen": round(r.last_seen, 3),
+        "stored": utc_text(r.stored),
+        "cameras": sorted(r.cameras),
+        "appearances": r.appearances,
+        "views": r.prototypes,
+        "probability": round(r.probability, 4),
+    }
+
+
+@app.command("list")
+def list_(
+    gallery: Store = None,
+    sources: Sources = None,
+    camera: Annotated[str | None, typer.Option(help="Only people seen by this camera.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Who is remembered."""
+    with choose_store(gallery, sources) as store:
+        store.expire()
+        records = [r for r in store.identities() if camera is None or camera in r.cameras]
+    if as_json:
+        print(json.dumps({"schema": 1, "identities": [_describe(r) for r in records]}, indent=2))
+        return
+    table = Table("person", "name", "first seen", "last seen", "cameras", "appearances", "views", "stored", box=None, pad_edge=False)
+    for r in records:
+        times = clock_text(r.first_seen), clock_text(r.last_seen)
+        cameras = Text(" ".join(sorted(r.cameras)))
+        table.add_row(f"#{r.global_id}", Text(r.name), *times, cameras, str(r.appearances), str(r.prototypes), utc_text(r.stored))
+    output.print(table if records else "nobody is remembered")
+
+
+@app.command()
+def show(identity: Identity, gallery: Store = None, sources: Sources = None, as_json: Json = False) -> None:
+    """Everything about one person: appearances, history, corrections."""
+    with choose_store(gallery, sources) as store:
+        store.expire()
+        who = store.resolve(identity)
+        records = store.identities([who]) if who else []
+        if not records:
+            raise GalleryError(f"gallery '{store.address}' has no identity {identity}: it never had, it expired, or it was forgotten")
+        rows = store.appearances([who])
+        history = store.events(who)
+        said = [c for c in store.constraints() if who in (c.one, c.other)]
+    data = {
+        **_describe(records[0]),
+        "asked_for": identity,
+        "appearance_list": [
+            {
+                "appearance": row,
+                "camera": a.camera,
+                "start": a.start,
+                "end": a.end,
+                "probability": a.probability,
+                "observations": a.observations,
+                "track_id": a.track_id,
+                "run": a.run,
+                "stored": utc_text(a.stored),
+            }
+            for row, a in rows.items()
+        ],
+        "events": [
+            {
+                "time": e.event.time,
+                "kind": e.event.kind,
+                "camera": e.event.camera or None,
+                "other_id": e.event.other_id or None,
+                "probability": e.event.probability,
+                "reasons": dict(e.event.reasons),
+                "run": e.run,
+            }
+            for e in history
+        ],
+        "corrections": [{"kind": c.kind, "one": c.one, "other": c.other} for c in said],
+    }
+    if as_json:
+        print(json.dumps({"schema": 1, **data}, indent=2))
+        return
+    name = f" {records[0].name}" if records[0].name else ""
+    output.print(Text(f"#{who}{name}: {records[0].appearances} appearances in {len(records[0].cameras)} cameras"))
+    table = Table("appearance", "camera", "from", "to", "probability", "seen", "stored", box=None, pad_edge=False)
+    for row, a in rows.items():
+        seen = f"{a.observations} times"
+        table.add_row(str(row), Text(a.camera), clock_text(a.start), clock_text(a.end), f"{a.probability:.3f}", seen, utc_text(a.stored))
+    output.print(table)
+    for e in history:
+        other = f" (other: #{e.event.other_id})" if e.event.other_id else ""
+        where = f" in {e.event.camera}" if e.event.camera else ""
+        output.print(Text(f"{clock_text(e.event.time)} {e.event.kind}{where}, p={e.event.probability:.3f}{other}"))
+    for c in said:
+        output.print(f"said to be {'the same person' if c.kind == 'same' else 'different people'}: #{c.one} and #{c.other}")
+
+
+@app.command()
+def merge(
+    keep: Identity,
+    other: Annotated[int, typer.Argument(help="Becomes part of the first.")],
+    gallery: Store = None,
+    sources: Sources = None,
+    force: Annotated[bool, typer.Option(help="Even if they were said to be different people.")] = False,
+) -> None:
+    """Say that two identities are one person."""
+    with choose_store(gallery, sources) as store:
+        store.merge(keep, other, force=force)
+        store.audit("merge", {"keep": keep, "other": other}, actor=actor())
+    output.print(f"#{other} is #{keep} now")
+
+
+@app.command()
+def split(
+    identity: Identity,
+    appearances: Annotated[list[int], typer.Argument(help="Appearances (see `show`) that are somebody else.")],
+    gallery: Store = None,
+    sources: Sources = None,
+) -> None:
+    """Say that some appearances of an identity are another person."""
+    with choose_store(gallery, sources) as store:
+        new = store.split(identity, appearances)
+        store.audit("split", {"identity": identity, "new": new}, actor=actor())
+    output.print(f"{len(appearances)} appearances of #{identity} are #{new} now")
+
+
+@app.command()
+def different(identity: Identity, other: Identity, gallery: Store = None, sources: Sources = None) -> None:
+    """Say that two identities are different people, however alike."""
+    with choose_store(gallery, sources) as store:
+        store.separate(identity, other)
+        store.audit("different", {"one": identity, "other": other}, actor=actor())
+    output.print(f"#{identity} and #{other} stay different people")
+
+
+@app.command()
+def rename(
+    identity: Identity, name: Annotated[str, typer.Argument(help="Empty takes it away.")], gallery: Store = None, sources: Sources = None
+) -> None:
+    """Give a person a name."""
+    with choose_store(gallery, sources) as store:
+        store.rename(identity, name)
+    output.print(Text(f"#{identity} is {name.strip() or 'without a name'} now"))
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="New folder.")],
+    identities: Annotated[list[int] | None, typer.Argument(help="Global ids; none: everybody.")] = None,
+    gallery: Store = None,
+    sources: Sources = None,
+) -> None:
+    """Write views, people's corrections and stored pictures as training data."""
+    with choose_store(gallery, sources) as store:
+        store.expire()
+        counts = export_gallery(store, folder, identities or None)
+        store.audit("export", {"folder": str(folder), **counts}, actor=actor())
+    output.print(Text(f"{folder}: " + ", ".join(f"{n} {what}" for what, n in counts.items())))
+
+
+@app.command()
+def stats(gallery: Store = None, sources: Sources = None, as_json: Json = False) -> None:
+    """Counts, sizes, retention, copies."""
+    with choose_store(gallery, sources) as store:
+        data = {
+            **store.stats(),
+            "retention_seconds": store.retention().seconds,
+            "camera_retention_seconds": dict(store.retention().cameras),
+        }
+    if as_json:
+        print(json.dumps({"schema": 1, **data}, indent=2))
+        return
+    for name, value in data.items():
+        output.print(Text(f"{name.replace('_', ' ')}: {json.dumps(value) if isinstance(value, (dict, list)) else value}"))
+
+
+@app.command()
+def backup(file: Annotated[Path, typer.Argument(help="New SQLite file.")], gallery: Store = None, sources: Sources = None) -> None:
+    """Write a consistent copy while runs go on; it is a gallery itself."""
+    with choose_store(gallery, sources) as store:
+        store.backup(file)
+    output.print(Text(f"{file}: {file.stat().st_size} bytes"))
+
+
+@app.command()
+def copy(
+    source: Annotated[str, typer.Argument(help="File or postgresql:// address.")],
+    target: Annotated[str, typer.Argument(help="New file, or address of an empty database.")],
+    encrypt: Annotated[bool, typer.Option(help="Encrypt the copy with the key in STREAMREID_GALLERY_KEY.")] = False,
+) -> None:
+    """Move a gallery into another store, or turn encryption on."""
+    with choose_store(source, None) as old, open_gallery(settings(target, None).model_copy(update={"encryption": encrypt})) as new:
+        copy_gallery(old, new)
+        counts = new.stats()
+    output.print(Text(f"{counts['identities']} identities, {counts['prototypes']} views copied"))
+
+
+@app.command()
+def check(gallery: Store = None, sources: Sources = None) -> None:
+    """Read everything once; says what is damaged."""
+    with choose_store(gallery, sources) as store:
+        if isinstance(store, SqliteGallery):
+            store.check()
+        views = sum(len(block) for block in store.prototypes())
+    output.print(f"{views} views read, nothing is damaged")
+
+
+@app.command()
+def expire(
+    gallery: Store = None,
+    sources: Sources = None,
+    every: Annotated[float | None, typer.Option(min=0.1, help="Go on for ever, every so many seconds.")] = None,
+) -> None:
+    """Erase what is past its time, where no run does it (a timer or a service calls this)."""
+    while True:
+        with choose_store(gallery, sources) as store:
+            gone = store.expire()
+        output.print(f"{len(gone)} identities expired")
+        if every is None:
+            return
+        clock.sleep(every)
+
+
+@app.command()
+def audit(gallery: Store = None, sources: Sources = None, as_json: Json = False) -> None:
+    """Who searched or erased what, when."""
+    with choose_store(gallery, sources) as store:
+        entries = store.audit_log()
+    if as_json:
+        log = [{"time": utc_text(e.stored), "actor": e.actor, "action": e.action, "detail": dict(e.detail)} for e in entries]
+        print(json.dumps({"schema": 1, "entries": log}, indent=2))
+        return
+    for e in entries:
+        output.print(Text(f"{utc_text(e.stored)} {e.actor or '-'} {e.action} {json.dumps(dict(e.detail))}"), soft_wrap=True)
+
+
+@app.command()
+def key() -> None:
+    """Print a new random key for an encrypted gallery; put it into STREAMREID_GALLERY_KEY and keep it safe."""
+    print(new_key())
+
+
+@app.command()
+def forget(
+    identities: Annotated[list[int] | None, typer.Argument(help="Global ids.")] = None,
+    gallery: Store = None,
+    sources: Sources = None,
+    image: Image = None,
+    video: Video = None,
+    time: At = 0.0,
+    box: Box = None,
+    least: Annotated[float, typer.Option(min=0.0, max=1.0, help="With a picture: forget everybody at least so probably the person.")] = 0.9,
+    engine: Engine = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Erase every trace of people: here, in known backups and in exports; then search for remains."""
+    if bool(identities) == (image is not None or video is not None):
+        raise ConfigError("whom? Give global ids, or a picture: --image person.jpg, or --video clip.mp4 --time 12.5 --box L,T,R,B")
+    with choose_store(gallery, sources) as store:
+        chosen = list(identities or []) or _by_picture(store, image, video, time, box, least, engine)
+        if not chosen:
+            output.print(f"nobody is that person with a probability of {least:g} or more; nothing was erased")
+            return
+        names = ", ".join(f"#{i}" for i in chosen)
+        if not yes and not typer.confirm(f"Erase {names} for good?"):
+            raise typer.Exit(1)
+        views = [b.features for b in store.prototypes(ids=[store.resolve(i) for i in chosen])]
+        erasure = store.forget(chosen, actor=actor())
+        found = _still_found(store, views, erasure.identities)
+    _report(erasure, found, as_json)
+    if found or not erasure.complete:
+        raise GalleryError(
+            "the erasure is not complete: "
+            + "; ".join([*erasure.remains, *(f"{p}: {why}" for p, why in erasure.unreachable.items()), *map(str, found)])
+        )
+
+
+def _by_picture(
+    store: SqliteGallery | PostgresGallery,
+    image: Path | None,
+    video: str | None,
+    time: float,
+    box: str | None,
+    least: float,
+    engine: str | None,
+) -> list[int]:
+    features, calibration, _ = query(store, image, video, time, box, None, engine)
+    finder = GallerySearch(store, calibration)
+    matches = [m for m in finder.search(features, 50, exact=True) if m.probability >= least]
+    finder.close()
+    for m in matches:
+        output.print(f"#{m.global_id} with probability {m.probability:.3f}")
+    return [m.global_id for m in matches]
+
+
+def _still_found(store: SqliteGallery | PostgresGallery, views: Sequence[PartFeatures], gone: Sequence[int]) -> list[int]:
+    """Erased ids that a search for their own views still finds."""
+    finder = GallerySearch(store)
+    found = {m.global_id for features in views for m in finder.search(features, 50, exact=True)} & set(gone)
+    finder.close()
+    return sorted(found)
+
+
+def _report(erasure: Erasure, found: Sequence[int], as_json: bool) -> None:
+    data = {
+        "identities": erasure.identities,
+        "rows_removed": erasure.removed,
+        "bytes_searched": erasure.searched,
+        "remains": erasure.remains,
+        "found_by_search": list(found),
+        "copies_erased": erasure.done,
+        "copies_unreachable": erasure.unreachable,
+        "complete": erasure.complete and not found,
+    }
+    if as_json:
+        print(json.dumps({"schema": 1, **data}, indent=2))
+        return
+    rows = ", ".join(f"{n} {table}" for table, n in erasure.removed.items() if n)
+    output.print(Text(f"forgotten: {', '.join(f'#{i}' for i in erasure.identities)} ({rows or 'nothing was stored'})"))
+    if erasure.searched:
+        output.print(
+            f"{erasure.searched} bytes of files searched for their features: {len(erasure.remains)} remains; a search finds {len(found)} of them"
+        )
+    else:
+        output.print(f"tables rewritten on the server; a search finds {len(found)} of them")
+    for path in erasure.done:
+        output.print(Text(f"erased in {path} as well"))

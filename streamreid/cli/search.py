@@ -1,0 +1,120 @@
+"""``streamreid search``: who is this, and where else were they seen?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from streamreid.cli._gallery import Json, Sources, Store, actor, choose_store, describe, open_engine, parse_box, read_picture, settings
+from streamreid.cli.console import output, set_up_logging
+from streamreid.errors import ConfigError, GalleryError
+from streamreid.gallery import GallerySearch, PostgresGallery, SqliteGallery
+from streamreid.gallery.answers import answer, clock_text, write_sheet
+from streamreid.similarity import Calibration
+from streamreid.types import PartFeatures
+
+__all__ = ["query", "search"]
+
+Image = Annotated[Path | None, typer.Option(help="A picture of the person, or one with --box.")]
+Video = Annotated[str | None, typer.Option(help="A video, with --time and --box.")]
+At = Annotated[float, typer.Option("--time", help="Seconds into the video.")]
+Box = Annotated[str | None, typer.Option(metavar="L,T,R,B", help="Where the person is in the picture, in pixels.")]
+Engine = Annotated[str | None, typer.Option(help="Engine bundle, if it is not one that ships with streamreid.")]
+
+
+def search(
+    gallery: Store = None,
+    image: Image = None,
+    video: Video = None,
+    time: At = 0.0,
+    box: Box = None,
+    identity: Annotated[int | None, typer.Option(help="Who looks like this identity of the gallery?")] = None,
+    top: Annotated[int, typer.Option(min=1, max=1000, help="How many people.")] = 10,
+    least: Annotated[float, typer.Option(min=0.0, max=1.0, help="Least probability.")] = 0.0,
+    camera: Annotated[list[str] | None, typer.Option(help="Only appearances in this camera; may be given several times.")] = None,
+    as_json: Json = False,
+    sheet: Annotated[Path | None, typer.Option("--html", help="Also write a page with thumbnails (if pictures are stored).")] = None,
+    engine: Engine = None,
+    sources: Sources = None,
+    exact: Annotated[bool, typer.Option(help="Never use the approximate index.")] = False,
+) -> None:
+    """Find people who look like a picture, a box in a frame, or an identity: where and when, how probably.
+
+    Every search is noted in the gallery's audit log.
+    """
+    set_up_logging()
+    if sum(v is not None for v in (image, video, identity)) != 1:
+        raise ConfigError("say whom to search for: --image person.jpg, --video clip.mp4 --time 12.5 --box L,T,R,B, or --identity 7")
+    config = settings(gallery, sources)
+    with choose_store(gallery, sources) as store:
+        store.expire()
+        features, calibration, asked = query(store, image, video, time, box, identity, engine)
+        finder = GallerySearch(store, calibration, index_from=config.index_from)
+        without = () if identity is None else (store.resolve(identity),)
+        matches = finder.search(features, top, without=without, exact=exact)
+        found = answer(store, matches, calibration, cameras=camera or (), least=least)
+        store.audit("search", {**asked, "found": [i["global_id"] for i in found]}, actor=actor())
+        pictures = store.crops([a["appearance"] for i in found for a in i["appearances"]]) if sheet is not None else {}
+        finder.close()
+        if sheet is not None:
+            write_sheet(sheet, f"Search in {store.address}: {_title(asked)}", found, pictures)
+        if as_json:
+            data = {"schema": 1, "gallery": store.address, "query": asked, "views_searched": len(finder) or None, "identities": found}
+            print(json.dumps(data, indent=2))
+        else:
+            _print(found)
+
+
+def query(
+    store: SqliteGallery | PostgresGallery,
+    image: Path | None,
+    video: str | None,
+    time: float,
+    box: str | None,
+    identity: int | None,
+    engine: str | None,
+) -> tuple[PartFeatures, Calibration, dict[str, Any]]:
+    """What to look for: features, the engine's calibration, and a note for the audit log (a hash of the picture, never the picture)."""
+    if identity is not None:
+        who = store.resolve(identity)
+        blocks = list(store.prototypes(ids=[who])) if who else []
+        if not blocks:
+            raise GalleryError(f"gallery '{store.address}' has no views of identity {identity} (see `streamreid gallery list`)")
+        calibration = open_engine(store, engine).calibration
+        return PartFeatures.concatenate([b.features for b in blocks]), calibration, {"identity": identity}
+    area = parse_box(box)
+    if video is not None and area is None:
+        raise ConfigError("a frame of a video needs --box LEFT,TOP,RIGHT,BOTTOM")
+    embedder = open_engine(store, engine)
+    frame = read_picture(image, video, time)
+    note: dict[str, Any] = {"picture_sha256": hashlib.sha256(frame.image.tobytes()).hexdigest()}
+    if area is not None:
+        note["box"] = list(area)
+    return describe(embedder, frame, area), embedder.calibration, note
+
+
+def _title(asked: dict[str, Any]) -> str:
+    return f"who looks like #{asked['identity']}" if "identity" in asked else "who looks like this picture"
+
+
+def _print(found: list[dict[str, Any]]) -> None:
+    table = Table("person", "probability", "similarity", "camera", "from", "to", "like the query", box=None, pad_edge=False)
+    for person in found:
+        who = f"#{person['global_id']} {person['name']}".strip()
+        for number, a in enumerate(person["appearances"]):
+            first = number == 0
+            table.add_row(
+                who if first else "",
+                f"{person['probability']:.3f}" if first else "",
+                f"{person['similarity']:.3f}" if first else "",
+                a["camera"],
+                clock_text(a["start"]),
+                clock_text(a["end"]),
+                "" if a["probability"] is None else f"{a['probability']:.3f}",
+            )
+    output.print(table if found else "nobody alike")
