@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -119,3 +121,29 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         return int(end.value.code or 0), captured.out, captured.err
 
     return run
+
+
+def _benchmark(name: str) -> ModuleType:
+    """A module of the benchmarks folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def rtsp() -> ModuleType:
+    """The RTSP server of the benchmarks; tests that need it are skipped where it cannot run."""
+    module = _benchmark("rtsp_camera")
+    reason = module.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    return module
+
+
+@pytest.fixture(scope="session")
+def faults() -> ModuleType:
+    """Servers and networks that misbehave on purpose."""
+    return _benchmark("faults")

@@ -141,7 +141,9 @@ class _Probe:
         if self.check.error is not None or self.reader is None:
             return
         deadline = time.monotonic() + seconds
-        delays, indices, times = [], [], []
+        delays: list[float] = []
+        indices: list[int] = []
+        times: list[float] = []
         try:
             while (left := deadline - time.monotonic()) > 0 and (self.check.live or len(times) < _KEPT):
                 frame = self.reader.get(timeout=left)

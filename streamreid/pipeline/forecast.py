@@ -63,18 +63,17 @@ def forecast(rates: Mapping[str, float], delays: Mapping[str, float], cost: floa
     turns = Turns(turn_seconds, batch)
     turns.spent(1, cost)
     last = dict.fromkeys(names, -1)
-    served = dict.fromkeys(names, 0.0)
     ages: dict[str, list[float]] = {name: [] for name in names}
     now = 0.0
     while now < _SECONDS and names:
         newest = {name: int(np.floor((now - delays[name] - phase[name]) * rates[name] + 1e-9)) for name in names}
-        ready = sorted((n for n in names if newest[n] > last[n]), key=lambda n: (served[n], n))[: turns.batch]
+        ready = turns.choose([n for n in names if newest[n] > last[n]])
         if not ready:
             now = min(phase[n] + (last[n] + 1) / rates[n] + delays[n] for n in names) + 1e-9
             continue
-        began, now = now, now + cost * len(ready)
+        now += cost * len(ready)
         for name in ready:
-            served[name], last[name] = began, newest[name]
+            last[name] = newest[name]
             if now > _SETTLE:
                 ages[name].append(now - phase[name] - newest[name] / rates[name])
     cameras = {}

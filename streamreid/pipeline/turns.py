@@ -33,8 +33,8 @@ class Turns:
         self._seconds = seconds
         self._largest = largest
         self._cost: float | None = None
-        self._served: dict[str, float] = {}
-        self._taken = 0
+        self._served: dict[str, int] = {}
+        self._turn = 0
         self._arrived: tuple[float, Mapping[str, int]] | None = None
         self._rates: dict[str, float] = {}
         self._since: float | None = None
@@ -59,9 +59,10 @@ class Turns:
 
     def choose(self, ready: Sequence[str]) -> list[str]:
         """Of the cameras that have a frame, those whose turn it is."""
-        waiting = sorted(ready, key=lambda name: (self._served.get(name, 0.0), name))[: self.batch]
-        now = monotonic()
-        self._served.update(dict.fromkeys(waiting, now))
+        waiting = sorted(ready, key=lambda name: (self._served.get(name, 0), name))[: self.batch]
+        for name in waiting:
+            self._turn += 1
+            self._served[name] = self._turn
         return waiting
 
     def spent(self, frames: int, seconds: float) -> None:

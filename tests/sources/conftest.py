@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 
 import av
 import numpy as np
@@ -57,31 +55,3 @@ def make_video(tmp_path: Path) -> MakeVideo:
         return path
 
     return make
-
-
-_CAMERA = Path(__file__).resolve().parents[2] / "benchmarks" / "rtsp_camera.py"
-
-
-@pytest.fixture(scope="session")
-def rtsp() -> ModuleType:
-    """The RTSP server of the benchmarks; tests that need it are skipped where it cannot run."""
-    spec = importlib.util.spec_from_file_location("rtsp_camera", _CAMERA)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    reason = module.missing()
-    if reason is not None:
-        pytest.skip(reason)
-    return module
-
-
-@pytest.fixture(scope="session")
-def faults() -> ModuleType:
-    """Servers and networks that misbehave on purpose."""
-    spec = importlib.util.spec_from_file_location("faults", _CAMERA.with_name("faults.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
