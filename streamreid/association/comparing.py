@@ -23,6 +23,7 @@ import numpy as np
 
 from streamreid._association_settings import Unification
 from streamreid.association.evidence import FULL, Evidence, descriptors
+from streamreid.errors import EngineMismatchError
 from streamreid.types import FloatArray
 
 __all__ = ["Comparison", "Views", "compare", "stack"]
@@ -65,14 +66,13 @@ class Comparison:
     parts: FloatArray
 
 
-def stack(items: Sequence[Evidence], *, shape: tuple[int, int] | None = None) -> Views:
+def stack(items: Sequence[Evidence]) -> Views:
     """The views of some tracks as arrays; of those of whom nothing was seen, visibility and mass are 0.
 
     Args:
         items: Any number.
-        shape: K and D, where no item may know them.
     """
-    shape = max((i.total.shape[1:] for i in items if i.mass.size), default=shape or (1, 1))
+    shape = max((i.total.shape[1:] for i in items if i.mass.size), default=(1, 1))
     views = max((len(i.mass) for i in items), default=1) or 1
     parts = np.zeros((len(items), views, *shape), np.float32)
     mass = np.zeros(parts.shape[:3], np.float32)
@@ -92,8 +92,18 @@ def compare(a: Views, b: Views, unification: Unification = "parts") -> Compariso
         a: N tracks.
         b: M tracks.
         unification: See this module.
+
+    Raises:
+        EngineMismatchError: They are of two engines.
     """
     n, m, k = len(a), len(b), a.visibility.shape[1]
+    if a.parts.shape[2:] != b.parts.shape[2:]:
+        if a.visibility.any() and b.visibility.any():
+            raise EngineMismatchError(
+                f"tracks of different engines cannot be compared: {k} parts of {a.parts.shape[3]} values, {b.parts.shape[2]} of {b.parts.shape[3]}"
+            )
+        nothing = np.zeros((n, m), np.float32)
+        return Comparison(nothing, nothing, np.zeros((k, n, m), np.float32))
     likeness = _likeness(a, b)
     weight = np.sqrt(a.visibility.T[:, :, None] * b.visibility.T[:, None, :])
     if unification == "graded" and k > 1:

@@ -166,7 +166,7 @@ def descriptors(items: list[Evidence]) -> PartFeatures:
     Args:
         items: At least one, all of one engine; those of whom nothing was seen have visibility 0.
     """
-    shape = max((i.total.shape[1:] for i in items), default=(1, 1))
+    shape = max((i.total.shape[1:] for i in items if i.mass.size), default=(1, 1))
     parts = np.zeros((len(items), *shape), np.float32)
     visibility = np.zeros(parts.shape[:2], np.float32)
     for row, item in enumerate(items):
