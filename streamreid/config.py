@@ -141,6 +141,10 @@ class EngineConfig(_Section):
         default="throughput", description="Cores for several crops side by side, or all for the same crop, which is sooner done."
     )
     threads: int | None = Field(default=None, ge=1, le=1024, description="Threads of the engine; empty: all cores of the process.")
+    on_mismatch: Literal["rebuild", "fallback", "stop"] = Field(
+        default="rebuild",
+        description="A TensorRT plan that was built for another GPU, driver or library version: 'rebuild' it for this machine (once, kept in the cache), 'fallback' to another runtime, or 'stop'.",
+    )
     batch: int = Field(default=32, ge=1, le=1024, description="Largest number of crops in one run of the engine.")
     look_interval: float = Field(
         default=2.0,
@@ -308,6 +312,9 @@ class OutputConfig(_Section):
     video: bool = Field(default=False, description="Annotated video per camera.")
     mosaic: bool = Field(default=False, description="One annotated video of all cameras side by side.")
     blur: bool = Field(default=False, description="Blur people in written videos.")
+    crops: bool = Field(default=False, description="Pictures of every track, to train an engine on (they show people).")
+    crops_every: float = Field(default=1.0, ge=0, description="Seconds between two pictures of a track.")
+    crops_min_height: float = Field(default=64.0, ge=0, description="Smaller people are not cut out (pixels).")
 
 
 class Config(_Section):

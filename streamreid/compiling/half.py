@@ -21,12 +21,12 @@ __all__ = ["HalfName", "half_graph", "unfold_weights"]
 
 HalfName = Literal["fp16", "bf16"]
 
-_HEAVY = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm", "Einsum"})
+_HEAVY = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm", "Einsum", "DequantizeLinear"})
 # These keep the precision of what they are given.
 _LIGHT = frozenset(
     "Relu LeakyRelu PRelu Elu Selu Gelu Sigmoid HardSigmoid HardSwish Tanh Erf Softplus Mish Clip Neg Abs Add Sub Mul Min Max Where MaxPool "
     "AveragePool Concat Reshape Transpose Slice Split Squeeze Unsqueeze Flatten Pad Resize Upsample Expand Identity Gather Tile "
-    "DepthToSpace SpaceToDepth Dropout".split()
+    "DepthToSpace SpaceToDepth Dropout QuantizeLinear".split()
 )
 # A difference of a half and a full value is the centring inside a normalisation; a sum or product of the two is a residual or a gate.
 _FULL_IF_MIXED = frozenset({"Sub"})
@@ -107,7 +107,7 @@ def half_graph(model: Any, kind: HalfName) -> Any:
     """
     import onnx
 
-    result = unfold_weights(model)
+    result = _modern(unfold_weights(model), kind)
     try:
         known = onnx.shape_inference.infer_shapes(result, check_type=False, strict_mode=False)
     except Exception as error:  # onnx raises several unrelated classes
@@ -151,6 +151,20 @@ def unfold_weights(model: Any) -> Any:
     copy.graph.node.extend(kept)
     copy.graph.initializer.extend(weights)
     return copy
+
+
+def _modern(model: Any, kind: HalfName) -> Any:
+    """The graph in the oldest ONNX version that allows what is about to be written: half Q/DQ from 19 on, bf16 convolutions from 22 on."""
+    import onnx
+
+    quantised = any(node.op_type == "DequantizeLinear" for node in model.graph.node)
+    least = 22 if kind == "bf16" else 21 if quantised else 0
+    if max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0) >= least:
+        return model
+    try:
+        return onnx.version_converter.convert_version(model, least)
+    except Exception as error:  # onnx raises several unrelated classes
+        raise EngineError(f"this graph cannot be written for ONNX opset {least}, which {kind} needs here: {str(error)[:200]}") from None
 
 
 def _convert(state: _Graph, node: Any) -> None:

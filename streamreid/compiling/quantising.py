@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _OPERATORS = ["Conv", "Gemm"]
 _LEAST = 16
+_NARROWEST = 0.016  # of a range: dead channels would get a scale below what float16 can say
 
 
 def quantised_graph(model: Any, inputs: FloatArray, *, symmetric: bool, batch: int = 16) -> Any:
@@ -50,13 +51,15 @@ def quantised_graph(model: Any, inputs: FloatArray, *, symmetric: bool, batch: i
         raise MissingExtraError("onnx", "build", "int8") from error
     if len(inputs) < _LEAST:
         raise EngineError(f"int8 needs at least {_LEAST} pictures to measure its ranges on, got {len(inputs)}; pass a larger --calibration-crops FOLDER")
-    extra = {"ActivationSymmetric": symmetric, "WeightSymmetric": True, "QuantizeBias": not symmetric}
+    extra = {"ActivationSymmetric": symmetric, "WeightSymmetric": True, "QuantizeBias": not symmetric, "MinimumRealRange": _NARROWEST}
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         plain, prepared, result = (Path(scratch) / f"{name}.onnx" for name in ("plain", "prepared", "result"))
         onnx.save(unfold_weights(model), str(plain))
         try:
-            quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
-            excluded = _sensitive(onnx.load(str(prepared)).graph)
+            quant_pre_process(str(plain), str(prepared), skip_optimization=True, skip_symbolic_shape=True)
+            shaped = _sums_as_products(onnx.load(str(prepared)))
+            onnx.save(shaped, str(prepared))
+            excluded = _sensitive(shaped.graph)
             quantize_static(
                 str(prepared),
                 str(result),
@@ -88,21 +91,60 @@ class _Reader:
 
 
 def _sensitive(graph: Any) -> set[str]:
-    """Names of the layers that feed a softmax without another layer's rounding between, and of all that follow one.
+    """Names of the last layers before a softmax, and of all that follow one.
 
     A step of 1/256 of the logits' range moves attention weights by several per cent, and everything behind averages over them.
     """
     makers = {output: node for node in graph.node for output in node.output}
-    softmaxes = [node for node in graph.node if node.op_type == "Softmax"]
-    found: set[str] = set()
-    for softmax in softmaxes:
+    found = {node.name for node in _behind_softmax(graph)}
+    for softmax in (node for node in graph.node if node.op_type == "Softmax"):
         found |= _back(softmax, makers, depth=4)
-    tainted = {o for s in softmaxes for o in s.output}
+    return found
+
+
+def _behind_softmax(graph: Any) -> list[Any]:
+    """Nodes that depend on a softmax."""
+    tainted = {o for node in graph.node if node.op_type == "Softmax" for o in node.output}
+    found = []
     for node in graph.node:  # in topological order
         if tainted & set(node.input):
             tainted |= set(node.output)
-            found.add(node.name)
+            found.append(node)
     return found
+
+
+def _sums_as_products(model: Any) -> Any:
+    """Sums and means of softmax weights over positions, written as matrix products.
+
+    OpenVINO (2026.4) computes ReduceMean and ReduceSum over the last axis of a reshaped map wrongly in quantised graphs as soon as the
+    batch is larger than 1: visibilities were off by up to 1. The product is right on every runtime.
+    """
+    from onnx import helper, numpy_helper
+
+    graph = model.graph
+    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in graph.value_info}
+    constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    behind = {node.name for node in _behind_softmax(graph)}
+    nodes = []
+    for node in graph.node:
+        shape = shapes.get(node.input[0], []) if node.input else []
+        kept = next((a.i for a in node.attribute if a.name == "keepdims"), 1)
+        axes = constants.get(node.input[1]) if len(node.input) > 1 else None
+        last = axes is not None and axes.size == 1 and len(shape) == 3 and int(axes.ravel()[0]) in (-1, 2) and shape[2] > 0
+        if node.op_type not in ("ReduceMean", "ReduceSum") or node.name not in behind or not last:
+            nodes.append(node)
+            continue
+        factor = 1 / shape[2] if node.op_type == "ReduceMean" else 1.0
+        column, product = f"{node.name}_column", f"{node.output[0]}_product"
+        graph.initializer.append(numpy_helper.from_array(np.full((shape[2], 1), factor, np.float32), column))
+        target = node.output[0] if kept else product
+        nodes.append(helper.make_node("MatMul", [node.input[0], column], [target], name=f"{node.name}_matmul"))
+        if not kept:
+            nodes.append(helper.make_node("Squeeze", [product, node.input[1]], [node.output[0]], name=f"{node.name}_squeeze"))
+    copies = [type(n).FromString(n.SerializeToString()) for n in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
+    return model
 
 
 def _back(node: Any, makers: dict[str, Any], depth: int) -> set[str]:

@@ -19,11 +19,12 @@ from streamreid.compiling.machine import find_gpu, import_bindings
 from streamreid.compiling.records import PrecisionFound, PrecisionName, TargetName
 from streamreid.errors import EngineError
 
-__all__ = ["Plan", "Shapes", "build_plan", "read_precision"]
+__all__ = ["Plan", "Shapes", "build_plan", "profile_of", "read_precision"]
 
 log = logging.getLogger(__name__)
 
 _WORKSPACE = 4 << 30
+_SMALLEST = 64  # pixels of a side, where the size is open
 _NAMES = {
     "float": "fp32", "fp32": "fp32", "half": "fp16", "fp16": "fp16", "bf16": "bf16", "bfloat16": "bf16", "int8": "int8",
 }  # fmt: skip
@@ -199,3 +200,34 @@ def _lowest(counts: Mapping[str, int]) -> PrecisionName:
     """The lowest precision that is not an exception: at least one in twenty."""
     total = max(1, sum(counts.values()))
     return next((p for p in _LOWEST if counts.get(p, 0) >= max(1, total / 20)), "fp32")
+
+
+def profile_of(graph: Path, max_batch: int, size: tuple[int, int] | None = None) -> Shapes:
+    """The profile of a graph of pictures: batches of 1 to ``max_batch``, tuned for half of that.
+
+    Args:
+        graph: An ONNX file with one input ``[N, 3, H, W]``.
+        max_batch: Largest batch.
+        size: Largest height and width, where the graph leaves them open (detectors).
+
+    Raises:
+        EngineError: Another kind of input, or a size is needed and not given.
+    """
+    import onnx
+
+    inputs = onnx.load(str(graph), load_external_data=False).graph.input
+    axes = [d.dim_value or None for d in inputs[0].type.tensor_type.shape.dim] if len(inputs) == 1 else []
+    if len(axes) != 4 or axes[1] != 3:
+        raise EngineError(f"{graph}: expected one input of pictures [N, 3, H, W], the graph has {axes or [i.name for i in inputs]}")
+    if axes[0] is not None and axes[0] != max_batch:
+        raise EngineError(f"{graph}: made for batches of {axes[0]} only; pass --max-batch {axes[0]}, or export it with a free batch")
+    if (axes[2] is None or axes[3] is None) and size is None:
+        raise EngineError(f"{graph}: leaves the size of its pictures open; pass --size")
+    least, most = [], []
+    for position in (2, 3):
+        fixed = axes[position]
+        least.append(fixed or _SMALLEST)
+        most.append(fixed or (size or (0, 0))[position - 2])
+    first = axes[0] or 1
+    usual = axes[0] or max(1, max_batch // 2)
+    return Shapes((first, 3, *least), (usual, 3, *most), (max_batch, 3, *most))

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from streamreid.compiling.folders import MANIFEST, check_files, read_manifest, write_folder
+from streamreid.compiling.policy import CompiledGraph
+from streamreid.compiling.records import BuildKey, BuildRecord, FileName, PrecisionName, Sha256
 from streamreid.errors import EngineError
 from streamreid.runtimes import ImageInput
 from streamreid.similarity import Calibration
 
 __all__ = ["MANIFEST", "Bundle", "BundleManifest", "CalibrationValues", "InputFormat", "OutputNames", "load_bundle", "write_bundle"]
 
-MANIFEST = "bundle.json"
-
 Triple = tuple[float, float, float]
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Strict(BaseModel):
@@ -76,8 +72,11 @@ class BundleManifest(_Strict):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)
     description: str = ""
     licence: str = "unknown"
+    kind: Literal["reid"] = "reid"
     files: dict[FileName, Sha256] = Field(default_factory=dict)
     model: FileName = "model.onnx"
+    variants: dict[PrecisionName, FileName] = Field(default_factory=dict)
+    builds: dict[BuildKey, BuildRecord] = Field(default_factory=dict)
     input: InputFormat
     outputs: OutputNames
     parts: tuple[str, ...] = Field(default=("foreground",), min_length=1)
@@ -114,9 +113,20 @@ class Bundle:
         return Calibration(**values.model_dump())
 
     @property
+    def compiled(self) -> CompiledGraph:
+        """The graph in all its forms, as runtimes are opened from it."""
+        m = self.manifest
+        return CompiledGraph(self.folder, m.model, m.files, m.variants, m.builds, self.fingerprint)
+
+    @property
     def fingerprint(self) -> str:
-        """Hash of everything that changes features: the graph's files and how it is fed and read. Not the calibration, not the runtime."""
+        """Hash of everything that changes features: the graph's files and how it is fed and read. Not the calibration, not the runtime.
+
+        Compiled forms do not count either: they are held to the graph's features (see ``reid.parity``), so a gallery survives a rebuild.
+        """
         data = self.manifest.model_dump(mode="json", include={"files", "model", "input", "outputs", "parts", "dim"})
+        derived = set(self.manifest.variants.values()) | {f for b in self.manifest.builds.values() for f in (b.graph, b.plan) if f}
+        data["files"] = {name: value for name, value in data["files"].items() if name == self.manifest.model or name not in derived}
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
@@ -129,19 +139,8 @@ def load_bundle(path: str | Path) -> Bundle:
     folder = Path(path)
     if not folder.is_dir():
         raise EngineError(f"engine bundle {folder}: no such folder")
-    manifest = _read_manifest(folder / MANIFEST)
-    if manifest.model not in manifest.files:
-        raise EngineError(f"{folder / MANIFEST}: 'files' has no checksum for the model '{manifest.model}'")
-    for name, expected in manifest.files.items():
-        file = folder / name
-        if not file.is_file():
-            raise EngineError(f"engine bundle {folder}: the file '{name}' is missing; copy or import the bundle again")
-        found = _sha256(file)
-        if found != expected:
-            raise EngineError(
-                f"engine bundle {folder}: '{name}' is not the file that {MANIFEST} describes (sha256 {found[:16]}..., expected {expected[:16]}...); "
-                "it is damaged or was changed: copy or import the bundle again"
-            )
+    manifest = read_manifest(folder / MANIFEST, BundleManifest, "wrap a model with: streamreid engine import MODEL --out FOLDER")
+    check_files(folder, manifest)
     return Bundle(folder, manifest)
 
 
@@ -157,51 +156,5 @@ def write_bundle(out: str | Path, manifest: BundleManifest, files: Mapping[str, 
     Raises:
         EngineError: ``out`` exists (and is not a bundle to replace), or a file cannot be read or written.
     """
-    out = Path(out)
-    if manifest.model not in files:
-        raise EngineError(f"cannot write the bundle {out}: no file for the model '{manifest.model}'")
-    if out.exists() and not (force and (out / MANIFEST).is_file()):
-        hint = "it is not an engine bundle; choose another place" if force else "pass --force to replace an engine bundle"
-        raise EngineError(f"{out} exists already; {hint}")
-    draft, old = out.with_name(f".{out.name}.{os.getpid()}.new"), out.with_name(f".{out.name}.{os.getpid()}.old")
-    try:
-        draft.mkdir(parents=True)
-        for name, source in files.items():
-            shutil.copyfile(source, draft / name)
-        complete = manifest.model_copy(update={"files": {name: _sha256(draft / name) for name in files}})
-        (draft / MANIFEST).write_text(complete.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
-        load_bundle(draft)
-        if out.exists():
-            out.rename(old)
-        draft.rename(out)
-    except OSError as error:
-        if old.exists() and not out.exists():
-            with contextlib.suppress(OSError):
-                old.rename(out)
-        raise EngineError(f"cannot write the bundle {out}: {error}") from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+    write_folder(Path(out), manifest, files, force=force)
     return load_bundle(out)
-
-
-def _read_manifest(path: Path) -> BundleManifest:
-    try:
-        return BundleManifest.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise EngineError(
-            f"engine bundle {path.parent}: no {path.name} in it; wrap a model with: streamreid engine import MODEL --out FOLDER"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise EngineError(f"{path}: cannot be read: {error}") from None
-    except ValidationError as error:
-        mistakes = [f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()]
-        raise EngineError(f"{path}: {'; '.join(mistakes)}") from None
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

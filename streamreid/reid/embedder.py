@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.compiling.policy import LoadOptions, open_graph
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
 from streamreid.reid.bundle import Bundle
 from streamreid.reid.crops import draw_crops, plan_crops
-from streamreid.runtimes import load_runtime
+from streamreid.runtimes import Runtime
 from streamreid.similarity import Calibration
 from streamreid.types import Detections, FloatArray, Frame, PartFeatures
 
@@ -24,12 +25,13 @@ class EngineEmbedder:
     Args:
         bundle: The engine.
         config: Runtime, precision, batch and least height.
+        runtime: The graph, already opened (with pictures as input), instead of what the configuration would choose.
 
     Raises:
         EngineError: The graph cannot be run, or does not give what the bundle promises.
     """
 
-    def __init__(self, bundle: Bundle, config: EngineConfig) -> None:
+    def __init__(self, bundle: Bundle, config: EngineConfig, *, runtime: Runtime | None = None) -> None:
         manifest = bundle.manifest
         self.name = manifest.name
         self.parts: tuple[str, ...] = manifest.parts
@@ -39,7 +41,9 @@ class EngineEmbedder:
         self._config = config
         self.size = (manifest.input.height, manifest.input.width)
         self._where = bundle.folder / manifest.model
-        self._runtime = load_runtime(bundle.model, runtime=config.runtime, precision=config.precision, image=manifest.input.image())
+        self._runtime = runtime or open_graph(
+            bundle.compiled, LoadOptions.of(config), on_mismatch=config.on_mismatch, image=manifest.input.image()
+        )
         self.runtime, self.precision = self._runtime.name, self._runtime.precision
         self._parts = self._output(manifest.outputs.parts)
         self._visibility = None if manifest.outputs.visibility is None else self._output(manifest.outputs.visibility)

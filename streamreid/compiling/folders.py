@@ -1,0 +1,130 @@
+"""A bundle is a folder with a manifest and the files it names: written in one step, checked whenever it is read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from streamreid.errors import EngineError
+from streamreid.weights import sha256_file
+
+__all__ = ["MANIFEST", "check_files", "read_manifest", "save_manifest", "write_folder"]
+
+MANIFEST = "bundle.json"
+
+
+class _HasFiles(Protocol):
+    @property
+    def files(self) -> dict[str, str]: ...
+    @property
+    def model(self) -> str: ...
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read_manifest(path: Path, kind: type[M], hint: str) -> M:
+    """Read ``bundle.json``.
+
+    Args:
+        path: The file.
+        kind: Which manifest is expected.
+        hint: What to do if there is none.
+
+    Raises:
+        EngineError: Missing, unreadable or wrong; names every wrong value.
+    """
+    try:
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EngineError(f"engine bundle {path.parent}: no {path.name} in it; {hint}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise EngineError(f"{path}: cannot be read: {error}") from None
+    except ValidationError as error:
+        mistakes = [f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()]
+        raise EngineError(f"{path}: {'; '.join(mistakes)}") from None
+
+
+def check_files(folder: Path, manifest: _HasFiles) -> None:
+    """Compare every file with its checksum.
+
+    Raises:
+        EngineError: A file is missing or changed, or the model has no checksum.
+    """
+    if manifest.model not in manifest.files:
+        raise EngineError(f"{folder / MANIFEST}: 'files' has no checksum for the model '{manifest.model}'")
+    for name, expected in manifest.files.items():
+        file = folder / name
+        if not file.is_file():
+            raise EngineError(f"engine bundle {folder}: the file '{name}' is missing; copy or import the bundle again")
+        found = sha256_file(file)
+        if found != expected:
+            raise EngineError(
+                f"engine bundle {folder}: '{name}' is not the file that {MANIFEST} describes (sha256 {found[:16]}..., expected {expected[:16]}...); "
+                "it is damaged or was changed: copy or import the bundle again"
+            )
+
+
+def write_folder(out: Path, manifest: Any, files: Mapping[str, Path], *, force: bool = False) -> None:
+    """Write a bundle in one step: the folder appears complete or not at all.
+
+    Args:
+        out: Folder to create.
+        manifest: A manifest with ``files`` and ``model``; its ``files`` is filled in here.
+        files: Name in the bundle -> file to copy; may lie in ``out`` itself.
+        force: Replace an existing bundle.
+
+    Raises:
+        EngineError: ``out`` exists (and is not a bundle to replace), or a file cannot be read or written.
+    """
+    if manifest.model not in files:
+        raise EngineError(f"cannot write the bundle {out}: no file for the model '{manifest.model}'")
+    if out.exists() and not (force and (out / MANIFEST).is_file()):
+        hint = "it is not an engine bundle; choose another place" if force else "pass --force to replace an engine bundle"
+        raise EngineError(f"{out} exists already; {hint}")
+    draft, old = out.with_name(f".{out.name}.{os.getpid()}.new"), out.with_name(f".{out.name}.{os.getpid()}.old")
+    try:
+        draft.mkdir(parents=True)
+        for name, source in files.items():
+            shutil.copyfile(source, draft / name)
+        complete = manifest.model_copy(update={"files": {name: sha256_file(draft / name) for name in files}})
+        (draft / MANIFEST).write_text(_text(complete), encoding="utf-8")
+        check_files(draft, read_manifest(draft / MANIFEST, type(complete), ""))
+        if out.exists():
+            out.rename(old)
+        draft.rename(out)
+    except OSError as error:
+        if old.exists() and not out.exists():
+            with contextlib.suppress(OSError):
+                old.rename(out)
+        raise EngineError(f"cannot write the bundle {out}: {error}") from None
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def save_manifest(folder: Path, manifest: BaseModel) -> None:
+    """Replace ``bundle.json`` in one step; the files stay.
+
+    Raises:
+        EngineError: It cannot be written.
+    """
+    part = folder / f".{MANIFEST}.{os.getpid()}"
+    try:
+        part.write_text(_text(manifest), encoding="utf-8")
+        os.replace(part, folder / MANIFEST)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise EngineError(f"{folder / MANIFEST}: cannot be written: {error.strerror or error}") from None
+
+
+def _text(manifest: BaseModel) -> str:
+    # A bundle without compiled forms reads as before they existed.
+    empty = {name for name in ("variants", "builds") if not getattr(manifest, name, None)}
+    return manifest.model_dump_json(indent=2, by_alias=True, exclude=empty) + "\n"

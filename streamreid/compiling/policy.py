@@ -1,0 +1,227 @@
+"""Which compiled form of a graph runs here: compare the plan with this machine, then rebuild it, fall back, or stop, as configured."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from streamreid.compiling.machine import differences, find_gpu, fingerprint
+from streamreid.compiling.records import PLAN_TARGETS, BuildRecord, DeviceFingerprint
+from streamreid.config import EngineConfig
+from streamreid.errors import EngineError
+from streamreid.runtimes import GraphFiles, ImageInput, Runtime, load_runtime
+from streamreid.weights import cache_folder, sha256_file
+
+__all__ = ["CompiledGraph", "LoadOptions", "Mismatch", "open_build", "open_graph"]
+
+log = logging.getLogger(__name__)
+
+Mismatch = Literal["rebuild", "fallback", "stop"]
+_LIBRARY = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+# A plan of TensorRT for RTX is finished by the driver of whatever GPU loads it.
+_PORTABLE = ("device ", "compute capability ", "driver ")
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledGraph:
+    """A graph in all the forms that its bundle holds.
+
+    Args:
+        folder: Where the bundle lies.
+        model: Name of the reference graph.
+        files: Name -> SHA-256 of every file.
+        variants: Precision -> name of an ONNX graph with that precision inside.
+        builds: "target/precision" -> how it was made and how near it is to the reference.
+        identity: Hash of the reference: forms of equal identity give features that may be compared.
+    """
+
+    folder: Path
+    model: str
+    files: Mapping[str, str]
+    variants: Mapping[str, str]
+    builds: Mapping[str, BuildRecord]
+    identity: str
+
+    def graphs(self, plan: Path | None = None, record: BuildRecord | None = None) -> GraphFiles:
+        """As the runtimes want it."""
+        return GraphFiles(
+            model=self.folder / self.model,
+            variants={precision: self.folder / name for precision, name in self.variants.items()},
+            plan=plan,
+            verified={key: r.parity.passed for key, r in self.builds.items() if r.parity is not None},
+            max_batch=None if record is None else record.max_batch,
+            identity=self.identity,
+            library=None if record is None else _LIBRARY[record.target],
+            plan_precision="" if record is None else record.found.precision,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How a graph is to run; see ``EngineConfig``.
+
+    Args:
+        runtime: "auto" or the name of one.
+        precision: "auto" or one.
+        threads: Of one run, on CPUs.
+        choose: How auto finds the fastest on a CPU.
+        mode: "throughput" or "latency".
+    """
+
+    runtime: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+    choose: str = "cached"
+    mode: str = "throughput"
+
+    @classmethod
+    def of(cls, config: EngineConfig) -> LoadOptions:
+        """From the configuration."""
+        return cls(config.runtime, config.precision, config.threads, config.choose, config.mode)
+
+    def load(self, files: GraphFiles, image: ImageInput | None, **changes: str) -> Runtime:
+        """Hand over to the runtimes."""
+        import inspect
+
+        given = {**asdict(self), **changes}
+        if "choose" not in inspect.signature(load_runtime).parameters:
+            path = files.variants.get(given["precision"], files.model)
+            precision = "fp32" if given["precision"] in files.variants else given["precision"]
+            return load_runtime(path, runtime=given["runtime"], precision=precision, threads=given["threads"], image=image)
+        return load_runtime(files, image=image, **given)
+
+
+def open_graph(
+    graph: CompiledGraph, options: LoadOptions | None = None, *, on_mismatch: Mismatch = "rebuild", image: ImageInput | None = None
+) -> Runtime:
+    """Open the best form that works here: TensorRT, OpenVINO, ONNX Runtime, torch, in that order.
+
+    Args:
+        graph: The bundle's graph.
+        options: Runtime, precision and the like.
+        on_mismatch: What to do with a plan that was built for another machine.
+        image: Take uint8 BGR pictures and convert them so.
+
+    Raises:
+        EngineError: Nothing works, what was asked for does not, or the plan is for another machine and ``on_mismatch`` is "stop".
+    """
+    options = options or LoadOptions()
+    runtime, precision = options.runtime, options.precision
+    files = graph.graphs()
+    record = _plan_record(graph, precision) if runtime in ("auto", "tensorrt") else None
+    if record is None and runtime == "tensorrt":
+        raise EngineError(
+            f"{graph.folder}: holds no TensorRT plan{'' if precision == 'auto' else f' in {precision}'}; "
+            f"build one with: streamreid build-engine {graph.folder} --target tensorrt"
+        )
+    if record is not None:
+        try:
+            files = graph.graphs(_plan_for_here(graph, record, on_mismatch), record)
+            return options.load(files, image, runtime="tensorrt")
+        except _Stop as stop:
+            raise EngineError(str(stop)) from None
+        except EngineError as error:
+            if runtime == "tensorrt":
+                raise
+            log.log(logging.INFO if find_gpu() is None else logging.WARNING, "%s: not TensorRT, because %s", graph.folder.name, error)
+            files = graph.graphs()
+    return options.load(files, image)
+
+
+def open_build(graph: CompiledGraph, key: str, *, image: ImageInput | None = None, threads: int | None = None) -> Runtime:
+    """Open exactly one compiled form, as it is, on this machine.
+
+    Raises:
+        EngineError: No such form, it does not run here, or it would compute in another precision than its name says.
+    """
+    if key not in graph.builds:
+        known = ", ".join(graph.builds) or "none"
+        raise EngineError(f"{graph.folder}: holds no engine '{key}'; it holds: {known}")
+    record = graph.builds[key]
+    if record.target in PLAN_TARGETS:
+        return LoadOptions("tensorrt").load(graph.graphs(_plan_for_here(graph, record, "stop"), record), image)
+    _check_weights(graph, record)
+    loaded = LoadOptions(record.target, record.precision, threads).load(graph.graphs(), image)
+    if loaded.precision != record.precision:
+        raise EngineError(
+            f"{graph.folder}: {record.target} would compute in {loaded.precision} on this machine, not in {record.precision} as asked"
+        )
+    return loaded
+
+
+class _Stop(EngineError):
+    """The configuration wants no other way out."""
+
+
+def _plan_record(graph: CompiledGraph, precision: str) -> BuildRecord | None:
+    """The plan that was built last, of the wanted precision, leaving out those that failed their parity."""
+    fitting = [r for r in graph.builds.values() if r.plan and precision in ("auto", r.precision)]
+    good = [r for r in fitting if r.parity is None or r.parity.passed]
+    for record in fitting:
+        if record not in good and record.parity is not None:
+            log.warning("%s: the plan %s is left out: %s", graph.folder.name, record.plan, "; ".join(record.parity.failures))
+    return good[-1] if good else None
+
+
+def _plan_for_here(graph: CompiledGraph, record: BuildRecord, on_mismatch: Mismatch) -> Path:
+    """The plan to load, rebuilt if need be."""
+    _check_weights(graph, record)
+    here = fingerprint(record.target)
+    if find_gpu() is None:
+        raise EngineError(f"{record.target}: no NVIDIA GPU, or no driver for it, on this machine")
+    found = _differences(record, here)
+    if not found:
+        assert record.plan is not None
+        return graph.folder / record.plan
+    sentence = f"{graph.folder}: the plan {record.plan} was built for another machine: {', '.join(found)}"
+    if on_mismatch == "stop":
+        raise _Stop(
+            f"{sentence}. Build it here with: streamreid build-engine {graph.folder} --target {record.target} --precision {record.precision}, "
+            "or set engine.on_mismatch to rebuild or fallback"
+        )
+    if on_mismatch == "fallback":
+        raise EngineError(sentence)
+    return _rebuilt(graph, record, here, sentence)
+
+
+def _differences(record: BuildRecord, here: DeviceFingerprint) -> list[str]:
+    found = differences(record.fingerprint, here)
+    return [f for f in found if not f.startswith(_PORTABLE)] if record.target == "tensorrt-rtx" else found
+
+
+def _rebuilt(graph: CompiledGraph, record: BuildRecord, here: DeviceFingerprint, sentence: str) -> Path:
+    """Compile once per machine; kept in the cache, because the bundle itself may not be ours to write."""
+    from streamreid.compiling.tensorrt_builder import build_plan, profile_of
+
+    name = "-".join(p for p in (record.precision, here.library, here.library_version, here.compute_capability, here.driver) if p)
+    place = cache_folder() / "plans" / graph.files[record.graph][:16] / f"{name}-{record.max_batch}.plan".replace(" ", "_").replace("/", "_")
+    mark = place.with_suffix(".sha256")
+    if place.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == sha256_file(place):
+        log.info("%s; using the one that was rebuilt here before", sentence)
+        return place
+    log.warning("%s; rebuilding it, once, which may take minutes", sentence)
+    source = graph.folder / record.graph
+    plan = build_plan(source, record.target, profile_of(source, record.max_batch, record.size))
+    if plan.found.precision != record.found.precision:
+        raise EngineError(f"{graph.folder}: the rebuilt plan computes in {plan.found.precision}, not in {record.found.precision}")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        part = place.with_name(f"{place.name}.{os.getpid()}")
+        part.write_bytes(plan.data)
+        os.replace(part, place)
+        mark.write_text(sha256_file(place), encoding="utf-8")
+    except OSError as error:
+        raise EngineError(f"{place}: the rebuilt plan cannot be written ({error.strerror or error})") from None
+    return place
+
+
+def _check_weights(graph: CompiledGraph, record: BuildRecord) -> None:
+    if graph.files.get(graph.model) != record.weights:
+        raise EngineError(
+            f"{graph.folder}: '{record.key}' was compiled from another graph than the one beside it (sha256 {record.weights[:16]}..., "
+            f"{graph.model} has {str(graph.files.get(graph.model))[:16]}...); build it again with: streamreid build-engine {graph.folder}"
+        )
