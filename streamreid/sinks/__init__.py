@@ -6,6 +6,7 @@ from pathlib import Path
 
 from streamreid.config import OutputConfig
 from streamreid.sinks.base import FinalIdentities, Sink
+from streamreid.sinks.crops import CropSink
 from streamreid.sinks.draw import DrawStyle, Painter
 from streamreid.sinks.jsonl import JsonlSink
 from streamreid.sinks.mosaic import Mosaic
@@ -15,6 +16,7 @@ from streamreid.sinks.render import render_videos
 from streamreid.sinks.video import MosaicSink, VideoSink
 
 __all__ = [
+    "CropSink",
     "DrawStyle",
     "FinalIdentities",
     "JsonlSink",
@@ -40,7 +42,7 @@ def open_sinks(output: OutputConfig, folder: Path | str, cameras: list[str], *, 
     """The sinks that a configuration asks for.
 
     Files: ``mot/<camera>.txt``, ``mot/global/<camera>.txt``, ``results.jsonl``, ``results.parquet``, ``videos/<camera>.mp4``,
-    ``mosaic.mp4``.
+    ``mosaic.mp4``, ``crops/``.
 
     Args:
         output: What is wanted.
@@ -63,6 +65,8 @@ def open_sinks(output: OutputConfig, folder: Path | str, cameras: list[str], *, 
             sinks.append(JsonlSink(folder / "results.jsonl", cameras, append=live))
         if output.parquet:
             sinks.append(ParquetSink(folder / "results.parquet", append=live))
+        if output.crops:
+            sinks.append(CropSink(folder / "crops", cameras, every=output.crops_every, min_height=output.crops_min_height, live=live))
         if films and output.video:
             sinks.append(VideoSink(folder / "videos", draw_style(output), live=live))
         if films and output.mosaic:

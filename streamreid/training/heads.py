@@ -40,7 +40,7 @@ class PooledHead(nn.Module):
         whole = (features * maps.amax(1, keepdim=True)).mean((2, 3))
         weights = maps.flatten(2) / maps.sum((2, 3)).clamp(min=1e-6)[..., None]
         pooled = torch.matmul(weights, (features if focused is None else focused).flatten(2).transpose(1, 2))
-        parts = self.parts(pooled.flatten(0, 1)).unflatten(0, (-1, maps.shape[1]))
+        parts = self.parts(pooled.flatten(0, 1)).reshape(-1, maps.shape[1], self.dim)
         return torch.cat([self.whole(whole)[:, None], parts], 1)
 
 

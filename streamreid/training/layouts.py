@@ -2,6 +2,9 @@
 
 ``market``: one folder, names begin with person and camera (``0002_c1s1_000451_03.jpg``); Market-1501, DukeMTMC-reID, Occluded-Duke, CUHK in that form, own crops.
 ``msmt17``: a folder per person, ``0000_000_01_0303morning_0015_0.jpg`` (person, number, camera).
+``cuhk03``: one folder, ``1_001_1_01.png`` (camera pair, person, view, number), as the original release is usually unpacked (``images_labeled``,
+``images_detected``); people of different pairs are different people. CUHK03-NP has Market-1501 names.
+``tracks``: what `streamreid run` saved under ``output.crops``: ``RUN/CAMERA/TRACK_FRAME.jpg`` and ``RUN/identities.csv``.
 ``occluded_reid``: ``occluded_body_images`` (camera 0) and ``whole_body_images`` (camera 1), a folder per person, ``001_01.tif``.
 ``p_dukemtmc``: the same two folders inside ``train`` or ``test``; names begin with the person.
 The two cameras of the last two exist so that the same-camera rule never removes a true match.
@@ -9,6 +12,7 @@ The two cameras of the last two exist so that the same-camera rule never removes
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -17,10 +21,12 @@ from streamreid.errors import DataError
 
 __all__ = ["Layout", "Named", "is_picture", "list_pictures"]
 
-Layout = Literal["market", "msmt17", "occluded_reid", "p_dukemtmc"]
+Layout = Literal["market", "msmt17", "cuhk03", "occluded_reid", "p_dukemtmc", "tracks"]
 
 _MARKET = re.compile(r"^(-?\d+)_c(\d+)")
 _MSMT = re.compile(r"^(\d+)_\d+_(\d+)_")
+_CUHK = re.compile(r"^(\d+)_(\d+)_(\d+)_\d+")
+_TRACK = re.compile(r"^(\d+)_(\d+)")
 _PERSON = re.compile(r"^(\d+)_")
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 
@@ -53,7 +59,9 @@ def list_pictures(folder: str | Path, layout: Layout = "market") -> list[Named]:
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of person pictures")
-    read = {"market": _market, "msmt17": _msmt17, "occluded_reid": _two_folders, "p_dukemtmc": _two_folders}[layout]
+    read = {
+        "market": _market, "msmt17": _msmt17, "cuhk03": _cuhk03, "occluded_reid": _two_folders, "p_dukemtmc": _two_folders, "tracks": _tracks,
+    }[layout]  # fmt: skip
     found = read(folder)
     if not found:
         raise DataError(f"{folder}: holds no pictures in the layout '{layout}' ({', '.join(sorted(_SUFFIXES))})")
@@ -73,6 +81,37 @@ def _msmt17(folder: Path) -> list[Named]:
 def _person_camera(path: Path, pattern: re.Pattern[str], example: str) -> Named:
     match = _match(path, pattern, example)
     return Named(path, int(match[1]), int(match[2]))
+
+
+def _cuhk03(folder: Path) -> list[Named]:
+    found = []
+    for path in sorted(p for p in folder.iterdir() if is_picture(p)):
+        pair, person, view = (int(v) for v in _match(path, _CUHK, "1_001_1_01").groups())
+        found.append(Named(path, pair * 10_000 + person, 2 * (pair - 1) + view))
+    return found
+
+
+def _tracks(folder: Path) -> list[Named]:
+    """Pictures of tracks whose identity is known; persons are numbered over all runs, cameras by name."""
+    people: dict[tuple[str, str], int] = {}
+    who: dict[tuple[Path, int], int] = {}
+    for table in sorted(folder.glob("*/identities.csv")):
+        with table.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                try:
+                    track = (table.parent / row["camera"], int(row["track"]))
+                    who[track] = people.setdefault((row["scope"], row["global_id"]), len(people))
+                except (KeyError, TypeError, ValueError) as error:
+                    raise DataError(f"{table}: not written by streamreid run ({error})") from error
+    if not who:
+        raise DataError(f"{folder}: no run with an identities.csv; save crops with: streamreid run ... --set output.crops=true")
+    names = sorted({camera.name for camera, _ in who})
+    found = []
+    for path in sorted(p for p in folder.glob("*/*/*") if is_picture(p)):
+        person = who.get((path.parent, int(_match(path, _TRACK, "000001_00000001")[1])))
+        if person is not None:
+            found.append(Named(path, person, names.index(path.parent.name)))
+    return found
 
 
 def _two_folders(folder: Path) -> list[Named]:

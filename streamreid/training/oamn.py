@@ -42,7 +42,7 @@ class MaskModule(nn.Module):
         height, width = x.shape[2:]
         theta, phi = self.theta(x).flatten(2), self.phi(x).flatten(2)
         relation = theta.transpose(1, 2) @ phi
-        both = torch.cat([relation.transpose(1, 2), relation], 1).unflatten(2, (height, width))
+        both = torch.cat([relation.transpose(1, 2), relation], 1).reshape(-1, 2 * height * width, height, width)
         mask: Tensor = self.weigh(torch.cat([self.own(x).mean(1, keepdim=True), self.relations(both)], 1))
         return mask
 

@@ -26,7 +26,7 @@ class DatasetConfig(_Section):
     """One folder of person pictures, and the folder of their class maps."""
 
     images: str = Field(description="Folder of the training pictures.")
-    layout: Layout = Field(default="market", description="How the folder is laid out: market, msmt17, occluded_reid or p_dukemtmc.")
+    layout: Layout = Field(default="market", description="How the folder is laid out: market, msmt17, cuhk03, occluded_reid, p_dukemtmc or tracks.")
     labels: str = Field(description="Folder that `streamreid parse-labels` wrote.")
     exclude: tuple[int, ...] = Field(default=(), description="Person numbers that are left out.")
     validation: int = Field(default=0, ge=0, description="The last so many people are held out for validation and calibration.")
