@@ -85,7 +85,7 @@ def query(
         blocks = list(store.prototypes(ids=[who])) if who else []
         if not blocks:
             raise GalleryError(f"gallery '{store.address}' has no views of identity {identity} (see `streamreid gallery list`)")
-        calibration = open_engine(store, engine).calibration
+        calibration = store.calibration() or open_engine(store, engine).calibration
         return PartFeatures.concatenate([b.features for b in blocks]), calibration, {"identity": identity}
     area = parse_box(box)
     if video is not None and area is None:
@@ -95,7 +95,7 @@ def query(
     note: dict[str, Any] = {"picture_sha256": hashlib.sha256(frame.image.tobytes()).hexdigest()}
     if area is not None:
         note["box"] = list(area)
-    return describe(embedder, frame, area), embedder.calibration, note
+    return describe(embedder, frame, area), store.calibration() or embedder.calibration, note
 
 
 def _title(asked: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.similarity import Calibration
 from streamreid.types import FloatArray, IdentityEvent, IntArray, PartFeatures
 
 __all__ = [
@@ -263,6 +264,12 @@ class GalleryStore(Protocol):
 
     def engine(self) -> EngineStamp | None:
         """The engine whose features are kept; None in an empty store."""
+
+    def calibration(self) -> Calibration | None:
+        """From similarity to probability as the last run had it on its site; None if no run said."""
+
+    def set_calibration(self, calibration: Calibration) -> None:
+        """Keep a run's calibration for searches without a run."""
 
     def reserve_ids(self, count: int, *, least: int = 1) -> int:
         """Take ``count`` global ids, none below ``least``, for this process alone. Returns the first one; they are never given again."""

@@ -45,7 +45,7 @@ def copy_tables(source: Sql, target: Sql) -> None:
     with target._writing():
         if target._rows("SELECT 1 FROM identities LIMIT 1") or target._meta("engine") is not None:
             raise GalleryError(f"gallery '{target.address}' holds something already; copy into a new one")
-        for name in ("engine", "next_id", "created", "retention"):
+        for name in ("engine", "next_id", "created", "retention", "calibration"):
             value = source._meta(name)
             if value is not None:
                 target._set_meta(name, value)

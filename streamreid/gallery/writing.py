@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from streamreid.gallery.base import Appearance, Batch
 from streamreid.gallery.reading import Reading
 from streamreid.gallery.selection import choose_views
 from streamreid.gallery.sql import chunks, marks
+from streamreid.similarity import Calibration
 
 __all__ = ["Writing"]
 
@@ -48,8 +50,7 @@ class Writing(Reading):
             self._many("INSERT INTO identities (id, created) VALUES (?, ?)", [(i, now) for i in fresh])
             there.update((i, i) for i in fresh)
             kept = {key: a for key, a in batch.appearances.items() if a.global_id in there}
-            before = self._owners(kept.values())
-            rows = self._put_appearances(kept, there, now)
+            before, rows = self._put_appearances(kept, there, now)
             self._put_views(batch, rows)
             self._many(
                 "INSERT INTO crops (appearance, picture) VALUES (?, ?) ON CONFLICT (appearance) DO UPDATE SET picture = excluded.picture",
@@ -64,32 +65,34 @@ class Writing(Reading):
             if fresh:
                 self._set_meta("next_id", str(max(int(self._meta("next_id") or 1), fresh[-1] + 1)))
 
-    def _owners(self, appearances: Iterable[Appearance]) -> set[int]:
-        """Who had these appearances until now."""
-        found: set[int] = set()
-        for a in appearances:
-            found.update(
-                int(r[0])
-                for r in self._rows(
-                    "SELECT identity FROM appearances WHERE run = ? AND camera = ? AND track = ?", (a.run, a.camera, a.track_id)
-                )
-            )
-        return found
-
     def _put_appearances(
         self, kept: Mapping[tuple[str, int], Appearance], there: Mapping[int, int], now: float
-    ) -> dict[tuple[str, int], int]:
-        sql = (
-            "INSERT INTO appearances (run, camera, track, identity, began, ended, probability, observations, stored) VALUES (?,?,?,?,?,?,?,?,?) "
-            "ON CONFLICT (run, camera, track) DO UPDATE SET identity = excluded.identity, began = excluded.began, ended = excluded.ended, "
-            "probability = excluded.probability, observations = excluded.observations, stored = excluded.stored RETURNING id"
+    ) -> tuple[set[int], dict[tuple[str, int], int]]:
+        """Whose the appearances were until now, and their row ids."""
+        before: set[int] = set()
+        rows: dict[tuple[str, int], int] = {}
+        for key, a in kept.items():
+            found = self._rows(
+                "SELECT id, identity FROM appearances WHERE run = ? AND camera = ? AND track = ?", (a.run, a.camera, a.track_id)
+            )
+            if found:
+                rows[key] = int(found[0][0])
+                before.add(int(found[0][1]))
+        self._many(
+            "UPDATE appearances SET identity = ?, began = ?, ended = ?, probability = ?, observations = ?, stored = ? WHERE id = ?",
+            [(there[a.global_id], a.start, a.end, a.probability, a.observations, now, rows[k]) for k, a in kept.items() if k in rows],
         )
-        keys = list(kept)
-        rows = [
+        new = [k for k in kept if k not in rows]
+        sql = (
+            "INSERT INTO appearances (run, camera, track, identity, began, ended, probability, observations, stored) "
+            "VALUES (?,?,?,?,?,?,?,?,?) RETURNING id"
+        )
+        values = [
             (a.run, a.camera, a.track_id, there[a.global_id], a.start, a.end, a.probability, a.observations, now)
-            for a in (kept[k] for k in keys)
+            for a in (kept[k] for k in new)
         ]
-        return dict(zip(keys, self._returning(sql, rows), strict=True))
+        rows.update(zip(new, self._returning(sql, values), strict=True))
+        return before, rows
 
     def _put_views(self, batch: Batch, rows: Mapping[tuple[str, int], int]) -> None:
         new = [key for key in batch.views if key in rows]
@@ -260,6 +263,17 @@ class Writing(Reading):
         )
 
     # ------------------------------------------------------------ notes
+
+    def calibration(self) -> Calibration | None:
+        """See ``GalleryStore``."""
+        with self._reading():
+            text = self._meta("calibration")
+        return Calibration(**json.loads(text)) if text else None
+
+    def set_calibration(self, calibration: Calibration) -> None:
+        """See ``GalleryStore``."""
+        with self._writing():
+            self._set_meta("calibration", json.dumps(asdict(calibration)))
 
     def audit(self, action: str, detail: Mapping[str, object], *, actor: str = "") -> None:
         """See ``GalleryStore``."""

@@ -46,6 +46,7 @@ _GROWN = 1.25
 _MOST_TRACKS = 50_000
 _AT_ONCE = 2000  # identities admitted at the start; others are looked up when somebody new appears
 _CANDIDATES = 3
+_CALIBRATION_SECONDS = 60.0
 _CROP = (128, 256)
 
 
@@ -140,8 +141,10 @@ class Remembering:
             raise
         associator.new_id = self._ids
         self.run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(clock()))}-{uuid.uuid4().hex[:8]}"
+        self._calibration = calibration
+        self._next_calibration = time.monotonic() + _CALIBRATION_SECONDS
         self._writer = BackgroundWriter(
-            self.store, self._search, retention_of(config.gallery), seconds=config.gallery.commit_seconds, chore=self._ids.fetch
+            self.store, self._search, retention_of(config.gallery), seconds=config.gallery.commit_seconds, chore=self._chores
         )
         self._inside: set[int] = set()
         self._outside: set[int] = set()
@@ -323,6 +326,18 @@ class Remembering:
             self._next_capture = frame.time + _STEP
             self.collect()
 
+    def _chores(self) -> None:
+        """By the writing thread, now and then."""
+        self._ids.fetch()
+        now = time.monotonic()
+        if now >= self._next_calibration:
+            self._next_calibration = now + _CALIBRATION_SECONDS
+            self._keep_calibration()
+
+    def _keep_calibration(self) -> None:
+        found = self._calibration
+        self.store.set_calibration(found.calibration if isinstance(found, SiteCalibration) else found)
+
     def _guarded(self, action: Callable[[], None]) -> None:
         try:
             action()
@@ -335,10 +350,12 @@ class Remembering:
             who, probability = self._associator.link(*key)
             if not who or who not in self._confirmed or not evidence.looks:
                 continue
-            self._tracks.pop(key, None)
+            before = self._tracks.pop(key, None)
             self._tracks[key] = Appearance(
-                self.run, key[0], key[1], who, evidence.start, evidence.end, round(float(probability), 4), evidence.observations
+                self.run, key[0], key[1], who, evidence.start, evidence.end, round(float(probability), 2), evidence.observations
             )
+            if self._tracks[key] == before:
+                continue  # writing it again would prolong its retention
             self._batch.appearances[key] = self._tracks[key]
             if evidence.looks >= _GROWN * self._looks.get(key, 0) or key not in self._looks:
                 self._looks[key] = evidence.looks
@@ -393,6 +410,7 @@ class Remembering:
         self._closed = True
         self.collect()
         problem = self._writer.close()
+        self._guarded(self._keep_calibration)
         self._guarded(self._ids.give_back)
         self._search.close()
         self.store.close()
