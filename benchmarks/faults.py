@@ -11,13 +11,14 @@ from typing import Literal
 
 __all__ = ["FaultyProxy", "MuteCamera"]
 
-Mode = Literal["pass", "garbage", "stall", "cut", "refuse"]
+Mode = Literal["pass", "garbage", "stall", "slow", "cut", "refuse"]
 
 
 class FaultyProxy:
     """Passes one TCP port on to another. ``mode`` may be set at any time and from any thread.
 
     ``pass``: undamaged. ``garbage``: some bytes of what the server sends are replaced. ``stall``: nothing goes through, connections stay.
+    ``slow``: what the server sends goes through at ``slow_rate`` bytes per second.
     ``cut``: connections are closed at once, new ones too. ``refuse``: those that are there stay, new ones are closed.
     ``connections`` and ``damaged`` count connections and damaged chunks.
 
@@ -31,6 +32,7 @@ class FaultyProxy:
         self.mode: Mode = "pass"
         self.connections = 0
         self.damaged = 0
+        self.slow_rate = 20_000
         self._target = port
         self._damage = damage
         self._random = random.Random(seed)
@@ -90,6 +92,8 @@ class FaultyProxy:
                         return
                     if source is server and self.mode == "garbage" and self._random.random() < self._damage:
                         data = self._damaged(data)
+                    if source is server and self.mode == "slow":
+                        self._stopped.wait(len(data) / self.slow_rate)
                     key.data.sendall(data)
 
     def _damaged(self, data: bytes) -> bytes:

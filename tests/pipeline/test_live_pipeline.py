@@ -124,7 +124,7 @@ def test_cameras_come_and_go_and_their_ids_go_on(scene, colours):
             wait("right", 5)
             cameras.resume("left")
             wait("left", 8)
-            with pytest.raises(ConfigError, match="no camera 'nobody'; cameras: right, left|no camera 'nobody'; cameras: left, right"):
+            with pytest.raises(ConfigError, match="no camera 'nobody'; cameras: left, right"):
                 cameras.remove("nobody")
             cameras.remove("right")
             wait("left", 5)
@@ -256,7 +256,7 @@ def test_turns_are_fair_and_batches_as_large_as_time_allows():
         turns.spent(2, 0.08)
     assert turns.batch == 2
     served = [turns.choose(["a", "b", "c"]) for _ in range(3)]
-    assert sorted(sum(served, [])) == ["a", "a", "b", "b", "c", "c"]
+    assert sorted(name for batch in served for name in batch) == ["a", "a", "b", "b", "c", "c"]
     for _ in range(50):
         turns.spent(1, 1.0)
     assert turns.batch == 1

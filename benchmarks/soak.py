@@ -1,0 +1,240 @@
+"""Hours of looping RTSP streams with random faults, through the whole pipeline: does anything grow?
+
+    python benchmarks/soak.py VIDEO --detector yolox_nano.onnx [--engine auto] [--minutes 10] [--cameras 3] [--fps 5] [--seed 0] [--csv FILE]
+
+Each camera is an RTSP server of this machine behind a proxy. One of them is in trouble at almost any time: its server killed and restarted, the stream
+stalled, damaged, slowed to 20 kB/s, cut, or refused, for some seconds; cameras are also paused, changed and removed and added again, as by the HTTP
+interface. Printed over time: memory, descriptors, threads, frame age, frames, drops, reconnections, tracks, ids. The exit code is 1 where, after the
+first third, memory grows by more than 1 MB per 10 minutes (by more than twice the standard error of the slope), descriptors or threads grow, a
+healthy camera stands still, or ids or frame numbers repeat.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import gc
+import itertools
+import random
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _live import Machine, Recorder, looped_clip, slope
+from faults import FaultyProxy
+from rtsp_camera import RtspCamera, missing
+
+from streamreid import Pipeline
+from streamreid.config import CameraConfig, Config
+from streamreid.pipeline import run
+from streamreid.types import FrameResult
+
+FAULTS = ("kill", "stall", "garbage", "slow", "cut", "refuse", "pause", "change", "remove")
+COLUMNS = (
+    "minute",
+    "MiB",
+    "fds",
+    "threads",
+    "frames",
+    "dropped",
+    "reconnects",
+    "tracks",
+    "ids",
+    "age_p50",
+    "age_p95",
+    "own",
+    "others",
+    "fault",
+)
+
+
+class Watcher(Recorder):
+    """Also keeps what must never happen: a number or an id that comes again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._numbers: dict[str, int] = {}
+        self.repeated = 0
+
+    def write(self, result: FrameResult) -> None:
+        """Take a result."""
+        super().write(result)
+        frame = result.frame
+        self.repeated += frame.index <= self._numbers.get(frame.camera, -1)
+        self._numbers[frame.camera] = frame.index
+        for rows in self.rows.values():
+            del rows[:-5000]
+
+
+class Trouble:
+    """Makes trouble for one camera at a time, in a thread of its own.
+
+    Args:
+        pipeline: The run.
+        cameras: (configuration, server, proxy) of each.
+        clip: What the servers play.
+        seed: Of the dice.
+    """
+
+    def __init__(self, pipeline: Pipeline, cameras: list[tuple[CameraConfig, RtspCamera, FaultyProxy]], clip: Path, seed: int) -> None:
+        self.now = ""
+        self.counts = dict.fromkeys(FAULTS, 0)
+        self._pipeline, self._cameras, self._clip = pipeline, cameras, clip
+        self._dice = random.Random(seed)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """No more."""
+        self._stopped.set()
+        self._thread.join(60)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._dice.uniform(2, 8)):
+            config, server, proxy = self._dice.choice(self._cameras)
+            fault = self._dice.choice(FAULTS)
+            self.now = f"{config.name} {fault}"
+            self.counts[fault] += 1
+            try:
+                self._make(fault, config, server, proxy, self._dice.uniform(1, 12))
+            except Exception as error:
+                print(f"{self.now}: {error}", flush=True)
+            proxy.mode = "pass"
+            self.now = ""
+
+    def _make(self, fault: str, config: CameraConfig, server: RtspCamera, proxy: FaultyProxy, seconds: float) -> None:
+        cameras = self._pipeline.cameras
+        if fault == "kill":
+            server.kill()
+            self._stopped.wait(seconds)
+            server.start("--clip", str(self._clip))
+        elif fault == "pause":
+            cameras.pause(config.name)
+            self._stopped.wait(seconds)
+            cameras.resume(config.name)
+        elif fault == "change":
+            cameras.change(config.model_copy(update={"stride": 2}))
+            self._stopped.wait(seconds)
+            cameras.change(config)
+        elif fault == "remove":
+            cameras.remove(config.name)
+            self._stopped.wait(seconds)
+            cameras.add(config)
+        else:
+            proxy.mode = fault  # type: ignore[assignment]
+            self._stopped.wait(seconds)
+
+
+def sample(began: float, machine: Machine, pipeline: Pipeline, watcher: Watcher, trouble: Trouble, every: float) -> dict[str, Any]:
+    """One line of figures."""
+    gc.collect()
+    counts = list(pipeline.statistics.cameras.values())
+    ages = watcher.between(time.time() - every, time.time())
+    own, others = machine.cores()
+    return {
+        "minute": (time.monotonic() - began) / 60,
+        "MiB": machine.memory(),
+        "fds": machine.descriptors(),
+        "threads": machine.threads(),
+        "frames": sum(c.frames for c in counts),
+        "dropped": sum(c.dropped for c in counts),
+        "reconnects": sum(c.status.reconnects for c in counts if c.status is not None),
+        "tracks": sum(c.tracks for c in counts),
+        "ids": len(watcher.ids),
+        "age_p50": 1000 * float(np.median(ages)) if ages else float("nan"),
+        "age_p95": 1000 * float(np.percentile(ages, 95)) if ages else float("nan"),
+        "own": own,
+        "others": others,
+        "fault": trouble.now or "-",
+    }
+
+
+def soak(
+    config: Config, parts: list[tuple[RtspCamera, FaultyProxy]], clip: Path, args: argparse.Namespace
+) -> tuple[list[dict[str, Any]], Watcher]:
+    """Run, make trouble, and look at it."""
+    rows: list[dict[str, Any]] = []
+    watcher, machine = Watcher(), Machine()
+    with tempfile.TemporaryDirectory() as folder, Pipeline(config, stay=True) as pipeline:
+        trouble = Trouble(pipeline, [(c, *p) for c, p in zip(config.cameras, parts, strict=True)], clip, args.seed)
+
+        def look() -> None:
+            began = time.monotonic()
+            print("".join(f"{name:>10s}" for name in COLUMNS))
+            while time.monotonic() - began < 60 * args.minutes:
+                time.sleep(args.every)
+                rows.append(sample(began, machine, pipeline, watcher, trouble, args.every))
+                cells = [f"{v:10.1f}" if isinstance(v, float) else f"{v!s:>10s}" for v in rows[-1].values()]
+                print("".join(cells), flush=True)
+            trouble.stop()
+            pipeline.stop()
+
+        looker = threading.Thread(target=look)
+        looker.start()
+        run(pipeline, Path(folder), listeners=[watcher])
+        looker.join()
+        print("faults:", ", ".join(f"{name} {n}" for name, n in trouble.counts.items()))
+    return rows, watcher
+
+
+def judge(rows: list[dict[str, Any]], watcher: Watcher) -> list[str]:
+    """What is wrong."""
+    late = rows[len(rows) // 3 :]
+    minutes = [r["minute"] for r in late]
+    grade, error = slope(minutes, [r["MiB"] for r in late])
+    print(f"after the first third: memory {10 * grade:+.2f} +- {10 * error:.2f} MiB per 10 minutes", end="")
+    wrong = [f"memory grows by {10 * grade:.1f} MiB per 10 minutes"] if 10 * (grade - 2 * error) > 0 and 10 * grade > 1 else []
+    half = len(late) // 2
+    for name in ("fds", "threads"):
+        # The least of each half: what faults of the moment hold open comes and goes.
+        before, after = min(r[name] for r in late[:half]), min(r[name] for r in late[half:])
+        print(f"; {name} {before} and {after}", end="")
+        wrong += [f"{name} grow from {before} to {after}"] if after > before else []
+    print(f"; {watcher.repeated} repeated frame numbers")
+    wrong += [f"{watcher.repeated} frame numbers repeated"] if watcher.repeated else []
+    still = [f"{r['minute']:.1f}" for a, r in itertools.pairwise(rows) if r["frames"] == a["frames"]]
+    return wrong + ([f"no frame at all until minute {', '.join(still)}"] if still else [])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("video", type=Path)
+    parser.add_argument("--detector", required=True)
+    parser.add_argument("--engine", default="auto")
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--every", type=float, default=15.0, help="seconds between two lines")
+    parser.add_argument("--cameras", type=int, default=3)
+    parser.add_argument("--fps", type=int, default=5)
+    parser.add_argument("--width", type=int, default=480)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--csv", type=Path, help="also write the lines here")
+    args = parser.parse_args()
+    if missing() is not None:
+        sys.exit(f"{missing()}")
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        # Five minutes: a clip that ends is one more way in which a camera goes.
+        clip = looped_clip(args.video, min(300, 20 * args.minutes), Path(folder) / "clip.mp4", fps=args.fps, width=args.width)
+        servers = [stack.enter_context(RtspCamera("--clip", str(clip), "--seconds", "10000000")) for _ in range(args.cameras)]
+        proxies = [stack.enter_context(FaultyProxy(server.port, seed=n)) for n, server in enumerate(servers)]
+        cameras = [
+            {"name": f"cam{n}", "uri": f"rtsp://127.0.0.1:{p.port}/live", "timeout": 3, "connect_timeout": 2} for n, p in enumerate(proxies)
+        ]
+        config = Config.from_dict({"cameras": cameras, "detector": {"model": args.detector}, "engine": {"model": args.engine}})
+        rows, watcher = soak(config, list(zip(servers, proxies, strict=True)), clip, args)
+    if args.csv:
+        with open(args.csv, "w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+    wrong = judge(rows, watcher)
+    sys.exit("; ".join(wrong) if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
