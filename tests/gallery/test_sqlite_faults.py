@@ -192,7 +192,7 @@ def test_a_damaged_file_is_named_and_not_touched(gallery):
     for start in range(3 * 16384, len(data), 16384):
         data[start : start + 4000] = os.urandom(4000)
     gallery.write_bytes(data)
-    with pytest.raises(GalleryError, match="is damaged: .*backup"):
+    with pytest.raises(GalleryError, match=r"is damaged: .*backup"):
         SqliteGallery(gallery)
     assert gallery.read_bytes() == bytes(data)
 
@@ -201,7 +201,7 @@ def test_a_damaged_file_is_named_and_not_touched(gallery):
 def test_a_file_that_is_no_database(tmp_path, content):
     path = tmp_path / "people.db"
     path.write_bytes(content)
-    with pytest.raises(GalleryError, match="damaged|not a database"):
+    with pytest.raises(GalleryError, match=r"damaged|not a database"):
         SqliteGallery(path)
     assert path.read_bytes() == content
 
