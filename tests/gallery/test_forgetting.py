@@ -1,0 +1,119 @@
+"""Erasure and its proof: no byte of the features is left in any file."""
+
+import json
+
+import numpy as np
+import pytest
+
+from streamreid.errors import GalleryError
+from streamreid.gallery import SqliteGallery
+from streamreid.gallery.exporting import export_gallery
+from streamreid.gallery.residue import find_residue, pieces
+
+JPEG = b"\xff\xd8\xff" + bytes(700) + np.random.default_rng(0).bytes(3000)
+
+
+def test_the_search_for_remains_finds_them(tmp_path):
+    rng = np.random.default_rng(0)
+    value = rng.bytes(400)
+    path = tmp_path / "file"
+    for offset in (0, 1, 7, 4096 - 8, (1 << 24) - 5):
+        path.write_bytes(bytes(offset) + value[32:64] + bytes(1000))
+        places, searched = find_residue([path], pieces([value]))
+        assert places == [f"{path}:{offset}", f"{path}:{offset + 16}"]
+        assert searched == path.stat().st_size
+    path.write_bytes(rng.bytes(100_000))
+    assert find_residue([path, tmp_path / "missing"], pieces([value]))[0] == []
+    assert pieces([bytes(64)]) == set()
+
+
+@pytest.fixture
+def store(tmp_path, make):
+    with SqliteGallery(tmp_path / "people.db") as store:
+        store.claim(make.stamp)
+        batch = make.batch(*range(1, 31), views=3)
+        batch.crops = {("hall", track): JPEG + bytes([track]) * 40 + np.random.default_rng(track).bytes(600) for track in range(1, 31)}
+        store.write(batch)
+        yield store
+
+
+def stored_pieces(store, who):
+    features = store._rows("SELECT p.features FROM prototypes p JOIN appearances a ON a.id = p.appearance WHERE a.identity = ?", (who,))
+    pictures = store._rows("SELECT picture FROM crops c JOIN appearances a ON a.id = c.appearance WHERE a.identity = ?", (who,))
+    own = {JPEG[i : i + 16] for i in range(0, len(JPEG), 16)}
+    return pieces(f for (f,) in features) | (pieces((p for (p,) in pictures), pictures=True) - own)
+
+
+def test_no_byte_is_left(store):
+    wanted = stored_pieces(store, 7)
+    assert find_residue(store._files(), wanted)[0]
+    store.rename(7, "Ann")
+    erasure = store.forget([7])
+    assert erasure.removed == {"identities": 1, "appearances": 1, "prototypes": 3, "crops": 1, "events": 1, "constraints": 0}
+    assert erasure.searched > 100_000
+    assert find_residue(store._files(), wanted)[0] == []
+    assert b"Ann" not in store.path.read_bytes()
+    assert find_residue(store._files(), stored_pieces(store, 8))[0]  # the others are still there
+
+
+def test_replaced_and_expired_views_leave_nothing_either(store, make):
+    first = stored_pieces(store, 5)
+    changed = make.batch(5, first_track=5)
+    changed.views = {("hall", 5): (make.look(5, seed=12345), np.ones(1, np.float32))}
+    store.write(changed)
+    second = stored_pieces(store, 5)
+    store.forget([5])
+    assert find_residue(store._files(), first | second)[0] == []
+
+
+def test_a_reader_in_the_way(store, tmp_path):
+    store._patience = 0.3
+    other = SqliteGallery(store.path)
+    cursor = other._db.execute("SELECT * FROM appearances")
+    cursor.fetchone()  # an open read holds the old pages
+    with pytest.raises(GalleryError, match="the rows are erased, but the log"):
+        store.forget([7])
+    cursor.close()
+    other.close()
+    erasure = store.forget([7])  # once more: nothing new, but now it is thorough
+    assert erasure.identities == [7]
+    assert not (tmp_path / "people.db-wal").exists() or (tmp_path / "people.db-wal").stat().st_size == 0
+
+
+def test_exports_are_training_data_and_forget_too(store, tmp_path):
+    store.rename(2, "Bob")
+    store.merge(1, 2)
+    store.separate(1, 3)
+    folder = tmp_path / "export"
+    counts = export_gallery(store, folder)
+    assert counts == {"identities": 29, "views": 29 * 3 + 3, "pairs": 2, "pictures": 30}
+    with pytest.raises(GalleryError, match="not empty"):
+        export_gallery(store, folder)
+    with np.load(folder / "features.npz") as data:
+        assert data["parts"].shape == (90, 3, 32)
+        assert (data["global_id"] == 1).sum() == 6
+        assert set(data["camera"]) == {"hall"}
+    assert (folder / "pairs.csv").read_text().splitlines()[1].startswith("same,1,2,")
+    assert sorted(p.name for p in (folder / "images").iterdir())[0].startswith("0001_c1s1_")
+    wanted = stored_pieces(store, 1)
+    erasure = store.forget([1])
+    assert erasure.done == [str(folder)]
+    assert erasure.complete
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert {1, 2} & {i["global_id"] for i in manifest["identities"]} == set()
+    assert "Bob" not in (folder / "manifest.json").read_text()
+    assert (folder / "pairs.csv").read_text() == "kind,one,other,stored\n"
+    assert not list((folder / "images").glob("0001_*"))
+    assert find_residue(list(folder.rglob("*.*")), wanted)[0] == []
+    with np.load(folder / "features.npz") as data:
+        assert len(data["global_id"]) == 84
+        assert 1 not in data["global_id"]
+
+
+def test_a_damaged_export_is_reported_not_ignored(store, tmp_path):
+    folder = tmp_path / "export"
+    export_gallery(store, folder, [1])
+    (folder / "features.npz").write_bytes(b"broken")
+    erasure = store.forget([1])
+    assert list(erasure.unreachable) == [str(folder)]
+    assert not erasure.complete
