@@ -101,7 +101,7 @@ class DetectorConfig(_Section):
 
     model: str = Field(
         default="yolo11n",
-        description="A named detector (see `streamreid weights list`), an .onnx file of the YOLO family, an Ultralytics .pt file, or 'mot:FOLDER' to read boxes from FOLDER/<camera>.txt.",
+        description="A named detector (see `streamreid weights list`), an .onnx file of the YOLO family, the folder of a detector bundle (`streamreid build-engine --kind detector`), an Ultralytics .pt file, or 'mot:FOLDER' to read boxes from FOLDER/<camera>.txt.",
     )
     confidence: Fraction = Field(
         default=0.1, description="Boxes below this score are dropped.", validation_alias=AliasChoices("confidence", "conf")
@@ -118,6 +118,9 @@ class DetectorConfig(_Section):
     runtime: RuntimeName = Field(default="auto", description="Which runtime executes an .onnx detector.")
     precision: Precision = Field(default="auto", description="auto takes bf16 where the CPU computes it in hardware.")
     batch: int = Field(default=8, ge=1, le=256, description="Largest number of frames in one run of the detector.")
+    on_mismatch: Literal["rebuild", "fallback", "stop"] = Field(
+        default="rebuild", description="A TensorRT plan in the detector's bundle that was built for another machine: see engine.on_mismatch."
+    )
 
 
 class EngineConfig(_Section):

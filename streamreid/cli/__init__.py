@@ -15,6 +15,7 @@ import typer
 
 from streamreid.cli import (
     batch,
+    build_engine,
     calibrate,
     config,
     demo,
@@ -57,6 +58,7 @@ app.command("learn-topology")(learn_topology.learn_topology_command)
 app.command("batch")(batch.batch)
 app.command("synth")(synth.synth)
 app.add_typer(config.app, name="config")
+app.command("build-engine")(build_engine.build)
 app.add_typer(engine.app, name="engine")
 app.add_typer(gallery.app, name="gallery")
 app.command("search")(search.search)

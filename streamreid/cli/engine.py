@@ -1,4 +1,4 @@
-"""``streamreid engine``: wrap, look at and list ReID engines."""
+"""``streamreid engine``: wrap, look at, list, verify and time ReID engines; see ``build-engine`` for compiling them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from streamreid.cli import proving
+from streamreid.cli.build_engine import describe_build
 from streamreid.cli.console import errors, output, set_up_logging
+from streamreid.cli.proving import differences_here, is_detector
+from streamreid.detection.bundle import load_detector_bundle
 from streamreid.errors import EngineError
 from streamreid.reid.bundle import Bundle, load_bundle
 from streamreid.reid.importing import PRESETS, ImportOptions, import_bundle
@@ -57,9 +61,25 @@ def import_(
 
 @app.command("inspect")
 def inspect(bundle: Annotated[str, typer.Argument(help="Folder of a bundle, or the name of a shipped one.")]) -> None:
-    """Check a bundle's files and say what it is."""
+    """Check a bundle's files and say what it is, with every compiled form in it."""
     set_up_logging()
-    output.print(_table(load_bundle(shipped_engines().get(bundle, Path(bundle)))))
+    folder = shipped_engines().get(bundle, Path(bundle))
+    if is_detector(folder):
+        detector = load_detector_bundle(folder)
+        output.print(f"{detector.manifest.name}: detector, {detector.manifest.model}, licence {detector.manifest.licence}", markup=False)
+        builds = detector.manifest.builds
+    else:
+        loaded = load_bundle(folder)
+        output.print(_table(loaded))
+        builds = loaded.manifest.builds
+    for record in builds.values():
+        output.print(f"built {record.created}: {describe_build(record)}", markup=False, highlight=False, soft_wrap=True)
+        for difference in differences_here(record):
+            output.print(f"  on this machine: {difference}", markup=False, highlight=False, soft_wrap=True)
+
+
+app.command("verify")(proving.verify)
+app.command("bench")(proving.bench)
 
 
 @app.command("list")

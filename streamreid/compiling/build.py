@@ -140,9 +140,7 @@ def graph_precision(model: Any, asked: PrecisionName) -> PrecisionFound:
     return PrecisionFound(precision=lowest, counts=dict(counts), source="graph")
 
 
-def _typed(
-    model: Path, options: BuildOptions, inputs: Callable[[], tuple[FloatArray, str]] | None
-) -> tuple[Any, str]:
+def _typed(model: Path, options: BuildOptions, inputs: Callable[[], tuple[FloatArray, str]] | None) -> tuple[Any, str]:
     """The graph with the precision inside, None where the reference itself is compiled; and what int8 was calibrated on."""
     plan = options.target in PLAN_TARGETS
     if options.precision == "fp32" or (options.precision == "bf16" and not plan):

@@ -24,9 +24,51 @@ HalfName = Literal["fp16", "bf16"]
 _HEAVY = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm", "Einsum", "DequantizeLinear"})
 # These keep the precision of what they are given.
 _LIGHT = frozenset(
-    "Relu LeakyRelu PRelu Elu Selu Gelu Sigmoid HardSigmoid HardSwish Tanh Erf Softplus Mish Clip Neg Abs Add Sub Mul Min Max Where MaxPool "
-    "AveragePool Concat Reshape Transpose Slice Split Squeeze Unsqueeze Flatten Pad Resize Upsample Expand Identity Gather Tile "
-    "DepthToSpace SpaceToDepth Dropout QuantizeLinear".split()
+    [
+        "Relu",
+        "LeakyRelu",
+        "PRelu",
+        "Elu",
+        "Selu",
+        "Gelu",
+        "Sigmoid",
+        "HardSigmoid",
+        "HardSwish",
+        "Tanh",
+        "Erf",
+        "Softplus",
+        "Mish",
+        "Clip",
+        "Neg",
+        "Abs",
+        "Add",
+        "Sub",
+        "Mul",
+        "Min",
+        "Max",
+        "Where",
+        "MaxPool",
+        "AveragePool",
+        "Concat",
+        "Reshape",
+        "Transpose",
+        "Slice",
+        "Split",
+        "Squeeze",
+        "Unsqueeze",
+        "Flatten",
+        "Pad",
+        "Resize",
+        "Upsample",
+        "Expand",
+        "Identity",
+        "Gather",
+        "Tile",
+        "DepthToSpace",
+        "SpaceToDepth",
+        "Dropout",
+        "QuantizeLinear",
+    ]
 )
 # A difference of a half and a full value is the centring inside a normalisation; a sum or product of the two is a residual or a gate.
 _FULL_IF_MIXED = frozenset({"Sub"})

@@ -58,7 +58,9 @@ def find_gpu() -> Gpu | None:
         cuda.cuDriverGetVersion(ctypes.byref(value))
     except (OSError, AttributeError):
         return None
-    return Gpu(name.value.decode(errors="replace"), ".".join(numbers), _driver() or f"CUDA {value.value // 1000}.{value.value % 1000 // 10}")
+    return Gpu(
+        name.value.decode(errors="replace"), ".".join(numbers), _driver() or f"CUDA {value.value // 1000}.{value.value % 1000 // 10}"
+    )
 
 
 def import_bindings(target: TargetName) -> ModuleType:
@@ -74,7 +76,9 @@ def import_bindings(target: TargetName) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:  # missing libraries show as ImportError, OSError, RuntimeError or FileNotFoundError
-        raise EngineError(f"{target}: '{name}' is installed but cannot be loaded: {str(error).splitlines()[0] if str(error) else error!r}") from None
+        raise EngineError(
+            f"{target}: '{name}' is installed but cannot be loaded: {str(error).splitlines()[0] if str(error) else error!r}"
+        ) from None
 
 
 def fingerprint(target: TargetName) -> DeviceFingerprint:

@@ -198,7 +198,9 @@ def _rebuilt(graph: CompiledGraph, record: BuildRecord, here: DeviceFingerprint,
     from streamreid.compiling.tensorrt_builder import build_plan, profile_of
 
     name = "-".join(p for p in (record.precision, here.library, here.library_version, here.compute_capability, here.driver) if p)
-    place = cache_folder() / "plans" / graph.files[record.graph][:16] / f"{name}-{record.max_batch}.plan".replace(" ", "_").replace("/", "_")
+    place = (
+        cache_folder() / "plans" / graph.files[record.graph][:16] / f"{name}-{record.max_batch}.plan".replace(" ", "_").replace("/", "_")
+    )
     mark = place.with_suffix(".sha256")
     if place.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == sha256_file(place):
         log.info("%s; using the one that was rebuilt here before", sentence)

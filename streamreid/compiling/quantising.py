@@ -50,7 +50,9 @@ def quantised_graph(model: Any, inputs: FloatArray, *, symmetric: bool, batch: i
     except ImportError as error:
         raise MissingExtraError("onnx", "build", "int8") from error
     if len(inputs) < _LEAST:
-        raise EngineError(f"int8 needs at least {_LEAST} pictures to measure its ranges on, got {len(inputs)}; pass a larger --calibration-crops FOLDER")
+        raise EngineError(
+            f"int8 needs at least {_LEAST} pictures to measure its ranges on, got {len(inputs)}; pass a larger --calibration-crops FOLDER"
+        )
     extra = {"ActivationSymmetric": symmetric, "WeightSymmetric": True, "QuantizeBias": not symmetric, "MinimumRealRange": _NARROWEST}
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         plain, prepared, result = (Path(scratch) / f"{name}.onnx" for name in ("plain", "prepared", "result"))
@@ -167,7 +169,7 @@ def _back(node: Any, makers: dict[str, Any], depth: int) -> set[str]:
     return found
 
 
-class _quiet:  # noqa: N801 - used as a function
+class _quiet:
     """Keeps the root logger's warnings of the quantiser away from the user."""
 
     def __enter__(self) -> None:

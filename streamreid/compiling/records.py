@@ -159,7 +159,13 @@ class BuildRecord(_Strict):
 
 _DEFAULTS: dict[PrecisionName, Thresholds] = {
     "fp32": Thresholds(
-        cosine_median=0.9999, cosine_p01=0.999, visibility_error=0.01, rank_agreement=0.98, r1_drop=0.005, map_drop=0.002, matched_boxes=0.99
+        cosine_median=0.9999,
+        cosine_p01=0.999,
+        visibility_error=0.01,
+        rank_agreement=0.98,
+        r1_drop=0.005,
+        map_drop=0.002,
+        matched_boxes=0.99,
     ),
     "fp16": Thresholds(
         cosine_median=0.999, cosine_p01=0.995, visibility_error=0.02, rank_agreement=0.95, r1_drop=0.01, map_drop=0.005, matched_boxes=0.97

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,19 +46,23 @@ def grid_cells(width: int, height: int) -> int:
     return sum((width // s) * (height // s) for s in _STRIDES)
 
 
-def recognise(runtime: Runtime, outputs: Sequence[FloatArray], size: tuple[int, int], where: str) -> Head:
+def recognise(
+    runtime: Runtime, outputs: Sequence[FloatArray], size: tuple[int, int], where: str, metadata: Mapping[str, str] | None = None
+) -> Head:
     """Tell the layout from what the graph gives for one grey picture.
 
     Args:
-        runtime: For its metadata and names.
+        runtime: For its names.
         outputs: Its outputs for a batch of one.
         size: Width and height of that picture.
         where: The file, for messages.
+        metadata: What the exporter wrote; the runtime's by default.
 
     Raises:
         DetectorError: No known layout fits.
     """
-    task = runtime.metadata.get("task", "detect")
+    metadata = runtime.metadata if metadata is None else metadata
+    task = metadata.get("task", "detect")
     if task not in ("detect", "segment", "pose"):
         raise DetectorError(
             f"{where}: an Ultralytics model for the task '{task}' has no upright boxes; use one for detect, segment or pose"
@@ -69,7 +73,7 @@ def recognise(runtime: Runtime, outputs: Sequence[FloatArray], size: tuple[int, 
             continue
         _, first, second = output.shape
         if second == cells and first >= 5:
-            classes = _class_count(runtime, outputs, first - 4)
+            classes = _class_count(metadata, outputs, first - 4)
             if classes:
                 return Head("yolov8", classes, index)
         if second == 6 and first not in (cells, 3 * cells):
@@ -88,10 +92,10 @@ def recognise(runtime: Runtime, outputs: Sequence[FloatArray], size: tuple[int, 
     )
 
 
-def _class_count(runtime: Runtime, outputs: Sequence[FloatArray], channels: int) -> int:
+def _class_count(metadata: Mapping[str, str], outputs: Sequence[FloatArray], channels: int) -> int:
     """Class scores among the channels behind the box: masks and key points follow them."""
     try:
-        names = ast.literal_eval(runtime.metadata.get("names", ""))
+        names = ast.literal_eval(metadata.get("names", ""))
     except (ValueError, SyntaxError):
         names = None
     if isinstance(names, (dict, list)) and 0 < len(names) <= channels:

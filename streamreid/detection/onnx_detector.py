@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,20 +29,33 @@ class OnnxDetector:
     Args:
         path: The file.
         config: Confidence, suppression, input size, classes, runtime.
+        opener: Opens a compiled form of the file instead (see ``detection.bundle``), with pictures as input.
+        metadata: What the exporter wrote into the file, where the compiled form does not hold it.
 
     Raises:
         DetectorError: The file is missing or damaged, or its outputs have no known layout.
     """
 
-    def __init__(self, path: str | Path, config: DetectorConfig) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        config: DetectorConfig,
+        *,
+        opener: Callable[[ImageInput], Runtime] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         self._path = Path(path)
+        self._opener = opener
         self._config = config
         self.name = self._path.stem
+        self._image = _ULTRALYTICS
         self._runtime = self._load(_ULTRALYTICS)
+        self.metadata: Mapping[str, str] = self._runtime.metadata or metadata or {}
         self._fixed = self._fixed_size()
-        self._stride = _stride(self._runtime)
+        self._stride = _stride(self.metadata)
         self._head = self._recognise()
         if self._head.layout == "yolox":
+            self._image = _YOLOX
             self._runtime = self._load(_YOLOX)
         top = max(config.classes)
         if self._head.layout != "nms" and top >= self._head.classes:
@@ -84,6 +97,31 @@ class OnnxDetector:
                     results[row] = self._read(output, boxes[row])
         return results
 
+    def raw(self, frames: Sequence[Frame]) -> list[FloatArray]:
+        """What the graph gives for each frame, before boxes are read from it."""
+        results: list[FloatArray] = []
+        for start in range(0, len(frames), self._config.batch):
+            part = frames[start : start + self._config.batch]
+            boxes = [self._letterbox(frame.size) for frame in part]
+            if len({box.outer for box in boxes}) > 1:  # frames of several sizes do not share a batch
+                results += [output for frame in part for output in self.raw([frame])]
+                continue
+            results += list(self._run(self._drawn(part, boxes)))
+        return results
+
+    def prepare(self, frames: Sequence[Frame]) -> FloatArray:
+        """Frames as the graph's own input ``[N, 3, H, W]``, all of the largest size; for calibration."""
+        side = self._fixed or (self._config.size, self._config.size)
+        boxes = [Letterbox.fixed(frame.size, side, centred=self._head.layout != "yolox") for frame in frames]
+        return self._image.apply(self._drawn(frames, boxes))
+
+    @staticmethod
+    def _drawn(frames: Sequence[Frame], boxes: Sequence[Letterbox]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        batch = blank(len(frames), boxes[0].outer)
+        for target, box, frame in zip(batch, boxes, frames, strict=True):
+            box.draw(frame.image, target)
+        return batch
+
     def _run(self, batch: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> FloatArray:
         try:
             return self._runtime(batch)[self._head.output]
@@ -106,6 +144,8 @@ class OnnxDetector:
 
     def _load(self, image: ImageInput) -> Runtime:
         try:
+            if self._opener is not None:
+                return self._opener(image)
             return load_runtime(self._path, runtime=self._config.runtime, precision=self._config.precision, image=image)
         except EngineError as error:
             raise DetectorError(f"detector {error}") from None
@@ -123,14 +163,14 @@ class OnnxDetector:
             outputs = self._runtime(blank(1, size))
         except EngineError as error:
             raise DetectorError(f"{self._path}: not a known detector: it cannot take a picture of {size[0]}x{size[1]}: {error}") from None
-        return recognise(self._runtime, outputs, size, str(self._path))
+        return recognise(self._runtime, outputs, size, str(self._path), self.metadata)
 
     def __repr__(self) -> str:
         return f"OnnxDetector({self.name}, {self.layout}, {self.runtime} {self.precision})"
 
 
-def _stride(runtime: Runtime) -> int:
+def _stride(metadata: Mapping[str, str]) -> int:
     try:
-        return max(32, int(float(runtime.metadata.get("stride", "32"))))
+        return max(32, int(float(metadata.get("stride", "32"))))
     except ValueError:
         return 32

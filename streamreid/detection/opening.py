@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from streamreid import weights
+from streamreid.compiling.policy import LoadOptions, open_graph
 from streamreid.config import DetectorConfig
 from streamreid.detection.base import Detector
+from streamreid.detection.bundle import load_detector_bundle
 from streamreid.detection.mot_file import MotFileDetector
 from streamreid.detection.onnx_detector import OnnxDetector
 from streamreid.detection.ultralytics_detector import UltralyticsDetector
 from streamreid.errors import DetectorError, WeightsError
+from streamreid.runtimes import ImageInput, Runtime
 
 __all__ = ["detector_checksum", "open_detector"]
 
@@ -19,7 +22,7 @@ def open_detector(config: DetectorConfig) -> Detector:
     """Open the detector that the configuration names.
 
     Args:
-        config: ``model`` is a file (.onnx, .xml, .pt), 'mot:FOLDER', 'mot:FILE.txt', or the name of known weights.
+        config: ``model`` is a file (.onnx, .xml, .pt), the folder of a detector bundle, 'mot:FOLDER', 'mot:FILE.txt', or the name of known weights.
 
     Raises:
         DetectorError: No such file or an unknown layout.
@@ -31,6 +34,8 @@ def open_detector(config: DetectorConfig) -> Detector:
         return MotFileDetector(Path(model[4:]).expanduser(), config)
     path = Path(model).expanduser()
     suffix = path.suffix.lower()
+    if path.is_dir():
+        return _from_bundle(path, config)
     if suffix in (".onnx", ".xml", ".pt") or path.exists() or "/" in model:
         if not path.is_file():
             raise DetectorError(f"detector {path}: no such file")
@@ -46,6 +51,16 @@ def open_detector(config: DetectorConfig) -> Detector:
     return OnnxDetector(path, config)
 
 
+def _from_bundle(folder: Path, config: DetectorConfig) -> Detector:
+    bundle = load_detector_bundle(folder)
+    options = LoadOptions(config.runtime, config.precision)
+
+    def opener(image: ImageInput) -> Runtime:
+        return open_graph(bundle.compiled, options, on_mismatch=config.on_mismatch, image=image)
+
+    return OnnxDetector(bundle.model, config, opener=opener, metadata=bundle.manifest.metadata)
+
+
 def detector_checksum(config: DetectorConfig) -> str | None:
     """Hash of the detector's file (or of the boxes to be read), without loading or fetching it.
 
@@ -56,6 +71,12 @@ def detector_checksum(config: DetectorConfig) -> str | None:
         folder = Path(config.model[4:]).expanduser()
         return MotFileDetector(folder, config).fingerprint if folder.exists() else None
     path: Path | None = Path(config.model).expanduser()
+    if path is not None and path.is_dir():
+        try:
+            bundle = load_detector_bundle(path)
+        except DetectorError:
+            return None
+        return bundle.manifest.files[bundle.manifest.model]
     if path is None or not path.is_file():
         try:
             path = weights.find(config.model)

@@ -17,8 +17,8 @@ from streamreid.types import FloatArray, PartFeatures
 
 __all__ = ["Embeds", "Score", "batch_sizes", "compare", "judge", "measure"]
 
-Score = Callable[[FloatArray, Probe], tuple[float, float]]
-"""Rank-1 accuracy and mAP of a similarity matrix ``[N, N]`` of a labelled probe set."""
+Score = Callable[[FloatArray, Probe], "tuple[float, float] | None"]
+"""Rank-1 accuracy and mAP of a similarity matrix ``[N, N]`` of a labelled probe set; None if nobody is seen by two cameras."""
 
 _SEEN = 0.1
 _NEAREST = 10
@@ -74,8 +74,9 @@ def measure(
     r1 = mean = None
     if score is not None and probe.persons is not None:
         # The worst batch's features: an engine that is wrong for one size only must not pass by another.
-        scores = [score(part_similarity(f, f)[0], probe) for f in (wanted, found[worst])]
-        r1, mean = (scores[0][0], scores[1][0]), (scores[0][1], scores[1][1])
+        before, after = (score(part_similarity(f, f)[0], probe) for f in (wanted, found[worst]))
+        if before is not None and after is not None:
+            r1, mean = (before[0], after[0]), (before[1], after[1])
     every = list(differences.values())
     return ParityReport(
         probe=probe.source,
@@ -123,11 +124,21 @@ def judge(report: ParityReport, limits: Thresholds) -> ParityReport:
             failures.append(f"{name} is {value:.4f}, below {limit:g}")
 
     least(f"the lowest part's median cosine (batch {report.worst_batch})", min(report.cosine_median, default=None), limits.cosine_median)
-    least(f"the lowest part's 1st percentile of the cosine (batch {report.worst_batch})", min(report.cosine_p01, default=None), limits.cosine_p01)
+    least(
+        f"the lowest part's 1st percentile of the cosine (batch {report.worst_batch})",
+        min(report.cosine_p01, default=None),
+        limits.cosine_p01,
+    )
     least("rank agreement", report.rank_agreement, limits.rank_agreement)
     least("agreement of boxes", report.matched_boxes, limits.matched_boxes)
-    if limits.visibility_error is not None and report.visibility_error is not None and not report.visibility_error <= limits.visibility_error:
-        failures.append(f"visibility is off by {report.visibility_error:.4f}, more than {limits.visibility_error:g} (batch {report.worst_batch})")
+    if (
+        limits.visibility_error is not None
+        and report.visibility_error is not None
+        and not report.visibility_error <= limits.visibility_error
+    ):
+        failures.append(
+            f"visibility is off by {report.visibility_error:.4f}, more than {limits.visibility_error:g} (batch {report.worst_batch})"
+        )
     for name, pair, limit in (("rank-1 accuracy", report.r1, limits.r1_drop), ("mAP", report.map, limits.map_drop)):
         if pair is not None and limit is not None and not pair[0] - pair[1] <= limit:
             failures.append(f"{name} falls from {pair[0]:.4f} to {pair[1]:.4f}, by more than {limit:g}")

@@ -86,7 +86,9 @@ def generated_probe(size: tuple[int, int], count: int = 48) -> Probe:
     """
     rng = np.random.default_rng(7)
     crops = np.stack([_figure(rng, number) for number in range(count)])
-    return Probe(np.stack([cv2.resize(c, size[::-1], interpolation=cv2.INTER_AREA) for c in crops]).astype(np.uint8), f"{count} drawn figures")
+    return Probe(
+        np.stack([cv2.resize(c, size[::-1], interpolation=cv2.INTER_AREA) for c in crops]).astype(np.uint8), f"{count} drawn figures"
+    )
 
 
 def _figure(rng: np.random.Generator, number: int) -> NDArray[np.uint8]:
