@@ -10,7 +10,7 @@ from streamreid.gallery import SqliteGallery
 from streamreid.gallery.exporting import export_gallery
 from streamreid.gallery.residue import find_residue, pieces
 
-JPEG = b"\xff\xd8\xff" + bytes(700) + np.random.default_rng(0).bytes(3000)
+JPEG = b"\xff\xd8\xff" + np.random.default_rng(0).bytes(697)  # what all pictures of an encoder begin with
 
 
 def test_the_search_for_remains_finds_them(tmp_path):
@@ -32,7 +32,7 @@ def store(tmp_path, make):
     with SqliteGallery(tmp_path / "people.db") as store:
         store.claim(make.stamp)
         batch = make.batch(*range(1, 31), views=3)
-        batch.crops = {("hall", track): JPEG + bytes([track]) * 40 + np.random.default_rng(track).bytes(600) for track in range(1, 31)}
+        batch.crops = {("hall", track): JPEG + np.random.default_rng(track).bytes(3000) for track in range(1, 31)}
         store.write(batch)
         yield store
 
@@ -40,8 +40,7 @@ def store(tmp_path, make):
 def stored_pieces(store, who):
     features = store._rows("SELECT p.features FROM prototypes p JOIN appearances a ON a.id = p.appearance WHERE a.identity = ?", (who,))
     pictures = store._rows("SELECT picture FROM crops c JOIN appearances a ON a.id = c.appearance WHERE a.identity = ?", (who,))
-    own = {JPEG[i : i + 16] for i in range(0, len(JPEG), 16)}
-    return pieces(f for (f,) in features) | (pieces((p for (p,) in pictures), pictures=True) - own)
+    return pieces(f for (f,) in features) | pieces((p for (p,) in pictures), pictures=True)
 
 
 def test_no_byte_is_left(store):
@@ -67,7 +66,8 @@ def test_replaced_and_expired_views_leave_nothing_either(store, make):
 
 
 def test_a_reader_in_the_way(store, tmp_path):
-    store._patience = 0.3
+    store.close()
+    store = SqliteGallery(tmp_path / "people.db", patience=0.3)
     other = SqliteGallery(store.path)
     cursor = other._db.execute("SELECT * FROM appearances")
     cursor.fetchone()  # an open read holds the old pages
@@ -77,7 +77,8 @@ def test_a_reader_in_the_way(store, tmp_path):
     other.close()
     erasure = store.forget([7])  # once more: nothing new, but now it is thorough
     assert erasure.identities == [7]
-    assert not (tmp_path / "people.db-wal").exists() or (tmp_path / "people.db-wal").stat().st_size == 0
+    assert (tmp_path / "people.db-wal").stat().st_size == 0
+    store.close()
 
 
 def test_exports_are_training_data_and_forget_too(store, tmp_path):
