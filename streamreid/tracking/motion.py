@@ -43,7 +43,7 @@ class MotionNoise:
     acceleration: float = 0.35
     size: float = 0.08
     measurement: float = 0.04
-    measurement_size: float = 0.06
+    measurement_size: float = 0.15
     velocity: float = 0.7
     damping: float = 1.5
     size_damping: float = 0.3
