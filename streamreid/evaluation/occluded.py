@@ -16,7 +16,7 @@ import numpy as np
 
 from streamreid.errors import DataError
 from streamreid.evaluation.reid import PersonImages, ReidScores, rank_scores, rerank
-from streamreid.evaluation.unify import UnifiedGallery, Unifier
+from streamreid.evaluation.unify import UnifiedGallery, Unifies
 from streamreid.similarity import part_similarity
 from streamreid.training.occlusion import Occlusion, corner_patch, cover, draw_occlusion
 from streamreid.training.people import Picture
@@ -130,7 +130,7 @@ def score_engine(
     *,
     seeds: Sequence[int] = (0,),
     reranked: bool = False,
-    unifier: Unifier | None = None,
+    unifier: Unifies | None = None,
     size: tuple[int, int] = (256, 128),
 ) -> OccludedScores:
     """Score an engine on clean and on occluded queries.

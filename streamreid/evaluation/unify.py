@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -18,9 +19,21 @@ from streamreid.runtimes import load_runtime
 from streamreid.similarity import part_similarity
 from streamreid.types import FloatArray, Image, IntArray, PartFeatures
 
-__all__ = ["Unifier", "grade", "unified_similarity"]
+__all__ = ["UnifiedGallery", "Unifier", "Unifies", "grade", "unified_similarity"]
 
 _BATCH = 16
+
+
+class Unifies(Protocol):
+    """Grades queries and makes gallery variants: an exported bundle (`Unifier`) or a network in training."""
+
+    def grades(self, queries: Sequence[Image]) -> IntArray:
+        """Variant that each query is compared with, ``[Q]``."""
+        ...
+
+    def variants(self, gallery: Sequence[Image]) -> list[PartFeatures]:
+        """The gallery in each variant."""
+        ...
 
 
 class Unifier:
@@ -103,7 +116,7 @@ class UnifiedGallery:
         variants: See `Unifier.variants`.
     """
 
-    unifier: Unifier
+    unifier: Unifies
     variants: Sequence[PartFeatures]
 
     def similarity(self, pictures: Sequence[Image], features: PartFeatures) -> FloatArray:

@@ -16,7 +16,17 @@ from streamreid.training.recipe import TrainConfig
 
 __all__ = ["Checkpoint", "load_network", "take_over"]
 
-_FREE = {"out", "cache", "compile", "save_every", "validate_every", "tensorboard", "devices", "nodes"}  # may differ when a training goes on
+_FREE = {
+    "out",
+    "cache",
+    "compile",
+    "save_every",
+    "validate_every",
+    "tensorboard",
+    "devices",
+    "nodes",
+    "workers",
+}  # may differ when a training goes on
 
 
 def load_network(path: str | Path, *, averaged: bool = True) -> tuple[PartNetwork, TrainConfig, int]:

@@ -8,10 +8,12 @@ import cv2
 import numpy as np
 import torch
 
+from streamreid.errors import ConfigError
 from streamreid.training.network import PartNetwork
-from streamreid.types import Image, PartFeatures
+from streamreid.training.unification import Unified
+from streamreid.types import FloatArray, Image, PartFeatures
 
-__all__ = ["embed", "to_input"]
+__all__ = ["embed", "embed_variants", "grade_scores", "to_input"]
 
 
 def to_input(pictures: Sequence[Image], size: tuple[int, int]) -> torch.Tensor:
@@ -41,3 +43,33 @@ def embed(
         visibility.append(output.visibility[: len(some)].float().clamp(0, 1).cpu().numpy())
     network.train(training)
     return PartFeatures(np.concatenate(parts).astype(np.float32), np.concatenate(visibility).astype(np.float32))
+
+
+@torch.no_grad()
+def grade_scores(network: PartNetwork, pictures: Sequence[Image], size: tuple[int, int] = (256, 128), batch: int = 64) -> FloatArray:
+    """Scores of the occlusion grader, ``[N, 4]``.
+
+    Raises:
+        ConfigError: The network has none.
+    """
+    network.eval()
+    device = next(network.parameters()).device
+    found = []
+    for start in range(0, len(pictures), batch):
+        scores = network(to_input(pictures[start : start + batch], size).to(device)).occlusion
+        if scores is None:
+            raise ConfigError("this network has no occlusion grader; train with network.grader")
+        found.append(scores.float().cpu().numpy())
+    return np.concatenate(found)
+
+
+@torch.no_grad()
+def embed_variants(
+    network: PartNetwork, pictures: Sequence[Image], size: tuple[int, int] = (256, 128), batch: int = 32
+) -> list[PartFeatures]:
+    """The pictures in the nine variants of occlusion unification."""
+    device = next(network.parameters()).device
+    unified = Unified(network, size).eval().to(device)
+    pieces = [unified(to_input(pictures[i : i + batch], size).to(device)) for i in range(0, len(pictures), batch)]
+    parts, seen = (torch.cat([p[o].float().cpu() for p in pieces]).numpy() for o in (0, 1))
+    return [PartFeatures(np.ascontiguousarray(parts[:, v]), np.ascontiguousarray(seen[:, v])) for v in range(parts.shape[1])]

@@ -85,9 +85,18 @@ class RetailHead(nn.Module):
         return torch.where(embedded >= 0, embedded, embedded * self.slope)
 
 
-def retail_head(full: IRModule, slots: int) -> RetailHead:
-    """Take the last layers of retail-0277: pooling, linear layer with its folded normalisation, PReLU."""
+def retail_head(full: IRModule, slots: int, size: tuple[int, int] = (16, 8)) -> RetailHead:
+    """Take the last layers of retail-0277: pooling, linear layer with its folded normalisation, PReLU.
+
+    Args:
+        full: The whole network.
+        slots: Number of slots K.
+        size: Height and width of the feature map; for other pictures than 256 x 128 the pooling weights are resized, with the same sum.
+    """
     template, pool_bias = full.constants_of("1127")
+    if template.shape[2:] != size:
+        area = template.shape[2] * template.shape[3] / (size[0] * size[1])
+        template = F.interpolate(template.transpose(0, 1), size, mode="bilinear", align_corners=False).transpose(0, 1) * area
     weight, bias = full.constants_of("1136")
     scale, shift = (full.constants_of(name)[0].reshape(-1) for name in ("Multiply_18575", "1147"))
     slope = full.constants_of("1149")[0]

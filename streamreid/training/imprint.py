@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from streamreid.training.data import PictureCache
 from streamreid.training.network import PartNetwork
 from streamreid.types import IntArray
 
-__all__ = ["imprint", "some_rows"]
+__all__ = ["imprint", "imprint_embeddings", "some_rows"]
 
 _LOGIT = 16.0  # of a picture that lies exactly in its person's direction
 
@@ -55,8 +55,18 @@ def imprint(
             embeddings[torch.from_numpy(np.argsort(np.argsort(some, kind="stable"), kind="stable")).to(device)][: len(rows) - start]
         )
     network.train(training)
-    everything = torch.cat(found)
-    classes = torch.from_numpy(cache.identities[rows]).to(device)
+    imprint_embeddings(heads, torch.cat(found), torch.from_numpy(cache.identities[rows]).to(device))
+
+
+@torch.no_grad()
+def imprint_embeddings(heads: nn.ModuleDict, everything: Tensor, classes: Tensor) -> None:
+    """Set the classifiers from embeddings at hand.
+
+    Args:
+        heads: From `identity_heads`.
+        everything: ``[N, K, D]`` not normalised.
+        classes: ``[N]`` class numbers.
+    """
     for name, values in (("whole", everything[:, 0]), ("parts", everything[:, 1:].flatten(1))):
         head = heads[name]
         assert isinstance(head, nn.Sequential)
@@ -69,5 +79,5 @@ def imprint(
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
         normalised = (values - mean) / (variance + norm.eps).sqrt()
-        totals = torch.zeros(classify.weight.shape, device=device).index_add_(0, classes, normalised)
+        totals = torch.zeros(classify.weight.shape, device=values.device).index_add_(0, classes, normalised)
         classify.weight.copy_(nn.functional.normalize(totals, dim=1) * _LOGIT / values.shape[1] ** 0.5)

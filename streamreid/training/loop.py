@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +75,10 @@ def train(config: TrainConfig, validate: Validate | None = None, tell: Callable[
     teacher = _Teacher(config.teacher, fabric) if config.teacher and config.losses.teacher else None
     learner = fabric.setup_module(Learner(network, heads, config.losses))
     logbook = Logbook(out, first, config.tensorboard) if fabric.global_rank == 0 else None
-    with ThreadPoolExecutor(1) as pool:
-        share = (fabric.global_rank, fabric.world_size)
-        upcoming = pool.submit(_prepare, cache, config, first, network.map_size, share)
-        for step in range(first, config.schedule.steps):
+    share = (fabric.global_rank, fabric.world_size)
+    with closing(_batches(cache, config, first, network.map_size, share)) as batches:
+        for step, batch in batches:
             began = time.perf_counter()
-            batch = upcoming.result()
-            upcoming = pool.submit(_prepare, cache, config, step + 1, network.map_size, share)
             factor = rate_factor(step, config.schedule.steps, config.schedule.warmup)
             for group in optimizer.param_groups:
                 group["lr"] = group["highest"] * factor
@@ -198,6 +198,20 @@ def _step(
     if math.isfinite(numbers["loss"]) and math.isfinite(norm):
         optimizer.step()
     return numbers | {"loss": numbers["loss"] if math.isfinite(norm) else norm, "norm": norm}
+
+
+def _batches(
+    cache: PictureCache, config: TrainConfig, first: int, map_size: tuple[int, int], share: tuple[int, int]
+) -> Generator[tuple[int, Batch], None, None]:
+    """Steps and their batches, prepared ahead."""
+    with ThreadPoolExecutor(config.workers) as pool:
+        steps = iter(range(first, config.schedule.steps))
+        upcoming = deque((s, pool.submit(_prepare, cache, config, s, map_size, share)) for s in islice(steps, 2 * config.workers))
+        while upcoming:
+            step, batch = upcoming.popleft()
+            found = batch.result()
+            upcoming.extend((s, pool.submit(_prepare, cache, config, s, map_size, share)) for s in islice(steps, 1))
+            yield step, found
 
 
 def _prepare(cache: PictureCache, config: TrainConfig, step: int, map_size: tuple[int, int], share: tuple[int, int]) -> Batch:

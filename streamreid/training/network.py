@@ -114,12 +114,12 @@ class PartNetwork(nn.Module):
         self.feature_focuser: FeatureFocuser | None = None
         if config.focuser == "features":  # retail-0277's own layers behind it want as many channels as before
             self.feature_focuser = FeatureFocuser(found.channels, config.focuser_width, restore=found.retail is not None)
+        self.map_size = self._map_size(size)
         if found.retail:
-            self.head: RetailHead | PooledHead = retail_head(found.retail, 1 + parts)
+            self.head: RetailHead | PooledHead = retail_head(found.retail, 1 + parts, self.map_size)
         else:
             self.head = PooledHead(found.channels, config.dim, config.focuser_width if self.feature_focuser is not None else None)
         self.shape = (1 + parts, self.head.dim)
-        self.map_size = self._map_size(size)
         self.predictor: PixelPredictor | ContextPredictor = PixelPredictor(found.channels, parts)
         if config.predictor == "context":
             self.predictor = ContextPredictor(found.channels, parts, self.map_size)

@@ -26,7 +26,9 @@ class DatasetConfig(_Section):
     """One folder of person pictures, and the folder of their class maps."""
 
     images: str = Field(description="Folder of the training pictures.")
-    layout: Layout = Field(default="market", description="How the folder is laid out: market, msmt17, cuhk03, occluded_reid, p_dukemtmc or tracks.")
+    layout: Layout = Field(
+        default="market", description="How the folder is laid out: market, msmt17, cuhk03, occluded_reid, p_dukemtmc or tracks."
+    )
     labels: str = Field(description="Folder that `streamreid parse-labels` wrote.")
     exclude: tuple[int, ...] = Field(default=(), description="Person numbers that are left out.")
     validation: int = Field(default=0, ge=0, description="The last so many people are held out for validation and calibration.")
@@ -142,6 +144,7 @@ class TrainConfig(_Section):
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
     devices: int = Field(default=1, ge=1, description="GPUs (or processes on CPUs) per machine; a batch's people are divided among them.")
     nodes: int = Field(default=1, ge=1, description="Machines; start the same command on each with torchrun.")
+    workers: int = Field(default=1, ge=1, description="Threads that prepare batches ahead; a GPU eats more than one can cook.")
     tensorboard: bool = Field(default=False, description="Write TensorBoard events beside log.csv (needs streamreid[tensorboard]).")
     save_every: int = Field(default=50, ge=1, description="Steps between checkpoints.")
     validate_every: int = Field(default=250, ge=1, description="Steps between validations.")

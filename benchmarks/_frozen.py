@@ -1,0 +1,163 @@
+"""Training heads alone on feature maps that are computed once: a row of the ablation in minutes on a CPU. See ablation.py."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from streamreid.training.checkpoint import take_over
+from streamreid.training.data import PictureCache, make_batch
+from streamreid.training.heads import identity_heads
+from streamreid.training.imprint import imprint_embeddings, some_rows
+from streamreid.training.network import PartNetwork
+from streamreid.training.objective import Learner
+from streamreid.training.optimise import MovingAverage, gradient_norm, make_optimizer, rate_factor
+from streamreid.training.people import split_people
+from streamreid.training.recipe import AugmentationConfig, TrainConfig
+from streamreid.types import IntArray
+
+COPIES = 2
+
+
+class Maps:
+    """Feature maps of training pictures and their occluded copies, from the pretrained backbone.
+
+    Args:
+        config: Of the row; data, backbone and size matter.
+        folder: Where the maps are kept.
+    """
+
+    maps: np.ndarray
+    labels: np.ndarray
+
+    def __init__(self, config: TrainConfig, folder: Path) -> None:
+        split = split_people(config.data)
+        cache = PictureCache(split.train, folder, config.size, split.parts)
+        self.identities, self.usual = split.identities, torch.from_numpy(cache.usual_areas())
+        rows = some_rows(cache.identities, cache.cameras, 1)
+        network = PartNetwork(config.network, config.size).eval()
+        pieces = [self._piece(network, cache, rows, i, folder) for i in range(0, len(rows), 256)]
+        for name in ("maps", "labels", "usable", "sides", "shares"):
+            setattr(self, name, np.concatenate([p[name] for p in pieces], 1))  # [1 + copies, rows, ...]
+        self.people, self.cameras = cache.identities[rows], cache.cameras[rows]
+
+    @staticmethod
+    @torch.no_grad()
+    def _piece(network: PartNetwork, cache: PictureCache, rows: IntArray, first: int, folder: Path) -> dict[str, np.ndarray]:
+        """Some of the maps, from their file or computed."""
+        file = folder / f"maps-{len(rows)}-{first}.npz"
+        if file.exists():
+            return dict(np.load(file))
+        found: dict[str, list[np.ndarray]] = {n: [] for n in ("maps", "labels", "usable", "sides", "shares")}
+        for start in range(first, min(first + 256, len(rows)), 16):
+            batch = make_batch(cache, rows[start : start + 16], AugmentationConfig(copies=COPIES), seed=0, step=start)
+            pictures = torch.from_numpy(batch.pictures).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
+            with torch.autocast("cpu", torch.bfloat16):
+                maps = network.backbone(pictures)
+            columns = (maps.half().numpy(), batch.labels.astype(np.float16), batch.usable, batch.sides, batch.shares)
+            for name, values in zip(found, columns, strict=True):
+                found[name].append(values.reshape(1 + COPIES, -1, *values.shape[1:]))
+        piece = {name: np.concatenate(values, 1) for name, values in found.items()}
+        temporary = file.with_suffix(".part.npz")
+        np.savez(temporary, **piece)
+        temporary.replace(file)
+        print(f"maps of {first + piece['maps'].shape[1]} of {len(rows)} pictures", flush=True)
+        return piece
+
+    def batch(self, config: TrainConfig, step: int) -> tuple[Tensor, dict[str, Tensor], int]:
+        """Maps and labels of P people with one picture of each of two cameras, whole and occluded; without copies twice the people."""
+        random = np.random.default_rng((config.seed, step))
+        copies = min(config.augmentation.copies, 1)
+        both = [p for p in np.unique(self.people) if len(np.unique(self.cameras[self.people == p])) > 1]
+        people = random.choice(both, config.schedule.people * (2 - copies), replace=False)
+        rows = np.concatenate([random.permutation(np.flatnonzero(self.people == p))[:2] for p in people])
+        groups = [np.zeros(len(rows), int), *([random.integers(1, 1 + COPIES, len(rows))] if copies else [])]
+        pick = lambda values: torch.from_numpy(np.concatenate([values[g, rows] for g in groups]))  # noqa: E731
+        tensors = {n: pick(getattr(self, n)) for n in ("usable", "sides", "shares")} | {"labels": pick(self.labels).float()}
+        tensors["identities"] = torch.from_numpy(np.tile(self.people[rows], 1 + copies))
+        return pick(self.maps).float(), tensors, len(rows)
+
+
+class Remembered(nn.Module):
+    """A backbone that computes the map of every picture once and keeps it in a file.
+
+    Args:
+        backbone: From BGR pictures to maps.
+        file: Where maps are kept between rows.
+    """
+
+    def __init__(self, backbone: nn.Module, file: Path) -> None:
+        super().__init__()
+        self.backbone, self.file = backbone, file
+        self.known: dict[str, np.ndarray] = dict(np.load(file)) if file.exists() else {}
+        self.added = False
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """The maps."""
+        keys = [hashlib.sha1(p.numpy().tobytes(), usedforsecurity=False).hexdigest() for p in pictures]
+        missing = [i for i, key in enumerate(keys) if key not in self.known]
+        if missing:
+            self.added = True
+            for i, found in zip(missing, self.backbone(pictures[missing]), strict=True):
+                self.known[keys[i]] = found.half().numpy()
+        return torch.from_numpy(np.stack([self.known[k] for k in keys])).float()
+
+    def save(self) -> None:
+        """Write what was added."""
+        if self.added:
+            temporary = self.file.with_suffix(".part.npz")
+            np.savez(temporary, **self.known)
+            temporary.replace(self.file)
+            self.added = False
+
+
+def train_heads(config: TrainConfig, folder: Path) -> PartNetwork:
+    """Train everything but the backbone on kept maps; the network's averaged weights, with a backbone that remembers.
+
+    Args:
+        config: Of the row.
+        folder: Where maps are kept.
+    """
+    maps = Maps(config, folder)
+    torch.manual_seed(config.seed)
+    network = PartNetwork(config.network, config.size)
+    backbone, network.backbone = network.backbone, nn.Identity()
+    heads = identity_heads(*network.shape, maps.identities)
+    network.usual.copy_(maps.usual)
+    if config.start:
+        take_over(config.start, network, heads)
+    _imprint(network, heads, maps)
+    learner, average = Learner(network, heads, config.losses), MovingAverage(network, config.schedule.average)
+    optimizer = make_optimizer(network, heads, config.schedule)
+    for step in range(config.schedule.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = group["highest"] * rate_factor(step, config.schedule.steps, config.schedule.warmup)
+        learner.train()
+        loss = torch.stack(list(learner(*maps.batch(config, step)).values())).sum()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        gradient_norm([p for g in optimizer.param_groups for p in g["params"]], config.schedule.clip)
+        optimizer.step()
+        average.update(network)
+        if step % 25 == 0:
+            print(f"{Path(config.out).name} {step}/{config.schedule.steps} loss {float(loss):.2f}", flush=True)
+    network.load_state_dict(average.state)
+    network.backbone = Remembered(backbone, folder / "remembered.npz")
+    return network.eval()
+
+
+@torch.no_grad()
+def _imprint(network: PartNetwork, heads: nn.ModuleDict, maps: Maps) -> None:
+    network.eval()
+    pieces: Sequence[Tensor] = [
+        network(torch.from_numpy(maps.maps[0, i : i + 64]).float()).embeddings for i in range(0, maps.maps.shape[1], 64)
+    ]
+    imprint_embeddings(heads, torch.cat(list(pieces)), torch.from_numpy(maps.people))
+
+
+__all__ = ["Maps", "Remembered", "train_heads"]
