@@ -1,4 +1,4 @@
-"""Choose a runtime for a model file."""
+"""Choose a runtime for a graph: TensorRT, OpenVINO, ONNX Runtime, torch, in that order, from what is installed and works."""
 
 from __future__ import annotations
 
@@ -7,31 +7,43 @@ import logging
 from pathlib import Path
 
 from streamreid.errors import EngineError
-from streamreid.runtimes.base import ImageInput, Runtime
+from streamreid.runtimes.base import GraphFiles, ImageInput, Runtime
+from streamreid.runtimes.choosing import Choice, Settings, candidates, measure, recall
+from streamreid.runtimes.machine import machine_key
 from streamreid.runtimes.onnx_runtime import OnnxRuntimeRuntime
 from streamreid.runtimes.openvino_runtime import OpenVINORuntime
+from streamreid.weights import cache_folder
 
 __all__ = ["load_runtime"]
 
 log = logging.getLogger(__name__)
 
+_WORTHWHILE = 1 << 20
+_RUNTIMES = ("auto", "tensorrt", "openvino", "onnxruntime", "torch")
+_PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
+
 
 def load_runtime(
-    model_path: str | Path,
+    model: str | Path | GraphFiles,
     *,
     runtime: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
     image: ImageInput | None = None,
+    choose: str = "cached",
+    mode: str = "throughput",
 ) -> Runtime:
     """Load a graph.
 
     Args:
-        model_path: An .onnx file, or the .xml of an OpenVINO IR (its .bin beside it).
-        runtime: "openvino", "onnxruntime", or "auto": OpenVINO if it is installed and can load the graph, else ONNX Runtime.
-        precision: "fp32", "bf16", or "auto": bf16 where the CPU computes it in hardware and the runtime can use it.
-        threads: Threads of one run; all cores available to the process by default.
+        model: An .onnx file, the .xml of an OpenVINO IR (its .bin beside it), or a graph in several forms.
+        runtime: "tensorrt", "openvino", "onnxruntime", "torch", or "auto" for the first of them that is installed and can run the graph.
+        precision: "fp32", "fp16", "bf16", "int8", or "auto": the fastest whose results are known to be right (see ``choosing``).
+        threads: Threads of one run on a CPU; all cores available to the process by default.
         image: Take uint8 BGR pictures ``[N, H, W, 3]`` and convert them so.
+        choose: How "auto" decides on a CPU: "cached" takes what was measured before, else a rule; "measure" measures if it was not (some
+            seconds, once); "rule" never looks.
+        mode: "throughput" or "latency", on a CPU.
 
     Returns:
         The runtime; its ``precision`` says what is really used.
@@ -39,34 +51,89 @@ def load_runtime(
     Raises:
         EngineError: Missing or damaged file, unknown runtime, or a graph that the runtime cannot run.
     """
-    path = Path(model_path)
-    if runtime not in ("auto", "openvino", "onnxruntime"):
-        raise EngineError(f"unknown runtime '{runtime}'; known: auto, openvino, onnxruntime")
-    if precision not in ("auto", "fp32", "bf16"):
-        raise EngineError(f"unknown precision '{precision}'; known: auto, fp32, bf16")
+    files = model if isinstance(model, GraphFiles) else GraphFiles(Path(model))
+    if runtime not in _RUNTIMES:
+        raise EngineError(f"unknown runtime '{runtime}'; known: {', '.join(_RUNTIMES)}")
+    if precision not in _PRECISIONS:
+        raise EngineError(f"unknown precision '{precision}'; known: {', '.join(_PRECISIONS)}")
+    if runtime == "torch":
+        return _torch(files, precision, threads, image)
+    if runtime == "tensorrt" or (runtime == "auto" and files.plan is not None):
+        try:
+            return _tensorrt(files, precision, image)
+        except EngineError as error:
+            if runtime == "tensorrt":
+                raise
+            log.info("%s: not TensorRT (%s)", files.model.name, error)
+    settings = Settings(threads, mode, image is not None)
+    return _on_cpu(files, runtime, precision, settings, image, choose)
+
+
+def _on_cpu(files: GraphFiles, runtime: str, precision: str, settings: Settings, image: ImageInput | None, choose: str) -> Runtime:
+    _check_file(files.model)
+    name = files.model.name
+    choices = candidates(files, runtime, precision)
+    if not choices or (runtime == "openvino" and importlib.util.find_spec("openvino") is None):
+        raise EngineError(
+            f"{files.model}: needs the package 'openvino', which is not installed here. Install it with: pip install openvino"
+        )
+    first, why = choices[0], "the first that is installed"
+    if choose != "rule" and len(choices) > 1:
+        known = recall(files, choices, settings)
+        if known is None and choose == "measure":
+            known = measure(files, choices, settings, lambda choice: _open(choice, files, settings, image))
+        if known is not None:
+            first, why = known, "measured as the fastest on this machine"
+    errors: list[EngineError] = []
+    for choice in [first, *(c for c in choices if c != first)]:
+        try:
+            loaded = _open(choice, files, settings, image)
+        except EngineError as error:
+            if runtime != "auto" and precision != "auto":
+                raise
+            log.info("%s: not %s (%s)", name, choice, error)
+            errors.append(error)
+            continue
+        reason = why if not errors else "because what comes before it cannot load it"
+        if runtime == "auto" and loaded.name != "openvino" and importlib.util.find_spec("openvino") is None:
+            reason = "because OpenVINO is not installed"
+        log.info("%s: %s in %s, %s", name, loaded.name, loaded.precision, reason)
+        return loaded
+    if runtime == "auto" and files.checkpoint is not None:
+        try:
+            return _torch(files, precision, settings.threads, image)
+        except EngineError as error:
+            log.info("%s: not torch (%s)", name, error)
+    raise errors[-1]
+
+
+def _open(choice: Choice, files: GraphFiles, settings: Settings, image: ImageInput | None) -> Runtime:
+    path = files.graph(choice.precision) if choice.precision == "int8" else files.model
     _check_file(path)
-    if runtime == "onnxruntime":
-        return _onnx(path, precision, threads, image)
-    if importlib.util.find_spec("openvino") is None:
-        if runtime == "openvino" or path.suffix.lower() == ".xml":
-            raise EngineError(f"{path}: needs the package 'openvino', which is not installed here. Install it with: pip install openvino")
-        log.info("%s: ONNX Runtime, because OpenVINO is not installed", path.name)
-        return _onnx(path, precision, threads, image)
-    try:
-        loaded = OpenVINORuntime(path, precision=precision, threads=threads, image=image)
-    except EngineError as error:
-        if runtime == "openvino" or path.suffix.lower() == ".xml":
-            raise
-        log.info("%s: ONNX Runtime, because OpenVINO cannot load it (%s)", path.name, error)
-        return _onnx(path, precision, threads, image)
-    log.info("%s: OpenVINO in %s", path.name, loaded.precision)
-    return loaded
+    if choice.runtime == "onnxruntime":
+        return OnnxRuntimeRuntime(path, precision=choice.precision, threads=settings.threads, image=image, mode=settings.mode)
+    # Small graphs are compiled as fast as they are read back.
+    worthwhile = files.identity and max(f.stat().st_size for f in (path, path.with_suffix(".bin")) if f.is_file()) >= _WORTHWHILE
+    cache = cache_folder() / "openvino" / machine_key() if worthwhile else None
+    return OpenVINORuntime(path, precision=choice.precision, threads=settings.threads, image=image, mode=settings.mode, cache=cache)
 
 
-def _onnx(path: Path, precision: str, threads: int | None, image: ImageInput | None) -> Runtime:
-    if precision == "bf16":
-        log.warning("%s: ONNX Runtime has no bf16 on the CPU and computes in fp32; use runtime 'openvino' for bf16", path.name)
-    return OnnxRuntimeRuntime(path, threads=threads, image=image)
+def _tensorrt(files: GraphFiles, precision: str, image: ImageInput | None) -> Runtime:
+    if files.plan is None:
+        raise EngineError(f"{files.model}: no TensorRT plan beside it; build one with: streamreid build-engine ... --target tensorrt")
+    if precision not in ("auto", files.plan_precision or precision):
+        raise EngineError(f"{files.plan}: computes in {files.plan_precision}, not in {precision}")
+    from streamreid.runtimes.tensorrt_runtime import TensorRTRuntime
+
+    return TensorRTRuntime(files, image=image)
+
+
+def _torch(files: GraphFiles, precision: str, threads: int | None, image: ImageInput | None) -> Runtime:
+    if files.checkpoint is None:
+        raise EngineError(f"{files.model}: no torch program beside it, so the torch runtime has nothing to run; use another runtime")
+    from streamreid.runtimes.torch_runtime import TorchRuntime
+
+    return TorchRuntime(files.checkpoint, precision=precision, threads=threads, image=image)
 
 
 def _check_file(path: Path) -> None:

@@ -1,8 +1,11 @@
-"""ONNX Runtime on the CPU: runs everywhere, computes in fp32."""
+"""ONNX Runtime on the CPU: runs everywhere, in fp32 or, from a graph with Q/DQ pairs, in int8."""
 
 from __future__ import annotations
 
+import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +18,47 @@ from streamreid.types import FloatArray
 
 __all__ = ["OnnxRuntimeRuntime"]
 
+log = logging.getLogger(__name__)
+
+_LARGEST = 16  # rows of one piece; larger ones fall out of the cache
+
 
 class OnnxRuntimeRuntime:
     """An .onnx file on ONNX Runtime's CPU provider.
 
+    Many rows are computed side by side, one thread for each piece, which loses less to waiting than all threads on one piece (1.2 to 2 times
+    faster where layers are small); few rows get all threads together.
+
     Args:
         model_path: The .onnx file.
+        precision: "fp32", "int8" for a graph with Q/DQ pairs, or "auto" for what the graph has. Others are computed in fp32, with a warning.
         threads: Threads of one run; all available cores by default.
         image: Take uint8 BGR pictures and convert them so.
+        mode: "throughput" as above, or "latency": all threads on every piece.
 
     Raises:
-        EngineError: The file is missing, is not ONNX, or ONNX Runtime cannot run it.
+        EngineError: The file is missing, is not ONNX, has no int8 layers where they are asked for, or ONNX Runtime cannot run it.
     """
 
     name = "onnxruntime"
-    precision = "fp32"
 
-    def __init__(self, model_path: Path, *, threads: int | None = None, image: ImageInput | None = None) -> None:
-        import onnxruntime as ort
-
+    def __init__(
+        self,
+        model_path: Path,
+        *,
+        precision: str = "auto",
+        threads: int | None = None,
+        image: ImageInput | None = None,
+        mode: str = "throughput",
+    ) -> None:
         if model_path.suffix.lower() == ".xml":
             raise EngineError(f"{model_path}: ONNX Runtime cannot read OpenVINO IR; use runtime 'openvino' or export the model as .onnx")
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or available_threads()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = ort.InferenceSession(str(model_path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise EngineError(f"{model_path}: ONNX Runtime cannot load it: {reason}") from None
+        self._path = model_path
+        self._threads = threads or available_threads()
+        self._session = self._open(self._threads)
+        self._single: Any = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._spread = mode == "throughput" and self._threads > 1
         self._image = image
         self._lock = threading.Lock()
         self.inputs = tuple(TensorInfo(i.name, _axes(i.shape)) for i in self._session.get_inputs())
@@ -52,9 +66,8 @@ class OnnxRuntimeRuntime:
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         if len(self.inputs) != 1:
             raise EngineError(f"{model_path}: expected one input, got {', '.join(map(str, self.inputs))}")
-        batch = self.inputs[0].shape[0] if self.inputs[0].shape else None
-        self._fixed = batch
-        self._path = model_path
+        self._fixed = self.inputs[0].shape[0] if self.inputs[0].shape else None
+        self.precision = self._found_precision(precision)
 
     def __call__(self, batch: NDArray[Any]) -> list[FloatArray]:
         """See ``Runtime``."""
@@ -62,26 +75,62 @@ class OnnxRuntimeRuntime:
             return self._empty()
         data = self._image.apply(batch) if self._image is not None else np.ascontiguousarray(batch, np.float32)
         with self._lock:
-            if self._fixed is None:
-                return self._run(data)
-            pieces = [self._run_fixed(data[i : i + self._fixed]) for i in range(0, len(data), self._fixed)]
+            if self._fixed is not None:
+                pieces = [self._run_fixed(data[i : i + self._fixed]) for i in range(0, len(data), self._fixed)]
+            elif self._spread and len(data) >= 2 * self._threads:
+                pieces = self._run_spread(data)
+            else:
+                return self._run(self._session, data)
         return [np.concatenate(column) for column in zip(*pieces, strict=True)]
 
-    def _run(self, data: FloatArray) -> list[FloatArray]:
+    def _open(self, threads: int) -> Any:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
         try:
-            return [np.asarray(o, np.float32) for o in self._session.run(None, {self.inputs[0].name: data})]
+            return ort.InferenceSession(str(self._path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise EngineError(f"{self._path}: ONNX Runtime cannot load it: {reason}") from None
+
+    def _run_spread(self, data: FloatArray) -> list[list[FloatArray]]:
+        """Pieces of equal size, as many as threads or a multiple of them."""
+        if self._single is None:
+            self._single = self._open(1)
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="onnxruntime")
+        assert self._pool is not None
+        rounds = -(-len(data) // (self._threads * _LARGEST))
+        ends = np.linspace(0, len(data), rounds * self._threads + 1).round().astype(int)
+        return list(self._pool.map(lambda s: self._run(self._single, data[s[0] : s[1]]), pairwise(ends)))
+
+    def _run(self, session: Any, data: FloatArray) -> list[FloatArray]:
+        try:
+            return [np.asarray(o, np.float32) for o in session.run(None, {self.inputs[0].name: data})]
         except Exception as error:
             raise EngineError(f"{self._path}: ONNX Runtime failed on an input of shape {list(data.shape)}: {error}") from None
 
     def _run_fixed(self, data: FloatArray) -> list[FloatArray]:
         missing = (self._fixed or 1) - len(data)
         if not missing:
-            return self._run(data)
+            return self._run(self._session, data)
         padded = np.concatenate([data, np.zeros((missing, *data.shape[1:]), np.float32)])
-        return [o[: len(data)] for o in self._run(padded)]
+        return [o[: len(data)] for o in self._run(self._session, padded)]
 
     def _empty(self) -> list[FloatArray]:
         return [np.zeros((0, *(axis or 0 for axis in o.shape[1:])), np.float32) for o in self.outputs]
+
+    def _found_precision(self, wanted: str) -> str:
+        quantised = b"DequantizeLinear" in self._path.read_bytes()
+        if wanted == "int8" and not quantised:
+            raise EngineError(f"{self._path}: has no int8 layers; build a graph that has: streamreid build-engine ... --precision int8")
+        if wanted in ("bf16", "fp16"):
+            log.warning(
+                "%s: ONNX Runtime has no %s on the CPU and computes in fp32; use runtime 'openvino' for bf16", self._path.name, wanted
+            )
+        return "int8" if quantised else "fp32"
 
     def __repr__(self) -> str:
         return f"OnnxRuntimeRuntime({self._path.name}, {self.precision})"

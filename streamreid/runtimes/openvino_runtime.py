@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import threading
 from collections import OrderedDict
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 
 from streamreid.errors import EngineError
 from streamreid.runtimes.base import ImageInput, TensorInfo, available_threads, split_batch
+from streamreid.runtimes.remembering import CompiledGraphs
 from streamreid.types import FloatArray
+from streamreid.weights import sha256_file
 
 __all__ = ["OpenVINORuntime"]
 
@@ -23,6 +26,7 @@ _PIECES = (4, 1)
 _PIXELS = 4 * 256 * 128
 _COMPILED = 16
 _PARITY = 1e-2
+_HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
 class OpenVINORuntime:
@@ -34,39 +38,49 @@ class OpenVINORuntime:
 
     Args:
         model_path: The .onnx or .xml file.
-        precision: "fp32", "bf16", or "auto" for bf16 where the CPU computes it in hardware.
+        precision: "fp32", "bf16", "int8" for a graph with Q/DQ pairs, or "auto" for what the graph has, with bf16 where the CPU computes it in
+            hardware. What the CPU cannot do is computed in fp32, with a warning.
         threads: Threads of one run; all available cores by default.
         image: Take uint8 BGR pictures and convert them inside the graph.
+        mode: "throughput" as above, or "latency": all threads on every piece.
+        cache: Folder where compiled graphs are kept for the next start.
 
     Raises:
-        EngineError: The file is missing, damaged or not a graph that OpenVINO can run.
+        EngineError: The file is missing, damaged, not a graph that OpenVINO can run, or has no int8 layers where they are asked for.
     """
 
     name = "openvino"
 
-    def __init__(self, model_path: Path, *, precision: str = "auto", threads: int | None = None, image: ImageInput | None = None) -> None:
+    def __init__(
+        self,
+        model_path: Path,
+        *,
+        precision: str = "auto",
+        threads: int | None = None,
+        image: ImageInput | None = None,
+        mode: str = "throughput",
+        cache: Path | None = None,
+    ) -> None:
         import openvino as ov
 
         self._path = model_path
         self._core = ov.Core()
-        if precision == "auto":
-            precision = "bf16" if "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
+        self._kept = None if cache is None else CompiledGraphs(cache)
         self._threads = threads or available_threads()
-        self._streams = self._threads if self._threads <= 4 else max(4, self._threads // 2)
-        self._settings = {
-            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
-            "INFERENCE_NUM_THREADS": self._threads,
-        }
+        self._streams = 1 if mode == "latency" else self._threads if self._threads <= 4 else max(4, self._threads // 2)
         try:
             model = self._core.read_model(str(model_path))
         except Exception as error:
             raise EngineError(f"{model_path}: OpenVINO cannot read it: {_reason(error)}") from None
+        self.precision, rest = self._found_precision(precision, any(op.get_type_name() == "FakeQuantize" for op in model.get_ops()))
+        self._settings = {"INFERENCE_PRECISION_HINT": _HINTS[rest], "INFERENCE_NUM_THREADS": self._threads}
         self.inputs = tuple(_info(port) for port in model.inputs)
         self.outputs = tuple(_info(port) for port in model.outputs)
         self.metadata = _metadata(model)
         if len(self.inputs) != 1:
             raise EngineError(f"{model_path}: expected one input, got {', '.join(map(str, self.inputs))}")
         self._picture = image is not None
+        self._identity = "" if self._kept is None else f"{_hash(model_path)} {image}"
         self._model = _with_pictures(model, image, model_path) if image is not None else model
         self._dtype = np.uint8 if self._picture else np.float32
         self._requests: OrderedDict[tuple[int, ...], list[Any]] = OrderedDict()
@@ -75,7 +89,6 @@ class OpenVINORuntime:
         # None: batches of any size are known to be right. A number: not yet tried (or found impossible, see _widen).
         self._fixed: int | None = fixed
         self._widened = fixed is None
-        self.precision = self._used_precision(precision)
 
     def __call__(self, batch: NDArray[Any]) -> list[FloatArray]:
         """See ``Runtime``."""
@@ -160,10 +173,8 @@ class OpenVINORuntime:
             self._requests.move_to_end(key)
             return requests
         self._check_shape(shape)
-        model = self._model.clone()
         try:
-            model.reshape(list(shape))
-            compiled = self._core.compile_model(model, "CPU", self._settings | {"NUM_STREAMS": streams})
+            compiled = self._compile(list(shape), self._settings | {"NUM_STREAMS": streams})
             requests = [compiled.create_infer_request() for _ in range(streams)]
         except RuntimeError as error:
             raise EngineError(
@@ -173,6 +184,22 @@ class OpenVINORuntime:
         while len(self._requests) > _COMPILED:
             self._requests.popitem(last=False)
         return requests
+
+    def _compile(self, shape: list[int], settings: dict[str, Any]) -> Any:
+        """Compile for one shape, or take what an earlier start compiled."""
+        key = f"{self._identity} {shape} {sorted(settings.items())}"
+        data = None if self._kept is None else self._kept.get(key)
+        if data is not None:
+            try:
+                return self._core.import_model(io.BytesIO(data), "CPU", settings)
+            except RuntimeError as error:
+                log.info("%s: an earlier start's compiled graph does not load (%s); it is compiled again", self._path.name, _reason(error))
+        model = self._model.clone()
+        model.reshape(shape)
+        compiled = self._core.compile_model(model, "CPU", settings)
+        if self._kept is not None:
+            self._kept.put(key, compiled.export_model().getvalue())
+        return compiled
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
         """OpenVINO would bend a graph made for one picture size to any other; its weights were not trained for that."""
@@ -201,10 +228,19 @@ class OpenVINORuntime:
         else:
             log.info("%s: made for batches of %d only; larger ones run piece by piece", self._path.name, fixed)
 
-    def _used_precision(self, wanted: str) -> str:
-        if wanted == "bf16" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            log.warning("%s: this CPU has no bf16 arithmetic; OpenVINO emulates it or computes in fp32", self._path.name)
-        return wanted
+    def _found_precision(self, wanted: str, quantised: bool) -> tuple[str, str]:
+        """What the graph computes in here, and what its layers without Q/DQ do."""
+        can = set(self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+        if wanted == "int8" and not quantised:
+            raise EngineError(f"{self._path}: has no int8 layers; build a graph that has: streamreid build-engine ... --precision int8")
+        if quantised:
+            return "int8", "fp32"
+        if wanted == "auto":
+            wanted = "bf16" if "BF16" in can else "fp32"
+        if wanted != "fp32" and wanted.upper() not in can:
+            log.warning("%s: this CPU has no %s arithmetic; OpenVINO computes in fp32", self._path.name, wanted)
+            wanted = "fp32"
+        return wanted, wanted
 
     def __repr__(self) -> str:
         return f"OpenVINORuntime({self._path.name}, {self.precision})"
@@ -230,6 +266,11 @@ def _with_pictures(model: Any, image: ImageInput, path: Path) -> Any:
         return builder.build()
     except RuntimeError as error:
         raise EngineError(f"{path}: expected pictures [N, 3, H, W] as input: {_reason(error)}") from None
+
+
+def _hash(path: Path) -> str:
+    weights = path.with_suffix(".bin")
+    return sha256_file(path) + (sha256_file(weights) if path.suffix.lower() == ".xml" and weights.is_file() else "")
 
 
 def _close(a: FloatArray, b: FloatArray) -> bool:
