@@ -68,9 +68,9 @@ def open_container(
         # Not `options`: before PyAV 18 those crash the process where streams appear late, as in MPEG-TS over RTSP.
         container = av.open(uri, mode="r", container_options=options or {}, timeout=timeout, metadata_errors="replace")
     except InvalidDataError as e:
-        raise SourceError(
-            f"{where}: not a readable video ({reason(e)}). It is damaged, incomplete or not a video; try to play it"
-        ) from None
+        live = uri.split("://", 1)[0].lower() in ("rtsp", "rtsps", "rtmp", "udp")
+        advice = "the camera hung up or sent nonsense; check it" if live else "it is damaged, incomplete or not a video; try to play it"
+        raise SourceError(f"{where}: not a readable video ({reason(e)}): {advice}") from None
     except (HTTPUnauthorizedError, HTTPForbiddenError) as e:
         message = f"{where}: access denied ({reason(e)}). Check user name and password"
         raise HopelessError(message, wait=_LOCKED_WAIT, always=True) from None

@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
+from streamreid.sources._memory import give_back
 
 __all__ = ["Abandoned", "Connection", "Pulse", "Reader"]
 
@@ -218,6 +219,7 @@ class Reader(Generic[Picture]):
             self._changed.notify_all()
         # After the news, because hanging up may take long too.
         self._connection.close()
+        give_back()
 
     def _put(self, picture: Picture) -> None:
         with self._changed:

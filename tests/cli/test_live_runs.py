@@ -1,0 +1,130 @@
+"""Live runs as programs: stopped in order, killed, started again; the doctor."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import av
+import pytest
+
+
+@pytest.fixture
+def cams(scene, tmp_path):
+    """A cameras file with one live camera in which two people walk, without an engine."""
+    video = scene.camera("gate", [0, 1], frames=130)
+    path = tmp_path / "cams.yaml"
+    path.write_text(
+        f"cameras: [{{name: gate, uri: {video}, live: true, repeat: 20}}]\n"
+        f"detector: {{model: 'mot:{scene.boxes}'}}\nengine: {{model: none}}\noutput: {{parquet: true, video: true}}\n"
+    )
+    return path
+
+
+def start(cams, folder, *more):
+    command = [sys.executable, "-m", "streamreid", "run", "-s", str(cams), "--out", str(folder), *more]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+def people(folder):
+    try:
+        text = (folder / "results.jsonl").read_text()
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n") and '"type":"person"' in line]
+
+
+def wait_for(folder, count, process):
+    deadline = time.monotonic() + 30
+    while len(people(folder)) < count:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def frames_of(video):
+    with av.open(str(video)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+@pytest.mark.slow
+def test_killed_started_again_and_stopped(cams, tmp_path):
+    pq = pytest.importorskip("pyarrow.parquet")
+    folder = tmp_path / "out"
+    killed = start(cams, folder)
+    wait_for(folder, 50, killed)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    first = people(folder)
+    last = max(p["time"] for p in first)
+    # Every file can be read; none lacks more than the last second (and what a busy machine adds).
+    table = pq.read_table(folder / "results.parquet")
+    assert last - max(table["time"].to_pylist()) < 2.5
+    text = (folder / "mot" / "gate.txt").read_text().splitlines()
+    assert len(text) == len(first)
+    assert frames_of(folder / "videos" / "gate.part.mp4") > 5
+    again = start(cams, folder)
+    wait_for(folder, len(first) + 30, again)
+    began = time.monotonic()
+    again.send_signal(signal.SIGTERM)
+    out, err = again.communicate(timeout=30)
+    assert time.monotonic() - began < 5, err
+    assert again.returncode == 130, err
+    both = people(folder)
+    second = both[len(first) :]
+    for key in ("track_id", "global_id", "frame"):
+        assert not {p[key] for p in first} - {None} & {p[key] for p in second} - {None}
+        assert min(p[key] for p in second if p[key] is not None) > max(p[key] for p in first if p[key] is not None)
+    lines = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    assert (lines[-1]["type"], lines[-1]["complete"]) == ("end", True)
+    rows = pq.read_table(folder / "results.parquet")
+    assert rows.num_rows >= len(both) - (len(first) - table.num_rows)
+    assert frames_of(folder / "videos" / "gate.mp4") > 5  # what the killed run left
+    assert frames_of(folder / "videos" / "gate-2.mp4") > 5
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["cameras"]["gate"]["age_seconds"]["p50"] < 5
+    assert summary["cameras"]["gate"]["clocks"].keys() <= {"pts", "rate"}
+    assert "age ms" in out
+
+
+def test_the_doctor_finds_what_is_wrong_and_what_to_expect(cams, call, tmp_path):
+    text = cams.read_text().replace("cameras: [", "cameras: [{name: dead, uri: 'rtsp://u:hunter2@127.0.0.1:9/1', connect_timeout: 1}, ")
+    sick = tmp_path / "sick.yaml"
+    sick.write_text(text)
+    code, out, err = call("doctor", sick, "--seconds", "1", "--json")
+    found = json.loads(out)
+    assert code == 3
+    assert "hunter2" not in out + err
+    dead, gate = found["cameras"]
+    assert "cannot be opened" in dead["error"]
+    assert gate["error"] is None
+    assert gate["rate"] == pytest.approx(10, rel=0.2)
+    assert gate["size"] == [320, 240]
+    assert gate["people"] == pytest.approx(2, abs=0.5)
+    assert found["expected"]["cameras"]["gate"]["rate"] > 8
+    assert found["expected"]["load"] < 1
+    assert not found["healthy"]
+    code, out, _ = call("doctor", sick, "--seconds", "1", "--detector", "nothing.onnx")
+    assert code == 2
+    assert "nothing.onnx: no such file" in out
+
+
+def test_the_doctor_is_content_with_files(scene, call, tmp_path):
+    path = tmp_path / "cams.yaml"
+    path.write_text(
+        f"cameras: [{{name: a, uri: {scene.camera('a', [0])}}}]\ndetector: {{model: 'mot:{scene.boxes}'}}\nengine: {{model: none}}\n"
+    )
+    code, out, _ = call("doctor", path, "--seconds", "1")
+    assert code == 0
+    assert "every frame is used" in out
+
+
+def test_wrong_addresses_to_serve_at(cams, call):
+    code, _, err = call("run", "-s", cams, "--serve", "host:port:8")
+    assert code == 2
+    assert "listen" in err
+    code, _, err = call("run", "-s", cams, "--serve", "0.0.0.0:0", "--out", cams.parent / "x")
+    assert code == 2
+    assert "needs a token" in err
