@@ -85,14 +85,7 @@ class LoadOptions:
 
     def load(self, files: GraphFiles, image: ImageInput | None, **changes: str) -> Runtime:
         """Hand over to the runtimes."""
-        import inspect
-
-        given = {**asdict(self), **changes}
-        if "choose" not in inspect.signature(load_runtime).parameters:
-            path = files.variants.get(given["precision"], files.model)
-            precision = "fp32" if given["precision"] in files.variants else given["precision"]
-            return load_runtime(path, runtime=given["runtime"], precision=precision, threads=given["threads"], image=image)
-        return load_runtime(files, image=image, **given)
+        return load_runtime(files, image=image, **{**asdict(self), **changes})
 
 
 def open_graph(
