@@ -12,7 +12,7 @@ from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
 from streamreid.reid.bundle import Bundle
 from streamreid.reid.crops import draw_crops, plan_crops
-from streamreid.runtimes import Runtime
+from streamreid.runtimes import FrameRuntime, Runtime
 from streamreid.similarity import Calibration
 from streamreid.types import Detections, FloatArray, Frame, PartFeatures
 
@@ -53,12 +53,17 @@ class EngineEmbedder:
         """See ``Embedder``."""
         results = [PartFeatures.unseen(len(found), len(self.parts), self.dim) for found in detections]
         plan = plan_crops(frames, detections, self._config.min_height)
-        block = np.empty((min(len(plan), self._config.batch), *self.size, 3), np.uint8)
+        on_device = isinstance(self._runtime, FrameRuntime) and self._runtime.takes_frames
+        block = np.empty((0 if on_device else min(len(plan), self._config.batch), *self.size, 3), np.uint8)
+        images = [frame.image for frame in frames]
         for start in range(0, len(plan), self._config.batch):
             piece = plan[start : start + self._config.batch]
-            crops = block[: len(piece)]
-            draw_crops(frames, piece, crops)
-            features = self.embed(crops)
+            if isinstance(self._runtime, FrameRuntime) and on_device:
+                features = self._features(self._runtime.from_frames(images, piece.frames, piece.boxes), len(piece))
+            else:
+                crops = block[: len(piece)]
+                draw_crops(frames, piece, crops)
+                features = self.embed(crops)
             for number in np.unique(piece.frames):
                 mine = piece.frames == number
                 results[number].parts[piece.rows[mine]] = features.parts[mine]
@@ -71,10 +76,12 @@ class EngineEmbedder:
         Args:
             crops: ``[N, H, W, 3]`` uint8 BGR of the engine's size.
         """
-        count, parts = len(crops), len(self.parts)
-        if count == 0:
-            return PartFeatures.unseen(0, parts, self.dim)
-        outputs = self._runtime(crops)
+        if len(crops) == 0:
+            return PartFeatures.unseen(0, len(self.parts), self.dim)
+        return self._features(self._runtime(crops), len(crops))
+
+    def _features(self, outputs: list[FloatArray], count: int) -> PartFeatures:
+        parts = len(self.parts)
         raw = outputs[self._parts]
         if raw.size != count * parts * self.dim or len(raw) != count:
             raise EngineError(

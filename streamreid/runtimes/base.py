@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from streamreid.types import FloatArray
 
-__all__ = ["GraphFiles", "ImageInput", "Runtime", "TensorInfo", "available_threads", "split_batch"]
+__all__ = ["FrameRuntime", "GraphFiles", "ImageInput", "Runtime", "TensorInfo", "available_threads", "split_batch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,31 @@ class Runtime(Protocol):
 
         Returns:
             One float32 array per output, each with N rows.
+        """
+        ...
+
+
+@runtime_checkable
+class FrameRuntime(Protocol):
+    """A runtime that can also cut people out of frames by itself, where the frames' pixels are cheaper to move than finished inputs.
+
+    Attributes:
+        takes_frames: Whether it can do so here.
+    """
+
+    @property
+    def takes_frames(self) -> bool: ...
+
+    def from_frames(self, frames: Sequence[NDArray[np.uint8]], which: NDArray[np.int64], boxes: NDArray[np.int64]) -> list[FloatArray]:
+        """Run the graph on boxes of frames.
+
+        Args:
+            frames: ``[H, W, 3]`` uint8 BGR, any sizes.
+            which: ``[M]`` number of each box's frame.
+            boxes: ``[M, 4]`` xyxy in whole pixels inside their frame, at least 1 x 1.
+
+        Returns:
+            One float32 array per output, each with M rows.
         """
         ...
 
