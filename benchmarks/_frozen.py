@@ -19,7 +19,6 @@ from streamreid.training.objective import Learner
 from streamreid.training.optimise import MovingAverage, gradient_norm, make_optimizer, rate_factor
 from streamreid.training.people import split_people
 from streamreid.training.recipe import AugmentationConfig, TrainConfig
-from streamreid.types import IntArray
 
 COPIES = 2
 
@@ -36,26 +35,34 @@ class Maps:
     labels: np.ndarray
 
     def __init__(self, config: TrainConfig, folder: Path) -> None:
-        split = split_people(config.data)
-        cache = PictureCache(split.train, folder, config.size, split.parts)
-        self.identities, self.usual = split.identities, torch.from_numpy(cache.usual_areas())
-        rows = some_rows(cache.identities, cache.cameras, 1)
         network = PartNetwork(config.network, config.size).eval()
-        pieces = [self._piece(network, cache, rows, i, folder) for i in range(0, len(rows), 256)]
+        pieces, people, cameras, usual = [], [], [], []
+        self.identities = 0
+        for dataset in config.data:
+            split = split_people((dataset,))
+            rows = some_rows(*(np.array([getattr(p, n) for p in split.train]) for n in ("identity", "camera")), 1)
+            cache = PictureCache([split.train[r] for r in rows], folder, config.size, split.parts)
+            pieces += [self._piece(network, cache, i, folder) for i in range(0, len(cache), 256)]
+            people.append(cache.identities + self.identities)
+            cameras.append(cache.cameras)
+            usual.append(cache.usual_areas())
+            self.identities += split.identities
         for name in ("maps", "labels", "usable", "sides", "shares"):
             setattr(self, name, np.concatenate([p[name] for p in pieces], 1))  # [1 + copies, rows, ...]
-        self.people, self.cameras = cache.identities[rows], cache.cameras[rows]
+        self.people, self.cameras, self.usual = np.concatenate(people), np.concatenate(cameras), torch.from_numpy(np.mean(usual, 0))
 
     @staticmethod
     @torch.no_grad()
-    def _piece(network: PartNetwork, cache: PictureCache, rows: IntArray, first: int, folder: Path) -> dict[str, np.ndarray]:
+    def _piece(network: PartNetwork, cache: PictureCache, first: int, folder: Path) -> dict[str, np.ndarray]:
         """Some of the maps, from their file or computed."""
-        file = folder / f"maps-{len(rows)}-{first}.npz"
+        file = folder / f"maps-{len(cache)}-{first}.npz"
         if file.exists():
             return dict(np.load(file))
         found: dict[str, list[np.ndarray]] = {n: [] for n in ("maps", "labels", "usable", "sides", "shares")}
-        for start in range(first, min(first + 256, len(rows)), 16):
-            batch = make_batch(cache, rows[start : start + 16], AugmentationConfig(copies=COPIES), seed=0, step=start)
+        for start in range(first, min(first + 256, len(cache)), 16):
+            batch = make_batch(
+                cache, np.arange(start, min(start + 16, first + 256, len(cache))), AugmentationConfig(copies=COPIES), seed=0, step=start
+            )
             pictures = torch.from_numpy(batch.pictures).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
             with torch.autocast("cpu", torch.bfloat16):
                 maps = network.backbone(pictures)
@@ -66,7 +73,7 @@ class Maps:
         temporary = file.with_suffix(".part.npz")
         np.savez(temporary, **piece)
         temporary.replace(file)
-        print(f"maps of {first + piece['maps'].shape[1]} of {len(rows)} pictures", flush=True)
+        print(f"maps of {first + piece['maps'].shape[1]} of {len(cache)} pictures", flush=True)
         return piece
 
     def batch(self, config: TrainConfig, step: int) -> tuple[Tensor, dict[str, Tensor], int]:

@@ -21,7 +21,7 @@ from streamreid.evaluation.unify import Unifier
 from streamreid.reid.bundle import load_bundle
 from streamreid.reid.embedder import EngineEmbedder
 from streamreid.reid.opening import shipped_engines
-from streamreid.training.layouts import list_pictures
+from streamreid.training.layouts import list_pictures, list_pictures_of
 from streamreid.types import Image, PartFeatures
 
 __all__ = ["embed_pictures", "reid"]
@@ -33,7 +33,10 @@ def reid(
     engine: Annotated[str, typer.Argument(help="Folder of an engine bundle, or the name of a shipped one.")],
     dataset: Annotated[Path, typer.Argument(help="Folder with query/ and bounding_box_test/ (Market-1501 names).")],
     layout: Annotated[
-        str, typer.Option(help="market, occluded_reid or p_dukemtmc (its test folder): occluded pictures are the queries.")
+        str,
+        typer.Option(
+            help="market (also DukeMTMC-reID, Occluded-Duke, CUHK03-NP), msmt17, occluded_reid or p_dukemtmc (its test folder), where occluded pictures are the queries."
+        ),
     ] = "market",
     seeds: Annotated[int, typer.Option(min=1, help="Occlusion draws to average over.")] = 1,
     rerank: Annotated[bool, typer.Option("--rerank", help="Also score clean queries with k-reciprocal re-ranking.")] = False,
@@ -68,8 +71,12 @@ def _sets(dataset: Path, layout: str) -> tuple[PersonImages, PersonImages]:
     """Query and gallery."""
     if layout == "market":
         return read_folder(dataset / "query"), read_folder(dataset / "bounding_box_test")
+    if layout == "msmt17":
+        folder = next((dataset / n for n in ("test", "mask_test_v2") if (dataset / n).is_dir()), dataset / "test")
+        query, gallery = (person_images(list_pictures_of(dataset / f"list_{n}.txt", folder)) for n in ("query", "gallery"))
+        return query, gallery
     if layout not in ("occluded_reid", "p_dukemtmc"):
-        raise ConfigError(f"--layout {layout}: known are market, occluded_reid and p_dukemtmc")
+        raise ConfigError(f"--layout {layout}: known are market, msmt17, occluded_reid and p_dukemtmc")
     named = list_pictures(dataset, "p_dukemtmc" if layout == "p_dukemtmc" else "occluded_reid")
     return person_images([n for n in named if n.camera == 0]), person_images([n for n in named if n.camera == 1])
 

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 
 from streamreid.errors import DataError
 
-__all__ = ["Layout", "Named", "is_picture", "list_pictures"]
+__all__ = ["Layout", "Named", "is_picture", "list_pictures", "list_pictures_of"]
 
 Layout = Literal["market", "msmt17", "cuhk03", "occluded_reid", "p_dukemtmc", "tracks"]
 
@@ -66,6 +66,28 @@ def list_pictures(folder: str | Path, layout: Layout = "market") -> list[Named]:
     if not found:
         raise DataError(f"{folder}: holds no pictures in the layout '{layout}' ({', '.join(sorted(_SUFFIXES))})")
     return [n for n in found if n.person != -1]
+
+
+def list_pictures_of(table: str | Path, folder: str | Path) -> list[Named]:
+    """Pictures that a list of MSMT17 names (``list_query.txt``: ``0000/0000_000_01_0303morning_0015_0.jpg 0`` per line).
+
+    Args:
+        table: The list.
+        folder: What its paths start from (``test``, ``mask_test_v2``).
+
+    Raises:
+        DataError: The list or a picture is missing, or a name does not fit.
+    """
+    table, folder = Path(table), Path(folder)
+    if not table.is_file():
+        raise DataError(f"{table}: no such list of pictures")
+    paths = [folder / line.split()[0] for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
+    for path in paths:
+        if not path.is_file():
+            raise DataError(f"{table}: names {path}, which does not exist")
+    if not paths:
+        raise DataError(f"{table}: names no pictures")
+    return [_person_camera(p, _MSMT, "0000_000_01_") for p in paths]
 
 
 def _market(folder: Path) -> list[Named]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from streamreid.training.layouts import list_pictures
 from streamreid.training.recipe import DatasetConfig
 
 __all__ = ["Picture", "Split", "read_people", "split_people"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,10 +93,20 @@ def split_people(datasets: tuple[DatasetConfig, ...]) -> Split:
         mine = [replace(p, identity=number_of[p.person]) for p in pictures if p.person in number_of]
         if len(mine) == len(kept):
             raise DataError(f"{config.images}: every person has a single picture; nothing can be learnt about who is the same")
+        _tell_single(config.images, mine)
         train += mine
         validation += [p for p in pictures if p.person not in number_of]
         count += len(kept)
     return Split(train, validation, _common_parts(datasets))
+
+
+def _tell_single(folder: str, pictures: list[Picture]) -> None:
+    """People with one picture say who they are not, but not what stays the same about them."""
+    counts = Counter(p.person for p in pictures)
+    single = sorted(person for person, count in counts.items() if count == 1)
+    if single:
+        shown = ", ".join(map(str, single[:5])) + (" ..." if len(single) > 5 else "")
+        _log.warning("%s: %d people have a single picture (%s); they can only serve as different people", folder, len(single), shown)
 
 
 def _common_parts(datasets: tuple[DatasetConfig, ...]) -> tuple[str, ...]:

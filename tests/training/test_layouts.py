@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from streamreid.errors import DataError
-from streamreid.training.layouts import Layout, list_pictures
+from streamreid.training.layouts import Layout, list_pictures, list_pictures_of
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,17 @@ def test_crops_of_live_runs_go_on(tmp_path: Path) -> None:
 def test_a_folder_without_runs_says_how_to_save_crops(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"output\.crops=true"):
         list_pictures(tmp_path, "tracks")
+
+
+def test_lists_of_msmt17(tmp_path: Path) -> None:
+    name = "0007/0007_004_05_0303noon_0015_0.jpg"
+    (tmp_path / "test" / "0007").mkdir(parents=True)
+    (tmp_path / "test" / name).touch()
+    table = tmp_path / "list_query.txt"
+    table.write_text(f"{name} 7\n\n")
+    assert [(n.person, n.camera) for n in list_pictures_of(table, tmp_path / "test")] == [(7, 5)]
+    table.write_text("0008/none.jpg 8\n")
+    with pytest.raises(DataError, match=r"none\.jpg, which does not exist"):
+        list_pictures_of(table, tmp_path / "test")
+    with pytest.raises(DataError, match="no such list"):
+        list_pictures_of(tmp_path / "list_gallery.txt", tmp_path)

@@ -149,3 +149,33 @@ def test_four_copies_are_one_occluder_on_each_side(tmp_path: Path) -> None:
     assert all(len(set(column)) == 1 and column[0] in (0.25, 0.5) for column in shares[1:].T)
     changed = np.abs(batch.pictures[6:12].astype(int) - batch.pictures[:6]).max(-1) > 0
     assert not changed[:, :, 64:].any()  # the left copies are untouched on the right
+
+
+def test_people_with_one_picture_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = make_folder(tmp_path / "data")
+    for path in sorted(Path(config.images).glob("0003_*"))[1:]:
+        path.unlink()
+    split = split_people((config,))
+    assert sum(p.person == 3 for p in split.train) == 1
+    assert "1 people have a single picture (3)" in caplog.text
+    identities, cameras = (np.array([getattr(p, n) for p in split.train]) for n in ("identity", "camera"))
+    rows = batch_rows(identities, cameras, people=6, pictures=2, seed=0, step=0)
+    assert len(rows) == 12  # the one picture stands twice
+
+
+def test_mirrored_labels_exchange_left_and_right(tmp_path: Path) -> None:
+    config = make_folder(tmp_path / "data", people=2)
+    for path in Path(config.labels).glob("*.png"):
+        label = np.zeros(LABEL_SIZE, np.uint8)
+        label[10:50, :16], label[10:50, 16:] = 1, 2
+        cv2.imwrite(str(path), label)
+    parts = ("left_side", "right_side")
+    (Path(config.labels) / "parts.json").write_text('{"parts": ["left_side", "right_side"]}')
+    split = split_people((config,))
+    assert split.parts == parts
+    cache = PictureCache(split.train, tmp_path / "cache", (64, 32), split.parts)
+    for flip in (0.0, 1.0):
+        batch = make_batch(cache, np.array([0]), AugmentationConfig(flip=flip, crop=0, copies=0), seed=0, step=0)
+        assert batch.labels.shape[1] == 3
+        assert batch.labels[0, 1, 8].tolist() == [1.0] * 4 + [0.0] * 4  # left stays left of the person in the mirror
+    assert cache.usual_areas().tolist() == pytest.approx([40 / 64 / 2] * 2)
