@@ -132,10 +132,11 @@ class TensorRTRuntime:
                     waiting.append((slot, rows))
                 while waiting:
                     _collect(*waiting.popleft(), results)
-            finally:
-                for slot, _ in waiting:  # after an error: nothing may still write into memory that is used again
+            except BaseException:  # nothing may still write into, or read from, memory that is used again
+                for slot in self._slots:
                     with suppress(Exception):
                         slot.stream.synchronize()
+                raise
         return results
 
     def _deserialise(self) -> Any:
