@@ -189,17 +189,20 @@ class Pipeline(Following):
         with self.statistics.stage("detect"):
             found = self.detector(frames)
             found = [d[inside(d.boxes, self.cameras.roi(f.camera), f.size)] for f, d in zip(frames, found, strict=True)]
+        middle = perf_counter()
         with self.statistics.stage("embed"):
             wanted = [self._wanted(f, d) for f, d in zip(frames, found, strict=True)]
             looks = self.embedder(frames, [d[rows] for d, rows in zip(found, wanted, strict=True)])
-        self.cameras.turns.spent(len(frames), perf_counter() - began)
+        end = perf_counter()
+        self.cameras.turns.spent(len(frames), end - began)
+        self.cameras.turns.looked(len(frames), middle - began, sum(map(len, wanted)), end - middle)
         return [Seen(f, d, _spread(p, rows, len(d))) for f, d, rows, p in zip(frames, found, wanted, looks, strict=True)]
 
     def _wanted(self, frame: Frame, found: Detections) -> np.ndarray:
         """Rows to be looked at: for a cache all."""
         if self._cache is not None:
             return np.arange(len(found))
-        return np.flatnonzero(self._looking.choose(frame.camera, found, frame.time))
+        return self.cameras.turns.ration(np.flatnonzero(self._looking.choose(frame.camera, found, frame.time)))
 
 
 def _spread(features: PartFeatures, rows: np.ndarray, count: int) -> PartFeatures:

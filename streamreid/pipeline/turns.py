@@ -2,7 +2,8 @@
 
 A batch is as large as takes about ``seconds`` of inference; cameras that were served longest ago come first. Below the limit that changes nothing.
 Above it, every camera gives the same share of its frames, the rest is replaced by newer frames and counted, and a frame never waits longer than
-until the next newest one: no queue, so ages stay where they are however long it lasts.
+until the next newest one: no queue, so ages stay where they are however long it lasts. Looks are rationed then as well: rarer frames are farther apart,
+so more people are in doubt and asked to be looked at, which would make frames rarer still.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from time import monotonic
+
+import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["Turns"]
 
@@ -38,6 +42,9 @@ class Turns:
         self._arrived: tuple[float, Mapping[str, int]] | None = None
         self._rates: dict[str, float] = {}
         self._since: float | None = None
+        self._finding: float | None = None
+        self._looking: float | None = None
+        self._offset = 0
         self.overloaded = False
 
     @property
@@ -68,8 +75,24 @@ class Turns:
     def spent(self, frames: int, seconds: float) -> None:
         """Inference on a batch of so many frames took so long."""
         if frames:
-            cost = seconds / frames
-            self._cost = cost if self._cost is None else (1 - _SMOOTH) * self._cost + _SMOOTH * cost
+            self._cost = _smoothed(self._cost, seconds / frames)
+
+    def looked(self, frames: int, finding: float, looks: int, looking: float) -> None:
+        """Detection in so many frames, and looking at so many people, took so many seconds."""
+        if frames:
+            self._finding = _smoothed(self._finding, finding / frames)
+        if looks:
+            self._looking = _smoothed(self._looking, looking / looks)
+
+    def ration(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Of the people who want to be looked at in one frame, those who are: under overload as many as take as long as finding them, in turn."""
+        if not self.overloaded or not self._finding or not self._looking:
+            return rows
+        limit = max(1, int(self._finding / self._looking))
+        if len(rows) <= limit:
+            return rows
+        self._offset += limit
+        return np.sort(np.roll(rows, -(self._offset % len(rows)))[:limit])
 
     def arrived(self, counts: Mapping[str, int], *, bottleneck: str | None = None) -> None:
         """Frames that came so far, by camera. Call about once a second.
@@ -111,3 +134,7 @@ class Turns:
             )
         else:
             log.warning("no longer overloaded: every camera gives all its frames")
+
+
+def _smoothed(before: float | None, now: float) -> float:
+    return now if before is None else (1 - _SMOOTH) * before + _SMOOTH * now
