@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 from streamreid.tracking.assignment import cover_matrix, iou_matrix, iou_pairs
 from streamreid.types import BoolArray, FloatArray
 
-__all__ = ["buffered_overlap", "leaving", "second_boxes", "span_overlap", "within_reach"]
+__all__ = ["buffered_overlap", "leaving", "place_odds", "second_boxes", "span_overlap", "within_reach"]
+
+SCENE_AREA = 50.0
+"""Body heights squared over which a stranger may appear."""
 
 
 def buffered_overlap(predicted: FloatArray, boxes: FloatArray, doubt: FloatArray) -> FloatArray:
@@ -54,6 +57,25 @@ def within_reach(predicted: FloatArray, boxes: FloatArray, gap: NDArray[np.float
     way = (predicted[:, None, :2] + predicted[:, None, 2:] - boxes[None, :, :2] - boxes[None, :, 2:]) / 2
     limit = height * (0.5 + np.minimum(2.0 * gap[:, None], 4.0))
     return np.asarray((np.hypot(way[..., 0], way[..., 1]) <= limit) & (ratio > 0.6) & (ratio < 1.67))
+
+
+def place_odds(predicted: FloatArray, boxes: FloatArray, deviation: FloatArray) -> FloatArray:
+    """What places say for one person rather than a stranger: log of the normal density around the prediction over the uniform one of the scene.
+
+    Args:
+        predicted: ``[T, 4]`` xyxy of the tracks.
+        boxes: ``[N, 4]`` xyxy found.
+        deviation: ``[T]`` standard deviation of the prediction in pixels. People who are hidden stop and turn, so it is doubled, and a
+            quarter of a height is added for where in the box a person is.
+
+    Returns:
+        ``[T, N]`` log-likelihood ratio.
+    """
+    height = np.maximum(predicted[:, 3] - predicted[:, 1], 1.0)
+    spread = (2.0 * deviation / height + 0.25)[:, None]
+    way = (predicted[:, None, :2] + predicted[:, None, 2:] - boxes[None, :, :2] - boxes[None, :, 2:]) / (2 * height[:, None, None])
+    far = (way**2).sum(2) / spread**2
+    return np.asarray(np.log(SCENE_AREA / (2 * np.pi * spread**2)) - 0.5 * far, np.float32)
 
 
 def leaving(boxes: FloatArray, size: tuple[int, int]) -> BoolArray:

@@ -22,7 +22,7 @@ from streamreid.similarity import Calibration, SiteCalibration, part_similarity
 from streamreid.tracking.appearance import AppearanceBank
 from streamreid.tracking.assignment import assign, cover_matrix, iou_matrix
 from streamreid.tracking.book import TrackBook
-from streamreid.tracking.gating import buffered_overlap, leaving, second_boxes, span_overlap, within_reach
+from streamreid.tracking.gating import buffered_overlap, leaving, place_odds, second_boxes, span_overlap, within_reach
 from streamreid.tracking.motion import MotionFilter, MotionNoise
 from streamreid.tracking.occlusion import occlusion
 from streamreid.tracking.smoothing import MotionStep
@@ -37,6 +37,8 @@ FARTHEST = 1e6
 """Pixels from the origin beyond which a box is taken for an error of the detector."""
 CONTEST_SECONDS = 3.0
 """How long a hidden person is taken to be still where they are expected."""
+OUTAGE_PEOPLE = 3
+"""That many people do not hide in one and the same moment."""
 
 
 class Tracker:
@@ -145,14 +147,20 @@ class Tracker:
         if camera is not None:
             self._motion.warp(camera)
             book.warp(camera)
-        # "Unseen" are tracks that had no box in the previous frame.
-        self._motion.predict(self._time - last, book.seen < last)
+        # "Unseen" are tracks that had no box in the previous frame, though others had: where all vanish at once, nobody hides.
+        self._motion.predict(self._time - last, book.seen < self._outage(last))
         gap = self._time - book.seen
         patience = np.full(len(book), c.lost_seconds)
         if self._size is not None:
             patience[leaving(self._motion.boxes, self._size)] = min(c.exit_seconds, c.lost_seconds)
         # A lost track is kept while it could still be seen; a tentative one must be seen in every frame or be forgotten soon.
         self._keep((gap <= patience) & (book.confirmed(c) | (book.seen >= last)))
+
+    def _outage(self, last: float) -> float:
+        """The time of the last frame before ``last``, included, that did not lose several people all at once."""
+        newest = self._book.seen.max(initial=-np.inf)
+        together = np.count_nonzero(self._book.seen >= newest)
+        return newest if newest < last and together >= OUTAGE_PEOPLE else last
 
     def _keep(self, mask: BoolArray) -> None:
         if not mask.all():
@@ -188,9 +196,17 @@ class Tracker:
         recent = confirmed & (gap[:, 0] <= 1.0)
         run(recent, ~sure, iou, iou >= c.second_iou)
         if c.recover_probability < 1.0:
-            run(confirmed, sure, rank, (looks >= c.recover_probability) & within_reach(predicted, boxes, gap[:, 0]))
+            run(confirmed, sure, rank, self._found_again(looks, slice(None), boxes))
         run(~confirmed, sure, iou, iou >= c.match_iou)
         return self._apply(taken, boxes, scores, features, clear)
+
+    def _found_again(self, looks: FloatArray, rows: Rows | slice, boxes: FloatArray) -> BoolArray:
+        """Whether ``boxes`` [N] can show the lost tracks ``rows`` [M], without overlap: ``looks`` [M, N] and places together must make it probable."""
+        assert self._time is not None
+        least = self.config.recover_probability
+        predicted, gap = self._motion.boxes[rows], self._time - self._book.seen[rows]
+        odds = _log_odds(looks) + place_odds(predicted, boxes, self._motion.deviations[rows])
+        return np.asarray((looks >= least) & (odds >= np.log(least / (1.0 - least))) & within_reach(predicted, boxes, gap))
 
     def _overlap(self, predicted: FloatArray, boxes: FloatArray) -> FloatArray:
         doubt = self._motion.deviations - self._motion.noise.measurement * (predicted[:, 3] - predicted[:, 1])
@@ -216,8 +232,8 @@ class Tracker:
 
     def _coin(self) -> float:
         """Similarity from which two people are rather one than two."""
-        grid = np.linspace(-1.0, 1.0, 401, dtype=np.float32)
-        return float(grid[np.argmax(self._calibration.probability(grid) >= 0.5)])
+        now = self._calibration.calibration if isinstance(self._calibration, SiteCalibration) else self._calibration
+        return float(np.clip(-now.intercept / max(now.slope, 1e-6), -1.0, 1.0))
 
     def _apply(self, taken: IntArray, boxes: FloatArray, scores: FloatArray, features: PartFeatures, clear: FloatArray) -> IntArray:
         assert self._time is not None
@@ -277,8 +293,7 @@ class Tracker:
             return matched
         similarity, common = self._looks.similarity(old, self._looks.summary(new))
         looks = np.where(common > 0, self._calibration.probability(similarity), 0.0).astype(np.float32)
-        boxes = self._motion.boxes
-        allowed = (looks >= c.recover_probability) & within_reach(boxes[old], boxes[new], self._time - book.seen[old])
+        allowed = self._found_again(looks, old, self._motion.boxes[new])
         i, j = assign(np.maximum(self._rank(similarity), 1e-3), allowed & (book.seen[old][:, None] < book.begun[new][None]))
         old, new = old[i], new[j]
         if not len(old):
@@ -349,6 +364,12 @@ class Tracker:
 def _usable(boxes: FloatArray, scores: FloatArray, least: float) -> BoolArray:
     near = (np.abs(boxes) < FARTHEST).all(1)  # false for what is not finite
     return np.asarray(near & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]) & (scores >= least) & np.isfinite(scores))
+
+
+def _log_odds(probability: FloatArray) -> FloatArray:
+    """Log-odds, bounded: no look is surer than 500 to 1."""
+    p = np.clip(probability, 0.002, 0.998)
+    return np.asarray(np.log(p / (1.0 - p)), np.float32)
 
 
 def _finite(features: PartFeatures) -> PartFeatures:
