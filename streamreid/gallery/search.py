@@ -25,7 +25,7 @@ __all__ = ["GallerySearch", "Match"]
 
 log = logging.getLogger(__name__)
 
-_CANDIDATES = 400  # per wanted view at least; see benchmarks/gallery.py for the recall
+_CANDIDATES = 400  # at least, see benchmarks/gallery.py for the recall; and one of a thousand views
 _STALE = 0.5
 
 
@@ -229,7 +229,7 @@ class GallerySearch:
     def _candidates(self, features: PartFeatures, top: int) -> IntArray:
         assert self._index is not None
         assert self._matrix is not None
-        found = self._index.search(features.parts[:, 0], max(_CANDIDATES, 20 * top))
+        found = self._index.search(features.parts[:, 0], max(_CANDIDATES, 20 * top, len(self._matrix) // 1000))
         return self._matrix.row_numbers(np.unique(found))
 
     def _rank(
