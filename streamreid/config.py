@@ -12,17 +12,20 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from streamreid._association_settings import AssociationConfig, LinkConfig, TopologyConfig, check_cameras
+from streamreid._calibration_settings import CalibrationConfig, GroundConfig
 from streamreid._yaml import read_yaml, validate
 from streamreid.errors import ConfigError
 from streamreid.secrets import redact
 
 __all__ = [
     "AssociationConfig",
+    "CalibrationConfig",
     "CameraConfig",
     "Config",
     "DetectorConfig",
     "EngineConfig",
     "GalleryConfig",
+    "GroundConfig",
     "LinkConfig",
     "LiveConfig",
     "OutputConfig",
@@ -46,6 +49,10 @@ class _Section(BaseModel):
 
 def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _as_blur(value: Any) -> Any:
+    return {True: "people", False: "none"}[value] if isinstance(value, bool) else value
 
 
 class CameraConfig(_Section):
@@ -83,6 +90,10 @@ class CameraConfig(_Section):
     paused: bool = Field(default=False, description="Do not read this camera for the time being.")
     live: bool = Field(default=False, description="Play a video file or image folder at its own speed, as if it were a camera.")
 
+    calibration: CalibrationConfig | None = Field(
+        default=None, description="Where pixels lie on the ground: a file, a matrix or points. All calibrated cameras share one world."
+    )
+
     @field_validator("roi")
     @classmethod
     def _polygon(cls, roi: tuple[tuple[float, float], ...] | None) -> tuple[tuple[float, float], ...] | None:
@@ -119,7 +130,8 @@ class DetectorConfig(_Section):
     precision: Precision = Field(default="auto", description="auto takes bf16 where the CPU computes it in hardware.")
     batch: int = Field(default=8, ge=1, le=256, description="Largest number of frames in one run of the detector.")
     on_mismatch: Literal["rebuild", "fallback", "stop"] = Field(
-        default="rebuild", description="A TensorRT plan in the detector's bundle that was built for another machine: see engine.on_mismatch."
+        default="rebuild",
+        description="A TensorRT plan in the detector's bundle that was built for another machine: see engine.on_mismatch.",
     )
 
 
@@ -134,7 +146,8 @@ class EngineConfig(_Section):
         default="auto", description="Which runtime executes the engine; auto takes what the bundle has a plan for, else see 'choose'."
     )
     precision: Precision = Field(
-        default="auto", description="auto takes the fastest whose accuracy was verified in the bundle; bf16 where the CPU computes it in hardware."
+        default="auto",
+        description="auto takes the fastest whose accuracy was verified in the bundle; bf16 where the CPU computes it in hardware.",
     )
     choose: RuntimeChoice = Field(
         default="cached",
@@ -314,7 +327,10 @@ class OutputConfig(_Section):
     parquet: bool = Field(default=False, description="The same table as Parquet.")
     video: bool = Field(default=False, description="Annotated video per camera.")
     mosaic: bool = Field(default=False, description="One annotated video of all cameras side by side.")
-    blur: bool = Field(default=False, description="Blur people in written videos.")
+    blur: Annotated[Literal["none", "people", "faces"], BeforeValidator(_as_blur)] = Field(
+        default="none",
+        description="Make people in written videos unrecognisable: 'people' the whole box (also: true), 'faces' its upper third. People who are not followed yet are not hidden.",
+    )
     crops: bool = Field(default=False, description="Pictures of every track, to train an engine on (they show people).")
     crops_every: float = Field(default=1.0, ge=0, description="Seconds between two pictures of a track.")
     crops_min_height: float = Field(default=64.0, ge=0, description="Smaller people are not cut out (pixels).")
@@ -328,6 +344,7 @@ class Config(_Section):
     engine: EngineConfig = EngineConfig()
     tracker: TrackerConfig = TrackerConfig()
     association: AssociationConfig = AssociationConfig()
+    ground: GroundConfig = GroundConfig()
     gallery: GalleryConfig = GalleryConfig()
     topology: TopologyConfig | None = Field(default=None, description="The camera graph; empty: nothing is known of it.")
     live: LiveConfig = LiveConfig()
@@ -369,8 +386,15 @@ def load_config(path: str | Path) -> Config:
     config = validate(Config, data, where=str(path), lines=lines)
     if config.topology is not None:
         check_cameras(config.topology, [c.name for c in config.cameras], where=f"{path}:{lines.get(('topology',), 1)}: ")
-    cameras = tuple(c.model_copy(update={"uri": _resolve(c.uri, path.parent)}) for c in config.cameras)
+    cameras = tuple(_resolved(c, path.parent) for c in config.cameras)
     return config.model_copy(update={"cameras": cameras})
+
+
+def _resolved(camera: CameraConfig, folder: Path) -> CameraConfig:
+    update: dict[str, Any] = {"uri": _resolve(camera.uri, folder)}
+    if camera.calibration is not None and camera.calibration.file is not None:
+        update["calibration"] = camera.calibration.model_copy(update={"file": _resolve(camera.calibration.file, folder)})
+    return camera.model_copy(update=update)
 
 
 def _resolve(uri: str, folder: Path) -> str:

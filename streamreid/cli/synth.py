@@ -44,7 +44,10 @@ def synth(
     fps: Annotated[float, typer.Option(help="Frames per second.")] = 10.0,
     size: Annotated[str, typer.Option(help="Width and height of the pictures.")] = "768x432",
     visits: Annotated[int, typer.Option(help="How many places everybody walks through.")] = 2,
-    overlap: Annotated[float, typer.Option(help="Share of the cameras that look at one place in pairs.")] = 0.5,
+    linger: Annotated[int, typer.Option(help="To how many points more than usual everybody walks inside each place.")] = 0,
+    overlap: Annotated[float, typer.Option(help="Share of the cameras that share their place with others.")] = 0.5,
+    together: Annotated[int, typer.Option(help="How many cameras then look at one place.")] = 2,
+    place: Annotated[str, typer.Option(help="Width and depth of a place in metres.")] = "11x8",
     lighting: Annotated[float, typer.Option(help="How differently cameras render light and colour.")] = 1.0,
     skew: Annotated[float, typer.Option(help="Clocks are wrong by up to so many seconds.")] = 0.0,
     drop: Annotated[float, typer.Option(help="Share of frames that get lost.")] = 0.0,
@@ -68,7 +71,10 @@ def synth(
         "seconds": seconds,
         "fps": fps,
         "visits": visits,
+        "linger": linger,
         "overlap": overlap,
+        "together": together,
+        "place": _pair("place", place),
         "lighting": lighting,
         "skew": skew,
         "drop": drop,
@@ -102,12 +108,18 @@ def synth(
         )
 
 
-def _config(size: str, values: dict[str, Any]) -> SceneConfig:
-    width, _, height = size.partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise ConfigError(f"--size {size}: write WIDTHxHEIGHT, for example 768x432")
+def _pair(name: str, text: str) -> tuple[float, float]:
+    width, _, height = text.partition("x")
     try:
-        return SceneConfig(width=int(width), height=int(height), **values)
+        return float(width), float(height)
+    except ValueError:
+        raise ConfigError(f"--{name} {text}: write WIDTHxHEIGHT, for example {'768x432' if name == 'size' else '11x8'}") from None
+
+
+def _config(size: str, values: dict[str, Any]) -> SceneConfig:
+    width, height = (round(side) for side in _pair("size", size))
+    try:
+        return SceneConfig(width=width, height=height, **values)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))

@@ -61,9 +61,12 @@ class SceneConfig(BaseModel):
     width: int = Field(default=768, ge=160, le=3840, description="Width of the pictures in pixels.")
     height: int = Field(default=432, ge=120, le=2160, description="Height of the pictures in pixels.")
     visits: int = Field(default=2, ge=1, le=20, description="How many places everybody walks through.")
+    linger: int = Field(default=0, ge=0, le=1000, description="To how many points more than usual everybody walks inside each place.")
     overlap: float = Field(
-        default=0.5, ge=0, le=1, description="Share of the cameras that look at one place in pairs, from different sides."
+        default=0.5, ge=0, le=1, description="Share of the cameras that share their place with others and look at it from different sides."
     )
+    together: int = Field(default=2, ge=2, le=8, description="How many cameras look at a place that is looked at by several.")
+    place: tuple[float, float] = Field(default=(11.0, 8.0), description="Width and depth of a place in metres.")
     lighting: float = Field(default=1.0, ge=0, le=2, description="How differently the cameras render light and colour; 0 is all alike.")
     skew: float = Field(default=0.0, ge=0, le=60, description="Clocks are wrong by up to so many seconds, the first camera's is right.")
     drop: float = Field(default=0.0, ge=0, le=0.9, description="Share of frames that get lost.")
@@ -74,6 +77,8 @@ class SceneConfig(BaseModel):
     def _even(self) -> SceneConfig:
         if self.width % 2 or self.height % 2:
             raise ValueError(f"width and height must be even numbers, got {self.width} x {self.height}")
+        if not all(2 <= side <= 100 for side in self.place):
+            raise ValueError(f"a place is 2 to 100 m wide and deep, got {self.place[0]:g} x {self.place[1]:g}")
         if self.offline > self.cameras:
             raise ValueError(f"{self.offline} cameras cannot be off: there are {self.cameras}")
         return self
@@ -86,12 +91,14 @@ class SceneConfig(BaseModel):
     @property
     def groups(self) -> list[int]:
         """How many cameras look at each place."""
-        pairs = min(round(self.overlap * self.cameras / 2), self.cameras // 2)
-        return [2] * pairs + [1] * (self.cameras - 2 * pairs)
+        several = min(round(self.overlap * self.cameras / self.together), self.cameras // self.together)
+        return [self.together] * several + [1] * (self.cameras - self.together * several)
 
     @property
     def duration(self) -> float:
         """Length in seconds."""
         if self.seconds is not None:
             return self.seconds
-        return max(_LEAST, self.people * self.visits * self.crowding.visit / (len(self.groups) * self.crowding.occupancy))
+        return max(
+            _LEAST, self.people * self.visits * (self.crowding.visit + 4.5 * self.linger) / (len(self.groups) * self.crowding.occupancy)
+        )

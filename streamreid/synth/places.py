@@ -12,8 +12,7 @@ from streamreid.synth.config import SceneConfig
 __all__ = ["Obstacle", "Place", "View", "lay_out"]
 
 Array = NDArray[np.float64]
-HALF = np.array([5.5, 4.0])  # half the width and depth of a place
-SPACING = np.array([28.0, 24.0])  # from place to place
+_GAP = np.array([17.0, 16.0])  # from place to place
 MARGIN = 3.0  # people are seen so far beyond the edge of a place
 
 
@@ -40,15 +39,17 @@ class Place:
 
     Args:
         centre: ``[2]`` on the ground.
+        half: ``[2]`` half its width and depth.
         obstacles: What stands there.
     """
 
     centre: Array
+    half: Array
     obstacles: tuple[Obstacle, ...]
 
     def inside(self, points: Array, margin: float = 0.0) -> NDArray[np.bool_]:
         """Which of ``[N, 2]`` points are in the rectangle, enlarged by ``margin``."""
-        return np.asarray((np.abs(points - self.centre) <= HALF + margin).all(-1), bool)
+        return np.asarray((np.abs(points - self.centre) <= self.half + margin).all(-1), bool)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,14 +91,16 @@ class View:
 def lay_out(config: SceneConfig, rng: np.random.Generator) -> tuple[list[Place], list[View]]:
     """Places on a grid with obstacles, and one or two cameras at each."""
     columns = int(np.ceil(np.sqrt(len(config.groups))))
+    half = np.array(config.place) / 2
     places, views = [], []
     for number, count in enumerate(config.groups):
-        centre = np.array([number % columns, number // columns]) * SPACING
-        places.append(Place(centre, _obstacles(centre, config, rng)))
+        centre = np.array([number % columns, number // columns]) * (2 * half + _GAP)
+        places.append(Place(centre, half, _obstacles(centre, config, rng)))
         start = rng.uniform(0, 2 * np.pi)
         for nth in range(count):
-            angle = start + nth * rng.uniform(0.5, 1.0) * np.pi
-            views.append((number, *_look(centre, angle, (config.width, config.height), rng)))
+            # A pair from two sides up to opposite ones, more of them all around.
+            angle = start + (rng.uniform(0.5, 1.0) * np.pi * nth if count == 2 else 2 * np.pi * (nth + rng.uniform(-0.2, 0.2)) / count)
+            views.append((number, *_look(places[-1], angle, (config.width, config.height), rng)))
     skews = np.concatenate([[0.0], rng.uniform(-config.skew, config.skew, max(0, config.cameras - 1))]) if config.skew else None
     off = set(rng.permutation(config.cameras)[: config.offline].tolist())
     named = []
@@ -120,7 +123,7 @@ def lay_out(config: SceneConfig, rng: np.random.Generator) -> tuple[list[Place],
 def _obstacles(centre: Array, config: SceneConfig, rng: np.random.Generator) -> tuple[Obstacle, ...]:
     found: list[Obstacle] = []
     for _ in range(config.crowding.obstacles):
-        middle = centre + rng.uniform(-0.75, 0.75, 2) * HALF
+        middle = centre + rng.uniform(-0.75, 0.75, 2) * np.array(config.place) / 2
         if rng.uniform() < config.crowding.low:
             angle, count = rng.uniform(0, np.pi), int(rng.integers(3, 6))
             along = np.array([np.cos(angle), np.sin(angle)])
@@ -131,13 +134,13 @@ def _obstacles(centre: Array, config: SceneConfig, rng: np.random.Generator) -> 
     return tuple(found)
 
 
-def _look(centre: Array, angle: float, size: tuple[int, int], rng: np.random.Generator) -> tuple[Array, Array]:
+def _look(place: Place, angle: float, size: tuple[int, int], rng: np.random.Generator) -> tuple[Array, Array]:
     """A camera beyond the edge of the place in a direction, looking at its middle."""
     away = np.array([np.cos(angle), np.sin(angle)])
-    edge = 1.0 / np.max(np.abs(away) / HALF)  # from the centre to the edge in this direction
+    edge = 1.0 / np.max(np.abs(away) / place.half)  # from the centre to the edge in this direction
     distance = edge + rng.uniform(2.0, 3.5)
-    position = np.array([*(centre + away * distance), rng.uniform(2.7, 4.0)])
-    target = np.array([*(centre + rng.uniform(-1.0, 1.0, 2)), 0.8])
+    position = np.array([*(place.centre + away * distance), rng.uniform(2.7, 4.0)])
+    target = np.array([*(place.centre + rng.uniform(-0.15, 0.15, 2) * place.half), 0.8])
     forward = (target - position) / np.linalg.norm(target - position)
     right = np.cross(forward, [0.0, 0.0, 1.0])
     right /= np.linalg.norm(right)

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.synth.config import SceneConfig
-from streamreid.synth.places import HALF, MARGIN, Place
+from streamreid.synth.places import MARGIN, Place
 
 __all__ = ["Walks", "walk"]
 
 Array = NDArray[np.float64]
 _STEP = 0.1
 _REACHED = 0.6
-_COMFORT = 0.9  # metres between two people's centres below which they step aside
+_COMFORT = 0.75  # metres between two people's centres below which they step aside
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +74,12 @@ def _route(config: SceneConfig, places: list[Place], speed: float, rng: np.rando
     for _ in range(config.visits):
         others = [p for p in range(len(places)) if p != last] or [0]
         last = int(rng.choice(others))
-        points += _visit(places[last], points[-1] if points else None, config.crowding.stay, rng)
+        points += _visit(
+            places[last],
+            points[-1] if points else None,
+            (config.crowding.stay[0] + config.linger, config.crowding.stay[1] + config.linger),
+            rng,
+        )
     way = np.array(points)
     pauses = np.where(rng.uniform(size=len(way)) < 0.15, rng.uniform(1.0, 4.0, len(way)), 0.0)
     needed = float(np.linalg.norm(np.diff(way, axis=0), axis=1).sum() / speed + pauses.sum())
@@ -85,7 +90,7 @@ def _route(config: SceneConfig, places: list[Place], speed: float, rng: np.rando
 
 def _visit(place: Place, before: Array | None, stay: tuple[int, int], rng: np.random.Generator) -> list[Array]:
     """In through the side one comes from, through some points, out through another side."""
-    outer = HALF + MARGIN + 1.0
+    outer = place.half + MARGIN + 1.0
 
     def gate(angle: float) -> Array:
         ray = np.array([np.cos(angle), np.sin(angle)])
@@ -96,7 +101,7 @@ def _visit(place: Place, before: Array | None, stay: tuple[int, int], rng: np.ra
     else:
         towards = before - place.centre
         begin = float(np.arctan2(towards[1], towards[0])) + rng.normal(0, 0.4)
-    inner = [place.centre + rng.uniform(-0.85, 0.85, 2) * HALF for _ in range(rng.integers(stay[0], stay[1] + 1))]
+    inner = [place.centre + rng.uniform(-0.85, 0.85, 2) * place.half for _ in range(rng.integers(stay[0], stay[1] + 1))]
     return [gate(begin), *inner, gate(begin + rng.uniform(0.3, 1.7) * np.pi)]
 
 
@@ -163,7 +168,12 @@ class _Crowd:
         waiting = self._wait[active] > 0
         self._wait[active] = np.maximum(0.0, self._wait[active] - _STEP)
         wish = np.where(waiting[:, None], 0.0, gap / np.maximum(distance, 1e-6)[:, None] * self._speeds[active][:, None])
-        push = self._aside(where) + self._around(where, wish)
+        push = self._aside(where)
+        # People slow down and step aside for others, they do not bounce back.
+        way = gap / np.maximum(distance, 1e-6)[:, None]
+        along = (push * way).sum(1)
+        push += way * (np.maximum(along, -0.7 * self._speeds[active]) - along)[:, None] * ~waiting[:, None]
+        push += self._around(where, wish)
         velocity = self._velocity[active] + (wish + push - self._velocity[active]) * 0.35
         velocity += self._noise[active] * np.where(waiting, 0.0, 0.2)[:, None]
         fast = np.linalg.norm(velocity, axis=1)
@@ -184,7 +194,7 @@ class _Crowd:
         force = np.clip(_COMFORT - distance, 0.0, None) * 2.5
         ahead = gap / np.maximum(distance, 1e-3)[..., None]
         # A little to the left of straight apart, so that two who meet head-on pass each other.
-        turned = ahead + 0.4 * np.stack([-ahead[..., 1], ahead[..., 0]], -1)
+        turned = ahead + 0.7 * np.stack([-ahead[..., 1], ahead[..., 0]], -1)
         result: Array = (turned * force[..., None]).sum(1)
         return result
 

@@ -1,0 +1,76 @@
+"""The settings of calibrated cameras and of the ground they see; ``config`` hands them on."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+__all__ = ["CalibrationConfig", "GroundConfig"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, validate_default=True)
+
+
+class CalibrationConfig(_Section):
+    """How pixels of a camera and metres on the ground belong together: one of ``file``, ``matrix`` and ``points``. A text alone is ``file``."""
+
+    file: str | None = Field(
+        default=None,
+        description="Tsai XML, or numbers of a 3x3 or 3x4 matrix as .txt, .csv, .json, .npy or .npz ('FILE.npz:NAME' picks one). Relative to the YAML's folder.",
+        min_length=1,
+    )
+    matrix: tuple[tuple[float, ...], ...] | None = Field(
+        default=None, description="3x4: from the world (x, y, z) to pixels; 3x3: from pixels to the ground (see maps)."
+    )
+    points: tuple[tuple[float, float, float, float], ...] | None = Field(
+        default=None, description="At least four places on the ground: [pixel across, pixel down, x, y]."
+    )
+    maps: Literal["pixels-to-ground", "ground-to-pixels"] = Field(default="pixels-to-ground", description="Which way a 3x3 matrix leads.")
+    unit: float | None = Field(
+        default=None, gt=0, description="Metres per unit of the calibration; empty: 0.001 for Tsai XML (millimetres), else 1."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, data: Any) -> Any:
+        return {"file": data} if isinstance(data, str) else data
+
+    @field_validator("matrix")
+    @classmethod
+    def _shape(cls, rows: tuple[tuple[float, ...], ...] | None) -> tuple[tuple[float, ...], ...] | None:
+        if rows is not None and (len(rows) != 3 or {len(r) for r in rows} not in ({3}, {4})):
+            raise ValueError(f"a calibration matrix is 3x3 or 3x4, got {len(rows)} rows of {sorted({len(r) for r in rows})} numbers")
+        return rows
+
+    @field_validator("points")
+    @classmethod
+    def _enough(cls, points: tuple[tuple[float, float, float, float], ...] | None) -> tuple[tuple[float, float, float, float], ...] | None:
+        if points is not None and len(points) < 4:
+            raise ValueError(f"a calibration needs at least 4 points on the ground, got {len(points)}")
+        return points
+
+    @model_validator(mode="after")
+    def _one(self) -> CalibrationConfig:
+        given = [n for n in ("file", "matrix", "points") if getattr(self, n) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a calibration is one of file, matrix and points; got {' and '.join(given) or 'none of them'}")
+        return self
+
+
+class GroundConfig(_Section):
+    """What calibrated cameras see together. Metres, seconds."""
+
+    enabled: bool = Field(default=True, description="false takes no notice of calibration.")
+    area: tuple[tuple[float, float], ...] | None = Field(
+        default=None, description="Polygon of [x, y] corners: who stands outside is in no world position. Empty: everywhere."
+    )
+    score: float = Field(default=0.3, ge=0, le=1, description="Boxes from this score on are used.")
+
+    @field_validator("area")
+    @classmethod
+    def _polygon(cls, area: tuple[tuple[float, float], ...] | None) -> tuple[tuple[float, float], ...] | None:
+        if area is not None and len(area) < 3:
+            raise ValueError(f"an area needs at least 3 corners, got {len(area)}")
+        return area

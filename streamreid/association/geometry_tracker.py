@@ -1,0 +1,402 @@
+"""People on the ground, followed by several calibrated cameras together.
+
+Each person is a Kalman filter of place, speed and body height. Every frame of every camera, at its own time, corrects those whom it shows: the box
+that calibration predicts is compared with the boxes found, edge by edge; an edge at the border of the picture or far from where it should be (the
+person is cut or hidden there) counts little. New people begin where boxes of the cameras that see a place agree.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+from lap import lapjv
+from numpy.typing import NDArray
+
+from streamreid.association.geometry import GroundCamera
+from streamreid.association.geometry_body import body_boxes, box_slopes
+
+__all__ = ["GroundSettings", "GroundTrack", "GroundTracker"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class GroundSettings:
+    """How people move and how boxes err. Metres, seconds; shares of a box's height.
+
+    Chosen on generated scenes (``streamreid synth``).
+    """
+
+    acceleration: float = 2.0
+    calm: float = 2.0
+    again: float = 0.25
+    cover_noise: float = 3.0
+    cover_cost: float = 3.0
+    height: float = 1.70
+    height_doubt: float = 0.10
+    edge_noise: float = 0.05
+    gate: float = 14.0
+    agree: float = 0.35
+    memory: float = 0.7
+    lost: float = 2.0
+    support: float = 0.3
+    confirm: int = 4
+    apart: float = 0.35
+
+
+@dataclass(slots=True, eq=False)
+class GroundTrack:
+    """One person on the ground.
+
+    Args:
+        number: From 1, never used twice.
+        mean: ``[5]`` x, y, speed in x and y, body height.
+        cov: ``[5, 5]``.
+        time: Of the last prediction.
+        seen: Camera -> time it last showed the person.
+        hits: Boxes in all.
+        support: Share of the cameras that should see the person and do, averaged over the last second or two.
+        path: Time, x, y of each correction.
+        votes: (camera, track id of that camera) -> boxes.
+    """
+
+    number: int
+    mean: Array
+    cov: Array
+    time: float
+    seen: dict[str, float] = field(default_factory=dict)
+    hits: int = 0
+    support: float = 0.5
+    confirmed: bool = False
+    path: list[tuple[float, float, float]] = field(default_factory=list)
+    votes: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
+
+    @property
+    def last(self) -> float:
+        """When any camera last showed the person."""
+        return max(self.seen.values(), default=self.time)
+
+
+@dataclass(slots=True, eq=False)
+class _Left:
+    """Boxes of one camera's newest frame that nobody explains."""
+
+    time: float
+    boxes: Array
+
+
+class GroundTracker:
+    """See the module.
+
+    Args:
+        cameras: Calibrated cameras, by name, in one world.
+        settings: How people move and boxes err.
+    """
+
+    def __init__(self, cameras: dict[str, GroundCamera], settings: GroundSettings | None = None) -> None:
+        self.settings = settings or GroundSettings()
+        self._cameras = dict(cameras)
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._tracks: list[GroundTrack] = []
+        self._left: dict[str, _Left] = {}
+        self._clock: dict[str, float] = {}
+        self._pace: dict[str, float] = {}
+        self._next = 1
+        self.ended: list[GroundTrack] = []
+
+    @property
+    def tracks(self) -> list[GroundTrack]:
+        """People who are followed now, the unconfirmed too."""
+        return self._tracks
+
+    def observe(self, camera: str, time: float, boxes: Array, size: tuple[int, int], ids: Array | None = None) -> NDArray[np.int64]:
+        """One frame of one camera.
+
+        Args:
+            camera: A calibrated camera.
+            time: Capture time.
+            boxes: ``[N, 4]`` xyxy.
+            size: Of the picture.
+            ids: ``[N]`` the camera's own track ids, if there are any.
+
+        Returns:
+            ``[N]`` number of the person on the ground, 0 where it is not known.
+        """
+        if camera not in self._sizes:
+            self._cameras[camera] = self._cameras[camera].scaled(size)
+            self._sizes[camera] = size
+        self._note_pace(camera, time)
+        boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+        for track in self._tracks:
+            self._predict(track, time)
+        people = np.array([[*t.mean[:2], t.mean[4]] for t in self._tracks]).reshape(-1, 3)
+        shown = body_boxes(self._cameras[camera], people)
+        cover = _cover(shown, self._cameras[camera].project(np.concatenate([people[:, :2], people[:, 2:] / 2], 1))[1])
+        rows, columns = self._assign(camera, people, shown, cover, boxes, ids)
+        owner = np.zeros(len(boxes), np.int64)
+        for row, column in zip(rows, columns, strict=True):
+            track = self._tracks[row]
+            self._correct(track, camera, time, boxes[column], cover[row, 1:])
+            owner[column] = track.number
+            if ids is not None:
+                track.votes[camera, int(ids[column])] += 1
+        self._count(camera, shown, cover, {self._tracks[r].number for r in rows})
+        self._left[camera] = _Left(time, boxes[owner == 0])
+        self._begin(camera, time)
+        self._end(time)
+        return owner
+
+    def finish(self) -> list[GroundTrack]:
+        """Everybody who was confirmed."""
+        self.ended += [t for t in self._tracks if t.confirmed]
+        self._tracks = []
+        return self.ended
+
+    # ---------------------------------------------------------------- filter
+
+    def _note_pace(self, camera: str, time: float) -> None:
+        if camera in self._clock and time > self._clock[camera]:
+            step = time - self._clock[camera]
+            self._pace[camera] = min(self._pace.get(camera, step), step) if step < 1.0 else self._pace.get(camera, 1.0)
+        self._clock[camera] = time
+
+    def _predict(self, track: GroundTrack, time: float) -> None:
+        dt = time - track.time
+        if dt <= 0:
+            return
+        step = np.eye(5)
+        calm = self.settings.calm
+        keep = np.exp(-dt / calm)
+        step[0, 2] = step[1, 3] = calm * (1 - keep)
+        step[2, 2] = step[3, 3] = keep
+        a = self.settings.acceleration**2
+        noise = np.zeros((5, 5))
+        for place, speed in ((0, 2), (1, 3)):
+            noise[place, place], noise[speed, speed] = a * dt**3 / 3, a * dt
+            noise[place, speed] = noise[speed, place] = a * dt**2 / 2
+        track.mean = step @ track.mean
+        track.cov = step @ track.cov @ step.T + noise
+        track.time = time
+
+    def _errors(self, camera: str, shown: Array, cover: Array, boxes: Array) -> tuple[Array, Array]:
+        """Difference and noise of the four edges of found and predicted boxes ``[N, M, 4]``; noise is infinite where an edge says nothing."""
+        high = np.maximum(shown[:, 3] - shown[:, 1], 8.0)[:, None, None]
+        gap = boxes[None] - shown[:, None]
+        noise = np.broadcast_to(self.settings.edge_noise * high, gap.shape).copy()
+        noise[..., [0, 2]] *= 1.5  # arms and bags
+        noise *= 1 + self.settings.cover_noise * cover[:, None]
+        width, height = self._sizes[camera]
+        edge = 0.01 * np.array([width, height, width, height])
+        cut = np.stack([boxes[:, 0] < edge[0], boxes[:, 1] < edge[1], boxes[:, 2] > width - edge[2], boxes[:, 3] > height - edge[3]], 1)
+        noise[np.broadcast_to(cut[None], noise.shape)] = np.inf
+        return gap, noise
+
+    def _assign(
+        self, camera: str, people: Array, shown: Array, cover: Array, boxes: Array, ids: Array | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        known = np.flatnonzero(np.isfinite(shown).all(1))
+        none = np.zeros(0, np.int64)
+        if not len(known) or not len(boxes):
+            return none, none
+        slopes = box_slopes(self._cameras[camera], people[known], shown[known])
+        gap, noise = self._errors(camera, shown[known], cover[known, 1:], boxes)
+        cost = np.full((len(known), len(boxes)), np.inf)
+        for row, k in enumerate(known.tolist()):
+            track = self._tracks[k]
+            own = np.ix_([0, 1, 4], [0, 1, 4])
+            spread = np.einsum("ij,jk,ik->i", slopes[row], track.cov[own], slopes[row])
+            with np.errstate(invalid="ignore"):
+                z = np.minimum(np.where(np.isfinite(noise[row]), gap[row] ** 2 / (spread + noise[row] ** 2), 1.0), 9.0)
+            sides, ends = z[:, [0, 2]], z[:, [1, 3]]
+            # One wrong edge of each pair is what occlusion does; both wrong is somebody else.
+            cost[row] = np.where((sides.min(1) < 7) & (ends.min(1) < 7), z.sum(1), np.inf)
+            cost[row] += 0.5 * np.log(np.maximum(spread[[0, 3]].mean(), 1.0))
+            cost[row] += self.settings.cover_cost * cover[k, 0]
+            if ids is not None:
+                votes = np.array([track.votes.get((camera, int(i)), 0) for i in ids])
+                cost[row] -= 2.0 * (votes > 0)
+        limit = self.settings.gate
+        found = np.minimum(np.nan_to_num(cost, nan=1e6, posinf=1e6), 1e6)
+        _, to, _ = lapjv(found, extend_cost=True, cost_limit=limit)
+        to = to.astype(np.int64)
+        self._second_chance(camera, shown[known], boxes, to)
+        rows = np.flatnonzero(to >= 0)
+        return known[rows], to[rows]
+
+    def _second_chance(self, camera: str, shown: Array, boxes: Array, to: NDArray[np.int64]) -> None:
+        """Whoever turned sharply is found by plain overlap with a box nobody else explains."""
+        rows = np.flatnonzero(to < 0)
+        free = np.setdiff1d(np.arange(len(boxes)), to)
+        if len(rows) and len(free):
+            overlap = _overlap(shown[rows], boxes[free], self._sizes[camera])
+            _, found, _ = lapjv(1 - overlap, extend_cost=True, cost_limit=1 - self.settings.again)
+            got = found >= 0
+            to[rows[got]] = free[found[got]]
+
+    def _correct(self, track: GroundTrack, camera: str, time: float, box: Array, cover: Array) -> None:
+        people = np.array([[*track.mean[:2], track.mean[4]]])
+        shown = body_boxes(self._cameras[camera], people)
+        if not np.isfinite(shown).all():
+            return
+        slopes = np.zeros((4, 5))
+        slopes[:, [0, 1, 4]] = box_slopes(self._cameras[camera], people, shown)[0]
+        gap, noise = self._errors(camera, shown, cover[None], box[None])
+        gap, noise = gap[0, 0], noise[0, 0]
+        use = np.isfinite(noise)
+        if use.any():
+            h, r = slopes[use], noise[use] ** 2
+            spread = np.einsum("ij,jk,ik->i", h, track.cov, h) + r
+            z = gap[use] ** 2 / spread
+            r = r * np.maximum(1.0, z / 2.0) ** 2  # an edge far off is one that is hidden
+            gain = track.cov @ h.T @ np.linalg.inv(h @ track.cov @ h.T + np.diag(r))
+            track.mean = track.mean + gain @ gap[use]
+            left = np.eye(5) - gain @ h
+            track.cov = left @ track.cov @ left.T + gain @ np.diag(r) @ gain.T
+            track.mean[4] = np.clip(track.mean[4], 0.9, 2.2)
+        track.seen[camera] = time
+        track.hits += 1
+        track.path.append((time, float(track.mean[0]), float(track.mean[1])))
+
+    # ---------------------------------------------------------------- life
+
+    def _visible(self, camera: str, shown: Array) -> NDArray[np.bool_]:
+        """Whose predicted boxes lie at least to 40 % in the picture."""
+        width, height = self._sizes[camera]
+        inner = np.clip(shown, 0, [width, height, width, height])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            area = (inner[:, 2] - inner[:, 0]) * (inner[:, 3] - inner[:, 1])
+            share = area / ((shown[:, 2] - shown[:, 0]) * (shown[:, 3] - shown[:, 1]))
+            return np.asarray(np.nan_to_num(share) > 0.4, bool)
+
+    def _count(self, camera: str, shown: Array, cover: Array, found: set[int]) -> None:
+        visible = self._visible(camera, shown)
+        pace = self._pace.get(camera, 0.2)
+        cameras = max(1, len(self._sizes))
+        weight = 1 - np.exp(-pace / (self.settings.memory * cameras))
+        for k, track in enumerate(self._tracks):
+            if track.number in found:
+                track.support += weight * (1 - track.support)
+                track.confirmed |= track.hits >= self.settings.confirm * max(1, len(track.seen))
+            elif visible[k]:
+                track.support -= weight * (1 - cover[k, 0]) * track.support
+
+    def _begin(self, camera: str, time: float) -> None:
+        left = self._left[camera]
+        if not len(left.boxes):
+            return
+        fresh = 2.5 * max(self._pace.get(camera, 0.2), 0.02)
+        others = {n: o for n, o in self._left.items() if n != camera and time - o.time <= fresh and len(o.boxes)}
+        candidates = []
+        for number, box in enumerate(left.boxes):
+            candidates += [(*c, number) for c in self._hypotheses(camera, box, others, time)]
+        used: dict[str, set[int]] = defaultdict(set)
+        for _, support, people, partners, number in sorted(candidates, key=lambda c: (-c[1], -c[0])):
+            if number in used[camera] or any(row in used[name] for name, row in partners):
+                continue
+            if any(np.linalg.norm(t.mean[:2] - people[:2]) < self.settings.apart for t in self._tracks):
+                continue
+            del support
+            used[camera].add(number)
+            for name, row in partners:
+                used[name].add(row)
+            self._new(camera, time, left.boxes[number], people, [(n, self._left[n].time, self._left[n].boxes[r]) for n, r in partners])
+        for name, rows in used.items():
+            keep = np.setdiff1d(np.arange(len(self._left[name].boxes)), list(rows))
+            self._left[name].boxes = self._left[name].boxes[keep]
+
+    def _hypotheses(
+        self, camera: str, box: Array, others: dict[str, _Left], time: float
+    ) -> list[tuple[float, float, Array, list[tuple[str, int]]]]:
+        """Where the owner of a box may stand, by the feet or by the head, and which boxes of other cameras agree."""
+        view, (width, height) = self._cameras[camera], self._sizes[camera]
+        middle = (box[0] + box[2]) / 2
+        spots = []
+        if box[3] < 0.99 * height:
+            spots.append(view.to_plane(np.array([[middle, box[3]]]))[0])
+        if box[1] > 0.01 * height:
+            spots.append(view.to_plane(np.array([[middle, box[1]]]), self.settings.height)[0])
+        del width
+        result = []
+        for spot in spots:
+            if not np.isfinite(spot).all() or np.linalg.norm(spot - view.position[:2]) > 60:
+                continue
+            people = np.array([*spot, self.settings.height])
+            own = _overlap(body_boxes(view, people[None]), box[None], self._sizes[camera])[0, 0]
+            expected, score, partners = 1, own, []
+            for name in self._sizes:
+                if name == camera or time - self._clock.get(name, -np.inf) > 1.0:
+                    continue
+                shown = body_boxes(self._cameras[name], people[None])
+                if not self._visible(name, shown)[0]:
+                    continue
+                expected += 1
+                if name in others:
+                    overlaps = _overlap(shown, others[name].boxes, self._sizes[name])[0]
+                    best = int(overlaps.argmax())
+                    if overlaps[best] >= self.settings.agree:
+                        score += overlaps[best]
+                        partners.append((name, best))
+            if 1 + len(partners) >= max(1, int(np.ceil(expected / 2))) and own >= self.settings.agree and (partners or expected == 1):
+                result.append((score, (1 + len(partners)) / expected, people, partners))
+        return result
+
+    def _new(self, camera: str, time: float, box: Array, people: Array, partners: list[tuple[str, float, Array]]) -> None:
+        mean = np.array([people[0], people[1], 0.0, 0.0, people[2]])
+        cov = np.diag([0.5, 0.5, 1.0, 1.0, self.settings.height_doubt**2])
+        track = GroundTrack(self._next, mean, cov, time)
+        self._next += 1
+        for name, when, other in [(camera, time, box), *partners]:
+            self._correct(track, name, when, other, np.zeros(4))
+        track.path = track.path[-1:]
+        self._tracks.append(track)
+
+    def _end(self, time: float) -> None:
+        keep = []
+        for track in self._tracks:
+            gone = time - track.last > (self.settings.lost if track.confirmed else 0.3 * self.settings.lost)
+            if gone or track.support < self.settings.support:
+                if track.confirmed:
+                    self.ended.append(track)
+            else:
+                keep.append(track)
+        self._tracks = keep
+
+
+def _cover(shown: Array, depth: Array) -> Array:
+    """Which share of each predicted box, and of strips along its left, top, right and bottom edge, nearer people hide: ``[N, 5]``."""
+    if not len(shown):
+        return np.zeros((0, 5))
+    x0, y0, x1, y1 = shown.T
+    w, h = (x1 - x0) * 0.2, (y1 - y0) * 0.12
+    parts = np.stack(
+        [
+            shown,
+            np.stack([x0, y0, x0 + w, y1], 1),
+            np.stack([x0, y0, x1, y0 + h], 1),
+            np.stack([x1 - w, y0, x1, y1], 1),
+            np.stack([x0, y1 - h, x1, y1], 1),
+        ],
+        1,
+    )
+    body = shown.copy()
+    body[:, [0, 2]] += np.stack([x1 - x0, x0 - x1], 1) * 0.1  # boxes are wider than bodies
+    with np.errstate(invalid="ignore"):
+        low = np.maximum(parts[:, :, None, :2], body[None, None, :, :2])
+        high = np.minimum(parts[:, :, None, 2:], body[None, None, :, 2:])
+        inner = np.clip(high - low, 0, None).prod(-1)
+        area = (parts[..., 2:] - parts[..., :2]).prod(-1)
+        share = np.nan_to_num(inner / np.maximum(area, 1e-9)[..., None])
+        nearer = (depth[None] < depth[:, None] - 0.1)[:, None]
+    return np.asarray(np.minimum((share * nearer).sum(-1), 1.0), np.float64)
+
+
+def _overlap(shown: Array, boxes: Array, size: tuple[int, int]) -> Array:
+    """IoU ``[N, M]`` of predicted boxes, cut at the border of the picture, with boxes found."""
+    a = np.clip(shown, 0, [size[0], size[1], size[0], size[1]])[:, None]
+    b = boxes[None]
+    with np.errstate(invalid="ignore"):
+        inner = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None).prod(-1)
+        union = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - inner
+        return np.asarray(np.nan_to_num(inner / np.maximum(union, 1e-9)), np.float64)
