@@ -7,7 +7,7 @@ from pathlib import Path
 from streamreid.config import OutputConfig
 from streamreid.sinks.base import FinalIdentities, Sink
 from streamreid.sinks.crops import CropSink
-from streamreid.sinks.draw import DrawStyle, Painter
+from streamreid.sinks.draw import DrawStyle, Painter, style_of
 from streamreid.sinks.jsonl import JsonlSink
 from streamreid.sinks.mosaic import Mosaic
 from streamreid.sinks.mot import MotSink
@@ -35,7 +35,7 @@ __all__ = [
 
 def draw_style(output: OutputConfig) -> DrawStyle:
     """How films are drawn according to the configuration."""
-    return DrawStyle(blur="body" if output.blur else "none")
+    return style_of(output)
 
 
 def open_sinks(output: OutputConfig, folder: Path | str, cameras: list[str], *, films: bool = True, live: bool = False) -> list[Sink]:

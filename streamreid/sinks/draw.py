@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
+from streamreid.config import OutputConfig
 from streamreid.types import FloatArray, Image, IntArray
 
-__all__ = ["Blur", "DrawStyle", "Painter", "caption", "clock_text", "colour_of", "draw_text", "pixelate", "unit_of"]
+__all__ = ["Blur", "DrawStyle", "Painter", "caption", "clock_text", "colour_of", "draw_text", "pixelate", "style_of", "unit_of"]
 
 Blur = Literal["none", "head", "body"]
 _COLOURS = 96
@@ -45,6 +46,12 @@ class DrawStyle:
     traces: bool = True
     trace_length: int = 40
     scale: float = 1.0
+
+
+def style_of(output: OutputConfig) -> DrawStyle:
+    """How films are drawn according to the configuration."""
+    blur: dict[str, Blur] = {"none": "none", "people": "body", "faces": "head"}
+    return DrawStyle(blur=blur[output.blur])
 
 
 def _rgb(index: int) -> tuple[int, int, int]:

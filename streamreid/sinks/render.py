@@ -16,7 +16,7 @@ import numpy as np
 
 from streamreid.config import OutputConfig
 from streamreid.errors import DataError, OutputError, SourceError
-from streamreid.sinks.draw import DrawStyle, Painter, caption
+from streamreid.sinks.draw import DrawStyle, Painter, caption, style_of
 from streamreid.sinks.encode import VideoWriter
 from streamreid.sinks.mosaic import Mosaic, Shot
 from streamreid.types import FloatArray, Frame, Image, IntArray
@@ -89,7 +89,7 @@ def render_videos(
     final = folder / "mot" / "global"
     if not final.is_dir():
         raise OutputError(f"videos with final identities are drawn from '{final}', which is not there. Set output.mot: true.")
-    style = style or DrawStyle(blur="body" if output.blur else "none")
+    style = style or style_of(output)
     with ExitStack() as stack:
         films: dict[str, VideoWriter] = {}
         for name, path in _targets(folder, cameras, output):
