@@ -279,6 +279,14 @@ class Cameras:
         frames = [self._numbered(cameras[name], cameras[name].reader.try_get()) for name in self.turns.choose(ready)]
         return sorted((f for f in frames if f is not None), key=lambda f: (f.time, f.camera))
 
+    def drop(self, frames: Sequence[Frame], reason: str) -> None:
+        """Count frames that were taken and will have no result."""
+        with self._lock:
+            for frame in frames:
+                camera = self._cameras.get(frame.camera)
+                if camera is not None:
+                    camera.before[reason] = camera.before.get(reason, 0) + 1
+
     def _numbered(self, camera: _Camera, frame: Frame | None) -> Frame | None:
         """Frame numbers of a name go on over connections, changes and runs."""
         if frame is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -158,12 +159,17 @@ class Pipeline(Following):
         """The same for live cameras: frames are taken when inference is free for them, never before. Empty where nothing came for a while."""
         batches = iter(self.cameras)
         pending: Future[list[Seen]] | None = None
+        warm = False
         while True:
             if pending is None:
                 with self.statistics.stage("wait"):
                     batch = next(batches, None)
                 if batch is None:
                     return
+                if batch and not warm:
+                    self._pool.submit(self._warm_up, batch).result()
+                    warm = True
+                    continue
                 pending = self._pool.submit(self._look, batch) if batch else None
                 if pending is None:
                     yield []
@@ -172,6 +178,17 @@ class Pipeline(Following):
             batch = [] if self.interrupted else self.cameras.poll()
             pending = self._pool.submit(self._look, batch) if batch else None
             yield seen
+
+    def _warm_up(self, frames: list[Frame]) -> None:
+        """The first runs compile graphs, which takes seconds: they are done on frames that are then thrown away, for they have become old."""
+        with suppress(StreamReIDError):
+            for count in (1, 2, 4):
+                some = [frames[i % len(frames)] for i in range(min(count, self.config.detector.batch))]
+                self.detector(some)
+                width, height = some[0].size
+                boxes = Detections.from_arrays([[0, 0, width / 4, height / 2]] * count)
+                self.embedder(some[:1], [boxes])
+        self.cameras.drop(frames, "warming up")
 
     def _look(self, frames: list[Frame]) -> list[Seen]:
         """Detect and embed. What cannot be done for one camera (boxes that are not in its file) ends that camera, not the others."""
