@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -134,31 +134,32 @@ def differences_here(record: BuildRecord | None) -> list[str]:
         return [str(error)]
 
 
+_ROWS: tuple[tuple[str, Callable[[ParityReport], str]], ...] = (
+    ("median cosine (lowest part)", lambda r: _low(r.cosine_median)),
+    ("1st percentile (lowest part)", lambda r: _low(r.cosine_p01)),
+    ("visibility off by (99 %)", lambda r: _number(r.visibility_error)),
+    ("same nearest ten", lambda r: _number(r.rank_agreement)),
+    ("R1", lambda r: _change(r.r1)),
+    ("mAP", lambda r: _change(r.map)),
+    ("same boxes (F1)", lambda r: _number(r.matched_boxes)),
+    ("worst batch", lambda r: str(r.worst_batch)),
+    ("verdict", lambda r: "passed" if r.passed else "REFUSED"),
+)
+
+
 def _tell(folder: Path, reports: dict[str, ParityReport], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({key: r.model_dump(mode="json") | {"passed": r.passed} for key, r in reports.items()}, indent=2))
     else:
-        table = Table(
-            "engine",
-            "median cosine",
-            "1st percentile",
-            "visibility",
-            "ranks",
-            "R1",
-            "mAP",
-            "boxes",
-            "worst batch",
-            box=None,
-            pad_edge=False,
-        )
-        for key, r in reports.items():
-            table.add_row(key, _low(r.cosine_median), _low(r.cosine_p01), _number(r.visibility_error), _number(r.rank_agreement),
-                          _change(r.r1), _change(r.map), _number(r.matched_boxes), str(r.worst_batch))  # fmt: skip
+        table = Table("", *reports, box=None, pad_edge=False)
+        for label, show in _ROWS:
+            cells = [show(r) for r in reports.values()]
+            if any(cell != "-" for cell in cells):
+                table.add_row(label, *cells)
         output.print(table)
         first = next(iter(reports.values()))
-        output.print(
-            f"lowest part, worst of batches {', '.join(map(str, first.batches))}; {first.probe}; against {first.reference}", highlight=False
-        )
+        output.print(f"worst of batches {', '.join(map(str, first.batches))}; {first.probe}", highlight=False, soft_wrap=True)
+        output.print(f"against {first.reference}", highlight=False, soft_wrap=True)
     failed = {key: r for key, r in reports.items() if not r.passed}
     if failed:
         raise EngineError(f"{folder} is refused: " + ". ".join(f"{key}: {'; '.join(r.failures)}" for key, r in failed.items()))

@@ -15,7 +15,7 @@ from streamreid.reid.probe import Probe
 from streamreid.similarity import part_similarity
 from streamreid.types import FloatArray, PartFeatures
 
-__all__ = ["Embeds", "Score", "batch_sizes", "compare", "judge", "measure"]
+__all__ = ["Embeds", "Score", "batch_sizes", "compare", "judge", "measure", "widened"]
 
 Score = Callable[[FloatArray, Probe], "tuple[float, float] | None"]
 """Rank-1 accuracy and mAP of a similarity matrix ``[N, N]`` of a labelled probe set; None if nobody is seen by two cameras."""
@@ -143,6 +143,17 @@ def judge(report: ParityReport, limits: Thresholds) -> ParityReport:
         if pair is not None and limit is not None and not pair[0] - pair[1] <= limit:
             failures.append(f"{name} falls from {pair[0]:.4f} to {pair[1]:.4f}, by more than {limit:g}")
     return report.model_copy(update={"failures": tuple(failures)})
+
+
+def widened(limits: Thresholds, factor: float = 3.0) -> Thresholds:
+    """Thresholds that leave so many times the room.
+
+    Drawn figures lie outside what int8's ranges were measured on: they can show that a compilation is wrong, not how accurate it is.
+    """
+    values = {key: getattr(limits, key) for key in ("cosine_median", "cosine_p01", "rank_agreement")}
+    below = {key: None if value is None else 1 - factor * (1 - value) for key, value in values.items()}
+    error = None if limits.visibility_error is None else factor * limits.visibility_error
+    return limits.model_copy(update={**below, "visibility_error": error})
 
 
 def _embed(embedder: Embeds, crops: NDArray[np.uint8], size: int) -> PartFeatures:

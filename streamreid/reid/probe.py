@@ -27,12 +27,14 @@ class Probe:
         source: What they are, for reports.
         persons: ``[N]`` person numbers, if all names say them.
         cameras: ``[N]`` camera numbers, likewise.
+        drawn: Generated, not photographed.
     """
 
     crops: NDArray[np.uint8]
     source: str
     persons: NDArray[np.int64] | None = None
     cameras: NDArray[np.int64] | None = None
+    drawn: bool = False
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -86,9 +88,8 @@ def generated_probe(size: tuple[int, int], count: int = 48) -> Probe:
     """
     rng = np.random.default_rng(7)
     crops = np.stack([_figure(rng, number) for number in range(count)])
-    return Probe(
-        np.stack([cv2.resize(c, size[::-1], interpolation=cv2.INTER_AREA) for c in crops]).astype(np.uint8), f"{count} drawn figures"
-    )
+    resized = np.stack([cv2.resize(c, size[::-1], interpolation=cv2.INTER_AREA) for c in crops]).astype(np.uint8)
+    return Probe(resized, f"{count} drawn figures", drawn=True)
 
 
 def _figure(rng: np.random.Generator, number: int) -> NDArray[np.uint8]:
