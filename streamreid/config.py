@@ -73,6 +73,7 @@ class CameraConfig(_Section):
     fps: float | None = Field(
         default=None, gt=0, le=1000, description="Frame rate where the source has no time stamps (image folders, raw streams)."
     )
+    size: tuple[int, int] | None = Field(default=None, description="Width and height of the pictures, where the source is only a text file of boxes.")
     start: float = Field(default=0.0, ge=0, description="Seconds of a file to skip at its beginning.")
     frames: int | None = Field(default=None, ge=1, description="Stop after so many used frames.")
     repeat: int = Field(default=1, ge=1, description="Play a file so many times; times and frame numbers go on.")
@@ -248,7 +249,7 @@ class LiveConfig(_Section):
     """How live cameras are treated."""
 
     turn_seconds: float = Field(
-        default=0.1,
+        default=0.05,
         gt=0,
         le=10,
         description="Frames of so many cameras are looked at together as take about so long; less is fresher. If more comes than can be followed, cameras take turns.",
