@@ -14,6 +14,7 @@ from streamreid.gallery.base import (
     PrototypeBlock,
     Retention,
 )
+from streamreid.gallery.numbers import IdSource
 from streamreid.gallery.opening import limits_of, open_gallery, retention_of
 from streamreid.gallery.postgres_store import PostgresGallery
 from streamreid.gallery.search import GallerySearch, Match
@@ -29,6 +30,7 @@ __all__ = [
     "Erasure",
     "GallerySearch",
     "GalleryStore",
+    "IdSource",
     "IdentityRecord",
     "Limits",
     "Match",

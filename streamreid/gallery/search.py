@@ -220,11 +220,15 @@ class GallerySearch:
                     f"the query has {features.shape[0]} parts of {features.shape[1]} values, the gallery {matrix.shape[0]} of {matrix.shape[1]}; "
                     "describe it with the gallery's engine"
                 )
-            rows = None if exact or self._index is None or among is not None else self._candidates(features, top)
+            rows = None
+            if among is not None:
+                rows = np.flatnonzero(np.isin(matrix.people, sorted(among)))
+            elif self._index is not None and not exact:
+                rows = self._candidates(features, top)
             similarity, common = matrix.compare(PackedParts(features), rows)
             people = matrix.people if rows is None else matrix.people[rows]
             views = matrix.ids if rows is None else matrix.ids[rows]
-            return self._rank(similarity, common, people, views, top, set(without), among)
+            return self._rank(similarity, common, people, views, top, set(without))
 
     def _candidates(self, features: PartFeatures, top: int) -> IntArray:
         assert self._index is not None
@@ -240,13 +244,10 @@ class GallerySearch:
         views: IntArray,
         top: int,
         without: set[int],
-        among: Collection[int] | None,
     ) -> list[Match]:
         allowed = (common >= self._least) & (people > 0)[None]
         if without:
             allowed &= ~np.isin(people, sorted(without))[None]
-        if among is not None:
-            allowed &= np.isin(people, sorted(among))[None]
         values = np.where(allowed, similarity, -np.inf)
         best_query = values.argmax(0)
         columns = np.arange(values.shape[1])

@@ -163,6 +163,8 @@ class Following(ABC):
                 with self._lock:
                     if seen is not None:
                         self._follow(seen)
+                    elif self.memory is not None:
+                        self.memory.idle()
                     results = [self._result(item) for item in self._holding.due()]
                 if not results and seen is None:
                     self.idle()
