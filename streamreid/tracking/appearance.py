@@ -71,14 +71,29 @@ class AppearanceBank:
         if not count or not people or not features.visibility.any():
             return zero, zero
         self._check(features)
-        k, d = self.shape
-        bank = self._parts[rows].transpose(2, 0, 1, 3).reshape(k, count * self._slots, d)
-        each = (bank @ features.parts.transpose(1, 2, 0)).reshape(k, count, self._slots, people)
-        each = np.where(mass.transpose(2, 0, 1)[..., None] > 0, each, np.float32(-1.0)).max(2)
+        each = self._nearest(self._parts[rows], mass, features.parts)
         weight = np.sqrt(self._known(rows).T[:, :, None] * features.visibility.T[:, None, :])
         total = weight.sum(0)
+        k = self.shape[0]
         similarity = np.divide((weight * each).sum(0), total, out=zero, where=total > 1e-6)
         return np.clip(similarity, -1, 1).astype(np.float32), np.asarray(total / k, np.float32)
+
+    def _nearest(self, parts: FloatArray, mass: FloatArray, people: FloatArray) -> FloatArray:
+        """Cosine similarity ``[K, M, N]`` of each part of ``people`` [N, K, D] with the nearest of the prototypes ``parts`` [M, P, K, D]; -1 where there
+        is none."""
+        used = (mass > 0).any(2)
+        track, slot = np.nonzero(used)
+        each = np.full((self.shape[0], len(parts), len(people)), -1.0, np.float32)
+        if not len(track):
+            return each
+        # Most people look the same from all sides: only the slots in use are multiplied.
+        found = parts[track, slot].transpose(1, 0, 2) @ people.transpose(1, 2, 0)
+        known = (mass[track, slot] > 0).T
+        if not known.all():
+            found = np.where(known[..., None], found, np.float32(-1.0))
+        owners = np.flatnonzero(used.any(1))
+        each[:, owners] = np.maximum.reduceat(found, np.searchsorted(track, owners), axis=1)
+        return each
 
     def update(self, rows: Rows, features: PartFeatures, quality: FloatArray) -> None:
         """Learn ``features`` [M] of tracks ``rows``; ``quality`` [M] in [0, 1] is how little of the person was hidden."""
@@ -86,6 +101,9 @@ class AppearanceBank:
         if not len(rows) or not w.any():
             return
         self._check(features)
+        told = w.any(1)
+        if not told.all():
+            rows, features, w = rows[told], features[told], w[told]
         mass = self._mass[rows]  # [M, P, K]
         near = np.where(mass > 0, np.einsum("mpkd,mkd->mpk", self._parts[rows], features.parts), -2.0)
         slot = near.argmax(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid.tracking.assignment import cover_matrix, iou_matrix, iou_pairs
+from streamreid.tracking.assignment import cover_matrix, iou_matrix
 from streamreid.types import BoolArray, FloatArray
 
 __all__ = ["buffered_overlap", "leaving", "place_odds", "second_boxes", "span_overlap", "within_reach"]
@@ -28,16 +28,15 @@ def buffered_overlap(predicted: FloatArray, boxes: FloatArray, doubt: FloatArray
     """
     if not len(predicted) or not len(boxes):
         return np.zeros((len(predicted), len(boxes)), np.float32)
-    margin = np.clip(0.5 * doubt, 0.0, 0.5 * (predicted[:, 2] - predicted[:, 0]))
-    sides = np.array([-1, -1, 1, 1], np.float32)
-    return iou_pairs(predicted + margin[:, None] * sides, boxes[None] + margin[:, None, None] * sides)
+    return iou_matrix(predicted, boxes, np.clip(0.5 * doubt, 0.0, 0.5 * (predicted[:, 2] - predicted[:, 0])))
 
 
 def span_overlap(a: FloatArray, b: FloatArray) -> FloatArray:
     """Intersection over union ``[T, N]`` of the vertical spans of boxes ``a`` [T, 4] and ``b`` [N, 4]: people at different depths differ in it
     (height-modulated IoU, Yang et al., "Hybrid-SORT", AAAI 2024)."""
-    both = np.minimum(a[:, None, 3], b[None, :, 3]) - np.maximum(a[:, None, 1], b[None, :, 1])
-    either = np.maximum(a[:, None, 3], b[None, :, 3]) - np.minimum(a[:, None, 1], b[None, :, 1])
+    top_a, top_b, foot_a, foot_b = a[:, 1, None], b[:, 1], a[:, 3, None], b[:, 3]
+    both = np.minimum(foot_a, foot_b) - np.maximum(top_a, top_b)
+    either = np.maximum(foot_a, foot_b) - np.minimum(top_a, top_b)
     return np.asarray(np.maximum(both, 0) / np.maximum(either, 1e-6), np.float32)
 
 
@@ -54,9 +53,15 @@ def within_reach(predicted: FloatArray, boxes: FloatArray, gap: NDArray[np.float
     """
     height = (predicted[:, 3] - predicted[:, 1])[:, None]
     ratio = (boxes[:, 3] - boxes[:, 1])[None] / np.maximum(height, 1.0)
-    way = (predicted[:, None, :2] + predicted[:, None, 2:] - boxes[None, :, :2] - boxes[None, :, 2:]) / 2
     limit = height * (0.5 + np.minimum(2.0 * gap[:, None], 4.0))
-    return np.asarray((np.hypot(way[..., 0], way[..., 1]) <= limit) & (ratio > 0.6) & (ratio < 1.67))
+    return np.asarray((_squared_ways(predicted, boxes) <= limit**2) & (ratio > 0.6) & (ratio < 1.67))
+
+
+def _squared_ways(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Squared distances ``[T, N]`` of the centres of ``a`` [T, 4] and ``b`` [N, 4], pixels."""
+    x = (a[:, 0] + a[:, 2])[:, None] - (b[:, 0] + b[:, 2])
+    y = (a[:, 1] + a[:, 3])[:, None] - (b[:, 1] + b[:, 3])
+    return np.asarray((x * x + y * y) / 4)
 
 
 def place_odds(predicted: FloatArray, boxes: FloatArray, deviation: FloatArray) -> FloatArray:
@@ -73,8 +78,7 @@ def place_odds(predicted: FloatArray, boxes: FloatArray, deviation: FloatArray) 
     """
     height = np.maximum(predicted[:, 3] - predicted[:, 1], 1.0)
     spread = (2.0 * deviation / height + 0.25)[:, None]
-    way = (predicted[:, None, :2] + predicted[:, None, 2:] - boxes[None, :, :2] - boxes[None, :, 2:]) / (2 * height[:, None, None])
-    far = (way**2).sum(2) / spread**2
+    far = _squared_ways(predicted, boxes) / (spread * height[:, None]) ** 2
     return np.asarray(np.log(SCENE_AREA / (2 * np.pi * spread**2)) - 0.5 * far, np.float32)
 
 

@@ -11,6 +11,7 @@ Who is hidden by somebody nearer is compared by looks only as far as visible, an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -181,26 +182,27 @@ class Tracker:
         confirmed = self._book.confirmed(c)
         sure = scores >= c.high_score
 
-        def run(rows: BoolArray, columns: BoolArray, score: FloatArray, allowed: BoolArray) -> None:
+        def run(rows: BoolArray, columns: BoolArray, judge: Callable[[Rows, Rows], tuple[FloatArray, BoolArray]]) -> None:
             t, d = np.flatnonzero(rows & (taken < 0)), np.flatnonzero(columns & free)
-            i, j = assign(score[np.ix_(t, d)], allowed[np.ix_(t, d)])
-            taken[t[i]] = d[j]
-            free[d[j]] = False
+            if len(t) and len(d):
+                i, j = assign(*judge(t[:, None], d))
+                taken[t[i]] = d[j]
+                free[d[j]] = False
 
         gap = (self._time - self._book.seen)[:, None]
         both = np.asarray((1 - weight) * iou + weight * rank, np.float32)
         # The longer somebody was away, the more likely is a stranger in the same place: looks must speak for the old track, and
         # after a while without looks nothing does.
         gate = c.appearance_gate + (0.5 - c.appearance_gate) * np.minimum(gap / 0.5, 1.0)
-        run(confirmed, sure, both, (iou >= c.match_iou) & np.where(weight > 0, looks >= gate, gap <= c.blind_seconds))
-        recent = confirmed & (gap[:, 0] <= 1.0)
-        run(recent, ~sure, iou, iou >= c.second_iou)
+        first = (iou >= c.match_iou) & np.where(weight > 0, looks >= gate, gap <= c.blind_seconds)
+        run(confirmed, sure, lambda t, d: (both[t, d], first[t, d]))
+        run(confirmed & (gap[:, 0] <= 1.0), ~sure, lambda t, d: (iou[t, d], iou[t, d] >= c.second_iou))
         if c.recover_probability < 1.0:
-            run(confirmed, sure, rank, self._found_again(looks, slice(None), boxes))
-        run(~confirmed, sure, iou, iou >= c.match_iou)
+            run(confirmed, sure, lambda t, d: (rank[t, d], self._found_again(looks[t, d], t[:, 0], boxes[d])))
+        run(~confirmed, sure, lambda t, d: (iou[t, d], iou[t, d] >= c.match_iou))
         return self._apply(taken, boxes, scores, features, clear)
 
-    def _found_again(self, looks: FloatArray, rows: Rows | slice, boxes: FloatArray) -> BoolArray:
+    def _found_again(self, looks: FloatArray, rows: Rows, boxes: FloatArray) -> BoolArray:
         """Whether ``boxes`` [N] can show the lost tracks ``rows`` [M], without overlap: ``looks`` [M, N] and places together must make it probable."""
         assert self._time is not None
         least = self.config.recover_probability
@@ -220,11 +222,16 @@ class Tracker:
         The rank is the similarity from the toss of a coin (0) to certainty (1). Probabilities would not do: they are all 1 among people who look
         somewhat alike, and the choice between them would be left to overlap.
         """
-        similarity, common = self._looks.similarity(slice(None), features)
-        known = np.where(common > 0, self._calibration.probability(similarity) - 0.5, 0.0)
-        rank = np.where(common > 0, self._rank(similarity), 0.5)
-        weight = self.config.appearance_weight * np.sqrt(common * clear)
-        return np.asarray(0.5 + known * clear, np.float32), np.asarray(rank, np.float32), np.asarray(weight, np.float32)
+        shape = len(self._book), len(features)
+        looks, rank, weight = np.full(shape, 0.5, np.float32), np.full(shape, 0.5, np.float32), np.zeros(shape, np.float32)
+        seen = np.flatnonzero(features.visibility.any(1))
+        if len(seen) and len(self._book):
+            similarity, common = self._looks.similarity(slice(None), features[seen])
+            known = common > 0
+            looks[:, seen] += np.where(known, self._calibration.probability(similarity) - 0.5, 0.0) * clear[seen]
+            rank[:, seen] = np.where(known, self._rank(similarity), 0.5)
+            weight[:, seen] = self.config.appearance_weight * np.sqrt(common * clear[seen])
+        return looks, rank, weight
 
     def _rank(self, similarity: FloatArray) -> FloatArray:
         coin = self._coin()
