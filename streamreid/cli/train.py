@@ -128,6 +128,9 @@ def export(
     licence: Annotated[str, typer.Option(help="Licence of the weights, training data's terms included.")] = "unknown",
     description: Annotated[str, typer.Option(help="One line for lists.")] = "part-based ReID",
     rank: Annotated[int, typer.Option(help="'auto' takes the engine of the highest rank.")] = 0,
+    base: Annotated[
+        float, typer.Option(help="Share of the pretrained weights to keep, 0 to 1: more of it carries over better to cameras never seen.")
+    ] = 0.0,
     unified: Annotated[
         bool, typer.Option("--unified", help="Add the graph of the nine gallery variants of occlusion unification (needs a grader).")
     ] = False,
@@ -136,7 +139,9 @@ def export(
     """Write a checkpoint as an engine bundle, with its link probability fitted on the people held out of training."""
     set_up_logging()
     _need_torch("Exporting")
-    bundle = export_bundle(checkpoint, out, name=name, licence=licence, description=description, rank=rank, unified=unified, force=force)
+    bundle = export_bundle(
+        checkpoint, out, name=name, licence=licence, description=description, rank=rank, base=base, unified=unified, force=force
+    )
     c = bundle.calibration
     output.print(
         f"{bundle.folder}: {len(bundle.manifest.parts)} parts of {bundle.manifest.dim} values; slope {c.slope:.2f}, intercept {c.intercept:.2f}"
@@ -151,16 +156,20 @@ def export_bundle(
     licence: str = "unknown",
     description: str = "",
     rank: int = 0,
+    base: float = 0.0,
     unified: bool = False,
     force: bool = False,
 ) -> Bundle:
     """See `export`."""
     from streamreid import __version__
+    from streamreid.training.blending import blend
     from streamreid.training.export import OCCLUSION, PARTS, UNIFIED, VISIBILITY, export_onnx, export_unified
     from streamreid.training.loop import load_network
     from streamreid.training.people import split_people
 
     network, config, _ = load_network(checkpoint)
+    if base:
+        network = blend(network, config, base)
     manifest = BundleManifest(
         name=name or out.name,
         description=description,
