@@ -138,6 +138,7 @@ class Sql(ABC):
         if not right:
             raise GalleryError(f"the key in {variable} is not the key of gallery '{self.address}'; nothing was changed")
         self._cipher = cipher
+        self._key_variable = variable  # copies are encrypted as well
 
     @property
     def encrypted(self) -> bool:

@@ -23,6 +23,7 @@ from streamreid.gallery.schema import APPLICATION_ID, VERSION
 __all__ = ["SqliteGallery"]
 
 _CHECK_UP_TO = 64 << 20  # bytes; larger files are checked by `gallery check` only
+_LEAST_SQLITE = (3, 35)  # RETURNING
 _SIDE = ("-wal", "-shm")
 
 
@@ -54,6 +55,10 @@ class SqliteGallery(Erasing):
     ) -> None:
         self.path = Path(path).expanduser()
         super().__init__(str(self.path), limits, key_variable=key_variable, clock=clock)
+        if sqlite3.sqlite_version_info < _LEAST_SQLITE:
+            raise GalleryError(
+                f"a gallery needs SQLite 3.35 or newer, and this Python was built with {sqlite3.sqlite_version}; use a newer Python, or PostgreSQL"
+            )
         self._read_only = read_only
         self._patience = patience
         self._closed = False

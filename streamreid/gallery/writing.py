@@ -19,6 +19,7 @@ from streamreid.similarity import Calibration
 __all__ = ["Writing"]
 
 _KEPT_CHANGES = 100_000
+_KEPT_NOTES = 100_000
 
 
 class Writing(Reading):
@@ -283,6 +284,7 @@ class Writing(Reading):
     def _note(self, action: str, detail: Mapping[str, object], actor: str) -> None:
         values = (self._clock(), actor, action, json.dumps(dict(detail), sort_keys=True))
         self._rows("INSERT INTO audit (stored, actor, action, detail) VALUES (?, ?, ?, ?)", values)
+        self._rows("DELETE FROM audit WHERE id <= (SELECT MAX(id) FROM audit) - ?", (_KEPT_NOTES,))
 
     def note_copy(self, kind: str, path: Path, ids: Sequence[int]) -> None:
         """See ``GalleryStore``."""
