@@ -207,7 +207,7 @@ def _judged(report: ParityReport, record: BuildRecord) -> ParityReport:
     return report.model_copy(update={"failures": tuple(failures)})
 
 
-def _drawn(count: int = 8) -> list[Frame]:
+def _drawn(count: int = 6) -> list[Frame]:
     """Scenes of coloured figures: enough to find a wrong compilation, not to measure accuracy."""
     rng = np.random.default_rng(11)
     frames = []
