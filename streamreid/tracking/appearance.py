@@ -81,7 +81,7 @@ class AppearanceBank:
     def _nearest(self, parts: FloatArray, mass: FloatArray, people: FloatArray) -> FloatArray:
         """Cosine similarity ``[K, M, N]`` of each part of ``people`` [N, K, D] with the nearest of the prototypes ``parts`` [M, P, K, D]; -1 where there
         is none."""
-        used = (mass > 0).any(2)
+        used = np.asarray(mass > 0).any(axis=2)
         track, slot = np.nonzero(used)
         each = np.full((self.shape[0], len(parts), len(people)), -1.0, np.float32)
         if not len(track):
