@@ -293,6 +293,7 @@ class GalleryConfig(_Section):
     min_quality: Fraction = Field(default=0.2, description="Views of which less was seen, or seen less well, are not kept.")
     max_identities: int = Field(default=20_000, ge=1, description="Identities kept; the least useful go first.")
     max_prototypes: int = Field(default=100_000, ge=1, description="Views kept over all identities.")
+    max_appearances: int = Field(default=500_000, ge=1, description="Appearances (tracks) kept over all identities; the oldest go first.")
     max_events: int = Field(default=200_000, ge=0, description="Identity events kept.")
     recall: Fraction = Field(default=0.2, description="Least probability by looks for somebody remembered to be considered for a newcomer.")
     commit_seconds: float = Field(default=1.0, gt=0, le=1, description="Longest time until something seen is on disk.")

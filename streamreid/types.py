@@ -349,6 +349,7 @@ class FrameResult:
         global_ids: ``[N]`` int64; 0 where no identity was decided yet.
         probabilities: ``[N]`` float32 link probability in [0, 1].
         visibility: ``[N, K]`` float32 part visibilities (0 for predicted boxes).
+        world: ``[N, 2]`` float32, where people stand on the ground in metres, NaN where it is not known; None if the camera is not calibrated.
     """
 
     frame: Frame
@@ -356,6 +357,7 @@ class FrameResult:
     global_ids: IntArray
     probabilities: FloatArray
     visibility: FloatArray
+    world: FloatArray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.tracks)
@@ -363,6 +365,8 @@ class FrameResult:
             raise ValueError(
                 f"FrameResult: {n} tracks but global_ids {self.global_ids.shape}, probabilities {self.probabilities.shape}, visibility {self.visibility.shape}"
             )
+        if self.world is not None and self.world.shape != (n, 2):
+            raise ValueError(f"FrameResult: {n} tracks but world positions {self.world.shape}")
 
     def to_supervision(self) -> sv.Detections:
         """As ``supervision.Detections`` with ``tracker_id`` and, in ``.data``, ``global_id``, ``link_probability``, ``visibility`` and ``camera``."""

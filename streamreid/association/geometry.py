@@ -147,8 +147,8 @@ class GroundCamera:
             Points ``[N, 2]`` in metres (NaN above the horizon) and covariances ``[N, 2, 2]``: J diag(sigma^2) J^T, J the derivative.
         """
         points = self.to_plane(pixels)
-        across = self.to_plane(pixels + [0.5, 0.0]) - self.to_plane(pixels - [0.5, 0.0])
-        down = self.to_plane(pixels + [0.0, 0.5]) - self.to_plane(pixels - [0.0, 0.5])
+        across = self.to_plane(pixels + np.array([0.5, 0.0])) - self.to_plane(pixels - np.array([0.5, 0.0]))
+        down = self.to_plane(pixels + np.array([0.0, 0.5])) - self.to_plane(pixels - np.array([0.0, 0.5]))
         jacobian = np.stack([across * sigma[:, :1], down * sigma[:, 1:]], 2)
         return points, jacobian @ jacobian.transpose(0, 2, 1)
 

@@ -82,7 +82,7 @@ def _from_numbers(name: str, numbers: Array, config: CalibrationConfig, where: s
         raise ConfigError(f"{where}: expected a 3x3 or 3x4 matrix of finite numbers, got {'x'.join(map(str, numbers.shape))}")
     if abs(np.linalg.det(numbers / max(np.abs(numbers).max(), 1e-12))) < 1e-14:
         raise ConfigError(f"{where}: the homography is degenerate, so nothing on the ground can be told apart; check its rows")
-    onto = numbers if config.maps == "ground-to-pixels" else np.linalg.inv(numbers)
+    onto = numbers if config.maps == "ground-to-pixels" else np.asarray(np.linalg.inv(numbers), np.float64)
     return GroundCamera.from_homography(name, onto @ np.diag([1 / unit, 1 / unit, 1.0]), where=where)
 
 

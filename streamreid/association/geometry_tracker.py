@@ -7,7 +7,7 @@ person is cut or hidden there) counts little. New people begin where boxes of th
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -102,14 +102,25 @@ class GroundTracker:
         self._tracks: list[GroundTrack] = []
         self._left: dict[str, _Left] = {}
         self._clock: dict[str, float] = {}
-        self._pace: dict[str, float] = {}
+        self._steps: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=101))
         self._next = 1
+        self.start = np.inf
+        self.keep = True
         self.ended: list[GroundTrack] = []
 
     @property
     def tracks(self) -> list[GroundTrack]:
         """People who are followed now, the unconfirmed too."""
         return self._tracks
+
+    @property
+    def pace(self) -> float:
+        """Usual time between two frames of the fastest camera."""
+        return min((self._step(c) for c in self._steps), default=0.1)
+
+    def _step(self, camera: str) -> float:
+        steps = self._steps.get(camera)
+        return float(np.median(steps)) if steps else 0.2
 
     def observe(self, camera: str, time: float, boxes: Array, size: tuple[int, int], ids: Array | None = None) -> NDArray[np.int64]:
         """One frame of one camera.
@@ -157,10 +168,10 @@ class GroundTracker:
     # ---------------------------------------------------------------- filter
 
     def _note_pace(self, camera: str, time: float) -> None:
-        if camera in self._clock and time > self._clock[camera]:
-            step = time - self._clock[camera]
-            self._pace[camera] = min(self._pace.get(camera, step), step) if step < 1.0 else self._pace.get(camera, 1.0)
+        if time > self._clock.get(camera, np.inf):
+            self._steps[camera].append(time - self._clock[camera])
         self._clock[camera] = time
+        self.start = min(self.start, time)
 
     def _predict(self, track: GroundTrack, time: float) -> None:
         dt = time - track.time
@@ -257,6 +268,8 @@ class GroundTracker:
             track.mean[4] = np.clip(track.mean[4], 0.9, 2.2)
         track.seen[camera] = time
         track.hits += 1
+        if not self.keep:
+            track.path.clear()
         track.path.append((time, float(track.mean[0]), float(track.mean[1])))
 
     # ---------------------------------------------------------------- life
@@ -272,7 +285,7 @@ class GroundTracker:
 
     def _count(self, camera: str, shown: Array, cover: Array, found: set[int]) -> None:
         visible = self._visible(camera, shown)
-        pace = self._pace.get(camera, 0.2)
+        pace = self._step(camera)
         cameras = max(1, len(self._sizes))
         weight = 1 - np.exp(-pace / (self.settings.memory * cameras))
         for k, track in enumerate(self._tracks):
@@ -286,7 +299,7 @@ class GroundTracker:
         left = self._left[camera]
         if not len(left.boxes):
             return
-        fresh = 2.5 * max(self._pace.get(camera, 0.2), 0.02)
+        fresh = 2.5 * max(self._step(camera), 0.02)
         others = {n: o for n, o in self._left.items() if n != camera and time - o.time <= fresh and len(o.boxes)}
         candidates = []
         for number, box in enumerate(left.boxes):
@@ -357,7 +370,7 @@ class GroundTracker:
         for track in self._tracks:
             gone = time - track.last > (self.settings.lost if track.confirmed else 0.3 * self.settings.lost)
             if gone or track.support < self.settings.support:
-                if track.confirmed:
+                if track.confirmed and self.keep:
                     self.ended.append(track)
             else:
                 keep.append(track)

@@ -19,6 +19,7 @@ from streamreid.association import Associator, CameraGraph
 from streamreid.config import CameraConfig, Config
 from streamreid.errors import SourceError
 from streamreid.pipeline.beginning import Begin
+from streamreid.pipeline.grounding import open_ground
 from streamreid.pipeline.holding import Followed, Holding, Observation
 from streamreid.pipeline.looking import LookSchedule
 from streamreid.pipeline.remembering import Remembering
@@ -64,6 +65,7 @@ class Following(ABC):
 
     Attributes:
         memory: The gallery beside this run, if there is one.
+        ground: Where people stand, if cameras are calibrated.
         idle: Called about twice a second while live cameras give nothing; may be set.
     """
 
@@ -89,7 +91,10 @@ class Following(ABC):
         self._calibration = SiteCalibration(calibration)
         self._trackers = {c.name: self._tracker(c.name) for c in config.cameras}
         graph = CameraGraph(config.topology, [c.name for c in config.cameras])
-        self._associator = Associator(config.association, self._calibration, first_id=self.begin.global_id, graph=graph, parts=parts)
+        self.ground = open_ground(config)
+        self._associator = Associator(
+            config.association, self._calibration, first_id=self.begin.global_id, graph=graph, place=self.ground, parts=parts
+        )
         self.memory: Remembering | None = None
         self._holding = Holding(self._trackers, ordered=True)
         self._events: list[IdentityEvent] = []
@@ -157,6 +162,8 @@ class Following(ABC):
         try:
             self._require_camera("no camera could be opened")
             self._holding = Holding(self._trackers, ordered=not self.live)
+            if self.ground is not None:
+                self.ground.keep(not self.live)
             self._associator.keep_all = self.config.association.offline and not self.live
             for seen in self._frames():
                 self.statistics.beat = time.monotonic()
@@ -203,6 +210,8 @@ class Following(ABC):
             # A cache holds the features of everybody: those that a run would not have made are hidden, so that both give the same result.
             looks = _hide(seen.features, ~self._schedule.choose(frame.camera, seen.detections, frame.time))
             self._calibration.observe(looks, seen.detections.boxes)
+            if self.ground is not None:
+                self.ground.look(frame.camera, frame.time, seen.detections.boxes, seen.detections.scores, frame.size)
             observations = self._holding.follow(frame, seen.detections, looks)
         with self.statistics.stage("associate"):
             if self.memory is not None:
@@ -224,7 +233,7 @@ class Following(ABC):
         """Hand observations to the association; whether any is of somebody new."""
         known = len(self._identities)
         for seen in observations:
-            self._associator.observe(seen.camera, seen.time, seen.tracks, seen.features, seen.quality)
+            self._associator.observe(seen.camera, seen.time, seen.tracks, seen.features, seen.quality, (0, 0))
             for track_id in seen.tracks.ids.tolist():
                 if (seen.camera, track_id) not in self._identities:
                     self._identities[seen.camera, track_id] = (0, 0.0)
@@ -244,7 +253,9 @@ class Following(ABC):
             count.ages.add(self._clock.now() - frame.time)
         ids = np.array([g for g, _ in links], np.int64)
         probabilities = np.array([p for _, p in links], np.float32)
-        return FrameResult(frame, tracks, ids, probabilities, item.features.visibility)
+        calibrated = self.ground is not None and frame.camera in self.ground
+        world = self.ground.positions(frame.camera, frame.time, tracks.rows) if self.ground is not None and calibrated else None
+        return FrameResult(frame, tracks, ids, probabilities, item.features.visibility, world)
 
     def _note(self, events: list[IdentityEvent]) -> None:
         self._events += events

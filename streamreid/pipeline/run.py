@@ -12,6 +12,7 @@ from streamreid.config import CameraConfig, Config
 from streamreid.pipeline.files import FolderLock, write_json
 from streamreid.pipeline.folders import choose_folder
 from streamreid.pipeline.following import Following
+from streamreid.pipeline.grounding import WORLD, write_world
 from streamreid.pipeline.recording import Recording
 from streamreid.pipeline.summary import CameraSummary, Summary, summarise
 from streamreid.secrets import redact
@@ -61,6 +62,8 @@ def run(
             if rendering is not None:
                 rendering("drawing the videos")
             render_videos(_frames_again(pipeline), folder, output)
+        if pipeline.ground is not None and not live:
+            write_world(folder / WORLD, pipeline.ground.finish(pipeline.identities), *pipeline.ground.timing)
         summary = summarise(pipeline, folder)
         write_json(folder / "summary.json", {**summary.as_dict(), "configuration": _public(pipeline)})
     return summary

@@ -9,7 +9,8 @@ take and what
 seconds),
               ``clock``, ``box`` ([left, top, width, height], pixels), ``score`` (detector, 0..1), ``track_id`` (unique in the camera and
               run), ``global_id`` (who, as believed when the line was written; null if not decided yet), ``link_probability`` (0..1; null if
-              ``global_id`` is null), ``visibility`` (per part, 0..1; part 0 is the whole person).
+              ``global_id`` is null), ``visibility`` (per part, 0..1; part 0 is the whole person), ``world`` ([x, y] on the ground in metres;
+              only where the camera is calibrated and the place is known).
 ``event``     a change of belief: ``kind`` (new, link, merge, split, confirm, expire), ``time``, ``global_id``, ``camera``, ``track_id``,
               ``probability``, ``other_id``; empty camera, track 0 and other 0 are null. ``reasons`` (where there are any): term -> value,
               what each kind of evidence added to the log-odds and how alike which part was.
@@ -114,9 +115,10 @@ class JsonlSink(SinkContext):
                     "global_id": who or None,
                     "link_probability": probability if who else None,
                     "visibility": visibility,
+                    **({} if place is None else {"world": place}),
                 }
             )
-            for box, score, track, who, probability, visibility in zip(*columns, strict=True)
+            for box, score, track, who, probability, visibility, place in zip(*columns, _places(result), strict=True)
         ]
         self._counts["people"] += len(lines)
         self._file.write("\n".join(lines) + "\n")
@@ -165,3 +167,9 @@ class JsonlSink(SinkContext):
             self._put({"type": "end", "complete": complete, "frames": dict(self._frames), **self._counts})
         finally:
             self._file.close()
+
+
+def _places(result: FrameResult) -> list[list[float] | None]:
+    if result.world is None:
+        return [None] * len(result.tracks)
+    return [[round(float(x), 3), round(float(y), 3)] if np.isfinite(x) and np.isfinite(y) else None for x, y in result.world]

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from streamreid.config import CameraConfig
 from streamreid.sources.base import FrameSource
+from streamreid.sources.boxes import BoxesSource
 from streamreid.sources.clock import Clock
 from streamreid.sources.images import ImageFolderSource
 from streamreid.sources.paced import PacedSource
@@ -22,7 +23,7 @@ _FILE_SUFFIXES = frozenset(
 
 
 def open_source(camera: CameraConfig, *, clock: Clock | None = None) -> FrameSource:
-    """Open a camera: a folder of images, a webcam number, a stream's address, or a video file (also by http).
+    """Open a camera: a folder of images, a webcam number, a stream's address, a text file of boxes, or a video file (also by http).
 
     Streams and webcams are opened later, when they are read, and again when they are lost (unless ``reconnect`` is 0).
 
@@ -59,4 +60,6 @@ def _open(camera: CameraConfig, clock: Clock | None) -> FrameSource:
         return ImageFolderSource(camera)
     if uri.isdigit():
         return WebcamSource(camera, clock=clock)
+    if Path(uri).suffix.lower() == ".txt":
+        return BoxesSource(camera)
     return VideoFileSource(camera)

@@ -1,0 +1,61 @@
+"""Recordings of which only the boxes are left: frames without pictures, as many as a text file of detections has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from streamreid.config import CameraConfig
+from streamreid.errors import SourceError
+from streamreid.sources.base import Selection, SourceBase
+from streamreid.types import Frame
+
+__all__ = ["BoxesSource"]
+
+
+class BoxesSource(SourceBase):
+    """Frames 1 to the last of a MOT text file, without pictures; for ``detector: mot:FOLDER`` and ``engine: none``.
+
+    Capture time is ``offset`` + number / ``fps``, clock "rate".
+
+    Args:
+        config: The camera; ``uri`` is the file, ``size`` and ``fps`` are needed.
+
+    Raises:
+        SourceError: The file is missing or no MOT text, or size or rate are not given.
+    """
+
+    def __init__(self, config: CameraConfig) -> None:
+        super().__init__(config, live=False)
+        self._where = f"camera '{config.name}': {config.uri}"
+        if config.size is None or config.fps is None:
+            raise SourceError(f"{self._where}: a text file has no pictures; give their size ([width, height]) and fps")
+        self._size, self._rate = config.size, config.fps
+        self._closed = False
+        try:
+            firsts = [
+                line.replace(",", " ").split()[0] for line in Path(config.uri).read_text(encoding="utf-8").splitlines() if line.strip()
+            ]
+            self._count = max((int(float(first)) for first in firsts), default=0)
+        except (OSError, UnicodeDecodeError, ValueError) as error:
+            raise SourceError(f"{self._where}: not MOT text (frame, id, left, top, width, height, ...): {error}") from None
+        if self._count < 1:
+            raise SourceError(f"{self._where}: holds no boxes, so its length is unknown")
+
+    @property
+    def expected_frames(self) -> int | None:
+        """How many frames will come."""
+        return Selection(self._config).expected(self._count, self._rate, self._config.repeat)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, from the beginning."""
+        selection = Selection(self._config)
+        for index in range(self._count * self._config.repeat):
+            if self._closed or selection.done:
+                return
+            if selection.take(index % self._count / self._rate):
+                yield Frame.without_image(self.camera, index, self._config.offset + index / self._rate, size=self._size, clock="rate")
+
+    def close(self) -> None:
+        """The iterator ends before its next frame."""
+        self._closed = True
