@@ -221,6 +221,7 @@ class Limits:
     max_identities: int = 20_000
     max_prototypes: int = 100_000
     max_events: int = 200_000
+    max_appearances: int = 500_000
 
 
 @dataclass(slots=True)

@@ -126,13 +126,24 @@ class Erasing(Writing):
             people = int(self._rows("SELECT COUNT(*) FROM identities")[0][0])
             views = int(self._rows("SELECT COUNT(*) FROM prototypes")[0][0])
             events = int(self._rows("SELECT COUNT(*) FROM events")[0][0])
-        gone: list[int] = []
+            tracks = int(self._rows("SELECT COUNT(*) FROM appearances")[0][0])
+        gone = self._evict_appearances(tracks - limits.max_appearances) if tracks > limits.max_appearances else []
         if people > limits.max_identities or views > limits.max_prototypes:
-            gone = self._evict(people - limits.max_identities, views - limits.max_prototypes)
+            gone += self._evict(people - limits.max_identities, views - limits.max_prototypes)
         if events > limits.max_events:
             with self._writing():
                 self._rows("DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT ?)", (events - limits.max_events,))
         return gone
+
+    def _evict_appearances(self, surplus: int) -> list[int]:
+        with self._writing():
+            rows = [int(r[0]) for r in self._rows("SELECT id FROM appearances ORDER BY stored, id LIMIT ?", (surplus,))]
+            owners = self._delete_appearances(rows)
+            gone = self._drop_empty(owners)
+            self._drop_history(gone)
+            self._changed([(i, "evict") for i in sorted(owners)])
+        self._scrub(thorough=False)
+        return sorted(gone)
 
     def _evict(self, people: int, views: int) -> list[int]:
         records = self.identities()

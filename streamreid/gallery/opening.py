@@ -39,7 +39,7 @@ def open_gallery(config: GalleryConfig, *, read_only: bool = False, patience: fl
 
 def limits_of(config: GalleryConfig) -> Limits:
     """The caps."""
-    return Limits(config.prototypes, config.max_identities, config.max_prototypes, config.max_events)
+    return Limits(config.prototypes, config.max_identities, config.max_prototypes, config.max_events, config.max_appearances)
 
 
 def retention_of(config: GalleryConfig) -> Retention:

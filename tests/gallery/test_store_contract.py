@@ -163,6 +163,16 @@ def test_the_least_useful_are_evicted(opener, make, clock):
     assert store.evict() == []
 
 
+def test_the_oldest_appearances_go_where_there_are_too_many(opener, make, clock):
+    store = opener(Limits(max_appearances=3))
+    store.claim(make.stamp)
+    store.write(make.batch(1, 2))
+    clock.now += 60
+    store.write(make.batch(2, 3, first_track=10))
+    assert store.evict() == [1]
+    assert [(r.global_id, r.appearances) for r in store.identities()] == [(2, 2), (3, 1)]
+
+
 def test_forgotten_people_leave_no_row_and_do_not_come_back(store, make):
     store.write(make.batch(1, 2, 3))
     store.merge(2, 3)
