@@ -21,10 +21,14 @@ class _Section(BaseModel):
 
 
 class LinkConfig(_Section):
-    """From evidence to the log-odds that two tracks are one person: a sum of terms. ``streamreid calibrate`` writes it."""
+    """From evidence to the log-odds that two tracks are one person: a sum of terms. ``streamreid calibrate`` writes it.
+
+    The defaults take the engine's calibration as it is, and the prior as one in so many people. The intercept says that whoever is somebody else can be ruled
+    out in part, which makes the rest likelier; it was chosen on a generated scene of people that no reported score is of.
+    """
 
     source: str = Field(default="", description="What it was fitted on.")
-    intercept: float = Field(default=0.0, description="Log-odds where no evidence says anything.")
+    intercept: float = Field(default=1.0, description="Log-odds where no evidence says anything.")
     looks: float = Field(default=1.0, ge=0, description="Weight of the log-odds by looks, as the engine's calibration gives them.")
     looks_common: float = Field(default=0.0, description="The same times the share of the body that both saw.")
     looks_crops: float = Field(default=0.0, description="The same times n / (n + 3), n pictures of the track that was looked at less.")
@@ -33,6 +37,9 @@ class LinkConfig(_Section):
     quality: float = Field(default=0.0, description="Weight of the lower mean quality of both tracks' pictures.")
     gap: float = Field(default=0.0, description="Weight of log(1 + seconds between both tracks).")
     other_camera: float = Field(default=0.0, description="Added for tracks of two cameras.")
+    crowd: float = Field(
+        default=-1.0, le=0, description="Weight of log(people who may be meant): the more there are, the less likely it is any one of them."
+    )
     place: float = Field(default=1.0, ge=0, description="Weight of the log-odds by place, where cameras are calibrated.")
 
 
@@ -85,7 +92,7 @@ class AssociationConfig(_Section):
 
     enabled: bool = Field(default=True, description="false gives every track its own global id.")
     interval: float = Field(default=0.5, gt=0, description="How often (capture time) tracks are linked anew.")
-    window: float = Field(default=60.0, gt=0, description="Tracks that ended longer ago keep their identity but are not regrouped.")
+    window: float = Field(default=300.0, gt=0, description="Tracks that ended longer ago keep their identity but are not regrouped.")
     memory: float = Field(default=3600.0, gt=0, description="Identities not seen for so long are no longer searched.")
     min_observations: int = Field(default=3, ge=1, description="Observations with features before a track is linked.")
     probability: Fraction = Field(default=0.5, description="Least link probability.")

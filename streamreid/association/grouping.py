@@ -127,20 +127,38 @@ class Grouping:
         nodes = [tracks[k] for k in keys] + [e for g in past if (e := book.people[g].past) is not None]
         similarity, common = self._likeness(keys, past)
         place = self.by_place(keys, len(nodes))
-        made = self.weigh(keys, past, nodes, Comparison(similarity, common, np.zeros((0, 0, 0), np.float32)), place)
-        made.before[:] = [link.global_id if link else 0 for link in links] + past
+        before = np.array([link.global_id if link else 0 for link in links] + past, np.int64)
+        found = Comparison(similarity, common, np.zeros((0, 0, 0), np.float32))
+        made = self.weigh(keys, past, nodes, found, place, crowd=self._crowd(before[: len(keys)], len(nodes)))
+        made.before[:] = before
         # Older identities were told apart before; only newer tracks may join them.
         made.forbidden[len(keys) :, len(keys) :] = True
         believe(made, book)
         np.fill_diagonal(made.forbidden, False)
         return made
 
-    def weigh(self, keys: list[Key], past: list[int], nodes: list[Evidence], found: Comparison, place: FloatArray | None) -> Graph:
-        """The graph of some nodes by evidence alone."""
+    def _crowd(self, before: np.ndarray, count: int) -> FloatArray:
+        """``[N, N]``: how many people may be meant, those in the window, or for older identities all that are remembered."""
+        here = max(len(np.unique(before[before > 0])) + int((before == 0).sum()), 1)
+        crowd = np.full((count, count), float(here), np.float32)
+        crowd[len(before) :] = crowd[:, len(before) :] = max(here, len(self.index))
+        return crowd
+
+    def weigh(
+        self,
+        keys: list[Key],
+        past: list[int],
+        nodes: list[Evidence],
+        found: Comparison,
+        place: FloatArray | None,
+        *,
+        crowd: FloatArray | float,
+    ) -> Graph:
+        """The graph of some nodes by evidence alone; see ``link_terms``."""
         seen = Presences.of([n.presence for n in nodes])
         gap, other = seen.gaps()
         both = sides(nodes)
-        terms = link_terms(found, self._calibration.log_odds(found.similarity), both, both, gap=gap, other=other, place=place)
+        terms = link_terms(found, self._calibration.log_odds(found.similarity), both, both, gap=gap, other=other, crowd=crowd, place=place)
         log_odds = link_log_odds(self.config.link, terms)
         log_odds += np.float32(_LATE) * self._graph.late(seen)
         weight = found.common.copy() if place is None else np.maximum(found.common, (np.abs(place) > 0.1).astype(np.float32))

@@ -14,7 +14,7 @@ from streamreid.types import FloatArray
 
 __all__ = ["TERMS", "Sides", "explain", "link_log_odds", "link_terms", "sigmoid"]
 
-TERMS = ("looks", "looks_common", "looks_crops", "common", "crops", "quality", "gap", "other_camera", "place")
+TERMS = ("looks", "looks_common", "looks_crops", "common", "crops", "quality", "gap", "other_camera", "crowd", "place")
 """Names of the terms; ``LinkConfig`` has a weight for each, and an intercept."""
 
 _LOOKS = 12.0  # similarity alone is never surer than this, in log-odds
@@ -39,7 +39,15 @@ class Sides:
 
 
 def link_terms(
-    found: Comparison, looks: FloatArray, a: Sides, b: Sides, *, gap: FloatArray, other: FloatArray, place: FloatArray | None = None
+    found: Comparison,
+    looks: FloatArray,
+    a: Sides,
+    b: Sides,
+    *,
+    gap: FloatArray,
+    other: FloatArray,
+    crowd: FloatArray | float = 1.0,
+    place: FloatArray | None = None,
 ) -> dict[str, FloatArray]:
     """The terms of every pair, each ``[N, M]``. Where nothing was seen in common, all terms of looks are 0.
 
@@ -50,6 +58,7 @@ def link_terms(
         b: The M tracks.
         gap: ``[N, M]`` seconds between both; 0 where they overlap.
         other: ``[N, M]`` 1 where they are of two cameras.
+        crowd: ``[N, M]`` or one number: how many people may be meant; without further evidence the odds of being a given one of them are one in so many.
         place: ``[N, M]`` log-odds by place; None says nothing.
     """
     seen = found.common > 1e-6
@@ -65,6 +74,7 @@ def link_terms(
         "quality": np.where(seen, np.minimum(a.quality[:, None], b.quality[None]), 0.0),
         "gap": np.where(seen, np.log1p(gap), 0.0),
         "other_camera": np.where(seen, other, 0.0),
+        "crowd": np.broadcast_to(np.log(np.maximum(crowd, 1.0)), base.shape),
         "place": np.zeros_like(base) if place is None else place,
     }
     return {name: np.asarray(value, np.float32) for name, value in terms.items()}
@@ -83,7 +93,7 @@ def link_log_odds(model: LinkConfig, terms: Mapping[str, FloatArray]) -> FloatAr
 def explain(model: LinkConfig, terms: Mapping[str, FloatArray]) -> dict[str, float]:
     """What each kind of evidence adds to the log-odds of one pair, or on average of several; terms of one kind are added up."""
     kinds: dict[str, tuple[str, ...]] = {"looks": ("looks", "looks_common", "looks_crops"), "seen": ("common", "crops", "quality")}
-    kinds |= {name: (name,) for name in ("gap", "other_camera", "place")}
+    kinds |= {name: (name,) for name in ("gap", "other_camera", "crowd", "place")}
     result = {kind: sum(getattr(model, n) * float(terms[n].mean()) for n in names) for kind, names in kinds.items()}
     return {"prior": model.intercept, **{kind: value for kind, value in result.items() if value}}
 

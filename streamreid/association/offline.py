@@ -83,7 +83,8 @@ def _graph(
     first = [g[0] for g in groups]
     nodes = [tracks[g[0]] if len(g) == 1 else _pooled([tracks[k] for k in g]) for g in groups] + [admitted[g] for g in past]
     place = grouping.by_place(first, len(nodes)) if len(groups) == len(tracks) else None
-    graph = grouping.weigh(first, past, nodes, _all_pairs(nodes, grouping), place)
+    crowd = float(len({book.links[k].global_id for k in first}))
+    graph = grouping.weigh(first, past, nodes, _all_pairs(nodes, grouping), place, crowd=crowd)
     graph.before[:] = [book.links[k].global_id for k in first] + past
     graph.forbidden[len(first) :, len(first) :] = True
     believe(graph, book)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamreid._association_settings import Unification
 from streamreid.association.comparing import compare, stack
@@ -20,6 +21,8 @@ from streamreid.types import BoolArray, FloatArray
 
 __all__ = ["Look", "Piece", "labelled_pairs", "own_pairs", "pieces"]
 
+Whole = NDArray[np.int64]
+Real = NDArray[np.float64]
 _LENGTHS = (1, 2, 4, 8)
 
 
@@ -104,11 +107,12 @@ def own_pairs(
     camera = np.unique([k[0] for k in keys], return_inverse=True)[1] if keys else np.zeros(0, int)
     beside = (camera[:, None] == camera[None]) & (start[:, None] < end[None]) & (start[None] < end[:, None])
 
-    def masks(a: np.ndarray, b: np.ndarray, apart: BoolArray) -> tuple[BoolArray, BoolArray]:
+    def masks(a: Whole, b: Whole, apart: BoolArray) -> tuple[BoolArray, BoolArray]:
         one = a[:, None] == b[None]
         return one & apart, beside[a[:, None], b[None]] & ~one
 
-    return _pairs(items, number, calibration, how, masks)
+    crowd = 1.0 + beside.sum(1) - beside.diagonal()
+    return _pairs(items, number, calibration, how, masks, crowd)
 
 
 def labelled_pairs(
@@ -127,16 +131,32 @@ def labelled_pairs(
     number = {k: i for i, k in enumerate(keys)}
     who = np.array([person[k] for k in keys], np.int64)
 
-    def masks(a: np.ndarray, b: np.ndarray, apart: BoolArray) -> tuple[BoolArray, BoolArray]:
+    def masks(a: Whole, b: Whole, apart: BoolArray) -> tuple[BoolArray, BoolArray]:
         other = a[:, None] != b[None]
         one = who[a][:, None] == who[b][None]
         return one & other & apart, ~one & apart
 
-    return _pairs(items, number, calibration, how, masks)
+    return _pairs(items, number, calibration, how, masks, np.full(len(keys), float(len(set(who.tolist())))))
 
 
-def _pairs(items: Sequence[Piece], number: Mapping[Key, int], calibration: Calibration | SiteCalibration, how: Unification, masks) -> Pairs:  # type: ignore[no-untyped-def]
-    """All pairs, some hundred rows at a time; ``masks`` tells which are one person and which two."""
+def _pairs(
+    items: Sequence[Piece],
+    number: Mapping[Key, int],
+    calibration: Calibration | SiteCalibration,
+    how: Unification,
+    masks: Callable[[Whole, Whole, BoolArray], tuple[BoolArray, BoolArray]],
+    crowd: Real,
+) -> Pairs:
+    """All pairs, some hundred rows at a time.
+
+    Args:
+        items: Pieces of tracks.
+        number: Of each track.
+        calibration: Of the engine.
+        how: How tracks are compared.
+        masks: Which pairs of N and M tracks are one person and which are two, from their numbers and from whether the pieces are apart in time.
+        crowd: For each track, how many people may be meant.
+    """
     if not items:
         return join_pairs([])
     track = np.array([number[p.track] for p in items])
@@ -145,6 +165,7 @@ def _pairs(items: Sequence[Piece], number: Mapping[Key, int], calibration: Calib
     seen = Presences.of([e.presence for e in evidence])
     gap, other = seen.gaps()
     apart = ~seen.simultaneous()
+    people = np.sqrt(crowd[track][:, None] * crowd[track][None]).astype(np.float32)
     found = []
     for first in range(0, len(items), 256):
         rows = slice(first, first + 256)
@@ -152,7 +173,7 @@ def _pairs(items: Sequence[Piece], number: Mapping[Key, int], calibration: Calib
         one, two = masks(track[rows], track, apart[rows])
         comparison = compare(views[rows], views, how)
         looks = calibration.log_odds(comparison.similarity)
-        terms = link_terms(comparison, looks, both[rows], both, gap=gap[rows], other=other[rows])
+        terms = link_terms(comparison, looks, both[rows], both, gap=gap[rows], other=other[rows], crowd=people[rows])
         use = later & (one | two) & (comparison.common > 1e-6)
         i, j = np.nonzero(use)
         counts = Pairs({n: t[use] for n, t in terms.items()}, one[use], np.ones(len(i), np.float32))

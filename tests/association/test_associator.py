@@ -162,7 +162,7 @@ def test_the_order_of_cameras_within_one_time_does_not_matter():
     assert groups[0] == groups[1]
 
 
-def test_probability_is_the_sigmoid_of_the_mean_log_odds():
+def test_probability_is_the_sigmoid_of_the_mean_log_odds_of_one_in_so_many():
     a = Associator(AssociationConfig(interval=100.0), CALIBRATION)
     one, v = feature(0)
     two = np.zeros_like(one)
@@ -171,7 +171,7 @@ def test_probability_is_the_sigmoid_of_the_mean_log_odds():
         observe(a, "left", i / 10, {1: (one, v)})
         observe(a, "right", i / 10, {1: (two, v)})
     a.step(force=True)
-    assert a.link("left", 1)[1] == pytest.approx(1 / (1 + np.exp(-(12 * 0.8 - 6))), abs=1e-4)
+    assert a.link("left", 1)[1] == pytest.approx(1 / (1 + np.exp(-(12 * 0.8 - 6 + 1 - np.log(2)))), abs=1e-4)
 
 
 def test_wrong_input_is_named():

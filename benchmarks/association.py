@@ -1,0 +1,256 @@
+"""Identities across cameras: every variant on the same caches, honesty of the probabilities, and cost at scale.
+
+    python benchmarks/association.py scenes SCENE [SCENE ...] --caches FOLDER --base BUNDLE
+        SCENE is a folder of `streamreid synth`. Its boxes (SCENE/detections) are described once per engine: by the shipped one and by a global one
+        (--base, for example retail-0277 from `streamreid engine import`). Looks are those of a run (`engine.look_interval`), not of every box.
+    python benchmarks/association.py clip CACHE --truth CAMERA=FILE ... [--frames 1:75] [--partial CAMERA] [--set SETTING=VALUE]
+        CACHE is one of `streamreid run --cache`.
+    python benchmarks/association.py scale [--people 100 1000 10000 100000]
+
+Naive linking takes each track's average whole-person feature and links by average-linkage clustering at the threshold that is best on this very
+scene, found with the ground truth in hand: more than anybody can have in use. All others use default settings, fitted on none of these people.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import resource
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
+
+from streamreid import Pipeline
+from streamreid.association import Associator
+from streamreid.association.evidence import Evidence, Presence, descriptors
+from streamreid.config import Config, load_config
+from streamreid.evaluation import MulticamEvaluation, Table, evaluate_multicam, read_mot
+from streamreid.evaluation.naming import name_tracks
+from streamreid.pipeline.calibrating import Walked, walk
+from streamreid.pipeline.replay import replayed_config
+from streamreid.types import KnownIdentity, PartFeatures, Tracks
+
+Key = tuple[str, int]
+Sets = dict[str, Any]
+
+VARIANTS: dict[str, Sets] = {
+    "without visibility": {"association.visibility": False},
+    "without unification": {"association.unification": "off"},
+    "one view per part": {"association.prototypes": 1},
+    "full": {},
+    "full, whole person graded": {"association.unification": "graded"},
+    "full, offline": {"association.offline": True},
+}
+
+
+class Lean(Pipeline):
+    """Stores what a run looks at, not every box."""
+
+    def _wanted(self, frame: Any, found: Any) -> np.ndarray:
+        return np.flatnonzero(self._looking.choose(frame.camera, found, frame.time))
+
+
+def describe(scene: Path, engine: str, cache: Path) -> Path:
+    """Make the cache of a scene if it is not there."""
+    if not (cache / "manifest.json").exists():
+        data = load_config(scene / "cams.yaml").model_dump()
+        data |= {"detector": {"model": f"mot:{scene / 'detections'}"}, "engine": {"model": engine}}
+        with Lean(Config.from_dict(data), cache=cache) as pipeline:
+            for _ in pipeline:
+                pass
+    return cache
+
+
+def changed(cache: Path, sets: Sets) -> Config:
+    """The configuration of a cache with single settings changed."""
+    data = replayed_config(cache).model_dump()
+    for key, value in sets.items():
+        section, _, name = key.partition(".")
+        data[section] = {**data[section], name: value}
+    return Config.from_dict(data)
+
+
+def table(walked: Walked, ids: Mapping[Key, int], camera: str) -> Table:
+    """Rows of one camera with their identities; where linking gives one identity to two tracks of a frame, the older track keeps it."""
+    rows = sorted(walked.boxes[camera], reverse=True)
+    data = {(f, ids[camera, t]): (f, ids[camera, t], *box) for f, t, *box in rows if (camera, t) in ids}
+    a = np.array(list(data.values()), float).reshape(-1, 6)
+    return Table.build(a[:, 0].astype(int), a[:, 1].astype(int), a[:, 2:], where=camera)
+
+
+def names(walked: Walked, truth: Mapping[str, Table]) -> dict[Key, int]:
+    """Who each track is."""
+    own = {(c, t): t for c in truth for _, t, *_ in walked.boxes[c]}
+    return {(c, t): who for c in truth for t, who in name_tracks(table(walked, own, c), truth[c]).items()}
+
+
+def honesty(ids: Mapping[Key, tuple[int, float]], person: Mapping[Key, int], least: float = 0.9) -> tuple[int, float]:
+    """Of the tracks linked to others with at least this probability, how many there are and the share that is with its own person."""
+    members: dict[int, list[Key]] = defaultdict(list)
+    for key, (gid, _) in ids.items():
+        if key in person:
+            members[gid].append(key)
+    right = []
+    for keys in members.values():
+        for key in keys:
+            others = Counter(person[k] for k in keys if k != key)
+            if others and ids[key][1] >= least:
+                right.append(others.most_common(1)[0][0] == person[key])
+    return len(right), float(np.mean(right)) if right else float("nan")
+
+
+def naive(walked: Walked, score: Any) -> tuple[float, dict[Key, int]]:
+    """The best threshold of average-linkage clustering of whole-person averages."""
+    keys = sorted(k for k, looks in walked.recorder.looks.items() if looks)
+    items = []
+    for key in keys:
+        made = Evidence([Presence(key[0], 0.0, 0.0)], slots=1)
+        for look in walked.recorder.looks[key]:
+            made.observe(look.time, look.parts[:1], look.visibility[:1])
+        items.append(made)
+    whole = descriptors(items).parts[:, 0]
+    tree = linkage(whole, "average", metric="cosine")
+    cuts = {float(t): dict(zip(keys, fcluster(tree, t, "distance").tolist(), strict=True)) for t in np.linspace(0.1, 0.9, 33)}
+    best = max(cuts, key=lambda t: score(cuts[t]).combined.idf1)
+    return best, cuts[best]
+
+
+def line(scene: str, variant: str, found: MulticamEvaluation, extra: str = "") -> None:
+    s, e = found.combined, found.identities
+    print(f"{scene:14} {variant:34} {s.idf1:6.3f} {s.hota:6.3f} {s.assa:6.3f} {e.merge_count:6} {e.split_count:6}  {extra}", flush=True)
+
+
+def head() -> None:
+    print(f"{'':14} {'':34} {'IDF1':>6} {'HOTA':>6} {'AssA':>6} merges splits  p >= .9: links, right", flush=True)
+
+
+def compare(label: str, cache: Path, truth: dict[str, Table], variants: dict[str, Sets], options: Any, *, prefix: str = "") -> None:
+    """Print a line for every variant, and for naive linking of the same tracks."""
+    frames = tuple(int(f) for f in options.frames.split(":")) if options.frames else None
+    walked = None
+    for name, sets in variants.items():
+        walked = walk(cache, changed(cache, {**options.sets, **sets}))
+        this, ids = walked, walked.recorder.identities
+        found = evaluate_multicam(
+            {c: table(this, {k: g for k, (g, _) in ids.items()}, c) for c in truth}, truth, frames=frames, partial=options.partial
+        )
+        count, right = honesty(ids, names(this, truth))
+        line(label, prefix + name, found, f"{count:5} {right:.3f}")
+    assert walked is not None
+    last = walked
+
+    def score(ids: dict[Key, int]) -> MulticamEvaluation:
+        return evaluate_multicam({c: table(last, ids, c) for c in truth}, truth, frames=frames, partial=options.partial)
+
+    cut, best = naive(last, score)
+    line(label, f"{prefix}naive, best threshold here ({cut:.2f})", score(best))
+    if options.bound:
+        who = names(last, truth)
+        perfect = {k: who.get(k, 10**6 + i) for i, k in enumerate(sorted({(c, t) for c in truth for _, t, *_ in last.boxes[c]}))}
+        line(label, prefix + "perfect linking of the same tracks", score(perfect))
+
+
+def scenes(options: Any) -> None:
+    """Generated scenes: ours in all variants, and the global engine with naive and with our linking."""
+    head()
+    for scene in options.scene:
+        truth = {c.name: read_mot(scene / "truth" / f"{c.name}.txt") for c in load_config(scene / "cams.yaml").cameras}
+        if options.base:
+            cache = describe(scene, str(options.base), options.caches / f"{scene.name}.{options.base.name}")
+            compare(scene.name, cache, truth, {"same linking": {}}, options, prefix="global: ")
+        cache = describe(scene, options.engine, options.caches / scene.name)
+        compare(scene.name, cache, truth, VARIANTS, options)
+
+
+def clip(options: Any) -> None:
+    """A recorded clip."""
+    truth = {name: read_mot(Path(file)) for name, _, file in (t.partition("=") for t in options.truth)}
+    head()
+    compare(options.cache.name, options.cache, truth, VARIANTS, options)
+
+
+# ---------------------------------------------------------------- scale
+
+
+def crowd(count: int, rng: np.random.Generator, parts: int = 6, dim: int = 256, rank: int = 48) -> np.ndarray:
+    """Generated looks ``[count, parts, dim]``, normalised, of the effective rank that features of an engine have."""
+    basis = (
+        np.random.default_rng(7).normal(size=(parts, rank, dim)).astype(np.float32)
+        * np.linspace(1, 0.2, rank, dtype=np.float32)[None, :, None]
+    )
+    looks = np.matmul(rng.normal(size=(parts, count, rank)).astype(np.float32), basis).transpose(1, 0, 2)
+    return np.asarray(looks / np.linalg.norm(looks, axis=2, keepdims=True), np.float32)
+
+
+def scale(options: Any) -> None:
+    """Cost of one new tracklet, from its looks to its identity, while so many people are known."""
+    print(f"{'known':>8} {'ms per new tracklet':>20} {'KiB per identity':>17} {'found again':>12}")
+    for count in options.people:
+        rng = np.random.default_rng(0)
+        visibility = rng.uniform(0.3, 1.0, (count, 6)).astype(np.float32)
+        looks = crowd(count, rng)
+        one = np.ones(1, np.float32)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        associator = Associator(Config.from_dict({"cameras": [{"name": "a", "uri": "a"}]}).association)
+        associator.admit(
+            [
+                KnownIdentity(i + 1, PartFeatures(looks[i : i + 1], visibility[i : i + 1]), one, 0.0, 0.0, frozenset("b"))
+                for i in range(count)
+            ]
+        )
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        spent, right = [], 0
+        for number in range(options.tracklets):
+            who = int(rng.integers(count))
+            ids = np.array([number + 1])
+            tracks = Tracks(ids, np.zeros((1, 4), np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
+            for step in range(3):
+                seen = looks[who] + 0.03 * rng.normal(size=looks[who].shape).astype(np.float32)
+                seen /= np.linalg.norm(seen, axis=1, keepdims=True)
+                start = time.perf_counter()
+                associator.observe("a", 10.0 * number + step / 10, tracks, PartFeatures(seen[None], np.ones((1, 6), np.float32)), one)
+                associator.step(force=step == 2)
+                spent.append(time.perf_counter() - start)
+            right += associator.link("a", number + 1)[0] == who + 1
+        cost = 1000 * np.sum(spent) / options.tracklets
+        print(f"{count:8} {cost:20.2f} {memory / count:17.2f} {right / options.tracklets:12.2f}", flush=True)
+
+
+def main() -> None:
+    logging.disable(logging.WARNING)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(required=True)
+    one = verbs.add_parser("scenes")
+    one.add_argument("scene", type=Path, nargs="+")
+    one.add_argument("--caches", type=Path, required=True)
+    one.add_argument("--engine", default="auto")
+    one.add_argument("--base", type=Path, help="bundle of a global ReID model")
+    one.set_defaults(run=scenes)
+    two = verbs.add_parser("clip")
+    two.add_argument("cache", type=Path)
+    two.add_argument("--truth", action="append", required=True, help="CAMERA=FILE")
+    two.set_defaults(run=clip)
+    for verb in (one, two):
+        verb.add_argument("--frames", default=None, help="FIRST:LAST")
+        verb.add_argument("--partial", action="append", default=[], help="camera in which not everybody is annotated")
+        verb.add_argument("--set", action="append", default=[], help="SECTION.KEY=VALUE for all variants")
+        verb.add_argument("--bound", action="store_true", help="also perfect linking of the same tracks")
+    three = verbs.add_parser("scale")
+    three.add_argument("--people", type=int, nargs="+", default=[100, 1000, 10_000, 100_000])
+    three.add_argument("--tracklets", type=int, default=40)
+    three.set_defaults(run=scale)
+    options = parser.parse_args()
+    if hasattr(options, "set"):
+        import yaml
+
+        options.sets = {k: yaml.safe_load(v) for k, _, v in (s.partition("=") for s in options.set)}
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()
