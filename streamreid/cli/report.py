@@ -38,6 +38,10 @@ def print_summary(summary: Summary, console: Console) -> None:
         limit = f", limited by {summary.bottleneck}" if summary.bottleneck and summary.load > 1 else ""
         console.print(f"load {100 * summary.load:.0f} % of what this machine could follow{limit}", highlight=False, soft_wrap=True)
     console.print(f"detector {summary.detector} · engine {summary.engine}", highlight=False, soft_wrap=True)
+    if summary.gallery is not None:
+        console.print(Text(f"gallery {summary.gallery.store}: {summary.gallery.returned} people known from before"), soft_wrap=True)
+        if summary.gallery.problem:
+            console.print(Text(summary.gallery.problem, "red"), soft_wrap=True)
     console.print(Text(f"results in {summary.folder}: {_few(summary.files)}"), soft_wrap=True)
     if summary.interrupted:
         console.print("interrupted: results hold everything up to the stop")

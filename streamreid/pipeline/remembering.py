@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -27,7 +27,7 @@ from streamreid.reid import Embedder
 from streamreid.similarity import Calibration, SiteCalibration
 from streamreid.types import Frame, IdentityEvent, Image, KnownIdentity
 
-__all__ = ["Remembering", "stamp_of"]
+__all__ = ["GallerySummary", "Remembering", "stamp_of"]
 
 log = logging.getLogger(__name__)
 Key = tuple[str, int]
@@ -43,6 +43,21 @@ _CROP = (128, 256)
 def stamp_of(embedder: Embedder) -> EngineStamp:
     """What a gallery notes of an engine."""
     return EngineStamp(embedder.name, embedder.fingerprint, len(embedder.parts), embedder.dim)
+
+
+@dataclass(frozen=True, slots=True)
+class GallerySummary:
+    """A gallery's part in a run.
+
+    Args:
+        store: Where it is.
+        returned: People seen in this run who were known before.
+        problem: Why something could not be stored; empty if all was.
+    """
+
+    store: str
+    returned: int
+    problem: str
 
 
 class Remembering:
@@ -103,6 +118,7 @@ class Remembering:
         self._crops: dict[Key, tuple[float, bytes]] = {}
         self._batch = Batch(self.run)
         self._held: list[IdentityEvent] = []
+        self._returned: set[int] = set()
         self._begun = self._closed = False
         self._next_wall = self._next_capture = -np.inf
 
@@ -118,6 +134,10 @@ class Remembering:
     def waiting(self) -> int:
         """Appearances and events that are not stored yet."""
         return self._writer.waiting
+
+    def summary(self) -> GallerySummary:
+        """What became of it so far."""
+        return GallerySummary(self.store.address, len(self._returned), self.problem)
 
     # ------------------------------------------------------------ reminded
 
@@ -159,7 +179,9 @@ class Remembering:
 
     def note(self, events: Iterable[IdentityEvent]) -> None:
         """Take what the association decided."""
-        self._held += self._known.events_of(events)
+        mine = self._known.events_of(events)
+        self._held += mine
+        self._returned |= {e.global_id for e in mine if e.kind == "link" and e.global_id in self._known.returning}
 
     def after(self, frame: Frame, observations: Iterable[Observation]) -> None:
         """After a frame was followed: keep pictures if wanted, look newcomers up, hand to the writer what is new.

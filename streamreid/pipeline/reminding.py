@@ -45,6 +45,7 @@ class Reminding:
         self.outside: set[int] = set()
         self.confirmed: set[int] = set()
         self.own: set[int] = set()
+        self.returning: set[int] = set()
         self._news: set[int] = set()
         self._asked: dict[Key, int] = {}
         self._said: set[tuple[str, int, int]] = set()
@@ -135,6 +136,7 @@ class Reminding:
         known = [self._known(records[who], mine) for who, mine in sorted(views.items()) if who in records]
         self._associator.admit(known)
         admitted = {k.global_id for k in known}
+        self.returning |= admitted - self.own
         self.inside |= admitted
         self.confirmed |= admitted
         self.outside -= admitted

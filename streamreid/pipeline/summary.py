@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from streamreid.pipeline.following import Following
+from streamreid.pipeline.remembering import GallerySummary
 from streamreid.pipeline.statistics import CameraCount
 
 __all__ = ["CameraSummary", "Summary", "summarise"]
@@ -115,6 +116,7 @@ class Summary:
     files: list[str] = field(default_factory=list)
     load: float = 0.0
     bottleneck: str | None = None
+    gallery: GallerySummary | None = None
 
     @property
     def failed(self) -> list[str]:
@@ -134,6 +136,7 @@ class Summary:
             "milliseconds_per_frame": {k: round(v, 3) for k, v in self.milliseconds.items()},
             "load": round(self.load, 3),
             "bottleneck": self.bottleneck,
+            "gallery": None if self.gallery is None else asdict(self.gallery),
         }
 
 
@@ -175,4 +178,5 @@ def summarise(pipeline: Following, folder: Path) -> Summary:
         files=sorted({*files, "summary.json"}),
         load=statistics.load,
         bottleneck=statistics.bottleneck,
+        gallery=None if pipeline.memory is None else pipeline.memory.summary(),
     )

@@ -54,6 +54,17 @@ def test_people_who_come_back_in_the_next_run_keep_their_ids(scene, colours, tmp
         assert store.stats()["crops"] == 0
 
 
+def test_the_summary_tells_who_was_known_before(scene, colours, tmp_path):
+    config = with_gallery(scene, tmp_path / "people.db", scene.camera("left", [0, 1]))
+    for returned in (0, 2):
+        with Pipeline(config, embedder=colours) as pipeline:
+            summary = run(pipeline, tmp_path / f"out{returned}")
+        assert (summary.gallery.returned, summary.gallery.problem) == (returned, "")
+        assert summary.as_dict()["gallery"]["store"] == str(tmp_path / "people.db")
+    with Pipeline(scene.config(scene.folder / "left.mp4"), embedder=colours) as pipeline:
+        assert run(pipeline, tmp_path / "without").as_dict()["gallery"] is None
+
+
 def test_somebody_too_old_for_the_search_is_looked_up_when_somebody_new_appears(scene, colours, tmp_path):
     left, right = scene.camera("left", [0, 1]), scene.camera("right", [1, 3])
     path = tmp_path / "people.db"
