@@ -136,8 +136,9 @@ def graph_precision(model: Any, asked: PrecisionName) -> PrecisionFound:
             quantised = makers.get(node.input[0]) == "DequantizeLinear"
             half = next((p for p in ("fp16", "bf16") if node.input[0].endswith(f"__{p}")), None)
             counts["int8" if quantised else half or "fp32"] += 1
-    lowest: PrecisionName = max((p for p in counts), key=lambda p: counts[p], default="fp32")  # type: ignore[assignment]
-    return PrecisionFound(precision=lowest, counts=dict(counts), source="graph")
+    known: tuple[PrecisionName, ...] = ("int8", "fp16", "bf16", "fp32")
+    lowest = max(known, key=lambda p: counts[p])
+    return PrecisionFound(precision=lowest if counts else "fp32", counts=dict(counts), source="graph")
 
 
 def _typed(model: Path, options: BuildOptions, inputs: Callable[[], tuple[FloatArray, str]] | None) -> tuple[Any, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from streamreid.compiling.machine import differences, find_gpu, fingerprint
-from streamreid.compiling.records import PLAN_TARGETS, BuildRecord, DeviceFingerprint
+from streamreid.compiling.records import PLAN_TARGETS, BuildRecord, DeviceFingerprint, PrecisionName
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
 from streamreid.runtimes import GraphFiles, ImageInput, Runtime, load_runtime
@@ -42,7 +42,7 @@ class CompiledGraph:
     folder: Path
     model: str
     files: Mapping[str, str]
-    variants: Mapping[str, str]
+    variants: Mapping[PrecisionName, str]
     builds: Mapping[str, BuildRecord]
     identity: str
 
