@@ -210,3 +210,27 @@ def test_rates_of_frozen_modules_are_left_out() -> None:
 def test_defaults_name_five_parts() -> None:
     assert NetworkConfig(backbone="resnet50").parts == GROUPINGS["five"].names
     assert np.isclose(ScheduleConfig().rate, 4e-3)
+
+
+@pytest.mark.gpu
+def test_training_on_a_gpu_goes_on_and_exports(recipe: TrainConfig, tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    from streamreid.training.export import export_onnx
+
+    config = changed(recipe, precision="bf16-mixed", compile=True, imprint=True, workers=4, schedule={"steps": 4})
+    devices: list[str] = []
+
+    def validate(network: torch.nn.Module, pictures: object) -> dict[str, float]:
+        devices.append(next(network.parameters()).device.type)
+        return {"score": 0.5}
+
+    data = config.data[0].model_copy(update={"validation": 1})
+    config = config.model_copy(update={"data": (data,), "validate_every": 2})
+    loop.train(config.model_copy(update={"schedule": config.schedule.model_copy(update={"steps": 2})}), validate)
+    last = loop.train(config, validate)
+    assert set(devices) == {"cuda"}
+    assert len(logged(config.out, "loss")) == 4
+    network, _, step = load_network(last)
+    assert step == 4
+    export_onnx(network, tmp_path / "model.onnx", config.size)
