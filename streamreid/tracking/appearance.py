@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import EngineMismatchError
-from streamreid.types import FloatArray, PartFeatures
+from streamreid.types import BoolArray, FloatArray, PartFeatures
 
 __all__ = ["AppearanceBank"]
 
@@ -81,7 +81,7 @@ class AppearanceBank:
     def _nearest(self, parts: FloatArray, mass: FloatArray, people: FloatArray) -> FloatArray:
         """Cosine similarity ``[K, M, N]`` of each part of ``people`` [N, K, D] with the nearest of the prototypes ``parts`` [M, P, K, D]; -1 where there
         is none."""
-        used = np.asarray(mass > 0).any(axis=2)
+        used: BoolArray = np.asarray((mass > 0).any(axis=2))
         track, slot = np.nonzero(used)
         each = np.full((self.shape[0], len(parts), len(people)), -1.0, np.float32)
         if not len(track):
