@@ -32,6 +32,7 @@ from rtsp_camera import RtspCamera, missing
 from streamreid import Pipeline
 from streamreid.config import CameraConfig, Config
 from streamreid.pipeline import run
+from streamreid.sources import few_arenas
 from streamreid.types import FrameResult
 
 FAULTS = ("kill", "stall", "garbage", "slow", "cut", "refuse", "pause", "change", "remove")
@@ -217,6 +218,7 @@ def main() -> None:
     args = parser.parse_args()
     if missing() is not None:
         sys.exit(f"{missing()}")
+    few_arenas()  # as the command line does
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         # Five minutes: a clip that ends is one more way in which a camera goes.
         clip = looped_clip(args.video, min(300, 20 * args.minutes), Path(folder) / "clip.mp4", fps=args.fps, width=args.width)

@@ -25,7 +25,7 @@ from streamreid.pipeline.pipeline import camera_name
 from streamreid.pipeline.watching import CamerasFile
 from streamreid.serving import Server
 from streamreid.sinks import Sink
-from streamreid.sources import is_live
+from streamreid.sources import few_arenas, is_live
 
 __all__ = ["appends", "change", "configure", "execute", "follow", "merge", "read_settings", "run"]
 
@@ -155,6 +155,8 @@ def execute(config: Config, folder: Path, *, quiet: bool, cache: Path | None = N
     """
     begin = read_begin(folder) if appends(config) else None
     serving = config.server.listen is not None
+    if serving or any(is_live(c) for c in config.cameras):
+        few_arenas()
     with ExitStack() as stack:
         pipeline = stack.enter_context(wiring.Pipeline(config, cache=cache, begin=begin, stay=serving))
         listeners: list[Sink] = []

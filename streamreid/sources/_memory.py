@@ -1,21 +1,34 @@
 """Memory back to the system.
 
-Every connection is decoded in a thread of its own, and glibc keeps what threads freed in arenas of theirs: after many reconnections tens of megabytes
-lie there unused (measured: 160 MiB resident instead of 110 after two thousand connections). One call gives them back.
+Every connection is decoded in a thread of its own, and glibc keeps what threads freed in arenas of theirs, up to eight per core, each with holes of its
+own: after two thousand connections 160 MiB were resident instead of 110, after giving back 125, with few arenas 101.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 import threading
 from time import monotonic
 
-__all__ = ["give_back"]
+__all__ = ["few_arenas", "give_back"]
 
 _PAUSE = 10.0
+_ARENA_MAX = -8
+_ARENAS = 2
 _lock = threading.Lock()
 _last = -_PAUSE
+
+
+def few_arenas() -> bool:
+    """Have glibc share arenas between threads: for programs that run for months, before they start threads. Whether it was done."""
+    if not sys.platform.startswith("linux") or "MALLOC_ARENA_MAX" in os.environ:
+        return False
+    try:
+        return bool(ctypes.CDLL(None).mallopt(_ARENA_MAX, _ARENAS))
+    except (AttributeError, OSError):  # another C library
+        return False
 
 
 def give_back() -> bool:

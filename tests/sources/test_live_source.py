@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -274,3 +275,15 @@ def test_damaged_videos_do_not_crash_hang_or_leak() -> None:
     assert seen["slowest"] < 20
     assert seen["threads"] == 2, "the main thread and the server's"
     assert seen["files"] <= seen["files_early"] + 1
+
+
+def test_memory_goes_back_now_and_then_and_arenas_are_few() -> None:
+    program = "from streamreid.sources._memory import few_arenas, give_back; print(few_arenas(), give_back(), give_back())"
+    environment = {key: value for key, value in os.environ.items() if key != "MALLOC_ARENA_MAX"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=60, check=True)
+    expected = "True True False" if sys.platform.startswith("linux") else "False False False"
+    assert done.stdout.split() == expected.split()
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={**environment, "MALLOC_ARENA_MAX": "4"}, timeout=60
+    )
+    assert done.stdout.split()[0] == "False", "the user's own choice stays"
