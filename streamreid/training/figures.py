@@ -67,16 +67,20 @@ def draw_ranks(
     usable = [q for q in range(len(images)) if len(order[q]) and bool(right[q].any())] or [q for q in range(len(images)) if len(order[q])]
     if not usable:
         raise DataError(f"{path}: no picture has another of a different camera; nothing to rank")
-    wrong = [q for q in usable if not right[q][0]][: queries // 2]
-    others = [q for q in usable if q not in wrong]
-    spread: list[int] = np.unique(np.linspace(0, len(others) - 1, queries - len(wrong)).astype(int)).tolist() if others else []
+    wrong = _spread([q for q in usable if not right[q][0]], queries // 2)
+    others = _spread([q for q in usable if right[q][0]] or usable, queries - len(wrong))
     rows = []
-    for query in [*wrong, *(others[i] for i in spread)]:
+    for query in [*wrong, *others]:
         tiles = _tiles(network, [images[i] for i in (query, *order[query])], size)
         framed = [_frame(t, (0, 170, 0) if good else (0, 0, 220)) for t, good in zip(tiles[1:], right[query], strict=True)]
         blank = [np.full_like(framed[0], 255)] * (ranks - len(framed))
         rows.append(np.hstack([_frame(tiles[0], (255, 255, 255)), *framed, *blank]))
     return _write(path, np.vstack(rows))
+
+
+def _spread(values: list[int], count: int) -> list[int]:
+    """Up to ``count`` of them, evenly spread."""
+    return [values[i] for i in np.unique(np.linspace(0, len(values) - 1, count).astype(int))] if values else []
 
 
 def _ranked(people: NDArray[np.int64], similarity: FloatArray, ranks: int) -> tuple[list[NDArray[np.int64]], list[NDArray[np.bool_]]]:
@@ -112,8 +116,8 @@ def _tile(image: Image, attention: FloatArray, visibility: FloatArray, names: tu
 
 
 def _colours(count: int) -> FloatArray:
-    """One BGR colour per part."""
-    return np.array([[255 * c for c in colorsys.hsv_to_rgb(i / count, 0.75, 0.9)[::-1]] for i in range(count)], np.float32)
+    """One BGR colour per part; neighbours differ much (steps of the golden ratio)."""
+    return np.array([[255 * c for c in colorsys.hsv_to_rgb(0.618 * i % 1, 0.75, 0.9)[::-1]] for i in range(count)], np.float32)
 
 
 def _frame(tile: Image, colour: tuple[int, int, int]) -> Image:
