@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +14,26 @@ import typer
 from streamreid._yaml import read_yaml, validate
 from streamreid.config import CameraConfig, Config, EngineConfig, GalleryConfig
 from streamreid.errors import ConfigError, SourceError
-from streamreid.gallery import PostgresGallery, SqliteGallery, open_gallery
+from streamreid.gallery import GallerySearch, PostgresGallery, SqliteGallery, open_gallery
 from streamreid.pipeline.remembering import stamp_of
 from streamreid.reid import Embedder, open_embedder, shipped_engines
+from streamreid.similarity import Calibration
 from streamreid.sources import open_source
 from streamreid.types import Detections, Frame, PartFeatures
 
-__all__ = ["Json", "Sources", "Store", "actor", "choose_store", "describe", "open_engine", "parse_box", "read_picture", "settings"]
+__all__ = [
+    "Json",
+    "Sources",
+    "Store",
+    "actor",
+    "choose_store",
+    "describe",
+    "finder",
+    "open_engine",
+    "parse_box",
+    "read_picture",
+    "settings",
+]
 
 Gallery = SqliteGallery | PostgresGallery
 Store = Annotated[
@@ -58,6 +72,12 @@ def choose_store(store: str | None, sources: Path | None, *, read_only: bool = F
     if "://" not in config.store and not make and not Path(config.store).expanduser().is_file():
         read_only = True  # says that there is none, and how one is made
     return open_gallery(config, read_only=read_only)
+
+
+def finder(store: Gallery, calibration: Calibration | None = None, *, index_from: int = 200_000) -> GallerySearch:
+    """A search over a store; the matrix is mapped beside an SQLite file."""
+    folder = store.path.absolute().parent if isinstance(store, SqliteGallery) else Path(tempfile.gettempdir())
+    return GallerySearch(store, calibration, index_from=index_from, folder=folder)
 
 
 def actor() -> str:

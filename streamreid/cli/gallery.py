@@ -12,11 +12,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from streamreid.cli._gallery import Json, Sources, Store, actor, choose_store, settings
+from streamreid.cli._gallery import Json, Sources, Store, actor, choose_store, finder, settings
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.search import At, Box, Engine, Image, Video, query
 from streamreid.errors import ConfigError, GalleryError
-from streamreid.gallery import Erasure, GallerySearch, IdentityRecord, PostgresGallery, SqliteGallery, open_gallery
+from streamreid.gallery import Erasure, IdentityRecord, PostgresGallery, SqliteGallery, open_gallery
 from streamreid.gallery.answers import clock_text, utc_text
 from streamreid.gallery.cipher import new_key
 from streamreid.gallery.copying import copy_gallery
@@ -323,9 +323,9 @@ def _by_picture(
     engine: str | None,
 ) -> list[int]:
     features, calibration, _ = query(store, image, video, time, box, None, engine)
-    finder = GallerySearch(store, calibration)
-    matches = [m for m in finder.search(features, 50, exact=True) if m.probability >= least]
-    finder.close()
+    looking = finder(store, calibration)
+    matches = [m for m in looking.search(features, 50, exact=True) if m.probability >= least]
+    looking.close()
     for m in matches:
         output.print(f"#{m.global_id} with probability {m.probability:.3f}")
     return [m.global_id for m in matches]
@@ -333,9 +333,9 @@ def _by_picture(
 
 def _still_found(store: SqliteGallery | PostgresGallery, views: Sequence[PartFeatures], gone: Sequence[int]) -> list[int]:
     """Erased ids that a search for their own views still finds."""
-    finder = GallerySearch(store)
-    found = {m.global_id for features in views for m in finder.search(features, 50, exact=True)} & set(gone)
-    finder.close()
+    looking = finder(store)
+    found = {m.global_id for features in views for m in looking.search(features, 50, exact=True)} & set(gone)
+    looking.close()
     return sorted(found)
 
 

@@ -10,10 +10,22 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from streamreid.cli._gallery import Json, Sources, Store, actor, choose_store, describe, open_engine, parse_box, read_picture, settings
+from streamreid.cli._gallery import (
+    Json,
+    Sources,
+    Store,
+    actor,
+    choose_store,
+    describe,
+    finder,
+    open_engine,
+    parse_box,
+    read_picture,
+    settings,
+)
 from streamreid.cli.console import output, set_up_logging
 from streamreid.errors import ConfigError, GalleryError
-from streamreid.gallery import GallerySearch, PostgresGallery, SqliteGallery
+from streamreid.gallery import PostgresGallery, SqliteGallery
 from streamreid.gallery.answers import answer, clock_text, write_sheet
 from streamreid.similarity import Calibration
 from streamreid.types import PartFeatures
@@ -54,17 +66,18 @@ def search(
     with choose_store(gallery, sources) as store:
         store.expire()
         features, calibration, asked = query(store, image, video, time, box, identity, engine)
-        finder = GallerySearch(store, calibration, index_from=config.index_from)
+        looking = finder(store, calibration, index_from=config.index_from)
+        views = len(looking)
         without = () if identity is None else (store.resolve(identity),)
-        matches = finder.search(features, top, without=without, exact=exact)
+        matches = looking.search(features, top, without=without, exact=exact)
         found = answer(store, matches, calibration, cameras=camera or (), least=least)
         store.audit("search", {**asked, "found": [i["global_id"] for i in found]}, actor=actor())
         pictures = store.crops([a["appearance"] for i in found for a in i["appearances"]]) if sheet is not None else {}
-        finder.close()
+        looking.close()
         if sheet is not None:
             write_sheet(sheet, f"Search in {store.address}: {_title(asked)}", found, pictures)
         if as_json:
-            data = {"schema": 1, "gallery": store.address, "query": asked, "views_searched": len(finder) or None, "identities": found}
+            data = {"schema": 1, "gallery": store.address, "query": asked, "views_searched": views, "identities": found}
             print(json.dumps(data, indent=2))
         else:
             _print(found)

@@ -142,17 +142,20 @@ class Matrix:
             setattr(self, name, larger)
 
     def _grown(self, room: int) -> NDArray[np.float16]:
+        if self._folder is not None and self._file is None:
+            try:
+                self._file = tempfile.TemporaryFile(prefix="streamreid-", dir=self._folder)  # noqa: SIM115 - closed by close()
+            except OSError:
+                self._folder = None  # not writable: the matrix stays in memory
         if self._folder is None:
             rows = np.zeros((room, self._width), np.float16)
             rows[: self._end] = self._rows[: self._end]
             return rows
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="streamreid-", dir=self._folder)  # noqa: SIM115 - closed by close()
-        self._rows = np.zeros((0, self._width), np.float16)
         size = room * self._width * 2
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(self._file.fileno(), 0, size)  # a full disk is met here, not as a crash when a page is touched
         else:
+            self._rows = np.zeros((0, self._width), np.float16)
             self._file.truncate(size)
         return np.memmap(self._file, np.float16, "r+", shape=(room, self._width))
 
