@@ -20,6 +20,7 @@ from streamreid.pipeline.cache_manifest import describe
 from streamreid.pipeline.cameras import Cameras
 from streamreid.pipeline.following import Following, Seen
 from streamreid.pipeline.looking import LookSchedule
+from streamreid.pipeline.moving import MovingCameras
 from streamreid.pipeline.remembering import Remembering, stamp_of
 from streamreid.pipeline.roi import inside
 from streamreid.reid import Embedder, open_embedder
@@ -74,6 +75,7 @@ class Pipeline(Following):
         self._cache = None if cache is None else CacheWriter(cache, describe(config, self.detector, self.embedder, own))
         numbers = self.begin.frames
         self.cameras = Cameras(config.cameras, self.statistics, batch=config.detector.batch, live=config.live, numbers=numbers, stay=stay)
+        self._moving = MovingCameras(self.cameras.motion)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="inference")
         if config.gallery.store is not None:
             try:
@@ -182,8 +184,9 @@ class Pipeline(Following):
     def _warm_up(self, frames: list[Frame]) -> None:
         """The first runs compile graphs, which takes seconds: they are done on frames that are then thrown away, for they have become old."""
         with suppress(StreamReIDError):
-            for count in (1, 2, 4):
-                some = [frames[i % len(frames)] for i in range(min(count, self.config.detector.batch))]
+            # One, one per core, and enough people for the runtime to group them.
+            for count in (1, 2, 8):
+                some = [frames[i % len(frames)] for i in range(min(count, 2, self.config.detector.batch))]
                 self.detector(some)
                 width, height = some[0].size
                 boxes = Detections.from_arrays([[0, 0, width / 4, height / 2]] * count)
@@ -213,7 +216,10 @@ class Pipeline(Following):
         end = perf_counter()
         self.cameras.turns.spent(len(frames), end - began)
         self.cameras.turns.looked(len(frames), middle - began, sum(map(len, wanted)), end - middle)
-        return [Seen(f, d, _spread(p, rows, len(d))) for f, d, rows, p in zip(frames, found, wanted, looks, strict=True)]
+        with self.statistics.stage("detect"):
+            moved = [self._moving(f, d.boxes) for f, d in zip(frames, found, strict=True)]
+        seen = zip(frames, found, wanted, looks, moved, strict=True)
+        return [Seen(f, d, _spread(p, rows, len(d)), motion) for f, d, rows, p, motion in seen]
 
     def _wanted(self, frame: Frame, found: Detections) -> np.ndarray:
         """Rows to be looked at: for a cache all."""
