@@ -35,7 +35,6 @@ Key = tuple[str, int]
 _STEP = 5.0  # capture seconds after which something is handed to the writer, whatever the wall clock says
 _GROWN = 1.25
 _MOST_TRACKS = 50_000
-_RECENT = 20
 _CALIBRATION_SECONDS = 60.0
 _CROP = (128, 256)
 
@@ -119,7 +118,7 @@ class Remembering:
         self._batch = Batch(self.run)
         self._held: list[IdentityEvent] = []
         self._returned: set[int] = set()
-        self._begun = self._closed = False
+        self._begun = self._closed = self._newcomer = False
         self._next_wall = self._next_capture = -np.inf
 
     def __repr__(self) -> str:
@@ -181,6 +180,7 @@ class Remembering:
         """Take what the association decided."""
         mine = self._known.events_of(events)
         self._held += mine
+        self._newcomer |= any(e.kind == "new" for e in mine)
         self._returned |= {e.global_id for e in mine if e.kind == "link" and e.global_id in self._known.returning}
 
     def after(self, frame: Frame, observations: Iterable[Observation]) -> None:
@@ -193,7 +193,8 @@ class Remembering:
         if self._config.crops and frame.has_image:
             self._keep_crops(frame, observations)
         due = time.monotonic() >= self._next_wall or frame.time >= self._next_capture
-        if due or any(e.kind == "new" for e in self._held[-_RECENT:]):
+        if due or self._newcomer:
+            self._newcomer = False
             self._guarded(lambda: self._known.recall(self._least_observations))
         if due:
             self._next_capture = frame.time + _STEP
