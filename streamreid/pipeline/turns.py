@@ -108,7 +108,7 @@ class Turns:
         began, before = self._arrived
         if now - began < _RATE_SECONDS:
             return
-        self._rates = {name: (count - before.get(name, 0)) / (now - began) for name, count in counts.items()}
+        self._rates = {name: (count - before.get(name, count)) / (now - began) for name, count in counts.items()}
         self._arrived = now, dict(counts)
         self._judge(now, bottleneck)
 

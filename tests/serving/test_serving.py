@@ -53,20 +53,19 @@ def test_cameras_come_rest_change_and_go(site, until):
     assert summary.cameras["left"].error is None
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "text"),
-    [
+def test_wrong_cameras_are_refused_with_a_reason(site):
+    for body, status, text in (
         ({"name": "left", "uri": "x.mp4"}, 409, "there is a camera 'left' already"),
         ({"name": "new", "url": "x"}, 422, "did you mean 'uri'"),
         ({"name": "new", "uri": "rtsp://u:hunter2@h/1", "stride": 0}, 422, "stride"),
         ({"name": "new", "uri": "missing.mp4"}, 422, "missing.mp4"),
-    ],
-)
-def test_wrong_cameras_are_refused_with_a_reason(site, body, status, text):
-    answer = site.post("/cameras", json=body)
-    assert answer.status_code == status
-    assert text in answer.json()["error"]
-    assert "hunter2" not in answer.text
+    ):
+        answer = site.post("/cameras", json=body)
+        assert answer.status_code == status, body
+        assert text in answer.json()["error"]
+        assert "hunter2" not in answer.text
+    assert site.patch("/cameras/left", json={"name": "other"}).status_code == 422
+    assert site.post("/cameras/nobody/pause").status_code == 404
     assert site.get("/readyz").status_code == 200
 
 
