@@ -267,7 +267,7 @@ class Associator:
         for item in known:
             person = Person(item.global_id, item.last_seen, item.first_seen, cameras=set(item.cameras), confirmed=True)
             person.past = Evidence.remembered(item, slots=self.config.prototypes)
-            self._book.people[item.global_id] = person
+            self._book.add(person)
             if self.config.offline:
                 self._admitted[item.global_id] = Evidence.remembered(item, slots=self.config.prototypes)
         self._remember(ids)

@@ -19,8 +19,8 @@ Labels = NDArray[np.int64]
 def components(edges: BoolArray) -> list[NDArray[np.intp]]:
     """Connected components of a symmetric ``[N, N]`` graph, each sorted, by first member."""
     n = len(edges)
-    open_ = np.ones(n, bool)
-    result = []
+    open_ = edges.any(1)
+    result = [np.array([seed]) for seed in np.flatnonzero(~open_)]
     for seed in range(n):
         if not open_[seed]:
             continue
@@ -32,7 +32,7 @@ def components(edges: BoolArray) -> list[NDArray[np.intp]]:
             inside = inside | front
         open_ &= ~inside
         result.append(np.flatnonzero(inside))
-    return result
+    return sorted(result, key=lambda rows: int(rows[0]))
 
 
 def agglomerate(log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, *, threshold: float = 0.0) -> Labels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ class Book:
         self.links: dict[Key, Link] = {}
         self.next_id = first_id
         self.new_id: Callable[[], int] | None = None
+        self._order: list[tuple[float, int]] = []
         self._retired: deque[tuple[float, Key]] = deque()
         self._anchors: dict[Key, int] = {}
         self._different: set[tuple[int, int]] = set()
@@ -61,7 +63,7 @@ class Book:
         """A new identity; its id."""
         gid = self.next_id if self.new_id is None else self.new_id()
         self.next_id = max(self.next_id, gid + 1)
-        self.people[gid] = Person(gid, now)
+        self.add(Person(gid, now))
         return gid
 
     def move(self, key: Key, gid: int, probability: float, evidence: Evidence, now: float) -> IdentityEvent | None:
@@ -121,9 +123,10 @@ class Book:
             _, key = self._retired.popleft()
             if key not in open_tracks and (link := self.links.pop(key, None)) is not None and link.global_id in self.people:
                 self.people[link.global_id].members.discard(key)
-        gone = {g for g, p in self.people.items() if p.last_seen < horizon and not any(k in open_tracks for k in p.members)}
+        gone = set(self._unseen(horizon, open_tracks))
         over = len(self.people) - len(gone) - most
         if over > 0:
+            over += most // 100  # some more, so that this is not done for every newcomer
             idle = [p for g, p in self.people.items() if g not in gone and not any(k in open_tracks for k in p.members)]
             gone |= {p.global_id for p in sorted(idle, key=lambda p: (p.last_seen, p.global_id))[:over]}
         events = []
@@ -131,6 +134,27 @@ class Book:
             self.drop(gid)
             events.append(IdentityEvent("expire", now, gid))
         return events
+
+    def _unseen(self, horizon: float, open_tracks: Mapping[Key, Evidence]) -> list[int]:
+        """Identities last seen before ``horizon``; looks only at those that may be, however many there are."""
+        found, later = [], []
+        while self._order and self._order[0][0] < horizon:
+            _, gid = heapq.heappop(self._order)
+            person = self.people.get(gid)
+            if person is None:
+                continue
+            if person.last_seen < horizon and not any(k in open_tracks for k in person.members):
+                found.append(gid)
+            else:
+                later.append((max(person.last_seen, horizon), gid))
+        for item in later:
+            heapq.heappush(self._order, item)
+        return found
+
+    def add(self, person: Person) -> None:
+        """Take somebody in."""
+        self.people[person.global_id] = person
+        heapq.heappush(self._order, (person.last_seen, person.global_id))
 
     def drop(self, gid: int) -> set[Key]:
         """Forget an identity, its links and what was said about it; its tracks."""
