@@ -68,6 +68,10 @@ class CameraConfig(_Section):
         default=None,
         description="Region of interest: polygon of [x, y] corners in pixels, or in fractions of the frame if all are <= 1. People whose foot point is outside are ignored.",
     )
+    motion: Literal["none", "flow", "ecc"] = Field(
+        default="none",
+        description="How the motion of a handheld, panning or flying camera is taken out of the tracks: flow follows corners, ecc (slower) compares whole pictures; none: the camera stands still.",
+    )
     stride: int = Field(default=1, ge=1, description="Use every n-th frame.", validation_alias=AliasChoices("stride", "vid_stride"))
     offset: float = Field(default=0.0, description="Seconds added to the capture times of a file: when it began on the common clock.")
     fps: float | None = Field(

@@ -5,7 +5,7 @@
 
 Columns: order (number of the frame among all cameras, in the order of the run), frame (number in its source), time (capture time, seconds), clock,
 width, height (pixels), boxes (xyxy, 4 N values), scores (N), classes (N), looked (rows of the M people that were looked at), visibility (M K values),
-parts (M K D values). Features are float32: half precision would halve the files, but then a run that is stored would give other numbers than one that is not.
+parts (M K D values), motion (6 values of the affine map from the previous frame, or none for a camera that stands still). Features are float32: half precision would halve the files, but then a run that is stored would give other numbers than one that is not.
 
 Parts and manifest appear complete or not at all, and the manifest names the parts, so a killed run leaves a cache of what it did until then.
 """
@@ -53,7 +53,9 @@ def _schema(pa: Any, key: str) -> Any:
         ("height", whole),
     ]
     fields += [("boxes", pa.list_(real)), ("scores", pa.list_(real)), ("classes", pa.list_(whole)), ("looked", pa.list_(whole))]
-    return pa.schema([*fields, ("visibility", pa.list_(real)), ("parts", pa.list_(real))], metadata={"streamreid.cache": key})
+    return pa.schema(
+        [*fields, ("visibility", pa.list_(real)), ("parts", pa.list_(real)), ("motion", pa.list_(real))], metadata={"streamreid.cache": key}
+    )
 
 
 def part_file(folder: Path, camera: str, number: int) -> Path:
@@ -103,6 +105,7 @@ class CacheWriter:
             "looked": looked.astype(np.int32),
             "visibility": features.visibility[looked].ravel(),
             "parts": features.parts[looked].ravel(),
+            "motion": np.zeros(0, np.float32) if seen.motion is None else seen.motion.ravel(),
         }
         self._waiting.setdefault(frame.camera, []).append(row)
         self._order += 1
@@ -245,7 +248,7 @@ class _List(NamedTuple):
 
 def _rows(table: Any, camera: str, shape: tuple[int, int]) -> Iterator[tuple[int, Seen]]:
     plain = {name: table[name].to_pylist() for name in ("order", "frame", "time", "clock", "width", "height")}
-    lists = {name: _list(table[name]) for name in ("boxes", "scores", "classes", "looked", "visibility", "parts")}
+    lists = {name: _list(table[name]) for name in ("boxes", "scores", "classes", "looked", "visibility", "parts", "motion")}
     at: Callable[[str, int], Any] = lambda name, row: lists[name].at(row)  # noqa: E731
     for row, order in enumerate(plain["order"]):
         scores, looked = at("scores", row), at("looked", row)
@@ -255,7 +258,8 @@ def _rows(table: Any, camera: str, shape: tuple[int, int]) -> Iterator[tuple[int
         features.parts[looked] = at("parts", row).reshape(len(looked), *shape)
         size = plain["width"][row], plain["height"][row]
         frame = Frame.without_image(camera, plain["frame"][row], plain["time"][row], size=size, clock=plain["clock"][row])
-        yield order, Seen(frame, found, features)
+        motion = at("motion", row)
+        yield order, Seen(frame, found, features, motion.reshape(2, 3) if len(motion) else None)
 
 
 def _list(column: Any) -> _List:

@@ -22,7 +22,7 @@ from streamreid.similarity import Calibration
 __all__ = ["MANIFEST", "Manifest", "check_fits", "check_models", "check_sources", "describe", "read_manifest", "same_inputs"]
 
 MANIFEST = "manifest.json"
-_CAMERA_INPUTS = ("roi", "stride", "offset", "fps", "start", "frames", "repeat", "live")
+_CAMERA_INPUTS = ("roi", "motion", "stride", "offset", "fps", "start", "frames", "repeat", "live")
 _NO_INPUTS = {"batch", "look_interval"}  # how many go through a model at once, and who is hidden from tracking afterwards
 
 
@@ -72,7 +72,7 @@ class Manifest(_Strict):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    schema_: Literal[1] = Field(default=1, alias="schema")
+    schema_: Literal[2] = Field(default=2, alias="schema")
     streamreid: str
     complete: bool = False
     settings: str = Field(description="Hash of every setting that changes detections or features.")

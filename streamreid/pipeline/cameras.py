@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
+from typing import Literal
 
 from streamreid.config import CameraConfig, LiveConfig
 from streamreid.errors import ConfigError, SourceError, StreamReIDError
@@ -108,6 +109,11 @@ class Cameras:
         """A camera's region of interest."""
         with self._lock:
             return self._configs[name].roi if name in self._configs else None
+
+    def motion(self, name: str) -> Literal["none", "flow", "ecc"]:
+        """How a camera's own motion is estimated."""
+        with self._lock:
+            return self._configs[name].motion if name in self._configs else "none"
 
     def add(self, config: CameraConfig) -> None:
         """Begin to read a camera; one that failed or was removed may come back under its name.

@@ -27,7 +27,7 @@ from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.similarity import Calibration, SiteCalibration
 from streamreid.sources import Clock, SystemClock
 from streamreid.tracking import Tracker
-from streamreid.types import BoolArray, Detections, Frame, FrameResult, IdentityEvent, PartFeatures, Tracklet
+from streamreid.types import BoolArray, Detections, FloatArray, Frame, FrameResult, IdentityEvent, PartFeatures, Tracklet
 
 __all__ = ["Following", "Seen"]
 
@@ -45,11 +45,13 @@ class Seen:
         frame: The frame; in a replay it has no image.
         detections: N people.
         features: N rows; visibility 0 where a person was not looked at.
+        motion: ``[2, 3]`` affine map from pixels of the camera's previous frame to pixels of this one; None if the camera stands still.
     """
 
     frame: Frame
     detections: Detections
     features: PartFeatures
+    motion: FloatArray | None = None
 
 
 class Following(ABC):
@@ -212,7 +214,7 @@ class Following(ABC):
             self._calibration.observe(looks, seen.detections.boxes)
             if self.ground is not None:
                 self.ground.look(frame.camera, frame.time, seen.detections.boxes, seen.detections.scores, frame.size)
-            observations = self._holding.follow(frame, seen.detections, looks)
+            observations = self._holding.follow(frame, seen.detections, looks, seen.motion)
         with self.statistics.stage("associate"):
             if self.memory is not None:
                 self.memory.before(frame.time)

@@ -107,24 +107,25 @@ class Holding:
     def __repr__(self) -> str:
         return f"Holding(delay={self._delay}, frames={sum(map(len, self._held.values()))})"
 
-    def follow(self, frame: Frame, found: Detections, looks: PartFeatures) -> list[Observation]:
+    def follow(self, frame: Frame, found: Detections, looks: PartFeatures, motion: FloatArray | None = None) -> list[Observation]:
         """Track the people of a camera's next frame.
 
         Args:
             frame: The frame.
             found: N people.
             looks: N rows; visibility 0 for a person who is not looked at.
+            motion: ``[2, 3]`` affine map from pixels of the camera's previous frame, if the camera moves.
 
         Returns:
             What can be said now of people whose ids are final, in this frame and in those before.
         """
         late = self._late[frame.camera]
         if not self._delay:
-            tracks = late.tracker.update(found, looks, frame.time, size=frame.size)
+            tracks = late.tracker.update(found, looks, frame.time, size=frame.size, camera=motion)
             features = _rows(looks, tracks.rows)
             self._ready.append(Followed(frame, tracks, features))
             return [_observation(frame, found, tracks, features)]
-        tracks = late.push(found, looks, frame.time, size=frame.size)
+        tracks = late.push(found, looks, frame.time, size=frame.size, camera=motion)
         self._held[frame.camera].append(_Held(frame, looks, self._clock()))
         self._newest[frame.camera] = max(frame.time, self._newest.get(frame.camera, -np.inf))
         self._ordered = self._ordered and frame.time >= self._now
