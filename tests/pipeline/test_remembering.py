@@ -103,7 +103,7 @@ def test_forgotten_while_the_run_goes_on(scene, colours, tmp_path):
                 wait_for(lambda: not pipeline.memory._writer.waiting)
                 with SqliteGallery(path) as other:
                     assert other.forget([before[0]]).complete
-                wait_for(lambda: pipeline.memory._writer._changes)
+                wait_for(lambda: any(c.kind == "forget" for c in list(pipeline.memory._writer._changes)))
             after = result.global_ids.tolist()
     assert before[1] == after[1]
     assert after[0] not in before
