@@ -77,7 +77,8 @@ class GraphFiles:
 
     Args:
         model: The reference: an .onnx file in fp32, or the .xml of an OpenVINO IR.
-        variants: Precision ("fp16", "int8") -> an .onnx file with that precision inside and the same float32 inputs and outputs.
+        variants: Precision ("fp16", "int8"), or runtime and precision ("openvino/int8"), -> an .onnx file with that precision inside and the same
+            float32 inputs and outputs. Runtimes want Q/DQ pairs in different places.
         plan: A TensorRT plan that fits this machine.
         library: Bindings that made the plan: "tensorrt" or "tensorrt_rtx".
         plan_precision: What the plan computes in.
@@ -98,9 +99,9 @@ class GraphFiles:
     max_batch: int | None = None
     identity: str = ""
 
-    def graph(self, precision: str) -> Path:
-        """The graph to load for a precision: its own form, or the reference where the runtime lowers precision itself."""
-        return self.variants.get(precision, self.model)
+    def graph(self, runtime: str, precision: str) -> Path | None:
+        """The form that was made for a runtime and precision, or for that precision on any; None without one."""
+        return self.variants.get(f"{runtime}/{precision}") or self.variants.get(precision)
 
 
 @runtime_checkable

@@ -84,7 +84,7 @@ def candidates(files: GraphFiles, runtime: str = "auto", precision: str = "auto"
     fast_int8 = bool(_INT8 & cpu_flags()) or not cpu_flags()
     for r in runtimes:
         behind = 0 if r == "openvino" else 10
-        if "int8" in files.variants and files.verified.get(f"{r}/int8", False):
+        if files.graph(r, "int8") is not None and files.verified.get(f"{r}/int8", False):
             found.append((behind + (0 if fast_int8 else 2), Choice(r, "int8")))
         # "auto" is bf16 where the CPU has it; a bundle can forbid it.
         lowered = r == "openvino" and files.verified.get("openvino/bf16", True)

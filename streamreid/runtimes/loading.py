@@ -108,7 +108,8 @@ def _on_cpu(files: GraphFiles, runtime: str, precision: str, settings: Settings,
 
 
 def _open(choice: Choice, files: GraphFiles, settings: Settings, image: ImageInput | None) -> Runtime:
-    path = files.graph(choice.precision) if choice.precision == "int8" else files.model
+    # Half precision needs no graph of its own on CPUs: OpenVINO lowers it by itself, ONNX Runtime has none.
+    path = (files.graph(choice.runtime, "int8") if choice.precision == "int8" else None) or files.model
     _check_file(path)
     if choice.runtime == "onnxruntime":
         return OnnxRuntimeRuntime(path, precision=choice.precision, threads=settings.threads, image=image, mode=settings.mode)
