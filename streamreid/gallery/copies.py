@@ -12,7 +12,7 @@ import numpy as np
 
 from streamreid.errors import StreamReIDError
 from streamreid.gallery.base import Erasure
-from streamreid.gallery.residue import find_residue
+from streamreid.gallery.residue import Pieces, find_residue
 
 if TYPE_CHECKING:
     from streamreid.gallery.erasing import Erasing
@@ -24,7 +24,7 @@ FEATURES = "features.npz"
 PAIRS = "pairs.csv"
 
 
-def forget_in_copies(copies: Sequence[tuple[str, Path]], result: Erasure, open_copy: Callable[[Path], Erasing], wanted: set[bytes]) -> None:
+def forget_in_copies(copies: Sequence[tuple[str, Path]], result: Erasure, open_copy: Callable[[Path], Erasing], wanted: Pieces) -> None:
     """Erase people from every known copy and note in ``result`` where that worked.
 
     Args:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from streamreid.gallery.base import Change, Erasure, Retention
 from streamreid.gallery.copies import forget_in_copies
-from streamreid.gallery.residue import find_residue, pieces
+from streamreid.gallery.residue import Pieces, find_residue
 from streamreid.gallery.sql import chunks, marks
 from streamreid.gallery.writing import Writing
 
@@ -28,7 +28,7 @@ class _Erased:
 
     ids: list[int]
     rows: dict[str, int] = field(default_factory=dict)
-    pieces: set[bytes] = field(default_factory=set)
+    pieces: Pieces = field(default_factory=Pieces)
 
 
 class Erasing(Writing):
@@ -221,10 +221,9 @@ class Erasing(Writing):
             erased = _Erased(everyone)
             for some in chunks(now):
                 mine = f"(SELECT id FROM appearances WHERE identity IN ({marks(some)}))"
-                erased.pieces |= pieces(r[0] for r in self._rows(f"SELECT features FROM prototypes WHERE appearance IN {mine}", some))
-                erased.pieces |= pieces(
-                    (r[0] for r in self._rows(f"SELECT picture FROM crops WHERE appearance IN {mine}", some)), pictures=True
-                )
+                views = self._rows(f"SELECT features FROM prototypes WHERE appearance IN {mine}", some)
+                pictures = self._rows(f"SELECT picture FROM crops WHERE appearance IN {mine}", some)
+                erased.pieces |= Pieces(r[0] for r in views) | Pieces((r[0] for r in pictures), pictures=True)
             erased.rows = self._delete_people(sorted(now))
             self._drop_history(merged)
             moment = self._clock()

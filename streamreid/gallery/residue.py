@@ -1,7 +1,8 @@
 """The proof of an erasure: search files for bytes of what was erased.
 
-Every 16-byte piece of an erased value is looked for at every offset of a file. 8 float16 values in a row of somebody else's features agree by chance
-about once in 10^24 places, so a single hit is a remain. Pieces with little variety (zeros of parts never seen) say nothing and are left out.
+Files are looked at in words of 16 bytes, at offsets that are multiples of 16; what was erased is known by its 16 bytes at every offset. Any 31 bytes in a
+row that are left therefore show, wherever they lie. 8 float16 values in a row of somebody else's features agree by chance about once in 10^24 places,
+so a single hit is a remain. Words with little variety (zeros of parts never seen) say nothing and are left out.
 """
 
 from __future__ import annotations
@@ -13,37 +14,67 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["find_residue", "pieces"]
+__all__ = ["Pieces", "find_residue"]
 
-_PIECE = 16
-_BLOCK = 1 << 24
+_WORD = 16
+_BLOCK = 1 << 25
 _LEAST_VARIETY = 8
 _JPEG_TABLES = 700  # bytes at the beginning that all JPEG files of one encoder share
+_MOST = 4_000_000  # words to look for; of very many values a part of each is enough
+_BITS = 22
+
+Words = NDArray[np.uint64]
 
 
-def pieces(values: Iterable[bytes], *, pictures: bool = False) -> set[bytes]:
-    """Telling 16-byte pieces of values as they were written.
+class Pieces:
+    """Telling words of erased values.
 
     Args:
-        values: Features or pictures.
+        values: Features or pictures, as they were written.
         pictures: Leave out the beginning, which pictures have in common.
     """
-    found = set()
-    for value in values:
-        data = bytes(value)
-        for start in range(_JPEG_TABLES if pictures else 0, len(data) - _PIECE + 1, _PIECE):
-            piece = data[start : start + _PIECE]
-            if len(set(piece)) >= _LEAST_VARIETY:
-                found.add(piece)
-    return found
+
+    def __init__(self, values: Iterable[bytes] = (), *, pictures: bool = False) -> None:
+        data = [bytes(v)[_JPEG_TABLES if pictures else 0 :] for v in values]
+        each = max(256, _MOST // max(len(data), 1))
+        found = [_windows(_middle(d, each)) for d in data if len(d) >= _WORD]
+        self.words: Words = np.unique(np.concatenate(found), axis=0) if found else np.zeros((0, 2), np.uint64)
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __or__(self, other: Pieces) -> Pieces:
+        both = Pieces()
+        both.words = np.unique(np.concatenate([self.words, other.words]), axis=0)
+        return both
+
+    def __sub__(self, other: Pieces) -> Pieces:
+        rest = Pieces()
+        known = {tuple(w) for w in other.words.tolist()}
+        rest.words = np.array([w for w in self.words.tolist() if tuple(w) not in known], np.uint64).reshape(-1, 2)
+        return rest
 
 
-def find_residue(paths: Sequence[Path], wanted: set[bytes], *, most: int = 20) -> tuple[list[str], int]:
+def _middle(data: bytes, most: int) -> bytes:
+    start = max(0, (len(data) - most) // 2)
+    return data[start : start + most]
+
+
+def _windows(data: bytes) -> Words:
+    """``[N, 2]`` the 16 bytes at every offset, as two numbers; those of little variety left out."""
+    count = len(data) - _WORD + 1
+    every = np.ndarray((count, _WORD), np.uint8, data, strides=(1, 1))
+    variety = 1 + (np.diff(np.sort(every, axis=1), axis=1) != 0).sum(1)
+    words: Words = np.ascontiguousarray(every[variety >= _LEAST_VARIETY]).view("<u8").reshape(-1, 2)
+    return words
+
+
+def find_residue(paths: Sequence[Path], wanted: Pieces, *, most: int = 20) -> tuple[list[str], int]:
     """Where files hold any of the pieces.
 
     Args:
         paths: Files; those that do not exist are left out.
-        wanted: From :func:`pieces`.
+        wanted: What was erased.
         most: Stop after so many places.
 
     Returns:
@@ -51,37 +82,30 @@ def find_residue(paths: Sequence[Path], wanted: set[bytes], *, most: int = 20) -
     """
     places: list[str] = []
     searched = 0
-    words = np.array(sorted({int.from_bytes(p[:8], "little") for p in wanted}), np.uint64)
-    table = np.zeros(1 << 16, bool)
-    table[(words & np.uint64(0xFFFF)).astype(np.int64)] = True
+    table = np.zeros(1 << _BITS, bool)
+    table[_hash(wanted.words[:, 0])] = True
     for path in paths:
-        if not path.is_file() or path.stat().st_size < _PIECE:
+        if not path.is_file() or path.stat().st_size < _WORD:
             continue
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             searched += len(data)
-            if len(words):
-                places += [f"{path}:{offset}" for offset in _offsets(data, wanted, words, table, most - len(places))]
-        if len(places) >= most:
-            break
+            for begin in range(0, len(data) - _WORD + 1, _BLOCK):
+                block = data[begin : begin + _BLOCK]
+                found = _offsets(block[: len(block) // _WORD * _WORD], wanted.words, table) + begin
+                places += [f"{path}:{offset}" for offset in found.tolist()]
+                if len(places) >= most:
+                    return places[:most], searched
     return places, searched
 
 
-def _offsets(data: mmap.mmap, wanted: set[bytes], words: NDArray[np.uint64], table: NDArray[np.bool_], most: int) -> list[int]:
-    found: list[int] = []
-    for begin in range(0, len(data), _BLOCK):
-        raw = data[begin : begin + _BLOCK + _PIECE]
-        if len(raw) < _PIECE:
-            break
-        block = np.frombuffer(raw, np.uint8)
-        # The two low bytes at every offset are looked up first; few of them pass.
-        low = block[:-1].astype(np.uint16) | (block[1:].astype(np.uint16) << np.uint16(8))
-        candidates = np.flatnonzero(table[low[: len(block) - _PIECE + 1]])
-        if len(candidates):
-            word = np.ndarray(len(raw) - 7, np.uint64, raw, strides=(1,))[candidates]
-            position = np.minimum(np.searchsorted(words, word), len(words) - 1)
-            for offset in candidates[words[position] == word].tolist():
-                if raw[offset : offset + _PIECE] in wanted and begin + offset not in found:
-                    found.append(begin + offset)
-                    if len(found) >= most:
-                        return found
-    return found
+def _hash(words: Words) -> NDArray[np.int64]:
+    return ((words * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - _BITS)).astype(np.int64)
+
+
+def _offsets(block: bytes, wanted: Words, table: NDArray[np.bool_]) -> NDArray[np.int64]:
+    words = np.frombuffer(block, "<u8").reshape(-1, 2)
+    rows = np.flatnonzero(table[_hash(words[:, 0])])  # few pass
+    if not len(rows) or not len(wanted):
+        return np.zeros(0, np.int64)
+    known = {tuple(w) for w in wanted[np.isin(wanted[:, 0], words[rows, 0])].tolist()}
+    return np.array([row * _WORD for row in rows.tolist() if tuple(words[row].tolist()) in known], np.int64)
