@@ -27,13 +27,15 @@ _LEAST = 16
 _NARROWEST = 0.016  # of a range: dead channels would get a scale below what float16 can say
 
 
-def quantised_graph(model: Any, inputs: FloatArray, *, symmetric: bool, batch: int = 16) -> Any:
+def quantised_graph(model: Any, inputs: FloatArray, *, symmetric: bool, fused: bool = False, batch: int = 16) -> Any:
     """A graph with Q/DQ around its convolutions and fully connected layers.
 
     Args:
         model: The ``onnx.ModelProto`` that computes in float32; not changed.
         inputs: ``[N, 3, H, W]`` float32, real inputs of the graph, to measure the ranges on.
         symmetric: Signed symmetric activations and float biases, as TensorRT wants them.
+        fused: For OpenVINO, which computes activation and sum in the layer before it and rounds once, behind them: Q/DQ only in front of layers, and
+            none around depthwise ones, whose time goes into memory. ONNX Runtime in turn needs Q/DQ behind a layer to compute it in int8.
         batch: How many of them to run at once.
 
     Returns:
@@ -54,6 +56,8 @@ def quantised_graph(model: Any, inputs: FloatArray, *, symmetric: bool, batch: i
             f"int8 needs at least {_LEAST} pictures to measure its ranges on, got {len(inputs)}; pass a larger --calibration-crops FOLDER"
         )
     extra = {"ActivationSymmetric": symmetric, "WeightSymmetric": True, "QuantizeBias": not symmetric, "MinimumRealRange": _NARROWEST}
+    if fused:
+        extra["OpTypesToExcludeOutputQuantization"] = [*_OPERATORS, "MatMul"]
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         plain, prepared, result = (Path(scratch) / f"{name}.onnx" for name in ("plain", "prepared", "result"))
         onnx.save(unfold_weights(model), str(plain))
@@ -61,7 +65,7 @@ def quantised_graph(model: Any, inputs: FloatArray, *, symmetric: bool, batch: i
             quant_pre_process(str(plain), str(prepared), skip_optimization=True, skip_symbolic_shape=True)
             shaped = _sums_as_products(onnx.load(str(prepared)))
             onnx.save(shaped, str(prepared))
-            excluded = _sensitive(shaped.graph)
+            excluded = _sensitive(shaped.graph) | (_depthwise(shaped.graph) if fused else set())
             quantize_static(
                 str(prepared),
                 str(result),
@@ -90,6 +94,11 @@ class _Reader:
     def get_next(self) -> dict[str, FloatArray] | None:
         piece = next(self._pieces, None)
         return None if piece is None else {self._name: np.ascontiguousarray(piece)}
+
+
+def _depthwise(graph: Any) -> set[str]:
+    """Names of the convolutions with more than one group."""
+    return {n.name for n in graph.node if n.op_type == "Conv" and any(a.name == "group" and a.i > 1 for a in n.attribute)}
 
 
 def _sensitive(graph: Any) -> set[str]:
