@@ -1,0 +1,252 @@
+"""Engines: crops per second of the same weights on every runtime, what lower precision costs, cropping, and part distances. One run, ratios.
+
+    python benchmarks/engine.py --engine pab-osnet-small --resnet50 --crops TRAIN_FOLDER --dataset DATASET --boxmot osnet_x0_25.onnx
+
+Variants take turns, so that load from elsewhere falls on all of them. TRAIN_FOLDER holds crops to fit int8's ranges (and the normalisations of the
+random ResNet-50) on; DATASET has ``query`` and ``bounding_box_test`` (Market-1501 names), of other people. ``--resnet50`` and the torch columns need
+torch, ``--boxmot`` needs BoxMOT. Without an NVIDIA GPU the part for GPUs says so and is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from _engines import Subject, boxmot_call, open_subject, real_crops, resnet50, torch_call
+from engine_cpu import people, pictures, take_turns
+from rich.console import Console
+from rich.table import Table
+
+from streamreid.compiling.machine import find_gpu
+from streamreid.evaluation.reid import rank_scores, read_folder
+from streamreid.reid.crops import crop_batch
+from streamreid.runtimes.base import available_threads
+from streamreid.runtimes.machine import cpu_name
+from streamreid.similarity import PackedParts, part_similarity
+from streamreid.types import PartFeatures
+
+BATCHES = (1, 8, 32)
+console = Console(width=140)
+results: dict[str, Any] = {}
+
+
+def speed(subjects: list[Subject], boxmot: Path | None, rounds: int) -> None:
+    """From a 1080p frame and boxes to features, all engines in turns."""
+    (frame,) = pictures(None, (1920, 1080), 1)
+    peers = {"BoxMOT OSNet x0.25 onnx": boxmot_call(boxmot)} if boxmot else {}
+    for batch in BATCHES:
+        found = people(frame, batch)
+        calls: dict[str, Callable[[], object]] = {}
+        for subject in subjects:
+            for name, engine in subject.engines.items():
+                calls[f"{subject.name}: {name}"] = lambda e=engine, found=found: e([frame], [found])
+            if subject.module is not None:
+                size = next(iter(subject.engines.values())).size
+                for precision in ("fp32", "bf16"):
+                    run = torch_call(subject.module, precision)
+                    calls[f"{subject.name}: torch eager {precision}"] = lambda r=run, s=size, found=found: r(
+                        crop_batch([frame], [found], s)[0]
+                    )
+        for name, peer in peers.items():
+            calls[name] = lambda p=peer, found=found: p(frame.image, found.boxes)
+        seconds = take_turns(calls, rounds)
+        table = Table(
+            "engine",
+            "ms best",
+            "ms median",
+            "crops/s",
+            "against torch eager",
+            title=f"batch {batch}, cropping included",
+            title_justify="left",
+        )
+        for name, values in seconds.items():
+            middle = float(np.median(values))
+            base = seconds.get(f"{name.partition(':')[0]}: torch eager fp32")
+            ratio = None if base is None else float(np.median(base)) / middle
+            results.setdefault("crops per second", {}).setdefault(name, {})[batch] = round(batch / middle, 1)
+            table.add_row(
+                name, f"{values.min() * 1e3:.1f}", f"{middle * 1e3:.1f}", f"{batch / middle:.0f}", "" if ratio is None else f"{ratio:.2f}x"
+            )
+        console.print(table)
+
+
+def cropping(subjects: list[Subject], rounds: int) -> None:
+    """Share of crop + resize + conversion in the time of the fastest variant, 32 crops of a 1080p frame."""
+    (frame,) = pictures(None, (1920, 1080), 1)
+    found = people(frame, 32)
+    for subject in subjects:
+        engines = subject.engines
+        seconds = take_turns({name: lambda e=e: e([frame], [found]) for name, e in engines.items()}, rounds)
+        fastest = min(seconds, key=lambda n: float(np.median(seconds[n])))
+        engine = engines[fastest]
+        crops = crop_batch([frame], [found], engine.size)[0]
+        parts = take_turns(
+            {"crop": lambda e=engine: crop_batch([frame], [found], e.size), "engine": lambda e=engine, c=crops: e.embed(c)}, rounds
+        )
+        cut, rest = (float(np.median(parts[k])) for k in ("crop", "engine"))
+        results.setdefault("cropping", {})[subject.name] = {"crop ms": cut * 1e3, "engine ms": rest * 1e3, "share": cut / rest}
+        console.print(f"{subject.name}, {fastest}: cropping and resizing {cut * 1e3:.2f} ms, engine {rest * 1e3:.1f} ms: {cut / rest:.1%}")
+
+
+def accuracy(subjects: list[Subject], dataset: Path) -> None:
+    """mAP and R1 of every variant, and the cosine of its features to those of the first one."""
+    query, gallery = read_folder(dataset / "query"), read_folder(dataset / "bounding_box_test")
+    for subject in subjects:
+        table = Table(
+            "variant",
+            "R1",
+            "mAP",
+            "mAP against fp32",
+            "cosine median",
+            "cosine 1 %",
+            title=f"{subject.name} on {dataset.name}",
+            title_justify="left",
+        )
+        first: tuple[PartFeatures, float] | None = None
+        order = sorted(subject.engines, key=lambda name: (name != "openvino fp32", name))
+        for name in order:
+            engine = subject.engines[name]
+            sets = [_embed(engine, people.paths) for people in (query, gallery)]
+            scores = rank_scores(part_similarity(*sets)[0], query, gallery)
+            first = first or (sets[1], scores.map)
+            cosine = (sets[1].parts * first[0].parts).sum(2)[(sets[1].visibility > 0.3) & (first[0].visibility > 0.3)]
+            row = {"R1": scores.r1, "mAP": scores.map, "cosine": float(np.median(cosine)), "cosine 1 %": float(np.quantile(cosine, 0.01))}
+            results.setdefault("accuracy", {}).setdefault(subject.name, {})[name] = row
+            table.add_row(
+                name,
+                f"{scores.r1:.4f}",
+                f"{scores.map:.4f}",
+                f"{scores.map - first[1]:+.4f}",
+                f"{row['cosine']:.5f}",
+                f"{row['cosine 1 %']:.5f}",
+            )
+        console.print(table)
+
+
+def _embed(engine: Any, paths: tuple[Path, ...]) -> PartFeatures:
+    found = []
+    for start in range(0, len(paths), 64):
+        crops = np.stack(
+            [cv2.resize(cv2.imread(str(p)), engine.size[::-1], interpolation=cv2.INTER_LINEAR) for p in paths[start : start + 64]]
+        )
+        found.append(engine.embed(crops))
+    return PartFeatures.concatenate(found)
+
+
+def distances(rounds: int, queries: int = 256, prototypes: int = 100_000, dim: int = 256) -> None:
+    """Packed part similarity against a plain matrix product of the same size and against the per-part formula in torch."""
+    has_torch = importlib.util.find_spec("torch") is not None
+    table = Table(
+        "K",
+        "packed ms",
+        "with shares ms",
+        "best 50 ms",
+        "plain product ms",
+        "ratio",
+        "per part in torch ms",
+        "faster",
+        "largest difference",
+    )
+    for k in (6, 9):
+        rng = np.random.default_rng(0)
+        a, b = (_random(rng, n, k, dim) for n in (queries, prototypes))
+        left, right = PackedParts(a), PackedParts(b)
+        x, y = (np.ascontiguousarray(f.parts.reshape(len(f), -1)) for f in (a, b))
+        calls: dict[str, Callable[[], object]] = {
+            "packed": lambda p=left, q=right: p.similarity(q),
+            "compare": lambda p=a, q=right: part_similarity(p, q),
+            "best": lambda p=left, q=right: p.best(q, 50),
+            "product": lambda x=x, y=y: x @ y.T,
+        }
+        if has_torch:
+            calls["torch"] = _per_part(a, b)
+        seconds = {name: float(np.median(values)) for name, values in take_turns(calls, rounds).items()}
+        expected = np.asarray(calls["torch"]()) if has_torch else None
+        error = None if expected is None else float(np.abs(expected - left.similarity(right)).max())
+        ratio, faster = seconds["packed"] / seconds["product"], seconds.get("torch", float("nan")) / seconds["packed"]
+        results.setdefault("distance", {})[k] = {**seconds, "ratio": ratio, "faster": faster, "error": error}
+        cells = [f"{seconds[n] * 1e3:.0f}" for n in ("packed", "compare", "best", "product")]
+        torch_cell = f"{seconds['torch'] * 1e3:.0f}" if has_torch else "no torch"
+        table.add_row(str(k), *cells, f"{ratio:.2f}", torch_cell, f"{faster:.1f}x", "" if error is None else f"{error:.1e}")
+    console.print(table)
+
+
+def _random(rng: np.random.Generator, n: int, k: int, dim: int) -> PartFeatures:
+    parts = rng.normal(size=(n, k, dim)).astype(np.float32)
+    parts /= np.linalg.norm(parts, axis=2, keepdims=True)
+    return PartFeatures(parts, rng.random((n, k), np.float32))
+
+
+def _per_part(a: PartFeatures, b: PartFeatures) -> Callable[[], object]:
+    """The formula as it stands: one similarity matrix and one weight matrix per part, then the weighted mean."""
+    torch = importlib.import_module("torch")
+    torch.set_num_threads(available_threads())
+    fa, fb = (torch.from_numpy(np.ascontiguousarray(f.parts.transpose(1, 0, 2))) for f in (a, b))
+    va, vb = (torch.from_numpy(np.ascontiguousarray(f.visibility.T)) for f in (a, b))
+
+    def run() -> object:
+        with torch.inference_mode():
+            similarity = torch.matmul(fa, fb.transpose(1, 2))
+            weight = torch.sqrt(va[:, :, None] * vb[:, None, :])
+            return ((similarity * weight).sum(0) / weight.sum(0)).numpy()
+
+    return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", action="append", default=[], help="engine bundle: a folder or a shipped name")
+    parser.add_argument("--checkpoint", type=Path, help="checkpoint that the first engine was exported from, for torch")
+    parser.add_argument("--resnet50", action="store_true", help="also a ResNet-50 part network of random weights")
+    parser.add_argument("--crops", type=Path, help="folder of training crops")
+    parser.add_argument("--dataset", type=Path, help="folder with query and bounding_box_test")
+    parser.add_argument("--boxmot", type=Path, help="OSNet x0.25 as ONNX for BoxMOT")
+    parser.add_argument("--work", type=Path, default=Path("runs/benchmark-engine"), help="where graphs made for this are kept")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--parts", default="speed,cropping,accuracy,distance,gpu")
+    parser.add_argument("--json", type=Path, help="also write all figures there")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    parts, began = set(options.parts.split(",")), time.perf_counter()
+    console.print(f"{cpu_name()}, {available_threads()} threads, {options.rounds} rounds")
+    subjects = []
+    if parts & {"speed", "cropping", "accuracy", "gpu"}:
+        names = options.engine or ["pab-osnet-small"]
+        subjects = [
+            open_subject(n, options.work, options.crops, console.print, options.checkpoint if i == 0 else None) for i, n in enumerate(names)
+        ]
+        if options.resnet50:
+            if options.crops is None:
+                parser.error("--resnet50 needs --crops")
+            folder, module = resnet50(options.work, options.crops)
+            subjects.append(open_subject(str(folder), options.work, options.crops, console.print))
+            subjects[-1].module = module
+    if "speed" in parts:
+        speed(subjects, options.boxmot, options.rounds)
+    if "cropping" in parts:
+        cropping(subjects, options.rounds)
+    if "distance" in parts:
+        distances(max(3, options.rounds // 2))
+    if "accuracy" in parts and options.dataset:
+        accuracy(subjects, options.dataset)
+    if "gpu" in parts:
+        if find_gpu() is None:
+            console.print("GPU: not run, there is no NVIDIA GPU on this machine (or no driver for it)")
+        else:
+            crops = None if options.crops is None else real_crops(options.crops, (256, 128), 64)
+            results["gpu"] = importlib.import_module("_engines_gpu").measure(subjects, crops, options.work, options.rounds, console)
+    console.print(f"{time.perf_counter() - began:.0f} s in all")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main()
