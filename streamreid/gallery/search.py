@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _CANDIDATES = 400  # at least, see benchmarks/gallery.py for the recall; and one of a thousand views
 _STALE = 0.5
+_BLOCK = 512  # views read at a time: what is converted stays in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class GallerySearch:
                 return
             folder = None if getattr(self.store, "encrypted", False) else self._folder
             self._matrix = Matrix((stamp.parts, stamp.dim), folder=folder)
-            for block in self.store.prototypes():
+            for block in self.store.prototypes(block=_BLOCK):
                 self._matrix.add(block.ids, block.global_ids, block.features)
             self._refresh_index()
 

@@ -190,8 +190,7 @@ class Sql(ABC):
             raise GalleryError(
                 f"gallery '{self.address}': a view has not the size of {k} parts of {d} values; the file is damaged. Restore a backup."
             ) from None
-        table = data.astype(np.float32)
-        return PartFeatures(np.ascontiguousarray(table[:, : k * d]).reshape(len(blobs), k, d), np.ascontiguousarray(table[:, k * d :]))
+        return PartFeatures(data[:, : k * d].astype(np.float32).reshape(len(blobs), k, d), data[:, k * d :].astype(np.float32))
 
     def _seal_text(self, text: str) -> str:
         return self._cipher.seal(text.encode()).hex() if text and self.encrypted else text
