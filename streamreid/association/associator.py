@@ -130,9 +130,10 @@ class Associator:
         moved = time + self._shift.get(camera, 0.0)
         newest = self._newest.get(camera, -np.inf)
         if moved < newest - _JUMP:
-            log.warning("camera '%s': its clock went back by %.1f s; its times are taken to go on from there", camera, newest - moved)
-            self._shift[camera] = self._shift.get(camera, 0.0) + newest - moved
-            moved = newest
+            log.warning("camera '%s': its clock went back by %.1f s; its times are taken to go on from now", camera, newest - moved)
+            now = max(newest, self._now) + 1e-3
+            self._shift[camera] = self._shift.get(camera, 0.0) + now - moved
+            moved = now
         self._newest[camera] = max(newest, moved)
         return moved
 

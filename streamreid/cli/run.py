@@ -108,7 +108,7 @@ def configure(
 def merge(data: dict[str, Any], sections: dict[str, Any]) -> None:
     """Put the values of a settings file's sections into ``data``."""
     for section, values in sections.items():
-        data[section] = {**data.get(section, {}), **values}
+        data[section] = {**(data.get(section) or {}), **values}
 
 
 def change(data: dict[str, Any], changes: dict[str, Any], settings: list[str]) -> None:
@@ -125,7 +125,7 @@ def change(data: dict[str, Any], changes: dict[str, Any], settings: list[str]) -
         changes[key] = yaml.safe_load(text)
     for key, value in changes.items():
         section, _, rest = key.partition(".")
-        data[section] = {**data.get(section, {}), rest: value}
+        data[section] = {**(data.get(section) or {}), rest: value}
 
 
 def read_settings(path: Path | None) -> dict[str, Any]:

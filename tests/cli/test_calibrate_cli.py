@@ -1,0 +1,108 @@
+"""calibrate and learn-topology on the command line: from a stored run to a settings file that a replay takes."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from streamreid import Pipeline
+from streamreid.config import Config
+from streamreid.evaluation import Table
+from streamreid.evaluation.naming import name_tracks
+from streamreid.pipeline import run
+
+pytest.importorskip("pyarrow")
+
+
+@pytest.fixture
+def stored(scene, colours, tmp_path):
+    """A cache, its results, and ground truth: person numbers are lanes' colours, the same in both cameras."""
+    config = scene.config(
+        scene.camera("left", [0, 1, 2], frames=60), scene.camera("right", [2, 0, 3], frames=60), engine={"look_interval": 0.2}
+    )
+    with Pipeline(config, embedder=colours, cache=tmp_path / "run" / "cache") as pipeline:
+        run(pipeline, tmp_path / "run")
+    for camera, people in (("left", [0, 1, 2]), ("right", [2, 0, 3])):
+        rows = [line.split(",") for line in (scene.boxes / f"{camera}.txt").read_text().splitlines()]
+        text = "".join(f"{r[0]},{people[i % 3] + 1},{','.join(r[2:6])},1,1,1\n" for i, r in enumerate(rows))
+        (tmp_path / f"{camera}.txt").write_text(text)
+    return tmp_path
+
+
+def test_from_own_tracks_to_settings_that_a_replay_takes(stored, call):
+    code, out, err = call("calibrate", stored / "run", "--out", stored / "cal.yaml", "--report", stored / "cal.html")
+    assert code == 0, err
+    assert "expected calibration error" in out
+    link = yaml.safe_load((stored / "cal.yaml").read_text())["association"]["link"]
+    assert link["source"] == "own tracks of cache"
+    assert link["looks"] > 0
+    page = (stored / "cal.html").read_text()
+    assert "<svg" in page
+    assert "http" not in page
+    code, _, err = call("replay", stored / "run" / "cache", "--settings", stored / "cal.yaml", "--out", stored / "again", "--offline")
+    assert code == 0, err
+    config = json.loads((stored / "again" / "summary.json").read_text())["configuration"]
+    assert config["association"]["link"]["looks"] == pytest.approx(link["looks"])
+    assert config["association"]["offline"] is True
+
+
+def test_with_ground_truth_and_numbers_as_json(stored, call):
+    truth = [f"--truth={c}={stored / c}.txt" for c in ("left", "right")]
+    code, _, err = call("calibrate", stored / "run" / "cache", "-o", stored / "c.yaml", "--report", stored / "c.json", "-q", *truth)
+    assert code == 0, err
+    found = json.loads((stored / "c.json").read_text())
+    assert found["labelled"] is True
+    assert found["pairs"]["one_person"] >= 10
+    bins = found["reliability"]["after"]
+    error = sum(b["pairs"] * abs(b["said"] - b["true"]) for b in bins) / sum(b["pairs"] for b in bins)
+    assert found["expected_calibration_error"]["after"] == pytest.approx(error, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["calibrate", "{t}"], "is no cache"),
+        (["calibrate", "{t}/run", "--truth", "top=x.txt"], "the cameras are left, right"),
+        (["calibrate", "{t}/run", "--out", "{t}/left.txt"], "exists; pass --overwrite"),
+        (["learn-topology", "{t}"], "neither a cache nor the results of a run"),
+        (["learn-topology", "{t}/run", "--out", "{t}/left.txt"], "exists; pass --overwrite"),
+    ],
+)
+def test_what_is_wrong_is_said(stored, call, arguments, message):
+    code, _, err = call(*[a.replace("{t}", str(stored)) for a in arguments])
+    assert code == 2
+    assert message in " ".join(err.split())
+
+
+def test_results_without_features_say_what_to_do(stored, call):
+    (stored / "run" / "cache" / "manifest.json").unlink()
+    code, _, err = call("calibrate", stored / "run")
+    assert code == 2
+    assert "run again with --cache" in " ".join(err.split())
+
+
+@pytest.mark.parametrize("source", ["run", "run/cache"])
+def test_the_camera_graph_is_learnt_and_used(stored, call, source):
+    code, out, err = call("learn-topology", stored / source, "--out", stored / "t.yaml", "--people", 2)
+    assert code == 0, err
+    assert "same floor" in out
+    topology = yaml.safe_load((stored / "t.yaml").read_text())["topology"]
+    assert topology["overlap"] == [["left", "right"]]
+    code, _, err = call("replay", stored / "run" / "cache", "--settings", stored / "t.yaml", "--out", stored / "again")
+    assert code == 0, err
+    config = Config.from_dict(json.loads((stored / "again" / "summary.json").read_text())["configuration"])
+    assert config.topology is not None
+    assert config.topology.overlap == (("left", "right"),)
+
+
+def test_tracks_of_several_people_have_no_name():
+    def boxes(ids, lefts):
+        return Table.build(np.arange(1, len(ids) + 1), ids, [[left, 0, 10, 20] for left in lefts], where="a")
+
+    truth = boxes([7] * 10, [0] * 10)
+    assert name_tracks(boxes([1] * 10, [1] * 10), truth) == {1: 7}
+    assert name_tracks(boxes([1] * 10, [50] * 10), truth) == {}
+    assert name_tracks(boxes([1] * 2, [0] * 2), truth) == {}
+    mixed = boxes([7] * 5 + [8] * 5, [0] * 10)
+    assert name_tracks(boxes([1] * 10, [0] * 10), mixed) == {}
