@@ -281,11 +281,20 @@ class Remembering:
         except GalleryError as error:
             log.error("%s The run goes on without.", error)
 
+    def _confirm_late(self) -> None:
+        """Who was seen often enough, but not yet for long enough when the run ends, is remembered too: they may be the first to be seen again."""
+        least = self._associator.config.confirm_observations
+        for key, evidence in self._associator.evidence.items():
+            who = self._associator.link(*key)[0]
+            if who and evidence.observations >= least:
+                self._known.confirmed.add(who)
+
     def close(self) -> str:
         """Write what is still to be written and release the gallery. Returns why that failed; empty if it did not. Safe to call twice."""
         if self._closed:
             return self.problem
         self._closed = True
+        self._confirm_late()
         self.collect()
         problem = self._writer.close()
         self._guarded(self._keep_calibration)

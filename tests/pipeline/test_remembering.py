@@ -54,6 +54,16 @@ def test_people_who_come_back_in_the_next_run_keep_their_ids(scene, colours, tmp
         assert store.stats()["crops"] == 0
 
 
+def test_who_came_just_before_the_end_is_remembered(scene, colours, tmp_path):
+    video = scene.camera("left", [0], frames=10)
+    config = with_gallery(scene, tmp_path / "people.db", video)
+    config = config.model_copy(update={"association": config.association.model_copy(update={"confirm_seconds": 5.0})})
+    assert set(follow(config, colours).values()) == {1}
+    with SqliteGallery(tmp_path / "people.db") as store:
+        assert [r.global_id for r in store.identities()] == [1]
+    assert set(follow(config, colours).values()) == {1}
+
+
 def test_the_summary_tells_who_was_known_before(scene, colours, tmp_path):
     config = with_gallery(scene, tmp_path / "people.db", scene.camera("left", [0, 1]))
     for returned in (0, 2):
