@@ -14,7 +14,7 @@ from streamreid.errors import EngineError
 from streamreid.training.network import PartNetwork
 from streamreid.training.unification import Unified
 
-__all__ = ["UNIFIED", "Exportable", "export_onnx", "export_unified", "store_half"]
+__all__ = ["UNIFIED", "Exportable", "export_onnx", "export_program", "export_unified", "store_half"]
 
 INPUT, PARTS, VISIBILITY, OCCLUSION = "images", "parts", "visibility", "occlusion"
 UNIFIED = "unified.onnx"  # name of the second graph in a bundle
@@ -51,6 +51,22 @@ def export_onnx(network: PartNetwork, path: str | Path, size: tuple[int, int] = 
     """
     outputs = [PARTS, VISIBILITY, *([OCCLUSION] if network.grader is not None else [])]
     return _write(Exportable(network), outputs, Path(path), size)
+
+
+def export_program(network: PartNetwork, path: str | Path, size: tuple[int, int] = (256, 128)) -> Path:
+    """Write the network as a torch program with the product's inputs and outputs, for the torch runtime.
+
+    Args:
+        network: A trained network.
+        path: The ``.pt2`` file to write.
+        size: Height and width of the input.
+    """
+    path = Path(path)
+    shapes = ({0: torch.export.Dim("batch", min=1, max=4096)},)
+    torch.export.save(
+        torch.export.export(Exportable(network).eval().float(), (torch.rand(2, 3, *size) * 255,), dynamic_shapes=shapes), str(path)
+    )
+    return path
 
 
 def export_unified(network: PartNetwork, path: str | Path, size: tuple[int, int] = (256, 128)) -> Path:

@@ -26,6 +26,7 @@ class PooledHead(nn.Module):
     def __init__(self, channels: int, dim: int = 512, part_channels: int | None = None) -> None:
         super().__init__()
         self.whole, self.parts = _reduction(channels, dim), _reduction(part_channels or channels, dim)
+        self.everything = _reduction(channels, dim)
         self.dim = dim
 
     def forward(self, features: Tensor, attention: Tensor, focused: Tensor | None = None) -> Tensor:
@@ -42,6 +43,11 @@ class PooledHead(nn.Module):
         pooled = torch.matmul(weights, (features if focused is None else focused).flatten(2).transpose(1, 2))
         parts = self.parts(pooled.flatten(0, 1)).reshape(-1, maps.shape[1], self.dim)
         return torch.cat([self.whole(whole)[:, None], parts], 1)
+
+    def overall(self, features: Tensor) -> Tensor:
+        """``[N, D]`` of the plain mean over all pixels, background included: GiLt's global embedding, which serves in training only."""
+        found: Tensor = self.everything(features.mean((2, 3)))
+        return found
 
 
 class RetailHead(nn.Module):
@@ -103,10 +109,17 @@ def retail_head(full: IRModule, slots: int, size: tuple[int, int] = (16, 8)) -> 
     return RetailHead(template[:, 0], pool_bias, weight * scale[:, None], bias * scale + shift, slope, slots)
 
 
-def identity_heads(slots: int, dim: int, identities: int) -> nn.ModuleDict:
-    """BNNeck classifiers on the whole person and on all parts together (GiLt; Luo et al., 2019): BatchNorm without bias, linear without bias."""
+def identity_heads(slots: int, dim: int, identities: int, overall: bool = False) -> nn.ModuleDict:
+    """BNNeck classifiers on the whole person and on all parts together (GiLt; Luo et al., 2019): BatchNorm without bias, linear without bias.
+
+    Args:
+        slots: K.
+        dim: D.
+        identities: Number of people.
+        overall: Also one on the plain mean over all pixels (see `PooledHead.overall`).
+    """
     heads = nn.ModuleDict()
-    for name, width in (("whole", dim), ("parts", (slots - 1) * dim)):
+    for name, width in (("whole", dim), ("parts", (slots - 1) * dim), *([("overall", dim)] if overall else [])):
         norm, classify = nn.BatchNorm1d(width), nn.Linear(width, identities, bias=False)
         norm.bias.requires_grad_(False)
         nn.init.normal_(classify.weight, std=0.001)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from streamreid.errors import ConfigError, StreamReIDError
 from streamreid.training.checkpoint import Checkpoint, load_network, take_over
 from streamreid.training.data import Batch, PictureCache, batch_rows, make_batch
-from streamreid.training.heads import identity_heads
+from streamreid.training.heads import PooledHead, identity_heads
 from streamreid.training.imprint import imprint
 from streamreid.training.logbook import Logbook
 from streamreid.training.network import PartNetwork
@@ -163,7 +163,7 @@ def _open_cache(fabric: Any, config: TrainConfig, pictures: list[Picture]) -> Pi
 def _networks(config: TrainConfig, cache: PictureCache, identities: int) -> tuple[PartNetwork, nn.ModuleDict]:
     """Network and classifiers, from the weights the recipe names."""
     network = PartNetwork(config.network, config.size).to(memory_format=torch.channels_last)
-    heads = identity_heads(network.shape[0], network.shape[1], identities)
+    heads = identity_heads(network.shape[0], network.shape[1], identities, isinstance(network.head, PooledHead))
     network.usual.copy_(torch.from_numpy(cache.usual_areas()))
     if config.start:
         take_over(config.start, network, heads)

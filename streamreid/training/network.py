@@ -33,6 +33,7 @@ class PartOutput(NamedTuple):
         visibility: ``[N, K]`` in [0, 1], without gradient.
         mask: ``[N, 1, H, W]`` of OAMN's mask module, where there is one.
         occlusion: ``[N, 4]`` scores of OAMN's grader (left, right, bottom, top), where there is one.
+        overall: ``[N, D]`` of all pixels alike, in training, where the head has such an embedding.
     """
 
     features: Tensor
@@ -42,6 +43,7 @@ class PartOutput(NamedTuple):
     visibility: Tensor
     mask: Tensor | None = None
     occlusion: Tensor | None = None
+    overall: Tensor | None = None
 
 
 class PixelPredictor(nn.Module):
@@ -147,7 +149,8 @@ class PartNetwork(nn.Module):
         visibility = visibility_of(attention, self.config.visibility, self.config.mu, self.usual)
         # Without OAMN's own mask the grader looks where the part attention sees the person.
         occlusion = self.grader(features, 1 - attention[:, :1] if mask is None else mask) if self.grader is not None else None
-        return PartOutput(features, logits, attention, embeddings, visibility, mask, occlusion)
+        overall = self.head.overall(features) if self.training and isinstance(self.head, PooledHead) else None
+        return PartOutput(features, logits, attention, embeddings, visibility, mask, occlusion, overall)
 
     def embeddings(self, features: Tensor, attention: Tensor, mask: Tensor | None = None) -> Tensor:
         """Embeddings ``[N, K, D]`` of a feature map under an attention and OAMN's mask (``[N, 1, H, W]``)."""

@@ -36,7 +36,7 @@ class Learner(nn.Module):
 def compute_losses(output: PartOutput, heads: nn.ModuleDict, batch: dict[str, Tensor], config: LossConfig, whole: int) -> dict[str, Tensor]:
     """All weighted loss terms of one batch.
 
-    Identity losses on the whole person and on all parts together, triplets on the distance over parts alone (GiLt, arXiv 2211.03679): were the whole person in that
+    Identity losses on the whole person, on all parts together and, where the head has it, on all pixels alike; triplets on the distance over parts alone (GiLt, arXiv 2211.03679): were the whole person in that
     distance, it would satisfy the margin before the parts have learnt anything.
 
     Args:
@@ -57,6 +57,9 @@ def compute_losses(output: PartOutput, heads: nn.ModuleDict, batch: dict[str, Te
         terms["identity_parts"] = config.identity * losses.identity_loss(
             heads["parts"](embeddings[:, 1:].flatten(1)), identities, config.smoothing
         )
+    if config.identity and output.overall is not None and "overall" in heads:
+        loss = losses.identity_loss(heads["overall"](output.overall.float()), identities, config.smoothing)
+        terms["identity_overall"] = config.identity * loss
     if config.part_triplet:
         loss = losses.part_triplet_loss(normalised[:, 1:], seen, identities, config.margin, config.triplet_mode)
         terms["part_triplet"] = config.part_triplet * loss

@@ -129,6 +129,14 @@ def test_every_head_trains(recipe: TrainConfig, network: dict[str, object], keys
     assert all((after[k] != before[k]).any() for k in keys)
 
 
+def test_pooled_heads_learn_who_it_is_in_three_places(recipe: TrainConfig) -> None:
+    heard: list[dict[str, float]] = []
+    network, _, _ = load_network(loop.train(recipe, None, heard.append))
+    # Classifiers start almost at zero: each of the three cross-entropies is log(5 people).
+    assert [heard[0][k] for k in ("identity", "identity_parts", "identity_overall")] == pytest.approx([np.log(5)] * 3, rel=0.05)
+    assert network(torch.zeros(1, 3, 64, 32)).overall is None  # not in use
+
+
 def test_training_some_modules_leaves_all_others(recipe: TrainConfig, tmp_path: Path) -> None:
     loop.train(changed(recipe, network={"grader": True}))
     first = Path(recipe.out) / "last.pt"
