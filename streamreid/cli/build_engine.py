@@ -16,7 +16,7 @@ from streamreid.detection.building import build_detector
 from streamreid.errors import ConfigError, DataError, EngineError
 from streamreid.evaluation.reid import PersonImages, rank_scores
 from streamreid.reid.building import BuildRequest, build_engine
-from streamreid.reid.bundle import Bundle, load_bundle
+from streamreid.reid.bundle import Bundle, load_bundle, write_bundle
 from streamreid.reid.opening import shipped_engines
 from streamreid.reid.probe import Probe
 from streamreid.types import FloatArray
@@ -47,6 +47,9 @@ def build(
         float | None, typer.Option(min=-1, max=1, help="Least median cosine of every part, instead of the precision's.")
     ] = None,
     max_map_drop: Annotated[float | None, typer.Option(min=-1, max=1, help="Most that mAP may fall, instead of the precision's.")] = None,
+    program: Annotated[
+        bool, typer.Option("--program", help="From a checkpoint: also keep the network as a torch program, for the torch runtime.")
+    ] = False,
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Write it even if it misses its thresholds; auto never takes it.")
     ] = False,
@@ -71,7 +74,7 @@ def build(
         return
     request = BuildRequest(chosen, calibration_crops, probe, score_probe, keep_failed)
     with tempfile.TemporaryDirectory() as scratch:
-        bundle, record = build_engine(_source(source, Path(scratch)), folder, request, force=force)
+        bundle, record = build_engine(_source(source, Path(scratch), program), folder, request, force=force)
     output.print(f"{bundle.folder}: {escape(describe_build(record))}", highlight=False, soft_wrap=True)
 
 
@@ -112,16 +115,29 @@ def score_probe(similarity: FloatArray, probe: Probe) -> tuple[float, float] | N
     return scores.r1, scores.map
 
 
-def _source(source: str, scratch: Path) -> Bundle:
+def _exported(checkpoint: Path, scratch: Path, program: bool) -> Bundle:
+    from streamreid.cli.train import export_bundle
+
+    bundle = export_bundle(checkpoint, scratch / "exported", name=checkpoint.parent.name or "engine")
+    if not program:
+        return bundle
+    from streamreid.training.export import export_program
+    from streamreid.training.loop import load_network
+
+    size = (bundle.manifest.input.height, bundle.manifest.input.width)
+    written = export_program(load_network(checkpoint)[0], scratch / "model.pt2", size)
+    files = {name: bundle.folder / name for name in bundle.manifest.files} | {written.name: written}
+    return write_bundle(bundle.folder, bundle.manifest.model_copy(update={"program": written.name}), files, force=True)
+
+
+def _source(source: str, scratch: Path, program: bool) -> Bundle:
     path = Path(source).expanduser()
     if source in shipped_engines():
         return load_bundle(shipped_engines()[source])
     if path.suffix.lower() in _CHECKPOINTS:
         if not path.is_file():
             raise EngineError(f"{path}: no such checkpoint")
-        from streamreid.cli.train import export_bundle
-
-        return export_bundle(path, scratch / "exported", name=path.parent.name or "engine")
+        return _exported(path, scratch, program)
     if path.is_file():
         raise EngineError(
             f"{path}: this is a file; wrap it first: streamreid engine import {path} --out FOLDER, then build from FOLDER "

@@ -104,6 +104,11 @@ def build_form(
             )
     else:
         found = graph_precision(typed, options.precision)
+        if found.precision != options.precision:
+            raise EngineError(
+                f"{model.name}: {options.precision} was asked for, but most layers stay in {found.precision} "
+                f"({', '.join(f'{n} in {p}' for p, n in sorted(found.counts.items()))}); nothing was written"
+            )
     record = BuildRecord(
         target=target,
         precision=options.precision,

@@ -126,5 +126,5 @@ def save_manifest(folder: Path, manifest: BaseModel) -> None:
 
 def _text(manifest: BaseModel) -> str:
     # A bundle without compiled forms reads as before they existed.
-    empty = {name for name in ("variants", "builds") if not getattr(manifest, name, None)}
+    empty = {name for name in ("variants", "builds", "program") if not getattr(manifest, name, None)}
     return manifest.model_dump_json(indent=2, by_alias=True, exclude=empty) + "\n"

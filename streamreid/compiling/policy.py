@@ -37,6 +37,7 @@ class CompiledGraph:
         variants: Precision -> name of an ONNX graph with that precision inside.
         builds: "target/precision" -> how it was made and how near it is to the reference.
         identity: Hash of the reference: forms of equal identity give features that may be compared.
+        program: Name of the network as a torch program, for the torch runtime.
     """
 
     folder: Path
@@ -45,6 +46,7 @@ class CompiledGraph:
     variants: Mapping[PrecisionName, str]
     builds: Mapping[str, BuildRecord]
     identity: str
+    program: str | None = None
 
     def graphs(self, plan: Path | None = None, record: BuildRecord | None = None) -> GraphFiles:
         """As the runtimes want it."""
@@ -52,6 +54,7 @@ class CompiledGraph:
             model=self.folder / self.model,
             variants={precision: self.folder / name for precision, name in self.variants.items()},
             plan=plan,
+            checkpoint=None if self.program is None else self.folder / self.program,
             verified={key: r.parity.passed for key, r in self.builds.items() if r.parity is not None},
             max_batch=None if record is None else record.max_batch,
             identity=self.identity,

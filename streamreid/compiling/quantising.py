@@ -102,21 +102,23 @@ def _depthwise(graph: Any) -> set[str]:
 
 
 def _sensitive(graph: Any) -> set[str]:
-    """Names of the last layers before a softmax, and of all that follow one.
+    """Names of the layers around a softmax: the last ones before it, and those that read its result.
 
-    A step of 1/256 of the logits' range moves attention weights by several per cent, and everything behind averages over them.
+    A step of 1/256 of the logits' range moves attention weights by several per cent, and everything behind averages over them. Behind the
+    last softmax (the parts of a person) nothing evens that out; an attention in the middle of a network is followed by other layers.
     """
     makers = {output: node for node in graph.node for output in node.output}
-    found = {node.name for node in _behind_softmax(graph)}
+    found: set[str] = set()
     for softmax in (node for node in graph.node if node.op_type == "Softmax"):
-        found |= _back(softmax, makers, depth=4)
+        behind = [node for node in _behind(graph, set(softmax.output)) if node.op_type in _OPERATORS]
+        found |= _back(softmax, makers, depth=1 if behind else 4)
+        found |= {node.name for node in behind if not _back(node, makers, depth=1, until=softmax.name)}
     return found
 
 
-def _behind_softmax(graph: Any) -> list[Any]:
-    """Nodes that depend on a softmax."""
-    tainted = {o for node in graph.node if node.op_type == "Softmax" for o in node.output}
-    found = []
+def _behind(graph: Any, values: set[str]) -> list[Any]:
+    """Nodes that depend on some values."""
+    tainted, found = set(values), []
     for node in graph.node:  # in topological order
         if tainted & set(node.input):
             tainted |= set(node.output)
@@ -135,7 +137,7 @@ def _sums_as_products(model: Any) -> Any:
     graph = model.graph
     shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in graph.value_info}
     constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
-    behind = {node.name for node in _behind_softmax(graph)}
+    behind = {node.name for node in _behind(graph, {o for n in graph.node if n.op_type == "Softmax" for o in n.output})}
     nodes = []
     for node in graph.node:
         shape = shapes.get(node.input[0], []) if node.input else []
@@ -158,11 +160,10 @@ def _sums_as_products(model: Any) -> Any:
     return model
 
 
-def _back(node: Any, makers: dict[str, Any], depth: int) -> set[str]:
-    """The last ``depth`` layers with weights on the way to a node."""
+def _back(node: Any, makers: dict[str, Any], depth: int, until: str = "") -> set[str]:
+    """The last ``depth`` layers with weights on the way to a node; with ``until``, only those behind that node."""
     found: set[str] = set()
-    queue = [(node, depth)]
-    seen: set[str] = set()
+    queue, seen = [(node, depth)], {until}
     while queue:
         current, left = queue.pop()
         for name in current.input:

@@ -77,6 +77,7 @@ class BundleManifest(_Strict):
     model: FileName = "model.onnx"
     variants: dict[PrecisionName, FileName] = Field(default_factory=dict)
     builds: dict[BuildKey, BuildRecord] = Field(default_factory=dict)
+    program: FileName | None = None
     input: InputFormat
     outputs: OutputNames
     parts: tuple[str, ...] = Field(default=("foreground",), min_length=1)
@@ -116,7 +117,7 @@ class Bundle:
     def compiled(self) -> CompiledGraph:
         """The graph in all its forms, as runtimes are opened from it."""
         m = self.manifest
-        return CompiledGraph(self.folder, m.model, m.files, m.variants, m.builds, self.fingerprint)
+        return CompiledGraph(self.folder, m.model, m.files, m.variants, m.builds, self.fingerprint, m.program)
 
     @property
     def fingerprint(self) -> str:
@@ -126,6 +127,7 @@ class Bundle:
         """
         data = self.manifest.model_dump(mode="json", include={"files", "model", "input", "outputs", "parts", "dim"})
         derived = set(self.manifest.variants.values()) | {f for b in self.manifest.builds.values() for f in (b.graph, b.plan) if f}
+        derived |= {self.manifest.program or ""}
         data["files"] = {name: value for name, value in data["files"].items() if name == self.manifest.model or name not in derived}
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
