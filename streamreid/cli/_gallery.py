@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import getpass
+import os
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
 import typer
 
 from streamreid._yaml import read_yaml, validate
+from streamreid.cli.console import errors
 from streamreid.config import CameraConfig, Config, EngineConfig, GalleryConfig
 from streamreid.errors import ConfigError, SourceError
 from streamreid.gallery import GallerySearch, PostgresGallery, SqliteGallery, open_gallery
@@ -29,10 +31,12 @@ __all__ = [
     "choose_store",
     "describe",
     "finder",
+    "note",
     "open_engine",
     "parse_box",
     "read_picture",
     "settings",
+    "tidy",
 ]
 
 Gallery = SqliteGallery | PostgresGallery
@@ -65,13 +69,26 @@ def settings(store: str | None, sources: Path | None) -> GalleryConfig:
     return config
 
 
-def choose_store(store: str | None, sources: Path | None, *, read_only: bool = False, make: bool = False) -> Gallery:
-    """Open the gallery; a file must exist unless ``make``."""
+def choose_store(store: str | None, sources: Path | None) -> Gallery:
+    """Open the gallery; a file must exist, and is opened for reading only where it cannot be written."""
     config = settings(store, sources)
     assert config.store is not None
-    if "://" not in config.store and not make and not Path(config.store).expanduser().is_file():
-        read_only = True  # says that there is none, and how one is made
+    read_only = "://" not in config.store and not os.access(Path(config.store).expanduser(), os.W_OK)
     return open_gallery(config, read_only=read_only)
+
+
+def tidy(store: Gallery) -> None:
+    """Erase what is past its time before anything is shown, if the store can be written."""
+    if not store.read_only:
+        store.expire()
+
+
+def note(store: Gallery, action: str, detail: dict[str, Any]) -> None:
+    """Write into the audit log; say so if that is impossible."""
+    if store.read_only:
+        errors.print("the gallery cannot be written: this is not noted in its audit log", highlight=False)
+    else:
+        store.audit(action, detail, actor=actor())
 
 
 def finder(store: Gallery, calibration: Calibration | None = None, *, index_from: int = 200_000) -> GallerySearch:

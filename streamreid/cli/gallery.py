@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from streamreid.cli._gallery import Json, Sources, Store, actor, choose_store, finder, settings
+from streamreid.cli._gallery import Json, Sources, Store, actor, choose_store, finder, note, settings, tidy
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.search import At, Box, Engine, Image, Video, query
 from streamreid.errors import ConfigError, GalleryError
@@ -58,7 +58,7 @@ def list_(
 ) -> None:
     """Who is remembered."""
     with choose_store(gallery, sources) as store:
-        store.expire()
+        tidy(store)
         records = [r for r in store.identities() if camera is None or camera in r.cameras]
     if as_json:
         print(json.dumps({"schema": 1, "identities": [_describe(r) for r in records]}, indent=2))
@@ -75,7 +75,7 @@ def list_(
 def show(identity: Identity, gallery: Store = None, sources: Sources = None, as_json: Json = False) -> None:
     """Everything about one person: appearances, history, corrections."""
     with choose_store(gallery, sources) as store:
-        store.expire()
+        tidy(store)
         who = store.resolve(identity)
         records = store.identities([who]) if who else []
         if not records:
@@ -143,7 +143,7 @@ def merge(
     """Say that two identities are one person."""
     with choose_store(gallery, sources) as store:
         store.merge(keep, other, force=force)
-        store.audit("merge", {"keep": keep, "other": other}, actor=actor())
+        note(store, "merge", {"keep": keep, "other": other})
     output.print(f"#{other} is #{keep} now")
 
 
@@ -157,7 +157,7 @@ def split(
     """Say that some appearances of an identity are another person."""
     with choose_store(gallery, sources) as store:
         new = store.split(identity, appearances)
-        store.audit("split", {"identity": identity, "new": new}, actor=actor())
+        note(store, "split", {"identity": identity, "new": new})
     output.print(f"{len(appearances)} appearances of #{identity} are #{new} now")
 
 
@@ -166,7 +166,7 @@ def different(identity: Identity, other: Identity, gallery: Store = None, source
     """Say that two identities are different people, however alike."""
     with choose_store(gallery, sources) as store:
         store.separate(identity, other)
-        store.audit("different", {"one": identity, "other": other}, actor=actor())
+        note(store, "different", {"one": identity, "other": other})
     output.print(f"#{identity} and #{other} stay different people")
 
 
@@ -189,9 +189,9 @@ def export(
 ) -> None:
     """Write views, people's corrections and stored pictures as training data."""
     with choose_store(gallery, sources) as store:
-        store.expire()
+        tidy(store)
         counts = export_gallery(store, folder, identities or None)
-        store.audit("export", {"folder": str(folder), **counts}, actor=actor())
+        note(store, "export", {"folder": str(folder), **counts})
     output.print(Text(f"{folder}: " + ", ".join(f"{n} {what}" for what, n in counts.items())))
 
 

@@ -14,14 +14,15 @@ from streamreid.cli._gallery import (
     Json,
     Sources,
     Store,
-    actor,
     choose_store,
     describe,
     finder,
+    note,
     open_engine,
     parse_box,
     read_picture,
     settings,
+    tidy,
 )
 from streamreid.cli.console import output, set_up_logging
 from streamreid.errors import ConfigError, GalleryError
@@ -64,14 +65,14 @@ def search(
         raise ConfigError("say whom to search for: --image person.jpg, --video clip.mp4 --time 12.5 --box L,T,R,B, or --identity 7")
     config = settings(gallery, sources)
     with choose_store(gallery, sources) as store:
-        store.expire()
+        tidy(store)
         features, calibration, asked = query(store, image, video, time, box, identity, engine)
         looking = finder(store, calibration, index_from=config.index_from)
         views = len(looking)
         without = () if identity is None else (store.resolve(identity),)
         matches = looking.search(features, top, without=without, exact=exact)
         found = answer(store, matches, calibration, cameras=camera or (), least=least)
-        store.audit("search", {**asked, "found": [i["global_id"] for i in found]}, actor=actor())
+        note(store, "search", {**asked, "found": [i["global_id"] for i in found]})
         pictures = store.crops([a["appearance"] for i in found for a in i["appearances"]]) if sheet is not None else {}
         looking.close()
         if sheet is not None:

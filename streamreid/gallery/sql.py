@@ -56,6 +56,7 @@ class Sql(ABC):
         self._key_variable = key_variable
         self._cipher: Cipher = PlainCipher()
         self._stamp: EngineStamp | None = None
+        self._read_only = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address!r})"
@@ -139,6 +140,11 @@ class Sql(ABC):
             raise GalleryError(f"the key in {variable} is not the key of gallery '{self.address}'; nothing was changed")
         self._cipher = cipher
         self._key_variable = variable  # copies are encrypted as well
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it was opened for reading only."""
+        return self._read_only
 
     @property
     def encrypted(self) -> bool:
