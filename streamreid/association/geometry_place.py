@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -30,6 +30,23 @@ _FASTEST = 4.0  # metres per second
 _FRAMES = 1024
 
 
+@dataclass(slots=True, eq=False)
+class _Looked:
+    """One frame: whom its boxes show (0: nobody known) and where, once all cameras have shown the moment; until then as far as is known.
+
+    Args:
+        used: Rows of the boxes that were used.
+        waiting: Tracks of this frame that came before ``final``.
+    """
+
+    time: float
+    used: IntArray
+    owner: IntArray
+    points: Array
+    final: bool = False
+    waiting: list[Tracks] = field(default_factory=list)
+
+
 class GroundPlace:
     """Follows people on the ground and tells tracks apart by it. A :class:`streamreid.association.place.Place`.
 
@@ -46,7 +63,7 @@ class GroundPlace:
         self.tracker = GroundTracker(dict(cameras), settings)
         self._cameras = dict(cameras)
         self._area = None if self.config.area is None else np.array(self.config.area, np.float32)
-        self._looked: dict[str, deque[tuple[float, IntArray, Array]]] = defaultdict(lambda: deque(maxlen=_FRAMES))
+        self._looked: dict[str, deque[_Looked]] = defaultdict(lambda: deque(maxlen=_FRAMES))
         self._bins: dict[Key, dict[int, tuple[float, float, int]]] = {}
         self._votes: dict[int, dict[Key, int]] = defaultdict(lambda: defaultdict(int))
 
@@ -78,48 +95,68 @@ class GroundPlace:
         if camera not in self._cameras:
             return
         used = np.flatnonzero(scores >= self.config.score)
-        owner = np.zeros(len(boxes), np.int64)
-        owner[used] = self.tracker.observe(camera, time, np.asarray(boxes[used], np.float64), size)
+        found = self.tracker.observe(camera, time, np.asarray(boxes[used], np.float64), size)
         view = self._cameras[camera] = self._cameras[camera].scaled(size)
         feet = np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]], 1).astype(np.float64)
         points = view.to_plane(feet)
         points[boxes[:, 3] > 0.99 * size[1]] = np.nan  # feet below the picture
-        where = {t.number: t.mean[:2] for t in self.tracker.tracks}
-        for row in np.flatnonzero(owner).tolist():
-            if (found := where.get(int(owner[row]))) is not None:
-                points[row] = found
         points[~self._inside(points)] = np.nan
-        self._looked[camera].append((time, owner, points))
+        frame = _Looked(time, used, np.zeros(len(boxes), np.int64), points)
+        self._looked[camera].append(frame)
+        self._place(frame, found, {t.number: t.mean[:2] for t in self.tracker.tracks})
+        self._settle()
+
+    def _settle(self) -> None:
+        revised, self.tracker.revised = self.tracker.revised, []
+        for name, when, owner, where in revised:
+            if (earlier := self._find(name, when)) is not None:
+                self._place(earlier, owner, where)
+                earlier.final = True
+                for tracks in earlier.waiting:
+                    self._vote(name, earlier, tracks)
+                earlier.waiting = []
+
+    def _place(self, frame: _Looked, owner: IntArray, where: Mapping[int, Array]) -> None:
+        frame.owner[frame.used] = owner
+        for row in np.flatnonzero(frame.owner).tolist():
+            if (found := where.get(int(frame.owner[row]))) is not None:
+                frame.points[row] = found
+        frame.points[~self._inside(frame.points)] = np.nan
 
     def observe(self, camera: str, time: float, tracks: Tracks, size: tuple[int, int]) -> None:
         """See ``Place``: ties the camera's tracks to the people on the ground."""
-        found = self._find(camera, time)
-        if found is None:
+        frame = self._find(camera, time)
+        if frame is None:
             return
-        owner, points = found
         if not self.tracker.keep and len(self._votes) > 2 * len(self.tracker.tracks) + 1000:
             alive = {t.number for t in self.tracker.tracks}
             self._votes = defaultdict(lambda: defaultdict(int), {n: v for n, v in self._votes.items() if n in alive})
-        moment = int(time // _BIN)
+        if frame.final:
+            self._vote(camera, frame, tracks)
+        else:
+            frame.waiting.append(tracks)
+
+    def _vote(self, camera: str, frame: _Looked, tracks: Tracks) -> None:
+        moment = int(frame.time // _BIN)
         for track, row in zip(tracks.ids.tolist(), tracks.rows.tolist(), strict=True):
-            if not 0 <= row < len(owner):
+            if not 0 <= row < len(frame.owner):
                 continue
-            number = int(owner[row])
+            number = int(frame.owner[row])
             if number:
                 self._votes[number][camera, track] += 1
-            if np.isfinite(points[row]).all():
+            if np.isfinite(frame.points[row]).all():
                 bins = self._bins.setdefault((camera, track), {})
-                bins[moment] = (float(points[row, 0]), float(points[row, 1]), number)
+                bins[moment] = (float(frame.points[row, 0]), float(frame.points[row, 1]), number)
                 if len(bins) > _BINS:
                     del bins[next(iter(bins))]
 
     def positions(self, camera: str, time: float, rows: IntArray) -> FloatArray:
         """Where people stand, by row of the frame's boxes: ``[N, 2]`` float32 metres, NaN where it is not known."""
         result = np.full((len(rows), 2), np.nan, np.float32)
-        found = self._find(camera, time)
-        if found is not None:
-            known = (rows >= 0) & (rows < len(found[1]))
-            result[known] = found[1][rows[known]]
+        frame = self._find(camera, time)
+        if frame is not None:
+            known = (rows >= 0) & (rows < len(frame.points))
+            result[known] = frame.points[rows[known]]
         return result
 
     def log_odds(self, a: Sequence[Key], b: Sequence[Key]) -> FloatArray:
@@ -157,18 +194,17 @@ class GroundPlace:
             Rows ordered by time and id.
         """
         tracks = self.tracker.finish()
+        self._settle()
         spans = {t.number: (t.path[0][0], t.path[-1][0]) for t in tracks if t.path}
         names = _names({n: self._votes.get(n, {}) for n in spans}, spans, identities)
         rows = [(time, names[t.number], x, y) for t in tracks if t.path for time, x, y in t.path]
         points = np.array([r[2:] for r in rows]).reshape(-1, 2)
         return sorted(row for row, keep in zip(rows, self._inside(points).tolist(), strict=True) if keep)
 
-    def _find(self, camera: str, time: float) -> tuple[IntArray, Array] | None:
-        for when, owner, points in reversed(self._looked.get(camera, ())):
-            if when == time:
-                return owner, points
-            if when < time - 60:
-                return None
+    def _find(self, camera: str, time: float) -> _Looked | None:
+        for frame in reversed(self._looked.get(camera, ())):
+            if frame.time == time:
+                return frame
         return None
 
     def _inside(self, points: Array) -> NDArray[np.bool_]:

@@ -32,6 +32,7 @@ class GroundSettings:
     acceleration: float = 2.0
     calm: float = 2.0
     again: float = 0.25
+    rounds: int = 1
     cover_noise: float = 3.0
     cover_cost: float = 3.0
     height: float = 1.70
@@ -59,7 +60,6 @@ class GroundTrack:
         hits: Boxes in all.
         support: Share of the cameras that should see the person and do, averaged over the last second or two.
         path: Time, x, y of each correction.
-        votes: (camera, track id of that camera) -> boxes.
     """
 
     number: int
@@ -71,7 +71,6 @@ class GroundTrack:
     support: float = 0.5
     confirmed: bool = False
     path: list[tuple[float, float, float]] = field(default_factory=list)
-    votes: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
 
     @property
     def last(self) -> float:
@@ -85,6 +84,29 @@ class _Left:
 
     time: float
     boxes: Array
+
+
+@dataclass(slots=True, eq=False)
+class _Frame:
+    """One frame of the present round: boxes, and whom they show.
+
+    Args:
+        owner: ``[N]`` number of the track of each box, 0 for none.
+        rows: Row of the track -> column of the box.
+        shown: ``[T, 4]`` predicted boxes.
+        cover: ``[T, 5]`` what is hidden of them.
+    """
+
+    camera: str
+    time: float
+    boxes: Array
+    owner: NDArray[np.int64] = field(init=False)
+    rows: dict[int, int] = field(default_factory=dict)
+    shown: Array = field(default_factory=lambda: np.zeros((0, 4)))
+    cover: Array = field(default_factory=lambda: np.zeros((0, 5)))
+
+    def __post_init__(self) -> None:
+        self.owner = np.zeros(len(self.boxes), np.int64)
 
 
 class GroundTracker:
@@ -107,6 +129,9 @@ class GroundTracker:
         self.start = np.inf
         self.keep = True
         self.ended: list[GroundTrack] = []
+        self.revised: list[tuple[str, float, NDArray[np.int64], dict[int, Array]]] = []
+        self._round: list[_Frame] = []
+        self._before: dict[int, tuple[Array, Array, float]] = {}
 
     @property
     def tracks(self) -> list[GroundTrack]:
@@ -122,7 +147,7 @@ class GroundTracker:
         steps = self._steps.get(camera)
         return float(np.median(steps)) if steps else 0.2
 
-    def observe(self, camera: str, time: float, boxes: Array, size: tuple[int, int], ids: Array | None = None) -> NDArray[np.int64]:
+    def observe(self, camera: str, time: float, boxes: Array, size: tuple[int, int]) -> NDArray[np.int64]:
         """One frame of one camera.
 
         Args:
@@ -130,37 +155,71 @@ class GroundTracker:
             time: Capture time.
             boxes: ``[N, 4]`` xyxy.
             size: Of the picture.
-            ids: ``[N]`` the camera's own track ids, if there are any.
 
         Returns:
-            ``[N]`` number of the person on the ground, 0 where it is not known.
+            ``[N]`` number of the person on the ground, 0 where it is not known; ``revised`` says it better when all cameras have shown the moment.
         """
         if camera not in self._sizes:
             self._cameras[camera] = self._cameras[camera].scaled(size)
             self._sizes[camera] = size
+        if self._round and (camera in {f.camera for f in self._round} or time - self._round[0].time > 0.6 * self.pace):
+            self._close()
         self._note_pace(camera, time)
-        boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+        frame = _Frame(camera, time, np.asarray(boxes, np.float64).reshape(-1, 4))
         for track in self._tracks:
             self._predict(track, time)
-        people = np.array([[*t.mean[:2], t.mean[4]] for t in self._tracks]).reshape(-1, 3)
-        shown = body_boxes(self._cameras[camera], people)
-        cover = _cover(shown, self._cameras[camera].project(np.concatenate([people[:, :2], people[:, 2:] / 2], 1))[1])
-        rows, columns = self._assign(camera, people, shown, cover, boxes, ids)
-        owner = np.zeros(len(boxes), np.int64)
-        for row, column in zip(rows, columns, strict=True):
-            track = self._tracks[row]
-            self._correct(track, camera, time, boxes[column], cover[row, 1:])
-            owner[column] = track.number
-            if ids is not None:
-                track.votes[camera, int(ids[column])] += 1
-        self._count(camera, shown, cover, {self._tracks[r].number for r in rows})
-        self._left[camera] = _Left(time, boxes[owner == 0])
-        self._begin(camera, time)
-        self._end(time)
-        return owner
+        if not self._round:
+            self._before = {t.number: (t.mean, t.cov, t.time) for t in self._tracks}
+        self._round.append(frame)
+        self._explain(frame, self._tracks)
+        self._apply(frame)
+        if {f.camera for f in self._round} >= {c for c, when in self._clock.items() if time - when < 3 * max(self.pace, 0.05)}:
+            self._close()
+        return frame.owner
+
+    def _explain(self, frame: _Frame, tracks: list[GroundTrack]) -> None:
+        """Decide whom the boxes of a frame show, by what is believed now."""
+        if not tracks:
+            frame.owner[:], frame.rows = 0, {}
+            return
+        people = np.array([[*(t.mean[:2] - t.mean[2:4] * (t.time - frame.time)), t.mean[4]] for t in tracks])
+        view = self._cameras[frame.camera]
+        frame.shown = body_boxes(view, people)
+        frame.cover = _cover(frame.shown, view.project(np.concatenate([people[:, :2], people[:, 2:] / 2], 1))[1])
+        rows, columns = self._assign(frame.camera, people, frame.shown, frame.cover, frame.boxes)
+        frame.owner[:] = 0
+        frame.owner[columns] = [tracks[r].number for r in rows]
+        frame.rows = dict(zip(rows.tolist(), columns.tolist(), strict=True))
+
+    def _apply(self, frame: _Frame) -> None:
+        for row, column in frame.rows.items():
+            self._correct(self._tracks[row], frame.camera, frame.boxes[column], frame.cover[row, 1:])
+
+    def _close(self) -> None:
+        """All cameras have shown this moment: decide once more, each frame by what all of them say, then begin and end tracks."""
+        frames, self._round = self._round, []
+        for _ in range(self.settings.rounds):
+            for frame in frames:
+                self._explain(frame, self._tracks)
+            for track in self._tracks:
+                track.mean, track.cov, track.time = self._before[track.number]
+            for frame in frames:
+                for track in self._tracks:
+                    self._predict(track, frame.time)
+                self._apply(frame)
+        for frame in frames:
+            self._count(frame)
+            self._left[frame.camera] = _Left(frame.time, frame.boxes[frame.owner == 0])
+        for frame in frames:
+            self._begin(frame.camera, frame.time)
+        self._end(frames[-1].time)
+        where = {t.number: t.mean[:2] for t in self._tracks}
+        self.revised += [(f.camera, f.time, f.owner, where) for f in frames]
 
     def finish(self) -> list[GroundTrack]:
         """Everybody who was confirmed."""
+        if self._round:
+            self._close()
         self.ended += [t for t in self._tracks if t.confirmed]
         self._tracks = []
         return self.ended
@@ -204,9 +263,7 @@ class GroundTracker:
         noise[np.broadcast_to(cut[None], noise.shape)] = np.inf
         return gap, noise
 
-    def _assign(
-        self, camera: str, people: Array, shown: Array, cover: Array, boxes: Array, ids: Array | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _assign(self, camera: str, people: Array, shown: Array, cover: Array, boxes: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         known = np.flatnonzero(np.isfinite(shown).all(1))
         none = np.zeros(0, np.int64)
         if not len(known) or not len(boxes):
@@ -225,9 +282,6 @@ class GroundTracker:
             cost[row] = np.where((sides.min(1) < 7) & (ends.min(1) < 7), z.sum(1), np.inf)
             cost[row] += 0.5 * np.log(np.maximum(spread[[0, 3]].mean(), 1.0))
             cost[row] += self.settings.cover_cost * cover[k, 0]
-            if ids is not None:
-                votes = np.array([track.votes.get((camera, int(i)), 0) for i in ids])
-                cost[row] -= 2.0 * (votes > 0)
         limit = self.settings.gate
         found = np.minimum(np.nan_to_num(cost, nan=1e6, posinf=1e6), 1e6)
         _, to, _ = lapjv(found, extend_cost=True, cost_limit=limit)
@@ -246,7 +300,7 @@ class GroundTracker:
             got = found >= 0
             to[rows[got]] = free[found[got]]
 
-    def _correct(self, track: GroundTrack, camera: str, time: float, box: Array, cover: Array) -> None:
+    def _correct(self, track: GroundTrack, camera: str, box: Array, cover: Array) -> None:
         people = np.array([[*track.mean[:2], track.mean[4]]])
         shown = body_boxes(self._cameras[camera], people)
         if not np.isfinite(shown).all():
@@ -266,6 +320,8 @@ class GroundTracker:
             left = np.eye(5) - gain @ h
             track.cov = left @ track.cov @ left.T + gain @ np.diag(r) @ gain.T
             track.mean[4] = np.clip(track.mean[4], 0.9, 2.2)
+
+    def _mark(self, track: GroundTrack, camera: str, time: float) -> None:
         track.seen[camera] = time
         track.hits += 1
         if not self.keep:
@@ -283,17 +339,18 @@ class GroundTracker:
             share = area / ((shown[:, 2] - shown[:, 0]) * (shown[:, 3] - shown[:, 1]))
             return np.asarray(np.nan_to_num(share) > 0.4, bool)
 
-    def _count(self, camera: str, shown: Array, cover: Array, found: set[int]) -> None:
-        visible = self._visible(camera, shown)
-        pace = self._step(camera)
-        cameras = max(1, len(self._sizes))
-        weight = 1 - np.exp(-pace / (self.settings.memory * cameras))
+    def _count(self, frame: _Frame) -> None:
+        if not self._tracks:
+            return
+        visible = self._visible(frame.camera, frame.shown)
+        weight = 1 - np.exp(-self._step(frame.camera) / (self.settings.memory * max(1, len(self._sizes))))
         for k, track in enumerate(self._tracks):
-            if track.number in found:
+            if k in frame.rows:
+                self._mark(track, frame.camera, frame.time)
                 track.support += weight * (1 - track.support)
                 track.confirmed |= track.hits >= self.settings.confirm * max(1, len(track.seen))
             elif visible[k]:
-                track.support -= weight * (1 - cover[k, 0]) * track.support
+                track.support -= weight * (1 - frame.cover[k, 0]) * track.support
 
     def _begin(self, camera: str, time: float) -> None:
         left = self._left[camera]
@@ -361,7 +418,8 @@ class GroundTracker:
         track = GroundTrack(self._next, mean, cov, time)
         self._next += 1
         for name, when, other in [(camera, time, box), *partners]:
-            self._correct(track, name, when, other, np.zeros(4))
+            self._correct(track, name, other, np.zeros(4))
+            self._mark(track, name, when)
         track.path = track.path[-1:]
         self._tracks.append(track)
 
