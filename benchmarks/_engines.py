@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -97,8 +98,9 @@ def resnet50(work: Path, crops: Path) -> tuple[Path, Any]:
     network = network_module.PartNetwork(settings).eval()
     folder, state = work / "resnet50", work / "resnet50.pt"
     if state.is_file() and folder.is_dir():
-        network.load_state_dict(torch.load(state, weights_only=True))
-        return folder, export.Exportable(network).eval()
+        with contextlib.suppress(RuntimeError):  # kept by an earlier version of the network: made anew
+            network.load_state_dict(torch.load(state, weights_only=True))
+            return folder, export.Exportable(network).eval()
     _fit_normalisations(torch, network, real_crops(crops, (256, 128), 64))
     export.export_onnx(network, work / "resnet50.onnx")
     parts = ("foreground", *(f"part{i}" for i in range(1, network.shape[0])))
