@@ -4,8 +4,7 @@
 
 The cameras are RTSP servers of this machine (H.264, see ``rtsp_camera.py``) that play VIDEO; with ``--files``, or where no server can run, files
 played at their own speed. Everything runs as in ``streamreid run`` with its default outputs. Age is now minus capture when a result is handed to the
-sinks; a stream's first ten seconds do not count. H.264 over RTP comes one picture late by nature (FFmpeg sees the end of a picture when the next
-begins), which is 100 of the milliseconds at 10 frames/s. ``others`` is how many cores other processes used, the cameras' servers among them: results
+sinks; a stream's first ten seconds do not count. ``others`` is how many cores other processes used, the cameras' servers among them: results
 count only where little more is wanted than there is. The exit code is 1 where p95 is 300 ms or more, or ages grow (without ``--slow`` also where
 frames are dropped although the load is below 90 %).
 """

@@ -77,7 +77,9 @@ class CameraConfig(_Section):
     fps: float | None = Field(
         default=None, gt=0, le=1000, description="Frame rate where the source has no time stamps (image folders, raw streams)."
     )
-    size: tuple[int, int] | None = Field(default=None, description="Width and height of the pictures, where the source is only a text file of boxes.")
+    size: tuple[int, int] | None = Field(
+        default=None, description="Width and height of the pictures, where the source is only a text file of boxes."
+    )
     start: float = Field(default=0.0, ge=0, description="Seconds of a file to skip at its beginning.")
     frames: int | None = Field(default=None, ge=1, description="Stop after so many used frames.")
     repeat: int = Field(default=1, ge=1, description="Play a file so many times; times and frame numbers go on.")
@@ -91,6 +93,10 @@ class CameraConfig(_Section):
     reconnect_seconds: float = Field(default=2.0, gt=0, description="Longest wait between two such attempts.")
     transport: Literal["tcp", "udp"] = Field(
         default="tcp", description="How an RTSP camera sends: udp loses packets where the network does, tcp is late."
+    )
+    low_delay: bool = Field(
+        default=True,
+        description="Hand out an RTSP camera's H.264 or H.265 picture when its last piece has come; false waits for the next picture to begin, as FFmpeg does.",
     )
     paused: bool = Field(default=False, description="Do not read this camera for the time being.")
     live: bool = Field(default=False, description="Play a video file or image folder at its own speed, as if it were a camera.")

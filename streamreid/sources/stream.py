@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
+import av
 from av.error import FFmpegError
 
 from streamreid.config import CameraConfig
@@ -20,6 +21,7 @@ from streamreid.sources._av import Decoder, ImageConverter, demuxed, open_contai
 from streamreid.sources.base import Notes
 from streamreid.sources.clock import Clock
 from streamreid.sources.live import LiveSource, Received
+from streamreid.sources.pieces import Unit, Units, units_of
 from streamreid.sources.reader import Connection, Pulse
 from streamreid.sources.retry import HopelessError
 from streamreid.types import Image
@@ -36,7 +38,7 @@ _UNSTAMPED = frozenset({"h264", "hevc", "image2pipe", "jpeg_pipe", "mjpeg", "mpj
 """Formats without time stamps: FFmpeg makes some up from a guessed frame rate."""
 
 _LATE_PARSED = frozenset({"h264", "hevc"})
-"""Over RTP, FFmpeg knows that such a picture is complete when the next one begins: each is handed out one picture late."""
+"""Over RTP, FFmpeg's parser knows that such a picture is complete when the next one begins: each is handed out one picture late."""
 
 _UNKNOWN_NAME_WAIT = 10.0
 _REMEMBERED = 256
@@ -90,12 +92,16 @@ class _StreamConnection:
         self._pulse.beat()
         timeouts = (self._config.connect_timeout, self._config.timeout)
         self._opened = open_container(self._config.uri, self._config.name, options=_options(scheme, self._config), timeout=timeouts)
+        context = self._opened[1].codec_context
+        if self._unparsed and context.name == "h264":
+            # The decoder takes a picture's units one by one and hands it out with the last.
+            context.options = {**context.options, "flags2": "+chunks"}
         self.finite = _is_finite(self._opened[0])
 
     def pictures(self) -> Iterator[Received]:
         assert self._opened is not None
         container, stream = self._opened
-        decoder = _LiveDecoder(container, stream, self._notes, self)
+        decoder = _LiveDecoder(container, stream, self._notes, self, units_of(stream.codec_context.name) if self._unparsed else None)
         count = 0
         try:
             for picture in decoder:
@@ -109,6 +115,10 @@ class _StreamConnection:
         if not (self.finite and count):
             self.finite = False
             raise SourceError(f"{self._where}: the other side ended the stream after {count} pictures. Check the camera")
+
+    @property
+    def _unparsed(self) -> bool:
+        return _is_unparsed(self._config.uri.split("://", 1)[0].lower(), self._config)
 
     def close(self) -> None:
         opened, self._opened = self._opened, None
@@ -134,11 +144,15 @@ class _StreamConnection:
 class _LiveDecoder(Decoder):
     """Remembers when the data of each picture came and what the sender said about its time."""
 
-    def __init__(self, container: InputContainer, stream: VideoStream, notes: Notes, connection: _StreamConnection) -> None:
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, notes: Notes, connection: _StreamConnection, units: Units | None
+    ) -> None:
         super().__init__(container, stream, notes)
         self._connection = connection
+        self._units = units
+        self._broken = 0
         self._stamped = container.format.name not in _UNSTAMPED
-        self._late = container.format.name == "rtsp" and stream.codec_context.name in _LATE_PARSED
+        self._late = units is None and container.format.name == "rtsp" and stream.codec_context.name in _LATE_PARSED
         self._time_base = stream.time_base
         self._arrivals: OrderedDict[int, tuple[float, float | None]] = OrderedDict()
         self._read: float | None = None
@@ -156,9 +170,29 @@ class _LiveDecoder(Decoder):
         for packet in demuxed(self._container):
             if packet.size:
                 self._connection.check()
-            if packet.stream_index == self._stream.index:
+            if packet.stream_index != self._stream.index:
+                continue
+            if self._units is None:
                 self._remember(packet)
                 yield packet
+            elif packet.size:
+                if packet.pts not in self._arrivals:
+                    self._remember(packet)
+                yield from self._whole(self._units.push(bytes(packet), packet.pts), corrupt=packet.is_corrupt)
+        if self._units is not None:
+            yield from self._whole(self._units.flush())
+
+    def _whole(self, units: list[Unit], *, corrupt: bool = False) -> Iterator[Packet[VideoStream]]:
+        """Packets that can be decoded."""
+        if self._units is not None and self._units.broken > self._broken:
+            self._broken = self._units.broken
+            self._damage("1 packet with missing or damaged data", "{n} packets with missing or damaged data")
+        for data, stamp in units:
+            packet = cast("Packet[VideoStream]", av.Packet(data))
+            packet.pts, packet.is_corrupt = stamp, corrupt
+            if self._time_base is not None:
+                packet.time_base = self._time_base
+            yield packet
 
     def _remember(self, packet: Packet[VideoStream]) -> None:
         now = self._connection.now()
@@ -200,6 +234,8 @@ def _options(scheme: str, config: CameraConfig) -> dict[str, str]:
         "max_streams": "64",
         "rw_timeout": microseconds,
     }
+    if _is_unparsed(scheme, config):
+        options["fflags"] = "noparse"
     if scheme.startswith("rtsp"):
         # Without the sound FFmpeg leaves the time stamps as the camera sent them.
         options |= {"rtsp_transport": config.transport, "timeout": microseconds, "allowed_media_types": "video", "max_delay": "200000"}
@@ -208,6 +244,11 @@ def _options(scheme: str, config: CameraConfig) -> dict[str, str]:
     elif scheme == "udp":
         options["overrun_nonfatal"] = "1"
     return options
+
+
+def _is_unparsed(scheme: str, config: CameraConfig) -> bool:
+    """Whether pictures are put together here (`units_of`), early, and not by FFmpeg's parsers."""
+    return config.low_delay and scheme.startswith("rtsp")
 
 
 def _is_finite(container: InputContainer) -> bool:

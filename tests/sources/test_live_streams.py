@@ -102,6 +102,16 @@ def test_normal_play(rtsp, codec: str, transport: str) -> None:
     assert np.median(np.abs([f.time - d for f, d in zip(watch.frames[5:], drawn, strict=True)])) < 0.1
 
 
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_a_picture_does_not_wait_for_the_next_one(rtsp, codec: str) -> None:
+    with rtsp.RtspCamera("--codec", codec, "--fps", "8", "--size", "640x480") as server, Watch(StreamSource(camera(server.uri))) as watch:
+        watch.get(30)
+        corrupt = watch.source.status.corrupt
+    # FFmpeg's parser would hand out each when the next begins, an eighth of a second later.
+    assert np.median(watch.ages[15:]) < 1 / 8
+    assert corrupt == 0
+
+
 @pytest.mark.slow
 def test_real_people(rtsp, shared: Path, tmp_path: Path) -> None:
     import av
