@@ -152,3 +152,46 @@ def test_a_store_that_cannot_be_written_does_not_stop_the_run(scene, colours, tm
     assert "could not be stored" in caplog.text
     with SqliteGallery(path) as store:
         assert store.identities() == []
+
+
+def test_corrections_hold_in_the_next_run(scene, colours, tmp_path):
+    path = tmp_path / "people.db"
+    left = scene.camera("left", [0, 1, 2])
+    follow(with_gallery(scene, path, left), colours)
+    with SqliteGallery(path) as store:
+        store.merge(3, 2)
+    with Pipeline(with_gallery(scene, path, scene.camera("right", [1])), embedder=colours) as pipeline:
+        list(pipeline)
+    assert {who for who, _ in pipeline.identities.values()} == {3}  # person 2 is part of 3 now
+
+
+def test_people_said_to_be_different_stay_apart(scene, colours, tmp_path):
+    path = tmp_path / "people.db"
+    follow(with_gallery(scene, path, scene.camera("left", [0, 1])), colours)
+    with SqliteGallery(path) as store:
+        store.separate(1, 2)
+    with Pipeline(with_gallery(scene, path, scene.camera("right", [0, 1])), embedder=colours) as pipeline:
+        list(pipeline)
+        assert pipeline._associator._book.different == {(1, 2)}
+
+
+def test_a_correction_takes_effect_while_the_run_goes_on(scene, colours, tmp_path):
+    path = tmp_path / "people.db"
+    videos = scene.camera("left", [0], frames=60), scene.camera("right", [1], frames=60)
+    config = with_gallery(scene, path, *videos, gallery={"commit_seconds": 0.1})
+    with Pipeline(config, embedder=colours) as pipeline:
+        for number, _ in enumerate(pipeline):
+            if number == 60:
+                wait_for(lambda: not pipeline.memory.waiting)
+                with SqliteGallery(path) as other:
+                    other.merge(1, 2)
+                wait_for(lambda: any(c.kind == "merge" for c in list(pipeline.memory._writer._changes)))
+    assert {who for who, _ in pipeline.identities.values()} == {1}
+    with SqliteGallery(path) as store:
+        assert [(r.global_id, r.cameras) for r in store.identities()] == [(1, {"left", "right"})]
+
+
+def test_a_short_retention_holds_in_memory_too(scene, colours, tmp_path):
+    config = with_gallery(scene, tmp_path / "people.db", scene.camera("left", [0]), gallery={"retention_hours": 0.1})
+    with Pipeline(config, embedder=colours) as pipeline:
+        assert pipeline._associator.config.memory == 360.0
