@@ -133,6 +133,10 @@ def _add_people(app: FastAPI, pipeline: Pipeline, board: Board) -> None:
 def _add_state(app: FastAPI, pipeline: Pipeline) -> None:
     metrics = Metrics(pipeline)
 
+    @app.get("/")
+    def index() -> dict[str, Any]:
+        return {"streamreid": "live run", "paths": sorted({str(getattr(route, "path", "")) for route in app.routes} - {"", "/"})}
+
     @app.get("/run")
     def state() -> dict[str, Any]:
         return run_view(pipeline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -16,6 +17,9 @@ from streamreid.serving.view import state_of
 __all__ = ["Metrics"]
 
 _STATES = ("connecting", "connected", "stalled", "lost", "failed", "ended", "paused", "removed", "reading")
+_GALLERY_SECONDS = 10.0
+"""A gallery is counted no more often, however often somebody asks."""
+
 _CLOCKS = ("rtcp", "pts", "arrival", "rate")
 
 
@@ -28,6 +32,7 @@ class Metrics(Collector):
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
+        self._counted, self._size = -_GALLERY_SECONDS, 0
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -76,11 +81,19 @@ class Metrics(Collector):
         yield CounterMetricFamily(
             "streamreid_identities_settled", "People who are no longer remembered.", self._pipeline.statistics.settled
         )
-        size = getattr(self._pipeline, "gallery_size", None)
-        if size is not None:
-            yield GaugeMetricFamily("streamreid_gallery_size", "People in the gallery.", size)
+        yield from self._gallery()
         detector, engine = self._pipeline.models
         yield InfoMetricFamily("streamreid_engine", "What finds and describes people.", {"detector": detector, "engine": engine})
+
+    def _gallery(self) -> Iterator[Metric]:
+        memory = self._pipeline.memory
+        if memory is None:
+            return
+        if time.monotonic() >= self._counted + _GALLERY_SECONDS:
+            self._counted, self._size = time.monotonic(), int(str(memory.store.stats()["identities"]))
+        yield GaugeMetricFamily("streamreid_gallery_size", "People in the gallery.", self._size)
+        yield GaugeMetricFamily("streamreid_gallery_waiting", "Appearances and events that are not stored yet.", memory.waiting)
+        yield GaugeMetricFamily("streamreid_gallery_failing", "1 while nothing can be stored.", float(bool(memory.problem)))
 
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:

@@ -166,3 +166,17 @@ def test_addresses(text, parsed):
 def test_wrong_addresses(text):
     with pytest.raises(ConfigError, match="write PORT or HOST:PORT"):
         parse_address(text)
+
+
+def test_the_gallery_is_counted(scene, colours, tmp_path, background, until):
+    config = scene.config(scene.camera("left", [0, 1], frames=300), gallery={"store": str(tmp_path / "gallery.db")})
+    camera = config.cameras[0].model_copy(update={"live": True, "repeat": 50})
+    config = config.model_copy(update={"cameras": (camera,)})
+    with Pipeline(config, embedder=colours) as pipeline, Server(pipeline, ServerConfig(listen="0")) as server:
+        running = background(pipeline, tmp_path / "out", (server.board,))
+        until(lambda: pipeline.statistics.frames > 5)
+        text = httpx.get(f"{server.address}/metrics").text
+        assert "/cameras" in httpx.get(server.address).json()["paths"]
+        running.stop()
+    assert "streamreid_gallery_size" in text
+    assert "streamreid_gallery_failing 0.0" in text
