@@ -33,7 +33,8 @@ def load_network(path: str | Path, *, averaged: bool = True) -> tuple[PartNetwor
     """The network of a checkpoint (its moving average by default), its recipe, and the number of steps done."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     config = TrainConfig.model_validate_json(state["config"])
-    network = PartNetwork(config.network, config.size)
+    # Every weight comes from the checkpoint: ImageNet's need not be at hand any more.
+    network = PartNetwork(config.network.model_copy(update={"weights": None}), config.size)
     network.load_state_dict(state["average"]["state"] if averaged else state["network"])
     return network.eval(), config, int(state["step"])
 

@@ -137,6 +137,18 @@ def test_pooled_heads_learn_who_it_is_in_three_places(recipe: TrainConfig) -> No
     assert network(torch.zeros(1, 3, 64, 32)).overall is None  # not in use
 
 
+def test_a_checkpoint_needs_no_imagenet_weights(recipe: TrainConfig, tmp_path: Path) -> None:
+    import timm
+
+    weights_file = tmp_path / "imagenet.pt"
+    torch.save(timm.create_model("test_resnet", features_only=True).state_dict(), weights_file)
+    last = loop.train(changed(recipe, network={"weights": str(weights_file)}, schedule={"steps": 1}))
+    weights_file.unlink()
+    network, config, _ = load_network(last)
+    assert config.network.weights == str(weights_file)
+    assert network.shape == (6, 16)
+
+
 def test_training_some_modules_leaves_all_others(recipe: TrainConfig, tmp_path: Path) -> None:
     loop.train(changed(recipe, network={"grader": True}))
     first = Path(recipe.out) / "last.pt"
