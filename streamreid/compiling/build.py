@@ -37,7 +37,7 @@ class BuildOptions:
         target: What will run it.
         precision: What it shall compute in.
         max_batch: Largest batch; larger ones are split.
-        size: Largest height and width, where the graph leaves them open.
+        size: Height and width of a plan's input, where the graph leaves them open.
         thresholds: What it must reach against the reference; the precision's defaults otherwise.
     """
 
@@ -149,13 +149,15 @@ def graph_precision(model: Any, asked: PrecisionName) -> PrecisionFound:
 def _typed(model: Path, options: BuildOptions, inputs: Callable[[], tuple[FloatArray, str]] | None) -> tuple[Any, str]:
     """The graph with the precision inside, None where the reference itself is compiled; and what int8 was calibrated on."""
     plan = options.target in PLAN_TARGETS
+    if plan and options.size is not None and options.precision == "fp32":
+        return _fixed(model, options.size), ""
     if options.precision == "fp32" or (options.precision == "bf16" and not plan):
         return None, ""  # bf16 on CPUs is arithmetic of the runtime on the reference graph
     try:
         import onnx
     except ImportError:
         raise MissingExtraError("onnx", "build", "building an engine") from None
-    graph = onnx.load(str(model))
+    graph = onnx.load(str(model)) if not plan or options.size is None else _fixed(model, options.size)
     if options.precision != "int8":
         return half_graph(graph, options.precision), ""
     if inputs is None:
@@ -163,6 +165,24 @@ def _typed(model: Path, options: BuildOptions, inputs: Callable[[], tuple[FloatA
     pictures, source = inputs()
     quantised = quantised_graph(unfold_weights(graph), pictures, symmetric=plan)
     return (half_graph(quantised, "fp16") if plan else quantised), source
+
+
+def _fixed(model: Path, size: tuple[int, int]) -> Any:
+    """The graph for pictures of one size: plans know no other."""
+    import onnx
+
+    graph = onnx.load(str(model))
+    dims = graph.graph.input[0].type.tensor_type.shape.dim
+    for dim, length in zip(dims[2:4], size, strict=False):
+        if not dim.dim_value:
+            dim.ClearField("dim_param")
+            dim.dim_value = length
+    for output in graph.graph.output:  # their sizes follow; what was written there may not
+        for dim in output.type.tensor_type.shape.dim[1:]:
+            if not dim.dim_value:
+                dim.ClearField("dim_param")
+    del graph.graph.value_info[:]
+    return graph
 
 
 def _saved(model: Any, path: Path) -> Path:

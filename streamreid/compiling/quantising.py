@@ -55,7 +55,12 @@ def quantised_graph(model: Any, inputs: FloatArray, *, symmetric: bool, fused: b
         raise EngineError(
             f"int8 needs at least {_LEAST} pictures to measure its ranges on, got {len(inputs)}; pass a larger --calibration-crops FOLDER"
         )
-    extra: dict[str, Any] = {"ActivationSymmetric": symmetric, "WeightSymmetric": True, "QuantizeBias": not symmetric, "MinimumRealRange": _NARROWEST}
+    extra: dict[str, Any] = {
+        "ActivationSymmetric": symmetric,
+        "WeightSymmetric": True,
+        "QuantizeBias": not symmetric,
+        "MinimumRealRange": _NARROWEST,
+    }
     if fused:
         extra["OpTypesToExcludeOutputQuantization"] = [*_OPERATORS, "MatMul"]
     with tempfile.TemporaryDirectory() as scratch, _quiet():

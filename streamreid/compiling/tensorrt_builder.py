@@ -24,7 +24,6 @@ __all__ = ["Plan", "Shapes", "build_plan", "profile_of", "read_precision"]
 log = logging.getLogger(__name__)
 
 _WORKSPACE = 4 << 30
-_SMALLEST = 64  # pixels of a side, where the size is open
 _NAMES = {
     "float": "fp32", "fp32": "fp32", "half": "fp16", "fp16": "fp16", "bf16": "bf16", "bfloat16": "bf16", "int8": "int8",
 }  # fmt: skip
@@ -208,7 +207,7 @@ def profile_of(graph: Path, max_batch: int, size: tuple[int, int] | None = None)
     Args:
         graph: An ONNX file with one input ``[N, 3, H, W]``.
         max_batch: Largest batch.
-        size: Largest height and width, where the graph leaves them open (detectors).
+        size: Height and width, where the graph leaves them open (detectors).
 
     Raises:
         EngineError: Another kind of input, or a size is needed and not given.
@@ -223,11 +222,10 @@ def profile_of(graph: Path, max_batch: int, size: tuple[int, int] | None = None)
         raise EngineError(f"{graph}: made for batches of {axes[0]} only; pass --max-batch {axes[0]}, or export it with a free batch")
     if (axes[2] is None or axes[3] is None) and size is None:
         raise EngineError(f"{graph}: leaves the size of its pictures open; pass --size")
-    least, most = [], []
+    sides: list[int] = []
     for position in (2, 3):
         fixed = axes[position]
-        least.append(fixed or _SMALLEST)
-        most.append(fixed or (size or (0, 0))[position - 2])
+        sides.append(fixed or (size or (0, 0))[position - 2])
     first = axes[0] or 1
     usual = axes[0] or max(1, max_batch // 2)
-    return Shapes((first, 3, *least), (usual, 3, *most), (max_batch, 3, *most))
+    return Shapes((first, 3, *sides), (usual, 3, *sides), (max_batch, 3, *sides))

@@ -64,7 +64,7 @@ def build_detector(
     manifest, files = _source(source, out)
     model = files[manifest.model]
     reference = OnnxDetector(model, DetectorConfig(runtime="onnxruntime", precision="fp32", size=size))
-    options = replace(options, size=(size, size))
+    options = replace(options, size=_plan_size(reference, size))
 
     def inputs() -> tuple[FloatArray, str]:
         if frames is None:
@@ -115,7 +115,9 @@ def verify_detector(bundle: DetectorBundle, key: str, probe: Path | None = None)
     size = max(record.size or (640, 640))
     frames = _drawn() if probe is None else detector_frames(probe)
     config = DetectorConfig(runtime="onnxruntime", precision="fp32", size=size, batch=1, confidence=0.25)
-    reference = OnnxDetector(bundle.model, config)
+    # A plan takes pictures of one size only: the reference must see the same ones.
+    fixed = record.size[::-1] if record.size and record.target in PLAN_TARGETS else None
+    reference = OnnxDetector(bundle.model, config, fixed=fixed)
     wanted = [reference.raw([f]) for f in frames]
     boxes = reference(frames)
     sizes = tuple(sorted({1, 2, 3, record.max_batch, record.max_batch + 1}))
@@ -126,6 +128,7 @@ def verify_detector(bundle: DetectorBundle, key: str, probe: Path | None = None)
             config.model_copy(update={"batch": batch}),
             opener=lambda image: open_build(bundle.compiled, key, image=image),
             metadata=bundle.manifest.metadata,
+            fixed=fixed,
         )
         agreements[batch] = compare_boxes(boxes, engine(frames))
         found = engine.raw(frames)
@@ -195,6 +198,12 @@ def _source(source: str, out: Path) -> tuple[DetectorManifest, dict[str, Path]]:
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     name = "".join(c if c.isalnum() or c in "_.-" else "-" for c in path.stem).lstrip("_.-") or out.name
     return DetectorManifest(name=name[:64], licence=licence, created=today, version=__version__), {"model.onnx": path}
+
+
+def _plan_size(reference: OnnxDetector, size: int) -> tuple[int, int]:
+    """A square of the next multiple of the network's stride."""
+    side = -(-size // reference.stride) * reference.stride
+    return side, side
 
 
 def _judged(report: ParityReport, record: BuildRecord) -> ParityReport:

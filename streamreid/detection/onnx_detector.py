@@ -31,6 +31,7 @@ class OnnxDetector:
         config: Confidence, suppression, input size, classes, runtime.
         opener: Opens a compiled form of the file instead (see ``detection.bundle``), with pictures as input.
         metadata: What the exporter wrote into the file, where the compiled form does not hold it.
+        fixed: Width and height to give the graph always, though it would take any.
 
     Raises:
         DetectorError: The file is missing or damaged, or its outputs have no known layout.
@@ -43,6 +44,7 @@ class OnnxDetector:
         *,
         opener: Callable[[ImageInput], Runtime] | None = None,
         metadata: Mapping[str, str] | None = None,
+        fixed: tuple[int, int] | None = None,
     ) -> None:
         self._path = Path(path)
         self._opener = opener
@@ -51,8 +53,8 @@ class OnnxDetector:
         self._image = _ULTRALYTICS
         self._runtime = self._load(_ULTRALYTICS)
         self.metadata: Mapping[str, str] = self._runtime.metadata or metadata or {}
-        self._fixed = self._fixed_size()
-        self._stride = _stride(self.metadata)
+        self._fixed = self._fixed_size() or fixed
+        self.stride = _stride(self.metadata)
         self._head = self._recognise()
         if self._head.layout == "yolox":
             self._image = _YOLOX
@@ -111,7 +113,8 @@ class OnnxDetector:
 
     def prepare(self, frames: Sequence[Frame]) -> FloatArray:
         """Frames as the graph's own input ``[N, 3, H, W]``, all of the largest size; for calibration."""
-        side = self._fixed or (self._config.size, self._config.size)
+        length = -(-self._config.size // self.stride) * self.stride
+        side = self._fixed or (length, length)
         boxes = [Letterbox.fixed(frame.size, side, centred=self._head.layout != "yolox") for frame in frames]
         return self._image.apply(self._drawn(frames, boxes))
 
@@ -140,7 +143,7 @@ class OnnxDetector:
     def _letterbox(self, size: tuple[int, int]) -> Letterbox:
         if self._fixed is not None:
             return Letterbox.fixed(size, self._fixed, centred=self._head.layout != "yolox")
-        return Letterbox.rectangle(size, self._config.size, self._stride)
+        return Letterbox.rectangle(size, self._config.size, self.stride)
 
     def _load(self, image: ImageInput) -> Runtime:
         try:
@@ -158,7 +161,7 @@ class OnnxDetector:
         return (width, height) if width is not None and height is not None else None
 
     def _recognise(self) -> Head:
-        size = self._fixed or (8 * self._stride, 6 * self._stride)
+        size = self._fixed or (8 * self.stride, 6 * self.stride)
         try:
             outputs = self._runtime(blank(1, size))
         except EngineError as error:
