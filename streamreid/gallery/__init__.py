@@ -18,6 +18,7 @@ from streamreid.gallery.numbers import IdSource
 from streamreid.gallery.opening import limits_of, open_gallery, retention_of
 from streamreid.gallery.postgres_store import PostgresGallery
 from streamreid.gallery.search import GallerySearch, Match
+from streamreid.gallery.selection import choose_views
 from streamreid.gallery.sqlite_store import SqliteGallery
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "PrototypeBlock",
     "Retention",
     "SqliteGallery",
+    "choose_views",
     "limits_of",
     "open_gallery",
     "retention_of",

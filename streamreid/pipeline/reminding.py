@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import numpy as np
 
 from streamreid.association import Associator
-from streamreid.gallery import GallerySearch, GalleryStore, IdentityRecord
+from streamreid.gallery import GallerySearch, GalleryStore, IdentityRecord, choose_views
 from streamreid.types import FloatArray, IdentityEvent, KnownIdentity, PartFeatures
 
 __all__ = ["Reminding"]
@@ -150,7 +150,9 @@ class Reminding:
         features = PartFeatures(np.stack([v[0] for v in views]), np.stack([v[1] for v in views]))
         quality = np.array([v[2] for v in views], np.float32)
         first = last - max(record.last_seen - record.first_seen, 0.0)
-        return KnownIdentity(record.global_id, features, quality, first, last, record.cameras)
+        # No more views than the association keeps of anybody: each one costs time at every step.
+        best = choose_views(features, quality, self._associator.config.prototypes)
+        return KnownIdentity(record.global_id, features[best], quality[best], first, last, record.cameras)
 
     def _respect(self) -> None:
         """Tell the association what people have said about identities that it knows."""
