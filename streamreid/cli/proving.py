@@ -29,6 +29,7 @@ from streamreid.reid.embedder import EngineEmbedder
 from streamreid.reid.opening import shipped_engines
 from streamreid.reid.parity import Embeds
 from streamreid.reid.probe import generated_probe, read_probe
+from streamreid.runtimes import remeasure
 from streamreid.types import PartFeatures
 
 __all__ = ["bench", "differences_here", "is_detector", "verify"]
@@ -104,14 +105,17 @@ def bench(
             left_out[key] = str(error)
             continue
         rows.append({"engine": key, **{str(size): round(_rate(engine, size, seconds), 1) for size in sizes}})
+    auto = remeasure(loaded.compiled.graphs(), image=loaded.manifest.input.image())
     if as_json:
-        typer.echo(json.dumps({"bundle": loaded.manifest.name, "crops_per_second": rows, "left_out": left_out}, indent=2))
+        typer.echo(json.dumps({"bundle": loaded.manifest.name, "crops_per_second": rows, "auto": auto, "left_out": left_out}, indent=2))
         return
     table = Table("engine", *(f"batch {size}" for size in sizes), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*map(str, row.values()))
     output.print(table)
     output.print("crops per second, median of runs")
+    if auto:
+        output.print(f"auto takes {auto} on this machine from now on", soft_wrap=True)
     for key, reason in left_out.items():
         errors.print(f"{key} does not run here: {reason}", markup=False, highlight=False, soft_wrap=True)
 

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 _FORMAT = 1
 _SECONDS = 6.0
 _ROWS = 16
+_BF16 = {"avx512_bf16", "amx_bf16"}
 _INT8 = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
 
 
@@ -81,16 +82,16 @@ def candidates(files: GraphFiles, runtime: str = "auto", precision: str = "auto"
     if precision != "auto":
         return [Choice(r, precision) for r in runtimes]
     found: list[tuple[int, Choice]] = []
-    fast_int8 = bool(_INT8 & cpu_flags()) or not cpu_flags()
+    flags = cpu_flags()
+    fast_int8, has_bf16 = bool(_INT8 & flags) or not flags, bool(_BF16 & flags) if flags else None
     for r in runtimes:
         behind = 0 if r == "openvino" else 10
         if files.graph(r, "int8") is not None and files.verified.get(f"{r}/int8", False):
             found.append((behind + (0 if fast_int8 else 2), Choice(r, "int8")))
-        # "auto" is bf16 where the CPU has it; a bundle can forbid it.
-        lowered = r == "openvino" and files.verified.get("openvino/bf16", True)
-        found.append((behind + 1, Choice(r, "auto" if lowered else "fp32")))
-        if lowered:
-            found.append((behind + 3, Choice(r, "fp32")))
+        if r == "openvino" and files.verified.get("openvino/bf16", True) and has_bf16 is not False:
+            found += [(behind + 1, Choice(r, "bf16" if has_bf16 else "auto")), (behind + 3, Choice(r, "fp32"))]
+        else:
+            found.append((behind + 1, Choice(r, "fp32")))
     return [choice for _, choice in sorted(found, key=lambda pair: pair[0])]
 
 

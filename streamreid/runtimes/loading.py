@@ -14,7 +14,7 @@ from streamreid.runtimes.onnx_runtime import OnnxRuntimeRuntime
 from streamreid.runtimes.openvino_runtime import OpenVINORuntime
 from streamreid.weights import cache_folder
 
-__all__ = ["load_runtime"]
+__all__ = ["load_runtime", "remeasure"]
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,32 @@ def load_runtime(
             log.info("%s: not TensorRT (%s)", files.model.name, error)
     settings = Settings(threads, mode, image is not None)
     return _on_cpu(files, runtime, precision, settings, image, choose)
+
+
+def remeasure(
+    model: str | Path | GraphFiles, *, threads: int | None = None, image: ImageInput | None = None, mode: str = "throughput"
+) -> str:
+    """Measure anew what "auto" takes for a graph on this CPU, and remember it.
+
+    Args:
+        model: As for `load_runtime`.
+        threads: Threads of one run.
+        image: As the graph will be loaded.
+        mode: "throughput" or "latency".
+
+    Returns:
+        What it takes, in words; '' where there is nothing to choose or to measure.
+
+    Raises:
+        EngineError: Missing or damaged file.
+    """
+    files = model if isinstance(model, GraphFiles) else GraphFiles(Path(model))
+    _check_file(files.model)
+    settings, choices = Settings(threads, mode, image is not None), candidates(files)
+    if len(choices) < 2:
+        return ""
+    found = measure(files, choices, settings, lambda choice: _open(choice, files, settings, image))
+    return "" if found is None else str(found)
 
 
 def _on_cpu(files: GraphFiles, runtime: str, precision: str, settings: Settings, image: ImageInput | None, choose: str) -> Runtime:

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
 from streamreid.errors import EngineError, MissingExtraError
-from streamreid.runtimes import GraphFiles, ImageInput, choosing, load_runtime, loading, remembering
+from streamreid.runtimes import GraphFiles, ImageInput, choosing, load_runtime, loading, remeasure, remembering
 from streamreid.runtimes.base import TensorInfo
 from streamreid.runtimes.choosing import Choice, Settings, candidates, measure, recall
 from streamreid.runtimes.remembering import CompiledGraphs
@@ -80,7 +80,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Grap
 class TestCandidates:
     def test_int8_only_where_it_was_verified(self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(choosing, "cpu_flags", lambda: frozenset({"avx512_vnni"}))
-        assert [str(c) for c in candidates(files())] == ["openvino in auto", "openvino in fp32", "onnxruntime in fp32"]
+        assert [str(c) for c in candidates(files())] == ["openvino in fp32", "onnxruntime in fp32"]
         both = candidates(files("openvino/int8", "onnxruntime/int8"))
         assert both[0] == Choice("openvino", "int8")
         assert Choice("onnxruntime", "int8") in both
@@ -92,10 +92,18 @@ class TestCandidates:
     ) -> None:
         monkeypatch.setattr(choosing, "cpu_flags", lambda: frozenset({"avx2"}))
         found = candidates(files("openvino/int8"))
-        assert found[0] == Choice("openvino", "auto")
+        assert found[0] == Choice("openvino", "fp32")
         assert Choice("openvino", "int8") in found
 
-    def test_bf16_can_be_forbidden(self, files: Callable[..., GraphFiles]) -> None:
+    def test_bf16_where_the_cpu_has_it_or_does_not_say(self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch) -> None:
+        for flags, first in (({"avx512_bf16"}, "bf16"), (set(), "auto"), ({"avx2"}, "fp32")):
+            monkeypatch.setattr(choosing, "cpu_flags", lambda flags=flags: frozenset(flags))
+            found = candidates(files(), "openvino")
+            assert found[0] == Choice("openvino", first)
+            assert found[-1] == Choice("openvino", "fp32")
+
+    def test_bf16_can_be_forbidden(self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(choosing, "cpu_flags", lambda: frozenset({"avx512_bf16"}))
         assert candidates(files(failed="openvino/bf16"), "openvino") == [Choice("openvino", "fp32")]
 
     def test_what_is_asked_for_is_what_is_tried(self, files: Callable[..., GraphFiles]) -> None:
@@ -191,6 +199,20 @@ class TestMeasuring:
 
 
 class TestLoading:
+    def test_measured_anew_when_asked(self, files: Callable[..., GraphFiles], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = loading.measure
+        monkeypatch.setattr(loading, "measure", lambda *a, **k: real(*a, **k, seconds=0.05))
+        told = remeasure(files("openvino/int8"), threads=1)
+        (file,) = (tmp_path / "cache/choices").iterdir()
+        written = file.stat().st_mtime_ns
+        assert told in file.read_text()
+        assert remeasure(files("openvino/int8"), threads=1)
+        assert file.stat().st_mtime_ns > written
+        loaded = load_runtime(files("openvino/int8"), threads=1)
+        assert loaded.name in file.read_text()
+        with pytest.raises(EngineError, match="no such file"):
+            remeasure(tmp_path / "absent.onnx")
+
     def test_measure_once_then_use(
         self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
