@@ -208,13 +208,14 @@ def mirrored_parts(names: tuple[str, ...]) -> tuple[int, ...]:
 
 
 def read_parts(folder: Path) -> tuple[str, ...]:
-    """Names of the parts in a folder of class maps; the five merged ones where the folder does not say.
+    """Names of the parts in a folder of class maps (or in its subfolders); the five merged ones where nothing says so.
 
     Raises:
         DataError: ``parts.json`` cannot be read.
     """
-    path = folder / _PARTS_FILE
-    if not path.exists():
+    places = (folder / _PARTS_FILE, *sorted(folder.glob(f"*/{_PARTS_FILE}")), *sorted(folder.glob(f"*/*/{_PARTS_FILE}")))
+    path = next(filter(Path.exists, places), None)
+    if path is None:
         return PART_NAMES
     try:
         names = json.loads(path.read_text(encoding="utf-8"))["parts"]

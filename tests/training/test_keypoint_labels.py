@@ -5,12 +5,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from streamreid.cli import app
 from streamreid.errors import DataError, WeightsError
 from streamreid.training.bodypix import with_halves
 from streamreid.training.grouping import FIELD_NAMES, GROUPINGS
 from streamreid.training.keypoints import FieldReader, PoseParser, fields_of_pose, scores_of_fields
-from streamreid.training.labels import LABEL_SIZE, ParserError, class_map, unusable, write_labels
+from streamreid.training.labels import LABEL_SIZE, ParserError, class_map, label_path, unusable, write_labels
+from streamreid.training.people import read_people
+from streamreid.training.recipe import DatasetConfig
 
 
 def standing() -> np.ndarray:
@@ -83,6 +87,25 @@ def test_files_of_the_reference_are_read_by_their_names(tmp_path: Path) -> None:
     assert "expected [36, h, w]" in report.left_out["0008_c1_1.jpg"]
     with pytest.raises(DataError, match=r"no \.npy files"):
         FieldReader(tmp_path / "nowhere")
+
+
+def test_labels_from_the_command_line_keep_subfolders(tmp_path: Path) -> None:
+    runner = CliRunner()
+    for folder in ("occluded_body_images", "whole_body_images"):  # the same name in both, as in Occluded-REID
+        (tmp_path / "pictures" / folder / "001").mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "pictures" / folder / "001" / "001_01.tif"), np.zeros((128, 64, 3), np.uint8))
+    (tmp_path / "fields").mkdir()
+    np.save(tmp_path / "fields" / "001_01.npy", fields_of_pose(standing(), (128, 64)))
+    command = ["parse-labels", str(tmp_path / "pictures"), "--out", str(tmp_path / "labels"), "--quiet"]
+    done = runner.invoke(app, [*command, "--fields", str(tmp_path / "fields"), "--parts", "eight"])
+    assert "2 written" in done.output
+    pictures = read_people(DatasetConfig(images=str(tmp_path / "pictures"), labels=str(tmp_path / "labels"), layout="occluded_reid"), 0)
+    assert len({label_path(p.labels, p.path) for p in pictures}) == 2
+    assert all(label_path(p.labels, p.path).exists() for p in pictures)
+    again = runner.invoke(app, [*command, "--fields", str(tmp_path / "fields"), "--parts", "eight"])
+    assert "0 written, 2 kept" in again.output
+    for wrong in (["--parts", "eight"], ["--fields", "a", "--pose", "b"]):
+        assert "exactly one of" in str(runner.invoke(app, [*command, *wrong]).exception)
 
 
 def test_the_torso_splits_at_its_middle() -> None:
