@@ -102,24 +102,33 @@ def test_what_is_past_its_time_is_gone_at_the_start(scene, colours, tmp_path):
         assert [r.global_id for r in store.identities()] == [2]
 
 
+def change_midway(config, colours, people, change, kind):
+    """Run; as soon as ``people`` are stored, change the gallery as another process would. Identities by track before and at the end."""
+    before = None
+    with Pipeline(config, embedder=colours) as pipeline:
+        for _ in pipeline:
+            if before is not None:
+                continue
+            with SqliteGallery(config.gallery.store) as other:
+                if {r.global_id for r in other.identities()} >= people:
+                    before = {key: who for key, (who, _) in pipeline.identities.items()}
+                    change(other)
+                    wait_for(lambda: any(c.kind == kind for c in list(pipeline.memory._writer._changes)))
+            time.sleep(0.02)
+    assert before is not None
+    return before, {key: who for key, (who, _) in pipeline.identities.items()}
+
+
 def test_forgotten_while_the_run_goes_on(scene, colours, tmp_path):
     path = tmp_path / "people.db"
-    config = with_gallery(scene, path, scene.camera("left", [0, 1], frames=60), gallery={"commit_seconds": 0.1})
-    before = after = None
-    with Pipeline(config, embedder=colours) as pipeline:
-        for number, result in enumerate(pipeline):
-            if number == 30:
-                before = result.global_ids.tolist()
-                wait_for(lambda: not pipeline.memory._writer.waiting)
-                with SqliteGallery(path) as other:
-                    assert other.forget([before[0]]).complete
-                wait_for(lambda: any(c.kind == "forget" for c in list(pipeline.memory._writer._changes)))
-            after = result.global_ids.tolist()
-    assert before[1] == after[1]
-    assert after[0] not in before
+    config = with_gallery(scene, path, scene.camera("left", [0, 1], frames=90), gallery={"commit_seconds": 0.1})
+    before, after = change_midway(config, colours, {1, 2}, lambda store: store.forget([1]), "forget")
+    assert before == {("left", 1): 1, ("left", 2): 2}
+    assert after["left", 2] == 2
+    assert after["left", 1] not in (1, 2)
     with SqliteGallery(path) as store:
-        assert before[0] not in [r.global_id for r in store.identities()]
-        assert store.forgotten() == [before[0]]
+        assert 1 not in [r.global_id for r in store.identities()]
+        assert store.forgotten() == [1]
 
 
 def test_pictures_only_if_asked(scene, colours, tmp_path):
@@ -177,16 +186,11 @@ def test_people_said_to_be_different_stay_apart(scene, colours, tmp_path):
 
 def test_a_correction_takes_effect_while_the_run_goes_on(scene, colours, tmp_path):
     path = tmp_path / "people.db"
-    videos = scene.camera("left", [0], frames=60), scene.camera("right", [1], frames=60)
+    videos = scene.camera("left", [0], frames=90), scene.camera("right", [1], frames=90)
     config = with_gallery(scene, path, *videos, gallery={"commit_seconds": 0.1})
-    with Pipeline(config, embedder=colours) as pipeline:
-        for number, _ in enumerate(pipeline):
-            if number == 60:
-                wait_for(lambda: not pipeline.memory.waiting)
-                with SqliteGallery(path) as other:
-                    other.merge(1, 2)
-                wait_for(lambda: any(c.kind == "merge" for c in list(pipeline.memory._writer._changes)))
-    assert {who for who, _ in pipeline.identities.values()} == {1}
+    before, after = change_midway(config, colours, {1, 2}, lambda store: store.merge(1, 2), "merge")
+    assert set(before.values()) == {1, 2}
+    assert set(after.values()) == {1}
     with SqliteGallery(path) as store:
         assert [(r.global_id, r.cameras) for r in store.identities()] == [(1, {"left", "right"})]
 
