@@ -125,7 +125,9 @@ def open_graph(
                 raise
             log.log(logging.INFO if find_gpu() is None else logging.WARNING, "%s: not TensorRT, because %s", graph.folder.name, error)
             files = graph.graphs()
-    return options.load(files, image)
+    loaded = options.load(files, image)
+    _check_proof(graph, loaded, on_mismatch)
+    return loaded
 
 
 def open_build(graph: CompiledGraph, key: str, *, image: ImageInput | None = None, threads: int | None = None) -> Runtime:
@@ -147,6 +149,22 @@ def open_build(graph: CompiledGraph, key: str, *, image: ImageInput | None = Non
             f"{graph.folder}: {record.target} would compute in {loaded.precision} on this machine, not in {record.precision} as asked"
         )
     return loaded
+
+
+def _check_proof(graph: CompiledGraph, loaded: Runtime, on_mismatch: Mismatch) -> None:
+    """A form that compiles when it loads has no plan to misfit, but its proof is another machine's."""
+    record = graph.builds.get(f"{loaded.name}/{loaded.precision}")  # type: ignore[call-overload, unused-ignore]
+    if record is None:
+        return
+    if record.parity is not None and not record.parity.passed:
+        log.warning("%s: %s missed its thresholds: %s", graph.folder, record.key, "; ".join(record.parity.failures))
+    found = differences(record.fingerprint, fingerprint(record.target))
+    if found:
+        sentence = f"{graph.folder}: {record.key} was proven on another machine: {', '.join(found)}"
+        advice = f"prove it here with: streamreid engine verify {graph.folder} --only {record.key}"
+        if on_mismatch == "stop":
+            raise EngineError(f"{sentence}; {advice}, or set engine.on_mismatch to fallback")
+        log.info("%s; %s", sentence, advice)
 
 
 class _Stop(EngineError):

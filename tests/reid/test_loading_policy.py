@@ -173,6 +173,42 @@ class TestNoWayWithThePlan:
             open_build(bundle.compiled, "tensorrt/fp16")
 
 
+class TestProvenElsewhere:
+    @pytest.fixture
+    def proven(self, make_bundle, tmp_path: Path):
+        def make(failures: tuple[str, ...] = (), **fingerprint: str) -> Bundle:
+            bundle = make_bundle()
+            machine = DeviceFingerprint(library="onnxruntime", **{**HERE, **fingerprint})
+            report = ParityReport(probe="x", count=1, machine=machine, reference="r", failures=failures)
+            record = BuildRecord(
+                target="onnxruntime",
+                precision="fp32",
+                found=PrecisionFound(precision="fp32", source="runtime"),
+                graph="model.onnx",
+                max_batch=4,
+                weights=bundle.manifest.files["model.onnx"],
+                fingerprint=machine,
+                parity=report,
+            )
+            manifest = bundle.manifest.model_copy(update={"builds": {record.key: record}})
+            return write_bundle(tmp_path / "proven", manifest, {"model.onnx": bundle.model})
+
+        return make
+
+    def test_it_runs_and_the_log_says_so(self, proven, machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+        bundle = proven(device="CPU B")
+        with caplog.at_level(logging.INFO):
+            open_graph(bundle.compiled, image=bundle.manifest.input.image())
+        assert "onnxruntime/fp32 was proven on another machine: device CPU B when built, GPU A here; prove it here with" in caplog.text
+        with pytest.raises(EngineError, match="proven on another machine"):
+            open_graph(bundle.compiled, on_mismatch="stop", image=bundle.manifest.input.image())
+
+    def test_a_failed_proof_is_never_silent(self, proven, machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+        bundle = proven(failures=("cosine is 0.5",))
+        open_graph(bundle.compiled, on_mismatch="stop", image=bundle.manifest.input.image())
+        assert "onnxruntime/fp32 missed its thresholds: cosine is 0.5" in caplog.text
+
+
 class TestDamage:
     @pytest.mark.parametrize("name", ["model.plan", "model.onnx"])
     def test_a_changed_file_is_refused_by_its_checksum(self, planned, name: str) -> None:
