@@ -47,26 +47,36 @@ def real_crops(folder: Path, size: tuple[int, int], most: int) -> np.ndarray:
     return np.stack([cv2.resize(cv2.imread(str(p)), size[::-1], interpolation=cv2.INTER_LINEAR) for p in chosen])
 
 
-def open_subject(name: str, work: Path, crops: Path | None, say: Callable[[str], None], checkpoint: Path | None = None) -> Subject:
+@dataclass(frozen=True)
+class Loading:
+    """How engines are opened: where graphs made for this are kept, crops for int8's ranges, threads, and where to say what is left out."""
+
+    work: Path
+    crops: Path | None
+    threads: int | None
+    say: Callable[[str], None]
+
+
+def open_subject(name: str, load: Loading, checkpoint: Path | None = None) -> Subject:
     """All variants of a bundle that run here; int8 is made on the spot where the bundle has none."""
     bundle = load_bundle(shipped_engines().get(name, Path(name)))
     form = bundle.manifest.input
     variants = dict(bundle.compiled.graphs().variants)
-    if crops is not None:
+    if load.crops is not None:
         for runtime in ("openvino", "onnxruntime"):
             if "int8" not in variants and f"{runtime}/int8" not in variants:
-                variants[f"{runtime}/int8"] = _int8(bundle, work, crops, runtime)
+                variants[f"{runtime}/int8"] = _int8(bundle, load.work, load.crops, runtime)
     subject = Subject(bundle.manifest.name, bundle)
     files = GraphFiles(bundle.model, variants)
     for runtime, precision in VARIANTS:
         if precision == "int8" and files.graph(runtime, precision) is None:
             continue
         try:
-            loaded = load_runtime(files, runtime=runtime, precision=precision, image=form.image())
+            loaded = load_runtime(files, runtime=runtime, precision=precision, image=form.image(), threads=load.threads)
             if loaded.precision == precision:
                 subject.engines[f"{runtime} {precision}"] = EngineEmbedder(bundle, EngineConfig(min_height=0), runtime=loaded)
         except StreamReIDError as error:
-            say(f"{subject.name} on {runtime} in {precision}: left out ({error})")
+            load.say(f"{subject.name} on {runtime} in {precision}: left out ({error})")
     if checkpoint is not None:
         network = importlib.import_module("streamreid.training.checkpoint").load_network(checkpoint)[0]
         subject.module = importlib.import_module("streamreid.training.export").Exportable(network).eval()

@@ -2,7 +2,8 @@
 
     python benchmarks/engine.py --engine pab-osnet-small --resnet50 --crops TRAIN_FOLDER --dataset DATASET --boxmot osnet_x0_25.onnx
 
-Variants take turns, so that load from elsewhere falls on all of them. TRAIN_FOLDER holds crops to fit int8's ranges (and the normalisations of the
+Variants take turns, so that load from elsewhere falls on all of them; "core ms" is the time of all cores together, which such load hardly changes
+(with ``--threads 1`` it is the work itself, without any waiting of one thread for another). TRAIN_FOLDER holds crops to fit int8's ranges (and the normalisations of the
 random ResNet-50) on; DATASET has ``query`` and ``bounding_box_test`` (Market-1501 names), of other people. ``--resnet50`` and the torch columns need
 torch, ``--boxmot`` needs BoxMOT. Without an NVIDIA GPU the part for GPUs says so and is left out.
 """
@@ -20,8 +21,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from _engines import Subject, boxmot_call, open_subject, real_crops, resnet50, torch_call
-from engine_cpu import people, pictures, take_turns
+from _engines import Loading, Subject, boxmot_call, open_subject, real_crops, resnet50, torch_call
+from engine_cpu import people, pictures
 from rich.console import Console
 from rich.table import Table
 
@@ -36,6 +37,21 @@ from streamreid.types import PartFeatures
 BATCHES = (1, 8, 32)
 console = Console(width=140)
 results: dict[str, Any] = {}
+
+
+def take_turns(calls: dict[str, Callable[[], object]], rounds: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Seconds by the clock, and of the cores (all threads of this process), of every call in every round, after one warm-up."""
+    for call in calls.values():
+        call()
+    wall: dict[str, list[float]] = {name: [] for name in calls}
+    cores: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start, busy = time.perf_counter(), time.process_time()
+            call()
+            cores[name].append(time.process_time() - busy)
+            wall[name].append(time.perf_counter() - start)
+    return {n: np.array(v) for n, v in wall.items()}, {n: np.array(v) for n, v in cores.items()}
 
 
 def speed(subjects: list[Subject], boxmot: Path | None, rounds: int) -> None:
@@ -57,24 +73,23 @@ def speed(subjects: list[Subject], boxmot: Path | None, rounds: int) -> None:
                     )
         for name, peer in peers.items():
             calls[name] = lambda p=peer, found=found: p(frame.image, found.boxes)
-        seconds = take_turns(calls, rounds)
-        table = Table(
-            "engine",
-            "ms best",
-            "ms median",
-            "crops/s",
-            "against torch eager",
-            title=f"batch {batch}, cropping included",
-            title_justify="left",
-        )
+        seconds, cores = take_turns(calls, rounds)
+        columns = ("engine", "ms best", "ms median", "crops/s", "against torch eager", "core ms per crop", "against torch eager")
+        table = Table(*columns, title=f"batch {batch}, cropping included", title_justify="left")
         for name, values in seconds.items():
-            middle = float(np.median(values))
-            base = seconds.get(f"{name.partition(':')[0]}: torch eager fp32")
-            ratio = None if base is None else float(np.median(base)) / middle
-            results.setdefault("crops per second", {}).setdefault(name, {})[batch] = round(batch / middle, 1)
-            table.add_row(
-                name, f"{values.min() * 1e3:.1f}", f"{middle * 1e3:.1f}", f"{batch / middle:.0f}", "" if ratio is None else f"{ratio:.2f}x"
-            )
+            middle, busy = float(np.median(values)), float(cores[name].min()) / batch * 1e3
+            reference = f"{name.partition(':')[0]}: torch eager fp32"
+            ratios = ["", ""]
+            if reference in seconds:
+                ratios = [f"{np.median(seconds[reference]) / middle:.2f}x", f"{cores[reference].min() / batch * 1e3 / busy:.2f}x"]
+            row = {
+                "crops per second": round(batch / middle, 1),
+                "best": round(batch / float(values.min()), 1),
+                "core ms per crop": round(busy, 2),
+            }
+            results.setdefault("speed", {}).setdefault(name, {})[batch] = row
+            cells = (f"{values.min() * 1e3:.1f}", f"{middle * 1e3:.1f}", f"{batch / middle:.0f}", ratios[0], f"{busy:.2f}", ratios[1])
+            table.add_row(name, *cells)
         console.print(table)
 
 
@@ -84,13 +99,12 @@ def cropping(subjects: list[Subject], rounds: int) -> None:
     found = people(frame, 32)
     for subject in subjects:
         engines = subject.engines
-        seconds = take_turns({name: lambda e=e: e([frame], [found]) for name, e in engines.items()}, rounds)
+        seconds, _ = take_turns({name: lambda e=e: e([frame], [found]) for name, e in engines.items()}, rounds)
         fastest = min(seconds, key=lambda n: float(np.median(seconds[n])))
         engine = engines[fastest]
         crops = crop_batch([frame], [found], engine.size)[0]
-        parts = take_turns(
-            {"crop": lambda e=engine: crop_batch([frame], [found], e.size), "engine": lambda e=engine, c=crops: e.embed(c)}, rounds
-        )
+        pair = {"crop": lambda e=engine: crop_batch([frame], [found], e.size), "engine": lambda e=engine, c=crops: e.embed(c)}
+        parts, _ = take_turns(pair, rounds)
         cut, rest = (float(np.median(parts[k])) for k in ("crop", "engine"))
         results.setdefault("cropping", {})[subject.name] = {"crop ms": cut * 1e3, "engine ms": rest * 1e3, "share": cut / rest}
         console.print(f"{subject.name}, {fastest}: cropping and resizing {cut * 1e3:.2f} ms, engine {rest * 1e3:.1f} ms: {cut / rest:.1%}")
@@ -168,7 +182,7 @@ def distances(rounds: int, queries: int = 256, prototypes: int = 100_000, dim: i
         }
         if has_torch:
             calls["torch"] = _per_part(a, b)
-        seconds = {name: float(np.median(values)) for name, values in take_turns(calls, rounds).items()}
+        seconds = {name: float(np.median(values)) for name, values in take_turns(calls, rounds)[0].items()}
         expected = np.asarray(calls["torch"]()) if has_torch else None
         error = None if expected is None else float(np.abs(expected - left.similarity(right)).max())
         ratio, faster = seconds["packed"] / seconds["product"], seconds.get("torch", float("nan")) / seconds["packed"]
@@ -210,24 +224,26 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, help="folder with query and bounding_box_test")
     parser.add_argument("--boxmot", type=Path, help="OSNet x0.25 as ONNX for BoxMOT")
     parser.add_argument("--work", type=Path, default=Path("runs/benchmark-engine"), help="where graphs made for this are kept")
+    parser.add_argument("--threads", type=int, help="threads of every engine; all cores by default")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--parts", default="speed,cropping,accuracy,distance,gpu")
     parser.add_argument("--json", type=Path, help="also write all figures there")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     parts, began = set(options.parts.split(",")), time.perf_counter()
-    console.print(f"{cpu_name()}, {available_threads()} threads, {options.rounds} rounds")
+    console.print(f"{cpu_name()}, {options.threads or available_threads()} threads, {options.rounds} rounds")
+    if options.threads and importlib.util.find_spec("torch") is not None:
+        importlib.import_module("torch").set_num_threads(options.threads)
     subjects = []
     if parts & {"speed", "cropping", "accuracy", "gpu"}:
         names = options.engine or ["pab-osnet-small"]
-        subjects = [
-            open_subject(n, options.work, options.crops, console.print, options.checkpoint if i == 0 else None) for i, n in enumerate(names)
-        ]
+        load = Loading(options.work, options.crops, options.threads, console.print)
+        subjects = [open_subject(n, load, options.checkpoint if i == 0 else None) for i, n in enumerate(names)]
         if options.resnet50:
             if options.crops is None:
                 parser.error("--resnet50 needs --crops")
             folder, module = resnet50(options.work, options.crops)
-            subjects.append(open_subject(str(folder), options.work, options.crops, console.print))
+            subjects.append(open_subject(str(folder), load))
             subjects[-1].module = module
     if "speed" in parts:
         speed(subjects, options.boxmot, options.rounds)
