@@ -54,11 +54,11 @@ def take_turns(calls: dict[str, Callable[[], object]], rounds: int) -> tuple[dic
     return {n: np.array(v) for n, v in wall.items()}, {n: np.array(v) for n, v in cores.items()}
 
 
-def speed(subjects: list[Subject], boxmot: Path | None, rounds: int) -> None:
+def speed(subjects: list[Subject], boxmot: Path | None, batches: list[int], rounds: int) -> None:
     """From a 1080p frame and boxes to features, all engines in turns."""
     (frame,) = pictures(None, (1920, 1080), 1)
     peers = {"BoxMOT OSNet x0.25 onnx": boxmot_call(boxmot)} if boxmot else {}
-    for batch in BATCHES:
+    for batch in batches:
         found = people(frame, batch)
         calls: dict[str, Callable[[], object]] = {}
         for subject in subjects:
@@ -224,6 +224,7 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, help="folder with query and bounding_box_test")
     parser.add_argument("--boxmot", type=Path, help="OSNet x0.25 as ONNX for BoxMOT")
     parser.add_argument("--work", type=Path, default=Path("runs/benchmark-engine"), help="where graphs made for this are kept")
+    parser.add_argument("--batches", default=",".join(map(str, BATCHES)))
     parser.add_argument("--threads", type=int, help="threads of every engine; all cores by default")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--parts", default="speed,cropping,accuracy,distance,gpu")
@@ -246,7 +247,7 @@ def main() -> None:
             subjects.append(open_subject(str(folder), load))
             subjects[-1].module = module
     if "speed" in parts:
-        speed(subjects, options.boxmot, options.rounds)
+        speed(subjects, options.boxmot, [int(b) for b in options.batches.split(",")], options.rounds)
     if "cropping" in parts:
         cropping(subjects, options.rounds)
     if "distance" in parts:
