@@ -49,7 +49,7 @@ def reason(error: BaseException) -> str:
 
 
 def open_container(
-    uri: str, camera: str, *, options: dict[str, str] | None = None, timeout: float | tuple[float, float] | None = None
+    uri: str, camera: str, *, options: dict[str, str] | None = None, timeout: float | tuple[float, float] | None = None, sized: bool = True
 ) -> tuple[InputContainer, VideoStream]:
     """Open a file or address and find its video.
 
@@ -58,6 +58,7 @@ def open_container(
         camera: Name of the camera, for messages.
         options: FFmpeg options of the demuxer and protocol.
         timeout: Seconds to wait for a connection and for data, or one of each; None waits for ever.
+        sized: Whether a video whose size is not known yet is none. Without FFmpeg's parsers the first picture tells it.
 
     Raises:
         HopelessError: The password is wrong, or there is nothing at that address.
@@ -80,18 +81,18 @@ def open_container(
     except (FFmpegError, OSError, ValueError) as e:
         raise SourceError(f"{where}: cannot be opened ({reason(e)}). Check the address and whether it may be read") from None
     try:
-        stream = _video_stream(container, where)
+        stream = _video_stream(container, where, sized)
     except BaseException:
         container.close()
         raise
     return container, stream
 
 
-def _video_stream(container: InputContainer, where: str) -> VideoStream:
+def _video_stream(container: InputContainer, where: str, sized: bool) -> VideoStream:
     if not container.streams.video:
         kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
         raise SourceError(f"{where}: contains no video, only {kinds}. Name a file with pictures")
-    streams = [s for s in container.streams.video if s.codec_context is not None and s.width and s.height]
+    streams = [s for s in container.streams.video if s.codec_context is not None and (not sized or (s.width and s.height))]
     if not streams or streams[0].codec_context.name in _NOT_VIDEO:
         raise SourceError(f"{where}: not a video that can be decoded. Convert it, for example to H.264 in MP4")
     stream = streams[0]

@@ -7,6 +7,7 @@ import socket
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
@@ -63,24 +64,34 @@ class StreamSource(LiveSource):
 
     def __init__(self, config: CameraConfig, *, clock: Clock | None = None) -> None:
         self._converter = ImageConverter()
+        self._how = _How(config.low_delay and config.uri.lower().startswith("rtsp"))
         super().__init__(config, clock=clock, where=f"camera '{config.name}': {redact(config.uri)}")
 
     def _connection(self, pulse: Pulse) -> Connection[Received]:
-        return _StreamConnection(self._config, self._clock, pulse, self._notes, self._board.corrupted)
+        return _StreamConnection(self._config, self._clock, pulse, self._notes, self._board.corrupted, self._how)
 
     def _image(self, received: Received) -> Image:
         return self._converter(cast("VideoFrame", received.picture))
 
 
+@dataclass(slots=True)
+class _How:
+    """What one connection learnt for the next: whether pictures are put together here (`units_of`), early, or by FFmpeg's parsers."""
+
+    unparsed: bool
+
+
 class _StreamConnection:
     """One connection, through FFmpeg."""
 
-    def __init__(self, config: CameraConfig, clock: Clock, pulse: Pulse, notes: Notes, corrupted: Callable[[], None]) -> None:
+    def __init__(self, config: CameraConfig, clock: Clock, pulse: Pulse, notes: Notes, corrupted: Callable[[], None], how: _How) -> None:
         self._config = config
         self._clock = clock
         self._pulse = pulse
         self._notes = notes
         self._corrupted = corrupted
+        self._how = how
+        self._unparsed = how.unparsed
         self._where = f"camera '{config.name}': {redact(config.uri)}"
         self._opened: tuple[InputContainer, VideoStream] | None = None
         self._fruitless_since: float | None = None
@@ -91,7 +102,8 @@ class _StreamConnection:
         _resolve(self._config.uri, self._where)
         self._pulse.beat()
         timeouts = (self._config.connect_timeout, self._config.timeout)
-        self._opened = open_container(self._config.uri, self._config.name, options=_options(scheme, self._config), timeout=timeouts)
+        options = _options(scheme, self._config, unparsed=self._unparsed)
+        self._opened = open_container(self._config.uri, self._config.name, options=options, timeout=timeouts, sized=not self._unparsed)
         context = self._opened[1].codec_context
         if self._unparsed and context.name == "h264":
             # The decoder takes a picture's units one by one and hands it out with the last.
@@ -116,10 +128,6 @@ class _StreamConnection:
             self.finite = False
             raise SourceError(f"{self._where}: the other side ended the stream after {count} pictures. Check the camera")
 
-    @property
-    def _unparsed(self) -> bool:
-        return _is_unparsed(self._config.uri.split("://", 1)[0].lower(), self._config)
-
     def close(self) -> None:
         opened, self._opened = self._opened, None
         if opened is not None:
@@ -138,6 +146,8 @@ class _StreamConnection:
         now = monotonic()
         self._fruitless_since = now if self._fruitless_since is None else self._fruitless_since
         if now - self._fruitless_since > self._config.timeout:
+            # Perhaps a kind of stream that is not cut as thought: FFmpeg's own way next time.
+            self._how.unparsed = False
             raise SourceError(f"{self._where}: sends data but no picture for {self._config.timeout:g} s. Check the camera")
 
 
@@ -218,7 +228,7 @@ def _reported(packet: Packet[VideoStream]) -> float | None:
     return None
 
 
-def _options(scheme: str, config: CameraConfig) -> dict[str, str]:
+def _options(scheme: str, config: CameraConfig, *, unparsed: bool = False) -> dict[str, str]:
     """Low latency: short probing.
 
     By default FFmpeg looks at twenty pictures for the frame rate (``fpsprobesize``) and at up to fifty until it can number them in decoding
@@ -234,7 +244,7 @@ def _options(scheme: str, config: CameraConfig) -> dict[str, str]:
         "max_streams": "64",
         "rw_timeout": microseconds,
     }
-    if _is_unparsed(scheme, config):
+    if unparsed:
         options["fflags"] = "noparse"
     if scheme.startswith("rtsp"):
         # Without the sound FFmpeg leaves the time stamps as the camera sent them.
@@ -244,11 +254,6 @@ def _options(scheme: str, config: CameraConfig) -> dict[str, str]:
     elif scheme == "udp":
         options["overrun_nonfatal"] = "1"
     return options
-
-
-def _is_unparsed(scheme: str, config: CameraConfig) -> bool:
-    """Whether pictures are put together here (`units_of`), early, and not by FFmpeg's parsers."""
-    return config.low_delay and scheme.startswith("rtsp")
 
 
 def _is_finite(container: InputContainer) -> bool:

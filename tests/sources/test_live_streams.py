@@ -112,6 +112,27 @@ def test_a_picture_does_not_wait_for_the_next_one(rtsp, codec: str) -> None:
     assert corrupt == 0
 
 
+def test_the_first_picture_tells_the_size(rtsp, make_video) -> None:
+    clip = make_video("clip.mp4", frames=100, codec="libx264", size=(640, 480), fps=10)
+    with rtsp.RtspCamera("--clip", str(clip)) as server:
+        for low_delay in (True, False):
+            with Watch(StreamSource(camera(server.uri, low_delay=low_delay))) as watch:
+                watch.get(12)
+                status = watch.source.status
+            assert status.size == (640, 480)
+            assert (status.corrupt, status.reconnects) == (0, 0)
+            assert increasing(watch.frames)
+
+
+def test_a_stream_that_cannot_be_put_together_is_left_to_ffmpeg(rtsp, monkeypatch) -> None:
+    monkeypatch.setattr("streamreid.sources.pieces.H264Units.push", lambda self, piece, stamp: [])
+    with rtsp.RtspCamera("--fps", "20") as server, Watch(StreamSource(camera(server.uri, timeout=0.7))) as watch:
+        watch.get(5)
+        warnings = list(watch.source.warnings)
+    assert any("sends data but no picture" in w for w in warnings)
+    assert watch.source.status.size == (320, 240)
+
+
 @pytest.mark.slow
 def test_real_people(rtsp, shared: Path, tmp_path: Path) -> None:
     import av
