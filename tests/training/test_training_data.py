@@ -1,5 +1,6 @@
 """Who is trained on, and batches that depend only on seed and step."""
 
+import logging
 from pathlib import Path
 
 import cv2
@@ -151,7 +152,8 @@ def test_four_copies_are_one_occluder_on_each_side(tmp_path: Path) -> None:
     assert not changed[:, :, 64:].any()  # the left copies are untouched on the right
 
 
-def test_people_with_one_picture_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_people_with_one_picture_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("streamreid"), "propagate", True)  # the command line of another test may have set up its own
     config = make_folder(tmp_path / "data")
     for path in sorted(Path(config.images).glob("0003_*"))[1:]:
         path.unlink()
