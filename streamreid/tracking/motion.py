@@ -62,6 +62,7 @@ class MotionFilter:
     def __init__(self, noise: MotionNoise | None = None, *, history: bool = False) -> None:
         self.noise = noise or MotionNoise()
         self._history = history
+        self._boxes: FloatArray | None = None  # asked for several times between changes
         self._before: Array = np.zeros((0, 4, 7))  # x, v, P00, P01, P11 as predicted, travel, decay
         self._x: Array = np.zeros((0, 4))
         self._v: Array = np.zeros((0, 4))
@@ -73,8 +74,10 @@ class MotionFilter:
     @property
     def boxes(self) -> FloatArray:
         """``[T, 4]`` xyxy of the present state, pixels."""
-        half = np.maximum(self._x[:, 2:], 1.0) / 2
-        return np.concatenate([self._x[:, :2] - half, self._x[:, :2] + half], 1).astype(np.float32)
+        if self._boxes is None:
+            half = np.maximum(self._x[:, 2:], 1.0) / 2
+            self._boxes = np.concatenate([self._x[:, :2] - half, self._x[:, :2] + half], 1).astype(np.float32)
+        return self._boxes
 
     @property
     def velocities(self) -> FloatArray:
@@ -96,6 +99,7 @@ class MotionFilter:
         if dt <= 0 or not len(self):
             self._remember(np.zeros((len(self), 4)), np.ones((len(self), 4)))
             return
+        self._boxes = None
         q = self._density()
         tau = np.array([self.noise.damping] * 2 + [self.noise.size_damping] * 2)
         decay = np.where(unseen[:, None], np.exp(-dt / tau), 1.0)
@@ -136,6 +140,7 @@ class MotionFilter:
         """
         if not len(rows):
             return
+        self._boxes = None
         z, short = self._completed(_centred(boxes), self._x[rows])
         height = np.maximum(z[:, 3:4], 1.0)
         n = self.noise
@@ -163,6 +168,7 @@ class MotionFilter:
 
     def warp(self, affine: FloatArray) -> None:
         """Follow the camera: ``affine`` [2, 3] maps pixels of the previous frame to pixels of this one."""
+        self._boxes = None
         turn, shift = np.asarray(affine, np.float64)[:, :2], np.asarray(affine, np.float64)[:, 2]
         scale = np.sqrt(max(abs(np.linalg.det(turn)), 1e-6))
         self._x[:, :2] = self._x[:, :2] @ turn.T + shift
@@ -178,10 +184,12 @@ class MotionFilter:
     def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
         """Go on from what :meth:`state` gave."""
         self._x, self._v, self._p = (np.array(state[name], np.float64) for name in ("x", "v", "p"))
+        self._boxes = None
         self._before = np.full((len(self), 4, 7), np.nan)
 
     def add(self, boxes: FloatArray) -> None:
         """Append tracks at ``boxes`` [M, 4] with unknown velocity."""
+        self._boxes = None
         z = _centred(boxes)
         height = np.maximum(z[:, 3:4], 1.0)
         n = self.noise
@@ -196,6 +204,7 @@ class MotionFilter:
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Drop every track that is not in the mask ``rows`` [T]."""
+        self._boxes = None
         self._x, self._v, self._p = self._x[rows], self._v[rows], self._p[rows]
         if self._history:
             self._before = self._before[rows]

@@ -183,7 +183,9 @@ class Tracker:
         sure = scores >= c.high_score
 
         def run(rows: BoolArray, columns: BoolArray, judge: Callable[[Rows, Rows], tuple[FloatArray, BoolArray]]) -> None:
-            t, d = np.flatnonzero(rows & (taken < 0)), np.flatnonzero(columns & free)
+            if not free.any():
+                return
+            t, d = (rows & (taken < 0)).nonzero()[0], (columns & free).nonzero()[0]
             if len(t) and len(d):
                 i, j = assign(*judge(t[:, None], d))
                 taken[t[i]] = d[j]
