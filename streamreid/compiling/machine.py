@@ -19,7 +19,7 @@ from streamreid.errors import EngineError
 __all__ = ["BINDINGS", "Gpu", "differences", "find_gpu", "fingerprint", "import_bindings"]
 
 BINDINGS: dict[str, tuple[str, str, str]] = {
-    "tensorrt": ("tensorrt", "tensorrt", "tensorrt"),
+    "tensorrt": ("tensorrt", "tensorrt_bindings", "tensorrt"),
     "tensorrt-rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings", "tensorrt-rtx"),
 }
 """Target -> module to import, the module that the bare bindings install, the extra that brings it."""

@@ -49,13 +49,16 @@ class CompiledGraph:
     program: str | None = None
 
     def graphs(self, plan: Path | None = None, record: BuildRecord | None = None) -> GraphFiles:
-        """As the runtimes want it."""
+        """As the runtimes want it, without what was compiled from another graph than the one that is there now."""
+        stale = {r.graph for r in self.builds.values() if r.weights != self.files.get(self.model)}
+        for name in stale & set(self.variants.values()):
+            log.warning("%s: %s is left out, because it was made from another graph than %s", self.folder.name, name, self.model)
         return GraphFiles(
             model=self.folder / self.model,
-            variants={precision: self.folder / name for precision, name in self.variants.items()},
+            variants={precision: self.folder / name for precision, name in self.variants.items() if name not in stale},
             plan=plan,
             checkpoint=None if self.program is None else self.folder / self.program,
-            verified={key: r.parity.passed for key, r in self.builds.items() if r.parity is not None},
+            verified={key: r.parity.passed for key, r in self.builds.items() if r.parity is not None and r.graph not in stale},
             max_batch=None if record is None else record.max_batch,
             identity=self.identity,
             library=None if record is None else _LIBRARY[record.target],

@@ -203,6 +203,18 @@ class TestProvenElsewhere:
         with pytest.raises(EngineError, match="proven on another machine"):
             open_graph(bundle.compiled, on_mismatch="stop", image=bundle.manifest.input.image())
 
+    def test_int8_of_other_weights_is_left_out(self, proven, engine_graph, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        bundle = proven()
+        record = bundle.manifest.builds["onnxruntime/fp32"].model_copy(update={"precision": "int8", "graph": "model.int8.onnx"})
+        manifest = bundle.manifest.model_copy(update={"variants": {"int8": "model.int8.onnx"}, "builds": {record.key: record}})
+        files = {"model.onnx": bundle.model, "model.int8.onnx": bundle.model}
+        right = write_bundle(tmp_path / "right", manifest, files).compiled.graphs()
+        assert (set(right.variants), right.verified) == ({"int8"}, {"onnxruntime/int8": True})
+        files["model.onnx"] = engine_graph(tmp_path / "other.onnx", 3, 16, half=True)
+        swapped = write_bundle(tmp_path / "swapped", manifest, files).compiled.graphs()
+        assert (swapped.variants, swapped.verified) == ({}, {})
+        assert "model.int8.onnx is left out, because it was made from another graph" in caplog.text
+
     def test_a_failed_proof_is_never_silent(self, proven, machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
         bundle = proven(failures=("cosine is 0.5",))
         open_graph(bundle.compiled, on_mismatch="stop", image=bundle.manifest.input.image())
