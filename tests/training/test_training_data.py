@@ -153,7 +153,9 @@ def test_four_copies_are_one_occluder_on_each_side(tmp_path: Path) -> None:
 
 
 def test_people_with_one_picture_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logging.getLogger("streamreid"), "propagate", True)  # the command line of another test may have set up its own
+    logger = logging.getLogger("streamreid")  # the command line of another test may have set up its own
+    monkeypatch.setattr(logger, "propagate", True)
+    caplog.set_level(logging.WARNING, logger="streamreid")
     config = make_folder(tmp_path / "data")
     for path in sorted(Path(config.images).glob("0003_*"))[1:]:
         path.unlink()
