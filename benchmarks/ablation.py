@@ -121,7 +121,9 @@ def run(name: str, o: argparse.Namespace) -> None:
     else:
         network, _, _ = load_network(train(config, None, tell))
         network.to("cuda" if torch.cuda.is_available() else "cpu")
-    unifier = TorchUnifier(network, config.size) if network.grader is not None else None
+    # OAMN's masks look at eight covered copies of every gallery picture: too much for maps that are computed one by one.
+    unified = network.grader is not None and not (o.frozen and network.masker is not None)
+    unifier = TorchUnifier(network, config.size) if unified else None
     scores: dict[str, Any] = {"steps": o.steps, "seed": o.seed, "seconds": round(time.time() - began)}
     for dataset in ("cuhk03", "cuhk01"):
         sets = (read_folder(o.data / dataset / part) for part in ("query", "bounding_box_test"))
