@@ -1,7 +1,9 @@
 """Do people keep their ids over a restart? The first half of a recording, stop, the second half in a new process with the same gallery.
 
     python benchmarks/gallery_restart.py --camera cam=clip.avi=truth.txt [--camera ...] --frames 1:400 --rate 10 --detector yolo11n.onnx
-        [--engine auto] [--partial cam]
+        [--engine auto] [--partial cam] [--cache FOLDER]
+
+With ``--cache`` (of `streamreid run --cache` on the same videos) detections and features are read from there, which gives the same results sooner.
 
 Printed: IDF1 of the whole recording without a restart, with one and a gallery, and with one and no gallery; and the identity accuracy over the
 restart: of the people who are matched before and after it, how many have the same most frequent global id in both halves. People who left for good
@@ -24,6 +26,9 @@ from streamreid import Pipeline
 from streamreid.config import Config
 from streamreid.evaluation import Table, evaluate_multicam, read_truth
 from streamreid.evaluation.rules import ious, matching
+from streamreid.pipeline import Following, Replay
+from streamreid.pipeline.cache import read_frames
+from streamreid.pipeline.replay import replayed_config
 
 Rows = dict[str, list[list[float]]]
 
@@ -32,16 +37,17 @@ def follow(job: dict) -> Rows:
     """Rows (frame, global id, left, top, width, height) of a part of the recording; ids as believed at its end."""
     first, last = job["frames"]
     cameras = [{"name": n, "uri": uri, "start": (first - 1) / job["rate"], "frames": last - first + 1} for n, uri in job["cameras"].items()]
-    config = Config.from_dict(
-        {
-            "cameras": cameras,
-            "detector": {"model": job["detector"]},
-            "engine": {"model": job["engine"]},
-            "gallery": {"store": job["gallery"]},
-        }
-    )
     boxes: dict[str, list[list[float]]] = defaultdict(list)
-    with Pipeline(config) as pipeline:
+    if job["cache"]:
+        config = replayed_config(job["cache"])
+        config = config.model_copy(update={"gallery": config.gallery.model_copy(update={"store": job["gallery"]})})
+        following: Following = Replay(
+            job["cache"], config, frames=[s for s in read_frames(Path(job["cache"])) if first <= s.frame.index + 1 <= last]
+        )
+    else:
+        sections = {"detector": {"model": job["detector"]}, "engine": {"model": job["engine"]}, "gallery": {"store": job["gallery"]}}
+        following = Pipeline(Config.from_dict({"cameras": cameras, **sections}))
+    with following as pipeline:
         for result in pipeline:
             frame = result.frame.index + 1
             for track, (x0, y0, x1, y1) in zip(result.tracks.ids.tolist(), result.tracks.boxes.tolist(), strict=True):
@@ -86,6 +92,7 @@ def main() -> None:
     parser.add_argument("--frames", help="FIRST:LAST")
     parser.add_argument("--rate", type=float, default=10.0, help="frames per second of the files")
     parser.add_argument("--partial", action="append", default=[])
+    parser.add_argument("--cache")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.job:
@@ -95,7 +102,13 @@ def main() -> None:
     truth = read_truth([f"{name}={file}" for name, _, file in parts])
     first, last = map(int, args.frames.split(":"))
     middle = (first + last) // 2
-    base = {"cameras": {n: v for n, v, _ in parts}, "detector": args.detector, "engine": args.engine, "rate": args.rate}
+    base = {
+        "cameras": {n: v for n, v, _ in parts},
+        "detector": args.detector,
+        "engine": args.engine,
+        "rate": args.rate,
+        "cache": args.cache,
+    }
     with tempfile.TemporaryDirectory() as folder:
         runs = {"no restart": [in_new_process({**base, "frames": (first, last), "gallery": None})]}
         for name, gallery in (("restart, gallery", str(Path(folder) / "people.db")), ("restart, no gallery", None)):

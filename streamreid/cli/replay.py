@@ -31,6 +31,7 @@ def replay(
     engine: Annotated[str | None, typer.Option(help="Refuse the cache if it is of another engine.")] = None,
     delay: o.Delay = None,
     offline: o.Offline = None,
+    gallery: o.Gallery = None,
     video: o.Video = None,
     mosaic: o.Mosaic = None,
     parquet: o.Parquet = None,
@@ -48,12 +49,14 @@ def replay(
     """
     set_up_logging(quiet=quiet, verbose=verbose)
     data = (replayed_config(cache) if sources is None else load_config(sources)).model_dump()
+    data["gallery"]["store"] = None  # a recording is remembered again only if that is said here
     merge(data, read_settings(settings_file))
     changes: dict[str, Any] = {
         "detector.model": detector,
         "engine.model": engine,
         "tracker.delay": delay,
         "association.offline": offline,
+        "gallery.store": gallery,
         "output.video": video,
         "output.mosaic": mosaic,
         "output.parquet": parquet,

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from streamreid.config import Config
 from streamreid.errors import DataError
+from streamreid.gallery import EngineStamp
 from streamreid.pipeline.cache import read_frames
 from streamreid.pipeline.cache_manifest import MANIFEST, check_fits, check_sources, read_manifest
 from streamreid.pipeline.following import Following, Seen
+from streamreid.pipeline.remembering import Remembering
 
 __all__ = ["Replay", "replayed_config"]
 
@@ -25,8 +27,9 @@ def replayed_config(folder: Path | str) -> Config:
     """
     folder = Path(folder)
     config = Config.from_dict(read_manifest(folder).config, where=str(folder / MANIFEST))
-    # Films need the sources once more; who wants them says so.
-    return config.model_copy(update={"output": config.output.model_copy(update={"video": False, "mosaic": False, "dir": None})})
+    # Films need the sources once more, and nobody is remembered twice by accident; who wants either says so.
+    output = config.output.model_copy(update={"video": False, "mosaic": False, "dir": None})
+    return config.model_copy(update={"output": output, "gallery": config.gallery.model_copy(update={"store": None})})
 
 
 class Replay(Following):
@@ -34,7 +37,7 @@ class Replay(Following):
 
     Args:
         folder: The cache.
-        config: Settings to replay with; default those of the run that was stored. Only tracker, association and output may differ.
+        config: Settings to replay with; default those of the run that was stored. Only tracker, association, gallery and output may differ.
         frames: Used instead of reading the parts: frames that were read before (``read_frames``), for many replays of one cache.
 
     Raises:
@@ -64,6 +67,9 @@ class Replay(Following):
             log.warning(
                 "cache '%s': the run that was stored did not come to its end; replaying its %d frames", self.folder, self.manifest.frames
             )
+        if config.gallery.store is not None:
+            stamp = EngineStamp(engine.name, engine.fingerprint, len(engine.parts), engine.dim)
+            self.memory = Remembering(config, stamp, self._associator, self._calibration)
 
     def _frames(self) -> Iterator[Seen]:
         for seen in self._given if self._given is not None else read_frames(self.folder, self.manifest):
@@ -77,4 +83,6 @@ class Replay(Following):
         return False
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Only a gallery is held open."""
+        if self.memory is not None:
+            self.memory.close()

@@ -199,3 +199,17 @@ def test_a_short_retention_holds_in_memory_too(scene, colours, tmp_path):
     config = with_gallery(scene, tmp_path / "people.db", scene.camera("left", [0]), gallery={"retention_hours": 0.1})
     with Pipeline(config, embedder=colours) as pipeline:
         assert pipeline._associator.config.memory == 360.0
+
+
+def test_a_recording_is_remembered_in_a_replay_only_if_that_is_said(scene, colours, tmp_path, call):
+    pytest.importorskip("pyarrow")
+    path, other, cache = tmp_path / "people.db", tmp_path / "other.db", tmp_path / "cache"
+    config = with_gallery(scene, path, scene.camera("left", [0, 1]))
+    with Pipeline(config, embedder=colours, cache=cache) as pipeline:
+        list(pipeline)
+    rows = path.read_bytes()
+    assert call("replay", cache, "--out", tmp_path / "a", "--quiet")[0] == 0
+    assert path.read_bytes() == rows
+    assert call("replay", cache, "--out", tmp_path / "b", "--quiet", "--gallery", other)[0] == 0
+    with SqliteGallery(other) as store:
+        assert [r.global_id for r in store.identities()] == [1, 2]
