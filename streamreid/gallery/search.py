@@ -25,7 +25,7 @@ __all__ = ["GallerySearch", "Match"]
 
 log = logging.getLogger(__name__)
 
-_CANDIDATES = 400  # at least, see benchmarks/gallery.py for the recall; and one of a thousand views
+_CANDIDATES, _SHARE = 1000, 250  # at least so many, and one of so many views: see benchmarks/gallery.py for the recall
 _STALE = 0.5
 _BLOCK = 512  # views read at a time: what is converted stays in the cache
 
@@ -234,7 +234,7 @@ class GallerySearch:
     def _candidates(self, features: PartFeatures, top: int) -> IntArray:
         assert self._index is not None
         assert self._matrix is not None
-        found = self._index.search(features.parts[:, 0], max(_CANDIDATES, 20 * top, len(self._matrix) // 1000))
+        found = self._index.search(features.parts[:, 0], max(_CANDIDATES, 50 * top, len(self._matrix) // _SHARE))
         return self._matrix.row_numbers(np.unique(found))
 
     def _rank(
