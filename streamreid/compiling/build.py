@@ -20,6 +20,7 @@ from streamreid.compiling.records import (
     PrecisionName,
     TargetName,
     Thresholds,
+    VariantKey,
     default_thresholds,
 )
 from streamreid.compiling.tensorrt_builder import build_plan, profile_of
@@ -55,12 +56,12 @@ class Built:
     Args:
         record: What it is.
         files: Name in the bundle -> file to copy, beyond the reference.
-        variant: Precision of the ONNX graph that runtimes may take instead of the reference; None if they need none.
+        variant: Key of the ONNX graph that the runtime takes instead of the reference; None if it needs none.
     """
 
     record: BuildRecord
     files: dict[str, Path]
-    variant: PrecisionName | None = None
+    variant: VariantKey | None = None
 
 
 def build_form(
@@ -88,7 +89,7 @@ def build_form(
     name, plan = model.name, None
     files: dict[str, Path] = {}
     if typed is not None:
-        name = f"model.{target}.{options.precision}.onnx" if target in PLAN_TARGETS else f"model.{options.precision}.onnx"
+        name = f"model.{target}.{options.precision}.onnx"
         files[name] = _saved(typed, scratch / name)
     source = files.get(name, model)
     if target in PLAN_TARGETS:
@@ -124,7 +125,7 @@ def build_form(
         created=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         seconds=round(time.perf_counter() - began, 2),
     )
-    return Built(record, files, options.precision if typed is not None and target not in PLAN_TARGETS else None)
+    return Built(record, files, record.key if typed is not None and target not in PLAN_TARGETS else None)
 
 
 def graph_precision(model: Any, asked: PrecisionName) -> PrecisionFound:
@@ -163,7 +164,7 @@ def _typed(model: Path, options: BuildOptions, inputs: Callable[[], tuple[FloatA
     if inputs is None:
         raise EngineError("int8 needs real pictures to measure its ranges on; pass --calibration-crops FOLDER")
     pictures, source = inputs()
-    quantised = quantised_graph(unfold_weights(graph), pictures, symmetric=plan)
+    quantised = quantised_graph(unfold_weights(graph), pictures, symmetric=plan, fused=options.target == "openvino")
     return (half_graph(quantised, "fp16") if plan else quantised), source
 
 

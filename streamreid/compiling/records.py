@@ -19,6 +19,7 @@ __all__ = [
     "Sha256",
     "TargetName",
     "Thresholds",
+    "VariantKey",
     "default_thresholds",
 ]
 
@@ -30,6 +31,8 @@ PLAN_TARGETS: tuple[TargetName, ...] = ("tensorrt", "tensorrt-rtx")
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+VariantKey = Annotated[str, Field(pattern=r"^((openvino|onnxruntime)/)?(fp32|fp16|bf16|int8)$")]
+"""Precision of an ONNX graph, with the runtime that it was made for where they want different ones."""
 BuildKey = Annotated[str, Field(pattern=r"^(tensorrt|tensorrt-rtx|openvino|onnxruntime)/(fp32|fp16|bf16|int8)$")]
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from streamreid.compiling.folders import MANIFEST, check_files, read_manifest
 from streamreid.compiling.policy import CompiledGraph
-from streamreid.compiling.records import BuildKey, BuildRecord, FileName, PrecisionName, Sha256
+from streamreid.compiling.records import BuildKey, BuildRecord, FileName, Sha256, VariantKey
 from streamreid.errors import DetectorError, EngineError
 
 __all__ = ["DetectorBundle", "DetectorManifest", "load_detector_bundle"]
@@ -28,7 +28,7 @@ class DetectorManifest(BaseModel):
     licence: str = "unknown"
     files: dict[FileName, Sha256] = Field(default_factory=dict)
     model: FileName = "model.onnx"
-    variants: dict[PrecisionName, FileName] = Field(default_factory=dict)
+    variants: dict[VariantKey, FileName] = Field(default_factory=dict)
     builds: dict[BuildKey, BuildRecord] = Field(default_factory=dict)
     metadata: dict[str, str] = Field(default_factory=dict)
     created: str = ""

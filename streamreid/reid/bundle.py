@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from streamreid.compiling.folders import MANIFEST, check_files, read_manifest, write_folder
 from streamreid.compiling.policy import CompiledGraph
-from streamreid.compiling.records import BuildKey, BuildRecord, FileName, PrecisionName, Sha256
+from streamreid.compiling.records import BuildKey, BuildRecord, FileName, Sha256, VariantKey
 from streamreid.errors import EngineError
 from streamreid.runtimes import ImageInput
 from streamreid.similarity import Calibration
@@ -75,7 +75,7 @@ class BundleManifest(_Strict):
     kind: Literal["reid"] = "reid"
     files: dict[FileName, Sha256] = Field(default_factory=dict)
     model: FileName = "model.onnx"
-    variants: dict[PrecisionName, FileName] = Field(default_factory=dict)
+    variants: dict[VariantKey, FileName] = Field(default_factory=dict)
     builds: dict[BuildKey, BuildRecord] = Field(default_factory=dict)
     program: FileName | None = None
     input: InputFormat
