@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from streamreid.compiling.machine import differences, find_gpu, fingerprint
-from streamreid.compiling.records import PLAN_TARGETS, BuildRecord, DeviceFingerprint, PrecisionName
+from streamreid.compiling.records import PLAN_TARGETS, BuildRecord, DeviceFingerprint, VariantKey
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
 from streamreid.runtimes import GraphFiles, ImageInput, Runtime, load_runtime
@@ -21,6 +22,9 @@ __all__ = ["CompiledGraph", "LoadOptions", "Mismatch", "open_build", "open_graph
 log = logging.getLogger(__name__)
 
 Mismatch = Literal["rebuild", "fallback", "stop"]
+Proof = Callable[[Runtime, BuildRecord], Sequence[str]]
+"""Says what is wrong with a compiled form, one sentence each."""
+
 _LIBRARY = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 # A plan of TensorRT for RTX is finished by the driver of whatever GPU loads it.
 _PORTABLE = ("device ", "compute capability ", "driver ")
@@ -34,7 +38,7 @@ class CompiledGraph:
         folder: Where the bundle lies.
         model: Name of the reference graph.
         files: Name -> SHA-256 of every file.
-        variants: Precision -> name of an ONNX graph with that precision inside.
+        variants: "runtime/precision", or a precision for all runtimes, -> name of an ONNX graph with that precision inside.
         builds: "target/precision" -> how it was made and how near it is to the reference.
         identity: Hash of the reference: forms of equal identity give features that may be compared.
         program: Name of the network as a torch program, for the torch runtime.
@@ -43,7 +47,7 @@ class CompiledGraph:
     folder: Path
     model: str
     files: Mapping[str, str]
-    variants: Mapping[PrecisionName, str]
+    variants: Mapping[VariantKey, str]
     builds: Mapping[str, BuildRecord]
     identity: str
     program: str | None = None
@@ -95,7 +99,12 @@ class LoadOptions:
 
 
 def open_graph(
-    graph: CompiledGraph, options: LoadOptions | None = None, *, on_mismatch: Mismatch = "rebuild", image: ImageInput | None = None
+    graph: CompiledGraph,
+    options: LoadOptions | None = None,
+    *,
+    on_mismatch: Mismatch = "rebuild",
+    image: ImageInput | None = None,
+    failures: Proof | None = None,
 ) -> Runtime:
     """Open the best form that works here: TensorRT, OpenVINO, ONNX Runtime, torch, in that order.
 
@@ -104,6 +113,7 @@ def open_graph(
         options: Runtime, precision and the like.
         on_mismatch: What to do with a plan that was built for another machine.
         image: Take uint8 BGR pictures and convert them so.
+        failures: Compares a plan that was rebuilt here with the reference; what it finds wrong keeps the plan from being used.
 
     Raises:
         EngineError: Nothing works, what was asked for does not, or the plan is for another machine and ``on_mismatch`` is "stop".
@@ -119,15 +129,16 @@ def open_graph(
         )
     if record is not None:
         try:
-            files = graph.graphs(_plan_for_here(graph, record, on_mismatch), record)
-            return options.load(files, image, runtime="tensorrt")
+            plan = _plan_for_here(graph, record, on_mismatch)
+            opened = options.load(graph.graphs(plan, record), image, runtime="tensorrt")
+            _confirm(plan, graph, opened, record, failures)
+            return opened
         except _Stop as stop:
             raise EngineError(str(stop)) from None
         except EngineError as error:
             if runtime == "tensorrt":
                 raise
             log.log(logging.INFO if find_gpu() is None else logging.WARNING, "%s: not TensorRT, because %s", graph.folder.name, error)
-            files = graph.graphs()
     loaded = options.load(files, image)
     _check_proof(graph, loaded, on_mismatch)
     return loaded
@@ -231,11 +242,23 @@ def _rebuilt(graph: CompiledGraph, record: BuildRecord, here: DeviceFingerprint,
         place.parent.mkdir(parents=True, exist_ok=True)
         part = place.with_name(f"{place.name}.{os.getpid()}")
         part.write_bytes(plan.data)
+        mark.unlink(missing_ok=True)
         os.replace(part, place)
-        mark.write_text(sha256_file(place), encoding="utf-8")
     except OSError as error:
         raise EngineError(f"{place}: the rebuilt plan cannot be written ({error.strerror or error})") from None
     return place
+
+
+def _confirm(plan: Path, graph: CompiledGraph, opened: Runtime, record: BuildRecord, failures: Proof | None) -> None:
+    """Mark a rebuilt plan as good once it was compared with the reference; one without a mark is built again next time."""
+    mark = plan.with_suffix(".sha256")
+    if plan.parent == graph.folder or mark.is_file():
+        return
+    found = failures(opened, record) if failures is not None else ()
+    if found:
+        raise EngineError(f"{graph.folder}: the plan that was rebuilt for this machine is too far from its reference: {'; '.join(found)}")
+    with suppress(OSError):
+        mark.write_text(sha256_file(plan), encoding="utf-8")
 
 
 def _check_weights(graph: CompiledGraph, record: BuildRecord) -> None:

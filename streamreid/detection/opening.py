@@ -58,7 +58,9 @@ def _from_bundle(folder: Path, config: DetectorConfig) -> Detector:
     def opener(image: ImageInput) -> Runtime:
         return open_graph(bundle.compiled, options, on_mismatch=config.on_mismatch, image=image)
 
-    return OnnxDetector(bundle.model, config, opener=opener, metadata=bundle.manifest.metadata)
+    detector = OnnxDetector(bundle.model, config, opener=opener, metadata=bundle.manifest.metadata)
+    detector.name = bundle.manifest.name
+    return detector
 
 
 def detector_checksum(config: DetectorConfig) -> str | None:

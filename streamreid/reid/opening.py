@@ -9,8 +9,9 @@ from pathlib import Path
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
 from streamreid.reid.base import Embedder
+from streamreid.reid.building import open_proven
 from streamreid.reid.bundle import MANIFEST, Bundle, load_bundle
-from streamreid.reid.embedder import BlindEmbedder, EngineEmbedder
+from streamreid.reid.embedder import BlindEmbedder
 
 __all__ = ["engine_fingerprint", "open_embedder", "shipped_engines", "shipped_folder"]
 
@@ -54,7 +55,7 @@ def open_embedder(config: EngineConfig) -> Embedder:
             )
         names = ", ".join([*sorted(shipped), "auto", "none"])
         raise EngineError(f"unknown engine '{config.model}'; known: {names}, or the folder of an engine bundle")
-    return EngineEmbedder(load_bundle(folder), config)
+    return open_proven(load_bundle(folder), config)
 
 
 def engine_fingerprint(model: str, name: str | None = None) -> str | None:
@@ -91,7 +92,7 @@ def _best(shipped: dict[str, Path], config: EngineConfig) -> Embedder:
             log.warning("engine left out: %s", error)
     for bundle in sorted(bundles, key=lambda b: (-b.manifest.rank, b.manifest.name)):
         try:
-            return EngineEmbedder(bundle, config)
+            return open_proven(bundle, config)
         except EngineError as error:
             log.warning("engine '%s' left out: %s", bundle.manifest.name, error)
     log.warning("no usable ReID engine came with this installation: people are followed by motion only (engine 'none')")

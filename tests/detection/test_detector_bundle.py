@@ -58,7 +58,9 @@ class TestBundle:
         config = DetectorConfig(model=str(bundle.folder), size=320, runtime="onnxruntime", precision="fp32")
         image = cv2.imread(str(next((shared / "data" / "mot" / "MOT17-mini").rglob("*.jpg"))))
         frame = Frame("a", 0, 0.0, np.asarray(image, np.uint8))
-        (found,) = open_detector(config)([frame])
+        detector = open_detector(config)
+        assert detector.name == "yolo11n"
+        (found,) = detector([frame])
         (wanted,) = open_detector(config.model_copy(update={"model": str(model)}))([frame])
         assert len(found) > 0
         np.testing.assert_array_equal(found.boxes, wanted.boxes)

@@ -15,7 +15,7 @@ from streamreid.compiling.policy import LoadOptions, open_build, open_graph
 from streamreid.compiling.records import BuildRecord, DeviceFingerprint, ParityReport, PrecisionFound
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
-from streamreid.reid import load_bundle
+from streamreid.reid import building, load_bundle, open_embedder
 from streamreid.reid.bundle import Bundle, write_bundle
 from streamreid.reid.embedder import EngineEmbedder
 from streamreid.weights import sha256_file
@@ -50,7 +50,8 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
 
     monkeypatch.setattr(policy, "load_runtime", load)
     monkeypatch.setattr(policy, "find_gpu", lambda: pretended.gpu)
-    monkeypatch.setattr(policy, "fingerprint", lambda target: DeviceFingerprint(library=target, **HERE))
+    for module in (policy, building):
+        monkeypatch.setattr(module, "fingerprint", lambda target: DeviceFingerprint(library=target, **HERE))
     monkeypatch.setattr(tensorrt_builder, "build_plan", build)
     monkeypatch.setenv("STREAMREID_CACHE", str(tmp_path / "cache"))
     return pretended
@@ -125,6 +126,23 @@ class TestAnotherMachine:
         plan.write_bytes(b"damaged")
         open_graph(bundle.compiled, image=bundle.manifest.input.image())
         assert (machine.built, plan.read_bytes()) == (2, b"rebuilt")
+
+    def test_a_rebuilt_plan_is_compared_before_it_is_used(self, planned, machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+        bundle = planned(device="GPU B")
+        image = bundle.manifest.input.image()
+        open_graph(bundle.compiled, image=image, failures=lambda runtime, record: ("cosine is 0.5",))
+        assert [runtime for runtime, _ in machine.asked] == ["tensorrt", "auto"]
+        assert "rebuilt for this machine is too far from its reference: cosine is 0.5" in caplog.text
+        compared: list[str] = []
+        for _ in range(2):
+            open_graph(bundle.compiled, image=image, failures=lambda runtime, record: compared.append(record.key) or ())
+        assert (compared, machine.built) == (["tensorrt/fp16"], 2)
+
+    def test_opening_an_engine_compares_it(self, planned, machine: Machine, tmp_path: Path) -> None:
+        bundle = planned(device="GPU B")
+        assert open_embedder(EngineConfig(model=str(bundle.folder))).dim == 16
+        assert machine.built == 1
+        assert len(list((tmp_path / "cache").rglob("*.sha256"))) == 1
 
     def test_rtx_plans_are_portable_but_not_between_versions(self, planned, machine: Machine) -> None:
         bundle = planned("rtx", target="tensorrt-rtx", device="GPU B", compute_capability="8.6", driver="")
