@@ -32,7 +32,7 @@ def h265(size: int, seed: int = 0, kind: int = 1) -> bytes:
     return nal(size, bytes([kind << 1, 1]), seed)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(sizes=st.lists(st.integers(3, 9000), min_size=1, max_size=30), room=st.integers(300, 1460))
 def test_h264_units_come_out_whole_and_in_order(sizes, room):
     units, out = H264Units(), []
