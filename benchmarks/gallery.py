@@ -123,7 +123,7 @@ def measure(path: Path, people: People, count: int, *, index: bool, faiss: bool)
         store._scrub(thorough=False)
         size = path.stat().st_size / count
         begin = time.perf_counter()
-        finder = GallerySearch(store, index_from=10**12, folder=path.parent)
+        finder = GallerySearch(store, folder=path.parent)
         opening = time.perf_counter() - begin
         queries = people.views(np.random.default_rng(1).integers(1, count // PER_PERSON + 1, QUERIES), 10**6)
         finder.search(queries[:1])
@@ -133,7 +133,8 @@ def measure(path: Path, people: People, count: int, *, index: bool, faiss: bool)
             truth = [{m.global_id for m in finder.search(queries[n : n + 1])} for n in range(QUERIES)]
             begin = time.perf_counter()
             finder._index_from = 1
-            finder._refresh_index()
+            finder._want_index()
+            assert finder.wait_for_index()
             building = time.perf_counter() - begin
             near = timed(lambda n: finder.search(queries[n : n + 1]), QUERIES)
             found = [{m.global_id for m in finder.search(queries[n : n + 1])} for n in range(QUERIES)]

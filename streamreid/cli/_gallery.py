@@ -91,10 +91,10 @@ def note(store: Gallery, action: str, detail: dict[str, Any]) -> None:
         store.audit(action, detail, actor=actor())
 
 
-def finder(store: Gallery, calibration: Calibration | None = None, *, index_from: int = 200_000) -> GallerySearch:
-    """A search over a store; the matrix is mapped beside an SQLite file."""
+def finder(store: Gallery, calibration: Calibration | None = None) -> GallerySearch:
+    """An exact search over a store; the matrix is mapped beside an SQLite file."""
     folder = store.path.absolute().parent if isinstance(store, SqliteGallery) else Path(tempfile.gettempdir())
-    return GallerySearch(store, calibration, index_from=index_from, folder=folder)
+    return GallerySearch(store, calibration, folder=folder)
 
 
 def actor() -> str:

@@ -324,7 +324,7 @@ def _by_picture(
 ) -> list[int]:
     features, calibration, _ = query(store, image, video, time, box, None, engine)
     looking = finder(store, calibration)
-    matches = [m for m in looking.search(features, 50, exact=True) if m.probability >= least]
+    matches = [m for m in looking.search(features, 50) if m.probability >= least]
     looking.close()
     for m in matches:
         output.print(f"#{m.global_id} with probability {m.probability:.3f}")
@@ -334,7 +334,7 @@ def _by_picture(
 def _still_found(store: SqliteGallery | PostgresGallery, views: Sequence[PartFeatures], gone: Sequence[int]) -> list[int]:
     """Erased ids that a search for their own views still finds."""
     looking = finder(store)
-    found = {m.global_id for features in views for m in looking.search(features, 50, exact=True)} & set(gone)
+    found = {m.global_id for features in views for m in looking.search(features, 50)} & set(gone)
     looking.close()
     return sorted(found)
 

@@ -21,7 +21,6 @@ from streamreid.cli._gallery import (
     open_engine,
     parse_box,
     read_picture,
-    settings,
     tidy,
 )
 from streamreid.cli.console import output, set_up_logging
@@ -54,7 +53,6 @@ def search(
     sheet: Annotated[Path | None, typer.Option("--html", help="Also write a page with thumbnails (if pictures are stored).")] = None,
     engine: Engine = None,
     sources: Sources = None,
-    exact: Annotated[bool, typer.Option(help="Never use the approximate index.")] = False,
 ) -> None:
     """Find people who look like a picture, a box in a frame, or an identity: where and when, how probably.
 
@@ -63,14 +61,13 @@ def search(
     set_up_logging()
     if sum(v is not None for v in (image, video, identity)) != 1:
         raise ConfigError("say whom to search for: --image person.jpg, --video clip.mp4 --time 12.5 --box L,T,R,B, or --identity 7")
-    config = settings(gallery, sources)
     with choose_store(gallery, sources) as store:
         tidy(store)
         features, calibration, asked = query(store, image, video, time, box, identity, engine)
-        looking = finder(store, calibration, index_from=config.index_from)
+        looking = finder(store, calibration)
         views = len(looking)
         without = () if identity is None else (store.resolve(identity),)
-        matches = looking.search(features, top, without=without, exact=exact)
+        matches = looking.search(features, top, without=without)
         found = answer(store, matches, calibration, cameras=camera or (), least=least)
         note(store, "search", {**asked, "found": [i["global_id"] for i in found]})
         pictures = store.crops([a["appearance"] for i in found for a in i["appearances"]]) if sheet is not None else {}

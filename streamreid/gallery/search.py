@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _CANDIDATES, _SHARE = 1000, 250  # at least so many, and one of so many views: see benchmarks/gallery.py for the recall
 _STALE = 0.5
+_PIECE = 2000  # views taken at a time when the index is made
 _BLOCK = 512  # views read at a time: what is converted stays in the cache
 
 
@@ -55,7 +56,8 @@ class GallerySearch:
     Args:
         store: Where they come from.
         calibration: Turns similarity into probability.
-        index_from: Views from which on candidates come from an approximate index.
+        index_from: Views from which on candidates come from an approximate index, made beside; None searches exactly whatever the number. The index
+            takes minutes to make for a million views: it is for processes that stay.
         folder: Where the matrix file is made (it has no name); None keeps it in memory. Encrypted stores always do.
         least_common: Share of parts that must be seen in both pictures.
     """
@@ -65,7 +67,7 @@ class GallerySearch:
         store: GalleryStore,
         calibration: Calibration | SiteCalibration | None = None,
         *,
-        index_from: int = 200_000,
+        index_from: int | None = None,
         folder: Path | None = None,
         least_common: float = 0.1,
     ) -> None:
@@ -77,7 +79,7 @@ class GallerySearch:
         self._lock = threading.Lock()
         self._matrix: Matrix | None = None
         self._index: CandidateIndex | None = None
-        self._no_index = False
+        self._builder: threading.Thread | None = None
         self._position = 0
         self.reload()
 
@@ -121,7 +123,7 @@ class GallerySearch:
             self._matrix = Matrix((stamp.parts, stamp.dim), folder=folder)
             for block in self.store.prototypes(block=_BLOCK):
                 self._matrix.add(block.ids, block.global_ids, block.features)
-            self._refresh_index()
+            self._want_index()
 
     def refresh(self) -> list[Change]:
         """Take in what changed since the last call.
@@ -160,12 +162,14 @@ class GallerySearch:
                 self._index.remove(gone)
                 new = np.array([i for block in blocks for i in block.ids.tolist() if i not in self._index], np.int64)
                 self._index.add(new, self._matrix.foreground(self._matrix.row_numbers(new)))
-            self._refresh_index()
+            self._want_index()
 
-    def _refresh_index(self) -> None:
-        """Make the index when the matrix has grown to it; make it anew when erased entries weigh in it; drop it when few are left."""
+    # ------------------------------------------------------------ the index
+
+    def _want_index(self) -> None:
+        """Begin to make the index when the matrix has grown to it, or anew when erased entries weigh in it; searches are exact until it is ready."""
         matrix = self._matrix
-        if matrix is None or self._no_index:
+        if matrix is None or self._index_from is None or (self._builder is not None and self._builder.is_alive()):
             return
         if len(matrix) < self._index_from:
             self._index = None
@@ -176,13 +180,36 @@ class GallerySearch:
             index = CandidateIndex(matrix.shape[1])
         except MissingExtraError as error:
             log.warning("%s; %d views are searched one by one", error, len(matrix))
-            self._no_index = True
+            self._index_from = None
             return
-        rows = np.flatnonzero(matrix.ids)
-        for start in range(0, len(rows), 50_000):
-            some = rows[start : start + 50_000]
-            index.add(matrix.ids[some], matrix.foreground(some))
-        self._index = index
+        self._builder = threading.Thread(target=self._build, args=(matrix, index), name="gallery-index", daemon=True)
+        self._builder.start()
+
+    def _build(self, matrix: Matrix, index: CandidateIndex) -> None:
+        with self._lock:
+            ids = matrix.ids[matrix.ids > 0].copy()
+        for start in range(0, len(ids), _PIECE):
+            with self._lock:
+                if self._matrix is not matrix:
+                    return
+                rows = matrix.row_numbers(ids[start : start + _PIECE])
+                there, vectors = matrix.ids[rows].copy(), matrix.foreground(rows)
+            index.add(there, vectors)
+        with self._lock:
+            if self._matrix is not matrix:
+                return
+            now = matrix.ids[matrix.ids > 0]
+            index.remove(ids[~np.isin(ids, now)])
+            late = now[~np.isin(now, ids)]
+            index.add(late, matrix.foreground(matrix.row_numbers(late)))
+            self._index = index
+
+    def wait_for_index(self) -> bool:
+        """Wait until an index that is being made is ready. Returns whether there is one."""
+        builder = self._builder
+        if builder is not None:
+            builder.join()
+        return self.indexed
 
     # ------------------------------------------------------------ search
 

@@ -1,11 +1,15 @@
 """Who looks like this: exact, with the index, while the store changes."""
 
+import sys
+import threading
+
 import numpy as np
 import pytest
 
 from streamreid.errors import EngineMismatchError
 from streamreid.gallery import GallerySearch, SqliteGallery
 from streamreid.gallery import matrix as matrix_module
+from streamreid.gallery import search as search_module
 from streamreid.gallery.matrix import Matrix
 from streamreid.similarity import Calibration, PackedParts, part_similarity
 from streamreid.types import PartFeatures
@@ -72,12 +76,12 @@ def store(tmp_path, make):
         yield store
 
 
-@pytest.mark.parametrize("index_from", [10, 10_000])
+@pytest.mark.parametrize("index_from", [10, None])
 def test_people_are_found_by_looks(store, make, index_from):
     if index_from == 10:
         pytest.importorskip("usearch", reason="needs usearch: pip install 'streamreid[index]'")
     finder = GallerySearch(store, Calibration(12, -6), index_from=index_from)
-    assert finder.indexed is (index_from == 10)
+    assert finder.wait_for_index() is (index_from == 10)
     for who in (1, 17, 40):
         matches = finder.search(make.look(who, seed=999), 3)
         assert matches[0].global_id == who
@@ -100,11 +104,12 @@ def test_nothing_in_common_is_no_match(store, make):
     assert GallerySearch(store).search(query) == []
 
 
-@pytest.mark.parametrize("index_from", [10, 10_000])
+@pytest.mark.parametrize("index_from", [10, None])
 def test_it_follows_the_store(store, make, index_from):
     if index_from == 10:
         pytest.importorskip("usearch", reason="needs usearch: pip install 'streamreid[index]'")
     finder = GallerySearch(store, index_from=index_from)
+    assert finder.wait_for_index() is (index_from == 10)
     with SqliteGallery(store.path) as other:
         other.write(make.batch(77, first_track=500))
         other.merge(1, 2)
@@ -137,3 +142,38 @@ def test_an_empty_gallery(tmp_path, make):
         store.write(make.batch(1))
         finder.refresh()
         assert finder.search(make.look(1))[0].global_id == 1
+
+
+def test_the_index_is_made_beside_and_takes_in_what_happens_meanwhile(store, make, monkeypatch):
+    index_module = pytest.importorskip("usearch.index", reason="needs usearch: pip install 'streamreid[index]'")
+    assert index_module
+    monkeypatch.setattr(search_module, "_PIECE", 8)
+    begun, go = threading.Event(), threading.Event()
+
+    class Slow(search_module.CandidateIndex):
+        def add(self, ids, vectors):
+            begun.set()
+            assert go.wait(10)
+            super().add(ids, vectors)
+
+    monkeypatch.setattr(search_module, "CandidateIndex", Slow)
+    finder = GallerySearch(store, index_from=10)
+    assert begun.wait(10)
+    assert not finder.indexed
+    assert finder.search(make.look(17), 1)[0].global_id == 17  # exact meanwhile
+    store.write(make.batch(90, first_track=600))
+    store.forget([5])
+    finder.refresh()
+    go.set()
+    assert finder.wait_for_index()
+    assert finder.search(make.look(90), 1)[0].global_id == 90
+    assert finder.search(make.look(5), 1)[0].global_id != 5
+    assert len(finder._index) == len(finder)
+
+
+def test_without_usearch_searches_stay_exact(store, make, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "usearch.index", None)
+    finder = GallerySearch(store, index_from=10)
+    assert finder.wait_for_index() is False
+    assert "streamreid[index]" in caplog.text
+    assert finder.search(make.look(17), 1)[0].global_id == 17
