@@ -23,12 +23,15 @@ class _Section(BaseModel):
 class LinkConfig(_Section):
     """From evidence to the log-odds that two tracks are one person: a sum of terms. ``streamreid calibrate`` writes it.
 
-    The defaults take the engine's calibration as it is, and the prior as one in so many people. The intercept says that whoever is somebody else can be ruled
-    out in part, which makes the rest likelier; it was chosen on a generated scene of people that no reported score is of.
+    The defaults take the engine's calibration as it is, and the prior as one in so many people.
     """
 
     source: str = Field(default="", description="What it was fitted on.")
-    intercept: float = Field(default=1.0, description="Log-odds where no evidence says anything.")
+    intercept: float = Field(default=0.0, description="Log-odds where no evidence says anything.")
+    exclusion: float = Field(
+        default=1.0,
+        description="Added when it is decided who belongs together: most of the others who may be meant turn out to be somebody else, so who is left is likelier. Chosen on generated people.",
+    )
     looks: float = Field(default=1.0, ge=0, description="Weight of the log-odds by looks, as the engine's calibration gives them.")
     looks_common: float = Field(default=0.0, description="The same times the share of the body that both saw.")
     looks_crops: float = Field(default=0.0, description="The same times n / (n + 3), n pictures of the track that was looked at less.")
@@ -107,6 +110,10 @@ class AssociationConfig(_Section):
     candidates: int = Field(default=16, ge=1, le=1000, description="Older identities that a track is compared with closely.")
     max_tracks: int = Field(default=400, ge=2, description="Most tracks that are regrouped at once; older ones keep their identity.")
     max_identities: int = Field(default=200_000, ge=1, description="Most identities that are remembered; the longest unseen go first.")
+    clock: Literal["off", "report", "apply"] = Field(
+        default="report",
+        description="Cameras whose clocks disagree: take no notice, tell how much, or correct their times for the association.",
+    )
     offline: bool = Field(
         default=False, description="When a recording has ended, link all its tracks anew, all at once (not for live cameras)."
     )

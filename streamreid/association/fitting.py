@@ -13,7 +13,7 @@ from streamreid.association.links import TERMS, link_log_odds, sigmoid
 from streamreid.errors import DataError
 from streamreid.types import BoolArray, FloatArray
 
-__all__ = ["Pairs", "Reliability", "fit_link", "fit_logistic", "join_pairs", "reliability"]
+__all__ = ["Pairs", "Reliability", "doubt", "fit_link", "fit_logistic", "join_pairs", "reliability"]
 
 Real = NDArray[np.float64]
 
@@ -89,6 +89,21 @@ def fit_link(
             return base.model_copy(update={**result, "source": source})
         names = [n for n in names if n not in wrong]
         base = base.model_copy(update=dict.fromkeys(wrong, 0.0))
+
+
+def doubt(pairs: Pairs, model: LinkConfig, share: float) -> Pairs:
+    """Pairs of "two people" count less the more they look like one: two tracks of one person, or somebody in front of somebody else, are among them.
+
+    The weight is that of the label being right, (1 - p) / (1 - p + share p), where ``share`` is how often it is not.
+
+    Args:
+        pairs: With labels of which those of two people may be wrong.
+        model: For p.
+        share: In [0, 1].
+    """
+    p = probabilities(model, pairs)
+    right = np.where(pairs.same, 1.0, (1 - p) / np.maximum(1 - p + share * p, 1e-9))
+    return Pairs(pairs.terms, pairs.same, (pairs.weight * right).astype(np.float32))
 
 
 def fit_logistic(x: Real, same: BoolArray, weight: Real, *, offset: Real, start: Real, ridge: float, rounds: int = 100) -> Real:

@@ -159,7 +159,7 @@ class Grouping:
         gap, other = seen.gaps()
         both = sides(nodes)
         terms = link_terms(found, self._calibration.log_odds(found.similarity), both, both, gap=gap, other=other, crowd=crowd, place=place)
-        log_odds = link_log_odds(self.config.link, terms)
+        log_odds = link_log_odds(self.config.link, terms) + np.float32(self.config.link.exclusion)
         log_odds += np.float32(_LATE) * self._graph.late(seen)
         weight = found.common.copy() if place is None else np.maximum(found.common, (np.abs(place) > 0.1).astype(np.float32))
         forbidden = seen.simultaneous() | self._graph.impossible(seen)

@@ -95,7 +95,7 @@ def explain(model: LinkConfig, terms: Mapping[str, FloatArray]) -> dict[str, flo
     kinds: dict[str, tuple[str, ...]] = {"looks": ("looks", "looks_common", "looks_crops"), "seen": ("common", "crops", "quality")}
     kinds |= {name: (name,) for name in ("gap", "other_camera", "crowd", "place")}
     result = {kind: sum(getattr(model, n) * float(terms[n].mean()) for n in names) for kind, names in kinds.items()}
-    return {"prior": model.intercept, **{kind: value for kind, value in result.items() if value}}
+    return {"prior": model.intercept + model.exclusion, **{kind: value for kind, value in result.items() if value}}
 
 
 def sigmoid(log_odds: FloatArray) -> FloatArray:

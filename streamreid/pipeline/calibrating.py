@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from streamreid.association.fitting import Pairs, Reliability, fit_link, join_pairs, probabilities, reliability
+from streamreid.association.fitting import Pairs, Reliability, doubt, fit_link, join_pairs, probabilities, reliability
 from streamreid.association.sampling import Piece, labelled_pairs, own_pairs, pieces
 from streamreid.config import Config, LinkConfig
 from streamreid.errors import DataError
@@ -18,8 +18,11 @@ from streamreid.pipeline.recorder import Recorder
 __all__ = ["Calibrated", "TrackKey", "Walked", "calibrate", "walk"]
 
 TrackKey = tuple[str, int]
-_OWN = ("looks", "looks_common", "looks_crops", "common", "crops", "intercept")
-_LABELLED = (*_OWN, "gap", "other_camera")
+_OWN = ("looks", "intercept")
+_LABELLED = ("looks", "looks_common", "looks_crops", "common", "crops", "gap", "other_camera", "intercept")
+# Tracks of one camera are more alike than those of two, and not every two tracks are two people: what they say moves the model only if there is much of it.
+# Both were chosen on a generated scene, by the likelihood of pairs across cameras.
+_TRUST, _DOUBT = 200.0, 0.1
 _MOST_TRACKS = 400
 
 
@@ -95,7 +98,7 @@ def calibrate(walked: Sequence[Walked], persons: Sequence[Mapping[TrackKey, int]
     """Fit the link probability.
 
     Without ``persons`` nothing but the tracks themselves is used: pieces of one track are one person, tracks that one camera saw at the same time are two.
-    What only pairs of different cameras can tell (``gap``, ``other_camera``) then stays as it is.
+    What only pairs of different cameras can tell then stays as it is, and the rest near it.
 
     Args:
         walked: Recordings of one engine.
@@ -122,9 +125,9 @@ def calibrate(walked: Sequence[Walked], persons: Sequence[Mapping[TrackKey, int]
     free = _OWN if persons is None else _LABELLED
     names = ", ".join(w.recorder.folder.name for w in walked)
     source = f"{'ground truth' if persons is not None else 'own tracks'} of {names}"
-    link = fit_link(pairs, base, free, source=source)
+    link = _fit(pairs, base, free).model_copy(update={"source": source})
     one, two = join_pairs(halves[0]), join_pairs(halves[1])
-    said = [probabilities(_fit(a, base, free), b) for a, b in ((two, one), (one, two))]
+    said = [probabilities(_fit_half(a, base, free), b) for a, b in ((two, one), (one, two))]
     judged = join_pairs([one, two])
     return Calibrated(
         link,
@@ -136,10 +139,19 @@ def calibrate(walked: Sequence[Walked], persons: Sequence[Mapping[TrackKey, int]
     )
 
 
-def _fit(pairs: Pairs, base: LinkConfig, free: Sequence[str]) -> LinkConfig:
+def _fit(pairs: Pairs, base: LinkConfig, free: Sequence[str], least: int = 10) -> LinkConfig:
+    if free != _OWN:
+        return fit_link(pairs, base, free, least=least)
+    model = base
+    for _ in range(4):
+        model = fit_link(doubt(pairs, model, _DOUBT), base, free, ridge=_TRUST, least=least)
+    return model
+
+
+def _fit_half(pairs: Pairs, base: LinkConfig, free: Sequence[str]) -> LinkConfig:
     """On half of the people; where these are too few, the model as it was."""
     try:
-        return fit_link(pairs, base, free, least=2)
+        return _fit(pairs, base, free, least=2)
     except DataError:
         return base
 

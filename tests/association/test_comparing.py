@@ -124,7 +124,7 @@ def test_log_odds_are_the_sum_of_their_reasons():
     )
     total = link_log_odds(model, terms)
     reasons = explain(model, {name: term[1, [2]] for name, term in terms.items()})
-    assert sum(reasons.values()) == pytest.approx(float(total[1, 2]), abs=1e-4)
+    assert sum(reasons.values()) == pytest.approx(float(total[1, 2]) + model.exclusion, abs=1e-4)
     assert reasons["place"] == pytest.approx(-1.5)
     assert reasons["gap"] == pytest.approx(-0.2 * np.log(4.0), abs=1e-4)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from streamreid.association.fitting import Pairs, fit_link, join_pairs, probabilities, reliability
+from streamreid.association.fitting import Pairs, doubt, fit_link, join_pairs, probabilities, reliability
 from streamreid.association.links import TERMS
 from streamreid.association.sampling import Look, labelled_pairs, own_pairs, pieces
 from streamreid.config import LinkConfig
@@ -47,6 +47,16 @@ def test_little_data_stays_near_what_was_there():
     loose, tight = (fit_link(few, LinkConfig(), free, ridge=r) for r in (0.01, 1e4))
     assert abs(tight.looks - 1.0) < abs(loose.looks - 1.0)
     assert tight.looks == pytest.approx(1.0, abs=0.05)
+
+
+def test_wrong_labels_of_likely_pairs_count_little():
+    pairs = drawn(5000, 5)
+    wrong = Pairs(pairs.terms, pairs.same & (np.arange(5000) % 10 > 0), pairs.weight)  # every tenth pair of one person is said to be two
+    model = LinkConfig(looks=0.7, intercept=-1.5)
+    free = ("looks", "intercept")
+    fooled, wary = fit_link(wrong, model, free), fit_link(doubt(wrong, model, 0.1), model, free)
+    assert abs(wary.looks - 0.7) < abs(fooled.looks - 0.7)
+    assert doubt(pairs, model, 0.1).weight[pairs.same].min() == 1.0
 
 
 def test_too_little_is_refused_with_what_to_do():
