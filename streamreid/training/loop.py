@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from streamreid.errors import ConfigError, StreamReIDError
 from streamreid.training.checkpoint import Checkpoint, load_network, take_over
@@ -31,6 +32,8 @@ from streamreid.training.people import Picture, split_people
 from streamreid.training.recipe import TrainConfig
 
 __all__ = ["Validate", "first_process", "load_network", "train"]
+
+_TEACHER_SIZE = (256, 128)  # what retail-0277 looks at
 
 Validate = Callable[[PartNetwork, list[Picture]], dict[str, float]]
 """Scores of a network on the pictures of the held-out people; the key ``score`` decides which checkpoint is the best."""
@@ -120,9 +123,11 @@ class _Teacher:
 
     @torch.no_grad()
     def __call__(self, pictures: Tensor) -> Tensor:
+        if pictures.shape[2:] != _TEACHER_SIZE:
+            pictures = F.interpolate(pictures, _TEACHER_SIZE, mode="bilinear", antialias=True)
         with self._fabric.autocast():
             found: Tensor = self._network(pictures)
-        return found.float()
+        return found.float().flatten(1)
 
 
 def _fabric(config: TrainConfig) -> Any:
