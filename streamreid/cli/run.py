@@ -82,7 +82,12 @@ def run(
 
 def appends(config: Config) -> bool:
     """Whether a run goes on in a folder with results of an earlier one: live runs do."""
-    return config.live.append and (config.server.listen is not None or any(is_live(c) for c in config.cameras))
+    return config.live.append and _endless(config)
+
+
+def _endless(config: Config) -> bool:
+    """Whether cameras are live, or there is none yet."""
+    return not config.cameras or any(is_live(c) for c in config.cameras)
 
 
 def configure(
@@ -155,10 +160,10 @@ def execute(config: Config, folder: Path, *, quiet: bool, cache: Path | None = N
     """
     begin = read_begin(folder) if appends(config) else None
     serving = config.server.listen is not None
-    if serving or any(is_live(c) for c in config.cameras):
+    if _endless(config):
         few_arenas()
     with ExitStack() as stack:
-        pipeline = stack.enter_context(wiring.Pipeline(config, cache=cache, begin=begin, stay=serving))
+        pipeline = stack.enter_context(wiring.Pipeline(config, cache=cache, begin=begin, stay=serving and _endless(config)))
         listeners: list[Sink] = []
         if serving:
             server = stack.enter_context(Server(pipeline, config.server))

@@ -83,6 +83,7 @@ class Cameras:
         self._cameras: dict[str, _Camera] = {}
         self._configs: dict[str, CameraConfig] = {}
         self._looked = 0.0
+        self._settled = False
         self._listeners: list[Callable[[str, str, str], None]] = []
         for config in configs:
             try:
@@ -90,6 +91,8 @@ class Cameras:
             except SourceError as error:
                 self._configs[config.name] = config
                 self.fail(config.name, error)
+        # Recordings are read to their end in the order of time: there is no sense in which another could join.
+        self._settled = not self.live
 
     # ---------------------------------------------------------------- the set of cameras
 
@@ -120,8 +123,9 @@ class Cameras:
 
         Raises:
             SourceError: It cannot be opened.
-            ConfigError: A camera of that name is being read.
+            ConfigError: A camera of that name is being read, or the run is one of recordings.
         """
+        self._changeable()
         self._unused(config.name)
         if config.paused:
             with self._lock:
@@ -168,6 +172,7 @@ class Cameras:
         Raises:
             ConfigError: There is none of that name.
         """
+        self._changeable()
         self._known(name)
         self._take_out(name)
         with self._lock:
@@ -203,6 +208,7 @@ class Cameras:
             ConfigError: There is none of that name.
             SourceError: It cannot be opened; it has then failed.
         """
+        self._changeable()
         before = self._known(config.name)
         with self._lock:
             self._configs[config.name] = config
@@ -215,6 +221,10 @@ class Cameras:
         except SourceError as error:
             self.fail(config.name, error)
             raise
+
+    def _changeable(self) -> None:
+        if self._settled:
+            raise ConfigError("this run reads recordings; cameras can only be added, changed and removed in a run with live ones")
 
     def _known(self, name: str) -> CameraConfig:
         with self._lock:

@@ -75,6 +75,15 @@ def test_files_keep_every_frame_however_slow_inference_is(scene, colours):
         assert pipeline.statistics.cameras["a"].ages.whole() is None
 
 
+def test_recordings_are_not_joined_by_cameras(scene, colours):
+    with Pipeline(scene.config(scene.camera("a", [0], frames=5)), embedder=colours) as pipeline:
+        other = CameraConfig(name="b", uri="rtsp://127.0.0.1:9/1")
+        for act in (lambda: pipeline.cameras.add(other), lambda: pipeline.cameras.remove("a"), lambda: pipeline.cameras.pause("a")):
+            with pytest.raises(ConfigError, match="reads recordings"):
+                act()
+        assert len(list(pipeline)) == 5
+
+
 def test_a_live_run_waits_without_spinning(scene, colours, faults):
     looks = 0
     with faults.MuteCamera() as mute:
