@@ -146,6 +146,11 @@ class GallerySearch:
         with self._lock:
             return set() if self._matrix is None else set(self._matrix.people.tolist()) - {0}
 
+    def knows(self, global_id: int) -> bool:
+        """Whether there is a view of somebody."""
+        with self._lock:
+            return self._matrix is not None and bool((self._matrix.people == global_id).any())
+
     def _take(self, people: set[int]) -> None:
         ids, owners = self.store.prototype_ids(sorted(people))
         assert self._matrix is not None

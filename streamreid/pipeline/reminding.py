@@ -78,7 +78,7 @@ class Reminding:
         who = event.global_id
         if event.kind == "expire":
             self.inside.discard(who)
-            if who in self._search.people():
+            if self._search.knows(who):
                 self.outside.add(who)
             return who in self.own
         if event.kind in ("new", "split") and who not in self.inside:

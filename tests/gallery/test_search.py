@@ -122,6 +122,8 @@ def test_it_follows_the_store(store, make, index_from):
     assert finder.search(make.look(3), 1)[0].global_id != 3
     assert {m.global_id for m in finder.search(make.look(4), 2)} == {4, 78}
     assert 3 not in finder.people()
+    assert finder.knows(77)
+    assert not finder.knows(3)
     assert finder.refresh() == []
 
 
