@@ -5,8 +5,8 @@
 Each camera is an RTSP server of this machine behind a proxy. One of them is in trouble at almost any time: its server killed and restarted, the stream
 stalled, damaged, slowed to 20 kB/s, cut, or refused, for some seconds; cameras are also paused, changed and removed and added again, as by the HTTP
 interface. Printed over time: memory, descriptors, threads, frame age, frames, drops, reconnections, tracks, ids. The exit code is 1 where, after the
-first third, memory grows by more than 1 MB per 10 minutes (by more than twice the standard error of the slope), descriptors or threads grow, a
-healthy camera stands still, or ids or frame numbers repeat.
+first third, memory grows by more than 1 MB per 10 minutes, or descriptors or threads by more than one (each by more than twice the standard error of the
+slope), no camera gives a frame for a while, or frame numbers repeat.
 """
 
 from __future__ import annotations
@@ -191,12 +191,11 @@ def judge(rows: list[dict[str, Any]], watcher: Watcher) -> list[str]:
     grade, error = slope(minutes, [r["MiB"] for r in late])
     print(f"after the first third: memory {10 * grade:+.2f} +- {10 * error:.2f} MiB per 10 minutes", end="")
     wrong = [f"memory grows by {10 * grade:.1f} MiB per 10 minutes"] if 10 * (grade - 2 * error) > 0 and 10 * grade > 1 else []
-    half = len(late) // 2
     for name in ("fds", "threads"):
-        # The least of each half: what faults of the moment hold open comes and goes.
-        before, after = min(r[name] for r in late[:half]), min(r[name] for r in late[half:])
-        print(f"; {name} {before} and {after}", end="")
-        wrong += [f"{name} grow from {before} to {after}"] if after > before else []
+        # They come and go with what is lost at the moment; only a slope that stands out of that is growth.
+        rise, doubt = slope(minutes, [float(r[name]) for r in late])
+        print(f"; {name} {10 * rise:+.1f} +- {10 * doubt:.1f}", end="")
+        wrong += [f"{name} grow by {10 * rise:.1f} per 10 minutes"] if 10 * (rise - 2 * doubt) > 0 and 10 * rise > 1 else []
     print(f"; {watcher.repeated} repeated frame numbers")
     wrong += [f"{watcher.repeated} frame numbers repeated"] if watcher.repeated else []
     still = [f"{r['minute']:.1f}" for a, r in itertools.pairwise(rows) if r["frames"] == a["frames"]]
