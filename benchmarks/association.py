@@ -116,7 +116,7 @@ def naive(walked: Walked, score: Any) -> tuple[float, dict[Key, int]]:
         items.append(made)
     whole = descriptors(items).parts[:, 0]
     tree = linkage(whole, "average", metric="cosine")
-    cuts = {float(t): dict(zip(keys, fcluster(tree, t, "distance").tolist(), strict=True)) for t in np.linspace(0.1, 0.9, 33)}
+    cuts = {float(t): dict(zip(keys, fcluster(tree, t, "distance").tolist(), strict=True)) for t in np.linspace(0.1, 0.9, 17)}
     best = max(cuts, key=lambda t: score(cuts[t]).combined.idf1)
     return best, cuts[best]
 
