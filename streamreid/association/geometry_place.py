@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 import cv2
 import numpy as np
@@ -28,6 +29,8 @@ _NEAR = 0.35  # metres: standard deviation of the distance of two views of one p
 _ROOM = 100.0  # square metres in which two different people may be
 _FASTEST = 4.0  # metres per second
 _FRAMES = 1024
+_SILENT = 2.0  # seconds
+_LATE = 0.2  # seconds
 
 
 @dataclass(slots=True, eq=False)
@@ -35,11 +38,17 @@ class _Looked:
     """One frame: whom its boxes show (0: nobody known) and where, once all cameras have shown the moment; until then as far as is known.
 
     Args:
+        time: By the camera's clock.
+        moved: The same, put right, as the association knows it.
+        at: The same by the clock of the first camera.
         used: Rows of the boxes that were used.
         waiting: Tracks of this frame that came before ``final``.
     """
 
+    camera: str
     time: float
+    moved: float
+    at: float
     used: IntArray
     owner: IntArray
     points: Array
@@ -63,9 +72,19 @@ class GroundPlace:
         self.tracker = GroundTracker(dict(cameras), settings)
         self._cameras = dict(cameras)
         self._area = None if self.config.area is None else np.array(self.config.area, np.float32)
+        self.shift: dict[str, float] = {}
+        self._pending: list[tuple[float, int, _Looked, Array, tuple[int, int]]] = []
+        self._newest: dict[str, _Looked] = {}
+        self._order = 0
+        self._latest = -np.inf
         self._looked: dict[str, deque[_Looked]] = defaultdict(lambda: deque(maxlen=_FRAMES))
         self._bins: dict[Key, dict[int, tuple[float, float, int]]] = {}
         self._votes: dict[int, dict[Key, int]] = defaultdict(lambda: defaultdict(int))
+
+    @property
+    def cameras(self) -> Mapping[str, GroundCamera]:
+        """The calibrated cameras."""
+        return self._cameras
 
     def __contains__(self, camera: str) -> bool:
         return camera in self._cameras
@@ -95,21 +114,36 @@ class GroundPlace:
         if camera not in self._cameras:
             return
         used = np.flatnonzero(scores >= self.config.score)
-        found = self.tracker.observe(camera, time, np.asarray(boxes[used], np.float64), size)
         view = self._cameras[camera] = self._cameras[camera].scaled(size)
         feet = np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]], 1).astype(np.float64)
         points = view.to_plane(feet)
         points[boxes[:, 3] > 0.99 * size[1]] = np.nan  # feet below the picture
         points[~self._inside(points)] = np.nan
-        frame = _Looked(time, used, np.zeros(len(boxes), np.int64), points)
+        moved = time + self.shift.get(camera, 0.0)
+        # Ways keep the times of the first camera.
+        frame = _Looked(camera, time, moved, moved - self.shift.get(min(self._cameras), 0.0), used, np.zeros(len(boxes), np.int64), points)
         self._looked[camera].append(frame)
-        self._place(frame, found, {t.number: t.mean[:2] for t in self.tracker.tracks})
-        self._settle()
+        self._newest[camera] = frame
+        self._order += 1
+        heappush(self._pending, (frame.at, self._order, frame, np.asarray(boxes[used], np.float64), size))
+        # Clocks that are put right no longer come in order: wait for the camera that is furthest back, unless it fell silent.
+        self._follow(min(f.at for f in self._newest.values() if f.time > time - _SILENT) if any(self.shift.values()) else np.inf)
+
+    def _follow(self, until: float) -> None:
+        while self._pending and self._pending[0][0] <= until:
+            at, _, frame, boxes, size = heappop(self._pending)
+            if at < self._latest - _LATE:  # the moment has passed: its clock was put right just now
+                frame.final = True
+                continue
+            self._latest = max(self._latest, at)
+            found = self.tracker.observe(frame.camera, at, boxes, size)
+            self._place(frame, found, {t.number: t.mean[:2] for t in self.tracker.tracks})
+            self._settle()
 
     def _settle(self) -> None:
         revised, self.tracker.revised = self.tracker.revised, []
         for name, when, owner, where in revised:
-            if (earlier := self._find(name, when)) is not None:
+            if (earlier := self._find_at(name, when)) is not None:
                 self._place(earlier, owner, where)
                 earlier.final = True
                 for tracks in earlier.waiting:
@@ -125,7 +159,7 @@ class GroundPlace:
 
     def observe(self, camera: str, time: float, tracks: Tracks, size: tuple[int, int]) -> None:
         """See ``Place``: ties the camera's tracks to the people on the ground."""
-        frame = self._find(camera, time)
+        frame = self._find(camera, time, moved=True)
         if frame is None:
             return
         if not self.tracker.keep and len(self._votes) > 2 * len(self.tracker.tracks) + 1000:
@@ -137,7 +171,7 @@ class GroundPlace:
             frame.waiting.append(tracks)
 
     def _vote(self, camera: str, frame: _Looked, tracks: Tracks) -> None:
-        moment = int(frame.time // _BIN)
+        moment = int(frame.moved // _BIN)
         for track, row in zip(tracks.ids.tolist(), tracks.rows.tolist(), strict=True):
             if not 0 <= row < len(frame.owner):
                 continue
@@ -193,6 +227,7 @@ class GroundPlace:
         Returns:
             Rows ordered by time and id.
         """
+        self._follow(np.inf)
         tracks = self.tracker.finish()
         self._settle()
         spans = {t.number: (t.path[0][0], t.path[-1][0]) for t in tracks if t.path}
@@ -201,9 +236,12 @@ class GroundPlace:
         points = np.array([r[2:] for r in rows]).reshape(-1, 2)
         return sorted(row for row, keep in zip(rows, self._inside(points).tolist(), strict=True) if keep)
 
-    def _find(self, camera: str, time: float) -> _Looked | None:
+    def _find_at(self, camera: str, at: float) -> _Looked | None:
+        return next((f for f in reversed(self._looked.get(camera, ())) if f.at == at), None)
+
+    def _find(self, camera: str, time: float, *, moved: bool = False) -> _Looked | None:
         for frame in reversed(self._looked.get(camera, ())):
-            if frame.time == time:
+            if (frame.moved if moved else frame.time) == time:
                 return frame
         return None
 

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamreid.pipeline import Summary
+from streamreid.pipeline.clocks import describe_clock
 from streamreid.pipeline.summary import CameraSummary
 
 __all__ = ["print_summary"]
@@ -38,6 +39,9 @@ def print_summary(summary: Summary, console: Console) -> None:
         limit = f", limited by {summary.bottleneck}" if summary.bottleneck and summary.load > 1 else ""
         console.print(f"load {100 * summary.load:.0f} % of what this machine could follow{limit}", highlight=False, soft_wrap=True)
     console.print(f"detector {summary.detector} · engine {summary.engine}", highlight=False, soft_wrap=True)
+    for offset in summary.clocks:
+        if offset.wrong:
+            console.print(Text(describe_clock(offset), "yellow"), soft_wrap=True)
     if summary.gallery is not None:
         console.print(Text(f"gallery {summary.gallery.store}: {summary.gallery.returned} people known from before"), soft_wrap=True)
         if summary.gallery.problem:

@@ -19,6 +19,7 @@ from streamreid.association import Associator, CameraGraph
 from streamreid.config import CameraConfig, Config
 from streamreid.errors import SourceError
 from streamreid.pipeline.beginning import Begin
+from streamreid.pipeline.clocks import ClockKeeper
 from streamreid.pipeline.grounding import open_ground
 from streamreid.pipeline.holding import Followed, Holding, Observation
 from streamreid.pipeline.looking import LookSchedule
@@ -68,6 +69,7 @@ class Following(ABC):
     Attributes:
         memory: The gallery beside this run, if there is one.
         ground: Where people stand, if cameras are calibrated.
+        clocks: Whether the cameras' clocks agree.
         idle: Called about twice a second while live cameras give nothing; may be set.
     """
 
@@ -94,6 +96,7 @@ class Following(ABC):
         self._trackers = {c.name: self._tracker(c.name) for c in config.cameras}
         graph = CameraGraph(config.topology, [c.name for c in config.cameras])
         self.ground = open_ground(config)
+        self.clocks = ClockKeeper(config.association.clock, self.ground.cameras if self.ground is not None else {})
         self._associator = Associator(
             config.association, self._calibration, first_id=self.begin.global_id, graph=graph, place=self.ground, parts=parts
         )
@@ -103,6 +106,7 @@ class Following(ABC):
         self._identities: dict[tuple[str, int], tuple[int, float]] = {}
         self._settled: dict[tuple[str, int], tuple[int, float]] = {}
         self._settle_at = _MANY_TRACKS
+        self._sizes: dict[str, tuple[int, int]] = {}
         self._used = False
 
     def __enter__(self: _Self) -> _Self:
@@ -205,6 +209,7 @@ class Following(ABC):
 
     def _follow(self, seen: Seen) -> None:
         frame = seen.frame
+        self._sizes[frame.camera] = frame.size
         if frame.camera not in self._trackers:
             self._trackers[frame.camera] = self._tracker(frame.camera)
             self._holding.add(frame.camera, self._trackers[frame.camera])
@@ -214,6 +219,7 @@ class Following(ABC):
             self._calibration.observe(looks, seen.detections.boxes)
             if self.ground is not None:
                 self.ground.look(frame.camera, frame.time, seen.detections.boxes, seen.detections.scores, frame.size)
+            self._keep_time(frame.time)
             observations = self._holding.follow(frame, seen.detections, looks, seen.motion)
         with self.statistics.stage("associate"):
             if self.memory is not None:
@@ -224,18 +230,26 @@ class Following(ABC):
             if self.memory is not None:
                 self.memory.after(frame, observations)
 
+    def _keep_time(self, time: float) -> None:
+        """Put the cameras' clocks right now and then."""
+        if self.clocks.update(time, self._associator.links) and self.ground is not None:
+            self.ground.shift = dict(self.clocks.shift)
+
     def _end(self) -> Iterator[FrameResult]:
         with self.statistics.stage("associate"):
             observations, rest = self._holding.rest()
             self._observe(observations)
             self._note(self._associator.finish())
+            self.clocks.finish(self.identities)
         yield from map(self._result, rest)
 
     def _observe(self, observations: list[Observation]) -> bool:
         """Hand observations to the association; whether any is of somebody new."""
         known = len(self._identities)
         for seen in observations:
-            self._associator.observe(seen.camera, seen.time, seen.tracks, seen.features, seen.quality, (0, 0))
+            self.clocks.observe(seen.camera, seen.time, seen.tracks, self._sizes[seen.camera])
+            time = seen.time + self.clocks.shift.get(seen.camera, 0.0)
+            self._associator.observe(seen.camera, time, seen.tracks, seen.features, seen.quality, self._sizes[seen.camera])
             for track_id in seen.tracks.ids.tolist():
                 if (seen.camera, track_id) not in self._identities:
                     self._identities[seen.camera, track_id] = (0, 0.0)

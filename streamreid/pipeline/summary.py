@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from streamreid.association.clocks import ClockOffset
 from streamreid.pipeline.following import Following
 from streamreid.pipeline.remembering import GallerySummary
 from streamreid.pipeline.statistics import CameraCount
@@ -117,6 +118,7 @@ class Summary:
     load: float = 0.0
     bottleneck: str | None = None
     gallery: GallerySummary | None = None
+    clocks: list[ClockOffset] = field(default_factory=list)
 
     @property
     def failed(self) -> list[str]:
@@ -136,6 +138,7 @@ class Summary:
             "milliseconds_per_frame": {k: round(v, 3) for k, v in self.milliseconds.items()},
             "load": round(self.load, 3),
             "bottleneck": self.bottleneck,
+            "clock_offsets": [{**asdict(c), "wrong": c.wrong} for c in self.clocks],
             "gallery": None if self.gallery is None else asdict(self.gallery),
         }
 
@@ -179,4 +182,5 @@ def summarise(pipeline: Following, folder: Path) -> Summary:
         load=statistics.load,
         bottleneck=statistics.bottleneck,
         gallery=None if pipeline.memory is None else pipeline.memory.summary(),
+        clocks=pipeline.clocks.offsets,
     )

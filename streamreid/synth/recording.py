@@ -208,7 +208,7 @@ def _write(out: Path, config: SceneConfig, views: list[View], logs: list[_Log]) 
             (out / folder / f"{view.name}.txt").write_text("".join(row + "\n" for row in rows), encoding="utf-8")
         matrix = "".join(" ".join(f"{value:.10g}" for value in row) + "\n" for row in view.matrix)
         (out / "calibration" / f"{view.name}.txt").write_text(matrix, encoding="utf-8")
-        lines += [f"  - name: {view.name}", f"    uri: {view.name}.mp4"]
+        lines += [f"  - name: {view.name}", f"    uri: {view.name}.mp4", f"    calibration: calibration/{view.name}.txt"]
     (out / "cams.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
