@@ -19,7 +19,7 @@ from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.pipeline.telling import Teller
 from streamreid.pipeline.turns import Turns
 from streamreid.secrets import redact
-from streamreid.sources import FrameSource, LiveSource, PacedSource, PrefetchReader, is_live, open_source
+from streamreid.sources import FrameSource, LiveSource, PacedSource, PrefetchReader, give_back, is_live, open_source
 from streamreid.types import Frame
 
 __all__ = ["Cameras"]
@@ -30,6 +30,8 @@ _TICK = 0.5
 """Seconds after which an empty batch is handed out, so that those who wait for results hear that nothing came."""
 
 _LOOK = 1.0
+_GIVE_BACK = 60.0
+"""Seconds after which memory that lies unused is returned to the system, in runs without end."""
 
 
 @dataclass(slots=True)
@@ -83,6 +85,7 @@ class Cameras:
         self._cameras: dict[str, _Camera] = {}
         self._configs: dict[str, CameraConfig] = {}
         self._looked = 0.0
+        self._gave_back = monotonic()
         self._settled = False
         self._listeners: list[Callable[[str, str, str], None]] = []
         for config in configs:
@@ -349,6 +352,9 @@ class Cameras:
         if now - self._looked < _LOOK:
             return
         self._looked = now
+        if self.live and now - self._gave_back >= _GIVE_BACK:
+            self._gave_back = now
+            threading.Thread(target=give_back, name="give-back", daemon=True).start()
         self.look()
         self._statistics.mark()
         counts = {n: c.frames + c.dropped for n, c in self._statistics.cameras.items() if c.live and n in self._cameras}

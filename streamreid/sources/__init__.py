@@ -1,6 +1,6 @@
 """Frames in: video files, folders of images, network streams and webcams, each frame stamped with its capture time."""
 
-from streamreid.sources._memory import few_arenas
+from streamreid.sources._memory import few_arenas, give_back
 from streamreid.sources.base import FrameSource
 from streamreid.sources.clock import Clock, ManualClock, SystemClock
 from streamreid.sources.factory import is_live, open_source
@@ -27,6 +27,7 @@ __all__ = [
     "VideoFileSource",
     "WebcamSource",
     "few_arenas",
+    "give_back",
     "is_live",
     "open_source",
 ]
