@@ -33,7 +33,7 @@ from streamreid import Pipeline
 detector, engine, *uris = sys.argv[1:]
 with Pipeline.from_sources(*uris, detector={"model": detector}, engine={"model": engine}) as pipeline:
     for result in pipeline:
-        print(json.dumps([time.time(), result.frame.camera, result.tracks.ids.tolist()]), flush=True)
+        print(json.dumps([time.time(), result.frame.camera, result.tracks.ids.tolist(), result.global_ids.tolist()]), flush=True)
 """
 
 THEIRS = """
@@ -46,17 +46,18 @@ if len(uris) > 1:
     open(source, "w").write("\\n".join(uris))
 for result in YOLO(detector, task="detect").track(source=source, stream=True, verbose=False, classes=[0]):
     ids = result.boxes.id
-    print(json.dumps([time.time(), result.path, [] if ids is None else ids.int().tolist()]), flush=True)
+    print(json.dumps([time.time(), result.path, [] if ids is None else ids.int().tolist(), []]), flush=True)
 """
 
 
 @dataclass
 class Program:
-    """One of the two, running. ``seen``: (time, camera, track ids) of every result."""
+    """One of the two, running. ``seen``: (time, camera, track ids) of every result; ``who``: (time, identities), where the program knows any."""
 
     name: str
     process: subprocess.Popen[str]
     seen: list[tuple[float, str, list[int]]] = field(default_factory=list)
+    who: list[tuple[float, list[int]]] = field(default_factory=list)
     said: list[tuple[float, str]] = field(default_factory=list)
     ended: float | None = None
 
@@ -74,8 +75,9 @@ class Program:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             with contextlib.suppress(ValueError, TypeError):
-                when, camera, ids = json.loads(line)
+                when, camera, ids, who = json.loads(line)
                 self.seen.append((when, camera, ids))
+                self.who.append((when, [i for i in who if i]))
         self.ended = time.time()
 
     def _messages(self) -> None:
@@ -110,6 +112,8 @@ def facts(program: Program, gone: float, back: float) -> dict[str, Any]:
     after = [(when, ids) for when, _, ids in program.seen if when > back and ids]
     old = {i for when, _, ids in program.seen if gone - 5 < when <= gone for i in ids}
     fresh = {i for when, ids in after[:20] for i in ids}
+    people = {i for when, who in program.who if gone - 5 < when <= gone for i in who}
+    again = {i for when, who in [row for row in program.who if row[0] > back and row[1]][:20] for i in who}
     lived = program.process.poll() is None
     words = [text for when, text in program.said if when > gone]
     return {
@@ -117,8 +121,10 @@ def facts(program: Program, gone: float, back: float) -> dict[str, Any]:
         "results while away": len(during),
         "of them with people": sum(bool(ids) for ids in during),
         "first result after": f"{after[0][0] - back:.1f} s" if after else "none",
-        "ids before": len(old),
+        "track ids before": len(old),
         "of them again after": len(old & fresh),
+        "identities before": len(people) if people else "-",
+        "of those again after": len(people & again) if people else "-",
         "said": words[-1][:90] if not lived and words else words[0][:90] if words else "nothing",
     }
 
