@@ -245,3 +245,15 @@ def test_motion_only_gives_everybody_an_identity_of_their_own():
     a.finish()
     assert len(groups(a)) == 2
     assert a.known() == []
+
+
+def test_too_many_tracks_are_joined_by_identity(monkeypatch):
+    monkeypatch.setattr("streamreid.association.offline._MOST", 4)
+    a = Associator(AssociationConfig(offline=True, window=2.0, interval=0.3), CALIBRATION)
+    a.keep_all = True
+    for visit in range(4):
+        watch(a, {"left": {2 * visit + 1: code(0), 2 * visit + 2: code(1)}}, start=10.0 * visit, seconds=1.0)
+    before = groups(a)
+    a.finish()
+    assert groups(a) == before
+    assert sorted(len(g) for g in before) == [4, 4]
