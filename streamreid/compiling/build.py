@@ -143,8 +143,9 @@ def graph_precision(model: Any, asked: PrecisionName) -> PrecisionFound:
             half = next((p for p in ("fp16", "bf16") if node.input[0].endswith(f"__{p}")), None)
             counts["int8" if quantised else half or "fp32"] += 1
     known: tuple[PrecisionName, ...] = ("int8", "fp16", "bf16", "fp32")
-    lowest = max(known, key=lambda p: counts[p])
-    return PrecisionFound(precision=lowest if counts else "fp32", counts=dict(counts), source="graph")
+    # Depthwise and last layers may stay as they were; a graph of which three quarters did is not what its name says.
+    lowest: PrecisionName = next((p for p in known if 4 * counts[p] >= sum(counts.values()) > 0), "fp32")
+    return PrecisionFound(precision=lowest, counts=dict(counts), source="graph")
 
 
 def _typed(model: Path, options: BuildOptions, inputs: Callable[[], tuple[FloatArray, str]] | None) -> tuple[Any, str]:

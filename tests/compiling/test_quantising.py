@@ -75,6 +75,11 @@ def test_early_layers_are_int8_and_the_last_before_the_softmax_are_not(inputs, s
         np.testing.assert_allclose(g, w, atol=0.05 * np.abs(w).max())
 
 
+@pytest.mark.parametrize(("layers", "expected"), [(7, "int8"), (5, "fp32")])
+def test_a_graph_that_stayed_as_it_was_is_not_called_int8(layers, expected, inputs):
+    assert graph_precision(quantised_graph(tower(layers), inputs, symmetric=False), "int8").precision == expected
+
+
 def test_what_is_not_quantised_can_be_half(inputs):
     model = half_graph(quantised_graph(tower(), inputs, symmetric=True), "fp16")
     onnx.checker.check_model(model, full_check=True)
