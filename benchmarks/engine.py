@@ -142,18 +142,8 @@ def _embed(engine: Any, paths: tuple[Path, ...]) -> PartFeatures:
 
 def distances(rounds: int, queries: int = 256, prototypes: int = 100_000, dim: int = 256) -> None:
     """Packed part similarity against a plain matrix product of the same size and against the per-part formula in torch."""
-    has_torch = importlib.util.find_spec("torch") is not None
-    table = Table(
-        "K",
-        "packed ms",
-        "with shares ms",
-        "best 50 ms",
-        "plain product ms",
-        "ratio",
-        "per part in torch ms",
-        "faster",
-        "largest difference",
-    )
+    columns = ("K", "", "packed", "with shares", "best 50", "plain product", "packed / product", "per part in torch", "torch / packed")
+    table = Table(*columns, title=f"{queries} against {prototypes} people, ms", title_justify="left")
     for k in (6, 9):
         rng = np.random.default_rng(0)
         a, b = (_random(rng, n, k, dim) for n in (queries, prototypes))
@@ -165,16 +155,21 @@ def distances(rounds: int, queries: int = 256, prototypes: int = 100_000, dim: i
             "best": lambda p=left, q=right: p.best(q, 50),
             "product": lambda x=x, y=y: x @ y.T,
         }
-        if has_torch:
+        if importlib.util.find_spec("torch") is not None:
             calls["torch"] = _per_part(a, b)
-        seconds = {name: float(np.median(values)) for name, values in take_turns(calls, rounds)[0].items()}
-        expected = np.asarray(calls["torch"]()) if has_torch else None
-        error = None if expected is None else float(np.abs(expected - left.similarity(right)).max())
-        ratio, faster = seconds["packed"] / seconds["product"], seconds.get("torch", float("nan")) / seconds["packed"]
-        results.setdefault("distance", {})[k] = {**seconds, "ratio": ratio, "faster": faster, "error": error}
-        cells = [f"{seconds[n] * 1e3:.0f}" for n in ("packed", "compare", "best", "product")]
-        torch_cell = f"{seconds['torch'] * 1e3:.0f}" if has_torch else "no torch"
-        table.add_row(str(k), *cells, f"{ratio:.2f}", torch_cell, f"{faster:.1f}x", "" if error is None else f"{error:.1e}")
+            error = float(np.abs(np.asarray(calls["torch"]()) - left.similarity(right)).max())
+            results.setdefault("distance", {}).setdefault(f"K = {k}", {})["largest difference"] = error
+            console.print(f"K = {k}: largest difference to the per-part formula {error:.1e}")
+        wall, cores = take_turns(calls, rounds)
+        for what, times in (
+            ("clock", {n: float(np.median(v)) for n, v in wall.items()}),
+            ("cores", {n: float(v.min()) for n, v in cores.items()}),
+        ):
+            ratio, faster = times["packed"] / times["product"], times.get("torch", float("nan")) / times["packed"]
+            results.setdefault("distance", {}).setdefault(f"K = {k}", {})[what] = {**times, "ratio": ratio, "faster": faster}
+            ms = {name: f"{value * 1e3:.0f}" for name, value in times.items()}
+            cells = (ms["packed"], ms["compare"], ms["best"], ms["product"], f"{ratio:.2f}", ms.get("torch", "no torch"), f"{faster:.1f}x")
+            table.add_row(str(k), what, *cells)
     console.print(table)
 
 
