@@ -6,7 +6,6 @@ import ctypes
 import importlib.util
 import shutil
 import subprocess
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -44,7 +43,9 @@ def test_its_definition_is_opencv_s_resize(width: int, height: int, size: tuple[
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("box", [(0, 0, 64, 128), (10, 20, 138, 276), (3, 5, 259, 517), (299, 599, 300, 600), (0, 0, 300, 600), (7, 0, 8, 600)])
+@pytest.mark.parametrize(
+    "box", [(0, 0, 64, 128), (10, 20, 138, 276), (3, 5, 259, 517), (299, 599, 300, 600), (0, 0, 300, 600), (7, 0, 8, 600)]
+)
 @pytest.mark.parametrize("convert", [PLAIN, IMAGENET])
 def test_boxes_at_borders_and_of_special_sizes(box: tuple[int, int, int, int], convert: ImageInput) -> None:
     image = picture(300, 600)
