@@ -20,7 +20,17 @@ import numpy as np
 from streamreid.association import Associator
 from streamreid.config import Config
 from streamreid.errors import ConfigError, GalleryError
-from streamreid.gallery import Appearance, BackgroundWriter, Batch, EngineStamp, GallerySearch, IdSource, open_gallery, retention_of
+from streamreid.gallery import (
+    Appearance,
+    BackgroundWriter,
+    Batch,
+    EngineStamp,
+    GallerySearch,
+    IdSource,
+    SqliteGallery,
+    open_gallery,
+    retention_of,
+)
 from streamreid.pipeline.holding import Observation
 from streamreid.pipeline.reminding import Reminding
 from streamreid.reid import Embedder
@@ -98,7 +108,8 @@ class Remembering:
             self.store.claim(stamp)
             self.store.set_retention(retention)
             self.store.expire()
-            self._ids = IdSource(self.store, first_id)
+            # What is left of a block is lost when the process is killed; a server may be away for longer than a file.
+            self._ids = IdSource(self.store, first_id, block=100 if isinstance(self.store, SqliteGallery) else 1000)
             folder = getattr(self.store, "path", Path(tempfile.gettempdir()) / "any").absolute().parent
             self._search = GallerySearch(self.store, calibration, index_from=config.gallery.index_from, folder=folder)
         except BaseException:
