@@ -104,6 +104,11 @@ class ClockWatch:
                 pairs.append(found)
         return _settle(pairs)
 
+    def _step(self, a: str, b: str) -> float:
+        """Usual time between two looks at one person, in the slower camera."""
+        gaps = {c: [y[0] - x[0] for key, seen in self._seen.items() if key[0] == c for x, y in pairwise(seen[:50])] for c in (a, b)}
+        return max(float(np.median(g)) if g else 0.2 for g in gaps.values())
+
     # ---------------------------------------------------------------- places
 
     def _by_places(self, a: str, b: str) -> ClockOffset | None:
@@ -129,7 +134,7 @@ class ClockWatch:
             gaps = [_nearest(seen[m], other[m + shift]) for m in steps if m + shift in other]
             if sum(map(len, gaps)) >= 25 and len(gaps) >= 0.3 * len(steps):
                 costs[k] = np.concatenate(gaps).mean()
-        return _best(a, b, shifts, costs, "places", len(steps))
+        return _best(a, b, shifts, costs, "places", len(steps), self._step(a, b))
 
     def _moments(self, camera: str) -> dict[int, Array]:
         """Moment on the grid -> where people stand, ``[N, 2]``."""
@@ -165,7 +170,7 @@ class ClockWatch:
             if len(ends) >= 5 and counts[k] >= 100:
                 costs[k] = _homography_error(np.concatenate([e[0] for e in ends]), np.concatenate([e[1] for e in ends]), size)
         costs[counts < 0.4 * counts.max()] = np.nan
-        return _best(a, b, shifts, costs, "views", len(pairs))
+        return _best(a, b, shifts, costs, "views", len(pairs), self._step(a, b))
 
     def _both(self, one: Key, other: Key, shift: float) -> tuple[Array, Array]:
         """Feet of a person in both pictures at the same moments, if the other clock is ahead by ``shift``."""
@@ -208,7 +213,7 @@ def _homography_error(one: Array, other: Array, size: Array) -> float:
     return float(np.mean(np.minimum(np.nan_to_num(gap, nan=0.2), 0.2)))
 
 
-def _best(a: str, b: str, shifts: NDArray[np.int64], costs: Array, by: Way, seen: int) -> ClockOffset | None:
+def _best(a: str, b: str, shifts: NDArray[np.int64], costs: Array, by: Way, seen: int, interval: float) -> ClockOffset | None:
     """The shift of least cost, if it stands out; refined by a parabola through its neighbours."""
     known = np.isfinite(costs)
     if known.sum() < 5:
@@ -223,7 +228,7 @@ def _best(a: str, b: str, shifts: NDArray[np.int64], costs: Array, by: Way, seen
     bend = left - 2 * middle + right
     part = 0.5 * (left - right) / bend if np.isfinite(bend) and bend > 1e-9 else 0.0
     seconds = -(float(shifts[best]) * _GRID + float(np.clip(part, -0.5, 0.5)) * step)
-    return ClockOffset(b, a, seconds, 0.25 * step + 0.02, by, seen)
+    return ClockOffset(b, a, seconds, 0.25 * (step + interval), by, seen)
 
 
 def _settle(pairs: list[ClockOffset]) -> list[ClockOffset]:
