@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time as clock
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ from streamreid.cli._gallery import Json, Sources, Store, actor, choose_store, f
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.search import At, Box, Engine, Image, Video, query
 from streamreid.errors import ConfigError, GalleryError
-from streamreid.gallery import Erasure, IdentityRecord, PostgresGallery, SqliteGallery, open_gallery
+from streamreid.gallery import Appearance, Erasure, EventRecord, IdentityRecord, PostgresGallery, SqliteGallery, open_gallery
 from streamreid.gallery.answers import clock_text, utc_text
 from streamreid.gallery.cipher import new_key
 from streamreid.gallery.copying import copy_gallery
@@ -83,39 +83,10 @@ def show(identity: Identity, gallery: Store = None, sources: Sources = None, as_
         rows = store.appearances([who])
         history = store.events(who)
         said = [c for c in store.constraints() if who in (c.one, c.other)]
-    data = {
-        **_describe(records[0]),
-        "asked_for": identity,
-        "appearance_list": [
-            {
-                "appearance": row,
-                "camera": a.camera,
-                "start": a.start,
-                "end": a.end,
-                "probability": a.probability,
-                "observations": a.observations,
-                "track_id": a.track_id,
-                "run": a.run,
-                "stored": utc_text(a.stored),
-            }
-            for row, a in rows.items()
-        ],
-        "events": [
-            {
-                "time": e.event.time,
-                "kind": e.event.kind,
-                "camera": e.event.camera or None,
-                "other_id": e.event.other_id or None,
-                "probability": e.event.probability,
-                "reasons": dict(e.event.reasons),
-                "run": e.run,
-            }
-            for e in history
-        ],
-        "corrections": [{"kind": c.kind, "one": c.one, "other": c.other} for c in said],
-    }
     if as_json:
-        print(json.dumps({"schema": 1, **data}, indent=2))
+        lists = {"appearance_list": _appearances(rows), "events": _events(history)}
+        corrections = [{"kind": c.kind, "one": c.one, "other": c.other} for c in said]
+        print(json.dumps({"schema": 1, **_describe(records[0]), "asked_for": identity, **lists, "corrections": corrections}, indent=2))
         return
     name = f" {records[0].name}" if records[0].name else ""
     output.print(Text(f"#{who}{name}: {records[0].appearances} appearances in {len(records[0].cameras)} cameras"))
@@ -130,6 +101,38 @@ def show(identity: Identity, gallery: Store = None, sources: Sources = None, as_
         output.print(Text(f"{clock_text(e.event.time)} {e.event.kind}{where}, p={e.event.probability:.3f}{other}"))
     for c in said:
         output.print(f"said to be {'the same person' if c.kind == 'same' else 'different people'}: #{c.one} and #{c.other}")
+
+
+def _appearances(rows: Mapping[int, Appearance]) -> list[dict[str, Any]]:
+    return [
+        {
+            "appearance": row,
+            "camera": a.camera,
+            "start": a.start,
+            "end": a.end,
+            "probability": a.probability,
+            "observations": a.observations,
+            "track_id": a.track_id,
+            "run": a.run,
+            "stored": utc_text(a.stored),
+        }
+        for row, a in rows.items()
+    ]
+
+
+def _events(history: Sequence[EventRecord]) -> list[dict[str, Any]]:
+    return [
+        {
+            "time": e.event.time,
+            "kind": e.event.kind,
+            "camera": e.event.camera or None,
+            "other_id": e.event.other_id or None,
+            "probability": e.event.probability,
+            "reasons": dict(e.event.reasons),
+            "run": e.run,
+        }
+        for e in history
+    ]
 
 
 @app.command()

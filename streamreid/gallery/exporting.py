@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from streamreid.errors import GalleryError
-from streamreid.gallery.base import GalleryStore
+from streamreid.gallery.base import Appearance, GalleryStore
 from streamreid.gallery.copies import EXPORT_MANIFEST, FEATURES, PAIRS, write_arrays
 
 __all__ = ["export_gallery"]
@@ -52,13 +52,7 @@ def export_gallery(store: GalleryStore, folder: Path, ids: Sequence[int] | None 
         pairs = [c for c in store.constraints() if ids is None or {c.one, c.other} & set(people)]
         lines = ["kind,one,other,stored", *(f"{c.kind},{c.one},{c.other},{c.stored:.3f}" for c in pairs)]
         (folder / PAIRS).write_text("\n".join(lines) + "\n", encoding="utf-8")
-        pictures: dict[str, list[str]] = {}
-        for row, data in store.crops(sorted(appearances)).items():
-            a = appearances[row]
-            name = f"images/{a.global_id:04d}_c{cameras[a.camera]}s1_{row:06d}_00.jpg"
-            (folder / "images").mkdir(exist_ok=True)
-            (folder / name).write_bytes(data)
-            pictures.setdefault(str(a.global_id), []).append(name)
+        pictures = _pictures(store, folder, appearances, cameras)
         stamp = store.engine()
         manifest: dict[str, Any] = {
             "schema": 1,
@@ -81,6 +75,18 @@ def export_gallery(store: GalleryStore, folder: Path, ids: Sequence[int] | None 
         "pairs": len(pairs),
         "pictures": sum(len(names) for names in pictures.values()),
     }
+
+
+def _pictures(store: GalleryStore, folder: Path, appearances: Mapping[int, Appearance], cameras: Mapping[str, int]) -> dict[str, list[str]]:
+    """Write the stored pictures; their names by person."""
+    written: dict[str, list[str]] = {}
+    for row, data in store.crops(sorted(appearances)).items():
+        a = appearances[row]
+        name = f"images/{a.global_id:04d}_c{cameras[a.camera]}s1_{row:06d}_00.jpg"
+        (folder / "images").mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
+        written.setdefault(str(a.global_id), []).append(name)
+    return written
 
 
 def _views(store: GalleryStore, people: Sequence[int], seen: dict[int, tuple[float, str]]) -> dict[str, Any]:
