@@ -12,6 +12,7 @@ from streamreid.runtimes.choosing import Choice, Settings, candidates, measure, 
 from streamreid.runtimes.machine import machine_key
 from streamreid.runtimes.onnx_runtime import OnnxRuntimeRuntime
 from streamreid.runtimes.openvino_runtime import OpenVINORuntime
+from streamreid.runtimes.remembering import CompiledGraphs
 from streamreid.weights import cache_folder
 
 __all__ = ["load_runtime", "remeasure"]
@@ -141,7 +142,8 @@ def _open(choice: Choice, files: GraphFiles, settings: Settings, image: ImageInp
         return OnnxRuntimeRuntime(path, precision=choice.precision, threads=settings.threads, image=image, mode=settings.mode)
     # Small graphs are compiled as fast as they are read back.
     worthwhile = files.identity and max(f.stat().st_size for f in (path, path.with_suffix(".bin")) if f.is_file()) >= _WORTHWHILE
-    cache = cache_folder() / "openvino" / machine_key() if worthwhile else None
+    root = cache_folder() / "openvino"
+    cache = CompiledGraphs(root / machine_key(), root=root) if worthwhile else None
     return OpenVINORuntime(path, precision=choice.precision, threads=settings.threads, image=image, mode=settings.mode, cache=cache)
 
 

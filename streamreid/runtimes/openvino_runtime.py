@@ -43,7 +43,7 @@ class OpenVINORuntime:
         threads: Threads of one run; all available cores by default.
         image: Take uint8 BGR pictures and convert them inside the graph.
         mode: "throughput" as above, or "latency": all threads on every piece.
-        cache: Folder where compiled graphs are kept for the next start.
+        cache: Where compiled graphs are kept for the next start.
 
     Raises:
         EngineError: The file is missing, damaged, not a graph that OpenVINO can run, or has no int8 layers where they are asked for.
@@ -59,13 +59,13 @@ class OpenVINORuntime:
         threads: int | None = None,
         image: ImageInput | None = None,
         mode: str = "throughput",
-        cache: Path | None = None,
+        cache: CompiledGraphs | None = None,
     ) -> None:
         import openvino as ov
 
         self._path = model_path
         self._core = ov.Core()
-        self._kept = None if cache is None else CompiledGraphs(cache)
+        self._kept = cache
         self._threads = threads or available_threads()
         self._streams = 1 if mode == "latency" else self._threads if self._threads <= 4 else max(4, self._threads // 2)
         try:

@@ -36,10 +36,11 @@ class CompiledGraphs:
     Args:
         folder: Created when first needed.
         room: Bytes that may be used; the least recently used graphs go first.
+        root: Where that is counted, if graphs of other machines or versions lie beside the folder.
     """
 
-    def __init__(self, folder: Path, room: int = _ROOM) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *, room: int = _ROOM, root: Path | None = None) -> None:
+        self._folder, self._root = folder, root or folder
         self._room = room
 
     def get(self, key: str) -> bytes | None:
@@ -70,7 +71,7 @@ class CompiledGraphs:
 
     def _tidy(self) -> None:
         with suppress(OSError):
-            files = sorted(((f.stat().st_mtime, f.stat().st_size, f) for f in self._folder.glob("*.graph")), reverse=True)
+            files = sorted(((f.stat().st_mtime, f.stat().st_size, f) for f in self._root.rglob("*.graph")), reverse=True)
             used = 0
             for _, size, file in files:
                 used += size

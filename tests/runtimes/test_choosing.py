@@ -310,12 +310,16 @@ class TestKeptGraphs:
     def test_old_graphs_make_room(self, tmp_path: Path) -> None:
         import os
 
-        store = CompiledGraphs(tmp_path, room=3000)
+        (tmp_path / "old version").mkdir()
+        (tmp_path / "old version" / "a.graph").write_bytes(bytes(2000))
+        os.utime(tmp_path / "old version" / "a.graph", (0, 0))
+        store = CompiledGraphs(tmp_path / "new", room=3000, root=tmp_path)
         for number in range(5):
             store.put(str(number), bytes(900))
-            (newest,) = (p for p in tmp_path.glob("*.graph") if p.stat().st_mtime > 10)
+            (newest,) = (p for p in (tmp_path / "new").glob("*.graph") if p.stat().st_mtime > 10)
             os.utime(newest, (number + 1, number + 1))
         assert [store.get(str(n)) is not None for n in range(5)] == [False, False, True, True, True]
+        assert not (tmp_path / "old version" / "a.graph").exists()
         store.put("large", bytes(5000))
         assert store.get("large") is None
 
