@@ -242,7 +242,8 @@ def test_phone_videos_are_turned_upright(make_video, turn: int) -> None:
     [
         ("empty.mp4", b"", "empty"),
         ("text.mp4", b"these are words, not pictures\n" * 40, "not a readable video"),
-        ("words.txt", b"these are words, not pictures\n" * 40, "not a video"),
+        ("words.txt", b"these are words, not pictures\n" * 40, "a text file has no pictures"),
+        ("words.nfo", b"these are words, not pictures\n" * 40, "not a video"),
         ("words.h264", b"these are words, not pictures\n" * 40, "not a"),
         ("noise.avi", np.random.default_rng(0).integers(0, 256, 50_000, np.uint8).tobytes(), "not a readable video"),
     ],
