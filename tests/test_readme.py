@@ -10,9 +10,12 @@ import venv
 from pathlib import Path
 
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from streamreid import weights
-from streamreid.config import load_config
+from streamreid.cli import app
+from streamreid.config import Config, load_config
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,30 +35,31 @@ def test_every_verb_and_option_exists(command):
     words = command.split()[1:]
     verb = [w for w in words if re.fullmatch(r"[a-z-]+", w) and not w.startswith("-")]
     for depth in (2, 1):
-        done = subprocess.run(
-            [sys.executable, "-m", "streamreid", *verb[:depth], "--help"],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "COLUMNS": "200"},
-        )
-        if done.returncode == 0:
+        done = CliRunner().invoke(app, [*verb[:depth], "--help"], env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"})
+        if done.exit_code == 0:
             break
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     for option in (w for w in words if w.startswith("--")):
-        assert option in done.stdout, f"{option} is not an option of {' '.join(verb[:depth])}"
+        assert option in done.output, f"{option} is not an option of {' '.join(verb[:depth])}"
 
 
 def test_the_yaml_is_valid(tmp_path, monkeypatch):
     monkeypatch.setenv("CAM1_PASSWORD", "x" * 8)
-    (text,) = blocks("yaml")
+    text = blocks("yaml")[0]
     path = tmp_path / "cams.yaml"
     path.write_text(text)
     config = load_config(path)
     assert [c.name for c in config.cameras] == ["entrance", "hall"]
 
 
+@pytest.mark.parametrize("text", blocks("yaml")[1:])
+def test_other_yaml_is_a_valid_part_of_a_configuration(text):
+    config = Config.from_dict({"cameras": [{"name": n, "uri": f"{n}.mp4"} for n in ("entrance", "hall", "yard")], **yaml.safe_load(text)})
+    assert config.model_dump(exclude_defaults=True).keys() > {"cameras"}
+
+
 def test_the_python_example_runs(scene, tmp_path, monkeypatch, shared, capsys):
-    (text,) = blocks("python")
+    text = blocks("python")[0]
     for name in ("entrance", "hall"):
         shutil.move(scene.camera(name, [0, 1], frames=6), tmp_path / f"{name}.mp4")
     monkeypatch.setenv("STREAMREID_CACHE", str(tmp_path / "cache"))
