@@ -94,6 +94,8 @@ def _best(shipped: dict[str, Path], config: EngineConfig) -> Embedder:
         try:
             return open_proven(bundle, config)
         except EngineError as error:
+            if config.runtime != "auto" or config.precision != "auto":
+                raise  # who asks for a runtime or precision wants that one, not a run without looks
             log.warning("engine '%s' left out: %s", bundle.manifest.name, error)
     log.warning("no usable ReID engine came with this installation: people are followed by motion only (engine 'none')")
     return BlindEmbedder()

@@ -145,3 +145,14 @@ class TestOpening:
         (tmp_path / "m.onnx").write_bytes(b"x")
         with pytest.raises(EngineError, match=r"this is a file.*engine import"):
             open_embedder(EngineConfig(model=str(tmp_path / "m.onnx")))
+
+
+@pytest.mark.parametrize("wanted", [{"runtime": "tensorrt"}, {"runtime": "torch"}, {"precision": "int8", "runtime": "onnxruntime"}])
+def test_what_is_asked_for_and_does_not_run_stops_instead_of_running_without_looks(
+    tmp_path: Path, make_bundle, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, str]
+) -> None:
+    make_bundle("only", where=tmp_path / "shipped")
+    monkeypatch.setattr(opening, "shipped_folder", lambda: tmp_path / "shipped")
+    assert open_embedder(EngineConfig()).name == "only"
+    with pytest.raises(EngineError, match=r"TensorRT plan|torch program|int8"):
+        open_embedder(EngineConfig.model_validate(wanted))
