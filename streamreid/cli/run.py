@@ -119,8 +119,10 @@ def merge(data: dict[str, Any], sections: dict[str, Any]) -> None:
 def change(data: dict[str, Any], changes: dict[str, Any], settings: list[str]) -> None:
     """Set single settings in ``data``: ``changes`` by dotted key (None is "leave as it is"), ``settings`` as written on the command line.
 
+    A setting of ``cameras`` is one of each of them.
+
     Raises:
-        ConfigError: A setting is not SECTION.KEY=VALUE.
+        ConfigError: A setting is not SECTION.KEY=VALUE, or is one of cameras where none are listed.
     """
     changes = {key: value for key, value in changes.items() if value is not None}
     for item in settings:
@@ -130,7 +132,12 @@ def change(data: dict[str, Any], changes: dict[str, Any], settings: list[str]) -
         changes[key] = yaml.safe_load(text)
     for key, value in changes.items():
         section, _, rest = key.partition(".")
-        data[section] = {**(data.get(section) or {}), rest: value}
+        if section == "cameras":
+            if not data.get(section):
+                raise ConfigError(f"--set {key}={value}: no cameras are listed here; write it into their cams.yaml")
+            data[section] = [{**camera, rest: value} for camera in data[section]]
+        else:
+            data[section] = {**(data.get(section) or {}), rest: value}
 
 
 def read_settings(path: Path | None) -> dict[str, Any]:

@@ -73,6 +73,12 @@ def test_settings_file(call, videos, tmp_path):
     assert "settings.yaml:2" in err.replace("\n", "")
 
 
+def test_settings_of_cameras_belong_into_their_file(call, videos, tmp_path):
+    code, _, err = call("batch", *options(videos, tmp_path / "r"), "--set", "cameras.frames=3")
+    assert code == 2
+    assert "cams.yaml" in err.replace("\n", "")
+
+
 def test_what_counts_as_a_recording(videos):
     folder = videos.folder
     assert [(r.name, [c.name for c in r.cameras]) for r in find_recordings([folder])] == [

@@ -45,6 +45,12 @@ def test_run_with_videos_and_settings(call, monkeypatch, scene, tmp_path):
     assert (tmp_path / "runs" / "run-2" / "summary.json").exists()
 
 
+def test_a_setting_of_all_cameras(call, cams, tmp_path):
+    assert call("run", "-s", cams, "-o", tmp_path / "out", "-q", "--set", "cameras.frames=12")[0] == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert {c["frames"] for c in summary["cameras"].values()} == {12}
+
+
 def test_quiet_says_nothing(call, cams, tmp_path):
     assert call("run", "-s", cams, "-o", tmp_path / "out", "--quiet") == (0, "", "")
 
