@@ -45,6 +45,7 @@ class GroundSettings:
     support: float = 0.3
     confirm: int = 4
     apart: float = 0.35
+    double: float = 0.7
 
 
 @dataclass(slots=True, eq=False)
@@ -131,6 +132,7 @@ class GroundTracker:
         self.ended: list[GroundTrack] = []
         self.revised: list[tuple[str, float, NDArray[np.int64], dict[int, Array]]] = []
         self._round: list[_Frame] = []
+        self._near: dict[tuple[int, int], float] = {}
         self._before: dict[int, tuple[Array, Array, float]] = {}
 
     @property
@@ -210,6 +212,7 @@ class GroundTracker:
         for frame in frames:
             self._count(frame)
             self._left[frame.camera] = _Left(frame.time, frame.boxes[frame.owner == 0])
+        self._part_doubles(frames)
         for frame in frames:
             self._begin(frame.camera, frame.time)
         self._end(frames[-1].time)
@@ -351,6 +354,28 @@ class GroundTracker:
                 track.confirmed |= track.hits >= self.settings.confirm * max(1, len(track.seen))
             elif visible[k]:
                 track.support -= weight * (1 - frame.cover[k, 0]) * track.support
+
+    def _part_doubles(self, frames: list[_Frame]) -> None:
+        """Two tracks at one place, of which no camera ever shows both at once, are one person: the younger ends."""
+        now = frames[-1].time
+        since: dict[tuple[int, int], float] = {}
+        doubles: set[int] = set()
+        for k, one in enumerate(self._tracks):
+            for n, other in enumerate(self._tracks[k + 1 :], k + 1):
+                near = np.linalg.norm(one.mean[:2] - other.mean[:2]) < self.settings.apart
+                if near and not any(k in f.rows and n in f.rows for f in frames):
+                    pair = one.number, other.number
+                    since[pair] = self._near.get(pair, now)
+                    if now - since[pair] >= self.settings.double:
+                        younger = min((one, other), key=lambda t: (t.hits, -t.number))
+                        younger.path = [p for p in younger.path if p[0] < since[pair]]
+                        doubles.add(younger.number)
+        self._near = since
+        if doubles:
+            for frame in frames:
+                frame.owner[np.isin(frame.owner, list(doubles))] = 0
+            self.ended += [t for t in self._tracks if t.number in doubles and t.confirmed and t.path and self.keep]
+            self._tracks = [t for t in self._tracks if t.number not in doubles]
 
     def _begin(self, camera: str, time: float) -> None:
         left = self._left[camera]
