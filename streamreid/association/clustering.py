@@ -19,7 +19,7 @@ Labels = NDArray[np.int64]
 def components(edges: BoolArray) -> list[NDArray[np.intp]]:
     """Connected components of a symmetric ``[N, N]`` graph, each sorted, by first member."""
     n = len(edges)
-    open_ = edges.any(1)
+    open_: BoolArray = np.logical_or.reduce(edges, axis=1)
     result = [np.array([seed]) for seed in np.flatnonzero(~open_)]
     for seed in range(n):
         if not open_[seed]:
