@@ -152,7 +152,7 @@ class Following(ABC):
 
     @property
     def tracklets(self) -> list[Tracklet]:
-        """The tracks of the association window (the last minute by default) with their part features."""
+        """The tracks of the association window (the last five minutes by default) with their part features."""
         return self._associator.tracklets
 
     @property
