@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from streamreid.association.geometry import GroundCamera
 
-__all__ = ["body_boxes", "box_slopes"]
+__all__ = ["body_boxes", "box_slopes", "cover_of", "overlap_of"]
 
 Array = NDArray[np.float64]
 _ANGLES = np.arange(8) * np.pi / 4
@@ -39,3 +39,41 @@ def box_slopes(camera: GroundCamera, people: Array, boxes: Array, step: float = 
     """Derivatives of ``[N, 4]`` boxes by x, y and height: ``[N, 4, 3]``."""
     moved = people[:, None] + step * np.eye(3)[None]
     return np.asarray((body_boxes(camera, moved) - boxes[:, None]).transpose(0, 2, 1) / step, np.float64)
+
+
+def cover_of(shown: Array, depth: Array) -> Array:
+    """Which share of each predicted box, and of strips along its left, top, right and bottom edge, nearer people hide: ``[N, 5]``."""
+    if not len(shown):
+        return np.zeros((0, 5))
+    x0, y0, x1, y1 = shown.T
+    w, h = (x1 - x0) * 0.2, (y1 - y0) * 0.12
+    parts = np.stack(
+        [
+            shown,
+            np.stack([x0, y0, x0 + w, y1], 1),
+            np.stack([x0, y0, x1, y0 + h], 1),
+            np.stack([x1 - w, y0, x1, y1], 1),
+            np.stack([x0, y1 - h, x1, y1], 1),
+        ],
+        1,
+    )
+    body = shown.copy()
+    body[:, [0, 2]] += np.stack([x1 - x0, x0 - x1], 1) * 0.1  # boxes are wider than bodies
+    with np.errstate(invalid="ignore"):
+        low = np.maximum(parts[:, :, None, :2], body[None, None, :, :2])
+        high = np.minimum(parts[:, :, None, 2:], body[None, None, :, 2:])
+        inner = np.clip(high - low, 0, None).prod(-1)
+        area = (parts[..., 2:] - parts[..., :2]).prod(-1)
+        share = np.nan_to_num(inner / np.maximum(area, 1e-9)[..., None])
+        nearer = (depth[None] < depth[:, None] - 0.1)[:, None]
+    return np.asarray(np.minimum((share * nearer).sum(-1), 1.0), np.float64)
+
+
+def overlap_of(shown: Array, boxes: Array, size: tuple[int, int]) -> Array:
+    """IoU ``[N, M]`` of predicted boxes, cut at the border of the picture, with boxes found."""
+    a = np.clip(shown, 0, [size[0], size[1], size[0], size[1]])[:, None]
+    b = boxes[None]
+    with np.errstate(invalid="ignore"):
+        inner = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None).prod(-1)
+        union = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - inner
+        return np.asarray(np.nan_to_num(inner / np.maximum(union, 1e-9)), np.float64)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from streamreid._calibration_settings import GroundConfig
 from streamreid.association.geometry import GroundCamera
-from streamreid.association.geometry_tracker import GroundSettings, GroundTracker
+from streamreid.association.geometry_track import GroundSettings
+from streamreid.association.geometry_tracker import GroundTracker
 from streamreid.association.place import Key
 from streamreid.types import FloatArray, IntArray, Tracks
 

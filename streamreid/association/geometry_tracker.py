@@ -15,68 +15,12 @@ from lap import lapjv
 from numpy.typing import NDArray
 
 from streamreid.association.geometry import GroundCamera
-from streamreid.association.geometry_body import body_boxes, box_slopes
+from streamreid.association.geometry_body import body_boxes, box_slopes, cover_of, overlap_of
+from streamreid.association.geometry_track import GroundSettings, GroundTrack
 
-__all__ = ["GroundSettings", "GroundTrack", "GroundTracker"]
+__all__ = ["GroundTracker"]
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class GroundSettings:
-    """How people move and how boxes err. Metres, seconds; shares of a box's height.
-
-    Chosen on generated scenes (``streamreid synth``).
-    """
-
-    acceleration: float = 2.0
-    calm: float = 2.0
-    again: float = 0.25
-    rounds: int = 1
-    cover_noise: float = 3.0
-    cover_cost: float = 3.0
-    height: float = 1.70
-    height_doubt: float = 0.10
-    edge_noise: float = 0.05
-    gate: float = 14.0
-    agree: float = 0.35
-    memory: float = 0.7
-    lost: float = 2.0
-    support: float = 0.3
-    confirm: int = 4
-    apart: float = 0.35
-    double: float = 0.7
-
-
-@dataclass(slots=True, eq=False)
-class GroundTrack:
-    """One person on the ground.
-
-    Args:
-        number: From 1, never used twice.
-        mean: ``[5]`` x, y, speed in x and y, body height.
-        cov: ``[5, 5]``.
-        time: Of the last prediction.
-        seen: Camera -> time it last showed the person.
-        hits: Boxes in all.
-        support: Share of the cameras that should see the person and do, averaged over the last second or two.
-        path: Time, x, y of each correction.
-    """
-
-    number: int
-    mean: Array
-    cov: Array
-    time: float
-    seen: dict[str, float] = field(default_factory=dict)
-    hits: int = 0
-    support: float = 0.5
-    confirmed: bool = False
-    path: list[tuple[float, float, float]] = field(default_factory=list)
-
-    @property
-    def last(self) -> float:
-        """When any camera last showed the person."""
-        return max(self.seen.values(), default=self.time)
 
 
 @dataclass(slots=True, eq=False)
@@ -187,7 +131,7 @@ class GroundTracker:
         people = np.array([[*(t.mean[:2] - t.mean[2:4] * (t.time - frame.time)), t.mean[4]] for t in tracks])
         view = self._cameras[frame.camera]
         frame.shown = body_boxes(view, people)
-        frame.cover = _cover(frame.shown, view.project(np.concatenate([people[:, :2], people[:, 2:] / 2], 1))[1])
+        frame.cover = cover_of(frame.shown, view.project(np.concatenate([people[:, :2], people[:, 2:] / 2], 1))[1])
         rows, columns = self._assign(frame.camera, people, frame.shown, frame.cover, frame.boxes)
         frame.owner[:] = 0
         frame.owner[columns] = [tracks[r].number for r in rows]
@@ -298,7 +242,7 @@ class GroundTracker:
         rows = np.flatnonzero(to < 0)
         free = np.setdiff1d(np.arange(len(boxes)), to)
         if len(rows) and len(free):
-            overlap = _overlap(shown[rows], boxes[free], self._sizes[camera])
+            overlap = overlap_of(shown[rows], boxes[free], self._sizes[camera])
             _, found, _ = lapjv(1 - overlap, extend_cost=True, cost_limit=1 - self.settings.again)
             got = found >= 0
             to[rows[got]] = free[found[got]]
@@ -387,12 +331,11 @@ class GroundTracker:
         for number, box in enumerate(left.boxes):
             candidates += [(*c, number) for c in self._hypotheses(camera, box, others, time)]
         used: dict[str, set[int]] = defaultdict(set)
-        for _, support, people, partners, number in sorted(candidates, key=lambda c: (-c[1], -c[0])):
+        for _, _, people, partners, number in sorted(candidates, key=lambda c: (-c[1], -c[0])):
             if number in used[camera] or any(row in used[name] for name, row in partners):
                 continue
             if any(np.linalg.norm(t.mean[:2] - people[:2]) < self.settings.apart for t in self._tracks):
                 continue
-            del support
             used[camera].add(number)
             for name, row in partners:
                 used[name].add(row)
@@ -405,20 +348,19 @@ class GroundTracker:
         self, camera: str, box: Array, others: dict[str, _Left], time: float
     ) -> list[tuple[float, float, Array, list[tuple[str, int]]]]:
         """Where the owner of a box may stand, by the feet or by the head, and which boxes of other cameras agree."""
-        view, (width, height) = self._cameras[camera], self._sizes[camera]
+        view, height = self._cameras[camera], self._sizes[camera][1]
         middle = (box[0] + box[2]) / 2
         spots = []
         if box[3] < 0.99 * height:
             spots.append(view.to_plane(np.array([[middle, box[3]]]))[0])
         if box[1] > 0.01 * height:
             spots.append(view.to_plane(np.array([[middle, box[1]]]), self.settings.height)[0])
-        del width
         result = []
         for spot in spots:
             if not np.isfinite(spot).all() or np.linalg.norm(spot - view.position[:2]) > 60:
                 continue
             people = np.array([*spot, self.settings.height])
-            own = _overlap(body_boxes(view, people[None]), box[None], self._sizes[camera])[0, 0]
+            own = overlap_of(body_boxes(view, people[None]), box[None], self._sizes[camera])[0, 0]
             expected, score, partners = 1, own, []
             for name in self._sizes:
                 if name == camera or time - self._clock.get(name, -np.inf) > 1.0:
@@ -428,7 +370,7 @@ class GroundTracker:
                     continue
                 expected += 1
                 if name in others:
-                    overlaps = _overlap(shown, others[name].boxes, self._sizes[name])[0]
+                    overlaps = overlap_of(shown, others[name].boxes, self._sizes[name])[0]
                     best = int(overlaps.argmax())
                     if overlaps[best] >= self.settings.agree:
                         score += overlaps[best]
@@ -458,41 +400,3 @@ class GroundTracker:
             else:
                 keep.append(track)
         self._tracks = keep
-
-
-def _cover(shown: Array, depth: Array) -> Array:
-    """Which share of each predicted box, and of strips along its left, top, right and bottom edge, nearer people hide: ``[N, 5]``."""
-    if not len(shown):
-        return np.zeros((0, 5))
-    x0, y0, x1, y1 = shown.T
-    w, h = (x1 - x0) * 0.2, (y1 - y0) * 0.12
-    parts = np.stack(
-        [
-            shown,
-            np.stack([x0, y0, x0 + w, y1], 1),
-            np.stack([x0, y0, x1, y0 + h], 1),
-            np.stack([x1 - w, y0, x1, y1], 1),
-            np.stack([x0, y1 - h, x1, y1], 1),
-        ],
-        1,
-    )
-    body = shown.copy()
-    body[:, [0, 2]] += np.stack([x1 - x0, x0 - x1], 1) * 0.1  # boxes are wider than bodies
-    with np.errstate(invalid="ignore"):
-        low = np.maximum(parts[:, :, None, :2], body[None, None, :, :2])
-        high = np.minimum(parts[:, :, None, 2:], body[None, None, :, 2:])
-        inner = np.clip(high - low, 0, None).prod(-1)
-        area = (parts[..., 2:] - parts[..., :2]).prod(-1)
-        share = np.nan_to_num(inner / np.maximum(area, 1e-9)[..., None])
-        nearer = (depth[None] < depth[:, None] - 0.1)[:, None]
-    return np.asarray(np.minimum((share * nearer).sum(-1), 1.0), np.float64)
-
-
-def _overlap(shown: Array, boxes: Array, size: tuple[int, int]) -> Array:
-    """IoU ``[N, M]`` of predicted boxes, cut at the border of the picture, with boxes found."""
-    a = np.clip(shown, 0, [size[0], size[1], size[0], size[1]])[:, None]
-    b = boxes[None]
-    with np.errstate(invalid="ignore"):
-        inner = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None).prod(-1)
-        union = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - inner
-        return np.asarray(np.nan_to_num(inner / np.maximum(union, 1e-9)), np.float64)
