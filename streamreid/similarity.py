@@ -16,7 +16,7 @@ import numpy as np
 
 from streamreid.errors import EngineMismatchError
 from streamreid.packed import PackedParts
-from streamreid.types import FloatArray, PartFeatures
+from streamreid.types import BoolArray, FloatArray, PartFeatures
 
 __all__ = ["Calibration", "PackedParts", "SiteCalibration", "part_similarity"]
 
@@ -101,6 +101,7 @@ class SiteCalibration:
         self._weight = prior
         self._mean = mean or 0.0
         self._square = self._mean**2 + (deviation or 0.0) ** 2
+        self._now: Calibration | None = None  # asked for several times between changes
 
     def observe(self, features: PartFeatures, boxes: FloatArray) -> None:
         """Take the people of one frame of one camera.
@@ -109,12 +110,12 @@ class SiteCalibration:
             features: N rows.
             boxes: ``[N, 4]`` xyxy; pairs whose boxes touch are left out (two boxes of one person, one person in front of another).
         """
-        if not self._follows or len(features) < 2:
+        if not self._follows or np.count_nonzero(_seen_at_all(features.visibility)) < 2:
             return
         similarity, common = part_similarity(features, features)
-        low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-        high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-        apart = (high <= low).any(2)
+        sides = boxes.T
+        apart = np.minimum(sides[2:, :, None], sides[2:, None]) <= np.maximum(sides[:2, :, None], sides[:2, None])
+        apart = apart[0] | apart[1]
         values = similarity[np.triu(apart & (common > 0), 1)].astype(np.float64)
         if not len(values):
             return
@@ -123,12 +124,18 @@ class SiteCalibration:
         self._mean += float(values.sum() - len(values) * self._mean) / total
         self._square += float((values**2).sum() - len(values) * self._square) / total
         self._weight = total
+        self._now = None
 
     @property
     def calibration(self) -> Calibration:
         """The calibration as it is now, in terms of plain similarity."""
         if not self._follows:
             return self.base
+        if self._now is None:
+            self._now = self._follow()
+        return self._now
+
+    def _follow(self) -> Calibration:
         reference, spread = self.base.impostor_mean or 0.0, self.base.impostor_deviation or 1.0
         # A few people in view make a small sample: the scale is trusted within bounds only.
         ratio = float(np.clip(spread / np.sqrt(max(self._square - self._mean**2, 1e-8)), 0.5, 2.0))
@@ -147,3 +154,8 @@ class SiteCalibration:
     def probability(self, similarity: FloatArray) -> FloatArray:
         """See :meth:`Calibration.probability`."""
         return self.calibration.probability(similarity)
+
+
+def _seen_at_all(visibility: FloatArray) -> BoolArray:
+    """``[N]`` of whom any part was seen."""
+    return np.asarray(visibility.max(1, initial=0.0) > 0)

@@ -51,24 +51,25 @@ class TrackBook:
 
     def keep(self, rows: BoolArray) -> None:
         """Drop every track that is not in the mask ``rows`` [T]."""
-        for field in fields(self):
-            setattr(self, field.name, getattr(self, field.name)[rows])
+        for name in _COLUMNS:
+            setattr(self, name, getattr(self, name)[rows])
 
     def add(self, ids: NDArray[np.int64], time: float, boxes: FloatArray, scores: FloatArray) -> None:
         """Append tracks first seen at ``time`` as ``boxes`` [M, 4] with ``scores`` [M]."""
         n = len(ids)
         now = np.full(n, time)
         new = TrackBook(ids, np.ones(n, np.int64), now, now, scores.astype(float), _feet(boxes), np.zeros(n), np.zeros(n, bool))
-        for field in fields(self):
-            setattr(self, field.name, np.concatenate([getattr(self, field.name), getattr(new, field.name)]))
+        for name in _COLUMNS:
+            setattr(self, name, np.concatenate([getattr(self, name), getattr(new, name)]))
 
     def observe(self, rows: NDArray[np.intp], time: float, boxes: FloatArray, scores: FloatArray, sure: BoolArray) -> None:
         """Tracks ``rows`` [M] were seen as ``boxes`` [M, 4] (the filter's, which do not jitter) with ``scores`` [M], of which some are ``sure`` [M]."""
-        self.hits[rows] += 1
-        self.seen[rows] = time
-        self.score[rows] += np.where(sure, scores - self.score[rows], 0.0) / np.minimum(self.hits[rows], SCORE_MEMORY)
-        way = np.hypot(*(_feet(boxes) - self.origin[rows]).T) / np.maximum(boxes[:, 3] - boxes[:, 1], 1.0)
-        self.travel[rows] = np.maximum(self.travel[rows], way)
+        hits, score = self.hits[rows] + 1, self.score[rows]
+        self.hits[rows], self.seen[rows] = hits, time
+        self.score[rows] = score + np.where(sure, scores - score, 0.0) / np.minimum(hits, SCORE_MEMORY)
+        way = _feet(boxes) - self.origin[rows]
+        far = np.hypot(way[:, 0], way[:, 1]) / np.maximum(boxes[:, 3] - boxes[:, 1], 1.0)
+        self.travel[rows] = np.maximum(self.travel[rows], far)
 
     def adopt(self, rows: NDArray[np.intp], older: NDArray[np.intp]) -> None:
         """Tracks ``rows`` [M] turn out to be ``older`` [M]: they take their ids and their past."""
@@ -100,5 +101,10 @@ class TrackBook:
 
 
 def _feet(boxes: FloatArray) -> NDArray[np.float64]:
-    b = np.asarray(boxes, np.float64)
-    return np.stack([(b[:, 0] + b[:, 2]) / 2, b[:, 3]], 1)
+    feet = boxes[:, 2:].astype(np.float64)
+    feet[:, 0] += boxes[:, 0]
+    feet[:, 0] /= 2
+    return feet
+
+
+_COLUMNS = tuple(field.name for field in fields(TrackBook))

@@ -28,16 +28,18 @@ def buffered_overlap(predicted: FloatArray, boxes: FloatArray, doubt: FloatArray
     """
     if not len(predicted) or not len(boxes):
         return np.zeros((len(predicted), len(boxes)), np.float32)
-    return iou_matrix(predicted, boxes, np.clip(0.5 * doubt, 0.0, 0.5 * (predicted[:, 2] - predicted[:, 0])))
+    return iou_matrix(predicted, boxes, np.minimum(np.maximum(0.5 * doubt, 0.0), 0.5 * (predicted[:, 2] - predicted[:, 0])))
 
 
 def span_overlap(a: FloatArray, b: FloatArray) -> FloatArray:
     """Intersection over union ``[T, N]`` of the vertical spans of boxes ``a`` [T, 4] and ``b`` [N, 4]: people at different depths differ in it
     (height-modulated IoU, Yang et al., "Hybrid-SORT", AAAI 2024)."""
     top_a, top_b, foot_a, foot_b = a[:, 1, None], b[:, 1], a[:, 3, None], b[:, 3]
-    both = np.minimum(foot_a, foot_b) - np.maximum(top_a, top_b)
-    either = np.maximum(foot_a, foot_b) - np.minimum(top_a, top_b)
-    return np.asarray(np.maximum(both, 0) / np.maximum(either, 1e-6), np.float32)
+    both = np.minimum(foot_a, foot_b)
+    both -= np.maximum(top_a, top_b)
+    either = np.maximum(foot_a, foot_b)
+    either -= np.minimum(top_a, top_b)
+    return np.asarray(np.maximum(both, 0, out=both) / np.maximum(either, 1e-6, out=either), np.float32)
 
 
 def within_reach(predicted: FloatArray, boxes: FloatArray, gap: NDArray[np.float64]) -> BoolArray:
@@ -85,7 +87,9 @@ def place_odds(predicted: FloatArray, boxes: FloatArray, deviation: FloatArray) 
 def leaving(boxes: FloatArray, size: tuple[int, int]) -> BoolArray:
     """``[T]`` whether each of ``boxes`` touches the border of a picture of ``size`` (width, height), or lies outside."""
     margin = 0.01 * max(size)
-    return np.asarray((boxes[:, :2] <= margin).any(1) | (boxes[:, 2:] >= np.asarray(size, np.float32) - margin).any(1))
+    low, high = boxes[:, :2] <= margin, boxes[:, 2:] >= np.asarray(size, np.float32) - margin
+    low |= high
+    return np.asarray(low[:, 0] | low[:, 1])
 
 
 def second_boxes(new: FloatArray, claimed: FloatArray, alike: BoolArray, *, iou: float, cover: float) -> BoolArray:
@@ -104,5 +108,6 @@ def second_boxes(new: FloatArray, claimed: FloatArray, alike: BoolArray, *, iou:
     """
     if not len(new) or not len(claimed):
         return np.zeros(len(new), bool)
-    inside = (cover_matrix(new, claimed) > cover) & (cover_matrix(new, claimed) > cover_matrix(claimed, new).T)
+    share = cover_matrix(new, claimed)
+    inside = (share > cover) & (share > cover_matrix(claimed, new).T)
     return np.asarray(((iou_matrix(new, claimed) > iou) | (inside & alike)).any(1))

@@ -60,7 +60,12 @@ class MotionFilter:
     """
 
     def __init__(self, noise: MotionNoise | None = None, *, history: bool = False) -> None:
-        self.noise = noise or MotionNoise()
+        self.noise = n = noise or MotionNoise()
+        # Of cx, cy, w, h:
+        self._drive = np.array([n.acceleration, n.acceleration, n.size, n.size])
+        self._exact = np.array([n.measurement, n.measurement, n.measurement_size, n.measurement_size])
+        self._tau = np.array([n.damping] * 2 + [n.size_damping] * 2)
+        self._truncation = np.array(n.truncation)
         self._history = history
         self._boxes: FloatArray | None = None  # asked for several times between changes
         self._before: Array = np.zeros((0, 4, 7))  # x, v, P00, P01, P11 as predicted, travel, decay
@@ -75,8 +80,11 @@ class MotionFilter:
     def boxes(self) -> FloatArray:
         """``[T, 4]`` xyxy of the present state, pixels."""
         if self._boxes is None:
-            half = np.maximum(self._x[:, 2:], 1.0) / 2
-            self._boxes = np.concatenate([self._x[:, :2] - half, self._x[:, :2] + half], 1).astype(np.float32)
+            half = np.maximum(self._x[:, 2:], 1.0)
+            half /= 2
+            self._boxes = np.empty((len(half), 4), np.float32)
+            np.subtract(self._x[:, :2], half, out=self._boxes[:, :2])
+            np.add(self._x[:, :2], half, out=self._boxes[:, 2:])
         return self._boxes
 
     @property
@@ -87,12 +95,11 @@ class MotionFilter:
     @property
     def deviations(self) -> FloatArray:
         """``[T]`` standard deviation of the centre, pixels."""
-        return np.asarray(np.sqrt(self._p[:, :2, 0].max(1, initial=0.0)), np.float32)
+        return np.asarray(np.sqrt(np.maximum(np.maximum(self._p[:, 0, 0], self._p[:, 1, 0]), 0.0)), np.float32)
 
     def _density(self) -> Array:
-        height = np.maximum(self._x[:, 3:4], 1.0)
-        scale = np.array([self.noise.acceleration, self.noise.acceleration, self.noise.size, self.noise.size])
-        return np.asarray((height * scale) ** 2)
+        scale = np.maximum(self._x[:, 3:4], 1.0) * self._drive
+        return np.asarray(np.multiply(scale, scale, out=scale))
 
     def predict(self, dt: float, unseen: NDArray[np.bool_]) -> None:
         """Move all boxes ``dt`` seconds on. Velocities of ``unseen`` ([T] bool) tracks decay, so that a hidden person does not run away."""
@@ -101,18 +108,18 @@ class MotionFilter:
             return
         self._boxes = None
         q = self._density()
-        tau = np.array([self.noise.damping] * 2 + [self.noise.size_damping] * 2)
-        decay = np.where(unseen[:, None], np.exp(-dt / tau), 1.0)
-        travel = np.where(unseen[:, None], tau * (1 - decay), dt)  # integral of the decaying velocity
+        less, hidden = np.exp(-dt / self._tau), unseen[:, None]
+        decay = np.where(hidden, less, 1.0)
+        travel = np.where(hidden, self._tau * (1 - less), dt)  # integral of the decaying velocity
         self._x += self._v * travel
         self._v *= decay
         p00, p01, p11 = self._p[..., 0], self._p[..., 1], self._p[..., 2]
-        p00 += 2 * travel * p01 + travel**2 * p11 + q * dt**3 / 3
+        p00 += 2 * travel * p01 + travel * travel * p11 + q * dt**3 / 3
         p01 *= decay
         p01 += travel * decay * p11 + q * dt**2 / 2
-        p11 *= decay**2
+        p11 *= decay * decay
         p11 += q * dt
-        self._x[:, 2:] = np.maximum(self._x[:, 2:], 1.0)
+        np.maximum(self._x[:, 2:], 1.0, out=self._x[:, 2:])
         self._remember(np.broadcast_to(travel, decay.shape), decay)
 
     def _remember(self, travel: Array, decay: Array) -> None:
@@ -141,25 +148,29 @@ class MotionFilter:
         if not len(rows):
             return
         self._boxes = None
-        z, short = self._completed(_centred(boxes), self._x[rows])
-        height = np.maximum(z[:, 3:4], 1.0)
-        n = self.noise
+        x, p = self._x[rows], self._p[rows]
+        z, short = self._completed(_centred(boxes), x)
         doubt = 1.0 + 2.0 * (1.0 - np.asarray(scores, np.float64)[:, None])
-        exact = np.array([n.measurement, n.measurement, n.measurement_size, n.measurement_size]) * doubt
-        exact[:, 2:] *= np.where(short, n.truncated, 1.0)
-        r = (height * exact) ** 2
-        p00, p01, p11 = (self._p[rows, :, i] for i in range(3))
-        s = p00 + r
+        exact = self._exact * doubt
+        if np.count_nonzero(short):
+            exact[:, 2:] *= np.where(short, self.noise.truncated, 1.0)
+        exact *= np.maximum(z[:, 3:4], 1.0)
+        p00, p01 = p[..., 0], p[..., 1]
+        s = p00 + exact * exact
         k0, k1 = p00 / s, p01 / s
-        y = z - self._x[rows]
-        self._x[rows] += k0 * y
+        y = z - x
+        self._x[rows] = x + k0 * y
         self._v[rows] += k1 * y
-        self._p[rows] = np.stack([p00 * (1 - k0), p01 * (1 - k0), p11 - k1 * p01], -1)
+        p[..., 2] -= k1 * p01
+        p[..., :2] *= (1 - k0)[..., None]
+        self._p[rows] = p
 
     def _completed(self, z: Array, expected: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Truncated measurements ``z`` [M, 4] (centre, size) moved to where the whole person is, and which sizes [M, 2] were truncated."""
         missing = expected[:, 2:] - z[:, 2:]
-        short = missing > np.array(self.noise.truncation) * expected[:, 2:]
+        short = missing > self._truncation * expected[:, 2:]
+        if not np.count_nonzero(short):
+            return z, short
         way = z[:, :2] - expected[:, :2]
         # With the low side kept the centre moves by +missing / 2, with the high side kept by -missing / 2.
         low, high = way + missing / 2, way - missing / 2
@@ -212,4 +223,8 @@ class MotionFilter:
 
 def _centred(boxes: FloatArray) -> Array:
     b = np.asarray(boxes, np.float64).reshape(-1, 4)
-    return np.concatenate([(b[:, :2] + b[:, 2:]) / 2, b[:, 2:] - b[:, :2]], 1)
+    z = np.empty_like(b)
+    np.add(b[:, :2], b[:, 2:], out=z[:, :2])
+    z[:, :2] /= 2
+    np.subtract(b[:, 2:], b[:, :2], out=z[:, 2:])
+    return z

@@ -23,7 +23,7 @@ def hidden_share(boxes: FloatArray, others: FloatArray, same: BoolArray | None =
     """
     if not len(boxes) or not len(others):
         return np.zeros(len(boxes), np.float32)
-    nearer = others[None, :, 3] > boxes[:, None, 3]
+    nearer = others[:, 3] > boxes[:, None, 3]
     if same is not None:
         nearer &= ~same
     return np.asarray(np.where(nearer, cover_matrix(boxes, others), 0).max(1), np.float32)
