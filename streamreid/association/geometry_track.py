@@ -19,8 +19,8 @@ class GroundSettings:
     Chosen on generated scenes (``streamreid synth``).
     """
 
-    acceleration: float = 2.0
-    calm: float = 2.0
+    acceleration: float = 1.2
+    calm: float = 1.0
     again: float = 0.25
     rounds: int = 1
     cover_noise: float = 3.0
