@@ -296,7 +296,7 @@ class Following(ABC):
 
 def _hide(features: PartFeatures, rows: BoolArray) -> PartFeatures:
     """Features in which some people were not looked at."""
-    if not features.visibility[rows].any():
+    if not np.count_nonzero(features.visibility[rows]):
         return features
     keep = ~rows
     return PartFeatures(features.parts * keep[:, None, None], features.visibility * keep[:, None])

@@ -176,14 +176,18 @@ class Holding:
 
 def _observation(frame: Frame, people: Detections, tracks: Tracks, features: PartFeatures) -> Observation:
     found = tracks.rows >= 0
-    quality = (1.0 - occlusion(people.boxes)[tracks.rows[found]]) * tracks.scores[found]
-    return Observation(frame.camera, frame.time, tracks[found], features[found], quality.astype(np.float32))
+    if np.count_nonzero(found) < len(found):
+        tracks, features = tracks[found], features[found]
+    quality = (1.0 - occlusion(people.boxes)[tracks.rows]) * tracks.scores
+    return Observation(frame.camera, frame.time, tracks, features, quality.astype(np.float32))
 
 
 def _rows(features: PartFeatures, rows: np.ndarray) -> PartFeatures:
     """Features by row; -1 is a person who was not seen."""
-    result = PartFeatures.unseen(len(rows), *features.shape)
     seen = rows >= 0
+    if np.count_nonzero(seen) == len(seen):
+        return features[rows]
+    result = PartFeatures.unseen(len(rows), *features.shape)
     result.parts[seen] = features.parts[rows[seen]]
     result.visibility[seen] = features.visibility[rows[seen]]
     return result

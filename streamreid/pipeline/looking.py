@@ -52,10 +52,10 @@ class LookSchedule:
             found: N people.
             time: Capture time in seconds.
         """
-        worth = np.asarray((found.scores >= self._score) & np.isfinite(found.boxes).all(1))
+        worth = np.asarray((found.scores >= self._score) & _finite(found.boxes))
         if self._interval <= 0:
             return worth
-        rows = np.flatnonzero(worth)
+        rows = worth.nonzero()[0]
         boxes = found.boxes[rows]
         when, looks = self._inherit(self._last.get(camera), boxes)
         # Somebody new is looked at often, then ever less: a few looks at once would all show the same moment.
@@ -72,10 +72,15 @@ class LookSchedule:
         if last is None or not len(boxes) or not len(last.boxes):
             return when, looks
         overlap = iou_matrix(boxes, last.boxes)
-        best = overlap.argmax(1)
-        mutual = overlap.argmax(0)[best] == np.arange(len(boxes))
-        near = overlap > _APART
-        alone = (near.sum(1) == 1) & (near.sum(0)[best] == 1)
-        clear = mutual & alone & (overlap.max(1) >= _SURE)
-        when[clear], looks[clear] = last.time[best[clear]], last.looks[best[clear]]
+        # A sure overlap that is the only one near, from both sides, is the best of both.
+        mine, theirs = (overlap > _APART).nonzero()
+        alone = (np.bincount(mine, minlength=len(boxes))[mine] == 1) & (np.bincount(theirs)[theirs] == 1)
+        clear = alone & (overlap[mine, theirs] >= _SURE)
+        mine, theirs = mine[clear], theirs[clear]
+        when[mine], looks[mine] = last.time[theirs], last.looks[theirs]
         return when, looks
+
+
+def _finite(boxes: FloatArray) -> BoolArray:
+    good = np.isfinite(boxes)
+    return np.asarray(good.all(1)) if np.count_nonzero(good) < good.size else np.ones(len(boxes), bool)

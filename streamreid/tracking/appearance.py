@@ -68,7 +68,7 @@ class AppearanceBank:
         mass = self._mass[rows]
         count, people = len(mass), len(features)
         zero = np.zeros((count, people), np.float32)
-        if not count or not people or not features.visibility.any():
+        if not count or not people or not np.count_nonzero(features.visibility):
             return zero, zero
         self._check(features)
         each = self._nearest(self._parts[rows], mass, features.parts)
@@ -76,34 +76,36 @@ class AppearanceBank:
         total = weight.sum(0)
         k = self.shape[0]
         similarity = np.divide((weight * each).sum(0), total, out=zero, where=total > 1e-6)
-        return np.clip(similarity, -1, 1).astype(np.float32), np.asarray(total / k, np.float32)
+        np.minimum(np.maximum(similarity, -1, out=similarity), 1, out=similarity)
+        return similarity, np.asarray(total / k, np.float32)
 
     def _nearest(self, parts: FloatArray, mass: FloatArray, people: FloatArray) -> FloatArray:
         """Cosine similarity ``[K, M, N]`` of each part of ``people`` [N, K, D] with the nearest of the prototypes ``parts`` [M, P, K, D]; -1 where there
         is none."""
         used: BoolArray = np.asarray((mass > 0).any(axis=2))
-        track, slot = np.nonzero(used)
+        track, slot = used.nonzero()
         each = np.full((self.shape[0], len(parts), len(people)), -1.0, np.float32)
         if not len(track):
             return each
         # Most people look the same from all sides: only the slots in use are multiplied.
         found = parts[track, slot].transpose(1, 0, 2) @ people.transpose(1, 2, 0)
         known = (mass[track, slot] > 0).T
-        if not known.all():
+        if np.count_nonzero(known) < known.size:
             found = np.where(known[..., None], found, np.float32(-1.0))
-        owners = np.flatnonzero(used.any(1))
+        owners = np.asarray(used.any(1)).nonzero()[0]
         each[:, owners] = np.maximum.reduceat(found, np.searchsorted(track, owners), axis=1)
         return each
 
-    def update(self, rows: Rows, features: PartFeatures, quality: FloatArray) -> None:
-        """Learn ``features`` [M] of tracks ``rows``; ``quality`` [M] in [0, 1] is how little of the person was hidden."""
-        w = features.visibility * quality[:, None]
-        if not len(rows) or not w.any():
+    def update(self, rows: Rows, features: PartFeatures, quality: FloatArray, people: Rows | None = None) -> None:
+        """Learn ``features`` [M] of tracks ``rows``, or the rows ``people`` [M] of features of more people; ``quality`` [M] in [0, 1] is how little
+        of the person was hidden."""
+        people = np.arange(len(rows)) if people is None else people
+        w = features.visibility[people] * quality[:, None]
+        told = (w != 0).any(1).nonzero()[0]
+        if not len(told):
             return
         self._check(features)
-        told = w.any(1)
-        if not told.all():
-            rows, features, w = rows[told], features[told], w[told]
+        rows, features, w = rows[told], features[people[told]], w[told]
         mass = self._mass[rows]  # [M, P, K]
         near = np.where(mass > 0, np.einsum("mpkd,mkd->mpk", self._parts[rows], features.parts), -2.0)
         slot = near.argmax(1)
@@ -166,5 +168,5 @@ class AppearanceBank:
 
 
 def _normalised(vectors: FloatArray) -> FloatArray:
-    norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    norm = np.sqrt(np.add.reduce(vectors * vectors, axis=-1, keepdims=True))
     return np.asarray(np.divide(vectors, norm, out=np.zeros_like(vectors), where=norm > 1e-9), np.float32)

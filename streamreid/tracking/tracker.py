@@ -131,17 +131,15 @@ class Tracker:
             raise ValueError(f"capture time must be finite, got {time}")
         if camera is not None and (np.shape(camera) != (2, 3) or not np.isfinite(camera).all()):
             raise ValueError(f"camera motion must be a finite [2, 3] affine map, got {camera}")
-        boxes, scores = detections.boxes, detections.scores
-        rows = np.flatnonzero(_usable(boxes, scores, self.config.low_score))
-        # A fixed order makes the result independent of the detector's.
-        rows = rows[np.lexsort((*boxes[rows].T, -scores[rows]))]
+        rows = _in_order(detections.boxes, detections.scores, self.config.low_score)
         self._size = size or self._size
         self._renamed = {}
-        self._advance(time, camera)
-        matched = self._match(boxes[rows], scores[rows], _finite(features[rows]))
+        confirmed = self._advance(time, camera)
+        matched = self._match(detections.boxes[rows], detections.scores[rows], _finite(features, rows), confirmed)
         return self._report(matched, rows, detections, size)
 
-    def _advance(self, time: float, camera: FloatArray | None) -> None:
+    def _advance(self, time: float, camera: FloatArray | None) -> BoolArray:
+        """Move all tracks to ``time`` and end those that are gone. Returns which of the others are confirmed."""
         last = self._time if self._time is not None else time
         self._time = max(time, last)
         c, book = self.config, self._book
@@ -155,7 +153,10 @@ class Tracker:
         if self._size is not None:
             patience[leaving(self._motion.boxes, self._size)] = min(c.exit_seconds, c.lost_seconds)
         # A lost track is kept while it could still be seen; a tentative one must be seen in every frame or be forgotten soon.
-        self._keep((gap <= patience) & (book.confirmed(c) | (book.seen >= last)))
+        confirmed = book.confirmed(c)
+        kept = (gap <= patience) & (confirmed | (book.seen >= last))
+        self._keep(kept)
+        return confirmed[kept]
 
     def _outage(self, last: float) -> float:
         """The time of the last frame before ``last``, included, that did not lose several people all at once."""
@@ -164,12 +165,12 @@ class Tracker:
         return newest if newest < last and together >= OUTAGE_PEOPLE else last
 
     def _keep(self, mask: BoolArray) -> None:
-        if not mask.all():
+        if np.count_nonzero(mask) < len(mask):
             self._book.keep(mask)
             self._motion.keep(mask)
             self._looks.keep(mask)
 
-    def _match(self, boxes: FloatArray, scores: FloatArray, features: PartFeatures) -> IntArray:
+    def _match(self, boxes: FloatArray, scores: FloatArray, features: PartFeatures, confirmed: BoolArray) -> IntArray:
         """Assign, correct and begin tracks. Returns for every track row the detection row, or -1."""
         assert self._time is not None
         c = self.config
@@ -179,14 +180,14 @@ class Tracker:
         clear = 1.0 - occlusion(boxes) if c.occlusion else np.ones(len(boxes), np.float32)
         iou = self._overlap(predicted, boxes)
         looks, rank, weight = self._alikeness(features, clear)
-        confirmed = self._book.confirmed(c)
         sure = scores >= c.high_score
 
         def run(rows: BoolArray, columns: BoolArray, judge: Callable[[Rows, Rows], tuple[FloatArray, BoolArray]]) -> None:
-            if not free.any():
+            d = (columns & free).nonzero()[0]
+            if not len(d):
                 return
-            t, d = (rows & (taken < 0)).nonzero()[0], (columns & free).nonzero()[0]
-            if len(t) and len(d):
+            t = (rows & (taken < 0)).nonzero()[0]
+            if len(t):
                 i, j = assign(*judge(t[:, None], d))
                 taken[t[i]] = d[j]
                 free[d[j]] = False
@@ -202,12 +203,14 @@ class Tracker:
         if c.recover_probability < 1.0:
             run(confirmed, sure, lambda t, d: (rank[t, d], self._found_again(looks[t, d], t[:, 0], boxes[d])))
         run(~confirmed, sure, lambda t, d: (iou[t, d], iou[t, d] >= c.match_iou))
-        return self._apply(taken, boxes, scores, features, clear)
+        return self._apply(taken, boxes, scores, features, clear, confirmed)
 
     def _found_again(self, looks: FloatArray, rows: Rows, boxes: FloatArray) -> BoolArray:
         """Whether ``boxes`` [N] can show the lost tracks ``rows`` [M], without overlap: ``looks`` [M, N] and places together must make it probable."""
         assert self._time is not None
         least = self.config.recover_probability
+        if not np.count_nonzero(looks >= least):
+            return np.zeros(looks.shape, bool)
         predicted, gap = self._motion.boxes[rows], self._time - self._book.seen[rows]
         odds = _log_odds(looks) + place_odds(predicted, boxes, self._motion.deviations[rows])
         return np.asarray((looks >= least) & (odds >= np.log(least / (1.0 - least))) & within_reach(predicted, boxes, gap))
@@ -226,7 +229,7 @@ class Tracker:
         """
         shape = len(self._book), len(features)
         looks, rank, weight = np.full(shape, 0.5, np.float32), np.full(shape, 0.5, np.float32), np.zeros(shape, np.float32)
-        seen = np.flatnonzero(features.visibility.any(1))
+        seen = (features.visibility != 0).any(1).nonzero()[0]
         if len(seen) and len(self._book):
             similarity, common = self._looks.similarity(slice(None), features[seen])
             known = common > 0
@@ -237,21 +240,24 @@ class Tracker:
 
     def _rank(self, similarity: FloatArray) -> FloatArray:
         coin = self._coin()
-        return np.asarray(np.clip((similarity - coin) / max(1.0 - coin, 1e-6), 0.0, 1.0), np.float32)
+        return np.asarray(np.minimum(np.maximum((similarity - coin) / max(1.0 - coin, 1e-6), 0.0), 1.0), np.float32)
 
     def _coin(self) -> float:
         """Similarity from which two people are rather one than two."""
         now = self._calibration.calibration if isinstance(self._calibration, SiteCalibration) else self._calibration
-        return float(np.clip(-now.intercept / max(now.slope, 1e-6), -1.0, 1.0))
+        return min(max(-now.intercept / max(now.slope, 1e-6), -1.0), 1.0)
 
-    def _apply(self, taken: IntArray, boxes: FloatArray, scores: FloatArray, features: PartFeatures, clear: FloatArray) -> IntArray:
+    def _apply(
+        self, taken: IntArray, boxes: FloatArray, scores: FloatArray, features: PartFeatures, clear: FloatArray, confirmed: BoolArray
+    ) -> IntArray:
         assert self._time is not None
-        hit = np.flatnonzero(taken >= 0)
+        hit = (taken >= 0).nonzero()[0]
         rows = taken[hit]
-        own = clear[rows] * self._uncontested(taken, boxes[rows])
-        self._motion.update(hit, boxes[rows], scores[rows])
-        self._looks.update(hit, features[rows], np.where(own > 0.5, own * scores[rows], 0.0).astype(np.float32))
-        self._book.observe(hit, self._time, self._motion.boxes[hit], scores[rows], scores[rows] >= self.config.high_score)
+        found, sure = boxes[rows], scores[rows]
+        own = clear[rows] * self._uncontested(taken, found, confirmed)
+        self._motion.update(hit, found, sure)
+        self._looks.update(hit, features, np.where(own > 0.5, own * sure, 0.0).astype(np.float32), rows)
+        self._book.observe(hit, self._time, self._motion.boxes[hit], sure, sure >= self.config.high_score)
         new = self._newcomers(boxes, scores, features, taken)
         if len(new):
             self._motion.add(boxes[new])
@@ -261,11 +267,11 @@ class Tracker:
             self._book.add(ids, self._time, boxes[new], scores[new])
         return self._rejoin(np.concatenate([taken, new]))
 
-    def _uncontested(self, taken: IntArray, boxes: FloatArray) -> FloatArray:
+    def _uncontested(self, taken: IntArray, boxes: FloatArray, confirmed: BoolArray) -> FloatArray:
         """How far each of ``boxes`` [M] shows surely its track alone: where somebody lost a moment ago is expected, the box may show either of them."""
         assert self._time is not None
-        absent = (taken < 0) & (self._time - self._book.seen <= CONTEST_SECONDS) & self._book.confirmed(self.config)
-        if not self.config.occlusion or not absent.any():
+        absent = (taken < 0) & (self._time - self._book.seen <= CONTEST_SECONDS) & confirmed
+        if not self.config.occlusion or not np.count_nonzero(absent):
             return np.ones(len(boxes), np.float32)
         return np.asarray(1.0 - cover_matrix(boxes, self._motion.boxes[absent]).max(1), np.float32)
 
@@ -274,10 +280,10 @@ class Tracker:
         c = self.config
         free = np.ones(len(boxes), bool)
         free[taken[taken >= 0]] = False
-        new = np.flatnonzero(free & (scores >= c.new_score))
+        new = (free & (scores >= c.new_score)).nonzero()[0]
         if not len(new):
             return new
-        owners = np.flatnonzero(taken >= 0)
+        owners = (taken >= 0).nonzero()[0]
         alike = self._alike(*self._looks.similarity(owners, features[new])).T
         new = new[~second_boxes(boxes[new], boxes[taken[owners]], alike, iou=c.duplicate_iou, cover=c.duplicate_cover)]
         # Boxes come in order of score: of two newcomers in one place the better one stays, of two that look alike the outer one.
@@ -296,9 +302,11 @@ class Tracker:
         c, book = self.config, self._book
         confirmed = book.confirmed(c)
         young = ~book.reported | self._young()
-        new = np.flatnonzero((matched >= 0) & confirmed & young)
-        old = np.flatnonzero((matched < 0) & confirmed & book.reported)
-        if not len(new) or not len(old) or c.recover_probability >= 1.0:
+        new = ((matched >= 0) & confirmed & young).nonzero()[0]
+        if not len(new) or c.recover_probability >= 1.0:
+            return matched
+        old = ((matched < 0) & confirmed & book.reported).nonzero()[0]
+        if not len(old):
             return matched
         similarity, common = self._looks.similarity(old, self._looks.summary(new))
         looks = np.where(common > 0, self._calibration.probability(similarity), 0.0).astype(np.float32)
@@ -331,7 +339,7 @@ class Tracker:
         scores[seen] = detections.scores[source[seen]]
         everybody = Tracks(self._book.ids, boxes, scores, source)
         self._latest = everybody, seen & ~confirmed
-        order = np.flatnonzero(shown)
+        order = shown.nonzero()[0]
         return everybody[order[np.argsort(self._book.ids[order])]]
 
     def _coasting(self, boxes: FloatArray, size: tuple[int, int]) -> BoolArray:
@@ -370,9 +378,20 @@ class Tracker:
         self._size = (int(size[0]), int(size[1])) if size.any() else None
 
 
+def _in_order(boxes: FloatArray, scores: FloatArray, least: float) -> Rows:
+    """Rows of the usable boxes, the best first. A fixed order makes the result independent of the detector's."""
+    usable = _usable(boxes, scores, least)
+    rows = usable.nonzero()[0]
+    chosen = scores if len(rows) == len(scores) else scores[rows]
+    if np.count_nonzero(chosen[1:] < chosen[:-1]) == len(rows) - 1:  # as most detectors give them
+        return rows
+    return rows[np.lexsort((*boxes[rows].T, -chosen))]
+
+
 def _usable(boxes: FloatArray, scores: FloatArray, least: float) -> BoolArray:
-    near = (np.abs(boxes) < FARTHEST).all(1)  # false for what is not finite
-    return np.asarray(near & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]) & (scores >= least) & np.isfinite(scores))
+    near = np.abs(boxes) < FARTHEST  # false for what is not finite
+    good = near[:, :2] & near[:, 2:] & (boxes[:, 2:] > boxes[:, :2])
+    return np.asarray(good[:, 0] & good[:, 1] & (scores >= least) & (scores < np.inf))
 
 
 def _log_odds(probability: FloatArray) -> FloatArray:
@@ -381,8 +400,11 @@ def _log_odds(probability: FloatArray) -> FloatArray:
     return np.asarray(np.log(p / (1.0 - p)), np.float32)
 
 
-def _finite(features: PartFeatures) -> PartFeatures:
-    good = np.isfinite(features.parts).all(2) & np.isfinite(features.visibility)
-    if good.all():
+def _finite(features: PartFeatures, rows: Rows) -> PartFeatures:
+    """Some of the features; a part that is not finite is not seen."""
+    features = features[rows]
+    parts, visibility = np.isfinite(features.parts), np.isfinite(features.visibility)
+    if np.count_nonzero(parts) == parts.size and np.count_nonzero(visibility) == visibility.size:
         return features
+    good = parts.all(2) & visibility
     return PartFeatures(np.where(good[..., None], features.parts, 0.0), np.where(good, features.visibility, 0.0))
