@@ -54,8 +54,11 @@ def test_the_yaml_is_valid(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("text", blocks("yaml")[1:])
 def test_other_yaml_is_a_valid_part_of_a_configuration(text):
-    config = Config.from_dict({"cameras": [{"name": n, "uri": f"{n}.mp4"} for n in ("entrance", "hall", "yard")], **yaml.safe_load(text)})
-    assert config.model_dump(exclude_defaults=True).keys() > {"cameras"}
+    data = {"cameras": [{"name": n, "uri": f"{n}.mp4"} for n in ("entrance", "hall", "yard")], **yaml.safe_load(text)}
+    config = Config.from_dict(data)
+    assert yaml.safe_load(text).keys() <= config.model_dump(exclude_unset=True).keys()
+    if "calibration" in text:
+        assert all(camera.calibration for camera in config.cameras)
 
 
 def test_the_python_example_runs(scene, tmp_path, monkeypatch, shared, capsys):

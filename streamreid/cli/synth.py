@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from streamreid.cli.console import errors, output, set_up_logging
 from streamreid.errors import ConfigError, DataError, OutputError
-from streamreid.synth import Person, Picture, SceneConfig, read_people, record
+from streamreid.synth import Person, Picture, Report, SceneConfig, read_people, record
 from streamreid.synth.cutouts import Masks
 
 __all__ = ["synth"]
@@ -97,15 +97,19 @@ def synth(
         begin = time.perf_counter()
         report = record(config, found, out, threads=threads, tick=lambda: progress.advance(task), describe=names)
     if not quiet:
-        speed = report.duration / max(time.perf_counter() - begin, 1e-6)
-        output.print(
-            f"{out}: {len(report.frames)} cameras, {sum(report.frames.values())} frames, {report.duration:.0f} s ({speed:.1f} x real time)\n"
-            f"{report.occupancy:.1f} people per frame, {report.visibility:.0%} of each seen on average, {report.shared} of {config.people} seen by more than one camera\n"
-            f"next: streamreid run --sources {out / 'cams.yaml'}",
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
-        )
+        _tell(out, config, report, time.perf_counter() - begin)
+
+
+def _tell(out: Path, config: SceneConfig, report: Report, seconds: float) -> None:
+    speed = report.duration / max(seconds, 1e-6)
+    output.print(
+        f"{out}: {len(report.frames)} cameras, {sum(report.frames.values())} frames, {report.duration:.0f} s ({speed:.1f} x real time)\n"
+        f"{report.occupancy:.1f} people per frame, {report.visibility:.0%} of each seen on average, {report.shared} of {config.people} seen by more than one camera\n"
+        f"next: streamreid run --sources {out / 'cams.yaml'}",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 def _pair(name: str, text: str) -> tuple[float, float]:

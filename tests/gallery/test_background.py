@@ -71,6 +71,7 @@ def test_a_store_that_was_away_gets_everything(start, store, make, monkeypatch, 
     assert people(store) == []
     fails.clear()
     wait_for(lambda: people(store) == [1, 2, 3, 4, 5])
+    wait_for(lambda: "takes data again" in caplog.text)  # told once the write has returned
     assert writer.problem == ""
     assert caplog.text.count("the store is away") == 1  # told once, not at every attempt
     assert "takes data again" in caplog.text
@@ -103,6 +104,7 @@ def test_what_is_past_its_time_goes_without_anybody_asking(start, store, make, m
     wait_for(lambda: people(store) == [1])
     wait_for(lambda: people(store) == [])
     wait_for(lambda: writer.search.search(make.look(1)) == [])
+    assert writer.problem == ""
 
 
 def test_something_unexpected_does_not_end_the_thread(start, store, make, caplog):
@@ -156,3 +158,4 @@ def test_limits_of_a_store_are_kept_by_the_writer(tmp_path, make, monkeypatch):
         writer.put(make.batch(1, 2, 3, 4))
         wait_for(lambda: len(people(store)) == 2)
         writer.close()
+        assert len(people(store)) == 2
