@@ -105,17 +105,21 @@ class Associator:
         if not self.config.visibility:
             visibility = np.repeat(visibility.any(1, keepdims=True), visibility.shape[1], 1).astype(np.float32)
         weight = visibility * quality[:, None]
+        looked = (weight != 0).any(1).tolist()
         for row, track_id in enumerate(ids):
             key = (camera, track_id)
             evidence = self._tracks.get(key)
             if evidence is None:
                 evidence = self._tracks[key] = Evidence([Presence(camera, time, time)], slots=self.config.prototypes)
-            evidence.observe(time, features.parts[row], weight[row], float(quality[row]))
+            if looked[row]:
+                evidence.observe(time, features.parts[row], weight[row], float(quality[row]))
+            else:
+                evidence.glimpse(time)
         if self._place is not None and size is not None:
             self._place.observe(camera, time, tracks, size)
 
     def _check_shape(self, features: PartFeatures) -> None:
-        if not features.visibility.any():
+        if not np.count_nonzero(features.visibility):
             return
         if self._shape is None:
             self._shape = features.shape

@@ -78,12 +78,16 @@ class Evidence:
             weight: ``[K]`` visibility * quality; 0 everywhere for a person who was not looked at.
             quality: Of the picture, in [0, 1].
         """
-        self.observations += 1
-        self.presence[0].end = max(self.presence[0].end, time)
-        if weight.any():
+        self.glimpse(time)
+        if np.count_nonzero(weight):
             self.looks += 1
             self.quality += quality
             self._learn(parts, weight)
+
+    def glimpse(self, time: float) -> None:
+        """Add one observation of a person who was not looked at."""
+        self.observations += 1
+        self.presence[0].end = max(self.presence[0].end, time)
 
     def _learn(self, parts: FloatArray, weight: FloatArray) -> None:
         """Add parts [K, D] of any length with weights [K] to the views."""
@@ -94,21 +98,21 @@ class Evidence:
         slot = np.zeros(len(weight), np.intp)
         fresh = here.copy()
         if views:
-            length = np.linalg.norm(self.total, axis=2) * np.linalg.norm(parts, axis=1)
+            length = np.sqrt(np.add.reduce(self.total * self.total, axis=2)) * np.sqrt(np.add.reduce(parts * parts, axis=1))
             near = np.einsum("vkd,kd->vk", self.total, parts) / np.maximum(length, 1e-9)
             near = np.where(self.mass > 0, near, -2.0)
             slot = near.argmax(0)
             empty = self.mass <= 0
-            unknown = empty.all(0)
+            some, unknown = empty.any(0), empty.all(0)
             # A blurred or half hidden view is no reason for a view of its own.
-            other = (near.max(0) < self.join) & (weight >= 0.5) & (empty.any(0) | (views < self.slots))
+            other = (near.max(0) < self.join) & (weight >= 0.5) & (some | (views < self.slots))
             fresh = here & (unknown | other)
-            first = np.where(empty.any(0), empty.argmax(0), views)
+            first = np.where(some, empty.argmax(0), views)
             slot = np.where(fresh, first, slot)
-        if (slot[here] >= views).any():
+        if np.count_nonzero(slot[here] >= views):
             self.total = np.concatenate([self.total, np.zeros((1, *parts.shape), np.float32)])
             self.mass = np.concatenate([self.mass, np.zeros((1, len(weight)), np.float32)])
-        at = slot[here], np.flatnonzero(here)
+        at = slot[here], here.nonzero()[0]
         self.total[at] += parts[here] * weight[here, None]
         self.mass[at] += weight[here]
         self.square += weight**2

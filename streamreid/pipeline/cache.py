@@ -253,9 +253,11 @@ def _rows(table: Any, camera: str, shape: tuple[int, int]) -> Iterator[tuple[int
     for row, order in enumerate(plain["order"]):
         scores, looked = at("scores", row), at("looked", row)
         found = Detections(at("boxes", row).reshape(-1, 4), scores, at("classes", row).astype(np.int64))
-        features = PartFeatures.unseen(len(scores), *shape)
-        features.visibility[looked] = at("visibility", row).reshape(len(looked), shape[0])
-        features.parts[looked] = at("parts", row).reshape(len(looked), *shape)
+        features = PartFeatures(at("parts", row).reshape(len(looked), *shape), at("visibility", row).reshape(len(looked), shape[0]))
+        if len(looked) < len(scores):
+            everybody = PartFeatures.unseen(len(scores), *shape)
+            everybody.visibility[looked], everybody.parts[looked] = features.visibility, features.parts
+            features = everybody
         size = plain["width"][row], plain["height"][row]
         frame = Frame.without_image(camera, plain["frame"][row], plain["time"][row], size=size, clock=plain["clock"][row])
         motion = at("motion", row)

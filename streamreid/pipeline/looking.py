@@ -21,6 +21,7 @@ __all__ = ["LookSchedule"]
 _SURE = 0.3
 _APART = 0.2
 _FIRST_SECONDS = 0.1
+_MOST_LOOKS = 21  # after that many the wait grows no more
 
 
 @dataclass(slots=True)
@@ -42,6 +43,8 @@ class LookSchedule:
     def __init__(self, config: Config) -> None:
         self._score = config.tracker.high_score
         self._interval = config.engine.look_interval
+        # By the number of looks: somebody new is looked at often, then ever less: a few looks at once would all show the same moment.
+        self._waits = np.minimum(self._interval, _FIRST_SECONDS * 2.0 ** (np.arange(_MOST_LOOKS + 1) - 1.0))
         self._last: dict[str, _Last] = {}
 
     def choose(self, camera: str, found: Detections, time: float) -> BoolArray:
@@ -58,8 +61,7 @@ class LookSchedule:
         rows = worth.nonzero()[0]
         boxes = found.boxes[rows]
         when, looks = self._inherit(self._last.get(camera), boxes)
-        # Somebody new is looked at often, then ever less: a few looks at once would all show the same moment.
-        wait = np.minimum(self._interval, _FIRST_SECONDS * 2.0 ** np.minimum(looks - 1, 20))
+        wait = self._waits[np.minimum(looks, _MOST_LOOKS)]
         due = (looks == 0) | (time - when >= wait - 1e-6) | (time < when)
         self._last[camera] = _Last(boxes, np.where(due, time, when), looks + due)
         chosen = np.zeros(len(found), bool)

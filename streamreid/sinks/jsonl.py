@@ -101,27 +101,26 @@ class JsonlSink(SinkContext):
             result.probabilities.astype(np.float64).round(4).tolist(),
             result.visibility.astype(np.float64).round(3).tolist(),
         )
-        lines = [
-            _encode(
-                {
-                    "type": "person",
-                    "camera": frame.camera,
-                    "frame": int(frame.index),
-                    "time": time,
-                    "clock": frame.clock,
-                    "box": box,
-                    "score": score,
-                    "track_id": track,
-                    "global_id": who or None,
-                    "link_probability": probability if who else None,
-                    "visibility": visibility,
-                    **({} if place is None else {"world": place}),
-                }
-            )
+        people = [
+            {
+                "type": "person",
+                "camera": frame.camera,
+                "frame": int(frame.index),
+                "time": time,
+                "clock": frame.clock,
+                "box": box,
+                "score": score,
+                "track_id": track,
+                "global_id": who or None,
+                "link_probability": probability if who else None,
+                "visibility": visibility,
+                **({} if place is None else {"world": place}),
+            }
             for box, score, track, who, probability, visibility, place in zip(*columns, _places(result), strict=True)
         ]
-        self._counts["people"] += len(lines)
-        self._file.write("\n".join(lines) + "\n")
+        self._counts["people"] += len(people)
+        # All people in one call: the encoder's setting up costs more than a person. Quotes inside of strings are escaped, so nothing else is split.
+        self._file.write(_encode(people)[1:-1].replace('},{"type":', '}\n{"type":') + "\n")
 
     def event(self, event: IdentityEvent) -> None:
         """Append an identity event."""
