@@ -16,6 +16,7 @@ import heapq
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -211,15 +212,27 @@ def read_frames(folder: Path, manifest: Manifest | None = None) -> Iterator[Seen
 
 
 def _camera(folder: Path, manifest: Manifest, camera: str) -> Iterator[tuple[int, Seen]]:
-    for number, frames in enumerate(manifest.cameras[camera].parts):
-        path = part_file(folder, camera, number)
-        table = _read(path, manifest.key)
+    paths = [part_file(folder, camera, number) for number in range(len(manifest.cameras[camera].parts))]
+    for path, frames, table in zip(paths, manifest.cameras[camera].parts, _tables(paths, manifest.key), strict=True):
         if table.num_rows != frames:
             raise DataError(f"'{path}' has {table.num_rows} frames, the manifest says {frames}. Store the run again with --cache")
         try:
             yield from _rows(table, camera, (len(manifest.engine.parts), manifest.engine.dim))
         except (ValueError, IndexError) as error:
             raise DataError(f"'{path}' does not hold what its manifest says: {error}. Store the run again with --cache") from error
+
+
+def _tables(paths: list[Path], key: str) -> Iterator[Any]:
+    """The parts, each read while the one before is worked on."""
+    with ThreadPoolExecutor(1, thread_name_prefix="cache") as reader:
+        ahead = reader.submit(_read, paths[0], key) if paths else None
+        for path in [*paths[1:], None]:
+            if ahead is None:
+                return
+            table = ahead.result()
+            ahead = reader.submit(_read, path, key) if path is not None else None
+            yield table
+            del table
 
 
 def _read(path: Path, key: str) -> Any:

@@ -124,13 +124,13 @@ class Holding:
             tracks = late.tracker.update(found, looks, frame.time, size=frame.size, camera=motion)
             features = _rows(looks, tracks.rows)
             self._ready.append(Followed(frame, tracks, features))
-            return [_observation(frame, found, tracks, features)]
+            return [_observation(frame, found, tracks, features, late.tracker.hidden)]
         tracks = late.push(found, looks, frame.time, size=frame.size, camera=motion)
         self._held[frame.camera].append(_Held(frame, looks, self._clock()))
         self._newest[frame.camera] = max(frame.time, self._newest.get(frame.camera, -np.inf))
         self._ordered = self._ordered and frame.time >= self._now
         self._now = max(self._now, frame.time)
-        return self._settled(late.tracker, _observation(frame, found, tracks, _rows(looks, tracks.rows)))
+        return self._settled(late.tracker, _observation(frame, found, tracks, _rows(looks, tracks.rows), late.tracker.hidden))
 
     def _settled(self, tracker: Tracker, seen: Observation) -> list[Observation]:
         """Queue what was seen of ids that may still change; return what is final."""
@@ -174,11 +174,12 @@ class Holding:
         return sorted(due, key=lambda item: (item.frame.time, item.frame.camera)) if len(due) > 1 else due
 
 
-def _observation(frame: Frame, people: Detections, tracks: Tracks, features: PartFeatures) -> Observation:
+def _observation(frame: Frame, people: Detections, tracks: Tracks, features: PartFeatures, hidden: FloatArray | None) -> Observation:
     found = tracks.rows >= 0
     if np.count_nonzero(found) < len(found):
         tracks, features = tracks[found], features[found]
-    quality = (1.0 - occlusion(people.boxes)[tracks.rows]) * tracks.scores
+    hidden = occlusion(people.boxes) if hidden is None else hidden
+    quality = (1.0 - hidden[tracks.rows]) * tracks.scores
     return Observation(frame.camera, frame.time, tracks, features, quality.astype(np.float32))
 
 

@@ -35,14 +35,18 @@ def mot_lines(result: FrameResult, ids: IntArray) -> str:
         result: The frame and its people.
         ids: ``[N]`` the id to write for each; people with id 0 are left out.
     """
+    return _numbered(result, ids, _places(result))
+
+
+def _places(result: FrameResult) -> list[str]:
+    """What stands behind the id in each person's line."""
+    boxes, scores = ltwh(result.tracks.boxes).tolist(), result.tracks.scores.tolist()
+    return [f"{x:.2f},{y:.2f},{w:.2f},{h:.2f},{score:.2f},-1,-1,-1\n" for (x, y, w, h), score in zip(boxes, scores, strict=True)]
+
+
+def _numbered(result: FrameResult, ids: IntArray, places: list[str]) -> str:
     frame = result.frame.index + 1
-    boxes = ltwh(result.tracks.boxes).tolist()
-    scores = result.tracks.scores.tolist()
-    return "".join(
-        f"{frame},{i},{left:.2f},{top:.2f},{width:.2f},{height:.2f},{score:.2f},-1,-1,-1\n"
-        for i, (left, top, width, height), score in zip(ids.tolist(), boxes, scores, strict=True)
-        if i
-    )
+    return "".join([f"{frame},{i},{place}" for i, place in zip(ids.tolist(), places, strict=True) if i])
 
 
 class _Believed:
@@ -98,9 +102,10 @@ class MotSink(SinkContext):
         """Append one frame's people."""
         local, known = self._files.get(result.frame.camera) or self._open(result.frame.camera)
         if len(result.tracks):
-            local.write(mot_lines(result, result.tracks.ids))
-            if np.any(result.global_ids):
-                known.write(mot_lines(result, result.global_ids))
+            places = _places(result)
+            local.write(_numbered(result, result.tracks.ids, places))
+            if np.count_nonzero(result.global_ids):
+                known.write(_numbered(result, result.global_ids, places))
 
     def event(self, event: IdentityEvent) -> None:
         """Nothing to do: the final identities hold all revisions."""

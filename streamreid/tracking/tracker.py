@@ -65,6 +65,7 @@ class Tracker:
         self._time: float | None = None
         self._size: tuple[int, int] | None = None
         self._renamed: dict[int, int] = {}
+        self._hidden: FloatArray | None = None
         self._latest: tuple[Tracks, BoolArray] = Tracks.empty(), np.zeros(0, bool)
 
     def __repr__(self) -> str:
@@ -88,6 +89,11 @@ class Tracker:
     def motion(self, camera: FloatArray | None = None) -> MotionStep:
         """The last frame for a smoother (only if ``TrackerConfig.delay`` > 0); ``camera`` as given to :meth:`update`."""
         return self._motion.step(self._book.ids, camera)
+
+    @property
+    def hidden(self) -> FloatArray | None:
+        """``[N]`` how much of each of the last update's detections is hidden by the others, in [0, 1]; None where not all of them were usable."""
+        return self._hidden
 
     @property
     def tentative(self) -> Tracks:
@@ -135,7 +141,14 @@ class Tracker:
         self._size = size or self._size
         self._renamed = {}
         confirmed = self._advance(time, camera)
-        matched = self._match(detections.boxes[rows], detections.scores[rows], _finite(features, rows), confirmed)
+        boxes = detections.boxes[rows]
+        hidden = occlusion(boxes)
+        self._hidden = None
+        if len(rows) == len(detections):
+            self._hidden = np.empty_like(hidden)
+            self._hidden[rows] = hidden
+        clear = 1.0 - hidden if self.config.occlusion else np.ones(len(boxes), np.float32)
+        matched = self._match(boxes, detections.scores[rows], _finite(features, rows), clear, confirmed)
         return self._report(matched, rows, detections, size)
 
     def _advance(self, time: float, camera: FloatArray | None) -> BoolArray:
@@ -170,14 +183,13 @@ class Tracker:
             self._motion.keep(mask)
             self._looks.keep(mask)
 
-    def _match(self, boxes: FloatArray, scores: FloatArray, features: PartFeatures, confirmed: BoolArray) -> IntArray:
+    def _match(self, boxes: FloatArray, scores: FloatArray, features: PartFeatures, clear: FloatArray, confirmed: BoolArray) -> IntArray:
         """Assign, correct and begin tracks. Returns for every track row the detection row, or -1."""
         assert self._time is not None
         c = self.config
         predicted = self._motion.boxes
         taken = np.full(len(predicted), -1, np.int64)
         free = np.ones(len(boxes), bool)
-        clear = 1.0 - occlusion(boxes) if c.occlusion else np.ones(len(boxes), np.float32)
         iou = self._overlap(predicted, boxes)
         looks, rank, weight = self._alikeness(features, clear)
         sure = scores >= c.high_score
