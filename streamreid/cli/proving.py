@@ -224,7 +224,7 @@ def _network(checkpoint: Path) -> Embeds:
 
     class Trained:
         def embed(self, crops: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> PartFeatures:
-            features: PartFeatures = embed(network, list(crops), crops.shape[1:3], batch=1)
+            features: PartFeatures = embed(network, list(crops), (crops.shape[1], crops.shape[2]), batch=1)
             return features
 
     return Trained()
