@@ -190,7 +190,7 @@ class PackedParts:
             np.matmul(self._weights[:n], other._weights[block].T, out=w)
             np.maximum(w, np.float32(_LEAST), out=d)  # where nothing was seen in both, the product is 0 as well
             np.divide(p, d, out=p)
-            np.clip(p, -1.0, 1.0, out=p)
+            np.minimum(np.maximum(p, -1.0, out=p), 1.0, out=p)  # np.clip takes several times as long for a few people
             yield block, p, w
 
     def _grow(self, room: int) -> None:

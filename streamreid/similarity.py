@@ -73,7 +73,7 @@ class Calibration:
 
     def probability(self, similarity: FloatArray) -> FloatArray:
         """Probability in (0, 1) that two feature rows show the same person, elementwise."""
-        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(self.log_odds(similarity), -30.0, 30.0))), np.float32)
+        return np.asarray(1.0 / (1.0 + np.exp(-np.minimum(np.maximum(self.log_odds(similarity), -30.0), 30.0))), np.float32)
 
 
 class SiteCalibration:

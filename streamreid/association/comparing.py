@@ -79,7 +79,7 @@ def stack(items: Sequence[Evidence]) -> Views:
     for row, item in enumerate(items):
         if item.mass.size:
             parts[row, : len(item.mass)], mass[row, : len(item.mass)] = item.total, item.mass
-    norm = np.linalg.norm(parts, axis=3, keepdims=True)
+    norm = np.sqrt(np.add.reduce(parts * parts, axis=3, keepdims=True))
     np.divide(parts, norm, out=parts, where=norm > 1e-9)
     visibility = descriptors(list(items)).visibility if len(items) else np.zeros((0, shape[0]), np.float32)
     return Views(parts, np.minimum(mass, 10 * FULL), np.broadcast_to(visibility, (len(items), shape[0])))
@@ -114,7 +114,7 @@ def compare(a: Views, b: Views, unification: Unification = "parts") -> Compariso
     if unification == "off":
         total = np.sqrt(a.visibility.sum(1)[:, None] * b.visibility.sum(1)[None])
     similarity = np.divide((weight * likeness).sum(0), total, out=np.zeros((n, m), np.float32), where=total > 1e-6)
-    return Comparison(np.clip(similarity, -1, 1).astype(np.float32), (total / k).astype(np.float32), likeness)
+    return Comparison(np.minimum(np.maximum(similarity, -1), 1).astype(np.float32), (total / k).astype(np.float32), likeness)
 
 
 def _likeness(a: Views, b: Views) -> FloatArray:

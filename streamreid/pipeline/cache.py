@@ -278,6 +278,6 @@ def _rows(table: Any, camera: str, shape: tuple[int, int]) -> Iterator[tuple[int
 
 
 def _list(column: Any) -> _List:
-    array = column.combine_chunks()
+    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # which copies even a single one
     ends = array.offsets.to_numpy()
     return _List(array.values.to_numpy(), ends)

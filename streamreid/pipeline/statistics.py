@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from streamreid.pipeline.figures import Ages, Histogram
 from streamreid.sources import SourceStatus
 from streamreid.types import ClockName
 
-__all__ = ["STAGES", "CameraCount", "Statistics"]
+__all__ = ["STAGES", "CameraCount", "Stage", "Statistics"]
 
 STAGES = ("wait", "detect", "embed", "track", "associate", "write")
 _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -62,6 +60,29 @@ class CameraCount:
         return sum(self.drops.values())
 
 
+class Stage:
+    """A stage that is timed, in ``with``.
+
+    Args:
+        statistics: Where its time is added.
+        name: Which stage.
+    """
+
+    __slots__ = ("_begin", "_name", "_statistics")
+
+    def __init__(self, statistics: Statistics, name: str) -> None:
+        self._statistics = statistics
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._begin = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        spent = time.perf_counter() - self._begin
+        self._statistics.seconds[self._name] += spent
+        self._statistics.histograms[self._name].add(spent)
+
+
 @dataclass(slots=True)
 class Statistics:
     """Figures of a run. Times are wall-clock seconds of this process (never capture times).
@@ -80,16 +101,9 @@ class Statistics:
     settled: int = 0
     _marks: deque[tuple[float, dict[str, float]]] = field(default_factory=lambda: deque(maxlen=32))
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str) -> Stage:
         """Add the time spent inside to a stage."""
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = time.perf_counter() - begin
-            self.seconds[name] += spent
-            self.histograms[name].add(spent)
+        return Stage(self, name)
 
     @property
     def frames(self) -> int:

@@ -358,7 +358,8 @@ class Tracker:
         """Tracks of a settled person, wholly inside the frame, missed only just now."""
         assert self._time is not None
         gap = self._time - self._book.seen
-        inside = (boxes[:, :2] > 2).all(1) & (boxes[:, 2:] < np.asarray(size, np.float32) - 2).all(1)
+        corners = (boxes[:, :2] > 2) & (boxes[:, 2:] < np.asarray(size, np.float32) - 2)
+        inside = corners[:, 0] & corners[:, 1]
         settled = self._book.reported & (self._book.hits >= 3 * self.config.confirm_frames) & ~self._book.ghosts(self.config)
         return np.asarray(settled & (gap <= self.config.coast_seconds + 1e-6) & inside)
 
