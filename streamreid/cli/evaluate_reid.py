@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from streamreid.cli.console import output, set_up_logging
-from streamreid.config import EngineConfig, RuntimeName
+from streamreid.config import EngineConfig, Precision, RuntimeName
 from streamreid.errors import ConfigError
 from streamreid.evaluation.occluded import Embed, OccludedScores, score_engine
 from streamreid.evaluation.reid import PersonImages, ReidScores, person_images, read_folder
@@ -48,23 +48,30 @@ def reid(
     ] = False,
     sides: Annotated[bool, typer.Option("--sides", help="Also list the scores by covered side and share.")] = False,
     runtime: Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, bf16, int8, fp16, or auto for what a run takes here.")] = "fp32",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Score an engine on a ReID dataset: CMC, mAP, mINP; clean queries and queries covered on one side."""
     set_up_logging()
     chosen: RuntimeName = "openvino" if runtime == "openvino" else "onnxruntime" if runtime == "onnxruntime" else "auto"
+    if precision not in get_args(Precision):
+        raise ConfigError(f"--precision {precision}: known are {', '.join(get_args(Precision))}")
     bundle = load_bundle(shipped_engines().get(engine, Path(engine)))
     form = bundle.manifest.input
-    config, size = EngineConfig(runtime=chosen, precision="fp32"), (form.height, form.width)
+    config, size = EngineConfig(runtime=chosen, precision=cast(Precision, precision)), (form.height, form.width)
     unifier = Unifier(bundle, config) if unify else None
-    embed = embed_pictures(EngineEmbedder(bundle, config), size)
+    embedder = EngineEmbedder(bundle, config)
+    embed = embed_pictures(embedder, size)
     query, gallery = _sets(dataset, layout)
     found = score_engine(embed, query, gallery, seeds=range(seeds), reranked=rerank, unifier=unifier, size=size)
     if as_json:
-        typer.echo(json.dumps(_as_dict(bundle.manifest.name, dataset, seeds, found), indent=2))
+        typer.echo(json.dumps(_as_dict(embedder, dataset, seeds, found), indent=2))
     else:
         output.print(_table(found, sides))
-        output.print(f"{found.parts['clean'].queries} queries, {len(gallery)} gallery pictures, {seeds} occlusion draw(s)", highlight=False)
+        output.print(
+            f"{found.parts['clean'].queries} queries, {len(gallery)} gallery pictures, {seeds} occlusion draw(s), {embedder.runtime} in {embedder.precision}",
+            highlight=False,
+        )
 
 
 def _sets(dataset: Path, layout: str) -> tuple[PersonImages, PersonImages]:
@@ -96,13 +103,20 @@ def embed_pictures(embedder: EngineEmbedder, size: tuple[int, int]) -> Embed:
     return embed
 
 
-def _as_dict(engine: str, dataset: Path, seeds: int, found: OccludedScores) -> dict[str, object]:
+def _as_dict(engine: EngineEmbedder, dataset: Path, seeds: int, found: OccludedScores) -> dict[str, object]:
     scores = {
         distance: {kind: s.as_dict() for kind, s in group.items()}
         for distance, group in (("parts", found.parts), ("whole", found.whole), ("sides", found.sides), ("unified", found.unified))
         if group
     }
-    return {"engine": engine, "dataset": dataset.name, "occlusion_draws": seeds, "scores": scores}
+    return {
+        "engine": engine.name,
+        "runtime": engine.runtime,
+        "precision": engine.precision,
+        "dataset": dataset.name,
+        "occlusion_draws": seeds,
+        "scores": scores,
+    }
 
 
 def _table(found: OccludedScores, sides: bool) -> Table:

@@ -23,6 +23,7 @@ from streamreid.compiling.records import (
     VariantKey,
     default_thresholds,
 )
+from streamreid.compiling.storing import small_graph
 from streamreid.compiling.tensorrt_builder import build_plan, profile_of
 from streamreid.errors import EngineError, MissingExtraError
 from streamreid.types import FloatArray
@@ -166,7 +167,7 @@ def _typed(model: Path, options: BuildOptions, inputs: Callable[[], tuple[FloatA
         raise EngineError("int8 needs real pictures to measure its ranges on; pass --calibration-crops FOLDER")
     pictures, source = inputs()
     quantised = quantised_graph(unfold_weights(graph), pictures, symmetric=plan, fused=options.target == "openvino")
-    return (half_graph(quantised, "fp16") if plan else quantised), source
+    return (half_graph(quantised, "fp16") if plan else small_graph(quantised)), source
 
 
 def _fixed(model: Path, size: tuple[int, int]) -> Any:

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -139,6 +139,8 @@ def open_graph(
             if runtime == "tensorrt":
                 raise
             log.log(logging.INFO if find_gpu() is None else logging.WARNING, "%s: not TensorRT, because %s", graph.folder.name, error)
+    if on_mismatch == "stop" and precision == "auto":
+        files = _proven_here(graph, files)
     loaded = options.load(files, image)
     _check_proof(graph, loaded, on_mismatch)
     return loaded
@@ -163,6 +165,19 @@ def open_build(graph: CompiledGraph, key: str, *, image: ImageInput | None = Non
             f"{graph.folder}: {record.target} would compute in {loaded.precision} on this machine, not in {record.precision} as asked"
         )
     return loaded
+
+
+def _proven_here(graph: CompiledGraph, files: GraphFiles) -> GraphFiles:
+    """Without the graphs of lower precision whose proof is another machine's: who is strict gets the reference graph, not an error."""
+    foreign = set()
+    for key, record in graph.builds.items():
+        if record.target not in PLAN_TARGETS and record.graph != graph.model:
+            with suppress(EngineError):  # the runtime is not installed: then it is not taken anyway
+                if differences(record.fingerprint, fingerprint(record.target)):
+                    foreign.add(key)
+    for key in sorted(foreign & set(files.verified)):
+        log.info("%s: %s is left out, because it was proven on another machine and engine.on_mismatch is stop", graph.folder.name, key)
+    return replace(files, verified={key: good and key not in foreign for key, good in files.verified.items()})
 
 
 def _check_proof(graph: CompiledGraph, loaded: Runtime, on_mismatch: Mismatch) -> None:

@@ -1,7 +1,7 @@
 """Which runtime and precision is the fastest on this CPU: a rule, or a measurement that is remembered.
 
 Only what is known to give the right features takes part: fp32, bf16 where the CPU has it (unless it failed its check in the bundle), and int8 only
-if it passed it. A measurement takes some seconds, so it is made when asked for (``engine.choose: measure``, ``streamreid engine bench``), never in the
+if it passed it and the CPU is known to have VNNI. A measurement takes some seconds, so it is made when asked for (``engine.choose: measure``, ``streamreid engine bench``), never in the
 start of an ordinary run; its result is used by every later one.
 """
 
@@ -33,7 +33,8 @@ _FORMAT = 1
 _SECONDS = 6.0
 _ROWS = 16
 _BF16 = {"avx512_bf16", "amx_bf16"}
-_INT8 = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
+# Without one of these int8 is not faster, and older instructions saturate on the way: another arithmetic than the one that was verified.
+_INT8 = {"avx512_vnni", "avx_vnni", "amx_int8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +84,11 @@ def candidates(files: GraphFiles, runtime: str = "auto", precision: str = "auto"
         return [Choice(r, precision) for r in runtimes]
     found: list[tuple[int, Choice]] = []
     flags = cpu_flags()
-    fast_int8, has_bf16 = bool(_INT8 & flags) or not flags, bool(_BF16 & flags) if flags else None
+    has_bf16 = bool(_BF16 & flags) if flags else None
     for r in runtimes:
         behind = 0 if r == "openvino" else 10
-        if files.graph(r, "int8") is not None and files.verified.get(f"{r}/int8", False):
-            found.append((behind + (0 if fast_int8 else 2), Choice(r, "int8")))
+        if _INT8 & flags and files.graph(r, "int8") is not None and files.verified.get(f"{r}/int8", False):
+            found.append((behind, Choice(r, "int8")))
         if r == "openvino" and files.verified.get("openvino/bf16", True) and has_bf16 is not False:
             found += [(behind + 1, Choice(r, "bf16" if has_bf16 else "auto")), (behind + 3, Choice(r, "fp32"))]
         else:

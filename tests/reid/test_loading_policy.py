@@ -233,6 +233,20 @@ class TestProvenElsewhere:
         assert (swapped.variants, swapped.verified) == ({}, {})
         assert "model.int8.onnx is left out, because it was made from another graph" in caplog.text
 
+    def test_who_is_strict_gets_no_int8_that_was_proven_elsewhere(self, proven, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        bundle = proven(device="CPU B")
+        record = bundle.manifest.builds["onnxruntime/fp32"].model_copy(update={"precision": "int8", "graph": "model.int8.onnx"})
+        manifest = bundle.manifest.model_copy(update={"variants": {"onnxruntime/int8": "model.int8.onnx"}, "builds": {record.key: record}})
+        both = write_bundle(tmp_path / "both", manifest, {"model.onnx": bundle.model, "model.int8.onnx": bundle.model}).compiled
+        taken = []
+        monkeypatch.setattr(policy, "load_runtime", lambda files, **_: taken.append(files.verified) or EngineEmbedder)
+        monkeypatch.setattr(policy, "_check_proof", lambda *_: None)
+        monkeypatch.setattr(policy, "fingerprint", lambda target: DeviceFingerprint(library=target, **HERE))
+        for on_mismatch in ("rebuild", "fallback", "stop"):
+            open_graph(both, on_mismatch=on_mismatch)
+        open_graph(both, LoadOptions(precision="int8"), on_mismatch="stop")
+        assert taken == [{"onnxruntime/int8": good} for good in (True, True, False, True)]
+
     def test_a_failed_proof_is_never_silent(self, proven, machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
         bundle = proven(failures=("cosine is 0.5",))
         open_graph(bundle.compiled, on_mismatch="stop", image=bundle.manifest.input.image())

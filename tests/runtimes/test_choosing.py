@@ -87,13 +87,16 @@ class TestCandidates:
         assert Choice("onnxruntime", "int8") not in candidates(files("openvino/int8"))
         assert all(c.precision != "int8" for c in candidates(files(failed="openvino/int8")))
 
-    def test_int8_is_not_the_first_guess_without_instructions_for_it(
-        self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("flags", [{"avx2"}, {"avx2", "avx512_bf16"}, {"asimddp"}, set()])
+    def test_int8_only_where_the_cpu_is_known_to_have_vnni(
+        self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch, flags: set[str]
     ) -> None:
-        monkeypatch.setattr(choosing, "cpu_flags", lambda: frozenset({"avx2"}))
-        found = candidates(files("openvino/int8"))
-        assert found[0] == Choice("openvino", "fp32")
-        assert Choice("openvino", "int8") in found
+        monkeypatch.setattr(choosing, "cpu_flags", lambda: frozenset(flags))
+        proven = files("openvino/int8", "onnxruntime/int8")
+        assert all(c.precision != "int8" for c in candidates(proven))
+        assert candidates(proven, "openvino", "int8") == [Choice("openvino", "int8")]  # but who asks for it gets it
+        monkeypatch.setattr(choosing, "cpu_flags", lambda: frozenset(flags | {"avx_vnni"}))
+        assert candidates(proven)[0] == Choice("openvino", "int8")
 
     def test_bf16_where_the_cpu_has_it_or_does_not_say(self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch) -> None:
         for flags, first in (({"avx512_bf16"}, "bf16"), (set(), "auto"), ({"avx2"}, "fp32")):
