@@ -39,13 +39,17 @@ class ClockKeeper:
         if self.mode != "off":
             self._watch.observe(camera, time, tracks, size)
 
-    def update(self, time: float, identities: Mapping[tuple[str, int], tuple[int, float]]) -> bool:
-        """Correct the clocks if it is time to; whether any correction changed."""
+    def due(self, time: float) -> bool:
+        """Whether it is time to correct the clocks."""
         if self.mode != "apply":
             return False
         if self._next is None:
             self._next = time + self._wait
-        if time < self._next:
+        return time >= self._next
+
+    def update(self, time: float, identities: Mapping[tuple[str, int], tuple[int, float]]) -> bool:
+        """Correct the clocks if it is time to; whether any correction changed."""
+        if not self.due(time) or self._next is None:
             return False
         self._wait = min(1.5 * self._wait, 600.0)  # clocks do not change often
         self._next = time + self._wait
