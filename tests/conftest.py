@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -27,6 +28,16 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"needs the development data: no folder {folder}/data (set STREAMREID_SHARED)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def plain_logging() -> Iterator[None]:
+    """The command line sets up logging for its whole process; a test that calls it must not silence the next."""
+    logger = logging.getLogger("streamreid")
+    before = logger.handlers[:], logger.level, logger.propagate
+    yield
+    logger.handlers[:], logger.propagate = before[0], before[2]
+    logger.setLevel(before[1])
 
 
 class Scene:
