@@ -308,3 +308,14 @@ def test_settled_tracks_keep_the_identity_they_were_written_with(tmp_path: Path)
     identities = [json.loads(line) for line in lines(tmp_path / "r.jsonl") if '"identity"' in line]
     assert [(i["global_id"], i["members"]) for i in identities] == [(7, [["a", 2]]), (5, [["a", 1]])]
     assert json.loads(lines(tmp_path / "r.jsonl")[-1])["identities"] == 2
+
+
+def test_json_lines_of_a_camera_with_an_awkward_name_stay_one_per_person(tmp_path: Path) -> None:
+    name = 'yard"},{"type":"x\n},{'
+    with JsonlSink(tmp_path / "results.jsonl") as sink:
+        sink.write(result(name, 0, [1, 2, 3], [4, 0, 5]))
+        sink.close({})
+    people = [json.loads(line) for line in lines(tmp_path / "results.jsonl")][1:4]
+    assert [p["camera"] for p in people] == [name] * 3
+    assert [p["track_id"] for p in people] == [1, 2, 3]
+    assert [p["global_id"] for p in people] == [4, None, 5]

@@ -159,6 +159,17 @@ def test_occlusion_is_by_the_nearer_person():
     assert occlusion(boxes) == pytest.approx([0.5 * 0.9, 0.0, 0.0])
 
 
+def test_hidden_shares_are_told_in_the_order_of_the_detections():
+    boxes = np.array([[100, 100, 140, 200], [110, 150, 150, 250], [400, 100, 440, 200]], np.float32)
+    tracker = Tracker()
+    tracker.update(Detections.from_arrays(boxes, [0.5, 0.9, 0.7]), None, 0.0)
+    assert np.array_equal(tracker.hidden, occlusion(boxes))
+    assert tracker.hidden[0] > 0.3
+    assert not tracker.hidden[1:].any()
+    tracker.update(Detections.from_arrays([*boxes, [0, 0, 0, 0]], [0.5, 0.9, 0.7, 0.8]), None, 0.1)
+    assert tracker.hidden is None
+
+
 def test_five_hundred_people():
     rng = np.random.default_rng(0)
     low = rng.uniform(0, 4000, (500, 2))
