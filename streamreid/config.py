@@ -158,7 +158,7 @@ class EngineConfig(_Section):
     )
     precision: Precision = Field(
         default="auto",
-        description="auto takes the fastest whose accuracy was verified in the bundle; bf16 where the CPU computes it in hardware.",
+        description="auto takes the fastest whose accuracy was verified in the bundle: int8 on CPUs with VNNI, bf16 where the CPU computes it in hardware.",
     )
     choose: RuntimeChoice = Field(
         default="cached",
