@@ -29,6 +29,7 @@ from streamreid import Pipeline
 from streamreid.config import Config
 from streamreid.detection import open_detector
 from streamreid.pipeline import run
+from streamreid.sources import few_arenas
 from streamreid.types import Detections, Frame
 
 WARM_SECONDS = 10.0
@@ -131,6 +132,7 @@ def main() -> None:
     parser.add_argument("--slow", action="store_true", help="inference at half the needed speed")
     parser.add_argument("--files", action="store_true", help="play files instead of RTSP")
     args = parser.parse_args()
+    few_arenas()  # as the command line does
     files = args.files or missing() is not None
     throttle = 2.0 / (args.cameras * args.fps) if args.slow else None
     with tempfile.TemporaryDirectory() as folder:
