@@ -7,7 +7,6 @@ Every change is an event. Work is bounded by the window and the number of candid
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -18,6 +17,7 @@ from streamreid.association.grouping import Decision, Grouping
 from streamreid.association.offline import decide_all
 from streamreid.association.people import Book, Person
 from streamreid.association.place import Key, Place
+from streamreid.association.steady import SteadyTimes
 from streamreid.association.topology import CameraGraph
 from streamreid.config import AssociationConfig
 from streamreid.errors import EngineMismatchError
@@ -25,9 +25,6 @@ from streamreid.similarity import Calibration, SiteCalibration
 from streamreid.types import FloatArray, Identity, IdentityEvent, KnownIdentity, PartFeatures, Tracklet, Tracks
 
 __all__ = ["Associator"]
-
-log = logging.getLogger(__name__)
-_JUMP = 61.0  # seconds; delayed results arrive up to a minute late, clocks that are set back by more have jumped
 
 
 class Associator:
@@ -62,19 +59,21 @@ class Associator:
         self._place = place
         self._grouping = Grouping(self.config, calibration or Calibration(), graph or CameraGraph(None), place, parts)
         self._shape: tuple[int, int] | None = None
-        self._newest: dict[str, float] = {}
-        self._shift: dict[str, float] = {}
+        self._times = SteadyTimes()
         self._waiting: list[IdentityEvent] = []
         self.keep_all = False
         self._archive: dict[Key, Evidence] = {}
         self._admitted: dict[int, Evidence] = {}
         self._last_step: float | None = None
-        self._now = -np.inf
 
     def __repr__(self) -> str:
         return f"Associator(tracks={len(self._tracks)}, identities={len(self._book.people)})"
 
     # ---------------------------------------------------------------- evidence in, decisions out
+
+    @property
+    def _now(self) -> float:
+        return self._times.now
 
     def observe(
         self, camera: str, time: float, tracks: Tracks, features: PartFeatures, quality: FloatArray, size: tuple[int, int] | None = None
@@ -99,8 +98,7 @@ class Associator:
         if len(set(ids)) < len(ids):
             raise ValueError(f"camera '{camera}' at {time:.3f} s: a track is reported twice in one frame; ids: {sorted(ids)}")
         self._check_shape(features)
-        time = self._steady(camera, time)
-        self._now = max(self._now, time)
+        time = self._times.take(camera, time)
         visibility = features.visibility
         if not self.config.visibility:
             visibility = np.repeat(visibility.any(1, keepdims=True), visibility.shape[1], 1).astype(np.float32)
@@ -128,18 +126,6 @@ class Associator:
                 f"identities are known by {self._shape[0]} parts of {self._shape[1]} values, the new features have {features.shape[0]} of "
                 f"{features.shape[1]}. Use the engine they were made with, or begin without the identities of the earlier run"
             )
-
-    def _steady(self, camera: str, time: float) -> float:
-        """The time of a camera whose clock may have been set back."""
-        moved = time + self._shift.get(camera, 0.0)
-        newest = self._newest.get(camera, -np.inf)
-        if moved < newest - _JUMP:
-            log.warning("camera '%s': its clock went back by %.1f s; its times are taken to go on from now", camera, newest - moved)
-            now = max(newest, self._now) + 1e-3
-            self._shift[camera] = self._shift.get(camera, 0.0) + now - moved
-            moved = now
-        self._newest[camera] = max(newest, moved)
-        return moved
 
     def step(self, *, force: bool = False) -> list[IdentityEvent]:
         """Group anew if ``interval`` seconds of capture time have passed (or ``force``).

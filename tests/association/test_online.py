@@ -146,6 +146,20 @@ def test_a_clock_that_is_set_back_is_noticed_and_survived(caplog):
     assert a.link("right", 1)[0] != a.link("left", 1)[0]
 
 
+def test_a_clock_that_leaps_ahead_costs_the_others_nothing(caplog):
+    a = Associator(AssociationConfig(window=30.0, memory=600.0), CALIBRATION)
+    watch(a, {"left": {1: code(0)}, "right": {1: code(1)}})
+    before = a.link("right", 1)[0]
+    events = watch(a, {"left": {2: code(0)}}, start=9000.0, seconds=0.1)
+    for i in range(30):
+        events += show(a, "right", 3.0 + i / 10, {1: code(1)})
+        events += show(a, "left", 9000.1 + i / 10, {2: code(0)})
+    assert "camera 'left': its clock leapt ahead by 8997.1 s" in caplog.text
+    assert a.link("left", 2)[0] == a.link("left", 1)[0]
+    assert a.link("right", 1)[0] == before
+    assert not [e for e in events if e.kind == "expire"]
+
+
 def test_overlapping_ids_and_other_engines_are_refused():
     a = Associator(calibration=CALIBRATION)
     twice = Tracks(np.array([3, 3]), np.zeros((2, 4), np.float32), np.ones(2, np.float32), np.arange(2))
