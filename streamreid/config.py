@@ -285,6 +285,10 @@ class ServerConfig(_Section):
         default=None,
         description="Who asks must send it ('Authorization: Bearer TOKEN'); needed where other machines are served. Take it from the environment: ${STREAMREID_TOKEN}.",
     )
+    keep_changes: bool = Field(
+        default=True,
+        description="Keep cameras that are added, removed, paused or changed by HTTP (in cameras.json of the results folder) when the run is started again there. The cameras file is never written; where it was edited since, it counts.",
+    )
 
 
 class GalleryConfig(_Section):

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable
 
-__all__ = ["expand", "redact"]
+__all__ = ["expand", "hide_known", "redact"]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<user>[^\s/@:]*)(?::(?P<password>[^\s/]*))?@")
@@ -33,10 +33,15 @@ def expand(text: str, missing: Callable[[str], Exception]) -> str:
     return _VARIABLE.sub(value, text)
 
 
+def hide_known(text: str) -> str:
+    """``text`` with ``***`` for every value that came from the environment."""
+    for secret in sorted(_known, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
 def redact(text: object) -> str:
     """``text`` without passwords: known secrets, the password in an address, and tokens in a query become ``***``."""
-    result = str(text)
-    for secret in sorted(_known, key=len, reverse=True):
-        result = result.replace(secret, "***")
+    result = hide_known(str(text))
     result = _USERINFO.sub(lambda m: f"{m['scheme']}{m['user']}{':***' if m['password'] is not None else ''}@", result)
     return _QUERY.sub(r"\1***", result)

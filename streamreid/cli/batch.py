@@ -42,13 +42,7 @@ def batch(
     """
     set_up_logging(quiet=quiet, verbose=verbose)
     sections = read_settings(settings_file)
-    changes = {
-        "detector.model": detector,
-        "engine.model": engine,
-        "tracker.delay": delay,
-        "gallery.store": gallery,
-        "association.offline": offline,
-    }
+    changes = o.changes(detector=detector, engine=engine, delay=delay, gallery=gallery, offline=offline)
     change(sections, changes, settings or [])
     sections["association"] = {"offline": True, **sections.get("association", {})}
     job = Batch(find_recordings(paths, together=together, independent=independent), out, sections)

@@ -32,7 +32,7 @@ def doctor(
 ) -> None:
     """Test every camera, the detector and the engine; predict frame rates and ages. Exit code 0 if all is well, 3 if a camera fails, 2 if a model does."""
     set_up_logging(quiet=not verbose, verbose=verbose)
-    config = configure([], sources, {"detector.model": detector, "engine.model": engine}, settings or [])
+    config = configure([], sources, o.changes(detector=detector, engine=engine), settings or [])
     found = examine(config, seconds=seconds, say=None if as_json else lambda text: errors.print(f"{text} ...", highlight=False))
     if as_json:
         output.print_json(json.dumps({**dataclasses.asdict(found), "healthy": found.healthy}))

@@ -1,9 +1,9 @@
-"""Options that several verbs share, each written once."""
+"""Options that several verbs share, each written once, and the settings that they stand for."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,7 +24,21 @@ __all__ = [
     "Verbose",
     "Video",
     "Watch",
+    "changes",
 ]
+
+_SETTINGS = {
+    "detector": "detector.model",
+    "engine": "engine.model",
+    "delay": "tracker.delay",
+    "offline": "association.offline",
+    "gallery": "gallery.store",
+    "video": "output.video",
+    "mosaic": "output.mosaic",
+    "parquet": "output.parquet",
+    "listen": "server.listen",
+    "watch": "live.watch",
+}
 
 Delay = Annotated[
     float | None,
@@ -73,3 +87,8 @@ Watch = Annotated[
     typer.Option("--watch/--no-watch", help="Follow changes of the cameras file while live cameras run (default: yes)."),
 ]
 Video = Annotated[bool | None, typer.Option("--video/--no-video", help="Write an annotated video per camera.")]
+
+
+def changes(**given: Any) -> dict[str, Any]:
+    """Options by the settings that they change, as dotted keys; None stays None, which is "leave as it is"."""
+    return {_SETTINGS[name]: value for name, value in given.items()}

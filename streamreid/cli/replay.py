@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -51,16 +51,9 @@ def replay(
     data = (replayed_config(cache) if sources is None else load_config(sources)).model_dump()
     data["gallery"]["store"] = None  # a recording is remembered again only if that is said here
     merge(data, read_settings(settings_file))
-    changes: dict[str, Any] = {
-        "detector.model": detector,
-        "engine.model": engine,
-        "tracker.delay": delay,
-        "association.offline": offline,
-        "gallery.store": gallery,
-        "output.video": video,
-        "output.mosaic": mosaic,
-        "output.parquet": parquet,
-    }
+    changes = o.changes(
+        detector=detector, engine=engine, delay=delay, offline=offline, gallery=gallery, video=video, mosaic=mosaic, parquet=parquet
+    )
     change(data, changes, settings or [])
     following = Replay(cache, Config.from_dict(data, where="command line"))
     folder = choose_folder(out or following.config.output.dir, "replay", overwrite=overwrite)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 import yaml
 
 from streamreid import pipeline as wiring
+from streamreid._association_settings import check_cameras
 from streamreid._yaml import read_yaml, validate
 from streamreid.cli import options as o
 from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
@@ -20,6 +22,7 @@ from streamreid.config import Config, load_config
 from streamreid.errors import ConfigError
 from streamreid.pipeline.beginning import read_begin
 from streamreid.pipeline.cache import remove_cache
+from streamreid.pipeline.changes import CameraChanges
 from streamreid.pipeline.folders import choose_folder, clear_results
 from streamreid.pipeline.pipeline import camera_name
 from streamreid.pipeline.watching import CamerasFile
@@ -27,7 +30,7 @@ from streamreid.serving import Server
 from streamreid.sinks import Sink
 from streamreid.sources import few_arenas, is_live
 
-__all__ = ["appends", "change", "configure", "execute", "follow", "merge", "read_settings", "run"]
+__all__ = ["appends", "change", "configure", "execute", "follow", "launch", "merge", "read_settings", "run"]
 
 
 def run(
@@ -59,25 +62,49 @@ def run(
 ) -> None:
     """Follow people across cameras and write who was where, when."""
     set_up_logging(quiet=quiet, verbose=verbose)
-    changes: dict[str, Any] = {
-        "detector.model": detector,
-        "engine.model": engine,
-        "tracker.delay": delay,
-        "output.video": video,
-        "output.mosaic": mosaic,
-        "output.parquet": parquet,
-        "gallery.store": gallery,
-        "server.listen": serve,
-        "live.watch": watch,
-    }
-    config = configure(videos or [], sources, changes, settings or [], settings_file)
-    name = sources.stem if sources else "run"
-    folder = choose_folder(out or config.output.dir, name, overwrite=overwrite, append=appends(config))
+    changes = o.changes(
+        detector=detector,
+        engine=engine,
+        delay=delay,
+        video=video,
+        mosaic=mosaic,
+        parquet=parquet,
+        gallery=gallery,
+        listen=serve,
+        watch=watch,
+    )
+    read = partial(configure, videos or [], sources, changes, settings or [], settings_file)
+    raise typer.Exit(launch(read, "run", sources, out=out, overwrite=overwrite, quiet=quiet, cache=cache))
+
+
+def launch(
+    read: Callable[[], Config],
+    name: str,
+    sources: Path | None,
+    *,
+    out: Path | None,
+    overwrite: bool,
+    quiet: bool,
+    cache: Path | None = None,
+) -> int:
+    """Choose the folder of the results and run. Returns the exit code.
+
+    Args:
+        read: Reads the configuration, now and when the cameras file was edited.
+        name: Of the results folder, where there is no cameras file to be named after.
+        sources: The cameras file.
+        out: The folder asked for.
+        overwrite: Whether results that are there are replaced.
+        quiet: Say nothing but errors.
+        cache: Also store detections and features here.
+    """
+    config = read()
+    folder = choose_folder(out or config.output.dir, sources.stem if sources else name, overwrite=overwrite, append=appends(config))
     if overwrite:
         clear_results(folder)
-    if cache is not None and overwrite:
-        remove_cache(cache)
-    raise typer.Exit(execute(config, folder, quiet=quiet, cache=cache, watched=sources))
+        if cache is not None:
+            remove_cache(cache)
+    return execute(config, folder, quiet=quiet, cache=cache, watched=sources, read=read)
 
 
 def appends(config: Config) -> bool:
@@ -91,23 +118,39 @@ def _endless(config: Config) -> bool:
 
 
 def configure(
-    videos: list[str], sources: Path | None, changes: dict[str, Any], settings: list[str], settings_file: Path | None = None
+    videos: list[str],
+    sources: Path | None,
+    changes: dict[str, Any],
+    settings: list[str],
+    settings_file: Path | None = None,
+    *,
+    empty: bool = False,
 ) -> Config:
     """The configuration from a YAML file or from sources on the command line, with the sections of a settings file and single settings changed.
+
+    Args:
+        videos: Sources given on the command line.
+        sources: The YAML file, instead.
+        changes: Settings by dotted key; None leaves them as they are.
+        settings: Settings as written on the command line.
+        settings_file: YAML with sections but no cameras.
+        empty: Neither gives a run without cameras, to which some may be added, instead of an error.
 
     Raises:
         ConfigError: Neither or both given, or a wrong key or value.
     """
-    if (sources is None) == (not videos):
-        raise ConfigError("pass either --sources cams.yaml or one or more videos: streamreid run a.mp4 b.mp4")
-    if sources is not None:
+    names: list[str] = []
+    none = empty and sources is None and not videos
+    if sources is not None and not videos:
         data = load_config(sources).model_dump()
+    elif (videos and sources is None) or none:
+        data = {"cameras": [{"name": camera_name(v, names), "uri": v} for v in videos or ["none"]]}
     else:
-        names: list[str] = []
-        data = {"cameras": [{"name": camera_name(v, names), "uri": v} for v in videos]}
+        raise ConfigError("pass either --sources cams.yaml or one or more videos: streamreid run a.mp4 b.mp4")
     merge(data, read_settings(settings_file))
     change(data, changes, settings)
-    return Config.from_dict(data, where="command line")
+    config = Config.from_dict(data, where="command line")
+    return config.model_copy(update={"cameras": ()}) if none else config
 
 
 def merge(data: dict[str, Any], sections: dict[str, Any]) -> None:
@@ -155,7 +198,15 @@ def read_settings(path: Path | None) -> dict[str, Any]:
     return checked.model_dump(exclude_unset=True, exclude={"cameras"})
 
 
-def execute(config: Config, folder: Path, *, quiet: bool, cache: Path | None = None, watched: Path | None = None) -> int:
+def execute(
+    config: Config,
+    folder: Path,
+    *,
+    quiet: bool,
+    cache: Path | None = None,
+    watched: Path | None = None,
+    read: Callable[[], Config] | None = None,
+) -> int:
     """Run, serve if asked to, show progress, print the table. Returns the exit code.
 
     Args:
@@ -164,20 +215,25 @@ def execute(config: Config, folder: Path, *, quiet: bool, cache: Path | None = N
         quiet: Say nothing but errors.
         cache: Also store detections and features here.
         watched: The cameras file, to follow its changes if cameras are live.
+        read: How it is read.
     """
     begin = read_begin(folder) if appends(config) else None
-    serving = config.server.listen is not None
-    if _endless(config):
+    serving, endless = config.server.listen is not None, _endless(config)
+    if config.topology is not None:
+        check_cameras(config.topology, [c.name for c in config.cameras])
+    changes = CameraChanges(folder, config.cameras, keep=appends(config) and config.server.keep_changes)
+    config = config.model_copy(update={"cameras": changes.begin()})
+    if endless:
         few_arenas()
     with ExitStack() as stack:
-        pipeline = stack.enter_context(wiring.Pipeline(config, cache=cache, begin=begin, stay=serving and _endless(config)))
+        pipeline = stack.enter_context(wiring.Pipeline(config, cache=cache, begin=begin, stay=serving and endless))
         listeners: list[Sink] = []
         if serving:
-            server = stack.enter_context(Server(pipeline, config.server))
+            server = stack.enter_context(Server(pipeline, config.server, changes))
             listeners.append(server.board)
             errors.print(f"serving at {server.address}", highlight=False)
         if watched is not None and config.live.watch and pipeline.live:
-            stack.enter_context(CamerasFile(watched, pipeline.cameras))
+            stack.enter_context(CamerasFile(watched, pipeline.cameras, load=read, changes=changes))
         return follow(pipeline, folder, quiet=quiet, listeners=listeners)
 
 

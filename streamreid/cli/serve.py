@@ -9,9 +9,8 @@ import typer
 
 from streamreid.cli import options as o
 from streamreid.cli.console import set_up_logging
-from streamreid.cli.run import appends, change, execute, merge, read_settings
-from streamreid.config import Config, load_config
-from streamreid.pipeline.folders import choose_folder, clear_results
+from streamreid.cli.run import configure, launch
+from streamreid.config import Config
 
 __all__ = ["serve"]
 
@@ -39,25 +38,11 @@ def serve(
 ) -> None:
     """Follow live cameras until stopped; cameras come, go and change by HTTP and by the watched YAML file."""
     set_up_logging(quiet=quiet, verbose=verbose)
-    # A configuration has cameras; a service may begin without.
-    nobody = Config.from_dict({"cameras": [{"name": "none", "uri": "none"}]})
-    data = (load_config(sources) if sources is not None else nobody).model_dump()
-    merge(data, read_settings(settings_file))
-    listen = listen or data["server"]["listen"] or "8080"
-    changes = {
-        "detector.model": detector,
-        "engine.model": engine,
-        "tracker.delay": delay,
-        "gallery.store": gallery,
-        "output.parquet": parquet,
-        "server.listen": listen,
-        "live.watch": watch,
-    }
-    change(data, changes, settings or [])
-    config = Config.from_dict(data, where="command line")
-    if sources is None:
-        config = config.model_copy(update={"cameras": ()})
-    folder = choose_folder(out or config.output.dir, sources.stem if sources else "serve", overwrite=overwrite, append=appends(config))
-    if overwrite:
-        clear_results(folder)
-    raise typer.Exit(execute(config, folder, quiet=quiet, watched=sources))
+    changes = o.changes(detector=detector, engine=engine, delay=delay, gallery=gallery, parquet=parquet, listen=listen, watch=watch)
+
+    def read() -> Config:
+        config = configure([], sources, changes, settings or [], settings_file, empty=True)
+        server = config.server.model_copy(update={"listen": config.server.listen or "8080"})
+        return config.model_copy(update={"server": server})
+
+    raise typer.Exit(launch(read, "serve", sources, out=out, overwrite=overwrite, quiet=quiet))

@@ -89,11 +89,7 @@ class Cameras:
         self._settled = False
         self._listeners: list[Callable[[str, str, str], None]] = []
         for config in configs:
-            try:
-                self.add(config)
-            except SourceError as error:
-                self._configs[config.name] = config
-                self.fail(config.name, error)
+            self.admit(config)
         # Recordings are read to their end in the order of time: there is no sense in which another could join.
         self._settled = not self.live
 
@@ -156,6 +152,23 @@ class Cameras:
             self._cameras[config.name] = _Camera(config, source, reader, teller, dict(count.drops), self._numbers.get(config.name, 0))
         self._news.set()
         self._tell(config.name, "added")
+
+    def admit(self, config: CameraConfig) -> bool:
+        """Add a camera, or change it if it is known. One that cannot be opened stays known, as failed, and may be resumed.
+
+        Returns:
+            Whether it could be opened.
+        """
+        with self._lock:
+            known = config.name in self._configs
+        try:
+            (self.change if known else self.add)(config)
+        except SourceError as error:
+            with self._lock:
+                self._configs[config.name] = config
+            self.fail(config.name, error)
+            return False
+        return True
 
     def subscribe(self, listener: Callable[[str, str, str], None]) -> None:
         """Have every change of a camera told: name, what (added, removed, paused, changed, failed, or a state of its source), why.

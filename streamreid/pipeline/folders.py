@@ -7,6 +7,7 @@ from pathlib import Path
 
 from streamreid.errors import ConfigError, OutputError
 from streamreid.pipeline.beginning import STATE
+from streamreid.pipeline.changes import CHANGES
 
 __all__ = ["choose_folder", "clear_results"]
 
@@ -20,6 +21,7 @@ _RESULTS = (
     "mosaic.part.mp4",
     "summary.json",
     STATE,
+    CHANGES,
 )
 
 

@@ -94,7 +94,8 @@ class Following(ABC):
         self._schedule = LookSchedule(config)
         self._calibration = SiteCalibration(calibration)
         self._trackers = {c.name: self._tracker(c.name) for c in config.cameras}
-        graph = CameraGraph(config.topology, [c.name for c in config.cameras])
+        # Where an earlier run is continued, cameras may have been taken out since; ways through them still are ways.
+        graph = CameraGraph(config.topology, None if self.begin.runs else [c.name for c in config.cameras])
         self.ground = open_ground(config)
         self.clocks = ClockKeeper(config.association.clock, self.ground.cameras if self.ground is not None else {})
         self._associator = Associator(

@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from streamreid.config import CameraConfig, Config, load_config
-from streamreid.errors import ConfigError, StreamReIDError
+from streamreid.config import Config, load_config
+from streamreid.errors import ConfigError, OutputError, StreamReIDError
 from streamreid.pipeline.cameras import Cameras
+from streamreid.pipeline.changes import CameraChanges
 from streamreid.secrets import redact
 
 __all__ = ["CamerasFile"]
@@ -30,14 +31,26 @@ class CamerasFile:
     Args:
         path: The file.
         cameras: Those of the run.
+        load: Reads the file; the run's own way adds what the command line says.
+        changes: Told what the file says, because its newer word counts more than earlier changes by HTTP.
         seconds: Between two looks.
     """
 
-    def __init__(self, path: Path, cameras: Cameras, *, seconds: float = _SECONDS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        cameras: Cameras,
+        *,
+        load: Callable[[], Config] | None = None,
+        changes: CameraChanges | None = None,
+        seconds: float = _SECONDS,
+    ) -> None:
         self._path = path
         self._cameras = cameras
+        self._load = load or partial(load_config, path)
+        self._changes = changes
         self._seconds = seconds
-        self._before = load_config(path)
+        self._before = self._load()
         self._text = path.read_bytes()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cameras-file", daemon=True)
@@ -64,7 +77,7 @@ class CamerasFile:
             return
         self._text = text
         try:
-            now = load_config(self._path)
+            now = self._load()
         except ConfigError as error:
             log.warning("the cameras file has a mistake; everything stays as it was: %s", redact(error))
             return
@@ -75,21 +88,24 @@ class CamerasFile:
 
     def _follow(self, before: Config, now: Config) -> None:
         old, new = ({c.name: c for c in config.cameras} for config in (before, now))
-        for name in old.keys() - new.keys():
+        if self._changes is not None:
+            self._changes.file_says(now.cameras, self._cameras.configs)
+        known = {c.name for c in self._cameras.configs}
+        for name in (old.keys() - new.keys()) & known:
             self._try(name, "removed", partial(self._cameras.remove, name))
         for name, config in new.items():
-            if name not in old:
-                self._try(name, "added", partial(self._enter, config))
-            elif config != old[name]:
-                self._try(name, "paused" if config.paused else "changed", partial(self._enter, config))
+            if config != old.get(name):
+                what = "paused" if config.paused else "changed" if name in old else "added"
+                self._try(name, what, partial(self._cameras.admit, config))
+        if self._changes is not None:
+            try:
+                self._changes.save(self._cameras.configs)
+            except OutputError as error:
+                log.error("%s", error)
 
-    def _enter(self, config: CameraConfig) -> None:
-        known = any(c.name == config.name for c in self._cameras.configs)
-        (self._cameras.change if known else self._cameras.add)(config)
-
-    def _try(self, name: str, what: str, act: Callable[[], None]) -> None:
+    def _try(self, name: str, what: str, act: Callable[[], bool | None]) -> None:
         try:
-            act()
-            log.warning("camera '%s' %s, as '%s' says", name, what, self._path)
+            if act() is not False:  # a camera that cannot be opened was said to have failed already
+                log.warning("camera '%s' %s, as '%s' says", name, what, self._path)
         except StreamReIDError as error:
             log.error("camera '%s' cannot be %s: %s", name, what, redact(error))

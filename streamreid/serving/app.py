@@ -2,8 +2,9 @@
 
 ``GET /cameras`` and ``/cameras/NAME``; ``POST /cameras`` adds one (the keys of the YAML), ``PATCH /cameras/NAME`` changes some of its settings,
 ``DELETE /cameras/NAME`` takes it out; ``POST /cameras/NAME/pause`` and ``/resume``. ``GET /identities`` and ``/identities/ID``; ``GET /events``
-(server-sent events; ``?topics=identity,camera,people``); ``GET /run``; ``GET /metrics`` (Prometheus), ``/healthz``, ``/readyz``. Changes hold
-until the run ends; what shall stay belongs into the cameras file.
+(server-sent events; ``?topics=identity,camera,people``); ``GET /run``; ``GET /metrics`` (Prometheus), ``/healthz``, ``/readyz``. Changes are
+kept beside the results and hold when the run is started again there; ``GET /changes`` says how cameras differ from the cameras file, ``DELETE /changes``
+returns to it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response, Streami
 
 from streamreid._yaml import validate
 from streamreid.config import CameraConfig
-from streamreid.errors import ConfigError, SourceError, StreamReIDError
+from streamreid.errors import ConfigError, OutputError, SourceError, StreamReIDError
 from streamreid.pipeline import Pipeline
+from streamreid.pipeline.changes import CameraChanges
 from streamreid.secrets import redact
 from streamreid.serving.board import Board
 from streamreid.serving.guard import Guard
@@ -36,23 +38,26 @@ _MAX_LISTENERS = 64
 _BATCH = 500
 
 
-def make_app(pipeline: Pipeline, board: Board, hub: EventHub, *, token: str | None = None) -> Guard:
+def make_app(pipeline: Pipeline, board: Board, hub: EventHub, changes: CameraChanges, *, token: str | None = None) -> Guard:
     """The application.
 
     Args:
         pipeline: The run.
         board: Gets the run's results as a sink.
         hub: Gets its events.
+        changes: Keeps what is changed.
         token: See :class:`streamreid.serving.guard.Guard`.
     """
     app = FastAPI(title="streamreid", description=__doc__ or "", docs_url=None, redoc_url=None)
 
     @app.exception_handler(StreamReIDError)
     async def failed(_: Request, error: Exception) -> JSONResponse:
-        status = 404 if "there is no camera" in str(error) else 409 if "there is a camera" in str(error) else 422
+        kept = not isinstance(error, OutputError)
+        status = 500 if not kept else 404 if "there is no camera" in str(error) else 409 if "there is a camera" in str(error) else 422
         return JSONResponse({"error": redact(error)}, status)
 
-    _add_cameras(app, pipeline)
+    _add_cameras(app, pipeline, changes)
+    _add_changes(app, pipeline, changes)
     _add_people(app, pipeline, board)
     _add_state(app, pipeline)
     _add_events(app, hub)
@@ -60,7 +65,7 @@ def make_app(pipeline: Pipeline, board: Board, hub: EventHub, *, token: str | No
     return Guard(cast(Any, app), token)
 
 
-def _add_cameras(app: FastAPI, pipeline: Pipeline) -> None:
+def _add_cameras(app: FastAPI, pipeline: Pipeline, changes: CameraChanges) -> None:
     cameras = pipeline.cameras
 
     def known(name: str) -> CameraConfig:
@@ -87,6 +92,7 @@ def _add_cameras(app: FastAPI, pipeline: Pipeline) -> None:
         if any(c.name == config.name for c in cameras.configs):
             raise ConfigError(f"there is a camera '{config.name}' already; change it with PATCH /cameras/{config.name}")
         cameras.add(config)
+        changes.save(cameras.configs)
         return camera_view(pipeline, config)
 
     @app.patch("/cameras/{name}")
@@ -94,16 +100,21 @@ def _add_cameras(app: FastAPI, pipeline: Pipeline) -> None:
         config = validate(CameraConfig, {**known(name).model_dump(), **body}, where="camera")
         if config.name != name:
             raise ConfigError(f"camera '{name}': a name cannot be changed; remove the camera and add another")
-        cameras.change(config)
+        try:
+            cameras.change(config)
+        finally:
+            changes.save(cameras.configs)
         return camera_view(pipeline, config)
 
     @app.delete("/cameras/{name}", status_code=204, response_class=Response)
     def remove(name: str) -> None:
         cameras.remove(name)
+        changes.save(cameras.configs)
 
     @app.post("/cameras/{name}/pause")
     def pause(name: str) -> dict[str, Any]:
         cameras.pause(name)
+        changes.save(cameras.configs)
         return camera_view(pipeline, known(name))
 
     @app.post("/cameras/{name}/resume")
@@ -113,7 +124,18 @@ def _add_cameras(app: FastAPI, pipeline: Pipeline) -> None:
         except SourceError as error:
             cameras.fail(name, error)
             raise
+        changes.save(cameras.configs)
         return camera_view(pipeline, known(name))
+
+
+def _add_changes(app: FastAPI, pipeline: Pipeline, changes: CameraChanges) -> None:
+    @app.get("/changes")
+    def differences() -> dict[str, list[str]]:
+        return changes.differences(pipeline.cameras.configs)
+
+    @app.delete("/changes", status_code=204, response_class=Response)
+    def revert() -> None:
+        changes.revert(pipeline.cameras)
 
 
 def _add_people(app: FastAPI, pipeline: Pipeline, board: Board) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from streamreid.config import ServerConfig
 from streamreid.errors import ConfigError, MissingExtraError
 from streamreid.pipeline import Pipeline
+from streamreid.pipeline.changes import CameraChanges
 from streamreid.serving.board import Board
 from streamreid.serving.guard import is_loopback
 from streamreid.serving.hub import EventHub
@@ -42,6 +44,7 @@ class Server:
     Args:
         pipeline: The run.
         config: Where to listen; the token may also come from the environment variable STREAMREID_TOKEN.
+        changes: Keeps what is changed by HTTP; without it changes end with the run.
 
     Attributes:
         address: Where it listens, for people.
@@ -52,7 +55,7 @@ class Server:
         MissingExtraError: The extra ``server`` is not installed.
     """
 
-    def __init__(self, pipeline: Pipeline, config: ServerConfig) -> None:
+    def __init__(self, pipeline: Pipeline, config: ServerConfig, changes: CameraChanges | None = None) -> None:
         try:
             import uvicorn
 
@@ -69,7 +72,8 @@ class Server:
             )
         self._hub = EventHub()
         self.board = Board(self._hub)
-        app = make_app(pipeline, self.board, self._hub, token=token)
+        changes = changes or CameraChanges(Path(), pipeline.cameras.configs, keep=False)
+        app = make_app(pipeline, self.board, self._hub, changes, token=token)
         self._socket = _bind(host, port)
         port = self._socket.getsockname()[1]
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -9,6 +9,7 @@ import pytest
 from streamreid import Pipeline
 from streamreid.config import ServerConfig
 from streamreid.errors import ConfigError
+from streamreid.pipeline.changes import CameraChanges
 from streamreid.serving import Server, parse_address
 
 httpx = pytest.importorskip("httpx")
@@ -23,10 +24,11 @@ def site(scene, colours, tmp_path, background, until):
     config = scene.config(left)
     camera = config.cameras[0].model_copy(update={"live": True, "repeat": 50})
     config = config.model_copy(update={"cameras": (camera,)})
-    with Pipeline(config, embedder=colours, stay=True) as pipeline, Server(pipeline, ServerConfig(listen="0")) as server:
+    changes = CameraChanges(tmp_path / "out", config.cameras)
+    with Pipeline(config, embedder=colours, stay=True) as pipeline, Server(pipeline, ServerConfig(listen="0"), changes) as server:
         running = background(pipeline, tmp_path / "out", (server.board,))
         with httpx.Client(base_url=server.address, timeout=10) as client:
-            client.right, client.running, client.server = str(right), running, server
+            client.right, client.running, client.server, client.said = str(right), running, server, config.cameras
             until(lambda: client.get("/cameras/left").json()["frames"] > 5)
             yield client
         running.stop()
@@ -51,6 +53,32 @@ def test_cameras_come_rest_change_and_go(site, until):
     summary = site.running.stop()
     assert summary.cameras["right"].frames > 6
     assert summary.cameras["left"].error is None
+
+
+def test_changes_are_kept_for_the_next_run_and_can_be_taken_back(site, tmp_path):
+    site.post("/cameras", json={"name": "right", "uri": site.right, "live": True, "repeat": 50})
+    site.patch("/cameras/left", json={"stride": 2})
+    site.post("/cameras/left/pause")
+    assert site.get("/changes").json() == {"left": ["paused", "stride"], "right": ["added"]}
+    kept = {c.name: c for c in CameraChanges(tmp_path / "out", site.said).begin()}
+    assert (kept["left"].stride, kept["left"].paused, kept["right"].uri) == (2, True, site.right)
+    site.post("/cameras/left/resume")
+    site.delete("/cameras/right")
+    assert site.get("/changes").json() == {"left": ["stride"]}
+    site.delete("/cameras/left")
+    assert CameraChanges(tmp_path / "out", site.said).begin() == ()
+    assert site.delete("/changes").status_code == 204
+    assert site.get("/changes").json() == {}
+    assert site.get("/cameras/left").json()["stride"] == 1
+    assert not (tmp_path / "out" / "cameras.json").exists()
+
+
+def test_a_change_that_cannot_be_kept_is_said(site, tmp_path):
+    (tmp_path / "out" / "cameras.json.part").mkdir()
+    answer = site.patch("/cameras/left", json={"stride": 2})
+    assert answer.status_code == 500
+    assert "cameras.json" in answer.json()["error"]
+    assert site.get("/cameras/left").json()["stride"] == 2
 
 
 def test_wrong_cameras_are_refused_with_a_reason(site):
