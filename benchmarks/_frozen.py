@@ -50,6 +50,8 @@ class Maps:
         for name in ("maps", "labels", "usable", "sides", "shares"):
             setattr(self, name, np.concatenate([p[name] for p in pieces], 1))  # [1 + copies, rows, ...]
         self.people, self.cameras, self.usual = np.concatenate(people), np.concatenate(cameras), torch.from_numpy(np.mean(usual, 0))
+        seen = {p: np.flatnonzero(self.people == p) for p in np.unique(self.people).tolist()}
+        self.rows = {p: rows for p, rows in seen.items() if len(np.unique(self.cameras[rows])) > 1}
 
     @staticmethod
     @torch.no_grad()
@@ -80,9 +82,8 @@ class Maps:
         """Maps and labels of P people with one picture of each of two cameras, whole and occluded; without copies twice the people."""
         random = np.random.default_rng((config.seed, step))
         copies = min(config.augmentation.copies, 1)
-        both = [p for p in np.unique(self.people) if len(np.unique(self.cameras[self.people == p])) > 1]
-        people = random.choice(both, config.schedule.people * (2 - copies), replace=False)
-        rows = np.concatenate([random.permutation(np.flatnonzero(self.people == p))[:2] for p in people])
+        people = random.choice(list(self.rows), config.schedule.people * (2 - copies), replace=False)
+        rows = np.concatenate([random.permutation(self.rows[p])[:2] for p in people.tolist()])
         groups = [np.zeros(len(rows), int), *([random.integers(1, 1 + COPIES, len(rows))] if copies else [])]
         pick = lambda values: torch.from_numpy(np.concatenate([values[g, rows] for g in groups]))  # noqa: E731
         tensors = {n: pick(getattr(self, n)) for n in ("usable", "sides", "shares")} | {"labels": pick(self.labels).float()}
@@ -91,36 +92,44 @@ class Maps:
 
 
 class Remembered(nn.Module):
-    """A backbone that computes the map of every picture once and keeps it in a file.
+    """A backbone that computes the map of every picture once and keeps it in files.
 
     Args:
-        backbone: From BGR pictures to maps.
-        file: Where maps are kept between rows.
+        backbone: From BGR pictures to maps; computes in bfloat16, as for the maps of training pictures.
+        folder: Where maps are kept between rows.
+        at_once: Maps per file.
     """
 
-    def __init__(self, backbone: nn.Module, file: Path) -> None:
+    def __init__(self, backbone: nn.Module, folder: Path, at_once: int = 256) -> None:
         super().__init__()
-        self.backbone, self.file = backbone, file
-        self.known: dict[str, np.ndarray] = dict(np.load(file)) if file.exists() else {}
-        self.added = False
+        self.backbone, self.folder, self.at_once = backbone, folder, at_once
+        self.known: dict[str, np.ndarray] = {}
+        for file in sorted(folder.glob("remembered-*[0-9].npz")):
+            self.known.update(np.load(file))
+        self.new: dict[str, np.ndarray] = {}
 
     def forward(self, pictures: Tensor) -> Tensor:
         """The maps."""
-        keys = [hashlib.sha1(p.numpy().tobytes(), usedforsecurity=False).hexdigest() for p in pictures]
+        keys = [hashlib.sha1(p.contiguous().numpy().tobytes(), usedforsecurity=False).hexdigest() for p in pictures]
         missing = [i for i, key in enumerate(keys) if key not in self.known]
         if missing:
-            self.added = True
-            for i, found in zip(missing, self.backbone(pictures[missing]), strict=True):
-                self.known[keys[i]] = found.half().numpy()
+            with torch.autocast("cpu", torch.bfloat16):
+                maps = self.backbone(pictures[missing].contiguous(memory_format=torch.channels_last)).half().numpy()
+            self.new.update(zip((keys[i] for i in missing), maps, strict=True))
+            self.known.update(self.new)
+            if len(self.new) >= self.at_once:
+                self.save()
         return torch.from_numpy(np.stack([self.known[k] for k in keys])).float()
 
     def save(self) -> None:
-        """Write what was added."""
-        if self.added:
-            temporary = self.file.with_suffix(".part.npz")
-            np.savez(temporary, **self.known)
-            temporary.replace(self.file)
-            self.added = False
+        """Write what was added, so that an interruption costs little."""
+        if self.new:
+            file = self.folder / f"remembered-{len(self.known):06d}.npz"
+            temporary = file.with_suffix(".part.npz")
+            np.savez(temporary, **self.new)  # type: ignore[arg-type]
+            temporary.replace(file)
+            self.new = {}
+            print(f"maps of {len(self.known)} pictures of query and gallery", flush=True)
 
 
 def train_heads(config: TrainConfig, folder: Path) -> PartNetwork:
@@ -152,9 +161,9 @@ def train_heads(config: TrainConfig, folder: Path) -> PartNetwork:
         optimizer.step()
         average.update(network)
         if step % 25 == 0:
-            print(f"{Path(config.out).name} {step}/{config.schedule.steps} loss {float(loss):.2f}", flush=True)
+            print(f"{Path(config.out).name} {step}/{config.schedule.steps} loss {float(loss.detach()):.2f}", flush=True)
     network.load_state_dict(average.state)
-    network.backbone = Remembered(backbone, folder / "remembered.npz")
+    network.backbone = Remembered(backbone, folder)
     return network.eval()
 
 
