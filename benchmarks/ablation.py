@@ -6,7 +6,11 @@ Every row is trained from the same start with the same number of steps, then sco
     python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/ablation
     python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/ablation --steps 1500 --workers 12       # with a GPU
     python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/frozen --frozen                          # heads alone, the backbone as it was
+    python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/ablation --rows cuhk03-only cuhk01-only --shares .15 .3 .5 1
     python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/ablation --table                         # what there is so far
+
+The third leaves the backbone as it was: what would train it (mask losses, and whatever else flows back that far) does not show there. The fourth also scores the
+networks with shares of the base weights (`streamreid export --base`) on the dataset they were not trained on; with share 1 the whole person is the base itself.
 
 REID_DATA holds cuhk03/ and cuhk01/ (Market-1501 names), LABELS what `streamreid parse-labels` wrote for each.
 """
@@ -27,12 +31,15 @@ from _frozen import train_heads
 
 from streamreid.evaluation.occluded import score_engine
 from streamreid.evaluation.reid import read_folder
+from streamreid.training.blending import blend
 from streamreid.training.checkpoint import load_network
 from streamreid.training.embed import embed, embed_variants, grade_scores
 from streamreid.training.loop import train
 from streamreid.training.network import PartNetwork
 from streamreid.training.recipe import TrainConfig
 from streamreid.types import Image, IntArray, PartFeatures
+
+DATASETS = ("cuhk03", "cuhk01")
 
 
 class Row(NamedTuple):
@@ -125,24 +132,49 @@ def run(name: str, o: argparse.Namespace) -> None:
     unified = network.grader is not None and not (o.frozen and network.masker is not None)
     unifier = TorchUnifier(network, config.size) if unified else None
     scores: dict[str, Any] = {"steps": o.steps, "seed": o.seed, "seconds": round(time.time() - began)}
-    for dataset in ("cuhk03", "cuhk01"):
-        sets = (read_folder(o.data / dataset / part) for part in ("query", "bounding_box_test"))
-        found = score_engine(
-            lambda p: embed(network, p, config.size, bf16=not o.frozen), *sets, seeds=range(o.draws), unifier=unifier, size=config.size
-        )
-        groups = {"parts": found.parts, "whole": found.whole, "unified": found.unified}
-        scores[dataset] = {g: {kind: s.as_dict() for kind, s in by_kind.items()} for g, by_kind in groups.items()}
+    for dataset in DATASETS:
+        scores[dataset] = score(network, config, dataset, o, unifier)
     if o.frozen:
         network.backbone.save()
-    temporary = result.with_suffix(".part")
-    temporary.write_text(json.dumps(scores, indent=1))
-    temporary.replace(result)
+    keep(result, scores)
     print(table(o), flush=True)
+
+
+def run_shares(name: str, o: argparse.Namespace) -> None:
+    """Score a row that is done with shares of the base weights, on the dataset it was not trained on."""
+    result = o.out / name / "shares.json"
+    shares: dict[str, Any] = json.loads(result.read_text()) if result.exists() else {}
+    for share in o.shares:
+        if f"{share:g}" not in shares:
+            network, config, _ = load_network(o.out / name / "last.pt")
+            network = blend(network, config, share).to("cuda" if torch.cuda.is_available() else "cpu")
+            shares[f"{share:g}"] = {d: score(network, config, d, o) for d in DATASETS if d not in ROWS[name].datasets}
+            keep(result, shares)
+            print(table(o), flush=True)
+
+
+def score(
+    network: PartNetwork, config: TrainConfig, dataset: str, o: argparse.Namespace, unifier: TorchUnifier | None = None
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Distance -> kind of query -> figures."""
+    sets = (read_folder(o.data / dataset / part) for part in ("query", "bounding_box_test"))
+    found = score_engine(
+        lambda p: embed(network, p, config.size, bf16=not o.frozen), *sets, seeds=range(o.draws), unifier=unifier, size=config.size
+    )
+    groups = {"parts": found.parts, "whole": found.whole, "unified": found.unified}
+    return {g: {kind: s.as_dict() for kind, s in by_kind.items()} for g, by_kind in groups.items()}
+
+
+def keep(path: Path, numbers: dict[str, Any]) -> None:
+    """Write in one step."""
+    temporary = path.with_suffix(".part")
+    temporary.write_text(json.dumps(numbers, indent=1))
+    temporary.replace(path)
 
 
 def table(o: argparse.Namespace) -> str:
     """Markdown of all finished rows: R1 / mAP by the part distance; the whole-person distance and unification where they tell something."""
-    kinds = [(d, k) for d in ("cuhk03", "cuhk01") for k in ("clean", "patch", "person")]
+    kinds = [(d, k) for d in DATASETS for k in ("clean", "patch", "person")]
     lines = ["| | row | " + " | ".join(f"{d} {k}" for d, k in kinds) + " |", "|---" * (2 + len(kinds)) + "|"]
     for name, row in ROWS.items():
         path = o.out / name / "scores.json"
@@ -150,11 +182,26 @@ def table(o: argparse.Namespace) -> str:
             continue
         scores = json.loads(path.read_text())
         for distance, suffix in (("parts", ""), ("whole", ", whole person alone"), ("unified", ", occlusions unified")):
-            wanted = distance == "parts" or (distance == "whole" and name == "full") or distance == "unified"
+            wanted = (
+                distance == "parts"
+                or (distance == "whole" and (name == "full" or len(row.datasets) < len(DATASETS)))
+                or distance == "unified"
+            )
             if wanted and scores["cuhk03"].get(distance):
                 cells = [_cell(scores[d][distance][k]) for d, k in kinds]
                 lines.append(f"| {row.group} | {row.title}{suffix} | " + " | ".join(cells) + " |")
+        lines += share_lines(o.out / name / "shares.json", row, kinds)
     return "\n".join(lines)
+
+
+def share_lines(path: Path, row: Row, kinds: list[tuple[str, str]]) -> list[str]:
+    """Lines of a row's shares of the base weights, as far as they were scored."""
+    lines = []
+    for share, scores in (json.loads(path.read_text()) if path.exists() else {}).items():
+        for distance, suffix in (("parts", ""), ("whole", ", whole person alone")):
+            cells = [_cell(scores[d][distance][k]) if d in scores else "" for d, k in kinds]
+            lines.append(f"| {row.group} | {row.title}, base share {share}{suffix} | " + " | ".join(cells) + " |")
+    return lines
 
 
 def _cell(score: dict[str, float]) -> str:
@@ -177,6 +224,7 @@ def main() -> None:
     parser.add_argument(
         "--frozen", action="store_true", help="train heads alone, on feature maps that are computed once: minutes per row on a CPU"
     )
+    parser.add_argument("--shares", type=float, nargs="*", default=[], help="of the base weights, for rows trained on one dataset")
     parser.add_argument("--table", action="store_true", help="only print what there is")
     o = parser.parse_args()
     began = time.time()
@@ -184,6 +232,8 @@ def main() -> None:
     for name in [] if o.table else [r for r in o.rows if not (o.frozen and "teacher" in ROWS[r].changes)]:
         if time.time() - began < 60 * o.minutes:
             run(name, o)
+            if o.shares and not o.frozen and len(ROWS[name].datasets) < len(DATASETS):
+                run_shares(name, o)
     text = table(o)
     print(text)
     if not o.table:

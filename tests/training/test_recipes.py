@@ -76,3 +76,15 @@ def test_the_table_holds_what_is_finished(ablation, tmp_path: Path) -> None:  # 
     assert len(lines) == 2 + 3 + 2
     assert lines[2] == "|  | as shipped |" + " .500 / .250 |" * 6
     assert "occlusions unified" in lines[-1]
+
+
+def test_shares_are_listed_where_they_were_scored(ablation, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    kinds = {key: {"R1": 0.5, "mAP": 0.25} for key in ("clean", "patch", "person")}
+    groups = {"parts": kinds, "whole": kinds, "unified": {}}
+    (tmp_path / "cuhk03-only").mkdir()
+    (tmp_path / "cuhk03-only" / "scores.json").write_text(json.dumps({"cuhk03": groups, "cuhk01": groups}))
+    (tmp_path / "cuhk03-only" / "shares.json").write_text(json.dumps({"0.3": {"cuhk01": groups}}))
+    lines = ablation.table(options(tmp_path)).splitlines()
+    assert "base share 0.3, whole person alone" in lines[-1]
+    assert lines[-1].count(".500 / .250") == 3
+    assert sum("base share" in line for line in lines) == 2
