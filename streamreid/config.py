@@ -13,6 +13,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from streamreid._association_settings import AssociationConfig, LinkConfig, TopologyConfig, check_cameras
 from streamreid._calibration_settings import CalibrationConfig, GroundConfig
+from streamreid._output_settings import OutputConfig, RotateConfig
 from streamreid._yaml import read_yaml, validate
 from streamreid.errors import ConfigError
 from streamreid.secrets import redact
@@ -29,6 +30,7 @@ __all__ = [
     "LinkConfig",
     "LiveConfig",
     "OutputConfig",
+    "RotateConfig",
     "RuntimeChoice",
     "RuntimeName",
     "ServerConfig",
@@ -49,10 +51,6 @@ class _Section(BaseModel):
 
 def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _as_blur(value: Any) -> Any:
-    return {True: "people", False: "none"}[value] if isinstance(value, bool) else value
 
 
 class CameraConfig(_Section):
@@ -332,24 +330,6 @@ class GalleryConfig(_Section):
         return f"GalleryConfig(store={redact(self.store)!r}, retention_hours={self.retention_hours})"
 
     __str__ = __repr__
-
-
-class OutputConfig(_Section):
-    """What is written, and where."""
-
-    dir: str | None = Field(default=None, description="Folder of the results; default runs/<name of the configuration>.")
-    mot: bool = Field(default=True, description="MOTChallenge text per camera, with local and with global ids.")
-    jsonl: bool = Field(default=True, description="JSON lines: every person in every frame, and every identity event.")
-    parquet: bool = Field(default=False, description="The same table as Parquet.")
-    video: bool = Field(default=False, description="Annotated video per camera.")
-    mosaic: bool = Field(default=False, description="One annotated video of all cameras side by side.")
-    blur: Annotated[Literal["none", "people", "faces"], BeforeValidator(_as_blur)] = Field(
-        default="none",
-        description="Make people in written videos unrecognisable: 'people' the whole box (also: true), 'faces' its upper third. People who are not followed yet are not hidden.",
-    )
-    crops: bool = Field(default=False, description="Pictures of every track, to train an engine on (they show people).")
-    crops_every: float = Field(default=1.0, ge=0, description="Seconds between two pictures of a track.")
-    crops_min_height: float = Field(default=64.0, ge=0, description="Smaller people are not cut out (pixels).")
 
 
 class Config(_Section):

@@ -23,6 +23,7 @@ from streamreid.pipeline.calibrating import Calibrated, TrackKey, Walked, calibr
 from streamreid.pipeline.calibration_report import calibration_page
 from streamreid.pipeline.replay import replayed_config
 from streamreid.sinks.base import atomic_text
+from streamreid.sinks.reading import find_results
 
 __all__ = ["calibrate_command"]
 
@@ -70,7 +71,7 @@ def _cache(folder: Path) -> Path:
     for place in (folder, folder / "cache"):
         if (place / MANIFEST).is_file():
             return place
-    if (folder / "results.jsonl").is_file():
+    if folder.is_dir() and find_results(folder):
         raise DataError(f"'{folder}' holds results but no features; run again with --cache {folder / 'cache'} and calibrate on that")
     raise DataError(f"'{folder}' is no cache: it has no {MANIFEST}. Make one with: streamreid run ... --cache {folder}")
 

@@ -7,17 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
+from streamreid._yaml import validate
+from streamreid.config import OutputConfig
+
 __all__ = [
     "Delay",
     "Detector",
     "Engine",
     "Gallery",
+    "Keep",
     "Mosaic",
     "Offline",
     "Out",
     "Overwrite",
     "Parquet",
     "Quiet",
+    "Rotate",
     "Serve",
     "Set",
     "SettingsFile",
@@ -36,6 +41,7 @@ _SETTINGS = {
     "video": "output.video",
     "mosaic": "output.mosaic",
     "parquet": "output.parquet",
+    "keep": "output.rotate.keep",
     "listen": "server.listen",
     "watch": "live.watch",
 }
@@ -58,6 +64,12 @@ Gallery = Annotated[
         help="Remember people in this SQLite file or postgresql:// database, so that who comes back gets the old id; nobody is remembered without.",
     ),
 ]
+Keep = Annotated[
+    int | None,
+    typer.Option(
+        "--keep", metavar="N", min=0, help="With --rotate: how many pieces are kept besides the one being written (default: all)."
+    ),
+]
 Mosaic = Annotated[bool | None, typer.Option("--mosaic/--no-mosaic", help="Write one annotated video of all cameras.")]
 Offline = Annotated[
     bool | None,
@@ -69,6 +81,14 @@ Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the res
 Overwrite = Annotated[bool, typer.Option("--overwrite/--no-overwrite", help="Replace results that are in the folder already.")]
 Parquet = Annotated[bool | None, typer.Option("--parquet/--no-parquet", help="Write a Parquet table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")]
+Rotate = Annotated[
+    str | None,
+    typer.Option(
+        "--rotate",
+        metavar="TIME|SIZE",
+        help="Results of live cameras in pieces: a new one every 1d (6h, 30m), or when one is larger than 1GB, or both: 1d,1GB.",
+    ),
+]
 Serve = Annotated[
     str | None,
     typer.Option(
@@ -90,5 +110,15 @@ Video = Annotated[bool | None, typer.Option("--video/--no-video", help="Write an
 
 
 def changes(**given: Any) -> dict[str, Any]:
-    """Options by the settings that they change, as dotted keys; None stays None, which is "leave as it is"."""
-    return {_SETTINGS[name]: value for name, value in given.items()}
+    """Options by the settings that they change, as dotted keys; None stays None, which is "leave as it is".
+
+    Raises:
+        ConfigError: ``rotate`` is neither a time nor a size.
+    """
+    rotate = given.pop("rotate", None)
+    changed = {_SETTINGS[name]: value for name, value in given.items()}
+    if rotate is not None:
+        when = validate(OutputConfig, {"rotate": rotate}, where="--rotate").rotate
+        assert when is not None
+        changed = {"output.rotate.every": when.every, "output.rotate.size": when.size} | changed
+    return changed

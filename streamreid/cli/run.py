@@ -46,6 +46,8 @@ def run(
     video: o.Video = None,
     mosaic: o.Mosaic = None,
     parquet: o.Parquet = None,
+    rotate: o.Rotate = None,
+    keep: o.Keep = None,
     cache: Annotated[
         Path | None,
         typer.Option(
@@ -62,17 +64,9 @@ def run(
 ) -> None:
     """Follow people across cameras and write who was where, when."""
     set_up_logging(quiet=quiet, verbose=verbose)
-    changes = o.changes(
-        detector=detector,
-        engine=engine,
-        delay=delay,
-        video=video,
-        mosaic=mosaic,
-        parquet=parquet,
-        gallery=gallery,
-        listen=serve,
-        watch=watch,
-    )
+    drawn = {"video": video, "mosaic": mosaic}
+    written = {"parquet": parquet, "rotate": rotate, "keep": keep}
+    changes = o.changes(detector=detector, engine=engine, delay=delay, gallery=gallery, listen=serve, watch=watch, **drawn, **written)
     read = partial(configure, videos or [], sources, changes, settings or [], settings_file)
     raise typer.Exit(launch(read, "run", sources, out=out, overwrite=overwrite, quiet=quiet, cache=cache))
 
@@ -162,7 +156,7 @@ def merge(data: dict[str, Any], sections: dict[str, Any]) -> None:
 def change(data: dict[str, Any], changes: dict[str, Any], settings: list[str]) -> None:
     """Set single settings in ``data``: ``changes`` by dotted key (None is "leave as it is"), ``settings`` as written on the command line.
 
-    A setting of ``cameras`` is one of each of them.
+    A setting of ``cameras`` is one of each of them. Keys may lead deeper than a section: ``output.rotate.keep``.
 
     Raises:
         ConfigError: A setting is not SECTION.KEY=VALUE, or is one of cameras where none are listed.
@@ -178,9 +172,15 @@ def change(data: dict[str, Any], changes: dict[str, Any], settings: list[str]) -
         if section == "cameras":
             if not data.get(section):
                 raise ConfigError(f"--set {key}={value}: no cameras are listed here; write it into their cams.yaml")
-            data[section] = [{**camera, rest: value} for camera in data[section]]
+            data[section] = [_with(camera, rest.split("."), value) for camera in data[section]]
         else:
-            data[section] = {**(data.get(section) or {}), rest: value}
+            data[section] = _with(data.get(section), rest.split("."), value)
+
+
+def _with(values: Any, keys: list[str], value: Any) -> dict[str, Any]:
+    """``values`` with one set; what is no dictionary on the way there becomes one."""
+    values = values if isinstance(values, dict) else {}
+    return {**values, keys[0]: value if len(keys) == 1 else _with(values.get(keys[0]), keys[1:], value)}
 
 
 def read_settings(path: Path | None) -> dict[str, Any]:

@@ -30,6 +30,8 @@ def serve(
     delay: o.Delay = None,
     gallery: o.Gallery = None,
     parquet: o.Parquet = None,
+    rotate: o.Rotate = None,
+    keep: o.Keep = None,
     watch: o.Watch = None,
     settings_file: o.SettingsFile = None,
     settings: o.Set = None,
@@ -38,7 +40,8 @@ def serve(
 ) -> None:
     """Follow live cameras until stopped; cameras come, go and change by HTTP and by the watched YAML file."""
     set_up_logging(quiet=quiet, verbose=verbose)
-    changes = o.changes(detector=detector, engine=engine, delay=delay, gallery=gallery, parquet=parquet, listen=listen, watch=watch)
+    written = {"parquet": parquet, "rotate": rotate, "keep": keep}
+    changes = o.changes(detector=detector, engine=engine, delay=delay, gallery=gallery, listen=listen, watch=watch, **written)
 
     def read() -> Config:
         config = configure([], sources, changes, settings or [], settings_file, empty=True)

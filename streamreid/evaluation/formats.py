@@ -5,7 +5,6 @@ Every reader gives ``{camera: Table}`` with frames as MOT text counts them (from
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,8 @@ import numpy as np
 
 from streamreid.errors import DataError, MissingExtraError
 from streamreid.evaluation.table import Table
+from streamreid.sinks.pieces import list_pieces
+from streamreid.sinks.reading import find_results, read_lines
 
 __all__ = ["Ids", "is_aicity", "match_cameras", "number_rows", "read_mot", "read_tables", "read_truth", "whole_numbers"]
 
@@ -35,14 +36,14 @@ def read_tables(path: Path | str, *, ids: Ids = "global", camera: str | None = N
         DataError: Missing, malformed (with line) or without any camera.
     """
     path = Path(path)
+    if path.suffix == ".parquet" and path.exists():  # that of a live run is a folder of parts
+        return _read_parquet([path], str(path), ids)
     if path.is_dir():
         return _read_folder(path, ids)
     if not path.is_file():
         raise DataError(f"'{path}' does not exist; give a MOT text file, a .jsonl or .parquet file, or a folder with them")
     if path.suffix == ".jsonl":
         return _read_jsonl(path, ids)
-    if path.suffix == ".parquet":
-        return _read_parquet(path, ids)
     if is_aicity(path):
         return _read_aicity(path)
     return {camera or path.stem: read_mot(path)}
@@ -93,6 +94,8 @@ def match_cameras(truth: Mapping[str, Table], results: Mapping[str, Table]) -> d
 
 
 def _read_folder(folder: Path, ids: Ids) -> dict[str, Table]:
+    if list_pieces(folder):
+        return _read_pieces(folder, ids)
     inner = [folder / "mot", folder]
     if ids == "global":
         inner = [folder / "mot" / "global", folder / "global", *inner]
@@ -101,13 +104,29 @@ def _read_folder(folder: Path, ids: Ids) -> dict[str, Table]:
         if files:
             return {file.stem: read_mot(file) for file in files}
     for name in ("results.jsonl", "results.parquet"):
-        if (folder / name).is_file():
+        if (folder / name).exists():
             return read_tables(folder / name, ids=ids)
     sequences = {file.parent.parent.name: read_mot(file) for file in sorted(folder.glob("*/gt/gt.txt"))}
     if not sequences:
         wanted = "<camera>.txt, mot/<camera>.txt, results.jsonl, results.parquet or <sequence>/gt/gt.txt"
         raise DataError(f"'{folder}' has no results: expected {wanted}")
     return sequences
+
+
+def _read_pieces(folder: Path, ids: Ids) -> dict[str, Table]:
+    """The pieces of a run together. JSON lines first: what a later piece says of somebody counts for all, which the other files do not know."""
+    folders = [piece.path for piece in list_pieces(folder)]
+    if len(find_results(folder)) == len(folders):
+        return _read_jsonl(folder, ids)
+    tables = sorted(path / "results.parquet" for path in folders if (path / "results.parquet").exists())
+    if tables and not any((path / "mot").is_dir() for path in folders):
+        return _read_parquet(tables, str(folder), ids)
+    parts: dict[str, list[Table]] = defaultdict(list)
+    for path in folders:
+        for camera, table in _read_folder(path, ids).items():
+            parts[camera].append(table)
+    names = ("frames", "ids", "boxes", "scores", "classes")
+    return {c: Table.build(*(np.concatenate([getattr(t, n) for t in some]) for n in names), where=str(folder)) for c, some in parts.items()}
 
 
 def is_aicity(path: Path) -> bool:
@@ -188,22 +207,19 @@ def _read_aicity(path: Path) -> dict[str, Table]:
 def _read_jsonl(path: Path, ids: Ids) -> dict[str, Table]:
     people: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     final: dict[tuple[str, int], int] = {}
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith("\n"):
-                break  # a run that is still writing or was killed: only complete lines count
-            try:
-                item = json.loads(line)
-                if item["type"] == "header":
-                    people.update({camera: [] for camera in item["cameras"]})
-                elif item["type"] == "person":
-                    who = int(item["track_id"]), item["global_id"]
-                    numbers = (*map(float, item["box"]), float(item["score"]), number)
-                    people[item["camera"]].append((int(item["frame"]) + 1, *who, *numbers))
-                elif item["type"] == "identity":
-                    final.update({(camera, int(track)): int(item["global_id"]) for camera, track in item["members"]})
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f"{path}:{number}: not a line of streamreid's results ({type(error).__name__}: {error})") from error
+
+    def take(item: dict[str, Any], number: int) -> None:
+        if item["type"] == "header":
+            for camera in item["cameras"]:
+                people[camera]
+        elif item["type"] == "person":
+            who = int(item["track_id"]), item["global_id"]
+            numbers = (*map(float, item["box"]), float(item["score"]), number)
+            people[item["camera"]].append((int(item["frame"]) + 1, *who, *numbers))
+        elif item["type"] == "identity":
+            final.update({(camera, int(track)): int(item["global_id"]) for camera, track in item["members"]})
+
+    read_lines(path, take)
     return {camera: _choose_ids(camera, rows, final, ids, path) for camera, rows in people.items()}
 
 
@@ -212,10 +228,11 @@ def _choose_ids(camera: str, rows: list[tuple[Any, ...]], final: Mapping[tuple[s
         rows = [(row[0], final.get((camera, row[1]), row[2]), *row[2:]) for row in rows]
         rows = [row for row in rows if row[1] is not None]
     table = np.array([(row[0], row[1], *row[3:]) for row in rows], np.float64).reshape(-1, 8)
-    return Table.build(table[:, 0], table[:, 1], table[:, 2:6], table[:, 6], where=str(path), lines=table[:, 7].astype(np.int64))
+    lines = table[:, 7].astype(np.int64) if path.is_file() else None
+    return Table.build(table[:, 0], table[:, 1], table[:, 2:6], table[:, 6], where=str(path), lines=lines)
 
 
-def _read_parquet(path: Path, ids: Ids) -> dict[str, Table]:
+def _read_parquet(paths: Sequence[Path], where: str, ids: Ids) -> dict[str, Table]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -223,9 +240,9 @@ def _read_parquet(path: Path, ids: Ids) -> dict[str, Table]:
         raise MissingExtraError("pyarrow", "parquet", "Reading Parquet") from error
     columns = ["camera", "frame", "left", "top", "width", "height", "score", "track_id", "global_id", "final_global_id"]
     try:
-        data = pq.read_table(path, columns=columns).to_pydict()
+        data = pa.concat_tables([pq.read_table(path, columns=columns) for path in paths]).to_pydict()
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"'{path}' is not a table of streamreid's results: {error}") from error
+        raise DataError(f"'{where}' is not a table of streamreid's results: {error}") from error
     who = data["track_id"]
     if ids == "global":
         who = [now if last is None else last for last, now in zip(data["final_global_id"], data["global_id"], strict=True)]
@@ -235,5 +252,5 @@ def _read_parquet(path: Path, ids: Ids) -> dict[str, Table]:
     result = {}
     for camera in sorted(set(data["camera"])):
         own = table[known & (cameras == camera)]
-        result[camera] = Table.build(own[:, 1] + 1, own[:, 0], own[:, 2:6], own[:, 6], where=str(path))
+        result[camera] = Table.build(own[:, 1] + 1, own[:, 0], own[:, 2:6], own[:, 6], where=where)
     return result

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from streamreid.errors import DataError, OutputError
+from streamreid.errors import OutputError
 from streamreid.evaluation.mot import MotEvaluation
 from streamreid.evaluation.multicam import MulticamEvaluation
 from streamreid.evaluation.scores import MotScores
 from streamreid.evaluation.timelines import Mixture, Runs, Timelines
 from streamreid.sinks.base import atomic_text
+from streamreid.sinks.pieces import result_folders
+from streamreid.sinks.reading import find_results, read_lines
 
 __all__ = ["Clock", "read_clocks", "write_report"]
 
@@ -32,41 +34,39 @@ def read_clocks(results: Path | str) -> dict[str, Clock]:
     """Capture times of frames, from what a run wrote.
 
     Args:
-        results: A run's folder, its ``results.jsonl`` or its ``results.parquet``; anything else knows no times.
+        results: A run's folder (in pieces or not), its ``results.jsonl`` or its ``results.parquet``; anything else knows no times.
 
     Returns:
         Per camera, knots; frames count from 1 as in MOT text.
     """
     path = Path(results)
-    if path.is_dir():
-        path = next((path / name for name in ("results.jsonl", "results.parquet") if (path / name).is_file()), path)
-    readers = {".jsonl": _jsonl_times, ".parquet": _parquet_times}
-    times = readers[path.suffix](path) if path.suffix in readers and path.is_file() else {}
+    if find_results(path) and (path.is_dir() or path.suffix == ".jsonl"):
+        times = _jsonl_times(path)
+    else:
+        tables = [folder / "results.parquet" for folder in result_folders(path)] if path.is_dir() and path.suffix != ".parquet" else [path]
+        times = _parquet_times([table for table in tables if table.suffix == ".parquet" and table.exists()])
     return {camera: _knots(sorted(known.items())) for camera, known in times.items()}
 
 
 def _jsonl_times(path: Path) -> dict[str, dict[int, float]]:
     times: dict[str, dict[int, float]] = {}
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith("\n"):
-                break
-            try:
-                item = json.loads(line)
-                if item["type"] == "person":
-                    times.setdefault(item["camera"], {})[int(item["frame"]) + 1] = float(item["time"])
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f"{path}:{number}: not a line of streamreid's results ({type(error).__name__}: {error})") from error
+
+    def take(item: dict[str, Any], _: int) -> None:
+        if item["type"] == "person":
+            times.setdefault(item["camera"], {})[int(item["frame"]) + 1] = float(item["time"])
+
+    read_lines(path, take)
     return times
 
 
-def _parquet_times(path: Path) -> dict[str, dict[int, float]]:
-    import pyarrow.parquet as pq  # the results were read from here before, so it is installed
-
-    columns = pq.read_table(path, columns=["camera", "frame", "time"]).to_pydict()
+def _parquet_times(paths: Sequence[Path]) -> dict[str, dict[int, float]]:
     times: dict[str, dict[int, float]] = {}
-    for camera, frame, time in zip(columns["camera"], columns["frame"], columns["time"], strict=True):
-        times.setdefault(camera, {})[frame + 1] = time
+    for path in paths:
+        import pyarrow.parquet as pq  # the results were read from here before, so it is installed
+
+        columns = pq.read_table(path, columns=["camera", "frame", "time"]).to_pydict()
+        for camera, frame, time in zip(columns["camera"], columns["frame"], columns["time"], strict=True):
+            times.setdefault(camera, {})[frame + 1] = time
     return times
 
 

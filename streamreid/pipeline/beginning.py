@@ -1,7 +1,7 @@
 """Where a run begins to count, so that a live run that is started again in the same folder goes on: ids and frame numbers never repeat.
 
-The numbers are kept in ``state.json``, written once a second together with the length of ``results.jsonl`` at that moment. After a crash the lines
-behind that length are read once more, so that not even the ids of the last second are given twice.
+The numbers are kept in ``state.json``, written once a second together with the length of ``results.jsonl`` at that moment (of the piece that was written
+to, where results come in pieces). After a crash the lines behind that length are read once more, so that not even the ids of the last second are given twice.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from streamreid.errors import DataError
+from streamreid.sinks.pieces import result_folders
 
 __all__ = ["STATE", "Begin", "read_begin", "state_of"]
 
@@ -48,13 +49,14 @@ class Begin:
             self.frames[camera] = max(self.frames.get(camera, 0), frame + 1)
 
 
-def state_of(begin: Begin, *, size: int, ended: bool) -> dict[str, Any]:
+def state_of(begin: Begin, *, size: int, ended: bool, piece: str = "") -> dict[str, Any]:
     """What ``state.json`` holds.
 
     Args:
         begin: The next numbers.
         size: Length of ``results.jsonl`` in bytes, 0 without it.
         ended: Whether the run came to an orderly end.
+        piece: Name of the piece that it is in; empty for one that is in the folder itself.
     """
     return {
         "schema": 1,
@@ -64,6 +66,7 @@ def state_of(begin: Begin, *, size: int, ended: bool) -> dict[str, Any]:
         "tracks": begin.tracks,
         "frames": begin.frames,
         "results_bytes": size,
+        "piece": piece,
     }
 
 
@@ -73,23 +76,26 @@ def read_begin(folder: Path) -> Begin | None:
     Raises:
         DataError: ``state.json`` is damaged, and there are no JSON lines instead.
     """
-    state, results = folder / STATE, folder / "results.jsonl"
-    if not state.exists() and not results.exists():
+    state = folder / STATE
+    results = [path / "results.jsonl" for path in result_folders(folder) if (path / "results.jsonl").exists()]
+    if not state.exists() and not results:
         return None
-    begin, start, ended = Begin(), 0, False
+    begin, start, piece, ended = Begin(), 0, "", False
     try:
         if state.exists():
             data = json.loads(state.read_text(encoding="utf-8"))
             begin = Begin(int(data["global_id"]), _numbers(data["tracks"]), _numbers(data["frames"]), int(data["runs"]))
-            start, ended = int(data["results_bytes"]), bool(data["ended"])
+            start, ended, piece = int(data["results_bytes"]), bool(data["ended"]), str(data.get("piece", ""))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if not results.exists():
+        if not results:
             raise DataError(f"'{state}' is damaged ({error}); choose another folder (--out) or --overwrite") from None
-        log.warning("'%s' is damaged; the numbers are looked up in '%s'", state, results)
-        begin, start = Begin(), 0
-    if results.exists():
-        _read_on(results, start, begin)
-    elif not ended:
+        log.warning("'%s' is damaged; the numbers are looked up in '%s'", state, results[-1])
+        begin, start, piece = Begin(), 0, ""
+    # Pieces after the one that the state speaks of are new; without that one all are looked at.
+    known = next((i for i, path in enumerate(results) if path.parent.name == piece or (not piece and path.parent == folder)), None)
+    for path in results[known or 0 :]:
+        _read_on(path, start if path is results[known or 0] and known is not None else 0, begin)
+    if not results and not ended:
         begin.global_id += _MARGIN
         begin.tracks = {name: number + _MARGIN for name, number in begin.tracks.items()}
         begin.frames = {name: number + _MARGIN for name, number in begin.frames.items()}

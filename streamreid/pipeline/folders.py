@@ -8,21 +8,12 @@ from pathlib import Path
 from streamreid.errors import ConfigError, OutputError
 from streamreid.pipeline.beginning import STATE
 from streamreid.pipeline.changes import CHANGES
+from streamreid.sinks.pieces import PIECES, RESULTS
 
 __all__ = ["choose_folder", "clear_results"]
 
-_RESULTS = (
-    "results.jsonl",
-    "results.parquet",
-    "results.parquet.parts",
-    "mot",
-    "videos",
-    "mosaic.mp4",
-    "mosaic.part.mp4",
-    "summary.json",
-    STATE,
-    CHANGES,
-)
+_OWN = (*(name for name in RESULTS if name != "crops"), PIECES, "summary.json", STATE, CHANGES)
+"""What is removed before a folder is used anew; crops are numbered by run and stay."""
 
 
 def choose_folder(asked: str | Path | None, name: str, *, overwrite: bool = False, append: bool = False) -> Path:
@@ -53,7 +44,9 @@ def choose_folder(asked: str | Path | None, name: str, *, overwrite: bool = Fals
 
 
 def _used(folder: Path) -> bool:
-    return (folder / "summary.json").exists() or (folder / "results.jsonl").exists() or (folder / STATE).exists()
+    return (
+        (folder / "summary.json").exists() or (folder / "results.jsonl").exists() or (folder / STATE).exists() or (folder / PIECES).exists()
+    )
 
 
 def _continuable(folder: Path) -> bool:
@@ -66,7 +59,7 @@ def clear_results(folder: Path) -> None:
     Raises:
         OutputError: Something cannot be removed.
     """
-    for name in _RESULTS:
+    for name in _OWN:
         path = folder / name
         try:
             if path.is_dir():

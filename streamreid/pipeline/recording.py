@@ -9,7 +9,7 @@ from pathlib import Path
 from streamreid.pipeline.beginning import STATE, Begin, state_of
 from streamreid.pipeline.files import write_json
 from streamreid.pipeline.following import Following
-from streamreid.sinks import Sink
+from streamreid.sinks import RotatingSink, Sink
 from streamreid.types import FrameResult, IdentityEvent
 
 __all__ = ["Recording"]
@@ -25,13 +25,17 @@ class Recording:
         sinks: All of them get everything, in the same order.
         folder: ``state.json`` is kept here for runs that can be continued.
         continued: Whether this is such a run (a live one).
+        pieces: The sink among them whose results come in pieces, if there is one.
     """
 
-    def __init__(self, pipeline: Following, sinks: Sequence[Sink], folder: Path, *, continued: bool) -> None:
+    def __init__(
+        self, pipeline: Following, sinks: Sequence[Sink], folder: Path, *, continued: bool, pieces: RotatingSink | None = None
+    ) -> None:
         self._pipeline = pipeline
         self._sinks = sinks
         self._folder = folder
         self._continued = continued
+        self._pieces = pieces
         begin = pipeline.begin
         self._next = Begin(begin.global_id, dict(begin.tracks), dict(begin.frames), begin.runs)
         self._saved = 0.0
@@ -64,8 +68,10 @@ class Recording:
             self._next.seen(event.camera, track=event.track_id, who=max(event.global_id, event.other_id))
 
     def tick(self) -> None:
-        """Save where a next run would go on, if it is time to."""
+        """Once a second: save where a next run would go on; begin a new piece if it is time to."""
         if self._continued and time.monotonic() - self._saved >= _SECONDS:
+            if self._pieces is not None:
+                self._pieces.turn()
             self.save()
 
     def save(self, *, ended: bool = False) -> None:
@@ -78,9 +84,10 @@ class Recording:
             OutputError: It cannot be written.
         """
         self._saved = time.monotonic()
-        results = self._folder / "results.jsonl"
+        results = (self._folder if self._pieces is None else self._pieces.path) / "results.jsonl"
         size = results.stat().st_size if results.exists() else 0
-        write_json(self._folder / STATE, state_of(self._next, size=size, ended=ended))
+        piece = "" if self._pieces is None else self._pieces.path.name
+        write_json(self._folder / STATE, state_of(self._next, size=size, ended=ended, piece=piece))
 
     def close(self) -> None:
         """Finish: the last events, final identities, the numbers."""

@@ -16,8 +16,8 @@ from streamreid.pipeline.grounding import WORLD, write_world
 from streamreid.pipeline.recording import Recording
 from streamreid.pipeline.summary import CameraSummary, Summary, summarise
 from streamreid.secrets import redact
-from streamreid.sinks import Sink, open_sinks, render_videos
-from streamreid.sources import open_source
+from streamreid.sinks import RotatingSink, Sink, list_pieces, open_sinks, render_videos
+from streamreid.sources import SystemClock, open_source
 from streamreid.types import Frame
 
 __all__ = ["CameraSummary", "Summary", "choose_folder", "run", "write_json"]
@@ -50,10 +50,11 @@ def run(
     output, live = pipeline.config.output, pipeline.live
     show = progress or (lambda _: None)
     with FolderLock(folder, wanted=live):
-        # Videos of files are drawn afterwards, when every correction of an identity is known.
-        sinks = [*open_sinks(output, folder, [c.name for c in pipeline.config.cameras], films=live, live=live), *listeners]
+        own = _open_sinks(pipeline, folder)
+        sinks = [*own, *listeners]
+        pieces = next((sink for sink in own if isinstance(sink, RotatingSink)), None)
         try:
-            _record(pipeline, Recording(pipeline, sinks, folder, continued=live), show)
+            _record(pipeline, Recording(pipeline, sinks, folder, continued=live, pieces=pieces), show)
         except BaseException:
             for sink in sinks:
                 sink.abort()
@@ -67,6 +68,18 @@ def run(
         summary = summarise(pipeline, folder)
         write_json(folder / "summary.json", {**summary.as_dict(), "configuration": _public(pipeline)})
     return summary
+
+
+def _open_sinks(pipeline: Following, folder: Path) -> list[Sink]:
+    output, live = pipeline.config.output, pipeline.live
+
+    def in_folder(path: Path) -> list[Sink]:
+        # Videos of files are drawn afterwards, when every correction of an identity is known.
+        return open_sinks(output, path, [c.name for c in pipeline.camera_configs], films=live, live=live)
+
+    if live and (output.rotate is not None or list_pieces(folder)):
+        return [RotatingSink(folder, output.rotate, in_folder, lambda: pipeline.identities, SystemClock().now)]
+    return in_folder(folder)
 
 
 def _record(pipeline: Following, recording: Recording, show: Progress) -> None:

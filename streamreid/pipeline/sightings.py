@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from streamreid.association.learning import Sighting
 from streamreid.errors import DataError
 from streamreid.pipeline.cache_manifest import MANIFEST
 from streamreid.pipeline.recorder import Recorder
+from streamreid.sinks.reading import find_results, read_lines
 
 __all__ = ["read_sightings"]
 
@@ -29,23 +29,11 @@ def read_sightings(folder: Path) -> list[Sighting]:
             pass
         who = recorder.identities
         return [Sighting(who[k][0], k[0], start, end, who[k][1]) for k, (start, end) in sorted(recorder.spans.items()) if who[k][0]]
-    path = folder / "results.jsonl" if folder.is_dir() else folder
-    if not path.is_file():
+    if not find_results(folder):
         raise DataError(f"'{folder}' is neither a cache nor the results of a run: no {MANIFEST}, no results.jsonl in it")
-    return _read_jsonl(path)
-
-
-def _read_jsonl(path: Path) -> list[Sighting]:
     spans: dict[tuple[str, int], tuple[float, float]] = {}
     links: dict[tuple[str, int], tuple[int, float]] = {}
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith("\n"):
-                break  # of a run that was killed in the middle of a line
-            try:
-                _take(json.loads(line), spans, links)
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f"{path}:{number}: not a line of streamreid's results ({type(error).__name__}: {error})") from error
+    read_lines(folder, lambda item, _: _take(item, spans, links))
     return [Sighting(links[k][0], k[0], start, end, links[k][1]) for k, (start, end) in sorted(spans.items()) if links.get(k, (0, 0))[0]]
 
 

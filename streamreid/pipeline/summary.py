@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from streamreid.association.clocks import ClockOffset
 from streamreid.pipeline.following import Following
 from streamreid.pipeline.remembering import GallerySummary
 from streamreid.pipeline.statistics import CameraCount
+from streamreid.sinks.pieces import PIECES, list_pieces
 
 __all__ = ["CameraSummary", "Summary", "summarise"]
 
@@ -143,6 +145,17 @@ class Summary:
         }
 
 
+def _files(folder: Path) -> Iterator[Path]:
+    """The files below a folder; of results in pieces, which may be many, the folders of the pieces."""
+    pieces = [piece.path for piece in list_pieces(folder)]
+    yield from pieces
+    for path in folder.iterdir():
+        if path.name == PIECES and pieces:
+            continue
+        inner = path.rglob("*") if path.is_dir() else [path]
+        yield from (p for p in inner if p.is_file() and not p.name.startswith("."))
+
+
 def summarise(pipeline: Following, folder: Path) -> Summary:
     """The figures of a run that is over; ``folder`` holds its results."""
     seen_by: dict[int, set[str]] = defaultdict(set)
@@ -165,7 +178,7 @@ def summarise(pipeline: Following, folder: Path) -> Summary:
         )
         for name, c in statistics.cameras.items()
     }
-    files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    files = sorted(str(p.relative_to(folder)) for p in _files(folder))
     return Summary(
         folder=str(folder),
         cameras=cameras,

@@ -12,10 +12,13 @@ from streamreid.sinks.jsonl import JsonlSink
 from streamreid.sinks.mosaic import Mosaic
 from streamreid.sinks.mot import MotSink
 from streamreid.sinks.parquet import ParquetSink
+from streamreid.sinks.pieces import RESULTS, list_pieces, result_folders
 from streamreid.sinks.render import render_videos
+from streamreid.sinks.rotating import RotatingSink
 from streamreid.sinks.video import MosaicSink, VideoSink
 
 __all__ = [
+    "RESULTS",
     "CropSink",
     "DrawStyle",
     "FinalIdentities",
@@ -25,11 +28,14 @@ __all__ = [
     "MotSink",
     "Painter",
     "ParquetSink",
+    "RotatingSink",
     "Sink",
     "VideoSink",
     "draw_style",
+    "list_pieces",
     "open_sinks",
     "render_videos",
+    "result_folders",
 ]
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from streamreid.errors import OutputError
 from streamreid.types import Image
 
-__all__ = ["VideoWriter", "Worker", "fit"]
+__all__ = ["VideoWriter", "Worker", "adopt_unfinished", "fit"]
 
 _log = logging.getLogger(__name__)
 _BASE = 90_000
@@ -178,6 +178,21 @@ class VideoWriter:
 def _part(path: Path) -> Path:
     """The file while it is written."""
     return path.with_name(path.stem + ".part.mp4")
+
+
+def adopt_unfinished(folder: Path) -> None:
+    """Give films that a killed run left below a folder their names; they play up to the last half second.
+
+    Raises:
+        OutputError: One cannot be renamed.
+    """
+    for left in folder.rglob("*.part.mp4"):
+        final = _free(left.with_name(left.name.removesuffix(".part.mp4") + ".mp4"))
+        try:
+            left.rename(final)
+            final.with_name(final.stem + ".final.mp4").unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot rename '{left}': {error.strerror or error}. Choose another folder (--out)") from error
 
 
 def _free(path: Path) -> Path:

@@ -89,6 +89,62 @@ def test_killed_started_again_and_stopped(cams, tmp_path):
     assert "age ms" in out
 
 
+@pytest.mark.slow
+def test_killed_at_any_moment_while_pieces_change(cams, tmp_path):
+    """Pieces of a second; killed again and again, at a piece's end above all."""
+    pq = pytest.importorskip("pyarrow.parquet")
+    folder = tmp_path / "out"
+    found = lambda: [p for piece in sorted(folder.glob("pieces/*")) for p in people(piece)]  # noqa: E731
+    before = []
+    for seconds in (1.3, 0.05, 0.4):
+        run = start(cams, folder, "--rotate", "1s", "--keep", "50")
+        deadline = time.monotonic() + 60
+        seen = len(list(folder.glob("pieces/*")))
+        while len(list(folder.glob("pieces/*"))) < seen + 2 or len(found()) < len(before) + 20:
+            assert run.poll() is None, run.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(seconds)
+        run.send_signal(signal.SIGKILL)
+        run.communicate()
+        now = found()
+        for key in ("track_id", "global_id", "frame"):
+            assert not {p[key] for p in before} - {None} & {p[key] for p in now[len(before) :]} - {None}
+        frames = [p["frame"] for p in now]
+        assert frames == sorted(frames)
+        assert now[: len(before)] == before
+        before = now
+    last = start(cams, folder, "--rotate", "1s", "--keep", "2")
+    wait_for_more = time.monotonic() + 60
+    while not (folder / "summary.json").exists():
+        assert time.monotonic() < wait_for_more
+        if len(found()) > 20 and last.poll() is None and len(list(folder.glob("pieces/*"))) == 3:
+            last.send_signal(signal.SIGTERM)
+            _, err = last.communicate(timeout=30)
+            assert last.returncode == 130, err
+        time.sleep(0.05)
+    pieces = sorted(folder.glob("pieces/*"))
+    assert len(pieces) == 3
+    assert not list(folder.rglob("*.part*"))
+    for piece in pieces[-2:]:
+        assert json.loads((piece / "results.jsonl").read_text().splitlines()[-1])["complete"]
+        assert frames_of(piece / "videos" / "gate.mp4") > 0
+    rows = sum(pq.read_table(piece / "results.parquet").num_rows for piece in pieces[-2:])
+    assert rows == sum(len(people(piece)) for piece in pieces[-2:])
+    assert len([name for name in json.loads((folder / "summary.json").read_text())["files"] if name.startswith("pieces")]) == 3
+
+
+def test_pieces_from_the_command_line_are_checked(cams, call):
+    for options, text in (
+        (("--rotate", "1 fortnight"), "--rotate: rotate.every: write a number and a unit"),
+        (("--keep", "3"), "say when a new piece begins"),
+        (("--set", "output.rotate.keep=-1", "--rotate", "1d"), "output.rotate.keep"),
+    ):
+        code, _, err = call("run", "-s", cams, "--out", cams.parent / "x", *options)
+        assert code == 2
+        assert text in err
+
+
 def test_the_doctor_finds_what_is_wrong_and_what_to_expect(cams, call, tmp_path):
     text = cams.read_text().replace("cameras: [", "cameras: [{name: dead, uri: 'rtsp://u:hunter2@127.0.0.1:9/1', connect_timeout: 1}, ")
     sick = tmp_path / "sick.yaml"

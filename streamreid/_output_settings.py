@@ -1,0 +1,101 @@
+"""The settings of what is written; ``config`` hands them on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+__all__ = ["OutputConfig", "RotateConfig"]
+
+_SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+_QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
+
+
+def _quantity(text: str, units: Mapping[str, float], example: str) -> float:
+    match = _QUANTITY.fullmatch(text)
+    if match is None or match[2] not in units:
+        raise ValueError(f"write a number and a unit ({', '.join(units)}), for example {example}")
+    return float(match[1]) * units[match[2]]
+
+
+def _as_seconds(value: Any) -> Any:
+    return _quantity(value, _SECONDS, "1d") if isinstance(value, str) else value
+
+
+def _as_bytes(value: Any) -> Any:
+    return round(_quantity(value.upper(), _BYTES, "1GB")) if isinstance(value, str) else value
+
+
+def _as_blur(value: Any) -> Any:
+    return {True: "people", False: "none"}[value] if isinstance(value, bool) else value
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, validate_default=True)
+
+
+class RotateConfig(_Section):
+    """When the results of a live run go on in a new piece, and which pieces are kept. A text alone is ``every`` or ``size``, or both: "1d, 1GB"."""
+
+    every: Annotated[float, BeforeValidator(_as_seconds)] | None = Field(
+        default=None, ge=1, description="A new piece at multiples of this time (UTC), in seconds or as 30m, 6h, 1d: 1d is midnight."
+    )
+    size: Annotated[int, BeforeValidator(_as_bytes)] | None = Field(
+        default=None, ge=1000, description="A new piece when all files of one are larger, in bytes or as 500MB, 1GB."
+    )
+    keep: int | None = Field(
+        default=None, ge=0, description="How many pieces are kept besides the one that is written; older ones are deleted. Empty: all."
+    )
+    keep_hours: float | None = Field(
+        default=None, gt=0, description="A piece that ended so long ago is deleted; no piece then lasts longer than that. Empty: never."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        short: dict[str, str] = {}
+        for part in value.split(","):
+            match = _QUANTITY.fullmatch(part)
+            is_size = match is not None and match[2].upper() in _BYTES
+            short["size" if is_size else "every"] = part
+        return short
+
+    @model_validator(mode="after")
+    def _says_when(self) -> RotateConfig:
+        if self.every is None and self.size is None:
+            raise ValueError("say when a new piece begins: every: 1d, or size: 1GB")
+        return self
+
+    @property
+    def longest(self) -> float | None:
+        """Seconds after which a new piece begins at the latest."""
+        limits = [s for s in (self.every, self.keep_hours and 3600 * self.keep_hours) if s is not None]
+        return min(limits, default=None)
+
+
+class OutputConfig(_Section):
+    """What is written, and where."""
+
+    dir: str | None = Field(default=None, description="Folder of the results; default runs/<name of the configuration>.")
+    mot: bool = Field(default=True, description="MOTChallenge text per camera, with local and with global ids.")
+    jsonl: bool = Field(default=True, description="JSON lines: every person in every frame, and every identity event.")
+    parquet: bool = Field(default=False, description="The same table as Parquet.")
+    video: bool = Field(default=False, description="Annotated video per camera.")
+    mosaic: bool = Field(default=False, description="One annotated video of all cameras side by side.")
+    blur: Annotated[Literal["none", "people", "faces"], BeforeValidator(_as_blur)] = Field(
+        default="none",
+        description="Make people in written videos unrecognisable: 'people' the whole box (also: true), 'faces' its upper third. People who are not followed yet are not hidden.",
+    )
+    rotate: RotateConfig | None = Field(
+        default=None,
+        description="Results of live runs in pieces, folders pieces/NUMBER-TIME: when a new one begins, and which are kept. Empty: one piece for ever.",
+    )
+    crops: bool = Field(default=False, description="Pictures of every track, to train an engine on (they show people).")
+    crops_every: float = Field(default=1.0, ge=0, description="Seconds between two pictures of a track.")
+    crops_min_height: float = Field(default=64.0, ge=0, description="Smaller people are not cut out (pixels).")

@@ -1,0 +1,187 @@
+"""Sinks that go on in a new folder now and then, so that the results of runs without end stay in files of a size that can be handled, and old ones can go."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+from streamreid.config import RotateConfig
+from streamreid.errors import OutputError
+from streamreid.sinks.base import FinalIdentities, Sink, SinkContext
+from streamreid.sinks.encode import adopt_unfinished
+from streamreid.sinks.pieces import Piece, gather_results, last_written, list_pieces, remove_leftovers, remove_piece, size_of
+from streamreid.types import FrameResult, IdentityEvent
+
+__all__ = ["RotatingSink"]
+
+_log = logging.getLogger(__name__)
+_EXPIRE_SECONDS = 60.0
+_SIZE_SHARE = 50
+"""A look at the sizes of many files is repeated after this many times as long as it took."""
+
+
+class RotatingSink(SinkContext):
+    """Hands everything to the sinks of the newest piece, and begins a new one when it is time to.
+
+    The sinks of a piece that is over are finished in another thread (identities as they were believed at that moment), while results go on into the
+    next: nothing waits and nothing is lost. A run that is started again goes on in the newest piece. Results that lie in the folder itself, from a run
+    without pieces, become the first piece.
+
+    Args:
+        folder: Of the results.
+        rotate: When, and what is kept; None goes on in the newest piece for ever.
+        open_sinks: Opens the sinks of a piece in its folder.
+        believed: Who is who at present, with probabilities.
+        now: The time, seconds since 1970.
+
+    Raises:
+        OutputError: The folder is not writable.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        rotate: RotateConfig | None,
+        open_sinks: Callable[[Path], list[Sink]],
+        believed: Callable[[], FinalIdentities],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder = folder
+        self._rotate = rotate
+        self._open = open_sinks
+        self._believed = believed
+        self._now = now
+        self._closed = False
+        self._next_size = self._next_expiry = 0.0
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="pieces")
+        pieces = list_pieces(folder)
+        if not pieces or [piece.number for piece in pieces] == [0]:  # the latter: gathering may have been interrupted
+            gather_results(folder, pieces[0] if pieces else Piece.of(folder, 0, now()))
+            pieces = list_pieces(folder)
+        for piece in pieces[:-1]:
+            adopt_unfinished(piece.path)
+        self._piece = pieces[-1] if pieces else Piece.of(folder, 1, now())
+        if pieces and self._over():
+            adopt_unfinished(self._piece.path)
+            self._piece = Piece.of(folder, self._piece.number + 1, now())
+        self._sinks = self._open(self._piece.path)
+        self._worker.submit(remove_leftovers, folder)
+        self._worker.submit(self._expire, self._piece)
+        self._next_expiry = time.monotonic() + _EXPIRE_SECONDS
+
+    @property
+    def path(self) -> Path:
+        """Folder of the newest piece."""
+        return self._piece.path
+
+    def write(self, result: FrameResult) -> None:
+        """Take one frame's people."""
+        for sink in self._sinks:
+            sink.write(result)
+
+    def event(self, event: IdentityEvent) -> None:
+        """Take a change in what is believed about who is who."""
+        for sink in self._sinks:
+            sink.event(event)
+
+    def settle(self, identities: FinalIdentities) -> None:
+        """Take tracks that no revision can reach any more."""
+        for sink in self._sinks:
+            sink.settle(identities)
+
+    def turn(self) -> bool:
+        """Begin a new piece if it is time to, and delete old ones. Call about once a second, also while nothing comes.
+
+        Returns:
+            Whether a new piece began.
+
+        Raises:
+            OutputError: It cannot be opened.
+        """
+        over = self._over()
+        if over:
+            piece = Piece.of(self._folder, self._piece.number + 1, self._now())
+            sinks = self._open(piece.path)
+            before, self._sinks, self._piece = self._sinks, sinks, piece
+            self._worker.submit(_finish, before, self._believed())
+            self._next_size = 0.0
+        if over or time.monotonic() >= self._next_expiry:
+            self._next_expiry = time.monotonic() + _EXPIRE_SECONDS
+            self._worker.submit(self._expire, self._piece)
+        return over
+
+    def _over(self) -> bool:
+        """Whether the newest piece has lasted long enough or is large enough."""
+        if self._rotate is None:
+            return False
+        now, start, longest = self._now(), self._piece.start, self._rotate.longest
+        # Also where the clock was set back by more than a piece lasts.
+        if longest is not None and (now // longest > start // longest or now < start - longest):
+            return True
+        began = time.monotonic()
+        if self._rotate.size is None or began < self._next_size:
+            return False
+        size = size_of(self._piece.path)
+        took = time.monotonic() - began
+        self._next_size = began + _SIZE_SHARE * took
+        return size >= self._rotate.size
+
+    def _expire(self, newest: Piece) -> None:
+        """Delete what is no longer to be kept."""
+        try:
+            for piece in self._expired(newest):
+                remove_piece(piece)
+                _log.info("results '%s' deleted, as output.rotate says", piece.path)
+        except (OutputError, OSError) as error:
+            _log.error("%s", error)
+
+    def _expired(self, newest: Piece) -> list[Piece]:
+        if self._rotate is None:
+            return []
+        old = [piece for piece in list_pieces(self._folder) if piece.number < newest.number]
+        doomed = [] if self._rotate.keep is None else old[: max(0, len(old) - self._rotate.keep)]
+        if self._rotate.keep_hours is not None:
+            limit = self._now() - 3600 * self._rotate.keep_hours
+            # A piece ended when the next began, or before, if nothing ran then. What came before one that is too old is too old, whatever the clock said.
+            ends = [min(after.start, last_written(piece)) for piece, after in pairwise([*old, newest])]
+            late = [i for i, end in enumerate(ends) if end <= limit]
+            doomed = old[: max(len(doomed), max(late, default=-1) + 1)]
+        return doomed
+
+    def close(self, identities: FinalIdentities) -> None:
+        """Finish all files.
+
+        Raises:
+            OutputError: One cannot be finished.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            for sink in self._sinks:
+                sink.close(identities)
+        finally:
+            self._worker.shutdown(wait=True)
+
+    def abort(self) -> None:
+        """Finish all files with what is known now."""
+        if not self._closed:
+            self._closed = True
+            for sink in self._sinks:
+                sink.abort()
+        self._worker.shutdown(wait=True)
+
+
+def _finish(sinks: Sequence[Sink], identities: FinalIdentities) -> None:
+    """Close the sinks of a piece that is over; the run goes on whatever happens here."""
+    for sink in sinks:
+        try:
+            sink.close(identities)
+        except OutputError as error:
+            _log.error("a piece of the results could not be finished: %s", error)
+        except Exception:
+            _log.exception("a piece of the results could not be finished")
