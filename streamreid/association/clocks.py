@@ -11,6 +11,7 @@ An offset counts only if it explains what is seen clearly better than others.
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -67,6 +68,36 @@ class ClockOffset:
         return abs(self.seconds) > max(0.15, 3 * self.spread)
 
 
+class _Path:
+    """When and where one track's feet were: in plain numbers, because a run without end keeps thousands of these."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self) -> None:
+        self._values = array("d")
+
+    def __len__(self) -> int:
+        return len(self._values) // 3
+
+    def add(self, time: float, x: float, y: float) -> None:
+        self._values.extend((time, x, y))
+
+    @property
+    def first(self) -> float:
+        """Time of the first moment."""
+        return self._values[0]
+
+    @property
+    def last(self) -> float:
+        """Time of the last moment."""
+        return self._values[-3]
+
+    @property
+    def rows(self) -> Array:
+        """``[N, 3]`` time, x, y."""
+        return np.array(self._values).reshape(-1, 3)
+
+
 class ClockWatch:
     """Remembers where everybody was seen when, and compares cameras.
 
@@ -77,7 +108,7 @@ class ClockWatch:
     def __init__(self, cameras: Mapping[str, GroundCamera] | None = None) -> None:
         self._cameras = dict(cameras or {})
         self._sizes: dict[str, tuple[int, int]] = {}
-        self._seen: dict[Key, list[tuple[float, float, float]]] = {}
+        self._seen: dict[Key, _Path] = {}
 
     def observe(self, camera: str, time: float, tracks: Tracks, size: tuple[int, int]) -> None:
         """Take the people of one frame, by the camera's own clock."""
@@ -85,9 +116,11 @@ class ClockWatch:
             self._cameras[camera] = self._cameras[camera].scaled(size)
         self._sizes[camera] = size
         for track, box in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
-            seen = self._seen.setdefault((camera, track), [])
-            if box[3] < 0.99 * size[1] and (not seen or time - seen[-1][0] >= 0.5 * _GRID) and len(seen) < _SAMPLES:
-                seen.append((time, (box[0] + box[2]) / 2, box[3]))
+            seen = self._seen.get((camera, track))
+            if seen is None:
+                seen = self._seen[camera, track] = _Path()
+            if box[3] < 0.99 * size[1] and (not len(seen) or time - seen.last >= 0.5 * _GRID) and len(seen) < _SAMPLES:
+                seen.add(time, (box[0] + box[2]) / 2, box[3])
         while len(self._seen) > _TRACKS:
             del self._seen[next(iter(self._seen))]
 
@@ -106,8 +139,8 @@ class ClockWatch:
 
     def _step(self, a: str, b: str) -> float:
         """Usual time between two looks at one person, in the slower camera."""
-        gaps = {c: [y[0] - x[0] for key, seen in self._seen.items() if key[0] == c for x, y in pairwise(seen[:50])] for c in (a, b)}
-        return max(float(np.median(g)) if g else 0.2 for g in gaps.values())
+        gaps = {c: [np.diff(seen.rows[:50, 0]) for key, seen in self._seen.items() if key[0] == c and len(seen) > 1] for c in (a, b)}
+        return max(float(np.median(np.concatenate(g))) if g else 0.2 for g in gaps.values())
 
     # ---------------------------------------------------------------- places
 
@@ -141,7 +174,7 @@ class ClockWatch:
         found: dict[int, list[Array]] = defaultdict(list)
         for (name, _), seen in self._seen.items():
             if name == camera and len(seen) > 4:
-                data = np.array(seen)
+                data = seen.rows
                 moments = np.unique(np.round(data[:, 0] / _GRID).astype(np.int64))
                 feet = np.stack([np.interp(moments * _GRID, data[:, 0], data[:, k]) for k in (1, 2)], 1)
                 for moment, point in zip(moments.tolist(), self._cameras[camera].to_plane(feet), strict=True):
@@ -174,7 +207,7 @@ class ClockWatch:
 
     def _both(self, one: Key, other: Key, shift: float) -> tuple[Array, Array]:
         """Feet of a person in both pictures at the same moments, if the other clock is ahead by ``shift``."""
-        x, y = np.array(self._seen[one]), np.array(self._seen[other])
+        x, y = self._seen[one].rows, self._seen[other].rows
         times = np.arange(max(x[0, 0], y[0, 0] - shift), min(x[-1, 0], y[-1, 0] - shift), 2 * _GRID)
         feet = [np.stack([np.interp(times + late, d[:, 0], d[:, k]) for k in (1, 2)], 1) for d, late in ((x, 0.0), (y, shift))]
         return feet[0], feet[1]
@@ -184,8 +217,8 @@ class ClockWatch:
     def _by_transits(self, a: str, b: str, identities: Mapping[Key, tuple[int, float]]) -> ClockOffset | None:
         stays: dict[int, list[tuple[float, float, str]]] = defaultdict(list)
         for key, seen in self._seen.items():
-            if seen and (who := identities.get(key, (0, 0.0))[0]):
-                stays[who].append((seen[0][0], seen[-1][0], key[0]))
+            if len(seen) and (who := identities.get(key, (0, 0.0))[0]):
+                stays[who].append((seen.first, seen.last, key[0]))
         ways: dict[str, list[float]] = {a: [], b: []}
         for visits in stays.values():
             for first, last in pairwise(sorted(visits)):
