@@ -217,7 +217,7 @@ def test_numbers_go_on_over_pieces_whatever_is_left_of_them(tmp_path: Path) -> N
     for i in range(5):
         run.frame(i, [10 + i], [20 + i])
     run.close()
-    first, second = result_folders(tmp_path)
+    first, _ = result_folders(tmp_path)
     begin = read_begin(tmp_path)
     assert begin is not None
     assert (begin.tracks["a"], begin.frames["a"], begin.global_id) == (15, 5, 25)
