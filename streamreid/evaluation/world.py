@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from streamreid.errors import ConfigError, DataError
 from streamreid.evaluation.formats import is_aicity, number_rows, whole_numbers
 from streamreid.evaluation.scores import MotScores, Prepared, score
+from streamreid.sinks.pieces import result_folders
 
 __all__ = ["Positions", "WorldEvaluation", "evaluate_world", "read_positions"]
 
@@ -101,14 +102,14 @@ def read_positions(path: Path | str) -> Positions:
     Args:
         path: AI City text (nine columns separated by blanks: camera, id, frame, left, top, width, height, xworld, yworld), MOT text with world
             coordinates in columns 8 and 9 (``frame,id,left,top,width,height,score,x,y[,z...]``, commas or blanks, as in MOTChallenge 3D and CMC),
-            JSON lines whose person lines carry ``"world": [x, y]``, or a folder of MOT text files, one per camera.
+            JSON lines whose person lines carry ``"world": [x, y]``, a folder of MOT text files, one per camera, or of a live run in pieces.
 
     Raises:
         DataError: Missing, malformed, or without world coordinates.
     """
     path = Path(path)
     if path.is_dir():
-        files = sorted(path.glob("*.txt"))
+        files = sorted(path.glob("*.txt")) or [f / "world.txt" for f in result_folders(path) if (f / "world.txt").is_file()]
         if not files:
             raise DataError(f"'{path}' has no text file with world coordinates")
         parts = [_read_text(file) for file in files]

@@ -16,7 +16,7 @@ from streamreid.pipeline.grounding import WORLD, write_world
 from streamreid.pipeline.recording import Recording
 from streamreid.pipeline.summary import CameraSummary, Summary, summarise
 from streamreid.secrets import redact
-from streamreid.sinks import RotatingSink, Sink, list_pieces, open_sinks, render_videos
+from streamreid.sinks import RotatingSink, Sink, WorldSink, list_pieces, open_sinks, render_videos
 from streamreid.sources import SystemClock, open_source
 from streamreid.types import Frame
 
@@ -75,7 +75,8 @@ def _open_sinks(pipeline: Following, folder: Path) -> list[Sink]:
 
     def in_folder(path: Path) -> list[Sink]:
         # Videos of files are drawn afterwards, when every correction of an identity is known.
-        return open_sinks(output, path, [c.name for c in pipeline.camera_configs], films=live, live=live)
+        sinks = open_sinks(output, path, [c.name for c in pipeline.camera_configs], films=live, live=live)
+        return [*sinks, WorldSink(path / WORLD)] if live and pipeline.ground is not None else sinks
 
     if live and (output.rotate is not None or list_pieces(folder)):
         return [RotatingSink(folder, output.rotate, in_folder, lambda: pipeline.identities, SystemClock().now)]

@@ -16,6 +16,7 @@ from streamreid.sinks.pieces import RESULTS, list_pieces, result_folders
 from streamreid.sinks.render import render_videos
 from streamreid.sinks.rotating import RotatingSink
 from streamreid.sinks.video import MosaicSink, VideoSink
+from streamreid.sinks.world import WorldSink
 
 __all__ = [
     "RESULTS",
@@ -31,6 +32,7 @@ __all__ = [
     "RotatingSink",
     "Sink",
     "VideoSink",
+    "WorldSink",
     "draw_style",
     "list_pieces",
     "open_sinks",

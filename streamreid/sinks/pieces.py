@@ -17,7 +17,18 @@ from pathlib import Path
 from streamreid.errors import OutputError
 from streamreid.sinks.base import write_failed
 
-__all__ = ["PIECES", "RESULTS", "Piece", "gather_results", "last_written", "list_pieces", "remove_leftovers", "remove_piece", "result_folders", "size_of"]
+__all__ = [
+    "PIECES",
+    "RESULTS",
+    "Piece",
+    "gather_results",
+    "last_written",
+    "list_pieces",
+    "remove_leftovers",
+    "remove_piece",
+    "result_folders",
+    "size_of",
+]
 
 PIECES = "pieces"
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from streamreid import Pipeline
-from streamreid.config import CameraConfig
+from streamreid.config import CalibrationConfig, CameraConfig, RotateConfig
 from streamreid.errors import ConfigError, OutputError, SourceError
+from streamreid.evaluation.world import read_positions
 from streamreid.pipeline import run
 from streamreid.pipeline.beginning import read_begin
 from streamreid.pipeline.files import FolderLock
@@ -336,3 +337,27 @@ def test_a_frame_of_a_camera_that_is_gone_is_followed_all_the_same(scene, colour
     with Pipeline(live(scene.config(scene.camera("a", [0]))), embedder=colours) as pipeline:
         frame = Frame("unknown", 0, 1.0, np.zeros((10, 10, 3), np.uint8))
         assert pipeline.cameras.roi(frame.camera) is None
+
+
+def test_live_calibrated_cameras_say_where_people_stand_also_in_pieces(scene, colours, tmp_path):
+    floor = CalibrationConfig(matrix=((0.02, 0, 0), (0, 0.02, 0), (0, 0, 1)), maps="pixels-to-ground")
+    config = live(scene.config(scene.camera("a", [0, 1], frames=100), scene.camera("b", [0, 1], frames=100)), calibration=floor)
+
+    def follow(rotate):
+        output = config.output.model_copy(update={"rotate": rotate})
+        with Pipeline(config.model_copy(update={"output": output}), embedder=colours, begin=read_begin(tmp_path / "out")) as pipeline:
+            timer = stop_after(pipeline, 3)
+            run(pipeline, tmp_path / "out")
+            timer.cancel()
+
+    follow(None)
+    before = (tmp_path / "out" / "world.txt").read_text()
+    assert len(before.splitlines()) > 20
+    follow(RotateConfig(every=1))
+    pieces = sorted((tmp_path / "out" / "pieces").iterdir())
+    assert (pieces[0] / "world.txt").read_text().startswith(before)
+    found = read_positions(tmp_path / "out")
+    assert all(read_positions(piece / "world.txt").averaged == 0 for piece in pieces[:-1])  # one line per person and moment
+    assert len(found) > 1.5 * len(before.splitlines())
+    assert abs(found.frames[-1] / 10 - time.time()) < 20
+    assert ((found.points > 0) & (found.points < 7)).all()

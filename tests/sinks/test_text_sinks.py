@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ import pytest
 
 from streamreid.config import OutputConfig
 from streamreid.errors import MissingExtraError, OutputError
-from streamreid.sinks import JsonlSink, MotSink, ParquetSink, open_sinks
+from streamreid.evaluation.world import read_positions
+from streamreid.sinks import JsonlSink, MotSink, ParquetSink, WorldSink, open_sinks
 from streamreid.sinks.base import LineFile, atomic_text
 from streamreid.sinks.jsonl import group_identities
 from streamreid.sinks.parts import PartFolder
@@ -74,6 +76,35 @@ def test_leaving_the_block_without_close_keeps_what_was_known(tmp_path: Path) ->
     with MotSink(tmp_path) as sink:
         sink.write(result("a", 0, [1], [5]))
     assert [line.split(",")[1] for line in lines(tmp_path / "global" / "a.txt")] == ["5"]
+
+
+def test_ways_on_the_ground_as_they_happen(tmp_path: Path) -> None:
+    now = 0.0
+    sink = WorldSink(tmp_path / "world.txt", clock=lambda: now)
+
+    def see(camera: str, time: float, who: list[int], places: list[tuple[float, float]] | None) -> None:
+        seen = result(camera, 0, list(range(1, len(who) + 1)), who, time)
+        sink.write(replace(seen, world=None if places is None else np.array(places, np.float32)))
+
+    see("a", 1_000_000.0, [1, 0, 2], [(1, 2), (5, 5), (np.nan, 0)])  # nobody without an id or a place
+    see("b", 1_000_000.02, [1], [(3, 2)])
+    see("c", 1_000_000.0, [9], None)  # not calibrated
+    assert not (tmp_path / "world.txt").read_text()
+    now = 1.0
+    see("b", 1_000_001.0, [1], [(4, 2)])
+    assert lines(tmp_path / "world.txt") == ["10000001,1,-1,-1,-1,-1,1,2.000,2.000,0"]
+    see("late", 1_000_000.0, [1, 4], [(9, 9), (7, 7)])  # its clock is behind: nobody is placed twice
+    sink.close({})
+    sink.close({})
+    assert [line.split(",")[:2] for line in lines(tmp_path / "world.txt")[1:]] == [["10000001", "4"], ["10000011", "1"]]
+    with open(tmp_path / "world.txt", "a") as file:
+        file.write("10000012,1,-1,-")  # killed
+    sink = WorldSink(tmp_path / "world.txt", clock=lambda: now)
+    see("a", 1_000_002.0, [1], [(5, 2)])
+    sink.abort()
+    found = read_positions(tmp_path / "world.txt")
+    assert found.frames.tolist() == [10000001, 10000001, 10000011, 10000021]
+    assert found.points[-1].tolist() == [5, 2]
 
 
 def test_jsonl_follows_its_schema(tmp_path: Path) -> None:
