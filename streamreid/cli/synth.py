@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,15 +14,15 @@ from pydantic import ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamreid.cli.console import errors, output, set_up_logging
-from streamreid.errors import ConfigError, DataError, OutputError
-from streamreid.synth import Person, Picture, Report, SceneConfig, read_people, record
+from streamreid.errors import ConfigError, DataError
+from streamreid.runtimes.base import available_threads
+from streamreid.synth import Person, Picture, Report, SceneConfig, check_folder, fresh_scene, read_people, record
 from streamreid.synth.cutouts import Masks
 
 __all__ = ["synth"]
 
 log = logging.getLogger(__name__)
 _PARTS = ("query", "bounding_box_test")
-_MADE = ("cams.yaml", "world.txt", "scene.json", "truth", "detections", "calibration")
 
 
 def synth(
@@ -59,6 +57,9 @@ def synth(
     parser: Annotated[
         Path | None, typer.Option(help="bodypix_mobilenetv1_050_stride16.onnx: finds the people where there are no labels.")
     ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Cameras drawn at once (default: one per core). The scene is the same.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a scene that is in the folder already.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
 ) -> None:
@@ -82,8 +83,8 @@ def synth(
         "seed": seed,
     }
     config = _config(size, values)
-    _prepare(out, overwrite)
-    threads = max(1, os.cpu_count() or 1)
+    check_folder(out, overwrite=overwrite)
+    processes = processes or available_threads()
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -92,10 +93,11 @@ def synth(
         console=errors,
         disable=quiet or not errors.is_terminal,
     ) as progress:
-        found, names = load_people(images, labels or [], parser, config, threads=threads, progress=progress)
-        task = progress.add_task("frames", total=round(config.duration * config.fps) * config.cameras)
         begin = time.perf_counter()
-        report = record(config, found, out, threads=threads, tick=lambda: progress.advance(task), describe=names)
+        found, names = load_people(images, labels or [], parser, config, threads=processes, progress=progress)
+        task = progress.add_task("frames", total=config.frames * config.cameras)
+        with fresh_scene(out, overwrite=overwrite) as folder:
+            report = record(config, found, folder, processes=processes, tick=lambda: progress.advance(task), describe=names)
     if not quiet:
         _tell(out, config, report, time.perf_counter() - begin)
 
@@ -121,27 +123,16 @@ def _pair(name: str, text: str) -> tuple[float, float]:
 
 
 def _config(size: str, values: dict[str, Any]) -> SceneConfig:
-    width, height = (round(side) for side in _pair("size", size))
+    try:
+        width, height = (int(side) for side in _pair("size", size))
+    except (ValueError, OverflowError):
+        raise ConfigError(f"--size {size}: width and height are whole numbers of pixels") from None
     try:
         return SceneConfig(width=width, height=height, **values)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         raise ConfigError(f"--{name or 'scene'}: {first['msg']} (got {first['input']})" if name else str(first["msg"])) from None
-
-
-def _prepare(out: Path, overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"'{out}' is a file; a scene needs a folder (--out)")
-    if (out / "cams.yaml").exists():
-        if not overwrite:
-            raise ConfigError(f"'{out}' already holds a scene; pass --overwrite to replace it or choose another folder (--out)")
-        for path in [*out.glob("cam*.mp4"), *(out / name for name in _MADE)]:
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder '{out}': {error.strerror or error}") from error
 
 
 def load_people(
@@ -176,9 +167,25 @@ def load_people(
             pictures.append(Picture(named.path, person, named.camera))
             if own is not None:
                 label_of[named.path] = own
+    _check_cameras(pictures, config, images)
     task = None if progress is None else progress.add_task("cutting out", total=config.people)
     tick = None if progress is None or task is None else (lambda: progress.advance(task))
-    return read_people(pictures, _masks(label_of, parser), config.people, seed=config.seed, threads=threads, tick=tick), names.__getitem__
+    people = read_people(pictures, _masks(label_of, parser), config.people, seed=config.seed, threads=threads, tick=tick)
+    alike = sum(len(p.cutouts) == 1 for p in people)
+    if alike and config.cameras > 1:
+        log.warning("%d of %d people have pictures of one camera only: they look alike in all cameras of the scene", alike, len(people))
+    return people, names.__getitem__
+
+
+def _check_cameras(pictures: list[Picture], config: SceneConfig, images: list[Path]) -> None:
+    seen: dict[int, set[int]] = {}
+    for picture in pictures:
+        seen.setdefault(picture.person, set()).add(picture.camera)
+    if config.cameras > 1 and all(len(cameras) == 1 for cameras in seen.values()):
+        raise ConfigError(
+            f"{', '.join(map(str, images))}: nobody has pictures of two cameras, so everybody would look alike in all of the scene's; "
+            "give a folder with two or more cameras, or --cameras 1"
+        )
 
 
 def _masks(label_of: dict[Path, Path], parser: Path | None) -> Masks:
@@ -186,6 +193,11 @@ def _masks(label_of: dict[Path, Path], parser: Path | None) -> Masks:
     for folder in set(label_of.values()):
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder of labels; make it with streamreid parse-labels, or leave out --labels")
+    if label_of and not any((label / f"{path.stem}.png").exists() for path, label in label_of.items()):
+        raise DataError(
+            f"{', '.join(sorted({str(folder) for folder in label_of.values()}))}: no label of any of the pictures; labels have the pictures' names. "
+            "Make them with streamreid parse-labels, or leave out --labels"
+        )
     find = None if parser is None else _parser(parser)
 
     def mask(path: Path, image: Any) -> Any:

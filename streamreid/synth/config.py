@@ -81,6 +81,8 @@ class SceneConfig(BaseModel):
             raise ValueError(f"a place is 2 to 100 m wide and deep, got {self.place[0]:g} x {self.place[1]:g}")
         if self.offline > self.cameras:
             raise ValueError(f"{self.offline} cameras cannot be off: there are {self.cameras}")
+        if self.frames < 1:
+            raise ValueError(f"{self.duration:g} s at {self.fps:g} frames per second are no frame at all")
         return self
 
     @property
@@ -102,3 +104,8 @@ class SceneConfig(BaseModel):
         return max(
             _LEAST, self.people * self.visits * (self.crowding.visit + 4.5 * self.linger) / (len(self.groups) * self.crowding.occupancy)
         )
+
+    @property
+    def frames(self) -> int:
+        """Frames of a camera that is always on."""
+        return round(self.duration * self.fps)

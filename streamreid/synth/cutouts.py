@@ -91,6 +91,10 @@ def read_people(
     groups: dict[int, list[Picture]] = defaultdict(list)
     for picture in sorted(pictures):
         groups[picture.person].append(picture)
+    if len(groups) < count:
+        raise ConfigError(
+            f"{count} people are asked for, but there are pictures of {len(groups)} only; give more folders or a smaller --people"
+        )
     order = np.random.default_rng(seed).permutation(sorted(groups)).tolist()
     order.sort(key=lambda n: len({p.camera for p in groups[n]}) < 2)
 
@@ -118,8 +122,8 @@ def read_people(
             people += [p for p in pool.map(one, batch) if p is not None]
     if len(people) < count:
         raise ConfigError(
-            f"{count} people are asked for, but only {len(people)} of {len(groups)} could be cut out of their pictures; "
-            "give more folders or a smaller --people"
+            f"{count} people are asked for, but only {len(people)} of {len(groups)} could be cut out of their pictures (a picture shows one whole "
+            "person, standing, at least 32 pixels high); give more folders or a smaller --people"
         )
     return people
 

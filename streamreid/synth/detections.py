@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from streamreid.synth.painting import Shown
@@ -31,17 +33,17 @@ class Boxes:
         result = []
         for one in shown:
             height = one.box[3] - one.box[1]
-            sharp = 1 / (1 + np.exp(-(height - 35) / 8))  # small people are missed
-            chance = 0.975 * sharp / (1 + np.exp(-(one.visibility - 0.28) / 0.12))
+            sharp = 1 / (1 + math.exp(-(height - 35) / 8))  # small people are missed
+            chance = 0.975 * sharp / (1 + math.exp(-(one.visibility - 0.28) / 0.12))
             noise = rng.normal(size=5)
             if rng.uniform() > chance:
                 continue
-            trust = np.clip((one.visibility - 0.2) / 0.5, 0, 1)  # how well the hidden part is guessed
+            trust = min(max((one.visibility - 0.2) / 0.5, 0.0), 1.0)  # how well the hidden part is guessed
             box = np.array(one.visible_box) * (1 - trust) + np.array(one.box) * trust
             scale = np.array([box[2] - box[0], box[3] - box[1]] * 2)
             box += noise[:4] * np.maximum(0.033 * scale, 0.7)
-            score = np.clip(0.25 + 0.65 * min(1.0, one.visibility / 0.8) * sharp + 0.06 * noise[4], 0.11, 0.97)
-            result.append(self._clip(box, float(score)))
+            score = 0.25 + 0.65 * min(1.0, one.visibility / 0.8) * sharp + 0.06 * float(noise[4])
+            result.append(self._clip(box, min(max(score, 0.11), 0.97)))
         for _ in range(rng.poisson(self._false_rate)):
             tall = rng.uniform(0.15, 0.45) * self._size[1]
             corner = rng.uniform(0, 1, 2) * (np.array(self._size) - [tall * 0.4, tall])
@@ -49,6 +51,8 @@ class Boxes:
         return [box for box in result if box[2] >= 2 and box[3] >= 4]
 
     def _clip(self, box: np.ndarray, score: float) -> tuple[float, float, float, float, float]:
-        x0, x1 = np.clip(box[[0, 2]], 0, self._size[0])
-        y0, y1 = np.clip(box[[1, 3]], 0, self._size[1])
-        return float(x0), float(y0), float(x1 - x0), float(y1 - y0), score
+        wide, high = self._size
+        x0, y0, x1, y1 = box.tolist()
+        x0, x1 = min(max(x0, 0.0), wide), min(max(x1, 0.0), wide)
+        y0, y1 = min(max(y0, 0.0), high), min(max(y1, 0.0), high)
+        return x0, y0, x1 - x0, y1 - y0, score

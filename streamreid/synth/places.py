@@ -82,6 +82,10 @@ class View:
             pixels = np.where(depth[:, None] > 0.1, seen[:, :2] / depth[:, None], np.nan)
         return pixels, depth
 
+    def is_off(self, stamp: float) -> bool:
+        """Whether the camera is off at a time of its own clock."""
+        return self.offline is not None and self.offline[0] <= stamp < self.offline[1]
+
     @property
     def ground(self) -> Array:
         """``[3, 3]`` homography from the ground to the picture."""

@@ -20,24 +20,44 @@ _COMFORT = 0.75  # metres between two people's centres below which they step asi
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Walks:
-    """Everybody's way.
+    """Everybody's way. Only the time that somebody is there is stored, so the size does not grow with the length of the scene.
 
     Args:
         start: Time of the first step; negative, because people are on their way already when the cameras begin.
-        positions: ``[T, N, 2]`` metres, every tenth of a second; NaN before somebody comes and after they left.
+        steps: Steps of a tenth of a second.
+        first: ``[N]`` step at which each person comes.
+        begin: ``[N + 1]`` where each person's points begin.
+        points: ``[M, 2]`` metres, one person after the other, one point per step.
         heights: ``[N]`` metres.
     """
 
     start: float
-    positions: Array
+    steps: int
+    first: NDArray[np.int64]
+    begin: NDArray[np.int64]
+    points: Array
     heights: Array
 
-    def at(self, time: float) -> Array:
-        """Positions ``[N, 2]`` at a time; NaN for who is not there."""
-        exact = min(max((time - self.start) / _STEP, 0.0), len(self.positions) - 1.001)
-        row = int(exact)
-        part = exact - row
-        return np.asarray(self.positions[row] * (1 - part) + self.positions[row + 1] * part, np.float64)
+    def at(self, times: Array, people: NDArray[np.int64] | None = None) -> Array:
+        """Positions ``[K, N, 2]`` of all or of some people at ``[K]`` times; NaN for who is not there."""
+        first, begin, end = self.first, self.begin[:-1], self.begin[1:]
+        if people is not None:
+            first, begin, end = first[people], begin[people], end[people]
+        exact = np.clip((np.asarray(times, np.float64) - self.start) / _STEP, 0.0, self.steps - 1.001)
+        step = exact.astype(np.int64)
+        part = (exact - step)[:, None, None]
+        since = step[:, None] - first
+        there = (since >= 0) & (since + 1 < end - begin)
+        row = np.where(there, begin + since, 0)
+        if not len(self.points):
+            return np.full((*there.shape, 2), np.nan)
+        exactly = self.points[row] * (1 - part) + self.points[np.minimum(row + 1, len(self.points) - 1)] * part
+        return np.asarray(np.where(there[..., None], exactly, np.nan), np.float64)
+
+    def visitors(self, place: Place) -> NDArray[np.int64]:
+        """Who is in view of a place at some time."""
+        inside = np.concatenate([[0], np.cumsum(place.inside(self.points, MARGIN))])
+        return np.flatnonzero(inside[self.begin[1:]] > inside[self.begin[:-1]])
 
 
 @dataclass(slots=True)
@@ -64,8 +84,20 @@ def walk(config: SceneConfig, places: list[Place], rng: np.random.Generator, *, 
     obstacles = [o for p in places for o in p.obstacles]
     state = _Crowd(routes, speeds, np.array([o.centre for o in obstacles]).reshape(-1, 2), np.array([o.radius for o in obstacles]), rng)
     steps = int(np.ceil((total + 2 * lead) / _STEP)) + 2
-    positions = np.stack([state.step(-lead + k * _STEP) for k in range(steps)])
-    return Walks(-lead, positions, np.clip(rng.normal(1.70, 0.08, count), 1.5, 1.95))
+    first, begin, points = _sorted([state.step(-lead + k * _STEP) for k in range(steps)], count)
+    return Walks(-lead, steps, first, begin, points, np.clip(rng.normal(1.70, 0.08, count), 1.5, 1.95))
+
+
+def _sorted(steps: list[tuple[NDArray[np.int64], Array]], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    """What happened step by step, person by person: each one's first step, where the points of each begin, the points."""
+    who = np.concatenate([active for active, _ in steps])
+    when = np.repeat(np.arange(len(steps)), [len(active) for active, _ in steps])
+    order = np.argsort(who, kind="stable")
+    begin = np.concatenate([[0], np.cumsum(np.bincount(who, minlength=count))])
+    first = np.zeros(count, np.int64)
+    came = begin[1:] > begin[:-1]
+    first[came] = when[order][begin[:-1][came]]
+    return first, begin, np.concatenate([where for _, where in steps])[order]
 
 
 def _route(config: SceneConfig, places: list[Place], speed: float, rng: np.random.Generator) -> _Route:
@@ -125,18 +157,18 @@ class _Crowd:
         self._next = np.zeros(len(routes), int)
         self._wait = np.zeros(len(routes))
         self._patience = np.zeros(len(routes))
-        self._began = np.zeros(len(routes), bool)
+        self._to_come = sorted(range(len(routes)), key=lambda i: -routes[i].begin)
 
-    def step(self, now: float) -> Array:
-        """Positions after the step to ``now``."""
-        for i, route in enumerate(self._routes):
-            if not self._began[i] and route.begin <= now:
-                self._began[i] = True
-                self._enter(i, now - route.begin)
+    def step(self, now: float) -> tuple[NDArray[np.int64], Array]:
+        """Who is there after the step to ``now`` ``[A]``, and where ``[A, 2]``."""
+        while self._to_come and self._routes[self._to_come[-1]].begin <= now:
+            i = self._to_come.pop()
+            self._enter(i, now - self._routes[i].begin)
         active = np.flatnonzero(np.isfinite(self._where[:, 0]))
         if len(active):
             self._move(active)
-        return self._where.copy()
+            active = active[np.isfinite(self._where[active, 0])]
+        return active, self._where[active]
 
     def _enter(self, i: int, ahead: float) -> None:
         """Begin a route, ``ahead`` seconds of walking from its first point."""

@@ -58,8 +58,11 @@ def test_a_scene_is_made_followed_and_scored(people: Path, tmp_path: Path, call:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--people", 50], "only 4 of 4 could be cut out"),
+        (["--people", 50], "pictures of 4 only"),
         (["--size", "big"], "WIDTHxHEIGHT"),
+        (["--size", "nanxinf"], "whole numbers"),
+        (["--size", "767x432"], "even numbers"),
+        (["--seconds", 0.01], "no frame at all"),
         (["--level", "hard"], "--level"),
         (["--labels", "nowhere"], "no such folder of labels"),
         (["--cameras", 2, "--offline", 3], "cannot be off"),
@@ -69,6 +72,70 @@ def test_what_cannot_be_made(people: Path, tmp_path: Path, call: Call, options: 
     code, _, errors = call("synth", people, "-o", tmp_path / "scene", *options)
     assert code == 2
     assert message in errors.replace("\n", " ")
+    assert not (tmp_path / "scene").exists()
+
+
+def pictures(folder: Path, names: list[str]) -> Path:
+    """A folder of pictures of one grey figure."""
+    folder.mkdir()
+    image = np.random.default_rng(0).normal(120, 6, (128, 48, 3)).clip(0, 255).astype(np.uint8)
+    cv2.rectangle(image, (13, 6), (35, 124), (40, 60, 200), -1)
+    for name in names:
+        cv2.imwrite(str(folder / name), image)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "holds no pictures"),
+        (["somebody.jpg"], "somebody.jpg"),
+        (["0001_c1s1_000000_00.jpg", "0001_c2s1_000000_00.jpg"], "5 people are asked for, but there are pictures of 1 only"),
+        ([f"000{i}_c1s1_000000_00.jpg" for i in range(1, 8)], "nobody has pictures of two cameras"),
+    ],
+)
+def test_folders_that_make_no_scene(tmp_path: Path, call: Call, names: list[str], message: str) -> None:
+    code, _, errors = call("synth", pictures(tmp_path / "people", names), "-o", tmp_path / "scene", "--people", 5)
+    assert code == 2
+    assert message in errors.replace("\n", " ")
+    assert not (tmp_path / "scene").exists()
+
+
+def test_pictures_of_one_camera_do_for_one_camera(tmp_path: Path, call: Call) -> None:
+    folder = pictures(tmp_path / "people", ["0001_c1s1_000000_00.jpg"])
+    assert call("synth", folder, "-o", tmp_path / "scene", "--people", 1, "--cameras", 1, "--seconds", 1, "-q")[0] == 0
+    cv2.imwrite(str(folder / "0002_c2s1_000000_00.jpg"), cv2.imread(str(folder / "0001_c1s1_000000_00.jpg")))
+    cv2.imwrite(str(folder / "0002_c3s1_000000_00.jpg"), cv2.imread(str(folder / "0001_c1s1_000000_00.jpg")))
+    code, _, errors = call("synth", folder, "-o", tmp_path / "two", "--people", 2, "--cameras", 2, "--seconds", 1)
+    assert code == 0
+    assert "1 of 2 people have pictures of one camera only" in errors.replace("\n", " ")
+
+
+def test_labels_of_other_pictures(people: Path, tmp_path: Path, call: Call) -> None:
+    (tmp_path / "labels").mkdir()
+    code, _, errors = call("synth", people, "-o", tmp_path / "scene", "--people", 2, "--labels", tmp_path / "labels")
+    assert code == 2
+    assert "no label of any of the pictures" in errors.replace("\n", " ")
+
+
+def test_what_is_in_the_folder_stays(people: Path, tmp_path: Path, call: Call) -> None:
+    out, tiny = tmp_path / "out", ("--people", 2, "--seconds", 1, "--size", "160x120", "-q")
+    out.mkdir()
+    (out / "cam01.mp4").write_bytes(b"holiday")
+    for option in ([], ["--overwrite"]):
+        code, _, errors = call("synth", people, "-o", out, *tiny, *option)
+        assert code == 2
+        assert "not empty and holds no scene" in errors.replace("\n", " ")
+    assert (out / "cam01.mp4").read_bytes() == b"holiday"
+    assert call("synth", people, "-o", out / "scene", "--cameras", 3, *tiny)[0] == 0
+    (out / "scene" / "notes.txt").write_text("mine")
+    assert call("synth", people, "-o", out / "scene", "--cameras", 2, *tiny, "--overwrite", "--processes", 1)[0] == 0
+    assert sorted(p.name for p in (out / "scene").glob("*.mp4")) == ["cam01.mp4", "cam02.mp4"]
+    assert (out / "scene" / "notes.txt").read_text() == "mine"
+    (out / "scene" / "cam03.mp4").write_bytes(b"holiday")
+    code, _, errors = call("synth", people, "-o", out / "scene", "--cameras", 3, *tiny, "--overwrite")
+    assert code == 2
+    assert "holds cam03.mp4" in errors.replace("\n", " ")
 
 
 def test_boxes_without_pictures(tmp_path: Path, call: Call) -> None:

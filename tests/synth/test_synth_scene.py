@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -11,13 +14,16 @@ import numpy as np
 import pytest
 
 from streamreid.config import load_config
-from streamreid.errors import ConfigError, DataError
+from streamreid.errors import ConfigError, DataError, OutputError
 from streamreid.evaluation.formats import read_tables
 from streamreid.evaluation.world import read_positions
 from streamreid.synth import Person, Picture, SceneConfig, read_people, record
 from streamreid.synth.cutouts import Cutout, cut_out
-from streamreid.synth.places import lay_out
+from streamreid.synth.filming import Shot
+from streamreid.synth.places import MARGIN, lay_out
+from streamreid.synth.recording import pictures_for
 from streamreid.synth.walking import walk
+from streamreid.synth.workers import film_all
 
 COLOURS = ((30, 30, 230), (40, 220, 40), (230, 60, 40), (40, 220, 220), (220, 50, 220), (230, 230, 60))
 
@@ -29,12 +35,12 @@ def flat_person(number: int) -> Person:
     return Person(number, {1: [Cutout(colour, alpha)], 2: [Cutout(colour, alpha)]})
 
 
-def make(folder: Path, **values: object) -> tuple[SceneConfig, Path]:
+def make(folder: Path, processes: int = 1, **values: object) -> tuple[SceneConfig, Path]:
     folder.mkdir()
     config = SceneConfig.model_validate(
         {"people": 5, "cameras": 2, "seconds": 8.0, "fps": 5.0, "width": 320, "height": 240, "lighting": 0.0, **values}
     )
-    record(config, [flat_person(i) for i in range(config.people)], folder)
+    record(config, [flat_person(i) for i in range(config.people)], folder, processes=processes)
     return config, folder
 
 
@@ -80,13 +86,14 @@ def test_the_person_is_where_the_truth_says(pair: tuple[SceneConfig, Path]) -> N
     assert hits / looked > 0.95
 
 
-def test_boxes_stand_on_their_world_positions(pair: tuple[SceneConfig, Path]) -> None:
+@pytest.mark.parametrize("camera", ["cam01", "cam02"])
+def test_boxes_stand_on_their_world_positions(pair: tuple[SceneConfig, Path], camera: str) -> None:
     config, folder = pair
     world = read_positions(folder / "world.txt")
     at = {(int(f), int(i)): p for f, i, p in zip(world.frames, world.ids, world.points, strict=True)}
-    matrix = np.loadtxt(folder / "calibration" / "cam02.txt")
+    matrix = np.loadtxt(folder / "calibration" / f"{camera}.txt")
     errors = []
-    for row in np.loadtxt(folder / "truth" / "cam02.txt", delimiter=","):
+    for row in np.loadtxt(folder / "truth" / f"{camera}.txt", delimiter=","):
         bottom = row[3] + row[5]
         if (point := at.get((int(row[0]), int(row[1])))) is not None and bottom < config.height and 0 < row[2] < config.width - row[4] - 1:
             seen = matrix @ [*point, 0.0, 1.0]
@@ -101,6 +108,63 @@ def test_somebody_behind_is_less_visible(pair: tuple[SceneConfig, Path]) -> None
     assert ((rows[:, 8] >= 0) & (rows[:, 8] <= 1)).all()
     assert (rows[:, 8] < 0.7).any()
     assert ((rows[:, 8] >= 0.1) == (rows[:, 6] == 1)).all()
+
+
+def test_visibility_is_what_can_be_counted_in_the_picture(tmp_path: Path) -> None:
+    """People of plain colours are rectangles, so that the share of the box that has the colour is what is seen of them."""
+    config, folder = make(tmp_path / "heavy", overlap=1.0, people=6, seconds=12.0, level="heavy", width=512, height=288)
+    truths, counts = [], []
+    for camera in ("cam01", "cam02"):
+        pictures = frames(folder / f"{camera}.mp4")
+        for row in np.loadtxt(folder / "truth" / f"{camera}.txt", delimiter=","):
+            frame, person, left, top, width, height = row[:6].astype(int)
+            if height > 48 and width > 16 and 0 < left < config.width - width - 1 and 0 < top < config.height - height - 1:
+                patch = pictures[frame - 1][1][top : top + height, left : left + width].astype(int)
+                counts.append(float((np.abs(patch - COLOURS[person - 1]).max(2) < 70).mean()))
+                truths.append(row[8])
+    difference = np.abs(np.array(truths) - counts)
+    assert len(truths) > 100
+    assert (np.array(truths) < 0.6).sum() > 20
+    assert np.median(difference) < 0.06
+    assert np.percentile(difference, 95) < 0.15
+
+
+def test_processes_do_not_change_the_scene(tmp_path: Path) -> None:
+    values = {"seed": 2, "seconds": 2.0, "cameras": 3, "lighting": 1.0, "skew": 0.5, "drop": 0.1, "level": "heavy"}
+    _, one = make(tmp_path / "one", **values)
+    _, two = make(tmp_path / "two", processes=2, **values)
+    files = sorted(p.relative_to(one) for p in one.rglob("*") if p.is_file())
+    assert len(files) == 3 * 4 + 3
+    assert all((one / f).read_bytes() == (two / f).read_bytes() for f in files)
+
+
+class Fatal:
+    """Ends the process that reads it."""
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return os._exit, (3,)
+
+
+def test_a_process_that_dies_is_an_error(tmp_path: Path) -> None:
+    good, nowhere = shots_of(tmp_path), shots_of(tmp_path / "nowhere")
+    with pytest.raises(OutputError, match=r"cam0\d ended \(exit code 3\)"):
+        film_all(lambda number: replace(good(number), looks={0: [Fatal()]}), 2, 2)  # type: ignore[list-item]
+    with pytest.raises(OutputError, match="cannot write cam0"):
+        film_all(nowhere, 2, 2)
+
+
+def test_a_mistake_in_the_parent_ends_the_processes() -> None:
+    with pytest.raises(ZeroDivisionError):
+        film_all(lambda number: 1 // 0, 2, 2)  # type: ignore[arg-type, return-value]
+
+
+def shots_of(out: Path) -> Callable[[int], Shot]:
+    """What two cameras with nobody in sight film."""
+    config = SceneConfig(people=1, cameras=2, seconds=1.0)
+    rng = np.random.default_rng(0)
+    places, views = lay_out(config, rng)
+    walks = walk(config, places, rng)
+    return lambda number: Shot(config, views[number], places[views[number].place], walks, {}, (0, 1, 2), out)
 
 
 def test_the_same_seed_gives_the_same_scene(tmp_path: Path) -> None:
@@ -152,7 +216,7 @@ def test_nobody_walks_through_anybody() -> None:
     config = SceneConfig(people=40, cameras=2, overlap=1.0, level="heavy", seconds=60)
     rng = np.random.default_rng(0)
     places, _ = lay_out(config, rng)
-    positions = walk(config, places, rng).positions
+    positions = walk(config, places, rng).at(np.arange(0, 60, 0.1))
     with np.errstate(invalid="ignore"):
         gaps = np.linalg.norm(positions[:, :, None] - positions[:, None], axis=3)
         gaps[:, np.arange(40), np.arange(40)] = np.inf
@@ -161,6 +225,32 @@ def test_nobody_walks_through_anybody() -> None:
     assert np.percentile(nearest[np.isfinite(nearest)], 2) > 0.15
     assert np.nanmax(speed) < 3.0
     assert np.nanmedian(speed) > 0.5
+
+
+def test_ways_are_stored_for_the_time_somebody_is_there() -> None:
+    config = SceneConfig(people=10, cameras=2, seconds=1000)
+    rng = np.random.default_rng(0)
+    places, _ = lay_out(config, rng)
+    walks = walk(config, places, rng)
+    assert len(walks.points) < 0.1 * walks.steps * config.people
+    there = np.isfinite(walks.at(walks.start + 0.1 * np.arange(walks.steps - 1))[..., 0])
+    assert there.any(0).all()
+    assert there.sum() + config.people >= len(walks.points) - config.people
+    some = np.array([7, 2])
+    assert np.array_equal(walks.at([30.0, 99.5], some), walks.at([30.0, 99.5])[:, some], equal_nan=True)
+    seen = np.isfinite(walks.at(np.arange(0, 1000, 0.5))[..., 0]) & places[0].inside(walks.at(np.arange(0, 1000, 0.5)), MARGIN)
+    assert set(np.flatnonzero(seen.any(0))) <= set(walks.visitors(places[0]))
+
+
+def test_cameras_share_out_pictures() -> None:
+    cutouts = [flat_person(i).cutouts[1][0] for i in range(7)]
+    person = Person(1, {3: cutouts[:5], 5: cutouts[5:]})
+    given = [pictures_for(person, number, 4) for number in range(4)]
+    assert [len(g) for g in given] == [3, 1, 2, 1]
+    assert len({id(c) for g in given for c in g}) == 7
+    assert {id(c) for c in given[0] + given[2]} == {id(c) for c in cutouts[:5]}
+    lonely = Person(2, {3: cutouts[:2]})
+    assert all(len(pictures_for(lonely, number, 5)) == 1 for number in range(5))
 
 
 @pytest.mark.parametrize(("people", "cameras"), [(5, 2), (300, 12)])
@@ -210,8 +300,12 @@ def test_people_from_files(tmp_path: Path) -> None:
     found = read_people(pictures, lambda path, image: None, 2, seed=1)
     assert len(found) == 2
     assert all(set(p.cutouts) == {1, 2} for p in found)
-    with pytest.raises(ConfigError, match="only 3 of 3"):
+    with pytest.raises(ConfigError, match="pictures of 3 only"):
         read_people(pictures, lambda path, image: None, 4)
+    cv2.imwrite(str(pictures[4].path), np.zeros((20, 8, 3), np.uint8))
+    cv2.imwrite(str(pictures[5].path), np.zeros((20, 8, 3), np.uint8))
+    with pytest.raises(ConfigError, match="only 2 of 3 could be cut out"):
+        read_people(pictures, lambda path, image: None, 3)
     pictures[0].path.write_bytes(b"no picture")
     with pytest.raises(DataError, match="not a picture"):
         read_people(pictures, lambda path, image: None, 3)
@@ -222,5 +316,7 @@ def test_numbers_that_make_no_scene(tmp_path: Path) -> None:
         SceneConfig(width=321)
     with pytest.raises(ValueError, match="cannot be off"):
         SceneConfig(cameras=1, offline=2)
+    with pytest.raises(ValueError, match="no frame at all"):
+        SceneConfig(seconds=0.01)
     with pytest.raises(ConfigError, match="has 5 people, but 4"):
         record(SceneConfig(people=5), [flat_person(i) for i in range(4)], tmp_path)
