@@ -18,7 +18,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import streamreid
 from streamreid.errors import OutputError, StreamReIDError
 from streamreid.synth.filming import Film, Shot, film
 
@@ -76,7 +75,7 @@ def film_all(shot: Callable[[int], Shot], count: int, processes: int, tick: Call
 
 @contextmanager
 def _children(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
-    home = str(Path(streamreid.__file__).resolve().parent.parent)
+    home = str(Path(__file__).resolve().parents[2])
     paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-c", "from streamreid.synth.workers import serve; serve()"]
