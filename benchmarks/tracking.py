@@ -127,11 +127,12 @@ def ours(config: TrackerConfig, *, looks: bool = True) -> Callable[[Clip], Step]
             if looks and clip.features is not None:
                 seen = clip.features[number]
                 features = PartFeatures(seen.parts, seen.visibility * (people.scores >= config.high_score)[:, None])
+            tracks = tracker.update(people, features, clip.times[number], size=clip.size)
             if late is None:
-                tracks = tracker.update(people, features, clip.times[number], size=clip.size)
                 yield from zip(tracks.ids, tracks.boxes, strict=True)
                 return
-            due = late.update(people, features, clip.times[number], size=clip.size)
+            late.push(tracks, clip.times[number])
+            due = late.due()
             if number == len(clip.times) - 1:
                 due += late.flush()
             for _, tracks in due:

@@ -120,17 +120,18 @@ class Holding:
             What can be said now of people whose ids are final, in this frame and in those before.
         """
         late = self._late[frame.camera]
+        tracks = late.tracker.update(found, looks, frame.time, size=frame.size, camera=motion)
+        features = _rows(looks, tracks.rows)
+        seen = _observation(frame, found, tracks, features, late.tracker.hidden)
         if not self._delay:
-            tracks = late.tracker.update(found, looks, frame.time, size=frame.size, camera=motion)
-            features = _rows(looks, tracks.rows)
             self._ready.append(Followed(frame, tracks, features))
-            return [_observation(frame, found, tracks, features, late.tracker.hidden)]
-        tracks = late.push(found, looks, frame.time, size=frame.size, camera=motion)
+            return [seen]
+        late.push(tracks, frame.time, motion)
         self._held[frame.camera].append(_Held(frame, looks, self._clock()))
         self._newest[frame.camera] = max(frame.time, self._newest.get(frame.camera, -np.inf))
         self._ordered = self._ordered and frame.time >= self._now
         self._now = max(self._now, frame.time)
-        return self._settled(late.tracker, _observation(frame, found, tracks, _rows(looks, tracks.rows), late.tracker.hidden))
+        return self._settled(late.tracker, seen)
 
     def _settled(self, tracker: Tracker, seen: Observation) -> list[Observation]:
         """Queue what was seen of ids that may still change; return what is final."""

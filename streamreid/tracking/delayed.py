@@ -10,7 +10,7 @@ import numpy as np
 
 from streamreid.tracking.smoothing import MotionStep, smoothed_boxes
 from streamreid.tracking.tracker import Tracker
-from streamreid.types import Detections, FloatArray, IntArray, PartFeatures, Tracks
+from streamreid.types import FloatArray, IntArray, Tracks
 
 __all__ = ["DelayedTracks"]
 
@@ -65,47 +65,31 @@ class DelayedTracks:
     def __repr__(self) -> str:
         return f"DelayedTracks(delay={self.delay}, buffered={len(self._buffer)})"
 
-    def update(
-        self,
-        detections: Detections,
-        features: PartFeatures | None,
-        time: float,
-        *,
-        size: tuple[int, int] | None = None,
-        camera: FloatArray | None = None,
-    ) -> list[tuple[float, Tracks]]:
-        """Take the people found in one frame; see :meth:`Tracker.update`.
+    def push(self, tracks: Tracks, time: float, camera: FloatArray | None = None) -> None:
+        """Hold back one frame. Call after every :meth:`Tracker.update` of ``tracker``.
 
-        Returns:
-            ``(capture time, tracks)`` of every frame that is now ``delay`` seconds old, oldest first; every frame comes out once.
+        Args:
+            tracks: What it said.
+            time: Capture time in seconds.
+            camera: The camera's motion that it was told.
         """
-        self.push(detections, features, time, size=size, camera=camera)
-        return self.due(self._buffer[-1].time - self.delay)
-
-    def push(
-        self,
-        detections: Detections,
-        features: PartFeatures | None,
-        time: float,
-        *,
-        size: tuple[int, int] | None = None,
-        camera: FloatArray | None = None,
-    ) -> Tracks:
-        """The first half of :meth:`update`, for a caller who decides what is due: take a frame, release nothing.
-
-        Returns:
-            What the tracker says at once.
-        """
-        tracks = self.tracker.update(detections, features, time, size=size, camera=camera)
         time = max([time, *(moment.time for moment in list(self._buffer)[-1:])])
         self._rename(self.tracker.renamed)
         now = _Moment(time, self.tracker.motion(camera), _table(tracks), _table(self.tracker.tentative))
         self._fill(now)
         self._buffer.append(now)
-        return tracks
 
-    def due(self, until: float) -> list[tuple[float, Tracks]]:
-        """Release the frames up to capture time ``until``, oldest first."""
+    def due(self, until: float | None = None) -> list[tuple[float, Tracks]]:
+        """Release frames; every frame comes out once.
+
+        Args:
+            until: Their latest capture time; default ``delay`` seconds before the newest frame.
+
+        Returns:
+            ``(capture time, tracks)``, oldest first.
+        """
+        if until is None:
+            until = self._buffer[-1].time - self.delay if self._buffer else -np.inf
         count = sum(moment.time <= until + 1e-9 for moment in self._buffer)
         if not count:
             return []

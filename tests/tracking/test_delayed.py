@@ -25,10 +25,15 @@ def late_tracks(delay, **settings):
     return DelayedTracks(Tracker(TrackerConfig(delay=delay, **settings), CALIBRATION))
 
 
+def step(late, boxes, features, time):
+    late.push(late.tracker.update(Detections.from_arrays(boxes), features, time), time)
+    return late.due()
+
+
 def run(late, frames):
     out = []
     for time, boxes, features in frames:
-        out += late.update(Detections.from_arrays(boxes), features, time)
+        out += step(late, boxes, features, time)
     return out + late.flush()
 
 
@@ -38,11 +43,12 @@ def test_every_frame_comes_out_once_in_order_and_in_time(delay):
     times = [i * 0.1 for i in range(30)]
     came = []
     for t in times:
-        due = late.update(Detections.from_arrays([walker(t, 0, 50)]), None, t)
+        due = step(late, [walker(t, 0, 50)], None, t)
         assert all(then <= t - delay + 1e-6 for then, _ in due)
         came += [then for then, _ in due]
     came += [then for then, _ in late.flush()]
     assert came == pytest.approx(times)
+    assert late.due() == []
 
 
 def test_a_gap_is_filled_by_interpolation_and_the_beginning_is_shown():
