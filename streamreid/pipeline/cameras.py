@@ -19,7 +19,7 @@ from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.pipeline.telling import Teller
 from streamreid.pipeline.turns import Turns
 from streamreid.secrets import redact
-from streamreid.sources import FrameSource, LiveSource, PacedSource, PrefetchReader, give_back, is_live, open_source
+from streamreid.sources import FrameSource, PrefetchReader, WatchedSource, give_back, is_live, open_source
 from streamreid.types import Frame
 
 __all__ = ["Cameras"]
@@ -144,7 +144,7 @@ class Cameras:
             count.error, count.removed, count.paused = None, False, False
             count.expected, count.live = source.expected_frames, source.live
             teller = Teller()
-            if isinstance(source, (LiveSource, PacedSource)):
+            if isinstance(source, WatchedSource):
                 source.subscribe(teller)
                 source.subscribe(lambda status: self._tell(status.camera, status.state, status.reason))
             self._configs[config.name] = config
@@ -380,7 +380,7 @@ class Cameras:
         for reason, number in camera.reader.drops.items():
             drops[reason] = drops.get(reason, 0) + number
         count.drops = drops
-        if isinstance(camera.source, (LiveSource, PacedSource)):
+        if isinstance(camera.source, WatchedSource):
             count.status = camera.source.status
             camera.teller.look(count.status)
         count.warnings = [redact(w) for w in camera.source.warnings]

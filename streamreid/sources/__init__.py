@@ -8,7 +8,7 @@ from streamreid.sources.images import ImageFolderSource
 from streamreid.sources.live import LiveSource
 from streamreid.sources.paced import PacedSource
 from streamreid.sources.prefetch import PrefetchReader
-from streamreid.sources.status import SourceStatus
+from streamreid.sources.status import SourceStatus, WatchedSource
 from streamreid.sources.stream import StreamSource
 from streamreid.sources.video import VideoFileSource
 from streamreid.sources.webcam import WebcamSource
@@ -25,6 +25,7 @@ __all__ = [
     "StreamSource",
     "SystemClock",
     "VideoFileSource",
+    "WatchedSource",
     "WebcamSource",
     "few_arenas",
     "give_back",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from time import monotonic
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
-from streamreid.sources.base import Selection, SourceBase
+from streamreid.sources.base import Selection
 from streamreid.sources.capture import CaptureClock
-from streamreid.sources.clock import Clock, SystemClock
+from streamreid.sources.clock import Clock
 from streamreid.sources.reader import Connection, Pulse, Reader
 from streamreid.sources.retry import Backoff
-from streamreid.sources.status import SourceStatus, StatusBoard
+from streamreid.sources.status import SourceStatus, WatchedSource
 from streamreid.types import Frame, Image
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Received:
     report: float | None = None
 
 
-class LiveSource(SourceBase):
+class LiveSource(WatchedSource):
     """A camera that is opened again, for ever or ``reconnect`` times in a row, when it cannot be opened, breaks, falls silent or hangs.
 
     Opening begins with the iteration and its failures are states and warnings. With ``reconnect: 0`` the constructor opens, and every
@@ -69,11 +69,8 @@ class LiveSource(SourceBase):
     """
 
     def __init__(self, config: CameraConfig, *, clock: Clock | None, where: str) -> None:
-        super().__init__(config, live=True)
-        self._clock = clock or SystemClock()
+        super().__init__(config, clock)
         self._where = where
-        self._board = StatusBoard(config.name, self._clock)
-        self._closed = threading.Event()
         self._lock = threading.Lock()
         self._last: float | None = None
         self._left: list[Reader[Received]] = []
@@ -92,14 +89,6 @@ class LiveSource(SourceBase):
         """How the camera is doing now."""
         self._board.set(hung=self._hanging())
         return self._board.status
-
-    def subscribe(self, listener: Callable[[SourceStatus], None]) -> None:
-        """Have every change of state told.
-
-        Args:
-            listener: Is called in the thread that reads; must not raise and not take long.
-        """
-        self._board.subscribe(listener)
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames as they arrive.

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
-from streamreid.sources.base import FrameSource, SourceBase
-from streamreid.sources.clock import Clock, SystemClock
-from streamreid.sources.status import SourceStatus, StatusBoard
+from streamreid.sources.base import FrameSource
+from streamreid.sources.clock import Clock
+from streamreid.sources.status import WatchedSource
 from streamreid.types import Frame
 
 __all__ = ["PacedSource"]
 
 
-class PacedSource(SourceBase):
+class PacedSource(WatchedSource):
     """Frames of a file at the distances of their time stamps, as if they were taken now.
 
     Capture time is the moment the playing began + (time in the file - first time in the file), clock "pts" (or "rate" where the file has no
@@ -29,11 +28,8 @@ class PacedSource(SourceBase):
     """
 
     def __init__(self, config: CameraConfig, source: FrameSource, *, clock: Clock | None = None) -> None:
-        super().__init__(config, live=True)
+        super().__init__(config, clock)
         self._source = source
-        self._clock = clock or SystemClock()
-        self._board = StatusBoard(config.name, self._clock)
-        self._closed = threading.Event()
 
     @property
     def expected_frames(self) -> int | None:
@@ -44,19 +40,6 @@ class PacedSource(SourceBase):
     def warnings(self) -> Sequence[str]:
         """What was wrong with the file."""
         return self._source.warnings
-
-    @property
-    def status(self) -> SourceStatus:
-        """How far the playing is."""
-        return self._board.status
-
-    def subscribe(self, listener: Callable[[SourceStatus], None]) -> None:
-        """Have every change of state told.
-
-        Args:
-            listener: Is called in the thread that reads; must not raise and not take long.
-        """
-        self._board.subscribe(listener)
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, each at its time.

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from streamreid.sources.clock import Clock
+from streamreid.config import CameraConfig
+from streamreid.sources.base import SourceBase
+from streamreid.sources.clock import Clock, SystemClock
 from streamreid.types import ClockName
 
-__all__ = ["SourceStatus", "StateName", "StatusBoard"]
+__all__ = ["SourceStatus", "StateName", "StatusBoard", "WatchedSource"]
 
 StateName = Literal["connecting", "connected", "stalled", "lost", "failed", "ended"]
 """``stalled``: connected, but no picture comes. ``lost``: waiting before the next attempt. ``failed``: given up. ``ended``: closed, or all was read."""
@@ -108,3 +110,31 @@ class StatusBoard:
         """Count a damaged packet."""
         with self._lock:
             self._status = replace(self._status, corrupt=self._status.corrupt + 1)
+
+
+class WatchedSource(SourceBase):
+    """A live source whose state can be asked for and is told.
+
+    Args:
+        config: The camera.
+        clock: Tells the time now; default the machine's clock.
+    """
+
+    def __init__(self, config: CameraConfig, clock: Clock | None) -> None:
+        super().__init__(config, live=True)
+        self._clock = clock or SystemClock()
+        self._board = StatusBoard(config.name, self._clock)
+        self._closed = threading.Event()
+
+    @property
+    def status(self) -> SourceStatus:
+        """How it is doing now."""
+        return self._board.status
+
+    def subscribe(self, listener: Callable[[SourceStatus], None]) -> None:
+        """Have every change of state told.
+
+        Args:
+            listener: Is called in the thread that reads; must not raise and not take long.
+        """
+        self._board.subscribe(listener)
