@@ -1,9 +1,9 @@
-"""Training heads alone on feature maps that are computed once: a row of the ablation in minutes on a CPU. See ablation.py."""
+"""Training what lies behind the frozen layers on feature maps that are computed once: a row of the ablation in minutes on a CPU. See ablation.py."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from streamreid.training.heads import identity_heads
 from streamreid.training.imprint import imprint_embeddings, some_rows
 from streamreid.training.network import PartNetwork
 from streamreid.training.objective import Learner
+from streamreid.training.openvino_ir import IRModule
 from streamreid.training.optimise import MovingAverage, gradient_norm, make_optimizer, rate_factor
 from streamreid.training.people import split_people
 from streamreid.training.recipe import AugmentationConfig, TrainConfig
@@ -24,25 +25,26 @@ COPIES = 2
 
 
 class Maps:
-    """Feature maps of training pictures and their occluded copies, from the pretrained backbone.
+    """Feature maps of training pictures and their occluded copies, from the layers that stay as pretrained.
 
     Args:
-        config: Of the row; data, backbone and size matter.
+        config: Of the row; data and size matter.
         folder: Where the maps are kept.
+        stem: From BGR pictures to maps.
+        name: Tells maps of different stems apart.
     """
 
     maps: np.ndarray
     labels: np.ndarray
 
-    def __init__(self, config: TrainConfig, folder: Path) -> None:
-        network = PartNetwork(config.network, config.size).eval()
+    def __init__(self, config: TrainConfig, folder: Path, stem: nn.Module, name: str) -> None:
         pieces, people, cameras, usual = [], [], [], []
         self.identities = 0
         for dataset in config.data:
             split = split_people((dataset,))
             rows = some_rows(*(np.array([getattr(p, n) for p in split.train]) for n in ("identity", "camera")), 1)
             cache = PictureCache([split.train[r] for r in rows], folder, config.size, split.parts)
-            pieces += [self._piece(network, cache, i, folder) for i in range(0, len(cache), 256)]
+            pieces += [self._piece(stem, cache, i, folder / f"{name}-{len(cache)}-{i}.npz") for i in range(0, len(cache), 256)]
             people.append(cache.identities + self.identities)
             cameras.append(cache.cameras)
             usual.append(cache.usual_areas())
@@ -55,9 +57,8 @@ class Maps:
 
     @staticmethod
     @torch.no_grad()
-    def _piece(network: PartNetwork, cache: PictureCache, first: int, folder: Path) -> dict[str, np.ndarray]:
+    def _piece(stem: nn.Module, cache: PictureCache, first: int, file: Path) -> dict[str, np.ndarray]:
         """Some of the maps, from their file or computed."""
-        file = folder / f"maps-{len(cache)}-{first}.npz"
         if file.exists():
             return dict(np.load(file))
         found: dict[str, list[np.ndarray]] = {n: [] for n in ("maps", "labels", "usable", "sides", "shares")}
@@ -67,7 +68,7 @@ class Maps:
             )
             pictures = torch.from_numpy(batch.pictures).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
             with torch.autocast("cpu", torch.bfloat16):
-                maps = network.backbone(pictures)
+                maps = stem(pictures)
             columns = (maps.half().numpy(), batch.labels.astype(np.float16), batch.usable, batch.sides, batch.shares)
             for name, values in zip(found, columns, strict=True):
                 found[name].append(values.reshape(1 + COPIES, -1, *values.shape[1:]))
@@ -88,7 +89,7 @@ class Maps:
         pick = lambda values: torch.from_numpy(np.concatenate([values[g, rows] for g in groups]))  # noqa: E731
         tensors = {n: pick(getattr(self, n)) for n in ("usable", "sides", "shares")} | {"labels": pick(self.labels).float()}
         tensors["identities"] = torch.from_numpy(np.tile(self.people[rows], 1 + copies))
-        return pick(self.maps).float(), tensors, len(rows)
+        return _last(np.concatenate([self.maps[g, rows] for g in groups])), tensors, len(rows)
 
 
 class Remembered(nn.Module):
@@ -97,14 +98,15 @@ class Remembered(nn.Module):
     Args:
         backbone: From BGR pictures to maps; computes in bfloat16, as for the maps of training pictures.
         folder: Where maps are kept between rows.
+        name: Tells maps of different backbones apart.
         at_once: Maps per file.
     """
 
-    def __init__(self, backbone: nn.Module, folder: Path, at_once: int = 256) -> None:
+    def __init__(self, backbone: nn.Module, folder: Path, name: str = "remembered", at_once: int = 256) -> None:
         super().__init__()
-        self.backbone, self.folder, self.at_once = backbone, folder, at_once
+        self.backbone, self.folder, self.name, self.at_once = backbone, folder, name, at_once
         self.known: dict[str, np.ndarray] = {}
-        for file in sorted(folder.glob("remembered-*[0-9].npz")):
+        for file in sorted(folder.glob(f"{name}-*[0-9].npz")):
             self.known.update(np.load(file))
         self.new: dict[str, np.ndarray] = {}
 
@@ -119,12 +121,12 @@ class Remembered(nn.Module):
             self.known.update(self.new)
             if len(self.new) >= self.at_once:
                 self.save()
-        return torch.from_numpy(np.stack([self.known[k] for k in keys])).float()
+        return _last(np.stack([self.known[k] for k in keys]))
 
     def save(self) -> None:
         """Write what was added, so that an interruption costs little."""
         if self.new:
-            file = self.folder / f"remembered-{len(self.known):06d}.npz"
+            file = self.folder / f"{self.name}-{len(self.known):06d}.npz"
             temporary = file.with_suffix(".part.npz")
             np.savez(temporary, **self.new)  # type: ignore[arg-type]
             temporary.replace(file)
@@ -132,17 +134,36 @@ class Remembered(nn.Module):
             print(f"maps of {len(self.known)} pictures of query and gallery", flush=True)
 
 
-def train_heads(config: TrainConfig, folder: Path) -> PartNetwork:
-    """Train everything but the backbone on kept maps; the network's averaged weights, with a backbone that remembers.
+def split_backbone(backbone: nn.Module, frozen: int | None) -> tuple[IRModule, IRModule]:
+    """The layers up to the n-th average pooling, and those behind it; both share the backbone's parameters.
 
     Args:
-        config: Of the row.
-        folder: Where maps are kept.
+        backbone: The whole.
+        frozen: n, as in ``network.freeze``; None takes all layers into the first part.
     """
-    maps = Maps(config, folder)
+    assert isinstance(backbone, IRModule)
+    pools = [i for i, s in enumerate(backbone._steps) if s.kind == "AvgPool"]
+    cut = 1 + (len(backbone._steps) - 1 if frozen is None else pools[frozen - 1])
+    stem, rest = copy.copy(backbone), copy.copy(backbone)
+    stem._steps, rest._steps = backbone._steps[:cut], backbone._steps[cut:]
+    stem._output = rest._input = stem._steps[-1].output
+    assert {i for s in rest._steps for i in s.inputs} <= {rest._input, *(s.output for s in rest._steps)}, "layers reach across the cut"
+    return stem, rest
+
+
+def train_kept(config: TrainConfig, folder: Path, frozen: int | None) -> PartNetwork:
+    """Train what lies behind the frozen layers of a row's network; the network with averaged weights.
+
+    Args:
+        config: Of the row; its backbone must be an OpenVINO IR.
+        folder: Where maps are kept.
+        frozen: See `split_backbone`.
+    """
     torch.manual_seed(config.seed)
     network = PartNetwork(config.network, config.size)
-    backbone, network.backbone = network.backbone, nn.Identity()
+    backbone = network.backbone
+    stem, network.backbone = split_backbone(backbone, frozen)
+    maps = Maps(config, folder, stem.eval(), f"maps{_suffix(frozen)}")
     heads = identity_heads(*network.shape, maps.identities)
     network.usual.copy_(maps.usual)
     if config.start:
@@ -154,7 +175,8 @@ def train_heads(config: TrainConfig, folder: Path) -> PartNetwork:
         for group in optimizer.param_groups:
             group["lr"] = group["highest"] * rate_factor(step, config.schedule.steps, config.schedule.warmup)
         learner.train()
-        loss = torch.stack(list(learner(*maps.batch(config, step)).values())).sum()
+        with torch.autocast("cpu", torch.bfloat16, enabled=frozen is not None):
+            loss = torch.stack(list(learner(*maps.batch(config, step)).values())).sum()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         gradient_norm([p for g in optimizer.param_groups for p in g["params"]], config.schedule.clip)
@@ -163,17 +185,34 @@ def train_heads(config: TrainConfig, folder: Path) -> PartNetwork:
         if step % 25 == 0:
             print(f"{Path(config.out).name} {step}/{config.schedule.steps} loss {float(loss.detach()):.2f}", flush=True)
     network.load_state_dict(average.state)
-    network.backbone = Remembered(backbone, folder)
+    network.backbone = backbone
     return network.eval()
+
+
+def remember(network: PartNetwork, folder: Path, frozen: int | None) -> Remembered:
+    """Let a network look at every picture only once for all rows, as far as its frozen layers reach; `Remembered.save` what it saw."""
+    stem, rest = split_backbone(network.backbone, frozen)
+    remembered = Remembered(stem, folder, f"remembered{_suffix(frozen)}")
+    network.backbone = nn.Sequential(remembered, rest).eval()
+    return remembered
+
+
+def _suffix(frozen: int | None) -> str:
+    return "" if frozen is None else str(frozen)
 
 
 @torch.no_grad()
 def _imprint(network: PartNetwork, heads: nn.ModuleDict, maps: Maps) -> None:
     network.eval()
-    pieces: Sequence[Tensor] = [
-        network(torch.from_numpy(maps.maps[0, i : i + 64]).float()).embeddings for i in range(0, maps.maps.shape[1], 64)
-    ]
-    imprint_embeddings(heads, torch.cat(list(pieces)), torch.from_numpy(maps.people))
+    found: list[Tensor] = []
+    for first in range(0, maps.maps.shape[1], 64):
+        with torch.autocast("cpu", torch.bfloat16):
+            found.append(network(_last(maps.maps[0, first : first + 64])).embeddings.float())
+    imprint_embeddings(heads, torch.cat(found), torch.from_numpy(maps.people))
 
 
-__all__ = ["Maps", "Remembered", "train_heads"]
+def _last(maps: np.ndarray) -> Tensor:
+    return torch.from_numpy(maps).float().contiguous(memory_format=torch.channels_last)
+
+
+__all__ = ["Maps", "Remembered", "remember", "split_backbone", "train_kept"]

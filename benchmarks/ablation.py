@@ -5,11 +5,13 @@ Every row is trained from the same start with the same number of steps, then sco
 
     python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/ablation
     python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/ablation --steps 1500 --workers 12       # with a GPU
+    python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/kept --kept                              # fixed augmentation, a quarter of the work
     python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/frozen --frozen                          # heads alone, the backbone as it was
     python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/ablation --rows cuhk03-only cuhk01-only --shares .15 .3 .5 1
     python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/ablation --table                         # what there is so far
 
-The third leaves the backbone as it was: what would train it (mask losses, and whatever else flows back that far) does not show there. The fourth also scores the
+The third computes the frozen first stage once, for one picture per person and camera and two occluded copies of each, and trains all that lies behind it on these. The
+fourth leaves the whole backbone as it was: what would train it (mask losses, and whatever else flows back that far) does not show there. The fifth also scores the
 networks with shares of the base weights (`streamreid export --base`) on the dataset they were not trained on; with share 1 the whole person is the base itself.
 
 REID_DATA holds cuhk03/ and cuhk01/ (Market-1501 names), LABELS what `streamreid parse-labels` wrote for each.
@@ -27,7 +29,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from _frozen import train_heads
+from _frozen import remember, train_kept
 
 from streamreid.evaluation.occluded import score_engine
 from streamreid.evaluation.reid import read_folder
@@ -122,22 +124,37 @@ def run(name: str, o: argparse.Namespace) -> None:
         if numbers["step"] % 25 == 0:
             print(f"{name} {numbers['step']}/{o.steps} loss {numbers['loss']:.2f} {numbers['seconds']:.2f} s", flush=True)
 
-    if o.frozen:
+    if o.kept:
         (o.out / name).mkdir(parents=True, exist_ok=True)
-        network = train_heads(config, o.out / "cache")
+        trained = train_kept(config, o.out / "cache", frozen(o))
+        state = {"step": o.steps, "config": config.model_dump_json(), "average": {"state": trained.state_dict()}}
+        torch.save(state, o.out / name / "last.pt")
     else:
-        network, _, _ = load_network(train(config, None, tell))
-        network.to("cuda" if torch.cuda.is_available() else "cpu")
+        train(config, None, tell)
+    network = load(name, o)
     # OAMN's masks look at eight covered copies of every gallery picture: too much for maps that are computed one by one.
-    unified = network.grader is not None and not (o.frozen and network.masker is not None)
+    unified = network.grader is not None and not (o.kept and network.masker is not None)
     unifier = TorchUnifier(network, config.size) if unified else None
     scores: dict[str, Any] = {"steps": o.steps, "seed": o.seed, "seconds": round(time.time() - began)}
     for dataset in DATASETS:
         scores[dataset] = score(network, config, dataset, o, unifier)
-    if o.frozen:
-        network.backbone.save()
     keep(result, scores)
     print(table(o), flush=True)
+
+
+def load(name: str, o: argparse.Namespace, share: float = 0.0) -> PartNetwork:
+    """A row's network as it was trained, with a share of the base weights."""
+    network, config, _ = load_network(o.out / name / "last.pt")
+    if share:
+        network = blend(network, config, share)
+    if o.kept:
+        remember(network, o.out / "cache", frozen(o))
+    return network.to("cuda" if torch.cuda.is_available() and not o.kept else "cpu")
+
+
+def frozen(o: argparse.Namespace) -> int | None:
+    """Where kept maps come from: see `_frozen.split_backbone`."""
+    return None if o.frozen else int(o.freeze)
 
 
 def run_shares(name: str, o: argparse.Namespace) -> None:
@@ -146,8 +163,7 @@ def run_shares(name: str, o: argparse.Namespace) -> None:
     shares: dict[str, Any] = json.loads(result.read_text()) if result.exists() else {}
     for share in o.shares:
         if f"{share:g}" not in shares:
-            network, config, _ = load_network(o.out / name / "last.pt")
-            network = blend(network, config, share).to("cuda" if torch.cuda.is_available() else "cpu")
+            network, config = load(name, o, share), recipe(name, o)
             shares[f"{share:g}"] = {d: score(network, config, d, o) for d in DATASETS if d not in ROWS[name].datasets}
             keep(result, shares)
             print(table(o), flush=True)
@@ -161,6 +177,8 @@ def score(
     found = score_engine(
         lambda p: embed(network, p, config.size, bf16=not o.frozen), *sets, seeds=range(o.draws), unifier=unifier, size=config.size
     )
+    if o.kept:
+        network.backbone[0].save()  # type: ignore[index, operator]
     groups = {"parts": found.parts, "whole": found.whole, "unified": found.unified}
     return {g: {kind: s.as_dict() for kind, s in by_kind.items()} for g, by_kind in groups.items()}
 
@@ -222,17 +240,23 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further row after so long")
     parser.add_argument(
-        "--frozen", action="store_true", help="train heads alone, on feature maps that are computed once: minutes per row on a CPU"
+        "--kept",
+        action="store_true",
+        help="compute what --freeze leaves as it is once per picture, then train on that: minutes per row on a CPU",
     )
+    parser.add_argument("--frozen", action="store_true", help="the same with the whole backbone: heads alone are trained")
     parser.add_argument("--shares", type=float, nargs="*", default=[], help="of the base weights, for rows trained on one dataset")
     parser.add_argument("--table", action="store_true", help="only print what there is")
     o = parser.parse_args()
+    o.kept |= o.frozen
+    if o.kept and o.freeze < 1:
+        parser.error("--kept needs --freeze 1 or more: nothing stays as it is")
     began = time.time()
     # A teacher looks at pictures, and there are none where maps are kept.
-    for name in [] if o.table else [r for r in o.rows if not (o.frozen and "teacher" in ROWS[r].changes)]:
+    for name in [] if o.table else [r for r in o.rows if not (o.kept and "teacher" in ROWS[r].changes)]:
         if time.time() - began < 60 * o.minutes:
             run(name, o)
-            if o.shares and not o.frozen and len(ROWS[name].datasets) < len(DATASETS):
+            if o.shares and len(ROWS[name].datasets) < len(DATASETS):
                 run_shares(name, o)
     text = table(o)
     print(text)

@@ -49,3 +49,18 @@ def test_every_map_is_computed_once_and_survives_an_interruption(frozen, tmp_pat
     last(pictures)
     assert last.backbone.looked == 0
     assert not list(tmp_path.glob("*.part*"))
+
+
+@pytest.mark.parametrize("frozen_stages", [1, 2, None])
+def test_both_pieces_of_a_backbone_are_the_whole(frozen, shared: Path, frozen_stages: int | None) -> None:  # type: ignore[no-untyped-def]
+    from streamreid.training.network import PartNetwork
+    from streamreid.training.recipe import NetworkConfig
+
+    retail = shared / "data" / "weights" / "person-reidentification-retail-0277.xml"
+    backbone = PartNetwork(NetworkConfig(backbone=str(retail)), (64, 32)).backbone.eval()
+    stem, rest = frozen.split_backbone(backbone, frozen_stages)
+    pictures = torch.rand(2, 3, 64, 32) * 255
+    with torch.no_grad():
+        torch.testing.assert_close(rest(stem(pictures)), backbone(pictures), rtol=0, atol=0)
+    next(iter(rest.parameters())).data.add_(1)
+    assert torch.equal(next(iter(rest.parameters())), next(iter(backbone.parameters())))

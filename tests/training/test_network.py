@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the train extra")
 
-from streamreid.training.export import export_onnx  # noqa: E402
+from streamreid.training.export import export_onnx, strip  # noqa: E402
 from streamreid.training.focuser import Focuser  # noqa: E402
 from streamreid.training.network import PartNetwork, PixelPredictor, visibility_of  # noqa: E402
 from streamreid.training.openvino_ir import read_ir  # noqa: E402
@@ -65,6 +65,7 @@ def test_visibility_modes_by_hand() -> None:
 def test_one_graph_for_every_runtime_and_batch(network: PartNetwork, tmp_path: Path) -> None:
     path = export_onnx(network, tmp_path / "model.onnx")
     assert path.stat().st_size < 12e6
+    assert b"network.py" not in path.read_bytes()  # torch notes the source line of every node, with this machine's folders
     images = np.random.default_rng(0).integers(0, 256, (5, 3, 256, 128)).astype(np.float32)
     with torch.no_grad():
         output = network(torch.from_numpy(images))
@@ -75,6 +76,20 @@ def test_one_graph_for_every_runtime_and_batch(network: PartNetwork, tmp_path: P
         np.testing.assert_allclose(visibility, expected[1], atol=5e-3, err_msg=name)
         np.testing.assert_allclose(np.linalg.norm(parts, axis=-1), 1, atol=1e-3)
     np.testing.assert_allclose(found["onnxruntime"][0], found["openvino"][0], atol=1e-3)
+
+
+def test_notes_are_removed_and_the_graph_stays() -> None:
+    onnx = pytest.importorskip("onnx")
+    node = onnx.helper.make_node("Relu", ["images"], ["parts"], doc_string="line 3")
+    node.metadata_props.add(key="pkg.torch.onnx.stack_trace", value='File "/home/someone/network.py", line 3')
+    ends = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [None, 3]) for n in ("images", "parts", "between")]
+    graph = onnx.helper.make_graph([node], "main", ends[:1], ends[1:2], value_info=ends[2:])
+    graph.metadata_props.add(key="signature", value="images")
+    model = strip(onnx.helper.make_model(graph))
+    onnx.checker.check_model(model)
+    assert b"someone" not in model.SerializeToString()
+    assert not model.graph.value_info
+    assert [n.op_type for n in model.graph.node] == ["Relu"]
 
 
 def _onnxruntime(path: Path, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
