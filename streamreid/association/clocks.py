@@ -71,31 +71,34 @@ class ClockOffset:
 class _Path:
     """When and where one track's feet were: in plain numbers, because a run without end keeps thousands of these."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_base", "_values")
 
-    def __init__(self) -> None:
-        self._values = array("d")
+    def __init__(self, time: float) -> None:
+        self._base = time
+        self._values = array("f")
 
     def __len__(self) -> int:
         return len(self._values) // 3
 
     def add(self, time: float, x: float, y: float) -> None:
-        self._values.extend((time, x, y))
+        self._values.extend((time - self._base, x, y))
 
     @property
     def first(self) -> float:
         """Time of the first moment."""
-        return self._values[0]
+        return self._base + self._values[0]
 
     @property
     def last(self) -> float:
         """Time of the last moment."""
-        return self._values[-3]
+        return self._base + self._values[-3]
 
     @property
     def rows(self) -> Array:
         """``[N, 3]`` time, x, y."""
-        return np.array(self._values).reshape(-1, 3)
+        rows = np.array(self._values, np.float64).reshape(-1, 3)
+        rows[:, 0] += self._base
+        return rows
 
 
 class ClockWatch:
@@ -118,8 +121,8 @@ class ClockWatch:
         for track, box in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
             seen = self._seen.get((camera, track))
             if seen is None:
-                seen = self._seen[camera, track] = _Path()
-            if box[3] < 0.99 * size[1] and (not len(seen) or time - seen.last >= 0.5 * _GRID) and len(seen) < _SAMPLES:
+                seen = self._seen[camera, track] = _Path(time)
+            if box[3] < 0.99 * size[1] and (not len(seen) or time - seen.last >= 0.499 * _GRID) and len(seen) < _SAMPLES:
                 seen.add(time, (box[0] + box[2]) / 2, box[3])
         while len(self._seen) > _TRACKS:
             del self._seen[next(iter(self._seen))]

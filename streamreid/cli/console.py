@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.text import Text
 
 from streamreid.secrets import redact
 
-__all__ = ["errors", "output", "set_up_logging", "stop_on_signals"]
+__all__ = ["errors", "output", "print_notes", "set_up_logging", "stop_on_signals"]
 
 output = Console()
 errors = Console(stderr=True)
@@ -41,6 +42,18 @@ def set_up_logging(*, quiet: bool = False, verbose: bool = False) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(level)
     logger.propagate = False
+
+
+def print_notes(console: Console, notes: Iterable[tuple[str, str, str]]) -> None:
+    """Sentences about cameras, one a line and never cut: below a table, whose columns they would crush.
+
+    Args:
+        console: Where to.
+        notes: Camera, sentence, colour; empty sentences are left out.
+    """
+    for name, sentence, colour in notes:
+        if sentence:
+            console.print(Text(f"{name}: {sentence}", colour), soft_wrap=True)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamreid.cli import options as o
-from streamreid.cli.console import errors, output, set_up_logging
+from streamreid.cli.console import errors, output, print_notes, set_up_logging
 from streamreid.cli.run import configure
 from streamreid.pipeline.doctor import CameraCheck, Diagnosis, examine
 from streamreid.pipeline.forecast import Forecast
@@ -47,10 +47,11 @@ def _print(found: Diagnosis) -> None:
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for name in ("late by", "people"):
         table.add_column(name, justify="right")
-    table.add_column("")
     for camera in found.cameras:
         table.add_row(*_cells(camera))
     output.print(table)
+    print_notes(output, ((camera.name, "; ".join(camera.warnings), "yellow") for camera in found.cameras))
+    print_notes(output, ((camera.name, camera.error or "", "red") for camera in found.cameras))
     output.print()
     for model in found.models:
         text = f"{model.role} {model.name}: " + (
@@ -66,7 +67,7 @@ def _print(found: Diagnosis) -> None:
 
 def _cells(camera: CameraCheck) -> list[Any]:
     if camera.error is not None and camera.first_frame is None:
-        return [camera.name, "-", "-", "-", "-", "-", "-", Text(camera.error, "red")]
+        return [Text(camera.name, "red"), "-", "-", "-", "-", "-", "-"]
     return [
         camera.name,
         "-" if camera.first_frame is None else f"{camera.first_frame:.2f} s",
@@ -75,7 +76,6 @@ def _cells(camera: CameraCheck) -> list[Any]:
         camera.clock or "-",
         f"{1000 * camera.delay:.0f} ms" if camera.live else "-",
         f"{camera.people:.1f}",
-        Text(camera.error, "red") if camera.error else Text("; ".join(camera.warnings), "yellow"),
     ]
 
 

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from streamreid.cli.console import print_notes
 from streamreid.pipeline import Summary
 from streamreid.pipeline.clocks import describe_clock
 from streamreid.pipeline.summary import CameraSummary
@@ -22,11 +23,11 @@ def print_summary(summary: Summary, console: Console) -> None:
     live = any(camera.live is not None for camera in summary.cameras.values())
     for name in ("dropped", "age ms p50/p95/p99", "clock") if live else ():
         table.add_column(name, justify="right")
-    table.add_column("")
     for name, camera in summary.cameras.items():
-        note = Text(f"failed: {camera.error}", "red") if camera.error else Text("; ".join(camera.warnings), "yellow")
-        table.add_row(name, str(camera.frames), str(camera.people), str(camera.tracks), *(_live_cells(camera) if live else ()), note)
+        table.add_row(name, str(camera.frames), str(camera.people), str(camera.tracks), *(_live_cells(camera) if live else ()))
     console.print(table)
+    print_notes(console, ((name, "; ".join(camera.warnings), "yellow") for name, camera in summary.cameras.items()))
+    print_notes(console, ((name, f"failed: {camera.error}", "red") for name, camera in summary.cameras.items() if camera.error))
     console.print(
         f"\n[bold]{summary.identities}[/] identities, [bold]{summary.shared}[/] seen by more than one camera · "
         f"{summary.frames} frames in {summary.seconds:.1f} s = [bold]{summary.frames_per_second:.1f}[/] frames/s",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 import av
@@ -33,6 +34,9 @@ _MAX_PIXELS = 8192 * 8192
 
 _MAX_READ_ERRORS = 64
 _DEFAULT_RATE = 25.0
+
+_SILENT = 0.9
+"""Share of the time to wait after which FFmpeg's "invalid data" means that there were none."""
 
 _LOCKED_WAIT = 60.0
 _MISSING_WAIT = 10.0
@@ -65,10 +69,16 @@ def open_container(
         SourceError: It cannot be opened, is not a video, or has no video stream.
     """
     where = f"camera '{camera}': {redact(uri)}"
+    patience = timeout[0] if isinstance(timeout, tuple) else timeout
+    began = monotonic()
     try:
         # Not `options`: before PyAV 18 those crash the process where streams appear late, as in MPEG-TS over RTSP.
         container = av.open(uri, mode="r", container_options=options or {}, timeout=timeout, metadata_errors="replace")
     except InvalidDataError as e:
+        if patience is not None and monotonic() - began >= _SILENT * patience:
+            raise SourceError(
+                f"{where}: cannot be opened (no answer for {patience:g} s). Check that it is a camera and that it works"
+            ) from None
         live = uri.split("://", 1)[0].lower() in ("rtsp", "rtsps", "rtmp", "udp")
         advice = "the camera hung up or sent nonsense; check it" if live else "it is damaged, incomplete or not a video; try to play it"
         raise SourceError(f"{where}: not a readable video ({reason(e)}): {advice}") from None
