@@ -6,6 +6,7 @@
     python benchmarks/association.py clip CACHE --truth CAMERA=FILE ... [--frames 1:75] [--partial CAMERA] [--set SETTING=VALUE]
         CACHE is one of `streamreid run --cache`.
     python benchmarks/association.py scale [--people 100 1000 10000 100000]
+    python benchmarks/association.py known [--people 0 200 1000]
 
 Naive linking takes each track's average whole-person feature and links by average-linkage clustering at the threshold that is best on this very
 scene, found with the ground truth in hand: more than anybody can have in use. All others use default settings, fitted on none of these people.
@@ -28,6 +29,8 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from streamreid import Pipeline
 from streamreid.association import Associator
 from streamreid.association.evidence import Evidence, Presence, descriptors
+from streamreid.association.fitting import probabilities, reliability
+from streamreid.association.sampling import labelled_pairs, pieces
 from streamreid.config import Config, load_config
 from streamreid.evaluation import MulticamEvaluation, Table, evaluate_multicam, read_mot
 from streamreid.evaluation.naming import name_tracks
@@ -105,6 +108,18 @@ def honesty(ids: Mapping[Key, tuple[int, float]], person: Mapping[Key, int], lea
     return len(right), float(np.mean(right)) if right else float("nan")
 
 
+def doubts(walked: Walked, person: Mapping[Key, int]) -> tuple[float, float]:
+    """Expected calibration error of the link probability, over all pairs of tracks (and pieces of them) and over those that may be linked (p > .05)."""
+    recorder = walked.recorder
+    settings = recorder.config.association
+    looks = {k: v for k, v in recorder.looks.items() if len(v) > 1 and k in person}
+    made = pieces(looks, slots=settings.prototypes, visibility=settings.visibility)
+    pairs = labelled_pairs(made, person, recorder.site, settings.unification)
+    said = probabilities(settings.link, pairs)
+    near = said > 0.05
+    return reliability(said, pairs.same, pairs.weight).error, reliability(said[near], pairs.same[near], pairs.weight[near]).error
+
+
 def naive(walked: Walked, score: Any) -> tuple[float, dict[Key, int]]:
     """The best threshold of average-linkage clustering of whole-person averages."""
     keys = sorted(k for k, looks in walked.recorder.looks.items() if looks)
@@ -127,7 +142,7 @@ def line(scene: str, variant: str, found: MulticamEvaluation, extra: str = "") -
 
 
 def head() -> None:
-    print(f"{'':14} {'':34} {'IDF1':>6} {'HOTA':>6} {'AssA':>6} merges splits  p >= .9: links, right", flush=True)
+    print(f"{'':14} {'':34} {'IDF1':>6} {'HOTA':>6} {'AssA':>6} merges splits  p >= .9: links, right   ECE all / p > .05", flush=True)
 
 
 def compare(label: str, cache: Path, truth: dict[str, Table], variants: dict[str, Sets], options: Any, *, prefix: str = "") -> None:
@@ -140,8 +155,10 @@ def compare(label: str, cache: Path, truth: dict[str, Table], variants: dict[str
         found = evaluate_multicam(
             {c: table(this, {k: g for k, (g, _) in ids.items()}, c) for c in truth}, truth, frames=frames, partial=options.partial
         )
-        count, right = honesty(ids, names(this, truth))
-        line(label, prefix + name, found, f"{count:5} {right:.3f}")
+        person = names(this, truth)
+        count, right = honesty(ids, person)
+        error = "   {:.4f} / {:.3f}".format(*doubts(this, person)) if name == "full" else ""
+        line(label, prefix + name, found, f"{count:5} {right:.3f}{error}")
     assert walked is not None
     last = walked
 
@@ -222,6 +239,36 @@ def scale(options: Any) -> None:
         print(f"{count:8} {cost:20.2f} {memory / count:17.2f} {right / options.tracklets:12.2f}", flush=True)
 
 
+def known(options: Any) -> None:
+    """Processor time of the association per frame of ten people who come and go, looked at as in a run, while so many others are known."""
+    print(f"{'known':>8} {'ms per frame of ten people':>27}")
+    for count in options.people:
+        rng = np.random.default_rng(0)
+        looks = crowd(max(count, 1) + 200, rng)
+        associator = Associator(calibration=Calibration(slope=20.0, intercept=-7.0))
+        full, one = np.ones((1, 6), np.float32), np.ones(1, np.float32)
+        people = [KnownIdentity(i + 1, PartFeatures(looks[i : i + 1], full), one, 0.0, 0.0, frozenset("b")) for i in range(count)]
+        associator.admit(people)
+        waits = np.minimum(2.0, 0.1 * 2.0 ** np.arange(22))  # as `engine.look_interval` does
+        due = np.concatenate([[0.0], np.cumsum(waits)])
+        spent = 0.0
+        for number in range(options.frames):
+            now = number / 10
+            ids = np.array([k + 10 * int((now + k) // 10) + 1 for k in range(10)])  # each stays for ten seconds
+            since = np.array([(now + k) % 10 for k in range(10)])
+            seen = (np.abs(due[:, None] - since[None]) < 0.05).any(0)
+            who = ids % len(looks)
+            parts = looks[who] + 0.03 * rng.normal(size=looks[who].shape).astype(np.float32)
+            parts /= np.linalg.norm(parts, axis=2, keepdims=True)
+            tracks = Tracks(ids, np.zeros((10, 4), np.float32), np.ones(10, np.float32), np.arange(10))
+            features = PartFeatures(parts, np.repeat(seen[:, None], 6, 1).astype(np.float32))
+            begin = time.process_time()
+            associator.observe("a", now, tracks, features, np.ones(10, np.float32))
+            associator.step()
+            spent += time.process_time() - begin
+        print(f"{count:8} {1000 * spent / options.frames:27.2f}", flush=True)
+
+
 def main() -> None:
     logging.disable(logging.WARNING)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -245,6 +292,10 @@ def main() -> None:
     three.add_argument("--people", type=int, nargs="+", default=[100, 1000, 10_000, 100_000])
     three.add_argument("--tracklets", type=int, default=40)
     three.set_defaults(run=scale)
+    four = verbs.add_parser("known")
+    four.add_argument("--people", type=int, nargs="+", default=[0, 200, 1000])
+    four.add_argument("--frames", type=int, default=600)
+    four.set_defaults(run=known)
     options = parser.parse_args()
     if hasattr(options, "set"):
         import yaml

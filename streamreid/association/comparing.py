@@ -50,6 +50,19 @@ class Views:
         """Rows by slice, integer array or boolean mask."""
         return Views(self.parts[rows], self.mass[rows], self.visibility[rows])
 
+    def padded(self, count: int, views: int, *, keep: int) -> Views:
+        """The first ``keep`` rows, and room for ``count`` rows of ``views`` views each."""
+        k, d = self.parts.shape[2:]
+        made = Views(np.zeros((count, views, k, d), np.float32), np.zeros((count, views, k), np.float32), np.zeros((count, k), np.float32))
+        v = self.parts.shape[1]
+        if keep:
+            made.parts[:keep, :v], made.mass[:keep, :v], made.visibility[:keep] = (
+                self.parts[:keep],
+                self.mass[:keep],
+                self.visibility[:keep],
+            )
+        return made
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
@@ -122,8 +135,8 @@ def _likeness(a: Views, b: Views) -> FloatArray:
     n, v, k, d = a.parts.shape
     m, u = b.parts.shape[:2]
     left = np.ascontiguousarray(a.parts.transpose(2, 0, 1, 3)).reshape(k, n * v, d)
-    right = np.ascontiguousarray(b.parts.transpose(2, 3, 0, 1)).reshape(k, d, m * u)
-    each = (left @ right).reshape(k, n, v, m, u)
+    right = np.ascontiguousarray(b.parts.transpose(2, 0, 1, 3)).reshape(k, m * u, d)
+    each = (left @ right.swapaxes(1, 2)).reshape(k, n, v, m, u)
     if v == u == 1:
         return np.asarray(each[:, :, 0, :, 0], np.float32)
     wa, wb = a.mass.transpose(2, 0, 1), b.mass.transpose(2, 0, 1)

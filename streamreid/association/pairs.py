@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -83,7 +83,7 @@ class PairTable:
                 grown = np.zeros((new, new), np.float32)
                 grown[:old, :old] = getattr(self, name)
                 setattr(self, name, grown)
-            self._views = _padded(self._views, new, self._views.parts.shape[1:])
+            self._views = self._views.padded(new, self._views.parts.shape[1], keep=old)
         slot = self._slot[key] = self._free.pop()
         self._views.visibility[slot] = 0
         self._views.mass[slot] = 0
@@ -94,9 +94,9 @@ class PairTable:
         shape = views.parts.shape[1:]
         old = self._views.parts.shape[1:]
         if old[1:] != shape[1:]:
-            self._views = _padded(self._views[:0], len(self._similarity), shape)
+            self._views = views.padded(len(self._similarity), shape[0], keep=0)
         elif shape[0] > old[0]:
-            self._views = _padded(self._views, len(self._similarity), shape)
+            self._views = self._views.padded(len(self._similarity), shape[0], keep=len(self._views))
 
     def _put(self, rows: np.ndarray, views: Views) -> None:
         n = views.parts.shape[1]
@@ -104,17 +104,6 @@ class PairTable:
         self._views.mass[rows] = 0
         self._views.parts[rows, :n], self._views.mass[rows, :n] = views.parts, views.mass
         self._views.visibility[rows] = views.visibility
-
-
-def _padded(views: Views, count: int, shape: Iterable[int]) -> Views:
-    v, k, d = shape
-    parts, mass = np.zeros((count, v, k, d), np.float32), np.zeros((count, v, k), np.float32)
-    visibility = np.zeros((count, k), np.float32)
-    n = len(views)
-    if n:
-        parts[:n, : views.parts.shape[1]], mass[:n, : views.mass.shape[1]] = views.parts, views.mass
-        visibility[:n] = views.visibility
-    return Views(parts, mass, visibility)
 
 
 def sides(items: Sequence[Evidence]) -> Sides:
