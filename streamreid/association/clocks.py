@@ -112,6 +112,12 @@ class ClockWatch:
         self._cameras = dict(cameras or {})
         self._sizes: dict[str, tuple[int, int]] = {}
         self._seen: dict[Key, _Path] = {}
+        self._found: dict[tuple[str, str], ClockOffset | None] = {}
+
+    @property
+    def pairs(self) -> int:
+        """Of cameras that can be compared."""
+        return len(self._sizes) * (len(self._sizes) - 1) // 2
 
     def observe(self, camera: str, time: float, tracks: Tracks, size: tuple[int, int]) -> None:
         """Take the people of one frame, by the camera's own clock."""
@@ -127,18 +133,21 @@ class ClockWatch:
         while len(self._seen) > _TRACKS:
             del self._seen[next(iter(self._seen))]
 
-    def estimate(self, identities: Mapping[Key, tuple[int, float]]) -> list[ClockOffset]:
+    def estimate(self, identities: Mapping[Key, tuple[int, float]], *, most: int | None = None) -> list[ClockOffset]:
         """Offsets of all cameras that can be compared with another, directly or through others.
 
         Args:
             identities: Global id and link probability of the tracks.
+            most: Compare only so many pairs anew, those compared longest ago; each takes a tenth of a second. None compares all.
         """
-        pairs = []
-        for a, b in combinations(sorted(self._sizes), 2):
-            found = self._by_places(a, b) or self._by_views(a, b, identities) or self._by_transits(a, b, identities)
-            if found is not None:
-                pairs.append(found)
-        return _settle(pairs)
+        pairs = list(combinations(sorted(self._sizes), 2))
+        for pair in pairs:
+            self._found.setdefault(pair, None)
+        # A pair that was compared goes to the end.
+        for a, b in list(self._found)[:most]:
+            del self._found[a, b]
+            self._found[a, b] = self._by_places(a, b) or self._by_views(a, b, identities) or self._by_transits(a, b, identities)
+        return _settle([found for pair in pairs if (found := self._found[pair]) is not None])
 
     def _step(self, a: str, b: str) -> float:
         """Usual time between two looks at one person, in the slower camera."""

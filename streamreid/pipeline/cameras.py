@@ -126,35 +126,34 @@ class Cameras:
         """
         self._changeable()
         self._unused(config.name)
-        if config.paused:
-            with self._lock:
-                self._configs[config.name] = config
-                count = self._statistics.cameras.setdefault(config.name, CameraCount())
-                count.error, count.removed, count.paused = None, False, True
-            self._tell(config.name, "paused")
-            return
-        source = open_source(config)
+        self._begin(config, None if config.paused else open_source(config))
+
+    def _begin(self, config: CameraConfig, source: FrameSource | None) -> None:
+        """Read a camera's opened source; None lets it rest."""
         with self._lock:
             try:
                 self._unused(config.name)
             except ConfigError:
-                source.close()
+                if source is not None:
+                    source.close()
                 raise
             count = self._statistics.cameras.setdefault(config.name, CameraCount())
-            count.error, count.removed, count.paused = None, False, False
-            count.expected, count.live = source.expected_frames, source.live
-            teller = Teller()
-            if isinstance(source, WatchedSource):
-                source.subscribe(teller)
-                source.subscribe(lambda status: self._tell(status.camera, status.state, status.reason))
+            count.error, count.removed, count.paused = None, False, source is None
             self._configs[config.name] = config
-            reader = PrefetchReader(source, capacity=max(self._batch, 4), latest=source.live, wake=self._news.set)
-            self._cameras[config.name] = _Camera(config, source, reader, teller, dict(count.drops), self._numbers.get(config.name, 0))
+            if source is not None:
+                count.expected, count.live = source.expected_frames, source.live
+                teller = Teller()
+                if isinstance(source, WatchedSource):
+                    source.subscribe(teller)
+                    source.subscribe(lambda status: self._tell(status.camera, status.state, status.reason))
+                reader = PrefetchReader(source, capacity=max(self._batch, 4), latest=source.live, wake=self._news.set)
+                first = self._numbers.get(config.name, 0)
+                self._cameras[config.name] = _Camera(config, source, reader, teller, dict(count.drops), first)
         self._news.set()
-        self._tell(config.name, "added")
+        self._tell(config.name, "paused" if source is None else "added")
 
     def admit(self, config: CameraConfig) -> bool:
-        """Add a camera, or change it if it is known. One that cannot be opened stays known, as failed, and may be resumed.
+        """Add a camera, or change it if it is known. One that cannot be opened is known as failed from then on, and may be resumed.
 
         Returns:
             Whether it could be opened.
@@ -164,8 +163,10 @@ class Cameras:
         try:
             (self.change if known else self.add)(config)
         except SourceError as error:
+            self._take_out(config.name)
             with self._lock:
                 self._configs[config.name] = config
+                self._statistics.cameras.setdefault(config.name, CameraCount()).error = None
             self.fail(config.name, error)
             return False
         return True
@@ -222,21 +223,19 @@ class Cameras:
 
         Raises:
             ConfigError: There is none of that name.
-            SourceError: It cannot be opened; it has then failed.
+            SourceError: It cannot be opened; everything stays as it was.
         """
         self._changeable()
         before = self._known(config.name)
-        with self._lock:
-            self._configs[config.name] = config
-        self._tell(config.name, "changed")
         if before.model_copy(update={"roi": config.roi}) == config:
+            with self._lock:
+                self._configs[config.name] = config
+            self._tell(config.name, "changed")
             return
+        source = None if config.paused else open_source(config)
+        self._tell(config.name, "changed")
         self._take_out(config.name)
-        try:
-            self.add(config)
-        except SourceError as error:
-            self.fail(config.name, error)
-            raise
+        self._begin(config, source)
 
     def _changeable(self) -> None:
         if self._settled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from time import monotonic
 from typing import Literal
 
 from streamreid.association.clocks import ClockOffset, ClockWatch
@@ -15,6 +16,8 @@ __all__ = ["ClockKeeper", "ClockMode", "describe_clock"]
 log = logging.getLogger(__name__)
 ClockMode = Literal["off", "report", "apply"]
 _EVERY = 20.0  # seconds of capture time between two looks at the clocks
+_LIVE_EVERY = 60.0  # the same in a live run, for one pair of cameras: it holds the run up for a moment
+_STOP_SECONDS = 0.7  # a live run has five to end
 _SETTLED = 0.1  # seconds: an offset is not moved by less
 
 
@@ -24,6 +27,10 @@ class ClockKeeper:
     Args:
         mode: Not at all, only to tell (once, at the end), or to correct while the run goes on.
         cameras: Those that are calibrated.
+
+    Attributes:
+        live: A run without end must not wait for this, nor may its last word come after months: two cameras are compared now and then, and what is found
+            is told at once.
     """
 
     def __init__(self, mode: ClockMode, cameras: Mapping[str, GroundCamera]) -> None:
@@ -33,6 +40,8 @@ class ClockKeeper:
         self._watch = ClockWatch(cameras)
         self._next: float | None = None
         self._wait = _EVERY
+        self._told: set[str] = set()
+        self.live = False
 
     def observe(self, camera: str, time: float, tracks: Tracks, size: tuple[int, int]) -> None:
         """Take the people of one frame, by the camera's own clock."""
@@ -40,21 +49,23 @@ class ClockKeeper:
             self._watch.observe(camera, time, tracks, size)
 
     def due(self, time: float) -> bool:
-        """Whether it is time to correct the clocks."""
-        if self.mode != "apply":
+        """Whether it is time to compare the clocks."""
+        if self.mode == "off" or (self.mode == "report" and not self.live):
             return False
         if self._next is None:
-            self._next = time + self._wait
+            self._next = time + (_LIVE_EVERY if self.live else self._wait)
         return time >= self._next
 
     def update(self, time: float, identities: Mapping[tuple[str, int], tuple[int, float]]) -> bool:
-        """Correct the clocks if it is time to; whether any correction changed."""
+        """Compare the clocks if it is time to, and correct them if that is wanted; whether any correction changed."""
         if not self.due(time) or self._next is None:
             return False
-        self._wait = min(1.5 * self._wait, 600.0)  # clocks do not change often
-        self._next = time + self._wait
-        self.offsets = self._watch.estimate(identities)
-        return self._apply()
+        if not self.live:
+            self._wait = min(1.5 * self._wait, 600.0)  # clocks do not change often
+        self._next = time + (_LIVE_EVERY if self.live else self._wait)
+        self.offsets = self._watch.estimate(identities, most=1 if self.live else None)
+        self._tell()
+        return self.mode == "apply" and self._apply()
 
     def _apply(self) -> bool:
         wanted = dict(self.shift)
@@ -78,9 +89,20 @@ class ClockKeeper:
         """The last look, and a warning for every clock that disagrees."""
         if self.mode == "off":
             return
-        self.offsets = self._watch.estimate(identities)
+        if not self.live:
+            self.offsets = self._watch.estimate(identities)
+        began = monotonic()
+        for _ in range(self._watch.pairs if self.live else 0):
+            self.offsets = self._watch.estimate(identities, most=1)
+            if monotonic() - began > _STOP_SECONDS:
+                break
+        self._tell()
+
+    def _tell(self) -> None:
+        """Warn of every clock that disagrees, once."""
         for offset in self.offsets:
-            if offset.wrong and self.mode == "report":
+            if offset.wrong and self.mode == "report" and offset.camera not in self._told:
+                self._told.add(offset.camera)
                 log.warning("%s", describe_clock(offset))
 
 

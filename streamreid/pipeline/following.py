@@ -171,6 +171,7 @@ class Following(ABC):
             self._holding = Holding(self._trackers, ordered=not self.live)
             if self.ground is not None:
                 self.ground.keep(not self.live)
+            self.clocks.live = self.live
             self._associator.keep_all = self.config.association.offline and not self.live
             for seen in self._frames():
                 self.statistics.beat = time.monotonic()
@@ -232,7 +233,7 @@ class Following(ABC):
                 self.memory.after(frame, observations)
 
     def _keep_time(self, time: float) -> None:
-        """Put the cameras' clocks right now and then."""
+        """Compare the cameras' clocks now and then, and put them right if that is wanted."""
         if not self.clocks.due(time):  # asking for all links in every frame would cost more the longer a run is
             return
         if self.clocks.update(time, self._associator.links) and self.ground is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 
 from streamreid.secrets import redact
 from streamreid.sources import SourceStatus
@@ -14,11 +16,20 @@ log = logging.getLogger(__name__)
 _DRIFT = 100.0
 """Parts per million (9 s a day) from which a camera's clock is worth a word."""
 
+_LASTING = 180.0
+"""Seconds for which it must be so: over half a minute, some milliseconds of a busy network look like a bad clock."""
+
 
 class Teller:
-    """Logs changes of state, jumps of the clock and its drift. Subscribe it to one source; `look` may be called at any time besides."""
+    """Logs changes of state, jumps of the clock and its drift. Subscribe it to one source; `look` may be called at any time besides.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Seconds that pass.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._drifts_since: float | None = None
         self._trouble = ""
         self._jumps = 0
         self._drift_said = False
@@ -37,7 +48,12 @@ class Teller:
         if status.jumps > self._jumps:
             log.warning("camera '%s': its clock jumped (%d times so far); capture times go on from arrival", status.camera, status.jumps)
             self._jumps = status.jumps
-        if status.drift is not None and abs(status.drift) > _DRIFT and not self._drift_said:
+        if status.drift is None or abs(status.drift) <= _DRIFT:
+            self._drifts_since = None
+            return
+        if self._drifts_since is None:
+            self._drifts_since = self._clock()
+        if self._clock() - self._drifts_since >= _LASTING and not self._drift_said:
             way = "slow" if status.drift > 0 else "fast"
             log.warning(
                 "camera '%s': its clock runs %.0f ppm %s (%.1f s a day); capture times follow arrival",

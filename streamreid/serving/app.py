@@ -15,7 +15,9 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 from fastapi import Body, FastAPI, Header, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from streamreid._yaml import validate
 from streamreid.config import CameraConfig
@@ -56,6 +58,17 @@ def make_app(pipeline: Pipeline, board: Board, hub: EventHub, changes: CameraCha
         status = 500 if not kept else 404 if "there is no camera" in str(error) else 409 if "there is a camera" in str(error) else 422
         return JSONResponse({"error": redact(error)}, status)
 
+    @app.exception_handler(StarletteHTTPException)
+    async def refused(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, StarletteHTTPException)
+        return JSONResponse({"error": redact(error.detail)}, error.status_code, headers=error.headers)
+
+    # FastAPI's own answer repeats what was sent, and with it passwords.
+    @app.exception_handler(RequestValidationError)
+    async def misunderstood(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return JSONResponse({"error": "; ".join(_mistake(item) for item in error.errors())}, 422)
+
     _add_cameras(app, pipeline, changes)
     _add_changes(app, pipeline, changes)
     _add_people(app, pipeline, board)
@@ -63,6 +76,14 @@ def make_app(pipeline: Pipeline, board: Board, hub: EventHub, changes: CameraCha
     _add_events(app, hub)
     pipeline.cameras.subscribe(lambda name, what, why: hub.publish("camera", {"camera": name, "state": what, "reason": why}))
     return Guard(cast(Any, app), token)
+
+
+def _mistake(item: dict[str, Any]) -> str:
+    """What is wrong with a request, without what was sent."""
+    where, *rest = (str(part) for part in item["loc"])
+    if where == "body":
+        return "the body is not what is wanted: one JSON object with the keys of a camera, sent with 'Content-Type: application/json'"
+    return f"{where} {'.'.join(rest)}: {item['msg'][:1].lower()}{item['msg'][1:]}"
 
 
 def _add_cameras(app: FastAPI, pipeline: Pipeline, changes: CameraChanges) -> None:
@@ -74,6 +95,10 @@ def _add_cameras(app: FastAPI, pipeline: Pipeline, changes: CameraChanges) -> No
             raise ConfigError(f"there is no camera '{name}'; cameras: {', '.join(c.name for c in cameras.configs) or 'none'}")
         return found[0]
 
+    def view(config: CameraConfig) -> dict[str, Any]:
+        cameras.look()
+        return camera_view(pipeline, config)
+
     @app.get("/cameras")
     def all_cameras() -> list[dict[str, Any]]:
         cameras.look()
@@ -81,9 +106,7 @@ def _add_cameras(app: FastAPI, pipeline: Pipeline, changes: CameraChanges) -> No
 
     @app.get("/cameras/{name}")
     def one_camera(name: str) -> dict[str, Any]:
-        config = known(name)
-        cameras.look()
-        return camera_view(pipeline, config)
+        return view(known(name))
 
     # Secrets in ${...} are not expanded here: whoever may add a camera is not therefore to read the environment.
     @app.post("/cameras", status_code=201)
@@ -93,18 +116,16 @@ def _add_cameras(app: FastAPI, pipeline: Pipeline, changes: CameraChanges) -> No
             raise ConfigError(f"there is a camera '{config.name}' already; change it with PATCH /cameras/{config.name}")
         cameras.add(config)
         changes.save(cameras.configs)
-        return camera_view(pipeline, config)
+        return view(config)
 
     @app.patch("/cameras/{name}")
     def change(name: str, body: dict[str, Any] = Body()) -> dict[str, Any]:
         config = validate(CameraConfig, {**known(name).model_dump(), **body}, where="camera")
         if config.name != name:
             raise ConfigError(f"camera '{name}': a name cannot be changed; remove the camera and add another")
-        try:
-            cameras.change(config)
-        finally:
-            changes.save(cameras.configs)
-        return camera_view(pipeline, config)
+        cameras.change(config)
+        changes.save(cameras.configs)
+        return view(config)
 
     @app.delete("/cameras/{name}", status_code=204, response_class=Response)
     def remove(name: str) -> None:
@@ -115,7 +136,7 @@ def _add_cameras(app: FastAPI, pipeline: Pipeline, changes: CameraChanges) -> No
     def pause(name: str) -> dict[str, Any]:
         cameras.pause(name)
         changes.save(cameras.configs)
-        return camera_view(pipeline, known(name))
+        return view(known(name))
 
     @app.post("/cameras/{name}/resume")
     def resume(name: str) -> dict[str, Any]:
@@ -125,7 +146,7 @@ def _add_cameras(app: FastAPI, pipeline: Pipeline, changes: CameraChanges) -> No
             cameras.fail(name, error)
             raise
         changes.save(cameras.configs)
-        return camera_view(pipeline, known(name))
+        return view(known(name))
 
 
 def _add_changes(app: FastAPI, pipeline: Pipeline, changes: CameraChanges) -> None:

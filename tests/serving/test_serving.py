@@ -93,8 +93,42 @@ def test_wrong_cameras_are_refused_with_a_reason(site):
         assert text in answer.json()["error"]
         assert "hunter2" not in answer.text
     assert site.patch("/cameras/left", json={"name": "other"}).status_code == 422
+    assert "missing.mp4" in site.patch("/cameras/left", json={"uri": "missing.mp4"}).json()["error"]
+    assert site.get("/cameras/left").json()["state"] == "connected"  # what is refused changes nothing
+    assert site.get("/changes").json() == {}
     assert site.post("/cameras/nobody/pause").status_code == 404
     assert site.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"content": b'{"name": "new", "uri": "rtsp://u:hunter2@h/1"'},
+        {"json": [{"name": "new", "uri": "rtsp://u:hunter2@h/1"}]},
+        {"json": "rtsp://u:hunter2@h/1"},
+        {"data": {"name": "new", "uri": "rtsp://u:hunter2@h/1"}},
+        {},
+    ],
+)
+def test_what_is_no_camera_is_refused_without_repeating_it(site, sent):
+    for answer in (site.post("/cameras", **sent), site.patch("/cameras/left", **sent)):
+        assert answer.status_code == 422
+        assert answer.json()["error"].startswith("the body is not what is wanted: one JSON object")
+        assert "hunter2" not in answer.text
+
+
+def test_every_refusal_has_the_same_form(site):
+    for answer, status in (
+        (site.get("/nothing"), 404),
+        (site.put("/cameras/left"), 405),
+        (site.get("/identities/nobody"), 422),
+        (site.get("/identities?limit=0"), 422),
+        (site.get("/identities/999999"), 404),
+        (site.get("/events?topics=nonsense"), 422),
+        (site.get("/cameras", headers={"Host": "rebound.example"}), 403),
+    ):
+        assert answer.status_code == status
+        assert list(answer.json()) == ["error"]
 
 
 def test_passwords_are_never_shown(site, monkeypatch):
