@@ -1,0 +1,46 @@
+"""The examples of how to run as a service are accepted by those who run services, and call commands that exist."""
+
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from streamreid.cli import app
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+
+
+def options(words):
+    """Parse a command line of streamreid without running it."""
+    group = get_command(app)
+    command = group.get_command(None, words[0])
+    assert command is not None, words[0]
+    with command.make_context(words[0], list(words[1:]), resilient_parsing=True) as context:
+        return context.params
+
+
+def test_the_unit_is_valid_and_calls_what_exists(tmp_path):
+    text = (CONFIGS / "streamreid.service").read_text()
+    lines = [line.partition("=")[2] for line in text.splitlines() if line.startswith("ExecStart=")]
+    (started,) = [shlex.split(line) for line in lines]
+    found = options(started[1:])
+    assert (found["rotate"], found["keep"]) == ("1d", 30)
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    unit = tmp_path / "streamreid.service"
+    unit.write_text(text.replace("/opt/streamreid/bin/streamreid", sys.executable))
+    checked = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=60)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_the_container_calls_what_exists():
+    text = (CONFIGS / "Containerfile").read_text()
+    (command,) = [yaml.safe_load(line.removeprefix("CMD ")) for line in text.splitlines() if line.startswith("CMD ")]
+    found = options(command)
+    assert found["listen"] == "0.0.0.0:8080"
+    assert str(found["out"]) == "/data/results"
