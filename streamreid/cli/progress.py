@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
@@ -16,6 +17,9 @@ __all__ = ["RunProgress", "line"]
 
 _SHOWN = 4
 """Cameras whose ages are shown; of more, the latest."""
+
+_OFTEN_SECONDS = 120.0
+_LATER_SECONDS = 60.0
 
 
 def line(pipeline: Following) -> str:
@@ -57,16 +61,20 @@ class RunProgress:
     """Shows :func:`line` while a run goes on.
 
     Args:
-        console: Where to; a terminal gets one line that is rewritten, anything else a line every ``every`` seconds.
+        console: Where to; a terminal gets one line that is rewritten, anything else a line every ``every`` seconds, later every minute: logs of runs
+            without end are not to consist of these.
         quiet: Show nothing.
-        every: Seconds between plain lines.
+        every: Seconds between the first plain lines.
+        clock: Seconds that pass.
     """
 
-    def __init__(self, console: Console, *, quiet: bool = False, every: float = 5.0) -> None:
+    def __init__(self, console: Console, *, quiet: bool = False, every: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._quiet = quiet
+        self._clock = clock
         self._every = 0.125 if console.is_terminal else every
-        self._next = 0.0 if console.is_terminal else time.monotonic() + every
+        self._began = clock()
+        self._next = 0.0 if console.is_terminal else self._began + every
         self._live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal and not quiet else None
 
     def __enter__(self) -> RunProgress:
@@ -80,9 +88,10 @@ class RunProgress:
 
     def update(self, pipeline: Following) -> None:
         """Show the present state if it is time to."""
-        now = time.monotonic()
+        now = self._clock()
         if not self._quiet and now >= self._next:
-            self._next = now + self._every
+            often = self._live is not None or now - self._began < _OFTEN_SECONDS
+            self._next = now + (self._every if often else max(self._every, _LATER_SECONDS))
             self.say(line(pipeline))
 
     def say(self, text: str) -> None:
