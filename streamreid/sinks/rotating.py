@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
 from streamreid.config import RotateConfig
 from streamreid.errors import OutputError
 from streamreid.sinks.base import FinalIdentities, Sink, SinkContext
@@ -20,6 +22,9 @@ __all__ = ["RotatingSink"]
 
 _log = logging.getLogger(__name__)
 _EXPIRE_SECONDS = 60.0
+_LINGER = 5.0
+"""Seconds after which a piece is finished: somebody who came in its last moments has an identity by then."""
+
 _SIZE_SHARE = 50
 """A look at the sizes of many files is repeated after this many times as long as it took."""
 
@@ -27,8 +32,8 @@ _SIZE_SHARE = 50
 class RotatingSink(SinkContext):
     """Hands everything to the sinks of the newest piece, and begins a new one when it is time to.
 
-    The sinks of a piece that is over are finished in another thread (identities as they were believed at that moment), while results go on into the
-    next: nothing waits and nothing is lost. A run that is started again goes on in the newest piece. Results that lie in the folder itself, from a run
+    The sinks of a piece that is over are finished a little later, when it is known who was in its last frames, and in another thread, while results go on
+    into the next: nothing waits and nothing is lost. A run that is started again goes on in the newest piece. Results that lie in the folder itself, from a run
     without pieces, become the first piece.
 
     Args:
@@ -56,6 +61,7 @@ class RotatingSink(SinkContext):
         self._believed = believed
         self._now = now
         self._closed = False
+        self._ending: list[tuple[float, Piece, list[Sink]]] = []
         self._next_size = self._next_expiry = 0.0
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="pieces")
         pieces = list_pieces(folder)
@@ -70,8 +76,7 @@ class RotatingSink(SinkContext):
             self._piece = Piece.of(folder, self._piece.number + 1, now())
         self._sinks = self._open(self._piece.path)
         self._worker.submit(remove_leftovers, folder)
-        self._worker.submit(self._expire, self._piece)
-        self._next_expiry = time.monotonic() + _EXPIRE_SECONDS
+        self._end(time.monotonic())
 
     @property
     def path(self) -> Path:
@@ -106,13 +111,23 @@ class RotatingSink(SinkContext):
         if over:
             piece = Piece.of(self._folder, self._piece.number + 1, self._now())
             sinks = self._open(piece.path)
-            before, self._sinks, self._piece = self._sinks, sinks, piece
-            self._worker.submit(_finish, before, self._believed())
+            self._ending.append((time.monotonic() + _LINGER, self._piece, self._sinks))
+            self._sinks, self._piece = sinks, piece
             self._next_size = 0.0
-        if over or time.monotonic() >= self._next_expiry:
-            self._next_expiry = time.monotonic() + _EXPIRE_SECONDS
-            self._worker.submit(self._expire, self._piece)
+        self._end(time.monotonic())
         return over
+
+    def _end(self, now: float) -> None:
+        """Finish the pieces whose time has come; delete what is old where there are new ones, and now and then."""
+        due = [item for item in self._ending if item[0] <= now]
+        self._ending = self._ending[len(due) :]
+        for _, _, sinks in due:
+            self._worker.submit(_finish, sinks, self._believed())
+        if due or now >= self._next_expiry:
+            self._next_expiry = time.monotonic() + _EXPIRE_SECONDS
+            self._worker.submit(
+                self._expire, self._piece, min([self._piece, *(piece for _, piece, _ in self._ending)], key=lambda p: p.number)
+            )
 
     def _over(self) -> bool:
         """Whether the newest piece has lasted long enough or is large enough."""
@@ -130,10 +145,12 @@ class RotatingSink(SinkContext):
         self._next_size = began + _SIZE_SHARE * took
         return size >= self._rotate.size
 
-    def _expire(self, newest: Piece) -> None:
-        """Delete what is no longer to be kept."""
+    def _expire(self, newest: Piece, unfinished: Piece) -> None:
+        """Delete what is no longer to be kept, of what is finished."""
         try:
             for piece in self._expired(newest):
+                if piece.number >= unfinished.number:
+                    break
                 remove_piece(piece)
                 _log.info("results '%s' deleted, as output.rotate says", piece.path)
         except (OutputError, OSError) as error:
@@ -161,6 +178,7 @@ class RotatingSink(SinkContext):
         if self._closed:
             return
         self._closed = True
+        self._end(np.inf)
         try:
             for sink in self._sinks:
                 sink.close(identities)
@@ -171,6 +189,7 @@ class RotatingSink(SinkContext):
         """Finish all files with what is known now."""
         if not self._closed:
             self._closed = True
+            self._end(np.inf)
             for sink in self._sinks:
                 sink.abort()
         self._worker.shutdown(wait=True)

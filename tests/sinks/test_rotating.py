@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,8 @@ from streamreid.evaluation.report import read_clocks
 from streamreid.pipeline.beginning import read_begin, state_of
 from streamreid.pipeline.folders import choose_folder, clear_results
 from streamreid.pipeline.sightings import read_sightings
-from streamreid.sinks import Sink, open_sinks
-from streamreid.sinks.pieces import Piece, list_pieces, result_folders, size_of
+from streamreid.sinks import Sink, open_sinks, rotating
+from streamreid.sinks.pieces import Piece, list_pieces, remove_piece, result_folders, size_of
 from streamreid.sinks.rotating import RotatingSink
 from streamreid.types import Frame, FrameResult, IdentityEvent, Tracks
 
@@ -93,6 +95,34 @@ def test_a_new_piece_when_one_is_large(tmp_path: Path) -> None:
     assert len(sizes) > 3
     assert all(20_000 <= size < 24_000 for size in sizes[:-1])  # what is written at the end of a piece comes on top
     assert len(read_tables(tmp_path)["a"]) == 400
+
+
+def test_who_came_in_the_last_moment_of_a_piece_is_known_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    run = Run(tmp_path, MIDNIGHT - 0.15, {"every": "1d", "keep": 0})
+    run.sink.write(result("a", 0, [1], [0], run.now))
+    run.now += 0.2
+    assert run.sink.turn()
+    run.believed["a", 1] = (5, 0.9)  # decided in the first moments of the next piece
+    now = 104.0
+    assert not run.frame(1, [1], [5])
+    first = result_folders(tmp_path)[0]
+    run.sink._worker.submit(int).result()
+    assert not items(first, "end")
+    assert run.numbers == [1, 2]  # not deleted before it is finished
+    kept = tmp_path / "copy"
+    now = 106.0
+    run.sink._worker.submit(shutil.copytree, first, kept)
+    monkeypatch.setattr(
+        rotating, "remove_piece", lambda piece: (shutil.copytree(piece.path, kept, dirs_exist_ok=True), remove_piece(piece))
+    )
+    run.frame(2, [1], [5])
+    run.sink._worker.submit(int).result()
+    assert (kept / "mot" / "global" / "a.txt").read_text().startswith("1,5,")
+    assert len(items(kept, "end")) == 1
+    assert run.numbers == [2]
+    run.close()
 
 
 def test_only_so_many_pieces_are_kept(tmp_path: Path) -> None:
@@ -203,7 +233,7 @@ def test_readers_take_the_pieces_together_and_the_last_word_counts(tmp_path: Pat
         (folder / "results.jsonl").unlink()
     believed = read_tables(tmp_path)["a"]  # of MOT text, as it was believed at the end of each piece
     assert believed.frames.tolist() == [1, 2, 3, 4]
-    assert set(believed.ids.tolist()) == {3, 7}
+    assert set(believed.ids.tolist()) == {3}
     for path in [*tmp_path.rglob("*.txt")]:
         path.unlink()
     for path in [*tmp_path.rglob("mot/global"), *tmp_path.rglob("mot")]:
