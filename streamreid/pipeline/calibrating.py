@@ -111,6 +111,11 @@ def calibrate(walked: Sequence[Walked], persons: Sequence[Mapping[TrackKey, int]
     engines = {w.recorder.manifest.engine.fingerprint: w.recorder.manifest.engine.name for w in walked}
     if len(engines) > 1:
         raise DataError(f"caches of several engines cannot be calibrated together: {', '.join(sorted(set(engines.values())))}")
+    if not any(w.recorder.looks for w in walked):
+        names = ", ".join(str(w.recorder.folder) for w in walked)
+        raise DataError(
+            f"nobody was described in {names}, so there is nothing to fit; record with an engine (`streamreid run --engine auto --cache ...`)"
+        )
     base = walked[0].recorder.config.association.link
     halves: tuple[list[Pairs], list[Pairs]] = ([], [])
     every: list[Pairs] = []
