@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.optimize import linear_sum_assignment
 
 from streamreid import Pipeline
 from streamreid.association import Associator
@@ -34,6 +35,7 @@ from streamreid.association.sampling import labelled_pairs, pieces
 from streamreid.config import Config, load_config
 from streamreid.evaluation import MulticamEvaluation, Table, evaluate_multicam, read_mot
 from streamreid.evaluation.naming import name_tracks
+from streamreid.evaluation.rules import ious
 from streamreid.pipeline.calibrating import Walked, walk
 from streamreid.pipeline.replay import replayed_config
 from streamreid.similarity import Calibration
@@ -120,7 +122,7 @@ def doubts(walked: Walked, person: Mapping[Key, int]) -> tuple[float, float]:
     return reliability(said, pairs.same, pairs.weight).error, reliability(said[near], pairs.same[near], pairs.weight[near]).error
 
 
-def naive(walked: Walked, score: Any) -> tuple[float, dict[Key, int]]:
+def naive(walked: Walked, seen: Mapping[Key, Counter[int]]) -> tuple[float, dict[Key, int]]:
     """The best threshold of average-linkage clustering of whole-person averages."""
     keys = sorted(k for k, looks in walked.recorder.looks.items() if looks)
     items = []
@@ -131,9 +133,36 @@ def naive(walked: Walked, score: Any) -> tuple[float, dict[Key, int]]:
         items.append(made)
     whole = descriptors(items).parts[:, 0]
     tree = linkage(whole, "average", metric="cosine")
-    cuts = {float(t): dict(zip(keys, fcluster(tree, t, "distance").tolist(), strict=True)) for t in np.linspace(0.1, 0.9, 17)}
-    best = max(cuts, key=lambda t: score(cuts[t]).combined.idf1)
-    return best, cuts[best]
+
+    def cut(threshold: float) -> dict[Key, int]:
+        return dict(zip(keys, fcluster(tree, threshold, "distance").tolist(), strict=True))
+
+    found = {float(t): agreement(cut(float(t)), seen) for t in np.linspace(0.1, 0.9, 33)}
+    best = max(found, key=lambda t: found[t])
+    return best, cut(best)
+
+
+def together(walked: Walked, truth: Mapping[str, Table], frames: tuple[int, int] | None) -> dict[Key, Counter[int]]:
+    """In how many frames each track and each person are at one place (IoU of at least .5)."""
+    seen: dict[Key, Counter[int]] = defaultdict(Counter)
+    for camera, true in truth.items():
+        own = table(walked, {(camera, t): t for _, t, *_ in walked.boxes[camera]}, camera)
+        first, last = frames or (1, max([1, *true.frames.tolist()]))
+        for mine, theirs in zip(own.by_frame(first, last), true.by_frame(first, last), strict=True):
+            people, tracks = np.nonzero(ious(true.boxes[theirs], own.boxes[mine]) >= 0.5)
+            for person, track in zip(true.ids[theirs][people].tolist(), own.ids[mine][tracks].tolist(), strict=True):
+                seen[camera, track][person] += 1
+    return seen
+
+
+def agreement(ids: Mapping[Key, int], seen: Mapping[Key, Counter[int]]) -> float:
+    """Boxes that have the right identity: IDTP of the best assignment of identities to people."""
+    total: dict[int, Counter[int]] = defaultdict(Counter)
+    for key, counts in seen.items():
+        total[ids.get(key, -1)].update(counts)
+    people = sorted({p for counts in total.values() for p in counts})
+    matrix = np.array([[counts[p] for p in people] for counts in total.values()])
+    return float(matrix[linear_sum_assignment(-matrix)].sum()) if matrix.size else 0.0
 
 
 def line(scene: str, variant: str, found: MulticamEvaluation, extra: str = "") -> None:
@@ -165,7 +194,7 @@ def compare(label: str, cache: Path, truth: dict[str, Table], variants: dict[str
     def score(ids: dict[Key, int]) -> MulticamEvaluation:
         return evaluate_multicam({c: table(last, ids, c) for c in truth}, truth, frames=frames, partial=options.partial)
 
-    cut, best = naive(last, score)
+    cut, best = naive(last, together(last, truth, frames))
     line(label, f"{prefix}naive, best threshold here ({cut:.2f})", score(best))
     if options.bound:
         who = names(last, truth)
@@ -182,7 +211,7 @@ def scenes(options: Any) -> None:
             cache = describe(scene, str(options.base), options.caches / f"{scene.name}.{options.base.name}")
             compare(scene.name, cache, truth, {"same linking": {}}, options, prefix="global: ")
         cache = describe(scene, options.engine, options.caches / scene.name)
-        compare(scene.name, cache, truth, VARIANTS, options)
+        compare(scene.name, cache, truth, {v: VARIANTS[v] for v in options.variants}, options)
 
 
 def clip(options: Any) -> None:
@@ -278,6 +307,7 @@ def main() -> None:
     one.add_argument("--caches", type=Path, required=True)
     one.add_argument("--engine", default="auto")
     one.add_argument("--base", type=Path, help="bundle of a global ReID model")
+    one.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     one.set_defaults(run=scenes)
     two = verbs.add_parser("clip")
     two.add_argument("cache", type=Path)
