@@ -86,12 +86,13 @@ class Cameras:
         self._configs: dict[str, CameraConfig] = {}
         self._looked = 0.0
         self._gave_back = monotonic()
-        self._settled = False
+        self._settled = self._begun = False
         self._listeners: list[Callable[[str, str, str], None]] = []
         for config in configs:
             self.admit(config)
         # Recordings are read to their end in the order of time: there is no sense in which another could join.
         self._settled = not self.live
+        self._begun = True
 
     # ---------------------------------------------------------------- the set of cameras
 
@@ -127,6 +128,8 @@ class Cameras:
         self._changeable()
         self._unused(config.name)
         self._begin(config, None if config.paused else open_source(config))
+        if config.calibration is not None:
+            self._uncalibrated(config.name)
 
     def _begin(self, config: CameraConfig, source: FrameSource | None) -> None:
         """Read a camera's opened source; None lets it rest."""
@@ -236,6 +239,12 @@ class Cameras:
         self._tell(config.name, "changed")
         self._take_out(config.name)
         self._begin(config, source)
+        if before.calibration != config.calibration:
+            self._uncalibrated(config.name)
+
+    def _uncalibrated(self, name: str) -> None:
+        if self._begun:
+            log.warning("camera '%s': its calibration counts from the next start of the run on", name)
 
     def _changeable(self) -> None:
         if self._settled:

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from streamreid import Pipeline
-from streamreid.config import CameraConfig, load_config
+from streamreid.config import CalibrationConfig, CameraConfig, load_config
 from streamreid.pipeline.changes import CHANGES, CameraChanges
 from streamreid.pipeline.folders import clear_results
 from streamreid.pipeline.watching import CamerasFile
@@ -135,3 +135,16 @@ def test_editing_the_file_while_running_counts_more_and_reverting_returns_to_it(
         file.look()  # what is gone already need not be removed
         assert [c.name for c in run.configs] == ["left"]
         assert "cannot be removed" not in caplog.text
+
+
+def test_a_calibration_that_comes_late_is_said_to_count_later(scene, colours, caplog):
+    video = scene.camera("left", [0])
+    config = scene.config(video)
+    camera = config.cameras[0].model_copy(update={"live": True, "repeat": 50})
+    with Pipeline(config.model_copy(update={"cameras": (camera,)}), embedder=colours) as pipeline:
+        assert not caplog.records
+        floor = CalibrationConfig(matrix=((0.02, 0, 0), (0, 0.02, 0), (0, 0, 1)))
+        pipeline.cameras.change(camera.model_copy(update={"calibration": floor}))
+        pipeline.cameras.change(camera.model_copy(update={"calibration": floor, "stride": 2}))
+        pipeline.cameras.add(camera.model_copy(update={"name": "right"}))
+    assert [r.getMessage() for r in caplog.records] == ["camera 'left': its calibration counts from the next start of the run on"]
