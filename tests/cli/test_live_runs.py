@@ -135,6 +135,42 @@ def test_killed_at_any_moment_while_pieces_change(cams, tmp_path):
     assert len([name for name in json.loads((folder / "summary.json").read_text())["files"] if name.startswith("pieces")]) == 3
 
 
+@pytest.mark.slow
+def test_cameras_changed_by_http_are_there_after_a_kill(scene, cams, tmp_path):
+    httpx = pytest.importorskip("httpx")
+    pytest.importorskip("fastapi")
+    folder, more = tmp_path / "out", str(scene.camera("yard", [1], frames=130))
+
+    def serve():
+        process = start(cams, folder, "--serve", "0")
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if line.startswith("serving at "):
+                return process, httpx.Client(base_url=line.split()[-1], timeout=10), "".join(said)
+        raise AssertionError(said)
+
+    first, client, _ = serve()
+    with client:
+        assert client.post("/cameras", json={"name": "yard", "uri": more, "live": True, "repeat": 50}).status_code == 201
+        assert client.patch("/cameras/gate", json={"stride": 2}).status_code == 200
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    second, client, said = serve()
+    with client:
+        assert "changes made by HTTP in earlier runs go on" in said
+        assert {c["name"]: c["stride"] for c in client.get("/cameras").json()} == {"gate": 2, "yard": 1}
+        cams.write_text(cams.read_text().replace("repeat: 20", "repeat: 21"))  # the file's newer word, in the running run
+        deadline = time.monotonic() + 20
+        while client.get("/changes").json() != {"yard": ["added"]}:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert client.get("/cameras/gate").json()["stride"] == 1
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(30) == 130
+    assert json.loads((folder / "summary.json").read_text())["cameras"].keys() == {"gate", "yard"}
+
+
 def test_pieces_from_the_command_line_are_checked(cams, call):
     for options, text in (
         (("--rotate", "1 fortnight"), "--rotate: rotate.every: write a number and a unit"),
