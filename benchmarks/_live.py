@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from array import array
 from collections import defaultdict
 from fractions import Fraction
 from pathlib import Path
@@ -61,17 +62,27 @@ def looped_clip(video: Path, seconds: float, path: Path, *, fps: int = 10, width
 
 
 class Recorder(SinkContext):
-    """Keeps when each result came and how old its frame was: rows of (seconds since 1970, age), by camera."""
+    """Keeps when each result came and how old its frame was, by camera. In plain numbers: what measures memory must not grow with what it measures."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        self._rows: dict[str, array[float]] = defaultdict(lambda: array("d"))
         self.ids: set[int] = set()
         self.events = 0
+
+    @property
+    def rows(self) -> dict[str, list[tuple[float, float]]]:
+        """Seconds since 1970, and age, of every result."""
+        return {name: list(zip(data[::2], data[1::2], strict=False)) for name in list(self._rows) if len(data := self._rows[name][:])}
+
+    def forget(self, keep: int) -> None:
+        """Keep only the newest rows of each camera."""
+        for data in self._rows.values():
+            del data[: -2 * keep]
 
     def write(self, result: FrameResult) -> None:
         """Take a result."""
         now = time.time()
-        self.rows[result.frame.camera].append((now, now - result.frame.time))
+        self._rows[result.frame.camera].extend((now, now - result.frame.time))
         self.ids.update(i for i in result.global_ids.tolist() if i)
 
     def event(self, event: IdentityEvent) -> None:
@@ -86,8 +97,9 @@ class Recorder(SinkContext):
 
     def between(self, begin: float, end: float, camera: str | None = None) -> list[float]:
         """Ages of the results that came in a time."""
-        chosen = [camera] if camera else list(self.rows)
-        return [age for name in chosen for when, age in list(self.rows[name]) if begin <= when < end]
+        found = [data[:] for name, data in list(self._rows.items()) if camera in (None, name)]
+        pairs = [np.array(data[: len(data) // 2 * 2]).reshape(-1, 2) for data in found]
+        return [age for rows in pairs for age in rows[(rows[:, 0] >= begin) & (rows[:, 0] < end), 1].tolist()]
 
 
 class Machine:

@@ -68,8 +68,7 @@ class Watcher(Recorder):
         frame = result.frame
         self.repeated += frame.index <= self._numbers.get(frame.camera, -1)
         self._numbers[frame.camera] = frame.index
-        for rows in self.rows.values():
-            del rows[:-5000]
+        self.forget(5000)
 
 
 class Trouble:
