@@ -32,7 +32,7 @@ from streamreid.association import Associator
 from streamreid.association.evidence import Evidence, Presence, descriptors
 from streamreid.association.fitting import probabilities, reliability
 from streamreid.association.sampling import labelled_pairs, pieces
-from streamreid.config import Config, load_config
+from streamreid.config import AssociationConfig, Config, load_config
 from streamreid.evaluation import MulticamEvaluation, Table, evaluate_multicam, read_mot
 from streamreid.evaluation.naming import name_tracks
 from streamreid.evaluation.rules import ious
@@ -73,8 +73,8 @@ def describe(scene: Path, engine: str, cache: Path) -> Path:
 
 
 def changed(cache: Path, sets: Sets) -> Config:
-    """The configuration of a cache with single settings changed."""
-    data = replayed_config(cache).model_dump()
+    """The configuration of a cache, with the association's settings as they are by default now but for those given."""
+    data = replayed_config(cache).model_dump() | {"association": AssociationConfig().model_dump()}
     for key, value in sets.items():
         section, _, name = key.partition(".")
         data[section] = {**data[section], name: value}

@@ -23,23 +23,24 @@ class _Section(BaseModel):
 class LinkConfig(_Section):
     """From evidence to the log-odds that two tracks are one person: a sum of terms. ``streamreid calibrate`` writes it.
 
-    The defaults take the engine's calibration as it is, and the prior as one in so many people.
+    The defaults were fitted on pairs of tracks of generated people, whom the engine never saw, with a prior of one in so many people. The more is known of
+    two tracks, the more alike they look, whoever they are (``common``); people seen by one camera look more alike than by two (``other_camera``).
     """
 
     source: str = Field(default="", description="What it was fitted on.")
-    intercept: float = Field(default=0.0, description="Log-odds where no evidence says anything.")
+    intercept: float = Field(default=-1.0, description="Log-odds where no evidence says anything.")
     exclusion: float = Field(
-        default=1.0,
+        default=2.0,
         description="Added when it is decided who belongs together: most of the others who may be meant turn out to be somebody else, so who is left is likelier. Chosen on generated people.",
     )
-    looks: float = Field(default=1.0, ge=0, description="Weight of the log-odds by looks, as the engine's calibration gives them.")
+    looks: float = Field(default=1.05, ge=0, description="Weight of the log-odds by looks, as the engine's calibration gives them.")
     looks_common: float = Field(default=0.0, description="The same times the share of the body that both saw.")
     looks_crops: float = Field(default=0.0, description="The same times n / (n + 3), n pictures of the track that was looked at less.")
-    common: float = Field(default=0.0, description="Weight of the share of the body that both saw.")
+    common: float = Field(default=-3.1, description="Weight of the share of the body that both saw.")
     crops: float = Field(default=0.0, description="Weight of n / (n + 3).")
     quality: float = Field(default=0.0, description="Weight of the lower mean quality of both tracks' pictures.")
     gap: float = Field(default=0.0, description="Weight of log(1 + seconds between both tracks).")
-    other_camera: float = Field(default=0.0, description="Added for tracks of two cameras.")
+    other_camera: float = Field(default=2.3, description="Added for tracks of two cameras.")
     crowd: float = Field(
         default=-1.0, le=0, description="Weight of log(people who may be meant): the more there are, the less likely it is any one of them."
     )

@@ -171,7 +171,9 @@ def test_probability_is_the_sigmoid_of_the_mean_log_odds_of_one_in_so_many():
         observe(a, "left", i / 10, {1: (one, v)})
         observe(a, "right", i / 10, {1: (two, v)})
     a.step(force=True)
-    assert a.link("left", 1)[1] == pytest.approx(1 / (1 + np.exp(-(12 * 0.8 - 6 + 1 - np.log(2)))), abs=1e-4)
+    link = AssociationConfig().link
+    looks = link.looks * (12 * 0.8 - 6) + link.common * 1.0 + link.other_camera
+    assert a.link("left", 1)[1] == pytest.approx(1 / (1 + np.exp(-(looks + link.intercept + link.exclusion - np.log(2)))), abs=1e-4)
 
 
 def test_wrong_input_is_named():

@@ -11,6 +11,7 @@ from streamreid.errors import DataError
 from streamreid.similarity import Calibration
 
 CALIBRATION = Calibration(slope=12.0, intercept=-6.0)
+PLAIN = LinkConfig(looks=1.0, intercept=0.0, common=0.0, other_camera=0.0)
 
 
 def drawn(n, seed, slope=0.7, intercept=-1.5, common=0.0):
@@ -44,7 +45,7 @@ def test_evidence_is_never_turned_around():
 def test_little_data_stays_near_what_was_there():
     few = drawn(60, 3)
     free = ("looks", "intercept")
-    loose, tight = (fit_link(few, LinkConfig(), free, ridge=r) for r in (0.01, 1e4))
+    loose, tight = (fit_link(few, PLAIN, free, ridge=r) for r in (0.01, 1e4))
     assert abs(tight.looks - 1.0) < abs(loose.looks - 1.0)
     assert tight.looks == pytest.approx(1.0, abs=0.05)
 
@@ -52,7 +53,7 @@ def test_little_data_stays_near_what_was_there():
 def test_wrong_labels_of_likely_pairs_count_little():
     pairs = drawn(5000, 5)
     wrong = Pairs(pairs.terms, pairs.same & (np.arange(5000) % 10 > 0), pairs.weight)  # every tenth pair of one person is said to be two
-    model = LinkConfig(looks=0.7, intercept=-1.5)
+    model = LinkConfig(looks=0.7, intercept=-1.5, common=0.0, other_camera=0.0)
     free = ("looks", "intercept")
     fooled, wary = fit_link(wrong, model, free), fit_link(doubt(wrong, model, 0.1), model, free)
     assert abs(wary.looks - 0.7) < abs(fooled.looks - 0.7)

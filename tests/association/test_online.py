@@ -57,7 +57,7 @@ def test_events_say_why():
     events = watch(a, {"left": {1: code(0)}})
     events += watch(a, {"right": {5: code(0)}}, start=3.0)
     link = next(e for e in events if e.kind == "link" and e.camera == "right")
-    assert link.reasons["looks"] == pytest.approx(6.0, abs=0.1)
+    assert link.reasons["looks"] == pytest.approx(6.0 * AssociationConfig().link.looks, abs=0.1)
     assert link.reasons["part whole"] == pytest.approx(1.0, abs=1e-3)
     assert "crowd" in link.reasons or link.reasons["prior"] > 0
     new = next(e for e in events if e.kind == "new")
