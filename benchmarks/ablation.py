@@ -69,6 +69,7 @@ ROWS: dict[str, Row] = {
         {"network": {"mask": "rgas", "grader": True}, "losses": {"mask": 0.0, "agreement": 0.0}},
     ),
     "grader": Row("OAMN", "with grader alone", {"network": {"grader": True}}),
+    "grader-map": Row("OAMN", "with a grader of the part maps", {"network": {"grader": True, "grader_sees": "map"}}),
     "individual": Row("PAB-ReID", "part triplet of each part", {"losses": {"triplet_mode": "individual"}}),
     "head": Row("PAB-ReID", "part triplet with a heavier head", {"losses": {"triplet_mode": "head"}}),
     "joint": Row("PAB-ReID", "attention also trained by ReID losses", {"network": {"attention": "joint"}}),

@@ -9,15 +9,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from streamreid.cli.console import errors, output, set_up_logging
 from streamreid.config import EngineConfig
-from streamreid.errors import ConfigError, DataError, MissingExtraError
-from streamreid.reid.bundle import Bundle, BundleManifest, CalibrationValues, InputFormat, OutputNames, write_bundle
+from streamreid.errors import ConfigError, DataError, EngineError, MissingExtraError
+from streamreid.reid.bundle import Bundle, BundleManifest, CalibrationValues, InputFormat, OutputNames, load_bundle, write_bundle
 from streamreid.reid.calibrating import fit_calibration
 from streamreid.reid.embedder import EngineEmbedder
+from streamreid.reid.probe import generated_probe
 
 if TYPE_CHECKING:
     from streamreid.training.labels import Parser
@@ -134,13 +136,26 @@ def export(
     unified: Annotated[
         bool, typer.Option("--unified", help="Add the graph of the nine gallery variants of occlusion unification (needs a grader).")
     ] = False,
+    same_as: Annotated[
+        Path | None,
+        typer.Option(help="An earlier bundle of these weights: if features are the same bit by bit, galleries written with it stay valid."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
 ) -> None:
     """Write a checkpoint as an engine bundle, with its link probability fitted on the people held out of training."""
     set_up_logging()
     _need_torch("Exporting")
     bundle = export_bundle(
-        checkpoint, out, name=name, licence=licence, description=description, rank=rank, base=base, unified=unified, force=force
+        checkpoint,
+        out,
+        name=name,
+        licence=licence,
+        description=description,
+        rank=rank,
+        base=base,
+        unified=unified,
+        same_as=same_as,
+        force=force,
     )
     c = bundle.calibration
     output.print(
@@ -158,6 +173,7 @@ def export_bundle(
     rank: int = 0,
     base: float = 0.0,
     unified: bool = False,
+    same_as: Path | None = None,
     force: bool = False,
 ) -> Bundle:
     """See `export`."""
@@ -191,6 +207,8 @@ def export_bundle(
         draft = write_bundle(Path(scratch) / "draft", manifest, {"model.onnx": graph})
         fitted = _calibrate(draft, split_people(config.data).validation, Path(scratch) / "held-out")
         manifest = manifest.model_copy(update={"calibration": fitted})
+        if same_as is not None:
+            manifest = manifest.model_copy(update={"features": _same_features(load_bundle(same_as), draft)})
         return write_bundle(out, manifest, files, force=force)
 
 
@@ -203,6 +221,19 @@ def _calibrate(bundle: Bundle, held_out: list[Picture], folder: Path) -> Calibra
         (folder / f"{p.dataset * 100000 + p.person + 1}_c{p.camera}_{number:06d}{p.path.suffix}").symlink_to(p.path.resolve())
     found = fit_calibration(EngineEmbedder(bundle, EngineConfig(min_height=0.0, precision="fp32")), folder)
     return CalibrationValues(**{**asdict(found), "source": f"{found.source}, held out of training"})
+
+
+def _same_features(before: Bundle, after: Bundle) -> str:
+    """Checksum of the graph that features go by; refused where a single bit of them differs on drawn figures."""
+    probe = generated_probe((before.manifest.input.height, before.manifest.input.width), 33)
+    engines = [EngineEmbedder(b, EngineConfig(runtime="onnxruntime", precision="fp32", min_height=0.0)) for b in (before, after)]
+    for count in (1, 8, len(probe.crops)):
+        a, b = (engine.embed(probe.crops[:count]) for engine in engines)
+        if not (np.array_equal(a.parts, b.parts) and np.array_equal(a.visibility, b.visibility)):
+            raise EngineError(
+                f"{before.folder}: its features differ from those of the checkpoint; export without --same-as, and make galleries anew"
+            )
+    return before.manifest.features or before.manifest.files[before.manifest.model]
 
 
 def _validate(network: PartNetwork, pictures: list[Picture]) -> dict[str, float]:

@@ -111,14 +111,28 @@ def _sensitive(graph: Any) -> set[str]:
 
     A step of 1/256 of the logits' range moves attention weights by several per cent, and everything behind averages over them. Behind the
     last softmax (the parts of a person) nothing evens that out; an attention in the middle of a network is followed by other layers.
+    What leads to scores alone (an occlusion grader's) is left alone too, and changes nothing about the rest.
     """
     makers = {output: node for node in graph.node for output in node.output}
-    found: set[str] = set()
-    for softmax in (node for node in graph.node if node.op_type == "Softmax"):
-        behind = [node for node in _behind(graph, set(softmax.output)) if node.op_type in _OPERATORS]
+    scoring = _scoring(graph, makers)
+    found = {node.name for node in graph.node if node.name in scoring and node.op_type in _OPERATORS}
+    for softmax in (node for node in graph.node if node.op_type == "Softmax" and node.name not in scoring):
+        behind = [n for n in _behind(graph, set(softmax.output)) if n.op_type in _OPERATORS and n.name not in scoring]
         found |= _back(softmax, makers, depth=1 if behind else 4)
         found |= {node.name for node in behind if not _back(node, makers, depth=1, until=softmax.name)}
     return found
+
+
+def _scoring(graph: Any, makers: dict[str, Any]) -> set[str]:
+    """Names of the nodes that only outputs made by a softmax depend on, where there are other outputs."""
+    queue = [o.name for o in graph.output if o.name in makers and makers[o.name].op_type != "Softmax"]
+    needed: set[str] = set()
+    while queue:
+        maker = makers.get(queue.pop())
+        if maker is not None and maker.name not in needed:
+            needed.add(maker.name)
+            queue += maker.input
+    return {node.name for node in graph.node} - needed if needed else set()
 
 
 def _behind(graph: Any, values: set[str]) -> list[Any]:

@@ -66,7 +66,10 @@ class CalibrationValues(_Strict):
 
 
 class BundleManifest(_Strict):
-    """What ``bundle.json`` holds."""
+    """What ``bundle.json`` holds.
+
+    ``features`` is the checksum of an earlier graph whose features the graph gives bit by bit (outputs were added, notes removed): its fingerprint stays.
+    """
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)
@@ -75,6 +78,7 @@ class BundleManifest(_Strict):
     kind: Literal["reid"] = "reid"
     files: dict[FileName, Sha256] = Field(default_factory=dict)
     model: FileName = "model.onnx"
+    features: Sha256 | None = None
     variants: dict[VariantKey, FileName] = Field(default_factory=dict)
     builds: dict[BuildKey, BuildRecord] = Field(default_factory=dict)
     program: FileName | None = None
@@ -125,10 +129,13 @@ class Bundle:
 
         Compiled forms do not count either: they are held to the graph's features (see ``reid.parity``), so a gallery survives a rebuild.
         """
-        data = self.manifest.model_dump(mode="json", include={"files", "model", "input", "outputs", "parts", "dim"})
-        derived = set(self.manifest.variants.values()) | {f for b in self.manifest.builds.values() for f in (b.graph, b.plan) if f}
-        derived |= {self.manifest.program or ""}
-        data["files"] = {name: value for name, value in data["files"].items() if name == self.manifest.model or name not in derived}
+        m = self.manifest
+        data = m.model_dump(mode="json", include={"files", "model", "input", "outputs", "parts", "dim"})
+        derived = set(m.variants.values()) | {f for b in m.builds.values() for f in (b.graph, b.plan) if f} | {m.program or ""}
+        data["files"] = {name: value for name, value in data["files"].items() if name == m.model or name not in derived}
+        if m.features is not None:
+            data["files"][m.model] = m.features
+        data["outputs"]["extra"] = {}  # further outputs are not features
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 

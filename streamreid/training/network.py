@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from streamreid.training.backbones import make_backbone
 from streamreid.training.focuser import FeatureFocuser, Focuser
 from streamreid.training.heads import PooledHead, RetailHead, retail_head
-from streamreid.training.oamn import MaskModule, OcclusionGrader
+from streamreid.training.oamn import MapGrader, MaskModule, OcclusionGrader
 from streamreid.training.recipe import NetworkConfig
 
 __all__ = ["ContextPredictor", "PartNetwork", "PartOutput", "PixelPredictor", "visibility_of"]
@@ -126,7 +126,9 @@ class PartNetwork(nn.Module):
         if config.predictor == "context":
             self.predictor = ContextPredictor(found.channels, parts, self.map_size)
         self.masker = MaskModule(found.channels, *self.map_size) if config.mask == "rgas" else None
-        self.grader = OcclusionGrader(found.channels) if config.grader else None
+        self.grader: OcclusionGrader | MapGrader | None = None
+        if config.grader:
+            self.grader = MapGrader(self.map_size) if config.grader_sees == "map" else OcclusionGrader(found.channels)
         self.usual: Tensor
         self.register_buffer("usual", torch.full((parts,), 0.1))
 

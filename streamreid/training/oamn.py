@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from streamreid.training.losses import part_distances, triplet_loss
 
-__all__ = ["MaskModule", "OcclusionGrader", "grade_targets", "grader_loss", "grouped_triplet_loss", "halves_loss"]
+__all__ = ["MapGrader", "MaskModule", "OcclusionGrader", "grade_targets", "grader_loss", "grouped_triplet_loss", "halves_loss"]
 
 
 class MaskModule(nn.Module):
@@ -63,6 +63,26 @@ class OcclusionGrader(nn.Module):
         """``[N, 4]`` scores that sum to 1; features and mask get no gradient."""
         pooled = (features.detach() * mask.detach()).mean((2, 3))
         scores: Tensor = self.score(self.norm(pooled)).softmax(1)
+        return scores
+
+
+class MapGrader(nn.Module):
+    """Scores of the four sides from where on the map the person is seen: ``softmax(Linear(BatchNorm(m)))`` over the mask's positions, sides as in `OcclusionGrader`.
+
+    Ours. OAMN's grader averages over positions first and has to tell left from right by features that hardly depend on them.
+
+    Args:
+        size: Height and width of the map. With 16 x 8 this has 772 parameters.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(size[0] * size[1])
+        self.score = nn.Linear(size[0] * size[1], 4)
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """``[N, 4]`` scores that sum to 1; the mask gets no gradient, features are not looked at."""
+        scores: Tensor = self.score(self.norm(mask.detach().flatten(1))).softmax(1)
         return scores
 
 

@@ -62,6 +62,10 @@ class NetworkConfig(_Section):
     focuser_width: int = Field(default=512, ge=8, description="Channels inside the focuser on features.")
     mask: Literal["off", "rgas"] = Field(default="off", description="OAMN's attention-guided mask on the features before the part head.")
     grader: bool = Field(default=False, description="OAMN's occlusion grader: scores of the four sides as a further output.")
+    grader_sees: Literal["features", "map"] = Field(
+        default="features",
+        description="What the grader looks at: features averaged over the person (OAMN), or where on the map the person is seen, which tells sides better.",
+    )
     visibility: Literal["max", "area", "threshold", "argmax"] = Field(default="max", description="How visibilities follow from attention.")
     mu: Fraction = Field(default=0.4, description="Threshold of the attention maximum for visibility 'threshold'.")
 

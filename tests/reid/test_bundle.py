@@ -35,6 +35,14 @@ def test_the_fingerprint_is_that_of_the_features(make_bundle) -> None:
     assert len({b.fingerprint for b in (first, *others)}) == 3
 
 
+def test_a_graph_rewritten_with_the_same_features_keeps_its_fingerprint(make_bundle) -> None:
+    first = make_bundle("a", parts=2)
+    scored = first.manifest.outputs.model_copy(update={"extra": {"occlusion": "occlusion"}})
+    again = make_bundle("b", features=first.manifest.files["model.onnx"], parts=2, outputs=scored)
+    assert again.fingerprint == first.fingerprint
+    assert make_bundle("c", features="0" * 64, parts=2).fingerprint != first.fingerprint
+
+
 class TestDamage:
     def test_a_changed_file(self, make_bundle) -> None:
         bundle = make_bundle()

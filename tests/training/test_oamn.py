@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the train extra")
 
-from streamreid.training.oamn import MaskModule, OcclusionGrader, grade_targets, grader_loss, grouped_triplet_loss, halves_loss  # noqa: E402
+from streamreid.training.oamn import MapGrader, MaskModule, OcclusionGrader, grade_targets, grader_loss, grouped_triplet_loss, halves_loss  # noqa: E402
 
 
 def count(module: "torch.nn.Module") -> int:
@@ -14,6 +14,38 @@ def count(module: "torch.nn.Module") -> int:
 def test_parameter_counts_are_those_of_the_reference() -> None:
     assert count(MaskModule(1024, 16, 8)) == 398_154
     assert count(OcclusionGrader(1024)) == 6_148
+    assert count(MapGrader((16, 8))) == 772
+
+
+def test_a_grader_of_maps_learns_sides_that_averages_do_not_tell() -> None:
+    torch.manual_seed(0)
+    sides = torch.arange(64) % 5 - 1  # nothing, left, right, bottom, top
+    mask = torch.ones(64, 1, 4, 4)
+    for i, side in enumerate(sides.tolist()):
+        if side >= 0:
+            mask[i, 0][
+                (slice(None), slice(0, 2))
+                if side == 0
+                else (slice(None), slice(2, 4))
+                if side == 1
+                else slice(2, 4)
+                if side == 2
+                else slice(0, 2)
+            ] = 0
+    features = torch.ones(64, 8, 4, 4)
+    right = {}
+    for name, grader in (("map", MapGrader((4, 4))), ("features", OcclusionGrader(8))):
+        optimizer = torch.optim.Adam(grader.parameters(), lr=0.05)
+        for _ in range(60):
+            loss = grader_loss(grader(features, mask), sides, torch.full((64,), 0.5))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        scores = grader.eval()(features, mask)
+        right[name] = float((scores.argmax(1) == sides)[sides >= 0].float().mean())
+    assert right["map"] == 1
+    assert right["features"] < 0.5
+    assert mask.grad is None
 
 
 def test_mask_module_trains_itself_but_not_the_features() -> None:

@@ -102,6 +102,9 @@ def test_from_training_to_unified_evaluation(tmp_path: Path) -> None:
     manifest = json.loads((bundle / "bundle.json").read_text())
     assert set(manifest["files"]) == {"model.onnx", "unified.onnx"}
     assert manifest["outputs"]["extra"] == {"occlusion": "occlusion"}
+    again = run(app, ["export", str(tmp_path / "out" / "last.pt"), "--out", str(tmp_path / "again"), "--same-as", str(bundle)])
+    assert again.exit_code == 0, again.output
+    assert json.loads((tmp_path / "again" / "bundle.json").read_text())["features"] == manifest["files"]["model.onnx"]
     dataset = tmp_path / "dataset"
     for name, camera in (("query", "c1"), ("bounding_box_test", "c2")):
         (dataset / name).mkdir(parents=True)
