@@ -30,7 +30,7 @@ class LinkConfig(_Section):
     source: str = Field(default="", description="What it was fitted on.")
     intercept: float = Field(default=-1.0, description="Log-odds where no evidence says anything.")
     exclusion: float = Field(
-        default=2.0,
+        default=2.5,
         description="Added when it is decided who belongs together: most of the others who may be meant turn out to be somebody else, so who is left is likelier. Chosen on generated people.",
     )
     looks: float = Field(default=1.05, ge=0, description="Weight of the log-odds by looks, as the engine's calibration gives them.")
