@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
 # Tracking multiplies small matrices; the cores belong to the graphs. Before numpy is imported, and only if the user did not choose.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 
+from streamreid import __version__
 from streamreid.cli import (
     batch,
     build_engine,
@@ -47,6 +49,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"streamreid {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _about(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")] = False,
+) -> None:
+    """Follow people across many cameras: detect, describe by visible body parts, track, and associate across cameras."""
+
+
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("serve")(serve.serve)
