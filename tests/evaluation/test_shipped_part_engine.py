@@ -37,3 +37,30 @@ def test_covered_legs_are_less_visible_than_seen_ones(shared: Path) -> None:
     assert seen[1:5].min() > 0.5
     assert hidden[4] < 0.5 * seen[4]
     assert hidden[1] > 0.7 * seen[1]
+
+
+@pytest.mark.slow
+def test_the_grader_tells_the_covered_side(shared: Path) -> None:
+    import cv2
+    import onnxruntime as ort
+
+    from streamreid.evaluation.unify import grade
+    from streamreid.training.occlusion import SIDES, Occlusion, cover
+
+    bundle = load_bundle(BUNDLE)
+    graph = ort.InferenceSession(str(bundle.model), providers=["CPUExecutionProvider"])
+    paths = sorted((shared / "data" / "reid" / "cuhk01" / "query").glob("*.jpg"))[:12]
+    crops = [cv2.resize(cv2.imread(str(p)), (128, 256)) for p in paths]
+    patch = np.random.default_rng(0).integers(90, 130, (16, 8, 3)).astype(np.uint8)
+
+    def scores(pictures: list[np.ndarray]) -> np.ndarray:
+        images = np.stack(pictures).transpose(0, 3, 1, 2).astype(np.float32)
+        found: np.ndarray = graph.run([bundle.manifest.outputs.extra["occlusion"]], {"images": images})[0]
+        return found
+
+    whole = scores(crops)
+    np.testing.assert_allclose(whole.sum(1), 1, atol=1e-4)
+    assert (grade(whole) == 0).mean() >= 0.75
+    for number, side in enumerate(SIDES):
+        covered = scores([cover(c, patch, Occlusion(side, 0.5))[0] for c in crops])
+        assert (covered.argmax(1) == number).mean() >= 0.75, side
