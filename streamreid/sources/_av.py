@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from time import monotonic
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 import cv2
@@ -37,6 +37,9 @@ _DEFAULT_RATE = 25.0
 
 _SILENT = 0.9
 """Share of the time to wait after which FFmpeg's "invalid data" means that there were none."""
+
+# Before PyAV 19, titles that are not UTF-8 must not keep a video from being opened; since then they do not, and the argument is gone.
+_METADATA: dict[str, Any] = {} if int(av.__version__.split(".", 1)[0]) >= 19 else {"metadata_errors": "replace"}
 
 _LOCKED_WAIT = 60.0
 _MISSING_WAIT = 10.0
@@ -73,7 +76,7 @@ def open_container(
     began = monotonic()
     try:
         # Not `options`: before PyAV 18 those crash the process where streams appear late, as in MPEG-TS over RTSP.
-        container = av.open(uri, mode="r", container_options=options or {}, timeout=timeout, metadata_errors="replace")
+        container = av.open(uri, mode="r", container_options=options or {}, timeout=timeout, **_METADATA)
     except InvalidDataError as e:
         if patience is not None and monotonic() - began >= _SILENT * patience:
             raise SourceError(
