@@ -262,7 +262,7 @@ def _is_finite(container: InputContainer) -> bool:
         return False
     if container.duration:
         return True
-    return container.format.name in ("mpegts", "matroska,webm", "h264", "hevc", "avi", "flv") and container.size > 0
+    return container.format.name in ("mpegts", "matroska,webm", "h264", "hevc", "avi", "flv") and (container.size or 0) > 0
 
 
 def _resolve(uri: str, where: str) -> None:
