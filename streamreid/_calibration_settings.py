@@ -67,6 +67,35 @@ class GroundConfig(_Section):
         default=None, description="Polygon of [x, y] corners: who stands outside is in no world position. Empty: everywhere."
     )
     score: float = Field(default=0.3, ge=0, le=1, description="Boxes from this score on are used.")
+    cameras: int = Field(default=1, ge=1, le=100, description="So many cameras at least must show a new person at one place.")
+    share: float = Field(default=0.5, ge=0, le=1, description="Share of the cameras that see a place which must show a new person there.")
+    height: float = Field(default=1.7, ge=0.5, le=2.5, description="Usual body height, metres.")
+    heights: tuple[float, float] = Field(default=(0.9, 2.2), description="Least and greatest body height, metres (0.3 to 3).")
+    acceleration: float = Field(
+        default=0.5,
+        gt=0,
+        le=20,
+        description="How sharply people turn and stop: random acceleration, m / s^1.5. 0.5 for walking, 2 for sports.",
+    )
+    clutter: float = Field(default=1.0, gt=0, le=100, description="Boxes per frame that show nobody.")
+    lost_seconds: float = Field(
+        default=3.0, ge=0, le=60, description="Whoever was lost for so long is taken up again when somebody appears nearby."
+    )
+    hypotheses: int = Field(
+        default=12,
+        ge=1,
+        le=500,
+        description="Explanations of who is who that are followed side by side: 1 decides at once, more are better in crowds and slower. "
+        "Live cameras follow at most 3.",
+    )
+    check: bool = Field(default=True, description="Notice calibrations that contradict each other, warn, and go on without their places.")
+
+    @field_validator("heights")
+    @classmethod
+    def _range(cls, heights: tuple[float, float]) -> tuple[float, float]:
+        if not 0.3 <= heights[0] < heights[1] <= 3.0:
+            raise ValueError(f"heights are the least and the greatest body height in metres, within 0.3 and 3, got {list(heights)}")
+        return heights
 
     @field_validator("area")
     @classmethod

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from streamreid.association.geometry import GroundCamera
 
-__all__ = ["body_boxes", "box_slopes", "cover_of", "overlap_of"]
+__all__ = ["body_boxes", "box_slopes", "hidden_by", "overlap_of", "share_inside"]
 
 Array = NDArray[np.float64]
 _ANGLES = np.arange(8) * np.pi / 4
@@ -21,13 +21,14 @@ def body_boxes(camera: GroundCamera, people: Array) -> Array:
 
     Args:
         camera: Who looks.
-        people: ``[..., 3]`` x, y and body height in metres.
+        people: ``[..., 3]`` x, y and body height in metres; a fourth value is the girth, 1 for usual people.
 
     Returns:
         ``[..., 4]`` xyxy in pixels, not cut at the border of the picture; NaN where a part of the body is not in front of the camera.
     """
     points = np.empty((*people.shape[:-1], len(_BODY), 3))
-    points[..., :2] = people[..., None, :2] + _BODY[:, :2]
+    wide = _BODY[:, :2] if people.shape[-1] == 3 else _BODY[:, :2] * people[..., None, 3:4]
+    points[..., :2] = people[..., None, :2] + wide
     points[..., 2] = people[..., None, 2] * _BODY[:, 2]
     pixels, depth = camera.project(points)
     boxes = np.concatenate([pixels.min(-2), pixels.max(-2)], -1)
@@ -36,27 +37,15 @@ def body_boxes(camera: GroundCamera, people: Array) -> Array:
 
 
 def box_slopes(camera: GroundCamera, people: Array, boxes: Array, step: float = 0.02) -> Array:
-    """Derivatives of ``[N, 4]`` boxes by x, y and height: ``[N, 4, 3]``."""
-    moved = people[:, None] + step * np.eye(3)[None]
+    """Derivatives of ``[N, 4]`` boxes by what is known of ``[N, D]`` people: ``[N, 4, D]``."""
+    moved = people[:, None] + step * np.eye(people.shape[-1])[None]
     return np.asarray((body_boxes(camera, moved) - boxes[:, None]).transpose(0, 2, 1) / step, np.float64)
 
 
-def cover_of(shown: Array, depth: Array) -> Array:
-    """Which share of each predicted box, and of strips along its left, top, right and bottom edge, nearer people hide: ``[N, 5]``."""
-    if not len(shown):
-        return np.zeros((0, 5))
+def hidden_by(shown: Array, depth: Array) -> Array:
+    """Which share of each predicted box, and of its strip at the feet, each nearer person hides: ``[N, N, 2]``, hidden by hiding."""
     x0, y0, x1, y1 = shown.T
-    w, h = (x1 - x0) * 0.2, (y1 - y0) * 0.12
-    parts = np.stack(
-        [
-            shown,
-            np.stack([x0, y0, x0 + w, y1], 1),
-            np.stack([x0, y0, x1, y0 + h], 1),
-            np.stack([x1 - w, y0, x1, y1], 1),
-            np.stack([x0, y1 - h, x1, y1], 1),
-        ],
-        1,
-    )
+    parts = np.stack([shown, np.stack([x0, y1 - 0.12 * (y1 - y0), x1, y1], 1)], 1)
     body = shown.copy()
     body[:, [0, 2]] += np.stack([x1 - x0, x0 - x1], 1) * 0.1  # boxes are wider than bodies
     with np.errstate(invalid="ignore"):
@@ -64,9 +53,16 @@ def cover_of(shown: Array, depth: Array) -> Array:
         high = np.minimum(parts[:, :, None, 2:], body[None, None, :, 2:])
         inner = np.clip(high - low, 0, None).prod(-1)
         area = (parts[..., 2:] - parts[..., :2]).prod(-1)
-        share = np.nan_to_num(inner / np.maximum(area, 1e-9)[..., None])
-        nearer = (depth[None] < depth[:, None] - 0.1)[:, None]
-    return np.asarray(np.minimum((share * nearer).sum(-1), 1.0), np.float64)
+        share = np.nan_to_num(inner / np.maximum(area, 1e-9)[..., None]) * (depth[None] < depth[:, None] - 0.1)[:, None]
+    return np.asarray(share.transpose(0, 2, 1), np.float64)
+
+
+def share_inside(shown: Array, size: tuple[int, int]) -> Array:
+    """Which share of predicted boxes lies in the picture: ``[N]``."""
+    inner = np.clip(shown, 0, [size[0], size[1], size[0], size[1]])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        area = (inner[:, 2] - inner[:, 0]) * (inner[:, 3] - inner[:, 1])
+        return np.asarray(np.nan_to_num(area / ((shown[:, 2] - shown[:, 0]) * (shown[:, 3] - shown[:, 1]))), np.float64)
 
 
 def overlap_of(shown: Array, boxes: Array, size: tuple[int, int]) -> Array:

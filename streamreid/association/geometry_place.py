@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 
 import cv2
@@ -13,25 +14,28 @@ from numpy.typing import NDArray
 
 from streamreid._calibration_settings import GroundConfig
 from streamreid.association.geometry import GroundCamera
+from streamreid.association.geometry_check import CalibrationCheck, Contradiction, worst
+from streamreid.association.geometry_steady import SteadyClocks
 from streamreid.association.geometry_track import GroundSettings
 from streamreid.association.geometry_tracker import GroundTracker
+from streamreid.association.geometry_ways import BIN, Ways, names_of
 from streamreid.association.place import Key
 from streamreid.types import FloatArray, IntArray, Tracks
 
 __all__ = ["GroundPlace", "WorldRow"]
 
+_log = logging.getLogger(__name__)
+
 Array = NDArray[np.float64]
 WorldRow = tuple[float, int, float, float]
 """Time, id, x, y."""
 
-_BIN = 0.5  # seconds: positions of two tracks are compared at such moments
 _BINS = 240
-_NEAR = 0.35  # metres: standard deviation of the distance of two views of one person
-_ROOM = 100.0  # square metres in which two different people may be
-_FASTEST = 4.0  # metres per second
 _FRAMES = 1024
 _SILENT = 2.0  # seconds
 _LATE = 0.2  # seconds
+_HYPOTHESES_LIVE = 3
+"""Live results come at once, and what costs time makes them old."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,7 +45,8 @@ class _Looked:
     Args:
         time: By the camera's clock.
         moved: The same, put right, as the association knows it.
-        at: The same by the clock of the first camera.
+        at: The same by the clock of the first camera, without the jumps of its own.
+        feet: ``[N, 2]`` where this camera alone puts them.
         used: Rows of the boxes that were used.
         waiting: Tracks of this frame that came before ``final``.
     """
@@ -53,6 +58,7 @@ class _Looked:
     used: IntArray
     owner: IntArray
     points: Array
+    feet: Array
     final: bool = False
     waiting: list[Tracks] = field(default_factory=list)
 
@@ -70,10 +76,13 @@ class GroundPlace:
         self, cameras: Mapping[str, GroundCamera], config: GroundConfig | None = None, settings: GroundSettings | None = None
     ) -> None:
         self.config = config or GroundConfig()
-        self.tracker = GroundTracker(dict(cameras), settings)
+        self.tracker = GroundTracker(dict(cameras), settings or settings_of(self.config))
         self._cameras = dict(cameras)
         self._area = None if self.config.area is None else np.array(self.config.area, np.float32)
         self.shift: dict[str, float] = {}
+        self._steady = SteadyClocks()
+        self._check = CalibrationCheck() if self.config.check else None
+        self._out: set[str] = set()
         self._pending: list[tuple[float, int, _Looked, Array, tuple[int, int]]] = []
         self._newest: dict[str, _Looked] = {}
         self._order = 0
@@ -93,6 +102,14 @@ class GroundPlace:
     def keep(self, ways: bool) -> None:
         """Whether everybody's whole way is remembered for ``finish``; runs without end must not."""
         self.tracker.keep = ways
+        if not ways:
+            own = self.tracker.settings
+            self.tracker.settings = replace(own, hypotheses=min(own.hypotheses, _HYPOTHESES_LIVE))
+
+    @property
+    def contradictions(self) -> list[Contradiction]:
+        """Pairs of cameras whose calibrations cannot both be right."""
+        return list(self._check.found.values()) if self._check is not None else []
 
     @property
     def timing(self) -> tuple[float, float]:
@@ -122,7 +139,8 @@ class GroundPlace:
         points[~self._inside(points)] = np.nan
         moved = time + self.shift.get(camera, 0.0)
         # Ways keep the times of the first camera.
-        frame = _Looked(camera, time, moved, moved - self.shift.get(min(self._cameras), 0.0), used, np.zeros(len(boxes), np.int64), points)
+        at = self._steady.steady(camera, moved) - self.shift.get(min(self._cameras), 0.0)
+        frame = _Looked(camera, time, moved, at, used, np.zeros(len(boxes), np.int64), points, points.copy())
         self._looked[camera].append(frame)
         self._newest[camera] = frame
         self._order += 1
@@ -137,6 +155,9 @@ class GroundPlace:
                 frame.final = True
                 continue
             self._latest = max(self._latest, at)
+            if frame.camera in self._out:
+                frame.final = True
+                continue
             found = self.tracker.observe(frame.camera, at, boxes, size)
             self._place(frame, found, {t.number: t.mean[:2] for t in self.tracker.tracks})
             self._settle()
@@ -172,7 +193,11 @@ class GroundPlace:
             frame.waiting.append(tracks)
 
     def _vote(self, camera: str, frame: _Looked, tracks: Tracks) -> None:
-        moment = int(frame.moved // _BIN)
+        moment = int(frame.at // BIN)
+        known = (tracks.rows >= 0) & (tracks.rows < len(frame.feet))
+        if self._check is not None and known.any():
+            for found in self._check.observe(camera, moment, tracks.ids[known], frame.feet[tracks.rows[known]]):
+                self._contradict(found)
         for track, row in zip(tracks.ids.tolist(), tracks.rows.tolist(), strict=True):
             if not 0 <= row < len(frame.owner):
                 continue
@@ -184,6 +209,17 @@ class GroundPlace:
                 bins[moment] = (float(frame.points[row, 0]), float(frame.points[row, 1]), number)
                 if len(bins) > _BINS:
                     del bins[next(iter(bins))]
+
+    def _contradict(self, found: Contradiction) -> None:
+        """Say it, and go on without the camera that contradicts most."""
+        _log.warning("%s", found)
+        out = worst(self._check.found) if self._check is not None else set()
+        for camera in sorted(out - self._out):
+            _log.warning("camera '%s' is left out where people are followed on the ground by several cameras; its own places stay", camera)
+        self._out = out
+        for key, bins in self._bins.items():
+            if key[0] in out:
+                self._bins[key] = {moment: (x, y, 0) for moment, (x, y, _) in bins.items()}
 
     def positions(self, camera: str, time: float, rows: IntArray) -> FloatArray:
         """Where people stand, by row of the frame's boxes: ``[N, 2]`` float32 metres, NaN where it is not known."""
@@ -204,14 +240,18 @@ class GroundPlace:
         result = np.zeros((len(a), len(b)), np.float32)
         if len(keys) < 2:
             return result
-        ways = _Ways.build([self._bins[key] for key in keys])
+        ways = Ways.build([self._bins[key] for key in keys])
         camera = np.unique([key[0] for key in keys], return_inverse=True)[1]
+        contradict = self._check.found if self._check is not None else {}
         known = {key: row for row, key in enumerate(keys)}
         columns = np.array([known.get(key, -1) for key in b])
         for i, key in enumerate(a):
             if key in known:
                 line = np.append(ways.compare(known[key], camera), 0.0)  # the last is for tracks without a place
                 result[i] = np.where(columns == known[key], 0.0, line[columns])
+                if contradict:
+                    against = [(min(key[0], other[0]), max(key[0], other[0])) in contradict for other in b]
+                    result[i] = np.where(against, 0.0, result[i])
         return result
 
     def forget(self, tracks: Iterable[Key]) -> None:
@@ -232,7 +272,7 @@ class GroundPlace:
         tracks = self.tracker.finish()
         self._settle()
         spans = {t.number: (t.path[0][0], t.path[-1][0]) for t in tracks if t.path}
-        names = _names({n: self._votes.get(n, {}) for n in spans}, spans, identities)
+        names = names_of({n: self._votes.get(n, {}) for n in spans}, spans, identities)
         rows = [(time, names[t.number], x, y) for t in tracks if t.path for time, x, y in t.path]
         points = np.array([r[2:] for r in rows]).reshape(-1, 2)
         return sorted(row for row, keep in zip(rows, self._inside(points).tolist(), strict=True) if keep)
@@ -256,87 +296,15 @@ class GroundPlace:
         return np.array(within, bool)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ways:
-    """Places of N tracks at M moments.
-
-    Args:
-        moments: ``[M]`` ascending.
-        points: ``[N, M, 2]`` metres, NaN where a track was not.
-        numbers: ``[N, M]`` number on the ground, 0 where it is not known.
-        first: ``[N]`` index of the first moment of each track.
-        last: ``[N]`` of the last.
-    """
-
-    moments: Array
-    points: Array
-    numbers: IntArray
-    first: IntArray
-    last: IntArray
-
-    @classmethod
-    def build(cls, bins: Sequence[Mapping[int, tuple[float, float, int]]]) -> _Ways:
-        moments = np.array(sorted({m for b in bins for m in b}))
-        index = {m: k for k, m in enumerate(moments.tolist())}
-        points = np.full((len(bins), len(moments), 2), np.nan)
-        numbers = np.zeros((len(bins), len(moments)), np.int64)
-        for row, b in enumerate(bins):
-            at = [index[m] for m in b]
-            values = np.array(list(b.values()))
-            points[row, at], numbers[row, at] = values[:, :2], values[:, 2]
-        there = np.isfinite(points[..., 0])
-        return cls(moments.astype(np.float64), points, numbers, there.argmax(1), len(moments) - 1 - there[:, ::-1].argmax(1))
-
-    def compare(self, row: int, camera: IntArray) -> Array:
-        """``[N]`` log-odds of one track with all."""
-        gap = np.linalg.norm(self.points[row] - self.points, axis=2)
-        common = np.isfinite(gap)
-        same = (self.numbers[row] == self.numbers) & (self.numbers[row] > 0)
-        both = (self.numbers[row] > 0) & (self.numbers > 0) & ~same
-        gap = np.where(common, np.minimum(gap, 3.0), 0.0)
-        each = np.log(_ROOM / (2 * np.pi * _NEAR**2)) - gap**2 / (2 * _NEAR**2)
-        each = np.where(same, 4.0, np.where(both, np.minimum(each, -2.0), np.clip(each, -8.0, 3.0)))
-        count = common.sum(1)
-        mean = (each * common).sum(1) / np.maximum(count, 1)
-        together = np.clip(mean * np.minimum(0.5 + count * _BIN, 6.0), -30.0, 20.0)
-        other = camera != camera[row]
-        return np.asarray(np.where((count > 0) & other, together, self._apart(row)), np.float64)
-
-    def _apart(self, row: int) -> Array:
-        """``[N]`` log-odds of tracks one after the other: the same number goes on, or nobody is that fast."""
-        rows = np.arange(len(self.points))
-        after = self.first >= self.last[row]
-        before = self.last <= self.first[row]
-        own = np.where(after, self.last[row], self.first[row])
-        theirs = np.where(after, self.first, self.last)
-        seconds = np.abs(self.moments[theirs] - self.moments[own]) * _BIN
-        way = np.linalg.norm(self.points[row, own] - self.points[rows, theirs], axis=1)
-        number = self.numbers[row, own]
-        goes_on = (number == self.numbers[rows, theirs]) & (number > 0)
-        odds = np.where(goes_on, 6.0, np.where(way > 1.5 + _FASTEST * (seconds + _BIN), -30.0, 0.0))
-        return np.where(after | before, odds, 0.0)
-
-
-def _names(
-    votes: Mapping[int, Mapping[Key, int]], spans: Mapping[int, tuple[float, float]], identities: Mapping[Key, tuple[int, float]]
-) -> dict[int, int]:
-    """The global id of each number on the ground: that of most of its boxes, unless somebody else has it at the same time."""
-    wishes: list[tuple[int, int, int]] = []
-    for number, keys in votes.items():
-        weights: dict[int, int] = defaultdict(int)
-        for key, count in keys.items():
-            if identities.get(key, (0, 0.0))[0]:
-                weights[identities[key][0]] += count
-        wishes += [(count, number, who) for who, count in weights.items()]
-    names: dict[int, int] = {}
-    taken: dict[int, list[tuple[float, float]]] = defaultdict(list)
-    for _, number, who in sorted(wishes, key=lambda w: (-w[0], w[1], w[2])):
-        begin, end = spans[number]
-        if number not in names and not any(b < end and begin < e for b, e in taken[who]):
-            names[number] = who
-            taken[who].append((begin, end))
-    fresh = max([*(who for who, _ in identities.values()), *names.values(), 0]) + 1
-    for number in sorted(spans):
-        if number not in names:
-            names[number], fresh = fresh, fresh + 1
-    return names
+def settings_of(config: GroundConfig) -> GroundSettings:
+    """The tracker's settings that a user may change."""
+    return GroundSettings(
+        acceleration=config.acceleration,
+        height=config.height,
+        heights=config.heights,
+        clutter=config.clutter,
+        hypotheses=config.hypotheses,
+        cameras=config.cameras,
+        share=config.share,
+        relink=config.lost_seconds,
+    )

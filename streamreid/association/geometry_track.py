@@ -1,4 +1,4 @@
-"""One person on the ground, and how people move."""
+"""One person on the ground, and how people move and boxes err."""
 
 from __future__ import annotations
 
@@ -7,35 +7,63 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GroundSettings", "GroundTrack"]
+__all__ = ["GroundSettings", "GroundTrack", "Nodes", "Trail", "correct", "transition"]
 
 Array = NDArray[np.float64]
+Trail = tuple["Trail | None", float, float, float]
+"""What came before, time, x, y."""
 
 
 @dataclass(frozen=True, slots=True)
 class GroundSettings:
     """How people move and how boxes err. Metres, seconds; shares of a box's height.
 
-    Chosen on generated scenes (``streamreid synth``).
+    Args:
+        acceleration: Root of the density of random acceleration, m / s^1.5; ``calm``: after so long somebody walks as usual again.
+        height: Usual body height, its doubt, and which heights there are; ``girth_doubt`` likewise of the girth, 1 for usual people.
+        side: Standard deviation of the left and right edge; ``top`` of the head, ``foot`` of the feet, ``pixel`` of all, in pixels.
+        outlier: How often a box is ``wide`` times less exact.
+        found: How often somebody who is not hidden is found, ``hidden`` if wholly hidden by others.
+        clutter: Boxes of nobody per frame; ``double``: how often somebody has a second box.
+        hypotheses: How many explanations are followed; ``window``: log-odds below the best at which one is given up.
+        agree: Least overlap of boxes that let somebody begin; ``share`` of the cameras that see the place must, and ``cameras`` at least.
+        apart: Nobody begins nearer to somebody else; nearer than ``room`` two people hardly come, ``room_doubt`` its softness.
+        vanish: How often per second somebody is gone at once; ``cap`` and ``gone``: log-odds of being there, at most and when given up.
+        glad: What a box says at most for somebody's being there, as log-odds.
+        begin: Log-odds that somebody begins; ``confirm``: boxes until shown; ``relink``: who was lost for so long may go on.
     """
 
-    acceleration: float = 1.2
-    calm: float = 1.0
-    again: float = 0.25
-    rounds: int = 1
-    cover_noise: float = 3.0
-    cover_cost: float = 3.0
+    acceleration: float = 0.5
+    calm: float = 3.0
     height: float = 1.70
     height_doubt: float = 0.10
-    edge_noise: float = 0.05
-    gate: float = 14.0
+    heights: tuple[float, float] = (0.9, 2.2)
+    girth_doubt: float = 0.2
+    side: float = 0.08
+    top: float = 0.035
+    foot: float = 0.05
+    pixel: float = 1.5
+    outlier: float = 0.05
+    wide: float = 3.0
+    found: float = 0.95
+    hidden: float = 0.5
+    clutter: float = 1.0
+    double: float = 0.04
+    hypotheses: int = 12
+    window: float = 10.0
     agree: float = 0.35
-    memory: float = 0.7
-    lost: float = 2.0
-    support: float = 0.3
-    confirm: int = 4
+    share: float = 0.5
+    cameras: int = 1
     apart: float = 0.35
-    double: float = 0.7
+    room: float = 0.3
+    room_doubt: float = 0.08
+    vanish: float = 0.02
+    cap: float = 5.5
+    gone: float = -2.9
+    glad: float = 1.0
+    begin: float = -3.5
+    confirm: int = 4
+    relink: float = 3.0
 
 
 @dataclass(slots=True, eq=False)
@@ -44,26 +72,93 @@ class GroundTrack:
 
     Args:
         number: From 1, never used twice.
-        mean: ``[5]`` x, y, speed in x and y, body height.
-        cov: ``[5, 5]``.
-        time: Of the last prediction.
-        seen: Camera -> time it last showed the person.
-        hits: Boxes in all.
-        support: Share of the cameras that should see the person and do, averaged over the last second or two.
-        path: Time, x, y of each correction.
+        mean: ``[6]`` x, y, speed in x and y, body height, girth.
+        confirmed: Boxes enough.
+        path: Time, x, y of each moment.
     """
 
     number: int
     mean: Array
-    cov: Array
-    time: float
-    seen: dict[str, float] = field(default_factory=dict)
-    hits: int = 0
-    support: float = 0.5
     confirmed: bool = False
     path: list[tuple[float, float, float]] = field(default_factory=list)
 
-    @property
-    def last(self) -> float:
-        """When any camera last showed the person."""
-        return max(self.seen.values(), default=self.time)
+
+@dataclass(slots=True, eq=False)
+class Nodes:
+    """N beliefs about people, which hypotheses share.
+
+    Args:
+        mean: ``[N, 6]`` as in ``GroundTrack``.
+        cov: ``[N, 6, 6]``.
+        label: ``[N]`` number of the person.
+        there: ``[N]`` log-odds of being there.
+        hits: ``[N]`` boxes in all.
+        last: ``[N]`` when last seen.
+        rows: ``[N, C]`` which box of each camera's frame of this round, -1 for none.
+        trail: ``[N]`` ways.
+    """
+
+    mean: Array
+    cov: Array
+    label: NDArray[np.int64]
+    there: Array
+    hits: NDArray[np.int64]
+    last: Array
+    rows: NDArray[np.int64]
+    trail: list[Trail | None]
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    @classmethod
+    def none(cls, cameras: int) -> Nodes:
+        """Nobody."""
+        whole = np.zeros(0, np.int64)
+        return cls(np.zeros((0, 6)), np.zeros((0, 6, 6)), whole, np.zeros(0), whole, np.zeros(0), np.zeros((0, cameras), np.int64), [])
+
+    def take(self, index: NDArray[np.int64]) -> Nodes:
+        """Some of them, copied."""
+        arrays = (self.mean, self.cov, self.label, self.there, self.hits, self.last, self.rows)
+        return Nodes(*(a[index] for a in arrays), [self.trail[i] for i in index.tolist()])  # type: ignore[arg-type]
+
+    def join(self, other: Nodes) -> Nodes:
+        """Both, one behind the other."""
+        names = ("mean", "cov", "label", "there", "hits", "last", "rows")
+        return Nodes(*(np.concatenate([getattr(self, n), getattr(other, n)]) for n in names), [*self.trail, *other.trail])
+
+
+def transition(dt: float, settings: GroundSettings) -> tuple[Array, Array]:
+    """How ``dt`` seconds change a belief: matrix and noise, ``[6, 6]`` each.
+
+    Speed fades with ``calm`` and is pushed by white acceleration; height and girth hardly change.
+    """
+    calm, push = settings.calm, settings.acceleration**2
+    keep = np.exp(-dt / calm)
+    step, noise = np.eye(6), np.zeros((6, 6))
+    step[0, 2] = step[1, 3] = calm * (1 - keep)
+    step[2, 2] = step[3, 3] = keep
+    for place, speed in ((0, 2), (1, 3)):
+        noise[place, place], noise[speed, speed] = push * dt**3 / 3, push * dt
+        noise[place, speed] = noise[speed, place] = push * dt**2 / 2
+    noise[4, 4], noise[5, 5] = 0.01**2 * dt, 0.05**2 * dt
+    return step, noise
+
+
+def correct(mean: Array, cov: Array, slopes: Array, gap: Array, noise: Array, heights: tuple[float, float]) -> tuple[Array, Array]:
+    """Kalman correction of N beliefs by one box each.
+
+    Args:
+        mean: ``[N, 6]``.
+        cov: ``[N, 6, 6]``.
+        slopes: ``[N, 4, 6]`` derivatives of the predicted edges.
+        gap: ``[N, 4]`` edges found less predicted.
+        noise: ``[N, 4]`` variances.
+        heights: Least and greatest body height.
+    """
+    spread = np.einsum("nij,njk,nlk->nil", slopes, cov, slopes) + noise[..., None] * np.eye(4)
+    gain = np.linalg.solve(spread, slopes @ cov).transpose(0, 2, 1)
+    better = mean + (gain @ gap[..., None])[..., 0]
+    left = np.eye(6) - gain @ slopes
+    better[:, 4] = np.clip(better[:, 4], *heights)
+    better[:, 5] = np.clip(better[:, 5], 0.5, 2.0)
+    return better, left @ cov @ left.transpose(0, 2, 1) + gain @ (noise[..., None] * gain.transpose(0, 2, 1))

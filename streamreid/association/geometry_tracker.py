@@ -1,8 +1,10 @@
 """People on the ground, followed by several calibrated cameras together.
 
-Each person is a Kalman filter of place, speed and body height. Every frame of every camera, at its own time, corrects those whom it shows: the box
-that calibration predicts is compared with the boxes found, edge by edge; an edge at the border of the picture or far from where it should be (the
-person is cut or hidden there) counts little. New people begin where boxes of the cameras that see a place agree.
+Each person is a Kalman filter of place, speed, body height and girth. Every frame of every camera, at its own time, is explained: the box that
+calibration predicts is compared with the boxes found, edge by edge; somebody whom nearer people hide is found more rarely, and without feet.
+Who is whom is not decided at once: several explanations are followed side by side, each with its probability, and who stands where is what the
+best one says. So a later frame can put right what an earlier one left open (multiple hypothesis tracking, Reid, IEEE TAC 24(6), 1979; boxes of
+several cameras and hiding as in Ong et al., TPAMI 44(5), 2022). New people begin where boxes of the cameras that see a place agree.
 """
 
 from __future__ import annotations
@@ -11,44 +13,51 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
 import numpy as np
-from lap import lapjv
 from numpy.typing import NDArray
 
 from streamreid.association.geometry import GroundCamera
-from streamreid.association.geometry_body import body_boxes, box_slopes, cover_of, overlap_of
-from streamreid.association.geometry_track import GroundSettings, GroundTrack
+from streamreid.association.geometry_begin import Beginner, Entrances, Key, Shown, begin, beginners
+from streamreid.association.geometry_explain import Explained, Seen, explain
+from streamreid.association.geometry_guess import assignments
+from streamreid.association.geometry_track import GroundSettings, GroundTrack, Nodes, Trail, transition
 
 __all__ = ["GroundTracker"]
 
 Array = NDArray[np.float64]
+_REAL = 10
+"""Who has so many times the boxes that it takes to be shown is no mistake."""
+
+_PATIENCE = 0.6
+"""Share of the usual time between frames for which a round waits for further cameras."""
 
 
 @dataclass(slots=True, eq=False)
-class _Left:
-    """Boxes of one camera's newest frame that nobody explains."""
+class _Hypothesis:
+    """One explanation: who is there (rows of the beliefs), how likely it is, and who was there."""
 
-    time: float
-    boxes: Array
+    people: NDArray[np.int64]
+    odds: float
+    gone: _Gone | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Gone:
+    """Somebody who ended, and who ended before."""
+
+    before: _Gone | None
+    label: int
+    trail: Trail | None
+    hits: int
 
 
 @dataclass(slots=True, eq=False)
 class _Frame:
-    """One frame of the present round: boxes, and whom they show.
-
-    Args:
-        owner: ``[N]`` number of the track of each box, 0 for none.
-        rows: Row of the track -> column of the box.
-        shown: ``[T, 4]`` predicted boxes.
-        cover: ``[T, 5]`` what is hidden of them.
-    """
+    """One frame of the present round; ``owner`` is the number of each box's person, 0 for none."""
 
     camera: str
     time: float
     boxes: Array
     owner: NDArray[np.int64] = field(init=False)
-    rows: dict[int, int] = field(default_factory=dict)
-    shown: Array = field(default_factory=lambda: np.zeros((0, 4)))
-    cover: Array = field(default_factory=lambda: np.zeros((0, 5)))
 
     def __post_init__(self) -> None:
         self.owner = np.zeros(len(self.boxes), np.int64)
@@ -65,24 +74,27 @@ class GroundTracker:
     def __init__(self, cameras: dict[str, GroundCamera], settings: GroundSettings | None = None) -> None:
         self.settings = settings or GroundSettings()
         self._cameras = dict(cameras)
+        self._names = {name: k for k, name in enumerate(self._cameras)}
         self._sizes: dict[str, tuple[int, int]] = {}
-        self._tracks: list[GroundTrack] = []
-        self._left: dict[str, _Left] = {}
+        self._nodes = Nodes.none(len(self._cameras))
+        self._hypotheses = [_Hypothesis(np.zeros(0, np.int64), 0.0)]
         self._clock: dict[str, float] = {}
         self._steps: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=101))
+        self._now = -np.inf
         self._next = 1
+        self._round: list[_Frame] = []
+        self._entrances = Entrances()
+        self._first: dict[int, tuple[float, float]] = {}
         self.start = np.inf
         self.keep = True
         self.ended: list[GroundTrack] = []
         self.revised: list[tuple[str, float, NDArray[np.int64], dict[int, Array]]] = []
-        self._round: list[_Frame] = []
-        self._near: dict[tuple[int, int], float] = {}
-        self._before: dict[int, tuple[Array, Array, float]] = {}
 
     @property
     def tracks(self) -> list[GroundTrack]:
         """People who are followed now, the unconfirmed too."""
-        return self._tracks
+        nodes, own = self._nodes, self._hypotheses[0].people
+        return [GroundTrack(int(nodes.label[k]), nodes.mean[k], bool(nodes.hits[k] >= self.settings.confirm)) for k in own.tolist()]
 
     @property
     def pace(self) -> float:
@@ -108,70 +120,44 @@ class GroundTracker:
         if camera not in self._sizes:
             self._cameras[camera] = self._cameras[camera].scaled(size)
             self._sizes[camera] = size
-        if self._round and (camera in {f.camera for f in self._round} or time - self._round[0].time > 0.6 * self.pace):
+        if self._round and (camera in {f.camera for f in self._round} or time - self._round[0].time > _PATIENCE * self.pace):
             self._close()
         self._note_pace(camera, time)
         frame = _Frame(camera, time, np.asarray(boxes, np.float64).reshape(-1, 4))
-        for track in self._tracks:
-            self._predict(track, time)
-        if not self._round:
-            self._before = {t.number: (t.mean, t.cov, t.time) for t in self._tracks}
+        self._predict(time)
         self._round.append(frame)
-        self._explain(frame, self._tracks)
-        self._apply(frame)
+        if len(self._nodes):
+            self._explain(frame)
+        self._own(frame)
         if {f.camera for f in self._round} >= {c for c, when in self._clock.items() if time - when < 3 * max(self.pace, 0.05)}:
             self._close()
         return frame.owner
 
-    def _explain(self, frame: _Frame, tracks: list[GroundTrack]) -> None:
-        """Decide whom the boxes of a frame show, by what is believed now."""
-        if not tracks:
-            frame.owner[:], frame.rows = 0, {}
-            return
-        people = np.array([[*(t.mean[:2] - t.mean[2:4] * (t.time - frame.time)), t.mean[4]] for t in tracks])
-        view = self._cameras[frame.camera]
-        frame.shown = body_boxes(view, people)
-        frame.cover = cover_of(frame.shown, view.project(np.concatenate([people[:, :2], people[:, 2:] / 2], 1))[1])
-        rows, columns = self._assign(frame.camera, people, frame.shown, frame.cover, frame.boxes)
-        frame.owner[:] = 0
-        frame.owner[columns] = [tracks[r].number for r in rows]
-        frame.rows = dict(zip(rows.tolist(), columns.tolist(), strict=True))
-
-    def _apply(self, frame: _Frame) -> None:
-        for row, column in frame.rows.items():
-            self._correct(self._tracks[row], frame.camera, frame.boxes[column], frame.cover[row, 1:])
-
-    def _close(self) -> None:
-        """All cameras have shown this moment: decide once more, each frame by what all of them say, then begin and end tracks."""
-        frames, self._round = self._round, []
-        for _ in range(self.settings.rounds):
-            for frame in frames:
-                self._explain(frame, self._tracks)
-            for track in self._tracks:
-                track.mean, track.cov, track.time = self._before[track.number]
-            for frame in frames:
-                for track in self._tracks:
-                    self._predict(track, frame.time)
-                self._apply(frame)
-        for frame in frames:
-            self._count(frame)
-            self._left[frame.camera] = _Left(frame.time, frame.boxes[frame.owner == 0])
-        self._part_doubles(frames)
-        for frame in frames:
-            self._begin(frame.camera, frame.time)
-        self._end(frames[-1].time)
-        where = {t.number: t.mean[:2] for t in self._tracks}
-        self.revised += [(f.camera, f.time, f.owner, where) for f in frames]
-
     def finish(self) -> list[GroundTrack]:
-        """Everybody who was confirmed."""
+        """Everybody who was confirmed, with their ways as they look now that all is known."""
         if self._round:
             self._close()
-        self.ended += [t for t in self._tracks if t.confirmed]
-        self._tracks = []
+        best = self._hypotheses[0]
+        found: dict[int, tuple[Trail | None, int]] = {}
+        for k in best.people.tolist():
+            found[int(self._nodes.label[k])] = self._nodes.trail[k], int(self._nodes.hits[k])
+        gone = best.gone
+        while gone is not None:
+            found.setdefault(gone.label, (gone.trail, gone.hits))
+            gone = gone.before
+        last = {t.number: t.mean for t in self.tracks}
+        for number, (trail, hits) in sorted(found.items()):
+            path = []
+            while trail is not None:
+                path.append(trail[1:])
+                trail = trail[0]
+            if hits >= self.settings.confirm and path:
+                mean = last.get(number, np.array([*path[0][1:], 0.0, 0.0, self.settings.height, 1.0]))
+                self.ended.append(GroundTrack(number, mean, True, path[::-1]))
+        self._nodes, self._hypotheses = Nodes.none(len(self._cameras)), [_Hypothesis(np.zeros(0, np.int64), 0.0)]
         return self.ended
 
-    # ---------------------------------------------------------------- filter
+    # ---------------------------------------------------------------- one frame
 
     def _note_pace(self, camera: str, time: float) -> None:
         if time > self._clock.get(camera, np.inf):
@@ -179,224 +165,218 @@ class GroundTracker:
         self._clock[camera] = time
         self.start = min(self.start, time)
 
-    def _predict(self, track: GroundTrack, time: float) -> None:
-        dt = time - track.time
-        if dt <= 0:
-            return
-        step = np.eye(5)
-        calm = self.settings.calm
-        keep = np.exp(-dt / calm)
-        step[0, 2] = step[1, 3] = calm * (1 - keep)
-        step[2, 2] = step[3, 3] = keep
-        a = self.settings.acceleration**2
-        noise = np.zeros((5, 5))
-        for place, speed in ((0, 2), (1, 3)):
-            noise[place, place], noise[speed, speed] = a * dt**3 / 3, a * dt
-            noise[place, speed] = noise[speed, place] = a * dt**2 / 2
-        track.mean = step @ track.mean
-        track.cov = step @ track.cov @ step.T + noise
-        track.time = time
+    def _predict(self, time: float) -> None:
+        dt, self._now = time - self._now, max(time, self._now)
+        if 0 < dt < np.inf and len(self._nodes):
+            step, noise = transition(dt, self.settings)
+            nodes = self._nodes
+            nodes.mean, nodes.cov = nodes.mean @ step.T, step @ nodes.cov @ step.T + noise
+            there = 1 / (1 + np.exp(-nodes.there)) * np.exp(-self.settings.vanish * dt)
+            nodes.there = np.log(there / (1 - there))
 
-    def _errors(self, camera: str, shown: Array, cover: Array, boxes: Array) -> tuple[Array, Array]:
-        """Difference and noise of the four edges of found and predicted boxes ``[N, M, 4]``; noise is infinite where an edge says nothing."""
-        high = np.maximum(shown[:, 3] - shown[:, 1], 8.0)[:, None, None]
-        gap = boxes[None] - shown[:, None]
-        noise = np.broadcast_to(self.settings.edge_noise * high, gap.shape).copy()
-        noise[..., [0, 2]] *= 1.5  # arms and bags
-        noise *= 1 + self.settings.cover_noise * cover[:, None]
-        width, height = self._sizes[camera]
-        edge = 0.01 * np.array([width, height, width, height])
-        cut = np.stack([boxes[:, 0] < edge[0], boxes[:, 1] < edge[1], boxes[:, 2] > width - edge[2], boxes[:, 3] > height - edge[3]], 1)
-        noise[np.broadcast_to(cut[None], noise.shape)] = np.inf
-        return gap, noise
+    def _seen(self, frame: _Frame) -> Seen:
+        return Seen(self._cameras[frame.camera], self._sizes[frame.camera], max(0.0, self._now - frame.time))
 
-    def _assign(self, camera: str, people: Array, shown: Array, cover: Array, boxes: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        known = np.flatnonzero(np.isfinite(shown).all(1))
-        none = np.zeros(0, np.int64)
-        if not len(known) or not len(boxes):
-            return none, none
-        slopes = box_slopes(self._cameras[camera], people[known], shown[known])
-        gap, noise = self._errors(camera, shown[known], cover[known, 1:], boxes)
-        cost = np.full((len(known), len(boxes)), np.inf)
-        for row, k in enumerate(known.tolist()):
-            track = self._tracks[k]
-            own = np.ix_([0, 1, 4], [0, 1, 4])
-            spread = np.einsum("ij,jk,ik->i", slopes[row], track.cov[own], slopes[row])
-            with np.errstate(invalid="ignore"):
-                z = np.minimum(np.where(np.isfinite(noise[row]), gap[row] ** 2 / (spread + noise[row] ** 2), 1.0), 9.0)
-            sides, ends = z[:, [0, 2]], z[:, [1, 3]]
-            # One wrong edge of each pair is what occlusion does; both wrong is somebody else.
-            cost[row] = np.where((sides.min(1) < 7) & (ends.min(1) < 7), z.sum(1), np.inf)
-            cost[row] += 0.5 * np.log(np.maximum(spread[[0, 3]].mean(), 1.0))
-            cost[row] += self.settings.cover_cost * cover[k, 0]
-        limit = self.settings.gate
-        found = np.minimum(np.nan_to_num(cost, nan=1e6, posinf=1e6), 1e6)
-        _, to, _ = lapjv(found, extend_cost=True, cost_limit=limit)
-        to = to.astype(np.int64)
-        self._second_chance(camera, shown[known], boxes, to)
-        rows = np.flatnonzero(to >= 0)
-        return known[rows], to[rows]
+    def _explain(self, frame: _Frame) -> None:
+        """Every hypothesis splits into the likely ways to explain the frame; the likeliest of all are kept."""
+        nodes, own = self._nodes, self.settings
+        told = explain(self._seen(frame), nodes.mean, nodes.cov, frame.boxes, own)
+        # A box may also be the second one of somebody whom the best hypothesis knows.
+        twice = np.exp(np.minimum(told.odds[2, self._hypotheses[0].people], 30.0)).sum(0)
+        told.odds[:] -= np.log1p(own.double * twice)
+        chances = [told.chances(h.people, own) for h in self._hypotheses]
+        options: list[tuple[float, int, NDArray[np.int64]]] = []
+        for number, (hypothesis, (found, odds, _)) in enumerate(zip(self._hypotheses, chances, strict=True)):
+            there = 1 / (1 + np.exp(-nodes.there[hypothesis.people]))
+            missed = np.log(1 - there * found)
+            gain = np.log(found * there + 1e-9)[:, None] + odds - missed[:, None]
+            base = hypothesis.odds + float(missed.sum())
+            options += [(base + worth, number, owner) for worth, owner in assignments(gain, own.window)]
+        options.sort(key=lambda option: -option[0])
+        options = [o for o in options[: own.hypotheses] if o[0] > options[0][0] - own.window]
+        self._split(frame, told, chances, options)
 
-    def _second_chance(self, camera: str, shown: Array, boxes: Array, to: NDArray[np.int64]) -> None:
-        """Whoever turned sharply is found by plain overlap with a box nobody else explains."""
-        rows = np.flatnonzero(to < 0)
-        free = np.setdiff1d(np.arange(len(boxes)), to)
-        if len(rows) and len(free):
-            overlap = overlap_of(shown[rows], boxes[free], self._sizes[camera])
-            _, found, _ = lapjv(1 - overlap, extend_cost=True, cost_limit=1 - self.settings.again)
-            got = found >= 0
-            to[rows[got]] = free[found[got]]
+    def _split(
+        self,
+        frame: _Frame,
+        told: Explained,
+        chances: list[tuple[Array, Array, NDArray[np.int64]]],
+        options: list[tuple[float, int, NDArray[np.int64]]],
+    ) -> None:
+        """Make the beliefs that the chosen options need, each once, and the hypotheses that share them."""
+        own, known = self.settings, {}
+        source: list[int] = []
+        box: list[int] = []
+        way: list[int] = []
+        there: list[float] = []
+        result, seen = [], set()
+        for odds, number, owner in options:
+            hypothesis, (found, told_odds, ways) = self._hypotheses[number], chances[number]
+            people = []
+            for row, (person, column) in enumerate(zip(hypothesis.people.tolist(), owner.tolist(), strict=True)):
+                missed = column < 0
+                key = (person, column, round(float(found[row]), 1) if missed else int(ways[row, column]))
+                if key not in known:
+                    known[key] = len(source)
+                    says = float(np.log(1 - found[row])) if missed else min(float(told_odds[row, column]), own.glad)
+                    source.append(person)
+                    box.append(column)
+                    way.append(0 if missed else int(ways[row, column]))
+                    there.append(min(self._nodes.there[person] + says, own.cap))
+                people.append(known[key])
+            if (same := (*people, hypothesis.gone)) not in seen:
+                seen.add(same)
+                result.append(_Hypothesis(np.array(people, np.int64), odds - options[0][0], hypothesis.gone))
+        rows, columns = np.array(source, np.int64), np.array(box, np.int64)
+        nodes = self._nodes.take(rows)
+        nodes.there = np.array(there, np.float64)
+        hit = np.flatnonzero(columns >= 0)
+        if len(hit):
+            ways_hit = np.array(way, np.int64)[hit]
+            nodes.mean[hit], nodes.cov[hit] = told.corrected(nodes.mean[hit], nodes.cov[hit], rows[hit], columns[hit], ways_hit, own)
+            nodes.hits[hit] += 1
+            nodes.last[hit] = frame.time
+        nodes.rows[:, self._names[frame.camera]] = columns
+        self._nodes, self._hypotheses = nodes, result
 
-    def _correct(self, track: GroundTrack, camera: str, box: Array, cover: Array) -> None:
-        people = np.array([[*track.mean[:2], track.mean[4]]])
-        shown = body_boxes(self._cameras[camera], people)
-        if not np.isfinite(shown).all():
-            return
-        slopes = np.zeros((4, 5))
-        slopes[:, [0, 1, 4]] = box_slopes(self._cameras[camera], people, shown)[0]
-        gap, noise = self._errors(camera, shown, cover[None], box[None])
-        gap, noise = gap[0, 0], noise[0, 0]
-        use = np.isfinite(noise)
-        if use.any():
-            h, r = slopes[use], noise[use] ** 2
-            spread = np.einsum("ij,jk,ik->i", h, track.cov, h) + r
-            z = gap[use] ** 2 / spread
-            r = r * np.maximum(1.0, z / 2.0) ** 2  # an edge far off is one that is hidden
-            gain = track.cov @ h.T @ np.linalg.inv(h @ track.cov @ h.T + np.diag(r))
-            track.mean = track.mean + gain @ gap[use]
-            left = np.eye(5) - gain @ h
-            track.cov = left @ track.cov @ left.T + gain @ np.diag(r) @ gain.T
-            track.mean[4] = np.clip(track.mean[4], 0.9, 2.2)
+    def _own(self, frame: _Frame) -> None:
+        """Name the owners of a frame's boxes, as the best hypothesis has it."""
+        frame.owner[:] = 0
+        own = self._hypotheses[0].people
+        rows = self._nodes.rows[own, self._names[frame.camera]]
+        frame.owner[rows[rows >= 0]] = self._nodes.label[own[rows >= 0]]
 
-    def _mark(self, track: GroundTrack, camera: str, time: float) -> None:
-        track.seen[camera] = time
-        track.hits += 1
-        if not self.keep:
-            track.path.clear()
-        track.path.append((time, float(track.mean[0]), float(track.mean[1])))
+    # ---------------------------------------------------------------- one round
 
-    # ---------------------------------------------------------------- life
+    def _close(self) -> None:
+        """All cameras have shown this moment: begin and end people, and give up what is unlikely."""
+        frames, self._round = self._round, []
+        for hypothesis in self._hypotheses:
+            hypothesis.odds -= self._crowding(hypothesis.people)
+        self._begin({f.camera: Shown(self._seen(f), f.boxes) for f in frames})
+        self._end()
+        self._extend()
+        self._prune()
+        own = self._hypotheses[0].people
+        for label in self._nodes.label[own[self._nodes.hits[own] >= _REAL * self.settings.confirm]].tolist():
+            if label in self._first:
+                self._entrances.learn(self._first.pop(label))
+        alive = set(self._nodes.label.tolist())
+        self._first = {label: place for label, place in self._first.items() if label in alive}
+        where = {t.number: t.mean[:2] for t in self.tracks}
+        for frame in frames:
+            self._own(frame)
+            self.revised.append((frame.camera, frame.time, frame.owner, where))
+        self._nodes.rows[:] = -1
 
-    def _visible(self, camera: str, shown: Array) -> NDArray[np.bool_]:
-        """Whose predicted boxes lie at least to 40 % in the picture."""
-        width, height = self._sizes[camera]
-        inner = np.clip(shown, 0, [width, height, width, height])
-        with np.errstate(invalid="ignore", divide="ignore"):
-            area = (inner[:, 2] - inner[:, 0]) * (inner[:, 3] - inner[:, 1])
-            share = area / ((shown[:, 2] - shown[:, 0]) * (shown[:, 3] - shown[:, 1]))
-            return np.asarray(np.nan_to_num(share) > 0.4, bool)
+    def _crowding(self, people: NDArray[np.int64]) -> float:
+        """How unlikely it is that people stand so near to each other."""
+        place = self._nodes.mean[people, :2]
+        gap = np.linalg.norm(place[:, None] - place[None], axis=2)[np.triu_indices(len(people), 1)]
+        return float(0.5 * (np.clip((self.settings.room - gap) / self.settings.room_doubt, 0, None) ** 2).sum())
 
-    def _count(self, frame: _Frame) -> None:
-        if not self._tracks:
-            return
-        visible = self._visible(frame.camera, frame.shown)
-        weight = 1 - np.exp(-self._step(frame.camera) / (self.settings.memory * max(1, len(self._sizes))))
-        for k, track in enumerate(self._tracks):
-            if k in frame.rows:
-                self._mark(track, frame.camera, frame.time)
-                track.support += weight * (1 - track.support)
-                track.confirmed |= track.hits >= self.settings.confirm * max(1, len(track.seen))
-            elif visible[k]:
-                track.support -= weight * (1 - frame.cover[k, 0]) * track.support
-
-    def _part_doubles(self, frames: list[_Frame]) -> None:
-        """Two tracks at one place, of which no camera ever shows both at once, are one person: the younger ends."""
-        now = frames[-1].time
-        since: dict[tuple[int, int], float] = {}
-        doubles: set[int] = set()
-        for k, one in enumerate(self._tracks):
-            for n, other in enumerate(self._tracks[k + 1 :], k + 1):
-                near = np.linalg.norm(one.mean[:2] - other.mean[:2]) < self.settings.apart
-                if near and not any(k in f.rows and n in f.rows for f in frames):
-                    pair = one.number, other.number
-                    since[pair] = self._near.get(pair, now)
-                    if now - since[pair] >= self.settings.double:
-                        younger = min((one, other), key=lambda t: (t.hits, -t.number))
-                        younger.path = [p for p in younger.path if p[0] < since[pair]]
-                        doubles.add(younger.number)
-        self._near = since
-        if doubles:
-            for frame in frames:
-                frame.owner[np.isin(frame.owner, list(doubles))] = 0
-            self.ended += [t for t in self._tracks if t.number in doubles and t.confirmed and t.path and self.keep]
-            self._tracks = [t for t in self._tracks if t.number not in doubles]
-
-    def _begin(self, camera: str, time: float) -> None:
-        left = self._left[camera]
-        if not len(left.boxes):
-            return
-        fresh = 2.5 * max(self._step(camera), 0.02)
-        others = {n: o for n, o in self._left.items() if n != camera and time - o.time <= fresh and len(o.boxes)}
-        candidates = []
-        for number, box in enumerate(left.boxes):
-            candidates += [(*c, number) for c in self._hypotheses(camera, box, others, time)]
-        used: dict[str, set[int]] = defaultdict(set)
-        for _, _, people, partners, number in sorted(candidates, key=lambda c: (-c[1], -c[0])):
-            if number in used[camera] or any(row in used[name] for name, row in partners):
+    def _begin(self, frames: dict[str, Shown]) -> None:
+        candidates: dict[Key, Beginner] = {}
+        tried = set()
+        for hypothesis in self._hypotheses[:10]:
+            own = hypothesis.people
+            free = {n: np.setdiff1d(np.arange(len(f.boxes)), self._nodes.rows[own, self._names[n]]) for n, f in frames.items()}
+            if (state := tuple(tuple(rows.tolist()) for rows in free.values())) in tried:
                 continue
-            if any(np.linalg.norm(t.mean[:2] - people[:2]) < self.settings.apart for t in self._tracks):
-                continue
-            used[camera].add(number)
-            for name, row in partners:
-                used[name].add(row)
-            self._new(camera, time, left.boxes[number], people, [(n, self._left[n].time, self._left[n].boxes[r]) for n, r in partners])
-        for name, rows in used.items():
-            keep = np.setdiff1d(np.arange(len(self._left[name].boxes)), list(rows))
-            self._left[name].boxes = self._left[name].boxes[keep]
+            tried.add(state)
+            for key, spot in beginners(frames, free, self._nodes.mean[own, :2], self.settings):
+                if key not in candidates and (found := begin(frames, key, spot, self.settings)) is not None and found.worth > 0:
+                    candidates[key] = found
+        for new in sorted(candidates.values(), key=lambda c: -c.worth):
+            if new.worth + self._entrances.odds(new.mean[0, :2]) > 0:
+                self._admit(new)
 
-    def _hypotheses(
-        self, camera: str, box: Array, others: dict[str, _Left], time: float
-    ) -> list[tuple[float, float, Array, list[tuple[str, int]]]]:
-        """Where the owner of a box may stand, by the feet or by the head, and which boxes of other cameras agree."""
-        view, height = self._cameras[camera], self._sizes[camera][1]
-        middle = (box[0] + box[2]) / 2
-        spots = []
-        if box[3] < 0.99 * height:
-            spots.append(view.to_plane(np.array([[middle, box[3]]]))[0])
-        if box[1] > 0.01 * height:
-            spots.append(view.to_plane(np.array([[middle, box[1]]]), self.settings.height)[0])
-        result = []
-        for spot in spots:
-            if not np.isfinite(spot).all() or np.linalg.norm(spot - view.position[:2]) > 60:
+    def _admit(self, new: Beginner) -> None:
+        """Every hypothesis in which the boxes are free, and the place, takes the new person; whoever was lost nearby goes on."""
+        rows = np.full((1, len(self._names)), -1, np.int64)
+        for name, row in new.key:
+            rows[0, self._names[name]] = row
+        number, made = 0, {}
+        for hypothesis in self._hypotheses:
+            nodes, own = self._nodes, hypothesis.people
+            taken = (nodes.rows[own] == rows) & (rows >= 0)
+            near = len(own) and np.linalg.norm(nodes.mean[own, :2] - new.mean[0, :2], axis=1).min() < self.settings.apart
+            if taken.any() or near:
                 continue
-            people = np.array([*spot, self.settings.height])
-            own = overlap_of(body_boxes(view, people[None]), box[None], self._sizes[camera])[0, 0]
-            expected, score, partners = 1, own, []
-            for name in self._sizes:
-                if name == camera or time - self._clock.get(name, -np.inf) > 1.0:
-                    continue
-                shown = body_boxes(self._cameras[name], people[None])
-                if not self._visible(name, shown)[0]:
-                    continue
-                expected += 1
-                if name in others:
-                    overlaps = overlap_of(shown, others[name].boxes, self._sizes[name])[0]
-                    best = int(overlaps.argmax())
-                    if overlaps[best] >= self.settings.agree:
-                        score += overlaps[best]
-                        partners.append((name, best))
-            if 1 + len(partners) >= max(1, int(np.ceil(expected / 2))) and own >= self.settings.agree and (partners or expected == 1):
-                result.append((score, (1 + len(partners)) / expected, people, partners))
+            lost = self._lost(hypothesis, new.mean[0, :2])
+            if lost is None and not number:
+                number, self._next = self._next, self._next + 1
+                self._first[number] = float(new.mean[0, 0]), float(new.mean[0, 1])
+            label, trail, hits = (number, None, 0) if lost is None else (lost.label, lost.trail, lost.hits)
+            if label not in made:
+                made[label] = len(nodes)
+                whole = np.array([label], np.int64), np.array([0.85]), np.array([hits + len(new.key)], np.int64), np.array([self._now])
+                self._nodes = nodes.join(Nodes(new.mean, new.cov, *whole, rows, [trail]))
+            hypothesis.people = np.append(own, made[label])
+            hypothesis.odds += new.worth + (self._entrances.odds(new.mean[0, :2]) if lost is None else 0.0)
+
+    def _lost(self, hypothesis: _Hypothesis, place: Array) -> _Gone | None:
+        """Who was lost a short time ago and could stand at the place."""
+        there = set(self._nodes.label[hypothesis.people].tolist())
+        best: tuple[float, _Gone | None] = 1.0, None
+        gone, looked = hypothesis.gone, 0
+        while gone is not None and looked < 30:
+            if gone.trail is not None and gone.label not in there and gone.hits >= self.settings.confirm:
+                seconds = self._now - gone.trail[1]
+                way = np.hypot(gone.trail[2] - place[0], gone.trail[3] - place[1]) / (0.5 + seconds)
+                if seconds <= self.settings.relink and way < best[0]:
+                    best = float(way), gone
+            gone, looked = gone.before, looked + 1
+        return best[1]
+
+    def _end(self) -> None:
+        nodes = self._nodes
+        for hypothesis in self._hypotheses:
+            over = nodes.there[hypothesis.people] < self.settings.gone
+            for k in hypothesis.people[over].tolist():
+                if nodes.hits[k] >= self.settings.confirm:
+                    hypothesis.gone = _Gone(hypothesis.gone, int(nodes.label[k]), nodes.trail[k], int(nodes.hits[k]))
+            hypothesis.people = hypothesis.people[~over]
+            if not self.keep:
+                hypothesis.gone = self._recent(hypothesis.gone)
+
+    def _recent(self, gone: _Gone | None) -> _Gone | None:
+        """Only those who may still go on: runs without end remember nobody else."""
+        kept: list[_Gone] = []
+        while gone is not None and len(kept) < 30:
+            if gone.trail is not None and self._now - gone.trail[1] <= self.settings.relink:
+                kept.append(gone)
+            gone = gone.before
+        result = None
+        for one in reversed(kept):
+            result = one if one.before is result else _Gone(result, one.label, one.trail, one.hits)
         return result
 
-    def _new(self, camera: str, time: float, box: Array, people: Array, partners: list[tuple[str, float, Array]]) -> None:
-        mean = np.array([people[0], people[1], 0.0, 0.0, people[2]])
-        cov = np.diag([0.5, 0.5, 1.0, 1.0, self.settings.height_doubt**2])
-        track = GroundTrack(self._next, mean, cov, time)
-        self._next += 1
-        for name, when, other in [(camera, time, box), *partners]:
-            self._correct(track, name, other, np.zeros(4))
-            self._mark(track, name, when)
-        track.path = track.path[-1:]
-        self._tracks.append(track)
+    def _extend(self) -> None:
+        """Everybody who was seen in this round walked on."""
+        nodes = self._nodes
+        for k in np.flatnonzero((nodes.rows >= 0).any(1)).tolist():
+            before = nodes.trail[k] if self.keep else None
+            nodes.trail[k] = before, self._now, float(nodes.mean[k, 0]), float(nodes.mean[k, 1])
 
-    def _end(self, time: float) -> None:
-        keep = []
-        for track in self._tracks:
-            gone = time - track.last > (self.settings.lost if track.confirmed else 0.3 * self.settings.lost)
-            if gone or track.support < self.settings.support:
-                if track.confirmed and self.keep:
-                    self.ended.append(track)
-            else:
-                keep.append(track)
-        self._tracks = keep
+    def _prune(self) -> None:
+        """Keep the likeliest hypotheses that differ in who stands where, and the beliefs they need."""
+        kept: list[_Hypothesis] = []
+        seen = set()
+        order = sorted(self._hypotheses, key=lambda h: -h.odds)
+        for hypothesis in order[: self.settings.hypotheses]:
+            own = hypothesis.people[np.argsort(self._nodes.label[hypothesis.people])]
+            cells = np.round(self._nodes.mean[own, :2] / 0.15).astype(np.int64)
+            if (
+                hypothesis.odds > order[0].odds - self.settings.window
+                and (same := (tuple(self._nodes.label[own].tolist()), cells.tobytes())) not in seen
+            ):
+                seen.add(same)
+                kept.append(hypothesis)
+        used, where = np.unique(np.concatenate([h.people for h in kept]), return_inverse=True)
+        ends = np.cumsum([len(h.people) for h in kept])[:-1]
+        for hypothesis, people in zip(kept, np.split(where, ends), strict=True):
+            hypothesis.people = people
+            hypothesis.odds -= order[0].odds if hypothesis is not order[0] else 0.0
+        kept[0].odds = 0.0
+        self._nodes, self._hypotheses = self._nodes.take(used.astype(np.int64)), kept

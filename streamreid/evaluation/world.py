@@ -101,7 +101,7 @@ def read_positions(path: Path | str) -> Positions:
 
     Args:
         path: AI City text (nine columns separated by blanks: camera, id, frame, left, top, width, height, xworld, yworld), MOT text with world
-            coordinates in columns 8 and 9 (``frame,id,left,top,width,height,score,x,y[,z...]``, commas or blanks, as in MOTChallenge 3D and CMC),
+            coordinates in columns 8 and 9 (``frame,id,left,top,width,height,score,x,y[,z...]``, commas or blanks, as in MOTChallenge 3D and CMC; rows with -1,-1 are left out),
             JSON lines whose person lines carry ``"world": [x, y]``, a folder of MOT text files, one per camera, or of a live run in pieces.
 
     Raises:
@@ -132,6 +132,9 @@ def _read_text(path: Path) -> tuple[Any, Any, Any]:
         raise DataError(
             f"'{path}' has no world coordinates: columns 8 and 9 are -1 in every row. Use `evaluate mot` or `evaluate multicam`"
         )
+    if not city:  # -1,-1 says that the place is not known
+        known = (points != -1).any(1)
+        lines, camera, ids, frames, points = lines[known], camera[known], ids[known], frames[known], points[known]
     bad = np.flatnonzero(~np.isfinite(points).all(1))
     if len(bad):
         raise DataError(f"{path}:{lines[bad[0]]}: world coordinates {points[bad[0]].tolist()} in columns 8 and 9 are not finite")

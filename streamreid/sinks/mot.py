@@ -1,7 +1,8 @@
 """MOTChallenge text: the format that evaluation tools, viewers and labelling tools read.
 
-One line per person and frame: ``frame,id,left,top,width,height,score,-1,-1,-1``; frames count from 1 (``Frame.index + 1``), boxes are in
-pixels.
+One line per person and frame: ``frame,id,left,top,width,height,score,x,y,z``; frames count from 1 (``Frame.index + 1``), boxes are in
+pixels. x, y and z say where the person stands in metres (z is 0, the ground), as in MOTChallenge 3D; -1,-1,-1 where that is not known, as in
+cameras without calibration.
 
     <folder>/<camera>.txt          ids of the tracks inside the camera
     <folder>/global/<camera>.txt   ids of the people across cameras
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from streamreid.types import FrameResult, IdentityEvent, IntArray
 
 __all__ = ["MotSink", "mot_lines"]
 
+_UNKNOWN = "-1,-1,-1"
 _log = logging.getLogger(__name__)
 _LONGEST = 64 * 2**20
 """Bytes of text that are written anew in about two seconds."""
@@ -41,7 +44,12 @@ def mot_lines(result: FrameResult, ids: IntArray) -> str:
 def _places(result: FrameResult) -> list[str]:
     """What stands behind the id in each person's line."""
     boxes, scores = ltwh(result.tracks.boxes).tolist(), result.tracks.scores.tolist()
-    return [f"{x:.2f},{y:.2f},{w:.2f},{h:.2f},{score:.2f},-1,-1,-1\n" for (x, y, w, h), score in zip(boxes, scores, strict=True)]
+    world = [_UNKNOWN] * len(boxes)
+    if result.world is not None:
+        world = [f"{x:.3f},{y:.3f},0" if isfinite(x) and isfinite(y) else _UNKNOWN for x, y in result.world.tolist()]
+    return [
+        f"{x:.2f},{y:.2f},{w:.2f},{h:.2f},{score:.2f},{place}\n" for (x, y, w, h), score, place in zip(boxes, scores, world, strict=True)
+    ]
 
 
 def _numbered(result: FrameResult, ids: IntArray, places: list[str]) -> str:

@@ -2,7 +2,8 @@
 
 Columns: camera, frame (from 0), time (capture time, seconds), clock, left, top, width, height (pixels), score, track_id, global_id (as
 believed when the row was written; null if not decided yet), link_probability, visibility (list, per part), final_global_id (as believed
-when the run ended; null in the parts of an unfinished run and of live runs, whose JSON lines say who was who). Events are in the JSON lines.
+when the run ended; null in the parts of an unfinished run and of live runs, whose JSON lines say who was who), world_x and world_y (metres on the
+ground; null where they are not known, as in cameras without calibration). Events are in the JSON lines.
 
 Every second a complete file ``part-....parquet`` appears in ``<path>.parts/``, so a killed run leaves a readable table but for its last second
 (``pyarrow.parquet.read_table("<path>.parts")``); sixty parts become one, and sixty of those again. When the run ends they are merged into
@@ -48,7 +49,7 @@ def _schema(pa: Any) -> Any:
     fields = [("camera", name), ("frame", whole), ("time", pa.float64()), ("clock", name)]
     fields += [(side, real) for side in ("left", "top", "width", "height")]
     fields += [("score", real), ("track_id", whole), ("global_id", whole), ("link_probability", real)]
-    return pa.schema([*fields, ("visibility", pa.list_(real)), ("final_global_id", whole)])
+    return pa.schema([*fields, ("visibility", pa.list_(real)), ("final_global_id", whole), ("world_x", real), ("world_y", real)])
 
 
 class ParquetSink(SinkContext):
@@ -94,6 +95,7 @@ class ParquetSink(SinkContext):
         if not n:
             return
         box = ltwh(tracks.boxes).astype(np.float32)
+        world = np.full((n, 2), np.nan, np.float32) if result.world is None else result.world
         columns = {
             "camera": [frame.camera] * n,
             "frame": np.full(n, frame.index),
@@ -106,6 +108,8 @@ class ParquetSink(SinkContext):
             "link_probability": result.probabilities,
             "undecided": result.global_ids == 0,
             "visibility": list(result.visibility),
+            "world_x": world[:, 0],
+            "world_y": world[:, 1],
         }
         with self._changed:
             # A disk that is slower than the results holds the run up here, instead of filling the memory.
@@ -154,6 +158,9 @@ class ParquetSink(SinkContext):
                 unknown = np.concatenate([f["undecided"] for f in frames])
                 values = np.concatenate([f[field.name] for f in frames])
                 columns.append(pa.array(values, field.type, mask=unknown))
+            elif field.name in ("world_x", "world_y"):
+                values = np.concatenate([f[field.name] for f in frames])
+                columns.append(pa.array(values, field.type, mask=np.isnan(values)))
             elif field.name in ("camera", "clock", "visibility"):
                 columns.append(pa.array([v for f in frames for v in f[field.name]], field.type))
             else:

@@ -87,7 +87,8 @@ class PartFolder:
             if len(tail) < _MANY:
                 return
             tail.reverse()
-            table = self._pa.concat_tables([self._pa.parquet.ParquetFile(part.path).read() for part in tail])
+            tables = [self._pa.parquet.ParquetFile(part.path).read() for part in tail]
+            table = self._pa.concat_tables(tables, promote_options="default")  # parts of an earlier version may have fewer columns
             merged = self._write(table, tail[0].first, tail[-1].last)
             self._parts[-len(tail) :] = [merged]
             for part in tail:

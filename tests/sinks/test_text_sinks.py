@@ -54,6 +54,34 @@ def test_mot_text_has_one_based_frames_and_both_kinds_of_ids(tmp_path: Path) -> 
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_mot_and_parquet_say_where_people_stand(tmp_path: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    placed = replace(result("a", 0, [1, 2], [0, 7]), world=np.array([[1.25, -3], [np.nan, np.nan]], np.float32))
+    with MotSink(tmp_path / "mot") as text, ParquetSink(tmp_path / "r.parquet") as table:
+        for sink in (text, table):
+            sink.write(placed)
+            sink.write(result("b", 0, [1], [7]))  # not calibrated
+            sink.close({("a", 1): (3, 1.0), ("a", 2): (7, 1.0), ("b", 1): (7, 1.0)})
+    for folder in ("mot", "mot/global"):
+        assert [line.split(",", 7)[7] for line in lines(tmp_path / folder / "a.txt")] == ["1.250,-3.000,0", "-1,-1,-1"]
+        assert [line.split(",", 7)[7] for line in lines(tmp_path / folder / "b.txt")] == ["-1,-1,-1"]
+    rows = pq.read_table(tmp_path / "r.parquet").to_pydict()
+    assert (rows["world_x"], rows["world_y"]) == ([1.25, None, None], [-3.0, None, None])
+    found = read_positions(tmp_path / "mot" / "global" / "a.txt")
+    assert (found.ids.tolist(), found.points.tolist()) == ([3], [[1.25, -3.0]])
+
+
+def test_parts_of_an_earlier_version_are_joined(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    folder = PartFolder(tmp_path / "t.parquet", pa)
+    for n in range(60):
+        folder.add(pa.table({"frame": [n]} if n < 30 else {"frame": [n], "world_x": [0.5]}))
+    folder.merge()
+    assert len(folder.files()) == 1
+    assert pq.read_table(folder.files()[0])["world_x"].to_pylist() == [None] * 30 + [0.5] * 30
+
+
 def test_mot_counts_lines_without_final_identity(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     sink = MotSink(tmp_path)
     sink.write(result("a", 0, [1, 2], [5, 6]))
