@@ -20,6 +20,7 @@ import resource
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,12 @@ from streamreid.config import AssociationConfig, Config, load_config
 from streamreid.evaluation import MulticamEvaluation, Table, evaluate_multicam, read_mot
 from streamreid.evaluation.naming import name_tracks
 from streamreid.evaluation.rules import ious
-from streamreid.pipeline.calibrating import Walked, walk
+from streamreid.pipeline.cache import read_frames, read_manifest
+from streamreid.pipeline.calibrating import Walked, walk, walked_by
+from streamreid.pipeline.holding import Observation
+from streamreid.pipeline.recorder import Recorder
 from streamreid.pipeline.replay import replayed_config
-from streamreid.similarity import Calibration
+from streamreid.similarity import Calibration, SiteCalibration
 from streamreid.types import KnownIdentity, PartFeatures, Tracks
 
 Key = tuple[str, int]
@@ -61,6 +65,30 @@ class Lean(Pipeline):
         return np.flatnonzero(self._looking.choose(frame.camera, found, frame.time))
 
 
+class OtherLooks(Recorder):
+    """A replay in which the association is given another engine's features of the same people in the same tracks.
+
+    Args:
+        folder: The cache that gives the tracks.
+        config: Settings.
+        base: The other engine's cache of the same frames.
+    """
+
+    def __init__(self, folder: Path, config: Config, base: Path) -> None:
+        super().__init__(folder, config)
+        manifest = read_manifest(base)
+        site = SiteCalibration(manifest.calibration)
+        self._others = {}
+        for seen in read_frames(base, manifest):
+            self._others[seen.frame.camera, seen.frame.time] = seen.features
+            site.observe(seen.features, seen.detections.boxes)
+        self._associator = Associator(config.association, site)
+
+    def _observe(self, observations: list[Observation]) -> bool:
+        own = [o for o in observations if (o.camera, o.time) in self._others]
+        return super()._observe([replace(o, features=self._others[o.camera, o.time][o.tracks.rows]) for o in own])
+
+
 def describe(scene: Path, engine: str, cache: Path) -> Path:
     """Make the cache of a scene if it is not there."""
     if not (cache / "manifest.json").exists():
@@ -72,9 +100,11 @@ def describe(scene: Path, engine: str, cache: Path) -> Path:
     return cache
 
 
-def changed(cache: Path, sets: Sets) -> Config:
+def changed(cache: Path, sets: Sets, *, calibrated: bool = False) -> Config:
     """The configuration of a cache, with the association's settings as they are by default now but for those given."""
     data = replayed_config(cache).model_dump() | {"association": AssociationConfig().model_dump()}
+    if not calibrated:  # looks alone; generated scenes come with their calibration
+        data["cameras"] = [{**camera, "calibration": None} for camera in data["cameras"]]
     for key, value in sets.items():
         section, _, name = key.partition(".")
         data[section] = {**data[section], name: value}
@@ -174,12 +204,22 @@ def head() -> None:
     print(f"{'':14} {'':34} {'IDF1':>6} {'HOTA':>6} {'AssA':>6} merges splits  p >= .9: links, right   ECE all / p > .05", flush=True)
 
 
+def swapped(label: str, cache: Path, base: Path, truth: dict[str, Table], options: Any) -> None:
+    """Print the line of the global engine's features in the tracks of the other: what is left of the difference when tracks are the same."""
+    frames = tuple(int(f) for f in options.frames.split(":")) if options.frames else None
+    this = walked_by(OtherLooks(cache, changed(cache, options.sets, calibrated=options.calibrated), base))
+    ids = this.recorder.identities
+    found = evaluate_multicam({c: table(this, {k: g for k, (g, _) in ids.items()}, c) for c in truth}, truth, frames=frames)
+    count, right = honesty(ids, names(this, truth))
+    line(label, "global features in the tracks of ours", found, f"{count:5} {right:.3f}")
+
+
 def compare(label: str, cache: Path, truth: dict[str, Table], variants: dict[str, Sets], options: Any, *, prefix: str = "") -> None:
     """Print a line for every variant, and for naive linking of the same tracks."""
     frames = tuple(int(f) for f in options.frames.split(":")) if options.frames else None
     walked = None
     for name, sets in variants.items():
-        walked = walk(cache, changed(cache, {**options.sets, **sets}))
+        walked = walk(cache, changed(cache, {**options.sets, **sets}, calibrated=options.calibrated))
         this, ids = walked, walked.recorder.identities
         found = evaluate_multicam(
             {c: table(this, {k: g for k, (g, _) in ids.items()}, c) for c in truth}, truth, frames=frames, partial=options.partial
@@ -207,10 +247,12 @@ def scenes(options: Any) -> None:
     head()
     for scene in options.scene:
         truth = {c.name: read_mot(scene / "truth" / f"{c.name}.txt") for c in load_config(scene / "cams.yaml").cameras}
-        if options.base:
-            cache = describe(scene, str(options.base), options.caches / f"{scene.name}.{options.base.name}")
-            compare(scene.name, cache, truth, {"same linking": {}}, options, prefix="global: ")
+        base = describe(scene, str(options.base), options.caches / f"{scene.name}.{options.base.name}") if options.base else None
+        if base is not None:
+            compare(scene.name, base, truth, {"same linking": {}}, options, prefix="global: ")
         cache = describe(scene, options.engine, options.caches / scene.name)
+        if base is not None:
+            swapped(scene.name, cache, base, truth, options)
         compare(scene.name, cache, truth, {v: VARIANTS[v] for v in options.variants}, options)
 
 
@@ -307,7 +349,7 @@ def main() -> None:
     one.add_argument("--caches", type=Path, required=True)
     one.add_argument("--engine", default="auto")
     one.add_argument("--base", type=Path, help="bundle of a global ReID model")
-    one.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    one.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
     one.set_defaults(run=scenes)
     two = verbs.add_parser("clip")
     two.add_argument("cache", type=Path)
@@ -317,6 +359,7 @@ def main() -> None:
         verb.add_argument("--frames", default=None, help="FIRST:LAST")
         verb.add_argument("--partial", action="append", default=[], help="camera in which not everybody is annotated")
         verb.add_argument("--set", action="append", default=[], help="SECTION.KEY=VALUE for all variants")
+        verb.add_argument("--calibrated", action="store_true", help="use the cameras' calibration where they have one")
         verb.add_argument("--bound", action="store_true", help="also perfect linking of the same tracks")
     three = verbs.add_parser("scale")
     three.add_argument("--people", type=int, nargs="+", default=[100, 1000, 10_000, 100_000])

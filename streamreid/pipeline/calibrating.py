@@ -15,7 +15,7 @@ from streamreid.config import Config, LinkConfig
 from streamreid.errors import DataError
 from streamreid.pipeline.recorder import Recorder
 
-__all__ = ["Calibrated", "TrackKey", "Walked", "calibrate", "walk"]
+__all__ = ["Calibrated", "TrackKey", "Walked", "calibrate", "walk", "walked_by"]
 
 TrackKey = tuple[str, int]
 _OWN = ("looks", "intercept")
@@ -85,7 +85,11 @@ def walk(cache: Path, config: Config | None = None) -> Walked:
     Raises:
         DataError: The folder is no cache, or it is damaged.
     """
-    recorder = Recorder(cache, config)
+    return walked_by(Recorder(cache, config))
+
+
+def walked_by(recorder: Recorder) -> Walked:
+    """Run a recorder to its end."""
     boxes: dict[str, list[tuple[int, int, float, float, float, float]]] = {c.name: [] for c in recorder.config.cameras}
     for result in recorder:
         rows = boxes[result.frame.camera]
