@@ -27,6 +27,9 @@ Array = NDArray[np.float64]
 _REAL = 10
 """Who has so many times the boxes that it takes to be shown is no mistake."""
 
+_YOUNG = 30
+"""Rounds after which somebody is no longer new."""
+
 _PATIENCE = 0.6
 """Share of the usual time between frames for which a round waits for further cameras."""
 
@@ -333,12 +336,43 @@ class GroundTracker:
         nodes = self._nodes
         for hypothesis in self._hypotheses:
             over = nodes.there[hypothesis.people] < self.settings.gone
-            for k in hypothesis.people[over].tolist():
-                if nodes.hits[k] >= self.settings.confirm:
-                    hypothesis.gone = _Gone(hypothesis.gone, int(nodes.label[k]), nodes.trail[k], int(nodes.hits[k]))
+            ended = [k for k in hypothesis.people[over].tolist() if nodes.hits[k] >= self.settings.confirm]
+            for k in ended:
+                hypothesis.gone = _Gone(hypothesis.gone, int(nodes.label[k]), nodes.trail[k], int(nodes.hits[k]))
             hypothesis.people = hypothesis.people[~over]
+            for k in ended if self.keep else []:
+                self._go_on(hypothesis, k)
             if not self.keep:
                 hypothesis.gone = self._recent(hypothesis.gone)
+
+    def _go_on(self, hypothesis: _Hypothesis, over: int) -> None:
+        """Who just ended may be who appeared at the same place when boxes of the former became rare: the new one then takes the old number."""
+        nodes = self._nodes
+        last = nodes.trail[over]
+        for row, k in enumerate(hypothesis.people.tolist()):
+            trail = nodes.trail[k]
+            steps: list[tuple[float, float, float]] = []
+            while trail is not None and len(steps) <= _YOUNG:
+                steps.append(trail[1:])
+                trail = trail[0]
+            if last is None or trail is not None or not steps:
+                continue  # not young
+            born, x, y = steps[-1]
+            while last is not None and last[1] >= born:
+                last = last[0]
+            if last is None or born - last[1] > self.settings.relink:
+                last = nodes.trail[over]
+                continue
+            if np.hypot(last[2] - x, last[3] - y) < 0.5 + (born - last[1]):
+                way: Trail | None = last
+                for step in reversed(steps):
+                    way = way, *step
+                changed = nodes.take(np.array([k], np.int64))
+                changed.label, changed.trail = nodes.label[over : over + 1], [way]
+                hypothesis.people[row] = len(nodes)
+                self._nodes = nodes.join(changed)
+                return
+            last = nodes.trail[over]
 
     def _recent(self, gone: _Gone | None) -> _Gone | None:
         """Only those who may still go on: runs without end remember nobody else."""
