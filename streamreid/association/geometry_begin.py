@@ -18,6 +18,7 @@ __all__ = ["Beginner", "Entrances", "Shown", "begin", "beginners"]
 Array = NDArray[np.float64]
 Key = tuple[tuple[str, int], ...]
 _FAR = 60.0  # metres
+_ALONE = 0.1
 _DOOR = 0.7  # metres: how wide an entrance is
 _GROUND = 100.0  # square metres on which people usually are
 
@@ -164,4 +165,6 @@ def begin(frames: Mapping[str, Shown], key: Key, spot: Array, settings: GroundSe
         if name not in dict(key):
             inside = share_inside(body_boxes(frame.seen.camera, mean[:, [0, 1, 4, 5]]), frame.seen.size)[0]
             worth += float(np.log(1 - 0.6 * settings.found * np.clip((inside - 0.2) / 0.3, 0, 1)))
+    if len(key) == 1:  # one camera alone sees the place: time must tell
+        worth = max(worth, _ALONE)
     return Beginner(key, worth, mean, cov)

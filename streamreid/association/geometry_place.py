@@ -136,11 +136,12 @@ class GroundPlace:
         feet = np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]], 1).astype(np.float64)
         points = view.to_plane(feet)
         points[boxes[:, 3] > 0.99 * size[1]] = np.nan  # feet below the picture
+        alone = points.copy()
         points[~self._inside(points)] = np.nan
         moved = time + self.shift.get(camera, 0.0)
         # Ways keep the times of the first camera.
         at = self._steady.steady(camera, moved) - self.shift.get(min(self._cameras), 0.0)
-        frame = _Looked(camera, time, moved, at, used, np.zeros(len(boxes), np.int64), points, points.copy())
+        frame = _Looked(camera, time, moved, at, used, np.zeros(len(boxes), np.int64), points, alone)
         self._looked[camera].append(frame)
         self._newest[camera] = frame
         self._order += 1

@@ -291,8 +291,11 @@ class GroundTracker:
                 if key not in candidates and (found := begin(frames, key, spot, self.settings)) is not None and found.worth > 0:
                     candidates[key] = found
         for new in sorted(candidates.values(), key=lambda c: -c.worth):
-            if new.worth + self._entrances.odds(new.mean[0, :2]) > 0:
+            if new.worth + self._expected(new) > 0:
                 self._admit(new)
+
+    def _expected(self, new: Beginner) -> float:
+        return self._entrances.odds(new.mean[0, :2]) if len(new.key) > 1 else 0.0
 
     def _admit(self, new: Beginner) -> None:
         """Every hypothesis in which the boxes are free, and the place, takes the new person; whoever was lost nearby goes on."""
@@ -316,7 +319,7 @@ class GroundTracker:
                 whole = np.array([label], np.int64), np.array([0.85]), np.array([hits + len(new.key)], np.int64), np.array([self._now])
                 self._nodes = nodes.join(Nodes(new.mean, new.cov, *whole, rows, [trail]))
             hypothesis.people = np.append(own, made[label])
-            hypothesis.odds += new.worth + (self._entrances.odds(new.mean[0, :2]) if lost is None else 0.0)
+            hypothesis.odds += new.worth + (self._expected(new) if lost is None else 0.0)
 
     def _lost(self, hypothesis: _Hypothesis, place: Array) -> _Gone | None:
         """Who was lost a short time ago and could stand at the place."""
