@@ -145,7 +145,7 @@ def cut_out(image: Image, mask: Mask | None) -> Cutout | None:
     small = image
     if height > _FINE:
         small = np.asarray(cv2.resize(image, (max(12, round(width * _FINE / height)), _FINE), interpolation=cv2.INTER_AREA), np.uint8)
-    inside = _outline(small, _seeds(*small.shape[:2], mask))
+    inside = _outline(small, _seeds(small.shape[0], small.shape[1], mask))
     if small is not image:
         inside = np.asarray(cv2.resize(inside * np.float32(1), (width, height), interpolation=cv2.INTER_CUBIC) > 0.5, np.uint8)
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
