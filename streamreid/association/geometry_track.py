@@ -83,6 +83,9 @@ class GroundTrack:
     path: list[tuple[float, float, float]] = field(default_factory=list)
 
 
+_ARRAYS = ("mean", "cov", "label", "there", "hits", "last", "rows")
+
+
 @dataclass(slots=True, eq=False)
 class Nodes:
     """N beliefs about people, which hypotheses share.
@@ -118,13 +121,13 @@ class Nodes:
 
     def take(self, index: NDArray[np.int64]) -> Nodes:
         """Some of them, copied."""
-        arrays = (self.mean, self.cov, self.label, self.there, self.hits, self.last, self.rows)
-        return Nodes(*(a[index] for a in arrays), [self.trail[i] for i in index.tolist()])  # type: ignore[arg-type]
+        arrays = {name: getattr(self, name)[index] for name in _ARRAYS}
+        return Nodes(**arrays, trail=[self.trail[i] for i in index.tolist()])
 
     def join(self, other: Nodes) -> Nodes:
         """Both, one behind the other."""
-        names = ("mean", "cov", "label", "there", "hits", "last", "rows")
-        return Nodes(*(np.concatenate([getattr(self, n), getattr(other, n)]) for n in names), [*self.trail, *other.trail])
+        arrays = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in _ARRAYS}
+        return Nodes(**arrays, trail=[*self.trail, *other.trail])
 
 
 def transition(dt: float, settings: GroundSettings) -> tuple[Array, Array]:
