@@ -72,10 +72,10 @@ class GroundConfig(_Section):
     height: float = Field(default=1.7, ge=0.5, le=2.5, description="Usual body height, metres.")
     heights: tuple[float, float] = Field(default=(0.9, 2.2), description="Least and greatest body height, metres (0.3 to 3).")
     acceleration: float = Field(
-        default=0.5,
+        default=0.6,
         gt=0,
         le=20,
-        description="How sharply people turn and stop: random acceleration, m / s^1.5. 0.5 for walking, 2 for sports.",
+        description="How sharply people turn and stop: random acceleration, m / s^1.5. 0.6 for walking, 2 for sports.",
     )
     clutter: float = Field(default=1.0, gt=0, le=100, description="Boxes per frame that show nobody.")
     lost_seconds: float = Field(

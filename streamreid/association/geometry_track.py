@@ -33,8 +33,8 @@ class GroundSettings:
         begin: Log-odds that somebody begins; ``confirm``: boxes until shown; ``relink``: who was lost for so long may go on.
     """
 
-    acceleration: float = 0.5
-    calm: float = 3.0
+    acceleration: float = 0.6
+    calm: float = 2.0
     height: float = 1.70
     height_doubt: float = 0.10
     heights: tuple[float, float] = (0.9, 2.2)
