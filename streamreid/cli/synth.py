@@ -84,7 +84,25 @@ def synth(
     }
     config = _config(size, values)
     check_folder(out, overwrite=overwrite)
-    processes = processes or available_threads()
+    begin = time.perf_counter()
+    report = _make(
+        out, config, images, (labels or [], parser), processes=processes or available_threads(), overwrite=overwrite, quiet=quiet
+    )
+    if not quiet:
+        _tell(out, config, report, time.perf_counter() - begin)
+
+
+def _make(
+    out: Path,
+    config: SceneConfig,
+    images: list[Path],
+    outlines: tuple[list[Path], Path | None],
+    *,
+    processes: int,
+    overwrite: bool,
+    quiet: bool,
+) -> Report:
+    """Cut people out and record the scene, with a progress bar. ``outlines``: folders of labels, and a body-part model."""
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -93,13 +111,10 @@ def synth(
         console=errors,
         disable=quiet or not errors.is_terminal,
     ) as progress:
-        begin = time.perf_counter()
-        found, names = load_people(images, labels or [], parser, config, threads=processes, progress=progress)
+        found, names = load_people(images, *outlines, config, threads=processes, progress=progress)
         task = progress.add_task("frames", total=config.frames * config.cameras)
         with fresh_scene(out, overwrite=overwrite) as folder:
-            report = record(config, found, folder, processes=processes, tick=lambda: progress.advance(task), describe=names)
-    if not quiet:
-        _tell(out, config, report, time.perf_counter() - begin)
+            return record(config, found, folder, processes=processes, tick=lambda: progress.advance(task), describe=names)
 
 
 def _tell(out: Path, config: SceneConfig, report: Report, seconds: float) -> None:
