@@ -239,6 +239,8 @@ class ClockWatch:
         if min(len(ways[a]), len(ways[b])) < 4:
             return None
         there, back = np.array(ways[a]), np.array(ways[b])
+        if np.median(there) + np.median(back) <= 0:  # seen by both at once: nobody is on the way, whatever the clocks say
+            return None
         seconds = -(np.median(there) - np.median(back)) / 2
         errors = [1.2533 * 1.4826 * np.median(np.abs(w - np.median(w))) / np.sqrt(len(w)) for w in (there, back)]
         return ClockOffset(b, a, float(seconds), float(np.hypot(*errors) / 2 + 0.05), "transits", len(there) + len(back))
