@@ -52,8 +52,10 @@ def compute_losses(output: PartOutput, heads: nn.ModuleDict, batch: dict[str, Te
     normalised = unit(embeddings)
     seen = _seen(labels, usable, batch["usual"])
     terms: dict[str, Tensor] = {}
+    if config.identity and config.identity_whole:
+        loss = losses.identity_loss(heads["whole"](embeddings[:, 0]), identities, config.smoothing)
+        terms["identity"] = config.identity * config.identity_whole * loss
     if config.identity:
-        terms["identity"] = config.identity * losses.identity_loss(heads["whole"](embeddings[:, 0]), identities, config.smoothing)
         terms["identity_parts"] = config.identity * losses.identity_loss(
             heads["parts"](embeddings[:, 1:].flatten(1)), identities, config.smoothing
         )
@@ -73,6 +75,8 @@ def compute_losses(output: PartOutput, heads: nn.ModuleDict, batch: dict[str, Te
         terms["grouped_triplet"] = config.grouped_triplet * loss
     if "teacher" in batch and config.teacher:
         terms["teacher"] = config.teacher * losses.teacher_loss(embeddings[:, 0], batch["teacher"])
+    if "teacher" in batch and config.imitation:
+        terms["imitation"] = config.imitation * losses.imitation_loss(embeddings[:, 0], batch["teacher"])
     if output.occlusion is not None and config.grader:
         terms["grader"] = config.grader * oamn.grader_loss(output.occlusion.float(), batch["sides"], batch["shares"])
     return terms | _occlusion_terms(output, normalised, seen, batch, config, whole)

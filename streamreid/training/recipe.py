@@ -74,6 +74,7 @@ class LossConfig(_Section):
     """Weights of the losses; 0 switches a loss off."""
 
     identity: Weight = Field(default=1.0, description="Softmax cross-entropy on the whole person and on all parts together (GiLt).")
+    identity_whole: Weight = Field(default=1.0, description="Share of that for the classifier of the whole person.")
     smoothing: Fraction = Field(default=0.1, description="Label smoothing of the identity loss.")
     part_triplet: Weight = Field(default=1.0, description="Batch-hard triplet on the distance over parts, without the whole person.")
     triplet_mode: Literal["averaged", "head", "individual"] = Field(default="averaged", description="How part distances are combined.")
@@ -92,6 +93,10 @@ class LossConfig(_Section):
     agreement: Weight = Field(default=1.0, description="A part that stays visible keeps its embedding under occlusion.")
     teacher: Weight = Field(
         default=1.0, description="Distillation: pictures lie to each other as in the teacher's eyes; needs a `teacher` in the recipe."
+    )
+    imitation: Weight = Field(
+        default=0.0,
+        description="Distillation: the whole person points where the teacher's embedding does, behind an occluder too; needs a `teacher` with as many values.",
     )
 
 

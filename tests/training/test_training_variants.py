@@ -17,7 +17,7 @@ from streamreid.errors import ConfigError, DataError  # noqa: E402
 from streamreid.training import loop  # noqa: E402
 from streamreid.training.checkpoint import load_network  # noqa: E402
 from streamreid.training.grouping import GROUPINGS, write_parts  # noqa: E402
-from streamreid.training.losses import teacher_loss  # noqa: E402
+from streamreid.training.losses import imitation_loss, teacher_loss  # noqa: E402
 from streamreid.training.optimise import make_optimizer  # noqa: E402
 from streamreid.training.recipe import NetworkConfig, ScheduleConfig, TrainConfig  # noqa: E402
 
@@ -197,14 +197,31 @@ def test_teacher_loss_by_hand() -> None:
     assert float(teacher_loss(torch.eye(2), teacher)) == 0
 
 
+def test_imitation_loss_by_hand() -> None:
+    teacher = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    student = torch.tensor([[3.0, 0.0], [0.0, 1.0], [0.6, 0.8], [-1.0, 0.0]])  # two pictures as the teacher sees them, then their copies
+    assert float(imitation_loss(student, teacher)) == pytest.approx((0 + 0 + (1 - 0.6) + 1) / 4)
+    with pytest.raises(ConfigError, match=r"3 values, the teacher's 2"):
+        imitation_loss(torch.ones(2, 3), teacher)
+
+
+def test_the_whole_person_can_do_without_its_classifier(recipe: TrainConfig) -> None:
+    heard: list[dict[str, float]] = []
+    loop.train(changed(recipe, schedule={"steps": 1}, losses={"identity_whole": 0.0}), None, heard.append)
+    assert "identity" not in heard[0]
+    assert heard[0]["identity_parts"] > 0
+
+
 @pytest.mark.slow
 def test_a_teacher_is_learnt_from(recipe: TrainConfig, shared: Path) -> None:
     retail = shared / "data" / "weights" / "person-reidentification-retail-0277.xml"
     with pytest.raises(ConfigError, match="no OpenVINO IR"):
         loop.train(changed(recipe, teacher="teacher.onnx"))
     heard: list[dict[str, float]] = []
-    loop.train(changed(recipe, teacher=str(retail), size=(128, 64), schedule={"steps": 1}), None, heard.append)
+    taught = changed(recipe, network={"dim": 256}, teacher=str(retail), size=(128, 64), schedule={"steps": 1}, losses={"imitation": 2.0})
+    loop.train(taught, None, heard.append)
     assert heard[0]["teacher"] > 0
+    assert 0 < heard[0]["imitation"] < 4
 
 
 def test_tensorboard_holds_what_the_csv_holds(recipe: TrainConfig) -> None:
