@@ -200,14 +200,40 @@ def _copies(
 def _transform(
     image: Image, label: NDArray[np.uint8], mirrored: NDArray[np.uint8], config: AugmentationConfig, random: np.random.Generator
 ) -> tuple[Image, NDArray[np.uint8]]:
-    """Flip, shift and recolour; ``mirrored`` says which class each class becomes in the mirror."""
+    """Flip, shift, scale, recolour and coarsen; ``mirrored`` says which class each class becomes in the mirror."""
     if random.random() < config.flip:
         image, label = image[:, ::-1], mirrored[label[:, ::-1]]
     dx, dy = (int(v) for v in random.integers(-config.crop, config.crop + 1, 2))
     scale = label.shape[0] / image.shape[0]
     image = _shift(np.ascontiguousarray(image), dx, dy, cv2.BORDER_REPLICATE)
     label = _shift(np.ascontiguousarray(label), round(dx * scale), round(dy * scale), cv2.BORDER_CONSTANT)
-    return _jitter(image, config.jitter, random), label
+    if config.zoom:
+        factor = 1 + random.uniform(-config.zoom, config.zoom)
+        image, label = (
+            _zoom(image, factor, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE),
+            _zoom(label, factor, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT),
+        )
+    image = _jitter(image, config.jitter, random)
+    if config.quality and random.random() < config.quality:
+        image = _coarsen(image, random)
+    return image, label
+
+
+def _zoom(image: NDArray[np.uint8], factor: float, method: int, border: int) -> NDArray[np.uint8]:
+    """Scale around the centre, the size kept."""
+    height, width = image.shape[:2]
+    matrix = np.array([[factor, 0, (1 - factor) * (width - 1) / 2], [0, factor, (1 - factor) * (height - 1) / 2]], np.float32)
+    return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=method, borderMode=border, borderValue=0), np.uint8)
+
+
+def _coarsen(image: Image, random: np.random.Generator) -> Image:
+    """Small and large again (down to 3 of 10 pixels in a row), and every second time through JPEG of quality 15 to 60."""
+    height, width = image.shape[:2]
+    share = random.uniform(0.3, 0.8)
+    small = cv2.resize(image, (max(1, round(width * share)), max(1, round(height * share))), interpolation=cv2.INTER_AREA)
+    if random.random() < 0.5:
+        small = cv2.imdecode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(15, 61))])[1], cv2.IMREAD_COLOR)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _shift(image: NDArray[np.uint8], dx: int, dy: int, border: int) -> NDArray[np.uint8]:

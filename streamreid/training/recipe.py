@@ -106,6 +106,12 @@ class AugmentationConfig(_Section):
     flip: Fraction = 0.5
     crop: int = Field(default=10, ge=0, description="Pixels of random shift on each side.")
     jitter: Fraction = Field(default=0.2, description="Range of random brightness, contrast and saturation.")
+    zoom: Annotated[float, Field(ge=0.0, le=0.5)] = Field(
+        default=0.0, description="Range of random scale: boxes are drawn wider or tighter."
+    )
+    quality: Fraction = Field(
+        default=0.0, description="How often a picture becomes one of a worse camera: coarse, and half of these compressed."
+    )
     copies: int = Field(default=1, ge=0, le=4, description="Occluded copies per picture and step (OAMN takes 4).")
     patch: Weight = Field(default=0.3, description="How often a copy is covered by a stretched background patch ...")
     picture: Weight = Field(default=0.35, description="... by another person's picture stretched over the side ...")

@@ -116,6 +116,35 @@ def test_occluded_copies_keep_geometry_and_lose_labels_where_covered(tmp_path: P
     assert (again.pictures == batch.pictures).all()
 
 
+def test_zoom_scales_picture_and_label_alike(tmp_path: Path) -> None:
+    cache = PictureCache(split_people((make_folder(tmp_path / "data"),)).train, tmp_path / "cache")
+    still = {"flip": 0.0, "crop": 0, "jitter": 0.0, "copies": 0}
+    plain = make_batch(cache, np.array([0]), AugmentationConfig(**still), seed=0, step=0)
+    ratios = []
+    for step in range(12):
+        batch = make_batch(cache, np.array([0]), AugmentationConfig(**still, zoom=0.3), seed=0, step=step)
+        area = [(b.pictures[0] != 90).any(-1).mean() for b in (plain, batch)]
+        shown = [1 - b.labels[0, 0].mean() for b in (plain, batch)]
+        assert shown[1] / shown[0] == pytest.approx(area[1] / area[0], abs=0.12)
+        ratios.append(area[1] / area[0])
+    assert 0.7**2 - 0.05 < min(ratios) < 0.8
+    assert 1.2 < max(ratios) < 1.3**2 + 0.05
+
+
+def test_quality_coarsens_some_pictures_and_no_label(tmp_path: Path) -> None:
+    cache = PictureCache(split_people((make_folder(tmp_path / "data"),)).train, tmp_path / "cache")
+    rows = np.arange(30)
+    still = {"flip": 0.0, "crop": 0, "jitter": 0.0, "copies": 0}
+    plain, half = (make_batch(cache, rows, AugmentationConfig(**still, quality=q), seed=0, step=0) for q in (0.0, 0.5))
+    changed = (plain.pictures != half.pictures).any((1, 2, 3))
+    assert 5 < changed.sum() < 25
+    # Coarser, not different: edges are softer, large areas keep their colour.
+    assert np.abs(half.pictures.astype(int) - plain.pictures).mean() < 10
+    edges = [np.abs(np.diff(b.pictures[changed].astype(int), axis=1)).max((1, 2, 3)).mean() for b in (plain, half)]
+    assert edges[1] < 0.8 * edges[0]
+    assert (plain.labels == half.labels).all()
+
+
 def test_class_maps_are_judged() -> None:
     scores = np.zeros((6, 2, 2), np.float32)
     scores[:, 0, 0], scores[:, 0, 1] = [0.6, 0.1, 0.2, 0.05, 0.05, 0], [0.4, 0.2, 0.1, 0.3, 0, 0]
