@@ -142,7 +142,7 @@ class Associator:
         events += self._confirm()
         self._retire()
         expired = self._book.expire(self._now, self.config.memory, self.config.max_identities, self._tracks)
-        self._grouping.index.drop(e.global_id for e in expired)
+        self._grouping.forget(e.global_id for e in expired)
         return events + expired
 
     def _group(self) -> list[IdentityEvent]:
@@ -258,6 +258,7 @@ class Associator:
         for item in known:
             person = Person(item.global_id, item.last_seen, item.first_seen, cameras=set(item.cameras), confirmed=True)
             person.past = Evidence.remembered(item, slots=self.config.prototypes)
+            person.past.pack()
             self._book.add(person)
             if self.config.offline:
                 self._admitted[item.global_id] = Evidence.remembered(item, slots=self.config.prototypes)
@@ -281,7 +282,7 @@ class Associator:
     def forget(self, ids: Iterable[int]) -> None:
         """Drop people and all that is known of them; whoever is still in view begins anew as somebody else. Unknown ids are ignored."""
         gone = sorted(set(ids))
-        self._grouping.index.drop(gone)
+        self._grouping.forget(gone)
         for gid in gone:
             for key in self._book.drop(gid):
                 self._tracks.pop(key, None)
@@ -298,7 +299,7 @@ class Associator:
         """
         events = self._book.correct(same, different, self._now if np.isfinite(self._now) else 0.0)
         self._waiting += events
-        self._grouping.index.drop(e.other_id for e in events)
+        self._grouping.forget(e.other_id for e in events)
         self._remember(e.global_id for e in events)
 
     # ---------------------------------------------------------------- life cycle

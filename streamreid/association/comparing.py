@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from streamreid._association_settings import Unification
-from streamreid.association.evidence import FULL, Evidence, descriptors
+from streamreid.association.evidence import FULL, Evidence
 from streamreid.errors import EngineMismatchError
 from streamreid.types import FloatArray
 
@@ -85,17 +85,23 @@ def stack(items: Sequence[Evidence]) -> Views:
     Args:
         items: Any number.
     """
-    shape = max((i.total.shape[1:] for i in items if i.mass.size), default=(1, 1))
+    shape = max((i.views.shape[1:] for i in items if i.mass.size), default=(1, 1))
     views = max((len(i.mass) for i in items), default=1) or 1
     parts = np.zeros((len(items), views, *shape), np.float32)
     mass = np.zeros(parts.shape[:3], np.float32)
+    visibility = np.zeros((len(items), shape[0]), np.float32)
+    sums = []
     for row, item in enumerate(items):
         if item.mass.size:
-            parts[row, : len(item.mass)], mass[row, : len(item.mass)] = item.total, item.mass
-    norm = np.sqrt(np.add.reduce(parts * parts, axis=3, keepdims=True))
-    np.divide(parts, norm, out=parts, where=norm > 1e-9)
-    visibility = descriptors(list(items)).visibility if len(items) else np.zeros((0, shape[0]), np.float32)
-    return Views(parts, np.minimum(mass, 10 * FULL), np.broadcast_to(visibility, (len(items), shape[0])))
+            parts[row, : len(item.mass)], mass[row, : len(item.mass)] = item.views, item.mass
+            visibility[row] = item.visibility
+            sums += [row] if item.length is None else []
+    if sums:  # what is packed has unit length
+        rows = slice(None) if len(sums) == len(items) else np.array(sums)
+        some = parts[rows]
+        norm = np.sqrt(np.add.reduce(some * some, axis=3, keepdims=True))
+        parts[rows] = np.divide(some, norm, out=some, where=norm > 1e-9)
+    return Views(parts, np.minimum(mass, 10 * FULL), visibility)
 
 
 def compare(a: Views, b: Views, unification: Unification = "parts") -> Comparison:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamreid.types import FloatArray, KnownIdentity, PartFeatures, Tracklet
 
@@ -36,23 +38,44 @@ class Evidence:
         presence: Where and when.
         slots: Views per part.
         join: Least cosine similarity to join a view while slots are free.
-        total: ``[V, K, D]`` sum of w * part for each view.
         mass: ``[V, K]`` sum of w.
         square: ``[K]`` sum of w^2.
         observations: How often it was seen.
         looks: How often it was looked at, that is, anything of it was described.
         quality: Sum of the qualities of those looks.
+        views: ``[V, K, D]`` float32 sum of w * part for each view; packed, float16 of unit length.
+        length: ``[V, K]`` the lengths of those sums while packed, else None.
     """
 
     presence: list[Presence]
     slots: int = 3
     join: float = 0.65
-    total: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
     mass: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     square: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     observations: int = 0
     looks: int = 0
     quality: float = 0.0
+    views: NDArray[np.floating[Any]] = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    length: FloatArray | None = None
+
+    @property
+    def total(self) -> FloatArray:
+        """``[V, K, D]`` sum of w * part for each view."""
+        views = self.views.astype(np.float32, copy=False)
+        return views if self.length is None else views * self.length[..., None]
+
+    @property
+    def visibility(self) -> FloatArray:
+        """``[K]`` how well each part is known; see :func:`descriptors`."""
+        mass = self.mass.sum(0)
+        return np.asarray(np.minimum(mass / FULL, 1.0) * _clarity(self.square, mass), np.float32)
+
+    def pack(self) -> None:
+        """Take half the memory: for what is remembered of thousands for an hour. Undone by whatever is added."""
+        if self.length is None and self.mass.size:
+            self.length = np.linalg.norm(self.views, axis=2)
+            unit = np.divide(self.views, self.length[..., None], out=np.zeros_like(self.views), where=self.length[..., None] > 1e-9)
+            self.views = unit.astype(np.float16)
 
     @property
     def start(self) -> float:
@@ -92,14 +115,15 @@ class Evidence:
     def _learn(self, parts: FloatArray, weight: FloatArray) -> None:
         """Add parts [K, D] of any length with weights [K] to the views."""
         if not self.mass.size:
-            self.total, self.mass = np.zeros((0, *parts.shape), np.float32), np.zeros((0, len(weight)), np.float32)
+            self.views, self.mass = np.zeros((0, *parts.shape), np.float32), np.zeros((0, len(weight)), np.float32)
             self.square = np.zeros(len(weight), np.float32)
+        self.views, self.length = self.total, None
         views, here = len(self.mass), weight > 0
         slot = np.zeros(len(weight), np.intp)
         fresh = here.copy()
         if views:
-            length = np.sqrt(np.add.reduce(self.total * self.total, axis=2)) * np.sqrt(np.add.reduce(parts * parts, axis=1))
-            near = np.einsum("vkd,kd->vk", self.total, parts) / np.maximum(length, 1e-9)
+            length = np.sqrt(np.add.reduce(self.views * self.views, axis=2)) * np.sqrt(np.add.reduce(parts * parts, axis=1))
+            near = np.einsum("vkd,kd->vk", self.views, parts) / np.maximum(length, 1e-9)
             near = np.where(self.mass > 0, near, -2.0)
             slot = near.argmax(0)
             empty = self.mass <= 0
@@ -110,10 +134,10 @@ class Evidence:
             first = np.where(some, empty.argmax(0), views)
             slot = np.where(fresh, first, slot)
         if np.count_nonzero(slot[here] >= views):
-            self.total = np.concatenate([self.total, np.zeros((1, *parts.shape), np.float32)])
+            self.views = np.concatenate([self.views, np.zeros((1, *parts.shape), np.float32)])
             self.mass = np.concatenate([self.mass, np.zeros((1, len(weight)), np.float32)])
         at = slot[here], here.nonzero()[0]
-        self.total[at] += parts[here] * weight[here, None]
+        self.views[at] += parts[here] * weight[here, None]
         self.mass[at] += weight[here]
         self.square += weight**2
 
@@ -137,8 +161,9 @@ class Evidence:
 
     def remember(self, gid: int, cameras: Iterable[str], first_seen: float, last_seen: float) -> KnownIdentity:
         """As a value that a later run can be given."""
-        norm = np.linalg.norm(self.total, axis=2, keepdims=True)
-        parts = np.divide(self.total, norm, out=np.zeros_like(self.total), where=norm > 1e-9)
+        total = self.total
+        norm = np.linalg.norm(total, axis=2, keepdims=True)
+        parts = np.divide(total, norm, out=np.zeros_like(total), where=norm > 1e-9)
         clarity = _clarity(self.square, self.mass.sum(0))
         visibility = (np.minimum(self.mass / FULL, 1.0) * clarity).astype(np.float32)
         quality = np.full(len(parts), min(self.quality / max(self.looks, 1), 1.0), np.float32)
@@ -150,7 +175,7 @@ class Evidence:
         camera = min(known.cameras, default="")
         made = cls([Presence(camera, known.last_seen, known.last_seen)], slots=max(slots, len(known.prototypes)))
         mass = (known.prototypes.visibility * FULL).astype(np.float32)
-        made.total, made.mass = known.prototypes.parts * mass[..., None], mass
+        made.views, made.mass = known.prototypes.parts * mass[..., None], mass
         made.square = mass.sum(0)
         made.observations = made.looks = max(1, int(np.ceil(made.seen)))
         made.quality = float(known.quality.mean()) * made.looks if len(known.quality) else 0.0
@@ -170,13 +195,11 @@ def descriptors(items: list[Evidence]) -> PartFeatures:
     Args:
         items: At least one, all of one engine; those of whom nothing was seen have visibility 0.
     """
-    shape = max((i.total.shape[1:] for i in items if i.mass.size), default=(1, 1))
+    shape = max((i.views.shape[1:] for i in items if i.mass.size), default=(1, 1))
     parts = np.zeros((len(items), *shape), np.float32)
     visibility = np.zeros(parts.shape[:2], np.float32)
     for row, item in enumerate(items):
         if item.mass.size:
-            mass = item.mass.sum(0)
-            parts[row] = item.total.sum(0)
-            visibility[row] = np.minimum(mass / FULL, 1.0) * _clarity(item.square, mass)
+            parts[row], visibility[row] = item.total.sum(0), item.visibility
     norm = np.linalg.norm(parts, axis=2, keepdims=True)
     return PartFeatures(np.divide(parts, norm, out=np.zeros_like(parts), where=norm > 1e-9), visibility)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -95,6 +95,12 @@ class Grouping:
         self._pairs = PairTable(config.unification)
         self._pool = ViewPool()
         self._near: dict[Key, dict[int, tuple[float, float]]] = {}
+
+    def forget(self, ids: Iterable[int]) -> None:
+        """Keep nothing of identities; unknown ones are ignored."""
+        gone = list(ids)
+        self.index.drop(gone)
+        self._pool.drop(gone)
 
     def decide(self, tracks: Mapping[Key, Evidence], book: Book) -> Decision:
         """Group the tracks of the window.

@@ -110,6 +110,7 @@ class Book:
         if person.past is None:
             person.past = Evidence([], slots=slots)
         person.past.absorb(evidence)
+        person.past.pack()
         self._retired.append((evidence.end, key))
         anchor = self._anchors.pop(key, 0)
         if anchor and anchor != person.global_id:
@@ -205,6 +206,7 @@ class Book:
         if old.past is not None:
             person.past = person.past or Evidence([], slots=old.past.slots)
             person.past.absorb(old.past)
+            person.past.pack()
         self._inherit(old, person)
         del self.people[gone]
         return IdentityEvent("merge", now, keep, other_id=gone, reasons={"correction": 1.0})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -18,10 +18,10 @@ class ViewPool:
     """The views of the identities that were asked for last.
 
     Args:
-        most: How many are kept.
+        most: How many are kept. Each takes V * K * D floats, 18 KiB with the shipped engine.
     """
 
-    def __init__(self, most: int = 2048) -> None:
+    def __init__(self, most: int = 512) -> None:
         self._most = most
         self._held: dict[
             int, tuple[int, Evidence, int]
@@ -56,6 +56,10 @@ class ViewPool:
             self._put(np.array([rows[i] for i in stale]), views)
         assert self._views is not None
         return self._views[np.array(rows)]
+
+    def drop(self, ids: Iterable[int]) -> None:
+        """Forget people; unknown ones are ignored."""
+        self._free += [self._held.pop(gid)[0] for gid in ids if gid in self._held]
 
     def _row(self, gid: int, evidence: Evidence) -> int:
         """Where its views are; -1 if they are not there or no longer true."""

@@ -91,6 +91,37 @@ def test_sums_can_be_added_in_any_order():
     assert total.square == pytest.approx(one.square + two.square, rel=1e-3)
 
 
+def test_packed_takes_half_and_says_the_same():
+    rng = np.random.default_rng(5)
+    loose, packed = (random_tracks(np.random.default_rng(6), 12, parts=6, dim=256, slots=3) for _ in range(2))
+    before = sum(item.views.nbytes for item in packed)
+    for item in packed:
+        item.pack()
+    assert sum(item.views.nbytes for item in packed) == before // 2
+    query = stack(random_tracks(rng, 5, parts=6, dim=256))
+    mixed = stack([*packed[:6], *loose[6:]])
+    expected, found = compare(query, stack(loose)), compare(query, mixed)
+    assert found.similarity == pytest.approx(expected.similarity, abs=2e-4)
+    assert found.common == pytest.approx(expected.common, abs=1e-6)
+    assert descriptors(packed).parts == pytest.approx(descriptors(loose).parts, abs=1e-3)
+
+
+def test_what_is_packed_goes_on_learning():
+    first, second = random_tracks(np.random.default_rng(7), 2, parts=6, dim=256, slots=3)
+    plain, packed = Evidence([], slots=3), Evidence([], slots=3)
+    packed.pack()  # nothing is known yet
+    for item in (first, second, first):
+        plain.absorb(item)
+        packed.absorb(item)
+        packed.pack()
+        packed.pack()
+    assert packed.total == pytest.approx(plain.total, rel=2e-3, abs=2e-3)
+    assert packed.mass == pytest.approx(plain.mass)
+    assert packed.remember(1, "a", 0.0, 1.0).prototypes.parts == pytest.approx(plain.remember(1, "a", 0.0, 1.0).prototypes.parts, abs=1e-3)
+    packed.observe(1.0, first.total[0], np.ones(6, np.float32))
+    assert packed.length is None
+
+
 def test_the_table_of_pairs_is_what_comparing_all_anew_would_give():
     rng = np.random.default_rng(2)
     items = random_tracks(rng, 30, slots=3)

@@ -52,6 +52,18 @@ def test_views_are_kept_until_more_is_known(monkeypatch):
     assert made == [5, 1]
 
 
+def test_who_is_dropped_takes_no_room():
+    people = {gid: person(gid) for gid in range(1, 400)}
+    pool = ViewPool(most=100)
+    for first in range(1, 390, 10):
+        chosen = list(range(first, first + 10))
+        same(pool, [(gid, people[gid]) for gid in chosen])
+        pool.drop([*chosen[2:], 9999])
+    assert len(pool) == 2 * 39
+    assert len(pool._views) <= 128
+    same(pool, [(gid, people[gid]) for gid in (1, 2, 3, 381, 382, 383)])
+
+
 def test_another_engine_begins_anew():
     pool = ViewPool()
     pool.views([(1, person(1))])
