@@ -97,7 +97,9 @@ class AssociationConfig(_Section):
     enabled: bool = Field(default=True, description="false gives every track its own global id.")
     interval: float = Field(default=0.5, gt=0, description="How often (capture time) tracks are linked anew.")
     window: float = Field(default=300.0, gt=0, description="Tracks that ended longer ago keep their identity but are not regrouped.")
-    memory: float = Field(default=3600.0, gt=0, description="Identities not seen for so long are no longer searched.")
+    memory: float = Field(
+        default=3600.0, gt=0, description="Identities not seen for so long are no longer searched. Until then each takes 6 to 12 KB."
+    )
     min_observations: int = Field(default=3, ge=1, description="Observations with features before a track is linked.")
     probability: Fraction = Field(default=0.5, description="Least link probability.")
     confirm_seconds: float = Field(default=2.0, ge=0, description="How long an identity must have been seen before it is confirmed.")

@@ -142,7 +142,7 @@ class Associator:
         events += self._confirm()
         self._retire()
         expired = self._book.expire(self._now, self.config.memory, self.config.max_identities, self._tracks)
-        self._grouping.forget(e.global_id for e in expired)
+        self._grouping.index.drop(e.global_id for e in expired)
         return events + expired
 
     def _group(self) -> list[IdentityEvent]:
@@ -218,6 +218,11 @@ class Associator:
         return self._book.identities()
 
     @property
+    def people(self) -> int:
+        """How many identities are remembered."""
+        return len(self._book.people)
+
+    @property
     def tracklets(self) -> list[Tracklet]:
         """Every track in the window, as values."""
         return [evidence.tracklet(key[1]) for key, evidence in sorted(self._tracks.items())]
@@ -282,7 +287,7 @@ class Associator:
     def forget(self, ids: Iterable[int]) -> None:
         """Drop people and all that is known of them; whoever is still in view begins anew as somebody else. Unknown ids are ignored."""
         gone = sorted(set(ids))
-        self._grouping.forget(gone)
+        self._grouping.index.drop(gone)
         for gid in gone:
             for key in self._book.drop(gid):
                 self._tracks.pop(key, None)
@@ -299,7 +304,7 @@ class Associator:
         """
         events = self._book.correct(same, different, self._now if np.isfinite(self._now) else 0.0)
         self._waiting += events
-        self._grouping.forget(e.other_id for e in events)
+        self._grouping.index.drop(e.other_id for e in events)
         self._remember(e.global_id for e in events)
 
     # ---------------------------------------------------------------- life cycle

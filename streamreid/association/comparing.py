@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from streamreid._association_settings import Unification
-from streamreid.association.evidence import FULL, Evidence
+from streamreid.association.evidence import FULL, Evidence, known_well
 from streamreid.errors import EngineMismatchError
 from streamreid.types import FloatArray
 
@@ -85,23 +85,28 @@ def stack(items: Sequence[Evidence]) -> Views:
     Args:
         items: Any number.
     """
-    shape = max((i.views.shape[1:] for i in items if i.mass.size), default=(1, 1))
-    views = max((len(i.mass) for i in items), default=1) or 1
-    parts = np.zeros((len(items), views, *shape), np.float32)
+    known = [(row, item) for row, item in enumerate(items) if item.mass.size]
+    if not known:
+        return Views(
+            np.zeros((len(items), 1, 1, 1), np.float32), np.zeros((len(items), 1, 1), np.float32), np.zeros((len(items), 1), np.float32)
+        )
+    rows = np.array([row for row, _ in known])
+    counts = np.array([len(item.mass) for _, item in known])
+    at = np.repeat(rows, counts), np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    sums = np.concatenate([item.views for _, item in known]).astype(np.float32, copy=False)
+    sums /= np.maximum(np.concatenate([_norm(item) for _, item in known]), 1e-9)[..., None]
+    parts = np.zeros((len(items), counts.max(), *sums.shape[1:]), np.float32)
     mass = np.zeros(parts.shape[:3], np.float32)
-    visibility = np.zeros((len(items), shape[0]), np.float32)
-    sums = []
-    for row, item in enumerate(items):
-        if item.mass.size:
-            parts[row, : len(item.mass)], mass[row, : len(item.mass)] = item.views, item.mass
-            visibility[row] = item.visibility
-            sums += [row] if item.length is None else []
-    if sums:  # what is packed has unit length
-        rows = slice(None) if len(sums) == len(items) else np.array(sums)
-        some = parts[rows]
-        norm = np.sqrt(np.add.reduce(some * some, axis=3, keepdims=True))
-        parts[rows] = np.divide(some, norm, out=some, where=norm > 1e-9)
-    return Views(parts, np.minimum(mass, 10 * FULL), visibility)
+    square = np.zeros((len(items), parts.shape[2]), np.float32)
+    parts[at], mass[at] = sums, np.concatenate([item.mass for _, item in known])
+    square[rows] = np.stack([item.square for _, item in known])
+    return Views(parts, np.minimum(mass, 10 * FULL), known_well(mass.sum(1), square))
+
+
+def _norm(item: Evidence) -> FloatArray:
+    """``[V, K]`` lengths of its views as they are kept."""
+    found = np.sqrt(np.add.reduce(item.views * item.views, axis=2)) if item.length is None else item.length[1]
+    return np.asarray(found, np.float32)
 
 
 def compare(a: Views, b: Views, unification: Unification = "parts") -> Comparison:

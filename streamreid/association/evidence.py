@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamreid.types import FloatArray, KnownIdentity, PartFeatures, Tracklet
 
-__all__ = ["FULL", "Evidence", "Presence", "descriptors"]
+__all__ = ["FULL", "Evidence", "Presence", "descriptors", "known_well"]
 
 FULL = 3.0
 """Seen mass (sum of visibility * quality) at which a part counts as fully known."""
@@ -43,8 +43,8 @@ class Evidence:
         observations: How often it was seen.
         looks: How often it was looked at, that is, anything of it was described.
         quality: Sum of the qualities of those looks.
-        views: ``[V, K, D]`` float32 sum of w * part for each view; packed, float16 of unit length.
-        length: ``[V, K]`` the lengths of those sums while packed, else None.
+        views: ``[V, K, D]`` float32 sum of w * part for each view; packed, int16 of the same direction.
+        length: ``[2, V, K]`` while packed, the lengths of the sums and of the packed vectors, else None.
     """
 
     presence: list[Presence]
@@ -55,27 +55,24 @@ class Evidence:
     observations: int = 0
     looks: int = 0
     quality: float = 0.0
-    views: NDArray[np.floating[Any]] = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    views: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
     length: FloatArray | None = None
 
     @property
     def total(self) -> FloatArray:
         """``[V, K, D]`` sum of w * part for each view."""
-        views = self.views.astype(np.float32, copy=False)
-        return views if self.length is None else views * self.length[..., None]
-
-    @property
-    def visibility(self) -> FloatArray:
-        """``[K]`` how well each part is known; see :func:`descriptors`."""
-        mass = self.mass.sum(0)
-        return np.asarray(np.minimum(mass / FULL, 1.0) * _clarity(self.square, mass), np.float32)
+        if self.length is None:
+            return self.views
+        return np.asarray(self.views * (self.length[0] / np.maximum(self.length[1], 1e-9))[..., None], np.float32)
 
     def pack(self) -> None:
         """Take half the memory: for what is remembered of thousands for an hour. Undone by whatever is added."""
         if self.length is None and self.mass.size:
-            self.length = np.linalg.norm(self.views, axis=2)
-            unit = np.divide(self.views, self.length[..., None], out=np.zeros_like(self.views), where=self.length[..., None] > 1e-9)
-            self.views = unit.astype(np.float16)
+            # Sixteen bits from the greatest value on: ten times as exact as float16, and back several times as fast.
+            peak = np.maximum(np.abs(self.views).max(2, keepdims=True), 1e-9)
+            packed = np.rint(self.views * (32767 / peak))
+            self.length = np.stack([np.linalg.norm(self.views, axis=2), np.linalg.norm(packed, axis=2)])
+            self.views = packed.astype(np.int16)
 
     @property
     def start(self) -> float:
@@ -182,6 +179,11 @@ class Evidence:
         return made
 
 
+def known_well(mass: FloatArray, square: FloatArray) -> FloatArray:
+    """``[..., K]`` visibility of each part from the sums of w and of w^2; see :func:`descriptors`."""
+    return np.asarray(np.minimum(mass / FULL, 1.0) * _clarity(square, mass), np.float32)
+
+
 def _clarity(square: FloatArray, mass: FloatArray) -> FloatArray:
     return np.minimum(np.divide(square, mass, out=np.zeros_like(mass), where=mass > 1e-9), 1.0)
 
@@ -200,6 +202,6 @@ def descriptors(items: list[Evidence]) -> PartFeatures:
     visibility = np.zeros(parts.shape[:2], np.float32)
     for row, item in enumerate(items):
         if item.mass.size:
-            parts[row], visibility[row] = item.total.sum(0), item.visibility
+            parts[row], visibility[row] = item.total.sum(0), known_well(item.mass.sum(0), item.square)
     norm = np.linalg.norm(parts, axis=2, keepdims=True)
     return PartFeatures(np.divide(parts, norm, out=np.zeros_like(parts), where=norm > 1e-9), visibility)

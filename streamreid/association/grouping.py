@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +15,6 @@ from streamreid.association.links import explain, link_log_odds, link_terms, sig
 from streamreid.association.pairs import PairTable, sides
 from streamreid.association.people import Book
 from streamreid.association.place import Key, Place
-from streamreid.association.pool import ViewPool
 from streamreid.association.search import IdentityIndex
 from streamreid.association.topology import CameraGraph, Presences
 from streamreid.config import AssociationConfig
@@ -93,14 +92,7 @@ class Grouping:
         self.index = IdentityIndex()
         self._calibration, self._graph, self._place, self._parts = calibration, graph, place, parts
         self._pairs = PairTable(config.unification)
-        self._pool = ViewPool()
         self._near: dict[Key, dict[int, tuple[float, float]]] = {}
-
-    def forget(self, ids: Iterable[int]) -> None:
-        """Keep nothing of identities; unknown ones are ignored."""
-        gone = list(ids)
-        self.index.drop(gone)
-        self._pool.drop(gone)
 
     def decide(self, tracks: Mapping[Key, Evidence], book: Book) -> Decision:
         """Group the tracks of the window.
@@ -186,11 +178,11 @@ class Grouping:
             self._near[key] = self._closely(tracks[key], [g for g in ids if g in book.people and book.people[g].past is not None], book)
 
     def _closely(self, track: Evidence, ids: list[int], book: Book) -> dict[int, tuple[float, float]]:
-        people = [(g, past) for g in ids if (past := book.people[g].past) is not None and np.count_nonzero(past.mass)]
-        ids = [g for g, _ in people]
+        people = {g: past for g in ids if (past := book.people[g].past) is not None and np.count_nonzero(past.mass)}
+        ids = list(people)
         if not ids:
             return {}
-        found = compare(stack([track]), self._pool.views(people), self.config.unification)
+        found = compare(stack([track]), stack(list(people.values())), self.config.unification)
         looks = self._calibration.log_odds(found.similarity[0])
         best = sorted(range(len(ids)), key=lambda i: (-looks[i], ids[i]))[:_PLAUSIBLE]
         return {ids[i]: (float(found.similarity[0, i]), float(found.common[0, i])) for i in best if looks[i] > -4.0}

@@ -146,6 +146,11 @@ class Following(ABC):
         with self._lock:
             return {**self._identities, **self._associator.links}
 
+    @property
+    def people(self) -> int:
+        """How many people are remembered, so that who comes back is known."""
+        return self._associator.people
+
     def drain_settled(self) -> dict[tuple[str, int], tuple[int, float]]:
         """Tracks of identities that are no longer searched, once: in runs without end they leave ``identities``, so that memory does not grow."""
         settled, self._settled = self._settled, {}
