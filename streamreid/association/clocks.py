@@ -133,6 +133,12 @@ class ClockWatch:
         while len(self._seen) > _TRACKS:
             del self._seen[next(iter(self._seen))]
 
+    def forget(self, camera: str) -> None:
+        """Keep nothing of a camera."""
+        self._sizes.pop(camera, None)
+        self._seen = {key: seen for key, seen in self._seen.items() if key[0] != camera}
+        self._found = {pair: found for pair, found in self._found.items() if camera not in pair}
+
     def estimate(self, identities: Mapping[Key, tuple[int, float]], *, most: int | None = None) -> list[ClockOffset]:
         """Offsets of all cameras that can be compared with another, directly or through others.
 

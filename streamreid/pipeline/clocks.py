@@ -48,6 +48,10 @@ class ClockKeeper:
         if self.mode != "off":
             self._watch.observe(camera, time, tracks, size)
 
+    def forget(self, camera: str) -> None:
+        """A camera is gone; what its clock was found to be wrong by stays."""
+        self._watch.forget(camera)
+
     def due(self, time: float) -> bool:
         """Whether it is time to compare the clocks."""
         if self.mode == "off" or (self.mode == "report" and not self.live):

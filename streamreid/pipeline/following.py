@@ -35,6 +35,9 @@ __all__ = ["Following", "Seen"]
 _MANY_TRACKS = 10_000
 """Tracks from which those of expired identities are let go."""
 
+_GONE_SECONDS = 60.0
+"""How long a camera that was taken out may come back to the tracks it had."""
+
 _Self = TypeVar("_Self", bound="Following")
 
 
@@ -108,6 +111,7 @@ class Following(ABC):
         self._settled: dict[tuple[str, int], tuple[int, float]] = {}
         self._settle_at = _MANY_TRACKS
         self._sizes: dict[str, tuple[int, int]] = {}
+        self._gone: dict[str, float] = {}
         self._used = False
 
     def __enter__(self: _Self) -> _Self:
@@ -181,6 +185,7 @@ class Following(ABC):
             for seen in self._frames():
                 self.statistics.beat = time.monotonic()
                 with self._lock:
+                    self._let_go(self.statistics.beat)
                     if seen is not None:
                         self._follow(seen)
                     elif self.memory is not None:
@@ -213,6 +218,21 @@ class Following(ABC):
 
     def _tracker(self, camera: str) -> Tracker:
         return Tracker(self.config.tracker, self._calibration, first_id=self.begin.tracks.get(camera, 1))
+
+    def _let_go(self, now: float) -> None:
+        """Keep nothing but numbers of cameras that were taken out for good."""
+        removed = [name for name, count in list(self.statistics.cameras.items()) if count.removed and name in self._trackers]
+        self._gone = {name: self._gone.get(name, now) for name in removed}
+        patience = max(_GONE_SECONDS, self.config.tracker.lost_seconds, 3 * self.config.tracker.delay)
+        for name in [n for n, since in self._gone.items() if now - since >= patience]:
+            self._forget(name)
+
+    def _forget(self, camera: str) -> None:
+        self.begin.seen(camera, track=self._trackers.pop(camera).next_id - 1)
+        self._observe(self._holding.remove(camera))
+        self._sizes.pop(camera, None)
+        self._schedule.forget(camera)
+        self.clocks.forget(camera)
 
     def _follow(self, seen: Seen) -> None:
         frame = seen.frame

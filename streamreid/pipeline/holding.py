@@ -104,6 +104,16 @@ class Holding:
         self._held[camera] = deque()
         self._young[camera] = defaultdict(list)
 
+    def remove(self, camera: str) -> list[Observation]:
+        """Forget a camera that is gone, with frames that were not released.
+
+        Returns:
+            What was still held back of people in it; nothing can change their ids any more.
+        """
+        for kept in (self._late, self._held, self._newest):
+            kept.pop(camera, None)
+        return [item for items in self._young.pop(camera, {}).values() for item in items]
+
     def __repr__(self) -> str:
         return f"Holding(delay={self._delay}, frames={sum(map(len, self._held.values()))})"
 

@@ -68,6 +68,10 @@ class LookSchedule:
         chosen[rows[due]] = True
         return chosen
 
+    def forget(self, camera: str) -> None:
+        """A camera is gone; should it come back, everybody in it is new."""
+        self._last.pop(camera, None)
+
     def _inherit(self, last: _Last | None, boxes: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """When each box was looked at last and how often; (-inf, 0) where it does not clearly follow from a box of the frame before."""
         when, looks = np.full(len(boxes), -np.inf), np.zeros(len(boxes), np.int64)

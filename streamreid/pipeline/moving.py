@@ -41,3 +41,7 @@ class MovingCameras:
         if frame.camera not in self._motions:
             self._motions[frame.camera] = CameraMotion(method)
         return self._motions[frame.camera](frame.image, people)
+
+    def forget(self, camera: str) -> None:
+        """A camera is gone."""
+        self._motions.pop(camera, None)

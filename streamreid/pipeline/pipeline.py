@@ -128,6 +128,11 @@ class Pipeline(Following):
         """Whether cameras may still be added."""
         return self.cameras.stay
 
+    def _forget(self, camera: str) -> None:
+        super()._forget(camera)
+        self._looking.forget(camera)
+        self._moving.forget(camera)
+
     def _frames(self) -> Iterator[Seen | None]:
         for batch in self._look_newest() if self.live else self._look_ahead():
             if not batch:

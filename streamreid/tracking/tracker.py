@@ -72,6 +72,11 @@ class Tracker:
         return f"Tracker(tracks={len(self._book)}, next_id={self._next_id})"
 
     @property
+    def next_id(self) -> int:
+        """The id that the next new track will get."""
+        return self._next_id
+
+    @property
     def renamed(self) -> dict[int, int]:
         """``{id: older id}`` of reported tracks that the last update found to be older ones (only if results are delayed)."""
         return dict(self._renamed)
