@@ -236,6 +236,8 @@ class Remembering:
                 self._keep_views(key, evidence.remember(who, [key[0]], evidence.start, evidence.end))
             if key in self._crops:
                 self._batch.crops[key] = self._crops[key][1]
+        # What was not handed on while the track was in the window never will be.
+        self._crops = {key: crop for key, crop in self._crops.items() if key in self._associator.evidence}
         self._follow_events()
         while len(self._tracks) > _MOST_TRACKS:
             self._let_go(next(iter(self._tracks)))
@@ -253,7 +255,8 @@ class Remembering:
         waiting = []
         for event in self._held:
             if event.global_id not in self._known.confirmed:
-                waiting.append(event)
+                if event.global_id in self._known.inside:  # else it was merged or has expired, and is never confirmed
+                    waiting.append(event)
                 continue
             self._batch.events.append(event)
             key = (event.camera, event.track_id)

@@ -9,6 +9,7 @@ from streamreid import Pipeline
 from streamreid.errors import ConfigError, EngineMismatchError
 from streamreid.gallery import SqliteGallery
 from streamreid.pipeline import run
+from streamreid.types import IdentityEvent
 
 
 def with_gallery(scene, path, *videos, **sections):
@@ -138,6 +139,27 @@ def test_pictures_only_if_asked(scene, colours, tmp_path):
         (row,) = store.appearances()
         assert store.crops([row])[row][:3] == b"\xff\xd8\xff"
         assert store.forget([1]).complete
+
+
+def test_nothing_waits_for_whom_the_association_forgot(scene, colours, tmp_path):
+    config = with_gallery(scene, tmp_path / "people.db", scene.camera("left", [0]), gallery={"crops": True})
+    with Pipeline(config, embedder=colours) as pipeline:
+        results = iter(pipeline)
+        memory, who = pipeline.memory, None
+        while not who:
+            who = next(results).global_ids.max(initial=0)
+        memory._crops["left", 999] = 0.9, b"of a track that left the window"
+        memory._held = [IdentityEvent("link", 1.0, gid, "left", 1) for gid in (int(who), 999)]
+        memory.collect()
+        assert ("left", 999) not in memory._crops
+        assert 999 not in {event.global_id for event in memory._held}
+        assert not memory._known.confirmed
+        assert [event.global_id for event in memory._held] == [who]
+        list(results)
+        assert set(memory._crops) <= set(pipeline._associator.evidence)
+    with SqliteGallery(tmp_path / "people.db") as store:
+        assert store.stats()["crops"] == 1
+        assert len(store.identities()) == 1
 
 
 def test_another_engine_and_no_engine_are_refused(scene, colours, tmp_path):
