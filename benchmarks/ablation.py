@@ -76,7 +76,14 @@ ROWS: dict[str, Row] = {
     "linear": Row("PAB-ReID", "predictor without context (BPBReID's)", {"network": {"predictor": "linear"}}),
     "focuser-features": Row("PAB-ReID", "with the focuser on features", {"network": {"focuser": "features", "focuser_width": 128}}),
     "grouped": Row("OAMN", "with the grouped triplet", {"losses": {"grouped_triplet": 0.5}}),
+    "light-whole": Row("ours", "half the losses of the whole person", {"losses": {"identity_whole": 0.5, "whole_triplet": 0.5}}),
     "teacher": Row("ours", "with the base as teacher", {"teacher": "RETAIL"}),
+    "imitation": Row(
+        "ours",
+        "the whole person imitates the base",
+        {"teacher": "RETAIL", "losses": {"teacher": 0.0, "imitation": 3.0, "identity_whole": 0.0, "whole_triplet": 0.0}},
+    ),
+    "worse-cameras": Row("ours", "random scale and coarse pictures", {"augmentation": {"zoom": 0.12, "quality": 0.4}}),
 }
 
 
@@ -112,6 +119,11 @@ class TorchUnifier:
     def variants(self, gallery: Sequence[Image]) -> list[PartFeatures]:
         """See `streamreid.evaluation.unify.Unifies`."""
         return embed_variants(self.network, gallery, self.size)
+
+
+def needs_pictures(row: Row) -> bool:
+    """Whether a row cannot be trained on kept maps: a teacher looks at pictures, and other augmentation makes other maps."""
+    return "teacher" in row.changes or bool(set(row.changes.get("augmentation", {})) - {"copies"})
 
 
 def run(name: str, o: argparse.Namespace) -> None:
@@ -253,8 +265,7 @@ def main() -> None:
     if o.kept and o.freeze < 1:
         parser.error("--kept needs --freeze 1 or more: nothing stays as it is")
     began = time.time()
-    # A teacher looks at pictures, and there are none where maps are kept.
-    for name in [] if o.table else [r for r in o.rows if not (o.kept and "teacher" in ROWS[r].changes)]:
+    for name in [] if o.table else [r for r in o.rows if not (o.kept and needs_pictures(ROWS[r]))]:
         if time.time() - began < 60 * o.minutes:
             run(name, o)
             if o.shares and len(ROWS[name].datasets) < len(DATASETS):
