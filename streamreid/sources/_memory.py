@@ -31,13 +31,20 @@ def few_arenas() -> bool:
         return False
 
 
-def give_back() -> bool:
-    """Return freed memory to the system; at most every ten seconds, and only where glibc is. Whether it was done."""
+def give_back(*, pause: float = _PAUSE) -> bool:
+    """Return freed memory to the system, only where glibc is; takes some milliseconds.
+
+    Args:
+        pause: Not if it was done less than so many seconds ago.
+
+    Returns:
+        Whether it was done.
+    """
     global _last
     if not sys.platform.startswith("linux"):
         return False
     with _lock:
-        if monotonic() - _last < _PAUSE:
+        if monotonic() - _last < pause:
             return False
         _last = monotonic()
     try:
