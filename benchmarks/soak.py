@@ -5,9 +5,10 @@
 
 Each camera is an RTSP server of this machine behind a proxy. One of them is in trouble at almost any time: its server killed and restarted, the stream
 stalled, damaged, slowed to 20 kB/s, cut, or refused, for some seconds; cameras are also paused, changed and removed and added again, as by the HTTP
-interface. Printed over time: memory (also before what lies free is given back, as the run does every quarter of a minute), descriptors, threads, frame age, frames, drops, reconnections, tracks, ids, people who are remembered. The exit
-code is 1 where, after the warm-up (the first third unless told), memory grows by more than 1 MB per 10 minutes, or descriptors or threads by more than
-one (each by more than twice the standard error of the slope), no camera gives a frame for a while, or frame numbers repeat.
+interface. Printed over time: memory (after what lies free was given back, as the run does every quarter of a minute, and before), descriptors, threads,
+frame age, frames, drops, reconnections, tracks, ids, people who are remembered. The exit code is 1 where, after the warm-up (the first third unless told),
+memory grows by more than 1 MB per 10 minutes, or descriptors or threads by more than one (each by more than twice the standard error of the slope), no
+camera gives a frame for a while, or frame numbers repeat.
 
 People are remembered for `association.memory`, an hour by default, and each takes some KB: until that has passed, memory grows by what new people take.
 --memory shortens it, so that as many are forgotten as come.
