@@ -37,6 +37,7 @@ _VIEW_LIMIT = 8.0
 _SAMPLES = 900  # moments remembered per track
 _TRACKS = 2000
 _MOMENTS = 160
+_LIVE_PAIRS = 40  # pairs of tracks that a live run compares: it stands still meanwhile
 _FAR = 1.5  # metres from which on a place is simply wrong
 _CLEAR = {"places": 0.75, "views": 0.45}  # best cost / usual cost from which on nothing is believed
 _FITS = {"places": 0.8, "views": 0.06}  # cost from which on nothing is believed: metres, share of the picture
@@ -144,7 +145,8 @@ class ClockWatch:
 
         Args:
             identities: Global id and link probability of the tracks.
-            most: Compare only so many pairs anew, those compared longest ago; each takes a tenth of a second. None compares all.
+            most: Compare only so many pairs of cameras anew, those compared longest ago, and these by the newest tracks only; each takes a few tenths
+                of a second. None compares all.
         """
         pairs = list(combinations(sorted(self._sizes), 2))
         for pair in pairs:
@@ -152,7 +154,8 @@ class ClockWatch:
         # A pair that was compared goes to the end.
         for a, b in list(self._found)[:most]:
             del self._found[a, b]
-            self._found[a, b] = self._by_places(a, b) or self._by_views(a, b, identities) or self._by_transits(a, b, identities)
+            pairs_most = None if most is None else _LIVE_PAIRS
+            self._found[a, b] = self._by_places(a, b) or self._by_views(a, b, identities, pairs_most) or self._by_transits(a, b, identities)
         return _settle([found for pair in pairs if (found := self._found[pair]) is not None])
 
     def _step(self, a: str, b: str) -> float:
@@ -202,20 +205,24 @@ class ClockWatch:
 
     # ---------------------------------------------------------------- views
 
-    def _by_views(self, a: str, b: str, identities: Mapping[Key, tuple[int, float]]) -> ClockOffset | None:
+    def _by_views(self, a: str, b: str, identities: Mapping[Key, tuple[int, float]], most: int | None) -> ClockOffset | None:
         people: dict[int, list[Key]] = defaultdict(list)
         for key in self._seen:
             if key[0] in (a, b) and identities.get(key, (0, 0.0))[0] and len(self._seen[key]) > 4:
                 people[identities[key][0]].append(key)
-        pairs = [(i, j) for keys in people.values() for i in keys for j in keys if i[0] == a and j[0] == b]
-        if len(pairs) < 3:
+        found = [(i, j) for keys in people.values() for i in keys for j in keys if i[0] == a and j[0] == b and self._near(i, j)]
+        if len(found) < 3:
             return None
+        if most is not None:
+            found = sorted(found, key=lambda pair: (max(self._seen[k].last for k in pair), pair))[-most:]
+        rows = {key: self._seen[key].rows for pair in found for key in pair}
+        pairs = [(rows[i], rows[j]) for i, j in found]
         size = np.array(self._sizes[b], np.float64)
         reach = round(_VIEW_LIMIT / _GRID)  # a longer one may be the way from one place to another
         shifts = np.arange(-reach, reach + 1, 2)
         costs, counts = np.full(len(shifts), np.nan), np.zeros(len(shifts))
         for k, shift in enumerate(shifts.tolist()):
-            ends = [self._both(i, j, shift * _GRID) for i, j in pairs]
+            ends = [_both(x, y, shift * _GRID) for x, y in pairs]
             ends = [e for e in ends if len(e[0]) >= 4]
             counts[k] = sum(len(e[0]) for e in ends)
             if len(ends) >= 5 and counts[k] >= 100:
@@ -223,12 +230,10 @@ class ClockWatch:
         costs[counts < 0.4 * counts.max()] = np.nan
         return _best(a, b, shifts, costs, "views", len(pairs), self._step(a, b))
 
-    def _both(self, one: Key, other: Key, shift: float) -> tuple[Array, Array]:
-        """Feet of a person in both pictures at the same moments, if the other clock is ahead by ``shift``."""
-        x, y = self._seen[one].rows, self._seen[other].rows
-        times = np.arange(max(x[0, 0], y[0, 0] - shift), min(x[-1, 0], y[-1, 0] - shift), 2 * _GRID)
-        feet = [np.stack([np.interp(times + late, d[:, 0], d[:, k]) for k in (1, 2)], 1) for d, late in ((x, 0.0), (y, shift))]
-        return feet[0], feet[1]
+    def _near(self, one: Key, other: Key) -> bool:
+        """Whether two tracks may have been seen at one time, whatever the offset. Of a person who comes again and again, most were not."""
+        x, y = self._seen[one], self._seen[other]
+        return x.first <= y.last + _VIEW_LIMIT and y.first <= x.last + _VIEW_LIMIT
 
     # ---------------------------------------------------------------- transits
 
@@ -250,6 +255,13 @@ class ClockWatch:
         seconds = -(np.median(there) - np.median(back)) / 2
         errors = [1.2533 * 1.4826 * np.median(np.abs(w - np.median(w))) / np.sqrt(len(w)) for w in (there, back)]
         return ClockOffset(b, a, float(seconds), float(np.hypot(*errors) / 2 + 0.05), "transits", len(there) + len(back))
+
+
+def _both(x: Array, y: Array, shift: float) -> tuple[Array, Array]:
+    """Feet of a person ``[N, 3]`` time, x, y in both pictures at the same moments, if the other clock is ahead by ``shift``."""
+    times = np.arange(max(x[0, 0], y[0, 0] - shift), min(x[-1, 0], y[-1, 0] - shift), 2 * _GRID)
+    feet = [np.stack([np.interp(times + late, d[:, 0], d[:, k]) for k in (1, 2)], 1) for d, late in ((x, 0.0), (y, shift))]
+    return feet[0], feet[1]
 
 
 def _nearest(points: Array, others: Array) -> Array:
