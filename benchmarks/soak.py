@@ -1,7 +1,7 @@
 """Hours of looping RTSP streams with random faults, through the whole pipeline: does anything grow?
 
     python benchmarks/soak.py VIDEO --detector yolox_nano.onnx [--engine auto] [--minutes 10] [--warmup 5] [--cameras 3] [--fps 5] [--seed 0]
-                              [--memory 3600] [--csv FILE]
+                              [--memory 3600] [--window 300] [--csv FILE]
 
 Each camera is an RTSP server of this machine behind a proxy. One of them is in trouble at almost any time: its server killed and restarted, the stream
 stalled, damaged, slowed to 20 kB/s, cut, or refused, for some seconds; cameras are also paused, changed and removed and added again, as by the HTTP
@@ -11,7 +11,8 @@ memory grows by more than 1 MB per 10 minutes, or descriptors or threads by more
 camera gives a frame for a while, or frame numbers repeat.
 
 People are remembered for `association.memory`, an hour by default, and each takes some KB: until that has passed, memory grows by what new people take.
---memory shortens it, so that as many are forgotten as come.
+The tables of the last five minutes' tracks (`association.window`) and the heap itself take about a quarter of an hour to their full size. --memory and
+--window shorten both, so that as many are forgotten as come.
 """
 
 from __future__ import annotations
@@ -225,6 +226,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--warmup", type=float, help="minutes that are not judged (default: a third)")
     parser.add_argument("--memory", type=float, default=3600.0, help="association.memory, seconds")
+    parser.add_argument("--window", type=float, default=300.0, help="association.window, seconds")
     parser.add_argument("--every", type=float, default=15.0, help="seconds between two lines")
     parser.add_argument("--cameras", type=int, default=3)
     parser.add_argument("--fps", type=int, default=5)
@@ -243,7 +245,11 @@ def main() -> None:
         cameras = [
             {"name": f"cam{n}", "uri": f"rtsp://127.0.0.1:{p.port}/live", "timeout": 3, "connect_timeout": 2} for n, p in enumerate(proxies)
         ]
-        settings = {"detector": {"model": args.detector}, "engine": {"model": args.engine}, "association": {"memory": args.memory}}
+        settings = {
+            "detector": {"model": args.detector},
+            "engine": {"model": args.engine},
+            "association": {"memory": args.memory, "window": args.window},
+        }
         config = Config.from_dict({"cameras": cameras, **settings})
         rows, watcher = soak(config, list(zip(servers, proxies, strict=True)), clip, args)
     if args.csv:
