@@ -1,6 +1,6 @@
 """Identities across cameras: every variant on the same caches, honesty of the probabilities, and cost at scale.
 
-    python benchmarks/association.py scenes SCENE [SCENE ...] --caches FOLDER --base BUNDLE
+    python benchmarks/association.py scenes SCENE [SCENE ...] --caches FOLDER --base BUNDLE [--first 400]
         SCENE is a folder of `streamreid synth`. Its boxes (SCENE/detections) are described once per engine: by the shipped one and by a global one
         (--base, for example retail-0277 from `streamreid engine import`). Looks are those of a run (`engine.look_interval`), not of every box.
     python benchmarks/association.py clip CACHE --truth CAMERA=FILE ... [--frames 1:75] [--partial CAMERA] [--set SETTING=VALUE]
@@ -89,10 +89,13 @@ class OtherLooks(Recorder):
         return super()._observe([replace(o, features=self._others[o.camera, o.time][o.tracks.rows]) for o in own])
 
 
-def describe(scene: Path, engine: str, cache: Path) -> Path:
-    """Make the cache of a scene if it is not there."""
+def describe(scene: Path, engine: str, cache: Path, first: int | None) -> Path:
+    """Make the cache of a scene, or of its first frames, if it is not there."""
+    if first is not None:
+        cache = cache.with_name(f"{cache.name}.first{first}")
     if not (cache / "manifest.json").exists():
         data = load_config(scene / "cams.yaml").model_dump()
+        data["cameras"] = [{**camera, "frames": first} for camera in data["cameras"]]
         data |= {"detector": {"model": f"mot:{scene / 'detections'}"}, "engine": {"model": engine}}
         with Lean(Config.from_dict(data), cache=cache) as pipeline:
             for _ in pipeline:
@@ -247,10 +250,14 @@ def scenes(options: Any) -> None:
     head()
     for scene in options.scene:
         truth = {c.name: read_mot(scene / "truth" / f"{c.name}.txt") for c in load_config(scene / "cams.yaml").cameras}
-        base = describe(scene, str(options.base), options.caches / f"{scene.name}.{options.base.name}") if options.base else None
+        base = (
+            describe(scene, str(options.base), options.caches / f"{scene.name}.{options.base.name}", options.first)
+            if options.base
+            else None
+        )
         if base is not None:
             compare(scene.name, base, truth, {"same linking": {}}, options, prefix="global: ")
-        cache = describe(scene, options.engine, options.caches / scene.name)
+        cache = describe(scene, options.engine, options.caches / scene.name, options.first)
         if base is not None:
             swapped(scene.name, cache, base, truth, options)
         compare(scene.name, cache, truth, {v: VARIANTS[v] for v in options.variants}, options)
@@ -349,6 +356,7 @@ def main() -> None:
     one.add_argument("--caches", type=Path, required=True)
     one.add_argument("--engine", default="auto")
     one.add_argument("--base", type=Path, help="bundle of a global ReID model")
+    one.add_argument("--first", type=int, help="as if each camera ended after so many frames")
     one.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
     one.set_defaults(run=scenes)
     two = verbs.add_parser("clip")
@@ -374,6 +382,8 @@ def main() -> None:
         import yaml
 
         options.sets = {k: yaml.safe_load(v) for k, _, v in (s.partition("=") for s in options.set)}
+    if getattr(options, "first", None):
+        options.frames = options.frames or f"1:{options.first}"
     options.run(options)
 
 
