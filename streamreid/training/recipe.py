@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from streamreid._yaml import read_yaml, validate
 from streamreid.training.grouping import PART_NAMES
@@ -163,6 +163,12 @@ class TrainConfig(_Section):
     tensorboard: bool = Field(default=False, description="Write TensorBoard events beside log.csv (needs streamreid[tensorboard]).")
     save_every: int = Field(default=50, ge=1, description="Steps between checkpoints.")
     validate_every: int = Field(default=250, ge=1, description="Steps between validations.")
+
+    @model_validator(mode="after")
+    def _has_whom_to_imitate(self) -> TrainConfig:
+        if self.losses.imitation and self.teacher is None:
+            raise ValueError("losses.imitation needs a teacher; name one (teacher: person-reidentification-retail-0277.xml) or set it to 0")
+        return self
 
 
 def load_recipe(path: str | Path) -> TrainConfig:

@@ -19,7 +19,7 @@ from streamreid.training.checkpoint import load_network  # noqa: E402
 from streamreid.training.grouping import GROUPINGS, write_parts  # noqa: E402
 from streamreid.training.losses import imitation_loss, teacher_loss  # noqa: E402
 from streamreid.training.optimise import make_optimizer  # noqa: E402
-from streamreid.training.recipe import NetworkConfig, ScheduleConfig, TrainConfig  # noqa: E402
+from streamreid.training.recipe import NetworkConfig, ScheduleConfig, TrainConfig, load_recipe  # noqa: E402
 
 _spec = importlib.util.spec_from_file_location("training_data_helpers", Path(__file__).with_name("test_training_data.py"))
 assert _spec is not None
@@ -203,6 +203,13 @@ def test_imitation_loss_by_hand() -> None:
     assert float(imitation_loss(student, teacher)) == pytest.approx((0 + 0 + (1 - 0.6) + 1) / 4)
     with pytest.raises(ConfigError, match=r"3 values, the teacher's 2"):
         imitation_loss(torch.ones(2, 3), teacher)
+
+
+def test_imitation_needs_a_teacher(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("data: [{images: a, labels: b}]\nnetwork: {backbone: resnet50}\nlosses: {imitation: 2}\nout: runs/x\n")
+    with pytest.raises(ConfigError, match=r"losses\.imitation needs a teacher"):
+        load_recipe(recipe)
 
 
 def test_the_whole_person_can_do_without_its_classifier(recipe: TrainConfig) -> None:
