@@ -29,9 +29,26 @@ _FREE = {
 }  # may differ when a training goes on
 
 
+def _read(path: str | Path, what: str, advice: str) -> dict[str, Any]:
+    """What a checkpoint holds, its recipe checked."""
+    if not Path(path).is_file():
+        raise ConfigError(f"{what}: {path} does not exist; {advice}")
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        TrainConfig.model_validate_json(state["config"])
+    except Exception as error:  # torch's unpickler fails in many ways on a file that is none of its own
+        raise DataError(f"{path}: not a checkpoint of streamreid ({type(error).__name__}); {advice}") from error
+    return state
+
+
 def load_network(path: str | Path, *, averaged: bool = True) -> tuple[PartNetwork, TrainConfig, int]:
-    """The network of a checkpoint (its moving average by default), its recipe, and the number of steps done."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    """The network of a checkpoint (its moving average by default), its recipe, and the number of steps done.
+
+    Raises:
+        ConfigError: The file is missing.
+        DataError: It is no checkpoint of a training.
+    """
+    state = _read(path, "checkpoint", "name best.pt or last.pt of a training")
     config = TrainConfig.model_validate_json(state["config"])
     # Every weight comes from the checkpoint: ImageNet's need not be at hand any more.
     network = PartNetwork(config.network.model_copy(update={"weights": None}), config.size)
@@ -45,9 +62,7 @@ def take_over(path: str, network: PartNetwork, heads: nn.ModuleDict) -> None:
     Raises:
         ConfigError: The file is missing, or nothing fits.
     """
-    if not Path(path).is_file():
-        raise ConfigError(f"start: {path} does not exist")
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = _read(path, "start", "name best.pt or last.pt of a training")
     taken = 0
     for module, source in ((network, state["average"]["state"]), (heads, state["heads"])):
         own = module.state_dict()
@@ -95,13 +110,8 @@ class Checkpoint:
         if not path.exists():
             self.out.mkdir(parents=True, exist_ok=True)
             return 0
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            recipe = self._recipe(TrainConfig.model_validate_json(state["config"]))
-        except Exception as error:  # torch's unpickler fails in many ways on a file that is none of its own
-            raise DataError(
-                f"{path}: not a checkpoint of streamreid ({type(error).__name__}); move it away or choose another 'out'"
-            ) from error
+        state = _read(path, "out", "move it away or choose another 'out'")
+        recipe = self._recipe(TrainConfig.model_validate_json(state["config"]))
         own = self._recipe(self.config)
         if recipe != own:
             wrong = [k for k in recipe if recipe[k] != own.get(k)]

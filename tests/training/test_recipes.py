@@ -11,6 +11,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the train extra")
 pytest.importorskip("lightning", reason="training needs the train extra")
 
+from streamreid.errors import ConfigError, DataError  # noqa: E402
+from streamreid.training.checkpoint import load_network  # noqa: E402
 from streamreid.training.recipe import load_recipe  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,3 +90,14 @@ def test_shares_are_listed_where_they_were_scored(ablation, tmp_path: Path) -> N
     assert "base share 0.3, whole person alone" in lines[-1]
     assert lines[-1].count(".500 / .250") == 3
     assert sum("base share" in line for line in lines) == 2
+
+
+def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.pt does not exist; name best\.pt"):
+        load_network(tmp_path / "none.pt")
+    (tmp_path / "text.pt").write_text("no weights")
+    with pytest.raises(DataError, match=r"text\.pt: not a checkpoint of streamreid"):
+        load_network(tmp_path / "text.pt")
+    torch.save({"weights": 1}, tmp_path / "other.pt")
+    with pytest.raises(DataError, match=r"other\.pt: not a checkpoint of streamreid \(KeyError\)"):
+        load_network(tmp_path / "other.pt")
