@@ -1,6 +1,6 @@
 """The README's picture: one moment of `streamreid demo`, with the heads of all people pixelated.
 
-python benchmarks/figure.py [--engine BUNDLE] [--out benchmarks/figures/demo.jpg] [--second 1.1]
+python benchmarks/figure.py [--engine BUNDLE] [--out docs/figures/demo.jpg] [--second 1.1]
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from streamreid.sources import open_source
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", default="auto")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "figures" / "demo.jpg")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "figures" / "demo.jpg")
     parser.add_argument("--second", type=float, default=1.1)
     options = parser.parse_args()
     videos = sorted(p for p in weights.fetch(["demo-videos", "yolo11n"]) if p.suffix == ".mp4")

@@ -1,6 +1,6 @@
 """The README's picture of body parts: what the part engine sees in people as they are, and covered on one side by a background patch or by somebody else.
 
-    python benchmarks/figure_parts.py [--engine BUNDLE] [--detector yolo11n] [--out benchmarks/figures/parts.jpg] [--second 1.1]
+    python benchmarks/figure_parts.py [--engine BUNDLE] [--detector yolo11n] [--out docs/figures/parts.jpg] [--second 1.1]
 
 People come from the clips of `streamreid demo`, none of which took part in training. The engine sees the pictures as they are; in what is drawn, the heads of all
 people are pixelated. Per picture: the crop, its part maps, and the visibility of every part. ``--engine`` must be a bundle that `streamreid export` wrote.
@@ -150,7 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", type=Path, default=shipped_folder() / "pab-osnet-small")
     parser.add_argument("--detector", default="yolo11n")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "figures" / "parts.jpg")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "figures" / "parts.jpg")
     parser.add_argument("--second", type=float, default=1.1)
     parser.add_argument("--people", type=int, default=3)
     o = parser.parse_args()

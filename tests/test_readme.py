@@ -1,4 +1,4 @@
-"""The README's commands work as written."""
+"""The commands and examples of the README and of the pages in docs/ work as written."""
 
 import json
 import os
@@ -18,16 +18,32 @@ from streamreid.cli import app
 from streamreid.config import Config, load_config
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language, page=README):
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def commands():
-    lines = [line.split("#")[0].strip() for block in blocks("bash") for line in block.splitlines()]
-    return [part.strip() for line in lines for part in line.split("&&") if part.strip().startswith("streamreid")]
+    lines = [line.split("#")[0].strip() for page in PAGES for block in blocks("bash", page) for line in block.splitlines()]
+    found = [part.strip() for line in lines for part in line.split("&&") if part.strip().startswith("streamreid")]
+    return list(dict.fromkeys(found))
+
+
+def other_yaml():
+    texts = [text for page in PAGES for text in blocks("yaml", page)[page == README :]]
+    return list(dict.fromkeys(texts))
+
+
+def test_the_readme_is_one_screen():
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 160
+
+
+def test_its_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README.read_text(encoding="utf-8")):
+        assert "://" in target or (ROOT / target).exists(), target
 
 
 @pytest.mark.parametrize("command", commands())
@@ -52,7 +68,7 @@ def test_the_yaml_is_valid(tmp_path, monkeypatch):
     assert [c.name for c in config.cameras] == ["entrance", "hall"]
 
 
-@pytest.mark.parametrize("text", blocks("yaml")[1:])
+@pytest.mark.parametrize("text", other_yaml())
 def test_other_yaml_is_a_valid_part_of_a_configuration(text):
     data = {"cameras": [{"name": n, "uri": f"{n}.mp4"} for n in ("entrance", "hall", "yard")], **yaml.safe_load(text)}
     config = Config.from_dict(data)
