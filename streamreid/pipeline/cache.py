@@ -4,8 +4,8 @@
     <folder>/<camera>/part-00000.parquet       one row per used frame
 
 Columns: order (number of the frame among all cameras, in the order of the run), frame (number in its source), time (capture time, seconds), clock,
-width, height (pixels), boxes (xyxy, 4 N values), scores (N), classes (N), looked (rows of the M people that were looked at), visibility (M K values),
-parts (M K D values), motion (6 values of the affine map from the previous frame, or none for a camera that stands still). Features are float32: half precision would halve the files, but then a run that is stored would give other numbers than one that is not.
+width, height (pixels), boxes (xyxy, 4 N values), scores (N), classes (N), looked (rows of the M people that have features), visibility (M K values),
+parts (M K D values), embedded (rows of those whose features the run used; caches of schema 2 lack it), motion (6 values of the affine map from the previous frame, or none for a camera that stands still). Features are float32: half precision would halve the files, but then a run that is stored would give other numbers than one that is not.
 
 Parts and manifest appear complete or not at all, and the manifest names the parts, so a killed run leaves a cache of what it did until then.
 """
@@ -32,6 +32,8 @@ __all__ = ["CacheWriter", "part_file", "read_frames", "remove_cache"]
 _FRAMES = 1024
 _VALUES = 16 << 20
 _SECONDS = 10.0
+_EMBEDDED = "embedded"
+"""The column that caches of schema 2 do not have."""
 
 
 def _pyarrow() -> Any:
@@ -54,9 +56,8 @@ def _schema(pa: Any, key: str) -> Any:
         ("height", whole),
     ]
     fields += [("boxes", pa.list_(real)), ("scores", pa.list_(real)), ("classes", pa.list_(whole)), ("looked", pa.list_(whole))]
-    return pa.schema(
-        [*fields, ("visibility", pa.list_(real)), ("parts", pa.list_(real)), ("motion", pa.list_(real))], metadata={"streamreid.cache": key}
-    )
+    fields += [("visibility", pa.list_(real)), ("parts", pa.list_(real)), ("motion", pa.list_(real))]
+    return pa.schema([*fields, (_EMBEDDED, pa.list_(whole))], metadata={"streamreid.cache": key})
 
 
 def part_file(folder: Path, camera: str, number: int) -> Path:
@@ -106,6 +107,7 @@ class CacheWriter:
             "looked": looked.astype(np.int32),
             "visibility": features.visibility[looked].ravel(),
             "parts": features.parts[looked].ravel(),
+            _EMBEDDED: (looked if seen.embedded is None else np.flatnonzero(seen.embedded)).astype(np.int32),
             "motion": np.zeros(0, np.float32) if seen.motion is None else seen.motion.ravel(),
         }
         self._waiting.setdefault(frame.camera, []).append(row)
@@ -244,7 +246,8 @@ def _read(path: Path, key: str) -> Any:
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"'{path}' is damaged: {error}. Store the run again with --cache") from None
     found = (table.schema.metadata or {}).get(b"streamreid.cache", b"").decode()
-    if found != key or table.schema.names != _schema(pa, key).names:
+    names = _schema(pa, key).names
+    if found != key or table.schema.names not in (names, [name for name in names if name != _EMBEDDED]):
         raise DataError(
             f"'{path}' belongs to another cache (hash {found[:16] or 'none'}, expected {key[:16]}). Store the run again with --cache"
         )
@@ -262,6 +265,8 @@ class _List(NamedTuple):
 def _rows(table: Any, camera: str, shape: tuple[int, int]) -> Iterator[tuple[int, Seen]]:
     plain = {name: table[name].to_pylist() for name in ("order", "frame", "time", "clock", "width", "height")}
     lists = {name: _list(table[name]) for name in ("boxes", "scores", "classes", "looked", "visibility", "parts", "motion")}
+    if _EMBEDDED in table.schema.names:
+        lists[_EMBEDDED] = _list(table[_EMBEDDED])
     at: Callable[[str, int], Any] = lambda name, row: lists[name].at(row)  # noqa: E731
     for row, order in enumerate(plain["order"]):
         scores, looked = at("scores", row), at("looked", row)
@@ -274,7 +279,11 @@ def _rows(table: Any, camera: str, shape: tuple[int, int]) -> Iterator[tuple[int
         size = plain["width"][row], plain["height"][row]
         frame = Frame.without_image(camera, plain["frame"][row], plain["time"][row], size=size, clock=plain["clock"][row])
         motion = at("motion", row)
-        yield order, Seen(frame, found, features, motion.reshape(2, 3) if len(motion) else None)
+        embedded = None
+        if _EMBEDDED in lists:
+            embedded = np.zeros(len(scores), bool)
+            embedded[at(_EMBEDDED, row)] = True
+        yield order, Seen(frame, found, features, motion.reshape(2, 3) if len(motion) else None, embedded)
 
 
 def _list(column: Any) -> _List:

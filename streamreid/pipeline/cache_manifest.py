@@ -19,11 +19,21 @@ from streamreid.reid import Embedder, engine_fingerprint
 from streamreid.secrets import redact
 from streamreid.similarity import Calibration
 
-__all__ = ["MANIFEST", "Manifest", "check_fits", "check_models", "check_sources", "describe", "read_manifest", "same_inputs"]
+__all__ = [
+    "MANIFEST",
+    "Manifest",
+    "check_fits",
+    "check_models",
+    "check_sources",
+    "describe",
+    "read_manifest",
+    "same_inputs",
+    "same_schedule",
+]
 
 MANIFEST = "manifest.json"
 _CAMERA_INPUTS = ("roi", "motion", "stride", "offset", "fps", "start", "frames", "repeat", "live")
-_NO_INPUTS = {"batch", "look_interval"}  # how many go through a model at once, and who is hidden from tracking afterwards
+_NO_INPUTS = {"batch", "look_interval"}  # how many go through a model at once, and whose features are used
 
 
 class _Strict(BaseModel):
@@ -72,7 +82,7 @@ class Manifest(_Strict):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    schema_: Literal[2] = Field(default=2, alias="schema")
+    schema_: Literal[2, 3] = Field(default=3, alias="schema", description="3: parts say whose features the run used.")
     streamreid: str
     complete: bool = False
     settings: str = Field(description="Hash of every setting that changes detections or features.")
@@ -103,6 +113,12 @@ def _inputs(config: Mapping[str, Any]) -> dict[str, Any]:
     data: dict[str, Any] = {name: {k: v for k, v in config[name].items() if k not in _NO_INPUTS} for name in ("detector", "engine")}
     data["cameras"] = {camera["name"]: {k: camera[k] for k in _CAMERA_INPUTS if k in camera} for camera in config["cameras"]}
     return data
+
+
+def same_schedule(manifest: Manifest, asked: Config) -> bool:
+    """Whether the settings that decide who is embedded when are those of the stored run, so that its choice can be taken from the cache."""
+    stored = Config.from_dict(manifest.config, where=MANIFEST)
+    return (stored.tracker.high_score, stored.engine.look_interval) == (asked.tracker.high_score, asked.engine.look_interval)
 
 
 def _hash(data: Any) -> str:

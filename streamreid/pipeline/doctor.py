@@ -14,8 +14,8 @@ import numpy as np
 from streamreid.config import CameraConfig, Config
 from streamreid.detection import Detector, open_detector
 from streamreid.errors import StreamReIDError
+from streamreid.pipeline.embedding_scheduler import EmbeddingScheduler
 from streamreid.pipeline.forecast import Forecast, forecast
-from streamreid.pipeline.looking import LookSchedule
 from streamreid.pipeline.roi import inside
 from streamreid.reid import Embedder, open_embedder
 from streamreid.secrets import redact
@@ -234,7 +234,7 @@ def _described(model: Any) -> str:
 
 def _measure(config: Config, detector: Detector, embedder: Embedder, frames: dict[str, list[Frame]], diagnosis: Diagnosis) -> None:
     """Take the kept frames through detection, looks and tracking as a run would, frame by frame, and note what each takes."""
-    looking = LookSchedule(config)
+    scheduler = EmbeddingScheduler(config)
     calibration = SiteCalibration(embedder.calibration)
     trackers = {name: Tracker(config.tracker, calibration) for name in frames}
     rois = {c.name: c.roi for c in config.cameras}
@@ -249,7 +249,8 @@ def _measure(config: Config, detector: Detector, embedder: Embedder, frames: dic
         found = detector([frame])[0]
         found = found[inside(found.boxes, rois[frame.camera], frame.size)]
         marks.append(time.perf_counter())
-        rows = looking.choose(frame.camera, found, frame.time)
+        rows = np.sort(scheduler.due(frame.camera, found, frame.time, frame.size))
+        scheduler.record(frame.camera, rows)
         looks = embedder([frame], [found[rows]])[0]
         marks.append(time.perf_counter())
         trackers[frame.camera].update(found[rows], looks, frame.time, size=frame.size)

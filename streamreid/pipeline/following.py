@@ -22,7 +22,6 @@ from streamreid.pipeline.beginning import Begin
 from streamreid.pipeline.clocks import ClockKeeper
 from streamreid.pipeline.grounding import open_ground
 from streamreid.pipeline.holding import Followed, Holding, Observation
-from streamreid.pipeline.looking import LookSchedule
 from streamreid.pipeline.remembering import Remembering
 from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.similarity import Calibration, SiteCalibration
@@ -48,7 +47,8 @@ class Seen:
     Args:
         frame: The frame; in a replay it has no image.
         detections: N people.
-        features: N rows; visibility 0 where a person was not looked at.
+        features: N rows; visibility 0 where a person was not embedded. For a cache, and read from one, the features of everybody.
+        embedded: ``[N]`` whose features are to be used; None for all. What the run decided: a replay reads it from the cache.
         motion: ``[2, 3]`` affine map from pixels of the camera's previous frame to pixels of this one; None if the camera stands still.
     """
 
@@ -56,6 +56,7 @@ class Seen:
     detections: Detections
     features: PartFeatures
     motion: FloatArray | None = None
+    embedded: BoolArray | None = None
 
 
 class Following(ABC):
@@ -94,7 +95,6 @@ class Following(ABC):
         self.idle: Callable[[], None] = lambda: None
         self._clock = clock or SystemClock()
         self._lock = threading.RLock()
-        self._schedule = LookSchedule(config)
         self._calibration = SiteCalibration(calibration)
         self._trackers = {c.name: self._tracker(c.name) for c in config.cameras}
         # Where an earlier run is continued, cameras may have been taken out since; ways through them still are ways.
@@ -231,7 +231,6 @@ class Following(ABC):
         self.begin.seen(camera, track=self._trackers.pop(camera).next_id - 1)
         self._observe(self._holding.remove(camera))
         self._sizes.pop(camera, None)
-        self._schedule.forget(camera)
         self.clocks.forget(camera)
 
     def _follow(self, seen: Seen) -> None:
@@ -242,7 +241,7 @@ class Following(ABC):
             self._holding.add(frame.camera, self._trackers[frame.camera])
         with self.statistics.stage("track"):
             # A cache holds the features of everybody: those that a run would not have made are hidden, so that both give the same result.
-            looks = _hide(seen.features, ~self._schedule.choose(frame.camera, seen.detections, frame.time))
+            looks = seen.features if seen.embedded is None else _hide(seen.features, ~seen.embedded)
             self._calibration.observe(looks, seen.detections.boxes)
             if self.ground is not None:
                 self.ground.look(frame.camera, frame.time, seen.detections.boxes, seen.detections.scores, frame.size)

@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamreid.config import CameraConfig, Config, load_config
 from streamreid.detection import Detector, open_detector
@@ -18,13 +19,13 @@ from streamreid.pipeline.beginning import Begin
 from streamreid.pipeline.cache import CacheWriter
 from streamreid.pipeline.cache_manifest import describe
 from streamreid.pipeline.cameras import Cameras
+from streamreid.pipeline.embedding_scheduler import EmbeddingScheduler
 from streamreid.pipeline.following import Following, Seen
-from streamreid.pipeline.looking import LookSchedule
 from streamreid.pipeline.moving import MovingCameras
 from streamreid.pipeline.remembering import Remembering, stamp_of
 from streamreid.pipeline.roi import inside
 from streamreid.reid import Embedder, open_embedder
-from streamreid.types import Detections, Frame, PartFeatures
+from streamreid.types import BoolArray, Detections, Frame, PartFeatures
 
 __all__ = ["Pipeline", "camera_name"]
 
@@ -71,7 +72,7 @@ class Pipeline(Following):
         names = self.detector.name, self.embedder.name
         super().__init__(config, self.embedder.calibration, names, begin=begin, parts=self.embedder.parts)
         own = None if detector is not None else config.detector
-        self._looking = LookSchedule(config)
+        self._scheduler = EmbeddingScheduler(config)
         self._cache = None if cache is None else CacheWriter(cache, describe(config, self.detector, self.embedder, own))
         numbers = self.begin.frames
         self.cameras = Cameras(config.cameras, self.statistics, batch=config.detector.batch, live=config.live, numbers=numbers, stay=stay)
@@ -130,7 +131,7 @@ class Pipeline(Following):
 
     def _forget(self, camera: str) -> None:
         super()._forget(camera)
-        self._looking.forget(camera)
+        self._scheduler.forget(camera)
         self._moving.forget(camera)
 
     def _frames(self) -> Iterator[Seen | None]:
@@ -216,24 +217,33 @@ class Pipeline(Following):
             found = [d[inside(d.boxes, self.cameras.roi(f.camera), f.size)] for f, d in zip(frames, found, strict=True)]
         middle = perf_counter()
         with self.statistics.stage("embed"):
-            wanted = [self._wanted(f, d) for f, d in zip(frames, found, strict=True)]
-            looks = self.embedder(frames, [d[rows] for d, rows in zip(found, wanted, strict=True)])
+            embedded, rows, features = self._embed(frames, found)
         end = perf_counter()
         self.cameras.turns.spent(len(frames), end - began)
-        self.cameras.turns.looked(len(frames), middle - began, sum(map(len, wanted)), end - middle)
+        self.cameras.turns.looked(len(frames), middle - began, sum(map(len, rows)), end - middle)
         with self.statistics.stage("detect"):
             moved = [self._moving(f, d.boxes) for f, d in zip(frames, found, strict=True)]
-        seen = zip(frames, found, wanted, looks, moved, strict=True)
-        return [Seen(f, d, _spread(p, rows, len(d)), motion) for f, d, rows, p, motion in seen]
+        seen = zip(frames, found, features, rows, moved, embedded, strict=True)
+        return [Seen(f, d, _spread(p, r, len(d)), motion, mask) for f, d, p, r, motion, mask in seen]
 
-    def _wanted(self, frame: Frame, found: Detections) -> np.ndarray:
-        """Rows to be looked at: for a cache all."""
-        if self._cache is not None:
-            return np.arange(len(found))
-        return self.cameras.turns.ration(np.flatnonzero(self._looking.choose(frame.camera, found, frame.time)))
+    def _embed(self, frames: list[Frame], found: list[Detections]) -> tuple[list[BoolArray], list[NDArray[np.intp]], list[PartFeatures]]:
+        """Per frame: who counts as embedded, the rows that went through the engine (for a cache all), and their features."""
+        before = self._scheduler.checkpoint()
+        try:
+            embedded = []
+            for frame, people in zip(frames, found, strict=True):  # a batch may hold several frames of one camera
+                due = self._scheduler.due(frame.camera, people, frame.time, frame.size)
+                # Who is stored is embedded whether due or not, so there is nothing to save.
+                chosen = due if self._cache is not None else self.cameras.turns.limit_crops(due)
+                embedded.append(self._scheduler.record(frame.camera, chosen))
+            rows = [np.arange(len(d)) if self._cache is not None else np.flatnonzero(m) for d, m in zip(found, embedded, strict=True)]
+            return embedded, rows, self.embedder(frames, [d[r] for d, r in zip(found, rows, strict=True)])
+        except BaseException:
+            self._scheduler.restore(before)
+            raise
 
 
-def _spread(features: PartFeatures, rows: np.ndarray, count: int) -> PartFeatures:
+def _spread(features: PartFeatures, rows: NDArray[np.intp], count: int) -> PartFeatures:
     """Put the features of some detections back at their rows; the others were not looked at."""
     result = PartFeatures.unseen(count, *features.shape)
     result.parts[rows] = features.parts

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from streamreid.config import Config
 from streamreid.errors import DataError
 from streamreid.gallery import EngineStamp
 from streamreid.pipeline.cache import read_frames
-from streamreid.pipeline.cache_manifest import MANIFEST, check_fits, check_sources, read_manifest
+from streamreid.pipeline.cache_manifest import MANIFEST, check_fits, check_sources, read_manifest, same_schedule
+from streamreid.pipeline.embedding_scheduler import EmbeddingScheduler
 from streamreid.pipeline.following import Following, Seen
 from streamreid.pipeline.remembering import Remembering
 
@@ -58,6 +60,7 @@ class Replay(Following):
         engine = self.manifest.engine
         super().__init__(config, self.manifest.calibration, (self.manifest.detector.name, engine.name), parts=engine.parts)
         self._given = frames
+        self._scheduler = None if same_schedule(self.manifest, config) else EmbeddingScheduler(config)
         for name, camera in self.manifest.cameras.items():
             count = self.statistics.cameras[name]
             count.expected = sum(camera.parts)
@@ -75,7 +78,16 @@ class Replay(Following):
         for seen in self._given if self._given is not None else read_frames(self.folder, self.manifest):
             if self.interrupted:
                 return
-            yield seen
+            yield self._scheduled(seen)
+
+    def _scheduled(self, seen: Seen) -> Seen:
+        """With the choice of the stored run whose features are used, or a new one where that is not known or the settings are others."""
+        if seen.embedded is None and self._scheduler is None:
+            self._scheduler = EmbeddingScheduler(self.config)
+        if self._scheduler is None:
+            return seen
+        due = self._scheduler.due(seen.frame.camera, seen.detections, seen.frame.time, seen.frame.size)
+        return replace(seen, embedded=self._scheduler.record(seen.frame.camera, due))
 
     @property
     def live(self) -> bool:

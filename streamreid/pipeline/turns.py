@@ -2,8 +2,8 @@
 
 A batch is as large as takes about ``seconds`` of inference; cameras that were served longest ago come first. Below the limit that changes nothing.
 Above it, every camera gives the same share of its frames, the rest is replaced by newer frames and counted, and a frame never waits longer than
-until the next newest one: no queue, so ages stay where they are however long it lasts. Looks are rationed then as well: rarer frames are farther apart,
-so more people are in doubt and asked to be looked at, which would make frames rarer still.
+until the next newest one: no queue, so ages stay where they are however long it lasts. Fewer frames make tracks ambiguous, which requests more embeddings,
+which lowers the frame rate further; so embeddings per frame are capped under overload.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ class Turns:
         self._since: float | None = None
         self._finding: float | None = None
         self._looking: float | None = None
-        self._offset = 0
         self.overloaded = False
 
     @property
@@ -84,15 +83,18 @@ class Turns:
         if looks:
             self._looking = _smoothed(self._looking, looking / looks)
 
-    def ration(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Of the people who want to be looked at in one frame, those who are: under overload as many as take as long as finding them, in turn."""
+    def limit_crops(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Of the people who are due in one frame, those who are embedded: under overload as many as take as long as detection does.
+
+        Args:
+            rows: Row numbers, the most urgent first (see ``EmbeddingScheduler.due``).
+
+        Returns:
+            The first of them.
+        """
         if not self.overloaded or not self._finding or not self._looking:
             return rows
-        limit = max(1, int(self._finding / self._looking))
-        if len(rows) <= limit:
-            return rows
-        self._offset += limit
-        return np.sort(np.roll(rows, -(self._offset % len(rows)))[:limit])
+        return rows[: max(1, int(self._finding / self._looking))]
 
     def arrived(self, counts: Mapping[str, int], *, bottleneck: str | None = None) -> None:
         """Frames that came so far, by camera. Call about once a second.

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid.types import Detections, Frame
+from streamreid.types import BoolArray, Detections, FloatArray, Frame
 
-__all__ = ["CropPlan", "crop_batch", "draw_crops", "plan_crops"]
+__all__ = ["CropPlan", "crop_batch", "draw_crops", "embeddable", "plan_crops"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +35,29 @@ class CropPlan:
         return CropPlan(self.frames[part], self.rows[part], self.boxes[part])
 
 
+def embeddable(boxes: FloatArray, size: tuple[int, int], min_height: float = 0.0) -> BoolArray:
+    """``[N]``: which boxes :func:`plan_crops` cuts out: finite, inside the frame, and large enough.
+
+    Args:
+        boxes: ``[N, 4]`` xyxy in pixels.
+        size: Width and height of the frame.
+        min_height: Least height in pixels of what is inside the frame.
+    """
+    return _large_enough(_clipped(boxes, size), min_height)
+
+
+def _clipped(boxes: FloatArray, size: tuple[int, int]) -> NDArray[np.int64]:
+    """Boxes in whole pixels inside the frame; all zero where one is not finite."""
+    finite = np.asarray(np.isfinite(boxes).all(axis=1))
+    whole: NDArray[np.int64] = np.rint(np.clip(np.where(finite[:, None], boxes, 0.0), 0.0, np.array(size * 2, np.float64))).astype(np.int64)
+    return whole
+
+
+def _large_enough(whole: NDArray[np.int64], min_height: float) -> BoolArray:
+    width, height = whole[:, 2] - whole[:, 0], whole[:, 3] - whole[:, 1]
+    return np.asarray((width >= 1) & (height >= max(1.0, min_height)))
+
+
 def plan_crops(frames: Sequence[Frame], detections: Sequence[Detections], min_height: float = 0.0) -> CropPlan:
     """Clip every box to its frame and leave out those with nothing to see: not finite, outside, empty, or too low.
 
@@ -47,11 +70,8 @@ def plan_crops(frames: Sequence[Frame], detections: Sequence[Detections], min_he
         raise ValueError(f"expected one Detections per frame, got {len(detections)} for {len(frames)} frames")
     which, rows, boxes = [], [], []
     for number, (frame, found) in enumerate(zip(frames, detections, strict=True)):
-        limit = np.array(frame.size * 2, np.float64)
-        finite = np.asarray(np.isfinite(found.boxes).all(axis=1))
-        whole = np.rint(np.clip(np.where(finite[:, None], found.boxes, 0.0), 0.0, limit)).astype(np.int64)
-        width, height = whole[:, 2] - whole[:, 0], whole[:, 3] - whole[:, 1]
-        keep = np.flatnonzero(finite & (width >= 1) & (height >= max(1.0, min_height)))
+        whole = _clipped(found.boxes, frame.size)
+        keep = np.flatnonzero(_large_enough(whole, min_height))
         which.append(np.full(len(keep), number, np.int64))
         rows.append(keep.astype(np.int64))
         boxes.append(whole[keep])

@@ -13,6 +13,7 @@ from streamreid.errors import DataError, EngineMismatchError, MissingExtraError,
 from streamreid.pipeline import Replay, run
 from streamreid.pipeline.cache import CacheWriter, part_file, read_frames
 from streamreid.pipeline.cache_manifest import read_manifest
+from streamreid.pipeline.embedding_scheduler import EmbeddingScheduler
 from streamreid.pipeline.replay import replayed_config
 from streamreid.similarity import Calibration
 
@@ -320,3 +321,33 @@ def test_without_pyarrow_the_extra_is_named(scene, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"streamreid\[parquet\]"):
         Pipeline(scene.config(scene.camera("left", [0])), cache=tmp_path / "cache")
+
+
+def test_a_cache_without_the_choice_of_the_run_is_still_replayed(stored, tmp_path):
+    """As they were written before parts said whose features the run used."""
+    import pyarrow.parquet as pq
+
+    _, cache, results = stored
+    for part in cache.glob("*/part-*.parquet"):
+        pq.write_table(pq.read_table(part).drop_columns(["embedded"]), part)
+    manifest = json.loads((cache / "manifest.json").read_text())
+    assert manifest["schema"] == 3
+    (cache / "manifest.json").write_text(json.dumps(manifest | {"schema": 2}))
+    assert all(seen.embedded is None for seen in read_frames(cache))
+    run(Replay(cache), tmp_path / "again")
+    assert texts(tmp_path / "again") == texts(results)
+
+
+@pytest.mark.parametrize("cap", [1, 2])
+def test_a_replay_is_the_run_that_was_overloaded(scene, colours, tmp_path, monkeypatch, cap):
+    """What the run did is in the cache; a second look at boxes and times alone could not know whom it had left out."""
+    monkeypatch.setattr(EmbeddingScheduler, "due", lambda self, *frame, due=EmbeddingScheduler.due: due(self, *frame)[:cap])
+    config = scene.config(scene.camera("left", [0, 1, 2]))
+    with Pipeline(config, embedder=colours, cache=tmp_path / "cache") as pipeline:
+        run(pipeline, tmp_path / "run")
+    with Pipeline(config, embedder=colours) as pipeline:
+        run(pipeline, tmp_path / "plain")
+    monkeypatch.undo()
+    run(Replay(tmp_path / "cache"), tmp_path / "again")
+    assert texts(tmp_path / "again") == texts(tmp_path / "run") == texts(tmp_path / "plain")
+    assert max(int(seen.embedded.sum()) for seen in read_frames(tmp_path / "cache")) == cap
