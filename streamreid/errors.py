@@ -2,25 +2,36 @@
 
 StreamReIDError
 ├── ConfigError            the YAML or the command line is wrong              exit code 2
+│   ├── CameraNotFound        no camera of that name                          HTTP 404
+│   └── CameraExists          a camera of that name already                   HTTP 409
 ├── WeightsError           a weights file is missing or has a wrong checksum  exit code 2
 ├── EngineError            an engine bundle or graph cannot be used           exit code 2
 │   └── EngineMismatchError   features or bundles that do not belong together
 ├── DetectorError          a detector cannot be used                          exit code 2
 ├── SourceError            a camera, stream, video or folder cannot be read   exit code 3
-├── OutputError            a result file or video cannot be written           exit code 2
-├── GalleryError           remembered identities cannot be read or written    exit code 2
+├── OutputError            a result file or video cannot be written           exit code 2, HTTP 500
+├── GalleryError           remembered identities cannot be read or written    exit code 2, HTTP 500
+│   └── GalleryBusy           another process holds it; later it may go       HTTP 503
 ├── MissingExtraError      an optional package is not installed               exit code 2
 └── DataError              a data file (ground truth, dataset, cache) is wrong exit code 2
+
+Over HTTP an error is 422 (what was asked for cannot be done) unless its class says otherwise. Whoever must tell reasons apart catches a class: no
+decision is made by the text of a message.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 __all__ = [
+    "CameraExists",
+    "CameraNotFound",
     "ConfigError",
     "DataError",
     "DetectorError",
     "EngineError",
     "EngineMismatchError",
+    "GalleryBusy",
     "GalleryError",
     "MissingExtraError",
     "OutputError",
@@ -31,13 +42,47 @@ __all__ = [
 
 
 class StreamReIDError(Exception):
-    """Base of every error that streamreid raises on purpose."""
+    """Base of every error that streamreid raises on purpose.
+
+    Attributes:
+        exit_code: Of a command that ends with it.
+        http_status: Of a request that ends with it.
+    """
 
     exit_code = 2
+    http_status = 422
 
 
 class ConfigError(StreamReIDError):
     """A configuration value is missing, unknown or out of range."""
+
+
+class CameraNotFound(ConfigError):
+    """There is no camera of that name.
+
+    Args:
+        name: What was asked for.
+        known: The cameras that there are.
+    """
+
+    http_status = 404
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"there is no camera '{name}'; cameras: {', '.join(known) or 'none'}")
+
+
+class CameraExists(ConfigError):
+    """A camera of that name is there already.
+
+    Args:
+        name: What was to be added.
+        advice: What to do instead.
+    """
+
+    http_status = 409
+
+    def __init__(self, name: str, advice: str = "remove or change it, or choose another name") -> None:
+        super().__init__(f"there is a camera '{name}' already; {advice}")
 
 
 class WeightsError(StreamReIDError):
@@ -65,9 +110,19 @@ class SourceError(StreamReIDError):
 class OutputError(StreamReIDError):
     """A result file or video cannot be written (disk full, folder not writable)."""
 
+    http_status = 500
+
 
 class GalleryError(StreamReIDError):
     """A gallery cannot be opened, read or written: damaged, of a newer version, busy, full, read-only, or encrypted with another key."""
+
+    http_status = 500
+
+
+class GalleryBusy(GalleryError):
+    """Another process holds the gallery for too long. The same call may succeed later."""
+
+    http_status = 503
 
 
 class DataError(StreamReIDError):

@@ -47,6 +47,8 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(Text(f"gallery {summary.gallery.store}: {summary.gallery.returned} people known from before"), soft_wrap=True)
         if summary.gallery.problem:
             console.print(Text(summary.gallery.problem, "red"), soft_wrap=True)
+        if summary.gallery.lost:
+            console.print(Text(f"gallery: {summary.gallery.lost} appearances and events were never stored", "red"), soft_wrap=True)
     console.print(Text(f"results in {summary.folder}: {_few(summary.files)}"), soft_wrap=True)
     if summary.interrupted:
         console.print("interrupted: results hold everything up to the stop")

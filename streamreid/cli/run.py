@@ -243,5 +243,5 @@ def follow(following: wiring.Following, folder: Path, *, quiet: bool, listeners:
         summary = wiring.run(following, folder, progress=progress.update, rendering=progress.say, listeners=listeners)
     if not quiet:
         print_summary(summary, output)
-    unsaved = following.memory is not None and bool(following.memory.problem)
+    unsaved = following.memory is not None and bool(following.memory.problem or following.memory.lost)
     return 130 if summary.interrupted else 3 if summary.failed else 2 if unsaved else 0

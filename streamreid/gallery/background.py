@@ -31,6 +31,11 @@ class BackgroundWriter:
         retention: Enforced every few seconds.
         seconds: Longest time that something waits to be written.
         chore: Done now and then by the writing thread.
+
+    Attributes:
+        problem: Why something is not stored at the moment; empty if all is.
+        written: Batches that were stored.
+        lost: Appearances and events that will never be stored.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class BackgroundWriter:
         self.problem = ""
         self.written = 0
         self.lost = 0
+        self._lost_before = 0  # before the store was last away
         self._retention = retention
         self._seconds = seconds
         self._chore = chore
@@ -83,7 +89,7 @@ class BackgroundWriter:
         self._wake.set()
 
     def _bound(self, pending: Batch) -> None:
-        """A store that is away for long must not fill the memory: the oldest things go first."""
+        """A store that is away for long must not fill the memory: the oldest things go first, and are counted."""
         events = len(pending.events) - _MOST_EVENTS
         tracks = len(pending.appearances) - _MOST_TRACKS
         if events > 0:
@@ -91,7 +97,10 @@ class BackgroundWriter:
         for key in list(pending.appearances)[: max(tracks, 0)]:
             for part in (pending.appearances, pending.views, pending.crops):
                 part.pop(key, None)
-        self.lost += max(events, 0) + max(tracks, 0)
+        lost = max(events, 0) + max(tracks, 0)
+        if lost and self.lost == self._lost_before:
+            log.error("gallery '%s' has been away for so long that the oldest of what waits is being dropped", self.store.address)
+        self.lost += lost
 
     def drain(self) -> list[Change]:
         """Changes by anybody since the last call."""
@@ -114,7 +123,9 @@ class BackgroundWriter:
                 break
             time.sleep(0.3 * (attempt + 1))
         if self._pending is not None:
-            self.problem = f"{self.waiting} appearances and events of the last moments could not be stored: {self.problem}"
+            waiting = self.waiting
+            self.lost += waiting
+            self.problem = f"{waiting} appearances and events of the last moments could not be stored: {self.problem}"
             log.error("%s", self.problem)
         return self.problem
 
@@ -154,7 +165,7 @@ class BackgroundWriter:
             return True
         try:
             self.store.write(batch)
-        except GalleryError as error:
+        except Exception as error:  # whatever it is, what could not be written waits for the next attempt
             with self._lock:
                 if self._pending is not None:
                     batch.absorb(self._pending)
@@ -164,7 +175,9 @@ class BackgroundWriter:
             return False
         self.written += 1
         if self.problem:
-            log.warning("gallery '%s' takes data again; nothing was lost", self.store.address)
+            lost, self._lost_before = self.lost - self._lost_before, self.lost
+            what = f"{lost} appearances and events were lost meanwhile" if lost else "nothing was lost"
+            log.warning("gallery '%s' takes data again; %s", self.store.address, what)
             self.problem = ""
         self._others.set()
         return True
@@ -187,7 +200,12 @@ class BackgroundWriter:
             return False
         return True
 
-    def _trouble(self, error: GalleryError) -> None:
-        if str(error) != self.problem:
-            log.error("%s What was seen meanwhile is kept in memory and written when that is possible.", error)
-        self.problem = str(error)
+    def _trouble(self, error: Exception) -> None:
+        text = str(error) if isinstance(error, GalleryError) else f"{type(error).__name__}: {error}"
+        if text != self.problem:
+            log.error(
+                "%s What is seen meanwhile waits in memory and is written when that is possible.",
+                text,
+                exc_info=None if isinstance(error, GalleryError) else error,
+            )
+        self.problem = text

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from streamreid.errors import GalleryError, MissingExtraError
+from streamreid.errors import GalleryBusy, GalleryError, MissingExtraError
 from streamreid.gallery.base import Limits
 from streamreid.gallery.copying import copy_tables
 from streamreid.gallery.erasing import Erasing
@@ -163,7 +163,7 @@ class PostgresGallery(Erasing):
         try:
             yield
         except self._driver.errors.LockNotAvailable:
-            raise GalleryError(
+            raise GalleryBusy(
                 f"gallery {self.address} cannot {what}: another process has been writing for more than {self._patience:g} s; stop that one"
             ) from None
         except self._driver.errors.DiskFull as error:

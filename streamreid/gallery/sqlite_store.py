@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from streamreid.errors import GalleryError
+from streamreid.errors import GalleryBusy, GalleryError
 from streamreid.gallery.base import Limits
 from streamreid.gallery.erasing import Erasing
 from streamreid.gallery.schema import APPLICATION_ID, VERSION
@@ -25,6 +25,28 @@ __all__ = ["SqliteGallery"]
 _CHECK_UP_TO = 64 << 20  # bytes; larger files are checked by `gallery check` only
 _LEAST_SQLITE = (3, 35)  # RETURNING
 _SIDE = ("-wal", "-shm")
+
+# SQLite's primary result codes, https://www.sqlite.org/rescode.html
+_BUSY, _LOCKED, _READ_ONLY, _IO_ERROR, _CORRUPT, _FULL, _CANNOT_OPEN, _NOT_A_DATABASE = 5, 6, 8, 10, 11, 13, 14, 26
+_MESSAGES = {
+    "not a database": _NOT_A_DATABASE,
+    "malformed": _CORRUPT,
+    "locked": _LOCKED,
+    "busy": _BUSY,
+    "full": _FULL,
+    "disk I/O": _IO_ERROR,
+    "readonly": _READ_ONLY,
+    "unable to open": _CANNOT_OPEN,
+}
+"""What SQLite says for each; Python 3.10 does not pass the code on."""
+
+
+def _result_code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; 0 if it is not known."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return next((code for text, code in _MESSAGES.items() if text in str(error)), 0)
+    return int(code) & 0xFF  # the higher bits say more, see "extended result codes"
 
 
 class SqliteGallery(Erasing):
@@ -189,24 +211,26 @@ class SqliteGallery(Erasing):
             raise GalleryError(f"gallery '{self.path}' cannot {what}: {error.strerror or error}") from error
 
     def _explain(self, error: sqlite3.Error, what: str) -> GalleryError:
-        text = str(error)
-        if "not a database" in text or "malformed" in text:
+        text, code = str(error), _result_code(error)
+        if code in (_NOT_A_DATABASE, _CORRUPT):
             return self._damaged(text)
-        if "locked" in text or "busy" in text:
+        kind = GalleryError
+        if code in (_BUSY, _LOCKED):
+            kind = GalleryBusy
             advice = (
                 f"another process has been using it for more than {self._patience:g} s; stop that one, or give both a PostgreSQL gallery"
             )
-        elif "full" in text or "disk I/O" in text:
+        elif code == _FULL:
             advice = "the disk or a quota is full; free space. Everything that was confirmed is kept"
-        elif "readonly" in text:
+        elif code == _IO_ERROR:
+            advice = "the disk is full or fails; free space, or check it. Everything that was confirmed is kept"
+        elif code == _READ_ONLY:
             advice = "the file or its folder cannot be written; change the permissions, or copy the gallery elsewhere"
-        elif "unable to open" in text:
+        elif code == _CANNOT_OPEN:
             advice = "its folder is missing or cannot be read or written; create it, change the permissions, or choose another place"
-        elif "closed database" in text:
-            advice = "it was closed"
         else:
             advice = "nothing of this step was stored"
-        return GalleryError(f"gallery '{self.path}' cannot {what}: {text}; {advice}.")
+        return kind(f"gallery '{self.path}' cannot {what}: {text}; {advice}.")
 
     # ------------------------------------------------------------ files
 

@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Literal
 
 from streamreid.config import CameraConfig, LiveConfig
-from streamreid.errors import ConfigError, SourceError, StreamReIDError
+from streamreid.errors import CameraExists, CameraNotFound, ConfigError, SourceError, StreamReIDError
 from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.pipeline.telling import Teller
 from streamreid.pipeline.turns import Turns
@@ -123,7 +123,8 @@ class Cameras:
 
         Raises:
             SourceError: It cannot be opened.
-            ConfigError: A camera of that name is being read, or the run is one of recordings.
+            CameraExists: A camera of that name is being read.
+            ConfigError: The run is one of recordings.
         """
         self._changeable()
         self._unused(config.name)
@@ -190,7 +191,7 @@ class Cameras:
         """Read a camera no more. Its results and its name's track ids stay.
 
         Raises:
-            ConfigError: There is none of that name.
+            CameraNotFound: There is none of that name.
         """
         self._changeable()
         self._known(name)
@@ -204,7 +205,7 @@ class Cameras:
         """Let a camera rest: it is hung up until `resume`.
 
         Raises:
-            ConfigError: There is none of that name.
+            CameraNotFound: There is none of that name.
         """
         self.change(self._known(name).model_copy(update={"paused": True}))
 
@@ -212,7 +213,7 @@ class Cameras:
         """Read a camera that rests, or failed, again; nothing happens to one that is being read.
 
         Raises:
-            ConfigError: There is none of that name.
+            CameraNotFound: There is none of that name.
             SourceError: It cannot be opened.
         """
         config = self._known(name)
@@ -225,7 +226,7 @@ class Cameras:
         """Read a camera with other settings or at another address. What is only inference's business (``roi``) changes without a new connection.
 
         Raises:
-            ConfigError: There is none of that name.
+            CameraNotFound: There is none of that name.
             SourceError: It cannot be opened; everything stays as it was.
         """
         self._changeable()
@@ -253,14 +254,13 @@ class Cameras:
     def _known(self, name: str) -> CameraConfig:
         with self._lock:
             if name not in self._configs:
-                known = ", ".join(self._configs) or "none"
-                raise ConfigError(f"there is no camera '{name}'; cameras: {known}")
+                raise CameraNotFound(name, self._configs)
             return self._configs[name]
 
     def _unused(self, name: str) -> None:
         with self._lock:
             if name in self._cameras:
-                raise ConfigError(f"there is a camera '{name}' already; remove or change it, or choose another name")
+                raise CameraExists(name)
 
     def _take_out(self, name: str) -> None:
         with self._lock:

@@ -61,12 +61,14 @@ class GallerySummary:
     Args:
         store: Where it is.
         returned: People seen in this run who were known before.
-        problem: Why something could not be stored; empty if all was.
+        problem: Why something could not be stored when the run ended; empty if all was.
+        lost: Appearances and events that were never stored, because the store was away for too long or at the end.
     """
 
     store: str
     returned: int
     problem: str
+    lost: int = 0
 
 
 class Remembering:
@@ -145,9 +147,14 @@ class Remembering:
         """Appearances and events that are not stored yet."""
         return self._writer.waiting
 
+    @property
+    def lost(self) -> int:
+        """Appearances and events that will never be stored."""
+        return self._writer.lost
+
     def summary(self) -> GallerySummary:
         """What became of it so far."""
-        return GallerySummary(self.store.address, len(self._returned), self.problem)
+        return GallerySummary(self.store.address, len(self._returned), self.problem, self.lost)
 
     # ------------------------------------------------------------ reminded
 

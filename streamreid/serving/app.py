@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from streamreid._yaml import validate
 from streamreid.config import CameraConfig
-from streamreid.errors import ConfigError, OutputError, SourceError, StreamReIDError
+from streamreid.errors import CameraExists, CameraNotFound, ConfigError, SourceError, StreamReIDError
 from streamreid.pipeline import Pipeline
 from streamreid.pipeline.changes import CameraChanges
 from streamreid.secrets import redact
@@ -54,9 +54,7 @@ def make_app(pipeline: Pipeline, board: Board, hub: EventHub, changes: CameraCha
 
     @app.exception_handler(StreamReIDError)
     async def failed(_: Request, error: Exception) -> JSONResponse:
-        kept = not isinstance(error, OutputError)
-        status = 500 if not kept else 404 if "there is no camera" in str(error) else 409 if "there is a camera" in str(error) else 422
-        return JSONResponse({"error": redact(error)}, status)
+        return JSONResponse({"error": redact(error)}, cast(StreamReIDError, error).http_status)
 
     @app.exception_handler(StarletteHTTPException)
     async def refused(_: Request, error: Exception) -> JSONResponse:
@@ -92,7 +90,7 @@ def _add_cameras(app: FastAPI, pipeline: Pipeline, changes: CameraChanges) -> No
     def known(name: str) -> CameraConfig:
         found = [c for c in cameras.configs if c.name == name]
         if not found:
-            raise ConfigError(f"there is no camera '{name}'; cameras: {', '.join(c.name for c in cameras.configs) or 'none'}")
+            raise CameraNotFound(name, (c.name for c in cameras.configs))
         return found[0]
 
     def view(config: CameraConfig) -> dict[str, Any]:
@@ -113,7 +111,7 @@ def _add_cameras(app: FastAPI, pipeline: Pipeline, changes: CameraChanges) -> No
     def add(body: dict[str, Any] = Body()) -> dict[str, Any]:
         config = validate(CameraConfig, body, where="camera")
         if any(c.name == config.name for c in cameras.configs):
-            raise ConfigError(f"there is a camera '{config.name}' already; change it with PATCH /cameras/{config.name}")
+            raise CameraExists(config.name, f"change it with PATCH /cameras/{config.name}")
         cameras.add(config)
         changes.save(cameras.configs)
         return view(config)

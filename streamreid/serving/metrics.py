@@ -93,6 +93,7 @@ class Metrics(Collector):
             self._counted, self._size = time.monotonic(), int(str(memory.store.stats()["identities"]))
         yield GaugeMetricFamily("streamreid_gallery_size", "People in the gallery.", self._size)
         yield GaugeMetricFamily("streamreid_gallery_waiting", "Appearances and events that are not stored yet.", memory.waiting)
+        yield CounterMetricFamily("streamreid_gallery_lost", "Appearances and events that were never stored.", memory.lost)
         yield GaugeMetricFamily("streamreid_gallery_failing", "1 while nothing can be stored.", float(bool(memory.problem)))
 
 

@@ -73,7 +73,39 @@ def test_a_store_that_was_away_gets_everything(start, store, make, monkeypatch, 
     wait_for(lambda: people(store) == [1, 2, 3, 4, 5])
     wait_for(lambda: writer.problem == "")
     assert caplog.text.count("the store is away") == 1  # told once, not at every attempt
-    assert "takes data again" in caplog.text
+    assert "takes data again; nothing was lost" in caplog.text
+    assert writer.lost == 0
+
+
+def test_what_was_lost_is_said(start, store, make, monkeypatch, caplog):
+    monkeypatch.setattr(background_module, "_PAUSE", 0.05)
+    monkeypatch.setattr(background_module, "_MOST_TRACKS", 3)
+    monkeypatch.setattr(background_module, "_MOST_EVENTS", 2)
+    write, fails = store.write, [True]
+    monkeypatch.setattr(store, "write", lambda batch: (_ for _ in ()).throw(GalleryError("away")) if fails else write(batch))
+    writer = start()
+    for away in (1, 2):
+        for who in range(1, 9):
+            writer.put(make.batch(who, first_track=10 * away + who))
+        wait_for(lambda: writer.problem == "away")
+        fails.clear()
+        wait_for(lambda: writer.problem == "")
+        fails.append(True)
+        assert writer.lost == 11 * away
+    assert caplog.text.count("takes data again; 11 appearances and events were lost meanwhile") == 2
+    assert caplog.text.count("the oldest of what waits is being dropped") == 2
+    assert "nothing was lost" not in caplog.text
+
+
+def test_a_write_that_fails_unexpectedly_is_tried_again(start, store, make, monkeypatch, caplog):
+    monkeypatch.setattr(background_module, "_PAUSE", 0.05)
+    write, fails = store.write, [RuntimeError("surprise")]
+    monkeypatch.setattr(store, "write", lambda batch: (_ for _ in ()).throw(fails.pop()) if fails else write(batch))
+    writer = start()
+    writer.put(make.batch(1))
+    wait_for(lambda: people(store) == [1])
+    assert "surprise" in caplog.text
+    assert (writer.lost, writer.close()) == (0, "")
 
 
 def test_what_cannot_be_written_at_the_end_is_told(start, store, make):
@@ -81,6 +113,7 @@ def test_what_cannot_be_written_at_the_end_is_told(start, store, make):
     store._rows("PRAGMA query_only = 1")
     writer.put(make.batch(1))
     assert "could not be stored" in writer.close()
+    assert writer.lost == 2  # the appearance and the event
     store._rows("PRAGMA query_only = 0")
 
 

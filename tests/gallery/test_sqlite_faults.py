@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from streamreid.errors import GalleryError
+from streamreid.errors import GalleryBusy, GalleryError
 from streamreid.gallery import Limits, SqliteGallery
 from streamreid.gallery.schema import APPLICATION_ID, MIGRATIONS, VERSION
 
@@ -74,7 +74,7 @@ def _limited(path, size):
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 import importlib.util
-from streamreid.errors import GalleryError
+from streamreid.errors import GalleryBusy, GalleryError
 from streamreid.gallery import SqliteGallery
 spec = importlib.util.spec_from_file_location("conf", {str(Path(__file__).with_name("conftest.py"))!r})
 conf = importlib.util.module_from_spec(spec)
@@ -118,7 +118,7 @@ def test_a_folder_that_cannot_be_written(gallery, tmp_path):
         code = f"""
 import os, sys
 sys.path.insert(0, {str(ROOT)!r})
-from streamreid.errors import GalleryError
+from streamreid.errors import GalleryBusy, GalleryError
 from streamreid.gallery import SqliteGallery
 os.setuid(65534)
 print([r.global_id for r in SqliteGallery({str(closed / "people.db")!r}, read_only=True).identities()])
@@ -143,7 +143,7 @@ for name in ("people.db", "new.db"):
 def test_another_process_that_holds_the_file_for_long(gallery, make):
     other = sqlite3.connect(gallery, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(GalleryError, match=r"another process has been using it for more than 0\.2 s"):
+    with pytest.raises(GalleryBusy, match=r"another process has been using it for more than 0\.2 s"):
         SqliteGallery(gallery, patience=0.2).write(make.batch(4))
     other.execute("COMMIT")
     other.close()

@@ -81,6 +81,15 @@ def test_a_change_that_cannot_be_kept_is_said(site, tmp_path):
     assert site.get("/cameras/left").json()["stride"] == 2
 
 
+def test_the_kind_of_a_mistake_decides_the_status_not_its_words(site, tmp_path):
+    """A file of that name once made this a 404."""
+    answer = site.post("/cameras", json={"name": "new", "uri": "there is no camera.mp4"})
+    assert answer.status_code == 422
+    assert "there is no camera.mp4" in answer.json()["error"]
+    answer = site.patch("/cameras/left", json={"uri": "there is a camera.mp4"})
+    assert answer.status_code == 422
+
+
 def test_wrong_cameras_are_refused_with_a_reason(site):
     for body, status, text in (
         ({"name": "left", "uri": "x.mp4"}, 409, "there is a camera 'left' already"),
@@ -242,3 +251,4 @@ def test_the_gallery_is_counted(scene, colours, tmp_path, background, until):
         running.stop()
     assert "streamreid_gallery_size" in text
     assert "streamreid_gallery_failing 0.0" in text
+    assert "streamreid_gallery_lost_total 0.0" in text
