@@ -6,6 +6,7 @@ Secrets come from the environment (``${CAM1_PASSWORD}``); ``redact`` removes the
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -72,6 +73,10 @@ class CameraConfig(_Section):
     )
     stride: int = Field(default=1, ge=1, description="Use every n-th frame.", validation_alias=AliasChoices("stride", "vid_stride"))
     offset: float = Field(default=0.0, description="Seconds added to the capture times of a file: when it began on the common clock.")
+    start_time: datetime | None = Field(
+        default=None,
+        description="Date and time at which a recording begins (2026-11-29T10:00:00; UTC, unless it ends in an offset as +01:00). Its capture times are dates then.",
+    )
     fps: float | None = Field(
         default=None, gt=0, le=1000, description="Frame rate where the source has no time stamps (image folders, raw streams)."
     )
@@ -109,6 +114,16 @@ class CameraConfig(_Section):
         if roi is not None and len(roi) < 3:
             raise ValueError(f"a region of interest needs at least 3 corners, got {len(roi)}")
         return roi
+
+    @field_validator("start_time")
+    @classmethod
+    def _utc(cls, start: datetime | None) -> datetime | None:
+        return start.replace(tzinfo=timezone.utc) if start is not None and start.tzinfo is None else start
+
+    @property
+    def begin(self) -> float:
+        """Capture time of a recording's first picture in seconds: UTC where it has a ``start_time``, else on the common clock of the recordings."""
+        return self.offset + (self.start_time.timestamp() if self.start_time is not None else 0.0)
 
     def __repr__(self) -> str:
         return f"CameraConfig(name={self.name!r}, uri={redact(self.uri)!r})"

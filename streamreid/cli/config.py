@@ -12,6 +12,7 @@ from rich.text import Text
 
 from streamreid.cli.console import output
 from streamreid.config import Config, load_config
+from streamreid.pipeline.mixing import check_mixed
 from streamreid.secrets import redact
 
 __all__ = ["app"]
@@ -23,11 +24,17 @@ app = typer.Typer(help="Check a cameras file, or print its schema.", no_args_is_
 def check(path: Annotated[Path, typer.Argument(help="The YAML file.")]) -> None:
     """Check every key and value; name line, key and the nearest right key of each mistake (exit code 2)."""
     config = load_config(path)
+    check_mixed(config.cameras, window=config.association.window, where=str(path))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("camera", "uri", "stride", "offset"):
         table.add_column(column)
     for camera in config.cameras:
-        table.add_row(camera.name, Text(redact(camera.uri)), str(camera.stride), f"{camera.offset:g} s")
+        table.add_row(
+            camera.name,
+            Text(redact(camera.uri)),
+            str(camera.stride),
+            f"{camera.start_time:%Y-%m-%d %H:%M:%S %Z} + {camera.offset:g} s" if camera.start_time else f"{camera.offset:g} s",
+        )
     output.print(table)
     changed = {
         section: values

@@ -15,11 +15,12 @@ from typing import Literal
 
 from streamreid.config import CameraConfig, LiveConfig
 from streamreid.errors import CameraExists, CameraNotFound, ConfigError, SourceError, StreamReIDError
+from streamreid.pipeline.mixing import check_mixed, is_mixed
 from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.pipeline.telling import Teller
 from streamreid.pipeline.turns import Turns
 from streamreid.secrets import redact
-from streamreid.sources import FrameSource, PrefetchReader, WatchedSource, give_back, is_live, open_source
+from streamreid.sources import DatedSource, FrameSource, PrefetchReader, WatchedSource, give_back, is_live, open_source
 from streamreid.types import Frame
 
 __all__ = ["Cameras"]
@@ -62,6 +63,10 @@ class Cameras:
         live: How live cameras are treated.
         numbers: First frame number by camera, where an earlier run is continued.
         stay: Go on without any camera, because some may be added.
+        window: Seconds over which tracks are compared: a recording beside live cameras begins at most so far from now.
+
+    Raises:
+        ConfigError: Recordings and live cameras have no common time.
     """
 
     def __init__(
@@ -73,7 +78,11 @@ class Cameras:
         live: LiveConfig | None = None,
         numbers: dict[str, int] | None = None,
         stay: bool = False,
+        window: float = 300.0,
     ) -> None:
+        check_mixed(configs, window=window)
+        self._window = window
+        self._mixed = is_mixed(configs)
         self._statistics = statistics
         self._batch = batch
         self.turns = Turns((live or LiveConfig()).turn_seconds, batch)
@@ -124,13 +133,24 @@ class Cameras:
         Raises:
             SourceError: It cannot be opened.
             CameraExists: A camera of that name is being read.
-            ConfigError: The run is one of recordings.
+            ConfigError: The run is one of recordings, or the camera has no common time with the others.
         """
         self._changeable()
         self._unused(config.name)
-        self._begin(config, None if config.paused else open_source(config))
+        self._check_mixed(config)
+        self._begin(config, None if config.paused else self._open(config))
         if config.calibration is not None:
             self._uncalibrated(config.name)
+
+    def _check_mixed(self, config: CameraConfig) -> None:
+        """Refuse a recording beside live cameras, or the other way round, with which it has no common time."""
+        if self._begun:
+            check_mixed([*(c for c in self.configs if c.name != config.name), config], window=self._window)
+
+    def _open(self, config: CameraConfig) -> FrameSource:
+        source = open_source(config)
+        beside = self._mixed or is_mixed([*self.configs, config])
+        return DatedSource(config, source) if beside and not source.live else source
 
     def _begin(self, config: CameraConfig, source: FrameSource | None) -> None:
         """Read a camera's opened source; None lets it rest."""
@@ -236,7 +256,8 @@ class Cameras:
                 self._configs[config.name] = config
             self._tell(config.name, "changed")
             return
-        source = None if config.paused else open_source(config)
+        self._check_mixed(config)
+        source = None if config.paused else self._open(config)
         self._tell(config.name, "changed")
         self._take_out(config.name)
         self._begin(config, source)

@@ -16,6 +16,7 @@ from streamreid.detection import Detector, open_detector
 from streamreid.errors import StreamReIDError
 from streamreid.pipeline.embedding_scheduler import EmbeddingScheduler
 from streamreid.pipeline.forecast import Forecast, forecast
+from streamreid.pipeline.mixing import mixing_problems
 from streamreid.pipeline.roi import inside
 from streamreid.reid import Embedder, open_embedder
 from streamreid.secrets import redact
@@ -197,6 +198,9 @@ def examine(config: Config, *, seconds: float = 5.0, say: Callable[[str], None] 
     with ThreadPoolExecutor(max(1, len(probes))) as pool:
         list(pool.map(_Probe.open, probes))
         list(pool.map(lambda p: p.watch(seconds), probes))
+        for name, why in mixing_problems(config.cameras, window=config.association.window).items():
+            check = next(p.check for p in probes if p.config.name == name)
+            check.error = check.error or why
         diagnosis = Diagnosis([p.check for p in probes], models)
         try:
             frames = {p.config.name: list(p.frames) for p in probes if p.frames}

@@ -21,6 +21,7 @@ from streamreid.pipeline.cache_manifest import describe
 from streamreid.pipeline.cameras import Cameras
 from streamreid.pipeline.embedding_scheduler import EmbeddingScheduler
 from streamreid.pipeline.following import Following, Seen
+from streamreid.pipeline.mixing import check_mixed
 from streamreid.pipeline.moving import MovingCameras
 from streamreid.pipeline.remembering import Remembering, stamp_of
 from streamreid.pipeline.roi import inside
@@ -49,7 +50,8 @@ class Pipeline(Following):
             so that every tracker setting can be tried; the results are the same.
 
     Raises:
-        ConfigError, WeightsError, DetectorError, EngineError, GalleryError: Something needed cannot be had. A camera that cannot be opened does not raise here:
+        ConfigError: Recordings beside live cameras whose capture times have nothing in common with theirs.
+        WeightsError, DetectorError, EngineError, GalleryError: Something needed cannot be had. A camera that cannot be opened does not raise here:
             it is noted in ``statistics`` and the others go on.
         DataError: ``cache`` holds a cache already.
         MissingExtraError: ``cache`` without pyarrow.
@@ -65,6 +67,7 @@ class Pipeline(Following):
         begin: Begin | None = None,
         stay: bool = False,
     ) -> None:
+        check_mixed(config.cameras, window=config.association.window)
         with ThreadPoolExecutor(1) as opener:  # both compile their graphs, mostly on one core each
             opening = opener.submit(lambda: embedder or open_embedder(config.engine))
             self.detector = detector or open_detector(config.detector)
@@ -75,7 +78,15 @@ class Pipeline(Following):
         self._scheduler = EmbeddingScheduler(config)
         self._cache = None if cache is None else CacheWriter(cache, describe(config, self.detector, self.embedder, own))
         numbers = self.begin.frames
-        self.cameras = Cameras(config.cameras, self.statistics, batch=config.detector.batch, live=config.live, numbers=numbers, stay=stay)
+        self.cameras = Cameras(
+            config.cameras,
+            self.statistics,
+            batch=config.detector.batch,
+            live=config.live,
+            numbers=numbers,
+            stay=stay,
+            window=config.association.window,
+        )
         self._moving = MovingCameras(self.cameras.motion)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="inference")
         if config.gallery.store is not None:

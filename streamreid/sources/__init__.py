@@ -6,7 +6,7 @@ from streamreid.sources.clock import Clock, ManualClock, SystemClock
 from streamreid.sources.factory import is_live, open_source
 from streamreid.sources.images import ImageFolderSource
 from streamreid.sources.live import LiveSource
-from streamreid.sources.paced import PacedSource
+from streamreid.sources.paced import DatedSource, PacedSource
 from streamreid.sources.prefetch import PrefetchReader
 from streamreid.sources.status import SourceStatus, WatchedSource
 from streamreid.sources.stream import StreamSource
@@ -15,6 +15,7 @@ from streamreid.sources.webcam import WebcamSource
 
 __all__ = [
     "Clock",
+    "DatedSource",
     "FrameSource",
     "ImageFolderSource",
     "LiveSource",

@@ -16,7 +16,7 @@ __all__ = ["BoxesSource"]
 class BoxesSource(SourceBase):
     """Frames 1 to the last of a MOT text file, without pictures; for ``detector: mot:FOLDER`` and ``engine: none``.
 
-    Capture time is ``offset`` + number / ``fps``, clock "rate".
+    Capture time is ``start_time`` + ``offset`` + number / ``fps``, clock "rate".
 
     Args:
         config: The camera; ``uri`` is the file, ``size`` and ``fps`` are needed.
@@ -54,7 +54,7 @@ class BoxesSource(SourceBase):
             if self._closed or selection.done:
                 return
             if selection.take(index % self._count / self._rate):
-                yield Frame.without_image(self.camera, index, self._config.offset + index / self._rate, size=self._size, clock="rate")
+                yield Frame.without_image(self.camera, index, self._config.begin + index / self._rate, size=self._size, clock="rate")
 
     def close(self) -> None:
         """The iterator ends before its next frame."""

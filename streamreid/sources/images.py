@@ -24,7 +24,7 @@ _DEFAULT_RATE = 25.0
 class ImageFolderSource(SourceBase):
     """The pictures of a folder in natural order (``2.jpg`` before ``10.jpg``); other files are ignored.
 
-    Capture time is ``offset`` + number / rate, clock "rate". The rate is ``fps`` of the configuration, else ``frameRate`` of a MOTChallenge
+    Capture time is ``start_time`` + ``offset`` + number / rate, clock "rate". The rate is ``fps`` of the configuration, else ``frameRate`` of a MOTChallenge
     ``seqinfo.ini`` in the folder or the one above, else 25. A folder with an ``img1`` subfolder is a MOTChallenge sequence: that is read.
     A picture that cannot be decoded, or is cut off, is skipped and named in ``warnings``; it keeps its number.
 
@@ -74,7 +74,7 @@ class ImageFolderSource(SourceBase):
             if image is not None:
                 delivered = True
                 self._notes.size(image.shape[1], image.shape[0], index)
-                yield Frame(self.camera, index, self._config.offset + index / self._rate, image, "rate")
+                yield Frame(self.camera, index, self._config.begin + index / self._rate, image, "rate")
         if not delivered and selection.taken:
             raise SourceError(f"{self._where}: none of its {len(self._files)} pictures can be read. {self.warnings[0]}")
         if not delivered:

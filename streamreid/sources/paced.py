@@ -1,18 +1,19 @@
-"""A file as a camera: played at its own speed, and not waiting for anybody."""
+"""Files beside cameras: played at their own speed and waiting for nobody, or dated and never ahead of the clock."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
-from streamreid.sources.base import FrameSource
-from streamreid.sources.clock import Clock
+from streamreid.sources.base import FrameSource, SourceBase
+from streamreid.sources.clock import Clock, SystemClock
 from streamreid.sources.status import WatchedSource
 from streamreid.types import Frame
 
-__all__ = ["PacedSource"]
+__all__ = ["DatedSource", "PacedSource"]
 
 
 class PacedSource(WatchedSource):
@@ -70,3 +71,47 @@ class PacedSource(WatchedSource):
         self._closed.set()
         self._source.close()
         self._board.move("ended")
+
+
+class DatedSource(SourceBase):
+    """Frames of a recording whose capture times are dates, none before its time has come: live cameras beside it are then at the same moment.
+
+    What lies in the past is read as fast as it is taken; no frame is left out.
+
+    Args:
+        config: The camera.
+        source: The opened recording; closed with this source.
+        clock: Tells the time now.
+    """
+
+    def __init__(self, config: CameraConfig, source: FrameSource, *, clock: Clock | None = None) -> None:
+        super().__init__(config, live=False)
+        self._source = source
+        self._clock = clock or SystemClock()
+        self._closed = threading.Event()
+
+    @property
+    def expected_frames(self) -> int | None:
+        """About how many frames the recording has."""
+        return self._source.expected_frames
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What was wrong with the recording."""
+        return self._source.warnings
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames.
+
+        Raises:
+            SourceError: The recording cannot be read further.
+        """
+        for frame in self._source:
+            if self._closed.wait(max(0.0, frame.time - self._clock.now())):
+                return
+            yield frame
+
+    def close(self) -> None:
+        """Stop; the iterator ends at once."""
+        self._closed.set()
+        self._source.close()

@@ -36,7 +36,7 @@ __all__ = ["VideoFileSource"]
 class VideoFileSource(SourceBase):
     """A video file, read without loss.
 
-    Capture time is ``offset`` + (time stamp - first time stamp), clock "pts"; where the file has no time stamps the frame rate of the
+    Capture time is ``start_time`` + ``offset`` + (time stamp - first time stamp), clock "pts"; where the file has no time stamps the frame rate of the
     configuration, else of the stream, is used, clock "rate". ``start`` decodes and drops, so that frame numbers stay those of the file.
     Damaged data is skipped and noted in ``warnings``, as is a file that ends too early. With ``repeat`` times and frame numbers go on.
 
@@ -71,7 +71,7 @@ class VideoFileSource(SourceBase):
             SourceError: Nothing could be decoded, nothing is left after ``start``, or reading failed.
         """
         selection = Selection(self._config)
-        timeline = Timeline(self._config.offset, 1.0 / self._rate, self._notes)
+        timeline = Timeline(self._config.begin, 1.0 / self._rate, self._notes)
         converter = ImageConverter()
         began = 0.0
         index = -1
