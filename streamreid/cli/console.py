@@ -42,6 +42,8 @@ def set_up_logging(*, quiet: bool = False, verbose: bool = False) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(level)
     logger.propagate = False
+    # A start that hangs is to be explained in every case.
+    logging.getLogger("streamreid._startup").setLevel(min(level, logging.WARNING))
 
 
 def print_notes(console: Console, notes: Iterable[tuple[str, str, str]]) -> None:

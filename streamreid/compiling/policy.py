@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from streamreid._startup import starting
 from streamreid.compiling.machine import differences, find_gpu, fingerprint
 from streamreid.compiling.records import PLAN_TARGETS, BuildRecord, DeviceFingerprint, VariantKey
 from streamreid.config import EngineConfig
@@ -129,7 +130,8 @@ def open_graph(
         )
     if record is not None:
         try:
-            plan = _plan_for_here(graph, record, on_mismatch)
+            with starting(f"TensorRT plan of {graph.folder.name}"):
+                plan = _plan_for_here(graph, record, on_mismatch)
             opened = options.load(graph.graphs(plan, record), image, runtime="tensorrt")
             _confirm(plan, graph, opened, record, failures)
             return opened

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from streamreid import weights
+from streamreid._startup import starting
 from streamreid.compiling.policy import LoadOptions, open_graph
 from streamreid.config import DetectorConfig
 from streamreid.detection.base import Detector
@@ -29,6 +30,11 @@ def open_detector(config: DetectorConfig) -> Detector:
         WeightsError: Known weights that are not on this machine.
         MissingExtraError: A .pt file without the extra ``ultralytics``.
     """
+    with starting(f"detector '{config.model}'"):
+        return _open(config)
+
+
+def _open(config: DetectorConfig) -> Detector:
     model = config.model
     if model.startswith("mot:"):
         return MotFileDetector(Path(model[4:]).expanduser(), config)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from streamreid._startup import starting
 from streamreid.config import DetectorConfig
 from streamreid.errors import DetectorError, MissingExtraError
 from streamreid.types import Detections, Frame
@@ -35,7 +36,8 @@ class UltralyticsDetector:
         if not self._path.is_file():
             raise DetectorError(f"{self._path}: no such file")
         try:
-            from ultralytics import YOLO
+            with starting("importing ultralytics"):
+                from ultralytics import YOLO
         except ImportError:
             raise MissingExtraError("ultralytics", "ultralytics", f"the detector {self._path.name}") from None
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from streamreid._startup import starting
 from streamreid.config import GalleryConfig
 from streamreid.errors import ConfigError
 from streamreid.gallery.base import Limits, Retention
@@ -28,6 +29,11 @@ def open_gallery(config: GalleryConfig, *, read_only: bool = False, patience: fl
     store = config.store
     if store is None:
         raise ConfigError("no gallery is configured: set gallery.store, or pass --gallery FILE (or postgresql://...)")
+    with starting(f"gallery '{redact(store)}'"):
+        return _open(store, config, read_only=read_only, patience=patience)
+
+
+def _open(store: str, config: GalleryConfig, *, read_only: bool, patience: float) -> SqliteGallery | PostgresGallery:
     key = config.key_variable if config.encryption else None
     options = {"key_variable": key, "read_only": read_only, "patience": patience}
     if store.startswith(("postgresql://", "postgres://")):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid._startup import starting
 from streamreid.config import CameraConfig, Config, load_config
 from streamreid.detection import Detector, open_detector
 from streamreid.errors import ConfigError, StreamReIDError
@@ -200,7 +201,7 @@ class Pipeline(Following):
 
     def _warm_up(self, frames: list[Frame]) -> None:
         """The first runs compile graphs, which takes seconds: they are done on frames that are then thrown away, for they have become old."""
-        with suppress(StreamReIDError):
+        with starting("first inference of detector and engine"), suppress(StreamReIDError):
             # One, one per core, and enough people for the runtime to group them.
             for count in (1, 2, 8):
                 some = [frames[i % len(frames)] for i in range(min(count, 2, self.config.detector.batch))]

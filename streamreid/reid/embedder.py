@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid._startup import starting
 from streamreid.compiling.policy import LoadOptions, open_graph
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
@@ -47,7 +48,8 @@ class EngineEmbedder:
         self.runtime, self.precision = self._runtime.name, self._runtime.precision
         self._parts = self._output(manifest.outputs.parts)
         self._visibility = None if manifest.outputs.visibility is None else self._output(manifest.outputs.visibility)
-        self.embed(np.full((1, *self.size, 3), 128, np.uint8))  # finds wrong shapes now, not in the middle of a run
+        with starting(f"first inference of engine '{self.name}'"):
+            self.embed(np.full((1, *self.size, 3), 128, np.uint8))  # finds wrong shapes now, not in the middle of a run
 
     def __call__(self, frames: Sequence[Frame], detections: Sequence[Detections]) -> list[PartFeatures]:
         """See ``Embedder``."""

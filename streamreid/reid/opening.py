@@ -6,6 +6,7 @@ import contextlib
 import logging
 from pathlib import Path
 
+from streamreid._startup import starting
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
 from streamreid.reid.base import Embedder
@@ -39,6 +40,11 @@ def open_embedder(config: EngineConfig) -> Embedder:
     Raises:
         EngineError: Unknown name, damaged bundle, or a graph that cannot be run.
     """
+    with starting(f"engine '{config.model}'"):
+        return _open(config)
+
+
+def _open(config: EngineConfig) -> Embedder:
     if config.model == "none":
         return BlindEmbedder()
     shipped = shipped_engines()

@@ -6,6 +6,7 @@ import importlib.util
 import logging
 from pathlib import Path
 
+from streamreid._startup import starting
 from streamreid.errors import EngineError
 from streamreid.runtimes.base import GraphFiles, ImageInput, Runtime
 from streamreid.runtimes.choosing import Choice, Settings, candidates, measure, recall
@@ -108,7 +109,8 @@ def _on_cpu(files: GraphFiles, runtime: str, precision: str, settings: Settings,
     if choose != "rule" and len(choices) > 1:
         known = recall(files, choices, settings)
         if known is None and choose == "measure":
-            known = measure(files, choices, settings, lambda choice: _open(choice, files, settings, image))
+            with starting(f"measuring which runtime is fastest for {name}"):
+                known = measure(files, choices, settings, lambda choice: _open(choice, files, settings, image))
         if known is not None:
             first, why = known, "measured as the fastest on this machine"
     errors: list[EngineError] = []
@@ -154,7 +156,8 @@ def _tensorrt(files: GraphFiles, precision: str, image: ImageInput | None) -> Ru
         raise EngineError(f"{files.plan}: computes in {files.plan_precision}, not in {precision}")
     from streamreid.runtimes.tensorrt_runtime import TensorRTRuntime
 
-    return TensorRTRuntime(files, image=image)
+    with starting(f"loading {files.plan.name} in TensorRT"):
+        return TensorRTRuntime(files, image=image)
 
 
 def _torch(files: GraphFiles, precision: str, threads: int | None, image: ImageInput | None) -> Runtime:
@@ -162,7 +165,8 @@ def _torch(files: GraphFiles, precision: str, threads: int | None, image: ImageI
         raise EngineError(f"{files.model}: no torch program beside it, so the torch runtime has nothing to run; use another runtime")
     from streamreid.runtimes.torch_runtime import TorchRuntime
 
-    return TorchRuntime(files.checkpoint, precision=precision, threads=threads, image=image)
+    with starting(f"loading {files.checkpoint.name} in torch"):
+        return TorchRuntime(files.checkpoint, precision=precision, threads=threads, image=image)
 
 
 def _check_file(path: Path) -> None:

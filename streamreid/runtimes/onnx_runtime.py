@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid._startup import starting
 from streamreid.errors import EngineError
 from streamreid.runtimes.base import ImageInput, TensorInfo, available_threads
 from streamreid.types import FloatArray
@@ -91,7 +92,8 @@ class OnnxRuntimeRuntime:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            return ort.InferenceSession(str(self._path), options, providers=["CPUExecutionProvider"])
+            with starting(f"loading {self._path.name} in ONNX Runtime"):
+                return ort.InferenceSession(str(self._path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise EngineError(f"{self._path}: ONNX Runtime cannot load it: {reason}") from None

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid._startup import starting
 from streamreid.errors import EngineError
 from streamreid.runtimes.base import ImageInput, TensorInfo, available_threads, split_batch
+from streamreid.runtimes.openvino_module import openvino_module
 from streamreid.runtimes.remembering import CompiledGraphs
 from streamreid.types import FloatArray
 from streamreid.weights import sha256_file
@@ -61,15 +63,14 @@ class OpenVINORuntime:
         mode: str = "throughput",
         cache: CompiledGraphs | None = None,
     ) -> None:
-        import openvino as ov
-
         self._path = model_path
-        self._core = ov.Core()
+        self._core = openvino_module().Core()
         self._kept = cache
         self._threads = threads or available_threads()
         self._streams = 1 if mode == "latency" else self._threads if self._threads <= 4 else max(4, self._threads // 2)
         try:
-            model = self._core.read_model(str(model_path))
+            with starting(f"reading {model_path.name}"):
+                model = self._core.read_model(str(model_path))
         except Exception as error:
             raise EngineError(f"{model_path}: OpenVINO cannot read it: {_reason(error)}") from None
         self.precision, rest = self._found_precision(precision, any(op.get_type_name() == "FakeQuantize" for op in model.get_ops()))
@@ -174,7 +175,8 @@ class OpenVINORuntime:
             return requests
         self._check_shape(shape)
         try:
-            compiled = self._compile(list(shape), self._settings | {"NUM_STREAMS": streams})
+            with starting(f"compiling {self._path.name} for input {'x'.join(map(str, shape))}"):
+                compiled = self._compile(list(shape), self._settings | {"NUM_STREAMS": streams})
             requests = [compiled.create_infer_request() for _ in range(streams)]
         except RuntimeError as error:
             raise EngineError(
@@ -248,19 +250,18 @@ class OpenVINORuntime:
 
 def _with_pictures(model: Any, image: ImageInput, path: Path) -> Any:
     """The graph with the conversion from uint8 BGR pictures in front, where it is compiled together with the rest."""
-    from openvino import Layout, Type
-    from openvino.preprocess import ColorFormat, PrePostProcessor
-
+    ov = openvino_module()
+    preprocess = ov.preprocess
     if model.inputs[0].partial_shape.rank.is_dynamic or model.inputs[0].partial_shape.rank.get_length() != 4:
         raise EngineError(f"{path}: expected pictures [N, 3, H, W] as input, the graph has {_info(model.inputs[0])}")
     try:
-        builder = PrePostProcessor(model)
+        builder = preprocess.PrePostProcessor(model)
         tensor = builder.input()
-        tensor.tensor().set_element_type(Type.u8).set_layout(Layout("NHWC")).set_color_format(ColorFormat.BGR)
-        tensor.model().set_layout(Layout("NCHW"))
-        steps = tensor.preprocess().convert_element_type(Type.f32)
+        tensor.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(preprocess.ColorFormat.BGR)
+        tensor.model().set_layout(ov.Layout("NCHW"))
+        steps = tensor.preprocess().convert_element_type(ov.Type.f32)
         if image.color == "rgb":
-            steps = steps.convert_color(ColorFormat.RGB)
+            steps = steps.convert_color(preprocess.ColorFormat.RGB)
         # x * scale + bias, written as (x - mean) / deviation
         steps.mean([-b / s for s, b in zip(image.scale, image.bias, strict=True)]).scale([1 / s for s in image.scale])
         return builder.build()

@@ -1,0 +1,119 @@
+"""What a start waits for, said when it takes longer than expected.
+
+Every step of a start that can take long (opening a detector, compiling a graph, connecting to a gallery) stands in ``with starting("...")``. Steps nest, also
+across threads; a thread of its own watches them and logs, after ten seconds and then ever more rarely, which step of which model is under way and for
+how long. Steps that end in time say nothing.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+
+__all__ = ["Startup", "dump_when_stuck", "starting"]
+
+log = logging.getLogger(__name__)
+
+_EXPECTED_SECONDS = 10.0
+"""A start takes 1 to 5 s on a laptop: graphs compile in .2 s per input shape, torch is imported in 3 s."""
+
+_STUCK_SECONDS = 60.0
+"""Where the watching thread itself cannot run for so long, native code holds Python's global lock."""
+
+_TICK = 0.5
+
+
+@dataclass(slots=True)
+class _Thread:
+    """The steps that one thread is in, outermost first.
+
+    Args:
+        steps: What each is, and when it began.
+        say_at: Time of the next message.
+        said: Whether there was one.
+    """
+
+    say_at: float
+    steps: list[tuple[str, float]] = field(default_factory=list)
+    said: bool = False
+
+
+class Startup:
+    """Watches the steps of all threads.
+
+    Args:
+        expected: Seconds after which a thread's outermost step is worth a message. The wait for the next message doubles.
+        tick: Seconds between two looks.
+    """
+
+    def __init__(self, expected: float = _EXPECTED_SECONDS, tick: float = _TICK) -> None:
+        self._expected, self._tick = expected, tick
+        self._lock = threading.Lock()
+        self._threads: dict[int, _Thread] = {}
+        self._watching = False
+        self.dump = False
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        """Something that a start waits for.
+
+        Args:
+            what: In words, with the name of the model or file: "detector 'yolo11n'", "compiling yolo11n.onnx for 1x3x640x640".
+        """
+        now, ident = time.monotonic(), threading.get_ident()
+        with self._lock:
+            thread = self._threads.setdefault(ident, _Thread(now + self._expected))
+            thread.steps.append((what, now))
+            if not self._watching:
+                self._watching = True
+                threading.Thread(target=self._watch, name="startup", daemon=True).start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                thread.steps.pop()
+                if not thread.steps:
+                    del self._threads[ident]
+            if not thread.steps and thread.said:
+                log.warning("%s: done after %.0f s", what, time.monotonic() - now)
+
+    def _watch(self) -> None:
+        while True:
+            if self.dump:
+                faulthandler.dump_traceback_later(_STUCK_SECONDS, file=sys.__stderr__ or 2)
+            time.sleep(self._tick)
+            now = time.monotonic()
+            with self._lock:
+                if not self._threads:
+                    self._watching = False
+                    if self.dump:
+                        faulthandler.cancel_dump_traceback_later()
+                    return
+                late = [thread for thread in self._threads.values() if now >= thread.say_at]
+                messages = [(" > ".join(what for what, _ in t.steps), now - t.steps[0][1], now - t.steps[-1][1]) for t in late]
+                for thread in late:
+                    thread.said = True
+                    thread.say_at = now + 2 * (thread.say_at - thread.steps[0][1])
+            for steps, whole, last in messages:
+                log.warning("the start takes longer than expected; waiting since %.0f s for %s (this step: %.0f s)", whole, steps, last)
+
+
+_startup = Startup()
+
+
+def starting(what: str) -> AbstractContextManager[None]:
+    """``with starting("detector 'yolo11n'"):`` see :meth:`Startup.step`."""
+    return _startup.step(what)
+
+
+def dump_when_stuck() -> None:
+    """Also print where all threads are if native code keeps the whole process from running for a minute during a start. For programs, not for libraries:
+    Python has one such timer per process."""
+    if hasattr(faulthandler, "dump_traceback_later"):
+        _startup.dump = True
