@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import AliasChoices, BaseModel, ValidationError
+from pydantic import AliasChoices, BaseModel, SecretStr, ValidationError
 
 from streamreid.errors import ConfigError
 from streamreid.secrets import expand, redact
@@ -16,6 +17,10 @@ __all__ = ["read_yaml", "validate"]
 
 Location = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SHIELDED = re.compile("\ue000([A-Za-z_][A-Za-z0-9_]*)\ue001")
+"""``${NAME}`` while YAML is parsed: private-use characters are plain text everywhere, braces are syntax inside ``{...}``."""
 
 
 def read_yaml(path: Path) -> tuple[Any, dict[Location, int]]:
@@ -31,7 +36,7 @@ def read_yaml(path: Path) -> tuple[Any, dict[Location, int]]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as a text file: {error}") from None
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(_VARIABLE.sub("\ue000\\1\ue001", text), Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
@@ -49,7 +54,7 @@ def _build(node: yaml.Node, where: Location, lines: dict[Location, int], path: P
     if isinstance(node, yaml.MappingNode):
         result: dict[Any, Any] = {}
         for key_node, value_node in node.value:
-            key = key_node.value
+            key = _unshielded(key_node.value)
             line = key_node.start_mark.line + 1
             if key in result:
                 raise ConfigError(f"{path}:{line}: key '{key}' is given twice")
@@ -65,9 +70,13 @@ def _build(node: yaml.Node, where: Location, lines: dict[Location, int], path: P
         return value
     line = node.start_mark.line + 1
     return expand(
-        value,
+        _unshielded(value),
         lambda name: ConfigError(f"{path}:{line}: environment variable '{name}' is not set; set it before the run: export {name}=..."),
     )
+
+
+def _unshielded(value: Any) -> Any:
+    return _SHIELDED.sub(r"${\1}", value) if isinstance(value, str) else value
 
 
 def validate(model: type[Model], data: Any, *, where: str, lines: dict[Location, int] | None = None) -> Model:
@@ -111,9 +120,36 @@ def _sentence(model: type[BaseModel], item: Any, where: str, lines: dict[Locatio
     if item["type"] == "missing":
         return f"{place}: '{name}' is missing"
     message = item["msg"].removeprefix("Value error, ")
-    value = item.get("input")
-    shown = f" (got {value!r})" if isinstance(value, (str, int, float, bool)) or value is None else ""
+    shown = "" if _is_secret(model, location) else _shown(item.get("input"))
     return f"{place}: {name or 'configuration'}: {message[:1].lower()}{message[1:]}{shown}"
+
+
+_LONGEST_SHOWN = 4096
+"""Characters of a value that are worked on for a message; of these, 200 are shown."""
+
+
+def _shown(value: Any) -> str:
+    """A value for a message, without passwords; nothing for what is no single value, and the length of what is too long to be shown."""
+    if isinstance(value, str) and len(value) > _LONGEST_SHOWN:
+        return f" (got {len(value)} characters)"
+    if not isinstance(value, (str, int, float, bool)) and value is not None:
+        return ""
+    text = redact(repr(value))
+    return f" (got {text if len(text) <= 200 else text[:200] + '...'})"
+
+
+def _is_secret(model: type[BaseModel], location: Location) -> bool:
+    """Whether the value at ``location`` is one that is never shown."""
+    annotation: Any = model
+    for part in location:
+        if isinstance(part, int):
+            continue
+        models = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel)]
+        field = models[0].model_fields.get(part) if models else None
+        if field is None:
+            return False
+        annotation = field.annotation
+    return SecretStr in (annotation, *get_args(annotation))
 
 
 def _keys(model: type[BaseModel], location: Location) -> list[str]:

@@ -15,6 +15,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from streamreid._association_settings import AssociationConfig, LinkConfig, TopologyConfig, check_cameras
 from streamreid._calibration_settings import CalibrationConfig, GroundConfig
 from streamreid._output_settings import OutputConfig, RotateConfig
+from streamreid._token import checked_token
 from streamreid._yaml import read_yaml, validate
 from streamreid.errors import ConfigError
 from streamreid.secrets import redact
@@ -289,7 +290,7 @@ class LiveConfig(_Section):
 class ServerConfig(_Section):
     """The HTTP interface of a live run (extra `server`)."""
 
-    listen: str | None = Field(
+    listen: Annotated[str | None, BeforeValidator(_as_text)] = Field(
         default=None,
         description="[HOST:]PORT; without a host only this machine is served. Empty: no server.",
         pattern=r"^(([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):)?[0-9]{1,5}$",
@@ -302,6 +303,11 @@ class ServerConfig(_Section):
         default=True,
         description="Keep cameras that are added, removed, paused or changed by HTTP (in cameras.json of the results folder) when the run is started again there. The cameras file is never written; where it was edited since, it counts.",
     )
+
+    @field_validator("token")
+    @classmethod
+    def _usable(cls, token: SecretStr | None) -> SecretStr | None:
+        return None if token is None else SecretStr(checked_token(token.get_secret_value()))
 
 
 class GalleryConfig(_Section):

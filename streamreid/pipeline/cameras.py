@@ -27,6 +27,8 @@ __all__ = ["Cameras"]
 
 log = logging.getLogger(__name__)
 
+Claim = Callable[[], bool]
+
 _TICK = 0.5
 """Seconds after which an empty batch is handed out, so that those who wait for results hear that nothing came."""
 
@@ -127,18 +129,22 @@ class Cameras:
         with self._lock:
             return self._configs[name].motion if name in self._configs else "none"
 
-    def add(self, config: CameraConfig) -> None:
+    def add(self, config: CameraConfig, *, claim: Claim | None = None) -> None:
         """Begin to read a camera; one that failed or was removed may come back under its name.
 
+        Args:
+            config: The camera.
+            claim: Asked once, when the camera is open: whether it is still wanted. If not, it is closed again and everything stays as it was.
+
         Raises:
-            SourceError: It cannot be opened.
+            SourceError: It cannot be opened, or is not wanted any more.
             CameraExists: A camera of that name is being read.
             ConfigError: The run is one of recordings, or the camera has no common time with the others.
         """
         self._changeable()
         self._unused(config.name)
         self._check_mixed(config)
-        self._begin(config, None if config.paused else self._open(config))
+        self._begin(config, self._opened(config, claim))
         if config.calibration is not None:
             self._uncalibrated(config.name)
 
@@ -146,6 +152,19 @@ class Cameras:
         """Refuse a recording beside live cameras, or the other way round, with which it has no common time."""
         if self._begun:
             check_mixed([*(c for c in self.configs if c.name != config.name), config], window=self._window)
+
+    def _opened(self, config: CameraConfig, claim: Claim | None) -> FrameSource | None:
+        """The camera's opened source, None if it rests.
+
+        Raises:
+            SourceError: It cannot be opened, or is not wanted any more.
+        """
+        source = None if config.paused else self._open(config)
+        if claim is not None and not claim():
+            if source is not None:
+                source.close()
+            raise SourceError(f"camera '{config.name}': opened too late: nobody waits for it any more")
+        return source
 
     def _open(self, config: CameraConfig) -> FrameSource:
         source = open_source(config)
@@ -229,8 +248,12 @@ class Cameras:
         """
         self.change(self._known(name).model_copy(update={"paused": True}))
 
-    def resume(self, name: str) -> None:
+    def resume(self, name: str, *, claim: Claim | None = None) -> None:
         """Read a camera that rests, or failed, again; nothing happens to one that is being read.
+
+        Args:
+            name: Of the camera.
+            claim: See `add`.
 
         Raises:
             CameraNotFound: There is none of that name.
@@ -240,10 +263,14 @@ class Cameras:
         with self._lock:
             if name in self._cameras:
                 return
-        self.add(config.model_copy(update={"paused": False}))
+        self.add(config.model_copy(update={"paused": False}), claim=claim)
 
-    def change(self, config: CameraConfig) -> None:
+    def change(self, config: CameraConfig, *, claim: Claim | None = None) -> None:
         """Read a camera with other settings or at another address. What is only inference's business (``roi``) changes without a new connection.
+
+        Args:
+            config: The camera as it is to be.
+            claim: See `add`.
 
         Raises:
             CameraNotFound: There is none of that name.
@@ -257,7 +284,7 @@ class Cameras:
             self._tell(config.name, "changed")
             return
         self._check_mixed(config)
-        source = None if config.paused else self._open(config)
+        source = self._opened(config, claim)
         self._tell(config.name, "changed")
         self._take_out(config.name)
         self._begin(config, source)

@@ -9,10 +9,10 @@ import numpy as np
 
 from streamreid.association.geometry_files import load_calibration
 from streamreid.association.geometry_place import GroundPlace, WorldRow
-from streamreid.config import Config
+from streamreid.config import CameraConfig, Config
 from streamreid.errors import OutputError
 
-__all__ = ["WORLD", "open_ground", "write_world"]
+__all__ = ["WORLD", "check_calibration", "open_ground", "write_world"]
 
 WORLD = "world.txt"
 
@@ -25,6 +25,16 @@ def open_ground(config: Config) -> GroundPlace | None:
     """
     cameras = {c.name: load_calibration(c.name, c.calibration) for c in config.cameras if c.calibration is not None}
     return GroundPlace(cameras, config.ground) if cameras and config.ground.enabled else None
+
+
+def check_calibration(camera: CameraConfig) -> None:
+    """Read a camera's calibration, if it has one, as the start of a run does.
+
+    Raises:
+        ConfigError: It is missing, malformed or contradicts itself.
+    """
+    if camera.calibration is not None:
+        load_calibration(camera.name, camera.calibration)
 
 
 def write_world(path: Path, rows: list[WorldRow], start: float, step: float) -> None:

@@ -1,19 +1,56 @@
-"""Who may ask: with a token whoever has it; without one only this machine, and no web page of another site in a browser on it."""
+"""Who may ask, and how much: with a token whoever has it; without one only this machine; and never a web page of another origin in a browser.
+
+Everything here is decided from the request line and the header, before a body is read and before any work begins. The probes are outside all of it.
+"""
 
 from __future__ import annotations
 
 import hmac
+import json
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import urlsplit
 
-__all__ = ["OPEN_PATHS", "Guard", "is_loopback"]
+__all__ = ["BODY_BYTES", "HEADER_BYTES", "OPEN_PATHS", "REQUESTS", "TARGET_BYTES", "Guard", "is_loopback"]
 
 Scope = MutableMapping[str, Any]
-App = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """For the probes of container platforms, which have no token. They say nothing but yes or no and how many cameras deliver."""
+
+BODY_BYTES = 1 << 20
+"""Of a request. A camera has a few hundred; one with a polygon and a calibration a few thousand."""
+
+HEADER_BYTES = 16 << 10
+TARGET_BYTES = 2048
+"""Of a path with its query. Names of cameras have up to 64 characters."""
+
+REQUESTS = 32
+"""In work at the same time, listeners of events apart."""
+
+STREAMS = frozenset({"/events"})
+"""Answers without end; their number is bounded where they are made."""
+
+_LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
+_OWN = frozenset({"same-origin", "none"})
+"""What browsers call requests of our own pages, and what somebody types into the address bar. 'same-site' is another port of this machine."""
+
+_ALWAYS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+)
+"""Headers of every answer that does not set them itself: no other page may frame, embed or keep it."""
+
+
+class _RefusedError(Exception):
+    """The request is not answered; the arguments are status and reason."""
 
 
 def is_loopback(host: str) -> bool:
@@ -26,38 +63,153 @@ class Guard:
 
     Args:
         app: The application.
-        token: What must be sent as 'Authorization: Bearer TOKEN'; None: nothing, but 'Host' and 'Origin' must be this machine, so that neither
-            a page of another site nor a name that was bound anew to this address can ask.
+        token: What must be sent as 'Authorization: Bearer TOKEN'; None: nothing, but 'Host' must be this machine, so that no name that was bound
+            anew to this address can ask.
     """
 
     def __init__(self, app: App, token: str | None) -> None:
         self._app = app
         self._token = token
+        self._active = 0
 
-    async def __call__(self, scope: Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
-        """Let the request pass or answer 401 or 403."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request pass or refuse it."""
+        send = _with_headers(send)
+        if scope["type"] == "http" and scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        status, text = self._judge(headers)
-        if status == 200:
-            await self._app(scope, receive, send)
-            return
-        body = f'{{"error": "{text}"}}'.encode()
-        answer = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        if status == 401:
-            answer.append((b"www-authenticate", b"Bearer"))
-        await send({"type": "http.response.start", "status": status, "headers": answer})
-        await send({"type": "http.response.body", "body": body})
+        try:
+            await self._admitted(scope, receive, send)
+        except _RefusedError as error:
+            status, text = error.args
+            await _answer(send, status, text)
 
-    def _judge(self, headers: dict[str, str]) -> tuple[int, str]:
+    async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise _RefusedError(400, "only HTTP is served")
+        headers = _headers(scope)
+        self._judge(headers, scope["method"])
+        body = await _body(headers, receive)
+        if body is None:
+            return  # hung up meanwhile
+        if scope["path"] in STREAMS:
+            await self._app(scope, _replay(body, receive), send)
+            return
+        if self._active >= REQUESTS:
+            raise _RefusedError(503, f"{REQUESTS} requests are in work already; try again")
+        self._active += 1
+        try:
+            await self._app(scope, _replay(body, receive), send)
+        finally:
+            self._active -= 1
+
+    def _judge(self, headers: dict[str, str], method: str) -> None:
+        host = headers.get("host", "")
+        if self._token is None and not _LOOPBACK.fullmatch(host):
+            raise _RefusedError(403, "only this machine is served; to serve others set server.token")
+        if _is_foreign(headers, host, trusted_proxy=self._token is not None):
+            raise _RefusedError(403, "a page of another origin may not ask; other ports of this machine are other origins too")
         if self._token is not None:
             kind, _, given = headers.get("authorization", "").partition(" ")
-            right = kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token.encode())
-            return (200, "") if right else (401, "send the token: Authorization: Bearer TOKEN")
-        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-        origin = headers.get("origin")
-        if not is_loopback(host) or (origin is not None and not is_loopback(urlsplit(origin).hostname or "")):
-            return 403, "only this machine is served; to serve others set server.token"
-        return 200, ""
+            right = hmac.compare_digest(given.strip().encode(), self._token.encode())
+            if kind.lower() != "bearer" or not right:
+                raise _RefusedError(401, "send the token: Authorization: Bearer TOKEN")
+
+
+def _is_foreign(headers: dict[str, str], host: str, *, trusted_proxy: bool) -> bool:
+    """Whether a browser asks on behalf of a page that is not ours, by whatever method: an image tag asks by GET.
+
+    Args:
+        headers: Of the request.
+        host: What it calls us.
+        trusted_proxy: A proxy may have changed 'Host', so that 'Origin' differs from it; what the browser itself says counts then.
+    """
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None and site not in _OWN:
+        return True
+    if origin is None or (trusted_proxy and site == "same-origin"):
+        return False
+    scheme, _, where = origin.partition("://")
+    default = {"http": ":80", "https": ":443"}.get(scheme.lower())
+    if default is None:
+        return True  # "null" too: a sandboxed frame, a file
+    return where.lower().removesuffix(default) != host.lower().removesuffix(default)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """The header by lower-case name.
+
+    Raises:
+        _RefusedError: Too long, or a name that decides something is there twice.
+    """
+    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > TARGET_BYTES:
+        raise _RefusedError(414, f"the path and its query have more than {TARGET_BYTES} bytes")
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_BYTES:
+        raise _RefusedError(431, f"the header has more than {HEADER_BYTES} bytes")
+    headers: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name = raw.decode("latin-1").lower()
+        if name in headers and name in ("host", "origin", "sec-fetch-site", "authorization"):
+            raise _RefusedError(400, f"the header '{name}' is there twice")
+        headers[name] = value.decode("latin-1")
+    return headers
+
+
+async def _body(headers: dict[str, str], receive: Receive) -> bytes | None:
+    """The whole body; None if the client hung up.
+
+    Raises:
+        _RefusedError: Too long, or of unknown length.
+    """
+    if "transfer-encoding" in headers:
+        raise _RefusedError(411, "send the length of the body: Content-Length")
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > BODY_BYTES:
+        raise _RefusedError(413, f"the body has more than {BODY_BYTES} bytes")
+    if int(length) == 0:
+        return b""
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Hands out the body that was read, then what comes after it."""
+    given = not body
+
+    async def replay() -> Any:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+def _with_headers(send: Send) -> Send:
+    async def sent(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            there = {name.lower() for name, _ in message.get("headers", [])}
+            message = {**message, "headers": [*message.get("headers", []), *(h for h in _ALWAYS if h[0] not in there)]}
+        await send(message)
+
+    return sent
+
+
+async def _answer(send: Send, status: int, text: str) -> None:
+    body = json.dumps({"error": text}).encode()
+    answer = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if status == 401:
+        answer.append((b"www-authenticate", b"Bearer"))
+    if status == 503:
+        answer.append((b"retry-after", b"1"))
+    if status in (411, 414, 431):
+        answer.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": answer})
+    await send({"type": "http.response.body", "body": body})

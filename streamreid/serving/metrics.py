@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily, Metric
@@ -12,13 +15,19 @@ from prometheus_client.registry import Collector
 from streamreid.pipeline import Pipeline
 from streamreid.pipeline.figures import Histogram
 from streamreid.pipeline.statistics import CameraCount
+from streamreid.secrets import redact
 from streamreid.serving.view import state_of
 
 __all__ = ["Metrics"]
 
+log = logging.getLogger(__name__)
+
 _STATES = ("connecting", "connected", "stalled", "lost", "failed", "ended", "paused", "removed", "reading")
 _GALLERY_SECONDS = 10.0
 """A gallery is counted no more often, however often somebody asks."""
+
+_PATIENCE_SECONDS = 0.5
+"""How long an answer waits for the gallery's."""
 
 _CLOCKS = ("rtcp", "pts", "arrival", "rate")
 
@@ -32,7 +41,7 @@ class Metrics(Collector):
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._counted, self._size = -_GALLERY_SECONDS, 0
+        self._gallery_count = None if pipeline.memory is None else _GalleryCount(pipeline.memory.store.stats)
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -89,12 +98,55 @@ class Metrics(Collector):
         memory = self._pipeline.memory
         if memory is None:
             return
-        if time.monotonic() >= self._counted + _GALLERY_SECONDS:
-            self._counted, self._size = time.monotonic(), int(str(memory.store.stats()["identities"]))
-        yield GaugeMetricFamily("streamreid_gallery_size", "People in the gallery.", self._size)
+        if self._gallery_count is None:  # the gallery came after the server
+            self._gallery_count = _GalleryCount(memory.store.stats)
+        size, reachable = self._gallery_count()
+        yield GaugeMetricFamily(
+            "streamreid_gallery_reachable", "0 while the gallery does not answer; its size is then the last known one.", float(reachable)
+        )
+        if size is not None:
+            yield GaugeMetricFamily("streamreid_gallery_size", "People in the gallery.", size)
         yield GaugeMetricFamily("streamreid_gallery_waiting", "Appearances and events that are not stored yet.", memory.waiting)
         yield CounterMetricFamily("streamreid_gallery_lost", "Appearances and events that were never stored.", memory.lost)
         yield GaugeMetricFamily("streamreid_gallery_failing", "1 while nothing can be stored.", float(bool(memory.problem)))
+
+
+class _GalleryCount:
+    """How many people are in a gallery, asked in a thread of its own now and then: a database that is away or hangs never holds up who asks here.
+
+    Args:
+        stats: Asks the store.
+    """
+
+    def __init__(self, stats: Callable[[], dict[str, Any]]) -> None:
+        self._stats = stats
+        self._lock = threading.Lock()
+        self._asking: threading.Thread | None = None
+        self._asked = -_GALLERY_SECONDS
+        self._size: int | None = None
+        self._answered = False
+
+    def __call__(self) -> tuple[int | None, bool]:
+        """The last known number, and whether the gallery answers."""
+        with self._lock:
+            now = time.monotonic()
+            thread = self._asking
+            if (thread is None or not thread.is_alive()) and now - self._asked >= _GALLERY_SECONDS:
+                self._asked = now
+                thread = self._asking = threading.Thread(target=self._ask, name="gallery-count", daemon=True)
+                thread.start()
+        if thread is not None:
+            thread.join(_PATIENCE_SECONDS)
+        hangs = thread is not None and thread.is_alive()
+        return self._size, self._answered and not hangs
+
+    def _ask(self) -> None:
+        try:
+            self._size, self._answered = int(str(self._stats()["identities"])), True
+        except Exception as error:
+            if self._answered or self._size is None:
+                log.warning("the gallery does not answer: %s", redact(error))
+            self._answered = False
 
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from streamreid._token import checked_token
 from streamreid.config import ServerConfig
 from streamreid.errors import ConfigError, MissingExtraError
 from streamreid.pipeline import Pipeline
@@ -22,8 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = ["TOKEN_VARIABLE", "Server", "parse_address"]
 
+log = logging.getLogger(__name__)
+
 TOKEN_VARIABLE = "STREAMREID_TOKEN"  # noqa: S105 - the name of a variable
 _STOP_SECONDS = 2.0
+
+_BACKLOG = 128
+"""Connections that the system holds until they are accepted."""
+
+_SHORT_TOKEN = 16
+"""Characters below which a token can be guessed."""
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -60,11 +70,12 @@ class Server:
             import uvicorn
 
             from streamreid.serving.app import make_app
+            from streamreid.serving.connections import BoundedProtocol
         except ImportError as error:
             raise MissingExtraError(error.name or "fastapi", "server", "Serving by HTTP") from error
         assert config.listen is not None
         host, port = parse_address(config.listen)
-        token = config.token.get_secret_value() if config.token is not None else os.environ.get(TOKEN_VARIABLE) or None
+        token = _token(config)
         if token is None and not is_loopback(host):
             raise ConfigError(
                 f"serving at '{config.listen}' lets other machines in, which needs a token: set server.token: ${{{TOKEN_VARIABLE}}} in the "
@@ -77,8 +88,19 @@ class Server:
         self._socket = _bind(host, port)
         port = self._socket.getsockname()[1]
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        # uvicorn logs every request that is none, and what fails in the application with all its texts; make_app logs the latter without secrets.
+        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
         settings = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1, limit_concurrency=256, server_header=False
+            app,
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=_BACKLOG,
+            timeout_graceful_shutdown=1,
         )
         self._server: uvicorn.Server = uvicorn.Server(settings)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, name="http", daemon=True)
@@ -94,10 +116,30 @@ class Server:
         self._socket.close()
 
 
+def _token(config: ServerConfig) -> str | None:
+    """The token from the YAML, else from the environment.
+
+    Raises:
+        ConfigError: The variable's value can be none.
+    """
+    if config.token is not None:
+        token = config.token.get_secret_value()
+    elif TOKEN_VARIABLE in os.environ:
+        try:
+            token = checked_token(os.environ[TOKEN_VARIABLE])
+        except ValueError as error:
+            raise ConfigError(f"environment variable {TOKEN_VARIABLE}: {error}, or unset it") from None
+    else:
+        return None
+    if len(token) < _SHORT_TOKEN:
+        log.warning("the token has %d characters and can be guessed; take %d or more random ones", len(token), _SHORT_TOKEN)
+    return token
+
+
 def _bind(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=64)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or error
         raise ConfigError(f"cannot serve at {host}:{port}: {why}. Choose another port (--serve PORT)") from None

@@ -16,6 +16,12 @@ __all__ = ["camera_view", "health", "identity_views", "readiness", "run_view", "
 
 _STUCK_SECONDS = 30.0
 
+TRACKS = 20
+"""Shown of each identity in a list."""
+
+TRACKS_OF_ONE = 10_000
+"""Shown of an identity that was asked for."""
+
 
 def state_of(count: CameraCount) -> str:
     """One word: paused, failed, removed, the state of the live source, or reading (files)."""
@@ -63,29 +69,44 @@ def camera_view(pipeline: Pipeline, config: CameraConfig) -> dict[str, Any]:
     return view
 
 
-def identity_views(pipeline: Pipeline, seen: dict[int, Sighting]) -> list[dict[str, Any]]:
-    """Everybody who is remembered, the last seen first."""
+def identity_views(
+    pipeline: Pipeline, seen: dict[int, Sighting], *, camera: str | None = None, limit: int | None = None, only: int | None = None
+) -> list[dict[str, Any]]:
+    """Who is remembered, the last seen first.
+
+    Args:
+        pipeline: The run.
+        seen: When and where they were seen.
+        camera: Only those seen by this camera.
+        limit: At most so many, each with at most `TRACKS` tracks.
+        only: This one alone, with up to `TRACKS_OF_ONE` tracks.
+    """
     members: dict[int, list[tuple[str, int]]] = defaultdict(list)
     least: dict[int, float] = {}
     for track, (who, probability) in pipeline.identities.items():
-        if who:
+        if who and only in (None, who):
             members[who].append(track)
             least[who] = min(probability, least.get(who, 1.0))
+    last = {who: found.last for who, found in seen.items()}
+    wanted = [who for who, tracks in members.items() if camera is None or any(name == camera for name, _ in tracks)]
+    wanted.sort(key=lambda who: (-last.get(who, 0.0), who))
+    most = TRACKS if only is None else TRACKS_OF_ONE
     views = []
-    for who, tracks in members.items():
-        sighting = seen.get(who)
+    for who in wanted[:limit]:
+        tracks, sighting = members[who], seen.get(who)
         views.append(
             {
                 "global_id": who,
-                "cameras": sorted({camera for camera, _ in tracks}),
-                "tracks": [list(track) for track in sorted(tracks)],
+                "cameras": sorted({name for name, _ in tracks}),
+                "tracks": [list(track) for track in sorted(tracks)[-most:]],
+                "track_count": len(tracks),
                 "probability": round(least[who], 4),
                 "first_seen": None if sighting is None else round(sighting.first, 3),
                 "last_seen": None if sighting is None else round(sighting.last, 3),
                 "last_camera": None if sighting is None else sighting.camera,
             }
         )
-    return sorted(views, key=lambda v: (-(v["last_seen"] or 0.0), v["global_id"]))
+    return views
 
 
 def run_view(pipeline: Pipeline) -> dict[str, Any]:
