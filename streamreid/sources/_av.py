@@ -16,6 +16,7 @@ from streamreid.errors import SourceError
 from streamreid.secrets import redact
 from streamreid.sources.base import Notes
 from streamreid.sources.retry import HopelessError
+from streamreid.sources.stamps import PacketStamps
 from streamreid.types import Image
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-__all__ = ["Decoder", "ImageConverter", "demuxed", "frame_rate", "open_container", "reason"]
+__all__ = ["Decoder", "ImageConverter", "demuxed", "open_container", "reason"]
 
 _NOT_VIDEO = frozenset({"ansi", "bintext", "idf", "xbin"})
 """FFmpeg draws text files as pictures of a terminal; nobody means that by a camera."""
@@ -33,7 +34,6 @@ _MAX_PIXELS = 8192 * 8192
 """Damaged headers announce pictures of a gigabyte; nobody's camera is larger than this."""
 
 _MAX_READ_ERRORS = 64
-_DEFAULT_RATE = 25.0
 
 _SILENT = 0.9
 """Share of the time to wait after which FFmpeg's "invalid data" means that there were none."""
@@ -116,15 +116,6 @@ def _video_stream(container: InputContainer, where: str, sized: bool) -> VideoSt
     return stream
 
 
-def frame_rate(stream: VideoStream) -> float:
-    """Pictures per second as the stream says, 25 if it does not."""
-    # The codec's own rate first: for raw H.264 FFmpeg guesses the field rate, twice the frame rate.
-    for value in (stream.codec_context.framerate, stream.average_rate, stream.guessed_rate):
-        if value and 0.1 <= float(value) <= 1000:
-            return float(value)
-    return _DEFAULT_RATE
-
-
 def demuxed(container: InputContainer, *streams: VideoStream) -> Iterator[Packet[VideoStream]]:
     """Packets of some streams, or of all."""
     packets = container.demux(*streams)
@@ -144,12 +135,14 @@ class Decoder:
         container: The open file.
         stream: Its video.
         notes: Where damage is counted.
+        stamps: Told of every packet before it is decoded.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, notes: Notes) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream, notes: Notes, stamps: PacketStamps | None = None) -> None:
         self._container = container
         self._stream = stream
         self._notes = notes
+        self._stamps = stamps
         self.packets = 0
         self.last_damaged = False
 
@@ -190,6 +183,8 @@ class Decoder:
         self._notes.count(one, many)
 
     def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+        if self._stamps is not None and packet is not None:
+            self._stamps.push(packet)
         try:
             frames = self._stream.codec_context.decode(packet)
         except EOFError:

@@ -120,10 +120,9 @@ class Selection:
         self.taken += use
         return use
 
-    def expected(self, pictures: int, rate: float, passes: int) -> int:
-        """How many of ``pictures`` per pass at ``rate`` per second will be used."""
-        left = max(0, pictures - round(self._start * rate)) * passes
-        used = -(-left // self._stride)
+    def of(self, pictures: int) -> int:
+        """How many of ``pictures`` behind ``start`` will be used."""
+        used = -(-pictures // self._stride)
         return used if self._limit is None else min(used, self._limit)
 
 

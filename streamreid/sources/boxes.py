@@ -45,7 +45,8 @@ class BoxesSource(SourceBase):
     @property
     def expected_frames(self) -> int | None:
         """How many frames will come."""
-        return Selection(self._config).expected(self._count, self._rate, self._config.repeat)
+        left = max(0, self._count - round(self._config.start * self._rate))
+        return Selection(self._config).of(left * self._config.repeat)
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, from the beginning."""

@@ -54,7 +54,8 @@ class ImageFolderSource(SourceBase):
     @property
     def expected_frames(self) -> int | None:
         """How many frames will come if every picture is readable."""
-        return Selection(self._config).expected(len(self._files), self._rate, self._config.repeat)
+        left = max(0, len(self._files) - round(self._config.start * self._rate))
+        return Selection(self._config).of(left * self._config.repeat)
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, from the beginning.

@@ -25,6 +25,7 @@ from streamreid.sources.live import LiveSource, Received
 from streamreid.sources.pieces import Unit, Units, units_of
 from streamreid.sources.reader import Connection, Pulse
 from streamreid.sources.retry import HopelessError
+from streamreid.sources.stamps import has_stamps
 from streamreid.types import Image
 
 if TYPE_CHECKING:
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 __all__ = ["StreamSource"]
-
-_UNSTAMPED = frozenset({"h264", "hevc", "image2pipe", "jpeg_pipe", "mjpeg", "mpjpeg"})
-"""Formats without time stamps: FFmpeg makes some up from a guessed frame rate."""
 
 _LATE_PARSED = frozenset({"h264", "hevc"})
 """Over RTP, FFmpeg's parser knows that such a picture is complete when the next one begins: each is handed out one picture late."""
@@ -161,7 +159,7 @@ class _LiveDecoder(Decoder):
         self._connection = connection
         self._units = units
         self._broken = 0
-        self._stamped = container.format.name not in _UNSTAMPED
+        self._stamped = has_stamps(container)
         self._late = units is None and container.format.name == "rtsp" and stream.codec_context.name in _LATE_PARSED
         self._time_base = stream.time_base
         self._arrivals: OrderedDict[int, tuple[float, float | None]] = OrderedDict()

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-import av
 from av.error import FFmpegError
 
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
-from streamreid.sources._av import Decoder, ImageConverter, frame_rate, open_container, reason
+from streamreid.sources._av import Decoder, ImageConverter, open_container, reason
 from streamreid.sources.base import Selection, SourceBase
+from streamreid.sources.extent import Extent, extent_of, index_is_wrong
+from streamreid.sources.stamps import PacketStamps, restarts
 from streamreid.sources.timeline import Timeline
 from streamreid.types import Frame
 
@@ -27,21 +27,39 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-    _Picture = tuple[VideoFrame, Fraction | None, bool]
-    """A decoded picture, seconds per unit of its stamp, and whether it is the first of its pass."""
-
 __all__ = ["VideoFileSource"]
+
+
+class _Picture(NamedTuple):
+    """A decoded picture.
+
+    Args:
+        picture: The picture.
+        stamp: Its time stamp in units of ``time_base``, None if it has none.
+        following: That of the picture behind it.
+        time_base: Seconds per unit: that of the stream, for pictures that come while the decoder is drained carry none.
+        begin: At the first picture of a pass, the earliest stamp of the pass and the number of packets lost before it.
+        restarts: Whether the stamps may begin anew.
+    """
+
+    picture: VideoFrame
+    stamp: int | None
+    following: int | None
+    time_base: Fraction | None
+    begin: tuple[int | None, int] | None
+    restarts: bool
 
 
 class VideoFileSource(SourceBase):
     """A video file, read without loss.
 
     Capture time is ``start_time`` + ``offset`` + (time stamp - first time stamp), clock "pts"; where the file has no time stamps the frame rate of the
-    configuration, else of the stream, is used, clock "rate". ``start`` decodes and drops, so that frame numbers stay those of the file.
+    configuration, else of the stream, is used, clock "rate"; if neither says one, 25, which is noted in ``warnings``. What cannot be decoded because
+    the recording begins between key frames counts as time. ``start`` decodes and drops, so that frame numbers stay those of the file.
     Damaged data is skipped and noted in ``warnings``, as is a file that ends too early. With ``repeat`` times and frame numbers go on.
 
     Args:
-        config: The camera; ``uri`` is a file name or an http(s) address of a file.
+        config: The camera; ``uri`` is a file name or an http(s) address of a file or an HLS playlist with an end.
 
     Raises:
         SourceError: The file is missing, empty, not a video, or has no pictures.
@@ -51,18 +69,30 @@ class VideoFileSource(SourceBase):
         super().__init__(config, live=False)
         self._where = f"camera '{config.name}': {redact(config.uri)}"
         self._remote = "://" in config.uri
+        self._options: dict[str, str] = {}
         if not self._remote:
             _check_file(Path(config.uri), self._where)
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._opened: tuple[InputContainer, VideoStream] | None = self._open()
-        self._rate = config.fps or frame_rate(self._opened[1])
-        self._count = _picture_count(*self._opened, self._rate)
+        opened = self._open()
+        if not self._remote and opened[0].format.name == "avi" and index_is_wrong(Path(config.uri), opened[1]):
+            opened[0].close()
+            # What cannot be seeked is read from front to back, without the index.
+            self._options = {"seekable": "0"}
+            opened = self._open()
+        self._opened: tuple[InputContainer, VideoStream] | None = opened
+        self._extent: Extent = extent_of(*opened, config.fps)
+        if self._extent.guessed:
+            self._notes.add(
+                f"nothing in the file says how many pictures per second it has: {self._extent.rate:g} are assumed; "
+                f"if that is wrong, give fps in its entry of cameras (--set cameras.fps=12.5)"
+            )
 
     @property
     def expected_frames(self) -> int | None:
         """About how many frames will come, by the file's own account; None if it does not say."""
-        return None if self._count is None else Selection(self._config).expected(self._count, self._rate, self._config.repeat)
+        pictures = self._extent.from_start(self._config.start)
+        return None if pictures is None else Selection(self._config).of(pictures * self._config.repeat)
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, from the beginning.
@@ -71,24 +101,25 @@ class VideoFileSource(SourceBase):
             SourceError: Nothing could be decoded, nothing is left after ``start``, or reading failed.
         """
         selection = Selection(self._config)
-        timeline = Timeline(self._config.begin, 1.0 / self._rate, self._notes)
+        timeline: Timeline | None = None
         converter = ImageConverter()
-        began = 0.0
-        index = -1
+        time = 0.0
         with closing(self._pictures()) as pictures:
-            for index, (picture, time_base, first) in enumerate(pictures):
-                if first:
+            for index, item in enumerate(pictures):
+                if timeline is None:
+                    timeline = Timeline(self._config.begin, 1.0 / self._extent.rate, self._notes, restarts=item.restarts)
+                if item.begin is not None:
                     timeline.next_pass()
-                time, clock = timeline.stamp(_units(picture), time_base)
-                began = time if first else began
-                if selection.take(time - began):
-                    image = converter(picture)
+                    timeline.begin(item.begin[0], item.time_base, item.begin[1])
+                time, clock = timeline.stamp(item.stamp, item.time_base, item.following)
+                if selection.take(time - timeline.origin):
+                    image = converter(item.picture)
                     self._notes.size(image.shape[1], image.shape[0], index)
                     yield Frame(self.camera, index, time, image, clock)
                     if selection.done:
                         return
-        if selection.taken == 0 and not self._closed.is_set():
-            seconds = (index + 1) / self._config.repeat / self._rate
+        if selection.taken == 0 and timeline is not None and not self._closed.is_set():
+            seconds = time - timeline.origin + 1.0 / self._extent.rate
             raise SourceError(f"{self._where}: nothing is left after start: {self._config.start:g}; it lasts {seconds:.1f} s. Lower it")
 
     def close(self) -> None:
@@ -101,7 +132,8 @@ class VideoFileSource(SourceBase):
             opened[0].close()
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
-        return open_container(self._config.uri, self.camera, timeout=self._config.timeout if self._remote else None)
+        timeout = self._config.timeout if self._remote else None
+        return open_container(self._config.uri, self.camera, options=self._options, timeout=timeout)
 
     def _pictures(self) -> Generator[_Picture, None, None]:
         """All pictures of all passes."""
@@ -117,32 +149,41 @@ class VideoFileSource(SourceBase):
                 container.close()
 
     def _one_pass(self, container: InputContainer, stream: VideoStream) -> Iterator[_Picture]:
-        decoder = Decoder(container, stream, self._notes)
-        pictures, began, ended = 0, 0.0, 0.0
+        stamps = PacketStamps(container, stream)
+        decoder = Decoder(container, stream, self._notes, stamps)
+        anew = restarts(container)
+        held: _Picture | None = None
+        pictures, ended = 0, 0.0
+        began: float | None = None
         try:
             for picture in decoder:
                 if self._closed.is_set():
                     return
-                units = _units(picture)
-                ended = ended if units is None or stream.time_base is None else float(units * stream.time_base)
-                began = ended if pictures == 0 else began
-                # The stream's time base: pictures that come while the decoder is drained carry none.
-                yield picture, stream.time_base, pictures == 0
+                units = stamps.of(picture)
+                if units is not None and stream.time_base is not None:
+                    ended = float(units * stream.time_base)
+                    began = ended if began is None else began
+                begin = (stamps.first, stamps.lost) if pictures == 0 else None
+                if held is not None:
+                    yield held._replace(following=units)
+                held = _Picture(picture, units, None, stream.time_base, begin, anew)
                 pictures += 1
+            if held is not None:
+                yield held
         except FFmpegError as e:
+            if held is not None:
+                yield held
             raise SourceError(f"{self._where}: reading failed after {pictures} pictures ({reason(e)}). Check the disk or network") from None
         if pictures == 0:
             raise SourceError(f"{self._where}: no picture could be decoded. The file is damaged; try to play it")
-        self._check_end(decoder, stream.frames, ended - began, _duration(container, stream))
+        lead = stamps.lead(began, stream.time_base)
+        self._check_end(decoder, ended - (began or 0.0) + lead)
 
-    def _check_end(self, decoder: Decoder, announced: int, seconds: float, duration: float | None) -> None:
+    def _check_end(self, decoder: Decoder, seconds: float) -> None:
         """Note a file that ends before its time: fewer pictures than its header says, or half a picture at the end."""
-        # Recorders leave out pictures on purpose (AVI) or write a long last one (MP4): both figures must fall short.
-        short = duration is None or seconds + max(1.5 / self._rate, 0.0 if announced else 1.0) < duration
-        if decoder.packets < announced and short:
-            self._notes.add(f"only {decoder.packets} of {announced} pictures are there: the file ends early or is damaged")
-        elif not announced and duration is not None and short:
-            self._notes.add(f"only {seconds:.1f} of {duration:.1f} s are there: the file ends early or is damaged")
+        missing = self._extent.missing(decoder.packets, seconds)
+        if missing is not None:
+            self._notes.add(missing)
         elif decoder.last_damaged:
             self._notes.add("the file ends in the middle of a picture, or its last picture is damaged")
 
@@ -156,31 +197,3 @@ def _check_file(path: Path, where: str) -> None:
         raise SourceError(f"{where}: the file is empty (0 bytes). Copy or record it again")
     if not os.access(path, os.R_OK):
         raise SourceError(f"{where}: may not be read. Check its permissions")
-
-
-def _units(picture: VideoFrame) -> int | None:
-    """Time stamp of a picture in units of the stream's time base."""
-    return picture.pts if picture.pts is not None else picture.dts
-
-
-def _duration(container: InputContainer, stream: VideoStream) -> float | None:
-    """Seconds the video should last by its header, None if unknown."""
-    if stream.frames and stream.average_rate:
-        # Not the duration, which FFmpeg measures anew in an AVI file that was cut off.
-        return float(stream.frames / stream.average_rate)
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "").strip())
-    if match is not None:
-        return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
-    if container.duration:
-        # The container's length is that of its longest stream; the sound may go on a little after the pictures.
-        return container.duration / av.time_base * (1.0 if len(container.streams) == 1 else 0.95)
-    return None
-
-
-def _picture_count(container: InputContainer, stream: VideoStream, rate: float) -> int | None:
-    if stream.frames:
-        return stream.frames
-    duration = _duration(container, stream)
-    return None if duration is None else round(duration * rate)
