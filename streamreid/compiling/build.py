@@ -160,6 +160,7 @@ def _typed(model: Path, options: BuildOptions, inputs: Callable[[], tuple[FloatA
         import onnx
     except ImportError:
         raise MissingExtraError("onnx", "build", "building an engine") from None
+    _check_input(model, onnx.load(str(model), load_external_data=False))
     graph = onnx.load(str(model)) if not plan or options.size is None else _fixed(model, options.size)
     if options.precision != "int8":
         return half_graph(graph, options.precision), ""
@@ -168,6 +169,18 @@ def _typed(model: Path, options: BuildOptions, inputs: Callable[[], tuple[FloatA
     pictures, source = inputs()
     quantised = quantised_graph(unfold_weights(graph), pictures, symmetric=plan, fused=options.target == "openvino")
     return (half_graph(quantised, "fp16") if plan else small_graph(quantised)), source
+
+
+def _check_input(path: Path, model: Any) -> None:
+    """Lower precision is put into graphs of float32 pictures [N, 3, H, W] only."""
+    made = {value.name for value in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in made]
+    kind = inputs[0].type.tensor_type if len(inputs) == 1 else None
+    dims = [] if kind is None else list(kind.shape.dim)
+    if kind is None or kind.elem_type != 1 or (len(dims) == 4 and dims[3].dim_value == 3 and dims[1].dim_value != 3):  # 1: float32
+        raise EngineError(
+            f"{path}: forms of lower precision are made from graphs with one float32 input [N, 3, H, W]; export the model so, or use it as it is"
+        )
 
 
 def _fixed(model: Path, size: tuple[int, int]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from streamreid.errors import EngineError
+from streamreid.runtimes import check_graph_files
 from streamreid.weights import sha256_file
 
-__all__ = ["MANIFEST", "check_files", "read_manifest", "save_manifest", "write_folder"]
+__all__ = ["MANIFEST", "bundled_files", "check_files", "read_manifest", "save_manifest", "write_folder"]
 
 MANIFEST = "bundle.json"
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 
 
 class _HasFiles(Protocol):
@@ -69,6 +72,26 @@ def check_files(folder: Path, manifest: _HasFiles) -> None:
                 f"engine bundle {folder}: '{name}' is not the file that {MANIFEST} describes (sha256 {found[:16]}..., expected {expected[:16]}...); "
                 "it is damaged or was changed: copy or import the bundle again"
             )
+
+
+def bundled_files(model: Path) -> dict[str, Path]:
+    """A graph's files by the names that they get in a bundle: model.onnx or model.xml, and its weights.
+
+    Raises:
+        EngineError: A file is missing, or the graph names one that cannot lie in a bundle.
+    """
+    suffix = model.suffix.lower()
+    files = {f"model{suffix}": model}
+    for name, place in list(check_graph_files(model).items())[1:]:
+        own = "model.bin" if suffix == ".xml" else name
+        # The graph names its data by this name, so it is kept.
+        if not _PLAIN.match(own) or own in (MANIFEST, *files):
+            raise EngineError(
+                f"{model}: keeps its weights in '{name}', a name that a bundle cannot hold. Save it again with data in one file beside it: "
+                "onnx.save(onnx.load(PATH), NEW, save_as_external_data=True, location='model.data'), or in one file with the graph"
+            )
+        files[own] = place
+    return files
 
 
 def write_folder(out: Path, manifest: Any, files: Mapping[str, Path], *, force: bool = False) -> None:

@@ -15,7 +15,7 @@ from streamreid.compiling.machine import differences, find_gpu, fingerprint
 from streamreid.compiling.records import PLAN_TARGETS, BuildRecord, DeviceFingerprint, VariantKey
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
-from streamreid.runtimes import GraphFiles, ImageInput, Runtime, load_runtime
+from streamreid.runtimes import GraphFiles, ImageInput, Runtime, external_data, graph_sha256, load_runtime
 from streamreid.weights import cache_folder, sha256_file
 
 __all__ = ["CompiledGraph", "LoadOptions", "Mismatch", "open_build", "open_graph"]
@@ -53,9 +53,15 @@ class CompiledGraph:
     identity: str
     program: str | None = None
 
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the reference, with the files that hold its weights where there are any."""
+        return graph_sha256(self.folder / self.model) if external_data(self.folder / self.model) else self.files.get(self.model, "")
+
     def graphs(self, plan: Path | None = None, record: BuildRecord | None = None) -> GraphFiles:
         """As the runtimes want it, without what was compiled from another graph than the one that is there now."""
-        stale = {r.graph for r in self.builds.values() if r.weights != self.files.get(self.model)}
+        checksum = self.checksum
+        stale = {r.graph for r in self.builds.values() if r.weights != checksum}
         for name in stale & set(self.variants.values()):
             log.warning("%s: %s is left out, because it was made from another graph than %s", self.folder.name, name, self.model)
         return GraphFiles(
@@ -244,7 +250,10 @@ def _rebuilt(graph: CompiledGraph, record: BuildRecord, here: DeviceFingerprint,
 
     name = "-".join(p for p in (record.precision, here.library, here.library_version, here.compute_capability, here.driver) if p)
     place = (
-        cache_folder() / "plans" / graph.files[record.graph][:16] / f"{name}-{record.max_batch}.plan".replace(" ", "_").replace("/", "_")
+        cache_folder()
+        / "plans"
+        / _graph_checksum(graph, record.graph)[:16]
+        / f"{name}-{record.max_batch}.plan".replace(" ", "_").replace("/", "_")
     )
     mark = place.with_suffix(".sha256")
     if place.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == sha256_file(place):
@@ -266,6 +275,10 @@ def _rebuilt(graph: CompiledGraph, record: BuildRecord, here: DeviceFingerprint,
     return place
 
 
+def _graph_checksum(graph: CompiledGraph, name: str) -> str:
+    return graph.checksum if name == graph.model else graph.files[name]
+
+
 def _confirm(plan: Path, graph: CompiledGraph, opened: Runtime, record: BuildRecord, failures: Proof | None) -> None:
     """Mark a rebuilt plan as good once it was compared with the reference; one without a mark is built again next time."""
     mark = plan.with_suffix(".sha256")
@@ -279,8 +292,8 @@ def _confirm(plan: Path, graph: CompiledGraph, opened: Runtime, record: BuildRec
 
 
 def _check_weights(graph: CompiledGraph, record: BuildRecord) -> None:
-    if graph.files.get(graph.model) != record.weights:
+    if graph.checksum != record.weights:
         raise EngineError(
             f"{graph.folder}: '{record.key}' was compiled from another graph than the one beside it (sha256 {record.weights[:16]}..., "
-            f"{graph.model} has {str(graph.files.get(graph.model))[:16]}...); build it again with: streamreid build-engine {graph.folder}"
+            f"{graph.model} has {graph.checksum[:16]}...); build it again with: streamreid build-engine {graph.folder}"
         )

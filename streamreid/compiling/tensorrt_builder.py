@@ -18,6 +18,7 @@ from typing import Any
 from streamreid.compiling.machine import find_gpu, import_bindings
 from streamreid.compiling.records import PrecisionFound, PrecisionName, TargetName
 from streamreid.errors import EngineError
+from streamreid.runtimes import external_data
 
 __all__ = ["Plan", "Shapes", "build_plan", "profile_of", "read_precision"]
 
@@ -85,7 +86,8 @@ def build_plan(graph: Path, target: TargetName, shapes: Mapping[str, Shapes] | S
     builder = trt.Builder(logger)
     network = builder.create_network(_typed(trt))
     parser = trt.OnnxParser(network, logger)
-    if not parser.parse(graph.read_bytes()):
+    # The path is only of use where weights lie beside the graph.
+    if not (parser.parse(graph.read_bytes(), str(graph)) if external_data(graph) else parser.parse(graph.read_bytes())):
         reasons = "; ".join(str(parser.get_error(i).desc()) for i in range(min(3, parser.num_errors)))
         raise EngineError(f"{target} cannot read {graph.name}: {reasons or logger.last or 'unknown reason'}")
     if network.num_inputs != 1:

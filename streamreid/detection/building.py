@@ -14,7 +14,7 @@ import numpy as np
 
 from streamreid import weights
 from streamreid.compiling.build import BuildOptions, build_form
-from streamreid.compiling.folders import write_folder
+from streamreid.compiling.folders import bundled_files, write_folder
 from streamreid.compiling.machine import find_gpu, fingerprint
 from streamreid.compiling.policy import open_build
 from streamreid.compiling.records import PLAN_TARGETS, BuildRecord, ParityReport
@@ -22,6 +22,7 @@ from streamreid.config import DetectorConfig
 from streamreid.detection.bundle import DetectorBundle, DetectorManifest, load_detector_bundle
 from streamreid.detection.onnx_detector import OnnxDetector
 from streamreid.errors import DataError, DetectorError, EngineError
+from streamreid.runtimes import graph_sha256
 from streamreid.types import Detections, FloatArray, Frame
 
 __all__ = ["build_detector", "compare_boxes", "detector_frames", "verify_detector"]
@@ -73,7 +74,7 @@ def build_detector(
         return reference.prepare(pictures), f"{len(pictures)} pictures of {frames.name}"
 
     with tempfile.TemporaryDirectory() as scratch:
-        checksum = weights.sha256_file(model)
+        checksum = graph_sha256(model)
         built = build_form(model, checksum, options, Path(scratch), inputs=inputs)
         files = files | {manifest.model: model} | built.files
         variants = manifest.variants | ({built.variant: built.record.graph} if built.variant else {})
@@ -197,7 +198,7 @@ def _source(source: str, out: Path) -> tuple[DetectorManifest, dict[str, Path]]:
 
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     name = "".join(c if c.isalnum() or c in "_.-" else "-" for c in path.stem).lstrip("_.-") or out.name
-    return DetectorManifest(name=name[:64], licence=licence, created=today, version=__version__), {"model.onnx": path}
+    return DetectorManifest(name=name[:64], licence=licence, created=today, version=__version__), bundled_files(path)
 
 
 def _plan_size(reference: OnnxDetector, size: int) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -56,8 +56,8 @@ class DetectorBundle:
     def compiled(self) -> CompiledGraph:
         """The graph in all its forms."""
         m = self.manifest
-        identity = hashlib.sha256(m.files[m.model].encode()).hexdigest()
-        return CompiledGraph(self.folder, m.model, m.files, m.variants, m.builds, identity)
+        graph = CompiledGraph(self.folder, m.model, m.files, m.variants, m.builds, "")
+        return replace(graph, identity=hashlib.sha256(graph.checksum.encode()).hexdigest())
 
 
 def load_detector_bundle(folder: str | Path) -> DetectorBundle:

@@ -14,7 +14,7 @@ from streamreid.detection.heads import Head, read_boxes, recognise
 from streamreid.detection.letterbox import Letterbox, blank
 from streamreid.detection.nms import non_maximum_suppression
 from streamreid.errors import DetectorError, EngineError
-from streamreid.runtimes import ImageInput, Runtime, load_runtime
+from streamreid.runtimes import ImageInput, Runtime, graph_files, load_runtime
 from streamreid.types import Detections, FloatArray, Frame
 
 __all__ = ["OnnxDetector"]
@@ -77,7 +77,9 @@ class OnnxDetector:
         """Hash of the file and of every setting that changes boxes."""
         settings = self._config.model_dump(mode="json", include={"confidence", "iou", "size", "classes"})
         settings |= {"runtime": self.runtime, "precision": self.precision}
-        digest = hashlib.sha256(self._path.read_bytes())
+        digest = hashlib.sha256()
+        for file in graph_files(self._path).values():
+            digest.update(file.read_bytes())
         digest.update(json.dumps(settings, sort_keys=True).encode())
         return digest.hexdigest()
 

@@ -13,8 +13,8 @@ from streamreid.detection.bundle import load_detector_bundle
 from streamreid.detection.mot_file import MotFileDetector
 from streamreid.detection.onnx_detector import OnnxDetector
 from streamreid.detection.ultralytics_detector import UltralyticsDetector
-from streamreid.errors import DetectorError, WeightsError
-from streamreid.runtimes import ImageInput, Runtime
+from streamreid.errors import DetectorError, EngineError, WeightsError
+from streamreid.runtimes import ImageInput, Runtime, graph_sha256
 
 __all__ = ["detector_checksum", "open_detector"]
 
@@ -84,10 +84,13 @@ def detector_checksum(config: DetectorConfig) -> str | None:
             bundle = load_detector_bundle(path)
         except DetectorError:
             return None
-        return bundle.manifest.files[bundle.manifest.model]
+        return bundle.compiled.checksum
     if path is None or not path.is_file():
         try:
             path = weights.find(config.model)
         except WeightsError:
             return None
-    return None if path is None else weights.sha256_file(path)
+    try:
+        return None if path is None else graph_sha256(path)
+    except EngineError:
+        return None

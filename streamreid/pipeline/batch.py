@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from streamreid.config import CameraConfig, Config, load_config
-from streamreid.detection import Detector, open_detector
+from streamreid.detection import Detector, detector_checksum, open_detector
 from streamreid.errors import ConfigError, OutputError, StreamReIDError
 from streamreid.pipeline.pipeline import Pipeline, camera_name
 from streamreid.pipeline.run import Progress, Summary, run, write_json
-from streamreid.reid import Embedder, open_embedder
+from streamreid.reid import Embedder, engine_fingerprint, open_embedder
 from streamreid.secrets import redact
 
 __all__ = ["VIDEO_SUFFIXES", "Batch", "Recording", "RecordingResult", "find_recordings"]
@@ -218,14 +218,15 @@ class Batch:
 
 
 def _mark(config: Config) -> str:
-    """Changes when a setting, or a file's size or date, changes."""
+    """Changes when a setting, a model's content, or a recording's size or date changes."""
     files = []
     for camera in config.cameras:
         path = Path(camera.uri)
         if path.exists():
             stat = path.stat()
             files.append([str(path.resolve()), stat.st_size, stat.st_mtime_ns])
-    text = json.dumps([config.model_dump(mode="json", exclude={"output": {"dir"}}), files], sort_keys=True)
+    models = [detector_checksum(config.detector), engine_fingerprint(config.engine.model)]
+    text = json.dumps([config.model_dump(mode="json", exclude={"output": {"dir"}}), files, models], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

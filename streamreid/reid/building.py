@@ -75,7 +75,7 @@ def build_engine(bundle: Bundle, out: str | Path, request: BuildRequest, *, forc
         return manifest.input.image().apply(probe.crops), probe.source
 
     with tempfile.TemporaryDirectory() as scratch:
-        built = build_form(bundle.model, manifest.files[manifest.model], options, Path(scratch), inputs=inputs)
+        built = build_form(bundle.model, bundle.compiled.checksum, options, Path(scratch), inputs=inputs)
         files = {name: bundle.folder / name for name in manifest.files} | built.files
         variants = dict(manifest.variants)
         if built.variant is not None:

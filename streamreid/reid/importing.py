@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from streamreid.compiling.folders import bundled_files
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
 from streamreid.reid.bundle import Bundle, BundleManifest, CalibrationValues, InputFormat, OutputNames, write_bundle
@@ -92,7 +93,7 @@ def import_bundle(
     height, width = _size(runtime, options, path)
     output, dim = _feature(runtime, (height, width), path)
     target = "model.xml" if path.suffix.lower() == ".xml" else "model.onnx"
-    files = {target: path} | ({"model.bin": path.with_suffix(".bin")} if target == "model.xml" else {})
+    files = bundled_files(path)
     manifest = BundleManifest(
         name=options.name or Path(out).name,
         description=options.description or f"Global ReID model, imported from {path.name}",

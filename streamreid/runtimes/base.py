@@ -11,32 +11,71 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.errors import EngineError
 from streamreid.types import FloatArray
 
-__all__ = ["FrameRuntime", "GraphFiles", "ImageInput", "Runtime", "TensorInfo", "available_threads", "split_batch"]
+__all__ = ["FrameRuntime", "GraphFiles", "ImageInput", "PictureAxes", "Runtime", "TensorInfo", "available_threads", "split_batch"]
 
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """Name and shape of one input or output.
+    """Name, shape and type of one input or output.
 
     Args:
         name: Its name in the graph.
         shape: Its axes; None where the graph accepts any length.
+        dtype: NumPy's name of the type of its values.
     """
 
     name: str
     shape: tuple[int | None, ...]
+    dtype: str = "float32"
+
+    @property
+    def whole(self) -> bool:
+        """Whether its values are whole numbers: a graph with such an input takes pixels from 0 to 255 and normalises them itself."""
+        return np.issubdtype(np.dtype(self.dtype), np.integer)
 
     def __str__(self) -> str:
-        return f"{self.name} [{', '.join('?' if axis is None else str(axis) for axis in self.shape)}]"
+        shape = f"{self.name} [{', '.join('?' if axis is None else str(axis) for axis in self.shape)}]"
+        return shape if self.dtype == "float32" else f"{shape} {self.dtype}"
+
+
+@dataclass(frozen=True, slots=True)
+class PictureAxes:
+    """How a graph's input holds pictures.
+
+    Args:
+        height: Rows; None where the graph accepts any number.
+        width: Columns; likewise.
+        channels_last: ``[N, H, W, 3]`` instead of ``[N, 3, H, W]``.
+    """
+
+    height: int | None
+    width: int | None
+    channels_last: bool = False
+
+    @classmethod
+    def of(cls, info: TensorInfo) -> PictureAxes | None:
+        """Of a graph's input; None if that takes no pictures of three channels."""
+        if len(info.shape) != 4:
+            return None
+        _, second, third, last = info.shape
+        if last == 3 and second != 3:
+            return cls(second, third, True)
+        return cls(third, last) if second in (3, None) else None
+
+    def shape(self, count: int, height: int, width: int) -> tuple[int, int, int, int]:
+        """Shape of so many pictures of that size."""
+        return (count, height, width, 3) if self.channels_last else (count, 3, height, width)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageInput:
     """How pictures become the graph's input: ``input = pixel * scale + bias`` per channel, in the graph's colour order.
 
-    A runtime loaded with this takes uint8 BGR ``[N, H, W, 3]`` pictures instead of the graph's float ``[N, 3, H, W]``.
+    A runtime loaded with this takes uint8 BGR ``[N, H, W, 3]`` pictures instead of the graph's own input, ``[N, 3, H, W]`` or ``[N, H, W, 3]`` of any
+    type.
 
     Args:
         color: Channel order of the graph.
@@ -51,6 +90,20 @@ class ImageInput:
     def __post_init__(self) -> None:
         if not np.isfinite([*self.scale, *self.bias]).all() or 0.0 in self.scale:
             raise ValueError(f"ImageInput: scale and bias must be finite and scale not 0; got scale {self.scale}, bias {self.bias}")
+
+    @property
+    def identity(self) -> bool:
+        """Whether pixels are taken as they are, from 0 to 255."""
+        return self.scale == (1.0, 1.0, 1.0) and self.bias == (0.0, 0.0, 0.0)
+
+    def check(self, info: TensorInfo, where: Path) -> None:
+        """Raise an EngineError if a graph's input cannot take such pictures."""
+        if PictureAxes.of(info) is None:
+            raise EngineError(f"{where}: expected pictures [N, 3, H, W] or [N, H, W, 3] as input, the graph has {info}")
+        if info.whole and not self.identity:
+            raise EngineError(
+                f"{where}: its input {info} takes whole pixels from 0 to 255, so they cannot be normalised before it; the graph has to do that itself"
+            )
 
     def apply(self, pictures: NDArray[np.uint8]) -> FloatArray:
         """Pictures as the graph's input, for runtimes that cannot do it inside the graph.

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import EngineError
-from streamreid.runtimes.base import GraphFiles, Runtime, available_threads
+from streamreid.runtimes.base import GraphFiles, PictureAxes, Runtime, available_threads
 from streamreid.runtimes.machine import cpu_flags, machine_key
 from streamreid.runtimes.remembering import read_json, write_json
 from streamreid.weights import cache_folder
@@ -170,14 +170,15 @@ def measure(
 
 
 def _noise(runtime: Runtime, pictures: bool) -> NDArray[Any] | None:
-    shape = runtime.inputs[0].shape
-    if len(shape) != 4 or any(axis is None for axis in shape[1:]):
+    info = runtime.inputs[0]
+    axes = PictureAxes.of(info)
+    if axes is None or axes.height is None or axes.width is None:
         return None
-    _, channels, height, width = (axis or 0 for axis in shape)
     rng = np.random.default_rng(0)
-    if pictures:
-        return rng.integers(0, 256, (_ROWS, height, width, channels), dtype=np.uint8)
-    return rng.random((_ROWS, channels, height, width), dtype=np.float32)
+    if pictures or info.whole:
+        shape = (_ROWS, axes.height, axes.width, 3) if pictures else axes.shape(_ROWS, axes.height, axes.width)
+        return rng.integers(0, 256, shape, dtype=np.uint8)
+    return rng.random(axes.shape(_ROWS, axes.height, axes.width), dtype=np.float32)
 
 
 def _path(files: GraphFiles, choices: Sequence[Choice], settings: Settings) -> Path | None:

@@ -10,6 +10,7 @@ from streamreid._startup import starting
 from streamreid.errors import EngineError
 from streamreid.runtimes.base import GraphFiles, ImageInput, Runtime
 from streamreid.runtimes.choosing import Choice, Settings, candidates, measure, recall
+from streamreid.runtimes.graph_files import check_graph_files, graph_files
 from streamreid.runtimes.machine import machine_key
 from streamreid.runtimes.onnx_runtime import OnnxRuntimeRuntime
 from streamreid.runtimes.openvino_runtime import OpenVINORuntime
@@ -143,7 +144,7 @@ def _open(choice: Choice, files: GraphFiles, settings: Settings, image: ImageInp
     if choice.runtime == "onnxruntime":
         return OnnxRuntimeRuntime(path, precision=choice.precision, threads=settings.threads, image=image, mode=settings.mode)
     # Small graphs are compiled as fast as they are read back.
-    worthwhile = files.identity and max(f.stat().st_size for f in (path, path.with_suffix(".bin")) if f.is_file()) >= _WORTHWHILE
+    worthwhile = files.identity and max(f.stat().st_size for f in graph_files(path).values() if f.is_file()) >= _WORTHWHILE
     root = cache_folder() / "openvino"
     cache = CompiledGraphs(root / machine_key(), root=root) if worthwhile else None
     return OpenVINORuntime(path, precision=choice.precision, threads=settings.threads, image=image, mode=settings.mode, cache=cache)
@@ -176,3 +177,4 @@ def _check_file(path: Path) -> None:
         raise EngineError(f"{path}: no such file")
     if path.suffix.lower() == ".xml" and not path.with_suffix(".bin").is_file():
         raise EngineError(f"{path}: the weights of this OpenVINO IR are missing; expected {path.with_suffix('.bin').name} beside it")
+    check_graph_files(path)

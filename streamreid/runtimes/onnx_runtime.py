@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from streamreid._startup import starting
 from streamreid.errors import EngineError
-from streamreid.runtimes.base import ImageInput, TensorInfo, available_threads
+from streamreid.runtimes.base import ImageInput, PictureAxes, TensorInfo, available_threads
 from streamreid.types import FloatArray
 
 __all__ = ["OnnxRuntimeRuntime"]
 
 log = logging.getLogger(__name__)
 
+_DTYPES = {"float32", "float64", "float16", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "bool"}
 _LARGEST = 16  # rows of one piece; larger ones fall out of the cache
 
 
@@ -62,11 +63,16 @@ class OnnxRuntimeRuntime:
         self._spread = mode == "throughput" and self._threads > 1
         self._image = image
         self._lock = threading.Lock()
-        self.inputs = tuple(TensorInfo(i.name, _axes(i.shape)) for i in self._session.get_inputs())
-        self.outputs = tuple(TensorInfo(o.name, _axes(o.shape)) for o in self._session.get_outputs())
+        self.inputs = tuple(TensorInfo(i.name, _axes(i.shape), _dtype(i.type)) for i in self._session.get_inputs())
+        self.outputs = tuple(TensorInfo(o.name, _axes(o.shape), _dtype(o.type)) for o in self._session.get_outputs())
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         if len(self.inputs) != 1:
             raise EngineError(f"{model_path}: expected one input, got {', '.join(map(str, self.inputs))}")
+        if image is not None:
+            image.check(self.inputs[0], model_path)
+        self._dtype = np.dtype(self.inputs[0].dtype)
+        axes = PictureAxes.of(self.inputs[0])
+        self._channels_last = axes is not None and axes.channels_last
         self._fixed = self.inputs[0].shape[0] if self.inputs[0].shape else None
         self.precision = self._found_precision(precision)
 
@@ -74,7 +80,7 @@ class OnnxRuntimeRuntime:
         """See ``Runtime``."""
         if len(batch) == 0:
             return self._empty()
-        data = self._image.apply(batch) if self._image is not None else np.ascontiguousarray(batch, np.float32)
+        data = self._prepared(batch)
         with self._lock:
             if self._fixed is not None:
                 pieces = [self._run_fixed(data[i : i + self._fixed]) for i in range(0, len(data), self._fixed)]
@@ -83,6 +89,13 @@ class OnnxRuntimeRuntime:
             else:
                 return self._run(self._session, data)
         return [np.concatenate(column) for column in zip(*pieces, strict=True)]
+
+    def _prepared(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """The batch as the graph takes it."""
+        if self._image is not None:
+            batch = self._image.apply(batch)
+            batch = batch.transpose(0, 2, 3, 1) if self._channels_last else batch
+        return np.ascontiguousarray(batch, self._dtype)
 
     def _open(self, threads: int) -> Any:
         import onnxruntime as ort
@@ -98,7 +111,7 @@ class OnnxRuntimeRuntime:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise EngineError(f"{self._path}: ONNX Runtime cannot load it: {reason}") from None
 
-    def _run_spread(self, data: FloatArray) -> list[list[FloatArray]]:
+    def _run_spread(self, data: NDArray[Any]) -> list[list[FloatArray]]:
         """Pieces of equal size, as many as threads or a multiple of them."""
         if self._single is None:
             self._single = self._open(1)
@@ -108,17 +121,17 @@ class OnnxRuntimeRuntime:
         ends = np.linspace(0, len(data), rounds * self._threads + 1).round().astype(int)
         return list(self._pool.map(lambda s: self._run(self._single, data[s[0] : s[1]]), pairwise(ends)))
 
-    def _run(self, session: Any, data: FloatArray) -> list[FloatArray]:
+    def _run(self, session: Any, data: NDArray[Any]) -> list[FloatArray]:
         try:
             return [np.asarray(o, np.float32) for o in session.run(None, {self.inputs[0].name: data})]
         except Exception as error:
             raise EngineError(f"{self._path}: ONNX Runtime failed on an input of shape {list(data.shape)}: {error}") from None
 
-    def _run_fixed(self, data: FloatArray) -> list[FloatArray]:
+    def _run_fixed(self, data: NDArray[Any]) -> list[FloatArray]:
         missing = (self._fixed or 1) - len(data)
         if not missing:
             return self._run(self._session, data)
-        padded = np.concatenate([data, np.zeros((missing, *data.shape[1:]), np.float32)])
+        padded = np.concatenate([data, np.zeros((missing, *data.shape[1:]), data.dtype)])
         return [o[: len(data)] for o in self._run(self._session, padded)]
 
     def _empty(self) -> list[FloatArray]:
@@ -140,3 +153,10 @@ class OnnxRuntimeRuntime:
 
 def _axes(shape: list[Any]) -> tuple[int | None, ...]:
     return tuple(axis if isinstance(axis, int) and axis > 0 else None for axis in shape)
+
+
+def _dtype(kind: str) -> str:
+    """NumPy's name for what ONNX Runtime calls "tensor(float16)"."""
+    name = kind.removeprefix("tensor(").removesuffix(")")
+    name = {"float": "float32", "double": "float64"}.get(name, name)
+    return name if name in _DTYPES else "float32"

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from streamreid._startup import starting
 from streamreid.errors import EngineError
-from streamreid.runtimes.base import ImageInput, TensorInfo, available_threads, split_batch
+from streamreid.runtimes.base import ImageInput, PictureAxes, TensorInfo, available_threads, split_batch
+from streamreid.runtimes.graph_files import graph_sha256
 from streamreid.runtimes.openvino_module import openvino_module
 from streamreid.runtimes.remembering import CompiledGraphs
 from streamreid.types import FloatArray
-from streamreid.weights import sha256_file
 
 __all__ = ["OpenVINORuntime"]
 
@@ -81,9 +81,9 @@ class OpenVINORuntime:
         if len(self.inputs) != 1:
             raise EngineError(f"{model_path}: expected one input, got {', '.join(map(str, self.inputs))}")
         self._picture = image is not None
-        self._identity = "" if self._kept is None else f"{_hash(model_path)} {image}"
+        self._identity = "" if self._kept is None else f"{graph_sha256(model_path)} {image}"
         self._model = _with_pictures(model, image, model_path) if image is not None else model
-        self._dtype = np.uint8 if self._picture else np.float32
+        self._dtype = np.dtype(np.uint8 if self._picture else self.inputs[0].dtype)
         self._requests: OrderedDict[tuple[int, ...], list[Any]] = OrderedDict()
         self._lock = threading.Lock()
         fixed = self.inputs[0].shape[0]
@@ -205,7 +205,8 @@ class OpenVINORuntime:
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
         """OpenVINO would bend a graph made for one picture size to any other; its weights were not trained for that."""
-        wanted = (shape[0], shape[3], *shape[1:3]) if self._picture and len(shape) == 4 else shape
+        axes = PictureAxes.of(self.inputs[0])
+        wanted = axes.shape(*shape[:3]) if self._picture and axes is not None and len(shape) == 4 else shape
         known = self.inputs[0].shape
         if known and (len(known) != len(wanted) or any(k is not None and k != w for k, w in zip(known[1:], wanted[1:], strict=True))):
             raise EngineError(f"{self._path}: the graph ({self.inputs[0]}) cannot take an input of shape {list(wanted)}")
@@ -252,26 +253,22 @@ def _with_pictures(model: Any, image: ImageInput, path: Path) -> Any:
     """The graph with the conversion from uint8 BGR pictures in front, where it is compiled together with the rest."""
     ov = openvino_module()
     preprocess = ov.preprocess
-    if model.inputs[0].partial_shape.rank.is_dynamic or model.inputs[0].partial_shape.rank.get_length() != 4:
-        raise EngineError(f"{path}: expected pictures [N, 3, H, W] as input, the graph has {_info(model.inputs[0])}")
+    info = _info(model.inputs[0])
+    image.check(info, path)
+    axes = PictureAxes.of(info)
     try:
         builder = preprocess.PrePostProcessor(model)
         tensor = builder.input()
         tensor.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(preprocess.ColorFormat.BGR)
-        tensor.model().set_layout(ov.Layout("NCHW"))
+        tensor.model().set_layout(ov.Layout("NHWC" if axes is not None and axes.channels_last else "NCHW"))
         steps = tensor.preprocess().convert_element_type(ov.Type.f32)
         if image.color == "rgb":
             steps = steps.convert_color(preprocess.ColorFormat.RGB)
-        # x * scale + bias, written as (x - mean) / deviation
-        steps.mean([-b / s for s, b in zip(image.scale, image.bias, strict=True)]).scale([1 / s for s in image.scale])
+        if not image.identity:  # x * scale + bias, written as (x - mean) / deviation
+            steps.mean([-b / s for s, b in zip(image.scale, image.bias, strict=True)]).scale([1 / s for s in image.scale])
         return builder.build()
     except RuntimeError as error:
         raise EngineError(f"{path}: expected pictures [N, 3, H, W] as input: {_reason(error)}") from None
-
-
-def _hash(path: Path) -> str:
-    weights = path.with_suffix(".bin")
-    return sha256_file(path) + (sha256_file(weights) if path.suffix.lower() == ".xml" and weights.is_file() else "")
 
 
 def _close(a: FloatArray, b: FloatArray) -> bool:
@@ -282,9 +279,15 @@ def _close(a: FloatArray, b: FloatArray) -> bool:
 
 def _info(port: Any) -> TensorInfo:
     shape = port.partial_shape
-    if shape.rank.is_dynamic:
-        return TensorInfo(_name(port), ())
-    return TensorInfo(_name(port), tuple(axis.get_length() if axis.is_static else None for axis in shape))
+    axes = () if shape.rank.is_dynamic else tuple(axis.get_length() if axis.is_static else None for axis in shape)
+    return TensorInfo(_name(port), axes, _dtype(port))
+
+
+def _dtype(port: Any) -> str:
+    try:
+        return str(np.dtype(port.element_type.to_dtype()).name)
+    except (RuntimeError, TypeError, ValueError):  # bf16 and types of a few bits have no NumPy name
+        return "float32"
 
 
 def _name(port: Any) -> str:
