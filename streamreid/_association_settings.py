@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from streamreid.errors import ConfigError
+from streamreid.suggestions import nearest
 
 __all__ = ["AssociationConfig", "LinkConfig", "TopologyConfig", "TransitConfig", "Unification", "check_cameras"]
 
@@ -132,6 +132,6 @@ def check_cameras(config: TopologyConfig, cameras: Collection[str], *, where: st
         ConfigError: A camera is named that there is not; with the nearest name there is.
     """
     for name in sorted(config.cameras - set(cameras)):
-        near = difflib.get_close_matches(name, cameras, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"the cameras are {', '.join(sorted(cameras))}"
+        near = nearest(name, cameras)
+        hint = f"did you mean '{near}'?" if near is not None else f"the cameras are {', '.join(sorted(cameras))}"
         raise ConfigError(f"{where}topology names the camera '{name}', which there is not; {hint}")

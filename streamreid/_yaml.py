@@ -2,81 +2,238 @@
 
 from __future__ import annotations
 
-import difflib
+import os
 import re
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import AliasChoices, BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 
+from streamreid._yaml_messages import MOST_MESSAGES, sentence
 from streamreid.errors import ConfigError
 from streamreid.secrets import expand, redact
+from streamreid.textfiles import LARGEST_SETTINGS, read_text
 
-__all__ = ["read_yaml", "validate"]
+__all__ = ["Lines", "Location", "parse_yaml", "read_yaml", "validate"]
 
 Location = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SHIELDED = re.compile("\ue000([A-Za-z_][A-Za-z0-9_]*)\ue001")
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""LibYAML where PyYAML has it: thirty times as fast, and linear where the Python scanner is not."""
+
+_DEEPEST = 50
+"""Levels of lists and mappings inside each other; a cameras file has six."""
+
+_MOST_REPEATED = 100_000
+"""Values that may come from aliases: a few lines can stand for a billion ("billion laughs")."""
+
+_MERGE = "tag:yaml.org,2002:merge"
+_DOLLAR = re.compile(r"(?<![$\w])\$(?P<name>[A-Za-z_][A-Za-z0-9_]{0,99})")
+_BRACES = re.compile(r"(?<!\$)\{(?P<name>[A-Z_][A-Z0-9_]{2,99})\}")
+_ENVIRONMENT_NAME = re.compile(r"[A-Z][A-Z0-9_]{2,}")
+_VARIABLE = re.compile(r"\$\{([^{}\n]{1,1000})\}")
+_SHIELDED = re.compile("\ue000([^\ue001]{1,1000})\ue001")
 """``${NAME}`` while YAML is parsed: private-use characters are plain text everywhere, braces are syntax inside ``{...}``."""
 
+_UNFINISHED = re.compile(r"(?<!\$)\$\{(?![^{}\n]{0,1000}\})")
 
-def read_yaml(path: Path) -> tuple[Any, dict[Location, int]]:
-    """Data of a YAML file (environment variables expanded) and the line, from 1, of every key and item.
+
+class Lines(dict[Location, int]):
+    """The line, from 1, of every key and item, and what was found wrong while reading.
+
+    Args:
+        path: Of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.mistakes: list[str] = []
+        self.unknown: set[Location] = set()
+
+    def add(self, line: int, text: str, where: Location = ()) -> None:
+        """A mistake; the value at ``where`` is not known because of it."""
+        self.mistakes.append(f"{self.path}:{line}: {text}")
+        self.unknown.add(where)
+
+    def check(self) -> None:
+        """Raise what was found wrong.
+
+        Raises:
+            ConfigError: One line per mistake.
+        """
+        if self.mistakes:
+            raise ConfigError(redact("\n".join(dict.fromkeys(self.mistakes[:MOST_MESSAGES]))))
+
+
+def read_yaml(path: Path) -> tuple[Any, Lines]:
+    """Data of a YAML file, environment variables expanded, aliases and merge keys resolved, and the line of every key and item.
+
+    Keys of the top level that begin with ``x-`` are left out: they are places for anchors.
+    A variable that is not set is no reason to stop reading: `validate` reports it together with all other mistakes (or call ``check``).
 
     Raises:
-        ConfigError: Missing or unreadable file, broken YAML, a key given twice, an unset environment variable.
+        ConfigError: Missing or unreadable file, broken YAML, a key given twice.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, largest=LARGEST_SETTINGS)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file. Write one, or pass videos directly: streamreid run a.mp4 b.mp4") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a text file: {error}") from None
+        raise ConfigError(f"{path}: cannot be read as a text file: {getattr(error, 'strerror', None) or error}") from None
+    node = _compose(_VARIABLE.sub("\ue000\\1\ue001", text), str(path))
+    if node is None:
+        raise ConfigError(f"{path}: the file is empty; it needs at least a 'cameras' list")
+    builder = _Builder(path)
+    data = builder.build(node, ())
+    if isinstance(data, dict):
+        data = {key: value for key, value in data.items() if not str(key).startswith("x-")}
+    return data, builder.lines
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """The value that a short text stands for, as ``--set KEY=TEXT`` has it. Environment variables stay as they are.
+
+    Raises:
+        ConfigError: It is no YAML.
+    """
+    _compose(text, where)
     try:
-        node = yaml.compose(_VARIABLE.sub("\ue000\\1\ue001", text), Loader=yaml.SafeLoader)
+        return yaml.load(text, Loader=_LOADER)  # noqa: S506 - the safe loader
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise ConfigError(f"{where}: not a value: {_problem(error)}") from None
+
+
+def _compose(text: str, where: str) -> yaml.Node | None:
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=_LOADER):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > _DEEPEST:
+                    line = event.start_mark.line + 1 if event.start_mark else 1
+                    raise ConfigError(f"{where}:{line}: lists and keys are nested more than {_DEEPEST} levels deep; check the brackets")
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+        return yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise ConfigError(f"{path}:{line}: not valid YAML: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from None
-    if node is None:
-        raise ConfigError(f"{path}: the file is empty; it needs at least a 'cameras' list")
-    lines: dict[Location, int] = {}
-    return _build(node, (), lines, path), lines
+        raise ConfigError(f"{where}:{line}: not valid YAML: {_problem(error)}") from None
+    except (yaml.YAMLError, UnicodeError) as error:
+        raise ConfigError(f"{where}: not valid YAML: {error}") from None
 
 
-def _build(node: yaml.Node, where: Location, lines: dict[Location, int], path: Path) -> Any:
-    lines.setdefault(where, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
+def _problem(error: Exception) -> str:
+    text = getattr(error, "problem", None) or getattr(error, "context", None) or str(error)
+    return redact(_unshielded(" ".join(str(text).split())[:200]))
+
+
+def _unshielded(text: str) -> str:
+    return _SHIELDED.sub(r"${\1}", text)
+
+
+class _Builder:
+    """From the nodes of a YAML file to plain data."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._scalars = yaml.constructor.SafeConstructor()
+        self._seen: set[int] = set()
+        self._open: set[int] = set()
+        self._repeated = 0
+        self.lines = Lines(path)
+
+    def _wrong(self, node: yaml.Node, text: str) -> ConfigError:
+        return ConfigError(f"{self._path}:{node.start_mark.line + 1}: {text}")
+
+    def build(self, node: yaml.Node, where: Location) -> Any:
+        """The data of a node at a place."""
+        self.lines.setdefault(where, node.start_mark.line + 1)
+        if id(node) in self._open:
+            raise self._wrong(node, "an anchor contains its own alias; a value cannot be part of itself")
+        if id(node) in self._seen:
+            self._repeated += 1
+            if self._repeated > _MOST_REPEATED:
+                raise self._wrong(node, f"aliases stand for more than {_MOST_REPEATED} values; write them out, or take smaller anchors")
+        self._seen.add(id(node))
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, where)
+        self._open.add(id(node))
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node, where)
+            return [self.build(item, (*where, i)) for i, item in enumerate(node.value)]
+        finally:
+            self._open.discard(id(node))
+
+    def _mapping(self, node: yaml.MappingNode, where: Location) -> dict[Any, Any]:
         result: dict[Any, Any] = {}
+        merged: list[yaml.Node] = []
         for key_node, value_node in node.value:
-            key = _unshielded(key_node.value)
+            if key_node.tag == _MERGE:
+                merged += value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+                continue
             line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise self._wrong(key_node, "a key is a word, not a list or a mapping; check the brackets and the indentation")
+            key = _unshielded(key_node.value)
             if key in result:
-                raise ConfigError(f"{path}:{line}: key '{key}' is given twice")
-            lines[(*where, key)] = line
-            result[key] = _build(value_node, (*where, key), lines, path)
+                raise ConfigError(f"{self._path}:{line}: key '{key[:200]}' is given twice")
+            self.lines[(*where, key)] = line
+            result[key] = self.build(value_node, (*where, key))
+        for source in merged:
+            if not isinstance(source, yaml.MappingNode):
+                raise self._wrong(source, "'<<' takes keys from an anchor with keys (or a list of such); this one has none")
+            # What is written here counts, then the first of several.
+            for key, value in self.build(source, where).items():
+                result.setdefault(key, value)
         return result
-    if isinstance(node, yaml.SequenceNode):
-        return [_build(item, (*where, i), lines, path) for i, item in enumerate(node.value)]
-    loader = yaml.SafeLoader("")
-    value = loader.construct_object(node)
-    loader.dispose()
-    if not isinstance(value, str):
-        return value
-    line = node.start_mark.line + 1
-    return expand(
-        _unshielded(value),
-        lambda name: ConfigError(f"{path}:{line}: environment variable '{name}' is not set; set it before the run: export {name}=..."),
-    )
+
+    def _scalar(self, node: yaml.ScalarNode, where: Location) -> Any:
+        try:
+            value = self._scalars.construct_object(node)
+        except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
+            raise self._wrong(node, f"not a value: {_problem(error)}") from None
+        finally:
+            self._scalars.constructed_objects.clear()
+            self._scalars.recursive_objects.clear()
+        if not isinstance(value, str):
+            return value
+        value = _unshielded(value)
+        if "$" not in value and "{" not in value:
+            return value
+        line = node.start_mark.line + 1
+        self._check_references(value, line, where)
+        try:
+            return expand(value, lambda name: _Missing(name))
+        except _Missing as missing:
+            name = str(missing)[:200]
+            if re.fullmatch(r"\w+", name):
+                self.lines.add(line, f"environment variable '{name}' is not set; set it before the run: export {name}=...", where)
+            else:
+                self.lines.add(line, f"'${{{name}}}' is not understood; write ${{NAME}} or ${{NAME:-default}}", where)
+            return value
+
+    def _check_references(self, value: str, line: int, where: Location) -> None:
+        """Spellings of variables that other tools know, and that would otherwise go on as they are, as a password for example."""
+        if _UNFINISHED.search(value):
+            self.lines.add(
+                line, "'${' begins a variable that does not end; write ${NAME} or ${NAME:-default}, without another one inside", where
+            )
+        found = [(m.group(), m["name"]) for m in _DOLLAR.finditer(value)]
+        if "://" in value:
+            found += [(m.group(), m["name"]) for m in _BRACES.finditer(value)]
+        for written, name in found[:3]:
+            if name in os.environ or _ENVIRONMENT_NAME.fullmatch(name):
+                advice = "for a '$' that is meant write %24 in an address" if written[0] == "$" else "braces that are meant are %7B and %7D"
+                self.lines.add(line, f"'{written}' is not replaced by the environment variable; write ${{{name}}} ({advice})", where)
 
 
-def _unshielded(value: Any) -> Any:
-    return _SHIELDED.sub(r"${\1}", value) if isinstance(value, str) else value
+class _Missing(Exception):
+    """A variable that is not set."""
 
 
 def validate(model: type[Model], data: Any, *, where: str, lines: dict[Location, int] | None = None) -> Model:
@@ -86,87 +243,29 @@ def validate(model: type[Model], data: Any, *, where: str, lines: dict[Location,
         model: The pydantic model.
         data: What was read.
         where: Name of the file or the thing, for messages.
-        lines: Line numbers from ``read_yaml``.
+        lines: Line numbers from ``read_yaml``; mistakes that were found while reading are reported too.
 
     Raises:
         ConfigError: One line per mistake.
     """
     if not isinstance(data, dict):
         raise ConfigError(f"{where}: expected keys and values (for example 'cameras:'), got {type(data).__name__}")
+    mistakes = list(lines.mistakes) if isinstance(lines, Lines) else []
+    unknown = lines.unknown if isinstance(lines, Lines) else set()
+    checked: Model | None = None
     try:
-        return model.model_validate(data)
+        checked = model.model_validate(data)
     except ValidationError as error:
         items = error.errors()
         # A list that lost its only item to a mistake inside it is also "too short": say only the cause.
         inner = {tuple(i["loc"])[:n] for i in items for n in range(1, len(i["loc"]))}
-        messages = [_sentence(model, item, where, lines) for item in items if tuple(item["loc"]) not in inner]
-    raise ConfigError(redact("\n".join(dict.fromkeys(messages))))
-
-
-def _sentence(model: type[BaseModel], item: Any, where: str, lines: dict[Location, int] | None) -> str:
-    location: Location = tuple(item["loc"])
-    place = where
-    if lines is not None:
-        known = location
-        while known and known not in lines:
-            known = known[:-1]
-        place = f"{where}:{lines.get(known, 1)}"
-    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
-    if item["type"] == "extra_forbidden":
-        keys = _keys(model, location[:-1])
-        near = difflib.get_close_matches(str(location[-1]), keys, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(keys)}"
-        return f"{place}: unknown key '{name}'; {hint}"
-    if item["type"] == "missing":
-        return f"{place}: '{name}' is missing"
-    message = item["msg"].removeprefix("Value error, ")
-    shown = "" if _is_secret(model, location) else _shown(item.get("input"))
-    return f"{place}: {name or 'configuration'}: {message[:1].lower()}{message[1:]}{shown}"
-
-
-_LONGEST_SHOWN = 4096
-"""Characters of a value that are worked on for a message; of these, 200 are shown."""
-
-
-def _shown(value: Any) -> str:
-    """A value for a message, without passwords; nothing for what is no single value, and the length of what is too long to be shown."""
-    if isinstance(value, str) and len(value) > _LONGEST_SHOWN:
-        return f" (got {len(value)} characters)"
-    if not isinstance(value, (str, int, float, bool)) and value is not None:
-        return ""
-    text = redact(repr(value))
-    return f" (got {text if len(text) <= 200 else text[:200] + '...'})"
-
-
-def _is_secret(model: type[BaseModel], location: Location) -> bool:
-    """Whether the value at ``location`` is one that is never shown."""
-    annotation: Any = model
-    for part in location:
-        if isinstance(part, int):
-            continue
-        models = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel)]
-        field = models[0].model_fields.get(part) if models else None
-        if field is None:
-            return False
-        annotation = field.annotation
-    return SecretStr in (annotation, *get_args(annotation))
-
-
-def _keys(model: type[BaseModel], location: Location) -> list[str]:
-    """Every key that is known at ``location``: names and aliases."""
-    for part in location:
-        if isinstance(part, int):
-            continue
-        field = model.model_fields.get(part)
-        if field is None:
-            return []
-        found = [t for t in (field.annotation, *get_args(field.annotation)) if isinstance(t, type) and issubclass(t, BaseModel)]
-        if not found:
-            return []
-        model = found[0]
-    keys: list[str] = []
-    for name, field in model.model_fields.items():
-        keys.append(name)
-        if isinstance(field.validation_alias, AliasChoices):
-            keys += [c for c in field.validation_alias.choices if isinstance(c, str)]
-    return sorted(set(keys))
+        for item in items:
+            location = tuple(item["loc"])
+            if location not in inner and not any(location[:n] in unknown for n in range(1, len(location) + 1)):
+                mistakes.append(sentence(model, item, where, lines))
+            if len(mistakes) > MOST_MESSAGES:
+                mistakes = [*mistakes[:MOST_MESSAGES], f"{where}: and more; mend these first"]
+                break
+    if checked is None or mistakes:
+        raise ConfigError(redact("\n".join(dict.fromkeys(mistakes))))
+    return checked

@@ -6,6 +6,7 @@ Secrets come from the environment (``${CAM1_PASSWORD}``); ``redact`` removes the
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,8 +18,9 @@ from streamreid._calibration_settings import CalibrationConfig, GroundConfig
 from streamreid._output_settings import OutputConfig, RotateConfig
 from streamreid._token import checked_token
 from streamreid._yaml import read_yaml, validate
+from streamreid.addresses import check_address
 from streamreid.errors import ConfigError
-from streamreid.secrets import redact
+from streamreid.secrets import redact, remember_address
 
 __all__ = [
     "AssociationConfig",
@@ -48,7 +50,8 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, validate_default=True)
+    # Without the input: pydantic's own message would show passwords.
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, validate_default=True, hide_input_in_errors=True)
 
 
 def _as_text(value: Any) -> Any:
@@ -108,6 +111,12 @@ class CameraConfig(_Section):
     calibration: CalibrationConfig | None = Field(
         default=None, description="Where pixels lie on the ground: a file, a matrix or points. All calibrated cameras share one world."
     )
+
+    @field_validator("uri")
+    @classmethod
+    def _address(cls, uri: str) -> str:
+        remember_address(uri)
+        return check_address(uri)
 
     @field_validator("roi")
     @classmethod
@@ -339,6 +348,14 @@ class GalleryConfig(_Section):
         default=200_000, ge=1, description="From so many views on, searches take candidates from an approximate index (extra: index)."
     )
 
+    @field_validator("store")
+    @classmethod
+    def _address(cls, store: str | None) -> str | None:
+        if store is None:
+            return None
+        remember_address(store)
+        return check_address(store)
+
     @field_validator("camera_retention_hours")
     @classmethod
     def _positive(cls, hours: dict[str, float]) -> dict[str, float]:
@@ -372,7 +389,7 @@ class Config(_Section):
     @classmethod
     def _unique(cls, cameras: tuple[CameraConfig, ...]) -> tuple[CameraConfig, ...]:
         names = [c.name for c in cameras]
-        twice = sorted({n for n in names if names.count(n) > 1})
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
             raise ValueError(f"camera names must be unique; used more than once: {', '.join(twice)}")
         return cameras

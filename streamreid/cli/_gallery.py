@@ -61,7 +61,7 @@ def settings(store: str | None, sources: Path | None) -> GalleryConfig:
         )
         config = checked.gallery
     if store is not None:
-        config = config.model_copy(update={"store": store})
+        config = validate(GalleryConfig, {**config.model_dump(exclude_unset=True), "store": store}, where="--gallery")
     if config.store is None:
         raise ConfigError(
             "which gallery? Pass --gallery FILE (or postgresql://...), set STREAMREID_GALLERY, or --sources with a gallery section"

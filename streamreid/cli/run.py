@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from streamreid import pipeline as wiring
 from streamreid._association_settings import check_cameras
-from streamreid._yaml import read_yaml, validate
+from streamreid._yaml import parse_yaml, read_yaml, validate
 from streamreid.cli import options as o
 from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
 from streamreid.cli.progress import RunProgress
@@ -166,7 +165,7 @@ def change(data: dict[str, Any], changes: dict[str, Any], settings: list[str]) -
         key, equals, text = item.partition("=")
         if not equals or "." not in key:
             raise ConfigError(f"--set {item}: write SECTION.KEY=VALUE, for example tracker.lost_seconds=5")
-        changes[key] = yaml.safe_load(text)
+        changes[key] = parse_yaml(text, f"--set {key}")
     for key, value in changes.items():
         section, _, rest = key.partition(".")
         if section == "cameras":

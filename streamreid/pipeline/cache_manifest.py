@@ -16,7 +16,7 @@ from streamreid.config import Config, DetectorConfig
 from streamreid.detection import Detector, detector_checksum
 from streamreid.errors import DataError, EngineMismatchError
 from streamreid.reid import Embedder, engine_fingerprint
-from streamreid.secrets import redact
+from streamreid.secrets import redact, redact_data
 from streamreid.similarity import Calibration
 
 __all__ = [
@@ -142,7 +142,7 @@ def describe(config: Config, detector: Detector, embedder: Embedder, own: Detect
         embedder: As opened.
         own: The detector's configuration; None if the detector was given in code, so that its file is unknown.
     """
-    stored = json.loads(redact(config.model_dump_json()))
+    stored = redact_data(json.loads(config.model_dump_json()))
     return Manifest(
         streamreid=__version__,
         settings=_hash(_inputs(stored)),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid._startup import starting
+from streamreid.addresses import split_address
 from streamreid.config import CameraConfig, Config, load_config
 from streamreid.detection import Detector, open_detector
 from streamreid.errors import ConfigError, StreamReIDError
@@ -268,12 +269,13 @@ def camera_name(uri: str, taken: list[str]) -> str:
     if uri.isdigit():
         base = f"webcam{uri}"
     elif "://" in uri:
-        base = uri.split("://", 1)[1].split("/")[0].rsplit("@", 1)[-1].split(":")[0]
+        address = split_address(uri)
+        base = address.host if address is not None else ""
     else:
         base = Path(uri).stem or Path(uri).name
     base = "".join(c if c.isalnum() or c in "_.-" else "_" for c in base).strip("_.-")[:56] or "camera"
-    name, number = base, 2
-    while name in taken:
+    name, number, used = base, 2, set(taken)
+    while name in used:
         name, number = f"{base}-{number}", number + 1
     taken.append(name)
     return name

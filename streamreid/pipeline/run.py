@@ -15,7 +15,7 @@ from streamreid.pipeline.following import Following
 from streamreid.pipeline.grounding import WORLD, write_world
 from streamreid.pipeline.recording import Recording
 from streamreid.pipeline.summary import CameraSummary, Summary, summarise
-from streamreid.secrets import redact
+from streamreid.secrets import redact_data
 from streamreid.sinks import RotatingSink, Sink, WorldSink, list_pieces, open_sinks, render_videos
 from streamreid.sources import SystemClock, open_source
 from streamreid.types import Frame
@@ -113,4 +113,4 @@ def _frames_again(pipeline: Following) -> dict[str, Callable[[], Iterator[Frame]
 
 def _public(pipeline: Following) -> Any:
     config: Config = pipeline.config.model_copy(update={"cameras": tuple(pipeline.camera_configs)})
-    return json.loads(redact(config.model_dump_json()))
+    return redact_data(json.loads(config.model_dump_json()))

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
 
 import av
 from av.error import FFmpegError
 
+from streamreid.addresses import check_address, split_address
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
@@ -270,11 +270,13 @@ def _resolve(uri: str, where: str) -> None:
         HopelessError: There is no such name.
     """
     try:
-        parts = urlsplit(uri)
-        host, port = parts.hostname, parts.port
+        address = split_address(check_address(uri))
     except ValueError as e:
-        raise SourceError(f"{where}: not an address ({redact(e)}). Write it as rtsp://user:password@host:port/path") from None
-    proxied = parts.scheme.lower().startswith("http") and any(os.environ.get(n) for n in ("http_proxy", "https_proxy"))
+        raise SourceError(f"{where}: {e}") from None
+    if address is None or (":" in address.host and address.host.count(":") < 2):
+        raise SourceError(f"{where}: not an address (the port is no number). Write it as rtsp://user:password@host:port/path")
+    host, port = address.host, address.port
+    proxied = address.scheme.startswith("http") and any(os.environ.get(n) for n in ("http_proxy", "https_proxy"))
     if not host or proxied:
         return
     try:

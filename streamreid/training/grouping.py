@@ -186,7 +186,8 @@ def load_grouping(name: str | Path) -> Grouping:
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         raise ConfigError(f"parts '{name}': known are {', '.join(GROUPINGS)}, or give a .yaml file")
-    data, _ = read_yaml(path)
+    data, lines = read_yaml(path)
+    lines.check()
     try:
         parts = {str(part): Members(_numbers(m, "bodypix"), _numbers(m, "fields")) for part, m in data["parts"].items()}
         return Grouping(path.stem, parts, tuple(data.get("upper", ())), tuple(data.get("lower", ())))

@@ -34,7 +34,7 @@ def test_names_known_from_ultralytics(tmp_path):
 def test_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("CAM1_PASSWORD", "s3cret/pass")
     config = load(tmp_path, "cameras:\n  - {name: a, uri: 'rtsp://user:${CAM1_PASSWORD}@host/1'}\n")
-    assert config.cameras[0].uri == "rtsp://user:s3cret/pass@host/1"
+    assert config.cameras[0].uri == "rtsp://user:s3cret%2Fpass@host/1"  # as an address must write it
     assert "s3cret" not in repr(config)
     assert "s3cret" not in redact(f"cannot open {config.cameras[0].uri}: s3cret/pass refused")
 

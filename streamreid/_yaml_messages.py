@@ -1,0 +1,142 @@
+"""Sentences about what is wrong in a file of settings: place, key, reason, and what was probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any, get_args
+
+from pydantic import AliasChoices, BaseModel, SecretStr
+
+from streamreid.secrets import is_secret_key, redact
+from streamreid.suggestions import nearest
+
+__all__ = ["MOST_MESSAGES", "sentence"]
+
+MOST_MESSAGES = 50
+"""Mistakes that are reported at once."""
+
+_LONGEST_VALUE = 200
+"""Characters of a wrong value that are shown."""
+
+_LONGEST_READ = 4096
+"""Characters of a wrong value that are worked on; of a longer one only the length is shown."""
+
+_FOREIGN = {
+    "address": "uri",
+    "ffmpeg": "uri",
+    "input": "uri",
+    "inputs": "uri",
+    "path": "uri",
+    "rtsp": "uri",
+    "rtsp_url": "uri",
+    "src": "uri",
+    "stream": "uri",
+    "url": "uri",
+    "id": "name",
+}
+"""What other tools (Frigate, go2rtc, DeepStream) call the keys of a camera."""
+
+
+def sentence(model: type[BaseModel], item: Any, where: str, lines: Mapping[tuple[str | int, ...], int] | None) -> str:
+    """One of pydantic's errors in words.
+
+    Args:
+        model: The model that was checked.
+        item: One of ``ValidationError.errors()``.
+        where: Name of the file.
+        lines: Line numbers from ``read_yaml``.
+    """
+    location: tuple[str | int, ...] = tuple(item["loc"])
+    place = where
+    if lines is not None:
+        known = location
+        while known and known not in lines:
+            known = known[:-1]
+        place = f"{where}:{lines.get(known, 1)}"
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:_LONGEST_VALUE]}" for part in location).lstrip(".")
+    if item["type"] == "extra_forbidden":
+        return f"{place}: unknown key '{name}'; {_hint(model, location)}"
+    if item["type"] == "missing":
+        return f"{place}: '{name}' is missing"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{place}: {name or 'configuration'}: {message[:1].lower()}{message[1:]}{'' if _is_secret(model, location) else _shown(item, location)}"
+
+
+def _shown(item: Any, location: tuple[str | int, ...]) -> str:
+    value = item.get("input")
+    if location and is_secret_key(str(location[-1])):
+        return ""
+    if isinstance(value, str) and len(value) > _LONGEST_READ:
+        return f" (got {len(value)} characters)"
+    if isinstance(value, str):
+        # Hidden before it is cut or written with quotes: what is hidden must be whole to be recognised.
+        value = redact(value)
+        value = value if len(value) <= _LONGEST_VALUE else value[:_LONGEST_VALUE] + "..."
+    if not isinstance(value, (str, int, float, bool, date)) and value is not None:
+        return ""
+    quotes = "; put it in quotes if it is meant as text" if item["type"] == "string_type" and value is not None else ""
+    return f" (got {value if isinstance(value, date) else repr(value)}{quotes})"
+
+
+def _is_secret(model: type[BaseModel], location: tuple[str | int, ...]) -> bool:
+    """Whether the value at ``location`` is one that is never shown."""
+    annotation: Any = model
+    for part in location:
+        if isinstance(part, int):
+            continue
+        found = _inner(annotation)
+        field = None if found is None else found.model_fields.get(part)
+        if field is None:
+            return False
+        annotation = field.annotation
+    return SecretStr in (annotation, *get_args(annotation))
+
+
+def _hint(model: type[BaseModel], location: tuple[str | int, ...]) -> str:
+    key, keys = str(location[-1]), _keys(model, location[:-1])
+    if _FOREIGN.get(key) in keys:
+        return f"did you mean '{_FOREIGN[key]}'?"
+    near = nearest(key, keys)
+    if near is not None:
+        return f"did you mean '{near}'?"
+    elsewhere = [section for section, names in _sections(model) if key in names]
+    if len(elsewhere) == 1:
+        return f"it belongs into '{elsewhere[0]}:'"
+    return f"known keys: {', '.join(keys)}"
+
+
+def _inner(annotation: Any) -> type[BaseModel] | None:
+    """The model inside a field's type, if there is one: ``X``, ``X | None``, ``tuple[X, ...]``."""
+    for one in (annotation, *get_args(annotation)):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            return one
+    return None
+
+
+def _names(model: type[BaseModel]) -> list[str]:
+    keys: list[str] = []
+    for name, field in model.model_fields.items():
+        keys.append(name)
+        if isinstance(field.validation_alias, AliasChoices):
+            keys += [c for c in field.validation_alias.choices if isinstance(c, str)]
+    return sorted(set(keys))
+
+
+def _sections(model: type[BaseModel]) -> Iterator[tuple[str, list[str]]]:
+    for name, field in model.model_fields.items():
+        if (found := _inner(field.annotation)) is not None:
+            yield name, _names(found)
+
+
+def _keys(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    """Every key that is known at ``location``: names and aliases."""
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        found = None if field is None else _inner(field.annotation)
+        if found is None:
+            return []
+        model = found
+    return _names(model)
