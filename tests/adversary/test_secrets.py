@@ -43,7 +43,7 @@ def test_a_literal_password_is_hidden_whatever_it_holds(password, tmp_path):
     assert hidden(json.dumps(redact_data({"cameras": [{"uri": uri}]})))
     (tmp_path / "cams.yaml").write_text(f"cameras:\n  - name: a\n    uri: {json.dumps(uri)}\n", encoding="utf-8")
     if any(c in password for c in "/#?"):
-        with pytest.raises(ConfigError, match="cams.yaml:3.*%2F") as error:
+        with pytest.raises(ConfigError, match=r"cams.yaml:3.*%2F") as error:
             load_config(tmp_path / "cams.yaml")
         assert hidden(str(error.value))
     else:
