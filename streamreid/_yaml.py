@@ -33,7 +33,7 @@ _MERGE = "tag:yaml.org,2002:merge"
 _DOLLAR = re.compile(r"(?<![$\w])\$(?P<name>[A-Za-z_][A-Za-z0-9_]{0,99})")
 _BRACES = re.compile(r"(?<!\$)\{(?P<name>[A-Z_][A-Z0-9_]{2,99})\}")
 _ENVIRONMENT_NAME = re.compile(r"[A-Z][A-Z0-9_]{2,}")
-_VARIABLE = re.compile(r"\$\{([^{}\n]{1,1000})\}")
+_VARIABLE = re.compile(r"\$\{([^{}\n'\"]{1,1000})\}")
 _SHIELDED = re.compile("\ue000([^\ue001]{1,1000})\ue001")
 """``${NAME}`` while YAML is parsed: private-use characters are plain text everywhere, braces are syntax inside ``{...}``."""
 
