@@ -10,6 +10,7 @@ StreamReIDError
 ├── DetectorError          a detector cannot be used                          exit code 2
 ├── SourceError            a camera, stream, video or folder cannot be read   exit code 3
 ├── OutputError            a result file or video cannot be written           exit code 2, HTTP 500
+│   └── FolderBusy            another process writes to the folder            HTTP 503
 ├── GalleryError           remembered identities cannot be read or written    exit code 2, HTTP 500
 │   └── GalleryBusy           another process holds it; later it may go       HTTP 503
 ├── MissingExtraError      an optional package is not installed               exit code 2
@@ -31,6 +32,7 @@ __all__ = [
     "DetectorError",
     "EngineError",
     "EngineMismatchError",
+    "FolderBusy",
     "GalleryBusy",
     "GalleryError",
     "MissingExtraError",
@@ -111,6 +113,12 @@ class OutputError(StreamReIDError):
     """A result file or video cannot be written (disk full, folder not writable)."""
 
     http_status = 500
+
+
+class FolderBusy(OutputError):
+    """Another process writes to the folder; the message says which, and since when."""
+
+    http_status = 503
 
 
 class GalleryError(StreamReIDError):

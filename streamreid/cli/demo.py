@@ -8,16 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from streamreid import weights
+from streamreid.cli import options as o
 from streamreid.cli.console import errors, set_up_logging
 from streamreid.cli.run import execute
 from streamreid.config import Config
-from streamreid.pipeline.run import choose_folder
+from streamreid.pipeline.folders import ResultsFolder
 
 __all__ = ["demo"]
 
+_FOLDER = Path("runs/demo")
+
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("runs/demo"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = _FOLDER,
+    overwrite: o.Overwrite = False,
     engine: Annotated[str, typer.Option(help="Engine bundle: a folder, a shipped name, auto or none.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is chosen and why.")] = False,
@@ -31,4 +35,6 @@ def demo(
         "engine": {"model": engine},
         "output": {"mosaic": True},
     }
-    raise typer.Exit(execute(Config.from_dict(data), choose_folder(out, "demo", overwrite=True), quiet=quiet))
+    with ResultsFolder.claim(out, "demo", overwrite=overwrite or out == _FOLDER) as folder:  # a demo may be shown again and again
+        code = execute(Config.from_dict(data), folder, quiet=quiet)
+    raise typer.Exit(code)

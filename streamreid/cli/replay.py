@@ -12,8 +12,8 @@ from streamreid.cli.console import set_up_logging
 from streamreid.cli.run import change, follow, merge, read_settings
 from streamreid.config import Config, load_config
 from streamreid.pipeline import Replay
+from streamreid.pipeline.folders import ResultsFolder
 from streamreid.pipeline.replay import replayed_config
-from streamreid.pipeline.run import choose_folder
 
 __all__ = ["replay"]
 
@@ -56,5 +56,6 @@ def replay(
     )
     change(data, changes, settings or [])
     following = Replay(cache, Config.from_dict(data, where="command line"))
-    folder = choose_folder(out or following.config.output.dir, "replay", overwrite=overwrite)
-    raise typer.Exit(follow(following, folder, quiet=quiet))
+    with following, ResultsFolder.claim(out or following.config.output.dir, "replay", overwrite=overwrite) as folder:
+        code = follow(following, folder, quiet=quiet)
+    raise typer.Exit(code)

@@ -49,6 +49,7 @@ def print_summary(summary: Summary, console: Console) -> None:
             console.print(Text(summary.gallery.problem, "red"), soft_wrap=True)
         if summary.gallery.lost:
             console.print(Text(f"gallery: {summary.gallery.lost} appearances and events were never stored", "red"), soft_wrap=True)
+    print_notes(console, ((f"output '{name}' given up", why, "red") for name, why in summary.outputs_failed.items()))
     console.print(Text(f"results in {summary.folder}: {_few(summary.files)}"), soft_wrap=True)
     if summary.interrupted:
         console.print("interrupted: results hold everything up to the stop")

@@ -20,9 +20,8 @@ from streamreid.cli.report import print_summary
 from streamreid.config import Config, load_config
 from streamreid.errors import ConfigError
 from streamreid.pipeline.beginning import read_begin
-from streamreid.pipeline.cache import remove_cache
 from streamreid.pipeline.changes import CameraChanges
-from streamreid.pipeline.folders import choose_folder, clear_results
+from streamreid.pipeline.folders import ResultsFolder
 from streamreid.pipeline.pipeline import camera_name
 from streamreid.pipeline.watching import CamerasFile
 from streamreid.serving import Server
@@ -92,12 +91,9 @@ def launch(
         cache: Also store detections and features here.
     """
     config = read()
-    folder = choose_folder(out or config.output.dir, sources.stem if sources else name, overwrite=overwrite, append=appends(config))
-    if overwrite:
-        clear_results(folder)
-        if cache is not None:
-            remove_cache(cache)
-    return execute(config, folder, quiet=quiet, cache=cache, watched=sources, read=read)
+    asked, own = out or config.output.dir, sources.stem if sources else name
+    with ResultsFolder.claim(asked, own, overwrite=overwrite, append=appends(config)) as folder:
+        return execute(config, folder, quiet=quiet, cache=cache, watched=sources, read=read)
 
 
 def appends(config: Config) -> bool:
@@ -199,7 +195,7 @@ def read_settings(path: Path | None) -> dict[str, Any]:
 
 def execute(
     config: Config,
-    folder: Path,
+    folder: ResultsFolder,
     *,
     quiet: bool,
     cache: Path | None = None,
@@ -210,22 +206,25 @@ def execute(
 
     Args:
         config: What to do.
-        folder: Where results go.
+        folder: Where results go, locked.
         quiet: Say nothing but errors.
-        cache: Also store detections and features here.
+        cache: Also store detections and features here; a cache that is there is replaced where results are.
         watched: The cameras file, to follow its changes if cameras are live.
         read: How it is read.
     """
-    begin = read_begin(folder) if appends(config) else None
+    anew = folder.overwrite
+    begin = read_begin(folder.path) if appends(config) and not anew else None
     serving, endless = config.server.listen is not None, _endless(config)
     if config.topology is not None:
         check_cameras(config.topology, [c.name for c in config.cameras])
-    changes = CameraChanges(folder, config.cameras, keep=appends(config) and config.server.keep_changes)
-    config = config.model_copy(update={"cameras": changes.begin()})
+    changes = CameraChanges(folder.path, config.cameras, keep=appends(config) and config.server.keep_changes)
+    config = config if anew else config.model_copy(update={"cameras": changes.begin()})
     if endless:
         few_arenas()
     with ExitStack() as stack:
-        pipeline = stack.enter_context(wiring.Pipeline(config, cache=cache, begin=begin, stay=serving and endless))
+        pipeline = stack.enter_context(wiring.Pipeline(config, cache=cache, overwrite=anew, begin=begin, stay=serving and endless))
+        pipeline.require_camera()
+        folder.begin(config)  # all is open; before the server, which may write into the folder
         listeners: list[Sink] = []
         if serving:
             server = stack.enter_context(Server(pipeline, config.server, changes))
@@ -236,11 +235,12 @@ def execute(
         return follow(pipeline, folder, quiet=quiet, listeners=listeners)
 
 
-def follow(following: wiring.Following, folder: Path, *, quiet: bool, listeners: Sequence[Sink] = ()) -> int:
+def follow(following: wiring.Following, folder: ResultsFolder, *, quiet: bool, listeners: Sequence[Sink] = ()) -> int:
     """Run a pipeline or a replay, show progress, print the table. Returns the exit code."""
     with following, stop_on_signals(following.stop), RunProgress(errors, quiet=quiet) as progress:
         summary = wiring.run(following, folder, progress=progress.update, rendering=progress.say, listeners=listeners)
     if not quiet:
         print_summary(summary, output)
-    unsaved = following.memory is not None and bool(following.memory.problem or following.memory.lost)
+    memory = following.memory
+    unsaved = bool(summary.outputs_failed) or (memory is not None and bool(memory.problem or memory.lost))
     return 130 if summary.interrupted else 3 if summary.failed else 2 if unsaved else 0

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from streamreid._folders import FolderLock
 from streamreid.config import CameraConfig, Config, load_config
 from streamreid.detection import Detector, detector_checksum, open_detector
-from streamreid.errors import ConfigError, OutputError, StreamReIDError
+from streamreid.errors import ConfigError, FolderBusy, OutputError, StreamReIDError
+from streamreid.pipeline.folders import DONE
 from streamreid.pipeline.pipeline import Pipeline, camera_name
 from streamreid.pipeline.run import Progress, Summary, run, write_json
 from streamreid.reid import Embedder, engine_fingerprint, open_embedder
@@ -160,8 +162,13 @@ class Batch:
         """Run all; yields how each ended. ``batch.json`` in the output folder always holds the results so far.
 
         Raises:
+            FolderBusy: Another batch writes to the output folder.
             OutputError: The output folder cannot be written.
         """
+        with FolderLock(self.out):
+            yield from self._run(progress, begin)
+
+    def _run(self, progress: Progress | None, begin: Callable[[Recording], None] | None) -> Iterator[RecordingResult]:
         results: list[RecordingResult] = []
         for recording in self.recordings:
             if self._stopped:
@@ -186,14 +193,15 @@ class Batch:
         if done is not None:
             return RecordingResult(recording.name, "skipped", "finished before", done["frames"], done["identities"], done["seconds"])
         try:
-            (folder / "done.json").unlink(missing_ok=True)
             detector, embedder = self._model(config)
             with Pipeline(config, detector=detector, embedder=embedder) as self._pipeline:
                 if self._stopped:
                     self._pipeline.stop()
                 summary = run(self._pipeline, folder, progress=progress)
-        except OutputError:
-            raise
+        except OutputError as error:
+            if not isinstance(error, FolderBusy):
+                raise
+            return RecordingResult(recording.name, "failed", redact(error))
         except StreamReIDError as error:
             log.error("recording '%s' failed: %s", recording.name, redact(error))
             return RecordingResult(recording.name, "failed", redact(error))
@@ -203,10 +211,12 @@ class Batch:
 
     def _ended(self, recording: Recording, folder: Path, mark: str, summary: Summary) -> RecordingResult:
         figures = {"frames": summary.frames, "identities": summary.identities, "seconds": round(summary.seconds, 2)}
-        reason = "; ".join(f"{name}: {summary.cameras[name].error}" for name in summary.failed)
-        status: Status = "interrupted" if summary.interrupted else "failed" if summary.failed else "done"
+        reasons = [f"{name}: {summary.cameras[name].error}" for name in summary.failed]
+        reasons += [f"output '{name}': {why}" for name, why in summary.outputs_failed.items()]
+        reason = "; ".join(reasons)
+        status: Status = "interrupted" if summary.interrupted else "failed" if reasons else "done"
         if status == "done":
-            write_json(folder / "done.json", {"mark": mark, **figures})
+            write_json(folder / DONE, {"mark": mark, **figures})
         return RecordingResult(recording.name, status, reason, summary.frames, summary.identities, summary.seconds)
 
     def _model(self, config: Config) -> tuple[Detector, Embedder]:
@@ -232,7 +242,7 @@ def _mark(config: Config) -> str:
 
 def _finished(folder: Path, mark: str) -> dict[str, Any] | None:
     try:
-        data = json.loads((folder / "done.json").read_text(encoding="utf-8"))
+        data = json.loads((folder / DONE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return data if isinstance(data, dict) and data.get("mark") == mark and (folder / "summary.json").exists() else None

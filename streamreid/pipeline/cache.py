@@ -22,12 +22,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from streamreid._folders import FolderLock, Replacement
 from streamreid.errors import DataError, MissingExtraError, OutputError
 from streamreid.pipeline.cache_manifest import MANIFEST, Manifest, read_manifest
 from streamreid.pipeline.following import Seen
 from streamreid.types import Detections, Frame, PartFeatures
 
-__all__ = ["CacheWriter", "part_file", "read_frames", "remove_cache"]
+__all__ = ["CacheWriter", "part_file", "read_frames"]
 
 _FRAMES = 1024
 _VALUES = 16 << 20
@@ -69,29 +70,47 @@ class CacheWriter:
     """Stores frames as they are followed.
 
     Args:
-        folder: Made if needed.
+        folder: Made if needed, and locked until `close`.
         manifest: What is run.
+        overwrite: Replace the cache in the folder, once there are frames to be stored.
 
     Raises:
         DataError: The folder holds a cache already.
+        FolderBusy: Another process stores a cache there.
         OutputError: It cannot be written.
         MissingExtraError: pyarrow is not installed.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, *, overwrite: bool = False) -> None:
         self._pa = _pyarrow()
         self._folder, self._manifest = folder, manifest
-        if (folder / MANIFEST).exists():
-            raise DataError(f"'{folder}' holds a cache already; pass --overwrite to replace it or choose another folder (--cache)")
+        self._lock = FolderLock(folder, name=".cache.lock", option="--cache")
+        self._old = Replacement(folder, _cache_files, name=".cache.replaced", option="--cache")
+        self._lock.__enter__()
+        try:
+            self._old.recover()
+            if (folder / MANIFEST).exists() and not overwrite:
+                raise DataError(f"'{folder}' holds a cache already; pass --overwrite to replace it or choose another folder (--cache)")
+        except BaseException:
+            self._lock.__exit__(None, None, None)
+            raise
         self._schema = _schema(self._pa, manifest.key)
         self._waiting: dict[str, list[dict[str, Any]]] = {}
         self._frames = self._values = self._order = 0
         self._closed = False
         self._flushed = time.monotonic()
-        self._save(manifest)
+        self._replacing = overwrite and (folder / MANIFEST).exists()
+        if not self._replacing:
+            self._guarded(lambda: self._save(manifest))
 
     def write(self, seen: Seen) -> None:
-        """Take one frame; parts are written every 1024 frames, 64 MiB of features or 10 s of wall time."""
+        """Take one frame; parts are written every 1024 frames, 64 MiB of features or 10 s of wall time.
+
+        Raises:
+            OutputError: They cannot be written; what was stored before is kept, and the cache is closed.
+        """
+        if self._closed:
+            return
         frame, found, features = seen.frame, seen.detections, seen.features
         looked = np.flatnonzero(features.visibility.any(1))
         row = {
@@ -115,10 +134,25 @@ class CacheWriter:
         self._frames += 1
         self._values += len(looked) * features.parts[0].size if len(looked) else 0
         if self._frames >= _FRAMES or self._values >= _VALUES or time.monotonic() - self._flushed >= _SECONDS:
-            self._flush()
+            self._guarded(self._flush)
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """Do something; an error closes the cache, and brings one back that was to be replaced."""
+        try:
+            action()
+        except BaseException:
+            self._closed = True
+            try:
+                self._old.restore()
+            finally:
+                self._lock.__exit__(None, None, None)
+            raise
 
     def _flush(self) -> None:
         """All cameras together, so that what is left after a kill ends at one moment."""
+        if self._replacing:
+            self._replacing = False
+            self._old.begin()
         cameras = dict(self._manifest.cameras)
         for camera, rows in self._waiting.items():
             mark = cameras[camera]
@@ -126,6 +160,7 @@ class CacheWriter:
             cameras[camera] = mark.model_copy(update={"parts": (*mark.parts, len(rows))})
         self._manifest = self._manifest.model_copy(update={"cameras": cameras})
         self._save(self._manifest)
+        self._old.commit()
         self._waiting, self._frames, self._values, self._flushed = {}, 0, 0, time.monotonic()
 
     def _write_part(self, path: Path, rows: list[dict[str, Any]]) -> None:
@@ -151,7 +186,6 @@ class CacheWriter:
             pa.parquet.write_table(table, part, compression=packing, use_dictionary=["clock"])
             os.replace(part, path)
         except OSError as error:
-            self._closed = True
             part.unlink(missing_ok=True)
             raise OutputError(f"cannot write '{path}': {error.strerror or error}. Free space or choose another folder (--cache)") from error
 
@@ -162,38 +196,35 @@ class CacheWriter:
             part.write_text(manifest.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
             os.replace(part, self._folder / MANIFEST)
         except OSError as error:
-            self._closed = True
             raise OutputError(
                 f"cannot write the cache '{self._folder}': {error.strerror or error}. Choose another folder (--cache)"
             ) from error
 
     def close(self, errors: Mapping[str, str | None], *, complete: bool) -> None:
-        """Write what is waiting; again is harmless.
+        """Write what is waiting; again is harmless. A cache that was to be replaced stays where no frame came.
 
         Args:
             errors: Why cameras failed.
             complete: Whether the run came to its end.
+
+        Raises:
+            OutputError: It cannot be written.
         """
         if self._closed:
             return
         self._closed = True
+        if self._replacing and not self._waiting:
+            self._lock.__exit__(None, None, None)
+            return
         cameras = {name: mark.model_copy(update={"error": errors.get(name)}) for name, mark in self._manifest.cameras.items()}
         self._manifest = self._manifest.model_copy(update={"complete": complete, "cameras": cameras})
-        self._flush()
+        self._guarded(self._flush)
+        self._lock.__exit__(None, None, None)
 
 
-def remove_cache(folder: Path) -> None:
-    """Remove a cache, the manifest first, so that no half of one is ever taken for a whole. Other files in the folder stay.
-
-    Raises:
-        OutputError: A file cannot be removed.
-    """
-    try:
-        (folder / MANIFEST).unlink(missing_ok=True)
-        for part in folder.glob("*/part-*.parquet"):
-            part.unlink()
-    except OSError as error:
-        raise OutputError(f"cannot remove the cache '{folder}': {error.strerror or error}. Choose another folder (--cache)") from error
+def _cache_files(folder: Path) -> list[Path]:
+    """What a cache consists of: the manifest first, so that no half of one is ever taken for a whole."""
+    return [*(p for p in [folder / MANIFEST] if p.exists()), *sorted(p for p in folder.glob("*/part-*.parquet") if p.parent.name[0] != ".")]
 
 
 def read_frames(folder: Path, manifest: Manifest | None = None) -> Iterator[Seen]:

@@ -1,18 +1,24 @@
-"""Which folder a run writes to, and what is in it already."""
+"""Which folder a run writes to, that nobody else does, and what becomes of the results that are in it already."""
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import TracebackType
 
-from streamreid.errors import ConfigError, OutputError
+from streamreid._folders import FolderLock, Replacement
+from streamreid.config import Config
+from streamreid.errors import ConfigError
 from streamreid.pipeline.beginning import STATE
 from streamreid.pipeline.changes import CHANGES
 from streamreid.sinks.pieces import PIECES, RESULTS
 
-__all__ = ["choose_folder", "clear_results"]
+__all__ = ["DONE", "ResultsFolder", "choose_folder", "clear_results"]
 
-_OWN = (*(name for name in RESULTS if name != "crops"), PIECES, "summary.json", STATE, CHANGES)
+DONE = "done.json"
+"""A batch writes it into the folder of a recording that is finished."""
+
+_OWN = (*(name for name in RESULTS if name != "crops"), PIECES, "summary.json", STATE, CHANGES, DONE)
 """What is removed before a folder is used anew; crops are numbered by run and stay."""
 
 
@@ -44,27 +50,110 @@ def choose_folder(asked: str | Path | None, name: str, *, overwrite: bool = Fals
 
 
 def _used(folder: Path) -> bool:
-    return (
-        (folder / "summary.json").exists() or (folder / "results.jsonl").exists() or (folder / STATE).exists() or (folder / PIECES).exists()
-    )
+    return any((folder / name).exists() for name in ("summary.json", "results.jsonl", STATE, PIECES, "mot", "results.parquet"))
 
 
 def _continuable(folder: Path) -> bool:
     return (folder / STATE).exists()
 
 
+class ResultsFolder:
+    """The folder of a run's results: locked while this is entered, and with what an earlier run left until the new run has begun.
+
+    Where results are replaced, the old ones are moved aside by `begin`, deleted by `commit` (the first result of the new run is there), and moved back when
+    the run fails before. A run that was killed in between leaves them where the next run finds them.
+
+    Args:
+        path: The folder; made if needed.
+        overwrite: Replace what an earlier run left, instead of going on there.
+
+    Raises:
+        FolderBusy: Another process writes there (when entered).
+        OutputError: The folder is not writable (when entered).
+    """
+
+    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
+        self.path = path
+        self.overwrite = overwrite
+        self._lock = FolderLock(path)
+        self._old = Replacement(path, _present)
+
+    @classmethod
+    def claim(cls, asked: str | Path | None, name: str, *, overwrite: bool = False, append: bool = False) -> ResultsFolder:
+        """The folder of `choose_folder`, to be entered.
+
+        Raises:
+            ConfigError: The folder asked for holds results already and may not be taken, or is a file.
+        """
+        return cls(choose_folder(asked, name, overwrite=overwrite, append=append), overwrite=overwrite)
+
+    def __enter__(self) -> ResultsFolder:
+        self._lock.__enter__()
+        try:
+            self._old.recover()
+        except BaseException:
+            self._lock.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                self._old.commit()
+            else:
+                self._old.restore()
+        finally:
+            self._lock.__exit__(kind, value, trace)
+
+    def begin(self, config: Config | None = None) -> None:
+        """Everything of the run is open: make room for its results. Again is harmless.
+
+        Args:
+            config: Of the run; none of its sources may lie where results are written.
+
+        Raises:
+            ConfigError: One does.
+            OutputError: What is there cannot be moved.
+        """
+        if config is not None:
+            self._spare_sources(config)
+        if self.overwrite:
+            self.overwrite = False
+            self._old.begin()
+
+    def commit(self) -> None:
+        """The first result is there: what is replaced goes. Again is harmless."""
+        self._old.commit()
+
+    def _spare_sources(self, config: Config) -> None:
+        for source in _source_files(config):
+            for name in _OWN:
+                place = (self.path / name).resolve()
+                if source == place or place in source.parents:
+                    raise ConfigError(
+                        f"'{source}' is a source of this run and lies where its results are written ('{self.path / name}'); choose another folder (--out)"
+                    )
+
+
+def _source_files(config: Config) -> Iterator[Path]:
+    """Files and folders that the run reads."""
+    for text in [c.uri for c in config.cameras] + [config.detector.model.removeprefix("mot:")]:
+        if "://" not in text and Path(text).exists():
+            yield Path(text).resolve()
+
+
+def _present(folder: Path) -> Iterable[Path]:
+    return [folder / name for name in _OWN if (folder / name).exists()]
+
+
 def clear_results(folder: Path) -> None:
     """Remove the results of an earlier run, and nothing else.
 
     Raises:
+        FolderBusy: Another process writes there.
         OutputError: Something cannot be removed.
     """
-    for name in _OWN:
-        path = folder / name
-        try:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot remove '{path}': {error.strerror or error}. Choose another folder (--out)") from error
+    if not folder.exists():
+        return
+    with ResultsFolder(folder, overwrite=True) as results:
+        results.begin()

@@ -176,7 +176,7 @@ class Following(ABC):
         self._used = True
         self.statistics.started = time.perf_counter()
         try:
-            self._require_camera("no camera could be opened")
+            self.require_camera()
             self._holding = Holding(self._trackers, ordered=not self.live)
             if self.ground is not None:
                 self.ground.keep(not self.live)
@@ -196,12 +196,17 @@ class Following(ABC):
                 yield from results
             yield from self._end()
             if not self.statistics.frames:
-                self._require_camera("no camera gave a frame that could be used")
+                self.require_camera("no camera gave a frame that could be used")
         finally:
             self.statistics.ended = time.perf_counter()
             self.close()
 
-    def _require_camera(self, what: str) -> None:
+    def require_camera(self, what: str = "no camera could be opened") -> None:
+        """Nothing where one camera or more can still give frames, or some may come.
+
+        Raises:
+            SourceError: All failed; the message says why.
+        """
         failed = self.failed
         if len(failed) == sum(not c.removed for c in self.statistics.cameras.values()) and not self.patient:
             raise SourceError(f"{what}:\n" + "\n".join(f"  {name}: {why}" for name, why in failed.items()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -16,7 +17,7 @@ from streamreid._startup import starting
 from streamreid.addresses import split_address
 from streamreid.config import CameraConfig, Config, load_config
 from streamreid.detection import Detector, open_detector
-from streamreid.errors import ConfigError, StreamReIDError
+from streamreid.errors import ConfigError, OutputError, StreamReIDError
 from streamreid.pipeline.beginning import Begin
 from streamreid.pipeline.cache import CacheWriter
 from streamreid.pipeline.cache_manifest import describe
@@ -28,9 +29,12 @@ from streamreid.pipeline.moving import MovingCameras
 from streamreid.pipeline.remembering import Remembering, stamp_of
 from streamreid.pipeline.roi import inside
 from streamreid.reid import Embedder, open_embedder
+from streamreid.secrets import redact
 from streamreid.types import BoolArray, Detections, Frame, PartFeatures
 
 __all__ = ["Pipeline", "camera_name"]
+
+log = logging.getLogger(__name__)
 
 
 class Pipeline(Following):
@@ -50,12 +54,14 @@ class Pipeline(Following):
         stay: Go on without any camera, because cameras may be added to ``cameras``.
         cache: Folder in which detections and features are stored for ``Replay``. All people are then looked at, not only those of high score,
             so that every tracker setting can be tried; the results are the same.
+        overwrite: Replace a cache that is in the folder, once there are frames to be stored.
 
     Raises:
         ConfigError: Recordings beside live cameras whose capture times have nothing in common with theirs.
         WeightsError, DetectorError, EngineError, GalleryError: Something needed cannot be had. A camera that cannot be opened does not raise here:
             it is noted in ``statistics`` and the others go on.
         DataError: ``cache`` holds a cache already.
+        FolderBusy: Another process stores a cache there.
         MissingExtraError: ``cache`` without pyarrow.
     """
 
@@ -66,6 +72,7 @@ class Pipeline(Following):
         detector: Detector | None = None,
         embedder: Embedder | None = None,
         cache: Path | None = None,
+        overwrite: bool = False,
         begin: Begin | None = None,
         stay: bool = False,
     ) -> None:
@@ -78,7 +85,9 @@ class Pipeline(Following):
         super().__init__(config, self.embedder.calibration, names, begin=begin, parts=self.embedder.parts)
         own = None if detector is not None else config.detector
         self._scheduler = EmbeddingScheduler(config)
-        self._cache = None if cache is None else CacheWriter(cache, describe(config, self.detector, self.embedder, own))
+        self._cache = (
+            None if cache is None else CacheWriter(cache, describe(config, self.detector, self.embedder, own), overwrite=overwrite)
+        )
         numbers = self.begin.frames
         self.cameras = Cameras(
             config.cameras,
@@ -152,15 +161,32 @@ class Pipeline(Following):
             if not batch:
                 yield None
             for seen in batch:
-                if self._cache is not None:
-                    with self.statistics.stage("write"):
-                        self._cache.write(seen)
+                self._store(seen)
                 yield seen
         self._end_cache(complete=not self.interrupted)
 
+    def _store(self, seen: Seen) -> None:
+        """Put a frame into the cache. One that cannot be written is given up; the run goes on."""
+        if self._cache is None:
+            return
+        try:
+            with self.statistics.stage("write"):
+                self._cache.write(seen)
+        except OutputError as error:
+            self._cache = None
+            self._give_up_cache(error)
+
     def _end_cache(self, *, complete: bool) -> None:
-        if self._cache is not None:
+        if self._cache is None:
+            return
+        try:
             self._cache.close({name: c.error for name, c in self.statistics.cameras.items()}, complete=complete)
+        except OutputError as error:
+            self._give_up_cache(error)
+
+    def _give_up_cache(self, error: OutputError) -> None:
+        self.statistics.outputs["cache"] = redact(error)
+        log.error("output 'cache' is given up, everything else goes on: %s", redact(error))
 
     def _look_ahead(self) -> Iterator[list[Seen]]:
         """Detection and embedding of the next batch run while this one is tracked and written."""

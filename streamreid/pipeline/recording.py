@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from streamreid.errors import OutputError
 from streamreid.pipeline.beginning import STATE, Begin, state_of
 from streamreid.pipeline.files import write_json
 from streamreid.pipeline.following import Following
@@ -14,7 +16,10 @@ from streamreid.types import FrameResult, IdentityEvent
 
 __all__ = ["Recording"]
 
+log = logging.getLogger(__name__)
+
 _SECONDS = 1.0
+_STATE_OUTPUT = "state"
 
 
 class Recording:
@@ -75,19 +80,24 @@ class Recording:
             self.save()
 
     def save(self, *, ended: bool = False) -> None:
-        """Write ``state.json``.
+        """Write ``state.json``. Where it cannot be written, that is said once and tried again a second later: a run that is started again looks the numbers
+        up in the JSON lines.
 
         Args:
             ended: Whether the run is over.
-
-        Raises:
-            OutputError: It cannot be written.
         """
         self._saved = time.monotonic()
         results = (self._folder if self._pieces is None else self._pieces.path) / "results.jsonl"
-        size = results.stat().st_size if results.exists() else 0
         piece = "" if self._pieces is None else self._pieces.path.name
-        write_json(self._folder / STATE, state_of(self._next, size=size, ended=ended, piece=piece))
+        failures = self._pipeline.statistics.outputs
+        try:
+            size = results.stat().st_size if results.exists() else 0
+            write_json(self._folder / STATE, state_of(self._next, size=size, ended=ended, piece=piece))
+            failures.pop(_STATE_OUTPUT, None)
+        except (OutputError, OSError) as error:
+            if _STATE_OUTPUT not in failures:
+                log.error("where a next run would go on cannot be kept, everything else goes on: %s", error)
+            failures[_STATE_OUTPUT] = str(error)
 
     def close(self) -> None:
         """Finish: the last events, final identities, the numbers."""

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from streamreid.config import CameraConfig, Config
-from streamreid.pipeline.files import FolderLock, write_json
-from streamreid.pipeline.folders import choose_folder
+from streamreid.errors import DataError, OutputError, StreamReIDError
+from streamreid.pipeline.files import write_json
+from streamreid.pipeline.folders import ResultsFolder, choose_folder
 from streamreid.pipeline.following import Following
 from streamreid.pipeline.grounding import WORLD, write_world
 from streamreid.pipeline.recording import Recording
 from streamreid.pipeline.summary import CameraSummary, Summary, summarise
-from streamreid.secrets import redact_data
-from streamreid.sinks import RotatingSink, Sink, WorldSink, list_pieces, open_sinks, render_videos
+from streamreid.secrets import redact, redact_data
+from streamreid.sinks import RotatingSink, Sink, SinkGroup, WorldSink, list_pieces, open_sinks, render_videos
 from streamreid.sources import SystemClock, open_source
 from streamreid.types import Frame
 
@@ -28,7 +30,7 @@ Progress = Callable[[Following], None]
 
 def run(
     pipeline: Following,
-    folder: Path,
+    folder: Path | ResultsFolder,
     *,
     progress: Progress | None = None,
     rendering: Callable[[str], None] | None = None,
@@ -36,38 +38,71 @@ def run(
 ) -> Summary:
     """Run a pipeline to its end (or until ``pipeline.stop()``), write everything the configuration asks for.
 
+    An output that cannot be written is given up with its reason, in ``pipeline.statistics.outputs`` and the summary, and the others go on.
+
     Args:
         pipeline: Fresh pipeline or replay.
-        folder: Results go here; it is made if needed. A live run adds to what an earlier live run left.
+        folder: Results go here; it is made if needed. A live run adds to what an earlier live run left, results of recordings are replaced once the first
+            new result is there.
         progress: Called after every frame, and twice a second while live cameras give nothing.
         rendering: Called with a sentence when the videos are being drawn.
         listeners: Sinks that get everything too.
 
     Raises:
         SourceError: No camera could be opened.
-        OutputError: Results cannot be written.
+        FolderBusy: Another process writes to the folder.
+        OutputError: No result can be written.
     """
-    output, live = pipeline.config.output, pipeline.live
+    if isinstance(folder, Path):
+        with ResultsFolder(folder, overwrite=not pipeline.live) as claimed:
+            return run(pipeline, claimed, progress=progress, rendering=rendering, listeners=listeners)
     show = progress or (lambda _: None)
-    with FolderLock(folder, wanted=live):
-        own = _open_sinks(pipeline, folder)
-        sinks = [*own, *listeners]
-        pieces = next((sink for sink in own if isinstance(sink, RotatingSink)), None)
-        try:
-            _record(pipeline, Recording(pipeline, sinks, folder, continued=live, pieces=pieces), show)
-        except BaseException:
-            for sink in sinks:
-                sink.abort()
-            raise
-        if not live and (output.video or output.mosaic):
-            if rendering is not None:
-                rendering("drawing the videos")
-            render_videos(_frames_again(pipeline), folder, output)
-        if pipeline.ground is not None and not live:
-            write_world(folder / WORLD, pipeline.ground.finish(pipeline.identities), *pipeline.ground.timing)
-        summary = summarise(pipeline, folder)
-        write_json(folder / "summary.json", {**summary.as_dict(), "configuration": _public(pipeline)})
+    path, failures = folder.path, pipeline.statistics.outputs
+    pipeline.require_camera()
+    folder.begin(pipeline.config)
+    own = _open_sinks(pipeline, path)
+    pieces = next((sink for sink in own if isinstance(sink, RotatingSink)), None)
+    sinks: list[Sink] = [SinkGroup(own, failures), SinkGroup(listeners, failures, required=False)]
+    try:
+        recording = Recording(pipeline, sinks, path, continued=pipeline.live, pieces=pieces)
+        _record(pipeline, recording, folder, show)
+    except BaseException:
+        for sink in sinks:
+            sink.abort()
+        raise
+    if not pipeline.live:
+        _write_afterwards(pipeline, path, rendering or (lambda _: None))
+    summary = summarise(pipeline, path)
+    try:
+        write_json(path / "summary.json", {**summary.as_dict(), "configuration": _public(pipeline)})
+    except OutputError as error:
+        _give_up(failures, "summary", error)
+        summary = replace(summary, outputs_failed=dict(failures))
     return summary
+
+
+def _write_afterwards(pipeline: Following, folder: Path, rendering: Callable[[str], None]) -> None:
+    """Of recordings: films, with final identities, and ways on the ground."""
+    output, failures = pipeline.config.output, pipeline.statistics.outputs
+    if output.video or output.mosaic:
+        rendering("drawing the videos")
+        films = "mosaic" if output.mosaic else "video"
+        try:
+            if "mot" in failures:
+                raise OutputError("films are drawn from the MOT text, which could not be written")
+            render_videos(_frames_again(pipeline), folder, output)
+        except (OutputError, DataError) as error:
+            _give_up(failures, films, error)
+    if pipeline.ground is not None:
+        try:
+            write_world(folder / WORLD, pipeline.ground.finish(pipeline.identities), *pipeline.ground.timing)
+        except OutputError as error:
+            _give_up(failures, "world", error)
+
+
+def _give_up(failures: MutableMapping[str, str], name: str, error: StreamReIDError) -> None:
+    failures[name] = redact(error)
+    log.error("output '%s' is given up: %s", name, failures[name])
 
 
 def _open_sinks(pipeline: Following, folder: Path) -> list[Sink]:
@@ -79,11 +114,12 @@ def _open_sinks(pipeline: Following, folder: Path) -> list[Sink]:
         return [*sinks, WorldSink(path / WORLD)] if live and pipeline.ground is not None else sinks
 
     if live and (output.rotate is not None or list_pieces(folder)):
-        return [RotatingSink(folder, output.rotate, in_folder, lambda: pipeline.identities, SystemClock().now)]
+        failures = pipeline.statistics.outputs
+        return [RotatingSink(folder, output.rotate, in_folder, lambda: pipeline.identities, SystemClock().now, failures=failures)]
     return in_folder(folder)
 
 
-def _record(pipeline: Following, recording: Recording, show: Progress) -> None:
+def _record(pipeline: Following, recording: Recording, folder: ResultsFolder, show: Progress) -> None:
     def idle() -> None:
         recording.flush()
         recording.tick()
@@ -93,6 +129,7 @@ def _record(pipeline: Following, recording: Recording, show: Progress) -> None:
     for result in pipeline:
         with pipeline.statistics.stage("write"):
             recording.write(result)
+        folder.commit()
         show(pipeline)
     recording.close()
 

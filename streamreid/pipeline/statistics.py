@@ -88,7 +88,7 @@ class Statistics:
     """Figures of a run. Times are wall-clock seconds of this process (never capture times).
 
     ``beat`` is when the pipeline last came round (on the clock of ``time.monotonic``), ``load`` how many seconds of inference one second of live
-    frames needs, ``settled`` how many identities are over and no longer listed.
+    frames needs, ``settled`` how many identities are over and no longer listed, ``outputs`` why outputs were given up, by their name.
     """
 
     cameras: dict[str, CameraCount]
@@ -99,6 +99,7 @@ class Statistics:
     beat: float = field(default_factory=time.monotonic)
     load: float = 0.0
     settled: int = 0
+    outputs: dict[str, str] = field(default_factory=dict)
     _marks: deque[tuple[float, dict[str, float]]] = field(default_factory=lambda: deque(maxlen=32))
 
     def stage(self, name: str) -> Stage:

@@ -103,6 +103,7 @@ class Summary:
     """What a run found and how fast it was. ``milliseconds`` are per frame and stage; detect/embed overlap with the others, so they don't add up.
 
     ``load`` is how many seconds of inference one second of live frames needed at the end, ``bottleneck`` the stage that limited the rate.
+    ``outputs_failed`` says why outputs were given up, by their name (mot, jsonl, parquet, crops, video, mosaic, world, cache, state, summary).
     """
 
     folder: str
@@ -121,6 +122,7 @@ class Summary:
     bottleneck: str | None = None
     gallery: GallerySummary | None = None
     clocks: list[ClockOffset] = field(default_factory=list)
+    outputs_failed: dict[str, str] = field(default_factory=dict)
 
     @property
     def failed(self) -> list[str]:
@@ -141,6 +143,7 @@ class Summary:
             "load": round(self.load, 3),
             "bottleneck": self.bottleneck,
             "clock_offsets": [{**asdict(c), "wrong": c.wrong} for c in self.clocks],
+            "outputs_failed": self.outputs_failed,
             "gallery": None if self.gallery is None else asdict(self.gallery),
         }
 
@@ -196,4 +199,5 @@ def summarise(pipeline: Following, folder: Path) -> Summary:
         bottleneck=statistics.bottleneck,
         gallery=None if pipeline.memory is None else pipeline.memory.summary(),
         clocks=pipeline.clocks.offsets,
+        outputs_failed=dict(statistics.outputs),
     )

@@ -62,6 +62,10 @@ class Metrics(Collector):
         yield from _states(counts)
         yield from self._stages()
         yield from self._people()
+        failed = GaugeMetricFamily("streamreid_output_failed", "1 for an output of the run that was given up.", labels=["output"])
+        for name in sorted(dict(self._pipeline.statistics.outputs)):
+            failed.add_metric([name], 1.0)
+        yield failed
 
     def _stages(self) -> Iterator[Metric]:
         s = self._pipeline.statistics

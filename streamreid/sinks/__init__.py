@@ -8,6 +8,7 @@ from streamreid.config import OutputConfig
 from streamreid.sinks.base import FinalIdentities, Sink
 from streamreid.sinks.crops import CropSink
 from streamreid.sinks.draw import DrawStyle, Painter, style_of
+from streamreid.sinks.group import SinkGroup, output_name
 from streamreid.sinks.jsonl import JsonlSink
 from streamreid.sinks.mosaic import Mosaic
 from streamreid.sinks.mot import MotSink
@@ -31,11 +32,13 @@ __all__ = [
     "ParquetSink",
     "RotatingSink",
     "Sink",
+    "SinkGroup",
     "VideoSink",
     "WorldSink",
     "draw_style",
     "list_pieces",
     "open_sinks",
+    "output_name",
     "render_videos",
     "result_folders",
 ]

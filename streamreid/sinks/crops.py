@@ -32,6 +32,8 @@ class CropSink(SinkContext):
         live: The run goes on from earlier ones, with global ids that never repeat.
     """
 
+    output = "crops"
+
     def __init__(self, folder: Path, cameras: list[str], *, every: float = 1.0, min_height: float = 64.0, live: bool = False) -> None:
         self._folder = _next_run(folder)
         self._every, self._min_height = every, min_height

@@ -75,6 +75,8 @@ class JsonlSink(SinkContext):
         append: Go on behind an earlier run; otherwise the file is replaced.
     """
 
+    output = "jsonl"
+
     def __init__(self, path: Path | str, cameras: list[str] | None = None, *, append: bool = False) -> None:
         self._file = LineFile(Path(path), append=append)
         self._frames: Counter[str] = Counter(dict.fromkeys(cameras or [], 0))

@@ -92,6 +92,8 @@ class MotSink(SinkContext):
         files.
     """
 
+    output = "mot"
+
     def __init__(self, folder: Path | str, cameras: list[str] | None = None, *, append: bool = False) -> None:
         self.folder = Path(folder)
         self._append = append

@@ -64,6 +64,8 @@ class ParquetSink(SinkContext):
         OutputError: The folder is not writable.
     """
 
+    output = "parquet"
+
     def __init__(self, path: Path | str, *, append: bool = False) -> None:
         self.path = Path(path)
         self.parts = self.path if append else self.path.with_name(self.path.name + ".parts")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +15,7 @@ from streamreid.config import RotateConfig
 from streamreid.errors import OutputError
 from streamreid.sinks.base import FinalIdentities, Sink, SinkContext
 from streamreid.sinks.encode import adopt_unfinished
+from streamreid.sinks.group import SinkGroup
 from streamreid.sinks.pieces import Piece, gather_results, last_written, list_pieces, remove_leftovers, remove_piece, size_of
 from streamreid.types import FrameResult, IdentityEvent
 
@@ -33,7 +34,7 @@ class RotatingSink(SinkContext):
     """Hands everything to the sinks of the newest piece, and begins a new one when it is time to.
 
     The sinks of a piece that is over are finished a little later, when it is known who was in its last frames, and in another thread, while results go on
-    into the next: nothing waits and nothing is lost. A run that is started again goes on in the newest piece. Results that lie in the folder itself, from a run
+    into the next: nothing waits and nothing is lost. A sink that fails is given up until the next piece. A run that is started again goes on in the newest piece. Results that lie in the folder itself, from a run
     without pieces, become the first piece.
 
     Args:
@@ -42,10 +43,13 @@ class RotatingSink(SinkContext):
         open_sinks: Opens the sinks of a piece in its folder.
         believed: Who is who at present, with probabilities.
         now: The time, seconds since 1970.
+        failures: Reasons of sinks that failed in the newest piece, by name; added to, and taken back when a new piece begins.
 
     Raises:
         OutputError: The folder is not writable.
     """
+
+    output = "pieces"
 
     def __init__(
         self,
@@ -54,14 +58,17 @@ class RotatingSink(SinkContext):
         open_sinks: Callable[[Path], list[Sink]],
         believed: Callable[[], FinalIdentities],
         now: Callable[[], float] = time.time,
+        *,
+        failures: MutableMapping[str, str] | None = None,
     ) -> None:
         self._folder = folder
         self._rotate = rotate
         self._open = open_sinks
         self._believed = believed
         self._now = now
+        self._failures: MutableMapping[str, str] = {} if failures is None else failures
         self._closed = False
-        self._ending: list[tuple[float, Piece, list[Sink]]] = []
+        self._ending: list[tuple[float, Piece, SinkGroup]] = []
         self._next_size = self._next_expiry = 0.0
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="pieces")
         pieces = list_pieces(folder)
@@ -74,7 +81,7 @@ class RotatingSink(SinkContext):
         if pieces and self._over():
             adopt_unfinished(self._piece.path)
             self._piece = Piece.of(folder, self._piece.number + 1, now())
-        self._sinks = self._open(self._piece.path)
+        self._sinks = SinkGroup(self._open(self._piece.path), self._failures)
         self._worker.submit(remove_leftovers, folder)
         self._end(time.monotonic())
 
@@ -85,37 +92,44 @@ class RotatingSink(SinkContext):
 
     def write(self, result: FrameResult) -> None:
         """Take one frame's people."""
-        for sink in self._sinks:
-            sink.write(result)
+        self._sinks.write(result)
 
     def event(self, event: IdentityEvent) -> None:
         """Take a change in what is believed about who is who."""
-        for sink in self._sinks:
-            sink.event(event)
+        self._sinks.event(event)
 
     def settle(self, identities: FinalIdentities) -> None:
         """Take tracks that no revision can reach any more."""
-        for sink in self._sinks:
-            sink.settle(identities)
+        self._sinks.settle(identities)
 
     def turn(self) -> bool:
         """Begin a new piece if it is time to, and delete old ones. Call about once a second, also while nothing comes.
 
+        Where it cannot be opened, results go on into the old one, and the next call tries again.
+
         Returns:
             Whether a new piece began.
-
-        Raises:
-            OutputError: It cannot be opened.
         """
-        over = self._over()
-        if over:
-            piece = Piece.of(self._folder, self._piece.number + 1, self._now())
-            sinks = self._open(piece.path)
-            self._ending.append((time.monotonic() + _LINGER, self._piece, self._sinks))
-            self._sinks, self._piece = sinks, piece
-            self._next_size = 0.0
+        began = self._over() and self._begin()
         self._end(time.monotonic())
-        return over
+        return began
+
+    def _begin(self) -> bool:
+        piece = Piece.of(self._folder, self._piece.number + 1, self._now())
+        try:
+            sinks = self._open(piece.path)
+        except OutputError as error:
+            if self.output not in self._failures:
+                _log.error("a new piece of the results cannot be begun, the old one goes on: %s", error)
+            self._failures[self.output] = str(error)
+            return False
+        for name in [self.output, *(name for name in self._failures if name in self._sinks.failed)]:
+            self._failures.pop(name, None)
+        self._sinks.failures = {}  # what happens when it is finished is logged, and says nothing of the new piece
+        self._ending.append((time.monotonic() + _LINGER, self._piece, self._sinks))
+        self._sinks, self._piece = SinkGroup(sinks, self._failures), piece
+        self._next_size = 0.0
+        return True
 
     def _end(self, now: float) -> None:
         """Finish the pieces whose time has come; delete what is old where there are new ones, and now and then."""
@@ -180,8 +194,7 @@ class RotatingSink(SinkContext):
         self._closed = True
         self._end(np.inf)
         try:
-            for sink in self._sinks:
-                sink.close(identities)
+            self._sinks.close(identities)
         finally:
             self._worker.shutdown(wait=True)
 
@@ -190,17 +203,15 @@ class RotatingSink(SinkContext):
         if not self._closed:
             self._closed = True
             self._end(np.inf)
-            for sink in self._sinks:
-                sink.abort()
+            self._sinks.abort()
         self._worker.shutdown(wait=True)
 
 
-def _finish(sinks: Sequence[Sink], identities: FinalIdentities) -> None:
+def _finish(sinks: SinkGroup, identities: FinalIdentities) -> None:
     """Close the sinks of a piece that is over; the run goes on whatever happens here."""
-    for sink in sinks:
-        try:
-            sink.close(identities)
-        except OutputError as error:
-            _log.error("a piece of the results could not be finished: %s", error)
-        except Exception:
-            _log.exception("a piece of the results could not be finished")
+    try:
+        sinks.close(identities)
+    except OutputError as error:
+        _log.error("a piece of the results could not be finished: %s", error)
+    except Exception:
+        _log.exception("a piece of the results could not be finished")

@@ -77,6 +77,8 @@ class VideoSink(_Film):
         live: Keep the films of earlier runs (see ``VideoWriter``).
     """
 
+    output = "video"
+
     def __init__(
         self, folder: Path | str, style: DrawStyle | None = None, *, drop: bool = True, length: int = 32, live: bool = False
     ) -> None:
@@ -118,6 +120,8 @@ class MosaicSink(_Film):
         max_width: Of the film, pixels.
         live: Keep the films of earlier runs (see ``VideoWriter``).
     """
+
+    output = "mosaic"
 
     def __init__(
         self,

@@ -37,6 +37,8 @@ class WorldSink(SinkContext):
         clock: Seconds that pass.
     """
 
+    output = "world"
+
     def __init__(self, path: Path | str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._file = LineFile(Path(path), append=True)
         self._clock = clock

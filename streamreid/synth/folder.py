@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from streamreid._folders import FolderLock
 from streamreid.errors import ConfigError, OutputError
 
 __all__ = ["check_folder", "fresh_scene"]
@@ -15,6 +16,7 @@ __all__ = ["check_folder", "fresh_scene"]
 _LISTING, _ABOUT = "cams.yaml", "scene.json"
 _BESIDE = ("world.txt", "truth", "detections", "calibration", _ABOUT, _LISTING)
 _UNFINISHED = ".unfinished"
+_LOCK = ".lock"
 
 
 def check_folder(out: Path, *, overwrite: bool) -> None:
@@ -29,7 +31,7 @@ def check_folder(out: Path, *, overwrite: bool) -> None:
     if not out.is_dir():
         raise ConfigError(f"'{out}' is a file; a scene needs a folder (--out)")
     try:
-        there = {p.name for p in out.iterdir()} - {_UNFINISHED}
+        there = {p.name for p in out.iterdir()} - {_UNFINISHED, _LOCK}
     except OSError as error:
         raise OutputError(f"cannot read the folder '{out}': {error.strerror or error}") from error
     if not there:
@@ -51,29 +53,27 @@ def fresh_scene(out: Path, *, overwrite: bool) -> Iterator[Path]:
 
     Raises:
         ConfigError: ``out`` must not be written to.
+        FolderBusy: Another process makes a scene there.
         OutputError: It cannot be.
     """
     check_folder(out, overwrite=overwrite)
-    new = not out.exists()
     unfinished = out / _UNFINISHED
-    try:
-        if unfinished.exists():  # of a program that was killed
-            shutil.rmtree(unfinished)
-        unfinished.mkdir(parents=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder '{out}': {error.strerror or error}") from error
-    try:
-        yield unfinished
-        check_folder(out, overwrite=overwrite)  # again: making took its time
+    with FolderLock(out, name=_LOCK):
         try:
-            _replace(out, unfinished)
+            if unfinished.exists():  # of a program that was killed
+                shutil.rmtree(unfinished)
+            unfinished.mkdir(parents=True)
         except OSError as error:
-            raise OutputError(f"cannot write the scene to '{out}': {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        if new:
-            with suppress(OSError):  # it holds the scene
-                out.rmdir()
+            raise OutputError(f"cannot make the folder '{out}': {error.strerror or error}") from error
+        try:
+            yield unfinished
+            check_folder(out, overwrite=overwrite)  # again: making took its time
+            try:
+                _replace(out, unfinished)
+            except OSError as error:
+                raise OutputError(f"cannot write the scene to '{out}': {error.strerror or error}") from error
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _made(folder: Path) -> set[str]:

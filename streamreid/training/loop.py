@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from streamreid._folders import FolderLock
 from streamreid.errors import ConfigError, StreamReIDError
 from streamreid.training.checkpoint import Checkpoint, load_network, take_over
 from streamreid.training.data import Batch, PictureCache, batch_rows, make_batch
@@ -55,11 +56,17 @@ def train(config: TrainConfig, validate: Validate | None = None, tell: Callable[
     Raises:
         DataError: See `split_people`.
         ConfigError: The checkpoint in ``OUT`` belongs to another recipe, or the people of a batch cannot be divided among the processes.
+        FolderBusy: Another training writes to ``OUT``.
         StreamReIDError: The loss is not finite; the pictures of that batch are named and nothing is overwritten.
     """
     fabric = _fabric(config)
-    torch.manual_seed(config.seed)
     out = Path(config.out)
+    with FolderLock(out, option="'out' of the recipe") if fabric.global_rank == 0 else nullcontext():
+        return _train(fabric, config, out, validate, tell)
+
+
+def _train(fabric: Any, config: TrainConfig, out: Path, validate: Validate | None, tell: Callable[[dict[str, Any]], None] | None) -> Path:
+    torch.manual_seed(config.seed)
     split = split_people(config.data)
     config = _with_parts(config, split.parts)
     cache = _open_cache(fabric, config, split.train)

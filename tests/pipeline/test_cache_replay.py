@@ -9,7 +9,7 @@ import pytest
 
 from streamreid import Pipeline
 from streamreid.config import Config
-from streamreid.errors import DataError, EngineMismatchError, MissingExtraError, OutputError
+from streamreid.errors import DataError, EngineMismatchError, MissingExtraError
 from streamreid.pipeline import Replay, run
 from streamreid.pipeline.cache import CacheWriter, part_file, read_frames
 from streamreid.pipeline.cache_manifest import read_manifest
@@ -257,8 +257,8 @@ def test_a_full_disk_is_named_and_leaves_no_half_part(scene, colours, tmp_path, 
 
     monkeypatch.setattr("streamreid.pipeline.cache.os.replace", full)
     pipeline = Pipeline(scene.config(scene.camera("left", [0])), embedder=colours, cache=tmp_path / "cache")
-    with pytest.raises(OutputError, match="No space left on device"):
-        list(pipeline)
+    assert len(list(pipeline)) == 40  # the run goes on without
+    assert "No space left on device" in pipeline.statistics.outputs["cache"]
     assert sorted(p.name for p in (tmp_path / "cache" / "left").iterdir()) == ["part-00000.parquet"]
     assert len(list(Replay(tmp_path / "cache"))) == 16
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from streamreid import Pipeline
+from streamreid._folders import FolderLock
 from streamreid.config import CalibrationConfig, CameraConfig, RotateConfig
 from streamreid.errors import ConfigError, OutputError, SourceError
 from streamreid.evaluation.world import read_positions
 from streamreid.pipeline import run
 from streamreid.pipeline.beginning import read_begin
-from streamreid.pipeline.files import FolderLock
 from streamreid.pipeline.folders import choose_folder, clear_results
 from streamreid.pipeline.forecast import forecast
 from streamreid.pipeline.turns import Turns

@@ -1,0 +1,196 @@
+"""An output that cannot be written is given up with its reason; the run goes on while one is left."""
+
+import errno
+import json
+import os
+
+import pytest
+
+from streamreid import Pipeline
+from streamreid.errors import OutputError
+from streamreid.pipeline import run
+from streamreid.sinks import JsonlSink, MotSink, RotatingSink, SinkGroup
+from streamreid.sinks.base import LineFile
+from streamreid.sinks.encode import VideoWriter
+
+
+def _full(*_args, **_kwargs):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _live(config):
+    cameras = tuple(c.model_copy(update={"live": True}) for c in config.cameras)
+    return config.model_copy(update={"cameras": cameras})
+
+
+@pytest.fixture
+def full_for(monkeypatch):
+    """Text files of a kind that can be written no more after some writes."""
+
+    def start(*words, after=3):
+        count = {"n": 0}
+        write = LineFile.write
+
+        def limited(self, lines):
+            if any(word in str(self.path) for word in words):
+                count["n"] += 1
+                if count["n"] > after:
+                    raise OutputError(f"cannot write '{self.path}': No space left on device")
+            write(self, lines)
+
+        monkeypatch.setattr(LineFile, "write", limited)
+
+    return start
+
+
+def test_the_run_goes_on_without_an_output(scene, tmp_path, full_for, caplog):
+    full_for("results.jsonl")
+    config = scene.config(scene.camera("a", [0, 1]))
+    with Pipeline(config) as pipeline:
+        summary = run(pipeline, tmp_path / "out")
+    assert summary.frames == 40
+    assert list(summary.outputs_failed) == ["jsonl"]
+    assert "No space left" in summary.outputs_failed["jsonl"]
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["outputs_failed"] == summary.outputs_failed
+    assert len({line.split(",")[0] for line in (tmp_path / "out" / "mot" / "a.txt").read_text().splitlines()}) >= 38
+    assert [r.message for r in caplog.records if "given up" in r.message] != []
+    lines = (tmp_path / "out" / "results.jsonl").read_text()
+    assert lines.endswith("\n")  # what was written stays readable
+
+
+def test_the_command_line_says_it_and_its_exit_code_too(call, scene, tmp_path, full_for):
+    full_for("results.jsonl")
+    video = scene.camera("a", [0])
+    code, out, _ = call("run", video, "--detector", f"mot:{scene.boxes}", "--engine", "none", "-o", tmp_path / "out")
+    assert code == 2
+    assert "output 'jsonl' given up: cannot write" in out
+
+
+def test_a_run_that_can_write_nothing_stops(scene, tmp_path, full_for):
+    full_for("results.jsonl", "mot")
+    with (
+        Pipeline(scene.config(scene.camera("a", [0, 1]))) as pipeline,
+        pytest.raises(OutputError, match="no result can be written any more"),
+    ):
+        run(pipeline, tmp_path / "out")
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_films_on_a_full_disk(scene, tmp_path, monkeypatch, live):
+    monkeypatch.setattr(VideoWriter, "_open", _full)
+    config = scene.config(scene.camera("a", [0]), output={"mosaic": True, "video": True})
+    with Pipeline(_live(config) if live else config) as pipeline:
+        summary = run(pipeline, tmp_path / "out")
+    assert set(summary.outputs_failed) == ({"video", "mosaic"} if live else {"mosaic"})
+    assert summary.frames > 20
+    assert (tmp_path / "out" / "results.jsonl").read_text().splitlines()[-1].startswith('{"type":"end","complete":true')
+
+
+def test_no_film_is_drawn_from_half_a_table(scene, tmp_path, full_for):
+    """Where blur is wanted, people who are not in it would be shown."""
+    full_for("mot")
+    config = scene.config(scene.camera("a", [0]), output={"mosaic": True, "blur": "people"})
+    with Pipeline(config) as pipeline:
+        summary = run(pipeline, tmp_path / "out")
+    assert set(summary.outputs_failed) == {"mot", "mosaic"}
+    assert not (tmp_path / "out" / "mosaic.mp4").exists()
+
+
+def test_parquet_and_cache_on_a_full_disk(scene, tmp_path, monkeypatch):
+    pq = pytest.importorskip("pyarrow.parquet")
+    config = scene.config(scene.camera("a", [0]), output={"parquet": True})
+    with Pipeline(config, cache=tmp_path / "cache") as pipeline:
+        monkeypatch.setattr(pq, "write_table", _full)
+        summary = run(pipeline, tmp_path / "out")
+    assert {"parquet", "cache"} <= set(summary.outputs_failed)
+    assert summary.frames == 40
+
+
+@pytest.mark.parametrize("error", [ValueError("bug"), OutputError("full"), KeyError("x")])
+def test_a_group_drops_who_fails_and_never_a_listener_alone(error):
+    class Broken:
+        output = "broken"
+
+        def __init__(self):
+            self.calls = 0
+
+        def write(self, result):
+            self.calls += 1
+            raise error
+
+        event = settle = close = write
+
+        def abort(self):
+            raise error
+
+    class Counting(Broken):
+        output = "counting"
+
+        def write(self, result):
+            self.calls += 1
+
+        event = settle = close = write
+
+    broken, counting = Broken(), Counting()
+    group = SinkGroup([broken, counting])
+    for _ in range(3):
+        group.write(None)
+    assert (broken.calls, counting.calls) == (1, 3)
+    assert list(group.failures) == ["broken"]
+    with pytest.raises(OutputError, match="broken"):
+        SinkGroup([Broken()]).event(None)
+    listeners = SinkGroup([Broken()], required=False)
+    listeners.write(None)
+    listeners.close({})
+    assert list(listeners.failures) == ["broken"]
+
+
+def test_a_new_piece_takes_a_failed_output_up_again(tmp_path, full_for):
+    from streamreid.config import RotateConfig
+
+    now = [1_700_000_000.0]
+    failures: dict[str, str] = {}
+    refuse = [False]
+
+    def sinks(folder):
+        if refuse[0]:
+            raise OutputError("no space for a new piece")
+        return [MotSink(folder / "mot", ["a"], append=True), JsonlSink(folder / "results.jsonl", ["a"], append=True)]
+
+    rotating = RotatingSink(tmp_path, RotateConfig(every=60), sinks, dict, lambda: now[0], failures=failures)
+    full_for("results.jsonl", after=0)
+    from streamreid.types import IdentityEvent
+
+    rotating.event(IdentityEvent("new", 0.0, 1, "a", 1))
+    assert list(failures) == ["jsonl"]
+    refuse[0] = True
+    now[0] += 61
+    assert not rotating.turn()  # goes on in the old piece
+    assert set(failures) == {"jsonl", "pieces"}
+    refuse[0] = False
+    full_for("nothing")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LineFile, "write", lambda self, lines: None)
+        assert rotating.turn()
+    assert failures == {}
+    rotating.abort()
+
+
+def test_state_that_cannot_be_kept_is_said_once_and_tried_again(scene, tmp_path, monkeypatch, caplog):
+    from streamreid.pipeline import recording
+
+    write, refused = recording.write_json, []
+
+    def refusing(path, data):
+        if len(refused) < 2:
+            refused.append(path)
+            raise OutputError("no space")
+        write(path, data)
+
+    monkeypatch.setattr(recording, "write_json", refusing)
+    with Pipeline(_live(scene.config(scene.camera("a", [0], frames=30)))) as pipeline:
+        summary = run(pipeline, tmp_path / "out")
+    assert len(refused) == 2
+    assert summary.outputs_failed == {}
+    assert json.loads((tmp_path / "out" / "state.json").read_text())["ended"]
+    assert sum("next run would go on" in r.message for r in caplog.records) == 1
