@@ -58,6 +58,11 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _as_word(value: Any) -> Any:
+    # To YAML, on and off are truth values.
+    return ("off", "on")[value] if isinstance(value, bool) else value
+
+
 class CameraConfig(_Section):
     """One camera: where its pictures come from and which of them are used."""
 
@@ -100,6 +105,10 @@ class CameraConfig(_Section):
     reconnect_seconds: float = Field(default=2.0, gt=0, description="Longest wait between two such attempts.")
     transport: Literal["tcp", "udp"] = Field(
         default="tcp", description="How an RTSP camera sends: udp loses packets where the network does, tcp is late."
+    )
+    deinterlace: Annotated[Literal["auto", "on", "off"], BeforeValidator(_as_word)] = Field(
+        default="auto",
+        description="Interlaced video: auto makes progressive pictures of what the codec or the container calls interlaced (a live camera then is one picture later); on does so with every picture, for video that is interlaced without saying so; off leaves both moments in one picture, with combed edges.",
     )
     low_delay: bool = Field(
         default=True,

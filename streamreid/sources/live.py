@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from fractions import Fraction
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -45,12 +46,14 @@ class Received:
         arrival: When its data came, seconds since 1970.
         stamp: Its presentation time in seconds, None if it has none.
         report: Its capture time by the camera's sender reports, None without them.
+        aspect: Width of its pixels divided by their height, None if not known.
     """
 
     picture: VideoFrame | Image
     arrival: float
     stamp: float | None = None
     report: float | None = None
+    aspect: Fraction | None = None
 
 
 class LiveSource(WatchedSource):

@@ -7,7 +7,8 @@ import socket
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
@@ -18,9 +19,11 @@ from streamreid.addresses import check_address, split_address
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
-from streamreid.sources._av import Decoder, ImageConverter, demuxed, open_container, reason
+from streamreid.sources._av import Decoder, demuxed, open_container, reason
 from streamreid.sources.base import Notes
 from streamreid.sources.clock import Clock
+from streamreid.sources.deinterlace import Deinterlacer
+from streamreid.sources.display import ImageConverter, PixelAspect
 from streamreid.sources.live import LiveSource, Received
 from streamreid.sources.pieces import Unit, Units, units_of
 from streamreid.sources.reader import Connection, Pulse
@@ -61,15 +64,15 @@ class StreamSource(LiveSource):
     """
 
     def __init__(self, config: CameraConfig, *, clock: Clock | None = None) -> None:
-        self._converter = ImageConverter()
         self._how = _How(config.low_delay and config.uri.lower().startswith("rtsp"))
         super().__init__(config, clock=clock, where=f"camera '{config.name}': {redact(config.uri)}")
+        self._converter = ImageConverter(self._notes)
 
     def _connection(self, pulse: Pulse) -> Connection[Received]:
         return _StreamConnection(self._config, self._clock, pulse, self._notes, self._board.corrupted, self._how)
 
     def _image(self, received: Received) -> Image:
-        return self._converter(cast("VideoFrame", received.picture))
+        return self._converter(cast("VideoFrame", received.picture), received.aspect)
 
 
 @dataclass(slots=True)
@@ -114,10 +117,9 @@ class _StreamConnection:
         decoder = _LiveDecoder(container, stream, self._notes, self, units_of(stream.codec_context.name) if self._unparsed else None)
         count = 0
         try:
-            for picture in decoder:
+            for received in self._progressive(decoder, stream):
                 count += 1
-                self._fruitless_since = None
-                yield decoder.received(picture)
+                yield received
         except FFmpegError as e:
             raise SourceError(
                 f"{self._where}: connection lost after {count} pictures ({reason(e)}). Check the camera and the network"
@@ -125,6 +127,26 @@ class _StreamConnection:
         if not (self.finite and count):
             self.finite = False
             raise SourceError(f"{self._where}: the other side ended the stream after {count} pictures. Check the camera")
+
+    def _progressive(self, decoder: _LiveDecoder, stream: VideoStream) -> Iterator[Received]:
+        """Pictures as the decoder hands them out, but progressive, with what is known of their times.
+
+        Raises:
+            FFmpegError: The connection broke.
+        """
+        deinterlacer: Deinterlacer[Received] = Deinterlacer(self._config, stream, self._notes)
+        aspect = PixelAspect(stream)
+        try:
+            for picture in decoder:
+                self._fruitless_since = None
+                for whole, received in deinterlacer.push(picture, decoder.received(picture, aspect())):
+                    yield replace(received, picture=whole)
+        except FFmpegError:
+            for whole, received in deinterlacer.flush():
+                yield replace(received, picture=whole)
+            raise
+        for whole, received in deinterlacer.flush():
+            yield replace(received, picture=whole)
 
     def close(self) -> None:
         opened, self._opened = self._opened, None
@@ -166,12 +188,12 @@ class _LiveDecoder(Decoder):
         self._read: float | None = None
         self._newest = 0.0
 
-    def received(self, picture: VideoFrame) -> Received:
+    def received(self, picture: VideoFrame, aspect: Fraction | None) -> Received:
         """A picture with what is known of its time."""
         units = picture.pts if picture.pts is not None else picture.dts
         arrival, report = self._arrivals.pop(units, (self._newest, None)) if units is not None else (self._newest, None)
         stamp = float(units * self._time_base) if units is not None and self._time_base and self._stamped else None
-        return Received(picture, arrival, stamp, report)
+        return Received(picture, arrival, stamp, report, aspect)
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         # All streams, not only the video: a camera that sends nothing but sound must not keep the reader inside the library.

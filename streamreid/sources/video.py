@@ -15,8 +15,10 @@ from av.error import FFmpegError
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
-from streamreid.sources._av import Decoder, ImageConverter, open_container, reason
+from streamreid.sources._av import Decoder, open_container, reason
 from streamreid.sources.base import Selection, SourceBase
+from streamreid.sources.deinterlace import Deinterlacer
+from streamreid.sources.display import ImageConverter, PixelAspect
 from streamreid.sources.extent import Extent, extent_of, index_is_wrong
 from streamreid.sources.stamps import PacketStamps, restarts
 from streamreid.sources.timeline import Timeline
@@ -31,7 +33,7 @@ __all__ = ["VideoFileSource"]
 
 
 class _Picture(NamedTuple):
-    """A decoded picture.
+    """A decoded picture, progressive.
 
     Args:
         picture: The picture.
@@ -40,6 +42,7 @@ class _Picture(NamedTuple):
         time_base: Seconds per unit: that of the stream, for pictures that come while the decoder is drained carry none.
         begin: At the first picture of a pass, the earliest stamp of the pass and the number of packets lost before it.
         restarts: Whether the stamps may begin anew.
+        aspect: Width of its pixels divided by their height, None if nothing says it.
     """
 
     picture: VideoFrame
@@ -48,6 +51,7 @@ class _Picture(NamedTuple):
     time_base: Fraction | None
     begin: tuple[int | None, int] | None
     restarts: bool
+    aspect: Fraction | None
 
 
 class VideoFileSource(SourceBase):
@@ -82,6 +86,8 @@ class VideoFileSource(SourceBase):
             opened = self._open()
         self._opened: tuple[InputContainer, VideoStream] | None = opened
         self._extent: Extent = extent_of(*opened, config.fps)
+        self._fields = 1
+        """Pictures of the stream per picture of the video, as the first ones tell: two where they are single fields."""
         if self._extent.guessed:
             self._notes.add(
                 f"nothing in the file says how many pictures per second it has: {self._extent.rate:g} are assumed; "
@@ -92,7 +98,7 @@ class VideoFileSource(SourceBase):
     def expected_frames(self) -> int | None:
         """About how many frames will come, by the file's own account; None if it does not say."""
         pictures = self._extent.from_start(self._config.start)
-        return None if pictures is None else Selection(self._config).of(pictures * self._config.repeat)
+        return None if pictures is None else Selection(self._config).of(pictures // self._fields * self._config.repeat)
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, from the beginning.
@@ -102,24 +108,24 @@ class VideoFileSource(SourceBase):
         """
         selection = Selection(self._config)
         timeline: Timeline | None = None
-        converter = ImageConverter()
+        converter = ImageConverter(self._notes)
         time = 0.0
         with closing(self._pictures()) as pictures:
             for index, item in enumerate(pictures):
                 if timeline is None:
-                    timeline = Timeline(self._config.begin, 1.0 / self._extent.rate, self._notes, restarts=item.restarts)
+                    timeline = Timeline(self._config.begin, self._fields / self._extent.rate, self._notes, restarts=item.restarts)
                 if item.begin is not None:
                     timeline.next_pass()
                     timeline.begin(item.begin[0], item.time_base, item.begin[1])
                 time, clock = timeline.stamp(item.stamp, item.time_base, item.following)
                 if selection.take(time - timeline.origin):
-                    image = converter(item.picture)
+                    image = converter(item.picture, item.aspect)
                     self._notes.size(image.shape[1], image.shape[0], index)
                     yield Frame(self.camera, index, time, image, clock)
                     if selection.done:
                         return
         if selection.taken == 0 and timeline is not None and not self._closed.is_set():
-            seconds = time - timeline.origin + 1.0 / self._extent.rate
+            seconds = time - timeline.origin + self._fields / self._extent.rate
             raise SourceError(f"{self._where}: nothing is left after start: {self._config.start:g}; it lasts {seconds:.1f} s. Lower it")
 
     def close(self) -> None:
@@ -151,22 +157,22 @@ class VideoFileSource(SourceBase):
     def _one_pass(self, container: InputContainer, stream: VideoStream) -> Iterator[_Picture]:
         stamps = PacketStamps(container, stream)
         decoder = Decoder(container, stream, self._notes, stamps)
+        aspect = PixelAspect(stream)
         anew = restarts(container)
         held: _Picture | None = None
         pictures, ended = 0, 0.0
         began: float | None = None
         try:
-            for picture in decoder:
+            for picture, units in self._progressive(decoder, stream, stamps):
                 if self._closed.is_set():
                     return
-                units = stamps.of(picture)
                 if units is not None and stream.time_base is not None:
                     ended = float(units * stream.time_base)
                     began = ended if began is None else began
                 begin = (stamps.first, stamps.lost) if pictures == 0 else None
                 if held is not None:
                     yield held._replace(following=units)
-                held = _Picture(picture, units, None, stream.time_base, begin, anew)
+                held = _Picture(picture, units, None, stream.time_base, begin, anew, aspect())
                 pictures += 1
             if held is not None:
                 yield held
@@ -178,6 +184,23 @@ class VideoFileSource(SourceBase):
             raise SourceError(f"{self._where}: no picture could be decoded. The file is damaged; try to play it")
         lead = stamps.lead(began, stream.time_base)
         self._check_end(decoder, ended - (began or 0.0) + lead)
+
+    def _progressive(self, decoder: Decoder, stream: VideoStream, stamps: PacketStamps) -> Iterator[tuple[VideoFrame, int | None]]:
+        """Pictures as the decoder hands them out, but progressive, and their stamps.
+
+        Raises:
+            FFmpegError: The file cannot be read further.
+        """
+        deinterlacer: Deinterlacer[int | None] = Deinterlacer(self._config, stream, self._notes)
+        try:
+            for picture in decoder:
+                ready = deinterlacer.push(picture, stamps.of(picture))
+                self._fields = 2 if deinterlacer.weaves else 1
+                yield from ready
+        except FFmpegError:
+            yield from deinterlacer.flush()
+            raise
+        yield from deinterlacer.flush()
 
     def _check_end(self, decoder: Decoder, seconds: float) -> None:
         """Note a file that ends before its time: fewer pictures than its header says, or half a picture at the end."""
