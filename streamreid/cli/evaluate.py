@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -23,6 +23,7 @@ from streamreid.evaluation import (
     read_clocks,
     write_report,
 )
+from streamreid.mot_text import Layout
 
 __all__ = ["app"]
 
@@ -44,6 +45,12 @@ Fps = Annotated[
     float | None,
     typer.Option(min=0.001, help="Frame rate, for seconds in the report where the results (a run's JSON lines) do not tell them."),
 ]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format", help="What text files are, where their values do not tell: mot or aicity. Default: recognised by their values."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -54,6 +61,12 @@ def _frames(text: str | None) -> tuple[int, int] | None:
     if not (first.strip().isdigit() and last.strip().isdigit() and int(first) <= int(last)):
         raise ConfigError(f"--frames {text!r}: expected FIRST:LAST with FIRST <= LAST, for example 1:400")
     return int(first), int(last)
+
+
+def _layout(text: str | None) -> Layout | None:
+    if text not in (None, "mot", "aicity"):
+        raise ConfigError(f"--format {text!r} is not one of mot, aicity")
+    return cast("Layout | None", text)
 
 
 def _print_json(data: Any) -> None:
@@ -81,6 +94,7 @@ def mot(
     results: Annotated[Path, typer.Argument(help="MOT text, JSON lines, Parquet, or a folder (of a run, or of MOT text files).")],
     truth: Annotated[Path, typer.Argument(help="Ground truth: MOT text, or a folder with one file per sequence or <sequence>/gt/gt.txt.")],
     frames: Frames = None,
+    layout: Format = None,
     rules: Annotated[str, typer.Option(help=f"Which boxes count: {', '.join(RULES)}.")] = "plain",
     report: Report = None,
     fps: Fps = None,
@@ -90,7 +104,7 @@ def mot(
     chosen = next((rule for rule in RULES if rule == rules), None)
     if chosen is None:
         raise ConfigError(f"--rules {rules!r} is not one of {', '.join(RULES)}")
-    found = evaluate_mot(results, truth, frames=_frames(frames), rules=chosen)
+    found = evaluate_mot(results, truth, frames=_frames(frames), rules=chosen, layout=_layout(layout))
     if report is not None:
         write_report(report, found, title=f"Tracks of {results.name}", clocks=read_clocks(results), fps=fps)
     if as_json:
@@ -113,6 +127,7 @@ def multicam(
         list[str], typer.Argument(help="Ground truth files, one per camera (CAMERA=FILE if the names differ), or one AI City text.")
     ],
     frames: Frames = None,
+    layout: Format = None,
     partial: Annotated[
         list[str] | None,
         typer.Option(
@@ -124,7 +139,7 @@ def multicam(
     as_json: AsJson = False,
 ) -> None:
     """Score ids across cameras: all cameras as one sequence of (camera, frame), and identities merged or split."""
-    found = evaluate_multicam(results, truth, frames=_frames(frames), partial=partial or [])
+    found = evaluate_multicam(results, truth, frames=_frames(frames), partial=partial or [], layout=_layout(layout))
     if report is not None:
         write_report(report, found, title=f"Identities of {results.name}", clocks=read_clocks(results), fps=fps)
     if as_json:
@@ -160,6 +175,7 @@ def world(
     truth: Annotated[Path, typer.Argument(help="Ground truth in one of these formats.")],
     radius: Annotated[float, typer.Option(help="Greatest distance of a match, in the unit of the coordinates.")] = 1.0,
     frames: Frames = None,
+    layout: Format = None,
     as_json: AsJson = False,
 ) -> None:
     """Score positions on the ground plane: MOTA, IDF1 and HOTA by distance instead of overlap.
@@ -167,7 +183,7 @@ def world(
     An id that several cameras place in the same frame stands at the mean of
     its positions. HOTA's similarity is 1 - distance / (2 radius).
     """
-    found = evaluate_world(results, truth, radius=radius, frames=_frames(frames))
+    found = evaluate_world(results, truth, radius=radius, frames=_frames(frames), layout=_layout(layout))
     if as_json:
         _print_json(found.as_dict())
         return

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamreid.config import DetectorConfig
 from streamreid.errors import DataError, DetectorError
-from streamreid.types import Detections, FloatArray, Frame
+from streamreid.mot_text import COLUMNS, NumberTable, first_frame, layout_of, read_numbers
+from streamreid.types import BoolArray, Detections, FloatArray, Frame
 
 __all__ = ["MotFileDetector"]
 
 log = logging.getLogger(__name__)
+
+_PEDESTRIAN = 1
+"""The class of MOTChallenge (Dendorfer et al., IJCV 2021, table 3)."""
 
 
 class MotFileDetector:
@@ -24,6 +28,8 @@ class MotFileDetector:
 
     Boxes are taken as they are: no suppression, no clipping; only ``confidence`` is applied. A score of -1 or none means 1.
     Files with other scores outside [0, 1] (margins of older detectors) are brought into it by the logistic function.
+    Where column 8 holds classes, only people are taken: ``detector.classes`` if it is set, else 0 (person of COCO) where the file has it, else 1
+    (pedestrian of MOTChallenge). Which spellings are read: `mot_text.read_numbers`.
 
     Args:
         path: A folder with ``<camera>.txt`` or ``<camera>/det/det.txt``, or one file for one camera.
@@ -36,6 +42,7 @@ class MotFileDetector:
     def __init__(self, path: str | Path, config: DetectorConfig) -> None:
         self._path = Path(path)
         self._confidence = config.confidence
+        self._classes = config.classes if "classes" in config.model_fields_set else None
         self._cameras: dict[str, dict[int, FloatArray]] = {}
         if not self._path.exists():
             raise DetectorError(f"detector 'mot:{self._path}': no such file or folder")
@@ -44,7 +51,7 @@ class MotFileDetector:
     @property
     def fingerprint(self) -> str:
         """Hash of every file and of the confidence."""
-        digest = hashlib.sha256(repr(self._confidence).encode())
+        digest = hashlib.sha256(repr(self._confidence if self._classes is None else (self._confidence, self._classes)).encode())
         files = [self._path] if self._path.is_file() else sorted({*self._path.glob("*.txt"), *self._path.glob("*/det/det.txt")})
         for file in files:
             digest.update(file.relative_to(self._path.parent).as_posix().encode())
@@ -83,38 +90,79 @@ class MotFileDetector:
         raise DataError(f"no boxes for camera '{camera}': neither {names[0]} nor {names[1]} exists")
 
     def _read(self, file: Path) -> dict[int, FloatArray]:
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{file}: cannot be read as text: {error}") from None
-        found: dict[int, list[tuple[float, ...]]] = {}
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                frame, box = _parse(line, f"{file}:{number}")
-                found.setdefault(frame, []).append(box)
-        result = {frame: np.array(rows, np.float32) for frame, rows in found.items()}
-        scores = [rows[:, 4] for rows in result.values()]
-        if scores and (min(s.min() for s in scores) < 0 or max(s.max() for s in scores) > 1):
-            log.warning("%s: scores outside [0, 1] are taken as margins and brought into it by the logistic function", file)
-            for rows in result.values():
-                rows[:, 4] = 1 / (1 + np.exp(-rows[:, 4]))
-        return result
+        table = read_numbers(file)
+        rows, scores = table.rows, _scores(table)
+        _check(table)
+        shift = 1 - first_frame(table)
+        if shift:
+            log.warning("%s: frames are counted from 0; they are taken as 1, 2, ... (as MOT text counts)", file)
+        people = self._people(table)
+        corners = np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6], scores[:, None]], 1).astype(np.float32)[people]
+        frames = (rows[people, 0] + shift).astype(np.int64)
+        order = np.argsort(frames, kind="stable")
+        numbers, starts = np.unique(frames[order], return_index=True)
+        return dict(zip(numbers.tolist(), np.split(corners[order], starts[1:]), strict=True)) if len(numbers) else {}
+
+    def _people(self, table: NumberTable) -> BoolArray:
+        """Which rows show people, by the class in column 8, if there is one."""
+        classes = _classes(table)
+        if classes is None:
+            return np.ones(len(table), bool)
+        known = np.unique(classes).tolist()
+        # MOTChallenge counts from 1, pedestrian; files of COCO detectors from 0, person.
+        wanted = self._classes if self._classes is not None else ((0,) if 0 in known else (_PEDESTRIAN,))
+        chosen: BoolArray = np.isin(classes, wanted)
+        other = [c for c in known if c not in wanted]
+        if other:
+            log.warning(
+                "%s: column 8 holds classes; of %d boxes the %d of class %s are taken as people, those of %s are left out (detector.classes chooses)",
+                table.path,
+                len(table),
+                int(chosen.sum()),
+                ", ".join(map(str, wanted)),
+                ", ".join(map(str, other[:10])),
+            )
+        return chosen
 
 
-def _parse(line: str, where: str) -> tuple[int, tuple[float, ...]]:
-    fields = line.replace(",", " ").split()
-    if len(fields) < 6:
-        raise DataError(f"{where}: expected 'frame, id, left, top, width, height[, score, ...]', got {len(fields)} values: {line[:80]!r}")
-    try:
-        values = [float(f) for f in fields[:7]]
-    except ValueError:
-        raise DataError(f"{where}: not a number among the first seven values: {line[:80]!r}") from None
-    if not all(math.isfinite(v) for v in values):
-        raise DataError(f"{where}: a value is not finite: {line[:80]!r}")
-    frame, _, left, top, width, height = values[:6]
-    if frame != int(frame) or frame < 1:
-        raise DataError(f"{where}: frame numbers are whole and begin at 1, got {fields[0]}")
-    if width <= 0 or height <= 0:
-        raise DataError(f"{where}: width and height must be above 0, got {fields[4]} x {fields[5]}")
-    score = values[6] if len(values) > 6 and values[6] != -1 else 1.0
-    return int(frame), (left, top, left + width, top + height, score)
+def _check(table: NumberTable) -> None:
+    """Refuse what is no box.
+
+    Raises:
+        DataError: Names the first such line.
+    """
+    rows = table.rows
+    if layout_of(table, None if table.blanks else "mot") == "aicity":
+        raise DataError(
+            f"{table.path}: AI City text (camera, id, frame, ...); write one file per camera: frame, id, left, top, width, height, score"
+        )
+    faults = (
+        (~np.isfinite(rows[:, :6]).all(1) | np.isinf(rows[:, 6]), "a value is not finite"),
+        ((rows[:, 0] != np.floor(rows[:, 0])) | (rows[:, 0] < 0), "frame numbers are whole and begin at 1 (or 0)"),
+        ((rows[:, 4:6] <= 0).any(1), "width and height must be above 0"),
+    )
+    for wrong, why in faults:
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            values = ", ".join(f"{v:g}" for v in rows[row, :6])
+            raise DataError(f"{table.at(row)}: {why}, got {values}")
+
+
+def _scores(table: NumberTable) -> NDArray[np.float64]:
+    given = table.rows[:, 6]
+    scores = np.where(np.isnan(given) | (given == -1), 1.0, given)
+    if len(scores) and (scores.min() < 0 or scores.max() > 1):
+        log.warning("%s: scores outside [0, 1] are taken as margins and brought into it by the logistic function", table.path)
+        scores = 1 / (1 + np.exp(-np.clip(scores, -500, 500)))
+    return np.asarray(scores, np.float64)
+
+
+def _classes(table: NumberTable) -> NDArray[np.int64] | None:
+    """Column 8, where it holds classes: whole numbers, not followed by the other two coordinates of a place in the world; else None."""
+    rows = table.rows
+    values = rows[:, 7]
+    if not len(rows) or np.isnan(values).any() or (values != np.floor(values)).any() or (values < 0).any():
+        return None
+    rest = rows[:, 8:10]
+    place = table.columns >= COLUMNS and not (np.isnan(rest) | (rest == -1)).all()
+    return None if place else values.astype(np.int64)

@@ -5,6 +5,7 @@ Every reader gives ``{camera: Table}`` with frames as MOT text counts them (from
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,15 +15,18 @@ import numpy as np
 
 from streamreid.errors import DataError, MissingExtraError
 from streamreid.evaluation.table import Table
+from streamreid.mot_text import Layout, NumberTable, first_frame, layout_of, read_numbers
 from streamreid.sinks.pieces import list_pieces
 from streamreid.sinks.reading import find_results, read_lines
 
-__all__ = ["Ids", "is_aicity", "match_cameras", "number_rows", "read_mot", "read_tables", "read_truth", "whole_numbers"]
+__all__ = ["Ids", "match_cameras", "read_mot", "read_tables", "read_truth", "whole_numbers"]
+
+log = logging.getLogger(__name__)
 
 Ids = Literal["local", "global"]
 
 
-def read_tables(path: Path | str, *, ids: Ids = "global", camera: str | None = None) -> dict[str, Table]:
+def read_tables(path: Path | str, *, ids: Ids = "global", camera: str | None = None, layout: Layout | None = None) -> dict[str, Table]:
     """Read results of one or several cameras.
 
     Args:
@@ -31,6 +35,7 @@ def read_tables(path: Path | str, *, ids: Ids = "global", camera: str | None = N
             ``mot/`` is read) or of MOT text files, one per camera.
         ids: Which ids of a run: of tracks inside each camera, or of people across cameras (as believed at the end of the run).
         camera: Name for a single MOT text file.
+        layout: What a text file is; default: recognised by its values (`mot_text.layout_of`).
 
     Raises:
         DataError: Missing, malformed (with line) or without any camera.
@@ -44,16 +49,16 @@ def read_tables(path: Path | str, *, ids: Ids = "global", camera: str | None = N
         raise DataError(f"'{path}' does not exist; give a MOT text file, a .jsonl or .parquet file, or a folder with them")
     if path.suffix == ".jsonl":
         return _read_jsonl(path, ids)
-    if is_aicity(path):
-        return _read_aicity(path)
-    return {camera or path.stem: read_mot(path)}
+    table = read_numbers(path)
+    return _aicity_tables(table) if layout_of(table, layout) == "aicity" else {camera or path.stem: _mot_table(table)}
 
 
-def read_truth(paths: Sequence[str | Path]) -> dict[str, Table]:
+def read_truth(paths: Sequence[str | Path], *, layout: Layout | None = None) -> dict[str, Table]:
     """Read ground truth given as several files.
 
     Args:
         paths: Files or folders as ``read_tables`` takes them; ``NAME=FILE`` says which camera a MOT text file belongs to.
+        layout: What a text file is; default: recognised by its values.
 
     Raises:
         DataError: A camera occurs twice, or a file is wrong.
@@ -61,7 +66,8 @@ def read_truth(paths: Sequence[str | Path]) -> dict[str, Table]:
     found: dict[str, Table] = {}
     for item in paths:
         name, _, file = str(item).partition("=")
-        tables = read_tables(file, camera=name) if file and not Path(item).exists() else read_tables(item)
+        named = bool(file) and not Path(item).exists()
+        tables = read_tables(file, camera=name, layout=layout) if named else read_tables(item, layout=layout)
         for camera, table in tables.items():
             if camera in found:
                 raise DataError(f"camera '{camera}' is in '{found[camera].where}' and in '{table.where}'; give each camera once")
@@ -129,41 +135,6 @@ def _read_pieces(folder: Path, ids: Ids) -> dict[str, Table]:
     return {c: Table.build(*(np.concatenate([getattr(t, n) for t in some]) for n in names), where=str(folder)) for c, some in parts.items()}
 
 
-def is_aicity(path: Path) -> bool:
-    """Whether a text file has AI City's nine columns separated by blanks."""
-    with open(path, encoding="utf-8", errors="replace") as file:
-        first = next((line for line in file if line.strip()), "")
-    return "," not in first and len(first.split()) == 9
-
-
-def number_rows(path: Path, least: int) -> tuple[Any, Any]:
-    """The first nine columns of a text file as floats, short rows filled with NaN, and the line number of each row.
-
-    Raises:
-        DataError: Not readable, not numbers, or a row with fewer than ``least`` columns.
-    """
-    rows, lines = [], []
-    try:
-        with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if not (text := line.strip()):
-                    continue
-                values = text.replace(",", " ").split()
-                try:
-                    row = [float(value) for value in values[:9]]
-                except ValueError:
-                    raise DataError(f"{path}:{number}: expected numbers, got {text[:60]!r}") from None
-                if len(values) < least:
-                    raise DataError(f"{path}:{number}: expected at least {least} columns, got {len(values)}: {text[:60]!r}")
-                rows.append(row + [np.nan] * (9 - len(row)))
-                lines.append(number)
-    except UnicodeDecodeError as error:
-        raise DataError(f"'{path}' is not a text file ({error.reason} at byte {error.start}); expected MOT text") from error
-    except OSError as error:
-        raise DataError(f"cannot read '{path}': {error.strerror or error}") from error
-    return np.array(rows, np.float64).reshape(-1, 9), np.array(lines, np.int64)
-
-
 def whole_numbers(values: Any, lines: Any, path: Path, what: str, least: int) -> Any:
     """A column as int64.
 
@@ -178,22 +149,30 @@ def whole_numbers(values: Any, lines: Any, path: Path, what: str, least: int) ->
 
 
 def read_mot(path: Path | str) -> Table:
-    """Read MOTChallenge text: ``frame,id,left,top,width,height[,score[,class[,visibility]]]``, separated by commas or blanks.
+    """Read MOTChallenge text: ``frame,id,left,top,width,height[,score[,class[,visibility]]]``, in any spelling that `mot_text.read_numbers` knows.
+
+    A file with a frame 0 counts from 0: its frames are one later here.
 
     Raises:
         DataError: Not readable, or malformed (with file and line).
     """
-    path = Path(path)
-    rows, lines = number_rows(path, 6)
-    frames = whole_numbers(rows[:, 0], lines, path, "frame", 1)
+    return _mot_table(read_numbers(Path(path)))
+
+
+def _mot_table(table: NumberTable) -> Table:
+    rows, lines, path = table.rows, table.lines, table.path
+    shift = 1 - first_frame(table)
+    if shift:
+        log.warning("%s: frames are counted from 0; they are taken as 1, 2, ... (as MOT text counts)", path)
+    frames = whole_numbers(rows[:, 0] + shift, lines, path, "frame", 1)
     ids = whole_numbers(rows[:, 1], lines, path, "id", 0)
     scores = np.where(np.isnan(rows[:, 6]), 1.0, rows[:, 6])
     classes = np.where(np.isnan(rows[:, 7]), 1.0, rows[:, 7])
     return Table.build(frames, ids, rows[:, 2:6], scores, classes, where=str(path), lines=lines)
 
 
-def _read_aicity(path: Path) -> dict[str, Table]:
-    rows, lines = number_rows(path, 7)
+def _aicity_tables(table: NumberTable) -> dict[str, Table]:
+    rows, lines, path = table.rows, table.lines, table.path
     cameras = whole_numbers(rows[:, 0], lines, path, "camera", 0)
     ids = whole_numbers(rows[:, 1], lines, path, "id", 0)
     frames = whole_numbers(rows[:, 2], lines, path, "frame", 0)

@@ -16,6 +16,7 @@ from streamreid.evaluation.rules import Rules, prepare
 from streamreid.evaluation.scores import MotScores, combine, score
 from streamreid.evaluation.table import Table
 from streamreid.evaluation.timelines import Timelines, timelines
+from streamreid.mot_text import Layout
 
 __all__ = ["MotEvaluation", "evaluate_mot", "frames_of"]
 
@@ -73,11 +74,11 @@ def frames_of(truth: Table) -> tuple[int, int]:
     return min(1, int(truth.frames[0])), int(truth.frames[-1])
 
 
-def _tables(what: Tables) -> Mapping[str, Table]:
+def _tables(what: Tables, layout: Layout | None) -> Mapping[str, Table]:
     if isinstance(what, Table):
         return {"sequence": what}
     if isinstance(what, str | Path):
-        return read_tables(what, ids="local")
+        return read_tables(what, ids="local", layout=layout)
     return what
 
 
@@ -89,7 +90,14 @@ def _pairs(results: Mapping[str, Table], truth: Mapping[str, Table]) -> dict[str
     return {name: (results[name], named[name]) for name in sorted(named)}
 
 
-def evaluate_mot(results: Tables, truth: Tables, *, frames: tuple[int, int] | None = None, rules: Rules = "plain") -> MotEvaluation:
+def evaluate_mot(
+    results: Tables,
+    truth: Tables,
+    *,
+    frames: tuple[int, int] | None = None,
+    rules: Rules = "plain",
+    layout: Layout | None = None,
+) -> MotEvaluation:
     """Score tracks inside cameras.
 
     Args:
@@ -97,6 +105,7 @@ def evaluate_mot(results: Tables, truth: Tables, *, frames: tuple[int, int] | No
         truth: The same for the ground truth. A single pair is compared whatever the names, otherwise names must fit (``match_cameras``).
         frames: First and last frame to score, both included; default: the frames that the ground truth covers.
         rules: Which boxes count, see ``streamreid.evaluation.rules``.
+        layout: What text files are; default: recognised by their values (`mot_text.layout_of`).
 
     Returns:
         HOTA, CLEAR MOT and identity scores.
@@ -109,7 +118,7 @@ def evaluate_mot(results: Tables, truth: Tables, *, frames: tuple[int, int] | No
     spans: dict[str, tuple[int, int]] = {}
     left_out: dict[str, int] = {}
     lines: dict[str, Timelines] = {}
-    for name, (own, true) in _pairs(_tables(results), _tables(truth)).items():
+    for name, (own, true) in _pairs(_tables(results, layout), _tables(truth, layout)).items():
         span = spans[name] = frames or frames_of(true)
         left_out[name] = int(np.sum((own.frames < span[0]) | (own.frames > span[1])))
         data = prepare([(own, true)], span, rules, name=name)

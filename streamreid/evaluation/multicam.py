@@ -15,6 +15,7 @@ from streamreid.evaluation.rules import ious, matching, prepare, remove_uncounte
 from streamreid.evaluation.scores import MotScores, score
 from streamreid.evaluation.table import Table
 from streamreid.evaluation.timelines import Mixture, Timelines, mixtures, timelines
+from streamreid.mot_text import Layout
 
 __all__ = ["IdentityErrors", "Mixture", "MulticamEvaluation", "evaluate_multicam"]
 
@@ -77,10 +78,10 @@ class MulticamEvaluation:
         }
 
 
-def _load(results: Any, truth: Any) -> tuple[Mapping[str, Table], Mapping[str, Table]]:
-    own = results if isinstance(results, Mapping) else read_tables(results, ids="global")
+def _load(results: Any, truth: Any, layout: Layout | None) -> tuple[Mapping[str, Table], Mapping[str, Table]]:
+    own = results if isinstance(results, Mapping) else read_tables(results, ids="global", layout=layout)
     if not isinstance(truth, Mapping):
-        truth = match_cameras(read_truth([truth] if isinstance(truth, str | Path) else truth), own)
+        truth = match_cameras(read_truth([truth] if isinstance(truth, str | Path) else truth, layout=layout), own)
     missing = sorted(set(truth) - set(own))
     if missing or not truth:
         raise DataError(
@@ -95,6 +96,7 @@ def evaluate_multicam(
     *,
     frames: tuple[int, int] | None = None,
     partial: Collection[str] = (),
+    layout: Layout | None = None,
 ) -> MulticamEvaluation:
     """Score ids across cameras. Cameras without ground truth are not scored.
 
@@ -104,12 +106,13 @@ def evaluate_multicam(
         frames: First and last frame to score, both included; default: what the longest ground truth covers.
         partial: Cameras in which not everybody is annotated: results there that match no annotated person are removed before scoring (see
             ``remove_uncounted`` for exactly what that does).
+        layout: What text files are; default: recognised by their values (`mot_text.layout_of`).
 
     Raises:
         DataError: A file is malformed, or cameras do not fit.
         MissingExtraError: TrackEval is not installed.
     """
-    own, true = _load(results, truth)
+    own, true = _load(results, truth, layout)
     unknown = sorted(set(partial) - set(true))
     if unknown:
         raise DataError(f"partially annotated camera {', '.join(unknown)} is not one of {', '.join(sorted(true))}")

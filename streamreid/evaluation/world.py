@@ -8,7 +8,6 @@ thresholds .05 to .95, which are distances of 1.9 down to 0.1 radii.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import ConfigError, DataError
-from streamreid.evaluation.formats import is_aicity, number_rows, whole_numbers
+from streamreid.evaluation.formats import whole_numbers
 from streamreid.evaluation.scores import MotScores, Prepared, score
+from streamreid.mot_text import Layout, layout_of, read_numbers
 from streamreid.sinks.pieces import result_folders
 
 __all__ = ["Positions", "WorldEvaluation", "evaluate_world", "read_positions"]
@@ -96,13 +96,14 @@ class WorldEvaluation:
         }
 
 
-def read_positions(path: Path | str) -> Positions:
+def read_positions(path: Path | str, layout: Layout | None = None) -> Positions:
     """Read ground-plane positions.
 
     Args:
         path: AI City text (nine columns separated by blanks: camera, id, frame, left, top, width, height, xworld, yworld), MOT text with world
             coordinates in columns 8 and 9 (``frame,id,left,top,width,height,score,x,y[,z...]``, commas or blanks, as in MOTChallenge 3D and CMC; rows with -1,-1 are left out),
             JSON lines whose person lines carry ``"world": [x, y]``, a folder of MOT text files, one per camera, or of a live run in pieces.
+        layout: What text files are; default: recognised by their values (`mot_text.layout_of`).
 
     Raises:
         DataError: Missing, malformed, or without world coordinates.
@@ -112,18 +113,23 @@ def read_positions(path: Path | str) -> Positions:
         files = sorted(path.glob("*.txt")) or [f / "world.txt" for f in result_folders(path) if (f / "world.txt").is_file()]
         if not files:
             raise DataError(f"'{path}' has no text file with world coordinates")
-        parts = [_read_text(file) for file in files]
+        parts = [_read_text(file, layout) for file in files]
         return Positions.build(*(np.concatenate(column) for column in zip(*parts, strict=True)), where=str(path))
     if not path.is_file():
         raise DataError(f"'{path}' does not exist; give AI City text, MOT text with world coordinates in columns 8 and 9, or JSON lines")
-    reader: Callable[[Path], tuple[Any, Any, Any]] = _read_jsonl if path.suffix == ".jsonl" else _read_text
-    return Positions.build(*reader(path), where=str(path))
+    rows = _read_jsonl(path) if path.suffix == ".jsonl" else _read_text(path, layout)
+    return Positions.build(*rows, where=str(path))
 
 
-def _read_text(path: Path) -> tuple[Any, Any, Any]:
-    city = is_aicity(path)
+def _read_text(path: Path, layout: Layout | None = None) -> tuple[Any, Any, Any]:
+    table = read_numbers(path)
+    city = layout_of(table, layout) == "aicity"
     # Of nine values, the last two of MOT16 and later are class and visibility: world coordinates come with a height.
-    rows, lines = number_rows(path, 9 if city else 10)
+    least = 9 if city else 10
+    rows, lines = table.rows, table.lines
+    short = np.flatnonzero(np.isnan(rows[:, :least]).any(1) & np.isnan(rows[:, least - 1]))
+    if len(short):
+        raise DataError(f"{table.at(short[0])}: expected at least {least} columns, got {int((~np.isnan(rows[short[0]])).sum())}")
     camera = whole_numbers(rows[:, 0], lines, path, "camera", 0) if city else np.zeros(len(rows), np.int64)
     ids = whole_numbers(rows[:, 1], lines, path, "id", 0)
     frames = whole_numbers(rows[:, 2] if city else rows[:, 0], lines, path, "frame", 0)
@@ -174,7 +180,12 @@ def _read_jsonl(path: Path) -> tuple[Any, Any, Any]:
 
 
 def evaluate_world(
-    results: Positions | Path | str, truth: Positions | Path | str, *, radius: float = 1.0, frames: tuple[int, int] | None = None
+    results: Positions | Path | str,
+    truth: Positions | Path | str,
+    *,
+    radius: float = 1.0,
+    frames: tuple[int, int] | None = None,
+    layout: Layout | None = None,
 ) -> WorldEvaluation:
     """Score positions on the ground plane.
 
@@ -183,6 +194,7 @@ def evaluate_world(
         truth: The same for the ground truth.
         radius: Greatest distance of a match, in the unit of the coordinates.
         frames: First and last frame to score, both included; default: 1 (or 0) to the last frame of the ground truth.
+        layout: What text files are; default: recognised by their values.
 
     Raises:
         ConfigError: ``radius`` is not above 0.
@@ -191,8 +203,8 @@ def evaluate_world(
     """
     if not radius > 0 or not np.isfinite(radius):
         raise ConfigError(f"--radius must be above 0, got {radius:g}")
-    own = results if isinstance(results, Positions) else read_positions(results)
-    true = truth if isinstance(truth, Positions) else read_positions(truth)
+    own = results if isinstance(results, Positions) else read_positions(results, layout)
+    true = truth if isinstance(truth, Positions) else read_positions(truth, layout)
     if frames is None:
         if not len(true):
             raise DataError(f"'{true.where}' has no rows, so the length of the sequence is unknown. Say --frames FIRST:LAST")

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from streamreid.config import CameraConfig
-from streamreid.errors import SourceError
+from streamreid.errors import DataError, SourceError
+from streamreid.mot_text import first_frame, read_numbers
 from streamreid.sources.base import Selection, SourceBase
 from streamreid.types import Frame
 
 __all__ = ["BoxesSource"]
+
+_MOST_FRAMES = 100_000_000
+"""A month at 40 frames per second."""
 
 
 class BoxesSource(SourceBase):
@@ -33,12 +37,13 @@ class BoxesSource(SourceBase):
         self._size, self._rate = config.size, config.fps
         self._closed = False
         try:
-            firsts = [
-                line.replace(",", " ").split()[0] for line in Path(config.uri).read_text(encoding="utf-8").splitlines() if line.strip()
-            ]
-            self._count = max((int(float(first)) for first in firsts), default=0)
-        except (OSError, UnicodeDecodeError, ValueError) as error:
+            table = read_numbers(Path(config.uri))
+        except DataError as error:
             raise SourceError(f"{self._where}: not MOT text (frame, id, left, top, width, height, ...): {error}") from None
+        last = float(table.rows[:, 0].max()) if len(table) else 0.0
+        if not 0 <= last < _MOST_FRAMES:
+            raise SourceError(f"{self._where}: its last frame would be number {last:g}; frame numbers are whole, from 1 to {_MOST_FRAMES}")
+        self._count = int(last) + 1 - first_frame(table)
         if self._count < 1:
             raise SourceError(f"{self._where}: holds no boxes, so its length is unknown")
 

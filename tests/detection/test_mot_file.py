@@ -55,7 +55,7 @@ def test_margins_become_scores(tmp_path: Path) -> None:
         ("1,-1,10,20,30", "5 values"),
         ("1,-1,ten,20,30,40,0.9", "not a number"),
         ("1,-1,nan,20,30,40,0.9", "not finite"),
-        ("0,-1,10,20,30,40,0.9", "begin at 1"),
+        ("-1,-1,10,20,30,40,0.9", "begin at 1"),
         ("1.5,-1,10,20,30,40,0.9", "whole"),
         ("1,-1,10,20,0,40,0.9", "above 0"),
     ],

@@ -77,7 +77,7 @@ def test_mot_text_with_blanks_and_short_rows(tmp_path: Path) -> None:
     [
         ("1,1,0,0,5,5\n1,2,zero,0,5,5\n", r"a\.txt:2: expected numbers"),
         ("1,1,0,0,5\n", r"a\.txt:1: expected at least 6 columns, got 5"),
-        ("0,1,0,0,5,5\n", r"a\.txt:1: frame 0 is not a whole number from 1"),
+        ("-1,1,0,0,5,5\n", r"a\.txt:1: frame -1 is not a whole number from 1"),
         ("1,1.5,0,0,5,5\n", r"a\.txt:1: id 1\.5 is not a whole number"),
         ("1,-1,0,0,5,5\n", r"a\.txt:1: id -1 .*detection"),
         ("1,1,0,0,5,5\n\n1,2,0,0,-5,5\n", r"a\.txt:3: box .* negative size"),
