@@ -44,3 +44,10 @@ def test_the_container_calls_what_exists():
     found = options(command)
     assert found["listen"] == "0.0.0.0:8080"
     assert str(found["out"]) == "/data/results"
+
+
+def test_what_the_examples_install_is_a_checkout():
+    """No package index has streamreid: a name would install nothing, or somebody else's package."""
+    for file in CONFIGS.iterdir():
+        installed = [line for line in file.read_text().splitlines() if "pip install" in line]
+        assert all("'.[" in line or "/src[" in line for line in installed), installed

@@ -121,8 +121,27 @@ def open_engine(store: Gallery, model: str | None) -> Embedder:
     return embedder
 
 
-def parse_box(text: str | None) -> tuple[float, float, float, float] | None:
-    """``LEFT,TOP,RIGHT,BOTTOM`` in pixels."""
+def parse_box(ltwh: str | None, corners: str | None = None) -> tuple[float, float, float, float] | None:
+    """Left, top, right and bottom of a box in pixels.
+
+    Args:
+        ltwh: ``LEFT,TOP,WIDTH,HEIGHT``, as in every file that streamreid writes.
+        corners: ``LEFT,TOP,RIGHT,BOTTOM``, instead.
+
+    Raises:
+        ConfigError: Both are given, or one is no box.
+    """
+    if ltwh is not None and corners is not None:
+        raise ConfigError("--box-ltwh and --box say the same in two ways; give one of them")
+    if ltwh is not None:
+        try:
+            left, top, width, height = (float(v) for v in ltwh.split(","))
+        except ValueError:
+            raise ConfigError(f"--box-ltwh {ltwh}: write LEFT,TOP,WIDTH,HEIGHT in pixels, for example --box-ltwh 120,40,60,170") from None
+        if not (width > 0 and height > 0):
+            raise ConfigError(f"--box-ltwh {ltwh}: width and height must be above 0")
+        return left, top, left + width, top + height
+    text = corners
     if text is None:
         return None
     try:
@@ -130,7 +149,9 @@ def parse_box(text: str | None) -> tuple[float, float, float, float] | None:
     except ValueError:
         raise ConfigError(f"--box {text}: write LEFT,TOP,RIGHT,BOTTOM in pixels, for example --box 120,40,180,210") from None
     if right <= left or bottom <= top:
-        raise ConfigError(f"--box {text}: right must be greater than left, and bottom greater than top")
+        raise ConfigError(
+            f"--box {text}: right must be greater than left, and bottom greater than top; a box of a results file, with width and height, is --box-ltwh {text}"
+        )
     return left, top, right, bottom
 
 

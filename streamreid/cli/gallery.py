@@ -12,9 +12,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from streamreid.cli._gallery import Json, Sources, Store, actor, choose_store, finder, note, settings, tidy
+from streamreid.cli._gallery import Json, Sources, Store, actor, choose_store, finder, note, parse_box, settings, tidy
 from streamreid.cli.console import output, set_up_logging
-from streamreid.cli.search import At, Box, Engine, Image, Video, query
+from streamreid.cli.search import At, Box, BoxLtwh, Engine, Image, Video, query
 from streamreid.errors import ConfigError, GalleryError
 from streamreid.gallery import Appearance, Erasure, EventRecord, IdentityRecord, PostgresGallery, SqliteGallery, open_gallery
 from streamreid.gallery.answers import clock_text, utc_text
@@ -289,6 +289,7 @@ def forget(
     video: Video = None,
     time: At = 0.0,
     box: Box = None,
+    box_ltwh: BoxLtwh = None,
     least: Annotated[float, typer.Option(min=0.0, max=1.0, help="With a picture: forget everybody at least so probably the person.")] = 0.9,
     engine: Engine = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -296,9 +297,11 @@ def forget(
 ) -> None:
     """Erase every trace of people: here, in known backups and in exports; then search for remains."""
     if bool(identities) == (image is not None or video is not None):
-        raise ConfigError("whom? Give global ids, or a picture: --image person.jpg, or --video clip.mp4 --time 12.5 --box L,T,R,B")
+        raise ConfigError(
+            "whom? Give global ids, or a picture: --image person.jpg, or --video clip.mp4 --time 12.5 --box L,T,R,B (or --box-ltwh L,T,W,H)"
+        )
     with choose_store(gallery, sources) as store:
-        chosen = list(identities or []) or _by_picture(store, image, video, time, box, least, engine)
+        chosen = list(identities or []) or _by_picture(store, image, video, time, parse_box(box_ltwh, box), least, engine)
         if not chosen:
             output.print(f"nobody is that person with a probability of {least:g} or more; nothing was erased")
             return
@@ -321,11 +324,11 @@ def _by_picture(
     image: Path | None,
     video: str | None,
     time: float,
-    box: str | None,
+    area: tuple[float, float, float, float] | None,
     least: float,
     engine: str | None,
 ) -> list[int]:
-    features, calibration, _ = query(store, image, video, time, box, None, engine)
+    features, calibration, _ = query(store, image, video, time, area, None, engine)
     looking = finder(store, calibration)
     matches = [m for m in looking.search(features, 50) if m.probability >= least]
     looking.close()

@@ -19,6 +19,7 @@ from streamreid.cli.progress import RunProgress
 from streamreid.cli.report import print_summary
 from streamreid.config import Config, load_config
 from streamreid.errors import ConfigError
+from streamreid.pipeline.batch import is_video
 from streamreid.pipeline.beginning import read_begin
 from streamreid.pipeline.changes import CameraChanges
 from streamreid.pipeline.folders import ResultsFolder
@@ -26,14 +27,15 @@ from streamreid.pipeline.pipeline import camera_name
 from streamreid.pipeline.watching import CamerasFile
 from streamreid.serving import Server
 from streamreid.sinks import Sink
-from streamreid.sources import few_arenas, is_live
+from streamreid.sources import IMAGE_SUFFIXES, few_arenas, is_live
 
-__all__ = ["appends", "change", "configure", "execute", "follow", "launch", "merge", "read_settings", "run"]
+__all__ = ["appends", "as_sources", "change", "configure", "execute", "follow", "launch", "merge", "read_settings", "run"]
 
 
 def run(
     videos: Annotated[
-        list[str] | None, typer.Argument(help="Videos, folders of images, addresses or webcam numbers (instead of --sources).")
+        list[str] | None,
+        typer.Argument(help="Videos, folders of images, addresses or webcam numbers; or one YAML file, as with --sources."),
     ] = None,
     sources: Annotated[Path | None, typer.Option("--sources", "-s", help="YAML file with cameras and settings.")] = None,
     out: o.Out = None,
@@ -66,7 +68,8 @@ def run(
     written = {"parquet": parquet, "rotate": rotate, "keep": keep}
     changes = o.changes(detector=detector, engine=engine, delay=delay, gallery=gallery, listen=serve, watch=watch, **drawn, **written)
     read = partial(configure, videos or [], sources, changes, settings or [], settings_file)
-    raise typer.Exit(launch(read, "run", sources, out=out, overwrite=overwrite, quiet=quiet, cache=cache))
+    listing = as_sources(videos or [], sources)[1]
+    raise typer.Exit(launch(read, "run", listing, out=out, overwrite=overwrite, quiet=quiet, cache=cache))
 
 
 def launch(
@@ -129,6 +132,7 @@ def configure(
         ConfigError: Neither or both given, or a wrong key or value.
     """
     names: list[str] = []
+    videos, sources = as_sources(videos, sources)
     none = empty and sources is None and not videos
     if sources is not None and not videos:
         data = load_config(sources).model_dump()
@@ -140,6 +144,41 @@ def configure(
     change(data, changes, settings)
     config = Config.from_dict(data, where="command line")
     return config.model_copy(update={"cameras": ()}) if none else config
+
+
+def as_sources(videos: list[str], sources: Path | None) -> tuple[list[str], Path | None]:
+    """Sources of the command line: a YAML file that is the only one stands for ``--sources``.
+
+    Raises:
+        ConfigError: A YAML file among videos, or a folder that holds videos instead of pictures.
+    """
+    listings = [v for v in videos if "://" not in v and Path(v).suffix.lower() in (".yaml", ".yml")]
+    if listings and (len(videos) > 1 or sources is not None):
+        raise ConfigError(
+            f"'{listings[0]}' is a cameras file, and a run has either one or videos: write all cameras into it (--sources {listings[0]})"
+        )
+    if listings:
+        return [], Path(listings[0])
+    for folder in (Path(v) for v in videos if "://" not in v and Path(v).is_dir()):
+        _no_recordings(folder)
+    return videos, sources
+
+
+def _no_recordings(folder: Path) -> None:
+    """A folder of pictures is a camera; one of videos is many recordings.
+
+    Raises:
+        ConfigError: It holds videos, itself or in subfolders, and no pictures.
+    """
+    names = [p for p in folder.iterdir() if not p.name.startswith(".")]
+    if any(p.suffix.lower() in IMAGE_SUFFIXES for p in names):
+        return
+    found = [p for p in names if is_video(p)] or [p for f in names if f.is_dir() for p in f.iterdir() if is_video(p)]
+    if found:
+        raise ConfigError(
+            f"'{folder}' holds videos ({found[0].name}{', ...' if len(found) > 1 else ''}). Each a recording of its own: streamreid batch {folder} --out results/. "
+            f"All of them cameras of one scene: streamreid batch {folder} --out results/ --together"
+        )
 
 
 def merge(data: dict[str, Any], sections: dict[str, Any]) -> None:

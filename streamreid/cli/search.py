@@ -35,7 +35,14 @@ __all__ = ["query", "search"]
 Image = Annotated[Path | None, typer.Option(help="A picture of the person, or one with --box.")]
 Video = Annotated[str | None, typer.Option(help="A video, with --time and --box.")]
 At = Annotated[float, typer.Option("--time", help="Seconds into the video.")]
-Box = Annotated[str | None, typer.Option(metavar="L,T,R,B", help="Where the person is in the picture, in pixels.")]
+Box = Annotated[
+    str | None,
+    typer.Option(metavar="L,T,R,B", help="Where the person is in the picture: left, top, right, bottom in pixels."),
+]
+BoxLtwh = Annotated[
+    str | None,
+    typer.Option("--box-ltwh", metavar="L,T,W,H", help="The same by left, top, width, height, as in results.jsonl, MOT text and Parquet."),
+]
 Engine = Annotated[str | None, typer.Option(help="Engine bundle, if it is not one that ships with streamreid.")]
 
 
@@ -45,6 +52,7 @@ def search(
     video: Video = None,
     time: At = 0.0,
     box: Box = None,
+    box_ltwh: BoxLtwh = None,
     identity: Annotated[int | None, typer.Option(help="Who looks like this identity of the gallery?")] = None,
     top: Annotated[int, typer.Option(min=1, max=1000, help="How many people.")] = 10,
     least: Annotated[float, typer.Option(min=0.0, max=1.0, help="Least probability.")] = 0.0,
@@ -60,10 +68,12 @@ def search(
     """
     set_up_logging()
     if sum(v is not None for v in (image, video, identity)) != 1:
-        raise ConfigError("say whom to search for: --image person.jpg, --video clip.mp4 --time 12.5 --box L,T,R,B, or --identity 7")
+        raise ConfigError(
+            "say whom to search for: --image person.jpg, --video clip.mp4 --time 12.5 --box L,T,R,B (or --box-ltwh L,T,W,H), or --identity 7"
+        )
     with choose_store(gallery, sources) as store:
         tidy(store)
-        features, calibration, asked = query(store, image, video, time, box, identity, engine)
+        features, calibration, asked = query(store, image, video, time, parse_box(box_ltwh, box), identity, engine)
         looking = finder(store, calibration)
         views = len(looking)
         without = () if identity is None else (store.resolve(identity),)
@@ -86,7 +96,7 @@ def query(
     image: Path | None,
     video: str | None,
     time: float,
-    box: str | None,
+    area: tuple[float, float, float, float] | None,
     identity: int | None,
     engine: str | None,
 ) -> tuple[PartFeatures, Calibration, dict[str, Any]]:
@@ -98,9 +108,8 @@ def query(
             raise GalleryError(f"gallery '{store.address}' has no views of identity {identity} (see `streamreid gallery list`)")
         calibration = store.calibration() or open_engine(store, engine).calibration
         return PartFeatures.concatenate([b.features for b in blocks]), calibration, {"identity": identity}
-    area = parse_box(box)
     if video is not None and area is None:
-        raise ConfigError("a frame of a video needs --box LEFT,TOP,RIGHT,BOTTOM")
+        raise ConfigError("a frame of a video needs --box LEFT,TOP,RIGHT,BOTTOM or --box-ltwh LEFT,TOP,WIDTH,HEIGHT")
     embedder = open_engine(store, engine)
     frame = read_picture(image, video, time)
     note: dict[str, Any] = {"picture_sha256": hashlib.sha256(frame.image.tobytes()).hexdigest()}

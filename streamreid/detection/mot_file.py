@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.config import DetectorConfig
+from streamreid.detection.base import Detector
 from streamreid.errors import DataError, DetectorError
 from streamreid.mot_text import COLUMNS, NumberTable, first_frame, layout_of, read_numbers
 from streamreid.types import BoolArray, Detections, FloatArray, Frame
 
-__all__ = ["MotFileDetector"]
+__all__ = ["BoxFileDetector", "MotFileDetector"]
 
 log = logging.getLogger(__name__)
 
@@ -166,3 +167,42 @@ def _classes(table: NumberTable) -> NDArray[np.int64] | None:
     rest = rows[:, 8:10]
     place = table.columns >= COLUMNS and not (np.isnan(rest) | (rest == -1)).all()
     return None if place else values.astype(np.int64)
+
+
+class BoxFileDetector:
+    """For cameras that are text files of boxes, the boxes in them; for all others a detector.
+
+    Args:
+        files: By camera.
+        config: For ``confidence``.
+        others: Finds the people of the other cameras; None if there is no other.
+
+    Raises:
+        DetectorError: A file does not exist.
+    """
+
+    def __init__(self, files: Mapping[str, Path], config: DetectorConfig, others: Detector | None = None) -> None:
+        self._files = {camera: MotFileDetector(path, config) for camera, path in files.items()}
+        self._others = others
+        self.name = "boxes of files" if others is None else f"{others.name}, boxes of files"
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of every file and of the other detector."""
+        marks = [f"{camera} {found.fingerprint}" for camera, found in sorted(self._files.items())]
+        return hashlib.sha256("\n".join([*marks, "" if self._others is None else self._others.fingerprint]).encode()).hexdigest()
+
+    def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
+        """See ``Detector``.
+
+        Raises:
+            DataError: A malformed line (file and line named).
+            DetectorError: A camera with pictures, and no detector for it.
+        """
+        seen = [f for f in frames if f.camera not in self._files]
+        if seen and self._others is None:
+            raise DetectorError(
+                f"camera '{seen[0].camera}' came while the run had no detector, because all cameras were files of boxes; start again"
+            )
+        found = iter(self._others(seen)) if self._others is not None and seen else iter(())
+        return [self._files[f.camera]([f])[0] if f.camera in self._files else next(found) for f in frames]

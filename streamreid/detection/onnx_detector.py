@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from streamreid.config import DetectorConfig
+from streamreid.detection.base import check_pictures
 from streamreid.detection.heads import Head, read_boxes, recognise
 from streamreid.detection.letterbox import Letterbox, blank
 from streamreid.detection.nms import non_maximum_suppression
@@ -84,7 +85,12 @@ class OnnxDetector:
         return digest.hexdigest()
 
     def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
-        """See ``Detector``."""
+        """See ``Detector``.
+
+        Raises:
+            DetectorError: A frame without a picture.
+        """
+        check_pictures(frames)
         boxes = [self._letterbox(frame.size) for frame in frames]
         groups: dict[tuple[int, int], list[int]] = {}
         for row, box in enumerate(boxes):

@@ -12,6 +12,7 @@ import numpy as np
 
 from streamreid._startup import starting
 from streamreid.config import DetectorConfig
+from streamreid.detection.base import check_pictures
 from streamreid.errors import DetectorError, MissingExtraError
 from streamreid.types import Detections, Frame
 
@@ -59,7 +60,12 @@ class UltralyticsDetector:
         return digest.hexdigest()
 
     def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
-        """See ``Detector``."""
+        """See ``Detector``.
+
+        Raises:
+            DetectorError: A frame without a picture.
+        """
+        check_pictures(frames)
         results = [Detections.empty()] * len(frames)
         # Pictures of one size go together: Ultralytics pads a mixed batch to squares, which would change the boxes of a camera with its company.
         groups: dict[tuple[int, int], list[int]] = {}

@@ -12,15 +12,16 @@ from typing import Any, Literal
 
 from streamreid._folders import FolderLock
 from streamreid.config import CameraConfig, Config, load_config
-from streamreid.detection import Detector, detector_checksum, open_detector
+from streamreid.detection import Detector, detector_checksum
 from streamreid.errors import ConfigError, FolderBusy, OutputError, StreamReIDError
+from streamreid.pipeline.detectors import box_files, open_detectors
 from streamreid.pipeline.folders import DONE
 from streamreid.pipeline.pipeline import Pipeline, camera_name
 from streamreid.pipeline.run import Progress, Summary, run, write_json
 from streamreid.reid import Embedder, engine_fingerprint, open_embedder
 from streamreid.secrets import redact
 
-__all__ = ["VIDEO_SUFFIXES", "Batch", "Recording", "RecordingResult", "find_recordings"]
+__all__ = ["VIDEO_SUFFIXES", "Batch", "Recording", "RecordingResult", "find_recordings", "is_video"]
 
 log = logging.getLogger(__name__)
 
@@ -98,9 +99,9 @@ def find_recordings(paths: Sequence[Path], *, together: bool = False, independen
     for path in paths:
         if path.is_dir():
             entries = sorted(p for p in path.iterdir() if not p.name.startswith("."))
-            loose += [p for p in entries if _is_video(p)]
+            loose += [p for p in entries if is_video(p)]
             for folder in (p for p in entries if p.is_dir()):
-                inside = sorted(p for p in folder.rglob("*") if _is_video(p))
+                inside = sorted(p for p in folder.rglob("*") if is_video(p))
                 own = folder / "cams.yaml"
                 if own.exists():
                     found.append((folder.name, [own]))
@@ -122,7 +123,8 @@ def find_recordings(paths: Sequence[Path], *, together: bool = False, independen
     return [_recording(camera_name(name, names), files) for name, files in found]
 
 
-def _is_video(path: Path) -> bool:
+def is_video(path: Path) -> bool:
+    """Whether a path is a file with a video's ending."""
     return path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES
 
 
@@ -220,10 +222,10 @@ class Batch:
         return RecordingResult(recording.name, status, reason, summary.frames, summary.identities, summary.seconds)
 
     def _model(self, config: Config) -> tuple[Detector, Embedder]:
-        key = config.detector.model_dump_json() + config.engine.model_dump_json()
+        key = config.detector.model_dump_json() + config.engine.model_dump_json() + repr(box_files(config))
         if key not in self._models:
             self._models.clear()
-            self._models[key] = (open_detector(config.detector), open_embedder(config.engine))
+            self._models[key] = (open_detectors(config), open_embedder(config.engine))
         return self._models[key]
 
 

@@ -372,8 +372,8 @@ class Cameras:
         with self._lock:
             for frame in frames:
                 camera = self._cameras.get(frame.camera)
-                if camera is not None:
-                    camera.before[reason] = camera.before.get(reason, 0) + 1
+                drops = self._statistics.cameras[frame.camera].drops if camera is None else camera.before
+                drops[reason] = drops.get(reason, 0) + 1
 
     def _numbered(self, camera: _Camera, frame: Frame | None) -> Frame | None:
         """Frame numbers of a name go on over connections, changes and runs."""

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from streamreid.config import CameraConfig, Config
-from streamreid.detection import Detector, open_detector
+from streamreid.detection import Detector
 from streamreid.errors import StreamReIDError
+from streamreid.pipeline.detectors import open_detectors
 from streamreid.pipeline.embedding_scheduler import EmbeddingScheduler
 from streamreid.pipeline.forecast import Forecast, forecast
 from streamreid.pipeline.mixing import mixing_problems
@@ -219,7 +220,7 @@ def _open(config: Config) -> tuple[Detector | None, Embedder | None, list[ModelC
     embedder: Embedder | None = None
     models = [ModelCheck("detector", config.detector.model), ModelCheck("engine", config.engine.model)]
     try:
-        detector = open_detector(config.detector)
+        detector = open_detectors(config)
         models[0].name = _described(detector)
     except StreamReIDError as error:
         models[0].error = redact(error)

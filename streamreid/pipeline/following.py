@@ -5,11 +5,13 @@ A live pipeline and the replay of a cache differ only in where detections and fe
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import TypeVar
 
@@ -17,19 +19,23 @@ import numpy as np
 
 from streamreid.association import Associator, CameraGraph
 from streamreid.config import CameraConfig, Config
-from streamreid.errors import SourceError
+from streamreid.errors import SourceError, StreamReIDError
 from streamreid.pipeline.beginning import Begin
 from streamreid.pipeline.clocks import ClockKeeper
+from streamreid.pipeline.faults import FrameFaults
 from streamreid.pipeline.grounding import open_ground
 from streamreid.pipeline.holding import Followed, Holding, Observation
 from streamreid.pipeline.remembering import Remembering
 from streamreid.pipeline.statistics import CameraCount, Statistics
+from streamreid.secrets import redact
 from streamreid.similarity import Calibration, SiteCalibration
 from streamreid.sources import Clock, SystemClock
 from streamreid.tracking import Tracker
 from streamreid.types import BoolArray, Detections, FloatArray, Frame, FrameResult, IdentityEvent, PartFeatures, Tracklet
 
 __all__ = ["Following", "Seen"]
+
+log = logging.getLogger(__name__)
 
 _MANY_TRACKS = 10_000
 """Tracks from which those of expired identities are let go."""
@@ -74,6 +80,7 @@ class Following(ABC):
         memory: The gallery beside this run, if there is one.
         ground: Where people stand, if cameras are calibrated.
         clocks: Whether the cameras' clocks agree.
+        faults: Keeps what no code expected to the camera it came from.
         idle: Called about twice a second while live cameras give nothing; may be set.
     """
 
@@ -94,6 +101,7 @@ class Following(ABC):
         self.begin = begin or Begin()
         self.idle: Callable[[], None] = lambda: None
         self._clock = clock or SystemClock()
+        self.faults = FrameFaults(lambda frame, reason: self._drop(frame, reason), lambda camera, error: self._fail(camera, error))
         self._lock = threading.RLock()
         self._calibration = SiteCalibration(calibration)
         self._trackers = {c.name: self._tracker(c.name) for c in config.cameras}
@@ -190,7 +198,7 @@ class Following(ABC):
                         self._follow(seen)
                     elif self.memory is not None:
                         self.memory.idle()
-                    results = [self._result(item) for item in self._holding.due()]
+                    results = self._results(self._holding.due())
                 if not results and seen is None:
                     self.idle()
                 yield from results
@@ -238,7 +246,35 @@ class Following(ABC):
         self._sizes.pop(camera, None)
         self.clocks.forget(camera)
 
+    def _fail(self, camera: str, error: StreamReIDError) -> None:
+        """Give a camera up: nothing of it is followed any more."""
+        count = self.statistics.cameras[camera]
+        count.error = count.error or redact(error).removeprefix(f"camera '{camera}': ")
+        log.error("camera '%s' failed: %s", camera, count.error)
+
+    def _drop(self, frame: Frame, reason: str) -> None:
+        """Count a frame that has no result."""
+        drops = self.statistics.cameras[frame.camera].drops
+        drops[reason] = drops.get(reason, 0) + 1
+
     def _follow(self, seen: Seen) -> None:
+        frame = seen.frame
+        if self.faults.too_late(frame) and self.statistics.cameras[frame.camera].error is not None:
+            return
+        observations = self.faults.guard(frame, lambda: self._track(seen))
+        if observations is None:
+            return
+        with self.statistics.stage("associate"):
+            if self.memory is not None:
+                self.memory.before(frame.time)
+            fresh = self.faults.guard(frame, lambda: self._observe(observations))
+            # Who was held back until their id was final is shown next: they are not to wait for the next regular step as well.
+            self._note(self._associator.step(force=bool(fresh) and self.config.tracker.delay > 0))
+            if self.memory is not None:
+                self.memory.after(frame, observations)
+
+    def _track(self, seen: Seen) -> list[Observation]:
+        """Find the people of a frame again among the tracks of its camera."""
         frame = seen.frame
         self._sizes[frame.camera] = frame.size
         if frame.camera not in self._trackers:
@@ -251,15 +287,7 @@ class Following(ABC):
             if self.ground is not None:
                 self.ground.look(frame.camera, frame.time, seen.detections.boxes, seen.detections.scores, frame.size)
             self._keep_time(frame.time)
-            observations = self._holding.follow(frame, seen.detections, looks, seen.motion)
-        with self.statistics.stage("associate"):
-            if self.memory is not None:
-                self.memory.before(frame.time)
-            fresh = self._observe(observations)
-            # Who was held back until their id was final is shown next: they are not to wait for the next regular step as well.
-            self._note(self._associator.step(force=fresh and self.config.tracker.delay > 0))
-            if self.memory is not None:
-                self.memory.after(frame, observations)
+            return self._holding.follow(frame, seen.detections, looks, seen.motion)
 
     def _keep_time(self, time: float) -> None:
         """Compare the cameras' clocks now and then, and put them right if that is wanted."""
@@ -274,7 +302,7 @@ class Following(ABC):
             self._observe(observations)
             self._note(self._associator.finish())
             self.clocks.finish(self.identities)
-        yield from map(self._result, rest)
+        yield from self._results(rest)
 
     def _observe(self, observations: list[Observation]) -> bool:
         """Hand observations to the association; whether any is of somebody new."""
@@ -288,6 +316,15 @@ class Following(ABC):
                     self._identities[seen.camera, track_id] = (0, 0.0)
                     self.statistics.cameras[seen.camera].tracks += 1
         return len(self._identities) > known
+
+    def _results(self, items: Iterable[Followed]) -> list[FrameResult]:
+        results = []
+        for item in items:
+            result = self.faults.guard(item.frame, partial(self._result, item))
+            if result is not None:
+                self.faults.passed(item.frame)
+                results.append(result)
+        return results
 
     def _result(self, item: Followed) -> FrameResult:
         """A frame with identities and probabilities as known when it is released."""

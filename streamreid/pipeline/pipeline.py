@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,12 +17,13 @@ from numpy.typing import NDArray
 from streamreid._startup import starting
 from streamreid.addresses import split_address
 from streamreid.config import CameraConfig, Config, load_config
-from streamreid.detection import Detector, open_detector
-from streamreid.errors import ConfigError, OutputError, StreamReIDError
+from streamreid.detection import Detector
+from streamreid.errors import ConfigError, EngineError, OutputError, StreamReIDError
 from streamreid.pipeline.beginning import Begin
 from streamreid.pipeline.cache import CacheWriter
 from streamreid.pipeline.cache_manifest import describe
 from streamreid.pipeline.cameras import Cameras
+from streamreid.pipeline.detectors import open_detectors
 from streamreid.pipeline.embedding_scheduler import EmbeddingScheduler
 from streamreid.pipeline.following import Following, Seen
 from streamreid.pipeline.mixing import check_mixed
@@ -79,7 +81,7 @@ class Pipeline(Following):
         check_mixed(config.cameras, window=config.association.window)
         with ThreadPoolExecutor(1) as opener:  # both compile their graphs, mostly on one core each
             opening = opener.submit(lambda: embedder or open_embedder(config.engine))
-            self.detector = detector or open_detector(config.detector)
+            self.detector = detector or open_detectors(config)
             self.embedder = opening.result()
         names = self.detector.name, self.embedder.name
         super().__init__(config, self.embedder.calibration, names, begin=begin, parts=self.embedder.parts)
@@ -150,6 +152,12 @@ class Pipeline(Following):
     def patient(self) -> bool:
         """Whether cameras may still be added."""
         return self.cameras.stay
+
+    def _fail(self, camera: str, error: StreamReIDError) -> None:
+        self.cameras.fail(camera, error)
+
+    def _drop(self, frame: Frame, reason: str) -> None:
+        self.cameras.drop([frame], reason)
 
     def _forget(self, camera: str) -> None:
         super()._forget(camera)
@@ -228,7 +236,7 @@ class Pipeline(Following):
 
     def _warm_up(self, frames: list[Frame]) -> None:
         """The first runs compile graphs, which takes seconds: they are done on frames that are then thrown away, for they have become old."""
-        with starting("first inference of detector and engine"), suppress(StreamReIDError):
+        with starting("first inference of detector and engine"), suppress(Exception):  # what fails here fails again, and is then told
             # One, one per core, and enough people for the runtime to group them.
             for count in (1, 2, 8):
                 some = [frames[i % len(frames)] for i in range(min(count, 2, self.config.detector.batch))]
@@ -239,15 +247,37 @@ class Pipeline(Following):
         self.cameras.drop(frames, "warming up")
 
     def _look(self, frames: list[Frame]) -> list[Seen]:
-        """Detect and embed. What cannot be done for one camera (boxes that are not in its file) ends that camera, not the others."""
+        """Detect and embed. What cannot be done for one camera (boxes that are not in its file) ends that camera, not the others, and what no code expected
+        of one frame passes over that frame."""
         try:
             return self._infer(frames)
-        except StreamReIDError as error:
+        except Exception as error:
             names = sorted({f.camera for f in frames})
             if len(names) > 1:
                 return [seen for name in names for seen in self._look([f for f in frames if f.camera == name])]
-            self.cameras.fail(names[0], error)
+            if len(frames) > 1:
+                return [seen for frame in frames for seen in self._look([frame])]
+            if not isinstance(error, StreamReIDError):
+                self._check_models(frames[0])
+            self.faults.failed(frames[0], error)
             return []
+
+    def _check_models(self, frame: Frame) -> None:
+        """A frame failed: is it the frame, or do detector and engine fail on everything?
+
+        Raises:
+            EngineError: They do, so that no camera is to blame and none can go on.
+        """
+        grey = replace(frame, image=np.full((480, 640, 3), 114, np.uint8), extent=None)
+        try:
+            self.detector([grey])
+            self.embedder([grey], [Detections.from_arrays([[200, 100, 300, 400]])])
+        except StreamReIDError:
+            return
+        except Exception as error:
+            raise EngineError(
+                f"detector or engine fails on any picture ({type(error).__name__}: {redact(error)}); start again, on another runtime if it lasts"
+            ) from error
 
     def _infer(self, frames: list[Frame]) -> list[Seen]:
         began = perf_counter()
@@ -261,9 +291,10 @@ class Pipeline(Following):
         self.cameras.turns.spent(len(frames), end - began)
         self.cameras.turns.looked(len(frames), middle - began, sum(map(len, rows)), end - middle)
         with self.statistics.stage("detect"):
-            moved = [self._moving(f, d.boxes) for f, d in zip(frames, found, strict=True)]
+            # Here and not above: who is tried again must not be taken for the next frame of a camera that moves.
+            moved = [self.faults.guard(f, lambda f=f, d=d: (self._moving(f, d.boxes),)) for f, d in zip(frames, found, strict=True)]  # type: ignore[misc]
         seen = zip(frames, found, features, rows, moved, embedded, strict=True)
-        return [Seen(f, d, _spread(p, r, len(d)), motion, mask) for f, d, p, r, motion, mask in seen]
+        return [Seen(f, d, _spread(p, r, len(d)), motion[0], mask) for f, d, p, r, motion, mask in seen if motion is not None]
 
     def _embed(self, frames: list[Frame], found: list[Detections]) -> tuple[list[BoolArray], list[NDArray[np.intp]], list[PartFeatures]]:
         """Per frame: who counts as embedded, the rows that went through the engine (for a cache all), and their features."""
@@ -271,11 +302,15 @@ class Pipeline(Following):
         try:
             embedded = []
             for frame, people in zip(frames, found, strict=True):  # a batch may hold several frames of one camera
+                if not frame.has_image:  # of a camera that has boxes only
+                    embedded.append(np.zeros(len(people), bool))
+                    continue
                 due = self._scheduler.due(frame.camera, people, frame.time, frame.size)
                 # Who is stored is embedded whether due or not, so there is nothing to save.
                 chosen = due if self._cache is not None else self.cameras.turns.limit_crops(due)
                 embedded.append(self._scheduler.record(frame.camera, chosen))
-            rows = [np.arange(len(d)) if self._cache is not None else np.flatnonzero(m) for d, m in zip(found, embedded, strict=True)]
+            everyone = [self._cache is not None and f.has_image for f in frames]
+            rows = [np.arange(len(d)) if e else np.flatnonzero(m) for d, m, e in zip(found, embedded, everyone, strict=True)]
             return embedded, rows, self.embedder(frames, [d[r] for d, r in zip(found, rows, strict=True)])
         except BaseException:
             self._scheduler.restore(before)

@@ -3,8 +3,8 @@
 from streamreid.sources._memory import few_arenas, give_back
 from streamreid.sources.base import FrameSource
 from streamreid.sources.clock import Clock, ManualClock, SystemClock
-from streamreid.sources.factory import is_live, open_source
-from streamreid.sources.images import ImageFolderSource
+from streamreid.sources.factory import is_box_file, is_live, open_source
+from streamreid.sources.images import IMAGE_SUFFIXES, ImageFolderSource
 from streamreid.sources.live import LiveSource
 from streamreid.sources.paced import DatedSource, PacedSource
 from streamreid.sources.prefetch import PrefetchReader
@@ -14,6 +14,7 @@ from streamreid.sources.video import VideoFileSource
 from streamreid.sources.webcam import WebcamSource
 
 __all__ = [
+    "IMAGE_SUFFIXES",
     "Clock",
     "DatedSource",
     "FrameSource",
@@ -30,6 +31,7 @@ __all__ = [
     "WebcamSource",
     "few_arenas",
     "give_back",
+    "is_box_file",
     "is_live",
     "open_source",
 ]

@@ -15,7 +15,7 @@ from streamreid.sources.stream import StreamSource
 from streamreid.sources.video import VideoFileSource
 from streamreid.sources.webcam import WebcamSource
 
-__all__ = ["is_live", "open_source"]
+__all__ = ["is_box_file", "is_live", "open_source"]
 
 _FILE_SUFFIXES = frozenset(
     [".264", ".265", ".avi", ".h264", ".h265", ".hevc", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"]
@@ -43,6 +43,11 @@ def is_live(camera: CameraConfig) -> bool:
     return camera.live or camera.uri.isdigit() or ("://" in camera.uri and not _is_file(camera.uri))
 
 
+def is_box_file(camera: CameraConfig) -> bool:
+    """Whether a camera is a text file of boxes (MOT text) instead of pictures. Opens nothing."""
+    return "://" not in camera.uri and Path(camera.uri).suffix.lower() == ".txt" and not Path(camera.uri).is_dir()
+
+
 def _is_file(uri: str) -> bool:
     parts = urlsplit(uri)
     scheme = parts.scheme.lower()
@@ -60,6 +65,6 @@ def _open(camera: CameraConfig, clock: Clock | None) -> FrameSource:
         return ImageFolderSource(camera)
     if uri.isdigit():
         return WebcamSource(camera, clock=clock)
-    if Path(uri).suffix.lower() == ".txt":
+    if is_box_file(camera):
         return BoxesSource(camera)
     return VideoFileSource(camera)

@@ -17,7 +17,7 @@ from streamreid.types import Frame, Image
 
 __all__ = ["ImageFolderSource", "natural_key"]
 
-_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _DEFAULT_RATE = 25.0
 
 
@@ -47,7 +47,7 @@ class ImageFolderSource(SourceBase):
         except OSError as e:
             raise SourceError(f"{self._where}: the folder cannot be read ({e.strerror}). Check its permissions") from None
         if not self._files:
-            raise SourceError(f"{self._where}: contains no pictures ({', '.join(sorted(_SUFFIXES))}). Name the folder that has them")
+            raise SourceError(f"{self._where}: contains no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}). Name the folder that has them")
         self._rate = config.fps or _sequence_rate(self._folder) or _DEFAULT_RATE
         self._closed = False
 
@@ -113,7 +113,7 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
 
 def _is_picture(path: Path) -> bool:
     # Names with a leading dot are thumbnails and resource forks of other systems.
-    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file()
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def _cut_off(data: bytes) -> bool:

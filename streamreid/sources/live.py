@@ -33,6 +33,9 @@ _MAX_HUNG = 3
 
 _STALL_SECONDS = 2.0
 _LASTED_SECONDS = 5.0
+_UNCONVERTED = 5
+"""Pictures in a row that cannot be converted before the camera is given up."""
+
 _CLOSE_SECONDS = 0.3
 _COUNT = re.compile(r" (after \d+ pictures|\(after \d+\))")
 
@@ -125,6 +128,19 @@ class LiveSource(WatchedSource):
     def _image(self, received: Received) -> Image:
         """The picture as an array."""
 
+    def _converted(self, received: Received) -> Image | None:
+        """The picture as an array. One that cannot be is passed over: a camera is not given up for a damaged picture."""
+        try:
+            image, self._unconverted = self._image(received), 0
+            return image
+        except Exception:
+            self._unconverted += 1
+            if self._unconverted >= _UNCONVERTED:
+                raise
+            self._board.corrupted()
+            self._notes.count("1 picture could not be converted", "{n} pictures could not be converted")
+            return None
+
     def _frames(self, selection: Selection) -> Generator[Frame, None, None]:
         with closing(self._received()) as pictures:
             for index, (received, clock) in enumerate(pictures):
@@ -132,7 +148,9 @@ class LiveSource(WatchedSource):
                 self._last = time
                 self._board.set(clock=name, delay=clock.delay, drift=clock.drift, jumps=self._jumps + clock.jumps)
                 if selection.take(0.0):
-                    image = self._image(received)
+                    image = self._converted(received)
+                    if image is None:
+                        continue
                     height, width = image.shape[:2]
                     self._notes.size(width, height, index)
                     self._board.set(size=(width, height))
@@ -142,6 +160,7 @@ class LiveSource(WatchedSource):
                         return
 
     _jumps = 0
+    _unconverted = 0
 
     def _received(self) -> Generator[tuple[Received, CaptureClock], None, None]:
         """Pictures of one connection after the other."""
