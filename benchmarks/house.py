@@ -21,12 +21,13 @@ from __future__ import annotations
 
 import argparse
 import ast
-import json
 import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+
+from _results import FOLDER, save
 
 Found = list[tuple[str, int, str]]
 """File, line, what."""
@@ -178,7 +179,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkout", type=Path, nargs="?", default=Path(__file__).resolve().parents[1])
     parser.add_argument("--list", metavar="WHAT", help="print the places of one count")
-    parser.add_argument("--json", type=Path, help="write the counts to this file")
+    parser.add_argument(
+        "--json", type=Path, nargs="?", const=FOLDER / "house.json", help="write the counts (default: benchmarks/results/house.json)"
+    )
     options = parser.parse_args()
     root = options.checkout
     counts: dict[str, Found] = {
@@ -202,7 +205,7 @@ def main() -> int:
         print(f"{name:16} {figure:5}")
     print("modules          " + "  ".join(f"{room} {n}" for room, n in sorted(rooms.items())))
     if options.json:
-        options.json.write_text(json.dumps(figures | {"modules": dict(sorted(rooms.items()))}, indent=2) + "\n", encoding="utf-8")
+        save("house", figures | {f"modules.{room}": n for room, n in rooms.items()}, path=options.json)
     return 0
 
 
