@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -10,7 +10,10 @@ __all__ = ["CalibrationConfig", "GroundConfig"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, validate_default=True, allow_inf_nan=False)
+
+
+Row = Annotated[tuple[float, ...], Field(max_length=5)]
 
 
 class CalibrationConfig(_Section):
@@ -18,18 +21,19 @@ class CalibrationConfig(_Section):
 
     file: str | None = Field(
         default=None,
+        max_length=4096,
         description="Tsai XML, or numbers of a 3x3 or 3x4 matrix as .txt, .csv, .json, .npy or .npz ('FILE.npz:NAME' picks one). Relative to the YAML's folder.",
         min_length=1,
     )
-    matrix: tuple[tuple[float, ...], ...] | None = Field(
-        default=None, description="3x4: from the world (x, y, z) to pixels; 3x3: from pixels to the ground (see maps)."
+    matrix: tuple[Row, ...] | None = Field(
+        default=None, max_length=4, description="3x4: from the world (x, y, z) to pixels; 3x3: from pixels to the ground (see maps)."
     )
     points: tuple[tuple[float, float, float, float], ...] | None = Field(
-        default=None, description="At least four places on the ground: [pixel across, pixel down, x, y]."
+        default=None, max_length=1000, description="At least four places on the ground: [pixel across, pixel down, x, y]."
     )
     maps: Literal["pixels-to-ground", "ground-to-pixels"] = Field(default="pixels-to-ground", description="Which way a 3x3 matrix leads.")
     unit: float | None = Field(
-        default=None, gt=0, description="Metres per unit of the calibration; empty: 0.001 for Tsai XML (millimetres), else 1."
+        default=None, ge=1e-6, le=1e6, description="Metres per unit of the calibration; empty: 0.001 for Tsai XML (millimetres), else 1."
     )
 
     @model_validator(mode="before")

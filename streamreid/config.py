@@ -15,6 +15,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from streamreid._association_settings import AssociationConfig, LinkConfig, TopologyConfig, check_cameras
 from streamreid._calibration_settings import CalibrationConfig, GroundConfig
+from streamreid._camera_checks import FARTHEST_PIXEL, LATEST, MOST_FRAMES, checked_uri, checked_wait
 from streamreid._output_settings import OutputConfig, RotateConfig
 from streamreid._token import checked_token
 from streamreid._yaml import read_yaml, validate
@@ -47,11 +48,14 @@ RuntimeName = Literal["auto", "tensorrt", "openvino", "onnxruntime", "torch"]
 Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
 RuntimeChoice = Literal["cached", "measure", "rule"]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Pixels = Annotated[int, Field(ge=1, le=65_535)]
 
 
 class _Section(BaseModel):
     # Without the input: pydantic's own message would show passwords.
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, validate_default=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, validate_default=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
 
 
 def _as_text(value: Any) -> Any:
@@ -74,14 +78,19 @@ class CameraConfig(_Section):
     )
     roi: tuple[tuple[float, float], ...] | None = Field(
         default=None,
+        max_length=1000,
         description="Region of interest: polygon of [x, y] corners in pixels, or in fractions of the frame if all are <= 1. People whose foot point is outside are ignored.",
     )
     motion: Literal["none", "flow", "ecc"] = Field(
         default="none",
         description="How the motion of a handheld, panning or flying camera is taken out of the tracks: flow follows corners, ecc (slower) compares whole pictures; none: the camera stands still.",
     )
-    stride: int = Field(default=1, ge=1, description="Use every n-th frame.", validation_alias=AliasChoices("stride", "vid_stride"))
-    offset: float = Field(default=0.0, description="Seconds added to the capture times of a file: when it began on the common clock.")
+    stride: int = Field(
+        default=1, ge=1, le=MOST_FRAMES, description="Use every n-th frame.", validation_alias=AliasChoices("stride", "vid_stride")
+    )
+    offset: float = Field(
+        default=0.0, ge=-LATEST, le=LATEST, description="Seconds added to the capture times of a file: when it began on the common clock."
+    )
     start_time: datetime | None = Field(
         default=None,
         description="Date and time at which a recording begins (2026-11-29T10:00:00; UTC, unless it ends in an offset as +01:00). Its capture times are dates then.",
@@ -89,17 +98,18 @@ class CameraConfig(_Section):
     fps: float | None = Field(
         default=None, gt=0, le=1000, description="Frame rate where the source has no time stamps (image folders, raw streams)."
     )
-    size: tuple[int, int] | None = Field(
+    size: tuple[Pixels, Pixels] | None = Field(
         default=None, description="Width and height of the pictures, where the source is only a text file of boxes."
     )
-    start: float = Field(default=0.0, ge=0, description="Seconds of a file to skip at its beginning.")
-    frames: int | None = Field(default=None, ge=1, description="Stop after so many used frames.")
-    repeat: int = Field(default=1, ge=1, description="Play a file so many times; times and frame numbers go on.")
+    start: float = Field(default=0.0, ge=0, le=LATEST, description="Seconds of a file to skip at its beginning.")
+    frames: int | None = Field(default=None, ge=1, le=MOST_FRAMES, description="Stop after so many used frames.")
+    repeat: int = Field(default=1, ge=1, le=MOST_FRAMES, description="Play a file so many times; times and frame numbers go on.")
     timeout: float = Field(default=10.0, gt=0, description="Seconds without data after which a stream counts as lost.")
     connect_timeout: float = Field(default=5.0, gt=0, description="Seconds to wait for a stream to open.")
     reconnect: int | None = Field(
         default=None,
         ge=0,
+        le=MOST_FRAMES,
         description="Attempts in a row to open a stream or webcam that cannot be opened or was lost, before the camera counts as failed; empty: for ever, 0: none.",
     )
     reconnect_seconds: float = Field(default=2.0, gt=0, description="Longest wait between two such attempts.")
@@ -125,13 +135,20 @@ class CameraConfig(_Section):
     @classmethod
     def _address(cls, uri: str) -> str:
         remember_address(uri)
-        return check_address(uri)
+        return checked_uri(check_address(uri))
+
+    @field_validator("timeout", "connect_timeout", "reconnect_seconds")
+    @classmethod
+    def _in_seconds(cls, seconds: float) -> float:
+        return checked_wait(seconds)
 
     @field_validator("roi")
     @classmethod
     def _polygon(cls, roi: tuple[tuple[float, float], ...] | None) -> tuple[tuple[float, float], ...] | None:
         if roi is not None and len(roi) < 3:
             raise ValueError(f"a region of interest needs at least 3 corners, got {len(roi)}")
+        if roi is not None and max(abs(v) for corner in roi for v in corner) > FARTHEST_PIXEL:
+            raise ValueError(f"corners are pixels, or fractions of the frame; none is beyond {FARTHEST_PIXEL}")
         return roi
 
     @field_validator("start_time")

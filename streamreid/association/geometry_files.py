@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 from xml.etree import ElementTree
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -19,6 +21,9 @@ from streamreid.errors import ConfigError
 __all__ = ["load_calibration"]
 
 Array = NDArray[np.float64]
+_MOST_BYTES = 16 << 20
+"""Of a calibration file. Devices and pipes, which never end, are not read at all."""
+
 _FAR = 0.5  # metres: points that disagree by more contradict each other
 
 
@@ -33,6 +38,13 @@ def load_calibration(name: str, config: CalibrationConfig) -> GroundCamera:
         ConfigError: Missing, malformed, degenerate or contradicting itself.
     """
     where = f"camera '{name}': calibration"
+    try:
+        return _load(name, config, where)
+    except (cv2.error, np.linalg.LinAlgError, BadZipFile, EOFError, ArithmeticError, RecursionError, MemoryError) as error:
+        raise ConfigError(f"{where}: cannot be used ({type(error).__name__}); check its numbers") from None
+
+
+def _load(name: str, config: CalibrationConfig, where: str) -> GroundCamera:
     if config.points is not None:
         return GroundCamera.from_homography(name, _fit(np.array(config.points), config.unit or 1.0, where), where=where)
     if config.matrix is not None:
@@ -45,17 +57,33 @@ def load_calibration(name: str, config: CalibrationConfig) -> GroundCamera:
     return _from_numbers(name, _numbers(Path(path + ".npz") if key else Path(file), key, where), config, where)
 
 
+# Messages say where a file is wrong, never what stands there: by HTTP, whoever adds a camera chooses the file.
+def _checked(path: Path, where: str) -> Path:
+    """An ordinary file that is small enough."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{where}: cannot be read: {getattr(error, 'strerror', None) or 'no such file'}") from None
+    if not S_ISREG(status.st_mode):
+        raise ConfigError(f"{where}: is not a file")
+    if status.st_size > _MOST_BYTES:
+        raise ConfigError(f"{where}: has {status.st_size >> 20} MB; a calibration has at most {_MOST_BYTES >> 20}")
+    return path
+
+
 def _text(path: Path, where: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{where}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        return _checked(path, where).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{where}: not a text file (byte {error.start})") from None
+    except OSError as error:
+        raise ConfigError(f"{where}: cannot be read: {error.strerror or error}") from None
 
 
 def _numbers(path: Path, key: str, where: str) -> Array:
     try:
         if path.suffix.lower() in (".npz", ".npy"):
-            data = np.load(path, allow_pickle=False)
+            data = np.load(_checked(path, where), allow_pickle=False)
             if path.suffix.lower() == ".npy":
                 return np.asarray(data, np.float64)
             names = list(data.files)
@@ -66,10 +94,21 @@ def _numbers(path: Path, key: str, where: str) -> Array:
             return np.asarray(data[key or names[0]], np.float64)
         if path.suffix.lower() == ".json":
             return np.asarray(json.loads(_text(path, where)), np.float64)
-        rows = [[float(v) for v in re.split(r"[,;\s]+", line.strip()) if v] for line in _text(path, where).splitlines() if line.strip()]
-        return np.array(rows, np.float64)
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{where}: not a matrix of numbers ({error}); expected 3x3 or 3x4") from None
+        return np.array(_rows(_text(path, where), where), np.float64)
+    except (OSError, ValueError, TypeError):
+        raise ConfigError(f"{where}: not a matrix of numbers; expected 3x3 or 3x4") from None
+
+
+def _rows(text: str, where: str) -> list[list[float]]:
+    rows = []
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            row = [float(v) for v in re.split(r"[,;\s]+", line.strip()) if v]
+        except ValueError:
+            raise ConfigError(f"{where}: line {number} is not a row of numbers; expected a 3x3 or 3x4 matrix") from None
+        if row:
+            rows.append(row)
+    return rows
 
 
 def _from_numbers(name: str, numbers: Array, config: CalibrationConfig, where: str) -> GroundCamera:
@@ -124,7 +163,8 @@ def _tsai(name: str, text: str, unit: float, where: str) -> GroundCamera:
         size = (round(g["width"]), round(g["height"])) if "width" in g and "height" in g else None
         lens = Lens(i["kappa1"], scale, (i["cx"], i["cy"])) if i.get("kappa1") else None
     except (ElementTree.ParseError, KeyError, ValueError, ZeroDivisionError) as error:
-        raise ConfigError(f"{where}: not a Tsai calibration (Geometry, Intrinsic and Extrinsic with their values): {error}") from None
+        missing = f": {error} is missing" if isinstance(error, KeyError) else ""
+        raise ConfigError(f"{where}: not a Tsai calibration (Geometry, Intrinsic and Extrinsic with their values){missing}") from None
     return GroundCamera.from_matrix(name, inner @ np.concatenate([rotation, shift[:, None]], 1), size=size, lens=lens, where=where)
 
 

@@ -12,6 +12,7 @@ import typer
 
 from streamreid import pipeline as wiring
 from streamreid._association_settings import check_cameras
+from streamreid._limits import raise_open_files
 from streamreid._yaml import parse_yaml, read_yaml, validate
 from streamreid.cli import options as o
 from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
@@ -23,6 +24,7 @@ from streamreid.pipeline.batch import is_video
 from streamreid.pipeline.beginning import read_begin
 from streamreid.pipeline.changes import CameraChanges
 from streamreid.pipeline.folders import ResultsFolder
+from streamreid.pipeline.grounding import check_start
 from streamreid.pipeline.pipeline import camera_name
 from streamreid.pipeline.watching import CamerasFile
 from streamreid.serving import Server
@@ -257,10 +259,13 @@ def execute(
     if config.topology is not None:
         check_cameras(config.topology, [c.name for c in config.cameras])
     changes = CameraChanges(folder.path, config.cameras, keep=appends(config) and config.server.keep_changes)
-    config = config if anew else config.model_copy(update={"cameras": changes.begin()})
+    check = partial(check_start, window=config.association.window)
+    config = config if anew else config.model_copy(update={"cameras": changes.begin(check)})
     if endless:
         few_arenas()
+        raise_open_files()
     with ExitStack() as stack:
+        stack.callback(changes.close)
         pipeline = stack.enter_context(wiring.Pipeline(config, cache=cache, overwrite=anew, begin=begin, stay=serving and endless))
         pipeline.require_camera()
         folder.begin(config)  # all is open; before the server, which may write into the folder

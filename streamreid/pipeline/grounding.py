@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from streamreid.association.geometry_files import load_calibration
 from streamreid.association.geometry_place import GroundPlace, WorldRow
 from streamreid.config import CameraConfig, Config
 from streamreid.errors import OutputError
+from streamreid.pipeline.mixing import check_mixed
 
-__all__ = ["WORLD", "check_calibration", "open_ground", "write_world"]
+__all__ = ["WORLD", "check_calibration", "check_start", "open_ground", "write_world"]
 
 WORLD = "world.txt"
 
@@ -35,6 +37,21 @@ def check_calibration(camera: CameraConfig) -> None:
     """
     if camera.calibration is not None:
         load_calibration(camera.name, camera.calibration)
+
+
+def check_start(camera: CameraConfig, others: Sequence[CameraConfig], *, window: float) -> None:
+    """Whether a run could begin with a camera beside others, as far as is known without opening it.
+
+    Args:
+        camera: The camera.
+        others: Those beside it.
+        window: Seconds over which tracks are compared (``association.window``).
+
+    Raises:
+        ConfigError: It has no common time with them, or its calibration cannot be used.
+    """
+    check_mixed([*others, camera], window=window)
+    check_calibration(camera)
 
 
 def write_world(path: Path, rows: list[WorldRow], start: float, step: float) -> None:

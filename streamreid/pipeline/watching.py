@@ -99,7 +99,7 @@ class CamerasFile:
                 self._try(name, what, partial(self._cameras.admit, config))
         if self._changes is not None:
             try:
-                self._changes.save(self._cameras.configs)
+                self._changes.save(lambda: self._cameras.configs)
             except OutputError as error:
                 log.error("%s", error)
 

@@ -74,6 +74,7 @@ class CameraEditor:
                 raise ConfigError(f"there are {len(configs)} cameras, and no more than {MOST_CAMERAS} by HTTP; remove some first")
             self._check(config)
             self._cameras.add(config, claim=claim.take)
+            self._changes.forget(config.name)
             self._keep()
         return config
 
@@ -100,17 +101,19 @@ class CameraEditor:
                 raise ConfigError(f"camera '{name}': a name cannot be changed; remove the camera and add another")
             self._check(config)
             self._cameras.change(config, claim=claim.take)
+            self._changes.forget(name)
             self._keep()
         return config
 
     def remove(self, name: str) -> None:
-        """Take a camera out.
+        """Take a camera out, or drop one that was set aside at the start.
 
         Raises:
             CameraNotFound: There is none of that name.
         """
         with self._alone(name):
-            self._cameras.remove(name)
+            if not (self._changes.forget(name) and all(c.name != name for c in self._cameras.configs)):
+                self._cameras.remove(name)
             self._keep()
 
     def pause(self, name: str) -> CameraConfig:
@@ -151,7 +154,7 @@ class CameraEditor:
         check_calibration(config)
 
     def _keep(self) -> None:
-        self._changes.save(self._cameras.configs)
+        self._changes.save(lambda: self._cameras.configs)
 
     @contextmanager
     def _alone(self, name: str) -> Iterator[None]:

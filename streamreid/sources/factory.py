@@ -6,6 +6,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from streamreid.config import CameraConfig
+from streamreid.errors import SourceError
+from streamreid.secrets import redact
 from streamreid.sources.base import FrameSource
 from streamreid.sources.boxes import BoxesSource
 from streamreid.sources.clock import Clock
@@ -34,7 +36,11 @@ def open_source(camera: CameraConfig, *, clock: Clock | None = None) -> FrameSou
     Raises:
         SourceError: It cannot be opened. The other cameras can still be read.
     """
-    source = _open(camera, clock)
+    try:
+        source = _open(camera, clock)
+    except (OSError, ValueError) as error:  # a name that is too long, a path through a file, a network folder that is gone
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise SourceError(f"camera '{camera.name}': {redact(camera.uri)}: cannot be opened ({reason}). Check the path or address") from None
     return PacedSource(camera, source, clock=clock) if camera.live and not source.live else source
 
 
