@@ -125,7 +125,10 @@ class CameraConfig(_Section):
         description="Hand out an RTSP camera's H.264 or H.265 picture when its last piece has come; false waits for the next picture to begin, as FFmpeg does.",
     )
     paused: bool = Field(default=False, description="Do not read this camera for the time being.")
-    live: bool = Field(default=False, description="Play a video file or image folder at its own speed, as if it were a camera.")
+    live: bool | None = Field(
+        default=None,
+        description="true: play a recording at its own speed, as if it were a camera; false: read every frame, as of a recording. Empty: files, folders, and what has an end by HTTP are recordings, other addresses and webcams are cameras.",
+    )
 
     calibration: CalibrationConfig | None = Field(
         default=None, description="Where pixels lie on the ground: a file, a matrix or points. All calibrated cameras share one world."

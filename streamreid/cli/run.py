@@ -29,7 +29,7 @@ from streamreid.pipeline.pipeline import camera_name
 from streamreid.pipeline.watching import CamerasFile
 from streamreid.serving import Server
 from streamreid.sinks import Sink
-from streamreid.sources import IMAGE_SUFFIXES, few_arenas, is_live
+from streamreid.sources import IMAGE_SUFFIXES, few_arenas, is_live, with_kinds
 
 __all__ = ["appends", "as_sources", "change", "configure", "execute", "follow", "launch", "merge", "read_settings", "run"]
 
@@ -95,10 +95,16 @@ def launch(
         quiet: Say nothing but errors.
         cache: Also store detections and features here.
     """
-    config = read()
+
+    def known() -> Config:
+        # Whether there are live cameras decides what becomes of results that are there.
+        config = read()
+        return config.model_copy(update={"cameras": with_kinds(config.cameras)})
+
+    config = known()
     asked, own = out or config.output.dir, sources.stem if sources else name
     with ResultsFolder.claim(asked, own, overwrite=overwrite, append=appends(config)) as folder:
-        return execute(config, folder, quiet=quiet, cache=cache, watched=sources, read=read)
+        return execute(config, folder, quiet=quiet, cache=cache, watched=sources, read=known)
 
 
 def appends(config: Config) -> bool:

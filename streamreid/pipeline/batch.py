@@ -20,36 +20,12 @@ from streamreid.pipeline.pipeline import Pipeline, camera_name
 from streamreid.pipeline.run import Progress, Summary, run, write_json
 from streamreid.reid import Embedder, engine_fingerprint, open_embedder
 from streamreid.secrets import redact
+from streamreid.sources import VIDEO_SUFFIXES
 
 __all__ = ["VIDEO_SUFFIXES", "Batch", "Recording", "RecordingResult", "find_recordings", "is_video"]
 
 log = logging.getLogger(__name__)
 
-VIDEO_SUFFIXES = frozenset(
-    [
-        ".mp4",
-        ".avi",
-        ".mkv",
-        ".mov",
-        ".m4v",
-        ".webm",
-        ".mpg",
-        ".mpeg",
-        ".ts",
-        ".m2ts",
-        ".wmv",
-        ".flv",
-        ".h264",
-        ".264",
-        ".h265",
-        ".265",
-        ".hevc",
-        ".mjpeg",
-        ".mjpg",
-        ".ogv",
-        ".3gp",
-    ]
-)
 Status = Literal["done", "skipped", "failed", "interrupted"]
 
 

@@ -20,7 +20,7 @@ from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.pipeline.telling import Teller
 from streamreid.pipeline.turns import Turns
 from streamreid.secrets import redact
-from streamreid.sources import DatedSource, FrameSource, PrefetchReader, WatchedSource, give_back, is_live, open_source
+from streamreid.sources import DatedSource, FrameSource, PrefetchReader, WatchedSource, give_back, is_live, open_source, with_kind
 from streamreid.types import Frame
 
 __all__ = ["Cameras"]
@@ -143,6 +143,7 @@ class Cameras:
         """
         self._changeable()
         self._unused(config.name)
+        config = with_kind(config)
         self._check_mixed(config)
         self._begin(config, self._opened(config, claim))
         if config.calibration is not None:
@@ -278,6 +279,7 @@ class Cameras:
         """
         self._changeable()
         before = self._known(config.name)
+        config = with_kind(config)
         if before.model_copy(update={"roi": config.roi}) == config:
             with self._lock:
                 self._configs[config.name] = config

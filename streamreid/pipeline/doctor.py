@@ -22,7 +22,7 @@ from streamreid.pipeline.roi import inside
 from streamreid.reid import Embedder, open_embedder
 from streamreid.secrets import redact
 from streamreid.similarity import SiteCalibration
-from streamreid.sources import FrameSource, LiveSource, PrefetchReader, is_live, open_source
+from streamreid.sources import FrameSource, LiveSource, PrefetchReader, is_live, open_source, with_kinds
 from streamreid.tracking import Tracker
 from streamreid.types import Frame
 
@@ -190,6 +190,7 @@ def examine(config: Config, *, seconds: float = 5.0, say: Callable[[str], None] 
         say: Told what is being done.
     """
     tell = say or (lambda _: None)
+    config = config.model_copy(update={"cameras": with_kinds(config.cameras)})
     tell("opening detector and engine")
     detector, embedder, models = _open(config)
     probes = [_Probe(camera) for camera in config.cameras]

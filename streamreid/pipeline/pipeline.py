@@ -32,6 +32,7 @@ from streamreid.pipeline.remembering import Remembering, stamp_of
 from streamreid.pipeline.roi import inside
 from streamreid.reid import Embedder, open_embedder
 from streamreid.secrets import redact
+from streamreid.sources import with_kinds
 from streamreid.types import BoolArray, Detections, Frame, PartFeatures
 
 __all__ = ["Pipeline", "camera_name"]
@@ -78,6 +79,7 @@ class Pipeline(Following):
         begin: Begin | None = None,
         stay: bool = False,
     ) -> None:
+        config = config.model_copy(update={"cameras": with_kinds(config.cameras)})
         check_mixed(config.cameras, window=config.association.window)
         with ThreadPoolExecutor(1) as opener:  # both compile their graphs, mostly on one core each
             opening = opener.submit(lambda: embedder or open_embedder(config.engine))

@@ -3,8 +3,9 @@
 from streamreid.sources._memory import few_arenas, give_back
 from streamreid.sources.base import FrameSource
 from streamreid.sources.clock import Clock, ManualClock, SystemClock
-from streamreid.sources.factory import is_box_file, is_live, open_source
+from streamreid.sources.factory import open_source
 from streamreid.sources.images import IMAGE_SUFFIXES, ImageFolderSource
+from streamreid.sources.kinds import VIDEO_SUFFIXES, is_box_file, is_live, with_kind, with_kinds
 from streamreid.sources.live import LiveSource
 from streamreid.sources.paced import DatedSource, PacedSource
 from streamreid.sources.prefetch import PrefetchReader
@@ -15,6 +16,7 @@ from streamreid.sources.webcam import WebcamSource
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "VIDEO_SUFFIXES",
     "Clock",
     "DatedSource",
     "FrameSource",
@@ -34,4 +36,6 @@ __all__ = [
     "is_box_file",
     "is_live",
     "open_source",
+    "with_kind",
+    "with_kinds",
 ]

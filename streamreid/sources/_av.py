@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-__all__ = ["Decoder", "demuxed", "open_container", "reason"]
+__all__ = ["HTTP_OPTIONS", "Decoder", "demuxed", "open_container", "reason"]
 
 _NOT_VIDEO = frozenset({"ansi", "bintext", "idf", "xbin"})
 """FFmpeg draws text files as pictures of a terminal; nobody means that by a camera."""
@@ -30,6 +30,9 @@ _MAX_PIXELS = 8192 * 8192
 """Damaged headers announce pictures of a gigabyte; nobody's camera is larger than this."""
 
 _MAX_READ_ERRORS = 64
+
+HTTP_OPTIONS = {"extension_picky": "0", "allowed_segment_extensions": "ALL"}
+"""For HLS playlists, whose segments have any names: FFmpeg else refuses those that do not end in what it expects."""
 
 _SILENT = 0.9
 """Share of the time to wait after which FFmpeg's "invalid data" means that there were none."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import av
 
-from streamreid.sources.stamps import has_stamps, restarts
+from streamreid.sources.stamps import has_stamps
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -117,7 +117,7 @@ def extent_of(container: InputContainer, stream: VideoStream, fps: float | None)
     if stream.frames:
         return Extent(rate, pictures=stream.frames, seconds=seconds, announced=True)
     count = None if seconds is None else round(seconds * rate)
-    if count is not None and restarts(container) and count > max(container.size, 0) / _TS_PACKET > 0:
+    if count is not None and container.format.name in _MEASURED and count > max(container.size, 0) / _TS_PACKET > 0:
         # More pictures than packets: the clock restarted in the middle, and last stamp minus first says nothing.
         count = seconds = None
     return Extent(rate, pictures=count, seconds=seconds, measured=container.format.name in _MEASURED)

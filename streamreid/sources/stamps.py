@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from av.codec import context
@@ -61,13 +60,6 @@ class PacketStamps:
         self._numbered = flag is not None
         if flag is not None:
             stream.codec_context.flags |= flag
-
-    def lead(self, began: float | None, time_base: Fraction | None) -> float:
-        """Seconds from the beginning of the recording to its first picture, which has the stamp ``began`` (seconds)."""
-        if began is None or self.first is None or time_base is None:
-            return 0.0
-        lead = began - float(self.first * time_base)
-        return lead if lead <= LONGEST_LEAD else 0.0
 
     def push(self, packet: Packet[VideoStream]) -> None:
         """Note a packet before it is decoded."""

@@ -19,11 +19,12 @@ from streamreid.addresses import check_address, split_address
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
-from streamreid.sources._av import Decoder, demuxed, open_container, reason
+from streamreid.sources._av import HTTP_OPTIONS, Decoder, demuxed, open_container, reason
 from streamreid.sources.base import Notes
 from streamreid.sources.clock import Clock
 from streamreid.sources.deinterlace import Deinterlacer
 from streamreid.sources.display import ImageConverter, PixelAspect
+from streamreid.sources.kinds import has_end
 from streamreid.sources.live import LiveSource, Received
 from streamreid.sources.pieces import Unit, Units, units_of
 from streamreid.sources.reader import Connection, Pulse
@@ -109,7 +110,11 @@ class _StreamConnection:
         if self._unparsed and context.name == "h264":
             # The decoder takes a picture's units one by one and hands it out with the last.
             context.options = {**context.options, "flags2": "+chunks"}
-        self.finite = _is_finite(self._opened[0])
+        self.finite = has_end(self._opened[0])
+        if self.finite:
+            self._notes.add(
+                "a recording that could not be opened at the start was taken for a camera: frames may be left out. Set live: false"
+            )
 
     def pictures(self) -> Iterator[Received]:
         assert self._opened is not None
@@ -270,19 +275,10 @@ def _options(scheme: str, config: CameraConfig, *, unparsed: bool = False) -> di
         # Without the sound FFmpeg leaves the time stamps as the camera sent them.
         options |= {"rtsp_transport": config.transport, "timeout": microseconds, "allowed_media_types": "video", "max_delay": "200000"}
     elif scheme.startswith("http"):
-        options["live_start_index"] = "-1"
+        options |= {"live_start_index": "-1", **HTTP_OPTIONS}
     elif scheme == "udp":
         options["overrun_nonfatal"] = "1"
     return options
-
-
-def _is_finite(container: InputContainer) -> bool:
-    """Whether the end of the data is expected: an HTTP answer of known length, or a playlist with an end."""
-    if container.format.name == "rtsp":
-        return False
-    if container.duration:
-        return True
-    return container.format.name in ("mpegts", "matroska,webm", "h264", "hevc", "avi", "flv") and (container.size or 0) > 0
 
 
 def _resolve(uri: str, where: str) -> None:

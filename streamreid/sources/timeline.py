@@ -115,9 +115,10 @@ class Timeline:
             self._line = StampLine(self._last + self._interval - raw)
         time = raw + self._line.offset
         step = time - self._last
-        wild = following is not None and self._is_wild(step, float(following * time_base))
+        after = None if following is None else float(following * time_base)
+        wild = after is not None and self._is_wild(step, after)
         if wild or not 0 < step <= self._longest or (step > _JUMP and self._fits_former(raw)):
-            mended = self._mended(raw, step, wild=wild)
+            mended = self._mended(raw, step, after, wild=wild)
             self._raw = None if wild else raw
             return mended
         if self._jumped:
@@ -174,7 +175,7 @@ class Timeline:
         assert self._last is not None
         return self._line.back(raw, self._last, self._last + self._near)
 
-    def _mended(self, raw: float, step: float, *, wild: bool) -> tuple[float, ClockName]:
+    def _mended(self, raw: float, step: float, after: float | None, *, wild: bool) -> tuple[float, ClockName]:
         """Time of a picture whose stamp does not go on from the last one."""
         assert self._line is not None
         assert self._last is not None
@@ -187,8 +188,11 @@ class Timeline:
             self._notes.count("1 wrong time stamp mended", "{n} wrong time stamps mended")
             self._jumped, self._repairs = False, 0
             return self._advance(raw + self._line.offset), "pts"
+        behind = step < -_BEHIND * self._interval
+        # Two in a row that are late but in order: this one and the next, or, where that is not known, the one before and this.
+        anew = behind and after is not None and 0 < after - raw <= self._near and after + self._line.offset <= self._last
         in_row = self._repairs > 0 and self._raw is not None and 0 < raw - self._raw <= self._near
-        if step > 0 or step < -_JUMP or (in_row and step < -_BEHIND * self._interval):
+        if step > 0 or step < -_JUMP or anew or (in_row and behind):
             distance = self._interval
             if in_row and self._raw is not None:
                 # Together with the half interval after which the one before was put.

@@ -15,7 +15,7 @@ from av.error import FFmpegError
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
-from streamreid.sources._av import Decoder, open_container, reason
+from streamreid.sources._av import HTTP_OPTIONS, Decoder, open_container, reason
 from streamreid.sources.base import Selection, SourceBase
 from streamreid.sources.deinterlace import Deinterlacer
 from streamreid.sources.display import ImageConverter, PixelAspect
@@ -73,7 +73,7 @@ class VideoFileSource(SourceBase):
         super().__init__(config, live=False)
         self._where = f"camera '{config.name}': {redact(config.uri)}"
         self._remote = "://" in config.uri
-        self._options: dict[str, str] = {}
+        self._options = _options(config) if self._remote else {}
         if not self._remote:
             _check_file(Path(config.uri), self._where)
         self._lock = threading.Lock()
@@ -85,6 +85,7 @@ class VideoFileSource(SourceBase):
             self._options = {"seekable": "0"}
             opened = self._open()
         self._opened: tuple[InputContainer, VideoStream] | None = opened
+        self._lasted = 0.0
         self._extent: Extent = extent_of(*opened, config.fps)
         self._fields = 1
         """Pictures of the stream per picture of the video, as the first ones tell: two where they are single fields."""
@@ -109,7 +110,6 @@ class VideoFileSource(SourceBase):
         selection = Selection(self._config)
         timeline: Timeline | None = None
         converter = ImageConverter(self._notes)
-        time = 0.0
         with closing(self._pictures()) as pictures:
             for index, item in enumerate(pictures):
                 if timeline is None:
@@ -118,14 +118,15 @@ class VideoFileSource(SourceBase):
                     timeline.next_pass()
                     timeline.begin(item.begin[0], item.time_base, item.begin[1])
                 time, clock = timeline.stamp(item.stamp, item.time_base, item.following)
-                if selection.take(time - timeline.origin):
+                self._lasted = time - timeline.origin
+                if selection.take(self._lasted):
                     image = converter(item.picture, item.aspect)
                     self._notes.size(image.shape[1], image.shape[0], index)
                     yield Frame(self.camera, index, time, image, clock)
                     if selection.done:
                         return
         if selection.taken == 0 and timeline is not None and not self._closed.is_set():
-            seconds = time - timeline.origin + self._fields / self._extent.rate
+            seconds = self._lasted + self._fields / self._extent.rate
             raise SourceError(f"{self._where}: nothing is left after start: {self._config.start:g}; it lasts {seconds:.1f} s. Lower it")
 
     def close(self) -> None:
@@ -160,15 +161,11 @@ class VideoFileSource(SourceBase):
         aspect = PixelAspect(stream)
         anew = restarts(container)
         held: _Picture | None = None
-        pictures, ended = 0, 0.0
-        began: float | None = None
+        pictures = 0
         try:
             for picture, units in self._progressive(decoder, stream, stamps):
                 if self._closed.is_set():
                     return
-                if units is not None and stream.time_base is not None:
-                    ended = float(units * stream.time_base)
-                    began = ended if began is None else began
                 begin = (stamps.first, stamps.lost) if pictures == 0 else None
                 if held is not None:
                     yield held._replace(following=units)
@@ -182,8 +179,7 @@ class VideoFileSource(SourceBase):
             raise SourceError(f"{self._where}: reading failed after {pictures} pictures ({reason(e)}). Check the disk or network") from None
         if pictures == 0:
             raise SourceError(f"{self._where}: no picture could be decoded. The file is damaged; try to play it")
-        lead = stamps.lead(began, stream.time_base)
-        self._check_end(decoder, ended - (began or 0.0) + lead)
+        self._check_end(decoder)
 
     def _progressive(self, decoder: Decoder, stream: VideoStream, stamps: PacketStamps) -> Iterator[tuple[VideoFrame, int | None]]:
         """Pictures as the decoder hands them out, but progressive, and their stamps.
@@ -202,13 +198,20 @@ class VideoFileSource(SourceBase):
             raise
         yield from deinterlacer.flush()
 
-    def _check_end(self, decoder: Decoder, seconds: float) -> None:
+    def _check_end(self, decoder: Decoder) -> None:
         """Note a file that ends before its time: fewer pictures than its header says, or half a picture at the end."""
-        missing = self._extent.missing(decoder.packets, seconds)
+        missing = self._extent.missing(decoder.packets, self._lasted)
         if missing is not None:
             self._notes.add(missing)
         elif decoder.last_damaged:
             self._notes.add("the file ends in the middle of a picture, or its last picture is damaged")
+
+
+def _options(config: CameraConfig) -> dict[str, str]:
+    """FFmpeg's options for an address."""
+    if config.uri.lower().startswith("rtsp"):
+        return {"rtsp_transport": config.transport, "allowed_media_types": "video"}
+    return HTTP_OPTIONS
 
 
 def _check_file(path: Path, where: str) -> None:

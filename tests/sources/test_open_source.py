@@ -163,13 +163,22 @@ def test_rtsp_camera(make_video) -> None:
     assert times[-1] < 1_700_000_002.0
 
 
-def test_http_stream_of_known_length_ends_like_a_file(make_video) -> None:
+def test_http_stream_of_known_length_is_a_recording(make_video) -> None:
     with serve(serving(make_video("a.ts", frames=40, codec="libx264").read_bytes())) as host:
-        source = open_source(camera(f"http://{host}/video.ts?token=hunter2", timeout=5), clock=ManualClock(50.0))
-        assert isinstance(source, StreamSource)
+        source = open_source(camera(f"http://{host}/video?token=hunter2", timeout=5), clock=ManualClock(50.0))
+        assert isinstance(source, VideoFileSource)
+        frames = list(source)
+    assert len(frames) == 40
+    assert frames[-1].time == pytest.approx(3.9)
+
+
+def test_recording_that_could_not_be_asked_is_read_as_a_camera_and_said(make_video) -> None:
+    with serve(serving(make_video("a.ts", frames=40, codec="libx264").read_bytes())) as host:
+        source = StreamSource(camera(f"http://{host}/video", timeout=5), clock=ManualClock(50.0))
         frames = list(source)
     assert len(frames) == 40
     assert frames[-1].time == pytest.approx(53.9)
+    assert "live: false" in source.warnings[0]
 
 
 def test_live_stream_that_hangs_up_is_an_error_after_its_frames(make_video) -> None:
