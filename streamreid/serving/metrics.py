@@ -18,7 +18,7 @@ from streamreid.pipeline.statistics import CameraCount
 from streamreid.secrets import redact
 from streamreid.serving.view import state_of
 
-__all__ = ["Metrics"]
+__all__ = ["GalleryCount", "Metrics"]
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Metrics(Collector):
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._gallery_count = None if pipeline.memory is None else _GalleryCount(pipeline.memory.store.stats)
+        self._gallery_count = None if pipeline.memory is None else GalleryCount(pipeline.memory.store.stats)
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -103,7 +103,7 @@ class Metrics(Collector):
         if memory is None:
             return
         if self._gallery_count is None:  # the gallery came after the server
-            self._gallery_count = _GalleryCount(memory.store.stats)
+            self._gallery_count = GalleryCount(memory.store.stats)
         size, reachable = self._gallery_count()
         yield GaugeMetricFamily(
             "streamreid_gallery_reachable", "0 while the gallery does not answer; its size is then the last known one.", float(reachable)
@@ -115,18 +115,20 @@ class Metrics(Collector):
         yield GaugeMetricFamily("streamreid_gallery_failing", "1 while nothing can be stored.", float(bool(memory.problem)))
 
 
-class _GalleryCount:
+class GalleryCount:
     """How many people are in a gallery, asked in a thread of its own now and then: a database that is away or hangs never holds up who asks here.
 
     Args:
         stats: Asks the store.
+        every: Seconds between two questions.
     """
 
-    def __init__(self, stats: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, stats: Callable[[], dict[str, Any]], *, every: float = _GALLERY_SECONDS) -> None:
         self._stats = stats
+        self._every = every
         self._lock = threading.Lock()
         self._asking: threading.Thread | None = None
-        self._asked = -_GALLERY_SECONDS
+        self._asked = -every
         self._size: int | None = None
         self._answered = False
 
@@ -135,7 +137,7 @@ class _GalleryCount:
         with self._lock:
             now = time.monotonic()
             thread = self._asking
-            if (thread is None or not thread.is_alive()) and now - self._asked >= _GALLERY_SECONDS:
+            if (thread is None or not thread.is_alive()) and now - self._asked >= self._every:
                 self._asked = now
                 thread = self._asking = threading.Thread(target=self._ask, name="gallery-count", daemon=True)
                 thread.start()

@@ -36,10 +36,14 @@ class BoxesSource(SourceBase):
             raise SourceError(f"{self._where}: a text file has no pictures; give their size ([width, height]) and fps")
         self._size, self._rate = config.size, config.fps
         self._closed = False
+        if not Path(config.uri).is_file():
+            raise SourceError(f"{self._where}: no such file. Check the path (in a YAML file it starts at the folder of that file)")
         try:
             table = read_numbers(Path(config.uri))
         except DataError as error:
-            raise SourceError(f"{self._where}: not MOT text (frame, id, left, top, width, height, ...): {error}") from None
+            # Only where it is wrong, not what stands there: by HTTP, whoever adds a camera chooses the file.
+            place = str(error).partition(": ")[0]
+            raise SourceError(f"{self._where}: not MOT text (frame, id, left, top, width, height, ...): see {place}") from None
         last = float(table.rows[:, 0].max()) if len(table) else 0.0
         if not 0 <= last < _MOST_FRAMES:
             raise SourceError(f"{self._where}: its last frame would be number {last:g}; frame numbers are whole, from 1 to {_MOST_FRAMES}")

@@ -52,6 +52,7 @@ class Service:
         self.cameras_file = folder / "cams.yaml"
         self.cameras_file.write_text(data if isinstance(data, str) else yaml.safe_dump(data))
         self._log = folder / "output.txt"
+        self._log.unlink(missing_ok=True)
         command = [sys.executable, "-m", "streamreid", "serve", str(self.cameras_file), "--out", str(self.results), *options]
         limit = None if descriptors is None else lambda: resource.setrlimit(resource.RLIMIT_NOFILE, descriptors)
         path = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH")) if p)
