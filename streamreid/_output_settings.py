@@ -90,7 +90,7 @@ class OutputConfig(_Section):
     mosaic: bool = Field(default=False, description="One annotated video of all cameras side by side.")
     blur: Annotated[Literal["none", "people", "faces"], BeforeValidator(_as_blur)] = Field(
         default="none",
-        description="Make people in written videos unrecognisable: 'people' the whole box (also: true), 'faces' its upper third. People who are not followed yet are not hidden.",
+        description="Make people unrecognisable in every picture that is written (films, crops, pictures in the gallery): 'people' the whole box (also: true), 'faces' its upper third. Hidden is whatever may be a person: boxes of any score, also outside the region of interest, lost tracks where they are expected, and, in films of recordings, everybody also a second before they were found.",
     )
     rotate: RotateConfig | None = Field(
         default=None,

@@ -6,7 +6,7 @@ UTC for live cameras, offset + presentation time for files. Track ids are per ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -120,6 +120,12 @@ class Detections:
     def empty(cls) -> Detections:
         """No detection at all."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+
+    @classmethod
+    def concatenate(cls, items: Sequence[Detections]) -> Detections:
+        """Stack along the first axis; at least one."""
+        columns = ([getattr(i, name) for i in items] for name in ("boxes", "scores", "classes"))
+        return cls(*(np.concatenate(column) for column in columns))
 
     @classmethod
     def from_arrays(cls, boxes: Any, scores: Any = None, classes: Any = None) -> Detections:
@@ -350,6 +356,7 @@ class FrameResult:
         probabilities: ``[N]`` float32 link probability in [0, 1].
         visibility: ``[N, K]`` float32 part visibilities (0 for predicted boxes).
         world: ``[N, 2]`` float32, where people stand on the ground in metres, NaN where it is not known; None if the camera is not calibrated.
+        blur_boxes: ``[M, 4]`` float32 xyxy: everything that may show a person, also whom no track follows; None if nothing is to be blurred.
     """
 
     frame: Frame
@@ -358,6 +365,7 @@ class FrameResult:
     probabilities: FloatArray
     visibility: FloatArray
     world: FloatArray | None = None
+    blur_boxes: FloatArray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.tracks)

@@ -5,7 +5,7 @@
 
 Columns: order (number of the frame among all cameras, in the order of the run), frame (number in its source), time (capture time, seconds), clock,
 width, height (pixels), boxes (xyxy, 4 N values), scores (N), classes (N), looked (rows of the M people that have features), visibility (M K values),
-parts (M K D values), embedded (rows of those whose features the run used; caches of schema 2 lack it), motion (6 values of the affine map from the previous frame, or none for a camera that stands still). Features are float32: half precision would halve the files, but then a run that is stored would give other numbers than one that is not.
+parts (M K D values), embedded (rows of those whose features the run used; caches of schema 2 lack it), ignored (xyxy of boxes outside the region of interest, which are only blurred; older caches lack it), motion (6 values of the affine map from the previous frame, or none for a camera that stands still). Features are float32: half precision would halve the files, but then a run that is stored would give other numbers than one that is not.
 
 Parts and manifest appear complete or not at all, and the manifest names the parts, so a killed run leaves a cache of what it did until then.
 """
@@ -34,6 +34,9 @@ _FRAMES = 1024
 _VALUES = 16 << 20
 _SECONDS = 10.0
 _EMBEDDED = "embedded"
+_IGNORED = "ignored"
+_LATER = (_EMBEDDED, _IGNORED)
+"""Columns that caches of older versions lack."""
 """The column that caches of schema 2 do not have."""
 
 
@@ -58,7 +61,7 @@ def _schema(pa: Any, key: str) -> Any:
     ]
     fields += [("boxes", pa.list_(real)), ("scores", pa.list_(real)), ("classes", pa.list_(whole)), ("looked", pa.list_(whole))]
     fields += [("visibility", pa.list_(real)), ("parts", pa.list_(real)), ("motion", pa.list_(real))]
-    return pa.schema([*fields, (_EMBEDDED, pa.list_(whole))], metadata={"streamreid.cache": key})
+    return pa.schema([*fields, (_EMBEDDED, pa.list_(whole)), (_IGNORED, pa.list_(real))], metadata={"streamreid.cache": key})
 
 
 def part_file(folder: Path, camera: str, number: int) -> Path:
@@ -126,6 +129,7 @@ class CacheWriter:
             "looked": looked.astype(np.int32),
             "visibility": features.visibility[looked].ravel(),
             "parts": features.parts[looked].ravel(),
+            _IGNORED: np.zeros(0, np.float32) if seen.ignored is None else seen.ignored.boxes.ravel(),
             _EMBEDDED: (looked if seen.embedded is None else np.flatnonzero(seen.embedded)).astype(np.int32),
             "motion": np.zeros(0, np.float32) if seen.motion is None else seen.motion.ravel(),
         }
@@ -278,7 +282,7 @@ def _read(path: Path, key: str) -> Any:
         raise DataError(f"'{path}' is damaged: {error}. Store the run again with --cache") from None
     found = (table.schema.metadata or {}).get(b"streamreid.cache", b"").decode()
     names = _schema(pa, key).names
-    if found != key or table.schema.names not in (names, [name for name in names if name != _EMBEDDED]):
+    if found != key or not set(names) - set(_LATER) <= set(table.schema.names) <= set(names):
         raise DataError(
             f"'{path}' belongs to another cache (hash {found[:16] or 'none'}, expected {key[:16]}). Store the run again with --cache"
         )
@@ -296,8 +300,7 @@ class _List(NamedTuple):
 def _rows(table: Any, camera: str, shape: tuple[int, int]) -> Iterator[tuple[int, Seen]]:
     plain = {name: table[name].to_pylist() for name in ("order", "frame", "time", "clock", "width", "height")}
     lists = {name: _list(table[name]) for name in ("boxes", "scores", "classes", "looked", "visibility", "parts", "motion")}
-    if _EMBEDDED in table.schema.names:
-        lists[_EMBEDDED] = _list(table[_EMBEDDED])
+    lists |= {name: _list(table[name]) for name in _LATER if name in table.schema.names}
     at: Callable[[str, int], Any] = lambda name, row: lists[name].at(row)  # noqa: E731
     for row, order in enumerate(plain["order"]):
         scores, looked = at("scores", row), at("looked", row)
@@ -314,7 +317,8 @@ def _rows(table: Any, camera: str, shape: tuple[int, int]) -> Iterator[tuple[int
         if _EMBEDDED in lists:
             embedded = np.zeros(len(scores), bool)
             embedded[at(_EMBEDDED, row)] = True
-        yield order, Seen(frame, found, features, motion.reshape(2, 3) if len(motion) else None, embedded)
+        ignored = Detections.from_arrays(at(_IGNORED, row)) if _IGNORED in lists else None
+        yield order, Seen(frame, found, features, motion.reshape(2, 3) if len(motion) else None, embedded, ignored)
 
 
 def _list(column: Any) -> _List:

@@ -25,6 +25,7 @@ from streamreid.pipeline.clocks import ClockKeeper
 from streamreid.pipeline.faults import FrameFaults
 from streamreid.pipeline.grounding import open_ground
 from streamreid.pipeline.holding import Followed, Holding, Observation
+from streamreid.pipeline.privacy_mask import PrivacyMasks
 from streamreid.pipeline.remembering import Remembering
 from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.secrets import redact
@@ -56,6 +57,7 @@ class Seen:
         features: N rows; visibility 0 where a person was not embedded. For a cache, and read from one, the features of everybody.
         embedded: ``[N]`` whose features are to be used; None for all. What the run decided: a replay reads it from the cache.
         motion: ``[2, 3]`` affine map from pixels of the camera's previous frame to pixels of this one; None if the camera stands still.
+        ignored: Boxes outside the region of interest, which are only blurred; None where they are not known (caches of older versions).
     """
 
     frame: Frame
@@ -63,6 +65,7 @@ class Seen:
     features: PartFeatures
     motion: FloatArray | None = None
     embedded: BoolArray | None = None
+    ignored: Detections | None = None
 
 
 class Following(ABC):
@@ -81,6 +84,7 @@ class Following(ABC):
         ground: Where people stand, if cameras are calibrated.
         clocks: Whether the cameras' clocks agree.
         faults: Keeps what no code expected to the camera it came from.
+        masks: What is to be blurred in pictures that leave the program.
         idle: Called about twice a second while live cameras give nothing; may be set.
     """
 
@@ -120,6 +124,7 @@ class Following(ABC):
         self._settle_at = _MANY_TRACKS
         self._sizes: dict[str, tuple[int, int]] = {}
         self._gone: dict[str, float] = {}
+        self.masks = PrivacyMasks(wanted=config.output.blur != "none")
         self._used = False
 
     def __enter__(self: _Self) -> _Self:
@@ -244,6 +249,7 @@ class Following(ABC):
         self.begin.seen(camera, track=self._trackers.pop(camera).next_id - 1)
         self._observe(self._holding.remove(camera))
         self._sizes.pop(camera, None)
+        self.masks.forget(camera)
         self.clocks.forget(camera)
 
     def _fail(self, camera: str, error: StreamReIDError) -> None:
@@ -271,7 +277,7 @@ class Following(ABC):
             # Who was held back until their id was final is shown next: they are not to wait for the next regular step as well.
             self._note(self._associator.step(force=bool(fresh) and self.config.tracker.delay > 0))
             if self.memory is not None:
-                self.memory.after(frame, observations)
+                self.memory.after(frame, observations, self.masks.newest(frame))
 
     def _track(self, seen: Seen) -> list[Observation]:
         """Find the people of a frame again among the tracks of its camera."""
@@ -287,7 +293,9 @@ class Following(ABC):
             if self.ground is not None:
                 self.ground.look(frame.camera, frame.time, seen.detections.boxes, seen.detections.scores, frame.size)
             self._keep_time(frame.time)
-            return self._holding.follow(frame, seen.detections, looks, seen.motion)
+            observations = self._holding.follow(frame, seen.detections, looks, seen.motion)
+            self.masks.push(frame, (seen.detections, seen.ignored), self._trackers[frame.camera], seen.motion)
+            return observations
 
     def _keep_time(self, time: float) -> None:
         """Compare the cameras' clocks now and then, and put them right if that is wanted."""
@@ -303,6 +311,7 @@ class Following(ABC):
             self._note(self._associator.finish())
             self.clocks.finish(self.identities)
         yield from self._results(rest)
+        self.masks.finish()
 
     def _observe(self, observations: list[Observation]) -> bool:
         """Hand observations to the association; whether any is of somebody new."""
@@ -341,7 +350,7 @@ class Following(ABC):
         probabilities = np.array([p for _, p in links], np.float32)
         calibrated = self.ground is not None and frame.camera in self.ground
         world = self.ground.positions(frame.camera, frame.time, tracks.rows) if self.ground is not None and calibrated else None
-        return FrameResult(frame, tracks, ids, probabilities, item.features.visibility, world)
+        return FrameResult(frame, tracks, ids, probabilities, item.features.visibility, world, self.masks.boxes(frame))
 
     def _note(self, events: list[IdentityEvent]) -> None:
         self._events += events

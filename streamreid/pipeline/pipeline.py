@@ -284,8 +284,10 @@ class Pipeline(Following):
     def _infer(self, frames: list[Frame]) -> list[Seen]:
         began = perf_counter()
         with self.statistics.stage("detect"):
-            found = self.detector(frames)
-            found = [d[inside(d.boxes, self.cameras.roi(f.camera), f.size)] for f, d in zip(frames, found, strict=True)]
+            everybody = self.detector(frames)
+            counted = [inside(d.boxes, self.cameras.roi(f.camera), f.size) for f, d in zip(frames, everybody, strict=True)]
+            found = [d[rows] for d, rows in zip(everybody, counted, strict=True)]
+            ignored = [d[~rows] for d, rows in zip(everybody, counted, strict=True)]
         middle = perf_counter()
         with self.statistics.stage("embed"):
             embedded, rows, features = self._embed(frames, found)
@@ -295,8 +297,8 @@ class Pipeline(Following):
         with self.statistics.stage("detect"):
             # Here and not above: who is tried again must not be taken for the next frame of a camera that moves.
             moved = [self.faults.guard(f, lambda f=f, d=d: (self._moving(f, d.boxes),)) for f, d in zip(frames, found, strict=True)]  # type: ignore[misc]
-        seen = zip(frames, found, features, rows, moved, embedded, strict=True)
-        return [Seen(f, d, _spread(p, r, len(d)), motion[0], mask) for f, d, p, r, motion, mask in seen if motion is not None]
+        seen = zip(frames, found, features, rows, moved, embedded, ignored, strict=True)
+        return [Seen(f, d, _spread(p, r, len(d)), motion[0], mask, out) for f, d, p, r, motion, mask, out in seen if motion is not None]
 
     def _embed(self, frames: list[Frame], found: list[Detections]) -> tuple[list[BoolArray], list[NDArray[np.intp]], list[PartFeatures]]:
         """Per frame: who counts as embedded, the rows that went through the engine (for a cache all), and their features."""

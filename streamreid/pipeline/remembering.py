@@ -35,7 +35,8 @@ from streamreid.pipeline.holding import Observation
 from streamreid.pipeline.reminding import Reminding
 from streamreid.reid import Embedder
 from streamreid.similarity import Calibration, SiteCalibration
-from streamreid.types import Frame, IdentityEvent, Image, KnownIdentity
+from streamreid.sinks import Blur, blurred, draw_style
+from streamreid.types import FloatArray, Frame, IdentityEvent, Image, KnownIdentity
 
 __all__ = ["GallerySummary", "Remembering", "stamp_of"]
 
@@ -101,6 +102,7 @@ class Remembering:
         if stamp.fingerprint == "none":
             raise ConfigError("a gallery remembers what people look like, and this run has no ReID engine (engine.model is 'none')")
         self._config = config.gallery
+        self._blur = draw_style(config.output).blur
         self._least_observations = config.association.min_observations
         self._associator = associator
         self._calibration = calibration
@@ -201,15 +203,16 @@ class Remembering:
         self._newcomer |= any(e.kind == "new" for e in mine)
         self._returned |= {e.global_id for e in mine if e.kind == "link" and e.global_id in self._known.returning}
 
-    def after(self, frame: Frame, observations: Iterable[Observation]) -> None:
+    def after(self, frame: Frame, observations: Iterable[Observation], blur_boxes: FloatArray | None = None) -> None:
         """After a frame was followed: keep pictures if wanted, look newcomers up, hand to the writer what is new.
 
         Args:
             frame: The frame.
             observations: What was seen of people with final track ids.
+            blur_boxes: ``[M, 4]`` what is hidden in pictures, if ``output.blur`` hides anything.
         """
         if self._config.crops and frame.has_image:
-            self._keep_crops(frame, observations)
+            self._keep_crops(frame, observations, blur_boxes)
         due = time.monotonic() >= self._next_wall or frame.time >= self._next_capture
         if due or self._newcomer:
             self._newcomer = False
@@ -272,14 +275,14 @@ class Remembering:
                 self._tracks[key] = self._batch.appearances[key] = moved
         self._held = waiting[-_MOST_TRACKS:]
 
-    def _keep_crops(self, frame: Frame, observations: Iterable[Observation]) -> None:
+    def _keep_crops(self, frame: Frame, observations: Iterable[Observation], blur_boxes: FloatArray | None) -> None:
         for seen in observations:
             if (seen.camera, seen.time) != (frame.camera, frame.time):
                 continue  # delayed: its picture has gone
             for row, track_id in enumerate(seen.tracks.ids.tolist()):
                 key, quality = (seen.camera, track_id), float(seen.quality[row])
                 if quality > 1.1 * self._crops.get(key, (0.0, b""))[0] + 0.01:
-                    picture = _jpeg(frame.image, seen.tracks.boxes[row])
+                    picture = _jpeg(frame.image, seen.tracks.boxes[row], blur_boxes, self._blur)
                     if picture:
                         self._crops[key] = quality, picture
 
@@ -325,13 +328,13 @@ class Remembering:
         return problem
 
 
-def _jpeg(image: Image, box: np.ndarray) -> bytes:
+def _jpeg(image: Image, box: np.ndarray, blur_boxes: FloatArray | None, blur: Blur) -> bytes:
     """A person cut out, at most 128 x 256 pixels; empty if nothing is inside the picture."""
     height, width = image.shape[:2]
     x0, y0, x1, y1 = np.clip(np.rint(box), 0, [width, height, width, height]).astype(int).tolist()
     if x1 - x0 < 2 or y1 - y0 < 2:
         return b""
-    crop = image[y0:y1, x0:x1]
+    crop = blurred(image, blur_boxes, blur, (x0, y0, x1, y1))
     scale = min(_CROP[0] / crop.shape[1], _CROP[1] / crop.shape[0], 1.0)
     if scale < 1:
         crop = cv2.resize(crop, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

@@ -61,6 +61,8 @@ class Replay(Following):
         super().__init__(config, self.manifest.calibration, (self.manifest.detector.name, engine.name), parts=engine.parts)
         self._given = frames
         self._scheduler = None if same_schedule(self.manifest, config) else EmbeddingScheduler(config)
+        films = config.output.video or config.output.mosaic
+        self._needs_ignored = {c.name for c in config.cameras if c.roi is not None} if films and config.output.blur != "none" else set()
         for name, camera in self.manifest.cameras.items():
             count = self.statistics.cameras[name]
             count.expected = sum(camera.parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from streamreid.pipeline.grounding import WORLD, write_world
 from streamreid.pipeline.recording import Recording
 from streamreid.pipeline.summary import CameraSummary, Summary, summarise
 from streamreid.secrets import redact, redact_data
-from streamreid.sinks import RotatingSink, Sink, SinkGroup, WorldSink, list_pieces, open_sinks, render_videos
+from streamreid.sinks import MaskFiles, RotatingSink, Sink, SinkGroup, WorldSink, list_pieces, open_sinks, render_videos
 from streamreid.sources import SystemClock, open_source
 from streamreid.types import Frame
 
@@ -26,6 +27,9 @@ __all__ = ["CameraSummary", "Summary", "choose_folder", "run", "write_json"]
 
 log = logging.getLogger(__name__)
 Progress = Callable[[Following], None]
+
+_MASKS = ".masks"
+"""Folder beside the results while a run with blurred films goes on."""
 
 
 def run(
@@ -56,10 +60,24 @@ def run(
     if isinstance(folder, Path):
         with ResultsFolder(folder, overwrite=not pipeline.live) as claimed:
             return run(pipeline, claimed, progress=progress, rendering=rendering, listeners=listeners)
-    show = progress or (lambda _: None)
-    path, failures = folder.path, pipeline.statistics.outputs
+    path = folder.path
     pipeline.require_camera()
     folder.begin(pipeline.config)
+    with ExitStack() as stack:
+        masks = _mask_files(pipeline, path)
+        if masks is not None:
+            stack.enter_context(masks)
+        return _run(pipeline, folder, masks, (progress or (lambda _: None), rendering or (lambda _: None)), listeners)
+
+
+def _run(
+    pipeline: Following,
+    folder: ResultsFolder,
+    masks: MaskFiles | None,
+    tell: tuple[Progress, Callable[[str], None]],
+    listeners: Sequence[Sink],
+) -> Summary:
+    path, failures, (show, rendering) = folder.path, pipeline.statistics.outputs, tell
     own = _open_sinks(pipeline, path)
     pieces = next((sink for sink in own if isinstance(sink, RotatingSink)), None)
     sinks: list[Sink] = [SinkGroup(own, failures), SinkGroup(listeners, failures, required=False)]
@@ -71,7 +89,7 @@ def run(
             sink.abort()
         raise
     if not pipeline.live:
-        _write_afterwards(pipeline, path, rendering or (lambda _: None))
+        _write_afterwards(pipeline, path, masks, rendering)
     summary = summarise(pipeline, path)
     try:
         write_json(path / "summary.json", {**summary.as_dict(), "configuration": _public(pipeline)})
@@ -81,7 +99,7 @@ def run(
     return summary
 
 
-def _write_afterwards(pipeline: Following, folder: Path, rendering: Callable[[str], None]) -> None:
+def _write_afterwards(pipeline: Following, folder: Path, masks: MaskFiles | None, rendering: Callable[[str], None]) -> None:
     """Of recordings: films, with final identities, and ways on the ground."""
     output, failures = pipeline.config.output, pipeline.statistics.outputs
     if output.video or output.mosaic:
@@ -90,7 +108,9 @@ def _write_afterwards(pipeline: Following, folder: Path, rendering: Callable[[st
         try:
             if "mot" in failures:
                 raise OutputError("films are drawn from the MOT text, which could not be written")
-            render_videos(_frames_again(pipeline), folder, output)
+            if masks is not None:
+                masks.close()
+            render_videos(_frames_again(pipeline), folder, output, masks=None if masks is None else masks.folder)
         except (OutputError, DataError) as error:
             _give_up(failures, films, error)
     if pipeline.ground is not None:
@@ -103,6 +123,18 @@ def _write_afterwards(pipeline: Following, folder: Path, rendering: Callable[[st
 def _give_up(failures: MutableMapping[str, str], name: str, error: StreamReIDError) -> None:
     failures[name] = redact(error)
     log.error("output '%s' is given up: %s", name, failures[name])
+
+
+def _mask_files(pipeline: Following, folder: Path) -> MaskFiles | None:
+    """Keep what is to be blurred in films that are drawn afterwards, when it is known who was where before and after."""
+    output = pipeline.config.output
+    if pipeline.live or not pipeline.masks.wanted or not (output.video or output.mosaic):
+        return None
+    files = MaskFiles(folder / _MASKS)
+    pipeline.masks.record_to(
+        lambda camera, moment: files.write(camera, moment.index, moment.boxes), ahead=pipeline.config.tracker.lost_seconds
+    )
+    return files
 
 
 def _open_sinks(pipeline: Following, folder: Path) -> list[Sink]:

@@ -7,24 +7,26 @@ from pathlib import Path
 from streamreid.config import OutputConfig
 from streamreid.sinks.base import FinalIdentities, Sink
 from streamreid.sinks.crops import CropSink
-from streamreid.sinks.draw import DrawStyle, Painter, style_of
+from streamreid.sinks.draw import Blur, DrawStyle, Painter, blurred, style_of
 from streamreid.sinks.group import SinkGroup, output_name
 from streamreid.sinks.jsonl import JsonlSink
 from streamreid.sinks.mosaic import Mosaic
 from streamreid.sinks.mot import MotSink
 from streamreid.sinks.parquet import ParquetSink
 from streamreid.sinks.pieces import RESULTS, list_pieces, result_folders
-from streamreid.sinks.render import render_videos
+from streamreid.sinks.render import MaskFiles, render_videos
 from streamreid.sinks.rotating import RotatingSink
 from streamreid.sinks.video import MosaicSink, VideoSink
 from streamreid.sinks.world import WorldSink
 
 __all__ = [
     "RESULTS",
+    "Blur",
     "CropSink",
     "DrawStyle",
     "FinalIdentities",
     "JsonlSink",
+    "MaskFiles",
     "Mosaic",
     "MosaicSink",
     "MotSink",
@@ -35,6 +37,7 @@ __all__ = [
     "SinkGroup",
     "VideoSink",
     "WorldSink",
+    "blurred",
     "draw_style",
     "list_pieces",
     "open_sinks",
@@ -77,7 +80,16 @@ def open_sinks(output: OutputConfig, folder: Path | str, cameras: list[str], *, 
         if output.parquet:
             sinks.append(ParquetSink(folder / "results.parquet", append=live))
         if output.crops:
-            sinks.append(CropSink(folder / "crops", cameras, every=output.crops_every, min_height=output.crops_min_height, live=live))
+            sinks.append(
+                CropSink(
+                    folder / "crops",
+                    cameras,
+                    every=output.crops_every,
+                    min_height=output.crops_min_height,
+                    live=live,
+                    blur=draw_style(output).blur,
+                )
+            )
         if films and output.video:
             sinks.append(VideoSink(folder / "videos", draw_style(output), live=live))
         if films and output.mosaic:

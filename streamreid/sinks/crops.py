@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from streamreid.sinks.base import FinalIdentities, SinkContext, write_failed
+from streamreid.sinks.draw import Blur, blurred
 from streamreid.types import FrameResult, IdentityEvent
 
 __all__ = ["CropSink"]
@@ -30,13 +31,16 @@ class CropSink(SinkContext):
         every: Seconds between two pictures of a track.
         min_height: Smaller boxes are left out, in pixels.
         live: The run goes on from earlier ones, with global ids that never repeat.
+        blur: What is hidden in the pictures, as in films.
     """
 
     output = "crops"
 
-    def __init__(self, folder: Path, cameras: list[str], *, every: float = 1.0, min_height: float = 64.0, live: bool = False) -> None:
+    def __init__(
+        self, folder: Path, cameras: list[str], *, every: float = 1.0, min_height: float = 64.0, live: bool = False, blur: Blur = "none"
+    ) -> None:
         self._folder = _next_run(folder)
-        self._every, self._min_height = every, min_height
+        self._every, self._min_height, self._blur = every, min_height, blur
         self._scope = "live" if live else self._folder.name
         self._last: dict[tuple[str, int], float] = {}
         self._closed = False
@@ -63,7 +67,8 @@ class CropSink(SinkContext):
             ):
                 continue
             self._last[frame.camera, track] = frame.time
-            self._save(self._folder / frame.camera / f"{track:06d}_{frame.index:08d}.jpg", frame.image[top:bottom, left:right])
+            crop = blurred(frame.image, result.blur_boxes, self._blur, (int(left), int(top), int(right), int(bottom)))
+            self._save(self._folder / frame.camera / f"{track:06d}_{frame.index:08d}.jpg", crop)
 
     def event(self, event: IdentityEvent) -> None:
         """Only final identities count here."""

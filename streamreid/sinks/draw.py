@@ -22,10 +22,13 @@ from PIL import ImageDraw, ImageFont
 from streamreid.config import OutputConfig
 from streamreid.types import FloatArray, Image, IntArray
 
-__all__ = ["Blur", "DrawStyle", "Painter", "caption", "clock_text", "colour_of", "draw_text", "pixelate", "style_of", "unit_of"]
+__all__ = ["Blur", "DrawStyle", "Painter", "blurred", "caption", "clock_text", "colour_of", "draw_text", "pixelate", "style_of", "unit_of"]
 
 Blur = Literal["none", "head", "body"]
 _COLOURS = 96
+_SQUARES = 8
+_HEAD_HEIGHT, _HEAD_WIDTH = 1 / 3, 0.75
+"""Where the head ends, as shares of a box's height and width, with room for bent people."""
 _UNDECIDED = (150, 150, 150)
 _DARK = (24, 20, 18)
 _WHITE = (255, 255, 255)
@@ -36,7 +39,7 @@ class DrawStyle:
     """What is drawn.
 
     Args:
-        blur: Pixelate nobody, the upper third of each person's box, or the whole box. Only tracked people can be hidden.
+        blur: Pixelate nobody, the upper third of each person's box, or the whole box.
         traces: Draw the way of the foot point over the last ``trace_length`` pictures.
         trace_length: Pictures.
         scale: Multiplies line widths and text sizes.
@@ -162,19 +165,47 @@ def pixelate(image: Image, boxes: FloatArray, part: Blur) -> None:
     Args:
         image: Drawn on in place.
         boxes: ``[N, 4]`` xyxy in pixels.
-        part: The upper third of the box ("head") or all of it ("body").
+        part: The upper third of the box, or three quarters of its width if that is more, because legs may be hidden ("head"); or all of it ("body").
     """
-    if part == "none":
+    if part == "none" or not len(boxes):
         return
     limit = np.array([image.shape[1], image.shape[0]] * 2, np.float32)
-    for left, top, right, bottom in np.clip(boxes, 0, limit).round().astype(int).tolist():
-        if part == "head":
-            bottom = top + max(1, (bottom - top) // 3)
+    boxes = boxes[np.isfinite(boxes).all(1)]
+    if part == "head":
+        boxes = boxes.copy()
+        width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+        boxes[:, 3] = boxes[:, 1] + np.minimum(height, np.maximum(height * _HEAD_HEIGHT, width * _HEAD_WIDTH))
+    low, high = np.floor(np.clip(boxes[:, :2], 0, limit[:2])), np.ceil(np.clip(boxes[:, 2:], 0, limit[2:]))
+    for left, top, right, bottom in np.concatenate([low, high], 1).astype(int).tolist():
         area = image[top:bottom, left:right]
         if area.size:
-            squares = (min(8, area.shape[1]), max(1, area.shape[0] * 8 // max(8, area.shape[1])))
+            squares = (min(_SQUARES, area.shape[1]), max(1, area.shape[0] * _SQUARES // max(_SQUARES, area.shape[1])))
             small = cv2.resize(area, squares, interpolation=cv2.INTER_AREA)
             area[:] = cv2.resize(small, (area.shape[1], area.shape[0]), interpolation=cv2.INTER_NEAREST)
+
+
+def blurred(image: Image, boxes: FloatArray | None, part: Blur, area: tuple[int, int, int, int] | None = None) -> Image:
+    """A picture as it may leave the program. Whatever is written or sent goes through here or through :class:`Painter`.
+
+    Args:
+        image: ``[H, W, 3]`` uint8 BGR; not changed.
+        boxes: ``[M, 4]`` xyxy in pixels of the picture: ``FrameResult.blur_boxes``.
+        part: What is hidden.
+        area: Left, top, right, bottom of the part that is wanted; default all.
+
+    Returns:
+        A copy.
+
+    Raises:
+        ValueError: Something is to be hidden and nobody said where people are.
+    """
+    left, top, right, bottom = area or (0, 0, image.shape[1], image.shape[0])
+    copy = np.ascontiguousarray(image[top:bottom, left:right]).copy()
+    if part != "none":
+        if boxes is None:
+            raise ValueError("people are to be blurred, but nothing says where they are (FrameResult.blur_boxes)")
+        pixelate(copy, boxes - np.array([left, top, left, top], np.float32), part)
+    return copy
 
 
 class Painter:
@@ -188,7 +219,14 @@ class Painter:
         self.style = style or DrawStyle()
         self._trace: sv.TraceAnnotator | None = None
 
-    def draw(self, image: Image, boxes: FloatArray, global_ids: IntArray, track_ids: IntArray | None = None) -> Image:
+    def draw(
+        self,
+        image: Image,
+        boxes: FloatArray,
+        global_ids: IntArray,
+        track_ids: IntArray | None = None,
+        blur_boxes: FloatArray | None = None,
+    ) -> Image:
         """Draw on a picture, in place.
 
         Args:
@@ -196,13 +234,14 @@ class Painter:
             boxes: ``[N, 4]`` xyxy in pixels of this picture.
             global_ids: ``[N]`` who; 0 is drawn grey and without label.
             track_ids: ``[N]`` whose trace a box goes on; default the global ids.
+            blur_boxes: ``[M, 4]`` what else is blurred, besides the people who are drawn.
 
         Returns:
             The same picture.
         """
         unit = unit_of(image) * self.style.scale
         thickness = max(1, round(2.4 * unit))
-        pixelate(image, boxes, self.style.blur)
+        pixelate(image, boxes if blur_boxes is None else np.concatenate([boxes, blur_boxes]), self.style.blur)
         people = sv.Detections(
             xyxy=boxes.astype(np.float32).reshape(-1, 4),
             class_id=np.zeros(len(boxes), int),

@@ -31,6 +31,7 @@ class Shot:
         boxes: ``[N, 4]`` xyxy in pixels.
         global_ids: ``[N]``, 0 where undecided.
         track_ids: ``[N]``.
+        blur_boxes: ``[M, 4]`` what else is blurred.
     """
 
     camera: str
@@ -39,6 +40,7 @@ class Shot:
     boxes: FloatArray
     global_ids: IntArray
     track_ids: IntArray
+    blur_boxes: FloatArray | None = None
 
 
 def _grid(count: int, aspect: float) -> tuple[int, int]:
@@ -173,8 +175,10 @@ class Mosaic:
 
     def _fill(self, canvas: Image, camera: str, shot: Shot) -> None:
         cell, scale, left, top = fit(shot.image, *self._cell, ground=_GROUND)
-        boxes = shot.boxes * scale + np.array([left, top, left, top], np.float32)
-        self._painters[camera].draw(cell, boxes.astype(np.float32), shot.global_ids, shot.track_ids)
+        corner = np.array([left, top, left, top], np.float32)
+        boxes = (shot.boxes * scale + corner).astype(np.float32)
+        hidden = None if shot.blur_boxes is None else (shot.blur_boxes * scale + corner).astype(np.float32)
+        self._painters[camera].draw(cell, boxes, shot.global_ids, shot.track_ids, hidden)
         caption(cell, camera, shot.time)
         self._area(canvas, camera)[:] = cell
         self._shown[camera] = shot.time

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import heapq
 import logging
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 
 from streamreid.config import OutputConfig
 from streamreid.errors import DataError, OutputError, SourceError
+from streamreid.sinks.base import LineFile, ltwh
 from streamreid.sinks.draw import DrawStyle, Painter, caption, style_of
 from streamreid.sinks.encode import VideoWriter
 from streamreid.sinks.mosaic import Mosaic, Shot
 from streamreid.types import FloatArray, Frame, Image, IntArray
 
-__all__ = ["render_videos"]
+__all__ = ["MaskFiles", "render_videos"]
 
 _log = logging.getLogger(__name__)
 
@@ -60,12 +63,62 @@ class _Rows:
         return table[:, 1:].astype(np.float32), table[:, 0].astype(np.int64)
 
 
+class MaskFiles:
+    """What is to be blurred in films that are drawn after the run: ``<camera>.txt`` with a line ``frame,0,left,top,width,height`` per box.
+
+    The folder is removed when the block is left.
+
+    Args:
+        folder: Made when the first box comes; what an earlier run left there is removed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._files: dict[str, LineFile] = {}
+        self._error: OutputError | None = None
+
+    def __enter__(self) -> MaskFiles:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with suppress(OutputError):
+            self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def write(self, camera: str, index: int, boxes: FloatArray) -> None:
+        """Take a frame's boxes ``[M, 4]``; frames of a camera come in rising order. An error is told by :meth:`close`, so that the run goes on."""
+        if self._error is not None:
+            return
+        try:
+            if camera not in self._files:
+                self._files[camera] = LineFile(self.folder / f"{camera}.txt")
+            self._write(camera, index, boxes)
+        except OutputError as error:
+            self._error = error
+
+    def _write(self, camera: str, index: int, boxes: FloatArray) -> None:
+        self._files[camera].write("".join(f"{index + 1},0,{x:.1f},{y:.1f},{w:.1f},{h:.1f}\n" for x, y, w, h in ltwh(boxes).tolist()))
+
+    def close(self) -> None:
+        """Finish writing; the files can be read.
+
+        Raises:
+            OutputError: Not everything could be written: films drawn without it would show people.
+        """
+        for file in self._files.values():
+            file.close()
+        if self._error is not None:
+            raise self._error
+
+
 def render_videos(
     sources: Mapping[str, Callable[[], Iterable[Frame]]],
     folder: Path | str,
     output: OutputConfig,
     *,
     style: DrawStyle | None = None,
+    masks: Path | None = None,
     progress: Callable[[Frame], None] | None = None,
 ) -> list[Path]:
     """Draw final identities into films, by capture time over all cameras.
@@ -76,6 +129,7 @@ def render_videos(
             ``videos/<camera>.mp4`` and ``mosaic.mp4`` are written.
         output: Which films are wanted, and whether people are blurred.
         style: What is drawn, instead of what ``output`` says.
+        masks: Folder with what is to be blurred, from :class:`MaskFiles`. Without it only people who are in the results are blurred.
         progress: Called after each frame.
 
     Returns:
@@ -99,12 +153,14 @@ def render_videos(
         opened = {camera: _until_error(camera, opener, mosaic) for camera, opener in sources.items()}
         painters = {camera: Painter(style) for camera in films if camera}
         rows = {camera: _Rows(final / f"{camera}.txt") for camera in cameras}
+        hidden = {} if masks is None else {camera: _Rows(masks / f"{camera}.txt") for camera in cameras}
         for time, frame in heapq.merge(*opened.values(), key=lambda item: item[0]):
             boxes, ids = rows[frame.camera].at(frame.index + 1)
+            blur = hidden[frame.camera].at(frame.index + 1)[0] if hidden else None
             if mosaic is not None:
-                _write_all(films[""], mosaic.add(Shot(frame.camera, time, frame.image, boxes, ids, ids)))
+                _write_all(films[""], mosaic.add(Shot(frame.camera, time, frame.image, boxes, ids, ids, blur)))
             if frame.camera in painters:
-                image = painters[frame.camera].draw(frame.image.copy(), boxes, ids)
+                image = painters[frame.camera].draw(frame.image.copy(), boxes, ids, None, blur)
                 caption(image, frame.camera, time)
                 films[frame.camera].write(image, time)
             if progress is not None:

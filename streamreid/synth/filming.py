@@ -78,9 +78,10 @@ def film(shot: Shot, tick: Callable[[], None] | None = None) -> Film:
         with (
             Video(shot.out / f"{name}.mp4", shot.view.size, shot.config.fps) as video,
             (shot.out / "truth" / f"{name}.txt").open("w", encoding="utf-8") as truth,
+            (shot.out / "visible" / f"{name}.txt").open("w", encoding="utf-8") as visible,
             (shot.out / "detections" / f"{name}.txt").open("w", encoding="utf-8") as found,
         ):
-            _roll(shot, video, truth, found, result, tick)
+            _roll(shot, video, (truth, visible, found), result, tick)
     except (OSError, av.FFmpegError) as error:
         raise OutputError(
             f"cannot write {name} of the scene to '{shot.out}': {error.strerror or error}. Free space or choose another folder (--out)"
@@ -88,7 +89,8 @@ def film(shot: Shot, tick: Callable[[], None] | None = None) -> Film:
     return result
 
 
-def _roll(shot: Shot, video: Video, truth: TextIO, found: TextIO, result: Film, tick: Callable[[], None] | None) -> None:
+def _roll(shot: Shot, video: Video, texts: tuple[TextIO, TextIO, TextIO], result: Film, tick: Callable[[], None] | None) -> None:
+    truth, visible, found = texts
     config, view = shot.config, shot.view
     painter = Painter(view, shot.place, shot.walks, shot.looks, lighting=config.lighting, seed=shot.seeds[0])
     boxes, luck = Boxes(view.size, shot.seeds[1]), np.random.default_rng(shot.seeds[2])
@@ -100,7 +102,8 @@ def _roll(shot: Shot, video: Video, truth: TextIO, found: TextIO, result: Film, 
             picture, shown = painter.draw(stamp + view.skew)
             video.write(picture, stamp)
             result.frames += 1
-            truth.writelines(_row(result.frames, one) for one in shown)
+            truth.writelines(_row(result.frames, one, one.box) for one in shown)
+            visible.writelines(_row(result.frames, one, one.visible_box) for one in shown if one.visibility > 0)
             found.writelines(
                 f"{result.frames},-1,{x:.1f},{y:.1f},{w:.1f},{h:.1f},{score:.3f},-1,-1,-1\n" for x, y, w, h, score in boxes(shown)
             )
@@ -111,6 +114,6 @@ def _roll(shot: Shot, video: Video, truth: TextIO, found: TextIO, result: Film, 
             tick()
 
 
-def _row(frame: int, one: Shown) -> str:
-    x0, y0, x1, y1 = one.box
+def _row(frame: int, one: Shown, box: tuple[float, float, float, float]) -> str:
+    x0, y0, x1, y1 = box
     return f"{frame},{one.person + 1},{x0:g},{y0:g},{x1 - x0:g},{y1 - y0:g},{int(one.visibility >= COUNTED)},1,{one.visibility:.3f}\n"

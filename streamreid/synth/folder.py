@@ -14,7 +14,7 @@ from streamreid.errors import ConfigError, OutputError
 __all__ = ["check_folder", "fresh_scene"]
 
 _LISTING, _ABOUT = "cams.yaml", "scene.json"
-_BESIDE = ("world.txt", "truth", "detections", "calibration", _ABOUT, _LISTING)
+_BESIDE = ("world.txt", "truth", "visible", "detections", "calibration", _ABOUT, _LISTING)
 _UNFINISHED = ".unfinished"
 _LOCK = ".lock"
 

@@ -57,7 +57,8 @@ def record(
 ) -> Report:
     """Make a scene.
 
-    Writes ``<camera>.mp4``, ``cams.yaml``, ``truth/<camera>.txt`` (MOT text with visibility; ids mean the same person in all cameras), ``world.txt``
+    Writes ``<camera>.mp4``, ``cams.yaml``, ``truth/<camera>.txt`` (MOT text with visibility; ids mean the same person in all cameras), ``visible/<camera>.txt`` (the same with
+    the box around what can be seen of each person), ``world.txt``
     (where everybody in view of a working camera stands, MOT text with x, y, z in columns 8 to 10), ``detections/<camera>.txt``,
     ``calibration/<camera>.txt`` (3x4 matrices) and ``scene.json``.
 
@@ -87,7 +88,7 @@ def record(
         return Shot(config, view, places[view.place], walks, looks, tuple(seeds[number]), out)
 
     try:
-        for folder in ("truth", "detections", "calibration"):
+        for folder in ("truth", "visible", "detections", "calibration"):
             (out / folder).mkdir(exist_ok=True)
         with (out / "world.txt").open("w", encoding="utf-8") as file:
             _write_world(file, config, places, views, walks)

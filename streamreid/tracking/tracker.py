@@ -106,6 +106,12 @@ class Tracker:
         everybody, rows = self._latest
         return everybody[rows]
 
+    @property
+    def everybody(self) -> tuple[Tracks, FloatArray]:
+        """All tracks after the last update, also lost, tentative and unmoving ones, where they are or are expected (``rows`` -1), and the standard
+        deviation ``[T]`` of each place in pixels."""
+        return self._latest[0], self._motion.deviations
+
     def update(
         self,
         detections: Detections,

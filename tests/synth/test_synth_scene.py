@@ -134,7 +134,7 @@ def test_processes_do_not_change_the_scene(tmp_path: Path) -> None:
     _, one = make(tmp_path / "one", **values)
     _, two = make(tmp_path / "two", processes=2, **values)
     files = sorted(p.relative_to(one) for p in one.rglob("*") if p.is_file())
-    assert len(files) == 3 * 4 + 3
+    assert len(files) == 3 * 5 + 3
     assert all((one / f).read_bytes() == (two / f).read_bytes() for f in files)
 
 

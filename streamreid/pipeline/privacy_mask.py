@@ -1,0 +1,302 @@
+"""Which parts of a camera's pictures may show a person, so that they are blurred in every picture that leaves the program.
+
+A tracker reports who is surely there; blurring must also hide who may be there. In every frame the mask covers
+
+- every box of the detector, whatever its score, also outside the region of interest,
+- every track that is not seen at the moment, where its motion predicts it, grown by twice the doubt about the place,
+- where frames are known that come later (delayed results, films drawn after the run): where somebody was between two observations, and where
+  somebody who appears was before.
+
+Boxes of any score are followed by a tracker of their own, which reports a person from the first box on, so that one who is missed by the detector
+for a moment stays hidden although no track was ever confirmed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreid.config import TrackerConfig
+from streamreid.tracking import Tracker
+from streamreid.tracking.assignment import assign, iou_matrix
+from streamreid.types import Detections, FloatArray, Frame, Tracks
+
+__all__ = ["MaskMoment", "PrivacyMask", "PrivacyMasks"]
+
+HOLD_SECONDS = 1.2
+"""How long somebody whom the detector lost, or has not found yet, stays hidden: longer than a detector misses a person who is in view."""
+PADDING = 0.06
+"""Share of its height by which every box is enlarged: detectors cut hands, feet and hair."""
+DEVIATIONS = 2.0
+"""Standard deviations of the place by which a predicted box grows: 95 of 100 people are inside."""
+SPEED = 0.8
+"""Body heights per second by which a box grows sideways where the velocity is not known: a brisk walk."""
+DRIFT = 0.25
+"""The same where the velocity is known, or the place is between two observations."""
+MOST_GROWTH = 0.5
+"""Body heights by which a box grows at most, so that those who are lost do not hide the whole picture."""
+LOST_SECONDS = 5.0
+"""How long a track that is not seen is hidden where it is expected: nobody's place is known for longer. Who then appears is hidden by the box of the
+detector, and in films of recordings also where they were in between."""
+UPWARDS = 0.35
+"""How much of the growth sideways a box grows up and down: people walk on the ground, and heads stay in the upper third of their box."""
+FOLLOWS = 0.3
+"""IoU from which a box follows from one of the frame before."""
+SURE_OBSERVATIONS = 3
+"""Observations after which the velocity of somebody new is known."""
+
+_ANY_SCORE = TrackerConfig(
+    high_score=0.0,
+    low_score=0.0,
+    new_score=0.0,
+    confirm_frames=1,
+    confirm_seconds=0.0,
+    lost_seconds=HOLD_SECONDS,
+    exit_seconds=HOLD_SECONDS,
+    blind_seconds=HOLD_SECONDS,
+    appearance_weight=0.0,
+    recover_probability=1.0,
+    ghost_score=0.0,
+    duplicate_iou=1.0,
+    duplicate_cover=1.0,
+)
+
+
+class _Observation(NamedTuple):
+    time: float
+    box: NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class MaskMoment:
+    """What is to be blurred in one frame.
+
+    Args:
+        index: Number of the frame in its source.
+        time: Capture time in seconds.
+        areas: Arrays ``[M, 4]`` of boxes, xyxy in pixels.
+        released: Whether the frame's result was handed out.
+    """
+
+    index: int
+    time: float
+    areas: list[FloatArray] = field(default_factory=list)
+    released: bool = False
+
+    @property
+    def boxes(self) -> FloatArray:
+        """``[M, 4]`` xyxy in pixels."""
+        return np.concatenate(self.areas) if self.areas else np.zeros((0, 4), np.float32)
+
+
+class PrivacyMask:
+    """The mask of one camera, frame by frame.
+
+    Args:
+        ahead: Seconds of later frames that are waited for before a moment is drained; 0 keeps a moment only until its frame is released.
+    """
+
+    def __init__(self, *, ahead: float = 0.0) -> None:
+        self._ahead = ahead
+        self._tracker = Tracker(_ANY_SCORE)
+        self._moments: deque[MaskMoment] = deque()
+        self._history: dict[int, list[_Observation]] = {}
+        self._before = np.zeros((0, 4), np.float32)
+        self._before_time = -np.inf
+        self._held: list[_Observation] = []
+
+    def __repr__(self) -> str:
+        return f"PrivacyMask(ahead={self._ahead}, moments={len(self._moments)})"
+
+    def push(
+        self,
+        index: int,
+        time: float,
+        found: Detections,
+        followed: tuple[Tracks, FloatArray],
+        *,
+        size: tuple[int, int],
+        camera: FloatArray | None = None,
+    ) -> None:
+        """Take the next frame. Moments before it are completed by what it shows.
+
+        Args:
+            index: Its number in the source.
+            time: Capture time in seconds.
+            found: Every box of the detector, also those outside the region of interest.
+            followed: All tracks of the camera's tracker, also lost ones, and the standard deviation of each place in pixels (``Tracker.everybody``).
+            size: Width and height in pixels.
+            camera: The camera's motion, as for ``Tracker.update``.
+        """
+        self._tracker.update(found, None, time, size=size, camera=camera)
+        now = MaskMoment(index, time)
+        now.areas.append(_grown(found.boxes, 0.0))
+        self._hold(now, found.boxes[np.isfinite(found.boxes).all(1)])
+        for sign, (tracks, doubt) in ((-1, self._tracker.everybody), (1, followed)):
+            recent = np.array([time - self._last_time(sign * who, time) <= LOST_SECONDS for who in tracks.ids.tolist()], bool)
+            now.areas.append(_grown(tracks.boxes[recent], np.where(tracks.rows >= 0, 0.0, DEVIATIONS * doubt)[recent]))
+            for who, box, row in zip(tracks.ids.tolist(), tracks.boxes, tracks.rows.tolist(), strict=True):
+                if row >= 0:
+                    self._observe(sign * who, _Observation(time, box.astype(np.float64)))
+        self._moments.append(now)
+        known = set((-self._tracker.everybody[0].ids).tolist()) | set(followed[0].ids.tolist())
+        self._history = {who: seen for who, seen in self._history.items() if who in known}
+
+    def boxes(self, index: int) -> FloatArray:
+        """``[M, 4]`` what is to be blurred in a frame that was pushed, as known now; the frame counts as released."""
+        for moment in reversed(self._moments):
+            if moment.index == index and not moment.released:
+                moment.released = True
+                return moment.boxes
+        return np.zeros((0, 4), np.float32)
+
+    @property
+    def newest(self) -> FloatArray:
+        """``[M, 4]`` what is to be blurred in the frame that was pushed last."""
+        return self._moments[-1].boxes
+
+    def drain(self, *, rest: bool = False) -> Iterator[MaskMoment]:
+        """Moments to which nothing will be added any more, oldest first, once.
+
+        Args:
+            rest: All of them, at the end of the run.
+        """
+        newest = self._moments[-1].time if self._moments else 0.0
+        while self._moments and (rest or (self._moments[0].released and newest - self._moments[0].time >= self._ahead)):
+            yield self._moments.popleft()
+
+    def _hold(self, now: MaskMoment, boxes: FloatArray) -> None:
+        """Boxes that do not follow from one of the frame before, or are followed by none, whatever the tracker makes of them: it may have taken one
+        person for another."""
+        overlap = iou_matrix(self._before, boxes)
+        followed, follows = np.zeros(len(self._before), bool), np.zeros(len(boxes), bool)
+        rows, columns = assign(overlap, overlap >= FOLLOWS)  # one to one: who steps out from behind somebody is new
+        followed[rows], follows[columns] = True, True
+        self._held += [_Observation(self._before_time, b.astype(np.float64)) for b in self._before[~followed]]
+        self._held = [held for held in self._held if now.time - held.time <= HOLD_SECONDS]
+        now.areas += [_swept(held, now.time) for held in self._held]
+        for box in boxes[~follows] if self._moments else ():
+            seen = _Observation(now.time, box.astype(np.float64))
+            for moment in reversed(self._moments):
+                if now.time - moment.time > HOLD_SECONDS:
+                    break
+                moment.areas.append(_swept(seen, moment.time))
+        self._before, self._before_time = boxes, now.time
+
+    def _last_time(self, who: int, default: float) -> float:
+        seen = self._history.get(who)
+        return seen[-1].time if seen else default
+
+    def _observe(self, who: int, now: _Observation) -> None:
+        """Fill the moments before that lack somebody who is seen now."""
+        seen = self._history.setdefault(who, [])
+        if not self._moments:  # nothing that could still be completed
+            seen[:] = [*seen[-1:], now]
+            return
+        if seen and seen[-1].time < self._moments[-1].time:
+            self._fill(seen[-1].time, now, (seen[-1], now))
+        seen.append(now)
+        if len(seen) == SURE_OBSERVATIONS:
+            first = seen[0]
+            self._fill(first.time - HOLD_SECONDS, first, (first, now))
+        if len(seen) > SURE_OBSERVATIONS:
+            del seen[:-SURE_OBSERVATIONS]
+
+    def _fill(self, since: float, until: _Observation, ends: tuple[_Observation, _Observation]) -> None:
+        """Cover the moments after ``since`` and before ``until`` on the straight line through two observations."""
+        first, last = ends
+        span = max(last.time - first.time, 1e-9)
+        for moment in reversed(self._moments):
+            if moment.time <= since:
+                return
+            if moment.time >= until.time:
+                continue
+            box = first.box + (moment.time - first.time) / span * (last.box - first.box)
+            box[2:] = np.maximum(box[2:], box[:2] + 1.0)
+            distance = min(abs(moment.time - first.time), abs(moment.time - last.time))
+            height = min(float(box[3] - box[1]), 2 * float(until.box[3] - until.box[1]))
+            moment.areas.append(_grown(box[None].astype(np.float32), DRIFT * distance * height))
+
+
+def _swept(seen: _Observation, time: float) -> FloatArray:
+    """``[1, 4]`` where somebody seen at one moment may be at another."""
+    height = float(seen.box[3] - seen.box[1])
+    return _grown(seen.box[None].astype(np.float32), SPEED * abs(time - seen.time) * height)
+
+
+def _grown(boxes: FloatArray, margin: FloatArray | NDArray[np.float64] | float) -> FloatArray:
+    """Boxes ``[M, 4]`` enlarged by ``margin`` pixels ``[M]`` sideways, less up and down, and by the padding."""
+    boxes = boxes[np.isfinite(boxes).all(1)] if not np.isfinite(boxes).all() else boxes
+    height = boxes[:, 3] - boxes[:, 1]
+    side = np.minimum(margin, MOST_GROWTH * height)
+    grow = np.stack([side, UPWARDS * side], 1) + PADDING * height[:, None]
+    return np.concatenate([boxes[:, :2] - grow, boxes[:, 2:] + grow], 1).astype(np.float32)
+
+
+class PrivacyMasks:
+    """The masks of all cameras of a run.
+
+    Args:
+        wanted: Whether anything is blurred; otherwise nothing is computed.
+
+    Attributes:
+        record: Called with a camera's name and each of its moments when nothing more will be known of it; for films drawn after the run.
+    """
+
+    def __init__(self, *, wanted: bool) -> None:
+        self.wanted = wanted
+        self.record: Callable[[str, MaskMoment], None] | None = None
+        self._masks: dict[str, PrivacyMask] = {}
+        self._ahead = 0.0
+
+    def record_to(self, record: Callable[[str, MaskMoment], None], *, ahead: float) -> None:
+        """Have every moment told, ``ahead`` seconds of capture time later. Before the first frame."""
+        self.record, self._ahead = record, max(ahead, HOLD_SECONDS)
+
+    def push(self, frame: Frame, found: Sequence[Detections | None], tracker: Tracker, camera: FloatArray | None) -> None:
+        """Take a frame after it was tracked.
+
+        Args:
+            frame: The frame.
+            found: What the detector found: inside the region of interest, outside.
+            tracker: Of the frame's camera.
+            camera: The camera's motion.
+        """
+        if not self.wanted:
+            return
+        mask = self._masks.setdefault(frame.camera, PrivacyMask(ahead=self._ahead))
+        boxes = [d for d in found if d is not None and len(d)]
+        everything = Detections.concatenate(boxes) if boxes else Detections.empty()
+        mask.push(frame.index, frame.time, everything, tracker.everybody, size=frame.size, camera=camera)
+
+    def boxes(self, frame: Frame) -> FloatArray | None:
+        """``[M, 4]`` what is to be blurred in a frame that is handed out now; None where nothing is blurred."""
+        if not self.wanted:
+            return None
+        mask = self._masks.get(frame.camera)
+        found = np.zeros((0, 4), np.float32) if mask is None else mask.boxes(frame.index)
+        self._tell(frame.camera, rest=False)
+        return found
+
+    def newest(self, frame: Frame) -> FloatArray | None:
+        """The same for a frame that was just tracked, as known now; it stays to be handed out."""
+        return self._masks[frame.camera].newest if self.wanted else None
+
+    def finish(self) -> None:
+        """Tell the moments that are left."""
+        for camera in self._masks:
+            self._tell(camera, rest=True)
+
+    def forget(self, camera: str) -> None:
+        """A camera was taken out for good."""
+        self._masks.pop(camera, None)
+
+    def _tell(self, camera: str, *, rest: bool) -> None:
+        for moment in self._masks[camera].drain(rest=rest) if camera in self._masks else ():
+            if self.record is not None:
+                self.record(camera, moment)
