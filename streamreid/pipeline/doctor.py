@@ -163,8 +163,9 @@ class _Probe:
         check, newest = self.check, self.frames[-1]
         check.size, check.clock = newest.size, newest.clock
         if len(times) > 1 and times[-1] > times[0]:
-            # By frame number: those that were not taken in time came nevertheless.
-            check.rate = (indices[-1] - indices[0]) / (times[-1] - times[0]) / self.config.stride
+            # By frame number: those that were not taken in time came nevertheless. Numbers of recordings may have gaps.
+            came = (indices[-1] - indices[0]) / self.config.stride if check.live else len(times) - 1
+            check.rate = came / (times[-1] - times[0])
         check.delay = max(0.0, float(np.median(delays))) if delays and check.live else 0.0
         if self.reader is not None and self.reader.error is not None:
             check.error = redact(self.reader.error)

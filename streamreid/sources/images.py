@@ -13,26 +13,30 @@ import numpy as np
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
 from streamreid.sources.base import Selection, SourceBase
-from streamreid.types import Frame, Image
+from streamreid.sources.picture_names import frame_numbers, name_times, usual_step
+from streamreid.types import ClockName, Frame, Image
 
 __all__ = ["ImageFolderSource", "natural_key"]
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-_DEFAULT_RATE = 25.0
 
 
 class ImageFolderSource(SourceBase):
     """The pictures of a folder in natural order (``2.jpg`` before ``10.jpg``); other files are ignored.
 
-    Capture time is ``start_time`` + ``offset`` + number / rate, clock "rate". The rate is ``fps`` of the configuration, else ``frameRate`` of a MOTChallenge
-    ``seqinfo.ini`` in the folder or the one above, else 25. A folder with an ``img1`` subfolder is a MOTChallenge sequence: that is read.
+    Where the names differ in one number only (``000001.jpg``, ``img_5.png``), that is the frame number, and what is missing between two takes its
+    time; else pictures are numbered as they come. Numbers begin at 0 if one of them is 0, else at 1.
+
+    Capture time is ``start_time`` + ``offset`` + seconds since the first picture, clock "rate": by ``fps`` of the configuration, which counts
+    pictures (of 0, 5, 10, ... a step of 5 is one picture); else by ``frameRate`` of a MOTChallenge ``seqinfo.ini`` in the folder or the one above,
+    which counts numbers; else by dates in the names, clock "pts". A folder with an ``img1`` subfolder is a MOTChallenge sequence: that is read.
     A picture that cannot be decoded, or is cut off, is skipped and named in ``warnings``; it keeps its number.
 
     Args:
         config: The camera; ``uri`` is the folder.
 
     Raises:
-        SourceError: The folder is missing or has no pictures.
+        SourceError: The folder is missing or has no pictures, or nothing says how many per second they are.
     """
 
     def __init__(self, config: CameraConfig) -> None:
@@ -48,13 +52,13 @@ class ImageFolderSource(SourceBase):
             raise SourceError(f"{self._where}: the folder cannot be read ({e.strerror}). Check its permissions") from None
         if not self._files:
             raise SourceError(f"{self._where}: contains no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}). Name the folder that has them")
-        self._rate = config.fps or _sequence_rate(self._folder) or _DEFAULT_RATE
+        self._places, self._lasts, self._clock = self._placed()
         self._closed = False
 
     @property
     def expected_frames(self) -> int | None:
         """How many frames will come if every picture is readable."""
-        left = max(0, len(self._files) - round(self._config.start * self._rate))
+        left = sum(seconds >= self._config.start - 5e-4 for _, seconds in self._places)
         return Selection(self._config).of(left * self._config.repeat)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -65,22 +69,57 @@ class ImageFolderSource(SourceBase):
         """
         selection = Selection(self._config)
         delivered = False
-        for index in range(len(self._files) * self._config.repeat):
-            if self._closed or selection.done:
-                return
-            number = index % len(self._files)
-            if not selection.take(number / self._rate):
-                continue
-            image = self._read(self._files[number])
-            if image is not None:
-                delivered = True
-                self._notes.size(image.shape[1], image.shape[0], index)
-                yield Frame(self.camera, index, self._config.begin + index / self._rate, image, "rate")
+        for turn in range(self._config.repeat):
+            for path, (number, seconds) in zip(self._files, self._places, strict=True):
+                if self._closed or selection.done:
+                    return
+                if not selection.take(seconds):
+                    continue
+                image = self._read(path)
+                if image is not None:
+                    delivered = True
+                    index = number + turn * self._lasts[0]
+                    self._notes.size(image.shape[1], image.shape[0], index)
+                    yield Frame(self.camera, index, self._config.begin + seconds + turn * self._lasts[1], image, self._clock)
         if not delivered and selection.taken:
             raise SourceError(f"{self._where}: none of its {len(self._files)} pictures can be read. {self.warnings[0]}")
         if not delivered:
-            seconds = len(self._files) / self._rate
+            seconds = self._lasts[1]
             raise SourceError(f"{self._where}: nothing is left after start: {self._config.start:g}; they last {seconds:.1f} s. Lower it")
+
+    def _placed(self) -> tuple[list[tuple[int, float]], tuple[int, float], ClockName]:
+        """For each picture its frame number and its seconds since the first, how much a pass is of both, and the clock."""
+        names = [path.name for path in self._files]
+        fps, listed = self._config.fps, _sequence_rate(self._folder)
+        dates = name_times(names)
+        if dates is not None and not fps and not listed:
+            seconds = [date - dates[0] for date in dates]
+            usual = float(np.median(np.diff(dates)))
+            return list(enumerate(seconds)), (len(names), seconds[-1] + usual), "pts"
+        numbers = (frame_numbers(names) if dates is None else None) or list(range(len(names)))
+        # In MOT text frames count from 1, inside from 0.
+        base = min(numbers[0], 1)
+        step = usual_step(numbers)
+        if fps is None and listed is None and len(names) > 1:
+            raise SourceError(
+                f"{self._where}: nothing says how many pictures per second these {len(names)} are. Write fps into its entry of cameras "
+                "(fps: 2), or on the command line --set cameras.fps=2"
+            )
+        rate = fps * step if fps else listed or 1.0
+        self._note_numbers(numbers, step, rate)
+        places = [(number - base, (number - numbers[0]) / rate) for number in numbers]
+        span = numbers[-1] - numbers[0] + step
+        return places, (span, span / rate), "rate"
+
+    def _note_numbers(self, numbers: list[int], step: int, rate: float) -> None:
+        """Say how numbers were understood where another reading is possible."""
+        if step > 1 and self._config.fps:
+            self._notes.add(
+                f"the pictures are numbered in steps of {step}; fps: {self._config.fps:g} counts pictures, so two of them are {step / rate:g} s apart"
+            )
+        missing = (numbers[-1] - numbers[0]) // step + 1 - len(numbers)
+        if missing > 0:
+            self._notes.add(f"by their numbers {missing} pictures are missing among {len(numbers)}; their time is left free")
 
     def close(self) -> None:
         """The iterator ends before its next frame."""
