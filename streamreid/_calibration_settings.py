@@ -21,8 +21,14 @@ class CalibrationConfig(_Section):
 
     file: str | None = Field(
         default=None,
+        description="Tsai XML; OpenCV's XML, YAML or JSON (camera_matrix, distortion_coefficients, rvec, tvec, or P, or H); or numbers of a 3x3 or 3x4 matrix as .txt, .csv, .json, .npy or .npz ('FILE.npz:NAME' picks one). Relative to the YAML's folder.",
         max_length=4096,
-        description="Tsai XML, or numbers of a 3x3 or 3x4 matrix as .txt, .csv, .json, .npy or .npz ('FILE.npz:NAME' picks one). Relative to the YAML's folder.",
+        min_length=1,
+    )
+    intrinsics: str | None = Field(
+        default=None,
+        description="File with the camera matrix, where 'file' has only rotation and translation. Empty: looked for beside it (extr_NAME.xml: intr_NAME.xml).",
+        max_length=4096,
         min_length=1,
     )
     matrix: tuple[Row, ...] | None = Field(
@@ -31,7 +37,11 @@ class CalibrationConfig(_Section):
     points: tuple[tuple[float, float, float, float], ...] | None = Field(
         default=None, max_length=1000, description="At least four places on the ground: [pixel across, pixel down, x, y]."
     )
-    maps: Literal["pixels-to-ground", "ground-to-pixels"] = Field(default="pixels-to-ground", description="Which way a 3x3 matrix leads.")
+    maps: Literal["pixels-to-ground", "ground-to-pixels", "world-to-camera", "camera-to-world"] | None = Field(
+        default=None,
+        description="Which way a 3x3 matrix leads (pixels-to-ground, ground-to-pixels), or a pose (world-to-camera as in OpenCV, camera-to-world). "
+        "Empty: pixels-to-ground and world-to-camera, unless only the other way makes sense.",
+    )
     unit: float | None = Field(
         default=None, ge=1e-6, le=1e6, description="Metres per unit of the calibration; empty: 0.001 for Tsai XML (millimetres), else 1."
     )
@@ -57,6 +67,8 @@ class CalibrationConfig(_Section):
 
     @model_validator(mode="after")
     def _one(self) -> CalibrationConfig:
+        if self.intrinsics is not None and self.file is None:
+            raise ValueError("intrinsics belong to a file with rotation and translation; name it as 'file'")
         given = [n for n in ("file", "matrix", "points") if getattr(self, n) is not None]
         if len(given) != 1:
             raise ValueError(f"a calibration is one of file, matrix and points; got {' and '.join(given) or 'none of them'}")

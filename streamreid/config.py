@@ -456,7 +456,8 @@ def load_config(path: str | Path) -> Config:
 def _resolved(camera: CameraConfig, folder: Path) -> CameraConfig:
     update: dict[str, Any] = {"uri": _resolve(camera.uri, folder)}
     if camera.calibration is not None and camera.calibration.file is not None:
-        update["calibration"] = camera.calibration.model_copy(update={"file": _resolve(camera.calibration.file, folder)})
+        files = {n: _resolve(f, folder) for n in ("file", "intrinsics") if (f := getattr(camera.calibration, n)) is not None}
+        update["calibration"] = camera.calibration.model_copy(update=files)
     return camera.model_copy(update=update)
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import ConfigError
 
-__all__ = ["GroundCamera", "Lens", "matrix_from_homography"]
+__all__ = ["GroundCamera", "Lens", "OpenCvLens", "matrix_from_homography"]
 
 Array = NDArray[np.float64]
 
@@ -47,6 +48,51 @@ class Lens:
         radius = np.clip(radius, 0.3 * wanted, 3 * wanted)
         return np.asarray(sensor * (radius / np.maximum(wanted, 1e-9)) / self.scale + self.centre, np.float64)
 
+    def scaled(self, across: float, down: float) -> Lens:
+        """The same for pictures so many times as wide and high."""
+        centre = self.centre[0] * across, self.centre[1] * down
+        return Lens(self.kappa, (self.scale[0] / across, self.scale[1] / down), centre)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenCvLens:
+    """Radial and tangential distortion as OpenCV has it (docs.opencv.org, "Camera Calibration and 3D Reconstruction").
+
+    Args:
+        inner: ``[3, 3]`` camera matrix, pixels.
+        coefficients: ``[4]``, ``[5]``, ``[8]``, ``[12]`` or ``[14]``: k1, k2, p1, p2, k3, ...
+    """
+
+    inner: Array
+    coefficients: Array
+
+    def ideal(self, pixels: Array) -> Array:
+        """Where pixels ``[N, 2]`` would be without distortion."""
+        if not len(pixels):
+            return pixels
+        points = np.ascontiguousarray(pixels, np.float64).reshape(-1, 1, 2)
+        return np.asarray(cv2.undistortPoints(points, self.inner, self.coefficients, P=self.inner), np.float64).reshape(-1, 2)
+
+    def real(self, pixels: Array) -> Array:
+        """Where ideal pixels ``[..., 2]`` are seen; far outside the picture, where the polynomial turns back, nearly unchanged."""
+        flat = np.asarray(pixels, np.float64).reshape(-1, 2)
+        known = np.isfinite(flat).all(1)
+        result = np.full(flat.shape, np.nan)
+        centre, focal = self.inner[:2, 2], np.diag(self.inner)[:2]
+        rays = np.concatenate([(flat[known] - centre) / focal, np.ones((int(known.sum()), 1))], 1)
+        if len(rays):
+            zero = np.zeros(3)
+            bent = np.asarray(cv2.projectPoints(rays, zero, zero, self.inner, self.coefficients)[0], np.float64).reshape(-1, 2)
+            wanted = np.linalg.norm(flat[known] - centre, axis=1, keepdims=True)
+            found = np.linalg.norm(bent - centre, axis=1, keepdims=True)
+            odd = (found < 0.3 * wanted) | (found > 3 * wanted)
+            result[known] = np.where(odd, flat[known], bent)
+        return result.reshape(pixels.shape)
+
+    def scaled(self, across: float, down: float) -> OpenCvLens:
+        """The same for pictures so many times as wide and high."""
+        return OpenCvLens(np.diag([across, down, 1.0]) @ self.inner, self.coefficients)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroundCamera:
@@ -62,7 +108,7 @@ class GroundCamera:
 
     name: str
     matrix: Array
-    lens: Lens | None = None
+    lens: Lens | OpenCvLens | None = None
     size: tuple[int, int] | None = None
     homography: Array | None = None
 
@@ -84,7 +130,7 @@ class GroundCamera:
 
     @classmethod
     def from_matrix(
-        cls, name: str, matrix: Array, *, size: tuple[int, int] | None = None, lens: Lens | None = None, where: str = ""
+        cls, name: str, matrix: Array, *, size: tuple[int, int] | None = None, lens: Lens | OpenCvLens | None = None, where: str = ""
     ) -> GroundCamera:
         """Check and scale a projection matrix.
 
@@ -169,9 +215,7 @@ class GroundCamera:
                 f"camera '{self.name}': calibrated for pictures of {self.size[0]}x{self.size[1]}, but they are {size[0]}x{size[1]}, which is another "
                 "shape: the calibration is of another camera or setting"
             )
-        lens = self.lens
-        if lens is not None:
-            lens = Lens(lens.kappa, (lens.scale[0] / across, lens.scale[1] / down), (lens.centre[0] * across, lens.centre[1] * down))
+        lens = None if self.lens is None else self.lens.scaled(across, down)
         return GroundCamera(self.name, np.diag([across, down, 1.0]) @ self.matrix, lens, size)
 
 
