@@ -231,9 +231,9 @@ def _choose(readings: list[_Reading], config: CalibrationConfig, where: str) -> 
     camera, fault = _attempt(first, unit)
     view = None if camera is None else _best_view(camera, first)
     if camera is not None and view is not None and view.plausible:
-        other = next((r for r in known[1:] if first.maps == "pixels-to-ground" and config.unit is None), None)
-        tried = None if other is None else _attempt(other, unit)[0]
-        seen = None if tried is None or other is None else _best_view(tried, other)
+        back = next((r for r in known[1:] if first.maps == "pixels-to-ground" and config.unit is None), None)
+        tried = None if back is None else _attempt(back, unit)[0]
+        seen = None if tried is None or back is None else _best_view(tried, back)
         if seen is not None and seen.plausible and seen.oddness < view.oddness - _MUCH:
             log.warning(
                 "%s: taken from pixels to the ground: %s. From the ground to pixels it would be: %s. Say which: calibration.maps",
@@ -249,11 +249,12 @@ def _choose(readings: list[_Reading], config: CalibrationConfig, where: str) -> 
         if best.unit == unit and {best.reading.maps, first.maps} == {"pixels-to-ground", "ground-to-pixels"}:
             log.info("%s: taken as leading from the ground to pixels: %s", where, best.view)
             return best.camera
-    if others and not (config.unit is not None and config.maps is not None):
+    said = config.unit is not None and (config.maps is not None or not first.maps)
+    if others and not said:
         reading, other, seen = others[0].reading, others[0].unit, others[0].view
         word = dict(_UNITS).get(other, "")
         keys = ([f"unit: {other:g}"] if other != unit else []) + ([f"maps: {reading.maps}"] if reading is not first else [])
-        as_is = f"unit: {unit:g}" if other != unit else f"maps: {first.maps}"
+        as_is = f"unit: {unit:g}" + (f", maps: {first.maps}" if first.maps else "")
         measure = f" in {word}" if other != unit and word else ""
         raise ConfigError(
             f"{where}: implausible as it stands: {view if view is not None else fault}. Read as {reading.maps or 'given'}{measure} it fits: {seen}. "
