@@ -32,6 +32,9 @@ _INDEXED = frozenset({"avi", "mov,mp4,m4a,3gp,3g2,mj2"})
 _MEASURED = frozenset({"mpeg", "mpegts"})
 """Formats that do not say how long they are."""
 
+_END_TOLD = frozenset({"asf", "flv", "matroska,webm"})
+"""Formats whose duration is when the last picture ends; a video that begins late lasts less."""
+
 _WHOLE = 0.9
 """Share of the announced pictures that an index must reach to be a whole one."""
 
@@ -161,14 +164,20 @@ def _seconds(container: InputContainer, stream: VideoStream) -> float | None:
     if container.format.name == "avi" and stream.frames and stream.average_rate:
         # Not the duration, which FFmpeg measures anew in an AVI file that was cut off.
         return float(stream.frames / stream.average_rate)
+    start = stream.start_time if container.format.name in _END_TOLD else None
+    begin = float(start * stream.time_base) if start and stream.time_base else 0.0
     if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
+        return _after(begin, float(stream.duration * stream.time_base))
     match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "").strip())
     if match is not None:
-        return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
+        return _after(begin, int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]))
     if container.duration:
-        return container.duration / av.time_base * (1.0 if len(container.streams) == 1 else _CONTAINER_SHARE)
+        return _after(begin, container.duration / av.time_base) * (1.0 if len(container.streams) == 1 else _CONTAINER_SHARE)
     return None
+
+
+def _after(begin: float, end: float) -> float:
+    return end - begin if 0 < begin < end else end
 
 
 def index_is_wrong(path: Path, stream: VideoStream) -> bool:
