@@ -369,6 +369,10 @@ class GalleryConfig(_Section):
     recall: Fraction = Field(default=0.2, description="Least probability by looks for somebody remembered to be considered for a newcomer.")
     commit_seconds: float = Field(default=1.0, gt=0, le=1, description="Longest time until something seen is on disk.")
     crops: bool = Field(default=False, description="Also keep the best picture of each appearance; off: no picture is ever stored.")
+    private: bool = Field(
+        default=True,
+        description="Only the owner can read the gallery's file, backups, exports and caches (0600; folders that are made for them 0700). false: whoever the umask says.",
+    )
     encryption: bool = Field(default=False, description="Encrypt features, names and pictures in the store (AES-256-GCM).")
     key_variable: str = Field(
         default="STREAMREID_GALLERY_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Environment variable with the key."

@@ -180,6 +180,7 @@ def rename(
     """Give a person a name."""
     with choose_store(gallery, sources) as store:
         store.rename(identity, name)
+        note(store, "rename", {"identity": identity, "taken_away": not name.strip()})  # names are personal data: the log says that, not how
     output.print(Text(f"#{identity} is {name.strip() or 'without a name'} now"))
 
 
@@ -193,7 +194,7 @@ def export(
     """Write views, people's corrections and stored pictures as training data."""
     with choose_store(gallery, sources) as store:
         tidy(store)
-        counts = export_gallery(store, folder, identities or None)
+        counts = export_gallery(store, folder, identities or None, private=settings(gallery, sources).private)
         note(store, "export", {"folder": str(folder), **counts})
     output.print(Text(f"{folder}: " + ", ".join(f"{n} {what}" for what, n in counts.items())))
 
@@ -219,6 +220,7 @@ def backup(file: Annotated[Path, typer.Argument(help="New SQLite file.")], galle
     """Write a consistent copy while runs go on; it is a gallery itself."""
     with choose_store(gallery, sources) as store:
         store.backup(file)
+        note(store, "backup", {"file": str(file.absolute())})
     output.print(Text(f"{file}: {file.stat().st_size} bytes"))
 
 
@@ -231,6 +233,12 @@ def copy(
     """Move a gallery into another store, or turn encryption on."""
     with choose_store(source, None) as old, open_gallery(settings(target, None).model_copy(update={"encryption": encrypt})) as new:
         copy_gallery(old, new)
+        # Who is forgotten in one is forgotten in the other.
+        new.note_copy("original", old.place, [])
+        note(new, "copy", {"from": old.place})
+        if not old.read_only:
+            old.note_copy("copy", new.place, [])
+        note(old, "copy", {"to": new.place, "encrypted": encrypt})
         counts = new.stats()
     output.print(Text(f"{counts['identities']} identities, {counts['prototypes']} views copied"))
 

@@ -17,6 +17,7 @@ from streamreid.gallery.base import (
 )
 from streamreid.gallery.numbers import IdSource
 from streamreid.gallery.opening import limits_of, open_gallery, retention_of
+from streamreid.gallery.permissions import make_folder, make_private
 from streamreid.gallery.postgres_store import PostgresGallery
 from streamreid.gallery.search import GallerySearch, Match
 from streamreid.gallery.selection import choose_views
@@ -43,6 +44,8 @@ __all__ = [
     "SqliteGallery",
     "choose_views",
     "limits_of",
+    "make_folder",
+    "make_private",
     "open_gallery",
     "retention_of",
 ]

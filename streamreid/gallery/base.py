@@ -318,7 +318,7 @@ class GalleryStore(Protocol):
         """All corrections."""
 
     def forget(self, ids: Sequence[int], *, actor: str = "") -> Erasure:
-        """Erase every trace of people, here and in known backups and exports, and search for remains."""
+        """Erase every trace of people, here, in known backups, copies and exports and in what this is a copy of, and search for remains."""
 
     def retention(self) -> Retention:
         """How long the last run wanted things kept; no limit of time if none said."""
@@ -353,7 +353,7 @@ class GalleryStore(Protocol):
     def backup(self, path: Path) -> None:
         """Write a consistent copy as an SQLite file and note it."""
 
-    def note_copy(self, kind: str, path: Path, ids: Sequence[int]) -> None:
+    def note_copy(self, kind: str, path: Path | str, ids: Sequence[int]) -> None:
         """Remember that data was written elsewhere, so that it can be erased there too."""
 
     def close(self) -> None:

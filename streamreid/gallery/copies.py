@@ -24,37 +24,54 @@ FEATURES = "features.npz"
 PAIRS = "pairs.csv"
 
 
-def forget_in_copies(copies: Sequence[tuple[str, Path]], result: Erasure, open_copy: Callable[[Path], Erasing], wanted: Pieces) -> None:
+STORES = ("backup", "copy", "original")
+"""Kinds of copies that are galleries themselves; ``original`` is what a copy was made of."""
+
+
+def forget_in_copies(
+    copies: Sequence[tuple[str, str]],
+    result: Erasure,
+    open_copy: Callable[[str], Erasing],
+    wanted: Pieces,
+    *,
+    visited: frozenset[str] = frozenset(),
+) -> None:
     """Erase people from every known copy and note in ``result`` where that worked.
 
     Args:
-        copies: Kind ("backup" or "export") and path.
+        copies: Kind (one of ``STORES``, or "export") and path or address.
         result: ``identities`` are erased; ``done``, ``unreachable``, ``remains`` and ``searched`` are filled in.
-        open_copy: Opens a backup.
+        open_copy: Opens a copy that is a gallery.
         wanted: Pieces of bytes that must not be left.
+        visited: Galleries in which they are erased already: copies know what they were made of.
     """
-    for kind, path in copies:
-        if not path.exists():
-            result.unreachable[str(path)] = f"this {kind} is not there any more; if it was moved, forget there as well"
+    for kind, place in copies:
+        remote = "://" in place
+        if place in visited:
+            continue
+        if not remote and not Path(place).exists():
+            result.unreachable[place] = f"this {kind} is not there any more; if it was moved, forget there as well"
             continue
         try:
-            if kind == "backup":
-                copy = open_copy(path)
+            if kind in STORES:
+                copy = open_copy(place)
                 try:
-                    inner = copy.forget(result.identities, actor="forget in backup")
+                    inner = copy.forget(result.identities, actor=f"forget in {kind}", visited=visited)
                 finally:
                     copy.close()
-                files = [path]
+                files = [] if remote else [Path(place)]
                 result.unreachable.update(inner.unreachable)
+                result.remains += inner.remains
+                result.done += [path for path in inner.done if path not in result.done]
             else:
-                files = forget_in_export(path, result.identities)
+                files = forget_in_export(Path(place), result.identities)
         except (StreamReIDError, OSError, ValueError, KeyError) as error:
-            result.unreachable[str(path)] = str(error)
+            result.unreachable[place] = str(error)
             continue
         remains, searched = find_residue(files, wanted)
         result.remains += remains
         result.searched += searched
-        result.done.append(str(path))
+        result.done.append(place)
 
 
 def forget_in_export(folder: Path, ids: Sequence[int]) -> list[Path]:
@@ -85,10 +102,19 @@ def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
         np.savez(file, **arrays)
-    os.replace(part, path)
+    _take_place(part, path)
 
 
 def _replace(path: Path, data: bytes) -> None:
     part = path.with_name(path.name + ".part")
     part.write_bytes(data)
+    _take_place(part, path)
+
+
+def _take_place(part: Path, path: Path) -> None:
+    """Put a new file in the place of an old one, for the same readers."""
+    if path.exists():
+        part.chmod(path.stat().st_mode & 0o777)
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
     os.replace(part, path)

@@ -187,8 +187,8 @@ class Erasing(Writing):
 
     # ------------------------------------------------------------ to be forgotten
 
-    def forget(self, ids: Sequence[int], *, actor: str = "") -> Erasure:
-        """See ``GalleryStore``."""
+    def forget(self, ids: Sequence[int], *, actor: str = "", visited: frozenset[str] = frozenset()) -> Erasure:
+        """See ``GalleryStore``; ``visited`` are galleries in which they are erased already."""
         erased = self._erase(ids, actor)
         result = Erasure(erased.ids, erased.rows)
         self._scrub(thorough=not self._files())  # what cannot be searched is rewritten in any case
@@ -198,16 +198,22 @@ class Erasing(Writing):
             result.remains, result.searched = find_residue(self._files(), erased.pieces)
         with self._reading():
             copies = self._rows("SELECT kind, path FROM copies ORDER BY id")
-        forget_in_copies([(str(k), Path(p)) for k, p in copies], result, self._open_copy, erased.pieces)
+        known = [(str(kind), str(place)) for kind, place in copies]
+        forget_in_copies(known, result, self._open_copy, erased.pieces, visited=visited | {self.place})
         with self._writing():
             for path in result.done:
-                if not Path(path).exists():
+                if "://" not in path and not Path(path).exists():
                     self._rows("DELETE FROM copies WHERE path = ?", (path,))
         return result
 
+    @property
     @abstractmethod
-    def _open_copy(self, path: Path) -> Erasing:
-        """A backup of this store, to erase in it."""
+    def place(self) -> str:
+        """The whole path, or the address without password: what other stores call this one in their lists of copies."""
+
+    @abstractmethod
+    def _open_copy(self, place: str) -> Erasing:
+        """A copy of this store, to erase in it: a path, or an address without password."""
 
     def _erase(self, ids: Sequence[int], actor: str) -> _Erased:
         with self._writing():

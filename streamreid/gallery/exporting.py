@@ -21,17 +21,19 @@ import numpy as np
 from streamreid.errors import GalleryError
 from streamreid.gallery.base import Appearance, GalleryStore
 from streamreid.gallery.copies import EXPORT_MANIFEST, FEATURES, PAIRS, write_arrays
+from streamreid.gallery.permissions import make_folder, make_private
 
 __all__ = ["export_gallery"]
 
 
-def export_gallery(store: GalleryStore, folder: Path, ids: Sequence[int] | None = None) -> dict[str, int]:
+def export_gallery(store: GalleryStore, folder: Path, ids: Sequence[int] | None = None, *, private: bool = True) -> dict[str, int]:
     """Write an export and note it in the store, so that who is forgotten is erased in it, too.
 
     Args:
         store: The gallery.
         folder: A new or empty folder.
         ids: Global ids; None for everybody.
+        private: Only the owner can read it (files 0600, folders 0700).
 
     Returns:
         How many identities, views, pairs and pictures were written.
@@ -44,7 +46,9 @@ def export_gallery(store: GalleryStore, folder: Path, ids: Sequence[int] | None 
     if folder.exists() and any(folder.iterdir()):
         raise GalleryError(f"the export folder '{folder}' is not empty; choose another one")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, private=private)
+        if private:
+            folder.chmod(0o700)
         appearances = store.appearances(people)
         cameras = {name: number for number, name in enumerate(sorted({a.camera for a in appearances.values()}), 1)}
         views = _views(store, people, {row: (a.start, a.camera) for row, a in appearances.items()})
@@ -68,6 +72,8 @@ def export_gallery(store: GalleryStore, folder: Path, ids: Sequence[int] | None 
         (folder / EXPORT_MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise GalleryError(f"the export '{folder}' cannot be written: {error.strerror or error}") from error
+    for path in folder.rglob("*"):
+        make_private(path, private=private and path.is_file())
     store.note_copy("export", folder, people)
     return {
         "identities": len(records),

@@ -35,7 +35,7 @@ def open_gallery(config: GalleryConfig, *, read_only: bool = False, patience: fl
 
 def _open(store: str, config: GalleryConfig, *, read_only: bool, patience: float) -> SqliteGallery | PostgresGallery:
     key = config.key_variable if config.encryption else None
-    options = {"key_variable": key, "read_only": read_only, "patience": patience}
+    options = {"key_variable": key, "read_only": read_only, "patience": patience, "private": config.private}
     if store.startswith(("postgresql://", "postgres://")):
         return PostgresGallery(store, limits_of(config), **options)  # type: ignore[arg-type]
     if "://" in store:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from streamreid.errors import GalleryBusy, GalleryError, MissingExtraError
 from streamreid.gallery.base import Limits
@@ -32,6 +33,14 @@ _ADVICE = (
 )
 
 
+def without_password(address: str) -> str:
+    """An address as it may be stored: who opens it takes the password from ``PGPASSWORD`` or ``~/.pgpass``."""
+    parts = urlsplit(address)
+    login, at, host = parts.netloc.rpartition("@")
+    query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name != "password"])
+    return urlunsplit(parts._replace(netloc=login.split(":", 1)[0] + at + host, query=query))
+
+
 class PostgresGallery(Erasing):
     """Identities in a PostgreSQL database, in a schema of their own named ``streamreid``.
 
@@ -41,6 +50,7 @@ class PostgresGallery(Erasing):
         key_variable: As in ``SqliteGallery``.
         read_only: Never write.
         patience: Seconds to wait for a connection, and for another process that is writing.
+        private: Only the owner can read backups (0600).
         clock: UTC seconds.
 
     Raises:
@@ -56,6 +66,7 @@ class PostgresGallery(Erasing):
         key_variable: str | None = None,
         read_only: bool = False,
         patience: float = 10.0,
+        private: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         try:
@@ -65,6 +76,7 @@ class PostgresGallery(Erasing):
         super().__init__(redact(address), limits, key_variable=key_variable, clock=clock)
         self._target = address
         self._read_only = read_only
+        self._private = private
         self._patience = patience
         self._listener: Any = None
         self._db: Any = self._connect()
@@ -199,8 +211,15 @@ class PostgresGallery(Erasing):
             for table in ("prototypes", "crops", "appearances", "identities", "events"):
                 self._rows(f"{how} {table}")
 
-    def _open_copy(self, path: Path) -> SqliteGallery:
-        return SqliteGallery(path, self.limits, key_variable=self._key_variable, clock=self._clock)
+    @property
+    def place(self) -> str:
+        """The address without password."""
+        return without_password(self._target)
+
+    def _open_copy(self, place: str) -> Erasing:
+        if "://" in place:
+            return PostgresGallery(place, self.limits, clock=self._clock)
+        return SqliteGallery(place, self.limits, private=self._private, clock=self._clock)
 
     def backup(self, path: Path) -> None:
         """See ``GalleryStore``: an SQLite file, whatever the store."""
@@ -209,7 +228,7 @@ class PostgresGallery(Erasing):
             raise GalleryError(f"'{path}' exists already; choose another name for the backup")
         part = path.with_name(path.name + ".part")
         part.unlink(missing_ok=True)
-        target = SqliteGallery(part, self.limits, key_variable=self._key_variable, clock=self._clock)
+        target = SqliteGallery(part, self.limits, key_variable=self._key_variable, private=self._private, clock=self._clock)
         try:
             with self._lock, self._translated("be copied"), self._db.transaction():
                 self._rows("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")

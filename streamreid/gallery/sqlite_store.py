@@ -18,6 +18,7 @@ from urllib.parse import quote
 from streamreid.errors import GalleryBusy, GalleryError
 from streamreid.gallery.base import Limits
 from streamreid.gallery.erasing import Erasing
+from streamreid.gallery.permissions import make_folder, make_private
 from streamreid.gallery.schema import APPLICATION_ID, VERSION
 
 __all__ = ["SqliteGallery"]
@@ -58,6 +59,7 @@ class SqliteGallery(Erasing):
         key_variable: Environment variable with the key, to encrypt a new store; an encrypted one is opened with it.
         read_only: Never write, not even notes; the file must exist.
         patience: Seconds to wait for another process that is writing.
+        private: Only the owner can read the file, its log and its backups (0600); a folder that is made for them is 0700.
         clock: UTC seconds.
 
     Raises:
@@ -73,6 +75,7 @@ class SqliteGallery(Erasing):
         key_variable: str | None = None,
         read_only: bool = False,
         patience: float = 10.0,
+        private: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.path = Path(path).expanduser()
@@ -82,6 +85,7 @@ class SqliteGallery(Erasing):
                 f"a gallery needs SQLite 3.35 or newer, and this Python was built with {sqlite3.sqlite_version}; use a newer Python, or PostgreSQL"
             )
         self._read_only = read_only
+        self._private = private
         self._patience = patience
         self._closed = False
         if read_only and not self.path.is_file():
@@ -102,7 +106,8 @@ class SqliteGallery(Erasing):
         if self._read_only and not os.access(self.path.absolute().parent, os.W_OK):
             uri += "&immutable=1"  # the log's index cannot be made there, so nobody can be writing either
         if not self._read_only:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent, private=self._private)
+            make_private(self.path, private=self._private)  # SQLite gives its log the same permissions
         db = sqlite3.connect(uri, uri=True, timeout=self._patience, isolation_level=None, check_same_thread=False)
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA secure_delete = ON")
@@ -254,8 +259,17 @@ class SqliteGallery(Erasing):
                     )
                 time.sleep(0.05)
 
-    def _open_copy(self, path: Path) -> SqliteGallery:
-        return SqliteGallery(path, self.limits, key_variable=self._key_variable, patience=self._patience, clock=self._clock)
+    @property
+    def place(self) -> str:
+        """The whole path."""
+        return str(self.path.resolve())
+
+    def _open_copy(self, place: str) -> Erasing:
+        if "://" in place:
+            from streamreid.gallery.postgres_store import PostgresGallery
+
+            return PostgresGallery(place, self.limits, key_variable=None, patience=self._patience, clock=self._clock)
+        return SqliteGallery(place, self.limits, patience=self._patience, private=self._private, clock=self._clock)
 
     def backup(self, path: Path) -> None:
         """See ``GalleryStore``."""
@@ -264,8 +278,9 @@ class SqliteGallery(Erasing):
             raise GalleryError(f"'{path}' exists already; choose another name for the backup")
         part = path.with_name(path.name + ".part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent, private=self._private)
             part.unlink(missing_ok=True)
+            make_private(part, private=self._private)
             with self._lock, self._translated("be copied"):
                 target = sqlite3.connect(part, isolation_level=None)
                 try:

@@ -286,11 +286,11 @@ class Writing(Reading):
         self._rows("INSERT INTO audit (stored, actor, action, detail) VALUES (?, ?, ?, ?)", values)
         self._rows("DELETE FROM audit WHERE id <= (SELECT MAX(id) FROM audit) - ?", (_KEPT_NOTES,))
 
-    def note_copy(self, kind: str, path: Path, ids: Sequence[int]) -> None:
+    def note_copy(self, kind: str, path: Path | str, ids: Sequence[int]) -> None:
         """See ``GalleryStore``."""
         with self._writing():
             self._rows(
                 "INSERT INTO copies (kind, path, stored, ids) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (path) DO UPDATE SET kind = excluded.kind, stored = excluded.stored, ids = excluded.ids",
-                (kind, str(path.resolve()), self._clock(), json.dumps(sorted(int(i) for i in ids))),
+                (kind, path if isinstance(path, str) else str(path.resolve()), self._clock(), json.dumps(sorted(int(i) for i in ids))),
             )

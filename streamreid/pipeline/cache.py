@@ -24,6 +24,7 @@ import numpy as np
 
 from streamreid._folders import FolderLock, Replacement
 from streamreid.errors import DataError, MissingExtraError, OutputError
+from streamreid.gallery import make_folder, make_private
 from streamreid.pipeline.cache_manifest import MANIFEST, Manifest, read_manifest
 from streamreid.pipeline.following import Seen
 from streamreid.types import Detections, Frame, PartFeatures
@@ -181,7 +182,8 @@ class CacheWriter:
         part = path.with_name(f".{path.name}.part")
         packed = [f.name for f in self._schema if f.name != "parts"]
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent, private=self._private)
+            make_private(part, private=self._private)
             table = pa.Table.from_arrays(columns, schema=self._schema)
             # Features look random: packing them costs time and saves nothing.
             packing = {
@@ -196,7 +198,8 @@ class CacheWriter:
     def _save(self, manifest: Manifest) -> None:
         part = self._folder / f".{MANIFEST}.part"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder, private=self._private)
+            make_private(part, private=self._private)
             part.write_text(manifest.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
             os.replace(part, self._folder / MANIFEST)
         except OSError as error:

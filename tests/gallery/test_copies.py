@@ -1,0 +1,101 @@
+"""Copies know each other, everything that shows people is in the audit log, and files are their owner's."""
+
+import json
+import os
+import stat
+
+import pytest
+
+from streamreid.gallery import SqliteGallery
+from streamreid.gallery.copying import copy_gallery
+from streamreid.gallery.exporting import export_gallery
+from streamreid.gallery.postgres_store import without_password
+
+
+def mode(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+@pytest.fixture
+def people(tmp_path, make):
+    path = tmp_path / "new" / "people.db"
+    with SqliteGallery(path) as store:
+        store.claim(make.stamp)
+        store.write(make.batch(1, 2, 3, views=2))
+    return path
+
+
+@pytest.fixture
+def loose_umask():
+    before = os.umask(0o000)
+    yield
+    os.umask(before)
+
+
+def actions(path):
+    with SqliteGallery(path) as store:
+        return [entry.action for entry in store.audit_log()]
+
+
+@pytest.mark.parametrize("where", ["original", "copy"])
+def test_who_is_forgotten_in_one_copy_is_forgotten_in_all(people, tmp_path, call, where):
+    copies = [tmp_path / "one.db", tmp_path / "two.db"]
+    assert call("gallery", "copy", people, copies[0])[0] == 0
+    assert call("gallery", "copy", copies[0], copies[1])[0] == 0  # a copy of a copy
+    code, out, _ = call("gallery", "forget", 2, "--yes", "--json", "--gallery", people if where == "original" else copies[1])
+    assert code == 0
+    found = json.loads(out)
+    assert found["complete"]
+    for path in (people, *copies):
+        with SqliteGallery(path) as store:
+            assert [r.global_id for r in store.identities()] == [1, 3]
+            assert store.forgotten() == [2]
+
+
+def test_a_copy_that_was_moved_is_named(people, tmp_path, call):
+    assert call("gallery", "copy", people, tmp_path / "one.db")[0] == 0
+    (tmp_path / "one.db").rename(tmp_path / "moved.db")
+    code, _, errors = call("gallery", "forget", 2, "--yes", "--gallery", people)
+    assert code != 0
+    assert "one.db" in errors.replace("\n", "")
+
+
+def test_copy_backup_and_rename_are_audited(people, tmp_path, call):
+    call("gallery", "backup", tmp_path / "backup.db", "--gallery", people)
+    call("gallery", "copy", people, tmp_path / "copy.db")
+    call("gallery", "rename", 1, "Ann Example", "--gallery", people)
+    assert actions(people) == ["backup", "copy", "rename"]
+    assert "copy" in actions(tmp_path / "copy.db")
+    with SqliteGallery(people) as store:
+        assert "Ann" not in str(store.audit_log())
+
+
+def test_files_are_their_owners(people, tmp_path, call, make, loose_umask):
+    os.chmod(people, 0o644)  # as older versions left it
+    with SqliteGallery(people) as store:
+        store.write(make.batch(4, run="later"))
+        assert {mode(f) for f in store._files() if f.exists()} == {0o600}
+        store.backup(tmp_path / "backups" / "a.db")
+        export_gallery(store, tmp_path / "export")
+    assert mode(tmp_path / "backups") == 0o700
+    assert mode(tmp_path / "backups" / "a.db") == 0o600
+    assert mode(tmp_path / "export") == 0o700
+    assert {mode(p) for p in (tmp_path / "export").iterdir()} == {0o600}
+    with SqliteGallery(tmp_path / "fresh" / "b.db") as fresh:
+        assert mode(fresh.path) == 0o600
+        assert mode(fresh.path.parent) == 0o700
+        with SqliteGallery(people) as store:
+            copy_gallery(store, fresh)
+    call("gallery", "forget", 1, "--yes", "--gallery", people)
+    assert {mode(p) for p in (tmp_path / "export").iterdir()} == {0o600}
+
+
+def test_an_open_gallery_is_a_setting(tmp_path, make, loose_umask):
+    with SqliteGallery(tmp_path / "open" / "a.db", private=False) as store:
+        assert mode(store.path) & 0o044
+        assert mode(store.path.parent) & 0o055
+
+
+def test_addresses_are_kept_without_password():
+    assert without_password("postgresql://u:p%40ss@db:5432/x?sslmode=require&password=p") == "postgresql://u@db:5432/x?sslmode=require"
+    assert without_password("postgresql://db/x") == "postgresql://db/x"
