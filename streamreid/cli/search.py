@@ -27,6 +27,7 @@ from streamreid.cli.console import output, set_up_logging
 from streamreid.errors import ConfigError, GalleryError
 from streamreid.gallery import PostgresGallery, SqliteGallery
 from streamreid.gallery.answers import answer, clock_text, write_sheet
+from streamreid.gallery.posterior import apart_from, compete
 from streamreid.similarity import Calibration
 from streamreid.types import PartFeatures
 
@@ -44,6 +45,10 @@ BoxLtwh = Annotated[
     typer.Option("--box-ltwh", metavar="L,T,W,H", help="The same by left, top, width, height, as in results.jsonl, MOT text and Parquet."),
 ]
 Engine = Annotated[str | None, typer.Option(help="Engine bundle, if it is not one that ships with streamreid.")]
+
+
+_COMPETITORS = 100
+"""People who share the probability of a search; those less alike weigh nothing."""
 
 
 def search(
@@ -64,6 +69,9 @@ def search(
 ) -> None:
     """Find people who look like a picture, a box in a frame, or an identity: where and when, how probably.
 
+    The probability of a person is shared with everybody else who is alike and with "none of these"; who was seen elsewhere at that moment has none.
+    "Like the query" compares two pictures alone, as if nobody else were there.
+
     Every search is noted in the gallery's audit log.
     """
     set_up_logging()
@@ -77,7 +85,9 @@ def search(
         looking = finder(store, calibration)
         views = len(looking)
         without = () if identity is None else (store.resolve(identity),)
-        matches = looking.search(features, top, without=without)
+        apart = apart_from(store, without[0]) if without else set()
+        everybody = looking.search(features, max(top, _COMPETITORS), without=without)
+        matches = compete(everybody, calibration, apart=apart)[:top]
         found = answer(store, matches, calibration, cameras=camera or (), least=least)
         note(store, "search", {**asked, "found": [i["global_id"] for i in found]})
         pictures = store.crops([a["appearance"] for i in found for a in i["appearances"]]) if sheet is not None else {}

@@ -77,6 +77,7 @@ class CacheWriter:
         folder: Made if needed, and locked until `close`.
         manifest: What is run.
         overwrite: Replace the cache in the folder, once there are frames to be stored.
+        private: Only the owner can read it (files 0600, folders that are made for it 0700).
 
     Raises:
         DataError: The folder holds a cache already.
@@ -85,9 +86,14 @@ class CacheWriter:
         MissingExtraError: pyarrow is not installed.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, *, overwrite: bool = False) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, *, overwrite: bool = False, private: bool = True) -> None:
         self._pa = _pyarrow()
+        self._private = private
         self._folder, self._manifest = folder, manifest
+        try:
+            make_folder(folder, private=private)
+        except OSError as error:
+            raise OutputError(f"cannot make the folder '{folder}': {error.strerror or error}. Choose another folder (--cache)") from error
         self._lock = FolderLock(folder, name=".cache.lock", option="--cache")
         self._old = Replacement(folder, _cache_files, name=".cache.replaced", option="--cache")
         self._lock.__enter__()

@@ -90,7 +90,11 @@ class Pipeline(Following):
         own = None if detector is not None else config.detector
         self._scheduler = EmbeddingScheduler(config)
         self._cache = (
-            None if cache is None else CacheWriter(cache, describe(config, self.detector, self.embedder, own), overwrite=overwrite)
+            None
+            if cache is None
+            else CacheWriter(
+                cache, describe(config, self.detector, self.embedder, own), overwrite=overwrite, private=config.gallery.private
+            )
         )
         numbers = self.begin.frames
         self.cameras = Cameras(
