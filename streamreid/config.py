@@ -6,6 +6,7 @@ Secrets come from the environment (``${CAM1_PASSWORD}``); ``redact`` removes the
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,6 +21,7 @@ from streamreid._output_settings import OutputConfig, RotateConfig
 from streamreid._token import checked_token
 from streamreid._yaml import read_yaml, validate
 from streamreid.addresses import check_address
+from streamreid.camera_names import LONGEST_NAME, NAME_PATTERN, camera_name, legal_name
 from streamreid.errors import ConfigError
 from streamreid.secrets import redact, remember_address
 
@@ -62,6 +64,14 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _legal(name: Any) -> Any:
+    if isinstance(name, str) and name and len(name) <= LONGEST_NAME and not re.match(NAME_PATTERN, name):
+        raise ValueError(
+            f"names are made of the letters A to Z, digits, '_', '.' and '-', and begin with a letter or digit: {legal_name(name)}"
+        )
+    return name
+
+
 def _as_word(value: Any) -> Any:
     # To YAML, on and off are truth values.
     return ("off", "on")[value] if isinstance(value, bool) else value
@@ -70,7 +80,11 @@ def _as_word(value: Any) -> Any:
 class CameraConfig(_Section):
     """One camera: where its pictures come from and which of them are used."""
 
-    name: str = Field(description="Name in results and messages; unique.", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)
+    name: Annotated[str, BeforeValidator(_legal)] = Field(
+        description="Name in results and messages; unique. Where it is left out, it is made of the file's or folder's name.",
+        pattern=NAME_PATTERN,
+        max_length=LONGEST_NAME,
+    )
     uri: Annotated[str, BeforeValidator(_as_text)] = Field(
         description="Video file, folder of images, rtsp:// or http(s):// address, or webcam number. Relative paths start at the YAML's folder.",
         validation_alias=AliasChoices("uri", "source"),
@@ -115,6 +129,11 @@ class CameraConfig(_Section):
     reconnect_seconds: float = Field(default=2.0, gt=0, description="Longest wait between two such attempts.")
     transport: Literal["tcp", "udp"] = Field(
         default="tcp", description="How an RTSP camera sends: udp loses packets where the network does, tcp is late."
+    )
+    stream: int | None = Field(
+        default=None,
+        ge=0,
+        description="Which video stream of a file or address that holds several, counted from 0; empty: the one marked as default, of these the largest, never a cover picture or thumbnail.",
     )
     deinterlace: Annotated[Literal["auto", "on", "off"], BeforeValidator(_as_word)] = Field(
         default="auto",
@@ -418,6 +437,19 @@ class Config(_Section):
     server: ServerConfig = ServerConfig()
     output: OutputConfig = OutputConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        cameras = data.get("cameras") if isinstance(data, dict) else None
+        if not isinstance(cameras, list | tuple):
+            return data
+        taken = [str(camera["name"]) for camera in cameras if isinstance(camera, dict) and "name" in camera]
+        named = []
+        for camera in cameras:
+            uri = camera.get("uri", camera.get("source")) if isinstance(camera, dict) and "name" not in camera else None
+            named.append(camera if uri is None else {"name": camera_name(str(uri), taken), **camera})
+        return {**data, "cameras": named}
+
     @field_validator("cameras")
     @classmethod
     def _unique(cls, cameras: tuple[CameraConfig, ...]) -> tuple[CameraConfig, ...]:
@@ -466,7 +498,7 @@ def _resolved(camera: CameraConfig, folder: Path) -> CameraConfig:
 
 
 def _resolve(uri: str, folder: Path) -> str:
-    if "://" in uri or uri.isdigit():
+    if "://" in uri or (uri.isdigit() and not (folder / uri).exists()):
         return uri
     path = Path(uri).expanduser()
     return str(path if path.is_absolute() else folder / path)

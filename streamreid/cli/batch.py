@@ -13,9 +13,12 @@ from streamreid.cli import options as o
 from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
 from streamreid.cli.progress import RunProgress
 from streamreid.cli.run import change, read_settings
-from streamreid.pipeline.batch import Batch, RecordingResult, find_recordings
+from streamreid.pipeline.batch import Batch, LeftOut, RecordingResult, survey
 
 __all__ = ["batch"]
+
+_SHOWN = 20
+"""Files of a kind that are named on the screen."""
 
 _COLOURS = {"done": "green", "skipped": "cyan", "failed": "red", "interrupted": "yellow"}
 
@@ -45,13 +48,15 @@ def batch(
     changes = o.changes(detector=detector, engine=engine, delay=delay, gallery=gallery, offline=offline)
     change(sections, changes, settings or [])
     sections["association"] = {"offline": True, **sections.get("association", {})}
-    job = Batch(find_recordings(paths, together=together, independent=independent), out, sections)
+    recordings, left_out = survey(paths, together=together, independent=independent)
+    job = Batch(recordings, out, sections, left_out=left_out)
     results: list[RecordingResult] = []
     with stop_on_signals(job.stop), RunProgress(errors, quiet=quiet) as progress:
         for result in job.run(progress=progress.update, begin=lambda r: progress.say(f"recording '{r.name}'")):
             results.append(result)
     if not quiet:
         _print(results, len(job.recordings))
+        _print_left_out(left_out)
     interrupted = len(results) < len(job.recordings) or any(r.status == "interrupted" for r in results)
     raise typer.Exit(130 if interrupted else 3 if any(r.status == "failed" for r in results) else 0)
 
@@ -62,10 +67,20 @@ def _print(results: list[RecordingResult], total: int) -> None:
     table.add_column("status")
     for name in ("frames", "identities", "seconds"):
         table.add_column(name, justify="right")
-    table.add_column("why")
+    files = any(r.file for r in results)
+    for name in ("file", "why") if files else ("why",):
+        table.add_column(name, overflow="fold")
     for r in results:
-        table.add_row(r.name, Text(r.status, _COLOURS[r.status]), str(r.frames), str(r.identities), f"{r.seconds:.1f}", Text(r.reason))
+        told = (Text(r.file or ""), Text(r.reason)) if files else (Text(r.reason),)
+        table.add_row(r.name, Text(r.status, _COLOURS[r.status]), str(r.frames), str(r.identities), f"{r.seconds:.1f}", *told)
     output.print(table)
     counts = {status: sum(r.status == status for r in results) for status in _COLOURS}
     said = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
     output.print(f"{total} recordings: {said}" + (f", {total - len(results)} not begun" if total > len(results) else ""), highlight=False)
+
+
+def _print_left_out(left_out: list[LeftOut]) -> None:
+    for reason in dict.fromkeys(item.reason for item in left_out):
+        paths = [str(item.path) for item in left_out if item.reason == reason]
+        shown = ", ".join(paths[:_SHOWN]) + (f" and {len(paths) - _SHOWN} more (see batch.json)" if len(paths) > _SHOWN else "")
+        output.print(Text(f"left out: {shown}: {reason}", "yellow"), soft_wrap=True)

@@ -12,9 +12,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from streamreid.camera_names import file_name
 from streamreid.cli import options as o
 from streamreid.cli.console import errors, output, print_notes, set_up_logging
-from streamreid.cli.run import configure
+from streamreid.cli.run import as_sources, configure
+from streamreid.media import is_picture, is_video
 from streamreid.pipeline.doctor import CameraCheck, Diagnosis, examine
 from streamreid.pipeline.forecast import Forecast
 
@@ -22,7 +24,9 @@ __all__ = ["doctor"]
 
 
 def doctor(
-    sources: Annotated[Path, typer.Argument(help="YAML file with cameras and settings.")],
+    sources: Annotated[
+        list[str], typer.Argument(help="YAML file with cameras and settings; or videos, folders of images, addresses, webcam numbers.")
+    ],
     seconds: Annotated[float, typer.Option(min=1, max=600, help="How long to look at the cameras; all at the same time.")] = 5.0,
     detector: o.Detector = None,
     engine: o.Engine = None,
@@ -32,7 +36,8 @@ def doctor(
 ) -> None:
     """Test every camera, the detector and the engine; predict frame rates and ages. Exit code 0 if all is well, 3 if a camera fails, 2 if a model does."""
     set_up_logging(quiet=not verbose, verbose=verbose)
-    config = configure([], sources, o.changes(detector=detector, engine=engine), settings or [])
+    videos, file = _inputs(sources)
+    config = configure(videos, file, o.changes(detector=detector, engine=engine), settings or [])
     found = examine(config, seconds=seconds, say=None if as_json else lambda text: errors.print(f"{text} ...", highlight=False))
     if as_json:
         output.print_json(json.dumps({**dataclasses.asdict(found), "healthy": found.healthy}))
@@ -41,14 +46,26 @@ def doctor(
     raise typer.Exit(2 if any(m.error for m in found.models) else 3 if any(c.error for c in found.cameras) else 0)
 
 
+def _inputs(sources: list[str]) -> tuple[list[str], Path | None]:
+    """Videos or a YAML file as `streamreid run` takes them; here the YAML file may have any ending that is no video's, picture's or table's."""
+    path = Path(sources[0])
+    if len(sources) == 1 and path.is_file() and not is_video(path) and not is_picture(path) and path.suffix.lower() != ".txt":
+        return [], path
+    return as_sources(sources, None)
+
+
 def _print(found: Diagnosis) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, justify in (("camera", "left"), ("first frame", "right"), ("size", "right"), ("frames/s", "right"), ("clock", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for name in ("late by", "people"):
         table.add_column(name, justify="right")
+    files = {camera.name: file_name(camera.name, camera.uri) or "" for camera in found.cameras}
+    told = any(files.values())
+    if told:
+        table.add_column("file", overflow="fold")
     for camera in found.cameras:
-        table.add_row(*_cells(camera))
+        table.add_row(*_cells(camera), *((Text(files[camera.name]),) if told else ()))
     output.print(table)
     print_notes(output, ((camera.name, "; ".join(camera.warnings), "yellow") for camera in found.cameras))
     print_notes(output, ((camera.name, camera.error or "", "red") for camera in found.cameras))

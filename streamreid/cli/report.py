@@ -23,8 +23,12 @@ def print_summary(summary: Summary, console: Console) -> None:
     live = any(camera.live is not None for camera in summary.cameras.values())
     for name in ("dropped", "age ms p50/p95/p99", "clock") if live else ():
         table.add_column(name, justify="right")
+    files = any(camera.file for camera in summary.cameras.values())
+    if files:
+        table.add_column("file", overflow="fold")
     for name, camera in summary.cameras.items():
-        table.add_row(name, str(camera.frames), str(camera.people), str(camera.tracks), *(_live_cells(camera) if live else ()))
+        own = (Text(camera.file or ""),) if files else ()
+        table.add_row(name, str(camera.frames), str(camera.people), str(camera.tracks), *(_live_cells(camera) if live else ()), *own)
     console.print(table)
     print_notes(console, ((name, "; ".join(camera.warnings), "yellow") for name, camera in summary.cameras.items()))
     print_notes(console, ((name, f"failed: {camera.error}", "red") for name, camera in summary.cameras.items() if camera.error))

@@ -20,7 +20,7 @@ from streamreid.cli.progress import RunProgress
 from streamreid.cli.report import print_summary
 from streamreid.config import Config, load_config
 from streamreid.errors import ConfigError
-from streamreid.pipeline.batch import is_video
+from streamreid.media import is_picture, is_video
 from streamreid.pipeline.beginning import read_begin
 from streamreid.pipeline.changes import CameraChanges
 from streamreid.pipeline.folders import ResultsFolder
@@ -29,7 +29,7 @@ from streamreid.pipeline.pipeline import camera_name
 from streamreid.pipeline.watching import CamerasFile
 from streamreid.serving import Server
 from streamreid.sinks import Sink
-from streamreid.sources import IMAGE_SUFFIXES, few_arenas, is_live, with_kinds
+from streamreid.sources import few_arenas, is_live, with_kinds
 
 __all__ = ["appends", "as_sources", "change", "configure", "execute", "follow", "launch", "merge", "read_settings", "run"]
 
@@ -179,7 +179,7 @@ def _no_recordings(folder: Path) -> None:
         ConfigError: It holds videos, itself or in subfolders, and no pictures.
     """
     names = [p for p in folder.iterdir() if not p.name.startswith(".")]
-    if any(p.suffix.lower() in IMAGE_SUFFIXES for p in names):
+    if any(is_picture(p) for p in names):
         return
     found = [p for p in names if is_video(p)] or [p for f in names if f.is_dir() for p in f.iterdir() if is_video(p)]
     if found:

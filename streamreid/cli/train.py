@@ -78,8 +78,8 @@ def parse_labels(
 ) -> None:
     """Write a part label per picture; goes on where an earlier run stopped."""
     set_up_logging(quiet=quiet)
+    from streamreid.media import is_picture
     from streamreid.training.labels import contact_sheet, write_labels
-    from streamreid.training.layouts import is_picture
 
     if not images.is_dir():
         raise DataError(f"{images}: no such folder of person pictures")

@@ -22,6 +22,7 @@ from streamreid.config import DetectorConfig
 from streamreid.detection.bundle import DetectorBundle, DetectorManifest, load_detector_bundle
 from streamreid.detection.onnx_detector import OnnxDetector
 from streamreid.errors import DataError, DetectorError, EngineError
+from streamreid.media import PICTURE_SUFFIXES, is_picture
 from streamreid.runtimes import graph_sha256
 from streamreid.types import Detections, FloatArray, Frame
 
@@ -29,7 +30,6 @@ __all__ = ["build_detector", "compare_boxes", "detector_frames", "verify_detecto
 
 log = logging.getLogger(__name__)
 
-_PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _SAME = 0.8  # IoU of boxes that count as the same
 _CALIBRATE_ON = 64
 
@@ -172,11 +172,11 @@ def detector_frames(folder: Path, *, most: int = 48) -> list[Frame]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of pictures")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _PICTURES and not p.name.startswith("."))
+    paths = sorted(p for p in folder.rglob("*") if is_picture(p))
     paths = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, min(most, len(paths))).astype(int))] if paths else []
     images = [image for image in (cv2.imread(str(p), cv2.IMREAD_COLOR) for p in paths) if image is not None]
     if not images:
-        raise DataError(f"{folder}: no readable picture in it ({', '.join(sorted(_PICTURES))})")
+        raise DataError(f"{folder}: no readable picture in it ({', '.join(sorted(PICTURE_SUFFIXES))})")
     return [Frame("probe", n, 0.0, np.asarray(image, np.uint8)) for n, image in enumerate(images)]
 
 

@@ -6,26 +6,28 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from streamreid._folders import FolderLock
+from streamreid.camera_names import camera_name, file_name
 from streamreid.config import CameraConfig, Config, load_config
 from streamreid.detection import Detector, detector_checksum
 from streamreid.errors import ConfigError, FolderBusy, OutputError, StreamReIDError
+from streamreid.media import VIDEO_SUFFIXES, is_video
 from streamreid.pipeline.detectors import box_files, open_detectors
 from streamreid.pipeline.folders import DONE
-from streamreid.pipeline.pipeline import Pipeline, camera_name
+from streamreid.pipeline.pipeline import Pipeline
 from streamreid.pipeline.run import Progress, Summary, run, write_json
 from streamreid.reid import Embedder, engine_fingerprint, open_embedder
 from streamreid.secrets import redact
-from streamreid.sources import VIDEO_SUFFIXES
 
-__all__ = ["VIDEO_SUFFIXES", "Batch", "Recording", "RecordingResult", "find_recordings", "is_video"]
+__all__ = ["Batch", "LeftOut", "Recording", "RecordingResult", "find_recordings", "survey"]
 
 log = logging.getLogger(__name__)
 
+_NO_VIDEO_INSIDE = "holds no video"
 Status = Literal["done", "skipped", "failed", "interrupted"]
 
 
@@ -43,10 +45,23 @@ class Recording:
     cameras: tuple[CameraConfig, ...]
     settings: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def file(self) -> str | None:
+        """What its only video is called, where that says more than the recording's name."""
+        return file_name(self.name, self.cameras[0].uri) if len(self.cameras) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A file or folder that is no recording, and why."""
+
+    path: Path
+    reason: str
+
 
 @dataclass(frozen=True, slots=True)
 class RecordingResult:
-    """How one recording ended; ``reason`` says why it failed, in part or as a whole."""
+    """How one recording ended; ``reason`` says why it failed, in part or as a whole, ``file`` what its only video is called if not like the recording."""
 
     name: str
     status: Status
@@ -54,13 +69,23 @@ class RecordingResult:
     frames: int = 0
     identities: int = 0
     seconds: float = 0.0
+    file: str | None = None
 
 
 def find_recordings(paths: Sequence[Path], *, together: bool = False, independent: bool = False) -> list[Recording]:
-    """What there is to do.
+    """What there is to do: the recordings of `survey`.
+
+    Raises:
+        ConfigError: A path does not exist, or no video was found at all.
+    """
+    return survey(paths, together=together, independent=independent)[0]
+
+
+def survey(paths: Sequence[Path], *, together: bool = False, independent: bool = False) -> tuple[list[Recording], list[LeftOut]]:
+    """What there is to do, and what is left out.
 
     A video is a recording of its own. A folder gives one recording per video in it, and one per subfolder: its cams.yaml if there is one, else all its
-    videos as cameras of one scene.
+    videos as cameras of one scene. Files in folders are known by their endings; a file that is named itself is always read. Hidden files do not count.
 
     Args:
         paths: Videos and folders.
@@ -72,19 +97,13 @@ def find_recordings(paths: Sequence[Path], *, together: bool = False, independen
     """
     found: list[tuple[str, list[Path]]] = []
     loose: list[Path] = []
+    left: list[LeftOut] = []
     for path in paths:
         if path.is_dir():
             entries = sorted(p for p in path.iterdir() if not p.name.startswith("."))
-            loose += [p for p in entries if is_video(p)]
+            loose += _videos([p for p in entries if p.is_file()], left)
             for folder in (p for p in entries if p.is_dir()):
-                inside = sorted(p for p in folder.rglob("*") if is_video(p))
-                own = folder / "cams.yaml"
-                if own.exists():
-                    found.append((folder.name, [own]))
-                elif independent:
-                    found += [(f"{folder.name}-{p.stem}", [p]) for p in inside]
-                elif inside:
-                    found.append((folder.name, inside))
+                found += _of_folder(folder, independent, left)
         elif path.exists():
             loose.append(path)
         else:
@@ -96,12 +115,30 @@ def find_recordings(paths: Sequence[Path], *, together: bool = False, independen
     if not found:
         raise ConfigError(f"no video in {', '.join(str(p) for p in paths)}; known endings: {' '.join(sorted(VIDEO_SUFFIXES))}")
     names: list[str] = []
-    return [_recording(camera_name(name, names), files) for name, files in found]
+    return [_recording(camera_name(name, names), files) for name, files in found], left
 
 
-def is_video(path: Path) -> bool:
-    """Whether a path is a file with a video's ending."""
-    return path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES
+def _of_folder(folder: Path, independent: bool, left: list[LeftOut]) -> list[tuple[str, list[Path]]]:
+    """The recordings of a subfolder by name."""
+    own = folder / "cams.yaml"
+    if own.exists():
+        return [(folder.name, [own])]
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    inside = _videos(files, left)
+    if not inside:
+        left[len(left) - len(files) :] = [LeftOut(folder, _NO_VIDEO_INSIDE)]
+        return []
+    return [(f"{folder.name}-{p.stem}", [p]) for p in inside] if independent else [(folder.name, inside)]
+
+
+def _videos(files: Sequence[Path], left: list[LeftOut]) -> list[Path]:
+    """Those of some files that are videos by their endings; the others are added to ``left``."""
+    for path in files:
+        if path.name == "cams.yaml":
+            left.append(LeftOut(path, "counts in subfolders only; run it with: streamreid run --sources"))
+        elif not is_video(path):
+            left.append(LeftOut(path, "not the ending of a video; name the file itself to have it read"))
+    return [path for path in files if is_video(path)]
 
 
 def _recording(name: str, files: list[Path]) -> Recording:
@@ -120,10 +157,12 @@ class Batch:
         recordings: From :func:`find_recordings`.
         out: Each recording gets a folder in here.
         settings: Sections of the configuration for all.
+        left_out: What ``batch.json`` names as left out.
     """
 
-    def __init__(self, recordings: Sequence[Recording], out: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, recordings: Sequence[Recording], out: Path, settings: dict[str, Any], *, left_out: Sequence[LeftOut] = ()) -> None:
         self.recordings = list(recordings)
+        self.left_out = list(left_out)
         self.out = out
         self._settings = settings
         self._pipeline: Pipeline | None = None
@@ -153,9 +192,10 @@ class Batch:
                 return
             if begin is not None:
                 begin(recording)
-            results.append(self._one(recording, progress))
+            results.append(replace(self._one(recording, progress), file=recording.file))
             self.out.mkdir(parents=True, exist_ok=True)
-            write_json(self.out / "batch.json", {"schema": 1, "recordings": [_as_dict(r) for r in results]})
+            left = [{"path": str(item.path), "reason": item.reason} for item in self.left_out]
+            write_json(self.out / "batch.json", {"schema": 1, "recordings": [_as_dict(r) for r in results], "left_out": left})
             yield results[-1]
 
     def _one(self, recording: Recording, progress: Progress | None) -> RecordingResult:
@@ -234,4 +274,5 @@ def _as_dict(result: RecordingResult) -> dict[str, Any]:
         "frames": result.frames,
         "identities": result.identities,
         "seconds": round(result.seconds, 2),
+        "file": result.file,
     }

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid._startup import starting
-from streamreid.addresses import split_address
+from streamreid.camera_names import camera_name
 from streamreid.config import CameraConfig, Config, load_config
 from streamreid.detection import Detector
 from streamreid.errors import ConfigError, EngineError, OutputError, StreamReIDError
@@ -331,20 +331,3 @@ def _spread(features: PartFeatures, rows: NDArray[np.intp], count: int) -> PartF
     result.parts[rows] = features.parts
     result.visibility[rows] = features.visibility
     return result
-
-
-def camera_name(uri: str, taken: list[str]) -> str:
-    """A readable unique name for a source, appended to ``taken``: the file's stem, the host of an address, or webcam<N>."""
-    if uri.isdigit():
-        base = f"webcam{uri}"
-    elif "://" in uri:
-        address = split_address(uri)
-        base = address.host if address is not None else ""
-    else:
-        base = Path(uri).stem or Path(uri).name
-    base = "".join(c if c.isalnum() or c in "_.-" else "_" for c in base).strip("_.-")[:56] or "camera"
-    name, number, used = base, 2, set(taken)
-    while name in used:
-        name, number = f"{base}-{number}", number + 1
-    taken.append(name)
-    return name

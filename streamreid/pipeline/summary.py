@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from streamreid.association.clocks import ClockOffset
+from streamreid.camera_names import file_name
 from streamreid.pipeline.following import Following
 from streamreid.pipeline.remembering import GallerySummary
 from streamreid.pipeline.statistics import CameraCount
+from streamreid.secrets import redact
 from streamreid.sinks.pieces import PIECES, list_pieces
 
 __all__ = ["CameraSummary", "Summary", "summarise"]
@@ -60,6 +62,8 @@ class CameraSummary:
         warnings: What was met and survived.
         error: Why the camera failed, or None.
         live: Figures of a live camera.
+        source: Its file, folder or address, without password; None if it is known no more.
+        file: What its file or folder is called, where that says more than the camera's name.
     """
 
     frames: int
@@ -70,6 +74,8 @@ class CameraSummary:
     warnings: list[str]
     error: str | None
     live: LiveSummary | None = None
+    source: str | None = None
+    file: str | None = None
 
     @property
     def dropped(self) -> int:
@@ -78,7 +84,8 @@ class CameraSummary:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        values = {
+        values: dict[str, Any] = {
+            "source": self.source,
             "frames": self.frames,
             "people": self.people,
             "tracks": self.tracks,
@@ -168,6 +175,7 @@ def summarise(pipeline: Following, folder: Path) -> Summary:
             seen_by[gid].add(camera)
             people[camera].add(gid)
     statistics = pipeline.statistics
+    uris = {camera.name: camera.uri for camera in pipeline.camera_configs}
     cameras = {
         name: CameraSummary(
             c.frames,
@@ -178,6 +186,8 @@ def summarise(pipeline: Following, folder: Path) -> Summary:
             c.warnings,
             c.error,
             LiveSummary.of(c),
+            redact(uris[name]) if name in uris else None,
+            file_name(name, uris[name]) if name in uris else None,
         )
         for name, c in statistics.cameras.items()
     }

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import DataError
+from streamreid.media import is_picture
 from streamreid.reid.base import Embedder
 from streamreid.similarity import Calibration, part_similarity
 from streamreid.types import Detections, Frame, PartFeatures
@@ -22,7 +23,6 @@ __all__ = ["fit_calibration", "fit_logistic"]
 log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"^(-?\d+)_c(\d+)")
-_PICTURES = {".jpg", ".jpeg", ".png", ".bmp"}
 
 
 def fit_calibration(
@@ -115,7 +115,7 @@ def _scan(folder: Path) -> dict[int, dict[int, list[Path]]]:
     found: dict[int, dict[int, list[Path]]] = defaultdict(lambda: defaultdict(list))
     for path in sorted(folder.iterdir()):
         match = _NAME.match(path.name)
-        if match and path.suffix.lower() in _PICTURES and int(match[1]) > 0:
+        if match and is_picture(path) and int(match[1]) > 0:
             found[int(match[1])][int(match[2])].append(path)
     if not found:
         raise DataError(f"{folder}: no pictures named as in Market-1501 (PPPP_cCsS_*.jpg)")

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import DataError
+from streamreid.media import PICTURE_SUFFIXES, is_picture
 
 __all__ = ["Probe", "generated_probe", "read_probe"]
 
-_PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _NAME = re.compile(r"^(-?\d+)_c(\d+)")
 
 
@@ -54,7 +54,7 @@ def read_probe(folder: str | Path, size: tuple[int, int], *, most: int = 256) ->
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of pictures")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _PICTURES and not p.name.startswith("."))
+    paths = sorted(p for p in folder.rglob("*") if is_picture(p))
     matches = [_NAME.match(p.name) for p in paths]
     labelled = bool(paths) and all(m is not None for m in matches)
     labels = np.array([(int(m[1]), int(m[2])) for m in matches if m is not None], np.int64).reshape(-1, 2)
@@ -69,7 +69,7 @@ def read_probe(folder: str | Path, size: tuple[int, int], *, most: int = 256) ->
             crops.append(cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR))
             kept.append(row)
     if not crops:
-        raise DataError(f"{folder}: no readable picture in it ({', '.join(sorted(_PICTURES))})")
+        raise DataError(f"{folder}: no readable picture in it ({', '.join(sorted(PICTURE_SUFFIXES))})")
     stack = np.asarray(np.stack(crops), np.uint8)
     source = f"{len(kept)} of {len(paths)} pictures of {folder.name}"
     if not labelled:

@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 
 from streamreid.errors import OutputError
+from streamreid.media import ffmpeg_name
 from streamreid.types import Image
 
 __all__ = ["VideoWriter", "Worker", "adopt_unfinished", "fit"]
@@ -122,7 +123,7 @@ class VideoWriter:
     def _open(self, width: int, height: int) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": str(_FRAGMENT), "flush_packets": "1"}
-        self._container = av.open(str(self._part), "w", format="mp4", options=options)
+        self._container = av.open(ffmpeg_name(self._part), "w", format="mp4", options=options)
         x264 = "libx264" in av.codecs_available
         stream: Any = self._container.add_stream("libx264" if x264 else "mpeg4", rate=30)
         stream.width, stream.height, stream.pix_fmt = max(2, width), max(2, height), "yuv420p"
@@ -162,7 +163,8 @@ class VideoWriter:
     def _remux(self) -> None:
         final = self.path.with_name(self.path.stem + ".final.mp4")
         try:
-            with av.open(str(self._part)) as source, av.open(str(final), "w", format="mp4", options={"movflags": "faststart"}) as target:
+            part, whole = ffmpeg_name(self._part), ffmpeg_name(final)
+            with av.open(part) as source, av.open(whole, "w", format="mp4", options={"movflags": "faststart"}) as target:
                 stream = source.streams.video[0]
                 copy = target.add_stream_from_template(stream)
                 for packet in source.demux(stream):

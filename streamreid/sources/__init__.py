@@ -4,8 +4,8 @@ from streamreid.sources._memory import few_arenas, give_back
 from streamreid.sources.base import FrameSource
 from streamreid.sources.clock import Clock, ManualClock, SystemClock
 from streamreid.sources.factory import open_source
-from streamreid.sources.images import IMAGE_SUFFIXES, ImageFolderSource
-from streamreid.sources.kinds import VIDEO_SUFFIXES, is_box_file, is_live, with_kind, with_kinds
+from streamreid.sources.images import ImageFolderSource
+from streamreid.sources.kinds import is_box_file, is_live, with_kind, with_kinds
 from streamreid.sources.live import LiveSource
 from streamreid.sources.paced import DatedSource, PacedSource
 from streamreid.sources.prefetch import PrefetchReader
@@ -15,8 +15,6 @@ from streamreid.sources.video import VideoFileSource
 from streamreid.sources.webcam import WebcamSource
 
 __all__ = [
-    "IMAGE_SUFFIXES",
-    "VIDEO_SUFFIXES",
     "Clock",
     "DatedSource",
     "FrameSource",

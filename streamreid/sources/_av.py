@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 import av
 from av.error import ExitError, FFmpegError, HTTPClientError, HTTPForbiddenError, HTTPUnauthorizedError, InvalidDataError
+from av.stream import Disposition
 
 from streamreid.errors import SourceError
+from streamreid.media import ffmpeg_name
 from streamreid.secrets import redact
 from streamreid.sources.base import Notes
 from streamreid.sources.retry import HopelessError
@@ -25,6 +28,12 @@ __all__ = ["HTTP_OPTIONS", "Decoder", "demuxed", "open_container", "reason"]
 
 _NOT_VIDEO = frozenset({"ansi", "bintext", "idf", "xbin"})
 """FFmpeg draws text files as pictures of a terminal; nobody means that by a camera."""
+
+_STILL = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+"""FFmpeg's marks of streams that are no videos."""
+
+_TWO_PICTURES = 1.5
+"""Pictures from which on a stream is more than one, by its length, which is rounded."""
 
 _MAX_PIXELS = 8192 * 8192
 """Damaged headers announce pictures of a gigabyte; nobody's camera is larger than this."""
@@ -55,7 +64,14 @@ def reason(error: BaseException) -> str:
 
 
 def open_container(
-    uri: str, camera: str, *, options: dict[str, str] | None = None, timeout: float | tuple[float, float] | None = None, sized: bool = True
+    uri: str,
+    camera: str,
+    *,
+    options: dict[str, str] | None = None,
+    timeout: float | tuple[float, float] | None = None,
+    sized: bool = True,
+    stream: int | None = None,
+    notes: Notes | None = None,
 ) -> tuple[InputContainer, VideoStream]:
     """Open a file or address and find its video.
 
@@ -65,6 +81,8 @@ def open_container(
         options: FFmpeg options of the demuxer and protocol.
         timeout: Seconds to wait for a connection and for data, or one of each; None waits for ever.
         sized: Whether a video whose size is not known yet is none. Without FFmpeg's parsers the first picture tells it.
+        stream: Which of its videos, from 0; None chooses.
+        notes: Where it is said that there are several.
 
     Raises:
         HopelessError: The password is wrong, or there is nothing at that address.
@@ -75,7 +93,8 @@ def open_container(
     began = monotonic()
     try:
         # Not `options`: before PyAV 18 those crash the process where streams appear late, as in MPEG-TS over RTSP.
-        container = av.open(uri, mode="r", container_options=options or {}, timeout=timeout, **_METADATA)
+        name = uri if "://" in uri else ffmpeg_name(uri)
+        container = av.open(name, mode="r", container_options=options or {}, timeout=timeout, **_METADATA)
     except InvalidDataError as e:
         if patience is not None and monotonic() - began >= _SILENT * patience:
             raise SourceError(
@@ -93,26 +112,65 @@ def open_container(
     except (FFmpegError, OSError, ValueError) as e:
         raise SourceError(f"{where}: cannot be opened ({reason(e)}). Check the address and whether it may be read") from None
     try:
-        stream = _video_stream(container, where, sized)
+        video = _video_stream(container, where, sized, stream, notes)
     except BaseException:
         container.close()
         raise
-    return container, stream
+    return container, video
 
 
-def _video_stream(container: InputContainer, where: str, sized: bool) -> VideoStream:
+def _video_stream(container: InputContainer, where: str, sized: bool, number: int | None, notes: Notes | None) -> VideoStream:
     if not container.streams.video:
         kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
         raise SourceError(f"{where}: contains no video, only {kinds}. Name a file with pictures")
-    streams = [s for s in container.streams.video if s.codec_context is not None and (not sized or (s.width and s.height))]
-    if not streams or streams[0].codec_context.name in _NOT_VIDEO:
+    if number is not None and number >= len(container.streams.video):
+        raise SourceError(f"{where}: has no video stream {number}: {_streams_told(container)}. Change 'stream', or leave it out")
+    usable = [s for s in container.streams.video if _decodable(s, sized)]
+    marked = [s for s in usable if not s.disposition & _STILL]
+    videos = [s for s in marked if not _is_still(s)] or marked
+    if number is not None:
+        stream = container.streams.video[number]
+        if stream not in usable:
+            raise SourceError(f"{where}: its video stream {number} cannot be decoded: {_streams_told(container)}")
+    elif videos:
+        # As ffmpeg and ffplay choose: what is marked as default, of these the largest, of these the first.
+        stream = max(videos, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height, -s.index))
+        if len(videos) > 1 and notes is not None:
+            notes.add(f"holds several videos, of which one is used: {_streams_told(container, stream)}; 'stream' chooses another")
+    elif usable:
+        raise SourceError(f"{where}: contains no video, only a cover picture or thumbnails. Name a file with pictures that move")
+    else:
         raise SourceError(f"{where}: not a video that can be decoded. Convert it, for example to H.264 in MP4")
-    stream = streams[0]
     # Slices, not frames: measured equally fast with conversion to BGR on two cores at 0 to 15 % less CPU, and with frame threads
     # an error while the decoder is drained takes the pictures behind it along.
     stream.thread_type = "SLICE"
     stream.codec_context.options = {**stream.codec_context.options, "max_pixels": str(_MAX_PIXELS)}
     return stream
+
+
+def _decodable(stream: VideoStream, sized: bool) -> bool:
+    context = stream.codec_context
+    return context is not None and context.name not in _NOT_VIDEO and (not sized or bool(stream.width and stream.height))
+
+
+def _is_still(stream: VideoStream) -> bool:
+    """Whether a stream is a cover, a thumbnail or any other single picture: by its mark, its number of pictures, or its length (Matroska)."""
+    if stream.disposition & _STILL or stream.frames == 1:
+        return True
+    length = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "").strip())
+    if length is None or not stream.average_rate:
+        return False
+    seconds = int(length[1]) * 3600 + int(length[2]) * 60 + float(length[3])
+    return 0 < seconds * float(stream.average_rate) < _TWO_PICTURES
+
+
+def _streams_told(container: InputContainer, used: VideoStream | None = None) -> str:
+    texts = []
+    for number, stream in enumerate(container.streams.video):
+        still = ", a still picture" if _is_still(stream) else ""
+        name = stream.codec_context.name if stream.codec_context is not None else "unknown"
+        texts.append(f"{number}: {name} {stream.width}x{stream.height}{still}{' (used)' if stream is used else ''}")
+    return ", ".join(texts)
 
 
 def demuxed(container: InputContainer, *streams: VideoStream) -> Iterator[Packet[VideoStream]]:

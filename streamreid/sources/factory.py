@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
+from streamreid.media import webcam_number
 from streamreid.secrets import redact
 from streamreid.sources.base import FrameSource
 from streamreid.sources.boxes import BoxesSource
@@ -55,7 +56,7 @@ def _local(camera: CameraConfig, clock: Clock | None) -> FrameSource:
         return _local(camera.model_copy(update={"uri": unquote(urlsplit(uri).path)}), clock)
     if Path(uri).is_dir():
         return ImageFolderSource(camera)
-    if uri.isdigit():
+    if webcam_number(uri) is not None:
         return WebcamSource(camera, clock=clock)
     if is_box_file(camera):
         return BoxesSource(camera)

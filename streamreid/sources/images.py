@@ -12,13 +12,22 @@ import numpy as np
 
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
+from streamreid.media import PICTURE_SUFFIXES, is_picture
 from streamreid.sources.base import Selection, SourceBase
 from streamreid.sources.picture_names import frame_numbers, name_times, usual_step
 from streamreid.types import ClockName, Frame, Image
 
 __all__ = ["ImageFolderSource", "natural_key"]
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+_MARKER = re.compile(rb"\xff[^\x00\xff]")
+"""A marker of JPEG: 0xFF in the data of a scan is followed by 0, and filling 0xFF may stand before a marker."""
+
+_EOI = 0xD9
+_STANDALONE = frozenset([0x01, *range(0xD0, 0xD9)])
+"""Markers without a segment behind them: TEM, the restarts inside a scan, and the beginning of a picture."""
+
+_PNG_SIGNATURE = 8
+"""Bytes before the first chunk of a PNG."""
 
 
 class ImageFolderSource(SourceBase):
@@ -47,11 +56,11 @@ class ImageFolderSource(SourceBase):
             raise SourceError(f"{self._where}: no such folder. Check the path")
         self._folder = folder / "img1" if (folder / "img1").is_dir() else folder
         try:
-            self._files = sorted((p for p in self._folder.iterdir() if _is_picture(p)), key=natural_key)
+            self._files = sorted((p for p in self._folder.iterdir() if is_picture(p) and p.is_file()), key=natural_key)
         except OSError as e:
             raise SourceError(f"{self._where}: the folder cannot be read ({e.strerror}). Check its permissions") from None
         if not self._files:
-            raise SourceError(f"{self._where}: contains no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}). Name the folder that has them")
+            raise SourceError(f"{self._where}: contains no pictures ({', '.join(sorted(PICTURE_SUFFIXES))}). Name the folder that has them")
         self._places, self._lasts, self._clock = self._placed()
         self._closed = False
 
@@ -150,16 +159,42 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
     return [(1, int(p), "") if p.isdecimal() else (0, 0, p) for p in parts]
 
 
-def _is_picture(path: Path) -> bool:
-    # Names with a leading dot are thumbnails and resource forks of other systems.
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-
-
 def _cut_off(data: bytes) -> bool:
-    """Whether a JPEG or PNG ends before its end mark: decoders then fill the rest with grey and say nothing."""
+    """Whether a JPEG or PNG ends before its end mark: decoders then fill the rest with grey and say nothing.
+
+    What stands behind the end mark does not matter: phones put the video of a moving picture there, cameras their own data.
+    """
     if data.startswith(b"\xff\xd8"):
-        return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    return data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]
+        return not _jpeg_ends(data)
+    return data.startswith(b"\x89PNG") and not _png_ends(data)
+
+
+def _jpeg_ends(data: bytes) -> bool:
+    """Whether the segments of a JPEG lead to its end mark (ITU-T T.81, annex B)."""
+    position = 2
+    while (match := _MARKER.search(data, position)) is not None:
+        position = match.end()
+        marker = data[position - 1]
+        if marker == _EOI:
+            return True
+        if marker in _STANDALONE:
+            continue
+        # Segments are skipped as a whole, for thumbnails in them have end marks too. Behind a scan's header come its data, up to the next marker.
+        if len(data) < position + 2:
+            return False
+        position += int.from_bytes(data[position : position + 2], "big")
+    return False
+
+
+def _png_ends(data: bytes) -> bool:
+    """Whether the chunks of a PNG lead to its last one, IEND."""
+    position = _PNG_SIGNATURE
+    while position + 8 <= len(data):
+        kind = data[position + 4 : position + 8]
+        position += 12 + int.from_bytes(data[position : position + 4], "big")
+        if kind == b"IEND":
+            return position <= len(data)
+    return False
 
 
 def _sequence_rate(folder: Path) -> float | None:

@@ -17,22 +17,15 @@ from urllib.parse import urlsplit
 
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
+from streamreid.media import VIDEO_SUFFIXES, webcam_number
 from streamreid.sources._av import HTTP_OPTIONS, open_container
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-__all__ = ["VIDEO_SUFFIXES", "Kind", "ask", "has_end", "is_box_file", "is_live", "is_remote", "with_kind", "with_kinds"]
+__all__ = ["Kind", "ask", "has_end", "is_box_file", "is_live", "is_remote", "with_kind", "with_kinds"]
 
 Kind = Literal["recording", "camera"]
-
-VIDEO_SUFFIXES = frozenset(
-    [
-        *(".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".wmv", ".flv", ".ogv", ".mpg", ".mpeg", ".ts", ".m2ts"),
-        *(".h264", ".264", ".h265", ".265", ".hevc", ".mjpeg", ".mjpg"),
-    ]
-)
-"""Endings of video files: what a batch looks for in folders, and the only hint at an address that cannot be opened."""
 
 _PICTURES = frozenset({"image2", "image2pipe", "jpeg_pipe", "mpjpeg", "png_pipe", "webp_pipe"})
 """Formats of single pictures: a snapshot's address gives the newest one each time it is asked, a multipart answer goes on without end."""
@@ -52,7 +45,7 @@ def is_live(camera: CameraConfig) -> bool:
     until `with_kind` has seen what it is."""
     if camera.live is not None:
         return camera.live
-    return is_remote(camera.uri) or (camera.uri.isdigit() and not Path(camera.uri).is_dir())
+    return is_remote(camera.uri) or webcam_number(camera.uri) is not None
 
 
 def is_box_file(camera: CameraConfig) -> bool:
@@ -70,7 +63,7 @@ def with_kind(camera: CameraConfig) -> CameraConfig:
     if camera.live is not None or not _is_http(camera.uri):
         return camera
     kind = ask(camera)
-    if kind is None and PurePosixPath(urlsplit(camera.uri).path).suffix.lower() in VIDEO_SUFFIXES:
+    if kind is None and PurePosixPath(urlsplit(camera.uri).path).suffix.lower() in VIDEO_SUFFIXES:  # the only hint
         # A camera that is not there is waited for; a file that is not there is a mistake, to be said now.
         kind = "recording"
     return camera.model_copy(update={"live": False}) if kind == "recording" else camera

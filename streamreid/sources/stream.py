@@ -105,7 +105,15 @@ class _StreamConnection:
         self._pulse.beat()
         timeouts = (self._config.connect_timeout, self._config.timeout)
         options = _options(scheme, self._config, unparsed=self._unparsed)
-        self._opened = open_container(self._config.uri, self._config.name, options=options, timeout=timeouts, sized=not self._unparsed)
+        self._opened = open_container(
+            self._config.uri,
+            self._config.name,
+            options=options,
+            timeout=timeouts,
+            sized=not self._unparsed,
+            stream=self._config.stream,
+            notes=self._notes,
+        )
         context = self._opened[1].codec_context
         if self._unparsed and context.name == "h264":
             # The decoder takes a picture's units one by one and hands it out with the last.

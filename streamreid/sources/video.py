@@ -140,7 +140,9 @@ class VideoFileSource(SourceBase):
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
         timeout = self._config.timeout if self._remote else None
-        return open_container(self._config.uri, self.camera, options=self._options, timeout=timeout)
+        return open_container(
+            self._config.uri, self.camera, options=self._options, timeout=timeout, stream=self._config.stream, notes=self._notes
+        )
 
     def _pictures(self) -> Generator[_Picture, None, None]:
         """All pictures of all passes."""

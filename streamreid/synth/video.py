@@ -10,6 +10,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.media import ffmpeg_name
+
 __all__ = ["Video"]
 
 _CLOCK = 90_000
@@ -25,7 +27,7 @@ class Video:
     """
 
     def __init__(self, path: Path, size: tuple[int, int], fps: float) -> None:
-        self._container: Any = av.open(str(path), "w", format="mp4")
+        self._container: Any = av.open(ffmpeg_name(path), "w", format="mp4")
         x264 = "libx264" in av.codecs_available
         stream: Any = self._container.add_stream("libx264" if x264 else "mpeg4", rate=Fraction(fps).limit_denominator(1001))
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from streamreid.errors import DataError
+from streamreid.media import PICTURE_SUFFIXES, is_picture
 
-__all__ = ["Layout", "Named", "is_picture", "list_pictures", "list_pictures_of"]
+__all__ = ["Layout", "Named", "list_pictures", "list_pictures_of"]
 
 Layout = Literal["market", "msmt17", "cuhk03", "occluded_reid", "p_dukemtmc", "tracks"]
 
@@ -28,7 +29,6 @@ _MSMT = re.compile(r"^(\d+)_\d+_(\d+)_")
 _CUHK = re.compile(r"^(\d+)_(\d+)_(\d+)_\d+")
 _TRACK = re.compile(r"^(\d+)_(\d+)")
 _PERSON = re.compile(r"^(\d+)_")
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 
 
 class Named(NamedTuple):
@@ -45,11 +45,6 @@ class Named(NamedTuple):
     camera: int
 
 
-def is_picture(path: Path) -> bool:
-    """Whether the file's ending is that of a picture."""
-    return path.suffix.lower() in _SUFFIXES
-
-
 def list_pictures(folder: str | Path, layout: Layout = "market") -> list[Named]:
     """Read the names of a folder, sorted by path; person -1 (junk in Market-1501) is left out.
 
@@ -64,7 +59,7 @@ def list_pictures(folder: str | Path, layout: Layout = "market") -> list[Named]:
     }[layout]  # fmt: skip
     found = read(folder)
     if not found:
-        raise DataError(f"{folder}: holds no pictures in the layout '{layout}' ({', '.join(sorted(_SUFFIXES))})")
+        raise DataError(f"{folder}: holds no pictures in the layout '{layout}' ({', '.join(sorted(PICTURE_SUFFIXES))})")
     return [n for n in found if n.person != -1]
 
 

@@ -64,7 +64,7 @@ def test_redact(uri, shown):
         (TWO + "tracker:\n  lost_seconds: -1\n", "cams.yaml:5: tracker.lost_seconds: .*greater than or equal to 0.*got -1"),
         (TWO + "tracker:\n  low_score: 0.9\n", "low_score .0.9. must not be above high_score"),
         (TWO + "tracker:\n  zzz: 1\n", "known keys: .*lost_seconds"),
-        ("cameras:\n  - {uri: x}\n", "cams.yaml:2: 'cameras.0..name' is missing"),
+        ("cameras:\n  - {name: x}\n", "cams.yaml:2: 'cameras.0..uri' is missing"),
         ("cameras:\n  - {name: 'a/b', uri: x}\n", "cameras.0..name"),
         ("cameras:\n  - {name: a, uri: x, roi: [[0, 0], [1, 1]]}\n", "at least 3 corners"),
         ("cameras:\n  - name: a\n    uri: x\n    uri: y\n", "cams.yaml:4: key 'uri' is given twice"),
