@@ -21,6 +21,8 @@ from streamreid.gallery.answers import clock_text, utc_text
 from streamreid.gallery.cipher import new_key
 from streamreid.gallery.copying import copy_gallery
 from streamreid.gallery.exporting import export_gallery
+from streamreid.pipeline.cache import remove_cache
+from streamreid.pipeline.cache_manifest import read_manifest
 from streamreid.types import PartFeatures
 
 __all__ = ["app"]
@@ -300,6 +302,10 @@ def forget(
     box_ltwh: BoxLtwh = None,
     least: Annotated[float, typer.Option(min=0.0, max=1.0, help="With a picture: forget everybody at least so probably the person.")] = 0.9,
     engine: Engine = None,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(help="Remove this cache, which holds features of everybody who was seen; may be given several times."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -313,9 +319,14 @@ def forget(
         if not chosen:
             output.print(f"nobody is that person with a probability of {least:g} or more; nothing was erased")
             return
-        names = ", ".join(f"#{i}" for i in chosen)
+        names = ", ".join([*(f"#{i}" for i in chosen), *(f"the whole cache '{folder}'" for folder in also or [])])
+        for folder in also or []:
+            read_manifest(folder)
         if not yes and not typer.confirm(f"Erase {names} for good?"):
             raise typer.Exit(1)
+        for folder in also or []:
+            remove_cache(folder)
+            note(store, "remove cache", {"folder": str(folder.absolute())})
         views = [b.features for b in store.prototypes(ids=[store.resolve(i) for i in chosen])]
         erasure = store.forget(chosen, actor=actor())
         found = _still_found(store, views, erasure.identities)

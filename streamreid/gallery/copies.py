@@ -39,7 +39,7 @@ def forget_in_copies(
     """Erase people from every known copy and note in ``result`` where that worked.
 
     Args:
-        copies: Kind (one of ``STORES``, or "export") and path or address.
+        copies: Kind (one of ``STORES``, "export", or "cache", which cannot be told apart by people and is only named) and path or address.
         result: ``identities`` are erased; ``done``, ``unreachable``, ``remains`` and ``searched`` are filled in.
         open_copy: Opens a copy that is a gallery.
         wanted: Pieces of bytes that must not be left.
@@ -48,6 +48,12 @@ def forget_in_copies(
     for kind, place in copies:
         remote = "://" in place
         if place in visited:
+            continue
+        if kind == "cache":  # its manifest is the first of it to go
+            if (Path(place) / "manifest.json").exists():
+                result.unreachable[place] = (
+                    f"this cache holds features of everybody who was seen; remove it: streamreid gallery forget ... --also {place}"
+                )
             continue
         if not remote and not Path(place).exists():
             result.unreachable[place] = f"this {kind} is not there any more; if it was moved, forget there as well"

@@ -29,7 +29,7 @@ from streamreid.pipeline.cache_manifest import MANIFEST, Manifest, read_manifest
 from streamreid.pipeline.following import Seen
 from streamreid.types import Detections, Frame, PartFeatures
 
-__all__ = ["CacheWriter", "part_file", "read_frames"]
+__all__ = ["CacheWriter", "part_file", "read_frames", "remove_cache"]
 
 _FRAMES = 1024
 _VALUES = 16 << 20
@@ -238,6 +238,23 @@ class CacheWriter:
 def _cache_files(folder: Path) -> list[Path]:
     """What a cache consists of: the manifest first, so that no half of one is ever taken for a whole."""
     return [*(p for p in [folder / MANIFEST] if p.exists()), *sorted(p for p in folder.glob("*/part-*.parquet") if p.parent.name[0] != ".")]
+
+
+def remove_cache(folder: Path) -> None:
+    """Remove a cache, the manifest first, so that no half of one is ever taken for a whole. Other files in the folder stay.
+
+    Raises:
+        FolderBusy: A run is storing there.
+        OutputError: A file cannot be removed.
+    """
+    with FolderLock(folder, name=".cache.lock", option="--cache"):
+        try:
+            for path in sorted(_cache_files(folder), key=lambda p: p.name != MANIFEST):
+                path.unlink()
+        except OSError as error:
+            raise OutputError(
+                f"cannot remove the cache '{folder}': {error.strerror or error}. Change its permissions, then repeat"
+            ) from error
 
 
 def read_frames(folder: Path, manifest: Manifest | None = None) -> Iterator[Seen]:

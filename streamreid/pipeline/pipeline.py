@@ -113,6 +113,8 @@ class Pipeline(Following):
                 self.memory = Remembering(
                     config, stamp_of(self.embedder), self._associator, self._calibration, first_id=self.begin.global_id
                 )
+                if cache is not None:  # it holds features of whoever is forgotten later
+                    self.memory.store.note_copy("cache", cache, [])
             except BaseException:
                 self.close()
                 raise

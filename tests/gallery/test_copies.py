@@ -6,6 +6,7 @@ import stat
 
 import pytest
 
+from streamreid import Pipeline
 from streamreid.gallery import SqliteGallery
 from streamreid.gallery.copying import copy_gallery
 from streamreid.gallery.exporting import export_gallery
@@ -99,3 +100,20 @@ def test_an_open_gallery_is_a_setting(tmp_path, make, loose_umask):
 def test_addresses_are_kept_without_password():
     assert without_password("postgresql://u:p%40ss@db:5432/x?sslmode=require&password=p") == "postgresql://u@db:5432/x?sslmode=require"
     assert without_password("postgresql://db/x") == "postgresql://db/x"
+
+
+def test_caches_are_named_by_forget_and_removed_by_it(scene, tmp_path, colours, call):
+    store, cache = tmp_path / "people.db", tmp_path / "cache"
+    config = scene.config(scene.camera("hall", [0]), gallery={"store": str(store)})
+    with Pipeline(config, embedder=colours, cache=cache) as pipeline:
+        for _ in pipeline:
+            pass
+    assert mode(cache) == 0o700
+    assert {mode(p) for p in cache.rglob("*.parquet")} == {0o600}
+    code, _, errors = call("gallery", "forget", 1, "--yes", "--gallery", store)
+    assert code != 0
+    assert f"--also {cache}" in " ".join(errors.split())
+    assert call("gallery", "forget", 1, "--yes", "--gallery", store, "--also", tmp_path)[0] != 0  # no cache: nothing is touched
+    assert call("gallery", "forget", 1, "--yes", "--gallery", store, "--also", cache)[0] == 0
+    assert not list(cache.rglob("*.parquet"))
+    assert "remove cache" in actions(store)
