@@ -7,6 +7,7 @@ from collections import deque
 import numpy as np
 
 from streamreid.sources.base import Notes
+from streamreid.sources.timeline import StampLine
 from streamreid.types import ClockName
 
 __all__ = ["CaptureClock"]
@@ -111,36 +112,45 @@ class _Anchor:
     def __init__(self, notes: Notes, steer: bool) -> None:
         self._notes = notes
         self._steer = steer
-        self._offset: float | None = None
+        self._line: StampLine | None = None
         self._last = self._began = 0.0
         self._late_since: float | None = None
         self._buckets: deque[tuple[float, float, float]] = deque(maxlen=_HISTORY)
+        self._former = self._buckets
         self.drift: float | None = None
         self.jumps = 0
 
     def time(self, stamp: float, arrival: float) -> float:
         """Capture time of the next picture, seconds since 1970."""
         delay = arrival - stamp
-        if self._offset is None:
+        if self._line is None:
+            self._line = StampLine(delay)
             self._restart(arrival, delay)
-        elif self._jumped(stamp, arrival, delay - self._offset):
-            self.jumps += 1
-            self._notes.count("time stamps jumped once; times go on", "time stamps jumped {n} times; times go on")
-            self._restart(arrival, delay)
+        elif self._jumped(stamp, arrival, delay - self._line.offset):
+            if self._line.back(stamp, arrival - _JUMP, arrival + _JUMP):
+                # As in a recording's `Timeline`: the stamps since the jump were wrong, the anchor is as good as before.
+                self._notes.count("1 wrong time stamp mended", "{n} wrong time stamps mended")
+                self._buckets, self._late_since = self._former, None
+            else:
+                self.jumps += 1
+                self._notes.count("time stamps jumped once; times go on", "time stamps jumped {n} times; times go on")
+                self._former = self._buckets
+                self._line.move(delay)
+                self._restart(arrival, delay)
         elif self._steer and arrival > self._began:
             # Also at once: cameras begin with a burst of stored pictures, or with a first one that was long on its way.
-            self._follow(arrival, delay)
+            self._line.offset = self._follow(arrival, delay)
         self._last = stamp
-        assert self._offset is not None
-        return stamp + self._offset
+        return stamp + self._line.offset
 
-    def _follow(self, arrival: float, delay: float) -> None:
+    def _follow(self, arrival: float, delay: float) -> float:
+        """The least delay lately, with this one."""
         if not self._buckets or not 0 <= arrival - self._buckets[-1][0] < _BUCKET:
             self.drift = self._slope()
             self._buckets.append((arrival, arrival, delay))
         elif delay < self._buckets[-1][2]:
             self._buckets[-1] = (self._buckets[-1][0], arrival, delay)
-        self._offset = min(delay for _, _, delay in list(self._buckets)[-_WINDOW:])
+        return min(delay for _, _, delay in list(self._buckets)[-_WINDOW:])
 
     def _slope(self) -> float | None:
         """How the least delays grow, parts per million."""
@@ -163,11 +173,9 @@ class _Anchor:
 
     def _restart(self, arrival: float, delay: float) -> None:
         self._began = arrival
-        self._offset = delay
         self._late_since = None
         self.drift = None
-        self._buckets.clear()
-        self._buckets.append((arrival, arrival, delay))
+        self._buckets = deque([(arrival, arrival, delay)], maxlen=_HISTORY)
 
 
 class _Reports:

@@ -120,6 +120,20 @@ def test_one_wrong_stamp_does_not_carry_the_times_away() -> None:
     np.testing.assert_allclose(times, NOW + np.arange(100) / 10, atol=0.06)
 
 
+def test_after_one_wrong_stamp_the_anchor_is_as_good_as_before() -> None:
+    notes = Notes()
+    clock = CaptureClock(notes)
+    dice = np.random.default_rng(0)
+    errors = []
+    for n in range(300):
+        true = NOW + n / 10
+        delay = 0.0 if n % 50 == 0 else 0.2 + float(dice.exponential(0.05))
+        time, _ = clock.stamp(500 + n / 10 + (40_000.0 if n == 120 else 0.0), true + delay)
+        errors.append(time - true)
+    assert max(errors[125:]) < 0.01, "it need not wait for another picture that comes without delay"
+    assert notes.all() == ["time stamps jumped once; times go on", "1 wrong time stamp mended"]
+
+
 def test_a_network_that_holds_data_back_does_not_move_the_times() -> None:
     clock = CaptureClock(Notes())
     for n in range(50):
