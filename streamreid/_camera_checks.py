@@ -15,6 +15,9 @@ SCHEMES = (
 MOST_CHARACTERS = 4096
 """Of an address or a path: the longest that Linux opens."""
 
+LONGEST_FILE_NAME = 255
+"""Bytes of one name on nearly every file system."""
+
 LONGEST_WAIT = 900.0
 """Seconds that may be waited for a camera. Whoever writes 1000 or more means milliseconds."""
 
@@ -36,6 +39,8 @@ def checked_uri(uri: str) -> str:
         raise ValueError(f"an address or path has at most {MOST_CHARACTERS} characters, got {len(uri)}")
     if any(ord(c) < 32 or ord(c) == 127 for c in uri):
         raise ValueError("an address or path holds no control characters; was a line break or a zero byte copied with it?")
+    if uri.isdigit() and len(uri) > LONGEST_FILE_NAME:
+        raise ValueError(f"a number is a webcam's, or the name of a file or folder, which has at most {LONGEST_FILE_NAME} characters")
     if "://" not in uri:
         return uri
     scheme = uri.partition("://")[0].lower()

@@ -144,6 +144,8 @@ def test_a_folder_whose_name_is_a_number(make_pictures, monkeypatch: pytest.Monk
     make_pictures(tmp_path / "0007")
     monkeypatch.chdir(tmp_path)
     assert (webcam_number("0007"), webcam_number("7"), webcam_number("x")) == (None, 7, None)
+    make_pictures(tmp_path / "20261129")
+    assert isinstance(open_source(CameraConfig(name="a", uri="20261129", fps=2)), ImageFolderSource)
     camera = CameraConfig(name="a", uri="0007", fps=2)
     assert not is_live(camera)
     assert isinstance(open_source(camera), ImageFolderSource)
