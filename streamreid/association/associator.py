@@ -65,6 +65,7 @@ class Associator:
         self._archive: dict[Key, Evidence] = {}
         self._admitted: dict[int, Evidence] = {}
         self._last_step: float | None = None
+        self._unlinked: set[int] = set()
 
     def __repr__(self) -> str:
         return f"Associator(tracks={len(self._tracks)}, identities={len(self._book.people)})"
@@ -143,6 +144,7 @@ class Associator:
         self._retire()
         expired = self._book.expire(self._now, self.config.memory, self.config.max_identities, self._tracks)
         self._grouping.index.drop(e.global_id for e in expired)
+        self._unlinked.difference_update(e.global_id for e in expired)
         return events + expired
 
     def _group(self) -> list[IdentityEvent]:
@@ -158,18 +160,24 @@ class Associator:
         events = []
         for key, gid, probability in decided.links:
             gid = gid or decided.fresh(key, lambda: self._book.begin(self._now))
+            if tracks[key].observations >= self.config.min_observations:
+                self._unlinked.discard(gid)
             event = self._book.move(key, gid, probability, tracks[key], self._now)
             if event is not None:
                 events.append(decided.explained(event))
         return events + self._book.merged_away(events, self._now)
 
-    def _confirm(self) -> list[IdentityEvent]:
+    def _confirm(self, *, everybody: bool = False) -> list[IdentityEvent]:
+        """Confirm who was seen well enough, of those in the window or of all."""
         events = []
-        for gid in sorted({self._book.links[k].global_id for k in self._tracks if k in self._book.links}):
+        ids = self._book.people if everybody else {self._book.links[k].global_id for k in self._tracks if k in self._book.links}
+        for gid in sorted(ids):
             person = self._book.people[gid]
             if person.confirmed:
                 continue
             seen = [self._tracks[k] for k in person.members if k in self._tracks] + ([person.past] if person.past else [])
+            if not seen:
+                continue
             count = sum(e.observations for e in seen)
             seconds = max(e.end for e in seen) - min(e.start for e in seen)
             if count >= self.config.confirm_observations and seconds >= self.config.confirm_seconds:
@@ -180,11 +188,14 @@ class Associator:
         return events
 
     def finish(self) -> list[IdentityEvent]:
-        """Decide everything that is still open: every track that was ever reported has an identity afterwards."""
+        """Decide everything that is still open: every track that was ever reported has a global id afterwards. Ids of tracks that were seen less than
+        ``min_observations`` times and are linked to nobody are ``unlinked``: they number a track, not a person."""
         events = self.step(force=True)
         for key in sorted(k for k in self._tracks if k not in self._book.links):
-            events.append(self._begin(key))
-        return events + self._reconsider() if self.keep_all and self.config.enabled else events
+            events.append(self._begin_unlinked(key))
+        if self.keep_all and self.config.enabled:
+            events += self._reconsider() + self._confirm(everybody=True)
+        return events
 
     def _reconsider(self) -> list[IdentityEvent]:
         """Link all tracks of the recording anew, with everything that is known of them at its end."""
@@ -198,6 +209,9 @@ class Associator:
         events = self._apply(decide_all(self._grouping, tracks, self._book, admitted), tracks)
         for key in sorted(k for k in tracks if k not in self._tracks):
             self._book.retire(key, tracks[key], self.config.prototypes)
+        least = self.config.min_observations
+        seen = {self._book.links[k].global_id for k, e in tracks.items() if e.observations >= least} | admitted.keys()
+        self._unlinked = {self._book.links[k].global_id for k in tracks} - seen
         return events
 
     # ---------------------------------------------------------------- what is believed
@@ -216,6 +230,16 @@ class Associator:
     def identities(self) -> list[Identity]:
         """All remembered identities, by global id."""
         return self._book.identities()
+
+    @property
+    def unlinked(self) -> frozenset[int]:
+        """Global ids that only number a track: it was seen less than ``min_observations`` times, and nothing else belongs to it."""
+        return frozenset(self._unlinked)
+
+    @property
+    def confirmed(self) -> frozenset[int]:
+        """Global ids of people who were seen well enough to be confirmed, in this run or an earlier one."""
+        return frozenset([gid for gid, person in self._book.people.items() if person.confirmed])
 
     @property
     def people(self) -> int:
@@ -288,6 +312,7 @@ class Associator:
         """Drop people and all that is known of them; whoever is still in view begins anew as somebody else. Unknown ids are ignored."""
         gone = sorted(set(ids))
         self._grouping.index.drop(gone)
+        self._unlinked.difference_update(gone)
         for gid in gone:
             for key in self._book.drop(gid):
                 self._tracks.pop(key, None)
@@ -314,6 +339,13 @@ class Associator:
         assert event is not None
         return event
 
+    def _begin_unlinked(self, key: Key) -> IdentityEvent:
+        """A number for a track that was seen too little to be a person."""
+        event = self._begin(key)
+        if self._tracks[key].observations < self.config.min_observations:
+            self._unlinked.add(event.global_id)
+        return event
+
     def _retire(self) -> None:
         """Tracks that ended before the window, or that are too many, hand their evidence to their identity."""
         horizon = self._now - self.config.window
@@ -326,7 +358,7 @@ class Associator:
         for _, key in old:
             evidence = self._tracks[key]
             if key not in self._book.links:
-                self._waiting.append(self._begin(key))
+                self._waiting.append(self._begin_unlinked(key))
             if self.keep_all:
                 self._archive[key] = evidence
             changed.add(self._book.retire(key, evidence, self.config.prototypes).global_id)

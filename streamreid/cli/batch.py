@@ -65,14 +65,20 @@ def _print(results: list[RecordingResult], total: int) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("recording")
     table.add_column("status")
-    for name in ("frames", "identities", "seconds"):
+    for name in ("frames", "identities", "confirmed", "unlinked", "seconds"):
         table.add_column(name, justify="right")
     files = any(r.file for r in results)
     for name in ("file", "why") if files else ("why",):
         table.add_column(name, overflow="fold")
     for r in results:
         told = (Text(r.file or ""), Text(r.reason)) if files else (Text(r.reason),)
-        table.add_row(r.name, Text(r.status, _COLOURS[r.status]), str(r.frames), str(r.identities), f"{r.seconds:.1f}", *told)
+        table.add_row(
+            r.name,
+            Text(r.status, _COLOURS[r.status]),
+            *map(str, (r.frames, r.identities, r.confirmed, r.unlinked_tracks)),
+            f"{r.seconds:.1f}",
+            *told,
+        )
     output.print(table)
     counts = {status: sum(r.status == status for r in results) for status in _COLOURS}
     said = ", ".join(f"{n} {status}" for status, n in counts.items() if n)

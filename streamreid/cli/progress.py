@@ -28,11 +28,11 @@ def line(pipeline: Following) -> str:
     expected = [c.expected for c in s.cameras.values() if c.error is None]
     total = f"/{sum(e for e in expected if e)}" if expected and all(expected) else ""
     stages = " ".join(f"{name} {ms:.1f}" for name, ms in s.per_frame().items() if name != "wait")
-    identities = len({g for g, _ in pipeline.identities.values() if g})
+    people = pipeline.people_count
     failed = f" · {len(pipeline.failed)} failed" if pipeline.failed else ""
     tracks = sum(c.tracks for c in list(s.cameras.values()))
     return (
-        f"frame {s.frames}{total} · {s.rate:.1f} fps · ms/frame {stages} · {tracks} tracks · {identities + s.settled} identities"
+        f"frame {s.frames}{total} · {s.rate:.1f} fps · ms/frame {stages} · {tracks} tracks · {people.identities} identities ({people.confirmed} confirmed)"
         f"{_live_part(s)}{failed}"
     )
 

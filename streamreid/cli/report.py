@@ -18,7 +18,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     """Per camera: frames, people, tracks. Overall: identities, how many were seen by more than one camera, speed, time per stage."""
     table = Table(title=None, box=None, pad_edge=False, header_style="bold")
     table.add_column("camera")
-    for name in ("frames", "people", "tracks"):
+    for name in ("frames", "people", "confirmed", "unlinked", "tracks"):
         table.add_column(name, justify="right")
     live = any(camera.live is not None for camera in summary.cameras.values())
     for name in ("dropped", "age ms p50/p95/p99", "clock") if live else ():
@@ -28,12 +28,14 @@ def print_summary(summary: Summary, console: Console) -> None:
         table.add_column("file", overflow="fold")
     for name, camera in summary.cameras.items():
         own = (Text(camera.file or ""),) if files else ()
-        table.add_row(name, str(camera.frames), str(camera.people), str(camera.tracks), *(_live_cells(camera) if live else ()), *own)
+        numbers = map(str, (camera.frames, camera.people, camera.confirmed, camera.unlinked, camera.tracks))
+        table.add_row(name, *numbers, *(_live_cells(camera) if live else ()), *own)
     console.print(table)
     print_notes(console, ((name, "; ".join(camera.warnings), "yellow") for name, camera in summary.cameras.items()))
     print_notes(console, ((name, f"failed: {camera.error}", "red") for name, camera in summary.cameras.items() if camera.error))
     console.print(
-        f"\n[bold]{summary.identities}[/] identities, [bold]{summary.shared}[/] seen by more than one camera · "
+        f"\n[bold]{summary.identities}[/] identities, [bold]{summary.confirmed}[/] of them confirmed, [bold]{summary.shared}[/] seen by more than one camera · "
+        f"{summary.unlinked_tracks} unlinked tracks · "
         f"{summary.frames} frames in {summary.seconds:.1f} s = [bold]{summary.frames_per_second:.1f}[/] frames/s",
         highlight=False,
         soft_wrap=True,

@@ -197,6 +197,8 @@ def _read_jsonl(path: Path, ids: Ids) -> dict[str, Table]:
             people[item["camera"]].append((int(item["frame"]) + 1, *who, *numbers))
         elif item["type"] == "identity":
             final.update({(camera, int(track)): int(item["global_id"]) for camera, track in item["members"]})
+        elif item["type"] == "unlinked" and item["global_id"] is not None:  # nobody, but a track that is scored
+            final[item["camera"], int(item["track_id"])] = int(item["global_id"])
 
     read_lines(path, take)
     return {camera: _choose_ids(camera, rows, final, ids, path) for camera, rows in people.items()}

@@ -165,6 +165,8 @@ def _read_jsonl(path: Path) -> tuple[Any, Any, Any]:
                 item = json.loads(line)
                 if item["type"] == "identity":
                     final.update({(camera, int(track)): int(item["global_id"]) for camera, track in item["members"]})
+                elif item["type"] == "unlinked" and item["global_id"] is not None:
+                    final[item["camera"], int(item["track_id"])] = int(item["global_id"])
                 elif item["type"] == "person":
                     people += 1
                     if item.get("world") is not None:

@@ -70,6 +70,8 @@ class RecordingResult:
     identities: int = 0
     seconds: float = 0.0
     file: str | None = None
+    confirmed: int = 0
+    unlinked_tracks: int = 0
 
 
 def find_recordings(paths: Sequence[Path], *, together: bool = False, independent: bool = False) -> list[Recording]:
@@ -209,7 +211,16 @@ class Batch:
         mark = _mark(config)
         done = _finished(folder, mark)
         if done is not None:
-            return RecordingResult(recording.name, "skipped", "finished before", done["frames"], done["identities"], done["seconds"])
+            return RecordingResult(
+                recording.name,
+                "skipped",
+                "finished before",
+                done["frames"],
+                done["identities"],
+                done["seconds"],
+                done.get("confirmed", 0),
+                done.get("unlinked_tracks", 0),
+            )
         try:
             detector, embedder = self._model(config)
             with Pipeline(config, detector=detector, embedder=embedder) as self._pipeline:
@@ -229,13 +240,14 @@ class Batch:
 
     def _ended(self, recording: Recording, folder: Path, mark: str, summary: Summary) -> RecordingResult:
         figures = {"frames": summary.frames, "identities": summary.identities, "seconds": round(summary.seconds, 2)}
+        more = {"confirmed": summary.confirmed, "unlinked_tracks": summary.unlinked_tracks}
         reasons = [f"{name}: {summary.cameras[name].error}" for name in summary.failed]
         reasons += [f"output '{name}': {why}" for name, why in summary.outputs_failed.items()]
         reason = "; ".join(reasons)
         status: Status = "interrupted" if summary.interrupted else "failed" if reasons else "done"
         if status == "done":
-            write_json(folder / DONE, {"mark": mark, **figures})
-        return RecordingResult(recording.name, status, reason, summary.frames, summary.identities, summary.seconds)
+            write_json(folder / DONE, {"mark": mark, **figures, **more})
+        return RecordingResult(recording.name, status, reason, summary.frames, summary.identities, summary.seconds, **more)
 
     def _model(self, config: Config) -> tuple[Detector, Embedder]:
         key = config.detector.model_dump_json() + config.engine.model_dump_json() + repr(box_files(config))
@@ -273,6 +285,8 @@ def _as_dict(result: RecordingResult) -> dict[str, Any]:
         "reason": result.reason,
         "frames": result.frames,
         "identities": result.identities,
+        "confirmed": result.confirmed,
+        "unlinked_tracks": result.unlinked_tracks,
         "seconds": round(result.seconds, 2),
         "file": result.file,
     }

@@ -119,7 +119,7 @@ def _read_on(path: Path, start: int, begin: Begin) -> None:
                     begin.seen(item["camera"], track=item["track_id"], frame=item["frame"], who=item["global_id"] or 0)
                 elif kind == "event":
                     begin.seen(item["camera"] or "", track=item["track_id"] or 0, who=max(item["global_id"], item["other_id"] or 0))
-                elif kind == "identity":
+                elif kind in ("identity", "unlinked") and item["global_id"]:
                     begin.seen("", who=item["global_id"])
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue

@@ -30,6 +30,7 @@ from streamreid.pipeline.remembering import Remembering
 from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.secrets import redact
 from streamreid.similarity import Calibration, SiteCalibration
+from streamreid.sinks import FinalIdentities, PeopleCount
 from streamreid.sources import Clock, SystemClock
 from streamreid.tracking import Tracker
 from streamreid.types import BoolArray, Detections, FloatArray, Frame, FrameResult, IdentityEvent, PartFeatures, Tracklet
@@ -120,7 +121,9 @@ class Following(ABC):
         self._holding = Holding(self._trackers, ordered=True)
         self._events: list[IdentityEvent] = []
         self._identities: dict[tuple[str, int], tuple[int, float]] = {}
-        self._settled: dict[tuple[str, int], tuple[int, float]] = {}
+        self._settled = FinalIdentities()
+        self._confirmed: set[int] = set()
+        self._unlinked: set[int] = set()
         self._settle_at = _MANY_TRACKS
         self._sizes: dict[str, tuple[int, int]] = {}
         self._gone: dict[str, float] = {}
@@ -156,21 +159,29 @@ class Following(ABC):
         return events
 
     @property
-    def identities(self) -> dict[tuple[str, int], tuple[int, float]]:
+    def identities(self) -> FinalIdentities:
         """``{(camera, track_id): (global_id, link probability)}`` as believed now, of every track of the run but those that are settled.
 
         May be asked from any thread."""
         with self._lock:
-            return {**self._identities, **self._associator.links}
+            links = {**self._identities, **self._associator.links}
+            return FinalIdentities(
+                links, confirmed=self._confirmed | self._associator.confirmed, unlinked=self._unlinked | self._associator.unlinked
+            )
+
+    @property
+    def people_count(self) -> PeopleCount:
+        """People, confirmed people and unlinked tracks of the run so far, with those that are no longer listed in ``identities``."""
+        return self.identities.count() + self.statistics.settled_people
 
     @property
     def people(self) -> int:
         """How many people are remembered, so that who comes back is known."""
         return self._associator.people
 
-    def drain_settled(self) -> dict[tuple[str, int], tuple[int, float]]:
+    def drain_settled(self) -> FinalIdentities:
         """Tracks of identities that are no longer searched, once: in runs without end they leave ``identities``, so that memory does not grow."""
-        settled, self._settled = self._settled, {}
+        settled, self._settled = self._settled, FinalIdentities()
         return settled
 
     @property
@@ -353,23 +364,44 @@ class Following(ABC):
         return FrameResult(frame, tracks, ids, probabilities, item.features.visibility, world, self.masks.boxes(frame))
 
     def _note(self, events: list[IdentityEvent]) -> None:
-        self._events += events
-        if self.memory is not None:
-            self.memory.note(events)
         for event in events:
             if event.track_id:
                 self._identities[event.camera, event.track_id] = (event.global_id, event.probability)
+        events = self._of_people(events)
+        self._events += events
+        if self.memory is not None:
+            self.memory.note(events)
         if len(self._identities) > self._settle_at and self.live:
             self._settle()
 
+    def _of_people(self, events: list[IdentityEvent]) -> list[IdentityEvent]:
+        """Events without those of tracks that are nobody; who is confirmed is kept."""
+        self._unlinked |= {e.global_id for e in events if e.kind == "new"} & self._associator.unlinked
+        kept = []
+        for event in events:
+            if event.kind in ("new", "expire") and event.global_id in self._unlinked:
+                continue
+            if event.kind == "link":
+                self._unlinked.discard(event.global_id)
+            if event.kind == "confirm" or (event.kind == "merge" and event.other_id in self._confirmed):
+                self._confirmed.add(event.global_id)
+            kept.append(event)
+        return kept
+
     def _settle(self) -> None:
         """Let go of tracks whose identity has expired."""
-        known = self._associator.links
+        before, known = self.identities, self._associator.links
         gone = {key: found for key, found in self._identities.items() if key not in known and found[0]}
         for key in gone:
             del self._identities[key]
-        self._settled.update(gone)
-        self.statistics.settled += len({who for who, _ in gone.values()})
+        settled = FinalIdentities({**self._settled, **gone}, confirmed=before.confirmed, unlinked=before.unlinked)
+        self._settled = settled
+        found = FinalIdentities(gone, confirmed=before.confirmed, unlinked=before.unlinked)
+        self.statistics.settled += len(found.people)
+        self.statistics.settled_people += found.count()
+        over = {who for who, _ in gone.values()}
+        self._confirmed -= over
+        self._unlinked -= over
         self._settle_at = max(_MANY_TRACKS, 2 * len(self._identities))
 
 

@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from streamreid.pipeline.figures import Ages, Histogram
+from streamreid.sinks import PeopleCount
 from streamreid.sources import SourceStatus
 from streamreid.types import ClockName
 
@@ -88,7 +89,8 @@ class Statistics:
     """Figures of a run. Times are wall-clock seconds of this process (never capture times).
 
     ``beat`` is when the pipeline last came round (on the clock of ``time.monotonic``), ``load`` how many seconds of inference one second of live
-    frames needs, ``settled`` how many identities are over and no longer listed, ``outputs`` why outputs were given up, by their name.
+    frames needs, ``settled`` how many identities are over and no longer listed, ``settled_people`` the same
+    in three numbers, ``outputs`` why outputs were given up, by their name.
     """
 
     cameras: dict[str, CameraCount]
@@ -99,6 +101,7 @@ class Statistics:
     beat: float = field(default_factory=time.monotonic)
     load: float = 0.0
     settled: int = 0
+    settled_people: PeopleCount = field(default_factory=PeopleCount)
     outputs: dict[str, str] = field(default_factory=dict)
     _marks: deque[tuple[float, dict[str, float]]] = field(default_factory=lambda: deque(maxlen=32))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -55,7 +55,7 @@ class CameraSummary:
 
     Args:
         frames: Frames used.
-        people: Different identities seen.
+        people: Different people seen.
         tracks: Tracks reported.
         drops: Frames of a live camera that were skipped, by reason.
         clocks: Frames by the clock of their capture time.
@@ -64,6 +64,8 @@ class CameraSummary:
         live: Figures of a live camera.
         source: Its file, folder or address, without password; None if it is known no more.
         file: What its file or folder is called, where that says more than the camera's name.
+        confirmed: Confirmed people among those seen.
+        unlinked: Tracks that belong to nobody: they were seen too little.
     """
 
     frames: int
@@ -76,6 +78,8 @@ class CameraSummary:
     live: LiveSummary | None = None
     source: str | None = None
     file: str | None = None
+    confirmed: int = 0
+    unlinked: int = 0
 
     @property
     def dropped(self) -> int:
@@ -88,6 +92,8 @@ class CameraSummary:
             "source": self.source,
             "frames": self.frames,
             "people": self.people,
+            "confirmed": self.confirmed,
+            "unlinked_tracks": self.unlinked,
             "tracks": self.tracks,
             "dropped": self.dropped,
             "dropped_by_reason": self.drops,
@@ -110,6 +116,7 @@ class Summary:
     """What a run found and how fast it was. ``milliseconds`` are per frame and stage; detect/embed overlap with the others, so they don't add up.
 
     ``load`` is how many seconds of inference one second of live frames needed at the end, ``bottleneck`` the stage that limited the rate.
+    ``identities`` is how many people there were, ``confirmed`` how many of them were seen well enough, ``unlinked_tracks`` how many tracks are nobody.
     ``outputs_failed`` says why outputs were given up, by their name (mot, jsonl, parquet, crops, video, mosaic, world, cache, state, summary).
     """
 
@@ -130,6 +137,8 @@ class Summary:
     gallery: GallerySummary | None = None
     clocks: list[ClockOffset] = field(default_factory=list)
     outputs_failed: dict[str, str] = field(default_factory=dict)
+    confirmed: int = 0
+    unlinked_tracks: int = 0
 
     @property
     def failed(self) -> list[str]:
@@ -139,7 +148,7 @@ class Summary:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         cameras = {name: c.as_dict() for name, c in self.cameras.items()}
-        keys = ("identities", "shared", "frames", "detector", "engine", "interrupted", "files")
+        keys = ("identities", "confirmed", "unlinked_tracks", "shared", "frames", "detector", "engine", "interrupted", "files")
         return {
             "schema": 1,
             "cameras": cameras,
@@ -170,12 +179,18 @@ def summarise(pipeline: Following, folder: Path) -> Summary:
     """The figures of a run that is over; ``folder`` holds its results."""
     seen_by: dict[int, set[str]] = defaultdict(set)
     people: dict[str, set[int]] = defaultdict(set)
-    for (camera, _), (gid, _) in pipeline.identities.items():
-        if gid:
+    unlinked: Counter[str] = Counter()
+    identities = pipeline.identities
+    who = identities.people
+    for (camera, _), (gid, _) in identities.items():
+        if gid in who:
             seen_by[gid].add(camera)
             people[camera].add(gid)
+        else:
+            unlinked[camera] += 1
     statistics = pipeline.statistics
     uris = {camera.name: camera.uri for camera in pipeline.camera_configs}
+    total = identities.count() + statistics.settled_people
     cameras = {
         name: CameraSummary(
             c.frames,
@@ -188,6 +203,8 @@ def summarise(pipeline: Following, folder: Path) -> Summary:
             LiveSummary.of(c),
             redact(uris[name]) if name in uris else None,
             file_name(name, uris[name]) if name in uris else None,
+            len(people[name] & identities.confirmed),
+            unlinked[name],
         )
         for name, c in statistics.cameras.items()
     }
@@ -195,7 +212,9 @@ def summarise(pipeline: Following, folder: Path) -> Summary:
     return Summary(
         folder=str(folder),
         cameras=cameras,
-        identities=len(seen_by) + statistics.settled,
+        identities=total.identities,
+        confirmed=total.confirmed,
+        unlinked_tracks=total.unlinked_tracks,
         shared=sum(len(c) > 1 for c in seen_by.values()),
         frames=statistics.frames,
         seconds=statistics.elapsed,

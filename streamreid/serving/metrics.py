@@ -89,8 +89,14 @@ class Metrics(Collector):
         )
 
     def _people(self) -> Iterator[Metric]:
-        who = {found for found, _ in self._pipeline.identities.values() if found}
-        yield GaugeMetricFamily("streamreid_identities", "People who are remembered.", len(who))
+        now = self._pipeline.identities.count()
+        yield GaugeMetricFamily("streamreid_identities", "People who are remembered.", now.identities)
+        yield GaugeMetricFamily(
+            "streamreid_identities_confirmed", "Those among them who were seen well enough to be confirmed.", now.confirmed
+        )
+        yield GaugeMetricFamily(
+            "streamreid_tracks_unlinked", "Tracks that belong to nobody: they were seen too little.", now.unlinked_tracks
+        )
         yield CounterMetricFamily(
             "streamreid_identities_settled", "People who are no longer remembered.", self._pipeline.statistics.settled
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from dataclasses import asdict
 from typing import Any
 
 from streamreid.config import CameraConfig
@@ -83,8 +84,10 @@ def identity_views(
     """
     members: dict[int, list[tuple[str, int]]] = defaultdict(list)
     least: dict[int, float] = {}
-    for track, (who, probability) in pipeline.identities.items():
-        if who and only in (None, who):
+    identities = pipeline.identities
+    people = identities.people
+    for track, (who, probability) in identities.items():
+        if who in people and only in (None, who):
             members[who].append(track)
             least[who] = min(probability, least.get(who, 1.0))
     last = {who: found.last for who, found in seen.items()}
@@ -101,6 +104,7 @@ def identity_views(
                 "tracks": [list(track) for track in sorted(tracks)[-most:]],
                 "track_count": len(tracks),
                 "probability": round(least[who], 4),
+                "confirmed": who in identities.confirmed,
                 "first_seen": None if sighting is None else round(sighting.first, 3),
                 "last_seen": None if sighting is None else round(sighting.last, 3),
                 "last_camera": None if sighting is None else sighting.camera,
@@ -117,6 +121,7 @@ def run_view(pipeline: Pipeline) -> dict[str, Any]:
         "engine": pipeline.models[1],
         "seconds": round(s.elapsed, 1),
         "frames": s.frames,
+        **asdict(pipeline.people_count),
         "load": round(s.load, 3),
         "overloaded": pipeline.cameras.turns.overloaded,
         "bottleneck": s.bottleneck,

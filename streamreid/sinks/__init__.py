@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from streamreid.config import OutputConfig
-from streamreid.sinks.base import FinalIdentities, Sink
+from streamreid.sinks.base import FinalIdentities, PeopleCount, Sink
 from streamreid.sinks.crops import CropSink
 from streamreid.sinks.draw import Blur, DrawStyle, Painter, blurred, style_of
 from streamreid.sinks.group import SinkGroup, output_name
@@ -32,6 +32,7 @@ __all__ = [
     "MotSink",
     "Painter",
     "ParquetSink",
+    "PeopleCount",
     "RotatingSink",
     "Sink",
     "SinkGroup",

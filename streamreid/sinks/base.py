@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TextIO
@@ -15,10 +16,62 @@ from numpy.typing import NDArray
 from streamreid.errors import OutputError
 from streamreid.types import FloatArray, FrameResult, IdentityEvent
 
-__all__ = ["FinalIdentities", "LineFile", "Sink", "SinkContext", "atomic_text", "ltwh", "write_failed"]
+__all__ = ["FinalIdentities", "LineFile", "PeopleCount", "Sink", "SinkContext", "atomic_text", "ltwh", "write_failed"]
 
-FinalIdentities = dict[tuple[str, int], tuple[int, float]]
-"""``(camera, track_id) -> (global_id, probability)``: what is believed at the end of a run, after all revisions."""
+
+class FinalIdentities(dict[tuple[str, int], tuple[int, float]]):
+    """``(camera, track_id) -> (global_id, probability)``: what is believed at the end of a run, after all revisions.
+
+    Args:
+        links: The mapping.
+        confirmed: Global ids of people who were seen well enough to be confirmed.
+        unlinked: Global ids that only number a track that was seen too little to be a person; so does 0.
+    """
+
+    def __init__(
+        self,
+        links: Mapping[tuple[str, int], tuple[int, float]] | None = None,
+        *,
+        confirmed: Iterable[int] = (),
+        unlinked: Iterable[int] = (),
+    ) -> None:
+        super().__init__(links or {})
+        self.confirmed, self.unlinked = frozenset(confirmed), frozenset(unlinked)
+
+    @classmethod
+    def of(cls, links: Mapping[tuple[str, int], tuple[int, float]]) -> FinalIdentities:
+        """The same, of any mapping."""
+        return links if isinstance(links, cls) else cls(links)
+
+    @property
+    def people(self) -> frozenset[int]:
+        """Global ids of people: all but those of unlinked tracks."""
+        return frozenset(who for who, _ in self.values() if who) - self.unlinked
+
+    def count(self) -> PeopleCount:
+        """People, confirmed people, unlinked tracks."""
+        people = self.people
+        return PeopleCount(len(people), len(people & self.confirmed), sum(who not in people for who, _ in self.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleCount:
+    """How many people, in three numbers.
+
+    Args:
+        identities: People: identities with at least one track that was seen ``association.min_observations`` times.
+        confirmed: Those among them who were seen ``association.confirm_observations`` times over ``association.confirm_seconds`` or longer.
+        unlinked_tracks: Tracks that belong to nobody: seen too little so far, or when they ended.
+    """
+
+    identities: int = 0
+    confirmed: int = 0
+    unlinked_tracks: int = 0
+
+    def __add__(self, other: PeopleCount) -> PeopleCount:
+        return PeopleCount(
+            self.identities + other.identities, self.confirmed + other.confirmed, self.unlinked_tracks + other.unlinked_tracks
+        )
 
 
 class Sink(Protocol):

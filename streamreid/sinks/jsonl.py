@@ -16,9 +16,11 @@ seconds),
               what each kind of evidence added to the log-odds and how alike which part was.
 ``identity``  written when the run ends, or in a run without end when a person is no longer searched: ``global_id``, ``members`` ([[camera, track_id], ...]), ``probability`` (the least of its
 members').
-              These lines supersede the ``global_id`` of the person lines.
+              ``confirmed`` (seen well enough and long enough). These lines supersede the ``global_id`` of the person lines.
+``unlinked``  at the same times, a track that was seen too little to be a person: ``camera``, ``track_id``, ``global_id`` (a number for the track, which
+              counts nobody).
 ``end``       the last line: ``complete`` (false if the run failed), ``frames`` per camera, ``people`` (person lines), ``events``,
-              ``tracks``, ``identities``. A run without it was killed or is still going on.
+              ``tracks``, ``identities`` (people), ``confirmed`` (those among them), ``unlinked_tracks``. A run without it was killed or is still going on.
 """
 
 from __future__ import annotations
@@ -80,7 +82,7 @@ class JsonlSink(SinkContext):
     def __init__(self, path: Path | str, cameras: list[str] | None = None, *, append: bool = False) -> None:
         self._file = LineFile(Path(path), append=append)
         self._frames: Counter[str] = Counter(dict.fromkeys(cameras or [], 0))
-        self._counts = {"people": 0, "events": 0, "tracks": 0, "identities": 0}
+        self._counts = {"people": 0, "events": 0, "tracks": 0, "identities": 0, "confirmed": 0, "unlinked_tracks": 0}
         self._closed = False
         names = list(self._frames)
         self._put({"schema": SCHEMA, "type": "header", "version": _version(), "cameras": names, "clocks": _CLOCKS, "units": _UNITS})
@@ -143,12 +145,19 @@ class JsonlSink(SinkContext):
 
     def settle(self, identities: FinalIdentities) -> None:
         """Append who was who of those who are no longer searched."""
-        groups = group_identities(identities)
-        for global_id, members, probability in groups:
+        identities = FinalIdentities.of(identities)
+        for global_id, members, probability in group_identities(identities):
             listed = [[camera, int(track)] for camera, track in members]
-            self._put({"type": "identity", "global_id": int(global_id), "members": listed, "probability": round(float(probability), 4)})
+            if global_id in identities.unlinked or not global_id:
+                for camera, track in listed:
+                    self._put({"type": "unlinked", "global_id": int(global_id) or None, "camera": camera, "track_id": track})
+                continue
+            line = {"type": "identity", "global_id": int(global_id), "members": listed, "probability": round(float(probability), 4)}
+            self._put({**line, "confirmed": global_id in identities.confirmed})
+        found = identities.count()
         self._counts["tracks"] += len(identities)
-        self._counts["identities"] += len(groups)
+        for name in ("identities", "confirmed", "unlinked_tracks"):
+            self._counts[name] += getattr(found, name)
 
     def close(self, identities: FinalIdentities) -> None:
         """Append who was who and the counts."""

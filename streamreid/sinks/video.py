@@ -61,7 +61,7 @@ class _Film(SinkContext):
     def abort(self) -> None:
         """Finish the film with what was drawn."""
         try:
-            self.close({})
+            self.close(FinalIdentities())
         except OutputError as error:  # the run has already failed for a reason of its own
             _log.warning("%s", error)
 
