@@ -142,7 +142,9 @@ def _open_sinks(pipeline: Following, folder: Path) -> list[Sink]:
 
     def in_folder(path: Path) -> list[Sink]:
         # Videos of files are drawn afterwards, when every correction of an identity is known.
-        sinks = open_sinks(output, path, [c.name for c in pipeline.camera_configs], films=live, live=live)
+        sinks = open_sinks(
+            output, path, [c.name for c in pipeline.camera_configs], films=live, live=live, believed=lambda: pipeline.identities
+        )
         return [*sinks, WorldSink(path / WORLD)] if live and pipeline.ground is not None else sinks
 
     if live and (output.rotate is not None or list_pieces(folder)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from streamreid.config import OutputConfig
@@ -53,7 +54,15 @@ def draw_style(output: OutputConfig) -> DrawStyle:
     return style_of(output)
 
 
-def open_sinks(output: OutputConfig, folder: Path | str, cameras: list[str], *, films: bool = True, live: bool = False) -> list[Sink]:
+def open_sinks(
+    output: OutputConfig,
+    folder: Path | str,
+    cameras: list[str],
+    *,
+    films: bool = True,
+    live: bool = False,
+    believed: Callable[[], FinalIdentities] | None = None,
+) -> list[Sink]:
     """The sinks that a configuration asks for.
 
     Files: ``mot/<camera>.txt``, ``mot/global/<camera>.txt``, ``results.jsonl``, ``results.parquet``, ``videos/<camera>.mp4``,
@@ -65,6 +74,7 @@ def open_sinks(output: OutputConfig, folder: Path | str, cameras: list[str], *, 
         cameras: Names, in the order of the mosaic.
         films: Also open the video sinks. Runs over recordings say False and call ``render_videos`` afterwards, so that films show final
         ids.
+        believed: Who is who at present; may be asked from any thread.
         live: A run that may be started again in the same folder: files of earlier runs are added to or kept.
 
     Raises:
@@ -79,7 +89,7 @@ def open_sinks(output: OutputConfig, folder: Path | str, cameras: list[str], *, 
         if output.jsonl:
             sinks.append(JsonlSink(folder / "results.jsonl", cameras, append=live))
         if output.parquet:
-            sinks.append(ParquetSink(folder / "results.parquet", append=live))
+            sinks.append(ParquetSink(folder / "results.parquet", append=live, believed=believed))
         if output.crops:
             sinks.append(
                 CropSink(

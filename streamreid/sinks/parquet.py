@@ -2,7 +2,8 @@
 
 Columns: camera, frame (from 0), time (capture time, seconds), clock, left, top, width, height (pixels), score, track_id, global_id (as
 believed when the row was written; null if not decided yet), link_probability, visibility (list, per part), final_global_id (as believed
-when the run ended; null in the parts of an unfinished run and of live runs, whose JSON lines say who was who), world_x and world_y (metres on the
+when the run ended; null in the parts of an unfinished recording. Live runs: as believed when the run ended, or, in what is older than an hour, when its part
+was merged last; null for a track that had no identity then), world_x and world_y (metres on the
 ground; null where they are not known, as in cameras without calibration). Events are in the JSON lines.
 
 Every second a complete file ``part-....parquet`` appears in ``<path>.parts/``, so a killed run leaves a readable table but for its last second
@@ -17,6 +18,7 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ __all__ = ["ParquetSink"]
 _ROWS = 20_000
 _SECONDS = 1.0
 _GROUP_ROWS = 100_000
+_PATIENCE = 2.0
+"""Seconds for writing final identities into the parts of a live run that ends: an hour of ten busy cameras."""
 
 
 def _pyarrow() -> Any:
@@ -58,6 +62,7 @@ class ParquetSink(SinkContext):
     Args:
         path: The file written at the end; parts go to the folder ``<path>.parts`` until then.
         append: A live run: ``path`` is a folder of parts, to which further runs add theirs.
+        believed: Who is who at present; may be asked from any thread. Without it, parts hold what was believed when each row was written.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
@@ -66,7 +71,9 @@ class ParquetSink(SinkContext):
 
     output = "parquet"
 
-    def __init__(self, path: Path | str, *, append: bool = False) -> None:
+    def __init__(self, path: Path | str, *, append: bool = False, believed: Callable[[], FinalIdentities] | None = None) -> None:
+        self._believed = believed or FinalIdentities
+        self._settled: dict[tuple[str, int], int] = {}
         self.path = Path(path)
         self.parts = self.path if append else self.path.with_name(self.path.name + ".parts")
         self._append = append
@@ -144,7 +151,7 @@ class ParquetSink(SinkContext):
             try:
                 self._folder.add(self._table(frames, rows))
                 if not ended:
-                    self._folder.merge()
+                    self._folder.merge(self._as_believed)
             except Exception as error:
                 failed = error if isinstance(error, OSError) else OSError(str(error))
                 with self._changed:
@@ -155,7 +162,8 @@ class ParquetSink(SinkContext):
         pa, columns = self._pa, []
         for field in self._schema:
             if field.name == "final_global_id":
-                columns.append(pa.nulls(rows, field.type))
+                unknown = np.concatenate([f["undecided"] for f in frames]) if self._append else np.ones(rows, bool)
+                columns.append(pa.array(np.concatenate([f["global_id"] for f in frames]), field.type, mask=unknown))
             elif field.name in ("global_id", "link_probability"):
                 unknown = np.concatenate([f["undecided"] for f in frames])
                 values = np.concatenate([f[field.name] for f in frames])
@@ -170,7 +178,7 @@ class ParquetSink(SinkContext):
         return pa.Table.from_arrays(columns, schema=self._schema)
 
     def close(self, identities: FinalIdentities) -> None:
-        """Merge the parts into the file, with the final identities; those of a live run stay.
+        """Merge the parts into the file, with the final identities; those of a live run stay, and get them where they are young.
 
         Raises:
             OutputError: It cannot be written.
@@ -179,6 +187,7 @@ class ParquetSink(SinkContext):
             return
         self._finish()
         if self._append:
+            self._finish_parts(identities)
             return
         part = self.path.with_name(self.path.name + ".part")
         try:
@@ -189,6 +198,30 @@ class ParquetSink(SinkContext):
         finally:
             part.unlink(missing_ok=True)
         shutil.rmtree(self.parts, ignore_errors=True)
+
+    def settle(self, identities: FinalIdentities) -> None:
+        """These tracks will not be named again."""
+        self._settled.update({key: who for key, (who, _) in identities.items()})
+
+    def _as_believed(self, table: Any) -> Any:
+        return self._with_final(table, self._now()) if self._append else table
+
+    def _now(self) -> FinalIdentities:
+        """Who is who at present, also of tracks that were let go since the last look."""
+        settled, self._settled = self._settled, {}
+        return FinalIdentities({**{key: (who, 0.0) for key, who in settled.items()}, **self._believed()})
+
+    def _finish_parts(self, identities: FinalIdentities) -> None:
+        """Write the final identities into the parts, the youngest first. Stopping must not take long: what is older is as it was believed an hour after."""
+        final = FinalIdentities({**{key: (who, 0.0) for key, who in self._settled.items()}, **identities})
+        deadline = time.monotonic() + _PATIENCE
+        try:
+            for file in reversed(self._folder.files()):
+                if time.monotonic() > deadline:
+                    return
+                self._folder.rewrite(file, lambda table: self._with_final(table, final))
+        except OSError as error:
+            raise write_failed(self.parts, error) from error
 
     def _merge(self, path: Path, identities: FinalIdentities) -> None:
         pa = self._pa
@@ -203,8 +236,10 @@ class ParquetSink(SinkContext):
                 writer.write_table(pa.concat_tables(waiting))
 
     def _with_final(self, table: Any, identities: FinalIdentities) -> Any:
+        """A table with the identities as given; of tracks that are not in them (of earlier runs, or forgotten) as it has them."""
         pairs = zip(table["camera"].to_pylist(), table["track_id"].to_pylist(), strict=True)
-        final = [identities.get(pair, (0, 0.0))[0] or None for pair in pairs]
+        before = table["final_global_id"].to_pylist()
+        final = [identities.get(pair, (0, 0.0))[0] or last for pair, last in zip(pairs, before, strict=True)]
         column = self._schema.get_field_index("final_global_id")
         return table.set_column(column, self._schema.field(column), self._pa.array(final, self._pa.int64())).cast(self._schema)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,25 @@ class PartFolder:
         number = self._parts[-1].last + 1 if self._parts else 0
         self._parts.append(self._write(table, number, number))
 
-    def merge(self) -> None:
-        """Join parts where many small ones lie side by side."""
+    def rewrite(self, path: Path, change: Callable[[Any], Any]) -> None:
+        """Replace a part by what ``change`` makes of its table, if that is another."""
+        before = self._pa.parquet.ParquetFile(path).read()
+        after = change(before)
+        if not after.equals(before):
+            aside = path.with_name(f".{path.name}.part")
+            try:
+                self._pa.parquet.write_table(after, aside)
+                os.replace(aside, path)
+            except OSError:
+                aside.unlink(missing_ok=True)
+                raise
+
+    def merge(self, change: Callable[[Any], Any] = lambda table: table) -> None:
+        """Join parts where many small ones lie side by side.
+
+        Args:
+            change: What is done to a joined table before it is written.
+        """
         for level in range(_LEVELS):
             tail = []
             for part in reversed(self._parts):
@@ -89,7 +107,7 @@ class PartFolder:
             tail.reverse()
             tables = [self._pa.parquet.ParquetFile(part.path).read() for part in tail]
             table = self._pa.concat_tables(tables, promote_options="default")  # parts of an earlier version may have fewer columns
-            merged = self._write(table, tail[0].first, tail[-1].last)
+            merged = self._write(change(table), tail[0].first, tail[-1].last)
             self._parts[-len(tail) :] = [merged]
             for part in tail:
                 part.path.unlink()

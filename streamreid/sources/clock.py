@@ -6,7 +6,11 @@ import threading
 import time
 from typing import Protocol
 
-__all__ = ["Clock", "ManualClock", "SystemClock"]
+__all__ = ["Clock", "ClockSteps", "ManualClock", "SystemClock"]
+
+
+_STEP = 1.0
+"""Seconds by which a clock must be set to be noticed."""
 
 
 class Clock(Protocol):
@@ -23,6 +27,29 @@ class SystemClock:
     def now(self) -> float:
         """Seconds since 1970, UTC."""
         return time.time()
+
+
+class ClockSteps:
+    """Notices that this machine's clock was set, by comparing it with the one that only counts seconds.
+
+    Args:
+        clock: A clock that is no `SystemClock` is set by whoever made it, and never noticed.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock if isinstance(clock, SystemClock) else None
+        self._offset = self._difference()
+
+    def _difference(self) -> float:
+        return 0.0 if self._clock is None else self._clock.now() - time.monotonic()
+
+    def take(self) -> float:
+        """By how many seconds the clock was set since the last call; 0 where that is less than a second (time servers do that all day)."""
+        step = self._difference() - self._offset
+        if abs(step) < _STEP:
+            return 0.0
+        self._offset += step
+        return step
 
 
 class ManualClock:

@@ -17,7 +17,7 @@ from streamreid.errors import SourceError
 from streamreid.secrets import redact
 from streamreid.sources.base import Selection
 from streamreid.sources.capture import CaptureClock
-from streamreid.sources.clock import Clock
+from streamreid.sources.clock import Clock, ClockSteps
 from streamreid.sources.reader import Connection, Pulse, Reader
 from streamreid.sources.retry import Backoff
 from streamreid.sources.status import SourceStatus, WatchedSource
@@ -79,6 +79,7 @@ class LiveSource(WatchedSource):
         self._where = where
         self._lock = threading.Lock()
         self._last: float | None = None
+        self._steps = ClockSteps(self._clock)
         self._left: list[Reader[Received]] = []
         self._reader: Reader[Received] | None = None
         if config.reconnect == 0:
@@ -208,6 +209,13 @@ class LiveSource(WatchedSource):
         while (received := self._take(reader, interval, clock is not None)) is not None:
             now = monotonic()
             status = self._board.status
+            if self._steps.take():
+                # Arrival times have jumped; capture times begin anew on the clock as it is now, also where it was set back.
+                self._notes.count("this machine's clock was set once", "this machine's clock was set {n} times")
+                self._last = None
+                if clock is not None:
+                    self._jumps += clock.jumps
+                    clock = CaptureClock(self._notes, last=None, steer=not reader.finite)
             if clock is None:
                 clock = CaptureClock(self._notes, last=self._last, steer=not reader.finite)
                 self._jumps = status.jumps

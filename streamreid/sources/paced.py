@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from time import monotonic
 
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
 from streamreid.sources.base import FrameSource, SourceBase
-from streamreid.sources.clock import Clock, SystemClock
+from streamreid.sources.clock import Clock, ClockSteps, SystemClock
 from streamreid.sources.status import WatchedSource
 from streamreid.types import Frame
 
@@ -19,7 +20,8 @@ __all__ = ["DatedSource", "PacedSource"]
 class PacedSource(WatchedSource):
     """Frames of a file at the distances of their time stamps, as if they were taken now.
 
-    Capture time is the moment the playing began + (time in the file - first time in the file), clock "pts" (or "rate" where the file has no
+    Capture time is the moment the playing began + (time in the file - first time in the file), and goes with this machine's clock where that is set; the
+    playing itself goes by seconds that pass. Clock "pts" (or "rate" where the file has no
     stamps). Read it with `PrefetchReader` and ``latest=True``, as any live camera: who comes late misses frames.
 
     Args:
@@ -48,14 +50,16 @@ class PacedSource(WatchedSource):
         Raises:
             SourceError: The file cannot be read further.
         """
-        shift: float | None = None
+        steps = ClockSteps(self._clock)
+        shift = began = 0.0
         try:
             for count, frame in enumerate(self._source, 1):
-                if shift is None:
-                    shift = self._clock.now() - frame.time
-                time = frame.time + shift
-                if self._closed.wait(max(0.0, time - self._clock.now())):
+                if count == 1:
+                    shift, began = self._clock.now() - frame.time, monotonic() - frame.time
+                if self._closed.wait(max(0.0, began + frame.time - monotonic())):
                     return
+                shift += steps.take()
+                time = frame.time + shift
                 width, height = frame.size
                 self._board.move(
                     "connected", connections=1, frames=count, last_frame=self._clock.now(), size=(width, height), clock=frame.clock

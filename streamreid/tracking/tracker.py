@@ -42,6 +42,10 @@ OUTAGE_PEOPLE = 3
 """That many people do not hide in one and the same moment."""
 
 
+_SET_BACK = 1.0
+"""Seconds by which times must go back for the clock to have been set; less is disorder among frames."""
+
+
 class Tracker:
     """Tracks of one camera. No global state: ids count from ``first_id`` in every object, and the same input gives the same tracks.
 
@@ -63,6 +67,7 @@ class Tracker:
         self._book = TrackBook.empty()
         self._next_id = first_id
         self._time: float | None = None
+        self._shift = 0.0
         self._size: tuple[int, int] | None = None
         self._renamed: dict[int, int] = {}
         self._hidden: FloatArray | None = None
@@ -126,7 +131,8 @@ class Tracker:
         Args:
             detections: N boxes. Boxes that are not finite, have no area or lie a million pixels away are ignored.
             features: N rows, or None for motion only. A part that is not finite counts as not seen.
-            time: Capture time in seconds. A time before the last one counts as no time passed.
+            time: Capture time in seconds. A time before the last one counts as no time passed; by more than a second, as a clock that was set back, on
+                which times go on.
             size: Width and height of the frame. If given, a person missed for less than ``coast_seconds`` inside the frame is reported where the
                 motion predicts them, and one who left through the border ends after ``exit_seconds``.
             camera: ``[2, 3]`` affine map from pixels of the previous frame to pixels of this one, for a moving camera
@@ -164,7 +170,11 @@ class Tracker:
 
     def _advance(self, time: float, camera: FloatArray | None) -> BoolArray:
         """Move all tracks to ``time`` and end those that are gone. Returns which of the others are confirmed."""
+        time += self._shift
         last = self._time if self._time is not None else time
+        if time < last - _SET_BACK:
+            self._shift += last - time
+            time = last
         self._time = max(time, last)
         c, book = self.config, self._book
         if camera is not None:

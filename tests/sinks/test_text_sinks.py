@@ -16,7 +16,7 @@ import pytest
 from streamreid.config import OutputConfig
 from streamreid.errors import MissingExtraError, OutputError
 from streamreid.evaluation.world import read_positions
-from streamreid.sinks import JsonlSink, MotSink, ParquetSink, WorldSink, open_sinks
+from streamreid.sinks import FinalIdentities, JsonlSink, MotSink, ParquetSink, WorldSink, open_sinks
 from streamreid.sinks.base import LineFile, atomic_text
 from streamreid.sinks.jsonl import group_identities
 from streamreid.sinks.parts import PartFolder
@@ -172,8 +172,8 @@ def test_jsonl_follows_its_schema(tmp_path: Path) -> None:
     }
     assert (merge["camera"], merge["track_id"], merge["other_id"]) == (None, None, 8)
     assert merge["reasons"] == {"looks": 2.3457, "part torso": 0.8}
-    assert first == {"type": "identity", "global_id": 4, "members": [["a", 1]], "probability": 1.0}
-    assert second == {"type": "identity", "global_id": 7, "members": [["a", 2], ["b", 9]], "probability": 0.5}
+    assert first == {"type": "identity", "global_id": 4, "members": [["a", 1]], "probability": 1.0, "confirmed": False}
+    assert second == {"type": "identity", "global_id": 7, "members": [["a", 2], ["b", 9]], "probability": 0.5, "confirmed": False}
     assert end["complete"] is True
     assert end["frames"] == {"a": 1, "b": 1}
     assert (end["people"], end["events"], end["tracks"], end["identities"]) == (2, 2, 3, 2)
@@ -378,3 +378,29 @@ def test_json_lines_of_a_camera_with_an_awkward_name_stay_one_per_person(tmp_pat
     assert [p["camera"] for p in people] == [name] * 3
     assert [p["track_id"] for p in people] == [1, 2, 3]
     assert [p["global_id"] for p in people] == [4, None, 5]
+
+
+def test_a_live_table_says_who_it_was_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    believed: dict[tuple[str, int], tuple[int, float]] = {}
+    monkeypatch.setattr("streamreid.sinks.parquet._SECONDS", 0.01)
+    monkeypatch.setattr("streamreid.sinks.parts._MANY", 3)
+    path = tmp_path / "r.parquet"
+    sink = ParquetSink(path, append=True, believed=lambda: believed)  # type: ignore[arg-type, return-value]
+    for number in range(4):
+        sink.write(result("a", number, [1, 2], [0, 5]))
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline and (not path.exists() or rows_of(path) < 2 * (number + 1)):
+            time.sleep(0.01)
+    rows = pq.read_table(path).to_pydict()
+    assert set(zip(rows["track_id"], rows["final_global_id"], strict=True)) == {(1, None), (2, 5)}
+    believed.update({("a", 1): (3, 1.0), ("a", 2): (4, 1.0)})
+    sink.write(result("a", 4, [1, 2], [3, 4]))
+    sink.close(FinalIdentities({("a", 1): (3, 1.0), ("a", 2): (3, 1.0)}))
+    rows = pq.read_table(path).to_pydict()
+    assert rows["final_global_id"] == [3] * 10
+    assert rows["global_id"] == [None, 5] * 4 + [3, 4]
+    again = ParquetSink(path, append=True)  # a later run, whose tracks have other ids
+    again.write(result("a", 9, [7], [8]))
+    again.close(FinalIdentities({("a", 7): (9, 1.0)}))
+    assert pq.read_table(path)["final_global_id"].to_pylist() == [3] * 10 + [9]
