@@ -7,12 +7,14 @@ from rich.console import Console
 
 from streamreid.cli.progress import RunProgress
 from streamreid.pipeline.statistics import CameraCount, Statistics
+from streamreid.sinks import PeopleCount
 
 
 def test_plain_lines_become_rare_in_runs_without_end():
     now = 0.0
     console = Console(file=io.StringIO(), width=500)
-    pipeline = SimpleNamespace(statistics=Statistics({"gate": CameraCount(frames=7, live=True)}), identities={}, failed={})
+    statistics = Statistics({"gate": CameraCount(frames=7, live=True)})
+    pipeline = SimpleNamespace(statistics=statistics, people_count=PeopleCount(), failed={})
     when = []
     with RunProgress(console, clock=lambda: now) as progress:
         for second in range(1000):
