@@ -218,8 +218,8 @@ class Batch:
                 done["frames"],
                 done["identities"],
                 done["seconds"],
-                done.get("confirmed", 0),
-                done.get("unlinked_tracks", 0),
+                confirmed=done.get("confirmed", 0),
+                unlinked_tracks=done.get("unlinked_tracks", 0),
             )
         try:
             detector, embedder = self._model(config)
@@ -240,7 +240,7 @@ class Batch:
 
     def _ended(self, recording: Recording, folder: Path, mark: str, summary: Summary) -> RecordingResult:
         figures = {"frames": summary.frames, "identities": summary.identities, "seconds": round(summary.seconds, 2)}
-        more = {"confirmed": summary.confirmed, "unlinked_tracks": summary.unlinked_tracks}
+        more: dict[str, Any] = {"confirmed": summary.confirmed, "unlinked_tracks": summary.unlinked_tracks}
         reasons = [f"{name}: {summary.cameras[name].error}" for name in summary.failed]
         reasons += [f"output '{name}': {why}" for name, why in summary.outputs_failed.items()]
         reason = "; ".join(reasons)
