@@ -17,6 +17,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from streamreid._association_settings import AssociationConfig, LinkConfig, TopologyConfig, check_cameras
 from streamreid._calibration_settings import CalibrationConfig, GroundConfig
 from streamreid._camera_checks import FARTHEST_PIXEL, LATEST, MOST_FRAMES, checked_uri, checked_wait
+from streamreid._model_settings import DetectorConfig, EngineConfig, Precision, RuntimeChoice, RuntimeName
 from streamreid._output_settings import OutputConfig, RotateConfig
 from streamreid._token import checked_token
 from streamreid._yaml import read_yaml, validate
@@ -37,6 +38,7 @@ __all__ = [
     "LinkConfig",
     "LiveConfig",
     "OutputConfig",
+    "Precision",
     "RotateConfig",
     "RuntimeChoice",
     "RuntimeName",
@@ -46,9 +48,6 @@ __all__ = [
     "load_config",
 ]
 
-RuntimeName = Literal["auto", "tensorrt", "openvino", "onnxruntime", "torch"]
-Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
-RuntimeChoice = Literal["cached", "measure", "rule"]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Pixels = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -187,69 +186,6 @@ class CameraConfig(_Section):
         return f"CameraConfig(name={self.name!r}, uri={redact(self.uri)!r})"
 
     __str__ = __repr__
-
-
-class DetectorConfig(_Section):
-    """Who is in the frame."""
-
-    model: str = Field(
-        default="yolo11n",
-        description="A named detector (see `streamreid weights list`), an .onnx file of the YOLO family, the folder of a detector bundle (`streamreid build-engine --kind detector`), an Ultralytics .pt file, or 'mot:FOLDER' to read boxes from FOLDER/<camera>.txt.",
-    )
-    confidence: Fraction = Field(
-        default=0.1, description="Boxes below this score are dropped.", validation_alias=AliasChoices("confidence", "conf")
-    )
-    iou: Fraction = Field(default=0.7, description="Boxes that overlap a better one by more than this IoU are dropped (NMS).")
-    size: int = Field(
-        default=640,
-        ge=64,
-        le=4096,
-        description="Longest side of the detector's input in pixels.",
-        validation_alias=AliasChoices("size", "imgsz"),
-    )
-    classes: tuple[int, ...] = Field(default=(0,), description="Class numbers that count as people.", min_length=1)
-    runtime: RuntimeName = Field(default="auto", description="Which runtime executes an .onnx detector.")
-    precision: Precision = Field(default="auto", description="auto takes bf16 where the CPU computes it in hardware.")
-    batch: int = Field(default=8, ge=1, le=256, description="Largest number of frames in one run of the detector.")
-    on_mismatch: Literal["rebuild", "fallback", "stop"] = Field(
-        default="rebuild",
-        description="A TensorRT plan in the detector's bundle that was built for another machine: see engine.on_mismatch.",
-    )
-
-
-class EngineConfig(_Section):
-    """What people look like: the ReID engine."""
-
-    model: str = Field(
-        default="auto",
-        description="An engine bundle (folder), the name of a bundle that ships with streamreid, 'auto' for the best of those, or 'none' for motion only.",
-    )
-    runtime: RuntimeName = Field(
-        default="auto", description="Which runtime executes the engine; auto takes what the bundle has a plan for, else see 'choose'."
-    )
-    precision: Precision = Field(
-        default="auto",
-        description="auto takes the fastest whose accuracy was verified in the bundle: int8 on CPUs with VNNI, bf16 where the CPU computes it in hardware.",
-    )
-    choose: RuntimeChoice = Field(
-        default="cached",
-        description="How auto finds the fastest on a CPU: 'cached' takes what was measured on this machine before, else a rule; 'measure' measures first if it was not (some seconds, once); 'rule' never looks.",
-    )
-    mode: Literal["throughput", "latency"] = Field(
-        default="throughput", description="Cores for several crops side by side, or all for the same crop, which is sooner done."
-    )
-    threads: int | None = Field(default=None, ge=1, le=1024, description="Threads of the engine; empty: all cores of the process.")
-    on_mismatch: Literal["rebuild", "fallback", "stop"] = Field(
-        default="rebuild",
-        description="A TensorRT plan that was built for another GPU, driver or library version: 'rebuild' it for this machine (once, kept in the cache), 'fallback' to another runtime, or 'stop'.",
-    )
-    batch: int = Field(default=32, ge=1, le=1024, description="Largest number of crops in one run of the engine.")
-    look_interval: float = Field(
-        default=2.0,
-        ge=0,
-        description="Seconds after which a person who is followed without doubt is looked at again; 0 looks at everybody in every frame.",
-    )
-    min_height: float = Field(default=24.0, ge=0, description="People lower than this many pixels are not looked at (motion only).")
 
 
 class TrackerConfig(_Section):

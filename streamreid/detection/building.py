@@ -21,6 +21,7 @@ from streamreid.compiling.records import PLAN_TARGETS, BuildRecord, ParityReport
 from streamreid.config import DetectorConfig
 from streamreid.detection.bundle import DetectorBundle, DetectorManifest, load_detector_bundle
 from streamreid.detection.onnx_detector import OnnxDetector
+from streamreid.detection.trial import STORED
 from streamreid.errors import DataError, DetectorError, EngineError
 from streamreid.media import PICTURE_SUFFIXES, is_picture
 from streamreid.runtimes import graph_sha256
@@ -79,7 +80,9 @@ def build_detector(
         files = files | {manifest.model: model} | built.files
         variants = manifest.variants | ({built.variant: built.record.graph} if built.variant else {})
         builds = {k: r for k, r in manifest.builds.items() if k != built.record.key} | {built.record.key: built.record}
-        manifest = manifest.model_copy(update={"variants": variants, "builds": builds, "metadata": dict(reference.metadata)})
+        manifest = manifest.model_copy(
+            update={"variants": variants, "builds": builds, "metadata": {**reference.metadata, STORED: reference.decision.text()}}
+        )
         write_folder(Path(scratch) / "draft", manifest, files)
         record = built.record
         if record.target in PLAN_TARGETS and find_gpu() is None:

@@ -52,6 +52,11 @@ class Letterbox:
         left, top = _centred(inner, outer) if centred else (0, 0)
         return cls(source, inner, left, top, outer)
 
+    @classmethod
+    def stretched(cls, source: tuple[int, int], outer: tuple[int, int]) -> Letterbox:
+        """Fill an input of fixed width and height, whatever becomes of the proportions, as detectors of the SSD kind were trained."""
+        return cls(source, outer, 0, 0, outer)
+
     def draw(self, picture: Image, target: Image) -> None:
         """Scale ``picture`` into ``target`` ``[H, W, 3]``, which already holds the border's grey."""
         view = target[self.top : self.top + self.inner[1], self.left : self.left + self.inner[0]]

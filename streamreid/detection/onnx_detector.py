@@ -5,31 +5,36 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from streamreid.config import DetectorConfig
 from streamreid.detection.base import check_pictures
-from streamreid.detection.heads import Head, read_boxes, recognise
+from streamreid.detection.heads import read_boxes
+from streamreid.detection.inputs import PixelFormat, file_metadata, image_input
 from streamreid.detection.letterbox import Letterbox, blank
 from streamreid.detection.nms import non_maximum_suppression
+from streamreid.detection.trial import Decision, Trial, decide, stored_decision
+from streamreid.drawn_people import drawn_scene
 from streamreid.errors import DetectorError, EngineError
-from streamreid.runtimes import ImageInput, Runtime, graph_files, load_runtime
+from streamreid.runtimes import ImageInput, PictureAxes, Runtime, graph_files, load_runtime
 from streamreid.types import Detections, FloatArray, Frame
 
 __all__ = ["OnnxDetector"]
 
-_ULTRALYTICS = ImageInput("rgb")
-_YOLOX = ImageInput("bgr", scale=(1.0, 1.0, 1.0))
+Pictures = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+
+_TRIAL = (640, 480)  # width and height of the picture of drawn people
 
 
 class OnnxDetector:
-    """Runs an .onnx detector whose output layout is recognised from the graph.
+    """Runs an .onnx or OpenVINO .xml detector; how it is fed and read is told by trying it on drawn people (see ``detection.trial``).
 
     Args:
         path: The file.
-        config: Confidence, suppression, input size, classes, runtime.
+        config: Confidence, suppression, input size, classes, runtime; and how to feed and read it, where that is not to be found out.
         opener: Opens a compiled form of the file instead (see ``detection.bundle``), with pictures as input.
         metadata: What the exporter wrote into the file, where the compiled form does not hold it.
         fixed: Width and height to give the graph always, though it would take any.
@@ -51,22 +56,25 @@ class OnnxDetector:
         self._opener = opener
         self._config = config
         self.name = self._path.stem
-        self._image = _ULTRALYTICS
-        self._runtime = self._load(_ULTRALYTICS)
-        self.metadata: Mapping[str, str] = self._runtime.metadata or metadata or {}
+        stored = stored_decision(metadata or {}, config)
+        self._form: PixelFormat = ("rgb", "unit") if stored is None else stored.form
+        self._runtime = self._first_load()
+        self.metadata: Mapping[str, str] = {**(metadata or {}), **file_metadata(self._path), **self._runtime.metadata}
         self._fixed = self._fixed_size() or fixed
         self.stride = _stride(self.metadata)
-        self._head = self._recognise()
-        if self._head.layout == "yolox":
-            self._image = _YOLOX
-            self._runtime = self._load(_YOLOX)
-        top = max(config.classes)
-        if self._head.layout != "nms" and top >= self._head.classes:
-            raise DetectorError(
-                f"{self._path}: classes {list(config.classes)} were asked for, but this model knows {self._head.classes} (0 to {self._head.classes - 1})"
-            )
+        self._decision = stored or self._decide()
+        self._head = self._decision.head
+        if self._form != self._decision.form:
+            self._form = self._decision.form
+            self._runtime = self._load(self._form)
+        self._batch = config.batch if self._head.batched else 1
         self.precision = self._runtime.precision
         self.runtime = self._runtime.name
+
+    @property
+    def decision(self) -> Decision:
+        """How it is fed and read."""
+        return self._decision
 
     @property
     def layout(self) -> str:
@@ -77,7 +85,9 @@ class OnnxDetector:
     def fingerprint(self) -> str:
         """Hash of the file and of every setting that changes boxes."""
         settings = self._config.model_dump(mode="json", include={"confidence", "iou", "size", "classes"})
-        settings |= {"runtime": self.runtime, "precision": self.precision}
+        settings |= {"runtime": self.runtime, "precision": self.precision, "classes": list(self._decision.classes)}
+        if not self._decision.customary:
+            settings["reading"] = replace(self._decision, people=0.0).text()
         digest = hashlib.sha256()
         for file in graph_files(self._path).values():
             digest.update(file.read_bytes())
@@ -97,52 +107,66 @@ class OnnxDetector:
             groups.setdefault(box.outer, []).append(row)
         results = [Detections.empty()] * len(frames)
         for outer, rows in groups.items():
-            for start in range(0, len(rows), self._config.batch):
-                part = rows[start : start + self._config.batch]
+            for start in range(0, len(rows), self._batch):
+                part = rows[start : start + self._batch]
                 batch = blank(len(part), outer)
                 for target, row in zip(batch, part, strict=True):
                     boxes[row].draw(frames[row].image, target)
                 outputs = self._run(batch)
-                for output, row in zip(outputs, part, strict=True):
-                    results[row] = self._read(output, boxes[row])
+                for place, row in enumerate(part):
+                    results[row] = self._read(self._one(outputs, place), boxes[row])
         return results
 
     def raw(self, frames: Sequence[Frame]) -> list[FloatArray]:
-        """What the graph gives for each frame, before boxes are read from it."""
+        """What the graph gives for each frame, before boxes are read from it: all outputs that are read, one after the other."""
         results: list[FloatArray] = []
-        for start in range(0, len(frames), self._config.batch):
-            part = frames[start : start + self._config.batch]
+        for start in range(0, len(frames), self._batch):
+            part = frames[start : start + self._batch]
             boxes = [self._letterbox(frame.size) for frame in part]
             if len({box.outer for box in boxes}) > 1:  # frames of several sizes do not share a batch
                 results += [output for frame in part for output in self.raw([frame])]
                 continue
-            results += list(self._run(self._drawn(part, boxes)))
+            outputs = self._run(self._drawn(part, boxes))
+            read = sorted(set(self._head.outputs))
+            for place in range(len(part)):
+                own = self._one(outputs, place)
+                results.append(own[read[0]] if len(read) == 1 else np.concatenate([own[i].ravel() for i in read]))
         return results
 
     def prepare(self, frames: Sequence[Frame]) -> FloatArray:
-        """Frames as the graph's own input ``[N, 3, H, W]``, all of the largest size; for calibration."""
+        """Frames as a graph's input ``[N, 3, H, W]``, all of the largest size; for calibration."""
         length = -(-self._config.size // self.stride) * self.stride
         side = self._fixed or (length, length)
-        boxes = [Letterbox.fixed(frame.size, side, centred=self._head.layout != "yolox") for frame in frames]
-        return self._image.apply(self._drawn(frames, boxes))
+        boxes = [self._fitted(frame.size, side) for frame in frames]
+        return image_input(self._form).apply(self._drawn(frames, boxes))
 
     @staticmethod
-    def _drawn(frames: Sequence[Frame], boxes: Sequence[Letterbox]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    def _drawn(frames: Sequence[Frame], boxes: Sequence[Letterbox]) -> Pictures:
         batch = blank(len(frames), boxes[0].outer)
         for target, box, frame in zip(batch, boxes, frames, strict=True):
             box.draw(frame.image, target)
         return batch
 
-    def _run(self, batch: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> FloatArray:
+    def _run(self, batch: Pictures) -> list[FloatArray]:
         try:
-            return self._runtime(batch)[self._head.output]
+            return self._runtime(batch)
         except EngineError as error:
             raise DetectorError(str(error)) from None
 
-    def _read(self, output: FloatArray, letterbox: Letterbox) -> Detections:
+    def _one(self, outputs: list[FloatArray], place: int) -> list[FloatArray]:
+        """The outputs of one picture of a batch."""
+        return [o[place] for o in outputs] if self._head.batched else outputs
+
+    def _read(self, outputs: list[FloatArray], letterbox: Letterbox) -> Detections:
         config = self._config
-        found = read_boxes(output, self._head, letterbox.outer, config.classes, config.confidence)
-        if self._head.layout != "nms":
+        found = read_boxes(outputs, self._head, letterbox.outer, self._decision.classes, config.confidence)
+        if len(found) and found.scores.max() > 1.01:
+            raise DetectorError(
+                f"{self._path}: gives scores up to {found.scores.max():.4g}, which are no probabilities, when it is read as {self._decision}. "
+                "Say how its outputs are to be read: detector.head, boxes, color, pixels (see docs/engines.md)"
+            )
+        found = Detections(found.boxes, found.scores.clip(0, 1), found.classes)
+        if not self._head.suppressed:
             found = found[non_maximum_suppression(found.boxes, found.scores, config.iou)]
         boxes = letterbox.to_source(found.boxes)
         seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
@@ -150,31 +174,67 @@ class OnnxDetector:
 
     def _letterbox(self, size: tuple[int, int]) -> Letterbox:
         if self._fixed is not None:
-            return Letterbox.fixed(size, self._fixed, centred=self._head.layout != "yolox")
-        return Letterbox.rectangle(size, self._config.size, self.stride)
+            return self._fitted(size, self._fixed)
+        rectangle = Letterbox.rectangle(size, self._config.size, self.stride)
+        return Letterbox.stretched(size, rectangle.outer) if self._decision.resize == "stretch" else rectangle
 
-    def _load(self, image: ImageInput) -> Runtime:
+    def _fitted(self, size: tuple[int, int], outer: tuple[int, int]) -> Letterbox:
+        if self._decision.resize == "stretch":
+            return Letterbox.stretched(size, outer)
+        return Letterbox.fixed(size, outer, centred=self._decision.resize == "letterbox")
+
+    def _first_load(self) -> Runtime:
         try:
+            return self._load(self._form)
+        except DetectorError as error:
+            self._form = ("rgb", "byte")  # what graphs of bytes take
+            try:
+                return self._load(self._form)
+            except DetectorError:
+                raise error from None
+
+    def _load(self, form: PixelFormat | None) -> Runtime:
+        """The graph for pictures in some colours and range; None: for its own input."""
+        try:
+            image = None if form is None else image_input(form)
             if self._opener is not None:
-                return self._opener(image)
+                return self._opener(image_input(form or ("rgb", "unit")))
             return load_runtime(self._path, runtime=self._config.runtime, precision=self._config.precision, image=image)
         except EngineError as error:
             raise DetectorError(f"detector {error}") from None
 
     def _fixed_size(self) -> tuple[int, int] | None:
-        info = self._runtime.inputs[0]
-        if len(info.shape) != 4 or info.shape[1] not in (3, None):
-            raise DetectorError(f"{self._path}: not a detector: expected pictures [B, 3, H, W] as input, the graph has {info}")
-        height, width = info.shape[2:]
-        return (width, height) if width is not None and height is not None else None
+        axes = PictureAxes.of(self._runtime.inputs[0])
+        if axes is None:
+            raise DetectorError(
+                f"{self._path}: not a detector: expected pictures [B, 3, H, W] as input, the graph has {self._runtime.inputs[0]}"
+            )
+        return (axes.width, axes.height) if axes.width is not None and axes.height is not None else None
 
-    def _recognise(self) -> Head:
-        size = self._fixed or (8 * self.stride, 6 * self.stride)
-        try:
-            outputs = self._runtime(blank(1, size))
-        except EngineError as error:
-            raise DetectorError(f"{self._path}: not a known detector: it cannot take a picture of {size[0]}x{size[1]}: {error}") from None
-        return recognise(self._runtime, outputs, size, str(self._path), self.metadata)
+    def _decide(self) -> Decision:
+        size = self._fixed or (12 * self.stride, 9 * self.stride)
+        scene = drawn_scene(_TRIAL)
+        box = Letterbox.fixed(_TRIAL, size, centred=True)
+        picture = blank(1, size)
+        box.draw(scene.image, picture[0])
+        plain: list[Runtime] = []
+
+        def run(form: PixelFormat) -> list[FloatArray]:
+            try:
+                if form == self._form:
+                    return self._runtime(picture)
+                if self._opener is not None:
+                    return self._load(form)(picture)
+                if not plain:
+                    plain.append(self._load(None))
+                return plain[0](image_input(form).graph_input(picture, plain[0].inputs[0]))
+            except EngineError as error:
+                raise DetectorError(
+                    f"{self._path}: not a known detector: it cannot take a picture of {size[0]}x{size[1]}: {error}"
+                ) from None
+
+        trial = Trial(str(self._path), size, box.to_input(scene.boxes), self._runtime.inputs[0], self._runtime.outputs, run)
+        return decide(trial, self.metadata, self._config)
 
     def __repr__(self) -> str:
         return f"OnnxDetector({self.name}, {self.layout}, {self.runtime} {self.precision})"

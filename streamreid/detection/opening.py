@@ -6,6 +6,7 @@ from pathlib import Path
 
 from streamreid import weights
 from streamreid._startup import starting
+from streamreid.compiling.folders import MANIFEST
 from streamreid.compiling.policy import LoadOptions, open_graph
 from streamreid.config import DetectorConfig
 from streamreid.detection.base import Detector
@@ -41,7 +42,8 @@ def _open(config: DetectorConfig) -> Detector:
     path = Path(model).expanduser()
     suffix = path.suffix.lower()
     if path.is_dir():
-        return _from_bundle(path, config)
+        graph = exported_graph(path)
+        return _from_bundle(path, config) if graph is None else _named(OnnxDetector(graph, config), path)
     if suffix in (".onnx", ".xml", ".pt") or path.exists() or "/" in model:
         if not path.is_file():
             raise DetectorError(f"detector {path}: no such file")
@@ -55,6 +57,20 @@ def _open(config: DetectorConfig) -> Detector:
             f"detector {path}: expected an .onnx, .xml or .pt file, 'mot:FOLDER', or a name (see `streamreid weights list`)"
         )
     return OnnxDetector(path, config)
+
+
+def exported_graph(folder: Path) -> Path | None:
+    """The graph of a folder that an exporter wrote, such as Ultralytics' yolo11n_openvino_model/; None for a bundle and anything else."""
+    if (folder / MANIFEST).is_file():
+        return None
+    graphs = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in (".onnx", ".xml") and not p.name.startswith(".")]
+    return graphs[0] if len(graphs) == 1 else None
+
+
+def _named(detector: OnnxDetector, folder: Path) -> OnnxDetector:
+    """Exporters call every graph 'model' or so; the folder's name says more."""
+    detector.name = folder.resolve().name.removesuffix("_openvino_model") or detector.name
+    return detector
 
 
 def _from_bundle(folder: Path, config: DetectorConfig) -> Detector:
@@ -79,7 +95,9 @@ def detector_checksum(config: DetectorConfig) -> str | None:
         folder = Path(config.model[4:]).expanduser()
         return MotFileDetector(folder, config).fingerprint if folder.exists() else None
     path: Path | None = Path(config.model).expanduser()
-    if path is not None and path.is_dir():
+    if path is not None and path.is_dir() and (graph := exported_graph(path)) is not None:
+        path = graph
+    elif path is not None and path.is_dir():
         try:
             bundle = load_detector_bundle(path)
         except DetectorError:

@@ -13,6 +13,7 @@ import numpy as np
 from streamreid._startup import starting
 from streamreid.config import DetectorConfig
 from streamreid.detection.base import check_pictures
+from streamreid.detection.inputs import person_classes
 from streamreid.errors import DetectorError, MissingExtraError
 from streamreid.types import Detections, Frame
 
@@ -50,11 +51,12 @@ class UltralyticsDetector:
                 f"{self._path}: an Ultralytics model for the task '{self._model.task}' has no upright boxes; use one for detect, segment or pose"
             )
         self.name = self._path.stem
+        self._classes = self._person_classes()
 
     @property
     def fingerprint(self) -> str:
         """Hash of the file and of every setting that changes boxes."""
-        settings = self._config.model_dump(mode="json", include={"confidence", "iou", "size", "classes"})
+        settings = self._config.model_dump(mode="json", include={"confidence", "iou", "size"}) | {"classes": list(self._classes)}
         digest = hashlib.sha256(self._path.read_bytes())
         digest.update(json.dumps(settings | {"runtime": "ultralytics"}, sort_keys=True).encode())
         return digest.hexdigest()
@@ -78,6 +80,18 @@ class UltralyticsDetector:
                     results[row] = found
         return results
 
+    def _person_classes(self) -> tuple[int, ...]:
+        if self._config.classes is not None:
+            return self._config.classes
+        names = {int(k): str(v) for k, v in dict(getattr(self._model, "names", None) or {0: "person"}).items()}
+        found = person_classes(names)
+        if not found:
+            listed = ", ".join(f"{k} '{v}'" for k, v in list(names.items())[:12])
+            raise DetectorError(
+                f"{self._path}: none of its classes is people: {listed}. Say which of them to follow: detector: {{classes: [...]}}"
+            )
+        return found
+
     def _predict(self, frames: list[Frame]) -> list[Detections]:
         config = self._config
         results = self._model.predict(
@@ -85,7 +99,7 @@ class UltralyticsDetector:
             conf=config.confidence,
             iou=config.iou,
             imgsz=config.size,
-            classes=list(config.classes),
+            classes=list(self._classes),
             agnostic_nms=True,
             verbose=False,
         )

@@ -111,6 +111,8 @@ class Manifest(_Strict):
 def _inputs(config: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that change detections or features, of a configuration as JSON. Where a source lies does not; how it is read does."""
     data: dict[str, Any] = {name: {k: v for k, v in config[name].items() if k not in _NO_INPUTS} for name in ("detector", "engine")}
+    if data["detector"].get("classes", 0) is None:  # what earlier caches store as [0]
+        data["detector"]["classes"] = [0]
     data["cameras"] = {
         camera["name"]: {k: camera[k] for k in _CAMERA_INPUTS if k in camera and (k != "start_time" or camera[k])}
         for camera in config["cameras"]

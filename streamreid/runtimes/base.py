@@ -105,6 +105,17 @@ class ImageInput:
                 f"{where}: its input {info} takes whole pixels from 0 to 255, so they cannot be normalised before it; the graph has to do that itself"
             )
 
+    def graph_input(self, pictures: NDArray[np.uint8], info: TensorInfo) -> NDArray[Any]:
+        """Pictures as a graph's own input, in its axes and type; for a runtime that was loaded without an ``ImageInput``.
+
+        Args:
+            pictures: ``[N, H, W, 3]`` uint8 BGR.
+            info: The graph's input.
+        """
+        axes = PictureAxes.of(info)
+        data = self.apply(pictures)
+        return np.ascontiguousarray(data.transpose(0, 2, 3, 1) if axes is not None and axes.channels_last else data, info.dtype)
+
     def apply(self, pictures: NDArray[np.uint8]) -> FloatArray:
         """Pictures as the graph's input, for runtimes that cannot do it inside the graph.
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from streamreid._startup import starting
 from streamreid.errors import EngineError
-from streamreid.runtimes.base import ImageInput, PictureAxes, TensorInfo, available_threads
+from streamreid.runtimes.base import ImageInput, TensorInfo, available_threads
 from streamreid.types import FloatArray
 
 __all__ = ["OnnxRuntimeRuntime"]
@@ -70,9 +70,6 @@ class OnnxRuntimeRuntime:
             raise EngineError(f"{model_path}: expected one input, got {', '.join(map(str, self.inputs))}")
         if image is not None:
             image.check(self.inputs[0], model_path)
-        self._dtype = np.dtype(self.inputs[0].dtype)
-        axes = PictureAxes.of(self.inputs[0])
-        self._channels_last = axes is not None and axes.channels_last
         self._fixed = self.inputs[0].shape[0] if self.inputs[0].shape else None
         self.precision = self._found_precision(precision)
 
@@ -93,9 +90,8 @@ class OnnxRuntimeRuntime:
     def _prepared(self, batch: NDArray[Any]) -> NDArray[Any]:
         """The batch as the graph takes it."""
         if self._image is not None:
-            batch = self._image.apply(batch)
-            batch = batch.transpose(0, 2, 3, 1) if self._channels_last else batch
-        return np.ascontiguousarray(batch, self._dtype)
+            return self._image.graph_input(batch, self.inputs[0])
+        return np.ascontiguousarray(batch, self.inputs[0].dtype)
 
     def _open(self, threads: int) -> Any:
         import onnxruntime as ort
