@@ -198,10 +198,20 @@ def start(tmp_path: Path, film: Path) -> Iterator[Callable[..., Service]]:
         service.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, film: Path) -> Iterator[Service]:
-    """One service for the tests of a module that leave it as it was."""
+    """One service for all tests that leave it as it was."""
     running = Service(tmp_path_factory.mktemp("site"), site_data(film))
+    try:
+        yield running.wait()
+    finally:
+        running.kill()
+
+
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory: pytest.TempPathFactory, film: Path) -> Iterator[Service]:
+    """One for the tests of a module that do not."""
+    running = Service(tmp_path_factory.mktemp("disturbed"), site_data(film))
     try:
         yield running.wait()
     finally:

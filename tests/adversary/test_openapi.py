@@ -34,8 +34,8 @@ EXAMPLES = 25
 
 
 @pytest.fixture(scope="module")
-def schema(service):
-    return schemathesis.openapi.from_url(f"{service.address}/openapi.json")
+def schema(disturbed):
+    return schemathesis.openapi.from_url(f"{disturbed.address}/openapi.json")
 
 
 def test_every_operation_is_tried(schema):
@@ -45,7 +45,7 @@ def test_every_operation_is_tried(schema):
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=str)
 @pytest.mark.parametrize("kind", ["positive", "negative"])
-def test_no_request_ends_in_a_fault_of_ours(service, schema, method, path, kind):
+def test_no_request_ends_in_a_fault_of_ours(disturbed, schema, method, path, kind):
     operation = schema[path][method]
     mode = schemathesis.GenerationMode(kind)
 
@@ -63,4 +63,4 @@ def test_no_request_ends_in_a_fault_of_ours(service, schema, method, path, kind)
 
     with suppress(hypothesis.errors.Unsatisfiable):  # some operations take nothing that could be sent wrongly
         run()
-    assert service.probe()[0] == 200
+    assert disturbed.probe()[0] == 200
