@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from errno import EPROTONOSUPPORT
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +17,7 @@ from streamreid.media import ffmpeg_name
 from streamreid.secrets import redact
 from streamreid.sources.base import Notes
 from streamreid.sources.retry import HopelessError
+from streamreid.sources.rtsp_answer import ask
 from streamreid.sources.stamps import PacketStamps
 
 if TYPE_CHECKING:
@@ -104,19 +106,47 @@ def open_container(
         advice = "the camera hung up or sent nonsense; check it" if live else "it is damaged, incomplete or not a video; try to play it"
         raise SourceError(f"{where}: not a readable video ({reason(e)}): {advice}") from None
     except (HTTPUnauthorizedError, HTTPForbiddenError) as e:
-        message = f"{where}: access denied ({reason(e)}). Check user name and password"
+        message = f"{where}: access denied ({reason(e)}). {_login_advice(uri)}"
         raise HopelessError(message, wait=_LOCKED_WAIT, always=True) from None
     except HTTPClientError as e:
         message = f"{where}: cannot be opened ({reason(e)}). Check the path after the host name"
         raise HopelessError(message, wait=_MISSING_WAIT, always=False) from None
     except (FFmpegError, OSError, ValueError) as e:
+        transport = (options or {}).get("rtsp_transport")
+        if transport and getattr(e, "errno", None) == EPROTONOSUPPORT:
+            other = "udp" if transport == "tcp" else "tcp"
+            raise SourceError(
+                f"{where}: the camera does not send by {transport.upper()} (461 Unsupported Transport). Write transport: {other} in its entry"
+            ) from None
         raise SourceError(f"{where}: cannot be opened ({reason(e)}). Check the address and whether it may be read") from None
     try:
+        if container.format.name == "rtsp" and not container.streams.video:
+            raise SourceError(f"{where}: {_offer(uri)}. Check the path after the host name: each of a camera's streams has its own")
         video = _video_stream(container, where, sized, stream, notes)
     except BaseException:
         container.close()
         raise
     return container, video
+
+
+def _login_advice(uri: str) -> str:
+    answer = ask(uri)
+    if answer is not None and (algorithm := answer.unknown_login):
+        return (
+            f"The camera asks for Digest login with {algorithm}, which FFmpeg does not know (it knows Basic, and Digest with MD5). "
+            "Allow Digest with MD5, or Basic, in the camera's RTSP settings"
+        )
+    return "Check user name and password"
+
+
+def _offer(uri: str) -> str:
+    answer = ask(uri)
+    kinds = [{"application": "metadata"}.get(m, m) for m in answer.media] if answer is not None else []
+    return f"the camera offers no video here, {f'only {_and(kinds)}' if kinds else 'at most sound or metadata'}"
+
+
+def _and(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _video_stream(container: InputContainer, where: str, sized: bool, number: int | None, notes: Notes | None) -> VideoStream:

@@ -1,0 +1,207 @@
+"""Whatever comes from outside is read in time that grows with its length, not with its square: names, addresses, messages, files, answers.
+
+Each parser gets 10, 100 and 1,000 KB of the worst texts of its kind. Ten times the text may take about ten times as long; a parser that takes the square
+takes a hundred times. Most refuse long texts at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from time import process_time
+
+import pytest
+
+from streamreid._calibration_settings import CalibrationConfig
+from streamreid._yaml import parse_yaml, read_yaml
+from streamreid.addresses import check_address, quoted, split_address
+from streamreid.association.geometry_files import load_calibration
+from streamreid.config import CameraConfig, Config, load_config
+from streamreid.errors import StreamReIDError
+from streamreid.evaluation import read_tables
+from streamreid.pipeline.pipeline import camera_name
+from streamreid.secrets import expand, hide_known, redact, redact_data, remember_address
+from streamreid.sources.rtsp_answer import parse_answer
+from streamreid.suggestions import nearest
+
+SIZES = (10_000, 100_000, 1_000_000)
+
+MOST_RATIO = 30.0
+"""Of the times for ten times the text: ten, and three times that for a busy machine. Quadratic code has a hundred."""
+
+QUICK = 0.02
+"""Seconds below which a time says nothing."""
+
+TEXTS: dict[str, str] = {
+    "letters": "a",
+    "slashes": "/",
+    "schemes": "a://",
+    "users": "a://b:c@",
+    "colons": "a://b:c ",
+    "ats": "@",
+    "keys": "?key=",
+    "passwords": "password=",
+    "quoted": "password='",
+    "json": '"password": "',
+    "authorization": "Authorization: ",
+    "bearer": "Bearer ",
+    "blanks": "a://b:c d ",
+    "underscores": "_password=a",
+    "variables": "${ZQ_LINEAR:-a}",
+    "open braces": "${",
+    "dollars": "$",
+    "percent": "%2",
+    "digits": "1",
+    "brackets": "[",
+    "braces": "{",
+    "quotes": "'",
+    "newlines": "\n",
+    "tabs": "\t",
+    "numbers": "1,1,10,10,5,5\n",
+    "number line": "1 ",
+    "semicolons": "1;",
+    "items": "- 1\n",
+    "anchors": "- &a 1\n- *a\n",
+    "comments": "# a\n",
+    "colon lines": "a: ",
+    "elements": "<a>",
+    "carriage returns": "\r",
+    "headers": "WWW-Authenticate: Digest algorithm=\r\n",
+    "media": "m=video ",
+}
+
+
+def address(text: str) -> None:
+    uri = f"rtsp://admin:{text}@10.0.0.1/live"
+    split_address(uri)
+    remember_address(uri)
+    check_address(uri)
+
+
+def settings(text: str) -> None:
+    Config.from_dict({"cameras": [{"name": text, "uri": text, text: text, "stride": text}], "tracker": {text: text}})
+
+
+def many_cameras(text: str) -> None:
+    Config.from_dict({"cameras": [{"name": f"c{i}", "uri": "x"} for i in range(len(text) // 100)]})
+
+
+def many_names(text: str) -> None:
+    taken: list[str] = []
+    for _ in range(min(len(text) // 1000, 300)):
+        camera_name(f"{text[:50]}.mp4", taken)
+
+
+def answer(text: str) -> None:
+    parse_answer(f"RTSP/1.0 401 Unauthorized\r\n{text}\r\n\r\n{text}".encode())
+    found = parse_answer(f"RTSP/1.0 401 Unauthorized\r\nWWW-Authenticate: Digest {text}\r\n\r\n".encode())
+    assert found is None or len(found.unknown_login) < 100
+
+
+PLAIN: dict[str, Callable[[str], object]] = {
+    "redact": redact,
+    "redact of a message": lambda text: redact(f"camera 'x': {text}: cannot be opened"),
+    "redact_data": lambda text: redact_data({"a": [text]}),
+    "hide_known": hide_known,
+    "expand": lambda text: expand(f"rtsp://admin:{text}@host/1", KeyError),
+    "addresses": address,
+    "quoted": lambda text: quoted(text, "rtsp://admin:", "@host"),
+    "nearest": lambda text: nearest(text, ["uri", "name", "stride"]),
+    "camera_name": lambda text: (camera_name(text, []), camera_name(f"rtsp://{text}", [])),
+    "settings": settings,
+    "settings of many cameras": many_cameras,
+    "many names": many_names,
+    "CameraConfig": lambda text: CameraConfig(name="a", uri=f"rtsp://{text}"),
+    "--set": lambda text: parse_yaml(text, "--set a.b"),
+    "an RTSP answer": answer,
+}
+
+
+def as_yaml(path: Path) -> None:
+    read_yaml(path)
+    load_config(path)
+
+
+def as_calibration(path: Path) -> None:
+    for ending in (".txt", ".csv", ".json", ".yaml", ".xml"):
+        file = path.rename(path.with_suffix(ending))
+        with suppress(StreamReIDError):
+            load_calibration("c", CalibrationConfig(file=str(file)))
+        path = file
+
+
+FILE_KINDS = (
+    "letters",
+    "variables",
+    "digits",
+    "brackets",
+    "quotes",
+    "newlines",
+    "numbers",
+    "number line",
+    "anchors",
+    "colon lines",
+    "elements",
+)
+ALIKE = {"settings of many cameras": ("letters",), "many names": ("letters",), "--set": FILE_KINDS, "settings": FILE_KINDS}
+"""Parsers to which many of the texts are alike, and are slow to make."""
+
+FILES: dict[str, Callable[[Path], object]] = {"YAML": as_yaml, "MOT text": read_tables, "calibration": as_calibration}
+
+
+def times(run: Callable[[str], object], unit: str) -> Iterator[float]:
+    for size in SIZES:
+        text = unit * (size // len(unit))
+        began = process_time()
+        with suppress(StreamReIDError, ValueError, KeyError):  # refused
+            run(text)
+        yield process_time() - began
+
+
+def check(name: str, run: Callable[[str], object], kinds: Iterable[str]) -> None:
+    for kind in kinds:
+        before = QUICK
+        for size, now in zip(SIZES, times(run, TEXTS[kind]), strict=True):
+            ratio = now / max(before, QUICK)
+            assert ratio < MOST_RATIO, (
+                f"{name} of {size // 1000} KB of {kind} takes {now:.2f} s, {ratio:.0f} times as long as a tenth of it"
+            )
+            before = now
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_texts(name):
+    check(name, PLAIN[name], ALIKE.get(name, TEXTS))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files(name, tmp_path):
+    def run(text: str) -> None:
+        path = tmp_path / "a.txt"
+        path.write_text(text, encoding="utf-8", newline="")
+        FILES[name](path)
+
+    check(name, run, FILE_KINDS)
+
+
+def test_a_cameras_file_of_many_cameras(tmp_path):
+    def run(text: str) -> None:
+        path = tmp_path / "cams.yaml"
+        count = len(text) // 40
+        path.write_text(
+            "x: &x {stride: 2}\n".replace("x:", "x-x:")
+            + "cameras:\n"
+            + "".join(f"  - {{name: c{i}, uri: a.mp4, <<: *x}}\n" for i in range(count))
+        )
+        load_config(path)
+
+    found = list(times(run, "a"))
+    assert found[2] < MOST_RATIO * max(found[1], QUICK)
+
+
+def test_a_long_message_is_cut():
+    text = redact("a" * 1_000_000)
+    assert len(text) < 60_000
+    assert text.endswith("more characters)")
+    assert "hush" not in redact("x" * 49_990 + "rtsp://admin:" + "hush" * 5000 + "@10.0.0.1/live")
