@@ -83,7 +83,7 @@ class Camera(LiveSource):
         self._gate, self._script = gate, script
         self.made: list[Scripted] = []
         settings = {"timeout": 0.1, "connect_timeout": 0.05, "reconnect_seconds": 0.05, **settings}
-        super().__init__(CameraConfig(name="cam", uri="test://", **settings), clock=ManualClock(5.0), where="camera 'cam': test")
+        super().__init__(CameraConfig(name="cam", uri="tcp://test", **settings), clock=ManualClock(5.0), where="camera 'cam': test")
 
     def _connection(self, pulse: Pulse) -> Scripted:
         pictures, then = self._script[min(len(self.made), len(self._script) - 1)]
