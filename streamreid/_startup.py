@@ -56,7 +56,8 @@ class Startup:
         self._expected, self._tick = expected, tick
         self._lock = threading.Lock()
         self._threads: dict[int, _Thread] = {}
-        self._watching = False
+        self._watcher: threading.Thread | None = None
+        self._idle = threading.Event()
         self.dump = False
 
     @contextmanager
@@ -70,16 +71,23 @@ class Startup:
         with self._lock:
             thread = self._threads.setdefault(ident, _Thread(now + self._expected))
             thread.steps.append((what, now))
-            if not self._watching:
-                self._watching = True
-                threading.Thread(target=self._watch, name="startup", daemon=True).start()
+            self._idle.clear()
+            if self._watcher is None:
+                self._watcher = threading.Thread(target=self._watch, name="startup", daemon=True)
+                self._watcher.start()
         try:
             yield
         finally:
+            watcher = None
             with self._lock:
                 thread.steps.pop()
                 if not thread.steps:
                     del self._threads[ident]
+                if not self._threads:
+                    self._idle.set()
+                    watcher = self._watcher
+            if watcher is not None:
+                watcher.join(self._tick)  # at once: whoever counts threads finds none of ours
             if not thread.steps and thread.said:
                 log.warning("%s: done after %.0f s", what, time.monotonic() - now)
 
@@ -87,11 +95,11 @@ class Startup:
         while True:
             if self.dump:
                 faulthandler.dump_traceback_later(_STUCK_SECONDS, file=sys.__stderr__ or 2)
-            time.sleep(self._tick)
+            self._idle.wait(self._tick)
             now = time.monotonic()
             with self._lock:
                 if not self._threads:
-                    self._watching = False
+                    self._watcher = None
                     if self.dump:
                         faulthandler.cancel_dump_traceback_later()
                     return

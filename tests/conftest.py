@@ -140,6 +140,7 @@ def _benchmark(name: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
@@ -152,6 +153,12 @@ def rtsp() -> ModuleType:
     if reason is not None:
         pytest.skip(reason)
     return module
+
+
+@pytest.fixture(scope="session")
+def crowds() -> ModuleType:
+    """Generated crowds seen by calibrated cameras, whose clocks may be wrong."""
+    return _benchmark("clocks")
 
 
 @pytest.fixture(scope="session")

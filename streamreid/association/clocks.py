@@ -6,7 +6,7 @@ places    both are calibrated: at the right offset, people stand where the other
 views     people linked in both at once: at the right offset, one homography maps the feet in one picture to those in the other.
 transits  people linked one after the other, in both directions: offset = (median way there - median way back) / 2.
 
-An offset counts only if it explains what is seen clearly better than others.
+An offset counts only if it explains what is seen clearly better than others, in both halves of what is seen, one of which had no part in choosing it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.association.clock_evidence import double_centred, estimate_offset
 from streamreid.association.geometry import GroundCamera
 from streamreid.association.place import Key
 from streamreid.types import Tracks
@@ -36,11 +37,21 @@ _LIMIT = 20.0  # greatest offset that is looked for
 _VIEW_LIMIT = 8.0
 _SAMPLES = 900  # moments remembered per track
 _TRACKS = 2000
-_MOMENTS = 160
+_SAMPLES_COMPARED = 1500  # places of people in one camera that are looked up in another: .2 s for all offsets
+_LEAST_SAMPLES = 25
+_NOWHERE = 1e6  # metres: where a place in a list of fewer people is
 _LIVE_PAIRS = 40  # pairs of tracks that a live run compares: it stands still meanwhile
 _FAR = 1.5  # metres from which on a place is simply wrong
-_CLEAR = {"places": 0.75, "views": 0.45}  # best cost / usual cost from which on nothing is believed
-_FITS = {"places": 0.8, "views": 0.06}  # cost from which on nothing is believed: metres, share of the picture
+_LEAST_ERROR = 0.04  # seconds: standard error that is left however much is seen
+_STEP_ERROR = 0.15  # share of the time between two samples that is left as standard error of an offset
+_PLACE_ERROR = 0.03  # seconds: calibrations are some centimetres off, which people walk in that time
+_VIEW_CLEAR = 0.45  # best cost / usual cost from which on nothing is believed
+_VIEW_FITS = 0.06  # share of the picture from which on nothing is believed
+_VIEW_PAIRS = 3  # pairs of tracks in each half
+_VIEW_MOMENTS = 50  # moments in each half
+_LEAST_WAYS = 6  # in each direction
+_ASYMMETRY = 0.05  # share by which the usual way back may take longer than the way there
+_TOGETHER = 0.25  # share of people seen by both at once, in either direction, from which on the ways of others say nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +166,14 @@ class ClockWatch:
         for a, b in list(self._found)[:most]:
             del self._found[a, b]
             pairs_most = None if most is None else _LIVE_PAIRS
-            self._found[a, b] = self._by_places(a, b) or self._by_views(a, b, identities, pairs_most) or self._by_transits(a, b, identities)
+            self._found[a, b] = self._compare(a, b, identities, pairs_most)
         return _settle([found for pair in pairs if (found := self._found[pair]) is not None])
+
+    def _compare(self, a: str, b: str, identities: Mapping[Key, tuple[int, float]], most: int | None) -> ClockOffset | None:
+        # Between calibrated cameras people were linked by where they are, by clocks that may be wrong: whom both see then agrees with any clock.
+        placed = a in self._cameras and b in self._cameras
+        found = self._by_places(a, b) if placed else self._by_views(a, b, identities, most)
+        return found or self._by_transits(a, b, identities)
 
     def _step(self, a: str, b: str) -> float:
         """Usual time between two looks at one person, in the slower camera."""
@@ -166,42 +183,56 @@ class ClockWatch:
     # ---------------------------------------------------------------- places
 
     def _by_places(self, a: str, b: str) -> ClockOffset | None:
-        if a not in self._cameras or b not in self._cameras:
+        samples = self._samples(a, b)
+        if samples is None:
             return None
-        one, other = self._moments(a), self._moments(b)
-        steps = sorted(one)
-        view, (width, height) = self._cameras[b], self._sizes[b]
-        seen = {}
-        for moment in steps:  # only whom the other camera can see
-            points = one[moment]
-            pixels, _ = view.project(np.concatenate([points, np.zeros((len(points), 1))], 1))
-            inside = (pixels > 0).all(1) & (pixels[:, 0] < width) & (pixels[:, 1] < 0.98 * height)
-            if inside.any():
-                seen[moment] = points[inside]
-        steps = sorted(seen)[:: max(1, len(seen) // _MOMENTS)]
-        if sum(len(seen[m]) for m in steps) < 25:
-            return None
+        owner, moments, points = samples
+        start, others = _by_moment(*self._standing(b)[1:])
         reach = round(_LIMIT / _GRID)
         shifts = np.arange(-reach, reach + 1)
-        costs = np.full(len(shifts), np.nan)
-        for k, shift in enumerate(shifts.tolist()):
-            gaps = [_nearest(seen[m], other[m + shift]) for m in steps if m + shift in other]
-            if sum(map(len, gaps)) >= 25 and len(gaps) >= 0.3 * len(steps):
-                costs[k] = np.concatenate(gaps).mean()
-        return _best(a, b, shifts, costs, "places", len(steps), self._step(a, b))
+        at = moments[:, None] + shifts[None]
+        costs = np.full(at.shape, np.nan)
+        for k in range(len(shifts)):
+            rows = np.flatnonzero((at[:, k] >= start) & (at[:, k] < start + len(others)))
+            if len(rows):
+                costs[rows, k] = _nearest(points[rows], others[at[rows, k] - start])
+        gains = double_centred(costs, at)
+        tracks, number = np.unique(owner, return_inverse=True)
+        by_track = np.zeros((len(tracks), len(shifts)))
+        np.add.at(by_track, number, gains)
+        # A person in B who seems to be where one in A is s later: B's clock is ahead by s.
+        found = estimate_offset(
+            by_track, (shifts * _GRID).astype(np.float64), floor=_STEP_ERROR * (_GRID + self._step(a, b)) + _PLACE_ERROR
+        )
+        return None if found is None else ClockOffset(b, a, -found.seconds, found.error, "places", found.tracks)
 
-    def _moments(self, camera: str) -> dict[int, Array]:
-        """Moment on the grid -> where people stand, ``[N, 2]``."""
-        found: dict[int, list[Array]] = defaultdict(list)
-        for (name, _), seen in self._seen.items():
+    def _samples(self, a: str, b: str) -> tuple[NDArray[np.int64], NDArray[np.int64], Array] | None:
+        """Track, moment and place of those seen by A where B can see them too; evenly over the time, not more than is needed."""
+        owner, moments, points = self._standing(a)
+        view, (width, height) = self._cameras[b], self._sizes[b]
+        if len(points):
+            pixels, _ = view.project(np.concatenate([points, np.zeros((len(points), 1))], 1))
+            inside = (pixels > 0).all(1) & (pixels[:, 0] < width) & (pixels[:, 1] < 0.98 * height)
+            owner, moments, points = owner[inside], moments[inside], points[inside]
+        if len(points) < _LEAST_SAMPLES:
+            return None
+        every = max(1, round(len(points) / _SAMPLES_COMPARED))
+        kept = moments % every == 0
+        return owner[kept], moments[kept], points[kept]
+
+    def _standing(self, camera: str) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+        """Track number ``[N]``, moment on the grid ``[N]`` and place on the ground ``[N, 2]`` of all that a camera has seen."""
+        rows: list[Array] = []
+        for number, ((name, _), seen) in enumerate(self._seen.items()):
             if name == camera and len(seen) > 4:
                 data = seen.rows
                 moments = np.unique(np.round(data[:, 0] / _GRID).astype(np.int64))
-                feet = np.stack([np.interp(moments * _GRID, data[:, 0], data[:, k]) for k in (1, 2)], 1)
-                for moment, point in zip(moments.tolist(), self._cameras[camera].to_plane(feet), strict=True):
-                    if np.isfinite(point).all():
-                        found[moment].append(point)
-        return {moment: np.array(points) for moment, points in found.items()}
+                feet = [np.interp(moments * _GRID, data[:, 0], data[:, k]) for k in (1, 2)]
+                rows.append(np.stack([np.full(len(moments), number), moments, *feet], 1))
+        found = np.concatenate(rows) if rows else np.zeros((0, 4))
+        points = self._cameras[camera].to_plane(found[:, 2:])
+        known = np.isfinite(points).all(1)
+        return found[known, 0].astype(np.int64), found[known, 1].astype(np.int64), points[known]
 
     # ---------------------------------------------------------------- views
 
@@ -220,15 +251,27 @@ class ClockWatch:
         size = np.array(self._sizes[b], np.float64)
         reach = round(_VIEW_LIMIT / _GRID)  # a longer one may be the way from one place to another
         shifts = np.arange(-reach, reach + 1, 2)
-        costs, counts = np.full(len(shifts), np.nan), np.zeros(len(shifts))
+        costs = np.full((3, len(shifts)), np.nan)  # of all pairs, and of either half
+        counts = np.zeros_like(costs)
         for k, shift in enumerate(shifts.tolist()):
             ends = [_both(x, y, shift * _GRID) for x, y in pairs]
-            ends = [e for e in ends if len(e[0]) >= 4]
-            counts[k] = sum(len(e[0]) for e in ends)
-            if len(ends) >= 5 and counts[k] >= 100:
-                costs[k] = _homography_error(np.concatenate([e[0] for e in ends]), np.concatenate([e[1] for e in ends]), size)
-        costs[counts < 0.4 * counts.max()] = np.nan
-        return _best(a, b, shifts, costs, "views", len(pairs), self._step(a, b))
+            for part, chosen in enumerate((ends, ends[0::2], ends[1::2])):
+                long = [e for e in chosen if len(e[0]) >= 4]
+                counts[part, k] = sum(len(e[0]) for e in long)
+                share = 2 if part == 0 else 1
+                if len(long) >= share * _VIEW_PAIRS and counts[part, k] >= share * _VIEW_MOMENTS:
+                    feet = [np.concatenate([e[side] for e in long]) for side in (0, 1)]
+                    costs[part, k] = _homography_error(feet[0], feet[1], size)
+        costs[counts < 0.4 * counts.max(1, keepdims=True)] = np.nan
+        whole, one, other = (_best(shifts, curve) for curve in costs)
+        if whole is None or one is None or other is None:
+            return None
+        step = 2 * _GRID
+        apart = abs(one - other)
+        if apart > 1.5 * step:
+            return None
+        spread = max(0.25 * (step + self._step(a, b)), apart / 2)
+        return ClockOffset(b, a, whole, spread, "views", len(pairs))
 
     def _near(self, one: Key, other: Key) -> bool:
         """Whether two tracks may have been seen at one time, whatever the offset. Of a person who comes again and again, most were not."""
@@ -247,14 +290,23 @@ class ClockWatch:
             for first, last in pairwise(sorted(visits)):
                 if {first[2], last[2]} == {a, b}:
                     ways[first[2]].append(last[0] - first[1])
-        if min(len(ways[a]), len(ways[b])) < 4:
+        if min(len(ways[a]), len(ways[b])) < _LEAST_WAYS:
             return None
         there, back = np.array(ways[a]), np.array(ways[b])
-        if np.median(there) + np.median(back) <= 0:  # seen by both at once: nobody is on the way, whatever the clocks say
+        if min(np.mean(there < 0), np.mean(back < 0)) > _TOGETHER:  # a wrong clock makes one direction negative, a common view both
             return None
-        seconds = -(np.median(there) - np.median(back)) / 2
-        errors = [1.2533 * 1.4826 * np.median(np.abs(w - np.median(w))) / np.sqrt(len(w)) for w in (there, back)]
-        return ClockOffset(b, a, float(seconds), float(np.hypot(*errors) / 2 + 0.05), "transits", len(there) + len(back))
+        seconds, error = _half_difference(there, back)
+        halves = [_half_difference(there[k::2], back[k::2]) for k in (0, 1)]
+        if abs(halves[0][0] - halves[1][0]) > 3 * np.hypot(halves[0][1], halves[1][1]):
+            return None
+        spread = max(float(np.hypot(error, _ASYMMETRY * (np.median(there) + np.median(back)) / 2)), abs(halves[0][0] - halves[1][0]) / 2)
+        return ClockOffset(b, a, seconds, spread, "transits", len(there) + len(back))
+
+
+def _half_difference(there: Array, back: Array) -> tuple[float, float]:
+    """-(median way there - median way back) / 2 and its standard error: 1.2533 sd / sqrt(n) for each median."""
+    errors = [1.2533 * max(1.4826 * np.median(np.abs(w - np.median(w))), np.std(w, ddof=1)) / np.sqrt(len(w)) for w in (there, back)]
+    return float(-(np.median(there) - np.median(back)) / 2), float(np.hypot(*errors) / 2 + 0.05)
 
 
 def _both(x: Array, y: Array, shift: float) -> tuple[Array, Array]:
@@ -264,8 +316,25 @@ def _both(x: Array, y: Array, shift: float) -> tuple[Array, Array]:
     return feet[0], feet[1]
 
 
+def _by_moment(moments: NDArray[np.int64], points: Array) -> tuple[int, Array]:
+    """The first moment, and for each from there on the places ``[T, P, 2]`` where people are; far away where there are fewer."""
+    if not len(moments):
+        return 0, np.zeros((0, 1, 2))
+    start = int(moments.min())
+    order = np.argsort(moments, kind="stable")
+    row = moments[order] - start
+    count = np.bincount(row)
+    slot = np.arange(len(row)) - (np.cumsum(count) - count)[row]
+    result = np.full((len(count), int(count.max()), 2), _NOWHERE)
+    result[row, slot] = points[order]
+    return start, result
+
+
 def _nearest(points: Array, others: Array) -> Array:
-    return np.asarray(np.minimum(np.linalg.norm(points[:, None] - others[None], axis=2).min(1), _FAR), np.float64)
+    """How far the nearest of ``others`` ``[N, P, 2]`` is from each of ``points`` ``[N, 2]``; NaN where there is none."""
+    square = np.square(others[..., 0] - points[:, :1]) + np.square(others[..., 1] - points[:, 1:])
+    least = np.sqrt(square.min(1))
+    return np.where(least < 0.5 * _NOWHERE, np.minimum(least, _FAR), np.nan)
 
 
 def _homography_error(one: Array, other: Array, size: Array) -> float:
@@ -278,22 +347,21 @@ def _homography_error(one: Array, other: Array, size: Array) -> float:
     return float(np.mean(np.minimum(np.nan_to_num(gap, nan=0.2), 0.2)))
 
 
-def _best(a: str, b: str, shifts: NDArray[np.int64], costs: Array, by: Way, seen: int, interval: float) -> ClockOffset | None:
-    """The shift of least cost, if it stands out; refined by a parabola through its neighbours."""
+def _best(shifts: NDArray[np.int64], costs: Array) -> float | None:
+    """The shift of least cost in seconds, if it stands out; refined by a parabola through its neighbours."""
     known = np.isfinite(costs)
     if known.sum() < 5:
         return None
     best = int(np.nanargmin(costs))
     near = np.abs(shifts - shifts[best]) * _GRID
     usual = np.median(costs[known & (near > 1.5)]) if (known & (near > 1.5)).any() else np.nan
-    if not costs[best] < min(_CLEAR[by] * usual, _FITS[by]) or best in (0, len(shifts) - 1):
+    if not costs[best] < min(_VIEW_CLEAR * usual, _VIEW_FITS) or best in (0, len(shifts) - 1):
         return None
     step = float(shifts[1] - shifts[0]) * _GRID
     left, middle, right = costs[best - 1 : best + 2]
     bend = left - 2 * middle + right
     part = 0.5 * (left - right) / bend if np.isfinite(bend) and bend > 1e-9 else 0.0
-    seconds = -(float(shifts[best]) * _GRID + float(np.clip(part, -0.5, 0.5)) * step)
-    return ClockOffset(b, a, seconds, 0.25 * (step + interval), by, seen)
+    return -(float(shifts[best]) * _GRID + float(np.clip(part, -0.5, 0.5)) * step)
 
 
 def _settle(pairs: list[ClockOffset]) -> list[ClockOffset]:
@@ -306,13 +374,25 @@ def _settle(pairs: list[ClockOffset]) -> list[ClockOffset]:
             group |= more
         own, left = [p for p in left if p.camera in group], [p for p in left if p.camera not in group]
         names = sorted(group)
-        rows = np.zeros((len(own), len(names)))
-        for k, p in enumerate(own):
-            rows[k, names.index(p.camera)], rows[k, names.index(p.reference)] = 1.0, -1.0
-        weight = 1 / np.array([p.spread for p in own])
-        values, *_ = np.linalg.lstsq(rows[:, 1:] * weight[:, None], np.array([p.seconds for p in own]) * weight, rcond=None)
-        doubt = np.sqrt(np.diag(np.linalg.pinv((rows[:, 1:] * weight[:, None]).T @ (rows[:, 1:] * weight[:, None]))))
+        values, doubt = _least_squares(own, names)
         for name, value, spread in zip(names[1:], values, doubt, strict=True):
             p = min((p for p in own if name in (p.camera, p.reference)), key=lambda p: p.spread)
             result.append(ClockOffset(name, names[0], float(value), float(spread), p.by, p.seen))
     return result
+
+
+def _least_squares(pairs: list[ClockOffset], names: list[str]) -> tuple[Array, Array]:
+    """Offsets of all cameras but the first, and their standard errors, which grow where the pairs contradict each other (chi-square above 1)."""
+    rows = np.zeros((len(pairs), len(names)))
+    for k, p in enumerate(pairs):
+        rows[k, names.index(p.camera)], rows[k, names.index(p.reference)] = 1.0, -1.0
+    weight = 1 / np.array([p.spread for p in pairs])
+    seconds = np.array([p.seconds for p in pairs])
+    design = rows[:, 1:] * weight[:, None]
+    values, *_ = np.linalg.lstsq(design, seconds * weight, rcond=None)
+    left = (seconds - rows[:, 1:] @ values) * weight
+    free = len(pairs) - (len(names) - 1)
+    excess = max(1.0, float(np.sqrt(np.square(left).sum() / free))) if free > 0 else 1.0
+    # Pairs share cameras, and with them the errors of one calibration, so many pairs do not make an offset ever more certain.
+    doubt = excess * np.sqrt(np.diag(np.linalg.pinv(design.T @ design)))
+    return np.asarray(values, np.float64), np.maximum(doubt, _LEAST_ERROR)

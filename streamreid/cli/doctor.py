@@ -75,6 +75,8 @@ def _print(found: Diagnosis) -> None:
             model.error or ("ok" if model.milliseconds is None else f"{model.milliseconds:.1f} ms/frame")
         )
         output.print(Text(text, "red" if model.error else ""), soft_wrap=True)
+        for warning in model.warnings:
+            output.print(Text(f"{model.role}: {warning}", "yellow"), soft_wrap=True)
     if found.expected is not None:
         _print_forecast(found.expected)
     elif not any(c.live for c in found.cameras) and found.healthy and found.models[0].milliseconds is not None:

@@ -46,6 +46,8 @@ def print_summary(summary: Summary, console: Console) -> None:
         limit = f", limited by {summary.bottleneck}" if summary.bottleneck and summary.load > 1 else ""
         console.print(f"load {100 * summary.load:.0f} % of what this machine could follow{limit}", highlight=False, soft_wrap=True)
     console.print(f"detector {summary.detector} · engine {summary.engine}", highlight=False, soft_wrap=True)
+    for warning in summary.warnings:
+        console.print(Text(warning, "yellow"), soft_wrap=True)
     for offset in summary.clocks:
         if offset.wrong:
             console.print(Text(describe_clock(offset), "yellow"), soft_wrap=True)

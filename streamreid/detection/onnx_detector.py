@@ -56,6 +56,7 @@ class OnnxDetector:
         self._opener = opener
         self._config = config
         self.name = self._path.stem
+        self.best_scores: dict[str, float] = {}
         stored = stored_decision(metadata or {}, config)
         self._form: PixelFormat = ("rgb", "unit") if stored is None else stored.form
         self._runtime = self._first_load()
@@ -114,7 +115,9 @@ class OnnxDetector:
                     boxes[row].draw(frames[row].image, target)
                 outputs = self._run(batch)
                 for place, row in enumerate(part):
-                    results[row] = self._read(self._one(outputs, place), boxes[row])
+                    output = self._one(outputs, place)
+                    results[row] = self._read(output, boxes[row])
+                    self._note_best(frames[row].camera, output, boxes[row], results[row])
         return results
 
     def raw(self, frames: Sequence[Frame]) -> list[FloatArray]:
@@ -171,6 +174,14 @@ class OnnxDetector:
         boxes = letterbox.to_source(found.boxes)
         seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         return Detections(boxes, found.scores, found.classes)[seen]
+
+    def _note_best(self, camera: str, outputs: list[FloatArray], letterbox: Letterbox, found: Detections) -> None:
+        """The best score of a person, also where it is below the threshold: only that tells a blind detector from an empty scene."""
+        scores = found.scores
+        if not len(scores):
+            scores = read_boxes(outputs, self._head, letterbox.outer, self._decision.classes, 0.0).scores
+        if len(scores):
+            self.best_scores[camera] = max(self.best_scores.get(camera, 0.0), float(scores.max()))
 
     def _letterbox(self, size: tuple[int, int]) -> Letterbox:
         if self._fixed is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Literal
 
@@ -41,7 +41,7 @@ _GIVE_BACK = 15.0
 class _Camera:
     """One camera being read.
 
-    ``before`` holds the drops and ``first`` the next frame number of the readers it had earlier.
+    ``before`` holds the drops and ``first`` the next frame number of the readers it had earlier, ``said`` the warnings that were logged.
     """
 
     config: CameraConfig
@@ -50,6 +50,7 @@ class _Camera:
     teller: Teller
     before: dict[str, int]
     first: int = 0
+    said: set[str] = field(default_factory=set)
 
 
 class Cameras:
@@ -192,7 +193,9 @@ class Cameras:
                     source.subscribe(lambda status: self._tell(status.camera, status.state, status.reason))
                 reader = PrefetchReader(source, capacity=max(self._batch, 4), latest=source.live, wake=self._news.set)
                 first = self._numbers.get(config.name, 0)
-                self._cameras[config.name] = _Camera(config, source, reader, teller, dict(count.drops), first)
+                camera = self._cameras[config.name] = _Camera(config, source, reader, teller, dict(count.drops), first)
+                self._note(config.name, camera)
+                self._say_warnings(config.name, camera)  # what opening it showed, such as a frame rate that was guessed
         self._news.set()
         self._tell(config.name, "paused" if source is None else "added")
 
@@ -451,10 +454,24 @@ class Cameras:
         error = camera.reader.error
         camera.reader.stop()
         self._note(name, camera)
-        for warning in self._statistics.cameras[name].warnings:
-            log.warning("camera '%s': %s", name, warning)
+        self._say_warnings(name, camera)
         if error is not None:
             self.fail(name, error)
+        elif camera.source.live and camera.config.uri.lower().startswith(("http://", "https://")) and not self._stop.is_set():
+            count = self._statistics.cameras[name]
+            sentence = (
+                f"its address is that of a recording, which has come to its end, but it was read as a camera: {count.dropped} of its frames were left out; "
+                "download it and follow the file to have them all"
+            )
+            count.findings.append(sentence)
+            log.warning("camera '%s': %s", name, sentence)
+
+    def _say_warnings(self, name: str, camera: _Camera) -> None:
+        """Log what a source met, each sentence once."""
+        for warning in self._statistics.cameras[name].warnings:
+            if warning not in camera.said:
+                camera.said.add(warning)
+                log.warning("camera '%s': %s", name, warning)
 
     def fail(self, name: str, error: StreamReIDError) -> None:
         """Note why a camera cannot go on, and read no more of it. May be called from any thread."""

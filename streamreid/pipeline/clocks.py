@@ -114,5 +114,5 @@ def describe_clock(offset: ClockOffset) -> str:
     """One sentence, with what to do."""
     return (
         f"camera '{offset.camera}': its clock is {abs(offset.seconds):.2f} s {'behind' if offset.seconds > 0 else 'ahead of'} that of '{offset.reference}' "
-        f"(+-{offset.spread:.2f} s, by {offset.by}); add {offset.seconds:+.2f} to its offset, or set association.clock: apply"
+        f"(+-{1.96 * offset.spread:.2f} s in 95 of 100 cases, by {offset.by}); add {offset.seconds:+.2f} to its offset, or set association.clock: apply"
     )

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from streamreid.association.geometry import GroundCamera
 from streamreid.config import CameraConfig, Config
 from streamreid.detection import Detector
 from streamreid.errors import StreamReIDError
 from streamreid.pipeline.detectors import open_detectors
 from streamreid.pipeline.embedding_scheduler import EmbeddingScheduler
+from streamreid.pipeline.first_minute import FirstMinute
 from streamreid.pipeline.forecast import Forecast, forecast
+from streamreid.pipeline.grounding import open_ground
 from streamreid.pipeline.mixing import mixing_problems
 from streamreid.pipeline.roi import inside
 from streamreid.reid import Embedder, open_embedder
@@ -78,6 +81,7 @@ class ModelCheck:
         role: detector or engine.
         name: Which, and on what it runs.
         error: Why it cannot be used, or None.
+        warnings: What was noticed.
         milliseconds: Per frame, measured on the cameras' pictures while all of them are decoded.
     """
 
@@ -85,6 +89,7 @@ class ModelCheck:
     name: str
     error: str | None = None
     milliseconds: float | None = None
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -234,6 +239,11 @@ def _open(config: Config) -> tuple[Detector | None, Embedder | None, list[ModelC
     return detector, embedder, models
 
 
+def _calibrated(config: Config) -> Mapping[str, GroundCamera]:
+    ground = open_ground(config)
+    return {} if ground is None else ground.cameras
+
+
 def _described(model: Any) -> str:
     how = [getattr(model, key) for key in ("runtime", "precision") if isinstance(getattr(model, key, None), str)]
     return f"{model.name} ({' '.join(how)})" if how and how[0] != "none" else str(model.name)
@@ -251,6 +261,8 @@ def _measure(config: Config, detector: Detector, embedder: Embedder, frames: dic
     order: Sequence[Frame] = sorted((f for kept in frames.values() for f in kept), key=lambda f: f.time)
     for frame in order[:_WARM]:
         embedder([frame], detector([frame]))
+    first_minute = FirstMinute(config.tracker.high_score, embedder.name, _calibrated(config))
+    findings: list[tuple[str, str]] = []
     for frame in order:
         marks = [time.perf_counter()]
         found = detector([frame])[0]
@@ -263,8 +275,11 @@ def _measure(config: Config, detector: Detector, embedder: Embedder, frames: dic
         trackers[frame.camera].update(found[rows], looks, frame.time, size=frame.size)
         marks.append(time.perf_counter())
         spent.append((marks[1] - marks[0], marks[2] - marks[1], marks[3] - marks[2]))
+        findings += first_minute.observe(frame.camera, frame.time, found[rows], looks, frame.size)
         settled.append(frame.time - frames[frame.camera][0].time >= _SETTLED)
         checks[frame.camera].people += float((found.scores >= config.tracker.high_score).sum()) / len(frames[frame.camera])
+    for camera, sentence in findings + first_minute.finish(getattr(detector, "best_scores", {})):
+        (checks[camera].warnings if camera else diagnosis.models[1].warnings).append(sentence)
     chosen = np.array(spent)[settled] if sum(settled) >= _WARM else np.array(spent)
     detect, embed, follow = (float(v) for v in chosen.mean(axis=0))
     diagnosis.models[0].milliseconds, diagnosis.models[1].milliseconds = 1000 * detect, 1000 * embed

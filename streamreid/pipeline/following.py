@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -23,6 +23,7 @@ from streamreid.errors import SourceError, StreamReIDError
 from streamreid.pipeline.beginning import Begin
 from streamreid.pipeline.clocks import ClockKeeper
 from streamreid.pipeline.faults import FrameFaults
+from streamreid.pipeline.first_minute import FirstMinute
 from streamreid.pipeline.grounding import open_ground
 from streamreid.pipeline.holding import Followed, Holding, Observation
 from streamreid.pipeline.privacy_mask import PrivacyMasks
@@ -113,6 +114,7 @@ class Following(ABC):
         # Where an earlier run is continued, cameras may have been taken out since; ways through them still are ways.
         graph = CameraGraph(config.topology, None if self.begin.runs else [c.name for c in config.cameras])
         self.ground = open_ground(config)
+        self._first_minute = FirstMinute(config.tracker.high_score, models[1], self.ground.cameras if self.ground is not None else {})
         self.clocks = ClockKeeper(config.association.clock, self.ground.cameras if self.ground is not None else {})
         self._associator = Associator(
             config.association, self._calibration, first_id=self.begin.global_id, graph=graph, place=self.ground, parts=parts
@@ -300,6 +302,8 @@ class Following(ABC):
         with self.statistics.stage("track"):
             # A cache holds the features of everybody: those that a run would not have made are hidden, so that both give the same result.
             looks = seen.features if seen.embedded is None else _hide(seen.features, ~seen.embedded)
+            best = self._best_scores().get(frame.camera)
+            self._tell(self._first_minute.observe(frame.camera, frame.time, seen.detections, looks, frame.size, best_score=best))
             self._calibration.observe(looks, seen.detections.boxes)
             if self.ground is not None:
                 self.ground.look(frame.camera, frame.time, seen.detections.boxes, seen.detections.scores, frame.size)
@@ -307,6 +311,19 @@ class Following(ABC):
             observations = self._holding.follow(frame, seen.detections, looks, seen.motion)
             self.masks.push(frame, (seen.detections, seen.ignored), self._trackers[frame.camera], seen.motion)
             return observations
+
+    def _best_scores(self) -> Mapping[str, float]:
+        """The best score of a person so far, by camera, where the detector says so."""
+        return {}
+
+    def _tell(self, findings: list[tuple[str, str]]) -> None:
+        """Log what was noticed, and keep it for the summary."""
+        for camera, sentence in findings:
+            log.warning("%s%s", f"camera '{camera}': " if camera else "", sentence)
+            if not camera:
+                self.statistics.findings.append(sentence)
+            elif camera in self.statistics.cameras:
+                self.statistics.cameras[camera].findings.append(sentence)
 
     def _keep_time(self, time: float) -> None:
         """Compare the cameras' clocks now and then, and put them right if that is wanted."""
@@ -321,6 +338,7 @@ class Following(ABC):
             self._observe(observations)
             self._note(self._associator.finish())
             self.clocks.finish(self.identities)
+            self._tell(self._first_minute.finish(self._best_scores()))
         yield from self._results(rest)
         self.masks.finish()
 

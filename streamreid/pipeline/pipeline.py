@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -166,6 +166,9 @@ class Pipeline(Following):
 
     def _drop(self, frame: Frame, reason: str) -> None:
         self.cameras.drop([frame], reason)
+
+    def _best_scores(self) -> Mapping[str, float]:
+        return getattr(self.detector, "best_scores", {})
 
     def _forget(self, camera: str) -> None:
         super()._forget(camera)

@@ -37,6 +37,7 @@ class CameraCount:
         removed: Whether it was taken out of the run.
         status: How its source is doing; None for files.
         warnings: What was met and survived.
+        findings: What the first minute showed, see ``FirstMinute``.
         error: Why it failed, or None.
     """
 
@@ -53,6 +54,7 @@ class CameraCount:
     removed: bool = False
     status: SourceStatus | None = None
     warnings: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
     error: str | None = None
 
     @property
@@ -102,6 +104,7 @@ class Statistics:
     load: float = 0.0
     settled: int = 0
     settled_people: PeopleCount = field(default_factory=PeopleCount)
+    findings: list[str] = field(default_factory=list)
     outputs: dict[str, str] = field(default_factory=dict)
     _marks: deque[tuple[float, dict[str, float]]] = field(default_factory=lambda: deque(maxlen=32))
 

@@ -136,6 +136,7 @@ class Summary:
     bottleneck: str | None = None
     gallery: GallerySummary | None = None
     clocks: list[ClockOffset] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     outputs_failed: dict[str, str] = field(default_factory=dict)
     confirmed: int = 0
     unlinked_tracks: int = 0
@@ -160,6 +161,7 @@ class Summary:
             "bottleneck": self.bottleneck,
             "clock_offsets": [{**asdict(c), "wrong": c.wrong} for c in self.clocks],
             "outputs_failed": self.outputs_failed,
+            "warnings": self.warnings,
             "gallery": None if self.gallery is None else asdict(self.gallery),
         }
 
@@ -198,7 +200,7 @@ def summarise(pipeline: Following, folder: Path) -> Summary:
             c.tracks,
             dict(c.drops),
             {str(name): number for name, number in c.clocks.items()},
-            c.warnings,
+            [*c.warnings, *c.findings],
             c.error,
             LiveSummary.of(c),
             redact(uris[name]) if name in uris else None,
@@ -228,5 +230,6 @@ def summarise(pipeline: Following, folder: Path) -> Summary:
         bottleneck=statistics.bottleneck,
         gallery=None if pipeline.memory is None else pipeline.memory.summary(),
         clocks=pipeline.clocks.offsets,
+        warnings=list(statistics.findings),
         outputs_failed=dict(statistics.outputs),
     )

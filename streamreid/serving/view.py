@@ -55,7 +55,7 @@ def camera_view(pipeline: Pipeline, config: CameraConfig) -> dict[str, Any]:
         "stride": config.stride,
         "transport": config.transport,
         "roi": config.roi,
-        "warnings": [redact(w) for w in count.warnings],
+        "warnings": [redact(w) for w in [*count.warnings, *count.findings]],
     }
     if status is not None:
         view |= {

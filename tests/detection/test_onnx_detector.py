@@ -193,3 +193,11 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     common = np.prod(np.maximum(high - low, 0), axis=2)
     areas = [np.prod(x[:, 2:] - x[:, :2], axis=1) for x in (a, b)]
     return common / (areas[0][:, None] + areas[1][None] - common)
+
+
+def test_the_best_score_is_known_where_nobody_is_found(tmp_path: Path, yolo) -> None:
+    """Only that tells a blind detector from an empty scene."""
+    detector = OnnxDetector(yolo(tmp_path / "d.onnx"), settings("d.onnx", size=320))
+    frames = [picture((640, 640), ((0, 0, 640, 640), (0, 0, red)), camera=name) for name, red in (("a", 102), ("b", 51))]
+    assert [len(found) for found in detector(frames)] == [0, 0]
+    assert detector.best_scores == {"a": pytest.approx(0.4, abs=0.02), "b": pytest.approx(0.2, abs=0.02)}

@@ -62,11 +62,11 @@ def test_a_correction_is_made_while_the_run_goes_on(keeper):
 def test_the_end_does_not_wait_for_all_pairs(keeper, monkeypatch):
     clocks, compared = keeper("report"), []
 
-    def slow(a, b):
+    def slow(a, b, *_):
         compared.append((a, b))
         time.sleep(0.4)
 
-    monkeypatch.setattr(clocks._watch, "_by_places", slow)
+    monkeypatch.setattr(clocks._watch, "_compare", slow)
     clocks._watch._sizes |= {f"more-{n}": SIZE for n in range(30)}
     clocks.finish(PEOPLE)
     assert 1 <= len(compared) <= 4
