@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, cast
 
 import typer
 from rich.markup import escape
@@ -17,8 +17,9 @@ from streamreid.cli.proving import differences_here, is_detector
 from streamreid.detection.bundle import load_detector_bundle
 from streamreid.errors import EngineError
 from streamreid.reid.bundle import Bundle, load_bundle
-from streamreid.reid.importing import PRESETS, ImportOptions, import_bundle
+from streamreid.reid.importing import PRESETS, ImportOptions, Preset, import_bundle
 from streamreid.reid.opening import shipped_engines
+from streamreid.reid.trial import Figures
 
 __all__ = ["app"]
 
@@ -30,7 +31,14 @@ def import_(
     model: Annotated[Path, typer.Argument(help="A global ReID model: .onnx, or the .xml of an OpenVINO IR.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to create.")],
     name: Annotated[str | None, typer.Option(help="Name of the engine; the folder's name by default.")] = None,
-    preset: Annotated[str | None, typer.Option(help=f"Colour and normalisation: {', '.join(PRESETS)}; guessed by default.")] = None,
+    preset: Annotated[str | None, typer.Option(help=f"Colour and normalisation: {', '.join(PRESETS)}; tried by default.")] = None,
+    feature: Annotated[
+        str | None, typer.Option("--output", help="Name of the output that is the feature, where there are several.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder of person crops to try the model on, beside drawn ones; Market-1501 names say who is shown.")
+    ] = None,
+    untested: Annotated[bool, typer.Option("--untested", help="Import it although the trial on pictures speaks against it.")] = False,
     height: Annotated[int | None, typer.Option(help="Height of a crop, where the graph leaves it open.")] = None,
     width: Annotated[int | None, typer.Option(help="Width of a crop, where the graph leaves it open.")] = None,
     licence: Annotated[str, typer.Option(help="The model's licence.")] = "unknown",
@@ -43,8 +51,11 @@ def import_(
     set_up_logging()
     if preset is not None and preset not in PRESETS:
         raise typer.BadParameter(f"'{preset}' is unknown; known: {', '.join(PRESETS)}", param_hint="--preset")
-    chosen = cast("Literal['imagenet', 'openvino'] | None", preset)
-    options = ImportOptions(name=name, preset=chosen, height=height, width=width, licence=licence)
+    chosen = cast("Preset | None", preset)
+    options = ImportOptions(
+        name=name, preset=chosen, output=feature, pictures=pictures, untested=untested, height=height, width=width, licence=licence
+    )
+    tried: list[Figures] = []
     columns = (TextColumn("calibrating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True, disable=calibrate_on is None or not errors.is_terminal) as progress:
         task = progress.add_task("calibrating", total=None)
@@ -55,8 +66,12 @@ def import_(
             calibrate_on=calibrate_on,
             force=force,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
+            tried=tried.append,
         )
-    output.print(_table(bundle))
+    table = _table(bundle)
+    for figures in tried:
+        table.add_row("tried", escape(str(figures)))
+    output.print(table)
 
 
 @app.command("inspect")

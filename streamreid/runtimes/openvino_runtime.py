@@ -102,12 +102,22 @@ class OpenVINORuntime:
             pieces: list[list[FloatArray]] = []
             for rows in self._cut(data):
                 pieces += self._infer_many([data[r] for r in rows])
-            done = sum(len(piece[0]) for piece in pieces)
+            done = len(data) if self._fixed is None else len(data) // self._fixed * self._fixed
+            self._check_rows(pieces, len(data), done)
             if done < len(data):  # only for a graph fixed at a batch above 1
                 pieces.append(self._infer_padded(data[done:]))
         if len(pieces) == 1:
             return pieces[0]
         return [np.concatenate(column) for column in zip(*pieces, strict=True)]
+
+    def _check_rows(self, pieces: list[list[FloatArray]], count: int, done: int) -> None:
+        """The first axis of every output has to be the picture, else the pieces cannot be put together."""
+        for number, info in enumerate(self.outputs):
+            rows = sum(len(piece[number]) for piece in pieces)
+            if count > 1 and rows != done:
+                raise EngineError(
+                    f"{self._path}: output {info} gave {rows} rows for {done} pictures; its first axis has to be the batch. Export the model so"
+                )
 
     def _cut(self, data: NDArray[Any]) -> list[list[slice]]:
         """Groups of pieces that run side by side: as many of one size as there are streams, so that none waits for another while a core idles.
