@@ -43,7 +43,7 @@ class MotFileDetector:
     def __init__(self, path: str | Path, config: DetectorConfig) -> None:
         self._path = Path(path)
         self._confidence = config.confidence
-        self._classes = config.classes if "classes" in config.model_fields_set else None
+        self._classes = config.classes
         self._cameras: dict[str, dict[int, FloatArray]] = {}
         if not self._path.exists():
             raise DetectorError(f"detector 'mot:{self._path}': no such file or folder")
@@ -51,8 +51,13 @@ class MotFileDetector:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of every file and of the confidence."""
-        digest = hashlib.sha256(repr(self._confidence if self._classes is None else (self._confidence, self._classes)).encode())
+        """Hash of every file, of the confidence and of the classes, if any were set."""
+        return self.checksum if self._classes is None else hashlib.sha256(f"{self.checksum} {self._classes}".encode()).hexdigest()
+
+    @property
+    def checksum(self) -> str:
+        """Hash of every file and of the confidence, which is what caches of all versions store."""
+        digest = hashlib.sha256(repr(self._confidence).encode())
         files = [self._path] if self._path.is_file() else sorted({*self._path.glob("*.txt"), *self._path.glob("*/det/det.txt")})
         for file in files:
             digest.update(file.relative_to(self._path.parent).as_posix().encode())

@@ -93,7 +93,7 @@ def detector_checksum(config: DetectorConfig) -> str | None:
     """
     if config.model.startswith("mot:"):
         folder = Path(config.model[4:]).expanduser()
-        return MotFileDetector(folder, config).fingerprint if folder.exists() else None
+        return MotFileDetector(folder, config).checksum if folder.exists() else None
     path: Path | None = Path(config.model).expanduser()
     if path is not None and path.is_dir() and (graph := exported_graph(path)) is not None:
         path = graph

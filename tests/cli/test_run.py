@@ -120,7 +120,7 @@ def test_secrets_never_appear(call, monkeypatch, cams, tmp_path):
     text = cams.read_text().replace(
         "uri: right.mp4", "uri: rtsp://admin:${CAM1_PASSWORD}@127.0.0.1:9/live?token=${CAM1_PASSWORD}\n    timeout: 1\n    reconnect: 0"
     )
-    cams.write_text(text)
+    cams.write_text(text.replace("uri: left.mp4", "uri: left.mp4\n    live: true"))  # a recording beside live cameras is refused
     code, out, err = call("run", "-s", cams, "-o", tmp_path / "out", "--verbose")
     assert code == 3
     _, checked, _ = call("config", "check", cams)

@@ -172,6 +172,19 @@ def test_changed_boxes_are_another_detector(scene, tmp_path):
     Replay(tmp_path / "cache")  # what is not there cannot have been asked for by mistake
 
 
+def test_boxes_stored_with_the_former_default_of_classes_are_the_same_boxes(scene, tmp_path):
+    config = scene.config(scene.camera("left", [0]))
+    with Pipeline(config, cache=tmp_path / "cache") as pipeline:
+        list(pipeline)
+    path = tmp_path / "cache" / "manifest.json"
+    data = json.loads(path.read_text())
+    assert data["config"]["detector"]["classes"] is None
+    data["config"]["detector"]["classes"] = [0]  # as caches have it in which None could not be written
+    path.write_text(json.dumps(data))
+    Replay(tmp_path / "cache")
+    Replay(tmp_path / "cache", config)
+
+
 def test_an_edited_manifest_is_refused(stored):
     _, cache, _ = stored
     path = cache / "manifest.json"
