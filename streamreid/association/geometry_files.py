@@ -221,6 +221,9 @@ def _size_of(inner: Array) -> tuple[int, int] | None:
 
 def _choose(readings: list[_Reading], config: CalibrationConfig, where: str) -> GroundCamera:
     """The reading that settings and plausibility ask for."""
+    if config.maps == "pixels-to-ground" and all(r.maps != config.maps for r in readings):
+        # The default of version 0.1.0, which wrote it into caches beside every kind of matrix.
+        config = config.model_copy(update={"maps": None})
     known = [r for r in readings if config.maps in (None, r.maps) or not r.maps]
     if not known:
         raise ConfigError(

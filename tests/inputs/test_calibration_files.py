@@ -145,6 +145,12 @@ def test_a_board_on_the_floor_has_z_pointing_down(tmp_path):
     np.testing.assert_allclose(places(file=str(tmp_path / "c.yml")), GROUND * [1, -1], atol=1e-3)
 
 
+def test_the_default_of_the_first_version_says_nothing_of_a_projection():
+    # Version 0.1.0 wrote maps: pixels-to-ground into caches beside 3x4 matrices, which have no such choice.
+    rows = tuple(map(tuple, P.tolist()))
+    assert np.allclose(places(matrix=rows, maps="pixels-to-ground"), GROUND, atol=0.01)
+
+
 def test_which_way_a_homography_leads_can_be_said(caplog):
     with caplog.at_level(logging.INFO):
         np.testing.assert_allclose(places(matrix=H.tolist()), GROUND, atol=1e-3)
