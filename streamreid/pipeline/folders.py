@@ -22,6 +22,24 @@ _OWN = (*(name for name in RESULTS if name != "crops"), PIECES, "summary.json", 
 """What is removed before a folder is used anew; crops are numbered by run and stay."""
 
 
+_SIGNS = (
+    "results.jsonl",
+    "results.parquet",
+    "results.parquet.parts",
+    "mot/global",
+    "mosaic.part.mp4",
+    PIECES,
+    "summary.json",
+    STATE,
+    CHANGES,
+    DONE,
+)
+"""What tells a folder of results, also of a run that was killed, from one in which something else happens to be called world.txt, mot or videos."""
+
+_SCENE = "scene.json"
+"""In the folder of a generated scene, whose world.txt is the truth."""
+
+
 def choose_folder(asked: str | Path | None, name: str, *, overwrite: bool = False, append: bool = False) -> Path:
     """Where results go: the folder asked for, else the first free of runs/<name>, runs/<name>-2, ...
 
@@ -32,12 +50,13 @@ def choose_folder(asked: str | Path | None, name: str, *, overwrite: bool = Fals
         append: Take a folder with results of a live run, to go on there.
 
     Raises:
-        ConfigError: The folder asked for holds results already and may not be taken, or is a file.
+        ConfigError: The folder asked for holds results already and may not be taken, holds what no run wrote under names of results, or is a file.
     """
     if asked is not None:
         folder = Path(asked)
         if folder.exists() and not folder.is_dir():
             raise ConfigError(f"'{folder}' is a file; results need a folder (--out)")
+        _check_foreign(folder)
         if not overwrite and not (append and _continuable(folder)) and _used(folder):
             raise ConfigError(f"'{folder}' already holds results; pass --overwrite to replace them or choose another folder (--out)")
         return folder
@@ -69,6 +88,7 @@ class ResultsFolder:
 
     Raises:
         FolderBusy: Another process writes there (when entered).
+        ConfigError: The folder holds what no run wrote, under names of results (when entered).
         OutputError: The folder is not writable (when entered).
     """
 
@@ -91,6 +111,7 @@ class ResultsFolder:
         self._lock.__enter__()
         try:
             self._old.recover()
+            _check_foreign(self.path)
         except BaseException:
             self._lock.__exit__(None, None, None)
             raise
@@ -140,6 +161,23 @@ def _source_files(config: Config) -> Iterator[Path]:
     for text in [c.uri for c in config.cameras] + [config.detector.model.removeprefix("mot:")]:
         if "://" not in text and Path(text).exists():
             yield Path(text).resolve()
+
+
+def _check_foreign(folder: Path) -> None:
+    """Results go only where nothing of anybody else's has the name of one.
+
+    Raises:
+        ConfigError: Something has.
+    """
+    if (folder / _SCENE).is_file():
+        raise ConfigError(
+            f"'{folder}' holds a scene, whose world.txt is the truth; results go into a folder of their own (--out {folder / 'results'})"
+        )
+    there = [path.name for path in _present(folder)]
+    if there and not any((folder / name).exists() for name in _SIGNS):
+        raise ConfigError(
+            f"'{folder}' holds {', '.join(there)}, which no run wrote, and results would go there; choose another folder (--out). Nothing in it was changed"
+        )
 
 
 def _present(folder: Path) -> Iterable[Path]:

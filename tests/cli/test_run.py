@@ -66,6 +66,30 @@ def test_results_are_not_overwritten_unasked(call, cams, tmp_path):
     assert call("run", "-s", cams, "-o", out, "-q", "--overwrite")[0] == 0
 
 
+@pytest.mark.parametrize("more", [(), ("--overwrite",)])
+@pytest.mark.parametrize(
+    ("name", "beside", "said"),
+    [
+        ("world.txt", "scene.json", "holds a scene, whose world.txt is the truth"),
+        ("world.txt", "notes.txt", "holds world.txt, which no run wrote"),
+        ("mot/left.txt", "notes.txt", "holds mot, which no run wrote"),
+        ("videos/holiday.mp4", "notes.txt", "holds videos, which no run wrote"),
+    ],
+)
+def test_what_no_run_wrote_is_never_written_over(call, cams, tmp_path, name, beside, said, more):
+    out = tmp_path / "out"
+    (out / name).parent.mkdir(parents=True)
+    for path in (out / name, out / beside):
+        path.write_text("mine")
+    code, _, err = call("run", "-s", cams, "-o", out, "-q", *more)
+    assert code == 2
+    assert said in " ".join(err.split())
+    assert {p.relative_to(out).as_posix(): p.read_text() for p in out.rglob("*") if p.is_file()} == {name: "mine", beside: "mine"}
+    (out / beside).rename(out / "notes.txt")
+    (out / name.partition("/")[0]).rename(out / "something-else")
+    assert call("run", "-s", cams, "-o", out, "-q", *more)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
