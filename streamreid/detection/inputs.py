@@ -106,4 +106,5 @@ def file_metadata(model: Path) -> dict[str, str]:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return {}
-    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+    # Any other file of that name says nothing about the model.
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) and {"names", "task"} <= set(found) else {}
