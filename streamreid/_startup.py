@@ -1,7 +1,7 @@
 """What a start waits for, said when it takes longer than expected.
 
 Every step of a start that can take long (opening a detector, compiling a graph, connecting to a gallery) stands in ``with starting("...")``. Steps nest, also
-across threads; a thread of its own watches them and logs, after ten seconds and then ever more rarely, which step of which model is under way and for
+across threads; a thread of its own watches them and logs, after ten seconds and then ever more rarely, but every minute, which step of which model is under way and for
 how long. Steps that end in time say nothing.
 """
 
@@ -28,6 +28,9 @@ _STUCK_SECONDS = 60.0
 
 _TICK = 0.5
 
+_LONGEST_SILENCE = 55.0
+"""Seconds between two messages; a little less than the minute after which a log looks dead."""
+
 
 @dataclass(slots=True)
 class _Thread:
@@ -48,7 +51,7 @@ class Startup:
     """Watches the steps of all threads.
 
     Args:
-        expected: Seconds after which a thread's outermost step is worth a message. The wait for the next message doubles.
+        expected: Seconds after which a thread's outermost step is worth a message. The wait for the next message doubles, up to a minute.
         tick: Seconds between two looks.
     """
 
@@ -107,7 +110,7 @@ class Startup:
                 messages = [(" > ".join(what for what, _ in t.steps), now - t.steps[0][1], now - t.steps[-1][1]) for t in late]
                 for thread in late:
                     thread.said = True
-                    thread.say_at = now + 2 * (thread.say_at - thread.steps[0][1])
+                    thread.say_at = now + min(2 * (thread.say_at - thread.steps[0][1]), _LONGEST_SILENCE)
             for steps, whole, last in messages:
                 log.warning("the start takes longer than expected; waiting since %.0f s for %s (this step: %.0f s)", whole, steps, last)
 

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from streamreid.cli.console import output, set_up_logging
+from streamreid.cli.working import Work
 from streamreid.compiling.build import BuildOptions
 from streamreid.compiling.records import BuildRecord, PrecisionName, TargetName, Thresholds, default_thresholds
 from streamreid.detection.building import build_detector
@@ -65,15 +66,16 @@ def build(
     )
     folder = out or Path(f"{Path(source).stem if Path(source).suffix else Path(source).name}-{target}-{precision}")
     if _one_of(kind, ("reid", "detector"), "--kind") == "detector":
-        detector, record = build_detector(
-            source, folder, chosen, size=size, frames=calibration_crops, probe=probe, keep_failed=keep_failed, force=force
-        )
+        with Work(f"building {folder.name}"):
+            detector, record = build_detector(
+                source, folder, chosen, size=size, frames=calibration_crops, probe=probe, keep_failed=keep_failed, force=force
+            )
         output.print(
             f"{detector.folder}: {describe_build(record)}\nuse it as detector.model: {detector.folder}", markup=False, highlight=False
         )
         return
     request = BuildRequest(chosen, calibration_crops, probe, score_probe, keep_failed)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, Work(f"building {folder.name}"):
         bundle, record = build_engine(_source(source, Path(scratch), program), folder, request, force=force)
     output.print(f"{bundle.folder}: {escape(describe_build(record))}", highlight=False, soft_wrap=True)
 

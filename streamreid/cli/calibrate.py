@@ -13,6 +13,7 @@ from rich.table import Table
 from streamreid import __version__
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.run import change, merge, read_settings
+from streamreid.cli.working import Work
 from streamreid.config import Config
 from streamreid.errors import ConfigError, DataError
 from streamreid.evaluation import Table as Boxes
@@ -54,8 +55,14 @@ def calibrate_command(
     set_up_logging(quiet=quiet)
     for path in (p for p in (out, report) if p is not None and p.exists() and not overwrite):
         raise ConfigError(f"'{path}' exists; pass --overwrite to replace it or choose another name")
-    walked = [walk(folder, _config(folder, settings_file, settings or [])) for folder in map(_cache, caches)]
-    found = calibrate(walked, _persons(walked, truth) if truth else None, seed=seed)
+    folders = [_cache(folder) for folder in caches]
+    walked: list[Walked] = []
+    with Work("following the people of the caches", total=len(folders), quiet=quiet) as work:
+        for folder in folders:
+            walked.append(walk(folder, _config(folder, settings_file, settings or [])))
+            work.advance()
+        work.step("fitting the link probability")
+        found = calibrate(walked, _persons(walked, truth) if truth else None, seed=seed)
     head = f"# Link probability fitted by streamreid {__version__} `calibrate`; use it with --settings.\n"
     with atomic_text(out) as file:
         file.write(head + yaml.safe_dump({"association": {"link": found.link.model_dump()}}, sort_keys=False, allow_unicode=True))

@@ -7,13 +7,13 @@ from typing import Annotated, cast
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from streamreid.cli import proving
 from streamreid.cli.build_engine import describe_build
 from streamreid.cli.console import errors, output, set_up_logging
 from streamreid.cli.proving import differences_here, is_detector
+from streamreid.cli.working import Work
 from streamreid.detection.bundle import load_detector_bundle
 from streamreid.errors import EngineError
 from streamreid.reid.bundle import Bundle, load_bundle
@@ -56,16 +56,14 @@ def import_(
         name=name, preset=chosen, output=feature, pictures=pictures, untested=untested, height=height, width=width, licence=licence
     )
     tried: list[Figures] = []
-    columns = (TextColumn("calibrating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True, disable=calibrate_on is None or not errors.is_terminal) as progress:
-        task = progress.add_task("calibrating", total=None)
+    with Work("calibrating" if calibrate_on is not None else f"trying {model.name} on pictures") as work:
         bundle = import_bundle(
             model,
             out,
             options,
             calibrate_on=calibrate_on,
             force=force,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
+            progress=work.update,
             tried=tried.append,
         )
     table = _table(bundle)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamreid.cli.console import output
+from streamreid.cli.working import Work
 from streamreid.errors import ConfigError
 from streamreid.evaluation import (
     RULES,
@@ -104,7 +105,8 @@ def mot(
     chosen = next((rule for rule in RULES if rule == rules), None)
     if chosen is None:
         raise ConfigError(f"--rules {rules!r} is not one of {', '.join(RULES)}")
-    found = evaluate_mot(results, truth, frames=_frames(frames), rules=chosen, layout=_layout(layout))
+    with Work("scoring"):
+        found = evaluate_mot(results, truth, frames=_frames(frames), rules=chosen, layout=_layout(layout))
     if report is not None:
         write_report(report, found, title=f"Tracks of {results.name}", clocks=read_clocks(results), fps=fps)
     if as_json:
@@ -139,7 +141,8 @@ def multicam(
     as_json: AsJson = False,
 ) -> None:
     """Score ids across cameras: all cameras as one sequence of (camera, frame), and identities merged or split."""
-    found = evaluate_multicam(results, truth, frames=_frames(frames), partial=partial or [], layout=_layout(layout))
+    with Work("scoring"):
+        found = evaluate_multicam(results, truth, frames=_frames(frames), partial=partial or [], layout=_layout(layout))
     if report is not None:
         write_report(report, found, title=f"Identities of {results.name}", clocks=read_clocks(results), fps=fps)
     if as_json:

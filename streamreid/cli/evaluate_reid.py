@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from streamreid.cli.console import output, set_up_logging
+from streamreid.cli.working import Work
 from streamreid.config import EngineConfig, Precision, RuntimeName
 from streamreid.errors import ConfigError
 from streamreid.evaluation.occluded import Embed, OccludedScores, score_engine
@@ -63,7 +64,8 @@ def reid(
     embedder = EngineEmbedder(bundle, config)
     embed = embed_pictures(embedder, size)
     query, gallery = _sets(dataset, layout)
-    found = score_engine(embed, query, gallery, seeds=range(seeds), reranked=rerank, unifier=unifier, size=size)
+    with Work("scoring"):
+        found = score_engine(embed, query, gallery, seeds=range(seeds), reranked=rerank, unifier=unifier, size=size)
     if as_json:
         typer.echo(json.dumps(_as_dict(embedder, dataset, seeds, found), indent=2))
     else:

@@ -15,6 +15,7 @@ from rich.text import Text
 from streamreid.cli._gallery import Json, Sources, Store, actor, choose_store, finder, note, parse_box, settings, tidy
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.search import At, Box, BoxLtwh, Engine, Image, Video, query
+from streamreid.cli.working import Work
 from streamreid.errors import ConfigError, GalleryError
 from streamreid.gallery import Appearance, Erasure, EventRecord, IdentityRecord, PostgresGallery, SqliteGallery, open_gallery
 from streamreid.gallery.answers import clock_text, utc_text
@@ -195,8 +196,9 @@ def export(
 ) -> None:
     """Write views, people's corrections and stored pictures as training data."""
     with choose_store(gallery, sources) as store:
-        tidy(store)
-        counts = export_gallery(store, folder, identities or None, private=settings(gallery, sources).private)
+        with Work(f"exporting to {folder}"):
+            tidy(store)
+            counts = export_gallery(store, folder, identities or None, private=settings(gallery, sources).private)
         note(store, "export", {"folder": str(folder), **counts})
     output.print(Text(f"{folder}: " + ", ".join(f"{n} {what}" for what, n in counts.items())))
 
@@ -221,7 +223,8 @@ def stats(gallery: Store = None, sources: Sources = None, as_json: Json = False)
 def backup(file: Annotated[Path, typer.Argument(help="New SQLite file.")], gallery: Store = None, sources: Sources = None) -> None:
     """Write a consistent copy while runs go on; it is a gallery itself."""
     with choose_store(gallery, sources) as store:
-        store.backup(file)
+        with Work(f"copying to {file}"):
+            store.backup(file)
         note(store, "backup", {"file": str(file.absolute())})
     output.print(Text(f"{file}: {file.stat().st_size} bytes"))
 
@@ -234,7 +237,8 @@ def copy(
 ) -> None:
     """Move a gallery into another store, or turn encryption on."""
     with choose_store(source, None) as old, open_gallery(settings(target, None).model_copy(update={"encryption": encrypt})) as new:
-        copy_gallery(old, new)
+        with Work("copying"):
+            copy_gallery(old, new)
         # Who is forgotten in one is forgotten in the other.
         new.note_copy("original", old.place, [])
         note(new, "copy", {"from": old.place})
@@ -248,7 +252,7 @@ def copy(
 @app.command()
 def check(gallery: Store = None, sources: Sources = None) -> None:
     """Read everything once; says what is damaged."""
-    with choose_store(gallery, sources) as store:
+    with choose_store(gallery, sources) as store, Work("reading everything"):
         if isinstance(store, SqliteGallery):
             store.check()
         views = sum(len(block) for block in store.prototypes())
@@ -263,7 +267,7 @@ def expire(
 ) -> None:
     """Erase what is past its time, where no run does it (a timer or a service calls this)."""
     while True:
-        with choose_store(gallery, sources) as store:
+        with choose_store(gallery, sources) as store, Work("erasing what is past its time"):
             gone = store.expire()
         output.print(f"{len(gone)} identities expired")
         if every is None:
@@ -327,9 +331,11 @@ def forget(
         for folder in also or []:
             remove_cache(folder)
             note(store, "remove cache", {"folder": str(folder.absolute())})
-        views = [b.features for b in store.prototypes(ids=[store.resolve(i) for i in chosen])]
-        erasure = store.forget(chosen, actor=actor())
-        found = _still_found(store, views, erasure.identities)
+        with Work("erasing") as work:
+            views = [b.features for b in store.prototypes(ids=[store.resolve(i) for i in chosen])]
+            erasure = store.forget(chosen, actor=actor())
+            work.step("searching for what remains")
+            found = _still_found(store, views, erasure.identities)
     _report(erasure, found, as_json)
     if found or not erasure.complete:
         raise GalleryError(

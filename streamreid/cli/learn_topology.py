@@ -13,6 +13,7 @@ from rich.table import Table
 from streamreid import __version__
 from streamreid.association.learning import LearntWay, Sighting, learn_topology
 from streamreid.cli.console import output, set_up_logging
+from streamreid.cli.working import Work
 from streamreid.errors import ConfigError
 from streamreid.pipeline.sightings import read_sightings
 from streamreid.sinks.base import atomic_text
@@ -41,8 +42,13 @@ def learn_topology_command(
     set_up_logging(quiet=quiet)
     if out.exists() and not overwrite:
         raise ConfigError(f"'{out}' exists; pass --overwrite to replace it or choose another name")
-    sightings = [s for number, run in enumerate(runs) for s in _own_people(read_sightings(run), number)]
-    topology, ways = learn_topology(sightings, probability=probability, people=people, margin=margin, closed=closed)
+    sightings: list[Sighting] = []
+    with Work("reading results", total=len(runs), quiet=quiet) as work:
+        for number, run in enumerate(runs):
+            sightings += _own_people(read_sightings(run), number)
+            work.advance()
+        work.step("learning the ways")
+        topology, ways = learn_topology(sightings, probability=probability, people=people, margin=margin, closed=closed)
     data = {"topology": topology.model_dump(mode="json", by_alias=True)}
     head = f"# Camera graph learnt by streamreid {__version__} `learn-topology`; correct it where you know better.\n"
     with atomic_text(out) as file:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from streamreid.cli.working import Heartbeat, duration
 from streamreid.pipeline import Following
 from streamreid.pipeline.statistics import Statistics
 
@@ -62,7 +63,7 @@ class RunProgress:
 
     Args:
         console: Where to; a terminal gets one line that is rewritten, anything else a line every ``every`` seconds, later every minute: logs of runs
-            without end are not to consist of these.
+            without end are not to consist of these. What takes longer than a minute without news is said to be still under way.
         quiet: Show nothing.
         every: Seconds between the first plain lines.
         clock: Seconds that pass.
@@ -75,20 +76,27 @@ class RunProgress:
         self._every = 0.125 if console.is_terminal else every
         self._began = clock()
         self._next = 0.0 if console.is_terminal else self._began + every
+        self._said, self._when = "beginning", self._began
+        self._heart = Heartbeat(self._still, clock=clock)
         self._live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal and not quiet else None
 
     def __enter__(self) -> RunProgress:
         if self._live is not None:
             self._live.start()
+        elif not self._quiet:
+            self._heart.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         if self._live is not None:
             self._live.stop()
+        elif not self._quiet:
+            self._heart.__exit__(kind, value, trace)
 
     def update(self, pipeline: Following) -> None:
         """Show the present state if it is time to."""
         now = self._clock()
+        self._heart.cared()
         if not self._quiet and now >= self._next:
             often = self._live is not None or now - self._began < _OFTEN_SECONDS
             self._next = now + (self._every if often else max(self._every, _LATER_SECONDS))
@@ -99,4 +107,15 @@ class RunProgress:
         if self._live is not None:
             self._live.update(Text(text, overflow="ellipsis", no_wrap=True))
         elif not self._quiet:
+            self._said, self._when = text, self._clock()
+            self._heart.said()
             self._console.print(Text(f"{time.strftime('%H:%M:%S')} {text}"), soft_wrap=True)
+
+    def check(self) -> None:
+        """Say what is still under way if nothing was said for a minute; called by itself while this is entered."""
+        if not self._quiet and self._live is None:
+            self._heart.check()
+
+    def _still(self) -> None:
+        since = duration(self._clock() - self._when)
+        self._console.print(Text(f"{time.strftime('%H:%M:%S')} still, after {since}: {self._said}"), soft_wrap=True)

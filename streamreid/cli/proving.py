@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from streamreid.cli.build_engine import score_probe
 from streamreid.cli.console import errors, output, set_up_logging
+from streamreid.cli.working import Work
 from streamreid.compiling.folders import MANIFEST
 from streamreid.compiling.machine import differences, fingerprint
 from streamreid.compiling.policy import LoadOptions, open_build, open_graph
@@ -55,7 +56,8 @@ def verify(
     folder = shipped_engines().get(bundle, Path(bundle))
     if is_detector(folder):
         detector = load_detector_bundle(folder)
-        reports = {key: verify_detector(detector, key, probe) for key in only or list(detector.manifest.builds)}
+        with Work("comparing"):
+            reports = {key: verify_detector(detector, key, probe) for key in only or list(detector.manifest.builds)}
         if not reports:
             raise EngineError(f"{folder}: nothing was built into it; see streamreid build-engine --kind detector")
         _tell(folder, reports, as_json)
@@ -69,10 +71,12 @@ def verify(
     crops = generated_probe(size) if probe is None else read_probe(probe, size, most=most)
     reference, name = (None, "") if checkpoint is None else (_network(checkpoint), f"{checkpoint.name} on torch, fp32, batch 1")
     reports = {}
-    for key in keys:
-        for difference in differences_here(loaded.manifest.builds.get(key)):
-            errors.print(f"{key}: {difference}", markup=False, highlight=False, soft_wrap=True)
-        reports[key] = verify_build(loaded, key, crops, reference=reference, reference_name=name, score=score_probe)
+    with Work("comparing", total=len(keys)) as work:
+        for key in keys:
+            for difference in differences_here(loaded.manifest.builds.get(key)):
+                errors.print(f"{key}: {difference}", markup=False, highlight=False, soft_wrap=True)
+            reports[key] = verify_build(loaded, key, crops, reference=reference, reference_name=name, score=score_probe)
+            work.advance()
     built = {k: r for k, r in reports.items() if k in loaded.manifest.builds}
     if keep and built:
         save_reports(loaded, built)
@@ -94,18 +98,10 @@ def bench(
         raise ConfigError(f"--batches {batches}: expected whole numbers separated by commas") from None
     if not sizes or min(sizes) < 1:
         raise ConfigError(f"--batches {batches}: expected numbers from 1")
-    rows, left_out = [], {}
-    for key in [
-        *[f"{r}/{p}" for r in _RUNTIMES for p in ("fp32", "bf16") if f"{r}/{p}" not in loaded.manifest.builds],
-        *loaded.manifest.builds,
-    ]:
-        try:
-            engine = _engine(loaded, key, max(sizes))
-        except EngineError as error:
-            left_out[key] = str(error)
-            continue
-        rows.append({"engine": key, **{str(size): round(_rate(engine, size, seconds), 1) for size in sizes}})
-    auto = remeasure(loaded.compiled.graphs(), image=loaded.manifest.input.image())
+    with Work("timing") as work:
+        rows, left_out = _times(loaded, sizes, seconds, work)
+        work.step("choosing what auto takes")
+        auto = remeasure(loaded.compiled.graphs(), image=loaded.manifest.input.image())
     if as_json:
         typer.echo(json.dumps({"bundle": loaded.manifest.name, "crops_per_second": rows, "auto": auto, "left_out": left_out}, indent=2))
         return
@@ -118,6 +114,24 @@ def bench(
         output.print(f"auto takes {auto} on this machine from now on", soft_wrap=True)
     for key, reason in left_out.items():
         errors.print(f"{key} does not run here: {reason}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _times(loaded: Bundle, sizes: list[int], seconds: float, work: Work) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Crops per second of every form by size of batch, and why the others do not run here."""
+    rows: list[dict[str, Any]] = []
+    left_out: dict[str, str] = {}
+    own = loaded.manifest.builds
+    forms = [*(f"{r}/{p}" for r in _RUNTIMES for p in ("fp32", "bf16") if f"{r}/{p}" not in own), *own]
+    work.step("timing", len(forms))
+    for key in forms:
+        work.note(key)
+        try:
+            engine = _engine(loaded, key, max(sizes))
+            rows.append({"engine": key, **{str(size): round(_rate(engine, size, seconds), 1) for size in sizes}})
+        except EngineError as error:
+            left_out[key] = str(error)
+        work.advance()
+    return rows, left_out
 
 
 def is_detector(folder: Path) -> bool:

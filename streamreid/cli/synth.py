@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import cv2
 import typer
 from pydantic import ValidationError
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streamreid.cli.console import errors, output, set_up_logging
+from streamreid.cli.console import output, set_up_logging
+from streamreid.cli.working import Work
 from streamreid.errors import ConfigError, DataError
 from streamreid.runtimes.base import available_threads
 from streamreid.synth import Person, Picture, Report, SceneConfig, check_folder, fresh_scene, read_people, record
@@ -103,18 +103,11 @@ def _make(
     quiet: bool,
 ) -> Report:
     """Cut people out and record the scene, with a progress bar. ``outlines``: folders of labels, and a body-part model."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=errors,
-        disable=quiet or not errors.is_terminal,
-    ) as progress:
-        found, names = load_people(images, *outlines, config, threads=processes, progress=progress)
-        task = progress.add_task("frames", total=config.frames * config.cameras)
+    with Work("cutting out", total=config.people, quiet=quiet) as work:
+        found, names = load_people(images, *outlines, config, threads=processes, tick=work.advance)
+        work.step("frames", config.frames * config.cameras)
         with fresh_scene(out, overwrite=overwrite) as folder:
-            return record(config, found, folder, processes=processes, tick=lambda: progress.advance(task), describe=names)
+            return record(config, found, folder, processes=processes, tick=work.advance, describe=names)
 
 
 def _tell(out: Path, config: SceneConfig, report: Report, seconds: float) -> None:
@@ -157,7 +150,7 @@ def load_people(
     config: SceneConfig,
     *,
     threads: int = 2,
-    progress: Progress | None = None,
+    tick: Callable[[], None] | None = None,
 ) -> tuple[list[Person], Callable[[int], str]]:
     """The people of a scene, drawn by lot from some folders and cut out; and what the folders call them.
 
@@ -183,8 +176,6 @@ def load_people(
             if own is not None:
                 label_of[named.path] = own
     _check_cameras(pictures, config, images)
-    task = None if progress is None else progress.add_task("cutting out", total=config.people)
-    tick = None if progress is None or task is None else (lambda: progress.advance(task))
     people = read_people(pictures, _masks(label_of, parser), config.people, seed=config.seed, threads=threads, tick=tick)
     alike = sum(len(p.cutouts) == 1 for p in people)
     if alike and config.cameras > 1:

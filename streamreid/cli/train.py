@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from streamreid.cli.console import errors, output, set_up_logging
+from streamreid.cli.console import output, set_up_logging
+from streamreid.cli.working import Work
 from streamreid.config import EngineConfig
 from streamreid.errors import ConfigError, DataError, EngineError, MissingExtraError
 from streamreid.reid.bundle import Bundle, BundleManifest, CalibrationValues, InputFormat, OutputNames, load_bundle, write_bundle
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from streamreid.training.labels import Parser
     from streamreid.training.network import PartNetwork
     from streamreid.training.people import Picture
+    from streamreid.training.recipe import TrainConfig
 
 __all__ = ["export", "export_bundle", "parse_labels", "train"]
 
@@ -41,25 +42,31 @@ def train(
     from streamreid.training.recipe import load_recipe
 
     config = load_recipe(recipe)
-    silent = quiet or not errors.is_terminal or not first_process()
-    with Progress(TextColumn("{task.description}"), *_columns(), console=errors, disable=silent) as progress:
-        task = progress.add_task("training", total=config.schedule.steps)
+    with Work("training", total=config.schedule.steps, quiet=quiet or not first_process()) as work:
 
         def tell(numbers: dict[str, Any]) -> None:
-            progress.update(task, completed=numbers["step"] + 1, description=f"loss {numbers['loss']:.2f}")
+            work.update(numbers["step"] + 1)
+            work.note(f"loss {numbers['loss']:.2f}")
             if "score" in numbers:
-                progress.console.print(f"step {numbers['step'] + 1}: held-out people, mean mAP {numbers['score']:.3f}")
+                work.say(f"step {numbers['step'] + 1}: held-out people, mean mAP {numbers['score']:.3f}")
 
         last = run(config, _validate, tell)
-    if not first_process():
-        return
+        if not first_process():
+            return
+        work.step("drawing the report")
+        pictures = _report(last, config)
+    for picture in pictures:
+        output.print(str(picture), soft_wrap=True, highlight=False)
+    output.print(f"{last}\nnext: streamreid export {last} --out engines/NAME", soft_wrap=True)
+
+
+def _report(last: Path, config: TrainConfig) -> list[Path]:
+    """Draw what a training reached. Returns the pictures."""
     from streamreid.training.loop import load_network
     from streamreid.training.people import split_people
     from streamreid.training.report import write_report
 
-    for picture in write_report(load_network(last)[0], split_people(config.data).validation, Path(config.out), size=config.size):
-        output.print(str(picture), soft_wrap=True, highlight=False)
-    output.print(f"{last}\nnext: streamreid export {last} --out engines/NAME", soft_wrap=True)
+    return list(write_report(load_network(last)[0], split_people(config.data).validation, Path(config.out), size=config.size))
 
 
 def parse_labels(
@@ -90,10 +97,9 @@ def parse_labels(
     if not folders:
         raise DataError(f"{images}: holds no pictures (.jpg, .png, .bmp, .tif)")
     report = None
-    with Progress(TextColumn("labels"), *_columns(), console=errors, disable=quiet or not errors.is_terminal) as progress:
-        task = progress.add_task("labels", total=sum(map(len, folders.values())))
+    with Work("labels", total=sum(map(len, folders.values())), quiet=quiet) as work:
         for folder, paths in folders.items():
-            report = write_labels(paths, out / folder.relative_to(images), parser, report=report, tick=lambda: progress.advance(task))
+            report = write_labels(paths, out / folder.relative_to(images), parser, report=report, tick=work.advance)
     assert report is not None
     output.print(f"{report.written} written, {report.kept} kept from before, {len(report.left_out)} left out", highlight=False)
     for name, reason in list(report.left_out.items())[:10]:
@@ -145,18 +151,19 @@ def export(
     """Write a checkpoint as an engine bundle, with its link probability fitted on the people held out of training."""
     set_up_logging()
     _need_torch("Exporting")
-    bundle = export_bundle(
-        checkpoint,
-        out,
-        name=name,
-        licence=licence,
-        description=description,
-        rank=rank,
-        base=base,
-        unified=unified,
-        same_as=same_as,
-        force=force,
-    )
+    with Work(f"exporting {checkpoint.name}"):
+        bundle = export_bundle(
+            checkpoint,
+            out,
+            name=name,
+            licence=licence,
+            description=description,
+            rank=rank,
+            base=base,
+            unified=unified,
+            same_as=same_as,
+            force=force,
+        )
     c = bundle.calibration
     output.print(
         f"{bundle.folder}: {len(bundle.manifest.parts)} parts of {bundle.manifest.dim} values; slope {c.slope:.2f}, intercept {c.intercept:.2f}"
@@ -241,10 +248,6 @@ def _validate(network: PartNetwork, pictures: list[Picture]) -> dict[str, float]
     from streamreid.training.embed import embed
 
     return score_engine(lambda images: embed(network, images, bf16=True), *held_out_sets(pictures)).flat()
-
-
-def _columns() -> tuple[Any, ...]:
-    return BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()
 
 
 def _need_torch(purpose: str) -> None:

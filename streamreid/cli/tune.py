@@ -14,6 +14,7 @@ from rich.text import Text
 from streamreid import __version__
 from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
 from streamreid.cli.trials import OBJECTIVES, Ids, Objective, Recording, load_recordings, objective_of, score_recordings, split
+from streamreid.cli.working import Work
 from streamreid.errors import ConfigError
 from streamreid.evaluation import MotScores
 from streamreid.evaluation.tuning import Trial, Tuning, search
@@ -66,21 +67,24 @@ def tune(
         raise ConfigError(f"--objective {objective!r} is not one of {', '.join(OBJECTIVES)}")
     if out.exists() and not overwrite:
         raise ConfigError(f"'{out}' exists; pass --overwrite to replace it or choose another file (--out)")
-    recordings = load_recordings(caches, truth)
-    kind = _ids(ids, recordings)
-    training, validation = split(recordings, hold_out or [])
-    space = _space(only or [], kind)
-    with _Watch(quiet) as watch:
-        found = search(
-            space,
-            _defaults(space, recordings),
-            lambda s: objective_of(score_recordings(training, s, kind), goal),
-            lambda s: objective_of(score_recordings(validation, s, kind), goal),
-            trials=trials,
-            seed=seed,
-            progress=watch,
-        )
-    judged = {name: _judge(found, part, kind) for name, part in (("training", training), ("validation", validation))}
+    with Work("reading the caches", quiet=quiet) as work:
+        recordings = load_recordings(caches, truth)
+        kind = _ids(ids, recordings)
+        training, validation = split(recordings, hold_out or [])
+        space = _space(only or [], kind)
+        work.step("trials", trials)
+        with _Watch(work) as watch:
+            found = search(
+                space,
+                _defaults(space, recordings),
+                lambda s: objective_of(score_recordings(training, s, kind), goal),
+                lambda s: objective_of(score_recordings(validation, s, kind), goal),
+                trials=trials,
+                seed=seed,
+                progress=watch,
+            )
+        work.step("judging the best")
+        judged = {name: _judge(found, part, kind) for name, part in (("training", training), ("validation", validation))}
     _write(out, found, goal, kind, recordings, judged)
     if not quiet:
         _print(found, goal, space, judged)
@@ -96,8 +100,8 @@ def tune(
 class _Watch:
     """Says how far the search is, and ends it at the first Ctrl-C, so that what was found is not lost."""
 
-    def __init__(self, quiet: bool) -> None:
-        self._quiet, self._stopped = quiet, False
+    def __init__(self, work: Work) -> None:
+        self._work, self._stopped = work, False
         self._signals = stop_on_signals(self._stop)
 
     def _stop(self) -> None:
@@ -111,9 +115,10 @@ class _Watch:
         self._signals.__exit__(kind, value, trace)
 
     def __call__(self, trial: Trial, best: float) -> bool:
-        if not self._quiet and (errors.is_terminal or trial.number % 10 == 0):
-            end = "\r" if errors.is_terminal else "\n"
-            errors.print(f"trial {trial.number}: {trial.training:.4f}, best {best:.4f}", end=end, highlight=False)
+        self._work.update(trial.number)
+        self._work.note(f"trial {trial.number}: {trial.training:.4f}, best {best:.4f}")
+        if not errors.is_terminal and trial.number % 10 == 0:
+            self._work.say(f"trial {trial.number}: {trial.training:.4f}, best {best:.4f}")
         return not self._stopped
 
 

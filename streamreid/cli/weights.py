@@ -10,6 +10,7 @@ from rich.table import Column, Table
 
 from streamreid import weights
 from streamreid.cli.console import errors, output
+from streamreid.cli.working import Work
 from streamreid.errors import WeightsError
 
 __all__ = ["app"]
@@ -36,5 +37,7 @@ def fetch(
     offline: Annotated[bool, typer.Option("--offline", help="Only look; name what is missing.")] = False,
 ) -> None:
     """Fetch named files, with their licences named and their checksums checked."""
-    for path in weights.fetch(names, console=errors, offline=offline):
+    with Work("fetching", quiet=errors.is_terminal):  # which has a bar of its own
+        paths = weights.fetch(names, console=errors, offline=offline)
+    for path in paths:
         output.print(str(path), markup=False, highlight=False, soft_wrap=True)

@@ -41,7 +41,8 @@ def test_without_looks_everybody_in_every_camera_is_somebody(call, two, tmp_path
     cache, out = tmp_path / "cache", tmp_path / "out"
     code, text, err = run(call, two, out, "--cache", cache, cameras=cameras)
     assert code == 0, err
-    assert f"{2 * len(cameras)} identities, 0 seen by more than one camera" in text
+    total = 2 * len(cameras)
+    assert f"{total} identities, {total} of them confirmed, 0 seen by more than one camera" in " ".join(text.split())
     lines = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     people = {(r["camera"], r["track_id"], r["global_id"]) for r in lines if r.get("type") == "person" and r.get("global_id")}
     assert len({g for _, _, g in people}) == len({(c, t) for c, t, _ in people}) == 2 * len(cameras)
