@@ -13,6 +13,7 @@ from streamreid.cli import options as o
 from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
 from streamreid.cli.progress import RunProgress
 from streamreid.cli.run import change, read_settings
+from streamreid.cli.tables import print_table
 from streamreid.pipeline.batch import Batch, LeftOut, RecordingResult, survey
 
 __all__ = ["batch"]
@@ -79,7 +80,7 @@ def _print(results: list[RecordingResult], total: int) -> None:
             f"{r.seconds:.1f}",
             *told,
         )
-    output.print(table)
+    print_table(output, table)
     counts = {status: sum(r.status == status for r in results) for status in _COLOURS}
     said = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
     output.print(f"{total} recordings: {said}" + (f", {total - len(results)} not begun" if total > len(results) else ""), highlight=False)

@@ -16,6 +16,7 @@ from streamreid.camera_names import file_name
 from streamreid.cli import options as o
 from streamreid.cli.console import errors, output, print_notes, set_up_logging
 from streamreid.cli.run import as_sources, configure
+from streamreid.cli.tables import print_table
 from streamreid.media import is_picture, is_video
 from streamreid.pipeline.doctor import CameraCheck, Diagnosis, examine
 from streamreid.pipeline.forecast import Forecast
@@ -66,7 +67,7 @@ def _print(found: Diagnosis) -> None:
         table.add_column("file", overflow="fold")
     for camera in found.cameras:
         table.add_row(*_cells(camera), *((Text(files[camera.name]),) if told else ()))
-    output.print(table)
+    print_table(output, table)
     print_notes(output, ((camera.name, "; ".join(camera.warnings), "yellow") for camera in found.cameras))
     print_notes(output, ((camera.name, camera.error or "", "red") for camera in found.cameras))
     output.print()
@@ -107,7 +108,7 @@ def _print_forecast(expected: Forecast) -> None:
     for name, camera in expected.cameras.items():
         ages = ["-"] * 3 if camera.age is None else [f"{1000 * v:.0f} ms" for v in (camera.age.p50, camera.age.p95, camera.age.p99)]
         table.add_row(name, f"{camera.rate:.1f}", f"{camera.of:.1f}", *ages)
-    output.print(table)
+    print_table(output, table)
     if expected.load > 0.95:
         stride = math.ceil(expected.load / 0.9)
         output.print(

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from streamreid.cli._gallery import Json, Sources, Store, actor, choose_store, finder, note, parse_box, settings, tidy
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.search import At, Box, BoxLtwh, Engine, Image, Video, query
+from streamreid.cli.tables import print_table
 from streamreid.cli.working import Work
 from streamreid.errors import ConfigError, GalleryError
 from streamreid.gallery import Appearance, Erasure, EventRecord, IdentityRecord, PostgresGallery, SqliteGallery, open_gallery
@@ -49,6 +50,7 @@ def _describe(r: IdentityRecord) -> dict[str, Any]:
         "appearances": r.appearances,
         "views": r.prototypes,
         "probability": round(r.probability, 4),
+        "confirmed": r.confirmed,
     }
 
 
@@ -66,12 +68,25 @@ def list_(
     if as_json:
         print(json.dumps({"schema": 1, "identities": [_describe(r) for r in records]}, indent=2))
         return
-    table = Table("person", "name", "first seen", "last seen", "cameras", "appearances", "views", "stored", box=None, pad_edge=False)
+    table = Table("person", _folded("name"), "confirmed", "first seen", "last seen", _folded("cameras"), box=None, pad_edge=False)
+    for name in ("appearances", "views", "stored"):
+        table.add_column(name)
     for r in records:
         times = clock_text(r.first_seen), clock_text(r.last_seen)
         cameras = Text(" ".join(sorted(r.cameras)))
-        table.add_row(f"#{r.global_id}", Text(r.name), *times, cameras, str(r.appearances), str(r.prototypes), utc_text(r.stored))
-    output.print(table if records else "nobody is remembered")
+        sure = "yes" if r.confirmed else "no"
+        table.add_row(f"#{r.global_id}", Text(r.name), sure, *times, cameras, str(r.appearances), str(r.prototypes), utc_text(r.stored))
+    if not records:
+        output.print("nobody is remembered")
+        return
+    print_table(output, table)
+    confirmed = sum(r.confirmed for r in records)
+    output.print(f"{len(records)} identities, {confirmed} of them confirmed", highlight=False)
+
+
+def _folded(name: str) -> Column:
+    """A column of words, which may be broken between them."""
+    return Column(name, overflow="fold")
 
 
 @app.command()
@@ -92,16 +107,17 @@ def show(identity: Identity, gallery: Store = None, sources: Sources = None, as_
         print(json.dumps({"schema": 1, **_describe(records[0]), "asked_for": identity, **lists, "corrections": corrections}, indent=2))
         return
     name = f" {records[0].name}" if records[0].name else ""
-    output.print(Text(f"#{who}{name}: {records[0].appearances} appearances in {len(records[0].cameras)} cameras"))
+    unsure = "" if records[0].confirmed else ", not confirmed"
+    output.print(Text(f"#{who}{name}: {records[0].appearances} appearances in {len(records[0].cameras)} cameras{unsure}"), soft_wrap=True)
     table = Table("appearance", "camera", "from", "to", "probability", "seen", "stored", box=None, pad_edge=False)
     for row, a in rows.items():
         seen = f"{a.observations} times"
         table.add_row(str(row), Text(a.camera), clock_text(a.start), clock_text(a.end), f"{a.probability:.3f}", seen, utc_text(a.stored))
-    output.print(table)
+    print_table(output, table)
     for e in history:
         other = f" (other: #{e.event.other_id})" if e.event.other_id else ""
         where = f" in {e.event.camera}" if e.event.camera else ""
-        output.print(Text(f"{clock_text(e.event.time)} {e.event.kind}{where}, p={e.event.probability:.3f}{other}"))
+        output.print(Text(f"{clock_text(e.event.time)} {e.event.kind}{where}, p={e.event.probability:.3f}{other}"), soft_wrap=True)
     for c in said:
         output.print(f"said to be {'the same person' if c.kind == 'same' else 'different people'}: #{c.one} and #{c.other}")
 
@@ -216,7 +232,7 @@ def stats(gallery: Store = None, sources: Sources = None, as_json: Json = False)
         print(json.dumps({"schema": 1, **data}, indent=2))
         return
     for name, value in data.items():
-        output.print(Text(f"{name.replace('_', ' ')}: {json.dumps(value) if isinstance(value, (dict, list)) else value}"))
+        output.print(Text(f"{name.replace('_', ' ')}: {json.dumps(value) if isinstance(value, (dict, list)) else value}"), soft_wrap=True)
 
 
 @app.command()

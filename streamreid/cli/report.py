@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamreid.cli.console import print_notes
+from streamreid.cli.tables import print_table
 from streamreid.pipeline import Summary
 from streamreid.pipeline.clocks import describe_clock
 from streamreid.pipeline.summary import CameraSummary
@@ -21,7 +22,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     for name in ("frames", "people", "confirmed", "unlinked", "tracks"):
         table.add_column(name, justify="right")
     live = any(camera.live is not None for camera in summary.cameras.values())
-    for name in ("dropped", "age ms p50/p95/p99", "clock") if live else ():
+    for name in ("dropped", "age ms\np50/p95/p99", "clock") if live else ():
         table.add_column(name, justify="right")
     files = any(camera.file for camera in summary.cameras.values())
     if files:
@@ -30,7 +31,7 @@ def print_summary(summary: Summary, console: Console) -> None:
         own = (Text(camera.file or ""),) if files else ()
         numbers = map(str, (camera.frames, camera.people, camera.confirmed, camera.unlinked, camera.tracks))
         table.add_row(name, *numbers, *(_live_cells(camera) if live else ()), *own)
-    console.print(table)
+    print_table(console, table)
     print_notes(console, ((name, "; ".join(camera.warnings), "yellow") for name, camera in summary.cameras.items()))
     print_notes(console, ((name, f"failed: {camera.error}", "red") for name, camera in summary.cameras.items() if camera.error))
     console.print(

@@ -24,6 +24,7 @@ from streamreid.cli._gallery import (
     tidy,
 )
 from streamreid.cli.console import output, set_up_logging
+from streamreid.cli.tables import print_table
 from streamreid.errors import ConfigError, GalleryError
 from streamreid.gallery import PostgresGallery, SqliteGallery
 from streamreid.gallery.answers import answer, clock_text, write_sheet
@@ -147,4 +148,7 @@ def _print(found: list[dict[str, Any]]) -> None:
                 clock_text(a["end"]),
                 "" if a["probability"] is None else f"{a['probability']:.3f}",
             )
-    output.print(table if found else "nobody alike")
+    if found:
+        print_table(output, table)
+    else:
+        output.print("nobody alike")

@@ -124,6 +124,8 @@ class IdentityRecord:
         appearances: How many tracks.
         prototypes: How many views are kept.
         probability: Least link probability of the appearances.
+        confirmed: Whether a run confirmed the person, or it was seen as often and as long as that takes by default. At its end, a run also stores who was
+            seen often enough but not for long enough.
     """
 
     global_id: int
@@ -135,6 +137,7 @@ class IdentityRecord:
     appearances: int
     prototypes: int
     probability: float
+    confirmed: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -348,7 +351,7 @@ class GalleryStore(Protocol):
         """All notes, oldest first."""
 
     def stats(self) -> dict[str, object]:
-        """Counts, sizes, engine, oldest and newest record."""
+        """Counts (of identities also those confirmed and not), sizes, engine, oldest and newest record."""
 
     def backup(self, path: Path) -> None:
         """Write a consistent copy as an SQLite file and note it."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid._association_settings import AssociationConfig
 from streamreid.gallery.base import (
     Appearance,
     AuditEntry,
@@ -25,6 +26,14 @@ __all__ = ["Reading"]
 
 _APPEARANCE = "id, run, camera, track, identity, began, ended, probability, observations, stored"
 _COUNTED = ("identities", "appearances", "prototypes", "events", "constraints", "crops", "erased")
+
+_DEFAULT = AssociationConfig()
+_SEEN_WELL = f"SUM(observations) >= {_DEFAULT.confirm_observations} AND MAX(ended) - MIN(began) >= {_DEFAULT.confirm_seconds}"
+_CONFIRMED_BY_RUNS = (
+    "SELECT identity FROM events WHERE kind = 'confirm'",
+    "SELECT a.identity FROM aliases a JOIN events e ON e.identity = a.id WHERE e.kind = 'confirm'",
+)
+"""Events keep the id that a person had then; aliases lead from there to the present one. Old events expire, so what was seen counts as well."""
 
 
 class Reading(Sql):
@@ -62,6 +71,7 @@ class Reading(Sql):
                 values,
             )
         )
+        sure = self._confirmed(where, values)
         result = []
         for who, name, created in self._rows(
             f"SELECT id, name, created FROM identities{where.replace('identity', 'id')} ORDER BY id", values
@@ -69,10 +79,26 @@ class Reading(Sql):
             began, ended, stored, cameras, count, least = seen.get(who, [0.0, 0.0, created, set(), 0, 1.0])
             result.append(
                 IdentityRecord(
-                    int(who), self._open_text(name), began, ended, stored, frozenset(cameras), count, int(views.get(who, 0)), float(least)
+                    int(who),
+                    self._open_text(name),
+                    began,
+                    ended,
+                    stored,
+                    frozenset(cameras),
+                    count,
+                    int(views.get(who, 0)),
+                    float(least),
+                    int(who) in sure,
                 )
             )
         return result
+
+    def _confirmed(self, where: str, values: list[int]) -> set[int]:
+        """Who of some identities (all where the condition is empty) is confirmed."""
+        found = self._rows(f"SELECT identity FROM appearances{where} GROUP BY identity HAVING {_SEEN_WELL}", values)
+        for said in _CONFIRMED_BY_RUNS:
+            found += self._rows(said + where.replace("WHERE identity", "AND a.identity" if " a " in said else "AND identity"), values)
+        return {int(row[0]) for row in found}
 
     def appearances(self, ids: Sequence[int] | None = None) -> dict[int, Appearance]:
         """See ``GalleryStore``."""
@@ -185,7 +211,14 @@ class Reading(Sql):
         """See ``GalleryStore``."""
         with self._reading():
             counts: dict[str, object] = {t: int(self._rows(f"SELECT COUNT(*) FROM {t}")[0][0]) for t in _COUNTED}
+            all_people = int(str(counts["identities"]))
             oldest, newest = self._rows("SELECT MIN(stored), MAX(stored) FROM appearances")[0]
+            sure = int(
+                self._rows(
+                    f"SELECT COUNT(*) FROM identities WHERE id IN (SELECT identity FROM appearances GROUP BY identity HAVING {_SEEN_WELL})"
+                    + "".join(f" OR id IN ({said})" for said in _CONFIRMED_BY_RUNS)
+                )[0][0]
+            )
             views, total = self._rows("SELECT COUNT(*), SUM(LENGTH(features)) FROM prototypes")[0]
             copies = [{"kind": r[0], "path": r[1]} for r in self._rows("SELECT kind, path FROM copies ORDER BY id")]
             next_id = int(self._meta("next_id") or 1)
@@ -195,6 +228,9 @@ class Reading(Sql):
             "address": self.address,
             "engine": engine,
             "encrypted": self.encrypted,
+            "identities": counts.pop("identities"),
+            "confirmed": sure,
+            "unconfirmed": all_people - sure,
             **counts,
             "next_id": next_id,
             "oldest": oldest,
