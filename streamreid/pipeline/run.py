@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ def run(
 ) -> Summary:
     """Run a pipeline to its end (or until ``pipeline.stop()``), write everything the configuration asks for.
 
-    An output that cannot be written is given up with its reason, in ``pipeline.statistics.outputs`` and the summary, and the others go on.
+    An output that cannot be written is given up with its reason, in ``pipeline.statistics.outputs`` and the summary, and the others go on; in live runs text and
+    tables are tried again until they can be written.
 
     Args:
         pipeline: Fresh pipeline or replay.
@@ -78,9 +80,9 @@ def _run(
     listeners: Sequence[Sink],
 ) -> Summary:
     path, failures, (show, rendering) = folder.path, pipeline.statistics.outputs, tell
-    own = _open_sinks(pipeline, path)
+    own, reopen = _open_sinks(pipeline, path)
     pieces = next((sink for sink in own if isinstance(sink, RotatingSink)), None)
-    sinks: list[Sink] = [SinkGroup(own, failures), SinkGroup(listeners, failures, required=False)]
+    sinks: list[Sink] = [SinkGroup(own, failures, reopen=reopen), SinkGroup(listeners, failures, required=False)]
     try:
         recording = Recording(pipeline, sinks, path, continued=pipeline.live, pieces=pieces)
         _record(pipeline, recording, folder, show)
@@ -137,20 +139,25 @@ def _mask_files(pipeline: Following, folder: Path) -> MaskFiles | None:
     return files
 
 
-def _open_sinks(pipeline: Following, folder: Path) -> list[Sink]:
+def _open_sinks(pipeline: Following, folder: Path) -> tuple[list[Sink], Callable[[str], Sink | None] | None]:
+    """The sinks of a run, and how one of them is opened anew (by its name; of live runs only)."""
     output, live = pipeline.config.output, pipeline.live
 
-    def in_folder(path: Path) -> list[Sink]:
+    def in_folder(path: Path, only: str | None = None) -> list[Sink]:
         # Videos of files are drawn afterwards, when every correction of an identity is known.
-        sinks = open_sinks(
-            output, path, [c.name for c in pipeline.camera_configs], films=live, live=live, believed=lambda: pipeline.identities
-        )
-        return [*sinks, WorldSink(path / WORLD)] if live and pipeline.ground is not None else sinks
+        cameras = [c.name for c in pipeline.camera_configs]
+        sinks = open_sinks(output, path, cameras, films=live, live=live, believed=lambda: pipeline.identities, only=only)
+        world = live and pipeline.ground is not None and only in (None, WorldSink.output)
+        return [*sinks, WorldSink(path / WORLD)] if world else sinks
+
+    def again(path: Path, name: str) -> Sink | None:
+        return next(iter(in_folder(path, name)), None)
 
     if live and (output.rotate is not None or list_pieces(folder)):
         failures = pipeline.statistics.outputs
-        return [RotatingSink(folder, output.rotate, in_folder, lambda: pipeline.identities, SystemClock().now, failures=failures)]
-    return in_folder(folder)
+        now, identities = SystemClock().now, lambda: pipeline.identities
+        return [RotatingSink(folder, output.rotate, in_folder, identities, now, reopen=again, failures=failures)], None
+    return in_folder(folder), partial(again, folder) if live else None
 
 
 def _record(pipeline: Following, recording: Recording, folder: ResultsFolder, show: Progress) -> None:

@@ -8,13 +8,14 @@ a deadline and a bound. A new connection is always accepted: for it, the one goe
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from time import monotonic
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-__all__ = ["BODY_SECONDS", "CONNECTIONS", "HEAD_SECONDS", "STALLED_SECONDS", "BoundedProtocol"]
+__all__ = ["BODY_SECONDS", "CONNECTIONS", "HEAD_SECONDS", "STALLED_SECONDS", "BoundedProtocol", "drop_waiting"]
 
 CONNECTIONS = 256
 """At the same time. Requests in work are fewer (`guard.REQUESTS` and `app.LISTENERS`), so there is always one that can go."""
@@ -32,6 +33,14 @@ _MOST_BYTES = 16 << 20
 """Of one request, before it is cut off. More than a body may have: whoever sends too much shall get to read why it is refused."""
 
 
+def drop_waiting(connections: Iterable[object]) -> bool:
+    """Hang up on the connection that has waited longest without having sent a whole request. Returns whether there was one."""
+    there = [c for c in connections if isinstance(c, BoundedProtocol) and not c.transport.is_closing() and c.waits]
+    if there:
+        min(there, key=lambda c: c.since).transport.abort()
+    return bool(there)
+
+
 class BoundedProtocol(H11Protocol):
     """One connection."""
 
@@ -41,15 +50,15 @@ class BoundedProtocol(H11Protocol):
         self._stalled: asyncio.TimerHandle | None = None
         self._phase = ""
         self._bytes = 0
-        self._since = 0.0
+        self.since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept it; if there are too many, for the one that has waited longest."""
         super().connection_made(transport)
         there = [c for c in self.connections if isinstance(c, BoundedProtocol) and not c.transport.is_closing()]
-        if len(there) > CONNECTIONS:
-            waiting = [c for c in there if c.waits]  # without this one, which is not watched yet
-            (min(waiting, key=lambda c: c._since) if waiting else self).transport.abort()
+        # This one is not watched yet, so it does not count as waiting.
+        if len(there) > CONNECTIONS and not drop_waiting(there):
+            self.transport.abort()
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -97,7 +106,7 @@ class BoundedProtocol(H11Protocol):
         self._phase = phase
         self._cancel()
         if phase:
-            self._since = monotonic()
+            self.since = monotonic()
             seconds = HEAD_SECONDS if phase == "head" else BODY_SECONDS
             self._deadline = self.loop.call_later(seconds, self._late)
         if phase != "body":

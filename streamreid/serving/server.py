@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ from streamreid.pipeline.changes import CameraChanges
 from streamreid.serving.board import Board
 from streamreid.serving.guard import is_loopback
 from streamreid.serving.hub import EventHub
+from streamreid.serving.listener import Listener, listen
 
 if TYPE_CHECKING:
     import uvicorn
@@ -70,7 +70,7 @@ class Server:
             import uvicorn
 
             from streamreid.serving.app import make_app
-            from streamreid.serving.connections import BoundedProtocol
+            from streamreid.serving.connections import BoundedProtocol, drop_waiting
         except ImportError as error:
             raise MissingExtraError(error.name or "fastapi", "server", "Serving by HTTP") from error
         assert config.listen is not None
@@ -103,6 +103,7 @@ class Server:
             timeout_graceful_shutdown=1,
         )
         self._server: uvicorn.Server = uvicorn.Server(settings)
+        self._socket.make_room = lambda: drop_waiting(self._server.server_state.connections)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, name="http", daemon=True)
 
     def __enter__(self) -> Server:
@@ -136,10 +137,9 @@ def _token(config: ServerConfig) -> str | None:
     return token
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> Listener:
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return listen(host, port, _BACKLOG)
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or error
         raise ConfigError(f"cannot serve at {host}:{port}: {why}. Choose another port (--serve PORT)") from None

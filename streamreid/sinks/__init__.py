@@ -62,6 +62,7 @@ def open_sinks(
     films: bool = True,
     live: bool = False,
     believed: Callable[[], FinalIdentities] | None = None,
+    only: str | None = None,
 ) -> list[Sink]:
     """The sinks that a configuration asks for.
 
@@ -76,6 +77,7 @@ def open_sinks(
         ids.
         believed: Who is who at present; may be asked from any thread.
         live: A run that may be started again in the same folder: files of earlier runs are added to or kept.
+        only: Open this one only, by the name of ``output_name``, because it failed in this run.
 
     Raises:
         OutputError: The folder is not writable.
@@ -83,14 +85,18 @@ def open_sinks(
     """
     folder = Path(folder)
     sinks: list[Sink] = []
+
+    def wanted(name: str, asked: bool) -> bool:
+        return asked and only in (None, name)
+
     try:
-        if output.mot or (not films and (output.video or output.mosaic)):  # films are drawn from it
+        if wanted("mot", output.mot or (not films and (output.video or output.mosaic))):  # films are drawn from it
             sinks.append(MotSink(folder / "mot", cameras, append=live))
-        if output.jsonl:
-            sinks.append(JsonlSink(folder / "results.jsonl", cameras, append=live))
-        if output.parquet:
+        if wanted("jsonl", output.jsonl):
+            sinks.append(JsonlSink(folder / "results.jsonl", cameras, append=live, resumed=only is not None))
+        if wanted("parquet", output.parquet):
             sinks.append(ParquetSink(folder / "results.parquet", append=live, believed=believed))
-        if output.crops:
+        if wanted("crops", output.crops):
             sinks.append(
                 CropSink(
                     folder / "crops",
@@ -101,9 +107,9 @@ def open_sinks(
                     blur=draw_style(output).blur,
                 )
             )
-        if films and output.video:
+        if wanted("video", films and output.video):
             sinks.append(VideoSink(folder / "videos", draw_style(output), live=live))
-        if films and output.mosaic:
+        if wanted("mosaic", films and output.mosaic):
             sinks.append(MosaicSink(folder / "mosaic.mp4", cameras, draw_style(output), live=live))
     except BaseException:
         for sink in sinks:

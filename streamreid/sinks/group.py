@@ -1,9 +1,15 @@
-"""Many sinks as one, none of which can stop the others: one that fails is dropped with its reason, and the run goes on as long as one is left."""
+"""Many sinks as one, none of which can stop the others: one that fails is dropped with its reason, and the run goes on as long as one is left.
+
+What is filmed live cannot be filmed again, so outputs of live runs that only ever grow are opened anew every few seconds until that works, and the run goes on
+for a while even where nothing can be written: space is mostly freed again.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
 
 from streamreid.errors import OutputError, StreamReIDError
 from streamreid.secrets import redact
@@ -13,6 +19,29 @@ from streamreid.types import FrameResult, IdentityEvent
 __all__ = ["SinkGroup", "output_name"]
 
 _log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 5.0
+"""Between two attempts to open an output anew. One costs about a millisecond."""
+
+PATIENCE_SECONDS = 600.0
+"""For so long a live run goes on where nothing can be written: its identities, gallery and interface are worth more than a new start into a full disk."""
+
+
+REOPENED = ("mot", "jsonl", "parquet", "crops", "world")
+"""Outputs that go on behind what is there. A film that is begun anew would be one more file every time."""
+
+
+@dataclass(slots=True)
+class _Gap:
+    """What is missing in an output.
+
+    Args:
+        frames: So far.
+        since: When it began, seconds of the monotonic clock.
+    """
+
+    frames: int = 0
+    since: float = field(default_factory=monotonic)
 
 
 def output_name(sink: Sink) -> str:
@@ -27,16 +56,29 @@ class SinkGroup(SinkContext):
         sinks: In the order in which they are called.
         failures: Reasons of failed sinks, by name; a shared one is added to.
         required: Whether it is an error that no sink is left (of listeners, none is needed).
+        reopen: Opens one output anew by its name, behind what is there; None if that output is not to be opened anew. Without it a sink that failed stays
+            dropped.
 
     Attributes:
         failed: Names of the sinks of this group that failed.
     """
 
-    def __init__(self, sinks: Sequence[Sink], failures: MutableMapping[str, str] | None = None, *, required: bool = True) -> None:
+    def __init__(
+        self,
+        sinks: Sequence[Sink],
+        failures: MutableMapping[str, str] | None = None,
+        *,
+        required: bool = True,
+        reopen: Callable[[str], Sink | None] | None = None,
+    ) -> None:
         self.sinks = list(sinks)
         self.failures: MutableMapping[str, str] = {} if failures is None else failures
         self.failed: set[str] = set()
         self._required = required and bool(sinks)
+        self._reopen = reopen
+        self._gone: dict[str, _Gap] = {}
+        self._retry_at = 0.0
+        self._none_since = 0.0
 
     def write(self, result: FrameResult) -> None:
         """Hand on a frame's result.
@@ -44,6 +86,10 @@ class SinkGroup(SinkContext):
         Raises:
             OutputError: The last sink failed.
         """
+        if self._gone:
+            self._try_again()
+            for gap in self._gone.values():
+                gap.frames += 1
         self._each(lambda sink: sink.write(result))
 
     def event(self, event: IdentityEvent) -> None:
@@ -86,14 +132,56 @@ class SinkGroup(SinkContext):
         self.sinks.remove(sink)
         name = output_name(sink)
         reason = redact(error) if isinstance(error, StreamReIDError) else f"{type(error).__name__}: {redact(error)}"
+        again = self._reopen is not None and isinstance(error, StreamReIDError) and name in REOPENED
         self.failed.add(name)
         self.failures[name] = reason
         _abort(sink)
-        if self._required and not self.sinks:
-            raise OutputError(f"no result can be written any more; the last output that failed was '{name}': {reason}") from error
-        _log.error("output '%s' is given up, everything else goes on: %s", name, reason)
+        if again:
+            self._gone[name] = _Gap()
+            self._retry_at = monotonic() + RETRY_SECONDS
+        if not self.sinks:
+            self._none_since = monotonic()
+            self._require(reason, error)
+        if again:
+            _log.error("output '%s' cannot be written and is tried again every %g s, everything else goes on: %s", name, RETRY_SECONDS, reason)
+        else:
+            _log.error("output '%s' is given up, everything else goes on: %s", name, reason)
         if not isinstance(error, StreamReIDError):
             _log.debug("output '%s'", name, exc_info=error)
+
+    def _require(self, reason: str, error: Exception | None = None) -> None:
+        """No sink is left: that is an error, at once or after a while.
+
+        Raises:
+            OutputError: It is.
+        """
+        if self._required and not self.sinks and not (self._gone and monotonic() - self._none_since < PATIENCE_SECONDS):
+            name = next(reversed(self.failures), "")
+            raise OutputError(f"no result can be written any more; the last output that failed was '{name}': {reason}") from error
+
+    def _try_again(self) -> None:
+        """Open anew what failed, if it is time to.
+
+        Raises:
+            OutputError: Nothing could be written for long.
+        """
+        if self._reopen is None or monotonic() < self._retry_at:
+            return
+        self._retry_at = monotonic() + RETRY_SECONDS
+        for name, gap in list(self._gone.items()):
+            try:
+                sink = self._reopen(name)
+            except StreamReIDError as error:
+                self.failures[name] = redact(error)
+                continue
+            del self._gone[name]
+            if sink is None:
+                continue
+            self.sinks.append(sink)
+            self.failed.discard(name)
+            self.failures.pop(name, None)
+            _log.warning("output '%s' is written again; %d frames of %.0f s are missing in it", name, gap.frames, monotonic() - gap.since)
+        self._require(next(reversed(self.failures.values()), ""))
 
 
 def _abort(sink: Sink) -> None:

@@ -2,7 +2,7 @@
 
 Schema 1. One object per line, UTF-8; ``type`` says which kind. Readers must ignore keys and types they do not know.
 
-``header``    the first line (and again where a live run was started anew in the same folder): ``schema`` (1), ``version`` of streamreid, ``cameras`` (names), ``clocks`` (the values that ``clock`` can
+``header``    the first line (and again where a live run was started anew in the same folder): ``schema`` (1), ``version`` of streamreid, ``cameras`` (names), ``resumed`` (only where true: the same run goes on here, behind lines that could not be written), ``clocks`` (the values that ``clock`` can
 take and what
               they mean), ``units``.
 ``person``    one person in one frame: ``camera``, ``frame`` (number of the picture in its source, from 0), ``time`` (capture time,
@@ -75,17 +75,19 @@ class JsonlSink(SinkContext):
         path: The file.
         cameras: Names for the header.
         append: Go on behind an earlier run; otherwise the file is replaced.
+        resumed: The run is the same as before, and lines are missing in between. The counts of its last line begin here.
     """
 
     output = "jsonl"
 
-    def __init__(self, path: Path | str, cameras: list[str] | None = None, *, append: bool = False) -> None:
+    def __init__(self, path: Path | str, cameras: list[str] | None = None, *, append: bool = False, resumed: bool = False) -> None:
         self._file = LineFile(Path(path), append=append)
         self._frames: Counter[str] = Counter(dict.fromkeys(cameras or [], 0))
         self._counts = {"people": 0, "events": 0, "tracks": 0, "identities": 0, "confirmed": 0, "unlinked_tracks": 0}
         self._closed = False
         names = list(self._frames)
-        self._put({"schema": SCHEMA, "type": "header", "version": _version(), "cameras": names, "clocks": _CLOCKS, "units": _UNITS})
+        header = {"schema": SCHEMA, "type": "header", "version": _version(), "cameras": names, **({"resumed": True} if resumed else {})}
+        self._put({**header, "clocks": _CLOCKS, "units": _UNITS})
 
     def _put(self, line: dict[str, Any]) -> None:
         self._file.write(_encode(line) + "\n")

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -43,6 +44,7 @@ class RotatingSink(SinkContext):
         open_sinks: Opens the sinks of a piece in its folder.
         believed: Who is who at present, with probabilities.
         now: The time, seconds since 1970.
+        reopen: Opens one output of a piece anew, by folder and name.
         failures: Reasons of sinks that failed in the newest piece, by name; added to, and taken back when a new piece begins.
 
     Raises:
@@ -59,9 +61,11 @@ class RotatingSink(SinkContext):
         believed: Callable[[], FinalIdentities],
         now: Callable[[], float] = time.time,
         *,
+        reopen: Callable[[Path, str], Sink | None] | None = None,
         failures: MutableMapping[str, str] | None = None,
     ) -> None:
         self._folder = folder
+        self._reopen = reopen
         self._rotate = rotate
         self._open = open_sinks
         self._believed = believed
@@ -81,7 +85,7 @@ class RotatingSink(SinkContext):
         if pieces and self._over():
             adopt_unfinished(self._piece.path)
             self._piece = Piece.of(folder, self._piece.number + 1, now())
-        self._sinks = SinkGroup(self._open(self._piece.path), self._failures)
+        self._sinks = SinkGroup(self._open(self._piece.path), self._failures, reopen=self._reopen_in(self._piece))
         self._worker.submit(remove_leftovers, folder)
         self._end(time.monotonic())
 
@@ -127,9 +131,12 @@ class RotatingSink(SinkContext):
             self._failures.pop(name, None)
         self._sinks.failures = {}  # what happens when it is finished is logged, and says nothing of the new piece
         self._ending.append((time.monotonic() + _LINGER, self._piece, self._sinks))
-        self._sinks, self._piece = SinkGroup(sinks, self._failures), piece
+        self._sinks, self._piece = SinkGroup(sinks, self._failures, reopen=self._reopen_in(piece)), piece
         self._next_size = 0.0
         return True
+
+    def _reopen_in(self, piece: Piece) -> Callable[[str], Sink | None] | None:
+        return None if self._reopen is None else partial(self._reopen, piece.path)
 
     def _end(self, now: float) -> None:
         """Finish the pieces whose time has come; delete what is old where there are new ones, and now and then."""

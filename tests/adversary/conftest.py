@@ -36,6 +36,7 @@ class Service:
         options: Further options of the command line.
         environment: Further environment variables; None unsets one.
         descriptors: Soft and hard limit of open files.
+        program: What Python runs, with the command line of streamreid behind it.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Service:
         options: tuple[str, ...] = ("--listen", "127.0.0.1:0"),
         environment: dict[str, str] | None = None,
         descriptors: tuple[int, int] | None = None,
+        program: tuple[str, ...] = ("-m", "streamreid"),
     ) -> None:
         self.folder = folder
         self.results = folder / "results"
@@ -53,7 +55,7 @@ class Service:
         self.cameras_file.write_text(data if isinstance(data, str) else yaml.safe_dump(data))
         self._log = folder / "output.txt"
         self._log.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "streamreid", "serve", str(self.cameras_file), "--out", str(self.results), *options]
+        command = [sys.executable, *program, "serve", str(self.cameras_file), "--out", str(self.results), *options]
         limit = None if descriptors is None else lambda: resource.setrlimit(resource.RLIMIT_NOFILE, descriptors)
         path = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH")) if p)
         with open(self._log, "ab") as log:

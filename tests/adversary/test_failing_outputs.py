@@ -3,13 +3,16 @@
 import errno
 import json
 import os
+import time
+from collections import Counter
 
+import numpy as np
 import pytest
 
 from streamreid import Pipeline
 from streamreid.errors import OutputError
 from streamreid.pipeline import run
-from streamreid.sinks import JsonlSink, MotSink, RotatingSink, SinkGroup
+from streamreid.sinks import JsonlSink, MotSink, RotatingSink, SinkGroup, group
 from streamreid.sinks.base import LineFile
 from streamreid.sinks.encode import VideoWriter
 
@@ -194,3 +197,59 @@ def test_state_that_cannot_be_kept_is_said_once_and_tried_again(scene, tmp_path,
     assert summary.outputs_failed == {}
     assert json.loads((tmp_path / "out" / "state.json").read_text())["ended"]
     assert sum("next run would go on" in r.message for r in caplog.records) == 1
+
+
+@pytest.mark.parametrize("pieces", [False, True])
+def test_a_live_run_on_a_full_disk_goes_on_and_writes_again_when_there_is_space(scene, tmp_path, monkeypatch, caplog, pieces):
+    """Nothing at all can be written for a while: no camera waits, nothing written is lost, no number is given twice."""
+    monkeypatch.setattr(group, "RETRY_SECONDS", 0.3)
+    write, calls = LineFile.write, Counter()
+
+    def limited(self, lines):
+        calls[self.path.name] += 1
+        if 5 < sum(calls.values()) and time.monotonic() < began + 1.5:
+            raise OutputError(f"cannot write '{self.path}': No space left on device")
+        write(self, lines)
+
+    monkeypatch.setattr(LineFile, "write", limited)
+    output = {"rotate": {"every": "1d"}} if pieces else {}
+    config = _live(scene.config(scene.camera("a", [0, 1], frames=40), output=output))
+    with Pipeline(config) as pipeline:
+        began = time.monotonic()
+        summary = run(pipeline, tmp_path / "out")
+    assert summary.frames > 30
+    assert summary.outputs_failed == {}
+    folder = next((tmp_path / "out" / "pieces").iterdir()) if pieces else tmp_path / "out"
+    lines = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    assert [line.get("resumed", False) for line in lines if line["type"] == "header"] == [False, True]
+    assert lines[-1]["type"] == "end"
+    assert lines[-1]["complete"]
+    frames = [line["frame"] for line in lines if line["type"] == "person"]
+    assert frames == sorted(frames)
+    assert max(np.diff(frames)) > 5  # the gap
+    assert "is written again" in caplog.text
+
+
+def test_a_live_run_that_can_write_nothing_for_long_stops(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(group, "monotonic", lambda: now[0])
+
+    class Full:
+        output = "mot"
+
+        def write(self, result):
+            raise OutputError("no space")
+
+        def abort(self):
+            pass
+
+    def full(name):
+        raise OutputError("still no space")
+
+    sinks = SinkGroup([Full()], reopen=full)
+    for now[0] in (0.0, 3.0, group.RETRY_SECONDS + 1, group.PATIENCE_SECONDS - 1):
+        sinks.write(None)
+    assert sinks.failures == {"mot": "still no space"}
+    now[0] = group.PATIENCE_SECONDS + group.RETRY_SECONDS
+    with pytest.raises(OutputError, match="no result can be written any more"):
+        sinks.write(None)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -64,47 +66,86 @@ def _programs() -> Path | None:
     return Path(onpath).parent if onpath else None
 
 
+class PostgresServer:
+    """A PostgreSQL server of our own, as an ordinary user, that can be stopped and started. It listens on this machine only, on a port that stays the same.
+
+    Args:
+        folder: Data is put here; the server's user must be able to enter it.
+        options: Settings of the server, as in ``max_wal_size=64MB``.
+
+    Raises:
+        RuntimeError: The programs are missing, or no cluster can be made here.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        programs = _programs()
+        if programs is None:
+            raise RuntimeError("needs the PostgreSQL server (Debian: apt-get install postgresql)")
+        self._programs, self._data, self._options = programs, folder / "data", options
+        self._who = "nobody" if os.getuid() == 0 else None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._data.mkdir()
+        if self._who:
+            shutil.chown(self._data, self._who)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.address = f"postgresql://test@127.0.0.1:{self.port}"
+        made = subprocess.run(
+            [programs / "initdb", "-D", self._data, "-U", "test", "--auth=trust", "-N", "-E", "UTF8"],
+            user=self._who,
+            cwd="/",
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+            capture_output=True,
+            text=True,
+        )
+        if made.returncode:
+            raise RuntimeError(f"a PostgreSQL cluster cannot be made here: {made.stderr[-300:]}")
+
+    def start(self) -> None:
+        """Start, and wait until it answers.
+
+        Raises:
+            RuntimeError: It ends, or does not answer within 20 s.
+        """
+        settings = [part for option in self._options for part in ("-c", option)]
+        command = [self._programs / "postgres", "-D", self._data, "-h", "127.0.0.1", "-p", str(self.port), "-k", "", *settings]
+        self._process = subprocess.Popen(
+            command, user=self._who, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        for _ in range(200):
+            ready = subprocess.run([self._programs / "pg_isready", "-h", "127.0.0.1", "-p", str(self.port)], capture_output=True)
+            if ready.returncode == 0:
+                return
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.1)
+        raise RuntimeError("the PostgreSQL server does not start here")
+
+    def stop(self) -> None:
+        """Stop at once and in order: all connections are closed, what was committed stays."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(30)
+            self._process = None
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """Address of a server of our own, without database name; it lives in a temporary folder and runs as an ordinary user."""
     pytest.importorskip("psycopg", reason="needs psycopg: pip install 'streamreid[postgres]'")
-    programs = _programs()
-    if programs is None:
-        pytest.skip("needs the PostgreSQL server (Debian: apt-get install postgresql)")
-    who = "nobody" if os.getuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="pg") as text:
         folder = Path(text)
         folder.chmod(0o755)
-        data = folder / "data"
-        data.mkdir()
-        if who:
-            shutil.chown(data, who)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        run = {"user": who, "cwd": "/", "env": {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}, "capture_output": True, "text": True}
-        made = subprocess.run([programs / "initdb", "-D", data, "-U", "test", "--auth=trust", "-N", "-E", "UTF8"], **run)
-        if made.returncode:
-            pytest.skip(f"a PostgreSQL cluster cannot be made here: {made.stderr[-300:]}")
-        server = subprocess.Popen(
-            [programs / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", "", "-F", "-c", "max_wal_size=64MB"],
-            user=who,
-            cwd="/",
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
         try:
-            for _ in range(200):
-                ready = subprocess.run([programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], capture_output=True)
-                if ready.returncode == 0:
-                    break
-                if server.poll() is not None:
-                    pytest.skip("the PostgreSQL server does not start here")
-                subprocess.run(["sleep", "0.1"])
-            yield f"postgresql://test@127.0.0.1:{port}"
+            server = PostgresServer(folder, "fsync=off", "max_wal_size=64MB")
+            server.start()
+        except RuntimeError as error:
+            pytest.skip(str(error))
+        try:
+            yield server.address
         finally:
-            server.terminate()
-            server.wait(30)
+            server.stop()
 
 
 @pytest.fixture

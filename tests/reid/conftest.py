@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -53,25 +54,26 @@ def engine_graph() -> Callable[..., Path]:
     return write_engine
 
 
+def write_tiny_bundle(
+    folder: Path, name: str = "tiny", *, parts: int = 3, dim: int = 16, form: str = "parts", where: Path | None = None, **values: object
+) -> Bundle:
+    """Write a bundle of a tiny engine to ``folder/bundles/name`` (or ``where/name``); keywords replace values of its manifest."""
+    graph = write_engine(folder / f"{name}.onnx", parts, dim, form=form)
+    manifest = BundleManifest.model_validate(
+        {
+            "name": name,
+            "input": InputFormat(height=HEIGHT, width=WIDTH, color="rgb", scale=SCALE, bias=BIAS),
+            "outputs": OutputNames(parts="features", visibility="visibility" if form == "parts" else None),
+            "parts": ("foreground", "head", "legs")[:parts],
+            "dim": dim,
+            "calibration": CalibrationValues(slope=8.0, intercept=-4.0, source="test"),
+            **values,
+        }
+    )
+    return write_bundle((where or folder / "bundles") / name, manifest, {"model.onnx": graph})
+
+
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> Callable[..., Bundle]:
-    """Write a bundle of a tiny engine; keywords replace values of its manifest."""
-
-    def make(
-        name: str = "tiny", *, parts: int = 3, dim: int = 16, form: str = "parts", where: Path | None = None, **values: object
-    ) -> Bundle:
-        graph = write_engine(tmp_path / f"{name}.onnx", parts, dim, form=form)
-        manifest = BundleManifest.model_validate(
-            {
-                "name": name,
-                "input": InputFormat(height=HEIGHT, width=WIDTH, color="rgb", scale=SCALE, bias=BIAS),
-                "outputs": OutputNames(parts="features", visibility="visibility" if form == "parts" else None),
-                "parts": ("foreground", "head", "legs")[:parts],
-                "dim": dim,
-                "calibration": CalibrationValues(slope=8.0, intercept=-4.0, source="test"),
-                **values,
-            }
-        )
-        return write_bundle((where or tmp_path / "bundles") / name, manifest, {"model.onnx": graph})
-
-    return make
+    """``write_tiny_bundle`` in the folder of the test."""
+    return partial(write_tiny_bundle, tmp_path)
