@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import re
+import resource
 import time
 from collections import Counter
 
@@ -253,3 +255,39 @@ def test_a_live_run_that_can_write_nothing_for_long_stops(monkeypatch):
     now[0] = group.PATIENCE_SECONDS + group.RETRY_SECONDS
     with pytest.raises(OutputError, match="no result can be written any more"):
         sinks.write(None)
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit (Linux)")
+def test_a_service_that_can_write_nothing_for_a_while(start, film, tmp_path):
+    """By a limit on the size of files, as a full disk needs root: answers and cameras go on, and so do the files afterwards."""
+    boxes = tmp_path / "left.txt"
+    boxes.write_text("".join(f"{number},-1,10,20,26,80,0.9,-1,-1,-1\n" for number in range(1, 2_000)))
+    camera = {"name": "left", "uri": str(film / "left.mp4"), "live": True, "repeat": 100_000}
+    service = start({"cameras": [camera], "detector": {"model": f"mot:{boxes}"}, "engine": {"model": "none"}})
+    file = service.results / "results.jsonl"
+    _wait(lambda: file.exists() and file.stat().st_size > 3_000)
+
+    def failed():
+        return set(re.findall(r'streamreid_output_failed\{output="(\w+)"\} 1', service.get("/metrics").text))
+
+    _, hard = resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (1_000, hard))
+    _wait(lambda: failed() >= {"jsonl", "mot"})
+    before, size = service.frames(), file.stat().st_size
+    lines = file.read_bytes()
+    _wait(lambda: service.frames() > before + 5)
+    assert file.stat().st_size == size
+    resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    _wait(lambda: file.stat().st_size > size and not failed())
+    service.stop()
+    now = file.read_bytes()
+    assert now.startswith(lines)
+    frames = [line["frame"] for line in map(json.loads, now.splitlines()) if line["type"] == "person"]
+    assert frames == sorted(set(frames))
+
+
+def _wait(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.1)
