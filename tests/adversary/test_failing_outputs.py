@@ -209,7 +209,7 @@ def test_a_live_run_on_a_full_disk_goes_on_and_writes_again_when_there_is_space(
 
     def limited(self, lines):
         calls[self.path.name] += 1
-        if 5 < sum(calls.values()) and time.monotonic() < began + 1.5:
+        if sum(calls.values()) > 5 and time.monotonic() < began + 1.5:
             raise OutputError(f"cannot write '{self.path}': No space left on device")
         write(self, lines)
 
