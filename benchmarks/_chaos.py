@@ -208,7 +208,12 @@ def check_files(folder: Path) -> tuple[dict[str, Any], list[str]]:
 
 
 def check_gallery(
-    records: Iterable[Any], resolve: Callable[[int], int], seen: set[int], names: dict[int, str], confirmed: Sequence[tuple[float, int]], bad: Sequence[float]
+    records: Iterable[Any],
+    resolve: Callable[[int], int],
+    seen: set[int],
+    names: dict[int, str],
+    confirmed: Sequence[tuple[float, int]],
+    bad: Sequence[float],
 ) -> tuple[dict[str, Any], list[str]]:
     """Whether all that was confirmed is in the gallery.
 
@@ -239,5 +244,7 @@ def check_gallery(
         if after - when > 4.0:
             due += 1
             if lost(who):
-                wrong.append(f"identity {who} was confirmed {after - when:.0f} s before the next fault that could hinder it and is not in the gallery")
+                wrong.append(
+                    f"identity {who} was confirmed {after - when:.0f} s before the next fault that could hinder it and is not in the gallery"
+                )
     return {"identities": len(there), "ever_seen": len(seen), "names": len(names), "confirm_events": len(confirmed), "due": due}, wrong[:20]

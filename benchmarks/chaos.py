@@ -73,7 +73,20 @@ HOSTILE: tuple[bytes, ...] = (
     b"\x16\x03\x01" + bytes(range(256)) * 16,
     b"GET / HTTP/1.1\r\nHost: ",
 )
-KINDS = ("kill", "term", "disk", "descriptors", "memory", "database", "second run", "second gallery", "clock", "requests", "camera killed", "camera stalled")
+KINDS = (
+    "kill",
+    "term",
+    "disk",
+    "descriptors",
+    "memory",
+    "database",
+    "second run",
+    "second gallery",
+    "clock",
+    "requests",
+    "camera killed",
+    "camera stalled",
+)
 ENDS = ("kill", "term")
 """Once a round, everything else twice: after each start there must be time in which rates can be judged."""
 

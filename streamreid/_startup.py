@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 __all__ = ["Startup", "dump_when_stuck", "starting"]
@@ -76,8 +76,10 @@ class Startup:
             thread.steps.append((what, now))
             self._idle.clear()
             if self._watcher is None:
-                self._watcher = threading.Thread(target=self._watch, name="startup", daemon=True)
-                self._watcher.start()
+                fresh = threading.Thread(target=self._watch, name="startup", daemon=True)
+                with suppress(RuntimeError):  # no thread is left: then nobody watches
+                    fresh.start()
+                    self._watcher = fresh
         try:
             yield
         finally:
@@ -97,7 +99,8 @@ class Startup:
     def _watch(self) -> None:
         while True:
             if self.dump:
-                faulthandler.dump_traceback_later(_STUCK_SECONDS, file=sys.__stderr__ or 2)
+                with suppress(RuntimeError):  # it needs a thread
+                    faulthandler.dump_traceback_later(_STUCK_SECONDS, file=sys.__stderr__ or 2)
             self._idle.wait(self._tick)
             now = time.monotonic()
             with self._lock:

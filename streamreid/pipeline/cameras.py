@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Literal
 
+from streamreid._scarcity import start_or_call
 from streamreid.config import CameraConfig, LiveConfig
 from streamreid.errors import CameraExists, CameraNotFound, ConfigError, SourceError, StreamReIDError
 from streamreid.pipeline.mixing import check_mixed, is_mixed
@@ -338,9 +340,10 @@ class Cameras:
         names = list(self._cameras)
         closers = [threading.Thread(target=self._end, args=(name,), daemon=True) for name in names]
         for closer in closers:
-            closer.start()
+            start_or_call(closer)
         for closer in closers:
-            closer.join()
+            if closer.ident is not None:
+                closer.join()
 
     def __iter__(self) -> Iterator[list[Frame]]:
         """Batches; for live cameras an empty one twice a second while nothing comes."""
@@ -428,7 +431,8 @@ class Cameras:
         self._looked = now
         if self.live and now - self._gave_back >= _GIVE_BACK:
             self._gave_back = now
-            threading.Thread(target=give_back, name="give-back", daemon=True).start()
+            with suppress(RuntimeError):  # no thread: next time
+                threading.Thread(target=give_back, name="give-back", daemon=True).start()
         self.look()
         self._statistics.mark()
         counts = {n: c.frames + c.dropped for n, c in self._statistics.cameras.items() if c.live and n in self._cameras}

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
+from streamreid._scarcity import is_scarcity
 from streamreid.errors import SourceError, StreamReIDError
 from streamreid.secrets import redact
 from streamreid.types import Frame
@@ -20,6 +21,9 @@ _IN_A_ROW = 5
 REASON = "unexpected error"
 """Under which frames that were passed over are counted."""
 
+SCARCE = "out of resources"
+"""The same, of live cameras, where the process had no descriptor, memory or thread for them."""
+
 _Value = TypeVar("_Value")
 
 
@@ -29,10 +33,13 @@ class FrameFaults:
     Args:
         drop: Counts a frame that has no result.
         fail: Gives up a camera.
+        live: Whether cameras are live: these are not given up for what the process lacks at the moment (descriptors, memory, threads), however long that is.
     """
 
-    def __init__(self, drop: Callable[[Frame, str], None], fail: Callable[[str, StreamReIDError], None]) -> None:
-        self._drop, self._fail = drop, fail
+    def __init__(
+        self, drop: Callable[[Frame, str], None], fail: Callable[[str, StreamReIDError], None], *, live: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._drop, self._fail, self._live = drop, fail, live
         self._count: dict[str, int] = {}
         self._last: dict[str, int] = {}
         self._given_up: set[str] = set()
@@ -53,6 +60,10 @@ class FrameFaults:
     def failed(self, frame: Frame, error: Exception) -> None:
         """A frame failed. An error that was raised on purpose gives up its camera at once."""
         self._last[frame.camera] = frame.index
+        if self.passing(error):
+            self._drop(frame, SCARCE)
+            self._say(frame, SCARCE, error)
+            return
         if isinstance(error, StreamReIDError):
             self._given_up.add(frame.camera)
             self._fail(frame.camera, error)
@@ -68,8 +79,17 @@ class FrameFaults:
             fatal.__cause__ = error
             self._given_up.add(frame.camera)
             self._fail(frame.camera, fatal)
-        elif self._said.get(frame.camera) != type(error).__name__:
-            self._said[frame.camera] = type(error).__name__
+        else:
+            self._say(frame, type(error).__name__, error)
+
+    def passing(self, error: Exception) -> bool:
+        """Whether an error is no fault of a live camera, and may be gone at its next frame."""
+        return self._live() and is_scarcity(error)
+
+    def _say(self, frame: Frame, kind: str, error: Exception) -> None:
+        if self._said.get(frame.camera) != kind:
+            self._said[frame.camera] = kind
+            what = f"{type(error).__name__}: {redact(error)}"
             log.warning("camera '%s': frame %d is passed over (%s)", frame.camera, frame.index, what)
 
     def passed(self, frame: Frame) -> None:

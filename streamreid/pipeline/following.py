@@ -107,7 +107,9 @@ class Following(ABC):
         self.begin = begin or Begin()
         self.idle: Callable[[], None] = lambda: None
         self._clock = clock or SystemClock()
-        self.faults = FrameFaults(lambda frame, reason: self._drop(frame, reason), lambda camera, error: self._fail(camera, error))
+        self.faults = FrameFaults(
+            lambda frame, reason: self._drop(frame, reason), lambda camera, error: self._fail(camera, error), live=lambda: self.live
+        )
         self._lock = threading.RLock()
         self._calibration = SiteCalibration(calibration)
         self._trackers = {c.name: self._tracker(c.name) for c in config.cameras}

@@ -108,6 +108,7 @@ class Pipeline(Following):
         )
         self._moving = MovingCameras(self.cameras.motion)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="inference")
+        self._pool.submit(int).result()  # its thread, while there are threads
         if config.gallery.store is not None:
             try:
                 self.memory = Remembering(
@@ -268,7 +269,7 @@ class Pipeline(Following):
                 return [seen for name in names for seen in self._look([f for f in frames if f.camera == name])]
             if len(frames) > 1:
                 return [seen for frame in frames for seen in self._look([frame])]
-            if not isinstance(error, StreamReIDError):
+            if not isinstance(error, StreamReIDError) and not self.faults.passing(error):
                 self._check_models(frames[0])
             self.faults.failed(frames[0], error)
             return []

@@ -94,7 +94,7 @@ class Recording:
             size = results.stat().st_size if results.exists() else 0
             write_json(self._folder / STATE, state_of(self._next, size=size, ended=ended, piece=piece))
             failures.pop(_STATE_OUTPUT, None)
-        except (OutputError, OSError) as error:
+        except (OutputError, OSError, MemoryError) as error:
             if _STATE_OUTPUT not in failures:
                 log.error("where a next run would go on cannot be kept, everything else goes on: %s", error)
             failures[_STATE_OUTPUT] = str(error)

@@ -50,7 +50,8 @@ class Listener(socket.socket):
             if monotonic() >= self._say_at:
                 self._say_at = monotonic() + _SAY_SECONDS
                 log.warning(
-                    "no descriptor is left for a connection (%s): connections without a request are closed; raise LimitNOFILE", error.strerror
+                    "no descriptor is left for a connection (%s): connections without a request are closed; raise LimitNOFILE",
+                    error.strerror,
                 )
             if not self.make_room():
                 self._hang_up()

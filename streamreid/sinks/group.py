@@ -11,6 +11,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
+from streamreid._scarcity import is_scarcity
 from streamreid.errors import OutputError, StreamReIDError
 from streamreid.secrets import redact
 from streamreid.sinks.base import FinalIdentities, Sink, SinkContext
@@ -132,7 +133,7 @@ class SinkGroup(SinkContext):
         self.sinks.remove(sink)
         name = output_name(sink)
         reason = redact(error) if isinstance(error, StreamReIDError) else f"{type(error).__name__}: {redact(error)}"
-        again = self._reopen is not None and isinstance(error, StreamReIDError) and name in REOPENED
+        again = self._reopen is not None and (isinstance(error, StreamReIDError) or is_scarcity(error)) and name in REOPENED
         self.failed.add(name)
         self.failures[name] = reason
         _abort(sink)
@@ -143,7 +144,9 @@ class SinkGroup(SinkContext):
             self._none_since = monotonic()
             self._require(reason, error)
         if again:
-            _log.error("output '%s' cannot be written and is tried again every %g s, everything else goes on: %s", name, RETRY_SECONDS, reason)
+            _log.error(
+                "output '%s' cannot be written and is tried again every %g s, everything else goes on: %s", name, RETRY_SECONDS, reason
+            )
         else:
             _log.error("output '%s' is given up, everything else goes on: %s", name, reason)
         if not isinstance(error, StreamReIDError):
@@ -171,7 +174,7 @@ class SinkGroup(SinkContext):
         for name, gap in list(self._gone.items()):
             try:
                 sink = self._reopen(name)
-            except StreamReIDError as error:
+            except Exception as error:  # also no thread or no memory
                 self.failures[name] = redact(error)
                 continue
             del self._gone[name]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from time import monotonic
 from types import TracebackType
 
+from streamreid._scarcity import start_or_call
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
 from streamreid.sources.base import FrameSource
@@ -133,8 +134,9 @@ class PrefetchReader:
         # Closing, too, may hang on a dead device; the reading thread is then left to the source's own timeout.
         closer = threading.Thread(target=self.source.close, name=f"close-{self.camera}", daemon=True)
         deadline = monotonic() + _STOP_SECONDS
-        closer.start()
-        closer.join(_STOP_SECONDS / 2)
+        start_or_call(closer)
+        if closer.ident is not None:
+            closer.join(_STOP_SECONDS / 2)
         if threading.current_thread() is not self._thread:
             self._thread.join(max(0.0, deadline - monotonic()))
 

@@ -111,7 +111,10 @@ class Reader(Generic[Picture]):
         self._opened = self._finished = False
         self._error: SourceError | None = None
         self._thread = threading.Thread(target=self._run, name=f"connection-{name}", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise SourceError(f"camera '{name}': no connection can be made at the moment ({error})") from error
 
     @property
     def alive(self) -> bool:
