@@ -142,7 +142,7 @@ class SinkGroup(SinkContext):
             self._retry_at = monotonic() + RETRY_SECONDS
         if not self.sinks:
             self._none_since = monotonic()
-            self._require(reason, error)
+            self._require(name, error)
         if again:
             _log.error(
                 "output '%s' cannot be written and is tried again every %g s, everything else goes on: %s", name, RETRY_SECONDS, reason
@@ -152,15 +152,14 @@ class SinkGroup(SinkContext):
         if not isinstance(error, StreamReIDError):
             _log.debug("output '%s'", name, exc_info=error)
 
-    def _require(self, reason: str, error: Exception | None = None) -> None:
+    def _require(self, name: str, error: Exception | None = None) -> None:
         """No sink is left: that is an error, at once or after a while.
 
         Raises:
             OutputError: It is.
         """
         if self._required and not self.sinks and not (self._gone and monotonic() - self._none_since < PATIENCE_SECONDS):
-            name = next(reversed(self.failures), "")
-            raise OutputError(f"no result can be written any more; the last output that failed was '{name}': {reason}") from error
+            raise OutputError(f"no result can be written any more; the last output that failed was '{name}': {self.failures.get(name)}") from error
 
     def _try_again(self) -> None:
         """Open anew what failed, if it is time to.
@@ -184,7 +183,7 @@ class SinkGroup(SinkContext):
             self.failed.discard(name)
             self.failures.pop(name, None)
             _log.warning("output '%s' is written again; %d frames of %.0f s are missing in it", name, gap.frames, monotonic() - gap.since)
-        self._require(next(reversed(self.failures.values()), ""))
+        self._require(next(iter(self._gone), ""))
 
 
 def _abort(sink: Sink) -> None:
