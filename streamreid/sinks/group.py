@@ -39,10 +39,12 @@ class _Gap:
     Args:
         frames: So far.
         since: When it began, seconds of the monotonic clock.
+        opened: Whether the output was opened anew; the gap is over when people were written to it.
     """
 
     frames: int = 0
     since: float = field(default_factory=monotonic)
+    opened: bool = False
 
 
 def output_name(sink: Sink) -> str:
@@ -79,7 +81,7 @@ class SinkGroup(SinkContext):
         self._reopen = reopen
         self._gone: dict[str, _Gap] = {}
         self._retry_at = 0.0
-        self._none_since = 0.0
+        self._none_since: float | None = None
 
     def write(self, result: FrameResult) -> None:
         """Hand on a frame's result.
@@ -90,8 +92,10 @@ class SinkGroup(SinkContext):
         if self._gone:
             self._try_again()
             for gap in self._gone.values():
-                gap.frames += 1
+                gap.frames += not gap.opened
         self._each(lambda sink: sink.write(result))
+        if self._gone and len(result.tracks):
+            self._close_gaps()
 
     def event(self, event: IdentityEvent) -> None:
         """Hand on an event.
@@ -115,6 +119,9 @@ class SinkGroup(SinkContext):
         Raises:
             OutputError: None of them could be finished.
         """
+        if self._gone:
+            self._retry_at = 0.0  # there may be space by now, for who is who at least
+            self._try_again()
         self._each(lambda sink: sink.close(identities))
 
     def abort(self) -> None:
@@ -137,12 +144,13 @@ class SinkGroup(SinkContext):
         self.failed.add(name)
         self.failures[name] = reason
         _abort(sink)
+        known = name in self._gone
         if again:
-            self._gone[name] = _Gap()
+            self._gone.setdefault(name, _Gap()).opened = False
             self._retry_at = monotonic() + RETRY_SECONDS
-        if not self.sinks:
-            self._none_since = monotonic()
-            self._require(name, error)
+        self._require(name, error)
+        if known:
+            return
         if again:
             _log.error(
                 "output '%s' cannot be written and is tried again every %g s, everything else goes on: %s", name, RETRY_SECONDS, reason
@@ -158,8 +166,13 @@ class SinkGroup(SinkContext):
         Raises:
             OutputError: It is.
         """
-        if self._required and not self.sinks and not (self._gone and monotonic() - self._none_since < PATIENCE_SECONDS):
-            raise OutputError(f"no result can be written any more; the last output that failed was '{name}': {self.failures.get(name)}") from error
+        if not self._required or any(output_name(sink) not in self._gone for sink in self.sinks):
+            return
+        self._none_since = monotonic() if self._none_since is None else self._none_since
+        if not self._gone or monotonic() - self._none_since >= PATIENCE_SECONDS:
+            raise OutputError(
+                f"no result can be written any more; the last output that failed was '{name}': {self.failures.get(name)}"
+            ) from error
 
     def _try_again(self) -> None:
         """Open anew what failed, if it is time to.
@@ -170,20 +183,27 @@ class SinkGroup(SinkContext):
         if self._reopen is None or monotonic() < self._retry_at:
             return
         self._retry_at = monotonic() + RETRY_SECONDS
-        for name, gap in list(self._gone.items()):
+        for name, gap in [item for item in self._gone.items() if not item[1].opened]:
             try:
                 sink = self._reopen(name)
             except Exception as error:  # also no thread or no memory
                 self.failures[name] = redact(error)
                 continue
-            del self._gone[name]
             if sink is None:
+                del self._gone[name]
                 continue
+            gap.opened = True
             self.sinks.append(sink)
+        self._require(next(iter(self._gone), ""))
+
+    def _close_gaps(self) -> None:
+        """What was opened anew has taken people: it is written again."""
+        for name, gap in [item for item in self._gone.items() if item[1].opened]:
+            del self._gone[name]
+            self._none_since = None
             self.failed.discard(name)
             self.failures.pop(name, None)
             _log.warning("output '%s' is written again; %d frames of %.0f s are missing in it", name, gap.frames, monotonic() - gap.since)
-        self._require(next(iter(self._gone), ""))
 
 
 def _abort(sink: Sink) -> None:

@@ -7,6 +7,7 @@ import re
 import resource
 import time
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -232,7 +233,9 @@ def test_a_live_run_on_a_full_disk_goes_on_and_writes_again_when_there_is_space(
     assert "is written again" in caplog.text
 
 
-def test_a_live_run_that_can_write_nothing_for_long_stops(monkeypatch):
+@pytest.mark.parametrize("opens", [False, True])
+def test_a_live_run_that_can_write_nothing_for_long_stops(monkeypatch, caplog, opens):
+    """Whether files can be opened or not."""
     now = [0.0]
     monkeypatch.setattr(group, "monotonic", lambda: now[0])
 
@@ -246,15 +249,19 @@ def test_a_live_run_that_can_write_nothing_for_long_stops(monkeypatch):
             pass
 
     def full(name):
-        raise OutputError("still no space")
+        if opens:
+            return Full()
+        raise OutputError("no space")
 
+    somebody = SimpleNamespace(tracks=[1])
     sinks = SinkGroup([Full()], reopen=full)
     for now[0] in (0.0, 3.0, group.RETRY_SECONDS + 1, group.PATIENCE_SECONDS - 1):
-        sinks.write(None)
-    assert sinks.failures == {"mot": "still no space"}
+        sinks.write(somebody)
+    assert sinks.failures == {"mot": "no space"}
+    assert len(caplog.records) == 1
     now[0] = group.PATIENCE_SECONDS + group.RETRY_SECONDS
     with pytest.raises(OutputError, match="no result can be written any more"):
-        sinks.write(None)
+        sinks.write(somebody)
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit (Linux)")
