@@ -82,6 +82,11 @@ class FolderLock:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self._release()
 
+    @property
+    def made(self) -> bool:
+        """Whether the folder was not there before."""
+        return self._folder in self._made
+
     def _release(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:

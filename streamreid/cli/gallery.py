@@ -23,8 +23,8 @@ from streamreid.gallery.answers import clock_text, utc_text
 from streamreid.gallery.cipher import new_key
 from streamreid.gallery.copying import copy_gallery
 from streamreid.gallery.exporting import export_gallery
-from streamreid.pipeline.cache import remove_cache
-from streamreid.pipeline.cache_manifest import read_manifest
+from streamreid.pipeline.forgetting import describe_folder, forget_everywhere
+from streamreid.sinks.erasing import ErasedResults
 from streamreid.types import PartFeatures
 
 __all__ = ["app"]
@@ -324,7 +324,10 @@ def forget(
     engine: Engine = None,
     also: Annotated[
         list[Path] | None,
-        typer.Option(help="Remove this cache, which holds features of everybody who was seen; may be given several times."),
+        typer.Option(
+            help="Erase everybody who was ever forgotten from this folder of results (lines, rows, pictures; films of cameras that saw them as a whole); "
+            "a cache, which holds features of everybody who was seen, is removed. May be given several times."
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: Json = False,
@@ -339,20 +342,15 @@ def forget(
         if not chosen:
             output.print(f"nobody is that person with a probability of {least:g} or more; nothing was erased")
             return
-        names = ", ".join([*(f"#{i}" for i in chosen), *(f"the whole cache '{folder}'" for folder in also or [])])
-        for folder in also or []:
-            read_manifest(folder)
+        names = ", ".join([*(f"#{i}" for i in chosen), *(describe_folder(store, folder) for folder in also or [])])
         if not yes and not typer.confirm(f"Erase {names} for good?"):
             raise typer.Exit(1)
-        for folder in also or []:
-            remove_cache(folder)
-            note(store, "remove cache", {"folder": str(folder.absolute())})
         with Work("erasing") as work:
             views = [b.features for b in store.prototypes(ids=[store.resolve(i) for i in chosen])]
-            erasure = store.forget(chosen, actor=actor())
+            erasure, results = forget_everywhere(store, chosen, also or [], actor=actor())
             work.step("searching for what remains")
             found = _still_found(store, views, erasure.identities)
-    _report(erasure, found, as_json)
+    _report(erasure, found, as_json, results)
     if found or not erasure.complete:
         raise GalleryError(
             "the erasure is not complete: "
@@ -386,7 +384,7 @@ def _still_found(store: SqliteGallery | PostgresGallery, views: Sequence[PartFea
     return sorted(found)
 
 
-def _report(erasure: Erasure, found: Sequence[int], as_json: bool) -> None:
+def _report(erasure: Erasure, found: Sequence[int], as_json: bool, results: Mapping[str, ErasedResults]) -> None:
     data = {
         "identities": erasure.identities,
         "rows_removed": erasure.removed,
@@ -395,6 +393,7 @@ def _report(erasure: Erasure, found: Sequence[int], as_json: bool) -> None:
         "found_by_search": list(found),
         "copies_erased": erasure.done,
         "copies_unreachable": erasure.unreachable,
+        "results_erased": {folder: {**r.counts, "films": [str(film) for film in r.films]} for folder, r in results.items()},
         "complete": erasure.complete and not found,
     }
     if as_json:
@@ -410,3 +409,8 @@ def _report(erasure: Erasure, found: Sequence[int], as_json: bool) -> None:
         output.print(f"tables rewritten on the server; a search finds {len(found)} of them")
     for path in erasure.done:
         output.print(Text(f"erased in {path} as well"))
+    for folder, erased in results.items():
+        what = ", ".join(f"{n} {kind}" for kind, n in erased.counts.items()) or "nothing of them"
+        output.print(Text(f"erased in {folder}: {what}"))
+        for film in erased.films:
+            output.print(Text(f"deleted as a whole, since nobody can be taken out of a film: {film}"))

@@ -237,7 +237,8 @@ class Erasure:
         searched: Bytes of files that were searched for remains.
         remains: Places where bytes of erased features or pictures were still found; empty when all is well.
         done: Backups and exports from which they were removed as well.
-        unreachable: Backups and exports that could not be opened: path and reason.
+        unreachable: Backups and exports that could not be opened, and caches and results in which they may still be: path and reason.
+        results: Those of ``unreachable`` that are folders of results; `streamreid.pipeline.forgetting` looks into them.
     """
 
     identities: list[int]
@@ -246,6 +247,7 @@ class Erasure:
     remains: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     unreachable: dict[str, str] = field(default_factory=dict)
+    results: list[str] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:

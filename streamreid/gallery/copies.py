@@ -39,7 +39,7 @@ def forget_in_copies(
     """Erase people from every known copy and note in ``result`` where that worked.
 
     Args:
-        copies: Kind (one of ``STORES``, "export", or "cache", which cannot be told apart by people and is only named) and path or address.
+        copies: Kind (one of ``STORES``, "export", or "cache" and "results", which are only named) and path or address.
         result: ``identities`` are erased; ``done``, ``unreachable``, ``remains`` and ``searched`` are filled in.
         open_copy: Opens a copy that is a gallery.
         wanted: Pieces of bytes that must not be left.
@@ -55,6 +55,13 @@ def forget_in_copies(
                     f"this cache holds features of everybody who was seen; remove it: streamreid gallery forget ... --also {place}"
                 )
             continue
+        if kind == "results":  # their formats are not the gallery's: `streamreid.pipeline.forgetting` looks
+            if Path(place).exists():
+                result.results.append(place)
+                result.unreachable[place] = (
+                    f"results of a run with this gallery, in which they may be; erase them there: streamreid gallery forget ... --also {place}"
+                )
+            continue
         if not remote and not Path(place).exists():
             result.unreachable[place] = f"this {kind} is not there any more; if it was moved, forget there as well"
             continue
@@ -67,6 +74,7 @@ def forget_in_copies(
                     copy.close()
                 files = [] if remote else [Path(place)]
                 result.unreachable.update(inner.unreachable)
+                result.results += inner.results
                 result.remains += inner.remains
                 result.done += [path for path in inner.done if path not in result.done]
             else:

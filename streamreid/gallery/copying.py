@@ -49,6 +49,7 @@ def copy_tables(source: Sql, target: Sql) -> None:
             value = source._meta(name)
             if value is not None:
                 target._set_meta(name, value)
+        target._set_meta("origin", source._meta("origin") or source._meta("store") or "")
         for table, columns in _COLUMNS.items():
             names = columns.split(", ")
             insert = f"INSERT INTO {table} ({columns}) VALUES ({','.join('?' * len(names))})"

@@ -211,6 +211,12 @@ class Erasing(Writing):
     def place(self) -> str:
         """The whole path, or the address without password: what other stores call this one in their lists of copies."""
 
+    @property
+    def origin(self) -> str:
+        """What is the same for a store and all its copies, in which a global id means the same person."""
+        with self._reading():
+            return self._meta("origin") or self._meta("store") or ""
+
     @abstractmethod
     def _open_copy(self, place: str) -> Erasing:
         """A copy of this store, to erase in it: a path, or an address without password."""

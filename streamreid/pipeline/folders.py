@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -13,12 +14,15 @@ from streamreid.pipeline.beginning import STATE
 from streamreid.pipeline.changes import CHANGES
 from streamreid.sinks.pieces import PIECES, RESULTS
 
-__all__ = ["DONE", "ResultsFolder", "choose_folder", "clear_results"]
+__all__ = ["DONE", "GALLERY", "ResultsFolder", "choose_folder", "clear_results"]
+
+GALLERY = "gallery.json"
+"""Says with which galleries the results in a folder were written: there global ids mean the people of these."""
 
 DONE = "done.json"
 """A batch writes it into the folder of a recording that is finished."""
 
-_OWN = (*(name for name in RESULTS if name != "crops"), PIECES, "summary.json", STATE, CHANGES, DONE)
+_OWN = (*(name for name in RESULTS if name != "crops"), PIECES, "summary.json", STATE, CHANGES, DONE, GALLERY)
 """What is removed before a folder is used anew; crops are numbered by run and stay."""
 
 
@@ -138,9 +142,16 @@ class ResultsFolder:
         """
         if config is not None:
             self._spare_sources(config)
+            self._make_private(config)
         if self.overwrite:
             self.overwrite = False
             self._old.begin()
+
+    def _make_private(self, config: Config) -> None:
+        """What is written with a gallery, or with pictures of people, is for its owner, like the gallery; a folder that was there stays as it is."""
+        if (config.gallery.store is not None or config.output.crops) and config.gallery.private and self._lock.made:
+            with suppress(OSError):  # a file system without permissions
+                self.path.chmod(0o700)
 
     def commit(self) -> None:
         """The first result is there: what is replaced goes. Again is harmless."""

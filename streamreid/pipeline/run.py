@@ -16,6 +16,7 @@ from streamreid.errors import DataError, OutputError, StreamReIDError
 from streamreid.pipeline.files import write_json
 from streamreid.pipeline.folders import ResultsFolder, choose_folder
 from streamreid.pipeline.following import Following
+from streamreid.pipeline.forgetting import crop_scope, mark_results, register_results
 from streamreid.pipeline.grounding import WORLD, write_world
 from streamreid.pipeline.recording import Recording
 from streamreid.pipeline.summary import CameraSummary, Summary, summarise
@@ -64,7 +65,11 @@ def run(
             return run(pipeline, claimed, progress=progress, rendering=rendering, listeners=listeners)
     path = folder.path
     pipeline.require_camera()
+    if pipeline.memory is not None:
+        register_results(pipeline.memory.store, path)
     folder.begin(pipeline.config)
+    if pipeline.memory is not None:
+        mark_results(pipeline.memory.store, path)
     with ExitStack() as stack:
         masks = _mask_files(pipeline, path)
         if masks is not None:
@@ -142,11 +147,12 @@ def _mask_files(pipeline: Following, folder: Path) -> MaskFiles | None:
 def _open_sinks(pipeline: Following, folder: Path) -> tuple[list[Sink], Callable[[str], Sink | None] | None]:
     """The sinks of a run, and how one of them is opened anew (by its name; of live runs only)."""
     output, live = pipeline.config.output, pipeline.live
+    scope = "" if pipeline.memory is None else crop_scope(pipeline.memory.store)
 
     def in_folder(path: Path, only: str | None = None) -> list[Sink]:
         # Videos of files are drawn afterwards, when every correction of an identity is known.
         cameras = [c.name for c in pipeline.camera_configs]
-        sinks = open_sinks(output, path, cameras, films=live, live=live, believed=lambda: pipeline.identities, only=only)
+        sinks = open_sinks(output, path, cameras, films=live, live=live, believed=lambda: pipeline.identities, only=only, scope=scope)
         world = live and pipeline.ground is not None and only in (None, WorldSink.output)
         return [*sinks, WorldSink(path / WORLD)] if world else sinks
 

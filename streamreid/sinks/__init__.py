@@ -63,6 +63,7 @@ def open_sinks(
     live: bool = False,
     believed: Callable[[], FinalIdentities] | None = None,
     only: str | None = None,
+    scope: str = "",
 ) -> list[Sink]:
     """The sinks that a configuration asks for.
 
@@ -78,6 +79,7 @@ def open_sinks(
         believed: Who is who at present; may be asked from any thread.
         live: A run that may be started again in the same folder: files of earlier runs are added to or kept.
         only: Open this one only, by the name of ``output_name``, because it failed in this run.
+        scope: Of the global ids, for crops; see `CropSink`.
 
     Raises:
         OutputError: The folder is not writable.
@@ -105,6 +107,7 @@ def open_sinks(
                     min_height=output.crops_min_height,
                     live=live,
                     blur=draw_style(output).blur,
+                    scope=scope,
                 )
             )
         if wanted("video", films and output.video):

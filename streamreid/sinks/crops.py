@@ -1,7 +1,7 @@
 """Crops of the people in a run, as training data of one's own (`streamreid train` reads the folder as layout ``tracks``).
 
 ``crops/RUN/CAMERA/TRACK_FRAME.jpg``, and ``crops/RUN/identities.csv`` with who was who: camera, track, global id, probability, and the scope in which global ids are
-unique (the run, or ``live`` for runs that go on from each other). Nothing of an earlier run is overwritten. The pictures show people: written only when asked for.
+unique (the run, ``live`` for runs that go on from each other, or the gallery). Nothing of an earlier run is overwritten. The pictures show people: written only when asked for.
 """
 
 from __future__ import annotations
@@ -32,16 +32,25 @@ class CropSink(SinkContext):
         min_height: Smaller boxes are left out, in pixels.
         live: The run goes on from earlier ones, with global ids that never repeat.
         blur: What is hidden in the pictures, as in films.
+        scope: In which global ids are unique, where that is more than this run: of a gallery.
     """
 
     output = "crops"
 
     def __init__(
-        self, folder: Path, cameras: list[str], *, every: float = 1.0, min_height: float = 64.0, live: bool = False, blur: Blur = "none"
+        self,
+        folder: Path,
+        cameras: list[str],
+        *,
+        every: float = 1.0,
+        min_height: float = 64.0,
+        live: bool = False,
+        blur: Blur = "none",
+        scope: str = "",
     ) -> None:
         self._folder = _next_run(folder)
         self._every, self._min_height, self._blur = every, min_height, blur
-        self._scope = "live" if live else self._folder.name
+        self._scope = scope or ("live" if live else self._folder.name)
         self._last: dict[tuple[str, int], float] = {}
         self._closed = False
         for camera in cameras:

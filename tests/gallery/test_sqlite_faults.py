@@ -115,6 +115,7 @@ def test_a_folder_that_cannot_be_written(gallery, tmp_path):
     closed.mkdir(mode=0o755)
     try:
         shutil.copy(gallery, closed / "people.db")
+        (closed / "people.db").chmod(0o644)  # galleries are their owner's; this one was opened for all
         code = f"""
 import os, sys
 sys.path.insert(0, {str(ROOT)!r})
