@@ -13,6 +13,7 @@ for a moment stays hidden although no track was ever confirmed.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -34,11 +35,11 @@ PADDING = 0.06
 """Share of its height by which every box is enlarged: detectors cut hands, feet and hair."""
 DEVIATIONS = 2.0
 """Standard deviations of the place by which a predicted box grows: 95 of 100 people are inside."""
-SPEED = 0.8
-"""Body heights per second by which a box grows sideways where the velocity is not known: a brisk walk."""
+SPEED = 1.0
+"""Body heights per second by which a box grows sideways where the velocity is not known: a brisk walk (1.7 m/s)."""
 DRIFT = 0.25
 """The same where the velocity is known, or the place is between two observations."""
-MOST_GROWTH = 0.5
+MOST_GROWTH = 0.6
 """Body heights by which a box grows at most, so that those who are lost do not hide the whole picture."""
 LOST_SECONDS = 5.0
 """How long a track that is not seen is hidden where it is expected: nobody's place is known for longer. Who then appears is hidden by the box of the
@@ -47,6 +48,14 @@ UPWARDS = 0.35
 """How much of the growth sideways a box grows up and down: people walk on the ground, and heads stay in the upper third of their box."""
 FOLLOWS = 0.3
 """IoU from which a box follows from one of the frame before."""
+INSIDE = 0.6
+"""Share of a box inside a larger one from which it counts as a part of that."""
+RETURNS = 0.5
+"""IoU from which a box that was gone for a moment is the same one again."""
+SURE_SCORE = 0.5
+"""Score from which a box shows how tall people are in the picture."""
+HEIGHTS = 500
+"""Of how many boxes the median counts: those of about a minute."""
 SURE_OBSERVATIONS = 3
 """Observations after which the velocity of somebody new is known."""
 
@@ -72,6 +81,14 @@ class _Observation(NamedTuple):
     box: NDArray[np.float64]
 
 
+class _Held(NamedTuple):
+    """A box that the next frame's boxes did not follow, and the height of the body by which it grows, in pixels."""
+
+    number: int
+    seen: _Observation
+    height: float
+
+
 @dataclass(slots=True)
 class MaskMoment:
     """What is to be blurred in one frame.
@@ -80,18 +97,21 @@ class MaskMoment:
         index: Number of the frame in its source.
         time: Capture time in seconds.
         areas: Arrays ``[M, 4]`` of boxes, xyxy in pixels.
+        held: Boxes ``[1, 4]`` where somebody who is not seen is expected; removed where it turns out later that they were elsewhere.
         released: Whether the frame's result was handed out.
     """
 
     index: int
     time: float
     areas: list[FloatArray] = field(default_factory=list)
+    held: dict[tuple[str, int], FloatArray] = field(default_factory=dict)
     released: bool = False
 
     @property
     def boxes(self) -> FloatArray:
         """``[M, 4]`` xyxy in pixels."""
-        return np.concatenate(self.areas) if self.areas else np.zeros((0, 4), np.float32)
+        areas = [*self.areas, *self.held.values()]
+        return np.concatenate(areas) if areas else np.zeros((0, 4), np.float32)
 
 
 class PrivacyMask:
@@ -107,8 +127,11 @@ class PrivacyMask:
         self._moments: deque[MaskMoment] = deque()
         self._history: dict[int, list[_Observation]] = {}
         self._before = np.zeros((0, 4), np.float32)
+        self._inner = np.zeros(0, bool)
         self._before_time = -np.inf
-        self._held: list[_Observation] = []
+        self._held: list[_Held] = []
+        self._numbers = itertools.count()
+        self._heights: deque[float] = deque(maxlen=HEIGHTS)
 
     def __repr__(self) -> str:
         return f"PrivacyMask(ahead={self._ahead}, moments={len(self._moments)})"
@@ -136,10 +159,14 @@ class PrivacyMask:
         self._tracker.update(found, None, time, size=size, camera=camera)
         now = MaskMoment(index, time)
         now.areas.append(_grown(found.boxes, 0.0))
+        self._heights.extend((found.boxes[:, 3] - found.boxes[:, 1])[found.scores >= SURE_SCORE].tolist())
         self._hold(now, found.boxes[np.isfinite(found.boxes).all(1)])
         for sign, (tracks, doubt) in ((-1, self._tracker.everybody), (1, followed)):
             recent = np.array([time - self._last_time(sign * who, time) <= LOST_SECONDS for who in tracks.ids.tolist()], bool)
-            now.areas.append(_grown(tracks.boxes[recent], np.where(tracks.rows >= 0, 0.0, DEVIATIONS * doubt)[recent]))
+            areas = _grown(tracks.boxes, np.where(tracks.rows >= 0, 0.0, DEVIATIONS * doubt))
+            now.areas.append(areas[recent & (tracks.rows >= 0)])
+            for row in np.flatnonzero(recent & (tracks.rows < 0)).tolist():
+                now.held["track", sign * int(tracks.ids[row])] = areas[row : row + 1]
             for who, box, row in zip(tracks.ids.tolist(), tracks.boxes, tracks.rows.tolist(), strict=True):
                 if row >= 0:
                     self._observe(sign * who, _Observation(time, box.astype(np.float64)))
@@ -177,16 +204,45 @@ class PrivacyMask:
         followed, follows = np.zeros(len(self._before), bool), np.zeros(len(boxes), bool)
         rows, columns = assign(overlap, overlap >= FOLLOWS)  # one to one: who steps out from behind somebody is new
         followed[rows], follows[columns] = True, True
-        self._held += [_Observation(self._before_time, b.astype(np.float64)) for b in self._before[~followed]]
-        self._held = [held for held in self._held if now.time - held.time <= HOLD_SECONDS]
-        now.areas += [_swept(held, now.time) for held in self._held]
-        for box in boxes[~follows] if self._moments else ():
+        self._held = [held for held in self._held if now.time - held.seen.time <= HOLD_SECONDS]
+        inner = _inner(boxes)
+        again = self._return(boxes, ~follows & ~inner)
+        gone = [_Observation(self._before_time, b.astype(np.float64)) for b in self._before[~followed & ~self._inner]]
+        self._held += [_Held(next(self._numbers), seen, self._body(seen.box)) for seen in gone]
+        for held in self._held:
+            now.held["box", held.number] = _swept(held, now.time)
+        for box in boxes[~follows & ~again & ~inner] if self._moments else ():
             seen = _Observation(now.time, box.astype(np.float64))
+            new = _Held(next(self._numbers), seen, self._body(seen.box))
             for moment in reversed(self._moments):
                 if now.time - moment.time > HOLD_SECONDS:
                     break
-                moment.areas.append(_swept(seen, moment.time))
-        self._before, self._before_time = boxes, now.time
+                moment.areas.append(_swept(new, moment.time))
+        self._before, self._before_time, self._inner = boxes, now.time, inner
+
+    def _return(self, boxes: FloatArray, new: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which of the new boxes are where a held one was: whoever was lost for a moment stood still, and need not be looked for around."""
+        again = np.zeros(len(boxes), bool)
+        if not self._held or not new.any():
+            return again
+        overlap = iou_matrix(np.array([h.seen.box for h in self._held], np.float32), boxes[new])
+        rows, columns = assign(overlap, overlap >= RETURNS)
+        again[np.flatnonzero(new)[columns]] = True
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+            held, box = self._held[row], boxes[new][column]
+            both = np.concatenate([np.minimum(held.seen.box[:2], box[:2]), np.maximum(held.seen.box[2:], box[2:])])
+            for moment in reversed(self._moments):
+                if moment.time <= held.seen.time:
+                    break
+                if moment.held.pop(("box", held.number), None) is not None:
+                    moment.areas.append(_grown(both[None].astype(np.float32), 0.0))
+        self._held = [h for row, h in enumerate(self._held) if row not in set(rows.tolist())]
+        return again
+
+    def _body(self, box: NDArray[np.float64]) -> float:
+        """Height by which a box grows: of a body that is seen in part, that of others."""
+        usual = float(np.median(self._heights)) if self._heights else 0.0
+        return max(float(box[3] - box[1]), usual)
 
     def _last_time(self, who: int, default: float) -> float:
         seen = self._history.get(who)
@@ -200,6 +256,10 @@ class PrivacyMask:
             return
         if seen and seen[-1].time < self._moments[-1].time:
             self._fill(seen[-1].time, now, (seen[-1], now))
+            for moment in reversed(self._moments):  # where they were is known better than where they were expected
+                if moment.time <= seen[-1].time:
+                    break
+                moment.held.pop(("track", who), None)
         seen.append(now)
         if len(seen) == SURE_OBSERVATIONS:
             first = seen[0]
@@ -223,18 +283,27 @@ class PrivacyMask:
             moment.areas.append(_grown(box[None].astype(np.float32), DRIFT * distance * height))
 
 
-def _swept(seen: _Observation, time: float) -> FloatArray:
+def _inner(boxes: FloatArray) -> NDArray[np.bool_]:
+    """``[M]`` which boxes lie within a larger one: mostly the same person once more. Who steps out from there is new then."""
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    common = np.clip(np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - low, 0, None).prod(2)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    larger = areas[None] > areas[:, None]
+    inner: NDArray[np.bool_] = (larger & (common >= INSIDE * areas[:, None])).any(1)
+    return inner
+
+
+def _swept(held: _Held, time: float) -> FloatArray:
     """``[1, 4]`` where somebody seen at one moment may be at another."""
-    height = float(seen.box[3] - seen.box[1])
-    return _grown(seen.box[None].astype(np.float32), SPEED * abs(time - seen.time) * height)
+    return _grown(held.seen.box[None].astype(np.float32), SPEED * abs(time - held.seen.time) * held.height, height=held.height)
 
 
-def _grown(boxes: FloatArray, margin: FloatArray | NDArray[np.float64] | float) -> FloatArray:
+def _grown(boxes: FloatArray, margin: FloatArray | NDArray[np.float64] | float, *, height: float = 0.0) -> FloatArray:
     """Boxes ``[M, 4]`` enlarged by ``margin`` pixels ``[M]`` sideways, less up and down, and by the padding."""
     boxes = boxes[np.isfinite(boxes).all(1)] if not np.isfinite(boxes).all() else boxes
-    height = boxes[:, 3] - boxes[:, 1]
-    side = np.minimum(margin, MOST_GROWTH * height)
-    grow = np.stack([side, UPWARDS * side], 1) + PADDING * height[:, None]
+    own = boxes[:, 3] - boxes[:, 1]
+    side = np.minimum(margin, MOST_GROWTH * np.maximum(own, height))
+    grow = np.stack([side, UPWARDS * side], 1) + PADDING * own[:, None]
     return np.concatenate([boxes[:, :2] - grow, boxes[:, 2:] + grow], 1).astype(np.float32)
 
 

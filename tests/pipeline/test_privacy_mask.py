@@ -75,6 +75,25 @@ def test_films_of_recordings_hide_people_before_they_were_found_and_between():
     assert all(hidden(walker(i), walking[i]) == 1 for i in range(20))
 
 
+def test_somebody_seen_in_part_grows_like_a_whole_body():
+    """Out of cover comes the upper half of a fast walker, once; others show how tall people are here."""
+    others = [[((280, 40, 315, 130), 0.8)] for _ in range(30)]
+    person = [(200 - 8 * i, 60, 222 - 8 * i, 150) for i in range(30)]
+    frames = [found + ([((*person[i][:3], 100), 0.2)] if i == 20 else []) for i, found in enumerate(others)]
+    masks = follow(frames, ahead=15.0)
+    assert min(hidden((*person[i][:3], 100), masks[i]) for i in range(15, 26)) > 0.9
+
+
+def test_somebody_who_stands_still_and_flickers_hides_little_else():
+    """The place between two observations is known, and a second box of the same person is nobody new."""
+    whole, upper = (100, 60, 135, 150), (102, 61, 133, 105)
+    frames = [[(whole, 0.9)] + ([(upper, 0.3)] if i % 2 else []) if i % 4 else [] for i in range(1, 40)]
+    masks = follow(frames, ahead=15.0)
+    for i in range(5, 30):
+        assert hidden(whole, masks[i]) == 1
+        assert hidden((0, 0, 85, 240), masks[i]) == hidden((150, 0, 320, 240), masks[i]) == 0
+
+
 def test_masks_leave_most_of_the_picture_alone():
     masks = follow([[((150, 60, 190, 160), 0.9)] for _ in range(40)], ahead=15)
     canvas = [hidden((0, 0, *SIZE), m) for m in masks.values()]
