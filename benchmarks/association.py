@@ -30,9 +30,9 @@ from scipy.optimize import linear_sum_assignment
 
 from streamreid import Pipeline
 from streamreid.association import Associator
-from streamreid.association.evidence import Evidence, Presence, descriptors
-from streamreid.association.fitting import probabilities, reliability
-from streamreid.association.sampling import labelled_pairs, pieces
+from streamreid.association.link_fitting import probabilities, reliability
+from streamreid.association.pair_sampling import labelled_pairs, pieces
+from streamreid.association.track_evidence import Evidence, Presence, descriptors
 from streamreid.config import AssociationConfig, Config, load_config
 from streamreid.evaluation import MulticamEvaluation, Table, evaluate_multicam, read_mot
 from streamreid.evaluation.naming import name_tracks

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid import Pipeline
-from streamreid.association.clocks import ClockOffset, ClockWatch
-from streamreid.association.geometry import GroundCamera
-from streamreid.association.geometry_body import body_boxes, hidden_by
+from streamreid.clocks.clock_offsets import ClockOffset, ClockOffsetEstimator
 from streamreid.config import Config
+from streamreid.ground.body_model import body_boxes, hidden_by
+from streamreid.ground.camera_model import GroundCamera
 from streamreid.types import Tracks
 
 Array = NDArray[np.float64]
@@ -131,7 +131,7 @@ class Scene:
 
 def watched(scene: Scene) -> list[ClockOffset]:
     """The comparison of clocks alone, by the boxes and tracks of a recording."""
-    watch = ClockWatch({name: GroundCamera.from_matrix(name, stated) for name, (_, stated) in scene.matrices.items()})
+    watch = ClockOffsetEstimator({name: GroundCamera.from_matrix(name, stated) for name, (_, stated) in scene.matrices.items()})
     for name, stamp, boxes, ids in scene.frames():
         n = len(ids)
         watch.observe(name, stamp, Tracks(ids, boxes.astype(np.float32), np.ones(n, np.float32), np.arange(n)), SIZE)

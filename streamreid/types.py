@@ -30,6 +30,7 @@ __all__ = [
     "IntArray",
     "KnownIdentity",
     "PartFeatures",
+    "TrackKey",
     "Tracklet",
     "Tracks",
 ]
@@ -38,6 +39,9 @@ Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+
+TrackKey = tuple[str, int]
+"""A track of a run: name of its camera, track id in that camera."""
 
 ClockName = Literal["pts", "rtcp", "arrival", "rate"]
 """Where a capture time came from: presentation time stamps, RTCP sender reports, arrival at this machine, or frame number / frame rate."""

@@ -1,7 +1,7 @@
 """Identities across cameras."""
 
 from streamreid.association.associator import Associator
-from streamreid.association.place import Key, Place
+from streamreid.association.spatial_evidence import SpatialEvidence
 from streamreid.association.topology import CameraGraph
 
-__all__ = ["Associator", "CameraGraph", "Key", "Place"]
+__all__ = ["Associator", "CameraGraph", "SpatialEvidence"]

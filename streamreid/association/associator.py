@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from streamreid.association.evidence import Evidence, Presence
-from streamreid.association.grouping import Decision, Grouping
-from streamreid.association.offline import decide_all
-from streamreid.association.people import Book, Person
-from streamreid.association.place import Key, Place
-from streamreid.association.steady import SteadyTimes
+from streamreid.association.identity_registry import IdentityRegistry, IdentityState
+from streamreid.association.offline_clustering import decide_all
+from streamreid.association.online_clustering import Decision, OnlineClustering
+from streamreid.association.spatial_evidence import SpatialEvidence
 from streamreid.association.topology import CameraGraph
+from streamreid.association.track_evidence import Evidence, Presence
+from streamreid.clocks.clock_jumps import ClockJumpFilter
 from streamreid.config import AssociationConfig
 from streamreid.errors import EngineMismatchError
 from streamreid.similarity import Calibration, SiteCalibration
-from streamreid.types import FloatArray, Identity, IdentityEvent, KnownIdentity, PartFeatures, Tracklet, Tracks
+from streamreid.types import FloatArray, Identity, IdentityEvent, KnownIdentity, PartFeatures, TrackKey, Tracklet, Tracks
 
 __all__ = ["Associator"]
 
@@ -50,19 +50,19 @@ class Associator:
         *,
         first_id: int = 1,
         graph: CameraGraph | None = None,
-        place: Place | None = None,
+        place: SpatialEvidence | None = None,
         parts: Sequence[str] = (),
     ) -> None:
         self.config = config or AssociationConfig()
-        self._book = Book(first_id)
-        self._tracks: dict[Key, Evidence] = {}
+        self._book = IdentityRegistry(first_id)
+        self._tracks: dict[TrackKey, Evidence] = {}
         self._place = place
-        self._grouping = Grouping(self.config, calibration or Calibration(), graph or CameraGraph(None), place, parts)
+        self._grouping = OnlineClustering(self.config, calibration or Calibration(), graph or CameraGraph(None), place, parts)
         self._shape: tuple[int, int] | None = None
-        self._times = SteadyTimes()
+        self._times = ClockJumpFilter()
         self._waiting: list[IdentityEvent] = []
         self.keep_all = False
-        self._archive: dict[Key, Evidence] = {}
+        self._archive: dict[TrackKey, Evidence] = {}
         self._admitted: dict[int, Evidence] = {}
         self._last_step: float | None = None
         self._unlinked: set[int] = set()
@@ -156,7 +156,7 @@ class Associator:
         tracks = {k: self._tracks[k] for k in keys}
         return self._apply(self._grouping.decide(tracks, self._book), tracks)
 
-    def _apply(self, decided: Decision, tracks: Mapping[Key, Evidence]) -> list[IdentityEvent]:
+    def _apply(self, decided: Decision, tracks: Mapping[TrackKey, Evidence]) -> list[IdentityEvent]:
         events = []
         for key, gid, probability in decided.links:
             gid = gid or decided.fresh(key, lambda: self._book.begin(self._now))
@@ -222,7 +222,7 @@ class Associator:
         return (found.global_id, found.probability) if found else (0, 0.0)
 
     @property
-    def links(self) -> Mapping[Key, tuple[int, float]]:
+    def links(self) -> Mapping[TrackKey, tuple[int, float]]:
         """Global id and link probability of every track that is remembered."""
         return {key: (link.global_id, link.probability) for key, link in self._book.links.items()}
 
@@ -252,7 +252,7 @@ class Associator:
         return [evidence.tracklet(key[1]) for key, evidence in sorted(self._tracks.items())]
 
     @property
-    def evidence(self) -> Mapping[Key, Evidence]:
+    def evidence(self) -> Mapping[TrackKey, Evidence]:
         """All that is known of every track in the window."""
         return self._tracks
 
@@ -285,7 +285,7 @@ class Associator:
         for item in known:
             self._check_shape(item.prototypes)
         for item in known:
-            person = Person(item.global_id, item.last_seen, item.first_seen, cameras=set(item.cameras), confirmed=True)
+            person = IdentityState(item.global_id, item.last_seen, item.first_seen, cameras=set(item.cameras), confirmed=True)
             person.past = Evidence.remembered(item, slots=self.config.prototypes)
             person.past.pack()
             self._book.add(person)
@@ -334,12 +334,12 @@ class Associator:
 
     # ---------------------------------------------------------------- life cycle
 
-    def _begin(self, key: Key) -> IdentityEvent:
+    def _begin(self, key: TrackKey) -> IdentityEvent:
         event = self._book.move(key, self._book.begin(self._now), 1.0, self._tracks[key], self._now)
         assert event is not None
         return event
 
-    def _begin_unlinked(self, key: Key) -> IdentityEvent:
+    def _begin_unlinked(self, key: TrackKey) -> IdentityEvent:
         """A number for a track that was seen too little to be a person."""
         event = self._begin(key)
         if self._tracks[key].observations < self.config.min_observations:

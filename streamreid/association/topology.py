@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid._association_settings import TopologyConfig, check_cameras
-from streamreid.association.evidence import Presence
+from streamreid.association.track_evidence import Presence
 from streamreid.types import BoolArray, FloatArray
 
 __all__ = ["CameraGraph", "Presences"]

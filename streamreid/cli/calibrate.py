@@ -20,11 +20,12 @@ from streamreid.evaluation import Table as Boxes
 from streamreid.evaluation import read_mot
 from streamreid.evaluation.naming import name_tracks
 from streamreid.pipeline.cache_manifest import MANIFEST
-from streamreid.pipeline.calibrating import Calibrated, TrackKey, Walked, calibrate, walk
+from streamreid.pipeline.calibrating import Calibrated, Walked, calibrate, walk
 from streamreid.pipeline.calibration_report import calibration_page
 from streamreid.pipeline.replay import replayed_config
 from streamreid.sinks.base import atomic_text
 from streamreid.sinks.reading import find_results
+from streamreid.types import TrackKey
 
 __all__ = ["calibrate_command"]
 

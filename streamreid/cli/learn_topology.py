@@ -11,7 +11,7 @@ import yaml
 from rich.table import Table
 
 from streamreid import __version__
-from streamreid.association.learning import LearntWay, Sighting, learn_topology
+from streamreid.association.topology_learning import CameraPass, LearntWay, learn_topology
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.working import Work
 from streamreid.errors import ConfigError
@@ -57,7 +57,7 @@ def learn_topology_command(
         _print(ways, out)
 
 
-def _own_people(found: list[Sighting], number: int) -> list[Sighting]:
+def _own_people(found: list[CameraPass], number: int) -> list[CameraPass]:
     """Global ids of several runs are different people."""
     return [replace(s, person=s.person + number * 1_000_000_000) for s in found]
 

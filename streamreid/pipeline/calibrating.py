@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from streamreid.association.fitting import Pairs, Reliability, doubt, fit_link, join_pairs, probabilities, reliability
-from streamreid.association.sampling import Piece, labelled_pairs, own_pairs, pieces
+from streamreid.association.link_fitting import Pairs, Reliability, doubt, fit_link, join_pairs, probabilities, reliability
+from streamreid.association.pair_sampling import Piece, labelled_pairs, own_pairs, pieces
 from streamreid.config import Config, LinkConfig
 from streamreid.errors import DataError
 from streamreid.pipeline.recorder import Recorder
+from streamreid.types import TrackKey
 
-__all__ = ["Calibrated", "TrackKey", "Walked", "calibrate", "walk", "walked_by"]
+__all__ = ["Calibrated", "Walked", "calibrate", "walk", "walked_by"]
 
-TrackKey = tuple[str, int]
 _OWN = ("looks", "intercept")
 _LABELLED = ("looks", "looks_common", "looks_crops", "common", "crops", "gap", "other_camera", "intercept")
 # Tracks of one camera are more alike than those of two, and not every two tracks are two people: what they say moves the model only if there is much of it.

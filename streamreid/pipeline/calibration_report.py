@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from streamreid.association.fitting import Reliability
+from streamreid.association.link_fitting import Reliability
 from streamreid.pipeline.calibrating import Calibrated
 
 __all__ = ["calibration_page"]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Literal
 
-from streamreid.association.clocks import ClockOffset, ClockWatch
-from streamreid.association.geometry import GroundCamera
+from streamreid.clocks.clock_offsets import ClockOffset, ClockOffsetEstimator
+from streamreid.ground.camera_model import GroundCamera
 from streamreid.types import Tracks
 
 __all__ = ["ClockKeeper", "ClockMode", "describe_clock"]
@@ -37,7 +37,7 @@ class ClockKeeper:
         self.mode = mode
         self.offsets: list[ClockOffset] = []
         self.shift: dict[str, float] = {}
-        self._watch = ClockWatch(cameras)
+        self._watch = ClockOffsetEstimator(cameras)
         self._next: float | None = None
         self._wait = _EVERY
         self._told: set[str] = set()

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from streamreid.association.geometry import GroundCamera
 from streamreid.config import CameraConfig, Config
 from streamreid.detection import Detector
 from streamreid.errors import StreamReIDError
+from streamreid.ground.camera_model import GroundCamera
 from streamreid.pipeline.detectors import open_detectors
 from streamreid.pipeline.embedding_scheduler import EmbeddingScheduler
 from streamreid.pipeline.first_minute import FirstMinute

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from streamreid.association.geometry import GroundCamera
-from streamreid.association.geometry_body import body_boxes
+from streamreid.ground.body_model import body_boxes
+from streamreid.ground.camera_model import GroundCamera
 from streamreid.similarity import part_similarity
 from streamreid.types import Detections, FloatArray, PartFeatures
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from streamreid.association.geometry_files import load_calibration
-from streamreid.association.geometry_place import GroundPlace, WorldRow
 from streamreid.config import CameraConfig, Config
 from streamreid.errors import OutputError
+from streamreid.ground.calibration_files import load_calibration
+from streamreid.ground.ground_evidence import GroundEvidence, WorldRow
 from streamreid.pipeline.mixing import check_mixed
 
 __all__ = ["WORLD", "check_calibration", "check_start", "open_ground", "write_world"]
@@ -19,14 +19,14 @@ __all__ = ["WORLD", "check_calibration", "check_start", "open_ground", "write_wo
 WORLD = "world.txt"
 
 
-def open_ground(config: Config) -> GroundPlace | None:
+def open_ground(config: Config) -> GroundEvidence | None:
     """Places, if any camera is calibrated.
 
     Raises:
         ConfigError: A calibration is missing, malformed or contradicts itself.
     """
     cameras = {c.name: load_calibration(c.name, c.calibration) for c in config.cameras if c.calibration is not None}
-    return GroundPlace(cameras, config.ground) if cameras and config.ground.enabled else None
+    return GroundEvidence(cameras, config.ground) if cameras and config.ground.enabled else None
 
 
 def check_calibration(camera: CameraConfig) -> None:

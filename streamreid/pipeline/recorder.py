@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from streamreid.association.sampling import Look
+from streamreid.association.pair_sampling import Look
 from streamreid.config import Config
 from streamreid.pipeline.holding import Observation
 from streamreid.pipeline.replay import Replay

@@ -36,12 +36,11 @@ from streamreid.pipeline.reminding import Reminding
 from streamreid.reid import Embedder
 from streamreid.similarity import Calibration, SiteCalibration
 from streamreid.sinks import Blur, blurred, draw_style
-from streamreid.types import FloatArray, Frame, IdentityEvent, Image, KnownIdentity
+from streamreid.types import FloatArray, Frame, IdentityEvent, Image, KnownIdentity, TrackKey
 
 __all__ = ["GallerySummary", "Remembering", "stamp_of"]
 
 log = logging.getLogger(__name__)
-Key = tuple[str, int]
 
 _STEP = 5.0  # capture seconds after which something is handed to the writer, whatever the wall clock says
 _GROWN = 1.25
@@ -127,9 +126,9 @@ class Remembering:
         self.run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(clock()))}-{uuid.uuid4().hex[:8]}"
         self._next_calibration = time.monotonic() + _CALIBRATION_SECONDS
         self._writer = BackgroundWriter(self.store, self._search, retention, seconds=config.gallery.commit_seconds, chore=self._chores)
-        self._tracks: dict[Key, Appearance] = {}
-        self._looks: dict[Key, int] = {}
-        self._crops: dict[Key, tuple[float, bytes]] = {}
+        self._tracks: dict[TrackKey, Appearance] = {}
+        self._looks: dict[TrackKey, int] = {}
+        self._crops: dict[TrackKey, tuple[float, bytes]] = {}
         self._batch = Batch(self.run)
         self._held: list[IdentityEvent] = []
         self._returned: set[int] = set()
@@ -190,7 +189,7 @@ class Remembering:
         self._batch.events = [e for e in self._batch.events if e.global_id not in dropped and e.other_id not in dropped]
         self._held = [e for e in self._held if e.global_id not in dropped and e.other_id not in dropped]
 
-    def _let_go(self, key: Key) -> None:
+    def _let_go(self, key: TrackKey) -> None:
         for held in (self._tracks, self._looks, self._crops, self._batch.appearances, self._batch.views, self._batch.crops):
             held.pop(key, None)
 
@@ -254,7 +253,7 @@ class Remembering:
         batch, self._batch = self._batch, Batch(self.run)
         self._writer.put(batch)
 
-    def _keep_views(self, key: Key, known: KnownIdentity) -> None:
+    def _keep_views(self, key: TrackKey, known: KnownIdentity) -> None:
         quality = known.quality * known.prototypes.visibility.max(1, initial=0.0)
         rows = np.flatnonzero(quality >= self._config.min_quality)
         if len(rows):

@@ -9,12 +9,11 @@ import numpy as np
 
 from streamreid.association import Associator
 from streamreid.gallery import GallerySearch, GalleryStore, IdentityRecord, choose_views
-from streamreid.types import FloatArray, IdentityEvent, KnownIdentity, PartFeatures
+from streamreid.types import FloatArray, IdentityEvent, KnownIdentity, PartFeatures, TrackKey
 
 __all__ = ["Reminding"]
 
 log = logging.getLogger(__name__)
-Key = tuple[str, int]
 
 _AT_ONCE = 2000  # identities admitted at the start; others are looked up when somebody new appears
 _CANDIDATES = 3
@@ -47,7 +46,7 @@ class Reminding:
         self.own: set[int] = set()
         self.returning: set[int] = set()
         self._news: set[int] = set()
-        self._asked: dict[Key, int] = {}
+        self._asked: dict[TrackKey, int] = {}
         self._said: set[tuple[str, int, int]] = set()
 
     def __repr__(self) -> str:

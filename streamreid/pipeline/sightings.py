@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from streamreid.association.learning import Sighting
+from streamreid.association.topology_learning import CameraPass
 from streamreid.errors import DataError
 from streamreid.pipeline.cache_manifest import MANIFEST
 from streamreid.pipeline.recorder import Recorder
@@ -14,7 +14,7 @@ from streamreid.sinks.reading import find_results, read_lines
 __all__ = ["read_sightings"]
 
 
-def read_sightings(folder: Path) -> list[Sighting]:
+def read_sightings(folder: Path) -> list[CameraPass]:
     """Tracks with identities.
 
     Args:
@@ -28,13 +28,13 @@ def read_sightings(folder: Path) -> list[Sighting]:
         for _ in recorder:
             pass
         who = recorder.identities
-        return [Sighting(who[k][0], k[0], start, end, who[k][1]) for k, (start, end) in sorted(recorder.spans.items()) if who[k][0]]
+        return [CameraPass(who[k][0], k[0], start, end, who[k][1]) for k, (start, end) in sorted(recorder.spans.items()) if who[k][0]]
     if not find_results(folder):
         raise DataError(f"'{folder}' is neither a cache nor the results of a run: no {MANIFEST}, no results.jsonl in it")
     spans: dict[tuple[str, int], tuple[float, float]] = {}
     links: dict[tuple[str, int], tuple[int, float]] = {}
     read_lines(folder, lambda item, _: _take(item, spans, links))
-    return [Sighting(links[k][0], k[0], start, end, links[k][1]) for k, (start, end) in sorted(spans.items()) if links.get(k, (0, 0))[0]]
+    return [CameraPass(links[k][0], k[0], start, end, links[k][1]) for k, (start, end) in sorted(spans.items()) if links.get(k, (0, 0))[0]]
 
 
 def _take(item: dict[str, Any], spans: dict[tuple[str, int], tuple[float, float]], links: dict[tuple[str, int], tuple[int, float]]) -> None:

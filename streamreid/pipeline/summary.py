@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streamreid.association.clocks import ClockOffset
 from streamreid.camera_names import file_name
+from streamreid.clocks.clock_offsets import ClockOffset
 from streamreid.pipeline.following import Following
 from streamreid.pipeline.remembering import GallerySummary
 from streamreid.pipeline.statistics import CameraCount

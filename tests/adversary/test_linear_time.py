@@ -16,10 +16,10 @@ import pytest
 from streamreid._calibration_settings import CalibrationConfig
 from streamreid._yaml import parse_yaml, read_yaml
 from streamreid.addresses import check_address, quoted, split_address
-from streamreid.association.geometry_files import load_calibration
 from streamreid.config import CameraConfig, Config, load_config
 from streamreid.errors import StreamReIDError
 from streamreid.evaluation import read_tables
+from streamreid.ground.calibration_files import load_calibration
 from streamreid.pipeline.pipeline import camera_name
 from streamreid.secrets import expand, hide_known, redact, redact_data, remember_address
 from streamreid.sources.rtsp_answer import parse_answer

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from streamreid.association.clock_evidence import double_centred, estimate_offset
+from streamreid.clocks.clock_evidence import double_centred, estimate_offset
 
 OFFSETS = np.arange(-100, 101) * 0.2
 

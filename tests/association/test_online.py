@@ -262,7 +262,7 @@ def test_motion_only_gives_everybody_an_identity_of_their_own():
 
 
 def test_too_many_tracks_are_joined_by_identity(monkeypatch):
-    monkeypatch.setattr("streamreid.association.offline._MOST", 4)
+    monkeypatch.setattr("streamreid.association.offline_clustering._MOST", 4)
     a = Associator(AssociationConfig(offline=True, window=2.0, interval=0.3), CALIBRATION)
     a.keep_all = True
     for visit in range(4):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from streamreid.association.evidence import Presence
 from streamreid.association.topology import CameraGraph, Presences
+from streamreid.association.track_evidence import Presence
 from streamreid.config import Config, TopologyConfig, load_config
 from streamreid.errors import ConfigError
 

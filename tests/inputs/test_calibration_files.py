@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from streamreid._calibration_settings import CalibrationConfig
-from streamreid.association.geometry_files import load_calibration
 from streamreid.errors import ConfigError
+from streamreid.ground.calibration_files import load_calibration
 
 K = np.array([[1200.0, 0, 960], [0, 1200.0, 540], [0, 0, 1]])
 TILT = np.radians(25)

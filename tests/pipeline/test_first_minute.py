@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from streamreid import Pipeline
-from streamreid.association.geometry import GroundCamera
-from streamreid.association.geometry_body import body_boxes
+from streamreid.ground.body_model import body_boxes
+from streamreid.ground.camera_model import GroundCamera
 from streamreid.pipeline import run
 from streamreid.pipeline.doctor import examine
 from streamreid.pipeline.first_minute import FirstMinute

@@ -1,0 +1,247 @@
+"""The book of identities: who has which tracks, what is remembered of them, what a person has said about them."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from streamreid.association.track_evidence import Evidence
+from streamreid.types import Identity, IdentityEvent, TrackKey
+
+__all__ = ["IdentityRegistry", "IdentityState", "Link"]
+
+
+@dataclass(slots=True)
+class IdentityState:
+    """An identity: its tracks, and the evidence of those that left the window."""
+
+    global_id: int
+    last_seen: float
+    first_seen: float = np.inf
+    past: Evidence | None = None
+    members: set[TrackKey] = field(default_factory=set)
+    cameras: set[str] = field(default_factory=set)
+    confirmed: bool = False
+
+
+@dataclass(slots=True)
+class Link:
+    """Which identity a track belongs to, and how probably."""
+
+    global_id: int
+    probability: float
+
+
+class IdentityRegistry:
+    """Identities and the links of tracks to them. Every change is an event.
+
+    Args:
+        first_id: The first global id to give.
+    """
+
+    def __init__(self, first_id: int = 1) -> None:
+        self.people: dict[int, IdentityState] = {}
+        self.links: dict[TrackKey, Link] = {}
+        self.next_id = first_id
+        self.new_id: Callable[[], int] | None = None
+        self._order: list[tuple[float, int]] = []
+        self._retired: deque[tuple[float, TrackKey]] = deque()
+        self._anchors: dict[TrackKey, int] = {}
+        self._different: set[tuple[int, int]] = set()
+
+    def __repr__(self) -> str:
+        return f"IdentityRegistry(identities={len(self.people)}, tracks={len(self.links)})"
+
+    # ---------------------------------------------------------------- tracks come and go
+
+    def begin(self, now: float) -> int:
+        """A new identity; its id."""
+        gid = self.next_id if self.new_id is None else self.new_id()
+        self.next_id = max(self.next_id, gid + 1)
+        self.add(IdentityState(gid, now))
+        return gid
+
+    def move(self, key: TrackKey, gid: int, probability: float, evidence: Evidence, now: float) -> IdentityEvent | None:
+        """Link a track to an identity, or say again that it is; the event if that is a change."""
+        link, person = self.links.get(key), self.people[gid]
+        fresh = not person.members and person.past is None
+        person.last_seen = max(person.last_seen, evidence.end)
+        person.first_seen = min(person.first_seen, evidence.start)
+        person.cameras.add(key[0])
+        person.members.add(key)
+        old = link.global_id if link else 0
+        self.links[key] = Link(gid, probability)
+        if old == gid:
+            return None
+        if old in self.people:
+            self.people[old].members.discard(key)
+            if self.people[old].members:
+                return IdentityEvent("split", now, gid, key[0], key[1], probability, old)
+        return IdentityEvent("new" if fresh and not old else "link", now, gid, key[0], key[1], probability, old)
+
+    def merged_away(self, events: Iterable[IdentityEvent], now: float) -> list[IdentityEvent]:
+        """Close the identities that lost their last track by ``events``."""
+        result = []
+        for event in events:
+            old = self.people.get(event.other_id)
+            if old is not None and not old.members and old.past is None:
+                self._inherit(old, self.people[event.global_id])
+                del self.people[event.other_id]
+                result.append(
+                    IdentityEvent(
+                        "merge", now, event.global_id, probability=event.probability, other_id=event.other_id, reasons=event.reasons
+                    )
+                )
+        return result
+
+    def _inherit(self, old: IdentityState, new: IdentityState) -> None:
+        new.first_seen = min(new.first_seen, old.first_seen)
+        new.cameras |= old.cameras
+        self._different |= {_ordered(new.global_id, b if a == old.global_id else a) for a, b in self._different if old.global_id in (a, b)}
+
+    def retire(self, key: TrackKey, evidence: Evidence, slots: int) -> IdentityState:
+        """A track leaves the window: its identity remembers what was seen."""
+        person = self.people[self.links[key].global_id]
+        if person.past is None:
+            person.past = Evidence([], slots=slots)
+        person.past.absorb(evidence)
+        person.past.pack()
+        self._retired.append((evidence.end, key))
+        anchor = self._anchors.pop(key, 0)
+        if anchor and anchor != person.global_id:
+            self._different |= {_ordered(person.global_id, b if a == anchor else a) for a, b in self._different if anchor in (a, b)}
+        return person
+
+    def expire(self, now: float, memory: float, most: int, open_tracks: Mapping[TrackKey, Evidence]) -> list[IdentityEvent]:
+        """Forget whom nobody saw for ``memory`` seconds, the longest unseen where there are more than ``most``, and links of tracks as old."""
+        horizon = now - memory
+        while self._retired and self._retired[0][0] < horizon:
+            _, key = self._retired.popleft()
+            if key not in open_tracks and (link := self.links.pop(key, None)) is not None and link.global_id in self.people:
+                self.people[link.global_id].members.discard(key)
+        gone = set(self._unseen(horizon, open_tracks))
+        over = len(self.people) - len(gone) - most
+        if over > 0:
+            over += most // 100  # some more, so that this is not done for every newcomer
+            idle = [p for g, p in self.people.items() if g not in gone and not any(k in open_tracks for k in p.members)]
+            gone |= {p.global_id for p in sorted(idle, key=lambda p: (p.last_seen, p.global_id))[:over]}
+        events = []
+        for gid in sorted(gone):
+            self.drop(gid)
+            events.append(IdentityEvent("expire", now, gid))
+        return events
+
+    def _unseen(self, horizon: float, open_tracks: Mapping[TrackKey, Evidence]) -> list[int]:
+        """Identities last seen before ``horizon``; looks only at those that may be, however many there are."""
+        found, later = [], []
+        while self._order and self._order[0][0] < horizon:
+            _, gid = heapq.heappop(self._order)
+            person = self.people.get(gid)
+            if person is None:
+                continue
+            if person.last_seen < horizon and not any(k in open_tracks for k in person.members):
+                found.append(gid)
+            else:
+                later.append((max(person.last_seen, horizon), gid))
+        for item in later:
+            heapq.heappush(self._order, item)
+        return found
+
+    def add(self, person: IdentityState) -> None:
+        """Take somebody in."""
+        self.people[person.global_id] = person
+        heapq.heappush(self._order, (person.last_seen, person.global_id))
+
+    def drop(self, gid: int) -> set[TrackKey]:
+        """Forget an identity, its links and what was said about it; its tracks."""
+        person = self.people.pop(gid, None)
+        if person is None:
+            return set()
+        for key in person.members:
+            self.links.pop(key, None)
+            self._anchors.pop(key, None)
+        self._anchors = {k: g for k, g in self._anchors.items() if g != gid}
+        self._different = {pair for pair in self._different if gid not in pair}
+        return person.members
+
+    # ---------------------------------------------------------------- what a person says
+
+    def correct(self, same: Iterable[tuple[int, int]], different: Iterable[tuple[int, int]], now: float) -> list[IdentityEvent]:
+        """Join identities, or keep them apart, for good.
+
+        Raises:
+            ValueError: An id is unknown, or a pair is said to be both.
+        """
+        one, two = {_pair(p) for p in same}, {_pair(p) for p in different}
+        for gid in sorted({g for pair in one | two for g in pair}):
+            if gid not in self.people:
+                raise ValueError(f"identity {gid} is not known: it never was, has expired, or was merged into another one")
+        clash = sorted(one & (two | self._different))
+        if clash:
+            raise ValueError(f"identities {clash[0]} are said to be the same person and two different people; take one of both back")
+        for gid in sorted({g for pair in one | two for g in pair}):
+            self._anchors.update(dict.fromkeys(self.people[gid].members, gid))
+        self._different |= two
+        events: list[IdentityEvent] = []
+        into: dict[int, int] = {}
+        for keep, gone in sorted(one):
+            keep, gone = _root(into, keep), _root(into, gone)
+            if keep != gone:
+                into[max(keep, gone)] = min(keep, gone)
+                events.append(self._join(min(keep, gone), max(keep, gone), now))
+        return events
+
+    def _join(self, keep: int, gone: int, now: float) -> IdentityEvent:
+        person, old = self.people[keep], self.people[gone]
+        for key in old.members:
+            self.links[key] = Link(keep, 1.0)
+        person.members |= old.members
+        self._anchors = {k: keep if g == gone else g for k, g in self._anchors.items()}
+        person.last_seen, person.confirmed = max(person.last_seen, old.last_seen), person.confirmed or old.confirmed
+        if old.past is not None:
+            person.past = person.past or Evidence([], slots=old.past.slots)
+            person.past.absorb(old.past)
+            person.past.pack()
+        self._inherit(old, person)
+        del self.people[gone]
+        return IdentityEvent("merge", now, keep, other_id=gone, reasons={"correction": 1.0})
+
+    def anchor(self, key: TrackKey) -> int:
+        """The identity that a person said this track belongs to; 0 if nobody said anything."""
+        return self._anchors.get(key, 0)
+
+    @property
+    def different(self) -> frozenset[tuple[int, int]]:
+        """Pairs of identities that are two people, whatever the evidence says."""
+        return frozenset(self._different)
+
+    # ---------------------------------------------------------------- as values
+
+    def identities(self) -> list[Identity]:
+        """All remembered identities, by global id."""
+        result = []
+        for gid, person in sorted(self.people.items()):
+            probabilities = [self.links[k].probability for k in person.members if k in self.links]
+            result.append(Identity(gid, frozenset(person.members), min(probabilities, default=1.0)))
+        return result
+
+
+def _pair(ids: tuple[int, int]) -> tuple[int, int]:
+    a, b = ids
+    if a == b:
+        raise ValueError(f"a correction needs two identities, got {a} twice")
+    return _ordered(a, b)
+
+
+def _ordered(a: int, b: int) -> tuple[int, int]:
+    return (a, b) if a < b else (b, a)
+
+
+def _root(into: dict[int, int], gid: int) -> int:
+    while gid in into:
+        gid = into[gid]
+    return gid

@@ -1,0 +1,116 @@
+"""Finding the older identities that may be meant, among a hundred thousand, in two passes.
+
+The first pass compares codes of ``width`` values per part, the projections onto the directions in which the people differ most (truncated singular value
+decomposition of each part's features, fitted anew whenever there are four times as many people as at the last fit, up to a point), with the same
+occlusion-unified mean as everything else: two matrix products. The second compares the few that remain view by view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from streamreid.association.track_evidence import Evidence, descriptors
+from streamreid.packed import PackedParts
+from streamreid.types import FloatArray, PartFeatures
+
+__all__ = ["IdentityIndex"]
+
+_SAMPLE = 4096
+
+
+class IdentityIndex:
+    """Coarse search over identities; costs one pass over ``width`` * K values per identity.
+
+    Args:
+        width: Values per part of a code.
+        beam: How many times more candidates than wanted the first pass hands on.
+    """
+
+    def __init__(self, *, width: int = 16, beam: int = 8) -> None:
+        self._width, self._beam = width, beam
+        self._axes: FloatArray | None = None
+        self._fitted = 0
+        self._codes: PackedParts | None = None
+        self._ids: list[int] = []
+        self._rows: dict[int, int] = {}
+        self._evidence: dict[int, Evidence] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, gid: int) -> bool:
+        return gid in self._rows
+
+    def put(self, items: Iterable[tuple[int, Evidence]]) -> None:
+        """Add identities, or replace what is known of them. Those of whom nothing was seen are left out."""
+        new = {gid: evidence for gid, evidence in items if evidence.seen > 0}
+        if not new:
+            return
+        self._evidence.update(new)
+        if self._due():
+            self._fit()
+            return
+        codes = self._encode(list(new.values()))
+        assert self._codes is not None
+        old = [gid for gid in new if gid in self._rows]
+        rows = {gid: i for i, gid in enumerate(new)}
+        if old:
+            self._codes.replace(np.array([self._rows[g] for g in old]), codes[[rows[g] for g in old]])
+        fresh = [gid for gid in new if gid not in self._rows]
+        if fresh:
+            for gid in fresh:
+                self._rows[gid] = len(self._ids)
+                self._ids.append(gid)
+            self._codes.append(codes[[rows[g] for g in fresh]])
+
+    def drop(self, ids: Iterable[int]) -> None:
+        """Forget identities; unknown ones are ignored."""
+        gone = [gid for gid in ids if gid in self._rows]
+        if not gone or self._codes is None:
+            return
+        self._codes.remove(np.array([self._rows[g] for g in gone]))
+        out = set(gone)
+        self._ids = [g for g in self._ids if g not in out]
+        self._rows = {g: i for i, g in enumerate(self._ids)}
+        for gid in gone:
+            self._evidence.pop(gid, None)
+
+    def search(self, queries: list[Evidence], count: int) -> list[list[int]]:
+        """The identities that look most like each query, best first, at most ``count`` * ``beam``; to be compared closely by the caller.
+
+        Args:
+            queries: Tracks.
+            count: How many are wanted in the end.
+        """
+        if self._codes is None or not queries or not self._rows:
+            return [[] for _ in queries]
+        rows, _ = PackedParts(self._encode(queries)).best(self._codes, count * self._beam)
+        return [[self._ids[r] for r in found if r >= 0] for found in rows.tolist()]
+
+    def _due(self) -> bool:
+        return self._codes is None or (self._fitted < _SAMPLE and len(self._evidence) >= 4 * self._fitted)
+
+    def _fit(self) -> None:
+        items = [self._evidence[g] for g in sorted(self._evidence)]
+        features = descriptors(items)
+        sample = features[:: max(1, len(items) // _SAMPLE)]
+        weighted = sample.parts * np.sqrt(sample.visibility)[..., None]
+        moment = np.einsum("nkd,nke->kde", weighted, weighted, optimize=True)
+        _, vectors = np.linalg.eigh(moment.astype(np.float64))
+        self._axes = np.ascontiguousarray(vectors[:, :, ::-1][:, :, : self._width], np.float32)
+        self._fitted = len(items)
+        self._ids = sorted(self._evidence)
+        self._rows = {g: i for i, g in enumerate(self._ids)}
+        self._codes = PackedParts(self._project(features))
+
+    def _encode(self, items: list[Evidence]) -> PartFeatures:
+        return self._project(descriptors(items))
+
+    def _project(self, features: PartFeatures) -> PartFeatures:
+        assert self._axes is not None
+        if features.shape != (len(self._axes), self._axes.shape[1]):  # nothing seen of anybody
+            return PartFeatures.unseen(len(features), len(self._axes), self._axes.shape[2])
+        codes = np.matmul(features.parts.transpose(1, 0, 2), self._axes).transpose(1, 0, 2)
+        return PartFeatures(np.ascontiguousarray(codes, np.float32), features.visibility)

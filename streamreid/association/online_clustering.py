@@ -1,0 +1,272 @@
+"""One decision: which tracks of the window, and which older identities, are one person."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from streamreid.association.agglomerative_clustering import Labels, agglomerate
+from streamreid.association.identity_registry import IdentityRegistry
+from streamreid.association.identity_search import IdentityIndex
+from streamreid.association.link_model import explain, link_log_odds, link_terms, sigmoid
+from streamreid.association.similarity_cache import SimilarityCache, sides
+from streamreid.association.spatial_evidence import SpatialEvidence
+from streamreid.association.topology import CameraGraph, Presences
+from streamreid.association.track_evidence import Evidence
+from streamreid.association.track_similarity import Comparison, compare, stack
+from streamreid.config import AssociationConfig
+from streamreid.similarity import Calibration, SiteCalibration
+from streamreid.types import BoolArray, FloatArray, IdentityEvent, TrackKey
+
+__all__ = ["Decision", "Graph", "OnlineClustering", "believe", "membership", "owners"]
+
+CERTAIN = 50.0  # log-odds of what a person has said
+_STICKY = 0.5  # log-odds in favour of what was believed before, so that near ties do not flap
+_PLAUSIBLE = 4  # older identities per track that take part in the grouping
+_LATE = -4.0  # log-odds of having taken longer than the direct way takes at most
+
+
+@dataclass(slots=True, eq=False)
+class Graph:
+    """Everything that is known of N nodes: first the tracks, then older identities."""
+
+    keys: list[TrackKey]
+    past: list[int]
+    terms: dict[str, FloatArray]
+    log_odds: FloatArray
+    weight: FloatArray
+    forbidden: BoolArray
+    before: np.ndarray
+
+
+@dataclass(slots=True, eq=False)
+class Decision:
+    """Who belongs to whom.
+
+    Args:
+        links: For each track the global id (0: of a new group) and the link probability.
+        group: Number of the group of each track.
+        explain: The reasons for a track's place.
+    """
+
+    links: list[tuple[TrackKey, int, float]]
+    group: dict[TrackKey, int]
+    explain: Callable[[TrackKey], dict[str, float]]
+    _begun: dict[int, int] = field(default_factory=dict)
+
+    def fresh(self, key: TrackKey, begin: Callable[[], int]) -> int:
+        """The id of a new group: one per group."""
+        group = self.group[key]
+        if group not in self._begun:
+            self._begun[group] = begin()
+        return self._begun[group]
+
+    def explained(self, event: IdentityEvent) -> IdentityEvent:
+        """The event with its reasons."""
+        return replace(event, reasons=self.explain((event.camera, event.track_id)))
+
+
+class OnlineClustering:
+    """Compares, constrains and clusters.
+
+    Args:
+        config: Windows and thresholds.
+        calibration: Turns the engine's part similarity into log-odds.
+        graph: What the camera graph forbids.
+        place: Where people stand.
+        parts: Names of the engine's parts.
+    """
+
+    def __init__(
+        self,
+        config: AssociationConfig,
+        calibration: Calibration | SiteCalibration,
+        graph: CameraGraph,
+        place: SpatialEvidence | None = None,
+        parts: Sequence[str] = (),
+    ) -> None:
+        self.config = config
+        self.index = IdentityIndex()
+        self._calibration, self._graph, self._place, self._parts = calibration, graph, place, parts
+        self._pairs = SimilarityCache(config.unification)
+        self._near: dict[TrackKey, dict[int, tuple[float, float]]] = {}
+
+    def decide(self, tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry) -> Decision:
+        """Group the tracks of the window.
+
+        Args:
+            tracks: Those that were seen often enough.
+            book: The identities so far; it is not changed.
+        """
+        graph = self.graph(tracks, book)
+        p = min(max(self.config.probability, 1e-6), 1 - 1e-6)
+        labels = agglomerate(graph.log_odds, graph.weight, graph.forbidden, threshold=float(np.log(p / (1 - p))))
+        probability = membership(labels, graph)
+        owner = owners(labels, graph, tracks)
+        links = [(key, owner.get(int(labels[row]), 0), float(probability[row])) for row, key in enumerate(graph.keys)]
+        row_of = {key: row for row, key in enumerate(graph.keys)}
+        return Decision(
+            links,
+            {key: int(labels[row]) for key, row in row_of.items()},
+            lambda key: self.reasons(graph, labels, row_of[key], tracks, book),
+        )
+
+    # ---------------------------------------------------------------- the graph
+
+    def graph(self, tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry) -> Graph:
+        """Compare the tracks with each other and with the older identities that they may be."""
+        keys = sorted(tracks)
+        stale = self._pairs.refresh(tracks)
+        self._search(keys, stale, tracks, book)
+        links = [book.links.get(k) for k in keys]
+        own = {link.global_id for link in links if link is not None and book.people[link.global_id].past is not None}
+        past = sorted(own | {g for k in keys for g in self._near.get(k, ()) if g in book.people})
+        nodes = [tracks[k] for k in keys] + [e for g in past if (e := book.people[g].past) is not None]
+        similarity, common = self._likeness(keys, past)
+        place = self.by_place(keys, len(nodes))
+        before = np.array([link.global_id if link else 0 for link in links] + past, np.int64)
+        found = Comparison(similarity, common, np.zeros((0, 0, 0), np.float32))
+        made = self.weigh(keys, past, nodes, found, place, crowd=self._crowd(before[: len(keys)], len(nodes)))
+        made.before[:] = before
+        # Older identities were told apart before; only newer tracks may join them.
+        made.forbidden[len(keys) :, len(keys) :] = True
+        believe(made, book)
+        np.fill_diagonal(made.forbidden, False)
+        return made
+
+    def _crowd(self, before: np.ndarray, count: int) -> FloatArray:
+        """``[N, N]``: how many people may be meant, those in the window, or for older identities all that are remembered."""
+        here = max(len(np.unique(before[before > 0])) + int((before == 0).sum()), 1)
+        crowd = np.full((count, count), float(here), np.float32)
+        crowd[len(before) :] = crowd[:, len(before) :] = max(here, len(self.index))
+        return crowd
+
+    def weigh(
+        self,
+        keys: list[TrackKey],
+        past: list[int],
+        nodes: list[Evidence],
+        found: Comparison,
+        place: FloatArray | None,
+        *,
+        crowd: FloatArray | float,
+    ) -> Graph:
+        """The graph of some nodes by evidence alone; see ``link_terms``."""
+        seen = Presences.of([n.presence for n in nodes])
+        gap, other = seen.gaps()
+        both = sides(nodes)
+        terms = link_terms(found, self._calibration.log_odds(found.similarity), both, both, gap=gap, other=other, crowd=crowd, place=place)
+        log_odds = link_log_odds(self.config.link, terms) + np.float32(self.config.link.exclusion)
+        log_odds += np.float32(_LATE) * self._graph.late(seen)
+        weight = found.common.copy() if place is None else np.maximum(found.common, (np.abs(place) > 0.1).astype(np.float32))
+        forbidden = seen.simultaneous() | self._graph.impossible(seen)
+        return Graph(keys, past, terms, log_odds, weight, forbidden, np.zeros(len(nodes), np.int64))
+
+    def _search(self, keys: list[TrackKey], stale: list[TrackKey], tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry) -> None:
+        """Keep for each track the older identities that it may be."""
+        present = set(keys)
+        self._near = {k: v for k, v in self._near.items() if k in present}
+        if not stale or not len(self.index):
+            return
+        found = self.index.search([tracks[k] for k in stale], self.config.candidates)
+        for key, ids in zip(stale, found, strict=True):
+            link = book.links.get(key)
+            ids = list(dict.fromkeys([*([link.global_id] if link else []), *ids]))
+            self._near[key] = self._closely(tracks[key], [g for g in ids if g in book.people and book.people[g].past is not None], book)
+
+    def _closely(self, track: Evidence, ids: list[int], book: IdentityRegistry) -> dict[int, tuple[float, float]]:
+        people = {g: past for g in ids if (past := book.people[g].past) is not None and np.count_nonzero(past.mass)}
+        ids = list(people)
+        if not ids:
+            return {}
+        found = compare(stack([track]), stack(list(people.values())), self.config.unification)
+        looks = self._calibration.log_odds(found.similarity[0])
+        best = sorted(range(len(ids)), key=lambda i: (-looks[i], ids[i]))[:_PLAUSIBLE]
+        return {ids[i]: (float(found.similarity[0, i]), float(found.common[0, i])) for i in best if looks[i] > -4.0}
+
+    def _likeness(self, keys: list[TrackKey], past: list[int]) -> tuple[FloatArray, FloatArray]:
+        n, m = len(keys), len(keys) + len(past)
+        similarity, common = np.zeros((m, m), np.float32), np.zeros((m, m), np.float32)
+        similarity[:n, :n], common[:n, :n] = self._pairs.select(keys)
+        column = {g: n + i for i, g in enumerate(past)}
+        for row, key in enumerate(keys):
+            for gid, (alike, seen) in self._near.get(key, {}).items():
+                if gid in column:
+                    at = column[gid]
+                    similarity[row, at] = similarity[at, row] = alike
+                    common[row, at] = common[at, row] = seen
+        return similarity, common
+
+    def by_place(self, keys: list[TrackKey], count: int) -> FloatArray | None:
+        if self._place is None:
+            return None
+        place = np.zeros((count, count), np.float32)
+        place[: len(keys), : len(keys)] = self._place.log_odds(keys, keys)
+        np.fill_diagonal(place, 0.0)
+        return place
+
+    # ---------------------------------------------------------------- reasons
+
+    def reasons(
+        self, graph: Graph, labels: Labels, row: int, tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry
+    ) -> dict[str, float]:
+        """Why a track is where it is: terms on average over the others of its group, and how alike which part is to the nearest of them."""
+        others = np.flatnonzero((labels == labels[row]) & (np.arange(len(labels)) != row) & (graph.weight[row] > 0))
+        if not len(others):
+            return {}
+        result = explain(self.config.link, {name: term[row, others] for name, term in graph.terms.items()})
+        nearest = int(others[graph.log_odds[row, others].argmax()])
+        if nearest < len(graph.keys):
+            evidence = tracks[graph.keys[nearest]]
+        else:
+            evidence = book.people[graph.past[nearest - len(graph.keys)]].past or Evidence([])
+        mine = tracks[graph.keys[row]]
+        if not mine.mass.size or not evidence.mass.size:
+            return result
+        a, b = stack([mine]), stack([evidence])
+        found = compare(a, b, self.config.unification)
+        both = (a.visibility[0] > 0.05) & (b.visibility[0] > 0.05)
+        names = self._parts if len(self._parts) == len(both) else [str(k) for k in range(len(both))]
+        return result | {f"part {names[k]}": float(found.parts[k, 0, 0]) for k in np.flatnonzero(both).tolist()}
+
+
+def believe(graph: Graph, book: IdentityRegistry) -> None:
+    """Put what was believed before, and what a person has said, into the graph."""
+    known = (graph.before[:, None] == graph.before[None]) & (graph.before > 0)[:, None]
+    graph.log_odds += np.float32(_STICKY) * known
+    anchors = np.array([book.anchor(k) for k in graph.keys] + graph.past, np.int64)
+    said = np.array([bool(book.anchor(k)) for k in graph.keys] + [False] * len(graph.past))
+    certain = (anchors[:, None] == anchors[None]) & (anchors > 0)[:, None] & (said[:, None] | said[None])
+    graph.log_odds[certain], graph.weight[certain], graph.forbidden[certain] = CERTAIN, 1e3, False
+    owner = np.where(anchors > 0, anchors, graph.before)
+    for one, two in sorted(book.different):
+        here = np.outer(owner == one, owner == two)
+        graph.forbidden |= here | here.T
+
+
+def owners(labels: Labels, graph: Graph, tracks: Mapping[TrackKey, Evidence]) -> dict[int, int]:
+    """Which group takes over which global id: the one in which it had most observations."""
+    claims: dict[tuple[int, int], float] = defaultdict(float)
+    for row, label in enumerate(labels.tolist()):
+        gid = int(graph.before[row])
+        if gid:
+            claims[label, gid] += tracks[graph.keys[row]].observations if row < len(graph.keys) else 1e9
+    owner: dict[int, int] = {}
+    taken: set[int] = set()
+    for (label, gid), _ in sorted(claims.items(), key=lambda c: (-c[1], c[0][1], c[0][0])):
+        if label not in owner and gid not in taken:
+            owner[label] = gid
+            taken.add(gid)
+    return owner
+
+
+def membership(labels: Labels, graph: Graph) -> FloatArray:
+    """Probability of each node belonging to its group: the sigmoid of its mean log-odds with the other members; 1 if it is alone."""
+    same = (labels[:, None] == labels[None]) & ~np.eye(len(labels), dtype=bool)
+    w = graph.weight * same
+    mass = w.sum(1)
+    mean = np.divide((graph.log_odds * w).sum(1), mass, out=np.full(len(labels), 30.0, np.float32), where=mass > 0)
+    return np.where(same.any(1), sigmoid(mean), 1.0).astype(np.float32)

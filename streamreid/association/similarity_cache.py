@@ -1,0 +1,112 @@
+"""Comparisons of the tracks in the window, kept from step to step: only what changed is compared anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from streamreid._association_settings import Unification
+from streamreid.association.link_model import Sides
+from streamreid.association.track_evidence import Evidence
+from streamreid.association.track_similarity import Views, compare, stack
+from streamreid.types import FloatArray, TrackKey
+
+__all__ = ["SimilarityCache", "sides"]
+
+_GROWTH = 1.1  # a track is compared anew when so many times more of it was seen than at the last comparison
+
+
+class SimilarityCache:
+    """Likeness of every track with every other.
+
+    Args:
+        unification: How two tracks are compared.
+    """
+
+    def __init__(self, unification: Unification = "parts") -> None:
+        self._how = unification
+        self._slot: dict[TrackKey, int] = {}
+        self._free: list[int] = []
+        self._seen: dict[TrackKey, float] = {}
+        self._views = Views(np.zeros((0, 1, 1, 1), np.float32), np.zeros((0, 1, 1), np.float32), np.zeros((0, 1), np.float32))
+        self._similarity: FloatArray = np.zeros((0, 0), np.float32)
+        self._common: FloatArray = np.zeros((0, 0), np.float32)
+
+    def __len__(self) -> int:
+        return len(self._slot)
+
+    def refresh(self, tracks: Mapping[TrackKey, Evidence]) -> list[TrackKey]:
+        """Bring the table up to date.
+
+        Args:
+            tracks: All tracks in the window; others are dropped.
+
+        Returns:
+            Those of which more is known than before, in order.
+        """
+        for key in [k for k in self._slot if k not in tracks]:
+            self._free.append(self._slot.pop(key))
+            self._seen.pop(key, None)
+        stale = [k for k, e in sorted(tracks.items()) if e.mass.size and e.seen > self._seen.get(k, 0.0) * _GROWTH]
+        for key in sorted(tracks):
+            if key not in self._slot:
+                self._place(key)
+        if not stale:
+            return []
+        views = stack([tracks[k] for k in stale])
+        self._fit(views)
+        rows = np.array([self._slot[k] for k in stale])
+        self._put(rows, views)
+        found = compare(self._views[rows], self._views, self._how)
+        self._similarity[rows], self._common[rows] = found.similarity, found.common
+        self._similarity[:, rows], self._common[:, rows] = found.similarity.T, found.common.T
+        self._seen.update({k: tracks[k].seen for k in stale})
+        return stale
+
+    def select(self, keys: Sequence[TrackKey]) -> tuple[FloatArray, FloatArray]:
+        """``[N, N]`` similarity and common share of these tracks; symmetric."""
+        rows = np.array([self._slot[k] for k in keys], np.intp)
+        at = np.ix_(rows, rows)
+        return self._similarity[at], self._common[at]
+
+    def views(self, keys: Sequence[TrackKey]) -> Views:
+        """Their views."""
+        return self._views[np.array([self._slot[k] for k in keys], np.intp)]
+
+    def _place(self, key: TrackKey) -> None:
+        if not self._free:
+            old, new = len(self._similarity), max(16, 2 * len(self._similarity))
+            self._free = list(range(new - 1, old - 1, -1))
+            for name in ("_similarity", "_common"):
+                grown = np.zeros((new, new), np.float32)
+                grown[:old, :old] = getattr(self, name)
+                setattr(self, name, grown)
+            self._views = self._views.padded(new, self._views.parts.shape[1], keep=old)
+        slot = self._slot[key] = self._free.pop()
+        self._views.visibility[slot] = 0
+        self._views.mass[slot] = 0
+        self._similarity[slot] = self._similarity[:, slot] = self._common[slot] = self._common[:, slot] = 0
+
+    def _fit(self, views: Views) -> None:
+        """Make room for more views per part; the first features decide about K and D."""
+        shape = views.parts.shape[1:]
+        old = self._views.parts.shape[1:]
+        if old[1:] != shape[1:]:
+            self._views = views.padded(len(self._similarity), shape[0], keep=0)
+        elif shape[0] > old[0]:
+            self._views = self._views.padded(len(self._similarity), shape[0], keep=len(self._views))
+
+    def _put(self, rows: np.ndarray, views: Views) -> None:
+        n = views.parts.shape[1]
+        self._views.parts[rows] = 0
+        self._views.mass[rows] = 0
+        self._views.parts[rows, :n], self._views.mass[rows, :n] = views.parts, views.mass
+        self._views.visibility[rows] = views.visibility
+
+
+def sides(items: Sequence[Evidence]) -> Sides:
+    """Number and quality of the pictures behind some tracks."""
+    looks = np.array([i.looks for i in items], np.float32)
+    quality = np.array([i.quality for i in items], np.float32)
+    return Sides(looks, np.divide(quality, looks, out=np.zeros_like(quality), where=looks > 0))

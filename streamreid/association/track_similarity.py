@@ -1,0 +1,158 @@
+"""Comparing tracks view by view, and only as far as both were seen.
+
+For each part the likeness of two tracks is the mean, over the views of both and weighted by how much stands behind each, of the cosine with the nearest
+view of the other. Parts are joined by the occlusion-unified mean of :func:`streamreid.similarity.part_similarity`,
+
+    similarity(a, b) = sum_k w_ak w_bk s_k(a, b) / sum_k w_ak w_bk        w = sqrt(visibility)
+
+which for one view per part is that function: two matrix products. ``graded`` goes further and compares the whole-person slot only as far as the same
+parts made it up, after the occlusion unification of OAMN (Chen et al., ICCV 2021), which compares a covered query with an equally covered gallery:
+
+    w_a0 w_b0  <-  w_a0 w_b0 * sum_k min(v_ak, v_bk) / sum_k max(v_ak, v_bk)        over the body parts k >= 1
+
+``off`` weighs by visibility but does not unify: sum_k w_ak w_bk s_k / sqrt(sum_k v_ak sum_k v_bk), the cosine of the weighted concatenations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from streamreid._association_settings import Unification
+from streamreid.association.track_evidence import FULL, Evidence, known_well
+from streamreid.errors import EngineMismatchError
+from streamreid.types import FloatArray
+
+__all__ = ["Comparison", "Views", "compare", "stack"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Views:
+    """N tracks, V views each (those that are not there have mass 0).
+
+    Args:
+        parts: ``[N, V, K, D]`` float32, L2-normalised.
+        mass: ``[N, V, K]`` how much stands behind each view of each part.
+        visibility: ``[N, K]`` in [0, 1], how well each part is known.
+    """
+
+    parts: FloatArray
+    mass: FloatArray
+    visibility: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, rows: Any) -> Views:
+        """Rows by slice, integer array or boolean mask."""
+        return Views(self.parts[rows], self.mass[rows], self.visibility[rows])
+
+    def padded(self, count: int, views: int, *, keep: int) -> Views:
+        """The first ``keep`` rows, and room for ``count`` rows of ``views`` views each."""
+        k, d = self.parts.shape[2:]
+        made = Views(np.zeros((count, views, k, d), np.float32), np.zeros((count, views, k), np.float32), np.zeros((count, k), np.float32))
+        v = self.parts.shape[1]
+        if keep:
+            made.parts[:keep, :v], made.mass[:keep, :v], made.visibility[:keep] = (
+                self.parts[:keep],
+                self.mass[:keep],
+                self.visibility[:keep],
+            )
+        return made
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """How alike N tracks are to M tracks.
+
+    Args:
+        similarity: ``[N, M]`` in [-1, 1]; 0 where no part was seen in both.
+        common: ``[N, M]`` in [0, 1]: the share of parts that was seen in both; 0 is no evidence.
+        parts: ``[K, N, M]`` likeness per part, meaningful where both saw it.
+    """
+
+    similarity: FloatArray
+    common: FloatArray
+    parts: FloatArray
+
+
+def stack(items: Sequence[Evidence]) -> Views:
+    """The views of some tracks as arrays; of those of whom nothing was seen, visibility and mass are 0.
+
+    Args:
+        items: Any number.
+    """
+    known = [(row, item) for row, item in enumerate(items) if item.mass.size]
+    if not known:
+        return Views(
+            np.zeros((len(items), 1, 1, 1), np.float32), np.zeros((len(items), 1, 1), np.float32), np.zeros((len(items), 1), np.float32)
+        )
+    rows = np.array([row for row, _ in known])
+    counts = np.array([len(item.mass) for _, item in known])
+    at = np.repeat(rows, counts), np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    sums = np.concatenate([item.views for _, item in known]).astype(np.float32, copy=False)
+    sums /= np.maximum(np.concatenate([_norm(item) for _, item in known]), 1e-9)[..., None]
+    parts = np.zeros((len(items), counts.max(), *sums.shape[1:]), np.float32)
+    mass = np.zeros(parts.shape[:3], np.float32)
+    square = np.zeros((len(items), parts.shape[2]), np.float32)
+    parts[at], mass[at] = sums, np.concatenate([item.mass for _, item in known])
+    square[rows] = np.stack([item.square for _, item in known])
+    return Views(parts, np.minimum(mass, 10 * FULL), known_well(mass.sum(1), square))
+
+
+def _norm(item: Evidence) -> FloatArray:
+    """``[V, K]`` lengths of its views as they are kept."""
+    found = np.sqrt(np.add.reduce(item.views * item.views, axis=2)) if item.length is None else item.length[1]
+    return np.asarray(found, np.float32)
+
+
+def compare(a: Views, b: Views, unification: Unification = "parts") -> Comparison:
+    """Compare every track of ``a`` with every one of ``b``; both of one engine.
+
+    Args:
+        a: N tracks.
+        b: M tracks.
+        unification: See this module.
+
+    Raises:
+        EngineMismatchError: They are of two engines.
+    """
+    n, m, k = len(a), len(b), a.visibility.shape[1]
+    if a.parts.shape[2:] != b.parts.shape[2:]:
+        if a.visibility.any() and b.visibility.any():
+            raise EngineMismatchError(
+                f"tracks of different engines cannot be compared: {k} parts of {a.parts.shape[3]} values, {b.parts.shape[2]} of {b.parts.shape[3]}"
+            )
+        nothing = np.zeros((n, m), np.float32)
+        return Comparison(nothing, nothing, np.zeros((k, n, m), np.float32))
+    likeness = _likeness(a, b)
+    weight = np.sqrt(a.visibility.T[:, :, None] * b.visibility.T[:, None, :])
+    if unification == "graded" and k > 1:
+        low = np.minimum(a.visibility[:, None, 1:], b.visibility[None, :, 1:]).sum(2)
+        high = np.maximum(a.visibility[:, None, 1:], b.visibility[None, :, 1:]).sum(2)
+        weight[0] *= np.divide(low, high, out=np.ones((n, m), np.float32), where=high > 1e-6)
+    total = weight.sum(0)
+    if unification == "off":
+        total = np.sqrt(a.visibility.sum(1)[:, None] * b.visibility.sum(1)[None])
+    similarity = np.divide((weight * likeness).sum(0), total, out=np.zeros((n, m), np.float32), where=total > 1e-6)
+    return Comparison(np.minimum(np.maximum(similarity, -1), 1).astype(np.float32), (total / k).astype(np.float32), likeness)
+
+
+def _likeness(a: Views, b: Views) -> FloatArray:
+    """``[K, N, M]``: per part, how alike the views of both are."""
+    n, v, k, d = a.parts.shape
+    m, u = b.parts.shape[:2]
+    left = np.ascontiguousarray(a.parts.transpose(2, 0, 1, 3)).reshape(k, n * v, d)
+    right = np.ascontiguousarray(b.parts.transpose(2, 0, 1, 3)).reshape(k, m * u, d)
+    each = (left @ right.swapaxes(1, 2)).reshape(k, n, v, m, u)
+    if v == u == 1:
+        return np.asarray(each[:, :, 0, :, 0], np.float32)
+    wa, wb = a.mass.transpose(2, 0, 1), b.mass.transpose(2, 0, 1)
+    forth = np.where(wb[:, None, None] > 0, each, np.float32(-1)).max(4)  # [K, N, V, M]
+    back = np.where(wa[:, :, :, None, None] > 0, each, np.float32(-1)).max(2)  # [K, N, M, U]
+    forth = (forth * wa[..., None]).sum(2) / np.maximum(wa.sum(2), 1e-9)[:, :, None]
+    back = (back * wb[:, None]).sum(3) / np.maximum(wb.sum(2), 1e-9)[:, None]
+    return np.asarray((forth + back) / 2, np.float32)

@@ -1,0 +1,1 @@
+"""Clocks of cameras: times that jump, and offsets between cameras."""

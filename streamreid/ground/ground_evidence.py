@@ -1,0 +1,310 @@
+"""Places as evidence: what calibration says about which tracks are one person, and where everybody stood."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreid._calibration_settings import GroundConfig
+from streamreid.ground.calibration_check import CalibrationCheck, Contradiction, worst
+from streamreid.ground.camera_model import GroundCamera
+from streamreid.ground.frame_order import FrameOrder
+from streamreid.ground.kalman_filter import GroundSettings
+from streamreid.ground.tracker import GroundTracker
+from streamreid.ground.trajectory_similarity import BIN, Trajectories, names_of
+from streamreid.types import FloatArray, IntArray, TrackKey, Tracks
+
+__all__ = ["GroundEvidence", "WorldRow"]
+
+_log = logging.getLogger(__name__)
+
+Array = NDArray[np.float64]
+WorldRow = tuple[float, int, float, float]
+"""Time, id, x, y."""
+
+_BINS = 240
+_FRAMES = 1024
+_SILENT = 2.0  # seconds
+_LATE = 0.2  # seconds
+_HYPOTHESES_LIVE = 3
+"""Live results come at once, and what costs time makes them old."""
+
+
+@dataclass(slots=True, eq=False)
+class _Looked:
+    """One frame: whom its boxes show (0: nobody known) and where, once all cameras have shown the moment; until then as far as is known.
+
+    Args:
+        time: By the camera's clock.
+        moved: The same, put right, as the association knows it.
+        at: The same by the clock of the first camera, without the jumps of its own.
+        feet: ``[N, 2]`` where this camera alone puts them.
+        used: Rows of the boxes that were used.
+        waiting: Tracks of this frame that came before ``final``.
+    """
+
+    camera: str
+    time: float
+    moved: float
+    at: float
+    used: IntArray
+    owner: IntArray
+    points: Array
+    feet: Array
+    final: bool = False
+    waiting: list[Tracks] = field(default_factory=list)
+
+
+class GroundEvidence:
+    """Follows people on the ground and tells tracks apart by it. A :class:`streamreid.association.spatial_evidence.Place`.
+
+    Args:
+        cameras: Calibrated cameras by name.
+        config: Area and least score.
+        settings: Of the tracker on the ground.
+    """
+
+    def __init__(
+        self, cameras: Mapping[str, GroundCamera], config: GroundConfig | None = None, settings: GroundSettings | None = None
+    ) -> None:
+        self.config = config or GroundConfig()
+        self.tracker = GroundTracker(dict(cameras), settings or settings_of(self.config))
+        self._cameras = dict(cameras)
+        self._area = None if self.config.area is None else np.array(self.config.area, np.float32)
+        self.shift: dict[str, float] = {}
+        self._steady = FrameOrder()
+        self._check = CalibrationCheck() if self.config.check else None
+        self._out: set[str] = set()
+        self._pending: list[tuple[float, int, _Looked, Array, tuple[int, int]]] = []
+        self._newest: dict[str, _Looked] = {}
+        self._order = 0
+        self._latest = -np.inf
+        self._looked: dict[str, deque[_Looked]] = defaultdict(lambda: deque(maxlen=_FRAMES))
+        self._bins: dict[TrackKey, dict[int, tuple[float, float, int]]] = {}
+        self._votes: dict[int, dict[TrackKey, int]] = defaultdict(lambda: defaultdict(int))
+
+    @property
+    def cameras(self) -> Mapping[str, GroundCamera]:
+        """The calibrated cameras."""
+        return self._cameras
+
+    def __contains__(self, camera: str) -> bool:
+        return camera in self._cameras
+
+    def keep(self, ways: bool) -> None:
+        """Whether everybody's whole way is remembered for ``finish``; runs without end must not."""
+        self.tracker.keep = ways
+        if not ways:
+            own = self.tracker.settings
+            self.tracker.settings = replace(own, hypotheses=min(own.hypotheses, _HYPOTHESES_LIVE))
+
+    @property
+    def contradictions(self) -> list[Contradiction]:
+        """Pairs of cameras whose calibrations cannot both be right."""
+        return list(self._check.found.values()) if self._check is not None else []
+
+    @property
+    def timing(self) -> tuple[float, float]:
+        """Time of the first frame of all calibrated cameras, and the usual time between the frames of the fastest."""
+        return self.tracker.start, self.tracker.pace
+
+    def look(self, camera: str, time: float, boxes: FloatArray, scores: FloatArray, size: tuple[int, int]) -> None:
+        """Take all boxes of a frame, before they are tracked inside the camera.
+
+        Args:
+            camera: Name of the camera; one that is not calibrated is ignored.
+            time: Capture time.
+            boxes: ``[N, 4]`` xyxy.
+            scores: ``[N]``.
+            size: Width and height of the picture.
+
+        Raises:
+            ConfigError: The pictures are not those that the calibration is for.
+        """
+        if camera not in self._cameras:
+            return
+        used = np.flatnonzero(scores >= self.config.score)
+        view = self._cameras[camera] = self._cameras[camera].scaled(size)
+        feet = np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]], 1).astype(np.float64)
+        points = view.to_plane(feet)
+        points[boxes[:, 3] > 0.99 * size[1]] = np.nan  # feet below the picture
+        alone = points.copy()
+        points[~self._inside(points)] = np.nan
+        moved = time + self.shift.get(camera, 0.0)
+        # Trajectories keep the times of the first camera.
+        at = self._steady.steady(camera, moved) - self.shift.get(min(self._cameras), 0.0)
+        frame = _Looked(camera, time, moved, at, used, np.zeros(len(boxes), np.int64), points, alone)
+        self._looked[camera].append(frame)
+        self._newest[camera] = frame
+        self._order += 1
+        heappush(self._pending, (frame.at, self._order, frame, np.asarray(boxes[used], np.float64), size))
+        # Clocks that are put right no longer come in order: wait for the camera that is furthest back, unless it fell silent.
+        self._follow(min(f.at for f in self._newest.values() if f.time > time - _SILENT) if any(self.shift.values()) else np.inf)
+
+    def _follow(self, until: float) -> None:
+        while self._pending and self._pending[0][0] <= until:
+            at, _, frame, boxes, size = heappop(self._pending)
+            if at < self._latest - _LATE:  # the moment has passed: its clock was put right just now
+                frame.final = True
+                continue
+            self._latest = max(self._latest, at)
+            if frame.camera in self._out:
+                frame.final = True
+                continue
+            found = self.tracker.observe(frame.camera, at, boxes, size)
+            self._place(frame, found, {t.number: t.mean[:2] for t in self.tracker.tracks})
+            self._settle()
+
+    def _settle(self) -> None:
+        revised, self.tracker.revised = self.tracker.revised, []
+        for name, when, owner, where in revised:
+            if (earlier := self._find_at(name, when)) is not None:
+                self._place(earlier, owner, where)
+                earlier.final = True
+                for tracks in earlier.waiting:
+                    self._vote(name, earlier, tracks)
+                earlier.waiting = []
+
+    def _place(self, frame: _Looked, owner: IntArray, where: Mapping[int, Array]) -> None:
+        frame.owner[frame.used] = owner
+        for row in np.flatnonzero(frame.owner).tolist():
+            if (found := where.get(int(frame.owner[row]))) is not None:
+                frame.points[row] = found
+        frame.points[~self._inside(frame.points)] = np.nan
+
+    def observe(self, camera: str, time: float, tracks: Tracks, size: tuple[int, int]) -> None:
+        """See ``Place``: ties the camera's tracks to the people on the ground."""
+        frame = self._find(camera, time, moved=True)
+        if frame is None:
+            return
+        if not self.tracker.keep and len(self._votes) > 2 * len(self.tracker.tracks) + 1000:
+            alive = {t.number for t in self.tracker.tracks}
+            self._votes = defaultdict(lambda: defaultdict(int), {n: v for n, v in self._votes.items() if n in alive})
+        if frame.final:
+            self._vote(camera, frame, tracks)
+        else:
+            frame.waiting.append(tracks)
+
+    def _vote(self, camera: str, frame: _Looked, tracks: Tracks) -> None:
+        moment = int(frame.at // BIN)
+        known = (tracks.rows >= 0) & (tracks.rows < len(frame.feet))
+        if self._check is not None and known.any():
+            for found in self._check.observe(camera, moment, tracks.ids[known], frame.feet[tracks.rows[known]]):
+                self._contradict(found)
+        for track, row in zip(tracks.ids.tolist(), tracks.rows.tolist(), strict=True):
+            if not 0 <= row < len(frame.owner):
+                continue
+            number = int(frame.owner[row])
+            if number:
+                self._votes[number][camera, track] += 1
+            if np.isfinite(frame.points[row]).all():
+                bins = self._bins.setdefault((camera, track), {})
+                bins[moment] = (float(frame.points[row, 0]), float(frame.points[row, 1]), number)
+                if len(bins) > _BINS:
+                    del bins[next(iter(bins))]
+
+    def _contradict(self, found: Contradiction) -> None:
+        """Say it, and go on without the camera that contradicts most."""
+        _log.warning("%s", found)
+        out = worst(self._check.found) if self._check is not None else set()
+        for camera in sorted(out - self._out):
+            _log.warning("camera '%s' is left out where people are followed on the ground by several cameras; its own places stay", camera)
+        self._out = out
+        for key, bins in self._bins.items():
+            if key[0] in out:
+                self._bins[key] = {moment: (x, y, 0) for moment, (x, y, _) in bins.items()}
+
+    def positions(self, camera: str, time: float, rows: IntArray) -> FloatArray:
+        """Where people stand, by row of the frame's boxes: ``[N, 2]`` float32 metres, NaN where it is not known."""
+        result = np.full((len(rows), 2), np.nan, np.float32)
+        frame = self._find(camera, time)
+        if frame is not None:
+            known = (rows >= 0) & (rows < len(frame.points))
+            result[known] = frame.points[rows[known]]
+        return result
+
+    def log_odds(self, a: Sequence[TrackKey], b: Sequence[TrackKey]) -> FloatArray:
+        """See ``Place``.
+
+        Where both were seen within half a second, their distance d speaks: log(room / (2 pi s^2)) - d^2 / (2 s^2), once per second of common
+        time, at most six times. One number on the ground is one person. Otherwise only the speed it would take does.
+        """
+        keys = sorted({key for key in (*a, *b) if self._bins.get(key)})
+        result = np.zeros((len(a), len(b)), np.float32)
+        if len(keys) < 2:
+            return result
+        ways = Trajectories.build([self._bins[key] for key in keys])
+        camera = np.unique([key[0] for key in keys], return_inverse=True)[1]
+        contradict = self._check.found if self._check is not None else {}
+        known = {key: row for row, key in enumerate(keys)}
+        columns = np.array([known.get(key, -1) for key in b])
+        for i, key in enumerate(a):
+            if key in known:
+                line = np.append(ways.compare(known[key], camera), 0.0)  # the last is for tracks without a place
+                result[i] = np.where(columns == known[key], 0.0, line[columns])
+                if contradict:
+                    against = [(min(key[0], other[0]), max(key[0], other[0])) in contradict for other in b]
+                    result[i] = np.where(against, 0.0, result[i])
+        return result
+
+    def forget(self, tracks: Iterable[TrackKey]) -> None:
+        """See ``Place``."""
+        for key in tracks:
+            self._bins.pop(key, None)
+
+    def finish(self, identities: Mapping[TrackKey, tuple[int, float]]) -> list[WorldRow]:
+        """Everybody's way on the ground, with the global ids of the cameras' tracks.
+
+        Args:
+            identities: Global id and link probability of every track.
+
+        Returns:
+            Rows ordered by time and id.
+        """
+        self._follow(np.inf)
+        tracks = self.tracker.finish()
+        self._settle()
+        spans = {t.number: (t.path[0][0], t.path[-1][0]) for t in tracks if t.path}
+        names = names_of({n: self._votes.get(n, {}) for n in spans}, spans, identities)
+        rows = [(time, names[t.number], x, y) for t in tracks if t.path for time, x, y in t.path]
+        points = np.array([r[2:] for r in rows]).reshape(-1, 2)
+        return sorted(row for row, keep in zip(rows, self._inside(points).tolist(), strict=True) if keep)
+
+    def _find_at(self, camera: str, at: float) -> _Looked | None:
+        return next((f for f in reversed(self._looked.get(camera, ())) if f.at == at), None)
+
+    def _find(self, camera: str, time: float, *, moved: bool = False) -> _Looked | None:
+        for frame in reversed(self._looked.get(camera, ())):
+            if (frame.moved if moved else frame.time) == time:
+                return frame
+        return None
+
+    def _inside(self, points: Array) -> NDArray[np.bool_]:
+        finite: NDArray[np.bool_] = np.asarray(np.isfinite(points).all(1), bool)
+        if self._area is None:
+            return finite
+        within = [
+            ok and cv2.pointPolygonTest(self._area, (float(p[0]), float(p[1])), False) >= 0 for p, ok in zip(points, finite, strict=True)
+        ]
+        return np.array(within, bool)
+
+
+def settings_of(config: GroundConfig) -> GroundSettings:
+    """The tracker's settings that a user may change."""
+    return GroundSettings(
+        acceleration=config.acceleration,
+        height=config.height,
+        heights=config.heights,
+        clutter=config.clutter,
+        hypotheses=config.hypotheses,
+        cameras=config.cameras,
+        share=config.share,
+        relink=config.lost_seconds,
+    )

@@ -1,0 +1,170 @@
+"""Where somebody may begin: boxes that nobody explains, where the cameras that see a place agree."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreid.ground.body_model import body_boxes, overlap_of, share_inside
+from streamreid.ground.kalman_filter import GroundSettings, correct
+from streamreid.ground.measurement_likelihood import CameraFrame, measurement_likelihood
+
+__all__ = ["Beginner", "Entrances", "Shown", "begin", "beginners"]
+
+Array = NDArray[np.float64]
+ViewKey = tuple[tuple[str, int], ...]
+_FAR = 60.0  # metres
+_ALONE = 0.1
+_DOOR = 0.7  # metres: how wide an entrance is
+_GROUND = 100.0  # square metres on which people usually are
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """One camera's frame of a round.
+
+    Args:
+        seen: The camera.
+        boxes: ``[M, 4]``.
+    """
+
+    seen: CameraFrame
+    boxes: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beginner:
+    """Somebody new.
+
+    Args:
+        key: Boxes, by camera and row.
+        worth: Log-odds against the boxes' being nobody's.
+        mean: ``[1, 6]`` and ``cov`` ``[1, 6, 6]``.
+    """
+
+    key: ViewKey
+    worth: float
+    mean: Array
+    cov: Array
+
+
+class Entrances:
+    """Where people came from so far, so that somebody new is expected there rather than in the middle of a room."""
+
+    def __init__(self) -> None:
+        self._places: deque[tuple[float, float]] = deque(maxlen=200)
+
+    def learn(self, place: tuple[float, float]) -> None:
+        """Somebody who turned out to be real began here."""
+        self._places.append(place)
+
+    def odds(self, place: Array) -> float:
+        """Logarithm of how much likelier than anywhere somebody begins here: a kernel density with one uniform beginning added."""
+        if not self._places:
+            return 0.0
+        gap = np.linalg.norm(np.array(self._places) - place, axis=1)
+        kernel = np.exp(-0.5 * (gap / _DOOR) ** 2) / (2 * np.pi * _DOOR**2)
+        density = (float(kernel.sum()) + 1 / _GROUND) / (len(self._places) + 1)
+        return float(np.clip(np.log(density * _GROUND), -4.0, 2.0))
+
+
+def beginners(
+    frames: Mapping[str, Shown], free: Mapping[str, NDArray[np.int64]], near: Array, settings: GroundSettings
+) -> list[tuple[ViewKey, Array]]:
+    """Boxes that may be one new person, and the place, best first.
+
+    Args:
+        frames: The round.
+        free: Rows of each frame's boxes that nobody explains.
+        near: ``[T, 2]`` where people stand.
+        settings: Which agreement it takes.
+    """
+    spots, owners = _spots(frames, free, settings)
+    if not len(spots):
+        return []
+    alone = np.ones(len(spots), bool)
+    if len(near):
+        alone = np.linalg.norm(spots[:, None] - near[None], axis=2).min(1) >= settings.apart
+    people = np.concatenate([spots, np.full((len(spots), 1), settings.height)], 1)
+    expected, got, score = np.zeros(len(spots)), np.zeros(len(spots)), np.zeros(len(spots))
+    rows = {}
+    for name, frame in frames.items():
+        shown = body_boxes(frame.seen.camera, people)
+        visible = share_inside(shown, frame.seen.size) > 0.4
+        expected += visible
+        best = np.full(len(spots), -1, np.int64)
+        if len(free[name]):
+            overlap = overlap_of(shown, frame.boxes[free[name]], frame.seen.size)
+            for spot, (owner, row) in enumerate(owners):
+                if owner == name:  # the box that proposed the place is meant, not one that fits better
+                    overlap[spot] = np.where(free[name] == row, overlap[spot], -1.0)
+            column = overlap.argmax(1)
+            value = overlap[np.arange(len(spots)), column]
+            fits = (value >= settings.agree) & visible
+            best[fits] = free[name][column[fits]]
+            got += fits
+            score += np.where(fits, value, 0.0)
+        rows[name] = best
+    own = np.array([rows[name][spot] == row for spot, (name, row) in enumerate(owners)])
+    least = np.maximum(np.ceil(settings.share * expected), settings.cameras)
+    good = alone & own & (got >= least) & ((got > 1) | (expected <= 1))
+    result: list[tuple[ViewKey, Array]] = []
+    used: set[tuple[str, int]] = set()
+    for spot in np.lexsort((-score, -got / np.maximum(expected, 1))).tolist():
+        key = tuple((name, int(best[spot])) for name, best in rows.items() if best[spot] >= 0)
+        if not good[spot] or used & set(key) or any(np.linalg.norm(p - spots[spot]) < settings.apart for _, p in result):
+            continue
+        used |= set(key)
+        result.append((key, spots[spot]))
+    return result
+
+
+def _spots(
+    frames: Mapping[str, Shown], free: Mapping[str, NDArray[np.int64]], settings: GroundSettings
+) -> tuple[Array, list[tuple[str, int]]]:
+    """Where the owners of free boxes may stand, by the feet and by the head."""
+    spots, owners = [], []
+    for name, frame in frames.items():
+        camera, high = frame.seen.camera, frame.seen.size[1]
+        for row in free[name].tolist():
+            box = frame.boxes[row]
+            middle = (box[0] + box[2]) / 2
+            ends = [(box[3], 0.0)] if box[3] < 0.99 * high else []
+            ends += [(box[1], settings.height)] if box[1] > 0.01 * high else []
+            for edge, level in ends:
+                spot = camera.to_plane(np.array([[middle, edge]]), level)[0]
+                if np.isfinite(spot).all() and np.linalg.norm(spot - camera.position[:2]) < _FAR:
+                    spots.append(spot)
+                    owners.append((name, row))
+    return np.array(spots).reshape(-1, 2), owners
+
+
+def begin(frames: Mapping[str, Shown], key: ViewKey, spot: Array, settings: GroundSettings) -> Beginner | None:
+    """Work out a new person from their boxes; None if a camera cannot see the place after all."""
+    start = np.array([[*spot, 0.0, 0.0, settings.height, 1.0]])
+    doubt = np.diag([0.25, 0.25, 1.0, 1.0, settings.height_doubt**2, settings.girth_doubt**2])[None]
+    prior = np.log([0.65, 0.30, 0.05])
+    around, mean, cov, worth = start, start, doubt, 0.0
+    for _ in range(2):  # derivatives again where the first pass ended
+        mean, cov, worth = start, doubt, settings.begin
+        for number, (name, row) in enumerate(key):
+            told = measurement_likelihood(frames[name].seen, mean, cov, frames[name].boxes[row : row + 1], settings, around=around)
+            if told.inside[0] == 0:
+                return None
+            odds = told.odds[:, 0, 0] + prior
+            # The first box says where; that it is somebody, the others say.
+            worth += float(np.log(settings.found) + np.logaddexp.reduce(odds)) if number else 0.0
+            noise = told.noise[int(odds.argmax()), :, 0]
+            mean, cov = correct(mean, cov, told.slopes, told.gap[:, 0], noise, settings.heights)
+        around = mean
+    for name, frame in frames.items():
+        if name not in dict(key):
+            inside = share_inside(body_boxes(frame.seen.camera, mean[:, [0, 1, 4, 5]]), frame.seen.size)[0]
+            worth += float(np.log(1 - 0.6 * settings.found * np.clip((inside - 0.2) / 0.3, 0, 1)))
+    if len(key) == 1:  # one camera alone sees the place: time must tell
+        worth = max(worth, _ALONE)
+    return Beginner(key, worth, mean, cov)
