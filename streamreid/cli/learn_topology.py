@@ -42,7 +42,7 @@ def learn_topology_command(
     set_up_logging(quiet=quiet)
     if out.exists() and not overwrite:
         raise ConfigError(f"'{out}' exists; pass --overwrite to replace it or choose another name")
-    sightings: list[Sighting] = []
+    sightings: list[CameraPass] = []
     with Work("reading results", total=len(runs), quiet=quiet) as work:
         for number, run in enumerate(runs):
             sightings += _own_people(read_sightings(run), number)
