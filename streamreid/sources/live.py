@@ -12,6 +12,7 @@ from fractions import Fraction
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from streamreid._scarcity import is_scarcity
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
@@ -130,11 +131,15 @@ class LiveSource(WatchedSource):
         """The picture as an array."""
 
     def _converted(self, received: Received) -> Image | None:
-        """The picture as an array. One that cannot be is passed over: a camera is not given up for a damaged picture."""
+        """The picture as an array. One that cannot be is passed over: a camera is not given up for a damaged picture, nor for any number of them for which
+        there is no memory."""
         try:
             image, self._unconverted = self._image(received), 0
             return image
-        except Exception:
+        except Exception as error:
+            if is_scarcity(error):
+                self._notes.count("1 picture had no memory", "{n} pictures had no memory")
+                return None
             self._unconverted += 1
             if self._unconverted >= _UNCONVERTED:
                 raise
@@ -179,6 +184,10 @@ class LiveSource(WatchedSource):
                 raise SourceError(f"{self._where}: the other side ended the stream. Check the camera")
             except SourceError as error:
                 failure = error
+            except (MemoryError, OSError, RuntimeError) as error:
+                if not is_scarcity(error):
+                    raise
+                failure = SourceError(f"{self._where}: connection given up for want of resources ({type(error).__name__}: {redact(error)})")
             finally:
                 if reader is not None:
                     self._leave(reader)
