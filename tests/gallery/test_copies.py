@@ -7,7 +7,8 @@ import stat
 import pytest
 
 from streamreid import Pipeline
-from streamreid.gallery import SqliteGallery
+from streamreid.gallery import PostgresGallery, SqliteGallery
+from streamreid.gallery.cipher import new_key
 from streamreid.gallery.copying import copy_gallery
 from streamreid.gallery.exporting import export_gallery
 from streamreid.gallery.postgres_store import without_password
@@ -49,6 +50,44 @@ def test_who_is_forgotten_in_one_copy_is_forgotten_in_all(people, tmp_path, call
     assert found["complete"]
     for path in (people, *copies):
         with SqliteGallery(path) as store:
+            assert [r.global_id for r in store.identities()] == [1, 3]
+            assert store.forgotten() == [2]
+
+
+@pytest.mark.parametrize("where", ["original", "copy"])
+def test_an_encrypted_copy_is_known_to_forget(people, tmp_path, call, monkeypatch, where):
+    pytest.importorskip("cryptography", reason="needs cryptography: pip install 'streamreid[encryption]'")
+    monkeypatch.setenv("STREAMREID_GALLERY_KEY", new_key())
+    copy = tmp_path / "sealed.db"
+    assert call("gallery", "copy", people, copy, "--encrypt")[0] == 0
+    code, out, _ = call("gallery", "forget", 2, "--yes", "--json", "--gallery", people if where == "original" else copy)
+    assert code == 0
+    assert json.loads(out)["complete"]
+    for path in (people, copy):
+        with SqliteGallery(path) as store:
+            assert [r.global_id for r in store.identities()] == [1, 3]
+            assert store.forgotten() == [2]
+
+
+def test_an_encrypted_copy_without_its_key_is_named(people, tmp_path, call, monkeypatch):
+    pytest.importorskip("cryptography", reason="needs cryptography: pip install 'streamreid[encryption]'")
+    monkeypatch.setenv("STREAMREID_GALLERY_KEY", new_key())
+    assert call("gallery", "copy", people, tmp_path / "sealed.db", "--encrypt")[0] == 0
+    monkeypatch.delenv("STREAMREID_GALLERY_KEY")
+    code, _, errors = call("gallery", "forget", 2, "--yes", "--gallery", people)
+    assert code != 0
+    assert "sealed.db" in errors.replace("\n", "")
+    assert "STREAMREID_GALLERY_KEY" in " ".join(errors.split())
+
+
+@pytest.mark.parametrize("where", ["original", "copy"])
+def test_a_copy_in_postgresql_is_known_to_forget(people, database, call, where):
+    assert call("gallery", "copy", people, database)[0] == 0
+    code, out, _ = call("gallery", "forget", 2, "--yes", "--json", "--gallery", people if where == "original" else database)
+    assert code == 0
+    assert json.loads(out)["complete"]
+    for store in (SqliteGallery(people), PostgresGallery(database)):
+        with store:
             assert [r.global_id for r in store.identities()] == [1, 3]
             assert store.forgotten() == [2]
 
