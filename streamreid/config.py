@@ -76,8 +76,15 @@ def _as_word(value: Any) -> Any:
     return ("off", "on")[value] if isinstance(value, bool) else value
 
 
+def _without_name(schema: dict[str, Any]) -> None:
+    """In a file a camera's name may be left out: it is made before the camera is checked."""
+    schema["required"] = [key for key in schema["required"] if key != "name"]
+
+
 class CameraConfig(_Section):
     """One camera: where its pictures come from and which of them are used."""
+
+    model_config = ConfigDict(json_schema_extra=_without_name)
 
     name: Annotated[str, BeforeValidator(_legal)] = Field(
         description="Name in results and messages; unique. Where it is left out, it is made of the file's or folder's name.",

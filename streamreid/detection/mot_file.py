@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.camera_names import legal_name
 from streamreid.config import DetectorConfig
 from streamreid.detection.base import Detector
 from streamreid.errors import DataError, DetectorError
@@ -33,7 +34,7 @@ class MotFileDetector:
     (pedestrian of MOTChallenge). Which spellings are read: `mot_text.read_numbers`.
 
     Args:
-        path: A folder with ``<camera>.txt`` or ``<camera>/det/det.txt``, or one file for one camera.
+        path: A folder with ``<camera>.txt`` (or the name that the camera's name was made of: ``Büro Süd.txt`` for Buro_Sud) or ``<camera>/det/det.txt``, or one file for one camera.
         config: For ``confidence``.
 
     Raises:
@@ -93,7 +94,22 @@ class MotFileDetector:
         for name in names:
             if name.is_file():
                 return name
+        called = self._called_otherwise(camera)
+        if len(called) > 1:
+            raise DataError(
+                f"no boxes for camera '{camera}': {', '.join(str(p) for p in called)} could all be meant; call the right one {names[0].name}"
+            )
+        if called:
+            return called[0]
         raise DataError(f"no boxes for camera '{camera}': neither {names[0]} nor {names[1]} exists")
+
+    def _called_otherwise(self, camera: str) -> list[Path]:
+        """Files or folders whose names become this camera's name: of ``Büro Süd.mp4`` and ``Büro Süd.txt`` that is Buro_Sud."""
+        found = [p for p in self._path.glob("*.txt") if legal_name(p.stem) == camera]
+        return sorted(
+            found
+            + [p / "det" / "det.txt" for p in self._path.iterdir() if legal_name(p.name) == camera and (p / "det" / "det.txt").is_file()]
+        )
 
     def _read(self, file: Path) -> dict[int, FloatArray]:
         table = read_numbers(file)

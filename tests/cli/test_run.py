@@ -133,6 +133,7 @@ def test_config_check_and_schema(call, cams):
     code, out, _ = call("config", "schema")
     assert code == 0
     assert json.loads(out)["properties"]["cameras"]
+    assert json.loads(out)["$defs"]["CameraConfig"]["required"] == ["uri"]  # a name that is left out is made
     cams.write_text("cameras: {left: x}")
     code, _, err = call("config", "check", cams)
     assert code == 2

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from streamreid.camera_names import legal_name
 from streamreid.config import DetectorConfig
 from streamreid.detection import open_detector
 from streamreid.errors import DataError, DetectorError
@@ -32,6 +33,19 @@ def test_a_folder_of_cameras_in_either_layout(tmp_path: Path) -> None:
     assert found[1].boxes.tolist() == [[1.5, 2.5, 4.5, 6.5]]
     assert [len(f) for f in found] == [2, 1, 0, 0]
     assert [len(f) for f in open_detector(settings(tmp_path, 0.0))([frame("north", 2)])] == [1]
+
+
+def test_files_are_found_by_the_name_that_the_cameras_name_was_made_of(tmp_path: Path) -> None:
+    (tmp_path / "Büro Süd.txt").write_text("1,-1,10,20,30,40,0.9\n")
+    (tmp_path / "入口/det").mkdir(parents=True)
+    (tmp_path / "入口/det/det.txt").write_text("1,-1,1,2,3,4,0.9\n")
+    names = [legal_name(name) for name in ("Büro Süd", "入口")]
+    assert [len(f) for f in open_detector(settings(tmp_path))([frame(name, 0) for name in names])] == [1, 1]
+    (tmp_path / "Buro Sud.txt").write_text("1,-1,10,20,30,40,0.9\n")
+    with pytest.raises(DataError, match=r"Buro Sud.txt, .*could all be meant; call the right one Buro_Sud.txt"):
+        open_detector(settings(tmp_path))([frame("Buro_Sud", 0)])
+    (tmp_path / "Buro_Sud.txt").write_text("")
+    assert [len(f) for f in open_detector(settings(tmp_path))([frame("Buro_Sud", 0)])] == [0]
 
 
 def test_one_file_is_one_camera(tmp_path: Path) -> None:
