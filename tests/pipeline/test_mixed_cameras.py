@@ -51,7 +51,8 @@ def test_dates_near_now_fit(settings, fits):
 
 
 def test_messages_show_no_password_and_say_what_is_wrong_with_a_date():
-    stale = camera(uri="http://u:hidden@h/hall.mp4", start_time="2026-11-28T10:00:00")
+    # live: false is what is known of an address once it was opened and has an end
+    stale = camera(uri="http://u:hidden@h/hall.mp4", start_time="2026-11-28T10:00:00", live=False)
     (why,) = mixing_problems([GATE, stale], window=300, now=NOW).values()
     assert "hidden" not in why
     assert "86400 s ago" in why

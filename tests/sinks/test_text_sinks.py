@@ -193,7 +193,11 @@ def test_identities_are_grouped_with_their_least_probability() -> None:
 
 def rows_of(folder: Path) -> int:
     pq = pytest.importorskip("pyarrow.parquet")
-    return sum(pq.read_metadata(p).num_rows for p in folder.glob("part-*.parquet"))
+    while True:
+        try:
+            return sum(pq.read_metadata(p).num_rows for p in folder.glob("part-*.parquet"))
+        except FileNotFoundError:  # parts were just joined to one
+            time.sleep(0.001)
 
 
 def test_parquet_is_merged_with_final_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
