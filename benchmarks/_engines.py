@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from streamreid.compiling.quantising import quantised_graph
+from streamreid.compiling.quantization import quantised_graph
 from streamreid.config import EngineConfig
 from streamreid.errors import StreamReIDError
 from streamreid.reid import EngineEmbedder

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from streamreid.training.checkpoint import take_over
 from streamreid.training.data import PictureCache, make_batch
 from streamreid.training.heads import identity_heads
-from streamreid.training.imprint import imprint_embeddings, some_rows
+from streamreid.training.identity_split import split_people
 from streamreid.training.network import PartNetwork
 from streamreid.training.objective import Learner
 from streamreid.training.openvino_ir import IRModule
-from streamreid.training.optimise import MovingAverage, gradient_norm, make_optimizer, rate_factor
-from streamreid.training.people import split_people
+from streamreid.training.optimizer import MovingAverage, gradient_norm, make_optimizer, rate_factor
 from streamreid.training.recipe import AugmentationConfig, TrainConfig
+from streamreid.training.weight_imprinting import imprint_embeddings, some_rows
 
 COPIES = 2
 

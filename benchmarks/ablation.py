@@ -33,12 +33,12 @@ from _frozen import remember, train_kept
 
 from streamreid.evaluation.occluded import score_engine
 from streamreid.evaluation.reid import read_folder
-from streamreid.training.blending import blend
 from streamreid.training.checkpoint import load_network
 from streamreid.training.embed import embed, embed_variants, grade_scores
 from streamreid.training.loop import train
 from streamreid.training.network import PartNetwork
 from streamreid.training.recipe import TrainConfig
+from streamreid.training.weight_interpolation import blend
 from streamreid.types import Image, IntArray, PartFeatures
 
 DATASETS = ("cuhk03", "cuhk01")
@@ -111,13 +111,13 @@ class TorchUnifier:
         self.network, self.size = network, size
 
     def grades(self, queries: Sequence[Image]) -> IntArray:
-        """See `streamreid.evaluation.unify.Unifies`."""
-        from streamreid.evaluation.unify import grade
+        """See `streamreid.evaluation.occlusion_unification.Unifies`."""
+        from streamreid.evaluation.occlusion_unification import grade
 
         return grade(grade_scores(self.network, queries, self.size))
 
     def variants(self, gallery: Sequence[Image]) -> list[PartFeatures]:
-        """See `streamreid.evaluation.unify.Unifies`."""
+        """See `streamreid.evaluation.occlusion_unification.Unifies`."""
         return embed_variants(self.network, gallery, self.size)
 
 

@@ -35,14 +35,14 @@ from streamreid.association.pair_sampling import labelled_pairs, pieces
 from streamreid.association.track_evidence import Evidence, Presence, descriptors
 from streamreid.config import AssociationConfig, Config, load_config
 from streamreid.evaluation import MulticamEvaluation, Table, evaluate_multicam, read_mot
-from streamreid.evaluation.naming import name_tracks
-from streamreid.evaluation.rules import ious
+from streamreid.evaluation.preprocessing import ious
+from streamreid.evaluation.track_labels import name_tracks
+from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.pipeline.cache import read_frames, read_manifest
 from streamreid.pipeline.calibrating import Walked, walk, walked_by
 from streamreid.pipeline.holding import Observation
 from streamreid.pipeline.recorder import Recorder
 from streamreid.pipeline.replay import replayed_config
-from streamreid.similarity import Calibration, SiteCalibration
 from streamreid.types import KnownIdentity, PartFeatures, Tracks
 
 Key = tuple[str, int]

@@ -28,10 +28,10 @@ from rich.table import Table
 
 from streamreid.compiling.machine import find_gpu
 from streamreid.evaluation.reid import rank_scores, read_folder
+from streamreid.features.similarity import PackedParts, part_similarity
 from streamreid.reid.crops import crop_batch
 from streamreid.runtimes.base import available_threads
 from streamreid.runtimes.machine import cpu_name
-from streamreid.similarity import PackedParts, part_similarity
 from streamreid.types import PartFeatures
 
 BATCHES = (1, 8, 32)

@@ -25,7 +25,7 @@ import numpy as np
 from streamreid import Pipeline
 from streamreid.config import Config
 from streamreid.evaluation import Table, evaluate_multicam, read_truth
-from streamreid.evaluation.rules import ious, matching
+from streamreid.evaluation.preprocessing import ious, matching
 from streamreid.pipeline import Following, Replay
 from streamreid.pipeline.cache import read_frames
 from streamreid.pipeline.replay import replayed_config

@@ -31,9 +31,9 @@ from _peers import PEERS
 from streamreid.config import CameraConfig, DetectorConfig, EngineConfig, TrackerConfig
 from streamreid.detection import open_detector
 from streamreid.evaluation import Table, evaluate_mot, read_mot
-from streamreid.similarity import Calibration
+from streamreid.features.similarity import Calibration
 from streamreid.sources import open_source
-from streamreid.tracking import DelayedTracks, Tracker, botsort, bytetrack
+from streamreid.tracking import FixedLagTracks, Tracker, botsort, bytetrack
 from streamreid.types import Detections, Frame, PartFeatures
 
 Step = Callable[[int], Iterator[tuple[int, Any]]]
@@ -119,7 +119,7 @@ def ours(config: TrackerConfig, *, looks: bool = True) -> Callable[[Clip], Step]
         if looks and clip.features is None:
             raise LookupError("no --engine was given")
         tracker = Tracker(config, clip.calibration)
-        late = DelayedTracks(tracker) if config.delay else None
+        late = FixedLagTracks(tracker) if config.delay else None
         late_frames = iter(range(len(clip.times)))
 
         def step(number: int) -> Iterator[tuple[int, Any]]:

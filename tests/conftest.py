@@ -15,7 +15,7 @@ import pytest
 
 from streamreid.cli import main
 from streamreid.config import Config
-from streamreid.similarity import Calibration
+from streamreid.features.similarity import Calibration
 from streamreid.types import Detections, Frame, PartFeatures
 
 ROOT = Path(__file__).resolve().parent.parent

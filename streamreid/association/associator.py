@@ -21,7 +21,7 @@ from streamreid.association.track_evidence import Evidence, Presence
 from streamreid.clocks.clock_jumps import ClockJumpFilter
 from streamreid.config import AssociationConfig
 from streamreid.errors import EngineMismatchError
-from streamreid.similarity import Calibration, SiteCalibration
+from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.types import FloatArray, Identity, IdentityEvent, KnownIdentity, PartFeatures, TrackKey, Tracklet, Tracks
 
 __all__ = ["Associator"]

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from streamreid.association.track_evidence import Evidence, descriptors
-from streamreid.packed import PackedParts
+from streamreid.features.packed import PackedParts
 from streamreid.types import FloatArray, PartFeatures
 
 __all__ = ["IdentityIndex"]

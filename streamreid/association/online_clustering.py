@@ -18,7 +18,7 @@ from streamreid.association.topology import CameraGraph, Presences
 from streamreid.association.track_evidence import Evidence
 from streamreid.association.track_similarity import Comparison, compare, stack
 from streamreid.config import AssociationConfig
-from streamreid.similarity import Calibration, SiteCalibration
+from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.types import BoolArray, FloatArray, IdentityEvent, TrackKey
 
 __all__ = ["Decision", "Graph", "OnlineClustering", "believe", "membership", "owners"]

@@ -15,7 +15,7 @@ from streamreid.association.similarity_cache import sides
 from streamreid.association.topology import Presences
 from streamreid.association.track_evidence import Evidence, Presence
 from streamreid.association.track_similarity import compare, stack
-from streamreid.similarity import Calibration, SiteCalibration
+from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.types import BoolArray, FloatArray, TrackKey
 
 __all__ = ["Look", "Piece", "labelled_pairs", "own_pairs", "pieces"]

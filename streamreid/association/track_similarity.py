@@ -1,7 +1,7 @@
 """Comparing tracks view by view, and only as far as both were seen.
 
 For each part the likeness of two tracks is the mean, over the views of both and weighted by how much stands behind each, of the cosine with the nearest
-view of the other. Parts are joined by the occlusion-unified mean of :func:`streamreid.similarity.part_similarity`,
+view of the other. Parts are joined by the occlusion-unified mean of :func:`streamreid.features.similarity.part_similarity`,
 
     similarity(a, b) = sum_k w_ak w_bk s_k(a, b) / sum_k w_ak w_bk        w = sqrt(visibility)
 

@@ -16,10 +16,10 @@ from streamreid._yaml import read_yaml, validate
 from streamreid.cli.console import errors
 from streamreid.config import CameraConfig, Config, EngineConfig, GalleryConfig
 from streamreid.errors import ConfigError, SourceError
+from streamreid.features.similarity import Calibration
 from streamreid.gallery import GallerySearch, PostgresGallery, SqliteGallery, open_gallery
 from streamreid.pipeline.remembering import stamp_of
 from streamreid.reid import Embedder, open_embedder, shipped_engines
-from streamreid.similarity import Calibration
 from streamreid.sources import open_source
 from streamreid.types import Detections, Frame, PartFeatures
 

@@ -18,7 +18,7 @@ from streamreid.config import Config
 from streamreid.errors import ConfigError, DataError
 from streamreid.evaluation import Table as Boxes
 from streamreid.evaluation import read_mot
-from streamreid.evaluation.naming import name_tracks
+from streamreid.evaluation.track_labels import name_tracks
 from streamreid.pipeline.cache_manifest import MANIFEST
 from streamreid.pipeline.calibrating import Calibrated, Walked, calibrate, walk
 from streamreid.pipeline.calibration_report import calibration_page

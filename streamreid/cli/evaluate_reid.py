@@ -17,8 +17,8 @@ from streamreid.cli.working import Work
 from streamreid.config import EngineConfig, Precision, RuntimeName
 from streamreid.errors import ConfigError
 from streamreid.evaluation.occluded import Embed, OccludedScores, score_engine
+from streamreid.evaluation.occlusion_unification import Unifier
 from streamreid.evaluation.reid import PersonImages, ReidScores, person_images, read_folder
-from streamreid.evaluation.unify import Unifier
 from streamreid.reid.bundle import load_bundle
 from streamreid.reid.embedder import EngineEmbedder
 from streamreid.reid.opening import shipped_engines

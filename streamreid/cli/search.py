@@ -26,10 +26,10 @@ from streamreid.cli._gallery import (
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.tables import print_table
 from streamreid.errors import ConfigError, GalleryError
+from streamreid.features.similarity import Calibration
 from streamreid.gallery import PostgresGallery, SqliteGallery
 from streamreid.gallery.answers import answer, clock_text, write_sheet
 from streamreid.gallery.posterior import apart_from, compete
-from streamreid.similarity import Calibration
 from streamreid.types import PartFeatures
 
 __all__ = ["query", "search"]

@@ -22,9 +22,9 @@ from streamreid.reid.embedder import EngineEmbedder
 from streamreid.reid.probe import generated_probe
 
 if TYPE_CHECKING:
+    from streamreid.training.identity_split import Picture
     from streamreid.training.labels import Parser
     from streamreid.training.network import PartNetwork
-    from streamreid.training.people import Picture
     from streamreid.training.recipe import TrainConfig
 
 __all__ = ["export", "export_bundle", "parse_labels", "train"]
@@ -62,8 +62,8 @@ def train(
 
 def _report(last: Path, config: TrainConfig) -> list[Path]:
     """Draw what a training reached. Returns the pictures."""
+    from streamreid.training.identity_split import split_people
     from streamreid.training.loop import load_network
-    from streamreid.training.people import split_people
     from streamreid.training.report import write_report
 
     return list(write_report(load_network(last)[0], split_people(config.data).validation, Path(config.out), size=config.size))
@@ -114,7 +114,7 @@ def _parser(model: Path | None, pose: Path | None, fields: Path | None, parts: s
     """The one parser that was asked for."""
     if sum(choice is not None for choice in (model, pose, fields)) != 1:
         raise ConfigError("parse-labels: say where the parts come from with exactly one of --model, --pose and --fields")
-    from streamreid.training.grouping import load_grouping
+    from streamreid.training.part_grouping import load_grouping
 
     grouping = load_grouping(parts)
     if model is not None:
@@ -185,10 +185,10 @@ def export_bundle(
 ) -> Bundle:
     """See `export`."""
     from streamreid import __version__
-    from streamreid.training.blending import blend
     from streamreid.training.export import OCCLUSION, PARTS, UNIFIED, VISIBILITY, export_onnx, export_unified
+    from streamreid.training.identity_split import split_people
     from streamreid.training.loop import load_network
-    from streamreid.training.people import split_people
+    from streamreid.training.weight_interpolation import blend
 
     network, config, _ = load_network(checkpoint)
     if base:

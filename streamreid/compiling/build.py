@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamreid.compiling.half import half_graph, unfold_weights
 from streamreid.compiling.machine import fingerprint
-from streamreid.compiling.quantising import quantised_graph
+from streamreid.compiling.mixed_precision import half_graph, unfold_weights
+from streamreid.compiling.quantization import quantised_graph
 from streamreid.compiling.records import (
     PLAN_TARGETS,
     BuildRecord,
@@ -23,8 +23,8 @@ from streamreid.compiling.records import (
     VariantKey,
     default_thresholds,
 )
-from streamreid.compiling.storing import small_graph
 from streamreid.compiling.tensorrt_builder import build_plan, profile_of
+from streamreid.compiling.weight_storage import small_graph
 from streamreid.errors import EngineError, MissingExtraError
 from streamreid.types import FloatArray
 

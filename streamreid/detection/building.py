@@ -14,7 +14,7 @@ import numpy as np
 
 from streamreid import weights
 from streamreid.compiling.build import BuildOptions, build_form
-from streamreid.compiling.folders import bundled_files, write_folder
+from streamreid.compiling.bundle_folder import bundled_files, write_folder
 from streamreid.compiling.machine import find_gpu, fingerprint
 from streamreid.compiling.policy import open_build
 from streamreid.compiling.records import PLAN_TARGETS, BuildRecord, ParityReport

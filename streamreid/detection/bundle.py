@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from streamreid.compiling.folders import MANIFEST, check_files, read_manifest
+from streamreid.compiling.bundle_folder import MANIFEST, check_files, read_manifest
 from streamreid.compiling.policy import CompiledGraph
 from streamreid.compiling.records import BuildKey, BuildRecord, FileName, Sha256, VariantKey
 from streamreid.errors import DetectorError, EngineError

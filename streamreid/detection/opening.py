@@ -6,7 +6,7 @@ from pathlib import Path
 
 from streamreid import weights
 from streamreid._startup import starting
-from streamreid.compiling.folders import MANIFEST
+from streamreid.compiling.bundle_folder import MANIFEST
 from streamreid.compiling.policy import LoadOptions, open_graph
 from streamreid.config import DetectorConfig
 from streamreid.detection.base import Detector

@@ -5,8 +5,8 @@ from __future__ import annotations
 from streamreid.evaluation.formats import read_mot, read_tables, read_truth
 from streamreid.evaluation.mot import MotEvaluation, evaluate_mot
 from streamreid.evaluation.multicam import IdentityErrors, MulticamEvaluation, evaluate_multicam
+from streamreid.evaluation.preprocessing import RULES, Rules
 from streamreid.evaluation.report import read_clocks, write_report
-from streamreid.evaluation.rules import RULES, Rules
 from streamreid.evaluation.scores import MotScores
 from streamreid.evaluation.table import Table
 from streamreid.evaluation.world import Positions, WorldEvaluation, evaluate_world, read_positions

@@ -12,7 +12,7 @@ import numpy as np
 
 from streamreid.errors import DataError
 from streamreid.evaluation.formats import match_cameras, read_tables
-from streamreid.evaluation.rules import Rules, prepare
+from streamreid.evaluation.preprocessing import Rules, prepare
 from streamreid.evaluation.scores import MotScores, combine, score
 from streamreid.evaluation.table import Table
 from streamreid.evaluation.timelines import Timelines, timelines
@@ -104,7 +104,7 @@ def evaluate_mot(
         results: A table, tables by sequence, or a path as ``read_tables`` takes it (ids of tracks).
         truth: The same for the ground truth. A single pair is compared whatever the names, otherwise names must fit (``match_cameras``).
         frames: First and last frame to score, both included; default: the frames that the ground truth covers.
-        rules: Which boxes count, see ``streamreid.evaluation.rules``.
+        rules: Which boxes count, see ``streamreid.evaluation.preprocessing``.
         layout: What text files are; default: recognised by their values (`mot_text.layout_of`).
 
     Returns:

@@ -11,7 +11,7 @@ from typing import Any
 from streamreid.errors import DataError
 from streamreid.evaluation.formats import match_cameras, read_tables, read_truth
 from streamreid.evaluation.mot import frames_of
-from streamreid.evaluation.rules import ious, matching, prepare, remove_uncounted
+from streamreid.evaluation.preprocessing import ious, matching, prepare, remove_uncounted
 from streamreid.evaluation.scores import MotScores, score
 from streamreid.evaluation.table import Table
 from streamreid.evaluation.timelines import Mixture, Timelines, mixtures, timelines

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 
 from streamreid.errors import DataError
+from streamreid.evaluation.occlusion_unification import UnifiedGallery, Unifies
 from streamreid.evaluation.reid import PersonImages, ReidScores, rank_scores, rerank
-from streamreid.evaluation.unify import UnifiedGallery, Unifies
-from streamreid.similarity import part_similarity
+from streamreid.features.similarity import part_similarity
+from streamreid.training.identity_split import Picture
 from streamreid.training.occlusion import Occlusion, corner_patch, cover, draw_occlusion
-from streamreid.training.people import Picture
 from streamreid.types import FloatArray, Image, IntArray, PartFeatures
 
 __all__ = ["OCCLUDERS", "Embed", "OccludedScores", "held_out_sets", "occlude_queries", "score_engine", "whole_similarity"]

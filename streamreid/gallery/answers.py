@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from streamreid.errors import OutputError
+from streamreid.features.similarity import Calibration
 from streamreid.gallery.base import Appearance, GalleryStore
 from streamreid.gallery.search import Match
-from streamreid.similarity import Calibration
 from streamreid.types import IntArray
 
 __all__ = ["answer", "clock_text", "utc_text", "write_sheet"]

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid.similarity import Calibration
+from streamreid.features.similarity import Calibration
 from streamreid.types import FloatArray, IdentityEvent, IntArray, PartFeatures
 
 __all__ = [

@@ -1,6 +1,6 @@
 """The views of a gallery as one matrix of float16, in a memory-mapped file, for exact search.
 
-The similarity is that of ``streamreid.similarity``: with w = sqrt(visibility), one product over the K * D columns of w_k f_k and one over the K weights.
+The similarity is that of ``streamreid.features.similarity``: with w = sqrt(visibility), one product over the K * D columns of w_k f_k and one over the K weights.
 The file has no name: it is a working copy that ends with the process, so that erasing people needs no care for it on disk. An encrypted gallery
 keeps its matrix in memory only.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import GalleryError
-from streamreid.similarity import PackedParts
+from streamreid.features.similarity import PackedParts
 from streamreid.types import FloatArray, IntArray, PartFeatures
 
 __all__ = ["Matrix"]

@@ -17,9 +17,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.gallery.base import Appearance, GalleryStore
 from streamreid.gallery.search import Match
-from streamreid.similarity import Calibration, SiteCalibration
 
 __all__ = ["apart_from", "compete"]
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from streamreid.errors import EngineMismatchError, MissingExtraError
+from streamreid.features.similarity import Calibration, PackedParts, SiteCalibration
 from streamreid.gallery.base import Change, GalleryStore
 from streamreid.gallery.index import CandidateIndex
 from streamreid.gallery.matrix import Matrix
-from streamreid.similarity import Calibration, PackedParts, SiteCalibration
 from streamreid.types import FloatArray, IntArray, PartFeatures
 
 __all__ = ["GallerySearch", "Match"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamreid.similarity import part_similarity
+from streamreid.features.similarity import part_similarity
 from streamreid.types import FloatArray, IntArray, PartFeatures
 
 __all__ = ["choose_views"]

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from streamreid.errors import GalleryError
+from streamreid.features.similarity import Calibration
 from streamreid.gallery.base import Appearance, Batch
 from streamreid.gallery.reading import Reading
 from streamreid.gallery.selection import choose_views
 from streamreid.gallery.sql import chunks, marks
-from streamreid.similarity import Calibration
 
 __all__ = ["Writing"]
 

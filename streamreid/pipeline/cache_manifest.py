@@ -15,9 +15,9 @@ from streamreid._version import __version__
 from streamreid.config import Config, DetectorConfig
 from streamreid.detection import Detector, detector_checksum
 from streamreid.errors import DataError, EngineMismatchError
+from streamreid.features.similarity import Calibration
 from streamreid.reid import Embedder, engine_fingerprint
 from streamreid.secrets import redact, redact_data
-from streamreid.similarity import Calibration
 
 __all__ = [
     "MANIFEST",

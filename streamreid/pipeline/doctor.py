@@ -14,6 +14,7 @@ import numpy as np
 from streamreid.config import CameraConfig, Config
 from streamreid.detection import Detector
 from streamreid.errors import StreamReIDError
+from streamreid.features.similarity import SiteCalibration
 from streamreid.ground.camera_model import GroundCamera
 from streamreid.pipeline.detectors import open_detectors
 from streamreid.pipeline.embedding_scheduler import EmbeddingScheduler
@@ -24,7 +25,6 @@ from streamreid.pipeline.mixing import mixing_problems
 from streamreid.pipeline.roi import inside
 from streamreid.reid import Embedder, open_embedder
 from streamreid.secrets import redact
-from streamreid.similarity import SiteCalibration
 from streamreid.sources import FrameSource, LiveSource, PrefetchReader, is_live, open_source, with_kinds
 from streamreid.tracking import Tracker
 from streamreid.types import Frame

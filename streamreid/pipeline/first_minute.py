@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from streamreid.features.similarity import part_similarity
 from streamreid.ground.body_model import body_boxes
 from streamreid.ground.camera_model import GroundCamera
-from streamreid.similarity import part_similarity
 from streamreid.types import Detections, FloatArray, PartFeatures
 
 __all__ = ["FirstMinute"]

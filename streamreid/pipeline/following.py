@@ -20,6 +20,7 @@ import numpy as np
 from streamreid.association import Associator, CameraGraph
 from streamreid.config import CameraConfig, Config
 from streamreid.errors import SourceError, StreamReIDError
+from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.pipeline.beginning import Begin
 from streamreid.pipeline.clocks import ClockKeeper
 from streamreid.pipeline.faults import FrameFaults
@@ -30,7 +31,6 @@ from streamreid.pipeline.privacy_mask import PrivacyMasks
 from streamreid.pipeline.remembering import Remembering
 from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.secrets import redact
-from streamreid.similarity import Calibration, SiteCalibration
 from streamreid.sinks import FinalIdentities, PeopleCount
 from streamreid.sources import Clock, SystemClock
 from streamreid.tracking import Tracker

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamreid.tracking import DelayedTracks, Tracker
+from streamreid.tracking import FixedLagTracks, Tracker
 from streamreid.tracking.tracker import occlusion
 from streamreid.types import Detections, FloatArray, Frame, PartFeatures, Tracks
 
@@ -85,7 +85,7 @@ class Holding:
     """
 
     def __init__(self, trackers: Mapping[str, Tracker], *, ordered: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        self._late: dict[str, DelayedTracks] = {}
+        self._late: dict[str, FixedLagTracks] = {}
         self._delay = 0.0
         self._ordered = ordered
         self._clock = clock
@@ -99,7 +99,7 @@ class Holding:
 
     def add(self, camera: str, tracker: Tracker) -> None:
         """Take in another camera; its tracker has the settings of the others."""
-        self._late[camera] = DelayedTracks(tracker)
+        self._late[camera] = FixedLagTracks(tracker)
         self._delay = max(self._delay, self._late[camera].delay)
         self._held[camera] = deque()
         self._young[camera] = defaultdict(list)

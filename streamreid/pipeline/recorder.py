@@ -7,9 +7,9 @@ from pathlib import Path
 
 from streamreid.association.pair_sampling import Look
 from streamreid.config import Config
+from streamreid.features.similarity import Calibration
 from streamreid.pipeline.holding import Observation
 from streamreid.pipeline.replay import Replay
-from streamreid.similarity import Calibration
 
 __all__ = ["Recorder"]
 

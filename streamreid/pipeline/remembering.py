@@ -20,6 +20,7 @@ import numpy as np
 from streamreid.association import Associator
 from streamreid.config import Config
 from streamreid.errors import ConfigError, GalleryError
+from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.gallery import (
     Appearance,
     BackgroundWriter,
@@ -34,7 +35,6 @@ from streamreid.gallery import (
 from streamreid.pipeline.holding import Observation
 from streamreid.pipeline.reminding import Reminding
 from streamreid.reid import Embedder
-from streamreid.similarity import Calibration, SiteCalibration
 from streamreid.sinks import Blur, blurred, draw_style
 from streamreid.types import FloatArray, Frame, IdentityEvent, Image, KnownIdentity, TrackKey
 

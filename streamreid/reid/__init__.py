@@ -1,11 +1,11 @@
 """ReID: what a person looks like, part by part."""
 
+from streamreid.features.similarity import Calibration
 from streamreid.reid.base import Embedder
 from streamreid.reid.bundle import Bundle, BundleManifest, load_bundle, write_bundle
 from streamreid.reid.embedder import BlindEmbedder, EngineEmbedder
 from streamreid.reid.importing import ImportOptions, import_bundle
 from streamreid.reid.opening import engine_fingerprint, open_embedder, shipped_engines
-from streamreid.similarity import Calibration
 
 __all__ = [
     "BlindEmbedder",

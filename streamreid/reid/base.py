@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from streamreid.similarity import Calibration
+from streamreid.features.similarity import Calibration
 from streamreid.types import Detections, Frame, PartFeatures
 
 __all__ = ["Embedder"]

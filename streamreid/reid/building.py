@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamreid.compiling.build import BuildOptions, build_form
-from streamreid.compiling.folders import save_manifest
+from streamreid.compiling.bundle_folder import save_manifest
 from streamreid.compiling.machine import find_gpu, fingerprint
 from streamreid.compiling.policy import LoadOptions, open_build, open_graph
 from streamreid.compiling.records import PLAN_TARGETS, BuildRecord, ParityReport, Thresholds, default_thresholds

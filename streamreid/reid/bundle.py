@@ -11,12 +11,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from streamreid.compiling.folders import MANIFEST, check_files, read_manifest, write_folder
+from streamreid.compiling.bundle_folder import MANIFEST, check_files, read_manifest, write_folder
 from streamreid.compiling.policy import CompiledGraph
 from streamreid.compiling.records import BuildKey, BuildRecord, FileName, Sha256, VariantKey
 from streamreid.errors import EngineError
+from streamreid.features.similarity import Calibration
 from streamreid.runtimes import ImageInput
-from streamreid.similarity import Calibration
 
 __all__ = ["MANIFEST", "Bundle", "BundleManifest", "CalibrationValues", "InputFormat", "OutputNames", "load_bundle", "write_bundle"]
 

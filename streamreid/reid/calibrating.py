@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import DataError
+from streamreid.features.similarity import Calibration, part_similarity
 from streamreid.media import is_picture
 from streamreid.reid.base import Embedder
-from streamreid.similarity import Calibration, part_similarity
 from streamreid.types import Detections, Frame, PartFeatures
 
 __all__ = ["fit_calibration", "fit_logistic"]

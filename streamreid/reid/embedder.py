@@ -11,10 +11,10 @@ from streamreid._startup import starting
 from streamreid.compiling.policy import LoadOptions, open_graph
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
+from streamreid.features.similarity import Calibration
 from streamreid.reid.bundle import Bundle
 from streamreid.reid.crops import draw_crops, plan_crops
 from streamreid.runtimes import FrameRuntime, Runtime
-from streamreid.similarity import Calibration
 from streamreid.types import Detections, FloatArray, Frame, PartFeatures
 
 __all__ = ["BlindEmbedder", "EngineEmbedder"]

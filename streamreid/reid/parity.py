@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.compiling.records import DeviceFingerprint, ParityReport, Thresholds
+from streamreid.features.similarity import part_similarity
 from streamreid.reid.probe import Probe
-from streamreid.similarity import part_similarity
 from streamreid.types import FloatArray, PartFeatures
 
 __all__ = ["Embeds", "Score", "batch_sizes", "compare", "judge", "measure", "widened"]

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from streamreid._startup import starting
 from streamreid.errors import EngineError
 from streamreid.runtimes.base import ImageInput, PictureAxes, TensorInfo, available_threads, split_batch
+from streamreid.runtimes.compile_cache import CompiledGraphs
 from streamreid.runtimes.graph_files import graph_sha256
 from streamreid.runtimes.openvino_module import openvino_module
-from streamreid.runtimes.remembering import CompiledGraphs
 from streamreid.types import FloatArray
 
 __all__ = ["OpenVINORuntime"]

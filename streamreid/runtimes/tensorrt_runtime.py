@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from streamreid.errors import EngineError
 from streamreid.runtimes.base import GraphFiles, ImageInput, TensorInfo
 from streamreid.runtimes.crop_kernel import KERNEL, compile_kernel
+from streamreid.runtimes.crop_packing import Packing, pack_boxes, pack_pictures
 from streamreid.runtimes.cuda_device import CudaDevice
-from streamreid.runtimes.packing import Packing, pack_boxes, pack_pictures
 from streamreid.types import FloatArray
 
 __all__ = ["TensorRTRuntime"]

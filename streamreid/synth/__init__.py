@@ -2,7 +2,7 @@
 
 from streamreid.synth.config import SceneConfig
 from streamreid.synth.cutouts import Person, Picture, read_people
-from streamreid.synth.folder import check_folder, fresh_scene
-from streamreid.synth.recording import Report, record
+from streamreid.synth.scene_folder import check_folder, fresh_scene
+from streamreid.synth.scene_writer import Report, record
 
 __all__ = ["Person", "Picture", "Report", "SceneConfig", "check_folder", "fresh_scene", "read_people", "record"]

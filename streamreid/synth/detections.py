@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from streamreid.synth.painting import Shown
+from streamreid.synth.compositing import Shown
 
 __all__ = ["Boxes"]
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid.synth.places import MARGIN, Obstacle, Place, View
+from streamreid.synth.scene_layout import MARGIN, Obstacle, Place, View
 from streamreid.types import Image
 
 __all__ = ["Scenery", "paint_scenery"]

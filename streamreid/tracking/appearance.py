@@ -21,7 +21,7 @@ class AppearanceBank:
     free, it begins a new one: a front and a back view stay two prototypes instead of one blurred average.
 
     The similarity of a track with a person is the visibility-weighted mean over the parts seen in both (see
-    :func:`streamreid.similarity.part_similarity`) with every part compared to its nearest prototype.
+    :func:`streamreid.features.similarity.part_similarity`) with every part compared to its nearest prototype.
 
     Args:
         rate: Weight of a new, fully visible observation once the prototype is settled.

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from streamreid.config import TrackerConfig
 from streamreid.errors import DataError
-from streamreid.similarity import Calibration, SiteCalibration, part_similarity
+from streamreid.features.similarity import Calibration, SiteCalibration, part_similarity
 from streamreid.tracking.appearance import AppearanceBank
 from streamreid.tracking.assignment import assign, cover_matrix, iou_matrix
-from streamreid.tracking.book import TrackBook
 from streamreid.tracking.gating import buffered_overlap, leaving, place_odds, second_boxes, span_overlap, within_reach
 from streamreid.tracking.motion import MotionFilter, MotionNoise
 from streamreid.tracking.occlusion import occlusion
 from streamreid.tracking.smoothing import MotionStep
+from streamreid.tracking.track_table import TrackTable
 from streamreid.types import BoolArray, Detections, FloatArray, IntArray, PartFeatures, Tracks
 
 __all__ = ["Tracker", "occlusion"]
@@ -64,7 +64,7 @@ class Tracker:
         self._motion = MotionFilter(noise, history=self.config.delay > 0)
         # Two views are the same prototype while their similarity is nearer to certainty than to the toss of a coin.
         self._looks = AppearanceBank(prototypes=self.config.prototypes, join=(1.0 + self._coin()) / 2)
-        self._book = TrackBook.empty()
+        self._book = TrackTable.empty()
         self._next_id = first_id
         self._time: float | None = None
         self._shift = 0.0
@@ -403,7 +403,7 @@ class Tracker:
         try:
             self._motion.restore(part["motion"])
             self._looks.restore(part["looks"])
-            self._book = TrackBook.restored(part["book"])
+            self._book = TrackTable.restored(part["book"])
             time, size = float(state["time"]), np.asarray(state["size"])
             self._next_id = int(state["next_id"])
         except KeyError as error:

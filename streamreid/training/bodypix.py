@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import MissingExtraError, WeightsError
-from streamreid.training.grouping import GROUPINGS, Grouping, mirrored_parts
 from streamreid.training.labels import LABEL_SIZE
+from streamreid.training.part_grouping import GROUPINGS, PartGrouping, mirrored_parts
 from streamreid.types import FloatArray, Image
 
 __all__ = ["BodyPix", "with_halves"]
@@ -32,7 +32,7 @@ class BodyPix:
         WeightsError: The file is missing or is not this network.
     """
 
-    def __init__(self, model: str | Path, threads: int = 1, grouping: Grouping | None = None) -> None:
+    def __init__(self, model: str | Path, threads: int = 1, grouping: PartGrouping | None = None) -> None:
         try:
             import onnxruntime as ort
         except ImportError as error:

@@ -11,7 +11,7 @@ from torch import nn
 
 from streamreid.errors import ConfigError, DataError
 from streamreid.training.network import PartNetwork
-from streamreid.training.optimise import MovingAverage
+from streamreid.training.optimizer import MovingAverage
 from streamreid.training.recipe import TrainConfig
 
 __all__ = ["Checkpoint", "load_network", "take_over"]

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import DataError
-from streamreid.training.grouping import PART_NAMES, mirrored_parts
+from streamreid.training.identity_split import Picture
 from streamreid.training.labels import LABEL_SIZE, label_path, read_label
 from streamreid.training.occlusion import SIDES, Occlusion, corner_patch, cover, draw_occlusion, paste_person
-from streamreid.training.people import Picture
+from streamreid.training.part_grouping import PART_NAMES, mirrored_parts
 from streamreid.training.recipe import AugmentationConfig
 from streamreid.types import FloatArray, Image, IntArray
 

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from streamreid.errors import DataError, MissingExtraError, WeightsError
-from streamreid.training.grouping import FIELD_NAMES, GROUPINGS, LIMBS, Grouping
 from streamreid.training.labels import LABEL_SIZE, ParserError
+from streamreid.training.part_grouping import FIELD_NAMES, GROUPINGS, LIMBS, PartGrouping
 from streamreid.types import FloatArray, Image
 
 __all__ = ["FieldReader", "PoseParser", "fields_of_pose", "scores_of_fields"]
@@ -32,7 +32,7 @@ class FieldReader:
         DataError: The folder is missing or holds no such file.
     """
 
-    def __init__(self, folder: str | Path, grouping: Grouping | None = None) -> None:
+    def __init__(self, folder: str | Path, grouping: PartGrouping | None = None) -> None:
         self.grouping = grouping or GROUPINGS["five"]
         self._files = {p.name: p for p in Path(folder).rglob("*.npy")} if Path(folder).is_dir() else {}
         if not self._files:
@@ -69,7 +69,7 @@ class PoseParser:
         WeightsError: The file is missing or is no pose model.
     """
 
-    def __init__(self, model: str | Path, grouping: Grouping | None = None, confidence: float = 0.3, device: str | None = None) -> None:
+    def __init__(self, model: str | Path, grouping: PartGrouping | None = None, confidence: float = 0.3, device: str | None = None) -> None:
         try:
             from ultralytics import YOLO
         except ImportError as error:
@@ -93,7 +93,7 @@ class PoseParser:
         return scores_of_fields(fields_of_pose(points, image.shape[:2], self._confidence), self.grouping)
 
 
-def scores_of_fields(fields: FloatArray, grouping: Grouping) -> FloatArray:
+def scores_of_fields(fields: FloatArray, grouping: PartGrouping) -> FloatArray:
     """Scores of background and parts from the 36 channels (BPBReID: background is what no part reaches one half of).
 
     Args:

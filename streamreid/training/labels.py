@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import DataError, StreamReIDError
-from streamreid.training.grouping import GROUPINGS, Grouping, read_parts, write_parts
+from streamreid.training.part_grouping import GROUPINGS, PartGrouping, read_parts, write_parts
 from streamreid.types import FloatArray, Image
 
 __all__ = [
@@ -42,7 +42,7 @@ class ParserError(StreamReIDError):
 class Parser(Protocol):
     """Finds body parts in a person crop."""
 
-    grouping: Grouping
+    grouping: PartGrouping
 
     def __call__(self, image: Image, path: Path | None = None) -> FloatArray:
         """Scores of background and parts.
@@ -83,7 +83,7 @@ def class_map(scores: FloatArray) -> NDArray[np.uint8]:
     return np.where(scores[0] > 0.5, 0, 1 + np.argmax(scores[1:], axis=0)).astype(np.uint8)
 
 
-def unusable(label: NDArray[np.uint8], grouping: Grouping = GROUPINGS["five"]) -> str | None:
+def unusable(label: NDArray[np.uint8], grouping: PartGrouping = GROUPINGS["five"]) -> str | None:
     """Why a class map is implausible for a crop of one standing person, or None."""
     share = float((label > 0).mean())
     if share < 0.10:
@@ -100,7 +100,7 @@ def unusable(label: NDArray[np.uint8], grouping: Grouping = GROUPINGS["five"]) -
     return f"{' or '.join(grouping.lower)} above {' or '.join(grouping.upper)}" if lower <= upper else None
 
 
-def _row(label: NDArray[np.uint8], grouping: Grouping, parts: tuple[str, ...]) -> float:
+def _row(label: NDArray[np.uint8], grouping: PartGrouping, parts: tuple[str, ...]) -> float:
     """Mean row of some parts."""
     mask = np.isin(label, [1 + grouping.names.index(p) for p in parts])
     return float(np.nonzero(mask)[0].mean())

@@ -23,14 +23,14 @@ from streamreid.errors import ConfigError, StreamReIDError
 from streamreid.training.checkpoint import Checkpoint, load_network, take_over
 from streamreid.training.data import Batch, PictureCache, batch_rows, make_batch
 from streamreid.training.heads import PooledHead, identity_heads
-from streamreid.training.imprint import imprint
+from streamreid.training.identity_split import Picture, split_people
 from streamreid.training.logbook import Logbook
 from streamreid.training.network import PartNetwork
 from streamreid.training.objective import Learner
 from streamreid.training.openvino_ir import read_ir
-from streamreid.training.optimise import MovingAverage, gradient_norm, make_optimizer, rate_factor, set_training
-from streamreid.training.people import Picture, split_people
+from streamreid.training.optimizer import MovingAverage, gradient_norm, make_optimizer, rate_factor, set_training
 from streamreid.training.recipe import TrainConfig
+from streamreid.training.weight_imprinting import imprint
 
 __all__ = ["Validate", "first_process", "load_network", "train"]
 

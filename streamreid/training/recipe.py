@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from streamreid._yaml import read_yaml, validate
-from streamreid.training.grouping import PART_NAMES
 from streamreid.training.layouts import Layout
+from streamreid.training.part_grouping import PART_NAMES
 
 __all__ = ["AugmentationConfig", "DatasetConfig", "LossConfig", "NetworkConfig", "ScheduleConfig", "TrainConfig", "load_recipe"]
 

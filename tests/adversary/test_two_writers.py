@@ -14,7 +14,7 @@ from streamreid._folders import FolderLock, Replacement
 from streamreid.errors import ConfigError, FolderBusy, OutputError
 from streamreid.pipeline import run
 from streamreid.pipeline.folders import ResultsFolder
-from streamreid.synth.folder import fresh_scene
+from streamreid.synth.scene_folder import fresh_scene
 
 _HOLD = """
 import sys, time

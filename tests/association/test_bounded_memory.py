@@ -8,7 +8,7 @@ import pytest
 
 from streamreid.association import Associator
 from streamreid.config import AssociationConfig
-from streamreid.similarity import Calibration
+from streamreid.features.similarity import Calibration
 from streamreid.types import PartFeatures, Tracks
 
 PARTS, DIM = 6, 256

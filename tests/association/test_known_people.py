@@ -5,7 +5,7 @@ import pytest
 
 from streamreid.association import Associator
 from streamreid.config import AssociationConfig
-from streamreid.similarity import Calibration
+from streamreid.features.similarity import Calibration
 from streamreid.types import KnownIdentity, PartFeatures, Tracks
 
 CALIBRATION = Calibration(slope=12.0, intercept=-6.0, source="test")

@@ -8,7 +8,7 @@ from streamreid.association.link_model import TERMS
 from streamreid.association.pair_sampling import Look, labelled_pairs, own_pairs, pieces
 from streamreid.config import LinkConfig
 from streamreid.errors import DataError
-from streamreid.similarity import Calibration
+from streamreid.features.similarity import Calibration
 
 CALIBRATION = Calibration(slope=12.0, intercept=-6.0)
 PLAIN = LinkConfig(looks=1.0, intercept=0.0, common=0.0, other_camera=0.0)

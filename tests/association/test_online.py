@@ -6,7 +6,7 @@ import pytest
 from streamreid.association import Associator, CameraGraph
 from streamreid.config import AssociationConfig, TopologyConfig
 from streamreid.errors import EngineMismatchError
-from streamreid.similarity import Calibration
+from streamreid.features.similarity import Calibration
 from streamreid.types import KnownIdentity, PartFeatures, Tracks
 
 CALIBRATION = Calibration(slope=12.0, intercept=-6.0, source="test")

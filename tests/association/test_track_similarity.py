@@ -8,7 +8,7 @@ from streamreid.association.similarity_cache import SimilarityCache
 from streamreid.association.track_evidence import Evidence, Presence, descriptors
 from streamreid.association.track_similarity import compare, stack
 from streamreid.config import LinkConfig
-from streamreid.similarity import part_similarity
+from streamreid.features.similarity import part_similarity
 from streamreid.types import PartFeatures
 
 

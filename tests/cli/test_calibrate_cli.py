@@ -9,7 +9,7 @@ import yaml
 from streamreid import Pipeline
 from streamreid.config import Config
 from streamreid.evaluation import Table
-from streamreid.evaluation.naming import name_tracks
+from streamreid.evaluation.track_labels import name_tracks
 from streamreid.pipeline import run
 
 pytest.importorskip("pyarrow")

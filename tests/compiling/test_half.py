@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from streamreid.compiling.half import half_graph, unfold_weights
+from streamreid.compiling.mixed_precision import half_graph, unfold_weights
 from streamreid.errors import EngineError
 
 ENGINE = Path(__file__).resolve().parents[2] / "engines" / "pab-osnet-small" / "model.onnx"
@@ -93,7 +93,7 @@ def test_a_weight_too_large_for_fp16_is_named():
 
 
 def test_bf16_rounds_to_the_nearest_ties_to_even():
-    from streamreid.compiling.half import _bf16
+    from streamreid.compiling.mixed_precision import _bf16
 
     values = np.array([1.0, 1.00390625, 1.01171875, -3.14159265, 65504.0, 3e38], np.float32)
     back = (_bf16(values).astype(np.uint32) << 16).view(np.float32)

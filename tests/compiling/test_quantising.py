@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from streamreid.compiling.build import graph_precision
-from streamreid.compiling.half import half_graph
-from streamreid.compiling.quantising import quantised_graph
+from streamreid.compiling.mixed_precision import half_graph
+from streamreid.compiling.quantization import quantised_graph
 from streamreid.errors import EngineError
 from streamreid.runtimes import ImageInput, load_runtime
 

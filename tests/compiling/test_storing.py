@@ -9,8 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from streamreid.compiling.half import unfold_weights
-from streamreid.compiling.storing import small_graph
+from streamreid.compiling.mixed_precision import unfold_weights
+from streamreid.compiling.weight_storage import small_graph
 from streamreid.runtimes import load_runtime
 
 

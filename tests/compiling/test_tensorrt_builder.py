@@ -10,8 +10,8 @@ import onnx
 import pytest
 
 from streamreid.compiling import tensorrt_builder
-from streamreid.compiling.half import half_graph
 from streamreid.compiling.machine import find_gpu, fingerprint, import_bindings
+from streamreid.compiling.mixed_precision import half_graph
 from streamreid.compiling.tensorrt_builder import Shapes, build_plan, profile_of, read_precision
 from streamreid.errors import EngineError
 

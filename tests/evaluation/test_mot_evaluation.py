@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from streamreid.errors import DataError, MissingExtraError
 from streamreid.evaluation import Table, evaluate_mot
-from streamreid.evaluation.rules import ious, matching, remove_uncounted
+from streamreid.evaluation.preprocessing import ious, matching, remove_uncounted
 
 pytest.importorskip("trackeval")
 

@@ -44,7 +44,7 @@ def test_the_grader_tells_the_covered_side(shared: Path) -> None:
     import cv2
     import onnxruntime as ort
 
-    from streamreid.evaluation.unify import grade
+    from streamreid.evaluation.occlusion_unification import grade
     from streamreid.training.occlusion import SIDES, Occlusion, cover
 
     bundle = load_bundle(BUNDLE)

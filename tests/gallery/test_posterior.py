@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from streamreid.features.similarity import Calibration
 from streamreid.gallery import Appearance, Batch, Match, SqliteGallery
 from streamreid.gallery.posterior import apart_from, compete
-from streamreid.similarity import Calibration
 
 CALIBRATION = Calibration(slope=20.0, intercept=-10.0, source="test")
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from streamreid.errors import EngineMismatchError
+from streamreid.features.similarity import Calibration, PackedParts, part_similarity
 from streamreid.gallery import GallerySearch, SqliteGallery
 from streamreid.gallery import matrix as matrix_module
 from streamreid.gallery import search as search_module
 from streamreid.gallery.matrix import Matrix
-from streamreid.similarity import Calibration, PackedParts, part_similarity
 from streamreid.types import PartFeatures
 
 

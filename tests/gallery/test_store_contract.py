@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from streamreid.errors import EngineMismatchError, GalleryError
+from streamreid.features.similarity import part_similarity
 from streamreid.gallery import EngineStamp, Limits, Retention
-from streamreid.similarity import part_similarity
 from streamreid.types import IdentityEvent
 
 

@@ -10,12 +10,12 @@ import pytest
 from streamreid import Pipeline
 from streamreid.config import Config
 from streamreid.errors import DataError, EngineMismatchError, MissingExtraError
+from streamreid.features.similarity import Calibration
 from streamreid.pipeline import Replay, run
 from streamreid.pipeline.cache import CacheWriter, part_file, read_frames
 from streamreid.pipeline.cache_manifest import read_manifest
 from streamreid.pipeline.embedding_scheduler import EmbeddingScheduler
 from streamreid.pipeline.replay import replayed_config
-from streamreid.similarity import Calibration
 
 pytest.importorskip("pyarrow")
 

@@ -6,9 +6,9 @@ import pytest
 from streamreid import Pipeline
 from streamreid.config import Config, TrackerConfig
 from streamreid.errors import ConfigError
+from streamreid.features.similarity import Calibration
 from streamreid.pipeline import Replay, run
 from streamreid.pipeline.holding import Holding
-from streamreid.similarity import Calibration
 from streamreid.tracking import Tracker
 from streamreid.types import Detections, Frame, PartFeatures
 

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 
 from streamreid.config import Config, TrackerConfig
+from streamreid.features.similarity import Calibration
 from streamreid.pipeline.following import Following, Seen
 from streamreid.pipeline.holding import Holding
 from streamreid.pipeline.statistics import CameraCount
-from streamreid.similarity import Calibration
 from streamreid.tracking import Tracker
 from streamreid.types import Detections, Frame, PartFeatures
 

@@ -9,8 +9,8 @@ import pytest
 from streamreid.config import EngineConfig
 from streamreid.reid import EngineEmbedder, load_bundle, shipped_engines
 from streamreid.reid.probe import generated_probe
-from streamreid.runtimes import choosing
-from streamreid.runtimes.choosing import Choice, candidates
+from streamreid.runtimes import autoselect as choosing
+from streamreid.runtimes.autoselect import Choice, candidates
 
 FOLDER = shipped_engines()["pab-osnet-small"]
 

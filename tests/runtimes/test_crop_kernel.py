@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from streamreid.errors import EngineError
 from streamreid.runtimes import ImageInput
 from streamreid.runtimes.crop_kernel import SOURCE, compile_kernel, nearest_architecture, reference
-from streamreid.runtimes.packing import pack_boxes, pack_pictures
+from streamreid.runtimes.crop_packing import pack_boxes, pack_pictures
 
 PLAIN = ImageInput("bgr", (1.0, 1.0, 1.0))
 IMAGENET = ImageInput("rgb", (1 / 58.395, 1 / 57.12, 1 / 57.375), (-2.1179, -2.0357, -1.8044))

@@ -10,7 +10,7 @@ import openvino as ov
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from streamreid.compiling.folders import bundled_files
+from streamreid.compiling.bundle_folder import bundled_files
 from streamreid.errors import EngineError
 from streamreid.runtimes import ImageInput, PictureAxes, TensorInfo, external_data, graph_files, graph_sha256, load_runtime, output_sources
 from streamreid.weights import sha256_file

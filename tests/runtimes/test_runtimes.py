@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper, save
 
 from streamreid.errors import EngineError
 from streamreid.runtimes import ImageInput, Runtime, load_runtime
-from streamreid.runtimes import loading as loading_module
+from streamreid.runtimes import factory as loading_module
 from streamreid.runtimes.base import split_batch
 
 RUNTIMES = ["openvino", "onnxruntime"]

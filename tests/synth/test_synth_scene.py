@@ -18,12 +18,12 @@ from streamreid.errors import ConfigError, DataError, OutputError
 from streamreid.evaluation.formats import read_tables
 from streamreid.evaluation.world import read_positions
 from streamreid.synth import Person, Picture, SceneConfig, read_people, record
+from streamreid.synth.camera_recording import Shot
+from streamreid.synth.crowd_simulation import walk
 from streamreid.synth.cutouts import Cutout, cut_out
-from streamreid.synth.filming import Shot
-from streamreid.synth.places import MARGIN, lay_out
-from streamreid.synth.recording import pictures_for
-from streamreid.synth.walking import walk
-from streamreid.synth.workers import film_all
+from streamreid.synth.process_pool import film_all
+from streamreid.synth.scene_layout import MARGIN, lay_out
+from streamreid.synth.scene_writer import pictures_for
 
 COLOURS = ((30, 30, 230), (40, 220, 40), (230, 60, 40), (40, 220, 220), (220, 50, 220), (230, 230, 60))
 

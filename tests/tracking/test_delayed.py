@@ -5,8 +5,8 @@ import pytest
 from pydantic import ValidationError
 
 from streamreid.config import TrackerConfig
-from streamreid.similarity import Calibration
-from streamreid.tracking import DelayedTracks, Tracker
+from streamreid.features.similarity import Calibration
+from streamreid.tracking import FixedLagTracks, Tracker
 from streamreid.types import Detections, PartFeatures
 
 CALIBRATION = Calibration(slope=12.0, intercept=-6.0, source="test")
@@ -22,7 +22,7 @@ def looks(*vectors):
 
 
 def late_tracks(delay, **settings):
-    return DelayedTracks(Tracker(TrackerConfig(delay=delay, **settings), CALIBRATION))
+    return FixedLagTracks(Tracker(TrackerConfig(delay=delay, **settings), CALIBRATION))
 
 
 def step(late, boxes, features, time):

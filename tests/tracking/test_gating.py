@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from streamreid.config import TrackerConfig
-from streamreid.similarity import Calibration
+from streamreid.features.similarity import Calibration
 from streamreid.tracking import Tracker
 from streamreid.tracking.gating import SCENE_AREA, place_odds
 from streamreid.types import Detections, PartFeatures

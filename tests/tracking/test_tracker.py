@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from streamreid.config import TrackerConfig
 from streamreid.errors import DataError
-from streamreid.similarity import Calibration
+from streamreid.features.similarity import Calibration
 from streamreid.tracking import Tracker, botsort, bytetrack
 from streamreid.tracking.tracker import occlusion
 from streamreid.types import Detections, PartFeatures

@@ -7,9 +7,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the train extra")
 
 from streamreid.errors import ConfigError  # noqa: E402
-from streamreid.training.blending import blend  # noqa: E402
 from streamreid.training.network import PartNetwork  # noqa: E402
 from streamreid.training.recipe import TrainConfig  # noqa: E402
+from streamreid.training.weight_interpolation import blend  # noqa: E402
 
 
 def test_backbone_and_head_move_back_and_the_predictor_stays(shared: Path) -> None:

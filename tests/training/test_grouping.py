@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streamreid.errors import ConfigError, DataError
-from streamreid.training.grouping import FIELD_NAMES, GROUPINGS, load_grouping, mirrored_parts, read_parts, write_parts
+from streamreid.training.part_grouping import FIELD_NAMES, GROUPINGS, load_grouping, mirrored_parts, read_parts, write_parts
 
 
 def test_the_channels_of_the_reference_files() -> None:

@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the train extra")
 
 from streamreid.training.heads import identity_heads  # noqa: E402
-from streamreid.training.imprint import imprint, some_rows  # noqa: E402
+from streamreid.training.weight_imprinting import imprint, some_rows  # noqa: E402
 
 
 def test_rows_cover_every_person_and_camera() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from streamreid.errors import DataError
 from streamreid.training.data import PictureCache, batch_rows, make_batch
+from streamreid.training.identity_split import split_people
 from streamreid.training.labels import LABEL_SIZE, class_map, contact_sheet, read_label, unusable
-from streamreid.training.people import split_people
 from streamreid.training.recipe import AugmentationConfig, DatasetConfig
 
 

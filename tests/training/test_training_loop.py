@@ -12,7 +12,7 @@ pytest.importorskip("lightning", reason="training needs the train extra")
 
 from streamreid.errors import ConfigError, DataError, StreamReIDError  # noqa: E402
 from streamreid.training import loop, objective  # noqa: E402
-from streamreid.training.optimise import MovingAverage, rate_factor  # noqa: E402
+from streamreid.training.optimizer import MovingAverage, rate_factor  # noqa: E402
 from streamreid.training.recipe import TrainConfig  # noqa: E402
 
 _spec = importlib.util.spec_from_file_location("training_data_helpers", Path(__file__).with_name("test_training_data.py"))

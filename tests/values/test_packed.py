@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamreid import packed as packed_module
 from streamreid.errors import EngineMismatchError
-from streamreid.similarity import PackedParts, part_similarity
+from streamreid.features import packed as packed_module
+from streamreid.features.similarity import PackedParts, part_similarity
 from streamreid.types import PartFeatures
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamreid.errors import EngineMismatchError
-from streamreid.similarity import Calibration, SiteCalibration, part_similarity
+from streamreid.features.similarity import Calibration, SiteCalibration, part_similarity
 from streamreid.types import PartFeatures
 
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from streamreid.config import EngineConfig
 from streamreid.errors import ConfigError
+from streamreid.features.similarity import part_similarity
 from streamreid.reid.bundle import Bundle
 from streamreid.runtimes import load_runtime
-from streamreid.similarity import part_similarity
 from streamreid.types import FloatArray, Image, IntArray, PartFeatures
 
 __all__ = ["UnifiedGallery", "Unifier", "Unifies", "grade", "unified_similarity"]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.synth.config import SceneConfig
-from streamreid.synth.places import MARGIN, Place
+from streamreid.synth.scene_layout import MARGIN, Place
 
 __all__ = ["Walks", "walk"]
 

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import ConfigError, OutputError
+from streamreid.synth.camera_recording import Film, Shot
 from streamreid.synth.config import SceneConfig
+from streamreid.synth.crowd_simulation import Walks, walk
 from streamreid.synth.cutouts import Cutout, Person
-from streamreid.synth.filming import Film, Shot
-from streamreid.synth.places import MARGIN, Place, View, lay_out
-from streamreid.synth.walking import Walks, walk
-from streamreid.synth.workers import film_all
+from streamreid.synth.process_pool import film_all
+from streamreid.synth.scene_layout import MARGIN, Place, View, lay_out
 
 __all__ = ["Report", "record"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streamreid.errors import DataError
-from streamreid.training.grouping import PART_NAMES, read_parts
 from streamreid.training.layouts import list_pictures
+from streamreid.training.part_grouping import PART_NAMES, read_parts
 from streamreid.training.recipe import DatasetConfig
 
 __all__ = ["Picture", "Split", "read_people", "split_people"]

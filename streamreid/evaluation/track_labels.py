@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from streamreid.evaluation.rules import ious, matching
+from streamreid.evaluation.preprocessing import ious, matching
 from streamreid.evaluation.table import Table
 
 __all__ = ["name_tracks"]

@@ -12,7 +12,7 @@ from streamreid.tracking.smoothing import MotionStep, smoothed_boxes
 from streamreid.tracking.tracker import Tracker
 from streamreid.types import FloatArray, IntArray, Tracks
 
-__all__ = ["DelayedTracks"]
+__all__ = ["FixedLagTracks"]
 
 
 class _Entry(NamedTuple):
@@ -47,7 +47,7 @@ class _Moment:
         return Tracks(np.array(ids, np.int64), np.stack(boxes), np.array(scores, np.float32), np.array(rows, np.int64))
 
 
-class DelayedTracks:
+class FixedLagTracks:
     """A tracker whose results come ``delay`` seconds of capture time later.
 
     Boxes are smoothed by what was seen later (:mod:`streamreid.tracking.smoothing`). Within the delay a person missed and seen again is filled in
@@ -63,7 +63,7 @@ class DelayedTracks:
         self._buffer: deque[_Moment] = deque()
 
     def __repr__(self) -> str:
-        return f"DelayedTracks(delay={self.delay}, buffered={len(self._buffer)})"
+        return f"FixedLagTracks(delay={self.delay}, buffered={len(self._buffer)})"
 
     def push(self, tracks: Tracks, time: float, camera: FloatArray | None = None) -> None:
         """Hold back one frame. Call after every :meth:`Tracker.update` of ``tracker``.

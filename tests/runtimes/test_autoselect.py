@@ -12,10 +12,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
 from streamreid.errors import EngineError, MissingExtraError
-from streamreid.runtimes import GraphFiles, ImageInput, choosing, load_runtime, loading, remeasure, remembering
+from streamreid.runtimes import GraphFiles, ImageInput, autoselect, compile_cache, factory, load_runtime, remeasure
+from streamreid.runtimes.autoselect import Choice, Settings, candidates, measure, recall
 from streamreid.runtimes.base import TensorInfo
-from streamreid.runtimes.choosing import Choice, Settings, candidates, measure, recall
-from streamreid.runtimes.remembering import CompiledGraphs
+from streamreid.runtimes.compile_cache import CompiledGraphs
 
 SHAPE = (3, 32, 16)
 
@@ -79,7 +79,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Grap
 
 class TestCandidates:
     def test_int8_only_where_it_was_verified(self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(choosing, "cpu_flags", lambda: frozenset({"avx512_vnni"}))
+        monkeypatch.setattr(autoselect, "cpu_flags", lambda: frozenset({"avx512_vnni"}))
         assert [str(c) for c in candidates(files())] == ["openvino in fp32", "onnxruntime in fp32"]
         both = candidates(files("openvino/int8", "onnxruntime/int8"))
         assert both[0] == Choice("openvino", "int8")
@@ -91,22 +91,22 @@ class TestCandidates:
     def test_int8_only_where_the_cpu_is_known_to_have_vnni(
         self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch, flags: set[str]
     ) -> None:
-        monkeypatch.setattr(choosing, "cpu_flags", lambda: frozenset(flags))
+        monkeypatch.setattr(autoselect, "cpu_flags", lambda: frozenset(flags))
         proven = files("openvino/int8", "onnxruntime/int8")
         assert all(c.precision != "int8" for c in candidates(proven))
         assert candidates(proven, "openvino", "int8") == [Choice("openvino", "int8")]  # but who asks for it gets it
-        monkeypatch.setattr(choosing, "cpu_flags", lambda: frozenset(flags | {"avx_vnni"}))
+        monkeypatch.setattr(autoselect, "cpu_flags", lambda: frozenset(flags | {"avx_vnni"}))
         assert candidates(proven)[0] == Choice("openvino", "int8")
 
     def test_bf16_where_the_cpu_has_it_or_does_not_say(self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch) -> None:
         for flags, first in (({"avx512_bf16"}, "bf16"), (set(), "auto"), ({"avx2"}, "fp32")):
-            monkeypatch.setattr(choosing, "cpu_flags", lambda flags=flags: frozenset(flags))
+            monkeypatch.setattr(autoselect, "cpu_flags", lambda flags=flags: frozenset(flags))
             found = candidates(files(), "openvino")
             assert found[0] == Choice("openvino", first)
             assert found[-1] == Choice("openvino", "fp32")
 
     def test_bf16_can_be_forbidden(self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(choosing, "cpu_flags", lambda: frozenset({"avx512_bf16"}))
+        monkeypatch.setattr(autoselect, "cpu_flags", lambda: frozenset({"avx512_bf16"}))
         assert candidates(files(failed="openvino/bf16"), "openvino") == [Choice("openvino", "fp32")]
 
     def test_what_is_asked_for_is_what_is_tried(self, files: Callable[..., GraphFiles]) -> None:
@@ -140,7 +140,7 @@ class Paced:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [0.0]
-    monkeypatch.setattr(choosing.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(autoselect.time, "perf_counter", lambda: now[0])
     return now
 
 
@@ -170,7 +170,7 @@ class TestMeasuring:
         assert recall(files(), self.CHOICES[:2], settings) is None
         assert recall(files(), self.CHOICES, Settings(threads=1)) is None
         assert recall(files(), self.CHOICES, Settings(threads=2, mode="latency")) is None
-        monkeypatch.setattr(choosing, "machine_key", lambda: "another")
+        monkeypatch.setattr(autoselect, "machine_key", lambda: "another")
         assert recall(files(), self.CHOICES, settings) is None
 
     def test_a_damaged_memory_is_no_memory(self, files: Callable[..., GraphFiles], clock: list[float], tmp_path: Path) -> None:
@@ -203,8 +203,8 @@ class TestMeasuring:
 
 class TestLoading:
     def test_measured_anew_when_asked(self, files: Callable[..., GraphFiles], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        real = loading.measure
-        monkeypatch.setattr(loading, "measure", lambda *a, **k: real(*a, **k, seconds=0.05))
+        real = factory.measure
+        monkeypatch.setattr(factory, "measure", lambda *a, **k: real(*a, **k, seconds=0.05))
         told = remeasure(files("openvino/int8"), threads=1)
         (file,) = (tmp_path / "cache/choices").iterdir()
         written = file.stat().st_mtime_ns
@@ -219,12 +219,12 @@ class TestLoading:
     def test_measure_once_then_use(
         self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(choosing, "_SECONDS", 0.0)
+        monkeypatch.setattr(autoselect, "_SECONDS", 0.0)
         graph = files("openvino/int8", "onnxruntime/int8")
         assert load_runtime(graph, threads=1, choose="rule").name == "openvino"
         measured: list[object] = []
-        real = loading.measure
-        monkeypatch.setattr(loading, "measure", lambda *a, **k: measured.append(1) or real(*a, **k, seconds=0.05))
+        real = factory.measure
+        monkeypatch.setattr(factory, "measure", lambda *a, **k: measured.append(1) or real(*a, **k, seconds=0.05))
         load_runtime(graph, threads=1)
         assert not measured  # an ordinary start never measures
         first = load_runtime(graph, threads=1, choose="measure")
@@ -277,7 +277,7 @@ class TestKeptGraphs:
     def test_compiled_graphs_come_back_and_give_the_same(
         self, files: Callable[..., GraphFiles], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(loading, "_WORTHWHILE", 0)
+        monkeypatch.setattr(factory, "_WORTHWHILE", 0)
         pictures = np.random.default_rng(0).integers(0, 256, (9, *SHAPE[1:], 3), dtype=np.uint8)
 
         def run() -> list[np.ndarray]:
@@ -294,14 +294,14 @@ class TestKeptGraphs:
             np.testing.assert_array_equal(run()[0], first[0])
         # A right checksum over something that is no graph: OpenVINO refuses it, and it is compiled again.
         store = CompiledGraphs(kept[0].parent)
-        monkeypatch.setattr(remembering.CompiledGraphs, "get", lambda self, key: b"no graph at all" * 10)
+        monkeypatch.setattr(compile_cache.CompiledGraphs, "get", lambda self, key: b"no graph at all" * 10)
         with caplog.at_level(logging.INFO, "streamreid"):
             np.testing.assert_array_equal(run()[0], first[0])
         assert "compiled again" in caplog.text
         assert isinstance(store, CompiledGraphs)
 
     def test_another_precision_or_input_is_another_graph(self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(loading, "_WORTHWHILE", 0)
+        monkeypatch.setattr(factory, "_WORTHWHILE", 0)
         pictures = np.random.default_rng(0).integers(0, 256, (3, *SHAPE[1:], 3), dtype=np.uint8)
         found = [
             load_runtime(files(), runtime="openvino", precision="fp32", image=image)(pictures)[0]

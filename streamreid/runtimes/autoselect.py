@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from streamreid.errors import EngineError
 from streamreid.runtimes.base import GraphFiles, PictureAxes, Runtime, available_threads
+from streamreid.runtimes.compile_cache import read_json, write_json
 from streamreid.runtimes.machine import cpu_flags, machine_key
-from streamreid.runtimes.remembering import read_json, write_json
 from streamreid.weights import cache_folder
 
 __all__ = ["Choice", "Settings", "candidates", "measure", "recall"]

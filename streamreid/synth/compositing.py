@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.synth.crowd_simulation import Walks
 from streamreid.synth.cutouts import Cutout
-from streamreid.synth.light import Light
-from streamreid.synth.places import MARGIN, Place, View
+from streamreid.synth.photometry import Light
+from streamreid.synth.scene_layout import MARGIN, Place, View
 from streamreid.synth.scenery import paint_scenery
-from streamreid.synth.walking import Walks
 from streamreid.types import Image
 
 __all__ = ["Painter", "Shown"]

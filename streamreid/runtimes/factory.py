@@ -8,13 +8,13 @@ from pathlib import Path
 
 from streamreid._startup import starting
 from streamreid.errors import EngineError
+from streamreid.runtimes.autoselect import Choice, Settings, candidates, measure, recall
 from streamreid.runtimes.base import GraphFiles, ImageInput, Runtime
-from streamreid.runtimes.choosing import Choice, Settings, candidates, measure, recall
+from streamreid.runtimes.compile_cache import CompiledGraphs
 from streamreid.runtimes.graph_files import check_graph_files, graph_files
 from streamreid.runtimes.machine import machine_key
 from streamreid.runtimes.onnx_runtime import OnnxRuntimeRuntime
 from streamreid.runtimes.openvino_runtime import OpenVINORuntime
-from streamreid.runtimes.remembering import CompiledGraphs
 from streamreid.weights import cache_folder
 
 __all__ = ["load_runtime", "remeasure"]

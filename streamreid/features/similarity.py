@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from streamreid.errors import EngineMismatchError
-from streamreid.packed import PackedParts
+from streamreid.features.packed import PackedParts
 from streamreid.types import BoolArray, FloatArray, PartFeatures
 
 __all__ = ["Calibration", "PackedParts", "SiteCalibration", "part_similarity"]

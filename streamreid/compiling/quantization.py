@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from streamreid.compiling.half import unfold_weights
+from streamreid.compiling.mixed_precision import unfold_weights
 from streamreid.errors import EngineError, MissingExtraError
 from streamreid.types import FloatArray
 

@@ -11,13 +11,13 @@ import av
 import numpy as np
 
 from streamreid.errors import OutputError
+from streamreid.synth.compositing import Painter, Shown
 from streamreid.synth.config import SceneConfig
+from streamreid.synth.crowd_simulation import Walks
 from streamreid.synth.cutouts import Cutout
 from streamreid.synth.detections import Boxes
-from streamreid.synth.painting import Painter, Shown
-from streamreid.synth.places import Place, View
+from streamreid.synth.scene_layout import Place, View
 from streamreid.synth.video import Video
-from streamreid.synth.walking import Walks
 
 __all__ = ["COUNTED", "Film", "Shot", "film"]
 

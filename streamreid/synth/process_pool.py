@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from streamreid.errors import OutputError, StreamReIDError
-from streamreid.synth.filming import Film, Shot, film
+from streamreid.synth.camera_recording import Film, Shot, film
 
 __all__ = ["film_all"]
 
@@ -78,7 +78,7 @@ def _children(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     home = str(Path(__file__).resolve().parents[2])
     paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-c", "from streamreid.synth.workers import serve; serve()"]
+    command = [sys.executable, "-c", "from streamreid.synth.process_pool import serve; serve()"]
     children: list[subprocess.Popen[bytes]] = []
     try:
         for _ in range(count):

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from streamreid.config import TrackerConfig
 from streamreid.types import BoolArray, FloatArray
 
-__all__ = ["TrackBook"]
+__all__ = ["TrackTable"]
 
 SCORE_MEMORY = 100
 """Observations over which the mean score is taken."""
 
 
 @dataclass(slots=True)
-class TrackBook:
+class TrackTable:
     """Bookkeeping of T tracks.
 
     Args:
@@ -41,7 +41,7 @@ class TrackBook:
     reported: NDArray[np.bool_]
 
     @classmethod
-    def empty(cls) -> TrackBook:
+    def empty(cls) -> TrackTable:
         """No track."""
         zero = np.zeros(0)
         return cls(zero.astype(np.int64), zero.astype(np.int64), zero, zero, zero, np.zeros((0, 2)), zero, zero.astype(bool))
@@ -58,7 +58,7 @@ class TrackBook:
         """Append tracks first seen at ``time`` as ``boxes`` [M, 4] with ``scores`` [M]."""
         n = len(ids)
         now = np.full(n, time)
-        new = TrackBook(ids, np.ones(n, np.int64), now, now, scores.astype(float), _feet(boxes), np.zeros(n), np.zeros(n, bool))
+        new = TrackTable(ids, np.ones(n, np.int64), now, now, scores.astype(float), _feet(boxes), np.zeros(n), np.zeros(n, bool))
         for name in _COLUMNS:
             setattr(self, name, np.concatenate([getattr(self, name), getattr(new, name)]))
 
@@ -95,7 +95,7 @@ class TrackBook:
         return {field.name: getattr(self, field.name).copy() for field in fields(self)}
 
     @classmethod
-    def restored(cls, state: dict[str, NDArray[np.generic]]) -> TrackBook:
+    def restored(cls, state: dict[str, NDArray[np.generic]]) -> TrackTable:
         """From what :meth:`state` gave."""
         return cls(**{field.name: np.array(state[field.name], getattr(cls.empty(), field.name).dtype) for field in fields(cls)})
 
@@ -107,4 +107,4 @@ def _feet(boxes: FloatArray) -> NDArray[np.float64]:
     return feet
 
 
-_COLUMNS = tuple(field.name for field in fields(TrackBook))
+_COLUMNS = tuple(field.name for field in fields(TrackTable))

@@ -23,8 +23,8 @@ __all__ = [
     "GROUPINGS",
     "LIMBS",
     "PART_NAMES",
-    "Grouping",
     "Members",
+    "PartGrouping",
     "load_grouping",
     "mirrored_parts",
     "read_parts",
@@ -65,7 +65,7 @@ class Members:
 
 
 @dataclass(frozen=True)
-class Grouping:
+class PartGrouping:
     """Parts by name, from head to foot.
 
     Args:
@@ -127,8 +127,8 @@ _ARM = {
 }
 _LEG = {side: _fields(f"{side}_knee", f"{side}_ankle-{side}_knee", f"{side}_knee-{side}_hip") for side in ("left", "right")}
 
-GROUPINGS: dict[str, Grouping] = {
-    "five": Grouping(
+GROUPINGS: dict[str, PartGrouping] = {
+    "five": PartGrouping(
         "five",
         {
             "head": _HEAD,
@@ -140,7 +140,7 @@ GROUPINGS: dict[str, Grouping] = {
         ("torso",),
         ("legs",),
     ),
-    "eight": Grouping(
+    "eight": PartGrouping(
         "eight",
         {
             "head": _HEAD,
@@ -156,7 +156,7 @@ GROUPINGS: dict[str, Grouping] = {
         ("left_leg", "right_leg"),
     ),
     # BPBReID's five_v takes the right flank only into the lower half of the body; both flanks are taken here.
-    "five_vertical": Grouping(
+    "five_vertical": PartGrouping(
         "five_vertical",
         {
             "head": _HEAD,
@@ -172,10 +172,10 @@ GROUPINGS: dict[str, Grouping] = {
 PART_NAMES = GROUPINGS["five"].names
 
 
-def load_grouping(name: str | Path) -> Grouping:
+def load_grouping(name: str | Path) -> PartGrouping:
     """A built-in grouping by name, or one's own from a YAML file.
 
-    The file says ``parts: {head: {bodypix: [0, 1], fields: [nose, left_eye-right_eye]}, ...}`` and may say ``upper`` and ``lower`` (see `Grouping`); fields
+    The file says ``parts: {head: {bodypix: [0, 1], fields: [nose, left_eye-right_eye]}, ...}`` and may say ``upper`` and ``lower`` (see `PartGrouping`); fields
     are numbers or names.
 
     Raises:
@@ -190,7 +190,7 @@ def load_grouping(name: str | Path) -> Grouping:
     lines.check()
     try:
         parts = {str(part): Members(_numbers(m, "bodypix"), _numbers(m, "fields")) for part, m in data["parts"].items()}
-        return Grouping(path.stem, parts, tuple(data.get("upper", ())), tuple(data.get("lower", ())))
+        return PartGrouping(path.stem, parts, tuple(data.get("upper", ())), tuple(data.get("lower", ())))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigError(f"{path}: expected 'parts: {{name: {{bodypix: [...], fields: [...]}}}}' ({error})") from error
 

@@ -1,0 +1,1 @@
+"""Part features: the occlusion-unified part similarity, and packed search among many people."""
