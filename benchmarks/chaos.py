@@ -63,8 +63,9 @@ DISK = 256 << 20
 """Bytes of the tmpfs with the results; four cameras write about 25 MB in twenty minutes."""
 FRAMES = 12_000
 """Numbers of frames for which there are boxes: more than an hour."""
-STEPS = (-86_400.0, -3_600.0, -30.0, 0.0, 30.0, 3_600.0)
-"""Seconds by which the child's clock may differ. Not a day ahead: what is older than gallery.retention_hours is erased, which is what that setting is for."""
+STEPS = (-36_000.0, -3_600.0, -30.0, 0.0, 30.0, 3_600.0)
+"""Seconds by which the child's clock may differ. Two of them must not be gallery.retention_hours (a day) apart: what was stored when the clock was a day behind
+is a day old when it is right again, and is erased, which is what that setting is for."""
 HOSTILE: tuple[bytes, ...] = (
     b"GET /cameras/" + b"a" * 60_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
     b"GET /cameras HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\r\n",
@@ -452,11 +453,12 @@ def chaos(args: argparse.Namespace, folder: Path, stack: contextlib.ExitStack) -
     site = Site(folder, data, Rates(args.fps))
     site.offset.write_text("0")
     faults = Faults(site, database, address, cameras, args.seed)
-    lines, seen = Lines(results / "results.jsonl"), set()
+    lines = Lines(results / "results.jsonl")
+    seen: dict[int, float] = {}
 
     def remember() -> None:
         with PostgresGallery(address, read_only=True, patience=1) as store:
-            seen.update(r.global_id for r in store.identities())
+            seen.update((r.global_id, time.time() - r.stored) for r in store.identities())
 
     site.start()
     stack.callback(lambda: site.service.kill())
@@ -482,7 +484,9 @@ def chaos(args: argparse.Namespace, folder: Path, stack: contextlib.ExitStack) -
     return report(args, site, faults, lines, seen, {"began": began, "last": last, "code": code, "load": load, "address": address})
 
 
-def report(args: argparse.Namespace, site: Site, faults: Faults, lines: Lines, seen: set[int], end: dict[str, Any]) -> dict[str, Any]:
+def report(
+    args: argparse.Namespace, site: Site, faults: Faults, lines: Lines, seen: dict[int, float], end: dict[str, Any]
+) -> dict[str, Any]:
     """Figures, and what is wrong."""
     rates, late = site.rates.judge(end["began"])
     files, twice = check_files(site.results)
