@@ -6,9 +6,8 @@
 #
 # Behaviour: where the decoder marks a frame as interlaced, the conversion to BGR fails inside read(): swscale
 # prints "Cannot convert interlaced to progressive frames or vice versa" on stderr, but read() returns True and an
-# array of the right shape. Its content is what was in that memory: black, rubbish, or a picture of the video
-# that was read before; it stays the same for all frames. The same pictures without the interlaced mark are
-# read well, and PyAV reads both.
+# array of the right shape. Its content isn't the frame's picture and stays the same for all frames. The same
+# pictures without the interlaced mark are read well, and PyAV reads both.
 #
 # Output seen:
 #   video                  read() True  different pictures: OpenCV  PyAV
@@ -18,9 +17,8 @@
 #   stderr of the run: 20 times: Cannot convert interlaced to progressive frames or vice versa.
 #
 # Why it matters: analog cameras behind an encoder, broadcast sources and older DVRs are interlaced. A program
-# that checks the return value, as the examples do, goes on with these pictures: nobody is ever seen by this
-# camera, or a person of another camera stands in it for ever. A "no signal" check on the return value or on the
-# frame rate stays green.
+# that checks the return value, as the examples do, goes on with these pictures, and nobody is ever seen by this
+# camera. A "no signal" check on the return value or on the frame rate stays green.
 #
 # Source: OpenCV modules/videoio/src/cap_ffmpeg_impl.hpp, CvCapture_FFMPEG::retrieveFrame (conversion to BGR);
 # FFmpeg libswscale (sws_scale_frame refuses when the interlaced marks of source and target differ). The project
