@@ -210,7 +210,7 @@ def check_files(folder: Path) -> tuple[dict[str, Any], list[str]]:
 def check_gallery(
     records: Iterable[Any],
     resolve: Callable[[int], int],
-    seen: set[int],
+    seen: dict[int, float],
     names: dict[int, str],
     confirmed: Sequence[tuple[float, int]],
     bad: Sequence[float],
@@ -220,7 +220,7 @@ def check_gallery(
     Args:
         records: What is there at the end.
         resolve: Who an identity is now, after merges.
-        seen: Identities that were read from the gallery at any time.
+        seen: Identities that were read from the gallery at any time, and how old they were then by the right clock, seconds.
         names: By identity: names that this process gave and that were confirmed.
         confirmed: (when, identity) of the run's ``confirm`` events.
         bad: Times at which the process or the database began to be away.
@@ -230,7 +230,11 @@ def check_gallery(
     def lost(who: int) -> bool:
         return who not in there and resolve(who) not in there
 
-    wrong = [f"identity {who} was in the gallery and is not any more" for who in sorted(seen) if lost(who)]
+    wrong = [
+        f"identity {who} was in the gallery, stored {age:.0f} s before, and is not any more"
+        for who, age in sorted(seen.items())
+        if lost(who)
+    ]
     for who, name in names.items():
         now = there.get(who) or there.get(resolve(who))
         # A merge keeps the name of one of the two.

@@ -11,8 +11,8 @@ killed; a camera stalled. Most last some seconds and overlap the next. They come
 
 How rates are counted: frames with a result (`GET /cameras`, every half second) over what the camera sends, in windows of ten seconds, one each second. Left
 out are windows that touch the seconds in which that camera was killed or stalled, or the process was stopped, and ten seconds from its return or from the
-first answer of the new process. Nothing else is excused: full disk, missing memory, an absent database and the rest count. A process that ends by itself is
-started anew and is an error.
+first answer of the new process. A start that ends for want of disk, database, descriptors or memory is repeated, and counted. Nothing else is excused:
+full disk, missing memory, an absent database and the rest count. A process that ends by itself is started anew and is an error.
 
 The exit code is 1 where anything is wrong, with a sentence for each: what was confirmed is missing (lines once on disk, identities once in the gallery, names
 given, people confirmed four seconds before the process or the database went), an id or frame number comes twice, a file cannot be read, a second writer is
@@ -88,6 +88,12 @@ KINDS = (
     "camera killed",
     "camera stalled",
 )
+NEEDED = ("disk", "database", "descriptors", "memory")
+"""What a start needs: one that ends for want of it is counted as refused, and is repeated."""
+
+LATE_SECONDS = 15.0
+"""For so long after such a fault an end may be due to it: a start takes a while to say what it lacks."""
+
 ENDS = ("kill", "term")
 """Once a round, everything else twice: after each start there must be time in which rates can be judged."""
 
@@ -168,6 +174,7 @@ class Site:
         self.exits: list[float] = []
         self.away: list[float] = []
         self.disturbed: set[str] = set()
+        self.ended: dict[str, float] = {}
         self.lock = threading.RLock()
         self.service: Any = None
         with socket.socket() as probe:
@@ -189,7 +196,7 @@ class Site:
             except AssertionError:
                 self._keep_log()
                 self.refused += 1
-                if "disk" not in self.disturbed and "database" not in self.disturbed:
+                if not self._lacks():
                     self.wrong.append(f"start {self.lives} failed: {' '.join(self.service.output.split())[-300:]}")
                 time.sleep(1)
         raise RuntimeError(f"it cannot be started any more: {self.service.output[-1000:]}")
@@ -225,10 +232,21 @@ class Site:
                 return
             began = time.monotonic()
             self.away.append(began)
-            self.died.append(f"exit code {code} during {', '.join(sorted(self.disturbed))}: {' '.join(self.service.output.split())[-400:]}")
+            followed = any(life == self.lives and frames for rows in self.rates.samples.values() for life, _, frames in rows[-1:])
+            if not followed and self._lacks():
+                self.refused += 1
+            else:
+                self.died.append(
+                    f"exit code {code} during {', '.join(sorted(self.disturbed))}: {' '.join(self.service.output.split())[-400:]}"
+                )
             self._keep_log()
             self.start()
             self.rates.excuse("", began, time.monotonic())
+
+    def _lacks(self) -> bool:
+        """Whether there is, or was until just now, something missing without which a process cannot start."""
+        now = time.monotonic()
+        return any(kind in self.disturbed or now - self.ended.get(kind, -LATE_SECONDS) < LATE_SECONDS for kind in NEEDED)
 
     def sample(self) -> None:
         """How many frames each camera has had."""
@@ -298,6 +316,7 @@ class Faults:
             self.wrong.append(f"{kind}: {type(error).__name__}: {error}")
         finally:
             self.site.disturbed.discard(kind)
+            self.site.ended[kind] = time.monotonic()
             self.busy -= {kind, camera} if kind.startswith("camera") else {kind}
             self.log.append((began, f"{kind} {camera if kind.startswith('camera') else ''}".strip(), time.monotonic()))
 
@@ -366,7 +385,8 @@ class Faults:
             began = time.monotonic()
             try:
                 with ResultsFolder(self.site.results, overwrite=True):
-                    self.wrong.append("a second writer was let into the folder")
+                    if self.site.service.process.poll() is None:
+                        self.wrong.append("a second writer was let into the folder")
             except FolderBusy:
                 self.notes["second writers refused"] += 1
             if time.monotonic() - began > REFUSE_SECONDS:
