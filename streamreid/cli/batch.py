@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamreid.cli import options as o
-from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
+from streamreid.cli.console import errors, output, print_notes, set_up_logging, stop_on_signals
 from streamreid.cli.progress import RunProgress
 from streamreid.cli.run import change, read_settings
 from streamreid.cli.tables import print_table
@@ -69,20 +69,20 @@ def _print(results: list[RecordingResult], total: int) -> None:
     for name in ("frames", "identities", "confirmed", "unlinked", "seconds"):
         table.add_column(name, justify="right")
     files = any(r.file for r in results)
-    for name in ("file", "why") if files else ("why",):
-        table.add_column(name, overflow="fold")
+    if files:
+        table.add_column("file", overflow="fold")
     for r in results:
-        told = (Text(r.file or ""), Text(r.reason)) if files else (Text(r.reason),)
         table.add_row(
             r.name,
             Text(r.status, _COLOURS[r.status]),
             *map(str, (r.frames, r.identities, r.confirmed, r.unlinked_tracks)),
             f"{r.seconds:.1f}",
-            *told,
+            *((Text(r.file or ""),) if files else ()),
         )
     print_table(output, table)
+    print_notes(output, ((r.name, r.reason, _COLOURS[r.status]) for r in results if r.status != "skipped"))
     counts = {status: sum(r.status == status for r in results) for status in _COLOURS}
-    said = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
+    said = ", ".join(f"{n} {status}{' (finished before)' * (status == 'skipped')}" for status, n in counts.items() if n)
     output.print(f"{total} recordings: {said}" + (f", {total - len(results)} not begun" if total > len(results) else ""), highlight=False)
 
 

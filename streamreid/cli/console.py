@@ -55,7 +55,7 @@ def print_notes(console: Console, notes: Iterable[tuple[str, str, str]]) -> None
     """
     for name, sentence, colour in notes:
         if sentence:
-            console.print(Text(f"{name}: {sentence}", colour), soft_wrap=True)
+            console.print(Text(f"{name}: {' '.join(sentence.split())}", colour), soft_wrap=True)
 
 
 @contextmanager

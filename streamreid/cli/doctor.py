@@ -76,6 +76,8 @@ def _print(found: Diagnosis) -> None:
             model.error or ("ok" if model.milliseconds is None else f"{model.milliseconds:.1f} ms/frame")
         )
         output.print(Text(text, "red" if model.error else ""), soft_wrap=True)
+        if model.reading is not None:
+            output.print(Text(f"{model.role}: read as {model.reading}"), soft_wrap=True)
         for warning in model.warnings:
             output.print(Text(f"{model.role}: {warning}", "yellow"), soft_wrap=True)
     if found.expected is not None:

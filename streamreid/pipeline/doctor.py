@@ -80,6 +80,7 @@ class ModelCheck:
     Args:
         role: detector or engine.
         name: Which, and on what it runs.
+        reading: Of a detector, how it is fed and what its outputs are taken for; None where nothing was to be decided (boxes from files, .pt).
         error: Why it cannot be used, or None.
         warnings: What was noticed.
         milliseconds: Per frame, measured on the cameras' pictures while all of them are decoded.
@@ -87,6 +88,7 @@ class ModelCheck:
 
     role: str
     name: str
+    reading: str | None = None
     error: str | None = None
     milliseconds: float | None = None
     warnings: list[str] = field(default_factory=list)
@@ -229,6 +231,7 @@ def _open(config: Config) -> tuple[Detector | None, Embedder | None, list[ModelC
     try:
         detector = open_detectors(config)
         models[0].name = _described(detector)
+        models[0].reading = _reading(detector)
     except StreamReIDError as error:
         models[0].error = redact(error)
     try:
@@ -242,6 +245,11 @@ def _open(config: Config) -> tuple[Detector | None, Embedder | None, list[ModelC
 def _calibrated(config: Config) -> Mapping[str, GroundCamera]:
     ground = open_ground(config)
     return {} if ground is None else ground.cameras
+
+
+def _reading(detector: Detector) -> str | None:
+    decision = getattr(detector, "decision", None)
+    return None if decision is None else str(decision)
 
 
 def _described(model: Any) -> str:

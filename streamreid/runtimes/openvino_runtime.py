@@ -305,10 +305,13 @@ def _name(port: Any) -> str:
 
 
 def _metadata(model: Any) -> dict[str, str]:
-    if not model.has_rt_info("framework"):
-        return {}
-    value = model.get_rt_info("framework").value
-    return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {}
+    """What the exporter wrote into the .xml: ``framework`` by Ultralytics, ``model_info`` (``labels``, ...) by OpenVINO's Model API and Geti."""
+    found: dict[str, str] = {}
+    for section in ("framework", "model_info"):
+        value = model.get_rt_info(section).value if model.has_rt_info(section) else None
+        if isinstance(value, dict):
+            found |= {str(k): str(v) for k, v in value.items()}
+    return found
 
 
 def _reason(error: Exception) -> str:

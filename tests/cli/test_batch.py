@@ -56,6 +56,7 @@ def test_a_broken_video_does_not_stop_the_others(call, videos, tmp_path):
     code, text, _ = call("batch", *options(videos, out))
     assert code == 3
     assert "2 done, 1 failed" in text
+    assert any(line.startswith("one: ") and "one.mp4" in line for line in text.splitlines())  # below the table, never cut
     results = {r["name"]: r for r in json.loads((out / "batch.json").read_text())["recordings"]}
     assert results["one"]["status"] == "failed"
     assert "one.mp4" in results["one"]["reason"]

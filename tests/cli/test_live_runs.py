@@ -8,7 +8,10 @@ import sys
 import time
 
 import av
+import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 
 @pytest.fixture
@@ -212,6 +215,29 @@ def test_the_doctor_is_content_with_files(scene, call, tmp_path):
     code, out, _ = call("doctor", path, "--seconds", "1")
     assert code == 0
     assert "every frame is used" in out
+
+
+def test_the_doctor_says_how_the_detector_is_read(scene, call, tmp_path):
+    boxes = np.tile(np.float32([10, 10, 40, 90, 0.9, 0]), (1, 3, 1))
+    boxes[0, :, :4] += np.float32([[0], [50], [100]])
+    model = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("ReduceMean", ["x"], ["m"], keepdims=0), helper.make_node("Mul", ["m", "zero"], ["n"])]
+            + [helper.make_node("Add", ["n", "boxes"], ["out"])],
+            "detector",
+            [helper.make_tensor_value_info("x", 1, [1, 3, 320, 320])],
+            [helper.make_tensor_value_info("out", 1, [1, 3, 6])],
+            [numpy_helper.from_array(boxes, "boxes"), numpy_helper.from_array(np.float32(0), "zero")],
+        ),
+        opset_imports=[helper.make_opsetid("", 13)],
+        ir_version=8,
+    )
+    onnx.save(model, tmp_path / "d.onnx")
+    code, out, err = call("doctor", scene.camera("a", [0]), "--seconds", "1", "--detector", tmp_path / "d.onnx", "--engine", "none")
+    assert code == 0, err
+    line = next(line for line in out.splitlines() if line.startswith("detector: read as "))
+    assert line.endswith("people are class 0")
+    assert "nms (xyxy in pixels), input RGB from 0 to 1" in line
 
 
 def test_wrong_addresses_to_serve_at(cams, call):

@@ -369,6 +369,21 @@ def test_a_folder_that_ultralytics_exported(tmp_path: Path) -> None:
     assert detector_checksum(DetectorConfig(model=str(folder))) == detector_checksum(DetectorConfig(model=str(folder / "crossing.xml")))
 
 
+def test_labels_inside_an_openvino_file_say_who_is_a_person(tmp_path: Path) -> None:
+    outputs = {"boxes": BOXES[None], "scores": class_scores(3, 1)[None]}
+    graph = ov.Core().read_model(str(write(tmp_path / "d.onnx", outputs)))
+    for key, value in {"labels": ["bicycle", "person", "delivery_man"], "model_type": "YOLO", "scale_values": [255.0]}.items():
+        graph.set_rt_info(value, ["model_info", key])
+    ov.save_model(graph, str(tmp_path / "named.xml"), compress_to_fp16=False)
+    detector = opened(tmp_path / "named.xml", runtime="openvino", confidence=0.3)
+    assert detector.metadata["labels"] == "bicycle person delivery_man"
+    assert detector.decision.classes == (1, 2)
+    graph.set_rt_info(["bicycle", "car", "bus"], ["model_info", "labels"])
+    ov.save_model(graph, str(tmp_path / "vehicles.xml"), compress_to_fp16=False)
+    with pytest.raises(DetectorError, match="none of its classes is people: 0 'bicycle', 1 'car'"):
+        opened(tmp_path / "vehicles.xml", runtime="openvino")
+
+
 def test_the_yaml_can_say_it() -> None:
     config = Config.from_dict(
         {
