@@ -9,6 +9,7 @@ Messages say where a file is wrong, never what stands there: by HTTP, whoever ad
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -97,6 +98,7 @@ def read_parts(path: Path, key: str, where: str, *, second: Path | None = None) 
 
 def _partner(path: Path, *, to_pose: bool) -> Path | None:
     """The other file of a pair like intr_cam1.xml and extr_cam1.xml, beside the first or in a folder whose name differs in the same way."""
+    path = Path(os.path.abspath(path))  # a file in the working folder has a parent without a name
     for inner, outer in _PARTNERS:
         old, new = (inner, outer) if to_pose else (outer, inner)
         name = path.name.replace(old, new)

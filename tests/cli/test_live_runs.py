@@ -222,8 +222,11 @@ def test_the_doctor_says_how_the_detector_is_read(scene, call, tmp_path):
     boxes[0, :, :4] += np.float32([[0], [50], [100]])
     model = helper.make_model(
         helper.make_graph(
-            [helper.make_node("ReduceMean", ["x"], ["m"], keepdims=0), helper.make_node("Mul", ["m", "zero"], ["n"])]
-            + [helper.make_node("Add", ["n", "boxes"], ["out"])],
+            [
+                helper.make_node("ReduceMean", ["x"], ["m"], keepdims=0),
+                helper.make_node("Mul", ["m", "zero"], ["n"]),
+                helper.make_node("Add", ["n", "boxes"], ["out"]),
+            ],
             "detector",
             [helper.make_tensor_value_info("x", 1, [1, 3, 320, 320])],
             [helper.make_tensor_value_info("out", 1, [1, 3, 6])],

@@ -112,6 +112,17 @@ def test_wildtrack_has_two_files_in_centimetres(tmp_path, folders):
         places(file=str(outer / "extr_CVLab1.xml"))
 
 
+def test_two_files_in_the_working_folder(tmp_path, monkeypatch):
+    opencv(tmp_path / "intr_CVLab1.xml", camera_matrix=K, distortion_coefficients=np.zeros(5))
+    opencv(tmp_path / "extr_CVLab1.xml", rvec=cv2.Rodrigues(R)[0], tvec=T)
+    monkeypatch.chdir(tmp_path)
+    for file in ("extr_CVLab1.xml", "intr_CVLab1.xml"):
+        np.testing.assert_allclose(places(file=file), GROUND, atol=1e-3)
+    (tmp_path / "intr_CVLab1.xml").unlink()
+    with pytest.raises(ConfigError, match=r"holds the pose alone.*intrinsics"):
+        places(file="extr_CVLab1.xml")
+
+
 @pytest.mark.parametrize(("factor", "unit"), [(100, 0.01), (1000, 0.001)])
 @pytest.mark.parametrize("kind", ["matrix", "homography", "points"])
 def test_other_units_are_named(factor, unit, kind):
