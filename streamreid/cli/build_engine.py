@@ -12,6 +12,7 @@ from rich.markup import escape
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.working import Work
 from streamreid.compiling.build import BuildOptions
+from streamreid.compiling.bundle_folder import bundle_name
 from streamreid.compiling.records import BuildRecord, PrecisionName, TargetName, Thresholds, default_thresholds
 from streamreid.detection.building import build_detector
 from streamreid.errors import ConfigError, DataError, EngineError
@@ -120,7 +121,7 @@ def score_probe(similarity: FloatArray, probe: Probe) -> tuple[float, float] | N
 def _exported(checkpoint: Path, scratch: Path, program: bool) -> Bundle:
     from streamreid.cli.train import export_bundle
 
-    bundle = export_bundle(checkpoint, scratch / "exported", name=checkpoint.parent.name or "engine")
+    bundle = export_bundle(checkpoint, scratch / "exported", name=bundle_name(None, checkpoint.resolve().parent))
     if not program:
         return bundle
     from streamreid.training.export import export_program

@@ -14,6 +14,7 @@ import typer
 
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.working import Work
+from streamreid.compiling.bundle_folder import bundle_name
 from streamreid.config import EngineConfig
 from streamreid.errors import ConfigError, DataError, EngineError, MissingExtraError
 from streamreid.reid.bundle import Bundle, BundleManifest, CalibrationValues, InputFormat, OutputNames, load_bundle, write_bundle
@@ -194,7 +195,7 @@ def export_bundle(
     if base:
         network = blend(network, config, base)
     manifest = BundleManifest(
-        name=name or out.name,
+        name=bundle_name(name, out),
         description=description,
         licence=licence,
         input=InputFormat(height=config.size[0], width=config.size[1], color="bgr", scale=(1.0, 1.0, 1.0), bias=(0.0, 0.0, 0.0)),

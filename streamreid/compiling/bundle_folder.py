@@ -12,14 +12,32 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from streamreid.camera_names import LONGEST_NAME, legal_name
 from streamreid.errors import EngineError
 from streamreid.runtimes import check_graph_files
 from streamreid.weights import sha256_file
 
-__all__ = ["MANIFEST", "bundled_files", "check_files", "read_manifest", "save_manifest", "write_folder"]
+__all__ = ["MANIFEST", "bundle_name", "bundled_files", "check_files", "read_manifest", "save_manifest", "write_folder"]
 
 MANIFEST = "bundle.json"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
+
+
+def bundle_name(name: str | None, folder: str | Path) -> str:
+    """The name of a bundle: the one asked for, else the legal one that is most like the name of its folder.
+
+    Raises:
+        EngineError: The one asked for is not legal; names the nearest that is.
+    """
+    wanted = Path(os.path.abspath(folder)).name if name is None else name
+    if len(wanted) <= LONGEST_NAME and _PLAIN.match(wanted):
+        return wanted
+    if name is not None:
+        raise EngineError(
+            f"name '{name}': names are made of at most {LONGEST_NAME} letters A to Z, digits, '_', '.' and '-', and begin with a letter or digit: "
+            f"{legal_name(name)}"
+        )
+    return legal_name(wanted)
 
 
 class _HasFiles(Protocol):
@@ -111,6 +129,8 @@ def write_folder(out: Path, manifest: Any, files: Mapping[str, Path], *, force: 
     if out.exists() and not (force and (out / MANIFEST).is_file()):
         hint = "it is not an engine bundle; choose another place" if force else "pass --force to replace an engine bundle"
         raise EngineError(f"{out} exists already; {hint}")
+    if out.exists() and out.samefile(Path.cwd()):
+        raise EngineError(f"{out}: the working folder cannot be replaced; run the command from another folder")
     draft, old = out.with_name(f".{out.name}.{os.getpid()}.new"), out.with_name(f".{out.name}.{os.getpid()}.old")
     try:
         draft.mkdir(parents=True)

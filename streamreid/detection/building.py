@@ -14,7 +14,7 @@ import numpy as np
 
 from streamreid import weights
 from streamreid.compiling.build import BuildOptions, build_form
-from streamreid.compiling.bundle_folder import bundled_files, write_folder
+from streamreid.compiling.bundle_folder import bundle_name, bundled_files, write_folder
 from streamreid.compiling.machine import find_gpu, fingerprint
 from streamreid.compiling.policy import open_build
 from streamreid.compiling.records import PLAN_TARGETS, BuildRecord, ParityReport
@@ -63,7 +63,7 @@ def build_detector(
         EngineError: It cannot be built, is not in the precision asked for, or is too far from the reference.
         DataError: No pictures to calibrate or to compare on.
     """
-    manifest, files = _source(source, out)
+    manifest, files = _source(source)
     model = files[manifest.model]
     reference = OnnxDetector(model, DetectorConfig(runtime="onnxruntime", precision="fp32", size=size))
     options = replace(options, size=_plan_size(reference, size))
@@ -183,7 +183,7 @@ def detector_frames(folder: Path, *, most: int = 48) -> list[Frame]:
     return [Frame("probe", n, 0.0, np.asarray(image, np.uint8)) for n, image in enumerate(images)]
 
 
-def _source(source: str, out: Path) -> tuple[DetectorManifest, dict[str, Path]]:
+def _source(source: str) -> tuple[DetectorManifest, dict[str, Path]]:
     """The manifest to extend, and the files it names."""
     path = Path(source).expanduser()
     if path.is_dir():
@@ -200,8 +200,7 @@ def _source(source: str, out: Path) -> tuple[DetectorManifest, dict[str, Path]]:
     from streamreid._version import __version__
 
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-    name = "".join(c if c.isalnum() or c in "_.-" else "-" for c in path.stem).lstrip("_.-") or out.name
-    return DetectorManifest(name=name[:64], licence=licence, created=today, version=__version__), bundled_files(path)
+    return DetectorManifest(name=bundle_name(None, path.stem), licence=licence, created=today, version=__version__), bundled_files(path)
 
 
 def _plan_size(reference: OnnxDetector, size: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from streamreid.compiling.bundle_folder import bundled_files
+from streamreid.compiling.bundle_folder import bundle_name, bundled_files
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
 from streamreid.reid.bundle import Bundle, BundleManifest, CalibrationValues, InputFormat, OutputNames, write_bundle
@@ -109,6 +109,7 @@ def import_bundle(
         DataError: Nothing to calibrate on in that folder.
     """
     path, options = Path(model_path), options or ImportOptions()
+    name = bundle_name(options.name, out)
     runtime = load_runtime(path, precision="fp32")
     if options.preset is not None and options.preset not in PRESETS:
         raise EngineError(f"unknown preset '{options.preset}'; known: {', '.join(PRESETS)}")
@@ -118,7 +119,7 @@ def import_bundle(
     target = "model.xml" if path.suffix.lower() == ".xml" else "model.onnx"
     files = bundled_files(path)
     manifest = BundleManifest(
-        name=options.name or Path(out).name,
+        name=name,
         description=options.description or f"Global ReID model, imported from {path.name}",
         licence=options.licence,
         model=target,

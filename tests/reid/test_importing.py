@@ -53,6 +53,21 @@ def test_onnx(tmp_path: Path, engine_graph, form: str, caplog: pytest.LogCapture
     assert EngineEmbedder(bundle, EngineConfig()).embed(np.zeros((2, 64, 32, 3), np.uint8)).shape == (1, 16)
 
 
+def test_folders_may_be_called_anything(tmp_path: Path, engine_graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = engine_graph(tmp_path / "m.onnx", 1, form="flat")
+    for folder, name in (("my engine", "my_engine"), ("Büro", "Buro"), ("a" * 70, "a" * 56), ("plain-1_", "plain-1_")):
+        assert import_bundle(model, tmp_path / folder).manifest.name == name
+        assert load_bundle(tmp_path / folder).manifest.name == name
+    monkeypatch.chdir(tmp_path / "plain-1_")
+    with pytest.raises(EngineError, match="the working folder cannot be replaced"):
+        import_bundle(model, Path("."), force=True)
+    assert load_bundle(tmp_path / "plain-1_").manifest.name == "plain-1_"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EngineError, match=r"name .my engine.: names are made of.*: my_engine"):
+        import_bundle(model, tmp_path / "out", ImportOptions(name="my engine"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_openvino_ir_equals_its_onnx(tmp_path: Path, engine_graph) -> None:
     model = engine_graph(tmp_path / "m.onnx", 1, form="flat")
     ov.save_model(ov.Core().read_model(str(model)), str(tmp_path / "m.xml"), compress_to_fp16=False)
