@@ -179,10 +179,15 @@ def test_sources_are_never_replaced_by_results(call, scene, tmp_path):
     video = tmp_path / "videos" / "a.mp4"
     shutil.copy(scene.camera("a", [0]), video)
     before = video.read_bytes()
+    options = ["run", video, "--detector", f"mot:{scene.boxes}", "--engine", "none", "-q", "--video", "-o", tmp_path]
     for more in ([], ["--overwrite"]):
-        code, _, err = call("run", video, "--detector", f"mot:{scene.boxes}", "--engine", "none", "-q", "--video", "-o", tmp_path, *more)
+        code, _, err = call(*options, *more)
         assert code == 2
-        assert "source of this run" in " ".join(err.split())
+        assert "which no run wrote" in " ".join(err.split())
+    (tmp_path / "results.jsonl").write_text("")  # an earlier run wrote here, so that results may be replaced, but not sources
+    code, _, err = call(*options, "--overwrite")
+    assert code == 2
+    assert "source of this run" in " ".join(err.split())
     assert video.read_bytes() == before
 
 
@@ -223,7 +228,7 @@ def test_a_lock_that_was_removed_meanwhile_is_none(tmp_path):
 
 
 def test_results_in_a_folder_without_a_summary_are_results(tmp_path, call, scene):
-    (tmp_path / "out" / "mot").mkdir(parents=True)
+    (tmp_path / "out" / "mot" / "global").mkdir(parents=True)
     with pytest.raises(ConfigError, match="already holds results"):
         ResultsFolder.claim(tmp_path / "out", "x")
     assert Path(tmp_path / "out" / "mot").is_dir()
