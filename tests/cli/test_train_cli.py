@@ -52,6 +52,7 @@ def test_a_wrong_recipe_names_line_and_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # minutes on two cores without bfloat16
 def test_from_pictures_to_scores(tmp_path: Path, shared: Path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("lightning")
