@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import os
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from streamreid import secrets
 from streamreid.cli import main
 from streamreid.config import Config
 from streamreid.features.similarity import Calibration
@@ -28,6 +30,13 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"needs the development data: no folder {folder}/data (set STREAMREID_SHARED)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process hides every secret it ever read; what an earlier test read must not be hidden from the next."""
+    for name, empty in (("_known", set()), ("_variants", ()), ("_passwords", OrderedDict()), ("_words", ())):
+        monkeypatch.setattr(secrets, name, empty)
 
 
 @pytest.fixture(autouse=True)
