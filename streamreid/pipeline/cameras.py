@@ -19,7 +19,7 @@ from streamreid.config import CameraConfig, LiveConfig
 from streamreid.errors import CameraExists, CameraNotFound, ConfigError, SourceError, StreamReIDError
 from streamreid.pipeline.mixing import check_mixed, is_mixed
 from streamreid.pipeline.statistics import CameraCount, Statistics
-from streamreid.pipeline.telling import Teller
+from streamreid.pipeline.status_log import StatusLogger
 from streamreid.pipeline.turns import Turns
 from streamreid.secrets import redact
 from streamreid.sources import DatedSource, FrameSource, PrefetchReader, WatchedSource, give_back, is_live, open_source, with_kind
@@ -49,7 +49,7 @@ class _Camera:
     config: CameraConfig
     source: FrameSource
     reader: PrefetchReader
-    teller: Teller
+    status_logger: StatusLogger
     before: dict[str, int]
     first: int = 0
     said: set[str] = field(default_factory=set)
@@ -189,13 +189,13 @@ class Cameras:
             self._configs[config.name] = config
             if source is not None:
                 count.expected, count.live = source.expected_frames, source.live
-                teller = Teller()
+                status_logger = StatusLogger()
                 if isinstance(source, WatchedSource):
-                    source.subscribe(teller)
+                    source.subscribe(status_logger)
                     source.subscribe(lambda status: self._tell(status.camera, status.state, status.reason))
                 reader = PrefetchReader(source, capacity=max(self._batch, 4), latest=source.live, wake=self._news.set)
                 first = self._numbers.get(config.name, 0)
-                camera = self._cameras[config.name] = _Camera(config, source, reader, teller, dict(count.drops), first)
+                camera = self._cameras[config.name] = _Camera(config, source, reader, status_logger, dict(count.drops), first)
                 self._note(config.name, camera)
                 self._say_warnings(config.name, camera)  # what opening it showed, such as a frame rate that was guessed
         self._news.set()
@@ -447,7 +447,7 @@ class Cameras:
         count.drops = drops
         if isinstance(camera.source, WatchedSource):
             count.status = camera.source.status
-            camera.teller.look(count.status)
+            camera.status_logger.look(count.status)
         count.warnings = [redact(w) for w in camera.source.warnings]
 
     def _end(self, name: str) -> None:

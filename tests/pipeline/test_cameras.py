@@ -2,7 +2,7 @@
 
 import logging
 
-from streamreid.pipeline import telling
+from streamreid.pipeline import status_log
 from streamreid.sources import SourceStatus
 
 
@@ -10,8 +10,8 @@ def test_each_trouble_is_told_once_and_so_is_its_end(monkeypatch):
     texts = []
     logger = logging.Logger("test")
     logger.handle = lambda record: texts.append(record.getMessage())
-    monkeypatch.setattr(telling, "log", logger)
-    tell = telling.Teller()
+    monkeypatch.setattr(status_log, "log", logger)
+    tell = status_log.StatusLogger()
     for state, reason in [
         ("connecting", ""),
         ("lost", "refused by rtsp://u:secret@h/1"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from streamreid.pipeline.clocks import ClockKeeper
-from streamreid.pipeline.telling import Teller
+from streamreid.pipeline.status_log import StatusLogger
 from streamreid.sources import SourceStatus
 from streamreid.types import Tracks
 
@@ -82,10 +82,10 @@ def test_switched_off_nothing_is_compared(keeper):
 def test_a_drifting_camera_is_told_once_and_only_if_it_lasts(caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("streamreid"), "propagate", True)
     now = 0.0
-    teller = Teller(lambda: now)
+    status_logger = StatusLogger(lambda: now)
     for second, drift in [*((s, 350.0) for s in range(100)), (100, 20.0), *((s, -350.0) for s in range(101, 400))]:
         now = float(second)
-        teller.look(SourceStatus("gate", drift=drift))
+        status_logger.look(SourceStatus("gate", drift=drift))
         assert bool(caplog.records) == (second >= 281)
     assert len(caplog.records) == 1
     assert "camera 'gate': its clock runs 350 ppm fast" in caplog.text

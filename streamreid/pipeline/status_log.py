@@ -9,7 +9,7 @@ from collections.abc import Callable
 from streamreid.secrets import redact
 from streamreid.sources import SourceStatus
 
-__all__ = ["Teller"]
+__all__ = ["StatusLogger"]
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ _LASTING = 180.0
 """Seconds for which it must be so: over half a minute, some milliseconds of a busy network look like a bad clock."""
 
 
-class Teller:
+class StatusLogger:
     """Logs changes of state, jumps of the clock and its drift. Subscribe it to one source; `look` may be called at any time besides.
 
     Args:
