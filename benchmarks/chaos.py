@@ -1,13 +1,13 @@
 """Four cameras, a gallery in PostgreSQL, and something bad every five seconds: is anything lost, given twice, or late?
 
-    python benchmarks/chaos.py [--minutes 20] [--seed 0] [--cameras 4] [--fps 3] [--json FILE] [--logs DIR]
+    python benchmarks/chaos.py [--minutes 20] [--seed 0] [--cameras 4] [--fps 3] [--faults kill,disk] [--json FILE] [--logs DIR]
 
 ``streamreid serve`` runs as a child, with RTSP servers of this machine as cameras behind proxies, results on a small tmpfs (needs root), and a gallery in
 a PostgreSQL server of its own (Debian: postgresql). People stand in drawn pictures, their boxes are read from files and the engine tells colours, so that two
 shared cores suffice: no model decides anything here. Every five seconds comes the next of: kill -9 and start anew in the same folder; SIGTERM and start anew;
 disk full; no descriptors, with idle connections; no memory (RLIMIT_AS just above what is used); database stopped; a second writer on the folder, who must be
 refused at once; a second writer of the gallery, who names somebody; the clock set (time.time of the child, never the machine's); hostile requests; a camera
-killed; a camera stalled. Most last some seconds and overlap the next. They come in rounds shuffled by the seed, each of which has every one twice, the first two once.
+killed; a camera stalled. Most last some seconds and overlap the next. They come in rounds shuffled by the seed, each of which has every one twice, the first two once. ``--faults`` keeps to some of them (the names in ``KINDS``).
 
 How rates are counted: frames with a result (`GET /cameras`, every half second) over what the camera sends, in windows of ten seconds, one each second. Left
 out are windows that touch the seconds in which that camera was killed or stalled, or the process was stopped, and ten seconds from its return or from the
@@ -38,7 +38,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -269,9 +269,11 @@ class Faults:
         database: Its PostgreSQL server.
         cameras: By name: server, proxy, and what the server plays.
         seed: Of order and durations.
+        kinds: Which faults, of ``KINDS``.
     """
 
-    def __init__(self, site: Site, database: Any, address: str, cameras: dict[str, Camera], seed: int) -> None:
+    def __init__(self, site: Site, database: Any, address: str, cameras: dict[str, Camera], seed: int, kinds: Sequence[str]) -> None:
+        self.kinds = kinds
         self.site, self.database, self.address, self.cameras = site, database, address, cameras
         self.dice = random.Random(seed)
         self.counts: Counter[str] = Counter()
@@ -286,7 +288,7 @@ class Faults:
     def next(self) -> None:
         """The next fault."""
         if not self._deck:
-            self._deck = [*KINDS, *(kind for kind in KINDS if kind not in ENDS)]
+            self._deck = [*self.kinds, *(kind for kind in self.kinds if kind not in ENDS)]
             self.dice.shuffle(self._deck)
         # One that still lasts, and another end of a process that is just being started, come later.
         kind = next((k for k in self._deck if k not in self.busy and not (k in ENDS and self.busy & set(ENDS))), None)
@@ -472,7 +474,7 @@ def chaos(args: argparse.Namespace, folder: Path, stack: contextlib.ExitStack) -
     data = {"cameras": entries, **models, "gallery": {"store": address}}
     site = Site(folder, data, Rates(args.fps))
     site.offset.write_text("0")
-    faults = Faults(site, database, address, cameras, args.seed)
+    faults = Faults(site, database, address, cameras, args.seed, args.faults)
     lines = Lines(results / "results.jsonl")
     seen: dict[int, float] = {}
 
@@ -534,6 +536,14 @@ def report(
     }
 
 
+def chosen(text: str) -> tuple[str, ...]:
+    """Some of the faults, by name."""
+    kinds = tuple(kind.strip() for kind in text.split(","))
+    if unknown := set(kinds) - set(KINDS):
+        raise argparse.ArgumentTypeError(f"no such fault: {', '.join(sorted(unknown))}")
+    return kinds
+
+
 def main() -> None:
     if sys.argv[1:2] == ["--child"]:
         child(Path(sys.argv[2]), sys.argv[3:])
@@ -543,6 +553,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cameras", type=int, default=4)
     parser.add_argument("--fps", type=int, default=3)
+    parser.add_argument("--faults", type=chosen, default=KINDS, metavar="A,B", help=f"only these: {', '.join(KINDS)}")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--logs", type=Path, help="keep what the process printed in this folder")
     args = parser.parse_args()

@@ -1,7 +1,8 @@
 """Where a run begins to count, so that a live run that is started again in the same folder goes on: ids and frame numbers never repeat.
 
-The numbers are kept in ``state.json``, written once a second together with the length of ``results.jsonl`` at that moment (of the piece that was written
-to, where results come in pieces). After a crash the lines behind that length are read once more, so that not even the ids of the last second are given twice.
+The numbers are kept in ``state.json``, written once a second together with the lengths of ``results.jsonl`` and ``world.txt`` at that moment (of the piece that was
+written to, where results come in pieces). What all outputs hold beyond that is read when a run begins: after a crash not even the ids of the last second are
+given twice, nor, where the disk was full, those that got into one output while neither another nor ``state.json`` could be written.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from streamreid.errors import DataError
+from streamreid.sinks.numbers import WrittenNumbers, written_numbers
 from streamreid.sinks.pieces import result_folders
 
 __all__ = ["STATE", "Begin", "read_begin", "state_of"]
@@ -23,6 +25,9 @@ log = logging.getLogger(__name__)
 STATE = "state.json"
 _MARGIN = 1000
 """Ids left out after a crash where there are no JSON lines to look them up in: more than a second can give."""
+
+_NUMBERED = ("mot", "results.parquet")
+"""What holds numbers besides the JSON lines, which alone hold events too."""
 
 
 @dataclass(slots=True)
@@ -48,8 +53,12 @@ class Begin:
             self.tracks[camera] = max(self.tracks.get(camera, 1), track + 1)
             self.frames[camera] = max(self.frames.get(camera, 0), frame + 1)
 
+    def given(self, found: WrittenNumbers) -> None:
+        """These are in results."""
+        self.seen(found.camera, track=found.track, frame=found.frame, who=found.who)
 
-def state_of(begin: Begin, *, size: int, ended: bool, piece: str = "") -> dict[str, Any]:
+
+def state_of(begin: Begin, *, size: int, ended: bool, piece: str = "", world: int = 0) -> dict[str, Any]:
     """What ``state.json`` holds.
 
     Args:
@@ -57,6 +66,7 @@ def state_of(begin: Begin, *, size: int, ended: bool, piece: str = "") -> dict[s
         size: Length of ``results.jsonl`` in bytes, 0 without it.
         ended: Whether the run came to an orderly end.
         piece: Name of the piece that it is in; empty for one that is in the folder itself.
+        world: Length of ``world.txt`` in bytes, 0 without it.
     """
     return {
         "schema": 1,
@@ -66,6 +76,7 @@ def state_of(begin: Begin, *, size: int, ended: bool, piece: str = "") -> dict[s
         "tracks": begin.tracks,
         "frames": begin.frames,
         "results_bytes": size,
+        "world_bytes": world,
         "piece": piece,
     }
 
@@ -74,28 +85,34 @@ def read_begin(folder: Path) -> Begin | None:
     """Where to go on in a folder of results; None if it holds none.
 
     Raises:
-        DataError: ``state.json`` is damaged, and there are no JSON lines instead.
+        DataError: ``state.json`` is damaged, and there are no results to look the numbers up in.
     """
     state = folder / STATE
-    results = [path / "results.jsonl" for path in result_folders(folder) if (path / "results.jsonl").exists()]
-    if not state.exists() and not results:
+    folders = result_folders(folder)
+    lines = [path / "results.jsonl" for path in folders if (path / "results.jsonl").exists()]
+    there = bool(lines) or any((path / name).exists() for path in folders for name in _NUMBERED)
+    if not state.exists() and not there:
         return None
-    begin, start, piece, ended = Begin(), 0, "", False
+    begin, sizes, piece, ended = Begin(), (0, 0), "", False
     try:
         if state.exists():
             data = json.loads(state.read_text(encoding="utf-8"))
             begin = Begin(int(data["global_id"]), _numbers(data["tracks"]), _numbers(data["frames"]), int(data["runs"]))
-            start, ended, piece = int(data["results_bytes"]), bool(data["ended"]), str(data.get("piece", ""))
+            sizes = int(data["results_bytes"]), int(data.get("world_bytes", 0))
+            ended, piece = bool(data["ended"]), str(data.get("piece", ""))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if not results:
+        if not there:
             raise DataError(f"'{state}' is damaged ({error}); choose another folder (--out) or --overwrite") from None
-        log.warning("'%s' is damaged; the numbers are looked up in '%s'", state, results[-1])
-        begin, start, piece = Begin(), 0, ""
+        log.warning("'%s' is damaged; the numbers are looked up in '%s'", state, folders[-1])
+        begin, sizes, piece = Begin(), (0, 0), ""
     # Pieces after the one that the state speaks of are new; without that one all are looked at.
-    known = next((i for i, path in enumerate(results) if path.parent.name == piece or (not piece and path.parent == folder)), None)
-    for path in results[known or 0 :]:
-        _read_on(path, start if path is results[known or 0] and known is not None else 0, begin)
-    if not results and not ended:
+    known = next((i for i, path in enumerate(folders) if path.name == piece or (not piece and path == folder)), None)
+    before = dict(begin.frames)
+    for number, path in enumerate(folders[known or 0 :]):
+        lines_from, world_from = sizes if number == 0 and known is not None else (0, 0)
+        for found in written_numbers(path, before, lines_from=lines_from, world_from=world_from):
+            begin.given(found)
+    if not lines and not ended:
         begin.global_id += _MARGIN
         begin.tracks = {name: number + _MARGIN for name, number in begin.tracks.items()}
         begin.frames = {name: number + _MARGIN for name, number in begin.frames.items()}
@@ -105,21 +122,3 @@ def read_begin(folder: Path) -> Begin | None:
 
 def _numbers(data: Mapping[str, Any]) -> dict[str, int]:
     return {str(name): int(value) for name, value in data.items()}
-
-
-def _read_on(path: Path, start: int, begin: Begin) -> None:
-    """Look the numbers up in the lines from byte ``start`` on. A line that was cut off is passed over."""
-    with open(path, "rb") as file:
-        file.seek(start if start <= path.stat().st_size else 0)
-        for line in file:
-            try:
-                item = json.loads(line)
-                kind = item.get("type")
-                if kind == "person":
-                    begin.seen(item["camera"], track=item["track_id"], frame=item["frame"], who=item["global_id"] or 0)
-                elif kind == "event":
-                    begin.seen(item["camera"] or "", track=item["track_id"] or 0, who=max(item["global_id"], item["other_id"] or 0))
-                elif kind in ("identity", "unlinked") and item["global_id"]:
-                    begin.seen("", who=item["global_id"])
-            except (ValueError, KeyError, TypeError, AttributeError):
-                continue

@@ -11,6 +11,7 @@ from streamreid.errors import OutputError
 from streamreid.pipeline.beginning import STATE, Begin, state_of
 from streamreid.pipeline.files import write_json
 from streamreid.pipeline.following import Following
+from streamreid.pipeline.grounding import WORLD
 from streamreid.sinks import RotatingSink, Sink
 from streamreid.types import FrameResult, IdentityEvent
 
@@ -81,18 +82,18 @@ class Recording:
 
     def save(self, *, ended: bool = False) -> None:
         """Write ``state.json``. Where it cannot be written, that is said once and tried again a second later: a run that is started again looks the numbers
-        up in the JSON lines.
+        up in what was written.
 
         Args:
             ended: Whether the run is over.
         """
         self._saved = time.monotonic()
-        results = (self._folder if self._pieces is None else self._pieces.path) / "results.jsonl"
+        results = self._folder if self._pieces is None else self._pieces.path
         piece = "" if self._pieces is None else self._pieces.path.name
         failures = self._pipeline.statistics.outputs
         try:
-            size = results.stat().st_size if results.exists() else 0
-            write_json(self._folder / STATE, state_of(self._next, size=size, ended=ended, piece=piece))
+            size, world = _size(results / "results.jsonl"), _size(results / WORLD)
+            write_json(self._folder / STATE, state_of(self._next, size=size, ended=ended, piece=piece, world=world))
             failures.pop(_STATE_OUTPUT, None)
         except (OutputError, OSError, MemoryError) as error:
             if _STATE_OUTPUT not in failures:
@@ -107,3 +108,8 @@ class Recording:
             sink.close(identities)
         if self._continued:
             self.save(ended=True)
+
+
+def _size(path: Path) -> int:
+    """Length of a file in bytes, 0 where there is none."""
+    return path.stat().st_size if path.exists() else 0
