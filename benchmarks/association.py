@@ -33,16 +33,16 @@ from streamreid.association import Associator
 from streamreid.association.link_fitting import probabilities, reliability
 from streamreid.association.pair_sampling import labelled_pairs, pieces
 from streamreid.association.track_evidence import Evidence, Presence, descriptors
+from streamreid.cache.store import read_frames, read_manifest
 from streamreid.config import AssociationConfig, Config, load_config
 from streamreid.evaluation import MulticamEvaluation, Table, evaluate_multicam, read_mot
 from streamreid.evaluation.preprocessing import ious
 from streamreid.evaluation.track_labels import name_tracks
 from streamreid.features.similarity import Calibration, SiteCalibration
-from streamreid.pipeline.cache import read_frames, read_manifest
-from streamreid.pipeline.calibrating import Walked, walk, walked_by
-from streamreid.pipeline.holding import Observation
-from streamreid.pipeline.recorder import Recorder
-from streamreid.pipeline.replay import replayed_config
+from streamreid.pipeline.tracking_stage import TrackObservation
+from streamreid.replay.embedding_recorder import EmbeddingRecorder
+from streamreid.replay.link_calibration import Walked, walk, walked_by
+from streamreid.replay.replay import replayed_config
 from streamreid.types import KnownIdentity, PartFeatures, Tracks
 
 Key = tuple[str, int]
@@ -65,7 +65,7 @@ class Lean(Pipeline):
         return np.flatnonzero(self._looking.choose(frame.camera, found, frame.time))
 
 
-class OtherLooks(Recorder):
+class OtherLooks(EmbeddingRecorder):
     """A replay in which the association is given another engine's features of the same people in the same tracks.
 
     Args:
@@ -84,7 +84,7 @@ class OtherLooks(Recorder):
             site.observe(seen.features, seen.detections.boxes)
         self._associator = Associator(config.association, site)
 
-    def _observe(self, observations: list[Observation]) -> bool:
+    def _observe(self, observations: list[TrackObservation]) -> bool:
         own = [o for o in observations if (o.camera, o.time) in self._others]
         return super()._observe([replace(o, features=self._others[o.camera, o.time][o.tracks.rows]) for o in own])
 

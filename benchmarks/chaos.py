@@ -51,8 +51,8 @@ from rtsp_camera import RtspCamera, missing
 
 from streamreid.errors import FolderBusy
 from streamreid.gallery import PostgresGallery
-from streamreid.pipeline.folders import ResultsFolder
 from streamreid.reid.bundle import InputFormat
+from streamreid.runs.result_folder import ResultsFolder
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 EVERY = 5.0

@@ -14,7 +14,7 @@ import cv2
 
 from streamreid import Pipeline, weights
 from streamreid.config import CameraConfig, OutputConfig
-from streamreid.pipeline import run
+from streamreid.runs import run
 from streamreid.sinks import DrawStyle, render_videos
 from streamreid.sources import open_source
 

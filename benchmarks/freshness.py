@@ -28,7 +28,7 @@ from rtsp_camera import RtspCamera, missing
 from streamreid import Pipeline
 from streamreid.config import Config
 from streamreid.detection import open_detector
-from streamreid.pipeline import run
+from streamreid.runs import run
 from streamreid.sources import few_arenas
 from streamreid.types import Detections, Frame
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from streamreid.gallery import Appearance, Batch, EngineStamp, GallerySearch, Limits, SqliteGallery
+from streamreid.gallery import Batch, EngineStamp, GallerySearch, Limits, SqliteGallery, TrackRecord
 from streamreid.types import PartFeatures
 
 K, D, PER_PERSON, BATCH, QUERIES = 6, 256, 5, 500, 40
@@ -72,7 +72,7 @@ def batches(people: People, count: int) -> Iterator[Batch]:
         batch = Batch("benchmark")
         for row, person in enumerate(who.tolist()):
             key = (f"cam{row % 8}", start + row)
-            batch.appearances[key] = Appearance("benchmark", *key, person, float(start), start + 5.0)
+            batch.appearances[key] = TrackRecord("benchmark", *key, person, float(start), start + 5.0)
             batch.views[key] = features[row : row + 1], np.ones(1, np.float32)
         yield batch
 

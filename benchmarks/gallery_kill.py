@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from streamreid.gallery import Appearance, Batch, EngineStamp, Limits, SqliteGallery
+from streamreid.gallery import Batch, EngineStamp, Limits, SqliteGallery, TrackRecord
 from streamreid.types import IdentityEvent, PartFeatures
 
 STAMP = EngineStamp("kill", "0" * 64, 6, 64)
@@ -37,7 +37,7 @@ def make_batch(number: int) -> Batch:
         who = PER_BATCH * number + k
         parts = rng.standard_normal((VIEWS, STAMP.parts, STAMP.dim)).astype(np.float32)
         parts /= np.linalg.norm(parts, axis=2, keepdims=True)
-        batch.appearances["cam", who] = Appearance("kill", "cam", who, who, float(number), number + 1.0)
+        batch.appearances["cam", who] = TrackRecord("kill", "cam", who, who, float(number), number + 1.0)
         batch.views["cam", who] = PartFeatures(parts, np.ones((VIEWS, STAMP.parts), np.float32)), np.ones(VIEWS, np.float32)
     first = PER_BATCH * number + 1
     batch.events = [IdentityEvent("new", float(number), first, "cam", first) for _ in range(EVENTS)]

@@ -23,12 +23,13 @@ from pathlib import Path
 import numpy as np
 
 from streamreid import Pipeline
+from streamreid.cache.store import read_frames
 from streamreid.config import Config
 from streamreid.evaluation import Table, evaluate_multicam, read_truth
 from streamreid.evaluation.preprocessing import ious, matching
-from streamreid.pipeline import Following, Replay
-from streamreid.pipeline.cache import read_frames
-from streamreid.pipeline.replay import replayed_config
+from streamreid.pipeline import FrameProcessor
+from streamreid.replay import Replay
+from streamreid.replay.replay import replayed_config
 
 Rows = dict[str, list[list[float]]]
 
@@ -41,7 +42,7 @@ def follow(job: dict) -> Rows:
     if job["cache"]:
         config = replayed_config(job["cache"])
         config = config.model_copy(update={"gallery": config.gallery.model_copy(update={"store": job["gallery"]})})
-        following: Following = Replay(
+        following: FrameProcessor = Replay(
             job["cache"], config, frames=[s for s in read_frames(Path(job["cache"])) if first <= s.frame.index + 1 <= last]
         )
     else:

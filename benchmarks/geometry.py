@@ -19,7 +19,7 @@ from typing import Any
 from streamreid import Pipeline
 from streamreid.config import Config, load_config
 from streamreid.evaluation import evaluate_world
-from streamreid.pipeline import run
+from streamreid.runs import run
 
 CMC_AREA = ((2.03, 0.0), (6.3, 0.0), (6.3, 3.41), (2.03, 3.41))
 

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from streamreid.pipeline import Replay, run
-from streamreid.pipeline.cache import read_frames
-from streamreid.pipeline.cache_manifest import read_manifest
+from streamreid.cache.manifest import read_manifest
+from streamreid.cache.store import read_frames
+from streamreid.replay import Replay
+from streamreid.runs import run
 
 
 def rate(frames: int, job: Callable[[], object], repeats: int) -> tuple[float, float]:

@@ -37,7 +37,7 @@ from rtsp_camera import RtspCamera, missing
 
 from streamreid import Pipeline
 from streamreid.config import CameraConfig, Config
-from streamreid.pipeline import run
+from streamreid.runs import run
 from streamreid.sources import few_arenas, give_back
 from streamreid.types import FrameResult
 

@@ -20,6 +20,7 @@ __all__ = [
     "BoolArray",
     "ClockName",
     "Detections",
+    "EmbeddedFrame",
     "EventKind",
     "FloatArray",
     "Frame",
@@ -196,6 +197,27 @@ class PartFeatures:
     def concatenate(cls, items: list[PartFeatures]) -> PartFeatures:
         """Stack along the first axis. All items must have the same K and D."""
         return cls(np.concatenate([i.parts for i in items]), np.concatenate([i.visibility for i in items]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedFrame:
+    """One frame after detection and embedding.
+
+    Args:
+        frame: The frame; in a replay it has no image.
+        detections: N people.
+        features: N rows; visibility 0 where a person was not embedded. For a cache, and read from one, the features of everybody.
+        embedded: ``[N]`` whose features are to be used; None for all. What the run decided: a replay reads it from the cache.
+        motion: ``[2, 3]`` affine map from pixels of the camera's previous frame to pixels of this one; None if the camera stands still.
+        ignored: Boxes outside the region of interest, which are only blurred; None where they are not known (caches of older versions).
+    """
+
+    frame: Frame
+    detections: Detections
+    features: PartFeatures
+    motion: FloatArray | None = None
+    embedded: BoolArray | None = None
+    ignored: Detections | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

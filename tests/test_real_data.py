@@ -4,7 +4,7 @@ import pytest
 
 from streamreid import Config, Pipeline
 from streamreid.evaluation import evaluate_mot, evaluate_multicam, read_truth
-from streamreid.pipeline import run
+from streamreid.runs import run
 
 pytest.importorskip("trackeval", reason="needs the extra 'eval'")
 

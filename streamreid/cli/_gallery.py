@@ -18,7 +18,7 @@ from streamreid.config import CameraConfig, Config, EngineConfig, GalleryConfig
 from streamreid.errors import ConfigError, SourceError
 from streamreid.features.similarity import Calibration
 from streamreid.gallery import GallerySearch, PostgresGallery, SqliteGallery, open_gallery
-from streamreid.pipeline.remembering import stamp_of
+from streamreid.pipeline.gallery_sync import stamp_of
 from streamreid.reid import Embedder, open_embedder, shipped_engines
 from streamreid.sources import open_source
 from streamreid.types import Detections, Frame, PartFeatures

@@ -14,7 +14,7 @@ from streamreid.cli.console import errors, output, print_notes, set_up_logging, 
 from streamreid.cli.progress import RunProgress
 from streamreid.cli.run import change, read_settings
 from streamreid.cli.tables import print_table
-from streamreid.pipeline.batch import Batch, LeftOut, RecordingResult, survey
+from streamreid.runs.batch import Batch, LeftOut, RecordingResult, survey
 
 __all__ = ["batch"]
 

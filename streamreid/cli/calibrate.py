@@ -11,6 +11,7 @@ import yaml
 from rich.table import Table
 
 from streamreid import __version__
+from streamreid.cache.manifest import MANIFEST
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.run import change, merge, read_settings
 from streamreid.cli.working import Work
@@ -19,10 +20,9 @@ from streamreid.errors import ConfigError, DataError
 from streamreid.evaluation import Table as Boxes
 from streamreid.evaluation import read_mot
 from streamreid.evaluation.track_labels import name_tracks
-from streamreid.pipeline.cache_manifest import MANIFEST
-from streamreid.pipeline.calibrating import Calibrated, Walked, calibrate, walk
-from streamreid.pipeline.calibration_report import calibration_page
-from streamreid.pipeline.replay import replayed_config
+from streamreid.replay.calibration_report import calibration_page
+from streamreid.replay.link_calibration import Calibrated, Walked, calibrate, walk
+from streamreid.replay.replay import replayed_config
 from streamreid.sinks.base import atomic_text
 from streamreid.sinks.reading import find_results
 from streamreid.types import TrackKey

@@ -10,9 +10,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from streamreid.cameras.capture_times import check_mixed
 from streamreid.cli.console import output
 from streamreid.config import Config, load_config
-from streamreid.pipeline.mixing import check_mixed
 from streamreid.secrets import redact
 
 __all__ = ["app"]

@@ -12,7 +12,7 @@ from streamreid.cli import options as o
 from streamreid.cli.console import errors, set_up_logging
 from streamreid.cli.run import execute
 from streamreid.config import Config
-from streamreid.pipeline.folders import ResultsFolder
+from streamreid.runs.result_folder import ResultsFolder
 
 __all__ = ["demo"]
 

@@ -18,8 +18,8 @@ from streamreid.cli.console import errors, output, print_notes, set_up_logging
 from streamreid.cli.run import as_sources, configure
 from streamreid.cli.tables import print_table
 from streamreid.media import is_picture, is_video
-from streamreid.pipeline.doctor import CameraCheck, Diagnosis, examine
-from streamreid.pipeline.forecast import Forecast
+from streamreid.runs.doctor import CameraCheck, Diagnosis, examine
+from streamreid.runs.throughput_forecast import Forecast
 
 __all__ = ["doctor"]
 

@@ -18,12 +18,12 @@ from streamreid.cli.search import At, Box, BoxLtwh, Engine, Image, Video, query
 from streamreid.cli.tables import print_table
 from streamreid.cli.working import Work
 from streamreid.errors import ConfigError, GalleryError
-from streamreid.gallery import Appearance, Erasure, EventRecord, IdentityRecord, PostgresGallery, SqliteGallery, open_gallery
+from streamreid.gallery import Erasure, EventRecord, IdentityRecord, PostgresGallery, SqliteGallery, TrackRecord, open_gallery
 from streamreid.gallery.answers import clock_text, utc_text
 from streamreid.gallery.cipher import new_key
 from streamreid.gallery.copying import copy_gallery
 from streamreid.gallery.exporting import export_gallery
-from streamreid.pipeline.forgetting import describe_folder, forget_everywhere
+from streamreid.runs.erasure import describe_folder, forget_everywhere
 from streamreid.sinks.erasing import ErasedResults
 from streamreid.types import PartFeatures
 
@@ -122,7 +122,7 @@ def show(identity: Identity, gallery: Store = None, sources: Sources = None, as_
         output.print(f"said to be {'the same person' if c.kind == 'same' else 'different people'}: #{c.one} and #{c.other}")
 
 
-def _appearances(rows: Mapping[int, Appearance]) -> list[dict[str, Any]]:
+def _appearances(rows: Mapping[int, TrackRecord]) -> list[dict[str, Any]]:
     return [
         {
             "appearance": row,

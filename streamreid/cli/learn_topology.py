@@ -15,7 +15,7 @@ from streamreid.association.topology_learning import CameraPass, LearntWay, lear
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.working import Work
 from streamreid.errors import ConfigError
-from streamreid.pipeline.sightings import read_sightings
+from streamreid.replay.camera_passes import read_sightings
 from streamreid.sinks.base import atomic_text
 
 __all__ = ["learn_topology_command"]

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from streamreid.cameras.statistics import Statistics
 from streamreid.cli.working import Heartbeat, duration
-from streamreid.pipeline import Following
-from streamreid.pipeline.statistics import Statistics
+from streamreid.pipeline import FrameProcessor
 
 __all__ = ["RunProgress", "line"]
 
@@ -23,7 +23,7 @@ _OFTEN_SECONDS = 120.0
 _LATER_SECONDS = 60.0
 
 
-def line(pipeline: Following) -> str:
+def line(pipeline: FrameProcessor) -> str:
     """What a run is doing, in one line: frames, rate, milliseconds per frame and stage, people in the pictures, identities."""
     s = pipeline.statistics
     expected = [c.expected for c in s.cameras.values() if c.error is None]
@@ -93,7 +93,7 @@ class RunProgress:
         elif not self._quiet:
             self._heart.__exit__(kind, value, trace)
 
-    def update(self, pipeline: Following) -> None:
+    def update(self, pipeline: FrameProcessor) -> None:
         """Show the present state if it is time to."""
         now = self._clock()
         self._heart.cared()

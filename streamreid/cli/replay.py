@@ -11,9 +11,9 @@ from streamreid.cli import options as o
 from streamreid.cli.console import set_up_logging
 from streamreid.cli.run import change, follow, merge, read_settings
 from streamreid.config import Config, load_config
-from streamreid.pipeline import Replay
-from streamreid.pipeline.folders import ResultsFolder
-from streamreid.pipeline.replay import replayed_config
+from streamreid.replay import Replay
+from streamreid.replay.replay import replayed_config
+from streamreid.runs.result_folder import ResultsFolder
 
 __all__ = ["replay"]
 

@@ -8,9 +8,9 @@ from rich.text import Text
 
 from streamreid.cli.console import print_notes
 from streamreid.cli.tables import print_table
-from streamreid.pipeline import Summary
-from streamreid.pipeline.clocks import describe_clock
-from streamreid.pipeline.summary import CameraSummary
+from streamreid.pipeline.clock_monitor import describe_clock
+from streamreid.runs import Summary
+from streamreid.runs.summary import CameraSummary
 
 __all__ = ["print_summary"]
 

@@ -14,6 +14,8 @@ from streamreid import pipeline as wiring
 from streamreid._association_settings import check_cameras
 from streamreid._limits import raise_open_files
 from streamreid._yaml import parse_yaml, read_yaml, validate
+from streamreid.cameras.config_watcher import CameraConfigWatcher
+from streamreid.cameras.runtime_overrides import CameraOverrides
 from streamreid.cli import options as o
 from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
 from streamreid.cli.progress import RunProgress
@@ -21,12 +23,10 @@ from streamreid.cli.report import print_summary
 from streamreid.config import Config, load_config
 from streamreid.errors import ConfigError
 from streamreid.media import is_picture, is_video
-from streamreid.pipeline.beginning import read_begin
-from streamreid.pipeline.changes import CameraChanges
-from streamreid.pipeline.folders import ResultsFolder
-from streamreid.pipeline.grounding import check_start
+from streamreid.pipeline.ground_plane import check_start
 from streamreid.pipeline.pipeline import camera_name
-from streamreid.pipeline.watching import CamerasFile
+from streamreid.pipeline.run_state import read_begin
+from streamreid.runs.result_folder import ResultsFolder
 from streamreid.serving import Server
 from streamreid.sinks import Sink
 from streamreid.sources import few_arenas, is_live, with_kinds
@@ -264,7 +264,7 @@ def execute(
     serving, endless = config.server.listen is not None, _endless(config)
     if config.topology is not None:
         check_cameras(config.topology, [c.name for c in config.cameras])
-    changes = CameraChanges(folder.path, config.cameras, keep=appends(config) and config.server.keep_changes)
+    changes = CameraOverrides(folder.path, config.cameras, keep=appends(config) and config.server.keep_changes)
     check = partial(check_start, window=config.association.window)
     config = config if anew else config.model_copy(update={"cameras": changes.begin(check)})
     if endless:
@@ -281,7 +281,7 @@ def execute(
             listeners.append(server.board)
             errors.print(f"serving at {server.address}", highlight=False)
         if watched is not None and config.live.watch and pipeline.live:
-            stack.enter_context(CamerasFile(watched, pipeline.cameras, load=read, changes=changes))
+            stack.enter_context(CameraConfigWatcher(watched, pipeline.cameras, load=read, changes=changes))
         return follow(pipeline, folder, quiet=quiet, listeners=listeners)
 
 

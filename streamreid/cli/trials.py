@@ -10,14 +10,14 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from streamreid.cache.store import read_frames
 from streamreid.config import Config
 from streamreid.errors import ConfigError, DataError
 from streamreid.evaluation import MotScores, Table, evaluate_mot, evaluate_multicam, read_mot
 from streamreid.evaluation.scores import combine
-from streamreid.pipeline import Replay
-from streamreid.pipeline.cache import read_frames
-from streamreid.pipeline.following import Seen
-from streamreid.pipeline.replay import replayed_config
+from streamreid.replay import Replay
+from streamreid.replay.replay import replayed_config
+from streamreid.types import EmbeddedFrame
 
 __all__ = ["OBJECTIVES", "Ids", "Objective", "Recording", "load_recordings", "objective_of", "score_recordings", "split"]
 
@@ -40,7 +40,7 @@ class Recording:
 
     folder: Path
     config: Config
-    frames: list[Seen]
+    frames: list[EmbeddedFrame]
     truth: dict[str, Table]
     last: dict[str, int]
 

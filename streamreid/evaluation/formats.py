@@ -16,7 +16,7 @@ import numpy as np
 from streamreid.errors import DataError, MissingExtraError
 from streamreid.evaluation.table import Table
 from streamreid.mot_text import Layout, NumberTable, first_frame, layout_of, read_numbers
-from streamreid.sinks.pieces import list_pieces
+from streamreid.sinks.pieces import list_segments
 from streamreid.sinks.reading import find_results, read_lines
 
 __all__ = ["Ids", "match_cameras", "read_mot", "read_tables", "read_truth", "whole_numbers"]
@@ -100,7 +100,7 @@ def match_cameras(truth: Mapping[str, Table], results: Mapping[str, Table]) -> d
 
 
 def _read_folder(folder: Path, ids: Ids) -> dict[str, Table]:
-    if list_pieces(folder):
+    if list_segments(folder):
         return _read_pieces(folder, ids)
     inner = [folder / "mot", folder]
     if ids == "global":
@@ -121,7 +121,7 @@ def _read_folder(folder: Path, ids: Ids) -> dict[str, Table]:
 
 def _read_pieces(folder: Path, ids: Ids) -> dict[str, Table]:
     """The pieces of a run together. JSON lines first: what a later piece says of somebody counts for all, which the other files do not know."""
-    folders = [piece.path for piece in list_pieces(folder)]
+    folders = [piece.path for piece in list_segments(folder)]
     if len(find_results(folder)) == len(folders):
         return _read_jsonl(folder, ids)
     tables = sorted(path / "results.parquet" for path in folders if (path / "results.parquet").exists())

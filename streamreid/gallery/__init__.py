@@ -2,7 +2,6 @@
 
 from streamreid.gallery.background import BackgroundWriter
 from streamreid.gallery.base import (
-    Appearance,
     Batch,
     Change,
     Constraint,
@@ -14,6 +13,7 @@ from streamreid.gallery.base import (
     Limits,
     PrototypeBlock,
     Retention,
+    TrackRecord,
 )
 from streamreid.gallery.numbers import IdSource
 from streamreid.gallery.opening import limits_of, open_gallery, retention_of
@@ -24,7 +24,6 @@ from streamreid.gallery.selection import choose_views
 from streamreid.gallery.sqlite_store import SqliteGallery
 
 __all__ = [
-    "Appearance",
     "BackgroundWriter",
     "Batch",
     "Change",
@@ -42,6 +41,7 @@ __all__ = [
     "PrototypeBlock",
     "Retention",
     "SqliteGallery",
+    "TrackRecord",
     "choose_views",
     "limits_of",
     "make_folder",

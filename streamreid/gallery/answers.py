@@ -13,7 +13,7 @@ import numpy as np
 
 from streamreid.errors import OutputError
 from streamreid.features.similarity import Calibration
-from streamreid.gallery.base import Appearance, GalleryStore
+from streamreid.gallery.base import GalleryStore, TrackRecord
 from streamreid.gallery.search import Match
 from streamreid.types import IntArray
 
@@ -80,7 +80,7 @@ def _list(values: IntArray) -> list[int]:
     return [int(v) for v in values]
 
 
-def _appearance(row: int, a: Appearance, similarity: float | None, calibration: Calibration) -> dict[str, Any]:
+def _appearance(row: int, a: TrackRecord, similarity: float | None, calibration: Calibration) -> dict[str, Any]:
     probability = None if similarity is None else round(float(calibration.probability(np.array([similarity], np.float32))[0]), 4)
     return {
         "appearance": row,

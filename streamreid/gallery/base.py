@@ -14,7 +14,6 @@ from streamreid.features.similarity import Calibration
 from streamreid.types import FloatArray, IdentityEvent, IntArray, PartFeatures
 
 __all__ = [
-    "Appearance",
     "AuditEntry",
     "Batch",
     "Change",
@@ -27,6 +26,7 @@ __all__ = [
     "Limits",
     "PrototypeBlock",
     "Retention",
+    "TrackRecord",
 ]
 
 ConstraintKind = Literal["same", "different"]
@@ -50,7 +50,7 @@ class EngineStamp:
 
 
 @dataclass(frozen=True, slots=True)
-class Appearance:
+class TrackRecord:
     """One track of one camera: when and where somebody was seen.
 
     Args:
@@ -94,7 +94,7 @@ class Batch:
     """
 
     run: str
-    appearances: dict[tuple[str, int], Appearance] = field(default_factory=dict)
+    appearances: dict[tuple[str, int], TrackRecord] = field(default_factory=dict)
     views: dict[tuple[str, int], tuple[PartFeatures, FloatArray]] = field(default_factory=dict)
     events: list[IdentityEvent] = field(default_factory=list)
     crops: dict[tuple[str, int], bytes] = field(default_factory=dict)
@@ -238,7 +238,7 @@ class Erasure:
         remains: Places where bytes of erased features or pictures were still found; empty when all is well.
         done: Backups and exports from which they were removed as well.
         unreachable: Backups and exports that could not be opened, and caches and results in which they may still be: path and reason.
-        results: Those of ``unreachable`` that are folders of results; `streamreid.pipeline.forgetting` looks into them.
+        results: Those of ``unreachable`` that are folders of results; `streamreid.runs.erasure` looks into them.
     """
 
     identities: list[int]
@@ -289,7 +289,7 @@ class GalleryStore(Protocol):
     def identities(self, ids: Sequence[int] | None = None) -> list[IdentityRecord]:
         """Remembered people by global id."""
 
-    def appearances(self, ids: Sequence[int] | None = None) -> dict[int, Appearance]:
+    def appearances(self, ids: Sequence[int] | None = None) -> dict[int, TrackRecord]:
         """Appearances by row id, in the order in which they began."""
 
     def prototypes(self, *, after: int = 0, ids: Sequence[int] | None = None, block: int = 4096) -> Iterator[PrototypeBlock]:

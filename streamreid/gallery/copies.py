@@ -55,7 +55,7 @@ def forget_in_copies(
                     f"this cache holds features of everybody who was seen; remove it: streamreid gallery forget ... --also {place}"
                 )
             continue
-        if kind == "results":  # their formats are not the gallery's: `streamreid.pipeline.forgetting` looks
+        if kind == "results":  # their formats are not the gallery's: `streamreid.runs.erasure` looks
             if Path(place).exists():
                 result.results.append(place)
                 result.unreachable[place] = (

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from streamreid.errors import GalleryError
-from streamreid.gallery.base import Appearance, GalleryStore
+from streamreid.gallery.base import GalleryStore, TrackRecord
 from streamreid.gallery.copies import EXPORT_MANIFEST, FEATURES, PAIRS, write_arrays
 from streamreid.gallery.permissions import make_folder, make_private
 
@@ -83,7 +83,9 @@ def export_gallery(store: GalleryStore, folder: Path, ids: Sequence[int] | None 
     }
 
 
-def _pictures(store: GalleryStore, folder: Path, appearances: Mapping[int, Appearance], cameras: Mapping[str, int]) -> dict[str, list[str]]:
+def _pictures(
+    store: GalleryStore, folder: Path, appearances: Mapping[int, TrackRecord], cameras: Mapping[str, int]
+) -> dict[str, list[str]]:
     """Write the stored pictures; their names by person."""
     written: dict[str, list[str]] = {}
     for row, data in store.crops(sorted(appearances)).items():

@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from streamreid.features.similarity import Calibration, SiteCalibration
-from streamreid.gallery.base import Appearance, GalleryStore
+from streamreid.gallery.base import GalleryStore, TrackRecord
 from streamreid.gallery.search import Match
 
 __all__ = ["apart_from", "compete"]
@@ -68,13 +68,13 @@ def apart_from(store: GalleryStore, who: int) -> set[int]:
     return (said | seen) - {who}
 
 
-def _overlap(one: Appearance, other: Appearance) -> bool:
+def _overlap(one: TrackRecord, other: TrackRecord) -> bool:
     return min(one.end, other.end) - max(one.start, other.start) >= LEAST_OVERLAP
 
 
-def _overlapping_cameras(appearances: Sequence[Appearance]) -> set[frozenset[str]]:
+def _overlapping_cameras(appearances: Sequence[TrackRecord]) -> set[frozenset[str]]:
     """Pairs of cameras that saw one person at one time, so that two identities seen by them at one time may be one person."""
-    people: dict[tuple[str, int], list[Appearance]] = defaultdict(list)
+    people: dict[tuple[str, int], list[TrackRecord]] = defaultdict(list)
     for a in appearances:
         people[a.run, a.global_id].append(a)
     return {

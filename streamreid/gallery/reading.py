@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from streamreid._association_settings import AssociationConfig
 from streamreid.gallery.base import (
-    Appearance,
     AuditEntry,
     Change,
     Constraint,
     EventRecord,
     IdentityRecord,
     PrototypeBlock,
+    TrackRecord,
 )
 from streamreid.gallery.sql import Sql, chunks, marks
 from streamreid.types import IdentityEvent
@@ -100,7 +100,7 @@ class Reading(Sql):
             found += self._rows(said + where.replace("WHERE identity", "AND a.identity" if " a " in said else "AND identity"), values)
         return {int(row[0]) for row in found}
 
-    def appearances(self, ids: Sequence[int] | None = None) -> dict[int, Appearance]:
+    def appearances(self, ids: Sequence[int] | None = None) -> dict[int, TrackRecord]:
         """See ``GalleryStore``."""
         found: list[tuple[Any, ...]] = []
         with self._reading():
@@ -108,7 +108,7 @@ class Reading(Sql):
                 found += self._rows(f"SELECT {_APPEARANCE} FROM appearances{where}", values)
         found.sort(key=lambda r: (r[5], r[2], r[0]))
         return {
-            int(r[0]): Appearance(r[1], r[2], int(r[3]), int(r[4]), float(r[5]), float(r[6]), float(r[7]), int(r[8]), float(r[9]))
+            int(r[0]): TrackRecord(r[1], r[2], int(r[3]), int(r[4]), float(r[5]), float(r[6]), float(r[7]), int(r[8]), float(r[9]))
             for r in found
         }
 

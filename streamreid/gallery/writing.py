@@ -11,7 +11,7 @@ import numpy as np
 
 from streamreid.errors import GalleryError
 from streamreid.features.similarity import Calibration
-from streamreid.gallery.base import Appearance, Batch
+from streamreid.gallery.base import Batch, TrackRecord
 from streamreid.gallery.reading import Reading
 from streamreid.gallery.selection import choose_views
 from streamreid.gallery.sql import chunks, marks
@@ -67,7 +67,7 @@ class Writing(Reading):
                 self._set_meta("next_id", str(max(int(self._meta("next_id") or 1), fresh[-1] + 1)))
 
     def _put_appearances(
-        self, kept: Mapping[tuple[str, int], Appearance], there: Mapping[int, int], now: float
+        self, kept: Mapping[tuple[str, int], TrackRecord], there: Mapping[int, int], now: float
     ) -> tuple[set[int], dict[tuple[str, int], int]]:
         """Whose the appearances were until now, and their row ids."""
         before: set[int] = set()

@@ -15,32 +15,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid._startup import starting
+from streamreid.cache.manifest import describe
+from streamreid.cache.store import CacheWriter
 from streamreid.camera_names import camera_name
+from streamreid.cameras.camera_motion import CameraMotionEstimators
+from streamreid.cameras.capture_times import check_mixed
+from streamreid.cameras.embedding_scheduler import EmbeddingScheduler
+from streamreid.cameras.region_of_interest import inside
+from streamreid.cameras.registry import Cameras
 from streamreid.config import CameraConfig, Config, load_config
 from streamreid.detection import Detector
 from streamreid.errors import ConfigError, EngineError, OutputError, StreamReIDError
-from streamreid.pipeline.beginning import Begin
-from streamreid.pipeline.cache import CacheWriter
-from streamreid.pipeline.cache_manifest import describe
-from streamreid.pipeline.cameras import Cameras
 from streamreid.pipeline.detectors import open_detectors
-from streamreid.pipeline.embedding_scheduler import EmbeddingScheduler
-from streamreid.pipeline.following import Following, Seen
-from streamreid.pipeline.mixing import check_mixed
-from streamreid.pipeline.moving import MovingCameras
-from streamreid.pipeline.remembering import Remembering, stamp_of
-from streamreid.pipeline.roi import inside
+from streamreid.pipeline.frame_processor import FrameProcessor
+from streamreid.pipeline.gallery_sync import GallerySync, stamp_of
+from streamreid.pipeline.run_state import RunState
 from streamreid.reid import Embedder, open_embedder
 from streamreid.secrets import redact
 from streamreid.sources import with_kinds
-from streamreid.types import BoolArray, Detections, Frame, PartFeatures
+from streamreid.types import BoolArray, Detections, EmbeddedFrame, Frame, PartFeatures
 
 __all__ = ["Pipeline", "camera_name"]
 
 log = logging.getLogger(__name__)
 
 
-class Pipeline(Following):
+class Pipeline(FrameProcessor):
     """Follow people across cameras.
 
     Iterate to get one :class:`FrameResult` per used frame, in the order of capture time (files) or arrival (live)::
@@ -76,7 +76,7 @@ class Pipeline(Following):
         embedder: Embedder | None = None,
         cache: Path | None = None,
         overwrite: bool = False,
-        begin: Begin | None = None,
+        begin: RunState | None = None,
         stay: bool = False,
     ) -> None:
         config = config.model_copy(update={"cameras": with_kinds(config.cameras)})
@@ -106,12 +106,12 @@ class Pipeline(Following):
             stay=stay,
             window=config.association.window,
         )
-        self._moving = MovingCameras(self.cameras.motion)
+        self._moving = CameraMotionEstimators(self.cameras.motion)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._pool.submit(int).result()  # its thread, while there are threads
         if config.gallery.store is not None:
             try:
-                self.memory = Remembering(
+                self.memory = GallerySync(
                     config, stamp_of(self.embedder), self._associator, self._calibration, first_id=self.begin.global_id
                 )
                 if cache is not None:  # it holds features of whoever is forgotten later
@@ -176,7 +176,7 @@ class Pipeline(Following):
         self._scheduler.forget(camera)
         self._moving.forget(camera)
 
-    def _frames(self) -> Iterator[Seen | None]:
+    def _frames(self) -> Iterator[EmbeddedFrame | None]:
         for batch in self._look_newest() if self.live else self._look_ahead():
             if not batch:
                 yield None
@@ -185,7 +185,7 @@ class Pipeline(Following):
                 yield seen
         self._end_cache(complete=not self.interrupted)
 
-    def _store(self, seen: Seen) -> None:
+    def _store(self, seen: EmbeddedFrame) -> None:
         """Put a frame into the cache. One that cannot be written is given up; the run goes on."""
         if self._cache is None:
             return
@@ -208,9 +208,9 @@ class Pipeline(Following):
         self.statistics.outputs["cache"] = redact(error)
         log.error("output 'cache' is given up, everything else goes on: %s", redact(error))
 
-    def _look_ahead(self) -> Iterator[list[Seen]]:
+    def _look_ahead(self) -> Iterator[list[EmbeddedFrame]]:
         """Detection and embedding of the next batch run while this one is tracked and written."""
-        pending: Future[list[Seen]] | None = None
+        pending: Future[list[EmbeddedFrame]] | None = None
         batches = iter(self.cameras)
         while True:
             with self.statistics.stage("wait"):
@@ -222,10 +222,10 @@ class Pipeline(Following):
                 return
             pending = upcoming
 
-    def _look_newest(self) -> Iterator[list[Seen]]:
+    def _look_newest(self) -> Iterator[list[EmbeddedFrame]]:
         """The same for live cameras: frames are taken when inference is free for them, never before. Empty where nothing came for a while."""
         batches = iter(self.cameras)
-        pending: Future[list[Seen]] | None = None
+        pending: Future[list[EmbeddedFrame]] | None = None
         warm = False
         while True:
             if pending is None:
@@ -258,7 +258,7 @@ class Pipeline(Following):
                 self.embedder(some[:1], [boxes])
         self.cameras.drop(frames, "warming up")
 
-    def _look(self, frames: list[Frame]) -> list[Seen]:
+    def _look(self, frames: list[Frame]) -> list[EmbeddedFrame]:
         """Detect and embed. What cannot be done for one camera (boxes that are not in its file) ends that camera, not the others, and what no code expected
         of one frame passes over that frame."""
         try:
@@ -291,7 +291,7 @@ class Pipeline(Following):
                 f"detector or engine fails on any picture ({type(error).__name__}: {redact(error)}); start again, on another runtime if it lasts"
             ) from error
 
-    def _infer(self, frames: list[Frame]) -> list[Seen]:
+    def _infer(self, frames: list[Frame]) -> list[EmbeddedFrame]:
         began = perf_counter()
         with self.statistics.stage("detect"):
             everybody = self.detector(frames)
@@ -308,7 +308,9 @@ class Pipeline(Following):
             # Here and not above: who is tried again must not be taken for the next frame of a camera that moves.
             moved = [self.faults.guard(f, lambda f=f, d=d: (self._moving(f, d.boxes),)) for f, d in zip(frames, found, strict=True)]  # type: ignore[misc]
         seen = zip(frames, found, features, rows, moved, embedded, ignored, strict=True)
-        return [Seen(f, d, _spread(p, r, len(d)), motion[0], mask, out) for f, d, p, r, motion, mask, out in seen if motion is not None]
+        return [
+            EmbeddedFrame(f, d, _spread(p, r, len(d)), motion[0], mask, out) for f, d, p, r, motion, mask, out in seen if motion is not None
+        ]
 
     def _embed(self, frames: list[Frame], found: list[Detections]) -> tuple[list[BoolArray], list[NDArray[np.intp]], list[PartFeatures]]:
         """Per frame: who counts as embedded, the rows that went through the engine (for a cache all), and their features."""

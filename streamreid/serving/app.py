@@ -19,9 +19,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from streamreid.cameras.runtime_overrides import CameraOverrides
 from streamreid.errors import StreamReIDError
 from streamreid.pipeline import Pipeline
-from streamreid.pipeline.changes import CameraChanges
 from streamreid.secrets import redact
 from streamreid.serving.board import Board
 from streamreid.serving.bodies import json_object
@@ -49,7 +49,7 @@ _CHANGE_SECONDS = 30.0
 """A camera that is not open by then is not added. FFmpeg uses ``connect_timeout`` (5 s) twice."""
 
 
-def make_app(pipeline: Pipeline, board: Board, hub: EventHub, changes: CameraChanges, *, token: str | None = None) -> Guard:
+def make_app(pipeline: Pipeline, board: Board, hub: EventHub, changes: CameraOverrides, *, token: str | None = None) -> Guard:
     """The application.
 
     Args:
@@ -167,7 +167,7 @@ def _add_cameras(app: FastAPI, pipeline: Pipeline, editor: CameraEditor, reading
         return await edited(lambda claim: editor.resume(name, claim).name)
 
 
-def _add_changes(app: FastAPI, pipeline: Pipeline, changes: CameraChanges, reading: Workers, editing: Workers) -> None:
+def _add_changes(app: FastAPI, pipeline: Pipeline, changes: CameraOverrides, reading: Workers, editing: Workers) -> None:
     @app.get("/changes")
     async def differences() -> Response:
         return await reading.run(lambda: JSONResponse(changes.differences(pipeline.cameras.configs)))

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices
 
 from streamreid._yaml import validate
+from streamreid.cameras.registry import Cameras
+from streamreid.cameras.runtime_overrides import CameraOverrides
 from streamreid.config import CameraConfig
 from streamreid.errors import CameraExists, CameraNotFound, ConfigError, SourceError
-from streamreid.pipeline.cameras import Cameras
-from streamreid.pipeline.changes import CameraChanges
-from streamreid.pipeline.grounding import check_calibration
+from streamreid.pipeline.ground_plane import check_calibration
 from streamreid.secrets import redact
 from streamreid.serving.workers import BusyError, Claim
 
@@ -35,7 +35,7 @@ class CameraEditor:
         changes: Keeps what is changed.
     """
 
-    def __init__(self, cameras: Cameras, changes: CameraChanges) -> None:
+    def __init__(self, cameras: Cameras, changes: CameraOverrides) -> None:
         self._cameras = cameras
         self._changes = changes
         self._lock = threading.Lock()

@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from streamreid.cameras.latency_histogram import Histogram
+from streamreid.cameras.statistics import CameraCount
 from streamreid.pipeline import Pipeline
-from streamreid.pipeline.figures import Histogram
-from streamreid.pipeline.statistics import CameraCount
 from streamreid.secrets import redact
 from streamreid.serving.view import state_of
 

@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from streamreid._token import checked_token
+from streamreid.cameras.runtime_overrides import CameraOverrides
 from streamreid.config import ServerConfig
 from streamreid.errors import ConfigError, MissingExtraError
 from streamreid.pipeline import Pipeline
-from streamreid.pipeline.changes import CameraChanges
 from streamreid.serving.board import Board
 from streamreid.serving.guard import is_loopback
 from streamreid.serving.hub import EventHub
@@ -65,7 +65,7 @@ class Server:
         MissingExtraError: The extra ``server`` is not installed.
     """
 
-    def __init__(self, pipeline: Pipeline, config: ServerConfig, changes: CameraChanges | None = None) -> None:
+    def __init__(self, pipeline: Pipeline, config: ServerConfig, changes: CameraOverrides | None = None) -> None:
         try:
             import uvicorn
 
@@ -83,7 +83,7 @@ class Server:
             )
         self._hub = EventHub()
         self.board = Board(self._hub)
-        changes = changes or CameraChanges(Path(), pipeline.cameras.configs, keep=False)
+        changes = changes or CameraOverrides(Path(), pipeline.cameras.configs, keep=False)
         app = make_app(pipeline, self.board, self._hub, changes, token=token)
         self._socket = _bind(host, port)
         port = self._socket.getsockname()[1]

@@ -7,9 +7,9 @@ from collections import defaultdict
 from dataclasses import asdict
 from typing import Any
 
+from streamreid.cameras.statistics import CameraCount
 from streamreid.config import CameraConfig
 from streamreid.pipeline import Pipeline
-from streamreid.pipeline.statistics import CameraCount
 from streamreid.secrets import redact
 from streamreid.serving.board import Sighting
 

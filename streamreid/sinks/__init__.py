@@ -14,7 +14,7 @@ from streamreid.sinks.jsonl import JsonlSink
 from streamreid.sinks.mosaic import Mosaic
 from streamreid.sinks.mot import MotSink
 from streamreid.sinks.parquet import ParquetSink
-from streamreid.sinks.pieces import RESULTS, list_pieces, result_folders
+from streamreid.sinks.pieces import RESULTS, list_segments, result_folders
 from streamreid.sinks.render import MaskFiles, render_videos
 from streamreid.sinks.rotating import RotatingSink
 from streamreid.sinks.video import MosaicSink, VideoSink
@@ -41,7 +41,7 @@ __all__ = [
     "WorldSink",
     "blurred",
     "draw_style",
-    "list_pieces",
+    "list_segments",
     "open_sinks",
     "output_name",
     "render_videos",

@@ -23,9 +23,9 @@ __all__ = [
     "Piece",
     "gather_results",
     "last_written",
-    "list_pieces",
+    "list_segments",
     "remove_leftovers",
-    "remove_piece",
+    "remove_segment",
     "result_folders",
     "size_of",
 ]
@@ -71,7 +71,7 @@ class Piece:
         return cls(folder / PIECES / f"{number:06d}-{time.strftime(_FORMAT, time.gmtime(start))}Z", number, start)
 
 
-def list_pieces(folder: Path) -> list[Piece]:
+def list_segments(folder: Path) -> list[Piece]:
     """The pieces in a folder of results, in order."""
     found = []
     with suppress(FileNotFoundError, NotADirectoryError):
@@ -95,7 +95,7 @@ def last_written(piece: Piece) -> float:
 
 def result_folders(folder: Path) -> list[Path]:
     """Where to read the results of a run: its pieces in order, or its folder itself."""
-    return [piece.path for piece in list_pieces(folder)] or [folder]
+    return [piece.path for piece in list_segments(folder)] or [folder]
 
 
 def size_of(folder: Path) -> int:
@@ -127,7 +127,7 @@ def gather_results(folder: Path, piece: Piece) -> None:
         raise write_failed(piece.path, error) from error
 
 
-def remove_piece(piece: Piece) -> None:
+def remove_segment(piece: Piece) -> None:
     """Delete a piece. It is gone at once for readers; what is left when that is interrupted goes with `remove_leftovers`.
 
     Raises:

@@ -17,7 +17,7 @@ from streamreid.errors import OutputError
 from streamreid.sinks.base import FinalIdentities, Sink, SinkContext
 from streamreid.sinks.encode import adopt_unfinished
 from streamreid.sinks.group import SinkGroup
-from streamreid.sinks.pieces import Piece, gather_results, last_written, list_pieces, remove_leftovers, remove_piece, size_of
+from streamreid.sinks.pieces import Piece, gather_results, last_written, list_segments, remove_leftovers, remove_segment, size_of
 from streamreid.types import FrameResult, IdentityEvent
 
 __all__ = ["RotatingSink"]
@@ -75,10 +75,10 @@ class RotatingSink(SinkContext):
         self._ending: list[tuple[float, Piece, SinkGroup]] = []
         self._next_size = self._next_expiry = 0.0
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="pieces")
-        pieces = list_pieces(folder)
+        pieces = list_segments(folder)
         if not pieces or [piece.number for piece in pieces] == [0]:  # the latter: gathering may have been interrupted
             gather_results(folder, pieces[0] if pieces else Piece.of(folder, 0, now()))
-            pieces = list_pieces(folder)
+            pieces = list_segments(folder)
         for piece in pieces[:-1]:
             adopt_unfinished(piece.path)
         self._piece = pieces[-1] if pieces else Piece.of(folder, 1, now())
@@ -172,7 +172,7 @@ class RotatingSink(SinkContext):
             for piece in self._expired(newest):
                 if piece.number >= unfinished.number:
                     break
-                remove_piece(piece)
+                remove_segment(piece)
                 _log.info("results '%s' deleted, as output.rotate says", piece.path)
         except (OutputError, OSError) as error:
             _log.error("%s", error)
@@ -180,7 +180,7 @@ class RotatingSink(SinkContext):
     def _expired(self, newest: Piece) -> list[Piece]:
         if self._rotate is None:
             return []
-        old = [piece for piece in list_pieces(self._folder) if piece.number < newest.number]
+        old = [piece for piece in list_segments(self._folder) if piece.number < newest.number]
         doomed = [] if self._rotate.keep is None else old[: max(0, len(old) - self._rotate.keep)]
         if self._rotate.keep_hours is not None:
             limit = self._now() - 3600 * self._rotate.keep_hours

@@ -14,7 +14,7 @@ import pytest
 
 from streamreid import Pipeline
 from streamreid.errors import OutputError
-from streamreid.pipeline import run
+from streamreid.runs import run
 from streamreid.sinks import JsonlSink, MotSink, RotatingSink, SinkGroup, group
 from streamreid.sinks.base import LineFile
 from streamreid.sinks.encode import VideoWriter
@@ -183,7 +183,7 @@ def test_a_new_piece_takes_a_failed_output_up_again(tmp_path, full_for):
 
 
 def test_state_that_cannot_be_kept_is_said_once_and_tried_again(scene, tmp_path, monkeypatch, caplog):
-    from streamreid.pipeline import recording
+    from streamreid.runs import result_writer as recording
 
     write, refused = recording.write_json, []
 

@@ -14,7 +14,7 @@ from streamreid import Pipeline
 from streamreid._scarcity import is_scarcity
 from streamreid.config import CameraConfig
 from streamreid.errors import DataError, SourceError
-from streamreid.pipeline import run
+from streamreid.runs import run
 from streamreid.sources.clock import SystemClock
 from streamreid.sources.live import LiveSource, Received
 

@@ -12,8 +12,8 @@ import pytest
 from streamreid import Pipeline
 from streamreid._folders import FolderLock, Replacement
 from streamreid.errors import ConfigError, FolderBusy, OutputError
-from streamreid.pipeline import run
-from streamreid.pipeline.folders import ResultsFolder
+from streamreid.runs import run
+from streamreid.runs.result_folder import ResultsFolder
 from streamreid.synth.scene_folder import fresh_scene
 
 _HOLD = """

@@ -5,8 +5,8 @@ import pytest
 
 from streamreid import Pipeline
 from streamreid.errors import EngineError, SourceError
-from streamreid.pipeline import run
-from streamreid.pipeline.faults import REASON
+from streamreid.pipeline.frame_faults import REASON
+from streamreid.runs import run
 from streamreid.types import Detections
 
 ERRORS = [ValueError("cannot reshape"), KeyError("left"), ZeroDivisionError("division by zero"), MemoryError(), IndexError("out of range")]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from streamreid.errors import ConfigError
-from streamreid.pipeline.batch import find_recordings
+from streamreid.runs.batch import find_recordings
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from streamreid import Pipeline
 from streamreid.config import Config
 from streamreid.evaluation import Table
 from streamreid.evaluation.track_labels import name_tracks
-from streamreid.pipeline import run
+from streamreid.runs import run
 
 pytest.importorskip("pyarrow")
 

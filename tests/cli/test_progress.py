@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 from rich.console import Console
 
+from streamreid.cameras.statistics import CameraCount, Statistics
 from streamreid.cli.progress import RunProgress
-from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.sinks import PeopleCount
 
 

@@ -48,7 +48,7 @@ def test_boxes_beside_pictures(scene, colours, tmp_path):
     from streamreid import Pipeline
     from streamreid.config import CameraConfig, DetectorConfig
     from streamreid.detection import BoxFileDetector, MotFileDetector
-    from streamreid.pipeline import run
+    from streamreid.runs import run
 
     (tmp_path / "gate.txt").write_text("\n".join(f"{frame},1,{2 * frame},50,40,100,0.9" for frame in range(1, 31)))
     config = scene.config(scene.camera("a", [0]))

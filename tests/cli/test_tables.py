@@ -10,8 +10,8 @@ from streamreid.cli import gallery as gallery_commands
 from streamreid.cli import search as search_command
 from streamreid.cli.report import print_summary
 from streamreid.cli.tables import print_table
-from streamreid.gallery import Appearance, Batch, EngineStamp, SqliteGallery
-from streamreid.pipeline.summary import CameraSummary, LiveSummary, Summary
+from streamreid.gallery import Batch, EngineStamp, SqliteGallery, TrackRecord
+from streamreid.runs.summary import CameraSummary, LiveSummary, Summary
 from streamreid.types import IdentityEvent
 
 WHEN = 1_790_000_000.0
@@ -72,7 +72,7 @@ def people(tmp_path):
     """Somebody a run confirmed, somebody seen long, somebody seen too little, and somebody confirmed under an earlier id."""
     batch = Batch("run")
     for who, seconds, count in ((1, 1.0, 6), (2, 9.0, 40), (3, 1.0, 12), (4, 1.0, 7), (5, 0.5, 5)):
-        batch.appearances["gate", who] = Appearance("run", "gate", who, who, WHEN, WHEN + seconds, 0.9, count)
+        batch.appearances["gate", who] = TrackRecord("run", "gate", who, who, WHEN, WHEN + seconds, 0.9, count)
     batch.events += [IdentityEvent("confirm", WHEN, who) for who in (1, 5)]
     with SqliteGallery(tmp_path / "people.db") as store:
         store.claim(EngineStamp("none", "0" * 64, 1, 3))

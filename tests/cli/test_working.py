@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 
 from streamreid._startup import Startup
+from streamreid.cameras.statistics import CameraCount, Statistics
 from streamreid.cli.progress import RunProgress
 from streamreid.cli.working import Heartbeat, Work, duration
 from streamreid.gallery import SqliteGallery
-from streamreid.pipeline.statistics import CameraCount, Statistics
 from streamreid.sinks import PeopleCount
 
 

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from streamreid.gallery import Appearance, Batch, EngineStamp, Limits, PostgresGallery, SqliteGallery
+from streamreid.gallery import Batch, EngineStamp, Limits, PostgresGallery, SqliteGallery, TrackRecord
 from streamreid.types import IdentityEvent, PartFeatures
 
 STAMP = EngineStamp("test", "f" * 64, 3, 32)
@@ -51,7 +51,7 @@ def batch(*people: int, run: str = "run", camera: str = "hall", first_track: int
     """A batch with one appearance for each of ``people``."""
     result = Batch(run)
     for track, who in enumerate(people, first_track):
-        result.appearances[camera, track] = Appearance(run, camera, track, who, time, time + 5, 0.9, 12)
+        result.appearances[camera, track] = TrackRecord(run, camera, track, who, time, time + 5, 0.9, 12)
         features = PartFeatures.concatenate([look(who, seed=track * 100 + v) for v in range(views)])
         result.views[camera, track] = features, np.full(views, 0.8, np.float32)
         result.events.append(IdentityEvent("new", time, who, camera, track, 0.9, reasons={"looks": 1.5}))

@@ -13,7 +13,7 @@ from streamreid.camera_names import NAME_PATTERN, camera_name, file_name, legal_
 from streamreid.config import CameraConfig, Config, load_config
 from streamreid.errors import ConfigError
 from streamreid.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES, webcam_number
-from streamreid.pipeline.batch import find_recordings, survey
+from streamreid.runs.batch import find_recordings, survey
 from streamreid.sources import ImageFolderSource, VideoFileSource, is_live, open_source
 
 NAMES = {

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from streamreid import Pipeline
+from streamreid.cache.manifest import read_manifest
+from streamreid.cache.store import CacheWriter, part_file, read_frames
+from streamreid.cameras.embedding_scheduler import EmbeddingScheduler
 from streamreid.config import Config
 from streamreid.errors import DataError, EngineMismatchError, MissingExtraError
 from streamreid.features.similarity import Calibration
-from streamreid.pipeline import Replay, run
-from streamreid.pipeline.cache import CacheWriter, part_file, read_frames
-from streamreid.pipeline.cache_manifest import read_manifest
-from streamreid.pipeline.embedding_scheduler import EmbeddingScheduler
-from streamreid.pipeline.replay import replayed_config
+from streamreid.replay import Replay
+from streamreid.replay.replay import replayed_config
+from streamreid.runs import run
 
 pytest.importorskip("pyarrow")
 
@@ -236,7 +237,7 @@ def test_a_run_that_was_left_early_leaves_a_cache_of_what_it_did(scene, colours,
 
 
 def test_parts_are_flushed_together(scene, colours, tmp_path, monkeypatch):
-    monkeypatch.setattr("streamreid.pipeline.cache._FRAMES", 16)
+    monkeypatch.setattr("streamreid.cache.store._FRAMES", 16)
     config = scene.config(scene.camera("left", [0, 1]), scene.camera("right", [1]))
     with Pipeline(config, embedder=colours, cache=tmp_path / "cache") as pipeline:
         run(pipeline, tmp_path / "run")
@@ -248,7 +249,7 @@ def test_parts_are_flushed_together(scene, colours, tmp_path, monkeypatch):
 
 
 def test_a_killed_run_leaves_what_was_flushed(scene, colours, tmp_path, monkeypatch):
-    monkeypatch.setattr("streamreid.pipeline.cache._FRAMES", 16)
+    monkeypatch.setattr("streamreid.cache.store._FRAMES", 16)
     monkeypatch.setattr(CacheWriter, "close", lambda *_, **__: None)  # a killed process closes nothing
     config = scene.config(scene.camera("left", [0, 1]), scene.camera("right", [1]))
     with Pipeline(config, embedder=colours, cache=tmp_path / "cache") as pipeline:
@@ -260,7 +261,7 @@ def test_a_killed_run_leaves_what_was_flushed(scene, colours, tmp_path, monkeypa
 
 
 def test_a_full_disk_is_named_and_leaves_no_half_part(scene, colours, tmp_path, monkeypatch):
-    monkeypatch.setattr("streamreid.pipeline.cache._FRAMES", 16)
+    monkeypatch.setattr("streamreid.cache.store._FRAMES", 16)
     real = os.replace
 
     def full(source, target):
@@ -268,7 +269,7 @@ def test_a_full_disk_is_named_and_leaves_no_half_part(scene, colours, tmp_path, 
             raise OSError(28, "No space left on device")
         real(source, target)
 
-    monkeypatch.setattr("streamreid.pipeline.cache.os.replace", full)
+    monkeypatch.setattr("streamreid.cache.store.os.replace", full)
     pipeline = Pipeline(scene.config(scene.camera("left", [0])), embedder=colours, cache=tmp_path / "cache")
     assert len(list(pipeline)) == 40  # the run goes on without
     assert "No space left on device" in pipeline.statistics.outputs["cache"]

@@ -7,10 +7,10 @@ import stat
 import pytest
 
 from streamreid import Pipeline
+from streamreid.cameras.config_watcher import CameraConfigWatcher
+from streamreid.cameras.runtime_overrides import CHANGES, CameraOverrides
 from streamreid.config import CalibrationConfig, CameraConfig, load_config
-from streamreid.pipeline.changes import CHANGES, CameraChanges
-from streamreid.pipeline.folders import clear_results
-from streamreid.pipeline.watching import CamerasFile
+from streamreid.runs.result_folder import clear_results
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def as_dict(configs):
 
 def test_what_was_changed_is_there_again_after_a_restart(tmp_path, caplog):
     said = cameras(gate={"stride": 3}, hall={}, door={})
-    before = CameraChanges(tmp_path, said)
+    before = CameraOverrides(tmp_path, said)
     assert before.begin() == tuple(said)
     gate, _, door = said
     now = [
@@ -39,7 +39,7 @@ def test_what_was_changed_is_there_again_after_a_restart(tmp_path, caplog):
     ]
     before.save(now)
     assert before.differences(now) == {"gate": ["roi", "stride"], "hall": ["removed"], "door": ["paused"], "yard": ["added"]}
-    again = CameraChanges(tmp_path, said)
+    again = CameraOverrides(tmp_path, said)
     assert as_dict(again.begin()) == as_dict(now)
     assert "'gate' changed (roi, stride); 'hall' removed; 'door' changed (paused); 'yard' added" in caplog.text
     assert "by-http" not in caplog.text
@@ -51,9 +51,9 @@ def test_what_was_changed_is_there_again_after_a_restart(tmp_path, caplog):
 
 def test_the_newer_word_counts(tmp_path, caplog):
     said = cameras(gate={}, hall={}, door={}, roof={})
-    CameraChanges(tmp_path, said).save([*cameras(gate={"stride": 5}, roof={"stride": 4}), *cameras(yard={}, attic={})])
+    CameraOverrides(tmp_path, said).save([*cameras(gate={"stride": 5}, roof={"stride": 4}), *cameras(yard={}, attic={})])
     edited = cameras(gate={"transport": "udp"}, hall={"stride": 2}, door={}, yard={"stride": 9})
-    assert as_dict(CameraChanges(tmp_path, edited).begin()) == as_dict(
+    assert as_dict(CameraOverrides(tmp_path, edited).begin()) == as_dict(
         [*cameras(gate={"transport": "udp"}, hall={"stride": 2}, yard={"stride": 9}), *cameras(attic={})]
     )
     for name, how in (("gate", "was edited in"), ("hall", "was edited in"), ("yard", "was written into"), ("roof", "was taken out of")):
@@ -65,9 +65,9 @@ def test_a_new_password_in_the_environment_is_no_edit(tmp_path, monkeypatch):
     path.write_text("cameras: [{name: gate, uri: 'rtsp://u:${GATE_PASSWORD}@h/1'}]\n")
     monkeypatch.setenv("GATE_PASSWORD", "old-and-gone")
     said = load_config(path).cameras
-    CameraChanges(tmp_path, said).save([said[0].model_copy(update={"stride": 4})])
+    CameraOverrides(tmp_path, said).save([said[0].model_copy(update={"stride": 4})])
     monkeypatch.setenv("GATE_PASSWORD", "brand-new")
-    (gate,) = CameraChanges(tmp_path, load_config(path).cameras).begin()
+    (gate,) = CameraOverrides(tmp_path, load_config(path).cameras).begin()
     assert gate.stride == 4
     assert "brand-new" in gate.uri
 
@@ -76,29 +76,29 @@ def test_a_new_password_in_the_environment_is_no_edit(tmp_path, monkeypatch):
 def test_a_damaged_file_is_put_aside(tmp_path, caplog, text):
     (tmp_path / CHANGES).write_text(text)
     said = cameras(gate={})
-    assert CameraChanges(tmp_path, said).begin() == tuple(said)
+    assert CameraOverrides(tmp_path, said).begin() == tuple(said)
     assert "is damaged" in caplog.text
     assert (tmp_path / f"{CHANGES}.damaged").read_text() == text
 
 
 def test_what_cannot_be_used_is_left_out_alone(tmp_path, caplog):
-    CameraChanges(tmp_path, []).save(cameras(gate={}, hall={}))
+    CameraOverrides(tmp_path, []).save(cameras(gate={}, hall={}))
     data = json.loads((tmp_path / CHANGES).read_text())
     data["cameras"]["gate"]["settings"]["strid"] = 2
     del data["cameras"]["hall"]["settings"]
     data["cameras"] |= {"odd": 3, "yard": {"said": None, "settings": {"uri": "y.mp4"}}}
     (tmp_path / CHANGES).write_text(json.dumps(data))
-    assert [c.name for c in CameraChanges(tmp_path, []).begin()] == ["yard"]
+    assert [c.name for c in CameraOverrides(tmp_path, []).begin()] == ["yard"]
     assert "did you mean 'stride'" in caplog.text
 
 
 def test_nothing_is_kept_where_that_is_not_wanted_and_overwriting_forgets(tmp_path):
-    CameraChanges(tmp_path, [], keep=False).save(cameras(gate={}))
+    CameraOverrides(tmp_path, [], keep=False).save(cameras(gate={}))
     assert not (tmp_path / CHANGES).exists()
-    CameraChanges(tmp_path, []).save(cameras(gate={}))
-    assert CameraChanges(tmp_path, [], keep=False).begin() == ()
+    CameraOverrides(tmp_path, []).save(cameras(gate={}))
+    assert CameraOverrides(tmp_path, [], keep=False).begin() == ()
     clear_results(tmp_path)
-    assert CameraChanges(tmp_path, []).begin() == ()
+    assert CameraOverrides(tmp_path, []).begin() == ()
 
 
 def test_editing_the_file_while_running_counts_more_and_reverting_returns_to_it(scene, colours, tmp_path, caplog):
@@ -113,8 +113,8 @@ def test_editing_the_file_while_running_counts_more_and_reverting_returns_to_it(
     write(left=1, right=1)
     config = load_config(path)
     with Pipeline(config, embedder=colours) as pipeline:
-        run, changes = pipeline.cameras, CameraChanges(tmp_path, config.cameras)
-        file = CamerasFile(path, run, changes=changes)
+        run, changes = pipeline.cameras, CameraOverrides(tmp_path, config.cameras)
+        file = CameraConfigWatcher(path, run, changes=changes)
         for name in ("left", "right"):
             run.change(as_dict(run.configs)[name].model_copy(update={"stride": 7}))
         changes.save(run.configs)
@@ -123,7 +123,7 @@ def test_editing_the_file_while_running_counts_more_and_reverting_returns_to_it(
         assert {c.name: c.stride for c in run.configs} == {"left": 2, "right": 7}
         assert "'left' was changed by HTTP (stride); the cameras file was edited since" in caplog.text
         assert changes.differences(run.configs) == {"right": ["stride"]}
-        assert {c.name: c.stride for c in CameraChanges(tmp_path, load_config(path).cameras).begin()} == {"left": 2, "right": 7}
+        assert {c.name: c.stride for c in CameraOverrides(tmp_path, load_config(path).cameras).begin()} == {"left": 2, "right": 7}
         run.remove("left")
         run.add(run.configs[0].model_copy(update={"name": "extra", "uri": str(left)}))
         changes.save(run.configs)

@@ -2,7 +2,7 @@
 
 import logging
 
-from streamreid.pipeline import status_log
+from streamreid.cameras import status_log
 from streamreid.sources import SourceStatus
 
 

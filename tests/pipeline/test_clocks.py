@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from streamreid.pipeline.clocks import ClockKeeper
-from streamreid.pipeline.status_log import StatusLogger
+from streamreid.cameras.status_log import StatusLogger
+from streamreid.pipeline.clock_monitor import ClockMonitor
 from streamreid.sources import SourceStatus
 from streamreid.types import Tracks
 
@@ -20,7 +20,7 @@ def keeper():
     """A keeper that has seen eight people in three cameras, of which one has another clock."""
 
     def make(mode, seconds=60):
-        found = ClockKeeper(mode, {})
+        found = ClockMonitor(mode, {})
         found.live = True
         phase = np.random.default_rng(3).uniform(0, 6.28, (8, 4))
         for step in range(seconds * 6):

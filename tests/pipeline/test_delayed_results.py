@@ -7,8 +7,9 @@ from streamreid import Pipeline
 from streamreid.config import Config, TrackerConfig
 from streamreid.errors import ConfigError
 from streamreid.features.similarity import Calibration
-from streamreid.pipeline import Replay, run
-from streamreid.pipeline.holding import Holding
+from streamreid.pipeline.tracking_stage import TrackingStage
+from streamreid.replay import Replay
+from streamreid.runs import run
 from streamreid.tracking import Tracker
 from streamreid.types import Detections, Frame, PartFeatures
 
@@ -26,7 +27,7 @@ def follow(config, embedder):
 
 def holding(delay, *cameras, ordered=True, clock=lambda: 0.0):
     trackers = {name: Tracker(TrackerConfig(delay=delay), CALIBRATION) for name in cameras}
-    return Holding(trackers, ordered=ordered, clock=clock)
+    return TrackingStage(trackers, ordered=ordered, clock=clock)
 
 
 def walk(hold, camera, times, x0=100.0, look=(1.0, 0.0), boxes=None):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from streamreid.cameras.batch_scheduler import BatchScheduler
+from streamreid.cameras.embedding_scheduler import EmbeddingScheduler
 from streamreid.config import Config
-from streamreid.pipeline.embedding_scheduler import EmbeddingScheduler
-from streamreid.pipeline.turns import Turns
 from streamreid.types import Detections
 
 SIZE = (1920, 1080)
@@ -79,7 +79,7 @@ def test_time_that_goes_back_makes_a_look(times):
 
 def overload(cap):
     """A limiter in the middle of an overload that lets so many crops per frame through."""
-    turns = Turns(0.1, 8)
+    turns = BatchScheduler(0.1, 8)
     turns.looked(1, cap * 0.02, 1, 0.02)
     turns.overloaded = True
     return turns

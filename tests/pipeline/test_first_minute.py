@@ -9,9 +9,9 @@ import pytest
 from streamreid import Pipeline
 from streamreid.ground.body_model import body_boxes
 from streamreid.ground.camera_model import GroundCamera
-from streamreid.pipeline import run
-from streamreid.pipeline.doctor import examine
-from streamreid.pipeline.first_minute import FirstMinute
+from streamreid.pipeline.plausibility import PlausibilityChecks
+from streamreid.runs import run
+from streamreid.runs.doctor import examine
 from streamreid.types import Detections, PartFeatures
 
 SIZE = (768, 432)
@@ -54,12 +54,12 @@ def nobody(_):
 
 def test_what_is_right_says_nothing():
     cameras = {"gate": GroundCamera.from_matrix("gate", camera_matrix())}
-    assert minute(FirstMinute(0.5, "engine", cameras)) == []
-    assert minute(FirstMinute(0.5, "engine", cameras), seconds=3) == []
+    assert minute(PlausibilityChecks(0.5, "engine", cameras)) == []
+    assert minute(PlausibilityChecks(0.5, "engine", cameras), seconds=3) == []
 
 
 def test_nobody_found_is_said_once_with_frames_seconds_and_best_score():
-    ((camera, sentence),) = minute(FirstMinute(0.5, "engine"), found=nobody, best=0.07)
+    ((camera, sentence),) = minute(PlausibilityChecks(0.5, "engine"), found=nobody, best=0.07)
     assert camera == "gate"
     assert "nobody was found in its first 61 frames (30 s)" in sentence
     assert "the best score was 0.07, and people count from 0.5" in sentence
@@ -67,14 +67,14 @@ def test_nobody_found_is_said_once_with_frames_seconds_and_best_score():
 
 
 def test_a_short_recording_is_judged_at_its_end():
-    check = FirstMinute(0.5, "engine")
+    check = PlausibilityChecks(0.5, "engine")
     assert [c for c, _ in minute(check, seconds=5, found=nobody)] == ["gate"]
     assert check.finish() == []
-    assert minute(FirstMinute(0.5, "engine"), seconds=1, found=nobody) == []  # two frames say nothing
+    assert minute(PlausibilityChecks(0.5, "engine"), seconds=1, found=nobody) == []  # two frames say nothing
 
 
 def test_cameras_are_judged_one_by_one():
-    check, rng, said = FirstMinute(0.5, "engine"), np.random.default_rng(0), []
+    check, rng, said = PlausibilityChecks(0.5, "engine"), np.random.default_rng(0), []
     for step in range(100):
         said += check.observe("yard", step / 2, nobody(rng), features(0, 0, rng), SIZE)
         said += check.observe("hall", step / 2, people(rng), features(4, 0, rng), SIZE)
@@ -82,14 +82,14 @@ def test_cameras_are_judged_one_by_one():
 
 
 def test_strangers_who_are_all_alike_are_said_of_the_engine_once():
-    ((camera, sentence),) = minute(FirstMinute(0.5, "osnet"), alike=8.0)
+    ((camera, sentence),) = minute(PlausibilityChecks(0.5, "osnet"), alike=8.0)
     assert camera == ""
     assert "engine 'osnet' hardly tells people apart" in sentence
     assert "100%" in sentence
 
 
 def test_a_run_by_motion_alone_is_not_judged_by_its_engine():
-    assert minute(FirstMinute(0.5, "none"), alike=8.0) == []
+    assert minute(PlausibilityChecks(0.5, "none"), alike=8.0) == []
 
 
 def test_one_person_in_two_boxes_is_no_pair_of_strangers():
@@ -97,7 +97,7 @@ def test_one_person_in_two_boxes_is_no_pair_of_strangers():
         one = people(rng, 1)
         return Detections(np.repeat(one.boxes, 4, 0), np.repeat(one.scores, 4), np.repeat(one.classes, 4))
 
-    assert minute(FirstMinute(0.5, "osnet"), alike=8.0, found=twice) == []
+    assert minute(PlausibilityChecks(0.5, "osnet"), alike=8.0, found=twice) == []
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_one_person_in_two_boxes_is_no_pair_of_strangers():
 )
 def test_a_calibration_by_which_nobody_is_a_human_is_said(scale, advice):
     cameras = {"gate": GroundCamera.from_matrix("gate", camera_matrix(scale))}
-    ((camera, sentence),) = minute(FirstMinute(0.5, "engine", cameras))
+    ((camera, sentence),) = minute(PlausibilityChecks(0.5, "engine", cameras))
     assert camera == "gate"
     assert "its calibration is probably wrong" in sentence
     assert advice in sentence
@@ -115,7 +115,7 @@ def test_a_calibration_by_which_nobody_is_a_human_is_said(scale, advice):
 def test_people_above_the_horizon_are_said():
     upwards = camera_matrix() @ np.diag([1.0, 1, 1, 1])
     upwards[1] = upwards[1] + 700 * upwards[2]  # the picture is 700 pixels lower: people stand in the sky
-    ((_, sentence),) = minute(FirstMinute(0.5, "engine", {"gate": GroundCamera.from_matrix("gate", upwards)}))
+    ((_, sentence),) = minute(PlausibilityChecks(0.5, "engine", {"gate": GroundCamera.from_matrix("gate", upwards)}))
     assert "stand above the horizon" in sentence
 
 
@@ -126,7 +126,7 @@ def test_children_and_people_who_sit_do_not_make_a_calibration_wrong():
         return found
 
     cameras = {"gate": GroundCamera.from_matrix("gate", camera_matrix())}
-    assert minute(FirstMinute(0.5, "engine", cameras), found=sitting) == []
+    assert minute(PlausibilityChecks(0.5, "engine", cameras), found=sitting) == []
 
 
 class Blind:
@@ -170,7 +170,7 @@ def test_an_engine_that_sees_all_alike_is_in_the_summary_of_the_run(scene, colou
 
 def test_doctor_says_the_same(scene, monkeypatch):
     config = scene.config(scene.camera("left", [0, 1]))
-    monkeypatch.setattr("streamreid.pipeline.doctor.open_detectors", lambda config: Blind())
+    monkeypatch.setattr("streamreid.runs.doctor.open_detectors", lambda config: Blind())
     found = examine(config, seconds=1.0)
     assert [w for w in found.cameras[0].warnings if "nobody was found in its first" in w and "best score was 0.04" in w]
 

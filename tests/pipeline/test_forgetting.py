@@ -12,8 +12,8 @@ from streamreid._folders import FolderLock
 from streamreid.errors import DataError, FolderBusy
 from streamreid.gallery import SqliteGallery
 from streamreid.gallery.copying import copy_gallery
-from streamreid.pipeline import run
-from streamreid.pipeline.forgetting import forget_everywhere
+from streamreid.runs import run
+from streamreid.runs.erasure import forget_everywhere
 from streamreid.sinks import erasing
 
 OUTPUTS = {"jsonl": True, "parquet": True, "crops": True, "crops_every": 0.3, "crops_min_height": 20.0, "video": True, "mosaic": True}

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from streamreid.cameras.statistics import CameraCount
 from streamreid.config import Config, TrackerConfig
 from streamreid.features.similarity import Calibration
-from streamreid.pipeline.following import Following, Seen
-from streamreid.pipeline.holding import Holding
-from streamreid.pipeline.statistics import CameraCount
+from streamreid.pipeline.frame_processor import FrameProcessor
+from streamreid.pipeline.tracking_stage import TrackingStage
 from streamreid.tracking import Tracker
-from streamreid.types import Detections, Frame, PartFeatures
+from streamreid.types import Detections, EmbeddedFrame, Frame, PartFeatures
 
 IMAGE = np.zeros((120, 320, 3), np.uint8)
 
@@ -26,7 +26,7 @@ def look(camera, step, begin=0.0):
     return Frame(camera, step, 1e9 + begin + step / 5, IMAGE, "pts"), people, features
 
 
-class Script(Following):
+class Script(FrameProcessor):
     """One camera after the other shows two people for three seconds and is taken out."""
 
     def __init__(self, names, **tracker):
@@ -45,7 +45,7 @@ class Script(Following):
         for turn, name in enumerate(self.names):
             self.statistics.cameras.setdefault(name, CameraCount(live=True)).removed = False
             for step in range(16):
-                yield Seen(*look(name, step, 4.0 * turn))
+                yield EmbeddedFrame(*look(name, step, 4.0 * turn))
             self.statistics.cameras[name].removed = True
             self.kept.append(len(self._trackers))
             yield None
@@ -54,7 +54,7 @@ class Script(Following):
 def test_of_cameras_that_are_gone_numbers_are_kept(monkeypatch):
     hours = itertools.count()
     monkeypatch.setattr(
-        "streamreid.pipeline.following.time", SimpleNamespace(monotonic=lambda: 3600 * next(hours), perf_counter=time.perf_counter)
+        "streamreid.pipeline.frame_processor.time", SimpleNamespace(monotonic=lambda: 3600 * next(hours), perf_counter=time.perf_counter)
     )
     run = Script([*(f"cam{n}" for n in range(12)), "cam0"])
     ids = [(r.frame.camera, r.frame.time, i) for r in run for i in r.tracks.ids.tolist()]
@@ -70,7 +70,7 @@ def test_of_cameras_that_are_gone_numbers_are_kept(monkeypatch):
 
 def test_what_was_held_back_of_people_is_not_lost():
     config = TrackerConfig(delay=5.0)
-    holding = Holding({"a": Tracker(config)}, ordered=False)
+    holding = TrackingStage({"a": Tracker(config)}, ordered=False)
     seen = [item for step in range(6) for item in holding.follow(*look("a", step))]
     assert not sum(len(item.tracks) for item in seen)  # all are so young that they may yet turn out to be somebody else
     waited = holding.remove("a")

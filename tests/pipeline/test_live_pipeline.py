@@ -10,15 +10,15 @@ import pytest
 
 from streamreid import Pipeline
 from streamreid._folders import FolderLock
+from streamreid.cameras.batch_scheduler import BatchScheduler
+from streamreid.cameras.config_watcher import CameraConfigWatcher
 from streamreid.config import CalibrationConfig, CameraConfig, RotateConfig
 from streamreid.errors import ConfigError, OutputError, SourceError
 from streamreid.evaluation.world import read_positions
-from streamreid.pipeline import run
-from streamreid.pipeline.beginning import read_begin
-from streamreid.pipeline.folders import choose_folder, clear_results
-from streamreid.pipeline.forecast import forecast
-from streamreid.pipeline.turns import Turns
-from streamreid.pipeline.watching import CamerasFile
+from streamreid.pipeline.run_state import read_begin
+from streamreid.runs import run
+from streamreid.runs.result_folder import choose_folder, clear_results
+from streamreid.runs.throughput_forecast import forecast
 from streamreid.types import Detections, Frame
 
 
@@ -238,7 +238,7 @@ def test_the_watched_file_is_followed_and_mistakes_change_nothing(scene, colours
     write(("left", left, ""))
     config = live(scene.config(left))
     with Pipeline(config, embedder=colours) as pipeline, caplog.at_level("WARNING"):
-        file = CamerasFile(path, pipeline.cameras, seconds=0.05)
+        file = CameraConfigWatcher(path, pipeline.cameras, seconds=0.05)
         names = lambda: [c.name for c in pipeline.cameras.configs]  # noqa: E731
         pipeline.cameras.add(config.cameras[0].model_copy(update={"name": "by-http"}))
         write(("left", left, ", stride: 2"), ("right", right, ""))
@@ -262,7 +262,7 @@ def test_the_watched_file_is_followed_and_mistakes_change_nothing(scene, colours
 
 
 def test_turns_are_fair_and_batches_as_large_as_time_allows():
-    turns = Turns(0.1, 8)
+    turns = BatchScheduler(0.1, 8)
     assert turns.batch == 8
     for _ in range(50):
         turns.spent(2, 0.08)
@@ -275,7 +275,7 @@ def test_turns_are_fair_and_batches_as_large_as_time_allows():
 
 
 def test_crops_are_limited_under_overload_only():
-    turns = Turns(0.1, 8)
+    turns = BatchScheduler(0.1, 8)
     rows = np.array([4, 0, 5, 1])  # the most urgent first
     turns.looked(2, 0.08, 4, 0.08)  # detection takes 40 ms a frame, embedding 20 ms a person
     assert turns.limit_crops(rows).tolist() == rows.tolist()
@@ -288,9 +288,9 @@ def test_crops_are_limited_under_overload_only():
 
 def test_overload_is_said_when_it_lasts_and_when_it_ends(monkeypatch, caplog):
     now = 0.0
-    monkeypatch.setattr("streamreid.pipeline.turns.monotonic", lambda: now)
+    monkeypatch.setattr("streamreid.cameras.batch_scheduler.monotonic", lambda: now)
     monkeypatch.setattr(logging.getLogger("streamreid"), "propagate", True)
-    turns, frames = Turns(0.1, 8), 0
+    turns, frames = BatchScheduler(0.1, 8), 0
     turns.spent(1, 0.1)
     with caplog.at_level("WARNING"):
         for rate in (20, 4):
@@ -316,7 +316,7 @@ def test_forecast_of_four_cameras(cost, least, most):
 
 
 def test_settled_people_leave_memory_and_are_told_once(scene, colours, monkeypatch):
-    monkeypatch.setattr("streamreid.pipeline.following._MANY_TRACKS", 4)
+    monkeypatch.setattr("streamreid.pipeline.frame_processor._MANY_TRACKS", 4)
     video = scene.camera("a", [0, 1, 2], frames=70, rate=20, hole=range(10, 50))
     config = live(scene.config(video, association={"window": 0.3, "memory": 0.5}, tracker={"lost_seconds": 0.2}), repeat=1)
     settled = {}

@@ -3,7 +3,8 @@
 import pytest
 
 from streamreid import Pipeline
-from streamreid.pipeline import Replay, run
+from streamreid.replay import Replay
+from streamreid.runs import run
 
 pytest.importorskip("pyarrow")
 

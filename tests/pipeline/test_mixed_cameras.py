@@ -7,12 +7,12 @@ from datetime import datetime, timezone
 import pytest
 
 from streamreid import Pipeline
+from streamreid.cameras.capture_times import check_mixed, mixing_problems
+from streamreid.cameras.registry import Cameras
+from streamreid.cameras.statistics import Statistics
 from streamreid.config import CameraConfig, load_config
 from streamreid.errors import ConfigError
-from streamreid.pipeline.cameras import Cameras
-from streamreid.pipeline.doctor import examine
-from streamreid.pipeline.mixing import check_mixed, mixing_problems
-from streamreid.pipeline.statistics import Statistics
+from streamreid.runs.doctor import examine
 from streamreid.sources import DatedSource, ManualClock, open_source
 
 NOW = datetime(2026, 11, 29, 10, 0, tzinfo=timezone.utc).timestamp()

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from streamreid import Pipeline
+from streamreid.cameras.camera_motion import CameraMotionEstimators
 from streamreid.errors import DataError
-from streamreid.pipeline import Replay, run
-from streamreid.pipeline.moving import MovingCameras
+from streamreid.replay import Replay
+from streamreid.runs import run
 from streamreid.types import Frame
 
 
@@ -75,7 +76,7 @@ def test_motion_is_stored_and_replayed(shaken, tmp_path):
 
 
 def test_a_camera_that_stands_still_is_not_looked_at():
-    moving = MovingCameras({"still": "none", "hand": "flow"}.__getitem__)
+    moving = CameraMotionEstimators({"still": "none", "hand": "flow"}.__getitem__)
     image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
     nobody = np.zeros((0, 4), np.float32)
     assert moving(Frame("still", 0, 0.0, image), nobody) is None

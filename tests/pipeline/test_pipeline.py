@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from streamreid import Pipeline
+from streamreid.cameras.region_of_interest import inside
 from streamreid.config import CameraConfig
 from streamreid.errors import ConfigError, SourceError
-from streamreid.pipeline import run
 from streamreid.pipeline.pipeline import camera_name
-from streamreid.pipeline.roi import inside
+from streamreid.runs import run
 
 
 def groups(pipeline):

@@ -11,8 +11,8 @@ import pytest
 from streamreid import Pipeline
 from streamreid.config import TrackerConfig
 from streamreid.gallery import SqliteGallery
-from streamreid.pipeline import run
 from streamreid.pipeline.privacy_mask import PrivacyMask
+from streamreid.runs import run
 from streamreid.sinks.draw import blurred, pixelate
 from streamreid.tracking import Tracker
 from streamreid.types import Detections

@@ -8,7 +8,7 @@ import pytest
 from streamreid import Pipeline
 from streamreid.errors import ConfigError, EngineMismatchError
 from streamreid.gallery import SqliteGallery
-from streamreid.pipeline import run
+from streamreid.runs import run
 from streamreid.types import IdentityEvent
 
 

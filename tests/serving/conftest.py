@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from streamreid import Pipeline
-from streamreid.pipeline import Summary, run
+from streamreid.runs import Summary, run
 
 
 class Background:

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from streamreid import Pipeline
+from streamreid.cameras.runtime_overrides import CameraOverrides
 from streamreid.config import ServerConfig
 from streamreid.errors import ConfigError
-from streamreid.pipeline.changes import CameraChanges
 from streamreid.serving import Server, parse_address
 
 httpx = pytest.importorskip("httpx")
@@ -24,7 +24,7 @@ def site(scene, colours, tmp_path, background, until):
     config = scene.config(left)
     camera = config.cameras[0].model_copy(update={"live": True, "repeat": 50})
     config = config.model_copy(update={"cameras": (camera,)})
-    changes = CameraChanges(tmp_path / "out", config.cameras)
+    changes = CameraOverrides(tmp_path / "out", config.cameras)
     with Pipeline(config, embedder=colours, stay=True) as pipeline, Server(pipeline, ServerConfig(listen="0"), changes) as server:
         running = background(pipeline, tmp_path / "out", (server.board,))
         with httpx.Client(base_url=server.address, timeout=10) as client:
@@ -60,13 +60,13 @@ def test_changes_are_kept_for_the_next_run_and_can_be_taken_back(site, tmp_path)
     site.patch("/cameras/left", json={"stride": 2})
     site.post("/cameras/left/pause")
     assert site.get("/changes").json() == {"left": ["paused", "stride"], "right": ["added"]}
-    kept = {c.name: c for c in CameraChanges(tmp_path / "out", site.said).begin()}
+    kept = {c.name: c for c in CameraOverrides(tmp_path / "out", site.said).begin()}
     assert (kept["left"].stride, kept["left"].paused, kept["right"].uri) == (2, True, site.right)
     site.post("/cameras/left/resume")
     site.delete("/cameras/right")
     assert site.get("/changes").json() == {"left": ["stride"]}
     site.delete("/cameras/left")
-    assert CameraChanges(tmp_path / "out", site.said).begin() == ()
+    assert CameraOverrides(tmp_path / "out", site.said).begin() == ()
     assert site.delete("/changes").status_code == 204
     assert site.get("/changes").json() == {}
     assert site.get("/cameras/left").json()["stride"] == 1

@@ -15,11 +15,11 @@ from streamreid.config import OutputConfig, RotateConfig
 from streamreid.errors import ConfigError, OutputError
 from streamreid.evaluation.formats import read_tables
 from streamreid.evaluation.report import read_clocks
-from streamreid.pipeline.beginning import read_begin, state_of
-from streamreid.pipeline.folders import choose_folder, clear_results
-from streamreid.pipeline.sightings import read_sightings
+from streamreid.pipeline.run_state import read_begin, state_of
+from streamreid.replay.camera_passes import read_sightings
+from streamreid.runs.result_folder import choose_folder, clear_results
 from streamreid.sinks import Sink, open_sinks, rotating
-from streamreid.sinks.pieces import Piece, list_pieces, remove_piece, result_folders, size_of
+from streamreid.sinks.pieces import Piece, list_segments, remove_segment, result_folders, size_of
 from streamreid.sinks.rotating import RotatingSink
 from streamreid.types import Frame, FrameResult, IdentityEvent, Tracks
 
@@ -60,7 +60,7 @@ class Run:
 
     @property
     def numbers(self) -> list[int]:
-        return [piece.number for piece in list_pieces(self.folder)]
+        return [piece.number for piece in list_segments(self.folder)]
 
 
 def items(path: Path, kind: str) -> list[dict[str, object]]:
@@ -91,7 +91,7 @@ def test_a_new_piece_when_one_is_large(tmp_path: Path) -> None:
         run.sink._next_size = 0.0
         run.frame(i, [1], [1])
     run.close()
-    sizes = [size_of(piece.path) for piece in list_pieces(tmp_path)]
+    sizes = [size_of(piece.path) for piece in list_segments(tmp_path)]
     assert len(sizes) > 3
     assert all(20_000 <= size < 24_000 for size in sizes[:-1])  # what is written at the end of a piece comes on top
     assert len(read_tables(tmp_path)["a"]) == 400
@@ -115,7 +115,7 @@ def test_who_came_in_the_last_moment_of_a_piece_is_known_in_it(tmp_path: Path, m
     now = 106.0
     run.sink._worker.submit(shutil.copytree, first, kept)
     monkeypatch.setattr(
-        rotating, "remove_piece", lambda piece: (shutil.copytree(piece.path, kept, dirs_exist_ok=True), remove_piece(piece))
+        rotating, "remove_segment", lambda piece: (shutil.copytree(piece.path, kept, dirs_exist_ok=True), remove_segment(piece))
     )
     run.frame(2, [1], [5])
     run.sink._worker.submit(int).result()
@@ -144,7 +144,7 @@ def test_pieces_are_kept_for_so_long(tmp_path: Path) -> None:
     assert run.now - 2 * 3600 - 600 <= min(seen) <= run.now - 3600
     assert run.numbers[0] > 1
     newest = run.numbers[-1]
-    for path in (piece.path for piece in list_pieces(tmp_path)):
+    for path in (piece.path for piece in list_segments(tmp_path)):
         for file in path.rglob("*"):
             os.utime(file, (run.now, run.now))
     later = Run(tmp_path, run.now + 2 * DAY, {"size": "1GB", "keep_hours": 1})  # switched off over a weekend

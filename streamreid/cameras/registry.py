@@ -1,0 +1,488 @@
+"""All cameras of a run: opened one by one, read ahead, handed out in batches. One that fails is noted and never stops the others.
+
+Cameras may come, go, rest and change while the run goes on. Whoever asks for that opens and closes in their own thread; the set itself changes
+under a lock that is held for microseconds, so inference never waits for a camera.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import Literal
+
+from streamreid._scarcity import start_or_call
+from streamreid.cameras.batch_scheduler import BatchScheduler
+from streamreid.cameras.capture_times import check_mixed, is_mixed
+from streamreid.cameras.statistics import CameraCount, Statistics
+from streamreid.cameras.status_log import StatusLogger
+from streamreid.config import CameraConfig, LiveConfig
+from streamreid.errors import CameraExists, CameraNotFound, ConfigError, SourceError, StreamReIDError
+from streamreid.secrets import redact
+from streamreid.sources import DatedSource, FrameSource, PrefetchReader, WatchedSource, give_back, is_live, open_source, with_kind
+from streamreid.types import Frame
+
+__all__ = ["Cameras"]
+
+log = logging.getLogger(__name__)
+
+Claim = Callable[[], bool]
+
+_TICK = 0.5
+"""Seconds after which an empty batch is handed out, so that those who wait for results hear that nothing came."""
+
+_LOOK = 1.0
+_GIVE_BACK = 15.0
+"""Seconds after which memory that lies unused is returned to the system, in runs without end."""
+
+
+@dataclass(slots=True)
+class _Camera:
+    """One camera being read.
+
+    ``before`` holds the drops and ``first`` the next frame number of the readers it had earlier, ``said`` the warnings that were logged.
+    """
+
+    config: CameraConfig
+    source: FrameSource
+    reader: PrefetchReader
+    status_logger: StatusLogger
+    before: dict[str, int]
+    first: int = 0
+    said: set[str] = field(default_factory=set)
+
+
+class Cameras:
+    """Batches of frames from many cameras.
+
+    Files are read completely and handed out in the order of capture time over all cameras, so that a slower or shorter one holds nobody up.
+    Live cameras give their newest frame, in turn where inference cannot keep up (`BatchScheduler`).
+
+    Args:
+        configs: The cameras.
+        statistics: Where frames, warnings and errors are noted, by camera.
+        batch: Largest number of frames handed out together.
+        live: How live cameras are treated.
+        numbers: First frame number by camera, where an earlier run is continued.
+        stay: Go on without any camera, because some may be added.
+        window: Seconds over which tracks are compared: a recording beside live cameras begins at most so far from now.
+
+    Raises:
+        ConfigError: Recordings and live cameras have no common time.
+    """
+
+    def __init__(
+        self,
+        configs: Sequence[CameraConfig],
+        statistics: Statistics,
+        *,
+        batch: int,
+        live: LiveConfig | None = None,
+        numbers: dict[str, int] | None = None,
+        stay: bool = False,
+        window: float = 300.0,
+    ) -> None:
+        check_mixed(configs, window=window)
+        self._window = window
+        self._mixed = is_mixed(configs)
+        self._statistics = statistics
+        self._batch = batch
+        self.turns = BatchScheduler((live or LiveConfig()).turn_seconds, batch)
+        self.stay = stay
+        self._numbers = dict(numbers or {})
+        self._stop = threading.Event()
+        self._news = threading.Event()
+        self._lock = threading.RLock()
+        self._cameras: dict[str, _Camera] = {}
+        self._configs: dict[str, CameraConfig] = {}
+        self._looked = 0.0
+        self._gave_back = monotonic()
+        self._settled = self._begun = False
+        self._listeners: list[Callable[[str, str, str], None]] = []
+        for config in configs:
+            self.admit(config)
+        # Recordings are read to their end in the order of time: there is no sense in which another could join.
+        self._settled = not self.live
+        self._begun = True
+
+    # ---------------------------------------------------------------- the set of cameras
+
+    @property
+    def configs(self) -> list[CameraConfig]:
+        """All cameras of the run, in the order in which they came, also those that rest or failed."""
+        with self._lock:
+            return list(self._configs.values())
+
+    @property
+    def live(self) -> bool:
+        """Whether any camera is live, or may become so."""
+        with self._lock:
+            return self.stay or any(is_live(c) for c in self._configs.values())
+
+    def roi(self, name: str) -> tuple[tuple[float, float], ...] | None:
+        """A camera's region of interest."""
+        with self._lock:
+            return self._configs[name].roi if name in self._configs else None
+
+    def motion(self, name: str) -> Literal["none", "flow", "ecc"]:
+        """How a camera's own motion is estimated."""
+        with self._lock:
+            return self._configs[name].motion if name in self._configs else "none"
+
+    def add(self, config: CameraConfig, *, claim: Claim | None = None) -> None:
+        """Begin to read a camera; one that failed or was removed may come back under its name.
+
+        Args:
+            config: The camera.
+            claim: Asked once, when the camera is open: whether it is still wanted. If not, it is closed again and everything stays as it was.
+
+        Raises:
+            SourceError: It cannot be opened, or is not wanted any more.
+            CameraExists: A camera of that name is being read.
+            ConfigError: The run is one of recordings, or the camera has no common time with the others.
+        """
+        self._changeable()
+        self._unused(config.name)
+        config = with_kind(config)
+        self._check_mixed(config)
+        self._begin(config, self._opened(config, claim))
+        if config.calibration is not None:
+            self._uncalibrated(config.name)
+
+    def _check_mixed(self, config: CameraConfig) -> None:
+        """Refuse a recording beside live cameras, or the other way round, with which it has no common time."""
+        if self._begun:
+            check_mixed([*(c for c in self.configs if c.name != config.name), config], window=self._window)
+
+    def _opened(self, config: CameraConfig, claim: Claim | None) -> FrameSource | None:
+        """The camera's opened source, None if it rests.
+
+        Raises:
+            SourceError: It cannot be opened, or is not wanted any more.
+        """
+        source = None if config.paused else self._open(config)
+        if claim is not None and not claim():
+            if source is not None:
+                source.close()
+            raise SourceError(f"camera '{config.name}': opened too late: nobody waits for it any more")
+        return source
+
+    def _open(self, config: CameraConfig) -> FrameSource:
+        source = open_source(config)
+        beside = self._mixed or is_mixed([*self.configs, config])
+        return DatedSource(config, source) if beside and not source.live else source
+
+    def _begin(self, config: CameraConfig, source: FrameSource | None) -> None:
+        """Read a camera's opened source; None lets it rest."""
+        with self._lock:
+            try:
+                self._unused(config.name)
+            except ConfigError:
+                if source is not None:
+                    source.close()
+                raise
+            count = self._statistics.cameras.setdefault(config.name, CameraCount())
+            count.error, count.removed, count.paused = None, False, source is None
+            self._configs[config.name] = config
+            if source is not None:
+                count.expected, count.live = source.expected_frames, source.live
+                status_logger = StatusLogger()
+                if isinstance(source, WatchedSource):
+                    source.subscribe(status_logger)
+                    source.subscribe(lambda status: self._tell(status.camera, status.state, status.reason))
+                reader = PrefetchReader(source, capacity=max(self._batch, 4), latest=source.live, wake=self._news.set)
+                first = self._numbers.get(config.name, 0)
+                camera = self._cameras[config.name] = _Camera(config, source, reader, status_logger, dict(count.drops), first)
+                self._note(config.name, camera)
+                self._say_warnings(config.name, camera)  # what opening it showed, such as a frame rate that was guessed
+        self._news.set()
+        self._tell(config.name, "paused" if source is None else "added")
+
+    def admit(self, config: CameraConfig) -> bool:
+        """Add a camera, or change it if it is known. One that cannot be opened is known as failed from then on, and may be resumed.
+
+        Returns:
+            Whether it could be opened.
+        """
+        with self._lock:
+            known = config.name in self._configs
+        try:
+            (self.change if known else self.add)(config)
+        except SourceError as error:
+            self._take_out(config.name)
+            with self._lock:
+                self._configs[config.name] = config
+                self._statistics.cameras.setdefault(config.name, CameraCount()).error = None
+            self.fail(config.name, error)
+            return False
+        return True
+
+    def subscribe(self, listener: Callable[[str, str, str], None]) -> None:
+        """Have every change of a camera told: name, what (added, removed, paused, changed, failed, or a state of its source), why.
+
+        Args:
+            listener: Called in whatever thread noticed; must not raise and not take long.
+        """
+        self._listeners.append(listener)
+
+    def _tell(self, name: str, what: str, why: str = "") -> None:
+        for listener in list(self._listeners):
+            listener(name, what, redact(why))
+
+    def remove(self, name: str) -> None:
+        """Read a camera no more. Its results and its name's track ids stay.
+
+        Raises:
+            CameraNotFound: There is none of that name.
+        """
+        self._changeable()
+        self._known(name)
+        self._take_out(name)
+        with self._lock:
+            self._configs.pop(name, None)
+            self._statistics.cameras[name].removed = True
+        self._tell(name, "removed")
+
+    def pause(self, name: str) -> None:
+        """Let a camera rest: it is hung up until `resume`.
+
+        Raises:
+            CameraNotFound: There is none of that name.
+        """
+        self.change(self._known(name).model_copy(update={"paused": True}))
+
+    def resume(self, name: str, *, claim: Claim | None = None) -> None:
+        """Read a camera that rests, or failed, again; nothing happens to one that is being read.
+
+        Args:
+            name: Of the camera.
+            claim: See `add`.
+
+        Raises:
+            CameraNotFound: There is none of that name.
+            SourceError: It cannot be opened.
+        """
+        config = self._known(name)
+        with self._lock:
+            if name in self._cameras:
+                return
+        self.add(config.model_copy(update={"paused": False}), claim=claim)
+
+    def change(self, config: CameraConfig, *, claim: Claim | None = None) -> None:
+        """Read a camera with other settings or at another address. What is only inference's business (``roi``) changes without a new connection.
+
+        Args:
+            config: The camera as it is to be.
+            claim: See `add`.
+
+        Raises:
+            CameraNotFound: There is none of that name.
+            SourceError: It cannot be opened; everything stays as it was.
+        """
+        self._changeable()
+        before = self._known(config.name)
+        config = with_kind(config)
+        if before.model_copy(update={"roi": config.roi}) == config:
+            with self._lock:
+                self._configs[config.name] = config
+            self._tell(config.name, "changed")
+            return
+        self._check_mixed(config)
+        source = self._opened(config, claim)
+        self._tell(config.name, "changed")
+        self._take_out(config.name)
+        self._begin(config, source)
+        if before.calibration != config.calibration:
+            self._uncalibrated(config.name)
+
+    def _uncalibrated(self, name: str) -> None:
+        if self._begun:
+            log.warning("camera '%s': its calibration counts from the next start of the run on", name)
+
+    def _changeable(self) -> None:
+        if self._settled:
+            raise ConfigError("this run reads recordings; cameras can only be added, changed and removed in a run with live ones")
+
+    def _known(self, name: str) -> CameraConfig:
+        with self._lock:
+            if name not in self._configs:
+                raise CameraNotFound(name, self._configs)
+            return self._configs[name]
+
+    def _unused(self, name: str) -> None:
+        with self._lock:
+            if name in self._cameras:
+                raise CameraExists(name)
+
+    def _take_out(self, name: str) -> None:
+        with self._lock:
+            camera = self._cameras.pop(name, None)
+        if camera is None:
+            return
+        camera.reader.stop()
+        self._note(name, camera)
+        self._statistics.cameras[name].status = None
+        self._news.set()
+
+    # ---------------------------------------------------------------- frames
+
+    def stop(self) -> None:
+        """Hand out no more batches. May be called from any thread or from a signal handler."""
+        self._stop.set()
+        self._news.set()
+
+    def close(self) -> None:
+        """Stop all readers, all at once, and note what they met."""
+        self.stop()
+        names = list(self._cameras)
+        closers = [threading.Thread(target=self._end, args=(name,), daemon=True) for name in names]
+        for closer in closers:
+            start_or_call(closer)
+        for closer in closers:
+            if closer.ident is not None:
+                closer.join()
+
+    def __iter__(self) -> Iterator[list[Frame]]:
+        """Batches; for live cameras an empty one twice a second while nothing comes."""
+        while not self._stop.is_set() and (self.stay or self._cameras):
+            batch = self.wait(_TICK) if self.live else self._next()
+            if batch or self.live:
+                yield batch
+
+    def wait(self, seconds: float) -> list[Frame]:
+        """The newest frames of live cameras; empty if none came in time."""
+        deadline = monotonic() + seconds
+        while True:
+            self._news.clear()
+            batch = self.poll()
+            left = deadline - monotonic()
+            if batch or left <= 0 or self._stop.is_set() or not (self.stay or self._cameras):
+                return batch
+            self._news.wait(left)
+
+    def poll(self) -> list[Frame]:
+        """The newest frames that are there, of the cameras whose turn it is."""
+        self._look_after()
+        with self._lock:
+            cameras = dict(self._cameras)
+        for name, camera in cameras.items():
+            if self._statistics.cameras[name].error is not None or camera.reader.ended:
+                self._end(name)
+        ready = [name for name, camera in cameras.items() if camera.reader.waiting]
+        frames = [self._numbered(cameras[name], cameras[name].reader.try_get()) for name in self.turns.choose(ready)]
+        return sorted((f for f in frames if f is not None), key=lambda f: (f.time, f.camera))
+
+    def drop(self, frames: Sequence[Frame], reason: str) -> None:
+        """Count frames that were taken and will have no result."""
+        with self._lock:
+            for frame in frames:
+                camera = self._cameras.get(frame.camera)
+                drops = self._statistics.cameras[frame.camera].drops if camera is None else camera.before
+                drops[reason] = drops.get(reason, 0) + 1
+
+    def _numbered(self, camera: _Camera, frame: Frame | None) -> Frame | None:
+        """Frame numbers of a name go on over connections, changes and runs."""
+        if frame is None:
+            return None
+        frame = replace(frame, index=frame.index + camera.first) if camera.first else frame
+        self._numbers[frame.camera] = frame.index + 1
+        return frame
+
+    def _next(self) -> list[Frame]:
+        """The next frames in the order of capture time. Waits for the decoder, but never for the sake of a full batch of one camera only."""
+        batch: list[Frame] = []
+        while len(batch) < self._batch and self._cameras and not self._stop.is_set():
+            times = {}
+            for name, camera in list(self._cameras.items()):
+                time = None if self._statistics.cameras[name].error is not None else camera.reader.peek_time()
+                if time is None:
+                    self._end(name)
+                else:
+                    times[name] = time
+            if times:
+                name = min(times, key=lambda n: (times[n], n))
+                found = self._cameras.get(name)
+                frame = None if found is None else self._numbered(found, found.reader.get())
+                if frame is not None:
+                    batch.append(frame)
+        return batch
+
+    # ---------------------------------------------------------------- figures
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The next frame number of every camera."""
+        return dict(self._numbers)
+
+    def look(self) -> None:
+        """Bring the figures of all cameras up to date."""
+        with self._lock:
+            cameras = dict(self._cameras)
+        for name, camera in cameras.items():
+            self._note(name, camera)
+
+    def _look_after(self) -> None:
+        now = monotonic()
+        if now - self._looked < _LOOK:
+            return
+        self._looked = now
+        if self.live and now - self._gave_back >= _GIVE_BACK:
+            self._gave_back = now
+            with suppress(RuntimeError):  # no thread: next time
+                threading.Thread(target=give_back, name="give-back", daemon=True).start()
+        self.look()
+        self._statistics.mark()
+        counts = {n: c.frames + c.dropped for n, c in self._statistics.cameras.items() if c.live and n in self._cameras}
+        self.turns.arrived(counts, bottleneck=self._statistics.bottleneck)
+        self._statistics.load = self.turns.load
+
+    def _note(self, name: str, camera: _Camera) -> None:
+        count = self._statistics.cameras[name]
+        drops = dict(camera.before)
+        for reason, number in camera.reader.drops.items():
+            drops[reason] = drops.get(reason, 0) + number
+        count.drops = drops
+        if isinstance(camera.source, WatchedSource):
+            count.status = camera.source.status
+            camera.status_logger.look(count.status)
+        count.warnings = [redact(w) for w in camera.source.warnings]
+
+    def _end(self, name: str) -> None:
+        with self._lock:
+            camera = self._cameras.pop(name, None)
+        if camera is None:
+            return
+        error = camera.reader.error
+        camera.reader.stop()
+        self._note(name, camera)
+        self._say_warnings(name, camera)
+        if error is not None:
+            self.fail(name, error)
+        elif camera.source.live and camera.config.uri.lower().startswith(("http://", "https://")) and not self._stop.is_set():
+            count = self._statistics.cameras[name]
+            sentence = (
+                f"its address is that of a recording, which has come to its end, but it was read as a camera: {count.dropped} of its frames were left out; "
+                "download it and follow the file to have them all"
+            )
+            count.findings.append(sentence)
+            log.warning("camera '%s': %s", name, sentence)
+
+    def _say_warnings(self, name: str, camera: _Camera) -> None:
+        """Log what a source met, each sentence once."""
+        for warning in self._statistics.cameras[name].warnings:
+            if warning not in camera.said:
+                camera.said.add(warning)
+                log.warning("camera '%s': %s", name, warning)
+
+    def fail(self, name: str, error: StreamReIDError) -> None:
+        """Note why a camera cannot go on, and read no more of it. May be called from any thread."""
+        count = self._statistics.cameras.setdefault(name, CameraCount())
+        if count.error is not None:
+            return
+        reason = redact(error).removeprefix(f"camera '{name}': ")
+        count.error = reason
+        log.error("camera '%s' failed: %s", name, reason)
+        self._tell(name, "failed", reason)

@@ -1,0 +1,156 @@
+"""What a run counts: frames, drops and ages by camera, seconds by stage."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from streamreid.cameras.latency_histogram import Histogram, LatencyHistogram
+from streamreid.sinks import PeopleCount
+from streamreid.sources import SourceStatus
+from streamreid.types import ClockName
+
+__all__ = ["STAGES", "CameraCount", "Stage", "Statistics"]
+
+STAGES = ("wait", "detect", "embed", "track", "associate", "write")
+_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_WINDOW = 10.0
+_BUSY = 0.5
+
+
+@dataclass(slots=True)
+class CameraCount:
+    """Figures of one camera.
+
+    Args:
+        frames: Frames with a result.
+        boxes: People in them.
+        tracks: Tracks reported.
+        drops: Frames of a live camera without a result, by reason.
+        ages: How old its frames were when their results came; only of live cameras.
+        clocks: Frames by the clock of their capture time.
+        last_time: Capture time of the newest frame.
+        expected: About how many frames will come, None if unknown.
+        live: Whether its frames are lost when nobody takes them.
+        paused: Whether it is not read for the time being.
+        removed: Whether it was taken out of the run.
+        status: How its source is doing; None for files.
+        warnings: What was met and survived.
+        findings: What the first minute showed, see ``FirstMinute``.
+        error: Why it failed, or None.
+    """
+
+    frames: int = 0
+    boxes: int = 0
+    tracks: int = 0
+    drops: dict[str, int] = field(default_factory=dict)
+    ages: LatencyHistogram = field(default_factory=LatencyHistogram)
+    clocks: dict[ClockName, int] = field(default_factory=dict)
+    last_time: float | None = None
+    expected: int | None = None
+    live: bool = False
+    paused: bool = False
+    removed: bool = False
+    status: SourceStatus | None = None
+    warnings: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    error: str | None = None
+
+    @property
+    def dropped(self) -> int:
+        """Frames without a result, for all reasons."""
+        return sum(self.drops.values())
+
+
+class Stage:
+    """A stage that is timed, in ``with``.
+
+    Args:
+        statistics: Where its time is added.
+        name: Which stage.
+    """
+
+    __slots__ = ("_begin", "_name", "_statistics")
+
+    def __init__(self, statistics: Statistics, name: str) -> None:
+        self._statistics = statistics
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._begin = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        spent = time.perf_counter() - self._begin
+        self._statistics.seconds[self._name] += spent
+        self._statistics.histograms[self._name].add(spent)
+
+
+@dataclass(slots=True)
+class Statistics:
+    """Figures of a run. Times are wall-clock seconds of this process (never capture times).
+
+    ``beat`` is when the pipeline last came round (on the clock of ``time.monotonic``), ``load`` how many seconds of inference one second of live
+    frames needs, ``settled`` how many identities are over and no longer listed, ``settled_people`` the same
+    in three numbers, ``outputs`` why outputs were given up, by their name.
+    """
+
+    cameras: dict[str, CameraCount]
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    histograms: dict[str, Histogram] = field(default_factory=lambda: {name: Histogram(_BOUNDS) for name in STAGES})
+    started: float = field(default_factory=time.perf_counter)
+    ended: float | None = None
+    beat: float = field(default_factory=time.monotonic)
+    load: float = 0.0
+    settled: int = 0
+    settled_people: PeopleCount = field(default_factory=PeopleCount)
+    findings: list[str] = field(default_factory=list)
+    outputs: dict[str, str] = field(default_factory=dict)
+    _marks: deque[tuple[float, dict[str, float]]] = field(default_factory=lambda: deque(maxlen=32))
+
+    def stage(self, name: str) -> Stage:
+        """Add the time spent inside to a stage."""
+        return Stage(self, name)
+
+    @property
+    def frames(self) -> int:
+        """Frames of all cameras."""
+        return sum(c.frames for c in list(self.cameras.values()))
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start, or from start to end."""
+        return (self.ended if self.ended is not None else time.perf_counter()) - self.started
+
+    @property
+    def rate(self) -> float:
+        """Frames of all cameras per second."""
+        return self.frames / self.elapsed if self.elapsed > 0 else 0.0
+
+    def per_frame(self) -> dict[str, float]:
+        """Milliseconds per frame of each stage."""
+        return {name: 1000 * s / max(self.frames, 1) for name, s in self.seconds.items()}
+
+    def mark(self) -> None:
+        """Remember the present figures: `busy` and `bottleneck` speak of the time since about ten seconds ago. Call about once a second."""
+        self._marks.append((time.perf_counter(), dict(self.seconds)))
+
+    def busy(self) -> dict[str, float]:
+        """Share of the last ten seconds (or of the run so far) that each stage but the waiting took, in [0, 1]."""
+        now = self.ended if self.ended is not None else time.perf_counter()
+        began, before = self.started, dict.fromkeys(STAGES, 0.0)
+        for moment, seconds in reversed(list(self._marks)):
+            began, before = moment, seconds
+            if now - moment >= _WINDOW:
+                break
+        span = max(now - began, 1e-9)
+        return {name: min(1.0, (self.seconds[name] - before[name]) / span) for name in STAGES if name != "wait"}
+
+    @property
+    def bottleneck(self) -> str | None:
+        """The stage that limits the rate; None while inference waits for frames most of the time."""
+        busy = self.busy()
+        # Detection and embedding take turns in one thread, what follows runs in another.
+        if max(busy["detect"] + busy["embed"], busy["track"] + busy["associate"] + busy["write"]) < _BUSY:
+            return None
+        return max(busy, key=lambda name: busy[name])

@@ -1,0 +1,201 @@
+"""Whom a run is reminded of: remembered people join the search of the association, corrections and erasures by others take effect in it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from streamreid.association import Associator
+from streamreid.gallery import GallerySearch, GalleryStore, IdentityRecord, choose_views
+from streamreid.types import FloatArray, IdentityEvent, KnownIdentity, PartFeatures, TrackKey
+
+__all__ = ["GalleryRecall"]
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 2000  # identities admitted at the start; others are looked up when somebody new appears
+_CANDIDATES = 3
+_OLDEST = 0.9  # of the association's memory: nobody is admitted only to expire at once
+
+
+class GalleryRecall:
+    """Knows which identities the association knows (inside), and who else is remembered (outside).
+
+    Args:
+        store: The gallery.
+        search: Over its views.
+        associator: Gets identities and corrections.
+        recall: Least probability by looks for somebody outside to be admitted for a newcomer.
+        clock: UTC seconds.
+    """
+
+    def __init__(
+        self, store: GalleryStore, search: GallerySearch, associator: Associator, *, recall: float, clock: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._search = search
+        self._associator = associator
+        self._recall = recall
+        self._clock = clock
+        self._now = 0.0
+        self.inside: set[int] = set()
+        self.outside: set[int] = set()
+        self.confirmed: set[int] = set()
+        self.own: set[int] = set()
+        self.returning: set[int] = set()
+        self._news: set[int] = set()
+        self._asked: dict[TrackKey, int] = {}
+        self._said: set[tuple[str, int, int]] = set()
+
+    def __repr__(self) -> str:
+        return f"GalleryRecall(inside={len(self.inside)}, outside={len(self.outside)})"
+
+    @property
+    def _memory(self) -> float:
+        return self._associator.config.memory
+
+    def begin(self, now: float) -> None:
+        """Admit those who were seen last.
+
+        Args:
+            now: Capture time of the first frame.
+        """
+        self._now = now
+        people = self._search.people()
+        recent = sorted(self._store.identities(sorted(people)), key=lambda r: (-r.stored, r.global_id))
+        self.outside = people
+        self.admit([r.global_id for r in recent if self._clock() - r.stored <= _OLDEST * self._memory][:_AT_ONCE])
+
+    def at(self, now: float) -> None:
+        """Capture time goes on."""
+        self._now = max(self._now, now)
+
+    def note(self, event: IdentityEvent) -> bool:
+        """Follow what the association decided. Returns whether it concerns this run, not only somebody who was admitted and never seen."""
+        who = event.global_id
+        if event.kind == "expire":
+            self.inside.discard(who)
+            if self._search.knows(who):
+                self.outside.add(who)
+            return who in self.own
+        if event.kind in ("new", "split") and who not in self.inside:
+            self.own.add(who)
+        self.inside.add(who)
+        if event.kind == "merge":
+            self.inside.discard(event.other_id)
+            self.own.discard(event.other_id)
+        if event.kind == "confirm":
+            self.confirmed.add(who)
+        return True
+
+    # ------------------------------------------------------------ what others changed
+
+    def apply(self, kinds: Mapping[int, set[str]], in_view: Collection[int]) -> set[int]:
+        """Let changes of the gallery take effect.
+
+        Args:
+            kinds: What happened to whom.
+            in_view: Who is seen now; they do not expire.
+
+        Returns:
+            Who is to be dropped everywhere.
+        """
+        there = self._search.people()
+        gone = {who for who, what in kinds.items() if "forget" in what or (what & {"expire", "evict"} and who not in there)}
+        dropped = {who for who in gone if "forget" in kinds[who] or who not in in_view}
+        self.outside -= gone
+        news = {who for who in kinds if who in there and who not in self.inside}
+        self.outside |= news
+        self._news |= news
+        parted = {who for who, what in kinds.items() if "split" in what and who not in gone and who in there}
+        self.drop(dropped | (parted & self.inside))
+        self.admit(sorted(parted))
+        if any(what & {"merge", "constraint", "split"} for what in kinds.values()):
+            self._respect()
+        return dropped | parted
+
+    def drop(self, people: set[int]) -> None:
+        """Let the association forget people."""
+        self._associator.forget(sorted(people & self.inside))
+        for known in (self.inside, self.confirmed, self.own):
+            known -= people
+
+    def admit(self, people: Sequence[int]) -> None:
+        """Let remembered people join the search of the association, as last seen as long ago as they were."""
+        people = [p for p in people if p not in self.inside]
+        if not people:
+            return
+        records = {r.global_id: r for r in self._store.identities(people)}
+        views: dict[int, list[tuple[FloatArray, FloatArray, float]]] = {}
+        for block in self._store.prototypes(ids=people):
+            for row, who in enumerate(block.global_ids.tolist()):
+                views.setdefault(who, []).append((block.features.parts[row], block.features.visibility[row], float(block.quality[row])))
+        known = [self._known(records[who], mine) for who, mine in sorted(views.items()) if who in records]
+        self._associator.admit(known)
+        admitted = {k.global_id for k in known}
+        self.returning |= admitted - self.own
+        self.inside |= admitted
+        self.confirmed |= admitted
+        self.outside -= admitted
+        self._news -= admitted
+        self._respect()
+
+    def _known(self, record: IdentityRecord, views: Sequence[tuple[FloatArray, FloatArray, float]]) -> KnownIdentity:
+        # Capture times of files begin anew with every run, so what counts is how long ago somebody was stored.
+        ago = min(max(self._clock() - record.stored, 0.01), _OLDEST * self._memory)
+        last = self._now - ago
+        features = PartFeatures(np.stack([v[0] for v in views]), np.stack([v[1] for v in views]))
+        quality = np.array([v[2] for v in views], np.float32)
+        first = last - max(record.last_seen - record.first_seen, 0.0)
+        # No more views than the association keeps of anybody: each one costs time at every step.
+        best = choose_views(features, quality, self._associator.config.prototypes)
+        return KnownIdentity(record.global_id, features[best], quality[best], first, last, record.cameras)
+
+    def _respect(self) -> None:
+        """Tell the association what people have said about identities that it knows."""
+        for c in self._store.constraints():
+            mark = (c.kind, c.one, c.other)
+            if mark in self._said or c.one not in self.inside or c.other not in self.inside:
+                continue
+            self._said.add(mark)
+            pair = [(c.one, c.other)]
+            try:
+                self._associator.constrain(same=pair if c.kind == "same" else (), different=pair if c.kind == "different" else ())
+            except ValueError as error:
+                log.warning("a correction in gallery '%s' cannot be respected: %s", self._store.address, error)
+
+    # ------------------------------------------------------------ newcomers
+
+    def recall(self, least_observations: int) -> None:
+        """Look newcomers up among those outside: once they were seen a little, again when they were seen twice as often, and among whom others added.
+
+        Of two new ids of one person, given by two processes, the older one stays.
+        """
+        news, self._news = self._news & self.outside, set()
+        if not self.outside:
+            return
+        found: set[int] = set()
+        for key, evidence in self._associator.evidence.items():
+            who, _ = self._associator.link(*key)
+            if evidence.observations < least_observations or not evidence.seen or (who and who not in self.own):
+                continue
+            due = evidence.looks >= 2 * self._asked.get(key, 0)
+            if not due and not news:
+                continue
+            features = evidence.tracklet(key[1]).features
+            if due:
+                self._asked[key] = evidence.looks
+                matches = self._search.search(features, _CANDIDATES, without=self.inside)
+            else:
+                matches = self._search.search(features, _CANDIDATES, among=news)
+            found.update(m.global_id for m in matches if m.probability >= self._recall and (not who or m.global_id < who))
+        self.admit(sorted(found & self.outside))
+        gone = [k for k in self._asked if k not in self._associator.evidence]
+        for key in gone:
+            del self._asked[key]
+
+    def events_of(self, events: Iterable[IdentityEvent]) -> list[IdentityEvent]:
+        """Those that concern this run, all of them noted."""
+        return [event for event in events if self.note(event)]

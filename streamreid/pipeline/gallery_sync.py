@@ -1,0 +1,341 @@
+"""What a run remembers and is reminded of: the only place where association and gallery meet.
+
+At the start the identities of the gallery join the search, so that who comes back gets the old id. While the run goes on, what is known of confirmed
+identities is written beside it, newcomers are looked up among those who are not in the search, and corrections and erasures by others take effect.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from streamreid.association import Associator
+from streamreid.config import Config
+from streamreid.errors import ConfigError, GalleryError
+from streamreid.features.similarity import Calibration, SiteCalibration
+from streamreid.gallery import (
+    BackgroundWriter,
+    Batch,
+    EngineStamp,
+    GallerySearch,
+    IdSource,
+    SqliteGallery,
+    TrackRecord,
+    open_gallery,
+    retention_of,
+)
+from streamreid.pipeline.gallery_recall import GalleryRecall
+from streamreid.pipeline.tracking_stage import TrackObservation
+from streamreid.reid import Embedder
+from streamreid.sinks import Blur, blurred, draw_style
+from streamreid.types import FloatArray, Frame, IdentityEvent, Image, KnownIdentity, TrackKey
+
+__all__ = ["GallerySummary", "GallerySync", "stamp_of"]
+
+log = logging.getLogger(__name__)
+
+_STEP = 5.0  # capture seconds after which something is handed to the writer, whatever the wall clock says
+_GROWN = 1.25
+_MOST_TRACKS = 50_000
+_CALIBRATION_SECONDS = 60.0
+_CROP = (128, 256)
+
+
+def stamp_of(embedder: Embedder) -> EngineStamp:
+    """What a gallery notes of an engine."""
+    return EngineStamp(embedder.name, embedder.fingerprint, len(embedder.parts), embedder.dim)
+
+
+@dataclass(frozen=True, slots=True)
+class GallerySummary:
+    """A gallery's part in a run.
+
+    Args:
+        store: Where it is.
+        returned: People seen in this run who were known before.
+        problem: Why something could not be stored when the run ended; empty if all was.
+        lost: Appearances and events that were never stored, because the store was away for too long or at the end.
+    """
+
+    store: str
+    returned: int
+    problem: str
+    lost: int = 0
+
+
+class GallerySync:
+    """A gallery beside a run. All methods but ``close`` are called by the thread that follows people.
+
+    Args:
+        config: Of the run; ``gallery.store`` is given.
+        stamp: The engine of the features.
+        associator: Gets the known identities.
+        calibration: From similarity to probability.
+        first_id: No new id is below.
+        clock: UTC seconds.
+
+    Raises:
+        GalleryError: The gallery cannot be opened.
+        EngineMismatchError: It holds features of another engine.
+        ConfigError: There is no engine.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        stamp: EngineStamp,
+        associator: Associator,
+        calibration: Calibration | SiteCalibration,
+        *,
+        first_id: int = 1,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if stamp.fingerprint == "none":
+            raise ConfigError("a gallery remembers what people look like, and this run has no ReID engine (engine.model is 'none')")
+        self._config = config.gallery
+        self._blur = draw_style(config.output).blur
+        self._least_observations = config.association.min_observations
+        self._associator = associator
+        self._calibration = calibration
+        retention = retention_of(config.gallery)
+        self.store = open_gallery(config.gallery)
+        try:
+            self.store.claim(stamp)
+            self.store.set_retention(retention)
+            self.store.expire()
+            # What is left of a block is lost when the process is killed; a server may be away for longer than a file.
+            self._ids = IdSource(self.store, first_id, block=100 if isinstance(self.store, SqliteGallery) else 1000)
+            folder = getattr(self.store, "path", Path(tempfile.gettempdir()) / "any").absolute().parent
+            self._search = GallerySearch(self.store, calibration, index_from=config.gallery.index_from, folder=folder)
+        except BaseException:
+            self.store.close()
+            raise
+        associator.new_id = self._ids
+        if retention.shortest is not None and retention.shortest < associator.config.memory:
+            # What may not be kept on disk may not be kept in memory either.
+            associator.config = associator.config.model_copy(update={"memory": retention.shortest})
+        self._known = GalleryRecall(self.store, self._search, associator, recall=config.gallery.recall, clock=clock)
+        self.run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(clock()))}-{uuid.uuid4().hex[:8]}"
+        self._next_calibration = time.monotonic() + _CALIBRATION_SECONDS
+        self._writer = BackgroundWriter(self.store, self._search, retention, seconds=config.gallery.commit_seconds, chore=self._chores)
+        self._tracks: dict[TrackKey, TrackRecord] = {}
+        self._looks: dict[TrackKey, int] = {}
+        self._crops: dict[TrackKey, tuple[float, bytes]] = {}
+        self._batch = Batch(self.run)
+        self._held: list[IdentityEvent] = []
+        self._returned: set[int] = set()
+        self._begun = self._closed = self._newcomer = False
+        self._next_wall = self._next_capture = -np.inf
+
+    def __repr__(self) -> str:
+        return f"GallerySync({self.store!r}, {self._known!r})"
+
+    @property
+    def problem(self) -> str:
+        """Why something is not stored at the moment; empty if all is."""
+        return self._writer.problem
+
+    @property
+    def waiting(self) -> int:
+        """Appearances and events that are not stored yet."""
+        return self._writer.waiting
+
+    @property
+    def lost(self) -> int:
+        """Appearances and events that will never be stored."""
+        return self._writer.lost
+
+    def summary(self) -> GallerySummary:
+        """What became of it so far."""
+        return GallerySummary(self.store.address, len(self._returned), self.problem, self.lost)
+
+    # ------------------------------------------------------------ reminded
+
+    def before(self, now: float) -> None:
+        """Before a frame is followed: admit whom the gallery knows, apply what others changed.
+
+        Args:
+            now: Capture time of the frame.
+        """
+        if not self._begun:
+            self._begun = True
+            self._known.begin(now)
+            return
+        self._known.at(now)
+        self._take_changes()
+
+    def _take_changes(self) -> None:
+        kinds: dict[int, set[str]] = {}
+        for change in self._writer.drain():
+            kinds.setdefault(change.identity, set()).add(change.kind)
+        if kinds:
+            self._guarded(lambda: self._apply(kinds))
+
+    def _apply(self, kinds: dict[int, set[str]]) -> None:
+        in_view = {self._associator.link(*key)[0] for key in self._associator.evidence}
+        dropped = self._known.apply(kinds, in_view)
+        if not dropped:
+            return
+        for key in [k for k, a in self._tracks.items() if a.global_id in dropped]:
+            self._let_go(key)
+        self._batch.events = [e for e in self._batch.events if e.global_id not in dropped and e.other_id not in dropped]
+        self._held = [e for e in self._held if e.global_id not in dropped and e.other_id not in dropped]
+
+    def _let_go(self, key: TrackKey) -> None:
+        for held in (self._tracks, self._looks, self._crops, self._batch.appearances, self._batch.views, self._batch.crops):
+            held.pop(key, None)
+
+    # ------------------------------------------------------------ remember
+
+    def note(self, events: Iterable[IdentityEvent]) -> None:
+        """Take what the association decided."""
+        mine = self._known.events_of(events)
+        self._held += mine
+        self._newcomer |= any(e.kind == "new" for e in mine)
+        self._returned |= {e.global_id for e in mine if e.kind == "link" and e.global_id in self._known.returning}
+
+    def after(self, frame: Frame, observations: Iterable[TrackObservation], blur_boxes: FloatArray | None = None) -> None:
+        """After a frame was followed: keep pictures if wanted, look newcomers up, hand to the writer what is new.
+
+        Args:
+            frame: The frame.
+            observations: What was seen of people with final track ids.
+            blur_boxes: ``[M, 4]`` what is hidden in pictures, if ``output.blur`` hides anything.
+        """
+        if self._config.crops and frame.has_image:
+            self._keep_crops(frame, observations, blur_boxes)
+        due = time.monotonic() >= self._next_wall or frame.time >= self._next_capture
+        if due or self._newcomer:
+            self._newcomer = False
+            self._guarded(lambda: self._known.recall(self._least_observations))
+        if due:
+            self._next_capture = frame.time + _STEP
+            self.collect()
+
+    def idle(self) -> None:
+        """While no camera gives anything: what was seen last is stored, and what others changed takes effect."""
+        if self._begun and time.monotonic() >= self._next_wall:
+            self._take_changes()
+            self.collect()
+
+    def collect(self) -> None:
+        """Hand what is known of confirmed identities to the writer."""
+        self._next_wall = time.monotonic() + self._config.commit_seconds / 2
+        for key, evidence in self._associator.evidence.items():
+            who, probability = self._associator.link(*key)
+            if not who or who not in self._known.confirmed or not evidence.looks:
+                continue
+            before = self._tracks.pop(key, None)
+            self._tracks[key] = TrackRecord(
+                self.run, key[0], key[1], who, evidence.start, evidence.end, round(float(probability), 2), evidence.observations
+            )
+            if self._tracks[key] == before:
+                continue  # writing it again would prolong its retention
+            self._batch.appearances[key] = self._tracks[key]
+            if key not in self._looks or evidence.looks >= _GROWN * self._looks[key]:
+                self._looks[key] = evidence.looks
+                self._keep_views(key, evidence.remember(who, [key[0]], evidence.start, evidence.end))
+            if key in self._crops:
+                self._batch.crops[key] = self._crops[key][1]
+        # What was not handed on while the track was in the window never will be.
+        self._crops = {key: crop for key, crop in self._crops.items() if key in self._associator.evidence}
+        self._follow_events()
+        while len(self._tracks) > _MOST_TRACKS:
+            self._let_go(next(iter(self._tracks)))
+        batch, self._batch = self._batch, Batch(self.run)
+        self._writer.put(batch)
+
+    def _keep_views(self, key: TrackKey, known: KnownIdentity) -> None:
+        quality = known.quality * known.prototypes.visibility.max(1, initial=0.0)
+        rows = np.flatnonzero(quality >= self._config.min_quality)
+        if len(rows):
+            self._batch.views[key] = known.prototypes[rows], quality[rows].astype(np.float32)
+
+    def _follow_events(self) -> None:
+        """Events wait until the identity they concern is confirmed; tracks that left the window follow them."""
+        waiting = []
+        for event in self._held:
+            if event.global_id not in self._known.confirmed:
+                if event.global_id in self._known.inside:  # else it was merged or has expired, and is never confirmed
+                    waiting.append(event)
+                continue
+            self._batch.events.append(event)
+            key = (event.camera, event.track_id)
+            if event.track_id and key in self._tracks and self._tracks[key].global_id != event.global_id:
+                moved = replace(self._tracks[key], global_id=event.global_id, probability=round(float(event.probability), 2))
+                self._tracks[key] = self._batch.appearances[key] = moved
+        self._held = waiting[-_MOST_TRACKS:]
+
+    def _keep_crops(self, frame: Frame, observations: Iterable[TrackObservation], blur_boxes: FloatArray | None) -> None:
+        for seen in observations:
+            if (seen.camera, seen.time) != (frame.camera, frame.time):
+                continue  # delayed: its picture has gone
+            for row, track_id in enumerate(seen.tracks.ids.tolist()):
+                key, quality = (seen.camera, track_id), float(seen.quality[row])
+                if quality > 1.1 * self._crops.get(key, (0.0, b""))[0] + 0.01:
+                    picture = _jpeg(frame.image, seen.tracks.boxes[row], blur_boxes, self._blur)
+                    if picture:
+                        self._crops[key] = quality, picture
+
+    # ------------------------------------------------------------ chores
+
+    def _chores(self) -> None:
+        """By the writing thread, now and then."""
+        self._ids.fetch()
+        if time.monotonic() >= self._next_calibration:
+            self._next_calibration = time.monotonic() + _CALIBRATION_SECONDS
+            self._keep_calibration()
+
+    def _keep_calibration(self) -> None:
+        found = self._calibration
+        self.store.set_calibration(found.calibration if isinstance(found, SiteCalibration) else found)
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except GalleryError as error:
+            log.error("%s The run goes on without.", error)
+
+    def _confirm_late(self) -> None:
+        """Who was seen often enough, but not yet for long enough when the run ends, is remembered too: they may be the first to be seen again."""
+        least = self._associator.config.confirm_observations
+        for key, evidence in self._associator.evidence.items():
+            who = self._associator.link(*key)[0]
+            if who and evidence.observations >= least:
+                self._known.confirmed.add(who)
+
+    def close(self) -> str:
+        """Write what is still to be written and release the gallery. Returns why that failed; empty if it did not. Safe to call twice."""
+        if self._closed:
+            return self.problem
+        self._closed = True
+        self._confirm_late()
+        self.collect()
+        problem = self._writer.close()
+        self._guarded(self._keep_calibration)
+        self._guarded(self._ids.give_back)
+        self._search.close()
+        self.store.close()
+        return problem
+
+
+def _jpeg(image: Image, box: np.ndarray, blur_boxes: FloatArray | None, blur: Blur) -> bytes:
+    """A person cut out, at most 128 x 256 pixels; empty if nothing is inside the picture."""
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = np.clip(np.rint(box), 0, [width, height, width, height]).astype(int).tolist()
+    if x1 - x0 < 2 or y1 - y0 < 2:
+        return b""
+    crop = blurred(image, blur_boxes, blur, (x0, y0, x1, y1))
+    scale = min(_CROP[0] / crop.shape[1], _CROP[1] / crop.shape[0], 1.0)
+    if scale < 1:
+        crop = cv2.resize(crop, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    done, data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return bytes(data) if done else b""

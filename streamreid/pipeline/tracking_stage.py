@@ -1,0 +1,205 @@
+"""Frames on their way through tracking: handed on at once, or held back for ``tracker.delay`` seconds so that more is known of the people in them.
+
+A person may turn out to be somebody lost before they appeared. What is seen of a new track therefore reaches the association only when its id is
+final; the delay ends at that very moment, so identities lose nothing by it and no identity is ever given to an id that vanishes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamreid.tracking import FixedLagTracks, Tracker
+from streamreid.tracking.tracker import occlusion
+from streamreid.types import Detections, FloatArray, Frame, PartFeatures, Tracks
+
+__all__ = ["TrackObservation", "TrackedFrame", "TrackingStage"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackedFrame:
+    """One frame after tracking.
+
+    Args:
+        frame: The frame.
+        tracks: N people.
+        features: N rows; visibility 0 for a person who was not looked at.
+    """
+
+    frame: Frame
+    tracks: Tracks
+    features: PartFeatures
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackObservation:
+    """People of one frame whose track ids are final, for the association.
+
+    Args:
+        camera: Name of the camera.
+        time: Capture time in seconds.
+        tracks: N people who were detected, not predicted.
+        features: N rows.
+        quality: ``[N]`` in [0, 1]: how little of the person was hidden, how sure the detector was.
+    """
+
+    camera: str
+    time: float
+    tracks: Tracks
+    features: PartFeatures
+    quality: FloatArray
+
+    def pick(self, rows: np.ndarray) -> TrackObservation:
+        """Some of the people, by index or mask."""
+        return TrackObservation(self.camera, self.time, self.tracks[rows], self.features[rows], self.quality[rows])
+
+    def renamed(self, track_id: int) -> TrackObservation:
+        """The same, single person under another id."""
+        t = self.tracks
+        return TrackObservation(
+            self.camera, self.time, Tracks(np.full_like(t.ids, track_id), t.boxes, t.scores, t.rows), self.features, self.quality
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    frame: Frame
+    looks: PartFeatures
+    arrival: float
+
+
+class TrackingStage:
+    """Trackers of all cameras and the frames they have not released yet.
+
+    Recordings are released by the capture time of the newest frame of any camera, so that results stay in the order of time. Live cameras have
+    clocks and failures of their own: each is released by its own newest frame, and one that fell silent after twice the delay.
+
+    Args:
+        trackers: By camera; all with the same settings.
+        ordered: Whether frames of all cameras come in the order of capture time.
+        clock: Seconds that pass, for cameras that fell silent.
+    """
+
+    def __init__(self, trackers: Mapping[str, Tracker], *, ordered: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._late: dict[str, FixedLagTracks] = {}
+        self._delay = 0.0
+        self._ordered = ordered
+        self._clock = clock
+        self._held: dict[str, deque[_Held]] = {}
+        self._young: dict[str, dict[int, list[TrackObservation]]] = {}
+        self._newest: dict[str, float] = {}
+        self._now = -np.inf
+        self._ready: list[TrackedFrame] = []
+        for name, tracker in trackers.items():
+            self.add(name, tracker)
+
+    def add(self, camera: str, tracker: Tracker) -> None:
+        """Take in another camera; its tracker has the settings of the others."""
+        self._late[camera] = FixedLagTracks(tracker)
+        self._delay = max(self._delay, self._late[camera].delay)
+        self._held[camera] = deque()
+        self._young[camera] = defaultdict(list)
+
+    def remove(self, camera: str) -> list[TrackObservation]:
+        """Forget a camera that is gone, with frames that were not released.
+
+        Returns:
+            What was still held back of people in it; nothing can change their ids any more.
+        """
+        for kept in (self._late, self._held, self._newest):
+            kept.pop(camera, None)
+        return [item for items in self._young.pop(camera, {}).values() for item in items]
+
+    def __repr__(self) -> str:
+        return f"TrackingStage(delay={self._delay}, frames={sum(map(len, self._held.values()))})"
+
+    def follow(self, frame: Frame, found: Detections, looks: PartFeatures, motion: FloatArray | None = None) -> list[TrackObservation]:
+        """Track the people of a camera's next frame.
+
+        Args:
+            frame: The frame.
+            found: N people.
+            looks: N rows; visibility 0 for a person who is not looked at.
+            motion: ``[2, 3]`` affine map from pixels of the camera's previous frame, if the camera moves.
+
+        Returns:
+            What can be said now of people whose ids are final, in this frame and in those before.
+        """
+        late = self._late[frame.camera]
+        tracks = late.tracker.update(found, looks, frame.time, size=frame.size, camera=motion)
+        features = _rows(looks, tracks.rows)
+        seen = _observation(frame, found, tracks, features, late.tracker.hidden)
+        if not self._delay:
+            self._ready.append(TrackedFrame(frame, tracks, features))
+            return [seen]
+        late.push(tracks, frame.time, motion)
+        self._held[frame.camera].append(_Held(frame, looks, self._clock()))
+        self._newest[frame.camera] = max(frame.time, self._newest.get(frame.camera, -np.inf))
+        self._ordered = self._ordered and frame.time >= self._now
+        self._now = max(self._now, frame.time)
+        return self._settled(late.tracker, seen)
+
+    def _settled(self, tracker: Tracker, seen: TrackObservation) -> list[TrackObservation]:
+        """Queue what was seen of ids that may still change; return what is final."""
+        young = self._young[seen.camera]
+        for new, old in tracker.renamed.items():
+            young[old] += [item.renamed(old) for item in young.pop(new, [])]
+        final = tracker.settled(seen.tracks.ids)
+        for row in np.flatnonzero(~final):
+            young[int(seen.tracks.ids[row])].append(seen.pick(np.array([row])))
+        ids = np.fromiter(young, np.int64, len(young))
+        waited = [item for i in ids[tracker.settled(ids)].tolist() for item in young.pop(i)]
+        return [*waited, seen.pick(final)]
+
+    def due(self) -> list[TrackedFrame]:
+        """Frames whose time has come, each once, in the order of capture time."""
+        if not self._delay:
+            ready, self._ready = self._ready, []
+            return ready
+        return self._release({camera: self._until(camera) for camera in self._held})
+
+    def rest(self) -> tuple[list[TrackObservation], list[TrackedFrame]]:
+        """Everything still held back, for the end of a run."""
+        waited = [item for young in self._young.values() for items in young.values() for item in items]
+        for young in self._young.values():
+            young.clear()
+        return waited, self._release(dict.fromkeys(self._held, np.inf))
+
+    def _until(self, camera: str) -> float:
+        if self._ordered:
+            return self._now - self._delay
+        patience = self._clock() - 2 * self._delay
+        silent = [held.frame.time for held in self._held[camera] if held.arrival <= patience]
+        return max([self._newest.get(camera, -np.inf) - self._delay, *silent])
+
+    def _release(self, until: dict[str, float]) -> list[TrackedFrame]:
+        due: list[TrackedFrame] = []
+        for camera, moment in until.items():
+            for _, tracks in self._late[camera].due(moment):
+                held = self._held[camera].popleft()
+                due.append(TrackedFrame(held.frame, tracks, _rows(held.looks, tracks.rows)))
+        return sorted(due, key=lambda item: (item.frame.time, item.frame.camera)) if len(due) > 1 else due
+
+
+def _observation(frame: Frame, people: Detections, tracks: Tracks, features: PartFeatures, hidden: FloatArray | None) -> TrackObservation:
+    found = tracks.rows >= 0
+    if np.count_nonzero(found) < len(found):
+        tracks, features = tracks[found], features[found]
+    hidden = occlusion(people.boxes) if hidden is None else hidden
+    quality = (1.0 - hidden[tracks.rows]) * tracks.scores
+    return TrackObservation(frame.camera, frame.time, tracks, features, quality.astype(np.float32))
+
+
+def _rows(features: PartFeatures, rows: np.ndarray) -> PartFeatures:
+    """Features by row; -1 is a person who was not seen."""
+    seen = rows >= 0
+    if np.count_nonzero(seen) == len(seen):
+        return features[rows]
+    result = PartFeatures.unseen(len(rows), *features.shape)
+    result.parts[seen] = features.parts[rows[seen]]
+    result.visibility[seen] = features.visibility[rows[seen]]
+    return result

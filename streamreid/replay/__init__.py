@@ -1,0 +1,5 @@
+"""Tracking and association again, from a cache; what can be learnt from one."""
+
+from streamreid.replay.replay import Replay
+
+__all__ = ["Replay"]

@@ -1,0 +1,192 @@
+"""Fitting the link probability to a site: pairs from recordings, models fitted on one half of the people and judged on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamreid.association.link_fitting import Pairs, Reliability, doubt, fit_link, join_pairs, probabilities, reliability
+from streamreid.association.pair_sampling import Piece, labelled_pairs, own_pairs, pieces
+from streamreid.config import Config, LinkConfig
+from streamreid.errors import DataError
+from streamreid.replay.embedding_recorder import EmbeddingRecorder
+from streamreid.types import TrackKey
+
+__all__ = ["Calibrated", "Walked", "calibrate", "walk", "walked_by"]
+
+_OWN = ("looks", "intercept")
+_LABELLED = ("looks", "looks_common", "looks_crops", "common", "crops", "gap", "other_camera", "intercept")
+# Tracks of one camera are more alike than those of two, and not every two tracks are two people: what they say moves the model only if there is much of it.
+# Both were chosen on a generated scene, by the likelihood of pairs across cameras.
+_TRUST, _DOUBT = 200.0, 0.1
+_MOST_TRACKS = 400
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Walked:
+    """A recording after it was replayed.
+
+    Args:
+        recorder: With all looks.
+        boxes: ``{camera: rows of (frame from 1, track, left, top, width, height)}``.
+    """
+
+    recorder: EmbeddingRecorder
+    boxes: dict[str, list[tuple[int, int, float, float, float, float]]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibrated:
+    """What calibration found.
+
+    Args:
+        link: The model, fitted on everything.
+        before: Reliability of the model that was there.
+        after: Reliability of models fitted on other people than they are judged on.
+        same: Pairs of one person.
+        different: Pairs of two people.
+        labelled: Whether ground truth was used.
+    """
+
+    link: LinkConfig
+    before: Reliability
+    after: Reliability
+    same: int
+    different: int
+    labelled: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "schema": 1,
+            "link": self.link.model_dump(),
+            "pairs": {"one_person": self.same, "two_people": self.different},
+            "labelled": self.labelled,
+            "expected_calibration_error": {"before": round(self.before.error, 5), "after": round(self.after.error, 5)},
+            "reliability": {name: _bins(r) for name, r in (("before", self.before), ("after", self.after))},
+        }
+
+
+def _bins(found: Reliability) -> list[dict[str, float]]:
+    edges = zip(found.edges, found.edges[1:], strict=False)
+    return [
+        {"from": low, "to": high, "pairs": round(n, 3), "said": round(s, 5), "true": round(t, 5)}
+        for (low, high), n, s, t in zip(edges, found.count, found.said, found.true, strict=True)
+    ]
+
+
+def walk(cache: Path, config: Config | None = None) -> Walked:
+    """Replay a cache and keep what was seen of every track.
+
+    Raises:
+        DataError: The folder is no cache, or it is damaged.
+    """
+    return walked_by(EmbeddingRecorder(cache, config))
+
+
+def walked_by(recorder: EmbeddingRecorder) -> Walked:
+    """Run a recorder to its end."""
+    boxes: dict[str, list[tuple[int, int, float, float, float, float]]] = {c.name: [] for c in recorder.config.cameras}
+    for result in recorder:
+        rows = boxes[result.frame.camera]
+        for track, (x0, y0, x1, y1) in zip(result.tracks.ids.tolist(), result.tracks.boxes.tolist(), strict=True):
+            rows.append((result.frame.index + 1, track, x0, y0, x1 - x0, y1 - y0))
+    return Walked(recorder, boxes)
+
+
+def calibrate(walked: Sequence[Walked], persons: Sequence[Mapping[TrackKey, int]] | None = None, *, seed: int = 0) -> Calibrated:
+    """Fit the link probability.
+
+    Without ``persons`` nothing but the tracks themselves is used: pieces of one track are one person, tracks that one camera saw at the same time are two.
+    What only pairs of different cameras can tell then stays as it is, and the rest near it.
+
+    Args:
+        walked: Recordings of one engine.
+        persons: For each recording who each track is, by ground truth.
+        seed: Of the lot that parts the people.
+
+    Raises:
+        DataError: Recordings of several engines, or too little to learn from.
+    """
+    engines = {w.recorder.manifest.engine.fingerprint: w.recorder.manifest.engine.name for w in walked}
+    if len(engines) > 1:
+        raise DataError(f"caches of several engines cannot be calibrated together: {', '.join(sorted(set(engines.values())))}")
+    if not any(w.recorder.looks for w in walked):
+        names = ", ".join(str(w.recorder.folder) for w in walked)
+        raise DataError(
+            f"nobody was described in {names}, so there is nothing to fit; record with an engine (`streamreid run --engine auto --cache ...`)"
+        )
+    base = walked[0].recorder.config.association.link
+    halves: tuple[list[Pairs], list[Pairs]] = ([], [])
+    every: list[Pairs] = []
+    for number, item in enumerate(walked):
+        made = _pieces(item, seed)
+        known = None if persons is None else persons[number]
+        every.append(_pairs(item, made, known))
+        side = _sides(made, known, seed)
+        for half in (0, 1):
+            halves[half].append(_pairs(item, [p for p in made if side[p.track] == half], known))
+    pairs = join_pairs(every)
+    free = _OWN if persons is None else _LABELLED
+    names = ", ".join(w.recorder.folder.name for w in walked)
+    source = f"{'ground truth' if persons is not None else 'own tracks'} of {names}"
+    link = _fit(pairs, base, free).model_copy(update={"source": source})
+    one, two = join_pairs(halves[0]), join_pairs(halves[1])
+    said = [probabilities(_fit_half(a, base, free), b) for a, b in ((two, one), (one, two))]
+    judged = join_pairs([one, two])
+    return Calibrated(
+        link,
+        reliability(probabilities(base, judged), judged.same, judged.weight),
+        reliability(np.concatenate(said), judged.same, judged.weight),
+        int(pairs.same.sum()),
+        int((~pairs.same).sum()),
+        persons is not None,
+    )
+
+
+def _fit(pairs: Pairs, base: LinkConfig, free: Sequence[str], least: int = 10) -> LinkConfig:
+    if free != _OWN:
+        return fit_link(pairs, base, free, least=least)
+    model = base
+    for _ in range(4):
+        model = fit_link(doubt(pairs, model, _DOUBT), base, free, ridge=_TRUST, least=least)
+    return model
+
+
+def _fit_half(pairs: Pairs, base: LinkConfig, free: Sequence[str]) -> LinkConfig:
+    """On half of the people; where these are too few, the model as it was."""
+    try:
+        return _fit(pairs, base, free, least=2)
+    except DataError:
+        return base
+
+
+def _pieces(item: Walked, seed: int) -> list[Piece]:
+    looks = {k: v for k, v in item.recorder.looks.items() if len(v) > 1}
+    keys = sorted(looks)
+    if len(keys) > _MOST_TRACKS:
+        chosen = np.random.default_rng(seed).choice(len(keys), _MOST_TRACKS, replace=False)
+        keys = [keys[i] for i in sorted(chosen.tolist())]
+    config = item.recorder.config.association
+    return pieces({k: looks[k] for k in keys}, slots=config.prototypes, visibility=config.visibility, seed=seed)
+
+
+def _sides(made: Sequence[Piece], person: Mapping[TrackKey, int] | None, seed: int) -> dict[TrackKey, int]:
+    """Which half of the people each track belongs to."""
+    rng = np.random.default_rng(seed)
+    tracks = sorted({p.track for p in made})
+    owner = {k: (person or {}).get(k, -1 - i) for i, k in enumerate(tracks)}
+    people = sorted(set(owner.values()))
+    half = dict(zip(people, (rng.permutation(len(people)) % 2).tolist(), strict=True))
+    return {k: half[owner[k]] for k in tracks}
+
+
+def _pairs(item: Walked, made: Sequence[Piece], person: Mapping[TrackKey, int] | None) -> Pairs:
+    how = item.recorder.config.association.unification
+    if person is not None:
+        return labelled_pairs(made, person, item.recorder.site, how)
+    return own_pairs(made, item.recorder.spans, item.recorder.site, how)

@@ -1,0 +1,194 @@
+"""People are forgotten everywhere: in a gallery, its copies and exports, and in the caches and results of runs that wrote with it.
+
+A run with a gallery notes its folder of results there, and the gallery's origin (the same for all copies) in the folder, in ``gallery.json``. So `forget` can
+name the folders in which somebody still is, and never takes the global ids of results of another gallery, or of none, for those of its people.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from streamreid.cache.manifest import MANIFEST, read_manifest
+from streamreid.cache.store import remove_cache
+from streamreid.errors import DataError, FolderBusy, OutputError, StreamReIDError
+from streamreid.files import write_json
+from streamreid.gallery import Erasure, PostgresGallery, SqliteGallery
+from streamreid.runs.result_folder import GALLERY, ResultsFolder
+from streamreid.sinks.erasing import ErasedResults, erase_people, has_crops
+
+__all__ = ["crop_scope", "describe_folder", "forget_everywhere", "mark_results", "register_results"]
+
+Store = SqliteGallery | PostgresGallery
+
+
+def register_results(store: Store, folder: Path) -> None:
+    """Note in a gallery that a run with it writes to a folder."""
+    store.note_copy("results", folder, [])
+
+
+def mark_results(store: Store, folder: Path) -> None:
+    """Note in a folder of results that the global ids there are those of a gallery, besides others that it goes on from.
+
+    Raises:
+        OutputError: The folder is not writable.
+    """
+    write_json(folder / GALLERY, {"schema": 1, "galleries": sorted({*_galleries(folder), store.origin})})
+
+
+def crop_scope(store: Store) -> str:
+    """In which global ids of crops are unique: in all runs with this gallery."""
+    return f"gallery-{store.origin}"
+
+
+def describe_folder(store: Store, folder: Path) -> str:
+    """What `forget_everywhere` does to a folder, for a question.
+
+    Raises:
+        DataError: It holds neither a cache nor results of a run with this gallery.
+    """
+    parts = [f"the whole cache '{folder}'"] if _is_cache(folder) else []
+    if _results_in(store, folder):
+        parts.append(f"everybody who was ever forgotten from the results in '{folder}', and films of cameras that saw them")
+    return ", ".join(parts)
+
+
+def forget_everywhere(
+    store: Store, ids: Sequence[int], also: Sequence[Path] = (), *, actor: str = ""
+) -> tuple[Erasure, dict[str, ErasedResults]]:
+    """Erase people from a gallery and all that is known of its copies, and from folders.
+
+    Args:
+        store: The gallery.
+        ids: Global ids.
+        also: Caches, which are removed, and folders of results (also of a batch), from which everybody is erased who was ever forgotten here.
+        actor: For the audit log.
+
+    Returns:
+        What was done, with the folders of results that still hold somebody in ``unreachable``; and what was erased by folder of ``also``.
+
+    Raises:
+        DataError: One of ``also`` is neither a cache nor results of a run with this gallery. Nothing was erased.
+        FolderBusy: Another process writes to one of them. Nothing was erased.
+        OutputError: One of them cannot be changed.
+        GalleryError: The gallery cannot be written.
+    """
+    caches = [folder for folder in also if _is_cache(folder)]
+    places = list(dict.fromkeys(place for folder in also for place in _results_in(store, folder)))
+    erased: dict[str, ErasedResults] = {}
+    with ExitStack() as locks:
+        for folder in dict.fromkeys([*(f for f in also if f not in caches), *places]):  # a batch holds the folder around its recordings
+            locks.enter_context(ResultsFolder(folder))
+        for folder in caches:
+            remove_cache(folder)
+            store.audit("remove cache", {"folder": str(folder.absolute())}, actor=actor)
+        erasure = store.forget(ids, actor=actor)
+        everyone = store.forgotten()
+        for place in places:
+            erased[str(place)] = _erase(store, place, everyone, actor)
+    _look_into_results(store, erasure, everyone)
+    return erasure, erased
+
+
+def _erase(store: Store, place: Path, ids: Sequence[int], actor: str) -> ErasedResults:
+    try:
+        result = erase_people(place, ids, scope=crop_scope(store), crops_only=not _ours(store, place))
+        _shorten_summary(place)
+    except OSError as error:
+        raise OutputError(
+            f"cannot erase people from the results in '{place}': {error.strerror or error}. Free space or change permissions, then repeat"
+        ) from error
+    detail = {"folder": str(place.absolute()), **result.counts, "films": len(result.films)}
+    store.audit("erase in results", detail, actor=actor)
+    return result
+
+
+def _look_into_results(store: Store, erasure: Erasure, ids: Sequence[int]) -> None:
+    """Keep those folders of results among the unreachable that do hold somebody, with what they hold."""
+    for place in erasure.results:
+        if place not in erasure.unreachable or _is_cache(Path(place)):
+            continue
+        reason = _remains(store, Path(place), ids)
+        if reason:
+            erasure.unreachable[place] = reason
+        else:
+            del erasure.unreachable[place]
+
+
+def _remains(store: Store, folder: Path, ids: Sequence[int]) -> str:
+    """Why results are not done with; empty if they hold nobody of these people."""
+    remedy = f"streamreid gallery forget ... --also {folder}"
+    try:
+        with ResultsFolder(folder):
+            pass
+    except FolderBusy:
+        return f"a run is writing its results there; when it has ended: {remedy}"
+    except OutputError:
+        pass  # not ours to write to, but perhaps to read
+    try:
+        found = erase_people(folder, ids, scope=crop_scope(store), crops_only=not _ours(store, folder), change=False)
+    except (OSError, ValueError, StreamReIDError) as error:
+        return f"these results cannot be searched: {error}"
+    if not found.holds:
+        return ""
+    kinds = [f"{number} {kind}" for kind, number in found.counts.items()]
+    films = [f"{len(found.films)} films"] if found.films else []
+    left = [f"'{path}': {why}" for path, why in found.left.items()]
+    return f"these results still hold them ({', '.join([*kinds, *films, *left])}); erase them there: {remedy}"
+
+
+def _shorten_summary(place: Path) -> None:
+    """Take files that are gone out of the list in ``summary.json``: names of pictures and films say who was where."""
+    path = place / "summary.json"
+    with suppress(FileNotFoundError, ValueError):
+        data = json.loads(path.read_text(encoding="utf-8"))
+        kept = [name for name in data.get("files", []) if (place / name).exists()]
+        if kept != data.get("files", []):
+            mode = path.stat().st_mode & 0o777
+            write_json(path, {**data, "files": kept})
+            path.chmod(mode)
+
+
+def _is_cache(folder: Path) -> bool:
+    if not (folder / MANIFEST).exists():
+        return False
+    read_manifest(folder)
+    return True
+
+
+def _results_in(store: Store, folder: Path) -> list[Path]:
+    """Folders of results of runs with a gallery: the folder itself, or those of a batch's recordings in it.
+
+    Raises:
+        DataError: There are none, and no cache either.
+    """
+    if _ours(store, folder) or has_crops(folder, crop_scope(store)):
+        return [folder]
+    inner = (
+        sorted(path.parent for path in folder.glob(f"*/{GALLERY}") if store.origin in _galleries(path.parent)) if folder.is_dir() else []
+    )
+    if inner or _is_cache(folder):
+        return inner
+    raise DataError(
+        f"'{folder}' holds neither a cache nor results of a run with gallery '{store.address}': global ids there may mean other people, so nothing was "
+        "erased. If they are the same, pass the gallery that was used then, or delete the folder"
+    )
+
+
+def _ours(store: Store, folder: Path) -> bool:
+    if (folder / GALLERY).exists():
+        return store.origin in _galleries(folder)
+    try:  # versions before gallery.json
+        used = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["gallery"]["store"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return used == store.address or ("://" not in used and str(Path(used).resolve()) == store.place)
+
+
+def _galleries(folder: Path) -> list[str]:
+    try:
+        return [str(name) for name in json.loads((folder / GALLERY).read_text(encoding="utf-8"))["galleries"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []

@@ -1,0 +1,115 @@
+"""What a run leaves behind while it goes on: results to the sinks, and once a second where a next run would go on."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from streamreid.errors import OutputError
+from streamreid.pipeline.run_state import STATE, RunState, state_of
+from streamreid.files import write_json
+from streamreid.pipeline.frame_processor import FrameProcessor
+from streamreid.pipeline.grounding import WORLD
+from streamreid.sinks import RotatingSink, Sink
+from streamreid.types import FrameResult, IdentityEvent
+
+__all__ = ["ResultWriter"]
+
+log = logging.getLogger(__name__)
+
+_SECONDS = 1.0
+_STATE_OUTPUT = "state"
+
+
+class ResultWriter:
+    """Hands results and events to the sinks.
+
+    Args:
+        pipeline: Where events come from.
+        sinks: All of them get everything, in the same order.
+        folder: ``state.json`` is kept here for runs that can be continued.
+        continued: Whether this is such a run (a live one).
+        pieces: The sink among them whose results come in pieces, if there is one.
+    """
+
+    def __init__(
+        self, pipeline: FrameProcessor, sinks: Sequence[Sink], folder: Path, *, continued: bool, pieces: RotatingSink | None = None
+    ) -> None:
+        self._pipeline = pipeline
+        self._sinks = sinks
+        self._folder = folder
+        self._continued = continued
+        self._pieces = pieces
+        begin = pipeline.begin
+        self._next = RunState(begin.global_id, dict(begin.tracks), dict(begin.frames), begin.runs)
+        self._saved = 0.0
+        if continued:
+            self.save()
+
+    def write(self, result: FrameResult) -> None:
+        """Take a frame's result, after the events before it."""
+        self.flush()
+        for sink in self._sinks:
+            sink.write(result)
+        if self._continued:
+            track, who = int(result.tracks.ids.max(initial=0)), int(result.global_ids.max(initial=0))
+            self._next.seen(result.frame.camera, track=track, frame=result.frame.index, who=who)
+        self.tick()
+
+    def flush(self) -> None:
+        """Hand on the events that have come, and tracks that are settled."""
+        for event in self._pipeline.drain_events():
+            self._event(event)
+        settled = self._pipeline.drain_settled()
+        if settled:
+            for sink in self._sinks:
+                sink.settle(settled)
+
+    def _event(self, event: IdentityEvent) -> None:
+        for sink in self._sinks:
+            sink.event(event)
+        if self._continued:
+            self._next.seen(event.camera, track=event.track_id, who=max(event.global_id, event.other_id))
+
+    def tick(self) -> None:
+        """Once a second: save where a next run would go on; begin a new piece if it is time to."""
+        if self._continued and time.monotonic() - self._saved >= _SECONDS:
+            if self._pieces is not None:
+                self._pieces.turn()
+            self.save()
+
+    def save(self, *, ended: bool = False) -> None:
+        """Write ``state.json``. Where it cannot be written, that is said once and tried again a second later: a run that is started again looks the numbers
+        up in what was written.
+
+        Args:
+            ended: Whether the run is over.
+        """
+        self._saved = time.monotonic()
+        results = self._folder if self._pieces is None else self._pieces.path
+        piece = "" if self._pieces is None else self._pieces.path.name
+        failures = self._pipeline.statistics.outputs
+        try:
+            size, world = _size(results / "results.jsonl"), _size(results / WORLD)
+            write_json(self._folder / STATE, state_of(self._next, size=size, ended=ended, piece=piece, world=world))
+            failures.pop(_STATE_OUTPUT, None)
+        except (OutputError, OSError, MemoryError) as error:
+            if _STATE_OUTPUT not in failures:
+                log.error("where a next run would go on cannot be kept, everything else goes on: %s", error)
+            failures[_STATE_OUTPUT] = str(error)
+
+    def close(self) -> None:
+        """Finish: the last events, final identities, the numbers."""
+        self.flush()
+        identities = self._pipeline.identities
+        for sink in self._sinks:
+            sink.close(identities)
+        if self._continued:
+            self.save(ended=True)
+
+
+def _size(path: Path) -> int:
+    """Length of a file in bytes, 0 where there is none."""
+    return path.stat().st_size if path.exists() else 0

@@ -1,0 +1,200 @@
+"""A whole run: pipeline, sinks, videos, summary. What ``streamreid run`` and every clip of ``streamreid batch`` do."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from streamreid.config import CameraConfig, Config
+from streamreid.errors import DataError, OutputError, StreamReIDError
+from streamreid.files import write_json
+from streamreid.pipeline.frame_processor import FrameProcessor
+from streamreid.pipeline.ground_plane import WORLD, write_world
+from streamreid.runs.erasure import crop_scope, mark_results, register_results
+from streamreid.runs.result_folder import ResultsFolder, choose_folder
+from streamreid.runs.result_writer import ResultWriter
+from streamreid.runs.summary import CameraSummary, Summary, summarise
+from streamreid.secrets import redact, redact_data
+from streamreid.sinks import MaskFiles, RotatingSink, Sink, SinkGroup, WorldSink, list_segments, open_sinks, render_videos
+from streamreid.sources import SystemClock, open_source
+from streamreid.types import Frame
+
+__all__ = ["CameraSummary", "Summary", "choose_folder", "run", "write_json"]
+
+log = logging.getLogger(__name__)
+Progress = Callable[[FrameProcessor], None]
+
+_MASKS = ".masks"
+"""Folder beside the results while a run with blurred films goes on."""
+
+
+def run(
+    pipeline: FrameProcessor,
+    folder: Path | ResultsFolder,
+    *,
+    progress: Progress | None = None,
+    rendering: Callable[[str], None] | None = None,
+    listeners: Sequence[Sink] = (),
+) -> Summary:
+    """Run a pipeline to its end (or until ``pipeline.stop()``), write everything the configuration asks for.
+
+    An output that cannot be written is given up with its reason, in ``pipeline.statistics.outputs`` and the summary, and the others go on; in live runs text and
+    tables are tried again until they can be written.
+
+    Args:
+        pipeline: Fresh pipeline or replay.
+        folder: Results go here; it is made if needed. A live run adds to what an earlier live run left, results of recordings are replaced once the first
+            new result is there.
+        progress: Called after every frame, and twice a second while live cameras give nothing.
+        rendering: Called with a sentence when the videos are being drawn.
+        listeners: Sinks that get everything too.
+
+    Raises:
+        SourceError: No camera could be opened.
+        FolderBusy: Another process writes to the folder.
+        OutputError: No result can be written.
+    """
+    if isinstance(folder, Path):
+        with ResultsFolder(folder, overwrite=not pipeline.live) as claimed:
+            return run(pipeline, claimed, progress=progress, rendering=rendering, listeners=listeners)
+    path = folder.path
+    pipeline.require_camera()
+    if pipeline.memory is not None:
+        register_results(pipeline.memory.store, path)
+    folder.begin(pipeline.config)
+    if pipeline.memory is not None:
+        mark_results(pipeline.memory.store, path)
+    with ExitStack() as stack:
+        masks = _mask_files(pipeline, path)
+        if masks is not None:
+            stack.enter_context(masks)
+        return _run(pipeline, folder, masks, (progress or (lambda _: None), rendering or (lambda _: None)), listeners)
+
+
+def _run(
+    pipeline: FrameProcessor,
+    folder: ResultsFolder,
+    masks: MaskFiles | None,
+    tell: tuple[Progress, Callable[[str], None]],
+    listeners: Sequence[Sink],
+) -> Summary:
+    path, failures, (show, rendering) = folder.path, pipeline.statistics.outputs, tell
+    own, reopen = _open_sinks(pipeline, path)
+    pieces = next((sink for sink in own if isinstance(sink, RotatingSink)), None)
+    sinks: list[Sink] = [SinkGroup(own, failures, reopen=reopen), SinkGroup(listeners, failures, required=False)]
+    try:
+        recording = ResultWriter(pipeline, sinks, path, continued=pipeline.live, pieces=pieces)
+        _record(pipeline, recording, folder, show)
+    except BaseException:
+        for sink in sinks:
+            sink.abort()
+        raise
+    if not pipeline.live:
+        _write_afterwards(pipeline, path, masks, rendering)
+    summary = summarise(pipeline, path)
+    try:
+        write_json(path / "summary.json", {**summary.as_dict(), "configuration": _public(pipeline)})
+    except OutputError as error:
+        _give_up(failures, "summary", error)
+        summary = replace(summary, outputs_failed=dict(failures))
+    return summary
+
+
+def _write_afterwards(pipeline: FrameProcessor, folder: Path, masks: MaskFiles | None, rendering: Callable[[str], None]) -> None:
+    """Of recordings: films, with final identities, and ways on the ground."""
+    output, failures = pipeline.config.output, pipeline.statistics.outputs
+    if output.video or output.mosaic:
+        rendering("drawing the videos")
+        films = "mosaic" if output.mosaic else "video"
+        try:
+            if "mot" in failures:
+                raise OutputError("films are drawn from the MOT text, which could not be written")
+            if masks is not None:
+                masks.close()
+            render_videos(_frames_again(pipeline), folder, output, masks=None if masks is None else masks.folder)
+        except (OutputError, DataError) as error:
+            _give_up(failures, films, error)
+    if pipeline.ground is not None:
+        try:
+            write_world(folder / WORLD, pipeline.ground.finish(pipeline.identities), *pipeline.ground.timing)
+        except OutputError as error:
+            _give_up(failures, "world", error)
+
+
+def _give_up(failures: MutableMapping[str, str], name: str, error: StreamReIDError) -> None:
+    failures[name] = redact(error)
+    log.error("output '%s' is given up: %s", name, failures[name])
+
+
+def _mask_files(pipeline: FrameProcessor, folder: Path) -> MaskFiles | None:
+    """Keep what is to be blurred in films that are drawn afterwards, when it is known who was where before and after."""
+    output = pipeline.config.output
+    if pipeline.live or not pipeline.masks.wanted or not (output.video or output.mosaic):
+        return None
+    files = MaskFiles(folder / _MASKS)
+    pipeline.masks.record_to(
+        lambda camera, moment: files.write(camera, moment.index, moment.boxes), ahead=pipeline.config.tracker.lost_seconds
+    )
+    return files
+
+
+def _open_sinks(pipeline: FrameProcessor, folder: Path) -> tuple[list[Sink], Callable[[str], Sink | None] | None]:
+    """The sinks of a run, and how one of them is opened anew (by its name; of live runs only)."""
+    output, live = pipeline.config.output, pipeline.live
+    scope = "" if pipeline.memory is None else crop_scope(pipeline.memory.store)
+
+    def in_folder(path: Path, only: str | None = None) -> list[Sink]:
+        # Videos of files are drawn afterwards, when every correction of an identity is known.
+        cameras = [c.name for c in pipeline.camera_configs]
+        sinks = open_sinks(output, path, cameras, films=live, live=live, believed=lambda: pipeline.identities, only=only, scope=scope)
+        world = live and pipeline.ground is not None and only in (None, WorldSink.output)
+        return [*sinks, WorldSink(path / WORLD)] if world else sinks
+
+    def again(path: Path, name: str) -> Sink | None:
+        return next(iter(in_folder(path, name)), None)
+
+    if live and (output.rotate is not None or list_segments(folder)):
+        failures = pipeline.statistics.outputs
+        now, identities = SystemClock().now, lambda: pipeline.identities
+        return [RotatingSink(folder, output.rotate, in_folder, identities, now, reopen=again, failures=failures)], None
+    return in_folder(folder), partial(again, folder) if live else None
+
+
+def _record(pipeline: FrameProcessor, recording: ResultWriter, folder: ResultsFolder, show: Progress) -> None:
+    def idle() -> None:
+        recording.flush()
+        recording.tick()
+        show(pipeline)
+
+    pipeline.idle = idle
+    for result in pipeline:
+        with pipeline.statistics.stage("write"):
+            recording.write(result)
+        folder.commit()
+        show(pipeline)
+    recording.close()
+
+
+def _frames_again(pipeline: FrameProcessor) -> dict[str, Callable[[], Iterator[Frame]]]:
+    """For each camera, its used frames once more (only those that were processed)."""
+
+    def again(camera: CameraConfig, count: int) -> Iterator[Frame]:
+        with open_source(camera) as source:
+            for number, frame in enumerate(source, 1):
+                yield frame
+                if number >= count:
+                    return
+
+    counts = pipeline.statistics.cameras
+    return {c.name: (lambda c=c: again(c, counts[c.name].frames)) for c in pipeline.config.cameras if counts[c.name].frames}  # type: ignore[misc]
+
+
+def _public(pipeline: FrameProcessor) -> Any:
+    config: Config = pipeline.config.model_copy(update={"cameras": tuple(pipeline.camera_configs)})
+    return redact_data(json.loads(config.model_dump_json()))
