@@ -19,10 +19,10 @@ from streamreid.cli.tables import print_table
 from streamreid.cli.working import Work
 from streamreid.errors import ConfigError, GalleryError
 from streamreid.gallery import Erasure, EventRecord, IdentityRecord, PostgresGallery, SqliteGallery, TrackRecord, open_gallery
-from streamreid.gallery.answers import clock_text, utc_text
 from streamreid.gallery.cipher import new_key
-from streamreid.gallery.copying import copy_gallery
-from streamreid.gallery.exporting import export_gallery
+from streamreid.gallery.export import export_gallery
+from streamreid.gallery.migration import copy_gallery
+from streamreid.gallery.search_report import clock_text, utc_text
 from streamreid.runs.erasure import describe_folder, forget_everywhere
 from streamreid.sinks.erasing import ErasedResults
 from streamreid.types import PartFeatures

@@ -28,8 +28,8 @@ from streamreid.cli.tables import print_table
 from streamreid.errors import ConfigError, GalleryError
 from streamreid.features.similarity import Calibration
 from streamreid.gallery import PostgresGallery, SqliteGallery
-from streamreid.gallery.answers import answer, clock_text, write_sheet
-from streamreid.gallery.posterior import apart_from, compete
+from streamreid.gallery.match_posterior import apart_from, compete
+from streamreid.gallery.search_report import answer, clock_text, write_sheet
 from streamreid.types import PartFeatures
 
 __all__ = ["query", "search"]

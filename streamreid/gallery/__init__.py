@@ -1,6 +1,6 @@
 """Identities that outlive a run: remembered, searched, corrected, forgotten."""
 
-from streamreid.gallery.background import BackgroundWriter
+from streamreid.gallery.background_writer import BackgroundWriter
 from streamreid.gallery.base import (
     Batch,
     Change,
@@ -15,12 +15,12 @@ from streamreid.gallery.base import (
     Retention,
     TrackRecord,
 )
-from streamreid.gallery.numbers import IdSource
-from streamreid.gallery.opening import limits_of, open_gallery, retention_of
+from streamreid.gallery.factory import limits_of, open_gallery, retention_of
+from streamreid.gallery.id_allocator import IdAllocator
 from streamreid.gallery.permissions import make_folder, make_private
 from streamreid.gallery.postgres_store import PostgresGallery
+from streamreid.gallery.prototype_selection import choose_views
 from streamreid.gallery.search import GallerySearch, Match
-from streamreid.gallery.selection import choose_views
 from streamreid.gallery.sqlite_store import SqliteGallery
 
 __all__ = [
@@ -33,7 +33,7 @@ __all__ = [
     "EventRecord",
     "GallerySearch",
     "GalleryStore",
-    "IdSource",
+    "IdAllocator",
     "IdentityRecord",
     "Limits",
     "Match",

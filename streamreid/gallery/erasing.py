@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from streamreid.gallery.base import Change, Erasure, Retention
-from streamreid.gallery.copies import forget_in_copies
-from streamreid.gallery.residue import Pieces, find_residue
+from streamreid.gallery.copy_registry import forget_in_copies
+from streamreid.gallery.erasure_proof import ByteSignatures, find_residue
 from streamreid.gallery.sql import chunks, marks
 from streamreid.gallery.writing import Writing
 
@@ -28,7 +28,7 @@ class _Erased:
 
     ids: list[int]
     rows: dict[str, int] = field(default_factory=dict)
-    pieces: Pieces = field(default_factory=Pieces)
+    pieces: ByteSignatures = field(default_factory=ByteSignatures)
 
 
 class Erasing(Writing):
@@ -235,7 +235,7 @@ class Erasing(Writing):
                 mine = f"(SELECT id FROM appearances WHERE identity IN ({marks(some)}))"
                 views = self._rows(f"SELECT features FROM prototypes WHERE appearance IN {mine}", some)
                 pictures = self._rows(f"SELECT picture FROM crops WHERE appearance IN {mine}", some)
-                erased.pieces |= Pieces(r[0] for r in views) | Pieces((r[0] for r in pictures), pictures=True)
+                erased.pieces |= ByteSignatures(r[0] for r in views) | ByteSignatures((r[0] for r in pictures), pictures=True)
             erased.rows = self._delete_people(sorted(now))
             self._drop_history(merged)
             moment = self._clock()

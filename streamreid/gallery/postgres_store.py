@@ -17,8 +17,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from streamreid.errors import GalleryBusy, GalleryError, MissingExtraError
 from streamreid.gallery.base import Limits
-from streamreid.gallery.copying import copy_tables
 from streamreid.gallery.erasing import Erasing
+from streamreid.gallery.migration import copy_tables
 from streamreid.gallery.schema import VERSION
 from streamreid.gallery.sqlite_store import SqliteGallery
 from streamreid.secrets import redact

@@ -17,8 +17,8 @@ import numpy as np
 from streamreid.errors import EngineMismatchError, MissingExtraError
 from streamreid.features.similarity import Calibration, PackedParts, SiteCalibration
 from streamreid.gallery.base import Change, GalleryStore
-from streamreid.gallery.index import CandidateIndex
-from streamreid.gallery.matrix import Matrix
+from streamreid.gallery.candidate_index import CandidateIndex
+from streamreid.gallery.prototype_matrix import PrototypeMatrix
 from streamreid.types import FloatArray, IntArray, PartFeatures
 
 __all__ = ["GallerySearch", "Match"]
@@ -77,7 +77,7 @@ class GallerySearch:
         self._folder = folder
         self._least = least_common
         self._lock = threading.Lock()
-        self._matrix: Matrix | None = None
+        self._matrix: PrototypeMatrix | None = None
         self._index: CandidateIndex | None = None
         self._builder: threading.Thread | None = None
         self._position = 0
@@ -120,7 +120,7 @@ class GallerySearch:
             if stamp is None:
                 return
             folder = None if getattr(self.store, "encrypted", False) else self._folder
-            self._matrix = Matrix((stamp.parts, stamp.dim), folder=folder)
+            self._matrix = PrototypeMatrix((stamp.parts, stamp.dim), folder=folder)
             for block in self.store.prototypes(block=_BLOCK):
                 self._matrix.add(block.ids, block.global_ids, block.features)
             self._want_index()
@@ -190,7 +190,7 @@ class GallerySearch:
         self._builder = threading.Thread(target=self._build, args=(matrix, index), name="gallery-index", daemon=True)
         self._builder.start()
 
-    def _build(self, matrix: Matrix, index: CandidateIndex) -> None:
+    def _build(self, matrix: PrototypeMatrix, index: CandidateIndex) -> None:
         with self._lock:
             ids = matrix.ids[matrix.ids > 0].copy()
         for start in range(0, len(ids), _PIECE):

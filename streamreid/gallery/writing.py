@@ -12,8 +12,8 @@ import numpy as np
 from streamreid.errors import GalleryError
 from streamreid.features.similarity import Calibration
 from streamreid.gallery.base import Batch, TrackRecord
+from streamreid.gallery.prototype_selection import choose_views
 from streamreid.gallery.reading import Reading
-from streamreid.gallery.selection import choose_views
 from streamreid.gallery.sql import chunks, marks
 
 __all__ = ["Writing"]

@@ -26,7 +26,7 @@ from streamreid.gallery import (
     Batch,
     EngineStamp,
     GallerySearch,
-    IdSource,
+    IdAllocator,
     SqliteGallery,
     TrackRecord,
     open_gallery,
@@ -112,7 +112,7 @@ class GallerySync:
             self.store.set_retention(retention)
             self.store.expire()
             # What is left of a block is lost when the process is killed; a server may be away for longer than a file.
-            self._ids = IdSource(self.store, first_id, block=100 if isinstance(self.store, SqliteGallery) else 1000)
+            self._ids = IdAllocator(self.store, first_id, block=100 if isinstance(self.store, SqliteGallery) else 1000)
             folder = getattr(self.store, "path", Path(tempfile.gettempdir()) / "any").absolute().parent
             self._search = GallerySearch(self.store, calibration, index_from=config.gallery.index_from, folder=folder)
         except BaseException:

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from streamreid.errors import GalleryError
-from streamreid.gallery import BackgroundWriter, Batch, GallerySearch, IdSource, Limits, Retention, SqliteGallery
-from streamreid.gallery import background as background_module
+from streamreid.gallery import BackgroundWriter, Batch, GallerySearch, IdAllocator, Limits, Retention, SqliteGallery
+from streamreid.gallery import background_writer as background_module
 
 
 def wait_for(condition, seconds=10.0):
@@ -155,7 +155,7 @@ def test_something_unexpected_does_not_end_the_thread(start, store, make, caplog
 
 
 def test_ids_in_blocks(store):
-    one, two = IdSource(store, block=4), IdSource(store, 100, block=4)
+    one, two = IdAllocator(store, block=4), IdAllocator(store, 100, block=4)
     assert [one() for _ in range(3)] == [1, 2, 3]
     assert two() == 100
     one.fetch()  # ahead of need
@@ -166,14 +166,14 @@ def test_ids_in_blocks(store):
 
 
 def test_unused_ids_are_used_by_the_next_run(store):
-    first = IdSource(store)
+    first = IdAllocator(store)
     assert [first(), first()] == [1, 2]
     first.give_back()
-    assert IdSource(store)() == 3
+    assert IdAllocator(store)() == 3
 
 
 def test_ids_that_run_out_while_the_store_is_away(store, monkeypatch):
-    source = IdSource(store, block=2)
+    source = IdAllocator(store, block=2)
     assert [source(), source()] == [1, 2]
     store._rows("PRAGMA query_only = 1")
     with pytest.raises(GalleryError, match="readonly"):

@@ -9,8 +9,8 @@ import pytest
 from streamreid import Pipeline
 from streamreid.gallery import PostgresGallery, SqliteGallery
 from streamreid.gallery.cipher import new_key
-from streamreid.gallery.copying import copy_gallery
-from streamreid.gallery.exporting import export_gallery
+from streamreid.gallery.export import export_gallery
+from streamreid.gallery.migration import copy_gallery
 from streamreid.gallery.postgres_store import without_password
 
 

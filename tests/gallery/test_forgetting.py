@@ -7,9 +7,9 @@ import pytest
 
 from streamreid.errors import GalleryError
 from streamreid.gallery import SqliteGallery
-from streamreid.gallery import residue as residue_module
-from streamreid.gallery.exporting import export_gallery
-from streamreid.gallery.residue import Pieces, find_residue
+from streamreid.gallery import erasure_proof as residue_module
+from streamreid.gallery.erasure_proof import ByteSignatures, find_residue
+from streamreid.gallery.export import export_gallery
 
 JPEG = b"\xff\xd8\xff" + np.random.default_rng(0).bytes(697)  # what all pictures of an encoder begin with
 
@@ -20,21 +20,21 @@ def test_the_search_for_remains_finds_them(tmp_path):
     path = tmp_path / "file"
     for offset in (0, 1, 7, 4096 - 8, (1 << 25) - 5):
         path.write_bytes(bytes(offset) + value[32:64] + bytes(1000))
-        places, searched = find_residue([path], Pieces([value]))
+        places, searched = find_residue([path], ByteSignatures([value]))
         assert places
         assert {int(p.rsplit(":", 1)[1]) - offset for p in places} <= set(range(17))
         assert searched == path.stat().st_size
     path.write_bytes(rng.bytes(100_000))
-    assert find_residue([path, tmp_path / "missing"], Pieces([value])) == ([], 100_000)
-    assert find_residue([path], Pieces()) == ([], 100_000)
-    assert len(Pieces([bytes(64), b"short"])) == 0
-    assert len(Pieces([value]) | Pieces([value])) == len(Pieces([value])) == 400 - 15
+    assert find_residue([path, tmp_path / "missing"], ByteSignatures([value])) == ([], 100_000)
+    assert find_residue([path], ByteSignatures()) == ([], 100_000)
+    assert len(ByteSignatures([bytes(64), b"short"])) == 0
+    assert len(ByteSignatures([value]) | ByteSignatures([value])) == len(ByteSignatures([value])) == 400 - 15
 
 
 def test_of_very_many_values_a_part_of_each_is_searched_for(tmp_path, monkeypatch):
     monkeypatch.setattr(residue_module, "_MOST", 5000)
     values = [np.random.default_rng(n).bytes(3000) for n in range(20)]
-    wanted = Pieces(values)
+    wanted = ByteSignatures(values)
     assert len(wanted) == 20 * (256 - 15)
     for n, value in enumerate(values):
         path = tmp_path / str(n)
@@ -55,7 +55,7 @@ def store(tmp_path, make):
 def stored_pieces(store, who):
     features = store._rows("SELECT p.features FROM prototypes p JOIN appearances a ON a.id = p.appearance WHERE a.identity = ?", (who,))
     pictures = store._rows("SELECT picture FROM crops c JOIN appearances a ON a.id = c.appearance WHERE a.identity = ?", (who,))
-    return Pieces(f for (f,) in features) | Pieces((p for (p,) in pictures), pictures=True)
+    return ByteSignatures(f for (f,) in features) | ByteSignatures((p for (p,) in pictures), pictures=True)
 
 
 def test_no_byte_is_left(store):

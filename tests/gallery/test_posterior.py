@@ -5,7 +5,7 @@ import pytest
 
 from streamreid.features.similarity import Calibration
 from streamreid.gallery import Batch, Match, SqliteGallery, TrackRecord
-from streamreid.gallery.posterior import apart_from, compete
+from streamreid.gallery.match_posterior import apart_from, compete
 
 CALIBRATION = Calibration(slope=20.0, intercept=-10.0, source="test")
 

@@ -9,9 +9,9 @@ import pytest
 from streamreid.errors import EngineMismatchError
 from streamreid.features.similarity import Calibration, PackedParts, part_similarity
 from streamreid.gallery import GallerySearch, SqliteGallery
-from streamreid.gallery import matrix as matrix_module
+from streamreid.gallery import prototype_matrix as matrix_module
 from streamreid.gallery import search as search_module
-from streamreid.gallery.matrix import Matrix
+from streamreid.gallery.prototype_matrix import PrototypeMatrix
 from streamreid.types import PartFeatures
 
 
@@ -33,7 +33,7 @@ def test_the_matrix_computes_the_part_similarity(tmp_path, monkeypatch, direct, 
     else:
         monkeypatch.setitem(matrix_module._modules, "numkong", None)
     stored, query = random_features(700), random_features(queries, seed=1)
-    matrix = Matrix((4, 24), folder=tmp_path if mapped else None)
+    matrix = PrototypeMatrix((4, 24), folder=tmp_path if mapped else None)
     for start in range(0, 700, 300):
         rows = np.arange(start, min(start + 300, 700))
         matrix.add(rows + 1, rows % 50 + 1, stored[rows])
@@ -56,7 +56,7 @@ def test_every_half_precision_number_is_widened_exactly():
 
 def test_dropped_rows_are_zero_and_used_again(tmp_path):
     features = random_features(10)
-    matrix = Matrix((4, 24), folder=tmp_path)
+    matrix = PrototypeMatrix((4, 24), folder=tmp_path)
     matrix.add(np.arange(1, 11), np.repeat([1, 2], 5), features)
     matrix.keep_only(np.array([1]), np.array([2]))
     assert len(matrix) == 6

@@ -11,7 +11,7 @@ from streamreid import Pipeline
 from streamreid._folders import FolderLock
 from streamreid.errors import DataError, FolderBusy
 from streamreid.gallery import SqliteGallery
-from streamreid.gallery.copying import copy_gallery
+from streamreid.gallery.migration import copy_gallery
 from streamreid.runs import run
 from streamreid.runs.erasure import forget_everywhere
 from streamreid.sinks import erasing

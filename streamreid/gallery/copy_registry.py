@@ -12,7 +12,7 @@ import numpy as np
 
 from streamreid.errors import StreamReIDError
 from streamreid.gallery.base import Erasure
-from streamreid.gallery.residue import Pieces, find_residue
+from streamreid.gallery.erasure_proof import ByteSignatures, find_residue
 
 if TYPE_CHECKING:
     from streamreid.gallery.erasing import Erasing
@@ -32,7 +32,7 @@ def forget_in_copies(
     copies: Sequence[tuple[str, str]],
     result: Erasure,
     open_copy: Callable[[str], Erasing],
-    wanted: Pieces,
+    wanted: ByteSignatures,
     *,
     visited: frozenset[str] = frozenset(),
 ) -> None:
@@ -42,7 +42,7 @@ def forget_in_copies(
         copies: Kind (one of ``STORES``, "export", or "cache" and "results", which are only named) and path or address.
         result: ``identities`` are erased; ``done``, ``unreachable``, ``remains`` and ``searched`` are filled in.
         open_copy: Opens a copy that is a gallery.
-        wanted: Pieces of bytes that must not be left.
+        wanted: ByteSignatures of bytes that must not be left.
         visited: Galleries in which they are erased already: copies know what they were made of.
     """
     for kind, place in copies:

@@ -19,7 +19,7 @@ from streamreid.errors import GalleryError
 from streamreid.features.similarity import PackedParts
 from streamreid.types import FloatArray, IntArray, PartFeatures
 
-__all__ = ["Matrix"]
+__all__ = ["PrototypeMatrix"]
 
 _BLOCK = 256  # rows of which the conversion to float32 stays in the cache
 _FIRST = 1024
@@ -29,7 +29,7 @@ _MASK = np.array(0x8FFFE000, np.uint32).view(np.int32)
 _SCALE = np.float32(2.0**112)
 
 
-class Matrix:
+class PrototypeMatrix:
     """Grows at the end; dropped rows are overwritten with zeros and used again.
 
     Args:
@@ -57,7 +57,7 @@ class Matrix:
         return len(self._row_of)
 
     def __repr__(self) -> str:
-        return f"Matrix(n={len(self)}, parts={self.shape[0]}, dim={self.shape[1]}, mapped={self._file is not None})"
+        return f"PrototypeMatrix(n={len(self)}, parts={self.shape[0]}, dim={self.shape[1]}, mapped={self._file is not None})"
 
     @property
     def ids(self) -> IntArray:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Pieces", "find_residue"]
+__all__ = ["ByteSignatures", "find_residue"]
 
 _WORD = 16
 _BLOCK = 1 << 25
@@ -26,7 +26,7 @@ _BITS = 22
 Words = NDArray[np.uint64]
 
 
-class Pieces:
+class ByteSignatures:
     """Telling words of erased values.
 
     Args:
@@ -43,13 +43,13 @@ class Pieces:
     def __len__(self) -> int:
         return len(self.words)
 
-    def __or__(self, other: Pieces) -> Pieces:
-        both = Pieces()
+    def __or__(self, other: ByteSignatures) -> ByteSignatures:
+        both = ByteSignatures()
         both.words = np.unique(np.concatenate([self.words, other.words]), axis=0)
         return both
 
-    def __sub__(self, other: Pieces) -> Pieces:
-        rest = Pieces()
+    def __sub__(self, other: ByteSignatures) -> ByteSignatures:
+        rest = ByteSignatures()
         known = {tuple(w) for w in other.words.tolist()}
         rest.words = np.array([w for w in self.words.tolist() if tuple(w) not in known], np.uint64).reshape(-1, 2)
         return rest
@@ -69,7 +69,7 @@ def _windows(data: bytes) -> Words:
     return words
 
 
-def find_residue(paths: Sequence[Path], wanted: Pieces, *, most: int = 20) -> tuple[list[str], int]:
+def find_residue(paths: Sequence[Path], wanted: ByteSignatures, *, most: int = 20) -> tuple[list[str], int]:
     """Where files hold any of the pieces.
 
     Args:

@@ -6,10 +6,10 @@ import threading
 
 from streamreid.gallery.base import GalleryStore
 
-__all__ = ["IdSource"]
+__all__ = ["IdAllocator"]
 
 
-class IdSource:
+class IdAllocator:
     """Gives one id per call. The next block is taken before the last one is used up.
 
     Args:
@@ -31,7 +31,7 @@ class IdSource:
         self.fetch()
 
     def __repr__(self) -> str:
-        return f"IdSource(next={self._next}, end={self._end}, ahead={self._ahead})"
+        return f"IdAllocator(next={self._next}, end={self._end}, ahead={self._ahead})"
 
     def __call__(self) -> int:
         """The next id.

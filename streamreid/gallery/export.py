@@ -20,7 +20,7 @@ import numpy as np
 
 from streamreid.errors import GalleryError
 from streamreid.gallery.base import GalleryStore, TrackRecord
-from streamreid.gallery.copies import EXPORT_MANIFEST, FEATURES, PAIRS, write_arrays
+from streamreid.gallery.copy_registry import EXPORT_MANIFEST, FEATURES, PAIRS, write_arrays
 from streamreid.gallery.permissions import make_folder, make_private
 
 __all__ = ["export_gallery"]
