@@ -24,7 +24,7 @@ from streamreid.replay.calibration_report import calibration_page
 from streamreid.replay.link_calibration import Calibrated, Walked, calibrate, walk
 from streamreid.replay.replay import replayed_config
 from streamreid.sinks.base import atomic_text
-from streamreid.sinks.reading import find_results
+from streamreid.sinks.jsonl_reader import find_results
 from streamreid.types import TrackKey
 
 __all__ = ["calibrate_command"]

@@ -24,7 +24,7 @@ from streamreid.gallery.export import export_gallery
 from streamreid.gallery.migration import copy_gallery
 from streamreid.gallery.search_report import clock_text, utc_text
 from streamreid.runs.erasure import describe_folder, forget_everywhere
-from streamreid.sinks.erasing import ErasedResults
+from streamreid.sinks.result_erasure import ErasedResults
 from streamreid.types import PartFeatures
 
 __all__ = ["app"]

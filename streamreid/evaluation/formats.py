@@ -16,8 +16,8 @@ import numpy as np
 from streamreid.errors import DataError, MissingExtraError
 from streamreid.evaluation.table import Table
 from streamreid.mot_text import Layout, NumberTable, first_frame, layout_of, read_numbers
-from streamreid.sinks.pieces import list_segments
-from streamreid.sinks.reading import find_results, read_lines
+from streamreid.sinks.jsonl_reader import find_results, read_lines
+from streamreid.sinks.segments import list_segments
 
 __all__ = ["Ids", "match_cameras", "read_mot", "read_tables", "read_truth", "whole_numbers"]
 

@@ -16,8 +16,8 @@ from streamreid.evaluation.multicam import MulticamEvaluation
 from streamreid.evaluation.scores import MotScores
 from streamreid.evaluation.timelines import Mixture, Runs, Timelines
 from streamreid.sinks.base import atomic_text
-from streamreid.sinks.pieces import result_folders
-from streamreid.sinks.reading import find_results, read_lines
+from streamreid.sinks.jsonl_reader import find_results, read_lines
+from streamreid.sinks.segments import result_folders
 
 __all__ = ["Clock", "read_clocks", "write_report"]
 

@@ -19,7 +19,7 @@ from streamreid.errors import ConfigError, DataError
 from streamreid.evaluation.formats import whole_numbers
 from streamreid.evaluation.scores import MotScores, Prepared, score
 from streamreid.mot_text import Layout, layout_of, read_numbers
-from streamreid.sinks.pieces import result_folders
+from streamreid.sinks.segments import result_folders
 
 __all__ = ["Positions", "WorldEvaluation", "evaluate_world", "read_positions"]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from streamreid.errors import DataError
 from streamreid.sinks.numbers import WrittenNumbers, written_numbers
-from streamreid.sinks.pieces import result_folders
+from streamreid.sinks.segments import result_folders
 
 __all__ = ["STATE", "RunState", "read_begin", "state_of"]
 

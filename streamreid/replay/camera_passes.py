@@ -9,7 +9,7 @@ from streamreid.association.topology_learning import CameraPass
 from streamreid.cache.manifest import MANIFEST
 from streamreid.errors import DataError
 from streamreid.replay.embedding_recorder import EmbeddingRecorder
-from streamreid.sinks.reading import find_results, read_lines
+from streamreid.sinks.jsonl_reader import find_results, read_lines
 
 __all__ = ["read_sightings"]
 

@@ -17,7 +17,7 @@ from streamreid.errors import DataError, FolderBusy, OutputError, StreamReIDErro
 from streamreid.files import write_json
 from streamreid.gallery import Erasure, PostgresGallery, SqliteGallery
 from streamreid.runs.result_folder import GALLERY, ResultsFolder
-from streamreid.sinks.erasing import ErasedResults, erase_people, has_crops
+from streamreid.sinks.result_erasure import ErasedResults, erase_people, has_crops
 
 __all__ = ["crop_scope", "describe_folder", "forget_everywhere", "mark_results", "register_results"]
 

@@ -12,7 +12,7 @@ from streamreid.cameras.runtime_overrides import CHANGES
 from streamreid.config import Config
 from streamreid.errors import ConfigError
 from streamreid.pipeline.run_state import STATE
-from streamreid.sinks.pieces import PIECES, RESULTS
+from streamreid.sinks.segments import PIECES, RESULTS
 
 __all__ = ["DONE", "GALLERY", "ResultsFolder", "choose_folder", "clear_results"]
 

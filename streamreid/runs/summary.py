@@ -14,7 +14,7 @@ from streamreid.clocks.clock_offsets import ClockOffset
 from streamreid.pipeline.frame_processor import FrameProcessor
 from streamreid.pipeline.gallery_sync import GallerySummary
 from streamreid.secrets import redact
-from streamreid.sinks.pieces import PIECES, list_segments
+from streamreid.sinks.segments import PIECES, list_segments
 
 __all__ = ["CameraSummary", "Summary", "summarise"]
 

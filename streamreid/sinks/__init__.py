@@ -8,16 +8,16 @@ from pathlib import Path
 from streamreid.config import OutputConfig
 from streamreid.sinks.base import FinalIdentities, PeopleCount, Sink
 from streamreid.sinks.crops import CropSink
-from streamreid.sinks.draw import Blur, DrawStyle, Painter, blurred, style_of
+from streamreid.sinks.drawing import Blur, DrawStyle, Painter, blurred, style_of
 from streamreid.sinks.group import SinkGroup, output_name
 from streamreid.sinks.jsonl import JsonlSink
 from streamreid.sinks.mosaic import Mosaic
 from streamreid.sinks.mot import MotSink
 from streamreid.sinks.parquet import ParquetSink
-from streamreid.sinks.pieces import RESULTS, list_segments, result_folders
-from streamreid.sinks.render import MaskFiles, render_videos
-from streamreid.sinks.rotating import RotatingSink
+from streamreid.sinks.rotation import RotatingSink
+from streamreid.sinks.segments import RESULTS, list_segments, result_folders
 from streamreid.sinks.video import MosaicSink, VideoSink
+from streamreid.sinks.video_rendering import MaskFiles, render_videos
 from streamreid.sinks.world import WorldSink
 
 __all__ = [

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from streamreid.sinks.base import FinalIdentities, SinkContext, write_failed
-from streamreid.sinks.draw import Blur, blurred
+from streamreid.sinks.drawing import Blur, blurred
 from streamreid.types import FrameResult, IdentityEvent
 
 __all__ = ["CropSink"]

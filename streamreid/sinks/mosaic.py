@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamreid.sinks.draw import DrawStyle, Painter, caption, clock_text, draw_text, unit_of
-from streamreid.sinks.encode import fit
+from streamreid.sinks.drawing import DrawStyle, Painter, caption, clock_text, draw_text, unit_of
+from streamreid.sinks.video_encoder import fit
 from streamreid.types import FloatArray, Image, IntArray
 
 __all__ = ["Mosaic", "Shot"]

@@ -26,7 +26,7 @@ import numpy as np
 
 from streamreid.errors import MissingExtraError, OutputError
 from streamreid.sinks.base import FinalIdentities, SinkContext, ltwh, write_failed
-from streamreid.sinks.parts import PartFolder
+from streamreid.sinks.parquet_parts import PartFolder
 from streamreid.types import FrameResult, IdentityEvent
 
 __all__ = ["ParquetSink"]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from streamreid.errors import OutputError
 from streamreid.sinks.base import FinalIdentities, SinkContext
-from streamreid.sinks.draw import DrawStyle, Painter, caption
-from streamreid.sinks.encode import VideoWriter, Worker
+from streamreid.sinks.drawing import DrawStyle, Painter, caption
 from streamreid.sinks.mosaic import Mosaic, Shot
+from streamreid.sinks.video_encoder import VideoWriter, Worker
 from streamreid.types import FrameResult, IdentityEvent
 
 __all__ = ["MosaicSink", "VideoSink", "shot_of"]

@@ -17,7 +17,7 @@ from streamreid.errors import OutputError
 from streamreid.runs import run
 from streamreid.sinks import JsonlSink, MotSink, RotatingSink, SinkGroup, group
 from streamreid.sinks.base import LineFile
-from streamreid.sinks.encode import VideoWriter
+from streamreid.sinks.video_encoder import VideoWriter
 
 
 def _full(*_args, **_kwargs):

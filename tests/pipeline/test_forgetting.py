@@ -14,7 +14,7 @@ from streamreid.gallery import SqliteGallery
 from streamreid.gallery.migration import copy_gallery
 from streamreid.runs import run
 from streamreid.runs.erasure import forget_everywhere
-from streamreid.sinks import erasing
+from streamreid.sinks import result_erasure as erasing
 
 OUTPUTS = {"jsonl": True, "parquet": True, "crops": True, "crops_every": 0.3, "crops_min_height": 20.0, "video": True, "mosaic": True}
 

@@ -13,7 +13,7 @@ from streamreid.config import TrackerConfig
 from streamreid.gallery import SqliteGallery
 from streamreid.pipeline.privacy_mask import PrivacyMask
 from streamreid.runs import run
-from streamreid.sinks.draw import blurred, pixelate
+from streamreid.sinks.drawing import blurred, pixelate
 from streamreid.tracking import Tracker
 from streamreid.types import Detections
 

@@ -19,8 +19,8 @@ from streamreid.pipeline.run_state import read_begin, state_of
 from streamreid.replay.camera_passes import read_sightings
 from streamreid.runs.result_folder import choose_folder, clear_results
 from streamreid.sinks import Sink, open_sinks, rotating
-from streamreid.sinks.pieces import Piece, list_segments, remove_segment, result_folders, size_of
-from streamreid.sinks.rotating import RotatingSink
+from streamreid.sinks.rotation import RotatingSink
+from streamreid.sinks.segments import Segment, list_segments, remove_segment, result_folders, size_of
 from streamreid.types import Frame, FrameResult, IdentityEvent, Tracks
 
 DAY = 86_400.0
@@ -202,7 +202,7 @@ def test_what_was_there_before_becomes_the_first_piece(tmp_path: Path) -> None:
 
 def test_films_and_deletions_that_were_interrupted_are_brought_to_an_end(tmp_path: Path) -> None:
     for number in (1, 2):
-        (Piece.of(tmp_path, number, MIDNIGHT).path / "videos").mkdir(parents=True)
+        (Segment.of(tmp_path, number, MIDNIGHT).path / "videos").mkdir(parents=True)
     old = result_folders(tmp_path)[0] / "videos"
     (old / "a.part.mp4").write_bytes(b"film")
     (old / "a.mp4").write_bytes(b"earlier film")
@@ -288,7 +288,7 @@ def test_neither_a_piece_that_cannot_be_opened_nor_one_that_cannot_be_finished_e
     run.sink._sinks.sinks.append(Broken())  # type: ignore[arg-type]
     run.frame(0, [1], [1], later=DAY)
     run.frame(1, [1], [1])
-    (tmp_path / "pieces" / Piece.of(tmp_path, 3, run.now + DAY).path.name).write_text("in the way")
+    (tmp_path / "pieces" / Segment.of(tmp_path, 3, run.now + DAY).path.name).write_text("in the way")
     run.frame(2, [1], [1], later=DAY)
     assert "a new piece of the results cannot be begun, the old one goes on: cannot write" in caplog.text
     run.sink.abort()

@@ -19,7 +19,7 @@ from streamreid.evaluation.world import read_positions
 from streamreid.sinks import FinalIdentities, JsonlSink, MotSink, ParquetSink, WorldSink, open_sinks
 from streamreid.sinks.base import LineFile, atomic_text
 from streamreid.sinks.jsonl import group_identities
-from streamreid.sinks.parts import PartFolder
+from streamreid.sinks.parquet_parts import PartFolder
 from streamreid.types import Frame, FrameResult, IdentityEvent, Tracks
 
 
@@ -317,7 +317,7 @@ def test_a_killed_process_leaves_complete_lines(tmp_path: Path) -> None:
 def test_a_folder_of_parts_stays_a_folder_of_few_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pa = pytest.importorskip("pyarrow")
     pq = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr("streamreid.sinks.parts._MANY", 4)
+    monkeypatch.setattr("streamreid.sinks.parquet_parts._MANY", 4)
     folder = PartFolder(tmp_path / "parts", pa)
     for number in range(23):
         folder.add(pa.table({"n": [number]}))
@@ -388,7 +388,7 @@ def test_a_live_table_says_who_it_was_in_the_end(tmp_path: Path, monkeypatch: py
     pq = pytest.importorskip("pyarrow.parquet")
     believed: dict[tuple[str, int], tuple[int, float]] = {}
     monkeypatch.setattr("streamreid.sinks.parquet._SECONDS", 0.01)
-    monkeypatch.setattr("streamreid.sinks.parts._MANY", 3)
+    monkeypatch.setattr("streamreid.sinks.parquet_parts._MANY", 3)
     path = tmp_path / "r.parquet"
     sink = ParquetSink(path, append=True, believed=lambda: believed)  # type: ignore[arg-type, return-value]
     for number in range(4):

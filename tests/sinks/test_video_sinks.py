@@ -14,9 +14,9 @@ import pytest
 from streamreid.config import OutputConfig
 from streamreid.errors import DataError, OutputError, SourceError
 from streamreid.sinks import DrawStyle, Mosaic, MosaicSink, Painter, VideoSink, render_videos
-from streamreid.sinks.draw import clock_text, colour_of, draw_text, pixelate
-from streamreid.sinks.encode import VideoWriter, Worker, fit
+from streamreid.sinks.drawing import clock_text, colour_of, draw_text, pixelate
 from streamreid.sinks.mosaic import Shot
+from streamreid.sinks.video_encoder import VideoWriter, Worker, fit
 from streamreid.types import Frame, FrameResult, Image, Tracks
 
 
@@ -76,7 +76,7 @@ def test_video_takes_pictures_of_another_size(tmp_path: Path) -> None:
 def test_a_killed_writer_leaves_a_playable_file(tmp_path: Path) -> None:
     code = f"""
         import os, numpy as np
-        from streamreid.sinks.encode import VideoWriter
+        from streamreid.sinks.video_encoder import VideoWriter
         writer = VideoWriter({str(tmp_path / "a.mp4")!r})
         for i in range(300):
             writer.write(np.full((64, 96, 3), i % 200, np.uint8), i / 10)

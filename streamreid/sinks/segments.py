@@ -20,7 +20,7 @@ from streamreid.sinks.base import write_failed
 __all__ = [
     "PIECES",
     "RESULTS",
-    "Piece",
+    "Segment",
     "gather_results",
     "last_written",
     "list_segments",
@@ -51,7 +51,7 @@ _DELETING = ".deleting-"
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Segment:
     """One piece.
 
     Args:
@@ -65,24 +65,24 @@ class Piece:
     start: float
 
     @classmethod
-    def of(cls, folder: Path, number: int, start: float) -> Piece:
+    def of(cls, folder: Path, number: int, start: float) -> Segment:
         """The piece of that number in a folder of results. Nothing is made."""
         start = float(int(start))
         return cls(folder / PIECES / f"{number:06d}-{time.strftime(_FORMAT, time.gmtime(start))}Z", number, start)
 
 
-def list_segments(folder: Path) -> list[Piece]:
+def list_segments(folder: Path) -> list[Segment]:
     """The pieces in a folder of results, in order."""
     found = []
     with suppress(FileNotFoundError, NotADirectoryError):
         for path in (folder / PIECES).iterdir():
             match = _NAME.fullmatch(path.name)
             if match is not None:
-                found.append(Piece(path, int(match[1]), float(calendar.timegm(time.strptime(match[2], _FORMAT)))))
+                found.append(Segment(path, int(match[1]), float(calendar.timegm(time.strptime(match[2], _FORMAT)))))
     return sorted(found, key=lambda piece: piece.number)
 
 
-def last_written(piece: Piece) -> float:
+def last_written(piece: Segment) -> float:
     """When something was last written into a piece, seconds since 1970; 0 for an empty one."""
     times = [0.0]
     for inner in (piece.path, piece.path / "mot", piece.path / "results.parquet", piece.path / "videos"):
@@ -112,7 +112,7 @@ def size_of(folder: Path) -> int:
     return total
 
 
-def gather_results(folder: Path, piece: Piece) -> None:
+def gather_results(folder: Path, piece: Segment) -> None:
     """Make a piece of the results that an earlier run wrote into the folder itself. May be interrupted and done again.
 
     Raises:
@@ -127,7 +127,7 @@ def gather_results(folder: Path, piece: Piece) -> None:
         raise write_failed(piece.path, error) from error
 
 
-def remove_segment(piece: Piece) -> None:
+def remove_segment(piece: Segment) -> None:
     """Delete a piece. It is gone at once for readers; what is left when that is interrupted goes with `remove_leftovers`.
 
     Raises:

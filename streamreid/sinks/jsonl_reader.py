@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from streamreid.errors import DataError
-from streamreid.sinks.pieces import result_folders
+from streamreid.sinks.segments import result_folders
 
 __all__ = ["find_results", "read_lines"]
 

@@ -19,9 +19,9 @@ import numpy as np
 from streamreid.config import OutputConfig
 from streamreid.errors import DataError, OutputError, SourceError
 from streamreid.sinks.base import LineFile, ltwh
-from streamreid.sinks.draw import DrawStyle, Painter, caption, style_of
-from streamreid.sinks.encode import VideoWriter
+from streamreid.sinks.drawing import DrawStyle, Painter, caption, style_of
 from streamreid.sinks.mosaic import Mosaic, Shot
+from streamreid.sinks.video_encoder import VideoWriter
 from streamreid.types import FloatArray, Frame, Image, IntArray
 
 __all__ = ["MaskFiles", "render_videos"]

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from streamreid.errors import MissingExtraError
-from streamreid.sinks.pieces import list_segments
+from streamreid.sinks.segments import list_segments
 
 __all__ = ["ErasedResults", "erase_people", "has_crops"]
 

@@ -15,9 +15,9 @@ import numpy as np
 from streamreid.config import RotateConfig
 from streamreid.errors import OutputError
 from streamreid.sinks.base import FinalIdentities, Sink, SinkContext
-from streamreid.sinks.encode import adopt_unfinished
 from streamreid.sinks.group import SinkGroup
-from streamreid.sinks.pieces import Piece, gather_results, last_written, list_segments, remove_leftovers, remove_segment, size_of
+from streamreid.sinks.segments import Segment, gather_results, last_written, list_segments, remove_leftovers, remove_segment, size_of
+from streamreid.sinks.video_encoder import adopt_unfinished
 from streamreid.types import FrameResult, IdentityEvent
 
 __all__ = ["RotatingSink"]
@@ -72,19 +72,19 @@ class RotatingSink(SinkContext):
         self._now = now
         self._failures: MutableMapping[str, str] = {} if failures is None else failures
         self._closed = False
-        self._ending: list[tuple[float, Piece, SinkGroup]] = []
+        self._ending: list[tuple[float, Segment, SinkGroup]] = []
         self._next_size = self._next_expiry = 0.0
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="pieces")
         pieces = list_segments(folder)
         if not pieces or [piece.number for piece in pieces] == [0]:  # the latter: gathering may have been interrupted
-            gather_results(folder, pieces[0] if pieces else Piece.of(folder, 0, now()))
+            gather_results(folder, pieces[0] if pieces else Segment.of(folder, 0, now()))
             pieces = list_segments(folder)
         for piece in pieces[:-1]:
             adopt_unfinished(piece.path)
-        self._piece = pieces[-1] if pieces else Piece.of(folder, 1, now())
+        self._piece = pieces[-1] if pieces else Segment.of(folder, 1, now())
         if pieces and self._over():
             adopt_unfinished(self._piece.path)
-            self._piece = Piece.of(folder, self._piece.number + 1, now())
+            self._piece = Segment.of(folder, self._piece.number + 1, now())
         self._sinks = SinkGroup(self._open(self._piece.path), self._failures, reopen=self._reopen_in(self._piece))
         self._worker.submit(remove_leftovers, folder)
         self._end(time.monotonic())
@@ -119,7 +119,7 @@ class RotatingSink(SinkContext):
         return began
 
     def _begin(self) -> bool:
-        piece = Piece.of(self._folder, self._piece.number + 1, self._now())
+        piece = Segment.of(self._folder, self._piece.number + 1, self._now())
         try:
             sinks = self._open(piece.path)
         except OutputError as error:
@@ -135,7 +135,7 @@ class RotatingSink(SinkContext):
         self._next_size = 0.0
         return True
 
-    def _reopen_in(self, piece: Piece) -> Callable[[str], Sink | None] | None:
+    def _reopen_in(self, piece: Segment) -> Callable[[str], Sink | None] | None:
         return None if self._reopen is None else partial(self._reopen, piece.path)
 
     def _end(self, now: float) -> None:
@@ -166,7 +166,7 @@ class RotatingSink(SinkContext):
         self._next_size = began + _SIZE_SHARE * took
         return size >= self._rotate.size
 
-    def _expire(self, newest: Piece, unfinished: Piece) -> None:
+    def _expire(self, newest: Segment, unfinished: Segment) -> None:
         """Delete what is no longer to be kept, of what is finished."""
         try:
             for piece in self._expired(newest):
@@ -177,7 +177,7 @@ class RotatingSink(SinkContext):
         except (OutputError, OSError) as error:
             _log.error("%s", error)
 
-    def _expired(self, newest: Piece) -> list[Piece]:
+    def _expired(self, newest: Segment) -> list[Segment]:
         if self._rotate is None:
             return []
         old = [piece for piece in list_segments(self._folder) if piece.number < newest.number]
