@@ -7,8 +7,8 @@ from streamreid.sources.factory import open_source
 from streamreid.sources.images import ImageFolderSource
 from streamreid.sources.kinds import is_box_file, is_live, with_kind, with_kinds
 from streamreid.sources.live import LiveSource
-from streamreid.sources.paced import DatedSource, PacedSource
-from streamreid.sources.prefetch import PrefetchReader
+from streamreid.sources.paced_file import DatedSource, PacedSource
+from streamreid.sources.prefetch_reader import PrefetchReader
 from streamreid.sources.status import SourceStatus, WatchedSource
 from streamreid.sources.stream import StreamSource
 from streamreid.sources.video import VideoFileSource

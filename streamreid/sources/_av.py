@@ -16,7 +16,7 @@ from streamreid.errors import SourceError
 from streamreid.media import ffmpeg_name
 from streamreid.secrets import redact
 from streamreid.sources.base import Notes
-from streamreid.sources.retry import HopelessError
+from streamreid.sources.reconnection import HopelessError
 from streamreid.sources.rtsp_answer import ask
 from streamreid.sources.stamps import PacketStamps
 

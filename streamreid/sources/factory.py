@@ -10,11 +10,11 @@ from streamreid.errors import SourceError
 from streamreid.media import webcam_number
 from streamreid.secrets import redact
 from streamreid.sources.base import FrameSource
-from streamreid.sources.boxes import BoxesSource
 from streamreid.sources.clock import Clock
+from streamreid.sources.detection_file import BoxesSource
 from streamreid.sources.images import ImageFolderSource
 from streamreid.sources.kinds import ask, is_box_file, is_live, is_remote, with_kind
-from streamreid.sources.paced import PacedSource
+from streamreid.sources.paced_file import PacedSource
 from streamreid.sources.stream import StreamSource
 from streamreid.sources.video import VideoFileSource
 from streamreid.sources.webcam import WebcamSource

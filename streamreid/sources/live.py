@@ -17,10 +17,10 @@ from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
 from streamreid.sources.base import Selection
-from streamreid.sources.capture import CaptureClock
+from streamreid.sources.capture_clock import CaptureClock
 from streamreid.sources.clock import Clock, ClockSteps
 from streamreid.sources.reader import Connection, Pulse, Reader
-from streamreid.sources.retry import Backoff
+from streamreid.sources.reconnection import Backoff
 from streamreid.sources.status import SourceStatus, WatchedSource
 from streamreid.types import Frame, Image
 

@@ -26,9 +26,9 @@ from streamreid.sources.deinterlace import Deinterlacer
 from streamreid.sources.display import ImageConverter, PixelAspect
 from streamreid.sources.kinds import has_end
 from streamreid.sources.live import LiveSource, Received
-from streamreid.sources.pieces import Unit, Units, units_of
+from streamreid.sources.nal_assembler import Unit, Units, units_of
 from streamreid.sources.reader import Connection, Pulse
-from streamreid.sources.retry import HopelessError
+from streamreid.sources.reconnection import HopelessError
 from streamreid.sources.stamps import has_stamps
 from streamreid.types import Image
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamreid.sources.base import Notes
-from streamreid.sources.capture import CaptureClock
+from streamreid.sources.capture_clock import CaptureClock
 
 NOW = 1_700_000_000.0
 

@@ -21,7 +21,7 @@ from streamreid.errors import SourceError
 from streamreid.sources import LiveSource, ManualClock, PacedSource, PrefetchReader, SourceStatus, open_source
 from streamreid.sources.live import Received
 from streamreid.sources.reader import Pulse, Reader
-from streamreid.sources.retry import Backoff, HopelessError
+from streamreid.sources.reconnection import Backoff, HopelessError
 from streamreid.sources.status import StatusBoard
 from streamreid.types import Image
 

@@ -125,7 +125,7 @@ def test_the_first_picture_tells_the_size(rtsp, make_video) -> None:
 
 
 def test_a_stream_that_cannot_be_put_together_is_left_to_ffmpeg(rtsp, monkeypatch) -> None:
-    monkeypatch.setattr("streamreid.sources.pieces.H264Units.push", lambda self, piece, stamp: [])
+    monkeypatch.setattr("streamreid.sources.nal_assembler.H264Units.push", lambda self, piece, stamp: [])
     with rtsp.RtspCamera("--fps", "20") as server, Watch(StreamSource(camera(server.uri, timeout=0.7))) as watch:
         watch.get(5)
         warnings = list(watch.source.warnings)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamreid.sources.pieces import H264Units, H265Units, WholeUnits, units_of
+from streamreid.sources.nal_assembler import H264Units, H265Units, WholeUnits, units_of
 
 START = b"\0\0\0\1"
 
