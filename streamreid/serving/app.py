@@ -23,16 +23,16 @@ from streamreid.cameras.runtime_overrides import CameraOverrides
 from streamreid.errors import StreamReIDError
 from streamreid.pipeline import Pipeline
 from streamreid.secrets import redact
-from streamreid.serving.board import Board
-from streamreid.serving.bodies import json_object
-from streamreid.serving.editing import CameraEditor
-from streamreid.serving.guard import Guard
-from streamreid.serving.hub import EventHub
+from streamreid.serving.access_control import AccessControl
+from streamreid.serving.camera_editor import CameraEditor
+from streamreid.serving.event_stream import EventHub
+from streamreid.serving.live_sink import LiveSink
 from streamreid.serving.metrics import Metrics
 from streamreid.serving.openapi import CAMERA, CAMERA_PART, described
-from streamreid.serving.streaming import add_events
-from streamreid.serving.view import camera_view, health, identity_views, readiness, run_view
-from streamreid.serving.workers import Claim, Workers
+from streamreid.serving.request_bodies import json_object
+from streamreid.serving.resources import camera_view, health, identity_views, readiness, run_view
+from streamreid.serving.server_sent_events import add_events
+from streamreid.serving.worker_pool import Claim, WorkerPool
 
 __all__ = ["make_app"]
 
@@ -49,7 +49,7 @@ _CHANGE_SECONDS = 30.0
 """A camera that is not open by then is not added. FFmpeg uses ``connect_timeout`` (5 s) twice."""
 
 
-def make_app(pipeline: Pipeline, board: Board, hub: EventHub, changes: CameraOverrides, *, token: str | None = None) -> Guard:
+def make_app(pipeline: Pipeline, board: LiveSink, hub: EventHub, changes: CameraOverrides, *, token: str | None = None) -> AccessControl:
     """The application.
 
     Args:
@@ -57,12 +57,12 @@ def make_app(pipeline: Pipeline, board: Board, hub: EventHub, changes: CameraOve
         board: Gets the run's results as a sink.
         hub: Gets its events.
         changes: Keeps what is changed.
-        token: See :class:`streamreid.serving.guard.Guard`.
+        token: See :class:`streamreid.serving.access_control.AccessControl`.
     """
     app = FastAPI(title="streamreid", description=__doc__ or "", docs_url=None, redoc_url=None)
     _add_errors(app)
-    reading = Workers("reading figures", threads=4, waiting=28, seconds=_READ_SECONDS)
-    editing = Workers("opening and changing cameras", threads=8, waiting=8, seconds=_CHANGE_SECONDS)
+    reading = WorkerPool("reading figures", threads=4, waiting=28, seconds=_READ_SECONDS)
+    editing = WorkerPool("opening and changing cameras", threads=8, waiting=8, seconds=_CHANGE_SECONDS)
     _add_cameras(app, pipeline, CameraEditor(pipeline.cameras, changes), reading, editing)
     _add_changes(app, pipeline, changes, reading, editing)
     _add_people(app, pipeline, board, reading)
@@ -70,7 +70,7 @@ def make_app(pipeline: Pipeline, board: Board, hub: EventHub, changes: CameraOve
     add_events(app, hub)
     described(app)
     pipeline.cameras.subscribe(lambda name, what, why: hub.publish("camera", {"camera": name, "state": what, "reason": why}))
-    return Guard(cast(Any, app), token)
+    return AccessControl(cast(Any, app), token)
 
 
 # ---------------------------------------------------------------- what goes wrong
@@ -121,7 +121,7 @@ async def _body(request: Request) -> dict[str, Any]:
     return json_object(request.headers.get("content-type", ""), await request.body())
 
 
-def _add_cameras(app: FastAPI, pipeline: Pipeline, editor: CameraEditor, reading: Workers, editing: Workers) -> None:
+def _add_cameras(app: FastAPI, pipeline: Pipeline, editor: CameraEditor, reading: WorkerPool, editing: WorkerPool) -> None:
     cameras = pipeline.cameras
 
     def shown(name: str, status: int = 200) -> Response:
@@ -167,7 +167,7 @@ def _add_cameras(app: FastAPI, pipeline: Pipeline, editor: CameraEditor, reading
         return await edited(lambda claim: editor.resume(name, claim).name)
 
 
-def _add_changes(app: FastAPI, pipeline: Pipeline, changes: CameraOverrides, reading: Workers, editing: Workers) -> None:
+def _add_changes(app: FastAPI, pipeline: Pipeline, changes: CameraOverrides, reading: WorkerPool, editing: WorkerPool) -> None:
     @app.get("/changes")
     async def differences() -> Response:
         return await reading.run(lambda: JSONResponse(changes.differences(pipeline.cameras.configs)))
@@ -180,7 +180,7 @@ def _add_changes(app: FastAPI, pipeline: Pipeline, changes: CameraOverrides, rea
 # ---------------------------------------------------------------- people and the run
 
 
-def _add_people(app: FastAPI, pipeline: Pipeline, board: Board, reading: Workers) -> None:
+def _add_people(app: FastAPI, pipeline: Pipeline, board: LiveSink, reading: WorkerPool) -> None:
     @app.get("/identities")
     async def identities(camera: str | None = None, limit: int = Query(default=1000, ge=1, le=100_000)) -> Response:
         def found() -> Response:
@@ -199,7 +199,7 @@ def _add_people(app: FastAPI, pipeline: Pipeline, board: Board, reading: Workers
         return await reading.run(found)
 
 
-def _add_state(app: FastAPI, pipeline: Pipeline, reading: Workers) -> None:
+def _add_state(app: FastAPI, pipeline: Pipeline, reading: WorkerPool) -> None:
     metrics = Metrics(pipeline)
 
     @app.get("/")

@@ -16,7 +16,7 @@ from streamreid.cameras.latency_histogram import Histogram
 from streamreid.cameras.statistics import CameraCount
 from streamreid.pipeline import Pipeline
 from streamreid.secrets import redact
-from streamreid.serving.view import state_of
+from streamreid.serving.resources import state_of
 
 __all__ = ["GalleryCount", "Metrics"]
 

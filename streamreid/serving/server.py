@@ -14,10 +14,10 @@ from streamreid.cameras.runtime_overrides import CameraOverrides
 from streamreid.config import ServerConfig
 from streamreid.errors import ConfigError, MissingExtraError
 from streamreid.pipeline import Pipeline
-from streamreid.serving.board import Board
-from streamreid.serving.guard import is_loopback
-from streamreid.serving.hub import EventHub
+from streamreid.serving.access_control import is_loopback
+from streamreid.serving.event_stream import EventHub
 from streamreid.serving.listener import Listener, listen
+from streamreid.serving.live_sink import LiveSink
 
 if TYPE_CHECKING:
     import uvicorn
@@ -82,7 +82,7 @@ class Server:
                 f"YAML, or the environment variable {TOKEN_VARIABLE}; or serve this machine only: --serve {port}"
             )
         self._hub = EventHub()
-        self.board = Board(self._hub)
+        self.board = LiveSink(self._hub)
         changes = changes or CameraOverrides(Path(), pipeline.cameras.configs, keep=False)
         app = make_app(pipeline, self.board, self._hub, changes, token=token)
         self._socket = _bind(host, port)

@@ -9,7 +9,7 @@ from streamreid import Pipeline
 from streamreid.association import Associator
 from streamreid.config import AssociationConfig
 from streamreid.runs import run
-from streamreid.serving.view import run_view
+from streamreid.serving.resources import run_view
 from streamreid.sinks import FinalIdentities, PeopleCount
 from streamreid.types import Detections, PartFeatures, Tracks
 

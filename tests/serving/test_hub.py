@@ -2,7 +2,7 @@
 
 import threading
 
-from streamreid.serving.hub import EventHub
+from streamreid.serving.event_stream import EventHub
 
 
 def test_everybody_hears_what_they_want_in_order():

@@ -11,7 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-__all__ = ["BODY_BYTES", "HEADER_BYTES", "OPEN_PATHS", "REQUESTS", "TARGET_BYTES", "Guard", "is_loopback"]
+__all__ = ["BODY_BYTES", "HEADER_BYTES", "OPEN_PATHS", "REQUESTS", "TARGET_BYTES", "AccessControl", "is_loopback"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -58,7 +58,7 @@ def is_loopback(host: str) -> bool:
     return host.strip("[]").lower() in ("localhost", "127.0.0.1", "::1")
 
 
-class Guard:
+class AccessControl:
     """Around an ASGI application; streams pass through unbuffered.
 
     Args:

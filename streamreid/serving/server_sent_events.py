@@ -11,7 +11,7 @@ from fastapi import FastAPI, Header, HTTPException
 from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from streamreid.serving.hub import EventHub, Topic
+from streamreid.serving.event_stream import EventHub, Topic
 
 __all__ = ["LISTENERS", "add_events"]
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from streamreid.errors import StreamReIDError
 
-__all__ = ["BusyError", "Claim", "TooLongError", "Workers"]
+__all__ = ["BusyError", "Claim", "TooLongError", "WorkerPool"]
 
 Value = TypeVar("Value")
 
@@ -52,7 +52,7 @@ class Claim:
         return self._become("abandoned")
 
 
-class Workers:
+class WorkerPool:
     """Threads for one kind of call. To be used from one event loop only.
 
     Args:

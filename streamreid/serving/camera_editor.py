@@ -17,7 +17,7 @@ from streamreid.config import CameraConfig
 from streamreid.errors import CameraExists, CameraNotFound, ConfigError, SourceError
 from streamreid.pipeline.ground_plane import check_calibration
 from streamreid.secrets import redact
-from streamreid.serving.workers import BusyError, Claim
+from streamreid.serving.worker_pool import BusyError, Claim
 
 __all__ = ["CameraEditor"]
 

@@ -11,7 +11,7 @@ from streamreid.cameras.statistics import CameraCount
 from streamreid.config import CameraConfig
 from streamreid.pipeline import Pipeline
 from streamreid.secrets import redact
-from streamreid.serving.board import Sighting
+from streamreid.serving.live_sink import LastSeen
 
 __all__ = ["camera_view", "health", "identity_views", "readiness", "run_view", "state_of"]
 
@@ -71,7 +71,7 @@ def camera_view(pipeline: Pipeline, config: CameraConfig) -> dict[str, Any]:
 
 
 def identity_views(
-    pipeline: Pipeline, seen: dict[int, Sighting], *, camera: str | None = None, limit: int | None = None, only: int | None = None
+    pipeline: Pipeline, seen: dict[int, LastSeen], *, camera: str | None = None, limit: int | None = None, only: int | None = None
 ) -> list[dict[str, Any]]:
     """Who is remembered, the last seen first.
 

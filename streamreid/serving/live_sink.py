@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from streamreid.serving.hub import EventHub
+from streamreid.serving.event_stream import EventHub
 from streamreid.sinks import FinalIdentities
 from streamreid.sinks.base import ltwh
 from streamreid.types import FrameResult, IdentityEvent
 
-__all__ = ["Board", "Sighting"]
+__all__ = ["LastSeen", "LiveSink"]
 
 
 @dataclass(slots=True)
-class Sighting:
+class LastSeen:
     """When and where an identity was seen in this run.
 
     Args:
@@ -30,7 +30,7 @@ class Sighting:
     cameras: set[str] = field(default_factory=set)
 
 
-class Board:
+class LiveSink:
     """A sink that writes nothing: for the interface only.
 
     Args:
@@ -40,7 +40,7 @@ class Board:
     def __init__(self, hub: EventHub) -> None:
         self._hub = hub
         self._lock = threading.Lock()
-        self._seen: dict[int, Sighting] = {}
+        self._seen: dict[int, LastSeen] = {}
 
     def write(self, result: FrameResult) -> None:
         """Note everybody in a frame."""
@@ -48,7 +48,7 @@ class Board:
         with self._lock:
             for who in result.global_ids.tolist():
                 if who:
-                    found = self._seen.setdefault(who, Sighting(frame.time, frame.time, frame.camera))
+                    found = self._seen.setdefault(who, LastSeen(frame.time, frame.time, frame.camera))
                     found.last, found.camera = frame.time, frame.camera
                     found.cameras.add(frame.camera)
         if self._hub.wanted("people"):
@@ -79,10 +79,10 @@ class Board:
             },
         )
 
-    def sightings(self) -> dict[int, Sighting]:
+    def sightings(self) -> dict[int, LastSeen]:
         """By global id."""
         with self._lock:
-            return {who: Sighting(s.first, s.last, s.camera, set(s.cameras)) for who, s in self._seen.items()}
+            return {who: LastSeen(s.first, s.last, s.camera, set(s.cameras)) for who, s in self._seen.items()}
 
     def settle(self, identities: FinalIdentities) -> None:
         """Who has expired was taken off already."""
