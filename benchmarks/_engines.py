@@ -17,7 +17,7 @@ from streamreid.config import EngineConfig
 from streamreid.errors import StreamReIDError
 from streamreid.reid import EngineEmbedder
 from streamreid.reid.bundle import Bundle, BundleManifest, CalibrationValues, InputFormat, OutputNames, load_bundle, write_bundle
-from streamreid.reid.opening import shipped_engines
+from streamreid.reid.factory import shipped_engines
 from streamreid.runtimes import GraphFiles, load_runtime
 
 VARIANTS = [("onnxruntime", "fp32"), ("onnxruntime", "int8"), ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8")]

@@ -18,7 +18,7 @@ from streamreid.compiling.build import BuildOptions
 from streamreid.config import EngineConfig
 from streamreid.errors import StreamReIDError
 from streamreid.reid import EngineEmbedder
-from streamreid.reid.building import BuildRequest, build_engine
+from streamreid.reid.engine_build import BuildRequest, build_engine
 
 BATCHES = (1, 8, 32, 128)
 

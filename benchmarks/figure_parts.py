@@ -23,7 +23,7 @@ from streamreid import weights
 from streamreid.config import DetectorConfig
 from streamreid.detection import open_detector
 from streamreid.reid.bundle import Bundle, load_bundle
-from streamreid.reid.opening import shipped_folder
+from streamreid.reid.factory import shipped_folder
 from streamreid.sinks.drawing import pixelate
 from streamreid.training.occlusion import Occlusion, cover
 from streamreid.types import FloatArray, Frame, Image

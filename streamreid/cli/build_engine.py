@@ -17,10 +17,10 @@ from streamreid.compiling.records import BuildRecord, PrecisionName, TargetName,
 from streamreid.detection.building import build_detector
 from streamreid.errors import ConfigError, DataError, EngineError
 from streamreid.evaluation.reid import PersonImages, rank_scores
-from streamreid.reid.building import BuildRequest, build_engine
 from streamreid.reid.bundle import Bundle, load_bundle, write_bundle
-from streamreid.reid.opening import shipped_engines
-from streamreid.reid.probe import Probe
+from streamreid.reid.engine_build import BuildRequest, build_engine
+from streamreid.reid.factory import shipped_engines
+from streamreid.reid.probe_set import Probe
 from streamreid.types import FloatArray
 
 __all__ = ["build", "describe_build", "score_probe"]

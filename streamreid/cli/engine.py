@@ -17,9 +17,9 @@ from streamreid.cli.working import Work
 from streamreid.detection.bundle import load_detector_bundle
 from streamreid.errors import EngineError
 from streamreid.reid.bundle import Bundle, load_bundle
-from streamreid.reid.importing import PRESETS, ImportOptions, Preset, import_bundle
-from streamreid.reid.opening import shipped_engines
-from streamreid.reid.trial import Figures
+from streamreid.reid.factory import shipped_engines
+from streamreid.reid.model_import import PRESETS, ImportOptions, Preset, import_bundle
+from streamreid.reid.model_trial import Figures
 
 __all__ = ["app"]
 

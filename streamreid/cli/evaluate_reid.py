@@ -21,7 +21,7 @@ from streamreid.evaluation.occlusion_unification import Unifier
 from streamreid.evaluation.reid import PersonImages, ReidScores, person_images, read_folder
 from streamreid.reid.bundle import load_bundle
 from streamreid.reid.embedder import EngineEmbedder
-from streamreid.reid.opening import shipped_engines
+from streamreid.reid.factory import shipped_engines
 from streamreid.training.layouts import list_pictures, list_pictures_of
 from streamreid.types import Image, PartFeatures
 

@@ -24,12 +24,12 @@ from streamreid.config import EngineConfig
 from streamreid.detection.building import verify_detector
 from streamreid.detection.bundle import load_detector_bundle
 from streamreid.errors import ConfigError, EngineError
-from streamreid.reid.building import save_reports, verify_build
 from streamreid.reid.bundle import Bundle, load_bundle
 from streamreid.reid.embedder import EngineEmbedder
-from streamreid.reid.opening import shipped_engines
+from streamreid.reid.engine_build import save_reports, verify_build
+from streamreid.reid.factory import shipped_engines
 from streamreid.reid.parity import Embeds
-from streamreid.reid.probe import generated_probe, read_probe
+from streamreid.reid.probe_set import generated_probe, read_probe
 from streamreid.runtimes import remeasure
 from streamreid.types import PartFeatures
 

@@ -18,9 +18,9 @@ from streamreid.compiling.bundle_folder import bundle_name
 from streamreid.config import EngineConfig
 from streamreid.errors import ConfigError, DataError, EngineError, MissingExtraError
 from streamreid.reid.bundle import Bundle, BundleManifest, CalibrationValues, InputFormat, OutputNames, load_bundle, write_bundle
-from streamreid.reid.calibrating import fit_calibration
 from streamreid.reid.embedder import EngineEmbedder
-from streamreid.reid.probe import generated_probe
+from streamreid.reid.link_calibration import fit_calibration
+from streamreid.reid.probe_set import generated_probe
 
 if TYPE_CHECKING:
     from streamreid.training.identity_split import Picture

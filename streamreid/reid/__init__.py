@@ -4,8 +4,8 @@ from streamreid.features.similarity import Calibration
 from streamreid.reid.base import Embedder
 from streamreid.reid.bundle import Bundle, BundleManifest, load_bundle, write_bundle
 from streamreid.reid.embedder import BlindEmbedder, EngineEmbedder
-from streamreid.reid.importing import ImportOptions, import_bundle
-from streamreid.reid.opening import engine_fingerprint, open_embedder, shipped_engines
+from streamreid.reid.factory import engine_fingerprint, open_embedder, shipped_engines
+from streamreid.reid.model_import import ImportOptions, import_bundle
 
 __all__ = [
     "BlindEmbedder",

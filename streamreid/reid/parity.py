@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from streamreid.compiling.records import DeviceFingerprint, ParityReport, Thresholds
 from streamreid.features.similarity import part_similarity
-from streamreid.reid.probe import Probe
+from streamreid.reid.probe_set import Probe
 from streamreid.types import FloatArray, PartFeatures
 
 __all__ = ["Embeds", "Score", "batch_sizes", "compare", "judge", "measure", "widened"]

@@ -13,8 +13,8 @@ from streamreid.compiling.machine import BINDINGS, find_gpu
 from streamreid.compiling.policy import open_build
 from streamreid.errors import EngineError
 from streamreid.reid import load_bundle, shipped_engines
-from streamreid.reid.building import BuildRequest, build_engine, verify_build
-from streamreid.reid.probe import generated_probe
+from streamreid.reid.engine_build import BuildRequest, build_engine, verify_build
+from streamreid.reid.probe_set import generated_probe
 from streamreid.weights import sha256_file
 
 TARGETS = [t for t, names in BINDINGS.items() if any(importlib.util.find_spec(n) for n in names[:2])]

@@ -7,7 +7,7 @@ from streamreid.config import EngineConfig
 from streamreid.errors import ConfigError
 from streamreid.evaluation.occlusion_unification import Unifier, grade, unified_similarity
 from streamreid.reid.bundle import load_bundle
-from streamreid.reid.opening import shipped_engines
+from streamreid.reid.factory import shipped_engines
 from streamreid.types import PartFeatures
 
 

@@ -15,9 +15,9 @@ from streamreid.compiling.tensorrt_builder import Plan
 from streamreid.config import EngineConfig
 from streamreid.errors import DataError, EngineError
 from streamreid.reid import building, load_bundle
-from streamreid.reid.building import BuildRequest, build_engine, save_reports, verify_build
 from streamreid.reid.embedder import EngineEmbedder
-from streamreid.reid.probe import generated_probe
+from streamreid.reid.engine_build import BuildRequest, build_engine, save_reports, verify_build
+from streamreid.reid.probe_set import generated_probe
 
 
 @pytest.fixture

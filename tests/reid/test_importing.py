@@ -17,7 +17,7 @@ from streamreid.cli.engine import app
 from streamreid.config import EngineConfig
 from streamreid.errors import DataError, EngineError
 from streamreid.reid import EngineEmbedder, ImportOptions, import_bundle, load_bundle
-from streamreid.reid.calibrating import fit_calibration, fit_logistic
+from streamreid.reid.link_calibration import fit_calibration, fit_logistic
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ class TestCommands:
         assert run.exit_code == 2
 
     def test_list(self, tmp_path: Path, make_bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-        from streamreid.reid import opening
+        from streamreid.reid import factory as opening
 
         monkeypatch.setattr(opening, "shipped_folder", lambda: tmp_path / "engines")
         assert "engine import" in CliRunner().invoke(app, ["list"]).output

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from streamreid.compiling.records import DeviceFingerprint, ParityReport, Thresholds, default_thresholds
 from streamreid.errors import DataError
 from streamreid.reid.parity import batch_sizes, compare, judge, measure, widened
-from streamreid.reid.probe import Probe, generated_probe, read_probe
+from streamreid.reid.probe_set import Probe, generated_probe, read_probe
 from streamreid.types import PartFeatures
 
 HERE = DeviceFingerprint(library="test")

@@ -8,7 +8,7 @@ import pytest
 
 from streamreid.config import EngineConfig
 from streamreid.reid import EngineEmbedder, load_bundle, shipped_engines
-from streamreid.reid.probe import generated_probe
+from streamreid.reid.probe_set import generated_probe
 from streamreid.runtimes import autoselect as choosing
 from streamreid.runtimes.autoselect import Choice, candidates
 

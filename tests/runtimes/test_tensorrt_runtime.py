@@ -406,7 +406,7 @@ def test_a_real_plan_on_a_real_gpu(shared: Path, tmp_path: Path) -> None:
     pytest.importorskip("pycuda")
     from streamreid.compiling.tensorrt_builder import Shapes, build_plan
     from streamreid.reid.bundle import load_bundle
-    from streamreid.reid.opening import shipped_engines
+    from streamreid.reid.factory import shipped_engines
 
     bundle = load_bundle(shipped_engines()["pab-osnet-small"])
     height, width = bundle.manifest.input.height, bundle.manifest.input.width

@@ -17,7 +17,7 @@ from streamreid.errors import EngineError
 from streamreid.reid.bundle import Bundle, write_bundle
 from streamreid.reid.embedder import EngineEmbedder
 from streamreid.reid.parity import Embeds, Score, batch_sizes, judge, measure, widened
-from streamreid.reid.probe import Probe, generated_probe, read_probe
+from streamreid.reid.probe_set import Probe, generated_probe, read_probe
 from streamreid.runtimes import GraphFiles, Runtime
 from streamreid.types import FloatArray
 

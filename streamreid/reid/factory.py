@@ -10,9 +10,9 @@ from streamreid._startup import starting
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
 from streamreid.reid.base import Embedder
-from streamreid.reid.building import open_proven
 from streamreid.reid.bundle import MANIFEST, Bundle, load_bundle
 from streamreid.reid.embedder import BlindEmbedder
+from streamreid.reid.engine_build import open_proven
 
 __all__ = ["engine_fingerprint", "open_embedder", "shipped_engines", "shipped_folder"]
 

@@ -14,9 +14,9 @@ from streamreid.compiling.bundle_folder import bundle_name, bundled_files
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
 from streamreid.reid.bundle import Bundle, BundleManifest, CalibrationValues, InputFormat, OutputNames, write_bundle
-from streamreid.reid.calibrating import fit_calibration
 from streamreid.reid.embedder import EngineEmbedder
-from streamreid.reid.trial import GOOD, Figures, faults, feature_output, measure_preset, trial_pictures
+from streamreid.reid.link_calibration import fit_calibration
+from streamreid.reid.model_trial import GOOD, Figures, faults, feature_output, measure_preset, trial_pictures
 from streamreid.runtimes import ImageInput, PictureAxes, Runtime, load_runtime
 
 __all__ = ["PRESETS", "ImportOptions", "Preset", "import_bundle"]

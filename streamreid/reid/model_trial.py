@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from streamreid.drawn_people import drawn_crops
 from streamreid.errors import EngineError
-from streamreid.reid.probe import read_probe
+from streamreid.reid.probe_set import read_probe
 from streamreid.runtimes import ImageInput, Runtime, output_sources
 from streamreid.types import FloatArray
 
