@@ -14,7 +14,7 @@ from streamreid.cli.working import Work
 from streamreid.compiling.build import BuildOptions
 from streamreid.compiling.bundle_folder import bundle_name
 from streamreid.compiling.records import BuildRecord, PrecisionName, TargetName, Thresholds, default_thresholds
-from streamreid.detection.building import build_detector
+from streamreid.detection.detector_build import build_detector
 from streamreid.errors import ConfigError, DataError, EngineError
 from streamreid.evaluation.reid import PersonImages, rank_scores
 from streamreid.reid.bundle import Bundle, load_bundle, write_bundle

@@ -21,8 +21,8 @@ from streamreid.compiling.machine import differences, fingerprint
 from streamreid.compiling.policy import LoadOptions, open_build, open_graph
 from streamreid.compiling.records import BuildRecord, ParityReport
 from streamreid.config import EngineConfig
-from streamreid.detection.building import verify_detector
 from streamreid.detection.bundle import load_detector_bundle
+from streamreid.detection.detector_build import verify_detector
 from streamreid.errors import ConfigError, EngineError
 from streamreid.reid.bundle import Bundle, load_bundle
 from streamreid.reid.embedder import EngineEmbedder

@@ -12,11 +12,11 @@ import numpy as np
 
 from streamreid.config import DetectorConfig
 from streamreid.detection.base import check_pictures
+from streamreid.detection.detector_trial import Decision, Trial, decide, stored_decision
 from streamreid.detection.heads import read_boxes
 from streamreid.detection.inputs import PixelFormat, file_metadata, image_input
 from streamreid.detection.letterbox import Letterbox, blank
 from streamreid.detection.nms import non_maximum_suppression
-from streamreid.detection.trial import Decision, Trial, decide, stored_decision
 from streamreid.drawn_people import drawn_scene
 from streamreid.errors import DetectorError, EngineError
 from streamreid.runtimes import ImageInput, PictureAxes, Runtime, graph_files, load_runtime

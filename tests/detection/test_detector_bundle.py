@@ -13,8 +13,8 @@ import pytest
 from streamreid.compiling.build import BuildOptions
 from streamreid.config import DetectorConfig
 from streamreid.detection import detector_checksum, open_detector
-from streamreid.detection.building import build_detector, compare_boxes, detector_frames, verify_detector
 from streamreid.detection.bundle import load_detector_bundle
+from streamreid.detection.detector_build import build_detector, compare_boxes, detector_frames, verify_detector
 from streamreid.errors import DataError, DetectorError, EngineError
 from streamreid.types import Detections, Frame
 

@@ -19,9 +19,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from streamreid.config import Config, DetectorConfig
 from streamreid.detection import OnnxDetector, detector_checksum, open_detector
-from streamreid.detection.building import compare_boxes
+from streamreid.detection.detector_build import compare_boxes
+from streamreid.detection.detector_trial import stored_decision
 from streamreid.detection.inputs import class_names, person_classes
-from streamreid.detection.trial import stored_decision
 from streamreid.drawn_people import drawn_scene
 from streamreid.errors import DetectorError
 from streamreid.types import Frame

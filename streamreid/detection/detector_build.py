@@ -20,8 +20,8 @@ from streamreid.compiling.policy import open_build
 from streamreid.compiling.records import PLAN_TARGETS, BuildRecord, ParityReport
 from streamreid.config import DetectorConfig
 from streamreid.detection.bundle import DetectorBundle, DetectorManifest, load_detector_bundle
+from streamreid.detection.detector_trial import STORED
 from streamreid.detection.onnx_detector import OnnxDetector
-from streamreid.detection.trial import STORED
 from streamreid.errors import DataError, DetectorError, EngineError
 from streamreid.media import PICTURE_SUFFIXES, is_picture
 from streamreid.runtimes import graph_sha256
