@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from streamreid.cli.console import output, set_up_logging
-from streamreid.cli.working import Work
+from streamreid.cli.progress_line import Work
 from streamreid.compiling.build import BuildOptions
 from streamreid.compiling.bundle_folder import bundle_name
 from streamreid.compiling.records import BuildRecord, PrecisionName, TargetName, Thresholds, default_thresholds

@@ -13,8 +13,8 @@ from rich.table import Table
 from streamreid import __version__
 from streamreid.cache.manifest import MANIFEST
 from streamreid.cli.console import output, set_up_logging
+from streamreid.cli.progress_line import Work
 from streamreid.cli.run import change, merge, read_settings
-from streamreid.cli.working import Work
 from streamreid.config import Config
 from streamreid.errors import ConfigError, DataError
 from streamreid.evaluation import Table as Boxes

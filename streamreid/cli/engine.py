@@ -9,11 +9,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from streamreid.cli import proving
+from streamreid.cli import engine_verify as proving
 from streamreid.cli.build_engine import describe_build
 from streamreid.cli.console import errors, output, set_up_logging
-from streamreid.cli.proving import differences_here, is_detector
-from streamreid.cli.working import Work
+from streamreid.cli.engine_verify import differences_here, is_detector
+from streamreid.cli.progress_line import Work
 from streamreid.detection.bundle import load_detector_bundle
 from streamreid.errors import EngineError
 from streamreid.reid.bundle import Bundle, load_bundle

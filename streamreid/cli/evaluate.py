@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamreid.cli.console import output
-from streamreid.cli.working import Work
+from streamreid.cli.progress_line import Work
 from streamreid.errors import ConfigError
 from streamreid.evaluation import (
     RULES,

@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from streamreid.cli.console import output, set_up_logging
-from streamreid.cli.working import Work
+from streamreid.cli.progress_line import Work
 from streamreid.config import EngineConfig, Precision, RuntimeName
 from streamreid.errors import ConfigError
 from streamreid.evaluation.occluded import Embed, OccludedScores, score_engine

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from streamreid.cli._gallery import Json, Sources, Store, actor, choose_store, finder, note, parse_box, settings, tidy
 from streamreid.cli.console import output, set_up_logging
+from streamreid.cli.progress_line import Work
 from streamreid.cli.search import At, Box, BoxLtwh, Engine, Image, Video, query
 from streamreid.cli.tables import print_table
-from streamreid.cli.working import Work
 from streamreid.errors import ConfigError, GalleryError
 from streamreid.gallery import Erasure, EventRecord, IdentityRecord, PostgresGallery, SqliteGallery, TrackRecord, open_gallery
 from streamreid.gallery.cipher import new_key

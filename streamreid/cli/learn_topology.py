@@ -13,7 +13,7 @@ from rich.table import Table
 from streamreid import __version__
 from streamreid.association.topology_learning import CameraPass, LearntWay, learn_topology
 from streamreid.cli.console import output, set_up_logging
-from streamreid.cli.working import Work
+from streamreid.cli.progress_line import Work
 from streamreid.errors import ConfigError
 from streamreid.replay.camera_passes import read_sightings
 from streamreid.sinks.base import atomic_text

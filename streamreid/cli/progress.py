@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from streamreid.cameras.statistics import Statistics
-from streamreid.cli.working import Heartbeat, duration
+from streamreid.cli.progress_line import Heartbeat, duration
 from streamreid.pipeline import FrameProcessor
 
 __all__ = ["RunProgress", "line"]

@@ -13,7 +13,7 @@ import typer
 from pydantic import ValidationError
 
 from streamreid.cli.console import output, set_up_logging
-from streamreid.cli.working import Work
+from streamreid.cli.progress_line import Work
 from streamreid.errors import ConfigError, DataError
 from streamreid.runtimes.base import available_threads
 from streamreid.synth import Person, Picture, Report, SceneConfig, check_folder, fresh_scene, read_people, record

@@ -13,7 +13,7 @@ import numpy as np
 import typer
 
 from streamreid.cli.console import output, set_up_logging
-from streamreid.cli.working import Work
+from streamreid.cli.progress_line import Work
 from streamreid.compiling.bundle_folder import bundle_name
 from streamreid.config import EngineConfig
 from streamreid.errors import ConfigError, DataError, EngineError, MissingExtraError

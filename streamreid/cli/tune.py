@@ -13,8 +13,8 @@ from rich.text import Text
 
 from streamreid import __version__
 from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
+from streamreid.cli.progress_line import Work
 from streamreid.cli.trials import OBJECTIVES, Ids, Objective, Recording, load_recordings, objective_of, score_recordings, split
-from streamreid.cli.working import Work
 from streamreid.errors import ConfigError
 from streamreid.evaluation import MotScores
 from streamreid.evaluation.tuning import Trial, Tuning, search

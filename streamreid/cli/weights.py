@@ -10,7 +10,7 @@ from rich.table import Column, Table
 
 from streamreid import weights
 from streamreid.cli.console import errors, output
-from streamreid.cli.working import Work
+from streamreid.cli.progress_line import Work
 from streamreid.errors import WeightsError
 
 __all__ = ["app"]

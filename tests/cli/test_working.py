@@ -13,7 +13,7 @@ from rich.console import Console
 from streamreid._startup import Startup
 from streamreid.cameras.statistics import CameraCount, Statistics
 from streamreid.cli.progress import RunProgress
-from streamreid.cli.working import Heartbeat, Work, duration
+from streamreid.cli.progress_line import Heartbeat, Work, duration
 from streamreid.gallery import SqliteGallery
 from streamreid.sinks import PeopleCount
 
@@ -88,7 +88,7 @@ def test_quiet_work_and_quick_work_say_nothing(console):
 
 
 def test_the_watching_thread_speaks_while_one_step_takes_long(monkeypatch):
-    monkeypatch.setattr("streamreid.cli.working._TICK_SECONDS", 0.01)
+    monkeypatch.setattr("streamreid.cli.progress_line._TICK_SECONDS", 0.01)
     clock, said = Clock(), []
     with Heartbeat(lambda: said.append(clock.now), clock=clock):
         for _ in range(3):

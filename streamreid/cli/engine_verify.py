@@ -15,7 +15,7 @@ from rich.table import Table
 
 from streamreid.cli.build_engine import score_probe
 from streamreid.cli.console import errors, output, set_up_logging
-from streamreid.cli.working import Work
+from streamreid.cli.progress_line import Work
 from streamreid.compiling.bundle_folder import MANIFEST
 from streamreid.compiling.machine import differences, fingerprint
 from streamreid.compiling.policy import LoadOptions, open_build, open_graph
