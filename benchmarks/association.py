@@ -31,7 +31,7 @@ from scipy.optimize import linear_sum_assignment
 from streamreid import Pipeline
 from streamreid.association import Associator
 from streamreid.association.link_fitting import probabilities, reliability
-from streamreid.association.pair_sampling import labelled_pairs, pieces
+from streamreid.association.pair_sampling import labelled_pairs, track_fragments
 from streamreid.association.track_evidence import Evidence, Presence, descriptors
 from streamreid.cache.store import read_frames, read_manifest
 from streamreid.config import AssociationConfig, Config, load_config
@@ -144,11 +144,11 @@ def honesty(ids: Mapping[Key, tuple[int, float]], person: Mapping[Key, int], lea
 
 
 def doubts(walked: Walked, person: Mapping[Key, int]) -> tuple[float, float]:
-    """Expected calibration error of the link probability, over all pairs of tracks (and pieces of them) and over those that may be linked (p > .05)."""
+    """Expected calibration error of the link probability, over all pairs of tracks (and fragments of them) and over those that may be linked (p > .05)."""
     recorder = walked.recorder
     settings = recorder.config.association
     looks = {k: v for k, v in recorder.looks.items() if len(v) > 1 and k in person}
-    made = pieces(looks, slots=settings.prototypes, visibility=settings.visibility)
+    made = track_fragments(looks, slots=settings.prototypes, visibility=settings.visibility)
     pairs = labelled_pairs(made, person, recorder.site, settings.unification)
     said = probabilities(settings.link, pairs)
     near = said > 0.05

@@ -39,19 +39,19 @@ class _Section(BaseModel):
 
 
 class RotateConfig(_Section):
-    """When the results of a live run go on in a new piece, and which pieces are kept. A text alone is ``every`` or ``size``, or both: "1d, 1GB"."""
+    """When the results of a live run go on in a new segment, and which segments are kept. A text alone is ``every`` or ``size``, or both: "1d, 1GB"."""
 
     every: Annotated[float, BeforeValidator(_as_seconds)] | None = Field(
-        default=None, ge=1, description="A new piece at multiples of this time (UTC), in seconds or as 30m, 6h, 1d: 1d is midnight."
+        default=None, ge=1, description="A new segment at multiples of this time (UTC), in seconds or as 30m, 6h, 1d: 1d is midnight."
     )
     size: Annotated[int, BeforeValidator(_as_bytes)] | None = Field(
-        default=None, ge=1000, description="A new piece when all files of one are larger, in bytes or as 500MB, 1GB."
+        default=None, ge=1000, description="A new segment when all files of one are larger, in bytes or as 500MB, 1GB."
     )
     keep: int | None = Field(
-        default=None, ge=0, description="How many pieces are kept besides the one that is written; older ones are deleted. Empty: all."
+        default=None, ge=0, description="How many segments are kept besides the one that is written; older ones are deleted. Empty: all."
     )
     keep_hours: float | None = Field(
-        default=None, gt=0, description="A piece that ended so long ago is deleted; no piece then lasts longer than that. Empty: never."
+        default=None, gt=0, description="A segment that ended so long ago is deleted; no segment then lasts longer than that. Empty: never."
     )
 
     @model_validator(mode="before")
@@ -69,12 +69,12 @@ class RotateConfig(_Section):
     @model_validator(mode="after")
     def _says_when(self) -> RotateConfig:
         if self.every is None and self.size is None:
-            raise ValueError("say when a new piece begins: every: 1d, or size: 1GB")
+            raise ValueError("say when a new segment begins: every: 1d, or size: 1GB")
         return self
 
     @property
     def longest(self) -> float | None:
-        """Seconds after which a new piece begins at the latest."""
+        """Seconds after which a new segment begins at the latest."""
         limits = [s for s in (self.every, self.keep_hours and 3600 * self.keep_hours) if s is not None]
         return min(limits, default=None)
 
@@ -94,7 +94,7 @@ class OutputConfig(_Section):
     )
     rotate: RotateConfig | None = Field(
         default=None,
-        description="Results of live runs in pieces, folders pieces/NUMBER-TIME: when a new one begins, and which are kept. Empty: one piece for ever.",
+        description="Results of live runs in segments, folders pieces/NUMBER-TIME: when a new one begins, and which are kept. Empty: one segment for ever.",
     )
     crops: bool = Field(default=False, description="Pictures of every track, to train an engine on (they show people).")
     crops_every: float = Field(default=1.0, ge=0, description="Seconds between two pictures of a track.")

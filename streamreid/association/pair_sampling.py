@@ -1,4 +1,4 @@
-"""Pairs of tracks, and of pieces of tracks, to fit and to judge the link probability with."""
+"""Pairs of tracks, and of track_fragments of tracks, to fit and to judge the link probability with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from streamreid.association.track_similarity import compare, stack
 from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.types import BoolArray, FloatArray, TrackKey
 
-__all__ = ["Look", "Piece", "labelled_pairs", "own_pairs", "pieces"]
+__all__ = ["Look", "TrackFragment", "labelled_pairs", "own_pairs", "track_fragments"]
 
 Whole = NDArray[np.int64]
 Real = NDArray[np.float64]
@@ -43,7 +43,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Piece:
+class TrackFragment:
     """Some consecutive looks at one track: what would be known of it had it been seen only then.
 
     Args:
@@ -55,7 +55,9 @@ class Piece:
     evidence: Evidence
 
 
-def pieces(tracks: Mapping[TrackKey, Sequence[Look]], *, slots: int = 3, visibility: bool = True, seed: int = 0) -> list[Piece]:
+def track_fragments(
+    tracks: Mapping[TrackKey, Sequence[Look]], *, slots: int = 3, visibility: bool = True, seed: int = 0
+) -> list[TrackFragment]:
     """Every track as a whole, its halves, and a few short runs of looks.
 
     Args:
@@ -75,7 +77,7 @@ def pieces(tracks: Mapping[TrackKey, Sequence[Look]], *, slots: int = 3, visibil
                 second = int(rng.integers((n + 1) // 2, n - length + 1))
                 runs += [(first, first + length), (second, second + length)]
         for start, end in dict.fromkeys(r for r in runs if r[1] > r[0]):
-            result.append(Piece(key, _evidence(key, looks[start:end], slots, visibility)))
+            result.append(TrackFragment(key, _evidence(key, looks[start:end], slots, visibility)))
     return result
 
 
@@ -88,17 +90,17 @@ def _evidence(key: TrackKey, looks: Sequence[Look], slots: int, visibility: bool
 
 
 def own_pairs(
-    items: Sequence[Piece],
+    items: Sequence[TrackFragment],
     spans: Mapping[TrackKey, tuple[float, float]],
     calibration: Calibration | SiteCalibration,
     how: Unification = "parts",
 ) -> Pairs:
-    """What is known without ground truth: two pieces of one track are one person, pieces of two tracks seen by one camera at one time are two.
+    """What is known without ground truth: two track_fragments of one track are one person, track_fragments of two tracks seen by one camera at one time are two.
 
-    Each track counts once as itself and once for every other track beside it, however many pieces there are.
+    Each track counts once as itself and once for every other track beside it, however many track_fragments there are.
 
     Args:
-        items: From :func:`pieces`.
+        items: From :func:`track_fragments`.
         spans: When each track began and ended.
         calibration: Of the engine.
         how: How tracks are compared.
@@ -118,12 +120,12 @@ def own_pairs(
 
 
 def labelled_pairs(
-    items: Sequence[Piece], person: Mapping[TrackKey, int], calibration: Calibration | SiteCalibration, how: Unification = "parts"
+    items: Sequence[TrackFragment], person: Mapping[TrackKey, int], calibration: Calibration | SiteCalibration, how: Unification = "parts"
 ) -> Pairs:
     """Pairs of different tracks of which the persons are known; tracks of one camera that overlap in time are left out, for these are never linked.
 
     Args:
-        items: From :func:`pieces`.
+        items: From :func:`track_fragments`.
         person: Who each track is; others are left out.
         calibration: Of the engine.
         how: How tracks are compared.
@@ -142,7 +144,7 @@ def labelled_pairs(
 
 
 def _pairs(
-    items: Sequence[Piece],
+    items: Sequence[TrackFragment],
     number: Mapping[TrackKey, int],
     calibration: Calibration | SiteCalibration,
     how: Unification,
@@ -152,11 +154,11 @@ def _pairs(
     """All pairs, some hundred rows at a time.
 
     Args:
-        items: Pieces of tracks.
+        items: Fragments of tracks.
         number: Of each track.
         calibration: Of the engine.
         how: How tracks are compared.
-        masks: Which pairs of N and M tracks are one person and which are two, from their numbers and from whether the pieces are apart in time.
+        masks: Which pairs of N and M tracks are one person and which are two, from their numbers and from whether the track_fragments are apart in time.
         crowd: For each track, how many people may be meant.
     """
     if not items:

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from streamreid.cli import engine_verify as proving
+from streamreid.cli import engine_verify
 from streamreid.cli.build_engine import describe_build
 from streamreid.cli.console import errors, output, set_up_logging
 from streamreid.cli.engine_verify import differences_here, is_detector
@@ -91,8 +91,8 @@ def inspect(bundle: Annotated[str, typer.Argument(help="Folder of a bundle, or t
             output.print(f"  on this machine: {difference}", markup=False, highlight=False, soft_wrap=True)
 
 
-app.command("verify")(proving.verify)
-app.command("bench")(proving.bench)
+app.command("verify")(engine_verify.verify)
+app.command("bench")(engine_verify.bench)
 
 
 @app.command("list")

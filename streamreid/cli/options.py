@@ -67,7 +67,7 @@ Gallery = Annotated[
 Keep = Annotated[
     int | None,
     typer.Option(
-        "--keep", metavar="N", min=0, help="With --rotate: how many pieces are kept besides the one being written (default: all)."
+        "--keep", metavar="N", min=0, help="With --rotate: how many segments are kept besides the one being written (default: all)."
     ),
 ]
 Mosaic = Annotated[bool | None, typer.Option("--mosaic/--no-mosaic", help="Write one annotated video of all cameras.")]
@@ -86,7 +86,7 @@ Rotate = Annotated[
     typer.Option(
         "--rotate",
         metavar="TIME|SIZE",
-        help="Results of live cameras in pieces: a new one every 1d (6h, 30m), or when one is larger than 1GB, or both: 1d,1GB.",
+        help="Results of live cameras in segments: a new one every 1d (6h, 30m), or when one is larger than 1GB, or both: 1d,1GB.",
     ),
 ]
 Serve = Annotated[

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from streamreid import pipeline as wiring
 from streamreid._association_settings import check_cameras
 from streamreid._limits import raise_open_files
 from streamreid._yaml import parse_yaml, read_yaml, validate
@@ -23,9 +22,11 @@ from streamreid.cli.report import print_summary
 from streamreid.config import Config, load_config
 from streamreid.errors import ConfigError
 from streamreid.media import is_picture, is_video
+from streamreid.pipeline import FrameProcessor, Pipeline
 from streamreid.pipeline.ground_plane import check_start
 from streamreid.pipeline.pipeline import camera_name
 from streamreid.pipeline.run_state import read_begin
+from streamreid.runs import run as run_pipeline
 from streamreid.runs.result_folder import ResultsFolder
 from streamreid.serving import Server
 from streamreid.sinks import Sink
@@ -272,7 +273,7 @@ def execute(
         raise_open_files()
     with ExitStack() as stack:
         stack.callback(changes.close)
-        pipeline = stack.enter_context(wiring.Pipeline(config, cache=cache, overwrite=anew, begin=begin, stay=serving and endless))
+        pipeline = stack.enter_context(Pipeline(config, cache=cache, overwrite=anew, begin=begin, stay=serving and endless))
         pipeline.require_camera()
         folder.begin(config)  # all is open; before the server, which may write into the folder
         listeners: list[Sink] = []
@@ -285,10 +286,10 @@ def execute(
         return follow(pipeline, folder, quiet=quiet, listeners=listeners)
 
 
-def follow(following: wiring.Following, folder: ResultsFolder, *, quiet: bool, listeners: Sequence[Sink] = ()) -> int:
+def follow(following: FrameProcessor, folder: ResultsFolder, *, quiet: bool, listeners: Sequence[Sink] = ()) -> int:
     """Run a pipeline or a replay, show progress, print the table. Returns the exit code."""
     with following, stop_on_signals(following.stop), RunProgress(errors, quiet=quiet) as progress:
-        summary = wiring.run(following, folder, progress=progress.update, rendering=progress.say, listeners=listeners)
+        summary = run_pipeline(following, folder, progress=progress.update, rendering=progress.say, listeners=listeners)
     if not quiet:
         print_summary(summary, output)
     memory = following.memory

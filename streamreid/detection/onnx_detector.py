@@ -30,7 +30,7 @@ _TRIAL = (640, 480)  # width and height of the picture of drawn people
 
 
 class OnnxDetector:
-    """Runs an .onnx or OpenVINO .xml detector; how it is fed and read is told by trying it on drawn people (see ``detection.trial``).
+    """Runs an .onnx or OpenVINO .xml detector; how it is fed and read is told by trying it on drawn people (see :mod:`streamreid.detection.detector_trial`).
 
     Args:
         path: The file.

@@ -120,8 +120,8 @@ def _read_folder(folder: Path, ids: Ids) -> dict[str, Table]:
 
 
 def _read_pieces(folder: Path, ids: Ids) -> dict[str, Table]:
-    """The pieces of a run together. JSON lines first: what a later piece says of somebody counts for all, which the other files do not know."""
-    folders = [piece.path for piece in list_segments(folder)]
+    """The segments of a run together. JSON lines first: what a later segment says of somebody counts for all, which the other files do not know."""
+    folders = [segment.path for segment in list_segments(folder)]
     if len(find_results(folder)) == len(folders):
         return _read_jsonl(folder, ids)
     tables = sorted(path / "results.parquet" for path in folders if (path / "results.parquet").exists())

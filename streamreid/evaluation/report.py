@@ -34,7 +34,7 @@ def read_clocks(results: Path | str) -> dict[str, Clock]:
     """Capture times of frames, from what a run wrote.
 
     Args:
-        results: A run's folder (in pieces or not), its ``results.jsonl`` or its ``results.parquet``; anything else knows no times.
+        results: A run's folder (in segments or not), its ``results.jsonl`` or its ``results.parquet``; anything else knows no times.
 
     Returns:
         Per camera, knots; frames count from 1 as in MOT text.

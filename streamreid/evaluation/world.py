@@ -102,7 +102,7 @@ def read_positions(path: Path | str, layout: Layout | None = None) -> Positions:
     Args:
         path: AI City text (nine columns separated by blanks: camera, id, frame, left, top, width, height, xworld, yworld), MOT text with world
             coordinates in columns 8 and 9 (``frame,id,left,top,width,height,score,x,y[,z...]``, commas or blanks, as in MOTChallenge 3D and CMC; rows with -1,-1 are left out),
-            JSON lines whose person lines carry ``"world": [x, y]``, a folder of MOT text files, one per camera, or of a live run in pieces.
+            JSON lines whose person lines carry ``"world": [x, y]``, a folder of MOT text files, one per camera, or of a live run in segments.
         layout: What text files are; default: recognised by their values (`mot_text.layout_of`).
 
     Raises:

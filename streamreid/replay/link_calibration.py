@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from streamreid.association.link_fitting import Pairs, Reliability, doubt, fit_link, join_pairs, probabilities, reliability
-from streamreid.association.pair_sampling import Piece, labelled_pairs, own_pairs, pieces
+from streamreid.association.pair_sampling import TrackFragment, labelled_pairs, own_pairs, track_fragments
 from streamreid.config import Config, LinkConfig
 from streamreid.errors import DataError
 from streamreid.replay.embedding_recorder import EmbeddingRecorder
@@ -101,7 +101,7 @@ def walked_by(recorder: EmbeddingRecorder) -> Walked:
 def calibrate(walked: Sequence[Walked], persons: Sequence[Mapping[TrackKey, int]] | None = None, *, seed: int = 0) -> Calibrated:
     """Fit the link probability.
 
-    Without ``persons`` nothing but the tracks themselves is used: pieces of one track are one person, tracks that one camera saw at the same time are two.
+    Without ``persons`` nothing but the tracks themselves is used: fragments of one track are one person, tracks that one camera saw at the same time are two.
     What only pairs of different cameras can tell then stays as it is, and the rest near it.
 
     Args:
@@ -124,7 +124,7 @@ def calibrate(walked: Sequence[Walked], persons: Sequence[Mapping[TrackKey, int]
     halves: tuple[list[Pairs], list[Pairs]] = ([], [])
     every: list[Pairs] = []
     for number, item in enumerate(walked):
-        made = _pieces(item, seed)
+        made = _fragments(item, seed)
         known = None if persons is None else persons[number]
         every.append(_pairs(item, made, known))
         side = _sides(made, known, seed)
@@ -165,17 +165,17 @@ def _fit_half(pairs: Pairs, base: LinkConfig, free: Sequence[str]) -> LinkConfig
         return base
 
 
-def _pieces(item: Walked, seed: int) -> list[Piece]:
+def _fragments(item: Walked, seed: int) -> list[TrackFragment]:
     looks = {k: v for k, v in item.recorder.looks.items() if len(v) > 1}
     keys = sorted(looks)
     if len(keys) > _MOST_TRACKS:
         chosen = np.random.default_rng(seed).choice(len(keys), _MOST_TRACKS, replace=False)
         keys = [keys[i] for i in sorted(chosen.tolist())]
     config = item.recorder.config.association
-    return pieces({k: looks[k] for k in keys}, slots=config.prototypes, visibility=config.visibility, seed=seed)
+    return track_fragments({k: looks[k] for k in keys}, slots=config.prototypes, visibility=config.visibility, seed=seed)
 
 
-def _sides(made: Sequence[Piece], person: Mapping[TrackKey, int] | None, seed: int) -> dict[TrackKey, int]:
+def _sides(made: Sequence[TrackFragment], person: Mapping[TrackKey, int] | None, seed: int) -> dict[TrackKey, int]:
     """Which half of the people each track belongs to."""
     rng = np.random.default_rng(seed)
     tracks = sorted({p.track for p in made})
@@ -185,7 +185,7 @@ def _sides(made: Sequence[Piece], person: Mapping[TrackKey, int] | None, seed: i
     return {k: half[owner[k]] for k in tracks}
 
 
-def _pairs(item: Walked, made: Sequence[Piece], person: Mapping[TrackKey, int] | None) -> Pairs:
+def _pairs(item: Walked, made: Sequence[TrackFragment], person: Mapping[TrackKey, int] | None) -> Pairs:
     how = item.recorder.config.association.unification
     if person is not None:
         return labelled_pairs(made, person, item.recorder.site, how)

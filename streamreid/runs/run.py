@@ -86,10 +86,10 @@ def _run(
 ) -> Summary:
     path, failures, (show, rendering) = folder.path, pipeline.statistics.outputs, tell
     own, reopen = _open_sinks(pipeline, path)
-    pieces = next((sink for sink in own if isinstance(sink, RotatingSink)), None)
+    segments = next((sink for sink in own if isinstance(sink, RotatingSink)), None)
     sinks: list[Sink] = [SinkGroup(own, failures, reopen=reopen), SinkGroup(listeners, failures, required=False)]
     try:
-        recording = ResultWriter(pipeline, sinks, path, continued=pipeline.live, pieces=pieces)
+        recording = ResultWriter(pipeline, sinks, path, continued=pipeline.live, segments=segments)
         _record(pipeline, recording, folder, show)
     except BaseException:
         for sink in sinks:

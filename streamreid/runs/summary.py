@@ -167,11 +167,11 @@ class Summary:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The files below a folder; of results in pieces, which may be many, the folders of the pieces."""
-    pieces = [piece.path for piece in list_segments(folder)]
-    yield from pieces
+    """The files below a folder; of results in segments, which may be many, the folders of the segments."""
+    segments = [segment.path for segment in list_segments(folder)]
+    yield from segments
     for path in folder.iterdir():
-        if path.name == PIECES and pieces:
+        if path.name == PIECES and segments:
             continue
         inner = path.rglob("*") if path.is_dir() else [path]
         yield from (p for p in inner if p.is_file() and not p.name.startswith("."))

@@ -1,4 +1,4 @@
-"""Reading the JSON lines of a run again, also of one that was killed, or whose results are in pieces."""
+"""Reading the JSON lines of a run again, also of one that was killed, or whose results are in segments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FILE = "results.jsonl"
 
 
 def find_results(path: Path) -> list[Path]:
-    """The JSON lines of a run, oldest first: the file itself, or those in its folder or in the pieces there; empty if there are none."""
+    """The JSON lines of a run, oldest first: the file itself, or those in its folder or in the segments there; empty if there are none."""
     if not path.is_dir():
         return [path] if path.is_file() else []
     return [file for folder in result_folders(path) if (file := folder / _FILE).is_file()]

@@ -8,7 +8,7 @@ ground; null where they are not known, as in cameras without calibration). Event
 
 Every second a complete file ``part-....parquet`` appears in ``<path>.parts/``, so a killed run leaves a readable table but for its last second
 (``pyarrow.parquet.read_table("<path>.parts")``); sixty parts become one, and sixty of those again. When the run ends they are merged into
-``<path>`` and removed. Live runs, which may go on for months and in several pieces, stay parts: ``<path>`` is then the folder itself, which every
+``<path>`` and removed. Live runs, which may go on for months and in several segments, stay parts: ``<path>`` is then the folder itself, which every
 Parquet reader takes for a table.
 """
 

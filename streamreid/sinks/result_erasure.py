@@ -99,7 +99,7 @@ def erase_people(folder: Path, ids: Collection[int], *, scope: str = "", crops_o
     Raises:
         OSError: A file cannot be read or written; what was erased until then is erased, and the next call goes on.
     """
-    places = [folder, *(piece.path for piece in list_segments(folder))]
+    places = [folder, *(segment.path for segment in list_segments(folder))]
     wanted = _Wanted(frozenset(ids)) if crops_only else _wanted(places, frozenset(ids))
     result = ErasedResults()
     swaps: list[tuple[Path, Path]] = []
@@ -127,7 +127,7 @@ def erase_people(folder: Path, ids: Collection[int], *, scope: str = "", crops_o
 
 def has_crops(folder: Path, scope: str) -> bool:
     """Whether there are crops of a scope; they stay when a later run replaces the results."""
-    places = [folder, *(piece.path for piece in list_segments(folder))]
+    places = [folder, *(segment.path for segment in list_segments(folder))]
     return any(row[-1:] == [scope] for place in places for table in place.glob("crops/run-*/identities.csv") for row in _csv_rows(table))
 
 

@@ -25,27 +25,27 @@ __all__ = ["RotatingSink"]
 _log = logging.getLogger(__name__)
 _EXPIRE_SECONDS = 60.0
 _LINGER = 5.0
-"""Seconds after which a piece is finished: somebody who came in its last moments has an identity by then."""
+"""Seconds after which a segment is finished: somebody who came in its last moments has an identity by then."""
 
 _SIZE_SHARE = 50
 """A look at the sizes of many files is repeated after this many times as long as it took."""
 
 
 class RotatingSink(SinkContext):
-    """Hands everything to the sinks of the newest piece, and begins a new one when it is time to.
+    """Hands everything to the sinks of the newest segment, and begins a new one when it is time to.
 
-    The sinks of a piece that is over are finished a little later, when it is known who was in its last frames, and in another thread, while results go on
-    into the next: nothing waits and nothing is lost. A sink that fails is given up until the next piece. A run that is started again goes on in the newest piece. Results that lie in the folder itself, from a run
-    without pieces, become the first piece.
+    The sinks of a segment that is over are finished a little later, when it is known who was in its last frames, and in another thread, while results go on
+    into the next: nothing waits and nothing is lost. A sink that fails is given up until the next segment. A run that is started again goes on in the newest segment. Results that lie in the folder itself, from a run
+    without segments, become the first segment.
 
     Args:
         folder: Of the results.
-        rotate: When, and what is kept; None goes on in the newest piece for ever.
-        open_sinks: Opens the sinks of a piece in its folder.
+        rotate: When, and what is kept; None goes on in the newest segment for ever.
+        open_sinks: Opens the sinks of a segment in its folder.
         believed: Who is who at present, with probabilities.
         now: The time, seconds since 1970.
-        reopen: Opens one output of a piece anew, by folder and name.
-        failures: Reasons of sinks that failed in the newest piece, by name; added to, and taken back when a new piece begins.
+        reopen: Opens one output of a segment anew, by folder and name.
+        failures: Reasons of sinks that failed in the newest segment, by name; added to, and taken back when a new segment begins.
 
     Raises:
         OutputError: The folder is not writable.
@@ -75,24 +75,24 @@ class RotatingSink(SinkContext):
         self._ending: list[tuple[float, Segment, SinkGroup]] = []
         self._next_size = self._next_expiry = 0.0
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="pieces")
-        pieces = list_segments(folder)
-        if not pieces or [piece.number for piece in pieces] == [0]:  # the latter: gathering may have been interrupted
-            gather_results(folder, pieces[0] if pieces else Segment.of(folder, 0, now()))
-            pieces = list_segments(folder)
-        for piece in pieces[:-1]:
-            adopt_unfinished(piece.path)
-        self._piece = pieces[-1] if pieces else Segment.of(folder, 1, now())
-        if pieces and self._over():
-            adopt_unfinished(self._piece.path)
-            self._piece = Segment.of(folder, self._piece.number + 1, now())
-        self._sinks = SinkGroup(self._open(self._piece.path), self._failures, reopen=self._reopen_in(self._piece))
+        segments = list_segments(folder)
+        if not segments or [segment.number for segment in segments] == [0]:  # the latter: gathering may have been interrupted
+            gather_results(folder, segments[0] if segments else Segment.of(folder, 0, now()))
+            segments = list_segments(folder)
+        for segment in segments[:-1]:
+            adopt_unfinished(segment.path)
+        self._segment = segments[-1] if segments else Segment.of(folder, 1, now())
+        if segments and self._over():
+            adopt_unfinished(self._segment.path)
+            self._segment = Segment.of(folder, self._segment.number + 1, now())
+        self._sinks = SinkGroup(self._open(self._segment.path), self._failures, reopen=self._reopen_in(self._segment))
         self._worker.submit(remove_leftovers, folder)
         self._end(time.monotonic())
 
     @property
     def path(self) -> Path:
-        """Folder of the newest piece."""
-        return self._piece.path
+        """Folder of the newest segment."""
+        return self._segment.path
 
     def write(self, result: FrameResult) -> None:
         """Take one frame's people."""
@@ -107,39 +107,39 @@ class RotatingSink(SinkContext):
         self._sinks.settle(identities)
 
     def turn(self) -> bool:
-        """Begin a new piece if it is time to, and delete old ones. Call about once a second, also while nothing comes.
+        """Begin a new segment if it is time to, and delete old ones. Call about once a second, also while nothing comes.
 
         Where it cannot be opened, results go on into the old one, and the next call tries again.
 
         Returns:
-            Whether a new piece began.
+            Whether a new segment began.
         """
         began = self._over() and self._begin()
         self._end(time.monotonic())
         return began
 
     def _begin(self) -> bool:
-        piece = Segment.of(self._folder, self._piece.number + 1, self._now())
+        segment = Segment.of(self._folder, self._segment.number + 1, self._now())
         try:
-            sinks = self._open(piece.path)
+            sinks = self._open(segment.path)
         except OutputError as error:
             if self.output not in self._failures:
-                _log.error("a new piece of the results cannot be begun, the old one goes on: %s", error)
+                _log.error("a new segment of the results cannot be begun, the old one goes on: %s", error)
             self._failures[self.output] = str(error)
             return False
         for name in [self.output, *(name for name in self._failures if name in self._sinks.failed)]:
             self._failures.pop(name, None)
-        self._sinks.failures = {}  # what happens when it is finished is logged, and says nothing of the new piece
-        self._ending.append((time.monotonic() + _LINGER, self._piece, self._sinks))
-        self._sinks, self._piece = SinkGroup(sinks, self._failures, reopen=self._reopen_in(piece)), piece
+        self._sinks.failures = {}  # what happens when it is finished is logged, and says nothing of the new segment
+        self._ending.append((time.monotonic() + _LINGER, self._segment, self._sinks))
+        self._sinks, self._segment = SinkGroup(sinks, self._failures, reopen=self._reopen_in(segment)), segment
         self._next_size = 0.0
         return True
 
-    def _reopen_in(self, piece: Segment) -> Callable[[str], Sink | None] | None:
-        return None if self._reopen is None else partial(self._reopen, piece.path)
+    def _reopen_in(self, segment: Segment) -> Callable[[str], Sink | None] | None:
+        return None if self._reopen is None else partial(self._reopen, segment.path)
 
     def _end(self, now: float) -> None:
-        """Finish the pieces whose time has come; delete what is old where there are new ones, and now and then."""
+        """Finish the segments whose time has come; delete what is old where there are new ones, and now and then."""
         due = [item for item in self._ending if item[0] <= now]
         self._ending = self._ending[len(due) :]
         for _, _, sinks in due:
@@ -147,21 +147,21 @@ class RotatingSink(SinkContext):
         if due or now >= self._next_expiry:
             self._next_expiry = time.monotonic() + _EXPIRE_SECONDS
             self._worker.submit(
-                self._expire, self._piece, min([self._piece, *(piece for _, piece, _ in self._ending)], key=lambda p: p.number)
+                self._expire, self._segment, min([self._segment, *(segment for _, segment, _ in self._ending)], key=lambda p: p.number)
             )
 
     def _over(self) -> bool:
-        """Whether the newest piece has lasted long enough or is large enough."""
+        """Whether the newest segment has lasted long enough or is large enough."""
         if self._rotate is None:
             return False
-        now, start, longest = self._now(), self._piece.start, self._rotate.longest
-        # Also where the clock was set back by more than a piece lasts.
+        now, start, longest = self._now(), self._segment.start, self._rotate.longest
+        # Also where the clock was set back by more than a segment lasts.
         if longest is not None and (now // longest > start // longest or now < start - longest):
             return True
         began = time.monotonic()
         if self._rotate.size is None or began < self._next_size:
             return False
-        size = size_of(self._piece.path)
+        size = size_of(self._segment.path)
         took = time.monotonic() - began
         self._next_size = began + _SIZE_SHARE * took
         return size >= self._rotate.size
@@ -169,23 +169,23 @@ class RotatingSink(SinkContext):
     def _expire(self, newest: Segment, unfinished: Segment) -> None:
         """Delete what is no longer to be kept, of what is finished."""
         try:
-            for piece in self._expired(newest):
-                if piece.number >= unfinished.number:
+            for segment in self._expired(newest):
+                if segment.number >= unfinished.number:
                     break
-                remove_segment(piece)
-                _log.info("results '%s' deleted, as output.rotate says", piece.path)
+                remove_segment(segment)
+                _log.info("results '%s' deleted, as output.rotate says", segment.path)
         except (OutputError, OSError) as error:
             _log.error("%s", error)
 
     def _expired(self, newest: Segment) -> list[Segment]:
         if self._rotate is None:
             return []
-        old = [piece for piece in list_segments(self._folder) if piece.number < newest.number]
+        old = [segment for segment in list_segments(self._folder) if segment.number < newest.number]
         doomed = [] if self._rotate.keep is None else old[: max(0, len(old) - self._rotate.keep)]
         if self._rotate.keep_hours is not None:
             limit = self._now() - 3600 * self._rotate.keep_hours
-            # A piece ended when the next began, or before, if nothing ran then. What came before one that is too old is too old, whatever the clock said.
-            ends = [min(after.start, last_written(piece)) for piece, after in pairwise([*old, newest])]
+            # A segment ended when the next began, or before, if nothing ran then. What came before one that is too old is too old, whatever the clock said.
+            ends = [min(after.start, last_written(segment)) for segment, after in pairwise([*old, newest])]
             late = [i for i, end in enumerate(ends) if end <= limit]
             doomed = old[: max(len(doomed), max(late, default=-1) + 1)]
         return doomed
@@ -215,10 +215,10 @@ class RotatingSink(SinkContext):
 
 
 def _finish(sinks: SinkGroup, identities: FinalIdentities) -> None:
-    """Close the sinks of a piece that is over; the run goes on whatever happens here."""
+    """Close the sinks of a segment that is over; the run goes on whatever happens here."""
     try:
         sinks.close(identities)
     except OutputError as error:
-        _log.error("a piece of the results could not be finished: %s", error)
+        _log.error("a segment of the results could not be finished: %s", error)
     except Exception:
-        _log.exception("a piece of the results could not be finished")
+        _log.exception("a segment of the results could not be finished")

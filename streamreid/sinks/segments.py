@@ -1,6 +1,6 @@
-"""The results of a live run in pieces: folders ``pieces/NUMBER-TIME`` in the folder of the results, each like the folder of a run.
+"""The results of a live run in segments: folders ``pieces/NUMBER-TIME`` in the folder of the results, each like the folder of a run.
 
-Numbers rise by one from piece to piece and order them, also where the clock was set back; the time (UTC) is when a piece began.
+Numbers rise by one from segment to segment and order them, also where the clock was set back; the time (UTC) is when a segment began.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _DELETING = ".deleting-"
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One piece.
+    """One segment.
 
     Args:
         path: Its folder.
@@ -66,26 +66,26 @@ class Segment:
 
     @classmethod
     def of(cls, folder: Path, number: int, start: float) -> Segment:
-        """The piece of that number in a folder of results. Nothing is made."""
+        """The segment of that number in a folder of results. Nothing is made."""
         start = float(int(start))
         return cls(folder / PIECES / f"{number:06d}-{time.strftime(_FORMAT, time.gmtime(start))}Z", number, start)
 
 
 def list_segments(folder: Path) -> list[Segment]:
-    """The pieces in a folder of results, in order."""
+    """The segments in a folder of results, in order."""
     found = []
     with suppress(FileNotFoundError, NotADirectoryError):
         for path in (folder / PIECES).iterdir():
             match = _NAME.fullmatch(path.name)
             if match is not None:
                 found.append(Segment(path, int(match[1]), float(calendar.timegm(time.strptime(match[2], _FORMAT)))))
-    return sorted(found, key=lambda piece: piece.number)
+    return sorted(found, key=lambda segment: segment.number)
 
 
-def last_written(piece: Segment) -> float:
-    """When something was last written into a piece, seconds since 1970; 0 for an empty one."""
+def last_written(segment: Segment) -> float:
+    """When something was last written into a segment, seconds since 1970; 0 for an empty one."""
     times = [0.0]
-    for inner in (piece.path, piece.path / "mot", piece.path / "results.parquet", piece.path / "videos"):
+    for inner in (segment.path, segment.path / "mot", segment.path / "results.parquet", segment.path / "videos"):
         with suppress(OSError), os.scandir(inner) as entries:
             for entry in entries:
                 with suppress(OSError):
@@ -94,8 +94,8 @@ def last_written(piece: Segment) -> float:
 
 
 def result_folders(folder: Path) -> list[Path]:
-    """Where to read the results of a run: its pieces in order, or its folder itself."""
-    return [piece.path for piece in list_segments(folder)] or [folder]
+    """Where to read the results of a run: its segments in order, or its folder itself."""
+    return [segment.path for segment in list_segments(folder)] or [folder]
 
 
 def size_of(folder: Path) -> int:
@@ -112,8 +112,8 @@ def size_of(folder: Path) -> int:
     return total
 
 
-def gather_results(folder: Path, piece: Segment) -> None:
-    """Make a piece of the results that an earlier run wrote into the folder itself. May be interrupted and done again.
+def gather_results(folder: Path, segment: Segment) -> None:
+    """Make a segment of the results that an earlier run wrote into the folder itself. May be interrupted and done again.
 
     Raises:
         OutputError: Something cannot be moved.
@@ -121,24 +121,24 @@ def gather_results(folder: Path, piece: Segment) -> None:
     try:
         for name in RESULTS:
             if (folder / name).exists():
-                piece.path.mkdir(parents=True, exist_ok=True)
-                os.rename(folder / name, piece.path / name)
+                segment.path.mkdir(parents=True, exist_ok=True)
+                os.rename(folder / name, segment.path / name)
     except OSError as error:
-        raise write_failed(piece.path, error) from error
+        raise write_failed(segment.path, error) from error
 
 
-def remove_segment(piece: Segment) -> None:
-    """Delete a piece. It is gone at once for readers; what is left when that is interrupted goes with `remove_leftovers`.
+def remove_segment(segment: Segment) -> None:
+    """Delete a segment. It is gone at once for readers; what is left when that is interrupted goes with `remove_leftovers`.
 
     Raises:
         OutputError: It cannot be deleted.
     """
-    doomed = piece.path.with_name(_DELETING + piece.path.name)
+    doomed = segment.path.with_name(_DELETING + segment.path.name)
     try:
-        os.rename(piece.path, doomed)
+        os.rename(segment.path, doomed)
         shutil.rmtree(doomed)
     except OSError as error:
-        raise OutputError(f"cannot delete '{piece.path}': {error.strerror or error}. Delete it by hand") from error
+        raise OutputError(f"cannot delete '{segment.path}': {error.strerror or error}. Delete it by hand") from error
 
 
 def remove_leftovers(folder: Path) -> None:

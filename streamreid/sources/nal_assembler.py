@@ -1,8 +1,8 @@
-"""From the pieces of RTP to what a decoder takes, as early as can be known.
+"""From the fragments of RTP to what a decoder takes, as early as can be known.
 
 A picture of H.264 or H.265 comes in many RTP packets, and FFmpeg's parser sees its end only when the next picture begins: a frame of 10 per second is
 handed out 100 ms late. The packets themselves say more (RFC 6184 section 5.8, RFC 7798 section 4.4.3): a NAL unit that does not fit into one
-packet is cut into pieces of equal size but for the last, so a shorter piece is the end of its unit, and so is a first piece that would have had room.
+packet is cut into fragments of equal size but for the last, so a shorter fragment is the end of its unit, and so is a first fragment that would have had room.
 Where that guess is wrong (a unit that fills its last packet to the byte), the unit waits for the next one, as it would have anyway.
 """
 
@@ -14,10 +14,10 @@ __all__ = ["H264Units", "H265Units", "Unit", "Units", "WholeUnits", "units_of"]
 
 _START = b"\0\0\0\1"
 _ROOM = 6
-"""Bytes by which a first piece is longer than the full ones behind it: start code and NAL header."""
+"""Bytes by which a first fragment is longer than the full ones behind it: start code and NAL header."""
 
 _FIRST_GUESS = 1000
-"""A first piece shorter than this is taken for a whole unit until pieces were seen."""
+"""A first fragment shorter than this is taken for a whole unit until fragments were seen."""
 
 _STEADY = 10
 _LARGEST = 16 * 2**20
@@ -28,7 +28,7 @@ Unit = tuple[bytes, int | None]
 
 
 class _Nals:
-    """NAL units out of pieces.
+    """NAL units out of fragments.
 
     Attributes:
         broken: Pieces without a beginning so far (packets were lost, or a unit was taken for complete too early).
@@ -40,27 +40,27 @@ class _Nals:
         self._full: deque[int] = deque(maxlen=8)
         self.broken = 0
 
-    def push(self, piece: bytes) -> list[bytes]:
-        """Take the next piece; returns the units that are complete by it: the one before, itself, both, or none."""
-        if piece.startswith(_START):
+    def push(self, fragment: bytes) -> list[bytes]:
+        """Take the next fragment; returns the units that are complete by it: the one before, itself, both, or none."""
+        if fragment.startswith(_START):
             done = self.flush()
-            self._held = [piece]
-            complete = len(piece) < (min(self._full) if self._full else _FIRST_GUESS)
-            self._last = len(piece), complete
+            self._held = [fragment]
+            complete = len(fragment) < (min(self._full) if self._full else _FIRST_GUESS)
+            self._last = len(fragment), complete
             return [*done, *(self.flush() if complete else [])]
         first, early = self._last
         if not self._held:
             self.broken += 1
             if early:
-                # It was no whole unit after all: this sender's pieces are smaller than thought.
+                # It was no whole unit after all: this sender's fragments are smaller than thought.
                 self._full.append(first)
             return []
-        self._held.append(piece)
-        if len(self._held) * len(piece) > _LARGEST:
+        self._held.append(fragment)
+        if len(self._held) * len(fragment) > _LARGEST:
             return self.flush()
         if len(self._held) == 2:
             self._full.append(first)
-        return self.flush() if len(piece) < first - _ROOM else []
+        return self.flush() if len(fragment) < first - _ROOM else []
 
     def flush(self) -> list[bytes]:
         """The unit that is held, whole or not."""
@@ -80,11 +80,11 @@ class H264Units:
         """Pieces without a beginning."""
         return self._nals.broken
 
-    def push(self, piece: bytes, stamp: int | None) -> list[Unit]:
-        """Take the next piece of the stream; returns what can be decoded now."""
+    def push(self, fragment: bytes, stamp: int | None) -> list[Unit]:
+        """Take the next fragment of the stream; returns what can be decoded now."""
         before, self._stamp = self._stamp, stamp
         held = self._nals.flush() if stamp != before else []
-        return [*((unit, before) for unit in held), *((unit, stamp) for unit in self._nals.push(piece))]
+        return [*((unit, before) for unit in held), *((unit, stamp) for unit in self._nals.push(fragment))]
 
     def flush(self) -> list[Unit]:
         """What is left at the end."""
@@ -108,11 +108,11 @@ class H265Units:
         """Pieces without a beginning, and slices that came after their picture was handed out."""
         return self._nals.broken + self._late
 
-    def push(self, piece: bytes, stamp: int | None) -> list[Unit]:
-        """Take the next piece of the stream; returns the pictures that are complete by it."""
+    def push(self, fragment: bytes, stamp: int | None) -> list[Unit]:
+        """Take the next fragment of the stream; returns the pictures that are complete by it."""
         result = self.flush() if stamp != self._stamp or sum(map(len, self._parts)) > _LARGEST else []
         self._stamp = stamp
-        for nal in self._nals.push(piece):
+        for nal in self._nals.push(fragment):
             self._take(nal)
         steady = len(self._lately) == _STEADY and len(set(self._lately)) == 1
         if steady and not self._handed and self._slices == self._lately[0]:
@@ -145,7 +145,7 @@ class H265Units:
 
 
 class WholeUnits:
-    """Everything of one time stamp, handed out when the next one begins: for codecs whose pieces tell nothing."""
+    """Everything of one time stamp, handed out when the next one begins: for codecs whose fragments tell nothing."""
 
     broken = 0
 
@@ -153,11 +153,11 @@ class WholeUnits:
         self._stamp: int | None = None
         self._parts: list[bytes] = []
 
-    def push(self, piece: bytes, stamp: int | None) -> list[Unit]:
-        """Take the next piece of the stream; returns the picture before it."""
-        result = self.flush() if stamp != self._stamp or len(self._parts) * len(piece) > _LARGEST else []
+    def push(self, fragment: bytes, stamp: int | None) -> list[Unit]:
+        """Take the next fragment of the stream; returns the picture before it."""
+        result = self.flush() if stamp != self._stamp or len(self._parts) * len(fragment) > _LARGEST else []
         self._stamp = stamp
-        self._parts.append(piece)
+        self._parts.append(fragment)
         return result
 
     def flush(self) -> list[Unit]:
@@ -172,7 +172,7 @@ _CUT = frozenset({"h261", "h263", "h263p", "mpeg1video", "mpeg2video", "mpeg4"})
 
 
 def units_of(codec: str) -> Units | None:
-    """What puts a codec's pieces together; None for codecs that need nothing.
+    """What puts a codec's fragments together; None for codecs that need nothing.
 
     Args:
         codec: FFmpeg's name.

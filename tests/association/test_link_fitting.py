@@ -5,7 +5,7 @@ import pytest
 
 from streamreid.association.link_fitting import Pairs, doubt, fit_link, join_pairs, probabilities, reliability
 from streamreid.association.link_model import TERMS
-from streamreid.association.pair_sampling import Look, labelled_pairs, own_pairs, pieces
+from streamreid.association.pair_sampling import Look, labelled_pairs, own_pairs, track_fragments
 from streamreid.config import LinkConfig
 from streamreid.errors import DataError
 from streamreid.features.similarity import Calibration
@@ -89,7 +89,7 @@ def tracks():
 
 def test_pairs_that_need_no_ground_truth():
     looks, spans = tracks()
-    made = pieces(looks)
+    made = track_fragments(looks)
     pairs = own_pairs(made, spans, CALIBRATION)
     # Pieces of each of the four tracks, and of the two that one camera saw at the same time; nothing is said of a/1 and b/1.
     assert pairs.weight[pairs.same].sum() == pytest.approx(4.0)
@@ -100,7 +100,7 @@ def test_pairs_that_need_no_ground_truth():
 
 def test_pairs_with_ground_truth():
     looks, _ = tracks()
-    pairs = labelled_pairs(pieces(looks), {("a", 1): 7, ("b", 1): 7, ("a", 3): 9}, CALIBRATION)
+    pairs = labelled_pairs(track_fragments(looks), {("a", 1): 7, ("b", 1): 7, ("a", 3): 9}, CALIBRATION)
     assert pairs.weight[pairs.same].sum() == pytest.approx(1.0)
     assert pairs.weight[~pairs.same].sum() == pytest.approx(2.0)
     assert (pairs.terms["other_camera"][pairs.same] == 1).all()
@@ -108,5 +108,5 @@ def test_pairs_with_ground_truth():
 
 def test_a_track_seen_once_gives_one_piece():
     looks, _ = tracks()
-    assert len(pieces({("a", 1): looks["a", 1][:1]})) == 1
+    assert len(track_fragments({("a", 1): looks["a", 1][:1]})) == 1
     assert len(own_pairs([], {}, CALIBRATION)) == 0

@@ -177,7 +177,7 @@ def test_cameras_changed_by_http_are_there_after_a_kill(scene, cams, tmp_path):
 def test_pieces_from_the_command_line_are_checked(cams, call):
     for options, text in (
         (("--rotate", "1 fortnight"), "--rotate: rotate.every: write a number and a unit"),
-        (("--keep", "3"), "say when a new piece begins"),
+        (("--keep", "3"), "say when a new segment begins"),
         (("--set", "output.rotate.keep=-1", "--rotate", "1d"), "output.rotate.keep"),
     ):
         code, _, err = call("run", "-s", cams, "--out", cams.parent / "x", *options)

@@ -9,7 +9,7 @@ import pytest
 
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
-from streamreid.reid import BlindEmbedder, load_bundle, open_embedder, opening, write_bundle
+from streamreid.reid import BlindEmbedder, factory, load_bundle, open_embedder, write_bundle
 
 
 def edit(folder: Path, **values: object) -> None:
@@ -122,7 +122,7 @@ class TestOpening:
         folder = tmp_path / "engines"
         make_bundle("low", where=folder, rank=1, dim=4)
         make_bundle("high", where=folder, rank=2, dim=8)
-        monkeypatch.setattr(opening, "shipped_folder", lambda: folder)
+        monkeypatch.setattr(factory, "shipped_folder", lambda: folder)
         return folder
 
     def test_by_folder_and_by_name(self, make_bundle, shipped: Path) -> None:
@@ -143,7 +143,7 @@ class TestOpening:
         assert isinstance(open_embedder(EngineConfig(model="none")), BlindEmbedder)
 
     def test_no_engine_shipped(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-        monkeypatch.setattr(opening, "shipped_folder", lambda: tmp_path / "nowhere")
+        monkeypatch.setattr(factory, "shipped_folder", lambda: tmp_path / "nowhere")
         assert isinstance(open_embedder(EngineConfig()), BlindEmbedder)
         assert "motion only" in caplog.text
 
@@ -160,7 +160,7 @@ def test_what_is_asked_for_and_does_not_run_stops_instead_of_running_without_loo
     tmp_path: Path, make_bundle, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, str]
 ) -> None:
     make_bundle("only", where=tmp_path / "shipped")
-    monkeypatch.setattr(opening, "shipped_folder", lambda: tmp_path / "shipped")
+    monkeypatch.setattr(factory, "shipped_folder", lambda: tmp_path / "shipped")
     assert open_embedder(EngineConfig()).name == "only"
     with pytest.raises(EngineError, match=r"TensorRT plan|torch program|int8"):
         open_embedder(EngineConfig.model_validate(wanted))

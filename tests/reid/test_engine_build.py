@@ -14,7 +14,7 @@ from streamreid.compiling.records import PrecisionFound
 from streamreid.compiling.tensorrt_builder import Plan
 from streamreid.config import EngineConfig
 from streamreid.errors import DataError, EngineError
-from streamreid.reid import building, load_bundle
+from streamreid.reid import engine_build, load_bundle
 from streamreid.reid.embedder import EngineEmbedder
 from streamreid.reid.engine_build import BuildRequest, build_engine, save_reports, verify_build
 from streamreid.reid.probe_set import generated_probe
@@ -65,7 +65,7 @@ def test_a_precision_that_the_runtime_does_not_have_is_refused(make_bundle, tmp_
 
 def test_a_plan_in_another_precision_than_asked_for_is_refused(make_bundle, tmp_path, monkeypatch):
     """What "FP16" builds once were: fp32, and exit code 0."""
-    monkeypatch.setattr(build_module, "fingerprint", lambda target: building.fingerprint("onnxruntime"))
+    monkeypatch.setattr(build_module, "fingerprint", lambda target: engine_build.fingerprint("onnxruntime"))
     full = Plan(b"plan", PrecisionFound(precision="fp32", counts={"fp32": 90}, source="plan"))
     monkeypatch.setattr(build_module, "build_plan", lambda *a: full)
     with pytest.raises(EngineError, match=r"fp16 was asked for, but the plan computes in fp32 \(90 tensors in fp32\); nothing was written"):
@@ -114,6 +114,6 @@ def test_reports_are_kept_where_the_bundle_may_be_written(make_bundle, tmp_path,
     def denied(*_):
         raise EngineError("read-only")
 
-    monkeypatch.setattr(building, "save_manifest", denied)
+    monkeypatch.setattr(engine_build, "save_manifest", denied)
     assert not save_reports(kept, {record.key: report})
     assert "the report was not kept: read-only" in caplog.text

@@ -14,7 +14,7 @@ from streamreid.gallery import SqliteGallery
 from streamreid.gallery.migration import copy_gallery
 from streamreid.runs import run
 from streamreid.runs.erasure import forget_everywhere
-from streamreid.sinks import result_erasure as erasing
+from streamreid.sinks import result_erasure
 
 OUTPUTS = {"jsonl": True, "parquet": True, "crops": True, "crops_every": 0.3, "crops_min_height": 20.0, "video": True, "mosaic": True}
 
@@ -161,7 +161,7 @@ def test_an_interrupted_erasure_is_completed_by_the_next(results, tmp_path, monk
     gone = who["left", 1]
     expected = tmp_path / "expected"
     os.system(f"cp -a {folder} {expected}")
-    erasing.erase_people(expected, [gone])
+    result_erasure.erase_people(expected, [gone])
     replace = os.replace
     for stop in range(10):
         with monkeypatch.context() as patch:
@@ -172,15 +172,15 @@ def test_an_interrupted_erasure_is_completed_by_the_next(results, tmp_path, monk
                     raise KeyboardInterrupt
                 replace(one, other)
 
-            patch.setattr(erasing.os, "replace", killed)
+            patch.setattr(result_erasure.os, "replace", killed)
             try:
-                erasing.erase_people(folder, [gone])
+                result_erasure.erase_people(folder, [gone])
                 break
             except KeyboardInterrupt:
                 pass
     else:
         raise AssertionError("it never ends")
-    erasing.erase_people(folder, [gone])
+    result_erasure.erase_people(folder, [gone])
     assert contents(folder) == contents(expected)
 
 
@@ -193,7 +193,7 @@ def test_results_of_a_killed_run(results):
     (folder / "results.jsonl").write_bytes(b"".join(kept) + lines[-1][:20])
     (folder / "results.parquet.parts").mkdir()
     (folder / "results.parquet").rename(folder / "results.parquet.parts" / "part-0000000000-0000000000.parquet")
-    erasing.erase_people(folder, [gone])
+    result_erasure.erase_people(folder, [gone])
     assert (folder / "results.jsonl").read_bytes() == lines_of(b"".join(kept), gone, who)
     rows = pq.read_table(folder / "results.parquet.parts").to_pylist()
     assert {who[row["camera"], row["track_id"]] for row in rows} == set(who.values()) - {gone}
@@ -219,15 +219,15 @@ def test_pieces_and_merged_people(tmp_path):
     (first / "mot" / "a.txt").write_text("2,5,1,2\n2,6,3,4\n")
     (first / "mot" / "global" / "a.txt").write_text("2,8,3,4\n")
     (tmp_path / "world.txt").write_text("1,3,-1\n1,8,-1\n1,9,-1\n")
-    found = erasing.erase_people(tmp_path, [3], change=False)
+    found = result_erasure.erase_people(tmp_path, [3], change=False)
     assert found.counts == {"jsonl": 4, "mot": 1, "world": 2}
     assert (first / "results.jsonl").read_text() == early + other
-    erasing.erase_people(tmp_path, [3])
+    result_erasure.erase_people(tmp_path, [3])
     assert (first / "results.jsonl").read_text() == other
     assert (second / "results.jsonl").read_text() == other + shared
     assert (first / "mot" / "a.txt").read_text() == "2,6,3,4\n"
     assert (tmp_path / "world.txt").read_text() == "1,8,-1\n"
-    assert not erasing.erase_people(tmp_path, [3], change=False).holds
+    assert not result_erasure.erase_people(tmp_path, [3], change=False).holds
 
 
 def test_only_results_and_caches_are_taken(results, tmp_path):

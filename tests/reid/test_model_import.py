@@ -169,9 +169,9 @@ class TestCommands:
         assert run.exit_code == 2
 
     def test_list(self, tmp_path: Path, make_bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-        from streamreid.reid import factory as opening
+        from streamreid.reid import factory
 
-        monkeypatch.setattr(opening, "shipped_folder", lambda: tmp_path / "engines")
+        monkeypatch.setattr(factory, "shipped_folder", lambda: tmp_path / "engines")
         assert "engine import" in CliRunner().invoke(app, ["list"]).output
         make_bundle("low", where=tmp_path / "engines", rank=1)
         make_bundle("high", where=tmp_path / "engines", rank=2)

@@ -18,7 +18,7 @@ from streamreid.evaluation.report import read_clocks
 from streamreid.pipeline.run_state import read_begin, state_of
 from streamreid.replay.camera_passes import read_sightings
 from streamreid.runs.result_folder import choose_folder, clear_results
-from streamreid.sinks import Sink, open_sinks, rotating
+from streamreid.sinks import Sink, open_sinks, rotation
 from streamreid.sinks.rotation import RotatingSink
 from streamreid.sinks.segments import Segment, list_segments, remove_segment, result_folders, size_of
 from streamreid.types import Frame, FrameResult, IdentityEvent, Tracks
@@ -115,7 +115,7 @@ def test_who_came_in_the_last_moment_of_a_piece_is_known_in_it(tmp_path: Path, m
     now = 106.0
     run.sink._worker.submit(shutil.copytree, first, kept)
     monkeypatch.setattr(
-        rotating, "remove_segment", lambda piece: (shutil.copytree(piece.path, kept, dirs_exist_ok=True), remove_segment(piece))
+        rotation, "remove_segment", lambda piece: (shutil.copytree(piece.path, kept, dirs_exist_ok=True), remove_segment(piece))
     )
     run.frame(2, [1], [5])
     run.sink._worker.submit(int).result()
@@ -290,7 +290,7 @@ def test_neither_a_piece_that_cannot_be_opened_nor_one_that_cannot_be_finished_e
     run.frame(1, [1], [1])
     (tmp_path / "pieces" / Segment.of(tmp_path, 3, run.now + DAY).path.name).write_text("in the way")
     run.frame(2, [1], [1], later=DAY)
-    assert "a new piece of the results cannot be begun, the old one goes on: cannot write" in caplog.text
+    assert "a new segment of the results cannot be begun, the old one goes on: cannot write" in caplog.text
     run.sink.abort()
     assert "output 'Broken' is given up, everything else goes on: disk full" in caplog.text
     assert [len(items(folder, "end")) for folder in result_folders(tmp_path)[:2]] == [1, 1]
