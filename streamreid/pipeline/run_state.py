@@ -1,7 +1,7 @@
 """Where a run begins to count, so that a live run that is started again in the same folder goes on: ids and frame numbers never repeat.
 
-The numbers are kept in ``state.json``, written once a second together with the lengths of ``results.jsonl`` and ``world.txt`` at that moment (of the piece that was
-written to, where results come in pieces). What all outputs hold beyond that is read when a run begins: after a crash not even the ids of the last second are
+The numbers are kept in ``state.json``, written once a second together with the lengths of ``results.jsonl`` and ``world.txt`` at that moment (of the segment that was
+written to, where results come in segments). What all outputs hold beyond that is read when a run begins: after a crash not even the ids of the last second are
 given twice, nor, where the disk was full, those that got into one output while neither another nor ``state.json`` could be written.
 """
 
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from streamreid.errors import DataError
-from streamreid.sinks.numbers import WrittenNumbers, written_numbers
 from streamreid.sinks.segments import result_folders
+from streamreid.sinks.written_numbers import WrittenNumbers, written_numbers
 
 __all__ = ["STATE", "RunState", "read_begin", "state_of"]
 
@@ -58,14 +58,14 @@ class RunState:
         self.seen(found.camera, track=found.track, frame=found.frame, who=found.who)
 
 
-def state_of(begin: RunState, *, size: int, ended: bool, piece: str = "", world: int = 0) -> dict[str, Any]:
+def state_of(begin: RunState, *, size: int, ended: bool, segment: str = "", world: int = 0) -> dict[str, Any]:
     """What ``state.json`` holds.
 
     Args:
         begin: The next numbers.
         size: Length of ``results.jsonl`` in bytes, 0 without it.
         ended: Whether the run came to an orderly end.
-        piece: Name of the piece that it is in; empty for one that is in the folder itself.
+        segment: Name of the segment that it is in; empty for one that is in the folder itself.
         world: Length of ``world.txt`` in bytes, 0 without it.
     """
     return {
@@ -77,7 +77,7 @@ def state_of(begin: RunState, *, size: int, ended: bool, piece: str = "", world:
         "frames": begin.frames,
         "results_bytes": size,
         "world_bytes": world,
-        "piece": piece,
+        "piece": segment,
     }
 
 
@@ -93,20 +93,20 @@ def read_begin(folder: Path) -> RunState | None:
     there = bool(lines) or any((path / name).exists() for path in folders for name in _NUMBERED)
     if not state.exists() and not there:
         return None
-    begin, sizes, piece, ended = RunState(), (0, 0), "", False
+    begin, sizes, segment, ended = RunState(), (0, 0), "", False
     try:
         if state.exists():
             data = json.loads(state.read_text(encoding="utf-8"))
             begin = RunState(int(data["global_id"]), _numbers(data["tracks"]), _numbers(data["frames"]), int(data["runs"]))
             sizes = int(data["results_bytes"]), int(data.get("world_bytes", 0))
-            ended, piece = bool(data["ended"]), str(data.get("piece", ""))
+            ended, segment = bool(data["ended"]), str(data.get("piece", ""))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if not there:
             raise DataError(f"'{state}' is damaged ({error}); choose another folder (--out) or --overwrite") from None
         log.warning("'%s' is damaged; the numbers are looked up in '%s'", state, folders[-1])
-        begin, sizes, piece = RunState(), (0, 0), ""
+        begin, sizes, segment = RunState(), (0, 0), ""
     # Pieces after the one that the state speaks of are new; without that one all are looked at.
-    known = next((i for i, path in enumerate(folders) if path.name == piece or (not piece and path == folder)), None)
+    known = next((i for i, path in enumerate(folders) if path.name == segment or (not segment and path == folder)), None)
     before = dict(begin.frames)
     for number, path in enumerate(folders[known or 0 :]):
         lines_from, world_from = sizes if number == 0 and known is not None else (0, 0)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from streamreid.errors import OutputError
-from streamreid.pipeline.run_state import STATE, RunState, state_of
 from streamreid.files import write_json
 from streamreid.pipeline.frame_processor import FrameProcessor
-from streamreid.pipeline.grounding import WORLD
+from streamreid.pipeline.ground_plane import WORLD
+from streamreid.pipeline.run_state import STATE, RunState, state_of
 from streamreid.sinks import RotatingSink, Sink
 from streamreid.types import FrameResult, IdentityEvent
 
@@ -31,17 +31,17 @@ class ResultWriter:
         sinks: All of them get everything, in the same order.
         folder: ``state.json`` is kept here for runs that can be continued.
         continued: Whether this is such a run (a live one).
-        pieces: The sink among them whose results come in pieces, if there is one.
+        segments: The sink among them whose results come in segments, if there is one.
     """
 
     def __init__(
-        self, pipeline: FrameProcessor, sinks: Sequence[Sink], folder: Path, *, continued: bool, pieces: RotatingSink | None = None
+        self, pipeline: FrameProcessor, sinks: Sequence[Sink], folder: Path, *, continued: bool, segments: RotatingSink | None = None
     ) -> None:
         self._pipeline = pipeline
         self._sinks = sinks
         self._folder = folder
         self._continued = continued
-        self._pieces = pieces
+        self._segments = segments
         begin = pipeline.begin
         self._next = RunState(begin.global_id, dict(begin.tracks), dict(begin.frames), begin.runs)
         self._saved = 0.0
@@ -74,10 +74,10 @@ class ResultWriter:
             self._next.seen(event.camera, track=event.track_id, who=max(event.global_id, event.other_id))
 
     def tick(self) -> None:
-        """Once a second: save where a next run would go on; begin a new piece if it is time to."""
+        """Once a second: save where a next run would go on; begin a new segment if it is time to."""
         if self._continued and time.monotonic() - self._saved >= _SECONDS:
-            if self._pieces is not None:
-                self._pieces.turn()
+            if self._segments is not None:
+                self._segments.turn()
             self.save()
 
     def save(self, *, ended: bool = False) -> None:
@@ -88,12 +88,12 @@ class ResultWriter:
             ended: Whether the run is over.
         """
         self._saved = time.monotonic()
-        results = self._folder if self._pieces is None else self._pieces.path
-        piece = "" if self._pieces is None else self._pieces.path.name
+        results = self._folder if self._segments is None else self._segments.path
+        segment = "" if self._segments is None else self._segments.path.name
         failures = self._pipeline.statistics.outputs
         try:
             size, world = _size(results / "results.jsonl"), _size(results / WORLD)
-            write_json(self._folder / STATE, state_of(self._next, size=size, ended=ended, piece=piece, world=world))
+            write_json(self._folder / STATE, state_of(self._next, size=size, ended=ended, segment=segment, world=world))
             failures.pop(_STATE_OUTPUT, None)
         except (OutputError, OSError, MemoryError) as error:
             if _STATE_OUTPUT not in failures:

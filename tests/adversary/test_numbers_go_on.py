@@ -8,10 +8,10 @@ import pytest
 from streamreid import Pipeline
 from streamreid.errors import OutputError
 from streamreid.pipeline import recording, run
-from streamreid.pipeline.beginning import Begin, read_begin, state_of
+from streamreid.pipeline.run_state import RunState, read_begin, state_of
 from streamreid.sinks import ParquetSink
 from streamreid.sinks.base import LineFile
-from streamreid.sinks.numbers import written_numbers
+from streamreid.sinks.written_numbers import written_numbers
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_numbers_are_looked_up_in_every_output(tmp_path):
     (tmp_path / "mot" / "global" / "b.txt").write_text("20005,30,1,1,1,1,1,-1,-1,-1\n")
     (tmp_path / "world.txt").write_text("17000000001,40,-1,-1,-1,-1,1,0,0,0\n17000000002,35,-1,-1,-1,-1,1,0,0,0\n17000000003,9")
     for known in ({}, {"b": 19_000}):
-        begin = Begin()
+        begin = RunState()
         found = list(written_numbers(tmp_path, known))
         for item in found:
             begin.given(item)
@@ -124,7 +124,7 @@ def test_the_piece_that_the_state_does_not_know_yet(tmp_path):
         folder.mkdir(parents=True)
         (folder / "a.txt").write_text(f"{frame},{frame},1,1,1,1,1,-1,-1,-1\n")
         (folder.parent / "results.jsonl").write_text("")
-    state = state_of(Begin(5, {"a": 4}, {"a": 3}), size=0, ended=False, piece="000001-20240101T000000Z")
+    state = state_of(RunState(5, {"a": 4}, {"a": 3}), size=0, ended=False, segment="000001-20240101T000000Z")
     (tmp_path / "state.json").write_text(json.dumps(state))
     begin = read_begin(tmp_path)
     assert (begin.frames["a"], begin.tracks["a"], begin.global_id) == (9, 10, 5)

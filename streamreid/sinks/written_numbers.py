@@ -38,7 +38,7 @@ def written_numbers(folder: Path, known: Mapping[str, int], *, lines_from: int =
     """The numbers in JSON lines, MOT text, Parquet and ways on the ground. Half lines and unreadable parts are passed over.
 
     Args:
-        folder: Of a run's results, or of one piece of them.
+        folder: Of a run's results, or of one segment of them.
         known: By camera, the frame number up to which (not included) all numbers are known already: what lies before it is not read.
         lines_from: Bytes of ``results.jsonl`` that are known.
         world_from: Bytes of ``world.txt`` that are known.
