@@ -7,8 +7,8 @@ import pytest
 
 from streamreid import Pipeline
 from streamreid.errors import OutputError
-from streamreid.pipeline import recording, run
 from streamreid.pipeline.run_state import RunState, read_begin, state_of
+from streamreid.runs import result_writer, run
 from streamreid.sinks import ParquetSink
 from streamreid.sinks.base import LineFile
 from streamreid.sinks.written_numbers import written_numbers
@@ -20,7 +20,7 @@ def full_disk(monkeypatch):
 
     def start(*spared):
         count = {"n": 0}
-        lines, parquet, state = LineFile.write, ParquetSink.write, recording.write_json
+        lines, parquet, state = LineFile.write, ParquetSink.write, result_writer.write_json
 
         def full(path):
             count["n"] += "results.jsonl" in str(path)
@@ -43,7 +43,7 @@ def full_disk(monkeypatch):
 
         monkeypatch.setattr(LineFile, "write", write)
         monkeypatch.setattr(ParquetSink, "write", rows)
-        monkeypatch.setattr(recording, "write_json", save)
+        monkeypatch.setattr(result_writer, "write_json", save)
 
     return start
 
