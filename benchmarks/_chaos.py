@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pyarrow.fs import LocalFileSystem
+from pyarrow.parquet import read_table
 
 from streamreid.errors import StreamReIDError
 from streamreid.mot_text import read_numbers
@@ -198,13 +200,29 @@ def check_files(folder: Path) -> tuple[dict[str, Any], list[str]]:
     wrong += [] if complete else ["results.jsonl does not end with a complete 'end'"]
     for path in sorted(folder.rglob("mot/**/*.txt")):
         try:
-            frames = read_numbers(path).rows[:, 0] if path.stat().st_size else np.zeros(0)
+            rows = read_numbers(path).rows[:, :2] if path.stat().st_size else np.zeros((0, 2))
         except StreamReIDError as error:
             wrong.append(f"{path.name} cannot be read: {error}")
             continue
-        if np.any(np.diff(frames) < 0):
-            wrong.append(f"{path.parent.name}/{path.name}: frame numbers go back")
+        wrong += _repeats(f"{path.parent.name}/{path.name}", rows)
+    for path in sorted(folder.rglob("results.parquet")):
+        table = read_table(path, columns=["camera", "frame", "track_id"], filesystem=LocalFileSystem())
+        cameras = np.array(table["camera"].to_pylist())
+        rows = np.array([table["frame"].to_numpy(), table["track_id"].to_numpy()]).T
+        for camera in sorted(set(cameras.tolist())):
+            wrong += _repeats(f"{path.name}, camera '{camera}'", rows[cameras == camera])
+        counts["rows"] = counts.get("rows", 0) + len(rows)
     return {"starts": lives, "resumed": gaps, "lines": counts, "identities_given": len(who_new), "merged": merged}, wrong[:20]
+
+
+def _repeats(what: str, rows: Any) -> list[str]:
+    """What is wrong with the order of ``[N, 2]`` frames and ids."""
+    found = []
+    if np.any(np.diff(rows[:, 0]) < 0):
+        found.append(f"{what}: frame numbers go back")
+    if len(np.unique(rows, axis=0)) < len(rows):
+        found.append(f"{what}: somebody is there twice in a frame")
+    return found
 
 
 def check_gallery(

@@ -63,9 +63,9 @@ DISK = 256 << 20
 """Bytes of the tmpfs with the results; four cameras write about 25 MB in twenty minutes."""
 FRAMES = 12_000
 """Numbers of frames for which there are boxes: more than an hour."""
-STEPS = (-36_000.0, -3_600.0, -30.0, 0.0, 30.0, 3_600.0)
-"""Seconds by which the child's clock may differ. Two of them must not be gallery.retention_hours (a day) apart: what was stored when the clock was a day behind
-is a day old when it is right again, and is erased, which is what that setting is for."""
+STEPS = (-172_800.0, -36_000.0, -3_600.0, -30.0, 0.0, 30.0, 3_600.0, 172_800.0)
+"""Seconds by which the child's clock may differ: two days are twice ``gallery.retention_hours``, and nobody may be erased for that."""
+
 HOSTILE: tuple[bytes, ...] = (
     b"GET /cameras/" + b"a" * 60_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
     b"GET /cameras HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\r\n",
@@ -409,6 +409,7 @@ class Faults:
             self.notes["second gallery writers not confirmed"] += 1
 
     def _clock(self, camera: str, seconds: float) -> None:
+        self._until_started()  # nothing tells a process that the clock was set before its start
         self.site.offset.write_text(str(self.dice.choice(STEPS)))
 
     def _requests(self, camera: str, seconds: float) -> None:
@@ -471,7 +472,7 @@ def chaos(args: argparse.Namespace, folder: Path, stack: contextlib.ExitStack) -
         for name, (_, proxy, _) in cameras.items()
     ]
     models = {"detector": {"model": f"mot:{folder / 'boxes'}"}, "engine": {"model": str(bundle.folder)}}
-    data = {"cameras": entries, **models, "gallery": {"store": address}}
+    data = {"cameras": entries, **models, "gallery": {"store": address}, "output": {"parquet": True}}
     site = Site(folder, data, Rates(args.fps))
     site.offset.write_text("0")
     faults = Faults(site, database, address, cameras, args.seed, args.faults)

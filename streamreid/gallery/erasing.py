@@ -68,9 +68,11 @@ class Erasing(Writing):
     def expire(self, retention: Retention | None = None, *, now: float | None = None) -> list[int]:
         """See ``GalleryStore``."""
         retention = self.retention() if retention is None else retention
-        now = self._clock() if now is None else now
         if retention.shortest is None:
             return []
+        if now is None:
+            self._keep_ages()
+            now = self._ages.now()
         with self._reading():
             if not self._old(retention, now, "appearances", probe=True) and not self._old(retention, now, "events", probe=True):
                 return []

@@ -52,6 +52,7 @@ class PostgresGallery(Erasing):
         patience: Seconds to wait for a connection, and for another process that is writing.
         private: Only the owner can read backups (0600).
         clock: UTC seconds.
+        steady: Seconds that pass, whatever the clock is set to.
 
     Raises:
         GalleryError: It cannot be reached, is of a newer version, or encrypted with another key.
@@ -68,12 +69,13 @@ class PostgresGallery(Erasing):
         patience: float = 10.0,
         private: bool = True,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] | None = None,
     ) -> None:
         try:
             self._driver: Any = importlib.import_module("psycopg")
         except ImportError:
             raise MissingExtraError("psycopg", "postgres", f"the gallery {redact(address)}") from None
-        super().__init__(redact(address), limits, key_variable=key_variable, clock=clock)
+        super().__init__(redact(address), limits, key_variable=key_variable, clock=clock, steady=steady)
         self._target = address
         self._read_only = read_only
         self._private = private

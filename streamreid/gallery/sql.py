@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from streamreid._age_clock import AgeClock
 from streamreid.errors import EngineMismatchError, GalleryError
 from streamreid.gallery.base import EngineStamp, Limits
 from streamreid.gallery.cipher import Cipher, PlainCipher, cipher_from_environment
@@ -44,14 +45,23 @@ class Sql(ABC):
         limits: Caps.
         key_variable: Environment variable of the key where the store is, or is to be, encrypted; None for plain stores.
         clock: UTC seconds.
+        steady: Seconds that pass, whatever the clock is set to; see `AgeClock`.
     """
 
     def __init__(
-        self, address: str, limits: Limits | None = None, *, key_variable: str | None = None, clock: Callable[[], float] = time.time
+        self,
+        address: str,
+        limits: Limits | None = None,
+        *,
+        key_variable: str | None = None,
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] | None = None,
     ) -> None:
         self.address = address
         self.limits = limits or Limits()
         self._clock = clock
+        self._ages = AgeClock(clock, steady, what=f"gallery '{address}'")
+        self._own_runs: set[str] = set()
         self._lock = threading.RLock()
         self._key_variable = key_variable
         self._cipher: Cipher = PlainCipher()

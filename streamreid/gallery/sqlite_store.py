@@ -61,6 +61,7 @@ class SqliteGallery(Erasing):
         patience: Seconds to wait for another process that is writing.
         private: Only the owner can read the file, its log and its backups (0600); a folder that is made for them is 0700.
         clock: UTC seconds.
+        steady: Seconds that pass, whatever the clock is set to.
 
     Raises:
         GalleryError: Not a gallery, damaged, of a newer version, not writable, in use, or encrypted with another key.
@@ -77,9 +78,10 @@ class SqliteGallery(Erasing):
         patience: float = 10.0,
         private: bool = True,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] | None = None,
     ) -> None:
         self.path = Path(path).expanduser()
-        super().__init__(str(self.path), limits, key_variable=key_variable, clock=clock)
+        super().__init__(str(self.path), limits, key_variable=key_variable, clock=clock, steady=steady)
         if sqlite3.sqlite_version_info < _LEAST_SQLITE:
             raise GalleryError(
                 f"a gallery needs SQLite 3.35 or newer, and this Python was built with {sqlite3.sqlite_version}; use a newer Python, or PostgreSQL"

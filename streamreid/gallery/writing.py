@@ -42,6 +42,8 @@ class Writing(Reading):
         """See ``GalleryStore``."""
         if not batch:
             return
+        self._keep_ages()
+        self._own_runs.add(batch.run)
         now = self._clock()
         with self._writing():
             wanted = {a.global_id for a in batch.appearances.values()}
@@ -65,6 +67,16 @@ class Writing(Reading):
             self._changed([(i, "merge" if i in emptied else "write") for i in sorted(touched | before)])
             if fresh:
                 self._set_meta("next_id", str(max(int(self._meta("next_id") or 1), fresh[-1] + 1)))
+
+    def _keep_ages(self) -> None:
+        """Where this machine's clock was set, what this process has stored is dated anew, so that it is as old as before."""
+        step = self._ages.step
+        if step and self._own_runs:
+            runs = sorted(self._own_runs)
+            with self._writing():
+                for table in ("appearances", "events"):
+                    self._rows(f"UPDATE {table} SET stored = stored + ? WHERE run IN ({marks(runs)})", [step, *runs])
+        self._ages.settle(step)
 
     def _put_appearances(
         self, kept: Mapping[tuple[str, int], TrackRecord], there: Mapping[int, int], now: float

@@ -69,6 +69,7 @@ class TrackObservation:
 class _Held:
     frame: Frame
     looks: PartFeatures
+    moment: float
     arrival: float
 
 
@@ -76,7 +77,8 @@ class TrackingStage:
     """Trackers of all cameras and the frames they have not released yet.
 
     Recordings are released by the capture time of the newest frame of any camera, so that results stay in the order of time. Live cameras have
-    clocks and failures of their own: each is released by its own newest frame, and one that fell silent after twice the delay.
+    clocks and failures of their own: each is released by its own newest frame, and one that fell silent after twice the delay. Where a clock was set back,
+    times of its camera are taken to go on here, so that its frames stay in order and wait no longer.
 
     Args:
         trackers: By camera; all with the same settings.
@@ -92,6 +94,7 @@ class TrackingStage:
         self._held: dict[str, deque[_Held]] = {}
         self._young: dict[str, dict[int, list[TrackObservation]]] = {}
         self._newest: dict[str, float] = {}
+        self._shift: dict[str, float] = {}
         self._now = -np.inf
         self._ready: list[TrackedFrame] = []
         for name, tracker in trackers.items():
@@ -110,7 +113,7 @@ class TrackingStage:
         Returns:
             What was still held back of people in it; nothing can change their ids any more.
         """
-        for kept in (self._late, self._held, self._newest):
+        for kept in (self._late, self._held, self._newest, self._shift):
             kept.pop(camera, None)
         return [item for items in self._young.pop(camera, {}).values() for item in items]
 
@@ -136,12 +139,20 @@ class TrackingStage:
         if not self._delay:
             self._ready.append(TrackedFrame(frame, tracks, features))
             return [seen]
-        late.push(tracks, frame.time, motion)
-        self._held[frame.camera].append(_Held(frame, looks, self._clock()))
-        self._newest[frame.camera] = max(frame.time, self._newest.get(frame.camera, -np.inf))
+        moment = self._newest[frame.camera] = self._moment(frame)
+        late.push(tracks, moment, motion)
+        self._held[frame.camera].append(_Held(frame, looks, moment, self._clock()))
         self._ordered = self._ordered and frame.time >= self._now
         self._now = max(self._now, frame.time)
         return self._settled(late.tracker, seen)
+
+    def _moment(self, frame: Frame) -> float:
+        """Capture time on a clock of the camera that never goes back."""
+        before = self._newest.get(frame.camera, -np.inf)
+        moment = frame.time + self._shift.get(frame.camera, 0.0)
+        if moment < before:
+            self._shift[frame.camera] = before - frame.time
+        return max(moment, before)
 
     def _settled(self, tracker: Tracker, seen: TrackObservation) -> list[TrackObservation]:
         """Queue what was seen of ids that may still change; return what is final."""
@@ -173,16 +184,16 @@ class TrackingStage:
         if self._ordered:
             return self._now - self._delay
         patience = self._clock() - 2 * self._delay
-        silent = [held.frame.time for held in self._held[camera] if held.arrival <= patience]
+        silent = [held.moment for held in self._held[camera] if held.arrival <= patience]
         return max([self._newest.get(camera, -np.inf) - self._delay, *silent])
 
     def _release(self, until: dict[str, float]) -> list[TrackedFrame]:
-        due: list[TrackedFrame] = []
+        due: list[tuple[float, TrackedFrame]] = []
         for camera, moment in until.items():
             for _, tracks in self._late[camera].due(moment):
                 held = self._held[camera].popleft()
-                due.append(TrackedFrame(held.frame, tracks, _rows(held.looks, tracks.rows)))
-        return sorted(due, key=lambda item: (item.frame.time, item.frame.camera)) if len(due) > 1 else due
+                due.append((held.moment, TrackedFrame(held.frame, tracks, _rows(held.looks, tracks.rows))))
+        return [item for _, item in sorted(due, key=lambda pair: (pair[0], pair[1].frame.camera))]
 
 
 def _observation(frame: Frame, people: Detections, tracks: Tracks, features: PartFeatures, hidden: FloatArray | None) -> TrackObservation:

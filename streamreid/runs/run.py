@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from streamreid._age_clock import boot_seconds
 from streamreid.config import CameraConfig, Config
 from streamreid.errors import DataError, OutputError, StreamReIDError
 from streamreid.files import write_json
@@ -162,7 +163,8 @@ def _open_sinks(pipeline: FrameProcessor, folder: Path) -> tuple[list[Sink], Cal
     if live and (output.rotate is not None or list_segments(folder)):
         failures = pipeline.statistics.outputs
         now, identities = SystemClock().now, lambda: pipeline.identities
-        return [RotatingSink(folder, output.rotate, in_folder, identities, now, reopen=again, failures=failures)], None
+        rotating = RotatingSink(folder, output.rotate, in_folder, identities, now, steady=boot_seconds, reopen=again, failures=failures)
+        return [rotating], None
     return in_folder(folder), partial(again, folder) if live else None
 
 

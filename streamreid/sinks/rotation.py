@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from streamreid._age_clock import AgeClock
 from streamreid.config import RotateConfig
 from streamreid.errors import OutputError
 from streamreid.sinks.base import FinalIdentities, Sink, SinkContext
@@ -44,6 +45,7 @@ class RotatingSink(SinkContext):
         open_sinks: Opens the sinks of a segment in its folder.
         believed: Who is who at present, with probabilities.
         now: The time, seconds since 1970.
+        steady: Seconds that pass, whatever the clock is set to; see `AgeClock`.
         reopen: Opens one output of a segment anew, by folder and name.
         failures: Reasons of sinks that failed in the newest segment, by name; added to, and taken back when a new segment begins.
 
@@ -61,6 +63,7 @@ class RotatingSink(SinkContext):
         believed: Callable[[], FinalIdentities],
         now: Callable[[], float] = time.time,
         *,
+        steady: Callable[[], float] | None = None,
         reopen: Callable[[Path, str], Sink | None] | None = None,
         failures: MutableMapping[str, str] | None = None,
     ) -> None:
@@ -70,6 +73,7 @@ class RotatingSink(SinkContext):
         self._open = open_sinks
         self._believed = believed
         self._now = now
+        self._ages = AgeClock(now, steady, what=f"'{folder}'")
         self._failures: MutableMapping[str, str] = {} if failures is None else failures
         self._closed = False
         self._ending: list[tuple[float, Segment, SinkGroup]] = []
@@ -183,7 +187,7 @@ class RotatingSink(SinkContext):
         old = [segment for segment in list_segments(self._folder) if segment.number < newest.number]
         doomed = [] if self._rotate.keep is None else old[: max(0, len(old) - self._rotate.keep)]
         if self._rotate.keep_hours is not None:
-            limit = self._now() - 3600 * self._rotate.keep_hours
+            limit = self._ages.now() - 3600 * self._rotate.keep_hours
             # A segment ended when the next began, or before, if nothing ran then. What came before one that is too old is too old, whatever the clock said.
             ends = [min(after.start, last_written(segment)) for segment, after in pairwise([*old, newest])]
             late = [i for i, end in enumerate(ends) if end <= limit]

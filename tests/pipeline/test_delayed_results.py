@@ -163,3 +163,23 @@ def test_rejoining_for_longer_than_the_delay_is_refused():
     assert TrackerConfig(delay=2.0, rejoin_seconds=0.5).rejoin == 0.5
     with pytest.raises(ConfigError, match="rejoin_seconds"):
         Config.from_dict({"cameras": [{"name": "a", "uri": "a.mp4"}], "tracker": {"delay": 1.0, "rejoin_seconds": 2.0}})
+
+
+@pytest.mark.parametrize("by", [-3600.0, -0.3, 3600.0])
+def test_a_live_camera_whose_clock_is_set_is_released_in_order_and_no_later(by):
+    now = [0.0]
+    hold = holding(1.0, "a", ordered=False, clock=lambda: now[0])
+    released, waiting = [], []
+    for number in range(60):
+        now[0] = number / 10
+        observed = hold.follow(
+            Frame.without_image("a", number, 1000.0 + now[0] + (by if number >= 30 else 0.0), size=(1000, 400)),
+            Detections.from_arrays([[100 + number, 100, 140 + number, 200]]),
+            PartFeatures(np.ones((1, 1, 2), np.float32), np.ones((1, 1), np.float32)),
+        )
+        assert len(observed) > 0
+        released += [item.frame.index for item in hold.due()]
+        waiting.append(number + 1 - len(released))
+    assert max(waiting) <= 14  # a second, and the three tenths that come twice
+    assert released == list(range(len(released)))
+    assert [item.frame.index for item in hold.rest()[1]] == list(range(len(released), 60))

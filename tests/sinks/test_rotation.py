@@ -38,12 +38,17 @@ def result(camera: str, index: int, ids: list[int], who: list[int], time: float)
 class Run:
     """A run whose time is told it."""
 
-    def __init__(self, folder: Path, now: float, rotate: object = "1d", **output: bool) -> None:
-        self.folder, self.now = folder, now
+    def __init__(self, folder: Path, now: float, rotate: object = "1d", *, steady: bool = False, **output: bool) -> None:
+        self.folder, self.now, self.passed = folder, now, 0.0
         self.believed: dict[tuple[str, int], tuple[int, float]] = {}
         settings = OutputConfig.model_validate({"rotate": rotate, **output})
         self.sink = RotatingSink(
-            folder, settings.rotate, lambda path: self._open(settings, path), lambda: dict(self.believed), lambda: self.now
+            folder,
+            settings.rotate,
+            lambda path: self._open(settings, path),
+            lambda: dict(self.believed),
+            lambda: self.now,
+            steady=(lambda: self.passed) if steady else None,
         )
 
     def _open(self, settings: OutputConfig, path: Path) -> list[Sink]:
@@ -51,6 +56,7 @@ class Run:
 
     def frame(self, index: int, ids: list[int], who: list[int], later: float = 0.1) -> bool:
         self.now += later
+        self.passed += later
         self.sink.write(result("a", index, ids, who, self.now))
         self.believed |= {("a", i): (g, 0.9) for i, g in zip(ids, who, strict=True)}
         return self.sink.turn()
@@ -164,6 +170,25 @@ def test_a_clock_that_was_set_back_does_not_keep_old_pieces_for_ever(tmp_path: P
     assert run.numbers == sorted(run.numbers)
 
 
+def test_a_clock_that_was_set_forward_deletes_no_pieces_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rotation, "_LINGER", 0.0)
+    monkeypatch.setattr(rotation, "_EXPIRE_SECONDS", 0.0)
+    run = Run(tmp_path, MIDNIGHT, {"every": "1h", "keep_hours": 24}, steady=True)
+    for i in range(4):
+        run.frame(i, [1], [1], later=3600)
+    run.sink._worker.submit(int).result()
+    for piece in list_segments(tmp_path):
+        for file in piece.path.rglob("*"):
+            os.utime(file, (piece.start, piece.start))
+    run.now += 9 * DAY
+    run.frame(4, [1], [1])
+    run.sink._worker.submit(int).result()
+    run.now -= 9 * DAY
+    run.frame(5, [1], [1], later=3600)
+    run.close()
+    assert [p["frame"] for folder in result_folders(tmp_path) for p in items(folder, "person")] == list(range(6))
+
+
 def test_a_restart_goes_on_in_the_newest_piece_or_begins_the_next(tmp_path: Path) -> None:
     first = Run(tmp_path, MIDNIGHT)
     first.frame(0, [1], [1])
@@ -252,7 +277,7 @@ def test_numbers_go_on_over_pieces_whatever_is_left_of_them(tmp_path: Path) -> N
     assert begin is not None
     assert (begin.tracks["a"], begin.frames["a"], begin.global_id) == (15, 5, 25)
     # The state was saved at the end of the first piece; the second began after that.
-    state = state_of(begin, size=(first / "results.jsonl").stat().st_size, ended=False, piece=first.name)
+    state = state_of(begin, size=(first / "results.jsonl").stat().st_size, ended=False, segment=first.name)
     (tmp_path / "state.json").write_text(json.dumps(state | {"global_id": 22, "tracks": {"a": 12}, "frames": {"a": 2}}))
     again = read_begin(tmp_path)
     assert again is not None
