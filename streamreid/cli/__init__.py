@@ -5,6 +5,7 @@ Exit codes: 0 ok, 2 usage, configuration or a missing file, 3 a source failed, 1
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Annotated
@@ -15,6 +16,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 
 from streamreid import __version__
+from streamreid._scarcity import is_scarcity
 from streamreid._startup import dump_when_stuck
 from streamreid.cli import (
     batch,
@@ -42,6 +44,11 @@ from streamreid.errors import StreamReIDError
 from streamreid.secrets import redact
 
 __all__ = ["app", "main"]
+
+_LIMITS = (
+    "The process is out of memory, threads, open files or space: give it more (MemoryMax, TasksMax and LimitNOFILE of a service, ulimit of a shell), "
+    "or follow fewer cameras"
+)
 
 app = typer.Typer(
     name="streamreid",
@@ -89,7 +96,7 @@ app.command("export")(train.export)
 
 
 def main() -> None:
-    """Entry point: every error that is raised on purpose becomes one message and its exit code."""
+    """Entry point: every error that is raised on purpose becomes one message and its exit code, and so does a lack of memory, threads or descriptors."""
     dump_when_stuck()
     try:
         app()
@@ -99,6 +106,13 @@ def main() -> None:
     except KeyboardInterrupt:
         errors.print("interrupted")
         sys.exit(130)
+    except Exception as error:
+        if not is_scarcity(error):
+            raise
+        logging.getLogger(__name__).debug("out of resources", exc_info=error)
+        what = f"{type(error).__name__}: {redact(error)}" if str(error) else "out of memory"
+        errors.print(f"[bold red]error:[/] {_escape(what)}. {_LIMITS}", highlight=False, soft_wrap=True)
+        sys.exit(StreamReIDError.exit_code)
 
 
 def _escape(text: str) -> str:

@@ -19,6 +19,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,15 @@ class ParquetSink(SinkContext):
             self._folder = PartFolder(self.parts, self._pa)
         except OSError as error:
             raise write_failed(self.parts, error) from error
-        self._thread = threading.Thread(target=self._run, name="parquet", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
+        self._start()
+
+    def _start(self) -> None:
+        """Begin to write in a thread of its own; where there is none, the next frame tries again."""
+        thread = threading.Thread(target=self._run, name="parquet", daemon=True)
+        with suppress(RuntimeError):
+            thread.start()
+            self._thread = thread
 
     def write(self, result: FrameResult) -> None:
         """Take one frame's people; a part is written every second of wall time or 20,000 rows.
@@ -100,6 +108,8 @@ class ParquetSink(SinkContext):
             OutputError: An earlier part could not be written.
         """
         self._raise()
+        if self._thread is None:
+            self._start()
         tracks, frame, n = result.tracks, result.frame, len(result.tracks)
         if not n:
             return
@@ -122,11 +132,14 @@ class ParquetSink(SinkContext):
         }
         with self._changed:
             # A disk that is slower than the results holds the run up here, instead of filling the memory.
-            self._changed.wait_for(lambda: self._rows < 10 * _ROWS or self._error is not None or not self._thread.is_alive())
+            self._changed.wait_for(lambda: self._rows < 10 * _ROWS or self._error is not None or not self._alive())
             self._frames.append(columns)
             self._rows += n
             if self._rows >= _ROWS:
                 self._changed.notify_all()
+
+    def _alive(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
 
     def event(self, event: IdentityEvent) -> None:
         """Events are not part of this table."""
@@ -247,7 +260,10 @@ class ParquetSink(SinkContext):
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join()
+        if self._thread is None:
+            self._run()
+        else:
+            self._thread.join()
         self._raise()
 
     def abort(self) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 import threading
 import time
 from contextlib import closing
@@ -54,11 +55,12 @@ def test_boxes_that_cannot_be_opened_for_a_while_do_not_end_a_live_camera(scene,
 
 
 def test_a_run_begins_and_ends_without_new_threads(scene, tmp_path, monkeypatch):
-    config = _live(scene.config(scene.camera("a", [0], frames=20)))
+    parquet = pytest.importorskip("pyarrow.parquet")
+    config = _live(scene.config(scene.camera("a", [0], frames=20), output={"parquet": True}))
     start, refused = threading.Thread.start, []
 
     def limited(self):
-        if self.name.startswith(("startup", "close-", "give-back", "Thread-")):
+        if self.name.startswith(("startup", "close-", "give-back", "Thread-", "parquet")):
             refused.append(self.name)
             raise RuntimeError("can't start new thread")
         start(self)
@@ -67,7 +69,23 @@ def test_a_run_begins_and_ends_without_new_threads(scene, tmp_path, monkeypatch)
         monkeypatch.setattr(threading.Thread, "start", limited)
         summary = run(pipeline, tmp_path / "out")
     assert summary.frames > 10
-    assert refused
+    assert not summary.outputs_failed
+    assert {"parquet"} < set(refused)
+    lines = [line for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines() if line.startswith('{"type":"person"')]
+    assert len(parquet.read_table(tmp_path / "out" / "results.parquet")) == len(lines) > 10
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread"), OSError(errno.EMFILE, os.strerror(errno.EMFILE))])
+def test_a_command_that_lacks_something_ends_with_a_sentence(call, scene, tmp_path, monkeypatch, error):
+    def lacking(*_args, **_kwargs):
+        raise error
+
+    monkeypatch.setattr(sys.modules["streamreid.runs.run"], "ResultWriter", lacking)
+    video = scene.camera("a", [0])
+    code, _, err = call("run", video, "--detector", f"mot:{scene.boxes}", "--engine", "none", "-o", tmp_path / "out")
+    assert code == 2
+    assert "LimitNOFILE" in err
+    assert "Traceback" not in err
 
 
 def test_what_is_a_lack_and_what_a_fault():
