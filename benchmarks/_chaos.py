@@ -1,4 +1,5 @@
-"""What chaos.py watches and checks: rates of cameras, lines on disk, identities in the gallery. Its faults are in chaos.py."""
+"""What chaos.py watches and checks: rates of cameras, lines on disk, identities in the gallery. Its faults are in
+chaos.py."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ LEAST = 0.9
 """Share of what a camera sends that is to have results."""
 
 LONGEST = 10.0
-"""Seconds for which a camera may be below that; also what it has after its own fault, or after a start, to come back."""
+"""Seconds for which a camera may be below that; also what it has after its own fault, or after a start, to come
+back."""
 
 
 class Repeated:
@@ -79,7 +81,8 @@ class Rates:
         self.excused.append((camera, begin, end + LONGEST))
 
     def windows(self, camera: str) -> list[tuple[float, float]]:
-        """(end, share of what was sent) of windows of ten seconds, one each second, in which the camera and the process were there all the time."""
+        """(end, share of what was sent) of windows of ten seconds, one each second, in which the camera and the process
+        were there all the time."""
         found: list[tuple[float, float]] = []
         rows = self.samples[camera]
         spans = [(b, e) for name, b, e in self.excused if name in ("", camera)]
@@ -115,7 +118,10 @@ class Rates:
                 "longest_at": [round(t - began, 1) for t in worst] if longest else None,
             }
             if longest > LONGEST:
-                wrong.append(f"camera '{camera}' was below {LEAST:.0%} of its rate for {longest:.0f} s, from {worst[0] - began:.0f} s on")
+                wrong.append(
+                    f"camera '{camera}' was below {LEAST:.0%} of its rate for {longest:.0f} s, from "
+                    f"{worst[0] - began:.0f} s on"
+                )
             if not shares:
                 wrong.append(f"camera '{camera}' has no ten seconds that can be judged")
         return figures, wrong
@@ -186,7 +192,10 @@ def check_files(folder: Path) -> tuple[dict[str, Any], list[str]]:
             last[camera] = frame
             tracks[camera, -track] = frame
             if tracks.setdefault((camera, track), lives) != lives:
-                wrong.append(f"track {track} of camera '{camera}' was given in start {tracks[camera, track]} and again in start {lives}")
+                wrong.append(
+                    f"track {track} of camera '{camera}' was given in start {tracks[camera, track]} and again in "
+                    f"start {lives}"
+                )
         elif kind == "event":
             if item["kind"] == "new":
                 if item["global_id"] in who_new:
@@ -212,7 +221,13 @@ def check_files(folder: Path) -> tuple[dict[str, Any], list[str]]:
         for camera in sorted(set(cameras.tolist())):
             wrong += _repeats(f"{path.name}, camera '{camera}'", rows[cameras == camera])
         counts["rows"] = counts.get("rows", 0) + len(rows)
-    return {"starts": lives, "resumed": gaps, "lines": counts, "identities_given": len(who_new), "merged": merged}, wrong[:20]
+    return {
+        "starts": lives,
+        "resumed": gaps,
+        "lines": counts,
+        "identities_given": len(who_new),
+        "merged": merged,
+    }, wrong[:20]
 
 
 def _repeats(what: str, rows: Any) -> list[str]:
@@ -238,7 +253,8 @@ def check_gallery(
     Args:
         records: What is there at the end.
         resolve: Who an identity is now, after merges.
-        seen: Identities that were read from the gallery at any time, and how old they were then by the right clock, seconds.
+        seen: Identities that were read from the gallery at any time, and how old they were then by the right clock,
+            seconds.
         names: By identity: names that this process gave and that were confirmed.
         confirmed: (when, identity) of the run's ``confirm`` events.
         bad: Times at which the process or the database began to be away.
@@ -267,6 +283,13 @@ def check_gallery(
             due += 1
             if lost(who):
                 wrong.append(
-                    f"identity {who} was confirmed {after - when:.0f} s before the next fault that could hinder it and is not in the gallery"
+                    f"identity {who} was confirmed {after - when:.0f} s before the next fault that could hinder it "
+                    "and is not in the gallery"
                 )
-    return {"identities": len(there), "ever_seen": len(seen), "names": len(names), "confirm_events": len(confirmed), "due": due}, wrong[:20]
+    return {
+        "identities": len(there),
+        "ever_seen": len(seen),
+        "names": len(names),
+        "confirm_events": len(confirmed),
+        "due": due,
+    }, wrong[:20]

@@ -1,4 +1,5 @@
-"""Engines for ``engine.py``: the same weights on every runtime and precision, a ResNet-50 of random weights, and BoxMOT's ONNX path."""
+"""Engines for ``engine.py``: the same weights on every runtime and precision, a ResNet-50 of random weights, and
+BoxMOT's ONNX path."""
 
 from __future__ import annotations
 
@@ -16,11 +17,25 @@ from streamreid.compiling.quantization import quantised_graph
 from streamreid.config import EngineConfig
 from streamreid.errors import StreamReIDError
 from streamreid.reid import EngineEmbedder
-from streamreid.reid.bundle import Bundle, BundleManifest, CalibrationValues, InputFormat, OutputNames, load_bundle, write_bundle
+from streamreid.reid.bundle import (
+    Bundle,
+    BundleManifest,
+    CalibrationValues,
+    InputFormat,
+    OutputNames,
+    load_bundle,
+    write_bundle,
+)
 from streamreid.reid.factory import shipped_engines
 from streamreid.runtimes import GraphFiles, load_runtime
 
-VARIANTS = [("onnxruntime", "fp32"), ("onnxruntime", "int8"), ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8")]
+VARIANTS = [
+    ("onnxruntime", "fp32"),
+    ("onnxruntime", "int8"),
+    ("openvino", "fp32"),
+    ("openvino", "bf16"),
+    ("openvino", "int8"),
+]
 
 
 @dataclass
@@ -49,7 +64,8 @@ def real_crops(folder: Path, size: tuple[int, int], most: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Loading:
-    """How engines are opened: where graphs made for this are kept, crops for int8's ranges, threads, and where to say what is left out."""
+    """How engines are opened: where graphs made for this are kept, crops for int8's ranges, threads, and where to say
+    what is left out."""
 
     work: Path
     crops: Path | None
@@ -74,7 +90,9 @@ def open_subject(name: str, load: Loading, checkpoint: Path | None = None) -> Su
         try:
             loaded = load_runtime(files, runtime=runtime, precision=precision, image=form.image(), threads=load.threads)
             if loaded.precision == precision:
-                subject.engines[f"{runtime} {precision}"] = EngineEmbedder(bundle, EngineConfig(min_height=0), runtime=loaded)
+                subject.engines[f"{runtime} {precision}"] = EngineEmbedder(
+                    bundle, EngineConfig(min_height=0), runtime=loaded
+                )
         except StreamReIDError as error:
             load.say(f"{subject.name} on {runtime} in {precision}: left out ({error})")
     if checkpoint is not None:
@@ -90,7 +108,10 @@ def _int8(bundle: Bundle, work: Path, crops: Path, runtime: str) -> Path:
     if not path.is_file():
         form = bundle.manifest.input
         pictures = form.image().apply(real_crops(crops, (form.height, form.width), 96))
-        onnx.save(quantised_graph(onnx.load(str(bundle.model)), pictures, symmetric=False, fused=runtime == "openvino"), str(path))
+        onnx.save(
+            quantised_graph(onnx.load(str(bundle.model)), pictures, symmetric=False, fused=runtime == "openvino"),
+            str(path),
+        )
     return path
 
 
@@ -101,7 +122,10 @@ def resnet50(work: Path, crops: Path) -> tuple[Path, Any]:
         The bundle's folder and the torch module that it was exported from.
     """
     torch = importlib.import_module("torch")
-    network_module, recipe = importlib.import_module("streamreid.training.network"), importlib.import_module("streamreid.training.recipe")
+    network_module, recipe = (
+        importlib.import_module("streamreid.training.network"),
+        importlib.import_module("streamreid.training.recipe"),
+    )
     export = importlib.import_module("streamreid.training.export")
     torch.manual_seed(0)
     settings = recipe.NetworkConfig(backbone="resnet50", dim=256, predictor="context", visibility="area")
@@ -151,16 +175,25 @@ def torch_call(module: Any, precision: str) -> Callable[[np.ndarray], Any]:
     def run(crops: np.ndarray) -> Any:
         half = precision == "bf16"
         with torch.inference_mode(), torch.autocast(device, dtype=torch.bfloat16, enabled=half):
-            data = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
+            data = (
+                torch.from_numpy(crops)
+                .to(device)
+                .permute(0, 3, 1, 2)
+                .float()
+                .contiguous(memory_format=torch.channels_last)
+            )
             return [o.float().cpu().numpy() for o in network(data)]
 
     return run
 
 
 def boxmot_call(weights: Path) -> Callable[[np.ndarray, np.ndarray], Any]:
-    """BoxMOT's ONNX path: from a frame and boxes to features. Its installing of packages at run time is switched off."""
+    """BoxMOT's ONNX path: from a frame and boxes to features. Its installing of packages at run time is switched
+    off."""
     torch = importlib.import_module("torch")
     checks = importlib.import_module("boxmot.utils.checks")
     checks.RequirementsChecker.check_packages = lambda *_, **__: None
-    backend = importlib.import_module("boxmot.reid.backends.onnx_backend").ONNXBackend(weights, torch.device("cpu"), False)
+    backend = importlib.import_module("boxmot.reid.backends.onnx_backend").ONNXBackend(
+        weights, torch.device("cpu"), False
+    )
     return lambda image, boxes: backend.get_features(boxes, image)

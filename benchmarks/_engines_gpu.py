@@ -1,4 +1,5 @@
-"""The part of ``engine.py`` for NVIDIA GPUs: TensorRT in fp16 beside torch eager, ``torch.compile`` and the chip's own rate. Has not been run yet."""
+"""The part of ``engine.py`` for NVIDIA GPUs: TensorRT in fp16 beside torch eager, ``torch.compile`` and the chip's own
+rate. Has not been run yet."""
 
 from __future__ import annotations
 
@@ -23,7 +24,9 @@ from streamreid.reid.engine_build import BuildRequest, build_engine
 BATCHES = (1, 8, 32, 128)
 
 
-def measure(subjects: list[Subject], crops: np.ndarray | None, work: Path, rounds: int, console: Console) -> dict[str, Any]:
+def measure(
+    subjects: list[Subject], crops: np.ndarray | None, work: Path, rounds: int, console: Console
+) -> dict[str, Any]:
     """Build fp16 plans here, compare them with the reference, and time them from crops and from 1080p frames."""
     found: dict[str, Any] = {"bf16 matrix rate": matrix_rate()}
     console.print(f"matrix products in bf16: {found['bf16 matrix rate'] / 1e12:.0f} TFLOP/s")
@@ -32,8 +35,12 @@ def measure(subjects: list[Subject], crops: np.ndarray | None, work: Path, round
         for target in ("tensorrt", "tensorrt-rtx"):
             try:
                 options = BuildOptions(target=target, precision="fp16", max_batch=max(BATCHES))
-                bundle, record = build_engine(subject.bundle, work / f"{subject.name}-{target}", BuildRequest(options), force=True)
-                engines[f"{target} fp16"] = EngineEmbedder(bundle, EngineConfig(min_height=0, runtime="tensorrt", batch=max(BATCHES)))
+                bundle, record = build_engine(
+                    subject.bundle, work / f"{subject.name}-{target}", BuildRequest(options), force=True
+                )
+                engines[f"{target} fp16"] = EngineEmbedder(
+                    bundle, EngineConfig(min_height=0, runtime="tensorrt", batch=max(BATCHES))
+                )
                 found[f"{subject.name} {target} parity"] = None if record.parity is None else record.parity.model_dump()
                 console.print(f"{subject.name} {target}: parity {record.parity}")
             except StreamReIDError as error:
@@ -45,11 +52,19 @@ def measure(subjects: list[Subject], crops: np.ndarray | None, work: Path, round
             calls |= {f"{n} from 1080p frames": from_frames(e, batch) for n, e in engines.items()}
             if subject.module is not None:
                 compiled = importlib.import_module("torch").compile(subject.module)
-                torches = {"torch eager fp32": torch_call(subject.module, "fp32"), "torch.compile bf16": torch_call(compiled, "bf16")}
+                torches = {
+                    "torch eager fp32": torch_call(subject.module, "fp32"),
+                    "torch.compile bf16": torch_call(compiled, "bf16"),
+                }
                 calls |= {n: lambda c=c, p=pixels: c(p) for n, c in torches.items()}
             seconds = take_turns(calls, rounds)
             table = Table(
-                "variant", "ms median", "crops/s", "against torch eager", title=f"{subject.name}, batch {batch}", title_justify="left"
+                "variant",
+                "ms median",
+                "crops/s",
+                "against torch eager",
+                title=f"{subject.name}, batch {batch}",
+                title_justify="left",
             )
             base = seconds.get("torch eager fp32")
             for name, values in seconds.items():

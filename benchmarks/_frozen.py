@@ -1,4 +1,5 @@
-"""Training what lies behind the frozen layers on feature maps that are computed once: a row of the ablation in minutes on a CPU. See ablation.py."""
+"""Training what lies behind the frozen layers on feature maps that are computed once: a row of the ablation in minutes
+on a CPU. See ablation.py."""
 
 from __future__ import annotations
 
@@ -44,14 +45,20 @@ class Maps:
             split = split_people((dataset,))
             rows = some_rows(*(np.array([getattr(p, n) for p in split.train]) for n in ("identity", "camera")), 1)
             cache = PictureCache([split.train[r] for r in rows], folder, config.size, split.parts)
-            pieces += [self._piece(stem, cache, i, folder / f"{name}-{len(cache)}-{i}.npz") for i in range(0, len(cache), 256)]
+            pieces += [
+                self._piece(stem, cache, i, folder / f"{name}-{len(cache)}-{i}.npz") for i in range(0, len(cache), 256)
+            ]
             people.append(cache.identities + self.identities)
             cameras.append(cache.cameras)
             usual.append(cache.usual_areas())
             self.identities += split.identities
         for name in ("maps", "labels", "usable", "sides", "shares"):
             setattr(self, name, np.concatenate([p[name] for p in pieces], 1))  # [1 + copies, rows, ...]
-        self.people, self.cameras, self.usual = np.concatenate(people), np.concatenate(cameras), torch.from_numpy(np.mean(usual, 0))
+        self.people, self.cameras, self.usual = (
+            np.concatenate(people),
+            np.concatenate(cameras),
+            torch.from_numpy(np.mean(usual, 0)),
+        )
         seen = {p: np.flatnonzero(self.people == p) for p in np.unique(self.people).tolist()}
         self.rows = {p: rows for p, rows in seen.items() if len(np.unique(self.cameras[rows])) > 1}
 
@@ -64,9 +71,18 @@ class Maps:
         found: dict[str, list[np.ndarray]] = {n: [] for n in ("maps", "labels", "usable", "sides", "shares")}
         for start in range(first, min(first + 256, len(cache)), 16):
             batch = make_batch(
-                cache, np.arange(start, min(start + 16, first + 256, len(cache))), AugmentationConfig(copies=COPIES), seed=0, step=start
+                cache,
+                np.arange(start, min(start + 16, first + 256, len(cache))),
+                AugmentationConfig(copies=COPIES),
+                seed=0,
+                step=start,
             )
-            pictures = torch.from_numpy(batch.pictures).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
+            pictures = (
+                torch.from_numpy(batch.pictures)
+                .permute(0, 3, 1, 2)
+                .float()
+                .contiguous(memory_format=torch.channels_last)
+            )
             with torch.autocast("cpu", torch.bfloat16):
                 maps = stem(pictures)
             columns = (maps.half().numpy(), batch.labels.astype(np.float16), batch.usable, batch.sides, batch.shares)
@@ -80,14 +96,17 @@ class Maps:
         return piece
 
     def batch(self, config: TrainConfig, step: int) -> tuple[Tensor, dict[str, Tensor], int]:
-        """Maps and labels of P people with one picture of each of two cameras, whole and occluded; without copies twice the people."""
+        """Maps and labels of P people with one picture of each of two cameras, whole and occluded; without copies twice
+        the people."""
         random = np.random.default_rng((config.seed, step))
         copies = min(config.augmentation.copies, 1)
         people = random.choice(list(self.rows), config.schedule.people * (2 - copies), replace=False)
         rows = np.concatenate([random.permutation(self.rows[p])[:2] for p in people.tolist()])
         groups = [np.zeros(len(rows), int), *([random.integers(1, 1 + COPIES, len(rows))] if copies else [])]
         pick = lambda values: torch.from_numpy(np.concatenate([values[g, rows] for g in groups]))  # noqa: E731
-        tensors = {n: pick(getattr(self, n)) for n in ("usable", "sides", "shares")} | {"labels": pick(self.labels).float()}
+        tensors = {n: pick(getattr(self, n)) for n in ("usable", "sides", "shares")} | {
+            "labels": pick(self.labels).float()
+        }
         tensors["identities"] = torch.from_numpy(np.tile(self.people[rows], 1 + copies))
         return _last(np.concatenate([self.maps[g, rows] for g in groups])), tensors, len(rows)
 
@@ -147,7 +166,9 @@ def split_backbone(backbone: nn.Module, frozen: int | None) -> tuple[IRModule, I
     stem, rest = copy.copy(backbone), copy.copy(backbone)
     stem._steps, rest._steps = backbone._steps[:cut], backbone._steps[cut:]
     stem._output = rest._input = stem._steps[-1].output
-    assert {i for s in rest._steps for i in s.inputs} <= {rest._input, *(s.output for s in rest._steps)}, "layers reach across the cut"
+    assert {i for s in rest._steps for i in s.inputs} <= {rest._input, *(s.output for s in rest._steps)}, (
+        "layers reach across the cut"
+    )
     return stem, rest
 
 
@@ -190,7 +211,8 @@ def train_kept(config: TrainConfig, folder: Path, frozen: int | None) -> PartNet
 
 
 def remember(network: PartNetwork, folder: Path, frozen: int | None) -> Remembered:
-    """Let a network look at every picture only once for all rows, as far as its frozen layers reach; `Remembered.save` what it saw."""
+    """Let a network look at every picture only once for all rows, as far as its frozen layers reach; `Remembered.save`
+    what it saw."""
     stem, rest = split_backbone(network.backbone, frozen)
     remembered = Remembered(stem, folder, f"remembered{_suffix(frozen)}")
     network.backbone = nn.Sequential(remembered, rest).eval()

@@ -1,4 +1,5 @@
-"""What the benchmarks of live cameras share: clips to serve, a sink that measures ages, and figures of this process and machine."""
+"""What the benchmarks of live cameras share: clips to serve, a sink that measures ages, and figures of this process and
+machine."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ __all__ = ["Machine", "Recorder", "looped_clip", "slope"]
 
 
 def looped_clip(video: Path, seconds: float, path: Path, *, fps: int = 10, width: int | None = None) -> Path:
-    """An H.264 clip of a given length without B frames: the video once encoded, its packets repeated. A second between key frames.
+    """An H.264 clip of a given length without B frames: the video once encoded, its packets repeated. A second between
+    key frames.
 
     Args:
         video: What to show.
@@ -35,7 +37,9 @@ def looped_clip(video: Path, seconds: float, path: Path, *, fps: int = 10, width
         stream = source.streams.video[0]
         size = (width or stream.width) // 2 * 2, round((width or stream.width) * stream.height / stream.width) // 2 * 2
         out = target.add_stream(
-            "libx264", rate=fps, options={"preset": "veryfast", "tune": "zerolatency", "crf": "26", "g": str(fps), "bf": "0"}
+            "libx264",
+            rate=fps,
+            options={"preset": "veryfast", "tune": "zerolatency", "crf": "26", "g": str(fps), "bf": "0"},
         )
         out.width, out.height, out.pix_fmt = *size, "yuv420p"
         for number, frame in enumerate(source.decode(video=0)):
@@ -62,7 +66,8 @@ def looped_clip(video: Path, seconds: float, path: Path, *, fps: int = 10, width
 
 
 class Recorder(SinkContext):
-    """Keeps when each result came and how old its frame was, by camera. In plain numbers: what measures memory must not grow with what it measures."""
+    """Keeps when each result came and how old its frame was, by camera. In plain numbers: what measures memory must not
+    grow with what it measures."""
 
     def __init__(self) -> None:
         self._rows: dict[str, array[float]] = defaultdict(lambda: array("d"))
@@ -72,7 +77,11 @@ class Recorder(SinkContext):
     @property
     def rows(self) -> dict[str, list[tuple[float, float]]]:
         """Seconds since 1970, and age, of every result."""
-        return {name: list(zip(data[::2], data[1::2], strict=False)) for name in list(self._rows) if len(data := self._rows[name][:])}
+        return {
+            name: list(zip(data[::2], data[1::2], strict=False))
+            for name in list(self._rows)
+            if len(data := self._rows[name][:])
+        }
 
     def forget(self, keep: int) -> None:
         """Keep only the newest rows of each camera."""

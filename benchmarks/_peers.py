@@ -1,7 +1,9 @@
-"""Trackers of other packages behind one call, for ``tracking.py``: ``build(clip)`` gives ``step(number of the frame) -> [(id, xyxy)]``.
+"""Trackers of other packages behind one call, for ``tracking.py``: ``build(clip)`` gives ``step(number of the frame) ->
+[(id, xyxy)]``.
 
-Peers run with their own defaults. Where one takes a frame rate it gets the clip's; where one takes features it gets those that every tracker
-gets; where one takes the picture it gets it. Raises ImportError where the package is missing and LookupError where the clip lacks something.
+Peers run with their own defaults. Where one takes a frame rate it gets the clip's; where one takes features it gets
+those that every tracker gets; where one takes the picture it gets it. Raises ImportError where the package is missing
+and LookupError where the clip lacks something.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ def roboflow(name: str) -> Callable[[Any], Step]:
 
 
 def ultralytics(module: str, name: str, settings: str, *, looks: bool = False) -> Callable[[Any], Step]:
-    """A tracker of Ultralytics with the settings of its YAML, with the picture if there is one, and with features if ``looks``."""
+    """A tracker of Ultralytics with the settings of its YAML, with the picture if there is one, and with features if
+    ``looks``."""
 
     def build(clip: Any) -> Step:
         from ultralytics.engine.results import Boxes
@@ -45,7 +48,9 @@ def ultralytics(module: str, name: str, settings: str, *, looks: bool = False) -
         if looks and clip.features is None:
             raise LookupError("no --engine was given")
         options = YAML.load(check_yaml(settings)) | ({"with_reid": True, "model": "auto"} if looks else {})
-        tracker = getattr(importlib.import_module(f"ultralytics.trackers.{module}"), name)(IterableSimpleNamespace(**options))
+        tracker = getattr(importlib.import_module(f"ultralytics.trackers.{module}"), name)(
+            IterableSimpleNamespace(**options)
+        )
 
         def step(number: int) -> Iterator[tuple[int, Any]]:
             d = clip.detections[number]

@@ -46,7 +46,9 @@ def commit() -> str:
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True).stdout.strip()
 
-    return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    return git("rev-parse", "--short=12", "HEAD") + (
+        "+" if git("status", "--porcelain", "--untracked-files=no") else ""
+    )
 
 
 def save(name: str, figures: Mapping[str, float], *, seed: int | None = None, path: Path | None = None) -> Path:
@@ -61,7 +63,11 @@ def save(name: str, figures: Mapping[str, float], *, seed: int | None = None, pa
     Raises:
         ValueError: A figure is no finite number.
     """
-    wrong = [key for key, value in figures.items() if not isinstance(value, (int, float)) or value != value or abs(value) == float("inf")]
+    wrong = [
+        key
+        for key, value in figures.items()
+        if not isinstance(value, (int, float)) or value != value or abs(value) == float("inf")
+    ]
     if wrong:
         raise ValueError(f"{name}: no numbers: {', '.join(wrong)}")
     path = path or FOLDER / f"{name}.json"

@@ -1,18 +1,23 @@
 """The ablation table of the part network, row by row, on whatever device there is.
 
-Every row is trained from the same start with the same number of steps, then scored on people never trained on, clean and occluded by (a) background patches and
-(b) other people. Finished rows are kept, an interrupted row goes on, so the script can be stopped and started as often as one likes.
+Every row is trained from the same start with the same number of steps, then scored on people never trained on, clean
+and occluded by (a) background patches and (b) other people. Finished rows are kept, an interrupted row goes on, so the
+script can be stopped and started as often as one likes.
 
-    python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/ablation
-    python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/ablation --steps 1500 --workers 12       # with a GPU
-    python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/kept --kept                              # fixed augmentation, a quarter of the work
-    python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/frozen --frozen                          # heads alone, the backbone as it was
-    python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/ablation --rows cuhk03-only cuhk01-only --shares .15 .3 .5 1
-    python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/ablation --table                         # what there is so far
+    python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/ablation python benchmarks/ablation.py
+    REID_DATA LABELS RETAIL_0277.xml --out runs/ablation --steps 1500 --workers 12       # with a GPU python
+    benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/kept --kept                              # fixed
+    augmentation, a quarter of the work python benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/frozen
+    --frozen                          # heads alone, the backbone as it was python benchmarks/ablation.py REID_DATA
+    LABELS RETAIL_0277.xml --out runs/ablation --rows cuhk03-only cuhk01-only --shares .15 .3 .5 1 python
+    benchmarks/ablation.py REID_DATA LABELS RETAIL_0277.xml --out runs/ablation --table                         # what
+    there is so far
 
-The third computes the frozen first stage once, for one picture per person and camera and two occluded copies of each, and trains all that lies behind it on these. The
-fourth leaves the whole backbone as it was: what would train it (mask losses, and whatever else flows back that far) does not show there. The fifth also scores the
-networks with shares of the base weights (`streamreid export --base`) on the dataset they were not trained on; with share 1 the whole person is the base itself.
+The third computes the frozen first stage once, for one picture per person and camera and two occluded copies of each,
+and trains all that lies behind it on these. The fourth leaves the whole backbone as it was: what would train it (mask
+losses, and whatever else flows back that far) does not show there. The fifth also scores the networks with shares of
+the base weights (`streamreid export --base`) on the dataset they were not trained on; with share 1 the whole person is
+the base itself.
 
 REID_DATA holds cuhk03/ and cuhk01/ (Market-1501 names), LABELS what `streamreid parse-labels` wrote for each.
 """
@@ -55,10 +60,14 @@ class Row(NamedTuple):
 
 ROWS: dict[str, Row] = {
     "full": Row("", "as shipped", {}),
-    "no-pixels": Row("PAB-ReID", "no attention supervision", {"losses": {"pixels": 0.0}, "network": {"attention": "joint"}}),
+    "no-pixels": Row(
+        "PAB-ReID", "no attention supervision", {"losses": {"pixels": 0.0}, "network": {"attention": "joint"}}
+    ),
     "no-part-triplet": Row("PAB-ReID", "no part triplet", {"losses": {"part_triplet": 0.0}}),
     "focuser-maps": Row("PAB-ReID", "with the focuser on maps", {"network": {"focuser": "maps"}}),
-    "no-occlusion": Row("OAMN", "no occluded copies (twice the pictures)", {"augmentation": {"copies": 0}, "schedule": {"pictures": 4}}),
+    "no-occlusion": Row(
+        "OAMN", "no occluded copies (twice the pictures)", {"augmentation": {"copies": 0}, "schedule": {"pictures": 4}}
+    ),
     "no-mask-losses": Row("OAMN", "no mask losses", {"losses": {"mask": 0.0, "agreement": 0.0}}),
     "rgas-grader": Row("OAMN", "with RGA-S mask and grader", {"network": {"mask": "rgas", "grader": True}}),
     "cuhk03-only": Row("people from elsewhere", "trained on cuhk03 alone", {}, ("cuhk03",)),
@@ -74,14 +83,21 @@ ROWS: dict[str, Row] = {
     "head": Row("PAB-ReID", "part triplet with a heavier head", {"losses": {"triplet_mode": "head"}}),
     "joint": Row("PAB-ReID", "attention also trained by ReID losses", {"network": {"attention": "joint"}}),
     "linear": Row("PAB-ReID", "predictor without context (BPBReID's)", {"network": {"predictor": "linear"}}),
-    "focuser-features": Row("PAB-ReID", "with the focuser on features", {"network": {"focuser": "features", "focuser_width": 128}}),
+    "focuser-features": Row(
+        "PAB-ReID", "with the focuser on features", {"network": {"focuser": "features", "focuser_width": 128}}
+    ),
     "grouped": Row("OAMN", "with the grouped triplet", {"losses": {"grouped_triplet": 0.5}}),
-    "light-whole": Row("ours", "half the losses of the whole person", {"losses": {"identity_whole": 0.5, "whole_triplet": 0.5}}),
+    "light-whole": Row(
+        "ours", "half the losses of the whole person", {"losses": {"identity_whole": 0.5, "whole_triplet": 0.5}}
+    ),
     "teacher": Row("ours", "with the base as teacher", {"teacher": "RETAIL"}),
     "imitation": Row(
         "ours",
         "the whole person imitates the base",
-        {"teacher": "RETAIL", "losses": {"teacher": 0.0, "imitation": 3.0, "identity_whole": 0.0, "whole_triplet": 0.0}},
+        {
+            "teacher": "RETAIL",
+            "losses": {"teacher": 0.0, "imitation": 3.0, "identity_whole": 0.0, "whole_triplet": 0.0},
+        },
     ),
     "worse-cameras": Row("ours", "random scale and coarse pictures", {"augmentation": {"zoom": 0.12, "quality": 0.4}}),
 }
@@ -92,15 +108,29 @@ def recipe(name: str, o: argparse.Namespace) -> TrainConfig:
     row = ROWS[name]
     held = {"cuhk03": {"exclude": [540, 573], "validation": 40}, "cuhk01": {"validation": 20}}
     data: dict[str, Any] = {
-        "data": [{"images": f"{o.data}/{d}/bounding_box_train", "labels": f"{o.labels}/{d}", **held[d]} for d in row.datasets],
-        "network": {"backbone": str(o.retail), "freeze": o.freeze, "predictor": "context", "attention": "supervised", "visibility": "area"},
+        "data": [
+            {"images": f"{o.data}/{d}/bounding_box_train", "labels": f"{o.labels}/{d}", **held[d]} for d in row.datasets
+        ],
+        "network": {
+            "backbone": str(o.retail),
+            "freeze": o.freeze,
+            "predictor": "context",
+            "attention": "supervised",
+            "visibility": "area",
+        },
         "losses": {"pixels": 1.0, "pixel_smoothing": 0.02},
         "schedule": {"steps": o.steps, "average": 0.97 if o.steps < 300 else 0.995, "warmup": 0.05},
-        "out": str(o.out / name), "cache": str(o.out / "cache"), "workers": o.workers, "save_every": 20 if o.steps < 300 else 200,
-        "validate_every": 10**9, "seed": o.seed,
-    }  # fmt: skip
+        "out": str(o.out / name),
+        "cache": str(o.out / "cache"),
+        "workers": o.workers,
+        "save_every": 20 if o.steps < 300 else 200,
+        "validate_every": 10**9,
+        "seed": o.seed,
+    }
     for key, value in copy.deepcopy(row.changes).items():
-        data[key] = {**data.get(key, {}), **value} if isinstance(value, dict) else str(o.retail) if value == "RETAIL" else value
+        data[key] = (
+            {**data.get(key, {}), **value} if isinstance(value, dict) else str(o.retail) if value == "RETAIL" else value
+        )
     return TrainConfig.model_validate(data)
 
 
@@ -122,7 +152,8 @@ class TorchUnifier:
 
 
 def needs_pictures(row: Row) -> bool:
-    """Whether a row cannot be trained on kept maps: a teacher looks at pictures, and other augmentation makes other maps."""
+    """Whether a row cannot be trained on kept maps: a teacher looks at pictures, and other augmentation makes other
+    maps."""
     return "teacher" in row.changes or bool(set(row.changes.get("augmentation", {})) - {"copies"})
 
 
@@ -135,7 +166,9 @@ def run(name: str, o: argparse.Namespace) -> None:
 
     def tell(numbers: dict[str, Any]) -> None:
         if numbers["step"] % 25 == 0:
-            print(f"{name} {numbers['step']}/{o.steps} loss {numbers['loss']:.2f} {numbers['seconds']:.2f} s", flush=True)
+            print(
+                f"{name} {numbers['step']}/{o.steps} loss {numbers['loss']:.2f} {numbers['seconds']:.2f} s", flush=True
+            )
 
     if o.kept:
         (o.out / name).mkdir(parents=True, exist_ok=True)
@@ -145,7 +178,8 @@ def run(name: str, o: argparse.Namespace) -> None:
     else:
         train(config, None, tell)
     network = load(name, o)
-    # OAMN's masks look at eight covered copies of every gallery picture: too much for maps that are computed one by one.
+    # OAMN's masks look at eight covered copies of every gallery picture: too much for maps that are computed one by
+    # one.
     unified = network.grader is not None and not (o.kept and network.masker is not None)
     unifier = TorchUnifier(network, config.size) if unified else None
     scores: dict[str, Any] = {"steps": o.steps, "seed": o.seed, "seconds": round(time.time() - began)}
@@ -188,7 +222,11 @@ def score(
     """Distance -> kind of query -> figures."""
     sets = (read_folder(o.data / dataset / part) for part in ("query", "bounding_box_test"))
     found = score_engine(
-        lambda p: embed(network, p, config.size, bf16=not o.frozen), *sets, seeds=range(o.draws), unifier=unifier, size=config.size
+        lambda p: embed(network, p, config.size, bf16=not o.frozen),
+        *sets,
+        seeds=range(o.draws),
+        unifier=unifier,
+        size=config.size,
     )
     if o.kept:
         network.backbone[0].save()  # type: ignore[index, operator]
@@ -204,7 +242,8 @@ def keep(path: Path, numbers: dict[str, Any]) -> None:
 
 
 def table(o: argparse.Namespace) -> str:
-    """Markdown of all finished rows: R1 / mAP by the part distance; the whole-person distance and unification where they tell something."""
+    """Markdown of all finished rows: R1 / mAP by the part distance; the whole-person distance and unification where
+    they tell something."""
     kinds = [(d, k) for d in DATASETS for k in ("clean", "patch", "person")]
     lines = ["| | row | " + " | ".join(f"{d} {k}" for d, k in kinds) + " |", "|---" * (2 + len(kinds)) + "|"]
     for name, row in ROWS.items():
@@ -257,8 +296,12 @@ def main() -> None:
         action="store_true",
         help="compute what --freeze leaves as it is once per picture, then train on that: minutes per row on a CPU",
     )
-    parser.add_argument("--frozen", action="store_true", help="the same with the whole backbone: heads alone are trained")
-    parser.add_argument("--shares", type=float, nargs="*", default=[], help="of the base weights, for rows trained on one dataset")
+    parser.add_argument(
+        "--frozen", action="store_true", help="the same with the whole backbone: heads alone are trained"
+    )
+    parser.add_argument(
+        "--shares", type=float, nargs="*", default=[], help="of the base weights, for rows trained on one dataset"
+    )
     parser.add_argument("--table", action="store_true", help="only print what there is")
     o = parser.parse_args()
     o.kept |= o.frozen

@@ -1,15 +1,18 @@
 """Identities across cameras: every variant on the same caches, honesty of the probabilities, and cost at scale.
 
     python benchmarks/association.py scenes SCENE [SCENE ...] --caches FOLDER --base BUNDLE [--first 400]
-        SCENE is a folder of `streamreid synth`. Its boxes (SCENE/detections) are described once per engine: by the shipped one and by a global one
-        (--base, for example retail-0277 from `streamreid engine import`). Looks are those of a run (`engine.look_interval`), not of every box.
-    python benchmarks/association.py clip CACHE --truth CAMERA=FILE ... [--frames 1:75] [--partial CAMERA] [--set SETTING=VALUE]
+        SCENE is a folder of `streamreid synth`. Its boxes (SCENE/detections) are described once per engine: by the
+        shipped one and by a global one (--base, for example retail-0277 from `streamreid engine import`). Looks are
+        those of a run (`engine.look_interval`), not of every box.
+    python benchmarks/association.py clip CACHE --truth CAMERA=FILE ... [--frames 1:75] [--partial CAMERA] [--set
+    SETTING=VALUE]
         CACHE is one of `streamreid run --cache`.
     python benchmarks/association.py scale [--people 100 1000 10000 100000]
     python benchmarks/association.py known [--people 0 200 1000]
 
-Naive linking takes each track's average whole-person feature and links by average-linkage clustering at the threshold that is best on this very
-scene, found with the ground truth in hand: more than anybody can have in use. All others use default settings, fitted on none of these people.
+Naive linking takes each track's average whole-person feature and links by average-linkage clustering at the threshold
+that is best on this very scene, found with the ground truth in hand: more than anybody can have in use. All others use
+default settings, fitted on none of these people.
 """
 
 from __future__ import annotations
@@ -115,7 +118,8 @@ def changed(cache: Path, sets: Sets, *, calibrated: bool = False) -> Config:
 
 
 def table(walked: Walked, ids: Mapping[Key, int], camera: str) -> Table:
-    """Rows of one camera with their identities; where linking gives one identity to two tracks of a frame, the older track keeps it."""
+    """Rows of one camera with their identities; where linking gives one identity to two tracks of a frame, the older
+    track keeps it."""
     rows = sorted(walked.boxes[camera], reverse=True)
     data = {(f, ids[camera, t]): (f, ids[camera, t], *box) for f, t, *box in rows if (camera, t) in ids}
     a = np.array(list(data.values()), float).reshape(-1, 6)
@@ -129,7 +133,8 @@ def names(walked: Walked, truth: Mapping[str, Table]) -> dict[Key, int]:
 
 
 def honesty(ids: Mapping[Key, tuple[int, float]], person: Mapping[Key, int], least: float = 0.9) -> tuple[int, float]:
-    """Of the tracks linked to others with at least this probability, how many there are and the share that is with its own person."""
+    """Of the tracks linked to others with at least this probability, how many there are and the share that is with its
+    own person."""
     members: dict[int, list[Key]] = defaultdict(list)
     for key, (gid, _) in ids.items():
         if key in person:
@@ -144,7 +149,8 @@ def honesty(ids: Mapping[Key, tuple[int, float]], person: Mapping[Key, int], lea
 
 
 def doubts(walked: Walked, person: Mapping[Key, int]) -> tuple[float, float]:
-    """Expected calibration error of the link probability, over all pairs of tracks (and fragments of them) and over those that may be linked (p > .05)."""
+    """Expected calibration error of the link probability, over all pairs of tracks (and fragments of them) and over
+    those that may be linked (p > .05)."""
     recorder = walked.recorder
     settings = recorder.config.association
     looks = {k: v for k, v in recorder.looks.items() if len(v) > 1 and k in person}
@@ -152,7 +158,9 @@ def doubts(walked: Walked, person: Mapping[Key, int]) -> tuple[float, float]:
     pairs = labelled_pairs(made, person, recorder.site, settings.unification)
     said = probabilities(settings.link, pairs)
     near = said > 0.05
-    return reliability(said, pairs.same, pairs.weight).error, reliability(said[near], pairs.same[near], pairs.weight[near]).error
+    return reliability(said, pairs.same, pairs.weight).error, reliability(
+        said[near], pairs.same[near], pairs.weight[near]
+    ).error
 
 
 def naive(walked: Walked, seen: Mapping[Key, Counter[int]]) -> tuple[float, dict[Key, int]]:
@@ -200,24 +208,36 @@ def agreement(ids: Mapping[Key, int], seen: Mapping[Key, Counter[int]]) -> float
 
 def line(scene: str, variant: str, found: MulticamEvaluation, extra: str = "") -> None:
     s, e = found.combined, found.identities
-    print(f"{scene:14} {variant:34} {s.idf1:6.3f} {s.hota:6.3f} {s.assa:6.3f} {e.merge_count:6} {e.split_count:6}  {extra}", flush=True)
+    print(
+        f"{scene:14} {variant:34} {s.idf1:6.3f} {s.hota:6.3f} {s.assa:6.3f} {e.merge_count:6} {e.split_count:6}  "
+        f"{extra}",
+        flush=True,
+    )
 
 
 def head() -> None:
-    print(f"{'':14} {'':34} {'IDF1':>6} {'HOTA':>6} {'AssA':>6} merges splits  p >= .9: links, right   ECE all / p > .05", flush=True)
+    print(
+        f"{'':14} {'':34} {'IDF1':>6} {'HOTA':>6} {'AssA':>6} merges splits  p >= .9: links, right   ECE all / p > .05",
+        flush=True,
+    )
 
 
 def swapped(label: str, cache: Path, base: Path, truth: dict[str, Table], options: Any) -> None:
-    """Print the line of the global engine's features in the tracks of the other: what is left of the difference when tracks are the same."""
+    """Print the line of the global engine's features in the tracks of the other: what is left of the difference when
+    tracks are the same."""
     frames = tuple(int(f) for f in options.frames.split(":")) if options.frames else None
     this = walked_by(OtherLooks(cache, changed(cache, options.sets, calibrated=options.calibrated), base))
     ids = this.recorder.identities
-    found = evaluate_multicam({c: table(this, {k: g for k, (g, _) in ids.items()}, c) for c in truth}, truth, frames=frames)
+    found = evaluate_multicam(
+        {c: table(this, {k: g for k, (g, _) in ids.items()}, c) for c in truth}, truth, frames=frames
+    )
     count, right = honesty(ids, names(this, truth))
     line(label, "global features in the tracks of ours", found, f"{count:5} {right:.3f}")
 
 
-def compare(label: str, cache: Path, truth: dict[str, Table], variants: dict[str, Sets], options: Any, *, prefix: str = "") -> None:
+def compare(
+    label: str, cache: Path, truth: dict[str, Table], variants: dict[str, Sets], options: Any, *, prefix: str = ""
+) -> None:
     """Print a line for every variant, and for naive linking of the same tracks."""
     frames = tuple(int(f) for f in options.frames.split(":")) if options.frames else None
     walked = None
@@ -225,7 +245,10 @@ def compare(label: str, cache: Path, truth: dict[str, Table], variants: dict[str
         walked = walk(cache, changed(cache, {**options.sets, **sets}, calibrated=options.calibrated))
         this, ids = walked, walked.recorder.identities
         found = evaluate_multicam(
-            {c: table(this, {k: g for k, (g, _) in ids.items()}, c) for c in truth}, truth, frames=frames, partial=options.partial
+            {c: table(this, {k: g for k, (g, _) in ids.items()}, c) for c in truth},
+            truth,
+            frames=frames,
+            partial=options.partial,
         )
         person = names(this, truth)
         count, right = honesty(ids, person)
@@ -241,7 +264,10 @@ def compare(label: str, cache: Path, truth: dict[str, Table], variants: dict[str
     line(label, f"{prefix}naive, best threshold here ({cut:.2f})", score(best))
     if options.bound:
         who = names(last, truth)
-        perfect = {k: who.get(k, 10**6 + i) for i, k in enumerate(sorted({(c, t) for c in truth for _, t, *_ in last.boxes[c]}))}
+        perfect = {
+            k: who.get(k, 10**6 + i)
+            for i, k in enumerate(sorted({(c, t) for c in truth for _, t, *_ in last.boxes[c]}))
+        }
         line(label, prefix + "perfect linking of the same tracks", score(perfect))
 
 
@@ -284,7 +310,8 @@ def crowd(count: int, rng: np.random.Generator, parts: int = 6, dim: int = 256, 
 
 
 def scale(options: Any) -> None:
-    """Processor time of one new tracklet, from its looks to its identity, while so many people are known and up to 30 tracks are in the window."""
+    """Processor time of one new tracklet, from its looks to its identity, while so many people are known and up to 30
+    tracks are in the window."""
     print(f"{'known':>8} {'ms per new tracklet':>20} {'KiB per identity':>17} {'found again':>12}")
     for count in options.people:
         rng = np.random.default_rng(0)
@@ -295,7 +322,9 @@ def scale(options: Any) -> None:
         associator = Associator(calibration=Calibration(slope=20.0, intercept=-7.0))
         associator.admit(
             [
-                KnownIdentity(i + 1, PartFeatures(looks[i : i + 1], visibility[i : i + 1]), one, 0.0, 0.0, frozenset("b"))
+                KnownIdentity(
+                    i + 1, PartFeatures(looks[i : i + 1], visibility[i : i + 1]), one, 0.0, 0.0, frozenset("b")
+                )
                 for i in range(count)
             ]
         )
@@ -309,7 +338,9 @@ def scale(options: Any) -> None:
                 seen = looks[who] + 0.03 * rng.normal(size=looks[who].shape).astype(np.float32)
                 seen /= np.linalg.norm(seen, axis=1, keepdims=True)
                 start = time.process_time()
-                associator.observe("a", 10.0 * number + step / 10, tracks, PartFeatures(seen[None], np.ones((1, 6), np.float32)), one)
+                associator.observe(
+                    "a", 10.0 * number + step / 10, tracks, PartFeatures(seen[None], np.ones((1, 6), np.float32)), one
+                )
                 associator.step(force=step == 2)
                 spent.append(time.process_time() - start)
             right += associator.link("a", number + 1)[0] == who + 1
@@ -318,14 +349,18 @@ def scale(options: Any) -> None:
 
 
 def known(options: Any) -> None:
-    """Processor time of the association per frame of ten people who come and go, looked at as in a run, while so many others are known."""
+    """Processor time of the association per frame of ten people who come and go, looked at as in a run, while so many
+    others are known."""
     print(f"{'known':>8} {'ms per frame of ten people':>27}")
     for count in options.people:
         rng = np.random.default_rng(0)
         looks = crowd(max(count, 1) + 200, rng)
         associator = Associator(calibration=Calibration(slope=20.0, intercept=-7.0))
         full, one = np.ones((1, 6), np.float32), np.ones(1, np.float32)
-        people = [KnownIdentity(i + 1, PartFeatures(looks[i : i + 1], full), one, 0.0, 0.0, frozenset("b")) for i in range(count)]
+        people = [
+            KnownIdentity(i + 1, PartFeatures(looks[i : i + 1], full), one, 0.0, 0.0, frozenset("b"))
+            for i in range(count)
+        ]
         associator.admit(people)
         waits = np.minimum(2.0, 0.1 * 2.0 ** np.arange(22))  # as `engine.look_interval` does
         due = np.concatenate([[0.0], np.cumsum(waits)])

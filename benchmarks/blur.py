@@ -1,10 +1,12 @@
-"""Is everybody hidden? Generated scenes with exact boxes are run with `output.blur`, and every visible person is looked for in the films.
+"""Is everybody hidden? Generated scenes with exact boxes are run with `output.blur`, and every visible person is looked
+for in the films.
 
     python benchmarks/blur.py ../shared/data/reid/cuhk03 --detector ../shared/data/weights/yolox_nano.onnx
 
-A person-frame is one person in one frame of whom at least `--least` of the body can be seen. It is unblurred where the film shows the fine detail of the
-source inside the box around what can be seen: the correlation of both, without their coarse content, is above .4 (an ordinary film has .9, a pixelated
-one about 0). People whom the detector gave no box within a second before and after, whatever its score, are listed apart as missed.
+A person-frame is one person in one frame of whom at least `--least` of the body can be seen. It is unblurred where the
+film shows the fine detail of the source inside the box around what can be seen: the correlation of both, without their
+coarse content, is above .4 (an ordinary film has .9, a pixelated one about 0). People whom the detector gave no box
+within a second before and after, whatever its score, are listed apart as missed.
 
 `--source` and `--film` compare two films that are there already, with `--truth` and `--boxes`.
 """
@@ -110,7 +112,15 @@ def detected(boxes: Rows, visible: Rows, fps: float) -> set[tuple[int, int]]:
 
 
 def compare(
-    camera: str, source: Path, film: Path, visible: Rows, seen: set[tuple[int, int]], *, faces: bool, least: float, skip: int = 0
+    camera: str,
+    source: Path,
+    film: Path,
+    visible: Rows,
+    seen: set[tuple[int, int]],
+    *,
+    faces: bool,
+    least: float,
+    skip: int = 0,
 ) -> Count:
     """Look for everybody in a film.
 
@@ -149,7 +159,17 @@ def compare(
 
 def measure(scene: Path, out: Path, settings: list[str], *, blur: str, least: float, detector: list[str]) -> Count:
     """Run a scene and count."""
-    program = [sys.executable, "-m", "streamreid", "run", "--sources", str(scene / "cams.yaml"), "--out", str(out), "--overwrite"]
+    program = [
+        sys.executable,
+        "-m",
+        "streamreid",
+        "run",
+        "--sources",
+        str(scene / "cams.yaml"),
+        "--out",
+        str(out),
+        "--overwrite",
+    ]
     program += [*detector, "--cache", str(out / "cache"), "--set", "output.video=true", "--set", f"output.blur={blur}"]
     for setting in settings:
         program += ["--set", setting]
@@ -159,7 +179,15 @@ def measure(scene: Path, out: Path, settings: list[str], *, blur: str, least: fl
     for camera in cameras:
         visible = read_rows(scene / "visible" / f"{camera}.txt")
         seen = detected(cached_boxes(out / "cache" / camera), visible, fps)
-        one = compare(camera, scene / f"{camera}.mp4", out / "videos" / f"{camera}.mp4", visible, seen, faces=blur == "faces", least=least)
+        one = compare(
+            camera,
+            scene / f"{camera}.mp4",
+            out / "videos" / f"{camera}.mp4",
+            visible,
+            seen,
+            faces=blur == "faces",
+            least=least,
+        )
         for name in ("visible", "missed", "unblurred", "unblurred_missed", "examples"):
             setattr(total, name, getattr(total, name) + getattr(one, name))
         total.covered += one.covered / len(cameras)
@@ -213,7 +241,9 @@ def main() -> None:
             program = [sys.executable, "-m", "streamreid", "synth", args.images, "--out", scene, *shape]
             subprocess.run([str(v) for v in program], check=True, stdout=subprocess.DEVNULL)
         out = args.out or Path(temporary) / "out"
-        found = measure(scene, out, args.settings, blur=args.blur, least=args.least, detector=["--detector", args.detector])
+        found = measure(
+            scene, out, args.settings, blur=args.blur, least=args.least, detector=["--detector", args.detector]
+        )
     print(json.dumps({**asdict(found), "examples": found.examples[:20]}))
 
 

@@ -1,22 +1,28 @@
 """Four cameras, a gallery in PostgreSQL, and something bad every five seconds: is anything lost, given twice, or late?
 
-    python benchmarks/chaos.py [--minutes 20] [--seed 0] [--cameras 4] [--fps 3] [--faults kill,disk] [--json FILE] [--logs DIR]
+    python benchmarks/chaos.py [--minutes 20] [--seed 0] [--cameras 4] [--fps 3] [--faults kill,disk] [--json FILE]
+    [--logs DIR]
 
-``streamreid serve`` runs as a child, with RTSP servers of this machine as cameras behind proxies, results on a small tmpfs (needs root), and a gallery in
-a PostgreSQL server of its own (Debian: postgresql). People stand in drawn pictures, their boxes are read from files and the engine tells colours, so that two
-shared cores suffice: no model decides anything here. Every five seconds comes the next of: kill -9 and start anew in the same folder; SIGTERM and start anew;
-disk full; no descriptors, with idle connections; no memory (RLIMIT_AS just above what is used); database stopped; a second writer on the folder, who must be
-refused at once; a second writer of the gallery, who names somebody; the clock set (time.time of the child, never the machine's); hostile requests; a camera
-killed; a camera stalled. Most last some seconds and overlap the next. They come in rounds shuffled by the seed, each of which has every one twice, the first two once. ``--faults`` keeps to some of them (the names in ``KINDS``).
+``streamreid serve`` runs as a child, with RTSP servers of this machine as cameras behind proxies, results on a small
+tmpfs (needs root), and a gallery in a PostgreSQL server of its own (Debian: postgresql). People stand in drawn
+pictures, their boxes are read from files and the engine tells colours, so that two shared cores suffice: no model
+decides anything here. Every five seconds comes the next of: kill -9 and start anew in the same folder; SIGTERM and
+start anew; disk full; no descriptors, with idle connections; no memory (RLIMIT_AS just above what is used); database
+stopped; a second writer on the folder, who must be refused at once; a second writer of the gallery, who names somebody;
+the clock set (time.time of the child, never the machine's); hostile requests; a camera killed; a camera stalled. Most
+last some seconds and overlap the next. They come in rounds shuffled by the seed, each of which has every one twice, the
+first two once. ``--faults`` keeps to some of them (the names in ``KINDS``).
 
-How rates are counted: frames with a result (`GET /cameras`, every half second) over what the camera sends, in windows of ten seconds, one each second. Left
-out are windows that touch the seconds in which that camera was killed or stalled, or the process was stopped, and ten seconds from its return or from the
-first answer of the new process. A start that ends for want of disk, database, descriptors or memory is repeated, and counted. Nothing else is excused:
-full disk, missing memory, an absent database and the rest count. A process that ends by itself is started anew and is an error.
+How rates are counted: frames with a result (`GET /cameras`, every half second) over what the camera sends, in windows
+of ten seconds, one each second. Left out are windows that touch the seconds in which that camera was killed or stalled,
+or the process was stopped, and ten seconds from its return or from the first answer of the new process. A start that
+ends for want of disk, database, descriptors or memory is repeated, and counted. Nothing else is excused: full disk,
+missing memory, an absent database and the rest count. A process that ends by itself is started anew and is an error.
 
-The exit code is 1 where anything is wrong, with a sentence for each: what was confirmed is missing (lines once on disk, identities once in the gallery, names
-given, people confirmed four seconds before the process or the database went), an id or frame number comes twice, a file cannot be read, a second writer is
-not refused within a second, a camera stays below 90 % of its rate for longer than ten seconds, SIGTERM takes longer than five seconds.
+The exit code is 1 where anything is wrong, with a sentence for each: what was confirmed is missing (lines once on disk,
+identities once in the gallery, names given, people confirmed four seconds before the process or the database went), an
+id or frame number comes twice, a file cannot be read, a second writer is not refused within a second, a camera stays
+below 90 % of its rate for longer than ten seconds, SIGTERM takes longer than five seconds.
 """
 
 from __future__ import annotations
@@ -64,7 +70,8 @@ DISK = 256 << 20
 FRAMES = 12_000
 """Numbers of frames for which there are boxes: more than an hour."""
 STEPS = (-172_800.0, -36_000.0, -3_600.0, -30.0, 0.0, 30.0, 3_600.0, 172_800.0)
-"""Seconds by which the child's clock may differ: two days are twice ``gallery.retention_hours``, and nobody may be erased for that."""
+"""Seconds by which the child's clock may differ: two days are twice ``gallery.retention_hours``, and nobody may be
+erased for that."""
 
 HOSTILE: tuple[bytes, ...] = (
     b"GET /cameras/" + b"a" * 60_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -111,7 +118,8 @@ def support(name: str) -> Any:
 
 
 def street(folder: Path, name: str, pair: int, fps: int) -> Path:
-    """Five minutes of a camera, in which two people at a time stand in two places, others after each minute; and the boxes of who is there at the moment.
+    """Five minutes of a camera, in which two people at a time stand in two places, others after each minute; and the
+    boxes of who is there at the moment.
 
     Cameras of one pair see the same people.
     """
@@ -217,7 +225,9 @@ class Site:
             if number == signal.SIGTERM:
                 self.exits.append(took)
                 if took > EXIT_SECONDS:
-                    self.wrong.append(f"SIGTERM took {took:.1f} s ({', '.join(sorted(self.disturbed)) or 'nothing else wrong'})")
+                    self.wrong.append(
+                        f"SIGTERM took {took:.1f} s ({', '.join(sorted(self.disturbed)) or 'nothing else wrong'})"
+                    )
             self._keep_log()
             if again:
                 self.start()
@@ -232,12 +242,15 @@ class Site:
                 return
             began = time.monotonic()
             self.away.append(began)
-            followed = any(life == self.lives and frames for rows in self.rates.samples.values() for life, _, frames in rows[-1:])
+            followed = any(
+                life == self.lives and frames for rows in self.rates.samples.values() for life, _, frames in rows[-1:]
+            )
             if not followed and self._lacks():
                 self.refused += 1
             else:
                 self.died.append(
-                    f"exit code {code} during {', '.join(sorted(self.disturbed))}: {' '.join(self.service.output.split())[-400:]}"
+                    f"exit code {code} during {', '.join(sorted(self.disturbed))}: "
+                    f"{' '.join(self.service.output.split())[-400:]}"
                 )
             self._keep_log()
             self.start()
@@ -246,7 +259,9 @@ class Site:
     def _lacks(self) -> bool:
         """Whether there is, or was until just now, something missing without which a process cannot start."""
         now = time.monotonic()
-        return any(kind in self.disturbed or now - self.ended.get(kind, -LATE_SECONDS) < LATE_SECONDS for kind in NEEDED)
+        return any(
+            kind in self.disturbed or now - self.ended.get(kind, -LATE_SECONDS) < LATE_SECONDS for kind in NEEDED
+        )
 
     def sample(self) -> None:
         """How many frames each camera has had."""
@@ -272,7 +287,9 @@ class Faults:
         kinds: Which faults, of ``KINDS``.
     """
 
-    def __init__(self, site: Site, database: Any, address: str, cameras: dict[str, Camera], seed: int, kinds: Sequence[str]) -> None:
+    def __init__(
+        self, site: Site, database: Any, address: str, cameras: dict[str, Camera], seed: int, kinds: Sequence[str]
+    ) -> None:
         self.kinds = kinds
         self.site, self.database, self.address, self.cameras = site, database, address, cameras
         self.dice = random.Random(seed)
@@ -352,7 +369,8 @@ class Faults:
             resource.prlimit(process.pid, what, before)
 
     def _until_started(self) -> None:
-        """A process that is being started is no target: what it lacks at its start ends it, and it is started anew, as it should be."""
+        """A process that is being started is no target: what it lacks at its start ends it, and it is started anew, as
+        it should be."""
         with self.site.lock:
             pass
 
@@ -440,7 +458,9 @@ class Faults:
 def small_disk(folder: Path) -> Any:
     """A folder with so much room and no more."""
     folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "chaos", folder], capture_output=True, text=True)
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "chaos", folder], capture_output=True, text=True
+    )
     if made.returncode:
         sys.exit(f"a disk that can be filled needs a tmpfs of its own: run as root ({made.stderr.strip()})")
     try:
@@ -464,7 +484,9 @@ def chaos(args: argparse.Namespace, folder: Path, stack: contextlib.ExitStack) -
     cameras: dict[str, Camera] = {}
     for number in range(args.cameras):
         name = f"cam{number}"
-        clip = looped_clip(street(folder, name, number // 2, args.fps), 60 * args.minutes + 180, folder / f"{name}.mp4", fps=args.fps)
+        clip = looped_clip(
+            street(folder, name, number // 2, args.fps), 60 * args.minutes + 180, folder / f"{name}.mp4", fps=args.fps
+        )
         server = stack.enter_context(RtspCamera("--clip", str(clip), "--seconds", "10000000"))
         cameras[name] = server, stack.enter_context(FaultyProxy(server.port, seed=number)), clip
     entries = [
@@ -504,7 +526,9 @@ def chaos(args: argparse.Namespace, folder: Path, stack: contextlib.ExitStack) -
     for watcher in watchers[:2]:
         watcher.stop()
     lines.read()
-    return report(args, site, faults, lines, seen, {"began": began, "last": last, "code": code, "load": load, "address": address})
+    return report(
+        args, site, faults, lines, seen, {"began": began, "last": last, "code": code, "load": load, "address": address}
+    )
 
 
 def report(
@@ -527,12 +551,23 @@ def report(
         "faults": dict(sorted(faults.counts.items())),
         "notes": dict(faults.notes),
         "starts": {"count": site.lives, "refused": site.refused, "longest": round(max(site.starts), 1)},
-        "exits": {"count": len(site.exits), "longest": round(max(site.exits), 2), "last": round(end["last"], 2), "code": end["code"]},
+        "exits": {
+            "count": len(site.exits),
+            "longest": round(max(site.exits), 2),
+            "last": round(end["last"], 2),
+            "code": end["code"],
+        },
         "rates": rates,
         "files": files,
         "gallery": gallery,
-        "load": {"mean": round(sum(end["load"]) / len(end["load"]), 1), "most": round(max(end["load"]), 1), "cores": os.cpu_count()},
-        "timeline": [(round(a - end["began"], 1), what, round(b - end["began"], 1)) for a, what, b in sorted(faults.log)],
+        "load": {
+            "mean": round(sum(end["load"]) / len(end["load"]), 1),
+            "most": round(max(end["load"]), 1),
+            "cores": os.cpu_count(),
+        },
+        "timeline": [
+            (round(a - end["began"], 1), what, round(b - end["began"], 1)) for a, what, b in sorted(faults.log)
+        ],
         "wrong": wrong,
     }
 

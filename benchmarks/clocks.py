@@ -1,10 +1,13 @@
-"""Clocks of cameras compared by the people they see: how often a right clock is called wrong, and a wrong one found, with an error bar that holds.
+"""Clocks of cameras compared by the people they see: how often a right clock is called wrong, and a wrong one found,
+with an error bar that holds.
 
     python benchmarks/clocks.py [--recordings 20] [--seconds 15 60] [--seed 0] [--pipeline]
 
-Each recording is a generated crowd (people who walk, stroll and stand in groups) seen by seven calibrated cameras as boxes with the errors of a detector: noise, misses,
-occlusion, tracks that break, and calibrations that are some centimetres off. Half of the recordings have right clocks; in the others some cameras are .5 to 8 s off.
-By default boxes and tracks go to the comparison of clocks directly; with ``--pipeline`` boxes go through ``Pipeline`` (tracker, ground plane, association).
+Each recording is a generated crowd (people who walk, stroll and stand in groups) seen by seven calibrated cameras as
+boxes with the errors of a detector: noise, misses, occlusion, tracks that break, and calibrations that are some
+centimetres off. Half of the recordings have right clocks; in the others some cameras are .5 to 8 s off. By default
+boxes and tracks go to the comparison of clocks directly; with ``--pipeline`` boxes go through ``Pipeline`` (tracker,
+ground plane, association).
 """
 
 from __future__ import annotations
@@ -43,7 +46,8 @@ class Scene:
         area: Metres, of a rectangle around the origin.
         skew: Seconds to be added to the times of a camera to be right, by its number; others are right.
         moving: Share of people who walk.
-        lanes: Walkers go to and fro along one direction, one behind the other: at the wrong offset, people stand where others stood.
+        lanes: Walkers go to and fro along one direction, one behind the other: at the wrong offset, people stand where
+            others stood.
     """
 
     seed: int
@@ -68,7 +72,9 @@ class Scene:
         rng, half = self._rng, np.array(self.area) / 2
         place, goal = rng.uniform(-half, half), rng.uniform(-half, half)
         kind = rng.uniform()
-        speed = rng.normal(1.25, 0.2) if kind < self.moving else rng.normal(0.5, 0.1) if kind < self.moving + 0.15 else 0.0
+        speed = (
+            rng.normal(1.25, 0.2) if kind < self.moving else rng.normal(0.5, 0.1) if kind < self.moving + 0.15 else 0.0
+        )
         pause, rows = 0.0, []
         for _ in self.times:
             if speed <= 0:
@@ -120,8 +126,19 @@ class Scene:
                 depth = camera.project(np.concatenate([at, np.ones((len(at), 1))], 1))[1]
                 hidden = np.minimum(hidden_by(shown, depth)[..., 0].max(1), 1.0)
                 height = shown[:, 3] - shown[:, 1]
-                inside = (shown[:, 0] > -20) & (shown[:, 2] < SIZE[0] + 20) & (shown[:, 1] > -50) & (shown[:, 3] < SIZE[1] + 0.3 * height)
-                kept = inside & (depth > 0.5) & (hidden < 0.7) & (rng.uniform(size=self.people) > 0.04 + 0.3 * hidden) & (height > 30)
+                inside = (
+                    (shown[:, 0] > -20)
+                    & (shown[:, 2] < SIZE[0] + 20)
+                    & (shown[:, 1] > -50)
+                    & (shown[:, 3] < SIZE[1] + 0.3 * height)
+                )
+                kept = (
+                    inside
+                    & (depth > 0.5)
+                    & (hidden < 0.7)
+                    & (rng.uniform(size=self.people) > 0.04 + 0.3 * hidden)
+                    & (height > 30)
+                )
                 breaks[name] += rng.uniform(size=self.people) < (0.12 + 0.5 * hidden) / self.rate
                 boxes = shown + rng.normal(0, 1, shown.shape) * np.maximum(0.03 * height, 1.0)[:, None]
                 boxes[:, 3] -= height * hidden * rng.uniform(0, 0.5, self.people) * (hidden > 0.3)
@@ -131,7 +148,9 @@ class Scene:
 
 def watched(scene: Scene) -> list[ClockOffset]:
     """The comparison of clocks alone, by the boxes and tracks of a recording."""
-    watch = ClockOffsetEstimator({name: GroundCamera.from_matrix(name, stated) for name, (_, stated) in scene.matrices.items()})
+    watch = ClockOffsetEstimator(
+        {name: GroundCamera.from_matrix(name, stated) for name, (_, stated) in scene.matrices.items()}
+    )
     for name, stamp, boxes, ids in scene.frames():
         n = len(ids)
         watch.observe(name, stamp, Tracks(ids, boxes.astype(np.float32), np.ones(n, np.float32), np.arange(n)), SIZE)
@@ -144,16 +163,26 @@ def followed(scene: Scene) -> list[ClockOffset]:
         folder, lines = Path(name), {camera: [] for camera in scene.matrices}
         for camera, stamp, boxes, _ in scene.frames():
             for x0, y0, x1, y1 in boxes.tolist():
-                lines[camera].append(f"{round(stamp * scene.rate) + 1},-1,{x0:.2f},{y0:.2f},{x1 - x0:.2f},{y1 - y0:.2f},0.9,-1,-1,-1")
+                lines[camera].append(
+                    f"{round(stamp * scene.rate) + 1},-1,{x0:.2f},{y0:.2f},{x1 - x0:.2f},{y1 - y0:.2f},0.9,-1,-1,-1"
+                )
         cameras = []
         for camera, (_, stated) in scene.matrices.items():
             (folder / f"{camera}.txt").write_text("\n".join(lines[camera]) + "\n")
             np.savetxt(folder / f"{camera}.csv", stated, delimiter=",")
             calibration = str(folder / f"{camera}.csv")
             cameras.append(
-                {"name": camera, "uri": str(folder / f"{camera}.txt"), "fps": scene.rate, "size": SIZE, "calibration": calibration}
+                {
+                    "name": camera,
+                    "uri": str(folder / f"{camera}.txt"),
+                    "fps": scene.rate,
+                    "size": SIZE,
+                    "calibration": calibration,
+                }
             )
-        config = Config.from_dict({"cameras": cameras, "detector": {"model": f"mot:{folder}"}, "engine": {"model": "none"}})
+        config = Config.from_dict(
+            {"cameras": cameras, "detector": {"model": f"mot:{folder}"}, "engine": {"model": "none"}}
+        )
         with Pipeline(config) as pipeline:
             for _ in pipeline:
                 pass
@@ -220,15 +249,24 @@ def main() -> None:
             score, began = Score(), time.perf_counter()
             for number in range(args.recordings):
                 seed = args.seed + number
-                people, area = (20, (8.0, 8.0)) if number % 3 == 0 else (40, (12.0, 30.0)) if number % 3 == 1 else (30, (12.0, 12.0))
+                people, area = (
+                    (20, (8.0, 8.0))
+                    if number % 3 == 0
+                    else (40, (12.0, 30.0))
+                    if number % 3 == 1
+                    else (30, (12.0, 12.0))
+                )
                 skew = skews(seed, 7) if wrong else None
                 moving = (0.3, 0.6, 0.9)[number // 3 % 3]
-                scene = Scene(seed, seconds, people, rate=args.rate, area=area, skew=skew, moving=moving, lanes=number % 2 == 1)
+                scene = Scene(
+                    seed, seconds, people, rate=args.rate, area=area, skew=skew, moving=moving, lanes=number % 2 == 1
+                )
                 score.add(scene, followed(scene) if args.pipeline else watched(scene))
             print(
-                f"{seconds:7.0f} {'wrong' if wrong else 'right':6} {score.warned:5} of {score.right + score.skewed:4} {score.recordings_warned:13} of {args.recordings}"
-                f" {score.found:11} of {score.skewed:3} {score.covered:8} of {score.said:3} {np.median(score.errors or [np.nan]):14.2f}"
-                f" {(time.perf_counter() - began) / args.recordings:9.1f}",
+                f"{seconds:7.0f} {'wrong' if wrong else 'right':6} {score.warned:5} of {score.right + score.skewed:4} "
+                f"{score.recordings_warned:13} of {args.recordings} {score.found:11} of {score.skewed:3} "
+                f"{score.covered:8} of {score.said:3} {np.median(score.errors or [np.nan]):14.2f} "
+                f"{(time.perf_counter() - began) / args.recordings:9.1f}",
                 flush=True,
             )
 

@@ -2,8 +2,9 @@
 
     python -m benchmarks.compare A B [--above 0.02]
 
-A and B are JSON files of ``benchmarks/results/``, or folders of them. Printed per figure: both values and B / A; figures that moved by less than
-``--above`` (a share) are left out. Another machine or other versions are said, because ratios then mean little.
+A and B are JSON files of ``benchmarks/results/``, or folders of them. Printed per figure: both values and B / A;
+figures that moved by less than ``--above`` (a share) are left out. Another machine or other versions are said, because
+ratios then mean little.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def main() -> int:
             continue
         other = [key for key in ("cpu", "cores") if a[name]["machine"].get(key) != b[name]["machine"].get(key)]
         other += [key for key, value in a[name]["versions"].items() if b[name]["versions"].get(key, value) != value]
-        print(f"{name}: {a[name]['commit']} -> {b[name]['commit']}" + (f" (differs: {', '.join(other)})" if other else ""))
+        print(
+            f"{name}: {a[name]['commit']} -> {b[name]['commit']}" + (f" (differs: {', '.join(other)})" if other else "")
+        )
         for key, p, q in differences(a[name], b[name], options.above):
             ratio = f"{q / p:8.3f}" if p and q is not None else "       -"
             print(f"  {key:50} {'-' if p is None else f'{p:.6g}':>12} {'-' if q is None else f'{q:.6g}':>12} {ratio}")

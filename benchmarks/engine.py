@@ -1,10 +1,13 @@
-"""Engines: crops per second of the same weights on every runtime, what lower precision costs, cropping, and part distances. One run, ratios.
+"""Engines: crops per second of the same weights on every runtime, what lower precision costs, cropping, and part
+distances. One run, ratios.
 
-    python benchmarks/engine.py --engine pab-osnet-small --resnet50 --crops TRAIN_FOLDER --dataset DATASET --boxmot osnet_x0_25.onnx
+    python benchmarks/engine.py --engine pab-osnet-small --resnet50 --crops TRAIN_FOLDER --dataset DATASET --boxmot
+    osnet_x0_25.onnx
 
-Variants take turns, so that load from elsewhere falls on all of them; "core ms" is the time of all cores together, which such load hardly changes
-(with ``--threads 1`` it is the work itself, without any waiting of one thread for another). TRAIN_FOLDER holds crops to fit int8's ranges (and the normalisations of the
-random ResNet-50) on; DATASET has ``query`` and ``bounding_box_test`` (Market-1501 names), of other people. ``--resnet50`` and the torch columns need
+Variants take turns, so that load from elsewhere falls on all of them; "core ms" is the time of all cores together,
+which such load hardly changes (with ``--threads 1`` it is the work itself, without any waiting of one thread for
+another). TRAIN_FOLDER holds crops to fit int8's ranges (and the normalisations of the random ResNet-50) on; DATASET has
+``query`` and ``bounding_box_test`` (Market-1501 names), of other people. ``--resnet50`` and the torch columns need
 torch, ``--boxmot`` needs BoxMOT. Without an NVIDIA GPU the part for GPUs says so and is left out.
 """
 
@@ -39,8 +42,11 @@ console = Console(width=140)
 results: dict[str, Any] = {}
 
 
-def take_turns(calls: dict[str, Callable[[], object]], rounds: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Seconds by the clock, and of the cores (all threads of this process), of every call in every round, after one warm-up."""
+def take_turns(
+    calls: dict[str, Callable[[], object]], rounds: int
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Seconds by the clock, and of the cores (all threads of this process), of every call in every round, after one
+    warm-up."""
     for call in calls.values():
         call()
     wall: dict[str, list[float]] = {name: [] for name in calls}
@@ -74,21 +80,39 @@ def speed(subjects: list[Subject], boxmot: Path | None, batches: list[int], roun
         for name, peer in peers.items():
             calls[name] = lambda p=peer, found=found: p(frame.image, found.boxes)
         seconds, cores = take_turns(calls, rounds)
-        columns = ("engine", "ms best", "ms median", "crops/s", "against torch eager", "core ms per crop", "against torch eager")
+        columns = (
+            "engine",
+            "ms best",
+            "ms median",
+            "crops/s",
+            "against torch eager",
+            "core ms per crop",
+            "against torch eager",
+        )
         table = Table(*columns, title=f"batch {batch}, cropping included", title_justify="left")
         for name, values in seconds.items():
             middle, busy = float(np.median(values)), float(cores[name].min()) / batch * 1e3
             reference = f"{name.partition(':')[0]}: torch eager fp32"
             ratios = ["", ""]
             if reference in seconds:
-                ratios = [f"{np.median(seconds[reference]) / middle:.2f}x", f"{cores[reference].min() / batch * 1e3 / busy:.2f}x"]
+                ratios = [
+                    f"{np.median(seconds[reference]) / middle:.2f}x",
+                    f"{cores[reference].min() / batch * 1e3 / busy:.2f}x",
+                ]
             row = {
                 "crops per second": round(batch / middle, 1),
                 "best": round(batch / float(values.min()), 1),
                 "core ms per crop": round(busy, 2),
             }
             results.setdefault("speed", {}).setdefault(name, {})[batch] = row
-            cells = (f"{values.min() * 1e3:.1f}", f"{middle * 1e3:.1f}", f"{batch / middle:.0f}", ratios[0], f"{busy:.2f}", ratios[1])
+            cells = (
+                f"{values.min() * 1e3:.1f}",
+                f"{middle * 1e3:.1f}",
+                f"{batch / middle:.0f}",
+                ratios[0],
+                f"{busy:.2f}",
+                ratios[1],
+            )
             table.add_row(name, *cells)
         console.print(table)
 
@@ -103,18 +127,31 @@ def cropping(subjects: list[Subject], rounds: int) -> None:
         fastest = min(seconds, key=lambda n: float(np.median(seconds[n])))
         engine = engines[fastest]
         crops = crop_batch([frame], [found], engine.size)[0]
-        pair = {"crop": lambda e=engine: crop_batch([frame], [found], e.size), "engine": lambda e=engine, c=crops: e.embed(c)}
+        pair = {
+            "crop": lambda e=engine: crop_batch([frame], [found], e.size),
+            "engine": lambda e=engine, c=crops: e.embed(c),
+        }
         parts, _ = take_turns(pair, rounds)
         cut, rest = (float(np.median(parts[k])) for k in ("crop", "engine"))
-        results.setdefault("cropping", {})[subject.name] = {"crop ms": cut * 1e3, "engine ms": rest * 1e3, "share": cut / rest}
-        console.print(f"{subject.name}, {fastest}: cropping and resizing {cut * 1e3:.2f} ms, engine {rest * 1e3:.1f} ms: {cut / rest:.1%}")
+        results.setdefault("cropping", {})[subject.name] = {
+            "crop ms": cut * 1e3,
+            "engine ms": rest * 1e3,
+            "share": cut / rest,
+        }
+        console.print(
+            f"{subject.name}, {fastest}: cropping and resizing {cut * 1e3:.2f} ms, engine {rest * 1e3:.1f} ms: "
+            f"{cut / rest:.1%}"
+        )
 
 
 def accuracy(subjects: list[Subject], dataset: Path) -> None:
-    """mAP and R1 of every variant, and the cosine of its features to those of the first one; said as they come, because they take minutes."""
+    """mAP and R1 of every variant, and the cosine of its features to those of the first one; said as they come, because
+    they take minutes."""
     query, gallery = read_folder(dataset / "query"), read_folder(dataset / "bounding_box_test")
     for subject in subjects:
-        console.print(f"{subject.name} on {dataset.name}: R1, mAP, mAP against fp32; cosine to fp32: median, lowest 1 %")
+        console.print(
+            f"{subject.name} on {dataset.name}: R1, mAP, mAP against fp32; cosine to fp32: median, lowest 1 %"
+        )
         first: tuple[PartFeatures, float] | None = None
         # ONNX Runtime's fp32 is the same arithmetic in another order and the slowest of all.
         order = sorted(set(subject.engines) - {"onnxruntime fp32"}, key=lambda name: (name != "openvino fp32", name))
@@ -127,21 +164,27 @@ def accuracy(subjects: list[Subject], dataset: Path) -> None:
             middle, low = float(np.median(cosine)), float(np.quantile(cosine, 0.01))
             row = {"R1": scores.r1, "mAP": scores.map, "cosine": middle, "cosine 1 %": low}
             results.setdefault("accuracy", {}).setdefault(subject.name, {})[name] = row
-            console.print(f"  {name}: {scores.r1:.4f}, {scores.map:.4f}, {scores.map - first[1]:+.4f}; {middle:.5f}, {low:.5f}")
+            console.print(
+                f"  {name}: {scores.r1:.4f}, {scores.map:.4f}, {scores.map - first[1]:+.4f}; {middle:.5f}, {low:.5f}"
+            )
 
 
 def _embed(engine: Any, paths: tuple[Path, ...]) -> PartFeatures:
     found = []
     for start in range(0, len(paths), 64):
         crops = np.stack(
-            [cv2.resize(cv2.imread(str(p)), engine.size[::-1], interpolation=cv2.INTER_LINEAR) for p in paths[start : start + 64]]
+            [
+                cv2.resize(cv2.imread(str(p)), engine.size[::-1], interpolation=cv2.INTER_LINEAR)
+                for p in paths[start : start + 64]
+            ]
         )
         found.append(engine.embed(crops))
     return PartFeatures.concatenate(found)
 
 
 def distances(rounds: int, queries: int = 256, prototypes: int = 100_000, dim: int = 256) -> None:
-    """Packed part similarity against a plain matrix product of the same size and against the per-part formula in torch."""
+    """Packed part similarity against a plain matrix product of the same size and against the per-part formula in
+    torch."""
     columns = (
         "K",
         "",
@@ -186,7 +229,15 @@ def distances(rounds: int, queries: int = 256, prototypes: int = 100_000, dim: i
                 "published": slower,
             }
             ms = {name: f"{value * 1e3:.0f}" for name, value in times.items()}
-            cells = (ms["packed"], ms["compare"], ms["best"], ms["product"], f"{ratio:.2f}", ms.get("torch", "no torch"), f"{faster:.1f}x")
+            cells = (
+                ms["packed"],
+                ms["compare"],
+                ms["best"],
+                ms["product"],
+                f"{ratio:.2f}",
+                ms.get("torch", "no torch"),
+                f"{faster:.1f}x",
+            )
             cells += (ms.get("published", "no torch"), f"{slower:.1f}x")
             table.add_row(str(k), what, *cells)
     console.print(table)
@@ -215,7 +266,8 @@ def _per_part(a: PartFeatures, b: PartFeatures) -> Callable[[], object]:
 
 
 def _published(a: PartFeatures, b: PartFeatures) -> Callable[[], object]:
-    """As part-based ReID code has it: Euclidean distances part by part, a mask of what both show, and the mean over it."""
+    """As part-based ReID code has it: Euclidean distances part by part, a mask of what both show, and the mean over
+    it."""
     torch = importlib.import_module("torch")
     fa, fb = (torch.from_numpy(np.ascontiguousarray(f.parts.transpose(1, 0, 2))) for f in (a, b))
     va, vb = (torch.from_numpy(np.ascontiguousarray(f.visibility.T)) for f in (a, b))
@@ -238,7 +290,9 @@ def main() -> None:
     parser.add_argument("--crops", type=Path, help="folder of training crops")
     parser.add_argument("--dataset", type=Path, help="folder with query and bounding_box_test")
     parser.add_argument("--boxmot", type=Path, help="OSNet x0.25 as ONNX for BoxMOT")
-    parser.add_argument("--work", type=Path, default=Path("runs/benchmark-engine"), help="where graphs made for this are kept")
+    parser.add_argument(
+        "--work", type=Path, default=Path("runs/benchmark-engine"), help="where graphs made for this are kept"
+    )
     parser.add_argument("--batches", default=",".join(map(str, BATCHES)))
     parser.add_argument("--threads", type=int, help="threads of every engine; all cores by default")
     parser.add_argument("--rounds", type=int, default=9)
@@ -274,7 +328,9 @@ def main() -> None:
             console.print("GPU: not run, there is no NVIDIA GPU on this machine (or no driver for it)")
         else:
             crops = None if options.crops is None else real_crops(options.crops, (256, 128), 64)
-            results["gpu"] = importlib.import_module("_engines_gpu").measure(subjects, crops, options.work, options.rounds, console)
+            results["gpu"] = importlib.import_module("_engines_gpu").measure(
+                subjects, crops, options.work, options.rounds, console
+            )
     console.print(f"{time.perf_counter() - began:.0f} s in all")
     if options.json:
         options.json.write_text(json.dumps(results, indent=2))

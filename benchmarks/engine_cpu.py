@@ -2,8 +2,9 @@
 
     python benchmarks/engine_cpu.py --engine ENGINE [--engine ENGINE ...] --detector yolo11n.onnx [--video VIDEO]
 
-Variants take turns, so that load from elsewhere falls on all of them; the best and the median of all rounds are printed, and ratios of medians to
-ONNX Runtime. Without a video, pictures are noise (the work does not depend on their content).
+Variants take turns, so that load from elsewhere falls on all of them; the best and the median of all rounds are
+printed, and ratios of medians to ONNX Runtime. Without a video, pictures are noise (the work does not depend on their
+content).
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ def pictures(video: Path | None, size: tuple[int, int], count: int) -> list[Fram
     """Frames of a video, or noise."""
     if video is None:
         rng = np.random.default_rng(0)
-        return [Frame(f"c{i}", 0, 0.0, rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)) for i in range(count)]
+        return [
+            Frame(f"c{i}", 0, 0.0, rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)) for i in range(count)
+        ]
     import av
 
     with av.open(str(video)) as container:
@@ -71,7 +74,9 @@ def load(model: str) -> dict[str, EngineEmbedder]:
     for runtime, precision in VARIANTS:
         try:
             engine = open_embedder(
-                EngineConfig.model_validate({"model": model, "runtime": runtime, "precision": precision, "min_height": 0})
+                EngineConfig.model_validate(
+                    {"model": model, "runtime": runtime, "precision": precision, "min_height": 0}
+                )
             )
         except Exception as error:
             console.print(f"{model} on {runtime} {precision}: left out ({error})", markup=False)
@@ -98,8 +103,12 @@ def reid(model: str, rounds: int) -> None:
     )
     for batch in BATCHES:
         found = people(frame, batch)
-        seconds = take_turns({name: lambda e=e, found=found: e([frame], [found]) for name, e in engines.items()}, rounds)
-        cut = take_turns({name: lambda e=e, found=found: crop_batch([frame], [found], e.size) for name, e in engines.items()}, rounds)
+        seconds = take_turns(
+            {name: lambda e=e, found=found: e([frame], [found]) for name, e in engines.items()}, rounds
+        )
+        cut = take_turns(
+            {name: lambda e=e, found=found: crop_batch([frame], [found], e.size) for name, e in engines.items()}, rounds
+        )
         first = np.median(next(iter(seconds.values())))
         for name, values in seconds.items():
             middle = np.median(values)
@@ -122,20 +131,32 @@ def agreement(engines: dict[str, EngineEmbedder], frame: Frame) -> None:
     first = next(iter(features.values()))
     for name, f in list(features.items())[1:]:
         cosine = (f.parts * first.parts).sum(axis=2)[first.visibility > 0]
-        console.print(f"  {name} against {next(iter(features))}: cosine mean {cosine.mean():.5f}, least {cosine.min():.5f}")
+        console.print(
+            f"  {name} against {next(iter(features))}: cosine mean {cosine.mean():.5f}, least {cosine.min():.5f}"
+        )
 
 
 def detection(model: str, frames: list[Frame], rounds: int) -> None:
     """Milliseconds per frame, one camera and four."""
     table = Table(
-        "variant", "frames", "ms/frame best", "ms/frame median", "against first", title=f"{model}: {frames[0].size}", title_justify="left"
+        "variant",
+        "frames",
+        "ms/frame best",
+        "ms/frame median",
+        "against first",
+        title=f"{model}: {frames[0].size}",
+        title_justify="left",
     )
     detectors = {
-        f"{runtime} {precision}": open_detector(DetectorConfig.model_validate({"model": model, "runtime": runtime, "precision": precision}))
+        f"{runtime} {precision}": open_detector(
+            DetectorConfig.model_validate({"model": model, "runtime": runtime, "precision": precision})
+        )
         for runtime, precision in VARIANTS
     }
     for count in (1, len(frames)):
-        seconds = take_turns({name: lambda d=d, count=count: d(frames[:count]) for name, d in detectors.items()}, rounds)
+        seconds = take_turns(
+            {name: lambda d=d, count=count: d(frames[:count]) for name, d in detectors.items()}, rounds
+        )
         first = np.median(next(iter(seconds.values())))
         for name, values in seconds.items():
             middle = np.median(values)

@@ -1,4 +1,5 @@
-"""Networks and cameras that misbehave on purpose: a proxy that damages, holds back or cuts, and a camera that says nothing."""
+"""Networks and cameras that misbehave on purpose: a proxy that damages, holds back or cuts, and a camera that says
+nothing."""
 
 from __future__ import annotations
 
@@ -17,9 +18,9 @@ Mode = Literal["pass", "garbage", "stall", "slow", "cut", "refuse"]
 class FaultyProxy:
     """Passes one TCP port on to another. ``mode`` may be set at any time and from any thread.
 
-    ``pass``: undamaged. ``garbage``: some bytes of what the server sends are replaced. ``stall``: nothing goes through, connections stay.
-    ``slow``: what the server sends goes through at ``slow_rate`` bytes per second.
-    ``cut``: connections are closed at once, new ones too. ``refuse``: those that are there stay, new ones are closed.
+    ``pass``: undamaged. ``garbage``: some bytes of what the server sends are replaced. ``stall``: nothing goes through,
+    connections stay. ``slow``: what the server sends goes through at ``slow_rate`` bytes per second. ``cut``:
+    connections are closed at once, new ones too. ``refuse``: those that are there stay, new ones are closed.
     ``connections`` and ``damaged`` count connections and damaged chunks.
 
     Args:

@@ -1,12 +1,15 @@
-"""How old results are: four live cameras of 10 frames/s, for minutes, at full speed and with inference slowed to half the needed speed.
+"""How old results are: four live cameras of 10 frames/s, for minutes, at full speed and with inference slowed to half
+the needed speed.
 
-    python benchmarks/freshness.py VIDEO --detector yolox_nano.onnx [--engine auto] [--cameras 4] [--fps 10] [--minutes 10] [--slow] [--files]
+    python benchmarks/freshness.py VIDEO --detector yolox_nano.onnx [--engine auto] [--cameras 4] [--fps 10] [--minutes
+    10] [--slow] [--files]
 
-The cameras are RTSP servers of this machine (H.264, see ``rtsp_camera.py``) that play VIDEO; with ``--files``, or where no server can run, files
-played at their own speed. Everything runs as in ``streamreid run`` with its default outputs. Age is now minus capture when a result is handed to the
-sinks; a stream's first ten seconds do not count. ``others`` is how many cores other processes used, the cameras' servers among them: results
-count only where little more is wanted than there is. The exit code is 1 where p95 is 300 ms or more, or ages grow (without ``--slow`` also where
-frames are dropped although the load is below 90 %).
+The cameras are RTSP servers of this machine (H.264, see ``rtsp_camera.py``) that play VIDEO; with ``--files``, or where
+no server can run, files played at their own speed. Everything runs as in ``streamreid run`` with its default outputs.
+Age is now minus capture when a result is handed to the sinks; a stream's first ten seconds do not count. ``others`` is
+how many cores other processes used, the cameras' servers among them: results count only where little more is wanted
+than there is. The exit code is 1 where p95 is 300 ms or more, or ages grow (without ``--slow`` also where frames are
+dropped although the load is below 90 %).
 """
 
 from __future__ import annotations
@@ -58,10 +61,14 @@ def cameras(clip: Path, count: int, *, files: bool) -> Iterator[list[dict[str, A
         yield [{"name": f"cam{n}", "uri": str(clip), "live": True, "start": 7.3 * n} for n in range(count)]
         return
     with contextlib.ExitStack() as stack:
-        yield [{"name": f"cam{n}", "uri": stack.enter_context(RtspCamera("--clip", str(clip))).uri} for n in range(count)]
+        yield [
+            {"name": f"cam{n}", "uri": stack.enter_context(RtspCamera("--clip", str(clip))).uri} for n in range(count)
+        ]
 
 
-def follow(config: Config, minutes: float, throttle: float | None) -> tuple[Recorder, Any, list[tuple[float, float, float, float]]]:
+def follow(
+    config: Config, minutes: float, throttle: float | None
+) -> tuple[Recorder, Any, list[tuple[float, float, float, float]]]:
     """Run for a while; ages, statistics, and (time, memory, own cores, others' cores) by window."""
     recorder, machine, rows = Recorder(), Machine(), []
     slowed = None if throttle is None else Throttled(open_detector(config.detector), throttle)
@@ -77,8 +84,9 @@ def follow(config: Config, minutes: float, throttle: float | None) -> tuple[Reco
                     p50, p95, p99 = (1000 * np.percentile(ages, q) for q in (50, 95, 99))
                     own, others = rows[-1][2:]
                     print(
-                        f"{len(rows) * WINDOW_SECONDS:6.0f} s  {len(ages) / WINDOW_SECONDS:5.1f} frames/s  age ms {p50:4.0f} {p95:4.0f} {p99:4.0f}  "
-                        f"{rows[-1][1]:6.1f} MiB  cores {own:.2f}, others {others:.2f}  load {100 * pipeline.statistics.load:.0f} %",
+                        f"{len(rows) * WINDOW_SECONDS:6.0f} s  {len(ages) / WINDOW_SECONDS:5.1f} frames/s  age ms "
+                        f"{p50:4.0f} {p95:4.0f} {p99:4.0f}  {rows[-1][1]:6.1f} MiB  cores {own:.2f}, others "
+                        f"{others:.2f}  load {100 * pipeline.statistics.load:.0f} %",
                         flush=True,
                     )
             pipeline.stop()
@@ -102,7 +110,8 @@ def report(recorder: Recorder, statistics: Any, rows: list[tuple[float, float, f
         ages = recorder.between(first, last, name)
         p = [1000 * np.percentile(ages, q) for q in (50, 95, 99)]
         print(
-            f"{name:8s} {len(ages) / (last - first):9.2f} {count.dropped:8d} {p[0]:8.0f} {p[1]:6.0f} {p[2]:6.0f}  {max(count.clocks, key=count.clocks.get)}"
+            f"{name:8s} {len(ages) / (last - first):9.2f} {count.dropped:8d} {p[0]:8.0f} {p[1]:6.0f} {p[2]:6.0f}  "
+            f"{max(count.clocks, key=count.clocks.get)}"
         )
     windows = np.arange(first, last - WINDOW_SECONDS, WINDOW_SECONDS)
     p95 = [1000 * float(np.percentile(recorder.between(w, w + WINDOW_SECONDS) or [np.nan], 95)) for w in windows]
@@ -110,8 +119,9 @@ def report(recorder: Recorder, statistics: Any, rows: list[tuple[float, float, f
     everything = 1000 * float(np.percentile(recorder.between(first, last), 95))
     others = float(np.mean([r[3] for r in rows])) if rows else float("nan")
     print(
-        f"all: age p95 {everything:.0f} ms; growth of p95 {grade:+.2f} +- {error:.2f} ms a minute; load {100 * statistics.load:.0f} %; "
-        f"memory {rows[0][1]:.0f} to {rows[-1][1]:.0f} MiB; others used {others:.2f} cores"
+        f"all: age p95 {everything:.0f} ms; growth of p95 {grade:+.2f} +- {error:.2f} ms a minute; load "
+        f"{100 * statistics.load:.0f} %; memory {rows[0][1]:.0f} to {rows[-1][1]:.0f} MiB; others used {others:.2f} "
+        "cores"
     )
     dropped = sum(c.dropped for c in statistics.cameras.values())
     grows = grade - 2 * error > 0 and grade > 1.0
@@ -138,8 +148,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         clip = looped_clip(args.video, 60 * args.minutes + 10 * WARM_SECONDS, Path(folder) / "clip.mp4", fps=args.fps)
         with cameras(clip, args.cameras, files=files) as sources:
-            config = Config.from_dict({"cameras": sources, "detector": {"model": args.detector}, "engine": {"model": args.engine}})
-            print(f"{args.cameras} cameras of {args.fps} frames/s, {'files as live' if files else 'RTSP'}{', slowed' if args.slow else ''}")
+            config = Config.from_dict(
+                {"cameras": sources, "detector": {"model": args.detector}, "engine": {"model": args.engine}}
+            )
+            print(
+                f"{args.cameras} cameras of {args.fps} frames/s, "
+                f"{'files as live' if files else 'RTSP'}{', slowed' if args.slow else ''}"
+            )
             good = report(*follow(config, args.minutes, throttle), slow=args.slow)
     sys.exit(0 if good else 1)
 

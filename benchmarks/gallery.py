@@ -2,13 +2,15 @@
 
     python benchmarks/gallery.py [--sizes 1000 100000] [--features FILE.npz] [--folder DIR] [--keep] [--no-index]
 
-Views have K = 6 parts of D = 256 values, float16 on disk. Without ``--features`` they are made: a person is a point in 48 dimensions, each view a noisy
-copy of it seen through one random map per part; five views per person. With ``--features`` (``features.npz`` of `streamreid gallery export`) they
-are drawn around real ones. Queries are further views of people who are there. With ``--keep`` the store stays in the folder and is used again.
+Views have K = 6 parts of D = 256 values, float16 on disk. Without ``--features`` they are made: a person is a point in
+48 dimensions, each view a noisy copy of it seen through one random map per part; five views per person. With
+``--features`` (``features.npz`` of `streamreid gallery export`) they are drawn around real ones. Queries are further
+views of people who are there. With ``--keep`` the store stays in the folder and is used again.
 
-Columns: views stored per second; bytes per view in the file; seconds to open it for searching; milliseconds per search, one at a time: exact, with the
-index, faiss; share of the ten people found exactly that the index path finds; seconds to make the index; seconds to forget one person, with proof.
-faiss compares cosines of concatenated vectors, which ignores that parts are hidden: it is a limit of speed, not the same answer. Needs faiss-cpu.
+Columns: views stored per second; bytes per view in the file; seconds to open it for searching; milliseconds per search,
+one at a time: exact, with the index, faiss; share of the ten people found exactly that the index path finds; seconds to
+make the index; seconds to forget one person, with proof. faiss compares cosines of concatenated vectors, which ignores
+that parts are hidden: it is a limit of speed, not the same answer. Needs faiss-cpu.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ class People:
             return self._around_real(who, rng)
         point = np.stack([np.random.default_rng([3, w]).standard_normal(48) for w in who.tolist()]).astype(np.float32)
         point = point + 0.45 * rng.standard_normal(point.shape).astype(np.float32)
-        parts = np.einsum("nz,kzd->nkd", point, self._maps) + 0.3 * rng.standard_normal((len(who), K, D)).astype(np.float32)
+        parts = np.einsum("nz,kzd->nkd", point, self._maps) + 0.3 * rng.standard_normal((len(who), K, D)).astype(
+            np.float32
+        )
         return self._finished(parts, np.clip(1.4 * rng.random((len(who), K)) - 0.1, 0, 1))
 
     def _around_real(self, who: np.ndarray, rng: np.random.Generator) -> PartFeatures:
@@ -54,7 +58,11 @@ class People:
         assert self._real is not None
         parts, visibility = self._real
         pick = np.stack([np.random.default_rng([5, w]).integers(0, len(parts), 2) for w in who.tolist()])
-        mixed = parts[pick[:, 0]] + 0.8 * parts[pick[:, 1]] + 0.035 * rng.standard_normal((len(who), *parts.shape[1:])).astype(np.float32)
+        mixed = (
+            parts[pick[:, 0]]
+            + 0.8 * parts[pick[:, 1]]
+            + 0.035 * rng.standard_normal((len(who), *parts.shape[1:])).astype(np.float32)
+        )
         return self._finished(mixed, visibility[rng.integers(0, len(parts), len(who))])
 
     @staticmethod
@@ -147,8 +155,8 @@ def measure(path: Path, people: People, count: int, *, index: bool, faiss: bool)
         assert erasure.complete
     peer = faiss_milliseconds(people, count, queries) if faiss else float("nan")
     print(
-        f"{count:9,d} {rate:9.0f} {size:10.0f} {memory:10.0f} {opening:8.2f} {exact:9.2f} {near:9.2f} {recall:8.3f} {peer:9.2f} {building:9.1f} {forgetting:9.2f} "
-        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10:8d}",
+        f"{count:9,d} {rate:9.0f} {size:10.0f} {memory:10.0f} {opening:8.2f} {exact:9.2f} {near:9.2f} {recall:8.3f} "
+        f"{peer:9.2f} {building:9.1f} {forgetting:9.2f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10:8d}",
         flush=True,
     )
 
@@ -164,8 +172,8 @@ def main() -> None:
     args = parser.parse_args()
     people = People(args.features)
     print(
-        f"{'views':>9} {'views/s':>9} {'bytes/view':>10} {'in memory':>10} {'open s':>8} {'exact ms':>9} {'index ms':>9} {'recall':>8} {'faiss ms':>9} "
-        f"{'index s':>9} {'forget s':>9} {'MiB':>8}"
+        f"{'views':>9} {'views/s':>9} {'bytes/view':>10} {'in memory':>10} {'open s':>8} {'exact ms':>9} "
+        f"{'index ms':>9} {'recall':>8} {'faiss ms':>9} {'index s':>9} {'forget s':>9} {'MiB':>8}"
     )
     with tempfile.TemporaryDirectory(dir=args.folder) as temporary:
         folder = args.folder if args.keep and args.folder else Path(temporary)

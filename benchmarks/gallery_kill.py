@@ -1,10 +1,12 @@
-"""Kill -9 at random moments while a gallery is written: does it open, is all there that was confirmed, is anything there by halves?
+"""Kill -9 at random moments while a gallery is written: does it open, is all there that was confirmed, is anything
+there by halves?
 
     python benchmarks/gallery_kill.py [--kills 200] [--seed 0] [--folder DIR]
 
-A process writes batches of three appearances with two views each and four events, corrects, erases and backs up now and then, and says after each call
-what was confirmed. It is killed after a random time between 0 and half a second of writing, again and again on the same file. After every kill the
-file is opened and read completely. The exit code is 1 if anything is missing or half there.
+A process writes batches of three appearances with two views each and four events, corrects, erases and backs up now and
+then, and says after each call what was confirmed. It is killed after a random time between 0 and half a second of
+writing, again and again on the same file. After every kill the file is opened and read completely. The exit code is 1
+if anything is missing or half there.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ def make_batch(number: int) -> Batch:
         parts = rng.standard_normal((VIEWS, STAMP.parts, STAMP.dim)).astype(np.float32)
         parts /= np.linalg.norm(parts, axis=2, keepdims=True)
         batch.appearances["cam", who] = TrackRecord("kill", "cam", who, who, float(number), number + 1.0)
-        batch.views["cam", who] = PartFeatures(parts, np.ones((VIEWS, STAMP.parts), np.float32)), np.ones(VIEWS, np.float32)
+        batch.views["cam", who] = (
+            PartFeatures(parts, np.ones((VIEWS, STAMP.parts), np.float32)),
+            np.ones(VIEWS, np.float32),
+        )
     first = PER_BATCH * number + 1
     batch.events = [IdentityEvent("new", float(number), first, "cam", first) for _ in range(EVENTS)]
     return batch
@@ -63,7 +68,10 @@ def write(path: Path, start: int) -> None:
 def kill_once(path: Path, start: int, seconds: float) -> tuple[int, list[str]]:
     """Write from batch ``start`` on, kill, and return the next batch number and what was confirmed."""
     child = subprocess.Popen(
-        [sys.executable, __file__, "--write", str(path), "--start", str(start)], stdout=subprocess.PIPE, text=True, env={**os.environ}
+        [sys.executable, __file__, "--write", str(path), "--start", str(start)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ},
     )
     assert child.stdout is not None
     lines: list[str] = []

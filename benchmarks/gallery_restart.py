@@ -1,13 +1,17 @@
-"""Do people keep their ids over a restart? The first half of a recording, stop, the second half in a new process with the same gallery.
+"""Do people keep their ids over a restart? The first half of a recording, stop, the second half in a new process with
+the same gallery.
 
-    python benchmarks/gallery_restart.py --camera cam=clip.avi=truth.txt [--camera ...] --frames 1:400 --rate 10 --detector yolo11n.onnx
+    python benchmarks/gallery_restart.py --camera cam=clip.avi=truth.txt [--camera ...] --frames 1:400 --rate 10
+    --detector yolo11n.onnx
         [--engine auto] [--partial cam] [--cache FOLDER]
 
-With ``--cache`` (of `streamreid run --cache` on the same videos) detections and features are read from there, which gives the same results sooner.
+With ``--cache`` (of `streamreid run --cache` on the same videos) detections and features are read from there, which
+gives the same results sooner.
 
-Printed: IDF1 of the whole recording without a restart, with one and a gallery, and with one and no gallery; and the identity accuracy over the
-restart: of the people who are matched before and after it, how many have the same most frequent global id in both halves. People who left for good
-and newcomers count for the IDF1 only. Nothing is fitted to the recording. A restart also loses what tracking knows: everybody begins a new track.
+Printed: IDF1 of the whole recording without a restart, with one and a gallery, and with one and no gallery; and the
+identity accuracy over the restart: of the people who are matched before and after it, how many have the same most
+frequent global id in both halves. People who left for good and newcomers count for the IDF1 only. Nothing is fitted to
+the recording. A restart also loses what tracking knows: everybody begins a new track.
 """
 
 from __future__ import annotations
@@ -37,16 +41,25 @@ Rows = dict[str, list[list[float]]]
 def follow(job: dict) -> Rows:
     """Rows (frame, global id, left, top, width, height) of a part of the recording; ids as believed at its end."""
     first, last = job["frames"]
-    cameras = [{"name": n, "uri": uri, "start": (first - 1) / job["rate"], "frames": last - first + 1} for n, uri in job["cameras"].items()]
+    cameras = [
+        {"name": n, "uri": uri, "start": (first - 1) / job["rate"], "frames": last - first + 1}
+        for n, uri in job["cameras"].items()
+    ]
     boxes: dict[str, list[list[float]]] = defaultdict(list)
     if job["cache"]:
         config = replayed_config(job["cache"])
         config = config.model_copy(update={"gallery": config.gallery.model_copy(update={"store": job["gallery"]})})
         following: FrameProcessor = Replay(
-            job["cache"], config, frames=[s for s in read_frames(Path(job["cache"])) if first <= s.frame.index + 1 <= last]
+            job["cache"],
+            config,
+            frames=[s for s in read_frames(Path(job["cache"])) if first <= s.frame.index + 1 <= last],
         )
     else:
-        sections = {"detector": {"model": job["detector"]}, "engine": {"model": job["engine"]}, "gallery": {"store": job["gallery"]}}
+        sections = {
+            "detector": {"model": job["detector"]},
+            "engine": {"model": job["engine"]},
+            "gallery": {"store": job["gallery"]},
+        }
         following = Pipeline(Config.from_dict({"cameras": cameras, **sections}))
     with following as pipeline:
         for result in pipeline:
@@ -120,11 +133,15 @@ def main() -> None:
             found[1] = {c: [[r[0], r[1] + 100_000, *r[2:]] for r in rows] for c, rows in found[1].items()}
         merged = {c: table([r for half in found for r in half.get(c, [])], c) for c in base["cameras"]}
         scores = evaluate_multicam(merged, truth, frames=(first, last), partial=args.partial)
-        before, after = owners(merged, truth, range(first, middle + 1)), owners(merged, truth, range(middle + 1, last + 1))
+        before, after = (
+            owners(merged, truth, range(first, middle + 1)),
+            owners(merged, truth, range(middle + 1, last + 1)),
+        )
         both = sorted(set(before) & set(after))
         kept = sum(before[p] == after[p] for p in both)
         print(
-            f"{name:20} IDF1 {scores.combined.idf1:.3f}  HOTA {scores.combined.hota:.3f}  same id before and after: {kept} of {len(both)} people",
+            f"{name:20} IDF1 {scores.combined.idf1:.3f}  HOTA {scores.combined.hota:.3f}  same id before and after: "
+            f"{kept} of {len(both)} people",
             flush=True,
         )
 

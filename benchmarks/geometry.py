@@ -2,9 +2,10 @@
 
     python benchmarks/geometry.py --cmc FOLDER [--scene NAME=FOLDER ...]
 
-``--cmc`` is a folder with DET_CMC<n>_Cam<c>.txt, GT_CMC<n>_WORLD_CENTROID.txt and cam_mats.npz (4 cameras, 1920x1024, 4 frames per second). Only the part
-of the room with ground truth counts, as in that data set: x from 2.03 to 6.3, y from 0 to 3.41. ``--scene`` is a folder of ``streamreid synth``, whose
-own detections are used. Everything runs through ``streamreid run`` with ``engine: none``; world.txt is scored.
+``--cmc`` is a folder with DET_CMC<n>_Cam<c>.txt, GT_CMC<n>_WORLD_CENTROID.txt and cam_mats.npz (4 cameras, 1920x1024, 4
+frames per second). Only the part of the room with ground truth counts, as in that data set: x from 2.03 to 6.3, y from
+0 to 3.41. ``--scene`` is a folder of ``streamreid synth``, whose own detections are used. Everything runs through
+``streamreid run`` with ``engine: none``; world.txt is scored.
 """
 
 from __future__ import annotations
@@ -65,7 +66,10 @@ def main() -> None:
     args = parser.parse_args()
     jobs = {f"cmc{scene}": cmc(args.cmc, scene) for scene in (1, 2)} if args.cmc else {}
     jobs |= {name: generated(Path(folder)) for name, _, folder in (item.partition("=") for item in args.scene)}
-    print(f"{'scene':12} {'IDF1':>6} {'MOTA':>6} {'HOTA':>6} {'FP':>5} {'FN':>5} {'IDSW':>5} {'error m':>8} {'frames/s':>9}")
+    print(
+        f"{'scene':12} {'IDF1':>6} {'MOTA':>6} {'HOTA':>6} {'FP':>5} {'FN':>5} {'IDSW':>5} {'error m':>8} "
+        f"{'frames/s':>9}"
+    )
     for name, (config, truth) in jobs.items():
         with tempfile.TemporaryDirectory() as folder:
             begin = time.perf_counter()
@@ -75,7 +79,8 @@ def main() -> None:
             found = evaluate_world(Path(folder) / "world.txt", truth, radius=1.0)
         s = found.scores
         print(
-            f"{name:12} {s.idf1:6.3f} {s.mota:6.3f} {s.hota:6.3f} {s.fp:5} {s.fn:5} {s.idsw:5} {found.mean_distance:8.2f} {rate:9.0f}",
+            f"{name:12} {s.idf1:6.3f} {s.mota:6.3f} {s.hota:6.3f} {s.fp:5} {s.fn:5} {s.idsw:5} "
+            f"{found.mean_distance:8.2f} {rate:9.0f}",
             flush=True,
         )
 

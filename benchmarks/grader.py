@@ -2,7 +2,8 @@
 
     python benchmarks/grader.py ENGINE DATASET/query [--seeds 2]
 
-Every picture is graded as it is, and covered as in `streamreid evaluate reid`: one of four sides, a quarter or a half, by (a) a background patch, (b) another person.
+Every picture is graded as it is, and covered as in `streamreid evaluate reid`: one of four sides, a quarter or a half,
+by (a) a background patch, (b) another person.
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ class Grader:
         form = bundle.manifest.input
         if "occlusion" not in bundle.manifest.outputs.extra:
             raise SystemExit(f"{folder}: this engine has no occlusion scores; train with network.grader")
-        self.size, self.output, self.image = (form.height, form.width), bundle.manifest.outputs.extra["occlusion"], form.image()
+        self.size, self.output, self.image = (
+            (form.height, form.width),
+            bundle.manifest.outputs.extra["occlusion"],
+            form.image(),
+        )
         self.session = ort.InferenceSession(str(bundle.model), providers=["CPUExecutionProvider"])
 
     def __call__(self, pictures: list[Image]) -> FloatArray:
@@ -51,7 +56,9 @@ def main() -> None:
     grader, people = Grader(o.engine), read_folder(o.folder)
     pictures = [np.asarray(cv2.resize(cv2.imread(str(p)), grader.size[::-1]), np.uint8) for p in people.paths]
     print(f"{len(pictures)} pictures; as they are {np.mean(grade(grader(pictures)) == 0):.3f} are called uncovered")
-    print("| covered by | side right | halves | quarters | called covered: halves | quarters |\n|---|---|---|---|---|---|")
+    print(
+        "| covered by | side right | halves | quarters | called covered: halves | quarters |\n|---|---|---|---|---|---|"
+    )
     for kind in ("patch", "person"):
         covered, sides, half = [], [], []
         for seed in range(o.seeds):

@@ -5,9 +5,11 @@
 Counted over ``streamreid/`` (and ``tests/`` where said):
 
 ``modules``           Python files per room (folder of ``streamreid/``).
-``private_package``   uses of another object's or module's private name (``other._name``; not ``self``, ``cls``, dunder names) in the package.
+``private_package``   uses of another object's or module's private name (``other._name``; not ``self``, ``cls``, dunder
+                      names) in the package.
 ``private_tests``     the same in the tests.
-``constants``         numeric constants of modules and classes (``_NAME = 3.5``) without a word: no comment beside or above, no docstring below.
+``constants``         numeric constants of modules and classes (``_NAME = 3.5``) without a word: no comment beside or
+                      above, no docstring below.
 ``docstrings``        docstrings of modules, classes and functions with four words or fewer ("See X." is not counted).
 ``wide_lines``        lines over 120 characters, tests and benchmarks included.
 ``long_modules``      modules over 400 lines.
@@ -96,17 +98,27 @@ def bare_constants(root: Path) -> Found:
             for i, node in enumerate(scope.body):
                 target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
                 value = getattr(node, "value", None)
-                if not isinstance(node, (ast.Assign, ast.AnnAssign)) or not isinstance(target, (ast.Name, ast.Tuple)) or value is None:
+                if (
+                    not isinstance(node, (ast.Assign, ast.AnnAssign))
+                    or not isinstance(target, (ast.Name, ast.Tuple))
+                    or value is None
+                ):
                     continue
                 name = ast.unparse(target)
                 if not re.fullmatch(r"[(_A-Z0-9, )]+", name) or not _numeric(value):
                     continue
                 following = scope.body[i + 1] if i + 1 < len(scope.body) else None
                 told = (
-                    isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant) and isinstance(following.value.value, str)
+                    isinstance(following, ast.Expr)
+                    and isinstance(following.value, ast.Constant)
+                    and isinstance(following.value.value, str)
                 )
                 above = lines[node.lineno - 2].lstrip() if node.lineno > 1 else ""
-                if not told and "#" not in "".join(lines[node.lineno - 1 : node.end_lineno]) and not above.startswith("#"):
+                if (
+                    not told
+                    and "#" not in "".join(lines[node.lineno - 1 : node.end_lineno])
+                    and not above.startswith("#")
+                ):
                     found.append((str(path), node.lineno, f"{name} = {ast.unparse(value)}"))
     return found
 
@@ -136,12 +148,19 @@ def short_docstrings(root: Path) -> Found:
 def wide_lines(root: Path) -> Found:
     """Lines that do not fit beside another file."""
     everything = files(root, "streamreid", "tests", "benchmarks")
-    return [(str(p), i, f"{len(s)} characters") for p, text in everything for i, s in enumerate(text.splitlines(), 1) if len(s) > WIDTH]
+    return [
+        (str(p), i, f"{len(s)} characters")
+        for p, text in everything
+        for i, s in enumerate(text.splitlines(), 1)
+        if len(s) > WIDTH
+    ]
 
 
 def long_modules(root: Path) -> Found:
     """Modules that do too much."""
-    return [(str(p), 1, f"{n} lines") for p, text in files(root, "streamreid") if (n := len(text.splitlines())) > MODULE]
+    return [
+        (str(p), 1, f"{n} lines") for p, text in files(root, "streamreid") if (n := len(text.splitlines())) > MODULE
+    ]
 
 
 def long_functions(root: Path) -> Found:
@@ -180,7 +199,11 @@ def main() -> int:
     parser.add_argument("checkout", type=Path, nargs="?", default=Path(__file__).resolve().parents[1])
     parser.add_argument("--list", metavar="WHAT", help="print the places of one count")
     parser.add_argument(
-        "--json", type=Path, nargs="?", const=FOLDER / "house.json", help="write the counts (default: benchmarks/results/house.json)"
+        "--json",
+        type=Path,
+        nargs="?",
+        const=FOLDER / "house.json",
+        help="write the counts (default: benchmarks/results/house.json)",
     )
     options = parser.parse_args()
     root = options.checkout

@@ -1,10 +1,11 @@
 """Resident memory of one pipeline after 1,000 and after 10,000 frames of a looped clip.
 
-    python benchmarks/memory.py VIDEO --detector yolo11n.onnx [--engine BUNDLE] [--frames 10000] [--first 1000] [--out DIR]
+    python benchmarks/memory.py VIDEO --detector yolo11n.onnx [--engine BUNDLE] [--frames 10000] [--first 1000] [--out
+    DIR]
 
-Everything runs as in ``streamreid run``: detection, ReID, tracking, association, and the sinks that the default configuration writes. The clip is
-repeated, so people come back again and again with ever new track ids. Linux only (reads /proc/self/status). The exit code is 1 when memory
-at the end is more than 5 % above that after the first frames.
+Everything runs as in ``streamreid run``: detection, ReID, tracking, association, and the sinks that the default
+configuration writes. The clip is repeated, so people come back again and again with ever new track ids. Linux only
+(reads /proc/self/status). The exit code is 1 when memory at the end is more than 5 % above that after the first frames.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def main() -> None:
     args = parser.parse_args()
     repeat = -(-args.frames // count_frames(args.video))
     camera = CameraConfig(name="clip", uri=str(args.video), repeat=repeat, frames=args.frames)
-    config = Config(cameras=(camera,), detector=DetectorConfig(model=args.detector), engine=EngineConfig(model=args.engine))
+    config = Config(
+        cameras=(camera,), detector=DetectorConfig(model=args.detector), engine=EngineConfig(model=args.engine)
+    )
     with tempfile.TemporaryDirectory() as folder:
         measured = run(config, args.out or Path(folder), args.first, args.frames)
     first, last = measured[args.first], measured[max(measured)]
@@ -75,7 +78,11 @@ def run(config: Config, folder: Path, first: int, frames: int) -> dict[int, floa
             if number in (first, frames) or number % step == 0:
                 gc.collect()
                 measured[number] = resident()
-                print(f"{number:6d} frames {measured[number]:8.1f} MiB  {number / (time.perf_counter() - start):6.1f} frames/s", flush=True)
+                print(
+                    f"{number:6d} frames {measured[number]:8.1f} MiB  {number / (time.perf_counter() - start):6.1f} "
+                    "frames/s",
+                    flush=True,
+                )
         for sink in sinks:
             sink.close(pipeline.identities)
     return measured

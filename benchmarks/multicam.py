@@ -1,10 +1,12 @@
 """Cross-camera identities on synchronised videos with ground truth: ours next to naive linking of the same tracks.
 
-    python benchmarks/multicam.py --camera NAME=VIDEO=TRUTH --camera ... --detector yolo11n.onnx --engine BUNDLE [--frames 1:75] [--partial NAME]
+    python benchmarks/multicam.py --camera NAME=VIDEO=TRUTH --camera ... --detector yolo11n.onnx --engine BUNDLE
+    [--frames 1:75] [--partial NAME]
 
-Naive linking takes each track's average whole-person feature (slot 0) and (a) leaves tracks unlinked, (b) pairs them across cameras by the Hungarian
-method, camera after camera, whatever the similarity, (c) links them by average-linkage clustering at the threshold that is best on this very clip,
-found with the ground truth in hand: more than anybody can have in use. Ours uses its default settings, which were fitted on nothing here.
+Naive linking takes each track's average whole-person feature (slot 0) and (a) leaves tracks unlinked, (b) pairs them
+across cameras by the Hungarian method, camera after camera, whatever the similarity, (c) links them by average-linkage
+clustering at the threshold that is best on this very clip, found with the ground truth in hand: more than anybody can
+have in use. Ours uses its default settings, which were fitted on nothing here.
 """
 
 from __future__ import annotations
@@ -25,8 +27,11 @@ Key = tuple[str, int]
 Rows = dict[str, list[tuple[int, int, float, float, float, float]]]
 
 
-def follow(cameras: dict[str, Path], detector: Path, engine: Path) -> tuple[Rows, dict[Key, int], dict[Key, np.ndarray]]:
-    """Run the pipeline: rows (frame, track, left, top, width, height) per camera, global ids, and whole-person averages of all tracks."""
+def follow(
+    cameras: dict[str, Path], detector: Path, engine: Path
+) -> tuple[Rows, dict[Key, int], dict[Key, np.ndarray]]:
+    """Run the pipeline: rows (frame, track, left, top, width, height) per camera, global ids, and whole-person averages
+    of all tracks."""
     config = Config.from_dict(
         {
             "cameras": [{"name": n, "uri": str(v)} for n, v in cameras.items()],
@@ -46,7 +51,8 @@ def follow(cameras: dict[str, Path], detector: Path, engine: Path) -> tuple[Rows
 
 
 def hungarian(features: dict[Key, np.ndarray]) -> dict[Key, int]:
-    """Identities by pairing every further camera's tracks with the identities so far (mean of members), whatever the similarity."""
+    """Identities by pairing every further camera's tracks with the identities so far (mean of members), whatever the
+    similarity."""
     ids: dict[Key, int] = {}
     members: dict[int, list[np.ndarray]] = {}
     for camera in sorted({c for c, _ in features}):
@@ -64,8 +70,13 @@ def hungarian(features: dict[Key, np.ndarray]) -> dict[Key, int]:
 
 
 def table(rows: Rows, ids: dict[Key, int], camera: str) -> Table:
-    """Rows of one camera with their identities; where naive linking gives one identity to two tracks of a frame, the older track keeps it."""
-    data = {(f, ids[camera, t]): (f, ids[camera, t], *box) for f, t, *box in sorted(rows[camera], reverse=True) if (camera, t) in ids}
+    """Rows of one camera with their identities; where naive linking gives one identity to two tracks of a frame, the
+    older track keeps it."""
+    data = {
+        (f, ids[camera, t]): (f, ids[camera, t], *box)
+        for f, t, *box in sorted(rows[camera], reverse=True)
+        if (camera, t) in ids
+    }
     a = np.array(list(data.values()), float).reshape(-1, 6)
     return Table.build(a[:, 0].astype(int), a[:, 1].astype(int), a[:, 2:], where=camera)
 
@@ -86,13 +97,18 @@ def main() -> None:
     for engine in options.engine:
         rows, ours, features = follow(cameras, options.detector, engine)
 
-        def report(name: str, ids: dict[Key, int], *, show: bool = True, rows: Rows = rows, engine: Path = engine) -> float:
-            found = evaluate_multicam({c: table(rows, ids, c) for c in cameras}, truth, frames=frames, partial=options.partial)
+        def report(
+            name: str, ids: dict[Key, int], *, show: bool = True, rows: Rows = rows, engine: Path = engine
+        ) -> float:
+            found = evaluate_multicam(
+                {c: table(rows, ids, c) for c in cameras}, truth, frames=frames, partial=options.partial
+            )
             s = found.combined
             if show:
                 errors = found.identities
                 print(
-                    f"{engine.name:20} {name:42} {s.idf1:6.3f} {s.hota:6.3f} {s.assa:6.3f}  {errors.merge_count:6} {errors.split_count:6}"
+                    f"{engine.name:20} {name:42} {s.idf1:6.3f} {s.hota:6.3f} {s.assa:6.3f}  {errors.merge_count:6} "
+                    f"{errors.split_count:6}"
                 )
             return s.idf1
 
@@ -101,7 +117,10 @@ def main() -> None:
         report("naive: unlinked", unlinked)
         report("naive: Hungarian", hungarian(features))
         tree = linkage(np.stack([features[k] for k in keys]), "average", metric="cosine")
-        cuts = {float(t): dict(zip(keys, fcluster(tree, t, "distance").tolist(), strict=True)) for t in np.linspace(0.05, 0.95, 91)}
+        cuts = {
+            float(t): dict(zip(keys, fcluster(tree, t, "distance").tolist(), strict=True))
+            for t in np.linspace(0.05, 0.95, 91)
+        }
         best = max(cuts, key=lambda t: report("", cuts[t], show=False))
         report(f"naive: clustering, best threshold ({best:.2f})", cuts[best])
         report("streamreid, defaults", ours)

@@ -1,11 +1,14 @@
-"""What becomes of a run when its camera goes away and comes back: streamreid and ``yolo track``, on the same RTSP streams, side by side.
+"""What becomes of a run when its camera goes away and comes back: streamreid and ``yolo track``, on the same RTSP
+streams, side by side.
 
-    python benchmarks/outage.py VIDEO --detector yolo11n.onnx --peer-python PYTHON_WITH_ULTRALYTICS [--away 5] [--engine auto]
+    python benchmarks/outage.py VIDEO --detector yolo11n.onnx --peer-python PYTHON_WITH_ULTRALYTICS [--away 5] [--engine
+    auto]
 
-Three stories, each told to both programs by their own Python interface with their own defaults: (1) the server is killed and comes back after
-``--away`` seconds; (2) the stream stalls for four times as long, the connection staying open; (3) of two cameras one cannot be reached from the
-beginning. Printed are facts: whether the program lived, how many results it gave while nothing came (and how many of those showed people, which cannot
-be news), how long after the return its first result with people came, and which track ids went on. Nothing is judged; the exit code is 0.
+Three stories, each told to both programs by their own Python interface with their own defaults: (1) the server is
+killed and comes back after ``--away`` seconds; (2) the stream stalls for four times as long, the connection staying
+open; (3) of two cameras one cannot be reached from the beginning. Printed are facts: whether the program lived, how
+many results it gave while nothing came (and how many of those showed people, which cannot be news), how long after the
+return its first result with people came, and which track ids went on. Nothing is judged; the exit code is 0.
 """
 
 from __future__ import annotations
@@ -33,7 +36,8 @@ from streamreid import Pipeline
 detector, engine, *uris = sys.argv[1:]
 with Pipeline.from_sources(*uris, detector={"model": detector}, engine={"model": engine}) as pipeline:
     for result in pipeline:
-        print(json.dumps([time.time(), result.frame.camera, result.tracks.ids.tolist(), result.global_ids.tolist()]), flush=True)
+        ids, global_ids = result.tracks.ids.tolist(), result.global_ids.tolist()
+        print(json.dumps([time.time(), result.frame.camera, ids, global_ids]), flush=True)
 """
 
 THEIRS = """
@@ -52,7 +56,8 @@ for result in YOLO(detector, task="detect").track(source=source, stream=True, ve
 
 @dataclass
 class Program:
-    """One of the two, running. ``seen``: (time, camera, track ids) of every result; ``who``: (time, identities), where the program knows any."""
+    """One of the two, running. ``seen``: (time, camera, track ids) of every result; ``who``: (time, identities), where
+    the program knows any."""
 
     name: str
     process: subprocess.Popen[str]
@@ -66,7 +71,9 @@ class Program:
         """Begin to read what it says."""
         environment = os.environ | {"YOLO_VERBOSE": "true", "PYTHONUNBUFFERED": "1"}
         command = [python, "-c", script, *arguments]
-        program = cls(name, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment))
+        program = cls(
+            name, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        )
         threading.Thread(target=program._results, daemon=True).start()
         threading.Thread(target=program._messages, daemon=True).start()
         return program
@@ -117,7 +124,11 @@ def facts(program: Program, gone: float, back: float) -> dict[str, Any]:
     lived = program.process.poll() is None
     words = [text for when, text in program.said if when > gone]
     return {
-        "lived": "yes" if lived else f"no, ended {program.ended - gone:.1f} s after the loss" if program.ended else "no",
+        "lived": "yes"
+        if lived
+        else f"no, ended {program.ended - gone:.1f} s after the loss"
+        if program.ended
+        else "no",
         "results while away": len(during),
         "of them with people": sum(bool(ids) for ids in during),
         "first result after": f"{after[0][0] - back:.1f} s" if after else "none",
@@ -158,7 +169,9 @@ def story_stall(begin: Any, clip: Path, away: float) -> dict[str, Any]:
     with RtspCamera("--clip", str(clip)) as server, FaultyProxy(server.port) as proxy:
         program = begin([f"rtsp://127.0.0.1:{proxy.port}/live"])
         try:
-            return outage(program, lambda: setattr(proxy, "mode", "stall"), lambda: setattr(proxy, "mode", "pass"), 4 * away)
+            return outage(
+                program, lambda: setattr(proxy, "mode", "stall"), lambda: setattr(proxy, "mode", "pass"), 4 * away
+            )
         finally:
             program.stop()
 
@@ -204,7 +217,10 @@ def main() -> None:
             found = {name: story(begin, clip, args.away) for name, begin in programs.items()}
             print(f"\n{title}")
             for fact in {key: None for columns in found.values() for key in columns}:
-                print(f"  {fact:28s}" + "".join(f"{found[name].get(fact, '-')!s:>44.90s}" for name in programs), flush=True)
+                print(
+                    f"  {fact:28s}" + "".join(f"{found[name].get(fact, '-')!s:>44.90s}" for name in programs),
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""How fast a cache is replayed: reading alone, tracking and association from memory, and the whole verb with its result files.
+"""How fast a cache is replayed: reading alone, tracking and association from memory, and the whole verb with its result
+files.
 
 streamreid run clip.mp4 --cache cache
 python benchmarks/replay.py cache
@@ -42,7 +43,8 @@ def main() -> None:
     parts, dim = len(manifest.engine.parts), manifest.engine.dim
     size = sum(f.stat().st_size for f in args.cache.rglob("*.parquet")) / 1e6
     print(
-        f"{len(seen)} frames of {len(manifest.cameras)} cameras, {people:.1f} boxes per frame, {parts} parts of {dim} values, {size:.1f} MB"
+        f"{len(seen)} frames of {len(manifest.cameras)} cameras, {people:.1f} boxes per frame, {parts} parts of {dim} "
+        f"values, {size:.1f} MB"
     )
 
     def whole() -> None:

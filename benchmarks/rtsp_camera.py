@@ -1,7 +1,8 @@
 """A camera to measure against: an RTSP server whose pictures carry the time at which they were made.
 
-Imported, this is :class:`RtspCamera`, which starts the server as a process of its own and can kill and restart it, and :func:`read_time`.
-Run by the Python that has GObject introspection (Debian: gir1.2-gst-rtsp-server-1.0, python3-gi), it is the server.
+Imported, this is :class:`RtspCamera`, which starts the server as a process of its own and can kill and restart it, and
+:func:`read_time`. Run by the Python that has GObject introspection (Debian: gir1.2-gst-rtsp-server-1.0, python3-gi), it
+is the server.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ def _python() -> str | None:
 def missing() -> str | None:
     """Why the server cannot run here, None if it can."""
     if _python() is None:
-        return "needs a Python with GStreamer's RTSP server (Debian: gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-{good,bad,ugly})"
+        return (
+            "needs a Python with GStreamer's RTSP server (Debian: gir1.2-gst-rtsp-server-1.0 python3-gi "
+            "gstreamer1.0-plugins-{good,bad,ugly})"
+        )
     return None
 
 
@@ -135,9 +139,16 @@ def _feed(source: Any, gst: Any, size: tuple[int, int], fps: float) -> None:
 
 
 _CODECS = {
-    "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max={gop} bitrate=1500 ! h264parse config-interval=-1 ! rtph264pay",
-    "h264b": "x264enc speed-preset=ultrafast bframes=2 b-adapt=false rc-lookahead=0 sync-lookahead=0 key-int-max={gop} ! h264parse config-interval=-1 ! rtph264pay",
-    "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max={gop} ! h265parse config-interval=-1 ! rtph265pay",
+    "h264": (
+        "x264enc tune=zerolatency speed-preset=ultrafast key-int-max={gop} bitrate=1500 ! h264parse "
+        "config-interval=-1 ! rtph264pay"
+    ),
+    "h264b": (
+        "x264enc speed-preset=ultrafast bframes=2 b-adapt=false rc-lookahead=0 sync-lookahead=0 key-int-max={gop} ! "
+        "h264parse config-interval=-1 ! rtph264pay"
+    ),
+    "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max={gop} ! h265parse config-interval=-1 "
+    "! rtph265pay",
     "mjpeg": "jpegenc quality=80 ! rtpjpegpay",
 }
 
@@ -189,7 +200,9 @@ def _serve(args: argparse.Namespace) -> None:
 
 
 def _main() -> None:
-    parser = argparse.ArgumentParser(description="An RTSP camera whose pictures tell the time. Address: rtsp://127.0.0.1:PORT/live")
+    parser = argparse.ArgumentParser(
+        description="An RTSP camera whose pictures tell the time. Address: rtsp://127.0.0.1:PORT/live"
+    )
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--size", default="320x240")
     parser.add_argument("--fps", type=float, default=10.0)
@@ -197,7 +210,9 @@ def _main() -> None:
     parser.add_argument("--gop", type=int, default=20, help="pictures from key frame to key frame")
     parser.add_argument("--clip", help="send this H.264 file in MP4 instead")
     parser.add_argument("--password", help="of the user 'viewer'; without it everybody may look")
-    parser.add_argument("--shared", action="store_true", help="one encoder for all clients, who come in the middle of its stream")
+    parser.add_argument(
+        "--shared", action="store_true", help="one encoder for all clients, who come in the middle of its stream"
+    )
     parser.add_argument("--seconds", type=int, default=3600, help="end after so long, so that none is left behind")
     _serve(parser.parse_args())
 

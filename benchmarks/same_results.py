@@ -1,13 +1,19 @@
-"""Do two versions of the program give the same results? Ids, boxes and link probabilities of eleven recordings, compared line by line.
+"""Do two versions of the program give the same results? Ids, boxes and link probabilities of eleven recordings,
+compared line by line.
 
-    python benchmarks/same_results.py record WORK --pets FOLDER --vtest CLIP --people REID_FOLDER --detector yolo11n.onnx   # once, minutes
-    python benchmarks/same_results.py replay WORK OUT [--checkout OTHER_CHECKOUT]                                          # per version
-    python benchmarks/same_results.py compare OUT_A OUT_B                                                                  # exit code 1 if any differ
+    # once, minutes
+    python benchmarks/same_results.py record WORK --pets FOLDER --vtest CLIP --people REID_FOLDER --detector
+    yolo11n.onnx
+    # per version
+    python benchmarks/same_results.py replay WORK OUT [--checkout OTHER_CHECKOUT]
+    # exit code 1 if any differ
+    python benchmarks/same_results.py compare OUT_A OUT_B
 
-``record`` makes the recordings and their caches, with the detector and the shipped engine: the PETS09 pair, with and without calibration; vtest.avi;
-two generated scenes, with and without calibration; a clip played as a live camera. ``replay`` follows each cache again in a process of its own, also
-with a delay, offline, and twice with one gallery, as after a restart. Detector and engine are thus the same for both versions, and so is what the
-comparison says about tracking, association, ground, gallery and sinks. It only uses commands that have existed since version 0.1.0.
+``record`` makes the recordings and their caches, with the detector and the shipped engine: the PETS09 pair, with and
+without calibration; vtest.avi; two generated scenes, with and without calibration; a clip played as a live camera.
+``replay`` follows each cache again in a process of its own, also with a delay, offline, and twice with one gallery, as
+after a restart. Detector and engine are thus the same for both versions, and so is what the comparison says about
+tracking, association, ground, gallery and sinks. It only uses commands that have existed since version 0.1.0.
 """
 
 from __future__ import annotations
@@ -24,7 +30,18 @@ from pathlib import Path
 import yaml
 
 KEYS = {
-    "person": ("camera", "frame", "time", "box", "score", "track_id", "global_id", "link_probability", "visibility", "world"),
+    "person": (
+        "camera",
+        "frame",
+        "time",
+        "box",
+        "score",
+        "track_id",
+        "global_id",
+        "link_probability",
+        "visibility",
+        "world",
+    ),
     "event": ("kind", "time", "global_id", "camera", "track_id", "probability", "other_id"),
     "identity": ("global_id", "members", "probability"),
 }
@@ -51,7 +68,11 @@ def streamreid(checkout: Path, *words: str | Path) -> None:
     """Run a command of a checkout; exit code 3 (a live camera that ended) is no failure."""
     environment = os.environ | {"PYTHONPATH": str(checkout)}
     done = subprocess.run(
-        [sys.executable, "-m", "streamreid", *map(str, words)], env=environment, capture_output=True, text=True, cwd=checkout
+        [sys.executable, "-m", "streamreid", *map(str, words)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=checkout,
     )
     if done.returncode not in (0, 3):
         sys.exit(f"{' '.join(map(str, words))}\n{done.stdout[-1000:]}{done.stderr[-3000:]}")
@@ -79,7 +100,21 @@ def record(options: argparse.Namespace) -> None:
     scene = work / "scene-videos"
     if not scene.exists():
         streamreid(
-            here, "synth", options.people, "--out", scene, "--people", 12, "--cameras", 3, "--level", "heavy", "--fps", 4, "--seed", 7
+            here,
+            "synth",
+            options.people,
+            "--out",
+            scene,
+            "--people",
+            12,
+            "--cameras",
+            3,
+            "--level",
+            "heavy",
+            "--fps",
+            4,
+            "--seed",
+            7,
         )
     cameras = yaml.safe_load((scene / "cams.yaml").read_text())
     for camera in cameras["cameras"]:
@@ -91,7 +126,18 @@ def record(options: argparse.Namespace) -> None:
             continue
         path = work / f"{name}.yaml"
         path.write_text(yaml.safe_dump(data | {"detector": {"model": str(options.detector)}}))
-        streamreid(here, "run", "--sources", path, "--cache", work / "caches" / name, "--out", work / "runs" / name, "--overwrite", "-q")
+        streamreid(
+            here,
+            "run",
+            "--sources",
+            path,
+            "--cache",
+            work / "caches" / name,
+            "--out",
+            work / "runs" / name,
+            "--overwrite",
+            "-q",
+        )
         print(name, flush=True)
 
 

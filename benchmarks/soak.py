@@ -1,18 +1,21 @@
 """Hours of looping RTSP streams with random faults, through the whole pipeline: does anything grow?
 
-    python benchmarks/soak.py VIDEO --detector yolox_nano.onnx [--engine auto] [--minutes 10] [--warmup 5] [--cameras 3] [--fps 5] [--seed 0]
+    python benchmarks/soak.py VIDEO --detector yolox_nano.onnx [--engine auto] [--minutes 10] [--warmup 5] [--cameras 3]
+    [--fps 5] [--seed 0]
                               [--memory 3600] [--window 300] [--csv FILE]
 
-Each camera is an RTSP server of this machine behind a proxy. One of them is in trouble at almost any time: its server killed and restarted, the stream
-stalled, damaged, slowed to 20 kB/s, cut, or refused, for some seconds; cameras are also paused, changed and removed and added again, as by the HTTP
-interface. Printed over time: memory (after what lies free was given back, as the run does every quarter of a minute, and before), descriptors, threads,
-frame age, frames, drops, reconnections, tracks, ids, people who are remembered. The exit code is 1 where, after the warm-up (the first third unless told),
-memory grows by more than 1 MB per 10 minutes, or descriptors or threads by more than one (each by more than twice the standard error of the slope), no
-camera gives a frame for a while, or frame numbers repeat.
+Each camera is an RTSP server of this machine behind a proxy. One of them is in trouble at almost any time: its server
+killed and restarted, the stream stalled, damaged, slowed to 20 kB/s, cut, or refused, for some seconds; cameras are
+also paused, changed and removed and added again, as by the HTTP interface. Printed over time: memory (after what lies
+free was given back, as the run does every quarter of a minute, and before), descriptors, threads, frame age, frames,
+drops, reconnections, tracks, ids, people who are remembered. The exit code is 1 where, after the warm-up (the first
+third unless told), memory grows by more than 1 MB per 10 minutes, or descriptors or threads by more than one (each by
+more than twice the standard error of the slope), no camera gives a frame for a while, or frame numbers repeat.
 
-People are remembered for `association.memory`, an hour by default, and each takes some KB: until that has passed, memory grows by what new people take.
-The tables of the last five minutes' tracks (`association.window`) and the heap itself take about a quarter of an hour to their full size. --memory and
---window shorten both, so that as many are forgotten as come.
+People are remembered for `association.memory`, an hour by default, and each takes some KB: until that has passed,
+memory grows by what new people take. The tables of the last five minutes' tracks (`association.window`) and the heap
+itself take about a quarter of an hour to their full size. --memory and --window shorten both, so that as many are
+forgotten as come.
 """
 
 from __future__ import annotations
@@ -89,7 +92,9 @@ class Trouble:
         seed: Of the dice.
     """
 
-    def __init__(self, pipeline: Pipeline, cameras: list[tuple[CameraConfig, RtspCamera, FaultyProxy]], clip: Path, seed: int) -> None:
+    def __init__(
+        self, pipeline: Pipeline, cameras: list[tuple[CameraConfig, RtspCamera, FaultyProxy]], clip: Path, seed: int
+    ) -> None:
         self.now = ""
         self.counts = dict.fromkeys(FAULTS, 0)
         self._pipeline, self._cameras, self._clip = pipeline, cameras, clip
@@ -139,9 +144,11 @@ class Trouble:
             self._stopped.wait(seconds)
 
 
-def sample(began: float, machine: Machine, pipeline: Pipeline, watcher: Watcher, trouble: Trouble, every: float) -> dict[str, Any]:
-    """One line of figures. Memory before and after what lies free is given back: a dozen MB come and go with the frames between two times, and looking
-    at that saw-tooth now and then looks like growth."""
+def sample(
+    began: float, machine: Machine, pipeline: Pipeline, watcher: Watcher, trouble: Trouble, every: float
+) -> dict[str, Any]:
+    """One line of figures. Memory before and after what lies free is given back: a dozen MB come and go with the frames
+    between two times, and looking at that saw-tooth now and then looks like growth."""
     gc.collect()
     before = machine.memory()
     give_back(pause=0)
@@ -203,15 +210,22 @@ def judge(rows: list[dict[str, Any]], watcher: Watcher, warmup: float) -> list[s
     grade, error = slope(minutes, [r["MiB"] for r in late])
     before, doubt = slope(minutes, [r["before"] for r in late])
     print(
-        f"after {warmup:.1f} minutes: memory before giving back {10 * before:+.2f} +- {10 * doubt:.2f}, after {10 * grade:+.2f} +- {10 * error:.2f} MiB per 10 minutes",
+        f"after {warmup:.1f} minutes: memory before giving back {10 * before:+.2f} +- {10 * doubt:.2f}, after "
+        f"{10 * grade:+.2f} +- {10 * error:.2f} MiB per 10 minutes",
         end="",
     )
-    wrong = [f"memory grows by {10 * grade:.1f} MiB per 10 minutes"] if 10 * (grade - 2 * error) > 0 and 10 * grade > 1 else []
+    wrong = (
+        [f"memory grows by {10 * grade:.1f} MiB per 10 minutes"]
+        if 10 * (grade - 2 * error) > 0 and 10 * grade > 1
+        else []
+    )
     for name in ("fds", "threads"):
         # They come and go with what is lost at the moment; only a slope that stands out of that is growth.
         rise, doubt = slope(minutes, [float(r[name]) for r in late])
         print(f"; {name} {10 * rise:+.1f} +- {10 * doubt:.1f}", end="")
-        wrong += [f"{name} grow by {10 * rise:.1f} per 10 minutes"] if 10 * (rise - 2 * doubt) > 0 and 10 * rise > 1 else []
+        wrong += (
+            [f"{name} grow by {10 * rise:.1f} per 10 minutes"] if 10 * (rise - 2 * doubt) > 0 and 10 * rise > 1 else []
+        )
     print(f"; {watcher.repeated} repeated frame numbers")
     wrong += [f"{watcher.repeated} frame numbers repeated"] if watcher.repeated else []
     still = [f"{r['minute']:.1f}" for a, r in itertools.pairwise(rows) if r["frames"] == a["frames"]]
@@ -239,11 +253,16 @@ def main() -> None:
     few_arenas()  # as the command line does
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         # Five minutes: a clip that ends is one more way in which a camera goes.
-        clip = looped_clip(args.video, min(300, 20 * args.minutes), Path(folder) / "clip.mp4", fps=args.fps, width=args.width)
-        servers = [stack.enter_context(RtspCamera("--clip", str(clip), "--seconds", "10000000")) for _ in range(args.cameras)]
+        clip = looped_clip(
+            args.video, min(300, 20 * args.minutes), Path(folder) / "clip.mp4", fps=args.fps, width=args.width
+        )
+        servers = [
+            stack.enter_context(RtspCamera("--clip", str(clip), "--seconds", "10000000")) for _ in range(args.cameras)
+        ]
         proxies = [stack.enter_context(FaultyProxy(server.port, seed=n)) for n, server in enumerate(servers)]
         cameras = [
-            {"name": f"cam{n}", "uri": f"rtsp://127.0.0.1:{p.port}/live", "timeout": 3, "connect_timeout": 2} for n, p in enumerate(proxies)
+            {"name": f"cam{n}", "uri": f"rtsp://127.0.0.1:{p.port}/live", "timeout": 3, "connect_timeout": 2}
+            for n, p in enumerate(proxies)
         ]
         settings = {
             "detector": {"model": args.detector},

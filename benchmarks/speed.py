@@ -1,11 +1,14 @@
-"""Frames per second of the whole program: ``streamreid run`` (with ReID) against ``yolo track`` (Ultralytics with ByteTrack, no ReID).
+"""Frames per second of the whole program: ``streamreid run`` (with ReID) against ``yolo track`` (Ultralytics with
+ByteTrack, no ReID).
 
-    python benchmarks/speed.py VIDEO --detector yolo11n.onnx --engine BUNDLE [--ours-bin DIR] [--yolo-bin DIR] [--rounds 3]
+    python benchmarks/speed.py VIDEO --detector yolo11n.onnx --engine BUNDLE [--ours-bin DIR] [--yolo-bin DIR] [--rounds
+    3]
 
-Both get the same detector file and write the same kind of thing: boxes with ids as text, no video. Runs alternate A B A B; medians are compared.
-Two rates per program: the whole process (start, imports, loading the models, everything until it exits), and steady, which leaves out what a
-longer video would not pay again: (frames of the whole video - frames of its beginning) / (seconds of the one - seconds of the other), from a
-second, short run of each program. The two programs may live in different virtual environments.
+Both get the same detector file and write the same kind of thing: boxes with ids as text, no video. Runs alternate A B A
+B; medians are compared. Two rates per program: the whole process (start, imports, loading the models, everything until
+it exits), and steady, which leaves out what a longer video would not pay again: (frames of the whole video - frames of
+its beginning) / (seconds of the one - seconds of the other), from a second, short run of each program. The two programs
+may live in different virtual environments.
 """
 
 from __future__ import annotations
@@ -54,7 +57,10 @@ class Program:
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, **QUIET})
             times.append(time.perf_counter() - start)
         if done.returncode:
-            sys.exit(f"{self.name} failed ({done.returncode}): {' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+            sys.exit(
+                f"{self.name} failed ({done.returncode}): "
+                f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            )
 
 
 def count_frames(video: Path) -> int:
@@ -97,7 +103,15 @@ def programs(args: argparse.Namespace) -> list[Program]:
         ]
         model = args.yolo_model or args.detector
         where = [f"project={out.parent}", f"name={out.name}"]
-        return [str(args.yolo_bin / "yolo"), "track", f"model={model}", f"source={video}", f"imgsz={args.size}", *options, *where]
+        return [
+            str(args.yolo_bin / "yolo"),
+            "track",
+            f"model={model}",
+            f"source={video}",
+            f"imgsz={args.size}",
+            *options,
+            *where,
+        ]
 
     return [Program("streamreid run", ours), Program("yolo track", yolo)]
 
@@ -106,7 +120,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", type=Path)
     parser.add_argument("--detector", type=Path, required=True, help="the .onnx file that both use")
-    parser.add_argument("--yolo-model", type=Path, help="another form of the same weights for yolo (an _openvino_model folder, a .pt file)")
+    parser.add_argument(
+        "--yolo-model",
+        type=Path,
+        help="another form of the same weights for yolo (an _openvino_model folder, a .pt file)",
+    )
     parser.add_argument("--engine", help="engine bundle or name for streamreid; default: its own default")
     parser.add_argument("--ours-bin", type=Path, default=HERE, help="folder of the program streamreid")
     parser.add_argument("--yolo-bin", type=Path, default=HERE, help="folder of the program yolo")
@@ -132,7 +150,8 @@ def main() -> None:
                 program.run(args.video, program.whole)
                 program.run(beginning, program.short)
                 print(
-                    f"round {number + 1}: {program.name:15s} {program.whole[-1]:7.2f} s, {few} frames {program.short[-1]:6.2f} s",
+                    f"round {number + 1}: {program.name:15s} {program.whole[-1]:7.2f} s, {few} frames "
+                    f"{program.short[-1]:6.2f} s",
                     flush=True,
                 )
     report(racing, total, few, args)
@@ -141,17 +160,22 @@ def main() -> None:
 def report(racing: list[Program], total: int, few: int, args: argparse.Namespace) -> None:
     """Medians and the ratio."""
     print(
-        f"\n{args.video.name}, {total} frames, {args.detector.name}, {os.cpu_count()} cores, {platform.processor() or platform.machine()}"
+        f"\n{args.video.name}, {total} frames, {args.detector.name}, {os.cpu_count()} cores, "
+        f"{platform.processor() or platform.machine()}"
     )
     rates: dict[str, dict[str, float]] = {}
     for program in racing:
         whole, short = statistics.median(program.whole), statistics.median(program.short)
         rates[program.name] = {"whole": total / whole, "steady": (total - few) / (whole - short), "seconds": whole}
-        print(f"{program.name:15s} whole process {total / whole:6.1f} frames/s   steady {rates[program.name]['steady']:6.1f} frames/s")
+        print(
+            f"{program.name:15s} whole process {total / whole:6.1f} frames/s   steady "
+            f"{rates[program.name]['steady']:6.1f} frames/s"
+        )
     if len(racing) == 2:
         ours, theirs = (rates[p.name] for p in racing)
         print(
-            f"{'ratio':15s} whole process {ours['whole'] / theirs['whole']:6.2f}            steady {ours['steady'] / theirs['steady']:6.2f}"
+            f"{'ratio':15s} whole process {ours['whole'] / theirs['whole']:6.2f}            steady "
+            f"{ours['steady'] / theirs['steady']:6.2f}"
         )
     if args.json:
         data = {"video": args.video.name, "frames": total, "detector": args.detector.name, "rates": rates}

@@ -1,12 +1,13 @@
-"""Live streams in figures: time to the first frame, time to recover after the server was killed, and error of the capture time.
+"""Live streams in figures: time to the first frame, time to recover after the server was killed, and error of the
+capture time.
 
     python benchmarks/streams.py [--connects 5] [--kills 5] [--seconds 20] [--out FILE.json]
 
-The server (``rtsp_camera.py``) draws the time into each picture, so the error of a capture time is known to the millisecond. Server and
-reader run on this machine with one clock. The PTS column is of a second run in which the sender reports are hidden; "age by parser" is of a third one
-in which FFmpeg's parser puts pictures together (``low_delay: false``), which it can when the next one begins. "FFmpeg defaults"
-opens the same stream with PyAV without any option but TCP. The exit code is 1 where a first frame takes more than 1.5 s or recovery, at the
-median, more than 3 s.
+The server (``rtsp_camera.py``) draws the time into each picture, so the error of a capture time is known to the
+millisecond. Server and reader run on this machine with one clock. The PTS column is of a second run in which the sender
+reports are hidden; "age by parser" is of a third one in which FFmpeg's parser puts pictures together (``low_delay:
+false``), which it can when the next one begins. "FFmpeg defaults" opens the same stream with PyAV without any option
+but TCP. The exit code is 1 where a first frame takes more than 1.5 s or recovery, at the median, more than 3 s.
 """
 
 from __future__ import annotations
@@ -114,7 +115,8 @@ def recoveries(options: tuple[str, ...], kills: int) -> list[float]:
 
 
 def capture_errors(options: tuple[str, ...], seconds: float, *, reports: bool) -> dict[str, Any]:
-    """Capture time minus drawn time by clock, and age when handed out, in milliseconds; ``reports=False`` hides the sender reports."""
+    """Capture time minus drawn time by clock, and age when handed out, in milliseconds; ``reports=False`` hides the
+    sender reports."""
     hidden = contextlib.nullcontext() if reports else patch("streamreid.sources.stream._reported", lambda packet: None)
     with hidden, RtspCamera(*options) as server:
         camera = source(server)
@@ -123,7 +125,10 @@ def capture_errors(options: tuple[str, ...], seconds: float, *, reports: bool) -
         status = camera.status
         follower.stop()
     rows = follower.seen[1:]
-    errors = {name: [1000 * (captured - drawn) for _, captured, clock, drawn in rows if clock == name] for name in ("rtcp", "pts")}
+    errors = {
+        name: [1000 * (captured - drawn) for _, captured, clock, drawn in rows if clock == name]
+        for name in ("rtcp", "pts")
+    }
     ages = [1000 * (now - drawn) for now, _, _, drawn in rows]
     steps = [b[1] - a[1] for a, b in itertools.pairwise(rows)]
     return {
@@ -164,13 +169,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--connects", type=int, default=5)
     parser.add_argument("--kills", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long each stream is followed for its capture times")
+    parser.add_argument(
+        "--seconds", type=float, default=20.0, help="how long each stream is followed for its capture times"
+    )
     parser.add_argument("--out", type=Path, help="write all figures as JSON")
     args = parser.parse_args()
     if missing() is not None:
         sys.exit(f"{missing()}")
     load = os.getloadavg()[0]
-    print(f"PyAV {av.__version__}, {os.cpu_count()} cores, load {load:.1f} at the start, Python {platform.python_version()}\n")
+    print(
+        f"PyAV {av.__version__}, {os.cpu_count()} cores, load {load:.1f} at the start, Python "
+        f"{platform.python_version()}\n"
+    )
     result: dict[str, Any] = {"load": load, "first_frame": {}, "recovery": {}, "capture": {}}
     print(f"{'connect to first frame, s':28s} {'median':>8s} {'max':>8s} {'UDP median':>11s} {'FFmpeg defaults':>16s}")
     for name, options in SERVERS.items():
@@ -183,10 +193,12 @@ def main() -> None:
     times = recoveries(SERVERS["H.264 10 fps"], args.kills)
     result["recovery"] = times
     print(
-        f"\nrecovery after {args.kills} kills, s: median {np.median(times):.2f}, max {max(times):.2f}  ({', '.join(f'{t:.2f}' for t in times)})\n"
+        f"\nrecovery after {args.kills} kills, s: median {np.median(times):.2f}, max {max(times):.2f}  "
+        f"({', '.join(f'{t:.2f}' for t in times)})\n"
     )
     print(
-        f"{'capture time error, ms':28s} {'RTCP: median, p95':>26s} {'PTS: median, p95':>26s} {'age: median, p95':>27s} {'age by parser':>14s}"
+        f"{'capture time error, ms':28s} {'RTCP: median, p95':>26s} {'PTS: median, p95':>26s} "
+        f"{'age: median, p95':>27s} {'age by parser':>14s}"
     )
     for name, options in SERVERS.items():
         with_reports = capture_errors(options, args.seconds, reports=True)
@@ -194,7 +206,8 @@ def main() -> None:
         parsed = parsed_age(options, max(3.0, args.seconds / 4))
         result["capture"][name] = {"with reports": with_reports, "without": without, "age by parser": parsed}
         print(
-            f"{name:28s} {cell(with_reports['rtcp']):>26s} {cell(without['pts']):>26s} {cell(with_reports['age']):>27s} {parsed:14.1f}",
+            f"{name:28s} {cell(with_reports['rtcp']):>26s} {cell(without['pts']):>26s} "
+            f"{cell(with_reports['age']):>27s} {parsed:14.1f}",
             flush=True,
         )
     if args.out:

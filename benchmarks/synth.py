@@ -1,10 +1,12 @@
-"""How fast scenes are made: seconds of video per second, cutting people out included and without, and the memory it takes.
+"""How fast scenes are made: seconds of video per second, cutting people out included and without, and the memory it
+takes.
 
 python benchmarks/synth.py datasets/market1501
 python benchmarks/synth.py cuhk03 cuhk01 --scenes 5x2 30x4 100x4 --seconds 30
 
-A scene is people x cameras. All cameras together count once: a minute of a scene with four cameras is 60 s. By the processor: what the same work
-gives on as many undisturbed cores as there are processes, from the processor time of all of them.
+A scene is people x cameras. All cameras together count once: a minute of a scene with four cameras is 60 s. By the
+processor: what the same work gives on as many undisturbed cores as there are processes, from the processor time of all
+of them.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from streamreid.synth import Person, SceneConfig, record
 
 def used() -> float:
     """Processor seconds of this process and of those of its children that have ended."""
-    return sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+    return sum(
+        u.ru_utime + u.ru_stime for u in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
 
 
 def peak() -> str:
@@ -42,12 +46,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", type=Path, nargs="+")
     parser.add_argument("--labels", type=Path, nargs="*", default=[])
-    parser.add_argument("--scenes", nargs="+", default=["5x2", "30x4", "100x4", "300x12"], help="people x cameras, each")
+    parser.add_argument(
+        "--scenes", nargs="+", default=["5x2", "30x4", "100x4", "300x12"], help="people x cameras, each"
+    )
     parser.add_argument("--level", default="medium")
-    parser.add_argument("--seconds", type=float, help="length of every scene; by default what `streamreid synth` would take")
+    parser.add_argument(
+        "--seconds", type=float, help="length of every scene; by default what `streamreid synth` would take"
+    )
     parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
-    print(f"{'people x cameras':>16} {'video':>7} {'in view':>8} {'whole':>7} {'films':>7} {'films by processor':>19}  memory")
+    print(
+        f"{'people x cameras':>16} {'video':>7} {'in view':>8} {'whole':>7} {'films':>7} {'films by processor':>19}  "
+        "memory"
+    )
     for scene in args.scenes:
         people, cameras = (int(part) for part in scene.split("x"))
         config = SceneConfig(people=people, cameras=cameras, level=args.level, seconds=args.seconds)
@@ -58,8 +69,8 @@ def main() -> None:
             wall, cpu = time.perf_counter() - begin, used() - busy
         length = config.duration
         print(
-            f"{scene:>16} {length:5.0f} s {report.occupancy:8.1f} {length / (cutting + wall):6.1f}x {length / wall:6.1f}x "
-            f"{length * args.processes / cpu:18.1f}x  {peak()}",
+            f"{scene:>16} {length:5.0f} s {report.occupancy:8.1f} {length / (cutting + wall):6.1f}x "
+            f"{length / wall:6.1f}x {length * args.processes / cpu:18.1f}x  {peak()}",
             flush=True,
         )
 

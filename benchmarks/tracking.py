@@ -1,14 +1,17 @@
-"""Trackers on the same cached detections and features, scored in the same way: HOTA, IDF1, switches, milliseconds per update.
+"""Trackers on the same cached detections and features, scored in the same way: HOTA, IDF1, switches, milliseconds per
+update.
 
-    python benchmarks/tracking.py VIDEO TRUTH --detector yolo11n.onnx:640 yolox_nano.onnx:416 mot:det.txt --engine BUNDLE [--stress]
-    python benchmarks/tracking.py --mot TUD-Campus TUD-Stadtmitte      folders with det.txt, gt.txt, seqinfo.ini: motion only
-    python benchmarks/tracking.py --cost                               processor time per update by number of people
-    python benchmarks/tracking.py --soak 1000000                       memory and time per update while people come and go
+    python benchmarks/tracking.py VIDEO TRUTH --detector yolo11n.onnx:640 yolox_nano.onnx:416 mot:det.txt --engine
+    BUNDLE [--stress] python benchmarks/tracking.py --mot TUD-Campus TUD-Stadtmitte      folders with det.txt, gt.txt,
+    seqinfo.ini: motion only python benchmarks/tracking.py --cost                               processor time per
+    update by number of people python benchmarks/tracking.py --soak 1000000                       memory and time per
+    update while people come and go
 
-Detections and features are made once per detector, thresholds and engine, and kept in --cache. Every set is run with one and the same
-configuration. Peers: see ``_peers.py``; one that is not installed is skipped with a line (pip install trackers ultralytics boxmot). Scores:
-TrackEval, IoU .5. ``--stress``: the same with every 2nd, 3rd, 5th frame only, with a tenth of the boxes removed at random, with one second
-without boxes. Set OPENBLAS_NUM_THREADS=1 where others use the machine too, or its threads wait for each other.
+Detections and features are made once per detector, thresholds and engine, and kept in --cache. Every set is run with
+one and the same configuration. Peers: see ``_peers.py``; one that is not installed is skipped with a line (pip install
+trackers ultralytics boxmot). Scores: TrackEval, IoU .5. ``--stress``: the same with every 2nd, 3rd, 5th frame only,
+with a tenth of the boxes removed at random, with one second without boxes. Set OPENBLAS_NUM_THREADS=1 where others use
+the machine too, or its threads wait for each other.
 """
 
 from __future__ import annotations
@@ -180,7 +183,10 @@ def make_clip(video: Path, count: int, detector: DetectorConfig, engine: str | N
     embed: Any = None
     if engine is not None:
         embed = importlib.import_module("streamreid.reid").open_embedder(EngineConfig(model=engine))
-    key = f"{video.stat().st_size} {video.name} {count} {find.fingerprint} {detector!r} {engine} {getattr(embed, 'fingerprint', '')}"
+    key = (
+        f"{video.stat().st_size} {video.name} {count} {find.fingerprint} {detector!r} {engine} "
+        f"{getattr(embed, 'fingerprint', '')}"
+    )
     file = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:20]}.npz"
     if not file.is_file():
         cache.mkdir(parents=True, exist_ok=True)
@@ -196,8 +202,15 @@ def write_cache(file: Path, source: Any, find: Any, embed: Any) -> None:
         found = find([frame])[0]
         looks = PartFeatures.unseen(len(found)) if embed is None else embed([frame], [found])[0]
         frames.append((frame.time, frame.size, found, looks))
-    arrays = {"times": np.array([f[0] for f in frames]), "size": np.array(frames[0][1]), "counts": np.array([len(f[2]) for f in frames])}
-    arrays |= {"boxes": np.concatenate([f[2].boxes for f in frames]), "scores": np.concatenate([f[2].scores for f in frames])}
+    arrays = {
+        "times": np.array([f[0] for f in frames]),
+        "size": np.array(frames[0][1]),
+        "counts": np.array([len(f[2]) for f in frames]),
+    }
+    arrays |= {
+        "boxes": np.concatenate([f[2].boxes for f in frames]),
+        "scores": np.concatenate([f[2].scores for f in frames]),
+    }
     if embed is not None:
         looks = PartFeatures.concatenate([f[3] for f in frames if len(f[2])])
         arrays |= {"parts": looks.parts, "visibility": looks.visibility}
@@ -233,7 +246,8 @@ def read_folder(folder: Path) -> Clip:
 
 
 def compare(title: str, clip: Clip, truth: Table, names: list[str], rules: str) -> dict[str, float]:
-    """Print one table; returns IDF1 per tracker. Where some people are marked as not to be counted, the scores with them counted stand behind."""
+    """Print one table; returns IDF1 per tracker. Where some people are marked as not to be counted, the scores with
+    them counted stand behind."""
     print(f"\n{title}: {len(clip.times)} frames, {sum(map(len, clip.detections))} boxes")
     wanted = truth[np.isin(truth.frames, clip.numbers)]
     marked = bool((wanted.scores == 0).any())
@@ -248,7 +262,10 @@ def compare(title: str, clip: Clip, truth: Table, names: list[str], rules: str) 
             print(f"{name:30s} skipped: {error}")
             continue
         s = evaluate_mot(table, wanted, frames=(1, clip.numbers[-1]), rules=rules).combined
-        line = f"{name:30s} {s.hota:6.4f} {s.deta:6.4f} {s.assa:6.4f} {s.loca:6.4f} {s.idf1:6.4f} {s.mota:6.4f} {s.idsw:5d}  {cost:8.2f}"
+        line = (
+            f"{name:30s} {s.hota:6.4f} {s.deta:6.4f} {s.assa:6.4f} {s.loca:6.4f} {s.idf1:6.4f} {s.mota:6.4f} "
+            f"{s.idsw:5d}  {cost:8.2f}"
+        )
         if marked:
             e = evaluate_mot(table, everybody, frames=(1, clip.numbers[-1]), rules=rules).combined
             line += f"      {e.hota:6.4f} {e.idf1:6.4f} {e.idsw:3d}"
@@ -271,7 +288,8 @@ def crowd(people: int, rng: np.random.Generator, width: int) -> tuple[Any, Any]:
 
 
 def crowd_clip(people: int, shape: tuple[int, int], frames: int = 120) -> Clip:
-    """A generated crowd with features of ``shape`` (parts, values) and a small grey picture, for trackers that insist on one."""
+    """A generated crowd with features of ``shape`` (parts, values) and a small grey picture, for trackers that insist
+    on one."""
     rng = np.random.default_rng(0)
     at, speed = crowd(people, rng, 100 * people)
     look = rng.normal(size=(people, *shape)).astype(np.float32)
@@ -293,7 +311,10 @@ def crowd_clip(people: int, shape: tuple[int, int], frames: int = 120) -> Clip:
 def cost(shape: tuple[int, int], names: list[str]) -> None:
     """Milliseconds of processor time per update for generated crowds, every tracker in turn."""
     crowds = (10, 30, 100, 300)
-    print(f"features of {shape[0]} parts of {shape[1]} values; ms of processor time per update with {', '.join(map(str, crowds))} people")
+    print(
+        f"features of {shape[0]} parts of {shape[1]} values; ms of processor time per update with "
+        f"{', '.join(map(str, crowds))} people"
+    )
     for name in names:
         line = []
         try:
@@ -312,7 +333,8 @@ def cost(shape: tuple[int, int], names: list[str]) -> None:
 
 
 class Census:
-    """Checks over a whole run that ids never repeat: no id twice in a frame, new ids only ever rise, and none comes back after its track must have ended.
+    """Checks over a whole run that ids never repeat: no id twice in a frame, new ids only ever rise, and none comes
+    back after its track must have ended.
 
     Args:
         patience: Frames after which a track that was not reported has ended.
@@ -330,7 +352,9 @@ class Census:
             raise AssertionError(f"frame {frame}: an id twice: {ids}")
         fresh = [i for i in ids if i not in self._last]
         if fresh and min(fresh) <= self.newest:
-            raise AssertionError(f"frame {frame}: id {min(fresh)} came back, or is new though ids up to {self.newest} were given")
+            raise AssertionError(
+                f"frame {frame}: id {min(fresh)} came back, or is new though ids up to {self.newest} were given"
+            )
         self.newest = max([self.newest, *fresh])
         self._last.update(dict.fromkeys(ids, frame))
         if frame % 1000 == 0:
@@ -341,7 +365,8 @@ class Census:
 
 
 def soak(updates: int) -> None:
-    """Memory and time per update while people come and go, in ten equal pieces; every id of the whole run is checked."""
+    """Memory and time per update while people come and go, in ten equal pieces; every id of the whole run is
+    checked."""
     rng = np.random.default_rng(0)
     people, dim, width = 4, 32, 1200
     at, speed = crowd(people, rng, width)
@@ -367,8 +392,8 @@ def soak(updates: int) -> None:
         memory = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
         each = 1000 * (time.process_time() - start) / (updates // 10)
         print(
-            f"{(piece + 1) * updates // 10:9d} updates: {memory:6.1f} MiB, {each:6.3f} ms CPU per update and scene, ids up to {census.newest}, "
-            f"{census.ended} ended, none repeated",
+            f"{(piece + 1) * updates // 10:9d} updates: {memory:6.1f} MiB, {each:6.3f} ms CPU per update and scene, "
+            f"ids up to {census.newest}, {census.ended} ended, none repeated",
             flush=True,
         )
 
@@ -384,20 +409,30 @@ def main() -> None:
     parser.add_argument("--iou", type=float, default=0.6, help="NMS")
     parser.add_argument("--confidence", type=float, default=0.1)
     parser.add_argument(
-        "--rules", default="mot15", help="mot15 as TrackEval; plain leaves results on ground truth rows with score 0 uncounted"
+        "--rules",
+        default="mot15",
+        help="mot15 as TrackEval; plain leaves results on ground truth rows with score 0 uncounted",
     )
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "streamreid-benchmarks")
     parser.add_argument("--only", nargs="*", default=list(TRACKERS), help="names of trackers")
     parser.add_argument("--stress", action="store_true")
     parser.add_argument("--cost", action="store_true")
-    parser.add_argument("--shape", nargs=2, type=int, default=(1, 256), metavar=("PARTS", "DIM"), help="features for --cost")
+    parser.add_argument(
+        "--shape", nargs=2, type=int, default=(1, 256), metavar=("PARTS", "DIM"), help="features for --cost"
+    )
     parser.add_argument("--soak", type=int, metavar="UPDATES")
     args = parser.parse_args()
     clips: list[tuple[str, Clip, Table]] = []
     for item in args.detector:
         model, _, size = item.rpartition(":") if item.rpartition(":")[2].isdigit() else (item, "", "640")
         detector = DetectorConfig(model=model, iou=args.iou, confidence=args.confidence, size=int(size))
-        clips.append((Path(model).name, make_clip(args.video, args.frames, detector, args.engine, args.cache), read_mot(args.truth)))
+        clips.append(
+            (
+                Path(model).name,
+                make_clip(args.video, args.frames, detector, args.engine, args.cache),
+                read_mot(args.truth),
+            )
+        )
     clips += [(folder.name, read_folder(folder), read_mot(folder / "gt.txt")) for folder in args.mot]
     for title, clip, truth in clips:
         full = compare(title, clip, truth, args.only, args.rules)

@@ -1,9 +1,11 @@
-"""ReID engines on cameras none of them was trained on: people cut out by ground truth, each camera's pictures searched among the other cameras'.
+"""ReID engines on cameras none of them was trained on: people cut out by ground truth, each camera's pictures searched
+among the other cameras'.
 
-    python benchmarks/unseen_cameras.py --camera NAME=VIDEO=TRUTH --camera ... --engine BUNDLE --engine BUNDLE [--frames 1:75] [--every 5]
+    python benchmarks/unseen_cameras.py --camera NAME=VIDEO=TRUTH --camera ... --engine BUNDLE --engine BUNDLE [--frames
+    1:75] [--every 5]
 
-Market protocol (pictures of the same camera do not count), clean and covered on one side. With few people these figures are coarse: R1 and mAP say whether an engine
-carries over, not by how much one beats another.
+Market protocol (pictures of the same camera do not count), clean and covered on one side. With few people these figures
+are coarse: R1 and mAP say whether an engine carries over, not by how much one beats another.
 """
 
 from __future__ import annotations
@@ -60,7 +62,10 @@ def main() -> None:
             rows += cut(Path(video), Path(truth), range(first, last + 1), o.every, number, Path(folder))
         paths, persons, cameras = zip(*rows, strict=True)
         people = PersonImages(tuple(paths), np.array(persons, np.int64), np.array(cameras, np.int64))
-        print(f"{len(set(persons))} people, {len(rows)} pictures, {len(o.camera)} cameras, {o.seeds} occlusion draws; R1 / mAP")
+        print(
+            f"{len(set(persons))} people, {len(rows)} pictures, {len(o.camera)} cameras, {o.seeds} occlusion draws; "
+            "R1 / mAP"
+        )
         print("| engine | distance | clean | (a) patch | (b) person |\n|---|---|---|---|---|")
         for path in o.engine:
             bundle = load_bundle(path)

@@ -41,7 +41,8 @@ _HOMES = {"Config": "config", "load_config": "config", "StreamReIDError": "error
 
 
 def __getattr__(name: str) -> Any:
-    # Names are imported when they are used: the command line can still set its environment, and values stay quick to import.
+    # Names are imported when they are used: the command line can still set its environment, and values stay quick to
+    # import.
     if name not in __all__:
         raise AttributeError(f"module 'streamreid' has no attribute '{name}'")
     return getattr(import_module(f"streamreid.{_HOMES.get(name, 'types')}"), name)

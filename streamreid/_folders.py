@@ -1,4 +1,5 @@
-"""Folders that one process at a time writes to, and the replacement of what is in them: the old is kept until the new is there."""
+"""Folders that one process at a time writes to, and the replacement of what is in them: the old is kept until the new
+is there."""
 
 from __future__ import annotations
 
@@ -27,8 +28,8 @@ _LONGEST_COMMAND = 300
 class FolderLock:
     """Keeps every other process out of a folder that is written to. The lock ends with the process, however that ends.
 
-    The file ``.lock`` in the folder says who holds it: ``pid``, ``host``, ``command`` (without secrets), ``since`` (UTC). It is removed at the end, and so is
-    a folder that was made for the lock and stayed empty.
+    The file ``.lock`` in the folder says who holds it: ``pid``, ``host``, ``command`` (without secrets), ``since``
+    (UTC). It is removed at the end, and so is a folder that was made for the lock and stayed empty.
 
     Args:
         folder: Made if needed.
@@ -70,7 +71,8 @@ class FolderLock:
         except BlockingIOError:
             self._made = []
             raise FolderBusy(
-                f"another run is writing to '{self._folder}'{_holder(self._path)}; end it or choose another folder ({self._option})"
+                f"another run is writing to '{self._folder}'{_holder(self._path)}; end it or choose another folder "
+                f"({self._option})"
             ) from None
         except OSError as error:
             self._release()
@@ -79,7 +81,9 @@ class FolderLock:
             ) from error
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._release()
 
     @property
@@ -110,7 +114,9 @@ def _is_file(descriptor: int, path: Path) -> bool:
 
 def _about_this_process() -> dict[str, Any]:
     program = Path(sys.argv[0]) if sys.argv and sys.argv[0] else Path("python")
-    command = " ".join([f"python -m {program.parent.name}" if program.name == "__main__.py" else program.name, *sys.argv[1:]])
+    command = " ".join(
+        [f"python -m {program.parent.name}" if program.name == "__main__.py" else program.name, *sys.argv[1:]]
+    )
     return {
         "pid": os.getpid(),
         "host": socket.gethostname(),
@@ -123,25 +129,35 @@ def _holder(path: Path) -> str:
     """Who holds a lock, for a message; empty where the file does not say."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return f" (process {int(found['pid'])} on {found['host']}, since {found['since']}: {str(found['command'])[:_LONGEST_COMMAND]})"
+        return (
+            f" (process {int(found['pid'])} on {found['host']}, since {found['since']}: "
+            f"{str(found['command'])[:_LONGEST_COMMAND]})"
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
 
 class Replacement:
-    """Replaces data in a folder so that the old is there until the new is: `begin` moves the old aside, `commit` deletes it, `restore` moves it back.
+    """Replaces data in a folder so that the old is there until the new is: `begin` moves the old aside, `commit`
+    deletes it, `restore` moves it back.
 
     A process that is killed in between leaves what `recover` needs. Call all methods under the folder's `FolderLock`.
 
     Args:
         folder: Where the data lie.
-        list_paths: What belongs to the data and exists, in the order in which it has to go; everything else in the folder stays.
+        list_paths: What belongs to the data and exists, in the order in which it has to go; everything else in the
+            folder stays.
         name: Of the hidden folder in ``folder`` that holds the old meanwhile.
         option: The command line's option for another folder, for messages.
     """
 
     def __init__(
-        self, folder: Path, list_paths: Callable[[Path], Iterable[Path]], *, name: str = ".replaced", option: str = "--out"
+        self,
+        folder: Path,
+        list_paths: Callable[[Path], Iterable[Path]],
+        *,
+        name: str = ".replaced",
+        option: str = "--out",
     ) -> None:
         self._folder = folder
         self._list_paths = list_paths
@@ -201,7 +217,8 @@ class Replacement:
             action()
         except OSError as error:
             raise OutputError(
-                f"cannot replace what is in '{self._folder}': {error.strerror or error}. Choose another folder ({self._option})"
+                f"cannot replace what is in '{self._folder}': {error.strerror or error}. Choose another folder "
+                f"({self._option})"
             ) from error
 
     def _move_aside(self) -> None:

@@ -9,8 +9,8 @@ __all__ = ["OPEN_FILES", "raise_open_files"]
 log = logging.getLogger(__name__)
 
 OPEN_FILES = 8192
-"""Files and connections at the same time: 256 connections by HTTP, about ten per camera. Not all that is allowed, because libraries that wait
-with select() can only use the first 1024, and lower numbers are given first."""
+"""Files and connections at the same time: 256 connections by HTTP, about ten per camera. Not all that is allowed,
+because libraries that wait with select() can only use the first 1024, and lower numbers are given first."""
 
 
 def raise_open_files(wanted: int = OPEN_FILES) -> int:

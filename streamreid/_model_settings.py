@@ -11,7 +11,9 @@ __all__ = ["DetectorConfig", "EngineConfig", "HeadName", "Precision", "RuntimeCh
 RuntimeName = Literal["auto", "tensorrt", "openvino", "onnxruntime", "torch"]
 Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
 RuntimeChoice = Literal["cached", "measure", "rule"]
-HeadName = Literal["auto", "yolov8", "yolov8-rows", "yolov5", "yolox", "nms", "yolov7-nms", "ssd", "boxes-scores", "boxes-labels"]
+HeadName = Literal[
+    "auto", "yolov8", "yolov8-rows", "yolov5", "yolox", "nms", "yolov7-nms", "ssd", "boxes-scores", "boxes-labels"
+]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -24,12 +26,21 @@ class DetectorConfig(_Section):
 
     model: str = Field(
         default="yolo11n",
-        description="A named detector (see `streamreid weights list`), an .onnx file or OpenVINO .xml (what is recognised: docs/engines.md), a folder that Ultralytics exported for OpenVINO, the folder of a detector bundle (`streamreid build-engine --kind detector`), an Ultralytics .pt file, or 'mot:FOLDER' to read boxes from FOLDER/<camera>.txt.",
+        description=(
+            "A named detector (see `streamreid weights list`), an .onnx file or OpenVINO .xml (what is recognised: "
+            "docs/engines.md), a folder that Ultralytics exported for OpenVINO, the folder of a detector bundle "
+            "(`streamreid build-engine --kind detector`), an Ultralytics .pt file, or 'mot:FOLDER' to read boxes from "
+            "FOLDER/<camera>.txt."
+        ),
     )
     confidence: Fraction = Field(
-        default=0.1, description="Boxes below this score are dropped.", validation_alias=AliasChoices("confidence", "conf")
+        default=0.1,
+        description="Boxes below this score are dropped.",
+        validation_alias=AliasChoices("confidence", "conf"),
     )
-    iou: Fraction = Field(default=0.7, description="Boxes that overlap a better one by more than this IoU are dropped (NMS).")
+    iou: Fraction = Field(
+        default=0.7, description="Boxes that overlap a better one by more than this IoU are dropped (NMS)."
+    )
     size: int = Field(
         default=640,
         ge=64,
@@ -39,29 +50,45 @@ class DetectorConfig(_Section):
     )
     classes: tuple[int, ...] | None = Field(
         default=None,
-        description="Class numbers that count as people; empty: the class that is named so in the model's file, else the one that finds drawn people, else 0.",
+        description=(
+            "Class numbers that count as people; empty: the class that is named so in the model's file, else the one "
+            "that finds drawn people, else 0."
+        ),
         min_length=1,
     )
     head: HeadName = Field(
         default="auto",
-        description="How the outputs of an .onnx or .xml detector are read; auto tells it by their values on a picture of drawn people. See docs/engines.md.",
+        description=(
+            "How the outputs of an .onnx or .xml detector are read; auto tells it by their values on a picture of "
+            "drawn people. See docs/engines.md."
+        ),
     )
-    boxes: Literal["auto", "xyxy", "cxcywh", "yxyx"] = Field(default="auto", description="Order of a box's four values in the outputs.")
+    boxes: Literal["auto", "xyxy", "cxcywh", "yxyx"] = Field(
+        default="auto", description="Order of a box's four values in the outputs."
+    )
     color: Literal["auto", "rgb", "bgr"] = Field(default="auto", description="Colour order of the detector's input.")
     pixels: Literal["auto", "unit", "byte", "imagenet", "signed"] = Field(
         default="auto",
-        description="Range of the input's values: unit is 0 to 1, byte 0 to 255, imagenet ImageNet's mean and deviation, signed -1 to 1.",
+        description=(
+            "Range of the input's values: unit is 0 to 1, byte 0 to 255, imagenet ImageNet's mean and deviation, "
+            "signed -1 to 1."
+        ),
     )
     resize: Literal["auto", "letterbox", "corner", "stretch"] = Field(
         default="auto",
-        description="How a frame is fitted into the input: letterbox puts it in the middle of a grey border, corner at the top left, stretch changes its proportions.",
+        description=(
+            "How a frame is fitted into the input: letterbox puts it in the middle of a grey border, corner at the "
+            "top left, stretch changes its proportions."
+        ),
     )
     runtime: RuntimeName = Field(default="auto", description="Which runtime executes an .onnx detector.")
     precision: Precision = Field(default="auto", description="auto takes bf16 where the CPU computes it in hardware.")
     batch: int = Field(default=8, ge=1, le=256, description="Largest number of frames in one run of the detector.")
     on_mismatch: Literal["rebuild", "fallback", "stop"] = Field(
         default="rebuild",
-        description="A TensorRT plan in the detector's bundle that was built for another machine: see engine.on_mismatch.",
+        description=(
+            "A TensorRT plan in the detector's bundle that was built for another machine: see engine.on_mismatch."
+        ),
     )
 
 
@@ -70,31 +97,52 @@ class EngineConfig(_Section):
 
     model: str = Field(
         default="auto",
-        description="An engine bundle (folder), the name of a bundle that ships with streamreid, 'auto' for the best of those, or 'none' for motion only.",
+        description=(
+            "An engine bundle (folder), the name of a bundle that ships with streamreid, 'auto' for the best of "
+            "those, or 'none' for motion only."
+        ),
     )
     runtime: RuntimeName = Field(
-        default="auto", description="Which runtime executes the engine; auto takes what the bundle has a plan for, else see 'choose'."
+        default="auto",
+        description="Which runtime executes the engine; auto takes what the bundle has a plan for, else see 'choose'.",
     )
     precision: Precision = Field(
         default="auto",
-        description="auto takes the fastest whose accuracy was verified in the bundle: int8 on CPUs with VNNI, bf16 where the CPU computes it in hardware.",
+        description=(
+            "auto takes the fastest whose accuracy was verified in the bundle: int8 on CPUs with VNNI, bf16 where the "
+            "CPU computes it in hardware."
+        ),
     )
     choose: RuntimeChoice = Field(
         default="cached",
-        description="How auto finds the fastest on a CPU: 'cached' takes what was measured on this machine before, else a rule; 'measure' measures first if it was not (some seconds, once); 'rule' never looks.",
+        description=(
+            "How auto finds the fastest on a CPU: 'cached' takes what was measured on this machine before, else a "
+            "rule; 'measure' measures first if it was not (some seconds, once); 'rule' never looks."
+        ),
     )
     mode: Literal["throughput", "latency"] = Field(
-        default="throughput", description="Cores for several crops side by side, or all for the same crop, which is sooner done."
+        default="throughput",
+        description="Cores for several crops side by side, or all for the same crop, which is sooner done.",
     )
-    threads: int | None = Field(default=None, ge=1, le=1024, description="Threads of the engine; empty: all cores of the process.")
+    threads: int | None = Field(
+        default=None, ge=1, le=1024, description="Threads of the engine; empty: all cores of the process."
+    )
     on_mismatch: Literal["rebuild", "fallback", "stop"] = Field(
         default="rebuild",
-        description="A TensorRT plan that was built for another GPU, driver or library version: 'rebuild' it for this machine (once, kept in the cache), 'fallback' to another runtime, or 'stop'.",
+        description=(
+            "A TensorRT plan that was built for another GPU, driver or library version: 'rebuild' it for this machine "
+            "(once, kept in the cache), 'fallback' to another runtime, or 'stop'."
+        ),
     )
     batch: int = Field(default=32, ge=1, le=1024, description="Largest number of crops in one run of the engine.")
     look_interval: float = Field(
         default=2.0,
         ge=0,
-        description="Seconds after which a person who is followed without doubt is looked at again; 0 looks at everybody in every frame.",
+        description=(
+            "Seconds after which a person who is followed without doubt is looked at again; 0 looks at everybody in "
+            "every frame."
+        ),
     )
-    min_height: float = Field(default=24.0, ge=0, description="People lower than this many pixels are not looked at (motion only).")
+    min_height: float = Field(
+        default=24.0, ge=0, description="People lower than this many pixels are not looked at (motion only)."
+    )

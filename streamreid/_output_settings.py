@@ -11,7 +11,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 __all__ = ["OutputConfig", "RotateConfig"]
 
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+_BYTES = {
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+    "TIB": 2**40,
+}
 _QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
 
 
@@ -35,23 +45,34 @@ def _as_blur(value: Any) -> Any:
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, validate_default=True, allow_inf_nan=False
+    )
 
 
 class RotateConfig(_Section):
-    """When the results of a live run go on in a new segment, and which segments are kept. A text alone is ``every`` or ``size``, or both: "1d, 1GB"."""
+    """When the results of a live run go on in a new segment, and which segments are kept. A text alone is ``every`` or
+    ``size``, or both: "1d, 1GB"."""
 
     every: Annotated[float, BeforeValidator(_as_seconds)] | None = Field(
-        default=None, ge=1, description="A new segment at multiples of this time (UTC), in seconds or as 30m, 6h, 1d: 1d is midnight."
+        default=None,
+        ge=1,
+        description="A new segment at multiples of this time (UTC), in seconds or as 30m, 6h, 1d: 1d is midnight.",
     )
     size: Annotated[int, BeforeValidator(_as_bytes)] | None = Field(
         default=None, ge=1000, description="A new segment when all files of one are larger, in bytes or as 500MB, 1GB."
     )
     keep: int | None = Field(
-        default=None, ge=0, description="How many segments are kept besides the one that is written; older ones are deleted. Empty: all."
+        default=None,
+        ge=0,
+        description="How many segments are kept besides the one that is written; older ones are deleted. Empty: all.",
     )
     keep_hours: float | None = Field(
-        default=None, gt=0, description="A segment that ended so long ago is deleted; no segment then lasts longer than that. Empty: never."
+        default=None,
+        gt=0,
+        description=(
+            "A segment that ended so long ago is deleted; no segment then lasts longer than that. Empty: never."
+        ),
     )
 
     @model_validator(mode="before")
@@ -82,7 +103,9 @@ class RotateConfig(_Section):
 class OutputConfig(_Section):
     """What is written, and where."""
 
-    dir: str | None = Field(default=None, description="Folder of the results; default runs/<name of the configuration>.")
+    dir: str | None = Field(
+        default=None, description="Folder of the results; default runs/<name of the configuration>."
+    )
     mot: bool = Field(default=True, description="MOTChallenge text per camera, with local and with global ids.")
     jsonl: bool = Field(default=True, description="JSON lines: every person in every frame, and every identity event.")
     parquet: bool = Field(default=False, description="The same table as Parquet.")
@@ -90,11 +113,19 @@ class OutputConfig(_Section):
     mosaic: bool = Field(default=False, description="One annotated video of all cameras side by side.")
     blur: Annotated[Literal["none", "people", "faces"], BeforeValidator(_as_blur)] = Field(
         default="none",
-        description="Make people unrecognisable in every picture that is written (films, crops, pictures in the gallery): 'people' the whole box (also: true), 'faces' its upper third. Hidden is whatever may be a person: boxes of any score, also outside the region of interest, lost tracks where they are expected, and, in films of recordings, everybody also a second before they were found.",
+        description=(
+            "Make people unrecognisable in every picture that is written (films, crops, pictures in the gallery): "
+            "'people' the whole box (also: true), 'faces' its upper third. Hidden is whatever may be a person: boxes "
+            "of any score, also outside the region of interest, lost tracks where they are expected, and, in films of "
+            "recordings, everybody also a second before they were found."
+        ),
     )
     rotate: RotateConfig | None = Field(
         default=None,
-        description="Results of live runs in segments, folders pieces/NUMBER-TIME: when a new one begins, and which are kept. Empty: one segment for ever.",
+        description=(
+            "Results of live runs in segments, folders pieces/NUMBER-TIME: when a new one begins, and which are kept. "
+            "Empty: one segment for ever."
+        ),
     )
     crops: bool = Field(default=False, description="Pictures of every track, to train an engine on (they show people).")
     crops_every: float = Field(default=1.0, ge=0, description="Seconds between two pictures of a track.")

@@ -1,4 +1,5 @@
-"""Errors that say nothing about what was done, only that the process had no descriptor, memory, thread or space left at that moment: they may pass."""
+"""Errors that say nothing about what was done, only that the process had no descriptor, memory, thread or space left at
+that moment: they may pass."""
 
 from __future__ import annotations
 
@@ -10,7 +11,14 @@ __all__ = ["is_scarcity", "start_or_call"]
 
 _NUMBERS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.ENOSPC}
 
-_WORDS = ("can't start new thread", "bad_alloc", "bad allocation", "out of memory", "cannot allocate", "failed to allocate")
+_WORDS = (
+    "can't start new thread",
+    "bad_alloc",
+    "bad allocation",
+    "out of memory",
+    "cannot allocate",
+    "failed to allocate",
+)
 """Of Python, the C++ library, ONNX Runtime and OpenVINO, which have no class of error for it."""
 
 

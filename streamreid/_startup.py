@@ -1,8 +1,9 @@
 """What a start waits for, said when it takes longer than expected.
 
-Every step of a start that can take long (opening a detector, compiling a graph, connecting to a gallery) stands in ``with starting("...")``. Steps nest, also
-across threads; a thread of its own watches them and logs, after ten seconds and then ever more rarely, but every minute, which step of which model is under way and for
-how long. Steps that end in time say nothing.
+Every step of a start that can take long (opening a detector, compiling a graph, connecting to a gallery) stands in
+``with starting("...")``. Steps nest, also across threads; a thread of its own watches them and logs, after ten seconds
+and then ever more rarely, but every minute, which step of which model is under way and for how long. Steps that end in
+time say nothing.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class Startup:
     """Watches the steps of all threads.
 
     Args:
-        expected: Seconds after which a thread's outermost step is worth a message. The wait for the next message doubles, up to a minute.
+        expected: Seconds after which a thread's outermost step is worth a message. The wait for the next message
+            doubles, up to a minute.
         tick: Seconds between two looks.
     """
 
@@ -68,7 +70,8 @@ class Startup:
         """Something that a start waits for.
 
         Args:
-            what: In words, with the name of the model or file: "detector 'yolo11n'", "compiling yolo11n.onnx for 1x3x640x640".
+            what: In words, with the name of the model or file: "detector 'yolo11n'", "compiling yolo11n.onnx for
+                1x3x640x640".
         """
         now, ident = time.monotonic(), threading.get_ident()
         with self._lock:
@@ -110,12 +113,19 @@ class Startup:
                         faulthandler.cancel_dump_traceback_later()
                     return
                 late = [thread for thread in self._threads.values() if now >= thread.say_at]
-                messages = [(" > ".join(what for what, _ in t.steps), now - t.steps[0][1], now - t.steps[-1][1]) for t in late]
+                messages = [
+                    (" > ".join(what for what, _ in t.steps), now - t.steps[0][1], now - t.steps[-1][1]) for t in late
+                ]
                 for thread in late:
                     thread.said = True
                     thread.say_at = now + min(2 * (thread.say_at - thread.steps[0][1]), _LONGEST_SILENCE)
             for steps, whole, last in messages:
-                log.warning("the start takes longer than expected; waiting since %.0f s for %s (this step: %.0f s)", whole, steps, last)
+                log.warning(
+                    "the start takes longer than expected; waiting since %.0f s for %s (this step: %.0f s)",
+                    whole,
+                    steps,
+                    last,
+                )
 
 
 _startup = Startup()
@@ -127,7 +137,7 @@ def starting(what: str) -> AbstractContextManager[None]:
 
 
 def dump_when_stuck() -> None:
-    """Also print where all threads are if native code keeps the whole process from running for a minute during a start. For programs, not for libraries:
-    Python has one such timer per process."""
+    """Also print where all threads are if native code keeps the whole process from running for a minute during a start.
+    For programs, not for libraries: Python has one such timer per process."""
     if hasattr(faulthandler, "dump_traceback_later"):
         _startup.dump = True

@@ -35,7 +35,8 @@ _BRACES = re.compile(r"(?<!\$)\{(?P<name>[A-Z_][A-Z0-9_]{2,99})\}")
 _ENVIRONMENT_NAME = re.compile(r"[A-Z][A-Z0-9_]{2,}")
 _VARIABLE = re.compile(r"\$\{([^{}\n'\"]{1,1000})\}")
 _SHIELDED = re.compile("\ue000([^\ue001]{1,1000})\ue001")
-"""``${NAME}`` while YAML is parsed: private-use characters are plain text everywhere, braces are syntax inside ``{...}``."""
+"""``${NAME}`` while YAML is parsed: private-use characters are plain text everywhere, braces are syntax inside
+``{...}``."""
 
 _UNFINISHED = re.compile(r"(?<!\$)\$\{(?![^{}\n]{0,1000}\})")
 
@@ -69,10 +70,11 @@ class Lines(dict[Location, int]):
 
 
 def read_yaml(path: Path) -> tuple[Any, Lines]:
-    """Data of a YAML file, environment variables expanded, aliases and merge keys resolved, and the line of every key and item.
+    """Data of a YAML file, environment variables expanded, aliases and merge keys resolved, and the line of every key
+    and item.
 
-    Keys of the top level that begin with ``x-`` are left out: they are places for anchors.
-    A variable that is not set is no reason to stop reading: `validate` reports it together with all other mistakes (or call ``check``).
+    Keys of the top level that begin with ``x-`` are left out: they are places for anchors. A variable that is not set
+    is no reason to stop reading: `validate` reports it together with all other mistakes (or call ``check``).
 
     Raises:
         ConfigError: Missing or unreadable file, broken YAML, a key given twice.
@@ -80,9 +82,13 @@ def read_yaml(path: Path) -> tuple[Any, Lines]:
     try:
         text = read_text(path, largest=LARGEST_SETTINGS)
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file. Write one, or pass videos directly: streamreid run a.mp4 b.mp4") from None
+        raise ConfigError(
+            f"{path}: no such file. Write one, or pass videos directly: streamreid run a.mp4 b.mp4"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a text file: {getattr(error, 'strerror', None) or error}") from None
+        raise ConfigError(
+            f"{path}: cannot be read as a text file: {getattr(error, 'strerror', None) or error}"
+        ) from None
     node = _compose(_VARIABLE.sub("\ue000\\1\ue001", text), str(path))
     if node is None:
         raise ConfigError(f"{path}: the file is empty; it needs at least a 'cameras' list")
@@ -114,7 +120,10 @@ def _compose(text: str, where: str) -> yaml.Node | None:
                 depth += 1
                 if depth > _DEEPEST:
                     line = event.start_mark.line + 1 if event.start_mark else 1
-                    raise ConfigError(f"{where}:{line}: lists and keys are nested more than {_DEEPEST} levels deep; check the brackets")
+                    raise ConfigError(
+                        f"{where}:{line}: lists and keys are nested more than {_DEEPEST} levels deep; check the "
+                        "brackets"
+                    )
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
         return yaml.compose(text, Loader=_LOADER)
@@ -157,7 +166,10 @@ class _Builder:
         if id(node) in self._seen:
             self._repeated += 1
             if self._repeated > _MOST_REPEATED:
-                raise self._wrong(node, f"aliases stand for more than {_MOST_REPEATED} values; write them out, or take smaller anchors")
+                raise self._wrong(
+                    node,
+                    f"aliases stand for more than {_MOST_REPEATED} values; write them out, or take smaller anchors",
+                )
         self._seen.add(id(node))
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, where)
@@ -178,7 +190,9 @@ class _Builder:
                 continue
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                raise self._wrong(key_node, "a key is a word, not a list or a mapping; check the brackets and the indentation")
+                raise self._wrong(
+                    key_node, "a key is a word, not a list or a mapping; check the brackets and the indentation"
+                )
             key = _unshielded(key_node.value)
             if key in result:
                 raise ConfigError(f"{self._path}:{line}: key '{key[:200]}' is given twice")
@@ -186,7 +200,9 @@ class _Builder:
             result[key] = self.build(value_node, (*where, key))
         for source in merged:
             if not isinstance(source, yaml.MappingNode):
-                raise self._wrong(source, "'<<' takes keys from an anchor with keys (or a list of such); this one has none")
+                raise self._wrong(
+                    source, "'<<' takes keys from an anchor with keys (or a list of such); this one has none"
+                )
             # What is written here counts, then the first of several.
             for key, value in self.build(source, where).items():
                 result.setdefault(key, value)
@@ -212,24 +228,38 @@ class _Builder:
         except _Missing as missing:
             name = str(missing)[:200]
             if re.fullmatch(r"\w+", name):
-                self.lines.add(line, f"environment variable '{name}' is not set; set it before the run: export {name}=...", where)
+                self.lines.add(
+                    line, f"environment variable '{name}' is not set; set it before the run: export {name}=...", where
+                )
             else:
                 self.lines.add(line, f"'${{{name}}}' is not understood; write ${{NAME}} or ${{NAME:-default}}", where)
             return value
 
     def _check_references(self, value: str, line: int, where: Location) -> None:
-        """Spellings of variables that other tools know, and that would otherwise go on as they are, as a password for example."""
+        """Spellings of variables that other tools know, and that would otherwise go on as they are, as a password for
+        example."""
         if _UNFINISHED.search(value):
             self.lines.add(
-                line, "'${' begins a variable that does not end; write ${NAME} or ${NAME:-default}, without another one inside", where
+                line,
+                "'${' begins a variable that does not end; write ${NAME} or ${NAME:-default}, without another one "
+                "inside",
+                where,
             )
         found = [(m.group(), m["name"]) for m in _DOLLAR.finditer(value)]
         if "://" in value:
             found += [(m.group(), m["name"]) for m in _BRACES.finditer(value)]
         for written, name in found[:3]:
             if name in os.environ or _ENVIRONMENT_NAME.fullmatch(name):
-                advice = "for a '$' that is meant write %24 in an address" if written[0] == "$" else "braces that are meant are %7B and %7D"
-                self.lines.add(line, f"'{written}' is not replaced by the environment variable; write ${{{name}}} ({advice})", where)
+                advice = (
+                    "for a '$' that is meant write %24 in an address"
+                    if written[0] == "$"
+                    else "braces that are meant are %7B and %7D"
+                )
+                self.lines.add(
+                    line,
+                    f"'{written}' is not replaced by the environment variable; write ${{{name}}} ({advice})",
+                    where,
+                )
 
 
 class _Missing(Exception):

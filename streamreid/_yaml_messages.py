@@ -54,13 +54,18 @@ def sentence(model: type[BaseModel], item: Any, where: str, lines: Mapping[tuple
         while known and known not in lines:
             known = known[:-1]
         place = f"{where}:{lines.get(known, 1)}"
-    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:_LONGEST_VALUE]}" for part in location).lstrip(".")
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:_LONGEST_VALUE]}" for part in location).lstrip(
+        "."
+    )
     if item["type"] == "extra_forbidden":
         return f"{place}: unknown key '{name}'; {_hint(model, location)}"
     if item["type"] == "missing":
         return f"{place}: '{name}' is missing"
     message = item["msg"].removeprefix("Value error, ")
-    return f"{place}: {name or 'configuration'}: {message[:1].lower()}{message[1:]}{'' if _is_secret(model, location) else _shown(item, location)}"
+    return (
+        f"{place}: {name or 'configuration'}: "
+        f"{message[:1].lower()}{message[1:]}{'' if _is_secret(model, location) else _shown(item, location)}"
+    )
 
 
 def _shown(item: Any, location: tuple[str | int, ...]) -> str:

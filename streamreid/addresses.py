@@ -1,8 +1,10 @@
-"""Addresses with a user and a password in them: taken apart without trusting them to be well-formed, and put together from raw passwords.
+"""Addresses with a user and a password in them: taken apart without trusting them to be well-formed, and put together
+from raw passwords.
 
-An address is ``scheme://user:password@host:port/path?query``. By RFC 3986 the part with the password ends at the first ``/``, ``?`` or ``#``, so a
-password that holds one of them is cut in two by every parser: its first half is taken for a port, its second half for a path, and both appear in messages.
-`check_address` refuses such an address before anything else reads it; `quoted` writes a raw value so that it cannot happen.
+An address is ``scheme://user:password@host:port/path?query``. By RFC 3986 the part with the password ends at the first
+``/``, ``?`` or ``#``, so a password that holds one of them is cut in two by every parser: its first half is taken for a
+port, its second half for a path, and both appear in messages. `check_address` refuses such an address before anything
+else reads it; `quoted` writes a raw value so that it cannot happen.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ _HOST_AND_MORE = re.compile(
 
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _RESERVED = re.compile(r"[\s/?#\[\]@:!$&'()*+,;=%\"<>\\^`{|}]")
-_REMEDY = "write %2F for '/', %3F for '?', %23 for '#', %40 for '@' and %25 for '%', or take the password from the environment (${NAME})"
+_REMEDY = (
+    "write %2F for '/', %3F for '?', %23 for '#', %40 for '@' and %25 for '%', or take the password from the "
+    "environment (${NAME})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,8 @@ class Address:
 
 
 def split_address(text: str) -> Address | None:
-    """Take an address apart; None if ``text`` is none. Where the password holds ``/``, ``?`` or ``#``, it is still the password."""
+    """Take an address apart; None if ``text`` is none. Where the password holds ``/``, ``?`` or ``#``, it is still the
+    password."""
     match = _SCHEME.match(text)
     if match is None:
         return None
@@ -80,7 +86,8 @@ def _authority_end(body: str) -> int:
 
 
 def _bounds(body: str) -> tuple[int, int]:
-    """Where the authority ends, and the ``@`` behind the password (-1: there is none). Doubt counts as password: what is hidden too much does no harm."""
+    """Where the authority ends, and the ``@`` behind the password (-1: there is none). Doubt counts as password: what
+    is hidden too much does no harm."""
     end = _authority_end(body)
     first, last = body.find("@"), body.rfind("@")
     if first < 0:
@@ -110,10 +117,12 @@ def is_certain_host(text: str) -> bool:
 
 
 def check_address(text: str) -> str:
-    """An address as it can be handed to any parser: the scheme in lower case, blanks in user and password written as ``%20``. Other texts stay.
+    """An address as it can be handed to any parser: the scheme in lower case, blanks in user and password written as
+    ``%20``. Other texts stay.
 
     Raises:
-        ValueError: The password holds ``/``, ``?`` or ``#``, so that it is not clear where it ends; the message does not show it.
+        ValueError: The password holds ``/``, ``?`` or ``#``, so that it is not clear where it ends; the message does
+            not show it.
     """
     match = _SCHEME.match(text)
     if match is None:
@@ -138,8 +147,9 @@ def _is_broken(body: str, end: int, at: int) -> bool:
 def quoted(value: str, before: str, behind: str) -> str:
     """``value`` as it is written between two pieces of an address.
 
-    Between scheme and ``@``, everything that would end user or password is written as ``%XX``; behind ``?`` whatever would end a value.
-    A value that is already written so (``a%2Fb``) stays. Elsewhere (host, path), and where it is a whole address, it stays too.
+    Between scheme and ``@``, everything that would end user or password is written as ``%XX``; behind ``?`` whatever
+    would end a value. A value that is already written so (``a%2Fb``) stays. Elsewhere (host, path), and where it is a
+    whole address, it stays too.
 
     Args:
         value: Raw, for example a password from the environment.

@@ -20,7 +20,8 @@ _ROOM = 8
 
 
 def legal_name(text: str) -> str:
-    """The legal name that is most like ``text``: other scripts are written in Latin letters, what cannot be becomes ``_``.
+    """The legal name that is most like ``text``: other scripts are written in Latin letters, what cannot be becomes
+    ``_``.
 
     The same text always gives the same name: ``Büro Süd`` is Buro_Sud, ``入口`` is RuKou.
     """
@@ -37,7 +38,8 @@ def legal_name(text: str) -> str:
 
 
 def camera_name(uri: str, taken: list[str]) -> str:
-    """A readable unique name for a source, appended to ``taken``: the file's stem, the host of an address, or webcam<N>."""
+    """A readable unique name for a source, appended to ``taken``: the file's stem, the host of an address, or
+    webcam<N>."""
     number = webcam_number(uri)
     address = split_address(uri)
     if number is not None:
@@ -55,7 +57,8 @@ def camera_name(uri: str, taken: list[str]) -> str:
 
 
 def file_name(name: str, uri: str) -> str | None:
-    """What a camera's file or folder is called, where that says more than the camera's name; None for addresses and webcams."""
+    """What a camera's file or folder is called, where that says more than the camera's name; None for addresses and
+    webcams."""
     address = split_address(uri)
     if webcam_number(uri) is not None or (address is not None and address.scheme != "file"):
         return None

@@ -1,8 +1,9 @@
 """Drawn people: pictures in which it is known who stands where, to try a detector or an engine on before it is trusted.
 
-No photograph ships with streamreid. Detectors that were trained on photographs find these figures nevertheless: YOLO11n, YOLOX-nano,
-person-detection-retail-0013 and person-detection-0200 find all six of a scene, with scores above 0.4. So a wrong reading of a detector's outputs, colours or
-value range shows at once, because nobody is found any more. How well a model does on photographs they cannot say.
+No photograph ships with streamreid. Detectors that were trained on photographs find these figures nevertheless:
+YOLO11n, YOLOX-nano, person-detection-retail-0013 and person-detection-0200 find all six of a scene, with scores above
+0.4. So a wrong reading of a detector's outputs, colours or value range shows at once, because nobody is found any more.
+How well a model does on photographs they cannot say.
 """
 
 from __future__ import annotations
@@ -95,7 +96,11 @@ class _Figure:
         self._torso()
         self._arm(1)
         self._limb(
-            _moved(self._shoulder, 0, -0.35 * unit), _moved(self._shoulder, 0, 0.05 * unit), 0.24, 0.26, _scaled(self._clothes.skin, 0.85)
+            _moved(self._shoulder, 0, -0.35 * unit),
+            _moved(self._shoulder, 0, 0.05 * unit),
+            0.24,
+            0.26,
+            _scaled(self._clothes.skin, 0.85),
         )
         self._ellipse(self._head, (0.44, 0.58), self._clothes.skin)
         self._face_and_hair()
@@ -129,7 +134,11 @@ class _Figure:
         upper, lower = _moved(self._shoulder, 0, 0.5 * unit), _moved(self._hip, 0, -0.2 * unit)
         self._limb(upper, lower, clothes.width, 0.85 * clothes.width, clothes.top)
         self._limb(
-            _moved(self._shoulder, -0.6 * unit, 0.15 * unit), _moved(self._shoulder, 0.6 * unit, 0.15 * unit), 0.33, 0.33, clothes.top
+            _moved(self._shoulder, -0.6 * unit, 0.15 * unit),
+            _moved(self._shoulder, 0.6 * unit, 0.15 * unit),
+            0.33,
+            0.33,
+            clothes.top,
         )
         if clothes.stripes is not None:
             for share in (0.2, 0.5, 0.8):
@@ -141,7 +150,9 @@ class _Figure:
         x, y = self._head
         unit = self._unit
         axes = (max(1, int(0.48 * unit)), max(1, int(0.52 * unit)))
-        cv2.ellipse(self._canvas, (int(x), int(y - 0.12 * unit)), axes, 0, 165, 375, self._clothes.hair, -1, cv2.LINE_AA)
+        cv2.ellipse(
+            self._canvas, (int(x), int(y - 0.12 * unit)), axes, 0, 165, 375, self._clothes.hair, -1, cv2.LINE_AA
+        )
         for side in (-1, 1):
             self._ellipse(_moved(self._head, side * 0.16 * unit, 0.02 * unit), (0.05, 0.05), (40, 40, 40))
         mouth = (int(x - 0.12 * unit), int(y + 0.33 * unit)), (int(x + 0.12 * unit), int(y + 0.33 * unit))
@@ -164,7 +175,9 @@ class _Figure:
 
     def _ellipse(self, centre: Point, axes: tuple[float, float], colour: Colour, *, count: bool = True) -> None:
         wide, high = axes[0] * self._unit, axes[1] * self._unit
-        cv2.ellipse(self._canvas, _pixel(centre), (max(1, round(wide)), max(1, round(high))), 0, 0, 360, colour, -1, cv2.LINE_AA)
+        cv2.ellipse(
+            self._canvas, _pixel(centre), (max(1, round(wide)), max(1, round(high))), 0, 0, 360, colour, -1, cv2.LINE_AA
+        )
         if count:
             self._reach(centre, wide, high)
 
@@ -192,7 +205,9 @@ def drawn_scene(size: tuple[int, int] = (640, 480), *, people: int = 6, seed: in
         tall = min((foot - 0.19) * height, 0.62 * height)
         tall = min(tall, 2.4 * width / people)  # broader people would hide each other
         step = float(np.sin(rng.uniform(0, 2 * np.pi)))
-        boxes.append(_Figure(canvas, np.array([place * width, foot * height]), float(tall), _Clothes.draw(rng), step).draw())
+        boxes.append(
+            _Figure(canvas, np.array([place * width, foot * height]), float(tall), _Clothes.draw(rng), step).draw()
+        )
     image = cv2.GaussianBlur(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), (0, 0), 0.6)
     image = np.asarray(np.clip(image + rng.normal(0, 3, image.shape), 0, 255), np.uint8)
     limits = np.array(size * 2, np.float32)
@@ -203,8 +218,11 @@ def drawn_scene(size: tuple[int, int] = (640, 480), *, people: int = 6, seed: in
 
 
 @lru_cache(maxsize=4)
-def drawn_crops(size: tuple[int, int], *, people: int = 24, views: int = 4, seed: int = 11) -> tuple[Image, NDArray[np.int64]]:
-    """Crops of drawn people, each in several steps, before several grounds and in several lights; the same ones every time.
+def drawn_crops(
+    size: tuple[int, int], *, people: int = 24, views: int = 4, seed: int = 11
+) -> tuple[Image, NDArray[np.int64]]:
+    """Crops of drawn people, each in several steps, before several grounds and in several lights; the same ones every
+    time.
 
     Args:
         size: Height and width of a crop.
@@ -224,7 +242,9 @@ def drawn_crops(size: tuple[int, int], *, people: int = 24, views: int = 4, seed
             far = rng.integers(60, 200, (3, 2, 3), dtype=np.uint8)
             canvas[...] = cv2.resize(far, (256, 512), interpolation=cv2.INTER_CUBIC)
             foot = np.array([128 + rng.uniform(-16, 16), 490 + rng.uniform(-12, 8)])
-            _Figure(canvas, foot, float(rng.uniform(440, 470)), clothes, float(np.sin(rng.uniform(0, 2 * np.pi)))).draw()
+            _Figure(
+                canvas, foot, float(rng.uniform(440, 470)), clothes, float(np.sin(rng.uniform(0, 2 * np.pi)))
+            ).draw()
             light = rng.uniform(0.75, 1.15) * (1 + rng.uniform(-0.06, 0.06, 3))
             small = cv2.resize(canvas, size[::-1], interpolation=cv2.INTER_AREA)
             crops.append(np.clip(small * light + rng.normal(0, 4, small.shape), 0, 255).astype(np.uint8))

@@ -16,8 +16,8 @@ StreamReIDError
 ├── MissingExtraError      an optional package is not installed               exit code 2
 └── DataError              a data file (ground truth, dataset, cache) is wrong exit code 2
 
-Over HTTP an error is 422 (what was asked for cannot be done) unless its class says otherwise. Whoever must tell reasons apart catches a class: no
-decision is made by the text of a message.
+Over HTTP an error is 422 (what was asked for cannot be done) unless its class says otherwise. Whoever must tell reasons
+apart catches a class: no decision is made by the text of a message.
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ class FolderBusy(OutputError):
 
 
 class GalleryError(StreamReIDError):
-    """A gallery cannot be opened, read or written: damaged, of a newer version, busy, full, read-only, or encrypted with another key."""
+    """A gallery cannot be opened, read or written: damaged, of a newer version, busy, full, read-only, or encrypted
+    with another key."""
 
     http_status = 500
 

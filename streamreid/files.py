@@ -27,8 +27,12 @@ def write_json(path: Path, data: Any, *, private: bool = False) -> None:
     try:
         if private:  # one that was left behind may be readable by others
             part.unlink(missing_ok=True)
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if private else 0o666), "w", encoding="utf-8") as file:
+        with open(
+            os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if private else 0o666), "w", encoding="utf-8"
+        ) as file:
             file.write(json.dumps(data, indent=2) + "\n")
         os.replace(part, path)
     except OSError as error:
-        raise OutputError(f"cannot write '{path}': {error.strerror or error}. Free space or choose another folder (--out).") from error
+        raise OutputError(
+            f"cannot write '{path}': {error.strerror or error}. Free space or choose another folder (--out)."
+        ) from error

@@ -1,7 +1,9 @@
-"""Tables of numbers in text files, as tracking tools exchange them: MOTChallenge text and AI City text, in the spellings of their many writers.
+"""Tables of numbers in text files, as tracking tools exchange them: MOTChallenge text and AI City text, in the
+spellings of their many writers.
 
-MOTChallenge (motchallenge.net): ``frame, id, left, top, width, height[, score[, class[, visibility]]]``, or ``..., score, x, y, z`` with places in the world.
-AI City (aicitychallenge.org): ``camera id frame left top width height xworld yworld``, separated by blanks.
+MOTChallenge (motchallenge.net): ``frame, id, left, top, width, height[, score[, class[, visibility]]]``, or ``...,
+score, x, y, z`` with places in the world. AI City (aicitychallenge.org): ``camera id frame left top width height xworld
+yworld``, separated by blanks.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ _SHOWN = 60
 _LEAST_HEIGHT = 3.0
 """Pixels: the median height of people in AI City text; the seventh column of MOT text is a score, at most 1."""
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?|[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?|[+-]?(?:nan|inf|infinity)", re.IGNORECASE
+)
 _HEADER = (
     {"frame", "frameid", "framenumber", "frameno", "fr", "frameidx", "frameindex"},
     {"id", "trackid", "objectid", "identity", "pid", "objid", "personid"},
@@ -73,9 +77,11 @@ class NumberTable:
 
 
 def read_numbers(path: Path, least: int = 6) -> NumberTable:
-    """Read a text file of numbers: separated by commas, semicolons (then with decimal points or commas), tabs or blanks.
+    """Read a text file of numbers: separated by commas, semicolons (then with decimal points or commas), tabs or
+    blanks.
 
-    A byte-order mark, UTF-16, comments (``#``, ``%``, ``//``), empty lines, one line of column names and a separator at the end of a line are passed over.
+    A byte-order mark, UTF-16, comments (``#``, ``%``, ``//``), empty lines, one line of column names and a separator at
+    the end of a line are passed over.
 
     Args:
         path: The file.
@@ -88,11 +94,15 @@ def read_numbers(path: Path, least: int = 6) -> NumberTable:
         data = path.read_bytes()
         text = decode_text(data)
     except UnicodeDecodeError as error:
-        raise DataError(f"'{path}' is not a text file ({error.reason} at byte {error.start}); expected MOT text") from None
+        raise DataError(
+            f"'{path}' is not a text file ({error.reason} at byte {error.start}); expected MOT text"
+        ) from None
     except OSError as error:
         raise DataError(f"cannot read '{path}': {error.strerror or error}") from None
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") and text.strip() and not any("0" <= c <= "9" for c in text[:10_000]):
-        raise DataError(f"'{path}' is not a text file of numbers; expected MOT text (frame, id, left, top, width, height, ...)")
+        raise DataError(
+            f"'{path}' is not a text file of numbers; expected MOT text (frame, id, left, top, width, height, ...)"
+        )
     rows: list[list[float]] = []
     lines: list[int] = []
     order: list[int] | None = None
@@ -114,7 +124,9 @@ def read_numbers(path: Path, least: int = 6) -> NumberTable:
             columns, blanks = len(row), plain
         rows.append(row[:COLUMNS] + [np.nan] * (COLUMNS - len(row)))
         lines.append(number)
-    return NumberTable(np.array(rows, np.float64).reshape(-1, COLUMNS), np.array(lines, np.int64), columns, blanks, path)
+    return NumberTable(
+        np.array(rows, np.float64).reshape(-1, COLUMNS), np.array(lines, np.int64), columns, blanks, path
+    )
 
 
 def _fields(line: str) -> tuple[list[str], bool]:
@@ -147,12 +159,14 @@ def _row(fields: list[str], least: int, where: str, line: str) -> list[float]:
 
 
 def _order(names: list[str], where: str) -> list[int] | None:
-    """Which column of the file each of ours is, by a line of names; None where the names say nothing else than the usual order."""
+    """Which column of the file each of ours is, by a line of names; None where the names say nothing else than the
+    usual order."""
     plain = [re.sub(r"[^a-z0-9]", "", n[:_SHOWN].lower()) for n in names]
     corners = {"x2", "y2", "xmax", "ymax", "right", "bottom"} & set(plain)
     if corners:
         raise DataError(
-            f"{where}: the columns {', '.join(sorted(corners))} are corners; MOT text has width and height: write right - left, bottom - top"
+            f"{where}: the columns {', '.join(sorted(corners))} are corners; MOT text has width and height: write "
+            "right - left, bottom - top"
         )
     found = [[i for i, name in enumerate(plain) if name in known] for known in _HEADER]
     if all(found):
@@ -160,7 +174,9 @@ def _order(names: list[str], where: str) -> list[int] | None:
         if len(set(first)) == len(first):
             return [*first, *(i for i in range(len(names)) if i not in first)]
     if any(places and places[0] != i for i, places in enumerate(found)):
-        raise DataError(f"{where}: the names of the columns are not understood; write frame,id,left,top,width,height,score")
+        raise DataError(
+            f"{where}: the names of the columns are not understood; write frame,id,left,top,width,height,score"
+        )
     return None
 
 
@@ -195,11 +211,17 @@ def layout_of(table: NumberTable, chosen: Layout | None = None) -> Layout:
         return "mot"
     visible = bool((((rows[:, 8] >= 0) & (rows[:, 8] <= 1)) | (rows[:, 8] == -1)).all()) and _whole(rows[:, 7:8], -1)
     mot = visible and _whole(rows[:, :2], -1) and _sizes(rows[:, 4:6]) and _unique(rows[rows[:, 1] != -1, :2])
-    city = _whole(rows[:, :3], 0) and _sizes(rows[:, 5:7]) and _unique(rows[:, :3]) and float(np.nanmedian(score)) > _LEAST_HEIGHT
+    city = (
+        _whole(rows[:, :3], 0)
+        and _sizes(rows[:, 5:7])
+        and _unique(rows[:, :3])
+        and float(np.nanmedian(score)) > _LEAST_HEIGHT
+    )
     if mot and city and table.blanks:
         raise DataError(
-            f"'{table.path}' can be MOT text (frame, id, left, top, width, height, score, ...) as well as AI City text (camera, id, frame, left, top, width, height, "
-            "x, y): its nine columns fit both. Say which: --format mot or --format aicity"
+            f"'{table.path}' can be MOT text (frame, id, left, top, width, height, score, ...) as well as AI City "
+            "text (camera, id, frame, left, top, width, height, x, y): its nine columns fit both. Say which: "
+            "--format mot or --format aicity"
         )
     return "aicity" if (city and not mot) or (table.blanks and not mot) else "mot"
 

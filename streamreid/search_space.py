@@ -37,8 +37,9 @@ class Range:
         return round(min(max(round(value / self.step) * self.step, self.low), self.high), 6)
 
 
-# Ranges are wide enough for footage of 2 to 60 frames per second; the defaults lie inside. Left out: settings of which more is simply slower, that a
-# recording says nothing about (memory, window), or that only make sense together with delayed results (rejoin_seconds).
+# Ranges are wide enough for footage of 2 to 60 frames per second; the defaults lie inside. Left out: settings of which
+# more is simply slower, that a recording says nothing about (memory, window), or that only make sense together with
+# delayed results (rejoin_seconds).
 SEARCH_SPACE: tuple[Range, ...] = (
     Range("tracker.high_score", 0.3, 0.8),
     Range("tracker.low_score", 0.05, 0.3),

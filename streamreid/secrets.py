@@ -1,7 +1,8 @@
 """Secrets: taken from the environment, removed from everything that is printed or written.
 
-`redact` hides by what is known (values from the environment, passwords of addresses that were read) and by form (``user:password@``, ``password=``,
-``Authorization:``). Whatever it is given, its time grows linearly with the text, and texts are cut first: names and addresses come from strangers too.
+`redact` hides by what is known (values from the environment, passwords of addresses that were read) and by form
+(``user:password@``, ``password=``, ``Authorization:``). Whatever it is given, its time grows linearly with the text,
+and texts are cut first: names and addresses come from strangers too.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ _MARGIN = 4096
 """Characters behind the limit that are looked at too, so that what is cut in two is still recognised."""
 
 _SHORTEST = 3
-"""Characters from which a value counts as a secret wherever it stands; shorter ones would blank out half of every text."""
+"""Characters from which a value counts as a secret wherever it stands; shorter ones would blank out half of every
+text."""
 
 _SHORTEST_WORD = 4
 """The same for the password of an address, which is hidden in messages where it stands as a word of its own."""
@@ -39,7 +41,8 @@ _LONGEST_ADDRESS = 8192
 
 _REFERENCE = re.compile(r"\$(?P<escape>\$)?\{(?P<inside>[^{}\n]{0,1000})\}")
 _NAME_ONLY = re.compile(r"(?=[${])\$?\{?[A-Za-z_]\w{0,199}(?::?-[^{}]{0,1000})?\}?|\$\{[^{}]{0,1000}\}")
-"""A password that is the name of a variable, which was not set or is spelt in another tool's way: messages about it must show it."""
+"""A password that is the name of a variable, which was not set or is spelt in another tool's way: messages about it
+must show it."""
 
 _INSIDE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]{0,199})(?:(?P<kind>:?-)(?P<default>.*))?")
 _TOKEN_END = re.compile(r"[\s\"'<>]")
@@ -53,7 +56,20 @@ _JSON_SECRET = re.compile(r"(?i)([\"']\w{0,30}(?:passwor[dt]|passwd|pwd|token|se
 _WORD = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 _PASSWORD_ENDS = ("password", "passwort", "passwd", "passw", "passphrase", "pass", "pas", "pwd", "psw")
 _TOKEN_KEYS = frozenset(
-    {"key", "apikey", "auth", "authorization", "sig", "sign", "signature", "sid", "jwt", "pw", "credential", "accesskey"}
+    {
+        "key",
+        "apikey",
+        "auth",
+        "authorization",
+        "sig",
+        "sign",
+        "signature",
+        "sid",
+        "jwt",
+        "pw",
+        "credential",
+        "accesskey",
+    }
 )
 
 _lock = threading.Lock()
@@ -64,14 +80,17 @@ _words: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = ()
 
 
 def expand(text: str, missing: Callable[[str], Exception]) -> str:
-    """Replace every ``${NAME}`` and ``${NAME:-default}`` by the environment's value and remember that value as a secret.
+    """Replace every ``${NAME}`` and ``${NAME:-default}`` by the environment's value and remember that value as a
+    secret.
 
-    Where the value becomes part of an address, it is written so that it cannot end user or password (`addresses.quoted`). ``${NAME:-default}`` takes
-    the default where the variable is not set or empty, ``${NAME-default}`` where it is not set. ``$${`` stands for ``${``.
+    Where the value becomes part of an address, it is written so that it cannot end user or password
+    (`addresses.quoted`). ``${NAME:-default}`` takes the default where the variable is not set or empty,
+    ``${NAME-default}`` where it is not set. ``$${`` stands for ``${``.
 
     Args:
         text: Any text.
-        missing: Makes the error to raise from the name of a variable that is not set, or from an expression that is none.
+        missing: Makes the error to raise from the name of a variable that is not set, or from an expression that is
+            none.
     """
     pieces: list[str] = []
     position = 0
@@ -83,7 +102,9 @@ def expand(text: str, missing: Callable[[str], Exception]) -> str:
             pieces.append(match.group()[1:])
             continue
         value = _value(match["inside"], missing)
-        pieces.append(quoted(value, text[: match.start()], text[match.end() :]) if 0 <= address < match.start() else value)
+        pieces.append(
+            quoted(value, text[: match.start()], text[match.end() :]) if 0 <= address < match.start() else value
+        )
     return "".join([*pieces, text[position:]])
 
 
@@ -147,7 +168,8 @@ def hide_known(text: str) -> str:
 
 
 def redact(text: object) -> str:
-    """``text`` without passwords: known secrets, the password in an address, and passwords and tokens in a query become ``***``.
+    """``text`` without passwords: known secrets, the password in an address, and passwords and tokens in a query become
+    ``***``.
 
     A text longer than ``LIMIT`` characters is cut.
     """
@@ -155,7 +177,9 @@ def redact(text: object) -> str:
     shown = whole if len(whole) <= LIMIT else whole[: LIMIT + _MARGIN]
     shown = hide_known(shown)
     for words, pattern in _words:
-        if any(word in shown for word in words):  # a search for a plain text is a hundred times faster than for a choice
+        if any(
+            word in shown for word in words
+        ):  # a search for a plain text is a hundred times faster than for a choice
             shown = pattern.sub("***", shown)
     shown = _by_form(shown, cut=len(whole) > LIMIT)
     return shown if len(whole) <= LIMIT else f"{shown[:LIMIT]}... ({len(whole) - LIMIT} more characters)"
@@ -176,7 +200,13 @@ def is_secret_key(name: str) -> bool:
 
 
 def _by_form(text: str, *, cut: bool) -> str:
-    whole = not cut and len(text) <= _LONGEST_ADDRESS and split_address(text) is not None and ": " not in text and "\n" not in text
+    whole = (
+        not cut
+        and len(text) <= _LONGEST_ADDRESS
+        and split_address(text) is not None
+        and ": " not in text
+        and "\n" not in text
+    )
     if "://" in text:
         text = _hide_whole(text) if whole else _hide_userinfo(text, cut)
     if "=" in text:
@@ -204,7 +234,8 @@ def _hide_whole(text: str) -> str:
 
 
 def _hide_userinfo(text: str, cut: bool) -> str:
-    """Passwords of all addresses inside a text. Each character is looked at a bounded number of times: regions between two ``://`` do not overlap."""
+    """Passwords of all addresses inside a text. Each character is looked at a bounded number of times: regions between
+    two ``://`` do not overlap."""
     spans: list[tuple[int, int]] = []
     position = text.find("://")
     while position >= 0:

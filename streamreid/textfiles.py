@@ -1,4 +1,5 @@
-"""Text files as editors, spreadsheets and shells write them: with or without a byte-order mark, in UTF-8 or UTF-16, of a bounded size."""
+"""Text files as editors, spreadsheets and shells write them: with or without a byte-order mark, in UTF-8 or UTF-16, of
+a bounded size."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The values that travel between the rooms: frames, detections, part features, tracks, tracklets, identities, events.
 
-Images are uint8 BGR ``[H, W, 3]``. Boxes are float32 ``xyxy`` in pixels of the full frame. Times are capture times in seconds:
-UTC for live cameras, offset + presentation time for files. Track ids are per camera and per run, global ids never repeat; 0 means "none yet".
+Images are uint8 BGR ``[H, W, 3]``. Boxes are float32 ``xyxy`` in pixels of the full frame. Times are capture times in
+seconds: UTC for live cameras, offset + presentation time for files. Track ids are per camera and per run, global ids
+never repeat; 0 means "none yet".
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ TrackKey = tuple[str, int]
 """A track of a run: name of its camera, track id in that camera."""
 
 ClockName = Literal["pts", "rtcp", "arrival", "rate"]
-"""Where a capture time came from: presentation time stamps, RTCP sender reports, arrival at this machine, or frame number / frame rate."""
+"""Where a capture time came from: presentation time stamps, RTCP sender reports, arrival at this machine, or frame
+number / frame rate."""
 
 EventKind = Literal["new", "link", "merge", "split", "confirm", "expire"]
 
@@ -72,7 +74,10 @@ class Frame:
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
-            raise ValueError(f"Frame.image of camera '{self.camera}': expected [H, W, 3] uint8, got {self.image.shape} {self.image.dtype}")
+            raise ValueError(
+                f"Frame.image of camera '{self.camera}': expected [H, W, 3] uint8, got {self.image.shape} "
+                f"{self.image.dtype}"
+            )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -85,7 +90,9 @@ class Frame:
         return self.image.size > 0
 
     @classmethod
-    def without_image(cls, camera: str, index: int, time: float, *, size: tuple[int, int], clock: ClockName = "pts") -> Frame:
+    def without_image(
+        cls, camera: str, index: int, time: float, *, size: tuple[int, int], clock: ClockName = "pts"
+    ) -> Frame:
         """A frame whose picture is not at hand, only its width and height."""
         return cls(camera, index, time, np.zeros((0, 0, 3), np.uint8), clock, size)
 
@@ -108,7 +115,8 @@ class Detections:
         n = len(self.boxes)
         if self.boxes.shape != (n, 4) or self.scores.shape != (n,) or self.classes.shape != (n,):
             raise ValueError(
-                f"Detections: expected boxes [N, 4], scores [N], classes [N]; got {self.boxes.shape}, {self.scores.shape}, {self.classes.shape}"
+                f"Detections: expected boxes [N, 4], scores [N], classes [N]; got {self.boxes.shape}, "
+                f"{self.scores.shape}, {self.classes.shape}"
             )
 
     def __len__(self) -> int:
@@ -156,7 +164,8 @@ class Detections:
 class PartFeatures:
     """What people look like, part by part. Slot 0 is the whole person, slots 1..K-1 are body parts.
 
-    A global ReID model is K = 1 with visibility 1. "Not looked at" is visibility 0 everywhere: nothing can then be said by looks.
+    A global ReID model is K = 1 with visibility 1. "Not looked at" is visibility 0 everywhere: nothing can then be said
+    by looks.
 
     Args:
         parts: ``[N, K, D]`` float32, L2-normalised along D.
@@ -169,7 +178,8 @@ class PartFeatures:
     def __post_init__(self) -> None:
         if self.parts.ndim != 3 or self.visibility.shape != self.parts.shape[:2]:
             raise ValueError(
-                f"PartFeatures: expected parts [N, K, D] and visibility [N, K]; got {self.parts.shape}, {self.visibility.shape}"
+                f"PartFeatures: expected parts [N, K, D] and visibility [N, K]; got {self.parts.shape}, "
+                f"{self.visibility.shape}"
             )
 
     def __len__(self) -> int:
@@ -206,10 +216,14 @@ class EmbeddedFrame:
     Args:
         frame: The frame; in a replay it has no image.
         detections: N people.
-        features: N rows; visibility 0 where a person was not embedded. For a cache, and read from one, the features of everybody.
-        embedded: ``[N]`` whose features are to be used; None for all. What the run decided: a replay reads it from the cache.
-        motion: ``[2, 3]`` affine map from pixels of the camera's previous frame to pixels of this one; None if the camera stands still.
-        ignored: Boxes outside the region of interest, which are only blurred; None where they are not known (caches of older versions).
+        features: N rows; visibility 0 where a person was not embedded. For a cache, and read from one, the features of
+            everybody.
+        embedded: ``[N]`` whose features are to be used; None for all. What the run decided: a replay reads it from the
+            cache.
+        motion: ``[2, 3]`` affine map from pixels of the camera's previous frame to pixels of this one; None if the
+            camera stands still.
+        ignored: Boxes outside the region of interest, which are only blurred; None where they are not known (caches of
+            older versions).
     """
 
     frame: Frame
@@ -240,7 +254,8 @@ class Tracks:
         n = len(self.ids)
         if self.boxes.shape != (n, 4) or self.scores.shape != (n,) or self.rows.shape != (n,):
             raise ValueError(
-                f"Tracks: expected ids [N], boxes [N, 4], scores [N], rows [N]; got {self.ids.shape}, {self.boxes.shape}, {self.scores.shape}, {self.rows.shape}"
+                f"Tracks: expected ids [N], boxes [N, 4], scores [N], rows [N]; got {self.ids.shape}, "
+                f"{self.boxes.shape}, {self.scores.shape}, {self.rows.shape}"
             )
 
     def __len__(self) -> int:
@@ -281,9 +296,13 @@ class Tracklet:
 
     def __post_init__(self) -> None:
         if len(self.features) != 1:
-            raise ValueError(f"Tracklet {self.camera}/{self.track_id}: expected one row of features, got {len(self.features)}")
+            raise ValueError(
+                f"Tracklet {self.camera}/{self.track_id}: expected one row of features, got {len(self.features)}"
+            )
         if self.end < self.start:
-            raise ValueError(f"Tracklet {self.camera}/{self.track_id}: ends at {self.end} before it starts at {self.start}")
+            raise ValueError(
+                f"Tracklet {self.camera}/{self.track_id}: ends at {self.end} before it starts at {self.start}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,9 +329,9 @@ class Identity:
 class IdentityEvent:
     """A change in what is believed about who is who.
 
-    ``new``: a track begins an identity, provisionally. ``link``: a track joins one. ``merge``: identity ``other_id`` became part of ``global_id``.
-    ``split``: a track left ``other_id`` for ``global_id``. ``confirm``: the identity was seen well enough to count as a person of its own.
-    ``expire``: the identity is no longer searched.
+    ``new``: a track begins an identity, provisionally. ``link``: a track joins one. ``merge``: identity ``other_id``
+    became part of ``global_id``. ``split``: a track left ``other_id`` for ``global_id``. ``confirm``: the identity was
+    seen well enough to count as a person of its own. ``expire``: the identity is no longer searched.
 
     Args:
         kind: What happened.
@@ -322,7 +341,8 @@ class IdentityEvent:
         track_id: Track concerned (0 for merge and expire).
         probability: Link probability in [0, 1].
         other_id: The identity before the change, 0 if none.
-        reasons: Why, term by term: what each kind of evidence added to the log-odds, and how alike which part was; empty where nothing was compared.
+        reasons: Why, term by term: what each kind of evidence added to the log-odds, and how alike which part was;
+            empty where nothing was compared.
     """
 
     kind: EventKind
@@ -360,15 +380,19 @@ class KnownIdentity:
             raise ValueError(f"KnownIdentity: global ids begin at 1, got {self.global_id}")
         if self.quality.shape != (len(self.prototypes),):
             raise ValueError(
-                f"KnownIdentity {self.global_id}: {len(self.prototypes)} prototypes but quality of shape {self.quality.shape}; expected one value per row"
+                f"KnownIdentity {self.global_id}: {len(self.prototypes)} prototypes but quality of shape "
+                f"{self.quality.shape}; expected one value per row"
             )
         if self.last_seen < self.first_seen:
             raise ValueError(
-                f"KnownIdentity {self.global_id}: last seen at {self.last_seen}, before it was first seen at {self.first_seen}"
+                f"KnownIdentity {self.global_id}: last seen at {self.last_seen}, before it was first seen at "
+                f"{self.first_seen}"
             )
 
     def __repr__(self) -> str:
-        return f"KnownIdentity(global_id={self.global_id}, views={len(self.prototypes)}, cameras={sorted(self.cameras)})"
+        return (
+            f"KnownIdentity(global_id={self.global_id}, views={len(self.prototypes)}, cameras={sorted(self.cameras)})"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -381,8 +405,10 @@ class FrameResult:
         global_ids: ``[N]`` int64; 0 where no identity was decided yet.
         probabilities: ``[N]`` float32 link probability in [0, 1].
         visibility: ``[N, K]`` float32 part visibilities (0 for predicted boxes).
-        world: ``[N, 2]`` float32, where people stand on the ground in metres, NaN where it is not known; None if the camera is not calibrated.
-        blur_boxes: ``[M, 4]`` float32 xyxy: everything that may show a person, also whom no track follows; None if nothing is to be blurred.
+        world: ``[N, 2]`` float32, where people stand on the ground in metres, NaN where it is not known; None if the
+            camera is not calibrated.
+        blur_boxes: ``[M, 4]`` float32 xyxy: everything that may show a person, also whom no track follows; None if
+            nothing is to be blurred.
     """
 
     frame: Frame
@@ -397,13 +423,15 @@ class FrameResult:
         n = len(self.tracks)
         if self.global_ids.shape != (n,) or self.probabilities.shape != (n,) or len(self.visibility) != n:
             raise ValueError(
-                f"FrameResult: {n} tracks but global_ids {self.global_ids.shape}, probabilities {self.probabilities.shape}, visibility {self.visibility.shape}"
+                f"FrameResult: {n} tracks but global_ids {self.global_ids.shape}, probabilities "
+                f"{self.probabilities.shape}, visibility {self.visibility.shape}"
             )
         if self.world is not None and self.world.shape != (n, 2):
             raise ValueError(f"FrameResult: {n} tracks but world positions {self.world.shape}")
 
     def to_supervision(self) -> sv.Detections:
-        """As ``supervision.Detections`` with ``tracker_id`` and, in ``.data``, ``global_id``, ``link_probability``, ``visibility`` and ``camera``."""
+        """As ``supervision.Detections`` with ``tracker_id`` and, in ``.data``, ``global_id``, ``link_probability``,
+        ``visibility`` and ``camera``."""
         import supervision as sv
 
         n = len(self.tracks)

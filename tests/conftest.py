@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Folder of the development data (real videos, ground truth, weights); tests that need it are skipped where it is absent."""
+    """Folder of the development data (real videos, ground truth, weights); tests that need it are skipped where it is
+    absent."""
     folder = Path(os.environ.get("STREAMREID_SHARED", ROOT.parent / "shared"))
     if not (folder / "data").is_dir():
         pytest.skip(f"needs the development data: no folder {folder}/data (set STREAMREID_SHARED)")
@@ -64,9 +65,17 @@ class Scene:
         self.boxes.mkdir(parents=True)
 
     def camera(
-        self, name: str, people: list[int], *, frames: int = 40, size: tuple[int, int] = (320, 240), rate: int = 10, hole: range = range(0)
+        self,
+        name: str,
+        people: list[int],
+        *,
+        frames: int = 40,
+        size: tuple[int, int] = (320, 240),
+        rate: int = 10,
+        hole: range = range(0),
     ) -> Path:
-        """Write one camera. ``people`` are numbers of colours, each in a lane of its own; nobody is detected in the frames of ``hole``."""
+        """Write one camera. ``people`` are numbers of colours, each in a lane of its own; nobody is detected in the
+        frames of ``hole``."""
         import av
 
         path = self.folder / f"{name}.mp4"
@@ -93,7 +102,9 @@ class Scene:
     def config(self, *videos: Path, **sections: object) -> Config:
         """A configuration that reads the exact boxes and uses no engine."""
         cameras = [{"name": v.stem, "uri": str(v)} for v in videos]
-        return Config.from_dict({"cameras": cameras, "detector": {"model": f"mot:{self.boxes}"}, "engine": {"model": "none"}, **sections})
+        return Config.from_dict(
+            {"cameras": cameras, "detector": {"model": f"mot:{self.boxes}"}, "engine": {"model": "none"}, **sections}
+        )
 
 
 class ColourEmbedder:

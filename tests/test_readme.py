@@ -27,7 +27,9 @@ def blocks(language, page=README):
 
 
 def commands():
-    lines = [line.split("#")[0].strip() for page in PAGES for block in blocks("bash", page) for line in block.splitlines()]
+    lines = [
+        line.split("#")[0].strip() for page in PAGES for block in blocks("bash", page) for line in block.splitlines()
+    ]
     found = [part.strip() for line in lines for part in line.split("&&") if part.strip().startswith("streamreid")]
     return list(dict.fromkeys(found))
 
@@ -101,15 +103,22 @@ def test_the_python_example_runs(scene, tmp_path, monkeypatch, shared, capsys):
 def test_the_first_command_on_a_fresh_machine(tmp_path):
     first = blocks("bash")[0].strip()
     probe = subprocess.run(
-        [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(tmp_path), "six"], capture_output=True, text=True
+        [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(tmp_path), "six"],
+        capture_output=True,
+        text=True,
     )
     if probe.returncode:
         pytest.skip("needs the package index, which cannot be reached")
     venv.create(tmp_path / "venv", with_pip=True)
     source = tmp_path / "checkout"
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".git", ".venv*", "runs", "*.egg-info", "__pycache__", ".*_cache"))
+    shutil.copytree(
+        ROOT, source, ignore=shutil.ignore_patterns(".git", ".venv*", "runs", "*.egg-info", "__pycache__", ".*_cache")
+    )
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    environment |= {"PATH": f"{tmp_path / 'venv' / 'bin'}:{os.environ['PATH']}", "STREAMREID_CACHE": str(tmp_path / "cache")}
+    environment |= {
+        "PATH": f"{tmp_path / 'venv' / 'bin'}:{os.environ['PATH']}",
+        "STREAMREID_CACHE": str(tmp_path / "cache"),
+    }
     done = subprocess.run(["bash", "-c", first], cwd=source, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     assert "AGPL-3.0" in done.stderr

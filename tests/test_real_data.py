@@ -11,7 +11,8 @@ pytest.importorskip("trackeval", reason="needs the extra 'eval'")
 
 @pytest.mark.slow
 def test_two_real_cameras_share_identities(shared, tmp_path):
-    """Above Hungarian linking of StrongSORT tracks with retail-0277 features (IDF1 .800, HOTA .611), with nothing fitted on this clip."""
+    """Above Hungarian linking of StrongSORT tracks with retail-0277 features (IDF1 .800, HOTA .611), with nothing
+    fitted on this clip."""
     data = shared / "data" / "multicam" / "pets_s2l1"
     detector = {"model": str(shared / "data" / "weights" / "yolo11n.onnx")}
     with Pipeline.from_sources(data / "cam001.mp4", data / "cam005.mp4", detector=detector) as pipeline:

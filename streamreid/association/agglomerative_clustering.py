@@ -1,7 +1,8 @@
 """Constrained clustering of tracklets: who can be the same person, and who is.
 
-Online, average-linkage agglomeration on log-odds: the two clusters with the greatest mean log-odds are joined until it falls below the threshold or every
-remaining pair is forbidden. A forbidden pair of members forbids the pair of clusters (cannot-link, Wagstaff et al., ICML 2001).
+Online, average-linkage agglomeration on log-odds: the two clusters with the greatest mean log-odds are joined until it
+falls below the threshold or every remaining pair is forbidden. A forbidden pair of members forbids the pair of clusters
+(cannot-link, Wagstaff et al., ICML 2001).
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ def _agglomerate(log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray,
         total[i] += total[j]
         mass[i] += mass[j]
         blocked[i] |= blocked[j]
-        row = np.where(blocked[i] | (mass[i] <= 0), -np.inf, np.divide(total[i], mass[i], out=np.zeros(n), where=mass[i] > 0))
+        row = np.where(
+            blocked[i] | (mass[i] <= 0), -np.inf, np.divide(total[i], mass[i], out=np.zeros(n), where=mass[i] > 0)
+        )
         row[i] = row[j] = -np.inf
         total[:, i], mass[:, i], blocked[:, i] = total[i], mass[i], blocked[i]
         blocked[j] = blocked[:, j] = True

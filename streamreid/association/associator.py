@@ -1,8 +1,9 @@
 """Tracks of all cameras become identities.
 
-Every ``interval`` seconds of capture time the tracks of the last ``window`` seconds are grouped anew, together with the few older identities that each may
-be, so later evidence can join or part what earlier evidence decided. Groups then take over the global id that most of their observations had before.
-Every change is an event. Work is bounded by the window and the number of candidates, memory by ``memory`` and ``max_identities``.
+Every ``interval`` seconds of capture time the tracks of the last ``window`` seconds are grouped anew, together with the
+few older identities that each may be, so later evidence can join or part what earlier evidence decided. Groups then
+take over the global id that most of their observations had before. Every change is an event. Work is bounded by the
+window and the number of candidates, memory by ``memory`` and ``max_identities``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,16 @@ from streamreid.clocks.clock_jumps import ClockJumpFilter
 from streamreid.config import AssociationConfig
 from streamreid.errors import EngineMismatchError
 from streamreid.features.similarity import Calibration, SiteCalibration
-from streamreid.types import FloatArray, Identity, IdentityEvent, KnownIdentity, PartFeatures, TrackKey, Tracklet, Tracks
+from streamreid.types import (
+    FloatArray,
+    Identity,
+    IdentityEvent,
+    KnownIdentity,
+    PartFeatures,
+    TrackKey,
+    Tracklet,
+    Tracks,
+)
 
 __all__ = ["Associator"]
 
@@ -39,8 +49,8 @@ class Associator:
         parts: Names of the engine's parts, for the reasons of events.
 
     Attributes:
-        keep_all: Keep what was seen of every track until ``finish``, which then links them all anew, all at once. For recordings: memory grows with the
-            number of tracks.
+        keep_all: Keep what was seen of every track until ``finish``, which then links them all anew, all at once. For
+            recordings: memory grows with the number of tracks.
     """
 
     def __init__(
@@ -57,7 +67,9 @@ class Associator:
         self._book = IdentityRegistry(first_id)
         self._tracks: dict[TrackKey, Evidence] = {}
         self._place = place
-        self._grouping = OnlineClustering(self.config, calibration or Calibration(), graph or CameraGraph(None), place, parts)
+        self._grouping = OnlineClustering(
+            self.config, calibration or Calibration(), graph or CameraGraph(None), place, parts
+        )
         self._shape: tuple[int, int] | None = None
         self._times = ClockJumpFilter()
         self._waiting: list[IdentityEvent] = []
@@ -77,7 +89,13 @@ class Associator:
         return self._times.now
 
     def observe(
-        self, camera: str, time: float, tracks: Tracks, features: PartFeatures, quality: FloatArray, size: tuple[int, int] | None = None
+        self,
+        camera: str,
+        time: float,
+        tracks: Tracks,
+        features: PartFeatures,
+        quality: FloatArray,
+        size: tuple[int, int] | None = None,
     ) -> None:
         """Take what a tracker reported for one frame.
 
@@ -97,7 +115,9 @@ class Associator:
         if len(features) != len(ids):
             raise ValueError(f"{len(ids)} tracks but {len(features)} rows of features")
         if len(set(ids)) < len(ids):
-            raise ValueError(f"camera '{camera}' at {time:.3f} s: a track is reported twice in one frame; ids: {sorted(ids)}")
+            raise ValueError(
+                f"camera '{camera}' at {time:.3f} s: a track is reported twice in one frame; ids: {sorted(ids)}"
+            )
         self._check_shape(features)
         time = self._times.take(camera, time)
         visibility = features.visibility
@@ -124,8 +144,9 @@ class Associator:
             self._shape = features.shape
         if features.shape != self._shape:
             raise EngineMismatchError(
-                f"identities are known by {self._shape[0]} parts of {self._shape[1]} values, the new features have {features.shape[0]} of "
-                f"{features.shape[1]}. Use the engine they were made with, or begin without the identities of the earlier run"
+                f"identities are known by {self._shape[0]} parts of {self._shape[1]} values, the new features have "
+                f"{features.shape[0]} of {features.shape[1]}. Use the engine they were made with, or begin without "
+                "the identities of the earlier run"
             )
 
     def step(self, *, force: bool = False) -> list[IdentityEvent]:
@@ -170,26 +191,35 @@ class Associator:
     def _confirm(self, *, everybody: bool = False) -> list[IdentityEvent]:
         """Confirm who was seen well enough, of those in the window or of all."""
         events = []
-        ids = self._book.people if everybody else {self._book.links[k].global_id for k in self._tracks if k in self._book.links}
+        ids = (
+            self._book.people
+            if everybody
+            else {self._book.links[k].global_id for k in self._tracks if k in self._book.links}
+        )
         for gid in sorted(ids):
             person = self._book.people[gid]
             if person.confirmed:
                 continue
-            seen = [self._tracks[k] for k in person.members if k in self._tracks] + ([person.past] if person.past else [])
+            seen = [self._tracks[k] for k in person.members if k in self._tracks] + (
+                [person.past] if person.past else []
+            )
             if not seen:
                 continue
             count = sum(e.observations for e in seen)
             seconds = max(e.end for e in seen) - min(e.start for e in seen)
             if count >= self.config.confirm_observations and seconds >= self.config.confirm_seconds:
                 person.confirmed = True
-                probability = min((self._book.links[k].probability for k in person.members if k in self._book.links), default=1.0)
+                probability = min(
+                    (self._book.links[k].probability for k in person.members if k in self._book.links), default=1.0
+                )
                 reasons = {"observations": float(count), "seconds": float(seconds)}
                 events.append(IdentityEvent("confirm", self._now, gid, probability=probability, reasons=reasons))
         return events
 
     def finish(self) -> list[IdentityEvent]:
-        """Decide everything that is still open: every track that was ever reported has a global id afterwards. Ids of tracks that were seen less than
-        ``min_observations`` times and are linked to nobody are ``unlinked``: they number a track, not a person."""
+        """Decide everything that is still open: every track that was ever reported has a global id afterwards. Ids of
+        tracks that were seen less than ``min_observations`` times and are linked to nobody are ``unlinked``: they
+        number a track, not a person."""
         events = self.step(force=True)
         for key in sorted(k for k in self._tracks if k not in self._book.links):
             events.append(self._begin_unlinked(key))
@@ -233,7 +263,8 @@ class Associator:
 
     @property
     def unlinked(self) -> frozenset[int]:
-        """Global ids that only number a track: it was seen less than ``min_observations`` times, and nothing else belongs to it."""
+        """Global ids that only number a track: it was seen less than ``min_observations`` times, and nothing else
+        belongs to it."""
         return frozenset(self._unlinked)
 
     @property
@@ -281,11 +312,16 @@ class Associator:
         ids = [k.global_id for k in known]
         twice = sorted({g for g in ids if g in self._book.people} | {g for g, n in Counter(ids).items() if n > 1})
         if twice:
-            raise ValueError(f"identity {twice[0]} is known already; admit each identity once, before its id is given to somebody else")
+            raise ValueError(
+                f"identity {twice[0]} is known already; admit each identity once, before its id is given to somebody "
+                "else"
+            )
         for item in known:
             self._check_shape(item.prototypes)
         for item in known:
-            person = IdentityState(item.global_id, item.last_seen, item.first_seen, cameras=set(item.cameras), confirmed=True)
+            person = IdentityState(
+                item.global_id, item.last_seen, item.first_seen, cameras=set(item.cameras), confirmed=True
+            )
             person.past = Evidence.remembered(item, slots=self.config.prototypes)
             person.past.pack()
             self._book.add(person)
@@ -309,7 +345,8 @@ class Associator:
         return result
 
     def forget(self, ids: Iterable[int]) -> None:
-        """Drop people and all that is known of them; whoever is still in view begins anew as somebody else. Unknown ids are ignored."""
+        """Drop people and all that is known of them; whoever is still in view begins anew as somebody else. Unknown ids
+        are ignored."""
         gone = sorted(set(ids))
         self._grouping.index.drop(gone)
         self._unlinked.difference_update(gone)
@@ -318,7 +355,8 @@ class Associator:
                 self._tracks.pop(key, None)
 
     def constrain(self, *, same: Iterable[tuple[int, int]] = (), different: Iterable[tuple[int, int]] = ()) -> None:
-        """Take a person's corrections; they hold from now on, whatever the evidence says. Their events come with the next step.
+        """Take a person's corrections; they hold from now on, whatever the evidence says. Their events come with the
+        next step.
 
         Args:
             same: Pairs of global ids that are one person.
@@ -352,7 +390,9 @@ class Associator:
         old = sorted((e.end, k) for k, e in self._tracks.items() if e.end < horizon)
         over = len(self._tracks) - len(old) - self.config.max_tracks
         if over > 0:
-            idle = sorted((e.end, k) for k, e in self._tracks.items() if horizon <= e.end < self._now - 2 * self.config.interval)
+            idle = sorted(
+                (e.end, k) for k, e in self._tracks.items() if horizon <= e.end < self._now - 2 * self.config.interval
+            )
             old += idle[:over]
         changed: set[int] = set()
         for _, key in old:
@@ -373,7 +413,8 @@ class Associator:
         self._grouping.index.put((p.global_id, p.past) for p in people if p.past is not None)
 
     def _trim(self, changed: set[int]) -> None:
-        """Of older presences only those matter that a present track can overlap, and the last one, as the time of the identity."""
+        """Of older presences only those matter that a present track can overlap, and the last one, as the time of the
+        identity."""
         oldest = min((e.start for e in self._tracks.values()), default=self._now)
         for gid in sorted(changed):
             past = self._book.people[gid].past

@@ -1,11 +1,13 @@
 """The whole graph at once: correlation clustering with forbidden pairs.
 
-The value of a partition is the sum of the weights of all pairs inside clusters: positive for "one person", negative for "two" (Bansal, Blum and Chawla,
-Machine Learning 56, 2004). It is improved by moving single nodes and by joining clusters (greedy additive edge contraction, Keuper et al., "Efficient
-decomposition of image and mesh graphs by lifted multicuts", ICCV 2015) from partitions that are known, or from single nodes.
+The value of a partition is the sum of the weights of all pairs inside clusters: positive for "one person", negative for
+"two" (Bansal, Blum and Chawla, Machine Learning 56, 2004). It is improved by moving single nodes and by joining
+clusters (greedy additive edge contraction, Keuper et al., "Efficient decomposition of image and mesh graphs by lifted
+multicuts", ICCV 2015) from partitions that are known, or from single nodes.
 
-The pairs of a large cluster are far from independent, and their sum overrates them. A node therefore moves only if the sum and the mean of its weights both
-gain. Kernighan-Lin exchanges, which trust the sum alone, were tried: they reach greater sums, and put more people together wrongly.
+The pairs of a large cluster are far from independent, and their sum overrates them. A node therefore moves only if the
+sum and the mean of its weights both gain. Kernighan-Lin exchanges, which trust the sum alone, were tried: they reach
+greater sums, and put more people together wrongly.
 """
 
 from __future__ import annotations
@@ -40,8 +42,8 @@ def partition(weight: Real, forbidden: BoolArray, *, starts: Iterable[Labels] = 
     Args:
         weight: ``[N, N]`` symmetric.
         forbidden: ``[N, N]`` symmetric bool.
-        starts: Partitions that are known, for example what was decided online: the value of the result is not below that of any of them. None: single nodes
-            are joined.
+        starts: Partitions that are known, for example what was decided online: the value of the result is not below
+            that of any of them. None: single nodes are joined.
         rounds: Most passes of the local search.
 
     Returns:
@@ -72,7 +74,8 @@ def _value(w: Real, labels: Labels) -> float:
 
 
 def _contract(w: Real) -> Labels:
-    """Greedy additive edge contraction: join the pair of clusters with the greatest positive sum until there is none."""
+    """Greedy additive edge contraction: join the pair of clusters with the greatest positive sum until there is
+    none."""
     n = len(w)
     labels, total = np.arange(n), w.copy()
     np.fill_diagonal(total, -np.inf)

@@ -93,7 +93,12 @@ class IdentityRegistry:
                 del self.people[event.other_id]
                 result.append(
                     IdentityEvent(
-                        "merge", now, event.global_id, probability=event.probability, other_id=event.other_id, reasons=event.reasons
+                        "merge",
+                        now,
+                        event.global_id,
+                        probability=event.probability,
+                        other_id=event.other_id,
+                        reasons=event.reasons,
                     )
                 )
         return result
@@ -101,7 +106,11 @@ class IdentityRegistry:
     def _inherit(self, old: IdentityState, new: IdentityState) -> None:
         new.first_seen = min(new.first_seen, old.first_seen)
         new.cameras |= old.cameras
-        self._different |= {_ordered(new.global_id, b if a == old.global_id else a) for a, b in self._different if old.global_id in (a, b)}
+        self._different |= {
+            _ordered(new.global_id, b if a == old.global_id else a)
+            for a, b in self._different
+            if old.global_id in (a, b)
+        }
 
     def retire(self, key: TrackKey, evidence: Evidence, slots: int) -> IdentityState:
         """A track leaves the window: its identity remembers what was seen."""
@@ -113,15 +122,24 @@ class IdentityRegistry:
         self._retired.append((evidence.end, key))
         anchor = self._anchors.pop(key, 0)
         if anchor and anchor != person.global_id:
-            self._different |= {_ordered(person.global_id, b if a == anchor else a) for a, b in self._different if anchor in (a, b)}
+            self._different |= {
+                _ordered(person.global_id, b if a == anchor else a) for a, b in self._different if anchor in (a, b)
+            }
         return person
 
-    def expire(self, now: float, memory: float, most: int, open_tracks: Mapping[TrackKey, Evidence]) -> list[IdentityEvent]:
-        """Forget whom nobody saw for ``memory`` seconds, the longest unseen where there are more than ``most``, and links of tracks as old."""
+    def expire(
+        self, now: float, memory: float, most: int, open_tracks: Mapping[TrackKey, Evidence]
+    ) -> list[IdentityEvent]:
+        """Forget whom nobody saw for ``memory`` seconds, the longest unseen where there are more than ``most``, and
+        links of tracks as old."""
         horizon = now - memory
         while self._retired and self._retired[0][0] < horizon:
             _, key = self._retired.popleft()
-            if key not in open_tracks and (link := self.links.pop(key, None)) is not None and link.global_id in self.people:
+            if (
+                key not in open_tracks
+                and (link := self.links.pop(key, None)) is not None
+                and link.global_id in self.people
+            ):
                 self.people[link.global_id].members.discard(key)
         gone = set(self._unseen(horizon, open_tracks))
         over = len(self.people) - len(gone) - most
@@ -170,7 +188,9 @@ class IdentityRegistry:
 
     # ---------------------------------------------------------------- what a person says
 
-    def correct(self, same: Iterable[tuple[int, int]], different: Iterable[tuple[int, int]], now: float) -> list[IdentityEvent]:
+    def correct(
+        self, same: Iterable[tuple[int, int]], different: Iterable[tuple[int, int]], now: float
+    ) -> list[IdentityEvent]:
         """Join identities, or keep them apart, for good.
 
         Raises:
@@ -179,10 +199,14 @@ class IdentityRegistry:
         one, two = {_pair(p) for p in same}, {_pair(p) for p in different}
         for gid in sorted({g for pair in one | two for g in pair}):
             if gid not in self.people:
-                raise ValueError(f"identity {gid} is not known: it never was, has expired, or was merged into another one")
+                raise ValueError(
+                    f"identity {gid} is not known: it never was, has expired, or was merged into another one"
+                )
         clash = sorted(one & (two | self._different))
         if clash:
-            raise ValueError(f"identities {clash[0]} are said to be the same person and two different people; take one of both back")
+            raise ValueError(
+                f"identities {clash[0]} are said to be the same person and two different people; take one of both back"
+            )
         for gid in sorted({g for pair in one | two for g in pair}):
             self._anchors.update(dict.fromkeys(self.people[gid].members, gid))
         self._different |= two

@@ -1,8 +1,9 @@
 """Finding the older identities that may be meant, among a hundred thousand, in two passes.
 
-The first pass compares codes of ``width`` values per part, the projections onto the directions in which the people differ most (truncated singular value
-decomposition of each part's features, fitted anew whenever there are four times as many people as at the last fit, up to a point), with the same
-occlusion-unified mean as everything else: two matrix products. The second compares the few that remain view by view.
+The first pass compares codes of ``width`` values per part, the projections onto the directions in which the people
+differ most (truncated singular value decomposition of each part's features, fitted anew whenever there are four times
+as many people as at the last fit, up to a point), with the same occlusion-unified mean as everything else: two matrix
+products. The second compares the few that remain view by view.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ class IdentityIndex:
             self._evidence.pop(gid, None)
 
     def search(self, queries: list[Evidence], count: int) -> list[list[int]]:
-        """The identities that look most like each query, best first, at most ``count`` * ``beam``; to be compared closely by the caller.
+        """The identities that look most like each query, best first, at most ``count`` * ``beam``; to be compared
+        closely by the caller.
 
         Args:
             queries: Tracks.

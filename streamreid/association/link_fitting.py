@@ -1,4 +1,5 @@
-"""Fitting the link model to pairs of which is known whether they are one person, and telling how honest its probabilities are."""
+"""Fitting the link model to pairs of which is known whether they are one person, and telling how honest its
+probabilities are."""
 
 from __future__ import annotations
 
@@ -52,12 +53,19 @@ def join_pairs(items: Sequence[Pairs]) -> Pairs:
 
 
 def fit_link(
-    pairs: Pairs, base: LinkConfig, free: Collection[str] = (*TERMS, "intercept"), *, source: str = "", ridge: float = 1.0, least: int = 10
+    pairs: Pairs,
+    base: LinkConfig,
+    free: Collection[str] = (*TERMS, "intercept"),
+    *,
+    source: str = "",
+    ridge: float = 1.0,
+    least: int = 10,
 ) -> LinkConfig:
     """Fit the weights named in ``free``; the others stay as in ``base``.
 
-    Maximum likelihood with a Gaussian prior around ``base``: minimises - sum_i weight_i log p_i + ridge / 2 * |change|^2 by Newton's method. Weights of terms
-    that must not turn evidence around (``looks``, ``place``) are kept at 0 or more.
+    Maximum likelihood with a Gaussian prior around ``base``: minimises - sum_i weight_i log p_i + ridge / 2 *
+    |change|^2 by Newton's method. Weights of terms that must not turn evidence around (``looks``, ``place``) are kept
+    at 0 or more.
 
     Args:
         pairs: What is known.
@@ -73,8 +81,8 @@ def fit_link(
     yes, no = int(pairs.same.sum()), int((~pairs.same).sum())
     if min(yes, no) < least:
         raise DataError(
-            f"too little to fit link probabilities: {yes} pairs of one person and {no} of two people, {least} of each are needed. "
-            "Give a longer recording, or one in which several people are seen at the same time"
+            f"too little to fit link probabilities: {yes} pairs of one person and {no} of two people, {least} of each "
+            "are needed. Give a longer recording, or one in which several people are seen at the same time"
         )
     names = [n for n in (*TERMS, "intercept") if n in free]
     while True:
@@ -82,7 +90,9 @@ def fit_link(
         fixed = base.model_copy(update=dict.fromkeys(names, 0.0))
         offset = link_log_odds(fixed, pairs.terms).astype(np.float64)
         start = np.array([getattr(base, n) for n in names])
-        found = fit_logistic(np.stack(columns, 1), pairs.same, pairs.weight.astype(np.float64), offset=offset, start=start, ridge=ridge)
+        found = fit_logistic(
+            np.stack(columns, 1), pairs.same, pairs.weight.astype(np.float64), offset=offset, start=start, ridge=ridge
+        )
         result = dict(zip(names, (round(float(v), 6) for v in found), strict=True))
         wrong = [n for n in ("looks", "place") if result.get(n, 0.0) < 0]
         if not wrong:
@@ -92,7 +102,8 @@ def fit_link(
 
 
 def doubt(pairs: Pairs, model: LinkConfig, share: float) -> Pairs:
-    """Pairs of "two people" count less the more they look like one: two tracks of one person, or somebody in front of somebody else, are among them.
+    """Pairs of "two people" count less the more they look like one: two tracks of one person, or somebody in front of
+    somebody else, are among them.
 
     The weight is that of the label being right, (1 - p) / (1 - p + share p), where ``share`` is how often it is not.
 
@@ -106,7 +117,9 @@ def doubt(pairs: Pairs, model: LinkConfig, share: float) -> Pairs:
     return Pairs(pairs.terms, pairs.same, (pairs.weight * right).astype(np.float32))
 
 
-def fit_logistic(x: Real, same: BoolArray, weight: Real, *, offset: Real, start: Real, ridge: float, rounds: int = 100) -> Real:
+def fit_logistic(
+    x: Real, same: BoolArray, weight: Real, *, offset: Real, start: Real, ridge: float, rounds: int = 100
+) -> Real:
     """Logistic regression by Newton's method with step halving.
 
     Args:
@@ -163,7 +176,9 @@ class Reliability:
     error: float
 
 
-def reliability(probability: FloatArray, true: BoolArray, weight: FloatArray | None = None, *, bins: int = 10) -> Reliability:
+def reliability(
+    probability: FloatArray, true: BoolArray, weight: FloatArray | None = None, *, bins: int = 10
+) -> Reliability:
     """Compare probabilities with what was true, in bins of equal width.
 
     Args:

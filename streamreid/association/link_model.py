@@ -1,4 +1,5 @@
-"""From evidence to the probability that two tracks are one person: a logistic model of a few terms, each of which can be told to a user."""
+"""From evidence to the probability that two tracks are one person: a logistic model of a few terms, each of which can
+be told to a user."""
 
 from __future__ import annotations
 
@@ -58,7 +59,8 @@ def link_terms(
         b: The M tracks.
         gap: ``[N, M]`` seconds between both; 0 where they overlap.
         other: ``[N, M]`` 1 where they are of two cameras.
-        crowd: ``[N, M]`` or one number: how many people may be meant; without further evidence the odds of being a given one of them are one in so many.
+        crowd: ``[N, M]`` or one number: how many people may be meant; without further evidence the odds of being a
+            given one of them are one in so many.
         place: ``[N, M]`` log-odds by place; None says nothing.
     """
     seen = found.common > 1e-6
@@ -91,8 +93,12 @@ def link_log_odds(model: LinkConfig, terms: Mapping[str, FloatArray]) -> FloatAr
 
 
 def explain(model: LinkConfig, terms: Mapping[str, FloatArray]) -> dict[str, float]:
-    """What each kind of evidence adds to the log-odds of one pair, or on average of several; terms of one kind are added up."""
-    kinds: dict[str, tuple[str, ...]] = {"looks": ("looks", "looks_common", "looks_crops"), "seen": ("common", "crops", "quality")}
+    """What each kind of evidence adds to the log-odds of one pair, or on average of several; terms of one kind are
+    added up."""
+    kinds: dict[str, tuple[str, ...]] = {
+        "looks": ("looks", "looks_common", "looks_crops"),
+        "seen": ("common", "crops", "quality"),
+    }
     kinds |= {name: (name,) for name in ("gap", "other_camera", "crowd", "place")}
     result = {kind: sum(getattr(model, n) * float(terms[n].mean()) for n in names) for kind, names in kinds.items()}
     return {"prior": model.intercept + model.exclusion, **{kind: value for kind, value in result.items() if value}}

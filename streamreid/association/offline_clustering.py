@@ -24,9 +24,13 @@ _SUREST = 8.0  # a single pair weighs at most so many log-odds
 
 
 def decide_all(
-    grouping: OnlineClustering, tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry, admitted: Mapping[int, Evidence]
+    grouping: OnlineClustering,
+    tracks: Mapping[TrackKey, Evidence],
+    book: IdentityRegistry,
+    admitted: Mapping[int, Evidence],
 ) -> Decision:
-    """Link all tracks anew: constrained correlation clustering of the whole graph, never worse in its sum of log-odds than what was decided online.
+    """Link all tracks anew: constrained correlation clustering of the whole graph, never worse in its sum of log-odds
+    than what was decided online.
 
     Above four thousand tracks, whole identities as decided online are joined or left as they are, but not parted.
 
@@ -82,7 +86,9 @@ def _graph(
     admitted: Mapping[int, Evidence],
 ) -> Graph:
     first = [g[0] for g in groups]
-    nodes = [tracks[g[0]] if len(g) == 1 else _pooled([tracks[k] for k in g]) for g in groups] + [admitted[g] for g in past]
+    nodes = [tracks[g[0]] if len(g) == 1 else _pooled([tracks[k] for k in g]) for g in groups] + [
+        admitted[g] for g in past
+    ]
     place = grouping.by_place(first, len(nodes)) if len(groups) == len(tracks) else None
     crowd = float(len({book.links[k].global_id for k in first}))
     graph = grouping.weigh(first, past, nodes, _all_pairs(nodes, grouping), place, crowd=crowd)
@@ -102,4 +108,8 @@ def _all_pairs(nodes: list[Evidence], grouping: OnlineClustering) -> Comparison:
         rows = slice(start, start + _ROWS)
         found = compare(views[rows], views, grouping.config.unification)
         similarity[rows], common[rows] = found.similarity, found.common
-    return Comparison(np.float32(0.5) * (similarity + similarity.T), np.float32(0.5) * (common + common.T), np.zeros((0, 0, 0), np.float32))
+    return Comparison(
+        np.float32(0.5) * (similarity + similarity.T),
+        np.float32(0.5) * (common + common.T),
+        np.zeros((0, 0, 0), np.float32),
+    )

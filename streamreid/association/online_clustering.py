@@ -138,7 +138,8 @@ class OnlineClustering:
         return made
 
     def _crowd(self, before: np.ndarray, count: int) -> FloatArray:
-        """``[N, N]``: how many people may be meant, those in the window, or for older identities all that are remembered."""
+        """``[N, N]``: how many people may be meant, those in the window, or for older identities all that are
+        remembered."""
         here = max(len(np.unique(before[before > 0])) + int((before == 0).sum()), 1)
         crowd = np.full((count, count), float(here), np.float32)
         crowd[len(before) :] = crowd[:, len(before) :] = max(here, len(self.index))
@@ -158,14 +159,27 @@ class OnlineClustering:
         seen = Presences.of([n.presence for n in nodes])
         gap, other = seen.gaps()
         both = sides(nodes)
-        terms = link_terms(found, self._calibration.log_odds(found.similarity), both, both, gap=gap, other=other, crowd=crowd, place=place)
+        terms = link_terms(
+            found,
+            self._calibration.log_odds(found.similarity),
+            both,
+            both,
+            gap=gap,
+            other=other,
+            crowd=crowd,
+            place=place,
+        )
         log_odds = link_log_odds(self.config.link, terms) + np.float32(self.config.link.exclusion)
         log_odds += np.float32(_LATE) * self._graph.late(seen)
-        weight = found.common.copy() if place is None else np.maximum(found.common, (np.abs(place) > 0.1).astype(np.float32))
+        weight = (
+            found.common.copy() if place is None else np.maximum(found.common, (np.abs(place) > 0.1).astype(np.float32))
+        )
         forbidden = seen.simultaneous() | self._graph.impossible(seen)
         return Graph(keys, past, terms, log_odds, weight, forbidden, np.zeros(len(nodes), np.int64))
 
-    def _search(self, keys: list[TrackKey], stale: list[TrackKey], tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry) -> None:
+    def _search(
+        self, keys: list[TrackKey], stale: list[TrackKey], tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry
+    ) -> None:
         """Keep for each track the older identities that it may be."""
         present = set(keys)
         self._near = {k: v for k, v in self._near.items() if k in present}
@@ -175,7 +189,9 @@ class OnlineClustering:
         for key, ids in zip(stale, found, strict=True):
             link = book.links.get(key)
             ids = list(dict.fromkeys([*([link.global_id] if link else []), *ids]))
-            self._near[key] = self._closely(tracks[key], [g for g in ids if g in book.people and book.people[g].past is not None], book)
+            self._near[key] = self._closely(
+                tracks[key], [g for g in ids if g in book.people and book.people[g].past is not None], book
+            )
 
     def _closely(self, track: Evidence, ids: list[int], book: IdentityRegistry) -> dict[int, tuple[float, float]]:
         people = {g: past for g in ids if (past := book.people[g].past) is not None and np.count_nonzero(past.mass)}
@@ -213,7 +229,8 @@ class OnlineClustering:
     def reasons(
         self, graph: Graph, labels: Labels, row: int, tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry
     ) -> dict[str, float]:
-        """Why a track is where it is: terms on average over the others of its group, and how alike which part is to the nearest of them."""
+        """Why a track is where it is: terms on average over the others of its group, and how alike which part is to the
+        nearest of them."""
         others = np.flatnonzero((labels == labels[row]) & (np.arange(len(labels)) != row) & (graph.weight[row] > 0))
         if not len(others):
             return {}
@@ -264,7 +281,8 @@ def owners(labels: Labels, graph: Graph, tracks: Mapping[TrackKey, Evidence]) ->
 
 
 def membership(labels: Labels, graph: Graph) -> FloatArray:
-    """Probability of each node belonging to its group: the sigmoid of its mean log-odds with the other members; 1 if it is alone."""
+    """Probability of each node belonging to its group: the sigmoid of its mean log-odds with the other members; 1 if it
+    is alone."""
     same = (labels[:, None] == labels[None]) & ~np.eye(len(labels), dtype=bool)
     w = graph.weight * same
     mass = w.sum(1)

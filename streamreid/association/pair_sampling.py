@@ -95,7 +95,8 @@ def own_pairs(
     calibration: Calibration | SiteCalibration,
     how: Unification = "parts",
 ) -> Pairs:
-    """What is known without ground truth: two track_fragments of one track are one person, track_fragments of two tracks seen by one camera at one time are two.
+    """What is known without ground truth: two track_fragments of one track are one person, track_fragments of two
+    tracks seen by one camera at one time are two.
 
     Each track counts once as itself and once for every other track beside it, however many track_fragments there are.
 
@@ -120,9 +121,13 @@ def own_pairs(
 
 
 def labelled_pairs(
-    items: Sequence[TrackFragment], person: Mapping[TrackKey, int], calibration: Calibration | SiteCalibration, how: Unification = "parts"
+    items: Sequence[TrackFragment],
+    person: Mapping[TrackKey, int],
+    calibration: Calibration | SiteCalibration,
+    how: Unification = "parts",
 ) -> Pairs:
-    """Pairs of different tracks of which the persons are known; tracks of one camera that overlap in time are left out, for these are never linked.
+    """Pairs of different tracks of which the persons are known; tracks of one camera that overlap in time are left out,
+    for these are never linked.
 
     Args:
         items: From :func:`track_fragments`.
@@ -158,7 +163,8 @@ def _pairs(
         number: Of each track.
         calibration: Of the engine.
         how: How tracks are compared.
-        masks: Which pairs of N and M tracks are one person and which are two, from their numbers and from whether the track_fragments are apart in time.
+        masks: Which pairs of N and M tracks are one person and which are two, from their numbers and from whether the
+            track_fragments are apart in time.
         crowd: For each track, how many people may be meant.
     """
     if not items:

@@ -29,7 +29,9 @@ class SimilarityCache:
         self._slot: dict[TrackKey, int] = {}
         self._free: list[int] = []
         self._seen: dict[TrackKey, float] = {}
-        self._views = Views(np.zeros((0, 1, 1, 1), np.float32), np.zeros((0, 1, 1), np.float32), np.zeros((0, 1), np.float32))
+        self._views = Views(
+            np.zeros((0, 1, 1, 1), np.float32), np.zeros((0, 1, 1), np.float32), np.zeros((0, 1), np.float32)
+        )
         self._similarity: FloatArray = np.zeros((0, 0), np.float32)
         self._common: FloatArray = np.zeros((0, 0), np.float32)
 

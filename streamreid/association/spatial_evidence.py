@@ -13,8 +13,8 @@ __all__ = ["SpatialEvidence"]
 class SpatialEvidence(Protocol):
     """What the places of two tracks say about their being one person.
 
-    It sees every reported frame in the order of the run, keeps what it needs of each track, and is asked about pairs of tracks.
-    Cameras it knows nothing about add nothing.
+    It sees every reported frame in the order of the run, keeps what it needs of each track, and is asked about pairs of
+    tracks. Cameras it knows nothing about add nothing.
     """
 
     def observe(self, camera: str, time: float, tracks: Tracks, size: tuple[int, int]) -> None:
@@ -28,9 +28,11 @@ class SpatialEvidence(Protocol):
         """
 
     def log_odds(self, a: Sequence[TrackKey], b: Sequence[TrackKey]) -> FloatArray:
-        """``[N, M]`` float32: log likelihood ratio of "one person" against "two people" for each pair, by place and time alone; 0 says nothing.
+        """``[N, M]`` float32: log likelihood ratio of "one person" against "two people" for each pair, by place and
+        time alone; 0 says nothing.
 
-        Positive where they walked together, strongly negative (down to -30) where one person cannot have been in both places.
+        Positive where they walked together, strongly negative (down to -30) where one person cannot have been in both
+        places.
         """
 
     def forget(self, tracks: Iterable[TrackKey]) -> None:

@@ -55,8 +55,11 @@ class Presences:
 
     @property
     def apart(self) -> Real:
-        """``[P, P]`` seconds from the end of the earlier presence to the start of the later one; negative where they overlap."""
-        return np.asarray(np.maximum(self.start[:, None] - self.end[None], self.start[None] - self.end[:, None]), np.float64)
+        """``[P, P]`` seconds from the end of the earlier presence to the start of the later one; negative where they
+        overlap."""
+        return np.asarray(
+            np.maximum(self.start[:, None] - self.end[None], self.start[None] - self.end[:, None]), np.float64
+        )
 
     def nodes(self, pairs: BoolArray) -> BoolArray:
         """``[N, N]``: whether ``pairs`` [P, P] holds for any presences of two nodes."""
@@ -82,8 +85,9 @@ class Presences:
 class CameraGraph:
     """What the camera graph forbids. Without one, nothing.
 
-    A person needs at least the shortest chain of ways from one camera to another; ways through cameras that overlap take no time. With ``closed``, there are
-    no ways but those listed. More than the greatest time of the direct way is not impossible (the person may have stood in a third picture), but late.
+    A person needs at least the shortest chain of ways from one camera to another; ways through cameras that overlap
+    take no time. With ``closed``, there are no ways but those listed. More than the greatest time of the direct way is
+    not impossible (the person may have stood in a third picture), but late.
 
     Args:
         config: Overlaps and ways; None knows nothing.
@@ -140,7 +144,8 @@ class CameraGraph:
         return seen.nodes((wrong & known) | strangers)
 
     def late(self, seen: Presences) -> BoolArray:
-        """``[N, N]``: pairs of nodes with more time between them, whichever of their presences one takes, than the direct way takes at most."""
+        """``[N, N]``: pairs of nodes with more time between them, whichever of their presences one takes, than the
+        direct way takes at most."""
         if self.config is None or not len(seen.node) or not np.isfinite(self._most).any():
             return np.zeros((seen.count, seen.count), bool)
         rows = np.array([self._number.get(name, -1) for name in seen.names])[seen.camera]

@@ -69,8 +69,9 @@ def learn_topology(
 ) -> tuple[TopologyConfig, list[LearntWay]]:
     """Ways and overlaps from confident links.
 
-    Two cameras overlap if enough people were in both pictures at one time, and these are not few among the people of both. A way leads from one camera to
-    another if enough people were seen there next. A tenth of the times at either end is taken for wrong links; beyond the rest there is a margin.
+    Two cameras overlap if enough people were in both pictures at one time, and these are not few among the people of
+    both. A way leads from one camera to another if enough people were seen there next. A tenth of the times at either
+    end is taken for wrong links; beyond the rest there is a margin.
 
     Args:
         sightings: Tracks with their identities.
@@ -99,7 +100,9 @@ def learn_topology(
         low, middle, high = (float(v) for v in np.quantile([t for _, t in times], (0.1, 0.5, 0.9)))
         ways.append(LearntWay(first, then, len(who), low, middle, high, overlap=False))
         least, most = round(max(0.0, low * (1 - margin) - 0.1), 2), round(high * (1 + margin) + 1.0, 2)
-        transits.append(TransitConfig.model_validate({"from": first, "to": then, "min": least, "max": most, "both_ways": False}))
+        transits.append(
+            TransitConfig.model_validate({"from": first, "to": then, "min": least, "max": most, "both_ways": False})
+        )
     return TopologyConfig(overlap=tuple(sorted(overlap)), transits=tuple(transits), closed=closed), ways
 
 

@@ -30,9 +30,10 @@ class Presence:
 class Evidence:
     """What was seen of one track, or of all forgotten tracks of one identity.
 
-    Each part has up to ``slots`` views, learnt by leader clustering (Hartigan, "Clustering Algorithms", 1975, chapter 3): an observation of weight
-    w = visibility * quality joins the nearest view, or begins one where it is less alike than ``join`` to all and a slot is free. A front and a back
-    stay two views instead of one blurred average. A part seen at any time counts, a part never seen does not.
+    Each part has up to ``slots`` views, learnt by leader clustering (Hartigan, "Clustering Algorithms", 1975, chapter
+    3): an observation of weight w = visibility * quality joins the nearest view, or begins one where it is less alike
+    than ``join`` to all and a slot is free. A front and a back stay two views instead of one blurred average. A part
+    seen at any time counts, a part never seen does not.
 
     Args:
         presence: Where and when.
@@ -119,7 +120,9 @@ class Evidence:
         slot = np.zeros(len(weight), np.intp)
         fresh = here.copy()
         if views:
-            length = np.sqrt(np.add.reduce(self.views * self.views, axis=2)) * np.sqrt(np.add.reduce(parts * parts, axis=1))
+            length = np.sqrt(np.add.reduce(self.views * self.views, axis=2)) * np.sqrt(
+                np.add.reduce(parts * parts, axis=1)
+            )
             near = np.einsum("vkd,kd->vk", self.views, parts) / np.maximum(length, 1e-9)
             near = np.where(self.mass > 0, near, -2.0)
             slot = near.argmax(0)
@@ -164,7 +167,9 @@ class Evidence:
         clarity = _clarity(self.square, self.mass.sum(0))
         visibility = (np.minimum(self.mass / FULL, 1.0) * clarity).astype(np.float32)
         quality = np.full(len(parts), min(self.quality / max(self.looks, 1), 1.0), np.float32)
-        return KnownIdentity(gid, PartFeatures(parts, visibility), quality, min(first_seen, last_seen), last_seen, frozenset(cameras))
+        return KnownIdentity(
+            gid, PartFeatures(parts, visibility), quality, min(first_seen, last_seen), last_seen, frozenset(cameras)
+        )
 
     @classmethod
     def remembered(cls, known: KnownIdentity, *, slots: int = 3) -> Evidence:
@@ -191,8 +196,8 @@ def _clarity(square: FloatArray, mass: FloatArray) -> FloatArray:
 def descriptors(items: list[Evidence]) -> PartFeatures:
     """One row per item: per-part average over all views, L2-normalised; visibility says how well the part was seen.
 
-    visibility_k = min(1, mass_k / FULL) * square_k / mass_k: a part seen well at any time counts, a part never seen does not, and a part of which
-    only a little was ever seen counts little however often that was.
+    visibility_k = min(1, mass_k / FULL) * square_k / mass_k: a part seen well at any time counts, a part never seen
+    does not, and a part of which only a little was ever seen counts little however often that was.
 
     Args:
         items: At least one, all of one engine; those of whom nothing was seen have visibility 0.

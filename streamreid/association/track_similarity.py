@@ -1,16 +1,19 @@
 """Comparing tracks view by view, and only as far as both were seen.
 
-For each part the likeness of two tracks is the mean, over the views of both and weighted by how much stands behind each, of the cosine with the nearest
-view of the other. Parts are joined by the occlusion-unified mean of :func:`streamreid.features.similarity.part_similarity`,
+For each part the likeness of two tracks is the mean, over the views of both and weighted by how much stands behind
+each, of the cosine with the nearest view of the other. Parts are joined by the occlusion-unified mean of
+:func:`streamreid.features.similarity.part_similarity`,
 
     similarity(a, b) = sum_k w_ak w_bk s_k(a, b) / sum_k w_ak w_bk        w = sqrt(visibility)
 
-which for one view per part is that function: two matrix products. ``graded`` goes further and compares the whole-person slot only as far as the same
-parts made it up, after the occlusion unification of OAMN (Chen et al., ICCV 2021), which compares a covered query with an equally covered gallery:
+which for one view per part is that function: two matrix products. ``graded`` goes further and compares the whole-person
+slot only as far as the same parts made it up, after the occlusion unification of OAMN (Chen et al., ICCV 2021), which
+compares a covered query with an equally covered gallery:
 
     w_a0 w_b0  <-  w_a0 w_b0 * sum_k min(v_ak, v_bk) / sum_k max(v_ak, v_bk)        over the body parts k >= 1
 
-``off`` weighs by visibility but does not unify: sum_k w_ak w_bk s_k / sqrt(sum_k v_ak sum_k v_bk), the cosine of the weighted concatenations.
+``off`` weighs by visibility but does not unify: sum_k w_ak w_bk s_k / sqrt(sum_k v_ak sum_k v_bk), the cosine of the
+weighted concatenations.
 """
 
 from __future__ import annotations
@@ -53,7 +56,11 @@ class Views:
     def padded(self, count: int, views: int, *, keep: int) -> Views:
         """The first ``keep`` rows, and room for ``count`` rows of ``views`` views each."""
         k, d = self.parts.shape[2:]
-        made = Views(np.zeros((count, views, k, d), np.float32), np.zeros((count, views, k), np.float32), np.zeros((count, k), np.float32))
+        made = Views(
+            np.zeros((count, views, k, d), np.float32),
+            np.zeros((count, views, k), np.float32),
+            np.zeros((count, k), np.float32),
+        )
         v = self.parts.shape[1]
         if keep:
             made.parts[:keep, :v], made.mass[:keep, :v], made.visibility[:keep] = (
@@ -88,7 +95,9 @@ def stack(items: Sequence[Evidence]) -> Views:
     known = [(row, item) for row, item in enumerate(items) if item.mass.size]
     if not known:
         return Views(
-            np.zeros((len(items), 1, 1, 1), np.float32), np.zeros((len(items), 1, 1), np.float32), np.zeros((len(items), 1), np.float32)
+            np.zeros((len(items), 1, 1, 1), np.float32),
+            np.zeros((len(items), 1, 1), np.float32),
+            np.zeros((len(items), 1), np.float32),
         )
     rows = np.array([row for row, _ in known])
     counts = np.array([len(item.mass) for _, item in known])
@@ -124,7 +133,8 @@ def compare(a: Views, b: Views, unification: Unification = "parts") -> Compariso
     if a.parts.shape[2:] != b.parts.shape[2:]:
         if a.visibility.any() and b.visibility.any():
             raise EngineMismatchError(
-                f"tracks of different engines cannot be compared: {k} parts of {a.parts.shape[3]} values, {b.parts.shape[2]} of {b.parts.shape[3]}"
+                f"tracks of different engines cannot be compared: {k} parts of {a.parts.shape[3]} values, "
+                f"{b.parts.shape[2]} of {b.parts.shape[3]}"
             )
         nothing = np.zeros((n, m), np.float32)
         return Comparison(nothing, nothing, np.zeros((k, n, m), np.float32))
@@ -138,7 +148,9 @@ def compare(a: Views, b: Views, unification: Unification = "parts") -> Compariso
     if unification == "off":
         total = np.sqrt(a.visibility.sum(1)[:, None] * b.visibility.sum(1)[None])
     similarity = np.divide((weight * likeness).sum(0), total, out=np.zeros((n, m), np.float32), where=total > 1e-6)
-    return Comparison(np.minimum(np.maximum(similarity, -1), 1).astype(np.float32), (total / k).astype(np.float32), likeness)
+    return Comparison(
+        np.minimum(np.maximum(similarity, -1), 1).astype(np.float32), (total / k).astype(np.float32), likeness
+    )
 
 
 def _likeness(a: Views, b: Views) -> FloatArray:

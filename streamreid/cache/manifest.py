@@ -1,4 +1,5 @@
-"""What a cache says about itself: which detector, engine, settings and files its features come from, and whether they still fit."""
+"""What a cache says about itself: which detector, engine, settings and files its features come from, and whether they
+still fit."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ class _Strict(BaseModel):
 
 
 class DetectorMark(_Strict):
-    """``fingerprint`` covers file, settings, runtime and precision; ``checksum`` the file alone (null if the detector was given in code)."""
+    """``fingerprint`` covers file, settings, runtime and precision; ``checksum`` the file alone (null if the detector
+    was given in code)."""
 
     name: str
     fingerprint: str
@@ -70,7 +72,8 @@ class EngineMark(_Strict):
 
 
 class CameraMark(_Strict):
-    """``parts``: frames in each file part-00000.parquet, part-00001.parquet, ...; ``bytes``: size of the source (null: live or a folder)."""
+    """``parts``: frames in each file part-00000.parquet, part-00001.parquet, ...; ``bytes``: size of the source (null:
+    live or a folder)."""
 
     bytes: int | None
     parts: tuple[int, ...] = ()
@@ -104,13 +107,21 @@ class Manifest(_Strict):
     @property
     def key(self) -> str:
         """Hash that every part carries, so that parts of different caches are not mixed."""
-        names = [self.settings, self.detector.fingerprint, self.engine.fingerprint, *(f"{n} {c.bytes}" for n, c in self.cameras.items())]
+        names = [
+            self.settings,
+            self.detector.fingerprint,
+            self.engine.fingerprint,
+            *(f"{n} {c.bytes}" for n, c in self.cameras.items()),
+        ]
         return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def _inputs(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that change detections or features, of a configuration as JSON. Where a source lies does not; how it is read does."""
-    data: dict[str, Any] = {name: {k: v for k, v in config[name].items() if k not in _NO_INPUTS} for name in ("detector", "engine")}
+    """Settings that change detections or features, of a configuration as JSON. Where a source lies does not; how it is
+    read does."""
+    data: dict[str, Any] = {
+        name: {k: v for k, v in config[name].items() if k not in _NO_INPUTS} for name in ("detector", "engine")
+    }
     if data["detector"].get("classes", 0) is None:  # what earlier caches store as [0]
         data["detector"]["classes"] = [0]
     data["cameras"] = {
@@ -121,9 +132,13 @@ def _inputs(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def same_schedule(manifest: Manifest, asked: Config) -> bool:
-    """Whether the settings that decide who is embedded when are those of the stored run, so that its choice can be taken from the cache."""
+    """Whether the settings that decide who is embedded when are those of the stored run, so that its choice can be
+    taken from the cache."""
     stored = Config.from_dict(manifest.config, where=MANIFEST)
-    return (stored.tracker.high_score, stored.engine.look_interval) == (asked.tracker.high_score, asked.engine.look_interval)
+    return (stored.tracker.high_score, stored.engine.look_interval) == (
+        asked.tracker.high_score,
+        asked.engine.look_interval,
+    )
 
 
 def _hash(data: Any) -> str:
@@ -150,7 +165,9 @@ def describe(config: Config, detector: Detector, embedder: Embedder, own: Detect
         settings=_hash(_inputs(stored)),
         config=stored,
         detector=DetectorMark(
-            name=detector.name, fingerprint=detector.fingerprint, checksum=None if own is None else detector_checksum(own)
+            name=detector.name,
+            fingerprint=detector.fingerprint,
+            checksum=None if own is None else detector_checksum(own),
         ),
         engine=EngineMark(
             name=embedder.name,
@@ -174,20 +191,26 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(f"'{folder}' is no cache: it has no {MANIFEST}. Make one with: streamreid run ... --cache {folder}") from None
+        raise DataError(
+            f"'{folder}' is no cache: it has no {MANIFEST}. Make one with: streamreid run ... --cache {folder}"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"'{path}' cannot be read: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         raise DataError(
-            f"'{path}' is damaged or of another version of streamreid: {'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}. "
-            "Store the run again with --cache"
+            f"'{path}' is damaged or of another version of streamreid: {'.'.join(map(str, first['loc'])) or 'file'}: "
+            f"{first['msg']}. Store the run again with --cache"
         ) from None
     config = Config.from_dict(manifest.config, where=str(path))
-    # The stored values are hashed, not today's reading of them: settings that came later must not make older caches useless.
-    if _hash(_inputs(manifest.config)) != manifest.settings or set(manifest.cameras) != {c.name for c in config.cameras}:
+    # The stored values are hashed, not today's reading of them: settings that came later must not make older caches
+    # useless.
+    if _hash(_inputs(manifest.config)) != manifest.settings or set(manifest.cameras) != {
+        c.name for c in config.cameras
+    }:
         raise DataError(
-            f"'{path}': the settings in it are not those of its hash, so it was changed by hand. Store the run again with --cache"
+            f"'{path}': the settings in it are not those of its hash, so it was changed by hand. Store the run again "
+            "with --cache"
         )
     return manifest
 
@@ -218,14 +241,18 @@ def _differences(name: str, one: Any, two: Any) -> list[tuple[str, Any, Any]]:
 
 
 def check_models(folder: Path, manifest: Manifest, asked: Config) -> None:
-    """Detector and engine that are asked for must be those of the cache. What is not on this machine cannot be compared and need not be there.
+    """Detector and engine that are asked for must be those of the cache. What is not on this machine cannot be compared
+    and need not be there.
 
     Raises:
         EngineMismatchError: Another engine, or the engine has changed since.
         DataError: Another detector, or its file has changed since.
     """
     stored = Config.from_dict(manifest.config, where=str(folder / MANIFEST))
-    advice = f"Store the run again with --cache, or replay without asking for it (stored with detector {manifest.detector.name}, engine {manifest.engine.name})"
+    advice = (
+        "Store the run again with --cache, or replay without asking for it (stored with detector "
+        f"{manifest.detector.name}, engine {manifest.engine.name})"
+    )
     if manifest.engine.named or asked.engine.model != stored.engine.model:
         own = manifest.engine.name if asked.engine.model == stored.engine.model else None
         found = engine_fingerprint(asked.engine.model, own)
@@ -235,8 +262,9 @@ def check_models(folder: Path, manifest: Manifest, asked: Config) -> None:
             )
         if found is not None and found != manifest.engine.fingerprint:
             raise EngineMismatchError(
-                f"cache '{folder}': its features are of engine '{manifest.engine.name}' ({manifest.engine.fingerprint[:16]}), but engine "
-                f"'{asked.engine.model}' is now {found[:16]}; features of different engines cannot be compared. {advice}"
+                f"cache '{folder}': its features are of engine '{manifest.engine.name}' "
+                f"({manifest.engine.fingerprint[:16]}), but engine '{asked.engine.model}' is now {found[:16]}; "
+                f"features of different engines cannot be compared. {advice}"
             )
     changed = asked.detector.model != stored.detector.model
     if manifest.detector.checksum is None and not changed:
@@ -244,8 +272,9 @@ def check_models(folder: Path, manifest: Manifest, asked: Config) -> None:
     found = detector_checksum(asked.detector)
     if (found is None and changed) or (found is not None and found != manifest.detector.checksum):
         raise DataError(
-            f"cache '{folder}': its boxes are of detector '{manifest.detector.name}' (checksum {str(manifest.detector.checksum)[:16]}), but "
-            f"detector '{asked.detector.model}' is now {(found or 'not on this machine')[:19]}. {advice}"
+            f"cache '{folder}': its boxes are of detector '{manifest.detector.name}' (checksum "
+            f"{str(manifest.detector.checksum)[:16]}), but detector '{asked.detector.model}' is now "
+            f"{(found or 'not on this machine')[:19]}. {advice}"
         )
 
 
@@ -261,7 +290,10 @@ def check_fits(folder: Path, manifest: Manifest, asked: Config) -> None:
         raise DataError(
             f"cache '{folder}' was stored with other settings, so a replay would not be that run:\n  "
             + "\n  ".join(different)
-            + "\nOnly tracker, association and output settings can be changed in a replay; for others store the run again with --cache"
+            + (
+                "\nOnly tracker, association and output settings can be changed in a replay; for others store the run "
+                "again with --cache"
+            )
         )
     check_models(folder, manifest, asked)
 
@@ -277,8 +309,12 @@ def check_sources(manifest: Manifest, asked: Config) -> None:
         if size is None and Path(camera.uri).is_dir():
             continue
         if size is None or _size(camera.uri) != size:
-            reason = "is live" if size is None else f"has changed or is gone (stored: {size} bytes, now: {_size(camera.uri)})"
+            reason = (
+                "is live"
+                if size is None
+                else f"has changed or is gone (stored: {size} bytes, now: {_size(camera.uri)})"
+            )
             raise DataError(
-                f"camera '{camera.name}': a cache has no pictures, and the source {redact(camera.uri)} {reason}, so no video can be drawn. "
-                "Leave out --video and --mosaic"
+                f"camera '{camera.name}': a cache has no pictures, and the source {redact(camera.uri)} {reason}, so "
+                "no video can be drawn. Leave out --video and --mosaic"
             )

@@ -1,13 +1,19 @@
-"""Detections and part features of a run as Parquet, so that tracking and association can be done again without looking at a picture.
+"""Detections and part features of a run as Parquet, so that tracking and association can be done again without looking
+at a picture.
 
     <folder>/manifest.json                     what was run: hashes, settings, engine, frames per part
     <folder>/<camera>/part-00000.parquet       one row per used frame
 
-Columns: order (number of the frame among all cameras, in the order of the run), frame (number in its source), time (capture time, seconds), clock,
-width, height (pixels), boxes (xyxy, 4 N values), scores (N), classes (N), looked (rows of the M people that have features), visibility (M K values),
-parts (M K D values), embedded (rows of those whose features the run used; caches of schema 2 lack it), ignored (xyxy of boxes outside the region of interest, which are only blurred; older caches lack it), motion (6 values of the affine map from the previous frame, or none for a camera that stands still). Features are float32: half precision would halve the files, but then a run that is stored would give other numbers than one that is not.
+Columns: order (number of the frame among all cameras, in the order of the run), frame (number in its source), time
+(capture time, seconds), clock, width, height (pixels), boxes (xyxy, 4 N values), scores (N), classes (N), looked (rows
+of the M people that have features), visibility (M K values), parts (M K D values), embedded (rows of those whose
+features the run used; caches of schema 2 lack it), ignored (xyxy of boxes outside the region of interest, which are
+only blurred; older caches lack it), motion (6 values of the affine map from the previous frame, or none for a camera
+that stands still). Features are float32: half precision would halve the files, but then a run that is stored would give
+other numbers than one that is not.
 
-Parts and manifest appear complete or not at all, and the manifest names the parts, so a killed run leaves a cache of what it did until then.
+Parts and manifest appear complete or not at all, and the manifest names the parts, so a killed run leaves a cache of
+what it did until then.
 """
 
 from __future__ import annotations
@@ -59,9 +65,16 @@ def _schema(pa: Any, key: str) -> Any:
         ("width", whole),
         ("height", whole),
     ]
-    fields += [("boxes", pa.list_(real)), ("scores", pa.list_(real)), ("classes", pa.list_(whole)), ("looked", pa.list_(whole))]
+    fields += [
+        ("boxes", pa.list_(real)),
+        ("scores", pa.list_(real)),
+        ("classes", pa.list_(whole)),
+        ("looked", pa.list_(whole)),
+    ]
     fields += [("visibility", pa.list_(real)), ("parts", pa.list_(real)), ("motion", pa.list_(real))]
-    return pa.schema([*fields, (_EMBEDDED, pa.list_(whole)), (_IGNORED, pa.list_(real))], metadata={"streamreid.cache": key})
+    return pa.schema(
+        [*fields, (_EMBEDDED, pa.list_(whole)), (_IGNORED, pa.list_(real))], metadata={"streamreid.cache": key}
+    )
 
 
 def part_file(folder: Path, camera: str, number: int) -> Path:
@@ -92,14 +105,19 @@ class CacheWriter:
         try:
             make_folder(folder, private=private)
         except OSError as error:
-            raise OutputError(f"cannot make the folder '{folder}': {error.strerror or error}. Choose another folder (--cache)") from error
+            raise OutputError(
+                f"cannot make the folder '{folder}': {error.strerror or error}. Choose another folder (--cache)"
+            ) from error
         self._lock = FolderLock(folder, name=".cache.lock", option="--cache")
         self._old = Replacement(folder, _cache_files, name=".cache.replaced", option="--cache")
         self._lock.__enter__()
         try:
             self._old.recover()
             if (folder / MANIFEST).exists() and not overwrite:
-                raise DataError(f"'{folder}' holds a cache already; pass --overwrite to replace it or choose another folder (--cache)")
+                raise DataError(
+                    f"'{folder}' holds a cache already; pass --overwrite to replace it or choose another folder "
+                    "(--cache)"
+                )
         except BaseException:
             self._lock.__exit__(None, None, None)
             raise
@@ -192,13 +210,16 @@ class CacheWriter:
             table = pa.Table.from_arrays(columns, schema=self._schema)
             # Features look random: packing them costs time and saves nothing.
             packing = {
-                f.name if f.name in packed[:6] else f"{f.name}.list.element": "zstd" if f.name in packed else "none" for f in self._schema
+                f.name if f.name in packed[:6] else f"{f.name}.list.element": "zstd" if f.name in packed else "none"
+                for f in self._schema
             }
             pa.parquet.write_table(table, part, compression=packing, use_dictionary=["clock"])
             os.replace(part, path)
         except OSError as error:
             part.unlink(missing_ok=True)
-            raise OutputError(f"cannot write '{path}': {error.strerror or error}. Free space or choose another folder (--cache)") from error
+            raise OutputError(
+                f"cannot write '{path}': {error.strerror or error}. Free space or choose another folder (--cache)"
+            ) from error
 
     def _save(self, manifest: Manifest) -> None:
         part = self._folder / f".{MANIFEST}.part"
@@ -228,7 +249,9 @@ class CacheWriter:
         if self._replacing and not self._waiting:
             self._lock.__exit__(None, None, None)
             return
-        cameras = {name: mark.model_copy(update={"error": errors.get(name)}) for name, mark in self._manifest.cameras.items()}
+        cameras = {
+            name: mark.model_copy(update={"error": errors.get(name)}) for name, mark in self._manifest.cameras.items()
+        }
         self._manifest = self._manifest.model_copy(update={"complete": complete, "cameras": cameras})
         self._guarded(self._flush)
         self._lock.__exit__(None, None, None)
@@ -236,11 +259,15 @@ class CacheWriter:
 
 def _cache_files(folder: Path) -> list[Path]:
     """What a cache consists of: the manifest first, so that no half of one is ever taken for a whole."""
-    return [*(p for p in [folder / MANIFEST] if p.exists()), *sorted(p for p in folder.glob("*/part-*.parquet") if p.parent.name[0] != ".")]
+    return [
+        *(p for p in [folder / MANIFEST] if p.exists()),
+        *sorted(p for p in folder.glob("*/part-*.parquet") if p.parent.name[0] != "."),
+    ]
 
 
 def remove_cache(folder: Path) -> None:
-    """Remove a cache, the manifest first, so that no half of one is ever taken for a whole. Other files in the folder stay.
+    """Remove a cache, the manifest first, so that no half of one is ever taken for a whole. Other files in the folder
+    stay.
 
     Raises:
         FolderBusy: A run is storing there.
@@ -277,11 +304,15 @@ def _camera(folder: Path, manifest: Manifest, camera: str) -> Iterator[tuple[int
     paths = [part_file(folder, camera, number) for number in range(len(manifest.cameras[camera].parts))]
     for path, frames, table in zip(paths, manifest.cameras[camera].parts, _tables(paths, manifest.key), strict=True):
         if table.num_rows != frames:
-            raise DataError(f"'{path}' has {table.num_rows} frames, the manifest says {frames}. Store the run again with --cache")
+            raise DataError(
+                f"'{path}' has {table.num_rows} frames, the manifest says {frames}. Store the run again with --cache"
+            )
         try:
             yield from _rows(table, camera, (len(manifest.engine.parts), manifest.engine.dim))
         except (ValueError, IndexError) as error:
-            raise DataError(f"'{path}' does not hold what its manifest says: {error}. Store the run again with --cache") from error
+            raise DataError(
+                f"'{path}' does not hold what its manifest says: {error}. Store the run again with --cache"
+            ) from error
 
 
 def _tables(paths: list[Path], key: str) -> Iterator[Any]:
@@ -309,7 +340,8 @@ def _read(path: Path, key: str) -> Any:
     names = _schema(pa, key).names
     if found != key or not set(names) - set(_LATER) <= set(table.schema.names) <= set(names):
         raise DataError(
-            f"'{path}' belongs to another cache (hash {found[:16] or 'none'}, expected {key[:16]}). Store the run again with --cache"
+            f"'{path}' belongs to another cache (hash {found[:16] or 'none'}, expected {key[:16]}). Store the run "
+            "again with --cache"
         )
     return table
 
@@ -324,26 +356,35 @@ class _List(NamedTuple):
 
 def _rows(table: Any, camera: str, shape: tuple[int, int]) -> Iterator[tuple[int, EmbeddedFrame]]:
     plain = {name: table[name].to_pylist() for name in ("order", "frame", "time", "clock", "width", "height")}
-    lists = {name: _list(table[name]) for name in ("boxes", "scores", "classes", "looked", "visibility", "parts", "motion")}
+    lists = {
+        name: _list(table[name]) for name in ("boxes", "scores", "classes", "looked", "visibility", "parts", "motion")
+    }
     lists |= {name: _list(table[name]) for name in _LATER if name in table.schema.names}
     at: Callable[[str, int], Any] = lambda name, row: lists[name].at(row)  # noqa: E731
     for row, order in enumerate(plain["order"]):
         scores, looked = at("scores", row), at("looked", row)
         found = Detections(at("boxes", row).reshape(-1, 4), scores, at("classes", row).astype(np.int64))
-        features = PartFeatures(at("parts", row).reshape(len(looked), *shape), at("visibility", row).reshape(len(looked), shape[0]))
+        features = PartFeatures(
+            at("parts", row).reshape(len(looked), *shape), at("visibility", row).reshape(len(looked), shape[0])
+        )
         if len(looked) < len(scores):
             everybody = PartFeatures.unseen(len(scores), *shape)
             everybody.visibility[looked], everybody.parts[looked] = features.visibility, features.parts
             features = everybody
         size = plain["width"][row], plain["height"][row]
-        frame = Frame.without_image(camera, plain["frame"][row], plain["time"][row], size=size, clock=plain["clock"][row])
+        frame = Frame.without_image(
+            camera, plain["frame"][row], plain["time"][row], size=size, clock=plain["clock"][row]
+        )
         motion = at("motion", row)
         embedded = None
         if _EMBEDDED in lists:
             embedded = np.zeros(len(scores), bool)
             embedded[at(_EMBEDDED, row)] = True
         ignored = Detections.from_arrays(at(_IGNORED, row)) if _IGNORED in lists else None
-        yield order, EmbeddedFrame(frame, found, features, motion.reshape(2, 3) if len(motion) else None, embedded, ignored)
+        yield (
+            order,
+            EmbeddedFrame(frame, found, features, motion.reshape(2, 3) if len(motion) else None, embedded, ignored),
+        )
 
 
 def _list(column: Any) -> _List:

@@ -1,9 +1,11 @@
-"""Overload on purpose: which cameras' newest frames go into the next batch, and how much more comes than can be followed.
+"""Overload on purpose: which cameras' newest frames go into the next batch, and how much more comes than can be
+followed.
 
-A batch is as large as takes about ``seconds`` of inference; cameras that were served longest ago come first. Below the limit that changes nothing.
-Above it, every camera gives the same share of its frames, the rest is replaced by newer frames and counted, and a frame never waits longer than
-until the next newest one: no queue, so ages stay where they are however long it lasts. Fewer frames make tracks ambiguous, which requests more embeddings,
-which lowers the frame rate further; so embeddings per frame are capped under overload.
+A batch is as large as takes about ``seconds`` of inference; cameras that were served longest ago come first. Below the
+limit that changes nothing. Above it, every camera gives the same share of its frames, the rest is replaced by newer
+frames and counted, and a frame never waits longer than until the next newest one: no queue, so ages stay where they are
+however long it lasts. Fewer frames make tracks ambiguous, which requests more embeddings, which lowers the frame rate
+further; so embeddings per frame are capped under overload.
 """
 
 from __future__ import annotations
@@ -84,7 +86,8 @@ class BatchScheduler:
             self._looking = _smoothed(self._looking, looking / looks)
 
     def limit_crops(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Of the people who are due in one frame, those who are embedded: under overload as many as take as long as detection does.
+        """Of the people who are due in one frame, those who are embedded: under overload as many as take as long as
+        detection does.
 
         Args:
             rows: Row numbers, the most urgent first (see ``EmbeddingScheduler.due``).
@@ -127,8 +130,8 @@ class BatchScheduler:
         if self.overloaded:
             coming = sum(self._rates.values())
             log.warning(
-                "overload: %.0f frames/s come, about %.0f can be followed; every camera gives %.0f %% of its frames in turn%s. "
-                "Use fewer or slower cameras (stride), a smaller detector, or a faster machine",
+                "overload: %.0f frames/s come, about %.0f can be followed; every camera gives %.0f %% of its frames "
+                "in turn%s. Use fewer or slower cameras (stride), a smaller detector, or a faster machine",
                 coming,
                 coming / self.load,
                 100 / self.load,

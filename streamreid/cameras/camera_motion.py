@@ -32,7 +32,8 @@ class CameraMotionEstimators:
             people: ``[N, 4]`` xyxy of people in it, who move by themselves.
 
         Returns:
-            ``[2, 3]`` affine map from pixels of the camera's previous frame to pixels of this one; None for a camera that stands still.
+            ``[2, 3]`` affine map from pixels of the camera's previous frame to pixels of this one; None for a camera
+            that stands still.
         """
         method = self._method(frame.camera)
         if method == "none" or not frame.has_image:

@@ -1,7 +1,8 @@
 """Recordings beside live cameras: only where their capture times mean the same.
 
-A recording's times begin at 0, a live camera's are dates. Followed together, people of the recording would be decades old: nobody in it could keep an
-identity. A recording is therefore played as a camera (``live: true``), or says when it began, not longer ago than tracks are compared.
+A recording's times begin at 0, a live camera's are dates. Followed together, people of the recording would be decades
+old: nobody in it could keep an identity. A recording is therefore played as a camera (``live: true``), or says when it
+began, not longer ago than tracks are compared.
 """
 
 from __future__ import annotations
@@ -70,9 +71,15 @@ def _why(begin: float, window: float, now: float) -> str:
     date = _date(begin)
     if begin < 366 * 86400:  # no date was given
         example = f"{datetime.fromtimestamp(now, timezone.utc):%Y-%m-%dT%H:%M:%S}"
-        return f"its times begin at {begin:g} s, which is {date}; with 'start_time: {example}' it may begin at most {window:g} s from now"
+        return (
+            f"its times begin at {begin:g} s, which is {date}; with 'start_time: {example}' it may begin at most "
+            f"{window:g} s from now"
+        )
     side = "ago" if begin < now else "ahead"
-    return f"it begins at {date}, {abs(now - begin):.0f} s {side}: tracks are compared over {window:g} s (association.window)"
+    return (
+        f"it begins at {date}, {abs(now - begin):.0f} s {side}: tracks are compared over {window:g} s "
+        "(association.window)"
+    )
 
 
 def _date(seconds: float) -> str:

@@ -25,8 +25,8 @@ _SECONDS = 1.0
 class CameraConfigWatcher:
     """Adds, removes, pauses and changes cameras as a YAML file says. Use as a context manager around the run.
 
-    Only differences from what the file said before count, so cameras that came by other ways stay. A file with a mistake changes nothing and is
-    said once. Settings other than cameras need a new start, which is said too.
+    Only differences from what the file said before count, so cameras that came by other ways stay. A file with a
+    mistake changes nothing and is said once. Settings other than cameras need a new start, which is said too.
 
     Args:
         path: The file.
@@ -59,7 +59,9 @@ class CameraConfigWatcher:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stopped.set()
         self._thread.join(2)
 

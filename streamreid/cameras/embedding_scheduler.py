@@ -1,12 +1,14 @@
 """Which detections are embedded in which frame.
 
-Embedding is the most expensive stage on a CPU, and a person who is tracked without ambiguity does not need a new embedding in every frame. A box that
-clearly continues a box of the previous frame (each is the other's only overlap) is due .1, .2, .4, ... seconds after its last embedding, at most
-``engine.look_interval``. A new person, one who overlaps another, and one who moves far between frames are due at once, because appearance decides there.
+Embedding is the most expensive stage on a CPU, and a person who is tracked without ambiguity does not need a new
+embedding in every frame. A box that clearly continues a box of the previous frame (each is the other's only overlap) is
+due .1, .2, .4, ... seconds after its last embedding, at most ``engine.look_interval``. A new person, one who overlaps
+another, and one who moves far between frames are due at once, because appearance decides there.
 
-There are two steps. :meth:`EmbeddingScheduler.due` says who is due, the longest waiting first; :meth:`EmbeddingScheduler.record` takes who was really
-embedded. Under overload fewer are embedded than are due: the others stay due, move to the front, and so nobody is left out for long. While everybody who
-is due is embedded, the choice depends on boxes and capture times only, however frames were batched.
+There are two steps. :meth:`EmbeddingScheduler.due` says who is due, the longest waiting first;
+:meth:`EmbeddingScheduler.record` takes who was really embedded. Under overload fewer are embedded than are due: the
+others stay due, move to the front, and so nobody is left out for long. While everybody who is due is embedded, the
+choice depends on boxes and capture times only, however frames were batched.
 """
 
 from __future__ import annotations
@@ -38,8 +40,9 @@ _MOST_COUNTED = 21
 """Embeddings after which the wait grows no more: .1 s doubled so often is longer than any interval."""
 
 _HEAD_START = 1.0
-"""Seconds of waiting that a new person is credited with under overload. Without an embedding a newcomer can only be followed by motion, so newcomers
-come first; but a box that flickers is new again and again, and must not hold up people who have waited longer than this."""
+"""Seconds of waiting that a new person is credited with under overload. Without an embedding a newcomer can only be
+followed by motion, so newcomers come first; but a box that flickers is new again and again, and must not hold up people
+who have waited longer than this."""
 
 
 @dataclass(slots=True)
@@ -48,12 +51,13 @@ class _CameraState:
 
     Args:
         boxes: ``[N, 4]``.
-        embedded_at: ``[N]`` capture time of the last embedding; -inf if there is none, or if the box did not clearly continue an earlier one.
+        embedded_at: ``[N]`` capture time of the last embedding; -inf if there is none, or if the box did not clearly
+            continue an earlier one.
         count: ``[N]`` embeddings since then.
-        waiting_since: ``[N]`` capture time of the last embedding, or of the first appearance less the head start, by greatest overlap,
-            clear or not: it orders people who are due, nothing else.
-        turn: Embeddings in this camera so far: people who have waited equally long (all of them, where nobody overlaps with anybody of the frame
-            before) take turns.
+        waiting_since: ``[N]`` capture time of the last embedding, or of the first appearance less the head start, by
+            greatest overlap, clear or not: it orders people who are due, nothing else.
+        turn: Embeddings in this camera so far: people who have waited equally long (all of them, where nobody overlaps
+            with anybody of the frame before) take turns.
     """
 
     boxes: FloatArray
@@ -77,8 +81,8 @@ class EmbeddingScheduler:
     """Chooses the detections to embed, camera by camera, in the order of their frames.
 
     Args:
-        config: ``tracker.high_score`` is the least score and ``engine.min_height`` the least height of a person who is embedded,
-            ``engine.look_interval`` the longest time between two embeddings in seconds (0: every frame).
+        config: ``tracker.high_score`` is the least score and ``engine.min_height`` the least height of a person who is
+            embedded, ``engine.look_interval`` the longest time between two embeddings in seconds (0: every frame).
     """
 
     def __init__(self, config: Config) -> None:
@@ -104,7 +108,8 @@ class EmbeddingScheduler:
         """
         rows = ((detections.scores >= self._score) & _finite(detections.boxes)).nonzero()[0]
         boxes = detections.boxes[rows]
-        # Who is too small to be embedded is not due: recorded as done they would wait when they come nearer, left due they would hold up others.
+        # Who is too small to be embedded is not due: recorded as done they would wait when they come nearer, left due
+        # they would hold up others.
         possible = embeddable(boxes, size, self._height)
         state = self._continued(self._cameras.get(camera), boxes, time)
         self._pending[camera] = _Pending(rows, time, len(detections), state)
@@ -139,7 +144,8 @@ class EmbeddingScheduler:
         return mask
 
     def counts(self, camera: str) -> NDArray[np.int64]:
-        """``[N]`` embeddings of the people in a camera's last recorded frame, those whose score is high enough, in the order of its detections."""
+        """``[N]`` embeddings of the people in a camera's last recorded frame, those whose score is high enough, in the
+        order of its detections."""
         state = self._cameras.get(camera)
         return np.zeros(0, np.int64) if state is None else state.count.copy()
 
@@ -158,7 +164,9 @@ class EmbeddingScheduler:
 
     def _continued(self, last: _CameraState | None, boxes: FloatArray, time: float) -> _CameraState:
         """What the boxes of this frame carry over from those of the previous one."""
-        state = _CameraState(boxes, np.full(len(boxes), -np.inf), np.zeros(len(boxes), np.int64), np.full(len(boxes), time - _HEAD_START))
+        state = _CameraState(
+            boxes, np.full(len(boxes), -np.inf), np.zeros(len(boxes), np.int64), np.full(len(boxes), time - _HEAD_START)
+        )
         if last is None:
             return state
         state.turn = last.turn

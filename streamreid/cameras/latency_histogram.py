@@ -59,7 +59,8 @@ class Histogram:
 
 
 class LatencyHistogram:
-    """How old frames were when their result was handed out (now minus capture): of the last minute and of the whole run.
+    """How old frames were when their result was handed out (now minus capture): of the last minute and of the whole
+    run.
 
     One thread adds, any may ask. A camera whose clock is ahead gives negative ages; they count as zero.
     """

@@ -1,7 +1,8 @@
-"""All cameras of a run: opened one by one, read ahead, handed out in batches. One that fails is noted and never stops the others.
+"""All cameras of a run: opened one by one, read ahead, handed out in batches. One that fails is noted and never stops
+the others.
 
-Cameras may come, go, rest and change while the run goes on. Whoever asks for that opens and closes in their own thread; the set itself changes
-under a lock that is held for microseconds, so inference never waits for a camera.
+Cameras may come, go, rest and change while the run goes on. Whoever asks for that opens and closes in their own thread;
+the set itself changes under a lock that is held for microseconds, so inference never waits for a camera.
 """
 
 from __future__ import annotations
@@ -22,7 +23,16 @@ from streamreid.cameras.status_log import StatusLogger
 from streamreid.config import CameraConfig, LiveConfig
 from streamreid.errors import CameraExists, CameraNotFound, ConfigError, SourceError, StreamReIDError
 from streamreid.secrets import redact
-from streamreid.sources import DatedSource, FrameSource, PrefetchReader, WatchedSource, give_back, is_live, open_source, with_kind
+from streamreid.sources import (
+    DatedSource,
+    FrameSource,
+    PrefetchReader,
+    WatchedSource,
+    give_back,
+    is_live,
+    open_source,
+    with_kind,
+)
 from streamreid.types import Frame
 
 __all__ = ["Cameras"]
@@ -43,7 +53,8 @@ _GIVE_BACK = 15.0
 class _Camera:
     """One camera being read.
 
-    ``before`` holds the drops and ``first`` the next frame number of the readers it had earlier, ``said`` the warnings that were logged.
+    ``before`` holds the drops and ``first`` the next frame number of the readers it had earlier, ``said`` the warnings
+    that were logged.
     """
 
     config: CameraConfig
@@ -58,8 +69,9 @@ class _Camera:
 class Cameras:
     """Batches of frames from many cameras.
 
-    Files are read completely and handed out in the order of capture time over all cameras, so that a slower or shorter one holds nobody up.
-    Live cameras give their newest frame, in turn where inference cannot keep up (`BatchScheduler`).
+    Files are read completely and handed out in the order of capture time over all cameras, so that a slower or shorter
+    one holds nobody up. Live cameras give their newest frame, in turn where inference cannot keep up
+    (`BatchScheduler`).
 
     Args:
         configs: The cameras.
@@ -137,7 +149,8 @@ class Cameras:
 
         Args:
             config: The camera.
-            claim: Asked once, when the camera is open: whether it is still wanted. If not, it is closed again and everything stays as it was.
+            claim: Asked once, when the camera is open: whether it is still wanted. If not, it is closed again and
+                everything stays as it was.
 
         Raises:
             SourceError: It cannot be opened, or is not wanted any more.
@@ -195,14 +208,17 @@ class Cameras:
                     source.subscribe(lambda status: self._tell(status.camera, status.state, status.reason))
                 reader = PrefetchReader(source, capacity=max(self._batch, 4), latest=source.live, wake=self._news.set)
                 first = self._numbers.get(config.name, 0)
-                camera = self._cameras[config.name] = _Camera(config, source, reader, status_logger, dict(count.drops), first)
+                camera = self._cameras[config.name] = _Camera(
+                    config, source, reader, status_logger, dict(count.drops), first
+                )
                 self._note(config.name, camera)
                 self._say_warnings(config.name, camera)  # what opening it showed, such as a frame rate that was guessed
         self._news.set()
         self._tell(config.name, "paused" if source is None else "added")
 
     def admit(self, config: CameraConfig) -> bool:
-        """Add a camera, or change it if it is known. One that cannot be opened is known as failed from then on, and may be resumed.
+        """Add a camera, or change it if it is known. One that cannot be opened is known as failed from then on, and may
+        be resumed.
 
         Returns:
             Whether it could be opened.
@@ -221,7 +237,8 @@ class Cameras:
         return True
 
     def subscribe(self, listener: Callable[[str, str, str], None]) -> None:
-        """Have every change of a camera told: name, what (added, removed, paused, changed, failed, or a state of its source), why.
+        """Have every change of a camera told: name, what (added, removed, paused, changed, failed, or a state of its
+        source), why.
 
         Args:
             listener: Called in whatever thread noticed; must not raise and not take long.
@@ -272,7 +289,8 @@ class Cameras:
         self.add(config.model_copy(update={"paused": False}), claim=claim)
 
     def change(self, config: CameraConfig, *, claim: Claim | None = None) -> None:
-        """Read a camera with other settings or at another address. What is only inference's business (``roi``) changes without a new connection.
+        """Read a camera with other settings or at another address. What is only inference's business (``roi``) changes
+        without a new connection.
 
         Args:
             config: The camera as it is to be.
@@ -304,7 +322,9 @@ class Cameras:
 
     def _changeable(self) -> None:
         if self._settled:
-            raise ConfigError("this run reads recordings; cameras can only be added, changed and removed in a run with live ones")
+            raise ConfigError(
+                "this run reads recordings; cameras can only be added, changed and removed in a run with live ones"
+            )
 
     def _known(self, name: str) -> CameraConfig:
         with self._lock:
@@ -392,7 +412,8 @@ class Cameras:
         return frame
 
     def _next(self) -> list[Frame]:
-        """The next frames in the order of capture time. Waits for the decoder, but never for the sake of a full batch of one camera only."""
+        """The next frames in the order of capture time. Waits for the decoder, but never for the sake of a full batch
+        of one camera only."""
         batch: list[Frame] = []
         while len(batch) < self._batch and self._cameras and not self._stop.is_set():
             times = {}
@@ -461,11 +482,15 @@ class Cameras:
         self._say_warnings(name, camera)
         if error is not None:
             self.fail(name, error)
-        elif camera.source.live and camera.config.uri.lower().startswith(("http://", "https://")) and not self._stop.is_set():
+        elif (
+            camera.source.live
+            and camera.config.uri.lower().startswith(("http://", "https://"))
+            and not self._stop.is_set()
+        ):
             count = self._statistics.cameras[name]
             sentence = (
-                f"its address is that of a recording, which has come to its end, but it was read as a camera: {count.dropped} of its frames were left out; "
-                "download it and follow the file to have them all"
+                "its address is that of a recording, which has come to its end, but it was read as a camera: "
+                f"{count.dropped} of its frames were left out; download it and follow the file to have them all"
             )
             count.findings.append(sentence)
             log.warning("camera '%s': %s", name, sentence)

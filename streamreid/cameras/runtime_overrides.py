@@ -1,8 +1,10 @@
-"""How the cameras of a live run differ from what its cameras file says, kept beside the results: a run that is started again goes on with it.
+"""How the cameras of a live run differ from what its cameras file says, kept beside the results: a run that is started
+again goes on with it.
 
-The cameras file is never written. What was changed by HTTP is kept in ``cameras.json``, camera by camera: added, removed, or which settings. The newer
-word counts: where the entry of a camera in the file is no longer what it was when the change was made, the file has been edited since, and the change
-is dropped. ``cameras.json`` may hold addresses with passwords, so only its owner may read it.
+The cameras file is never written. What was changed by HTTP is kept in ``cameras.json``, camera by camera: added,
+removed, or which settings. The newer word counts: where the entry of a camera in the file is no longer what it was when
+the change was made, the file has been edited since, and the change is dropped. ``cameras.json`` may hold addresses with
+passwords, so only its owner may read it.
 """
 
 from __future__ import annotations
@@ -57,11 +59,15 @@ class CameraOverrides:
         self._again: threading.Thread | None = None
         self._closed = threading.Event()
 
-    def begin(self, check: Callable[[CameraConfig, Sequence[CameraConfig]], None] | None = None) -> tuple[CameraConfig, ...]:
-        """The cameras to begin with: as said, with what is kept of earlier runs. What is gone on with, and what is dropped, is logged.
+    def begin(
+        self, check: Callable[[CameraConfig, Sequence[CameraConfig]], None] | None = None
+    ) -> tuple[CameraConfig, ...]:
+        """The cameras to begin with: as said, with what is kept of earlier runs. What is gone on with, and what is
+        dropped, is logged.
 
-        Nothing that is kept stops a start. A change that cannot be used now (a calibration that is gone, a value that is not allowed any more) is
-        set aside: its camera is as the cameras file says, or left out, the log says why, and it stays in ``cameras.json`` for later starts.
+        Nothing that is kept stops a start. A change that cannot be used now (a calibration that is gone, a value that
+        is not allowed any more) is set aside: its camera is as the cameras file says, or left out, the log says why,
+        and it stays in ``cameras.json`` for later starts.
 
         Args:
             check: Raises an error of ours where a camera cannot begin beside others.
@@ -75,11 +81,16 @@ class CameraOverrides:
             except (StreamReIDError, KeyError, TypeError, AttributeError) as error:
                 self._aside[name] = item
                 log.error(
-                    "'%s': what was changed by HTTP of camera '%s' cannot be used and is set aside: %s", self.path, name, redact(error)
+                    "'%s': what was changed by HTTP of camera '%s' cannot be used and is set aside: %s",
+                    self.path,
+                    name,
+                    redact(error),
                 )
         if done:
             log.warning(
-                "changes made by HTTP in earlier runs go on (remove '%s' to return to the cameras file): %s", self.path, "; ".join(done)
+                "changes made by HTTP in earlier runs go on (remove '%s' to return to the cameras file): %s",
+                self.path,
+                "; ".join(done),
             )
         return tuple(cameras.values())
 
@@ -94,7 +105,9 @@ class CameraOverrides:
         said = self._said.get(name)
         if item["said"] != (None if said is None else self._digest(said)):
             what = "was taken out of" if said is None else "was edited in" if item["said"] else "was written into"
-            log.warning("camera '%s' %s the cameras file since it was changed by HTTP; what the file says counts", name, what)
+            log.warning(
+                "camera '%s' %s the cameras file since it was changed by HTTP; what the file says counts", name, what
+            )
             return []
         if item.get("removed"):
             del cameras[name]
@@ -117,11 +130,18 @@ class CameraOverrides:
             return {}
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             aside = self.path.with_name(CHANGES + ".damaged")
-            log.error("'%s' is damaged (%s); it is kept as '%s', and cameras are as the cameras file says", self.path, error, aside)
+            log.error(
+                "'%s' is damaged (%s); it is kept as '%s', and cameras are as the cameras file says",
+                self.path,
+                error,
+                aside,
+            )
             try:
                 os.replace(self.path, aside)
             except OSError as again:
-                raise OutputError(f"cannot move '{self.path}': {again.strerror or again}. Choose another folder (--out)") from again
+                raise OutputError(
+                    f"cannot move '{self.path}': {again.strerror or again}. Choose another folder (--out)"
+                ) from again
             return {}
         return dict(data)
 
@@ -163,7 +183,9 @@ class CameraOverrides:
                 if (self._again is None or not self._again.is_alive()) and not self._closed.is_set():
                     self._again = threading.Thread(target=self._try_again, name="changes", daemon=True)
                     self._again.start()
-                raise OutputError(f"{error} The change holds in this run, and writing is tried again until it works") from error
+                raise OutputError(
+                    f"{error} The change holds in this run, and writing is tried again until it works"
+                ) from error
 
     def _try_again(self) -> None:
         while not self._closed.wait(_AGAIN_SECONDS):
@@ -214,12 +236,14 @@ class CameraOverrides:
         return {"said": base, "settings": {key: values[key] for key in keys if key != "name"}}
 
     def _digest(self, config: CameraConfig) -> str:
-        """Tells whether an entry was edited. A password that comes from the environment may change without that being an edit."""
+        """Tells whether an entry was edited. A password that comes from the environment may change without that being
+        an edit."""
         text = hide_known(json.dumps(config.model_dump(mode="json", exclude_defaults=True), sort_keys=True))
         return hashlib.sha256((self._salt + text).encode()).hexdigest()
 
     def file_says(self, said: Sequence[CameraConfig], now: Iterable[CameraConfig]) -> None:
-        """The cameras file was edited: its entries that are new or edited count from now on, also where HTTP had said otherwise."""
+        """The cameras file was edited: its entries that are new or edited count from now on, also where HTTP had said
+        otherwise."""
         new = {c.name: c for c in said}
         for name, keys in self.differences(now).items():
             if new.get(name) != self._said.get(name):

@@ -90,9 +90,9 @@ class Stage:
 class Statistics:
     """Figures of a run. Times are wall-clock seconds of this process (never capture times).
 
-    ``beat`` is when the pipeline last came round (on the clock of ``time.monotonic``), ``load`` how many seconds of inference one second of live
-    frames needs, ``settled`` how many identities are over and no longer listed, ``settled_people`` the same
-    in three numbers, ``outputs`` why outputs were given up, by their name.
+    ``beat`` is when the pipeline last came round (on the clock of ``time.monotonic``), ``load`` how many seconds of
+    inference one second of live frames needs, ``settled`` how many identities are over and no longer listed,
+    ``settled_people`` the same in three numbers, ``outputs`` why outputs were given up, by their name.
     """
 
     cameras: dict[str, CameraCount]
@@ -132,7 +132,8 @@ class Statistics:
         return {name: 1000 * s / max(self.frames, 1) for name, s in self.seconds.items()}
 
     def mark(self) -> None:
-        """Remember the present figures: `busy` and `bottleneck` speak of the time since about ten seconds ago. Call about once a second."""
+        """Remember the present figures: `busy` and `bottleneck` speak of the time since about ten seconds ago. Call
+        about once a second."""
         self._marks.append((time.perf_counter(), dict(self.seconds)))
 
     def busy(self) -> dict[str, float]:

@@ -21,7 +21,8 @@ _LASTING = 180.0
 
 
 class StatusLogger:
-    """Logs changes of state, jumps of the clock and its drift. Subscribe it to one source; `look` may be called at any time besides.
+    """Logs changes of state, jumps of the clock and its drift. Subscribe it to one source; `look` may be called at any
+    time besides.
 
     Args:
         clock: Seconds that pass.
@@ -46,7 +47,11 @@ class StatusLogger:
     def look(self, status: SourceStatus) -> None:
         """Say that the clock jumped, each time, and that it drifts, once."""
         if status.jumps > self._jumps:
-            log.warning("camera '%s': its clock jumped (%d times so far); capture times go on from arrival", status.camera, status.jumps)
+            log.warning(
+                "camera '%s': its clock jumped (%d times so far); capture times go on from arrival",
+                status.camera,
+                status.jumps,
+            )
             self._jumps = status.jumps
         if status.drift is None or abs(status.drift) <= _DRIFT:
             self._drifts_since = None

@@ -10,7 +10,8 @@ import os
 import sys
 from typing import Annotated
 
-# Tracking multiplies small matrices; the cores belong to the graphs. Before numpy is imported, and only if the user did not choose.
+# Tracking multiplies small matrices; the cores belong to the graphs. Before numpy is imported, and only if the user did
+# not choose.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
@@ -46,13 +47,16 @@ from streamreid.secrets import redact
 __all__ = ["app", "main"]
 
 _LIMITS = (
-    "The process is out of memory, threads, open files or space: give it more (MemoryMax, TasksMax and LimitNOFILE of a service, ulimit of a shell), "
-    "or follow fewer cameras"
+    "The process is out of memory, threads, open files or space: give it more (MemoryMax, TasksMax and LimitNOFILE of "
+    "a service, ulimit of a shell), or follow fewer cameras"
 )
 
 app = typer.Typer(
     name="streamreid",
-    help="Follow people across many cameras: detect, describe by visible body parts, track, and associate across cameras.",
+    help=(
+        "Follow people across many cameras: detect, describe by visible body parts, track, and associate across "
+        "cameras."
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -67,9 +71,12 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _about(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
 ) -> None:
-    """Follow people across many cameras: detect, describe by visible body parts, track, and associate across cameras."""
+    """Follow people across many cameras: detect, describe by visible body parts, track, and associate across
+    cameras."""
 
 
 app.command("demo")(demo.demo)
@@ -96,7 +103,8 @@ app.command("export")(train.export)
 
 
 def main() -> None:
-    """Entry point: every error that is raised on purpose becomes one message and its exit code, and so does a lack of memory, threads or descriptors."""
+    """Entry point: every error that is raised on purpose becomes one message and its exit code, and so does a lack of
+    memory, threads or descriptors."""
     dump_when_stuck()
     try:
         app()

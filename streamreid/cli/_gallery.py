@@ -44,7 +44,9 @@ Store = Annotated[
     str | None,
     typer.Option("--gallery", "-g", envvar="STREAMREID_GALLERY", help="SQLite file or postgresql:// address."),
 ]
-Sources = Annotated[Path | None, typer.Option("--sources", "-s", help="YAML file of a run; its gallery section is used.")]
+Sources = Annotated[
+    Path | None, typer.Option("--sources", "-s", help="YAML file of a run; its gallery section is used.")
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
 
@@ -64,7 +66,8 @@ def settings(store: str | None, sources: Path | None) -> GalleryConfig:
         config = validate(GalleryConfig, {**config.model_dump(exclude_unset=True), "store": store}, where="--gallery")
     if config.store is None:
         raise ConfigError(
-            "which gallery? Pass --gallery FILE (or postgresql://...), set STREAMREID_GALLERY, or --sources with a gallery section"
+            "which gallery? Pass --gallery FILE (or postgresql://...), set STREAMREID_GALLERY, or --sources with a "
+            "gallery section"
         )
     return config
 
@@ -137,7 +140,9 @@ def parse_box(ltwh: str | None, corners: str | None = None) -> tuple[float, floa
         try:
             left, top, width, height = (float(v) for v in ltwh.split(","))
         except ValueError:
-            raise ConfigError(f"--box-ltwh {ltwh}: write LEFT,TOP,WIDTH,HEIGHT in pixels, for example --box-ltwh 120,40,60,170") from None
+            raise ConfigError(
+                f"--box-ltwh {ltwh}: write LEFT,TOP,WIDTH,HEIGHT in pixels, for example --box-ltwh 120,40,60,170"
+            ) from None
         if not (width > 0 and height > 0):
             raise ConfigError(f"--box-ltwh {ltwh}: width and height must be above 0")
         return left, top, left + width, top + height
@@ -147,10 +152,13 @@ def parse_box(ltwh: str | None, corners: str | None = None) -> tuple[float, floa
     try:
         left, top, right, bottom = (float(v) for v in text.split(","))
     except ValueError:
-        raise ConfigError(f"--box {text}: write LEFT,TOP,RIGHT,BOTTOM in pixels, for example --box 120,40,180,210") from None
+        raise ConfigError(
+            f"--box {text}: write LEFT,TOP,RIGHT,BOTTOM in pixels, for example --box 120,40,180,210"
+        ) from None
     if right <= left or bottom <= top:
         raise ConfigError(
-            f"--box {text}: right must be greater than left, and bottom greater than top; a box of a results file, with width and height, is --box-ltwh {text}"
+            f"--box {text}: right must be greater than left, and bottom greater than top; a box of a results file, "
+            f"with width and height, is --box-ltwh {text}"
         )
     return left, top, right, bottom
 
@@ -186,5 +194,7 @@ def describe(embedder: Embedder, frame: Frame, box: tuple[float, float, float, f
     width, height = frame.size
     (features,) = embedder([frame], [Detections.from_arrays([box or (0, 0, width, height)])])
     if not features.visibility.any():
-        raise ConfigError("nobody can be seen there: the box is outside the picture, or the engine found no part of a person")
+        raise ConfigError(
+            "nobody can be seen there: the box is outside the picture, or the engine found no part of a person"
+        )
     return features

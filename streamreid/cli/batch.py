@@ -25,7 +25,9 @@ _COLOURS = {"done": "green", "skipped": "cyan", "failed": "red", "interrupted": 
 
 
 def batch(
-    paths: Annotated[list[Path], typer.Argument(help="Videos, or folders of videos and of multi-camera recordings (subfolders).")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Videos, or folders of videos and of multi-camera recordings (subfolders).")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Each recording gets a folder in here.")],
     settings_file: o.SettingsFile = None,
     together: Annotated[bool, typer.Option(help="All videos directly given are cameras of one recording.")] = False,
@@ -39,7 +41,8 @@ def batch(
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Run recordings one after the other. What is finished is not done again; a broken video does not stop the others (exit code 3).
+    """Run recordings one after the other. What is finished is not done again; a broken video does not stop the others
+    (exit code 3).
 
     Identities are decided with everything that is known at a recording's end
     (--online: while it runs, as `streamreid run` does).
@@ -83,11 +86,16 @@ def _print(results: list[RecordingResult], total: int) -> None:
     print_notes(output, ((r.name, r.reason, _COLOURS[r.status]) for r in results if r.status != "skipped"))
     counts = {status: sum(r.status == status for r in results) for status in _COLOURS}
     said = ", ".join(f"{n} {status}{' (finished before)' * (status == 'skipped')}" for status, n in counts.items() if n)
-    output.print(f"{total} recordings: {said}" + (f", {total - len(results)} not begun" if total > len(results) else ""), highlight=False)
+    output.print(
+        f"{total} recordings: {said}" + (f", {total - len(results)} not begun" if total > len(results) else ""),
+        highlight=False,
+    )
 
 
 def _print_left_out(left_out: list[LeftOut]) -> None:
     for reason in dict.fromkeys(item.reason for item in left_out):
         paths = [str(item.path) for item in left_out if item.reason == reason]
-        shown = ", ".join(paths[:_SHOWN]) + (f" and {len(paths) - _SHOWN} more (see batch.json)" if len(paths) > _SHOWN else "")
+        shown = ", ".join(paths[:_SHOWN]) + (
+            f" and {len(paths) - _SHOWN} more (see batch.json)" if len(paths) > _SHOWN else ""
+        )
         output.print(Text(f"left out: {shown}: {reason}", "yellow"), soft_wrap=True)

@@ -30,27 +30,49 @@ _CHECKPOINTS = (".pt", ".pth", ".ckpt")
 
 def build(
     source: Annotated[
-        str, typer.Argument(help="A training's checkpoint (.pt), an engine bundle, a shipped engine's name, or a detector's .onnx.")
+        str,
+        typer.Argument(
+            help="A training's checkpoint (.pt), an engine bundle, a shipped engine's name, or a detector's .onnx."
+        ),
     ],
     target: Annotated[str, typer.Option(help=f"What will run it: {', '.join(get_args(TargetName))}.")],
-    precision: Annotated[str, typer.Option(help=f"What it computes in: {', '.join(get_args(PrecisionName))}.")] = "fp32",
+    precision: Annotated[
+        str, typer.Option(help=f"What it computes in: {', '.join(get_args(PrecisionName))}.")
+    ] = "fp32",
     max_batch: Annotated[int, typer.Option(min=1, max=1024, help="Largest batch; larger ones are split.")] = 32,
     kind: Annotated[str, typer.Option(help="reid or detector.")] = "reid",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to create; NAME-TARGET-PRECISION by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder to create; NAME-TARGET-PRECISION by default.")
+    ] = None,
     calibration_crops: Annotated[
-        Path | None, typer.Option(help="int8: folder of real pictures (crops of people; whole frames for a detector) to measure ranges on.")
+        Path | None,
+        typer.Option(
+            help="int8: folder of real pictures (crops of people; whole frames for a detector) to measure ranges on."
+        ),
     ] = None,
     probe: Annotated[
         Path | None,
-        typer.Option(help="Folder of real pictures to prove it on; Market-1501 names also give R1 and mAP. Drawn figures by default."),
+        typer.Option(
+            help=(
+                "Folder of real pictures to prove it on; Market-1501 names also give R1 and mAP. Drawn figures by "
+                "default."
+            )
+        ),
     ] = None,
-    size: Annotated[int, typer.Option(min=64, max=4096, help="Detectors: longest side of the input where the graph leaves it open.")] = 640,
+    size: Annotated[
+        int, typer.Option(min=64, max=4096, help="Detectors: longest side of the input where the graph leaves it open.")
+    ] = 640,
     min_cosine: Annotated[
         float | None, typer.Option(min=-1, max=1, help="Least median cosine of every part, instead of the precision's.")
     ] = None,
-    max_map_drop: Annotated[float | None, typer.Option(min=-1, max=1, help="Most that mAP may fall, instead of the precision's.")] = None,
+    max_map_drop: Annotated[
+        float | None, typer.Option(min=-1, max=1, help="Most that mAP may fall, instead of the precision's.")
+    ] = None,
     program: Annotated[
-        bool, typer.Option("--program", help="From a checkpoint: also keep the network as a torch program, for the torch runtime.")
+        bool,
+        typer.Option(
+            "--program", help="From a checkpoint: also keep the network as a torch program, for the torch runtime."
+        ),
     ] = False,
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Write it even if it misses its thresholds; auto never takes it.")
@@ -69,10 +91,19 @@ def build(
     if _one_of(kind, ("reid", "detector"), "--kind") == "detector":
         with Work(f"building {folder.name}"):
             detector, record = build_detector(
-                source, folder, chosen, size=size, frames=calibration_crops, probe=probe, keep_failed=keep_failed, force=force
+                source,
+                folder,
+                chosen,
+                size=size,
+                frames=calibration_crops,
+                probe=probe,
+                keep_failed=keep_failed,
+                force=force,
             )
         output.print(
-            f"{detector.folder}: {describe_build(record)}\nuse it as detector.model: {detector.folder}", markup=False, highlight=False
+            f"{detector.folder}: {describe_build(record)}\nuse it as detector.model: {detector.folder}",
+            markup=False,
+            highlight=False,
         )
         return
     request = BuildRequest(chosen, calibration_crops, probe, score_probe, keep_failed)
@@ -86,7 +117,8 @@ def describe_build(record: BuildRecord) -> str:
     counts = ", ".join(f"{n} {p}" for p, n in sorted(record.found.counts.items()))
     found = f"{record.found.precision} by its {record.found.source}{f' ({counts})' if counts else ''}"
     text = (
-        f"{record.key}, batches up to {record.max_batch}, found {found}; {record.fingerprint.library} {record.fingerprint.library_version}"
+        f"{record.key}, batches up to {record.max_batch}, found {found}; {record.fingerprint.library} "
+        f"{record.fingerprint.library_version}"
     )
     if record.fingerprint.device:
         text += f" on {record.fingerprint.device}"
@@ -95,7 +127,9 @@ def describe_build(record: BuildRecord) -> str:
         return f"{text}; not compared with its reference yet"
     reached = []
     if report.cosine_median:
-        reached.append(f"median cosine {min(report.cosine_median):.4f}, 1st percentile {min(report.cosine_p01):.4f} (lowest part)")
+        reached.append(
+            f"median cosine {min(report.cosine_median):.4f}, 1st percentile {min(report.cosine_p01):.4f} (lowest part)"
+        )
     if report.visibility_error is not None:
         reached.append(f"visibility off by {report.visibility_error:.4f}, rank agreement {report.rank_agreement:.3f}")
     for name, pair in (("R1", report.r1), ("mAP", report.map)):
@@ -103,11 +137,15 @@ def describe_build(record: BuildRecord) -> str:
             reached.append(f"{name} {pair[0]:.4f} -> {pair[1]:.4f}")
     if report.matched_boxes is not None:
         reached.append(f"agreement of boxes {report.matched_boxes:.4f}")
-    return f"{text}; {'; '.join(reached)}; on {report.probe}; {'passed' if report.passed else 'FAILED: ' + '; '.join(report.failures)}"
+    return (
+        f"{text}; {'; '.join(reached)}; on {report.probe}; "
+        f"{'passed' if report.passed else 'FAILED: ' + '; '.join(report.failures)}"
+    )
 
 
 def score_probe(similarity: FloatArray, probe: Probe) -> tuple[float, float] | None:
-    """Rank-1 accuracy and mAP of a labelled probe set, every picture searching all those of other cameras; None if that is impossible."""
+    """Rank-1 accuracy and mAP of a labelled probe set, every picture searching all those of other cameras; None if that
+    is impossible."""
     assert probe.persons is not None
     assert probe.cameras is not None
     everybody = PersonImages(tuple(Path(str(n)) for n in range(len(probe))), probe.persons, probe.cameras)
@@ -143,8 +181,8 @@ def _source(source: str, scratch: Path, program: bool) -> Bundle:
         return _exported(path, scratch, program)
     if path.is_file():
         raise EngineError(
-            f"{path}: this is a file; wrap it first: streamreid engine import {path} --out FOLDER, then build from FOLDER "
-            "(a detector: --kind detector)"
+            f"{path}: this is a file; wrap it first: streamreid engine import {path} --out FOLDER, then build from "
+            "FOLDER (a detector: --kind detector)"
         )
     return load_bundle(path)
 

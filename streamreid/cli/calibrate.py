@@ -31,17 +31,25 @@ __all__ = ["calibrate_command"]
 
 
 def calibrate_command(
-    caches: Annotated[list[Path], typer.Argument(help="Caches of `streamreid run --cache`, or folders of runs that have one in them.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Settings file to write, for `run`, `batch` and `replay` --settings.")] = Path(
-        "calibration.yaml"
-    ),
+    caches: Annotated[
+        list[Path], typer.Argument(help="Caches of `streamreid run --cache`, or folders of runs that have one in them.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Settings file to write, for `run`, `batch` and `replay` --settings.")
+    ] = Path("calibration.yaml"),
     overwrite: Annotated[bool, typer.Option(help="Replace the files.")] = False,
-    report: Annotated[Path | None, typer.Option(help="Also write the reliability diagram: .html, or .json for the numbers.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Also write the reliability diagram: .html, or .json for the numbers.")
+    ] = None,
     truth: Annotated[
         list[str] | None,
-        typer.Option("--truth", "-t", help="Ground truth (MOT text with ids across cameras): CAMERA=FILE or CACHE/CAMERA=FILE."),
+        typer.Option(
+            "--truth", "-t", help="Ground truth (MOT text with ids across cameras): CAMERA=FILE or CACHE/CAMERA=FILE."
+        ),
     ] = None,
-    settings_file: Annotated[Path | None, typer.Option("--settings", help="YAML with tracker, association, ... sections.")] = None,
+    settings_file: Annotated[
+        Path | None, typer.Option("--settings", help="YAML with tracker, association, ... sections.")
+    ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A tracker or association setting.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the lot that parts the people.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table.")] = False,
@@ -66,7 +74,10 @@ def calibrate_command(
         found = calibrate(walked, _persons(walked, truth) if truth else None, seed=seed)
     head = f"# Link probability fitted by streamreid {__version__} `calibrate`; use it with --settings.\n"
     with atomic_text(out) as file:
-        file.write(head + yaml.safe_dump({"association": {"link": found.link.model_dump()}}, sort_keys=False, allow_unicode=True))
+        file.write(
+            head
+            + yaml.safe_dump({"association": {"link": found.link.model_dump()}}, sort_keys=False, allow_unicode=True)
+        )
     if report is not None:
         text = json.dumps(found.as_dict(), indent=1) + "\n" if report.suffix == ".json" else calibration_page(found)
         with atomic_text(report) as file:
@@ -80,7 +91,9 @@ def _cache(folder: Path) -> Path:
         if (place / MANIFEST).is_file():
             return place
     if folder.is_dir() and find_results(folder):
-        raise DataError(f"'{folder}' holds results but no features; run again with --cache {folder / 'cache'} and calibrate on that")
+        raise DataError(
+            f"'{folder}' holds results but no features; run again with --cache {folder / 'cache'} and calibrate on that"
+        )
     raise DataError(f"'{folder}' is no cache: it has no {MANIFEST}. Make one with: streamreid run ... --cache {folder}")
 
 
@@ -97,10 +110,16 @@ def _persons(walked: list[Walked], truth: list[str]) -> list[dict[TrackKey, int]
     for item in truth:
         where, equals, file = item.partition("=")
         cache, _, camera = where.rpartition("/")
-        rows = [i for i, w in enumerate(walked) if camera in w.boxes and (not cache or Path(cache).name == w.recorder.folder.name)]
+        rows = [
+            i
+            for i, w in enumerate(walked)
+            if camera in w.boxes and (not cache or Path(cache).name == w.recorder.folder.name)
+        ]
         if not equals or not rows:
             known = sorted({c for w in walked for c in w.boxes})
-            raise ConfigError(f"--truth {item}: write CAMERA=FILE or CACHE/CAMERA=FILE; the cameras are {', '.join(known)}")
+            raise ConfigError(
+                f"--truth {item}: write CAMERA=FILE or CACHE/CAMERA=FILE; the cameras are {', '.join(known)}"
+            )
         if len(rows) > 1:
             raise ConfigError(f"--truth {item}: several caches have a camera '{camera}'; write CACHE/{camera}=FILE")
         table = read_mot(Path(file))
@@ -118,7 +137,9 @@ def _print(found: Calibrated, out: Path) -> None:
     table.add_row("expected calibration error", f"{found.before.error:.3f}", f"{found.after.error:.3f}")
     for i in (0, len(found.after.said) - 1):
         low, high = found.after.edges[i], found.after.edges[i + 1]
-        table.add_row(f"true where {low:.1f} to {high:.1f} was said", f"{found.before.true[i]:.3f}", f"{found.after.true[i]:.3f}")
+        table.add_row(
+            f"true where {low:.1f} to {high:.1f} was said", f"{found.before.true[i]:.3f}", f"{found.after.true[i]:.3f}"
+        )
     table.add_row("pairs of one person / two people", "", f"{found.same:,} / {found.different:,}")
     output.print(table)
     output.print(f"written: {out}; use it with: streamreid run ... --settings {out}", soft_wrap=True, highlight=False)

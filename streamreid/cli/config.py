@@ -33,7 +33,9 @@ def check(path: Annotated[Path, typer.Argument(help="The YAML file.")]) -> None:
             camera.name,
             Text(redact(camera.uri)),
             str(camera.stride),
-            f"{camera.start_time:%Y-%m-%d %H:%M:%S %Z} + {camera.offset:g} s" if camera.start_time else f"{camera.offset:g} s",
+            f"{camera.start_time:%Y-%m-%d %H:%M:%S %Z} + {camera.offset:g} s"
+            if camera.start_time
+            else f"{camera.offset:g} s",
         )
     output.print(table)
     changed = {
@@ -41,7 +43,9 @@ def check(path: Annotated[Path, typer.Argument(help="The YAML file.")]) -> None:
         for section in ("detector", "engine", "tracker", "association", "output")
         if (values := getattr(config, section).model_dump(exclude_defaults=True))
     }
-    output.print(Text(f"changed from the defaults: {json.dumps(changed)}" if changed else "all settings are the defaults"))
+    output.print(
+        Text(f"changed from the defaults: {json.dumps(changed)}" if changed else "all settings are the defaults")
+    )
     output.print(f"[green]ok[/]: {len(config.cameras)} cameras", highlight=False)
 
 

@@ -33,7 +33,9 @@ def set_up_logging(*, quiet: bool = False, verbose: bool = False) -> None:
     """
     level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING
     if errors.is_terminal:
-        handler: logging.Handler = RichHandler(console=errors, show_path=False, show_time=False, markup=False, rich_tracebacks=False)
+        handler: logging.Handler = RichHandler(
+            console=errors, show_path=False, show_time=False, markup=False, rich_tracebacks=False
+        )
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -26,7 +26,8 @@ def demo(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is chosen and why.")] = False,
 ) -> None:
-    """Fetch a sample and a detector once, follow the people in it across four cameras, and write videos and tables to runs/demo."""
+    """Fetch a sample and a detector once, follow the people in it across four cameras, and write videos and tables to
+    runs/demo."""
     set_up_logging(quiet=quiet, verbose=verbose)
     files = weights.fetch(["demo-videos", "yolo11n"], console=None if quiet else errors)
     videos = sorted(p for p in files if p.suffix == ".mp4")
@@ -35,6 +36,8 @@ def demo(
         "engine": {"model": engine},
         "output": {"mosaic": True},
     }
-    with ResultsFolder.claim(out, "demo", overwrite=overwrite or out == _FOLDER) as folder:  # a demo may be shown again and again
+    with ResultsFolder.claim(
+        out, "demo", overwrite=overwrite or out == _FOLDER
+    ) as folder:  # a demo may be shown again and again
         code = execute(Config.from_dict(data), folder, quiet=quiet)
     raise typer.Exit(code)

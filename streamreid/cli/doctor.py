@@ -26,20 +26,28 @@ __all__ = ["doctor"]
 
 def doctor(
     sources: Annotated[
-        list[str], typer.Argument(help="YAML file with cameras and settings; or videos, folders of images, addresses, webcam numbers.")
+        list[str],
+        typer.Argument(
+            help="YAML file with cameras and settings; or videos, folders of images, addresses, webcam numbers."
+        ),
     ],
-    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long to look at the cameras; all at the same time.")] = 5.0,
+    seconds: Annotated[
+        float, typer.Option(min=1, max=600, help="How long to look at the cameras; all at the same time.")
+    ] = 5.0,
     detector: o.Detector = None,
     engine: o.Engine = None,
     settings: o.Set = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Test every camera, the detector and the engine; predict frame rates and ages. Exit code 0 if all is well, 3 if a camera fails, 2 if a model does."""
+    """Test every camera, the detector and the engine; predict frame rates and ages. Exit code 0 if all is well, 3 if a
+    camera fails, 2 if a model does."""
     set_up_logging(quiet=not verbose, verbose=verbose)
     videos, file = _inputs(sources)
     config = configure(videos, file, o.changes(detector=detector, engine=engine), settings or [])
-    found = examine(config, seconds=seconds, say=None if as_json else lambda text: errors.print(f"{text} ...", highlight=False))
+    found = examine(
+        config, seconds=seconds, say=None if as_json else lambda text: errors.print(f"{text} ...", highlight=False)
+    )
     if as_json:
         output.print_json(json.dumps({**dataclasses.asdict(found), "healthy": found.healthy}))
     else:
@@ -48,16 +56,29 @@ def doctor(
 
 
 def _inputs(sources: list[str]) -> tuple[list[str], Path | None]:
-    """Videos or a YAML file as `streamreid run` takes them; here the YAML file may have any ending that is no video's, picture's or table's."""
+    """Videos or a YAML file as `streamreid run` takes them; here the YAML file may have any ending that is no video's,
+    picture's or table's."""
     path = Path(sources[0])
-    if len(sources) == 1 and path.is_file() and not is_video(path) and not is_picture(path) and path.suffix.lower() != ".txt":
+    if (
+        len(sources) == 1
+        and path.is_file()
+        and not is_video(path)
+        and not is_picture(path)
+        and path.suffix.lower() != ".txt"
+    ):
         return [], path
     return as_sources(sources, None)
 
 
 def _print(found: Diagnosis) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, justify in (("camera", "left"), ("first frame", "right"), ("size", "right"), ("frames/s", "right"), ("clock", "left")):
+    for name, justify in (
+        ("camera", "left"),
+        ("first frame", "right"),
+        ("size", "right"),
+        ("frames/s", "right"),
+        ("clock", "left"),
+    ):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for name in ("late by", "people"):
         table.add_column(name, justify="right")
@@ -108,15 +129,20 @@ def _print_forecast(expected: Forecast) -> None:
     for name in ("frames/s", "of", "age p50", "p95", "p99"):
         table.add_column(name, justify="right")
     for name, camera in expected.cameras.items():
-        ages = ["-"] * 3 if camera.age is None else [f"{1000 * v:.0f} ms" for v in (camera.age.p50, camera.age.p95, camera.age.p99)]
+        ages = (
+            ["-"] * 3
+            if camera.age is None
+            else [f"{1000 * v:.0f} ms" for v in (camera.age.p50, camera.age.p95, camera.age.p99)]
+        )
         table.add_row(name, f"{camera.rate:.1f}", f"{camera.of:.1f}", *ages)
     print_table(output, table)
     if expected.load > 0.95:
         stride = math.ceil(expected.load / 0.9)
         output.print(
             Text(
-                f"overload: frames will be dropped, evenly over the cameras. To use every frame that is asked for: stride: {stride} for all cameras, "
-                "a smaller detector (detector.size, yolox-nano), fewer cameras, or a faster machine",
+                "overload: frames will be dropped, evenly over the cameras. To use every frame that is asked for: "
+                f"stride: {stride} for all cameras, a smaller detector (detector.size, yolox-nano), fewer cameras, or "
+                "a faster machine",
                 "yellow",
             ),
             soft_wrap=True,

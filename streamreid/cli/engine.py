@@ -23,7 +23,9 @@ from streamreid.reid.model_trial import Figures
 
 __all__ = ["app"]
 
-app = typer.Typer(help="ReID engines: wrap a model as an engine bundle, look into one, list those that ship.", no_args_is_help=True)
+app = typer.Typer(
+    help="ReID engines: wrap a model as an engine bundle, look into one, list those that ship.", no_args_is_help=True
+)
 
 
 @app.command("import")
@@ -31,14 +33,21 @@ def import_(
     model: Annotated[Path, typer.Argument(help="A global ReID model: .onnx, or the .xml of an OpenVINO IR.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to create.")],
     name: Annotated[str | None, typer.Option(help="Name of the engine; the folder's name by default.")] = None,
-    preset: Annotated[str | None, typer.Option(help=f"Colour and normalisation: {', '.join(PRESETS)}; tried by default.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help=f"Colour and normalisation: {', '.join(PRESETS)}; tried by default.")
+    ] = None,
     feature: Annotated[
         str | None, typer.Option("--output", help="Name of the output that is the feature, where there are several.")
     ] = None,
     pictures: Annotated[
-        Path | None, typer.Option(help="Folder of person crops to try the model on, beside drawn ones; Market-1501 names say who is shown.")
+        Path | None,
+        typer.Option(
+            help="Folder of person crops to try the model on, beside drawn ones; Market-1501 names say who is shown."
+        ),
     ] = None,
-    untested: Annotated[bool, typer.Option("--untested", help="Import it although the trial on pictures speaks against it.")] = False,
+    untested: Annotated[
+        bool, typer.Option("--untested", help="Import it although the trial on pictures speaks against it.")
+    ] = False,
     height: Annotated[int | None, typer.Option(help="Height of a crop, where the graph leaves it open.")] = None,
     width: Annotated[int | None, typer.Option(help="Width of a crop, where the graph leaves it open.")] = None,
     licence: Annotated[str, typer.Option(help="The model's licence.")] = "unknown",
@@ -53,7 +62,14 @@ def import_(
         raise typer.BadParameter(f"'{preset}' is unknown; known: {', '.join(PRESETS)}", param_hint="--preset")
     chosen = cast("Preset | None", preset)
     options = ImportOptions(
-        name=name, preset=chosen, output=feature, pictures=pictures, untested=untested, height=height, width=width, licence=licence
+        name=name,
+        preset=chosen,
+        output=feature,
+        pictures=pictures,
+        untested=untested,
+        height=height,
+        width=width,
+        licence=licence,
     )
     tried: list[Figures] = []
     with Work("calibrating" if calibrate_on is not None else f"trying {model.name} on pictures") as work:
@@ -79,7 +95,10 @@ def inspect(bundle: Annotated[str, typer.Argument(help="Folder of a bundle, or t
     folder = shipped_engines().get(bundle, Path(bundle))
     if is_detector(folder):
         detector = load_detector_bundle(folder)
-        output.print(f"{detector.manifest.name}: detector, {detector.manifest.model}, licence {detector.manifest.licence}", markup=False)
+        output.print(
+            f"{detector.manifest.name}: detector, {detector.manifest.model}, licence {detector.manifest.licence}",
+            markup=False,
+        )
         builds = detector.manifest.builds
     else:
         loaded = load_bundle(folder)
@@ -109,12 +128,21 @@ def list_() -> None:
     for bundle in sorted(found, key=lambda b: (-b.manifest.rank, b.manifest.name)):
         m = bundle.manifest
         crop = f"{m.input.height}x{m.input.width}"
-        table.add_row(m.name, str(len(m.parts)), str(m.dim), crop, f"{_megabytes(bundle):.1f}", escape(m.licence), escape(m.description))
+        table.add_row(
+            m.name,
+            str(len(m.parts)),
+            str(m.dim),
+            crop,
+            f"{_megabytes(bundle):.1f}",
+            escape(m.licence),
+            escape(m.description),
+        )
     if found:
         output.print(table)
     else:
         output.print(
-            "no engine came with this installation; wrap a model with: streamreid engine import MODEL --out FOLDER", soft_wrap=True
+            "no engine came with this installation; wrap a model with: streamreid engine import MODEL --out FOLDER",
+            soft_wrap=True,
         )
 
 

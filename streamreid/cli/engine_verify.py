@@ -41,17 +41,22 @@ _RUNTIMES = ("onnxruntime", "openvino")
 def verify(
     bundle: Annotated[str, typer.Argument(help="Folder of a bundle, or the name of a shipped engine.")],
     probe: Annotated[
-        Path | None, typer.Option(help="Folder of real pictures; Market-1501 names also give R1 and mAP. Drawn figures by default.")
+        Path | None,
+        typer.Option(help="Folder of real pictures; Market-1501 names also give R1 and mAP. Drawn figures by default."),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="target/precision, for example openvino/int8; all that were built by default.")
+        list[str] | None,
+        typer.Option(help="target/precision, for example openvino/int8; all that were built by default."),
     ] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Compare with this trained network on torch instead of the ONNX graph.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Compare with this trained network on torch instead of the ONNX graph.")
+    ] = None,
     most: Annotated[int, typer.Option(min=4, max=10000, help="Most pictures of the folder to use.")] = 256,
     keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Write the reports into the bundle.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the reports as JSON.")] = False,
 ) -> None:
-    """Run the same crops through the reference and the engine on this machine; exit code 2 if they differ by more than the bundle allows."""
+    """Run the same crops through the reference and the engine on this machine; exit code 2 if they differ by more than
+    the bundle allows."""
     set_up_logging()
     folder = shipped_engines().get(bundle, Path(bundle))
     if is_detector(folder):
@@ -69,7 +74,9 @@ def verify(
             raise ConfigError(f"--only {key}: expected target/precision, for example openvino/int8")
     size = (loaded.manifest.input.height, loaded.manifest.input.width)
     crops = generated_probe(size) if probe is None else read_probe(probe, size, most=most)
-    reference, name = (None, "") if checkpoint is None else (_network(checkpoint), f"{checkpoint.name} on torch, fp32, batch 1")
+    reference, name = (
+        (None, "") if checkpoint is None else (_network(checkpoint), f"{checkpoint.name} on torch, fp32, batch 1")
+    )
     reports = {}
     with Work("comparing", total=len(keys)) as work:
         for key in keys:
@@ -103,7 +110,11 @@ def bench(
         work.step("choosing what auto takes")
         auto = remeasure(loaded.compiled.graphs(), image=loaded.manifest.input.image())
     if as_json:
-        typer.echo(json.dumps({"bundle": loaded.manifest.name, "crops_per_second": rows, "auto": auto, "left_out": left_out}, indent=2))
+        typer.echo(
+            json.dumps(
+                {"bundle": loaded.manifest.name, "crops_per_second": rows, "auto": auto, "left_out": left_out}, indent=2
+            )
+        )
         return
     table = Table("engine", *(f"batch {size}" for size in sizes), box=None, pad_edge=False)
     for row in rows:
@@ -167,7 +178,9 @@ _ROWS: tuple[tuple[str, Callable[[ParityReport], str]], ...] = (
 
 def _tell(folder: Path, reports: dict[str, ParityReport], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({key: r.model_dump(mode="json") | {"passed": r.passed} for key, r in reports.items()}, indent=2))
+        typer.echo(
+            json.dumps({key: r.model_dump(mode="json") | {"passed": r.passed} for key, r in reports.items()}, indent=2)
+        )
     else:
         table = Table("", *reports, box=None, pad_edge=False)
         for label, show in _ROWS:
@@ -176,11 +189,15 @@ def _tell(folder: Path, reports: dict[str, ParityReport], as_json: bool) -> None
                 table.add_row(label, *cells)
         output.print(table)
         first = next(iter(reports.values()))
-        output.print(f"worst of batches {', '.join(map(str, first.batches))}; {first.probe}", highlight=False, soft_wrap=True)
+        output.print(
+            f"worst of batches {', '.join(map(str, first.batches))}; {first.probe}", highlight=False, soft_wrap=True
+        )
         output.print(f"against {first.reference}", highlight=False, soft_wrap=True)
     failed = {key: r for key, r in reports.items() if not r.passed}
     if failed:
-        raise EngineError(f"{folder} is refused: " + ". ".join(f"{key}: {'; '.join(r.failures)}" for key, r in failed.items()))
+        raise EngineError(
+            f"{folder} is refused: " + ". ".join(f"{key}: {'; '.join(r.failures)}" for key, r in failed.items())
+        )
 
 
 def _low(values: Sequence[float]) -> str:

@@ -36,20 +36,26 @@ _NAMES = {"hota": "HOTA", "deta": "DetA", "assa": "AssA", "loca": "LocA", "frag"
 _FULL_WIDTH = 112
 
 Frames = Annotated[
-    str | None, typer.Option(help="First and last frame to score, as FIRST:LAST (both included); default: what the truth covers.")
+    str | None,
+    typer.Option(help="First and last frame to score, as FIRST:LAST (both included); default: what the truth covers."),
 ]
 Report = Annotated[
     Path | None,
-    typer.Option(help="Also write an error browser: one HTML file with timelines, merges, splits and switches, readable offline."),
+    typer.Option(
+        help="Also write an error browser: one HTML file with timelines, merges, splits and switches, readable offline."
+    ),
 ]
 Fps = Annotated[
     float | None,
-    typer.Option(min=0.001, help="Frame rate, for seconds in the report where the results (a run's JSON lines) do not tell them."),
+    typer.Option(
+        min=0.001, help="Frame rate, for seconds in the report where the results (a run's JSON lines) do not tell them."
+    ),
 ]
 Format = Annotated[
     str | None,
     typer.Option(
-        "--format", help="What text files are, where their values do not tell: mot or aicity. Default: recognised by their values."
+        "--format",
+        help="What text files are, where their values do not tell: mot or aicity. Default: recognised by their values.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -92,8 +98,13 @@ def _print_scores(rows: dict[str, MotScores], first: str) -> None:
 
 @app.command()
 def mot(
-    results: Annotated[Path, typer.Argument(help="MOT text, JSON lines, Parquet, or a folder (of a run, or of MOT text files).")],
-    truth: Annotated[Path, typer.Argument(help="Ground truth: MOT text, or a folder with one file per sequence or <sequence>/gt/gt.txt.")],
+    results: Annotated[
+        Path, typer.Argument(help="MOT text, JSON lines, Parquet, or a folder (of a run, or of MOT text files).")
+    ],
+    truth: Annotated[
+        Path,
+        typer.Argument(help="Ground truth: MOT text, or a folder with one file per sequence or <sequence>/gt/gt.txt."),
+    ],
     frames: Frames = None,
     layout: Format = None,
     rules: Annotated[str, typer.Option(help=f"Which boxes count: {', '.join(RULES)}.")] = "plain",
@@ -124,16 +135,24 @@ def mot(
 
 @app.command()
 def multicam(
-    results: Annotated[Path, typer.Argument(help="Folder of a run (its global ids are scored), or AI City text, JSON lines, Parquet.")],
+    results: Annotated[
+        Path, typer.Argument(help="Folder of a run (its global ids are scored), or AI City text, JSON lines, Parquet.")
+    ],
     truth: Annotated[
-        list[str], typer.Argument(help="Ground truth files, one per camera (CAMERA=FILE if the names differ), or one AI City text.")
+        list[str],
+        typer.Argument(
+            help="Ground truth files, one per camera (CAMERA=FILE if the names differ), or one AI City text."
+        ),
     ],
     frames: Frames = None,
     layout: Format = None,
     partial: Annotated[
         list[str] | None,
         typer.Option(
-            help="A camera in which not everybody is annotated: results that match nobody there are not counted. May be repeated."
+            help=(
+                "A camera in which not everybody is annotated: results that match nobody there are not counted. May "
+                "be repeated."
+            )
         ),
     ] = None,
     report: Report = None,
@@ -155,11 +174,16 @@ def multicam(
 def _print_identities(found: MulticamEvaluation) -> None:
     errors = found.identities
     lines = [
-        f"\nframes {found.frames[0]}:{found.frames[1]} · {found.combined.truth_ids} people, {found.combined.result_ids} ids",
+        f"\nframes {found.frames[0]}:{found.frames[1]} · {found.combined.truth_ids} people, "
+        f"{found.combined.result_ids} ids",
         f"seen by several cameras: {errors.shared} people, {errors.linked} of them with one id in all their cameras",
-        f"merges {errors.merge_count} (people that share an id with another), splits {errors.split_count} (ids too many for a person)",
+        f"merges {errors.merge_count} (people that share an id with another), splits {errors.split_count} (ids too "
+        "many for a person)",
     ]
-    for word, kind, mixtures in (("merged into id", "person", errors.merges[:5]), ("split: person", "id", errors.splits[:5])):
+    for word, kind, mixtures in (
+        ("merged into id", "person", errors.merges[:5]),
+        ("split: person", "id", errors.splits[:5]),
+    ):
         for mixture in mixtures:
             parts = ", ".join(f"{kind} {part} ({boxes} boxes)" for part, boxes in mixture.parts)
             lines.append(f"  {word} {mixture.id}: {parts}")
@@ -173,7 +197,12 @@ def _print_identities(found: MulticamEvaluation) -> None:
 def world(
     results: Annotated[
         Path,
-        typer.Argument(help="AI City text, MOT text with world coordinates in columns 8 and 9, or JSON lines whose people carry 'world'."),
+        typer.Argument(
+            help=(
+                "AI City text, MOT text with world coordinates in columns 8 and 9, or JSON lines whose people carry "
+                "'world'."
+            )
+        ),
     ],
     truth: Annotated[Path, typer.Argument(help="Ground truth in one of these formats.")],
     radius: Annotated[float, typer.Option(help="Greatest distance of a match, in the unit of the coordinates.")] = 1.0,
@@ -191,7 +220,9 @@ def world(
         _print_json(found.as_dict())
         return
     _print_scores({results.stem: found.scores}, "results")
-    lines = [f"frames {found.frames[0]}:{found.frames[1]} · {found.scores.truth_ids} people, {found.scores.result_ids} ids"]
+    lines = [
+        f"frames {found.frames[0]}:{found.frames[1]} · {found.scores.truth_ids} people, {found.scores.result_ids} ids"
+    ]
     lines.append(f"radius {found.radius:g}, mean distance of the matches {found.mean_distance:.3f}")
     if found.averaged:
         lines.append(f"{found.averaged} positions are the mean of several cameras")

@@ -36,15 +36,23 @@ def reid(
     layout: Annotated[
         str,
         typer.Option(
-            help="market (also DukeMTMC-reID, Occluded-Duke, CUHK03-NP), msmt17, occluded_reid or p_dukemtmc (its test folder), where occluded pictures are the queries."
+            help=(
+                "market (also DukeMTMC-reID, Occluded-Duke, CUHK03-NP), msmt17, occluded_reid or p_dukemtmc (its test "
+                "folder), where occluded pictures are the queries."
+            )
         ),
     ] = "market",
     seeds: Annotated[int, typer.Option(min=1, help="Occlusion draws to average over.")] = 1,
-    rerank: Annotated[bool, typer.Option("--rerank", help="Also score clean queries with k-reciprocal re-ranking.")] = False,
+    rerank: Annotated[
+        bool, typer.Option("--rerank", help="Also score clean queries with k-reciprocal re-ranking.")
+    ] = False,
     unify: Annotated[
         bool,
         typer.Option(
-            "--unify", help="Also compare with the gallery as if it were covered like the query (bundles exported with --unified)."
+            "--unify",
+            help=(
+                "Also compare with the gallery as if it were covered like the query (bundles exported with --unified)."
+            ),
         ),
     ] = False,
     sides: Annotated[bool, typer.Option("--sides", help="Also list the scores by covered side and share.")] = False,
@@ -71,7 +79,8 @@ def reid(
     else:
         output.print(_table(found, sides))
         output.print(
-            f"{found.parts['clean'].queries} queries, {len(gallery)} gallery pictures, {seeds} occlusion draw(s), {embedder.runtime} in {embedder.precision}",
+            f"{found.parts['clean'].queries} queries, {len(gallery)} gallery pictures, {seeds} occlusion draw(s), "
+            f"{embedder.runtime} in {embedder.precision}",
             highlight=False,
         )
 
@@ -82,7 +91,9 @@ def _sets(dataset: Path, layout: str) -> tuple[PersonImages, PersonImages]:
         return read_folder(dataset / "query"), read_folder(dataset / "bounding_box_test")
     if layout == "msmt17":
         folder = next((dataset / n for n in ("test", "mask_test_v2") if (dataset / n).is_dir()), dataset / "test")
-        query, gallery = (person_images(list_pictures_of(dataset / f"list_{n}.txt", folder)) for n in ("query", "gallery"))
+        query, gallery = (
+            person_images(list_pictures_of(dataset / f"list_{n}.txt", folder)) for n in ("query", "gallery")
+        )
         return query, gallery
     if layout not in ("occluded_reid", "p_dukemtmc"):
         raise ConfigError(f"--layout {layout}: known are market, msmt17, occluded_reid and p_dukemtmc")
@@ -108,7 +119,12 @@ def embed_pictures(embedder: EngineEmbedder, size: tuple[int, int]) -> Embed:
 def _as_dict(engine: EngineEmbedder, dataset: Path, seeds: int, found: OccludedScores) -> dict[str, object]:
     scores = {
         distance: {kind: s.as_dict() for kind, s in group.items()}
-        for distance, group in (("parts", found.parts), ("whole", found.whole), ("sides", found.sides), ("unified", found.unified))
+        for distance, group in (
+            ("parts", found.parts),
+            ("whole", found.whole),
+            ("sides", found.sides),
+            ("unified", found.unified),
+        )
         if group
     }
     return {

@@ -18,7 +18,15 @@ from streamreid.cli.progress_line import Work
 from streamreid.cli.search import At, Box, BoxLtwh, Engine, Image, Video, query
 from streamreid.cli.tables import print_table
 from streamreid.errors import ConfigError, GalleryError
-from streamreid.gallery import Erasure, EventRecord, IdentityRecord, PostgresGallery, SqliteGallery, TrackRecord, open_gallery
+from streamreid.gallery import (
+    Erasure,
+    EventRecord,
+    IdentityRecord,
+    PostgresGallery,
+    SqliteGallery,
+    TrackRecord,
+    open_gallery,
+)
 from streamreid.gallery.cipher import new_key
 from streamreid.gallery.export import export_gallery
 from streamreid.gallery.migration import copy_gallery
@@ -68,14 +76,25 @@ def list_(
     if as_json:
         print(json.dumps({"schema": 1, "identities": [_describe(r) for r in records]}, indent=2))
         return
-    table = Table("person", _folded("name"), "confirmed", "first seen", "last seen", _folded("cameras"), box=None, pad_edge=False)
+    table = Table(
+        "person", _folded("name"), "confirmed", "first seen", "last seen", _folded("cameras"), box=None, pad_edge=False
+    )
     for name in ("appearances", "views", "stored"):
         table.add_column(name)
     for r in records:
         times = clock_text(r.first_seen), clock_text(r.last_seen)
         cameras = Text(" ".join(sorted(r.cameras)))
         sure = "yes" if r.confirmed else "no"
-        table.add_row(f"#{r.global_id}", Text(r.name), sure, *times, cameras, str(r.appearances), str(r.prototypes), utc_text(r.stored))
+        table.add_row(
+            f"#{r.global_id}",
+            Text(r.name),
+            sure,
+            *times,
+            cameras,
+            str(r.appearances),
+            str(r.prototypes),
+            utc_text(r.stored),
+        )
     if not records:
         output.print("nobody is remembered")
         return
@@ -97,29 +116,52 @@ def show(identity: Identity, gallery: Store = None, sources: Sources = None, as_
         who = store.resolve(identity)
         records = store.identities([who]) if who else []
         if not records:
-            raise GalleryError(f"gallery '{store.address}' has no identity {identity}: it never had, it expired, or it was forgotten")
+            raise GalleryError(
+                f"gallery '{store.address}' has no identity {identity}: it never had, it expired, or it was forgotten"
+            )
         rows = store.appearances([who])
         history = store.events(who)
         said = [c for c in store.constraints() if who in (c.one, c.other)]
     if as_json:
         lists = {"appearance_list": _appearances(rows), "events": _events(history)}
         corrections = [{"kind": c.kind, "one": c.one, "other": c.other} for c in said]
-        print(json.dumps({"schema": 1, **_describe(records[0]), "asked_for": identity, **lists, "corrections": corrections}, indent=2))
+        print(
+            json.dumps(
+                {"schema": 1, **_describe(records[0]), "asked_for": identity, **lists, "corrections": corrections},
+                indent=2,
+            )
+        )
         return
     name = f" {records[0].name}" if records[0].name else ""
     unsure = "" if records[0].confirmed else ", not confirmed"
-    output.print(Text(f"#{who}{name}: {records[0].appearances} appearances in {len(records[0].cameras)} cameras{unsure}"), soft_wrap=True)
+    output.print(
+        Text(f"#{who}{name}: {records[0].appearances} appearances in {len(records[0].cameras)} cameras{unsure}"),
+        soft_wrap=True,
+    )
     table = Table("appearance", "camera", "from", "to", "probability", "seen", "stored", box=None, pad_edge=False)
     for row, a in rows.items():
         seen = f"{a.observations} times"
-        table.add_row(str(row), Text(a.camera), clock_text(a.start), clock_text(a.end), f"{a.probability:.3f}", seen, utc_text(a.stored))
+        table.add_row(
+            str(row),
+            Text(a.camera),
+            clock_text(a.start),
+            clock_text(a.end),
+            f"{a.probability:.3f}",
+            seen,
+            utc_text(a.stored),
+        )
     print_table(output, table)
     for e in history:
         other = f" (other: #{e.event.other_id})" if e.event.other_id else ""
         where = f" in {e.event.camera}" if e.event.camera else ""
-        output.print(Text(f"{clock_text(e.event.time)} {e.event.kind}{where}, p={e.event.probability:.3f}{other}"), soft_wrap=True)
+        output.print(
+            Text(f"{clock_text(e.event.time)} {e.event.kind}{where}, p={e.event.probability:.3f}{other}"),
+            soft_wrap=True,
+        )
     for c in said:
-        output.print(f"said to be {'the same person' if c.kind == 'same' else 'different people'}: #{c.one} and #{c.other}")
+        output.print(
+            f"said to be {'the same person' if c.kind == 'same' else 'different people'}: #{c.one} and #{c.other}"
+        )
 
 
 def _appearances(rows: Mapping[int, TrackRecord]) -> list[dict[str, Any]]:
@@ -194,12 +236,17 @@ def different(identity: Identity, other: Identity, gallery: Store = None, source
 
 @app.command()
 def rename(
-    identity: Identity, name: Annotated[str, typer.Argument(help="Empty takes it away.")], gallery: Store = None, sources: Sources = None
+    identity: Identity,
+    name: Annotated[str, typer.Argument(help="Empty takes it away.")],
+    gallery: Store = None,
+    sources: Sources = None,
 ) -> None:
     """Give a person a name."""
     with choose_store(gallery, sources) as store:
         store.rename(identity, name)
-        note(store, "rename", {"identity": identity, "taken_away": not name.strip()})  # names are personal data: the log says that, not how
+        note(
+            store, "rename", {"identity": identity, "taken_away": not name.strip()}
+        )  # names are personal data: the log says that, not how
     output.print(Text(f"#{identity} is {name.strip() or 'without a name'} now"))
 
 
@@ -232,11 +279,16 @@ def stats(gallery: Store = None, sources: Sources = None, as_json: Json = False)
         print(json.dumps({"schema": 1, **data}, indent=2))
         return
     for name, value in data.items():
-        output.print(Text(f"{name.replace('_', ' ')}: {json.dumps(value) if isinstance(value, (dict, list)) else value}"), soft_wrap=True)
+        output.print(
+            Text(f"{name.replace('_', ' ')}: {json.dumps(value) if isinstance(value, (dict, list)) else value}"),
+            soft_wrap=True,
+        )
 
 
 @app.command()
-def backup(file: Annotated[Path, typer.Argument(help="New SQLite file.")], gallery: Store = None, sources: Sources = None) -> None:
+def backup(
+    file: Annotated[Path, typer.Argument(help="New SQLite file.")], gallery: Store = None, sources: Sources = None
+) -> None:
     """Write a consistent copy while runs go on; it is a gallery itself."""
     with choose_store(gallery, sources) as store:
         with Work(f"copying to {file}"):
@@ -252,7 +304,10 @@ def copy(
     encrypt: Annotated[bool, typer.Option(help="Encrypt the copy with the key in STREAMREID_GALLERY_KEY.")] = False,
 ) -> None:
     """Move a gallery into another store, or turn encryption on."""
-    with choose_store(source, None) as old, open_gallery(settings(target, None).model_copy(update={"encryption": encrypt})) as new:
+    with (
+        choose_store(source, None) as old,
+        open_gallery(settings(target, None).model_copy(update={"encryption": encrypt})) as new,
+    ):
         with Work("copying"):
             copy_gallery(old, new)
         # Who is forgotten in one is forgotten in the other.
@@ -297,11 +352,16 @@ def audit(gallery: Store = None, sources: Sources = None, as_json: Json = False)
     with choose_store(gallery, sources) as store:
         entries = store.audit_log()
     if as_json:
-        log = [{"time": utc_text(e.stored), "actor": e.actor, "action": e.action, "detail": dict(e.detail)} for e in entries]
+        log = [
+            {"time": utc_text(e.stored), "actor": e.actor, "action": e.action, "detail": dict(e.detail)}
+            for e in entries
+        ]
         print(json.dumps({"schema": 1, "entries": log}, indent=2))
         return
     for e in entries:
-        output.print(Text(f"{utc_text(e.stored)} {e.actor or '-'} {e.action} {json.dumps(dict(e.detail))}"), soft_wrap=True)
+        output.print(
+            Text(f"{utc_text(e.stored)} {e.actor or '-'} {e.action} {json.dumps(dict(e.detail))}"), soft_wrap=True
+        )
 
 
 @app.command()
@@ -320,13 +380,16 @@ def forget(
     time: At = 0.0,
     box: Box = None,
     box_ltwh: BoxLtwh = None,
-    least: Annotated[float, typer.Option(min=0.0, max=1.0, help="With a picture: forget everybody at least so probably the person.")] = 0.9,
+    least: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="With a picture: forget everybody at least so probably the person.")
+    ] = 0.9,
     engine: Engine = None,
     also: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Erase everybody who was ever forgotten from this folder of results (lines, rows, pictures; films of cameras that saw them as a whole); "
-            "a cache, which holds features of everybody who was seen, is removed. May be given several times."
+            help="Erase everybody who was ever forgotten from this folder of results (lines, rows, pictures; films of "
+            "cameras that saw them as a whole); a cache, which holds features of everybody who was seen, is removed. "
+            "May be given several times."
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -335,10 +398,13 @@ def forget(
     """Erase every trace of people: here, in known backups and in exports; then search for remains."""
     if bool(identities) == (image is not None or video is not None):
         raise ConfigError(
-            "whom? Give global ids, or a picture: --image person.jpg, or --video clip.mp4 --time 12.5 --box L,T,R,B (or --box-ltwh L,T,W,H)"
+            "whom? Give global ids, or a picture: --image person.jpg, or --video clip.mp4 --time 12.5 --box L,T,R,B "
+            "(or --box-ltwh L,T,W,H)"
         )
     with choose_store(gallery, sources) as store:
-        chosen = list(identities or []) or _by_picture(store, image, video, time, parse_box(box_ltwh, box), least, engine)
+        chosen = list(identities or []) or _by_picture(
+            store, image, video, time, parse_box(box_ltwh, box), least, engine
+        )
         if not chosen:
             output.print(f"nobody is that person with a probability of {least:g} or more; nothing was erased")
             return
@@ -354,7 +420,9 @@ def forget(
     if found or not erasure.complete:
         raise GalleryError(
             "the erasure is not complete: "
-            + "; ".join([*erasure.remains, *(f"{p}: {why}" for p, why in erasure.unreachable.items()), *map(str, found)])
+            + "; ".join(
+                [*erasure.remains, *(f"{p}: {why}" for p, why in erasure.unreachable.items()), *map(str, found)]
+            )
         )
 
 
@@ -376,7 +444,9 @@ def _by_picture(
     return [m.global_id for m in matches]
 
 
-def _still_found(store: SqliteGallery | PostgresGallery, views: Sequence[PartFeatures], gone: Sequence[int]) -> list[int]:
+def _still_found(
+    store: SqliteGallery | PostgresGallery, views: Sequence[PartFeatures], gone: Sequence[int]
+) -> list[int]:
     """Erased ids that a search for their own views still finds."""
     looking = finder(store)
     found = {m.global_id for features in views for m in looking.search(features, 50)} & set(gone)
@@ -393,7 +463,9 @@ def _report(erasure: Erasure, found: Sequence[int], as_json: bool, results: Mapp
         "found_by_search": list(found),
         "copies_erased": erasure.done,
         "copies_unreachable": erasure.unreachable,
-        "results_erased": {folder: {**r.counts, "films": [str(film) for film in r.films]} for folder, r in results.items()},
+        "results_erased": {
+            folder: {**r.counts, "films": [str(film) for film in r.films]} for folder, r in results.items()
+        },
         "complete": erasure.complete and not found,
     }
     if as_json:
@@ -403,7 +475,8 @@ def _report(erasure: Erasure, found: Sequence[int], as_json: bool, results: Mapp
     output.print(Text(f"forgotten: {', '.join(f'#{i}' for i in erasure.identities)} ({rows or 'nothing was stored'})"))
     if erasure.searched:
         output.print(
-            f"{erasure.searched} bytes of files searched for their features: {len(erasure.remains)} remains; a search finds {len(found)} of them"
+            f"{erasure.searched} bytes of files searched for their features: {len(erasure.remains)} remains; a search "
+            f"finds {len(found)} of them"
         )
     else:
         output.print(f"tables rewritten on the server; a search finds {len(found)} of them")

@@ -23,15 +23,20 @@ __all__ = ["learn_topology_command"]
 
 def learn_topology_command(
     runs: Annotated[list[Path], typer.Argument(help="Folders that `streamreid run` wrote, or caches.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Settings file to write, for `run`, `batch` and `replay` --settings.")] = Path(
-        "topology.yaml"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Settings file to write, for `run`, `batch` and `replay` --settings.")
+    ] = Path("topology.yaml"),
     overwrite: Annotated[bool, typer.Option(help="Replace the file.")] = False,
     probability: Annotated[float, typer.Option(min=0, max=1, help="Links below this probability are ignored.")] = 0.8,
     people: Annotated[int, typer.Option(min=1, help="Different people that make a way.")] = 3,
-    margin: Annotated[float, typer.Option(min=0, max=10, help="Least and greatest times are moved apart by this share.")] = 0.25,
+    margin: Annotated[
+        float, typer.Option(min=0, max=10, help="Least and greatest times are moved apart by this share.")
+    ] = 0.25,
     closed: Annotated[
-        bool, typer.Option(help="Say that there are no other ways than those found; only for recordings that are long enough.")
+        bool,
+        typer.Option(
+            help="Say that there are no other ways than those found; only for recordings that are long enough."
+        ),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table.")] = False,
 ) -> None:
@@ -69,5 +74,7 @@ def _print(ways: list[LearntWay], out: Path) -> None:
     for way in ways:
         times = ("same floor", "", "") if way.overlap else (f"{way.least:.1f}", f"{way.median:.1f}", f"{way.most:.1f}")
         table.add_row(way.first, way.then, str(way.people), *times)
-    output.print(table if ways else "no way between cameras was seen often enough; give longer recordings or lower --people")
+    output.print(
+        table if ways else "no way between cameras was seen often enough; give longer recordings or lower --people"
+    )
     output.print(f"written: {out}; use it with: streamreid run ... --settings {out}", soft_wrap=True, highlight=False)

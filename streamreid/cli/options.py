@@ -51,7 +51,10 @@ Delay = Annotated[
     typer.Option(
         "--delay",
         metavar="SECONDS",
-        help="Hand out results so many seconds later, and better: short gaps filled, people shown from their first moment, late finds renamed.",
+        help=(
+            "Hand out results so many seconds later, and better: short gaps filled, people shown from their first "
+            "moment, late finds renamed."
+        ),
     ),
 ]
 Detector = Annotated[str | None, typer.Option("--detector", help="Named detector, .onnx, .pt, or mot:FOLDER.")]
@@ -61,24 +64,33 @@ Gallery = Annotated[
     typer.Option(
         "--gallery",
         metavar="FILE|ADDRESS",
-        help="Remember people in this SQLite file or postgresql:// database, so that who comes back gets the old id; nobody is remembered without.",
+        help=(
+            "Remember people in this SQLite file or postgresql:// database, so that who comes back gets the old id; "
+            "nobody is remembered without."
+        ),
     ),
 ]
 Keep = Annotated[
     int | None,
     typer.Option(
-        "--keep", metavar="N", min=0, help="With --rotate: how many segments are kept besides the one being written (default: all)."
+        "--keep",
+        metavar="N",
+        min=0,
+        help="With --rotate: how many segments are kept besides the one being written (default: all).",
     ),
 ]
 Mosaic = Annotated[bool | None, typer.Option("--mosaic/--no-mosaic", help="Write one annotated video of all cameras.")]
 Offline = Annotated[
     bool | None,
     typer.Option(
-        "--offline/--online", help="Link all tracks of a recording anew at its end, all at once, or leave what was decided while it ran."
+        "--offline/--online",
+        help="Link all tracks of a recording anew at its end, all at once, or leave what was decided while it ran.",
     ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the results (default: runs/<name>).")]
-Overwrite = Annotated[bool, typer.Option("--overwrite/--no-overwrite", help="Replace results that are in the folder already.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite/--no-overwrite", help="Replace results that are in the folder already.")
+]
 Parquet = Annotated[bool | None, typer.Option("--parquet/--no-parquet", help="Write a Parquet table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")]
 Rotate = Annotated[
@@ -86,7 +98,10 @@ Rotate = Annotated[
     typer.Option(
         "--rotate",
         metavar="TIME|SIZE",
-        help="Results of live cameras in segments: a new one every 1d (6h, 30m), or when one is larger than 1GB, or both: 1d,1GB.",
+        help=(
+            "Results of live cameras in segments: a new one every 1d (6h, 30m), or when one is larger than 1GB, or "
+            "both: 1d,1GB."
+        ),
     ),
 ]
 Serve = Annotated[
@@ -94,17 +109,25 @@ Serve = Annotated[
     typer.Option(
         "--serve",
         metavar="[HOST:]PORT",
-        help="Serve cameras, identities, events, health and metrics by HTTP while running; with a HOST other than this machine a token is needed.",
+        help=(
+            "Serve cameras, identities, events, health and metrics by HTTP while running; with a HOST other than this "
+            "machine a token is needed."
+        ),
     ),
 ]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Any setting of the YAML, e.g. --set tracker.lost_seconds=5")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="Any setting of the YAML, e.g. --set tracker.lost_seconds=5")
+]
 SettingsFile = Annotated[
-    Path | None, typer.Option("--settings", help="YAML with tracker, association, ... sections, as `streamreid tune` writes it.")
+    Path | None,
+    typer.Option("--settings", help="YAML with tracker, association, ... sections, as `streamreid tune` writes it."),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what is chosen and why.")]
 Watch = Annotated[
     bool | None,
-    typer.Option("--watch/--no-watch", help="Follow changes of the cameras file while live cameras run (default: yes)."),
+    typer.Option(
+        "--watch/--no-watch", help="Follow changes of the cameras file while live cameras run (default: yes)."
+    ),
 ]
 Video = Annotated[bool | None, typer.Option("--video/--no-video", help="Write an annotated video per camera.")]
 

@@ -24,7 +24,8 @@ _LATER_SECONDS = 60.0
 
 
 def line(pipeline: FrameProcessor) -> str:
-    """What a run is doing, in one line: frames, rate, milliseconds per frame and stage, people in the pictures, identities."""
+    """What a run is doing, in one line: frames, rate, milliseconds per frame and stage, people in the pictures,
+    identities."""
     s = pipeline.statistics
     expected = [c.expected for c in s.cameras.values() if c.error is None]
     total = f"/{sum(e for e in expected if e)}" if expected and all(expected) else ""
@@ -33,8 +34,8 @@ def line(pipeline: FrameProcessor) -> str:
     failed = f" · {len(pipeline.failed)} failed" if pipeline.failed else ""
     tracks = sum(c.tracks for c in list(s.cameras.values()))
     return (
-        f"frame {s.frames}{total} · {s.rate:.1f} fps · ms/frame {stages} · {tracks} tracks · {people.identities} identities ({people.confirmed} confirmed)"
-        f"{_live_part(s)}{failed}"
+        f"frame {s.frames}{total} · {s.rate:.1f} fps · ms/frame {stages} · {tracks} tracks · {people.identities} "
+        f"identities ({people.confirmed} confirmed){_live_part(s)}{failed}"
     )
 
 
@@ -45,7 +46,9 @@ def _live_part(s: Statistics) -> str:
         return ""
     ages = {name: found for name, c in live.items() if (found := c.ages.recent()) is not None}
     shown = sorted(ages, key=lambda name: -ages[name].p95)[:_SHOWN] if len(ages) > _SHOWN else list(ages)
-    parts = [f"{name} {1000 * ages[name].p50:.0f}/{1000 * ages[name].p95:.0f}/{1000 * ages[name].p99:.0f}" for name in shown]
+    parts = [
+        f"{name} {1000 * ages[name].p50:.0f}/{1000 * ages[name].p95:.0f}/{1000 * ages[name].p99:.0f}" for name in shown
+    ]
     more = f" and {len(ages) - len(shown)} younger" if len(ages) > len(shown) else ""
     dropped = sum(c.dropped for c in live.values())
     away = sum(c.status is not None and c.status.state not in ("connected", "ended") for c in live.values())
@@ -62,14 +65,17 @@ class RunProgress:
     """Shows :func:`line` while a run goes on.
 
     Args:
-        console: Where to; a terminal gets one line that is rewritten, anything else a line every ``every`` seconds, later every minute: logs of runs
-            without end are not to consist of these. What takes longer than a minute without news is said to be still under way.
+        console: Where to; a terminal gets one line that is rewritten, anything else a line every ``every`` seconds,
+            later every minute: logs of runs without end are not to consist of these. What takes longer than a minute
+            without news is said to be still under way.
         quiet: Show nothing.
         every: Seconds between the first plain lines.
         clock: Seconds that pass.
     """
 
-    def __init__(self, console: Console, *, quiet: bool = False, every: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, console: Console, *, quiet: bool = False, every: float = 5.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._console = console
         self._quiet = quiet
         self._clock = clock
@@ -78,7 +84,9 @@ class RunProgress:
         self._next = 0.0 if console.is_terminal else self._began + every
         self._said, self._when = "beginning", self._began
         self._heart = Heartbeat(self._still, clock=clock)
-        self._live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal and not quiet else None
+        self._live = (
+            Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal and not quiet else None
+        )
 
     def __enter__(self) -> RunProgress:
         if self._live is not None:
@@ -87,7 +95,9 @@ class RunProgress:
             self._heart.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live is not None:
             self._live.stop()
         elif not self._quiet:

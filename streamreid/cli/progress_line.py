@@ -1,4 +1,5 @@
-"""Long work says how far it is: a bar on a terminal, elsewhere a line at least every minute, also while one step takes long."""
+"""Long work says how far it is: a bar on a terminal, elsewhere a line at least every minute, also while one step takes
+long."""
 
 from __future__ import annotations
 
@@ -42,7 +43,9 @@ class Heartbeat:
         clock: Seconds that pass.
     """
 
-    def __init__(self, speak: Callable[[], None], *, every: float = LONGEST_SILENCE, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, speak: Callable[[], None], *, every: float = LONGEST_SILENCE, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._speak, self._every, self._clock = speak, every, clock
         self._said = self._cared = clock()
         self._cared -= _CARED_SECONDS
@@ -53,7 +56,9 @@ class Heartbeat:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._end.set()
         self._thread.join()
 
@@ -81,7 +86,8 @@ class Heartbeat:
 
 
 class Work:
-    """Long work in steps, to be entered. On a terminal a bar, which goes when the work is done; elsewhere a line after each minute of silence.
+    """Long work in steps, to be entered. On a terminal a bar, which goes when the work is done; elsewhere a line after
+    each minute of silence.
 
     Args:
         what: The first step: "training".
@@ -101,7 +107,13 @@ class Work:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._console, self._quiet, self._clock = console, quiet, clock
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         self._bar = Progress(*columns, console=console, transient=True) if console.is_terminal and not quiet else None
         self._heart = Heartbeat(self._speak, clock=clock)
         self._lock = threading.Lock()
@@ -114,7 +126,9 @@ class Work:
             self._heart.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bar is not None:
             self._bar.stop()
         elif not self._quiet:

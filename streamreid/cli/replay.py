@@ -24,7 +24,9 @@ def replay(
     overwrite: o.Overwrite = False,
     sources: Annotated[
         Path | None,
-        typer.Option("--sources", "-s", help="YAML of a run: its tracker, association and output; the rest must fit the cache."),
+        typer.Option(
+            "--sources", "-s", help="YAML of a run: its tracker, association and output; the rest must fit the cache."
+        ),
     ] = None,
     settings_file: o.SettingsFile = None,
     detector: Annotated[str | None, typer.Option(help="Refuse the cache if it is of another detector.")] = None,
@@ -52,7 +54,14 @@ def replay(
     data["gallery"]["store"] = None  # a recording is remembered again only if that is said here
     merge(data, read_settings(settings_file))
     changes = o.changes(
-        detector=detector, engine=engine, delay=delay, offline=offline, gallery=gallery, video=video, mosaic=mosaic, parquet=parquet
+        detector=detector,
+        engine=engine,
+        delay=delay,
+        offline=offline,
+        gallery=gallery,
+        video=video,
+        mosaic=mosaic,
+        parquet=parquet,
     )
     change(data, changes, settings or [])
     following = Replay(cache, Config.from_dict(data, where="command line"))

@@ -16,7 +16,8 @@ __all__ = ["print_summary"]
 
 
 def print_summary(summary: Summary, console: Console) -> None:
-    """Per camera: frames, people, tracks. Overall: identities, how many were seen by more than one camera, speed, time per stage."""
+    """Per camera: frames, people, tracks. Overall: identities, how many were seen by more than one camera, speed, time
+    per stage."""
     table = Table(title=None, box=None, pad_edge=False, header_style="bold")
     table.add_column("camera")
     for name in ("frames", "people", "confirmed", "unlinked", "tracks"):
@@ -33,9 +34,12 @@ def print_summary(summary: Summary, console: Console) -> None:
         table.add_row(name, *numbers, *(_live_cells(camera) if live else ()), *own)
     print_table(console, table)
     print_notes(console, ((name, "; ".join(camera.warnings), "yellow") for name, camera in summary.cameras.items()))
-    print_notes(console, ((name, f"failed: {camera.error}", "red") for name, camera in summary.cameras.items() if camera.error))
+    print_notes(
+        console, ((name, f"failed: {camera.error}", "red") for name, camera in summary.cameras.items() if camera.error)
+    )
     console.print(
-        f"\n[bold]{summary.identities}[/] identities, [bold]{summary.confirmed}[/] of them confirmed, [bold]{summary.shared}[/] seen by more than one camera · "
+        f"\n[bold]{summary.identities}[/] identities, [bold]{summary.confirmed}[/] of them confirmed, "
+        f"[bold]{summary.shared}[/] seen by more than one camera · "
         f"{summary.unlinked_tracks} unlinked tracks · "
         f"{summary.frames} frames in {summary.seconds:.1f} s = [bold]{summary.frames_per_second:.1f}[/] frames/s",
         highlight=False,
@@ -45,7 +49,9 @@ def print_summary(summary: Summary, console: Console) -> None:
     console.print(f"ms/frame: {stages}", highlight=False, soft_wrap=True)
     if live and summary.load:
         limit = f", limited by {summary.bottleneck}" if summary.bottleneck and summary.load > 1 else ""
-        console.print(f"load {100 * summary.load:.0f} % of what this machine could follow{limit}", highlight=False, soft_wrap=True)
+        console.print(
+            f"load {100 * summary.load:.0f} % of what this machine could follow{limit}", highlight=False, soft_wrap=True
+        )
     console.print(f"detector {summary.detector} · engine {summary.engine}", highlight=False, soft_wrap=True)
     for warning in summary.warnings:
         console.print(Text(warning, "yellow"), soft_wrap=True)
@@ -53,11 +59,16 @@ def print_summary(summary: Summary, console: Console) -> None:
         if offset.wrong:
             console.print(Text(describe_clock(offset), "yellow"), soft_wrap=True)
     if summary.gallery is not None:
-        console.print(Text(f"gallery {summary.gallery.store}: {summary.gallery.returned} people known from before"), soft_wrap=True)
+        console.print(
+            Text(f"gallery {summary.gallery.store}: {summary.gallery.returned} people known from before"),
+            soft_wrap=True,
+        )
         if summary.gallery.problem:
             console.print(Text(summary.gallery.problem, "red"), soft_wrap=True)
         if summary.gallery.lost:
-            console.print(Text(f"gallery: {summary.gallery.lost} appearances and events were never stored", "red"), soft_wrap=True)
+            console.print(
+                Text(f"gallery: {summary.gallery.lost} appearances and events were never stored", "red"), soft_wrap=True
+            )
     print_notes(console, ((f"output '{name}' given up", why, "red") for name, why in summary.outputs_failed.items()))
     console.print(Text(f"results in {summary.folder}: {_few(summary.files)}"), soft_wrap=True)
     if summary.interrupted:

@@ -32,15 +32,30 @@ from streamreid.serving import Server
 from streamreid.sinks import Sink
 from streamreid.sources import few_arenas, is_live, with_kinds
 
-__all__ = ["appends", "as_sources", "change", "configure", "execute", "follow", "launch", "merge", "read_settings", "run"]
+__all__ = [
+    "appends",
+    "as_sources",
+    "change",
+    "configure",
+    "execute",
+    "follow",
+    "launch",
+    "merge",
+    "read_settings",
+    "run",
+]
 
 
 def run(
     videos: Annotated[
         list[str] | None,
-        typer.Argument(help="Videos, folders of images, addresses or webcam numbers; or one YAML file, as with --sources."),
+        typer.Argument(
+            help="Videos, folders of images, addresses or webcam numbers; or one YAML file, as with --sources."
+        ),
     ] = None,
-    sources: Annotated[Path | None, typer.Option("--sources", "-s", help="YAML file with cameras and settings.")] = None,
+    sources: Annotated[
+        Path | None, typer.Option("--sources", "-s", help="YAML file with cameras and settings.")
+    ] = None,
     out: o.Out = None,
     overwrite: o.Overwrite = False,
     detector: o.Detector = None,
@@ -54,7 +69,10 @@ def run(
     cache: Annotated[
         Path | None,
         typer.Option(
-            help="Also store detections and features here, for `streamreid replay` and `streamreid tune`; results stay the same, but all boxes are looked at, which takes longer."
+            help=(
+                "Also store detections and features here, for `streamreid replay` and `streamreid tune`; results stay "
+                "the same, but all boxes are looked at, which takes longer."
+            )
         ),
     ] = None,
     gallery: o.Gallery = None,
@@ -69,7 +87,9 @@ def run(
     set_up_logging(quiet=quiet, verbose=verbose)
     drawn = {"video": video, "mosaic": mosaic}
     written = {"parquet": parquet, "rotate": rotate, "keep": keep}
-    changes = o.changes(detector=detector, engine=engine, delay=delay, gallery=gallery, listen=serve, watch=watch, **drawn, **written)
+    changes = o.changes(
+        detector=detector, engine=engine, delay=delay, gallery=gallery, listen=serve, watch=watch, **drawn, **written
+    )
     read = partial(configure, videos or [], sources, changes, settings or [], settings_file)
     listing = as_sources(videos or [], sources)[1]
     raise typer.Exit(launch(read, "run", listing, out=out, overwrite=overwrite, quiet=quiet, cache=cache))
@@ -127,7 +147,8 @@ def configure(
     *,
     empty: bool = False,
 ) -> Config:
-    """The configuration from a YAML file or from sources on the command line, with the sections of a settings file and single settings changed.
+    """The configuration from a YAML file or from sources on the command line, with the sections of a settings file and
+    single settings changed.
 
     Args:
         videos: Sources given on the command line.
@@ -164,7 +185,8 @@ def as_sources(videos: list[str], sources: Path | None) -> tuple[list[str], Path
     listings = [v for v in videos if "://" not in v and Path(v).suffix.lower() in (".yaml", ".yml")]
     if listings and (len(videos) > 1 or sources is not None):
         raise ConfigError(
-            f"'{listings[0]}' is a cameras file, and a run has either one or videos: write all cameras into it (--sources {listings[0]})"
+            f"'{listings[0]}' is a cameras file, and a run has either one or videos: write all cameras into it "
+            f"(--sources {listings[0]})"
         )
     if listings:
         return [], Path(listings[0])
@@ -185,8 +207,9 @@ def _no_recordings(folder: Path) -> None:
     found = [p for p in names if is_video(p)] or [p for f in names if f.is_dir() for p in f.iterdir() if is_video(p)]
     if found:
         raise ConfigError(
-            f"'{folder}' holds videos ({found[0].name}{', ...' if len(found) > 1 else ''}). Each a recording of its own: streamreid batch {folder} --out results/. "
-            f"All of them cameras of one scene: streamreid batch {folder} --out results/ --together"
+            f"'{folder}' holds videos ({found[0].name}{', ...' if len(found) > 1 else ''}). Each a recording of its "
+            f"own: streamreid batch {folder} --out results/. All of them cameras of one scene: streamreid batch "
+            f"{folder} --out results/ --together"
         )
 
 
@@ -197,7 +220,8 @@ def merge(data: dict[str, Any], sections: dict[str, Any]) -> None:
 
 
 def change(data: dict[str, Any], changes: dict[str, Any], settings: list[str]) -> None:
-    """Set single settings in ``data``: ``changes`` by dotted key (None is "leave as it is"), ``settings`` as written on the command line.
+    """Set single settings in ``data``: ``changes`` by dotted key (None is "leave as it is"), ``settings`` as written on
+    the command line.
 
     A setting of ``cameras`` is one of each of them. Keys may lead deeper than a section: ``output.rotate.keep``.
 
@@ -236,7 +260,9 @@ def read_settings(path: Path | None) -> dict[str, Any]:
         return {}
     data, lines = read_yaml(path)
     if not isinstance(data, dict) or "cameras" in data:
-        raise ConfigError(f"{path}:{lines.get(('cameras',), 1)}: a settings file has sections such as 'tracker:' and no cameras")
+        raise ConfigError(
+            f"{path}:{lines.get(('cameras',), 1)}: a settings file has sections such as 'tracker:' and no cameras"
+        )
     checked = validate(Config, {"cameras": [{"name": "any", "uri": "any"}], **data}, where=str(path), lines=lines)
     return checked.model_dump(exclude_unset=True, exclude={"cameras"})
 
@@ -273,7 +299,9 @@ def execute(
         raise_open_files()
     with ExitStack() as stack:
         stack.callback(changes.close)
-        pipeline = stack.enter_context(Pipeline(config, cache=cache, overwrite=anew, begin=begin, stay=serving and endless))
+        pipeline = stack.enter_context(
+            Pipeline(config, cache=cache, overwrite=anew, begin=begin, stay=serving and endless)
+        )
         pipeline.require_camera()
         folder.begin(config)  # all is open; before the server, which may write into the folder
         listeners: list[Sink] = []

@@ -43,7 +43,11 @@ Box = Annotated[
 ]
 BoxLtwh = Annotated[
     str | None,
-    typer.Option("--box-ltwh", metavar="L,T,W,H", help="The same by left, top, width, height, as in results.jsonl, MOT text and Parquet."),
+    typer.Option(
+        "--box-ltwh",
+        metavar="L,T,W,H",
+        help="The same by left, top, width, height, as in results.jsonl, MOT text and Parquet.",
+    ),
 ]
 Engine = Annotated[str | None, typer.Option(help="Engine bundle, if it is not one that ships with streamreid.")]
 
@@ -62,23 +66,28 @@ def search(
     identity: Annotated[int | None, typer.Option(help="Who looks like this identity of the gallery?")] = None,
     top: Annotated[int, typer.Option(min=1, max=1000, help="How many people.")] = 10,
     least: Annotated[float, typer.Option(min=0.0, max=1.0, help="Least probability.")] = 0.0,
-    camera: Annotated[list[str] | None, typer.Option(help="Only appearances in this camera; may be given several times.")] = None,
+    camera: Annotated[
+        list[str] | None, typer.Option(help="Only appearances in this camera; may be given several times.")
+    ] = None,
     as_json: Json = False,
-    sheet: Annotated[Path | None, typer.Option("--html", help="Also write a page with thumbnails (if pictures are stored).")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option("--html", help="Also write a page with thumbnails (if pictures are stored).")
+    ] = None,
     engine: Engine = None,
     sources: Sources = None,
 ) -> None:
     """Find people who look like a picture, a box in a frame, or an identity: where and when, how probably.
 
-    The probability of a person is shared with everybody else who is alike and with "none of these"; who was seen elsewhere at that moment has none.
-    "Like the query" compares two pictures alone, as if nobody else were there.
+    The probability of a person is shared with everybody else who is alike and with "none of these"; who was seen
+    elsewhere at that moment has none. "Like the query" compares two pictures alone, as if nobody else were there.
 
     Every search is noted in the gallery's audit log.
     """
     set_up_logging()
     if sum(v is not None for v in (image, video, identity)) != 1:
         raise ConfigError(
-            "say whom to search for: --image person.jpg, --video clip.mp4 --time 12.5 --box L,T,R,B (or --box-ltwh L,T,W,H), or --identity 7"
+            "say whom to search for: --image person.jpg, --video clip.mp4 --time 12.5 --box L,T,R,B (or --box-ltwh "
+            "L,T,W,H), or --identity 7"
         )
     with choose_store(gallery, sources) as store:
         tidy(store)
@@ -111,12 +120,15 @@ def query(
     identity: int | None,
     engine: str | None,
 ) -> tuple[PartFeatures, Calibration, dict[str, Any]]:
-    """What to look for: features, the engine's calibration, and a note for the audit log (a hash of the picture, never the picture)."""
+    """What to look for: features, the engine's calibration, and a note for the audit log (a hash of the picture, never
+    the picture)."""
     if identity is not None:
         who = store.resolve(identity)
         blocks = list(store.prototypes(ids=[who])) if who else []
         if not blocks:
-            raise GalleryError(f"gallery '{store.address}' has no views of identity {identity} (see `streamreid gallery list`)")
+            raise GalleryError(
+                f"gallery '{store.address}' has no views of identity {identity} (see `streamreid gallery list`)"
+            )
         calibration = store.calibration() or open_engine(store, engine).calibration
         return PartFeatures.concatenate([b.features for b in blocks]), calibration, {"identity": identity}
     if video is not None and area is None:
@@ -134,7 +146,9 @@ def _title(asked: dict[str, Any]) -> str:
 
 
 def _print(found: list[dict[str, Any]]) -> None:
-    table = Table("person", "probability", "similarity", "camera", "from", "to", "like the query", box=None, pad_edge=False)
+    table = Table(
+        "person", "probability", "similarity", "camera", "from", "to", "like the query", box=None, pad_edge=False
+    )
     for person in found:
         who = f"#{person['global_id']} {person['name']}".strip()
         for number, a in enumerate(person["appearances"]):

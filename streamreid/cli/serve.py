@@ -21,7 +21,12 @@ def serve(
     ] = None,
     listen: Annotated[
         str | None,
-        typer.Option("--listen", "-l", metavar="[HOST:]PORT", help="Where to serve (default: server.listen of the YAML, else 8080)."),
+        typer.Option(
+            "--listen",
+            "-l",
+            metavar="[HOST:]PORT",
+            help="Where to serve (default: server.listen of the YAML, else 8080).",
+        ),
     ] = None,
     out: o.Out = None,
     overwrite: o.Overwrite = False,
@@ -41,7 +46,9 @@ def serve(
     """Follow live cameras until stopped; cameras come, go and change by HTTP and by the watched YAML file."""
     set_up_logging(quiet=quiet, verbose=verbose)
     written = {"parquet": parquet, "rotate": rotate, "keep": keep}
-    changes = o.changes(detector=detector, engine=engine, delay=delay, gallery=gallery, listen=listen, watch=watch, **written)
+    changes = o.changes(
+        detector=detector, engine=engine, delay=delay, gallery=gallery, listen=listen, watch=watch, **written
+    )
 
     def read() -> Config:
         config = configure([], sources, changes, settings or [], settings_file, empty=True)

@@ -29,7 +29,10 @@ def synth(
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="Folders of person pictures named as in Market-1501 (0002_c1s1_000451_03.jpg). Of a whole data set, its query and bounding_box_test are taken, never bounding_box_train."
+            help=(
+                "Folders of person pictures named as in Market-1501 (0002_c1s1_000451_03.jpg). Of a whole data set, "
+                "its query and bounding_box_test are taken, never bounding_box_train."
+            )
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the scene.")],
@@ -42,7 +45,9 @@ def synth(
     fps: Annotated[float, typer.Option(help="Frames per second.")] = 10.0,
     size: Annotated[str, typer.Option(help="Width and height of the pictures.")] = "768x432",
     visits: Annotated[int, typer.Option(help="How many places everybody walks through.")] = 2,
-    linger: Annotated[int, typer.Option(help="To how many points more than usual everybody walks inside each place.")] = 0,
+    linger: Annotated[
+        int, typer.Option(help="To how many points more than usual everybody walks inside each place.")
+    ] = 0,
     overlap: Annotated[float, typer.Option(help="Share of the cameras that share their place with others.")] = 0.5,
     together: Annotated[int, typer.Option(help="How many cameras then look at one place.")] = 2,
     place: Annotated[str, typer.Option(help="Width and depth of a place in metres.")] = "11x8",
@@ -52,10 +57,14 @@ def synth(
     offline: Annotated[int, typer.Option(help="How many cameras are off for a fifth of the time.")] = 0,
     seed: Annotated[int, typer.Option(help="Another number, another scene.")] = 0,
     labels: Annotated[
-        list[Path] | None, typer.Option(help="Part labels of `streamreid parse-labels`, one folder per folder of pictures or one for all.")
+        list[Path] | None,
+        typer.Option(
+            help="Part labels of `streamreid parse-labels`, one folder per folder of pictures or one for all."
+        ),
     ] = None,
     parser: Annotated[
-        Path | None, typer.Option(help="bodypix_mobilenetv1_050_stride16.onnx: finds the people where there are no labels.")
+        Path | None,
+        typer.Option(help="bodypix_mobilenetv1_050_stride16.onnx: finds the people where there are no labels."),
     ] = None,
     processes: Annotated[
         int | None, typer.Option(min=1, help="Cameras drawn at once (default: one per core). The scene is the same.")
@@ -86,7 +95,13 @@ def synth(
     check_folder(out, overwrite=overwrite)
     begin = time.perf_counter()
     report = _make(
-        out, config, images, (labels or [], parser), processes=processes or available_threads(), overwrite=overwrite, quiet=quiet
+        out,
+        config,
+        images,
+        (labels or [], parser),
+        processes=processes or available_threads(),
+        overwrite=overwrite,
+        quiet=quiet,
     )
     if not quiet:
         _tell(out, config, report, time.perf_counter() - begin)
@@ -102,7 +117,8 @@ def _make(
     overwrite: bool,
     quiet: bool,
 ) -> Report:
-    """Cut people out and record the scene, with a progress bar. ``outlines``: folders of labels, and a body-part model."""
+    """Cut people out and record the scene, with a progress bar. ``outlines``: folders of labels, and a body-part
+    model."""
     with Work("cutting out", total=config.people, quiet=quiet) as work:
         found, names = load_people(images, *outlines, config, threads=processes, tick=work.advance)
         work.step("frames", config.frames * config.cameras)
@@ -113,8 +129,10 @@ def _make(
 def _tell(out: Path, config: SceneConfig, report: Report, seconds: float) -> None:
     speed = report.duration / max(seconds, 1e-6)
     output.print(
-        f"{out}: {len(report.frames)} cameras, {sum(report.frames.values())} frames, {report.duration:.0f} s ({speed:.1f} x real time)\n"
-        f"{report.occupancy:.1f} people per frame, {report.visibility:.0%} of each seen on average, {report.shared} of {config.people} seen by more than one camera\n"
+        f"{out}: {len(report.frames)} cameras, {sum(report.frames.values())} frames, {report.duration:.0f} s "
+        f"({speed:.1f} x real time)\n"
+        f"{report.occupancy:.1f} people per frame, {report.visibility:.0%} of each seen on average, {report.shared} "
+        f"of {config.people} seen by more than one camera\n"
         f"next: streamreid run --sources {out / 'cams.yaml'}",
         highlight=False,
         soft_wrap=True,
@@ -127,7 +145,9 @@ def _pair(name: str, text: str) -> tuple[float, float]:
     try:
         return float(width), float(height)
     except ValueError:
-        raise ConfigError(f"--{name} {text}: write WIDTHxHEIGHT, for example {'768x432' if name == 'size' else '11x8'}") from None
+        raise ConfigError(
+            f"--{name} {text}: write WIDTHxHEIGHT, for example {'768x432' if name == 'size' else '11x8'}"
+        ) from None
 
 
 def _config(size: str, values: dict[str, Any]) -> SceneConfig:
@@ -140,7 +160,9 @@ def _config(size: str, values: dict[str, Any]) -> SceneConfig:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"--{name or 'scene'}: {first['msg']} (got {first['input']})" if name else str(first["msg"])) from None
+        raise ConfigError(
+            f"--{name or 'scene'}: {first['msg']} (got {first['input']})" if name else str(first["msg"])
+        ) from None
 
 
 def load_people(
@@ -161,7 +183,8 @@ def load_people(
 
     if len(labels) not in (0, 1, len(images)):
         raise ConfigError(
-            f"{len(labels)} folders of labels for {len(images)} folders of pictures; give one for all or one for each (--labels)"
+            f"{len(labels)} folders of labels for {len(images)} folders of pictures; give one for all or one for each "
+            "(--labels)"
         )
     pictures: list[Picture] = []
     label_of: dict[Path, Path] = {}
@@ -176,10 +199,16 @@ def load_people(
             if own is not None:
                 label_of[named.path] = own
     _check_cameras(pictures, config, images)
-    people = read_people(pictures, _masks(label_of, parser), config.people, seed=config.seed, threads=threads, tick=tick)
+    people = read_people(
+        pictures, _masks(label_of, parser), config.people, seed=config.seed, threads=threads, tick=tick
+    )
     alike = sum(len(p.cutouts) == 1 for p in people)
     if alike and config.cameras > 1:
-        log.warning("%d of %d people have pictures of one camera only: they look alike in all cameras of the scene", alike, len(people))
+        log.warning(
+            "%d of %d people have pictures of one camera only: they look alike in all cameras of the scene",
+            alike,
+            len(people),
+        )
     return people, names.__getitem__
 
 
@@ -189,8 +218,8 @@ def _check_cameras(pictures: list[Picture], config: SceneConfig, images: list[Pa
         seen.setdefault(picture.person, set()).add(picture.camera)
     if config.cameras > 1 and all(len(cameras) == 1 for cameras in seen.values()):
         raise ConfigError(
-            f"{', '.join(map(str, images))}: nobody has pictures of two cameras, so everybody would look alike in all of the scene's; "
-            "give a folder with two or more cameras, or --cameras 1"
+            f"{', '.join(map(str, images))}: nobody has pictures of two cameras, so everybody would look alike in all "
+            "of the scene's; give a folder with two or more cameras, or --cameras 1"
         )
 
 
@@ -198,11 +227,13 @@ def _masks(label_of: dict[Path, Path], parser: Path | None) -> Masks:
     """Part masks from labels that were written before, else from the body-part model, else none."""
     for folder in set(label_of.values()):
         if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder of labels; make it with streamreid parse-labels, or leave out --labels")
+            raise DataError(
+                f"{folder}: no such folder of labels; make it with streamreid parse-labels, or leave out --labels"
+            )
     if label_of and not any((label / f"{path.stem}.png").exists() for path, label in label_of.items()):
         raise DataError(
-            f"{', '.join(sorted({str(folder) for folder in label_of.values()}))}: no label of any of the pictures; labels have the pictures' names. "
-            "Make them with streamreid parse-labels, or leave out --labels"
+            f"{', '.join(sorted({str(folder) for folder in label_of.values()}))}: no label of any of the pictures; "
+            "labels have the pictures' names. Make them with streamreid parse-labels, or leave out --labels"
         )
     find = None if parser is None else _parser(parser)
 

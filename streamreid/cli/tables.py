@@ -17,7 +17,8 @@ _INDENT = "  "
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table; where its columns do not fit side by side, a block per row: the first cell, and below it each heading with its value.
+    """Print a table; where its columns do not fit side by side, a block per row: the first cell, and below it each
+    heading with its value.
 
     Args:
         console: Where to.
@@ -37,7 +38,9 @@ def print_table(console: Console, table: Table) -> None:
         if first:  # else it goes on with the one before
             console.print(first, soft_wrap=True)
         said = [
-            Text.assemble((f"{name} ", table.header_style or "bold"), value) for name, value in zip(names[1:], values, strict=True) if value
+            Text.assemble((f"{name} ", table.header_style or "bold"), value)
+            for name, value in zip(names[1:], values, strict=True)
+            if value
         ]
         for line in _lines(said, console.width - len(_INDENT)):
             console.print(Text(_INDENT).append_text(line), soft_wrap=True)

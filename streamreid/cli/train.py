@@ -17,7 +17,15 @@ from streamreid.cli.progress_line import Work
 from streamreid.compiling.bundle_folder import bundle_name
 from streamreid.config import EngineConfig
 from streamreid.errors import ConfigError, DataError, EngineError, MissingExtraError
-from streamreid.reid.bundle import Bundle, BundleManifest, CalibrationValues, InputFormat, OutputNames, load_bundle, write_bundle
+from streamreid.reid.bundle import (
+    Bundle,
+    BundleManifest,
+    CalibrationValues,
+    InputFormat,
+    OutputNames,
+    load_bundle,
+    write_bundle,
+)
 from streamreid.reid.embedder import EngineEmbedder
 from streamreid.reid.link_calibration import fit_calibration
 from streamreid.reid.probe_set import generated_probe
@@ -67,20 +75,32 @@ def _report(last: Path, config: TrainConfig) -> list[Path]:
     from streamreid.training.loop import load_network
     from streamreid.training.report import write_report
 
-    return list(write_report(load_network(last)[0], split_people(config.data).validation, Path(config.out), size=config.size))
+    return list(
+        write_report(load_network(last)[0], split_people(config.data).validation, Path(config.out), size=config.size)
+    )
 
 
 def parse_labels(
     images: Annotated[Path, typer.Argument(help="Folder of person pictures; its subfolders are read too.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the class maps to write; subfolders as in the pictures.")],
-    model: Annotated[Path | None, typer.Option("--model", help="Body parts by BodyPix: bodypix_mobilenetv1_050_stride16.onnx")] = None,
-    pose: Annotated[
-        Path | None, typer.Option("--pose", help="... or around keypoints: a pose model of Ultralytics (yolo11n-pose.pt).")
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of the class maps to write; subfolders as in the pictures.")
+    ],
+    model: Annotated[
+        Path | None, typer.Option("--model", help="Body parts by BodyPix: bodypix_mobilenetv1_050_stride16.onnx")
     ] = None,
-    fields: Annotated[Path | None, typer.Option("--fields", help="... or from BPBReID's confidence fields: folder of .npy files.")] = None,
-    parts: Annotated[str, typer.Option(help="five, eight, five_vertical, or a YAML file with one's own parts.")] = "five",
+    pose: Annotated[
+        Path | None,
+        typer.Option("--pose", help="... or around keypoints: a pose model of Ultralytics (yolo11n-pose.pt)."),
+    ] = None,
+    fields: Annotated[
+        Path | None, typer.Option("--fields", help="... or from BPBReID's confidence fields: folder of .npy files.")
+    ] = None,
+    parts: Annotated[
+        str, typer.Option(help="five, eight, five_vertical, or a YAML file with one's own parts.")
+    ] = "five",
     sheet: Annotated[
-        Path | None, typer.Option(help="Also draw a contact sheet of pictures and class maps (shows people: keep it private).")
+        Path | None,
+        typer.Option(help="Also draw a contact sheet of pictures and class maps (shows people: keep it private)."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
@@ -102,7 +122,9 @@ def parse_labels(
         for folder, paths in folders.items():
             report = write_labels(paths, out / folder.relative_to(images), parser, report=report, tick=work.advance)
     assert report is not None
-    output.print(f"{report.written} written, {report.kept} kept from before, {len(report.left_out)} left out", highlight=False)
+    output.print(
+        f"{report.written} written, {report.kept} kept from before, {len(report.left_out)} left out", highlight=False
+    )
     for name, reason in list(report.left_out.items())[:10]:
         output.print(f"  {name}: {reason}", markup=False, highlight=False, soft_wrap=True)
     if sheet is not None:
@@ -114,7 +136,9 @@ def parse_labels(
 def _parser(model: Path | None, pose: Path | None, fields: Path | None, parts: str) -> Parser:
     """The one parser that was asked for."""
     if sum(choice is not None for choice in (model, pose, fields)) != 1:
-        raise ConfigError("parse-labels: say where the parts come from with exactly one of --model, --pose and --fields")
+        raise ConfigError(
+            "parse-labels: say where the parts come from with exactly one of --model, --pose and --fields"
+        )
     from streamreid.training.part_grouping import load_grouping
 
     grouping = load_grouping(parts)
@@ -138,14 +162,27 @@ def export(
     description: Annotated[str, typer.Option(help="One line for lists.")] = "part-based ReID",
     rank: Annotated[int, typer.Option(help="'auto' takes the engine of the highest rank.")] = 0,
     base: Annotated[
-        float, typer.Option(help="Share of the pretrained weights to keep, 0 to 1: more of it carries over better to cameras never seen.")
+        float,
+        typer.Option(
+            help=(
+                "Share of the pretrained weights to keep, 0 to 1: more of it carries over better to cameras never seen."
+            )
+        ),
     ] = 0.0,
     unified: Annotated[
-        bool, typer.Option("--unified", help="Add the graph of the nine gallery variants of occlusion unification (needs a grader).")
+        bool,
+        typer.Option(
+            "--unified", help="Add the graph of the nine gallery variants of occlusion unification (needs a grader)."
+        ),
     ] = False,
     same_as: Annotated[
         Path | None,
-        typer.Option(help="An earlier bundle of these weights: if features are the same bit by bit, galleries written with it stay valid."),
+        typer.Option(
+            help=(
+                "An earlier bundle of these weights: if features are the same bit by bit, galleries written with it "
+                "stay valid."
+            )
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
 ) -> None:
@@ -167,7 +204,8 @@ def export(
         )
     c = bundle.calibration
     output.print(
-        f"{bundle.folder}: {len(bundle.manifest.parts)} parts of {bundle.manifest.dim} values; slope {c.slope:.2f}, intercept {c.intercept:.2f}"
+        f"{bundle.folder}: {len(bundle.manifest.parts)} parts of {bundle.manifest.dim} values; slope {c.slope:.2f}, "
+        f"intercept {c.intercept:.2f}"
     )
 
 
@@ -198,8 +236,12 @@ def export_bundle(
         name=bundle_name(name, out),
         description=description,
         licence=licence,
-        input=InputFormat(height=config.size[0], width=config.size[1], color="bgr", scale=(1.0, 1.0, 1.0), bias=(0.0, 0.0, 0.0)),
-        outputs=OutputNames(parts=PARTS, visibility=VISIBILITY, extra={OCCLUSION: OCCLUSION} if network.grader is not None else {}),
+        input=InputFormat(
+            height=config.size[0], width=config.size[1], color="bgr", scale=(1.0, 1.0, 1.0), bias=(0.0, 0.0, 0.0)
+        ),
+        outputs=OutputNames(
+            parts=PARTS, visibility=VISIBILITY, extra={OCCLUSION: OCCLUSION} if network.grader is not None else {}
+        ),
         parts=("foreground", *config.network.parts),
         dim=network.shape[1],
         calibration=CalibrationValues(slope=12.0, intercept=-6.0),
@@ -221,12 +263,15 @@ def export_bundle(
 
 
 def _calibrate(bundle: Bundle, held_out: list[Picture], folder: Path) -> CalibrationValues:
-    """Fit on the held-out people through the product's own way from picture to features; without such people the default stays."""
+    """Fit on the held-out people through the product's own way from picture to features; without such people the
+    default stays."""
     if not held_out:
         return bundle.manifest.calibration
     folder.mkdir()
     for number, p in enumerate(held_out):
-        (folder / f"{p.dataset * 100000 + p.person + 1}_c{p.camera}_{number:06d}{p.path.suffix}").symlink_to(p.path.resolve())
+        (folder / f"{p.dataset * 100000 + p.person + 1}_c{p.camera}_{number:06d}{p.path.suffix}").symlink_to(
+            p.path.resolve()
+        )
     found = fit_calibration(EngineEmbedder(bundle, EngineConfig(min_height=0.0, precision="fp32")), folder)
     return CalibrationValues(**{**asdict(found), "source": f"{found.source}, held out of training"})
 
@@ -234,12 +279,16 @@ def _calibrate(bundle: Bundle, held_out: list[Picture], folder: Path) -> Calibra
 def _same_features(before: Bundle, after: Bundle) -> str:
     """Checksum of the graph that features go by; refused where a single bit of them differs on drawn figures."""
     probe = generated_probe((before.manifest.input.height, before.manifest.input.width), 33)
-    engines = [EngineEmbedder(b, EngineConfig(runtime="onnxruntime", precision="fp32", min_height=0.0)) for b in (before, after)]
+    engines = [
+        EngineEmbedder(b, EngineConfig(runtime="onnxruntime", precision="fp32", min_height=0.0))
+        for b in (before, after)
+    ]
     for count in (1, 8, len(probe.crops)):
         a, b = (engine.embed(probe.crops[:count]) for engine in engines)
         if not (np.array_equal(a.parts, b.parts) and np.array_equal(a.visibility, b.visibility)):
             raise EngineError(
-                f"{before.folder}: its features differ from those of the checkpoint; export without --same-as, and make galleries anew"
+                f"{before.folder}: its features differ from those of the checkpoint; export without --same-as, and "
+                "make galleries anew"
             )
     return before.manifest.features or before.manifest.files[before.manifest.model]
 

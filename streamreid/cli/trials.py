@@ -1,4 +1,5 @@
-"""Recordings that a search replays: cached frames in memory, their ground truth, and the split into training and validation."""
+"""Recordings that a search replays: cached frames in memory, their ground truth, and the split into training and
+validation."""
 
 from __future__ import annotations
 
@@ -19,7 +20,16 @@ from streamreid.replay import Replay
 from streamreid.replay.replay import replayed_config
 from streamreid.types import EmbeddedFrame
 
-__all__ = ["OBJECTIVES", "Ids", "Objective", "Recording", "load_recordings", "objective_of", "score_recordings", "split"]
+__all__ = [
+    "OBJECTIVES",
+    "Ids",
+    "Objective",
+    "Recording",
+    "load_recordings",
+    "objective_of",
+    "score_recordings",
+    "split",
+]
 
 Ids = Literal["local", "global"]
 Objective = Literal["hota+idf1", "hota", "idf1", "mota"]
@@ -46,7 +56,8 @@ class Recording:
 
     @property
     def scored(self) -> dict[str, list[int]]:
-        """Numbers of the frames that are scored, by camera: those that are in the cache and that the ground truth covers (be it with nobody)."""
+        """Numbers of the frames that are scored, by camera: those that are in the cache and that the ground truth
+        covers (be it with nobody)."""
         numbers: dict[str, list[int]] = {camera: [] for camera in self.last}
         for seen in self.frames:
             camera, number = seen.frame.camera, seen.frame.index + 1
@@ -120,7 +131,8 @@ def load_recordings(folders: Sequence[Path], truth: Sequence[str]) -> list[Recor
 
     Args:
         folders: Caches.
-        truth: ``CAMERA=FILE``, or ``CACHE/CAMERA=FILE`` with the name of the cache's folder where cameras of several caches share a name.
+        truth: ``CAMERA=FILE``, or ``CACHE/CAMERA=FILE`` with the name of the cache's folder where cameras of several
+            caches share a name.
 
     Raises:
         ConfigError: A ground truth fits no camera or several.
@@ -144,7 +156,9 @@ def load_recordings(folders: Sequence[Path], truth: Sequence[str]) -> list[Recor
         ]
         if len(fitting) != 1:
             known = ", ".join(f"{n}/{c.name}" for n, config in zip(names, configs, strict=True) for c in config.cameras)
-            raise ConfigError(f"--truth {item}: '{name}' fits {len(fitting)} cameras of {known}; write CACHE/CAMERA=FILE")
+            raise ConfigError(
+                f"--truth {item}: '{name}' fits {len(fitting)} cameras of {known}; write CACHE/CAMERA=FILE"
+            )
         number, camera_name = fitting[0]
         if not Path(file).is_file():
             raise DataError(f"--truth {item}: '{file}' does not exist; give MOT text")
@@ -160,7 +174,8 @@ def load_recordings(folders: Sequence[Path], truth: Sequence[str]) -> list[Recor
 
 
 def split(recordings: Sequence[Recording], hold_out: Sequence[Path]) -> tuple[list[Recording], list[Recording]]:
-    """Training and validation: by cache if some are held out, else the first and the second half of the time that each ground truth covers.
+    """Training and validation: by cache if some are held out, else the first and the second half of the time that each
+    ground truth covers.
 
     Raises:
         ConfigError: An unknown cache is held out, or all are.
@@ -172,7 +187,9 @@ def split(recordings: Sequence[Recording], hold_out: Sequence[Path]) -> tuple[li
         if unknown or len(held) == len(recordings):
             what = f"'{min(unknown).name}' is not one of the caches" if unknown else "no cache is left to train on"
             raise ConfigError(f"--hold-out: {what}")
-        return [r for r in recordings if r.folder.resolve() not in held], [r for r in recordings if r.folder.resolve() in held]
+        return [r for r in recordings if r.folder.resolve() not in held], [
+            r for r in recordings if r.folder.resolve() in held
+        ]
     training, validation = [], []
     for r in recordings:
         start, end = r.times
@@ -180,7 +197,8 @@ def split(recordings: Sequence[Recording], hold_out: Sequence[Path]) -> tuple[li
         halves = r.between(-np.inf, middle), r.between(middle, np.inf)
         if not (halves[0].truth and halves[1].truth):
             raise DataError(
-                f"cache '{r.folder}': one half of its time has no ground truth, so nothing can be held back. Use --hold-out with more caches"
+                f"cache '{r.folder}': one half of its time has no ground truth, so nothing can be held back. Use "
+                "--hold-out with more caches"
             )
         training.append(halves[0])
         validation.append(halves[1])

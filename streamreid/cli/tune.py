@@ -14,7 +14,16 @@ from rich.text import Text
 from streamreid import __version__
 from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
 from streamreid.cli.progress_line import Work
-from streamreid.cli.trials import OBJECTIVES, Ids, Objective, Recording, load_recordings, objective_of, score_recordings, split
+from streamreid.cli.trials import (
+    OBJECTIVES,
+    Ids,
+    Objective,
+    Recording,
+    load_recordings,
+    objective_of,
+    score_recordings,
+    split,
+)
 from streamreid.errors import ConfigError
 from streamreid.evaluation import MotScores
 from streamreid.evaluation.tuning import Trial, Tuning, search
@@ -28,11 +37,15 @@ def tune(
     caches: Annotated[list[Path], typer.Argument(help="Folders that `streamreid run --cache` wrote.")],
     truth: Annotated[
         list[str],
-        typer.Option("--truth", "-t", help="Ground truth (MOT text) of a camera: CAMERA=FILE or CACHE/CAMERA=FILE. May be repeated."),
+        typer.Option(
+            "--truth",
+            "-t",
+            help="Ground truth (MOT text) of a camera: CAMERA=FILE or CACHE/CAMERA=FILE. May be repeated.",
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Settings file to write, for `run`, `batch` and `replay` --settings.")] = Path(
-        "tuned.yaml"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Settings file to write, for `run`, `batch` and `replay` --settings.")
+    ] = Path("tuned.yaml"),
     overwrite: Annotated[bool, typer.Option(help="Replace the settings file.")] = False,
     trials: Annotated[int, typer.Option(min=2, help="How many settings are tried, the defaults included.")] = 100,
     objective: Annotated[
@@ -40,15 +53,27 @@ def tune(
     ] = "hota+idf1",
     ids: Annotated[
         str,
-        typer.Option(help="local: tracks inside cameras; global: identities; auto: global if a cache has ground truth of several cameras."),
+        typer.Option(
+            help=(
+                "local: tracks inside cameras; global: identities; auto: global if a cache has ground truth of "
+                "several cameras."
+            )
+        ),
     ] = "auto",
     hold_out: Annotated[
         list[Path] | None,
-        typer.Option(help="A cache to validate on, not to train on. May be repeated. Default: the second half of every cache's time."),
+        typer.Option(
+            help=(
+                "A cache to validate on, not to train on. May be repeated. Default: the second half of every cache's "
+                "time."
+            )
+        ),
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Search only settings that begin with this, e.g. tracker or association.probability. May be repeated."),
+        typer.Option(
+            help="Search only settings that begin with this, e.g. tracker or association.probability. May be repeated."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the search; the same seed gives the same result.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table, no progress.")] = False,
@@ -84,14 +109,17 @@ def tune(
                 progress=watch,
             )
         work.step("judging the best")
-        judged = {name: _judge(found, part, kind) for name, part in (("training", training), ("validation", validation))}
+        judged = {
+            name: _judge(found, part, kind) for name, part in (("training", training), ("validation", validation))
+        }
     _write(out, found, goal, kind, recordings, judged)
     if not quiet:
         _print(found, goal, space, judged)
         output.print(Text(f"settings in {out}; use them: streamreid replay CACHE --settings {out}"), soft_wrap=True)
     if not found.improved:
         errors.print(
-            "[bold yellow]warning:[/] in validation the settings found are not better than the present ones; keep those, or tune on more footage",
+            "[bold yellow]warning:[/] in validation the settings found are not better than the present ones; keep "
+            "those, or tune on more footage",
             highlight=False,
             soft_wrap=True,
         )
@@ -111,7 +139,9 @@ class _Watch:
         self._signals.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._signals.__exit__(kind, value, trace)
 
     def __call__(self, trial: Trial, best: float) -> bool:
@@ -164,24 +194,35 @@ def _print(found: Tuning, goal: str, space: list[Range], judged: dict[str, tuple
         table.add_row(f"{name} {goal}", *(f"{getattr(t, name):.4f}" for t in (found.default, *others)), style="bold")
     output.print(table)
     for name, (before, after) in judged.items():
-        said = ", ".join(f"{n.upper()} {getattr(before, n):.4f} -> {getattr(after, n):.4f}" for n in ("hota", "idf1", "mota"))
+        said = ", ".join(
+            f"{n.upper()} {getattr(before, n):.4f} -> {getattr(after, n):.4f}" for n in ("hota", "idf1", "mota")
+        )
         output.print(f"{name}: {said}, IDSW {before.idsw} -> {after.idsw}", highlight=False, soft_wrap=True)
     output.print(f"{found.trials} settings tried, {found.refused} contradicted themselves", highlight=False)
 
 
 def _write(
-    path: Path, found: Tuning, goal: Objective, ids: Ids, recordings: list[Recording], judged: dict[str, tuple[MotScores, MotScores]]
+    path: Path,
+    found: Tuning,
+    goal: Objective,
+    ids: Ids,
+    recordings: list[Recording],
+    judged: dict[str, tuple[MotScores, MotScores]],
 ) -> None:
     sections: dict[str, dict[str, float]] = {}
     for key, value in found.best.settings.items():
         section, _, name = key.partition(".")
         sections.setdefault(section, {})[name] = value
-    lines = [f"# Found by streamreid {__version__} tune on {', '.join(r.folder.resolve().name for r in recordings)} ({ids} ids)."]
+    lines = [
+        f"# Found by streamreid {__version__} tune on {', '.join(r.folder.resolve().name for r in recordings)} ({ids} "
+        "ids)."
+    ]
     lines.append(f"# {goal} after {found.trials} trials, best by training; present settings -> these:")
     for name, (before, after) in judged.items():
         lines.append(f"#   {name}: {getattr(found.default, name):.4f} -> {getattr(found.best, name):.4f}")
         lines.append(
-            f"#     HOTA {before.hota:.4f} -> {after.hota:.4f}, IDF1 {before.idf1:.4f} -> {after.idf1:.4f}, IDSW {before.idsw} -> {after.idsw}"
+            f"#     HOTA {before.hota:.4f} -> {after.hota:.4f}, IDF1 {before.idf1:.4f} -> {after.idf1:.4f}, IDSW "
+            f"{before.idsw} -> {after.idsw}"
         )
     if not found.improved:
         lines.append("# WARNING: not better than the present settings in validation.")

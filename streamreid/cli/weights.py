@@ -15,7 +15,9 @@ from streamreid.errors import WeightsError
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Named detectors and samples: what is on this machine, and fetching the rest.", no_args_is_help=True)
+app = typer.Typer(
+    help="Named detectors and samples: what is on this machine, and fetching the rest.", no_args_is_help=True
+)
 
 
 @app.command("list")

@@ -1,12 +1,14 @@
 """How well each offset between two clocks explains where people are seen, who says so, and whether others agree.
 
-Every sample is a person whom camera A sees at a place that camera B sees too. At the right offset somebody stands there in B as well, at others only by chance. What
-chance gives is taken off by centring twice: a place where B often sees somebody, and a moment at which B sees many people, count for nothing. The gains
-of one track go together (its samples are not independent), so that tracks are what is counted:
+Every sample is a person whom camera A sees at a place that camera B sees too. At the right offset somebody stands there
+in B as well, at others only by chance. What chance gives is taken off by centring twice: a place where B often sees
+somebody, and a moment at which B sees many people, count for nothing. The gains of one track go together (its samples
+are not independent), so that tracks are what is counted:
 
-* the estimate is the offset of greatest gain over all tracks, its standard error comes from resampling tracks (bootstrap, Efron 1979);
-* the tracks are dealt into two halves; the best offset of each half must be confirmed by the other one, which had no part in choosing it. In a crowd
-  some offset always looks good by chance; it does not look good in both halves.
+* the estimate is the offset of greatest gain over all tracks, its standard error comes from resampling tracks
+  (bootstrap, Efron 1979);
+* the tracks are dealt into two halves; the best offset of each half must be confirmed by the other one, which had no
+  part in choosing it. In a crowd some offset always looks good by chance; it does not look good in both halves.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ Array = NDArray[np.float64]
 _RESAMPLED = 200  # the standard error of a standard error from 200 resamplings is 5 %
 _LEAST_TRACKS = 8  # four in each half, of which a mean and a deviation are taken
 _CONFIRMED = 2.5
-"""Standard errors by which the gain in the other half must be above chance. With 21 pairs of cameras, and both halves needed, that is one pair in a thousand
-recordings."""
+"""Standard errors by which the gain in the other half must be above chance. With 21 pairs of cameras, and both halves
+needed, that is one pair in a thousand recordings."""
 
 _BETTER = 2.0
 """Standard errors by which it must be above the gain with right clocks, where an offset is claimed."""
@@ -52,7 +54,8 @@ class Estimate:
 
 
 def double_centred(costs: Array, moments: NDArray[np.int64]) -> Array:
-    """Gains over chance: row mean + column mean - cost, where a row is a sample and a column a moment of the other camera.
+    """Gains over chance: row mean + column mean - cost, where a row is a sample and a column a moment of the other
+    camera.
 
     Args:
         costs: ``[N, S]`` distance to the nearest person of the other camera, by offset; NaN where it saw nothing then.
@@ -101,7 +104,8 @@ def estimate_offset(gains: Array, offsets: Array, *, floor: float) -> Estimate |
 
 
 def _confirms(gains: Array, best: int, offsets: Array) -> bool:
-    """Whether tracks that had no part in choosing an offset agree with it: better than chance, and than right clocks if it says that they are wrong."""
+    """Whether tracks that had no part in choosing an offset agree with it: better than chance, and than right clocks if
+    it says that they are wrong."""
     values = gains[:, best]
     if _deviations(values) < _CONFIRMED:
         return False

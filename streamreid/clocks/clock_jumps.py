@@ -1,7 +1,8 @@
 """Times that go on however cameras' clocks are set.
 
-A clock that is set back is noticed at once. One that leaps ahead of everybody may have been set, or time may have passed in which no camera saw anything
-(all were off, a recording has a gap): what the others show next tells. Until then the camera's times are taken to go on from where they were.
+A clock that is set back is noticed at once. One that leaps ahead of everybody may have been set, or time may have
+passed in which no camera saw anything (all were off, a recording has a gap): what the others show next tells. Until
+then the camera's times are taken to go on from where they were.
 """
 
 from __future__ import annotations
@@ -46,7 +47,11 @@ class ClockJumpFilter:
         if camera in self._ahead:
             moved = self._waiting(camera, moved)
         elif newest is not None and moved < newest - _JUMP:
-            log.warning("camera '%s': its clock went back by %.1f s; its times are taken to go on from now", camera, newest - moved)
+            log.warning(
+                "camera '%s': its clock went back by %.1f s; its times are taken to go on from now",
+                camera,
+                newest - moved,
+            )
             moved = self._set(camera, moved, max(newest, self.now) + 1e-3)
         elif newest is not None and len(self._newest) > 1 and moved > self.now + _JUMP:
             moved = self._leapt(camera, moved)
@@ -89,7 +94,8 @@ class ClockJumpFilter:
                 del self._ahead[name]
             elif moved > then + _PROOF:
                 log.warning(
-                    "camera '%s': its clock leapt ahead by %.1f s while others went on; its times are taken to go on from then",
+                    "camera '%s': its clock leapt ahead by %.1f s while others went on; its times are taken to go on "
+                    "from then",
                     name,
                     leap - then,
                 )

@@ -3,10 +3,12 @@
 Three ways, the first that can be had is taken for each pair of cameras:
 
 places    both are calibrated: at the right offset, people stand where the other camera sees somebody.
-views     people linked in both at once: at the right offset, one homography maps the feet in one picture to those in the other.
+views     people linked in both at once: at the right offset, one homography maps the feet in one picture to those
+          in the other.
 transits  people linked one after the other, in both directions: offset = (median way there - median way back) / 2.
 
-An offset counts only if it explains what is seen clearly better than others, in both halves of what is seen, one of which had no part in choosing it.
+An offset counts only if it explains what is seen clearly better than others, in both halves of what is seen, one of
+which had no part in choosing it.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ _VIEW_PAIRS = 3  # pairs of tracks in each half
 _VIEW_MOMENTS = 50  # moments in each half
 _LEAST_WAYS = 6  # in each direction
 _ASYMMETRY = 0.05  # share by which the usual way back may take longer than the way there
-_TOGETHER = 0.25  # share of people seen by both at once, in either direction, from which on the ways of others say nothing
+_TOGETHER = (
+    0.25  # share of people seen by both at once, in either direction, from which on the ways of others say nothing
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,11 @@ class ClockOffsetEstimator:
             seen = self._seen.get((camera, track))
             if seen is None:
                 seen = self._seen[camera, track] = _Path(time)
-            if box[3] < 0.99 * size[1] and (not len(seen) or time - seen.last >= 0.499 * _GRID) and len(seen) < _SAMPLES:
+            if (
+                box[3] < 0.99 * size[1]
+                and (not len(seen) or time - seen.last >= 0.499 * _GRID)
+                and len(seen) < _SAMPLES
+            ):
                 seen.add(time, (box[0] + box[2]) / 2, box[3])
         while len(self._seen) > _TRACKS:
             del self._seen[next(iter(self._seen))]
@@ -150,13 +158,15 @@ class ClockOffsetEstimator:
         self._seen = {key: seen for key, seen in self._seen.items() if key[0] != camera}
         self._found = {pair: found for pair, found in self._found.items() if camera not in pair}
 
-    def estimate(self, identities: Mapping[TrackKey, tuple[int, float]], *, most: int | None = None) -> list[ClockOffset]:
+    def estimate(
+        self, identities: Mapping[TrackKey, tuple[int, float]], *, most: int | None = None
+    ) -> list[ClockOffset]:
         """Offsets of all cameras that can be compared with another, directly or through others.
 
         Args:
             identities: Global id and link probability of the tracks.
-            most: Compare only so many pairs of cameras anew, those compared longest ago, and these by the newest tracks only; each takes a few tenths
-                of a second. None compares all.
+            most: Compare only so many pairs of cameras anew, those compared longest ago, and these by the newest tracks
+                only; each takes a few tenths of a second. None compares all.
         """
         pairs = list(combinations(sorted(self._sizes), 2))
         for pair in pairs:
@@ -168,15 +178,21 @@ class ClockOffsetEstimator:
             self._found[a, b] = self._compare(a, b, identities, pairs_most)
         return _settle([found for pair in pairs if (found := self._found[pair]) is not None])
 
-    def _compare(self, a: str, b: str, identities: Mapping[TrackKey, tuple[int, float]], most: int | None) -> ClockOffset | None:
-        # Between calibrated cameras people were linked by where they are, by clocks that may be wrong: whom both see then agrees with any clock.
+    def _compare(
+        self, a: str, b: str, identities: Mapping[TrackKey, tuple[int, float]], most: int | None
+    ) -> ClockOffset | None:
+        # Between calibrated cameras people were linked by where they are, by clocks that may be wrong: whom both see
+        # then agrees with any clock.
         placed = a in self._cameras and b in self._cameras
         found = self._by_places(a, b) if placed else self._by_views(a, b, identities, most)
         return found or self._by_transits(a, b, identities)
 
     def _step(self, a: str, b: str) -> float:
         """Usual time between two looks at one person, in the slower camera."""
-        gaps = {c: [np.diff(seen.rows[:50, 0]) for key, seen in self._seen.items() if key[0] == c and len(seen) > 1] for c in (a, b)}
+        gaps = {
+            c: [np.diff(seen.rows[:50, 0]) for key, seen in self._seen.items() if key[0] == c and len(seen) > 1]
+            for c in (a, b)
+        }
         return max(float(np.median(np.concatenate(g))) if g else 0.2 for g in gaps.values())
 
     # ---------------------------------------------------------------- places
@@ -206,7 +222,8 @@ class ClockOffsetEstimator:
         return None if found is None else ClockOffset(b, a, -found.seconds, found.error, "places", found.tracks)
 
     def _samples(self, a: str, b: str) -> tuple[NDArray[np.int64], NDArray[np.int64], Array] | None:
-        """Track, moment and place of those seen by A where B can see them too; evenly over the time, not more than is needed."""
+        """Track, moment and place of those seen by A where B can see them too; evenly over the time, not more than is
+        needed."""
         owner, moments, points = self._standing(a)
         view, (width, height) = self._cameras[b], self._sizes[b]
         if len(points):
@@ -220,7 +237,8 @@ class ClockOffsetEstimator:
         return owner[kept], moments[kept], points[kept]
 
     def _standing(self, camera: str) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
-        """Track number ``[N]``, moment on the grid ``[N]`` and place on the ground ``[N, 2]`` of all that a camera has seen."""
+        """Track number ``[N]``, moment on the grid ``[N]`` and place on the ground ``[N, 2]`` of all that a camera has
+        seen."""
         rows: list[Array] = []
         for number, ((name, _), seen) in enumerate(self._seen.items()):
             if name == camera and len(seen) > 4:
@@ -235,12 +253,20 @@ class ClockOffsetEstimator:
 
     # ---------------------------------------------------------------- views
 
-    def _by_views(self, a: str, b: str, identities: Mapping[TrackKey, tuple[int, float]], most: int | None) -> ClockOffset | None:
+    def _by_views(
+        self, a: str, b: str, identities: Mapping[TrackKey, tuple[int, float]], most: int | None
+    ) -> ClockOffset | None:
         people: dict[int, list[TrackKey]] = defaultdict(list)
         for key in self._seen:
             if key[0] in (a, b) and identities.get(key, (0, 0.0))[0] and len(self._seen[key]) > 4:
                 people[identities[key][0]].append(key)
-        found = [(i, j) for keys in people.values() for i in keys for j in keys if i[0] == a and j[0] == b and self._near(i, j)]
+        found = [
+            (i, j)
+            for keys in people.values()
+            for i in keys
+            for j in keys
+            if i[0] == a and j[0] == b and self._near(i, j)
+        ]
         if len(found) < 3:
             return None
         if most is not None:
@@ -273,7 +299,8 @@ class ClockOffsetEstimator:
         return ClockOffset(b, a, whole, spread, "views", len(pairs))
 
     def _near(self, one: TrackKey, other: TrackKey) -> bool:
-        """Whether two tracks may have been seen at one time, whatever the offset. Of a person who comes again and again, most were not."""
+        """Whether two tracks may have been seen at one time, whatever the offset. Of a person who comes again and
+        again, most were not."""
         x, y = self._seen[one], self._seen[other]
         return x.first <= y.last + _VIEW_LIMIT and y.first <= x.last + _VIEW_LIMIT
 
@@ -292,31 +319,43 @@ class ClockOffsetEstimator:
         if min(len(ways[a]), len(ways[b])) < _LEAST_WAYS:
             return None
         there, back = np.array(ways[a]), np.array(ways[b])
-        if min(np.mean(there < 0), np.mean(back < 0)) > _TOGETHER:  # a wrong clock makes one direction negative, a common view both
+        if (
+            min(np.mean(there < 0), np.mean(back < 0)) > _TOGETHER
+        ):  # a wrong clock makes one direction negative, a common view both
             return None
         seconds, error = _half_difference(there, back)
         halves = [_half_difference(there[k::2], back[k::2]) for k in (0, 1)]
         if abs(halves[0][0] - halves[1][0]) > 3 * np.hypot(halves[0][1], halves[1][1]):
             return None
-        spread = max(float(np.hypot(error, _ASYMMETRY * (np.median(there) + np.median(back)) / 2)), abs(halves[0][0] - halves[1][0]) / 2)
+        spread = max(
+            float(np.hypot(error, _ASYMMETRY * (np.median(there) + np.median(back)) / 2)),
+            abs(halves[0][0] - halves[1][0]) / 2,
+        )
         return ClockOffset(b, a, seconds, spread, "transits", len(there) + len(back))
 
 
 def _half_difference(there: Array, back: Array) -> tuple[float, float]:
     """-(median way there - median way back) / 2 and its standard error: 1.2533 sd / sqrt(n) for each median."""
-    errors = [1.2533 * max(1.4826 * np.median(np.abs(w - np.median(w))), np.std(w, ddof=1)) / np.sqrt(len(w)) for w in (there, back)]
+    errors = [
+        1.2533 * max(1.4826 * np.median(np.abs(w - np.median(w))), np.std(w, ddof=1)) / np.sqrt(len(w))
+        for w in (there, back)
+    ]
     return float(-(np.median(there) - np.median(back)) / 2), float(np.hypot(*errors) / 2 + 0.05)
 
 
 def _both(x: Array, y: Array, shift: float) -> tuple[Array, Array]:
-    """Feet of a person ``[N, 3]`` time, x, y in both pictures at the same moments, if the other clock is ahead by ``shift``."""
+    """Feet of a person ``[N, 3]`` time, x, y in both pictures at the same moments, if the other clock is ahead by
+    ``shift``."""
     times = np.arange(max(x[0, 0], y[0, 0] - shift), min(x[-1, 0], y[-1, 0] - shift), 2 * _GRID)
-    feet = [np.stack([np.interp(times + late, d[:, 0], d[:, k]) for k in (1, 2)], 1) for d, late in ((x, 0.0), (y, shift))]
+    feet = [
+        np.stack([np.interp(times + late, d[:, 0], d[:, k]) for k in (1, 2)], 1) for d, late in ((x, 0.0), (y, shift))
+    ]
     return feet[0], feet[1]
 
 
 def _by_moment(moments: NDArray[np.int64], points: Array) -> tuple[int, Array]:
-    """The first moment, and for each from there on the places ``[T, P, 2]`` where people are; far away where there are fewer."""
+    """The first moment, and for each from there on the places ``[T, P, 2]`` where people are; far away where there are
+    fewer."""
     if not len(moments):
         return 0, np.zeros((0, 1, 2))
     start = int(moments.min())
@@ -330,7 +369,8 @@ def _by_moment(moments: NDArray[np.int64], points: Array) -> tuple[int, Array]:
 
 
 def _nearest(points: Array, others: Array) -> Array:
-    """How far the nearest of ``others`` ``[N, P, 2]`` is from each of ``points`` ``[N, 2]``; NaN where there is none."""
+    """How far the nearest of ``others`` ``[N, P, 2]`` is from each of ``points`` ``[N, 2]``; NaN where there is
+    none."""
     square = np.square(others[..., 0] - points[:, :1]) + np.square(others[..., 1] - points[:, 1:])
     least = np.sqrt(square.min(1))
     return np.where(least < 0.5 * _NOWHERE, np.minimum(least, _FAR), np.nan)
@@ -364,7 +404,8 @@ def _best(shifts: NDArray[np.int64], costs: Array) -> float | None:
 
 
 def _settle(pairs: list[ClockOffset]) -> list[ClockOffset]:
-    """One offset per camera that agrees best with all pairs (weighted least squares), against the first camera it is connected with."""
+    """One offset per camera that agrees best with all pairs (weighted least squares), against the first camera it is
+    connected with."""
     result = []
     left = list(pairs)
     while left:
@@ -381,7 +422,8 @@ def _settle(pairs: list[ClockOffset]) -> list[ClockOffset]:
 
 
 def _least_squares(pairs: list[ClockOffset], names: list[str]) -> tuple[Array, Array]:
-    """Offsets of all cameras but the first, and their standard errors, which grow where the pairs contradict each other (chi-square above 1)."""
+    """Offsets of all cameras but the first, and their standard errors, which grow where the pairs contradict each other
+    (chi-square above 1)."""
     rows = np.zeros((len(pairs), len(names)))
     for k, p in enumerate(pairs):
         rows[k, names.index(p.camera)], rows[k, names.index(p.reference)] = 1.0, -1.0
@@ -392,6 +434,7 @@ def _least_squares(pairs: list[ClockOffset], names: list[str]) -> tuple[Array, A
     left = (seconds - rows[:, 1:] @ values) * weight
     free = len(pairs) - (len(names) - 1)
     excess = max(1.0, float(np.sqrt(np.square(left).sum() / free))) if free > 0 else 1.0
-    # Pairs share cameras, and with them the errors of one calibration, so many pairs do not make an offset ever more certain.
+    # Pairs share cameras, and with them the errors of one calibration, so many pairs do not make an offset ever more
+    # certain.
     doubt = excess * np.sqrt(np.diag(np.linalg.pinv(design.T @ design)))
     return np.asarray(values, np.float64), np.maximum(doubt, _LEAST_ERROR)

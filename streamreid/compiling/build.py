@@ -66,7 +66,12 @@ class Built:
 
 
 def build_form(
-    model: Path, weights: str, options: BuildOptions, scratch: Path, *, inputs: Callable[[], tuple[FloatArray, str]] | None = None
+    model: Path,
+    weights: str,
+    options: BuildOptions,
+    scratch: Path,
+    *,
+    inputs: Callable[[], tuple[FloatArray, str]] | None = None,
 ) -> Built:
     """Compile.
 
@@ -78,7 +83,8 @@ def build_form(
         inputs: Gives real inputs of the graph and a description of them, for int8.
 
     Raises:
-        EngineError: The combination does not exist, the library is missing, or the compiled form is not in the precision asked for.
+        EngineError: The combination does not exist, the library is missing, or the compiled form is not in the
+            precision asked for.
         MissingExtraError: The package ``onnx`` is missing.
     """
     if model.suffix.lower() != ".onnx":
@@ -150,7 +156,8 @@ def graph_precision(model: Any, asked: PrecisionName) -> PrecisionFound:
 
 
 def _typed(model: Path, options: BuildOptions, inputs: Callable[[], tuple[FloatArray, str]] | None) -> tuple[Any, str]:
-    """The graph with the precision inside, None where the reference itself is compiled; and what int8 was calibrated on."""
+    """The graph with the precision inside, None where the reference itself is compiled; and what int8 was calibrated
+    on."""
     plan = options.target in PLAN_TARGETS
     if plan and options.size is not None and options.precision == "fp32":
         return _fixed(model, options.size), ""
@@ -177,9 +184,12 @@ def _check_input(path: Path, model: Any) -> None:
     inputs = [value for value in model.graph.input if value.name not in made]
     kind = inputs[0].type.tensor_type if len(inputs) == 1 else None
     dims = [] if kind is None else list(kind.shape.dim)
-    if kind is None or kind.elem_type != 1 or (len(dims) == 4 and dims[3].dim_value == 3 and dims[1].dim_value != 3):  # 1: float32
+    if (
+        kind is None or kind.elem_type != 1 or (len(dims) == 4 and dims[3].dim_value == 3 and dims[1].dim_value != 3)
+    ):  # 1: float32
         raise EngineError(
-            f"{path}: forms of lower precision are made from graphs with one float32 input [N, 3, H, W]; export the model so, or use it as it is"
+            f"{path}: forms of lower precision are made from graphs with one float32 input [N, 3, H, W]; export the "
+            "model so, or use it as it is"
         )
 
 

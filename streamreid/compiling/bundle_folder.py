@@ -34,8 +34,8 @@ def bundle_name(name: str | None, folder: str | Path) -> str:
         return wanted
     if name is not None:
         raise EngineError(
-            f"name '{name}': names are made of at most {LONGEST_NAME} letters A to Z, digits, '_', '.' and '-', and begin with a letter or digit: "
-            f"{legal_name(name)}"
+            f"name '{name}': names are made of at most {LONGEST_NAME} letters A to Z, digits, '_', '.' and '-', and "
+            f"begin with a letter or digit: {legal_name(name)}"
         )
     return legal_name(wanted)
 
@@ -87,8 +87,8 @@ def check_files(folder: Path, manifest: _HasFiles) -> None:
         found = sha256_file(file)
         if found != expected:
             raise EngineError(
-                f"engine bundle {folder}: '{name}' is not the file that {MANIFEST} describes (sha256 {found[:16]}..., expected {expected[:16]}...); "
-                "it is damaged or was changed: copy or import the bundle again"
+                f"engine bundle {folder}: '{name}' is not the file that {MANIFEST} describes (sha256 {found[:16]}..., "
+                f"expected {expected[:16]}...); it is damaged or was changed: copy or import the bundle again"
             )
 
 
@@ -105,8 +105,9 @@ def bundled_files(model: Path) -> dict[str, Path]:
         # The graph names its data by this name, so it is kept.
         if not _PLAIN.match(own) or own in (MANIFEST, *files):
             raise EngineError(
-                f"{model}: keeps its weights in '{name}', a name that a bundle cannot hold. Save it again with data in one file beside it: "
-                "onnx.save(onnx.load(PATH), NEW, save_as_external_data=True, location='model.data'), or in one file with the graph"
+                f"{model}: keeps its weights in '{name}', a name that a bundle cannot hold. Save it again with data "
+                "in one file beside it: onnx.save(onnx.load(PATH), NEW, save_as_external_data=True, "
+                "location='model.data'), or in one file with the graph"
             )
         files[own] = place
     return files
@@ -127,7 +128,9 @@ def write_folder(out: Path, manifest: Any, files: Mapping[str, Path], *, force: 
     if manifest.model not in files:
         raise EngineError(f"cannot write the bundle {out}: no file for the model '{manifest.model}'")
     if out.exists() and not (force and (out / MANIFEST).is_file()):
-        hint = "it is not an engine bundle; choose another place" if force else "pass --force to replace an engine bundle"
+        hint = (
+            "it is not an engine bundle; choose another place" if force else "pass --force to replace an engine bundle"
+        )
         raise EngineError(f"{out} exists already; {hint}")
     if out.exists() and out.samefile(Path.cwd()):
         raise EngineError(f"{out}: the working folder cannot be replaced; run the command from another folder")

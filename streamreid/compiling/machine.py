@@ -59,7 +59,9 @@ def find_gpu() -> Gpu | None:
     except (OSError, AttributeError):
         return None
     return Gpu(
-        name.value.decode(errors="replace"), ".".join(numbers), _driver() or f"CUDA {value.value // 1000}.{value.value % 1000 // 10}"
+        name.value.decode(errors="replace"),
+        ".".join(numbers),
+        _driver() or f"CUDA {value.value // 1000}.{value.value % 1000 // 10}",
     )
 
 
@@ -72,12 +74,15 @@ def import_bindings(target: TargetName) -> ModuleType:
     full, bare, extra = BINDINGS[target]
     name = full if importlib.util.find_spec(full) is not None else bare
     if importlib.util.find_spec(name) is None:
-        raise EngineError(f"{target}: the package '{full}' is not installed here. Install it with: pip install 'streamreid[{extra}]'")
+        raise EngineError(
+            f"{target}: the package '{full}' is not installed here. Install it with: pip install 'streamreid[{extra}]'"
+        )
     try:
         return importlib.import_module(name)
     except Exception as error:  # missing libraries show as ImportError, OSError, RuntimeError or FileNotFoundError
         raise EngineError(
-            f"{target}: '{name}' is installed but cannot be loaded: {str(error).splitlines()[0] if str(error) else error!r}"
+            f"{target}: '{name}' is installed but cannot be loaded: "
+            f"{str(error).splitlines()[0] if str(error) else error!r}"
         ) from None
 
 

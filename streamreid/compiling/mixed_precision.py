@@ -1,10 +1,12 @@
-"""Half precision written into the graph itself, which is the only kind that TensorRT 11 knows and that nobody can silently ignore.
+"""Half precision written into the graph itself, which is the only kind that TensorRT 11 knows and that nobody can
+silently ignore.
 
-Convolutions and matrix products compute in fp16 or bf16. What loses by it stays in float32: normalisations, softmax, sums and means, powers,
-roots, quotients, and what is computed from those alone. That keeps the sums of the visibilities and the L2 normalisation of the parts exact.
+Convolutions and matrix products compute in fp16 or bf16. What loses by it stays in float32: normalisations, softmax,
+sums and means, powers, roots, quotients, and what is computed from those alone. That keeps the sums of the visibilities
+and the L2 normalisation of the parts exact.
 
-Own pass, because the kept libraries do not fit: onnxconverter-common (and its copy in ONNX Runtime) has no bf16 and chooses by kind of
-operator only, ModelOpt's AutoCast needs torch and runs the graph on sample data.
+Own pass, because the kept libraries do not fit: onnxconverter-common (and its copy in ONNX Runtime) has no bf16 and
+chooses by kind of operator only, ModelOpt's AutoCast needs torch and runs the graph on sample data.
 """
 
 from __future__ import annotations
@@ -70,7 +72,8 @@ _LIGHT = frozenset(
         "QuantizeLinear",
     ]
 )
-# A difference of a half and a full value is the centring inside a normalisation; a sum or product of the two is a residual or a gate.
+# A difference of a half and a full value is the centring inside a normalisation; a sum or product of the two is a
+# residual or a gate.
 _FULL_IF_MIXED = frozenset({"Sub"})
 _KEEP_INPUTS = {"Resize": (1, 2, 3), "Upsample": (1,)}
 _LARGEST = {"fp16": 65504.0, "bf16": 3.38e38}
@@ -105,7 +108,9 @@ class _Graph:
             return True
         if node.op_type not in _LIGHT:
             return False
-        values = [n for i, n in enumerate(node.input) if self.is_float(n) and n not in self.constants and not _kept(node, i)]
+        values = [
+            n for i, n in enumerate(node.input) if self.is_float(n) and n not in self.constants and not _kept(node, i)
+        ]
         below = [n for n in values if n in self.half]
         return bool(below) and not (node.op_type in _FULL_IF_MIXED and len(below) < len(values))
 
@@ -153,10 +158,14 @@ def half_graph(model: Any, kind: HalfName) -> Any:
     try:
         known = onnx.shape_inference.infer_shapes(result, check_type=False, strict_mode=False)
     except Exception as error:  # onnx raises several unrelated classes
-        raise EngineError(f"the types of this graph cannot be told, so it cannot be written in {kind}: {str(error)[:200]}") from None
+        raise EngineError(
+            f"the types of this graph cannot be told, so it cannot be written in {kind}: {str(error)[:200]}"
+        ) from None
     graph = result.graph
     constants = {t.name: t for t in graph.initializer}
-    types = {v.name: v.type.tensor_type.elem_type for v in [*known.graph.value_info, *known.graph.input, *known.graph.output]}
+    types = {
+        v.name: v.type.tensor_type.elem_type for v in [*known.graph.value_info, *known.graph.input, *known.graph.output]
+    }
     types |= {t.name: t.data_type for t in graph.initializer}
     state = _Graph(kind, types, constants)
     for node in graph.node:
@@ -171,7 +180,8 @@ def half_graph(model: Any, kind: HalfName) -> Any:
 
 
 def unfold_weights(model: Any) -> Any:
-    """A copy whose weights that are stored as float16 with a Cast behind them (see training.export.store_half) are float32 again."""
+    """A copy whose weights that are stored as float16 with a Cast behind them (see training.export.store_half) are
+    float32 again."""
     import onnx
     from onnx import TensorProto, numpy_helper
 
@@ -196,7 +206,8 @@ def unfold_weights(model: Any) -> Any:
 
 
 def _modern(model: Any, kind: HalfName) -> Any:
-    """The graph in the oldest ONNX version that allows what is about to be written: half Q/DQ from 19 on, bf16 convolutions from 22 on."""
+    """The graph in the oldest ONNX version that allows what is about to be written: half Q/DQ from 19 on, bf16
+    convolutions from 22 on."""
     import onnx
 
     quantised = any(node.op_type == "DequantizeLinear" for node in model.graph.node)
@@ -206,7 +217,9 @@ def _modern(model: Any, kind: HalfName) -> Any:
     try:
         return onnx.version_converter.convert_version(model, least)
     except Exception as error:  # onnx raises several unrelated classes
-        raise EngineError(f"this graph cannot be written for ONNX opset {least}, which {kind} needs here: {str(error)[:200]}") from None
+        raise EngineError(
+            f"this graph cannot be written for ONNX opset {least}, which {kind} needs here: {str(error)[:200]}"
+        ) from None
 
 
 def _convert(state: _Graph, node: Any) -> None:
@@ -231,7 +244,9 @@ def _convert(state: _Graph, node: Any) -> None:
 
 def _replace(graph: Any, state: _Graph) -> None:
     used = set(_names(state.nodes)) | {o.name for o in graph.output}
-    weights = [t for t in graph.initializer if t.name in used] + [t for t in state.new_constants.values() if t.name in used]
+    weights = [t for t in graph.initializer if t.name in used] + [
+        t for t in state.new_constants.values() if t.name in used
+    ]
     del graph.node[:]
     del graph.initializer[:]
     del graph.value_info[:]  # their types are no longer right
@@ -278,7 +293,8 @@ def _half_tensor(tensor: Any, name: str, kind: HalfName) -> Any:
         # The bounds of a Clip or a mask of attention: as large as possible means the same.
         if tensor.dims and int(np.prod(tensor.dims)) > 1:
             raise EngineError(
-                f"the weight '{tensor.name}' holds {float(np.abs(finite).max()):.3g}, more than fp16 can say; use --precision bf16 or fp32"
+                f"the weight '{tensor.name}' holds {float(np.abs(finite).max()):.3g}, more than fp16 can say; use "
+                "--precision bf16 or fp32"
             )
         values = np.clip(values, -_LARGEST[kind], _LARGEST[kind])
     if kind == "fp16":

@@ -1,4 +1,5 @@
-"""Which compiled form of a graph runs here: compare the plan with this machine, then rebuild it, fall back, or stop, as configured."""
+"""Which compiled form of a graph runs here: compare the plan with this machine, then rebuild it, fall back, or stop, as
+configured."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ class CompiledGraph:
         folder: Where the bundle lies.
         model: Name of the reference graph.
         files: Name -> SHA-256 of every file.
-        variants: "runtime/precision", or a precision for all runtimes, -> name of an ONNX graph with that precision inside.
+        variants: "runtime/precision", or a precision for all runtimes, -> name of an ONNX graph with that precision
+            inside.
         builds: "target/precision" -> how it was made and how near it is to the reference.
         identity: Hash of the reference: forms of equal identity give features that may be compared.
         program: Name of the network as a torch program, for the torch runtime.
@@ -56,20 +58,28 @@ class CompiledGraph:
     @property
     def checksum(self) -> str:
         """SHA-256 of the reference, with the files that hold its weights where there are any."""
-        return graph_sha256(self.folder / self.model) if external_data(self.folder / self.model) else self.files.get(self.model, "")
+        return (
+            graph_sha256(self.folder / self.model)
+            if external_data(self.folder / self.model)
+            else self.files.get(self.model, "")
+        )
 
     def graphs(self, plan: Path | None = None, record: BuildRecord | None = None) -> GraphFiles:
         """As the runtimes want it, without what was compiled from another graph than the one that is there now."""
         checksum = self.checksum
         stale = {r.graph for r in self.builds.values() if r.weights != checksum}
         for name in stale & set(self.variants.values()):
-            log.warning("%s: %s is left out, because it was made from another graph than %s", self.folder.name, name, self.model)
+            log.warning(
+                "%s: %s is left out, because it was made from another graph than %s", self.folder.name, name, self.model
+            )
         return GraphFiles(
             model=self.folder / self.model,
             variants={precision: self.folder / name for precision, name in self.variants.items() if name not in stale},
             plan=plan,
             checkpoint=None if self.program is None else self.folder / self.program,
-            verified={key: r.parity.passed for key, r in self.builds.items() if r.parity is not None and r.graph not in stale},
+            verified={
+                key: r.parity.passed for key, r in self.builds.items() if r.parity is not None and r.graph not in stale
+            },
             max_batch=None if record is None else record.max_batch,
             identity=self.identity,
             library=None if record is None else _LIBRARY[record.target],
@@ -120,10 +130,12 @@ def open_graph(
         options: Runtime, precision and the like.
         on_mismatch: What to do with a plan that was built for another machine.
         image: Take uint8 BGR pictures and convert them so.
-        failures: Compares a plan that was rebuilt here with the reference; what it finds wrong keeps the plan from being used.
+        failures: Compares a plan that was rebuilt here with the reference; what it finds wrong keeps the plan from
+            being used.
 
     Raises:
-        EngineError: Nothing works, what was asked for does not, or the plan is for another machine and ``on_mismatch`` is "stop".
+        EngineError: Nothing works, what was asked for does not, or the plan is for another machine and ``on_mismatch``
+            is "stop".
     """
     options = options or LoadOptions()
     runtime, precision = options.runtime, options.precision
@@ -131,8 +143,8 @@ def open_graph(
     record = _plan_record(graph, precision) if runtime in ("auto", "tensorrt") else None
     if record is None and runtime == "tensorrt":
         raise EngineError(
-            f"{graph.folder}: holds no TensorRT plan{'' if precision == 'auto' else f' in {precision}'}; "
-            f"build one with: streamreid build-engine {graph.folder} --target tensorrt"
+            f"{graph.folder}: holds no TensorRT plan{'' if precision == 'auto' else f' in {precision}'}; build one "
+            f"with: streamreid build-engine {graph.folder} --target tensorrt"
         )
     if record is not None:
         try:
@@ -146,7 +158,12 @@ def open_graph(
         except EngineError as error:
             if runtime == "tensorrt":
                 raise
-            log.log(logging.INFO if find_gpu() is None else logging.WARNING, "%s: not TensorRT, because %s", graph.folder.name, error)
+            log.log(
+                logging.INFO if find_gpu() is None else logging.WARNING,
+                "%s: not TensorRT, because %s",
+                graph.folder.name,
+                error,
+            )
     if on_mismatch == "stop" and precision == "auto":
         files = _proven_here(graph, files)
     loaded = options.load(files, image)
@@ -154,7 +171,9 @@ def open_graph(
     return loaded
 
 
-def open_build(graph: CompiledGraph, key: str, *, image: ImageInput | None = None, threads: int | None = None) -> Runtime:
+def open_build(
+    graph: CompiledGraph, key: str, *, image: ImageInput | None = None, threads: int | None = None
+) -> Runtime:
     """Open exactly one compiled form, as it is, on this machine.
 
     Raises:
@@ -170,13 +189,15 @@ def open_build(graph: CompiledGraph, key: str, *, image: ImageInput | None = Non
     loaded = LoadOptions(record.target, record.precision, threads).load(graph.graphs(), image)
     if loaded.precision != record.precision:
         raise EngineError(
-            f"{graph.folder}: {record.target} would compute in {loaded.precision} on this machine, not in {record.precision} as asked"
+            f"{graph.folder}: {record.target} would compute in {loaded.precision} on this machine, not in "
+            f"{record.precision} as asked"
         )
     return loaded
 
 
 def _proven_here(graph: CompiledGraph, files: GraphFiles) -> GraphFiles:
-    """Without the graphs of lower precision whose proof is another machine's: who is strict gets the reference graph, not an error."""
+    """Without the graphs of lower precision whose proof is another machine's: who is strict gets the reference graph,
+    not an error."""
     foreign = set()
     for key, record in graph.builds.items():
         if record.target not in PLAN_TARGETS and record.graph != graph.model:
@@ -184,7 +205,11 @@ def _proven_here(graph: CompiledGraph, files: GraphFiles) -> GraphFiles:
                 if differences(record.fingerprint, fingerprint(record.target)):
                     foreign.add(key)
     for key in sorted(foreign & set(files.verified)):
-        log.info("%s: %s is left out, because it was proven on another machine and engine.on_mismatch is stop", graph.folder.name, key)
+        log.info(
+            "%s: %s is left out, because it was proven on another machine and engine.on_mismatch is stop",
+            graph.folder.name,
+            key,
+        )
     return replace(files, verified={key: good and key not in foreign for key, good in files.verified.items()})
 
 
@@ -214,7 +239,9 @@ def _plan_record(graph: CompiledGraph, precision: str) -> BuildRecord | None:
     good = [r for r in fitting if r.parity is None or r.parity.passed]
     for record in fitting:
         if record not in good and record.parity is not None:
-            log.warning("%s: the plan %s is left out: %s", graph.folder.name, record.plan, "; ".join(record.parity.failures))
+            log.warning(
+                "%s: the plan %s is left out: %s", graph.folder.name, record.plan, "; ".join(record.parity.failures)
+            )
     return good[-1] if good else None
 
 
@@ -231,8 +258,8 @@ def _plan_for_here(graph: CompiledGraph, record: BuildRecord, on_mismatch: Misma
     sentence = f"{graph.folder}: the plan {record.plan} was built for another machine: {', '.join(found)}"
     if on_mismatch == "stop":
         raise _Stop(
-            f"{sentence}. Build it here with: streamreid build-engine {graph.folder} --target {record.target} --precision {record.precision}, "
-            "or set engine.on_mismatch to rebuild or fallback"
+            f"{sentence}. Build it here with: streamreid build-engine {graph.folder} --target {record.target} "
+            f"--precision {record.precision}, or set engine.on_mismatch to rebuild or fallback"
         )
     if on_mismatch == "fallback":
         raise EngineError(sentence)
@@ -248,7 +275,9 @@ def _rebuilt(graph: CompiledGraph, record: BuildRecord, here: DeviceFingerprint,
     """Compile once per machine; kept in the cache, because the bundle itself may not be ours to write."""
     from streamreid.compiling.tensorrt_builder import build_plan, profile_of
 
-    name = "-".join(p for p in (record.precision, here.library, here.library_version, here.compute_capability, here.driver) if p)
+    name = "-".join(
+        p for p in (record.precision, here.library, here.library_version, here.compute_capability, here.driver) if p
+    )
     place = (
         cache_folder()
         / "plans"
@@ -263,7 +292,9 @@ def _rebuilt(graph: CompiledGraph, record: BuildRecord, here: DeviceFingerprint,
     source = graph.folder / record.graph
     plan = build_plan(source, record.target, profile_of(source, record.max_batch, record.size))
     if plan.found.precision != record.found.precision:
-        raise EngineError(f"{graph.folder}: the rebuilt plan computes in {plan.found.precision}, not in {record.found.precision}")
+        raise EngineError(
+            f"{graph.folder}: the rebuilt plan computes in {plan.found.precision}, not in {record.found.precision}"
+        )
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         part = place.with_name(f"{place.name}.{os.getpid()}")
@@ -280,13 +311,17 @@ def _graph_checksum(graph: CompiledGraph, name: str) -> str:
 
 
 def _confirm(plan: Path, graph: CompiledGraph, opened: Runtime, record: BuildRecord, failures: Proof | None) -> None:
-    """Mark a rebuilt plan as good once it was compared with the reference; one without a mark is built again next time."""
+    """Mark a rebuilt plan as good once it was compared with the reference; one without a mark is built again next
+    time."""
     mark = plan.with_suffix(".sha256")
     if plan.parent == graph.folder or mark.is_file():
         return
     found = failures(opened, record) if failures is not None else ()
     if found:
-        raise EngineError(f"{graph.folder}: the plan that was rebuilt for this machine is too far from its reference: {'; '.join(found)}")
+        raise EngineError(
+            f"{graph.folder}: the plan that was rebuilt for this machine is too far from its reference: "
+            f"{'; '.join(found)}"
+        )
     with suppress(OSError):
         mark.write_text(sha256_file(plan), encoding="utf-8")
 
@@ -294,6 +329,7 @@ def _confirm(plan: Path, graph: CompiledGraph, opened: Runtime, record: BuildRec
 def _check_weights(graph: CompiledGraph, record: BuildRecord) -> None:
     if graph.checksum != record.weights:
         raise EngineError(
-            f"{graph.folder}: '{record.key}' was compiled from another graph than the one beside it (sha256 {record.weights[:16]}..., "
-            f"{graph.model} has {graph.checksum[:16]}...); build it again with: streamreid build-engine {graph.folder}"
+            f"{graph.folder}: '{record.key}' was compiled from another graph than the one beside it (sha256 "
+            f"{record.weights[:16]}..., {graph.model} has {graph.checksum[:16]}...); build it again with: streamreid "
+            f"build-engine {graph.folder}"
         )

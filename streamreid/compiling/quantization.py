@@ -1,7 +1,8 @@
 """int8 as explicit Q/DQ pairs in the graph, with ranges measured on real pictures.
 
-ONNX Runtime's static quantisation does it. Weights are signed, one range per output channel; activations are unsigned for CPUs and signed
-and symmetric for TensorRT, which knows nothing else. What decides about visibilities (softmax and everything behind it) is left alone.
+ONNX Runtime's static quantisation does it. Weights are signed, one range per output channel; activations are unsigned
+for CPUs and signed and symmetric for TensorRT, which knows nothing else. What decides about visibilities (softmax and
+everything behind it) is left alone.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ def quantised_graph(model: Any, inputs: FloatArray, *, symmetric: bool, fused: b
         model: The ``onnx.ModelProto`` that computes in float32; not changed.
         inputs: ``[N, 3, H, W]`` float32, real inputs of the graph, to measure the ranges on.
         symmetric: Signed symmetric activations and float biases, as TensorRT wants them.
-        fused: For OpenVINO, which computes activation and sum in the layer before it and rounds once, behind them: Q/DQ only in front of layers, and
-            none around depthwise ones, whose time goes into memory. ONNX Runtime in turn needs Q/DQ behind a layer to compute it in int8.
+        fused: For OpenVINO, which computes activation and sum in the layer before it and rounds once, behind them: Q/DQ
+            only in front of layers, and none around depthwise ones, whose time goes into memory. ONNX Runtime in turn
+            needs Q/DQ behind a layer to compute it in int8.
         batch: How many of them to run at once.
 
     Returns:
@@ -53,7 +55,8 @@ def quantised_graph(model: Any, inputs: FloatArray, *, symmetric: bool, fused: b
         raise MissingExtraError("onnx", "build", "int8") from error
     if len(inputs) < _LEAST:
         raise EngineError(
-            f"int8 needs at least {_LEAST} pictures to measure its ranges on, got {len(inputs)}; pass a larger --calibration-crops FOLDER"
+            f"int8 needs at least {_LEAST} pictures to measure its ranges on, got {len(inputs)}; pass a larger "
+            "--calibration-crops FOLDER"
         )
     extra: dict[str, Any] = {
         "ActivationSymmetric": symmetric,
@@ -85,7 +88,9 @@ def quantised_graph(model: Any, inputs: FloatArray, *, symmetric: bool, fused: b
                 extra_options=extra,
             )
         except Exception as error:  # its errors are of many unrelated classes
-            raise EngineError(f"the graph cannot be quantised to int8: {str(error).strip()[:300] or type(error).__name__}") from None
+            raise EngineError(
+                f"the graph cannot be quantised to int8: {str(error).strip()[:300] or type(error).__name__}"
+            ) from None
         return onnx.load(str(result))
 
 
@@ -103,15 +108,18 @@ class _Reader:
 
 def _depthwise(graph: Any) -> set[str]:
     """Names of the convolutions with more than one group."""
-    return {n.name for n in graph.node if n.op_type == "Conv" and any(a.name == "group" and a.i > 1 for a in n.attribute)}
+    return {
+        n.name for n in graph.node if n.op_type == "Conv" and any(a.name == "group" and a.i > 1 for a in n.attribute)
+    }
 
 
 def _sensitive(graph: Any) -> set[str]:
     """Names of the layers around a softmax: the last ones before it, and those that read its result.
 
-    A step of 1/256 of the logits' range moves attention weights by several per cent, and everything behind averages over them. Behind the
-    last softmax (the parts of a person) nothing evens that out; an attention in the middle of a network is followed by other layers.
-    What leads to scores alone (an occlusion grader's) is left alone too, and changes nothing about the rest.
+    A step of 1/256 of the logits' range moves attention weights by several per cent, and everything behind averages
+    over them. Behind the last softmax (the parts of a person) nothing evens that out; an attention in the middle of a
+    network is followed by other layers. What leads to scores alone (an occlusion grader's) is left alone too, and
+    changes nothing about the rest.
     """
     makers = {output: node for node in graph.node for output in node.output}
     scoring = _scoring(graph, makers)
@@ -148,8 +156,8 @@ def _behind(graph: Any, values: set[str]) -> list[Any]:
 def _sums_as_products(model: Any) -> Any:
     """Sums and means of softmax weights over positions, written as matrix products.
 
-    OpenVINO (2026.4) computes ReduceMean and ReduceSum over the last axis of a reshaped map wrongly in quantised graphs as soon as the
-    batch is larger than 1: visibilities were off by up to 1. The product is right on every runtime.
+    OpenVINO (2026.4) computes ReduceMean and ReduceSum over the last axis of a reshaped map wrongly in quantised graphs
+    as soon as the batch is larger than 1: visibilities were off by up to 1. The product is right on every runtime.
     """
     from onnx import helper, numpy_helper
 
@@ -162,7 +170,9 @@ def _sums_as_products(model: Any) -> Any:
         shape = shapes.get(node.input[0], []) if node.input else []
         kept = next((a.i for a in node.attribute if a.name == "keepdims"), 1)
         axes = constants.get(node.input[1]) if len(node.input) > 1 else None
-        last = axes is not None and axes.size == 1 and len(shape) == 3 and int(axes.ravel()[0]) in (-1, 2) and shape[2] > 0
+        last = (
+            axes is not None and axes.size == 1 and len(shape) == 3 and int(axes.ravel()[0]) in (-1, 2) and shape[2] > 0
+        )
         if node.op_type not in ("ReduceMean", "ReduceSum") or node.name not in behind or not last:
             nodes.append(node)
             continue
@@ -172,7 +182,9 @@ def _sums_as_products(model: Any) -> Any:
         target = node.output[0] if kept else product
         nodes.append(helper.make_node("MatMul", [node.input[0], column], [target], name=f"{node.name}_matmul"))
         if not kept:
-            nodes.append(helper.make_node("Squeeze", [product, node.input[1]], [node.output[0]], name=f"{node.name}_squeeze"))
+            nodes.append(
+                helper.make_node("Squeeze", [product, node.input[1]], [node.output[0]], name=f"{node.name}_squeeze")
+            )
     copies = [type(n).FromString(n.SerializeToString()) for n in nodes]
     del graph.node[:]
     graph.node.extend(copies)

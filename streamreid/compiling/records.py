@@ -1,4 +1,5 @@
-"""What ``bundle.json`` says about every compiled form of a graph: how, where and from what it was made, and how near it is to the reference."""
+"""What ``bundle.json`` says about every compiled form of a graph: how, where and from what it was made, and how near it
+is to the reference."""
 
 from __future__ import annotations
 
@@ -71,10 +72,14 @@ class Thresholds(_Strict):
     cosine_median: float | None = Field(default=None, ge=-1, le=1, description="Of every part.")
     cosine_p01: float | None = Field(default=None, ge=-1, le=1, description="1st percentile, of every part.")
     visibility_error: float | None = Field(default=None, ge=0, description="99th percentile of |difference|.")
-    rank_agreement: float | None = Field(default=None, ge=0, le=1, description="Share of the nearest others that are the same.")
+    rank_agreement: float | None = Field(
+        default=None, ge=0, le=1, description="Share of the nearest others that are the same."
+    )
     r1_drop: float | None = Field(default=None, ge=-1, le=1, description="Of rank-1 accuracy, on a labelled probe set.")
     map_drop: float | None = Field(default=None, ge=-1, le=1, description="Of mAP, on a labelled probe set.")
-    matched_boxes: float | None = Field(default=None, ge=0, le=1, description="Detectors: F1 of its boxes against the reference's.")
+    matched_boxes: float | None = Field(
+        default=None, ge=0, le=1, description="Detectors: F1 of its boxes against the reference's."
+    )
 
 
 class ParityReport(_Strict):
@@ -171,13 +176,31 @@ _DEFAULTS: dict[PrecisionName, Thresholds] = {
         matched_boxes=0.99,
     ),
     "fp16": Thresholds(
-        cosine_median=0.999, cosine_p01=0.995, visibility_error=0.02, rank_agreement=0.95, r1_drop=0.01, map_drop=0.005, matched_boxes=0.97
+        cosine_median=0.999,
+        cosine_p01=0.995,
+        visibility_error=0.02,
+        rank_agreement=0.95,
+        r1_drop=0.01,
+        map_drop=0.005,
+        matched_boxes=0.97,
     ),
     "bf16": Thresholds(
-        cosine_median=0.995, cosine_p01=0.98, visibility_error=0.05, rank_agreement=0.85, r1_drop=0.01, map_drop=0.005, matched_boxes=0.93
+        cosine_median=0.995,
+        cosine_p01=0.98,
+        visibility_error=0.05,
+        rank_agreement=0.85,
+        r1_drop=0.01,
+        map_drop=0.005,
+        matched_boxes=0.93,
     ),
     "int8": Thresholds(
-        cosine_median=0.95, cosine_p01=0.85, visibility_error=0.15, rank_agreement=0.7, r1_drop=0.02, map_drop=0.01, matched_boxes=0.85
+        cosine_median=0.95,
+        cosine_p01=0.85,
+        visibility_error=0.15,
+        rank_agreement=0.7,
+        r1_drop=0.02,
+        map_drop=0.01,
+        matched_boxes=0.85,
     ),
 }
 
@@ -185,6 +208,7 @@ _DEFAULTS: dict[PrecisionName, Thresholds] = {
 def default_thresholds(precision: PrecisionName) -> Thresholds:
     """What an engine of that precision must reach if the user asks for nothing else.
 
-    The half precisions allow what rounding of 11 and 8 bits explains; int8 is held to what it does to the ranking rather than to the cosine.
+    The half precisions allow what rounding of 11 and 8 bits explains; int8 is held to what it does to the ranking
+    rather than to the cosine.
     """
     return _DEFAULTS[precision]

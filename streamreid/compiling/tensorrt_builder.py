@@ -1,7 +1,8 @@
 """TensorRT plans from a strongly typed graph: one path for TensorRT 10, TensorRT 11 and TensorRT for RTX.
 
-The graph alone decides what is computed in which precision; no flag of the builder is asked for half precision, because TensorRT 11 has none
-and older ones treat it as a wish. TensorRT for RTX builds ahead of time without a GPU; TensorRT needs the GPU it builds for.
+The graph alone decides what is computed in which precision; no flag of the builder is asked for half precision, because
+TensorRT 11 has none and older ones treat it as a wish. TensorRT for RTX builds ahead of time without a GPU; TensorRT
+needs the GPU it builds for.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ class Plan:
     found: PrecisionFound
 
 
-def build_plan(graph: Path, target: TargetName, shapes: Mapping[str, Shapes] | Shapes, *, workspace: int = _WORKSPACE) -> Plan:
+def build_plan(
+    graph: Path, target: TargetName, shapes: Mapping[str, Shapes] | Shapes, *, workspace: int = _WORKSPACE
+) -> Plan:
     """Compile an ONNX graph.
 
     Args:
@@ -79,8 +82,8 @@ def build_plan(graph: Path, target: TargetName, shapes: Mapping[str, Shapes] | S
     trt = import_bindings(target)
     if target == "tensorrt" and find_gpu() is None:
         raise EngineError(
-            "tensorrt: compiles only on the GPU that will run the engine, and there is none here (or no driver for it). "
-            "Build on that machine, or use --target tensorrt-rtx, which builds ahead of time"
+            "tensorrt: compiles only on the GPU that will run the engine, and there is none here (or no driver for "
+            "it). Build on that machine, or use --target tensorrt-rtx, which builds ahead of time"
         )
     logger = _logger(trt)
     builder = trt.Builder(logger)
@@ -94,7 +97,9 @@ def build_plan(graph: Path, target: TargetName, shapes: Mapping[str, Shapes] | S
         raise EngineError(f"{graph.name}: expected one input, got {network.num_inputs}")
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
-    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # keeps the types of all layers in the plan, where they are read back
+    config.profiling_verbosity = (
+        trt.ProfilingVerbosity.DETAILED
+    )  # keeps the types of all layers in the plan, where they are read back
     if hasattr(trt.BuilderFlag, "TF32"):
         config.clear_flag(trt.BuilderFlag.TF32)  # what is float32 in the graph shall be float32
     profile = builder.create_optimization_profile()
@@ -149,7 +154,9 @@ def _logger(trt: Any) -> Any:
         def log(self, severity: Any, message: str) -> None:
             if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
                 self.last = message
-            level = logging.DEBUG if severity in (trt.ILogger.Severity.VERBOSE, trt.ILogger.Severity.INFO) else logging.INFO
+            level = (
+                logging.DEBUG if severity in (trt.ILogger.Severity.VERBOSE, trt.ILogger.Severity.INFO) else logging.INFO
+            )
             log.log(level, "%s", message)
 
     return Logger()
@@ -219,9 +226,13 @@ def profile_of(graph: Path, max_batch: int, size: tuple[int, int] | None = None)
     inputs = onnx.load(str(graph), load_external_data=False).graph.input
     axes = [d.dim_value or None for d in inputs[0].type.tensor_type.shape.dim] if len(inputs) == 1 else []
     if len(axes) != 4 or axes[1] != 3:
-        raise EngineError(f"{graph}: expected one input of pictures [N, 3, H, W], the graph has {axes or [i.name for i in inputs]}")
+        raise EngineError(
+            f"{graph}: expected one input of pictures [N, 3, H, W], the graph has {axes or [i.name for i in inputs]}"
+        )
     if axes[0] is not None and axes[0] != max_batch:
-        raise EngineError(f"{graph}: made for batches of {axes[0]} only; pass --max-batch {axes[0]}, or export it with a free batch")
+        raise EngineError(
+            f"{graph}: made for batches of {axes[0]} only; pass --max-batch {axes[0]}, or export it with a free batch"
+        )
     if (axes[2] is None or axes[3] is None) and size is None:
         raise EngineError(f"{graph}: leaves the size of its pictures open; pass --size")
     sides: list[int] = []

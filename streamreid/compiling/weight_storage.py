@@ -1,7 +1,9 @@
-"""Weights that take little room in the file; what is computed stays the same, because runtimes unfold constants when they load a graph.
+"""Weights that take little room in the file; what is computed stays the same, because runtimes unfold constants when
+they load a graph.
 
-What an int8 graph keeps in float is most of its file otherwise: float16 is exact for weights that were trained to be stored so, and the few largest
-tensors are stored as int8 with one scale per column, which costs less than bf16 arithmetic does.
+What an int8 graph keeps in float is most of its file otherwise: float16 is exact for weights that were trained to be
+stored so, and the few largest tensors are stored as int8 with one scale per column, which costs less than bf16
+arithmetic does.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ _HALF = 65504.0
 
 
 def small_graph(model: Any) -> Any:
-    """A copy of a graph whose float32 weights are stored as float16, and the largest as int8 with scales, each with the nodes that unfold it.
+    """A copy of a graph whose float32 weights are stored as float16, and the largest as int8 with scales, each with the
+    nodes that unfold it.
 
-    Weights of convolutions stay in float16 at least, and the scales of quantised layers stay as they are: runtimes look for those patterns. Notes
-    of the exporter and shapes that follow from the rest are left out.
+    Weights of convolutions stay in float16 at least, and the scales of quantised layers stay as they are: runtimes look
+    for those patterns. Notes of the exporter and shapes that follow from the rest are left out.
 
     Args:
         model: An ``onnx.ModelProto`` of opset 13 or newer; not changed.
@@ -77,8 +80,9 @@ def _as_half(name: str, values: FloatArray) -> tuple[list[Any], list[Any]]:
 def _as_int8(name: str, values: FloatArray) -> tuple[list[Any], list[Any]]:
     """One scale for each column, that is along the last axis but one: what a matrix product sums over.
 
-    Through int32, because OpenVINO takes a Cast of int8 and a product behind it for weights that it should unfold while it runs, and does so
-    wrongly after every few loads once it is compiled for several streams (2026.4). What comes from int32 it folds when it loads.
+    Through int32, because OpenVINO takes a Cast of int8 and a product behind it for weights that it should unfold while
+    it runs, and does so wrongly after every few loads once it is compiled for several streams (2026.4). What comes from
+    int32 it folds when it loads.
     """
     from onnx import TensorProto, helper, numpy_helper
 

@@ -6,4 +6,12 @@ from streamreid.detection.mot_file import BoxFileDetector, MotFileDetector
 from streamreid.detection.onnx_detector import OnnxDetector
 from streamreid.detection.ultralytics_detector import UltralyticsDetector
 
-__all__ = ["BoxFileDetector", "Detector", "MotFileDetector", "OnnxDetector", "UltralyticsDetector", "detector_checksum", "open_detector"]
+__all__ = [
+    "BoxFileDetector",
+    "Detector",
+    "MotFileDetector",
+    "OnnxDetector",
+    "UltralyticsDetector",
+    "detector_checksum",
+    "open_detector",
+]

@@ -47,6 +47,6 @@ def check_pictures(frames: Sequence[Frame]) -> None:
     for frame in frames:
         if not frame.has_image:
             raise DetectorError(
-                f"camera '{frame.camera}' has boxes but no pictures, so nobody can be found in them: start the run with it, "
-                "or name files of boxes as the detector (detector: {model: mot:FOLDER})"
+                f"camera '{frame.camera}' has boxes but no pictures, so nobody can be found in them: start the run "
+                f"with it, or name files of boxes as the detector (detector: {{model: mot:FOLDER}})"
             )

@@ -69,7 +69,9 @@ def load_detector_bundle(folder: str | Path) -> DetectorBundle:
     folder = Path(folder)
     try:
         manifest = read_manifest(
-            folder / MANIFEST, DetectorManifest, f"build one with: streamreid build-engine MODEL.onnx --kind detector --out {folder}"
+            folder / MANIFEST,
+            DetectorManifest,
+            f"build one with: streamreid build-engine MODEL.onnx --kind detector --out {folder}",
         )
         check_files(folder, manifest)
     except EngineError as error:

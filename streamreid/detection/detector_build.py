@@ -70,7 +70,9 @@ def build_detector(
 
     def inputs() -> tuple[FloatArray, str]:
         if frames is None:
-            raise EngineError("int8 needs real pictures to measure its ranges on; pass --calibration-crops FOLDER (of whole frames)")
+            raise EngineError(
+                "int8 needs real pictures to measure its ranges on; pass --calibration-crops FOLDER (of whole frames)"
+            )
         pictures = detector_frames(frames, most=_CALIBRATE_ON)
         return reference.prepare(pictures), f"{len(pictures)} pictures of {frames.name}"
 
@@ -81,20 +83,27 @@ def build_detector(
         variants = manifest.variants | ({built.variant: built.record.graph} if built.variant else {})
         builds = {k: r for k, r in manifest.builds.items() if k != built.record.key} | {built.record.key: built.record}
         manifest = manifest.model_copy(
-            update={"variants": variants, "builds": builds, "metadata": {**reference.metadata, STORED: reference.decision.text()}}
+            update={
+                "variants": variants,
+                "builds": builds,
+                "metadata": {**reference.metadata, STORED: reference.decision.text()},
+            }
         )
         write_folder(Path(scratch) / "draft", manifest, files)
         record = built.record
         if record.target in PLAN_TARGETS and find_gpu() is None:
             log.warning(
-                "%s was built ahead of time; prove it on the machine that will run it: streamreid engine verify %s", record.key, out
+                "%s was built ahead of time; prove it on the machine that will run it: streamreid engine verify %s",
+                record.key,
+                out,
             )
         else:
             report = verify_detector(load_detector_bundle(Path(scratch) / "draft"), record.key, probe)
             if not report.passed and not keep_failed:
                 raise EngineError(
-                    f"{record.key} does not find the reference's boxes on {report.probe}: {'; '.join(report.failures)}. Nothing was written; "
-                    "try another precision, or keep it all the same with --keep-failed"
+                    f"{record.key} does not find the reference's boxes on {report.probe}: "
+                    f"{'; '.join(report.failures)}. Nothing was written; try another precision, or keep it all the "
+                    "same with --keep-failed"
                 )
             record = record.model_copy(update={"parity": report})
         write_folder(out, manifest.model_copy(update={"builds": builds | {record.key: record}}), files, force=force)
@@ -139,7 +148,10 @@ def verify_detector(bundle: DetectorBundle, key: str, probe: Path | None = None)
         cosines[batch] = [_cosine(w[0], f) for w, f in zip(wanted, found, strict=True)]
     worst = min(sizes, key=lambda b: (agreements[b], min(cosines[b])))
     report = ParityReport(
-        probe=f"{len(frames)} {'drawn scenes' if probe is None else f'pictures of {probe.name}'} with {sum(map(len, boxes))} boxes",
+        probe=(
+            f"{len(frames)} {'drawn scenes' if probe is None else f'pictures of {probe.name}'} with "
+            f"{sum(map(len, boxes))} boxes"
+        ),
         count=len(frames),
         batches=sizes,
         worst_batch=worst,
@@ -176,7 +188,11 @@ def detector_frames(folder: Path, *, most: int = 48) -> list[Frame]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of pictures")
     paths = sorted(p for p in folder.rglob("*") if is_picture(p))
-    paths = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, min(most, len(paths))).astype(int))] if paths else []
+    paths = (
+        [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, min(most, len(paths))).astype(int))]
+        if paths
+        else []
+    )
     images = [image for image in (cv2.imread(str(p), cv2.IMREAD_COLOR) for p in paths) if image is not None]
     if not images:
         raise DataError(f"{folder}: no readable picture in it ({', '.join(sorted(PICTURE_SUFFIXES))})")
@@ -191,7 +207,8 @@ def _source(source: str) -> tuple[DetectorManifest, dict[str, Path]]:
         return bundle.manifest, {name: bundle.folder / name for name in bundle.manifest.files}
     if path.suffix.lower() == ".pt":
         raise DetectorError(
-            f"{path}: export it to ONNX first: yolo export model={path} format=onnx dynamic=True, then build from the .onnx"
+            f"{path}: export it to ONNX first: yolo export model={path} format=onnx dynamic=True, then build from the "
+            ".onnx"
         )
     licence = "unknown"
     if not path.is_file():
@@ -200,7 +217,9 @@ def _source(source: str) -> tuple[DetectorManifest, dict[str, Path]]:
     from streamreid._version import __version__
 
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-    return DetectorManifest(name=bundle_name(None, path.stem), licence=licence, created=today, version=__version__), bundled_files(path)
+    return DetectorManifest(
+        name=bundle_name(None, path.stem), licence=licence, created=today, version=__version__
+    ), bundled_files(path)
 
 
 def _plan_size(reference: OnnxDetector, size: int) -> tuple[int, int]:
@@ -211,11 +230,21 @@ def _plan_size(reference: OnnxDetector, size: int) -> tuple[int, int]:
 
 def _judged(report: ParityReport, record: BuildRecord) -> ParityReport:
     limits, failures = record.thresholds, []
-    if limits.matched_boxes is not None and report.matched_boxes is not None and report.matched_boxes < limits.matched_boxes:
-        failures.append(f"agreement of boxes is {report.matched_boxes:.4f}, below {limits.matched_boxes:g} (batch {report.worst_batch})")
+    if (
+        limits.matched_boxes is not None
+        and report.matched_boxes is not None
+        and report.matched_boxes < limits.matched_boxes
+    ):
+        failures.append(
+            f"agreement of boxes is {report.matched_boxes:.4f}, below {limits.matched_boxes:g} (batch "
+            f"{report.worst_batch})"
+        )
     lowest = min(report.cosine_median)
     if limits.cosine_median is not None and not lowest >= limits.cosine_median:
-        failures.append(f"median cosine of the raw outputs is {lowest:.4f}, below {limits.cosine_median:g} (batch {report.worst_batch})")
+        failures.append(
+            f"median cosine of the raw outputs is {lowest:.4f}, below {limits.cosine_median:g} (batch "
+            f"{report.worst_batch})"
+        )
     return report.model_copy(update={"failures": tuple(failures)})
 
 
@@ -225,13 +254,21 @@ def _drawn(count: int = 6) -> list[Frame]:
     frames = []
     for number in range(count):
         noise = rng.integers(0, 256, (9, 16, 3), dtype=np.uint8)
-        image = np.asarray(cv2.GaussianBlur(cv2.resize(noise, (640, 360), interpolation=cv2.INTER_CUBIC), (0, 0), 5), np.uint8)
+        image = np.asarray(
+            cv2.GaussianBlur(cv2.resize(noise, (640, 360), interpolation=cv2.INTER_CUBIC), (0, 0), 5), np.uint8
+        )
         for _ in range(5):
             x, y, h = int(rng.integers(40, 600)), int(rng.integers(20, 180)), int(rng.integers(80, 160))
             colours = [[int(v) for v in rng.integers(0, 256, 3)] for _ in range(3)]
             cv2.rectangle(image, (x - h // 8, y + h // 5), (x + h // 8, y + h * 3 // 5), colours[0], -1)
             for side in (-1, 1):
-                cv2.line(image, (x + side * h // 14, y + h * 3 // 5), (x + side * h // 12, y + h), colours[1], max(4, h // 10))
+                cv2.line(
+                    image,
+                    (x + side * h // 14, y + h * 3 // 5),
+                    (x + side * h // 12, y + h),
+                    colours[1],
+                    max(4, h // 10),
+                )
             cv2.circle(image, (x, y + h // 10), max(3, h // 11), colours[2], -1)
         frames.append(Frame("probe", number, 0.0, image))
     return frames

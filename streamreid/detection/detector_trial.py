@@ -31,10 +31,14 @@ _MARGIN = 0.03
 """The usual input is taken unless another one's mean score at the drawn people is higher by this: less is chance."""
 
 _NEAR = 0.6
-"""Of several heads that fit, the likeliest by its shape is taken if its mean score is at least this share of the highest."""
+"""Of several heads that fit, the likeliest by its shape is taken if its mean score is at least this share of the
+highest."""
 
 _CUSTOMARY = {("yolov8", "rgb", "unit"), ("yolov5", "rgb", "unit"), ("nms", "rgb", "unit"), ("yolox", "bgr", "byte")}
-_SAY = "detector: {head: ..., boxes: ..., color: rgb or bgr, pixels: unit, byte, imagenet or signed, resize: ..., classes: [...]}"
+_SAY = (
+    "detector: {head: ..., boxes: ..., color: rgb or bgr, pixels: unit, byte, imagenet or signed, resize: ..., "
+    "classes: [...]}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,10 @@ class Decision:
         return json.dumps(asdict(self), sort_keys=True)
 
     def __str__(self) -> str:
-        return f"{self.head}, input {format_name(self.form)}, {self.resize}, people are class {', '.join(map(str, self.classes))}"
+        return (
+            f"{self.head}, input {format_name(self.form)}, {self.resize}, people are class "
+            f"{', '.join(map(str, self.classes))}"
+        )
 
 
 _DECISION = TypeAdapter(Decision)
@@ -117,7 +124,8 @@ def decide(trial: Trial, metadata: Mapping[str, str], config: DetectorConfig) ->
     task = metadata.get("task", "detect")
     if task not in ("detect", "segment", "pose"):
         raise DetectorError(
-            f"{where}: an Ultralytics model for the task '{task}' has no upright boxes; use one for detect, segment or pose"
+            f"{where}: an Ultralytics model for the task '{task}' has no upright boxes; use one for detect, segment "
+            "or pose"
         )
     classes = _classes(where, names, config)
     forms = _forms(config, metadata, trial.info)
@@ -138,20 +146,27 @@ def decide(trial: Trial, metadata: Mapping[str, str], config: DetectorConfig) ->
         if best.head.layout == "yolox" and ("bgr", "byte") in forms:  # nobody else has this head
             forms = [("bgr", "byte"), *(f for f in forms if f != ("bgr", "byte"))]
         if best.proven and (
-            (form == ("rgb", "unit") and is_ultralytics(metadata)) or (form == ("bgr", "byte") and best.head.layout == "yolox")
+            (form == ("rgb", "unit") and is_ultralytics(metadata))
+            or (form == ("bgr", "byte") and best.head.layout == "yolox")
         ):
             break
     if not found:
         raise DetectorError(_refusal(trial, first, refused, config))
     form, reading = _choice(found)
-    decision = Decision(reading.head, form, _person(reading, classes), _resize(reading.head, form, config), reading.people)
+    decision = Decision(
+        reading.head, form, _person(reading, classes), _resize(reading.head, form, config), reading.people
+    )
     _check_classes(where, decision, names)
     _tell(trial, decision, reading, names, config)
     return decision
 
 
 def _readings(
-    trial: Trial, outputs: list[FloatArray], names: Mapping[int, str] | None, classes: tuple[int, ...] | None, config: DetectorConfig
+    trial: Trial,
+    outputs: list[FloatArray],
+    names: Mapping[int, str] | None,
+    classes: tuple[int, ...] | None,
+    config: DetectorConfig,
 ) -> list[Reading]:
     layout = None if config.head == "auto" else config.head
     boxes = None if config.boxes == "auto" else config.boxes
@@ -165,9 +180,12 @@ def _classes(where: str, names: Mapping[int, str] | None, config: DetectorConfig
         return config.classes
     found = person_classes(names)
     if not found:
-        listed = ", ".join(f"{number} '{name}'" for number, name in sorted(names.items())[:12]) + (", ..." if len(names) > 12 else "")
+        listed = ", ".join(f"{number} '{name}'" for number, name in sorted(names.items())[:12]) + (
+            ", ..." if len(names) > 12 else ""
+        )
         raise DetectorError(
-            f"{where}: none of its classes is people: {listed}. Use a detector of people, or say which of them to follow: detector: {{classes: [...]}}"
+            f"{where}: none of its classes is people: {listed}. Use a detector of people, or say which of them to "
+            f"follow: detector: {{classes: [...]}}"
         )
     return found
 
@@ -192,7 +210,8 @@ def _forms(config: DetectorConfig, metadata: Mapping[str, str], info: TensorInfo
 def _best(readings: list[Reading]) -> Reading:
     """The likeliest of those that find the drawn people.
 
-    Not simply the highest: read without it, objectness is a class that every person has with a higher score than the right one.
+    Not simply the highest: read without it, objectness is a class that every person has with a higher score than the
+    right one.
     """
     most = max(reading.people for reading in readings)
     return next(reading for reading in readings if reading.people >= _NEAR * most)
@@ -228,26 +247,43 @@ def _resize(head: Head, form: PixelFormat, config: DetectorConfig) -> Resize:
 def _check_classes(where: str, decision: Decision, names: Mapping[int, str] | None) -> None:
     known = decision.head.classes or (0 if names is None else max(names) + 1)
     if known and max(decision.classes) >= known:
-        raise DetectorError(f"{where}: classes {list(decision.classes)} were asked for, but this model knows {known} (0 to {known - 1})")
+        raise DetectorError(
+            f"{where}: classes {list(decision.classes)} were asked for, but this model knows {known} (0 to {known - 1})"
+        )
 
 
-def _tell(trial: Trial, decision: Decision, reading: Reading, names: Mapping[int, str] | None, config: DetectorConfig) -> None:
+def _tell(
+    trial: Trial, decision: Decision, reading: Reading, names: Mapping[int, str] | None, config: DetectorConfig
+) -> None:
     called = "" if names is None else f" ({', '.join(names.get(c, '?') for c in decision.classes)})"
     if reading.proven:
-        log.info("%s: read as %s%s; finds the drawn people with a mean score of %.2f", trial.where, decision, called, reading.people)
+        log.info(
+            "%s: read as %s%s; finds the drawn people with a mean score of %.2f",
+            trial.where,
+            decision,
+            called,
+            reading.people,
+        )
         return
     other = read_trial(trial.run(decision.form), reading.head, trial.size, trial.people, None)
     if other.proven and names is not None:
         log.warning(
             "%s: finds the drawn people as class %d ('%s'), not as class %s%s; if that is wrong, set detector.classes",
-            trial.where, other.person[0], names.get(other.person[0], "?"), ", ".join(map(str, decision.classes)), called,
-        )  # fmt: skip
+            trial.where,
+            other.person[0],
+            names.get(other.person[0], "?"),
+            ", ".join(map(str, decision.classes)),
+            called,
+        )
         return
     log.warning(
-        "%s: does not find the drawn people, so it is not proven how it is to be read. It is read as %s%s. If it finds nobody in your pictures, or things "
-        "that are not there, say how: %s",
-        trial.where, decision, called, _SAY,
-    )  # fmt: skip
+        "%s: does not find the drawn people, so it is not proven how it is to be read. It is read as %s%s. If it "
+        "finds nobody in your pictures, or things that are not there, say how: %s",
+        trial.where,
+        decision,
+        called,
+        _SAY,
+    )
 
 
 def _refusal(trial: Trial, outputs: list[FloatArray], refused: Sequence[Reading], config: DetectorConfig) -> str:
@@ -260,6 +296,6 @@ def _refusal(trial: Trial, outputs: list[FloatArray], refused: Sequence[Reading]
     if reasons:
         text += f"Their values do not fit: {'; '.join(reasons[:4])}. "
     return (
-        f"{text}Known layouts: {LAYOUTS}. If it is one of these, say how it is to be read: {_SAY}. "
-        "A ReID model belongs under 'engine', and other detectors can be read from boxes on disk ('mot:FOLDER')."
+        f"{text}Known layouts: {LAYOUTS}. If it is one of these, say how it is to be read: {_SAY}. A ReID model "
+        "belongs under 'engine', and other detectors can be read from boxes on disk ('mot:FOLDER')."
     )

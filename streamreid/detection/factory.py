@@ -24,7 +24,8 @@ def open_detector(config: DetectorConfig) -> Detector:
     """Open the detector that the configuration names.
 
     Args:
-        config: ``model`` is a file (.onnx, .xml, .pt), the folder of a detector bundle, 'mot:FOLDER', 'mot:FILE.txt', or the name of known weights.
+        config: ``model`` is a file (.onnx, .xml, .pt), the folder of a detector bundle, 'mot:FOLDER', 'mot:FILE.txt',
+            or the name of known weights.
 
     Raises:
         DetectorError: No such file or an unknown layout.
@@ -54,16 +55,20 @@ def _open(config: DetectorConfig) -> Detector:
         return UltralyticsDetector(path, config)
     if suffix not in (".onnx", ".xml"):
         raise DetectorError(
-            f"detector {path}: expected an .onnx, .xml or .pt file, 'mot:FOLDER', or a name (see `streamreid weights list`)"
+            f"detector {path}: expected an .onnx, .xml or .pt file, 'mot:FOLDER', or a name (see `streamreid weights "
+            "list`)"
         )
     return OnnxDetector(path, config)
 
 
 def exported_graph(folder: Path) -> Path | None:
-    """The graph of a folder that an exporter wrote, such as Ultralytics' yolo11n_openvino_model/; None for a bundle and anything else."""
+    """The graph of a folder that an exporter wrote, such as Ultralytics' yolo11n_openvino_model/; None for a bundle and
+    anything else."""
     if (folder / MANIFEST).is_file():
         return None
-    graphs = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in (".onnx", ".xml") and not p.name.startswith(".")]
+    graphs = [
+        p for p in sorted(folder.iterdir()) if p.suffix.lower() in (".onnx", ".xml") and not p.name.startswith(".")
+    ]
     return graphs[0] if len(graphs) == 1 else None
 
 

@@ -1,14 +1,14 @@
 """Output layouts of detectors, and how boxes are read from each.
 
-``yolov8``: one output ``[B, 4 + C, N]``: cx cy w h and C class scores (YOLOv8, YOLO11, also with mask or key point channels behind).
-``yolov8-rows``: the same as rows, ``[B, N, 4 + C]`` (exporters for other devices; with boxes in 0..1: Ultralytics' RT-DETR).
-``yolov5``: ``[B, N, 5 + C]``: cx cy w h, objectness, class scores (YOLOv5, YOLOv7, YOLOX exported with --decode_in_inference).
-``yolox``: ``[B, N, 5 + C]``, offsets on a grid and log sizes: needs decoding (YOLOX).
-``nms``: ``[B, N, 6]``: xyxy, score, class (YOLOv10, YOLO26, exports with suppression inside; DeepStream-Yolo, without it).
-``yolov7-nms``: ``[N, 7]``: picture, xyxy, class, score.
-``ssd``: ``[1, 1, N, 7]``: picture, class, score, xyxy in 0..1 (OpenVINO's DetectionOutput, Open Model Zoo).
-``boxes-scores``: two outputs, boxes ``[B, N, 4]`` and class scores or logits ``[B, N, C]`` (YOLO-NAS, DETR and its kin).
-``boxes-labels``: boxes, best score and class of each, perhaps the number of boxes (TensorRT's EfficientNMS, TensorFlow, torchvision, ATSS of Open Model Zoo).
+``yolov8``: one output ``[B, 4 + C, N]``: cx cy w h and C class scores (YOLOv8, YOLO11, also with mask or key point
+channels behind). ``yolov8-rows``: the same as rows, ``[B, N, 4 + C]`` (exporters for other devices; with boxes in 0..1:
+Ultralytics' RT-DETR). ``yolov5``: ``[B, N, 5 + C]``: cx cy w h, objectness, class scores (YOLOv5, YOLOv7, YOLOX
+exported with --decode_in_inference). ``yolox``: ``[B, N, 5 + C]``, offsets on a grid and log sizes: needs decoding
+(YOLOX). ``nms``: ``[B, N, 6]``: xyxy, score, class (YOLOv10, YOLO26, exports with suppression inside; DeepStream-Yolo,
+without it). ``yolov7-nms``: ``[N, 7]``: picture, xyxy, class, score. ``ssd``: ``[1, 1, N, 7]``: picture, class, score,
+xyxy in 0..1 (OpenVINO's DetectionOutput, Open Model Zoo). ``boxes-scores``: two outputs, boxes ``[B, N, 4]`` and class
+scores or logits ``[B, N, C]`` (YOLO-NAS, DETR and its kin). ``boxes-labels``: boxes, best score and class of each,
+perhaps the number of boxes (TensorRT's EfficientNMS, TensorFlow, torchvision, ATSS of Open Model Zoo).
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ __all__ = ["LAYOUTS", "BoxForm", "Head", "Layout", "Rows", "grid_cells", "read_b
 Layout = Literal["yolov8", "yolov8-rows", "yolov5", "yolox", "nms", "yolov7-nms", "ssd", "boxes-scores", "boxes-labels"]
 BoxForm = Literal["xyxy", "cxcywh", "yxyx"]
 LAYOUTS = (
-    "[B, 4+C, N] (YOLOv8, YOLO11) or the same as rows, [B, N, 5+C] (YOLOX, YOLOv5, YOLOv7), [B, N, 6] (YOLOv10, YOLO26, DeepStream), "
-    "[1, 1, N, 7] (SSD of OpenVINO), boxes [B, N, 4] with class scores [B, N, C] (YOLO-NAS, DETR) or with scores and labels [B, N] (EfficientNMS)"
+    "[B, 4+C, N] (YOLOv8, YOLO11) or the same as rows, [B, N, 5+C] (YOLOX, YOLOv5, YOLOv7), [B, N, 6] (YOLOv10, "
+    "YOLO26, DeepStream), [1, 1, N, 7] (SSD of OpenVINO), boxes [B, N, 4] with class scores [B, N, C] (YOLO-NAS, "
+    "DETR) or with scores and labels [B, N] (EfficientNMS)"
 )
 _STRIDES = (8, 16, 32)
 
@@ -136,7 +137,9 @@ def _labelled(outputs: Sequence[FloatArray], head: Head) -> Rows:
     return Rows(table[:count, :4], score=score[:count], label=label[:count])
 
 
-def read_boxes(outputs: Sequence[FloatArray], head: Head, size: tuple[int, int], classes: Sequence[int], confidence: float) -> Detections:
+def read_boxes(
+    outputs: Sequence[FloatArray], head: Head, size: tuple[int, int], classes: Sequence[int], confidence: float
+) -> Detections:
     """Candidates of one picture, before suppression.
 
     Args:
@@ -164,10 +167,14 @@ def read_boxes(outputs: Sequence[FloatArray], head: Head, size: tuple[int, int],
         scores, numbers = best[keep], np.asarray(classes)[wanted[keep].argmax(axis=1)].astype(np.float32)
     boxes = to_pixels(rows.box[keep], head, size, keep)
     good = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
-    return Detections(np.ascontiguousarray(boxes[good], np.float32), scores[good].astype(np.float32), numbers[good].astype(np.int64))
+    return Detections(
+        np.ascontiguousarray(boxes[good], np.float32), scores[good].astype(np.float32), numbers[good].astype(np.int64)
+    )
 
 
-def to_pixels(box: FloatArray, head: Head, size: tuple[int, int], cells: np.ndarray[tuple[int], np.dtype[np.int64]]) -> FloatArray:
+def to_pixels(
+    box: FloatArray, head: Head, size: tuple[int, int], cells: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> FloatArray:
     """Boxes ``[M, 4]`` xyxy in pixels of the network's input.
 
     Args:
@@ -203,7 +210,9 @@ def _activated(scores: FloatArray, head: Head) -> FloatArray:
     return scores
 
 
-def _decode_grid(raw: FloatArray, size: tuple[int, int], rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> FloatArray:
+def _decode_grid(
+    raw: FloatArray, size: tuple[int, int], rows: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> FloatArray:
     """YOLOX (arXiv 2107.08430): centre = (offset + cell) * stride, size = exp(value) * stride."""
     cells, strides = [], []
     for stride in _STRIDES:

@@ -13,7 +13,16 @@ import yaml
 
 from streamreid.runtimes import ImageInput
 
-__all__ = ["FORMATS", "PixelFormat", "class_names", "file_metadata", "format_name", "image_input", "is_ultralytics", "person_classes"]
+__all__ = [
+    "FORMATS",
+    "PixelFormat",
+    "class_names",
+    "file_metadata",
+    "format_name",
+    "image_input",
+    "is_ultralytics",
+    "person_classes",
+]
 
 PixelFormat = tuple[Literal["rgb", "bgr"], Literal["unit", "byte", "imagenet", "signed"]]
 """Colour order, and range of values: 0..1, 0..255, ImageNet's mean and deviation, -1..1."""
@@ -31,7 +40,8 @@ FORMATS: tuple[PixelFormat, ...] = (
 )
 """What is tried on a model that does not say what it wants, the usual first."""
 
-# Words of class names that mean somebody. 'rider' and 'driver' are people too, but in the data sets that have them they come beside a class for people.
+# Words of class names that mean somebody. 'rider' and 'driver' are people too, but in the data sets that have them they
+# come beside a class for people.
 _PERSON = ("person", "people", "pedestrian", "human", "man", "woman", "men", "women", "boy", "girl", "child", "adult")
 _NAMELESS = re.compile(r"(class|object|item|target|label|id)?[ _-]?\d*", re.IGNORECASE)
 
@@ -47,12 +57,19 @@ def image_input(form: PixelFormat) -> ImageInput:
         return ImageInput(color, scale=(1 / 127.5,) * 3, bias=(-1.0,) * 3)
     triples = list(zip(_MEAN, _DEVIATION, strict=True))
     (m1, d1), (m2, d2), (m3, d3) = triples if color == "rgb" else reversed(triples)
-    return ImageInput(color, scale=(1 / (255 * d1), 1 / (255 * d2), 1 / (255 * d3)), bias=(-m1 / d1, -m2 / d2, -m3 / d3))
+    return ImageInput(
+        color, scale=(1 / (255 * d1), 1 / (255 * d2), 1 / (255 * d3)), bias=(-m1 / d1, -m2 / d2, -m3 / d3)
+    )
 
 
 def format_name(form: PixelFormat) -> str:
     """For people: "RGB from 0 to 1"."""
-    text = {"unit": "from 0 to 1", "byte": "from 0 to 255", "imagenet": "with ImageNet's mean and deviation", "signed": "from -1 to 1"}
+    text = {
+        "unit": "from 0 to 1",
+        "byte": "from 0 to 255",
+        "imagenet": "with ImageNet's mean and deviation",
+        "signed": "from -1 to 1",
+    }
     return f"{form[0].upper()} {text[form[1]]}"
 
 
@@ -64,7 +81,8 @@ def is_ultralytics(metadata: Mapping[str, str]) -> bool:
 def class_names(metadata: Mapping[str, str]) -> dict[int, str] | None:
     """Names of the classes by number, from what the exporter wrote; None if it wrote none.
 
-    Ultralytics writes a Python dict as ``names``, OpenVINO's model API ``labels`` separated by blanks, others JSON or lists with commas or lines.
+    Ultralytics writes a Python dict as ``names``, OpenVINO's model API ``labels`` separated by blanks, others JSON or
+    lists with commas or lines.
     """
     for key in ("names", "labels", "classes", "class_names"):
         text = metadata.get(key, "").strip()
@@ -88,8 +106,11 @@ def class_names(metadata: Mapping[str, str]) -> dict[int, str] | None:
 
 
 def person_classes(names: Mapping[int, str]) -> tuple[int, ...]:
-    """Numbers of the classes whose names mean people; those that say nothing ("0", "object") count where there is only one class."""
-    found = tuple(number for number, name in sorted(names.items()) if set(re.split(r"[^a-z]+", name.lower())) & _words())
+    """Numbers of the classes whose names mean people; those that say nothing ("0", "object") count where there is only
+    one class."""
+    found = tuple(
+        number for number, name in sorted(names.items()) if set(re.split(r"[^a-z]+", name.lower())) & _words()
+    )
     if found or len(names) > 1:
         return found
     return tuple(number for number, name in names.items() if _NAMELESS.fullmatch(name.strip()))
@@ -107,4 +128,8 @@ def file_metadata(model: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return {}
     # Any other file of that name says nothing about the model.
-    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) and {"names", "task"} <= set(found) else {}
+    return (
+        {str(k): str(v) for k, v in found.items()}
+        if isinstance(found, dict) and {"names", "task"} <= set(found)
+        else {}
+    )

@@ -36,7 +36,8 @@ class Letterbox:
 
     @classmethod
     def rectangle(cls, source: tuple[int, int], size: int, stride: int) -> Letterbox:
-        """The smallest input for a longest side of ``size``: the other side is padded to the next multiple of ``stride``, picture centred.
+        """The smallest input for a longest side of ``size``: the other side is padded to the next multiple of
+        ``stride``, picture centred.
 
         This is Ultralytics' rectangular inference.
         """
@@ -47,14 +48,16 @@ class Letterbox:
 
     @classmethod
     def fixed(cls, source: tuple[int, int], outer: tuple[int, int], *, centred: bool) -> Letterbox:
-        """Fit into an input of fixed width and height; the picture in the middle (Ultralytics) or at the top left (YOLOX)."""
+        """Fit into an input of fixed width and height; the picture in the middle (Ultralytics) or at the top left
+        (YOLOX)."""
         inner = _scaled(source, outer, round_down=not centred)
         left, top = _centred(inner, outer) if centred else (0, 0)
         return cls(source, inner, left, top, outer)
 
     @classmethod
     def stretched(cls, source: tuple[int, int], outer: tuple[int, int]) -> Letterbox:
-        """Fill an input of fixed width and height, whatever becomes of the proportions, as detectors of the SSD kind were trained."""
+        """Fill an input of fixed width and height, whatever becomes of the proportions, as detectors of the SSD kind
+        were trained."""
         return cls(source, outer, 0, 0, outer)
 
     def draw(self, picture: Image, target: Image) -> None:

@@ -26,15 +26,17 @@ _PEDESTRIAN = 1
 
 
 class MotFileDetector:
-    """Reads ``frame, id, left, top, width, height[, score, ...]`` (frames from 1, pixels) instead of looking at pictures.
+    """Reads ``frame, id, left, top, width, height[, score, ...]`` (frames from 1, pixels) instead of looking at
+    pictures.
 
-    Boxes are taken as they are: no suppression, no clipping; only ``confidence`` is applied. A score of -1 or none means 1.
-    Files with other scores outside [0, 1] (margins of older detectors) are brought into it by the logistic function.
-    Where column 8 holds classes, only people are taken: ``detector.classes`` if it is set, else 0 (person of COCO) where the file has it, else 1
-    (pedestrian of MOTChallenge). Which spellings are read: `mot_text.read_numbers`.
+    Boxes are taken as they are: no suppression, no clipping; only ``confidence`` is applied. A score of -1 or none
+    means 1. Files with other scores outside [0, 1] (margins of older detectors) are brought into it by the logistic
+    function. Where column 8 holds classes, only people are taken: ``detector.classes`` if it is set, else 0 (person of
+    COCO) where the file has it, else 1 (pedestrian of MOTChallenge). Which spellings are read: `mot_text.read_numbers`.
 
     Args:
-        path: A folder with ``<camera>.txt`` (or the name that the camera's name was made of: ``Büro Süd.txt`` for Buro_Sud) or ``<camera>/det/det.txt``, or one file for one camera.
+        path: A folder with ``<camera>.txt`` (or the name that the camera's name was made of: ``Büro Süd.txt`` for
+            Buro_Sud) or ``<camera>/det/det.txt``, or one file for one camera.
         config: For ``confidence``.
 
     Raises:
@@ -53,13 +55,21 @@ class MotFileDetector:
     @property
     def fingerprint(self) -> str:
         """Hash of every file, of the confidence and of the classes, if any were set."""
-        return self.checksum if self._classes is None else hashlib.sha256(f"{self.checksum} {self._classes}".encode()).hexdigest()
+        return (
+            self.checksum
+            if self._classes is None
+            else hashlib.sha256(f"{self.checksum} {self._classes}".encode()).hexdigest()
+        )
 
     @property
     def checksum(self) -> str:
         """Hash of every file and of the confidence, which is what caches of all versions store."""
         digest = hashlib.sha256(repr(self._confidence).encode())
-        files = [self._path] if self._path.is_file() else sorted({*self._path.glob("*.txt"), *self._path.glob("*/det/det.txt")})
+        files = (
+            [self._path]
+            if self._path.is_file()
+            else sorted({*self._path.glob("*.txt"), *self._path.glob("*/det/det.txt")})
+        )
         for file in files:
             digest.update(file.relative_to(self._path.parent).as_posix().encode())
             digest.update(file.read_bytes())
@@ -87,7 +97,8 @@ class MotFileDetector:
             if self._cameras:
                 first = next(iter(self._cameras))
                 raise DataError(
-                    f"{self._path}: one file holds the boxes of one camera ('{first}'), but there is also '{camera}'; pass a folder"
+                    f"{self._path}: one file holds the boxes of one camera ('{first}'), but there is also '{camera}'; "
+                    "pass a folder"
                 )
             return self._path
         names = [self._path / f"{camera}.txt", self._path / camera / "det" / "det.txt"]
@@ -97,18 +108,24 @@ class MotFileDetector:
         called = self._called_otherwise(camera)
         if len(called) > 1:
             raise DataError(
-                f"no boxes for camera '{camera}': {', '.join(str(p) for p in called)} could all be meant; call the right one {names[0].name}"
+                f"no boxes for camera '{camera}': {', '.join(str(p) for p in called)} could all be meant; call the "
+                f"right one {names[0].name}"
             )
         if called:
             return called[0]
         raise DataError(f"no boxes for camera '{camera}': neither {names[0]} nor {names[1]} exists")
 
     def _called_otherwise(self, camera: str) -> list[Path]:
-        """Files or folders whose names become this camera's name: of ``Büro Süd.mp4`` and ``Büro Süd.txt`` that is Buro_Sud."""
+        """Files or folders whose names become this camera's name: of ``Büro Süd.mp4`` and ``Büro Süd.txt`` that is
+        Buro_Sud."""
         found = [p for p in self._path.glob("*.txt") if legal_name(p.stem) == camera]
         return sorted(
             found
-            + [p / "det" / "det.txt" for p in self._path.iterdir() if legal_name(p.name) == camera and (p / "det" / "det.txt").is_file()]
+            + [
+                p / "det" / "det.txt"
+                for p in self._path.iterdir()
+                if legal_name(p.name) == camera and (p / "det" / "det.txt").is_file()
+            ]
         )
 
     def _read(self, file: Path) -> dict[int, FloatArray]:
@@ -119,7 +136,9 @@ class MotFileDetector:
         if shift:
             log.warning("%s: frames are counted from 0; they are taken as 1, 2, ... (as MOT text counts)", file)
         people = self._people(table)
-        corners = np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6], scores[:, None]], 1).astype(np.float32)[people]
+        corners = np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6], scores[:, None]], 1).astype(np.float32)[
+            people
+        ]
         frames = (rows[people, 0] + shift).astype(np.int64)
         order = np.argsort(frames, kind="stable")
         numbers, starts = np.unique(frames[order], return_index=True)
@@ -137,7 +156,8 @@ class MotFileDetector:
         other = [c for c in known if c not in wanted]
         if other:
             log.warning(
-                "%s: column 8 holds classes; of %d boxes the %d of class %s are taken as people, those of %s are left out (detector.classes chooses)",
+                "%s: column 8 holds classes; of %d boxes the %d of class %s are taken as people, those of %s are left "
+                "out (detector.classes chooses)",
                 table.path,
                 len(table),
                 int(chosen.sum()),
@@ -156,7 +176,8 @@ def _check(table: NumberTable) -> None:
     rows = table.rows
     if layout_of(table, None if table.blanks else "mot") == "aicity":
         raise DataError(
-            f"{table.path}: AI City text (camera, id, frame, ...); write one file per camera: frame, id, left, top, width, height, score"
+            f"{table.path}: AI City text (camera, id, frame, ...); write one file per camera: frame, id, left, top, "
+            "width, height, score"
         )
     faults = (
         (~np.isfinite(rows[:, :6]).all(1) | np.isinf(rows[:, 6]), "a value is not finite"),
@@ -174,13 +195,16 @@ def _scores(table: NumberTable) -> NDArray[np.float64]:
     given = table.rows[:, 6]
     scores = np.where(np.isnan(given) | (given == -1), 1.0, given)
     if len(scores) and (scores.min() < 0 or scores.max() > 1):
-        log.warning("%s: scores outside [0, 1] are taken as margins and brought into it by the logistic function", table.path)
+        log.warning(
+            "%s: scores outside [0, 1] are taken as margins and brought into it by the logistic function", table.path
+        )
         scores = 1 / (1 + np.exp(-np.clip(scores, -500, 500)))
     return np.asarray(scores, np.float64)
 
 
 def _classes(table: NumberTable) -> NDArray[np.int64] | None:
-    """Column 8, where it holds classes: whole numbers, not followed by the other two coordinates of a place in the world; else None."""
+    """Column 8, where it holds classes: whole numbers, not followed by the other two coordinates of a place in the
+    world; else None."""
     rows = table.rows
     values = rows[:, 7]
     if not len(rows) or np.isnan(values).any() or (values != np.floor(values)).any() or (values < 0).any():
@@ -211,7 +235,9 @@ class BoxFileDetector:
     def fingerprint(self) -> str:
         """Hash of every file and of the other detector."""
         marks = [f"{camera} {found.fingerprint}" for camera, found in sorted(self._files.items())]
-        return hashlib.sha256("\n".join([*marks, "" if self._others is None else self._others.fingerprint]).encode()).hexdigest()
+        return hashlib.sha256(
+            "\n".join([*marks, "" if self._others is None else self._others.fingerprint]).encode()
+        ).hexdigest()
 
     def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
         """See ``Detector``.
@@ -223,7 +249,8 @@ class BoxFileDetector:
         seen = [f for f in frames if f.camera not in self._files]
         if seen and self._others is None:
             raise DetectorError(
-                f"camera '{seen[0].camera}' came while the run had no detector, because all cameras were files of boxes; start again"
+                f"camera '{seen[0].camera}' came while the run had no detector, because all cameras were files of "
+                "boxes; start again"
             )
         found = iter(self._others(seen)) if self._others is not None and seen else iter(())
         return [self._files[f.camera]([f])[0] if f.camera in self._files else next(found) for f in frames]

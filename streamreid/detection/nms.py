@@ -9,7 +9,9 @@ from streamreid.types import FloatArray, IntArray
 __all__ = ["non_maximum_suppression"]
 
 
-def non_maximum_suppression(boxes: FloatArray, scores: FloatArray, iou: float, *, limit: int = 300, candidates: int = 3000) -> IntArray:
+def non_maximum_suppression(
+    boxes: FloatArray, scores: FloatArray, iou: float, *, limit: int = 300, candidates: int = 3000
+) -> IntArray:
     """Greedy suppression: the best box stays, every box that overlaps it by more than ``iou`` goes, and so on.
 
     Classes are not told apart: every class that reaches this point counts as a person.

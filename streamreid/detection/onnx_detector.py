@@ -30,11 +30,13 @@ _TRIAL = (640, 480)  # width and height of the picture of drawn people
 
 
 class OnnxDetector:
-    """Runs an .onnx or OpenVINO .xml detector; how it is fed and read is told by trying it on drawn people (see :mod:`streamreid.detection.detector_trial`).
+    """Runs an .onnx or OpenVINO .xml detector; how it is fed and read is told by trying it on drawn people (see
+    :mod:`streamreid.detection.detector_trial`).
 
     Args:
         path: The file.
-        config: Confidence, suppression, input size, classes, runtime; and how to feed and read it, where that is not to be found out.
+        config: Confidence, suppression, input size, classes, runtime; and how to feed and read it, where that is not to
+            be found out.
         opener: Opens a compiled form of the file instead (see ``detection.bundle``), with pictures as input.
         metadata: What the exporter wrote into the file, where the compiled form does not hold it.
         fixed: Width and height to give the graph always, though it would take any.
@@ -121,7 +123,8 @@ class OnnxDetector:
         return results
 
     def raw(self, frames: Sequence[Frame]) -> list[FloatArray]:
-        """What the graph gives for each frame, before boxes are read from it: all outputs that are read, one after the other."""
+        """What the graph gives for each frame, before boxes are read from it: all outputs that are read, one after the
+        other."""
         results: list[FloatArray] = []
         for start in range(0, len(frames), self._batch):
             part = frames[start : start + self._batch]
@@ -165,8 +168,9 @@ class OnnxDetector:
         found = read_boxes(outputs, self._head, letterbox.outer, self._decision.classes, config.confidence)
         if len(found) and found.scores.max() > 1.01:
             raise DetectorError(
-                f"{self._path}: gives scores up to {found.scores.max():.4g}, which are no probabilities, when it is read as {self._decision}. "
-                "Say how its outputs are to be read: detector.head, boxes, color, pixels (see docs/engines.md)"
+                f"{self._path}: gives scores up to {found.scores.max():.4g}, which are no probabilities, when it is "
+                f"read as {self._decision}. Say how its outputs are to be read: detector.head, boxes, color, pixels "
+                "(see docs/engines.md)"
             )
         found = Detections(found.boxes, found.scores.clip(0, 1), found.classes)
         if not self._head.suppressed:
@@ -176,7 +180,8 @@ class OnnxDetector:
         return Detections(boxes, found.scores, found.classes)[seen]
 
     def _note_best(self, camera: str, outputs: list[FloatArray], letterbox: Letterbox, found: Detections) -> None:
-        """The best score of a person, also where it is below the threshold: only that tells a blind detector from an empty scene."""
+        """The best score of a person, also where it is below the threshold: only that tells a blind detector from an
+        empty scene."""
         scores = found.scores
         if not len(scores):
             scores = read_boxes(outputs, self._head, letterbox.outer, self._decision.classes, 0.0).scores
@@ -218,7 +223,8 @@ class OnnxDetector:
         axes = PictureAxes.of(self._runtime.inputs[0])
         if axes is None:
             raise DetectorError(
-                f"{self._path}: not a detector: expected pictures [B, 3, H, W] as input, the graph has {self._runtime.inputs[0]}"
+                f"{self._path}: not a detector: expected pictures [B, 3, H, W] as input, the graph has "
+                f"{self._runtime.inputs[0]}"
             )
         return (axes.width, axes.height) if axes.width is not None and axes.height is not None else None
 
@@ -244,7 +250,9 @@ class OnnxDetector:
                     f"{self._path}: not a known detector: it cannot take a picture of {size[0]}x{size[1]}: {error}"
                 ) from None
 
-        trial = Trial(str(self._path), size, box.to_input(scene.boxes), self._runtime.inputs[0], self._runtime.outputs, run)
+        trial = Trial(
+            str(self._path), size, box.to_input(scene.boxes), self._runtime.inputs[0], self._runtime.outputs, run
+        )
         return decide(trial, self.metadata, self._config)
 
     def __repr__(self) -> str:

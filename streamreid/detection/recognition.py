@@ -1,7 +1,8 @@
-"""Which head a detector has, told by its outputs' shapes, by their values on a picture, and by whether it finds the drawn people in it.
+"""Which head a detector has, told by its outputs' shapes, by their values on a picture, and by whether it finds the
+drawn people in it.
 
-Shapes alone say too little: ``[1, 8400, 6]`` is a detection per row, or one class of YOLOv5. A reading that is right finds the people of
-`streamreid.drawn_people` where they stand; a wrong one does not.
+Shapes alone say too little: ``[1, 8400, 6]`` is a detection per row, or one class of YOLOv5. A reading that is right
+finds the people of `streamreid.drawn_people` where they stand; a wrong one does not.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from streamreid.types import FloatArray
 __all__ = ["PROVEN", "Reading", "candidates", "describe_outputs", "read_trial"]
 
 PROVEN = 0.3
-"""A reading is proven if the scores at the drawn people are this high on average. Right ones reach 0.7 and more, wrong ones hardly 0.05."""
+"""A reading is proven if the scores at the drawn people are this high on average. Right ones reach 0.7 and more, wrong
+ones hardly 0.05."""
 
 _OVERLAP = 0.5  # IoU with a drawn person that counts as found
 _SURE = 0.25  # score of a box that counts as one
@@ -60,7 +62,11 @@ class Reading:
 
 
 def candidates(
-    outputs: Sequence[FloatArray], size: tuple[int, int], named: int | None, layout: Layout | None = None, boxes: BoxForm | None = None
+    outputs: Sequence[FloatArray],
+    size: tuple[int, int],
+    named: int | None,
+    layout: Layout | None = None,
+    boxes: BoxForm | None = None,
 ) -> list[Head]:
     """Heads that the shapes of the outputs allow, the likeliest first.
 
@@ -73,10 +79,16 @@ def candidates(
     """
     found = _several(outputs)
     found += [head for index, output in enumerate(outputs) for head in _single(index, output, size, named, outputs)]
-    return [h for h in found if (layout is None or h.layout == layout) and (boxes is None or h.boxes == boxes or h.layout == "yolox")]
+    return [
+        h
+        for h in found
+        if (layout is None or h.layout == layout) and (boxes is None or h.boxes == boxes or h.layout == "yolox")
+    ]
 
 
-def _single(index: int, output: FloatArray, size: tuple[int, int], named: int | None, outputs: Sequence[FloatArray]) -> list[Head]:
+def _single(
+    index: int, output: FloatArray, size: tuple[int, int], named: int | None, outputs: Sequence[FloatArray]
+) -> list[Head]:
     """Heads of one output."""
     if output.ndim == 4 and output.shape[:2] == (1, 1) and output.shape[3] == 7:
         return [Head("ssd", 0, (index,), "xyxy", unit=True, suppressed=True, batched=False)]
@@ -93,7 +105,8 @@ def _single(index: int, output: FloatArray, size: tuple[int, int], named: int | 
         found += [Head("yolov8", classes, (index,), boxes, unit) for boxes, unit in _DENSE] if classes > 0 else []
     if second == 6:
         found += [
-            Head("nms", 0, (index,), boxes, unit, suppressed=first <= _FEW and first not in (cells, 3 * cells)) for boxes, unit in _FORMS
+            Head("nms", 0, (index,), boxes, unit, suppressed=first <= _FEW and first not in (cells, 3 * cells))
+            for boxes, unit in _FORMS
         ]
     if 5 <= second <= _WIDEST and (first > second or second != 6):
         rows: list[Head] = []
@@ -125,16 +138,27 @@ def _several(outputs: Sequence[FloatArray]) -> list[Head]:
             continue
         for score, label in permutations(singles, 2):
             count = (counts[0],) if counts else ()
-            found += [Head("boxes-labels", 0, (box, score, label, *count), *form, suppressed=True, batched=batched) for form in _FORMS]
+            found += [
+                Head("boxes-labels", 0, (box, score, label, *count), *form, suppressed=True, batched=batched)
+                for form in _FORMS
+            ]
         for index, scores in enumerate(outputs):
-            if index == box or len(singles) >= 2 or scores.ndim != 3 or len(scores) != 1 or scores.shape[1] != rows or not batched:
+            if (
+                index == box
+                or len(singles) >= 2
+                or scores.ndim != 3
+                or len(scores) != 1
+                or scores.shape[1] != rows
+                or not batched
+            ):
                 continue
             classes, logits = scores.shape[2], bool(scores.size) and (scores.min() < -1e-3 or scores.max() > 1.001)
             for form in _FORMS:
                 if not logits:
                     found.append(Head("boxes-scores", classes, (box, index), *form))
                     continue
-                # DETR's last class is "nothing", which wins for most of its boxes; its kin have a sigmoid for each class.
+                # DETR's last class is "nothing", which wins for most of its boxes; its kin have a sigmoid for each
+                # class.
                 if classes > 1 and np.mean(scores[0].argmax(axis=1) == classes - 1) > 0.5:
                     found.append(Head("boxes-scores", classes - 1, (box, index), *form, activation="softmax"))
                 else:
@@ -143,7 +167,8 @@ def _several(outputs: Sequence[FloatArray]) -> list[Head]:
 
 
 def _box_rows(output: FloatArray) -> int | None:
-    """How many boxes an output ``[1, N, 4]``, ``[1, N, 1, 4]``, ``[N, 4]`` or ``[N, 5]`` holds; None if it holds none."""
+    """How many boxes an output ``[1, N, 4]``, ``[1, N, 1, 4]``, ``[N, 4]`` or ``[N, 5]`` holds; None if it holds
+    none."""
     if output.ndim == 2 and output.shape[1] in (4, 5):
         return len(output)
     if output.ndim in (3, 4) and len(output) == 1 and output.shape[-1] == 4 and output.size == 4 * output.shape[1]:
@@ -187,7 +212,12 @@ def read_trial(
 
 
 def _problem(
-    box: FloatArray, chances: FloatArray, label: FloatArray | None, top: NDArray[np.int64], head: Head, size: tuple[int, int]
+    box: FloatArray,
+    chances: FloatArray,
+    label: FloatArray | None,
+    top: NDArray[np.int64],
+    head: Head,
+    size: tuple[int, int],
 ) -> str:
     """Why the values of the best rows cannot be boxes and scores of this kind; '' if they can."""
     if not len(top):
@@ -200,7 +230,10 @@ def _problem(
     if values.min() < -1e-3 or values.max() > 1.001:
         return f"scores would be {values.min():.4g} to {values.max():.4g}, not 0 to 1"
     if label is not None and (np.abs(label[good] - label[good].round()) > 1e-3).any():
-        return f"classes would be broken numbers ({float(label[good][np.abs(label[good] - label[good].round()).argmax()]):.4g})"
+        return (
+            "classes would be broken numbers "
+            f"({float(label[good][np.abs(label[good] - label[good].round()).argmax()]):.4g})"
+        )
     real = good[(raw != 0).any(axis=1)] if head.layout != "yolox" else good  # rows that were not filled in are zeros
     if not len(real):
         return ""
@@ -212,14 +245,23 @@ def _problem(
     xyxy = to_pixels(raw, head, size, real)
     sides = xyxy[:, 2:] - xyxy[:, :2]
     middle = (xyxy[:, 2:] + xyxy[:, :2]) / 2 / np.array(size, np.float32)
-    share = float(np.mean((sides > 0).all(axis=1) & (sides <= 2 * max(size)).all(axis=1) & (np.abs(middle - 0.5) <= 0.75).all(axis=1)))
+    share = float(
+        np.mean(
+            (sides > 0).all(axis=1) & (sides <= 2 * max(size)).all(axis=1) & (np.abs(middle - 0.5) <= 0.75).all(axis=1)
+        )
+    )
     return "" if share >= 0.5 else f"{1 - share:.0%} of the best boxes would be empty or outside the picture"
 
 
 def _people(
-    boxes: FloatArray, chances: FloatArray, labels: NDArray[np.int64] | None, people: FloatArray, classes: Sequence[int] | None
+    boxes: FloatArray,
+    chances: FloatArray,
+    labels: NDArray[np.int64] | None,
+    people: FloatArray,
+    classes: Sequence[int] | None,
 ) -> tuple[float, tuple[int, ...]]:
-    """Mean over the drawn people of the best score there, for the given classes or the one that does best; and these classes."""
+    """Mean over the drawn people of the best score there, for the given classes or the one that does best; and these
+    classes."""
     hits = np.asarray(_iou(people, boxes) >= _OVERLAP, np.bool_)
     if labels is None:
         kinds = range(chances.shape[1]) if classes is None else [c for c in classes if c < chances.shape[1]]

@@ -48,7 +48,8 @@ class UltralyticsDetector:
             raise DetectorError(f"{self._path}: Ultralytics cannot load it: {error}") from None
         if self._model.task not in ("detect", "segment", "pose"):
             raise DetectorError(
-                f"{self._path}: an Ultralytics model for the task '{self._model.task}' has no upright boxes; use one for detect, segment or pose"
+                f"{self._path}: an Ultralytics model for the task '{self._model.task}' has no upright boxes; use one "
+                "for detect, segment or pose"
             )
         self.name = self._path.stem
         self._classes = self._person_classes()
@@ -56,7 +57,9 @@ class UltralyticsDetector:
     @property
     def fingerprint(self) -> str:
         """Hash of the file and of every setting that changes boxes."""
-        settings = self._config.model_dump(mode="json", include={"confidence", "iou", "size"}) | {"classes": list(self._classes)}
+        settings = self._config.model_dump(mode="json", include={"confidence", "iou", "size"}) | {
+            "classes": list(self._classes)
+        }
         digest = hashlib.sha256(self._path.read_bytes())
         digest.update(json.dumps(settings | {"runtime": "ultralytics"}, sort_keys=True).encode())
         return digest.hexdigest()
@@ -69,7 +72,8 @@ class UltralyticsDetector:
         """
         check_pictures(frames)
         results = [Detections.empty()] * len(frames)
-        # Pictures of one size go together: Ultralytics pads a mixed batch to squares, which would change the boxes of a camera with its company.
+        # Pictures of one size go together: Ultralytics pads a mixed batch to squares, which would change the boxes of a
+        # camera with its company.
         groups: dict[tuple[int, int], list[int]] = {}
         for row, frame in enumerate(frames):
             groups.setdefault(frame.size, []).append(row)
@@ -88,7 +92,8 @@ class UltralyticsDetector:
         if not found:
             listed = ", ".join(f"{k} '{v}'" for k, v in list(names.items())[:12])
             raise DetectorError(
-                f"{self._path}: none of its classes is people: {listed}. Say which of them to follow: detector: {{classes: [...]}}"
+                f"{self._path}: none of its classes is people: {listed}. Say which of them to follow: detector: "
+                f"{{classes: [...]}}"
             )
         return found
 

@@ -1,6 +1,7 @@
 """Reading results and ground truth: MOT text, AI City text, JSON lines, Parquet.
 
-Every reader gives ``{camera: Table}`` with frames as MOT text counts them (from 1; AI City's own numbers are kept as they are).
+Every reader gives ``{camera: Table}`` with frames as MOT text counts them (from 1; AI City's own numbers are kept as
+they are).
 """
 
 from __future__ import annotations
@@ -26,14 +27,17 @@ log = logging.getLogger(__name__)
 Ids = Literal["local", "global"]
 
 
-def read_tables(path: Path | str, *, ids: Ids = "global", camera: str | None = None, layout: Layout | None = None) -> dict[str, Table]:
+def read_tables(
+    path: Path | str, *, ids: Ids = "global", camera: str | None = None, layout: Layout | None = None
+) -> dict[str, Table]:
     """Read results of one or several cameras.
 
     Args:
-        path: A MOT text file (camera = its name without ending), an AI City text file (nine columns separated by blanks:
-            camera, id, frame, left, top, width, height, x, y), JSON lines or Parquet of ``streamreid run``, or a folder: of a run (its
-            ``mot/`` is read) or of MOT text files, one per camera.
-        ids: Which ids of a run: of tracks inside each camera, or of people across cameras (as believed at the end of the run).
+        path: A MOT text file (camera = its name without ending), an AI City text file (nine columns separated by
+            blanks: camera, id, frame, left, top, width, height, x, y), JSON lines or Parquet of ``streamreid run``, or
+            a folder: of a run (its ``mot/`` is read) or of MOT text files, one per camera.
+        ids: Which ids of a run: of tracks inside each camera, or of people across cameras (as believed at the end of
+            the run).
         camera: Name for a single MOT text file.
         layout: What a text file is; default: recognised by its values (`mot_text.layout_of`).
 
@@ -46,7 +50,9 @@ def read_tables(path: Path | str, *, ids: Ids = "global", camera: str | None = N
     if path.is_dir():
         return _read_folder(path, ids)
     if not path.is_file():
-        raise DataError(f"'{path}' does not exist; give a MOT text file, a .jsonl or .parquet file, or a folder with them")
+        raise DataError(
+            f"'{path}' does not exist; give a MOT text file, a .jsonl or .parquet file, or a folder with them"
+        )
     if path.suffix == ".jsonl":
         return _read_jsonl(path, ids)
     table = read_numbers(path)
@@ -57,7 +63,8 @@ def read_truth(paths: Sequence[str | Path], *, layout: Layout | None = None) -> 
     """Read ground truth given as several files.
 
     Args:
-        paths: Files or folders as ``read_tables`` takes them; ``NAME=FILE`` says which camera a MOT text file belongs to.
+        paths: Files or folders as ``read_tables`` takes them; ``NAME=FILE`` says which camera a MOT text file belongs
+            to.
         layout: What a text file is; default: recognised by its values.
 
     Raises:
@@ -70,7 +77,9 @@ def read_truth(paths: Sequence[str | Path], *, layout: Layout | None = None) -> 
         tables = read_tables(file, camera=name, layout=layout) if named else read_tables(item, layout=layout)
         for camera, table in tables.items():
             if camera in found:
-                raise DataError(f"camera '{camera}' is in '{found[camera].where}' and in '{table.where}'; give each camera once")
+                raise DataError(
+                    f"camera '{camera}' is in '{found[camera].where}' and in '{table.where}'; give each camera once"
+                )
             found[camera] = table
     return found
 
@@ -78,7 +87,8 @@ def read_truth(paths: Sequence[str | Path], *, layout: Layout | None = None) -> 
 def match_cameras(truth: Mapping[str, Table], results: Mapping[str, Table]) -> dict[str, Table]:
     """Give the ground truth's tables the names of the results' cameras.
 
-    A name that is not a camera of the results but contains exactly one of them is taken for it ("gt_cam001" for "cam001").
+    A name that is not a camera of the results but contains exactly one of them is taken for it ("gt_cam001" for
+    "cam001").
 
     Raises:
         DataError: A table of the truth fits no camera or several, or two fit one.
@@ -120,7 +130,8 @@ def _read_folder(folder: Path, ids: Ids) -> dict[str, Table]:
 
 
 def _read_pieces(folder: Path, ids: Ids) -> dict[str, Table]:
-    """The segments of a run together. JSON lines first: what a later segment says of somebody counts for all, which the other files do not know."""
+    """The segments of a run together. JSON lines first: what a later segment says of somebody counts for all, which the
+    other files do not know."""
     folders = [segment.path for segment in list_segments(folder)]
     if len(find_results(folder)) == len(folders):
         return _read_jsonl(folder, ids)
@@ -132,7 +143,10 @@ def _read_pieces(folder: Path, ids: Ids) -> dict[str, Table]:
         for camera, table in _read_folder(path, ids).items():
             parts[camera].append(table)
     names = ("frames", "ids", "boxes", "scores", "classes")
-    return {c: Table.build(*(np.concatenate([getattr(t, n) for t in some]) for n in names), where=str(folder)) for c, some in parts.items()}
+    return {
+        c: Table.build(*(np.concatenate([getattr(t, n) for t in some]) for n in names), where=str(folder))
+        for c, some in parts.items()
+    }
 
 
 def whole_numbers(values: Any, lines: Any, path: Path, what: str, least: int) -> Any:
@@ -144,12 +158,15 @@ def whole_numbers(values: Any, lines: Any, path: Path, what: str, least: int) ->
     bad = np.flatnonzero(~np.isfinite(values) | (values != np.floor(values)) | (values < least))
     if len(bad):
         hint = " (id -1 is a detection that no track owns; tracks are needed here)" if what == "id" else ""
-        raise DataError(f"{path}:{lines[bad[0]]}: {what} {values[bad[0]]:g} is not a whole number from {least} on{hint}")
+        raise DataError(
+            f"{path}:{lines[bad[0]]}: {what} {values[bad[0]]:g} is not a whole number from {least} on{hint}"
+        )
     return values.astype(np.int64)
 
 
 def read_mot(path: Path | str) -> Table:
-    """Read MOTChallenge text: ``frame,id,left,top,width,height[,score[,class[,visibility]]]``, in any spelling that `mot_text.read_numbers` knows.
+    """Read MOTChallenge text: ``frame,id,left,top,width,height[,score[,class[,visibility]]]``, in any spelling that
+    `mot_text.read_numbers` knows.
 
     A file with a frame 0 counts from 0: its frames are one later here.
 
@@ -204,7 +221,9 @@ def _read_jsonl(path: Path, ids: Ids) -> dict[str, Table]:
     return {camera: _choose_ids(camera, rows, final, ids, path) for camera, rows in people.items()}
 
 
-def _choose_ids(camera: str, rows: list[tuple[Any, ...]], final: Mapping[tuple[str, int], int], ids: Ids, path: Path) -> Table:
+def _choose_ids(
+    camera: str, rows: list[tuple[Any, ...]], final: Mapping[tuple[str, int], int], ids: Ids, path: Path
+) -> Table:
     if ids == "global":
         rows = [(row[0], final.get((camera, row[1]), row[2]), *row[2:]) for row in rows]
         rows = [row for row in rows if row[1] is not None]
@@ -226,9 +245,13 @@ def _read_parquet(paths: Sequence[Path], where: str, ids: Ids) -> dict[str, Tabl
         raise DataError(f"'{where}' is not a table of streamreid's results: {error}") from error
     who = data["track_id"]
     if ids == "global":
-        who = [now if last is None else last for last, now in zip(data["final_global_id"], data["global_id"], strict=True)]
+        who = [
+            now if last is None else last for last, now in zip(data["final_global_id"], data["global_id"], strict=True)
+        ]
     known = np.array([one is not None for one in who], bool)
-    table = np.array([[0 if one is None else one for one in who], *(data[name] for name in columns[1:7])], np.float64).T.reshape(-1, 7)
+    table = np.array(
+        [[0 if one is None else one for one in who], *(data[name] for name in columns[1:7])], np.float64
+    ).T.reshape(-1, 7)
     cameras = np.array(data["camera"], object)
     result = {}
     for camera in sorted(set(data["camera"])):

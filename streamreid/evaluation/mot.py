@@ -55,7 +55,8 @@ class MotEvaluation:
 
 
 def frames_of(truth: Table) -> tuple[int, int]:
-    """The frames a ground truth covers: ``seqLength`` of a seqinfo.ini beside the file (or one folder up), else 1 to its last frame.
+    """The frames a ground truth covers: ``seqLength`` of a seqinfo.ini beside the file (or one folder up), else 1 to
+    its last frame.
 
     Raises:
         DataError: It is empty, so nothing says how long the sequence is.
@@ -68,9 +69,13 @@ def frames_of(truth: Table) -> tuple[int, int]:
                 parser.read(ini, encoding="utf-8")
                 return 1, int(parser["Sequence"]["seqLength"])
             except (configparser.Error, KeyError, ValueError) as error:
-                raise DataError(f"'{ini}' has no usable seqLength in section [Sequence]: {error}. Say --frames FIRST:LAST") from error
+                raise DataError(
+                    f"'{ini}' has no usable seqLength in section [Sequence]: {error}. Say --frames FIRST:LAST"
+                ) from error
     if not len(truth):
-        raise DataError(f"'{truth.where}' has no rows, so the length of the sequence is unknown. Say --frames FIRST:LAST")
+        raise DataError(
+            f"'{truth.where}' has no rows, so the length of the sequence is unknown. Say --frames FIRST:LAST"
+        )
     return min(1, int(truth.frames[0])), int(truth.frames[-1])
 
 
@@ -102,7 +107,8 @@ def evaluate_mot(
 
     Args:
         results: A table, tables by sequence, or a path as ``read_tables`` takes it (ids of tracks).
-        truth: The same for the ground truth. A single pair is compared whatever the names, otherwise names must fit (``match_cameras``).
+        truth: The same for the ground truth. A single pair is compared whatever the names, otherwise names must fit
+            (``match_cameras``).
         frames: First and last frame to score, both included; default: the frames that the ground truth covers.
         rules: Which boxes count, see ``streamreid.evaluation.preprocessing``.
         layout: What text files are; default: recognised by their values (`mot_text.layout_of`).

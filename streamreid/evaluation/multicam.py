@@ -24,8 +24,9 @@ __all__ = ["IdentityErrors", "Mixture", "MulticamEvaluation", "evaluate_multicam
 class IdentityErrors:
     """Who was confused with whom, counted over people instead of boxes.
 
-    Boxes are matched in each frame (IoU .5, greatest total). A pair of person and id counts if it has at least a tenth of the matched
-    boxes of the person (splits) or of the id (merges), so that a few boxes swapped in passing do not count.
+    Boxes are matched in each frame (IoU .5, greatest total). A pair of person and id counts if it has at least a tenth
+    of the matched boxes of the person (splits) or of the id (merges), so that a few boxes swapped in passing do not
+    count.
 
     Args:
         merges: Ids that cover several people; each counts its people minus one.
@@ -48,8 +49,8 @@ class IdentityErrors:
 class MulticamEvaluation:
     """Scores over all cameras with ids across cameras.
 
-    ``combined`` joins the cameras' frames one camera after the other; HOTA and the identity scores do not depend on that order, switches
-    and fragmentations do (one more may be counted where a camera begins).
+    ``combined`` joins the cameras' frames one camera after the other; HOTA and the identity scores do not depend on
+    that order, switches and fragmentations do (one more may be counted where a camera begins).
 
     Args:
         combined: All cameras as one sequence.
@@ -85,7 +86,8 @@ def _load(results: Any, truth: Any, layout: Layout | None) -> tuple[Mapping[str,
     missing = sorted(set(truth) - set(own))
     if missing or not truth:
         raise DataError(
-            f"no results for camera {', '.join(missing) or '(none given)'}; the results have {', '.join(sorted(own)) or 'nothing'}"
+            f"no results for camera {', '.join(missing) or '(none given)'}; the results have "
+            f"{', '.join(sorted(own)) or 'nothing'}"
         )
     return own, truth
 
@@ -102,10 +104,11 @@ def evaluate_multicam(
 
     Args:
         results: Tables by camera, or a path as ``read_tables`` takes it (global ids).
-        truth: Tables by camera, or files; ids must mean the same person in all cameras. Rows with score 0 are neither right nor wrong.
+        truth: Tables by camera, or files; ids must mean the same person in all cameras. Rows with score 0 are neither
+            right nor wrong.
         frames: First and last frame to score, both included; default: what the longest ground truth covers.
-        partial: Cameras in which not everybody is annotated: results there that match no annotated person are removed before scoring (see
-            ``remove_uncounted`` for exactly what that does).
+        partial: Cameras in which not everybody is annotated: results there that match no annotated person are removed
+            before scoring (see ``remove_uncounted`` for exactly what that does).
         layout: What text files are; default: recognised by their values (`mot_text.layout_of`).
 
     Raises:

@@ -1,7 +1,9 @@
-"""The occluded ReID protocol: every query covered on one of four sides, a quarter or a half, by (a) a background patch or (b) another person.
+"""The occluded ReID protocol: every query covered on one of four sides, a quarter or a half, by (a) a background patch
+or (b) another person.
 
-The picture is first resized to the network's input, then a corner patch (a) or the whole picture (b) of another person is stretched over the side.
-Side, share and occluder are drawn with a fixed seed, so that every engine meets the same pictures.
+The picture is first resized to the network's input, then a corner patch (a) or the whole picture (b) of another person
+is stretched over the side. Side, share and occluder are drawn with a fixed seed, so that every engine meets the same
+pictures.
 """
 
 from __future__ import annotations
@@ -22,7 +24,15 @@ from streamreid.training.identity_split import Picture
 from streamreid.training.occlusion import Occlusion, corner_patch, cover, draw_occlusion
 from streamreid.types import FloatArray, Image, IntArray, PartFeatures
 
-__all__ = ["OCCLUDERS", "Embed", "OccludedScores", "held_out_sets", "occlude_queries", "score_engine", "whole_similarity"]
+__all__ = [
+    "OCCLUDERS",
+    "Embed",
+    "OccludedScores",
+    "held_out_sets",
+    "occlude_queries",
+    "score_engine",
+    "whole_similarity",
+]
 
 Occluder = Literal["patch", "person"]
 OCCLUDERS: tuple[Occluder, ...] = ("patch", "person")
@@ -31,7 +41,8 @@ Embed = Callable[[Sequence[Image]], PartFeatures]
 
 @dataclass(frozen=True)
 class OccludedScores:
-    """Scores by the part distance and by the whole-person slot alone, for ``clean``, ``patch`` (a) and ``person`` (b) queries.
+    """Scores by the part distance and by the whole-person slot alone, for ``clean``, ``patch`` (a) and ``person`` (b)
+    queries.
 
     Args:
         parts: By the visibility-weighted part distance.
@@ -47,8 +58,12 @@ class OccludedScores:
 
     def flat(self) -> dict[str, float]:
         """One number per name, and ``score``: the mean mAP over clean and occluded queries by the part distance."""
-        numbers = {f"{distance}_{kind}_{name}": value for distance, scores in (("parts", self.parts), ("whole", self.whole))
-                   for kind, s in scores.items() for name, value in (("r1", s.r1), ("map", s.map))}  # fmt: skip
+        numbers = {
+            f"{distance}_{kind}_{name}": value
+            for distance, scores in (("parts", self.parts), ("whole", self.whole))
+            for kind, s in scores.items()
+            for name, value in (("r1", s.r1), ("map", s.map))
+        }
         return numbers | {"score": float(np.mean([self.parts[k].map for k in ("clean", *OCCLUDERS)]))}
 
 
@@ -100,7 +115,8 @@ def _occlude(
 
 
 def held_out_sets(pictures: Sequence[Picture], per_camera: int = 3) -> tuple[PersonImages, PersonImages]:
-    """Query and gallery from the people held out of training: one query per person and camera, up to ``per_camera`` others in the gallery."""
+    """Query and gallery from the people held out of training: one query per person and camera, up to ``per_camera``
+    others in the gallery."""
     random = np.random.default_rng(0)
     groups: dict[tuple[int, int, int], list[Picture]] = {}
     for picture in pictures:

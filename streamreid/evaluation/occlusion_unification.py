@@ -1,6 +1,7 @@
 """Occlusion unification at test (OAMN; Chen et al., ICCV 2021): the gallery is compared as if covered like the query.
 
-The grader's largest score says how much of the query is covered: up to 0.5 nothing, up to 0.75 a quarter, else a half, on the side of that score.
+The grader's largest score says how much of the query is covered: up to 0.5 nothing, up to 0.75 a quarter, else a half,
+on the side of that score.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Unifies(Protocol):
 
 
 class Unifier:
-    """The two graphs of a bundle that occlusion unification needs: grades of queries, nine variants of gallery pictures.
+    """The two graphs of a bundle that occlusion unification needs: grades of queries, nine variants of gallery
+    pictures.
 
     Args:
         bundle: Exported with ``--unified``.
@@ -51,11 +53,14 @@ class Unifier:
         m = bundle.manifest
         if "occlusion" not in m.outputs.extra or "unified.onnx" not in m.files:
             raise ConfigError(
-                f"engine '{m.name}' cannot unify occlusions: it has no {'grader' if 'occlusion' not in m.outputs.extra else 'gallery variants'}; "
-                "train with network.grader and export with --unified"
+                f"engine '{m.name}' cannot unify occlusions: it has no "
+                f"{'grader' if 'occlusion' not in m.outputs.extra else 'gallery variants'}; train with network.grader "
+                "and export with --unified"
             )
         self._size = (m.input.height, m.input.width)
-        self._grader = load_runtime(bundle.model, runtime=config.runtime, precision=config.precision, image=m.input.image())
+        self._grader = load_runtime(
+            bundle.model, runtime=config.runtime, precision=config.precision, image=m.input.image()
+        )
         self._variants = load_runtime(
             bundle.folder / "unified.onnx", runtime=config.runtime, precision=config.precision, image=m.input.image()
         )
@@ -65,17 +70,25 @@ class Unifier:
 
     def grades(self, queries: Sequence[Image]) -> IntArray:
         """Variant that each query is compared with, ``[Q]``."""
-        return grade(np.concatenate([self._grader(self._crops(queries, i))[self._scores] for i in range(0, len(queries), _BATCH)]))
+        return grade(
+            np.concatenate(
+                [self._grader(self._crops(queries, i))[self._scores] for i in range(0, len(queries), _BATCH)]
+            )
+        )
 
     def variants(self, gallery: Sequence[Image]) -> list[PartFeatures]:
         """The gallery nine times, in the order of ``training.unification.VARIANTS``."""
         found = [self._variants(self._crops(gallery, i)) for i in range(0, len(gallery), _BATCH)]
         parts, seen = (np.concatenate([f[o] for f in found]).astype(np.float32) for o in self._outputs)
-        return [PartFeatures(np.ascontiguousarray(parts[:, v]), np.clip(seen[:, v], 0, 1)) for v in range(parts.shape[1])]
+        return [
+            PartFeatures(np.ascontiguousarray(parts[:, v]), np.clip(seen[:, v], 0, 1)) for v in range(parts.shape[1])
+        ]
 
     def _crops(self, pictures: Sequence[Image], start: int) -> Image:
         some = pictures[start : start + _BATCH]
-        return np.stack([cv2.resize(p, self._size[::-1], interpolation=cv2.INTER_LINEAR) for p in some]).astype(np.uint8)
+        return np.stack([cv2.resize(p, self._size[::-1], interpolation=cv2.INTER_LINEAR) for p in some]).astype(
+            np.uint8
+        )
 
 
 def grade(scores: FloatArray) -> IntArray:

@@ -1,10 +1,13 @@
 """Which boxes count: from two tables to what the metrics take.
 
-``plain``                  boxes as they are. Ground truth rows with score 0 are not counted, and a result that matches one is not counted
-either. ``mot15``                  TrackEval's MOT15: ground truth rows with score 0 are dropped (a result on such a person is a false
-positive). ``mot16 mot17 mot20``      TrackEval's rules with classes in column 8: results that match a distractor class are removed, only
-pedestrians
-                           with score 1 count.
+``plain``
+    Boxes as they are. Ground truth rows with score 0 are not counted, and a result that matches one is not counted
+    either.
+``mot15``
+    TrackEval's MOT15: ground truth rows with score 0 are dropped (a result on such a person is a false positive).
+``mot16 mot17 mot20``
+    TrackEval's rules with classes in column 8: results that match a distractor class are removed, only pedestrians
+    with score 1 count.
 """
 
 from __future__ import annotations
@@ -31,7 +34,9 @@ RULES: tuple[Rules, ...] = get_args(Rules)
 
 def ious(truth: NDArray[np.float64], results: NDArray[np.float64]) -> NDArray[np.float64]:
     """Intersection over union ``[T, R]`` of left, top, width, height boxes, as TrackEval computes it."""
-    matrix: NDArray[np.float64] = trackeval().datasets.MotChallenge2DBox._calculate_box_ious(truth, results, box_format="xywh")
+    matrix: NDArray[np.float64] = trackeval().datasets.MotChallenge2DBox._calculate_box_ious(
+        truth, results, box_format="xywh"
+    )
     return matrix
 
 
@@ -45,14 +50,16 @@ def matching(similarity: NDArray[np.float64], least: float = 0.5) -> tuple[NDArr
     return rows[real], columns[real]
 
 
-def remove_uncounted(results: Table, truth: Table, frames: tuple[int, int], *, unmatched: bool = False) -> tuple[Table, Table]:
+def remove_uncounted(
+    results: Table, truth: Table, frames: tuple[int, int], *, unmatched: bool = False
+) -> tuple[Table, Table]:
     """Take out what is neither right nor wrong.
 
-    In each frame results and ground truth (rows with score 0 included) are matched one to one so that total IoU is greatest among pairs of
-    IoU .5 and more. Results matched to a row with score 0 are removed. With ``unmatched``, results that are matched to nothing are
-    removed as
-    well: for cameras in which not everybody is annotated. A person who is annotated but badly located (IoU below .5) then costs a miss
-    but no false positive. Finally the ground truth rows with score 0 are removed.
+    In each frame results and ground truth (rows with score 0 included) are matched one to one so that total IoU is
+    greatest among pairs of IoU .5 and more. Results matched to a row with score 0 are removed. With ``unmatched``,
+    results that are matched to nothing are removed as well: for cameras in which not everybody is annotated. A person
+    who is annotated but badly located (IoU below .5) then costs a miss but no false positive. Finally the ground truth
+    rows with score 0 are removed.
 
     Args:
         results: Boxes to be scored.
@@ -96,7 +103,9 @@ def _check_classes(truth: Table, rules: Rules) -> None:
         raise DataError(f"{place}: class {truth.classes[row]:g} in column 8 is not one of MOT's 1 to 13; {advice}")
 
 
-def prepare(pairs: Sequence[tuple[Table, Table]], frames: tuple[int, int], rules: Rules = "plain", *, name: str = "") -> Prepared:
+def prepare(
+    pairs: Sequence[tuple[Table, Table]], frames: tuple[int, int], rules: Rules = "plain", *, name: str = ""
+) -> Prepared:
     """Join pairs of (results, ground truth) to one sequence for the metrics.
 
     Several pairs are several cameras: their frames follow each other, and an id means the same person in all of them.
@@ -110,7 +119,9 @@ def prepare(pairs: Sequence[tuple[Table, Table]], frames: tuple[int, int], rules
     Raises:
         DataError: Classes do not suit the rules.
     """
-    raw: dict[str, Any] = {key: [] for key in ("gt_ids", "gt_dets", "gt_classes", "gt_extras", "tracker_ids", "tracker_dets")}
+    raw: dict[str, Any] = {
+        key: [] for key in ("gt_ids", "gt_dets", "gt_classes", "gt_extras", "tracker_ids", "tracker_dets")
+    }
     raw |= {key: [] for key in ("tracker_classes", "tracker_confidences", "similarity_scores")}
     for results, truth in pairs:
         results, truth = results.between(*frames), truth.between(*frames)
@@ -119,7 +130,8 @@ def prepare(pairs: Sequence[tuple[Table, Table]], frames: tuple[int, int], rules
             results, truth = remove_uncounted(results, truth, frames) if (truth.scores == 0).any() else (results, truth)
         for own, true in zip(results.by_frame(*frames), truth.by_frame(*frames), strict=True):
             raw["gt_ids"].append(truth.ids[true])
-            # TrackEval renumbers ids; only boxes come through as they are, so the files' own ids travel behind them for the timelines.
+            # TrackEval renumbers ids; only boxes come through as they are, so the files' own ids travel behind them for
+            # the timelines.
             raw["gt_dets"].append(np.column_stack([truth.boxes[true], truth.ids[true]]))
             raw["gt_classes"].append(truth.classes[true].astype(np.int64))
             raw["gt_extras"].append({"zero_marked": truth.scores[true]})

@@ -1,8 +1,8 @@
 """Re-identification scores: CMC, mAP and mINP by the Market-1501 protocol.
 
-For every query the gallery pictures of the same person from the same camera are left out; other people of that camera stay. Queries
-without any remaining match are skipped. AP is the mean over the matches of the precision at their rank; ties keep the gallery's order
-(stable sort).
+For every query the gallery pictures of the same person from the same camera are left out; other people of that camera
+stay. Queries without any remaining match are skipped. AP is the mean over the matches of the precision at their rank;
+ties keep the gallery's order (stable sort).
 """
 
 from __future__ import annotations
@@ -52,7 +52,14 @@ class ReidScores:
 
     def as_dict(self) -> dict[str, float]:
         """For JSON."""
-        return {"R1": self.r1, "R5": self.r5, "R10": self.r10, "mAP": self.map, "mINP": self.minp, "queries": self.queries}
+        return {
+            "R1": self.r1,
+            "R5": self.r5,
+            "R10": self.r10,
+            "mAP": self.map,
+            "mINP": self.minp,
+            "queries": self.queries,
+        }
 
 
 def read_folder(folder: str | Path, layout: Layout = "market") -> PersonImages:
@@ -82,7 +89,9 @@ def rank_scores(similarity: FloatArray, query: PersonImages, gallery: PersonImag
         DataError: The matrix has another shape, holds NaN, or no query has a match from another camera.
     """
     if similarity.shape != (len(query), len(gallery)):
-        raise DataError(f"similarity is {similarity.shape}, expected [{len(query)} queries, {len(gallery)} gallery pictures]")
+        raise DataError(
+            f"similarity is {similarity.shape}, expected [{len(query)} queries, {len(gallery)} gallery pictures]"
+        )
     if not np.isfinite(similarity).all():
         raise DataError("the similarity matrix holds NaN or infinity; check the features")
     precision, inverse, first = [], [], []
@@ -96,7 +105,9 @@ def rank_scores(similarity: FloatArray, query: PersonImages, gallery: PersonImag
             inverse.append(ranks.size / ranks[-1])
             first.append(ranks[0])
     if not first:
-        raise DataError("no query has a picture of the same person from another camera in the gallery; nothing can be scored")
+        raise DataError(
+            "no query has a picture of the same person from another camera in the gallery; nothing can be scored"
+        )
     best = np.array(first)
     r1, r5, r10 = (float(np.mean(best <= r)) for r in (1, 5, 10))
     return ReidScores(r1, r5, r10, float(np.mean(precision)), float(np.mean(inverse)), len(first))
@@ -105,7 +116,8 @@ def rank_scores(similarity: FloatArray, query: PersonImages, gallery: PersonImag
 def rerank(query: Any, cross: Any, gallery: Any, k1: int = 20, k2: int = 6, weight: float = 0.3) -> FloatArray:
     """k-reciprocal re-ranking (Zhong et al., CVPR 2017).
 
-    The final distance is ``(1 - weight) * Jaccard distance of the k-reciprocal neighbourhoods + weight * original distance``.
+    The final distance is ``(1 - weight) * Jaccard distance of the k-reciprocal neighbourhoods + weight * original
+    distance``.
 
     Args:
         query: ``[Q, Q]`` distances between queries.
@@ -119,7 +131,9 @@ def rerank(query: Any, cross: Any, gallery: Any, k1: int = 20, k2: int = 6, weig
         ``[Q, G]`` float32 distances.
     """
     count = len(query)
-    every = np.block([[np.asarray(query), np.asarray(cross)], [np.asarray(cross).T, np.asarray(gallery)]]).astype(np.float64)
+    every = np.block([[np.asarray(query), np.asarray(cross)], [np.asarray(cross).T, np.asarray(gallery)]]).astype(
+        np.float64
+    )
     every = every**2
     every = (every / every.max(axis=0)).T
     order = np.argsort(every, axis=1, kind="stable")

@@ -1,4 +1,5 @@
-"""The error browser: one HTML file that shows who was covered by which id when, without a server, a network or a further file."""
+"""The error browser: one HTML file that shows who was covered by which id when, without a server, a network or a
+further file."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ def read_clocks(results: Path | str) -> dict[str, Clock]:
     """Capture times of frames, from what a run wrote.
 
     Args:
-        results: A run's folder (in segments or not), its ``results.jsonl`` or its ``results.parquet``; anything else knows no times.
+        results: A run's folder (in segments or not), its ``results.jsonl`` or its ``results.parquet``; anything else
+            knows no times.
 
     Returns:
         Per camera, knots; frames count from 1 as in MOT text.
@@ -43,7 +45,11 @@ def read_clocks(results: Path | str) -> dict[str, Clock]:
     if find_results(path) and (path.is_dir() or path.suffix == ".jsonl"):
         times = _jsonl_times(path)
     else:
-        tables = [folder / "results.parquet" for folder in result_folders(path)] if path.is_dir() and path.suffix != ".parquet" else [path]
+        tables = (
+            [folder / "results.parquet" for folder in result_folders(path)]
+            if path.is_dir() and path.suffix != ".parquet"
+            else [path]
+        )
         times = _parquet_times([table for table in tables if table.suffix == ".parquet" and table.exists()])
     return {camera: _knots(sorted(known.items())) for camera, known in times.items()}
 
@@ -133,7 +139,10 @@ def write_report(
 def _scores(rows: Mapping[str, MotScores]) -> dict[str, Any]:
     return {
         "columns": [_NAMES.get(c, c.upper()) for c in _COLUMNS],
-        "rows": [[name, *(v if isinstance(v := getattr(s, c), int) else round(v, 4) for c in _COLUMNS)] for name, s in rows.items()],
+        "rows": [
+            [name, *(v if isinstance(v := getattr(s, c), int) else round(v, 4) for c in _COLUMNS)]
+            for name, s in rows.items()
+        ],
     }
 
 
@@ -154,8 +163,8 @@ def _group(name: str, lines: Timelines, clocks: Mapping[str, Clock], fps: float 
 
 
 def _packed(runs: Runs) -> list[list[Any]]:
-    """``[who, [[camera, gap, length, id, gap, length, id, ...], ...]]``: every run as the frames since the last one ended, its frames less one, and
-    its id."""
+    """``[who, [[camera, gap, length, id, gap, length, id, ...], ...]]``: every run as the frames since the last one
+    ended, its frames less one, and its id."""
     result: list[list[Any]] = []
     end = 0
     columns = (runs.who, runs.camera, runs.first, runs.last, runs.id)
@@ -172,7 +181,8 @@ def _packed(runs: Runs) -> list[list[Any]]:
 
 
 def _mixture(mixture: Mixture, lines: Timelines, own: Any, other: Any) -> list[Any]:
-    """``[id, [[other, boxes, [[camera, first, last], ...]], ...]]``: where and when each of the others was, per camera."""
+    """``[id, [[other, boxes, [[camera, first, last], ...]], ...]]``: where and when each of the others was, per
+    camera."""
     runs = lines.people
     parts = []
     for part, boxes in mixture.parts:

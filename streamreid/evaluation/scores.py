@@ -1,7 +1,8 @@
 """Scores of tracks against ground truth, computed by TrackEval (extra ``eval``).
 
-HOTA: Luiten et al., "HOTA: A Higher Order Metric for Evaluating Multi-Object Tracking", IJCV 2021; averaged over localisation thresholds
-.05 to .95. CLEAR MOT: Bernardin and Stiefelhagen, 2008. Identity (IDF1): Ristani et al., 2016; the last two at IoU .5.
+HOTA: Luiten et al., "HOTA: A Higher Order Metric for Evaluating Multi-Object Tracking", IJCV 2021; averaged over
+localisation thresholds .05 to .95. CLEAR MOT: Bernardin and Stiefelhagen, 2008. Identity (IDF1): Ristani et al., 2016;
+the last two at IoU .5.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from streamreid.errors import MissingExtraError
 __all__ = ["MotScores", "Prepared", "combine", "score", "trackeval"]
 
 Prepared = dict[str, Any]
-"""One sequence as TrackEval's metrics take it: per step the ids (from 0, without holes) and the similarity matrix, and the counts."""
+"""One sequence as TrackEval's metrics take it: per step the ids (from 0, without holes) and the similarity matrix, and
+the counts."""
 
 
 def trackeval() -> Any:
@@ -41,7 +43,8 @@ class MotScores:
     """Scores of one sequence, or of all together.
 
     Args:
-        hota: Higher order tracking accuracy, with its parts: ``deta`` (detection), ``assa`` (association), ``loca`` (localisation).
+        hota: Higher order tracking accuracy, with its parts: ``deta`` (detection), ``assa`` (association), ``loca``
+            (localisation).
         mota: CLEAR accuracy 1 - (FN + FP + IDSW) / truth; may be negative.
         motp: Mean IoU of the matches.
         idf1: Identity F1, with precision ``idp`` and recall ``idr``.
@@ -84,7 +87,11 @@ class MotScores:
 def _metrics() -> dict[str, Any]:
     package = trackeval()
     quiet = {"THRESHOLD": 0.5, "PRINT_CONFIG": False}
-    return {"hota": package.metrics.HOTA(), "clear": package.metrics.CLEAR(dict(quiet)), "identity": package.metrics.Identity(dict(quiet))}
+    return {
+        "hota": package.metrics.HOTA(),
+        "clear": package.metrics.CLEAR(dict(quiet)),
+        "identity": package.metrics.Identity(dict(quiet)),
+    }
 
 
 def _collect(raw: dict[str, dict[str, Any]], counts: Mapping[str, int]) -> MotScores:
@@ -131,6 +138,9 @@ def score(data: Prepared) -> MotScores:
 
 def combine(scores: Mapping[str, MotScores]) -> MotScores:
     """All sequences together, as TrackEval combines them: counts are added and the scores computed from the sums."""
-    raw = {name: metric.combine_sequences({key: s._raw[name] for key, s in scores.items()}) for name, metric in _metrics().items()}
+    raw = {
+        name: metric.combine_sequences({key: s._raw[name] for key, s in scores.items()})
+        for name, metric in _metrics().items()
+    }
     names = ("truth_boxes", "result_boxes", "truth_ids", "result_ids", "steps")
     return _collect(raw, {name: sum(getattr(s, name) for s in scores.values()) for name in names})

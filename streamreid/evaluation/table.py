@@ -42,14 +42,24 @@ class Table:
 
     def __getitem__(self, rows: Any) -> Table:
         """Rows by slice, integer array or boolean mask."""
-        return Table(self.frames[rows], self.ids[rows], self.boxes[rows], self.scores[rows], self.classes[rows], self.where)
+        return Table(
+            self.frames[rows], self.ids[rows], self.boxes[rows], self.scores[rows], self.classes[rows], self.where
+        )
 
     def __repr__(self) -> str:
         return f"Table(rows={len(self)}, ids={len(np.unique(self.ids))}, where={self.where!r})"
 
     @classmethod
     def build(
-        cls, frames: Any, ids: Any, boxes: Any, scores: Any = None, classes: Any = None, *, where: str = "", lines: Whole | None = None
+        cls,
+        frames: Any,
+        ids: Any,
+        boxes: Any,
+        scores: Any = None,
+        classes: Any = None,
+        *,
+        where: str = "",
+        lines: Whole | None = None,
     ) -> Table:
         """Check and order rows.
 
@@ -71,7 +81,8 @@ class Table:
         c = np.ones(len(f)) if classes is None else np.asarray(classes, np.float64).reshape(-1)
         if not len(f) == len(i) == len(b) == len(s) == len(c):
             raise DataError(
-                f"{where}: {len(f)} frames, {len(i)} ids, {len(b)} boxes, {len(s)} scores, {len(c)} classes; need one of each per row"
+                f"{where}: {len(f)} frames, {len(i)} ids, {len(b)} boxes, {len(s)} scores, {len(c)} classes; need one "
+                "of each per row"
             )
 
         def at(row: int) -> str:
@@ -79,14 +90,17 @@ class Table:
 
         bad = np.flatnonzero(~np.isfinite(b).all(axis=1) | (b[:, 2:] < 0).any(axis=1))
         if len(bad):
-            raise DataError(f"{at(bad[0])}: box {b[bad[0]].tolist()} has a negative size or a value that is not a number")
+            raise DataError(
+                f"{at(bad[0])}: box {b[bad[0]].tolist()} has a negative size or a value that is not a number"
+            )
         order = np.lexsort((i, f))
         same = (np.diff(f[order]) == 0) & (np.diff(i[order]) == 0)
         if same.any():
             first = int(np.argmax(same))
             one, two = sorted((int(order[first]), int(order[first + 1])))
             raise DataError(
-                f"{at(two)}: id {i[two]} occurs twice in frame {f[two]} (first at {at(one)}); each id may have one box per frame"
+                f"{at(two)}: id {i[two]} occurs twice in frame {f[two]} (first at {at(one)}); each id may have one "
+                "box per frame"
             )
         return cls(f[order], i[order], b[order], s[order], c[order], where)
 

@@ -1,7 +1,7 @@
 """Who was covered by which id, when: the matches of CLEAR MOT as runs of frames, for the error browser.
 
-In each frame people and results are matched as TrackEval's CLEAR does it (IoU .5, pairs of the frame before first), so the switches here are those
-of the score.
+In each frame people and results are matched as TrackEval's CLEAR does it (IoU .5, pairs of the frame before first), so
+the switches here are those of the score.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Runs:
         first: ``[R]`` first frame.
         last: ``[R]`` last frame.
         id: ``[R]`` id that covered the person, -1 where they were missed (or, for false boxes, that nobody was there).
-        boxes: ``[R]`` frames that count; fewer than ``last - first + 1`` if the ground truth has gaps between the frames it covers.
+        boxes: ``[R]`` frames that count; fewer than ``last - first + 1`` if the ground truth has gaps between the
+            frames it covers.
     """
 
     who: Whole
@@ -153,7 +154,8 @@ def _rows(who: Whole, camera: int, frame: int, ids: Whole) -> Whole:
 
 
 def _matches(data: Prepared, steps: range) -> Iterator[tuple[Whole, Whole, Whole]]:
-    """For each step: people, ids, and for each person the id that covers them or -1 (Bernardin and Stiefelhagen 2008, as in TrackEval's CLEAR)."""
+    """For each step: people, ids, and for each person the id that covers them or -1 (Bernardin and Stiefelhagen 2008,
+    as in TrackEval's CLEAR)."""
     from scipy.optimize import linear_sum_assignment
 
     before: dict[int, int] = {}
@@ -173,8 +175,8 @@ def _matches(data: Prepared, steps: range) -> Iterator[tuple[Whole, Whole, Whole
 
 
 def _runs(pieces: list[Whole], seen: list[tuple[int, int]]) -> Runs:
-    """Join rows (who, camera, frame, id) of neighbouring frames. Neighbours are frames between which nothing was ``seen`` (camera, frame) in that
-    camera, so a ground truth of every fifth frame has runs as well."""
+    """Join rows (who, camera, frame, id) of neighbouring frames. Neighbours are frames between which nothing was
+    ``seen`` (camera, frame) in that camera, so a ground truth of every fifth frame has runs as well."""
     rows = np.concatenate([*pieces, np.zeros((0, 4), np.int64)])
     rows = rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
     known = np.array(seen, np.int64).reshape(-1, 2)

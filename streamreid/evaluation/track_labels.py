@@ -12,7 +12,9 @@ from streamreid.evaluation.table import Table
 __all__ = ["name_tracks"]
 
 
-def name_tracks(results: Table, truth: Table, *, least: float = 0.5, pure: float = 0.8, boxes: int = 3) -> dict[int, int]:
+def name_tracks(
+    results: Table, truth: Table, *, least: float = 0.5, pure: float = 0.8, boxes: int = 3
+) -> dict[int, int]:
     """The person that each track follows; tracks that follow nobody, or several, are left out.
 
     Boxes are matched in each frame as everywhere in this package (one to one, greatest total IoU).
@@ -31,7 +33,9 @@ def name_tracks(results: Table, truth: Table, *, least: float = 0.5, pure: float
     for own, true in zip(results.by_frame(first, last), truth.by_frame(first, last), strict=True):
         rows, columns = matching(ious(truth.boxes[true], results.boxes[own]), least)
         counted = truth.scores[true][rows] != 0
-        for track, person in zip(results.ids[own][columns][counted].tolist(), truth.ids[true][rows][counted].tolist(), strict=True):
+        for track, person in zip(
+            results.ids[own][columns][counted].tolist(), truth.ids[true][rows][counted].tolist(), strict=True
+        ):
             votes[track][person] += 1
     named = {}
     for track, found in sorted(votes.items()):

@@ -1,7 +1,8 @@
 """A search for better settings, judged on recordings that it did not see.
 
-Settings are proposed by the tree-structured Parzen estimator (Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011) of
-Optuna (extra ``tune``), the defaults first. The best is chosen by its training score alone; its validation score is only looked at afterwards.
+Settings are proposed by the tree-structured Parzen estimator (Bergstra et al., "Algorithms for Hyper-Parameter
+Optimization", NeurIPS 2011) of Optuna (extra ``tune``), the defaults first. The best is chosen by its training score
+alone; its validation score is only looked at afterwards.
 """
 
 from __future__ import annotations
@@ -98,7 +99,8 @@ def search(
     Args:
         space: What may change.
         defaults: Values to begin with and to beat, one for each key of ``space``.
-        training: Score of settings on the training split, the higher the better; a ``ConfigError`` means that they contradict each other.
+        training: Score of settings on the training split, the higher the better; a ``ConfigError`` means that they
+            contradict each other.
         validation: The same on the validation split. Called for the defaults and the five best only, after the search.
         trials: How many settings are tried, the defaults included.
         seed: Of the search; the same seed and scores give the same result.
@@ -110,11 +112,15 @@ def search(
         MissingExtraError: Optuna is not installed.
     """
     if not space or trials < 2:
-        raise ConfigError(f"a search needs settings to change and at least 2 trials, got {len(space)} settings and {trials} trials")
+        raise ConfigError(
+            f"a search needs settings to change and at least 2 trials, got {len(space)} settings and {trials} trials"
+        )
     optuna = _optuna()
     start = {r.key: int(defaults[r.key]) if r.whole else float(defaults[r.key]) for r in space}
     done = [Trial(0, dict(start), training(start))]
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=10))
+    study = optuna.create_study(
+        direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=10)
+    )
     study.add_trial(_known(optuna, space, done[0]))
     refused = 0
 
@@ -145,12 +151,16 @@ def _known(optuna: Any, space: Sequence[Range], trial: Trial) -> Any:
     """The defaults as a trial of the study, so that the search learns from them."""
     d = optuna.distributions
     distributions = {
-        r.key: d.IntDistribution(int(r.low), int(r.high)) if r.whole else d.FloatDistribution(r.low, r.high, log=r.log) for r in space
+        r.key: d.IntDistribution(int(r.low), int(r.high)) if r.whole else d.FloatDistribution(r.low, r.high, log=r.log)
+        for r in space
     }
     values = trial.settings
-    outside = [f"{r.key} = {values[r.key]:g} ({r.low:g} to {r.high:g})" for r in space if not r.low <= values[r.key] <= r.high]
+    outside = [
+        f"{r.key} = {values[r.key]:g} ({r.low:g} to {r.high:g})" for r in space if not r.low <= values[r.key] <= r.high
+    ]
     if outside:
         raise DataError(
-            f"the search cannot begin with settings outside its ranges: {', '.join(outside)}; change them or leave them out (--only)"
+            f"the search cannot begin with settings outside its ranges: {', '.join(outside)}; change them or leave "
+            "them out (--only)"
         )
     return optuna.trial.create_trial(params=values, distributions=distributions, value=trial.training)

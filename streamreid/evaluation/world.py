@@ -1,8 +1,9 @@
 """On the ground plane: positions instead of boxes, for results of several calibrated cameras.
 
-Two positions at distance d have the similarity ``max(0, 1 - d / (2 radius))``, so that similarity .5, TrackEval's threshold for CLEAR MOT and
-IDF1, is the radius itself (TrackEval's ``_calculate_euclidean_similarity``, as of MOTChallenge 3D with a radius of 1 m). HOTA averages over the
-thresholds .05 to .95, which are distances of 1.9 down to 0.1 radii.
+Two positions at distance d have the similarity ``max(0, 1 - d / (2 radius))``, so that similarity .5, TrackEval's
+threshold for CLEAR MOT and IDF1, is the radius itself (TrackEval's ``_calculate_euclidean_similarity``, as of
+MOTChallenge 3D with a radius of 1 m). HOTA averages over the thresholds .05 to .95, which are distances of 1.9 down to
+0.1 radii.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Positions:
 
     @classmethod
     def build(cls, frames: Any, ids: Any, points: Any, *, where: str = "") -> Positions:
-        """Order rows; an id that occurs several times in a frame (in several cameras) stands at the mean of its positions.
+        """Order rows; an id that occurs several times in a frame (in several cameras) stands at the mean of its
+        positions.
 
         Raises:
             DataError: Lengths differ or a position is not finite.
@@ -100,9 +102,11 @@ def read_positions(path: Path | str, layout: Layout | None = None) -> Positions:
     """Read ground-plane positions.
 
     Args:
-        path: AI City text (nine columns separated by blanks: camera, id, frame, left, top, width, height, xworld, yworld), MOT text with world
-            coordinates in columns 8 and 9 (``frame,id,left,top,width,height,score,x,y[,z...]``, commas or blanks, as in MOTChallenge 3D and CMC; rows with -1,-1 are left out),
-            JSON lines whose person lines carry ``"world": [x, y]``, a folder of MOT text files, one per camera, or of a live run in segments.
+        path: AI City text (nine columns separated by blanks: camera, id, frame, left, top, width, height, xworld,
+            yworld), MOT text with world coordinates in columns 8 and 9
+            (``frame,id,left,top,width,height,score,x,y[,z...]``, commas or blanks, as in MOTChallenge 3D and CMC; rows
+            with -1,-1 are left out), JSON lines whose person lines carry ``"world": [x, y]``, a folder of MOT text
+            files, one per camera, or of a live run in segments.
         layout: What text files are; default: recognised by their values (`mot_text.layout_of`).
 
     Raises:
@@ -110,13 +114,18 @@ def read_positions(path: Path | str, layout: Layout | None = None) -> Positions:
     """
     path = Path(path)
     if path.is_dir():
-        files = sorted(path.glob("*.txt")) or [f / "world.txt" for f in result_folders(path) if (f / "world.txt").is_file()]
+        files = sorted(path.glob("*.txt")) or [
+            f / "world.txt" for f in result_folders(path) if (f / "world.txt").is_file()
+        ]
         if not files:
             raise DataError(f"'{path}' has no text file with world coordinates")
         parts = [_read_text(file, layout) for file in files]
         return Positions.build(*(np.concatenate(column) for column in zip(*parts, strict=True)), where=str(path))
     if not path.is_file():
-        raise DataError(f"'{path}' does not exist; give AI City text, MOT text with world coordinates in columns 8 and 9, or JSON lines")
+        raise DataError(
+            f"'{path}' does not exist; give AI City text, MOT text with world coordinates in columns 8 and 9, or JSON "
+            "lines"
+        )
     rows = _read_jsonl(path) if path.suffix == ".jsonl" else _read_text(path, layout)
     return Positions.build(*rows, where=str(path))
 
@@ -129,27 +138,34 @@ def _read_text(path: Path, layout: Layout | None = None) -> tuple[Any, Any, Any]
     rows, lines = table.rows, table.lines
     short = np.flatnonzero(np.isnan(rows[:, :least]).any(1) & np.isnan(rows[:, least - 1]))
     if len(short):
-        raise DataError(f"{table.at(short[0])}: expected at least {least} columns, got {int((~np.isnan(rows[short[0]])).sum())}")
+        raise DataError(
+            f"{table.at(short[0])}: expected at least {least} columns, got {int((~np.isnan(rows[short[0]])).sum())}"
+        )
     camera = whole_numbers(rows[:, 0], lines, path, "camera", 0) if city else np.zeros(len(rows), np.int64)
     ids = whole_numbers(rows[:, 1], lines, path, "id", 0)
     frames = whole_numbers(rows[:, 2] if city else rows[:, 0], lines, path, "frame", 0)
     points = rows[:, 7:9]
     if len(rows) and (points == -1).all():
         raise DataError(
-            f"'{path}' has no world coordinates: columns 8 and 9 are -1 in every row. Use `evaluate mot` or `evaluate multicam`"
+            f"'{path}' has no world coordinates: columns 8 and 9 are -1 in every row. Use `evaluate mot` or `evaluate "
+            "multicam`"
         )
     if not city:  # -1,-1 says that the place is not known
         known = (points != -1).any(1)
         lines, camera, ids, frames, points = lines[known], camera[known], ids[known], frames[known], points[known]
     bad = np.flatnonzero(~np.isfinite(points).all(1))
     if len(bad):
-        raise DataError(f"{path}:{lines[bad[0]]}: world coordinates {points[bad[0]].tolist()} in columns 8 and 9 are not finite")
+        raise DataError(
+            f"{path}:{lines[bad[0]]}: world coordinates {points[bad[0]].tolist()} in columns 8 and 9 are not finite"
+        )
     order = np.lexsort((ids, frames, camera))
     same = [np.diff(values[order]) == 0 for values in (camera, frames, ids)]
     twice = np.flatnonzero(same[0] & same[1] & same[2])
     if len(twice):
         row = order[twice[0] + 1]
-        raise DataError(f"{path}:{lines[row]}: id {ids[row]} occurs twice in frame {frames[row]}; each id stands in one place")
+        raise DataError(
+            f"{path}:{lines[row]}: id {ids[row]} occurs twice in frame {frames[row]}; each id stands in one place"
+        )
     return frames, ids, points
 
 
@@ -171,7 +187,9 @@ def _read_jsonl(path: Path) -> tuple[Any, Any, Any]:
                     people += 1
                     if item.get("world") is not None:
                         x, y = map(float, item["world"][:2])
-                        found.append((int(item["frame"]) + 1, item["camera"], int(item["track_id"]), item["global_id"], x, y))
+                        found.append(
+                            (int(item["frame"]) + 1, item["camera"], int(item["track_id"]), item["global_id"], x, y)
+                        )
             except (ValueError, KeyError, TypeError) as error:
                 raise DataError(f"{path}:{number}: not a line of results ({type(error).__name__}: {error})") from error
     if people and not found:
@@ -192,7 +210,8 @@ def evaluate_world(
     """Score positions on the ground plane.
 
     Args:
-        results: Positions, or a path as ``read_positions`` takes it. Positions of one id in several cameras are averaged in each frame.
+        results: Positions, or a path as ``read_positions`` takes it. Positions of one id in several cameras are
+            averaged in each frame.
         truth: The same for the ground truth.
         radius: Greatest distance of a match, in the unit of the coordinates.
         frames: First and last frame to score, both included; default: 1 (or 0) to the last frame of the ground truth.
@@ -209,11 +228,15 @@ def evaluate_world(
     true = truth if isinstance(truth, Positions) else read_positions(truth, layout)
     if frames is None:
         if not len(true):
-            raise DataError(f"'{true.where}' has no rows, so the length of the sequence is unknown. Say --frames FIRST:LAST")
+            raise DataError(
+                f"'{true.where}' has no rows, so the length of the sequence is unknown. Say --frames FIRST:LAST"
+            )
         frames = min(1, int(true.frames[0])), int(true.frames[-1])
     scores = score(_prepare(own, true, radius, frames))
     matched = scores.truth_boxes - scores.fn
-    return WorldEvaluation(scores, 2 * radius * (1 - scores.motp) if matched else float("nan"), radius, frames, own.averaged)
+    return WorldEvaluation(
+        scores, 2 * radius * (1 - scores.motp) if matched else float("nan"), radius, frames, own.averaged
+    )
 
 
 def _prepare(own: Positions, true: Positions, radius: float, frames: tuple[int, int]) -> Prepared:

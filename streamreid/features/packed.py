@@ -1,4 +1,5 @@
-"""People packed for comparison: with w = sqrt(visibility), one row of K * D values w_k f_k, and the K weights w_k beside it.
+"""People packed for comparison: with w = sqrt(visibility), one row of K * D values w_k f_k, and the K weights w_k
+beside it.
 
 Everything that ``part_similarity`` needs of one side is then a matrix product away; see its formula in ``similarity``.
 """
@@ -224,8 +225,11 @@ def _likeliest(values: FloatArray, allowed: NDArray[np.bool_], count: int) -> tu
     return who[found], column[found]
 
 
-def _merge(rows: IntArray, best: FloatArray, who: NDArray[np.intp], number: NDArray[np.intp], value: FloatArray) -> None:
-    """Put newcomers into the sorted lists ``best``, ``rows`` ``[N, C]``, in place; who was there first stays first at equal similarity."""
+def _merge(
+    rows: IntArray, best: FloatArray, who: NDArray[np.intp], number: NDArray[np.intp], value: FloatArray
+) -> None:
+    """Put newcomers into the sorted lists ``best``, ``rows`` ``[N, C]``, in place; who was there first stays first at
+    equal similarity."""
     if len(who) == 0:
         return
     count = best.shape[1]

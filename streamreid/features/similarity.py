@@ -4,8 +4,9 @@ With w = sqrt(visibility),
 
     similarity(a, b) = sum_k w_ak w_bk <a_k, b_k> / sum_k w_ak w_bk
 
-so the numerator is one matrix product over the K*D concatenation of w*parts and the denominator one over w.
-It is the visibility-weighted mean of part distances of PAB-ReID (arXiv 2404.03443, section on inference) and BPBReID, written as two GEMMs.
+so the numerator is one matrix product over the K*D concatenation of w*parts and the denominator one over w. It is the
+visibility-weighted mean of part distances of PAB-ReID (arXiv 2404.03443, section on inference) and BPBReID, written as
+two GEMMs.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ def part_similarity(a: PartFeatures | PackedParts, b: PartFeatures | PackedParts
     """
     if a.shape != b.shape:
         raise EngineMismatchError(
-            f"features of different engines cannot be compared: {a.shape[0]} parts of {a.shape[1]} values against {b.shape[0]} of {b.shape[1]}. "
-            "Recompute one side with the other's engine."
+            f"features of different engines cannot be compared: {a.shape[0]} parts of {a.shape[1]} values against "
+            f"{b.shape[0]} of {b.shape[1]}. Recompute one side with the other's engine."
         )
     left = a if isinstance(a, PackedParts) else PackedParts(a)
     right = b if isinstance(b, PackedParts) else PackedParts(b)
@@ -73,15 +74,19 @@ class Calibration:
 
     def probability(self, similarity: FloatArray) -> FloatArray:
         """Probability in (0, 1) that two feature rows show the same person, elementwise."""
-        return np.asarray(1.0 / (1.0 + np.exp(-np.minimum(np.maximum(self.log_odds(similarity), -30.0), 30.0))), np.float32)
+        return np.asarray(
+            1.0 / (1.0 + np.exp(-np.minimum(np.maximum(self.log_odds(similarity), -30.0), 30.0))), np.float32
+        )
 
 
 class SiteCalibration:
-    """A calibration that follows the site: people seen at the same time in one camera are different people, whatever the engine thinks.
+    """A calibration that follows the site: people seen at the same time in one camera are different people, whatever
+    the engine thinks.
 
-    Similarities of different people have another level under other light, lenses and clothes than where the calibration was fitted. Their mean and
-    deviation on the site, estimated while running, take the place of the reference (z-norm of speaker verification, Auckenthaler et al., "Score
-    normalization for text-independent speaker verification systems", 2000):
+    Similarities of different people have another level under other light, lenses and clothes than where the calibration
+    was fitted. Their mean and deviation on the site, estimated while running, take the place of the reference (z-norm
+    of speaker verification, Auckenthaler et al., "Score normalization for text-independent speaker verification
+    systems", 2000):
 
         p = sigmoid(slope * (reference mean + (similarity - mean) * reference deviation / deviation) + intercept)
 
@@ -108,7 +113,8 @@ class SiteCalibration:
 
         Args:
             features: N rows.
-            boxes: ``[N, 4]`` xyxy; pairs whose boxes touch are left out (two boxes of one person, one person in front of another).
+            boxes: ``[N, 4]`` xyxy; pairs whose boxes touch are left out (two boxes of one person, one person in front
+                of another).
         """
         if not self._follows or np.count_nonzero(_seen_at_all(features.visibility)) < 2:
             return

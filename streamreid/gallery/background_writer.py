@@ -1,4 +1,5 @@
-"""Writes to a gallery beside a run: at most a second late, again and again where the store is away for a while, and never in the way of the cameras."""
+"""Writes to a gallery beside a run: at most a second late, again and again where the store is away for a while, and
+never in the way of the cameras."""
 
 from __future__ import annotations
 
@@ -99,7 +100,10 @@ class BackgroundWriter:
                 part.pop(key, None)
         lost = max(events, 0) + max(tracks, 0)
         if lost and self.lost == self._lost_before:
-            log.error("gallery '%s' has been away for so long that the oldest of what waits is being dropped", self.store.address)
+            log.error(
+                "gallery '%s' has been away for so long that the oldest of what waits is being dropped",
+                self.store.address,
+            )
         self.lost += lost
 
     def drain(self) -> list[Change]:

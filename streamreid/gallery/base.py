@@ -88,7 +88,8 @@ class Batch:
     Args:
         run: The run it belongs to.
         appearances: New ones and those that went on; a later one replaces an earlier one of the same key.
-        views: Per ``(camera, track_id)`` the views that take the place of the older ones of this appearance, and their quality ``[P]``.
+        views: Per ``(camera, track_id)`` the views that take the place of the older ones of this appearance, and their
+            quality ``[P]``.
         events: What was decided.
         crops: Per ``(camera, track_id)`` a JPEG picture.
     """
@@ -124,8 +125,8 @@ class IdentityRecord:
         appearances: How many tracks.
         prototypes: How many views are kept.
         probability: Least link probability of the appearances.
-        confirmed: Whether a run confirmed the person, or it was seen as often and as long as that takes by default. At its end, a run also stores who was
-            seen often enough but not for long enough.
+        confirmed: Whether a run confirmed the person, or it was seen as often and as long as that takes by default. At
+            its end, a run also stores who was seen often enough but not for long enough.
     """
 
     global_id: int
@@ -183,7 +184,8 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something of an identity changed: ``write``, ``merge``, ``split``, ``rename``, ``constraint``, ``forget``, ``expire`` or ``evict``."""
+    """Something of an identity changed: ``write``, ``merge``, ``split``, ``rename``, ``constraint``, ``forget``,
+    ``expire`` or ``evict``."""
 
     identity: int
     kind: str
@@ -237,7 +239,8 @@ class Erasure:
         searched: Bytes of files that were searched for remains.
         remains: Places where bytes of erased features or pictures were still found; empty when all is well.
         done: Backups and exports from which they were removed as well.
-        unreachable: Backups and exports that could not be opened, and caches and results in which they may still be: path and reason.
+        unreachable: Backups and exports that could not be opened, and caches and results in which they may still be:
+            path and reason.
         results: Those of ``unreachable`` that are folders of results; `streamreid.runs.erasure` looks into them.
     """
 
@@ -256,7 +259,8 @@ class Erasure:
 
 
 class GalleryStore(Protocol):
-    """Remembers identities. Every method raises ``GalleryError`` when the store cannot be read or written; a method that returned is durable."""
+    """Remembers identities. Every method raises ``GalleryError`` when the store cannot be read or written; a method
+    that returned is durable."""
 
     address: str
     limits: Limits
@@ -278,7 +282,8 @@ class GalleryStore(Protocol):
         """Keep a run's calibration for searches without a run."""
 
     def reserve_ids(self, count: int, *, least: int = 1) -> int:
-        """Take ``count`` global ids, none below ``least``, for this process alone. Returns the first one; they are never given again."""
+        """Take ``count`` global ids, none below ``least``, for this process alone. Returns the first one; they are
+        never given again."""
 
     def return_ids(self, first: int, end: int) -> None:
         """Give back the unused end ``first .. end - 1`` of a reservation, as far as nobody reserved after it."""
@@ -292,7 +297,9 @@ class GalleryStore(Protocol):
     def appearances(self, ids: Sequence[int] | None = None) -> dict[int, TrackRecord]:
         """Appearances by row id, in the order in which they began."""
 
-    def prototypes(self, *, after: int = 0, ids: Sequence[int] | None = None, block: int = 4096) -> Iterator[PrototypeBlock]:
+    def prototypes(
+        self, *, after: int = 0, ids: Sequence[int] | None = None, block: int = 4096
+    ) -> Iterator[PrototypeBlock]:
         """Views in the order of their ids, block by block; ``ids`` are global ids."""
 
     def prototype_ids(self, ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -323,7 +330,8 @@ class GalleryStore(Protocol):
         """All corrections."""
 
     def forget(self, ids: Sequence[int], *, actor: str = "") -> Erasure:
-        """Erase every trace of people, here, in known backups, copies and exports and in what this is a copy of, and search for remains."""
+        """Erase every trace of people, here, in known backups, copies and exports and in what this is a copy of, and
+        search for remains."""
 
     def retention(self) -> Retention:
         """How long the last run wanted things kept; no limit of time if none said."""
@@ -332,7 +340,8 @@ class GalleryStore(Protocol):
         """Keep the retention with the store, for those who open it without a configuration."""
 
     def expire(self, retention: Retention | None = None, *, now: float | None = None) -> list[int]:
-        """Erase what is older than the retention (default: the store's own). Returns identities of whom nothing is left."""
+        """Erase what is older than the retention (default: the store's own). Returns identities of whom nothing is
+        left."""
 
     def evict(self) -> list[int]:
         """Keep within the caps. Returns identities that were erased."""
@@ -341,7 +350,8 @@ class GalleryStore(Protocol):
         """Where the list of changes ends now."""
 
     def changes(self, after: int) -> tuple[list[Change] | None, int]:
-        """Changes since a position and the new position; None where the list no longer reaches back so far: read everything anew."""
+        """Changes since a position and the new position; None where the list no longer reaches back so far: read
+        everything anew."""
 
     def wait(self, seconds: float) -> bool:
         """Wait until another process changed something, at most so long. Returns whether something changed."""

@@ -1,4 +1,5 @@
-"""Candidates for the exact search, from an approximate index of vectors in memory: usearch's HNSW graph (Malkov & Yashunin, 2018).
+"""Candidates for the exact search, from an approximate index of vectors in memory: usearch's HNSW graph (Malkov &
+Yashunin, 2018).
 
 The index lives with the process only. Erased entries are marked in the graph and leave it when it is made anew.
 """
@@ -33,7 +34,9 @@ class CandidateIndex:
             from usearch.index import Index
         except ImportError:
             raise MissingExtraError("usearch", "index", "the approximate index of a large gallery") from None
-        self._graph: Any = Index(ndim=dim, metric="ip", dtype="f16", connectivity=_CONNECTIVITY, expansion_add=_EXPANSION_ADD)
+        self._graph: Any = Index(
+            ndim=dim, metric="ip", dtype="f16", connectivity=_CONNECTIVITY, expansion_add=_EXPANSION_ADD
+        )
         self.erased = 0
 
     def __len__(self) -> int:

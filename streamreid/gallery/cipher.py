@@ -76,7 +76,9 @@ class AesCipher:
         try:
             return self._aes.decrypt(data[:_NONCE], data[_NONCE:], _BOUND)
         except (self._invalid, ValueError):
-            raise GalleryError("an encrypted value of the gallery cannot be read: it was written with another key, or is damaged") from None
+            raise GalleryError(
+                "an encrypted value of the gallery cannot be read: it was written with another key, or is damaged"
+            ) from None
 
 
 def new_key() -> str:
@@ -85,7 +87,8 @@ def new_key() -> str:
 
 
 def cipher_from_environment(variable: str, salt: bytes) -> AesCipher:
-    """The cipher of the key in the environment: 32 bytes as base64 or hexadecimal, or a passphrase (stretched by scrypt, RFC 7914).
+    """The cipher of the key in the environment: 32 bytes as base64 or hexadecimal, or a passphrase (stretched by
+    scrypt, RFC 7914).
 
     Args:
         variable: Name of the environment variable.
@@ -109,5 +112,8 @@ def cipher_from_environment(variable: str, salt: bytes) -> AesCipher:
         if len(key) == 32:
             return AesCipher(key)
     if len(text) < 12:
-        raise GalleryError(f"the key in {variable} is too short: give 32 random bytes (`streamreid gallery key`) or at least 12 characters")
+        raise GalleryError(
+            f"the key in {variable} is too short: give 32 random bytes (`streamreid gallery key`) or at least 12 "
+            "characters"
+        )
     return AesCipher(hashlib.scrypt(text.encode(), salt=salt, n=2**15, r=8, p=1, maxmem=2**26, dklen=32))

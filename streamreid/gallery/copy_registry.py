@@ -52,14 +52,16 @@ def forget_in_copies(
         if kind == "cache":  # its manifest is the first of it to go
             if (Path(place) / "manifest.json").exists():
                 result.unreachable[place] = (
-                    f"this cache holds features of everybody who was seen; remove it: streamreid gallery forget ... --also {place}"
+                    "this cache holds features of everybody who was seen; remove it: streamreid gallery forget ... "
+                    f"--also {place}"
                 )
             continue
         if kind == "results":  # their formats are not the gallery's: `streamreid.runs.erasure` looks
             if Path(place).exists():
                 result.results.append(place)
                 result.unreachable[place] = (
-                    f"results of a run with this gallery, in which they may be; erase them there: streamreid gallery forget ... --also {place}"
+                    "results of a run with this gallery, in which they may be; erase them there: streamreid gallery "
+                    f"forget ... --also {place}"
                 )
             continue
         if not remote and not Path(place).exists():

@@ -63,7 +63,9 @@ class Erasing(Writing):
         """See ``GalleryStore``."""
         if retention != self.retention():
             with self._writing():
-                self._set_meta("retention", json.dumps({"seconds": retention.seconds, "cameras": dict(retention.cameras)}))
+                self._set_meta(
+                    "retention", json.dumps({"seconds": retention.seconds, "cameras": dict(retention.cameras)})
+                )
 
     def expire(self, retention: Retention | None = None, *, now: float | None = None) -> list[int]:
         """See ``GalleryStore``."""
@@ -74,7 +76,9 @@ class Erasing(Writing):
             self._keep_ages()
             now = self._ages.now()
         with self._reading():
-            if not self._old(retention, now, "appearances", probe=True) and not self._old(retention, now, "events", probe=True):
+            if not self._old(retention, now, "appearances", probe=True) and not self._old(
+                retention, now, "events", probe=True
+            ):
                 return []
         with self._writing():
             rows = self._old(retention, now, "appearances")
@@ -96,7 +100,9 @@ class Erasing(Writing):
             seconds = retention.shortest if camera == "" else retention.of(camera)
             if seconds is not None:
                 limit = " LIMIT 1" if probe else ""
-                rows = self._rows(f"SELECT id FROM {table} WHERE camera = ? AND stored < ?{limit}", (camera, now - seconds))
+                rows = self._rows(
+                    f"SELECT id FROM {table} WHERE camera = ? AND stored < ?{limit}", (camera, now - seconds)
+                )
                 result += [int(r[0]) for r in rows]
         return result
 
@@ -104,7 +110,10 @@ class Erasing(Writing):
         """Returns whose they were."""
         owners: set[int] = set()
         for some in chunks(rows):
-            owners.update(int(r[0]) for r in self._rows(f"SELECT DISTINCT identity FROM appearances WHERE id IN ({marks(some)})", some))
+            owners.update(
+                int(r[0])
+                for r in self._rows(f"SELECT DISTINCT identity FROM appearances WHERE id IN ({marks(some)})", some)
+            )
             self._rows(f"DELETE FROM appearances WHERE id IN ({marks(some)})", some)
         return owners
 
@@ -120,8 +129,8 @@ class Erasing(Writing):
     def evict(self) -> list[int]:
         """See ``GalleryStore``.
 
-        Usefulness of a person = time of the last write + one hour for every doubling of the number of appearances; people with a name or a
-        correction are evicted after all others.
+        Usefulness of a person = time of the last write + one hour for every doubling of the number of appearances;
+        people with a name or a correction are evicted after all others.
         """
         limits = self.limits
         with self._reading():
@@ -134,7 +143,10 @@ class Erasing(Writing):
             gone += self._evict(people - limits.max_identities, views - limits.max_prototypes)
         if events > limits.max_events:
             with self._writing():
-                self._rows("DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT ?)", (events - limits.max_events,))
+                self._rows(
+                    "DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT ?)",
+                    (events - limits.max_events,),
+                )
         return gone
 
     def _evict_appearances(self, surplus: int) -> list[int]:
@@ -228,26 +240,35 @@ class Erasing(Writing):
             asked = {int(i) for i in ids}
             now = set(self._resolve(sorted(asked)).values())
             merged = {
-                int(r[0]) for some in chunks(now) for r in self._rows(f"SELECT id FROM aliases WHERE identity IN ({marks(some)})", some)
+                int(r[0])
+                for some in chunks(now)
+                for r in self._rows(f"SELECT id FROM aliases WHERE identity IN ({marks(some)})", some)
             }
-            # A number that nothing is known of (expired, or erased here before a copy was made) is noted all the same: it must not come back.
+            # A number that nothing is known of (expired, or erased here before a copy was made) is noted all the same:
+            # it must not come back.
             everyone = sorted(asked | now | merged)
             erased = _Erased(everyone)
             for some in chunks(now):
                 mine = f"(SELECT id FROM appearances WHERE identity IN ({marks(some)}))"
                 views = self._rows(f"SELECT features FROM prototypes WHERE appearance IN {mine}", some)
                 pictures = self._rows(f"SELECT picture FROM crops WHERE appearance IN {mine}", some)
-                erased.pieces |= ByteSignatures(r[0] for r in views) | ByteSignatures((r[0] for r in pictures), pictures=True)
+                erased.pieces |= ByteSignatures(r[0] for r in views) | ByteSignatures(
+                    (r[0] for r in pictures), pictures=True
+                )
             erased.rows = self._delete_people(sorted(now))
             self._drop_history(merged)
             moment = self._clock()
-            self._many("INSERT INTO erased (id, stored) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", [(i, moment) for i in everyone])
+            self._many(
+                "INSERT INTO erased (id, stored) VALUES (?, ?) ON CONFLICT (id) DO NOTHING",
+                [(i, moment) for i in everyone],
+            )
             self._changed([(i, "forget") for i in everyone])
             self._note("forget", {"identities": everyone, "rows": sum(erased.rows.values())}, actor)
         return erased
 
     def forgotten(self) -> list[int]:
-        """Global ids that were erased on request; the numbers alone are kept, so that they are not given or stored again."""
+        """Global ids that were erased on request; the numbers alone are kept, so that they are not given or stored
+        again."""
         with self._reading():
             return [int(r[0]) for r in self._rows("SELECT id FROM erased ORDER BY id")]
 

@@ -1,8 +1,9 @@
 """The proof of an erasure: search files for bytes of what was erased.
 
-Files are looked at in words of 16 bytes, at offsets that are multiples of 16; what was erased is known by its 16 bytes at every offset. Any 31 bytes in a
-row that are left therefore show, wherever they lie. 8 float16 values in a row of somebody else's features agree by chance about once in 10^24 places,
-so a single hit is a remain. Words with little variety (zeros of parts never seen) say nothing and are left out.
+Files are looked at in words of 16 bytes, at offsets that are multiples of 16; what was erased is known by its 16 bytes
+at every offset. Any 31 bytes in a row that are left therefore show, wherever they lie. 8 float16 values in a row of
+somebody else's features agree by chance about once in 10^24 places, so a single hit is a remain. Words with little
+variety (zeros of parts never seen) say nothing and are left out.
 """
 
 from __future__ import annotations

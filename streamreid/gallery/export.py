@@ -1,8 +1,10 @@
-"""People's corrections and what they are about, as training data: features, pairs, and pictures in Market-1501 names where they were stored.
+"""People's corrections and what they are about, as training data: features, pairs, and pictures in Market-1501 names
+where they were stored.
 
 | file | what |
 |---|---|
-| ``features.npz`` | per view: ``parts`` [P, K, D] float16, ``visibility`` [P, K] float16, ``quality``, ``global_id``, ``appearance``, ``start``, ``camera`` |
+| ``features.npz`` | per view: ``parts`` [P, K, D] and ``visibility`` [P, K] float16, ``quality``, ``global_id``, |
+| | ``appearance``, ``start``, ``camera`` |
 | ``pairs.csv`` | what people said: kind (same, different), two global ids, when |
 | ``images/`` | ``PPPP_cCs1_FFFFFF_00.jpg``: person, camera number, appearance; only if the gallery keeps pictures |
 | ``manifest.json`` | identities with names and cameras, the engine, numbers of the cameras, which pictures show whom |
@@ -26,7 +28,9 @@ from streamreid.gallery.permissions import make_folder, make_private
 __all__ = ["export_gallery"]
 
 
-def export_gallery(store: GalleryStore, folder: Path, ids: Sequence[int] | None = None, *, private: bool = True) -> dict[str, int]:
+def export_gallery(
+    store: GalleryStore, folder: Path, ids: Sequence[int] | None = None, *, private: bool = True
+) -> dict[str, int]:
     """Write an export and note it in the store, so that who is forgotten is erased in it, too.
 
     Args:
@@ -103,8 +107,12 @@ def _views(store: GalleryStore, people: Sequence[int], seen: dict[int, tuple[flo
     blocks = list(store.prototypes(ids=people))
     rows = np.concatenate([b.appearances for b in blocks]) if blocks else np.zeros(0, np.int64)
     return {
-        "parts": np.concatenate([np.zeros((0, k, d), np.float16), *(b.features.parts.astype(np.float16) for b in blocks)]),
-        "visibility": np.concatenate([np.zeros((0, k), np.float16), *(b.features.visibility.astype(np.float16) for b in blocks)]),
+        "parts": np.concatenate(
+            [np.zeros((0, k, d), np.float16), *(b.features.parts.astype(np.float16) for b in blocks)]
+        ),
+        "visibility": np.concatenate(
+            [np.zeros((0, k), np.float16), *(b.features.visibility.astype(np.float16) for b in blocks)]
+        ),
         "quality": np.concatenate([np.zeros(0, np.float32), *(b.quality for b in blocks)]),
         "global_id": np.concatenate([np.zeros(0, np.int64), *(b.global_ids for b in blocks)]),
         "appearance": rows,

@@ -13,7 +13,9 @@ from streamreid.secrets import redact
 __all__ = ["limits_of", "open_gallery", "retention_of"]
 
 
-def open_gallery(config: GalleryConfig, *, read_only: bool = False, patience: float = 10.0) -> SqliteGallery | PostgresGallery:
+def open_gallery(
+    config: GalleryConfig, *, read_only: bool = False, patience: float = 10.0
+) -> SqliteGallery | PostgresGallery:
     """Open the store that the configuration names; it is made if it is not there.
 
     Args:
@@ -45,7 +47,9 @@ def _open(store: str, config: GalleryConfig, *, read_only: bool, patience: float
 
 def limits_of(config: GalleryConfig) -> Limits:
     """The caps."""
-    return Limits(config.prototypes, config.max_identities, config.max_prototypes, config.max_events, config.max_appearances)
+    return Limits(
+        config.prototypes, config.max_identities, config.max_prototypes, config.max_events, config.max_appearances
+    )
 
 
 def retention_of(config: GalleryConfig) -> Retention:

@@ -1,4 +1,5 @@
-"""Global ids for one process, in blocks, so that several processes never give the same one and a run never waits for the store."""
+"""Global ids for one process, in blocks, so that several processes never give the same one and a run never waits for
+the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A whole gallery into another store, row by row: backups of PostgreSQL, moving from one store to the other, turning encryption on."""
+"""A whole gallery into another store, row by row: backups of PostgreSQL, moving from one store to the other, turning
+encryption on."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def copy_gallery(source: Sql, target: Sql) -> None:
 
 
 def copy_tables(source: Sql, target: Sql) -> None:
-    """Copy everything but the lists of changes and copies into an empty store, in one transaction; the target's cipher is used there.
+    """Copy everything but the lists of changes and copies into an empty store, in one transaction; the target's cipher
+    is used there.
 
     Raises:
         GalleryError: The target holds something already.

@@ -13,7 +13,8 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def make_folder(folder: Path, *, private: bool) -> None:
-    """Make a folder, readable by its owner only (0700) if ``private``. One that is there stays as it is: others may use it, too.
+    """Make a folder, readable by its owner only (0700) if ``private``. One that is there stays as it is: others may use
+    it, too.
 
     Raises:
         OSError: It cannot be made.
@@ -23,7 +24,8 @@ def make_folder(folder: Path, *, private: bool) -> None:
 
 
 def make_private(path: Path, *, private: bool) -> None:
-    """Make an empty file that only its owner can read (0600), or take a file that is there from others. Nothing happens unless ``private``.
+    """Make an empty file that only its owner can read (0600), or take a file that is there from others. Nothing happens
+    unless ``private``.
 
     Files of another owner stay as they are: they can be written to, but not taken from others.
 

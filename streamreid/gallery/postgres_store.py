@@ -1,7 +1,7 @@
 """A gallery in PostgreSQL, shared by any number of machines. Plain tables, no extension; psycopg 3.
 
-Transactions that write take one advisory lock, so they follow one another and nothing is lost between two processes. Every change is announced by
-``NOTIFY``; ``wait`` listens on a connection of its own.
+Transactions that write take one advisory lock, so they follow one another and nothing is lost between two processes.
+Every change is announced by ``NOTIFY``; ``wait`` listens on a connection of its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _SCHEMA = "streamreid"
 _CHANNEL = "streamreid_gallery"
 _LOCK = int.from_bytes(hashlib.sha256(b"streamreid gallery").digest()[:8], "big", signed=True)
 _ADVICE = (
-    "is the server running, is the address right (postgresql://user:password@host:5432/database), may this user log in and create a schema?"
+    "is the server running, is the address right (postgresql://user:password@host:5432/database), may this user log "
+    "in and create a schema?"
 )
 
 
@@ -45,7 +46,8 @@ class PostgresGallery(Erasing):
     """Identities in a PostgreSQL database, in a schema of their own named ``streamreid``.
 
     Args:
-        address: ``postgresql://user:password@host:port/database``; the password may come from ``PGPASSWORD`` or ``~/.pgpass``.
+        address: ``postgresql://user:password@host:port/database``; the password may come from ``PGPASSWORD`` or
+            ``~/.pgpass``.
         limits: Caps.
         key_variable: As in ``SqliteGallery``.
         read_only: Never write.
@@ -99,7 +101,11 @@ class PostgresGallery(Erasing):
 
     def _prepare(self) -> None:
         with self._reading():
-            there = bool(self._rows("SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = 'meta'", (_SCHEMA,)))
+            there = bool(
+                self._rows(
+                    "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = 'meta'", (_SCHEMA,)
+                )
+            )
             version = int(self._meta("version") or 0) if there else 0
         if version > VERSION:
             raise self._newer(version)
@@ -113,7 +119,9 @@ class PostgresGallery(Erasing):
     def _upgrade(self) -> None:
         with self._writing():
             self._rows(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
-            there = self._rows("SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = 'meta'", (_SCHEMA,))
+            there = self._rows(
+                "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = 'meta'", (_SCHEMA,)
+            )
             version = int(self._meta("version") or 0) if there else 0
             if version < VERSION:
                 self._migrate(version)
@@ -148,7 +156,10 @@ class PostgresGallery(Erasing):
 
     def _renumber(self, tables: Sequence[str]) -> None:
         for table in tables:
-            self._rows(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT COALESCE(MAX(id), 0) + 1 FROM {table}), false)")
+            self._rows(
+                f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT COALESCE(MAX(id), 0) + 1 FROM "
+                f"{table}), false)"
+            )
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -178,16 +189,20 @@ class PostgresGallery(Erasing):
             yield
         except self._driver.errors.LockNotAvailable:
             raise GalleryBusy(
-                f"gallery {self.address} cannot {what}: another process has been writing for more than {self._patience:g} s; stop that one"
+                f"gallery {self.address} cannot {what}: another process has been writing for more than "
+                f"{self._patience:g} s; stop that one"
             ) from None
         except self._driver.errors.DiskFull as error:
             raise GalleryError(
-                f"gallery {self.address} cannot {what}: {self._text(error)}; free space on the server. Everything that was confirmed is kept."
+                f"gallery {self.address} cannot {what}: {self._text(error)}; free space on the server. Everything "
+                "that was confirmed is kept."
             ) from None
         except self._driver.OperationalError as error:
             raise GalleryError(f"gallery {self.address} cannot {what}: {self._text(error)}; {_ADVICE}") from None
         except self._driver.Error as error:
-            raise GalleryError(f"gallery {self.address} cannot {what}: {self._text(error)}; nothing of this step was stored") from error
+            raise GalleryError(
+                f"gallery {self.address} cannot {what}: {self._text(error)}; nothing of this step was stored"
+            ) from error
 
     @staticmethod
     def _text(error: BaseException) -> str:
@@ -201,13 +216,15 @@ class PostgresGallery(Erasing):
     def _size(self) -> int:
         with self._reading():
             rows = self._rows(
-                "SELECT COALESCE(SUM(pg_total_relation_size(c.oid)), 0) FROM pg_class c WHERE c.relnamespace = ?::regnamespace AND c.relkind = 'r'",
+                "SELECT COALESCE(SUM(pg_total_relation_size(c.oid)), 0) FROM pg_class c WHERE c.relnamespace = "
+                "?::regnamespace AND c.relkind = 'r'",
                 (_SCHEMA,),
             )
         return int(rows[0][0])
 
     def _scrub(self, *, thorough: bool) -> None:
-        """Clear dead rows out of the tables, or rewrite the tables without them. Write-ahead log, archives and replicas are the server's business."""
+        """Clear dead rows out of the tables, or rewrite the tables without them. Write-ahead log, archives and replicas
+        are the server's business."""
         how = "VACUUM FULL" if thorough else "VACUUM"
         with self._lock, self._translated("be scrubbed"):
             for table in ("prototypes", "crops", "appearances", "identities", "events"):
@@ -230,7 +247,9 @@ class PostgresGallery(Erasing):
             raise GalleryError(f"'{path}' exists already; choose another name for the backup")
         part = path.with_name(path.name + ".part")
         part.unlink(missing_ok=True)
-        target = SqliteGallery(part, self.limits, key_variable=self._key_variable, private=self._private, clock=self._clock)
+        target = SqliteGallery(
+            part, self.limits, key_variable=self._key_variable, private=self._private, clock=self._clock
+        )
         try:
             with self._lock, self._translated("be copied"), self._db.transaction():
                 self._rows("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")

@@ -1,8 +1,8 @@
 """The views of a gallery as one matrix of float16, in a memory-mapped file, for exact search.
 
-The similarity is that of ``streamreid.features.similarity``: with w = sqrt(visibility), one product over the K * D columns of w_k f_k and one over the K weights.
-The file has no name: it is a working copy that ends with the process, so that erasing people needs no care for it on disk. An encrypted gallery
-keeps its matrix in memory only.
+The similarity is that of ``streamreid.features.similarity``: with w = sqrt(visibility), one product over the K * D
+columns of w_k f_k and one over the K weights. The file has no name: it is a working copy that ends with the process, so
+that erasing people needs no care for it on disk. An encrypted gallery keeps its matrix in memory only.
 """
 
 from __future__ import annotations
@@ -57,7 +57,10 @@ class PrototypeMatrix:
         return len(self._row_of)
 
     def __repr__(self) -> str:
-        return f"PrototypeMatrix(n={len(self)}, parts={self.shape[0]}, dim={self.shape[1]}, mapped={self._file is not None})"
+        return (
+            f"PrototypeMatrix(n={len(self)}, parts={self.shape[0]}, dim={self.shape[1]}, "
+            f"mapped={self._file is not None})"
+        )
 
     @property
     def ids(self) -> IntArray:
@@ -134,7 +137,9 @@ class PrototypeMatrix:
         try:
             self._rows = self._grown(room)
         except (OSError, ValueError, MemoryError) as error:
-            raise GalleryError(f"no room for a search matrix of {room} views ({room * self._width * 2 >> 20} MiB): {error}") from None
+            raise GalleryError(
+                f"no room for a search matrix of {room} views ({room * self._width * 2 >> 20} MiB): {error}"
+            ) from None
         for name in ("_weights", "_ids", "_people"):
             old = getattr(self, name)
             larger = np.zeros((room, *old.shape[1:]), old.dtype)
@@ -153,7 +158,9 @@ class PrototypeMatrix:
             return rows
         size = room * self._width * 2
         if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(self._file.fileno(), 0, size)  # a full disk is met here, not as a crash when a page is touched
+            os.posix_fallocate(
+                self._file.fileno(), 0, size
+            )  # a full disk is met here, not as a crash when a page is touched
         else:
             self._rows = np.zeros((0, self._width), np.float16)
             self._file.truncate(size)
@@ -195,7 +202,9 @@ def _products(query: FloatArray, stored: NDArray[np.float16]) -> FloatArray:
     """``query @ stored.T`` in float32."""
     direct = _direct()
     if direct is not None and len(query) <= _FEW and len(stored):
-        return np.asarray(direct.cdist(np.ascontiguousarray(query, np.float16), stored, "dot"), np.float32).reshape(len(query), len(stored))
+        return np.asarray(direct.cdist(np.ascontiguousarray(query, np.float16), stored, "dot"), np.float32).reshape(
+            len(query), len(stored)
+        )
     result = np.empty((len(query), len(stored)), np.float32)
     buffer = np.empty((_BLOCK, stored.shape[1]), np.int32)
     for start in range(0, len(stored), _BLOCK):
@@ -205,7 +214,8 @@ def _products(query: FloatArray, stored: NDArray[np.float16]) -> FloatArray:
 
 
 def _widened(block: NDArray[np.float16], buffer: NDArray[np.int32]) -> FloatArray:
-    """float16 as float32, several times as fast as ``astype``: sign and magnitude moved to their places, the exponent's bias by a product."""
+    """float16 as float32, several times as fast as ``astype``: sign and magnitude moved to their places, the exponent's
+    bias by a product."""
     np.copyto(buffer, block.view(np.int16))
     np.left_shift(buffer, 13, out=buffer)
     np.bitwise_and(buffer, _MASK, out=buffer)

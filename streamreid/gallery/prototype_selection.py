@@ -11,9 +11,11 @@ __all__ = ["choose_views"]
 
 
 def choose_views(features: PartFeatures, quality: FloatArray, count: int) -> IntArray:
-    """Pick at most ``count`` rows: the best one first, then again and again the one that is good and least like those picked.
+    """Pick at most ``count`` rows: the best one first, then again and again the one that is good and least like those
+    picked.
 
-    Farthest-point sampling weighted by quality: argmax_i quality_i * (1 - max_j similarity(i, j)), j over the rows picked.
+    Farthest-point sampling weighted by quality: argmax_i quality_i * (1 - max_j similarity(i, j)), j over the rows
+    picked.
 
     Args:
         features: P rows.

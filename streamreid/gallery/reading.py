@@ -28,12 +28,15 @@ _APPEARANCE = "id, run, camera, track, identity, began, ended, probability, obse
 _COUNTED = ("identities", "appearances", "prototypes", "events", "constraints", "crops", "erased")
 
 _DEFAULT = AssociationConfig()
-_SEEN_WELL = f"SUM(observations) >= {_DEFAULT.confirm_observations} AND MAX(ended) - MIN(began) >= {_DEFAULT.confirm_seconds}"
+_SEEN_WELL = (
+    f"SUM(observations) >= {_DEFAULT.confirm_observations} AND MAX(ended) - MIN(began) >= {_DEFAULT.confirm_seconds}"
+)
 _CONFIRMED_BY_RUNS = (
     "SELECT identity FROM events WHERE kind = 'confirm'",
     "SELECT a.identity FROM aliases a JOIN events e ON e.identity = a.id WHERE e.kind = 'confirm'",
 )
-"""Events keep the id that a person had then; aliases lead from there to the present one. Old events expire, so what was seen counts as well."""
+"""Events keep the id that a person had then; aliases lead from there to the present one. Old events expire, so what was
+seen counts as well."""
 
 
 class Reading(Sql):
@@ -66,8 +69,8 @@ class Reading(Sql):
             s[5] = min(s[5], least)
         views = dict(
             self._rows(
-                f"SELECT a.identity, COUNT(*) FROM prototypes p JOIN appearances a ON a.id = p.appearance{where.replace('identity', 'a.identity')} "
-                "GROUP BY a.identity",
+                "SELECT a.identity, COUNT(*) FROM prototypes p JOIN appearances a ON a.id = "
+                f"p.appearance{where.replace('identity', 'a.identity')} GROUP BY a.identity",
                 values,
             )
         )
@@ -97,7 +100,9 @@ class Reading(Sql):
         """Who of some identities (all where the condition is empty) is confirmed."""
         found = self._rows(f"SELECT identity FROM appearances{where} GROUP BY identity HAVING {_SEEN_WELL}", values)
         for said in _CONFIRMED_BY_RUNS:
-            found += self._rows(said + where.replace("WHERE identity", "AND a.identity" if " a " in said else "AND identity"), values)
+            found += self._rows(
+                said + where.replace("WHERE identity", "AND a.identity" if " a " in said else "AND identity"), values
+            )
         return {int(row[0]) for row in found}
 
     def appearances(self, ids: Sequence[int] | None = None) -> dict[int, TrackRecord]:
@@ -108,13 +113,20 @@ class Reading(Sql):
                 found += self._rows(f"SELECT {_APPEARANCE} FROM appearances{where}", values)
         found.sort(key=lambda r: (r[5], r[2], r[0]))
         return {
-            int(r[0]): TrackRecord(r[1], r[2], int(r[3]), int(r[4]), float(r[5]), float(r[6]), float(r[7]), int(r[8]), float(r[9]))
+            int(r[0]): TrackRecord(
+                r[1], r[2], int(r[3]), int(r[4]), float(r[5]), float(r[6]), float(r[7]), int(r[8]), float(r[9])
+            )
             for r in found
         }
 
-    def prototypes(self, *, after: int = 0, ids: Sequence[int] | None = None, block: int = 4096) -> Iterator[PrototypeBlock]:
+    def prototypes(
+        self, *, after: int = 0, ids: Sequence[int] | None = None, block: int = 4096
+    ) -> Iterator[PrototypeBlock]:
         """See ``GalleryStore``."""
-        select = "SELECT p.id, a.identity, p.quality, p.appearance, p.features FROM prototypes p JOIN appearances a ON a.id = p.appearance"
+        select = (
+            "SELECT p.id, a.identity, p.quality, p.appearance, p.features FROM prototypes p JOIN appearances a ON "
+            "a.id = p.appearance"
+        )
         for where, values in self._parts(ids, "a.identity"):
             last = after
             while True:
@@ -140,7 +152,10 @@ class Reading(Sql):
         found: list[tuple[int, int]] = []
         with self._reading():
             for where, values in self._parts(ids, "a.identity"):
-                found += self._rows(f"SELECT p.id, a.identity FROM prototypes p JOIN appearances a ON a.id = p.appearance{where}", values)
+                found += self._rows(
+                    f"SELECT p.id, a.identity FROM prototypes p JOIN appearances a ON a.id = p.appearance{where}",
+                    values,
+                )
         table = np.array(sorted(found), np.int64).reshape(-1, 2)
         return table[:, 0], table[:, 1]
 
@@ -154,7 +169,9 @@ class Reading(Sql):
             )
         return [
             EventRecord(
-                r[0], float(r[1]), IdentityEvent(r[2], float(r[3]), r[4], r[5], r[6], float(r[7]), r[8], json.loads(r[9]) if r[9] else {})
+                r[0],
+                float(r[1]),
+                IdentityEvent(r[2], float(r[3]), r[4], r[5], r[6], float(r[7]), r[8], json.loads(r[9]) if r[9] else {}),
             )
             for r in rows
         ]
@@ -215,15 +232,19 @@ class Reading(Sql):
             oldest, newest = self._rows("SELECT MIN(stored), MAX(stored) FROM appearances")[0]
             sure = int(
                 self._rows(
-                    f"SELECT COUNT(*) FROM identities WHERE id IN (SELECT identity FROM appearances GROUP BY identity HAVING {_SEEN_WELL})"
-                    + "".join(f" OR id IN ({said})" for said in _CONFIRMED_BY_RUNS)
+                    "SELECT COUNT(*) FROM identities WHERE id IN (SELECT identity FROM appearances GROUP BY identity "
+                    f"HAVING {_SEEN_WELL})" + "".join(f" OR id IN ({said})" for said in _CONFIRMED_BY_RUNS)
                 )[0][0]
             )
             views, total = self._rows("SELECT COUNT(*), SUM(LENGTH(features)) FROM prototypes")[0]
             copies = [{"kind": r[0], "path": r[1]} for r in self._rows("SELECT kind, path FROM copies ORDER BY id")]
             next_id = int(self._meta("next_id") or 1)
         stamp = self.engine()
-        engine = None if stamp is None else {"name": stamp.name, "parts": stamp.parts, "dim": stamp.dim, "fingerprint": stamp.fingerprint}
+        engine = (
+            None
+            if stamp is None
+            else {"name": stamp.name, "parts": stamp.parts, "dim": stamp.dim, "fingerprint": stamp.fingerprint}
+        )
         return {
             "address": self.address,
             "engine": engine,

@@ -1,7 +1,8 @@
 """Who looks like this: exact search over all views, or over the candidates of an approximate index.
 
-The part similarity is no inner product (its divisor depends on which parts both pictures show), so an index of vectors cannot answer it. Above a
-configurable size an index of the whole-person vectors names candidates, and those are ranked exactly.
+The part similarity is no inner product (its divisor depends on which parts both pictures show), so an index of vectors
+cannot answer it. Above a configurable size an index of the whole-person vectors names candidates, and those are ranked
+exactly.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ class GallerySearch:
     Args:
         store: Where they come from.
         calibration: Turns similarity into probability.
-        index_from: Views from which on candidates come from an approximate index, made beside; None searches exactly whatever the number. The index
-            takes minutes to make for a million views: it is for processes that stay.
+        index_from: Views from which on candidates come from an approximate index, made beside; None searches exactly
+            whatever the number. The index takes minutes to make for a million views: it is for processes that stay.
         folder: Where the matrix file is made (it has no name); None keeps it in memory. Encrypted stores always do.
         least_common: Share of parts that must be seen in both pictures.
     """
@@ -172,7 +173,8 @@ class GallerySearch:
     # ------------------------------------------------------------ the index
 
     def _want_index(self) -> None:
-        """Begin to make the index when the matrix has grown to it, or anew when erased entries weigh in it; searches are exact until it is ready."""
+        """Begin to make the index when the matrix has grown to it, or anew when erased entries weigh in it; searches
+        are exact until it is ready."""
         matrix = self._matrix
         if matrix is None or self._index_from is None or (self._builder is not None and self._builder.is_alive()):
             return
@@ -250,8 +252,8 @@ class GallerySearch:
                 return []
             if features.shape != matrix.shape:
                 raise EngineMismatchError(
-                    f"the query has {features.shape[0]} parts of {features.shape[1]} values, the gallery {matrix.shape[0]} of {matrix.shape[1]}; "
-                    "describe it with the gallery's engine"
+                    f"the query has {features.shape[0]} parts of {features.shape[1]} values, the gallery "
+                    f"{matrix.shape[0]} of {matrix.shape[1]}; describe it with the gallery's engine"
                 )
             rows = None
             if among is not None:

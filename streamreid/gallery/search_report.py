@@ -19,17 +19,26 @@ from streamreid.types import IntArray
 
 __all__ = ["answer", "clock_text", "utc_text", "write_sheet"]
 
-_STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:64rem;padding:0 1rem;color:#1c1c1c;background:#fafafa}
-h1{font-size:1.35rem}h2{font-size:1.05rem;margin:0}section{background:#fff;border:1px solid #ddd;border-radius:.5rem;padding:.8rem 1rem;margin:.8rem 0}
+_STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:64rem;
+  padding:0 1rem;color:#1c1c1c;background:#fafafa}
+h1{font-size:1.35rem}h2{font-size:1.05rem;margin:0}
+section{background:#fff;border:1px solid #ddd;border-radius:.5rem;padding:.8rem 1rem;margin:.8rem 0}
 .head{display:flex;gap:1rem;align-items:baseline;flex-wrap:wrap}.bar{flex:1;height:.5rem;background:#e8e8e8;border-radius:.3rem;min-width:6rem}
-.bar i{display:block;height:100%;border-radius:.3rem;background:#2f6f4f}table{border-collapse:collapse;width:100%;margin-top:.5rem}
-td,th{text-align:left;padding:.25rem .6rem .25rem 0;border-top:1px solid #eee;vertical-align:middle}th{border:0;color:#666;font-weight:500}
+.bar i{display:block;height:100%;border-radius:.3rem;background:#2f6f4f}
+table{border-collapse:collapse;width:100%;margin-top:.5rem}
+td,th{text-align:left;padding:.25rem .6rem .25rem 0;border-top:1px solid #eee;vertical-align:middle}
+th{border:0;color:#666;font-weight:500}
 img{height:6rem;border-radius:.3rem;display:block}.quiet{color:#666}
 @media(prefers-color-scheme:dark){body{color:#eee;background:#181818}section{background:#222;border-color:#3a3a3a}.bar{background:#3a3a3a}td{border-color:#333}}"""
 
 
 def answer(
-    store: GalleryStore, matches: Sequence[Match], calibration: Calibration, *, cameras: Collection[str] = (), least: float = 0.0
+    store: GalleryStore,
+    matches: Sequence[Match],
+    calibration: Calibration,
+    *,
+    cameras: Collection[str] = (),
+    least: float = 0.0,
 ) -> list[dict[str, Any]]:
     """Matches with their appearances, most probable first.
 
@@ -48,7 +57,11 @@ def answer(
             continue
         rows = store.appearances([match.global_id])
         likeness = _by_appearance(store, match)
-        listed = [_appearance(row, a, likeness.get(row), calibration) for row, a in rows.items() if not cameras or a.camera in cameras]
+        listed = [
+            _appearance(row, a, likeness.get(row), calibration)
+            for row, a in rows.items()
+            if not cameras or a.camera in cameras
+        ]
         if not listed:
             continue
         listed.sort(key=lambda a: (-(a["probability"] or 0.0), a["start"]))
@@ -81,7 +94,9 @@ def _list(values: IntArray) -> list[int]:
 
 
 def _appearance(row: int, a: TrackRecord, similarity: float | None, calibration: Calibration) -> dict[str, Any]:
-    probability = None if similarity is None else round(float(calibration.probability(np.array([similarity], np.float32))[0]), 4)
+    probability = (
+        None if similarity is None else round(float(calibration.probability(np.array([similarity], np.float32))[0]), 4)
+    )
     return {
         "appearance": row,
         "camera": a.camera,
@@ -139,9 +154,11 @@ def _section(identity: Mapping[str, Any], pictures: Mapping[int, bytes]) -> str:
     rows = "".join(_row(a, pictures.get(a["appearance"])) for a in identity["appearances"])
     return (
         f"<section><div class=head><h2>#{identity['global_id']}{name}</h2><span>{percent:.1f} %</span>"
-        f"<span class=quiet>similarity {identity['similarity']:.3f}, {100 * identity['parts_in_common']:.0f} % of the parts in common</span>"
+        f"<span class=quiet>similarity {identity['similarity']:.3f}, {100 * identity['parts_in_common']:.0f} % of the "
+        "parts in common</span>"
         f'<span class=bar><i style="width:{percent:.1f}%"></i></span></div>'
-        f"<table><tr><th><th>camera<th>from<th>to<th>like the query<th>belongs to #{identity['global_id']}<th>stored</tr>{rows}</table></section>"
+        "<table><tr><th><th>camera<th>from<th>to<th>like the query<th>belongs to "
+        f"#{identity['global_id']}<th>stored</tr>{rows}</table></section>"
     )
 
 

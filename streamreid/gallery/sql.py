@@ -115,8 +115,8 @@ class Sql(ABC):
 
     def _newer(self, version: int) -> GalleryError:
         return GalleryError(
-            f"gallery '{self.address}' was written by a newer streamreid (its tables have version {version}, this one knows {VERSION}); "
-            "upgrade streamreid, or use another gallery. Nothing was changed."
+            f"gallery '{self.address}' was written by a newer streamreid (its tables have version {version}, this one "
+            f"knows {VERSION}); upgrade streamreid, or use another gallery. Nothing was changed."
         )
 
     def _meta(self, name: str) -> str | None:
@@ -124,7 +124,10 @@ class Sql(ABC):
         return str(found[0][0]) if found else None
 
     def _set_meta(self, name: str, value: str) -> None:
-        self._rows("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))
+        self._rows(
+            "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )
 
     def _unlock(self, *, fresh: bool) -> None:
         """Set up the cipher: a fresh store is encrypted if a key variable was given; an encrypted one needs its key."""
@@ -136,8 +139,8 @@ class Sql(ABC):
         if self._meta("cipher") in (None, "none"):
             if self._key_variable is not None and not fresh:
                 raise GalleryError(
-                    f"gallery '{self.address}' is not encrypted, but gallery.encryption is on; copy it into a new encrypted one "
-                    "(`streamreid gallery copy OLD NEW --encrypt`), then forget the old one"
+                    f"gallery '{self.address}' is not encrypted, but gallery.encryption is on; copy it into a new "
+                    "encrypted one (`streamreid gallery copy OLD NEW --encrypt`), then forget the old one"
                 )
             return
         variable = self._key_variable or "STREAMREID_GALLERY_KEY"
@@ -183,9 +186,10 @@ class Sql(ABC):
         if mine is None or (mine.fingerprint, mine.parts, mine.dim) != (stamp.fingerprint, stamp.parts, stamp.dim):
             assert mine is not None
             raise EngineMismatchError(
-                f"gallery '{self.address}' holds features of engine '{mine.name}' ({mine.parts} parts of {mine.dim} values, fingerprint "
-                f"{mine.fingerprint[:12]}), not of '{stamp.name}' ({stamp.parts} parts of {stamp.dim}, {stamp.fingerprint[:12]}): they cannot be "
-                "compared. Use that engine, or another gallery."
+                f"gallery '{self.address}' holds features of engine '{mine.name}' ({mine.parts} parts of {mine.dim} "
+                f"values, fingerprint {mine.fingerprint[:12]}), not of '{stamp.name}' ({stamp.parts} parts of "
+                f"{stamp.dim}, {stamp.fingerprint[:12]}): they cannot be compared. Use that engine, or another "
+                "gallery."
             )
 
     # ------------------------------------------------------------ values as bytes
@@ -201,12 +205,17 @@ class Sql(ABC):
             return PartFeatures.unseen(0, *((stamp.parts, stamp.dim) if stamp else (1, 1)))
         k, d = stamp.parts, stamp.dim
         try:
-            data = np.frombuffer(b"".join(self._cipher.open(bytes(b)) for b in blobs), "<f2").reshape(len(blobs), k * d + k)
+            data = np.frombuffer(b"".join(self._cipher.open(bytes(b)) for b in blobs), "<f2").reshape(
+                len(blobs), k * d + k
+            )
         except ValueError:
             raise GalleryError(
-                f"gallery '{self.address}': a view has not the size of {k} parts of {d} values; the file is damaged. Restore a backup."
+                f"gallery '{self.address}': a view has not the size of {k} parts of {d} values; the file is damaged. "
+                "Restore a backup."
             ) from None
-        return PartFeatures(data[:, : k * d].astype(np.float32).reshape(len(blobs), k, d), data[:, k * d :].astype(np.float32))
+        return PartFeatures(
+            data[:, : k * d].astype(np.float32).reshape(len(blobs), k, d), data[:, k * d :].astype(np.float32)
+        )
 
     def _seal_text(self, text: str) -> str:
         return self._cipher.seal(text.encode()).hex() if text and self.encrypted else text

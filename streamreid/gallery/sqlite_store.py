@@ -1,7 +1,7 @@
 """A gallery in one SQLite file: nothing to install, several processes of one machine may use it at a time.
 
-Write-ahead log, ``synchronous=FULL`` (what was confirmed survives a power cut), ``secure_delete`` (erased rows are overwritten with zeros). Pages are
-16 KiB, so that a view of 6 parts of 256 values is not spread over overflow pages.
+Write-ahead log, ``synchronous=FULL`` (what was confirmed survives a power cut), ``secure_delete`` (erased rows are
+overwritten with zeros). Pages are 16 KiB, so that a view of 6 parts of 256 values is not spread over overflow pages.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class SqliteGallery(Erasing):
         key_variable: Environment variable with the key, to encrypt a new store; an encrypted one is opened with it.
         read_only: Never write, not even notes; the file must exist.
         patience: Seconds to wait for another process that is writing.
-        private: Only the owner can read the file, its log and its backups (0600); a folder that is made for them is 0700.
+        private: Only the owner can read the file, its log and its backups (0600); a folder that is made for them is
+            0700.
         clock: UTC seconds.
         steady: Seconds that pass, whatever the clock is set to.
 
@@ -84,14 +85,17 @@ class SqliteGallery(Erasing):
         super().__init__(str(self.path), limits, key_variable=key_variable, clock=clock, steady=steady)
         if sqlite3.sqlite_version_info < _LEAST_SQLITE:
             raise GalleryError(
-                f"a gallery needs SQLite 3.35 or newer, and this Python was built with {sqlite3.sqlite_version}; use a newer Python, or PostgreSQL"
+                f"a gallery needs SQLite 3.35 or newer, and this Python was built with {sqlite3.sqlite_version}; use "
+                "a newer Python, or PostgreSQL"
             )
         self._read_only = read_only
         self._private = private
         self._patience = patience
         self._closed = False
         if read_only and not self.path.is_file():
-            raise GalleryError(f"there is no gallery '{self.path}'; a run makes one: streamreid run ... --gallery {self.path}")
+            raise GalleryError(
+                f"there is no gallery '{self.path}'; a run makes one: streamreid run ... --gallery {self.path}"
+            )
         fresh = not self.path.exists() or self.path.stat().st_size == 0
         with self._translated("be opened"):
             self._db = self._connect()
@@ -124,7 +128,8 @@ class SqliteGallery(Erasing):
             tables = int(self._rows("SELECT COUNT(*) FROM sqlite_master")[0][0])
         if identity != APPLICATION_ID and (tables or identity):
             raise GalleryError(
-                f"'{self.path}' is an SQLite file of another program, not a gallery; choose another file. Nothing was changed."
+                f"'{self.path}' is an SQLite file of another program, not a gallery; choose another file. Nothing was "
+                "changed."
             )
         if version > VERSION:
             raise self._newer(version)
@@ -133,7 +138,9 @@ class SqliteGallery(Erasing):
         if not self._read_only:
             self._upgrade(version, tables == 0)
         elif version < VERSION:
-            raise GalleryError(f"gallery '{self.path}' is of an older version ({version}) and cannot be upgraded while it is read only")
+            raise GalleryError(
+                f"gallery '{self.path}' is of an older version ({version}) and cannot be upgraded while it is read only"
+            )
         with self._reading():
             self._unlock(fresh=False)
 
@@ -168,8 +175,8 @@ class SqliteGallery(Erasing):
 
     def _damaged(self, what: str) -> GalleryError:
         return GalleryError(
-            f"gallery '{self.path}' is damaged: {what}. It was not changed. Put a backup in its place (`streamreid gallery backup` makes them), "
-            f"or save what can be read: sqlite3 '{self.path}' .recover"
+            f"gallery '{self.path}' is damaged: {what}. It was not changed. Put a backup in its place (`streamreid "
+            f"gallery backup` makes them), or save what can be read: sqlite3 '{self.path}' .recover"
         )
 
     # ------------------------------------------------------------ statements
@@ -225,7 +232,8 @@ class SqliteGallery(Erasing):
         if code in (_BUSY, _LOCKED):
             kind = GalleryBusy
             advice = (
-                f"another process has been using it for more than {self._patience:g} s; stop that one, or give both a PostgreSQL gallery"
+                f"another process has been using it for more than {self._patience:g} s; stop that one, or give both a "
+                "PostgreSQL gallery"
             )
         elif code == _FULL:
             advice = "the disk or a quota is full; free space. Everything that was confirmed is kept"
@@ -234,7 +242,10 @@ class SqliteGallery(Erasing):
         elif code == _READ_ONLY:
             advice = "the file or its folder cannot be written; change the permissions, or copy the gallery elsewhere"
         elif code == _CANNOT_OPEN:
-            advice = "its folder is missing or cannot be read or written; create it, change the permissions, or choose another place"
+            advice = (
+                "its folder is missing or cannot be read or written; create it, change the permissions, or choose "
+                "another place"
+            )
         else:
             advice = "nothing of this step was stored"
         return kind(f"gallery '{self.path}' cannot {what}: {text}; {advice}.")
@@ -256,8 +267,8 @@ class SqliteGallery(Erasing):
             while int(self._rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]):
                 if time.monotonic() > deadline:
                     raise GalleryError(
-                        f"gallery '{self.path}': the rows are erased, but the log '{self.path.name}-wal' cannot be emptied while another process reads; "
-                        "repeat when it is done"
+                        f"gallery '{self.path}': the rows are erased, but the log '{self.path.name}-wal' cannot be "
+                        "emptied while another process reads; repeat when it is done"
                     )
                 time.sleep(0.05)
 

@@ -48,7 +48,11 @@ class Writing(Reading):
         with self._writing():
             wanted = {a.global_id for a in batch.appearances.values()}
             there = self._resolve(sorted(wanted))
-            gone = {i for some in chunks(wanted) for (i,) in self._rows(f"SELECT id FROM erased WHERE id IN ({marks(some)})", some)}
+            gone = {
+                i
+                for some in chunks(wanted)
+                for (i,) in self._rows(f"SELECT id FROM erased WHERE id IN ({marks(some)})", some)
+            }
             fresh = sorted(wanted - set(there) - gone)
             self._many("INSERT INTO identities (id, created) VALUES (?, ?)", [(i, now) for i in fresh])
             there.update((i, i) for i in fresh)
@@ -56,7 +60,8 @@ class Writing(Reading):
             before, rows = self._put_appearances(kept, there, now)
             self._put_views(batch, rows)
             self._many(
-                "INSERT INTO crops (appearance, picture) VALUES (?, ?) ON CONFLICT (appearance) DO UPDATE SET picture = excluded.picture",
+                "INSERT INTO crops (appearance, picture) VALUES (?, ?) ON CONFLICT (appearance) DO UPDATE SET picture "
+                "= excluded.picture",
                 [(rows[key], self._cipher.seal(picture)) for key, picture in batch.crops.items() if key in rows],
             )
             touched = {there[a.global_id] for a in kept.values()}
@@ -69,7 +74,8 @@ class Writing(Reading):
                 self._set_meta("next_id", str(max(int(self._meta("next_id") or 1), fresh[-1] + 1)))
 
     def _keep_ages(self) -> None:
-        """Where this machine's clock was set, what this process has stored is dated anew, so that it is as old as before."""
+        """Where this machine's clock was set, what this process has stored is dated anew, so that it is as old as
+        before."""
         step = self._ages.step
         if step and self._own_runs:
             runs = sorted(self._own_runs)
@@ -86,14 +92,20 @@ class Writing(Reading):
         rows: dict[tuple[str, int], int] = {}
         for key, a in kept.items():
             found = self._rows(
-                "SELECT id, identity FROM appearances WHERE run = ? AND camera = ? AND track = ?", (a.run, a.camera, a.track_id)
+                "SELECT id, identity FROM appearances WHERE run = ? AND camera = ? AND track = ?",
+                (a.run, a.camera, a.track_id),
             )
             if found:
                 rows[key] = int(found[0][0])
                 before.add(int(found[0][1]))
         self._many(
-            "UPDATE appearances SET identity = ?, began = ?, ended = ?, probability = ?, observations = ?, stored = ? WHERE id = ?",
-            [(there[a.global_id], a.start, a.end, a.probability, a.observations, now, rows[k]) for k, a in kept.items() if k in rows],
+            "UPDATE appearances SET identity = ?, began = ?, ended = ?, probability = ?, observations = ?, stored = ? "
+            "WHERE id = ?",
+            [
+                (there[a.global_id], a.start, a.end, a.probability, a.observations, now, rows[k])
+                for k, a in kept.items()
+                if k in rows
+            ],
         )
         new = [k for k in kept if k not in rows]
         sql = (
@@ -115,20 +127,23 @@ class Writing(Reading):
         for key in new:
             features, quality = batch.views[key]
             for row in range(len(features)):
-                values.append((rows[key], float(quality[row]), self._pack(features.parts[row], features.visibility[row])))
+                values.append(
+                    (rows[key], float(quality[row]), self._pack(features.parts[row], features.visibility[row]))
+                )
         self._many("INSERT INTO prototypes (appearance, quality, features) VALUES (?, ?, ?)", values)
 
     def _cap_views(self, ids: Iterable[int]) -> None:
         """Keep at most ``limits.prototypes`` views of each of these people: good ones that differ."""
         for some in chunks(ids):
             crowded = self._rows(
-                f"SELECT a.identity FROM prototypes p JOIN appearances a ON a.id = p.appearance WHERE a.identity IN ({marks(some)}) "
-                "GROUP BY a.identity HAVING COUNT(*) > ?",
+                "SELECT a.identity FROM prototypes p JOIN appearances a ON a.id = p.appearance WHERE a.identity IN "
+                f"({marks(some)}) GROUP BY a.identity HAVING COUNT(*) > ?",
                 [*some, self.limits.prototypes],
             )
             for (who,) in crowded:
                 found = self._rows(
-                    "SELECT p.id, p.quality, p.features FROM prototypes p JOIN appearances a ON a.id = p.appearance WHERE a.identity = ?",
+                    "SELECT p.id, p.quality, p.features FROM prototypes p JOIN appearances a ON a.id = p.appearance "
+                    "WHERE a.identity = ?",
                     (who,),
                 )
                 quality = np.array([r[1] for r in found], np.float32)
@@ -138,7 +153,8 @@ class Writing(Reading):
 
     def _put_events(self, batch: Batch, gone: set[int], now: float) -> None:
         self._many(
-            "INSERT INTO events (run, stored, kind, time, identity, other, camera, track, probability, reasons) VALUES (?,?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO events (run, stored, kind, time, identity, other, camera, track, probability, reasons) "
+            "VALUES (?,?,?,?,?,?,?,?,?,?)",
             [
                 (
                     batch.run,
@@ -158,7 +174,8 @@ class Writing(Reading):
         )
 
     def _merge_as_decided(self, batch: Batch, emptied: set[int]) -> set[int]:
-        """Identities that the association merged away live on under the other's id, with what earlier runs knew of them. Returns the others."""
+        """Identities that the association merged away live on under the other's id, with what earlier runs knew of
+        them. Returns the others."""
         kept: set[int] = set()
         for e in batch.events:
             if e.kind != "merge" or e.other_id == e.global_id:
@@ -170,7 +187,9 @@ class Writing(Reading):
                 emptied.add(two)
                 kept.add(one)
             elif one and e.other_id in emptied:
-                self._rows("INSERT INTO aliases (id, identity) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", (e.other_id, one))
+                self._rows(
+                    "INSERT INTO aliases (id, identity) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", (e.other_id, one)
+                )
         self._cap_views(kept)
         return kept
 
@@ -184,11 +203,13 @@ class Writing(Reading):
         self._rows("INSERT INTO aliases (id, identity) VALUES (?, ?)", (two, one))
 
     def _drop_empty(self, ids: Iterable[int]) -> set[int]:
-        """Remove identities that no appearance is left of. A named one, too: there is nobody behind the name any more."""
+        """Remove identities that no appearance is left of. A named one, too: there is nobody behind the name any
+        more."""
         empty: set[int] = set()
         for some in chunks(ids):
             rows = self._rows(
-                f"SELECT id FROM identities i WHERE id IN ({marks(some)}) AND NOT EXISTS (SELECT 1 FROM appearances a WHERE a.identity = i.id)",
+                f"SELECT id FROM identities i WHERE id IN ({marks(some)}) AND NOT EXISTS (SELECT 1 FROM appearances a "
+                "WHERE a.identity = i.id)",
                 some,
             )
             empty.update(int(r[0]) for r in rows)
@@ -200,7 +221,9 @@ class Writing(Reading):
     def _changed(self, changes: Sequence[tuple[int, str]]) -> None:
         """Tell other processes; the list is kept to its newest entries."""
         now = self._clock()
-        self._many("INSERT INTO changes (identity, kind, stored) VALUES (?, ?, ?)", [(i, kind, now) for i, kind in changes])
+        self._many(
+            "INSERT INTO changes (identity, kind, stored) VALUES (?, ?, ?)", [(i, kind, now) for i, kind in changes]
+        )
         self._rows("DELETE FROM changes WHERE id <= (SELECT MAX(id) FROM changes) - ?", (_KEPT_CHANGES,))
 
     # ------------------------------------------------------------ people's corrections
@@ -209,7 +232,8 @@ class Writing(Reading):
         now = self._resolve([global_id]).get(global_id, 0)
         if not now:
             raise GalleryError(
-                f"gallery '{self.address}' has no identity {global_id}: it never had, it expired, or it was forgotten (see `streamreid gallery list`)"
+                f"gallery '{self.address}' has no identity {global_id}: it never had, it expired, or it was forgotten "
+                "(see `streamreid gallery list`)"
             )
         return now
 
@@ -227,10 +251,13 @@ class Writing(Reading):
             if one == two:
                 raise GalleryError(f"{keep} and {other} are one identity already ({one})")
             low, high = sorted((one, two))
-            said = self._rows("SELECT kind FROM constraints WHERE one = ? AND other = ? AND kind = 'different'", (low, high))
+            said = self._rows(
+                "SELECT kind FROM constraints WHERE one = ? AND other = ? AND kind = 'different'", (low, high)
+            )
             if said and not force:
                 raise GalleryError(
-                    f"identities {keep} and {other} were said to be different people; pass --force to say that this was wrong"
+                    f"identities {keep} and {other} were said to be different people; pass --force to say that this "
+                    "was wrong"
                 )
             self._join(one, two)
             self._constrain("same", low, high)
@@ -264,14 +291,16 @@ class Writing(Reading):
         with self._writing():
             a, b = self._must_exist(one), self._must_exist(other)
             if a == b:
-                raise GalleryError(f"{one} and {other} are one identity now ({a}); use `streamreid gallery split` to part it")
+                raise GalleryError(
+                    f"{one} and {other} are one identity now ({a}); use `streamreid gallery split` to part it"
+                )
             self._constrain("different", *sorted((a, b)))
             self._changed([(a, "constraint"), (b, "constraint")])
 
     def _constrain(self, kind: str, one: int, other: int) -> None:
         self._rows(
-            "INSERT INTO constraints (kind, one, other, stored) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (one, other) DO UPDATE SET kind = excluded.kind, stored = excluded.stored",
+            "INSERT INTO constraints (kind, one, other, stored) VALUES (?, ?, ?, ?) ON CONFLICT (one, other) DO "
+            "UPDATE SET kind = excluded.kind, stored = excluded.stored",
             (kind, one, other, self._clock()),
         )
 
@@ -302,7 +331,12 @@ class Writing(Reading):
         """See ``GalleryStore``."""
         with self._writing():
             self._rows(
-                "INSERT INTO copies (kind, path, stored, ids) VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (path) DO UPDATE SET kind = excluded.kind, stored = excluded.stored, ids = excluded.ids",
-                (kind, path if isinstance(path, str) else str(path.resolve()), self._clock(), json.dumps(sorted(int(i) for i in ids))),
+                "INSERT INTO copies (kind, path, stored, ids) VALUES (?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET "
+                "kind = excluded.kind, stored = excluded.stored, ids = excluded.ids",
+                (
+                    kind,
+                    path if isinstance(path, str) else str(path.resolve()),
+                    self._clock(),
+                    json.dumps(sorted(int(i) for i in ids)),
+                ),
             )

@@ -1,1 +1,2 @@
-"""Calibrated cameras and people on the ground plane: camera models, body model, multi-hypothesis tracker, evidence from positions."""
+"""Calibrated cameras and people on the ground plane: camera models, body model, multi-hypothesis tracker, evidence from
+positions."""

@@ -24,7 +24,8 @@ def body_boxes(camera: GroundCamera, people: Array) -> Array:
         people: ``[..., 3]`` x, y and body height in metres; a fourth value is the girth, 1 for usual people.
 
     Returns:
-        ``[..., 4]`` xyxy in pixels, not cut at the border of the picture; NaN where a part of the body is not in front of the camera.
+        ``[..., 4]`` xyxy in pixels, not cut at the border of the picture; NaN where a part of the body is not in front
+        of the camera.
     """
     points = np.empty((*people.shape[:-1], len(_BODY), 3))
     wide = _BODY[:, :2] if people.shape[-1] == 3 else _BODY[:, :2] * people[..., None, 3:4]
@@ -43,7 +44,8 @@ def box_slopes(camera: GroundCamera, people: Array, boxes: Array, step: float = 
 
 
 def hidden_by(shown: Array, depth: Array) -> Array:
-    """Which share of each predicted box, and of its strip at the feet, each nearer person hides: ``[N, N, 2]``, hidden by hiding."""
+    """Which share of each predicted box, and of its strip at the feet, each nearer person hides: ``[N, N, 2]``, hidden
+    by hiding."""
     x0, y0, x1, y1 = shown.T
     parts = np.stack([shown, np.stack([x0, y1 - 0.12 * (y1 - y0), x1, y1], 1)], 1)
     body = shown.copy()

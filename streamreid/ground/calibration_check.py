@@ -1,8 +1,9 @@
 """Calibrations that contradict each other, noticed from people whom two cameras see at once.
 
-Who is whom is not known, and places cannot tell if a calibration is wrong. But a way seen by both has the same shape: somewhere else, turned, mirrored, or
-in another unit. So ways of one camera are laid onto ways of the other by the similarity that fits best (Procrustes), and what brings many people of many
-moments together, while calibration as given does not, is a contradiction.
+Who is whom is not known, and places cannot tell if a calibration is wrong. But a way seen by both has the same shape:
+somewhere else, turned, mirrored, or in another unit. So ways of one camera are laid onto ways of the other by the
+similarity that fits best (Procrustes), and what brings many people of many moments together, while calibration as given
+does not, is a contradiction.
 """
 
 from __future__ import annotations
@@ -50,10 +51,13 @@ class Contradiction:
         a, b = self.cameras
         how = "; one is the mirror image of the other" if self.mirrored else ""
         if not 0.5 < self.scale < 2.0:
-            how += f"; the world of '{b}' is {self.scale:.3g} times as large, as if the units differed (calibration.unit)"
+            how += (
+                f"; the world of '{b}' is {self.scale:.3g} times as large, as if the units differed (calibration.unit)"
+            )
         return (
-            f"the calibrations of '{a}' and '{b}' contradict each other: they put the same people {self.metres:.1f} m apart (median){how}. What they say of "
-            "places is not used between these two. Check both files, their units and origins (and the clocks of the cameras)"
+            f"the calibrations of '{a}' and '{b}' contradict each other: they put the same people {self.metres:.1f} m "
+            f"apart (median){how}. What they say of places is not used between these two. Check both files, their "
+            "units and origins (and the clocks of the cameras)"
         )
 
 
@@ -65,7 +69,9 @@ class CalibrationCheck:
         self._looked: dict[tuple[str, str], int] = {}
         self.found: dict[tuple[str, str], Contradiction] = {}
 
-    def observe(self, camera: str, moment: int, tracks: NDArray[np.int64], points: FloatArray | NDArray[np.float64]) -> list[Contradiction]:
+    def observe(
+        self, camera: str, moment: int, tracks: NDArray[np.int64], points: FloatArray | NDArray[np.float64]
+    ) -> list[Contradiction]:
         """Take a frame; the last of a moment counts.
 
         Args:
@@ -80,7 +86,9 @@ class CalibrationCheck:
         mine = self._seen[camera]
         fresh = moment not in mine
         known = np.isfinite(points).all(1)
-        mine[moment] = dict(zip(tracks[known].tolist(), (points[known, 0] + 1j * points[known, 1]).tolist(), strict=True))
+        mine[moment] = dict(
+            zip(tracks[known].tolist(), (points[known, 0] + 1j * points[known, 1]).tolist(), strict=True)
+        )
         if len(mine) > _MOMENTS:
             del mine[next(iter(mine))]
         return self._look(camera, moment) if fresh else []
@@ -118,8 +126,11 @@ class CalibrationCheck:
                 best = count, Contradiction((a, b), metres, mirrored, abs(turn))
         return best and best[1]
 
-    def _trials(self, common: list[tuple[dict[int, complex], dict[int, complex]]]) -> list[tuple[complex, complex, bool]]:
-        """Similarities that lay a long way of one camera onto one of the other: z -> turn * z + shift, mirrored first or not."""
+    def _trials(
+        self, common: list[tuple[dict[int, complex], dict[int, complex]]]
+    ) -> list[tuple[complex, complex, bool]]:
+        """Similarities that lay a long way of one camera onto one of the other: z -> turn * z + shift, mirrored first
+        or not."""
         ways: dict[tuple[int, int], list[tuple[complex, complex]]] = defaultdict(list)
         for x, y in common:
             for i, p in x.items():
@@ -148,7 +159,9 @@ def _spread(clouds: list[tuple[Plane, Plane]]) -> float:
     return float(np.std(np.concatenate([p for p, _ in clouds])))
 
 
-def _together(clouds: list[tuple[Plane, Plane]], turn: complex, shift: complex, mirrored: bool, near: float) -> tuple[int, list[float]]:
+def _together(
+    clouds: list[tuple[Plane, Plane]], turn: complex, shift: complex, mirrored: bool, near: float
+) -> tuple[int, list[float]]:
     """How many people of all moments come together, and how far apart their places are as given."""
     count, apart = 0, []
     for p, q in clouds:
@@ -165,7 +178,8 @@ def _together(clouds: list[tuple[Plane, Plane]], turn: complex, shift: complex, 
 
 
 def worst(found: dict[tuple[str, str], Contradiction]) -> set[str]:
-    """The cameras to leave out so that no two that are left contradict each other: first those with most contradictions."""
+    """The cameras to leave out so that no two that are left contradict each other: first those with most
+    contradictions."""
     left = set(found)
     out: set[str] = set()
     while left:

@@ -1,4 +1,5 @@
-"""From a camera's calibration settings to a camera over the ground: read, judged, and refused with what would make it right."""
+"""From a camera's calibration settings to a camera over the ground: read, judged, and refused with what would make it
+right."""
 
 from __future__ import annotations
 
@@ -59,14 +60,23 @@ def load_calibration(name: str, config: CalibrationConfig) -> GroundCamera:
         config: Where it is.
 
     Raises:
-        ConfigError: Missing, malformed, degenerate, contradicting itself, or right only in another unit or direction (which is named).
+        ConfigError: Missing, malformed, degenerate, contradicting itself, or right only in another unit or direction
+            (which is named).
     """
     where = f"camera '{name}': calibration"
     if config.file is not None:
         where = f"{where} '{config.file}'"
     try:
         return _choose(list(_readings(name, config, where)), config, where)
-    except (cv2.error, np.linalg.LinAlgError, BadZipFile, EOFError, ArithmeticError, RecursionError, MemoryError) as error:
+    except (
+        cv2.error,
+        np.linalg.LinAlgError,
+        BadZipFile,
+        EOFError,
+        ArithmeticError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         raise ConfigError(f"{where}: cannot be used ({type(error).__name__}); check its numbers") from None
 
 
@@ -98,7 +108,9 @@ def _from_parts(name: str, parts: Parts, where: str) -> Iterator[_Reading]:
             or pixels.shape[1] < 2
             or ground.shape[1] < 2
         ):
-            raise ConfigError(f"{where}: expected at least four points, the same number in the picture and on the ground")
+            raise ConfigError(
+                f"{where}: expected at least four points, the same number in the picture and on the ground"
+            )
         points = np.concatenate([pixels[:, :2], ground[:, :2]], 1)
     if points is not None:
         yield _Reading(lambda unit: GroundCamera.from_homography(name, _fit(points, unit, where), where=where), "")
@@ -109,7 +121,9 @@ def _from_parts(name: str, parts: Parts, where: str) -> Iterator[_Reading]:
         return
     numbers = next((a for n in ("matrix", "homography", "numbers") if (a := parts.get(n)) is not None), None)
     if numbers is None:
-        raise ConfigError(f"{where}: expected camera_matrix, rvec and tvec, a projection matrix, a homography, or points")
+        raise ConfigError(
+            f"{where}: expected camera_matrix, rvec and tvec, a projection matrix, a homography, or points"
+        )
     yield from _from_numbers(name, _shaped(numbers, where), where)
 
 
@@ -126,14 +140,15 @@ def _shaped(numbers: Array, where: str) -> Array:
         raise ConfigError(f"{where}: expected a 3x3 or 3x4 matrix of finite numbers, got {shape}{hint}")
     if numbers.shape == (3, 4) and np.allclose(numbers[:, :3] @ numbers[:, :3].T, np.eye(3), atol=1e-3):
         raise ConfigError(
-            f"{where}: a pose alone (rotation and translation); multiply it by the camera matrix, K [R | t], or give both in OpenCV's format: "
-            "camera_matrix, rvec, tvec"
+            f"{where}: a pose alone (rotation and translation); multiply it by the camera matrix, K [R | t], or give "
+            "both in OpenCV's format: camera_matrix, rvec, tvec"
         )
     return numbers
 
 
 def _from_pose(name: str, parts: Parts, where: str) -> Iterator[_Reading]:
-    """Camera matrix, rotation and translation: from the world to the camera as OpenCV has it, or the camera's place in the world."""
+    """Camera matrix, rotation and translation: from the world to the camera as OpenCV has it, or the camera's place in
+    the world."""
     inner, turn, shift = (np.squeeze(np.asarray(parts.values[n])) for n in ("inner", "rotation", "shift"))
     shift = shift.reshape(-1)
     if (
@@ -142,15 +157,21 @@ def _from_pose(name: str, parts: Parts, where: str) -> Iterator[_Reading]:
         or turn.shape not in ((3,), (3, 3))
         or not all(np.isfinite(a).all() for a in (inner, turn, shift))
     ):
-        raise ConfigError(f"{where}: expected a 3x3 camera matrix, a rotation (3 numbers or 3x3) and a translation (3 numbers)")
+        raise ConfigError(
+            f"{where}: expected a 3x3 camera matrix, a rotation (3 numbers or 3x3) and a translation (3 numbers)"
+        )
     rotation = np.asarray(cv2.Rodrigues(turn)[0] if turn.shape == (3,) else turn, np.float64)
     if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-2):
-        raise ConfigError(f"{where}: the rotation is none: its rows are not at right angles; check the order of its numbers")
+        raise ConfigError(
+            f"{where}: the rotation is none: its rows are not at right angles; check the order of its numbers"
+        )
     distortion = parts.get("distortion")
     lens = None
     if distortion is not None and np.abs(distortion).max(initial=0) > 0:
         if distortion.size not in (4, 5, 8, 12, 14):
-            raise ConfigError(f"{where}: {distortion.size} distortion coefficients; OpenCV's lens model has 4, 5, 8, 12 or 14")
+            raise ConfigError(
+                f"{where}: {distortion.size} distortion coefficients; OpenCV's lens model has 4, 5, 8, 12 or 14"
+            )
         lens = OpenCvLens(inner, distortion.reshape(-1))
     size = parts.size or _size_of(inner)
     poses = (("world-to-camera", rotation, shift), ("camera-to-world", rotation.T, -rotation.T @ shift))
@@ -170,16 +191,22 @@ def _from_pose(name: str, parts: Parts, where: str) -> Iterator[_Reading]:
 def _from_numbers(name: str, numbers: Array, where: str) -> Iterator[_Reading]:
     if numbers.shape == (3, 3):
         if abs(np.linalg.det(numbers / max(np.abs(numbers).max(), 1e-12))) < 1e-14:
-            raise ConfigError(f"{where}: the homography is degenerate, so nothing on the ground can be told apart; check its rows")
+            raise ConfigError(
+                f"{where}: the homography is degenerate, so nothing on the ground can be told apart; check its rows"
+            )
         inverse = np.asarray(np.linalg.inv(numbers), np.float64)
         for maps, onto in (("pixels-to-ground", inverse), ("ground-to-pixels", numbers)):
             yield _Reading(
-                lambda unit, onto=onto: GroundCamera.from_homography(name, onto @ np.diag([1 / unit, 1 / unit, 1.0]), where=where),  # type: ignore[misc]
+                lambda unit, onto=onto: GroundCamera.from_homography(
+                    name, onto @ np.diag([1 / unit, 1 / unit, 1.0]), where=where
+                ),  # type: ignore[misc]
                 maps,
             )
         return
     yield _Reading(
-        lambda unit: GroundCamera.from_matrix(name, numbers @ np.diag([1 / unit, 1 / unit, 1 / unit, 1.0]), where=where),
+        lambda unit: GroundCamera.from_matrix(
+            name, numbers @ np.diag([1 / unit, 1 / unit, 1 / unit, 1.0]), where=where
+        ),
         "world-to-camera",
         size=_size_of(_inner_of(numbers)),
     )
@@ -227,7 +254,8 @@ def _choose(readings: list[_Reading], config: CalibrationConfig, where: str) -> 
     known = [r for r in readings if config.maps in (None, r.maps) or not r.maps]
     if not known:
         raise ConfigError(
-            f"{where}: maps: {config.maps} is for another kind of matrix; here it is one of {', '.join(r.maps for r in readings)}"
+            f"{where}: maps: {config.maps} is for another kind of matrix; here it is one of "
+            f"{', '.join(r.maps for r in readings)}"
         )
     first = known[0]
     unit = config.unit or first.unit
@@ -239,7 +267,8 @@ def _choose(readings: list[_Reading], config: CalibrationConfig, where: str) -> 
         seen = None if tried is None or back is None else _best_view(tried, back)
         if seen is not None and seen.plausible and seen.oddness < view.oddness - _MUCH:
             log.warning(
-                "%s: taken from pixels to the ground: %s. From the ground to pixels it would be: %s. Say which: calibration.maps",
+                "%s: taken from pixels to the ground: %s. From the ground to pixels it would be: %s. Say which: "
+                "calibration.maps",
                 where,
                 view,
                 seen,
@@ -256,16 +285,23 @@ def _choose(readings: list[_Reading], config: CalibrationConfig, where: str) -> 
     if others and not said:
         reading, other, seen = others[0].reading, others[0].unit, others[0].view
         word = dict(_UNITS).get(other, "")
-        keys = ([f"unit: {other:g}"] if other != unit else []) + ([f"maps: {reading.maps}"] if reading is not first else [])
+        keys = ([f"unit: {other:g}"] if other != unit else []) + (
+            [f"maps: {reading.maps}"] if reading is not first else []
+        )
         as_is = f"unit: {unit:g}" + (f", maps: {first.maps}" if first.maps else "")
         measure = f" in {word}" if other != unit and word else ""
         raise ConfigError(
-            f"{where}: implausible as it stands: {view if view is not None else fault}. Read as {reading.maps or 'given'}{measure} it fits: {seen}. "
-            f"Write calibration: {{..., {', '.join(keys)}}} (or {as_is}, if it is right as it is)"
+            f"{where}: implausible as it stands: {view if view is not None else fault}. Read as "
+            f"{reading.maps or 'given'}{measure} it fits: {seen}. Write calibration: {{..., {', '.join(keys)}}} (or "
+            f"{as_is}, if it is right as it is)"
         )
     if camera is None:
         raise fault if fault is not None else ConfigError(f"{where}: cannot be used")
-    log.warning("%s: implausible: %s. Check units, directions and the size of the pictures; places may be missing or wrong", where, view)
+    log.warning(
+        "%s: implausible: %s. Check units, directions and the size of the pictures; places may be missing or wrong",
+        where,
+        view,
+    )
     return camera
 
 
@@ -277,7 +313,9 @@ class _Alternative:
     view: View
 
 
-def _alternatives(readings: list[_Reading], config: CalibrationConfig, given: tuple[_Reading, float]) -> list[_Alternative]:
+def _alternatives(
+    readings: list[_Reading], config: CalibrationConfig, given: tuple[_Reading, float]
+) -> list[_Alternative]:
     """All other ways to read it that make sense, the most usual first."""
     found = []
     for reading in readings:
@@ -304,7 +342,9 @@ def _best_view(camera: GroundCamera, reading: _Reading) -> View | None:
     views = []
     for size in sizes:
         try:
-            views.append(view_of(camera.scaled(size) if camera.homography is not None else replace(camera, size=size), size))
+            views.append(
+                view_of(camera.scaled(size) if camera.homography is not None else replace(camera, size=size), size)
+            )
         except (ConfigError, np.linalg.LinAlgError):
             continue
     return next((v for v in views if v.plausible), views[len(views) // 2] if views else None)
@@ -326,8 +366,8 @@ def _fit(points: Array, unit: float, where: str) -> Array:
     worst = int(error.argmax())
     if error[worst] > _FAR:
         raise ConfigError(
-            f"{where}: the points contradict each other: pixel {pixels[worst].tolist()} is said to be at {ground[worst].tolist()}, which is "
-            f"{error[worst]:.1f} m from where the others put it"
+            f"{where}: the points contradict each other: pixel {pixels[worst].tolist()} is said to be at "
+            f"{ground[worst].tolist()}, which is {error[worst]:.1f} m from where the others put it"
         )
     return np.asarray(onto, np.float64)
 
@@ -336,7 +376,10 @@ def _tsai(name: str, text: str, unit: float, where: str) -> GroundCamera:
     """Tsai's model as PETS and CAVIAR write it (R. Willson's conventions)."""
     try:
         root = ElementTree.fromstring(text)  # noqa: S314 - a local file of the user
-        parts = {key: {k: float(v) for k, v in _element(root, key).attrib.items()} for key in ("Geometry", "Intrinsic", "Extrinsic")}
+        parts = {
+            key: {k: float(v) for k, v in _element(root, key).attrib.items()}
+            for key in ("Geometry", "Intrinsic", "Extrinsic")
+        }
         g, i, e = parts["Geometry"], parts["Intrinsic"], parts["Extrinsic"]
         sx, sy = (np.sin(e[k]) for k in ("rx", "ry"))
         cx, cy = (np.cos(e[k]) for k in ("rx", "ry"))
@@ -355,8 +398,12 @@ def _tsai(name: str, text: str, unit: float, where: str) -> GroundCamera:
         lens = Lens(i["kappa1"], scale, (i["cx"], i["cy"])) if i.get("kappa1") else None
     except (ElementTree.ParseError, KeyError, ValueError, ZeroDivisionError) as error:
         missing = f": {error} is missing" if isinstance(error, KeyError) else ""
-        raise ConfigError(f"{where}: not a Tsai calibration (Geometry, Intrinsic and Extrinsic with their values){missing}") from None
-    return GroundCamera.from_matrix(name, inner @ np.concatenate([rotation, shift[:, None]], 1), size=size, lens=lens, where=where)
+        raise ConfigError(
+            f"{where}: not a Tsai calibration (Geometry, Intrinsic and Extrinsic with their values){missing}"
+        ) from None
+    return GroundCamera.from_matrix(
+        name, inner @ np.concatenate([rotation, shift[:, None]], 1), size=size, lens=lens, where=where
+    )
 
 
 def _element(root: Any, name: str) -> Any:

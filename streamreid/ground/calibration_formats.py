@@ -1,7 +1,8 @@
-"""Files with calibrations, as public data sets and tools write them: what is in them, under common names, without judging it.
+"""Files with calibrations, as public data sets and tools write them: what is in them, under common names, without
+judging it.
 
-Read are Tsai XML (PETS, CAVIAR), OpenCV's FileStorage (XML, YAML, JSON; also two files per camera, as WILDTRACK has them), matrices in text (with comments
-and labels, as EPFL and AI City write them), CSV, JSON, ``.npy`` and ``.npz``.
+Read are Tsai XML (PETS, CAVIAR), OpenCV's FileStorage (XML, YAML, JSON; also two files per camera, as WILDTRACK has
+them), matrices in text (with comments and labels, as EPFL and AI City write them), CSV, JSON, ``.npy`` and ``.npz``.
 
 Messages say where a file is wrong, never what stands there: by HTTP, whoever adds a camera chooses the file.
 """
@@ -39,10 +40,18 @@ _NAMES = {
     "pixels": ("camerapoints", "imagepoints", "pixels", "pixelpoints"),
     "ground": ("mappoints", "worldpoints", "ground", "groundpoints", "objectpoints"),
 }
-"""What tools call the parts of a calibration; compared in lower case and without other characters than letters and digits."""
+"""What tools call the parts of a calibration; compared in lower case and without other characters than letters and
+digits."""
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,4})?|nan|[+-]?inf", re.IGNORECASE)
-_PARTNERS = (("intrinsic_zero", "extrinsic"), ("intrinsic_original", "extrinsic"), ("intrinsic", "extrinsic"), ("intr", "extr"))
+_NUMBER = re.compile(
+    r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,4})?|nan|[+-]?inf", re.IGNORECASE
+)
+_PARTNERS = (
+    ("intrinsic_zero", "extrinsic"),
+    ("intrinsic_original", "extrinsic"),
+    ("intrinsic", "extrinsic"),
+    ("intr", "extr"),
+)
 _MOST_NUMBERS = 64
 _MOST_BYTES = 8 << 20
 """Of a calibration file. Devices and pipes, which never end, are not read at all."""
@@ -53,7 +62,8 @@ class Parts:
     """What a file holds; of the parts, those that are not there are missing.
 
     Args:
-        values: By name: ``matrix`` and ``homography`` may also be "numbers" of which only the shape tells what they are.
+        values: By name: ``matrix`` and ``homography`` may also be "numbers" of which only the shape tells what they
+            are.
         size: Width and height of the pictures, or None.
         where: For messages.
     """
@@ -74,7 +84,8 @@ def read_parts(path: Path, key: str, where: str, *, second: Path | None = None) 
         path: The file.
         key: Which array of an ``.npz`` file.
         where: For messages.
-        second: File with the camera matrix where ``path`` has the pose alone, or the other way round; default: looked for beside it.
+        second: File with the camera matrix where ``path`` has the pose alone, or the other way round; default: looked
+            for beside it.
 
     Raises:
         ConfigError: Missing or malformed.
@@ -85,9 +96,12 @@ def read_parts(path: Path, key: str, where: str, *, second: Path | None = None) 
     if second is None and has_inner != has_pose and not {"matrix", "homography", "numbers"} & set(values):
         second = _partner(path, to_pose=has_inner)
         if second is None:
-            what, other = ("camera matrix", "pose (rotation and translation)") if has_inner else ("pose", "camera matrix")
+            what, other = (
+                ("camera matrix", "pose (rotation and translation)") if has_inner else ("pose", "camera matrix")
+            )
             raise ConfigError(
-                f"{where}: holds the {what} alone; name the file with the {other} too: calibration: {{file: EXTRINSICS, intrinsics: INTRINSICS}}"
+                f"{where}: holds the {what} alone; name the file with the {other} too: calibration: {{file: "
+                f"EXTRINSICS, intrinsics: INTRINSICS}}"
             )
     if second is not None:
         other_parts = _read(second, "", where.replace(str(path), str(second)))
@@ -97,7 +111,8 @@ def read_parts(path: Path, key: str, where: str, *, second: Path | None = None) 
 
 
 def _partner(path: Path, *, to_pose: bool) -> Path | None:
-    """The other file of a pair like intr_cam1.xml and extr_cam1.xml, beside the first or in a folder whose name differs in the same way."""
+    """The other file of a pair like intr_cam1.xml and extr_cam1.xml, beside the first or in a folder whose name differs
+    in the same way."""
     path = Path(os.path.abspath(path))  # a file in the working folder has a parent without a name
     for inner, outer in _PARTNERS:
         old, new = (inner, outer) if to_pose else (outer, inner)
@@ -105,7 +120,9 @@ def _partner(path: Path, *, to_pose: bool) -> Path | None:
         folders = [path.parent, path.parent.with_name(path.parent.name.replace(old, new))]
         if not to_pose:
             folders += [path.parent.with_name(n) for n in ("intrinsic_zero", "intrinsic", "intrinsics")]
-        for swapped in dict.fromkeys((name, name.replace("intr_" if to_pose else "extr_", "extr_" if to_pose else "intr_"))):
+        for swapped in dict.fromkeys(
+            (name, name.replace("intr_" if to_pose else "extr_", "extr_" if to_pose else "intr_"))
+        ):
             for folder in folders:
                 if (folder / swapped) != path and (folder / swapped).is_file():
                     return folder / swapped
@@ -189,7 +206,9 @@ def _storage(path: Path, where: str) -> Parts:
         found: dict[str, Any] = {name: _node(root.getNode(name)) for name in root.keys()[:200]}
         storage.release()
     except (cv2.error, SystemError, UnicodeDecodeError):
-        raise ConfigError(f"{where}: neither a Tsai calibration (Geometry, Intrinsic, Extrinsic) nor one that OpenCV reads") from None
+        raise ConfigError(
+            f"{where}: neither a Tsai calibration (Geometry, Intrinsic, Extrinsic) nor one that OpenCV reads"
+        ) from None
     return _from_data({k: v for k, v in found.items() if v is not None}, where)
 
 
@@ -213,14 +232,17 @@ def _node(node: Any) -> Any:
 def _from_data(data: Any, where: str) -> Parts:
     """Parts of a dictionary, or the numbers of a list."""
     if isinstance(data, dict):
-        inside = next((v for k, v in data.items() if isinstance(v, dict) and _plain(k) in ("calibration", "camera")), None)
+        inside = next(
+            (v for k, v in data.items() if isinstance(v, dict) and _plain(k) in ("calibration", "camera")), None
+        )
         arrays = {str(k): a for k, v in data.items() if (a := _array(v)) is not None}
         known = _named(arrays)
         if not known and inside is not None:
             return _from_data(inside, where)
         if not known:
             raise ConfigError(
-                f"{where}: holds nothing that is known; expected camera_matrix, rvec and tvec, a projection matrix P, a homography H, or points"
+                f"{where}: holds nothing that is known; expected camera_matrix, rvec and tvec, a projection matrix P, "
+                "a homography H, or points"
             )
         width, height = (
             next((int(v) for k, v in data.items() if _plain(k) in n and isinstance(v, (int, float))), 0)
@@ -251,7 +273,12 @@ def _array(value: Any) -> Array | None:
     if isinstance(value, dict) and "data" in value:
         numbers = _array(value["data"])
         rows, cols = value.get("rows"), value.get("cols")
-        if numbers is None or not isinstance(rows, (int, float)) or not isinstance(cols, (int, float)) or numbers.size != rows * cols:
+        if (
+            numbers is None
+            or not isinstance(rows, (int, float))
+            or not isinstance(cols, (int, float))
+            or numbers.size != rows * cols
+        ):
             return numbers
         return numbers.reshape(int(rows), int(cols))
     if isinstance(value, (list, tuple, np.ndarray)) and len(value):
@@ -271,7 +298,9 @@ def _matrix(text: str, where: str) -> Array:
             rows.append(row)
             total += len(row)
             if total > _MOST_NUMBERS:
-                raise ConfigError(f"{where}: holds more numbers than one matrix has; expected 3x3 or 3x4, one camera per file")
+                raise ConfigError(
+                    f"{where}: holds more numbers than one matrix has; expected 3x3 or 3x4, one camera per file"
+                )
     if not rows or len({len(r) for r in rows}) != 1:
         shape = f"rows of {sorted({len(r) for r in rows})} numbers" if rows else "no numbers"
         raise ConfigError(f"{where}: not a matrix of numbers ({shape}); expected 3x3 or 3x4")

@@ -1,7 +1,8 @@
 """Whether a calibration can be that of a camera that watches people, and what it would have to be read as to be one.
 
-Units and directions are nowhere in a file: a matrix in centimetres, or one from the camera to the world, is as valid as the right one. But a camera hangs
-between knee height and a roof, sees the ground in the lower part of its picture, and people on it stand upright and are more than a few pixels high.
+Units and directions are nowhere in a file: a matrix in centimetres, or one from the camera to the world, is as valid as
+the right one. But a camera hangs between knee height and a roof, sees the ground in the lower part of its picture, and
+people on it stand upright and are more than a few pixels high.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ _PERSON = 1.7
 """Metres."""
 
 _LOWEST, _HIGHEST = 0.3, 100.0
-"""Metres above the ground at which cameras hang: a robot's, a crane's. Centimetres make 30 to 10,000 of them, millimetres more."""
+"""Metres above the ground at which cameras hang: a robot's, a crane's. Centimetres make 30 to 10,000 of them,
+millimetres more."""
 
 _SMALLEST, _LARGEST = 0.008, 4.0
 """A person's height as a share of the picture's: 9 pixels of 1080, and somebody just below the camera."""
@@ -69,7 +71,9 @@ class View:
     @property
     def oddness(self) -> float:
         """How far it is from a usual camera, in factors (natural logarithm): less is more likely."""
-        return abs(float(np.log(max(self.height, 1e-6) / _USUAL_HEIGHT))) + abs(float(np.log(max(self.person, 1e-6) / _USUAL_PERSON)))
+        return abs(float(np.log(max(self.height, 1e-6) / _USUAL_HEIGHT))) + abs(
+            float(np.log(max(self.person, 1e-6) / _USUAL_PERSON))
+        )
 
     def __str__(self) -> str:
         if self.ground < _LEAST_GROUND:

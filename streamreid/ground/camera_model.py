@@ -20,7 +20,8 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Lens:
-    """Radial distortion as Tsai has it (IEEE J. Robotics and Automation 3(4), 1987): ideal = real * (1 + kappa * r^2), r in sensor units.
+    """Radial distortion as Tsai has it (IEEE J. Robotics and Automation 3(4), 1987): ideal = real * (1 + kappa * r^2),
+    r in sensor units.
 
     Args:
         kappa: Per square sensor unit.
@@ -35,16 +36,21 @@ class Lens:
     def ideal(self, pixels: Array) -> Array:
         """Where pixels ``[N, 2]`` would be without distortion."""
         sensor = (pixels - self.centre) * self.scale
-        return np.asarray(sensor * (1 + self.kappa * (sensor**2).sum(-1, keepdims=True)) / self.scale + self.centre, np.float64)
+        return np.asarray(
+            sensor * (1 + self.kappa * (sensor**2).sum(-1, keepdims=True)) / self.scale + self.centre, np.float64
+        )
 
     def real(self, pixels: Array) -> Array:
-        """Where ideal pixels ``[N, 2]`` are seen; far outside the picture, where the formula has no solution, nearly unchanged."""
+        """Where ideal pixels ``[N, 2]`` are seen; far outside the picture, where the formula has no solution, nearly
+        unchanged."""
         sensor = (pixels - self.centre) * self.scale
         wanted = np.linalg.norm(sensor, axis=-1, keepdims=True)
         radius = wanted.copy()
         for _ in range(8):  # Newton
             slope = 1 + 3 * self.kappa * radius**2
-            radius = radius - (radius * (1 + self.kappa * radius**2) - wanted) / np.where(np.abs(slope) < 0.1, 0.1, slope)
+            radius = radius - (radius * (1 + self.kappa * radius**2) - wanted) / np.where(
+                np.abs(slope) < 0.1, 0.1, slope
+            )
         radius = np.clip(radius, 0.3 * wanted, 3 * wanted)
         return np.asarray(sensor * (radius / np.maximum(wanted, 1e-9)) / self.scale + self.centre, np.float64)
 
@@ -71,10 +77,13 @@ class OpenCvLens:
         if not len(pixels):
             return pixels
         points = np.ascontiguousarray(pixels, np.float64).reshape(-1, 1, 2)
-        return np.asarray(cv2.undistortPoints(points, self.inner, self.coefficients, P=self.inner), np.float64).reshape(-1, 2)
+        return np.asarray(cv2.undistortPoints(points, self.inner, self.coefficients, P=self.inner), np.float64).reshape(
+            -1, 2
+        )
 
     def real(self, pixels: Array) -> Array:
-        """Where ideal pixels ``[..., 2]`` are seen; far outside the picture, where the polynomial turns back, nearly unchanged."""
+        """Where ideal pixels ``[..., 2]`` are seen; far outside the picture, where the polynomial turns back, nearly
+        unchanged."""
         flat = np.asarray(pixels, np.float64).reshape(-1, 2)
         known = np.isfinite(flat).all(1)
         result = np.full(flat.shape, np.nan)
@@ -82,7 +91,9 @@ class OpenCvLens:
         rays = np.concatenate([(flat[known] - centre) / focal, np.ones((int(known.sum()), 1))], 1)
         if len(rays):
             zero = np.zeros(3)
-            bent = np.asarray(cv2.projectPoints(rays, zero, zero, self.inner, self.coefficients)[0], np.float64).reshape(-1, 2)
+            bent = np.asarray(
+                cv2.projectPoints(rays, zero, zero, self.inner, self.coefficients)[0], np.float64
+            ).reshape(-1, 2)
             wanted = np.linalg.norm(flat[known] - centre, axis=1, keepdims=True)
             found = np.linalg.norm(bent - centre, axis=1, keepdims=True)
             odd = (found < 0.3 * wanted) | (found > 3 * wanted)
@@ -100,10 +111,12 @@ class GroundCamera:
 
     Args:
         name: Of the camera.
-        matrix: ``[3, 4]`` from world to ideal pixels; scaled so that the third row gives the depth in metres, positive in front.
+        matrix: ``[3, 4]`` from world to ideal pixels; scaled so that the third row gives the depth in metres, positive
+            in front.
         lens: Distortion, or None.
         size: Width and height the calibration was made for, or None.
-        homography: ``[3, 3]`` from the ground to pixels, if nothing else was given: ``matrix`` is then worked out for each size of picture.
+        homography: ``[3, 3]`` from the ground to pixels, if nothing else was given: ``matrix`` is then worked out for
+            each size of picture.
     """
 
     name: str
@@ -130,7 +143,13 @@ class GroundCamera:
 
     @classmethod
     def from_matrix(
-        cls, name: str, matrix: Array, *, size: tuple[int, int] | None = None, lens: Lens | OpenCvLens | None = None, where: str = ""
+        cls,
+        name: str,
+        matrix: Array,
+        *,
+        size: tuple[int, int] | None = None,
+        lens: Lens | OpenCvLens | None = None,
+        where: str = "",
     ) -> GroundCamera:
         """Check and scale a projection matrix.
 
@@ -143,14 +162,18 @@ class GroundCamera:
             raise ConfigError(f"{where}: expected a 3x4 matrix of finite numbers, got {'x'.join(map(str, m.shape))}")
         scale = float(np.linalg.norm(m[2, :3]))
         if scale < 1e-12 or np.linalg.cond(m[:, :3]) > 1e12 or np.linalg.cond(m[:, [0, 1, 3]]) > 1e14:
-            raise ConfigError(f"{where}: the matrix is degenerate, so nothing on the ground can be told apart; check its rows")
+            raise ConfigError(
+                f"{where}: the matrix is degenerate, so nothing on the ground can be told apart; check its rows"
+            )
         position = -np.linalg.solve(m[:, :3], m[:, 3])
         if position[2] <= 0:
             raise ConfigError(
-                f"{where}: the camera would hang {-position[2]:.2f} below the ground (z = 0); z must point up and the ground be z = 0"
+                f"{where}: the camera would hang {-position[2]:.2f} below the ground (z = 0); z must point up and the "
+                "ground be z = 0"
             )
         m = m / scale
-        # A matrix may come with either sign and a left-handed ground; but cameras look down on the ground, only level ones need the hand.
+        # A matrix may come with either sign and a left-handed ground; but cameras look down on the ground, only level
+        # ones need the hand.
         behind = m[2, 2] > 0 if abs(m[2, 2]) > 0.05 else np.linalg.det(m[:, :3]) < 0
         m = -m if behind else m
         return cls(name, m, lens, size)
@@ -161,7 +184,8 @@ class GroundCamera:
         return np.asarray(-np.linalg.solve(self.matrix[:, :3], self.matrix[:, 3]), np.float64)
 
     def project(self, points: Array) -> tuple[Array, Array]:
-        """Pixels ``[..., 2]`` and depths ``[...]`` in metres of world points ``[..., 3]``; pixels are NaN where the depth is not positive."""
+        """Pixels ``[..., 2]`` and depths ``[...]`` in metres of world points ``[..., 3]``; pixels are NaN where the
+        depth is not positive."""
         seen = points @ self.matrix[:, :3].T + self.matrix[:, 3]
         depth = seen[..., 2]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -171,7 +195,8 @@ class GroundCamera:
         return pixels, depth
 
     def to_plane(self, pixels: Array, height: float = 0.0) -> Array:
-        """World points ``[N, 2]`` at ``height`` metres above the ground that are seen at pixels ``[N, 2]``; NaN above the horizon."""
+        """World points ``[N, 2]`` at ``height`` metres above the ground that are seen at pixels ``[N, 2]``; NaN above
+        the horizon."""
         if self.lens is not None:
             pixels = self.lens.ideal(pixels)
         m = self.matrix
@@ -190,7 +215,8 @@ class GroundCamera:
             sigma: ``[N, 2]`` standard deviation in pixels, across and down.
 
         Returns:
-            Points ``[N, 2]`` in metres (NaN above the horizon) and covariances ``[N, 2, 2]``: J diag(sigma^2) J^T, J the derivative.
+            Points ``[N, 2]`` in metres (NaN above the horizon) and covariances ``[N, 2, 2]``: J diag(sigma^2) J^T, J
+            the derivative.
         """
         points = self.to_plane(pixels)
         across = self.to_plane(pixels + np.array([0.5, 0.0])) - self.to_plane(pixels - np.array([0.5, 0.0]))
@@ -212,17 +238,19 @@ class GroundCamera:
         across, down = size[0] / self.size[0], size[1] / self.size[1]
         if abs(across / down - 1) > 0.02:
             raise ConfigError(
-                f"camera '{self.name}': calibrated for pictures of {self.size[0]}x{self.size[1]}, but they are {size[0]}x{size[1]}, which is another "
-                "shape: the calibration is of another camera or setting"
+                f"camera '{self.name}': calibrated for pictures of {self.size[0]}x{self.size[1]}, but they are "
+                f"{size[0]}x{size[1]}, which is another shape: the calibration is of another camera or setting"
             )
         lens = None if self.lens is None else self.lens.scaled(across, down)
         return GroundCamera(self.name, np.diag([across, down, 1.0]) @ self.matrix, lens, size)
 
 
 def matrix_from_homography(homography: Array, size: tuple[int, int], *, where: str) -> Array:
-    """A projection matrix from the homography of the ground, for square pixels and the optical axis in the middle of the picture.
+    """A projection matrix from the homography of the ground, for square pixels and the optical axis in the middle of
+    the picture.
 
-    H = K [r1 r2 t]; r1 and r2 orthogonal and of equal length give the focal length (Zhang, PAMI 22(11), 2000), r3 = r1 x r2.
+    H = K [r1 r2 t]; r1 and r2 orthogonal and of equal length give the focal length (Zhang, PAMI 22(11), 2000), r3 = r1
+    x r2.
 
     Args:
         homography: ``[3, 3]`` from the ground (metres) to pixels.
@@ -234,7 +262,10 @@ def matrix_from_homography(homography: Array, size: tuple[int, int], *, where: s
     """
     h = np.asarray(homography, np.float64)
     if h.shape != (3, 3) or not np.isfinite(h).all() or abs(np.linalg.det(h / np.abs(h).max())) < 1e-14:
-        raise ConfigError(f"{where}: the homography is degenerate, so nothing on the ground can be told apart; check its points or rows")
+        raise ConfigError(
+            f"{where}: the homography is degenerate, so nothing on the ground can be told apart; check its points or "
+            "rows"
+        )
     shift = np.array([[1, 0, -size[0] / 2], [0, 1, -size[1] / 2], [0, 0, 1]])
     a = shift @ h
     votes = []

@@ -17,9 +17,10 @@ _JUMP = 2.0
 class FrameOrder:
     """Takes jumps out of capture times.
 
-    Frames of all cameras come in the order in which they were taken, or nearly. If from one frame of a camera to its next much more time passes by its own
-    clock than by those of the others, or less than none, then the clock jumped, and its frames go on where they were. A camera that only fell silent comes
-    back with as much time gone as for the others.
+    Frames of all cameras come in the order in which they were taken, or nearly. If from one frame of a camera to its
+    next much more time passes by its own clock than by those of the others, or less than none, then the clock jumped,
+    and its frames go on where they were. A camera that only fell silent comes back with as much time gone as for the
+    others.
     """
 
     def __init__(self) -> None:
@@ -66,7 +67,8 @@ class FrameOrder:
     def _jump(self, camera: str, jump: float, time: float) -> None:
         self._jumped[camera] = self._jumped.get(camera, 0.0) + jump
         _log.warning(
-            "camera '%s': its clock jumped by %+.1f s (at %.1f). On the ground its frames go on as if it had not; keep its clock set (NTP)",
+            "camera '%s': its clock jumped by %+.1f s (at %.1f). On the ground its frames go on as if it had not; "
+            "keep its clock set (NTP)",
             camera,
             jump,
             time,

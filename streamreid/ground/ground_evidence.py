@@ -39,7 +39,8 @@ _HYPOTHESES_LIVE = 3
 
 @dataclass(slots=True, eq=False)
 class _Looked:
-    """One frame: whom its boxes show (0: nobody known) and where, once all cameras have shown the moment; until then as far as is known.
+    """One frame: whom its boxes show (0: nobody known) and where, once all cameras have shown the moment; until then as
+    far as is known.
 
     Args:
         time: By the camera's clock.
@@ -63,7 +64,8 @@ class _Looked:
 
 
 class GroundEvidence:
-    """Follows people on the ground and tells tracks apart by it. A :class:`streamreid.association.spatial_evidence.Place`.
+    """Follows people on the ground and tells tracks apart by it. A
+    :class:`streamreid.association.spatial_evidence.Place`.
 
     Args:
         cameras: Calibrated cameras by name.
@@ -72,7 +74,10 @@ class GroundEvidence:
     """
 
     def __init__(
-        self, cameras: Mapping[str, GroundCamera], config: GroundConfig | None = None, settings: GroundSettings | None = None
+        self,
+        cameras: Mapping[str, GroundCamera],
+        config: GroundConfig | None = None,
+        settings: GroundSettings | None = None,
     ) -> None:
         self.config = config or GroundConfig()
         self.tracker = GroundTracker(dict(cameras), settings or settings_of(self.config))
@@ -145,8 +150,11 @@ class GroundEvidence:
         self._newest[camera] = frame
         self._order += 1
         heappush(self._pending, (frame.at, self._order, frame, np.asarray(boxes[used], np.float64), size))
-        # Clocks that are put right no longer come in order: wait for the camera that is furthest back, unless it fell silent.
-        self._follow(min(f.at for f in self._newest.values() if f.time > time - _SILENT) if any(self.shift.values()) else np.inf)
+        # Clocks that are put right no longer come in order: wait for the camera that is furthest back, unless it fell
+        # silent.
+        self._follow(
+            min(f.at for f in self._newest.values() if f.time > time - _SILENT) if any(self.shift.values()) else np.inf
+        )
 
     def _follow(self, until: float) -> None:
         while self._pending and self._pending[0][0] <= until:
@@ -215,7 +223,11 @@ class GroundEvidence:
         _log.warning("%s", found)
         out = worst(self._check.found) if self._check is not None else set()
         for camera in sorted(out - self._out):
-            _log.warning("camera '%s' is left out where people are followed on the ground by several cameras; its own places stay", camera)
+            _log.warning(
+                "camera '%s' is left out where people are followed on the ground by several cameras; its own places "
+                "stay",
+                camera,
+            )
         self._out = out
         for key, bins in self._bins.items():
             if key[0] in out:
@@ -233,8 +245,9 @@ class GroundEvidence:
     def log_odds(self, a: Sequence[TrackKey], b: Sequence[TrackKey]) -> FloatArray:
         """See ``Place``.
 
-        Where both were seen within half a second, their distance d speaks: log(room / (2 pi s^2)) - d^2 / (2 s^2), once per second of common
-        time, at most six times. One number on the ground is one person. Otherwise only the speed it would take does.
+        Where both were seen within half a second, their distance d speaks: log(room / (2 pi s^2)) - d^2 / (2 s^2), once
+        per second of common time, at most six times. One number on the ground is one person. Otherwise only the speed
+        it would take does.
         """
         keys = sorted({key for key in (*a, *b) if self._bins.get(key)})
         result = np.zeros((len(a), len(b)), np.float32)
@@ -291,7 +304,8 @@ class GroundEvidence:
         if self._area is None:
             return finite
         within = [
-            ok and cv2.pointPolygonTest(self._area, (float(p[0]), float(p[1])), False) >= 0 for p, ok in zip(points, finite, strict=True)
+            ok and cv2.pointPolygonTest(self._area, (float(p[0]), float(p[1])), False) >= 0
+            for p, ok in zip(points, finite, strict=True)
         ]
         return np.array(within, bool)
 

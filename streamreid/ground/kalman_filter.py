@@ -19,18 +19,25 @@ class GroundSettings:
     """How people move and how boxes err. Metres, seconds; shares of a box's height.
 
     Args:
-        acceleration: Root of the density of random acceleration, m / s^1.5; ``calm``: after so long somebody walks as usual again.
-        height: Usual body height, its doubt, and which heights there are; ``girth_doubt`` likewise of the girth, 1 for usual people.
-        side: Standard deviation of the left and right edge; ``top`` of the head, ``foot`` of the feet, ``pixel`` of all, in pixels.
+        acceleration: Root of the density of random acceleration, m / s^1.5; ``calm``: after so long somebody walks as
+            usual again.
+        height: Usual body height, its doubt, and which heights there are; ``girth_doubt`` likewise of the girth, 1 for
+            usual people.
+        side: Standard deviation of the left and right edge; ``top`` of the head, ``foot`` of the feet, ``pixel`` of
+            all, in pixels.
         outlier: How often a box is ``wide`` times less exact.
         found: How often somebody who is not hidden is found, ``hidden`` if wholly hidden by others.
         clutter: Boxes of nobody per frame; ``double``: how often somebody has a second box.
         hypotheses: How many explanations are followed; ``window``: log-odds below the best at which one is given up.
-        agree: Least overlap of boxes that let somebody begin; ``share`` of the cameras that see the place must, and ``cameras`` at least.
-        apart: Nobody begins nearer to somebody else; nearer than ``room`` two people hardly come, ``room_doubt`` its softness.
-        vanish: How often per second somebody is gone at once; ``cap`` and ``gone``: log-odds of being there, at most and when given up.
+        agree: Least overlap of boxes that let somebody begin; ``share`` of the cameras that see the place must, and
+            ``cameras`` at least.
+        apart: Nobody begins nearer to somebody else; nearer than ``room`` two people hardly come, ``room_doubt`` its
+            softness.
+        vanish: How often per second somebody is gone at once; ``cap`` and ``gone``: log-odds of being there, at most
+            and when given up.
         glad: What a box says at most for somebody's being there, as log-odds.
-        begin: Log-odds that somebody begins; ``confirm``: boxes until shown; ``relink``: who was lost for so long may go on.
+        begin: Log-odds that somebody begins; ``confirm``: boxes until shown; ``relink``: who was lost for so long may
+            go on.
     """
 
     acceleration: float = 0.6
@@ -117,7 +124,16 @@ class Nodes:
     def none(cls, cameras: int) -> Nodes:
         """Nobody."""
         whole = np.zeros(0, np.int64)
-        return cls(np.zeros((0, 6)), np.zeros((0, 6, 6)), whole, np.zeros(0), whole, np.zeros(0), np.zeros((0, cameras), np.int64), [])
+        return cls(
+            np.zeros((0, 6)),
+            np.zeros((0, 6, 6)),
+            whole,
+            np.zeros(0),
+            whole,
+            np.zeros(0),
+            np.zeros((0, cameras), np.int64),
+            [],
+        )
 
     def take(self, index: NDArray[np.int64]) -> Nodes:
         """Some of them, copied."""
@@ -147,7 +163,9 @@ def transition(dt: float, settings: GroundSettings) -> tuple[Array, Array]:
     return step, noise
 
 
-def correct(mean: Array, cov: Array, slopes: Array, gap: Array, noise: Array, heights: tuple[float, float]) -> tuple[Array, Array]:
+def correct(
+    mean: Array, cov: Array, slopes: Array, gap: Array, noise: Array, heights: tuple[float, float]
+) -> tuple[Array, Array]:
     """Kalman correction of N beliefs by one box each.
 
     Args:

@@ -51,10 +51,20 @@ class Explained:
         prior = np.log(np.stack([(1 - vague) * (1 - legless), (1 - vague) * legless, vague]))
         ways = prior[:, :, None] + self.odds[:, people]
         best = ways.max(0)
-        return np.clip(self.inside[people] * seen, 0.01, 0.97), best + np.log(np.exp(ways - best).sum(0)), ways.argmax(0)
+        return (
+            np.clip(self.inside[people] * seen, 0.01, 0.97),
+            best + np.log(np.exp(ways - best).sum(0)),
+            ways.argmax(0),
+        )
 
     def corrected(
-        self, mean: Array, cov: Array, rows: NDArray[np.int64], boxes: NDArray[np.int64], way: NDArray[np.int64], settings: GroundSettings
+        self,
+        mean: Array,
+        cov: Array,
+        rows: NDArray[np.int64],
+        boxes: NDArray[np.int64],
+        way: NDArray[np.int64],
+        settings: GroundSettings,
     ) -> tuple[Array, Array]:
         """Beliefs of people ``rows`` after a box each, in a way each."""
         gap, noise = self.gap[rows, boxes], self.noise[way, rows, boxes]
@@ -99,7 +109,9 @@ def measurement_likelihood(
         gap = gap + (slopes @ (point - mean)[..., None])[:, None, :, 0]
     deviation = np.array([settings.side, settings.top, settings.side, settings.foot])
     noise = np.broadcast_to(((deviation * high[:, None]) ** 2 + settings.pixel**2)[:, None], gap.shape).copy()
-    free = _cut(boxes, seen.size)[None] & (gap * np.array([1, 1, -1, -1]) > 0)  # the predicted edge is beyond the picture as well
+    free = _cut(boxes, seen.size)[None] & (
+        gap * np.array([1, 1, -1, -1]) > 0
+    )  # the predicted edge is beyond the picture as well
     gap[free], noise[free] = 0.0, np.broadcast_to((high**2)[:, None, None], gap.shape)[free]
     legless = noise.copy()
     legless[..., 3] = np.maximum(legless[..., 3], (0.7 * high[:, None]) ** 2)
@@ -124,4 +136,7 @@ def _density(slopes: Array, cov: Array, gap: Array, noise: Array, high: Array) -
     spread = np.einsum("nij,njk,nlk->nil", slopes, cov, slopes)[:, None] + noise[..., None] * np.eye(4)
     root = np.linalg.cholesky(spread / (high**2)[:, None, None, None])
     z = np.linalg.solve(root, (gap / high[:, None, None])[..., None])[..., 0]
-    return np.asarray(-0.5 * (z**2).sum(-1) - np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(-1) - 2 * np.log(2 * np.pi), np.float64)
+    return np.asarray(
+        -0.5 * (z**2).sum(-1) - np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(-1) - 2 * np.log(2 * np.pi),
+        np.float64,
+    )

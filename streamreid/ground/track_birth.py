@@ -63,7 +63,8 @@ class Entrances:
         self._places.append(place)
 
     def odds(self, place: Array) -> float:
-        """Logarithm of how much likelier than anywhere somebody begins here: a kernel density with one uniform beginning added."""
+        """Logarithm of how much likelier than anywhere somebody begins here: a kernel density with one uniform
+        beginning added."""
         if not self._places:
             return 0.0
         gap = np.linalg.norm(np.array(self._places) - place, axis=1)
@@ -116,7 +117,11 @@ def beginners(
     used: set[tuple[str, int]] = set()
     for spot in np.lexsort((-score, -got / np.maximum(expected, 1))).tolist():
         key = tuple((name, int(best[spot])) for name, best in rows.items() if best[spot] >= 0)
-        if not good[spot] or used & set(key) or any(np.linalg.norm(p - spots[spot]) < settings.apart for _, p in result):
+        if (
+            not good[spot]
+            or used & set(key)
+            or any(np.linalg.norm(p - spots[spot]) < settings.apart for _, p in result)
+        ):
             continue
         used |= set(key)
         result.append((key, spots[spot]))
@@ -152,7 +157,9 @@ def begin(frames: Mapping[str, Shown], key: ViewKey, spot: Array, settings: Grou
     for _ in range(2):  # derivatives again where the first pass ended
         mean, cov, worth = start, doubt, settings.begin
         for number, (name, row) in enumerate(key):
-            told = measurement_likelihood(frames[name].seen, mean, cov, frames[name].boxes[row : row + 1], settings, around=around)
+            told = measurement_likelihood(
+                frames[name].seen, mean, cov, frames[name].boxes[row : row + 1], settings, around=around
+            )
             if told.inside[0] == 0:
                 return None
             odds = told.odds[:, 0, 0] + prior

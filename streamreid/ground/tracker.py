@@ -1,10 +1,11 @@
 """People on the ground, followed by several calibrated cameras together.
 
-Each person is a Kalman filter of place, speed, body height and girth. Every frame of every camera, at its own time, is explained: the box that
-calibration predicts is compared with the boxes found, edge by edge; somebody whom nearer people hide is found more rarely, and without feet.
-Who is whom is not decided at once: several explanations are followed side by side, each with its probability, and who stands where is what the
-best one says. So a later frame can put right what an earlier one left open (multiple hypothesis tracking, Reid, IEEE TAC 24(6), 1979; boxes of
-several cameras and hiding as in Ong et al., TPAMI 44(5), 2022). New people begin where boxes of the cameras that see a place agree.
+Each person is a Kalman filter of place, speed, body height and girth. Every frame of every camera, at its own time, is
+explained: the box that calibration predicts is compared with the boxes found, edge by edge; somebody whom nearer people
+hide is found more rarely, and without feet. Who is whom is not decided at once: several explanations are followed side
+by side, each with its probability, and who stands where is what the best one says. So a later frame can put right what
+an earlier one left open (multiple hypothesis tracking, Reid, IEEE TAC 24(6), 1979; boxes of several cameras and hiding
+as in Ong et al., TPAMI 44(5), 2022). New people begin where boxes of the cameras that see a place agree.
 """
 
 from __future__ import annotations
@@ -97,7 +98,10 @@ class GroundTracker:
     def tracks(self) -> list[GroundTrack]:
         """People who are followed now, the unconfirmed too."""
         nodes, own = self._nodes, self._hypotheses[0].people
-        return [GroundTrack(int(nodes.label[k]), nodes.mean[k], bool(nodes.hits[k] >= self.settings.confirm)) for k in own.tolist()]
+        return [
+            GroundTrack(int(nodes.label[k]), nodes.mean[k], bool(nodes.hits[k] >= self.settings.confirm))
+            for k in own.tolist()
+        ]
 
     @property
     def pace(self) -> float:
@@ -118,12 +122,15 @@ class GroundTracker:
             size: Of the picture.
 
         Returns:
-            ``[N]`` number of the person on the ground, 0 where it is not known; ``revised`` says it better when all cameras have shown the moment.
+            ``[N]`` number of the person on the ground, 0 where it is not known; ``revised`` says it better when all
+            cameras have shown the moment.
         """
         if camera not in self._sizes:
             self._cameras[camera] = self._cameras[camera].scaled(size)
             self._sizes[camera] = size
-        if self._round and (camera in {f.camera for f in self._round} or time - self._round[0].time > _PATIENCE * self.pace):
+        if self._round and (
+            camera in {f.camera for f in self._round} or time - self._round[0].time > _PATIENCE * self.pace
+        ):
             self._close()
         self._note_pace(camera, time)
         frame = _Frame(camera, time, np.asarray(boxes, np.float64).reshape(-1, 4))
@@ -132,7 +139,9 @@ class GroundTracker:
         if len(self._nodes):
             self._explain(frame)
         self._own(frame)
-        if {f.camera for f in self._round} >= {c for c, when in self._clock.items() if time - when < 3 * max(self.pace, 0.05)}:
+        if {f.camera for f in self._round} >= {
+            c for c, when in self._clock.items() if time - when < 3 * max(self.pace, 0.05)
+        }:
             self._close()
         return frame.owner
 
@@ -181,7 +190,8 @@ class GroundTracker:
         return CameraFrame(self._cameras[frame.camera], self._sizes[frame.camera], max(0.0, self._now - frame.time))
 
     def _explain(self, frame: _Frame) -> None:
-        """Every hypothesis splits into the likely ways to measurement_likelihood the frame; the likeliest of all are kept."""
+        """Every hypothesis splits into the likely ways to measurement_likelihood the frame; the likeliest of all are
+        kept."""
         nodes, own = self._nodes, self.settings
         told = measurement_likelihood(self._seen(frame), nodes.mean, nodes.cov, frame.boxes, own)
         # A box may also be the second one of somebody whom the best hypothesis knows.
@@ -236,7 +246,9 @@ class GroundTracker:
         hit = np.flatnonzero(columns >= 0)
         if len(hit):
             ways_hit = np.array(way, np.int64)[hit]
-            nodes.mean[hit], nodes.cov[hit] = told.corrected(nodes.mean[hit], nodes.cov[hit], rows[hit], columns[hit], ways_hit, own)
+            nodes.mean[hit], nodes.cov[hit] = told.corrected(
+                nodes.mean[hit], nodes.cov[hit], rows[hit], columns[hit], ways_hit, own
+            )
             nodes.hits[hit] += 1
             nodes.last[hit] = frame.time
         nodes.rows[:, self._names[frame.camera]] = columns
@@ -283,12 +295,19 @@ class GroundTracker:
         tried = set()
         for hypothesis in self._hypotheses[:10]:
             own = hypothesis.people
-            free = {n: np.setdiff1d(np.arange(len(f.boxes)), self._nodes.rows[own, self._names[n]]) for n, f in frames.items()}
+            free = {
+                n: np.setdiff1d(np.arange(len(f.boxes)), self._nodes.rows[own, self._names[n]])
+                for n, f in frames.items()
+            }
             if (state := tuple(tuple(rows.tolist()) for rows in free.values())) in tried:
                 continue
             tried.add(state)
             for key, spot in beginners(frames, free, self._nodes.mean[own, :2], self.settings):
-                if key not in candidates and (found := begin(frames, key, spot, self.settings)) is not None and found.worth > 0:
+                if (
+                    key not in candidates
+                    and (found := begin(frames, key, spot, self.settings)) is not None
+                    and found.worth > 0
+                ):
                     candidates[key] = found
         for new in sorted(candidates.values(), key=lambda c: -c.worth):
             if new.worth + self._expected(new) > 0:
@@ -298,7 +317,8 @@ class GroundTracker:
         return self._entrances.odds(new.mean[0, :2]) if len(new.key) > 1 else 0.0
 
     def _admit(self, new: Beginner) -> None:
-        """Every hypothesis in which the boxes are free, and the place, takes the new person; whoever was lost nearby goes on."""
+        """Every hypothesis in which the boxes are free, and the place, takes the new person; whoever was lost nearby
+        goes on."""
         rows = np.full((1, len(self._names)), -1, np.int64)
         for name, row in new.key:
             rows[0, self._names[name]] = row
@@ -306,7 +326,9 @@ class GroundTracker:
         for hypothesis in self._hypotheses:
             nodes, own = self._nodes, hypothesis.people
             taken = (nodes.rows[own] == rows) & (rows >= 0)
-            near = len(own) and np.linalg.norm(nodes.mean[own, :2] - new.mean[0, :2], axis=1).min() < self.settings.apart
+            near = (
+                len(own) and np.linalg.norm(nodes.mean[own, :2] - new.mean[0, :2], axis=1).min() < self.settings.apart
+            )
             if taken.any() or near:
                 continue
             lost = self._lost(hypothesis, new.mean[0, :2])
@@ -316,7 +338,12 @@ class GroundTracker:
             label, trail, hits = (number, None, 0) if lost is None else (lost.label, lost.trail, lost.hits)
             if label not in made:
                 made[label] = len(nodes)
-                whole = np.array([label], np.int64), np.array([0.85]), np.array([hits + len(new.key)], np.int64), np.array([self._now])
+                whole = (
+                    np.array([label], np.int64),
+                    np.array([0.85]),
+                    np.array([hits + len(new.key)], np.int64),
+                    np.array([self._now]),
+                )
                 self._nodes = nodes.join(Nodes(new.mean, new.cov, *whole, rows, [trail]))
             hypothesis.people = np.append(own, made[label])
             hypothesis.odds += new.worth + (self._expected(new) if lost is None else 0.0)
@@ -349,7 +376,8 @@ class GroundTracker:
                 hypothesis.gone = self._recent(hypothesis.gone)
 
     def _go_on(self, hypothesis: _Hypothesis, over: int) -> None:
-        """Who just ended may be who appeared at the same place when boxes of the former became rare: the new one then takes the old number."""
+        """Who just ended may be who appeared at the same place when boxes of the former became rare: the new one then
+        takes the old number."""
         nodes = self._nodes
         last = nodes.trail[over]
         for row, k in enumerate(hypothesis.people.tolist()):

@@ -49,7 +49,9 @@ class Trajectories:
             values = np.array(list(b.values()))
             points[row, at], numbers[row, at] = values[:, :2], values[:, 2]
         there = np.isfinite(points[..., 0])
-        return cls(moments.astype(np.float64), points, numbers, there.argmax(1), len(moments) - 1 - there[:, ::-1].argmax(1))
+        return cls(
+            moments.astype(np.float64), points, numbers, there.argmax(1), len(moments) - 1 - there[:, ::-1].argmax(1)
+        )
 
     def compare(self, row: int, camera: IntArray) -> Array:
         """``[N]`` log-odds of one track with all."""
@@ -82,9 +84,12 @@ class Trajectories:
 
 
 def names_of(
-    votes: Mapping[int, Mapping[TrackKey, int]], spans: Mapping[int, tuple[float, float]], identities: Mapping[TrackKey, tuple[int, float]]
+    votes: Mapping[int, Mapping[TrackKey, int]],
+    spans: Mapping[int, tuple[float, float]],
+    identities: Mapping[TrackKey, tuple[int, float]],
 ) -> dict[int, int]:
-    """The global id of each number on the ground: that of most of its boxes, unless somebody else has it at the same time."""
+    """The global id of each number on the ground: that of most of its boxes, unless somebody else has it at the same
+    time."""
     wishes: list[tuple[int, int, int]] = []
     for number, keys in votes.items():
         weights: dict[int, int] = defaultdict(int)

@@ -29,8 +29,8 @@ class ClockMonitor:
         cameras: Those that are calibrated.
 
     Attributes:
-        live: A run without end must not wait for this, nor may its last word come after months: two cameras are compared now and then, and what is found
-            is told at once.
+        live: A run without end must not wait for this, nor may its last word come after months: two cameras are
+            compared now and then, and what is found is told at once.
     """
 
     def __init__(self, mode: ClockMode, cameras: Mapping[str, GroundCamera]) -> None:
@@ -83,7 +83,9 @@ class ClockMonitor:
         moved = {name for name, value in wanted.items() if abs(value - self.shift.get(name, 0.0)) > _SETTLED}
         for name in sorted(moved):
             log.warning(
-                "camera '%s': its clock is taken to be %+.2f s off; its times are moved by that for the association", name, -wanted[name]
+                "camera '%s': its clock is taken to be %+.2f s off; its times are moved by that for the association",
+                name,
+                -wanted[name],
             )
         if moved:
             self.shift = wanted
@@ -113,6 +115,8 @@ class ClockMonitor:
 def describe_clock(offset: ClockOffset) -> str:
     """One sentence, with what to do."""
     return (
-        f"camera '{offset.camera}': its clock is {abs(offset.seconds):.2f} s {'behind' if offset.seconds > 0 else 'ahead of'} that of '{offset.reference}' "
-        f"(+-{1.96 * offset.spread:.2f} s in 95 of 100 cases, by {offset.by}); add {offset.seconds:+.2f} to its offset, or set association.clock: apply"
+        f"camera '{offset.camera}': its clock is {abs(offset.seconds):.2f} s "
+        f"{'behind' if offset.seconds > 0 else 'ahead of'} that of '{offset.reference}' (+-{1.96 * offset.spread:.2f} "
+        f"s in 95 of 100 cases, by {offset.by}); add {offset.seconds:+.2f} to its offset, or set association.clock: "
+        "apply"
     )

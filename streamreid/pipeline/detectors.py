@@ -12,14 +12,16 @@ __all__ = ["box_files", "open_detectors"]
 
 
 def box_files(config: Config) -> dict[str, Path]:
-    """Cameras that are text files of boxes, whose people need not be found; none where another file of boxes was asked for."""
+    """Cameras that are text files of boxes, whose people need not be found; none where another file of boxes was asked
+    for."""
     if config.detector.model.startswith("mot:"):
         return {}
     return {c.name: Path(c.uri) for c in config.cameras if is_box_file(c)}
 
 
 def open_detectors(config: Config) -> Detector:
-    """The configured detector; for cameras that are text files, the boxes in them. Where all are, no detector is opened.
+    """The configured detector; for cameras that are text files, the boxes in them. Where all are, no detector is
+    opened.
 
     Raises:
         DetectorError, WeightsError, MissingExtraError: See `open_detector`.

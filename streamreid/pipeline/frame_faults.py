@@ -1,4 +1,5 @@
-"""What no code expected, kept to the camera it came from: one bad frame is passed over, a camera whose frames keep failing is given up, the run goes on."""
+"""What no code expected, kept to the camera it came from: one bad frame is passed over, a camera whose frames keep
+failing is given up, the run goes on."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ __all__ = ["FrameFaults"]
 log = logging.getLogger(__name__)
 
 _IN_A_ROW = 5
-"""Frames that fail one after the other before their camera is given up: a damaged picture is one or two, what fails five times is there to stay."""
+"""Frames that fail one after the other before their camera is given up: a damaged picture is one or two, what fails
+five times is there to stay."""
 
 REASON = "unexpected error"
 """Under which frames that were passed over are counted."""
@@ -33,11 +35,16 @@ class FrameFaults:
     Args:
         drop: Counts a frame that has no result.
         fail: Gives up a camera.
-        live: Whether cameras are live: these are not given up for what the process lacks at the moment (descriptors, memory, threads), however long that is.
+        live: Whether cameras are live: these are not given up for what the process lacks at the moment (descriptors,
+            memory, threads), however long that is.
     """
 
     def __init__(
-        self, drop: Callable[[Frame, str], None], fail: Callable[[str, StreamReIDError], None], *, live: Callable[[], bool] = lambda: False
+        self,
+        drop: Callable[[Frame, str], None],
+        fail: Callable[[str, StreamReIDError], None],
+        *,
+        live: Callable[[], bool] = lambda: False,
     ) -> None:
         self._drop, self._fail, self._live = drop, fail, live
         self._count: dict[str, int] = {}
@@ -74,7 +81,8 @@ class FrameFaults:
         log.debug("camera '%s', frame %d", frame.camera, frame.index, exc_info=error)
         if count >= _IN_A_ROW:
             fatal = SourceError(
-                f"camera '{frame.camera}': {count} frames failed one after the other, the last one, {frame.index}, by {what}. Please report this"
+                f"camera '{frame.camera}': {count} frames failed one after the other, the last one, {frame.index}, by "
+                f"{what}. Please report this"
             )
             fatal.__cause__ = error
             self._given_up.add(frame.camera)

@@ -1,6 +1,7 @@
 """What happens after inference: tracks inside each camera, identities across cameras, bookkeeping.
 
-A live pipeline and the replay of a cache differ only in where detections and features come from; both are a :class:`FrameProcessor`.
+A live pipeline and the replay of a cache differ only in where detections and features come from; both are a
+:class:`FrameProcessor`.
 """
 
 from __future__ import annotations
@@ -86,7 +87,9 @@ class FrameProcessor(ABC):
         self.idle: Callable[[], None] = lambda: None
         self._clock = clock or SystemClock()
         self.faults = FrameFaults(
-            lambda frame, reason: self._drop(frame, reason), lambda camera, error: self._fail(camera, error), live=lambda: self.live
+            lambda frame, reason: self._drop(frame, reason),
+            lambda camera, error: self._fail(camera, error),
+            live=lambda: self.live,
         )
         self._lock = threading.RLock()
         self._calibration = SiteCalibration(calibration)
@@ -99,7 +102,12 @@ class FrameProcessor(ABC):
         )
         self.clocks = ClockMonitor(config.association.clock, self.ground.cameras if self.ground is not None else {})
         self._associator = Associator(
-            config.association, self._calibration, first_id=self.begin.global_id, graph=graph, place=self.ground, parts=parts
+            config.association,
+            self._calibration,
+            first_id=self.begin.global_id,
+            graph=graph,
+            place=self.ground,
+            parts=parts,
         )
         self.memory: GallerySync | None = None
         self._holding = TrackingStage(self._trackers, ordered=True)
@@ -117,12 +125,15 @@ class FrameProcessor(ABC):
     def __enter__(self: _Self) -> _Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @abstractmethod
     def _frames(self) -> Iterator[EmbeddedFrame | None]:
-        """The frames in the order in which they are to be followed; None where live cameras gave nothing for a while."""
+        """The frames in the order in which they are to be followed; None where live cameras gave nothing for a
+        while."""
 
     @abstractmethod
     def close(self) -> None:
@@ -144,18 +155,22 @@ class FrameProcessor(ABC):
 
     @property
     def identities(self) -> FinalIdentities:
-        """``{(camera, track_id): (global_id, link probability)}`` as believed now, of every track of the run but those that are settled.
+        """``{(camera, track_id): (global_id, link probability)}`` as believed now, of every track of the run but those
+        that are settled.
 
         May be asked from any thread."""
         with self._lock:
             links = {**self._identities, **self._associator.links}
             return FinalIdentities(
-                links, confirmed=self._confirmed | self._associator.confirmed, unlinked=self._unlinked | self._associator.unlinked
+                links,
+                confirmed=self._confirmed | self._associator.confirmed,
+                unlinked=self._unlinked | self._associator.unlinked,
             )
 
     @property
     def people_count(self) -> PeopleCount:
-        """People, confirmed people and unlinked tracks of the run so far, with those that are no longer listed in ``identities``."""
+        """People, confirmed people and unlinked tracks of the run so far, with those that are no longer listed in
+        ``identities``."""
         return self.identities.count() + self.statistics.settled_people
 
     @property
@@ -164,7 +179,8 @@ class FrameProcessor(ABC):
         return self._associator.people
 
     def drain_settled(self) -> FinalIdentities:
-        """Tracks of identities that are no longer searched, once: in runs without end they leave ``identities``, so that memory does not grow."""
+        """Tracks of identities that are no longer searched, once: in runs without end they leave ``identities``, so
+        that memory does not grow."""
         settled, self._settled = self._settled, FinalIdentities()
         return settled
 
@@ -234,7 +250,9 @@ class FrameProcessor(ABC):
 
     def _let_go(self, now: float) -> None:
         """Keep nothing but numbers of cameras that were taken out for good."""
-        removed = [name for name, count in list(self.statistics.cameras.items()) if count.removed and name in self._trackers]
+        removed = [
+            name for name, count in list(self.statistics.cameras.items()) if count.removed and name in self._trackers
+        ]
         self._gone = {name: self._gone.get(name, now) for name in removed}
         patience = max(_GONE_SECONDS, self.config.tracker.lost_seconds, 3 * self.config.tracker.delay)
         for name in [n for n, since in self._gone.items() if now - since >= patience]:
@@ -269,7 +287,8 @@ class FrameProcessor(ABC):
             if self.memory is not None:
                 self.memory.before(frame.time)
             fresh = self.faults.guard(frame, lambda: self._observe(observations))
-            # Who was held back until their id was final is shown next: they are not to wait for the next regular step as well.
+            # Who was held back until their id was final is shown next: they are not to wait for the next regular step
+            # as well.
             self._note(self._associator.step(force=bool(fresh) and self.config.tracker.delay > 0))
             if self.memory is not None:
                 self.memory.after(frame, observations, self.masks.newest(frame))
@@ -282,10 +301,15 @@ class FrameProcessor(ABC):
             self._trackers[frame.camera] = self._tracker(frame.camera)
             self._holding.add(frame.camera, self._trackers[frame.camera])
         with self.statistics.stage("track"):
-            # A cache holds the features of everybody: those that a run would not have made are hidden, so that both give the same result.
+            # A cache holds the features of everybody: those that a run would not have made are hidden, so that both
+            # give the same result.
             looks = seen.features if seen.embedded is None else _hide(seen.features, ~seen.embedded)
             best = self._best_scores().get(frame.camera)
-            self._tell(self._first_minute.observe(frame.camera, frame.time, seen.detections, looks, frame.size, best_score=best))
+            self._tell(
+                self._first_minute.observe(
+                    frame.camera, frame.time, seen.detections, looks, frame.size, best_score=best
+                )
+            )
             self._calibration.observe(looks, seen.detections.boxes)
             if self.ground is not None:
                 self.ground.look(frame.camera, frame.time, seen.detections.boxes, seen.detections.scores, frame.size)
@@ -330,7 +354,9 @@ class FrameProcessor(ABC):
         for seen in observations:
             self.clocks.observe(seen.camera, seen.time, seen.tracks, self._sizes[seen.camera])
             time = seen.time + self.clocks.shift.get(seen.camera, 0.0)
-            self._associator.observe(seen.camera, time, seen.tracks, seen.features, seen.quality, self._sizes[seen.camera])
+            self._associator.observe(
+                seen.camera, time, seen.tracks, seen.features, seen.quality, self._sizes[seen.camera]
+            )
             for track_id in seen.tracks.ids.tolist():
                 if (seen.camera, track_id) not in self._identities:
                     self._identities[seen.camera, track_id] = (0, 0.0)
@@ -360,7 +386,11 @@ class FrameProcessor(ABC):
         ids = np.array([g for g, _ in links], np.int64)
         probabilities = np.array([p for _, p in links], np.float32)
         calibrated = self.ground is not None and frame.camera in self.ground
-        world = self.ground.positions(frame.camera, frame.time, tracks.rows) if self.ground is not None and calibrated else None
+        world = (
+            self.ground.positions(frame.camera, frame.time, tracks.rows)
+            if self.ground is not None and calibrated
+            else None
+        )
         return FrameResult(frame, tracks, ids, probabilities, item.features.visibility, world, self.masks.boxes(frame))
 
     def _note(self, events: list[IdentityEvent]) -> None:

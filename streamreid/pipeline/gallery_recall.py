@@ -1,4 +1,5 @@
-"""Whom a run is reminded of: remembered people join the search of the association, corrections and erasures by others take effect in it."""
+"""Whom a run is reminded of: remembered people join the search of the association, corrections and erasures by others
+take effect in it."""
 
 from __future__ import annotations
 
@@ -32,7 +33,13 @@ class GalleryRecall:
     """
 
     def __init__(
-        self, store: GalleryStore, search: GallerySearch, associator: Associator, *, recall: float, clock: Callable[[], float]
+        self,
+        store: GalleryStore,
+        search: GallerySearch,
+        associator: Associator,
+        *,
+        recall: float,
+        clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._search = search
@@ -73,7 +80,8 @@ class GalleryRecall:
         self._now = max(self._now, now)
 
     def note(self, event: IdentityEvent) -> bool:
-        """Follow what the association decided. Returns whether it concerns this run, not only somebody who was admitted and never seen."""
+        """Follow what the association decided. Returns whether it concerns this run, not only somebody who was admitted
+        and never seen."""
         who = event.global_id
         if event.kind == "expire":
             self.inside.discard(who)
@@ -103,7 +111,9 @@ class GalleryRecall:
             Who is to be dropped everywhere.
         """
         there = self._search.people()
-        gone = {who for who, what in kinds.items() if "forget" in what or (what & {"expire", "evict"} and who not in there)}
+        gone = {
+            who for who, what in kinds.items() if "forget" in what or (what & {"expire", "evict"} and who not in there)
+        }
         dropped = {who for who in gone if "forget" in kinds[who] or who not in in_view}
         self.outside -= gone
         news = {who for who in kinds if who in there and who not in self.inside}
@@ -131,7 +141,9 @@ class GalleryRecall:
         views: dict[int, list[tuple[FloatArray, FloatArray, float]]] = {}
         for block in self._store.prototypes(ids=people):
             for row, who in enumerate(block.global_ids.tolist()):
-                views.setdefault(who, []).append((block.features.parts[row], block.features.visibility[row], float(block.quality[row])))
+                views.setdefault(who, []).append(
+                    (block.features.parts[row], block.features.visibility[row], float(block.quality[row]))
+                )
         known = [self._known(records[who], mine) for who, mine in sorted(views.items()) if who in records]
         self._associator.admit(known)
         admitted = {k.global_id for k in known}
@@ -162,14 +174,17 @@ class GalleryRecall:
             self._said.add(mark)
             pair = [(c.one, c.other)]
             try:
-                self._associator.constrain(same=pair if c.kind == "same" else (), different=pair if c.kind == "different" else ())
+                self._associator.constrain(
+                    same=pair if c.kind == "same" else (), different=pair if c.kind == "different" else ()
+                )
             except ValueError as error:
                 log.warning("a correction in gallery '%s' cannot be respected: %s", self._store.address, error)
 
     # ------------------------------------------------------------ newcomers
 
     def recall(self, least_observations: int) -> None:
-        """Look newcomers up among those outside: once they were seen a little, again when they were seen twice as often, and among whom others added.
+        """Look newcomers up among those outside: once they were seen a little, again when they were seen twice as
+        often, and among whom others added.
 
         Of two new ids of one person, given by two processes, the older one stays.
         """
@@ -190,7 +205,9 @@ class GalleryRecall:
                 matches = self._search.search(features, _CANDIDATES, without=self.inside)
             else:
                 matches = self._search.search(features, _CANDIDATES, among=news)
-            found.update(m.global_id for m in matches if m.probability >= self._recall and (not who or m.global_id < who))
+            found.update(
+                m.global_id for m in matches if m.probability >= self._recall and (not who or m.global_id < who)
+            )
         self.admit(sorted(found & self.outside))
         gone = [k for k in self._asked if k not in self._associator.evidence]
         for key in gone:

@@ -1,7 +1,8 @@
 """What a run remembers and is reminded of: the only place where association and gallery meet.
 
-At the start the identities of the gallery join the search, so that who comes back gets the old id. While the run goes on, what is known of confirmed
-identities is written beside it, newcomers are looked up among those who are not in the search, and corrections and erasures by others take effect.
+At the start the identities of the gallery join the search, so that who comes back gets the old id. While the run goes
+on, what is known of confirmed identities is written beside it, newcomers are looked up among those who are not in the
+search, and corrections and erasures by others take effect.
 """
 
 from __future__ import annotations
@@ -99,7 +100,9 @@ class GallerySync:
         clock: Callable[[], float] = time.time,
     ) -> None:
         if stamp.fingerprint == "none":
-            raise ConfigError("a gallery remembers what people look like, and this run has no ReID engine (engine.model is 'none')")
+            raise ConfigError(
+                "a gallery remembers what people look like, and this run has no ReID engine (engine.model is 'none')"
+            )
         self._config = config.gallery
         self._blur = draw_style(config.output).blur
         self._least_observations = config.association.min_observations
@@ -125,7 +128,9 @@ class GallerySync:
         self._known = GalleryRecall(self.store, self._search, associator, recall=config.gallery.recall, clock=clock)
         self.run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(clock()))}-{uuid.uuid4().hex[:8]}"
         self._next_calibration = time.monotonic() + _CALIBRATION_SECONDS
-        self._writer = BackgroundWriter(self.store, self._search, retention, seconds=config.gallery.commit_seconds, chore=self._chores)
+        self._writer = BackgroundWriter(
+            self.store, self._search, retention, seconds=config.gallery.commit_seconds, chore=self._chores
+        )
         self._tracks: dict[TrackKey, TrackRecord] = {}
         self._looks: dict[TrackKey, int] = {}
         self._crops: dict[TrackKey, tuple[float, bytes]] = {}
@@ -190,7 +195,14 @@ class GallerySync:
         self._held = [e for e in self._held if e.global_id not in dropped and e.other_id not in dropped]
 
     def _let_go(self, key: TrackKey) -> None:
-        for held in (self._tracks, self._looks, self._crops, self._batch.appearances, self._batch.views, self._batch.crops):
+        for held in (
+            self._tracks,
+            self._looks,
+            self._crops,
+            self._batch.appearances,
+            self._batch.views,
+            self._batch.crops,
+        ):
             held.pop(key, None)
 
     # ------------------------------------------------------------ remember
@@ -202,7 +214,9 @@ class GallerySync:
         self._newcomer |= any(e.kind == "new" for e in mine)
         self._returned |= {e.global_id for e in mine if e.kind == "link" and e.global_id in self._known.returning}
 
-    def after(self, frame: Frame, observations: Iterable[TrackObservation], blur_boxes: FloatArray | None = None) -> None:
+    def after(
+        self, frame: Frame, observations: Iterable[TrackObservation], blur_boxes: FloatArray | None = None
+    ) -> None:
         """After a frame was followed: keep pictures if wanted, look newcomers up, hand to the writer what is new.
 
         Args:
@@ -235,7 +249,14 @@ class GallerySync:
                 continue
             before = self._tracks.pop(key, None)
             self._tracks[key] = TrackRecord(
-                self.run, key[0], key[1], who, evidence.start, evidence.end, round(float(probability), 2), evidence.observations
+                self.run,
+                key[0],
+                key[1],
+                who,
+                evidence.start,
+                evidence.end,
+                round(float(probability), 2),
+                evidence.observations,
             )
             if self._tracks[key] == before:
                 continue  # writing it again would prolong its retention
@@ -270,11 +291,15 @@ class GallerySync:
             self._batch.events.append(event)
             key = (event.camera, event.track_id)
             if event.track_id and key in self._tracks and self._tracks[key].global_id != event.global_id:
-                moved = replace(self._tracks[key], global_id=event.global_id, probability=round(float(event.probability), 2))
+                moved = replace(
+                    self._tracks[key], global_id=event.global_id, probability=round(float(event.probability), 2)
+                )
                 self._tracks[key] = self._batch.appearances[key] = moved
         self._held = waiting[-_MOST_TRACKS:]
 
-    def _keep_crops(self, frame: Frame, observations: Iterable[TrackObservation], blur_boxes: FloatArray | None) -> None:
+    def _keep_crops(
+        self, frame: Frame, observations: Iterable[TrackObservation], blur_boxes: FloatArray | None
+    ) -> None:
         for seen in observations:
             if (seen.camera, seen.time) != (frame.camera, frame.time):
                 continue  # delayed: its picture has gone
@@ -305,7 +330,8 @@ class GallerySync:
             log.error("%s The run goes on without.", error)
 
     def _confirm_late(self) -> None:
-        """Who was seen often enough, but not yet for long enough when the run ends, is remembered too: they may be the first to be seen again."""
+        """Who was seen often enough, but not yet for long enough when the run ends, is remembered too: they may be the
+        first to be seen again."""
         least = self._associator.config.confirm_observations
         for key, evidence in self._associator.evidence.items():
             who = self._associator.link(*key)[0]
@@ -313,7 +339,8 @@ class GallerySync:
                 self._known.confirmed.add(who)
 
     def close(self) -> str:
-        """Write what is still to be written and release the gallery. Returns why that failed; empty if it did not. Safe to call twice."""
+        """Write what is still to be written and release the gallery. Returns why that failed; empty if it did not. Safe
+        to call twice."""
         if self._closed:
             return self.problem
         self._closed = True

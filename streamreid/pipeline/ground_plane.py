@@ -81,4 +81,6 @@ def write_world(path: Path, rows: list[WorldRow], start: float, step: float) -> 
         text = "".join(f"{f},{who},-1,-1,-1,-1,1,{x:.3f},{y:.3f},0\n" for f, who, x, y in sorted(lines))
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"cannot write '{path}': {error.strerror or error}. Free space or choose another folder (--out).") from error
+        raise OutputError(
+            f"cannot write '{path}': {error.strerror or error}. Free space or choose another folder (--out)."
+        ) from error

@@ -55,14 +55,14 @@ class Pipeline(FrameProcessor):
         embedder: Used instead of the configured one.
         begin: Where the ids and frame numbers of an earlier run end, to go on from there.
         stay: Go on without any camera, because cameras may be added to ``cameras``.
-        cache: Folder in which detections and features are stored for ``Replay``. All people are then looked at, not only those of high score,
-            so that every tracker setting can be tried; the results are the same.
+        cache: Folder in which detections and features are stored for ``Replay``. All people are then looked at, not
+            only those of high score, so that every tracker setting can be tried; the results are the same.
         overwrite: Replace a cache that is in the folder, once there are frames to be stored.
 
     Raises:
         ConfigError: Recordings beside live cameras whose capture times have nothing in common with theirs.
-        WeightsError, DetectorError, EngineError, GalleryError: Something needed cannot be had. A camera that cannot be opened does not raise here:
-            it is noted in ``statistics`` and the others go on.
+        WeightsError, DetectorError, EngineError, GalleryError: Something needed cannot be had. A camera that cannot be
+            opened does not raise here: it is noted in ``statistics`` and the others go on.
         DataError: ``cache`` holds a cache already.
         FolderBusy: Another process stores a cache there.
         MissingExtraError: ``cache`` without pyarrow.
@@ -93,7 +93,10 @@ class Pipeline(FrameProcessor):
             None
             if cache is None
             else CacheWriter(
-                cache, describe(config, self.detector, self.embedder, own), overwrite=overwrite, private=config.gallery.private
+                cache,
+                describe(config, self.detector, self.embedder, own),
+                overwrite=overwrite,
+                private=config.gallery.private,
             )
         )
         numbers = self.begin.frames
@@ -127,7 +130,8 @@ class Pipeline(FrameProcessor):
 
     @classmethod
     def from_sources(cls, *sources: str | Path, **sections: Any) -> Pipeline:
-        """A pipeline for videos, folders or addresses with default settings; ``sections`` are those of the YAML (``engine={"model": "none"}``)."""
+        """A pipeline for videos, folders or addresses with default settings; ``sections`` are those of the YAML
+        (``engine={"model": "none"}``)."""
         if not sources:
             raise ConfigError("no source given: pass at least one video, folder of images, address or webcam number")
         names: list[str] = []
@@ -223,7 +227,8 @@ class Pipeline(FrameProcessor):
             pending = upcoming
 
     def _look_newest(self) -> Iterator[list[EmbeddedFrame]]:
-        """The same for live cameras: frames are taken when inference is free for them, never before. Empty where nothing came for a while."""
+        """The same for live cameras: frames are taken when inference is free for them, never before. Empty where
+        nothing came for a while."""
         batches = iter(self.cameras)
         pending: Future[list[EmbeddedFrame]] | None = None
         warm = False
@@ -247,8 +252,12 @@ class Pipeline(FrameProcessor):
             yield seen
 
     def _warm_up(self, frames: list[Frame]) -> None:
-        """The first runs compile graphs, which takes seconds: they are done on frames that are then thrown away, for they have become old."""
-        with starting("first inference of detector and engine"), suppress(Exception):  # what fails here fails again, and is then told
+        """The first runs compile graphs, which takes seconds: they are done on frames that are then thrown away, for
+        they have become old."""
+        with (
+            starting("first inference of detector and engine"),
+            suppress(Exception),
+        ):  # what fails here fails again, and is then told
             # One, one per core, and enough people for the runtime to group them.
             for count in (1, 2, 8):
                 some = [frames[i % len(frames)] for i in range(min(count, 2, self.config.detector.batch))]
@@ -259,8 +268,8 @@ class Pipeline(FrameProcessor):
         self.cameras.drop(frames, "warming up")
 
     def _look(self, frames: list[Frame]) -> list[EmbeddedFrame]:
-        """Detect and embed. What cannot be done for one camera (boxes that are not in its file) ends that camera, not the others, and what no code expected
-        of one frame passes over that frame."""
+        """Detect and embed. What cannot be done for one camera (boxes that are not in its file) ends that camera, not
+        the others, and what no code expected of one frame passes over that frame."""
         try:
             return self._infer(frames)
         except Exception as error:
@@ -288,14 +297,17 @@ class Pipeline(FrameProcessor):
             return
         except Exception as error:
             raise EngineError(
-                f"detector or engine fails on any picture ({type(error).__name__}: {redact(error)}); start again, on another runtime if it lasts"
+                f"detector or engine fails on any picture ({type(error).__name__}: {redact(error)}); start again, on "
+                "another runtime if it lasts"
             ) from error
 
     def _infer(self, frames: list[Frame]) -> list[EmbeddedFrame]:
         began = perf_counter()
         with self.statistics.stage("detect"):
             everybody = self.detector(frames)
-            counted = [inside(d.boxes, self.cameras.roi(f.camera), f.size) for f, d in zip(frames, everybody, strict=True)]
+            counted = [
+                inside(d.boxes, self.cameras.roi(f.camera), f.size) for f, d in zip(frames, everybody, strict=True)
+            ]
             found = [d[rows] for d, rows in zip(everybody, counted, strict=True)]
             ignored = [d[~rows] for d, rows in zip(everybody, counted, strict=True)]
         middle = perf_counter()
@@ -306,14 +318,22 @@ class Pipeline(FrameProcessor):
         self.cameras.turns.looked(len(frames), middle - began, sum(map(len, rows)), end - middle)
         with self.statistics.stage("detect"):
             # Here and not above: who is tried again must not be taken for the next frame of a camera that moves.
-            moved = [self.faults.guard(f, lambda f=f, d=d: (self._moving(f, d.boxes),)) for f, d in zip(frames, found, strict=True)]  # type: ignore[misc]
+            moved = [
+                self.faults.guard(f, lambda f=f, d=d: (self._moving(f, d.boxes),))
+                for f, d in zip(frames, found, strict=True)
+            ]  # type: ignore[misc]
         seen = zip(frames, found, features, rows, moved, embedded, ignored, strict=True)
         return [
-            EmbeddedFrame(f, d, _spread(p, r, len(d)), motion[0], mask, out) for f, d, p, r, motion, mask, out in seen if motion is not None
+            EmbeddedFrame(f, d, _spread(p, r, len(d)), motion[0], mask, out)
+            for f, d, p, r, motion, mask, out in seen
+            if motion is not None
         ]
 
-    def _embed(self, frames: list[Frame], found: list[Detections]) -> tuple[list[BoolArray], list[NDArray[np.intp]], list[PartFeatures]]:
-        """Per frame: who counts as embedded, the rows that went through the engine (for a cache all), and their features."""
+    def _embed(
+        self, frames: list[Frame], found: list[Detections]
+    ) -> tuple[list[BoolArray], list[NDArray[np.intp]], list[PartFeatures]]:
+        """Per frame: who counts as embedded, the rows that went through the engine (for a cache all), and their
+        features."""
         before = self._scheduler.checkpoint()
         try:
             embedded = []
@@ -326,7 +346,9 @@ class Pipeline(FrameProcessor):
                 chosen = due if self._cache is not None else self.cameras.turns.limit_crops(due)
                 embedded.append(self._scheduler.record(frame.camera, chosen))
             everyone = [self._cache is not None and f.has_image for f in frames]
-            rows = [np.arange(len(d)) if e else np.flatnonzero(m) for d, m, e in zip(found, embedded, everyone, strict=True)]
+            rows = [
+                np.arange(len(d)) if e else np.flatnonzero(m) for d, m, e in zip(found, embedded, everyone, strict=True)
+            ]
             return embedded, rows, self.embedder(frames, [d[r] for d, r in zip(found, rows, strict=True)])
         except BaseException:
             self._scheduler.restore(before)

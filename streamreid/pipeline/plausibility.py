@@ -1,8 +1,9 @@
 """What can be noticed in the first minute of a run, said in one sentence each, once.
 
-A detector that finds nobody, an engine to which strangers look alike, and a calibration by which nobody has a human's height give results without any error, only
-wrong ones. Each is judged as soon as enough was seen, at the latest after a minute of capture time or at the end; nothing is judged twice. An empty
-scene looks like a detector that finds nobody: the sentence says so.
+A detector that finds nobody, an engine to which strangers look alike, and a calibration by which nobody has a human's
+height give results without any error, only wrong ones. Each is judged as soon as enough was seen, at the latest after a
+minute of capture time or at the end; nothing is judged twice. An empty scene looks like a detector that finds nobody:
+the sentence says so.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from streamreid.types import Detections, FloatArray, PartFeatures
 __all__ = ["PlausibilityChecks"]
 
 _NOBODY_SECONDS = 30.0
-"""Capture seconds without anybody after which it is said: in most scenes somebody has come by, and half of the minute is left to act."""
+"""Capture seconds without anybody after which it is said: in most scenes somebody has come by, and half of the minute
+is left to act."""
 
 _LEAST_FRAMES = 5
 """Frames from which the end of a short recording is judged."""
@@ -32,7 +34,8 @@ _PAIRS = 60
 
 _LEAST_PAIRS = 15
 _ALIKE = 0.9
-"""Part similarity (a cosine) of different people: .2 to .7 for engines that tell people apart, .97 and more where the input is prepared wrongly."""
+"""Part similarity (a cosine) of different people: .2 to .7 for engines that tell people apart, .97 and more where the
+input is prepared wrongly."""
 
 _ALIKE_SHARE = 0.9
 """Share of pairs above: a group in uniforms is alike, but not with everybody else."""
@@ -40,10 +43,12 @@ _ALIKE_SHARE = 0.9
 _BOXES = 40
 _LEAST_BOXES = 15
 _HEIGHTS = (1.1, 2.4)
-"""Metres that a standing person's box may be tall: children and raised arms included, and a tenth of error in the calibration."""
+"""Metres that a standing person's box may be tall: children and raised arms included, and a tenth of error in the
+calibration."""
 
 _HUMAN_SHARE = 0.2
-"""Share of boxes with a human's height below which a calibration is wrong: a right one gives .9 and more, with many people who sit still .3."""
+"""Share of boxes with a human's height below which a calibration is wrong: a right one gives .9 and more, with many
+people who sit still .3."""
 
 _REFERENCE = 1.7
 _USUAL_HEIGHTS = (0.5, 100.0)
@@ -99,7 +104,8 @@ class PlausibilityChecks:
             detections: N people of any score.
             features: N rows; visibility 0 where somebody was not embedded.
             size: Width and height of the frame in pixels.
-            best_score: The best score of a person so far in this camera, also of those below the detector's threshold; None if not known.
+            best_score: The best score of a person so far in this camera, also of those below the detector's threshold;
+                None if not known.
 
         Returns:
             What is to be said: camera ('' for the engine) and sentence.
@@ -139,26 +145,34 @@ class PlausibilityChecks:
         state.people_said = True
         if state.people:
             return []
-        scores = "" if best is None else f"; the best score was {best:.2f}, and people count from {self._high_score:g} (tracker.high_score)"
+        scores = (
+            ""
+            if best is None
+            else f"; the best score was {best:.2f}, and people count from {self._high_score:g} (tracker.high_score)"
+        )
         return [
             (
                 camera,
-                f"nobody was found in its first {state.frames} frames ({state.last - state.began:.0f} s){scores}. If the scene was empty, all is well; "
-                "if people are to be seen in it, this detector does not find them: try another one, or a larger detector.size, and check roi",
+                f"nobody was found in its first {state.frames} frames ({state.last - state.began:.0f} s){scores}. If "
+                "the scene was empty, all is well; if people are to be seen in it, this detector does not find them: "
+                "try another one, or a larger detector.size, and check roi",
             )
         ]
 
     # ------------------------------------------------------------ engine
 
     def _compare(self, features: PartFeatures, boxes: FloatArray) -> None:
-        """Similarities of people who are seen at one time: they are different people. Boxes that touch may be two of one person."""
+        """Similarities of people who are seen at one time: they are different people. Boxes that touch may be two of
+        one person."""
         rows = np.flatnonzero(features.visibility.any(1))
         if len(rows) < 3:
             return
         seen = PartFeatures(features.parts[rows], features.visibility[rows])
         similarity, common = part_similarity(seen, seen)
         x0, y0, x1, y1 = boxes[rows].T
-        apart = (np.minimum(x1[:, None], x1) <= np.maximum(x0[:, None], x0)) | (np.minimum(y1[:, None], y1) <= np.maximum(y0[:, None], y0))
+        apart = (np.minimum(x1[:, None], x1) <= np.maximum(x0[:, None], x0)) | (
+            np.minimum(y1[:, None], y1) <= np.maximum(y0[:, None], y0)
+        )
         self._similarities += similarity[np.triu(apart & (common > 0), 1)].tolist()[:_PAIRS]
 
     def _alike(self) -> list[tuple[str, str]]:
@@ -172,16 +186,18 @@ class PlausibilityChecks:
         return [
             (
                 "",
-                f"engine '{self._engine}' hardly tells people apart: of {len(values)} pairs of people seen at the same time, {np.mean(values >= _ALIKE):.0%} "
-                f"have a similarity of {_ALIKE:g} or more (median {np.median(values):.2f}). Its input is probably prepared wrongly (colour order, mean and "
-                "deviation, range): import it again with another --preset, or use another engine",
+                f"engine '{self._engine}' hardly tells people apart: of {len(values)} pairs of people seen at the "
+                f"same time, {np.mean(values >= _ALIKE):.0%} have a similarity of {_ALIKE:g} or more (median "
+                f"{np.median(values):.2f}). Its input is probably prepared wrongly (colour order, mean and deviation, "
+                "range): import it again with another --preset, or use another engine",
             )
         ]
 
     # ------------------------------------------------------------ calibration
 
     def _measure(self, camera: str, state: _Camera, boxes: FloatArray, size: tuple[int, int]) -> None:
-        """Heights by the calibration of people whose whole body is in the picture: their box against that of somebody of 1.7 m on the same spot."""
+        """Heights by the calibration of people whose whole body is in the picture: their box against that of somebody
+        of 1.7 m on the same spot."""
         view = self._calibrated.get(camera)
         if view is None:
             state.heights_said = True
@@ -211,23 +227,37 @@ class PlausibilityChecks:
             return []
         if state.feet_in_the_sky > 0.5 * total:
             what = f"{state.feet_in_the_sky} of {total} people stand above the horizon"
-            advice = "check its direction (calibration: maps: ground-to-pixels or pixels-to-ground) and that it belongs to this camera"
+            advice = (
+                "check its direction (calibration: maps: ground-to-pixels or pixels-to-ground) and that it belongs to "
+                "this camera"
+            )
         else:
             middle = float(np.median(heights))
             what = f"{total - human} of {total} people have no human's height (median {middle:.3g} m)"
             unit = next((u for u in _UNITS if _HEIGHTS[0] <= middle * u <= _HEIGHTS[1]), None)
             advice = "check its unit, and that it belongs to this camera and lens"
             if unit is not None:
-                advice = f"with {unit:.4g} times its unit (calibration: unit) people would be {middle * unit:.2f} m tall"
-        return [(camera, f"its calibration is probably wrong: by it, {what}; {advice}. Places on the ground cannot be trusted until then")]
+                advice = (
+                    f"with {unit:.4g} times its unit (calibration: unit) people would be {middle * unit:.2f} m tall"
+                )
+        return [
+            (
+                camera,
+                f"its calibration is probably wrong: by it, {what}; {advice}. Places on the ground cannot be trusted "
+                "until then",
+            )
+        ]
 
 
 def _metric(view: GroundCamera) -> tuple[GroundCamera, float]:
-    """The camera in units in which it hangs at a usual height, and metres per such unit: 1 where the calibration is in metres."""
+    """The camera in units in which it hangs at a usual height, and metres per such unit: 1 where the calibration is in
+    metres."""
     high = float(view.position[2])
     if _USUAL_HEIGHTS[0] <= high <= _USUAL_HEIGHTS[1]:
         return view, 1.0
     unit = high / 4.0
     return replace(
-        GroundCamera.from_matrix(view.name, view.matrix @ np.diag([unit, unit, unit, 1.0])), lens=view.lens, size=view.size
+        GroundCamera.from_matrix(view.name, view.matrix @ np.diag([unit, unit, unit, 1.0])),
+        lens=view.lens,
+        size=view.size,
     ), unit

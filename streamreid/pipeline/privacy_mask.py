@@ -1,14 +1,15 @@
-"""Which parts of a camera's pictures may show a person, so that they are blurred in every picture that leaves the program.
+"""Which parts of a camera's pictures may show a person, so that they are blurred in every picture that leaves the
+program.
 
 A tracker reports who is surely there; blurring must also hide who may be there. In every frame the mask covers
 
 - every box of the detector, whatever its score, also outside the region of interest,
 - every track that is not seen at the moment, where its motion predicts it, grown by twice the doubt about the place,
-- where frames are known that come later (delayed results, films drawn after the run): where somebody was between two observations, and where
-  somebody who appears was before.
+- where frames are known that come later (delayed results, films drawn after the run): where somebody was between two
+  observations, and where somebody who appears was before.
 
-Boxes of any score are followed by a tracker of their own, which reports a person from the first box on, so that one who is missed by the detector
-for a moment stays hidden although no track was ever confirmed.
+Boxes of any score are followed by a tracker of their own, which reports a person from the first box on, so that one who
+is missed by the detector for a moment stays hidden although no track was ever confirmed.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from streamreid.types import Detections, FloatArray, Frame, Tracks
 __all__ = ["MaskMoment", "PrivacyMask", "PrivacyMasks"]
 
 HOLD_SECONDS = 1.2
-"""How long somebody whom the detector lost, or has not found yet, stays hidden: longer than a detector misses a person who is in view."""
+"""How long somebody whom the detector lost, or has not found yet, stays hidden: longer than a detector misses a person
+who is in view."""
 PADDING = 0.06
 """Share of its height by which every box is enlarged: detectors cut hands, feet and hair."""
 DEVIATIONS = 2.0
@@ -42,10 +44,11 @@ DRIFT = 0.25
 MOST_GROWTH = 0.6
 """Body heights by which a box grows at most, so that those who are lost do not hide the whole picture."""
 LOST_SECONDS = 5.0
-"""How long a track that is not seen is hidden where it is expected: nobody's place is known for longer. Who then appears is hidden by the box of the
-detector, and in films of recordings also where they were in between."""
+"""How long a track that is not seen is hidden where it is expected: nobody's place is known for longer. Who then
+appears is hidden by the box of the detector, and in films of recordings also where they were in between."""
 UPWARDS = 0.35
-"""How much of the growth sideways a box grows up and down: people walk on the ground, and heads stay in the upper third of their box."""
+"""How much of the growth sideways a box grows up and down: people walk on the ground, and heads stay in the upper third
+of their box."""
 FOLLOWS = 0.3
 """IoU from which a box follows from one of the frame before."""
 INSIDE = 0.6
@@ -97,7 +100,8 @@ class MaskMoment:
         index: Number of the frame in its source.
         time: Capture time in seconds.
         areas: Arrays ``[M, 4]`` of boxes, xyxy in pixels.
-        held: Boxes ``[1, 4]`` where somebody who is not seen is expected; removed where it turns out later that they were elsewhere.
+        held: Boxes ``[1, 4]`` where somebody who is not seen is expected; removed where it turns out later that they
+            were elsewhere.
         released: Whether the frame's result was handed out.
     """
 
@@ -118,7 +122,8 @@ class PrivacyMask:
     """The mask of one camera, frame by frame.
 
     Args:
-        ahead: Seconds of later frames that are waited for before a moment is drained; 0 keeps a moment only until its frame is released.
+        ahead: Seconds of later frames that are waited for before a moment is drained; 0 keeps a moment only until its
+            frame is released.
     """
 
     def __init__(self, *, ahead: float = 0.0) -> None:
@@ -152,7 +157,8 @@ class PrivacyMask:
             index: Its number in the source.
             time: Capture time in seconds.
             found: Every box of the detector, also those outside the region of interest.
-            followed: All tracks of the camera's tracker, also lost ones, and the standard deviation of each place in pixels (``Tracker.everybody``).
+            followed: All tracks of the camera's tracker, also lost ones, and the standard deviation of each place in
+                pixels (``Tracker.everybody``).
             size: Width and height in pixels.
             camera: The camera's motion, as for ``Tracker.update``.
         """
@@ -162,7 +168,9 @@ class PrivacyMask:
         self._heights.extend((found.boxes[:, 3] - found.boxes[:, 1])[found.scores >= SURE_SCORE].tolist())
         self._hold(now, found.boxes[np.isfinite(found.boxes).all(1)])
         for sign, (tracks, doubt) in ((-1, self._tracker.everybody), (1, followed)):
-            recent = np.array([time - self._last_time(sign * who, time) <= LOST_SECONDS for who in tracks.ids.tolist()], bool)
+            recent = np.array(
+                [time - self._last_time(sign * who, time) <= LOST_SECONDS for who in tracks.ids.tolist()], bool
+            )
             areas = _grown(tracks.boxes, np.where(tracks.rows >= 0, 0.0, DEVIATIONS * doubt))
             now.areas.append(areas[recent & (tracks.rows >= 0)])
             for row in np.flatnonzero(recent & (tracks.rows < 0)).tolist():
@@ -198,8 +206,8 @@ class PrivacyMask:
             yield self._moments.popleft()
 
     def _hold(self, now: MaskMoment, boxes: FloatArray) -> None:
-        """Boxes that do not follow from one of the frame before, or are followed by none, whatever the tracker makes of them: it may have taken one
-        person for another."""
+        """Boxes that do not follow from one of the frame before, or are followed by none, whatever the tracker makes of
+        them: it may have taken one person for another."""
         overlap = iou_matrix(self._before, boxes)
         followed, follows = np.zeros(len(self._before), bool), np.zeros(len(boxes), bool)
         rows, columns = assign(overlap, overlap >= FOLLOWS)  # one to one: who steps out from behind somebody is new
@@ -221,7 +229,8 @@ class PrivacyMask:
         self._before, self._before_time, self._inner = boxes, now.time, inner
 
     def _return(self, boxes: FloatArray, new: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which of the new boxes are where a held one was: whoever was lost for a moment stood still, and need not be looked for around."""
+        """Which of the new boxes are where a held one was: whoever was lost for a moment stood still, and need not be
+        looked for around."""
         again = np.zeros(len(boxes), bool)
         if not self._held or not new.any():
             return again
@@ -284,7 +293,8 @@ class PrivacyMask:
 
 
 def _inner(boxes: FloatArray) -> NDArray[np.bool_]:
-    """``[M]`` which boxes lie within a larger one: mostly the same person once more. Who steps out from there is new then."""
+    """``[M]`` which boxes lie within a larger one: mostly the same person once more. Who steps out from there is new
+    then."""
     low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
     common = np.clip(np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - low, 0, None).prod(2)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
@@ -295,7 +305,9 @@ def _inner(boxes: FloatArray) -> NDArray[np.bool_]:
 
 def _swept(held: _Held, time: float) -> FloatArray:
     """``[1, 4]`` where somebody seen at one moment may be at another."""
-    return _grown(held.seen.box[None].astype(np.float32), SPEED * abs(time - held.seen.time) * held.height, height=held.height)
+    return _grown(
+        held.seen.box[None].astype(np.float32), SPEED * abs(time - held.seen.time) * held.height, height=held.height
+    )
 
 
 def _grown(boxes: FloatArray, margin: FloatArray | NDArray[np.float64] | float, *, height: float = 0.0) -> FloatArray:
@@ -314,7 +326,8 @@ class PrivacyMasks:
         wanted: Whether anything is blurred; otherwise nothing is computed.
 
     Attributes:
-        record: Called with a camera's name and each of its moments when nothing more will be known of it; for films drawn after the run.
+        record: Called with a camera's name and each of its moments when nothing more will be known of it; for films
+            drawn after the run.
     """
 
     def __init__(self, *, wanted: bool) -> None:
@@ -327,7 +340,9 @@ class PrivacyMasks:
         """Have every moment told, ``ahead`` seconds of capture time later. Before the first frame."""
         self.record, self._ahead = record, max(ahead, HOLD_SECONDS)
 
-    def push(self, frame: Frame, found: Sequence[Detections | None], tracker: Tracker, camera: FloatArray | None) -> None:
+    def push(
+        self, frame: Frame, found: Sequence[Detections | None], tracker: Tracker, camera: FloatArray | None
+    ) -> None:
         """Take a frame after it was tracked.
 
         Args:

@@ -1,8 +1,10 @@
-"""Where a run begins to count, so that a live run that is started again in the same folder goes on: ids and frame numbers never repeat.
+"""Where a run begins to count, so that a live run that is started again in the same folder goes on: ids and frame
+numbers never repeat.
 
-The numbers are kept in ``state.json``, written once a second together with the lengths of ``results.jsonl`` and ``world.txt`` at that moment (of the segment that was
-written to, where results come in segments). What all outputs hold beyond that is read when a run begins: after a crash not even the ids of the last second are
-given twice, nor, where the disk was full, those that got into one output while neither another nor ``state.json`` could be written.
+The numbers are kept in ``state.json``, written once a second together with the lengths of ``results.jsonl`` and
+``world.txt`` at that moment (of the segment that was written to, where results come in segments). What all outputs hold
+beyond that is read when a run begins: after a crash not even the ids of the last second are given twice, nor, where the
+disk was full, those that got into one output while neither another nor ``state.json`` could be written.
 """
 
 from __future__ import annotations
@@ -97,7 +99,9 @@ def read_begin(folder: Path) -> RunState | None:
     try:
         if state.exists():
             data = json.loads(state.read_text(encoding="utf-8"))
-            begin = RunState(int(data["global_id"]), _numbers(data["tracks"]), _numbers(data["frames"]), int(data["runs"]))
+            begin = RunState(
+                int(data["global_id"]), _numbers(data["tracks"]), _numbers(data["frames"]), int(data["runs"])
+            )
             sizes = int(data["results_bytes"]), int(data.get("world_bytes", 0))
             ended, segment = bool(data["ended"]), str(data.get("piece", ""))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -106,7 +110,9 @@ def read_begin(folder: Path) -> RunState | None:
         log.warning("'%s' is damaged; the numbers are looked up in '%s'", state, folders[-1])
         begin, sizes, segment = RunState(), (0, 0), ""
     # Pieces after the one that the state speaks of are new; without that one all are looked at.
-    known = next((i for i, path in enumerate(folders) if path.name == segment or (not segment and path == folder)), None)
+    known = next(
+        (i for i, path in enumerate(folders) if path.name == segment or (not segment and path == folder)), None
+    )
     before = dict(begin.frames)
     for number, path in enumerate(folders[known or 0 :]):
         lines_from, world_from = sizes if number == 0 and known is not None else (0, 0)

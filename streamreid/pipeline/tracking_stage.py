@@ -1,7 +1,9 @@
-"""Frames on their way through tracking: handed on at once, or held back for ``tracker.delay`` seconds so that more is known of the people in them.
+"""Frames on their way through tracking: handed on at once, or held back for ``tracker.delay`` seconds so that more is
+known of the people in them.
 
-A person may turn out to be somebody lost before they appeared. What is seen of a new track therefore reaches the association only when its id is
-final; the delay ends at that very moment, so identities lose nothing by it and no identity is ever given to an id that vanishes.
+A person may turn out to be somebody lost before they appeared. What is seen of a new track therefore reaches the
+association only when its id is final; the delay ends at that very moment, so identities lose nothing by it and no
+identity is ever given to an id that vanishes.
 """
 
 from __future__ import annotations
@@ -61,7 +63,11 @@ class TrackObservation:
         """The same, single person under another id."""
         t = self.tracks
         return TrackObservation(
-            self.camera, self.time, Tracks(np.full_like(t.ids, track_id), t.boxes, t.scores, t.rows), self.features, self.quality
+            self.camera,
+            self.time,
+            Tracks(np.full_like(t.ids, track_id), t.boxes, t.scores, t.rows),
+            self.features,
+            self.quality,
         )
 
 
@@ -76,9 +82,10 @@ class _Held:
 class TrackingStage:
     """Trackers of all cameras and the frames they have not released yet.
 
-    Recordings are released by the capture time of the newest frame of any camera, so that results stay in the order of time. Live cameras have
-    clocks and failures of their own: each is released by its own newest frame, and one that fell silent after twice the delay. Where a clock was set back,
-    times of its camera are taken to go on here, so that its frames stay in order and wait no longer.
+    Recordings are released by the capture time of the newest frame of any camera, so that results stay in the order of
+    time. Live cameras have clocks and failures of their own: each is released by its own newest frame, and one that
+    fell silent after twice the delay. Where a clock was set back, times of its camera are taken to go on here, so that
+    its frames stay in order and wait no longer.
 
     Args:
         trackers: By camera; all with the same settings.
@@ -86,7 +93,9 @@ class TrackingStage:
         clock: Seconds that pass, for cameras that fell silent.
     """
 
-    def __init__(self, trackers: Mapping[str, Tracker], *, ordered: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, trackers: Mapping[str, Tracker], *, ordered: bool, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._late: dict[str, FixedLagTracks] = {}
         self._delay = 0.0
         self._ordered = ordered
@@ -120,7 +129,9 @@ class TrackingStage:
     def __repr__(self) -> str:
         return f"TrackingStage(delay={self._delay}, frames={sum(map(len, self._held.values()))})"
 
-    def follow(self, frame: Frame, found: Detections, looks: PartFeatures, motion: FloatArray | None = None) -> list[TrackObservation]:
+    def follow(
+        self, frame: Frame, found: Detections, looks: PartFeatures, motion: FloatArray | None = None
+    ) -> list[TrackObservation]:
         """Track the people of a camera's next frame.
 
         Args:
@@ -196,7 +207,9 @@ class TrackingStage:
         return [item for _, item in sorted(due, key=lambda pair: (pair[0], pair[1].frame.camera))]
 
 
-def _observation(frame: Frame, people: Detections, tracks: Tracks, features: PartFeatures, hidden: FloatArray | None) -> TrackObservation:
+def _observation(
+    frame: Frame, people: Detections, tracks: Tracks, features: PartFeatures, hidden: FloatArray | None
+) -> TrackObservation:
     found = tracks.rows >= 0
     if np.count_nonzero(found) < len(found):
         tracks, features = tracks[found], features[found]

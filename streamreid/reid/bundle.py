@@ -18,7 +18,16 @@ from streamreid.errors import EngineError
 from streamreid.features.similarity import Calibration
 from streamreid.runtimes import ImageInput
 
-__all__ = ["MANIFEST", "Bundle", "BundleManifest", "CalibrationValues", "InputFormat", "OutputNames", "load_bundle", "write_bundle"]
+__all__ = [
+    "MANIFEST",
+    "Bundle",
+    "BundleManifest",
+    "CalibrationValues",
+    "InputFormat",
+    "OutputNames",
+    "load_bundle",
+    "write_bundle",
+]
 
 Triple = tuple[float, float, float]
 
@@ -48,7 +57,8 @@ class InputFormat(_Strict):
 
 
 class OutputNames(_Strict):
-    """Names of the graph's outputs: parts ``[N, K, D]`` (or ``[N, D]``), visibility ``[N, K]`` or none, and further ones."""
+    """Names of the graph's outputs: parts ``[N, K, D]`` (or ``[N, D]``), visibility ``[N, K]`` or none, and further
+    ones."""
 
     parts: str
     visibility: str | None = None
@@ -68,7 +78,8 @@ class CalibrationValues(_Strict):
 class BundleManifest(_Strict):
     """What ``bundle.json`` holds.
 
-    ``features`` is the checksum of an earlier graph whose features the graph gives bit by bit (outputs were added, notes removed): its fingerprint stays.
+    ``features`` is the checksum of an earlier graph whose features the graph gives bit by bit (outputs were added,
+    notes removed): its fingerprint stays.
     """
 
     schema_: Literal[1] = Field(default=1, alias="schema")
@@ -125,13 +136,19 @@ class Bundle:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of everything that changes features: the graph's files and how it is fed and read. Not the calibration, not the runtime.
+        """Hash of everything that changes features: the graph's files and how it is fed and read. Not the calibration,
+        not the runtime.
 
-        Compiled forms do not count either: they are held to the graph's features (see ``reid.parity``), so a gallery survives a rebuild.
+        Compiled forms do not count either: they are held to the graph's features (see ``reid.parity``), so a gallery
+        survives a rebuild.
         """
         m = self.manifest
         data = m.model_dump(mode="json", include={"files", "model", "input", "outputs", "parts", "dim"})
-        derived = set(m.variants.values()) | {f for b in m.builds.values() for f in (b.graph, b.plan) if f} | {m.program or ""}
+        derived = (
+            set(m.variants.values())
+            | {f for b in m.builds.values() for f in (b.graph, b.plan) if f}
+            | {m.program or ""}
+        )
         data["files"] = {name: value for name, value in data["files"].items() if name == m.model or name not in derived}
         if m.features is not None:
             data["files"][m.model] = m.features
@@ -148,12 +165,16 @@ def load_bundle(path: str | Path) -> Bundle:
     folder = Path(path)
     if not folder.is_dir():
         raise EngineError(f"engine bundle {folder}: no such folder")
-    manifest = read_manifest(folder / MANIFEST, BundleManifest, "wrap a model with: streamreid engine import MODEL --out FOLDER")
+    manifest = read_manifest(
+        folder / MANIFEST, BundleManifest, "wrap a model with: streamreid engine import MODEL --out FOLDER"
+    )
     check_files(folder, manifest)
     return Bundle(folder, manifest)
 
 
-def write_bundle(out: str | Path, manifest: BundleManifest, files: Mapping[str, Path], *, force: bool = False) -> Bundle:
+def write_bundle(
+    out: str | Path, manifest: BundleManifest, files: Mapping[str, Path], *, force: bool = False
+) -> Bundle:
     """Write a bundle in one step: the folder appears complete or not at all.
 
     Args:

@@ -49,7 +49,9 @@ def embeddable(boxes: FloatArray, size: tuple[int, int], min_height: float = 0.0
 def _clipped(boxes: FloatArray, size: tuple[int, int]) -> NDArray[np.int64]:
     """Boxes in whole pixels inside the frame; all zero where one is not finite."""
     finite = np.asarray(np.isfinite(boxes).all(axis=1))
-    whole: NDArray[np.int64] = np.rint(np.clip(np.where(finite[:, None], boxes, 0.0), 0.0, np.array(size * 2, np.float64))).astype(np.int64)
+    whole: NDArray[np.int64] = np.rint(
+        np.clip(np.where(finite[:, None], boxes, 0.0), 0.0, np.array(size * 2, np.float64))
+    ).astype(np.int64)
     return whole
 
 

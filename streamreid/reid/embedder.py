@@ -87,16 +87,22 @@ class EngineEmbedder:
         raw = outputs[self._parts]
         if raw.size != count * parts * self.dim or len(raw) != count:
             raise EngineError(
-                f"{self._where}: output {self._runtime.outputs[self._parts]} gave {list(raw.shape)} for {count} crops; the bundle promises "
-                f"{parts} parts of {self.dim} values"
+                f"{self._where}: output {self._runtime.outputs[self._parts]} gave {list(raw.shape)} for {count} "
+                f"crops; the bundle promises {parts} parts of {self.dim} values"
             )
         features = raw.reshape(count, parts, self.dim)
-        visibility = np.ones((count, parts), np.float32) if self._visibility is None else self._seen(outputs[self._visibility], count)
+        visibility = (
+            np.ones((count, parts), np.float32)
+            if self._visibility is None
+            else self._seen(outputs[self._visibility], count)
+        )
         return _clean(features, visibility)
 
     def _seen(self, raw: FloatArray, count: int) -> FloatArray:
         if raw.size != count * len(self.parts) or len(raw) != count:
-            raise EngineError(f"{self._where}: visibility output gave {list(raw.shape)} for {count} crops of {len(self.parts)} parts")
+            raise EngineError(
+                f"{self._where}: visibility output gave {list(raw.shape)} for {count} crops of {len(self.parts)} parts"
+            )
         return raw.reshape(count, len(self.parts))
 
     def _output(self, name: str) -> int:

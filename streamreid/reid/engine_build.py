@@ -47,10 +47,13 @@ class BuildRequest:
     keep_failed: bool = False
 
 
-def build_engine(bundle: Bundle, out: str | Path, request: BuildRequest, *, force: bool = False) -> tuple[Bundle, BuildRecord]:
+def build_engine(
+    bundle: Bundle, out: str | Path, request: BuildRequest, *, force: bool = False
+) -> tuple[Bundle, BuildRecord]:
     """Add a compiled form to a bundle.
 
-    The new bundle holds the reference, what was built before, and the new form, which is compared with the reference on this machine.
+    The new bundle holds the reference, what was built before, and the new form, which is compared with the reference on
+    this machine.
 
     Args:
         bundle: The source; may lie in ``out`` itself (with ``force``).
@@ -90,13 +93,20 @@ def build_engine(bundle: Bundle, out: str | Path, request: BuildRequest, *, forc
 
 
 def verify_build(
-    bundle: Bundle, key: str, probe: Probe, *, reference: Embeds | None = None, reference_name: str = "", score: Score | None = None
+    bundle: Bundle,
+    key: str,
+    probe: Probe,
+    *,
+    reference: Embeds | None = None,
+    reference_name: str = "",
+    score: Score | None = None,
 ) -> ParityReport:
     """Compare one compiled form with the reference, here and now, in batches of several sizes.
 
     Args:
         bundle: The bundle.
-        key: "target/precision" of a form that was built, or "runtime/precision" of one that needs no building (fp32, bf16 on CPUs).
+        key: "target/precision" of a form that was built, or "runtime/precision" of one that needs no building (fp32,
+            bf16 on CPUs).
         probe: What both are shown.
         reference: The trained network; the bundle's ONNX graph in fp32 on ONNX Runtime by default.
         reference_name: Its name in the report.
@@ -115,7 +125,8 @@ def verify_build(
         runtime = LoadOptions(target, precision).load(bundle.compiled.graphs(), image)
         if runtime.precision != precision:
             raise EngineError(
-                f"{bundle.folder}: {target} would compute in {runtime.precision} on this machine, not in {precision} as asked"
+                f"{bundle.folder}: {target} would compute in {runtime.precision} on this machine, not in {precision} "
+                "as asked"
             )
         limits, most = _limits(precision), 32
     engine = EngineEmbedder(bundle, EngineConfig(batch=most, min_height=0.0), runtime=runtime)
@@ -139,7 +150,8 @@ def reference_embedder(bundle: Bundle) -> EngineEmbedder:
 
 
 def open_proven(bundle: Bundle, config: EngineConfig) -> EngineEmbedder:
-    """Open an engine as configured; a plan that had to be rebuilt for this machine is compared with the reference before it is believed.
+    """Open an engine as configured; a plan that had to be rebuilt for this machine is compared with the reference
+    before it is believed.
 
     Raises:
         EngineError: Nothing works here, or the bundle may not be used on this machine.
@@ -159,7 +171,9 @@ def open_proven(bundle: Bundle, config: EngineConfig) -> EngineEmbedder:
         )
         return judge(report, widened(record.thresholds) if record.precision == "int8" else record.thresholds).failures
 
-    opened = open_graph(bundle.compiled, LoadOptions.of(config), on_mismatch=config.on_mismatch, image=image, failures=failures)
+    opened = open_graph(
+        bundle.compiled, LoadOptions.of(config), on_mismatch=config.on_mismatch, image=image, failures=failures
+    )
     return EngineEmbedder(bundle, config, runtime=opened)
 
 
@@ -173,7 +187,13 @@ def save_reports(bundle: Bundle, reports: dict[str, ParityReport]) -> bool:
     for key, report in reports.items():
         before = builds[key].parity
         # What real crops said on this very machine is worth more than that drawn figures pass too.
-        if before is not None and before.machine == report.machine and report.passed and _drawn(report) and not _drawn(before):
+        if (
+            before is not None
+            and before.machine == report.machine
+            and report.passed
+            and _drawn(report)
+            and not _drawn(before)
+        ):
             continue
         builds[key] = builds[key].model_copy(update={"parity": report})
     try:
@@ -189,20 +209,26 @@ def _proved(draft: Bundle, record: BuildRecord, request: BuildRequest, size: tup
     probe = generated_probe(size) if request.probe is None else read_probe(request.probe, size)
     ahead = record.target in PLAN_TARGETS and find_gpu() is None
     if ahead:
-        log.warning("%s was built ahead of time; prove it on the machine that will run it: streamreid engine verify FOLDER", record.key)
+        log.warning(
+            "%s was built ahead of time; prove it on the machine that will run it: streamreid engine verify FOLDER",
+            record.key,
+        )
         if record.precision != "fp16" or record.graph == draft.manifest.model:
             return record  # ONNX Runtime has no bf16, and computes half Q/DQ graphs wrongly
-    report = _typed_graph(draft, record, probe) if ahead else verify_build(draft, record.key, probe, score=request.score)
+    report = (
+        _typed_graph(draft, record, probe) if ahead else verify_build(draft, record.key, probe, score=request.score)
+    )
     if not report.passed and not request.keep_failed:
         raise EngineError(
-            f"{record.key} is too far from its reference on {report.probe}: {'; '.join(report.failures)}. Nothing was written; "
-            f"{_advice(record)}, or keep it all the same with --keep-failed"
+            f"{record.key} is too far from its reference on {report.probe}: {'; '.join(report.failures)}. Nothing was "
+            f"written; {_advice(record)}, or keep it all the same with --keep-failed"
         )
     return record if ahead else record.model_copy(update={"parity": report})
 
 
 def _typed_graph(draft: Bundle, record: BuildRecord, probe: Probe) -> ParityReport:
-    """The typed graph that a plan was compiled from, on the CPU: finds an overflow of fp16 before any GPU sees it. Says nothing of the plan."""
+    """The typed graph that a plan was compiled from, on the CPU: finds an overflow of fp16 before any GPU sees it. Says
+    nothing of the plan."""
     image = draft.manifest.input.image()
     opened = LoadOptions("onnxruntime", "fp32").load(GraphFiles(model=draft.folder / record.graph), image)
     report = measure(

@@ -35,7 +35,8 @@ def open_embedder(config: EngineConfig) -> Embedder:
     """Open the engine that the configuration names.
 
     Args:
-        config: ``model`` is a bundle's folder, the name of a shipped one, 'auto' for the best shipped one that loads, or 'none'.
+        config: ``model`` is a bundle's folder, the name of a shipped one, 'auto' for the best shipped one that loads,
+            or 'none'.
 
     Raises:
         EngineError: Unknown name, damaged bundle, or a graph that cannot be run.
@@ -57,7 +58,8 @@ def _open(config: EngineConfig) -> Embedder:
     elif not folder.is_dir():
         if folder.is_file():
             raise EngineError(
-                f"engine {folder}: this is a file; wrap it first: streamreid engine import {folder} --out FOLDER, then pass FOLDER"
+                f"engine {folder}: this is a file; wrap it first: streamreid engine import {folder} --out FOLDER, "
+                "then pass FOLDER"
             )
         names = ", ".join([*sorted(shipped), "auto", "none"])
         raise EngineError(f"unknown engine '{config.model}'; known: {names}, or the folder of an engine bundle")

@@ -26,7 +26,12 @@ _NAME = re.compile(r"^(-?\d+)_c(\d+)")
 
 
 def fit_calibration(
-    embedder: Embedder, folder: str | Path, *, people: int = 300, per_camera: int = 4, progress: Callable[[int, int], None] | None = None
+    embedder: Embedder,
+    folder: str | Path,
+    *,
+    people: int = 300,
+    per_camera: int = 4,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Calibration:
     """Fit on same and different people across cameras.
 
@@ -63,7 +68,9 @@ def fit_calibration(
     everybody, who = PartFeatures.concatenate(features), np.array(kept)
     similarity, same = _pairs(everybody, who, across=True)
     if not same.any() or same.all():
-        raise DataError(f"{folder}: calibration needs people seen by at least two cameras, and at least two such people")
+        raise DataError(
+            f"{folder}: calibration needs people seen by at least two cameras, and at least two such people"
+        )
     slope, intercept = fit_logistic(similarity, same)
     inside, one = _pairs(everybody, who, across=False)
     impostors = inside[~one]
@@ -71,7 +78,9 @@ def fit_calibration(
     return Calibration(slope, intercept, source, float(impostors.mean()), float(impostors.std()))
 
 
-def fit_logistic(values: NDArray[np.float64], positive: NDArray[np.bool_], *, ridge: float = 1e-6, steps: int = 100) -> tuple[float, float]:
+def fit_logistic(
+    values: NDArray[np.float64], positive: NDArray[np.bool_], *, ridge: float = 1e-6, steps: int = 100
+) -> tuple[float, float]:
     """Logistic regression of one variable by Newton's method, both classes weighing the same.
 
     Args:
@@ -122,11 +131,14 @@ def _scan(folder: Path) -> dict[int, dict[int, list[Path]]]:
     return found
 
 
-def _choose(found: dict[int, dict[int, list[Path]]], folder: Path, people: int, per_camera: int) -> list[tuple[Path, int, int]]:
+def _choose(
+    found: dict[int, dict[int, list[Path]]], folder: Path, people: int, per_camera: int
+) -> list[tuple[Path, int, int]]:
     several = sorted(person for person, cameras in found.items() if len(cameras) > 1)
     if len(several) < 2:
         raise DataError(
-            f"{folder}: calibration needs at least two people seen by at least two cameras; found {len(several)} of {len(found)}"
+            f"{folder}: calibration needs at least two people seen by at least two cameras; found {len(several)} of "
+            f"{len(found)}"
         )
     rng = np.random.default_rng(0)
     chosen = sorted(rng.choice(several, size=min(people, len(several)), replace=False).tolist())
@@ -138,7 +150,9 @@ def _choose(found: dict[int, dict[int, list[Path]]], folder: Path, people: int, 
     return files
 
 
-def _pairs(features: PartFeatures, labels: NDArray[np.int64], *, across: bool) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _pairs(
+    features: PartFeatures, labels: NDArray[np.int64], *, across: bool
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Similarity of all pairs across cameras, or within each camera, and whether they are the same person."""
     similarity, common = part_similarity(features, features)
     rows, columns = np.triu_indices(len(labels), 1)

@@ -36,8 +36,9 @@ PRESETS: dict[str, dict[str, object]] = {
     "unit": {"color": "rgb", "scale": (1 / 255, 1 / 255, 1 / 255), "bias": (0.0, 0.0, 0.0)},
     "half": {"color": "rgb", "scale": (1 / 127.5, 1 / 127.5, 1 / 127.5), "bias": (-1.0, -1.0, -1.0)},
 }
-"""Colour and normalisation: "imagenet" is RGB with ImageNet's mean and deviation, "openvino" BGR from 0 to 255, "bytes" RGB from 0 to 255 (normalisation
-inside the graph, as fast-reid exports it), "unit" RGB from 0 to 1, "half" RGB from -1 to 1 (mean and deviation 0.5: TransReID, CLIP-ReID)."""
+"""Colour and normalisation: "imagenet" is RGB with ImageNet's mean and deviation, "openvino" BGR from 0 to 255, "bytes"
+RGB from 0 to 255 (normalisation inside the graph, as fast-reid exports it), "unit" RGB from 0 to 1, "half" RGB from -1
+to 1 (mean and deviation 0.5: TransReID, CLIP-ReID)."""
 
 _MEANING = {
     "imagenet": "RGB, ImageNet mean and deviation",
@@ -48,11 +49,12 @@ _MEANING = {
 }
 
 _FAR = 0.12
-"""Another preset is taken (or, where one was asked for, named) if it ranks so many more pairs right. With OSNet, right ones rank 0.99 and wrong ranges
-0.65 to 0.78; ranges that are all around 0 or 1 differ by a few hundredths only, which drawn people cannot decide."""
+"""Another preset is taken (or, where one was asked for, named) if it ranks so many more pairs right. With OSNet, right
+ones rank 0.99 and wrong ranges 0.65 to 0.78; ranges that are all around 0 or 1 differ by a few hundredths only, which
+drawn people cannot decide."""
 
-# Two global models fitted on the same pictures were even at cosine 0.31 and 0.54 (slopes 30 and 24): no single value is right for all.
-# This one lies between them and is deliberately less sure of itself.
+# Two global models fitted on the same pictures were even at cosine 0.31 and 0.54 (slopes 30 and 24): no single value is
+# right for all. This one lies between them and is deliberately less sure of itself.
 _DEFAULT = CalibrationValues(slope=15.0, intercept=-6.5, source="default")
 
 
@@ -132,7 +134,8 @@ def import_bundle(
     )
     if calibrate_on is None:
         log.warning(
-            "%s: not calibrated, a general default is used; pass --calibrate-on FOLDER with pictures of known people", manifest.name
+            "%s: not calibrated, a general default is used; pass --calibrate-on FOLDER with pictures of known people",
+            manifest.name,
         )
     else:
         manifest = manifest.model_copy(update={"calibration": _calibrate(manifest, files, calibrate_on, progress)})
@@ -156,11 +159,14 @@ def _tried(
     images = {name: _image(name) for name in PRESETS if not runtime.inputs[0].whole or _image(name).identity}
     if options.preset is not None and options.preset not in images:
         raise EngineError(
-            f"{path}: its input {runtime.inputs[0]} takes whole pixels from 0 to 255, so '{options.preset}' cannot be; use {' or '.join(images)}"
+            f"{path}: its input {runtime.inputs[0]} takes whole pixels from 0 to 255, so '{options.preset}' cannot "
+            f"be; use {' or '.join(images)}"
         )
     found = {name: measure_preset(runtime, output, image, first) for name, image in images.items()}
     usual = next(
-        name for name in ("openvino", "imagenet", "bytes") if name in images and (name == "openvino") == (path.suffix.lower() == ".xml")
+        name
+        for name in ("openvino", "imagenet", "bytes")
+        if name in images and (name == "openvino") == (path.suffix.lower() == ".xml")
     )
     sound = [name for name, figures in found.items() if not faults([figures])[0]]
     best = max(sound or found, key=lambda name: found[name].ranked or 0.0)
@@ -168,8 +174,8 @@ def _tried(
     lead = (found[best].ranked or 0.0) - (found[preset].ranked or 0.0)
     if (lead > _FAR or preset not in sound) and best in sound and (found[best].ranked or 0.0) >= GOOD:
         sentence = (
-            f"{path.name}: with preset '{best}' ({_MEANING[best]}) {found[best].ranked:.2f} of the pairs are ranked right, "
-            f"with '{preset}' ({_MEANING[preset]}) {found[preset].ranked:.2f} ({first.source})"
+            f"{path.name}: with preset '{best}' ({_MEANING[best]}) {found[best].ranked:.2f} of the pairs are ranked "
+            f"right, with '{preset}' ({_MEANING[preset]}) {found[preset].ranked:.2f} ({first.source})"
         )
         if options.preset is None:
             log.warning("%s; it is imported with '%s'", sentence, best)
@@ -178,7 +184,8 @@ def _tried(
             raise EngineError(f"{sentence}. Import it with --preset {best}, or with --untested if you are sure")
     elif options.preset is None:
         log.warning(
-            "%s: input preset '%s' (%s) guessed from the kind of file, and tried; pass --preset if the model wants another",
+            "%s: input preset '%s' (%s) guessed from the kind of file, and tried; pass --preset if the model wants "
+            "another",
             path.name, preset, _MEANING[preset],
         )  # fmt: skip
     figures = [found[preset], *(measure_preset(runtime, output, images[preset], more) for more in further)]
@@ -189,8 +196,9 @@ def _tried(
     wrong, doubtful = faults(figures)
     if wrong and not options.untested:
         raise EngineError(
-            f"{path}: imported as an engine it would not tell people apart: {'; '.join(wrong)}. Check --preset ({', '.join(PRESETS)}), --output and the export; "
-            "try it on your own crops with --pictures FOLDER, or import it all the same with --untested"
+            f"{path}: imported as an engine it would not tell people apart: {'; '.join(wrong)}. Check --preset "
+            f"({', '.join(PRESETS)}), --output and the export; try it on your own crops with --pictures FOLDER, or "
+            "import it all the same with --untested"
         )
     for sentence in wrong + doubtful:
         log.warning(
@@ -209,9 +217,14 @@ def _image(preset: str) -> ImageInput:
 def _size(runtime: Runtime, options: ImportOptions, path: Path) -> tuple[int, int]:
     axes = PictureAxes.of(runtime.inputs[0])
     if axes is None:
-        raise EngineError(f"{path}: expected pictures [N, 3, H, W] or [N, H, W, 3] as input, the graph has {runtime.inputs[0]}")
+        raise EngineError(
+            f"{path}: expected pictures [N, 3, H, W] or [N, H, W, 3] as input, the graph has {runtime.inputs[0]}"
+        )
     result = []
-    for fixed, wanted, usual, what in ((axes.height, options.height, 256, "height"), (axes.width, options.width, 128, "width")):
+    for fixed, wanted, usual, what in (
+        (axes.height, options.height, 256, "height"),
+        (axes.width, options.width, 128, "width"),
+    ):
         if fixed is not None and wanted is not None and wanted != fixed:
             raise EngineError(f"{path}: {what} {wanted} was asked for, but the graph takes only {fixed}")
         result.append(fixed or wanted or usual)

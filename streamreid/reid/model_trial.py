@@ -1,7 +1,9 @@
-"""A global ReID model is tried on pictures before it becomes an engine: which output is the feature, what input it wants, whether strangers differ.
+"""A global ReID model is tried on pictures before it becomes an engine: which output is the feature, what input it
+wants, whether strangers differ.
 
-A wrong range of values hardly shows in a single feature, but it does in many: with OSNet and pixels from 0 to 255 where ImageNet's normalisation is wanted,
-drawn strangers have a cosine of 0.94 instead of 0.58, and a pair of one person is ranked above a pair of two in 65 % instead of 99 % of all cases.
+A wrong range of values hardly shows in a single feature, but it does in many: with OSNet and pixels from 0 to 255 where
+ImageNet's normalisation is wanted, drawn strangers have a cosine of 0.94 instead of 0.58, and a pair of one person is
+ranked above a pair of two in 65 % instead of 99 % of all cases.
 """
 
 from __future__ import annotations
@@ -25,12 +27,14 @@ _PEOPLE, _VIEWS = 16, 3
 _PICTURES = 64  # of the user's own folder
 
 _ALIKE = 0.95
-"""Mean cosine of strangers above which nobody can be told from anybody: good models stay below 0.7, wrong inputs give 0.94 to 0.99."""
+"""Mean cosine of strangers above which nobody can be told from anybody: good models stay below 0.7, wrong inputs give
+0.94 to 0.99."""
 
 _CONSTANT = 0.9995  # mean cosine of strangers of a feature that does not depend on the picture
 
 _RANKED = 0.6
-"""Share of pairs ranked right below which features say nothing (0.5 is chance). Drawn figures are no photographs, so this is a low bar."""
+"""Share of pairs ranked right below which features say nothing (0.5 is chance). Drawn figures are no photographs, so
+this is a low bar."""
 
 GOOD = 0.8
 """Share of pairs ranked right from which a way of feeding the model is known to work."""
@@ -39,8 +43,16 @@ _MIRROR = 0.7  # cosine of a crop and its mirror image; 0.98 and more for models
 _BATCH = 0.02  # difference of a unit feature's values, alone and in a batch; half precision stays below 0.005
 _CLASS_NAMES = ("logit", "score", "prob", "class", "cls", "softmax")
 _FEATURE_NAMES = ("feat", "emb", "reid", "global", "bn", "vector", "descriptor")
-# People in the training sets of Market-1501, DukeMTMC-reID, CUHK03 (old, new), MSMT17, and MSMT17's whole: outputs of such lengths are class scores.
-_TRAINING_PEOPLE = {751: "Market-1501", 702: "DukeMTMC-reID", 1367: "CUHK03", 767: "CUHK03", 1041: "MSMT17", 4101: "MSMT17"}
+# People in the training sets of Market-1501, DukeMTMC-reID, CUHK03 (old, new), MSMT17, and MSMT17's whole: outputs of
+# such lengths are class scores.
+_TRAINING_PEOPLE = {
+    751: "Market-1501",
+    702: "DukeMTMC-reID",
+    1367: "CUHK03",
+    767: "CUHK03",
+    1041: "MSMT17",
+    4101: "MSMT17",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +75,8 @@ class Figures:
     """How a model does on the pictures, fed in one way.
 
     Args:
-        ranked: Share of (pair of one person, pair of strangers) in which the first is more alike, in [0, 1]; 0.5 is chance, None if nobody is known.
+        ranked: Share of (pair of one person, pair of strangers) in which the first is more alike, in [0, 1]; 0.5 is
+            chance, None if nobody is known.
         same: Mean cosine of two crops of one person; None likewise.
         strangers: Mean cosine of crops of different people (of all crops, if nobody is known).
         mirror: Mean cosine of a crop and its mirror image.
@@ -82,7 +95,9 @@ class Figures:
 
     def __str__(self) -> str:
         known = "" if self.ranked is None else f"pairs ranked right {self.ranked:.3f}, one person {self.same:.2f}, "
-        return f"{known}strangers {self.strangers:.2f}, mirrored {self.mirror:.2f}, batch {self.batch:.1g} ({self.source})"
+        return (
+            f"{known}strangers {self.strangers:.2f}, mirrored {self.mirror:.2f}, batch {self.batch:.1g} ({self.source})"
+        )
 
 
 def trial_pictures(size: tuple[int, int], folder: Path | None) -> list[Pictures]:
@@ -121,7 +136,8 @@ def feature_output(runtime: Runtime, size: tuple[int, int], path: Path, wanted: 
         return wanted, found[wanted]
     if not found:
         raise EngineError(
-            f"{path}: no global feature [N, D] or [N, D, 1, 1] among its outputs for two pictures: {listed}. Export the model with a free batch as its first axis"
+            f"{path}: no global feature [N, D] or [N, D, 1, 1] among its outputs for two pictures: {listed}. Export "
+            "the model with a free batch as its first axis"
         )
     left = _without_scores(found, output_sources(path))
     if len(left) > 1 and len({found[name] for name in left}) > 1:
@@ -136,8 +152,11 @@ def _is_vector(output: FloatArray) -> bool:
 
 
 def _without_scores(found: Mapping[str, int], sources: Mapping[str, set[str]]) -> list[str]:
-    """Outputs that are not class scores: those are computed from the feature and have another length, or are named so."""
-    left = [n for n in found if not any(found.get(before, found[n]) != found[n] for before in sources.get(n, ()))] or list(found)
+    """Outputs that are not class scores: those are computed from the feature and have another length, or are named
+    so."""
+    left = [
+        n for n in found if not any(found.get(before, found[n]) != found[n] for before in sources.get(n, ()))
+    ] or list(found)
     named = [n for n in left if any(word in n.lower() for word in _FEATURE_NAMES)]
     plain = [n for n in left if not any(word in n.lower() for word in _CLASS_NAMES)]
     return (named if len(named) == 1 else plain) or left
@@ -154,8 +173,9 @@ def _check_no_scores(name: str, values: FloatArray, path: Path, listed: str) -> 
         reason = f"{length} people are in {_TRAINING_PEOPLE[length]}'s training set"
     if reason:
         raise EngineError(
-            f"{path}: output '{name}' of {length} values looks like class scores ({reason}), which say nothing about people outside the training. "
-            f"Export the model without its classifier, or name the feature with --output NAME; its outputs for two pictures: {listed}"
+            f"{path}: output '{name}' of {length} values looks like class scores ({reason}), which say nothing about "
+            "people outside the training. Export the model without its classifier, or name the feature with --output "
+            f"NAME; its outputs for two pictures: {listed}"
         )
 
 
@@ -177,14 +197,22 @@ def measure_preset(runtime: Runtime, output: str, image: ImageInput, pictures: P
     alone = np.concatenate([_normed(features(pictures.crops[i : i + 1])) for i in few])
     mirrored = _normed(features(np.ascontiguousarray(pictures.crops[few][:, :, ::-1])))
     figures = Figures(
-        None, None, 0.0, float((unit[few] * mirrored).sum(axis=1).mean()), float(np.abs(alone - unit[few]).max()), True, pictures.source
+        None,
+        None,
+        0.0,
+        float((unit[few] * mirrored).sum(axis=1).mean()),
+        float(np.abs(alone - unit[few]).max()),
+        True,
+        pictures.source,
     )
     rows, columns = np.triu_indices(len(unit), 1)
     cosine = (unit @ unit.T)[rows, columns]
     if pictures.persons is None:
         return replace(figures, strangers=float(cosine.mean()))
     same = pictures.persons[rows] == pictures.persons[columns]
-    return replace(figures, ranked=_ranked(cosine, same), same=float(cosine[same].mean()), strangers=float(cosine[~same].mean()))
+    return replace(
+        figures, ranked=_ranked(cosine, same), same=float(cosine[same].mean()), strangers=float(cosine[~same].mean())
+    )
 
 
 def faults(figures: Sequence[Figures]) -> tuple[list[str], list[str]]:
@@ -199,7 +227,10 @@ def faults(figures: Sequence[Figures]) -> tuple[list[str], list[str]]:
         elif f.strangers > _ALIKE:
             found.append(f"strangers all look alike (mean cosine {f.strangers:.3f}, {f.source})")
         if f.ranked is not None and f.ranked < _RANKED:
-            found.append(f"one person is hardly more alike than strangers (pairs ranked right {f.ranked:.2f}, chance is 0.5; {f.source})")
+            found.append(
+                f"one person is hardly more alike than strangers (pairs ranked right {f.ranked:.2f}, chance is 0.5; "
+                f"{f.source})"
+            )
         if f.batch > _BATCH:
             wrong.append(f"a crop's feature depends on the others in its batch (by up to {f.batch:.2g}, {f.source})")
         if f.mirror < _MIRROR:

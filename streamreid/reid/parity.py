@@ -18,7 +18,8 @@ from streamreid.types import FloatArray, PartFeatures
 __all__ = ["Embeds", "Score", "batch_sizes", "compare", "judge", "measure", "widened"]
 
 Score = Callable[[FloatArray, Probe], "tuple[float, float] | None"]
-"""Rank-1 accuracy and mAP of a similarity matrix ``[N, N]`` of a labelled probe set; None if nobody is seen by two cameras."""
+"""Rank-1 accuracy and mAP of a similarity matrix ``[N, N]`` of a labelled probe set; None if nobody is seen by two
+cameras."""
 
 _SEEN = 0.1
 _NEAREST = 10
@@ -39,7 +40,8 @@ class _Difference:
 
 
 def batch_sizes(max_batch: int) -> tuple[int, ...]:
-    """The sizes of batch that find what goes wrong: one, two, an odd one, the largest, and one more than that, which is split."""
+    """The sizes of batch that find what goes wrong: one, two, an odd one, the largest, and one more than that, which is
+    split."""
     return tuple(sorted({1, 2, 3, max(1, max_batch // 2 + 1), max_batch, max_batch + 1}))
 
 
@@ -70,7 +72,9 @@ def measure(
     wanted = _embed(reference, probe.crops, 1)
     found = {size: _embed(engine, probe.crops, size) for size in batches}
     differences = {size: compare(wanted, features) for size, features in found.items()}
-    worst = min(differences, key=lambda size: (float(differences[size].p01.min()) - differences[size].visibility, -size))
+    worst = min(
+        differences, key=lambda size: (float(differences[size].p01.min()) - differences[size].visibility, -size)
+    )
     r1 = mean = None
     if score is not None and probe.persons is not None:
         # The worst batch's features: an engine that is wrong for one size only must not pass by another.
@@ -98,8 +102,8 @@ def measure(
 def compare(wanted: PartFeatures, found: PartFeatures) -> _Difference:
     """Differences of features of the same crops.
 
-    Cosines are of parts that the reference sees (visibility above 0.1), because the feature of a covered part means nothing; all crops count
-    for a part that is never seen. A part that the engine has lost altogether has cosine 0.
+    Cosines are of parts that the reference sees (visibility above 0.1), because the feature of a covered part means
+    nothing; all crops count for a part that is never seen. A part that the engine has lost altogether has cosine 0.
     """
     cosine = np.einsum("nkd,nkd->nk", wanted.parts, found.parts, dtype=np.float64)
     cosine = np.where(np.isfinite(cosine), cosine, 0.0)
@@ -111,7 +115,10 @@ def compare(wanted: PartFeatures, found: PartFeatures) -> _Difference:
         p01.append(float(np.percentile(values, 1)))
     error = np.abs(wanted.visibility.astype(np.float64) - found.visibility)
     return _Difference(
-        np.array(median, np.float32), np.array(p01, np.float32), float(np.percentile(error, 99)), _rank_agreement(wanted, found)
+        np.array(median, np.float32),
+        np.array(p01, np.float32),
+        float(np.percentile(error, 99)),
+        _rank_agreement(wanted, found),
     )
 
 
@@ -123,7 +130,11 @@ def judge(report: ParityReport, limits: Thresholds) -> ParityReport:
         if limit is not None and value is not None and not value >= limit:
             failures.append(f"{name} is {value:.4f}, below {limit:g}")
 
-    least(f"the lowest part's median cosine (batch {report.worst_batch})", min(report.cosine_median, default=None), limits.cosine_median)
+    least(
+        f"the lowest part's median cosine (batch {report.worst_batch})",
+        min(report.cosine_median, default=None),
+        limits.cosine_median,
+    )
     least(
         f"the lowest part's 1st percentile of the cosine (batch {report.worst_batch})",
         min(report.cosine_p01, default=None),
@@ -137,7 +148,8 @@ def judge(report: ParityReport, limits: Thresholds) -> ParityReport:
         and not report.visibility_error <= limits.visibility_error
     ):
         failures.append(
-            f"visibility is off by {report.visibility_error:.4f}, more than {limits.visibility_error:g} (batch {report.worst_batch})"
+            f"visibility is off by {report.visibility_error:.4f}, more than {limits.visibility_error:g} (batch "
+            f"{report.worst_batch})"
         )
     for name, pair, limit in (("rank-1 accuracy", report.r1, limits.r1_drop), ("mAP", report.map, limits.map_drop)):
         if pair is not None and limit is not None and not pair[0] - pair[1] <= limit:
@@ -148,7 +160,8 @@ def judge(report: ParityReport, limits: Thresholds) -> ParityReport:
 def widened(limits: Thresholds, factor: float = 3.0) -> Thresholds:
     """Thresholds that leave so many times the room.
 
-    Drawn figures lie outside what int8's ranges were measured on: they can show that a compilation is wrong, not how accurate it is.
+    Drawn figures lie outside what int8's ranges were measured on: they can show that a compilation is wrong, not how
+    accurate it is.
     """
     values = {key: getattr(limits, key) for key in ("cosine_median", "cosine_p01", "rank_agreement")}
     below = {key: None if value is None else 1 - factor * (1 - value) for key, value in values.items()}

@@ -51,7 +51,14 @@ class EmbeddingRecorder(Replay):
         if self._count[key] % self._stride[key]:
             return
         looks = self.looks[key]
-        looks.append(Look(seen.time, seen.features.parts[row].copy(), seen.features.visibility[row].copy(), float(seen.quality[row])))
+        looks.append(
+            Look(
+                seen.time,
+                seen.features.parts[row].copy(),
+                seen.features.visibility[row].copy(),
+                float(seen.quality[row]),
+            )
+        )
         if len(looks) > _MOST:
             self.looks[key] = looks[::2]
             self._stride[key] *= 2

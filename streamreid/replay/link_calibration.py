@@ -1,4 +1,5 @@
-"""Fitting the link probability to a site: pairs from recordings, models fitted on one half of the people and judged on the other."""
+"""Fitting the link probability to a site: pairs from recordings, models fitted on one half of the people and judged on
+the other."""
 
 from __future__ import annotations
 
@@ -9,7 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from streamreid.association.link_fitting import Pairs, Reliability, doubt, fit_link, join_pairs, probabilities, reliability
+from streamreid.association.link_fitting import (
+    Pairs,
+    Reliability,
+    doubt,
+    fit_link,
+    join_pairs,
+    probabilities,
+    reliability,
+)
 from streamreid.association.pair_sampling import TrackFragment, labelled_pairs, own_pairs, track_fragments
 from streamreid.config import Config, LinkConfig
 from streamreid.errors import DataError
@@ -20,8 +29,9 @@ __all__ = ["Calibrated", "Walked", "calibrate", "walk", "walked_by"]
 
 _OWN = ("looks", "intercept")
 _LABELLED = ("looks", "looks_common", "looks_crops", "common", "crops", "gap", "other_camera", "intercept")
-# Tracks of one camera are more alike than those of two, and not every two tracks are two people: what they say moves the model only if there is much of it.
-# Both were chosen on a generated scene, by the likelihood of pairs across cameras.
+# Tracks of one camera are more alike than those of two, and not every two tracks are two people: what they say moves
+# the model only if there is much of it. Both were chosen on a generated scene, by the likelihood of pairs across
+# cameras.
 _TRUST, _DOUBT = 200.0, 0.1
 _MOST_TRACKS = 400
 
@@ -98,11 +108,14 @@ def walked_by(recorder: EmbeddingRecorder) -> Walked:
     return Walked(recorder, boxes)
 
 
-def calibrate(walked: Sequence[Walked], persons: Sequence[Mapping[TrackKey, int]] | None = None, *, seed: int = 0) -> Calibrated:
+def calibrate(
+    walked: Sequence[Walked], persons: Sequence[Mapping[TrackKey, int]] | None = None, *, seed: int = 0
+) -> Calibrated:
     """Fit the link probability.
 
-    Without ``persons`` nothing but the tracks themselves is used: fragments of one track are one person, tracks that one camera saw at the same time are two.
-    What only pairs of different cameras can tell then stays as it is, and the rest near it.
+    Without ``persons`` nothing but the tracks themselves is used: fragments of one track are one person, tracks that
+    one camera saw at the same time are two. What only pairs of different cameras can tell then stays as it is, and the
+    rest near it.
 
     Args:
         walked: Recordings of one engine.
@@ -114,11 +127,14 @@ def calibrate(walked: Sequence[Walked], persons: Sequence[Mapping[TrackKey, int]
     """
     engines = {w.recorder.manifest.engine.fingerprint: w.recorder.manifest.engine.name for w in walked}
     if len(engines) > 1:
-        raise DataError(f"caches of several engines cannot be calibrated together: {', '.join(sorted(set(engines.values())))}")
+        raise DataError(
+            f"caches of several engines cannot be calibrated together: {', '.join(sorted(set(engines.values())))}"
+        )
     if not any(w.recorder.looks for w in walked):
         names = ", ".join(str(w.recorder.folder) for w in walked)
         raise DataError(
-            f"nobody was described in {names}, so there is nothing to fit; record with an engine (`streamreid run --engine auto --cache ...`)"
+            f"nobody was described in {names}, so there is nothing to fit; record with an engine (`streamreid run "
+            "--engine auto --cache ...`)"
         )
     base = walked[0].recorder.config.association.link
     halves: tuple[list[Pairs], list[Pairs]] = ([], [])
@@ -172,7 +188,9 @@ def _fragments(item: Walked, seed: int) -> list[TrackFragment]:
         chosen = np.random.default_rng(seed).choice(len(keys), _MOST_TRACKS, replace=False)
         keys = [keys[i] for i in sorted(chosen.tolist())]
     config = item.recorder.config.association
-    return track_fragments({k: looks[k] for k in keys}, slots=config.prototypes, visibility=config.visibility, seed=seed)
+    return track_fragments(
+        {k: looks[k] for k in keys}, slots=config.prototypes, visibility=config.visibility, seed=seed
+    )
 
 
 def _sides(made: Sequence[TrackFragment], person: Mapping[TrackKey, int] | None, seed: int) -> dict[TrackKey, int]:

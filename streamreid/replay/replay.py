@@ -1,4 +1,5 @@
-"""A run once more from its cache: the same tracking and association, with other settings if wanted, without a detector, an engine or a picture."""
+"""A run once more from its cache: the same tracking and association, with other settings if wanted, without a detector,
+an engine or a picture."""
 
 from __future__ import annotations
 
@@ -36,20 +37,26 @@ def replayed_config(folder: Path | str) -> Config:
 
 
 class Replay(FrameProcessor):
-    """Tracks and identities from a cache. With unchanged settings, the results are those of the run that was stored, to the last digit.
+    """Tracks and identities from a cache. With unchanged settings, the results are those of the run that was stored, to
+    the last digit.
 
     Args:
         folder: The cache.
-        config: Settings to replay with; default those of the run that was stored. Only tracker, association, gallery and output may differ.
-        frames: Used instead of reading the parts: frames that were read before (``read_frames``), for many replays of one cache.
+        config: Settings to replay with; default those of the run that was stored. Only tracker, association, gallery
+            and output may differ.
+        frames: Used instead of reading the parts: frames that were read before (``read_frames``), for many replays of
+            one cache.
 
     Raises:
-        DataError: No cache, a damaged one, or one of another detector or other settings; or videos are wanted but the sources have changed.
+        DataError: No cache, a damaged one, or one of another detector or other settings; or videos are wanted but the
+            sources have changed.
         EngineMismatchError: One of another engine.
         MissingExtraError: pyarrow is not installed.
     """
 
-    def __init__(self, folder: Path | str, config: Config | None = None, *, frames: Iterable[EmbeddedFrame] | None = None) -> None:
+    def __init__(
+        self, folder: Path | str, config: Config | None = None, *, frames: Iterable[EmbeddedFrame] | None = None
+    ) -> None:
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
         config = config or replayed_config(self.folder)
@@ -59,11 +66,15 @@ class Replay(FrameProcessor):
         if not self.manifest.frames:
             raise DataError(f"cache '{self.folder}' holds no frame. Store the run again with --cache")
         engine = self.manifest.engine
-        super().__init__(config, self.manifest.calibration, (self.manifest.detector.name, engine.name), parts=engine.parts)
+        super().__init__(
+            config, self.manifest.calibration, (self.manifest.detector.name, engine.name), parts=engine.parts
+        )
         self._given = frames
         self._scheduler = None if same_schedule(self.manifest, config) else EmbeddingScheduler(config)
         films = config.output.video or config.output.mosaic
-        self._needs_ignored = {c.name for c in config.cameras if c.roi is not None} if films and config.output.blur != "none" else set()
+        self._needs_ignored = (
+            {c.name for c in config.cameras if c.roi is not None} if films and config.output.blur != "none" else set()
+        )
         for name, camera in self.manifest.cameras.items():
             count = self.statistics.cameras[name]
             count.expected = sum(camera.parts)
@@ -71,7 +82,9 @@ class Replay(FrameProcessor):
                 count.warnings.append(f"failed in the run that was stored: {camera.error}")
         if not self.manifest.complete:
             log.warning(
-                "cache '%s': the run that was stored did not come to its end; replaying its %d frames", self.folder, self.manifest.frames
+                "cache '%s': the run that was stored did not come to its end; replaying its %d frames",
+                self.folder,
+                self.manifest.frames,
             )
         if config.gallery.store is not None:
             stamp = EngineStamp(engine.name, engine.fingerprint, len(engine.parts), engine.dim)
@@ -84,7 +97,8 @@ class Replay(FrameProcessor):
             yield self._scheduled(seen)
 
     def _scheduled(self, seen: EmbeddedFrame) -> EmbeddedFrame:
-        """With the choice of the stored run whose features are used, or a new one where that is not known or the settings are others."""
+        """With the choice of the stored run whose features are used, or a new one where that is not known or the
+        settings are others."""
         if seen.embedded is None and self._scheduler is None:
             self._scheduler = EmbeddingScheduler(self.config)
         if self._scheduler is None:

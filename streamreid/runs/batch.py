@@ -1,4 +1,5 @@
-"""Many recordings, one after the other: what is finished is not done again, and one that is broken does not stop the others."""
+"""Many recordings, one after the other: what is finished is not done again, and one that is broken does not stop the
+others."""
 
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class RecordingResult:
-    """How one recording ended; ``reason`` says why it failed, in part or as a whole, ``file`` what its only video is called if not like the recording."""
+    """How one recording ended; ``reason`` says why it failed, in part or as a whole, ``file`` what its only video is
+    called if not like the recording."""
 
     name: str
     status: Status
@@ -83,11 +85,14 @@ def find_recordings(paths: Sequence[Path], *, together: bool = False, independen
     return survey(paths, together=together, independent=independent)[0]
 
 
-def survey(paths: Sequence[Path], *, together: bool = False, independent: bool = False) -> tuple[list[Recording], list[LeftOut]]:
+def survey(
+    paths: Sequence[Path], *, together: bool = False, independent: bool = False
+) -> tuple[list[Recording], list[LeftOut]]:
     """What there is to do, and what is left out.
 
-    A video is a recording of its own. A folder gives one recording per video in it, and one per subfolder: its cams.yaml if there is one, else all its
-    videos as cameras of one scene. Files in folders are known by their endings; a file that is named itself is always read. Hidden files do not count.
+    A video is a recording of its own. A folder gives one recording per video in it, and one per subfolder: its
+    cams.yaml if there is one, else all its videos as cameras of one scene. Files in folders are known by their endings;
+    a file that is named itself is always read. Hidden files do not count.
 
     Args:
         paths: Videos and folders.
@@ -115,7 +120,9 @@ def survey(paths: Sequence[Path], *, together: bool = False, independent: bool =
     else:
         found[:0] = [(p.stem, [p]) for p in loose]
     if not found:
-        raise ConfigError(f"no video in {', '.join(str(p) for p in paths)}; known endings: {' '.join(sorted(VIDEO_SUFFIXES))}")
+        raise ConfigError(
+            f"no video in {', '.join(str(p) for p in paths)}; known endings: {' '.join(sorted(VIDEO_SUFFIXES))}"
+        )
     names: list[str] = []
     return [_recording(camera_name(name, names), files) for name, files in found], left
 
@@ -125,7 +132,11 @@ def _of_folder(folder: Path, independent: bool, left: list[LeftOut]) -> list[tup
     own = folder / "cams.yaml"
     if own.exists():
         return [(folder.name, [own])]
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    files = sorted(
+        p
+        for p in folder.rglob("*")
+        if p.is_file() and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+    )
     inside = _videos(files, left)
     if not inside:
         left[len(left) - len(files) :] = [LeftOut(folder, _NO_VIDEO_INSIDE)]
@@ -162,7 +173,9 @@ class Batch:
         left_out: What ``batch.json`` names as left out.
     """
 
-    def __init__(self, recordings: Sequence[Recording], out: Path, settings: dict[str, Any], *, left_out: Sequence[LeftOut] = ()) -> None:
+    def __init__(
+        self, recordings: Sequence[Recording], out: Path, settings: dict[str, Any], *, left_out: Sequence[LeftOut] = ()
+    ) -> None:
         self.recordings = list(recordings)
         self.left_out = list(left_out)
         self.out = out
@@ -177,7 +190,9 @@ class Batch:
         if self._pipeline is not None:
             self._pipeline.stop()
 
-    def run(self, *, progress: Progress | None = None, begin: Callable[[Recording], None] | None = None) -> Iterator[RecordingResult]:
+    def run(
+        self, *, progress: Progress | None = None, begin: Callable[[Recording], None] | None = None
+    ) -> Iterator[RecordingResult]:
         """Run all; yields how each ended. ``batch.json`` in the output folder always holds the results so far.
 
         Raises:
@@ -197,7 +212,9 @@ class Batch:
             results.append(replace(self._one(recording, progress), file=recording.file))
             self.out.mkdir(parents=True, exist_ok=True)
             left = [{"path": str(item.path), "reason": item.reason} for item in self.left_out]
-            write_json(self.out / "batch.json", {"schema": 1, "recordings": [_as_dict(r) for r in results], "left_out": left})
+            write_json(
+                self.out / "batch.json", {"schema": 1, "recordings": [_as_dict(r) for r in results], "left_out": left}
+            )
             yield results[-1]
 
     def _one(self, recording: Recording, progress: Progress | None) -> RecordingResult:
@@ -247,7 +264,9 @@ class Batch:
         status: Status = "interrupted" if summary.interrupted else "failed" if reasons else "done"
         if status == "done":
             write_json(folder / DONE, {"mark": mark, **figures, **more})
-        return RecordingResult(recording.name, status, reason, summary.frames, summary.identities, summary.seconds, **more)
+        return RecordingResult(
+            recording.name, status, reason, summary.frames, summary.identities, summary.seconds, **more
+        )
 
     def _model(self, config: Config) -> tuple[Detector, Embedder]:
         key = config.detector.model_dump_json() + config.engine.model_dump_json() + repr(box_files(config))

@@ -1,4 +1,5 @@
-"""A look at everything before a run: every camera, the detector, the engine, and what to expect of them together on this machine."""
+"""A look at everything before a run: every camera, the detector, the engine, and what to expect of them together on
+this machine."""
 
 from __future__ import annotations
 
@@ -80,7 +81,8 @@ class ModelCheck:
     Args:
         role: detector or engine.
         name: Which, and on what it runs.
-        reading: Of a detector, how it is fed and what its outputs are taken for; None where nothing was to be decided (boxes from files, .pt).
+        reading: Of a detector, how it is fed and what its outputs are taken for; None where nothing was to be decided
+            (boxes from files, .pt).
         error: Why it cannot be used, or None.
         warnings: What was noticed.
         milliseconds: Per frame, measured on the cameras' pictures while all of them are decoded.
@@ -136,7 +138,9 @@ class _Probe:
             self.reader = PrefetchReader(self._source, capacity=4, latest=self.check.live)
             frame = self.reader.get(timeout=2 * self.config.connect_timeout + self.config.timeout)
             if frame is None:
-                self.check.error = redact(self.reader.error or "gives no frame").removeprefix(f"camera '{self.config.name}': ")
+                self.check.error = redact(self.reader.error or "gives no frame").removeprefix(
+                    f"camera '{self.config.name}': "
+                )
                 return
             self.check.first_frame = time.monotonic() - began
             self.frames = deque([frame], maxlen=int(np.clip(self.share / frame.image.nbytes, 4, _KEPT)))
@@ -257,8 +261,11 @@ def _described(model: Any) -> str:
     return f"{model.name} ({' '.join(how)})" if how and how[0] != "none" else str(model.name)
 
 
-def _measure(config: Config, detector: Detector, embedder: Embedder, frames: dict[str, list[Frame]], diagnosis: Diagnosis) -> None:
-    """Take the kept frames through detection, looks and tracking as a run would, frame by frame, and note what each takes."""
+def _measure(
+    config: Config, detector: Detector, embedder: Embedder, frames: dict[str, list[Frame]], diagnosis: Diagnosis
+) -> None:
+    """Take the kept frames through detection, looks and tracking as a run would, frame by frame, and note what each
+    takes."""
     scheduler = EmbeddingScheduler(config)
     calibration = SiteCalibration(embedder.calibration)
     trackers = {name: Tracker(config.tracker, calibration) for name in frames}
@@ -285,7 +292,9 @@ def _measure(config: Config, detector: Detector, embedder: Embedder, frames: dic
         spent.append((marks[1] - marks[0], marks[2] - marks[1], marks[3] - marks[2]))
         findings += first_minute.observe(frame.camera, frame.time, found[rows], looks, frame.size)
         settled.append(frame.time - frames[frame.camera][0].time >= _SETTLED)
-        checks[frame.camera].people += float((found.scores >= config.tracker.high_score).sum()) / len(frames[frame.camera])
+        checks[frame.camera].people += float((found.scores >= config.tracker.high_score).sum()) / len(
+            frames[frame.camera]
+        )
     for camera, sentence in findings + first_minute.finish(getattr(detector, "best_scores", {})):
         (checks[camera].warnings if camera else diagnosis.models[1].warnings).append(sentence)
     chosen = np.array(spent)[settled] if sum(settled) >= _WARM else np.array(spent)

@@ -1,7 +1,9 @@
-"""People are forgotten everywhere: in a gallery, its copies and exports, and in the caches and results of runs that wrote with it.
+"""People are forgotten everywhere: in a gallery, its copies and exports, and in the caches and results of runs that
+wrote with it.
 
-A run with a gallery notes its folder of results there, and the gallery's origin (the same for all copies) in the folder, in ``gallery.json``. So `forget` can
-name the folders in which somebody still is, and never takes the global ids of results of another gallery, or of none, for those of its people.
+A run with a gallery notes its folder of results there, and the gallery's origin (the same for all copies) in the
+folder, in ``gallery.json``. So `forget` can name the folders in which somebody still is, and never takes the global ids
+of results of another gallery, or of none, for those of its people.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ def register_results(store: Store, folder: Path) -> None:
 
 
 def mark_results(store: Store, folder: Path) -> None:
-    """Note in a folder of results that the global ids there are those of a gallery, besides others that it goes on from.
+    """Note in a folder of results that the global ids there are those of a gallery, besides others that it goes on
+    from.
 
     Raises:
         OutputError: The folder is not writable.
@@ -51,7 +54,9 @@ def describe_folder(store: Store, folder: Path) -> str:
     """
     parts = [f"the whole cache '{folder}'"] if _is_cache(folder) else []
     if _results_in(store, folder):
-        parts.append(f"everybody who was ever forgotten from the results in '{folder}', and films of cameras that saw them")
+        parts.append(
+            f"everybody who was ever forgotten from the results in '{folder}', and films of cameras that saw them"
+        )
     return ", ".join(parts)
 
 
@@ -63,11 +68,13 @@ def forget_everywhere(
     Args:
         store: The gallery.
         ids: Global ids.
-        also: Caches, which are removed, and folders of results (also of a batch), from which everybody is erased who was ever forgotten here.
+        also: Caches, which are removed, and folders of results (also of a batch), from which everybody is erased who
+            was ever forgotten here.
         actor: For the audit log.
 
     Returns:
-        What was done, with the folders of results that still hold somebody in ``unreachable``; and what was erased by folder of ``also``.
+        What was done, with the folders of results that still hold somebody in ``unreachable``; and what was erased by
+        folder of ``also``.
 
     Raises:
         DataError: One of ``also`` is neither a cache nor results of a run with this gallery. Nothing was erased.
@@ -79,7 +86,9 @@ def forget_everywhere(
     places = list(dict.fromkeys(place for folder in also for place in _results_in(store, folder)))
     erased: dict[str, ErasedResults] = {}
     with ExitStack() as locks:
-        for folder in dict.fromkeys([*(f for f in also if f not in caches), *places]):  # a batch holds the folder around its recordings
+        for folder in dict.fromkeys(
+            [*(f for f in also if f not in caches), *places]
+        ):  # a batch holds the folder around its recordings
             locks.enter_context(ResultsFolder(folder))
         for folder in caches:
             remove_cache(folder)
@@ -98,7 +107,8 @@ def _erase(store: Store, place: Path, ids: Sequence[int], actor: str) -> ErasedR
         _shorten_summary(place)
     except OSError as error:
         raise OutputError(
-            f"cannot erase people from the results in '{place}': {error.strerror or error}. Free space or change permissions, then repeat"
+            f"cannot erase people from the results in '{place}': {error.strerror or error}. Free space or change "
+            "permissions, then repeat"
         ) from error
     detail = {"folder": str(place.absolute()), **result.counts, "films": len(result.films)}
     store.audit("erase in results", detail, actor=actor)
@@ -167,13 +177,16 @@ def _results_in(store: Store, folder: Path) -> list[Path]:
     if _ours(store, folder) or has_crops(folder, crop_scope(store)):
         return [folder]
     inner = (
-        sorted(path.parent for path in folder.glob(f"*/{GALLERY}") if store.origin in _galleries(path.parent)) if folder.is_dir() else []
+        sorted(path.parent for path in folder.glob(f"*/{GALLERY}") if store.origin in _galleries(path.parent))
+        if folder.is_dir()
+        else []
     )
     if inner or _is_cache(folder):
         return inner
     raise DataError(
-        f"'{folder}' holds neither a cache nor results of a run with gallery '{store.address}': global ids there may mean other people, so nothing was "
-        "erased. If they are the same, pass the gallery that was used then, or delete the folder"
+        f"'{folder}' holds neither a cache nor results of a run with gallery '{store.address}': global ids there may "
+        "mean other people, so nothing was erased. If they are the same, pass the gallery that was used then, or "
+        "delete the folder"
     )
 
 

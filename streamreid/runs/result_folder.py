@@ -38,7 +38,8 @@ _SIGNS = (
     CHANGES,
     DONE,
 )
-"""What tells a folder of results, also of a run that was killed, from one in which something else happens to be called world.txt, mot or videos."""
+"""What tells a folder of results, also of a run that was killed, from one in which something else happens to be called
+world.txt, mot or videos."""
 
 _SCENE = "scene.json"
 """In the folder of a generated scene, whose world.txt is the truth."""
@@ -54,7 +55,8 @@ def choose_folder(asked: str | Path | None, name: str, *, overwrite: bool = Fals
         append: Take a folder with results of a live run, to go on there.
 
     Raises:
-        ConfigError: The folder asked for holds results already and may not be taken, holds what no run wrote under names of results, or is a file.
+        ConfigError: The folder asked for holds results already and may not be taken, holds what no run wrote under
+            names of results, or is a file.
     """
     if asked is not None:
         folder = Path(asked)
@@ -62,7 +64,9 @@ def choose_folder(asked: str | Path | None, name: str, *, overwrite: bool = Fals
             raise ConfigError(f"'{folder}' is a file; results need a folder (--out)")
         _check_foreign(folder)
         if not overwrite and not (append and _continuable(folder)) and _used(folder):
-            raise ConfigError(f"'{folder}' already holds results; pass --overwrite to replace them or choose another folder (--out)")
+            raise ConfigError(
+                f"'{folder}' already holds results; pass --overwrite to replace them or choose another folder (--out)"
+            )
         return folder
     number = 1
     while True:
@@ -73,7 +77,9 @@ def choose_folder(asked: str | Path | None, name: str, *, overwrite: bool = Fals
 
 
 def _used(folder: Path) -> bool:
-    return any((folder / name).exists() for name in ("summary.json", "results.jsonl", STATE, PIECES, "mot", "results.parquet"))
+    return any(
+        (folder / name).exists() for name in ("summary.json", "results.jsonl", STATE, PIECES, "mot", "results.parquet")
+    )
 
 
 def _continuable(folder: Path) -> bool:
@@ -81,10 +87,12 @@ def _continuable(folder: Path) -> bool:
 
 
 class ResultsFolder:
-    """The folder of a run's results: locked while this is entered, and with what an earlier run left until the new run has begun.
+    """The folder of a run's results: locked while this is entered, and with what an earlier run left until the new run
+    has begun.
 
-    Where results are replaced, the old ones are moved aside by `begin`, deleted by `commit` (the first result of the new run is there), and moved back when
-    the run fails before. A run that was killed in between leaves them where the next run finds them.
+    Where results are replaced, the old ones are moved aside by `begin`, deleted by `commit` (the first result of the
+    new run is there), and moved back when the run fails before. A run that was killed in between leaves them where the
+    next run finds them.
 
     Args:
         path: The folder; made if needed.
@@ -103,7 +111,9 @@ class ResultsFolder:
         self._old = Replacement(path, _present)
 
     @classmethod
-    def claim(cls, asked: str | Path | None, name: str, *, overwrite: bool = False, append: bool = False) -> ResultsFolder:
+    def claim(
+        cls, asked: str | Path | None, name: str, *, overwrite: bool = False, append: bool = False
+    ) -> ResultsFolder:
         """The folder of `choose_folder`, to be entered.
 
         Raises:
@@ -121,7 +131,9 @@ class ResultsFolder:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             if kind is None:
                 self._old.commit()
@@ -148,7 +160,8 @@ class ResultsFolder:
             self._old.begin()
 
     def _make_private(self, config: Config) -> None:
-        """What is written with a gallery, or with pictures of people, is for its owner, like the gallery; a folder that was there stays as it is."""
+        """What is written with a gallery, or with pictures of people, is for its owner, like the gallery; a folder that
+        was there stays as it is."""
         if (config.gallery.store is not None or config.output.crops) and config.gallery.private and self._lock.made:
             with suppress(OSError):  # a file system without permissions
                 self.path.chmod(0o700)
@@ -163,7 +176,8 @@ class ResultsFolder:
                 place = (self.path / name).resolve()
                 if source == place or place in source.parents:
                     raise ConfigError(
-                        f"'{source}' is a source of this run and lies where its results are written ('{self.path / name}'); choose another folder (--out)"
+                        f"'{source}' is a source of this run and lies where its results are written "
+                        f"('{self.path / name}'); choose another folder (--out)"
                     )
 
 
@@ -182,12 +196,14 @@ def _check_foreign(folder: Path) -> None:
     """
     if (folder / _SCENE).is_file():
         raise ConfigError(
-            f"'{folder}' holds a scene, whose world.txt is the truth; results go into a folder of their own (--out {folder / 'results'})"
+            f"'{folder}' holds a scene, whose world.txt is the truth; results go into a folder of their own (--out "
+            f"{folder / 'results'})"
         )
     there = [path.name for path in _present(folder)]
     if there and not any((folder / name).exists() for name in _SIGNS):
         raise ConfigError(
-            f"'{folder}' holds {', '.join(there)}, which no run wrote, and results would go there; choose another folder (--out). Nothing in it was changed"
+            f"'{folder}' holds {', '.join(there)}, which no run wrote, and results would go there; choose another "
+            "folder (--out). Nothing in it was changed"
         )
 
 

@@ -35,7 +35,13 @@ class ResultWriter:
     """
 
     def __init__(
-        self, pipeline: FrameProcessor, sinks: Sequence[Sink], folder: Path, *, continued: bool, segments: RotatingSink | None = None
+        self,
+        pipeline: FrameProcessor,
+        sinks: Sequence[Sink],
+        folder: Path,
+        *,
+        continued: bool,
+        segments: RotatingSink | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._sinks = sinks
@@ -81,8 +87,8 @@ class ResultWriter:
             self.save()
 
     def save(self, *, ended: bool = False) -> None:
-        """Write ``state.json``. Where it cannot be written, that is said once and tried again a second later: a run that is started again looks the numbers
-        up in what was written.
+        """Write ``state.json``. Where it cannot be written, that is said once and tried again a second later: a run
+        that is started again looks the numbers up in what was written.
 
         Args:
             ended: Whether the run is over.

@@ -22,7 +22,16 @@ from streamreid.runs.result_folder import ResultsFolder, choose_folder
 from streamreid.runs.result_writer import ResultWriter
 from streamreid.runs.summary import CameraSummary, Summary, summarise
 from streamreid.secrets import redact, redact_data
-from streamreid.sinks import MaskFiles, RotatingSink, Sink, SinkGroup, WorldSink, list_segments, open_sinks, render_videos
+from streamreid.sinks import (
+    MaskFiles,
+    RotatingSink,
+    Sink,
+    SinkGroup,
+    WorldSink,
+    list_segments,
+    open_sinks,
+    render_videos,
+)
 from streamreid.sources import SystemClock, open_source
 from streamreid.types import Frame
 
@@ -45,13 +54,13 @@ def run(
 ) -> Summary:
     """Run a pipeline to its end (or until ``pipeline.stop()``), write everything the configuration asks for.
 
-    An output that cannot be written is given up with its reason, in ``pipeline.statistics.outputs`` and the summary, and the others go on; in live runs text and
-    tables are tried again until they can be written.
+    An output that cannot be written is given up with its reason, in ``pipeline.statistics.outputs`` and the summary,
+    and the others go on; in live runs text and tables are tried again until they can be written.
 
     Args:
         pipeline: Fresh pipeline or replay.
-        folder: Results go here; it is made if needed. A live run adds to what an earlier live run left, results of recordings are replaced once the first
-            new result is there.
+        folder: Results go here; it is made if needed. A live run adds to what an earlier live run left, results of
+            recordings are replaced once the first new result is there.
         progress: Called after every frame, and twice a second while live cameras give nothing.
         rendering: Called with a sentence when the videos are being drawn.
         listeners: Sinks that get everything too.
@@ -107,7 +116,9 @@ def _run(
     return summary
 
 
-def _write_afterwards(pipeline: FrameProcessor, folder: Path, masks: MaskFiles | None, rendering: Callable[[str], None]) -> None:
+def _write_afterwards(
+    pipeline: FrameProcessor, folder: Path, masks: MaskFiles | None, rendering: Callable[[str], None]
+) -> None:
     """Of recordings: films, with final identities, and ways on the ground."""
     output, failures = pipeline.config.output, pipeline.statistics.outputs
     if output.video or output.mosaic:
@@ -134,13 +145,15 @@ def _give_up(failures: MutableMapping[str, str], name: str, error: StreamReIDErr
 
 
 def _mask_files(pipeline: FrameProcessor, folder: Path) -> MaskFiles | None:
-    """Keep what is to be blurred in films that are drawn afterwards, when it is known who was where before and after."""
+    """Keep what is to be blurred in films that are drawn afterwards, when it is known who was where before and
+    after."""
     output = pipeline.config.output
     if pipeline.live or not pipeline.masks.wanted or not (output.video or output.mosaic):
         return None
     files = MaskFiles(folder / _MASKS)
     pipeline.masks.record_to(
-        lambda camera, moment: files.write(camera, moment.index, moment.boxes), ahead=pipeline.config.tracker.lost_seconds
+        lambda camera, moment: files.write(camera, moment.index, moment.boxes),
+        ahead=pipeline.config.tracker.lost_seconds,
     )
     return files
 
@@ -153,7 +166,9 @@ def _open_sinks(pipeline: FrameProcessor, folder: Path) -> tuple[list[Sink], Cal
     def in_folder(path: Path, only: str | None = None) -> list[Sink]:
         # Videos of files are drawn afterwards, when every correction of an identity is known.
         cameras = [c.name for c in pipeline.camera_configs]
-        sinks = open_sinks(output, path, cameras, films=live, live=live, believed=lambda: pipeline.identities, only=only, scope=scope)
+        sinks = open_sinks(
+            output, path, cameras, films=live, live=live, believed=lambda: pipeline.identities, only=only, scope=scope
+        )
         world = live and pipeline.ground is not None and only in (None, WorldSink.output)
         return [*sinks, WorldSink(path / WORLD)] if world else sinks
 
@@ -163,7 +178,9 @@ def _open_sinks(pipeline: FrameProcessor, folder: Path) -> tuple[list[Sink], Cal
     if live and (output.rotate is not None or list_segments(folder)):
         failures = pipeline.statistics.outputs
         now, identities = SystemClock().now, lambda: pipeline.identities
-        rotating = RotatingSink(folder, output.rotate, in_folder, identities, now, steady=boot_seconds, reopen=again, failures=failures)
+        rotating = RotatingSink(
+            folder, output.rotate, in_folder, identities, now, steady=boot_seconds, reopen=again, failures=failures
+        )
         return [rotating], None
     return in_folder(folder), partial(again, folder) if live else None
 
@@ -194,7 +211,9 @@ def _frames_again(pipeline: FrameProcessor) -> dict[str, Callable[[], Iterator[F
                     return
 
     counts = pipeline.statistics.cameras
-    return {c.name: (lambda c=c: again(c, counts[c.name].frames)) for c in pipeline.config.cameras if counts[c.name].frames}  # type: ignore[misc]
+    return {
+        c.name: (lambda c=c: again(c, counts[c.name].frames)) for c in pipeline.config.cameras if counts[c.name].frames
+    }  # type: ignore[misc]
 
 
 def _public(pipeline: FrameProcessor) -> Any:

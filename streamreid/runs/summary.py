@@ -113,11 +113,13 @@ class CameraSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run found and how fast it was. ``milliseconds`` are per frame and stage; detect/embed overlap with the others, so they don't add up.
+    """What a run found and how fast it was. ``milliseconds`` are per frame and stage; detect/embed overlap with the
+    others, so they don't add up.
 
-    ``load`` is how many seconds of inference one second of live frames needed at the end, ``bottleneck`` the stage that limited the rate.
-    ``identities`` is how many people there were, ``confirmed`` how many of them were seen well enough, ``unlinked_tracks`` how many tracks are nobody.
-    ``outputs_failed`` says why outputs were given up, by their name (mot, jsonl, parquet, crops, video, mosaic, world, cache, state, summary).
+    ``load`` is how many seconds of inference one second of live frames needed at the end, ``bottleneck`` the stage that
+    limited the rate. ``identities`` is how many people there were, ``confirmed`` how many of them were seen well
+    enough, ``unlinked_tracks`` how many tracks are nobody. ``outputs_failed`` says why outputs were given up, by their
+    name (mot, jsonl, parquet, crops, video, mosaic, world, cache, state, summary).
     """
 
     folder: str
@@ -149,7 +151,17 @@ class Summary:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         cameras = {name: c.as_dict() for name, c in self.cameras.items()}
-        keys = ("identities", "confirmed", "unlinked_tracks", "shared", "frames", "detector", "engine", "interrupted", "files")
+        keys = (
+            "identities",
+            "confirmed",
+            "unlinked_tracks",
+            "shared",
+            "frames",
+            "detector",
+            "engine",
+            "interrupted",
+            "files",
+        )
         return {
             "schema": 1,
             "cameras": cameras,

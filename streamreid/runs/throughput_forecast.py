@@ -1,4 +1,5 @@
-"""How fresh and how complete results will be: the pipeline's way of taking newest frames in turn, played through with measured figures."""
+"""How fresh and how complete results will be: the pipeline's way of taking newest frames in turn, played through with
+measured figures."""
 
 from __future__ import annotations
 
@@ -44,7 +45,9 @@ class Forecast:
     cameras: dict[str, CameraForecast]
 
 
-def forecast(rates: Mapping[str, float], delays: Mapping[str, float], cost: float, *, turn_seconds: float, batch: int) -> Forecast:
+def forecast(
+    rates: Mapping[str, float], delays: Mapping[str, float], cost: float, *, turn_seconds: float, batch: int
+) -> Forecast:
     """Play a minute of live cameras through.
 
     Args:

@@ -1,8 +1,9 @@
 """Which runtime and precision is the fastest on this CPU: a rule, or a measurement that is remembered.
 
-Only what is known to give the right features takes part: fp32, bf16 where the CPU has it (unless it failed its check in the bundle), and int8 only
-if it passed it and the CPU is known to have VNNI. A measurement takes some seconds, so it is made when asked for (``engine.choose: measure``, ``streamreid engine bench``), never in the
-start of an ordinary run; its result is used by every later one.
+Only what is known to give the right features takes part: fp32, bf16 where the CPU has it (unless it failed its check in
+the bundle), and int8 only if it passed it and the CPU is known to have VNNI. A measurement takes some seconds, so it is
+made when asked for (``engine.choose: measure``, ``streamreid engine bench``), never in the start of an ordinary run;
+its result is used by every later one.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ _FORMAT = 1
 _SECONDS = 6.0
 _ROWS = 16
 _BF16 = {"avx512_bf16", "amx_bf16"}
-# Without one of these int8 is not faster, and older instructions saturate on the way: another arithmetic than the one that was verified.
+# Without one of these int8 is not faster, and older instructions saturate on the way: another arithmetic than the one
+# that was verified.
 _INT8 = {"avx512_vnni", "avx_vnni", "amx_int8"}
 
 
@@ -79,7 +81,9 @@ def candidates(files: GraphFiles, runtime: str = "auto", precision: str = "auto"
     is_ir = files.model.suffix.lower() == ".xml"
     runtimes = [runtime] if runtime != "auto" else ["openvino", "onnxruntime"]
     if runtime == "auto":
-        runtimes = [r for r in runtimes if importlib.util.find_spec(r) is not None and not (is_ir and r == "onnxruntime")]
+        runtimes = [
+            r for r in runtimes if importlib.util.find_spec(r) is not None and not (is_ir and r == "onnxruntime")
+        ]
     if precision != "auto":
         return [Choice(r, precision) for r in runtimes]
     found: list[tuple[int, Choice]] = []
@@ -190,4 +194,8 @@ def _path(files: GraphFiles, choices: Sequence[Choice], settings: Settings) -> P
         forms.append(f"{name} {stat.st_size if stat else 0}")
     threads = settings.threads or available_threads()
     key = [files.identity, *forms, *map(str, choices), f"{threads} {settings.mode} {settings.pictures}"]
-    return cache_folder() / "choices" / f"{machine_key()}-{hashlib.sha256(chr(10).join(key).encode()).hexdigest()[:24]}.json"
+    return (
+        cache_folder()
+        / "choices"
+        / f"{machine_key()}-{hashlib.sha256(chr(10).join(key).encode()).hexdigest()[:24]}.json"
+    )

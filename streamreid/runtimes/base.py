@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from streamreid.errors import EngineError
 from streamreid.types import FloatArray
 
-__all__ = ["FrameRuntime", "GraphFiles", "ImageInput", "PictureAxes", "Runtime", "TensorInfo", "available_threads", "split_batch"]
+__all__ = [
+    "FrameRuntime",
+    "GraphFiles",
+    "ImageInput",
+    "PictureAxes",
+    "Runtime",
+    "TensorInfo",
+    "available_threads",
+    "split_batch",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,8 @@ class TensorInfo:
 
     @property
     def whole(self) -> bool:
-        """Whether its values are whole numbers: a graph with such an input takes pixels from 0 to 255 and normalises them itself."""
+        """Whether its values are whole numbers: a graph with such an input takes pixels from 0 to 255 and normalises
+        them itself."""
         return np.issubdtype(np.dtype(self.dtype), np.integer)
 
     def __str__(self) -> str:
@@ -74,8 +84,8 @@ class PictureAxes:
 class ImageInput:
     """How pictures become the graph's input: ``input = pixel * scale + bias`` per channel, in the graph's colour order.
 
-    A runtime loaded with this takes uint8 BGR ``[N, H, W, 3]`` pictures instead of the graph's own input, ``[N, 3, H, W]`` or ``[N, H, W, 3]`` of any
-    type.
+    A runtime loaded with this takes uint8 BGR ``[N, H, W, 3]`` pictures instead of the graph's own input, ``[N, 3, H,
+    W]`` or ``[N, H, W, 3]`` of any type.
 
     Args:
         color: Channel order of the graph.
@@ -89,7 +99,9 @@ class ImageInput:
 
     def __post_init__(self) -> None:
         if not np.isfinite([*self.scale, *self.bias]).all() or 0.0 in self.scale:
-            raise ValueError(f"ImageInput: scale and bias must be finite and scale not 0; got scale {self.scale}, bias {self.bias}")
+            raise ValueError(
+                f"ImageInput: scale and bias must be finite and scale not 0; got scale {self.scale}, bias {self.bias}"
+            )
 
     @property
     def identity(self) -> bool:
@@ -102,11 +114,13 @@ class ImageInput:
             raise EngineError(f"{where}: expected pictures [N, 3, H, W] or [N, H, W, 3] as input, the graph has {info}")
         if info.whole and not self.identity:
             raise EngineError(
-                f"{where}: its input {info} takes whole pixels from 0 to 255, so they cannot be normalised before it; the graph has to do that itself"
+                f"{where}: its input {info} takes whole pixels from 0 to 255, so they cannot be normalised before it; "
+                "the graph has to do that itself"
             )
 
     def graph_input(self, pictures: NDArray[np.uint8], info: TensorInfo) -> NDArray[Any]:
-        """Pictures as a graph's own input, in its axes and type; for a runtime that was loaded without an ``ImageInput``.
+        """Pictures as a graph's own input, in its axes and type; for a runtime that was loaded without an
+        ``ImageInput``.
 
         Args:
             pictures: ``[N, H, W, 3]`` uint8 BGR.
@@ -114,7 +128,9 @@ class ImageInput:
         """
         axes = PictureAxes.of(info)
         data = self.apply(pictures)
-        return np.ascontiguousarray(data.transpose(0, 2, 3, 1) if axes is not None and axes.channels_last else data, info.dtype)
+        return np.ascontiguousarray(
+            data.transpose(0, 2, 3, 1) if axes is not None and axes.channels_last else data, info.dtype
+        )
 
     def apply(self, pictures: NDArray[np.uint8]) -> FloatArray:
         """Pictures as the graph's input, for runtimes that cannot do it inside the graph.
@@ -141,16 +157,17 @@ class GraphFiles:
 
     Args:
         model: The reference: an .onnx file in fp32, or the .xml of an OpenVINO IR.
-        variants: Precision ("fp16", "int8"), or runtime and precision ("openvino/int8"), -> an .onnx file with that precision inside and the same
-            float32 inputs and outputs. Runtimes want Q/DQ pairs in different places.
+        variants: Precision ("fp16", "int8"), or runtime and precision ("openvino/int8"), -> an .onnx file with that
+            precision inside and the same float32 inputs and outputs. Runtimes want Q/DQ pairs in different places.
         plan: A TensorRT plan that fits this machine.
         library: Bindings that made the plan: "tensorrt" or "tensorrt_rtx".
         plan_precision: What the plan computes in.
         checkpoint: The network as a torch.export program (.pt2) or TorchScript (.pt, .ts).
-        verified: "runtime/precision" -> whether its accuracy was found to be good enough. A precision that needs a graph of its own is taken by
-            itself only if it was.
+        verified: "runtime/precision" -> whether its accuracy was found to be good enough. A precision that needs a
+            graph of its own is taken by itself only if it was.
         max_batch: Largest batch of the plan; larger ones are split.
-        identity: Hash of all that changes results; what was measured with it is remembered under it. Empty: nothing is remembered.
+        identity: Hash of all that changes results; what was measured with it is remembered under it. Empty: nothing is
+            remembered.
     """
 
     model: Path
@@ -199,7 +216,8 @@ class Runtime(Protocol):
         """Run the graph.
 
         Args:
-            batch: ``[N, ...]``: uint8 BGR ``[N, H, W, 3]`` if loaded with an ``ImageInput``, else the graph's own input. N may be 0.
+            batch: ``[N, ...]``: uint8 BGR ``[N, H, W, 3]`` if loaded with an ``ImageInput``, else the graph's own
+                input. N may be 0.
 
         Returns:
             One float32 array per output, each with N rows.
@@ -209,7 +227,8 @@ class Runtime(Protocol):
 
 @runtime_checkable
 class FrameRuntime(Protocol):
-    """A runtime that can also cut people out of frames by itself, where the frames' pixels are cheaper to move than finished inputs.
+    """A runtime that can also cut people out of frames by itself, where the frames' pixels are cheaper to move than
+    finished inputs.
 
     Attributes:
         takes_frames: Whether it can do so here.
@@ -218,7 +237,9 @@ class FrameRuntime(Protocol):
     @property
     def takes_frames(self) -> bool: ...
 
-    def from_frames(self, frames: Sequence[NDArray[np.uint8]], which: NDArray[np.int64], boxes: NDArray[np.int64]) -> list[FloatArray]:
+    def from_frames(
+        self, frames: Sequence[NDArray[np.uint8]], which: NDArray[np.int64], boxes: NDArray[np.int64]
+    ) -> list[FloatArray]:
         """Run the graph on boxes of frames.
 
         Args:

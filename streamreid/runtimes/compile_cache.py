@@ -31,7 +31,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 class CompiledGraphs:
-    """Compiled graphs in a folder, each behind its own checksum, so that a damaged one is compiled again instead of computing something else.
+    """Compiled graphs in a folder, each behind its own checksum, so that a damaged one is compiled again instead of
+    computing something else.
 
     Args:
         folder: Created when first needed.
@@ -71,7 +72,9 @@ class CompiledGraphs:
 
     def _tidy(self) -> None:
         with suppress(OSError):
-            files = sorted(((f.stat().st_mtime, f.stat().st_size, f) for f in self._root.rglob("*.graph")), reverse=True)
+            files = sorted(
+                ((f.stat().st_mtime, f.stat().st_size, f) for f in self._root.rglob("*.graph")), reverse=True
+            )
             used = 0
             for _, size, file in files:
                 used += size

@@ -1,19 +1,22 @@
-"""One CUDA kernel that cuts boxes out of frames, resizes, converts and normalises them: from uint8 BGR pixels to the graph's input.
+"""One CUDA kernel that cuts boxes out of frames, resizes, converts and normalises them: from uint8 BGR pixels to the
+graph's input.
 
-It samples exactly as the CPU path does, which is OpenCV's ``resize`` with ``INTER_LINEAR`` on uint8. For a box of n source pixels and m target pixels
-along an axis, target pixel i looks at
+It samples exactly as the CPU path does, which is OpenCV's ``resize`` with ``INTER_LINEAR`` on uint8. For a box of n
+source pixels and m target pixels along an axis, target pixel i looks at
 
     f = float32((i + 0.5) * (n / m) - 0.5),  s = floor(f),  a1 = rint((f - s) * 2048),  a0 = rint((1 - (f - s)) * 2048)
 
-at source pixels s and s + 1, both held inside the box (pixels outside of the box are never mixed in); along x the fraction is 0 where that moves one of
-them. With h0, h1 the sums a0 p(s) + a1 p(s + 1) of the two rows, the value is
+at source pixels s and s + 1, both held inside the box (pixels outside of the box are never mixed in); along x the
+fraction is 0 where that moves one of them. With h0, h1 the sums a0 p(s) + a1 p(s + 1) of the two rows, the value is
 
     v = (((b0 * (h0 >> 4)) >> 16) + ((b1 * (h1 >> 4)) >> 16) + 2) >> 2
 
-in whole numbers, with b0, b1 the row weights. Then ``input = float32(v) * scale + bias``, each step rounded, as `ImageInput` does. A picture
-halved exactly along both axes is averaged over 2 x 2 pixels, as OpenCV does; the formula gives the same there up to one level of 255.
+in whole numbers, with b0, b1 the row weights. Then ``input = float32(v) * scale + bias``, each step rounded, as
+`ImageInput` does. A picture halved exactly along both axes is averaged over 2 x 2 pixels, as OpenCV does; the formula
+gives the same there up to one level of 255.
 
-The kernel is compiled by NVRTC, which pip installs (``nvidia-cuda-nvrtc``), or by nvcc where that is what the machine has.
+The kernel is compiled by NVRTC, which pip installs (``nvidia-cuda-nvrtc``), or by nvcc where that is what the machine
+has.
 """
 
 from __future__ import annotations
@@ -84,7 +87,9 @@ extern "C" __global__ void streamreid_crops(
 """
 
 
-def reference(picture: NDArray[np.uint8], box: tuple[int, int, int, int], size: tuple[int, int], image: ImageInput) -> FloatArray:
+def reference(
+    picture: NDArray[np.uint8], box: tuple[int, int, int, int], size: tuple[int, int], image: ImageInput
+) -> FloatArray:
     """What the kernel computes for one box, in numpy: for tests, and as its exact definition.
 
     Args:
@@ -121,7 +126,8 @@ def _taps(source: int, target: int, *, horizontal: bool) -> tuple[NDArray[np.int
 
 
 def nearest_architecture(capability: tuple[int, int], known: list[int]) -> str:
-    """What to compile for: the GPU's own machine code where the compiler knows it, else the newest older virtual architecture.
+    """What to compile for: the GPU's own machine code where the compiler knows it, else the newest older virtual
+    architecture.
 
     Args:
         capability: Compute capability of the GPU, such as (9, 0).
@@ -136,7 +142,8 @@ def nearest_architecture(capability: tuple[int, int], known: list[int]) -> str:
     older = [k for k in known if k < wanted]
     if not older:
         raise EngineError(
-            f"the CUDA compiler knows no GPU as old as compute capability {capability[0]}.{capability[1]}; install an older one"
+            f"the CUDA compiler knows no GPU as old as compute capability {capability[0]}.{capability[1]}; install an "
+            "older one"
         )
     return f"compute_{max(older)}"
 
@@ -167,8 +174,9 @@ def compile_kernel(capability: tuple[int, int]) -> bytes:
         return bytes(compiler.compile(SOURCE, no_extern_c=True, arch=f"sm_{capability[0]}{capability[1]}"))
     except Exception as error:
         raise EngineError(
-            f"the crop kernel cannot be compiled: {reason}, and nvcc does not work either ({str(error).splitlines()[0] if str(error) else error!r}). "
-            "Install NVRTC: pip install 'streamreid[tensorrt]'"
+            f"the crop kernel cannot be compiled: {reason}, and nvcc does not work either "
+            f"({str(error).splitlines()[0] if str(error) else error!r}). Install NVRTC: pip install "
+            "'streamreid[tensorrt]'"
         ) from None
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 __all__ = ["Packing", "pack_boxes", "pack_pictures"]
 
-# Copying a whole frame is one long read; cutting boxes out is many short ones, worth it only where it saves a good part of the bytes.
+# Copying a whole frame is one long read; cutting boxes out is many short ones, worth it only where it saves a good part
+# of the bytes.
 _WORTHWHILE = 0.7
 
 
@@ -57,7 +58,14 @@ def pack_boxes(frames: Sequence[NDArray[np.uint8]], which: NDArray[np.int64], bo
         frame, mine = frames[number], np.flatnonzero(which == number)
         x1, y1, x2, y2 = boxes[mine].T
         height, width = frame.shape[:2]
-        if (x1 < 0).any() or (y1 < 0).any() or (x2 > width).any() or (y2 > height).any() or (x2 <= x1).any() or (y2 <= y1).any():
+        if (
+            (x1 < 0).any()
+            or (y1 < 0).any()
+            or (x2 > width).any()
+            or (y2 > height).any()
+            or (x2 <= x1).any()
+            or (y2 <= y1).any()
+        ):
             raise ValueError(f"a box is empty or leaves its frame of {width} x {height} pixels")
         if int(((x2 - x1) * (y2 - y1)).sum()) >= _WORTHWHILE * height * width:
             starts[mine], table[mine, 0], table[mine, 1:] = end, 3 * width, boxes[mine]

@@ -28,13 +28,16 @@ class CudaDevice:
     def __init__(self) -> None:
         if importlib.util.find_spec("pycuda") is None:
             raise EngineError(
-                "TensorRT needs the package 'pycuda', which is not installed here. Install it with: pip install 'streamreid[cuda]'"
+                "TensorRT needs the package 'pycuda', which is not installed here. Install it with: pip install "
+                "'streamreid[cuda]'"
             )
         try:
             self._driver: Any = importlib.import_module("pycuda.driver")
             self._driver.init()
             count = self._driver.Device.count()
-        except Exception as error:  # a missing driver library shows as ImportError, a driver without GPU as pycuda's own error
+        except (
+            Exception
+        ) as error:  # a missing driver library shows as ImportError, a driver without GPU as pycuda's own error
             raise EngineError(f"pycuda finds no NVIDIA GPU or driver: {_first(error)}") from None
         if count < 1:
             raise EngineError("pycuda finds no NVIDIA GPU")
@@ -88,11 +91,18 @@ class CudaDevice:
         try:
             return self._driver.module_from_buffer(code).get_function(name)
         except Exception as error:
-            raise EngineError(f"{self.name}: the driver does not take the compiled crop kernel: {_first(error)}") from None
+            raise EngineError(
+                f"{self.name}: the driver does not take the compiled crop kernel: {_first(error)}"
+            ) from None
 
-    def launch(self, kernel: Any, arguments: list[Any], grid: tuple[int, int, int], block: tuple[int, int, int], stream: Any) -> None:
+    def launch(
+        self, kernel: Any, arguments: list[Any], grid: tuple[int, int, int], block: tuple[int, int, int], stream: Any
+    ) -> None:
         """Queue a kernel; whole numbers go as int32, real ones as float32, memory as its address."""
-        packed = [np.int32(a) if isinstance(a, int) else np.float32(a) if isinstance(a, float) else np.intp(int(a)) for a in arguments]
+        packed = [
+            np.int32(a) if isinstance(a, int) else np.float32(a) if isinstance(a, float) else np.intp(int(a))
+            for a in arguments
+        ]
         kernel(*packed, grid=grid, block=block, stream=stream)
 
 

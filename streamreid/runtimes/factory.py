@@ -1,4 +1,5 @@
-"""Choose a runtime for a graph: TensorRT, OpenVINO, ONNX Runtime, torch, in that order, from what is installed and works."""
+"""Choose a runtime for a graph: TensorRT, OpenVINO, ONNX Runtime, torch, in that order, from what is installed and
+works."""
 
 from __future__ import annotations
 
@@ -40,12 +41,14 @@ def load_runtime(
 
     Args:
         model: An .onnx file, the .xml of an OpenVINO IR (its .bin beside it), or a graph in several forms.
-        runtime: "tensorrt", "openvino", "onnxruntime", "torch", or "auto" for the first of them that is installed and can run the graph.
-        precision: "fp32", "fp16", "bf16", "int8", or "auto": the fastest whose results are known to be right (see ``choosing``).
+        runtime: "tensorrt", "openvino", "onnxruntime", "torch", or "auto" for the first of them that is installed and
+            can run the graph.
+        precision: "fp32", "fp16", "bf16", "int8", or "auto": the fastest whose results are known to be right (see
+            ``choosing``).
         threads: Threads of one run on a CPU; all cores available to the process by default.
         image: Take uint8 BGR pictures ``[N, H, W, 3]`` and convert them so.
-        choose: How "auto" decides on a CPU: "cached" takes what was measured before, else a rule; "measure" measures if it was not (some
-            seconds, once); "rule" never looks.
+        choose: How "auto" decides on a CPU: "cached" takes what was measured before, else a rule; "measure" measures if
+            it was not (some seconds, once); "rule" never looks.
         mode: "throughput" or "latency", on a CPU.
 
     Returns:
@@ -73,7 +76,11 @@ def load_runtime(
 
 
 def remeasure(
-    model: str | Path | GraphFiles, *, threads: int | None = None, image: ImageInput | None = None, mode: str = "throughput"
+    model: str | Path | GraphFiles,
+    *,
+    threads: int | None = None,
+    image: ImageInput | None = None,
+    mode: str = "throughput",
 ) -> str:
     """Measure anew what "auto" takes for a graph on this CPU, and remember it.
 
@@ -98,13 +105,16 @@ def remeasure(
     return "" if found is None else str(found)
 
 
-def _on_cpu(files: GraphFiles, runtime: str, precision: str, settings: Settings, image: ImageInput | None, choose: str) -> Runtime:
+def _on_cpu(
+    files: GraphFiles, runtime: str, precision: str, settings: Settings, image: ImageInput | None, choose: str
+) -> Runtime:
     _check_file(files.model)
     name = files.model.name
     choices = candidates(files, runtime, precision)
     if not choices or (runtime == "openvino" and importlib.util.find_spec("openvino") is None):
         raise EngineError(
-            f"{files.model}: needs the package 'openvino', which is not installed here. Install it with: pip install openvino"
+            f"{files.model}: needs the package 'openvino', which is not installed here. Install it with: pip install "
+            "openvino"
         )
     first, why = choices[0], "the first that is installed"
     if choose != "rule" and len(choices) > 1:
@@ -142,17 +152,25 @@ def _open(choice: Choice, files: GraphFiles, settings: Settings, image: ImageInp
     path = (files.graph(choice.runtime, "int8") if choice.precision == "int8" else None) or files.model
     _check_file(path)
     if choice.runtime == "onnxruntime":
-        return OnnxRuntimeRuntime(path, precision=choice.precision, threads=settings.threads, image=image, mode=settings.mode)
+        return OnnxRuntimeRuntime(
+            path, precision=choice.precision, threads=settings.threads, image=image, mode=settings.mode
+        )
     # Small graphs are compiled as fast as they are read back.
-    worthwhile = files.identity and max(f.stat().st_size for f in graph_files(path).values() if f.is_file()) >= _WORTHWHILE
+    worthwhile = (
+        files.identity and max(f.stat().st_size for f in graph_files(path).values() if f.is_file()) >= _WORTHWHILE
+    )
     root = cache_folder() / "openvino"
     cache = CompiledGraphs(root / machine_key(), root=root) if worthwhile else None
-    return OpenVINORuntime(path, precision=choice.precision, threads=settings.threads, image=image, mode=settings.mode, cache=cache)
+    return OpenVINORuntime(
+        path, precision=choice.precision, threads=settings.threads, image=image, mode=settings.mode, cache=cache
+    )
 
 
 def _tensorrt(files: GraphFiles, precision: str, image: ImageInput | None) -> Runtime:
     if files.plan is None:
-        raise EngineError(f"{files.model}: no TensorRT plan beside it; build one with: streamreid build-engine ... --target tensorrt")
+        raise EngineError(
+            f"{files.model}: no TensorRT plan beside it; build one with: streamreid build-engine ... --target tensorrt"
+        )
     if precision not in ("auto", files.plan_precision or precision):
         raise EngineError(f"{files.plan}: computes in {files.plan_precision}, not in {precision}")
     from streamreid.runtimes.tensorrt_runtime import TensorRTRuntime
@@ -163,7 +181,9 @@ def _tensorrt(files: GraphFiles, precision: str, image: ImageInput | None) -> Ru
 
 def _torch(files: GraphFiles, precision: str, threads: int | None, image: ImageInput | None) -> Runtime:
     if files.checkpoint is None:
-        raise EngineError(f"{files.model}: no torch program beside it, so the torch runtime has nothing to run; use another runtime")
+        raise EngineError(
+            f"{files.model}: no torch program beside it, so the torch runtime has nothing to run; use another runtime"
+        )
     from streamreid.runtimes.torch_runtime import TorchRuntime
 
     with starting(f"loading {files.checkpoint.name} in torch"):
@@ -176,5 +196,7 @@ def _check_file(path: Path) -> None:
     if not path.is_file():
         raise EngineError(f"{path}: no such file")
     if path.suffix.lower() == ".xml" and not path.with_suffix(".bin").is_file():
-        raise EngineError(f"{path}: the weights of this OpenVINO IR are missing; expected {path.with_suffix('.bin').name} beside it")
+        raise EngineError(
+            f"{path}: the weights of this OpenVINO IR are missing; expected {path.with_suffix('.bin').name} beside it"
+        )
     check_graph_files(path)

@@ -1,8 +1,9 @@
 """Which files a graph consists of: an ONNX graph may keep its weights in files beside it, an OpenVINO IR always does.
 
-``torch.onnx.export`` writes ``model.onnx.data`` by default since torch 2.9. Whoever copies, hashes or remembers a graph needs all of its files. The
-few fields that name them are read from the protobuf wire format (https://protobuf.dev/programming-guides/encoding/), because the package ``onnx`` is
-only needed to build engines. Field numbers are those of onnx.proto.
+``torch.onnx.export`` writes ``model.onnx.data`` by default since torch 2.9. Whoever copies, hashes or remembers a graph
+needs all of its files. The few fields that name them are read from the protobuf wire format
+(https://protobuf.dev/programming-guides/encoding/), because the package ``onnx`` is only needed to build engines. Field
+numbers are those of onnx.proto.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def external_data(path: str | Path) -> tuple[str, ...]:
     """Names of the files that hold an ONNX graph's weights, as the graph writes them: relative to its folder, sorted.
 
     Returns:
-        Empty for a graph in one file, for an OpenVINO IR, and for a file that is no ONNX graph (whoever loads it says so).
+        Empty for a graph in one file, for an OpenVINO IR, and for a file that is no ONNX graph (whoever loads it says
+        so).
     """
     path = Path(path)
     if path.suffix.lower() != ".onnx":
@@ -58,7 +60,8 @@ def external_data(path: str | Path) -> tuple[str, ...]:
 
 
 def graph_files(path: str | Path) -> dict[str, Path]:
-    """All files of a graph: the name that it is known by inside its folder -> where it lies. The graph itself comes first.
+    """All files of a graph: the name that it is known by inside its folder -> where it lies. The graph itself comes
+    first.
 
     Raises:
         EngineError: It names a file outside its folder.
@@ -71,7 +74,9 @@ def graph_files(path: str | Path) -> dict[str, Path]:
     for name in external_data(path):
         place = PurePosixPath(name.replace("\\", "/"))
         if place.is_absolute() or ".." in place.parts:
-            raise EngineError(f"{path}: keeps weights outside its folder, in '{name}'. Save the model again with its data beside it")
+            raise EngineError(
+                f"{path}: keeps weights outside its folder, in '{name}'. Save the model again with its data beside it"
+            )
         files[name] = path.parent / place
     return files
 
@@ -86,7 +91,8 @@ def check_graph_files(path: str | Path) -> dict[str, Path]:
     missing = [name for name, place in files.items() if not place.is_file()]
     if missing:
         raise EngineError(
-            f"{path}: its weights are in a file of their own, '{missing[0]}', which is missing in {Path(path).parent}; copy it there too"
+            f"{path}: its weights are in a file of their own, '{missing[0]}', which is missing in "
+            f"{Path(path).parent}; copy it there too"
         )
     return files
 
@@ -102,7 +108,10 @@ def graph_sha256(path: str | Path) -> str:
         return sha256_file(path)
     # An IR's .bin bears the graph's own name, which does not count: a renamed model is the same model.
     _, *weights = files
-    parts = [sha256_file(path), *(f"{'' if name.endswith('.bin') else name} {sha256_file(files[name])}" for name in weights)]
+    parts = [
+        sha256_file(path),
+        *(f"{'' if name.endswith('.bin') else name} {sha256_file(files[name])}" for name in weights),
+    ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -21,25 +21,40 @@ __all__ = ["OnnxRuntimeRuntime"]
 
 log = logging.getLogger(__name__)
 
-_DTYPES = {"float32", "float64", "float16", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "bool"}
+_DTYPES = {
+    "float32",
+    "float64",
+    "float16",
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "uint64",
+    "int64",
+    "bool",
+}
 _LARGEST = 16  # rows of one piece; larger ones fall out of the cache
 
 
 class OnnxRuntimeRuntime:
     """An .onnx file on ONNX Runtime's CPU provider.
 
-    Many rows are computed side by side, one thread for each piece, which loses less to waiting than all threads on one piece (1.2 to 2 times
-    faster where layers are small); few rows get all threads together.
+    Many rows are computed side by side, one thread for each piece, which loses less to waiting than all threads on one
+    piece (1.2 to 2 times faster where layers are small); few rows get all threads together.
 
     Args:
         model_path: The .onnx file.
-        precision: "fp32", "int8" for a graph with Q/DQ pairs, or "auto" for what the graph has. Others are computed in fp32, with a warning.
+        precision: "fp32", "int8" for a graph with Q/DQ pairs, or "auto" for what the graph has. Others are computed in
+            fp32, with a warning.
         threads: Threads of one run; all available cores by default.
         image: Take uint8 BGR pictures and convert them so.
         mode: "throughput" as above, or "latency": all threads on every piece.
 
     Raises:
-        EngineError: The file is missing, is not ONNX, has no int8 layers where they are asked for, or ONNX Runtime cannot run it.
+        EngineError: The file is missing, is not ONNX, has no int8 layers where they are asked for, or ONNX Runtime
+            cannot run it.
     """
 
     name = "onnxruntime"
@@ -54,7 +69,10 @@ class OnnxRuntimeRuntime:
         mode: str = "throughput",
     ) -> None:
         if model_path.suffix.lower() == ".xml":
-            raise EngineError(f"{model_path}: ONNX Runtime cannot read OpenVINO IR; use runtime 'openvino' or export the model as .onnx")
+            raise EngineError(
+                f"{model_path}: ONNX Runtime cannot read OpenVINO IR; use runtime 'openvino' or export the model as "
+                ".onnx"
+            )
         self._path = model_path
         self._threads = threads or available_threads()
         self._session = self._open(self._threads)
@@ -96,8 +114,9 @@ class OnnxRuntimeRuntime:
     def _open(self, threads: int) -> Any:
         import onnxruntime as ort
 
-        # Without VNNI, fast sums of int8 products saturate at 16 bits. Exact ones cost nothing where there is VNNI; of a few graphs
-        # (weights that several nodes share) ONNX Runtime cannot make them, and these run as they always did.
+        # Without VNNI, fast sums of int8 products saturate at 16 bits. Exact ones cost nothing where there is VNNI; of
+        # a few graphs (weights that several nodes share) ONNX Runtime cannot make them, and these run as they always
+        # did.
         for exact in ("1", "0"):
             options = ort.SessionOptions()
             options.intra_op_num_threads = threads
@@ -125,7 +144,9 @@ class OnnxRuntimeRuntime:
         try:
             return [np.asarray(o, np.float32) for o in session.run(None, {self.inputs[0].name: data})]
         except Exception as error:
-            raise EngineError(f"{self._path}: ONNX Runtime failed on an input of shape {list(data.shape)}: {error}") from None
+            raise EngineError(
+                f"{self._path}: ONNX Runtime failed on an input of shape {list(data.shape)}: {error}"
+            ) from None
 
     def _run_fixed(self, data: NDArray[Any]) -> list[FloatArray]:
         missing = (self._fixed or 1) - len(data)
@@ -140,10 +161,15 @@ class OnnxRuntimeRuntime:
     def _found_precision(self, wanted: str) -> str:
         quantised = b"DequantizeLinear" in self._path.read_bytes()
         if wanted == "int8" and not quantised:
-            raise EngineError(f"{self._path}: has no int8 layers; build a graph that has: streamreid build-engine ... --precision int8")
+            raise EngineError(
+                f"{self._path}: has no int8 layers; build a graph that has: streamreid build-engine ... --precision "
+                "int8"
+            )
         if wanted in ("bf16", "fp16"):
             log.warning(
-                "%s: ONNX Runtime has no %s on the CPU and computes in fp32; use runtime 'openvino' for bf16", self._path.name, wanted
+                "%s: ONNX Runtime has no %s on the CPU and computes in fp32; use runtime 'openvino' for bf16",
+                self._path.name,
+                wanted,
             )
         return "int8" if quantised else "fp32"
 

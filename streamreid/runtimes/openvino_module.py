@@ -1,8 +1,9 @@
 """OpenVINO's Python module, initialised by one thread before any other uses it.
 
-OpenVINO's Python module fills its tables of NumPy types at the first conversion between an array and a Tensor. Two threads that do this at the same moment can
-wait for each other for ever: one holds the C++ guard of the table and waits for Python's global lock, the other holds the lock and waits for the guard
-(OpenVINO 2026.4.1, seen once in some hundred starts). So nothing in this package imports ``openvino`` but :func:`openvino_module`.
+OpenVINO's Python module fills its tables of NumPy types at the first conversion between an array and a Tensor. Two
+threads that do this at the same moment can wait for each other for ever: one holds the C++ guard of the table and waits
+for Python's global lock, the other holds the lock and waits for the guard (OpenVINO 2026.4.1, seen once in some hundred
+starts). So nothing in this package imports ``openvino`` but :func:`openvino_module`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ _initialised: list[Any] = []
 
 
 def openvino_module() -> Any:
-    """The module ``openvino``. The first call converts an array to a Tensor and back; calls by other threads wait until that is done.
+    """The module ``openvino``. The first call converts an array to a Tensor and back; calls by other threads wait until
+    that is done.
 
     Raises:
         ImportError: It is not installed.

@@ -1,4 +1,5 @@
-"""OpenVINO on the CPU: one compiled graph per input shape, because fixed shapes run clearly faster than dynamic ones."""
+"""OpenVINO on the CPU: one compiled graph per input shape, because fixed shapes run clearly faster than dynamic
+ones."""
 
 from __future__ import annotations
 
@@ -34,21 +35,23 @@ _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 class OpenVINORuntime:
     """An .onnx file or an OpenVINO IR (.xml beside its .bin) on the CPU.
 
-    Batches are cut into pieces of a few fixed sizes, each size and picture shape compiled once (about 0.2 s) and kept while it is in use.
-    Several pieces run side by side with few threads each, which loses less to waiting than one piece on all threads; a single one gets all.
-    Graphs made for a fixed batch are widened if that provably gives the same results, else run one row at a time.
+    Batches are cut into pieces of a few fixed sizes, each size and picture shape compiled once (about 0.2 s) and kept
+    while it is in use. Several pieces run side by side with few threads each, which loses less to waiting than one
+    piece on all threads; a single one gets all. Graphs made for a fixed batch are widened if that provably gives the
+    same results, else run one row at a time.
 
     Args:
         model_path: The .onnx or .xml file.
-        precision: "fp32", "bf16", "int8" for a graph with Q/DQ pairs, or "auto" for what the graph has, with bf16 where the CPU computes it in
-            hardware. What the CPU cannot do is computed in fp32, with a warning.
+        precision: "fp32", "bf16", "int8" for a graph with Q/DQ pairs, or "auto" for what the graph has, with bf16 where
+            the CPU computes it in hardware. What the CPU cannot do is computed in fp32, with a warning.
         threads: Threads of one run; all available cores by default.
         image: Take uint8 BGR pictures and convert them inside the graph.
         mode: "throughput" as above, or "latency": all threads on every piece.
         cache: Where compiled graphs are kept for the next start.
 
     Raises:
-        EngineError: The file is missing, damaged, not a graph that OpenVINO can run, or has no int8 layers where they are asked for.
+        EngineError: The file is missing, damaged, not a graph that OpenVINO can run, or has no int8 layers where they
+            are asked for.
     """
 
     name = "openvino"
@@ -73,7 +76,9 @@ class OpenVINORuntime:
                 model = self._core.read_model(str(model_path))
         except Exception as error:
             raise EngineError(f"{model_path}: OpenVINO cannot read it: {_reason(error)}") from None
-        self.precision, rest = self._found_precision(precision, any(op.get_type_name() == "FakeQuantize" for op in model.get_ops()))
+        self.precision, rest = self._found_precision(
+            precision, any(op.get_type_name() == "FakeQuantize" for op in model.get_ops())
+        )
         self._settings = {"INFERENCE_PRECISION_HINT": _HINTS[rest], "INFERENCE_NUM_THREADS": self._threads}
         self.inputs = tuple(_info(port) for port in model.inputs)
         self.outputs = tuple(_info(port) for port in model.outputs)
@@ -116,11 +121,13 @@ class OpenVINORuntime:
             rows = sum(len(piece[number]) for piece in pieces)
             if count > 1 and rows != done:
                 raise EngineError(
-                    f"{self._path}: output {info} gave {rows} rows for {done} pictures; its first axis has to be the batch. Export the model so"
+                    f"{self._path}: output {info} gave {rows} rows for {done} pictures; its first axis has to be the "
+                    "batch. Export the model so"
                 )
 
     def _cut(self, data: NDArray[Any]) -> list[list[slice]]:
-        """Groups of pieces that run side by side: as many of one size as there are streams, so that none waits for another while a core idles.
+        """Groups of pieces that run side by side: as many of one size as there are streams, so that none waits for
+        another while a core idles.
 
         Pieces are small enough that what one computes stays in the cache; what is left is fewer rows than streams.
         """
@@ -156,7 +163,9 @@ class OpenVINORuntime:
                 request.wait()
                 results.append(self._read(request))
         except RuntimeError as error:
-            raise EngineError(f"{self._path}: OpenVINO failed on an input of shape {list(pieces[0].shape)}: {_reason(error)}") from None
+            raise EngineError(
+                f"{self._path}: OpenVINO failed on an input of shape {list(pieces[0].shape)}: {_reason(error)}"
+            ) from None
         return results
 
     def _infer(self, data: NDArray[Any]) -> list[FloatArray]:
@@ -165,7 +174,9 @@ class OpenVINORuntime:
             request.infer([data], share_inputs=True)
             return self._read(request)
         except RuntimeError as error:
-            raise EngineError(f"{self._path}: OpenVINO failed on an input of shape {list(data.shape)}: {_reason(error)}") from None
+            raise EngineError(
+                f"{self._path}: OpenVINO failed on an input of shape {list(data.shape)}: {_reason(error)}"
+            ) from None
 
     def _read(self, request: Any) -> list[FloatArray]:
         # Copies: the request's own memory is overwritten by the next run.
@@ -190,7 +201,8 @@ class OpenVINORuntime:
             requests = [compiled.create_infer_request() for _ in range(streams)]
         except RuntimeError as error:
             raise EngineError(
-                f"{self._path}: the graph ({self.inputs[0]}) cannot take an input of shape {list(shape)}: {_reason(error)}"
+                f"{self._path}: the graph ({self.inputs[0]}) cannot take an input of shape {list(shape)}: "
+                f"{_reason(error)}"
             ) from None
         self._requests[key] = requests
         while len(self._requests) > _COMPILED:
@@ -205,7 +217,11 @@ class OpenVINORuntime:
             try:
                 return self._core.import_model(io.BytesIO(data), "CPU", settings)
             except RuntimeError as error:
-                log.info("%s: an earlier start's compiled graph does not load (%s); it is compiled again", self._path.name, _reason(error))
+                log.info(
+                    "%s: an earlier start's compiled graph does not load (%s); it is compiled again",
+                    self._path.name,
+                    _reason(error),
+                )
         model = self._model.clone()
         model.reshape(shape)
         compiled = self._core.compile_model(model, "CPU", settings)
@@ -218,8 +234,13 @@ class OpenVINORuntime:
         axes = PictureAxes.of(self.inputs[0])
         wanted = axes.shape(*shape[:3]) if self._picture and axes is not None and len(shape) == 4 else shape
         known = self.inputs[0].shape
-        if known and (len(known) != len(wanted) or any(k is not None and k != w for k, w in zip(known[1:], wanted[1:], strict=True))):
-            raise EngineError(f"{self._path}: the graph ({self.inputs[0]}) cannot take an input of shape {list(wanted)}")
+        if known and (
+            len(known) != len(wanted)
+            or any(k is not None and k != w for k, w in zip(known[1:], wanted[1:], strict=True))
+        ):
+            raise EngineError(
+                f"{self._path}: the graph ({self.inputs[0]}) cannot take an input of shape {list(wanted)}"
+            )
 
     def _widen(self, data: NDArray[Any]) -> None:
         """Decide, on real data, whether a graph made for a fixed batch gives the same results with a larger one.
@@ -245,7 +266,10 @@ class OpenVINORuntime:
         """What the graph computes in here, and what its layers without Q/DQ do."""
         can = set(self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         if wanted == "int8" and not quantised:
-            raise EngineError(f"{self._path}: has no int8 layers; build a graph that has: streamreid build-engine ... --precision int8")
+            raise EngineError(
+                f"{self._path}: has no int8 layers; build a graph that has: streamreid build-engine ... --precision "
+                "int8"
+            )
         if quantised:  # what rounding to bf16 adds is far less than what int8 costs
             return "int8", "bf16" if "BF16" in can else "fp32"
         if wanted == "auto":
@@ -269,20 +293,25 @@ def _with_pictures(model: Any, image: ImageInput, path: Path) -> Any:
     try:
         builder = preprocess.PrePostProcessor(model)
         tensor = builder.input()
-        tensor.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(preprocess.ColorFormat.BGR)
+        tensor.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(
+            preprocess.ColorFormat.BGR
+        )
         tensor.model().set_layout(ov.Layout("NHWC" if axes is not None and axes.channels_last else "NCHW"))
         steps = tensor.preprocess().convert_element_type(ov.Type.f32)
         if image.color == "rgb":
             steps = steps.convert_color(preprocess.ColorFormat.RGB)
         if not image.identity:  # x * scale + bias, written as (x - mean) / deviation
-            steps.mean([-b / s for s, b in zip(image.scale, image.bias, strict=True)]).scale([1 / s for s in image.scale])
+            steps.mean([-b / s for s, b in zip(image.scale, image.bias, strict=True)]).scale(
+                [1 / s for s in image.scale]
+            )
         return builder.build()
     except RuntimeError as error:
         raise EngineError(f"{path}: expected pictures [N, 3, H, W] as input: {_reason(error)}") from None
 
 
 def _close(a: FloatArray, b: FloatArray) -> bool:
-    # Wide and narrow graphs may round differently (more so in bf16); mixed rows differ by the size of the values themselves.
+    # Wide and narrow graphs may round differently (more so in bf16); mixed rows differ by the size of the values
+    # themselves.
     spread = float(np.abs(b).max()) + 1e-6
     return float(np.abs(a - b).mean()) <= _PARITY * spread
 
@@ -305,7 +334,8 @@ def _name(port: Any) -> str:
 
 
 def _metadata(model: Any) -> dict[str, str]:
-    """What the exporter wrote into the .xml: ``framework`` by Ultralytics, ``model_info`` (``labels``, ...) by OpenVINO's Model API and Geti."""
+    """What the exporter wrote into the .xml: ``framework`` by Ultralytics, ``model_info`` (``labels``, ...) by
+    OpenVINO's Model API and Geti."""
     found: dict[str, str] = {}
     for section in ("framework", "model_info"):
         value = model.get_rt_info(section).value if model.has_rt_info(section) else None
@@ -317,5 +347,7 @@ def _metadata(model: Any) -> dict[str, str]:
 def _reason(error: Exception) -> str:
     """OpenVINO's messages are pages of C++ places; the last line that says something is the cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(("Exception from", "Check '", "While ", "Shape inference"))]
+    telling = [
+        line for line in lines if not line.startswith(("Exception from", "Check '", "While ", "Shape inference"))
+    ]
     return (telling or lines or [type(error).__name__])[-1][:300]

@@ -1,8 +1,9 @@
 """TensorRT 10, 11 and TensorRT for RTX on pycuda, without torch.
 
-Two slots, each with its own stream, execution context, pinned host memory and device memory, take turns: while the GPU works on one piece of a
-batch, the host prepares the next and reads the one before. Pictures, or boxes of whole frames, go up as bytes; one kernel cuts, resizes, converts
-and normalises them straight into the engine's input (see ``crop_kernel``).
+Two slots, each with its own stream, execution context, pinned host memory and device memory, take turns: while the GPU
+works on one piece of a batch, the host prepares the next and reads the one before. Pictures, or boxes of whole frames,
+go up as bytes; one kernel cuts, resizes, converts and normalises them straight into the engine's input (see
+``crop_kernel``).
 """
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ class TensorRTRuntime:
         """See ``Runtime``."""
         wanted = (*self._size, 3) if self._image is not None else (3, *self._size)
         if batch.shape[1:] != wanted:
-            raise EngineError(f"{self._path}: the plan ({self.inputs[0]}) cannot take an input of shape {list(batch.shape)}")
+            raise EngineError(
+                f"{self._path}: the plan ({self.inputs[0]}) cannot take an input of shape {list(batch.shape)}"
+            )
         if self._image is not None and self._kernel is None:
             batch = self._image.apply(batch)
         if self._kernel is None:
@@ -83,7 +86,9 @@ class TensorRTRuntime:
         pictures = np.ascontiguousarray(batch, np.uint8)
         return self._run(len(pictures), lambda slot, rows: slot.cut(pack_pictures(pictures[rows])))
 
-    def from_frames(self, frames: Sequence[NDArray[np.uint8]], which: NDArray[np.int64], boxes: NDArray[np.int64]) -> list[FloatArray]:
+    def from_frames(
+        self, frames: Sequence[NDArray[np.uint8]], which: NDArray[np.int64], boxes: NDArray[np.int64]
+    ) -> list[FloatArray]:
         """Cut people out of frames on the GPU and run the engine on them.
 
         Args:
@@ -112,7 +117,10 @@ class TensorRTRuntime:
                 self.close()
 
     def __repr__(self) -> str:
-        return f"TensorRTRuntime({self._path.name}, {self.precision}, {self._device.name}, batches of {self._least} to {self._most})"
+        return (
+            f"TensorRTRuntime({self._path.name}, {self.precision}, {self._device.name}, batches of {self._least} to "
+            f"{self._most})"
+        )
 
     def _run(self, count: int, fill: Callable[[_Slot, slice], None]) -> list[FloatArray]:
         """All rows in pieces of at most the plan's largest batch, with two pieces under way."""
@@ -148,15 +156,18 @@ class TensorRTRuntime:
         engine = self._runtime.deserialize_cuda_engine(data)
         if engine is None:
             raise EngineError(
-                f"{self._path}: {self._trt.__name__} {self._trt.__version__} cannot load this plan on {self._device.name}: "
-                f"{self._logger.last or 'it gave no reason'}. Build it again on this machine: streamreid build-engine"
+                f"{self._path}: {self._trt.__name__} {self._trt.__version__} cannot load this plan on "
+                f"{self._device.name}: {self._logger.last or 'it gave no reason'}. Build it again on this machine: "
+                "streamreid build-engine"
             )
         return engine
 
     def _read_io(self) -> None:
         engine, trt = self._engine, self._trt
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
-        infos = [TensorInfo(n, tuple(None if axis < 0 else int(axis) for axis in engine.get_tensor_shape(n))) for n in names]
+        infos = [
+            TensorInfo(n, tuple(None if axis < 0 else int(axis) for axis in engine.get_tensor_shape(n))) for n in names
+        ]
         is_input = [engine.get_tensor_mode(n) == trt.TensorIOMode.INPUT for n in names]
         self.inputs = tuple(info for info, i in zip(infos, is_input, strict=True) if i)
         self.outputs = tuple(info for info, i in zip(infos, is_input, strict=True) if not i)
@@ -164,9 +175,14 @@ class TensorRTRuntime:
             raise EngineError(f"{self._path}: expected one input, got {', '.join(map(str, self.inputs))}")
         shape = self.inputs[0].shape
         if len(shape) != 4 or shape[1] != 3 or shape[2] is None or shape[3] is None:
-            raise EngineError(f"{self._path}: expected pictures [N, 3, H, W] of a fixed size as input, the plan has {self.inputs[0]}")
+            raise EngineError(
+                f"{self._path}: expected pictures [N, 3, H, W] of a fixed size as input, the plan has {self.inputs[0]}"
+            )
         if np.dtype(trt.nptype(engine.get_tensor_dtype(self.inputs[0].name))) != np.float32:
-            raise EngineError(f"{self._path}: expected a float32 input; build the plan from a graph whose inputs and outputs are float32")
+            raise EngineError(
+                f"{self._path}: expected a float32 input; build the plan from a graph whose inputs and outputs are "
+                "float32"
+            )
         self._size: tuple[int, int] = (shape[2], shape[3])
         self._types = [np.dtype(trt.nptype(engine.get_tensor_dtype(o.name))) for o in self.outputs]
         self._shapes = [tuple(axis or 0 for axis in o.shape[1:]) for o in self.outputs]
@@ -196,16 +212,24 @@ class _Slot:
         self.stream = device.stream()
         self._context = owner._engine.create_execution_context()
         if self._context is None:
-            raise EngineError(f"{owner._path}: no memory for an execution context on {device.name}; build the plan for smaller batches")
+            raise EngineError(
+                f"{owner._path}: no memory for an execution context on {device.name}; build the plan for smaller "
+                "batches"
+            )
         self._input = device.memory(most * 3 * owner._size[0] * owner._size[1] * 4)
-        self._host = [device.pinned((most, *shape), dtype) for shape, dtype in zip(owner._shapes, owner._types, strict=True)]
+        self._host = [
+            device.pinned((most, *shape), dtype) for shape, dtype in zip(owner._shapes, owner._types, strict=True)
+        ]
         self._outputs = [device.memory(host.nbytes) for host in self._host]
         self._floats: NDArray[np.float32] | None = None
         self._pixels: NDArray[np.uint8] | None = None
         self._pixels_there: Any = None
         if owner._kernel is not None:
             self._starts, self._table = device.pinned((most,), np.int64), device.pinned((most, 5), np.int32)
-            self._starts_there, self._table_there = device.memory(self._starts.nbytes), device.memory(self._table.nbytes)
+            self._starts_there, self._table_there = (
+                device.memory(self._starts.nbytes),
+                device.memory(self._table.nbytes),
+            )
         self._context.set_tensor_address(owner.inputs[0].name, int(self._input))
         for info, memory in zip(owner.outputs, self._outputs, strict=True):
             self._context.set_tensor_address(info.name, int(memory))
@@ -229,20 +253,31 @@ class _Slot:
         device.upload(self._starts_there, self._starts[:count], self.stream)
         device.upload(self._table_there, self._table[:count], self.stream)
         height, width = owner._size
-        numbers = [count, height, width, int(owner._image.color == "rgb"), *map(float, (*owner._image.scale, *owner._image.bias))]
+        numbers = [
+            count,
+            height,
+            width,
+            int(owner._image.color == "rgb"),
+            *map(float, (*owner._image.scale, *owner._image.bias)),
+        ]
         grid = (-(-width // _BLOCK[0]), -(-height // _BLOCK[1]), count)
         memory = [self._pixels_there, self._starts_there, self._table_there, self._input]
         device.launch(owner._kernel, [*memory, *numbers], grid, _BLOCK, self.stream)
 
     def execute(self, count: int) -> None:
-        """Queue the engine and the download of its outputs; rows below the plan's smallest batch are computed and thrown away."""
+        """Queue the engine and the download of its outputs; rows below the plan's smallest batch are computed and
+        thrown away."""
         owner = self._owner
         rows = max(count, owner._least)
         name = owner.inputs[0].name
         if not self._context.set_input_shape(name, (rows, 3, *owner._size)):
-            raise EngineError(f"{owner._path}: the plan refuses a batch of {rows}: {owner._logger.last or 'it gave no reason'}")
+            raise EngineError(
+                f"{owner._path}: the plan refuses a batch of {rows}: {owner._logger.last or 'it gave no reason'}"
+            )
         if not self._context.execute_async_v3(self.stream.handle):
-            raise EngineError(f"{owner._path}: failed on a batch of {rows}: {owner._logger.last or 'it gave no reason'}")
+            raise EngineError(
+                f"{owner._path}: failed on a batch of {rows}: {owner._logger.last or 'it gave no reason'}"
+            )
         for host, there in zip(self._host, self._outputs, strict=True):
             self._device.download(host[:count], there, self.stream)
 

@@ -1,7 +1,9 @@
-"""torch: the last resort, and the reference of a trained network. Imported only when asked for or when nothing else runs.
+"""torch: the last resort, and the reference of a trained network. Imported only when asked for or when nothing else
+runs.
 
-It runs programs, not weights: a ``torch.export`` program (.pt2) or TorchScript (.pt, .ts). Converting an ONNX graph back into torch modules is not
-done: the converters that exist do not know all operators of part networks, and a nearly right graph is worse than none.
+It runs programs, not weights: a ``torch.export`` program (.pt2) or TorchScript (.pt, .ts). Converting an ONNX graph
+back into torch modules is not done: the converters that exist do not know all operators of part networks, and a nearly
+right graph is worse than none.
 """
 
 from __future__ import annotations
@@ -53,7 +55,10 @@ class TorchRuntime:
         # By name, because the light install has no torch and nothing but this class may need it.
         self._torch: Any = importlib.import_module("torch")
         if precision == "int8":
-            raise EngineError(f"{path}: the torch runtime does not compute in int8; use runtime 'openvino', 'onnxruntime' or 'tensorrt'")
+            raise EngineError(
+                f"{path}: the torch runtime does not compute in int8; use runtime 'openvino', 'onnxruntime' or "
+                "'tensorrt'"
+            )
         self.precision = "fp32" if precision == "auto" else precision
         self._path, self._image = path, image
         self._device = "cuda" if self._torch.cuda.is_available() else "cpu"
@@ -67,7 +72,8 @@ class TorchRuntime:
         self._names = names
 
     def __call__(self, batch: NDArray[Any]) -> list[FloatArray]:
-        """See ``Runtime``; an empty batch gives empty arrays without further axes until the first run has shown them."""
+        """See ``Runtime``; an empty batch gives empty arrays without further axes until the first run has shown
+        them."""
         if len(batch) == 0:
             return [np.zeros((0, *(axis or 0 for axis in o.shape[1:])), np.float32) for o in self.outputs]
         torch = self._torch
@@ -78,7 +84,9 @@ class TorchRuntime:
                 images = torch.from_numpy(data).to(self._device).contiguous(memory_format=torch.channels_last)
                 found = self._program(images)
             except RuntimeError as error:
-                raise EngineError(f"{self._path}: torch failed on an input of shape {list(data.shape)}: {_first(error)}") from None
+                raise EngineError(
+                    f"{self._path}: torch failed on an input of shape {list(data.shape)}: {_first(error)}"
+                ) from None
         arrays = [o.float().cpu().numpy() for o in (found if isinstance(found, (tuple, list)) else [found])]
         names = (*self._names, *(f"output{i}" for i in range(len(self._names), len(arrays))))
         self.outputs = tuple(TensorInfo(name, (None, *a.shape[1:])) for name, a in zip(names, arrays, strict=False))
@@ -94,8 +102,8 @@ class TorchRuntime:
             return torch.jit.load(str(path), map_location=self._device).eval()
         except Exception as error:  # torch raises many unrelated classes
             raise EngineError(
-                f"{path}: not a program that torch {torch.__version__} can load ({_first(error)}); it takes torch.export programs (.pt2) and TorchScript, "
-                "not checkpoints of weights"
+                f"{path}: not a program that torch {torch.__version__} can load ({_first(error)}); it takes "
+                "torch.export programs (.pt2) and TorchScript, not checkpoints of weights"
             ) from None
 
     def __repr__(self) -> str:

@@ -1,6 +1,8 @@
-"""Who may ask, and how much: with a token whoever has it; without one only this machine; and never a web page of another origin in a browser.
+"""Who may ask, and how much: with a token whoever has it; without one only this machine; and never a web page of
+another origin in a browser.
 
-Everything here is decided from the request line and the header, before a body is read and before any work begins. The probes are outside all of it.
+Everything here is decided from the request line and the header, before a body is read and before any work begins. The
+probes are outside all of it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ Send = Callable[[Any], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-"""For the probes of container platforms, which have no token. They say nothing but yes or no and how many cameras deliver."""
+"""For the probes of container platforms, which have no token. They say nothing but yes or no and how many cameras
+deliver."""
 
 BODY_BYTES = 1 << 20
 """Of a request. A camera has a few hundred; one with a polygon and a calibration a few thousand."""
@@ -36,7 +39,8 @@ STREAMS = frozenset({"/events"})
 
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
 _OWN = frozenset({"same-origin", "none"})
-"""What browsers call requests of our own pages, and what somebody types into the address bar. 'same-site' is another port of this machine."""
+"""What browsers call requests of our own pages, and what somebody types into the address bar. 'same-site' is another
+port of this machine."""
 
 _ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
@@ -63,8 +67,8 @@ class AccessControl:
 
     Args:
         app: The application.
-        token: What must be sent as 'Authorization: Bearer TOKEN'; None: nothing, but 'Host' must be this machine, so that no name that was bound
-            anew to this address can ask.
+        token: What must be sent as 'Authorization: Bearer TOKEN'; None: nothing, but 'Host' must be this machine, so
+            that no name that was bound anew to this address can ask.
     """
 
     def __init__(self, app: App, token: str | None) -> None:
@@ -108,7 +112,9 @@ class AccessControl:
         if self._token is None and not _LOOPBACK.fullmatch(host):
             raise _RefusedError(403, "only this machine is served; to serve others set server.token")
         if _is_foreign(headers, host, trusted_proxy=self._token is not None):
-            raise _RefusedError(403, "a page of another origin may not ask; other ports of this machine are other origins too")
+            raise _RefusedError(
+                403, "a page of another origin may not ask; other ports of this machine are other origins too"
+            )
         if self._token is not None:
             kind, _, given = headers.get("authorization", "").partition(" ")
             right = hmac.compare_digest(given.strip().encode(), self._token.encode())
@@ -122,7 +128,8 @@ def _is_foreign(headers: dict[str, str], host: str, *, trusted_proxy: bool) -> b
     Args:
         headers: Of the request.
         host: What it calls us.
-        trusted_proxy: A proxy may have changed 'Host', so that 'Origin' differs from it; what the browser itself says counts then.
+        trusted_proxy: A proxy may have changed 'Host', so that 'Origin' differs from it; what the browser itself says
+            counts then.
     """
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None and site not in _OWN:

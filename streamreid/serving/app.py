@@ -1,10 +1,11 @@
 """The HTTP interface of a live run.
 
-``GET /cameras`` and ``/cameras/NAME``; ``POST /cameras`` adds one (the keys of the YAML), ``PATCH /cameras/NAME`` changes some of its settings,
-``DELETE /cameras/NAME`` takes it out; ``POST /cameras/NAME/pause`` and ``/resume``. ``GET /identities`` and ``/identities/ID``; ``GET /events``
-(server-sent events; ``?topics=identity,camera,people``); ``GET /run``; ``GET /metrics`` (Prometheus), ``/healthz``, ``/readyz``. Changes are
-kept beside the results and hold when the run is started again there; ``GET /changes`` says how cameras differ from the cameras file, ``DELETE /changes``
-returns to it.
+``GET /cameras`` and ``/cameras/NAME``; ``POST /cameras`` adds one (the keys of the YAML), ``PATCH /cameras/NAME``
+changes some of its settings, ``DELETE /cameras/NAME`` takes it out; ``POST /cameras/NAME/pause`` and ``/resume``. ``GET
+/identities`` and ``/identities/ID``; ``GET /events`` (server-sent events; ``?topics=identity,camera,people``); ``GET
+/run``; ``GET /metrics`` (Prometheus), ``/healthz``, ``/readyz``. Changes are kept beside the results and hold when the
+run is started again there; ``GET /changes`` says how cameras differ from the cameras file, ``DELETE /changes`` returns
+to it.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ _CHANGE_SECONDS = 30.0
 """A camera that is not open by then is not added. FFmpeg uses ``connect_timeout`` (5 s) twice."""
 
 
-def make_app(pipeline: Pipeline, board: LiveSink, hub: EventHub, changes: CameraOverrides, *, token: str | None = None) -> AccessControl:
+def make_app(
+    pipeline: Pipeline, board: LiveSink, hub: EventHub, changes: CameraOverrides, *, token: str | None = None
+) -> AccessControl:
     """The application.
 
     Args:
@@ -69,7 +72,9 @@ def make_app(pipeline: Pipeline, board: LiveSink, hub: EventHub, changes: Camera
     _add_state(app, pipeline, reading)
     add_events(app, hub)
     described(app)
-    pipeline.cameras.subscribe(lambda name, what, why: hub.publish("camera", {"camera": name, "state": what, "reason": why}))
+    pipeline.cameras.subscribe(
+        lambda name, what, why: hub.publish("camera", {"camera": name, "state": what, "reason": why})
+    )
     return AccessControl(cast(Any, app), token)
 
 
@@ -121,7 +126,9 @@ async def _body(request: Request) -> dict[str, Any]:
     return json_object(request.headers.get("content-type", ""), await request.body())
 
 
-def _add_cameras(app: FastAPI, pipeline: Pipeline, editor: CameraEditor, reading: WorkerPool, editing: WorkerPool) -> None:
+def _add_cameras(
+    app: FastAPI, pipeline: Pipeline, editor: CameraEditor, reading: WorkerPool, editing: WorkerPool
+) -> None:
     cameras = pipeline.cameras
 
     def shown(name: str, status: int = 200) -> Response:
@@ -167,7 +174,9 @@ def _add_cameras(app: FastAPI, pipeline: Pipeline, editor: CameraEditor, reading
         return await edited(lambda claim: editor.resume(name, claim).name)
 
 
-def _add_changes(app: FastAPI, pipeline: Pipeline, changes: CameraOverrides, reading: WorkerPool, editing: WorkerPool) -> None:
+def _add_changes(
+    app: FastAPI, pipeline: Pipeline, changes: CameraOverrides, reading: WorkerPool, editing: WorkerPool
+) -> None:
     @app.get("/changes")
     async def differences() -> Response:
         return await reading.run(lambda: JSONResponse(changes.differences(pipeline.cameras.configs)))
@@ -204,7 +213,10 @@ def _add_state(app: FastAPI, pipeline: Pipeline, reading: WorkerPool) -> None:
 
     @app.get("/")
     async def index() -> dict[str, Any]:
-        return {"streamreid": "live run", "paths": sorted({str(getattr(route, "path", "")) for route in app.routes} - {"", "/"})}
+        return {
+            "streamreid": "live run",
+            "paths": sorted({str(getattr(route, "path", "")) for route in app.routes} - {"", "/"}),
+        }
 
     @app.get("/run")
     async def state() -> Response:
@@ -215,7 +227,8 @@ def _add_state(app: FastAPI, pipeline: Pipeline, reading: WorkerPool) -> None:
         media = "text/plain; version=0.0.4; charset=utf-8"
         return await reading.run(lambda: Response(metrics.text(), media_type=media))
 
-    # The probes are answered by the event loop itself: they read what is in memory and wait for no thread, database, disk or camera.
+    # The probes are answered by the event loop itself: they read what is in memory and wait for no thread, database,
+    # disk or camera.
     @app.get("/healthz")
     async def healthy() -> Response:
         good, why = health(pipeline)

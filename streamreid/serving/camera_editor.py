@@ -1,4 +1,5 @@
-"""Cameras added, changed and removed by HTTP: checked like the YAML, opened in time or not at all, kept for the next start."""
+"""Cameras added, changed and removed by HTTP: checked like the YAML, opened in time or not at all, kept for the next
+start."""
 
 from __future__ import annotations
 
@@ -71,7 +72,9 @@ class CameraEditor:
             if any(c.name == config.name for c in configs):
                 raise CameraExists(config.name, f"change it with PATCH /cameras/{config.name}")
             if len(configs) >= MOST_CAMERAS:
-                raise ConfigError(f"there are {len(configs)} cameras, and no more than {MOST_CAMERAS} by HTTP; remove some first")
+                raise ConfigError(
+                    f"there are {len(configs)} cameras, and no more than {MOST_CAMERAS} by HTTP; remove some first"
+                )
             self._check(config)
             self._cameras.add(config, claim=claim.take)
             self._changes.forget(config.name)
@@ -158,7 +161,8 @@ class CameraEditor:
 
     @contextmanager
     def _alone(self, name: str) -> Iterator[None]:
-        """One change of a camera at a time; a second one is refused and does not wait, or those who wait would use up all threads."""
+        """One change of a camera at a time; a second one is refused and does not wait, or those who wait would use up
+        all threads."""
         with self._lock:
             if name in self._busy:
                 raise BusyError(f"camera '{name}' is being changed by another request; try again")
@@ -182,13 +186,17 @@ def _canonical(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_password(given: str, current: str) -> str:
-    """An address as it was shown, with what was hidden; only for the same user at the same host, or the password would go elsewhere."""
+    """An address as it was shown, with what was hidden; only for the same user at the same host, or the password would
+    go elsewhere."""
     if given == redact(current):
         return current
     try:
         new, old = urlsplit(given), urlsplit(current)
         (new_user, new_host), (old_user, old_host) = (p.netloc.rpartition("@")[::2] for p in (new, old))
-        same = (new.scheme, new_host) == (old.scheme, old_host) and new_user == f"{old_user.partition(':')[0]}:{_HIDDEN}"
+        same = (new.scheme, new_host) == (
+            old.scheme,
+            old_host,
+        ) and new_user == f"{old_user.partition(':')[0]}:{_HIDDEN}"
         return new._replace(netloc=old.netloc).geturl() if same else given
     except ValueError:
         return given

@@ -1,8 +1,9 @@
 """Connections of the HTTP server, each with deadlines, and bounded in number when they are accepted.
 
-uvicorn bounds neither: its ``limit_concurrency`` answers 503 to everybody, probes too, and no time limit covers a request that is sent slowly or not at
-all (https://github.com/Kludex/uvicorn/issues/157). hypercorn and granian have no bound that spares probes either. Hence uvicorn's own protocol, with
-a deadline and a bound. A new connection is always accepted: for it, the one goes that has waited longest without having sent a whole request.
+uvicorn bounds neither: its ``limit_concurrency`` answers 503 to everybody, probes too, and no time limit covers a
+request that is sent slowly or not at all (https://github.com/Kludex/uvicorn/issues/157). hypercorn and granian have no
+bound that spares probes either. Hence uvicorn's own protocol, with a deadline and a bound. A new connection is always
+accepted: for it, the one goes that has waited longest without having sent a whole request.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 __all__ = ["BODY_SECONDS", "CONNECTIONS", "HEAD_SECONDS", "STALLED_SECONDS", "BoundedProtocol", "drop_waiting"]
 
 CONNECTIONS = 256
-"""At the same time. Requests in work are fewer (`guard.REQUESTS` and `app.LISTENERS`), so there is always one that can go."""
+"""At the same time. Requests in work are fewer (`guard.REQUESTS` and `app.LISTENERS`), so there is always one that can
+go."""
 
 HEAD_SECONDS = 10.0
 """From the beginning of a connection, or the end of an answer, to the end of the next request's header."""
@@ -27,14 +29,17 @@ BODY_SECONDS = 20.0
 """From there to the end of its body: 1 MB at 50 KB/s."""
 
 STALLED_SECONDS = 60.0
-"""A client that takes nothing of an answer for so long is hung up on; listeners of events come back with Last-Event-ID."""
+"""A client that takes nothing of an answer for so long is hung up on; listeners of events come back with
+Last-Event-ID."""
 
 _MOST_BYTES = 16 << 20
-"""Of one request, before it is cut off. More than a body may have: whoever sends too much shall get to read why it is refused."""
+"""Of one request, before it is cut off. More than a body may have: whoever sends too much shall get to read why it is
+refused."""
 
 
 def drop_waiting(connections: Iterable[object]) -> bool:
-    """Hang up on the connection that has waited longest without having sent a whole request. Returns whether there was one."""
+    """Hang up on the connection that has waited longest without having sent a whole request. Returns whether there was
+    one."""
     there = [c for c in connections if isinstance(c, BoundedProtocol) and not c.transport.is_closing() and c.waits]
     if there:
         min(there, key=lambda c: c.since).transport.abort()
@@ -98,7 +103,8 @@ class BoundedProtocol(H11Protocol):
         return self._phase in ("head", "body")
 
     def _watch(self) -> None:
-        """Set the deadline of what is to come next: the end of a header, the end of a body, or nothing while a request is answered."""
+        """Set the deadline of what is to come next: the end of a header, the end of a body, or nothing while a request
+        is answered."""
         theirs = self.conn.their_state
         phase = "head" if theirs is h11.IDLE else "body" if theirs is h11.SEND_BODY else ""
         if phase == self._phase:
@@ -113,7 +119,12 @@ class BoundedProtocol(H11Protocol):
             self._bytes = 0
 
     def _late(self) -> None:
-        if self._phase == "head" and self._bytes and self.conn.our_state is h11.IDLE and not self.transport.is_closing():
+        if (
+            self._phase == "head"
+            and self._bytes
+            and self.conn.our_state is h11.IDLE
+            and not self.transport.is_closing()
+        ):
             self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
             self.transport.close()
         else:

@@ -1,7 +1,7 @@
 """What happens, for those who listen: a ring of events with running numbers.
 
-Whoever publishes appends to the ring and is done; each listener keeps only its own place in it. A slow or dead listener costs nothing and holds
-nobody up; what it missed is counted and said.
+Whoever publishes appends to the ring and is done; each listener keeps only its own place in it. A slow or dead listener
+costs nothing and holds nobody up; what it missed is counted and said.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any, Literal
 __all__ = ["Event", "EventHub", "Topic"]
 
 Topic = Literal["identity", "camera", "people"]
-"""``identity``: who is who changed. ``camera``: a camera came, went or changed its state. ``people``: everybody in one frame."""
+"""``identity``: who is who changed. ``camera``: a camera came, went or changed its state. ``people``: everybody in one
+frame."""
 
 _LENGTH = 2000
 
@@ -91,7 +92,8 @@ class EventHub:
             topics: What is wanted.
 
         Returns:
-            The events, the number to ask with next, and how many events of any topic were missed because the ring had gone on.
+            The events, the number to ask with next, and how many events of any topic were missed because the ring had
+            gone on.
         """
         with self._lock:
             newest = self._number

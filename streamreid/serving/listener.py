@@ -21,9 +21,11 @@ _SAY_SECONDS = 60.0
 class Listener(socket.socket):
     """A listening socket of an asyncio server.
 
-    Where no descriptor is left, asyncio logs a traceback and makes a timer for each of the up to 128 connections that wait, every time, and each timer raises
-    once the socket is closed (CPython 3.11, ``BaseSelectorEventLoop._accept_connection``). Here one connection that has not sent a whole request goes, and the
-    new one is accepted in its place; where there is none, the new one is hung up on, with a descriptor that is kept in reserve for that.
+    Where no descriptor is left, asyncio logs a traceback and makes a timer for each of the up to 128 connections that
+    wait, every time, and each timer raises once the socket is closed (CPython 3.11,
+    ``BaseSelectorEventLoop._accept_connection``). Here one connection that has not sent a whole request goes, and the
+    new one is accepted in its place; where there is none, the new one is hung up on, with a descriptor that is kept in
+    reserve for that.
 
     Attributes:
         make_room: Called in the event loop's thread; closes a connection that can go, and says whether there was one.
@@ -50,7 +52,8 @@ class Listener(socket.socket):
             if monotonic() >= self._say_at:
                 self._say_at = monotonic() + _SAY_SECONDS
                 log.warning(
-                    "no descriptor is left for a connection (%s): connections without a request are closed; raise LimitNOFILE",
+                    "no descriptor is left for a connection (%s): connections without a request are closed; raise "
+                    "LimitNOFILE",
                     error.strerror,
                 )
             if not self.make_room():

@@ -9,7 +9,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from streamreid.cameras.latency_histogram import Histogram
@@ -62,19 +68,27 @@ class Metrics(Collector):
         yield from _states(counts)
         yield from self._stages()
         yield from self._people()
-        failed = GaugeMetricFamily("streamreid_output_failed", "1 for an output of the run that was given up.", labels=["output"])
+        failed = GaugeMetricFamily(
+            "streamreid_output_failed", "1 for an output of the run that was given up.", labels=["output"]
+        )
         for name in sorted(dict(self._pipeline.statistics.outputs)):
             failed.add_metric([name], 1.0)
         yield failed
 
     def _stages(self) -> Iterator[Metric]:
         s = self._pipeline.statistics
-        stages = HistogramMetricFamily("streamreid_stage_seconds", "Time per batch (detect, embed) or frame, by stage.", labels=["stage"])
+        stages = HistogramMetricFamily(
+            "streamreid_stage_seconds", "Time per batch (detect, embed) or frame, by stage.", labels=["stage"]
+        )
         for name, histogram in s.histograms.items():
             stages.add_metric([name], _buckets(histogram), histogram.total)
         yield stages
-        busy = GaugeMetricFamily("streamreid_stage_busy_ratio", "Share of the last ten seconds a stage took.", labels=["stage"])
-        worst = GaugeMetricFamily("streamreid_stage_bottleneck", "1 for the stage that limits the rate.", labels=["stage"])
+        busy = GaugeMetricFamily(
+            "streamreid_stage_busy_ratio", "Share of the last ten seconds a stage took.", labels=["stage"]
+        )
+        worst = GaugeMetricFamily(
+            "streamreid_stage_bottleneck", "1 for the stage that limits the rate.", labels=["stage"]
+        )
         bottleneck = s.bottleneck
         for name, share in s.busy().items():
             busy.add_metric([name], share)
@@ -82,27 +96,37 @@ class Metrics(Collector):
         yield busy
         yield worst
         yield GaugeMetricFamily(
-            "streamreid_load_ratio", "Seconds of inference that one second of live frames needs; above 1, frames are dropped.", s.load
+            "streamreid_load_ratio",
+            "Seconds of inference that one second of live frames needs; above 1, frames are dropped.",
+            s.load,
         )
         yield GaugeMetricFamily(
-            "streamreid_overloaded", "1 while cameras give only a share of their frames.", float(self._pipeline.cameras.turns.overloaded)
+            "streamreid_overloaded",
+            "1 while cameras give only a share of their frames.",
+            float(self._pipeline.cameras.turns.overloaded),
         )
 
     def _people(self) -> Iterator[Metric]:
         now = self._pipeline.identities.count()
         yield GaugeMetricFamily("streamreid_identities", "People who are remembered.", now.identities)
         yield GaugeMetricFamily(
-            "streamreid_identities_confirmed", "Those among them who were seen well enough to be confirmed.", now.confirmed
+            "streamreid_identities_confirmed",
+            "Those among them who were seen well enough to be confirmed.",
+            now.confirmed,
         )
         yield GaugeMetricFamily(
-            "streamreid_tracks_unlinked", "Tracks that belong to nobody: they were seen too little.", now.unlinked_tracks
+            "streamreid_tracks_unlinked",
+            "Tracks that belong to nobody: they were seen too little.",
+            now.unlinked_tracks,
         )
         yield CounterMetricFamily(
             "streamreid_identities_settled", "People who are no longer remembered.", self._pipeline.statistics.settled
         )
         yield from self._gallery()
         detector, engine = self._pipeline.models
-        yield InfoMetricFamily("streamreid_engine", "What finds and describes people.", {"detector": detector, "engine": engine})
+        yield InfoMetricFamily(
+            "streamreid_engine", "What finds and describes people.", {"detector": detector, "engine": engine}
+        )
 
     def _gallery(self) -> Iterator[Metric]:
         memory = self._pipeline.memory
@@ -112,17 +136,26 @@ class Metrics(Collector):
             self._gallery_count = GalleryCount(memory.store.stats)
         size, reachable = self._gallery_count()
         yield GaugeMetricFamily(
-            "streamreid_gallery_reachable", "0 while the gallery does not answer; its size is then the last known one.", float(reachable)
+            "streamreid_gallery_reachable",
+            "0 while the gallery does not answer; its size is then the last known one.",
+            float(reachable),
         )
         if size is not None:
             yield GaugeMetricFamily("streamreid_gallery_size", "People in the gallery.", size)
-        yield GaugeMetricFamily("streamreid_gallery_waiting", "Appearances and events that are not stored yet.", memory.waiting)
-        yield CounterMetricFamily("streamreid_gallery_lost", "Appearances and events that were never stored.", memory.lost)
-        yield GaugeMetricFamily("streamreid_gallery_failing", "1 while nothing can be stored.", float(bool(memory.problem)))
+        yield GaugeMetricFamily(
+            "streamreid_gallery_waiting", "Appearances and events that are not stored yet.", memory.waiting
+        )
+        yield CounterMetricFamily(
+            "streamreid_gallery_lost", "Appearances and events that were never stored.", memory.lost
+        )
+        yield GaugeMetricFamily(
+            "streamreid_gallery_failing", "1 while nothing can be stored.", float(bool(memory.problem))
+        )
 
 
 class GalleryCount:
-    """How many people are in a gallery, asked in a thread of its own now and then: a database that is away or hangs never holds up who asks here.
+    """How many people are in a gallery, asked in a thread of its own now and then: a database that is away or hangs
+    never holds up who asks here.
 
     Args:
         stats: Asks the store.
@@ -171,11 +204,19 @@ def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
 
 def _frames(counts: dict[str, CameraCount]) -> Iterator[Metric]:
     frames = CounterMetricFamily("streamreid_frames", "Frames with a result.", labels=["camera"])
-    drops = CounterMetricFamily("streamreid_frames_dropped", "Frames of live cameras without a result.", labels=["camera", "reason"])
-    clocks = CounterMetricFamily("streamreid_frames_by_clock", "Frames by the clock of their capture time.", labels=["camera", "clock"])
+    drops = CounterMetricFamily(
+        "streamreid_frames_dropped", "Frames of live cameras without a result.", labels=["camera", "reason"]
+    )
+    clocks = CounterMetricFamily(
+        "streamreid_frames_by_clock", "Frames by the clock of their capture time.", labels=["camera", "clock"]
+    )
     tracks = CounterMetricFamily("streamreid_tracks", "Tracks reported.", labels=["camera"])
-    ages = HistogramMetricFamily("streamreid_frame_age_seconds", "How old live frames were when their result came.", labels=["camera"])
-    recent = GaugeMetricFamily("streamreid_frame_age_recent_seconds", "The same of the last 600 frames.", labels=["camera", "quantile"])
+    ages = HistogramMetricFamily(
+        "streamreid_frame_age_seconds", "How old live frames were when their result came.", labels=["camera"]
+    )
+    recent = GaugeMetricFamily(
+        "streamreid_frame_age_recent_seconds", "The same of the last 600 frames.", labels=["camera", "quantile"]
+    )
     for name, count in counts.items():
         frames.add_metric([name], count.frames)
         tracks.add_metric([name], count.tracks)

@@ -16,7 +16,12 @@ _TEMPLATE = "#/components/schemas/{model}"
 def _extra(name: str) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": _TEMPLATE.format(model=name)}}}
     error = {"application/json": {"schema": {"$ref": _TEMPLATE.format(model="Error")}}}
-    said = {"403": "Not allowed to ask.", "409": "There is one of that name.", "413": "Too large.", "422": "Something is wrong with it."}
+    said = {
+        "403": "Not allowed to ask.",
+        "409": "There is one of that name.",
+        "413": "Too large.",
+        "422": "Something is wrong with it.",
+    }
     responses = {status: {"description": text, "content": error} for status, text in said.items()}
     return {"requestBody": {"required": True, "content": content}, "responses": responses}
 

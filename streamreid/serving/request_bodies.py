@@ -16,7 +16,10 @@ DEPTH = 20
 TEXT_CHARACTERS = 4096
 """Of a text and of a key."""
 
-_WANTED = "the body is not what is wanted: one JSON object with the keys of a camera, sent with 'Content-Type: application/json'"
+_WANTED = (
+    "the body is not what is wanted: one JSON object with the keys of a camera, sent with 'Content-Type: "
+    "application/json'"
+)
 
 
 def json_object(kind: str, body: bytes) -> dict[str, Any]:
@@ -27,7 +30,8 @@ def json_object(kind: str, body: bytes) -> dict[str, Any]:
         body: As it was sent.
 
     Raises:
-        ConfigError: It is none, a key is given twice, or it is too large or too deep. The message never repeats what was sent.
+        ConfigError: It is none, a key is given twice, or it is too large or too deep. The message never repeats what
+            was sent.
     """
     if kind.partition(";")[0].strip().lower() != "application/json":
         raise ConfigError(_WANTED)

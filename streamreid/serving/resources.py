@@ -71,7 +71,12 @@ def camera_view(pipeline: Pipeline, config: CameraConfig) -> dict[str, Any]:
 
 
 def identity_views(
-    pipeline: Pipeline, seen: dict[int, LastSeen], *, camera: str | None = None, limit: int | None = None, only: int | None = None
+    pipeline: Pipeline,
+    seen: dict[int, LastSeen],
+    *,
+    camera: str | None = None,
+    limit: int | None = None,
+    only: int | None = None,
 ) -> list[dict[str, Any]]:
     """Who is remembered, the last seen first.
 

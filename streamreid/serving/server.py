@@ -44,7 +44,9 @@ def parse_address(text: str) -> tuple[str, int]:
     """
     host, _, port = text.rpartition(":")
     if not port.isdigit() or not 0 <= int(port) <= 65535 or (":" in host and not host.startswith("[")):
-        raise ConfigError(f"'{text}' is not an address to serve at: write PORT or HOST:PORT, for example 8080 or 0.0.0.0:8080")
+        raise ConfigError(
+            f"'{text}' is not an address to serve at: write PORT or HOST:PORT, for example 8080 or 0.0.0.0:8080"
+        )
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
@@ -78,8 +80,9 @@ class Server:
         token = _token(config)
         if token is None and not is_loopback(host):
             raise ConfigError(
-                f"serving at '{config.listen}' lets other machines in, which needs a token: set server.token: ${{{TOKEN_VARIABLE}}} in the "
-                f"YAML, or the environment variable {TOKEN_VARIABLE}; or serve this machine only: --serve {port}"
+                f"serving at '{config.listen}' lets other machines in, which needs a token: set server.token: "
+                f"${{{TOKEN_VARIABLE}}} in the YAML, or the environment variable {TOKEN_VARIABLE}; or serve this "
+                f"machine only: --serve {port}"
             )
         self._hub = EventHub()
         self.board = LiveSink(self._hub)
@@ -88,7 +91,8 @@ class Server:
         self._socket = _bind(host, port)
         port = self._socket.getsockname()[1]
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        # uvicorn logs every request that is none, and what fails in the application with all its texts; make_app logs the latter without secrets.
+        # uvicorn logs every request that is none, and what fails in the application with all its texts; make_app logs
+        # the latter without secrets.
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
         settings = uvicorn.Config(
             app,
@@ -104,13 +108,17 @@ class Server:
         )
         self._server: uvicorn.Server = uvicorn.Server(settings)
         self._socket.make_room = lambda: drop_waiting(self._server.server_state.connections)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, name="http", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, name="http", daemon=True
+        )
 
     def __enter__(self) -> Server:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._hub.close()
         self._server.should_exit = True
         self._thread.join(_STOP_SECONDS)
@@ -133,7 +141,9 @@ def _token(config: ServerConfig) -> str | None:
     else:
         return None
     if len(token) < _SHORT_TOKEN:
-        log.warning("the token has %d characters and can be guessed; take %d or more random ones", len(token), _SHORT_TOKEN)
+        log.warning(
+            "the token has %d characters and can be guessed; take %d or more random ones", len(token), _SHORT_TOKEN
+        )
     return token
 
 

@@ -35,7 +35,9 @@ class _EventStream(StreamingResponse):
     """An answer without end that gives its seat back however it ends, also before it has begun."""
 
     def __init__(self, seats: _Seats, content: AsyncIterator[str]) -> None:
-        super().__init__(content, media_type="text/event-stream", headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+        super().__init__(
+            content, media_type="text/event-stream", headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        )
         self._seats = seats
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +56,9 @@ def add_events(app: FastAPI, hub: EventHub) -> None:
         wanted = [cast(Topic, name.strip()) for name in topics.split(",") if name.strip()]
         unknown = sorted(set(wanted) - set(_TOPICS))
         if unknown or not wanted:
-            raise HTTPException(422, f"unknown topics: {', '.join(unknown) or 'none given'}; known: {', '.join(_TOPICS)}")
+            raise HTTPException(
+                422, f"unknown topics: {', '.join(unknown) or 'none given'}; known: {', '.join(_TOPICS)}"
+            )
         if seats.taken >= LISTENERS:
             raise HTTPException(503, f"{LISTENERS} clients listen already", {"Retry-After": "10"})
         seats.taken += 1
@@ -63,7 +67,8 @@ def add_events(app: FastAPI, hub: EventHub) -> None:
 
 
 async def _stream(hub: EventHub, topics: list[Topic], number: int) -> AsyncIterator[str]:
-    """Events as they come. A client that does not read holds up only this generator; what it misses is told when it reads again."""
+    """Events as they come. A client that does not read holds up only this generator; what it misses is told when it
+    reads again."""
     with hub.listening(topics):
         yield ": streamreid\n\n"
         silent = 0.0
@@ -80,7 +85,8 @@ async def _stream(hub: EventHub, topics: list[Topic], number: int) -> AsyncItera
                 return
             silent = 0.0 if events else silent + _POLL_SECONDS
             if silent >= _COMMENT_SECONDS:
-                # Proxies close connections that say nothing, and a client that is gone is only noticed by writing to it.
+                # Proxies close connections that say nothing, and a client that is gone is only noticed by writing to
+                # it.
                 yield ": still here\n\n"
                 silent = 0.0
             await asyncio.sleep(_POLL_SECONDS)

@@ -1,7 +1,8 @@
-"""Calls that may hang (a camera that is opened, a store that is asked, a disk that is written to), each with a time limit, a few at a time.
+"""Calls that may hang (a camera that is opened, a store that is asked, a disk that is written to), each with a time
+limit, a few at a time.
 
-Threads are daemons: one that hangs in a library holds up neither the other requests nor the end of the process. An executor of the standard library
-would be waited for when the interpreter ends.
+Threads are daemons: one that hangs in a library holds up neither the other requests nor the end of the process. An
+executor of the standard library would be waited for when the interpreter ends.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class TooLongError(StreamReIDError):
 
 
 class Claim:
-    """Whether the result of a long call is still wanted. Exactly one side wins: `take` (it is used) or `abandon` (nobody waits for it)."""
+    """Whether the result of a long call is still wanted. Exactly one side wins: `take` (it is used) or `abandon`
+    (nobody waits for it)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -75,7 +77,8 @@ class WorkerPool:
 
         Args:
             call: What to do.
-            claim: Abandoned when the time is over, so that ``call`` can give up what it made. If ``call`` has taken it by then, it is waited for.
+            claim: Abandoned when the time is over, so that ``call`` can give up what it made. If ``call`` has taken it
+                by then, it is waited for.
             late: What becomes of a call that is not waited for, for the message.
 
         Raises:
@@ -95,7 +98,9 @@ class WorkerPool:
                 raise BusyError(f"{self._doing}: earlier requests hang; try again") from None
             raise
         done: asyncio.Future[Value] = loop.create_future()
-        threading.Thread(target=_work, args=(call, loop, done, self._finished), name=f"http: {self._doing}", daemon=True).start()
+        threading.Thread(
+            target=_work, args=(call, loop, done, self._finished), name=f"http: {self._doing}", daemon=True
+        ).start()
         finished, _ = await asyncio.wait({done}, timeout=max(0.0, end - loop.time()))
         if not finished and (claim is None or claim.abandon()):
             raise TooLongError(f"{self._doing}: not done within {self._seconds:g} s; {late}")
@@ -106,7 +111,12 @@ class WorkerPool:
         self._free.release()
 
 
-def _work(call: Callable[[], Value], loop: asyncio.AbstractEventLoop, done: asyncio.Future[Value], finished: Callable[[], None]) -> None:
+def _work(
+    call: Callable[[], Value],
+    loop: asyncio.AbstractEventLoop,
+    done: asyncio.Future[Value],
+    finished: Callable[[], None],
+) -> None:
     value: Value | None = None
     error: BaseException | None = None
     try:

@@ -67,14 +67,15 @@ def open_sinks(
 ) -> list[Sink]:
     """The sinks that a configuration asks for.
 
-    Files: ``mot/<camera>.txt``, ``mot/global/<camera>.txt``, ``results.jsonl``, ``results.parquet``, ``videos/<camera>.mp4``,
-    ``mosaic.mp4``, ``crops/``.
+    Files: ``mot/<camera>.txt``, ``mot/global/<camera>.txt``, ``results.jsonl``, ``results.parquet``,
+    ``videos/<camera>.mp4``, ``mosaic.mp4``, ``crops/``.
 
     Args:
         output: What is wanted.
         folder: Where it goes.
         cameras: Names, in the order of the mosaic.
-        films: Also open the video sinks. Runs over recordings say False and call ``render_videos`` afterwards, so that films show final
+        films: Also open the video sinks. Runs over recordings say False and call ``render_videos`` afterwards, so that
+            films show final
         ids.
         believed: Who is who at present; may be asked from any thread.
         live: A run that may be started again in the same folder: files of earlier runs are added to or kept.

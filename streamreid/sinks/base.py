@@ -51,7 +51,9 @@ class FinalIdentities(dict[tuple[str, int], tuple[int, float]]):
     def count(self) -> PeopleCount:
         """People, confirmed people, unlinked tracks."""
         people = self.people
-        return PeopleCount(len(people), len(people & self.confirmed), sum(who not in people for who, _ in self.values()))
+        return PeopleCount(
+            len(people), len(people & self.confirmed), sum(who not in people for who, _ in self.values())
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class PeopleCount:
 
     Args:
         identities: People: identities with at least one track that was seen ``association.min_observations`` times.
-        confirmed: Those among them who were seen ``association.confirm_observations`` times over ``association.confirm_seconds`` or longer.
+        confirmed: Those among them who were seen ``association.confirm_observations`` times over
+            ``association.confirm_seconds`` or longer.
         unlinked_tracks: Tracks that belong to nobody: seen too little so far, or when they ended.
     """
 
@@ -70,15 +73,17 @@ class PeopleCount:
 
     def __add__(self, other: PeopleCount) -> PeopleCount:
         return PeopleCount(
-            self.identities + other.identities, self.confirmed + other.confirmed, self.unlinked_tracks + other.unlinked_tracks
+            self.identities + other.identities,
+            self.confirmed + other.confirmed,
+            self.unlinked_tracks + other.unlinked_tracks,
         )
 
 
 class Sink(Protocol):
     """Takes results as they come.
 
-    ``close`` (or ``abort``) is called once; calling either again does nothing. Every method raises ``OutputError`` when the results
-    cannot be written; what was written before stays readable.
+    ``close`` (or ``abort``) is called once; calling either again does nothing. Every method raises ``OutputError`` when
+    the results cannot be written; what was written before stays readable.
     """
 
     def write(self, result: FrameResult) -> None:
@@ -98,7 +103,8 @@ class Sink(Protocol):
 
 
 class SinkContext:
-    """Makes a sink usable in ``with``: leaving the block without ``close`` aborts, so no thread or open file is left behind."""
+    """Makes a sink usable in ``with``: leaving the block without ``close`` aborts, so no thread or open file is left
+    behind."""
 
     def __enter__(self) -> SinkContext:
         return self
@@ -106,7 +112,9 @@ class SinkContext:
     def settle(self, identities: FinalIdentities) -> None:
         """Most sinks have nothing to do: what they wrote stays as it was believed."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.abort()
 
     def abort(self) -> None:
@@ -123,12 +131,14 @@ def write_failed(path: Path, error: OSError) -> OutputError:
 class LineFile:
     """A text file that only ever grows by whole lines.
 
-    Every ``write`` goes to the operating system at once (one call per frame costs microseconds), so a killed process loses nothing that was
-    written; a write that fails half-way (disk full) is taken back, so the file still ends with a complete line.
+    Every ``write`` goes to the operating system at once (one call per frame costs microseconds), so a killed process
+    loses nothing that was written; a write that fails half-way (disk full) is taken back, so the file still ends with a
+    complete line.
 
     Args:
         path: The file; its folder is made.
-        append: Go on behind the lines that are there (a line that a killed process left half is removed); otherwise the file is replaced.
+        append: Go on behind the lines that are there (a line that a killed process left half is removed); otherwise the
+            file is replaced.
 
     Attributes:
         begun: Bytes that were there before.

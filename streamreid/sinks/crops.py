@@ -1,7 +1,9 @@
-"""Crops of the people in a run, as training data of one's own (`streamreid train` reads the folder as layout ``tracks``).
+"""Crops of the people in a run, as training data of one's own (`streamreid train` reads the folder as layout
+``tracks``).
 
-``crops/RUN/CAMERA/TRACK_FRAME.jpg``, and ``crops/RUN/identities.csv`` with who was who: camera, track, global id, probability, and the scope in which global ids are
-unique (the run, ``live`` for runs that go on from each other, or the gallery). Nothing of an earlier run is overwritten. The pictures show people: written only when asked for.
+``crops/RUN/CAMERA/TRACK_FRAME.jpg``, and ``crops/RUN/identities.csv`` with who was who: camera, track, global id,
+probability, and the scope in which global ids are unique (the run, ``live`` for runs that go on from each other, or the
+gallery). Nothing of an earlier run is overwritten. The pictures show people: written only when asked for.
 """
 
 from __future__ import annotations
@@ -85,7 +87,9 @@ class CropSink(SinkContext):
     def settle(self, identities: FinalIdentities) -> None:
         """Note who was who."""
         seen = [(key, value) for key, value in sorted(identities.items()) if key in self._last]
-        self._note([[camera, track, who, f"{probability:.4f}", self._scope] for (camera, track), (who, probability) in seen])
+        self._note(
+            [[camera, track, who, f"{probability:.4f}", self._scope] for (camera, track), (who, probability) in seen]
+        )
         for key, _ in seen:
             del self._last[key]
 

@@ -1,7 +1,8 @@
 """How people look in pictures: boxes, labels and traces coloured by global id, captions, pixelated people.
 
-Boxes and traces come from supervision. Text is ours: supervision's scalable labels convert the whole picture to Pillow and back, which
-costs more than everything else together; here each text is rendered once into a small mask and blended where it belongs.
+Boxes and traces come from supervision. Text is ours: supervision's scalable labels convert the whole picture to Pillow
+and back, which costs more than everything else together; here each text is rendered once into a small mask and blended
+where it belongs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,19 @@ from PIL import ImageDraw, ImageFont
 from streamreid.config import OutputConfig
 from streamreid.types import FloatArray, Image, IntArray
 
-__all__ = ["Blur", "DrawStyle", "Painter", "blurred", "caption", "clock_text", "colour_of", "draw_text", "pixelate", "style_of", "unit_of"]
+__all__ = [
+    "Blur",
+    "DrawStyle",
+    "Painter",
+    "blurred",
+    "caption",
+    "clock_text",
+    "colour_of",
+    "draw_text",
+    "pixelate",
+    "style_of",
+    "unit_of",
+]
 
 Blur = Literal["none", "head", "body"]
 _COLOURS = 96
@@ -58,8 +71,8 @@ def style_of(output: OutputConfig) -> DrawStyle:
 
 
 def _rgb(index: int) -> tuple[int, int, int]:
-    # Successive ids are a golden angle apart, so people who appear together differ; lightness and saturation alternate for more distinct
-    # colours.
+    # Successive ids are a golden angle apart, so people who appear together differ; lightness and saturation alternate
+    # for more distinct colours.
     hue = (0.58 + index * 0.61803398875) % 1.0
     light, saturation = ((0.55, 0.90), (0.68, 0.80), (0.46, 0.75))[index % 3]
     red, green, blue = colorsys.hls_to_rgb(hue, light, saturation)
@@ -165,7 +178,8 @@ def pixelate(image: Image, boxes: FloatArray, part: Blur) -> None:
     Args:
         image: Drawn on in place.
         boxes: ``[N, 4]`` xyxy in pixels.
-        part: The upper third of the box, or three quarters of its width if that is more, because legs may be hidden ("head"); or all of it ("body").
+        part: The upper third of the box, or three quarters of its width if that is more, because legs may be hidden
+            ("head"); or all of it ("body").
     """
     if part == "none" or not len(boxes):
         return
@@ -250,9 +264,13 @@ class Painter:
         slots = _slots(global_ids)
         if self.style.traces:
             if self._trace is None:
-                self._trace = sv.TraceAnnotator(_PALETTE, sv.Position.BOTTOM_CENTER, self.style.trace_length, max(1, thickness - 1))
+                self._trace = sv.TraceAnnotator(
+                    _PALETTE, sv.Position.BOTTOM_CENTER, self.style.trace_length, max(1, thickness - 1)
+                )
             image = self._trace.annotate(image, people, custom_color_lookup=slots)
-        image = sv.RoundBoxAnnotator(_PALETTE, thickness, roundness=0.25).annotate(image, people, custom_color_lookup=slots)
+        image = sv.RoundBoxAnnotator(_PALETTE, thickness, roundness=0.25).annotate(
+            image, people, custom_color_lookup=slots
+        )
         size = max(11, round(18 * unit))
         for (left, top, _, _), who in zip(boxes.tolist(), global_ids.tolist(), strict=True):
             if who > 0 and np.isfinite(left + top):

@@ -1,7 +1,9 @@
-"""Many sinks as one, none of which can stop the others: one that fails is dropped with its reason, and the run goes on as long as one is left.
+"""Many sinks as one, none of which can stop the others: one that fails is dropped with its reason, and the run goes on
+as long as one is left.
 
-What is filmed live cannot be filmed again, so outputs of live runs that only ever grow are opened anew every few seconds until that works, and the run goes on
-for a while even where nothing can be written: space is mostly freed again.
+What is filmed live cannot be filmed again, so outputs of live runs that only ever grow are opened anew every few
+seconds until that works, and the run goes on for a while even where nothing can be written: space is mostly freed
+again.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ RETRY_SECONDS = 5.0
 """Between two attempts to open an output anew. One costs about a millisecond."""
 
 PATIENCE_SECONDS = 600.0
-"""For so long a live run goes on where nothing can be written: its identities, gallery and interface are worth more than a new start into a full disk."""
+"""For so long a live run goes on where nothing can be written: its identities, gallery and interface are worth more
+than a new start into a full disk."""
 
 
 REOPENED = ("mot", "jsonl", "parquet", "crops", "world")
@@ -48,7 +51,8 @@ class _Gap:
 
 
 def output_name(sink: Sink) -> str:
-    """What a sink is called in messages, metrics and ``summary.json``: mot, jsonl, parquet, crops, video, mosaic, world, or its class."""
+    """What a sink is called in messages, metrics and ``summary.json``: mot, jsonl, parquet, crops, video, mosaic,
+    world, or its class."""
     return str(getattr(sink, "output", type(sink).__name__))
 
 
@@ -59,8 +63,8 @@ class SinkGroup(SinkContext):
         sinks: In the order in which they are called.
         failures: Reasons of failed sinks, by name; a shared one is added to.
         required: Whether it is an error that no sink is left (of listeners, none is needed).
-        reopen: Opens one output anew by its name, behind what is there; None if that output is not to be opened anew. Without it a sink that failed stays
-            dropped.
+        reopen: Opens one output anew by its name, behind what is there; None if that output is not to be opened anew.
+            Without it a sink that failed stays dropped.
 
     Attributes:
         failed: Names of the sinks of this group that failed.
@@ -140,7 +144,9 @@ class SinkGroup(SinkContext):
         self.sinks.remove(sink)
         name = output_name(sink)
         reason = redact(error) if isinstance(error, StreamReIDError) else f"{type(error).__name__}: {redact(error)}"
-        again = self._reopen is not None and (isinstance(error, StreamReIDError) or is_scarcity(error)) and name in REOPENED
+        again = (
+            self._reopen is not None and (isinstance(error, StreamReIDError) or is_scarcity(error)) and name in REOPENED
+        )
         self.failed.add(name)
         self.failures[name] = reason
         _abort(sink)
@@ -153,7 +159,10 @@ class SinkGroup(SinkContext):
             return
         if again:
             _log.error(
-                "output '%s' cannot be written and is tried again every %g s, everything else goes on: %s", name, RETRY_SECONDS, reason
+                "output '%s' cannot be written and is tried again every %g s, everything else goes on: %s",
+                name,
+                RETRY_SECONDS,
+                reason,
             )
         else:
             _log.error("output '%s' is given up, everything else goes on: %s", name, reason)
@@ -171,7 +180,8 @@ class SinkGroup(SinkContext):
         self._none_since = monotonic() if self._none_since is None else self._none_since
         if not self._gone or monotonic() - self._none_since >= PATIENCE_SECONDS:
             raise OutputError(
-                f"no result can be written any more; the last output that failed was '{name}': {self.failures.get(name)}"
+                f"no result can be written any more; the last output that failed was '{name}': "
+                f"{self.failures.get(name)}"
             ) from error
 
     def _try_again(self) -> None:
@@ -203,7 +213,12 @@ class SinkGroup(SinkContext):
             self._none_since = None
             self.failed.discard(name)
             self.failures.pop(name, None)
-            _log.warning("output '%s' is written again; %d frames of %.0f s are missing in it", name, gap.frames, monotonic() - gap.since)
+            _log.warning(
+                "output '%s' is written again; %d frames of %.0f s are missing in it",
+                name,
+                gap.frames,
+                monotonic() - gap.since,
+            )
 
 
 def _abort(sink: Sink) -> None:

@@ -2,25 +2,32 @@
 
 Schema 1. One object per line, UTF-8; ``type`` says which kind. Readers must ignore keys and types they do not know.
 
-``header``    the first line (and again where a live run was started anew in the same folder): ``schema`` (1), ``version`` of streamreid, ``cameras`` (names), ``resumed`` (only where true: the same run goes on here, behind lines that could not be written), ``clocks`` (the values that ``clock`` can
-take and what
-              they mean), ``units``.
-``person``    one person in one frame: ``camera``, ``frame`` (number of the picture in its source, from 0), ``time`` (capture time,
-seconds),
-              ``clock``, ``box`` ([left, top, width, height], pixels), ``score`` (detector, 0..1), ``track_id`` (unique in the camera and
-              run), ``global_id`` (who, as believed when the line was written; null if not decided yet), ``link_probability`` (0..1; null if
-              ``global_id`` is null), ``visibility`` (per part, 0..1; part 0 is the whole person), ``world`` ([x, y] on the ground in metres;
-              only where the camera is calibrated and the place is known).
-``event``     a change of belief: ``kind`` (new, link, merge, split, confirm, expire), ``time``, ``global_id``, ``camera``, ``track_id``,
-              ``probability``, ``other_id``; empty camera, track 0 and other 0 are null. ``reasons`` (where there are any): term -> value,
-              what each kind of evidence added to the log-odds and how alike which part was.
-``identity``  written when the run ends, or in a run without end when a person is no longer searched: ``global_id``, ``members`` ([[camera, track_id], ...]), ``probability`` (the least of its
-members').
-              ``confirmed`` (seen well enough and long enough). These lines supersede the ``global_id`` of the person lines.
-``unlinked``  at the same times, a track that was seen too little to be a person: ``camera``, ``track_id``, ``global_id`` (a number for the track, which
-              counts nobody).
-``end``       the last line: ``complete`` (false if the run failed), ``frames`` per camera, ``people`` (person lines), ``events``,
-              ``tracks``, ``identities`` (people), ``confirmed`` (those among them), ``unlinked_tracks``. A run without it was killed or is still going on.
+``header``
+    The first line (and again where a live run was started anew in the same folder): ``schema`` (1), ``version`` of
+    streamreid, ``cameras`` (names), ``resumed`` (only where true: the same run goes on here, behind lines that could
+    not be written), ``clocks`` (the values that ``clock`` can take and what they mean), ``units``.
+``person``
+    One person in one frame: ``camera``, ``frame`` (number of the picture in its source, from 0), ``time`` (capture
+    time, seconds), ``clock``, ``box`` ([left, top, width, height], pixels), ``score`` (detector, 0..1), ``track_id``
+    (unique in the camera and run), ``global_id`` (who, as believed when the line was written; null if not decided
+    yet), ``link_probability`` (0..1; null if ``global_id`` is null), ``visibility`` (per part, 0..1; part 0 is the
+    whole person), ``world`` ([x, y] on the ground in metres; only where the camera is calibrated and the place is
+    known).
+``event``
+    A change of belief: ``kind`` (new, link, merge, split, confirm, expire), ``time``, ``global_id``, ``camera``,
+    ``track_id``, ``probability``, ``other_id``; empty camera, track 0 and other 0 are null. ``reasons`` (where there
+    are any): term -> value, what each kind of evidence added to the log-odds and how alike which part was.
+``identity``
+    Written when the run ends, or in a run without end when a person is no longer searched: ``global_id``, ``members``
+    ([[camera, track_id], ...]), ``probability`` (the least of its members'), ``confirmed`` (seen well enough and long
+    enough). These lines supersede the ``global_id`` of the person lines.
+``unlinked``
+    At the same times, a track that was seen too little to be a person: ``camera``, ``track_id``, ``global_id`` (a
+    number for the track, which counts nobody).
+``end``
+    The last line: ``complete`` (false if the run failed), ``frames`` per camera, ``people`` (person lines),
+    ``events``, ``tracks``, ``identities`` (people), ``confirmed`` (those among them), ``unlinked_tracks``. A run
+    without it was killed or is still going on.
 """
 
 from __future__ import annotations
@@ -45,7 +52,10 @@ _CLOCKS = {
     "arrival": "arrival at the receiving machine",
     "rate": "frame number / frame rate",
 }
-_UNITS = {"time": "seconds (UTC for live cameras; offset + presentation time for files)", "box": "pixels: left, top, width, height"}
+_UNITS = {
+    "time": "seconds (UTC for live cameras; offset + presentation time for files)",
+    "box": "pixels: left, top, width, height",
+}
 # One encoder for all lines: json.dumps with arguments would build a new one per call.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -75,18 +85,27 @@ class JsonlSink(SinkContext):
         path: The file.
         cameras: Names for the header.
         append: Go on behind an earlier run; otherwise the file is replaced.
-        resumed: The run is the same as before, and lines are missing in between. The counts of its last line begin here.
+        resumed: The run is the same as before, and lines are missing in between. The counts of its last line begin
+            here.
     """
 
     output = "jsonl"
 
-    def __init__(self, path: Path | str, cameras: list[str] | None = None, *, append: bool = False, resumed: bool = False) -> None:
+    def __init__(
+        self, path: Path | str, cameras: list[str] | None = None, *, append: bool = False, resumed: bool = False
+    ) -> None:
         self._file = LineFile(Path(path), append=append)
         self._frames: Counter[str] = Counter(dict.fromkeys(cameras or [], 0))
         self._counts = {"people": 0, "events": 0, "tracks": 0, "identities": 0, "confirmed": 0, "unlinked_tracks": 0}
         self._closed = False
         names = list(self._frames)
-        header = {"schema": SCHEMA, "type": "header", "version": _version(), "cameras": names, **({"resumed": True} if resumed else {})}
+        header = {
+            "schema": SCHEMA,
+            "type": "header",
+            "version": _version(),
+            "cameras": names,
+            **({"resumed": True} if resumed else {}),
+        }
         self._put({**header, "clocks": _CLOCKS, "units": _UNITS})
 
     def _put(self, line: dict[str, Any]) -> None:
@@ -125,7 +144,8 @@ class JsonlSink(SinkContext):
             for box, score, track, who, probability, visibility, place in zip(*columns, _places(result), strict=True)
         ]
         self._counts["people"] += len(people)
-        # All people in one call: the encoder's setting up costs more than a person. Quotes inside of strings are escaped, so nothing else is split.
+        # All people in one call: the encoder's setting up costs more than a person. Quotes inside of strings are
+        # escaped, so nothing else is split.
         self._file.write(_encode(people)[1:-1].replace('},{"type":', '}\n{"type":') + "\n")
 
     def event(self, event: IdentityEvent) -> None:
@@ -152,9 +172,16 @@ class JsonlSink(SinkContext):
             listed = [[camera, int(track)] for camera, track in members]
             if global_id in identities.unlinked or not global_id:
                 for camera, track in listed:
-                    self._put({"type": "unlinked", "global_id": int(global_id) or None, "camera": camera, "track_id": track})
+                    self._put(
+                        {"type": "unlinked", "global_id": int(global_id) or None, "camera": camera, "track_id": track}
+                    )
                 continue
-            line = {"type": "identity", "global_id": int(global_id), "members": listed, "probability": round(float(probability), 4)}
+            line = {
+                "type": "identity",
+                "global_id": int(global_id),
+                "members": listed,
+                "probability": round(float(probability), 4),
+            }
             self._put({**line, "confirmed": global_id in identities.confirmed})
         found = identities.count()
         self._counts["tracks"] += len(identities)
@@ -184,4 +211,6 @@ class JsonlSink(SinkContext):
 def _places(result: FrameResult) -> list[list[float] | None]:
     if result.world is None:
         return [None] * len(result.tracks)
-    return [[round(float(x), 3), round(float(y), 3)] if np.isfinite(x) and np.isfinite(y) else None for x, y in result.world]
+    return [
+        [round(float(x), 3), round(float(y), 3)] if np.isfinite(x) and np.isfinite(y) else None for x, y in result.world
+    ]

@@ -16,7 +16,8 @@ _FILE = "results.jsonl"
 
 
 def find_results(path: Path) -> list[Path]:
-    """The JSON lines of a run, oldest first: the file itself, or those in its folder or in the segments there; empty if there are none."""
+    """The JSON lines of a run, oldest first: the file itself, or those in its folder or in the segments there; empty if
+    there are none."""
     if not path.is_dir():
         return [path] if path.is_file() else []
     return [file for folder in result_folders(path) if (file := folder / _FILE).is_file()]
@@ -40,4 +41,6 @@ def read_lines(path: Path, take: Callable[[dict[str, Any], int], None]) -> None:
                 try:
                     take(json.loads(line), number)
                 except (ValueError, KeyError, TypeError) as error:
-                    raise DataError(f"{found}:{number}: not a line of streamreid's results ({type(error).__name__}: {error})") from error
+                    raise DataError(
+                        f"{found}:{number}: not a line of streamreid's results ({type(error).__name__}: {error})"
+                    ) from error

@@ -44,7 +44,8 @@ class Shot:
 
 
 def _grid(count: int, aspect: float) -> tuple[int, int]:
-    """Columns and rows whose picture comes closest to 16:9 for cells of width / height ``aspect``; empty cells count against a grid."""
+    """Columns and rows whose picture comes closest to 16:9 for cells of width / height ``aspect``; empty cells count
+    against a grid."""
 
     def badness(columns: int) -> float:
         rows = math.ceil(count / columns)
@@ -57,9 +58,9 @@ def _grid(count: int, aspect: float) -> tuple[int, int]:
 class Mosaic:
     """Collects the cameras' pictures and yields one common picture per moment.
 
-    Pictures within ``1 / max_fps`` seconds form a moment, so synchronous cameras share one and faster cameras are thinned. The cells get
-    the shape that most cameras have; others are letterboxed. A silent camera keeps its last picture, dimmed. A camera that joins later gets a cell
-    in a new arrangement.
+    Pictures within ``1 / max_fps`` seconds form a moment, so synchronous cameras share one and faster cameras are
+    thinned. The cells get the shape that most cameras have; others are letterboxed. A silent camera keeps its last
+    picture, dimmed. A camera that joins later gets a cell in a new arrangement.
 
     Args:
         cameras: In the order of the cells.
@@ -104,7 +105,9 @@ class Mosaic:
             if self._moment:
                 yield self._flush()
             self._join(shot.camera)
-        newest = self._moment[shot.camera].time if shot.camera in self._moment else self._shown.get(shot.camera, -math.inf)
+        newest = (
+            self._moment[shot.camera].time if shot.camera in self._moment else self._shown.get(shot.camera, -math.inf)
+        )
         set_back = newest - shot.time > _STUCK
         # All clocks may have been set back: then the moment would never end by time alone.
         stuck = not set_back and shot.time - self._joined.get(shot.camera, shot.time) >= _STUCK
@@ -205,6 +208,10 @@ class Mosaic:
         ids, seen_by = np.unique(np.concatenate([*per_camera, np.zeros(0, np.int64)]), return_counts=True)
         draw_text(bar, clock_text(self._start), (8, 8), 16, (235, 235, 235), None)
         shared = int(np.sum(seen_by > 1))
-        text = f"{len(ids)} people in view, {shared} of them in several cameras" if len(self.cameras) > 1 else f"{len(ids)} people in view"
+        text = (
+            f"{len(ids)} people in view, {shared} of them in several cameras"
+            if len(self.cameras) > 1
+            else f"{len(ids)} people in view"
+        )
         draw_text(bar, text, (canvas.shape[1] // 2 - 4 * len(text), 8), 16, (235, 235, 235), None)
         draw_text(bar, "streamreid  ", (canvas.shape[1], 8), 16, (180, 170, 165), None)

@@ -1,14 +1,15 @@
 """MOTChallenge text: the format that evaluation tools, viewers and labelling tools read.
 
-One line per person and frame: ``frame,id,left,top,width,height,score,x,y,z``; frames count from 1 (``Frame.index + 1``), boxes are in
-pixels. x, y and z say where the person stands in metres (z is 0, the ground), as in MOTChallenge 3D; -1,-1,-1 where that is not known, as in
-cameras without calibration.
+One line per person and frame: ``frame,id,left,top,width,height,score,x,y,z``; frames count from 1 (``Frame.index +
+1``), boxes are in pixels. x, y and z say where the person stands in metres (z is 0, the ground), as in MOTChallenge 3D;
+-1,-1,-1 where that is not known, as in cameras without calibration.
 
     <folder>/<camera>.txt          ids of the tracks inside the camera
     <folder>/global/<camera>.txt   ids of the people across cameras
 
-During the run the global files hold what was believed when each frame was handed out (people without an identity yet are left out); when
-the run ends they are replaced by what is believed then, unless they have become so long (64 MiB) that stopping would take long.
+During the run the global files hold what was believed when each frame was handed out (people without an identity yet
+are left out); when the run ends they are replaced by what is believed then, unless they have become so long (64 MiB)
+that stopping would take long.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def _places(result: FrameResult) -> list[str]:
     if result.world is not None:
         world = [f"{x:.3f},{y:.3f},0" if isfinite(x) and isfinite(y) else _UNKNOWN for x, y in result.world.tolist()]
     return [
-        f"{x:.2f},{y:.2f},{w:.2f},{h:.2f},{score:.2f},{place}\n" for (x, y, w, h), score, place in zip(boxes, scores, world, strict=True)
+        f"{x:.2f},{y:.2f},{w:.2f},{h:.2f},{score:.2f},{place}\n"
+        for (x, y, w, h), score, place in zip(boxes, scores, world, strict=True)
     ]
 
 
@@ -88,7 +90,8 @@ class MotSink(SinkContext):
         append: Go on behind an earlier run; otherwise the files are replaced.
 
     Attributes:
-        without_identity: After ``close``, how many lines had a track without a final identity and are therefore missing in the global
+        without_identity: After ``close``, how many lines had a track without a final identity and are therefore missing
+            in the global
         files.
     """
 
@@ -133,7 +136,9 @@ class MotSink(SinkContext):
             for camera in self._files:
                 self._rewrite(camera, identities)
         if self.without_identity:
-            _log.warning("%d lines have no final identity and are missing in '%s'", self.without_identity, self.folder / "global")
+            _log.warning(
+                "%d lines have no final identity and are missing in '%s'", self.without_identity, self.folder / "global"
+            )
 
     def _rewrite(self, camera: str, identities: FinalIdentities) -> None:
         source, target = self.folder / f"{camera}.txt", self.folder / "global" / f"{camera}.txt"

@@ -1,15 +1,16 @@
 """The table of all people in all frames as Parquet (extra ``parquet``).
 
-Columns: camera, frame (from 0), time (capture time, seconds), clock, left, top, width, height (pixels), score, track_id, global_id (as
-believed when the row was written; null if not decided yet), link_probability, visibility (list, per part), final_global_id (as believed
-when the run ended; null in the parts of an unfinished recording. Live runs: as believed when the run ended, or, in what is older than an hour, when its part
-was merged last; null for a track that had no identity then), world_x and world_y (metres on the
-ground; null where they are not known, as in cameras without calibration). Events are in the JSON lines.
+Columns: camera, frame (from 0), time (capture time, seconds), clock, left, top, width, height (pixels), score,
+track_id, global_id (as believed when the row was written; null if not decided yet), link_probability, visibility (list,
+per part), final_global_id (as believed when the run ended; null in the parts of an unfinished recording. Live runs: as
+believed when the run ended, or, in what is older than an hour, when its part was merged last; null for a track that had
+no identity then), world_x and world_y (metres on the ground; null where they are not known, as in cameras without
+calibration). Events are in the JSON lines.
 
-Every second a complete file ``part-....parquet`` appears in ``<path>.parts/``, so a killed run leaves a readable table but for its last second
-(``pyarrow.parquet.read_table("<path>.parts")``); sixty parts become one, and sixty of those again. When the run ends they are merged into
-``<path>`` and removed. Live runs, which may go on for months and in several segments, stay parts: ``<path>`` is then the folder itself, which every
-Parquet reader takes for a table.
+Every second a complete file ``part-....parquet`` appears in ``<path>.parts/``, so a killed run leaves a readable table
+but for its last second (``pyarrow.parquet.read_table("<path>.parts")``); sixty parts become one, and sixty of those
+again. When the run ends they are merged into ``<path>`` and removed. Live runs, which may go on for months and in
+several segments, stay parts: ``<path>`` is then the folder itself, which every Parquet reader takes for a table.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def _schema(pa: Any) -> Any:
     fields = [("camera", name), ("frame", whole), ("time", pa.float64()), ("clock", name)]
     fields += [(side, real) for side in ("left", "top", "width", "height")]
     fields += [("score", real), ("track_id", whole), ("global_id", whole), ("link_probability", real)]
-    return pa.schema([*fields, ("visibility", pa.list_(real)), ("final_global_id", whole), ("world_x", real), ("world_y", real)])
+    return pa.schema(
+        [*fields, ("visibility", pa.list_(real)), ("final_global_id", whole), ("world_x", real), ("world_y", real)]
+    )
 
 
 class ParquetSink(SinkContext):
@@ -63,7 +66,8 @@ class ParquetSink(SinkContext):
     Args:
         path: The file written at the end; parts go to the folder ``<path>.parts`` until then.
         append: A live run: ``path`` is a folder of parts, to which further runs add theirs.
-        believed: Who is who at present; may be asked from any thread. Without it, parts hold what was believed when each row was written.
+        believed: Who is who at present; may be asked from any thread. Without it, parts hold what was believed when
+            each row was written.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
@@ -72,7 +76,9 @@ class ParquetSink(SinkContext):
 
     output = "parquet"
 
-    def __init__(self, path: Path | str, *, append: bool = False, believed: Callable[[], FinalIdentities] | None = None) -> None:
+    def __init__(
+        self, path: Path | str, *, append: bool = False, believed: Callable[[], FinalIdentities] | None = None
+    ) -> None:
         self._believed = believed or FinalIdentities
         self._settled: dict[tuple[str, int], int] = {}
         self.path = Path(path)
@@ -191,7 +197,8 @@ class ParquetSink(SinkContext):
         return pa.Table.from_arrays(columns, schema=self._schema)
 
     def close(self, identities: FinalIdentities) -> None:
-        """Merge the parts into the file, with the final identities; those of a live run stay, and get them where they are young.
+        """Merge the parts into the file, with the final identities; those of a live run stay, and get them where they
+        are young.
 
         Raises:
             OutputError: It cannot be written.
@@ -225,7 +232,8 @@ class ParquetSink(SinkContext):
         return FinalIdentities({**{key: (who, 0.0) for key, who in settled.items()}, **self._believed()})
 
     def _finish_parts(self, identities: FinalIdentities) -> None:
-        """Write the final identities into the parts, the youngest first. Stopping must not take long: what is older is as it was believed an hour after."""
+        """Write the final identities into the parts, the youngest first. Stopping must not take long: what is older is
+        as it was believed an hour after."""
         final = FinalIdentities({**{key: (who, 0.0) for key, who in self._settled.items()}, **identities})
         deadline = time.monotonic() + _PATIENCE
         try:
@@ -249,12 +257,15 @@ class ParquetSink(SinkContext):
                 writer.write_table(pa.concat_tables(waiting))
 
     def _with_final(self, table: Any, identities: FinalIdentities) -> Any:
-        """A table with the identities as given; of tracks that are not in them (of earlier runs, or forgotten) as it has them."""
+        """A table with the identities as given; of tracks that are not in them (of earlier runs, or forgotten) as it
+        has them."""
         pairs = zip(table["camera"].to_pylist(), table["track_id"].to_pylist(), strict=True)
         before = table["final_global_id"].to_pylist()
         final = [identities.get(pair, (0, 0.0))[0] or last for pair, last in zip(pairs, before, strict=True)]
         column = self._schema.get_field_index("final_global_id")
-        return table.set_column(column, self._schema.field(column), self._pa.array(final, self._pa.int64())).cast(self._schema)
+        return table.set_column(column, self._schema.field(column), self._pa.array(final, self._pa.int64())).cast(
+            self._schema
+        )
 
     def _finish(self) -> None:
         with self._changed:

@@ -37,7 +37,8 @@ class PartFolder:
     """Parts in the order in which they came. A file appears under its name only when it is complete.
 
     Args:
-        folder: Made if needed; parts that are there are kept. A table that is a plain file of that name becomes the first part.
+        folder: Made if needed; parts that are there are kept. A table that is a plain file of that name becomes the
+            first part.
         pa: pyarrow.
 
     Raises:
@@ -106,7 +107,9 @@ class PartFolder:
                 return
             tail.reverse()
             tables = [self._pa.parquet.ParquetFile(part.path).read() for part in tail]
-            table = self._pa.concat_tables(tables, promote_options="default")  # parts of an earlier version may have fewer columns
+            table = self._pa.concat_tables(
+                tables, promote_options="default"
+            )  # parts of an earlier version may have fewer columns
             merged = self._write(change(table), tail[0].first, tail[-1].last)
             self._parts[-len(tail) :] = [merged]
             for part in tail:

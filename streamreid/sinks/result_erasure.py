@@ -1,18 +1,20 @@
 """People are erased from the results of a run: every line, row, picture and film of somebody who is to be forgotten.
 
-Erased is whatever names one of the global ids, and whatever belongs to a track (of one camera) that was that person in the end, also from before the track
-had an identity:
+Erased is whatever names one of the global ids, and whatever belongs to a track (of one camera) that was that person in
+the end, also from before the track had an identity:
 
-- ``results.jsonl``: lines; an ``identity`` line of somebody else loses such tracks. A half line that a killed run left at the end goes, too.
+- ``results.jsonl``: lines; an ``identity`` line of somebody else loses such tracks. A half line that a killed run left
+  at the end goes, too.
 - ``results.parquet``, the file or its parts: rows.
 - ``mot/``, ``mot/global/``, ``world.txt``: lines.
 - ``crops/``: pictures, and rows of ``identities.csv``.
 - films of cameras that saw the person, and the mosaic: the whole file, since nobody can be taken out of a film.
 
-Lines, rows and pictures of all others stay byte for byte, as do the header and the counts in the last line, which say how much was written once.
+Lines, rows and pictures of all others stay byte for byte, as do the header and the counts in the last line, which say
+how much was written once.
 
-Everything new is written beside the old first. Then the files are exchanged one by one, those by which the person's tracks are known last; an erasure that
-was interrupted is completed by the next one.
+Everything new is written beside the old first. Then the files are exchanged one by one, those by which the person's
+tracks are known last; an erasure that was interrupted is completed by the next one.
 """
 
 from __future__ import annotations
@@ -86,14 +88,17 @@ class _Wanted:
         self.tracks = frozenset(track for track, who in self.owners.items() if who in merged)
 
 
-def erase_people(folder: Path, ids: Collection[int], *, scope: str = "", crops_only: bool = False, change: bool = True) -> ErasedResults:
+def erase_people(
+    folder: Path, ids: Collection[int], *, scope: str = "", crops_only: bool = False, change: bool = True
+) -> ErasedResults:
     """Erase people from a folder of results, which the caller has locked.
 
     Args:
         folder: Of a run, or of a recording of a batch.
         ids: Global ids.
         scope: Scope of crops (see `CropSink`) in which the global ids mean these people.
-        crops_only: Only crops of that scope: everything else in the folder is of a later run, in which the ids mean others.
+        crops_only: Only crops of that scope: everything else in the folder is of a later run, in which the ids mean
+            others.
         change: Otherwise nothing is changed, and the answer says what would be.
 
     Raises:
@@ -128,11 +133,17 @@ def erase_people(folder: Path, ids: Collection[int], *, scope: str = "", crops_o
 def has_crops(folder: Path, scope: str) -> bool:
     """Whether there are crops of a scope; they stay when a later run replaces the results."""
     places = [folder, *(segment.path for segment in list_segments(folder))]
-    return any(row[-1:] == [scope] for place in places for table in place.glob("crops/run-*/identities.csv") for row in _csv_rows(table))
+    return any(
+        row[-1:] == [scope]
+        for place in places
+        for table in place.glob("crops/run-*/identities.csv")
+        for row in _csv_rows(table)
+    )
 
 
 def _wanted(places: list[Path], ids: frozenset[int]) -> _Wanted:
-    """Which tracks were these people in the end: by the JSON lines; where there are none, by the table, then by the MOT text."""
+    """Which tracks were these people in the end: by the JSON lines; where there are none, by the table, then by the MOT
+    text."""
     wanted = _Wanted(ids)
     for learn in (_learn_mot, _learn_table, _learn_lines):
         for place in places:
@@ -155,7 +166,9 @@ def _learn_table(place: Path, wanted: _Wanted) -> None:
     for path in _tables(place):
         for table in _groups(path):
             columns = [
-                table[name].to_pylist() for name in ("camera", "track_id", "global_id", "final_global_id") if name in table.schema.names
+                table[name].to_pylist()
+                for name in ("camera", "track_id", "global_id", "final_global_id")
+                if name in table.schema.names
             ]
             for camera, track, *who in zip(*columns, strict=True):
                 if who[-1] or who[0]:
@@ -164,7 +177,9 @@ def _learn_table(place: Path, wanted: _Wanted) -> None:
 
 def _learn_mot(place: Path, wanted: _Wanted) -> None:
     for path in sorted((place / "mot").glob("*.txt")):
-        believed = {(frame, rest): who for _, frame, who, rest in _rows(place / "mot" / "global" / path.name) if who is not None}
+        believed = {
+            (frame, rest): who for _, frame, who, rest in _rows(place / "mot" / "global" / path.name) if who is not None
+        }
         for _, frame, track, rest in _rows(path):
             if track is not None and (frame, rest) in believed:
                 wanted.owners[path.stem, track] = believed[frame, rest]
@@ -178,9 +193,12 @@ class _Place:
         self._cameras: set[str] = set()
 
     def look(self, swaps: list[tuple[Path, Path]], knowing: list[tuple[Path, Path]], doomed: list[Path]) -> None:
-        """Find everything of these people but crops; add new files beside old ones to ``swaps`` and ``knowing``, files to be deleted to ``doomed``."""
+        """Find everything of these people but crops; add new files beside old ones to ``swaps`` and ``knowing``, files
+        to be deleted to ``doomed``."""
         if self._change:
-            for stale in [p for pattern in (f"*{_ASIDE}", f"mot/**/*{_ASIDE}", f"*/*{_ASIDE}") for p in self._folder.glob(pattern)]:
+            for stale in [
+                p for pattern in (f"*{_ASIDE}", f"mot/**/*{_ASIDE}", f"*/*{_ASIDE}") for p in self._folder.glob(pattern)
+            ]:
                 stale.unlink(missing_ok=True)
         texts = sorted((self._folder / "mot").glob("*.txt"))
         for path in texts:
@@ -233,7 +251,11 @@ class _Place:
             if not tracks:
                 return line
             rest = [[camera, track] for camera, track in item["members"] if (camera, track) not in tracks]
-            return json.dumps({**item, "members": rest}, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" if rest else b""
+            return (
+                json.dumps({**item, "members": rest}, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+                if rest
+                else b""
+            )
         if not named and not tracks:
             return line
         if item.get("type") == "person":
@@ -269,7 +291,8 @@ class _Place:
         """The same for pictures of tracks."""
         runs = sorted((self._folder / "crops").glob("run-*"))
         for run in runs:
-            # Tracks of earlier recordings in this folder are others than today's: only the table beside their pictures says who they are.
+            # Tracks of earlier recordings in this folder are others than today's: only the table beside their pictures
+            # says who they are.
             tracks = set(self._wanted.tracks) if live or run == runs[-1] else set()
             table = run / "identities.csv"
             rows = _csv_rows(table)
@@ -281,7 +304,9 @@ class _Place:
                 and ((row[0], int(row[1])) in tracks or (row[4] == scope and self._wanted.named(_whole(row[2]))))
             }
             tracks |= {(rows[number][0], int(rows[number][1])) for number in gone}
-            pictures = [path for camera, track in sorted(tracks) for path in sorted((run / camera).glob(f"{track:06d}_*.jpg"))]
+            pictures = [
+                path for camera, track in sorted(tracks) for path in sorted((run / camera).glob(f"{track:06d}_*.jpg"))
+            ]
             doomed += pictures
             self._result.count("crops", len(pictures) + len(gone))
             if gone:
@@ -294,7 +319,9 @@ class _Place:
         mosaics = sorted(self._folder.glob("mosaic*.mp4"))
         if not known:
             for film in [*films, *mosaics]:
-                self._result.left[str(film)] = "nothing tells who is in this film any more; look at it, and delete it if need be"
+                self._result.left[str(film)] = (
+                    "nothing tells who is in this film any more; look at it, and delete it if need be"
+                )
             return
         names = {path.stem for path in (self._folder / "mot").glob("*.txt")} | self._cameras
         gone = [film for film in films if _camera_of(film, names) in self._cameras]
@@ -321,7 +348,8 @@ class _Place:
 
 
 def _camera_of(film: Path, cameras: Collection[str]) -> str:
-    """Whose film it is: films of live cameras are called ``hall.mp4``, ``hall-2.mp4``, ..., and ``.part.mp4`` while they are written."""
+    """Whose film it is: films of live cameras are called ``hall.mp4``, ``hall-2.mp4``, ..., and ``.part.mp4`` while
+    they are written."""
     stem = film.stem.removesuffix(".part").removesuffix(".final")
     return stem if stem in cameras else re.sub(r"-\d+$", "", stem)
 

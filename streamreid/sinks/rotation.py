@@ -1,4 +1,5 @@
-"""Sinks that go on in a new folder now and then, so that the results of runs without end stay in files of a size that can be handled, and old ones can go."""
+"""Sinks that go on in a new folder now and then, so that the results of runs without end stay in files of a size that
+can be handled, and old ones can go."""
 
 from __future__ import annotations
 
@@ -17,7 +18,15 @@ from streamreid.config import RotateConfig
 from streamreid.errors import OutputError
 from streamreid.sinks.base import FinalIdentities, Sink, SinkContext
 from streamreid.sinks.group import SinkGroup
-from streamreid.sinks.segments import Segment, gather_results, last_written, list_segments, remove_leftovers, remove_segment, size_of
+from streamreid.sinks.segments import (
+    Segment,
+    gather_results,
+    last_written,
+    list_segments,
+    remove_leftovers,
+    remove_segment,
+    size_of,
+)
 from streamreid.sinks.video_encoder import adopt_unfinished
 from streamreid.types import FrameResult, IdentityEvent
 
@@ -35,9 +44,10 @@ _SIZE_SHARE = 50
 class RotatingSink(SinkContext):
     """Hands everything to the sinks of the newest segment, and begins a new one when it is time to.
 
-    The sinks of a segment that is over are finished a little later, when it is known who was in its last frames, and in another thread, while results go on
-    into the next: nothing waits and nothing is lost. A sink that fails is given up until the next segment. A run that is started again goes on in the newest segment. Results that lie in the folder itself, from a run
-    without segments, become the first segment.
+    The sinks of a segment that is over are finished a little later, when it is known who was in its last frames, and in
+    another thread, while results go on into the next: nothing waits and nothing is lost. A sink that fails is given up
+    until the next segment. A run that is started again goes on in the newest segment. Results that lie in the folder
+    itself, from a run without segments, become the first segment.
 
     Args:
         folder: Of the results.
@@ -47,7 +57,8 @@ class RotatingSink(SinkContext):
         now: The time, seconds since 1970.
         steady: Seconds that pass, whatever the clock is set to; see `AgeClock`.
         reopen: Opens one output of a segment anew, by folder and name.
-        failures: Reasons of sinks that failed in the newest segment, by name; added to, and taken back when a new segment begins.
+        failures: Reasons of sinks that failed in the newest segment, by name; added to, and taken back when a new
+            segment begins.
 
     Raises:
         OutputError: The folder is not writable.
@@ -80,7 +91,9 @@ class RotatingSink(SinkContext):
         self._next_size = self._next_expiry = 0.0
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="pieces")
         segments = list_segments(folder)
-        if not segments or [segment.number for segment in segments] == [0]:  # the latter: gathering may have been interrupted
+        if not segments or [segment.number for segment in segments] == [
+            0
+        ]:  # the latter: gathering may have been interrupted
             gather_results(folder, segments[0] if segments else Segment.of(folder, 0, now()))
             segments = list_segments(folder)
         for segment in segments[:-1]:
@@ -111,7 +124,8 @@ class RotatingSink(SinkContext):
         self._sinks.settle(identities)
 
     def turn(self) -> bool:
-        """Begin a new segment if it is time to, and delete old ones. Call about once a second, also while nothing comes.
+        """Begin a new segment if it is time to, and delete old ones. Call about once a second, also while nothing
+        comes.
 
         Where it cannot be opened, results go on into the old one, and the next call tries again.
 
@@ -151,7 +165,9 @@ class RotatingSink(SinkContext):
         if due or now >= self._next_expiry:
             self._next_expiry = time.monotonic() + _EXPIRE_SECONDS
             self._worker.submit(
-                self._expire, self._segment, min([self._segment, *(segment for _, segment, _ in self._ending)], key=lambda p: p.number)
+                self._expire,
+                self._segment,
+                min([self._segment, *(segment for _, segment, _ in self._ending)], key=lambda p: p.number),
             )
 
     def _over(self) -> bool:
@@ -188,7 +204,8 @@ class RotatingSink(SinkContext):
         doomed = [] if self._rotate.keep is None else old[: max(0, len(old) - self._rotate.keep)]
         if self._rotate.keep_hours is not None:
             limit = self._ages.now() - 3600 * self._rotate.keep_hours
-            # A segment ended when the next began, or before, if nothing ran then. What came before one that is too old is too old, whatever the clock said.
+            # A segment ended when the next began, or before, if nothing ran then. What came before one that is too old
+            # is too old, whatever the clock said.
             ends = [min(after.start, last_written(segment)) for segment, after in pairwise([*old, newest])]
             late = [i for i, end in enumerate(ends) if end <= limit]
             doomed = old[: max(len(doomed), max(late, default=-1) + 1)]

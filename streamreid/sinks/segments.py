@@ -1,6 +1,8 @@
-"""The results of a live run in segments: folders ``pieces/NUMBER-TIME`` in the folder of the results, each like the folder of a run.
+"""The results of a live run in segments: folders ``pieces/NUMBER-TIME`` in the folder of the results, each like the
+folder of a run.
 
-Numbers rise by one from segment to segment and order them, also where the clock was set back; the time (UTC) is when a segment began.
+Numbers rise by one from segment to segment and order them, also where the clock was set back; the time (UTC) is when a
+segment began.
 """
 
 from __future__ import annotations
@@ -113,7 +115,8 @@ def size_of(folder: Path) -> int:
 
 
 def gather_results(folder: Path, segment: Segment) -> None:
-    """Make a segment of the results that an earlier run wrote into the folder itself. May be interrupted and done again.
+    """Make a segment of the results that an earlier run wrote into the folder itself. May be interrupted and done
+    again.
 
     Raises:
         OutputError: Something cannot be moved.
@@ -128,7 +131,8 @@ def gather_results(folder: Path, segment: Segment) -> None:
 
 
 def remove_segment(segment: Segment) -> None:
-    """Delete a segment. It is gone at once for readers; what is left when that is interrupted goes with `remove_leftovers`.
+    """Delete a segment. It is gone at once for readers; what is left when that is interrupted goes with
+    `remove_leftovers`.
 
     Raises:
         OutputError: It cannot be deleted.

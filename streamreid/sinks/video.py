@@ -80,7 +80,13 @@ class VideoSink(_Film):
     output = "video"
 
     def __init__(
-        self, folder: Path | str, style: DrawStyle | None = None, *, drop: bool = True, length: int = 32, live: bool = False
+        self,
+        folder: Path | str,
+        style: DrawStyle | None = None,
+        *,
+        drop: bool = True,
+        length: int = 32,
+        live: bool = False,
     ) -> None:
         self.folder = Path(folder)
         self._live = live
@@ -91,7 +97,10 @@ class VideoSink(_Film):
     def _draw(self, result: FrameResult) -> None:
         shot = shot_of(result)
         if shot.camera not in self._films:
-            self._films[shot.camera] = Painter(self._style), VideoWriter(self.folder / f"{shot.camera}.mp4", live=self._live)
+            self._films[shot.camera] = (
+                Painter(self._style),
+                VideoWriter(self.folder / f"{shot.camera}.mp4", live=self._live),
+            )
         painter, writer = self._films[shot.camera]
         image = painter.draw(shot.image.copy(), shot.boxes, shot.global_ids, shot.track_ids, shot.blur_boxes)
         caption(image, shot.camera, shot.time)

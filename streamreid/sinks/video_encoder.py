@@ -1,8 +1,9 @@
 """Video files that can be watched even when the process was killed, and a thread that writes them.
 
-While it is written, the file is fragmented MP4: what is on disk plays up to the last fragment, half a second ago. When it is closed it is rewritten
-(without encoding again) as ordinary MP4 with its index in front, which every player and browser reads from the first byte; a live film that has
-become so long that this would take seconds stays fragmented, which most players read as well.
+While it is written, the file is fragmented MP4: what is on disk plays up to the last fragment, half a second ago. When
+it is closed it is rewritten (without encoding again) as ordinary MP4 with its index in front, which every player and
+browser reads from the first byte; a live film that has become so long that this would take seconds stays fragmented,
+which most players read as well.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ _QUICKLY = 50 * 2**20  # bytes that are rewritten in a fraction of a second
 Item = TypeVar("Item")
 
 
-def fit(image: Image, width: int, height: int, ground: tuple[int, int, int] = (24, 20, 18)) -> tuple[Image, float, int, int]:
+def fit(
+    image: Image, width: int, height: int, ground: tuple[int, int, int] = (24, 20, 18)
+) -> tuple[Image, float, int, int]:
     """Scale a picture into a rectangle, keeping its shape, with bars where it does not fill it.
 
     Returns:
@@ -44,7 +47,11 @@ def fit(image: Image, width: int, height: int, ground: tuple[int, int, int] = (2
     scale = min(width / wide, height / high)
     new_w, new_h = max(1, round(wide * scale)), max(1, round(high * scale))
     left, top = (width - new_w) // 2, (height - new_h) // 2
-    inner = image if scale == 1 else cv2.resize(image, (new_w, new_h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    inner = (
+        image
+        if scale == 1
+        else cv2.resize(image, (new_w, new_h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    )
     if (new_w, new_h) == (width, height):
         return (inner.copy() if inner is image else np.asarray(inner, np.uint8)), scale, 0, 0
     result = np.empty((height, width, 3), np.uint8)
@@ -56,15 +63,16 @@ def fit(image: Image, width: int, height: int, ground: tuple[int, int, int] = (2
 class VideoWriter:
     """Encodes pictures with their capture times; the frame rate may vary.
 
-    The file takes the size of the first picture (rounded down to even numbers); later pictures of another size are fitted into it.
+    The file takes the size of the first picture (rounded down to even numbers); later pictures of another size are
+    fitted into it.
 
     Args:
         path: An .mp4 file.
         threads: Threads of the encoder; 0 lets it choose.
-        max_gap: Longer gaps between two pictures (seconds) are shortened to this, so that a camera that was off for a night does not freeze
-            the film for a night. The capture time is written in the picture.
-        live: Films of earlier runs are kept: this one is called ``<name>-2.mp4``, ... and what a killed run left gets its name. The encoder
-            holds nothing back.
+        max_gap: Longer gaps between two pictures (seconds) are shortened to this, so that a camera that was off for a
+            night does not freeze the film for a night. The capture time is written in the picture.
+        live: Films of earlier runs are kept: this one is called ``<name>-2.mp4``, ... and what a killed run left gets
+            its name. The encoder holds nothing back.
     """
 
     def __init__(self, path: Path | str, *, threads: int = 1, max_gap: float = 10.0, live: bool = False) -> None:
@@ -116,13 +124,19 @@ class VideoWriter:
         high, wide = image.shape[:2]
         if (high, wide) == (height, width):
             return image
-        if 0 <= high - height <= 1 and 0 <= wide - width <= 1:  # yuv420p wants even numbers: the last row or column goes
+        if (
+            0 <= high - height <= 1 and 0 <= wide - width <= 1
+        ):  # yuv420p wants even numbers: the last row or column goes
             return np.ascontiguousarray(image[:height, :width])
         return fit(image, width, height)[0]
 
     def _open(self, width: int, height: int) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": str(_FRAGMENT), "flush_packets": "1"}
+        options = {
+            "movflags": "frag_keyframe+empty_moov+default_base_moof",
+            "frag_duration": str(_FRAGMENT),
+            "flush_packets": "1",
+        }
         self._container = av.open(ffmpeg_name(self._part), "w", format="mp4", options=options)
         x264 = "libx264" in av.codecs_available
         stream: Any = self._container.add_stream("libx264" if x264 else "mpeg4", rate=30)
@@ -164,7 +178,10 @@ class VideoWriter:
         final = self.path.with_name(self.path.stem + ".final.mp4")
         try:
             part, whole = ffmpeg_name(self._part), ffmpeg_name(final)
-            with av.open(part) as source, av.open(whole, "w", format="mp4", options={"movflags": "faststart"}) as target:
+            with (
+                av.open(part) as source,
+                av.open(whole, "w", format="mp4", options={"movflags": "faststart"}) as target,
+            ):
                 stream = source.streams.video[0]
                 copy = target.add_stream_from_template(stream)
                 for packet in source.demux(stream):
@@ -194,7 +211,9 @@ def adopt_unfinished(folder: Path) -> None:
             left.rename(final)
             final.with_name(final.stem + ".final.mp4").unlink(missing_ok=True)
         except OSError as error:
-            raise OutputError(f"cannot rename '{left}': {error.strerror or error}. Choose another folder (--out)") from error
+            raise OutputError(
+                f"cannot rename '{left}': {error.strerror or error}. Choose another folder (--out)"
+            ) from error
 
 
 def _free(path: Path) -> Path:
@@ -267,5 +286,7 @@ class Worker(Generic[Item]):
             self._queue.put(None)
             self._thread.join()
             if self.dropped:
-                _log.warning("%s: %d pictures were left out because encoding could not keep up", self._thread.name, self.dropped)
+                _log.warning(
+                    "%s: %d pictures were left out because encoding could not keep up", self._thread.name, self.dropped
+                )
         self._raise()

@@ -1,7 +1,8 @@
 """A second pass over recordings: films that show who was who as known at the end.
 
-While a run goes on, a person may carry an id that is revised later. Recordings can be read again, so their films are drawn afterwards
-from the final results; the pictures come in as an argument, because reading them is the business of another room.
+While a run goes on, a person may carry an id that is revised later. Recordings can be read again, so their films are
+drawn afterwards from the final results; the pictures come in as an argument, because reading them is the business of
+another room.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ class _Rows:
                 left, top, width, height = (float(value) for value in rest[1:])
                 return int(frame), [float(int(rest[0])), left, top, left + width, top + height]
             except ValueError as error:
-                raise DataError(f"{self._path}:{number}: expected 'frame,id,left,top,width,height,...', got {line.strip()!r}") from error
+                raise DataError(
+                    f"{self._path}:{number}: expected 'frame,id,left,top,width,height,...', got {line.strip()!r}"
+                ) from error
         return None
 
     def at(self, frame: int) -> tuple[FloatArray, IntArray]:
@@ -64,7 +67,8 @@ class _Rows:
 
 
 class MaskFiles:
-    """What is to be blurred in films that are drawn after the run: ``<camera>.txt`` with a line ``frame,0,left,top,width,height`` per box.
+    """What is to be blurred in films that are drawn after the run: ``<camera>.txt`` with a line
+    ``frame,0,left,top,width,height`` per box.
 
     The folder is removed when the block is left.
 
@@ -81,13 +85,16 @@ class MaskFiles:
         shutil.rmtree(self.folder, ignore_errors=True)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         with suppress(OutputError):
             self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def write(self, camera: str, index: int, boxes: FloatArray) -> None:
-        """Take a frame's boxes ``[M, 4]``; frames of a camera come in rising order. An error is told by :meth:`close`, so that the run goes on."""
+        """Take a frame's boxes ``[M, 4]``; frames of a camera come in rising order. An error is told by :meth:`close`,
+        so that the run goes on."""
         if self._error is not None:
             return
         try:
@@ -98,7 +105,9 @@ class MaskFiles:
             self._error = error
 
     def _write(self, camera: str, index: int, boxes: FloatArray) -> None:
-        self._files[camera].write("".join(f"{index + 1},0,{x:.1f},{y:.1f},{w:.1f},{h:.1f}\n" for x, y, w, h in ltwh(boxes).tolist()))
+        self._files[camera].write(
+            "".join(f"{index + 1},0,{x:.1f},{y:.1f},{w:.1f},{h:.1f}\n" for x, y, w, h in ltwh(boxes).tolist())
+        )
 
     def close(self) -> None:
         """Finish writing; the files can be read.
@@ -129,7 +138,8 @@ def render_videos(
             ``videos/<camera>.mp4`` and ``mosaic.mp4`` are written.
         output: Which films are wanted, and whether people are blurred.
         style: What is drawn, instead of what ``output`` says.
-        masks: Folder with what is to be blurred, from :class:`MaskFiles`. Without it only people who are in the results are blurred.
+        masks: Folder with what is to be blurred, from :class:`MaskFiles`. Without it only people who are in the results
+            are blurred.
         progress: Called after each frame.
 
     Returns:
@@ -142,7 +152,9 @@ def render_videos(
     folder, cameras = Path(folder), list(sources)
     final = folder / "mot" / "global"
     if not final.is_dir():
-        raise OutputError(f"videos with final identities are drawn from '{final}', which is not there. Set output.mot: true.")
+        raise OutputError(
+            f"videos with final identities are drawn from '{final}', which is not there. Set output.mot: true."
+        )
     style = style or style_of(output)
     with ExitStack() as stack:
         films: dict[str, VideoWriter] = {}
@@ -170,7 +182,9 @@ def render_videos(
     return [film.path for film in films.values() if film.frames]
 
 
-def _until_error(camera: str, opener: Callable[[], Iterable[Frame]], mosaic: Mosaic | None) -> Iterator[tuple[float, Frame]]:
+def _until_error(
+    camera: str, opener: Callable[[], Iterable[Frame]], mosaic: Mosaic | None
+) -> Iterator[tuple[float, Frame]]:
     # A source that breaks here broke in the first pass as well, where it was reported; its film ends there.
     try:
         for frame in opener():

@@ -1,8 +1,8 @@
 """Ways on the ground of a live run, as they happen: MOT text with world coordinates, ``frame,id,-1,-1,-1,-1,1,x,y,0``.
 
-A frame is a tenth of a second of capture time and counts from 1970, so that what a later run appends needs no common beginning:
-time = (frame - 1) / 10 seconds (UTC). Where several cameras place somebody at one moment, it is the mean. Ids are as believed when the line was written;
-the JSON lines say who turned out to be somebody else.
+A frame is a tenth of a second of capture time and counts from 1970, so that what a later run appends needs no common
+beginning: time = (frame - 1) / 10 seconds (UTC). Where several cameras place somebody at one moment, it is the mean.
+Ids are as believed when the line was written; the JSON lines say who turned out to be somebody else.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _PATIENCE = 0.8
 """Seconds that a moment waits for other cameras to place the same people."""
 
 _REMEMBERED = 20_000
-"""Lines of which it is known that they were written: a camera that is late, or whose clock is behind, must not place somebody twice."""
+"""Lines of which it is known that they were written: a camera that is late, or whose clock is behind, must not place
+somebody twice."""
 
 Places = dict[int, list[tuple[float, float]]]
 

@@ -1,6 +1,8 @@
-"""Which ids and frame numbers the results in a folder hold, so that a live run that goes on there gives none of them again.
+"""Which ids and frame numbers the results in a folder hold, so that a live run that goes on there gives none of them
+again.
 
-One output alone cannot say: while the disk is full, or between two writes of one frame, some outputs take a line that others do not.
+One output alone cannot say: while the disk is full, or between two writes of one frame, some outputs take a line that
+others do not.
 """
 
 from __future__ import annotations
@@ -34,12 +36,16 @@ class WrittenNumbers:
     who: int = 0
 
 
-def written_numbers(folder: Path, known: Mapping[str, int], *, lines_from: int = 0, world_from: int = 0) -> Iterator[WrittenNumbers]:
-    """The numbers in JSON lines, MOT text, Parquet and ways on the ground. Half lines and unreadable parts are passed over.
+def written_numbers(
+    folder: Path, known: Mapping[str, int], *, lines_from: int = 0, world_from: int = 0
+) -> Iterator[WrittenNumbers]:
+    """The numbers in JSON lines, MOT text, Parquet and ways on the ground. Half lines and unreadable parts are passed
+    over.
 
     Args:
         folder: Of a run's results, or of one segment of them.
-        known: By camera, the frame number up to which (not included) all numbers are known already: what lies before it is not read.
+        known: By camera, the frame number up to which (not included) all numbers are known already: what lies before it
+            is not read.
         lines_from: Bytes of ``results.jsonl`` that are known.
         world_from: Bytes of ``world.txt`` that are known.
     """
@@ -114,7 +120,9 @@ def _of_parquet(path: Path, known: Mapping[str, int]) -> Iterator[WrittenNumbers
         return
     for part in sorted(path.glob("part-*.parquet"), reverse=True) if path.is_dir() else [path]:
         try:
-            table = pyarrow.parquet.ParquetFile(part).read(columns=["camera", "frame", "track_id", "global_id", "final_global_id"])
+            table = pyarrow.parquet.ParquetFile(part).read(
+                columns=["camera", "frame", "track_id", "global_id", "final_global_id"]
+            )
         except (pyarrow.ArrowException, OSError):
             continue
         table = table.set_column(0, "camera", table["camera"].cast(pyarrow.string()))

@@ -9,7 +9,14 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 import av
-from av.error import ExitError, FFmpegError, HTTPClientError, HTTPForbiddenError, HTTPUnauthorizedError, InvalidDataError
+from av.error import (
+    ExitError,
+    FFmpegError,
+    HTTPClientError,
+    HTTPForbiddenError,
+    HTTPUnauthorizedError,
+    InvalidDataError,
+)
 from av.stream import Disposition
 
 from streamreid.errors import SourceError
@@ -48,12 +55,14 @@ HTTP_OPTIONS = {"extension_picky": "0", "allowed_segment_extensions": "ALL"}
 _SILENT = 0.9
 """Share of the time to wait after which FFmpeg's "invalid data" means that there were none."""
 
-# Before PyAV 19, titles that are not UTF-8 must not keep a video from being opened; since then they do not, and the argument is gone.
+# Before PyAV 19, titles that are not UTF-8 must not keep a video from being opened; since then they do not, and the
+# argument is gone.
 _METADATA: dict[str, Any] = {} if int(av.__version__.split(".", 1)[0]) >= 19 else {"metadata_errors": "replace"}
 
 _LOCKED_WAIT = 60.0
 _MISSING_WAIT = 10.0
-"""Seconds before asking again: after a wrong password, for cameras lock out who asks often, and after 404 and its like."""
+"""Seconds before asking again: after a wrong password, for cameras lock out who asks often, and after 404 and its
+like."""
 
 
 def reason(error: BaseException) -> str:
@@ -103,7 +112,11 @@ def open_container(
                 f"{where}: cannot be opened (no answer for {patience:g} s). Check that it is a camera and that it works"
             ) from None
         live = uri.split("://", 1)[0].lower() in ("rtsp", "rtsps", "rtmp", "udp")
-        advice = "the camera hung up or sent nonsense; check it" if live else "it is damaged, incomplete or not a video; try to play it"
+        advice = (
+            "the camera hung up or sent nonsense; check it"
+            if live
+            else "it is damaged, incomplete or not a video; try to play it"
+        )
         raise SourceError(f"{where}: not a readable video ({reason(e)}): {advice}") from None
     except (HTTPUnauthorizedError, HTTPForbiddenError) as e:
         message = f"{where}: access denied ({reason(e)}). {_login_advice(uri)}"
@@ -116,12 +129,17 @@ def open_container(
         if transport and getattr(e, "errno", None) == EPROTONOSUPPORT:
             other = "udp" if transport == "tcp" else "tcp"
             raise SourceError(
-                f"{where}: the camera does not send by {transport.upper()} (461 Unsupported Transport). Write transport: {other} in its entry"
+                f"{where}: the camera does not send by {transport.upper()} (461 Unsupported Transport). Write "
+                f"transport: {other} in its entry"
             ) from None
-        raise SourceError(f"{where}: cannot be opened ({reason(e)}). Check the address and whether it may be read") from None
+        raise SourceError(
+            f"{where}: cannot be opened ({reason(e)}). Check the address and whether it may be read"
+        ) from None
     try:
         if container.format.name == "rtsp" and not container.streams.video:
-            raise SourceError(f"{where}: {_offer(uri)}. Check the path after the host name: each of a camera's streams has its own")
+            raise SourceError(
+                f"{where}: {_offer(uri)}. Check the path after the host name: each of a camera's streams has its own"
+            )
         video = _video_stream(container, where, sized, stream, notes)
     except BaseException:
         container.close()
@@ -133,8 +151,8 @@ def _login_advice(uri: str) -> str:
     answer = ask(uri)
     if answer is not None and (algorithm := answer.unknown_login):
         return (
-            f"The camera asks for Digest login with {algorithm}, which FFmpeg does not know (it knows Basic, and Digest with MD5). "
-            "Allow Digest with MD5, or Basic, in the camera's RTSP settings"
+            f"The camera asks for Digest login with {algorithm}, which FFmpeg does not know (it knows Basic, and "
+            "Digest with MD5). Allow Digest with MD5, or Basic, in the camera's RTSP settings"
         )
     return "Check user name and password"
 
@@ -149,12 +167,16 @@ def _and(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _video_stream(container: InputContainer, where: str, sized: bool, number: int | None, notes: Notes | None) -> VideoStream:
+def _video_stream(
+    container: InputContainer, where: str, sized: bool, number: int | None, notes: Notes | None
+) -> VideoStream:
     if not container.streams.video:
         kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
         raise SourceError(f"{where}: contains no video, only {kinds}. Name a file with pictures")
     if number is not None and number >= len(container.streams.video):
-        raise SourceError(f"{where}: has no video stream {number}: {_streams_told(container)}. Change 'stream', or leave it out")
+        raise SourceError(
+            f"{where}: has no video stream {number}: {_streams_told(container)}. Change 'stream', or leave it out"
+        )
     usable = [s for s in container.streams.video if _decodable(s, sized)]
     marked = [s for s in usable if not s.disposition & _STILL]
     videos = [s for s in marked if not _is_still(s)] or marked
@@ -166,13 +188,18 @@ def _video_stream(container: InputContainer, where: str, sized: bool, number: in
         # As ffmpeg and ffplay choose: what is marked as default, of these the largest, of these the first.
         stream = max(videos, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height, -s.index))
         if len(videos) > 1 and notes is not None:
-            notes.add(f"holds several videos, of which one is used: {_streams_told(container, stream)}; 'stream' chooses another")
+            notes.add(
+                f"holds several videos, of which one is used: {_streams_told(container, stream)}; 'stream' chooses "
+                "another"
+            )
     elif usable:
-        raise SourceError(f"{where}: contains no video, only a cover picture or thumbnails. Name a file with pictures that move")
+        raise SourceError(
+            f"{where}: contains no video, only a cover picture or thumbnails. Name a file with pictures that move"
+        )
     else:
         raise SourceError(f"{where}: not a video that can be decoded. Convert it, for example to H.264 in MP4")
-    # Slices, not frames: measured equally fast with conversion to BGR on two cores at 0 to 15 % less CPU, and with frame threads
-    # an error while the decoder is drained takes the pictures behind it along.
+    # Slices, not frames: measured equally fast with conversion to BGR on two cores at 0 to 15 % less CPU, and with
+    # frame threads an error while the decoder is drained takes the pictures behind it along.
     stream.thread_type = "SLICE"
     stream.codec_context.options = {**stream.codec_context.options, "max_pixels": str(_MAX_PIXELS)}
     return stream
@@ -180,11 +207,14 @@ def _video_stream(container: InputContainer, where: str, sized: bool, number: in
 
 def _decodable(stream: VideoStream, sized: bool) -> bool:
     context = stream.codec_context
-    return context is not None and context.name not in _NOT_VIDEO and (not sized or bool(stream.width and stream.height))
+    return (
+        context is not None and context.name not in _NOT_VIDEO and (not sized or bool(stream.width and stream.height))
+    )
 
 
 def _is_still(stream: VideoStream) -> bool:
-    """Whether a stream is a cover, a thumbnail or any other single picture: by its mark, its number of pictures, or its length (Matroska)."""
+    """Whether a stream is a cover, a thumbnail or any other single picture: by its mark, its number of pictures, or its
+    length (Matroska)."""
     if stream.disposition & _STILL or stream.frames == 1:
         return True
     length = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "").strip())
@@ -225,7 +255,9 @@ class Decoder:
         stamps: Told of every packet before it is decoded.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, notes: Notes, stamps: PacketStamps | None = None) -> None:
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, notes: Notes, stamps: PacketStamps | None = None
+    ) -> None:
         self._container = container
         self._stream = stream
         self._notes = notes

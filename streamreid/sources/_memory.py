@@ -1,7 +1,8 @@
 """Memory back to the system.
 
-Every connection is decoded in a thread of its own, and glibc keeps what threads freed in arenas of theirs, up to eight per core, each with holes of its
-own: after two thousand connections 160 MiB were resident instead of 110, after giving back 125, with few arenas 101.
+Every connection is decoded in a thread of its own, and glibc keeps what threads freed in arenas of theirs, up to eight
+per core, each with holes of its own: after two thousand connections 160 MiB were resident instead of 110, after giving
+back 125, with few arenas 101.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ _last = -_PAUSE
 
 
 def few_arenas() -> bool:
-    """Have glibc share arenas between threads: for programs that run for months, before they start threads. Whether it was done."""
+    """Have glibc share arenas between threads: for programs that run for months, before they start threads. Whether it
+    was done."""
     if not sys.platform.startswith("linux") or "MALLOC_ARENA_MAX" in os.environ:
         return False
     try:

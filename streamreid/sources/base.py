@@ -1,4 +1,5 @@
-"""What every source of frames has in common: the seam, the choice of frames, and the notes about what went wrong without stopping it."""
+"""What every source of frames has in common: the seam, the choice of frames, and the notes about what went wrong
+without stopping it."""
 
 from __future__ import annotations
 
@@ -49,7 +50,9 @@ class FrameSource(Protocol):
 
     def __enter__(self: _Self) -> _Self: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 class SourceBase:
@@ -82,7 +85,9 @@ class SourceBase:
     def __enter__(self: _Self) -> _Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -127,7 +132,8 @@ class Selection:
 
 
 class Notes:
-    """Collects warnings: events in order (bounded, so that a flood does not fill memory) and counts, reported once with their number."""
+    """Collects warnings: events in order (bounded, so that a flood does not fill memory) and counts, reported once with
+    their number."""
 
     def __init__(self) -> None:
         self._events: list[str] = []

@@ -1,4 +1,5 @@
-"""When a live picture was taken: the camera's own reports if it sends any, else its time stamps anchored at arrival, else arrival."""
+"""When a live picture was taken: the camera's own reports if it sends any, else its time stamps anchored at arrival,
+else arrival."""
 
 from __future__ import annotations
 
@@ -22,13 +23,16 @@ _HISTORY = 120
 """Buckets from which drift is estimated: ten minutes."""
 
 _JUMP = 1.0
-"""Seconds. Stamps that disagree with arrival by more are a changed clock (or a network that held data back), not jitter."""
+"""Seconds. Stamps that disagree with arrival by more are a changed clock (or a network that held data back), not
+jitter."""
 
 _PATIENCE = 10.0
-"""Seconds that a delay above `_JUMP` must last before it is taken for a changed clock: networks hold data back for less."""
+"""Seconds that a delay above `_JUMP` must last before it is taken for a changed clock: networks hold data back for
+less."""
 
 _AHEAD, _BEHIND = 2.0, 10.0
-"""A sender report that lets pictures arrive so many seconds before or after they were taken comes from a clock that is not set."""
+"""A sender report that lets pictures arrive so many seconds before or after they were taken comes from a clock that is
+not set."""
 
 _SAME = 0.002
 """Seconds by which the same report may differ from picture to picture, by rounding."""
@@ -40,7 +44,8 @@ _LEAST_STEP = 1e-6
 
 
 class CaptureClock:
-    """Capture times of one connection to a live camera. Times strictly increase; corrections backwards slow them to half speed instead.
+    """Capture times of one connection to a live camera. Times strictly increase; corrections backwards slow them to
+    half speed instead.
 
     Args:
         notes: Where jumps and unusable reports are noted.
@@ -62,12 +67,14 @@ class CaptureClock:
 
     @property
     def delay(self) -> float | None:
-        """Seconds from capture by the camera's reports to arrival: the way here plus the difference of the two clocks. None without reports."""
+        """Seconds from capture by the camera's reports to arrival: the way here plus the difference of the two clocks.
+        None without reports."""
         return self._reports.delay
 
     @property
     def drift(self) -> float | None:
-        """Parts per million by which the stream's clock runs slower than this machine's. None until it was watched for half a minute."""
+        """Parts per million by which the stream's clock runs slower than this machine's. None until it was watched for
+        half a minute."""
         return self._anchor.drift
 
     def stamp(self, stamp: float | None, arrival: float, report: float | None = None) -> tuple[float, ClockName]:
@@ -106,7 +113,8 @@ class CaptureClock:
 class _Anchor:
     """Time stamps anchored at arrival: capture = stamp + min over the last minute of (arrival - stamp).
 
-    The least delayed of many pictures is the one that queues and jitter held up least (the minimum filter of NTP, RFC 5905, section 10).
+    The least delayed of many pictures is the one that queues and jitter held up least (the minimum filter of NTP, RFC
+    5905, section 10).
     """
 
     def __init__(self, notes: Notes, steer: bool) -> None:
@@ -162,7 +170,8 @@ class _Anchor:
         return float(np.polyfit(times, np.array([delay for _, _, delay in whole]), 1)[0] * 1e6)
 
     def _jumped(self, stamp: float, arrival: float, late: float) -> bool:
-        """Whether the stream's clock was changed: backwards, or so that pictures come before they were taken, or much too late for long."""
+        """Whether the stream's clock was changed: backwards, or so that pictures come before they were taken, or much
+        too late for long."""
         if stamp < self._last - _JUMP or (self._steer and late < -_JUMP):
             return True
         if not self._steer or late <= _JUMP:
@@ -179,7 +188,8 @@ class _Anchor:
 
 
 class _Reports:
-    """Capture times by the camera's sender reports (RFC 3550, section 6.4.1): its own clock at a time stamp of the stream."""
+    """Capture times by the camera's sender reports (RFC 3550, section 6.4.1): its own clock at a time stamp of the
+    stream."""
 
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
@@ -190,7 +200,8 @@ class _Reports:
         self.jumps = 0
 
     def time(self, stamp: float, arrival: float, report: float | None) -> float | None:
-        """Capture time of the next picture, also of one that has no report itself; None if there was no report, or none to be trusted."""
+        """Capture time of the next picture, also of one that has no report itself; None if there was no report, or none
+        to be trusted."""
         if report is not None:
             offset = report - stamp
             # FFmpeg hangs the first use of a new report on the picture before: it counts from its second picture on.
@@ -208,7 +219,8 @@ class _Reports:
         return time if -_AHEAD <= self.delay <= _BEHIND else None
 
     def _steady(self, delay: float, arrival: float) -> bool:
-        """Whether a delay fits those before. A damaged packet's does not, nor one after a break of the network; a clock set anew lasts."""
+        """Whether a delay fits those before. A damaged packet's does not, nor one after a break of the network; a clock
+        set anew lasts."""
         strange = not -_AHEAD <= delay <= _BEHIND if self.delay is None else abs(delay - self.delay) > _JUMP
         if not strange:
             return True
@@ -221,7 +233,8 @@ class _Reports:
         if not -_AHEAD <= delay <= _BEHIND:
             side = "behind" if delay > 0 else "ahead of"
             self._notes.add(
-                f"the camera's clock is {_rounded(abs(delay))} {side} this machine's; its reports are not used. Set both by a time server (NTP)"
+                f"the camera's clock is {_rounded(abs(delay))} {side} this machine's; its reports are not used. Set "
+                "both by a time server (NTP)"
             )
         return True
 

@@ -44,7 +44,8 @@ class ClockSteps:
         return 0.0 if self._clock is None else self._clock.now() - time.monotonic()
 
     def take(self) -> float:
-        """By how many seconds the clock was set since the last call; 0 where that is less than a second (time servers do that all day)."""
+        """By how many seconds the clock was set since the last call; 0 where that is less than a second (time servers
+        do that all day)."""
         step = self._difference() - self._offset
         if abs(step) < _STEP:
             return 0.0

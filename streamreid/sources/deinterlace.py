@@ -1,7 +1,9 @@
-"""Interlaced video: the two fields of a picture were taken at two moments, and whoever moves between them has combed edges.
+"""Interlaced video: the two fields of a picture were taken at two moments, and whoever moves between them has combed
+edges.
 
-FFmpeg's own filters do the work: ``bwdif`` computes the lines of the later field anew (one picture out per picture in), ``weave`` joins pictures
-that hold one field each, as interlaced HEVC has them. Progressive video passes by without a filter.
+FFmpeg's own filters do the work: ``bwdif`` computes the lines of the later field anew (one picture out per picture in),
+``weave`` joins pictures that hold one field each, as interlaced HEVC has them. Progressive video passes by without a
+filter.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ DeinterlaceMode = Literal["auto", "on", "off"]
 Tag = TypeVar("Tag")
 
 _FIELD_CODECS = frozenset({"hevc", "vvc"})
-"""Codecs that know no interlaced pictures: one that is marked as interlaced is a single field of half the height (H.265, D.3.3, pic_struct)."""
+"""Codecs that know no interlaced pictures: one that is marked as interlaced is a single field of half the height
+(H.265, D.3.3, pic_struct)."""
 
 _TOP_FIRST = frozenset({2, 4})
 _BOTTOM_FIRST = frozenset({3, 5})
@@ -40,13 +43,15 @@ _TICK = Fraction(1, 1)
 
 
 class Deinterlacer(Generic[Tag]):
-    """Hands progressive pictures on as they are, and makes progressive ones of interlaced ones; the latter come one picture late.
+    """Hands progressive pictures on as they are, and makes progressive ones of interlaced ones; the latter come one
+    picture late.
 
-    Every picture comes out with what was handed in beside it (its time stamp, say); of two fields, with what came with the first.
+    Every picture comes out with what was handed in beside it (its time stamp, say); of two fields, with what came with
+    the first.
 
     Args:
-        camera: ``deinterlace`` "auto" treats pictures that the codec marks as interlaced, and all pictures where only the container says so;
-            "on" treats all; "off" none (pictures of one field are still woven).
+        camera: ``deinterlace`` "auto" treats pictures that the codec marks as interlaced, and all pictures where only
+            the container says so; "on" treats all; "off" none (pictures of one field are still woven).
         stream: Opened, not decoded yet.
         notes: Where it is said what was done.
     """
@@ -81,7 +86,10 @@ class Deinterlacer(Generic[Tag]):
             return self._treat(picture, tag, interlaced)
         except FFmpegError as error:
             self._mode, self._always, self._filter = "off", False, None
-            self._say(f"interlaced video cannot be deinterlaced ({error.strerror or error}); pictures are used as they were decoded")
+            self._say(
+                f"interlaced video cannot be deinterlaced ({error.strerror or error}); pictures are used as they were "
+                "decoded"
+            )
             return [(picture, tag)]
 
     def flush(self) -> list[tuple[VideoFrame, Tag]]:
@@ -98,7 +106,10 @@ class Deinterlacer(Generic[Tag]):
         if self._field_codec and interlaced:
             if self._weaver is None:
                 self._weaver = _Weaver()
-                self._say(f"every picture of the stream is one field, {picture.width}x{picture.height}: two are woven into one")
+                self._say(
+                    f"every picture of the stream is one field, {picture.width}x{picture.height}: two are woven into "
+                    "one"
+                )
             woven = self._weaver.push(picture, tag, self._notes)
             if woven is None:
                 return []
@@ -122,7 +133,8 @@ class Deinterlacer(Generic[Tag]):
 
 
 class _Filter(Generic[Tag]):
-    """One FFmpeg filter between a source and a sink of pictures of one size and format. Pictures are numbered, because filters change time bases."""
+    """One FFmpeg filter between a source and a sink of pictures of one size and format. Pictures are numbered, because
+    filters change time bases."""
 
     def __init__(self, like: VideoFrame, name: str, arguments: str) -> None:
         self._shape = _shape(like)

@@ -37,16 +37,23 @@ class BoxesSource(SourceBase):
         self._size, self._rate = config.size, config.fps
         self._closed = False
         if not Path(config.uri).is_file():
-            raise SourceError(f"{self._where}: no such file. Check the path (in a YAML file it starts at the folder of that file)")
+            raise SourceError(
+                f"{self._where}: no such file. Check the path (in a YAML file it starts at the folder of that file)"
+            )
         try:
             table = read_numbers(Path(config.uri))
         except DataError as error:
             # Only where it is wrong, not what stands there: by HTTP, whoever adds a camera chooses the file.
             place = str(error).partition(": ")[0]
-            raise SourceError(f"{self._where}: not MOT text (frame, id, left, top, width, height, ...): see {place}") from None
+            raise SourceError(
+                f"{self._where}: not MOT text (frame, id, left, top, width, height, ...): see {place}"
+            ) from None
         last = float(table.rows[:, 0].max()) if len(table) else 0.0
         if not 0 <= last < _MOST_FRAMES:
-            raise SourceError(f"{self._where}: its last frame would be number {last:g}; frame numbers are whole, from 1 to {_MOST_FRAMES}")
+            raise SourceError(
+                f"{self._where}: its last frame would be number {last:g}; frame numbers are whole, from 1 to "
+                f"{_MOST_FRAMES}"
+            )
         self._count = int(last) + 1 - first_frame(table)
         if self._count < 1:
             raise SourceError(f"{self._where}: holds no boxes, so its length is unknown")
@@ -64,7 +71,9 @@ class BoxesSource(SourceBase):
             if self._closed or selection.done:
                 return
             if selection.take(index % self._count / self._rate):
-                yield Frame.without_image(self.camera, index, self._config.begin + index / self._rate, size=self._size, clock="rate")
+                yield Frame.without_image(
+                    self.camera, index, self._config.begin + index / self._rate, size=self._size, clock="rate"
+                )
 
     def close(self) -> None:
         """The iterator ends before its next frame."""

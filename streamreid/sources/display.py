@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["ImageConverter", "PixelAspect", "shown_size"]
 
 _MOST_ASPECT = 10
-"""Pixels that are wider or higher than this are a mistake in the header; the widest real ones (CIF fields of 352x288 shown 16:9) are 3."""
+"""Pixels that are wider or higher than this are a mistake in the header; the widest real ones (CIF fields of 352x288
+shown 16:9) are 3."""
 
 
 def shown_size(width: int, height: int, aspect: Fraction | None) -> tuple[int, int]:
-    """The size at which a player shows a picture: the side that is too short grows, so that no line or column is thrown away (mpv's rule).
+    """The size at which a player shows a picture: the side that is too short grows, so that no line or column is thrown
+    away (mpv's rule).
 
     Args:
         width: Of the stored picture, pixels.
@@ -40,7 +42,8 @@ def shown_size(width: int, height: int, aspect: Fraction | None) -> tuple[int, i
 
 
 class PixelAspect:
-    """Width of a pixel divided by its height, of a stream that is being decoded. The container's word counts before the codec's, as in FFmpeg.
+    """Width of a pixel divided by its height, of a stream that is being decoded. The container's word counts before the
+    codec's, as in FFmpeg.
 
     Args:
         stream: Opened, not decoded yet.
@@ -59,7 +62,8 @@ class PixelAspect:
 class ImageConverter:
     """Decoded pictures as BGR arrays, as a player shows them.
 
-    One converter is kept per source: setting it up for each picture takes longer than the conversion (0.7 against 0.45 ms CPU at 768x576).
+    One converter is kept per source: setting it up for each picture takes longer than the conversion (0.7 against 0.45
+    ms CPU at 768x576).
 
     Args:
         notes: Where it is said that sizes differ from the stored ones.
@@ -72,7 +76,8 @@ class ImageConverter:
         self._shown = (0, 0)
 
     def __call__(self, frame: VideoFrame, aspect: Fraction | None = None) -> Image:
-        """``[H, W, 3]`` uint8 BGR, turned and mirrored as the display matrix of the file asks (phones held upright, front cameras).
+        """``[H, W, 3]`` uint8 BGR, turned and mirrored as the display matrix of the file asks (phones held upright,
+        front cameras).
 
         Args:
             frame: As decoded.
@@ -89,7 +94,9 @@ class ImageConverter:
         else:
             # In the same pass as the colours; bicubic is what FFmpeg's scale filter does by itself.
             width, height = self._shown
-            plain = self._reformatter.reformat(frame, width=width, height=height, format="bgr24", interpolation="BICUBIC")
+            plain = self._reformatter.reformat(
+                frame, width=width, height=height, format="bgr24", interpolation="BICUBIC"
+            )
         # Rows are padded where the width asks for it; only then this copies.
         image = np.ascontiguousarray(plain.to_ndarray(), np.uint8)
         matrix = cast("Any", frame.side_data).get(Type.DISPLAYMATRIX)
@@ -103,7 +110,8 @@ def _resized(stored: tuple[int, int], shown: tuple[int, int], aspect: Fraction |
 
 
 def _turned(image: Image, matrix: bytes) -> Image:
-    """Apply a display matrix: [a b u; c d v; x y w] of int32, native, by which a stored point (p, q) is shown at (a p + c q, b p + d q).
+    """Apply a display matrix: [a b u; c d v; x y w] of int32, native, by which a stored point (p, q) is shown at (a p +
+    c q, b p + d q).
 
     Matrices between the quarter turns are rounded to the nearest.
     """

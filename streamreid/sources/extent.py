@@ -1,4 +1,5 @@
-"""What a file says about itself before it is read: how many pictures, how long, how many per second, and whether all of them came."""
+"""What a file says about itself before it is read: how many pictures, how long, how many per second, and whether all of
+them came."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ _PLAUSIBLE = (0.01, 1000.0)
 """Pictures per second between which a rate is believed: from a picture in 100 s to a high-speed camera."""
 
 _FASTEST_RAW = 240.0
-"""The same for raw streams: they have no other figure to check it by, and encoders fed with uneven times write their tick (600, 1000, 90000) there."""
+"""The same for raw streams: they have no other figure to check it by, and encoders fed with uneven times write their
+tick (600, 1000, 90000) there."""
 
 _INDEXED = frozenset({"avi", "mov,mp4,m4a,3gp,3g2,mj2"})
 """Formats whose index names every picture, as FFmpeg reads it."""
@@ -42,7 +44,8 @@ _TS_PACKET = 188
 _SAMPLES = 32
 _CHUNK = re.compile(rb"[0-9]{2}(dc|db|pc|wb|tx|sb)|ix[0-9]{2}|LIST|JUNK", re.IGNORECASE)
 _CONTAINER_SHARE = 0.95
-"""Of the container's length that its pictures take at least: it is that of its longest stream, and sound may go on a little after the pictures."""
+"""Of the container's length that its pictures take at least: it is that of its longest stream, and sound may go on a
+little after the pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,8 @@ class Extent:
         times: Seconds from the first to each picture in the order of decoding, where an index tells.
         packets: How many pictures the index names with those that an edit list hides.
         announced: Whether ``pictures`` is what the header says.
-        measured: Whether ``seconds`` is the distance of the first and last stamp of the data, which tells nothing of what is missing.
+        measured: Whether ``seconds`` is the distance of the first and last stamp of the data, which tells nothing of
+            what is missing.
     """
 
     rate: float
@@ -91,9 +95,15 @@ class Extent:
             if packets < self.packets:
                 return f"only {packets} of {self.packets} pictures are there: the file ends early or is damaged"
             return None
-        # Recorders leave out pictures on purpose (AVI) or write a long last one: where pictures are announced, both figures must fall short.
+        # Recorders leave out pictures on purpose (AVI) or write a long last one: where pictures are announced, both
+        # figures must fall short.
         slack = max(1.5 / self.rate, 0.0 if self.announced else 1.0)
-        if self.measured or self.seconds is None or seconds + slack >= self.seconds or (self.announced and packets >= (self.pictures or 0)):
+        if (
+            self.measured
+            or self.seconds is None
+            or seconds + slack >= self.seconds
+            or (self.announced and packets >= (self.pictures or 0))
+        ):
             return None
         return f"only {seconds:.1f} of {self.seconds:.1f} s are there: the file ends early or is damaged"
 
@@ -145,12 +155,14 @@ def _plausible(rate: float) -> bool:
 
 
 def _indexed(container: InputContainer, stream: VideoStream) -> tuple[tuple[float, ...], int] | None:
-    """Times of the pictures that are shown, and how many there are with the hidden ones; None without a complete index."""
+    """Times of the pictures that are shown, and how many there are with the hidden ones; None without a complete
+    index."""
     # PyAV has it since 17.
     entries = getattr(stream, "index_entries", None)
     if container.format.name not in _INDEXED or not entries or not stream.time_base or not stream.frames:
         return None
-    # Of an AVI file that has lost its index FFmpeg knows the first pictures; recorders leave out pictures on purpose, so only the end tells.
+    # Of an AVI file that has lost its index FFmpeg knows the first pictures; recorders leave out pictures on purpose,
+    # so only the end tells.
     known = entries[-1].timestamp if container.format.name == "avi" else len(entries)
     if known < _WHOLE * stream.frames - 1:
         return None
@@ -172,7 +184,9 @@ def _seconds(container: InputContainer, stream: VideoStream) -> float | None:
     if match is not None:
         return _after(begin, int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]))
     if container.duration:
-        return _after(begin, container.duration / av.time_base) * (1.0 if len(container.streams) == 1 else _CONTAINER_SHARE)
+        return _after(begin, container.duration / av.time_base) * (
+            1.0 if len(container.streams) == 1 else _CONTAINER_SHARE
+        )
     return None
 
 
@@ -181,7 +195,8 @@ def _after(begin: float, end: float) -> float:
 
 
 def index_is_wrong(path: Path, stream: VideoStream) -> bool:
-    """Whether an AVI file's index points at anything but chunks: the recorder lost power while it wrote it. Looks at a few of them."""
+    """Whether an AVI file's index points at anything but chunks: the recorder lost power while it wrote it. Looks at a
+    few of them."""
     entries = getattr(stream, "index_entries", None)
     if not entries:
         return False

@@ -23,10 +23,11 @@ __all__ = ["open_source"]
 
 
 def open_source(camera: CameraConfig, *, clock: Clock | None = None) -> FrameSource:
-    """Open a camera: a folder of images, a webcam number, a stream's address, a text file of boxes, or a video file (also by http).
+    """Open a camera: a folder of images, a webcam number, a stream's address, a text file of boxes, or a video file
+    (also by http).
 
-    Whether an address is a recording or a camera is told by `streamreid.sources.kinds`. Streams and webcams are opened later, when they are read, and
-    again when they are lost (unless ``reconnect`` is 0).
+    Whether an address is a recording or a camera is told by `streamreid.sources.kinds`. Streams and webcams are opened
+    later, when they are read, and again when they are lost (unless ``reconnect`` is 0).
 
     Args:
         camera: The camera.
@@ -38,9 +39,14 @@ def open_source(camera: CameraConfig, *, clock: Clock | None = None) -> FrameSou
     camera = with_kind(camera)
     try:
         source = _remote(camera, clock) if is_remote(camera.uri) else _local(camera, clock)
-    except (OSError, ValueError) as error:  # a name that is too long, a path through a file, a network folder that is gone
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # a name that is too long, a path through a file, a network folder that is gone
         reason = getattr(error, "strerror", None) or type(error).__name__
-        raise SourceError(f"camera '{camera.name}': {redact(camera.uri)}: cannot be opened ({reason}). Check the path or address") from None
+        raise SourceError(
+            f"camera '{camera.name}': {redact(camera.uri)}: cannot be opened ({reason}). Check the path or address"
+        ) from None
     return PacedSource(camera, source, clock=clock) if camera.live and not source.live else source
 
 

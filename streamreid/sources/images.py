@@ -33,13 +33,15 @@ _PNG_SIGNATURE = 8
 class ImageFolderSource(SourceBase):
     """The pictures of a folder in natural order (``2.jpg`` before ``10.jpg``); other files are ignored.
 
-    Where the names differ in one number only (``000001.jpg``, ``img_5.png``), that is the frame number, and what is missing between two takes its
-    time; else pictures are numbered as they come. Numbers begin at 0 if one of them is 0, else at 1.
+    Where the names differ in one number only (``000001.jpg``, ``img_5.png``), that is the frame number, and what is
+    missing between two takes its time; else pictures are numbered as they come. Numbers begin at 0 if one of them is 0,
+    else at 1.
 
-    Capture time is ``start_time`` + ``offset`` + seconds since the first picture, clock "rate": by ``fps`` of the configuration, which counts
-    pictures (of 0, 5, 10, ... a step of 5 is one picture); else by ``frameRate`` of a MOTChallenge ``seqinfo.ini`` in the folder or the one above,
-    which counts numbers; else by dates in the names, clock "pts". A folder with an ``img1`` subfolder is a MOTChallenge sequence: that is read.
-    A picture that cannot be decoded, or is cut off, is skipped and named in ``warnings``; it keeps its number.
+    Capture time is ``start_time`` + ``offset`` + seconds since the first picture, clock "rate": by ``fps`` of the
+    configuration, which counts pictures (of 0, 5, 10, ... a step of 5 is one picture); else by ``frameRate`` of a
+    MOTChallenge ``seqinfo.ini`` in the folder or the one above, which counts numbers; else by dates in the names, clock
+    "pts". A folder with an ``img1`` subfolder is a MOTChallenge sequence: that is read. A picture that cannot be
+    decoded, or is cut off, is skipped and named in ``warnings``; it keeps its number.
 
     Args:
         config: The camera; ``uri`` is the folder.
@@ -58,9 +60,14 @@ class ImageFolderSource(SourceBase):
         try:
             self._files = sorted((p for p in self._folder.iterdir() if is_picture(p) and p.is_file()), key=natural_key)
         except OSError as e:
-            raise SourceError(f"{self._where}: the folder cannot be read ({e.strerror}). Check its permissions") from None
+            raise SourceError(
+                f"{self._where}: the folder cannot be read ({e.strerror}). Check its permissions"
+            ) from None
         if not self._files:
-            raise SourceError(f"{self._where}: contains no pictures ({', '.join(sorted(PICTURE_SUFFIXES))}). Name the folder that has them")
+            raise SourceError(
+                f"{self._where}: contains no pictures ({', '.join(sorted(PICTURE_SUFFIXES))}). Name the folder that "
+                "has them"
+            )
         self._places, self._lasts, self._clock = self._placed()
         self._closed = False
 
@@ -89,15 +96,21 @@ class ImageFolderSource(SourceBase):
                     delivered = True
                     index = number + turn * self._lasts[0]
                     self._notes.size(image.shape[1], image.shape[0], index)
-                    yield Frame(self.camera, index, self._config.begin + seconds + turn * self._lasts[1], image, self._clock)
+                    yield Frame(
+                        self.camera, index, self._config.begin + seconds + turn * self._lasts[1], image, self._clock
+                    )
         if not delivered and selection.taken:
             raise SourceError(f"{self._where}: none of its {len(self._files)} pictures can be read. {self.warnings[0]}")
         if not delivered:
             seconds = self._lasts[1]
-            raise SourceError(f"{self._where}: nothing is left after start: {self._config.start:g}; they last {seconds:.1f} s. Lower it")
+            raise SourceError(
+                f"{self._where}: nothing is left after start: {self._config.start:g}; they last {seconds:.1f} s. "
+                "Lower it"
+            )
 
     def _placed(self) -> tuple[list[tuple[int, float]], tuple[int, float], ClockName]:
-        """For each picture its frame number and its seconds since the first, how much a pass is of both, and the clock."""
+        """For each picture its frame number and its seconds since the first, how much a pass is of both, and the
+        clock."""
         names = [path.name for path in self._files]
         fps, listed = self._config.fps, _sequence_rate(self._folder)
         dates = name_times(names)
@@ -111,8 +124,8 @@ class ImageFolderSource(SourceBase):
         step = usual_step(numbers)
         if fps is None and listed is None and len(names) > 1:
             raise SourceError(
-                f"{self._where}: nothing says how many pictures per second these {len(names)} are. Write fps into its entry of cameras "
-                "(fps: 2), or on the command line --set cameras.fps=2"
+                f"{self._where}: nothing says how many pictures per second these {len(names)} are. Write fps into its "
+                "entry of cameras (fps: 2), or on the command line --set cameras.fps=2"
             )
         rate = fps * step if fps else listed or 1.0
         self._note_numbers(numbers, step, rate)
@@ -124,11 +137,14 @@ class ImageFolderSource(SourceBase):
         """Say how numbers were understood where another reading is possible."""
         if step > 1 and self._config.fps:
             self._notes.add(
-                f"the pictures are numbered in steps of {step}; fps: {self._config.fps:g} counts pictures, so two of them are {step / rate:g} s apart"
+                f"the pictures are numbered in steps of {step}; fps: {self._config.fps:g} counts pictures, so two of "
+                f"them are {step / rate:g} s apart"
             )
         missing = (numbers[-1] - numbers[0]) // step + 1 - len(numbers)
         if missing > 0:
-            self._notes.add(f"by their numbers {missing} pictures are missing among {len(numbers)}; their time is left free")
+            self._notes.add(
+                f"by their numbers {missing} pictures are missing among {len(numbers)}; their time is left free"
+            )
 
     def close(self) -> None:
         """The iterator ends before its next frame."""
@@ -162,7 +178,8 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
 def _cut_off(data: bytes) -> bool:
     """Whether a JPEG or PNG ends before its end mark: decoders then fill the rest with grey and say nothing.
 
-    What stands behind the end mark does not matter: phones put the video of a moving picture there, cameras their own data.
+    What stands behind the end mark does not matter: phones put the video of a moving picture there, cameras their own
+    data.
     """
     if data.startswith(b"\xff\xd8"):
         return not _jpeg_ends(data)
@@ -179,7 +196,8 @@ def _jpeg_ends(data: bytes) -> bool:
             return True
         if marker in _STANDALONE:
             continue
-        # Segments are skipped as a whole, for thumbnails in them have end marks too. Behind a scan's header come its data, up to the next marker.
+        # Segments are skipped as a whole, for thumbnails in them have end marks too. Behind a scan's header come its
+        # data, up to the next marker.
         if len(data) < position + 2:
             return False
         position += int.from_bytes(data[position : position + 2], "big")

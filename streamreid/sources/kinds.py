@@ -1,8 +1,9 @@
-"""What kind of source an address is: a recording, which has an end and is read whole, or a camera, whose frames are lost when nobody takes them.
+"""What kind of source an address is: a recording, which has an end and is read whole, or a camera, whose frames are
+lost when nobody takes them.
 
-This is the one place that decides. ``live: true | false`` of the camera counts first. Files and folders are recordings, webcams and rtsp://, rtmp:// and
-udp:// addresses are cameras. An http(s):// address may be either, and its ending says nothing: it is opened, and what has a length, or is a playlist
-that ends, is a recording.
+This is the one place that decides. ``live: true | false`` of the camera counts first. Files and folders are recordings,
+webcams and rtsp://, rtmp:// and udp:// addresses are cameras. An http(s):// address may be either, and its ending says
+nothing: it is opened, and what has a length, or is a playlist that ends, is a recording.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ __all__ = ["Kind", "ask", "has_end", "is_box_file", "is_live", "is_remote", "wit
 Kind = Literal["recording", "camera"]
 
 _PICTURES = frozenset({"image2", "image2pipe", "jpeg_pipe", "mpjpeg", "png_pipe", "webp_pipe"})
-"""Formats of single pictures: a snapshot's address gives the newest one each time it is asked, a multipart answer goes on without end."""
+"""Formats of single pictures: a snapshot's address gives the newest one each time it is asked, a multipart answer goes
+on without end."""
 
 _PLAYLISTS = frozenset({"dash", "hls"})
 
@@ -41,8 +43,8 @@ _lock = threading.Lock()
 
 
 def is_live(camera: CameraConfig) -> bool:
-    """Whether a camera's frames are lost when nobody takes them, by its settings and address. Opens nothing: an http(s) address counts as a camera
-    until `with_kind` has seen what it is."""
+    """Whether a camera's frames are lost when nobody takes them, by its settings and address. Opens nothing: an http(s)
+    address counts as a camera until `with_kind` has seen what it is."""
     if camera.live is not None:
         return camera.live
     return is_remote(camera.uri) or webcam_number(camera.uri) is not None
@@ -59,7 +61,8 @@ def is_remote(uri: str) -> bool:
 
 
 def with_kind(camera: CameraConfig) -> CameraConfig:
-    """The camera with ``live: false`` if its http(s) address is a recording; opens it if need be. Others are returned as they are."""
+    """The camera with ``live: false`` if its http(s) address is a recording; opens it if need be. Others are returned
+    as they are."""
     if camera.live is not None or not _is_http(camera.uri):
         return camera
     kind = ask(camera)
@@ -99,7 +102,8 @@ def ask(camera: CameraConfig) -> Kind | None:
 
 
 def has_end(container: InputContainer) -> bool:
-    """Whether the end of the data is expected: it has a duration (of HLS only a playlist with an end has), or an HTTP answer of known length."""
+    """Whether the end of the data is expected: it has a duration (of HLS only a playlist with an end has), or an HTTP
+    answer of known length."""
     if container.format.name == "rtsp" or container.format.name in _PICTURES:
         return False
     # The size of a playlist is that of its text.

@@ -61,10 +61,11 @@ class Received:
 
 
 class LiveSource(WatchedSource):
-    """A camera that is opened again, for ever or ``reconnect`` times in a row, when it cannot be opened, breaks, falls silent or hangs.
+    """A camera that is opened again, for ever or ``reconnect`` times in a row, when it cannot be opened, breaks, falls
+    silent or hangs.
 
-    Opening begins with the iteration and its failures are states and warnings. With ``reconnect: 0`` the constructor opens, and every
-    failure is a `SourceError`. Frame numbers go on over connections and times strictly increase.
+    Opening begins with the iteration and its failures are states and warnings. With ``reconnect: 0`` the constructor
+    opens, and every failure is a `SourceError`. Frame numbers go on over connections and times strictly increase.
 
     Args:
         config: The camera.
@@ -109,7 +110,8 @@ class LiveSource(WatchedSource):
             yield from frames
 
     def close(self) -> None:
-        """Hang up; the iterator ends at once. A call that hangs in the camera's library ends by its own time-out, unwaited for."""
+        """Hang up; the iterator ends at once. A call that hangs in the camera's library ends by its own time-out,
+        unwaited for."""
         self._closed.set()
         with self._lock:
             reader, self._reader = self._reader, None
@@ -131,8 +133,8 @@ class LiveSource(WatchedSource):
         """The picture as an array."""
 
     def _converted(self, received: Received) -> Image | None:
-        """The picture as an array. One that cannot be is passed over: a camera is not given up for a damaged picture, nor for any number of them for which
-        there is no memory."""
+        """The picture as an array. One that cannot be is passed over: a camera is not given up for a damaged picture,
+        nor for any number of them for which there is no memory."""
         try:
             image, self._unconverted = self._image(received), 0
             return image
@@ -187,7 +189,10 @@ class LiveSource(WatchedSource):
             except (MemoryError, OSError, RuntimeError) as error:
                 if not is_scarcity(error):
                     raise
-                failure = SourceError(f"{self._where}: connection given up for want of resources ({type(error).__name__}: {redact(error)})")
+                failure = SourceError(
+                    f"{self._where}: connection given up for want of resources ({type(error).__name__}: "
+                    f"{redact(error)})"
+                )
             finally:
                 if reader is not None:
                     self._leave(reader)
@@ -206,7 +211,9 @@ class LiveSource(WatchedSource):
         self._closed.wait(wait)
         return True
 
-    def _receive(self, reader: Reader[Received], backoff: Backoff) -> Generator[tuple[Received, CaptureClock], None, None]:
+    def _receive(
+        self, reader: Reader[Received], backoff: Backoff
+    ) -> Generator[tuple[Received, CaptureClock], None, None]:
         """Pictures of one connection.
 
         Raises:
@@ -219,7 +226,8 @@ class LiveSource(WatchedSource):
             now = monotonic()
             status = self._board.status
             if self._steps.take():
-                # Arrival times have jumped; capture times begin anew on the clock as it is now, also where it was set back.
+                # Arrival times have jumped; capture times begin anew on the clock as it is now, also where it was set
+                # back.
                 self._notes.count("this machine's clock was set once", "this machine's clock was set {n} times")
                 self._last = None
                 if clock is not None:
@@ -262,7 +270,9 @@ class LiveSource(WatchedSource):
             return first
         while self._hanging() >= _MAX_HUNG:
             self._board.move("lost", f"{_MAX_HUNG} connections hang; waiting for one of them to end")
-            self._notes.add(f"{_MAX_HUNG} connections hung at the same time; no new one was opened until one of them ended")
+            self._notes.add(
+                f"{_MAX_HUNG} connections hung at the same time; no new one was opened until one of them ended"
+            )
             if self._closed.wait(0.2):
                 return None
         self._board.move("connecting", self._board.status.reason)
@@ -292,6 +302,7 @@ class LiveSource(WatchedSource):
             return len(self._left)
 
     def _short(self, error: SourceError) -> str:
-        """What an error says, without the camera, and without figures: they differ from loss to loss, and a warning is said once."""
+        """What an error says, without the camera, and without figures: they differ from loss to loss, and a warning is
+        said once."""
         text = redact(error).removeprefix(f"{self._where}: ").removeprefix(f"camera '{self.camera}': ")
         return _COUNT.sub("", text)

@@ -1,9 +1,10 @@
 """From the fragments of RTP to what a decoder takes, as early as can be known.
 
-A picture of H.264 or H.265 comes in many RTP packets, and FFmpeg's parser sees its end only when the next picture begins: a frame of 10 per second is
-handed out 100 ms late. The packets themselves say more (RFC 6184 section 5.8, RFC 7798 section 4.4.3): a NAL unit that does not fit into one
-packet is cut into fragments of equal size but for the last, so a shorter fragment is the end of its unit, and so is a first fragment that would have had room.
-Where that guess is wrong (a unit that fills its last packet to the byte), the unit waits for the next one, as it would have anyway.
+A picture of H.264 or H.265 comes in many RTP packets, and FFmpeg's parser sees its end only when the next picture
+begins: a frame of 10 per second is handed out 100 ms late. The packets themselves say more (RFC 6184 section 5.8, RFC
+7798 section 4.4.3): a NAL unit that does not fit into one packet is cut into fragments of equal size but for the last,
+so a shorter fragment is the end of its unit, and so is a first fragment that would have had room. Where that guess is
+wrong (a unit that fills its last packet to the byte), the unit waits for the next one, as it would have anyway.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ class _Nals:
 
 
 class H264Units:
-    """For a decoder that takes NAL units one by one and knows by itself when a picture is complete (FFmpeg's with the flag ``chunks``)."""
+    """For a decoder that takes NAL units one by one and knows by itself when a picture is complete (FFmpeg's with the
+    flag ``chunks``)."""
 
     def __init__(self) -> None:
         self._nals = _Nals()
@@ -92,7 +94,8 @@ class H264Units:
 
 
 class H265Units:
-    """Whole pictures: complete with their last slice, once all pictures lately had equally many slices; else when the next picture begins."""
+    """Whole pictures: complete with their last slice, once all pictures lately had equally many slices; else when the
+    next picture begins."""
 
     def __init__(self) -> None:
         self._nals = _Nals()

@@ -20,9 +20,10 @@ __all__ = ["DatedSource", "PacedSource"]
 class PacedSource(WatchedSource):
     """Frames of a file at the distances of their time stamps, as if they were taken now.
 
-    Capture time is the moment the playing began + (time in the file - first time in the file), and goes with this machine's clock where that is set; the
-    playing itself goes by seconds that pass. Clock "pts" (or "rate" where the file has no
-    stamps). Read it with `PrefetchReader` and ``latest=True``, as any live camera: who comes late misses frames.
+    Capture time is the moment the playing began + (time in the file - first time in the file), and goes with this
+    machine's clock where that is set; the playing itself goes by seconds that pass. Clock "pts" (or "rate" where the
+    file has no stamps). Read it with `PrefetchReader` and ``latest=True``, as any live camera: who comes late misses
+    frames.
 
     Args:
         config: The camera.
@@ -62,7 +63,12 @@ class PacedSource(WatchedSource):
                 time = frame.time + shift
                 width, height = frame.size
                 self._board.move(
-                    "connected", connections=1, frames=count, last_frame=self._clock.now(), size=(width, height), clock=frame.clock
+                    "connected",
+                    connections=1,
+                    frames=count,
+                    last_frame=self._clock.now(),
+                    size=(width, height),
+                    clock=frame.clock,
                 )
                 yield Frame(self.camera, frame.index, time, frame.image, frame.clock)
         except SourceError as error:
@@ -78,7 +84,8 @@ class PacedSource(WatchedSource):
 
 
 class DatedSource(SourceBase):
-    """Frames of a recording whose capture times are dates, none before its time has come: live cameras beside it are then at the same moment.
+    """Frames of a recording whose capture times are dates, none before its time has come: live cameras beside it are
+    then at the same moment.
 
     What lies in the past is read as fast as it is taken; no frame is left out.
 

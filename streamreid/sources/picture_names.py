@@ -12,7 +12,8 @@ __all__ = ["frame_numbers", "name_times", "usual_step"]
 
 _DIGITS = re.compile(r"(\d+)")
 _DATE = re.compile(
-    r"(?<!\d)((?:19|20)\d{2})[-_.]?(\d{2})[-_.]?(\d{2})[T_ .-]{0,2}(\d{2})[-_.:h]?(\d{2})[-_.:m]?(\d{2})(?:[-_.,s]?(\d{1,9}))?(?!\d)"
+    r"(?<!\d)((?:19|20)\d{2})[-_.]?(\d{2})[-_.]?(\d{2})[T_ "
+    r".-]{0,2}(\d{2})[-_.:h]?(\d{2})[-_.:m]?(\d{2})(?:[-_.,s]?(\d{1,9}))?(?!\d)"
 )
 _EPOCH = re.compile(r"(?<!\d)(?:(\d{10})\.(\d{1,9})|(\d{13})|(\d{16})|(\d{19}))(?!\d)")
 """Seconds since 1970 with decimals (TUM RGB-D), or whole milliseconds, microseconds or nanoseconds (ROS, EuRoC)."""
@@ -27,7 +28,8 @@ _STEMS = re.compile(r"\.[^.]*$")
 
 
 def frame_numbers(names: Sequence[str]) -> list[int] | None:
-    """The numbers by which names differ (``img_0005.jpg``: 5), in the given order; None unless they differ in one number only, and increase.
+    """The numbers by which names differ (``img_0005.jpg``: 5), in the given order; None unless they differ in one
+    number only, and increase.
 
     Args:
         names: File names in their natural order.
@@ -55,8 +57,8 @@ def name_times(names: Sequence[str]) -> list[float] | None:
     """Seconds since 1970 that names tell, in the given order; None unless all of them do, and increase.
 
     Args:
-        names: File names in their natural order: ``2026-11-29T10-00-00.250.jpg``, ``cam_20261129_100000_250.jpg``, ``1764410400.250000.png``,
-            ``1764410400250.jpg``.
+        names: File names in their natural order: ``2026-11-29T10-00-00.250.jpg``, ``cam_20261129_100000_250.jpg``,
+            ``1764410400.250000.png``, ``1764410400250.jpg``.
     """
     times = [_time(_STEMS.sub("", name)) for name in names]
     known = [time for time in times if time is not None]
@@ -69,7 +71,11 @@ def _time(stem: str) -> float | None:
     epoch = _EPOCH.search(stem)
     if epoch is not None:
         whole, decimals, *scaled = epoch.groups()
-        seconds = float(f"{whole}.{decimals}") if whole else next(int(v) / 1000 ** (k + 1) for k, v in enumerate(scaled) if v is not None)
+        seconds = (
+            float(f"{whole}.{decimals}")
+            if whole
+            else next(int(v) / 1000 ** (k + 1) for k, v in enumerate(scaled) if v is not None)
+        )
         if _EPOCH_YEARS[0] <= seconds <= _EPOCH_YEARS[1]:
             return seconds
     date = _DATE.search(stem)

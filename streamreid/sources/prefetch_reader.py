@@ -23,9 +23,9 @@ _NEWER = "newer frame"
 class PrefetchReader:
     """Reads a source in a thread of its own into a bounded queue.
 
-    With ``latest=False`` nothing is lost: the thread waits while the queue is full. With ``latest=True`` only the newest frame is kept and
-    those it replaces are counted in ``dropped``, and in ``drops`` as "newer frame". A failing source never raises here: its error
-    waits in ``error`` behind the frames before it.
+    With ``latest=False`` nothing is lost: the thread waits while the queue is full. With ``latest=True`` only the
+    newest frame is kept and those it replaces are counted in ``dropped``, and in ``drops`` as "newer frame". A failing
+    source never raises here: its error waits in ``error`` behind the frames before it.
 
     Args:
         source: Is read once and closed by `stop`.
@@ -34,7 +34,9 @@ class PrefetchReader:
         wake: Called when a frame or the end came, from the reading thread; must not raise and not take long.
     """
 
-    def __init__(self, source: FrameSource, capacity: int = 8, latest: bool = False, *, wake: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, source: FrameSource, capacity: int = 8, latest: bool = False, *, wake: Callable[[], None] | None = None
+    ) -> None:
         if capacity < 1:
             raise ValueError(f"PrefetchReader: capacity must be at least 1, got {capacity}")
         self.source = source
@@ -126,7 +128,8 @@ class PrefetchReader:
             return self._take()
 
     def stop(self) -> None:
-        """End the thread and close the source, in less than a second even if the source hangs. Frames not taken are lost."""
+        """End the thread and close the source, in less than a second even if the source hangs. Frames not taken are
+        lost."""
         with self._changed:
             self._stopped = True
             self._queue.clear()
@@ -143,7 +146,9 @@ class PrefetchReader:
     def __enter__(self) -> PrefetchReader:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def _at_end(self) -> bool:
@@ -174,7 +179,9 @@ class PrefetchReader:
             error = e
         except Exception as e:
             # Cameras fail alone: a bug in one source must not leave its reader waiting for ever.
-            error = SourceError(f"camera '{self.camera}': failed unexpectedly ({type(e).__name__}: {redact(e)}). Please report this")
+            error = SourceError(
+                f"camera '{self.camera}': failed unexpectedly ({type(e).__name__}: {redact(e)}). Please report this"
+            )
             error.__cause__ = e
         finally:
             # Closing the generator here closes its file in the thread that decoded it.

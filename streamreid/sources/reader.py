@@ -100,7 +100,9 @@ class Reader(Generic[Picture]):
         reading: The same, later.
     """
 
-    def __init__(self, connect: Callable[[Pulse], Connection[Picture]], name: str, *, opening: float, reading: float) -> None:
+    def __init__(
+        self, connect: Callable[[Pulse], Connection[Picture]], name: str, *, opening: float, reading: float
+    ) -> None:
         self.began = monotonic()
         self._name = name
         self._limits = _Limits(opening, reading)
@@ -134,7 +136,9 @@ class Reader(Generic[Picture]):
         """
         while True:
             with self._changed:
-                if self._changed.wait_for(lambda: self._opened or self._finished or self._pulse.abandoned, self._patience()):
+                if self._changed.wait_for(
+                    lambda: self._opened or self._finished or self._pulse.abandoned, self._patience()
+                ):
                     if self._error is not None and not self._opened:
                         raise self._error
                     return
@@ -169,7 +173,8 @@ class Reader(Generic[Picture]):
                 raise TimeoutError
 
     def abandon(self) -> None:
-        """Take no more of it. Its thread closes the connection as soon as it can; a call that hangs is not waited for."""
+        """Take no more of it. Its thread closes the connection as soon as it can; a call that hangs is not waited
+        for."""
         with self._changed:
             self._pulse.abandoned = True
             self._queue.clear()
@@ -194,7 +199,9 @@ class Reader(Generic[Picture]):
         """Raise if the thread shows no sign of life."""
         if self._pulse.silence >= self._limit() and not self._finished:
             doing = "reading" if self._opened else "connecting"
-            raise SourceError(f"camera '{self._name}': hangs while {doing}; given up after {self._limit():.0f} s. Check the camera")
+            raise SourceError(
+                f"camera '{self._name}': hangs while {doing}; given up after {self._limit():.0f} s. Check the camera"
+            )
 
     def _run(self) -> None:
         error: SourceError | None = None
@@ -214,7 +221,9 @@ class Reader(Generic[Picture]):
             error = e
         except Exception as e:
             # Cameras fail alone, and come back: also from a bug or a library's surprise.
-            error = SourceError(f"camera '{self._name}': failed unexpectedly ({type(e).__name__}: {redact(e)}). Please report this")
+            error = SourceError(
+                f"camera '{self._name}': failed unexpectedly ({type(e).__name__}: {redact(e)}). Please report this"
+            )
             error.__cause__ = e
         with self._changed:
             self._error = error

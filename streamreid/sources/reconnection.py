@@ -17,7 +17,8 @@ class HopelessError(SourceError):
     Args:
         message: What happened, where, and what to do.
         wait: Seconds before the next attempt makes sense.
-        always: Whether that holds even for a camera that worked before (passwords: many cameras lock out whoever tries too often).
+        always: Whether that holds even for a camera that worked before (passwords: many cameras lock out whoever tries
+            too often).
     """
 
     def __init__(self, message: str, *, wait: float, always: bool) -> None:
@@ -27,7 +28,8 @@ class HopelessError(SourceError):
 
 
 class Backoff:
-    """Waiting times that double with every failure in a row, with jitter, so that cameras lost together do not come back together.
+    """Waiting times that double with every failure in a row, with jitter, so that cameras lost together do not come
+    back together.
 
     Args:
         longest: Seconds at most, but for a `HopelessError`.

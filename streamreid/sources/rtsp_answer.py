@@ -1,4 +1,5 @@
-"""What an RTSP camera itself says, asked once more where FFmpeg's error does not tell: which login it wants, and what it offers.
+"""What an RTSP camera itself says, asked once more where FFmpeg's error does not tell: which login it wants, and what
+it offers.
 
 No user name or password is sent. Only for messages: a camera that plays is never asked.
 """
@@ -38,7 +39,8 @@ class RtspAnswer:
 
     @property
     def unknown_login(self) -> str:
-        """The digest algorithm, where the camera accepts no login that FFmpeg knows (Basic, Digest with MD5); else ""."""
+        """The digest algorithm, where the camera accepts no login that FFmpeg knows (Basic, Digest with MD5); else
+        ""."""
         names = []
         for challenge in self.challenges:
             if not challenge.lower().startswith("digest"):
@@ -93,7 +95,9 @@ def _split(data: bytes) -> tuple[str, bytes] | None:
 
 def _headers(head: str) -> list[tuple[str, str]]:
     lines = head.replace("\r\n", "\n").split("\n")[1:]
-    return [(name.strip().lower(), value.strip()) for name, colon, value in (line.partition(":") for line in lines) if colon]
+    return [
+        (name.strip().lower(), value.strip()) for name, colon, value in (line.partition(":") for line in lines) if colon
+    ]
 
 
 def _complete(data: bytes) -> bool:

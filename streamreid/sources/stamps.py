@@ -19,7 +19,8 @@ LONGEST_LEAD = 30.0
 """Seconds between two key frames, at most: what a recording may lose at its beginning."""
 
 _DECODE_ORDER = frozenset({"avi"})
-"""Formats that number pictures in the order of decoding and have no presentation times; those that FFmpeg makes up jump with B frames."""
+"""Formats that number pictures in the order of decoding and have no presentation times; those that FFmpeg makes up jump
+with B frames."""
 
 _UNSTAMPED = frozenset({"h264", "hevc", "image2pipe", "jpeg_pipe", "mjpeg", "mpjpeg"})
 _NO_STAMPS, _DISCONTINUOUS = 0x0080, 0x0200
@@ -27,12 +28,14 @@ _NO_STAMPS, _DISCONTINUOUS = 0x0080, 0x0200
 
 
 def has_stamps(container: InputContainer) -> bool:
-    """Whether a format has time stamps; without them FFmpeg makes some up from a guessed frame rate (raw H.264, H.265, MJPEG, ...)."""
+    """Whether a format has time stamps; without them FFmpeg makes some up from a guessed frame rate (raw H.264, H.265,
+    MJPEG, ...)."""
     return container.format.name not in _UNSTAMPED and not container.format.flags & _NO_STAMPS
 
 
 def restarts(container: InputContainer) -> bool:
-    """Whether a format's time stamps may begin anew in the middle (MPEG-TS, MPEG-PS, HLS), as those of an encoder that was restarted."""
+    """Whether a format's time stamps may begin anew in the middle (MPEG-TS, MPEG-PS, HLS), as those of an encoder that
+    was restarted."""
     return bool(container.format.flags & _DISCONTINUOUS)
 
 
@@ -44,8 +47,10 @@ class PacketStamps:
         stream: Its video, of which nothing was decoded yet.
 
     Attributes:
-        first: The earliest stamp of the packets up to the first picture, in units of the stream's time base; None without stamps.
-        lost: Packets before that of the first picture: what cannot be decoded where a recording begins between key frames.
+        first: The earliest stamp of the packets up to the first picture, in units of the stream's time base; None
+            without stamps.
+        lost: Packets before that of the first picture: what cannot be decoded where a recording begins between key
+            frames.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:

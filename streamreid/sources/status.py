@@ -15,7 +15,8 @@ from streamreid.types import ClockName
 __all__ = ["SourceStatus", "StateName", "StatusBoard", "WatchedSource"]
 
 StateName = Literal["connecting", "connected", "stalled", "lost", "failed", "ended"]
-"""``stalled``: connected, but no picture comes. ``lost``: waiting before the next attempt. ``failed``: given up. ``ended``: closed, or all was read."""
+"""``stalled``: connected, but no picture comes. ``lost``: waiting before the next attempt. ``failed``: given up.
+``ended``: closed, or all was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ class StatusBoard:
             return self._status
 
     def subscribe(self, listener: Callable[[SourceStatus], None]) -> None:
-        """Call ``listener`` after every change of state, from the thread that noticed it. It must not raise and not take long."""
+        """Call ``listener`` after every change of state, from the thread that noticed it. It must not raise and not
+        take long."""
         with self._lock:
             self._listeners.append(listener)
 
@@ -96,7 +98,9 @@ class StatusBoard:
             if before.state in ("failed", "ended"):
                 return
             same = before.state == state and before.reason == reason
-            self._status = replace(before, state=state, reason=reason, since=before.since if same else self._clock.now(), **counts)
+            self._status = replace(
+                before, state=state, reason=reason, since=before.since if same else self._clock.now(), **counts
+            )
             status, listeners = self._status, [] if same else list(self._listeners)
         for listener in listeners:
             listener(status)

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["StreamSource"]
 
 _LATE_PARSED = frozenset({"h264", "hevc"})
-"""Over RTP, FFmpeg's parser knows that such a picture is complete when the next one begins: each is handed out one picture late."""
+"""Over RTP, FFmpeg's parser knows that such a picture is complete when the next one begins: each is handed out one
+picture late."""
 
 _UNKNOWN_NAME_WAIT = 10.0
 _REMEMBERED = 256
@@ -50,10 +51,10 @@ _REMEMBERED = 256
 class StreamSource(LiveSource):
     """A live network stream.
 
-    Capture time is what the camera's RTCP sender reports say, clock "rtcp"; before the first report, and where there are none (or PyAV does
-    not hand them over; 18 does), or they are wrong by many seconds, the time stamp anchored at the least delayed arrivals, clock "pts"; without
-    time stamps the arrival, clock "arrival".
-    A stream that cannot be opened, goes silent for ``timeout`` seconds, breaks, ends or hangs is opened again (see `LiveSource`); an HTTP
+    Capture time is what the camera's RTCP sender reports say, clock "rtcp"; before the first report, and where there
+    are none (or PyAV does not hand them over; 18 does), or they are wrong by many seconds, the time stamp anchored at
+    the least delayed arrivals, clock "pts"; without time stamps the arrival, clock "arrival". A stream that cannot be
+    opened, goes silent for ``timeout`` seconds, breaks, ends or hangs is opened again (see `LiveSource`); an HTTP
     stream of known length ends like a file. ``start``, ``offset`` and ``repeat`` are for files and do nothing here.
 
     Args:
@@ -78,7 +79,8 @@ class StreamSource(LiveSource):
 
 @dataclass(slots=True)
 class _How:
-    """What one connection learnt for the next: whether pictures are put together here (`units_of`), early, or by FFmpeg's parsers."""
+    """What one connection learnt for the next: whether pictures are put together here (`units_of`), early, or by
+    FFmpeg's parsers."""
 
     unparsed: bool
 
@@ -86,7 +88,9 @@ class _How:
 class _StreamConnection:
     """One connection, through FFmpeg."""
 
-    def __init__(self, config: CameraConfig, clock: Clock, pulse: Pulse, notes: Notes, corrupted: Callable[[], None], how: _How) -> None:
+    def __init__(
+        self, config: CameraConfig, clock: Clock, pulse: Pulse, notes: Notes, corrupted: Callable[[], None], how: _How
+    ) -> None:
         self._config = config
         self._clock = clock
         self._pulse = pulse
@@ -121,13 +125,16 @@ class _StreamConnection:
         self.finite = has_end(self._opened[0])
         if self.finite:
             self._notes.add(
-                "a recording that could not be opened at the start was taken for a camera: frames may be left out. Set live: false"
+                "a recording that could not be opened at the start was taken for a camera: frames may be left out. "
+                "Set live: false"
             )
 
     def pictures(self) -> Iterator[Received]:
         assert self._opened is not None
         container, stream = self._opened
-        decoder = _LiveDecoder(container, stream, self._notes, self, units_of(stream.codec_context.name) if self._unparsed else None)
+        decoder = _LiveDecoder(
+            container, stream, self._notes, self, units_of(stream.codec_context.name) if self._unparsed else None
+        )
         count = 0
         try:
             for received in self._progressive(decoder, stream):
@@ -139,7 +146,9 @@ class _StreamConnection:
             ) from None
         if not (self.finite and count):
             self.finite = False
-            raise SourceError(f"{self._where}: the other side ended the stream after {count} pictures. Check the camera")
+            raise SourceError(
+                f"{self._where}: the other side ended the stream after {count} pictures. Check the camera"
+            )
 
     def _progressive(self, decoder: _LiveDecoder, stream: VideoStream) -> Iterator[Received]:
         """Pictures as the decoder hands them out, but progressive, with what is known of their times.
@@ -181,14 +190,21 @@ class _StreamConnection:
         if now - self._fruitless_since > self._config.timeout:
             # Perhaps a kind of stream that is not cut as thought: FFmpeg's own way next time.
             self._how.unparsed = False
-            raise SourceError(f"{self._where}: sends data but no picture for {self._config.timeout:g} s. Check the camera")
+            raise SourceError(
+                f"{self._where}: sends data but no picture for {self._config.timeout:g} s. Check the camera"
+            )
 
 
 class _LiveDecoder(Decoder):
     """Remembers when the data of each picture came and what the sender said about its time."""
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, notes: Notes, connection: _StreamConnection, units: Units | None
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        notes: Notes,
+        connection: _StreamConnection,
+        units: Units | None,
     ) -> None:
         super().__init__(container, stream, notes)
         self._connection = connection
@@ -209,7 +225,8 @@ class _LiveDecoder(Decoder):
         return Received(picture, arrival, stamp, report, aspect)
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
-        # All streams, not only the video: a camera that sends nothing but sound must not keep the reader inside the library.
+        # All streams, not only the video: a camera that sends nothing but sound must not keep the reader inside the
+        # library.
         for packet in demuxed(self._container):
             if packet.size:
                 self._connection.check()
@@ -252,7 +269,8 @@ class _LiveDecoder(Decoder):
 
 
 def _reported(packet: Packet[VideoStream]) -> float | None:
-    """Capture time by the sender's reports: FFmpeg attaches it as `AVProducerReferenceTime` (int64 microseconds since 1970, int flags)."""
+    """Capture time by the sender's reports: FFmpeg attaches it as `AVProducerReferenceTime` (int64 microseconds since
+    1970, int flags)."""
     try:
         if packet.has_sidedata("prft"):
             return float(struct.unpack_from("=q", bytes(packet.get_sidedata("prft")))[0]) / 1e6
@@ -264,9 +282,9 @@ def _reported(packet: Packet[VideoStream]) -> float | None:
 def _options(scheme: str, config: CameraConfig, *, unparsed: bool = False) -> dict[str, str]:
     """Low latency: short probing.
 
-    By default FFmpeg looks at twenty pictures for the frame rate (``fpsprobesize``) and at up to fifty until it can number them in decoding
-    order (``max_ts_probe``), which takes seconds of a slow camera; here nothing needs either. Not ``fflags=nobuffer``: it throws away what
-    was read while probing, and with it the first key frame.
+    By default FFmpeg looks at twenty pictures for the frame rate (``fpsprobesize``) and at up to fifty until it can
+    number them in decoding order (``max_ts_probe``), which takes seconds of a slow camera; here nothing needs either.
+    Not ``fflags=nobuffer``: it throws away what was read while probing, and with it the first key frame.
     """
     microseconds = str(round(config.timeout * 1e6))
     options = {
@@ -281,7 +299,12 @@ def _options(scheme: str, config: CameraConfig, *, unparsed: bool = False) -> di
         options["fflags"] = "noparse"
     if scheme.startswith("rtsp"):
         # Without the sound FFmpeg leaves the time stamps as the camera sent them.
-        options |= {"rtsp_transport": config.transport, "timeout": microseconds, "allowed_media_types": "video", "max_delay": "200000"}
+        options |= {
+            "rtsp_transport": config.transport,
+            "timeout": microseconds,
+            "allowed_media_types": "video",
+            "max_delay": "200000",
+        }
     elif scheme.startswith("http"):
         options |= {"live_start_index": "-1", **HTTP_OPTIONS}
     elif scheme == "udp":
@@ -300,7 +323,9 @@ def _resolve(uri: str, where: str) -> None:
     except ValueError as e:
         raise SourceError(f"{where}: {e}") from None
     if address is None or (":" in address.host and address.host.count(":") < 2):
-        raise SourceError(f"{where}: not an address (the port is no number). Write it as rtsp://user:password@host:port/path")
+        raise SourceError(
+            f"{where}: not an address (the port is no number). Write it as rtsp://user:password@host:port/path"
+        )
     host, port = address.host, address.port
     proxied = address.scheme.startswith("http") and any(os.environ.get(n) for n in ("http_proxy", "https_proxy"))
     if not host or proxied:
@@ -308,5 +333,8 @@ def _resolve(uri: str, where: str) -> None:
     try:
         socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as e:
-        message = f"{where}: the name '{host}' does not resolve ({getattr(e, 'strerror', None) or e}). Check it and the name server"
+        message = (
+            f"{where}: the name '{host}' does not resolve ({getattr(e, 'strerror', None) or e}). Check it and the "
+            "name server"
+        )
         raise HopelessError(message, wait=_UNKNOWN_NAME_WAIT, always=False) from None

@@ -1,4 +1,5 @@
-"""Presentation time stamps as a camera's time axis: missing, wrong and restarted stamps are mended, so that times strictly increase."""
+"""Presentation time stamps as a camera's time axis: missing, wrong and restarted stamps are mended, so that times
+strictly increase."""
 
 from __future__ import annotations
 
@@ -13,11 +14,12 @@ from streamreid.types import ClockName
 __all__ = ["StampLine", "Timeline"]
 
 _JUMP = 1.0
-"""Seconds. A stamp that is off by more than this is a restarted clock (joined recordings, wrap-around) or wrong, not jitter."""
+"""Seconds. A stamp that is off by more than this is a restarted clock (joined recordings, wrap-around) or wrong, not
+jitter."""
 
 _RESTART = 10.0
-"""Seconds. In formats whose clock may restart, a longer gap is a restart: FFmpeg's ``dts_delta_threshold``. Their pictures have stamps
-at least every 0.7 s (ISO 13818-1, 2.7.4)."""
+"""Seconds. In formats whose clock may restart, a longer gap is a restart: FFmpeg's ``dts_delta_threshold``. Their
+pictures have stamps at least every 0.7 s (ISO 13818-1, 2.7.4)."""
 
 _BEHIND = 2.0
 """Intervals by which two stamps in a row must be late to be a restarted clock; less is jitter."""
@@ -27,7 +29,8 @@ _STEPS = 9
 
 
 class StampLine:
-    """The line that turns time stamps into times: time = stamp + ``offset``. It moves when the stream's clock restarts, and back after a wrong stamp.
+    """The line that turns time stamps into times: time = stamp + ``offset``. It moves when the stream's clock restarts,
+    and back after a wrong stamp.
 
     Args:
         offset: Seconds.
@@ -38,12 +41,14 @@ class StampLine:
         self._former: deque[float] = deque(maxlen=2)
 
     def move(self, offset: float) -> None:
-        """A stamp does not fit: go on with another line, and remember this one for the case that the stamp was wrong."""
+        """A stamp does not fit: go on with another line, and remember this one for the case that the stamp was
+        wrong."""
         self._former.append(self.offset)
         self.offset = offset
 
     def back(self, stamp: float, earliest: float, latest: float) -> bool:
-        """Return to a former line if a stamp lies on it, at a time in (earliest, latest]: the stamps since were wrong."""
+        """Return to a former line if a stamp lies on it, at a time in (earliest, latest]: the stamps since were
+        wrong."""
         for offset in reversed(self._former):
             if earliest < stamp + offset <= latest:
                 self.offset = offset
@@ -55,14 +60,16 @@ class StampLine:
 class Timeline:
     """Capture times of one recording.
 
-    Stamps that do not go on from those before are judged by the next ones: a single wrong stamp moves only its own picture, after a restart of the
-    stream's clock the times go on evenly.
+    Stamps that do not go on from those before are judged by the next ones: a single wrong stamp moves only its own
+    picture, after a restart of the stream's clock the times go on evenly.
 
     Args:
         origin: Time of the recording's beginning, seconds.
-        interval: Nominal distance of two pictures, seconds: used where stamps are missing or wrong, until enough distances were seen.
+        interval: Nominal distance of two pictures, seconds: used where stamps are missing or wrong, until enough
+            distances were seen.
         notes: Where repairs are counted.
-        restarts: Whether the format's clock may restart, so that a long gap is no gap (see `streamreid.sources.stamps.restarts`).
+        restarts: Whether the format's clock may restart, so that a long gap is no gap (see
+            `streamreid.sources.stamps.restarts`).
 
     Attributes:
         origin: Time of the beginning of the present pass, seconds.
@@ -94,7 +101,9 @@ class Timeline:
             self._last = self.origin + (lost - 1) * self._nominal
             self._note_lead(lost * self._nominal)
 
-    def stamp(self, pts: int | None, time_base: Fraction | None, following: int | None = None) -> tuple[float, ClockName]:
+    def stamp(
+        self, pts: int | None, time_base: Fraction | None, following: int | None = None
+    ) -> tuple[float, ClockName]:
         """Time of the next picture.
 
         Args:
@@ -165,7 +174,8 @@ class Timeline:
             self._notes.add(f"the recording begins between key frames: its first {lead:.1f} s cannot be decoded")
 
     def _is_wild(self, step: float, after: float) -> bool:
-        """Whether a picture lies far ahead of the last one and of the next, at ``after``: its stamp is wrong, it is no gap."""
+        """Whether a picture lies far ahead of the last one and of the next, at ``after``: its stamp is wrong, it is no
+        gap."""
         assert self._line is not None
         assert self._last is not None
         return step > self._near and 0 < after + self._line.offset - self._last <= self._near
@@ -189,8 +199,11 @@ class Timeline:
             self._jumped, self._repairs = False, 0
             return self._advance(raw + self._line.offset), "pts"
         behind = step < -_BEHIND * self._interval
-        # Two in a row that are late but in order: this one and the next, or, where that is not known, the one before and this.
-        anew = behind and after is not None and 0 < after - raw <= self._near and after + self._line.offset <= self._last
+        # Two in a row that are late but in order: this one and the next, or, where that is not known, the one before
+        # and this.
+        anew = (
+            behind and after is not None and 0 < after - raw <= self._near and after + self._line.offset <= self._last
+        )
         in_row = self._repairs > 0 and self._raw is not None and 0 < raw - self._raw <= self._near
         if step > 0 or step < -_JUMP or anew or (in_row and behind):
             distance = self._interval
@@ -202,7 +215,8 @@ class Timeline:
             return self._advance(self._last + distance), "rate"
         self._repairs += 1
         self._notes.count("1 repeated or backward time stamp repaired", "{n} repeated or backward time stamps repaired")
-        # Half an interval leaves room for the next right stamp; in a row of wrong ones the nominal rate is the better guess.
+        # Half an interval leaves room for the next right stamp; in a row of wrong ones the nominal rate is the better
+        # guess.
         return self._advance(self._last + self._interval * (0.5 if self._repairs == 1 else 1.0)), "rate"
 
     def _advance(self, time: float) -> float:

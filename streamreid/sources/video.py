@@ -57,10 +57,11 @@ class _Picture(NamedTuple):
 class VideoFileSource(SourceBase):
     """A video file, read without loss.
 
-    Capture time is ``start_time`` + ``offset`` + (time stamp - first time stamp), clock "pts"; where the file has no time stamps the frame rate of the
-    configuration, else of the stream, is used, clock "rate"; if neither says one, 25, which is noted in ``warnings``. What cannot be decoded because
-    the recording begins between key frames counts as time. ``start`` decodes and drops, so that frame numbers stay those of the file.
-    Damaged data is skipped and noted in ``warnings``, as is a file that ends too early. With ``repeat`` times and frame numbers go on.
+    Capture time is ``start_time`` + ``offset`` + (time stamp - first time stamp), clock "pts"; where the file has no
+    time stamps the frame rate of the configuration, else of the stream, is used, clock "rate"; if neither says one, 25,
+    which is noted in ``warnings``. What cannot be decoded because the recording begins between key frames counts as
+    time. ``start`` decodes and drops, so that frame numbers stay those of the file. Damaged data is skipped and noted
+    in ``warnings``, as is a file that ends too early. With ``repeat`` times and frame numbers go on.
 
     Args:
         config: The camera; ``uri`` is a file name or an http(s) address of a file or an HLS playlist with an end.
@@ -91,8 +92,8 @@ class VideoFileSource(SourceBase):
         """Pictures of the stream per picture of the video, as the first ones tell: two where they are single fields."""
         if self._extent.guessed:
             self._notes.add(
-                f"nothing in the file says how many pictures per second it has: {self._extent.rate:g} are assumed; "
-                f"if that is wrong, give fps in its entry of cameras (--set cameras.fps=12.5)"
+                f"nothing in the file says how many pictures per second it has: {self._extent.rate:g} are assumed; if "
+                "that is wrong, give fps in its entry of cameras (--set cameras.fps=12.5)"
             )
 
     @property
@@ -113,7 +114,9 @@ class VideoFileSource(SourceBase):
         with closing(self._pictures()) as pictures:
             for index, item in enumerate(pictures):
                 if timeline is None:
-                    timeline = Timeline(self._config.begin, self._fields / self._extent.rate, self._notes, restarts=item.restarts)
+                    timeline = Timeline(
+                        self._config.begin, self._fields / self._extent.rate, self._notes, restarts=item.restarts
+                    )
                 if item.begin is not None:
                     timeline.next_pass()
                     timeline.begin(item.begin[0], item.time_base, item.begin[1])
@@ -127,13 +130,17 @@ class VideoFileSource(SourceBase):
                         return
         if selection.taken == 0 and timeline is not None and not self._closed.is_set():
             seconds = self._lasted + self._fields / self._extent.rate
-            raise SourceError(f"{self._where}: nothing is left after start: {self._config.start:g}; it lasts {seconds:.1f} s. Lower it")
+            raise SourceError(
+                f"{self._where}: nothing is left after start: {self._config.start:g}; it lasts {seconds:.1f} s. Lower "
+                "it"
+            )
 
     def close(self) -> None:
         """Close the file; an iterator that is at work ends before its next frame."""
         self._closed.set()
         with self._lock:
-            # FFmpeg crashes when a file is closed while another thread decodes it, so an iterator closes the one it has taken.
+            # FFmpeg crashes when a file is closed while another thread decodes it, so an iterator closes the one it has
+            # taken.
             opened, self._opened = self._opened, None
         if opened is not None:
             opened[0].close()
@@ -141,7 +148,12 @@ class VideoFileSource(SourceBase):
     def _open(self) -> tuple[InputContainer, VideoStream]:
         timeout = self._config.timeout if self._remote else None
         return open_container(
-            self._config.uri, self.camera, options=self._options, timeout=timeout, stream=self._config.stream, notes=self._notes
+            self._config.uri,
+            self.camera,
+            options=self._options,
+            timeout=timeout,
+            stream=self._config.stream,
+            notes=self._notes,
         )
 
     def _pictures(self) -> Generator[_Picture, None, None]:
@@ -178,12 +190,16 @@ class VideoFileSource(SourceBase):
         except FFmpegError as e:
             if held is not None:
                 yield held
-            raise SourceError(f"{self._where}: reading failed after {pictures} pictures ({reason(e)}). Check the disk or network") from None
+            raise SourceError(
+                f"{self._where}: reading failed after {pictures} pictures ({reason(e)}). Check the disk or network"
+            ) from None
         if pictures == 0:
             raise SourceError(f"{self._where}: no picture could be decoded. The file is damaged; try to play it")
         self._check_end(decoder)
 
-    def _progressive(self, decoder: Decoder, stream: VideoStream, stamps: PacketStamps) -> Iterator[tuple[VideoFrame, int | None]]:
+    def _progressive(
+        self, decoder: Decoder, stream: VideoStream, stamps: PacketStamps
+    ) -> Iterator[tuple[VideoFrame, int | None]]:
         """Pictures as the decoder hands them out, but progressive, and their stamps.
 
         Raises:
@@ -218,7 +234,9 @@ def _options(config: CameraConfig) -> dict[str, str]:
 
 def _check_file(path: Path, where: str) -> None:
     if not path.exists():
-        raise SourceError(f"{where}: no such file. Check the path (in a YAML file it starts at the folder of that file)")
+        raise SourceError(
+            f"{where}: no such file. Check the path (in a YAML file it starts at the folder of that file)"
+        )
     if path.is_dir():
         raise SourceError(f"{where}: is a folder, not a video file")
     if path.is_file() and path.stat().st_size == 0:

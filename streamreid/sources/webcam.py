@@ -24,8 +24,8 @@ _MAX_FAILED_READS = 5
 class WebcamSource(LiveSource):
     """A webcam, through OpenCV (the PyAV wheels are built without capture devices).
 
-    Capture time is the arrival of the picture, clock "arrival"; pictures that arrive at the same instant are kept apart by a microsecond.
-    A camera that is unplugged, or hangs, is opened again (see `LiveSource`).
+    Capture time is the arrival of the picture, clock "arrival"; pictures that arrive at the same instant are kept apart
+    by a microsecond. A camera that is unplugged, or hangs, is opened again (see `LiveSource`).
 
     Args:
         config: The camera; ``uri`` is the number.
@@ -36,7 +36,9 @@ class WebcamSource(LiveSource):
         SourceError: ``reconnect`` is 0, and there is no such camera, or another program holds it.
     """
 
-    def __init__(self, config: CameraConfig, *, clock: Clock | None = None, capture: cv2.VideoCapture | None = None) -> None:
+    def __init__(
+        self, config: CameraConfig, *, clock: Clock | None = None, capture: cv2.VideoCapture | None = None
+    ) -> None:
         self._capture = capture
         super().__init__(config, clock=clock, where=f"camera '{config.name}': webcam {config.uri}")
 
@@ -64,7 +66,9 @@ class _WebcamConnection:
         if self._capture is None:
             self._capture = _open(self._number)
         if not self._capture.isOpened():
-            raise SourceError(f"{self._where}: cannot be opened. Check its number and permission, and that no other program uses it")
+            raise SourceError(
+                f"{self._where}: cannot be opened. Check its number and permission, and that no other program uses it"
+            )
 
     def pictures(self) -> Iterator[Received]:
         assert self._capture is not None
@@ -86,8 +90,11 @@ class _WebcamConnection:
 
 
 def _open(number: int) -> cv2.VideoCapture:
-    # On Windows the default backend takes half a minute to open some cameras; elsewhere it tries to read files by that number.
-    backend = {"win32": cv2.CAP_DSHOW, "darwin": cv2.CAP_AVFOUNDATION, "linux": cv2.CAP_V4L2}.get(sys.platform, cv2.CAP_ANY)
+    # On Windows the default backend takes half a minute to open some cameras; elsewhere it tries to read files by that
+    # number.
+    backend = {"win32": cv2.CAP_DSHOW, "darwin": cv2.CAP_AVFOUNDATION, "linux": cv2.CAP_V4L2}.get(
+        sys.platform, cv2.CAP_ANY
+    )
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

@@ -22,7 +22,8 @@ from streamreid.synth.video import Video
 __all__ = ["COUNTED", "Film", "Shot", "film"]
 
 COUNTED = 0.1
-"""Least visible share of a person who must be found; below it a row of the ground truth has score 0 (neither right nor wrong)."""
+"""Least visible share of a person who must be found; below it a row of the ground truth has score 0 (neither right nor
+wrong)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,12 +85,15 @@ def film(shot: Shot, tick: Callable[[], None] | None = None) -> Film:
             _roll(shot, video, (truth, visible, found), result, tick)
     except (OSError, av.FFmpegError) as error:
         raise OutputError(
-            f"cannot write {name} of the scene to '{shot.out}': {error.strerror or error}. Free space or choose another folder (--out)"
+            f"cannot write {name} of the scene to '{shot.out}': {error.strerror or error}. Free space or choose "
+            "another folder (--out)"
         ) from error
     return result
 
 
-def _roll(shot: Shot, video: Video, texts: tuple[TextIO, TextIO, TextIO], result: Film, tick: Callable[[], None] | None) -> None:
+def _roll(
+    shot: Shot, video: Video, texts: tuple[TextIO, TextIO, TextIO], result: Film, tick: Callable[[], None] | None
+) -> None:
     truth, visible, found = texts
     config, view = shot.config, shot.view
     painter = Painter(view, shot.place, shot.walks, shot.looks, lighting=config.lighting, seed=shot.seeds[0])
@@ -105,7 +109,8 @@ def _roll(shot: Shot, video: Video, texts: tuple[TextIO, TextIO, TextIO], result
             truth.writelines(_row(result.frames, one, one.box) for one in shown)
             visible.writelines(_row(result.frames, one, one.visible_box) for one in shown if one.visibility > 0)
             found.writelines(
-                f"{result.frames},-1,{x:.1f},{y:.1f},{w:.1f},{h:.1f},{score:.3f},-1,-1,-1\n" for x, y, w, h, score in boxes(shown)
+                f"{result.frames},-1,{x:.1f},{y:.1f},{w:.1f},{h:.1f},{score:.3f},-1,-1,-1\n"
+                for x, y, w, h, score in boxes(shown)
             )
             result.boxes += len(shown)
             result.visibility += sum(one.visibility for one in shown)
@@ -116,4 +121,5 @@ def _roll(shot: Shot, video: Video, texts: tuple[TextIO, TextIO, TextIO], result
 
 def _row(frame: int, one: Shown, box: tuple[float, float, float, float]) -> str:
     x0, y0, x1, y1 = box
-    return f"{frame},{one.person + 1},{x0:g},{y0:g},{x1 - x0:g},{y1 - y0:g},{int(one.visibility >= COUNTED)},1,{one.visibility:.3f}\n"
+    box = f"{x0:g},{y0:g},{x1 - x0:g},{y1 - y0:g}"
+    return f"{frame},{one.person + 1},{box},{int(one.visibility >= COUNTED)},1,{one.visibility:.3f}\n"

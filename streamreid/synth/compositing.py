@@ -1,4 +1,5 @@
-"""One camera's pictures: people from far to near before the scenery, seen through this camera's own rendering of light."""
+"""One camera's pictures: people from far to near before the scenery, seen through this camera's own rendering of
+light."""
 
 from __future__ import annotations
 
@@ -66,7 +67,14 @@ class Painter:
     """
 
     def __init__(
-        self, view: View, place: Place, walks: Walks, looks: Mapping[int, Sequence[Cutout]], *, lighting: float, seed: int
+        self,
+        view: View,
+        place: Place,
+        walks: Walks,
+        looks: Mapping[int, Sequence[Cutout]],
+        *,
+        lighting: float,
+        seed: int,
     ) -> None:
         self._view, self._place, self._walks, self._looks = view, place, walks, looks
         self._visitors = np.array([n for n in sorted(looks) if looks[n]], np.int64)
@@ -113,7 +121,9 @@ class Painter:
         left, bottom = (below[:, 0] + above[:, 0]) / 2, below[:, 1]
         found = []
         for row in np.flatnonzero((depth >= 0.8) & (tall >= _LEAST_HEIGHT)).tolist():
-            sprite = self._sprite(int(people[row]), (float(left[row]), float(bottom[row])), float(tall[row]), float(depth[row]), time)
+            sprite = self._sprite(
+                int(people[row]), (float(left[row]), float(bottom[row])), float(tall[row]), float(depth[row]), time
+            )
             if sprite is not None:
                 found.append(sprite)
         return found
@@ -147,7 +157,12 @@ class Painter:
         height, width = sprite.alpha.shape
         middle = sprite.left + width // 2, sprite.top + height
         reach = max(2, int(width * 0.45)), max(1, int(width * 0.14))
-        box = [max(0, middle[1] - reach[1] - 1), middle[1] + reach[1] + 2, max(0, middle[0] - reach[0] - 1), middle[0] + reach[0] + 2]
+        box = [
+            max(0, middle[1] - reach[1] - 1),
+            middle[1] + reach[1] + 2,
+            max(0, middle[0] - reach[0] - 1),
+            middle[0] + reach[0] + 2,
+        ]
         if box[1] <= 0 or box[3] <= 0:
             return
         patch = canvas[box[0] : box[1], box[2] : box[3]]
@@ -176,7 +191,10 @@ class Painter:
         wide, high = self._view.size
         x0, x1 = max(0, sprite.left), min(wide, sprite.left + width)
         y0, y1 = max(0, sprite.top), min(high, sprite.top + height)
-        return (slice(y0, y1), slice(x0, x1)), (slice(y0 - sprite.top, y1 - sprite.top), slice(x0 - sprite.left, x1 - sprite.left))
+        return (slice(y0, y1), slice(x0, x1)), (
+            slice(y0 - sprite.top, y1 - sprite.top),
+            slice(x0 - sprite.left, x1 - sprite.left),
+        )
 
     def _shown(self, sprite: _Sprite) -> Shown | None:
         (rows, columns), _ = self._overlap(sprite)

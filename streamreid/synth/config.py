@@ -55,20 +55,34 @@ class SceneConfig(BaseModel):
     cameras: int = Field(default=4, ge=1, le=64, description="How many cameras watch.")
     level: Level = Field(default="medium", description="How much people are hidden, by each other and by obstacles.")
     seconds: float | None = Field(
-        default=None, gt=0, le=86400, description="Length; empty: as long as keeps the places as crowded as the level says."
+        default=None,
+        gt=0,
+        le=86400,
+        description="Length; empty: as long as keeps the places as crowded as the level says.",
     )
     fps: float = Field(default=10.0, gt=0, le=60, description="Frames per second of every camera.")
     width: int = Field(default=768, ge=160, le=3840, description="Width of the pictures in pixels.")
     height: int = Field(default=432, ge=120, le=2160, description="Height of the pictures in pixels.")
     visits: int = Field(default=2, ge=1, le=20, description="How many places everybody walks through.")
-    linger: int = Field(default=0, ge=0, le=1000, description="To how many points more than usual everybody walks inside each place.")
-    overlap: float = Field(
-        default=0.5, ge=0, le=1, description="Share of the cameras that share their place with others and look at it from different sides."
+    linger: int = Field(
+        default=0, ge=0, le=1000, description="To how many points more than usual everybody walks inside each place."
     )
-    together: int = Field(default=2, ge=2, le=8, description="How many cameras look at a place that is looked at by several.")
+    overlap: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of the cameras that share their place with others and look at it from different sides.",
+    )
+    together: int = Field(
+        default=2, ge=2, le=8, description="How many cameras look at a place that is looked at by several."
+    )
     place: tuple[float, float] = Field(default=(11.0, 8.0), description="Width and depth of a place in metres.")
-    lighting: float = Field(default=1.0, ge=0, le=2, description="How differently the cameras render light and colour; 0 is all alike.")
-    skew: float = Field(default=0.0, ge=0, le=60, description="Clocks are wrong by up to so many seconds, the first camera's is right.")
+    lighting: float = Field(
+        default=1.0, ge=0, le=2, description="How differently the cameras render light and colour; 0 is all alike."
+    )
+    skew: float = Field(
+        default=0.0, ge=0, le=60, description="Clocks are wrong by up to so many seconds, the first camera's is right."
+    )
     drop: float = Field(default=0.0, ge=0, le=0.9, description="Share of frames that get lost.")
     offline: int = Field(default=0, ge=0, le=64, description="How many cameras are off for a fifth of the time.")
     seed: int = Field(default=0, ge=0, description="Another number, another scene.")
@@ -102,7 +116,11 @@ class SceneConfig(BaseModel):
         if self.seconds is not None:
             return self.seconds
         return max(
-            _LEAST, self.people * self.visits * (self.crowding.visit + 4.5 * self.linger) / (len(self.groups) * self.crowding.occupancy)
+            _LEAST,
+            self.people
+            * self.visits
+            * (self.crowding.visit + 4.5 * self.linger)
+            / (len(self.groups) * self.crowding.occupancy),
         )
 
     @property

@@ -1,4 +1,5 @@
-"""How people walk: from place to place, through way points, around obstacles and each other (social forces, Helbing and Molnar, 1995)."""
+"""How people walk: from place to place, through way points, around obstacles and each other (social forces, Helbing and
+Molnar, 1995)."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _COMFORT = 0.75  # metres between two people's centres below which they step asi
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Walks:
-    """Everybody's way. Only the time that somebody is there is stored, so the size does not grow with the length of the scene.
+    """Everybody's way. Only the time that somebody is there is stored, so the size does not grow with the length of the
+    scene.
 
     Args:
         start: Time of the first step; negative, because people are on their way already when the cameras begin.
@@ -70,7 +72,8 @@ class _Route:
 
 
 def walk(config: SceneConfig, places: list[Place], rng: np.random.Generator, *, lead: float = 5.0) -> Walks:
-    """Simulate everybody from ``lead`` seconds before the scene to ``lead`` seconds after it (clocks that are wrong look there)."""
+    """Simulate everybody from ``lead`` seconds before the scene to ``lead`` seconds after it (clocks that are wrong
+    look there)."""
     count, total = config.people, config.duration
     lead += config.skew
     speeds = np.clip(rng.normal(1.25, 0.2, count), 0.7, 1.8)
@@ -82,14 +85,23 @@ def walk(config: SceneConfig, places: list[Place], rng: np.random.Generator, *, 
         else:
             routes.append(_route(config, places, float(speeds[person]), rng))
     obstacles = [o for p in places for o in p.obstacles]
-    state = _Crowd(routes, speeds, np.array([o.centre for o in obstacles]).reshape(-1, 2), np.array([o.radius for o in obstacles]), rng)
+    state = _Crowd(
+        routes,
+        speeds,
+        np.array([o.centre for o in obstacles]).reshape(-1, 2),
+        np.array([o.radius for o in obstacles]),
+        rng,
+    )
     steps = int(np.ceil((total + 2 * lead) / _STEP)) + 2
     first, begin, points = _sorted([state.step(-lead + k * _STEP) for k in range(steps)], count)
     return Walks(-lead, steps, first, begin, points, np.clip(rng.normal(1.70, 0.08, count), 1.5, 1.95))
 
 
-def _sorted(steps: list[tuple[NDArray[np.int64], Array]], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
-    """What happened step by step, person by person: each one's first step, where the points of each begin, the points."""
+def _sorted(
+    steps: list[tuple[NDArray[np.int64], Array]], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    """What happened step by step, person by person: each one's first step, where the points of each begin, the
+    points."""
     who = np.concatenate([active for active, _ in steps])
     when = np.repeat(np.arange(len(steps)), [len(active) for active, _ in steps])
     order = np.argsort(who, kind="stable")
@@ -146,7 +158,9 @@ def _beside(route: _Route, rng: np.random.Generator) -> _Route:
 class _Crowd:
     """Everybody's place and speed, one step after the other."""
 
-    def __init__(self, routes: list[_Route], speeds: Array, obstacles: Array, radii: Array, rng: np.random.Generator) -> None:
+    def __init__(
+        self, routes: list[_Route], speeds: Array, obstacles: Array, radii: Array, rng: np.random.Generator
+    ) -> None:
         self._routes = routes
         self._speeds = speeds
         self._obstacles = obstacles
@@ -199,7 +213,9 @@ class _Crowd:
         distance = np.linalg.norm(gap, axis=1)
         waiting = self._wait[active] > 0
         self._wait[active] = np.maximum(0.0, self._wait[active] - _STEP)
-        wish = np.where(waiting[:, None], 0.0, gap / np.maximum(distance, 1e-6)[:, None] * self._speeds[active][:, None])
+        wish = np.where(
+            waiting[:, None], 0.0, gap / np.maximum(distance, 1e-6)[:, None] * self._speeds[active][:, None]
+        )
         push = self._aside(where)
         # People slow down and step aside for others, they do not bounce back.
         way = gap / np.maximum(distance, 1e-6)[:, None]

@@ -1,7 +1,7 @@
 """People cut out of their pictures, ready to be put into another one.
 
-A part mask (or, without one, where a standing person usually is in a crop) seeds GrabCut (Rother et al., SIGGRAPH 2004), which finds the outline
-in the picture itself.
+A part mask (or, without one, where a standing person usually is in a crop) seeds GrabCut (Rother et al., SIGGRAPH
+2004), which finds the outline in the picture itself.
 """
 
 from __future__ import annotations
@@ -70,7 +70,13 @@ class Person:
 
 
 def read_people(
-    pictures: Sequence[Picture], masks: Masks, count: int, *, seed: int = 0, threads: int = 2, tick: Callable[[], None] | None = None
+    pictures: Sequence[Picture],
+    masks: Masks,
+    count: int,
+    *,
+    seed: int = 0,
+    threads: int = 2,
+    tick: Callable[[], None] | None = None,
 ) -> list[Person]:
     """Draw people by lot, those seen by several cameras first, and cut them out.
 
@@ -94,7 +100,8 @@ def read_people(
         groups[picture.person].append(picture)
     if len(groups) < count:
         raise ConfigError(
-            f"{count} people are asked for, but there are pictures of {len(groups)} only; give more folders or a smaller --people"
+            f"{count} people are asked for, but there are pictures of {len(groups)} only; give more folders or a "
+            "smaller --people"
         )
     order = np.random.default_rng(seed).permutation(sorted(groups)).tolist()
     order.sort(key=lambda n: len({p.camera for p in groups[n]}) < 2)
@@ -123,8 +130,9 @@ def read_people(
             people += [p for p in pool.map(one, batch) if p is not None]
     if len(people) < count:
         raise ConfigError(
-            f"{count} people are asked for, but only {len(people)} of {len(groups)} could be cut out of their pictures (a picture shows one whole "
-            "person, standing, at least 32 pixels high); give more folders or a smaller --people"
+            f"{count} people are asked for, but only {len(people)} of {len(groups)} could be cut out of their "
+            "pictures (a picture shows one whole person, standing, at least 32 pixels high); give more folders or a "
+            "smaller --people"
         )
     return people
 
@@ -144,10 +152,14 @@ def cut_out(image: Image, mask: Mask | None) -> Cutout | None:
         return None
     small = image
     if height > _FINE:
-        small = np.asarray(cv2.resize(image, (max(12, round(width * _FINE / height)), _FINE), interpolation=cv2.INTER_AREA), np.uint8)
+        small = np.asarray(
+            cv2.resize(image, (max(12, round(width * _FINE / height)), _FINE), interpolation=cv2.INTER_AREA), np.uint8
+        )
     inside = _outline(small, _seeds(small.shape[0], small.shape[1], mask))
     if small is not image:
-        inside = np.asarray(cv2.resize(inside * np.float32(1), (width, height), interpolation=cv2.INTER_CUBIC) > 0.5, np.uint8)
+        inside = np.asarray(
+            cv2.resize(inside * np.float32(1), (width, height), interpolation=cv2.INTER_CUBIC) > 0.5, np.uint8
+        )
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     if len(rows) < _LEAST_SPAN * height or not 0.10 <= inside.mean() <= 0.9 or len(columns) < 4:
         return None
@@ -168,7 +180,9 @@ def _seeds(height: int, width: int, mask: Mask | None) -> Mask:
         seeds = np.where(x < reach, cv2.GC_PR_BGD, cv2.GC_BGD)
         seeds = np.where(x < (reach + core) / 2, cv2.GC_PR_FGD, seeds)
         return np.where(x < core, cv2.GC_FGD, seeds).astype(np.uint8)
-    person = (cv2.resize((mask > 0).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5).astype(np.uint8)
+    person = (cv2.resize((mask > 0).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5).astype(
+        np.uint8
+    )
     likely = person.astype(bool) | (x < core)  # where the mask has gaps (feet are missed often) the usual place helps
     near = cv2.dilate(likely.astype(np.uint8), np.ones((max(3, width // 8) | 1,) * 2, np.uint8)) > 0
     sure = cv2.erode(person, np.ones((5, 5), np.uint8)) > 0

@@ -14,7 +14,8 @@ __all__ = ["Boxes"]
 class Boxes:
     """Boxes with scores; misses, false boxes and noise about as measured with YOLO11n on generated scenes.
 
-    The less of a person is seen, the more likely it is missed, the lower its score and the more its box shrinks to the visible part.
+    The less of a person is seen, the more likely it is missed, the lower its score and the more its box shrinks to the
+    visible part.
 
     Args:
         size: Width and height of the pictures.
@@ -47,7 +48,9 @@ class Boxes:
         for _ in range(rng.poisson(self._false_rate)):
             tall = rng.uniform(0.15, 0.45) * self._size[1]
             corner = rng.uniform(0, 1, 2) * (np.array(self._size) - [tall * 0.4, tall])
-            result.append(self._clip(np.array([*corner, corner[0] + tall * 0.4, corner[1] + tall]), float(rng.uniform(0.11, 0.5))))
+            result.append(
+                self._clip(np.array([*corner, corner[0] + tall * 0.4, corner[1] + tall]), float(rng.uniform(0.11, 0.5)))
+            )
         return [box for box in result if box[2] >= 2 and box[3] >= 4]
 
     def _clip(self, box: np.ndarray, score: float) -> tuple[float, float, float, float, float]:

@@ -1,7 +1,8 @@
 """Several cameras at once, each process one after the other.
 
-Plain child processes that read pickled shots: unlike those of ``multiprocessing`` they do not import the program that called (the command line
-takes longer to import than all of this room), need no ``__main__`` guard there, and end when the pipe to the parent does.
+Plain child processes that read pickled shots: unlike those of ``multiprocessing`` they do not import the program that
+called (the command line takes longer to import than all of this room), need no ``__main__`` guard there, and end when
+the pipe to the parent does.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from streamreid.synth.camera_recording import Film, Shot, film
 __all__ = ["film_all"]
 
 
-def film_all(shot: Callable[[int], Shot], count: int, processes: int, tick: Callable[[], None] | None = None) -> list[Film]:
+def film_all(
+    shot: Callable[[int], Shot], count: int, processes: int, tick: Callable[[], None] | None = None
+) -> list[Film]:
     """Make the films of all cameras.
 
     Args:
@@ -84,7 +87,9 @@ def _children(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
         for _ in range(count):
             # A session of its own: an interrupt of the terminal is for the parent, which ends its children.
             children.append(
-                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True)
+                subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
+                )
             )
         yield children
     finally:
@@ -111,7 +116,8 @@ def _ask(child: subprocess.Popen[bytes], shot: Shot, tick: Callable[[], None]) -
         with suppress(subprocess.TimeoutExpired):
             child.wait(2)
         raise OutputError(
-            f"the process that made {shot.view.name} ended (exit code {child.poll()}); with too little memory make fewer cameras at once (--processes 1)"
+            f"the process that made {shot.view.name} ended (exit code {child.poll()}); with too little memory make "
+            "fewer cameras at once (--processes 1)"
         ) from error
     if isinstance(answer, BaseException):
         raise answer

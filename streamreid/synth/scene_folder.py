@@ -1,4 +1,5 @@
-"""The folder of a scene: nothing that was there is lost before the new scene is complete, nothing of anybody else's is touched."""
+"""The folder of a scene: nothing that was there is lost before the new scene is complete, nothing of anybody else's is
+touched."""
 
 from __future__ import annotations
 
@@ -37,19 +38,25 @@ def check_folder(out: Path, *, overwrite: bool) -> None:
     if not there:
         return
     if _LISTING not in there or not (old := _made(out)):
-        raise ConfigError(f"'{out}' is not empty and holds no scene; choose another folder (--out). Nothing in it was changed")
+        raise ConfigError(
+            f"'{out}' is not empty and holds no scene; choose another folder (--out). Nothing in it was changed"
+        )
     if not overwrite:
-        raise ConfigError(f"'{out}' already holds a scene; pass --overwrite to replace it or choose another folder (--out)")
+        raise ConfigError(
+            f"'{out}' already holds a scene; pass --overwrite to replace it or choose another folder (--out)"
+        )
     strangers = sorted(name for name in there - old if name.startswith("cam") and name.endswith(".mp4"))
     if strangers:
         raise ConfigError(
-            f"'{out}' holds {', '.join(strangers)}, which the scene in it did not bring; move them or choose another folder (--out)"
+            f"'{out}' holds {', '.join(strangers)}, which the scene in it did not bring; move them or choose another "
+            "folder (--out)"
         )
 
 
 @contextmanager
 def fresh_scene(out: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A folder to make a scene in; what is in it moves to ``out`` when all is done, and is deleted when something went wrong.
+    """A folder to make a scene in; what is in it moves to ``out`` when all is done, and is deleted when something went
+    wrong.
 
     Raises:
         ConfigError: ``out`` must not be written to.

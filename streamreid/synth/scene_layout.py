@@ -1,4 +1,5 @@
-"""The ground people walk on, what stands on it, and the cameras that look at it. Metres; x and y on the ground, z up."""
+"""The ground people walk on, what stands on it, and the cameras that look at it. Metres; x and y on the ground, z
+up."""
 
 from __future__ import annotations
 
@@ -103,9 +104,17 @@ def lay_out(config: SceneConfig, rng: np.random.Generator) -> tuple[list[Place],
         start = rng.uniform(0, 2 * np.pi)
         for nth in range(count):
             # A pair from two sides up to opposite ones, more of them all around.
-            angle = start + (rng.uniform(0.5, 1.0) * np.pi * nth if count == 2 else 2 * np.pi * (nth + rng.uniform(-0.2, 0.2)) / count)
+            angle = start + (
+                rng.uniform(0.5, 1.0) * np.pi * nth
+                if count == 2
+                else 2 * np.pi * (nth + rng.uniform(-0.2, 0.2)) / count
+            )
             views.append((number, *_look(places[-1], angle, (config.width, config.height), rng)))
-    skews = np.concatenate([[0.0], rng.uniform(-config.skew, config.skew, max(0, config.cameras - 1))]) if config.skew else None
+    skews = (
+        np.concatenate([[0.0], rng.uniform(-config.skew, config.skew, max(0, config.cameras - 1))])
+        if config.skew
+        else None
+    )
     off = set(rng.permutation(config.cameras)[: config.offline].tolist())
     named = []
     for i, (place, matrix, position) in enumerate(views):

@@ -57,10 +57,10 @@ def record(
 ) -> Report:
     """Make a scene.
 
-    Writes ``<camera>.mp4``, ``cams.yaml``, ``truth/<camera>.txt`` (MOT text with visibility; ids mean the same person in all cameras), ``visible/<camera>.txt`` (the same with
-    the box around what can be seen of each person), ``world.txt``
-    (where everybody in view of a working camera stands, MOT text with x, y, z in columns 8 to 10), ``detections/<camera>.txt``,
-    ``calibration/<camera>.txt`` (3x4 matrices) and ``scene.json``.
+    Writes ``<camera>.mp4``, ``cams.yaml``, ``truth/<camera>.txt`` (MOT text with visibility; ids mean the same person
+    in all cameras), ``visible/<camera>.txt`` (the same with the box around what can be seen of each person),
+    ``world.txt`` (where everybody in view of a working camera stands, MOT text with x, y, z in columns 8 to 10),
+    ``detections/<camera>.txt``, ``calibration/<camera>.txt`` (3x4 matrices) and ``scene.json``.
 
     Args:
         config: The scene.
@@ -95,7 +95,9 @@ def record(
         films = film_all(shot, len(views), processes, tick)
         _write_cameras(out, views)
         names = [p.number if describe is None else describe(p.number) for p in people]
-        (out / "scene.json").write_text(json.dumps(_scene(config, places, views, films, names), indent=1) + "\n", encoding="utf-8")
+        (out / "scene.json").write_text(
+            json.dumps(_scene(config, places, views, films, names), indent=1) + "\n", encoding="utf-8"
+        )
     except OSError as error:
         raise OutputError(f"cannot write the scene to '{out}': {error.strerror or error}") from error
     return _report(config, views, films)
@@ -104,7 +106,8 @@ def record(
 def pictures_for(person: Person, number: int, count: int) -> list[Cutout]:
     """Cutouts of a person for one camera of the scene: those of one camera of the folder.
 
-    Cameras of the scene that share a camera of the folder share out its pictures, so that nobody is recognised by the very same picture.
+    Cameras of the scene that share a camera of the folder share out its pictures, so that nobody is recognised by the
+    very same picture.
 
     Args:
         person: With cutouts by camera of the folder.
@@ -120,11 +123,18 @@ def pictures_for(person: Person, number: int, count: int) -> list[Cutout]:
 
 
 def _write_cameras(out: Path, views: list[View]) -> None:
-    lines = ["# Made by `streamreid synth`. Exact boxes instead of a detector: --detector mot:<this folder>/detections", "cameras:"]
+    lines = [
+        "# Made by `streamreid synth`. Exact boxes instead of a detector: --detector mot:<this folder>/detections",
+        "cameras:",
+    ]
     for view in views:
         matrix = "".join(" ".join(f"{value:.10g}" for value in row) + "\n" for row in view.matrix)
         (out / "calibration" / f"{view.name}.txt").write_text(matrix, encoding="utf-8")
-        lines += [f"  - name: {view.name}", f"    uri: {view.name}.mp4", f"    calibration: calibration/{view.name}.txt"]
+        lines += [
+            f"  - name: {view.name}",
+            f"    uri: {view.name}.mp4",
+            f"    calibration: calibration/{view.name}.txt",
+        ]
     (out / "cams.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -139,7 +149,9 @@ def _write_world(file: TextIO, config: SceneConfig, places: list[Place], views: 
             file.write(f"{start + row + 1},{person + 1},-1,-1,-1,-1,1,{x:.3f},{y:.3f},0\n")
 
 
-def _in_view(times: NDArray[Any], where: NDArray[Any], heights: NDArray[Any], places: list[Place], views: list[View]) -> NDArray[np.bool_]:
+def _in_view(
+    times: NDArray[Any], where: NDArray[Any], heights: NDArray[Any], places: list[Place], views: list[View]
+) -> NDArray[np.bool_]:
     """Who ``[N]`` has the middle of the body in the picture of a camera that works at that time."""
     seen = np.zeros(len(where), bool)
     middle = np.concatenate([where, heights[:, None] / 2], 1)
@@ -154,7 +166,9 @@ def _in_view(times: NDArray[Any], where: NDArray[Any], heights: NDArray[Any], pl
     return seen
 
 
-def _scene(config: SceneConfig, places: list[Place], views: list[View], films: list[Film], people: list[Any]) -> dict[str, Any]:
+def _scene(
+    config: SceneConfig, places: list[Place], views: list[View], films: list[Film], people: list[Any]
+) -> dict[str, Any]:
     return {
         "schema": 1,
         "config": config.model_dump(),
@@ -163,7 +177,9 @@ def _scene(config: SceneConfig, places: list[Place], views: list[View], films: l
         "places": [
             {
                 "centre": p.centre.tolist(),
-                "obstacles": [{"centre": o.centre.tolist(), "radius": o.radius, "height": o.height} for o in p.obstacles],
+                "obstacles": [
+                    {"centre": o.centre.tolist(), "radius": o.radius, "height": o.height} for o in p.obstacles
+                ],
             }
             for p in places
         ],

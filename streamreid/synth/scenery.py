@@ -47,7 +47,10 @@ def paint_scenery(view: View, place: Place, rng: np.random.Generator) -> Scenery
         high, wide = solid.alpha.shape
         rows = slice(max(0, solid.top), min(view.size[1], solid.top + high))
         columns = slice(max(0, solid.left), min(view.size[0], solid.left + wide))
-        own = slice(rows.start - solid.top, rows.stop - solid.top), slice(columns.start - solid.left, columns.stop - solid.left)
+        own = (
+            slice(rows.start - solid.top, rows.stop - solid.top),
+            slice(columns.start - solid.left, columns.stop - solid.left),
+        )
         alpha = solid.alpha[own]
         behind = cv2.multiply(image[rows, columns], cv2.merge([255 - alpha] * 3), scale=1 / 255)
         image[rows, columns] = cv2.add(behind, solid.colour[own])
@@ -58,11 +61,17 @@ def paint_scenery(view: View, place: Place, rng: np.random.Generator) -> Scenery
 def _ground(view: View, place: Place, rng: np.random.Generator) -> Image:
     """Paving up to the edge of what is seen of the place, a wall behind it."""
     width, height = view.size
-    to_ground = np.array([[1 / _PER_METRE, 0, place.centre[0] - _SPAN / 2], [0, 1 / _PER_METRE, place.centre[1] - _SPAN / 2], [0, 0, 1]])
-    image = cv2.warpPerspective(_paving(1 + view.place), view.ground @ to_ground, (width, height), flags=cv2.INTER_LINEAR)
+    to_ground = np.array(
+        [[1 / _PER_METRE, 0, place.centre[0] - _SPAN / 2], [0, 1 / _PER_METRE, place.centre[1] - _SPAN / 2], [0, 0, 1]]
+    )
+    image = cv2.warpPerspective(
+        _paving(1 + view.place), view.ground @ to_ground, (width, height), flags=cv2.INTER_LINEAR
+    )
     wall = np.linspace(rng.uniform(150, 200), rng.uniform(80, 120), height)[:, None, None] + rng.normal(0, 6, 3)
     bricks = cv2.resize(
-        rng.normal(0, 10, (height // 14 + 1, width // 40 + 1)).astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST
+        rng.normal(0, 10, (height // 14 + 1, width // 40 + 1)).astype(np.float32),
+        (width, height),
+        interpolation=cv2.INTER_NEAREST,
     )
     behind = np.clip(wall.astype(np.float32) + bricks[..., None], 0, 255).astype(np.uint8)
     return np.asarray(np.where(_on_floor(view, place)[..., None], image, behind), np.uint8)
@@ -85,7 +94,8 @@ def _paving(seed: int) -> Image:
 def _on_floor(view: View, place: Place) -> NDArray[np.bool_]:
     """Which pixels ``[H, W]`` show the floor of the place."""
     width, height = view.size
-    # A pixel sees the ground at (a / c, b / c), where a, b and c are linear in the pixel; c has another sign above the horizon.
+    # A pixel sees the ground at (a / c, b / c), where a, b and c are linear in the pixel; c has another sign above the
+    # horizon.
     ray = np.linalg.inv(view.ground)
     x, y = np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5
     a, b, c = (row[0] * x + row[1] * y + row[2] for row in ray)
@@ -97,26 +107,40 @@ def _on_floor(view: View, place: Place) -> NDArray[np.bool_]:
 def _cylinder(view: View, obstacle: Obstacle, rng: np.random.Generator) -> _Solid | None:
     centre, radius, height = obstacle.centre, obstacle.radius, obstacle.height
     angles = np.linspace(0, 2 * np.pi, 33)
-    ring = np.stack([centre[0] + radius * np.cos(angles), centre[1] + radius * np.sin(angles), np.zeros_like(angles)], 1)
+    ring = np.stack(
+        [centre[0] + radius * np.cos(angles), centre[1] + radius * np.sin(angles), np.zeros_like(angles)], 1
+    )
     (low, depth), (high, _) = view.project(ring), view.project(ring + np.array([0, 0, height]))
     points = np.concatenate([low, high])
     if depth.min() < 0.8 or not np.isfinite(points).all():
         return None
     left, top = np.floor(points.min(0)).astype(int).tolist()
     right, bottom = (np.ceil(points.max(0)).astype(int) + 1).tolist()
-    if left >= view.size[0] or top >= view.size[1] or right <= 0 or bottom <= 0 or max(right - left, bottom - top) > 4 * max(view.size):
+    if (
+        left >= view.size[0]
+        or top >= view.size[1]
+        or right <= 0
+        or bottom <= 0
+        or max(right - left, bottom - top) > 4 * max(view.size)
+    ):
         return None
     alpha = np.zeros((bottom - top, right - left), np.uint8)
     hull = cv2.convexHull((points - [left, top]).astype(np.float32)).astype(np.int32)
     cv2.fillConvexPoly(alpha, hull, 255, lineType=cv2.LINE_AA)
     shade = np.cos(np.linspace(-1.25, 1.25, alpha.shape[1])) * 0.55 + 0.45
     colour = (
-        np.clip(60 + 110 * obstacle.shade + np.random.default_rng(int(obstacle.shade * 1e6)).normal(0, 12, 3), 20, 235)[None, None]
+        np.clip(60 + 110 * obstacle.shade + np.random.default_rng(int(obstacle.shade * 1e6)).normal(0, 12, 3), 20, 235)[
+            None, None
+        ]
         * shade[None, :, None]
     )
-    body = np.clip(np.broadcast_to(colour, (*alpha.shape, 3)) + rng.normal(0, 4, (*alpha.shape, 1)), 0, 255).astype(np.uint8)
+    body = np.clip(np.broadcast_to(colour, (*alpha.shape, 3)) + rng.normal(0, 4, (*alpha.shape, 1)), 0, 255).astype(
+        np.uint8
+    )
     cv2.fillConvexPoly(
-        body, cv2.convexHull((high - [left, top]).astype(np.float32)).astype(np.int32), [float(c) for c in colour.max((0, 1)) * 1.12]
+        body,
+        cv2.convexHull((high - [left, top]).astype(np.float32)).astype(np.int32),
+        [float(c) for c in colour.max((0, 1)) * 1.12],
     )
     body = cv2.multiply(body, cv2.merge([alpha] * 3), scale=1 / 255)
     # A person at the near side of the cylinder stands in front of it: compare with its middle.

@@ -29,12 +29,16 @@ class Video:
     def __init__(self, path: Path, size: tuple[int, int], fps: float) -> None:
         self._container: Any = av.open(ffmpeg_name(path), "w", format="mp4")
         x264 = "libx264" in av.codecs_available
-        stream: Any = self._container.add_stream("libx264" if x264 else "mpeg4", rate=Fraction(fps).limit_denominator(1001))
+        stream: Any = self._container.add_stream(
+            "libx264" if x264 else "mpeg4", rate=Fraction(fps).limit_denominator(1001)
+        )
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         stream.codec_context.time_base = Fraction(1, _CLOCK)
         stream.codec_context.gop_size = 50
         stream.codec_context.max_b_frames = 0
-        stream.codec_context.thread_count = 1  # the cores are for other cameras, and one thread always writes the same file
+        stream.codec_context.thread_count = (
+            1  # the cores are for other cameras, and one thread always writes the same file
+        )
         if x264:
             stream.options = {"preset": "ultrafast", "crf": "22"}
         else:

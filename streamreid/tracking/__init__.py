@@ -1,4 +1,5 @@
-"""Tracks inside one camera: motion on capture time, assignment by overlap and looks, occlusion, life cycle, delayed results."""
+"""Tracks inside one camera: motion on capture time, assignment by overlap and looks, occlusion, life cycle, delayed
+results."""
 
 from streamreid.tracking.camera_motion import CameraMotion
 from streamreid.tracking.fixed_lag import FixedLagTracks

@@ -1,4 +1,5 @@
-"""What each track looks like, per part: a few diverse prototypes. A part that is hidden is not learnt, and a part never seen says nothing."""
+"""What each track looks like, per part: a few diverse prototypes. A part that is hidden is not learnt, and a part never
+seen says nothing."""
 
 from __future__ import annotations
 
@@ -14,11 +15,13 @@ Rows = NDArray[np.intp]
 
 
 class AppearanceBank:
-    """Per-part prototypes of T tracks, learnt by leader clustering (Hartigan, "Clustering Algorithms", 1975, chapter 3).
+    """Per-part prototypes of T tracks, learnt by leader clustering (Hartigan, "Clustering Algorithms", 1975, chapter
+    3).
 
-    An observation f of part k with weight w = visibility * quality joins the nearest prototype m, ``m <- normalise((1 - s) m + s f)``, where s is
-    w / (mass + w) while the prototype is young and at least ``rate`` w later. If it is less similar than ``join`` to all of them and a slot is
-    free, it begins a new one: a front and a back view stay two prototypes instead of one blurred average.
+    An observation f of part k with weight w = visibility * quality joins the nearest prototype m, ``m <- normalise((1 -
+    s) m + s f)``, where s is w / (mass + w) while the prototype is young and at least ``rate`` w later. If it is less
+    similar than ``join`` to all of them and a slot is free, it begins a new one: a front and a back view stay two
+    prototypes instead of one blurred average.
 
     The similarity of a track with a person is the visibility-weighted mean over the parts seen in both (see
     :func:`streamreid.features.similarity.part_similarity`) with every part compared to its nearest prototype.
@@ -60,7 +63,8 @@ class AppearanceBank:
         return np.asarray(np.minimum(self._mass[rows].sum(1) / self._full, 1.0), np.float32)
 
     def similarity(self, rows: Rows | slice, features: PartFeatures) -> tuple[FloatArray, FloatArray]:
-        """Similarity in [-1, 1] and seen share in [0, 1], each ``[M, N]``, of tracks ``rows`` [M] (or a slice of them) with ``features`` [N].
+        """Similarity in [-1, 1] and seen share in [0, 1], each ``[M, N]``, of tracks ``rows`` [M] (or a slice of them)
+        with ``features`` [N].
 
         Raises:
             EngineMismatchError: ``features`` come from another engine than those learnt.
@@ -80,8 +84,8 @@ class AppearanceBank:
         return similarity, np.asarray(total / k, np.float32)
 
     def _nearest(self, parts: FloatArray, mass: FloatArray, people: FloatArray) -> FloatArray:
-        """Cosine similarity ``[K, M, N]`` of each part of ``people`` [N, K, D] with the nearest of the prototypes ``parts`` [M, P, K, D]; -1 where there
-        is none."""
+        """Cosine similarity ``[K, M, N]`` of each part of ``people`` [N, K, D] with the nearest of the prototypes
+        ``parts`` [M, P, K, D]; -1 where there is none."""
         used: BoolArray = np.asarray((mass > 0).any(axis=2))
         track, slot = used.nonzero()
         each = np.full((self.shape[0], len(parts), len(people)), -1.0, np.float32)
@@ -97,8 +101,8 @@ class AppearanceBank:
         return each
 
     def update(self, rows: Rows, features: PartFeatures, quality: FloatArray, people: Rows | None = None) -> None:
-        """Learn ``features`` [M] of tracks ``rows``, or the rows ``people`` [M] of features of more people; ``quality`` [M] in [0, 1] is how little
-        of the person was hidden."""
+        """Learn ``features`` [M] of tracks ``rows``, or the rows ``people`` [M] of features of more people; ``quality``
+        [M] in [0, 1] is how little of the person was hidden."""
         people = np.arange(len(rows)) if people is None else people
         w = features.visibility[people] * quality[:, None]
         told = (w != 0).any(1).nonzero()[0]
@@ -136,7 +140,8 @@ class AppearanceBank:
         self._mass = np.concatenate([self._mass, mass])
 
     def merge(self, into: Rows, source: Rows) -> None:
-        """Tracks ``into`` [M] turn out to be the persons of tracks ``source`` [M]: learn what those had learnt of unknown parts."""
+        """Tracks ``into`` [M] turn out to be the persons of tracks ``source`` [M]: learn what those had learnt of
+        unknown parts."""
         unknown = (self._mass[into].max(1, keepdims=True) <= 0) & (self._mass[source] > 0)
         self._parts[into] = np.where(unknown[..., None], self._parts[source], self._parts[into])
         self._mass[into] = np.where(unknown, self._mass[source], self._mass[into])
@@ -158,8 +163,8 @@ class AppearanceBank:
     def _check(self, features: PartFeatures) -> None:
         if features.shape != self.shape and self._mass.any():
             raise EngineMismatchError(
-                f"the tracks of this camera look like {self.shape[0]} parts of {self.shape[1]} values, the new people like "
-                f"{features.shape[0]} of {features.shape[1]}. Use one engine per tracker."
+                f"the tracks of this camera look like {self.shape[0]} parts of {self.shape[1]} values, the new people "
+                f"like {features.shape[0]} of {features.shape[1]}. Use one engine per tracker."
             )
         if features.shape != self.shape:
             k, d = features.shape

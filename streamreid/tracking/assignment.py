@@ -69,7 +69,8 @@ def cover_matrix(a: FloatArray, b: FloatArray) -> FloatArray:
 def assign(score: FloatArray, allowed: BoolArray) -> tuple[Rows, Rows]:
     """One-to-one pairs with the greatest sum of scores; a pair that is not allowed, or scores <= 0, is never made.
 
-    Leaving a row without partner costs nothing and a pair gains its score (Jonker-Volgenant on the extended cost matrix of the pairs that have rivals).
+    Leaving a row without partner costs nothing and a pair gains its score (Jonker-Volgenant on the extended cost matrix
+    of the pairs that have rivals).
 
     Args:
         score: ``[N, M]``, at most 1.

@@ -1,5 +1,5 @@
-"""How the camera moved between two pictures, as an affine map that the tracker applies to its predictions. For handheld, pan and drone cameras; a
-fixed camera needs none of it."""
+"""How the camera moved between two pictures, as an affine map that the tracker applies to its predictions. For
+handheld, pan and drone cameras; a fixed camera needs none of it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class CameraMotion:
     """Map from the previous picture to the present one: shift, turn and zoom (4 degrees of freedom).
 
     Args:
-        method: ``flow`` follows corners by pyramidal Lucas-Kanade flow and fits the map by RANSAC; ``ecc`` maximises the correlation of the whole
-            pictures (Evangelidis and Psarakis, "Parametric Image Alignment using Enhanced Correlation Coefficient Maximization", PAMI 2008),
-            slower, for scenes without corners.
+        method: ``flow`` follows corners by pyramidal Lucas-Kanade flow and fits the map by RANSAC; ``ecc`` maximises
+            the correlation of the whole pictures (Evangelidis and Psarakis, "Parametric Image Alignment using Enhanced
+            Correlation Coefficient Maximization", PAMI 2008), slower, for scenes without corners.
         width: Pictures are reduced to this width first, pixels.
     """
 
@@ -43,8 +43,8 @@ class CameraMotion:
             people: ``[N, 4]`` xyxy of people in it: they move by themselves and are left out of the next estimate.
 
         Returns:
-            ``[2, 3]`` affine map of full-resolution pixels; the identity for the first picture, after a change of size, and where nothing is
-            found in common.
+            ``[2, 3]`` affine map of full-resolution pixels; the identity for the first picture, after a change of size,
+            and where nothing is found in common.
         """
         scale = min(1.0, self._width / image.shape[1])
         gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
@@ -63,7 +63,9 @@ class CameraMotion:
 
 def _without(shape: tuple[int, ...], people: FloatArray | None, scale: float) -> Image:
     mask = np.full(shape[:2], 255, np.uint8)
-    for x0, y0, x1, y1 in (np.zeros((0, 4)) if people is None else np.clip(np.asarray(people) * scale, 0, None)).astype(int):
+    for x0, y0, x1, y1 in (np.zeros((0, 4)) if people is None else np.clip(np.asarray(people) * scale, 0, None)).astype(
+        int
+    ):
         mask[y0 : y1 + 1, x0 : x1 + 1] = 0
     return mask
 
@@ -78,7 +80,9 @@ def _by_flow(last: Image, image: Image, mask: Image) -> FloatArray | None:
     good = (ok[:, 0] > 0) & (again[:, 0] > 0) & (np.abs(corners - back).max((1, 2)) < 1.0)
     if good.sum() < FEWEST:
         return None
-    affine, inliers = cv2.estimateAffinePartial2D(corners[good], moved[good], method=cv2.RANSAC, ransacReprojThreshold=1.5)
+    affine, inliers = cv2.estimateAffinePartial2D(
+        corners[good], moved[good], method=cv2.RANSAC, ransacReprojThreshold=1.5
+    )
     return None if affine is None or inliers.sum() < FEWEST else np.asarray(affine, np.float32)
 
 

@@ -1,4 +1,5 @@
-"""Results a fixed time later, and better for it: gaps are filled, people are shown from their first appearance, ids are as known then."""
+"""Results a fixed time later, and better for it: gaps are filled, people are shown from their first appearance, ids are
+as known then."""
 
 from __future__ import annotations
 
@@ -50,8 +51,9 @@ class _Moment:
 class FixedLagTracks:
     """A tracker whose results come ``delay`` seconds of capture time later.
 
-    Boxes are smoothed by what was seen later (:mod:`streamreid.tracking.smoothing`). Within the delay a person missed and seen again is filled in
-    (``rows`` -1, score 0), a person who is confirmed is also shown in the frames before, and a new id found to be an old one (see ``TrackerConfig.delay``) is renamed in the frames before.
+    Boxes are smoothed by what was seen later (:mod:`streamreid.tracking.smoothing`). Within the delay a person missed
+    and seen again is filled in (``rows`` -1, score 0), a person who is confirmed is also shown in the frames before,
+    and a new id found to be an old one (see ``TrackerConfig.delay``) is renamed in the frames before.
 
     Args:
         tracker: Of one camera; its ``TrackerConfig.delay`` counts.
@@ -137,4 +139,7 @@ def _between(first: tuple[float, FloatArray], last: tuple[float, FloatArray], ti
 
 
 def _table(tracks: Tracks) -> dict[int, _Entry]:
-    return {int(i): _Entry(b, float(s), int(r)) for i, b, s, r in zip(tracks.ids, tracks.boxes, tracks.scores, tracks.rows, strict=True)}
+    return {
+        int(i): _Entry(b, float(s), int(r))
+        for i, b, s, r in zip(tracks.ids, tracks.boxes, tracks.scores, tracks.rows, strict=True)
+    }

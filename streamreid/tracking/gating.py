@@ -15,8 +15,9 @@ SCENE_AREA = 50.0
 
 
 def buffered_overlap(predicted: FloatArray, boxes: FloatArray, doubt: FloatArray) -> FloatArray:
-    """IoU of boxes that are both enlarged by the doubt about the prediction (half a deviation, at most half a width), so that a person of
-    unknown velocity, or a low frame rate, still overlaps (buffered IoU, Yang et al., "C-BIoU", WACV 2023, with the buffer from the covariance).
+    """IoU of boxes that are both enlarged by the doubt about the prediction (half a deviation, at most half a width),
+    so that a person of unknown velocity, or a low frame rate, still overlaps (buffered IoU, Yang et al., "C-BIoU", WACV
+    2023, with the buffer from the covariance).
 
     Args:
         predicted: ``[T, 4]`` xyxy of the tracks.
@@ -28,12 +29,14 @@ def buffered_overlap(predicted: FloatArray, boxes: FloatArray, doubt: FloatArray
     """
     if not len(predicted) or not len(boxes):
         return np.zeros((len(predicted), len(boxes)), np.float32)
-    return iou_matrix(predicted, boxes, np.minimum(np.maximum(0.5 * doubt, 0.0), 0.5 * (predicted[:, 2] - predicted[:, 0])))
+    return iou_matrix(
+        predicted, boxes, np.minimum(np.maximum(0.5 * doubt, 0.0), 0.5 * (predicted[:, 2] - predicted[:, 0]))
+    )
 
 
 def span_overlap(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Intersection over union ``[T, N]`` of the vertical spans of boxes ``a`` [T, 4] and ``b`` [N, 4]: people at different depths differ in it
-    (height-modulated IoU, Yang et al., "Hybrid-SORT", AAAI 2024)."""
+    """Intersection over union ``[T, N]`` of the vertical spans of boxes ``a`` [T, 4] and ``b`` [N, 4]: people at
+    different depths differ in it (height-modulated IoU, Yang et al., "Hybrid-SORT", AAAI 2024)."""
     top_a, top_b, foot_a, foot_b = a[:, 1, None], b[:, 1], a[:, 3, None], b[:, 3]
     both = np.minimum(foot_a, foot_b)
     both -= np.maximum(top_a, top_b)
@@ -67,13 +70,14 @@ def _squared_ways(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def place_odds(predicted: FloatArray, boxes: FloatArray, deviation: FloatArray) -> FloatArray:
-    """What places say for one person rather than a stranger: log of the normal density around the prediction over the uniform one of the scene.
+    """What places say for one person rather than a stranger: log of the normal density around the prediction over the
+    uniform one of the scene.
 
     Args:
         predicted: ``[T, 4]`` xyxy of the tracks.
         boxes: ``[N, 4]`` xyxy found.
-        deviation: ``[T]`` standard deviation of the prediction in pixels. People who are hidden stop and turn, so it is doubled, and a
-            quarter of a height is added for where in the box a person is.
+        deviation: ``[T]`` standard deviation of the prediction in pixels. People who are hidden stop and turn, so it is
+            doubled, and a quarter of a height is added for where in the box a person is.
 
     Returns:
         ``[T, N]`` log-likelihood ratio.
@@ -85,7 +89,8 @@ def place_odds(predicted: FloatArray, boxes: FloatArray, deviation: FloatArray) 
 
 
 def leaving(boxes: FloatArray, size: tuple[int, int]) -> BoolArray:
-    """``[T]`` whether each of ``boxes`` touches the border of a picture of ``size`` (width, height), or lies outside."""
+    """``[T]`` whether each of ``boxes`` touches the border of a picture of ``size`` (width, height), or lies
+    outside."""
     margin = 0.01 * max(size)
     low, high = boxes[:, :2] <= margin, boxes[:, 2:] >= np.asarray(size, np.float32) - margin
     low |= high
@@ -93,8 +98,8 @@ def leaving(boxes: FloatArray, size: tuple[int, int]) -> BoolArray:
 
 
 def second_boxes(new: FloatArray, claimed: FloatArray, alike: BoolArray, *, iou: float, cover: float) -> BoolArray:
-    """Which of the unclaimed boxes are a second box of somebody: one that mostly coincides with a claimed box, or lies inside one and looks like
-    its owner (detectors like to give a person's upper body a box of its own).
+    """Which of the unclaimed boxes are a second box of somebody: one that mostly coincides with a claimed box, or lies
+    inside one and looks like its owner (detectors like to give a person's upper body a box of its own).
 
     Args:
         new: ``[N, 4]`` xyxy, unclaimed.

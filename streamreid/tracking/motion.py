@@ -1,7 +1,8 @@
 """Motion of boxes on capture time: one Kalman filter per coordinate, all tracks in one array.
 
-State of each of cx, cy, w, h is (position, velocity) with white-noise acceleration, so the covariance is a 2x2 matrix per coordinate and
-predict/update have closed forms (Bar-Shalom, Li, Kirubarajan, "Estimation with Applications to Tracking and Navigation", 2001, section 6.2.2):
+State of each of cx, cy, w, h is (position, velocity) with white-noise acceleration, so the covariance is a 2x2 matrix
+per coordinate and predict/update have closed forms (Bar-Shalom, Li, Kirubarajan, "Estimation with Applications to
+Tracking and Navigation", 2001, section 6.2.2):
 
     predict by dt:  x += v dt          P00 += 2 dt P01 + dt^2 P11 + q dt^3/3,  P01 += dt P11 + q dt^2/2,  P11 += q dt
     update with z:  S = P00 + r,  k0 = P00/S,  k1 = P01/S,  x += k0 (z - x),  v += k1 (z - x)
@@ -36,7 +37,8 @@ class MotionNoise:
         velocity: Standard deviation of the unknown first velocity, heights / s.
         damping: Time constant in seconds with which the velocity of an unseen track decays.
         size_damping: The same for the growth of its box.
-        truncation: A box narrower, or lower, than expected by more than these shares shows only a part of the person. Widths vary with the gait.
+        truncation: A box narrower, or lower, than expected by more than these shares shows only a part of the person.
+            Widths vary with the gait.
         truncated: How many times less exact the size of such a box is.
     """
 
@@ -102,7 +104,8 @@ class MotionFilter:
         return np.asarray(np.multiply(scale, scale, out=scale))
 
     def predict(self, dt: float, unseen: NDArray[np.bool_]) -> None:
-        """Move all boxes ``dt`` seconds on. Velocities of ``unseen`` ([T] bool) tracks decay, so that a hidden person does not run away."""
+        """Move all boxes ``dt`` seconds on. Velocities of ``unseen`` ([T] bool) tracks decay, so that a hidden person
+        does not run away."""
         if dt <= 0 or not len(self):
             self._remember(np.zeros((len(self), 4)), np.ones((len(self), 4)))
             return
@@ -124,7 +127,9 @@ class MotionFilter:
 
     def _remember(self, travel: Array, decay: Array) -> None:
         if self._history:
-            self._before = np.concatenate([np.stack([self._x, self._v], -1), self._p, np.stack([travel, decay], -1)], -1)
+            self._before = np.concatenate(
+                [np.stack([self._x, self._v], -1), self._p, np.stack([travel, decay], -1)], -1
+            )
 
     def step(self, ids: NDArray[np.int64], camera: FloatArray | None = None) -> MotionStep:
         """What a smoother needs of the last frame; of no track without ``history``.
@@ -137,13 +142,17 @@ class MotionFilter:
             ids = ids[:0]
         n = len(ids)
         x, v, p, travel, decay = (self._before[..., i] for i in (0, 1, slice(2, 5), 5, 6))
-        return MotionStep(ids.copy(), self._x[:n].copy(), self._v[:n].copy(), self._p[:n].copy(), (x, v, p), travel, decay, camera)
+        return MotionStep(
+            ids.copy(), self._x[:n].copy(), self._v[:n].copy(), self._p[:n].copy(), (x, v, p), travel, decay, camera
+        )
 
     def update(self, rows: NDArray[np.intp], boxes: FloatArray, scores: FloatArray) -> None:
-        """Correct ``rows`` [M] by detected ``boxes`` [M, 4]; a low score means a less exact box (NSA Kalman, Du et al., "GIAOTracker", 2021).
+        """Correct ``rows`` [M] by detected ``boxes`` [M, 4]; a low score means a less exact box (NSA Kalman, Du et al.,
+        "GIAOTracker", 2021).
 
-        A box that is suddenly lower or narrower shows a person partly hidden. Its side nearer to the expected one is believed, the other is put where
-        the expected size has it, and its size counts little: so a person behind a table neither sinks into it nor loses their legs.
+        A box that is suddenly lower or narrower shows a person partly hidden. Its side nearer to the expected one is
+        believed, the other is put where the expected size has it, and its size counts little: so a person behind a
+        table neither sinks into it nor loses their legs.
         """
         if not len(rows):
             return
@@ -166,7 +175,8 @@ class MotionFilter:
         self._p[rows] = p
 
     def _completed(self, z: Array, expected: Array) -> tuple[Array, NDArray[np.bool_]]:
-        """Truncated measurements ``z`` [M, 4] (centre, size) moved to where the whole person is, and which sizes [M, 2] were truncated."""
+        """Truncated measurements ``z`` [M, 4] (centre, size) moved to where the whole person is, and which sizes [M, 2]
+        were truncated."""
         missing = expected[:, 2:] - z[:, 2:]
         short = missing > self._truncation * expected[:, 2:]
         if not np.count_nonzero(short):

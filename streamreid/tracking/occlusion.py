@@ -1,4 +1,5 @@
-"""Who hides whom. The person whose foot point is lower in the picture stands nearer (flat ground, camera above it), so covers the others."""
+"""Who hides whom. The person whose foot point is lower in the picture stands nearer (flat ground, camera above it), so
+covers the others."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ __all__ = ["hidden_share", "occlusion"]
 
 
 def hidden_share(boxes: FloatArray, others: FloatArray, same: BoolArray | None = None) -> FloatArray:
-    """How much of each of ``boxes`` is hidden by ``others``: the greatest share covered by one whose foot point is lower.
+    """How much of each of ``boxes`` is hidden by ``others``: the greatest share covered by one whose foot point is
+    lower.
 
     Args:
         boxes: ``[N, 4]`` xyxy.

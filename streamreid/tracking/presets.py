@@ -32,6 +32,7 @@ def bytetrack() -> TrackerConfig:
 
 
 def botsort() -> TrackerConfig:
-    """In the way of BoT-SORT with ReID (Aharon et al., 2022): ByteTrack's rounds, overlap and one running template together, no recovery without
-    overlap. Camera motion comes from :class:`streamreid.tracking.camera_motion.CameraMotion`."""
+    """In the way of BoT-SORT with ReID (Aharon et al., 2022): ByteTrack's rounds, overlap and one running template
+    together, no recovery without overlap. Camera motion comes from
+    :class:`streamreid.tracking.camera_motion.CameraMotion`."""
     return bytetrack().model_copy(update={"appearance_weight": 0.5, "appearance_gate": 0.05, "confirm_frames": 3})

@@ -1,7 +1,8 @@
 """Where people were, as known from what was seen before and after: fixed-interval smoothing of the motion filter.
 
-Rauch, Tung, Striebel, "Maximum likelihood estimates of linear dynamic systems", 1965. With the filtered state (x, v, P) of a frame and the
-prediction (x', v', P') of the next one by F = [[1, travel], [0, decay]], backwards from the newest frame:
+Rauch, Tung, Striebel, "Maximum likelihood estimates of linear dynamic systems", 1965. With the filtered state (x, v, P)
+of a frame and the prediction (x', v', P') of the next one by F = [[1, travel], [0, decay]], backwards from the newest
+frame:
 
     C = P F^T P'^-1,   (x, v)_smooth = (x, v) + C ((x, v)_smooth,next - (x', v'))
 """

@@ -44,7 +44,9 @@ class TrackTable:
     def empty(cls) -> TrackTable:
         """No track."""
         zero = np.zeros(0)
-        return cls(zero.astype(np.int64), zero.astype(np.int64), zero, zero, zero, np.zeros((0, 2)), zero, zero.astype(bool))
+        return cls(
+            zero.astype(np.int64), zero.astype(np.int64), zero, zero, zero, np.zeros((0, 2)), zero, zero.astype(bool)
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -58,12 +60,17 @@ class TrackTable:
         """Append tracks first seen at ``time`` as ``boxes`` [M, 4] with ``scores`` [M]."""
         n = len(ids)
         now = np.full(n, time)
-        new = TrackTable(ids, np.ones(n, np.int64), now, now, scores.astype(float), _feet(boxes), np.zeros(n), np.zeros(n, bool))
+        new = TrackTable(
+            ids, np.ones(n, np.int64), now, now, scores.astype(float), _feet(boxes), np.zeros(n), np.zeros(n, bool)
+        )
         for name in _COLUMNS:
             setattr(self, name, np.concatenate([getattr(self, name), getattr(new, name)]))
 
-    def observe(self, rows: NDArray[np.intp], time: float, boxes: FloatArray, scores: FloatArray, sure: BoolArray) -> None:
-        """Tracks ``rows`` [M] were seen as ``boxes`` [M, 4] (the filter's, which do not jitter) with ``scores`` [M], of which some are ``sure`` [M]."""
+    def observe(
+        self, rows: NDArray[np.intp], time: float, boxes: FloatArray, scores: FloatArray, sure: BoolArray
+    ) -> None:
+        """Tracks ``rows`` [M] were seen as ``boxes`` [M, 4] (the filter's, which do not jitter) with ``scores`` [M], of
+        which some are ``sure`` [M]."""
         hits, score = self.hits[rows] + 1, self.score[rows]
         self.hits[rows], self.seen[rows] = hits, time
         self.score[rows] = score + np.where(sure, scores - score, 0.0) / np.minimum(hits, SCORE_MEMORY)
@@ -87,7 +94,8 @@ class TrackTable:
         return (self.hits >= config.confirm_frames) & (self.seen - self.begun >= config.confirm_seconds - 1e-6)
 
     def ghosts(self, config: TrackerConfig) -> BoolArray:
-        """``[T]`` boxes that never moved and about which the detector was never sure: rather a plant or a poster than a person."""
+        """``[T]`` boxes that never moved and about which the detector was never sure: rather a plant or a poster than a
+        person."""
         return (self.travel < config.ghost_travel) & (self.score < config.ghost_score)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
@@ -97,7 +105,9 @@ class TrackTable:
     @classmethod
     def restored(cls, state: dict[str, NDArray[np.generic]]) -> TrackTable:
         """From what :meth:`state` gave."""
-        return cls(**{field.name: np.array(state[field.name], getattr(cls.empty(), field.name).dtype) for field in fields(cls)})
+        return cls(
+            **{field.name: np.array(state[field.name], getattr(cls.empty(), field.name).dtype) for field in fields(cls)}
+        )
 
 
 def _feet(boxes: FloatArray) -> NDArray[np.float64]:

@@ -1,10 +1,11 @@
 """The tracker of one camera.
 
-Life of a track: tentative (seen fewer than ``confirm_frames`` times) -> confirmed -> lost (not seen) -> found again, or ended after ``lost_seconds``
-(after ``exit_seconds`` if it walked out of the picture). Each frame: (1) sure boxes are assigned to confirmed and lost tracks by overlap and looks
-together, (2) unsure boxes get a second chance with tracks that were seen a moment ago (ByteTrack, Zhang et al., ECCV 2022), (3) lost tracks that
-nobody overlaps are found again by looks within reach, (4) tentative tracks take what is left, (5) the rest begins new tracks, (6) a new track about
-to be reported takes the id of a lost one if it looks like it.
+Life of a track: tentative (seen fewer than ``confirm_frames`` times) -> confirmed -> lost (not seen) -> found again, or
+ended after ``lost_seconds`` (after ``exit_seconds`` if it walked out of the picture). Each frame: (1) sure boxes are
+assigned to confirmed and lost tracks by overlap and looks together, (2) unsure boxes get a second chance with tracks
+that were seen a moment ago (ByteTrack, Zhang et al., ECCV 2022), (3) lost tracks that nobody overlaps are found again
+by looks within reach, (4) tentative tracks take what is left, (5) the rest begins new tracks, (6) a new track about to
+be reported takes the id of a lost one if it looks like it.
 
 Who is hidden by somebody nearer is compared by looks only as far as visible, and not learnt.
 """
@@ -47,7 +48,8 @@ _SET_BACK = 1.0
 
 
 class Tracker:
-    """Tracks of one camera. No global state: ids count from ``first_id`` in every object, and the same input gives the same tracks.
+    """Tracks of one camera. No global state: ids count from ``first_id`` in every object, and the same input gives the
+    same tracks.
 
     Args:
         config: Thresholds.
@@ -56,7 +58,11 @@ class Tracker:
     """
 
     def __init__(
-        self, config: TrackerConfig | None = None, calibration: Calibration | SiteCalibration | None = None, *, first_id: int = 1
+        self,
+        config: TrackerConfig | None = None,
+        calibration: Calibration | SiteCalibration | None = None,
+        *,
+        first_id: int = 1,
     ) -> None:
         self.config = config or TrackerConfig()
         self._calibration = calibration or Calibration()
@@ -83,7 +89,8 @@ class Tracker:
 
     @property
     def renamed(self) -> dict[int, int]:
-        """``{id: older id}`` of reported tracks that the last update found to be older ones (only if results are delayed)."""
+        """``{id: older id}`` of reported tracks that the last update found to be older ones (only if results are
+        delayed)."""
         return dict(self._renamed)
 
     def settled(self, ids: IntArray) -> BoolArray:
@@ -97,12 +104,14 @@ class Tracker:
         return np.asarray(self._time - self._book.begun < self.config.rejoin - 1e-6)
 
     def motion(self, camera: FloatArray | None = None) -> MotionStep:
-        """The last frame for a smoother (only if ``TrackerConfig.delay`` > 0); ``camera`` as given to :meth:`update`."""
+        """The last frame for a smoother (only if ``TrackerConfig.delay`` > 0); ``camera`` as given to
+        :meth:`update`."""
         return self._motion.step(self._book.ids, camera)
 
     @property
     def hidden(self) -> FloatArray | None:
-        """``[N]`` how much of each of the last update's detections is hidden by the others, in [0, 1]; None where not all of them were usable."""
+        """``[N]`` how much of each of the last update's detections is hidden by the others, in [0, 1]; None where not
+        all of them were usable."""
         return self._hidden
 
     @property
@@ -113,8 +122,8 @@ class Tracker:
 
     @property
     def everybody(self) -> tuple[Tracks, FloatArray]:
-        """All tracks after the last update, also lost, tentative and unmoving ones, where they are or are expected (``rows`` -1), and the standard
-        deviation ``[T]`` of each place in pixels."""
+        """All tracks after the last update, also lost, tentative and unmoving ones, where they are or are expected
+        (``rows`` -1), and the standard deviation ``[T]`` of each place in pixels."""
         return self._latest[0], self._motion.deviations
 
     def update(
@@ -131,16 +140,17 @@ class Tracker:
         Args:
             detections: N boxes. Boxes that are not finite, have no area or lie a million pixels away are ignored.
             features: N rows, or None for motion only. A part that is not finite counts as not seen.
-            time: Capture time in seconds. A time before the last one counts as no time passed; by more than a second, as a clock that was set back, on
-                which times go on.
-            size: Width and height of the frame. If given, a person missed for less than ``coast_seconds`` inside the frame is reported where the
-                motion predicts them, and one who left through the border ends after ``exit_seconds``.
+            time: Capture time in seconds. A time before the last one counts as no time passed; by more than a second,
+                as a clock that was set back, on which times go on.
+            size: Width and height of the frame. If given, a person missed for less than ``coast_seconds`` inside the
+                frame is reported where the motion predicts them, and one who left through the border ends after
+                ``exit_seconds``.
             camera: ``[2, 3]`` affine map from pixels of the previous frame to pixels of this one, for a moving camera
                 (see :class:`streamreid.tracking.camera_motion.CameraMotion`).
 
         Returns:
-            Confirmed tracks; boxes are the filter's, which jitter less than the detector's. ``rows`` refers to ``detections``, -1 for a
-            predicted box (with score 0).
+            Confirmed tracks; boxes are the filter's, which jitter less than the detector's. ``rows`` refers to
+            ``detections``, -1 for a predicted box (with score 0).
 
         Raises:
             ValueError: ``features`` and ``detections`` differ in length, or ``time`` or ``camera`` is not finite.
@@ -180,13 +190,15 @@ class Tracker:
         if camera is not None:
             self._motion.warp(camera)
             book.warp(camera)
-        # "Unseen" are tracks that had no box in the previous frame, though others had: where all vanish at once, nobody hides.
+        # "Unseen" are tracks that had no box in the previous frame, though others had: where all vanish at once, nobody
+        # hides.
         self._motion.predict(self._time - last, book.seen < self._outage(last))
         gap = self._time - book.seen
         patience = np.full(len(book), c.lost_seconds)
         if self._size is not None:
             patience[leaving(self._motion.boxes, self._size)] = min(c.exit_seconds, c.lost_seconds)
-        # A lost track is kept while it could still be seen; a tentative one must be seen in every frame or be forgotten soon.
+        # A lost track is kept while it could still be seen; a tentative one must be seen in every frame or be forgotten
+        # soon.
         confirmed = book.confirmed(c)
         kept = (gap <= patience) & (confirmed | (book.seen >= last))
         self._keep(kept)
@@ -204,7 +216,9 @@ class Tracker:
             self._motion.keep(mask)
             self._looks.keep(mask)
 
-    def _match(self, boxes: FloatArray, scores: FloatArray, features: PartFeatures, clear: FloatArray, confirmed: BoolArray) -> IntArray:
+    def _match(
+        self, boxes: FloatArray, scores: FloatArray, features: PartFeatures, clear: FloatArray, confirmed: BoolArray
+    ) -> IntArray:
         """Assign, correct and begin tracks. Returns for every track row the detection row, or -1."""
         assert self._time is not None
         c = self.config
@@ -215,7 +229,9 @@ class Tracker:
         looks, rank, weight = self._alikeness(features, clear)
         sure = scores >= c.high_score
 
-        def run(rows: BoolArray, columns: BoolArray, judge: Callable[[Rows, Rows], tuple[FloatArray, BoolArray]]) -> None:
+        def run(
+            rows: BoolArray, columns: BoolArray, judge: Callable[[Rows, Rows], tuple[FloatArray, BoolArray]]
+        ) -> None:
             d = (columns & free).nonzero()[0]
             if not len(d):
                 return
@@ -227,8 +243,8 @@ class Tracker:
 
         gap = (self._time - self._book.seen)[:, None]
         both = np.asarray((1 - weight) * iou + weight * rank, np.float32)
-        # The longer somebody was away, the more likely is a stranger in the same place: looks must speak for the old track, and
-        # after a while without looks nothing does.
+        # The longer somebody was away, the more likely is a stranger in the same place: looks must speak for the old
+        # track, and after a while without looks nothing does.
         gate = c.appearance_gate + (0.5 - c.appearance_gate) * np.minimum(gap / 0.5, 1.0)
         first = (iou >= c.match_iou) & np.where(weight > 0, looks >= gate, gap <= c.blind_seconds)
         run(confirmed, sure, lambda t, d: (both[t, d], first[t, d]))
@@ -239,14 +255,17 @@ class Tracker:
         return self._apply(taken, boxes, scores, features, clear, confirmed)
 
     def _found_again(self, looks: FloatArray, rows: Rows, boxes: FloatArray) -> BoolArray:
-        """Whether ``boxes`` [N] can show the lost tracks ``rows`` [M], without overlap: ``looks`` [M, N] and places together must make it probable."""
+        """Whether ``boxes`` [N] can show the lost tracks ``rows`` [M], without overlap: ``looks`` [M, N] and places
+        together must make it probable."""
         assert self._time is not None
         least = self.config.recover_probability
         if not np.count_nonzero(looks >= least):
             return np.zeros(looks.shape, bool)
         predicted, gap = self._motion.boxes[rows], self._time - self._book.seen[rows]
         odds = _log_odds(looks) + place_odds(predicted, boxes, self._motion.deviations[rows])
-        return np.asarray((looks >= least) & (odds >= np.log(least / (1.0 - least))) & within_reach(predicted, boxes, gap))
+        return np.asarray(
+            (looks >= least) & (odds >= np.log(least / (1.0 - least))) & within_reach(predicted, boxes, gap)
+        )
 
     def _overlap(self, predicted: FloatArray, boxes: FloatArray) -> FloatArray:
         doubt = self._motion.deviations - self._motion.noise.measurement * (predicted[:, 3] - predicted[:, 1])
@@ -254,14 +273,19 @@ class Tracker:
         return iou * span_overlap(predicted, boxes) if self.config.height_overlap else iou
 
     def _alikeness(self, features: PartFeatures, clear: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """What looks say of tracks and people, each ``[T, N]``: the probability that they are one, drawn to 1/2 as far as the person is hidden; a rank
-        in [0, 1] to choose between candidates, 1/2 where nothing is known; and the weight of looks against overlap.
+        """What looks say of tracks and people, each ``[T, N]``: the probability that they are one, drawn to 1/2 as far
+        as the person is hidden; a rank in [0, 1] to choose between candidates, 1/2 where nothing is known; and the
+        weight of looks against overlap.
 
-        The rank is the similarity from the toss of a coin (0) to certainty (1). Probabilities would not do: they are all 1 among people who look
-        somewhat alike, and the choice between them would be left to overlap.
+        The rank is the similarity from the toss of a coin (0) to certainty (1). Probabilities would not do: they are
+        all 1 among people who look somewhat alike, and the choice between them would be left to overlap.
         """
         shape = len(self._book), len(features)
-        looks, rank, weight = np.full(shape, 0.5, np.float32), np.full(shape, 0.5, np.float32), np.zeros(shape, np.float32)
+        looks, rank, weight = (
+            np.full(shape, 0.5, np.float32),
+            np.full(shape, 0.5, np.float32),
+            np.zeros(shape, np.float32),
+        )
         seen = (features.visibility != 0).any(1).nonzero()[0]
         if len(seen) and len(self._book):
             similarity, common = self._looks.similarity(slice(None), features[seen])
@@ -281,7 +305,13 @@ class Tracker:
         return min(max(-now.intercept / max(now.slope, 1e-6), -1.0), 1.0)
 
     def _apply(
-        self, taken: IntArray, boxes: FloatArray, scores: FloatArray, features: PartFeatures, clear: FloatArray, confirmed: BoolArray
+        self,
+        taken: IntArray,
+        boxes: FloatArray,
+        scores: FloatArray,
+        features: PartFeatures,
+        clear: FloatArray,
+        confirmed: BoolArray,
     ) -> IntArray:
         assert self._time is not None
         hit = (taken >= 0).nonzero()[0]
@@ -301,7 +331,8 @@ class Tracker:
         return self._rejoin(np.concatenate([taken, new]))
 
     def _uncontested(self, taken: IntArray, boxes: FloatArray, confirmed: BoolArray) -> FloatArray:
-        """How far each of ``boxes`` [M] shows surely its track alone: where somebody lost a moment ago is expected, the box may show either of them."""
+        """How far each of ``boxes`` [M] shows surely its track alone: where somebody lost a moment ago is expected, the
+        box may show either of them."""
         assert self._time is not None
         absent = (taken < 0) & (self._time - self._book.seen <= CONTEST_SECONDS) & confirmed
         if not self.config.occlusion or not np.count_nonzero(absent):
@@ -319,7 +350,8 @@ class Tracker:
         owners = (taken >= 0).nonzero()[0]
         alike = self._alike(*self._looks.similarity(owners, features[new])).T
         new = new[~second_boxes(boxes[new], boxes[taken[owners]], alike, iou=c.duplicate_iou, cover=c.duplicate_cover)]
-        # Boxes come in order of score: of two newcomers in one place the better one stays, of two that look alike the outer one.
+        # Boxes come in order of score: of two newcomers in one place the better one stays, of two that look alike the
+        # outer one.
         better = np.tril(iou_matrix(boxes[new], boxes[new]) > c.duplicate_iou, -1)
         cover = cover_matrix(boxes[new], boxes[new])
         inside = (cover > c.duplicate_cover) & (cover > cover.T)
@@ -329,8 +361,9 @@ class Tracker:
         return np.asarray((common > 0) & (self._calibration.probability(similarity) >= 0.5))
 
     def _rejoin(self, matched: IntArray) -> IntArray:
-        """A track that is to be reported for the first time, or was less than ``TrackerConfig.rejoin`` ago, and looks like one that was lost before
-        it began, is that one: several looks tell more than the single one that recovery had."""
+        """A track that is to be reported for the first time, or was less than ``TrackerConfig.rejoin`` ago, and looks
+        like one that was lost before it began, is that one: several looks tell more than the single one that recovery
+        had."""
         assert self._time is not None
         c, book = self.config, self._book
         confirmed = book.confirmed(c)
@@ -344,12 +377,16 @@ class Tracker:
         similarity, common = self._looks.similarity(old, self._looks.summary(new))
         looks = np.where(common > 0, self._calibration.probability(similarity), 0.0).astype(np.float32)
         allowed = self._found_again(looks, old, self._motion.boxes[new])
-        i, j = assign(np.maximum(self._rank(similarity), 1e-3), allowed & (book.seen[old][:, None] < book.begun[new][None]))
+        i, j = assign(
+            np.maximum(self._rank(similarity), 1e-3), allowed & (book.seen[old][:, None] < book.begun[new][None])
+        )
         old, new = old[i], new[j]
         if not len(old):
             return matched
         self._renamed = {
-            int(a): int(b) for a, b in zip(book.ids[new], book.ids[old], strict=True) if book.reported[new][book.ids[new] == a].all()
+            int(a): int(b)
+            for a, b in zip(book.ids[new], book.ids[old], strict=True)
+            if book.reported[new][book.ids[new] == a].all()
         }
         book.adopt(new, old)
         self._looks.merge(new, old)
@@ -381,7 +418,9 @@ class Tracker:
         gap = self._time - self._book.seen
         corners = (boxes[:, :2] > 2) & (boxes[:, 2:] < np.asarray(size, np.float32) - 2)
         inside = corners[:, 0] & corners[:, 1]
-        settled = self._book.reported & (self._book.hits >= 3 * self.config.confirm_frames) & ~self._book.ghosts(self.config)
+        settled = (
+            self._book.reported & (self._book.hits >= 3 * self.config.confirm_frames) & ~self._book.ghosts(self.config)
+        )
         return np.asarray(settled & (gap <= self.config.coast_seconds + 1e-6) & inside)
 
     def state(self) -> dict[str, Any]:
@@ -389,7 +428,12 @@ class Tracker:
         parts = {"motion": self._motion.state(), "looks": self._looks.state(), "book": self._book.state()}
         flat: dict[str, Any] = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.items()}
         time = np.nan if self._time is None else self._time
-        return flat | {"version": STATE_VERSION, "next_id": self._next_id, "time": time, "size": np.array(self._size or (0, 0))}
+        return flat | {
+            "version": STATE_VERSION,
+            "next_id": self._next_id,
+            "time": time,
+            "size": np.array(self._size or (0, 0)),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on as if nothing had happened since :meth:`state`.
@@ -398,8 +442,14 @@ class Tracker:
             DataError: The state was saved by another version, or lacks something.
         """
         if int(state.get("version", 0)) != STATE_VERSION:
-            raise DataError(f"tracker state has version {state.get('version')}, this tracker reads {STATE_VERSION}; begin without it")
-        part = {name: {k.split(".", 1)[1]: v for k, v in state.items() if k.startswith(name + ".")} for name in ("motion", "looks", "book")}
+            raise DataError(
+                f"tracker state has version {state.get('version')}, this tracker reads {STATE_VERSION}; begin without "
+                "it"
+            )
+        part = {
+            name: {k.split(".", 1)[1]: v for k, v in state.items() if k.startswith(name + ".")}
+            for name in ("motion", "looks", "book")
+        }
         try:
             self._motion.restore(part["motion"])
             self._looks.restore(part["looks"])

@@ -1,8 +1,9 @@
 """Backbones by name. Each takes BGR pictures in 0..255, normalises them itself, and returns one feature map.
 
-``NAME.xml``: an OpenVINO IR of person-reidentification-retail-0277 (C = 512, stride 16). ``resnet50``: torchvision, last stride 1 (C = 2048, stride 16).
-``mobilenet_v2``: torchvision, last stride 1 (C = 1280, stride 16). Any other name is looked up in timm; a network with several resolutions kept to the end
-(HRNet) gives them all, resized to the finest and concatenated, as BPBReID does; others give their last map.
+``NAME.xml``: an OpenVINO IR of person-reidentification-retail-0277 (C = 512, stride 16). ``resnet50``: torchvision,
+last stride 1 (C = 2048, stride 16). ``mobilenet_v2``: torchvision, last stride 1 (C = 1280, stride 16). Any other name
+is looked up in timm; a network with several resolutions kept to the end (HRNet) gives them all, resized to the finest
+and concatenated, as BPBReID does; others give their last map.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ class ImageNetInput(nn.Module):
             last: Tensor = found[-1]
             return last
         size = found[0].shape[2:]
-        return torch.cat([found[0], *(F.interpolate(f, size, mode="bilinear", align_corners=True) for f in found[1:])], 1)
+        return torch.cat(
+            [found[0], *(F.interpolate(f, size, mode="bilinear", align_corners=True) for f in found[1:])], 1
+        )
 
 
 def make_backbone(name: str, weights: str | None = None, freeze: int = 0) -> Backbone:
@@ -70,7 +73,8 @@ def make_backbone(name: str, weights: str | None = None, freeze: int = 0) -> Bac
 
     Args:
         name: See the module.
-        weights: ``None`` starts from noise, ``hub`` fetches the library's ImageNet weights, anything else is a file with a state dict.
+        weights: ``None`` starts from noise, ``hub`` fetches the library's ImageNet weights, anything else is a file
+            with a state dict.
         freeze: See `IRModule.freeze`; only for IRs.
 
     Raises:
@@ -112,10 +116,13 @@ def _timm(name: str, weights: str | None) -> Backbone:
     if not timm.is_model(name):
         near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5]) or "none"
         raise ConfigError(
-            f"network.backbone: '{name}' is no .xml file, not resnet50 or mobilenet_v2, and unknown to timm (similar there: {near})"
+            f"network.backbone: '{name}' is no .xml file, not resnet50 or mobilenet_v2, and unknown to timm (similar "
+            f"there: {near})"
         )
     merge = name.startswith("hrnet")
-    network = timm.create_model(name, features_only=True, pretrained=weights == "hub", **({"out_indices": (1, 2, 3, 4)} if merge else {}))
+    network = timm.create_model(
+        name, features_only=True, pretrained=weights == "hub", **({"out_indices": (1, 2, 3, 4)} if merge else {})
+    )
     if weights not in (None, "hub"):
         _load(network, weights)
     channels = network.feature_info.channels()
@@ -126,7 +133,9 @@ def _load(network: nn.Module, weights: str | None) -> None:
     """Load a state dict by name; the classifier may be missing."""
     path = Path(str(weights))
     if not path.is_file():
-        raise WeightsError(f"network.weights: {path} does not exist; give a file, 'hub', or leave it out to start from noise")
+        raise WeightsError(
+            f"network.weights: {path} does not exist; give a file, 'hub', or leave it out to start from noise"
+        )
     state = torch.load(path, map_location="cpu", weights_only=True)
     state = state.get("state_dict", state)
     wanted = network.state_dict()
@@ -135,6 +144,7 @@ def _load(network: nn.Module, weights: str | None) -> None:
     missing = [k for k in floats if k not in fitting]
     if len(missing) > 0.02 * len(floats):
         raise WeightsError(
-            f"{path}: does not fit the network, {len(missing)} of {len(floats)} tensors are missing or of another shape, such as {missing[0]}"
+            f"{path}: does not fit the network, {len(missing)} of {len(floats)} tensors are missing or of another "
+            f"shape, such as {missing[0]}"
         )
     network.load_state_dict(fitting, strict=False)

@@ -38,7 +38,9 @@ class BodyPix:
         except ImportError as error:
             raise MissingExtraError("onnxruntime", "train", "Making part labels") from error
         if not Path(model).is_file():
-            raise WeightsError(f"{model}: the BodyPix network is missing; get bodypix_mobilenetv1_050_stride16.onnx and give its path")
+            raise WeightsError(
+                f"{model}: the BodyPix network is missing; get bodypix_mobilenetv1_050_stride16.onnx and give its path"
+            )
         self.grouping = grouping or GROUPINGS["five"]
         self._mirror = [0, *(1 + m for m in mirrored_parts(self.grouping.names))]
         options = ort.SessionOptions()
@@ -48,7 +50,9 @@ class BodyPix:
         self._input = self._session.get_inputs()[0].name
         outputs = {o.name for o in self._session.get_outputs()}
         if not {"segments", "part_heatmaps"} <= outputs:
-            raise WeightsError(f"{model}: expected the outputs 'segments' and 'part_heatmaps', found {', '.join(sorted(outputs))}")
+            raise WeightsError(
+                f"{model}: expected the outputs 'segments' and 'part_heatmaps', found {', '.join(sorted(outputs))}"
+            )
 
     def __call__(self, image: Image, path: Path | None = None) -> FloatArray:
         """See `Parser`; every pixel's scores sum to 1."""
@@ -59,7 +63,9 @@ class BodyPix:
         height, width = image.shape[:2]
         pad = max(0, round((height * 2 / 3 - width) / 2))
         padded = cv2.copyMakeBorder(image, 0, 0, pad, pad, cv2.BORDER_REPLICATE)
-        blob = cv2.resize(padded, _INPUT[::-1], interpolation=cv2.INTER_LINEAR)[:, :, ::-1].astype(np.float32) / 127.5 - 1
+        blob = (
+            cv2.resize(padded, _INPUT[::-1], interpolation=cv2.INTER_LINEAR)[:, :, ::-1].astype(np.float32) / 127.5 - 1
+        )
         segments, parts = self._session.run(["segments", "part_heatmaps"], {self._input: blob[None]})
         foreground = _sigmoid(np.asarray(segments)).reshape(np.asarray(segments).shape[1:3])
         heat = _sigmoid(np.asarray(parts)[0])
@@ -68,9 +74,17 @@ class BodyPix:
         groups = self.grouping.merge(with_halves(heat), "bodypix")
         groups *= (foreground / np.maximum(groups.sum(0), 1e-6))[None]
         scores = np.concatenate([1 - foreground[None], groups])
-        size, method = (padded.shape[1], padded.shape[0]), cv2.INTER_AREA if height > LABEL_SIZE[0] else cv2.INTER_LINEAR
-        full = [np.ascontiguousarray(cv2.resize(s, size, interpolation=cv2.INTER_LINEAR)[:, pad : pad + width]) for s in scores]
-        return np.stack([cv2.resize(plane, LABEL_SIZE[::-1], interpolation=method) for plane in full]).astype(np.float32)
+        size, method = (
+            (padded.shape[1], padded.shape[0]),
+            cv2.INTER_AREA if height > LABEL_SIZE[0] else cv2.INTER_LINEAR,
+        )
+        full = [
+            np.ascontiguousarray(cv2.resize(s, size, interpolation=cv2.INTER_LINEAR)[:, pad : pad + width])
+            for s in scores
+        ]
+        return np.stack([cv2.resize(plane, LABEL_SIZE[::-1], interpolation=method) for plane in full]).astype(
+            np.float32
+        )
 
 
 def with_halves(heat: FloatArray) -> FloatArray:

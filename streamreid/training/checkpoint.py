@@ -57,7 +57,8 @@ def load_network(path: str | Path, *, averaged: bool = True) -> tuple[PartNetwor
 
 
 def take_over(path: str, network: PartNetwork, heads: nn.ModuleDict) -> None:
-    """Copy the averaged weights of a checkpoint, and its classifiers if they are of the same people, where names and shapes fit.
+    """Copy the averaged weights of a checkpoint, and its classifiers if they are of the same people, where names and
+    shapes fit.
 
     Raises:
         ConfigError: The file is missing, or nothing fits.
@@ -99,7 +100,8 @@ class Checkpoint:
         self.best = -1.0
 
     def _recipe(self, config: TrainConfig) -> dict[str, Any]:
-        """What must be the same to go on; read through the model, so that settings added since count as their defaults."""
+        """What must be the same to go on; read through the model, so that settings added since count as their
+        defaults."""
         kept: dict[str, Any] = json.loads(config.model_dump_json(exclude=_FREE))
         del kept["schedule"]["steps"]  # a training may be made longer
         return kept
@@ -116,7 +118,8 @@ class Checkpoint:
         if recipe != own:
             wrong = [k for k in recipe if recipe[k] != own.get(k)]
             raise ConfigError(
-                f"{path}: belongs to another recipe (different: {', '.join(wrong)}); choose another 'out' to start anew. Nothing was changed."
+                f"{path}: belongs to another recipe (different: {', '.join(wrong)}); choose another 'out' to start "
+                "anew. Nothing was changed."
             )
         self.network.load_state_dict(state["network"])
         self.heads.load_state_dict(state["heads"])

@@ -1,7 +1,7 @@
 """Training pictures: reading folders, a cache of decoded pictures, and batches that depend only on seed and step.
 
-A batch is P people with K pictures each, spread over cameras; every picture comes once as it is and ``copies`` times occluded, all under one geometric and
-colour transform. Whatever covers the person becomes background in the label.
+A batch is P people with K pictures each, spread over cameras; every picture comes once as it is and ``copies`` times
+occluded, all under one geometric and colour transform. Whatever covers the person becomes background in the label.
 """
 
 from __future__ import annotations
@@ -61,7 +61,11 @@ class PictureCache:
     """
 
     def __init__(
-        self, pictures: list[Picture], folder: Path, size: tuple[int, int] = (256, 128), parts: tuple[str, ...] = PART_NAMES
+        self,
+        pictures: list[Picture],
+        folder: Path,
+        size: tuple[int, int] = (256, 128),
+        parts: tuple[str, ...] = PART_NAMES,
     ) -> None:
         self.pictures, self.parts = pictures, parts
         mirrored = np.arange(256, dtype=np.uint8)
@@ -98,7 +102,9 @@ class PictureCache:
         for row, picture in enumerate(self.pictures):
             image = cv2.imread(str(picture.path))
             if image is None:
-                raise DataError(f"{picture.path}: cannot be decoded as a picture; delete or replace it, then start again")
+                raise DataError(
+                    f"{picture.path}: cannot be decoded as a picture; delete or replace it, then start again"
+                )
             images[row] = cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
             path = label_path(picture.labels, picture.path)
             if path.exists():
@@ -109,10 +115,14 @@ class PictureCache:
         temporary.replace(self._images_file)
 
 
-def batch_rows(identities: IntArray, cameras: IntArray, *, people: int, pictures: int, seed: int, step: int) -> IntArray:
-    """Rows of one P x K batch: the people of this step in an epoch's random order, and K pictures of each, drawn from as many cameras as it has.
+def batch_rows(
+    identities: IntArray, cameras: IntArray, *, people: int, pictures: int, seed: int, step: int
+) -> IntArray:
+    """Rows of one P x K batch: the people of this step in an epoch's random order, and K pictures of each, drawn from
+    as many cameras as it has.
 
-    The result depends on ``seed`` and ``step`` only, so an interrupted training goes on with the batches it would have had.
+    The result depends on ``seed`` and ``step`` only, so an interrupted training goes on with the batches it would have
+    had.
     """
     names = np.unique(identities)
     per_epoch = max(1, len(names) // people)
@@ -182,9 +192,15 @@ class _Sample(NamedTuple):
 
 
 def _copies(
-    cache: PictureCache, row: int, image: Image, label: NDArray[np.uint8], config: AugmentationConfig, random: np.random.Generator
+    cache: PictureCache,
+    row: int,
+    image: Image,
+    label: NDArray[np.uint8],
+    config: AugmentationConfig,
+    random: np.random.Generator,
 ) -> list[_Sample]:
-    """Occluded copies. Four of them are OAMN's: one share and one occluder, on each of the four sides; fewer are drawn one by one."""
+    """Occluded copies. Four of them are OAMN's: one share and one occluder, on each of the four sides; fewer are drawn
+    one by one."""
     if config.copies == len(SIDES):
         share, occluder = draw_occlusion(random).share, _draw_occluder(cache, row, config, random)
         return [_occluded(image, label, Occlusion(side, share), occluder, random) for side in SIDES]
@@ -198,7 +214,11 @@ def _copies(
 
 
 def _transform(
-    image: Image, label: NDArray[np.uint8], mirrored: NDArray[np.uint8], config: AugmentationConfig, random: np.random.Generator
+    image: Image,
+    label: NDArray[np.uint8],
+    mirrored: NDArray[np.uint8],
+    config: AugmentationConfig,
+    random: np.random.Generator,
 ) -> tuple[Image, NDArray[np.uint8]]:
     """Flip, shift, scale, recolour and coarsen; ``mirrored`` says which class each class becomes in the mirror."""
     if random.random() < config.flip:
@@ -222,17 +242,26 @@ def _transform(
 def _zoom(image: NDArray[np.uint8], factor: float, method: int, border: int) -> NDArray[np.uint8]:
     """Scale around the centre, the size kept."""
     height, width = image.shape[:2]
-    matrix = np.array([[factor, 0, (1 - factor) * (width - 1) / 2], [0, factor, (1 - factor) * (height - 1) / 2]], np.float32)
-    return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=method, borderMode=border, borderValue=0), np.uint8)
+    matrix = np.array(
+        [[factor, 0, (1 - factor) * (width - 1) / 2], [0, factor, (1 - factor) * (height - 1) / 2]], np.float32
+    )
+    return np.asarray(
+        cv2.warpAffine(image, matrix, (width, height), flags=method, borderMode=border, borderValue=0), np.uint8
+    )
 
 
 def _coarsen(image: Image, random: np.random.Generator) -> Image:
-    """Small and large again (down to 3 of 10 pixels in a row), and every second time through JPEG of quality 15 to 60."""
+    """Small and large again (down to 3 of 10 pixels in a row), and every second time through JPEG of quality 15 to
+    60."""
     height, width = image.shape[:2]
     share = random.uniform(0.3, 0.8)
-    small = cv2.resize(image, (max(1, round(width * share)), max(1, round(height * share))), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(
+        image, (max(1, round(width * share)), max(1, round(height * share))), interpolation=cv2.INTER_AREA
+    )
     if random.random() < 0.5:
-        small = cv2.imdecode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(15, 61))])[1], cv2.IMREAD_COLOR)
+        small = cv2.imdecode(
+            cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(15, 61))])[1], cv2.IMREAD_COLOR
+        )
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
@@ -253,7 +282,9 @@ def _jitter(image: Image, amount: float, random: np.random.Generator) -> Image:
     brightness = random.uniform(-amount, amount) * 64
     channel = gain ** np.array([1.0, 0.0, -1.0]) if random.random() < 0.5 else np.ones(3)  # colour temperature
     levels = np.arange(256, dtype=np.float32)
-    table = np.stack([np.clip((levels - 128) * contrast * c + 128 + brightness, 0, 255) for c in channel], -1).astype(np.uint8)
+    table = np.stack([np.clip((levels - 128) * contrast * c + 128 + brightness, 0, 255) for c in channel], -1).astype(
+        np.uint8
+    )
     image = cv2.LUT(image, table[None])
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     return np.asarray(cv2.addWeighted(image, saturation, grey, 1 - saturation, 0), np.uint8)
@@ -276,11 +307,15 @@ def _draw_occluder(cache: PictureCache, row: int, config: AugmentationConfig, ra
     picture = _jitter(np.ascontiguousarray(cache.images[other]), config.jitter, random)
     if kind == 2 and cache.usable[other]:
         outline = (cache.labels[other] > 0).astype(np.float32)
-        return _Occluder(picture, np.asarray(cv2.resize(outline, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32))
+        return _Occluder(
+            picture, np.asarray(cv2.resize(outline, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+        )
     return _Occluder(corner_patch(picture, random) if kind == 0 else picture, None)
 
 
-def _occluded(image: Image, label: NDArray[np.uint8], occlusion: Occlusion, occluder: _Occluder, random: np.random.Generator) -> _Sample:
+def _occluded(
+    image: Image, label: NDArray[np.uint8], occlusion: Occlusion, occluder: _Occluder, random: np.random.Generator
+) -> _Sample:
     """Cover a picture; what is covered becomes background in the label."""
     if occluder.silhouette is not None:
         covered, mask = paste_person(image, occluder.picture, occluder.silhouette, occlusion, random)

@@ -18,17 +18,24 @@ __all__ = ["embed", "embed_variants", "grade_scores", "to_input"]
 
 def to_input(pictures: Sequence[Image], size: tuple[int, int]) -> torch.Tensor:
     """Resize BGR pictures and stack them as float32 ``[N, 3, H, W]`` in 0..255."""
-    resized = np.stack([p if p.shape[:2] == size else cv2.resize(p, size[::-1], interpolation=cv2.INTER_LINEAR) for p in pictures])
+    resized = np.stack(
+        [p if p.shape[:2] == size else cv2.resize(p, size[::-1], interpolation=cv2.INTER_LINEAR) for p in pictures]
+    )
     return torch.from_numpy(np.ascontiguousarray(resized.transpose(0, 3, 1, 2))).float()
 
 
 @torch.no_grad()
 def embed(
-    network: PartNetwork, pictures: Sequence[Image], size: tuple[int, int] = (256, 128), batch: int = 64, bf16: bool = False
+    network: PartNetwork,
+    pictures: Sequence[Image],
+    size: tuple[int, int] = (256, 128),
+    batch: int = 64,
+    bf16: bool = False,
 ) -> PartFeatures:
     """L2-normalised parts and visibilities of pictures of people (uint8 BGR, any size).
 
-    Every run has exactly ``batch`` pictures (the last one is filled up), because a compiled network is compiled anew for every batch size.
+    Every run has exactly ``batch`` pictures (the last one is filled up), because a compiled network is compiled anew
+    for every batch size.
     """
     training = network.training
     network.eval()
@@ -36,7 +43,9 @@ def embed(
     parts, visibility = [], []
     for start in range(0, len(pictures), batch):
         some = to_input(pictures[start : start + batch], size).to(device)
-        filled = torch.cat([some, some.new_zeros(batch - len(some), *some.shape[1:])]).contiguous(memory_format=torch.channels_last)
+        filled = torch.cat([some, some.new_zeros(batch - len(some), *some.shape[1:])]).contiguous(
+            memory_format=torch.channels_last
+        )
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             output = network(filled)
         parts.append(torch.nn.functional.normalize(output.embeddings[: len(some)].float(), dim=-1).cpu().numpy())
@@ -46,7 +55,9 @@ def embed(
 
 
 @torch.no_grad()
-def grade_scores(network: PartNetwork, pictures: Sequence[Image], size: tuple[int, int] = (256, 128), batch: int = 64) -> FloatArray:
+def grade_scores(
+    network: PartNetwork, pictures: Sequence[Image], size: tuple[int, int] = (256, 128), batch: int = 64
+) -> FloatArray:
     """Scores of the occlusion grader, ``[N, 4]``.
 
     Raises:
@@ -72,4 +83,6 @@ def embed_variants(
     unified = Unified(network, size).eval().to(device)
     pieces = [unified(to_input(pictures[i : i + batch], size).to(device)) for i in range(0, len(pictures), batch)]
     parts, seen = (torch.cat([p[o].float().cpu() for p in pieces]).numpy() for o in (0, 1))
-    return [PartFeatures(np.ascontiguousarray(parts[:, v]), np.ascontiguousarray(seen[:, v])) for v in range(parts.shape[1])]
+    return [
+        PartFeatures(np.ascontiguousarray(parts[:, v]), np.ascontiguousarray(seen[:, v])) for v in range(parts.shape[1])
+    ]

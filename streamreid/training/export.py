@@ -32,7 +32,8 @@ class Exportable(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """From BGR pictures ``[N, 3, H, W]`` in 0..255 to parts ``[N, K, D]``, visibility ``[N, K]`` and, with a grader, occlusion ``[N, 4]``."""
+        """From BGR pictures ``[N, 3, H, W]`` in 0..255 to parts ``[N, K, D]``, visibility ``[N, K]`` and, with a
+        grader, occlusion ``[N, 4]``."""
         output = self.network(images)
         found = F.normalize(output.embeddings, dim=-1), output.visibility.clamp(0, 1)
         return found if output.occlusion is None else (*found, output.occlusion)
@@ -64,13 +65,17 @@ def export_program(network: PartNetwork, path: str | Path, size: tuple[int, int]
     path = Path(path)
     shapes = ({0: torch.export.Dim("batch", min=1, max=4096)},)
     torch.export.save(
-        torch.export.export(Exportable(network).eval().float(), (torch.rand(2, 3, *size) * 255,), dynamic_shapes=shapes), str(path)
+        torch.export.export(
+            Exportable(network).eval().float(), (torch.rand(2, 3, *size) * 255,), dynamic_shapes=shapes
+        ),
+        str(path),
     )
     return path
 
 
 def export_unified(network: PartNetwork, path: str | Path, size: tuple[int, int] = (256, 128)) -> Path:
-    """Write the graph of the nine gallery variants of occlusion unification: ``parts`` ``[N, 9, K, D]`` and ``visibility`` ``[N, 9, K]``.
+    """Write the graph of the nine gallery variants of occlusion unification: ``parts`` ``[N, 9, K, D]`` and
+    ``visibility`` ``[N, 9, K]``.
 
     Args:
         network: A trained network with an occlusion grader.
@@ -82,7 +87,8 @@ def export_unified(network: PartNetwork, path: str | Path, size: tuple[int, int]
     """
     if network.grader is None:
         raise EngineError(
-            "unified gallery variants are chosen by the occlusion grader, which this network lacks; train with network.grader"
+            "unified gallery variants are chosen by the occlusion grader, which this network lacks; train with "
+            "network.grader"
         )
     return _write(Unified(network, size), [PARTS, VISIBILITY], Path(path), size)
 
@@ -110,13 +116,16 @@ def _write(model: nn.Module, outputs: list[str], path: Path, size: tuple[int, in
     onnx.save(proto, str(temporary))
     difference = _difference(model, temporary, torch.rand(3, 3, *size) * 255)
     if not difference < 0.02:
-        raise EngineError(f"{path}: the exported graph differs from the network by {difference:.3g}; it was not written")
+        raise EngineError(
+            f"{path}: the exported graph differs from the network by {difference:.3g}; it was not written"
+        )
     temporary.replace(path)
     return path
 
 
 def store_half(model: Any, least: int = 256) -> Any:
-    """Store float32 initialisers of at least ``least`` values as float16 with a Cast behind each; runtimes fold the Casts when they load the graph."""
+    """Store float32 initialisers of at least ``least`` values as float16 with a Cast behind each; runtimes fold the
+    Casts when they load the graph."""
     from onnx import TensorProto, helper, numpy_helper
 
     graph = model.graph
@@ -137,9 +146,11 @@ def store_half(model: Any, least: int = 256) -> Any:
 
 
 def strip(model: Any) -> Any:
-    """Remove what no runtime reads: torch's notes of which source line, in which folder, made each node. A graph of many small nodes becomes several per cent smaller.
+    """Remove what no runtime reads: torch's notes of which source line, in which folder, made each node. A graph of
+    many small nodes becomes several per cent smaller.
 
-    Shapes of values between nodes stay: ONNX Runtime optimises by them, and without them computes features that differ in the last bit.
+    Shapes of values between nodes stay: ONNX Runtime optimises by them, and without them computes features that differ
+    in the last bit.
     """
     model.metadata_props.clear()
     model.doc_string = ""

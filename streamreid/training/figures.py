@@ -1,4 +1,5 @@
-"""Pictures of people with what the network sees in them: part maps, visibilities, ranked lists. Everything but the own body below the head is blurred."""
+"""Pictures of people with what the network sees in them: part maps, visibilities, ranked lists. Everything but the own
+body below the head is blurred."""
 
 from __future__ import annotations
 
@@ -20,20 +21,25 @@ __all__ = ["blur_faces", "draw_parts", "draw_ranks"]
 
 
 def blur_faces(image: Image, attention: FloatArray) -> Image:
-    """Make everything unrecognisable but the body below the head: the upper fifth, the head, and whatever is not this person, such as somebody in front.
+    """Make everything unrecognisable but the body below the head: the upper fifth, the head, and whatever is not this
+    person, such as somebody in front.
 
     Args:
         image: ``[H, W, 3]`` crop of one person.
         attention: ``[1 + parts, h, w]``, background first, then the head.
     """
     height, width = image.shape[:2]
-    coarse = cv2.resize(cv2.resize(image, (max(2, width // 20), max(2, height // 20)), interpolation=cv2.INTER_AREA), (width, height))
+    coarse = cv2.resize(
+        cv2.resize(image, (max(2, width // 20), max(2, height // 20)), interpolation=cv2.INTER_AREA), (width, height)
+    )
     body = cv2.resize(attention[2:].sum(0).astype(np.float32), (width, height)) > 0.5
     body[: height // 5] = False
     return np.where(body[..., None], image, coarse).astype(np.uint8)
 
 
-def draw_parts(network: PartNetwork, images: Sequence[Image], path: Path, *, size: tuple[int, int] = (256, 128)) -> Path:
+def draw_parts(
+    network: PartNetwork, images: Sequence[Image], path: Path, *, size: tuple[int, int] = (256, 128)
+) -> Path:
     """Crops (faces blurred) above their part maps, with the visibility of each part in per cent below."""
     return _write(path, np.hstack(_tiles(network, images, size)))
 
@@ -49,7 +55,8 @@ def draw_ranks(
     queries: int = 8,
     ranks: int = 6,
 ) -> Path:
-    """Ranked lists with heat maps of the parts: a query per row, then the nearest pictures of other cameras, framed green (same person) or red.
+    """Ranked lists with heat maps of the parts: a query per row, then the nearest pictures of other cameras, framed
+    green (same person) or red.
 
     Half of the queries are those whose best match is wrong, as far as there are any, the others are spread evenly.
 
@@ -64,7 +71,9 @@ def draw_ranks(
         ranks: Pictures per row.
     """
     order, right = _ranked(people, similarity, ranks)
-    usable = [q for q in range(len(images)) if len(order[q]) and bool(right[q].any())] or [q for q in range(len(images)) if len(order[q])]
+    usable = [q for q in range(len(images)) if len(order[q]) and bool(right[q].any())] or [
+        q for q in range(len(images)) if len(order[q])
+    ]
     if not usable:
         raise DataError(f"{path}: no picture has another of a different camera; nothing to rank")
     wrong = _spread([q for q in usable if not right[q][0]], queries // 2)
@@ -72,7 +81,9 @@ def draw_ranks(
     rows = []
     for query in [*wrong, *others]:
         tiles = _tiles(network, [images[i] for i in (query, *order[query])], size)
-        framed = [_frame(t, (0, 170, 0) if good else (0, 0, 220)) for t, good in zip(tiles[1:], right[query], strict=True)]
+        framed = [
+            _frame(t, (0, 170, 0) if good else (0, 0, 220)) for t, good in zip(tiles[1:], right[query], strict=True)
+        ]
         blank = [np.full_like(framed[0], 255)] * (ranks - len(framed))
         rows.append(np.hstack([_frame(tiles[0], (255, 255, 255)), *framed, *blank]))
     return _write(path, np.vstack(rows))
@@ -83,7 +94,9 @@ def _spread(values: list[int], count: int) -> list[int]:
     return [values[i] for i in np.unique(np.linspace(0, len(values) - 1, count).astype(int))] if values else []
 
 
-def _ranked(people: NDArray[np.int64], similarity: FloatArray, ranks: int) -> tuple[list[NDArray[np.int64]], list[NDArray[np.bool_]]]:
+def _ranked(
+    people: NDArray[np.int64], similarity: FloatArray, ranks: int
+) -> tuple[list[NDArray[np.int64]], list[NDArray[np.bool_]]]:
     """For every picture the nearest ones of other cameras, and whether each shows the same person."""
     order, right = [], []
     for row in range(len(people)):
@@ -111,13 +124,17 @@ def _tile(image: Image, attention: FloatArray, visibility: FloatArray, names: tu
     text = np.full((14 * len(names) + 4, width, 3), 255, np.uint8)
     for line, (name, seen) in enumerate(zip(names, visibility[1:], strict=True)):
         colour = tuple(int(c) for c in colours[line] * 0.8)
-        cv2.putText(text, f"{name} {seen:.0%}", (3, 13 + 14 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
+        cv2.putText(
+            text, f"{name} {seen:.0%}", (3, 13 + 14 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA
+        )
     return np.vstack([private, np.clip(coloured, 0, 255).astype(np.uint8), text])
 
 
 def _colours(count: int) -> FloatArray:
     """One BGR colour per part; neighbours differ much (steps of the golden ratio)."""
-    return np.array([[255 * c for c in colorsys.hsv_to_rgb(0.618 * i % 1, 0.75, 0.9)[::-1]] for i in range(count)], np.float32)
+    return np.array(
+        [[255 * c for c in colorsys.hsv_to_rgb(0.618 * i % 1, 0.75, 0.9)[::-1]] for i in range(count)], np.float32
+    )
 
 
 def _frame(tile: Image, colour: tuple[int, int, int]) -> Image:

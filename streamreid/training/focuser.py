@@ -1,7 +1,9 @@
-"""Fine-grained feature focuser of PAB-ReID, in two readings: on the attention maps, or on the features that parts are pooled from.
+"""Fine-grained feature focuser of PAB-ReID, in two readings: on the attention maps, or on the features that parts are
+pooled from.
 
-PAB-ReID's own layers are not published; these are the layers of the sibling method AMD-Net (Electronics Letters 60(9), 2024, e13217). Both readings are scaled by a
-number that starts at 0, so the network starts as if there were no focuser, and its effect can be measured.
+PAB-ReID's own layers are not published; these are the layers of the sibling method AMD-Net (Electronics Letters 60(9),
+2024, e13217). Both readings are scaled by a number that starts at 0, so the network starts as if there were no focuser,
+and its effect can be measured.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ __all__ = ["FeatureFocuser", "Focuser", "FocuserBlock"]
 
 
 class FocuserBlock(nn.Module):
-    """From u0 to ``3 d0 + u2 + mix(u2 (1 + gate(u2)))`` with ``d0 = relu(first(u0))``, ``u2 = relu(second(relu(u0 + first(u0))))``.
+    """From u0 to ``3 d0 + u2 + mix(u2 (1 + gate(u2)))`` with ``d0 = relu(first(u0))``, ``u2 = relu(second(relu(u0 +
+    first(u0))))``.
 
     Args:
         channels: Channels n. With n = 6 this has 1,443 parameters, with n = 9 3,189.
@@ -66,7 +69,8 @@ class FeatureFocuser(nn.Module):
     Args:
         channels: Channels C of the map.
         width: Channels inside; the block has 9.97 million parameters at 512.
-        restore: Add the block's result, brought back to C channels, to the map itself instead of returning the reduced one.
+        restore: Add the block's result, brought back to C channels, to the map itself instead of returning the reduced
+            one.
     """
 
     def __init__(self, channels: int, width: int = 512, restore: bool = False) -> None:

@@ -14,8 +14,9 @@ __all__ = ["PooledHead", "RetailHead", "identity_heads", "retail_head", "unit"]
 class PooledHead(nn.Module):
     """BPBReID's global-local block (arXiv 2211.03679): masked pooling, then linear layer, BatchNorm, ReLU.
 
-    The whole person is the plain mean of ``A_fore * F`` over all pixels, ``A_fore`` the maximum over part maps; part k is the weighted mean
-    ``sum_p A_k F / max(sum_p A_k, 1e-6)``. All parts share one reduction, the whole person has its own.
+    The whole person is the plain mean of ``A_fore * F`` over all pixels, ``A_fore`` the maximum over part maps; part k
+    is the weighted mean ``sum_p A_k F / max(sum_p A_k, 1e-6)``. All parts share one reduction, the whole person has its
+    own.
 
     Args:
         channels: Channels C of the map.
@@ -45,16 +46,19 @@ class PooledHead(nn.Module):
         return torch.cat([self.whole(whole)[:, None], parts], 1)
 
     def overall(self, features: Tensor) -> Tensor:
-        """``[N, D]`` of the plain mean over all pixels, background included: GiLt's global embedding, which serves in training only."""
+        """``[N, D]`` of the plain mean over all pixels, background included: GiLt's global embedding, which serves in
+        training only."""
         found: Tensor = self.everything(features.mean((2, 3)))
         return found
 
 
 class RetailHead(nn.Module):
-    """Attention-weighted pooling with a spatial template, then one 256-d layer per slot, all starting as retail-0277's own.
+    """Attention-weighted pooling with a spatial template, then one 256-d layer per slot, all starting as retail-0277's
+    own.
 
-    With retail-0277's pooling weights t (``[C, H, W]``), slot 0 is ``sum_p (1 - s * A_background(p)) t(p) F(p)`` with s = 0 at the start, which
-    is exactly the pretrained embedding. Part k is ``sum_p A_k(p) t_k(p) F(p) * HW / sum_p A_k(p)``. Ours, not from the papers.
+    With retail-0277's pooling weights t (``[C, H, W]``), slot 0 is ``sum_p (1 - s * A_background(p)) t(p) F(p)`` with s
+    = 0 at the start, which is exactly the pretrained embedding. Part k is ``sum_p A_k(p) t_k(p) F(p) * HW / sum_p
+    A_k(p)``. Ours, not from the papers.
 
     Args:
         template: ``[C, H, W]`` pooling weights.
@@ -65,7 +69,9 @@ class RetailHead(nn.Module):
         slots: Number of slots K, whole person included.
     """
 
-    def __init__(self, template: Tensor, bias: Tensor, weight: Tensor, shift: Tensor, slope: Tensor, slots: int) -> None:
+    def __init__(
+        self, template: Tensor, bias: Tensor, weight: Tensor, shift: Tensor, slope: Tensor, slots: int
+    ) -> None:
         super().__init__()
         self.template = nn.Parameter(template.repeat(slots, 1, 1, 1))
         self.bias = nn.Parameter(bias.repeat(slots, 1))
@@ -85,7 +91,8 @@ class RetailHead(nn.Module):
         whole = 1 - self.suppress * maps[:, :1]
         parts = maps[:, 1:] * (pixels / mass.clamp(min=1e-3 * pixels))
         weights = torch.cat([whole, parts], 1)
-        # Two matrix products: over pixels P ([N, K, C, P] x [N, K, P, 1]) and, slot by slot, over channels ([K, N, C] x [K, C, D]).
+        # Two matrix products: over pixels P ([N, K, C, P] x [N, K, P, 1]) and, slot by slot, over channels ([K, N, C] x
+        # [K, C, D]).
         pooled = torch.matmul(source * self.template.flatten(2), weights[..., None]).squeeze(-1) + self.bias
         embedded = torch.matmul(pooled.transpose(0, 1), self.weight.transpose(1, 2)).transpose(0, 1) + self.shift
         return torch.where(embedded >= 0, embedded, embedded * self.slope)
@@ -97,12 +104,15 @@ def retail_head(full: IRModule, slots: int, size: tuple[int, int] = (16, 8)) -> 
     Args:
         full: The whole network.
         slots: Number of slots K.
-        size: Height and width of the feature map; for other pictures than 256 x 128 the pooling weights are resized, with the same sum.
+        size: Height and width of the feature map; for other pictures than 256 x 128 the pooling weights are resized,
+            with the same sum.
     """
     template, pool_bias = full.constants_of("1127")
     if template.shape[2:] != size:
         area = template.shape[2] * template.shape[3] / (size[0] * size[1])
-        template = F.interpolate(template.transpose(0, 1), size, mode="bilinear", align_corners=False).transpose(0, 1) * area
+        template = (
+            F.interpolate(template.transpose(0, 1), size, mode="bilinear", align_corners=False).transpose(0, 1) * area
+        )
     weight, bias = full.constants_of("1136")
     scale, shift = (full.constants_of(name)[0].reshape(-1) for name in ("Multiply_18575", "1147"))
     slope = full.constants_of("1149")[0]
@@ -110,7 +120,8 @@ def retail_head(full: IRModule, slots: int, size: tuple[int, int] = (16, 8)) -> 
 
 
 def identity_heads(slots: int, dim: int, identities: int, overall: bool = False) -> nn.ModuleDict:
-    """BNNeck classifiers on the whole person and on all parts together (GiLt; Luo et al., 2019): BatchNorm without bias, linear without bias.
+    """BNNeck classifiers on the whole person and on all parts together (GiLt; Luo et al., 2019): BatchNorm without
+    bias, linear without bias.
 
     Args:
         slots: K.

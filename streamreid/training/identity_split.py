@@ -40,7 +40,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Split:
-    """Training pictures with class numbers from 0, the pictures of the held-out people, and the names of the parts in their labels."""
+    """Training pictures with class numbers from 0, the pictures of the held-out people, and the names of the parts in
+    their labels."""
 
     train: list[Picture]
     validation: list[Picture]
@@ -61,7 +62,10 @@ def read_people(config: DatasetConfig, dataset: int) -> list[Picture]:
     labels = Path(config.labels)
     named = list_pictures(config.images, config.layout)
     if not labels.is_dir():
-        raise DataError(f"{labels}: no such folder of part labels; make it with: streamreid parse-labels {config.images} --out {labels}")
+        raise DataError(
+            f"{labels}: no such folder of part labels; make it with: streamreid parse-labels {config.images} --out "
+            f"{labels}"
+        )
     root = Path(config.images)  # labels lie in the same subfolders, because names repeat between them in some datasets
     return [
         Picture(n.path, labels / n.path.parent.relative_to(root), dataset, n.person, n.camera)
@@ -74,7 +78,8 @@ def split_people(datasets: tuple[DatasetConfig, ...]) -> Split:
     """Merge datasets and hold out the last people of each, as its configuration says.
 
     Raises:
-        DataError: See `read_people`; a dataset with fewer than two people to train on, with a single camera, or with only one picture per person.
+        DataError: See `read_people`; a dataset with fewer than two people to train on, with a single camera, or with
+            only one picture per person.
     """
     train: list[Picture] = []
     validation: list[Picture] = []
@@ -85,14 +90,19 @@ def split_people(datasets: tuple[DatasetConfig, ...]) -> Split:
         kept = people[: len(people) - config.validation]
         if len(kept) < 2:
             raise DataError(
-                f"{config.images}: {len(people)} people, {config.validation} of them held out; at least 2 must remain to train on"
+                f"{config.images}: {len(people)} people, {config.validation} of them held out; at least 2 must remain "
+                "to train on"
             )
         if len({p.camera for p in pictures}) < 2:
-            raise DataError(f"{config.images}: all pictures are of one camera; re-identification needs people seen by two or more")
+            raise DataError(
+                f"{config.images}: all pictures are of one camera; re-identification needs people seen by two or more"
+            )
         number_of = {person: count + i for i, person in enumerate(kept)}
         mine = [replace(p, identity=number_of[p.person]) for p in pictures if p.person in number_of]
         if len(mine) == len(kept):
-            raise DataError(f"{config.images}: every person has a single picture; nothing can be learnt about who is the same")
+            raise DataError(
+                f"{config.images}: every person has a single picture; nothing can be learnt about who is the same"
+            )
         _tell_single(config.images, mine)
         train += mine
         validation += [p for p in pictures if p.person not in number_of]
@@ -106,7 +116,12 @@ def _tell_single(folder: str, pictures: list[Picture]) -> None:
     single = sorted(person for person, count in counts.items() if count == 1)
     if single:
         shown = ", ".join(map(str, single[:5])) + (" ..." if len(single) > 5 else "")
-        _log.warning("%s: %d people have a single picture (%s); they can only serve as different people", folder, len(single), shown)
+        _log.warning(
+            "%s: %d people have a single picture (%s); they can only serve as different people",
+            folder,
+            len(single),
+            shown,
+        )
 
 
 def _common_parts(datasets: tuple[DatasetConfig, ...]) -> tuple[str, ...]:
@@ -116,6 +131,7 @@ def _common_parts(datasets: tuple[DatasetConfig, ...]) -> tuple[str, ...]:
     for folder, parts in found.items():
         if parts != first:
             raise DataError(
-                f"{folder}: labels of {', '.join(parts)}, but another dataset's are of {', '.join(first)}; run parse-labels with the same --parts for all"
+                f"{folder}: labels of {', '.join(parts)}, but another dataset's are of {', '.join(first)}; run "
+                "parse-labels with the same --parts for all"
             )
     return first

@@ -1,6 +1,7 @@
 """Part scores from keypoints: confidence fields of BPBReID's files, or poses found by an Ultralytics model.
 
-Both give the 36 channels of `FIELD_NAMES`, 17 keypoints and 19 limbs; a part is the maximum over its channels, a pixel is background where no part reaches one half.
+Both give the 36 channels of `FIELD_NAMES`, 17 keypoints and 19 limbs; a part is the maximum over its channels, a pixel
+is background where no part reaches one half.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class FieldReader:
 
 
 class PoseParser:
-    """Parts around the pose that an Ultralytics model finds; of several people the one nearest the middle of the crop is taken.
+    """Parts around the pose that an Ultralytics model finds; of several people the one nearest the middle of the crop
+    is taken.
 
     Args:
         model: A pose model of Ultralytics (``yolo11n-pose.pt`` or an export of it).
@@ -69,16 +71,26 @@ class PoseParser:
         WeightsError: The file is missing or is no pose model.
     """
 
-    def __init__(self, model: str | Path, grouping: PartGrouping | None = None, confidence: float = 0.3, device: str | None = None) -> None:
+    def __init__(
+        self,
+        model: str | Path,
+        grouping: PartGrouping | None = None,
+        confidence: float = 0.3,
+        device: str | None = None,
+    ) -> None:
         try:
             from ultralytics import YOLO
         except ImportError as error:
             raise MissingExtraError("ultralytics", "ultralytics", "Part labels from poses") from error
         if not Path(model).exists():
-            raise WeightsError(f"{model}: no such pose model; get one of Ultralytics' *-pose.pt files and give its path")
+            raise WeightsError(
+                f"{model}: no such pose model; get one of Ultralytics' *-pose.pt files and give its path"
+            )
         self._model = YOLO(str(model), task="pose")
         if self._model.task != "pose":
-            raise WeightsError(f"{model}: a model for '{self._model.task}', expected a pose model such as yolo11n-pose.pt")
+            raise WeightsError(
+                f"{model}: a model for '{self._model.task}', expected a pose model such as yolo11n-pose.pt"
+            )
         self.grouping, self._confidence, self._device = grouping or GROUPINGS["five"], confidence, device
 
     def __call__(self, image: Image, path: Path | None = None) -> FloatArray:
@@ -112,8 +124,9 @@ def scores_of_fields(fields: FloatArray, grouping: PartGrouping) -> FloatArray:
 def fields_of_pose(points: FloatArray, size: tuple[int, int], confidence: float = 0.3) -> FloatArray:
     """Draw a pose into the 36 channels, at ``LABEL_SIZE``.
 
-    A channel falls off as a Gaussian of the distance d to the keypoint or limb, ``exp(-ln 2 (d / r)^2)``, so that it is one half at distance r: a fifteenth of
-    the person's height for limbs, a tenth for the torso's flanks (which then meet), and a twelfth around the ankles, where only feet are left.
+    A channel falls off as a Gaussian of the distance d to the keypoint or limb, ``exp(-ln 2 (d / r)^2)``, so that it is
+    one half at distance r: a fifteenth of the person's height for limbs, a tenth for the torso's flanks (which then
+    meet), and a twelfth around the ankles, where only feet are left.
 
     Args:
         points: ``[17, 3]`` x, y, confidence in pixels of the crop.
@@ -129,14 +142,18 @@ def fields_of_pose(points: FloatArray, size: tuple[int, int], confidence: float 
         return fields
     height = max(float(np.ptp(points[known, 1])), 0.25 * size[0])
     y, x = np.indices(LABEL_SIZE).astype(np.float32)
-    pixels: FloatArray = np.stack([(x + 0.5) * size[1] / LABEL_SIZE[1], (y + 0.5) * size[0] / LABEL_SIZE[0]], -1).astype(np.float32)
+    pixels: FloatArray = np.stack(
+        [(x + 0.5) * size[1] / LABEL_SIZE[1], (y + 0.5) * size[0] / LABEL_SIZE[0]], -1
+    ).astype(np.float32)
     for number, name in enumerate(FIELD_NAMES):
         ends = LIMBS[number - 17] if number >= 17 else (name, name)
         first, second = (FIELD_NAMES.index(e) for e in ends)
         if known[first] and known[second]:
             radius = height / (10 if _is_flank(ends) else 12 if number >= 15 and number < 17 else 15)
             distance = _to_segment(pixels, points[first, :2], points[second, :2])
-            fields[number] = np.exp(-np.log(2) * (distance / radius) ** 2) * np.sqrt(points[first, 2] * points[second, 2]) ** 0.5
+            fields[number] = (
+                np.exp(-np.log(2) * (distance / radius) ** 2) * np.sqrt(points[first, 2] * points[second, 2]) ** 0.5
+            )
     return fields
 
 

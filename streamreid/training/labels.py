@@ -1,7 +1,7 @@
 """Part labels for training: a body-part model looks at every person image and writes one small class map per image.
 
-A class map is an 8-bit PNG of ``LABEL_SIZE``: 0 background, then one number per part. ``parts.json`` beside the maps names the parts. By default left and
-right are merged, because BodyPix confuses them (mirror agreement IoU .3 to .5).
+A class map is an 8-bit PNG of ``LABEL_SIZE``: 0 background, then one number per part. ``parts.json`` beside the maps
+names the parts. By default left and right are merged, because BodyPix confuses them (mirror agreement IoU .3 to .5).
 """
 
 from __future__ import annotations
@@ -107,7 +107,12 @@ def _row(label: NDArray[np.uint8], grouping: PartGrouping, parts: tuple[str, ...
 
 
 def write_labels(
-    images: Iterable[Path], out: Path, model: Parser, *, report: LabelReport | None = None, tick: Callable[[], None] | None = None
+    images: Iterable[Path],
+    out: Path,
+    model: Parser,
+    *,
+    report: LabelReport | None = None,
+    tick: Callable[[], None] | None = None,
 ) -> LabelReport:
     """Write one class map per image; images that have one already are skipped, so an interrupted run goes on.
 
@@ -119,7 +124,8 @@ def write_labels(
         tick: Called after every image (progress bar).
 
     Returns:
-        Counts, and the images left out with their reasons. A left-out image is remembered by an empty file ``NAME.skip`` holding the reason.
+        Counts, and the images left out with their reasons. A left-out image is remembered by an empty file
+        ``NAME.skip`` holding the reason.
 
     Raises:
         DataError: There is no image at all, or ``out`` holds class maps of other parts.
@@ -152,10 +158,13 @@ def read_label(path: Path, parts: int = 5) -> NDArray[np.uint8]:
     """
     label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if label is None or label.ndim != 2 or label.max() > parts:
-        raise DataError(f"{path}: not a class map (8-bit grey PNG with values 0 to {parts}); delete it and run parse-labels again")
+        raise DataError(
+            f"{path}: not a class map (8-bit grey PNG with values 0 to {parts}); delete it and run parse-labels again"
+        )
     if label.shape != LABEL_SIZE:
         raise DataError(
-            f"{path}: a class map of {label.shape[1]}x{label.shape[0]}, expected {LABEL_SIZE[1]}x{LABEL_SIZE[0]}; delete it and run parse-labels again"
+            f"{path}: a class map of {label.shape[1]}x{label.shape[0]}, expected {LABEL_SIZE[1]}x{LABEL_SIZE[0]}; "
+            "delete it and run parse-labels again"
         )
     return np.asarray(label, np.uint8)
 
@@ -170,7 +179,11 @@ def contact_sheet(images: Sequence[Path], labels: Path, out: Path, columns: int 
         picture, label = cv2.imread(str(path)), read_label(label_path(labels, path), parts)
         if picture is not None:
             colours = cv2.applyColorMap((label.astype(np.int32) * 255 // parts).astype(np.uint8), cv2.COLORMAP_JET)
-            tiles.append(np.vstack([cv2.resize(picture, (64, 128)), cv2.resize(colours, (64, 128), interpolation=cv2.INTER_NEAREST)]))
+            tiles.append(
+                np.vstack(
+                    [cv2.resize(picture, (64, 128)), cv2.resize(colours, (64, 128), interpolation=cv2.INTER_NEAREST)]
+                )
+            )
     if not tiles:
         raise DataError(f"{labels}: holds no class map of these pictures; nothing to draw")
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)

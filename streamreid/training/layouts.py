@@ -1,13 +1,14 @@
 """How ReID datasets lay out their folders and name their files.
 
-``market``: one folder, names begin with person and camera (``0002_c1s1_000451_03.jpg``); Market-1501, DukeMTMC-reID, Occluded-Duke, CUHK in that form, own crops.
-``msmt17``: a folder per person, ``0000_000_01_0303morning_0015_0.jpg`` (person, number, camera).
-``cuhk03``: one folder, ``1_001_1_01.png`` (camera pair, person, view, number), as the original release is usually unpacked (``images_labeled``,
-``images_detected``); people of different pairs are different people. CUHK03-NP has Market-1501 names.
-``tracks``: what `streamreid run` saved under ``output.crops``: ``RUN/CAMERA/TRACK_FRAME.jpg`` and ``RUN/identities.csv``.
-``occluded_reid``: ``occluded_body_images`` (camera 0) and ``whole_body_images`` (camera 1), a folder per person, ``001_01.tif``.
-``p_dukemtmc``: the same two folders inside ``train`` or ``test``; names begin with the person.
-The two cameras of the last two exist so that the same-camera rule never removes a true match.
+``market``: one folder, names begin with person and camera (``0002_c1s1_000451_03.jpg``); Market-1501, DukeMTMC-reID,
+Occluded-Duke, CUHK in that form, own crops. ``msmt17``: a folder per person, ``0000_000_01_0303morning_0015_0.jpg``
+(person, number, camera). ``cuhk03``: one folder, ``1_001_1_01.png`` (camera pair, person, view, number), as the
+original release is usually unpacked (``images_labeled``, ``images_detected``); people of different pairs are different
+people. CUHK03-NP has Market-1501 names. ``tracks``: what `streamreid run` saved under ``output.crops``:
+``RUN/CAMERA/TRACK_FRAME.jpg`` and ``RUN/identities.csv``. ``occluded_reid``: ``occluded_body_images`` (camera 0) and
+``whole_body_images`` (camera 1), a folder per person, ``001_01.tif``. ``p_dukemtmc``: the same two folders inside
+``train`` or ``test``; names begin with the person. The two cameras of the last two exist so that the same-camera rule
+never removes a true match.
 """
 
 from __future__ import annotations
@@ -55,8 +56,13 @@ def list_pictures(folder: str | Path, layout: Layout = "market") -> list[Named]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of person pictures")
     read = {
-        "market": _market, "msmt17": _msmt17, "cuhk03": _cuhk03, "occluded_reid": _two_folders, "p_dukemtmc": _two_folders, "tracks": _tracks,
-    }[layout]  # fmt: skip
+        "market": _market,
+        "msmt17": _msmt17,
+        "cuhk03": _cuhk03,
+        "occluded_reid": _two_folders,
+        "p_dukemtmc": _two_folders,
+        "tracks": _tracks,
+    }[layout]
     found = read(folder)
     if not found:
         raise DataError(f"{folder}: holds no pictures in the layout '{layout}' ({', '.join(sorted(PICTURE_SUFFIXES))})")
@@ -64,7 +70,8 @@ def list_pictures(folder: str | Path, layout: Layout = "market") -> list[Named]:
 
 
 def list_pictures_of(table: str | Path, folder: str | Path) -> list[Named]:
-    """Pictures that a list of MSMT17 names (``list_query.txt``: ``0000/0000_000_01_0303morning_0015_0.jpg 0`` per line).
+    """Pictures that a list of MSMT17 names (``list_query.txt``: ``0000/0000_000_01_0303morning_0015_0.jpg 0`` per
+    line).
 
     Args:
         table: The list.
@@ -121,7 +128,9 @@ def _tracks(folder: Path) -> list[Named]:
                 except (KeyError, TypeError, ValueError) as error:
                     raise DataError(f"{table}: not written by streamreid run ({error})") from error
     if not who:
-        raise DataError(f"{folder}: no run with an identities.csv; save crops with: streamreid run ... --set output.crops=true")
+        raise DataError(
+            f"{folder}: no run with an identities.csv; save crops with: streamreid run ... --set output.crops=true"
+        )
     names = sorted({camera.name for camera, _ in who})
     found = []
     for path in sorted(p for p in folder.glob("*/*/*") if is_picture(p)):
@@ -142,5 +151,7 @@ def _two_folders(folder: Path) -> list[Named]:
 def _match(path: Path, pattern: re.Pattern[str], example: str) -> re.Match[str]:
     match = pattern.match(path.name)
     if match is None:
-        raise DataError(f"{path}: the name does not begin like {example}; rename or remove it, or choose another layout")
+        raise DataError(
+            f"{path}: the name does not begin like {example}; rename or remove it, or choose another layout"
+        )
     return match

@@ -1,4 +1,5 @@
-"""The training loop: one readable function on Lightning Fabric, on one device or many, resumable after any interruption."""
+"""The training loop: one readable function on Lightning Fabric, on one device or many, resumable after any
+interruption."""
 
 from __future__ import annotations
 
@@ -37,13 +38,17 @@ __all__ = ["Validate", "first_process", "load_network", "train"]
 _TEACHER_SIZE = (256, 128)  # what retail-0277 looks at
 
 Validate = Callable[[PartNetwork, list[Picture]], dict[str, float]]
-"""Scores of a network on the pictures of the held-out people; the key ``score`` decides which checkpoint is the best."""
+"""Scores of a network on the pictures of the held-out people; the key ``score`` decides which checkpoint is the
+best."""
 
 
-def train(config: TrainConfig, validate: Validate | None = None, tell: Callable[[dict[str, Any]], None] | None = None) -> Path:
+def train(
+    config: TrainConfig, validate: Validate | None = None, tell: Callable[[dict[str, Any]], None] | None = None
+) -> Path:
     """Train a part network; goes on from ``OUT/last.pt`` where there is one.
 
-    With several processes (``devices``, ``nodes``, or under torchrun) each takes its share of every batch's people, gradients are averaged, and the first writes.
+    With several processes (``devices``, ``nodes``, or under torchrun) each takes its share of every batch's people,
+    gradients are averaged, and the first writes.
 
     Args:
         config: The recipe.
@@ -55,7 +60,8 @@ def train(config: TrainConfig, validate: Validate | None = None, tell: Callable[
 
     Raises:
         DataError: See `split_people`.
-        ConfigError: The checkpoint in ``OUT`` belongs to another recipe, or the people of a batch cannot be divided among the processes.
+        ConfigError: The checkpoint in ``OUT`` belongs to another recipe, or the people of a batch cannot be divided
+            among the processes.
         FolderBusy: Another training writes to ``OUT``.
         StreamReIDError: The loss is not finite; the pictures of that batch are named and nothing is overwritten.
     """
@@ -65,7 +71,13 @@ def train(config: TrainConfig, validate: Validate | None = None, tell: Callable[
         return _train(fabric, config, out, validate, tell)
 
 
-def _train(fabric: Any, config: TrainConfig, out: Path, validate: Validate | None, tell: Callable[[dict[str, Any]], None] | None) -> Path:
+def _train(
+    fabric: Any,
+    config: TrainConfig,
+    out: Path,
+    validate: Validate | None,
+    tell: Callable[[dict[str, Any]], None] | None,
+) -> Path:
     torch.manual_seed(config.seed)
     split = split_people(config.data)
     config = _with_parts(config, split.parts)
@@ -103,7 +115,11 @@ def _train(fabric: Any, config: TrainConfig, out: Path, validate: Validate | Non
                 if validate and split.validation and due:
                     numbers |= _validated(validate, network, average, split.validation)
                 logbook.write(numbers)
-                state.keep(numbers.get("score", -1.0), done, last=done % config.save_every == 0 or done == config.schedule.steps)
+                state.keep(
+                    numbers.get("score", -1.0),
+                    done,
+                    last=done % config.save_every == 0 or done == config.schedule.steps,
+                )
                 if tell:
                     tell(numbers)
             if due:
@@ -115,7 +131,11 @@ def _train(fabric: Any, config: TrainConfig, out: Path, validate: Validate | Non
 
 def first_process() -> bool:
     """Whether this is the process that writes and speaks; also before and without any group of processes."""
-    ranks = (os.environ.get("RANK"),) if "RANK" in os.environ else (os.environ.get("NODE_RANK"), os.environ.get("LOCAL_RANK"))
+    ranks = (
+        (os.environ.get("RANK"),)
+        if "RANK" in os.environ
+        else (os.environ.get("NODE_RANK"), os.environ.get("LOCAL_RANK"))
+    )
     return all(r in (None, "0") for r in ranks)
 
 
@@ -144,11 +164,18 @@ def _fabric(config: TrainConfig) -> Any:
     world = int(os.environ.get("WORLD_SIZE", config.devices * config.nodes))
     if config.schedule.people % world or config.schedule.people // world < 2:
         raise ConfigError(
-            f"schedule.people: {config.schedule.people} people per batch cannot be divided among {world} processes, at least 2 each"
+            f"schedule.people: {config.schedule.people} people per batch cannot be divided among {world} processes, "
+            "at least 2 each"
         )
     # Losses that are switched off leave parameters without gradient.
     strategy = DDPStrategy(find_unused_parameters=True) if world > 1 else "auto"
-    fabric = Fabric(accelerator="auto", devices=config.devices, num_nodes=config.nodes, strategy=strategy, precision=config.precision)
+    fabric = Fabric(
+        accelerator="auto",
+        devices=config.devices,
+        num_nodes=config.nodes,
+        strategy=strategy,
+        precision=config.precision,
+    )
     if world > 1:
         fabric.launch()
     return fabric
@@ -157,7 +184,10 @@ def _fabric(config: TrainConfig) -> Any:
 def _with_parts(config: TrainConfig, parts: tuple[str, ...]) -> TrainConfig:
     """The recipe with the parts its labels tell apart."""
     if "parts" in config.network.model_fields_set and config.network.parts != parts:
-        raise ConfigError(f"network.parts: {', '.join(config.network.parts)}, but the labels tell {', '.join(parts)} apart; leave it out")
+        raise ConfigError(
+            f"network.parts: {', '.join(config.network.parts)}, but the labels tell {', '.join(parts)} apart; leave "
+            "it out"
+        )
     return config.model_copy(update={"network": config.network.model_copy(update={"parts": parts})})
 
 
@@ -191,7 +221,12 @@ def _follow(optimizer: torch.optim.Optimizer) -> None:
 
 
 def _step(
-    fabric: Any, learner: Any, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainConfig, teacher: _Teacher | None
+    fabric: Any,
+    learner: Any,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    config: TrainConfig,
+    teacher: _Teacher | None,
 ) -> dict[str, float]:
     set_training(learner.network, learner.heads, config.schedule.only)
     pictures = torch.from_numpy(batch.pictures).to(fabric.device).permute(0, 3, 1, 2).float()
@@ -218,7 +253,9 @@ def _batches(
     """Steps and their batches, prepared ahead."""
     with ThreadPoolExecutor(config.workers) as pool:
         steps = iter(range(first, config.schedule.steps))
-        upcoming = deque((s, pool.submit(_prepare, cache, config, s, map_size, share)) for s in islice(steps, 2 * config.workers))
+        upcoming = deque(
+            (s, pool.submit(_prepare, cache, config, s, map_size, share)) for s in islice(steps, 2 * config.workers)
+        )
         while upcoming:
             step, batch = upcoming.popleft()
             found = batch.result()
@@ -226,15 +263,23 @@ def _batches(
             yield step, found
 
 
-def _prepare(cache: PictureCache, config: TrainConfig, step: int, map_size: tuple[int, int], share: tuple[int, int]) -> Batch:
+def _prepare(
+    cache: PictureCache, config: TrainConfig, step: int, map_size: tuple[int, int], share: tuple[int, int]
+) -> Batch:
     """One process' people of a batch; each picture is augmented as it would be in a single process."""
     schedule = config.schedule
-    rows = batch_rows(cache.identities, cache.cameras, people=schedule.people, pictures=schedule.pictures, seed=config.seed, step=step)
+    rows = batch_rows(
+        cache.identities, cache.cameras, people=schedule.people, pictures=schedule.pictures, seed=config.seed, step=step
+    )
     places = np.arange(len(rows)).reshape(-1, schedule.pictures)[share[0] :: share[1]].ravel()
-    return make_batch(cache, rows[places], config.augmentation, seed=config.seed, step=step, map_size=map_size, places=places)
+    return make_batch(
+        cache, rows[places], config.augmentation, seed=config.seed, step=step, map_size=map_size, places=places
+    )
 
 
-def _validated(validate: Validate, network: PartNetwork, average: MovingAverage, pictures: list[Picture]) -> dict[str, float]:
+def _validated(
+    validate: Validate, network: PartNetwork, average: MovingAverage, pictures: list[Picture]
+) -> dict[str, float]:
     """Score the averaged weights, then put the trained ones back."""
     own = {k: v.detach().clone() for k, v in network.state_dict().items()}
     network.load_state_dict(average.state)
@@ -246,7 +291,15 @@ def _validated(validate: Validate, network: PartNetwork, average: MovingAverage,
 
 def _not_finite(step: int, cache: PictureCache, config: TrainConfig) -> str:
     rows = batch_rows(
-        cache.identities, cache.cameras, people=config.schedule.people, pictures=config.schedule.pictures, seed=config.seed, step=step
+        cache.identities,
+        cache.cameras,
+        people=config.schedule.people,
+        pictures=config.schedule.pictures,
+        seed=config.seed,
+        step=step,
     )
     names = ", ".join(cache.pictures[r].path.name for r in rows)
-    return f"step {step}: the loss or its gradient is not finite. Checkpoints are untouched. Lower schedule.rate, or look at the pictures of this batch: {names}"
+    return (
+        f"step {step}: the loss or its gradient is not finite. Checkpoints are untouched. Lower schedule.rate, or "
+        f"look at the pictures of this batch: {names}"
+    )

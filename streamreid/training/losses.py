@@ -23,7 +23,8 @@ __all__ = [
 
 
 def identity_loss(logits: Tensor, identities: Tensor, smoothing: float = 0.1) -> Tensor:
-    """Softmax cross-entropy with label smoothing over training identities, batch mean (Szegedy et al., 2016; GiLt uses it on whole-body slots).
+    """Softmax cross-entropy with label smoothing over training identities, batch mean (Szegedy et al., 2016; GiLt uses
+    it on whole-body slots).
 
     Args:
         logits: ``[N, ids]``.
@@ -34,7 +35,8 @@ def identity_loss(logits: Tensor, identities: Tensor, smoothing: float = 0.1) ->
 
 
 def part_distances(embeddings: Tensor) -> Tensor:
-    """Euclidean distances per slot, ``[K, N, N]``, of embeddings ``[N, K, D]``; zero on the diagonal, with a finite gradient there."""
+    """Euclidean distances per slot, ``[K, N, N]``, of embeddings ``[N, K, D]``; zero on the diagonal, with a finite
+    gradient there."""
     x = embeddings.float().transpose(0, 1)
     square = (x * x).sum(-1)
     squared = (square[:, :, None] + square[:, None, :] - 2 * x @ x.transpose(1, 2)).clamp(min=0)
@@ -45,8 +47,9 @@ def part_distances(embeddings: Tensor) -> Tensor:
 def combined_distance(distances: Tensor, visibility: Tensor, mode: str = "averaged") -> Tensor:
     """One distance per pair from the distances per slot, over the slots that both show.
 
-    ``D = sum_k m_k d_k / sum_k m_k`` with ``m_k = sqrt(v_k(i) v_k(j))`` (BPBReID's part-averaged distance, arXiv 2211.03679); ``head`` counts the first body part
-    1.5 times (our reading of AMD-Net). A pair without a common slot gets -1.
+    ``D = sum_k m_k d_k / sum_k m_k`` with ``m_k = sqrt(v_k(i) v_k(j))`` (BPBReID's part-averaged distance, arXiv
+    2211.03679); ``head`` counts the first body part 1.5 times (our reading of AMD-Net). A pair without a common slot
+    gets -1.
 
     Args:
         distances: ``[K, N, N]``.
@@ -67,8 +70,9 @@ def combined_distance(distances: Tensor, visibility: Tensor, mode: str = "averag
 def triplet_loss(distance: Tensor, identities: Tensor, margin: float = 0.3) -> Tensor:
     """Batch-hard triplet loss (Hermans et al., 2017): ``mean_a max(0, max_p D(a, p) - min_n D(a, n) + margin)``.
 
-    A margin of 0 or less takes the soft margin ``log(1 + exp(D(a, p) - D(a, n)))``. Pairs with a negative distance (nothing in common) are not mined, anchors
-    without a positive or a negative are left out; without any anchor the loss is 0.
+    A margin of 0 or less takes the soft margin ``log(1 + exp(D(a, p) - D(a, n)))``. Pairs with a negative distance
+    (nothing in common) are not mined, anchors without a positive or a negative are left out; without any anchor the
+    loss is 0.
 
     Args:
         distance: ``[N, N]``.
@@ -88,10 +92,13 @@ def triplet_loss(distance: Tensor, identities: Tensor, margin: float = 0.3) -> T
     return (F.softplus(gap) if margin <= 0 else F.relu(gap + margin)).mean()
 
 
-def part_triplet_loss(embeddings: Tensor, visibility: Tensor, identities: Tensor, margin: float = 0.3, mode: str = "averaged") -> Tensor:
+def part_triplet_loss(
+    embeddings: Tensor, visibility: Tensor, identities: Tensor, margin: float = 0.3, mode: str = "averaged"
+) -> Tensor:
     """Part triplet loss: batch-hard on the distance over all common slots, or (``individual``) per slot and averaged.
 
-    Averaging first asks only that the sum of evidence separates two people: two people with the same trousers are not pushed apart by their trousers.
+    Averaging first asks only that the sum of evidence separates two people: two people with the same trousers are not
+    pushed apart by their trousers.
 
     Args:
         embeddings: ``[N, K, D]``.
@@ -103,7 +110,10 @@ def part_triplet_loss(embeddings: Tensor, visibility: Tensor, identities: Tensor
     distances = part_distances(embeddings)
     if mode != "individual":
         return triplet_loss(combined_distance(distances, visibility, mode), identities, margin)
-    each = [triplet_loss(combined_distance(d[None], visibility[:, k : k + 1]), identities, margin) for k, d in enumerate(distances)]
+    each = [
+        triplet_loss(combined_distance(d[None], visibility[:, k : k + 1]), identities, margin)
+        for k, d in enumerate(distances)
+    ]
     return torch.stack(each).mean()
 
 
@@ -125,7 +135,8 @@ def pixel_loss(logits: Tensor, target: Tensor, usable: Tensor, smoothing: float 
 def mask_loss(whole: Tensor, occluded: Tensor, visible: Tensor) -> Tensor:
     """OAMN's first mask loss, as a mean: ``mean(((f - f^p) m^p)^2)`` (Chen et al., ICCV 2021; section 3.4 of its code).
 
-    The features of the unoccluded picture are the target and get no gradient; the mask comes from the attention of the occluded copy or from its label.
+    The features of the unoccluded picture are the target and get no gradient; the mask comes from the attention of the
+    occluded copy or from its label.
 
     Args:
         whole: ``[N, C, H, W]`` features of the unoccluded pictures.
@@ -137,7 +148,8 @@ def mask_loss(whole: Tensor, occluded: Tensor, visible: Tensor) -> Tensor:
 
 
 def agreement_loss(whole: Tensor, occluded: Tensor, visible: Tensor) -> Tensor:
-    """One minus the cosine between a slot's embedding in the unoccluded picture (no gradient) and in the occluded copy, over slots that stay visible.
+    """One minus the cosine between a slot's embedding in the unoccluded picture (no gradient) and in the occluded copy,
+    over slots that stay visible.
 
     Ours: the embedding-level counterpart of `mask_loss`.
 
@@ -153,8 +165,9 @@ def agreement_loss(whole: Tensor, occluded: Tensor, visible: Tensor) -> Tensor:
 def teacher_loss(embeddings: Tensor, teacher: Tensor) -> Tensor:
     """Mean squared difference between the cosines of pictures in the student's and in the teacher's eyes.
 
-    Pictures shall lie to each other as they do for the teacher, whatever the dimensions (similarity-preserving distillation, Tung & Mori, ICCV 2019, on cosines).
-    Occluded copies are compared with the unoccluded pictures and learn what the teacher says of the picture they were made from.
+    Pictures shall lie to each other as they do for the teacher, whatever the dimensions (similarity-preserving
+    distillation, Tung & Mori, ICCV 2019, on cosines). Occluded copies are compared with the unoccluded pictures and
+    learn what the teacher says of the picture they were made from.
 
     Args:
         embeddings: ``[G * N, D]``: the pictures, then G - 1 sets of occluded copies in the same order.
@@ -166,10 +179,11 @@ def teacher_loss(embeddings: Tensor, teacher: Tensor) -> Tensor:
 
 
 def imitation_loss(embeddings: Tensor, teacher: Tensor) -> Tensor:
-    """One minus the cosine between a picture's embedding and the teacher's, batch mean; occluded copies shall point where the teacher sees the picture they were made from.
+    """One minus the cosine between a picture's embedding and the teacher's, batch mean; occluded copies shall point
+    where the teacher sees the picture they were made from.
 
-    Keeps what a pretrained embedding knows of people the training set does not show, and makes it bear occlusion (feature distillation as in Romero et al.,
-    "FitNets", ICLR 2015, on directions; the target of copies is ours).
+    Keeps what a pretrained embedding knows of people the training set does not show, and makes it bear occlusion
+    (feature distillation as in Romero et al., "FitNets", ICLR 2015, on directions; the target of copies is ours).
 
     Args:
         embeddings: ``[G * N, D]``: the pictures, then G - 1 sets of occluded copies in the same order.
@@ -180,8 +194,8 @@ def imitation_loss(embeddings: Tensor, teacher: Tensor) -> Tensor:
     """
     if embeddings.shape[1] != teacher.shape[1]:
         raise ConfigError(
-            f"losses.imitation: the network's embeddings have {embeddings.shape[1]} values, the teacher's {teacher.shape[1]}; "
-            "set it to 0 and use losses.teacher, which compares distances only"
+            f"losses.imitation: the network's embeddings have {embeddings.shape[1]} values, the teacher's "
+            f"{teacher.shape[1]}; set it to 0 and use losses.teacher, which compares distances only"
         )
     wanted = teacher.float().repeat(len(embeddings) // len(teacher), 1)
     return (1 - F.cosine_similarity(embeddings.float(), wanted, dim=1)).mean()

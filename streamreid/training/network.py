@@ -1,8 +1,8 @@
 """The part network: attention over body parts on a backbone's feature map, one embedding and one visibility per part.
 
-Part attention and pixel-level predictor follow PAB-ReID (arXiv 2404.03443) as far as it is known, in the form of BPBReID (arXiv 2211.03679).
-Ours, and not from the papers: on retail-0277 every slot pools with the pretrained spatial weights, so that training starts from the
-pretrained whole-person embedding instead of from nothing (see `heads`).
+Part attention and pixel-level predictor follow PAB-ReID (arXiv 2404.03443) as far as it is known, in the form of
+BPBReID (arXiv 2211.03679). Ours, and not from the papers: on retail-0277 every slot pools with the pretrained spatial
+weights, so that training starts from the pretrained whole-person embedding instead of from nothing (see `heads`).
 """
 
 from __future__ import annotations
@@ -68,10 +68,12 @@ class PixelPredictor(nn.Module):
 
 
 class ContextPredictor(nn.Module):
-    """A deeper pixel-level predictor: reduced features plus a learnt position map, two 3x3 convolutions, one logit per part and pixel.
+    """A deeper pixel-level predictor: reduced features plus a learnt position map, two 3x3 convolutions, one logit per
+    part and pixel.
 
-    Which body a pixel belongs to, the target's or that of somebody in front, cannot be told from the pixel alone; and heads are above feet. Ours: the papers
-    leave the predictor's layers open (PAB-ReID) or take a single 1x1 convolution (BPBReID, see `PixelPredictor`).
+    Which body a pixel belongs to, the target's or that of somebody in front, cannot be told from the pixel alone; and
+    heads are above feet. Ours: the papers leave the predictor's layers open (PAB-ReID) or take a single 1x1 convolution
+    (BPBReID, see `PixelPredictor`).
 
     Args:
         channels: Channels C of the feature map.
@@ -82,10 +84,16 @@ class ContextPredictor(nn.Module):
 
     def __init__(self, channels: int, parts: int, size: tuple[int, int], inner: int = 128) -> None:
         super().__init__()
-        self.reduce = nn.Sequential(nn.BatchNorm2d(channels), nn.Conv2d(channels, inner, 1, bias=False), nn.BatchNorm2d(inner))
+        self.reduce = nn.Sequential(
+            nn.BatchNorm2d(channels), nn.Conv2d(channels, inner, 1, bias=False), nn.BatchNorm2d(inner)
+        )
         self.position = nn.Parameter(torch.zeros(inner, *size))
         self.mix = nn.Sequential(
-            *(layer for _ in range(2) for layer in (nn.Conv2d(inner, inner, 3, padding=1, bias=False), nn.BatchNorm2d(inner), nn.ReLU()))
+            *(
+                layer
+                for _ in range(2)
+                for layer in (nn.Conv2d(inner, inner, 3, padding=1, bias=False), nn.BatchNorm2d(inner), nn.ReLU())
+            )
         )
         self.classify = nn.Conv2d(inner, parts + 1, 1)
         nn.init.normal_(self.position, std=0.1)
@@ -99,7 +107,8 @@ class ContextPredictor(nn.Module):
 
 
 class PartNetwork(nn.Module):
-    """Backbone, pixel-level predictor, part head and visibilities; optional focuser, and OAMN's mask module and occlusion grader.
+    """Backbone, pixel-level predictor, part head and visibilities; optional focuser, and OAMN's mask module and
+    occlusion grader.
 
     Args:
         config: Names the backbone and switches the heads.
@@ -115,12 +124,16 @@ class PartNetwork(nn.Module):
         self.focuser = Focuser(1 + parts) if config.focuser == "maps" else None
         self.feature_focuser: FeatureFocuser | None = None
         if config.focuser == "features":  # retail-0277's own layers behind it want as many channels as before
-            self.feature_focuser = FeatureFocuser(found.channels, config.focuser_width, restore=found.retail is not None)
+            self.feature_focuser = FeatureFocuser(
+                found.channels, config.focuser_width, restore=found.retail is not None
+            )
         self.map_size = self._map_size(size)
         if found.retail:
             self.head: RetailHead | PooledHead = retail_head(found.retail, 1 + parts, self.map_size)
         else:
-            self.head = PooledHead(found.channels, config.dim, config.focuser_width if self.feature_focuser is not None else None)
+            self.head = PooledHead(
+                found.channels, config.dim, config.focuser_width if self.feature_focuser is not None else None
+            )
         self.shape = (1 + parts, self.head.dim)
         self.predictor: PixelPredictor | ContextPredictor = PixelPredictor(found.channels, parts)
         if config.predictor == "context":
@@ -150,7 +163,9 @@ class PartNetwork(nn.Module):
         embeddings = self.embeddings(features, attention, mask)
         visibility = visibility_of(attention, self.config.visibility, self.config.mu, self.usual)
         # Without OAMN's own mask the grader looks where the part attention sees the person.
-        occlusion = self.grader(features, 1 - attention[:, :1] if mask is None else mask) if self.grader is not None else None
+        occlusion = (
+            self.grader(features, 1 - attention[:, :1] if mask is None else mask) if self.grader is not None else None
+        )
         overall = self.head.overall(features) if self.training and isinstance(self.head, PooledHead) else None
         return PartOutput(features, logits, attention, embeddings, visibility, mask, occlusion, overall)
 
@@ -158,7 +173,9 @@ class PartNetwork(nn.Module):
         """Embeddings ``[N, K, D]`` of a feature map under an attention and OAMN's mask (``[N, 1, H, W]``)."""
         weights = attention.detach() if self.config.attention == "supervised" else attention
         masked = features if mask is None else features * mask
-        embeddings: Tensor = self.head(masked, weights, self.feature_focuser(masked) if self.feature_focuser is not None else None)
+        embeddings: Tensor = self.head(
+            masked, weights, self.feature_focuser(masked) if self.feature_focuser is not None else None
+        )
         return embeddings
 
 
@@ -167,8 +184,9 @@ def visibility_of(attention: Tensor, mode: str, mu: float, usual: Tensor) -> Ten
 
     Args:
         attention: ``[N, 1 + parts, H, W]``, background first.
-        mode: ``threshold``: 1 where the maximum is above ``mu`` (PAB-ReID's mu, BPBReID's lambda_v); ``argmax``: 1 where the part wins at least one
-            pixel; ``max``: the maximum itself; ``area``: how much of the part's usual area is seen, at most 1.
+        mode: ``threshold``: 1 where the maximum is above ``mu`` (PAB-ReID's mu, BPBReID's lambda_v); ``argmax``: 1
+            where the part wins at least one pixel; ``max``: the maximum itself; ``area``: how much of the part's usual
+            area is seen, at most 1.
         mu: The threshold.
         usual: ``[parts]`` share of an uncovered picture that each part takes on average.
 
@@ -183,7 +201,8 @@ def visibility_of(attention: Tensor, mode: str, mu: float, usual: Tensor) -> Ten
     elif mode == "threshold":
         parts = (maps.amax(2) > mu).to(attention.dtype)
     elif mode == "area":
-        # Divided before the mean: OpenVINO (2026.4) computes mean, division and clamp in one step, wrongly for batches above 1.
+        # Divided before the mean: OpenVINO (2026.4) computes mean, division and clamp in one step, wrongly for batches
+        # above 1.
         parts = (maps / usual[:, None]).mean(2).clamp(max=1)
     else:
         parts = maps.amax(2)

@@ -1,7 +1,8 @@
 """OAMN's own modules and losses (Chen et al., ICCV 2021): attention-guided mask, occlusion grader, grouped triplet.
 
-Where paper and released code differ, the paper's target is taken (quarter occlusion scores 0.5 on every side). One pass computes everything:
-what must not be trained by a loss is detached, which is equivalent to the released code's two backward passes.
+Where paper and released code differ, the paper's target is taken (quarter occlusion scores 0.5 on every side). One pass
+computes everything: what must not be trained by a loss is detached, which is equivalent to the released code's two
+backward passes.
 """
 
 from __future__ import annotations
@@ -11,14 +12,23 @@ from torch import Tensor, nn
 
 from streamreid.training.losses import part_distances, triplet_loss
 
-__all__ = ["MapGrader", "MaskModule", "OcclusionGrader", "grade_targets", "grader_loss", "grouped_triplet_loss", "halves_loss"]
+__all__ = [
+    "MapGrader",
+    "MaskModule",
+    "OcclusionGrader",
+    "grade_targets",
+    "grader_loss",
+    "grouped_triplet_loss",
+    "halves_loss",
+]
 
 
 class MaskModule(nn.Module):
     """Spatial relation-aware attention (RGA-S; Zhang et al., CVPR 2020) that returns the mask itself.
 
-    For positions i, j of the map, ``R[i, j] = <theta(x)_i, phi(x)_j>``; position i sees all of ``R[i, :]`` and ``R[:, i]``, reduced by a convolution, and the
-    channel mean of its own embedding. With C = 1024 and 16 x 8 positions this has 398,154 parameters.
+    For positions i, j of the map, ``R[i, j] = <theta(x)_i, phi(x)_j>``; position i sees all of ``R[i, :]`` and ``R[:,
+    i]``, reduced by a convolution, and the channel mean of its own embedding. With C = 1024 and 16 x 8 positions this
+    has 398,154 parameters.
 
     Args:
         channels: Channels C of the map.
@@ -34,7 +44,9 @@ class MaskModule(nn.Module):
         self.relations = _reduce(2 * positions, max(1, positions // reduction))
         gathered = 1 + max(1, positions // reduction)
         small = max(1, gathered // reduction)
-        self.weigh = nn.Sequential(_reduce(gathered, small), nn.Conv2d(small, 1, 1, bias=False), nn.BatchNorm2d(1), nn.Sigmoid())
+        self.weigh = nn.Sequential(
+            _reduce(gathered, small), nn.Conv2d(small, 1, 1, bias=False), nn.BatchNorm2d(1), nn.Sigmoid()
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         """Mask ``[N, 1, H, W]`` in (0, 1) from features ``[N, C, H, W]``; no gradient flows back into the features."""
@@ -48,7 +60,8 @@ class MaskModule(nn.Module):
 
 
 class OcclusionGrader(nn.Module):
-    """Scores of the four sides, ``softmax(Linear(BatchNorm(GAP(f * m))))``, in the order of ``SIDES``: left, right, bottom, top.
+    """Scores of the four sides, ``softmax(Linear(BatchNorm(GAP(f * m))))``, in the order of ``SIDES``: left, right,
+    bottom, top.
 
     Args:
         channels: Channels of the map. With 1024 this has 6,148 parameters.
@@ -67,9 +80,11 @@ class OcclusionGrader(nn.Module):
 
 
 class MapGrader(nn.Module):
-    """Scores of the four sides from where on the map the person is seen: ``softmax(Linear(BatchNorm(m)))`` over the mask's positions, sides as in `OcclusionGrader`.
+    """Scores of the four sides from where on the map the person is seen: ``softmax(Linear(BatchNorm(m)))`` over the
+    mask's positions, sides as in `OcclusionGrader`.
 
-    Ours. OAMN's grader averages over positions first and has to tell left from right by features that hardly depend on them.
+    Ours. OAMN's grader averages over positions first and has to tell left from right by features that hardly depend on
+    them.
 
     Args:
         size: Height and width of the map. With 16 x 8 this has 772 parameters.
@@ -87,7 +102,8 @@ class MapGrader(nn.Module):
 
 
 def grade_targets(sides: Tensor, shares: Tensor) -> Tensor:
-    """Target of the true side's score: twice the covered share (half 1, quarter 0.5); 0.25, the uniform score, where nothing is covered.
+    """Target of the true side's score: twice the covered share (half 1, quarter 0.5); 0.25, the uniform score, where
+    nothing is covered.
 
     Args:
         sides: ``[N]`` numbers of the covered sides, -1 for none.
@@ -111,7 +127,8 @@ def grader_loss(scores: Tensor, sides: Tensor, shares: Tensor) -> Tensor:
 def halves_loss(masked: Tensor, whole: Tensor, half: Tensor) -> Tensor:
     """OAMN's second mask loss: the two halves add up to the whole, for pictures covered by half.
 
-    ``mean((g^l + g^r - g)^2) + mean((g^t + g^b - g)^2)`` with g = f m (Chen et al., ICCV 2021), the mean over all pictures as in the released code.
+    ``mean((g^l + g^r - g)^2) + mean((g^t + g^b - g)^2)`` with g = f m (Chen et al., ICCV 2021), the mean over all
+    pictures as in the released code.
 
     Args:
         masked: ``[4, N, C, H, W]`` masked features of the copies covered on the left, right, bottom, top.

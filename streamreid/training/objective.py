@@ -33,17 +33,20 @@ class Learner(nn.Module):
         return compute_losses(output, self.heads, batch | {"usual": self.network.usual}, self.config, whole)
 
 
-def compute_losses(output: PartOutput, heads: nn.ModuleDict, batch: dict[str, Tensor], config: LossConfig, whole: int) -> dict[str, Tensor]:
+def compute_losses(
+    output: PartOutput, heads: nn.ModuleDict, batch: dict[str, Tensor], config: LossConfig, whole: int
+) -> dict[str, Tensor]:
     """All weighted loss terms of one batch.
 
-    Identity losses on the whole person, on all parts together and, where the head has it, on all pixels alike; triplets on the distance over parts alone (GiLt, arXiv 2211.03679): were the whole person in that
-    distance, it would satisfy the margin before the parts have learnt anything.
+    Identity losses on the whole person, on all parts together and, where the head has it, on all pixels alike; triplets
+    on the distance over parts alone (GiLt, arXiv 2211.03679): were the whole person in that distance, it would satisfy
+    the margin before the parts have learnt anything.
 
     Args:
         output: What the network computed for the whole pictures and, after them, their occluded copies.
         heads: Identity classifiers.
-        batch: ``labels``, ``usable``, ``identities``, ``sides``, ``shares`` as tensors (see `Batch`), ``usual``, the parts' usual areas, and ``teacher``, the
-            teacher's features of the unoccluded pictures, where there is one.
+        batch: ``labels``, ``usable``, ``identities``, ``sides``, ``shares`` as tensors (see `Batch`), ``usual``, the
+            parts' usual areas, and ``teacher``, the teacher's features of the unoccluded pictures, where there is one.
         config: Weights.
         whole: Number of unoccluded pictures.
     """
@@ -94,18 +97,25 @@ def _occlusion_terms(
     if config.mask:
         labelled = (1 - batch["labels"][whole:, :1]) * batch["usable"][whole:, None, None, None]
         visible = labelled if output.mask is None else output.mask[whole:].float()
-        terms["mask"] = config.mask * losses.mask_loss(features[:whole].repeat(copies, 1, 1, 1), features[whole:], visible)
+        terms["mask"] = config.mask * losses.mask_loss(
+            features[:whole].repeat(copies, 1, 1, 1), features[whole:], visible
+        )
     if config.halves and output.mask is not None and copies == len(SIDES):
         masked = (features * output.mask.float()).reshape(1 + copies, whole, *features.shape[1:])
-        terms["halves"] = config.halves * oamn.halves_loss(masked[1:], masked[0], batch["shares"][whole : 2 * whole] == 0.5)
+        terms["halves"] = config.halves * oamn.halves_loss(
+            masked[1:], masked[0], batch["shares"][whole : 2 * whole] == 0.5
+        )
     if config.agreement:
         both = torch.cat([torch.ones_like(seen[whole:, :1]), seen[:whole].repeat(copies, 1) * seen[whole:]], 1)
-        terms["agreement"] = config.agreement * losses.agreement_loss(normalised[:whole].repeat(copies, 1, 1), normalised[whole:], both)
+        terms["agreement"] = config.agreement * losses.agreement_loss(
+            normalised[:whole].repeat(copies, 1, 1), normalised[whole:], both
+        )
     return terms
 
 
 def _seen(labels: Tensor, usable: Tensor, usual: Tensor) -> Tensor:
-    """How much of each part's usual area a label shows, ``[N, parts]`` in [0, 1]; less than half a cell is nothing. Without a label everything counts as seen."""
+    """How much of each part's usual area a label shows, ``[N, parts]`` in [0, 1]; less than half a cell is nothing.
+    Without a label everything counts as seen."""
     area = labels[:, 1:].mean((2, 3))
     half_cell = 0.5 / (labels.shape[2] * labels.shape[3])
     seen = torch.where(area < half_cell, torch.zeros_like(area), (area / usual).clamp(max=1))

@@ -1,7 +1,8 @@
 """Occluding pictures of people: where the occluder lies (one of four sides, a quarter or a half) and what covers it.
 
-Follows OAMN (Chen et al., ICCV 2021): one patch from a corner of another training image, where people seldom are, stretched over a side.
-Other people are pasted whole or cut out along their part labels. Pure numpy and OpenCV; pictures are uint8 BGR.
+Follows OAMN (Chen et al., ICCV 2021): one patch from a corner of another training image, where people seldom are,
+stretched over a side. Other people are pasted whole or cut out along their part labels. Pure numpy and OpenCV; pictures
+are uint8 BGR.
 """
 
 from __future__ import annotations

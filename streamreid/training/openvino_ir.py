@@ -1,7 +1,8 @@
 """Read an OpenVINO IR (model.xml + model.bin) into a torch module that can be trained further.
 
-Only the operations of small convolutional networks are known (OSNet and the like). Constants become parameters; a convolution and the addition of
-its bias, and a normalisation and its scale and shift, become one call each, which is what makes training on a CPU bearable.
+Only the operations of small convolutional networks are known (OSNet and the like). Constants become parameters; a
+convolution and the addition of its bias, and a normalisation and its scale and shift, become one call each, which is
+what makes training on a CPU bearable.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ class IRModule(nn.Module):
             if candidate.output == step:
                 return [self.parameter_of(name).detach() for name in candidate.parameters]
         raise WeightsError(
-            f"the network has no operation named '{step}'; only person-reidentification-retail-0277 is known as a backbone so far"
+            f"the network has no operation named '{step}'; only person-reidentification-retail-0277 is known as a "
+            "backbone so far"
         )
 
     def freeze(self, pools: int) -> None:
@@ -208,7 +210,12 @@ class _Builder:
 
     def _chain(self, node: _Node) -> list[_Node]:
         """The constant multiplications and additions that follow ``node`` and can be part of the same call."""
-        pattern = {"Convolution": ["Add"], "GroupConvolution": ["Add"], "MatMul": ["Add"], "MVN": ["Multiply", "Add"]}.get(node.kind, [])
+        pattern = {
+            "Convolution": ["Add"],
+            "GroupConvolution": ["Add"],
+            "MatMul": ["Add"],
+            "MVN": ["Multiply", "Add"],
+        }.get(node.kind, [])
         chain: list[_Node] = []
         last = node
         if node.kind == "MVN" and self._grouped(node):
@@ -245,7 +252,9 @@ class _Builder:
             names = [self._use(node.inputs[1]), *(self._use(w, (-1,)) for w in weights)]
             return _Step(output, F.linear, tensors, names)
         if kind == "PReLU":
-            return _Step(output, lambda x, a: torch.where(x >= 0, x, x * a), tensors, [self._use(node.inputs[1], (-1,))])
+            return _Step(
+                output, lambda x, a: torch.where(x >= 0, x, x * a), tensors, [self._use(node.inputs[1], (-1,))]
+            )
         if kind in ("Add", "Multiply", "Subtract"):
             known: dict[str, Callable[..., Tensor]] = {"Add": torch.add, "Multiply": torch.mul, "Subtract": torch.sub}
             constant = self._constant_input(node)
@@ -272,8 +281,15 @@ class _Builder:
         if self._grouped(node):
             reshape = self.nodes[node.inputs[0]]
             groups = int(self.constants[reshape.inputs[1]][1])
-            return _Step(output, lambda x, w=None, b=None: F.group_norm(x, groups, w, b, eps), [reshape.inputs[0]], names)
-        return _Step(output, lambda x, w=None, b=None: F.instance_norm(x, None, None, w, b, use_input_stats=True, eps=eps), tensors, names)
+            return _Step(
+                output, lambda x, w=None, b=None: F.group_norm(x, groups, w, b, eps), [reshape.inputs[0]], names
+            )
+        return _Step(
+            output,
+            lambda x, w=None, b=None: F.instance_norm(x, None, None, w, b, use_input_stats=True, eps=eps),
+            tensors,
+            names,
+        )
 
     def _plain(self, node: _Node) -> Callable[..., Tensor]:
         """Operations without trainable constants."""
@@ -298,9 +314,13 @@ class _Builder:
         if node.kind == "Reshape":
             # The first dimension is the batch; the IR was written for a batch of one.
             target = self.constants.get(node.inputs[1])
-            rest = [int(v) for v in target[1:]] if target is not None else [-1, 1]  # no constant: [N, C] becomes [N, C, 1]
+            rest = (
+                [int(v) for v in target[1:]] if target is not None else [-1, 1]
+            )  # no constant: [N, C] becomes [N, C, 1]
             return lambda x: x.reshape(x.shape[0], *rest)
-        raise WeightsError(f"{self.xml}: operation '{node.name}' of type {node.kind} is not supported when reading an IR for training")
+        raise WeightsError(
+            f"{self.xml}: operation '{node.name}' of type {node.kind} is not supported when reading an IR for training"
+        )
 
 
 def _pair(node: _Node, key: str) -> tuple[int, int]:

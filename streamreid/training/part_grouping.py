@@ -1,7 +1,9 @@
-"""How the fine parts a parser knows become the parts of the network: five merged ones by default, eight, five vertical ones, or any of one's own as YAML.
+"""How the fine parts a parser knows become the parts of the network: five merged ones by default, eight, five vertical
+ones, or any of one's own as YAML.
 
-Two vocabularies are understood. ``bodypix``: the 24 part numbers of BodyPix, and 24 and 25 for the upper and the lower half of the torso. ``fields``: the 36
-channels of BPBReID's files, 17 COCO keypoints and 19 limbs (`FIELD_NAMES`); poses are turned into the same channels.
+Two vocabularies are understood. ``bodypix``: the 24 part numbers of BodyPix, and 24 and 25 for the upper and the lower
+half of the torso. ``fields``: the 36 channels of BPBReID's files, 17 COCO keypoints and 19 limbs (`FIELD_NAMES`); poses
+are turned into the same channels.
 """
 
 from __future__ import annotations
@@ -31,14 +33,35 @@ __all__ = [
     "write_parts",
 ]
 
-KEYPOINTS = ("nose", *(f"{side}_{name}" for name in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-             for side in ("left", "right")))  # fmt: skip
+KEYPOINTS = (
+    "nose",
+    *(
+        f"{side}_{name}"
+        for name in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+        for side in ("left", "right")
+    ),
+)
 LIMBS: tuple[tuple[str, str], ...] = (
-    ("left_ankle", "left_knee"), ("left_knee", "left_hip"), ("right_ankle", "right_knee"), ("right_knee", "right_hip"), ("left_hip", "right_hip"),
-    ("left_shoulder", "left_hip"), ("right_shoulder", "right_hip"), ("left_shoulder", "right_shoulder"), ("left_shoulder", "left_elbow"),
-    ("right_shoulder", "right_elbow"), ("left_elbow", "left_wrist"), ("right_elbow", "right_wrist"), ("left_eye", "right_eye"), ("nose", "left_eye"),
-    ("nose", "right_eye"), ("left_eye", "left_ear"), ("right_eye", "right_ear"), ("left_ear", "left_shoulder"), ("right_ear", "right_shoulder"),
-)  # fmt: skip
+    ("left_ankle", "left_knee"),
+    ("left_knee", "left_hip"),
+    ("right_ankle", "right_knee"),
+    ("right_knee", "right_hip"),
+    ("left_hip", "right_hip"),
+    ("left_shoulder", "left_hip"),
+    ("right_shoulder", "right_hip"),
+    ("left_shoulder", "right_shoulder"),
+    ("left_shoulder", "left_elbow"),
+    ("right_shoulder", "right_elbow"),
+    ("left_elbow", "left_wrist"),
+    ("right_elbow", "right_wrist"),
+    ("left_eye", "right_eye"),
+    ("nose", "left_eye"),
+    ("nose", "right_eye"),
+    ("left_eye", "left_ear"),
+    ("right_eye", "right_ear"),
+    ("left_ear", "left_shoulder"),
+    ("right_ear", "right_shoulder"),
+)
 """The limbs of channels 17 to 35, as pairs of keypoints."""
 FIELD_NAMES: tuple[str, ...] = (*KEYPOINTS, *(f"{a}-{b}" for a, b in LIMBS))
 BODYPIX_CHANNELS = 26
@@ -58,7 +81,10 @@ class Members:
     fields: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, values, most in (("bodypix", self.bodypix, BODYPIX_CHANNELS), ("fields", self.fields, len(FIELD_NAMES))):
+        for name, values, most in (
+            ("bodypix", self.bodypix, BODYPIX_CHANNELS),
+            ("fields", self.fields, len(FIELD_NAMES)),
+        ):
             wrong = [v for v in values if not 0 <= v < most]
             if wrong:
                 raise ConfigError(f"{name}: {wrong} must lie in 0..{most - 1}")
@@ -85,7 +111,9 @@ class PartGrouping:
             raise ConfigError(f"grouping '{self.name}': {len(self.parts)} parts, expected 1 to 254")
         unknown = sorted({*self.upper, *self.lower} - set(self.parts))
         if unknown:
-            raise ConfigError(f"grouping '{self.name}': upper and lower name parts that do not exist: {', '.join(unknown)}")
+            raise ConfigError(
+                f"grouping '{self.name}': upper and lower name parts that do not exist: {', '.join(unknown)}"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -109,7 +137,9 @@ class PartGrouping:
         for name, members in self.parts.items():
             own: tuple[int, ...] = getattr(members, vocabulary)
             if not own:
-                raise ConfigError(f"grouping '{self.name}': part '{name}' says nothing under '{vocabulary}', which this parser needs")
+                raise ConfigError(
+                    f"grouping '{self.name}': part '{name}' says nothing under '{vocabulary}', which this parser needs"
+                )
             merged.append(channels[list(own)].max(0))
         return np.stack(merged).astype(np.float32)
 
@@ -120,12 +150,30 @@ def _fields(*names: str) -> tuple[int, ...]:
 
 
 _HEAD = Members((0, 1), (0, 1, 2, 3, 4, *range(29, 36)))
-_TORSO = Members((12, 13), _fields("left_hip", "right_hip", "left_hip-right_hip", "left_shoulder-left_hip", "right_shoulder-right_hip", "left_shoulder-right_shoulder"))  # fmt: skip
+_TORSO = Members(
+    (12, 13),
+    _fields(
+        "left_hip",
+        "right_hip",
+        "left_hip-right_hip",
+        "left_shoulder-left_hip",
+        "right_shoulder-right_hip",
+        "left_shoulder-right_shoulder",
+    ),
+)
 _ARM = {
-    side: _fields(f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist", f"{side}_shoulder-{side}_elbow", f"{side}_elbow-{side}_wrist")
+    side: _fields(
+        f"{side}_shoulder",
+        f"{side}_elbow",
+        f"{side}_wrist",
+        f"{side}_shoulder-{side}_elbow",
+        f"{side}_elbow-{side}_wrist",
+    )
     for side in ("left", "right")
 }
-_LEG = {side: _fields(f"{side}_knee", f"{side}_ankle-{side}_knee", f"{side}_knee-{side}_hip") for side in ("left", "right")}
+_LEG = {
+    side: _fields(f"{side}_knee", f"{side}_ankle-{side}_knee", f"{side}_knee-{side}_hip") for side in ("left", "right")
+}
 
 GROUPINGS: dict[str, PartGrouping] = {
     "five": PartGrouping(
@@ -160,23 +208,46 @@ GROUPINGS: dict[str, PartGrouping] = {
         "five_vertical",
         {
             "head": _HEAD,
-            "upper_body": Members((2, 3, 4, 5, 24), _fields("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_shoulder-right_shoulder", "left_shoulder-left_elbow", "right_shoulder-right_elbow")),
-            "lower_body": Members((6, 7, 8, 9, 10, 11, 25), _fields("left_wrist", "right_wrist", "left_hip", "right_hip", "left_elbow-left_wrist", "right_elbow-right_wrist", "left_shoulder-left_hip", "right_shoulder-right_hip")),
+            "upper_body": Members(
+                (2, 3, 4, 5, 24),
+                _fields(
+                    "left_shoulder",
+                    "right_shoulder",
+                    "left_elbow",
+                    "right_elbow",
+                    "left_shoulder-right_shoulder",
+                    "left_shoulder-left_elbow",
+                    "right_shoulder-right_elbow",
+                ),
+            ),
+            "lower_body": Members(
+                (6, 7, 8, 9, 10, 11, 25),
+                _fields(
+                    "left_wrist",
+                    "right_wrist",
+                    "left_hip",
+                    "right_hip",
+                    "left_elbow-left_wrist",
+                    "right_elbow-right_wrist",
+                    "left_shoulder-left_hip",
+                    "right_shoulder-right_hip",
+                ),
+            ),
             "legs": Members((14, 15, 16, 17, 18, 19, 20, 21), (*_LEG["left"], *_LEG["right"])),
             "feet": Members((22, 23), _fields("left_ankle", "right_ankle")),
         },
         ("upper_body", "lower_body"),
         ("legs",),
     ),
-}  # fmt: skip
+}
 PART_NAMES = GROUPINGS["five"].names
 
 
 def load_grouping(name: str | Path) -> PartGrouping:
     """A built-in grouping by name, or one's own from a YAML file.
 
-    The file says ``parts: {head: {bodypix: [0, 1], fields: [nose, left_eye-right_eye]}, ...}`` and may say ``upper`` and ``lower`` (see `PartGrouping`); fields
-    are numbers or names.
+    The file says ``parts: {head: {bodypix: [0, 1], fields: [nose, left_eye-right_eye]}, ...}`` and may say ``upper``
+    and ``lower`` (see `PartGrouping`); fields are numbers or names.
 
     Raises:
         ConfigError: Neither a built-in name nor a readable file, or the file is wrong.
@@ -214,7 +285,11 @@ def read_parts(folder: Path) -> tuple[str, ...]:
     Raises:
         DataError: ``parts.json`` cannot be read.
     """
-    places = (folder / _PARTS_FILE, *sorted(folder.glob(f"*/{_PARTS_FILE}")), *sorted(folder.glob(f"*/*/{_PARTS_FILE}")))
+    places = (
+        folder / _PARTS_FILE,
+        *sorted(folder.glob(f"*/{_PARTS_FILE}")),
+        *sorted(folder.glob(f"*/*/{_PARTS_FILE}")),
+    )
     path = next(filter(Path.exists, places), None)
     if path is None:
         return PART_NAMES
@@ -234,5 +309,7 @@ def write_parts(folder: Path, names: tuple[str, ...]) -> None:
     if (folder / _PARTS_FILE).exists() or any(folder.glob("*.png")):
         known = read_parts(folder)
         if known != names:
-            raise DataError(f"{folder}: holds class maps of {', '.join(known)}, not of {', '.join(names)}; choose another folder")
+            raise DataError(
+                f"{folder}: holds class maps of {', '.join(known)}, not of {', '.join(names)}; choose another folder"
+            )
     (folder / _PARTS_FILE).write_text(json.dumps({"parts": names}), encoding="utf-8")

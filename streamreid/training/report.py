@@ -1,4 +1,5 @@
-"""The report at the end of a training: loss curves, distances of same and different people, part maps, ranked lists. Faces are made unrecognisable."""
+"""The report at the end of a training: loss curves, distances of same and different people, part maps, ranked lists.
+Faces are made unrecognisable."""
 
 from __future__ import annotations
 
@@ -78,7 +79,11 @@ def draw_curves(log: dict[str, tuple[list[int], list[float]]], path: Path) -> Pa
             right.plot(steps, values, marker="o", label=name)
         elif name not in ("seconds", "rate", "norm") and not name.endswith("_r1"):
             window = np.ones(min(20, len(values)))
-            left.plot(steps, np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same"), label=name)
+            left.plot(
+                steps,
+                np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same"),
+                label=name,
+            )
     left.set(title="losses", xlabel="step", yscale="log")
     right.set(title="mAP on held-out people", xlabel="step")
     for axis in (left, right):

@@ -1,8 +1,10 @@
-"""OAMN's occlusion unification at test (Chen et al., ICCV 2021): nine variants of every gallery picture, one as it is and eight as if a side were covered.
+"""OAMN's occlusion unification at test (Chen et al., ICCV 2021): nine variants of every gallery picture, one as it is
+and eight as if a side were covered.
 
-A query is graded by the occlusion grader and compared with the gallery as if that were covered in the same way. The gallery is occluded in feature space, not by
-embedding covered pictures: every variant's mask is applied to the features of the uncovered picture. With OAMN's mask module the masks are those it gives for the
-picture with a black rectangle; without it they are the rectangles themselves, at the size of the feature map.
+A query is graded by the occlusion grader and compared with the gallery as if that were covered in the same way. The
+gallery is occluded in feature space, not by embedding covered pictures: every variant's mask is applied to the features
+of the uncovered picture. With OAMN's mask module the masks are those it gives for the picture with a black rectangle;
+without it they are the rectangles themselves, at the size of the feature map.
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ class Unified(nn.Module):
         self.register_buffer("pictures", keep_masks(size), persistent=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """From BGR pictures ``[N, 3, H, W]`` in 0..255 to L2-normalised parts ``[N, 9, K, D]`` and visibility ``[N, 9, K]``."""
+        """From BGR pictures ``[N, 3, H, W]`` in 0..255 to L2-normalised parts ``[N, 9, K, D]`` and visibility ``[N, 9,
+        K]``."""
         network = self.network
         output = network(images)
         parts, seen = [], []
@@ -56,7 +59,9 @@ class Unified(nn.Module):
             attention = torch.cat([attention[:, :1] + 1 - keep, attention[:, 1:]], 1)  # what is covered is background
             embeddings = network.embeddings(self._masked(images, output.features, number), attention)
             parts.append(F.normalize(embeddings, dim=-1))
-            seen.append(visibility_of(attention, network.config.visibility, network.config.mu, network.usual).clamp(0, 1))
+            seen.append(
+                visibility_of(attention, network.config.visibility, network.config.mu, network.usual).clamp(0, 1)
+            )
         return torch.stack(parts, 1), torch.stack(seen, 1)
 
     def _masked(self, images: Tensor, features: Tensor, number: int) -> Tensor:

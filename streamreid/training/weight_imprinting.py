@@ -1,4 +1,5 @@
-"""Identity classifiers that start from the pretrained embeddings of their people instead of from noise (weight imprinting; Qi et al., CVPR 2018).
+"""Identity classifiers that start from the pretrained embeddings of their people instead of from noise (weight
+imprinting; Qi et al., CVPR 2018).
 
 With a pretrained ReID backbone this makes the identity loss informative from the first step.
 """
@@ -29,7 +30,13 @@ def some_rows(identities: IntArray, cameras: IntArray, per_camera: int) -> IntAr
 
 @torch.no_grad()
 def imprint(
-    heads: nn.ModuleDict, network: PartNetwork, cache: PictureCache, *, per_camera: int = 2, batch: int = 64, bf16: bool = True
+    heads: nn.ModuleDict,
+    network: PartNetwork,
+    cache: PictureCache,
+    *,
+    per_camera: int = 2,
+    batch: int = 64,
+    bf16: bool = True,
 ) -> None:
     """Set every class weight to the mean normalised embedding of that person.
 
@@ -52,7 +59,9 @@ def imprint(
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             embeddings = network(pictures).embeddings.float()
         found.append(
-            embeddings[torch.from_numpy(np.argsort(np.argsort(some, kind="stable"), kind="stable")).to(device)][: len(rows) - start]
+            embeddings[torch.from_numpy(np.argsort(np.argsort(some, kind="stable"), kind="stable")).to(device)][
+                : len(rows) - start
+            ]
         )
     network.train(training)
     imprint_embeddings(heads, torch.cat(found), torch.from_numpy(cache.identities[rows]).to(device))

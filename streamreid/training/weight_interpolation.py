@@ -1,7 +1,9 @@
-"""Weights between those before and after a training (WiSE-FT; Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+"""Weights between those before and after a training (WiSE-FT; Wortsman et al., "Robust fine-tuning of zero-shot
+models", CVPR 2022).
 
-A fine-tuned network is better on the people it was tuned for and forgets some of what it knew of others. The straight line between both sets of weights keeps most of
-either: ``w = (1 - base) * trained + base * pretrained``, for the backbone and for a head that started from pretrained layers.
+A fine-tuned network is better on the people it was tuned for and forgets some of what it knew of others. The straight
+line between both sets of weights keeps most of either: ``w = (1 - base) * trained + base * pretrained``, for the
+backbone and for a head that started from pretrained layers.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ __all__ = ["blend"]
 
 @torch.no_grad()
 def blend(network: PartNetwork, config: TrainConfig, base: float) -> PartNetwork:
-    """Move a trained network part of the way back to the weights its training started from; changed in place and returned.
+    """Move a trained network part of the way back to the weights its training started from; changed in place and
+    returned.
 
     Args:
         network: From `load_network`.

@@ -1,4 +1,5 @@
-"""A real ``streamreid serve`` on loopback, as a process of its own, to misbehave against. Everything here is bounded in count, size and time."""
+"""A real ``streamreid serve`` on loopback, as a process of its own, to misbehave against. Everything here is bounded in
+count, size and time."""
 
 from __future__ import annotations
 
@@ -179,7 +180,11 @@ def camera_entry(film: Path, name: str = "left") -> dict[str, Any]:
 
 def site_data(film: Path, **sections: Any) -> dict[str, Any]:
     """A cameras file with that camera; boxes are read from a file, so that no model is needed."""
-    data = {"cameras": [camera_entry(film)], "detector": {"model": f"mot:{film / 'boxes'}"}, "engine": {"model": "none"}}
+    data = {
+        "cameras": [camera_entry(film)],
+        "detector": {"model": f"mot:{film / 'boxes'}"},
+        "engine": {"model": "none"},
+    }
     return {**data, **sections}
 
 
@@ -188,7 +193,9 @@ def start(tmp_path: Path, film: Path) -> Iterator[Callable[..., Service]]:
     """Start a service: ``start(data, name=..., wait=True, **options of Service)``. All are gone at the end."""
     running: list[Service] = []
 
-    def begin(data: dict[str, Any] | str | None = None, *, name: str = "site", wait: bool = True, **options: Any) -> Service:
+    def begin(
+        data: dict[str, Any] | str | None = None, *, name: str = "site", wait: bool = True, **options: Any
+    ) -> Service:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         service = Service(folder, site_data(film) if data is None else data, **options)

@@ -1,4 +1,5 @@
-"""A page of another origin in a real browser tries to read and to change. It fails, and what it asks for is refused before any work."""
+"""A page of another origin in a real browser tries to read and to change. It fails, and what it asks for is refused
+before any work."""
 
 from __future__ import annotations
 
@@ -115,7 +116,11 @@ def test_a_page_of_another_origin_can_neither_read_nor_change(service, chromium,
     statuses = []
     page.on(
         "response",
-        lambda answer: statuses.append((answer.request.method, answer.url[:80], answer.status)) if service.address in answer.url else None,
+        lambda answer: (
+            statuses.append((answer.request.method, answer.url[:80], answer.status))
+            if service.address in answer.url
+            else None
+        ),
     )
     page.goto(f"http://{host}:{elsewhere}/")
     result = page.evaluate(TRIES, service.address)

@@ -22,7 +22,13 @@ def film_uri(film):
 
 def post(service, body, **options):
     content = body if isinstance(body, str) else json.dumps(body)
-    return httpx.post(f"{service.address}/cameras", content=content, headers={"Content-Type": "application/json"}, timeout=40, **options)
+    return httpx.post(
+        f"{service.address}/cameras",
+        content=content,
+        headers={"Content-Type": "application/json"},
+        timeout=40,
+        **options,
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,14 +89,22 @@ def test_settings_are_checked_as_in_the_yaml(service, film_uri, settings, key):
 def test_addresses_that_cannot_be_played_are_refused(service, uri):
     answer = post(service, {"name": "new", "uri": uri, "live": True, "size": [160, 120], "fps": 10})
     assert answer.status_code == 422, answer.text
-    assert "uri" in answer.json()["error"] or "camera 'new'" in answer.json()["error"] or "text in the body" in answer.json()["error"]
+    assert (
+        "uri" in answer.json()["error"]
+        or "camera 'new'" in answer.json()["error"]
+        or "text in the body" in answer.json()["error"]
+    )
     assert [c["name"] for c in service.get("/cameras").json()] == ["left"]
 
 
 @pytest.mark.parametrize("suffix", ["txt", "csv", "json", "npy", "npz", "xml", "dat"])
 def test_messages_never_quote_what_stands_in_other_files(service, film_uri, tmp_path, suffix):
     path = tmp_path / f"private.{suffix}"
-    text = f'<Camera><Geometry dpx="{SECRET}"/><Intrinsic/><Extrinsic/></Camera>' if suffix == "xml" else f"{SECRET}:x:0:0\n1,2,{SECRET}\n"
+    text = (
+        f'<Camera><Geometry dpx="{SECRET}"/><Intrinsic/><Extrinsic/></Camera>'
+        if suffix == "xml"
+        else f"{SECRET}:x:0:0\n1,2,{SECRET}\n"
+    )
     path.write_text(json.dumps([SECRET, {SECRET: 1}]) if suffix == "json" else text)
     as_calibration = post(service, {"name": "new", "uri": film_uri, "live": True, "calibration": str(path)})
     as_source = post(service, {"name": "new", "uri": str(path), "live": True, "size": [160, 120], "fps": 10})
@@ -103,7 +117,10 @@ def test_messages_never_quote_what_stands_in_other_files(service, film_uri, tmp_
 
 def test_an_address_that_is_shown_can_be_sent_back(start):
     service = start()
-    hidden = {"one": "rtsp://viewer:hunter2@127.0.0.1:9/live?token=abcdef&channel=1", "two": "rtsp://viewer:hunter2@127.0.0.1:9/live"}
+    hidden = {
+        "one": "rtsp://viewer:hunter2@127.0.0.1:9/live?token=abcdef&channel=1",
+        "two": "rtsp://viewer:hunter2@127.0.0.1:9/live",
+    }
     for name, uri in hidden.items():
         assert post(service, {"name": name, "uri": uri}).status_code == 201
         shown = service.get(f"/cameras/{name}").json()["uri"]
@@ -115,11 +132,18 @@ def test_an_address_that_is_shown_can_be_sent_back(start):
     moved = httpx.patch(patch, json={"uri": "rtsp://viewer:***@127.0.0.1:9/other"}, timeout=20)
     assert moved.status_code == 200
     assert service.kept()["two"]["settings"]["uri"] == "rtsp://viewer:hunter2@127.0.0.1:9/other"
-    for elsewhere in ("rtsp://viewer:***@127.0.0.2:9/other", "rtsp://viewer:***@127.0.0.1:10/other", "rtsp://root:***@127.0.0.1:9/other"):
+    for elsewhere in (
+        "rtsp://viewer:***@127.0.0.2:9/other",
+        "rtsp://viewer:***@127.0.0.1:10/other",
+        "rtsp://root:***@127.0.0.1:9/other",
+    ):
         answer = httpx.patch(patch, json={"source": elsewhere}, timeout=20)
         assert answer.status_code == 422, elsewhere  # or the password would be sent to whoever is there
         assert "write the password itself" in answer.json()["error"]
-    shown = "".join(service.get(path).text for path in ("/cameras", "/cameras/one", "/changes", "/run", "/metrics")) + service.output
+    shown = (
+        "".join(service.get(path).text for path in ("/cameras", "/cameras/one", "/changes", "/run", "/metrics"))
+        + service.output
+    )
     assert "hunter2" not in shown
     assert "abcdef" not in shown
 
@@ -143,13 +167,19 @@ def test_cameras_that_hang_silence_nobody(service):
 
 def test_one_change_of_a_camera_at_a_time(service):
     with socket.create_server(("127.0.0.1", 0), backlog=100) as silent, ThreadPoolExecutor(2) as pool:
-        body = {"name": "slow", "uri": f"rtsp://127.0.0.1:{silent.getsockname()[1]}/x", "reconnect": 0, "connect_timeout": 2}
+        body = {
+            "name": "slow",
+            "uri": f"rtsp://127.0.0.1:{silent.getsockname()[1]}/x",
+            "reconnect": 0,
+            "connect_timeout": 2,
+        }
         answers = sorted(answer.result().status_code for answer in [pool.submit(post, service, body) for _ in range(2)])
     assert answers == [422, 503]
 
 
 def test_what_was_accepted_never_stops_the_next_start(start, film, film_uri, tmp_path):
-    """A calibration that is deleted, a value that is not allowed any more, an entry that is nonsense: said, kept, and the run begins."""
+    """A calibration that is deleted, a value that is not allowed any more, an entry that is nonsense: said, kept, and
+    the run begins."""
     service = start()
     matrix = tmp_path / "matrix.txt"
     matrix.write_text("0.01 0 0\n0 0.01 0\n0 0 1\n")
@@ -166,7 +196,12 @@ def test_what_was_accepted_never_stops_the_next_start(start, film, film_uri, tmp
     path.write_text(json.dumps(data))
     again = start(name="site")
     assert sorted(c["name"] for c in again.get("/cameras").json()) == ["left", "left-2"]
-    assert again.get("/changes").json() == {"left-2": ["added"], "measured": ["set aside"], "other": ["set aside"], "odd": ["set aside"]}
+    assert again.get("/changes").json() == {
+        "left-2": ["added"],
+        "measured": ["set aside"],
+        "other": ["set aside"],
+        "odd": ["set aside"],
+    }
     for said in ("camera 'measured'", "camera 'other'", "timeout"):
         assert said in again.output
     # What was set aside stays, until it is replaced or removed.

@@ -50,7 +50,9 @@ class Arriving(LiveSource):
 
     def __init__(self, machine, set_at):
         self._machine, self._set_at = machine, set_at
-        super().__init__(CameraConfig(name="cam", uri="rtsp://camera.test/1"), clock=SystemClock(), where="camera 'cam': test")
+        super().__init__(
+            CameraConfig(name="cam", uri="rtsp://camera.test/1"), clock=SystemClock(), where="camera 'cam': test"
+        )
 
     def _connection(self, pulse):
         source = self

@@ -203,7 +203,9 @@ def test_state_that_cannot_be_kept_is_said_once_and_tried_again(scene, tmp_path,
 
 
 @pytest.mark.parametrize("pieces", [False, True])
-def test_a_live_run_on_a_full_disk_goes_on_and_writes_again_when_there_is_space(scene, tmp_path, monkeypatch, caplog, pieces):
+def test_a_live_run_on_a_full_disk_goes_on_and_writes_again_when_there_is_space(
+    scene, tmp_path, monkeypatch, caplog, pieces
+):
     """Nothing at all can be written for a while: no camera waits, nothing written is lost, no number is given twice."""
     monkeypatch.setattr(group, "RETRY_SECONDS", 0.3)
     write, calls = LineFile.write, Counter()
@@ -266,7 +268,8 @@ def test_a_live_run_that_can_write_nothing_for_long_stops(monkeypatch, caplog, o
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit (Linux)")
 def test_a_service_that_can_write_nothing_for_a_while(start, film, tmp_path):
-    """By a limit on the size of files, as a full disk needs root: answers and cameras go on, and so do the files afterwards."""
+    """By a limit on the size of files, as a full disk needs root: answers and cameras go on, and so do the files
+    afterwards."""
     boxes = tmp_path / "left.txt"
     boxes.write_text("".join(f"{number},-1,10,20,26,80,0.9,-1,-1,-1\n" for number in range(1, 2_000)))
     camera = {"name": "left", "uri": str(film / "left.mp4"), "live": True, "repeat": 100_000}

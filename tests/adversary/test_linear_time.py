@@ -1,7 +1,8 @@
-"""Whatever comes from outside is read in time that grows with its length, not with its square: names, addresses, messages, files, answers.
+"""Whatever comes from outside is read in time that grows with its length, not with its square: names, addresses,
+messages, files, answers.
 
-Each parser gets 10, 100 and 1,000 KB of the worst texts of its kind. Ten times the text may take about ten times as long; a parser that takes the square
-takes a hundred times. Most refuse long texts at once.
+Each parser gets 10, 100 and 1,000 KB of the worst texts of its kind. Ten times the text may take about ten times as
+long; a parser that takes the square takes a hundred times. Most refuse long texts at once.
 """
 
 from __future__ import annotations
@@ -144,7 +145,12 @@ FILE_KINDS = (
     "colon lines",
     "elements",
 )
-ALIKE = {"settings of many cameras": ("letters",), "many names": ("letters",), "--set": FILE_KINDS, "settings": FILE_KINDS}
+ALIKE = {
+    "settings of many cameras": ("letters",),
+    "many names": ("letters",),
+    "--set": FILE_KINDS,
+    "settings": FILE_KINDS,
+}
 """Parsers to which many of the texts are alike, and are slow to make."""
 
 FILES: dict[str, Callable[[Path], object]] = {"YAML": as_yaml, "MOT text": read_tables, "calibration": as_calibration}
@@ -167,7 +173,10 @@ def superlinear(name: str, run: Callable[[str], object], kinds: Iterable[str]) -
         for size, now in zip(SIZES, times(run, TEXTS[kind]), strict=True):
             ratio = now / max(before, QUICK)
             if ratio >= MOST_RATIO:
-                found.append(f"{name} of {size // 1000} KB of {kind} takes {now:.2f} s, {ratio:.0f} times as long as a tenth of it")
+                found.append(
+                    f"{name} of {size // 1000} KB of {kind} takes {now:.2f} s, {ratio:.0f} times as long as a tenth "
+                    "of it"
+                )
                 break
             before = now
     return found

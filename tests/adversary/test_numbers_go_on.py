@@ -1,4 +1,5 @@
-"""A live run that goes on in a folder gives no id or frame number again that any output holds, also where the others, and state.json, could not be written."""
+"""A live run that goes on in a folder gives no id or frame number again that any output holds, also where the others,
+and state.json, could not be written."""
 
 import json
 
@@ -93,10 +94,14 @@ def test_numbers_are_looked_up_in_every_output(tmp_path):
     ]
     (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"type":"per')
     (tmp_path / "mot" / "global").mkdir(parents=True)
-    (tmp_path / "mot" / "b.txt").write_text("".join(f"{n},{n // 100},1,1,1,1,1,-1,-1,-1\n" for n in range(1, 20_001)) + "29999,9")
+    (tmp_path / "mot" / "b.txt").write_text(
+        "".join(f"{n},{n // 100},1,1,1,1,1,-1,-1,-1\n" for n in range(1, 20_001)) + "29999,9"
+    )
     (tmp_path / "mot" / "c.txt").write_text("")
     (tmp_path / "mot" / "global" / "b.txt").write_text("20005,30,1,1,1,1,1,-1,-1,-1\n")
-    (tmp_path / "world.txt").write_text("17000000001,40,-1,-1,-1,-1,1,0,0,0\n17000000002,35,-1,-1,-1,-1,1,0,0,0\n17000000003,9")
+    (tmp_path / "world.txt").write_text(
+        "17000000001,40,-1,-1,-1,-1,1,0,0,0\n17000000002,35,-1,-1,-1,-1,1,0,0,0\n17000000003,9"
+    )
     for known in ({}, {"b": 19_000}):
         begin = RunState()
         found = list(written_numbers(tmp_path, known))

@@ -50,7 +50,11 @@ def test_no_request_ends_in_a_fault_of_ours(disturbed, schema, method, path, kin
     mode = schemathesis.GenerationMode(kind)
 
     @hypothesis.settings(
-        max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck)
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(hypothesis.HealthCheck),
     )
     @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
     def run(case):

@@ -1,4 +1,5 @@
-"""Requests that are too large, too slow, too many, or sent on behalf of somebody else's page, against a real service."""
+"""Requests that are too large, too slow, too many, or sent on behalf of somebody else's page, against a real
+service."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ httpx = pytest.importorskip("httpx")
 def test_a_long_path_is_refused_at_once_and_the_cameras_go_on(service):
     for letters in (3_000, 12_000, 60_000):
         began = time.monotonic()
-        connection = service.connect(b"GET /cameras/" + b"a" * letters + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        connection = service.connect(
+            b"GET /cameras/" + b"a" * letters + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
         status = service.answer(connection)[9:12]
         assert status in (b"414", b"400"), letters
         assert time.monotonic() - began < 2.0
@@ -34,13 +37,16 @@ def test_bodies_are_bounded(service, kind):
     body = json.dumps({"name": "a" * (3 << 20), "uri": "x"}).encode()
     pieces = (body[i : i + 65536] for i in range(0, len(body), 65536))
     sent = body if kind == "announced" else pieces
-    answer = httpx.post(f"{service.address}/cameras", content=sent, headers={"Content-Type": "application/json"}, timeout=10)
+    answer = httpx.post(
+        f"{service.address}/cameras", content=sent, headers={"Content-Type": "application/json"}, timeout=10
+    )
     assert answer.status_code == (413 if kind == "announced" else 411)
     assert len(answer.content) < 500
 
 
 def test_a_body_may_be_large_but_not_work(service):
-    """Within the limit of bytes: many keys, deep lists, long texts, long numbers, a key given twice. None takes long or is repeated."""
+    """Within the limit of bytes: many keys, deep lists, long texts, long numbers, a key given twice. None takes long or
+    is repeated."""
     many = json.dumps({f"key{i}": i for i in range(40_000)})
     bodies = {
         "too large": many,
@@ -52,7 +58,9 @@ def test_a_body_may_be_large_but_not_work(service):
     }
     for text, body in bodies.items():
         began = time.monotonic()
-        answer = httpx.post(f"{service.address}/cameras", content=body, headers={"Content-Type": "application/json"}, timeout=10)
+        answer = httpx.post(
+            f"{service.address}/cameras", content=body, headers={"Content-Type": "application/json"}, timeout=10
+        )
         assert answer.status_code == 422, text
         assert text in answer.json()["error"]
         assert len(answer.content) < 10_000
@@ -83,7 +91,9 @@ def test_other_origins_and_names_are_refused_whatever_the_method(service, header
         for method in ("GET", "HEAD", "OPTIONS", "POST", "PATCH", "DELETE", "ODD"):
             for path in ("/cameras", "/cameras/left", "/events", "/metrics", "/"):
                 answer = client.request(
-                    method, path, json={"name": "x", "uri": "rtsp://127.0.0.1:9/x"} if method in ("POST", "PATCH") else None
+                    method,
+                    path,
+                    json={"name": "x", "uri": "rtsp://127.0.0.1:9/x"} if method in ("POST", "PATCH") else None,
                 )
                 assert answer.status_code == 403, (method, path)
                 assert not any(name.startswith("access-control") for name in answer.headers)
@@ -107,7 +117,10 @@ def test_our_own_pages_and_programs_may_ask(service):
 
 
 def test_a_header_that_decides_may_not_be_there_twice(service):
-    sent = f"GET /cameras HTTP/1.1\r\nHost: localhost:{service.port}\r\nOrigin: {service.address}\r\nOrigin: http://evil.example\r\n\r\n"
+    sent = (
+        f"GET /cameras HTTP/1.1\r\nHost: localhost:{service.port}\r\nOrigin: {service.address}\r\nOrigin: "
+        "http://evil.example\r\n\r\n"
+    )
     assert service.answer(service.connect(sent.encode()), 0.5).startswith(b"HTTP/1.1 400")
 
 
@@ -134,7 +147,10 @@ def test_whoever_sends_a_header_slowly_is_hung_up_on(service):
 
 def test_300_half_sent_requests_hold_up_neither_probes_nor_others(service):
     heads = [service.connect(b"GET /cameras HTTP/1.1\r\nHost: loc") for _ in range(150)]
-    body = f"POST /cameras HTTP/1.1\r\nHost: localhost:{service.port}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{"
+    body = (
+        f"POST /cameras HTTP/1.1\r\nHost: localhost:{service.port}\r\nContent-Type: "
+        f"application/json\r\nContent-Length: 1000\r\n\r\n{{"
+    )
     bodies = [service.connect(body.encode()) for _ in range(150)]
     time.sleep(0.3)
     assert service.probe()[0] == 200
@@ -177,7 +193,8 @@ def test_a_signal_is_answered_within_a_second_while_large_requests_come(start):
     service = start()
     name = b'{"uri": "x", "name": "' + b"a" * (40 << 20) + b'"}'
     head = (
-        f"POST /cameras HTTP/1.1\r\nHost: localhost:{service.port}\r\nContent-Type: application/json\r\nContent-Length: {len(name)}\r\n\r\n"
+        f"POST /cameras HTTP/1.1\r\nHost: localhost:{service.port}\r\nContent-Type: "
+        f"application/json\r\nContent-Length: {len(name)}\r\n\r\n"
     )
     ended = threading.Event()
 

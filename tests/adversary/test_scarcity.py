@@ -71,11 +71,17 @@ def test_a_run_begins_and_ends_without_new_threads(scene, tmp_path, monkeypatch)
     assert summary.frames > 10
     assert not summary.outputs_failed
     assert {"parquet"} < set(refused)
-    lines = [line for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines() if line.startswith('{"type":"person"')]
+    lines = [
+        line
+        for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()
+        if line.startswith('{"type":"person"')
+    ]
     assert len(parquet.read_table(tmp_path / "out" / "results.parquet")) == len(lines) > 10
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread"), OSError(errno.EMFILE, os.strerror(errno.EMFILE))])
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("can't start new thread"), OSError(errno.EMFILE, os.strerror(errno.EMFILE))]
+)
 def test_a_command_that_lacks_something_ends_with_a_sentence(call, scene, tmp_path, monkeypatch, error):
     def lacking(*_args, **_kwargs):
         raise error
@@ -111,7 +117,9 @@ class Hungry(LiveSource):
     def __init__(self):
         self.opened = 0
         super().__init__(
-            CameraConfig(name="cam", uri="rtsp://camera.test/1", reconnect_seconds=0.01), clock=SystemClock(), where="camera 'cam': test"
+            CameraConfig(name="cam", uri="rtsp://camera.test/1", reconnect_seconds=0.01),
+            clock=SystemClock(),
+            where="camera 'cam': test",
         )
 
     def _connection(self, pulse):

@@ -1,4 +1,5 @@
-"""Passwords never appear, in part or whole, raw or encoded: not in messages, tables, summaries, and not in what is handed to other software."""
+"""Passwords never appear, in part or whole, raw or encoded: not in messages, tables, summaries, and not in what is
+handed to other software."""
 
 from __future__ import annotations
 
@@ -136,7 +137,13 @@ def test_a_password_from_the_environment_arrives_and_never_appears(password, mon
     assert parse_qs(urlsplit(config.cameras[1].uri).query)["pwd"] == [password]
     public = json.dumps(redact_data(json.loads(config.model_dump_json())))
     assert hidden(public)
-    for text in (f"refused {password}", f"no {config.cameras[0].uri}", repr(config), json.dumps({"x": password}), repr([password])):
+    for text in (
+        f"refused {password}",
+        f"no {config.cameras[0].uri}",
+        repr(config),
+        json.dumps({"x": password}),
+        repr([password]),
+    ):
         assert hidden(redact(text))
 
 
@@ -158,7 +165,9 @@ def test_a_name_is_looked_up_only_when_it_is_a_host(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
     for password in PASSWORDS:
         uri = f"rtsp://admin:{password}@camera.invalid/live"
-        camera = CameraConfig.model_construct(**{**CameraConfig(name="a", uri="x.mp4", reconnect=0).model_dump(), "uri": uri})
+        camera = CameraConfig.model_construct(
+            **{**CameraConfig(name="a", uri="x.mp4", reconnect=0).model_dump(), "uri": uri}
+        )
         with pytest.raises(Exception, match="camera") as error:
             next(iter(open_source(camera)))
         assert hidden(str(error.value))
@@ -167,7 +176,10 @@ def test_a_name_is_looked_up_only_when_it_is_a_host(monkeypatch):
 
 
 def test_pydantic_shows_no_password():
-    for build in (lambda: CameraConfig(name="a", uri="rtsp://u:zq7/zq8@h/1"), lambda: GalleryConfig(store="postgresql://u:zq7/zq8@h/1")):
+    for build in (
+        lambda: CameraConfig(name="a", uri="rtsp://u:zq7/zq8@h/1"),
+        lambda: GalleryConfig(store="postgresql://u:zq7/zq8@h/1"),
+    ):
         with pytest.raises(ValueError, match="%2F") as error:
             build()
         assert hidden(str(error.value))

@@ -55,7 +55,21 @@ def test_tokens_that_could_never_match_are_refused_without_being_shown(tmp_path,
 
 
 @pytest.mark.parametrize(
-    "value", ["a: {b, c}", "[x]", "&anchor", "*alias", "# no comment", "- item", "null", "12345678", "1e3", "yes", "%", "a'b\"c"]
+    "value",
+    [
+        "a: {b, c}",
+        "[x]",
+        "&anchor",
+        "*alias",
+        "# no comment",
+        "- item",
+        "null",
+        "12345678",
+        "1e3",
+        "yes",
+        "%",
+        "a'b\"c",
+    ],
 )
 def test_the_documented_line_works_whatever_the_variable_holds(tmp_path, monkeypatch, value):
     token = value.replace(" ", "-")
@@ -105,7 +119,10 @@ def test_only_the_token_opens(start):
     assert service.get("/cameras", headers={**good, "Origin": "http://evil.example"}).status_code == 403
     assert service.get("/cameras", headers={**good, "Sec-Fetch-Site": "cross-site"}).status_code == 403
     assert (
-        service.get("/cameras", headers={**good, "Origin": "https://outside.example", "Sec-Fetch-Site": "same-origin"}).status_code == 200
+        service.get(
+            "/cameras", headers={**good, "Origin": "https://outside.example", "Sec-Fetch-Site": "same-origin"}
+        ).status_code
+        == 200
     )
     assert service.get("/healthz").status_code == 200
     assert token not in service.output
@@ -115,7 +132,8 @@ def test_only_the_token_opens(start):
 def test_the_soft_limit_is_never_lowered_and_never_raised_beyond_the_hard_one():
     code = (
         "import resource\nfrom streamreid._limits import raise_open_files\n"
-        "resource.setrlimit(resource.RLIMIT_NOFILE, (128, 512))\nprint(raise_open_files(8192), raise_open_files(64), raise_open_files(256))\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (128, 512))\nprint(raise_open_files(8192), raise_open_files(64), "
+        "raise_open_files(256))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["512", "512", "512"]

@@ -46,14 +46,28 @@ def hold():
 
 
 def _contents(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and p.name != ".lock"}
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name != ".lock"
+    }
 
 
 @pytest.fixture
 def results(call, scene, tmp_path):
     """Results of a run, the arguments that made them, and their folder."""
     video = scene.camera("a", [0])
-    options = ["run", video, "--detector", f"mot:{scene.boxes}", "--engine", "none", "--quiet", "--out", tmp_path / "out"]
+    options = [
+        "run",
+        video,
+        "--detector",
+        f"mot:{scene.boxes}",
+        "--engine",
+        "none",
+        "--quiet",
+        "--out",
+        tmp_path / "out",
+    ]
     assert call(*options)[0] == 0
     return options, tmp_path / "out"
 
@@ -84,7 +98,9 @@ def test_a_run_of_recordings_respects_a_lock_too(scene, tmp_path, hold):
         run(pipeline, tmp_path / "out")
 
 
-@pytest.mark.parametrize("mistake", [["--engine", "no-such-engine"], ["--detector", "no-such.onnx"], ["--set", "cameras.uri=gone.mp4"]])
+@pytest.mark.parametrize(
+    "mistake", [["--engine", "no-such-engine"], ["--detector", "no-such.onnx"], ["--set", "cameras.uri=gone.mp4"]]
+)
 def test_what_cannot_be_opened_loses_no_results(call, results, mistake, tmp_path):
     options, out = results
     before = _contents(out)
@@ -184,7 +200,9 @@ def test_sources_are_never_replaced_by_results(call, scene, tmp_path):
         code, _, err = call(*options, *more)
         assert code == 2
         assert "which no run wrote" in " ".join(err.split())
-    (tmp_path / "results.jsonl").write_text("")  # an earlier run wrote here, so that results may be replaced, but not sources
+    (tmp_path / "results.jsonl").write_text(
+        ""
+    )  # an earlier run wrote here, so that results may be replaced, but not sources
     code, _, err = call(*options, "--overwrite")
     assert code == 2
     assert "source of this run" in " ".join(err.split())
@@ -194,7 +212,17 @@ def test_sources_are_never_replaced_by_results(call, scene, tmp_path):
 def test_a_batch_goes_on_beside_a_busy_folder_and_two_batches_do_not_mix(call, scene, tmp_path, hold):
     for name in ("a", "b"):
         scene.camera(name, [0])
-    options = ["batch", scene.folder, "--out", tmp_path / "out", "--detector", f"mot:{scene.boxes}", "--engine", "none", "-q"]
+    options = [
+        "batch",
+        scene.folder,
+        "--out",
+        tmp_path / "out",
+        "--detector",
+        f"mot:{scene.boxes}",
+        "--engine",
+        "none",
+        "-q",
+    ]
     process = hold(tmp_path / "out" / "a")
     assert call(*options)[0] == 3
     ended = {r["name"]: r["status"] for r in json.loads((tmp_path / "out" / "batch.json").read_text())["recordings"]}

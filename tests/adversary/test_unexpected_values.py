@@ -9,7 +9,13 @@ from streamreid.pipeline.frame_faults import REASON
 from streamreid.runs import run
 from streamreid.types import Detections
 
-ERRORS = [ValueError("cannot reshape"), KeyError("left"), ZeroDivisionError("division by zero"), MemoryError(), IndexError("out of range")]
+ERRORS = [
+    ValueError("cannot reshape"),
+    KeyError("left"),
+    ZeroDivisionError("division by zero"),
+    MemoryError(),
+    IndexError("out of range"),
+]
 
 
 class Boxes:
@@ -57,7 +63,9 @@ def test_the_other_camera_has_the_results_that_it_has_alone(config, tmp_path):
     for name, frames in (("with", {3, 4, 15}), ("without", set())):
         with Pipeline(config, detector=Boxes(ValueError("x"), frames)) as pipeline:
             run(pipeline, tmp_path / name)
-    assert (tmp_path / "with" / "mot" / "good.txt").read_text() == (tmp_path / "without" / "mot" / "good.txt").read_text()
+    assert (tmp_path / "with" / "mot" / "good.txt").read_text() == (
+        tmp_path / "without" / "mot" / "good.txt"
+    ).read_text()
 
 
 @pytest.mark.parametrize("stage", ["roi", "motion", "embed", "track", "observe", "result"])
@@ -82,13 +90,17 @@ def test_every_stage_of_a_camera(config, colours, tmp_path, monkeypatch, stage):
         monkeypatch.setattr(pipeline, "_moving", failing(pipeline._moving, of_frame))
     elif stage == "embed":
         monkeypatch.setattr(
-            pipeline, "embedder", failing(colours, lambda frames, _: any(f.camera == "bad" and f.image[0, 0, 0] != 114 for f in frames))
+            pipeline,
+            "embedder",
+            failing(colours, lambda frames, _: any(f.camera == "bad" and f.image[0, 0, 0] != 114 for f in frames)),
         )
     elif stage == "track":
         tracker = pipeline._trackers["bad"]
         monkeypatch.setattr(tracker, "update", failing(tracker.update, lambda *_: True))
     elif stage == "observe":
-        monkeypatch.setattr(pipeline._associator, "observe", failing(pipeline._associator.observe, lambda camera, *_: camera == "bad"))
+        monkeypatch.setattr(
+            pipeline._associator, "observe", failing(pipeline._associator.observe, lambda camera, *_: camera == "bad")
+        )
     else:
         monkeypatch.setattr(pipeline, "_result", failing(pipeline._result, lambda item: item.frame.camera == "bad"))
     with pipeline:
@@ -104,11 +116,16 @@ def test_models_that_fail_on_everything_blame_no_camera(config, tmp_path):
         def __call__(self, frames):
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    with Pipeline(config, detector=Broken(None, ())) as pipeline, pytest.raises(EngineError, match=r"any picture.*illegal memory"):
+    with (
+        Pipeline(config, detector=Broken(None, ())) as pipeline,
+        pytest.raises(EngineError, match=r"any picture.*illegal memory"),
+    ):
         run(pipeline, tmp_path / "out")
 
 
-@pytest.mark.parametrize("box", [[np.nan] * 4, [1e30, -1e30, 1e38, 1e30], [50, 50, 50, 50], [60, 60, 10, 10], [-5e3, -5e3, 5e4, 5e4]])
+@pytest.mark.parametrize(
+    "box", [[np.nan] * 4, [1e30, -1e30, 1e38, 1e30], [50, 50, 50, 50], [60, 60, 10, 10], [-5e3, -5e3, 5e4, 5e4]]
+)
 def test_boxes_that_are_none(config, colours, tmp_path, box):
     class Odd(Boxes):
         def __call__(self, frames):
@@ -118,7 +135,9 @@ def test_boxes_that_are_none(config, colours, tmp_path, box):
                 for f, d in zip(frames, found, strict=True)
             ]
 
-    with Pipeline(config.model_copy(update={"output": config.output}), detector=Odd(None, ()), embedder=colours) as pipeline:
+    with Pipeline(
+        config.model_copy(update={"output": config.output}), detector=Odd(None, ()), embedder=colours
+    ) as pipeline:
         summary = run(pipeline, tmp_path / "out")
     assert summary.cameras["good"].frames == 40
 
@@ -144,5 +163,8 @@ def test_a_camera_that_decodes_into_nonsense_fails_alone(config, tmp_path, monke
 
 def test_a_run_whose_only_camera_fails_says_why(scene, tmp_path):
     config = scene.config(scene.camera("bad", [0]))
-    with Pipeline(config, detector=Boxes(ValueError("x"), range(40))) as pipeline, pytest.raises(SourceError, match="ValueError: x"):
+    with (
+        Pipeline(config, detector=Boxes(ValueError("x"), range(40))) as pipeline,
+        pytest.raises(SourceError, match="ValueError: x"),
+    ):
         run(pipeline, tmp_path / "out")

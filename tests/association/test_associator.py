@@ -81,7 +81,9 @@ def test_people_are_compared_by_the_parts_that_both_cameras_saw():
     watch(a, {"left": {1: (whole, np.array([1, 1], np.float32))}, "right": {1: (hidden, np.array([1, 0], np.float32))}})
     assert gid(a, "left", 1) == gid(a, "right", 1)
     b = Associator(calibration=CALIBRATION)
-    watch(b, {"left": {1: (whole, np.array([1, 1], np.float32))}, "right": {1: (hidden, np.array([0.2, 1], np.float32))}})
+    watch(
+        b, {"left": {1: (whole, np.array([1, 1], np.float32))}, "right": {1: (hidden, np.array([0.2, 1], np.float32))}}
+    )
     assert gid(b, "left", 1) != gid(b, "right", 1)
 
 
@@ -150,7 +152,11 @@ def test_somebody_who_comes_back_within_the_memory_gets_the_old_id():
 
 
 def test_the_order_of_cameras_within_one_time_does_not_matter():
-    plan = {"left": {1: feature(0), 2: feature(1)}, "right": {7: feature(1), 8: feature(0)}, "top": {3: feature(2), 4: feature(0)}}
+    plan = {
+        "left": {1: feature(0), 2: feature(1)},
+        "right": {7: feature(1), 8: feature(0)},
+        "top": {3: feature(2), 4: feature(0)},
+    }
     groups = []
     for reverse in (False, True):
         a = Associator(calibration=CALIBRATION)
@@ -173,7 +179,9 @@ def test_probability_is_the_sigmoid_of_the_mean_log_odds_of_one_in_so_many():
     a.step(force=True)
     link = AssociationConfig().link
     looks = link.looks * (12 * 0.8 - 6) + link.common * 1.0 + link.other_camera
-    assert a.link("left", 1)[1] == pytest.approx(1 / (1 + np.exp(-(looks + link.intercept + link.exclusion - np.log(2)))), abs=1e-4)
+    assert a.link("left", 1)[1] == pytest.approx(
+        1 / (1 + np.exp(-(looks + link.intercept + link.exclusion - np.log(2)))), abs=1e-4
+    )
 
 
 def test_wrong_input_is_named():

@@ -47,7 +47,8 @@ def traced():
 
 
 def test_nothing_is_kept_of_people_who_are_no_longer_remembered(traced):
-    """Also not by the tables beside the book of identities, which are as large as the window and the remembered people need."""
+    """Also not by the tables beside the book of identities, which are as large as the window and the remembered people
+    need."""
     associator, rng = Associator(AssociationConfig(window=10, memory=20), Calibration()), np.random.default_rng(0)
     pass_by(associator, rng, 30, first=0)
     people, before = associator.people, bytes_now()
@@ -67,6 +68,9 @@ def test_remembered_people_take_a_few_kilobytes(traced):
 
 
 def test_more_people_than_allowed_are_not_remembered():
-    associator, rng = Associator(AssociationConfig(window=10, memory=1e6, max_identities=100), Calibration()), np.random.default_rng(0)
+    associator, rng = (
+        Associator(AssociationConfig(window=10, memory=1e6, max_identities=100), Calibration()),
+        np.random.default_rng(0),
+    )
     pass_by(associator, rng, 60, first=0)
     assert 50 < associator.people <= 100

@@ -26,14 +26,21 @@ def watch(associator, plan, start=0.0, seconds=3.0):
             parts = np.stack([people[t] for t in ids.tolist()])
             n = len(ids)
             tracks = Tracks(ids, np.zeros((n, 4), np.float32), np.ones(n, np.float32), np.arange(n))
-            associator.observe(camera, start + i / 10, tracks, PartFeatures(parts, np.ones((n, 1), np.float32)), np.ones(n, np.float32))
+            associator.observe(
+                camera, start + i / 10, tracks, PartFeatures(parts, np.ones((n, 1), np.float32)), np.ones(n, np.float32)
+            )
             events += associator.step()
     return events
 
 
 def known(gid, parts, *, last_seen=0.0, cameras=("lobby",)):
     return KnownIdentity(
-        gid, PartFeatures(parts[None], np.ones((1, 1), np.float32)), np.ones(1, np.float32), 0.0, last_seen, frozenset(cameras)
+        gid,
+        PartFeatures(parts[None], np.ones((1, 1), np.float32)),
+        np.ones(1, np.float32),
+        0.0,
+        last_seen,
+        frozenset(cameras),
     )
 
 
@@ -117,7 +124,13 @@ def test_impossible_corrections_are_refused(call, message):
     ],
 )
 def test_a_known_identity_says_what_is_wrong_with_it(change, message):
-    right = {"global_id": 1, "prototypes": PartFeatures.unseen(1), "quality": np.ones(1, np.float32), "first_seen": 0.0, "last_seen": 1.0}
+    right = {
+        "global_id": 1,
+        "prototypes": PartFeatures.unseen(1),
+        "quality": np.ones(1, np.float32),
+        "first_seen": 0.0,
+        "last_seen": 1.0,
+    }
     with pytest.raises(ValueError, match=message):
         KnownIdentity(**{**right, **change})
 

@@ -52,7 +52,9 @@ def test_little_data_stays_near_what_was_there():
 
 def test_wrong_labels_of_likely_pairs_count_little():
     pairs = drawn(5000, 5)
-    wrong = Pairs(pairs.terms, pairs.same & (np.arange(5000) % 10 > 0), pairs.weight)  # every tenth pair of one person is said to be two
+    wrong = Pairs(
+        pairs.terms, pairs.same & (np.arange(5000) % 10 > 0), pairs.weight
+    )  # every tenth pair of one person is said to be two
     model = LinkConfig(looks=0.7, intercept=-1.5, common=0.0, other_camera=0.0)
     free = ("looks", "intercept")
     fooled, wary = fit_link(wrong, model, free), fit_link(doubt(wrong, model, 0.1), model, free)
@@ -91,7 +93,8 @@ def test_pairs_that_need_no_ground_truth():
     looks, spans = tracks()
     made = track_fragments(looks)
     pairs = own_pairs(made, spans, CALIBRATION)
-    # Pieces of each of the four tracks, and of the two that one camera saw at the same time; nothing is said of a/1 and b/1.
+    # Pieces of each of the four tracks, and of the two that one camera saw at the same time; nothing is said of a/1 and
+    # b/1.
     assert pairs.weight[pairs.same].sum() == pytest.approx(4.0)
     assert pairs.weight[~pairs.same].sum() == pytest.approx(1.0)
     assert pairs.terms["looks"][pairs.same].min() > pairs.terms["looks"][~pairs.same].max()

@@ -166,7 +166,9 @@ def test_overlapping_ids_and_other_engines_are_refused():
     with pytest.raises(ValueError, match=r"camera .left. at 1\.000 s: a track is reported twice"):
         a.observe("left", 1.0, twice, PartFeatures.unseen(2), np.ones(2, np.float32))
     watch(a, {"left": {1: code(0)}})
-    other = KnownIdentity(9, PartFeatures(np.ones((1, 2, 3), np.float32), np.ones((1, 2), np.float32)), np.ones(1, np.float32), 0.0, 1.0)
+    other = KnownIdentity(
+        9, PartFeatures(np.ones((1, 2, 3), np.float32), np.ones((1, 2), np.float32)), np.ones(1, np.float32), 0.0, 1.0
+    )
     with pytest.raises(EngineMismatchError, match="1 parts of 16 values, the new features have 2 of 3"):
         a.admit([other])
     assert a.link("left", 1)[0] == 1
@@ -239,7 +241,16 @@ def test_offline_keeps_admitted_people_and_corrections():
     a = Associator(AssociationConfig(offline=True, window=2.0), CALIBRATION)
     a.keep_all = True
     a.admit(
-        [KnownIdentity(50, PartFeatures(code(0)[None], np.ones((1, 1), np.float32)), np.ones(1, np.float32), 0.0, 0.0, frozenset(["x"]))]
+        [
+            KnownIdentity(
+                50,
+                PartFeatures(code(0)[None], np.ones((1, 1), np.float32)),
+                np.ones(1, np.float32),
+                0.0,
+                0.0,
+                frozenset(["x"]),
+            )
+        ]
     )
     watch(a, {"left": {1: code(0), 2: code(3)}}, start=10.0)
     watch(a, {"right": {1: code(3)}}, start=20.0)

@@ -17,8 +17,12 @@ from streamreid.types import Detections, PartFeatures, Tracks
 def see(associator, times, track, look, camera="a"):
     for time in times:
         parts = np.array(look, np.float32).reshape(1, 1, -1)
-        tracks = Tracks(np.array([track]), np.array([[0, 0, 9, 9]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
-        associator.observe(camera, time, tracks, PartFeatures(parts, np.ones((1, 1), np.float32)), np.ones(1, np.float32))
+        tracks = Tracks(
+            np.array([track]), np.array([[0, 0, 9, 9]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64)
+        )
+        associator.observe(
+            camera, time, tracks, PartFeatures(parts, np.ones((1, 1), np.float32)), np.ones(1, np.float32)
+        )
 
 
 @pytest.mark.parametrize("offline", [False, True])
@@ -52,7 +56,9 @@ def test_a_scrap_that_leaves_the_window_is_nobody_either_and_goes_with_the_memor
 
 def test_counts_of_final_identities():
     found = FinalIdentities(
-        {("a", 1): (5, 1.0), ("b", 1): (5, 0.9), ("a", 2): (6, 1.0), ("a", 3): (7, 1.0), ("a", 4): (0, 0.0)}, confirmed=[5, 9], unlinked=[7]
+        {("a", 1): (5, 1.0), ("b", 1): (5, 0.9), ("a", 2): (6, 1.0), ("a", 3): (7, 1.0), ("a", 4): (0, 0.0)},
+        confirmed=[5, 9],
+        unlinked=[7],
     )
     assert found.count() == PeopleCount(2, 1, 2)
     assert found.people == {5, 6}
@@ -85,7 +91,9 @@ def test_the_three_numbers_are_the_same_everywhere(scene, tmp_path, live, offlin
         association={"offline": offline, "confirm_seconds": 1},
     )
     if live:
-        config = config.model_copy(update={"cameras": tuple(c.model_copy(update={"live": True}) for c in config.cameras)})
+        config = config.model_copy(
+            update={"cameras": tuple(c.model_copy(update={"live": True}) for c in config.cameras)}
+        )
     with Pipeline(config, detector=Scraps()) as pipeline:
         summary = run(pipeline, tmp_path)
         assert {k: run_view(pipeline)[k] for k in ("identities", "confirmed", "unlinked_tracks")} == {

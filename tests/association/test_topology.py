@@ -69,7 +69,9 @@ def test_without_a_graph_nothing_is_known():
 
 
 def test_gaps_and_shared_cameras():
-    nodes = Presences.of([[Presence("a", 0, 10), Presence("b", 30, 40)], [Presence("b", 15, 20)], [Presence("c", 5, 50)]])
+    nodes = Presences.of(
+        [[Presence("a", 0, 10), Presence("b", 30, 40)], [Presence("b", 15, 20)], [Presence("c", 5, 50)]]
+    )
     gap, other = nodes.gaps()
     assert np.array_equal(gap, [[0, 5, 0], [5, 0, 0], [0, 0, 0]])
     off = ~np.eye(3, dtype=bool)
@@ -81,7 +83,9 @@ def test_unknown_cameras_are_named_with_the_nearest_right_one(tmp_path):
         CameraGraph(TopologyConfig(overlap=(("halll", "door"),)), ["hall", "door"])
     path = tmp_path / "cams.yaml"
     path.write_text("cameras:\n  - {name: hall, uri: a.mp4}\ntopology:\n  overlap: [[hall, door]]\n")
-    with pytest.raises(ConfigError, match=r"cams.yaml:3: topology names the camera 'door', which there is not; the cameras are hall"):
+    with pytest.raises(
+        ConfigError, match=r"cams.yaml:3: topology names the camera 'door', which there is not; the cameras are hall"
+    ):
         load_config(path)
 
 

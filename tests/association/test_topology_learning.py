@@ -40,7 +40,9 @@ def test_doubtful_links_and_single_people_make_no_way():
 def test_a_few_wrong_links_do_not_make_cameras_overlap():
     wrong = [CameraPass(50 + i, camera, 5.0, 9.0) for i in range(3) for camera in ("a", "c")]
     apart = [
-        CameraPass(200 + i, camera, 50.0 * i + shift, 50.0 * i + shift + 2) for i in range(20) for camera, shift in (("a", 0), ("c", 30))
+        CameraPass(200 + i, camera, 50.0 * i + shift, 50.0 * i + shift + 2)
+        for i in range(20)
+        for camera, shift in (("a", 0), ("c", 30))
     ]
     topology, _ = learn_topology([*sightings(), *wrong, *apart])
     assert ("a", "c") not in topology.overlap

@@ -34,7 +34,12 @@ def random_tracks(rng, n, parts=4, dim=16, slots=1):
         looks = []
         for _ in range(3):
             p = mean + rng.normal(size=mean.shape)
-            looks.append((p / np.linalg.norm(p, axis=1, keepdims=True), rng.uniform(0, 1, parts) * (rng.uniform(size=parts) > 0.3)))
+            looks.append(
+                (
+                    p / np.linalg.norm(p, axis=1, keepdims=True),
+                    rng.uniform(0, 1, parts) * (rng.uniform(size=parts) > 0.3),
+                )
+            )
         made.append(track(*looks, slots=slots))
     return made
 
@@ -53,7 +58,9 @@ def test_front_and_back_stay_two_views():
     assert both.mass.shape == (2, 1)
     front = track(([unit(0)], [1.0]))
     blurred = track(([unit(0)], [1.0]), ([unit(1)], [1.0]), slots=1)
-    assert compare(stack([front]), stack([both])).similarity[0, 0] == pytest.approx(0.75)  # all of the front, and half of both
+    assert compare(stack([front]), stack([both])).similarity[0, 0] == pytest.approx(
+        0.75
+    )  # all of the front, and half of both
     assert compare(stack([front]), stack([blurred])).similarity[0, 0] == pytest.approx(0.7071, abs=1e-3)
 
 
@@ -117,7 +124,9 @@ def test_what_is_packed_goes_on_learning():
         packed.pack()
     assert packed.total == pytest.approx(plain.total, rel=1e-3, abs=1e-3)
     assert packed.mass == pytest.approx(plain.mass)
-    assert packed.remember(1, "a", 0.0, 1.0).prototypes.parts == pytest.approx(plain.remember(1, "a", 0.0, 1.0).prototypes.parts, abs=1e-4)
+    assert packed.remember(1, "a", 0.0, 1.0).prototypes.parts == pytest.approx(
+        plain.remember(1, "a", 0.0, 1.0).prototypes.parts, abs=1e-4
+    )
     packed.observe(1.0, first.total[0], np.ones(6, np.float32))
     assert packed.length is None
 
@@ -151,7 +160,15 @@ def test_log_odds_are_the_sum_of_their_reasons():
     place = np.full((4, 4), -1.5, np.float32)
     terms = link_terms(found, 10 * found.similarity - 5, sides, sides, gap=gap, other=other, place=place)
     model = LinkConfig(
-        intercept=-1.0, looks=0.5, looks_common=0.3, looks_crops=0.2, common=1.0, crops=0.4, quality=0.1, gap=-0.2, other_camera=0.7
+        intercept=-1.0,
+        looks=0.5,
+        looks_common=0.3,
+        looks_crops=0.2,
+        common=1.0,
+        crops=0.4,
+        quality=0.1,
+        gap=-0.2,
+        other_camera=0.7,
     )
     total = link_log_odds(model, terms)
     reasons = explain(model, {name: term[1, [2]] for name, term in terms.items()})

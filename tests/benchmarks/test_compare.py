@@ -11,12 +11,19 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def save(path, figures):
-    code = "import sys, json; sys.path.insert(0, 'benchmarks'); from _results import save; from pathlib import Path; save('speed', json.loads(sys.argv[1]), path=Path(sys.argv[2]))"
-    return subprocess.run([sys.executable, "-c", code, json.dumps(figures), str(path)], cwd=ROOT, capture_output=True, text=True)
+    code = (
+        "import sys, json; sys.path.insert(0, 'benchmarks'); from _results import save; from pathlib import Path; "
+        "save('speed', json.loads(sys.argv[1]), path=Path(sys.argv[2]))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, json.dumps(figures), str(path)], cwd=ROOT, capture_output=True, text=True
+    )
 
 
 def compare(*words):
-    return subprocess.run([sys.executable, "-m", "benchmarks.compare", *map(str, words)], cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.compare", *map(str, words)], cwd=ROOT, capture_output=True, text=True
+    )
 
 
 def test_only_what_moved_is_printed(tmp_path):

@@ -15,7 +15,8 @@ from streamreid.types import Frame
 
 @pytest.fixture(scope="module")
 def shaken(tmp_path_factory):
-    """A still scene with two people, filmed by a camera that jerks to and fro by more than a person's width: video and folder of boxes."""
+    """A still scene with two people, filmed by a camera that jerks to and fro by more than a person's width: video and
+    folder of boxes."""
     folder = tmp_path_factory.mktemp("shaken")
     rng = np.random.default_rng(0)
     world = cv2.GaussianBlur(rng.integers(0, 255, (280, 560, 3), dtype=np.uint8), (0, 0), 4)

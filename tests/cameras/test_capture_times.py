@@ -28,8 +28,12 @@ GATE = CameraConfig(name="gate", uri="rtsp://viewer:hidden@10.0.0.11/stream1")
 def test_a_recording_of_1970_beside_a_live_camera_is_refused_with_the_remedy(scene, colours):
     config = scene.config(scene.camera("gate", [0]), scene.camera("hall", [1]))
     gate, hall = config.cameras
-    config = config.model_copy(update={"cameras": (gate.model_copy(update={"live": True}), hall.model_copy(update={"offset": 1.5}))})
-    with pytest.raises(ConfigError, match=r"camera 'hall'.* recording beside live cameras \(gate\).*1\.5 s.*start_time: .*live: true"):
+    config = config.model_copy(
+        update={"cameras": (gate.model_copy(update={"live": True}), hall.model_copy(update={"offset": 1.5}))}
+    )
+    with pytest.raises(
+        ConfigError, match=r"camera 'hall'.* recording beside live cameras \(gate\).*1\.5 s.*start_time: .*live: true"
+    ):
         Pipeline(config, embedder=colours)
 
 

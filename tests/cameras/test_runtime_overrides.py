@@ -20,7 +20,10 @@ def heard(caplog, monkeypatch):
 
 
 def cameras(**settings):
-    return [CameraConfig.model_validate({"name": n, "uri": f"rtsp://u:of-the-file@h/{n}", **more}) for n, more in settings.items()]
+    return [
+        CameraConfig.model_validate({"name": n, "uri": f"rtsp://u:of-the-file@h/{n}", **more})
+        for n, more in settings.items()
+    ]
 
 
 def as_dict(configs):
@@ -38,7 +41,12 @@ def test_what_was_changed_is_there_again_after_a_restart(tmp_path, caplog):
         CameraConfig(name="yard", uri="rtsp://v:by-http@h/yard", frames=7),
     ]
     before.save(now)
-    assert before.differences(now) == {"gate": ["roi", "stride"], "hall": ["removed"], "door": ["paused"], "yard": ["added"]}
+    assert before.differences(now) == {
+        "gate": ["roi", "stride"],
+        "hall": ["removed"],
+        "door": ["paused"],
+        "yard": ["added"],
+    }
     again = CameraOverrides(tmp_path, said)
     assert as_dict(again.begin()) == as_dict(now)
     assert "'gate' changed (roi, stride); 'hall' removed; 'door' changed (paused); 'yard' added" in caplog.text
@@ -51,12 +59,19 @@ def test_what_was_changed_is_there_again_after_a_restart(tmp_path, caplog):
 
 def test_the_newer_word_counts(tmp_path, caplog):
     said = cameras(gate={}, hall={}, door={}, roof={})
-    CameraOverrides(tmp_path, said).save([*cameras(gate={"stride": 5}, roof={"stride": 4}), *cameras(yard={}, attic={})])
+    CameraOverrides(tmp_path, said).save(
+        [*cameras(gate={"stride": 5}, roof={"stride": 4}), *cameras(yard={}, attic={})]
+    )
     edited = cameras(gate={"transport": "udp"}, hall={"stride": 2}, door={}, yard={"stride": 9})
     assert as_dict(CameraOverrides(tmp_path, edited).begin()) == as_dict(
         [*cameras(gate={"transport": "udp"}, hall={"stride": 2}, yard={"stride": 9}), *cameras(attic={})]
     )
-    for name, how in (("gate", "was edited in"), ("hall", "was edited in"), ("yard", "was written into"), ("roof", "was taken out of")):
+    for name, how in (
+        ("gate", "was edited in"),
+        ("hall", "was edited in"),
+        ("yard", "was written into"),
+        ("roof", "was taken out of"),
+    ):
         assert f"camera '{name}' {how} the cameras file" in caplog.text
 
 
@@ -72,7 +87,9 @@ def test_a_new_password_in_the_environment_is_no_edit(tmp_path, monkeypatch):
     assert "brand-new" in gate.uri
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"schema": 2, "salt": "", "cameras": {}}', '{"schema": 1, "salt": "s", "cameras": []}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"schema": 2, "salt": "", "cameras": {}}', '{"schema": 1, "salt": "s", "cameras": []}']
+)
 def test_a_damaged_file_is_put_aside(tmp_path, caplog, text):
     (tmp_path / CHANGES).write_text(text)
     said = cameras(gate={})
@@ -107,8 +124,12 @@ def test_editing_the_file_while_running_counts_more_and_reverting_returns_to_it(
 
     def write(**strides):
         videos = {"left": left, "right": right}
-        rows = [f"  - {{name: {n}, uri: {videos[n]}, live: true, repeat: 50, stride: {s}}}\n" for n, s in strides.items()]
-        path.write_text("cameras:\n" + "".join(rows) + f"detector: {{model: 'mot:{scene.boxes}'}}\nengine: {{model: none}}\n")
+        rows = [
+            f"  - {{name: {n}, uri: {videos[n]}, live: true, repeat: 50, stride: {s}}}\n" for n, s in strides.items()
+        ]
+        path.write_text(
+            "cameras:\n" + "".join(rows) + f"detector: {{model: 'mot:{scene.boxes}'}}\nengine: {{model: none}}\n"
+        )
 
     write(left=1, right=1)
     config = load_config(path)
@@ -123,7 +144,10 @@ def test_editing_the_file_while_running_counts_more_and_reverting_returns_to_it(
         assert {c.name: c.stride for c in run.configs} == {"left": 2, "right": 7}
         assert "'left' was changed by HTTP (stride); the cameras file was edited since" in caplog.text
         assert changes.differences(run.configs) == {"right": ["stride"]}
-        assert {c.name: c.stride for c in CameraOverrides(tmp_path, load_config(path).cameras).begin()} == {"left": 2, "right": 7}
+        assert {c.name: c.stride for c in CameraOverrides(tmp_path, load_config(path).cameras).begin()} == {
+            "left": 2,
+            "right": 7,
+        }
         run.remove("left")
         run.add(run.configs[0].model_copy(update={"name": "extra", "uri": str(left)}))
         changes.save(run.configs)
@@ -147,4 +171,6 @@ def test_a_calibration_that_comes_late_is_said_to_count_later(scene, colours, ca
         pipeline.cameras.change(camera.model_copy(update={"calibration": floor}))
         pipeline.cameras.change(camera.model_copy(update={"calibration": floor, "stride": 2}))
         pipeline.cameras.add(camera.model_copy(update={"name": "right"}))
-    assert [r.getMessage() for r in caplog.records] == ["camera 'left': its calibration counts from the next start of the run on"]
+    assert [r.getMessage() for r in caplog.records] == [
+        "camera 'left': its calibration counts from the next start of the run on"
+    ]

@@ -24,7 +24,10 @@ def run(call, scene, out, *options, cameras=("hall", "yard")):
         ("transits: [{from: hall, to: cellar, min: 1}]", "the cameras are hall, yard"),
         ("transits: [{from: hall, to: yard, min: 9, max: 2}]", "cannot take at least 9.0 and at most 2.0 seconds"),
         ("overlap: [[hall, hall]]", "camera 'hall' is said to overlap itself"),
-        ("transits: [{from: hall, to: yard}, {from: hall, to: yard}]", "the way from 'hall' to 'yard' is given more than once"),
+        (
+            "transits: [{from: hall, to: yard}, {from: hall, to: yard}]",
+            "the way from 'hall' to 'yard' is given more than once",
+        ),
     ],
 )
 def test_a_wrong_camera_graph_is_refused_before_anything_is_done(call, two, tmp_path, graph, message):
@@ -44,7 +47,9 @@ def test_without_looks_everybody_in_every_camera_is_somebody(call, two, tmp_path
     total = 2 * len(cameras)
     assert f"{total} identities, {total} of them confirmed, 0 seen by more than one camera" in " ".join(text.split())
     lines = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
-    people = {(r["camera"], r["track_id"], r["global_id"]) for r in lines if r.get("type") == "person" and r.get("global_id")}
+    people = {
+        (r["camera"], r["track_id"], r["global_id"]) for r in lines if r.get("type") == "person" and r.get("global_id")
+    }
     assert len({g for _, _, g in people}) == len({(c, t) for c, t, _ in people}) == 2 * len(cameras)
     code, _, err = call("calibrate", cache, "--out", tmp_path / "site.yaml")
     assert code == 2

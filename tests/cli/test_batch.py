@@ -56,7 +56,9 @@ def test_a_broken_video_does_not_stop_the_others(call, videos, tmp_path):
     code, text, _ = call("batch", *options(videos, out))
     assert code == 3
     assert "2 done, 1 failed" in text
-    assert any(line.startswith("one: ") and "one.mp4" in line for line in text.splitlines())  # below the table, never cut
+    assert any(
+        line.startswith("one: ") and "one.mp4" in line for line in text.splitlines()
+    )  # below the table, never cut
     results = {r["name"]: r for r in json.loads((out / "batch.json").read_text())["recordings"]}
     assert results["one"]["status"] == "failed"
     assert "one.mp4" in results["one"]["reason"]
@@ -67,7 +69,10 @@ def test_settings_file(call, videos, tmp_path):
     settings = tmp_path / "settings.yaml"
     settings.write_text("tracker:\n  confirm_frames: 7\n")
     assert call("batch", *options(videos, tmp_path / "r"), "--settings", settings)[0] == 0
-    assert json.loads((tmp_path / "r" / "one" / "summary.json").read_text())["configuration"]["tracker"]["confirm_frames"] == 7
+    assert (
+        json.loads((tmp_path / "r" / "one" / "summary.json").read_text())["configuration"]["tracker"]["confirm_frames"]
+        == 7
+    )
     settings.write_text("tracker:\n  confirm_framez: 7\n")
     code, _, err = call("batch", *options(videos, tmp_path / "r"), "--settings", settings)
     assert code == 2
@@ -90,7 +95,9 @@ def test_what_counts_as_a_recording(videos):
     assert [r.name for r in find_recordings([folder], independent=True)] == ["one", "two", "mall-east", "mall-west"]
     together = find_recordings([folder / "one.mp4", folder / "two.mp4"], together=True)
     assert [[c.name for c in r.cameras] for r in together] == [["one", "two"]]
-    (folder / "mall" / "cams.yaml").write_text("cameras:\n  - {name: gate, uri: east.mp4, offset: 3}\nengine: {model: none}\n")
+    (folder / "mall" / "cams.yaml").write_text(
+        "cameras:\n  - {name: gate, uri: east.mp4, offset: 3}\nengine: {model: none}\n"
+    )
     mall = find_recordings([folder])[-1]
     assert [(c.name, c.offset) for c in mall.cameras] == [("gate", 3.0)]
     assert mall.settings == {"engine": {"model": "none"}}

@@ -19,7 +19,9 @@ pytest.importorskip("pyarrow")
 def stored(scene, colours, tmp_path):
     """A cache, its results, and ground truth: person numbers are lanes' colours, the same in both cameras."""
     config = scene.config(
-        scene.camera("left", [0, 1, 2], frames=60), scene.camera("right", [2, 0, 3], frames=60), engine={"look_interval": 0.2}
+        scene.camera("left", [0, 1, 2], frames=60),
+        scene.camera("right", [2, 0, 3], frames=60),
+        engine={"look_interval": 0.2},
     )
     with Pipeline(config, embedder=colours, cache=tmp_path / "run" / "cache") as pipeline:
         run(pipeline, tmp_path / "run")
@@ -40,7 +42,9 @@ def test_from_own_tracks_to_settings_that_a_replay_takes(stored, call):
     page = (stored / "cal.html").read_text()
     assert "<svg" in page
     assert "http" not in page
-    code, _, err = call("replay", stored / "run" / "cache", "--settings", stored / "cal.yaml", "--out", stored / "again", "--offline")
+    code, _, err = call(
+        "replay", stored / "run" / "cache", "--settings", stored / "cal.yaml", "--out", stored / "again", "--offline"
+    )
     assert code == 0, err
     config = json.loads((stored / "again" / "summary.json").read_text())["configuration"]
     assert config["association"]["link"]["looks"] == pytest.approx(link["looks"])
@@ -49,7 +53,9 @@ def test_from_own_tracks_to_settings_that_a_replay_takes(stored, call):
 
 def test_with_ground_truth_and_numbers_as_json(stored, call):
     truth = [f"--truth={c}={stored / c}.txt" for c in ("left", "right")]
-    code, _, err = call("calibrate", stored / "run" / "cache", "-o", stored / "c.yaml", "--report", stored / "c.json", "-q", *truth)
+    code, _, err = call(
+        "calibrate", stored / "run" / "cache", "-o", stored / "c.yaml", "--report", stored / "c.json", "-q", *truth
+    )
     assert code == 0, err
     found = json.loads((stored / "c.json").read_text())
     assert found["labelled"] is True

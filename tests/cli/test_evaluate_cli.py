@@ -78,7 +78,9 @@ def test_world(files: Path) -> None:
     (files / "world.txt").write_text(
         "".join(f"{f},{p},0,0,1,1,1,{f / 2 + 0.3 * (p == 2)},{5 * p},0\n" for f in range(1, 6) for p in (1, 2))
     )
-    (files / "gt_world.txt").write_text("".join(f"{f},{p},0,0,1,1,1,{f / 2},{5 * p},0\n" for f in range(1, 6) for p in (1, 2)))
+    (files / "gt_world.txt").write_text(
+        "".join(f"{f},{p},0,0,1,1,1,{f / 2},{5 * p},0\n" for f in range(1, 6) for p in (1, 2))
+    )
     text = run("world", files / "world.txt", files / "gt_world.txt")
     assert "radius 1, mean distance of the matches 0.150" in text
     data = json.loads(run("world", files / "world.txt", files / "gt_world.txt", "--radius", "0.2", "--json"))

@@ -1,4 +1,5 @@
-"""``streamreid evaluate reid --precision``: the engine is scored in the precision asked for, and the result says which."""
+"""``streamreid evaluate reid --precision``: the engine is scored in the precision asked for, and the result says
+which."""
 
 import json
 from pathlib import Path
@@ -26,7 +27,18 @@ def dataset(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
 def test_the_result_says_what_was_computed(dataset: Path, precision: str) -> None:
     result = CliRunner().invoke(
-        app, ["evaluate", "reid", "pab-osnet-small", str(dataset), "--runtime", "openvino", "--precision", precision, "--json"]
+        app,
+        [
+            "evaluate",
+            "reid",
+            "pab-osnet-small",
+            str(dataset),
+            "--runtime",
+            "openvino",
+            "--precision",
+            precision,
+            "--json",
+        ],
     )
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)

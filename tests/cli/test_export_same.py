@@ -21,7 +21,9 @@ def make(folder: Path, name: str, gain: float = 1.0, features: str | None = None
         helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, 64, 32]),
         helper.make_tensor_value_info("parts", TensorProto.FLOAT, ["n", 16]),
     ]
-    graph = helper.make_graph(nodes, name, ends[:1], ends[1:], [numpy_helper.from_array(weights.astype(np.float32), "w")])
+    graph = helper.make_graph(
+        nodes, name, ends[:1], ends[1:], [numpy_helper.from_array(weights.astype(np.float32), "w")]
+    )
     path = folder / f"{name}.onnx"
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
     manifest = BundleManifest(

@@ -61,7 +61,11 @@ def test_search_by_picture_box_and_identity(gallery, person, scene, call, tmp_pa
     assert found[0]["global_id"] == 2
     assert found[0]["probability"] > 0.9
     assert found[0]["appearances"][0]["camera"] == "hall"
-    box = data_of(call("search", "--video", scene.folder / "hall.mp4", "--time", 2, "--box", "130,80,162,170", "--json", "--top", 1))
+    box = data_of(
+        call(
+            "search", "--video", scene.folder / "hall.mp4", "--time", 2, "--box", "130,80,162,170", "--json", "--top", 1
+        )
+    )
     assert [i["global_id"] for i in box["identities"]] == [3]
     sheet = tmp_path / "sheet.html"
     alike = data_of(call("search", "--identity", 1, "--json", "--html", sheet))["identities"]

@@ -28,7 +28,9 @@ def cams(scene, tmp_path):
 
 def start(cams, folder, *more):
     command = [sys.executable, "-m", "streamreid", "run", "-s", str(cams), "--out", str(folder), *more]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
 
 
 def people(folder):
@@ -36,7 +38,9 @@ def people(folder):
         text = (folder / "results.jsonl").read_text()
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n") and '"type":"person"' in line]
+    return [
+        json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n") and '"type":"person"' in line
+    ]
 
 
 def wait_for(folder, count, process):
@@ -135,7 +139,10 @@ def test_killed_at_any_moment_while_pieces_change(cams, tmp_path):
         assert json.loads((piece / "results.jsonl").read_text().splitlines()[-1])["complete"]
     assert frames_of(pieces[-2] / "videos" / "gate.mp4") > 0
     assert pq.read_table(pieces[-2] / "results.parquet").num_rows == len(people(pieces[-2])) > 0
-    assert len([name for name in json.loads((folder / "summary.json").read_text())["files"] if name.startswith("pieces")]) == 3
+    assert (
+        len([name for name in json.loads((folder / "summary.json").read_text())["files"] if name.startswith("pieces")])
+        == 3
+    )
 
 
 @pytest.mark.slow
@@ -155,7 +162,9 @@ def test_cameras_changed_by_http_are_there_after_a_kill(scene, cams, tmp_path):
 
     first, client, _ = serve()
     with client:
-        assert client.post("/cameras", json={"name": "yard", "uri": more, "live": True, "repeat": 50}).status_code == 201
+        assert (
+            client.post("/cameras", json={"name": "yard", "uri": more, "live": True, "repeat": 50}).status_code == 201
+        )
         assert client.patch("/cameras/gate", json={"stride": 2}).status_code == 200
     first.send_signal(signal.SIGKILL)
     first.communicate()
@@ -163,7 +172,9 @@ def test_cameras_changed_by_http_are_there_after_a_kill(scene, cams, tmp_path):
     with client:
         assert "changes made by HTTP in earlier runs go on" in said
         assert {c["name"]: c["stride"] for c in client.get("/cameras").json()} == {"gate": 2, "yard": 1}
-        cams.write_text(cams.read_text().replace("repeat: 20", "repeat: 21"))  # the file's newer word, in the running run
+        cams.write_text(
+            cams.read_text().replace("repeat: 20", "repeat: 21")
+        )  # the file's newer word, in the running run
         deadline = time.monotonic() + 20
         while client.get("/changes").json() != {"yard": ["added"]}:
             assert time.monotonic() < deadline
@@ -186,7 +197,9 @@ def test_pieces_from_the_command_line_are_checked(cams, call):
 
 
 def test_the_doctor_finds_what_is_wrong_and_what_to_expect(cams, call, tmp_path):
-    text = cams.read_text().replace("cameras: [", "cameras: [{name: dead, uri: 'rtsp://u:hunter2@127.0.0.1:9/1', connect_timeout: 1}, ")
+    text = cams.read_text().replace(
+        "cameras: [", "cameras: [{name: dead, uri: 'rtsp://u:hunter2@127.0.0.1:9/1', connect_timeout: 1}, "
+    )
     sick = tmp_path / "sick.yaml"
     sick.write_text(text)
     code, out, err = call("doctor", sick, "--seconds", "1", "--json")
@@ -210,7 +223,8 @@ def test_the_doctor_finds_what_is_wrong_and_what_to_expect(cams, call, tmp_path)
 def test_the_doctor_is_content_with_files(scene, call, tmp_path):
     path = tmp_path / "cams.yaml"
     path.write_text(
-        f"cameras: [{{name: a, uri: {scene.camera('a', [0])}}}]\ndetector: {{model: 'mot:{scene.boxes}'}}\nengine: {{model: none}}\n"
+        f"cameras: [{{name: a, uri: {scene.camera('a', [0])}}}]\ndetector: {{model: 'mot:{scene.boxes}'}}\nengine: "
+        f"{{model: none}}\n"
     )
     code, out, _ = call("doctor", path, "--seconds", "1")
     assert code == 0
@@ -236,7 +250,9 @@ def test_the_doctor_says_how_the_detector_is_read(scene, call, tmp_path):
         ir_version=8,
     )
     onnx.save(model, tmp_path / "d.onnx")
-    code, out, err = call("doctor", scene.camera("a", [0]), "--seconds", "1", "--detector", tmp_path / "d.onnx", "--engine", "none")
+    code, out, err = call(
+        "doctor", scene.camera("a", [0]), "--seconds", "1", "--detector", tmp_path / "d.onnx", "--engine", "none"
+    )
     assert code == 0, err
     line = next(line for line in out.splitlines() if line.startswith("detector: read as "))
     assert line.endswith("people are class 0")

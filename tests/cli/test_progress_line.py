@@ -120,7 +120,15 @@ def test_a_run_that_hangs_in_one_step_says_so_and_one_that_goes_on_does_not_twic
 
 
 def test_durations_are_said_as_people_do():
-    assert [duration(s) for s in (0.4, 75, 119.4, 121, 600, 7300, 90000)] == ["0 s", "75 s", "119 s", "2 min", "10 min", "2.0 h", "25.0 h"]
+    assert [duration(s) for s in (0.4, 75, 119.4, 121, 600, 7300, 90000)] == [
+        "0 s",
+        "75 s",
+        "119 s",
+        "2 min",
+        "10 min",
+        "2.0 h",
+        "25.0 h",
+    ]
 
 
 def test_a_slow_start_is_said_every_minute(monkeypatch):

@@ -68,7 +68,10 @@ def test_what_does_not_fit_is_refused(cache, call, tmp_path, options, message):
 
 def test_a_yaml_must_fit_the_cache(cache, scene, call, tmp_path):
     path = scene.folder / "cams.yaml"
-    text = f"cameras:\n  - name: left\n    uri: left.mp4\n  - name: right\n    uri: right.mp4\ndetector:\n  model: mot:{scene.boxes}\nengine:\n  model: none\n"
+    text = (
+        "cameras:\n  - name: left\n    uri: left.mp4\n  - name: right\n    uri: right.mp4\ndetector:\n  model: "
+        f"mot:{scene.boxes}\nengine:\n  model: none\n"
+    )
     path.write_text(text)
     assert call("replay", cache, "-s", path, "-o", tmp_path / "again", "-q")[0] == 0
     path.write_text(text.replace("uri: left.mp4", "uri: left.mp4\n    stride: 3"))
@@ -84,7 +87,16 @@ def test_no_cache(call, tmp_path):
 
 
 def test_a_cache_is_replaced_only_when_asked(cache, scene, call, tmp_path):
-    arguments = [scene.folder / "left.mp4", "--detector", f"mot:{scene.boxes}", "--engine", "none", "--cache", cache, "-q"]
+    arguments = [
+        scene.folder / "left.mp4",
+        "--detector",
+        f"mot:{scene.boxes}",
+        "--engine",
+        "none",
+        "--cache",
+        cache,
+        "-q",
+    ]
     code, _, err = call("run", *arguments, "-o", tmp_path / "run2")
     assert code == 2
     assert "holds a cache already" in err

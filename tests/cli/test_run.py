@@ -84,7 +84,10 @@ def test_what_no_run_wrote_is_never_written_over(call, cams, tmp_path, name, bes
     code, _, err = call("run", "-s", cams, "-o", out, "-q", *more)
     assert code == 2
     assert said in " ".join(err.split())
-    assert {p.relative_to(out).as_posix(): p.read_text() for p in out.rglob("*") if p.is_file()} == {name: "mine", beside: "mine"}
+    assert {p.relative_to(out).as_posix(): p.read_text() for p in out.rglob("*") if p.is_file()} == {
+        name: "mine",
+        beside: "mine",
+    }
     (out / beside).rename(out / "notes.txt")
     (out / name.partition("/")[0]).rename(out / "something-else")
     assert call("run", "-s", cams, "-o", out, "-q", *more)[0] == 0
@@ -143,9 +146,12 @@ def test_config_check_and_schema(call, cams):
 def test_secrets_never_appear(call, monkeypatch, cams, tmp_path):
     monkeypatch.setenv("CAM1_PASSWORD", "hunter2secret")
     text = cams.read_text().replace(
-        "uri: right.mp4", "uri: rtsp://admin:${CAM1_PASSWORD}@127.0.0.1:9/live?token=${CAM1_PASSWORD}\n    timeout: 1\n    reconnect: 0"
+        "uri: right.mp4",
+        "uri: rtsp://admin:${CAM1_PASSWORD}@127.0.0.1:9/live?token=${CAM1_PASSWORD}\n    timeout: 1\n    reconnect: 0",
     )
-    cams.write_text(text.replace("uri: left.mp4", "uri: left.mp4\n    live: true"))  # a recording beside live cameras is refused
+    cams.write_text(
+        text.replace("uri: left.mp4", "uri: left.mp4\n    live: true")
+    )  # a recording beside live cameras is refused
     code, out, err = call("run", "-s", cams, "-o", tmp_path / "out", "--verbose")
     assert code == 3
     _, checked, _ = call("config", "check", cams)
@@ -176,7 +182,9 @@ def wait_for_results(process, out, count=20):
 def endless(cams):
     """The same cameras, played so often that a run does not end by itself."""
     cams.write_text(
-        cams.read_text().replace("left.mp4", "left.mp4\n    repeat: 100000").replace("right.mp4", "right.mp4\n    repeat: 100000")
+        cams.read_text()
+        .replace("left.mp4", "left.mp4\n    repeat: 100000")
+        .replace("right.mp4", "right.mp4\n    repeat: 100000")
     )
     return cams
 
@@ -195,7 +203,9 @@ def test_a_signal_finishes_the_outputs(endless, tmp_path, number):
     assert summary["interrupted"] is True
     last = json.loads((out / "results.jsonl").read_text().splitlines()[-1])
     assert last["type"] == "end"
-    assert (out / "mot" / "global" / "left.txt").read_text().count("\n") == (out / "mot" / "left.txt").read_text().count("\n")
+    assert (out / "mot" / "global" / "left.txt").read_text().count("\n") == (
+        out / "mot" / "left.txt"
+    ).read_text().count("\n")
 
 
 @pytest.mark.slow

@@ -9,7 +9,10 @@ import pytest
 def cams(scene):
     scene.camera("left", [0, 1])
     path = scene.folder / "cams.yaml"
-    path.write_text(f"cameras:\n  - {{name: left, uri: left.mp4}}\ndetector: {{model: 'mot:{scene.boxes}'}}\nengine: {{model: none}}\n")
+    path.write_text(
+        f"cameras:\n  - {{name: left, uri: left.mp4}}\ndetector: {{model: 'mot:{scene.boxes}'}}\nengine: {{model: "
+        f"none}}\n"
+    )
     return path
 
 
@@ -54,7 +57,9 @@ def test_boxes_beside_pictures(scene, colours, tmp_path):
     config = scene.config(scene.camera("a", [0]))
     gate = CameraConfig(name="gate", uri=str(tmp_path / "gate.txt"), fps=10, size=(640, 480))
     config = config.model_copy(update={"cameras": (*config.cameras, gate)})
-    detector = BoxFileDetector({"gate": tmp_path / "gate.txt"}, DetectorConfig(), MotFileDetector(scene.boxes, DetectorConfig()))
+    detector = BoxFileDetector(
+        {"gate": tmp_path / "gate.txt"}, DetectorConfig(), MotFileDetector(scene.boxes, DetectorConfig())
+    )
     with Pipeline(config, detector=detector, embedder=colours, cache=None) as pipeline:
         summary = run(pipeline, tmp_path / "out")
     assert {name: (c.frames, c.tracks) for name, c in summary.cameras.items()} == {"a": (40, 1), "gate": (30, 1)}

@@ -32,8 +32,25 @@ def people(tmp_path: Path) -> Path:
 def test_a_scene_is_made_followed_and_scored(people: Path, tmp_path: Path, call: Call) -> None:
     scene, out = tmp_path / "scene", tmp_path / "out"
     code, text, _ = call(
-        "synth", people, "-o", scene, "--people", 4, "--cameras", 2, "--overlap", 1, "--seconds", 12, "--size", "384x216", "--visits", 1, "--linger", 3
-    )  # fmt: skip
+        "synth",
+        people,
+        "-o",
+        scene,
+        "--people",
+        4,
+        "--cameras",
+        2,
+        "--overlap",
+        1,
+        "--seconds",
+        12,
+        "--size",
+        "384x216",
+        "--visits",
+        1,
+        "--linger",
+        3,
+    )
     assert code == 0
     assert "next: streamreid run" in text
     assert {name.split("/")[1] for name in json.loads((scene / "scene.json").read_text())["people"].values()} <= {
@@ -42,7 +59,18 @@ def test_a_scene_is_made_followed_and_scored(people: Path, tmp_path: Path, call:
         "0003",
         "0004",
     }
-    code, _, _ = call("run", "-s", scene / "cams.yaml", "--detector", f"mot:{scene / 'detections'}", "--engine", "none", "-o", out, "-q")
+    code, _, _ = call(
+        "run",
+        "-s",
+        scene / "cams.yaml",
+        "--detector",
+        f"mot:{scene / 'detections'}",
+        "--engine",
+        "none",
+        "-o",
+        out,
+        "-q",
+    )
     assert code == 0
     lines = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     placed = [line for line in lines if line["type"] == "person" and "world" in line]
@@ -90,7 +118,10 @@ def pictures(folder: Path, names: list[str]) -> Path:
     [
         ([], "holds no pictures"),
         (["somebody.jpg"], "somebody.jpg"),
-        (["0001_c1s1_000000_00.jpg", "0001_c2s1_000000_00.jpg"], "5 people are asked for, but there are pictures of 1 only"),
+        (
+            ["0001_c1s1_000000_00.jpg", "0001_c2s1_000000_00.jpg"],
+            "5 people are asked for, but there are pictures of 1 only",
+        ),
         ([f"000{i}_c1s1_000000_00.jpg" for i in range(1, 8)], "nobody has pictures of two cameras"),
     ],
 )
@@ -143,7 +174,8 @@ def test_boxes_without_pictures(tmp_path: Path, call: Call) -> None:
     boxes.write_text("".join(f"{frame},-1,{10 + frame},50,40,100,0.9\n" for frame in range(1, 31)))
     config = tmp_path / "cams.yaml"
     config.write_text(
-        f"cameras: [{{name: cam, uri: cam.txt, fps: 10, size: [640, 480]}}]\ndetector: {{model: 'mot:{tmp_path}'}}\nengine: {{model: none}}\n"
+        f"cameras: [{{name: cam, uri: cam.txt, fps: 10, size: [640, 480]}}]\ndetector: {{model: "
+        f"'mot:{tmp_path}'}}\nengine: {{model: none}}\n"
     )
     assert call("run", "-s", config, "-o", tmp_path / "out", "-q")[0] == 0
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())

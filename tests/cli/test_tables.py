@@ -56,7 +56,9 @@ def test_in_80_columns_the_end_table_of_usual_cameras_is_a_table():
 def test_sentences_are_folded_and_all_else_is_whole():
     table = Table("file", "when", box=None, pad_edge=False)
     table.add_column("why", overflow="fold")
-    table.add_row("left.mp4", "2026-09-21 12:53:20", "the video ends in the middle of a picture and nothing after it can be read")
+    table.add_row(
+        "left.mp4", "2026-09-21 12:53:20", "the video ends in the middle of a picture and nothing after it can be read"
+    )
     where = console(60)
     print_table(where, table)
     lines = where.file.getvalue().splitlines()
@@ -69,7 +71,8 @@ def test_sentences_are_folded_and_all_else_is_whole():
 
 @pytest.fixture
 def people(tmp_path):
-    """Somebody a run confirmed, somebody seen long, somebody seen too little, and somebody confirmed under an earlier id."""
+    """Somebody a run confirmed, somebody seen long, somebody seen too little, and somebody confirmed under an earlier
+    id."""
     batch = Batch("run")
     for who, seconds, count in ((1, 1.0, 6), (2, 9.0, 40), (3, 1.0, 12), (4, 1.0, 7), (5, 0.5, 5)):
         batch.appearances["gate", who] = TrackRecord("run", "gate", who, who, WHEN, WHEN + seconds, 0.9, count)
@@ -97,7 +100,12 @@ def test_lists_of_people_keep_their_dates_in_80_columns(people, call, monkeypatc
     assert call("gallery", "list", "--gallery", people)[0] == 0
     text = where.file.getvalue()
     assert text.count("2026-09-21") >= 8
-    for value in ("2026-09-21 14:13:20", "2026-09-21 14:13:29", "Anna of the night shift at the gate", "4 identities, 3 of them confirmed"):
+    for value in (
+        "2026-09-21 14:13:20",
+        "2026-09-21 14:13:29",
+        "Anna of the night shift at the gate",
+        "4 identities, 3 of them confirmed",
+    ):
         assert value in text
     assert call("gallery", "show", 3, "--gallery", people)[0] == 0
     assert "2026-09-21 14:13:21" in where.file.getvalue()[len(text) :]
@@ -106,5 +114,7 @@ def test_lists_of_people_keep_their_dates_in_80_columns(people, call, monkeypatc
     assert "unconfirmed: 1" in where.file.getvalue()
     found = [{"camera": "the-long-way-to-the-car-park", "start": WHEN, "end": WHEN + 9, "probability": 0.5}] * 2
     before = where.file.tell()
-    search_command._print([{"global_id": 2, "name": "Anna", "probability": 0.9, "similarity": 0.8, "appearances": found}])
+    search_command._print(
+        [{"global_id": 2, "name": "Anna", "probability": 0.9, "similarity": 0.8, "appearances": found}]
+    )
     assert where.file.getvalue()[before:].count("2026-09-21 14:13:29") == 2

@@ -35,7 +35,9 @@ def test_parse_labels_labels_people_and_leaves_the_rest_out(tmp_path: Path, shar
 
 
 def test_parse_labels_names_a_missing_folder(tmp_path: Path) -> None:
-    found = CliRunner().invoke(app, ["parse-labels", str(tmp_path / "none"), "--out", str(tmp_path), "--model", "x.onnx"])
+    found = CliRunner().invoke(
+        app, ["parse-labels", str(tmp_path / "none"), "--out", str(tmp_path), "--model", "x.onnx"]
+    )
     assert isinstance(found.exception, DataError)
     assert "no such folder" in str(found.exception)
 
@@ -44,7 +46,9 @@ def test_a_wrong_recipe_names_line_and_key(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("lightning")
     path = tmp_path / "recipe.yaml"
-    path.write_text("data:\n  - images: a\n    labels: b\nnetwork:\n  backbone: resnet50\nschedule:\n  stepps: 5\nout: here\n")
+    path.write_text(
+        "data:\n  - images: a\n    labels: b\nnetwork:\n  backbone: resnet50\nschedule:\n  stepps: 5\nout: here\n"
+    )
     found = CliRunner().invoke(app, ["train", str(path)])
     assert isinstance(found.exception, ConfigError)
     assert ":7" in str(found.exception)
@@ -63,12 +67,16 @@ def test_from_pictures_to_scores(tmp_path: Path, shared: Path) -> None:
     recipe.write_text(
         f"data:\n  - {{images: {data.images}, labels: {data.labels}, validation: 3}}\n"
         f"network: {{backbone: {weights}, freeze: 2, visibility: area, grader: true}}\n"
-        f"schedule: {{steps: 2, people: 2, pictures: 2}}\nout: {tmp_path / 'out'}\ncompile: false\nprecision: 32-true\nimprint: false\n"
+        f"schedule: {{steps: 2, people: 2, pictures: 2}}\nout: {tmp_path / 'out'}\ncompile: false\nprecision: "
+        "32-true\nimprint: false\n"
     )
     runner = CliRunner()
     found = runner.invoke(app, ["train", str(recipe), "--quiet"])
     assert found.exit_code == 0, found.output
-    assert all((tmp_path / "out" / name).exists() for name in ("last.pt", "best.pt", "log.csv", "report/parts.png", "report/curves.png"))
+    assert all(
+        (tmp_path / "out" / name).exists()
+        for name in ("last.pt", "best.pt", "log.csv", "report/parts.png", "report/curves.png")
+    )
     bundle = tmp_path / "bundle"
     found = runner.invoke(app, ["export", str(tmp_path / "out" / "last.pt"), "--out", str(bundle)])
     assert found.exit_code == 0, found.output

@@ -28,7 +28,8 @@ def call(monkeypatch, capsys):
 
 
 def store(scene, folder, *cameras, embedder=None, **sections):
-    """A cache of generated cameras, and ground truth files beside the videos; people are reported late, so there is something to gain."""
+    """A cache of generated cameras, and ground truth files beside the videos; people are reported late, so there is
+    something to gain."""
     tracker = {"confirm_frames": 8, **sections.pop("tracker", {})}
     videos = [scene.camera(name, people) for name, people in cameras]
     with Pipeline(scene.config(*videos, tracker=tracker, **sections), embedder=embedder, cache=folder) as pipeline:
@@ -81,7 +82,16 @@ def test_a_search_without_gain_warns(scene, call, tmp_path):
     cache = store(scene, tmp_path / "cache", ("left", [0, 1]), tracker={"confirm_frames": 1, "confirm_seconds": 0.0})
     out = tmp_path / "tuned.yaml"
     code, _, err = call(
-        "tune", cache, "-t", f"left={scene.folder / 'gt_left.txt'}", "--trials", "4", "-o", out, "--only", "tracker.confirm_frames"
+        "tune",
+        cache,
+        "-t",
+        f"left={scene.folder / 'gt_left.txt'}",
+        "--trials",
+        "4",
+        "-o",
+        out,
+        "--only",
+        "tracker.confirm_frames",
     )
     assert code == 0
     assert "warning" in err

@@ -17,10 +17,18 @@ def regulars(visits, offset):
         place, way, phase = rng.uniform(100, 300, 2), rng.uniform(-8, 8, 2), rng.uniform(0, 6)
         for t in np.arange(0, 8, 0.2):
             x, y = place + way * t + [25 * np.sin(t + phase), 15 * np.cos(1.7 * t + phase)]
-            for camera, late, foot in (("a", 0.0, (x, y)), ("b", offset, (0.8 * x + 0.1 * y + 30, 0.9 * y - 0.05 * x + 40))):
+            for camera, late, foot in (
+                ("a", 0.0, (x, y)),
+                ("b", offset, (0.8 * x + 0.1 * y + 30, 0.9 * y - 0.05 * x + 40)),
+            ):
                 box = np.array([[foot[0] - 10, foot[1] - 50, foot[0] + 10, foot[1]]], np.float32)
                 time = 20.0 * visit + t + late
-                watch.observe(camera, time, Tracks(np.array([visit]), box, np.ones(1, np.float32), np.zeros(1, np.int64)), (640, 600))
+                watch.observe(
+                    camera,
+                    time,
+                    Tracks(np.array([visit]), box, np.ones(1, np.float32), np.zeros(1, np.int64)),
+                    (640, 600),
+                )
     return watch, links
 
 

@@ -24,7 +24,10 @@ def watched(
                 box = np.array([[*rng.uniform(50, 400, 2), 40, 100]])
                 box[:, 2:] += box[:, :2]
                 watch.observe(
-                    camera, stamp, Tracks(np.array([person]), box.astype(np.float32), np.ones(1, np.float32), np.zeros(1, int)), SIZE
+                    camera,
+                    stamp,
+                    Tracks(np.array([person]), box.astype(np.float32), np.ones(1, np.float32), np.zeros(1, int)),
+                    SIZE,
                 )
     return watch, {(c, p): (p + 1, 1.0) for c in "ab" for p in range(people)}
 

@@ -1,4 +1,5 @@
-"""Half precision in the graph: heavy layers become half, what decides about visibilities and lengths does not, and the numbers stay."""
+"""Half precision in the graph: heavy layers become half, what decides about visibilities and lengths does not, and the
+numbers stay."""
 
 from __future__ import annotations
 
@@ -64,7 +65,9 @@ def test_layers_are_half_and_sums_are_not(kind, element):
     types = types_of(converted)
     assert {types[n] for n in ("conv1", "relu", "residual", "conv2")} == {element}
     assert {types[n] for n in ("centre", "difference", "softmax", "seen", "pool", "length")} == {TensorProto.FLOAT}
-    assert [i.type.tensor_type.elem_type for i in (*converted.graph.input, *converted.graph.output)] == [TensorProto.FLOAT] * 3
+    assert [i.type.tensor_type.elem_type for i in (*converted.graph.input, *converted.graph.output)] == [
+        TensorProto.FLOAT
+    ] * 3
     assert [o.name for o in converted.graph.output] == ["parts", "visibility"]
 
 

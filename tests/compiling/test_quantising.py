@@ -1,4 +1,5 @@
-"""int8 in the graph: layers are quantised, what decides about visibilities is not, and every size of batch gives the same."""
+"""int8 in the graph: layers are quantised, what decides about visibilities is not, and every size of batch gives the
+same."""
 
 from __future__ import annotations
 
@@ -21,7 +22,9 @@ ENGINE = Path(__file__).resolve().parents[2] / "engines" / "pab-osnet-small" / "
 def tower(layers: int = 7) -> onnx.ModelProto:
     """Convolutions, softmax over parts, and visibilities as sums over positions."""
     rng = np.random.default_rng(0)
-    constants = {f"w{i}": (0.3 * rng.normal(size=(8, 3 if i == 0 else 8, 3, 3))).astype(np.float32) for i in range(layers)}
+    constants = {
+        f"w{i}": (0.3 * rng.normal(size=(8, 3 if i == 0 else 8, 3, 3))).astype(np.float32) for i in range(layers)
+    }
     constants |= {"flat": np.array([0, 8, -1]), "last": np.array([2])}
     nodes, value = [], "images"
     for i in range(layers):
@@ -41,10 +44,16 @@ def tower(layers: int = 7) -> onnx.ModelProto:
         helper.make_tensor_value_info("visibility", TensorProto.FLOAT, ["n", 8]),
     ]
     return helper.make_model(
-        helper.make_graph(nodes, "g", [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, 16, 8])], outputs, [numpy_helper.from_array(v, k) for k, v in constants.items()]),
+        helper.make_graph(
+            nodes,
+            "g",
+            [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, 16, 8])],
+            outputs,
+            [numpy_helper.from_array(v, k) for k, v in constants.items()],
+        ),
         opset_imports=[helper.make_opsetid("", 18)],
         ir_version=9,
-    )  # fmt: skip
+    )
 
 
 def graded(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -83,14 +92,19 @@ def test_early_layers_are_int8_and_the_last_before_the_softmax_are_not(inputs, s
     model = quantised_graph(change(tower()), inputs, symmetric=symmetric)
     onnx.checker.check_model(model)
     makers = {o: n for n in model.graph.node for o in n.output}
-    quantised = {n.name for n in model.graph.node if n.op_type == "Conv" and makers[n.input[0]].op_type == "DequantizeLinear"}
+    quantised = {
+        n.name for n in model.graph.node if n.op_type == "Conv" and makers[n.input[0]].op_type == "DequantizeLinear"
+    }
     assert quantised == {"conv0", "conv1", "conv2"}
     assert not {"ReduceMean", "ReduceSum"} & {n.op_type for n in model.graph.node}  # written as products
     found = graph_precision(model, "int8")
     assert found.counts["int8"] == 3
     kinds = {t.data_type for t in model.graph.initializer if "zero_point" in t.name}
     assert (TensorProto.UINT8 in kinds) is not symmetric
-    wanted, got = run(change(tower()), inputs, tmp_path / "a.onnx", "onnxruntime"), run(model, inputs, tmp_path / "b.onnx", "onnxruntime")
+    wanted, got = (
+        run(change(tower()), inputs, tmp_path / "a.onnx", "onnxruntime"),
+        run(model, inputs, tmp_path / "b.onnx", "onnxruntime"),
+    )
     for w, g in zip(wanted[:2], got[:2], strict=True):
         assert w.shape == g.shape
         np.testing.assert_allclose(g, w, atol=0.05 * np.abs(w).max())

@@ -15,7 +15,8 @@ from streamreid.runtimes import load_runtime
 
 
 def graph(huge: float = 1.0) -> onnx.ModelProto:
-    """A convolution, a batched matrix product with a large weight, a quantised value with many scales, and small things."""
+    """A convolution, a batched matrix product with a large weight, a quantised value with many scales, and small
+    things."""
     rng = np.random.default_rng(0)
     values = {
         "conv": (0.05 * rng.normal(size=(512, 512, 1, 1))).astype(np.float32),
@@ -100,7 +101,8 @@ def test_halves_unfold_again():
 
 
 def test_openvino_unfolds_when_it_loads_and_not_while_it_runs(tmp_path: Path):
-    """Unfolding int8 weights while it runs, it was wrong after every few loads for several streams: see ``_as_int8``."""
+    """Unfolding int8 weights while it runs, it was wrong after every few loads for several streams: see
+    ``_as_int8``."""
     import openvino as ov
 
     path = tmp_path / "small.onnx"
@@ -109,6 +111,12 @@ def test_openvino_unfolds_when_it_loads_and_not_while_it_runs(tmp_path: Path):
     model = core.read_model(str(path))
     model.reshape([2, 512, 1, 1])
     compiled = core.compile_model(model, "CPU", {"NUM_STREAMS": 2})
-    constants = [op for op in compiled.get_runtime_model().get_ops() if op.get_rt_info()["layerType"].astype(str) == "Const"]
+    constants = [
+        op for op in compiled.get_runtime_model().get_ops() if op.get_rt_info()["layerType"].astype(str) == "Const"
+    ]
     assert len(constants) > 2
-    assert all(op.get_rt_info()["outputPrecisions"].astype(str) not in ("i8", "u8") for op in constants if "product" in op.friendly_name)
+    assert all(
+        op.get_rt_info()["outputPrecisions"].astype(str) not in ("i8", "u8")
+        for op in constants
+        if "product" in op.friendly_name
+    )

@@ -1,4 +1,5 @@
-"""The real graph through TensorRT for RTX, which builds without a GPU; the precision is read back from the plan. Skips without its bindings."""
+"""The real graph through TensorRT for RTX, which builds without a GPU; the precision is read back from the plan. Skips
+without its bindings."""
 
 from __future__ import annotations
 
@@ -106,7 +107,10 @@ class TestProfile:
         def graph(shape):
             info = [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n in "xy"]
             path = tmp_path / "g.onnx"
-            onnx.save(helper.make_model(helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", info[:1], info[1:])), str(path))
+            onnx.save(
+                helper.make_model(helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", info[:1], info[1:])),
+                str(path),
+            )
             return path
 
         with pytest.raises(EngineError, match="pass --size"):

@@ -1,4 +1,5 @@
-"""On a machine with a GPU: plans of the real engine are built, read back by the inspector, proven, and refused when they are damaged."""
+"""On a machine with a GPU: plans of the real engine are built, read back by the inspector, proven, and refused when
+they are damaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Tiny detectors with every output layout: each cell's score is how red (class 0) or blue (class 1) the picture is there, so results are known."""
+"""Tiny detectors with every output layout: each cell's score is how red (class 0) or blue (class 1) the picture is
+there, so results are known."""
 
 from __future__ import annotations
 
@@ -46,7 +47,9 @@ def _cells(g: _Graph, stride: int, layout: str) -> str:
     return g.op("Concat", cx, cy, side, side, *extra, first, last, axis=1)
 
 
-def write_yolo(path: Path, layout: str = "yolov8", *, shape: tuple = ("batch", 3, "height", "width"), metadata: dict | None = None) -> Path:
+def write_yolo(
+    path: Path, layout: str = "yolov8", *, shape: tuple = ("batch", 3, "height", "width"), metadata: dict | None = None
+) -> Path:
     """Write a detector with the output layout ``yolov8``, ``yolov5`` or ``yolox``."""
     g = _Graph()
     channels = 6 if layout == "yolov8" else 7

@@ -41,7 +41,9 @@ def test_agreement_of_boxes(found, score):
 @pytest.fixture(scope="module")
 def original(shared: Path, tmp_path_factory: pytest.TempPathFactory):
     out = tmp_path_factory.mktemp("detector") / "out"
-    return build_detector(str(shared / "data" / "weights" / "yolo11n.onnx"), out, BuildOptions("onnxruntime", "fp32", 2), size=160)
+    return build_detector(
+        str(shared / "data" / "weights" / "yolo11n.onnx"), out, BuildOptions("onnxruntime", "fp32", 2), size=160
+    )
 
 
 class TestBundle:

@@ -12,7 +12,12 @@ from streamreid.detection.letterbox import PAD_VALUE, Letterbox, blank
 sides = st.integers(8, 4000)
 
 
-@given(width=sides, height=sides, size=st.sampled_from([320, 416, 640, 1280]), how=st.sampled_from(["rectangle", "centred", "corner"]))
+@given(
+    width=sides,
+    height=sides,
+    size=st.sampled_from([320, 416, 640, 1280]),
+    how=st.sampled_from(["rectangle", "centred", "corner"]),
+)
 def test_boxes_come_back(width: int, height: int, size: int, how: str) -> None:
     if how == "rectangle":
         box = Letterbox.rectangle((width, height), size, 32)

@@ -23,7 +23,9 @@ def settings(model: Path | str, **values: object) -> DetectorConfig:
     return DetectorConfig.model_validate({"model": str(model), "confidence": 0.9, "precision": "fp32", **values})
 
 
-def picture(size: tuple[int, int], *blocks: tuple[tuple[int, int, int, int], tuple[int, int, int]], camera: str = "a") -> Frame:
+def picture(
+    size: tuple[int, int], *blocks: tuple[tuple[int, int, int, int], tuple[int, int, int]], camera: str = "a"
+) -> Frame:
     image = np.zeros((size[1], size[0], 3), np.uint8)
     for (x1, y1, x2, y2), color in blocks:
         image[y1:y2, x1:x2] = color
@@ -34,7 +36,9 @@ def picture(size: tuple[int, int], *blocks: tuple[tuple[int, int, int, int], tup
 @pytest.mark.parametrize("layout", ["yolov8", "yolov5", "yolox"])
 def test_a_red_block_is_found_where_it_is(tmp_path: Path, yolo, layout: str, runtime: str) -> None:
     shape = ("batch", 3, 320, 320) if layout == "yolox" else ("batch", 3, "height", "width")
-    detector = open_detector(settings(yolo(tmp_path / "d.onnx", layout, shape=shape), size=320, runtime=runtime, iou=1.0))
+    detector = open_detector(
+        settings(yolo(tmp_path / "d.onnx", layout, shape=shape), size=320, runtime=runtime, iou=1.0)
+    )
     assert isinstance(detector, Detector)
     assert isinstance(detector, OnnxDetector)
     assert detector.layout == layout
@@ -83,7 +87,9 @@ def test_both_runtimes_agree(tmp_path: Path, yolo) -> None:
 def test_a_fixed_batch_of_one_is_looped(tmp_path: Path, yolo) -> None:
     frames = [picture((320, 320), ((32 * i, 0, 32 * i + 32, 32), RED)) for i in range(5)]
     for runtime in RUNTIMES:
-        detector = open_detector(settings(yolo(tmp_path / f"{runtime}.onnx", "yolox", shape=(1, 3, 320, 320)), runtime=runtime, iou=0.0))
+        detector = open_detector(
+            settings(yolo(tmp_path / f"{runtime}.onnx", "yolox", shape=(1, 3, 320, 320)), runtime=runtime, iou=0.0)
+        )
         lefts = [d.boxes[:, 0].min() for d in detector(frames)]
         assert lefts == pytest.approx([0, 32, 64, 96, 128], abs=1e-3)
 
@@ -115,7 +121,9 @@ def test_suppression_inside_the_graph(tmp_path: Path, nms_graph) -> None:
 
 def test_mask_channels_behind_the_classes_are_not_classes(tmp_path: Path, yolo) -> None:
     path = yolo(tmp_path / "d.onnx", metadata={"names": "{0: 'person'}", "task": "segment", "stride": "32"})
-    (found,) = open_detector(settings(path, size=320))([picture((320, 320), ((64, 64, 96, 96), RED), ((0, 0, 32, 32), BLUE))])
+    (found,) = open_detector(settings(path, size=320))(
+        [picture((320, 320), ((64, 64, 96, 96), RED), ((0, 0, 32, 32), BLUE))]
+    )
     assert len(found)
     assert found.boxes[:, 0].min() >= 64 - 1e-3
     with pytest.raises(DetectorError, match=r"classes \[1\].*knows 1"):
@@ -127,7 +135,15 @@ def test_the_fingerprint_follows_model_and_settings(tmp_path: Path, yolo) -> Non
     first = open_detector(settings(path)).fingerprint
     assert first == open_detector(settings(path)).fingerprint
     assert (
-        len({first, *(open_detector(c).fingerprint for c in (settings(path, iou=0.5), settings(path, confidence=0.8), settings(other)))})
+        len(
+            {
+                first,
+                *(
+                    open_detector(c).fingerprint
+                    for c in (settings(path, iou=0.5), settings(path, confidence=0.8), settings(other))
+                ),
+            }
+        )
         == 4
     )
 
@@ -161,13 +177,17 @@ class TestWhatIsNotADetector:
         with pytest.raises(WeightsError, match="no-such-detector"):
             open_detector(settings("no-such-detector"))
 
-    def test_a_known_name_goes_through_the_registry(self, tmp_path: Path, yolo, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_known_name_goes_through_the_registry(
+        self, tmp_path: Path, yolo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path = yolo(tmp_path / "named.onnx")
         monkeypatch.setattr(weights, "get", lambda name: path if name == "yolo11n" else None)
         assert open_detector(settings("yolo11n")).name == "named"
 
 
-@pytest.mark.parametrize(("model", "layout", "least"), [("yolo11n", "yolov8", (0.85, 0.8)), ("yolox_nano", "yolox", (0.85, 0.65))])
+@pytest.mark.parametrize(
+    ("model", "layout", "least"), [("yolo11n", "yolov8", (0.85, 0.8)), ("yolox_nano", "yolox", (0.85, 0.65))]
+)
 def test_real_weights_find_real_people(shared: Path, model: str, layout: str, least: tuple[float, float]) -> None:
     """Recall and precision at IoU 0.5 on five pictures of PETS09-S2L1, a little below those of the whole sequence."""
     detector = open_detector(DetectorConfig(model=str(shared / f"data/weights/{model}.onnx"), confidence=0.25, iou=0.6))
@@ -198,6 +218,8 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def test_the_best_score_is_known_where_nobody_is_found(tmp_path: Path, yolo) -> None:
     """Only that tells a blind detector from an empty scene."""
     detector = OnnxDetector(yolo(tmp_path / "d.onnx"), settings("d.onnx", size=320))
-    frames = [picture((640, 640), ((0, 0, 640, 640), (0, 0, red)), camera=name) for name, red in (("a", 102), ("b", 51))]
+    frames = [
+        picture((640, 640), ((0, 0, 640, 640), (0, 0, red)), camera=name) for name, red in (("a", 102), ("b", 51))
+    ]
     assert [len(found) for found in detector(frames)] == [0, 0]
     assert detector.best_scores == {"a": pytest.approx(0.4, abs=0.02), "b": pytest.approx(0.2, abs=0.02)}

@@ -1,6 +1,8 @@
-"""Heads are told by whether they find drawn people: every layout, input and class, and what fits none is refused with what was seen.
+"""Heads are told by whether they find drawn people: every layout, input and class, and what fits none is refused with
+what was seen.
 
-The detectors here are tiny: whatever they are shown, they "find" the drawn people where these stand, as long as their input has the range they want.
+The detectors here are tiny: whatever they are shown, they "find" the drawn people where these stand, as long as their
+input has the range they want.
 """
 
 from __future__ import annotations
@@ -42,9 +44,13 @@ def write(
     names: str = "",
     batch: int | str = 1,
 ) -> Path:
-    """A graph with these constants as outputs; outputs named in ``scores`` become 0 where the mean of the input is not in its range."""
+    """A graph with these constants as outputs; outputs named in ``scores`` become 0 where the mean of the input is not
+    in its range."""
     low, high = RANGES[values]
-    constants = {f"k_{name}": value for name, value in outputs.items()} | {"low": np.float32(low), "high": np.float32(high)}
+    constants = {f"k_{name}": value for name, value in outputs.items()} | {
+        "low": np.float32(low),
+        "high": np.float32(high),
+    }
     nodes = [
         helper.make_node("Cast", ["images"], ["real"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["real"], ["mean"], keepdims=0),
@@ -62,7 +68,11 @@ def write(
             nodes.append(helper.make_node("Add", [f"k_{name}", "nothing"], [name]))
         else:
             nodes.append(helper.make_node("Identity", [f"k_{name}"], [name]))
-    types = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.int32): TensorProto.INT32, np.dtype(np.int64): TensorProto.INT64}
+    types = {
+        np.dtype(np.float32): TensorProto.FLOAT,
+        np.dtype(np.int32): TensorProto.INT32,
+        np.dtype(np.int64): TensorProto.INT64,
+    }
     shape = [batch, HEIGHT, WIDTH, 3] if last else [batch, 3, HEIGHT, WIDTH]
     graph = helper.make_graph(
         nodes,
@@ -112,7 +122,9 @@ def logit(p: np.ndarray) -> np.ndarray:
 
 TWICE = np.concatenate([BOXES, BOXES + 1]).astype(np.float32)
 SCORE_TWICE = np.concatenate([SCORE, SCORE * 0.9])
-SSD = np.concatenate([np.zeros((ROWS, 1)), np.ones((ROWS, 1)), SCORE[:, None], UNIT], axis=1)[None, None].astype(np.float32)
+SSD = np.concatenate([np.zeros((ROWS, 1)), np.ones((ROWS, 1)), SCORE[:, None], UNIT], axis=1)[None, None].astype(
+    np.float32
+)
 NOTHING = np.full((ROWS, 5), -8.0)
 NOTHING[:, 1] = np.where(np.arange(ROWS) < PEOPLE, 2.2, -6.0)
 NOTHING[:, 4] = np.where(np.arange(ROWS) < PEOPLE, 0.0, 5.0)
@@ -149,16 +161,30 @@ DATA: dict[str, tuple[dict[str, np.ndarray], str, dict]] = {
         {"activation": "softmax", "classes": 4},
     ),
     "efficient nms": (
-        {"num": np.array([[PEOPLE]], np.int32), "boxes": BOXES[None], "scores": SCORE[None], "labels": labels(0)[None].astype(np.int32)},
+        {
+            "num": np.array([[PEOPLE]], np.int32),
+            "boxes": BOXES[None],
+            "scores": SCORE[None],
+            "labels": labels(0)[None].astype(np.int32),
+        },
         "boxes-labels",
         {"suppressed": True, "outputs": (1, 2, 3, 0)},
     ),
     "tensorflow": (
-        {"boxes": UNIT[None][..., [1, 0, 3, 2]], "classes": labels(1)[None], "scores": SCORE[None], "num": np.float32([PEOPLE])},
+        {
+            "boxes": UNIT[None][..., [1, 0, 3, 2]],
+            "classes": labels(1)[None],
+            "scores": SCORE[None],
+            "num": np.float32([PEOPLE]),
+        },
         "boxes-labels",
         {"boxes": "yxyx", "unit": True},
     ),
-    "torchvision": ({"boxes": BOXES, "labels": labels(1).astype(np.int64), "scores": SCORE}, "boxes-labels", {"batched": False}),
+    "torchvision": (
+        {"boxes": BOXES, "labels": labels(1).astype(np.int64), "scores": SCORE},
+        "boxes-labels",
+        {"batched": False},
+    ),
     "five values": (
         {"boxes": np.concatenate([BOXES, SCORE[:, None]], axis=1), "labels": labels(0).astype(np.int64)},
         "boxes-labels",
@@ -179,7 +205,9 @@ def frames(count: int = 2, size: tuple[int, int] = (WIDTH, HEIGHT)) -> list[Fram
 
 
 def opened(path: Path, **values: object) -> OnnxDetector:
-    detector = open_detector(DetectorConfig.model_validate({"model": str(path), "runtime": "onnxruntime", "precision": "fp32", **values}))
+    detector = open_detector(
+        DetectorConfig.model_validate({"model": str(path), "runtime": "onnxruntime", "precision": "fp32", **values})
+    )
     assert isinstance(detector, OnnxDetector)
     return detector
 
@@ -215,7 +243,9 @@ def test_the_range_of_the_input_is_found(tmp_path: Path, case: str, values: str,
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_bytes_and_channels_last(tmp_path: Path, runtime: str) -> None:
-    path = write(tmp_path / "d.onnx", DATA["nas"][0], values="byte", scores=("scores",), kind=TensorProto.UINT8, last=True)
+    path = write(
+        tmp_path / "d.onnx", DATA["nas"][0], values="byte", scores=("scores",), kind=TensorProto.UINT8, last=True
+    )
     detector = opened(path, runtime=runtime, confidence=0.3)
     assert detector.decision.form[1] == "byte"
     assert [len(found) for found in detector(frames())] == [PEOPLE, PEOPLE]
@@ -244,8 +274,12 @@ class TestClasses:
         assert "as class 0 ('person'), not as class 1 (car)" in caplog.text
 
     def test_a_detector_of_other_things_is_refused(self, tmp_path: Path) -> None:
-        path = write(tmp_path / "d.onnx", self.outputs(0), names="{0: 'bicycle', 1: 'car', 2: 'bus', 3: 'truck', 4: 'van'}")
-        with pytest.raises(DetectorError, match=r"none of its classes is people: 0 'bicycle', 1 'car'.*detector: \{classes"):
+        path = write(
+            tmp_path / "d.onnx", self.outputs(0), names="{0: 'bicycle', 1: 'car', 2: 'bus', 3: 'truck', 4: 'van'}"
+        )
+        with pytest.raises(
+            DetectorError, match=r"none of its classes is people: 0 'bicycle', 1 'car'.*detector: \{classes"
+        ):
             opened(path)
         assert opened(path, classes=(4,)).decision.classes == (4,)
         with pytest.raises(DetectorError, match=r"classes \[7\] were asked for, but this model knows 5"):
@@ -268,7 +302,17 @@ class TestClasses:
         assert class_names(metadata) == wanted
 
     def test_which_names_mean_people(self) -> None:
-        names = ["car", "Person", "traffic-person", "personal computer", "pedestrians", "man", "mango", "human_body", "people"]
+        names = [
+            "car",
+            "Person",
+            "traffic-person",
+            "personal computer",
+            "pedestrians",
+            "man",
+            "mango",
+            "human_body",
+            "people",
+        ]
         assert person_classes(dict(enumerate(names))) == (1, 2, 4, 5, 7, 8)
         assert person_classes({0: "class0"}) == (0,)
         assert person_classes({0: "item"}) == (0,)
@@ -299,7 +343,9 @@ class TestWhatDoesNotFit:
         """A detector that does not find drawn people: here, of boxes elsewhere."""
         rows = np.float32([[100, 50, 40, 80, 0.9, 0.8], [300, 200, 40, 80, 0.7, 0.9]] * 30)[None]
         path = write(tmp_path / "d.onnx", {"o": rows})
-        detector = opened(path, head="yolov5", boxes="cxcywh", color="bgr", pixels="byte", resize="stretch", classes=(0,), iou=0.5)
+        detector = opened(
+            path, head="yolov5", boxes="cxcywh", color="bgr", pixels="byte", resize="stretch", classes=(0,), iou=0.5
+        )
         assert "does not find the drawn people" in caplog.text
         decision = detector.decision
         assert (decision.head.layout, decision.form, decision.resize) == ("yolov5", ("bgr", "byte"), "stretch")
@@ -360,19 +406,29 @@ def test_a_folder_that_ultralytics_exported(tmp_path: Path) -> None:
     folder = tmp_path / "crossing_openvino_model"
     folder.mkdir()
     outputs = {"o": stack(CENTRED, class_scores(3, 2)).transpose(0, 2, 1)}
-    ov.save_model(ov.Core().read_model(str(write(tmp_path / "d.onnx", outputs))), str(folder / "crossing.xml"), compress_to_fp16=False)
+    ov.save_model(
+        ov.Core().read_model(str(write(tmp_path / "d.onnx", outputs))),
+        str(folder / "crossing.xml"),
+        compress_to_fp16=False,
+    )
     (folder / "metadata.yaml").write_text("task: detect\nstride: 32\nnames:\n  0: bicycle\n  1: car\n  2: person\n")
     detector = open_detector(DetectorConfig(model=str(folder), confidence=0.3))
     assert isinstance(detector, OnnxDetector)
     assert (detector.name, detector.layout, detector.decision.classes) == ("crossing", "yolov8", (2,))
     assert len(detector(frames(1))[0]) == PEOPLE
-    assert detector_checksum(DetectorConfig(model=str(folder))) == detector_checksum(DetectorConfig(model=str(folder / "crossing.xml")))
+    assert detector_checksum(DetectorConfig(model=str(folder))) == detector_checksum(
+        DetectorConfig(model=str(folder / "crossing.xml"))
+    )
 
 
 def test_labels_inside_an_openvino_file_say_who_is_a_person(tmp_path: Path) -> None:
     outputs = {"boxes": BOXES[None], "scores": class_scores(3, 1)[None]}
     graph = ov.Core().read_model(str(write(tmp_path / "d.onnx", outputs)))
-    for key, value in {"labels": ["bicycle", "person", "delivery_man"], "model_type": "YOLO", "scale_values": [255.0]}.items():
+    for key, value in {
+        "labels": ["bicycle", "person", "delivery_man"],
+        "model_type": "YOLO",
+        "scale_values": [255.0],
+    }.items():
         graph.set_rt_info(value, ["model_info", key])
     ov.save_model(graph, str(tmp_path / "named.xml"), compress_to_fp16=False)
     detector = opened(tmp_path / "named.xml", runtime="openvino", confidence=0.3)
@@ -402,7 +458,12 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not script.is_file():
         pytest.skip("needs ../shared/cases")
     out = tmp_path_factory.mktemp("exports")
-    subprocess.run([sys.executable, str(script), str(out)], check=True, env={**os.environ, "SHARED": str(shared)}, capture_output=True)
+    subprocess.run(
+        [sys.executable, str(script), str(out)],
+        check=True,
+        env={**os.environ, "SHARED": str(shared)},
+        capture_output=True,
+    )
     return out
 
 
@@ -420,7 +481,9 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("nhwc", "yolo11n", "openvino"),
     ],
 )
-def test_other_tools_exports_find_the_same_people(shared: Path, exports: Path, name: str, reference: str, runtime: str) -> None:
+def test_other_tools_exports_find_the_same_people(
+    shared: Path, exports: Path, name: str, reference: str, runtime: str
+) -> None:
     with av.open(str(shared / "data/video/vtest.avi")) as video:
         image = next(iter(video.decode(video=0))).to_ndarray(format="bgr24")
     frame = [Frame("a", 0, 0.0, image)]
@@ -435,5 +498,10 @@ def test_detectors_of_open_model_zoo(shared: Path, name: str, person: int) -> No
     detector = open_detector(DetectorConfig(model=str(shared / f"data/weights/{name}.xml"), confidence=0.3))
     assert isinstance(detector, OnnxDetector)
     decision = detector.decision
-    assert (decision.head.layout, decision.form, decision.resize, decision.classes) == ("ssd", ("bgr", "byte"), "stretch", (person,))
+    assert (decision.head.layout, decision.form, decision.resize, decision.classes) == (
+        "ssd",
+        ("bgr", "byte"),
+        "stretch",
+        (person,),
+    )
     assert decision.people > 0.6

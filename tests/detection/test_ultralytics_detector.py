@@ -14,7 +14,9 @@ from streamreid.detection import open_detector
 from streamreid.errors import DetectorError, MissingExtraError
 from streamreid.types import Frame
 
-needs_package = pytest.mark.skipif(importlib.util.find_spec("ultralytics") is None, reason="needs the extra 'ultralytics'")
+needs_package = pytest.mark.skipif(
+    importlib.util.find_spec("ultralytics") is None, reason="needs the extra 'ultralytics'"
+)
 
 
 def test_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +49,9 @@ def test_boxes_do_not_depend_on_the_company(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = YOLO("yolo11n.yaml", verbose=False)
     model.save(str(tmp_path / "m.pt"))
-    detector = open_detector(DetectorConfig(model=str(tmp_path / "m.pt"), confidence=0.0, size=64, classes=tuple(range(80)), batch=2))
+    detector = open_detector(
+        DetectorConfig(model=str(tmp_path / "m.pt"), confidence=0.0, size=64, classes=tuple(range(80)), batch=2)
+    )
     rng = np.random.default_rng(0)
     sizes = [(64, 48), (48, 64), (64, 48), (64, 48)]
     frames = [Frame(f"c{i}", 0, 0.0, rng.integers(0, 255, (h, w, 3), dtype=np.uint8)) for i, (w, h) in enumerate(sizes)]

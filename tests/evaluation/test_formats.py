@@ -118,7 +118,10 @@ def tables(*names: str) -> dict[str, Table]:
 
 
 def test_truth_finds_its_camera_by_name() -> None:
-    assert set(match_cameras(tables("gt_cam001", "gt_cam005_derived"), tables("cam001", "cam005"))) == {"cam001", "cam005"}
+    assert set(match_cameras(tables("gt_cam001", "gt_cam005_derived"), tables("cam001", "cam005"))) == {
+        "cam001",
+        "cam005",
+    }
     assert set(match_cameras(tables("cam10_gt"), tables("cam1", "cam10"))) == {"cam10"}
     with pytest.raises(DataError, match="write CAMERA=FILE"):
         match_cameras(tables("left"), tables("cam1", "cam2"))

@@ -18,7 +18,11 @@ pytest.importorskip("trackeval")
 def walk(people: int, frames: int, seed: int = 0) -> Table:
     """People who walk in lines of their own, always visible."""
     rng = np.random.default_rng(seed)
-    rows = [(f, p, 30 * p + rng.uniform(0, 2), 200 * p + 3 * f, 20, 50) for f in range(1, frames + 1) for p in range(1, people + 1)]
+    rows = [
+        (f, p, 30 * p + rng.uniform(0, 2), 200 * p + 3 * f, 20, 50)
+        for f in range(1, frames + 1)
+        for p in range(1, people + 1)
+    ]
     data = np.array(rows, float)
     return Table.build(data[:, 0], data[:, 1], data[:, 2:6])
 
@@ -80,7 +84,8 @@ def test_other_names_for_the_same_ids_change_nothing(data: st.DataObject) -> Non
 
 
 def test_swapped_halves_cost_what_they_must() -> None:
-    # Two people, 10 frames; after frame 6 the ids are swapped. The best identity map keeps each id's longer part: 6 of 10 boxes.
+    # Two people, 10 frames; after frame 6 the ids are swapped. The best identity map keeps each id's longer part: 6 of
+    # 10 boxes.
     truth = walk(2, 10)
     swapped = renamed(truth, np.where(truth.frames > 6, 3 - truth.ids, truth.ids))
     found = evaluate_mot(swapped, truth).combined
@@ -96,7 +101,9 @@ def test_misses_and_false_boxes_are_counted() -> None:
     truth = walk(2, 10)
     ghost = Table.build(range(1, 4), [9] * 3, [[900, 900, 10, 10]] * 3)
     results = Table.build(
-        np.r_[truth.frames[4:], ghost.frames], np.r_[truth.ids[4:], ghost.ids], np.concatenate([truth.boxes[4:], ghost.boxes])
+        np.r_[truth.frames[4:], ghost.frames],
+        np.r_[truth.ids[4:], ghost.ids],
+        np.concatenate([truth.boxes[4:], ghost.boxes]),
     )
     found = evaluate_mot(results, truth).combined
     assert (found.fp, found.fn) == (3, 4)
@@ -136,10 +143,14 @@ def test_mot17_rules_remove_what_stands_on_distractors() -> None:
     classes = np.array([1, 8, 3])[truth.ids - 1]  # pedestrian, distractor, car
     labelled = Table.build(truth.frames, truth.ids, truth.boxes, np.ones(len(truth)), classes)
     found = evaluate_mot(truth, labelled, rules="mot17").combined
-    assert (found.truth_boxes, found.fp, found.fn) == (10, 10, 0), "a result on a distractor is removed, one on a car is false"
+    assert (found.truth_boxes, found.fp, found.fn) == (10, 10, 0), (
+        "a result on a distractor is removed, one on a car is false"
+    )
     assert evaluate_mot(truth, labelled, rules="plain").combined.truth_boxes == 30
     with pytest.raises(DataError, match="class -1 in column 8"):
-        evaluate_mot(truth, Table.build(truth.frames, truth.ids, truth.boxes, classes=-np.ones(len(truth))), rules="mot17")
+        evaluate_mot(
+            truth, Table.build(truth.frames, truth.ids, truth.boxes, classes=-np.ones(len(truth))), rules="mot17"
+        )
 
 
 def test_mot17_agrees_with_trackeval_on_folders(shared: Path, tmp_path: Path) -> None:
@@ -151,11 +162,18 @@ def test_mot17_agrees_with_trackeval_on_folders(shared: Path, tmp_path: Path) ->
     lines = [line.split(",") for line in (source / "gt" / "gt.txt").read_text().split()]
     rng = np.random.default_rng(1)
     people = [x for x in lines if x[7] in ("1", "2", "7", "8") and rng.random() < 0.8]
-    text = "".join(f"{f},{int(i) + 7 * (int(f) > 4)},{float(a) + 3},{b},{c},{d},1,-1,-1,-1\n" for f, i, a, b, c, d, *_ in people)
+    text = "".join(
+        f"{f},{int(i) + 7 * (int(f) > 4)},{float(a) + 3},{b},{c},{d},1,-1,-1,-1\n" for f, i, a, b, c, d, *_ in people
+    )
     (tmp_path / "t" / "ours" / "data").mkdir(parents=True)
     (tmp_path / "t" / "ours" / "data" / f"{name}.txt").write_text(text)
     length = max(int(x[0]) for x in lines)
-    settings = {"GT_FOLDER": str(source.parent), "TRACKERS_FOLDER": str(tmp_path / "t"), "SKIP_SPLIT_FOL": True, "PRINT_CONFIG": False}
+    settings = {
+        "GT_FOLDER": str(source.parent),
+        "TRACKERS_FOLDER": str(tmp_path / "t"),
+        "SKIP_SPLIT_FOL": True,
+        "PRINT_CONFIG": False,
+    }
     dataset = trackeval.datasets.MotChallenge2DBox({**settings, "SEQ_INFO": {name: length}, "BENCHMARK": "MOT17"})
     data = dataset.get_preprocessed_seq_data(dataset.get_raw_seq_data("ours", name), "pedestrian")
     found = evaluate_mot(
@@ -164,7 +182,12 @@ def test_mot17_agrees_with_trackeval_on_folders(shared: Path, tmp_path: Path) ->
     quiet = {"THRESHOLD": 0.5, "PRINT_CONFIG": False}
     assert found.hota == pytest.approx(trackeval.metrics.HOTA().eval_sequence(data)["HOTA"].mean())
     clear = trackeval.metrics.CLEAR(dict(quiet)).eval_sequence(data)
-    assert (found.mota, found.idsw, found.fp, found.fn) == (pytest.approx(clear["MOTA"]), clear["IDSW"], clear["CLR_FP"], clear["CLR_FN"])
+    assert (found.mota, found.idsw, found.fp, found.fn) == (
+        pytest.approx(clear["MOTA"]),
+        clear["IDSW"],
+        clear["CLR_FP"],
+        clear["CLR_FN"],
+    )
     assert found.idf1 == pytest.approx(trackeval.metrics.Identity(dict(quiet)).eval_sequence(data)["IDF1"])
 
 
@@ -184,7 +207,9 @@ def test_unmatched_results_are_removed_only_when_asked() -> None:
 
 
 def test_overlap_by_hand() -> None:
-    assert ious(np.array([[0.0, 0, 10, 10]]), np.array([[5.0, 0, 10, 10], [20, 20, 5, 5]])).tolist() == [[pytest.approx(50 / 150), 0.0]]
+    assert ious(np.array([[0.0, 0, 10, 10]]), np.array([[5.0, 0, 10, 10], [20, 20, 5, 5]])).tolist() == [
+        [pytest.approx(50 / 150), 0.0]
+    ]
 
 
 def test_missing_trackeval_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,11 +66,15 @@ def test_other_names_for_the_same_ids_change_nothing_across_cameras(names: list[
     other = {camera: renamed(table, dict(enumerate(names))) for camera, table in mixed.items()}
     one, two = evaluate_multicam(mixed, TRUTH), evaluate_multicam(other, TRUTH)
     assert one.combined.as_dict() == two.combined.as_dict()
-    assert (one.identities.merge_count, one.identities.split_count) == (two.identities.merge_count, two.identities.split_count)
+    assert (one.identities.merge_count, one.identities.split_count) == (
+        two.identities.merge_count,
+        two.identities.split_count,
+    )
 
 
 def test_ids_swapped_after_six_of_ten_frames_in_one_camera_by_hand() -> None:
-    # Camera a is right (10 boxes each); in b the ids are right for 6 frames and swapped for 4. The best map keeps 10 + 6 of 20 boxes of each.
+    # Camera a is right (10 boxes each); in b the ids are right for 6 frames and swapped for 4. The best map keeps 10 +
+    # 6 of 20 boxes of each.
     b = TRUTH["b"]
     swapped = Table.build(b.frames, np.where(b.frames > 6, 3 - b.ids, b.ids), b.boxes)
     found = evaluate_multicam({"a": TRUTH["a"], "b": swapped}, TRUTH)

@@ -93,7 +93,9 @@ def test_reranking_helps_where_neighbours_agree() -> None:
     distance = np.linalg.norm(points[:, None] - points[None], axis=-1)
     q, g = people(list(ids[query]), [1] * 10), people(list(ids[rest]), [2] * 50)
     plain = rank_scores(-distance[np.ix_(query, rest)].astype(np.float32), q, g)
-    better = rerank(distance[np.ix_(query, query)], distance[np.ix_(query, rest)], distance[np.ix_(rest, rest)], k1=6, k2=3)
+    better = rerank(
+        distance[np.ix_(query, query)], distance[np.ix_(query, rest)], distance[np.ix_(rest, rest)], k1=6, k2=3
+    )
     assert better.shape == (10, 50)
     assert rank_scores(-better, q, g).map > plain.map
 

@@ -20,7 +20,9 @@ pytest.importorskip("trackeval")
 
 
 def walk(people: list[int], frames: int) -> Table:
-    data = np.array([(f, p, 30 * p, 200 * p + 3 * f, 20, 50) for f in range(1, frames + 1) for p in people], float).reshape(-1, 6)
+    data = np.array(
+        [(f, p, 30 * p, 200 * p + 3 * f, 20, 50) for f in range(1, frames + 1) for p in people], float
+    ).reshape(-1, 6)
     return Table.build(data[:, 0], data[:, 1], data[:, 2:6])
 
 
@@ -29,7 +31,9 @@ def renamed(table: Table, ids: np.ndarray) -> Table:
 
 
 def rows(runs: Runs) -> list[tuple[int, ...]]:
-    return list(zip(*(getattr(runs, n).tolist() for n in ("who", "camera", "first", "last", "id", "boxes")), strict=True))
+    return list(
+        zip(*(getattr(runs, n).tolist() for n in ("who", "camera", "first", "last", "id", "boxes")), strict=True)
+    )
 
 
 def data_of(path: Path) -> dict:
@@ -58,7 +62,9 @@ def test_an_id_that_goes_over_to_another_person_is_a_merge() -> None:
 def test_false_boxes_are_runs_of_their_id() -> None:
     truth = walk([1], 6)
     ghost = Table.build([2, 3, 5], [9] * 3, [[900, 900, 10, 10]] * 3)
-    both = Table.build(np.r_[truth.frames, ghost.frames], np.r_[truth.ids, ghost.ids], np.concatenate([truth.boxes, ghost.boxes]))
+    both = Table.build(
+        np.r_[truth.frames, ghost.frames], np.r_[truth.ids, ghost.ids], np.concatenate([truth.boxes, ghost.boxes])
+    )
     assert rows(evaluate_mot(both, truth).timelines["sequence"].false) == [(9, 0, 2, 3, -1, 2), (9, 0, 5, 5, -1, 1)]
 
 
@@ -117,7 +123,9 @@ def test_the_report_holds_everything_and_needs_nothing(tmp_path: Path) -> None:
     assert data["title"] == "</script><b>x"
     assert data["scores"]["rows"][-1][0] == "all cameras"
     (group,) = data["groups"]
-    assert group["people"][0] == [1, [[0, 1, 9, 1], [1, 1, 5, 1, 1, 3, 2]]], "gap, length - 1, id; again for the run after the swap"
+    assert group["people"][0] == [1, [[0, 1, 9, 1], [1, 1, 5, 1, 1, 3, 2]]], (
+        "gap, length - 1, id; again for the run after the swap"
+    )
     assert group["switches"] == [[1, 1, 7, 1, 2], [2, 1, 7, 2, 1]]
     assert group["splits"][0] == [1, [[1, 16, [[0, 1, 10], [1, 1, 6]]], [2, 4, [[1, 7, 10]]]]]
     assert group["clocks"] == [[[1, 0.0], [2, 0.1]]] * 2
@@ -132,7 +140,9 @@ def test_the_rules_of_mot17_hand_the_ids_of_the_files_through(shared: Path) -> N
     assert found.combined.fp > 0, "boxes of other classes are results, too"
     assert set(np.unique(lines.people.who)) <= set(np.unique(table.ids[table.classes == 1]))
     assert lines.people.boxes.sum() == found.combined.truth_boxes < len(table)
-    assert (lines.people.id - lines.people.who)[lines.people.id >= 0].tolist() == [1000] * int(np.sum(lines.people.id >= 0))
+    assert (lines.people.id - lines.people.who)[lines.people.id >= 0].tolist() == [1000] * int(
+        np.sum(lines.people.id >= 0)
+    )
     assert lines.false.boxes.sum() == found.combined.fp
 
 
@@ -147,7 +157,8 @@ def test_sequences_are_groups(tmp_path: Path) -> None:
 
 def test_times_come_from_json_lines(tmp_path: Path) -> None:
     lines = [
-        {"type": "person", "camera": "a", "frame": i, "time": 100 + (i / 10 if i < 50 else 7 + i / 10)} for i in (0, 7, 20, 49, 50, 80)
+        {"type": "person", "camera": "a", "frame": i, "time": 100 + (i / 10 if i < 50 else 7 + i / 10)}
+        for i in (0, 7, 20, 49, 50, 80)
     ]
     (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"type": "pers')
     knots = read_clocks(tmp_path)["a"]
@@ -162,8 +173,15 @@ def test_times_come_from_parquet(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.table({"camera": ["a", "a", "b"], "frame": [0, 10, 3], "time": [1.0, 2.0, 7.5]}), tmp_path / "results.parquet")
-    assert read_clocks(tmp_path) == read_clocks(tmp_path / "results.parquet") == {"a": [(1, 1.0), (11, 2.0)], "b": [(4, 7.5)]}
+    pq.write_table(
+        pa.table({"camera": ["a", "a", "b"], "frame": [0, 10, 3], "time": [1.0, 2.0, 7.5]}),
+        tmp_path / "results.parquet",
+    )
+    assert (
+        read_clocks(tmp_path)
+        == read_clocks(tmp_path / "results.parquet")
+        == {"a": [(1, 1.0), (11, 2.0)], "b": [(4, 7.5)]}
+    )
 
 
 @settings(max_examples=30, deadline=None)
@@ -182,7 +200,11 @@ def test_many_people_for_long_make_no_huge_file(tmp_path: Path) -> None:
     for person in range(1, 301):
         edges = np.unique(rng.integers(1, 10_000, 40))
         ids = np.where(rng.random(len(edges) - 1) < 0.4, -1, person + rng.integers(0, 3, len(edges) - 1))
-        parts.append(np.stack([np.full(len(ids), person), np.zeros(len(ids), int), edges[:-1], edges[1:] - 1, ids, np.diff(edges)], 1))
+        parts.append(
+            np.stack(
+                [np.full(len(ids), person), np.zeros(len(ids), int), edges[:-1], edges[1:] - 1, ids, np.diff(edges)], 1
+            )
+        )
     table = np.concatenate(parts)
     truth = walk([1], 3)
     found = evaluate_mot(truth, truth)

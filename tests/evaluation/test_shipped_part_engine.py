@@ -18,7 +18,10 @@ def test_both_runtimes_agree_and_parts_are_six() -> None:
     assert bundle.manifest.parts == ("foreground", "head", "torso", "arms", "legs", "feet")
     assert bundle.model.stat().st_size <= 12e6
     crops = np.random.default_rng(0).integers(0, 256, (3, 256, 128, 3)).astype(np.uint8)
-    a, b = (EngineEmbedder(bundle, EngineConfig(runtime=r, precision="fp32")).embed(crops) for r in ("onnxruntime", "openvino"))
+    a, b = (
+        EngineEmbedder(bundle, EngineConfig(runtime=r, precision="fp32")).embed(crops)
+        for r in ("onnxruntime", "openvino")
+    )
     assert (a.parts * b.parts).sum(-1).min() > 0.999
     np.testing.assert_allclose(a.visibility, b.visibility, atol=5e-3)
     assert ((a.visibility >= 0) & (a.visibility <= 1)).all()

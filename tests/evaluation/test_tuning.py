@@ -1,4 +1,5 @@
-"""The search: defaults first, the best by training, the same with the same seed; and the table of what may be searched."""
+"""The search: defaults first, the best by training, the same with the same seed; and the table of what may be
+searched."""
 
 from __future__ import annotations
 
@@ -11,7 +12,11 @@ from streamreid.errors import ConfigError, DataError, MissingExtraError
 from streamreid.evaluation.tuning import search
 from streamreid.search_space import SEARCH_SPACE, Range
 
-SPACE = (Range("tracker.a", 0.0, 1.0), Range("tracker.n", 1, 9, step=1), Range("tracker.t", 0.1, 100.0, step=0.1, log=True))
+SPACE = (
+    Range("tracker.a", 0.0, 1.0),
+    Range("tracker.n", 1, 9, step=1),
+    Range("tracker.t", 0.1, 100.0, step=0.1, log=True),
+)
 DEFAULTS = {"tracker.a": 0.9, "tracker.n": 1, "tracker.t": 50.0}
 
 

@@ -29,7 +29,10 @@ def test_grades_by_hand() -> None:
 
 def test_every_query_meets_its_variant() -> None:
     query = PartFeatures(np.eye(3, dtype=np.float32)[:, None], np.ones((3, 1), np.float32))
-    same, first = query, PartFeatures(np.tile(np.eye(3, dtype=np.float32)[:1, None], (3, 1, 1)), np.ones((3, 1), np.float32))
+    same, first = (
+        query,
+        PartFeatures(np.tile(np.eye(3, dtype=np.float32)[:1, None], (3, 1, 1)), np.ones((3, 1), np.float32)),
+    )
     found = unified_similarity(query, np.array([0, 4, 0]), [same, same, same, same, first])
     assert found.tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 1]]
 

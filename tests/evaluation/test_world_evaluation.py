@@ -34,14 +34,17 @@ def test_exact_positions_are_perfect() -> None:
 
 
 def test_a_shift_of_half_the_radius() -> None:
-    # d = .5, radius 1: similarity 1 - .5/2 = .75, so CLEAR and identity are perfect and HOTA counts thresholds .05 ... .75: 15 of 19.
+    # d = .5, radius 1: similarity 1 - .5/2 = .75, so CLEAR and identity are perfect and HOTA counts thresholds .05 ...
+    # .75: 15 of 19.
     found = evaluate_world(walk(2, 10, shift=0.5), walk(2, 10))
     assert (found.scores.mota, found.scores.idf1) == (1.0, 1.0)
     assert found.mean_distance == pytest.approx(0.5)
     assert found.scores.hota == pytest.approx(15 / 19)
 
 
-@pytest.mark.parametrize(("shift", "radius", "hits"), [(0.99, 1.0, True), (1.01, 1.0, False), (1.01, 1.1, True), (0.3, 0.25, False)])
+@pytest.mark.parametrize(
+    ("shift", "radius", "hits"), [(0.99, 1.0, True), (1.01, 1.0, False), (1.01, 1.1, True), (0.3, 0.25, False)]
+)
 def test_the_radius_is_the_greatest_distance(shift: float, radius: float, hits: bool) -> None:
     found = evaluate_world(walk(1, 10, shift=shift), walk(1, 10), radius=radius)
     assert found.scores.idf1 == float(hits)
@@ -96,7 +99,9 @@ def test_aicity_text_is_averaged_over_cameras(tmp_path: Path) -> None:
 
 def test_cmc_text(tmp_path: Path) -> None:
     file = tmp_path / "gt.txt"
-    file.write_text("1 1 -1 -1 -1 -1 -1 2.17 0.55 0.82 0.53 0.53 0.82\n2 1 -1 -1 -1 -1 -1 2.28 0.56 0.82 0.53 0.53 0.82\n")
+    file.write_text(
+        "1 1 -1 -1 -1 -1 -1 2.17 0.55 0.82 0.53 0.53 0.82\n2 1 -1 -1 -1 -1 -1 2.28 0.56 0.82 0.53 0.53 0.82\n"
+    )
     found = read_positions(file)
     assert found.points.tolist() == [[2.17, 0.55], [2.28, 0.56]]
     assert evaluate_world(file, file).scores.hota == pytest.approx(1.0)
@@ -109,7 +114,9 @@ def test_json_lines_with_final_ids(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     found = read_positions(file)
-    assert (found.frames.tolist(), found.ids.tolist(), found.averaged) == ([1], [2], 1), "the track without identity is left out"
+    assert (found.frames.tolist(), found.ids.tolist(), found.averaged) == ([1], [2], 1), (
+        "the track without identity is left out"
+    )
     file.write_text(json.dumps({**person, "world": None}) + "\n")
     with pytest.raises(DataError, match='no person line carries "world"'):
         read_positions(file)

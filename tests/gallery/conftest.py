@@ -47,7 +47,9 @@ def look(who: int, *, noise: float = 0.15, seed: int = 0, shape: tuple[int, int]
     return PartFeatures(parts[None], visibility)
 
 
-def batch(*people: int, run: str = "run", camera: str = "hall", first_track: int = 1, time: float = 10.0, views: int = 1) -> Batch:
+def batch(
+    *people: int, run: str = "run", camera: str = "hall", first_track: int = 1, time: float = 10.0, views: int = 1
+) -> Batch:
     """A batch with one appearance for each of ``people``."""
     result = Batch(run)
     for track, who in enumerate(people, first_track):
@@ -67,7 +69,8 @@ def _programs() -> Path | None:
 
 
 class PostgresServer:
-    """A PostgreSQL server of our own, as an ordinary user, that can be stopped and started. It listens on this machine only, on a port that stays the same.
+    """A PostgreSQL server of our own, as an ordinary user, that can be stopped and started. It listens on this machine
+    only, on a port that stays the same.
 
     Args:
         folder: Data is put here; the server's user must be able to enter it.
@@ -109,12 +112,30 @@ class PostgresServer:
             RuntimeError: It ends, or does not answer within 20 s.
         """
         settings = [part for option in self._options for part in ("-c", option)]
-        command = [self._programs / "postgres", "-D", self._data, "-h", "127.0.0.1", "-p", str(self.port), "-k", "", *settings]
+        command = [
+            self._programs / "postgres",
+            "-D",
+            self._data,
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "-k",
+            "",
+            *settings,
+        ]
         self._process = subprocess.Popen(
-            command, user=self._who, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            command,
+            user=self._who,
+            cwd="/",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         for _ in range(200):
-            ready = subprocess.run([self._programs / "pg_isready", "-h", "127.0.0.1", "-p", str(self.port)], capture_output=True)
+            ready = subprocess.run(
+                [self._programs / "pg_isready", "-h", "127.0.0.1", "-p", str(self.port)], capture_output=True
+            )
             if ready.returncode == 0:
                 return
             if self._process.poll() is not None:
@@ -132,7 +153,8 @@ class PostgresServer:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """Address of a server of our own, without database name; it lives in a temporary folder and runs as an ordinary user."""
+    """Address of a server of our own, without database name; it lives in a temporary folder and runs as an ordinary
+    user."""
     pytest.importorskip("psycopg", reason="needs psycopg: pip install 'streamreid[postgres]'")
     with tempfile.TemporaryDirectory(prefix="pg") as text:
         folder = Path(text)
@@ -165,7 +187,9 @@ _numbers = iter(range(10**9))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def opener(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Callable[..., SqliteGallery | PostgresGallery]]:
+def opener(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
+) -> Iterator[Callable[..., SqliteGallery | PostgresGallery]]:
     """Opens the same store as often as wanted."""
     opened: list[SqliteGallery | PostgresGallery] = []
     address = tmp_path / "people.db" if request.param == "sqlite" else request.getfixturevalue("database")

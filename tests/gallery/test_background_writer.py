@@ -82,7 +82,9 @@ def test_what_was_lost_is_said(start, store, make, monkeypatch, caplog):
     monkeypatch.setattr(background_module, "_MOST_TRACKS", 3)
     monkeypatch.setattr(background_module, "_MOST_EVENTS", 2)
     write, fails = store.write, [True]
-    monkeypatch.setattr(store, "write", lambda batch: (_ for _ in ()).throw(GalleryError("away")) if fails else write(batch))
+    monkeypatch.setattr(
+        store, "write", lambda batch: (_ for _ in ()).throw(GalleryError("away")) if fails else write(batch)
+    )
     writer = start()
     for away in (1, 2):
         for who in range(1, 9):

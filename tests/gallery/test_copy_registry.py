@@ -44,7 +44,9 @@ def test_who_is_forgotten_in_one_copy_is_forgotten_in_all(people, tmp_path, call
     copies = [tmp_path / "one.db", tmp_path / "two.db"]
     assert call("gallery", "copy", people, copies[0])[0] == 0
     assert call("gallery", "copy", copies[0], copies[1])[0] == 0  # a copy of a copy
-    code, out, _ = call("gallery", "forget", 2, "--yes", "--json", "--gallery", people if where == "original" else copies[1])
+    code, out, _ = call(
+        "gallery", "forget", 2, "--yes", "--json", "--gallery", people if where == "original" else copies[1]
+    )
     assert code == 0
     found = json.loads(out)
     assert found["complete"]
@@ -83,7 +85,9 @@ def test_an_encrypted_copy_without_its_key_is_named(people, tmp_path, call, monk
 @pytest.mark.parametrize("where", ["original", "copy"])
 def test_a_copy_in_postgresql_is_known_to_forget(people, database, call, where):
     assert call("gallery", "copy", people, database)[0] == 0
-    code, out, _ = call("gallery", "forget", 2, "--yes", "--json", "--gallery", people if where == "original" else database)
+    code, out, _ = call(
+        "gallery", "forget", 2, "--yes", "--json", "--gallery", people if where == "original" else database
+    )
     assert code == 0
     assert json.loads(out)["complete"]
     for store in (SqliteGallery(people), PostgresGallery(database)):
@@ -137,7 +141,10 @@ def test_an_open_gallery_is_a_setting(tmp_path, make, loose_umask):
 
 
 def test_addresses_are_kept_without_password():
-    assert without_password("postgresql://u:p%40ss@db:5432/x?sslmode=require&password=p") == "postgresql://u@db:5432/x?sslmode=require"
+    assert (
+        without_password("postgresql://u:p%40ss@db:5432/x?sslmode=require&password=p")
+        == "postgresql://u@db:5432/x?sslmode=require"
+    )
     assert without_password("postgresql://db/x") == "postgresql://db/x"
 
 
@@ -152,7 +159,9 @@ def test_caches_are_named_by_forget_and_removed_by_it(scene, tmp_path, colours, 
     code, _, errors = call("gallery", "forget", 1, "--yes", "--gallery", store)
     assert code != 0
     assert f"--also {cache}" in " ".join(errors.split())
-    assert call("gallery", "forget", 1, "--yes", "--gallery", store, "--also", tmp_path)[0] != 0  # no cache: nothing is touched
+    assert (
+        call("gallery", "forget", 1, "--yes", "--gallery", store, "--also", tmp_path)[0] != 0
+    )  # no cache: nothing is touched
     assert call("gallery", "forget", 1, "--yes", "--gallery", store, "--also", cache)[0] == 0
     assert not list(cache.rglob("*.parquet"))
     assert "remove cache" in actions(store)

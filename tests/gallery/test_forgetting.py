@@ -53,8 +53,12 @@ def store(tmp_path, make):
 
 
 def stored_pieces(store, who):
-    features = store._rows("SELECT p.features FROM prototypes p JOIN appearances a ON a.id = p.appearance WHERE a.identity = ?", (who,))
-    pictures = store._rows("SELECT picture FROM crops c JOIN appearances a ON a.id = c.appearance WHERE a.identity = ?", (who,))
+    features = store._rows(
+        "SELECT p.features FROM prototypes p JOIN appearances a ON a.id = p.appearance WHERE a.identity = ?", (who,)
+    )
+    pictures = store._rows(
+        "SELECT picture FROM crops c JOIN appearances a ON a.id = c.appearance WHERE a.identity = ?", (who,)
+    )
     return ByteSignatures(f for (f,) in features) | ByteSignatures((p for (p,) in pictures), pictures=True)
 
 
@@ -63,7 +67,14 @@ def test_no_byte_is_left(store):
     assert find_residue(store._files(), wanted)[0]
     store.rename(7, "Ann")
     erasure = store.forget([7])
-    assert erasure.removed == {"identities": 1, "appearances": 1, "prototypes": 3, "crops": 1, "events": 1, "constraints": 0}
+    assert erasure.removed == {
+        "identities": 1,
+        "appearances": 1,
+        "prototypes": 3,
+        "crops": 1,
+        "events": 1,
+        "constraints": 0,
+    }
     assert erasure.searched > 100_000
     assert find_residue(store._files(), wanted)[0] == []
     assert b"Ann" not in store.path.read_bytes()

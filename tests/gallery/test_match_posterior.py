@@ -33,7 +33,9 @@ def test_people_who_are_equally_alike_share_the_probability():
 def test_the_sum_with_nobody_is_one_and_the_order_is_by_probability():
     found = chances(0.2, 0.9, 0.6)
     assert list(found) == [2, 3, 1]
-    assert sum(found.values()) + 1 / (1 + sum(np.exp(20 * s - 10) for s in (0.2, 0.9, 0.6))) == pytest.approx(1, abs=1e-5)
+    assert sum(found.values()) + 1 / (1 + sum(np.exp(20 * s - 10) for s in (0.2, 0.9, 0.6))) == pytest.approx(
+        1, abs=1e-5
+    )
 
 
 def test_who_is_apart_has_none_and_takes_none():

@@ -29,7 +29,10 @@ def test_a_connection_that_broke_is_made_again(database, make):
         store.claim(make.stamp)
         store.write(make.batch(1))
         store.wait(0.01)
-        other._rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()")
+        other._rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = "
+            "current_database()"
+        )
         with pytest.raises(GalleryError, match="cannot be"):
             store.write(make.batch(2, first_track=2))
         store.write(make.batch(2, first_track=2))
@@ -48,7 +51,10 @@ def test_a_newer_version_is_left_alone(database):
 
 def test_another_process_that_writes_for_long(database, make):
     with PostgresGallery(database) as store, PostgresGallery(database, patience=0.3) as other:
-        with store._writing(), pytest.raises(GalleryError, match=r"another process has been writing for more than 0\.3 s"):
+        with (
+            store._writing(),
+            pytest.raises(GalleryError, match=r"another process has been writing for more than 0\.3 s"),
+        ):
             other.write(make.batch(1))
         other.claim(make.stamp)
         other.write(make.batch(1))
@@ -67,14 +73,18 @@ def test_the_tables_hold_no_byte_of_forgotten_people(database, make):
     with PostgresGallery(database) as store:
         store.claim(make.stamp)
         store.write(make.batch(1, 2))
-        (blob,) = store._rows("SELECT p.features FROM prototypes p JOIN appearances a ON a.id = p.appearance WHERE a.identity = 1")
+        (blob,) = store._rows(
+            "SELECT p.features FROM prototypes p JOIN appearances a ON a.id = p.appearance WHERE a.identity = 1"
+        )
         (folder,) = store._rows("SHOW data_directory")
         (table,) = store._rows("SELECT pg_relation_filepath('prototypes')")
         assert store.forget([1]).complete
         store._rows("CHECKPOINT")
         (now,) = store._rows("SELECT pg_relation_filepath('prototypes')")
         assert now != table  # the table was rewritten
-        (hits,) = store._rows("SELECT position(? IN pg_read_binary_file(?))", (bytes(blob[0])[:64], f"{folder[0]}/{now[0]}"))
+        (hits,) = store._rows(
+            "SELECT position(? IN pg_read_binary_file(?))", (bytes(blob[0])[:64], f"{folder[0]}/{now[0]}")
+        )
         assert hits[0] == 0
 
 

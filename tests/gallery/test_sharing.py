@@ -41,7 +41,10 @@ def test_two_writers_of_1000_interleaved_tracklets_each(database, tmp_path):
     conftest = Path(__file__).with_name("conftest.py")
     writers = [
         subprocess.Popen(
-            [sys.executable, script, ROOT, conftest, database, camera], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, script, ROOT, conftest, database, camera],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for camera in ("one", "two")
     ]
@@ -71,7 +74,9 @@ def test_two_writers_of_1000_interleaved_tracklets_each(database, tmp_path):
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_runs_beside_each_other_share_identities(kind, request, scene, colours, tmp_path):
     address = str(tmp_path / "people.db") if kind == "sqlite" else request.getfixturevalue("database")
-    videos = {name: scene.camera(name, people, frames=60, rate=20) for name, people in (("left", [0, 1]), ("right", [1, 2]))}
+    videos = {
+        name: scene.camera(name, people, frames=60, rate=20) for name, people in (("left", [0, 1]), ("right", [1, 2]))
+    }
     found: dict[str, dict] = {}
 
     def follow(name):

@@ -60,7 +60,9 @@ def test_a_full_disk_loses_nothing_that_was_confirmed(gallery, make):
                 store.write(make.batch(*range(first, first + 10), first_track=first))
                 written.append(10)
 
-        with pytest.raises(GalleryError, match=r"people\.db' cannot be written: database or disk is full; .*free space"):
+        with pytest.raises(
+            GalleryError, match=r"people\.db' cannot be written: database or disk is full; .*free space"
+        ):
             fill()
         assert len(store.identities()) == sum(written)
         store._rows("PRAGMA max_page_count = 1073741823")
@@ -157,7 +159,9 @@ def test_a_file_of_a_newer_version_is_left_alone(gallery):
     db.commit()
     db.close()
     before = gallery.read_bytes()
-    with pytest.raises(GalleryError, match=rf"newer streamreid \(its tables have version {VERSION + 1}, this one knows {VERSION}\)"):
+    with pytest.raises(
+        GalleryError, match=rf"newer streamreid \(its tables have version {VERSION + 1}, this one knows {VERSION}\)"
+    ):
         SqliteGallery(gallery)
     assert gallery.read_bytes() == before
 
@@ -172,7 +176,8 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path, make):
     db.execute("INSERT INTO identities VALUES (7, 'Ann', 1.0)")
     db.execute("INSERT INTO appearances VALUES (1, 'r', 'hall', 1, 7, 0, 5, 1, 3, 1.0)")
     db.execute(
-        "INSERT INTO events (run, stored, kind, time, identity, other, camera, track, probability) VALUES ('r', 1, 'new', 0, 7, 0, 'hall', 1, 1)"
+        "INSERT INTO events (run, stored, kind, time, identity, other, camera, track, probability) VALUES ('r', 1, "
+        "'new', 0, 7, 0, 'hall', 1, 1)"
     )
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute("PRAGMA user_version = 1")
@@ -202,7 +207,9 @@ def test_a_damaged_file_is_named_and_not_touched(gallery):
     assert gallery.read_bytes() == bytes(data)
 
 
-@pytest.mark.parametrize("content", [b"not a database at all, but long enough to look like one" * 20, b"SQLite format 3\x00" + bytes(90)])
+@pytest.mark.parametrize(
+    "content", [b"not a database at all, but long enough to look like one" * 20, b"SQLite format 3\x00" + bytes(90)]
+)
 def test_a_file_that_is_no_database(tmp_path, content):
     path = tmp_path / "people.db"
     path.write_bytes(content)

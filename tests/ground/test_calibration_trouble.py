@@ -49,7 +49,9 @@ def tracks_of(boxes: np.ndarray) -> Tracks:
     return Tracks(np.arange(1, n + 1), boxes.astype(np.float32), np.ones(n, np.float32), np.arange(n))
 
 
-def film(place: GroundEvidence, names: list[str], clock: dict[str, tuple[float, float]] | None = None, seconds: float = 30) -> None:
+def film(
+    place: GroundEvidence, names: list[str], clock: dict[str, tuple[float, float]] | None = None, seconds: float = 30
+) -> None:
     """True cameras film; ``clock`` says when a camera's clock jumps and by how much."""
     true = {n: GroundCamera.from_matrix(n, MATRICES[n]) for n in names}
     for step in range(int(seconds * 4)):
@@ -111,7 +113,9 @@ def test_pets_with_a_shifted_calibration(shared: Path) -> None:
             for name, table in rows.items():
                 own = table[(table[:, 0] == frame) & (table[:, 6] > 0)]
                 feet = cameras[name].to_plane(np.stack([own[:, 2] + own[:, 4] / 2, own[:, 3] + own[:, 5]], 1))
-                check.observe(name, frame, own[:, 1].astype(np.int64), feet + (np.array(shift) if name == "005" else 0.0))
+                check.observe(
+                    name, frame, own[:, 1].astype(np.int64), feet + (np.array(shift) if name == "005" else 0.0)
+                )
         assert bool(check.found) == wrong
         if wrong:
             assert check.found["001", "005"].metres == pytest.approx(np.hypot(*shift), abs=0.6)
@@ -176,7 +180,9 @@ def crowd(settings: GroundSettings) -> int:
     for step in range(100):
         points = 0.6 * walkers(step / 4, 6)
         for name, camera in true.items():
-            boxes = body_boxes(camera, np.concatenate([points, np.linspace(1.55, 1.85, 6)[:, None]], 1)) + rng.normal(0, 3, (6, 4))
+            boxes = body_boxes(camera, np.concatenate([points, np.linspace(1.55, 1.85, 6)[:, None]], 1)) + rng.normal(
+                0, 3, (6, 4)
+            )
             tracker.observe(name, step / 4, boxes[rng.uniform(size=6) > 0.15], SIZE)
     return len(tracker.finish())
 
@@ -187,9 +193,14 @@ def test_a_crowd_keeps_its_numbers() -> None:
 
 def test_settings_of_the_ground() -> None:
     place = GroundEvidence(
-        {"east": GroundCamera.from_matrix("east", MATRICES["east"])}, GroundConfig(hypotheses=40, heights=(0.5, 2.0), cameras=2)
+        {"east": GroundCamera.from_matrix("east", MATRICES["east"])},
+        GroundConfig(hypotheses=40, heights=(0.5, 2.0), cameras=2),
     )
-    assert (place.tracker.settings.hypotheses, place.tracker.settings.heights, place.tracker.settings.cameras) == (40, (0.5, 2.0), 2)
+    assert (place.tracker.settings.hypotheses, place.tracker.settings.heights, place.tracker.settings.cameras) == (
+        40,
+        (0.5, 2.0),
+        2,
+    )
     place.keep(False)
     assert place.tracker.settings.hypotheses == 3
     for bad in ({"heights": [2.0, 1.0]}, {"hypotheses": 0}, {"share": 1.5}, {"acceleration": 0}):

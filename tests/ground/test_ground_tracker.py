@@ -63,7 +63,10 @@ def test_from_the_ground_to_pixels_and_back(x: float, y: float, scale: float) ->
 
 def test_farther_is_less_sure() -> None:
     camera = cameras()["east"]
-    near, far = (camera.to_ground(camera.project(np.array([[x, 0.0, 0.0]]))[0], np.ones((1, 2)))[1][0].trace() for x in (5.0, -5.0))
+    near, far = (
+        camera.to_ground(camera.project(np.array([[x, 0.0, 0.0]]))[0], np.ones((1, 2)))[1][0].trace()
+        for x in (5.0, -5.0)
+    )
     assert far > 4 * near
 
 
@@ -87,7 +90,9 @@ def test_pets_tsai_agrees_with_its_ground_truth(shared: Path) -> None:
     assert camera.lens.real(camera.lens.ideal(feet)) == pytest.approx(feet, abs=1e-6)
     with pytest.raises(ConfigError, match="another shape"):
         camera.scaled((1280, 720))
-    assert camera.scaled((1536, 1152)).project(np.zeros((1, 3)))[0] == pytest.approx(2 * camera.project(np.zeros((1, 3)))[0], rel=1e-3)
+    assert camera.scaled((1536, 1152)).project(np.zeros((1, 3)))[0] == pytest.approx(
+        2 * camera.project(np.zeros((1, 3)))[0], rel=1e-3
+    )
 
 
 @pytest.mark.parametrize("ending", ["txt", "csv", "json", "npy", "npz"])
@@ -113,7 +118,9 @@ def test_points_and_both_directions_of_a_homography() -> None:
         CalibrationConfig(points=points),  # type: ignore[arg-type]
         CalibrationConfig(matrix=tuple(map(tuple, np.linalg.inv(onto).tolist()))),
         CalibrationConfig(matrix=tuple(map(tuple, onto.tolist())), maps="ground-to-pixels"),
-        CalibrationConfig(matrix=tuple(map(tuple, (onto @ np.diag([0.01, 0.01, 1])).tolist())), maps="ground-to-pixels", unit=0.01),
+        CalibrationConfig(
+            matrix=tuple(map(tuple, (onto @ np.diag([0.01, 0.01, 1])).tolist())), maps="ground-to-pixels", unit=0.01
+        ),
     ):
         assert load_calibration("c", config).scaled(SIZE).to_plane(pixels) == pytest.approx(ground, abs=1e-3)
     wrong = (*points[:4], (*points[4][:2], 9.0, -9.0))

@@ -1,7 +1,8 @@
 """Valid video in great variety, made at random, and read as ffprobe says.
 
-``python -m tests.inputs.fuzz_media --count 300 --seed 7`` makes 300 files, one after the other, reads each, and prints those whose frame count, times or
-sizes differ. Without ``--seed`` it takes a new one, and prints it. `test_media_variety.py` does a few of a fixed seed.
+``python -m tests.inputs.fuzz_media --count 300 --seed 7`` makes 300 files, one after the other, reads each, and prints
+those whose frame count, times or sizes differ. Without ``--seed`` it takes a new one, and prints it.
+`test_media_variety.py` does a few of a fixed seed.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ _COUNTED = {"avi", *_RAW}
 
 @dataclass(frozen=True)
 class Media:
-    """One file: container and codec, pictures per second, B frames in a row, seconds at which its stamps begin, degrees, pixel aspect, ..."""
+    """One file: container and codec, pictures per second, B frames in a row, seconds at which its stamps begin,
+    degrees, pixel aspect, ..."""
 
     container: str
     codec: str
@@ -107,7 +109,9 @@ def draw(dice: random.Random) -> Media:
         min(b_frames, 2) if codec in ("mpeg2", "mpeg4") else b_frames,
         dice.choice((0.0, 0.0, 0.04, 1.4, 3600.0, 95_442.7)) if timed else 0.0,
         dice.choice((0, 0, 90, 180, 270)) if container in ("mp4", "mov") else 0,
-        dice.choice(_ASPECTS) if codec not in ("wmv2", "flv1", "vp8", "theora", "mjpeg") and container not in ("flv", "avi") else "1/1",
+        dice.choice(_ASPECTS)
+        if codec not in ("wmv2", "flv1", "vp8", "theora", "mjpeg") and container not in ("flv", "avi")
+        else "1/1",
         interlaced,
         timed and not interlaced and codec != "mpeg2" and dice.random() < 0.25,
         container not in ("webm", "ogv", *_RAW) and dice.random() < 0.3,
@@ -137,7 +141,14 @@ def make(media: Media, folder: Path) -> Path:
     if media.interlaced and media.codec == "h264":
         encode += ["-x264opts", "tff=1"]
     if media.sound:
-        encode += ["-c:a", "wmav2" if media.container == "wmv" else "mp2" if media.container in ("avi", "mpg", "ts", "m2ts") else "aac"]
+        encode += [
+            "-c:a",
+            "wmav2"
+            if media.container == "wmv"
+            else "mp2"
+            if media.container in ("avi", "mpg", "ts", "m2ts")
+            else "aac",
+        ]
         encode += ["-ar", "44100", "-t", media.frames / Fraction(media.rate) + 0.0]
     timing = ["-vsync", "vfr" if media.uneven else "passthrough"]
     offset = ["-output_ts_offset", media.start] if media.start else []
@@ -165,7 +176,8 @@ def check(media: Media, path: Path) -> list[str]:
     worst = float(np.abs(times - right).max())
     if worst > _TICK.get(media.container, 1e-4) * 1.1:
         found.append(
-            f"times are off by up to {worst:.4f} s: {np.round(times[:6], 4).tolist()} instead of {np.round(right[:6], 4).tolist()}"
+            f"times are off by up to {worst:.4f} s: {np.round(times[:6], 4).tolist()} instead of "
+            f"{np.round(right[:6], 4).tolist()}"
         )
     size = _shown(media, truth[0])
     if any(max(abs(w - size[0]), abs(h - size[1])) > 1 for _, (w, h) in frames):
@@ -178,7 +190,9 @@ def _times(media: Media, truth: list[dict[str, str]]) -> np.ndarray:
     """Seconds since the first picture."""
     if media.container in _COUNTED:
         return np.arange(len(truth)) / float(Fraction(media.rate))
-    stamps = np.array([float(frame.get("pts_time") or frame.get("best_effort_timestamp_time") or "nan") for frame in truth])
+    stamps = np.array(
+        [float(frame.get("pts_time") or frame.get("best_effort_timestamp_time") or "nan") for frame in truth]
+    )
     stamps -= stamps[0]
     # Of some pictures, as those that come while the decoder is drained, ffprobe tells no time.
     return np.where(np.isnan(stamps), np.arange(len(truth)) / float(Fraction(media.rate)), stamps)

@@ -12,7 +12,18 @@ from pathlib import Path
 import av
 import numpy as np
 
-__all__ = ["encode", "ffmpeg", "mpegts", "packet_data", "picture", "pictures_of", "remux", "steps", "with_stamp", "without_stamps"]
+__all__ = [
+    "encode",
+    "ffmpeg",
+    "mpegts",
+    "packet_data",
+    "picture",
+    "pictures_of",
+    "remux",
+    "steps",
+    "with_stamp",
+    "without_stamps",
+]
 
 SIZE = (96, 64)
 TICKS = 90_000
@@ -42,7 +53,8 @@ def encode(
     tick: int | None = None,
     **options: str,
 ) -> Path:
-    """Encode numbered pictures, ``fps`` per second or at ``stamps`` seconds; ``tick`` is the encoder's ticks per second."""
+    """Encode numbered pictures, ``fps`` per second or at ``stamps`` seconds; ``tick`` is the encoder's ticks per
+    second."""
     with av.open(str(path), "w", format=form) as container:
         stream = container.add_stream(codec, rate=fps, options=options)
         stream.width, stream.height, stream.pix_fmt = *size, "yuvj420p" if codec == "mjpeg" else "yuv420p"
@@ -65,7 +77,8 @@ def ffmpeg(*arguments: object) -> None:
 
 
 def remux(source: Path, target: Path, *before: object) -> Path:
-    """Copy the packets into another container, as a cut without re-encoding does; ``before`` goes in front of the input."""
+    """Copy the packets into another container, as a cut without re-encoding does; ``before`` goes in front of the
+    input."""
     ffmpeg(*before, "-i", source, "-c", "copy", target)
     return target
 

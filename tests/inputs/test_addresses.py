@@ -1,4 +1,5 @@
-"""Recordings and cameras by HTTP and HLS: what has an end is a recording and read whole, whatever its address is called."""
+"""Recordings and cameras by HTTP and HLS: what has an end is a recording and read whole, whatever its address is
+called."""
 
 from __future__ import annotations
 
@@ -17,7 +18,16 @@ import pytest
 
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
-from streamreid.sources import FrameSource, PacedSource, PrefetchReader, StreamSource, VideoFileSource, is_live, open_source, with_kinds
+from streamreid.sources import (
+    FrameSource,
+    PacedSource,
+    PrefetchReader,
+    StreamSource,
+    VideoFileSource,
+    is_live,
+    open_source,
+    with_kinds,
+)
 from tests.inputs.media import encode, ffmpeg, picture, pictures_of
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg program")
@@ -51,7 +61,9 @@ class Files(http.server.SimpleHTTPRequestHandler):
         for number in itertools.count():
             data = cv2.imencode(".jpg", picture(number))[1].tobytes()
             try:
-                self.wfile.write(b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(data), data))
+                self.wfile.write(
+                    b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(data), data)
+                )
             except OSError:
                 return
             if self.ended.wait(0.02):
@@ -80,7 +92,8 @@ def serving(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """``rec`` is MPEG-TS, ``download`` MP4; ``vod.m3u8`` has three segments of 1 s with a discontinuity between any two, ``open.m3u8`` is not ended."""
+    """``rec`` is MPEG-TS, ``download`` MP4; ``vod.m3u8`` has three segments of 1 s with a discontinuity between any
+    two, ``open.m3u8`` is not ended."""
     ts, mp4 = encode(tmp_path / "a.ts", 30, g="10", bf="0"), encode(tmp_path / "a.mp4", 30, bf="2")
     ffmpeg("-i", mp4, "-c", "copy", "-movflags", "faststart", "-f", "mp4", tmp_path / "download")
     shutil.copy(ts, tmp_path / "rec")
@@ -155,7 +168,11 @@ def test_live_in_the_settings_counts_first(folder: Path) -> None:
 
 def test_many_addresses_are_asked_together_and_once(folder: Path) -> None:
     with serving(folder) as (host, asked):
-        cameras = [camera(f"{host}/rec?{n}") for n in range(5)] + [camera("clip.mp4"), camera("rtsp://127.0.0.1:9/1"), camera("0")]
+        cameras = [camera(f"{host}/rec?{n}") for n in range(5)] + [
+            camera("clip.mp4"),
+            camera("rtsp://127.0.0.1:9/1"),
+            camera("0"),
+        ]
         known = with_kinds(cameras)
         assert [c.live for c in known] == [False] * 5 + [None] * 3
         assert [is_live(c) for c in known] == [False] * 6 + [True] * 2

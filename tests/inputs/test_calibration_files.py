@@ -1,6 +1,7 @@
 """Calibrations as public data sets and tools write them: the same places, or a message that says how to convert.
 
-One camera in all formats: 1920 x 1080, f = 1200 px, 5 m above the ground at (2, -8), looking along y and 25 degrees down.
+One camera in all formats: 1920 x 1080, f = 1200 px, 5 m above the ground at (2, -8), looking along y and 25 degrees
+down.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ TEXTS = {
     "named.json": json.dumps({"H": np.linalg.inv(H).tolist()}),
     "projection.json": json.dumps({"P": P.tolist()}),
     "points.json": json.dumps({"camera points": PIXELS.tolist(), "map points": np.c_[GROUND, np.zeros(4)].tolist()}),
-    "ros.yaml": f"image_width: 1920\nimage_height: 1080\ncamera_matrix: {{rows: 3, cols: 3, data: {K.ravel().tolist()}}}\n"
+    "ros.yaml": "image_width: 1920\nimage_height: 1080\n"
+    f"camera_matrix: {{rows: 3, cols: 3, data: {K.ravel().tolist()}}}\n"
     f"rotation: {R.tolist()}\ntranslation: {T.tolist()}\n",
 }
 
@@ -99,7 +101,8 @@ def test_wildtrack_has_two_files_in_centimetres(tmp_path, folders):
     rvec, tvec = cv2.Rodrigues(R)[0].ravel(), T * 100
     (outer / "extr_CVLab1.xml").write_text(
         '<?xml version="1.0"?>\n<opencv_storage>\n'
-        f"<rvec>{' '.join(f'{v:.9g}' for v in rvec)}</rvec>\n<tvec>{' '.join(f'{v:.9g}' for v in tvec)}</tvec>\n</opencv_storage>\n"
+        f"<rvec>{' '.join(f'{v:.9g}' for v in rvec)}</rvec>\n"
+        f"<tvec>{' '.join(f'{v:.9g}' for v in tvec)}</tvec>\n</opencv_storage>\n"
     )
     for file in (inner / "intr_CVLab1.xml", outer / "extr_CVLab1.xml"):
         with pytest.raises(ConfigError, match=r"500 m above the ground.*centimetres it fits.*unit: 0\.01"):
@@ -135,7 +138,11 @@ def test_other_units_are_named(factor, unit, kind):
     with pytest.raises(ConfigError, match=f"unit: {unit:g}"):
         places(**settings)
     np.testing.assert_allclose(places(**settings, unit=unit), GROUND, atol=1e-3)
-    places(**settings, unit=1, maps=None if kind == "points" else ("world-to-camera" if kind == "matrix" else "pixels-to-ground"))
+    places(
+        **settings,
+        unit=1,
+        maps=None if kind == "points" else ("world-to-camera" if kind == "matrix" else "pixels-to-ground"),
+    )
 
 
 @pytest.mark.parametrize("kind", ["matrix", "opencv"])

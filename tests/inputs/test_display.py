@@ -1,4 +1,5 @@
-"""Pictures reach the detector as a player shows them: square pixels, whole and progressive, upright, not mirrored, in the right colours."""
+"""Pictures reach the detector as a player shows them: square pixels, whole and progressive, upright, not mirrored, in
+the right colours."""
 
 from __future__ import annotations
 
@@ -80,7 +81,8 @@ def bar(moment: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> np.ndarray:
 
 
 def woven(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The even lines of one moment and the odd lines of the next: a picture of an interlaced camera, top field first."""
+    """The even lines of one moment and the odd lines of the next: a picture of an interlaced camera, top field
+    first."""
     image = first.copy()
     image[1::2] = second[1::2]
     return image
@@ -105,7 +107,11 @@ X264 = {"x264-params": "tff=1:interlaced=1"}
         ("cctv.mp4", "libx264", {"interlaced": True, "options": X264}),
         ("dvd.mpg", "mpeg2video", {"interlaced": True}),
         ("dvd.vob", "mpeg2video", {"interlaced": True}),
-        ("container.mkv", "mjpeg", {"field_order": 2, "pix_fmt": "yuvj420p"}),  # MJPEG has no mark of its own; the container's counts
+        (
+            "container.mkv",
+            "mjpeg",
+            {"field_order": 2, "pix_fmt": "yuvj420p"},
+        ),  # MJPEG has no mark of its own; the container's counts
     ],
 )
 def test_interlaced_video_is_deinterlaced(tmp_path: Path, name: str, codec: str, how: dict[str, Any]) -> None:
@@ -138,7 +144,9 @@ def test_deinterlacing_can_be_turned_off_and_forced(tmp_path: Path) -> None:
 
 
 def test_on_and_off_are_words_in_yaml_too() -> None:
-    values = [CameraConfig(name="a", uri="b", deinterlace=value).deinterlace for value in (True, False, "on", "off", "auto")]
+    values = [
+        CameraConfig(name="a", uri="b", deinterlace=value).deinterlace for value in (True, False, "on", "off", "auto")
+    ]
     assert values == ["on", "off", "on", "off", "auto"]
 
 
@@ -249,10 +257,16 @@ def test_shown_size(size: tuple[int, int], aspect: Fraction | None, shown: tuple
         ("2cif.ts", "mpeg4", (160, 60), Fraction(1, 2)),
     ],
 )
-def test_anamorphic_video_is_its_square_twin(tmp_path: Path, name: str, codec: str, stored: tuple[int, int], aspect: Fraction) -> None:
+def test_anamorphic_video_is_its_square_twin(
+    tmp_path: Path, name: str, codec: str, stored: tuple[int, int], aspect: Fraction
+) -> None:
     step = WIDTH // stored[0], HEIGHT // stored[1]
-    twins = [np.ascontiguousarray(bar(k)[:: step[1], :: step[0]].repeat(step[1], 0).repeat(step[0], 1)) for k in range(5)]
-    path = write(tmp_path / name, [np.ascontiguousarray(t[:: step[1], :: step[0]]) for t in twins], codec, aspect=aspect)
+    twins = [
+        np.ascontiguousarray(bar(k)[:: step[1], :: step[0]].repeat(step[1], 0).repeat(step[0], 1)) for k in range(5)
+    ]
+    path = write(
+        tmp_path / name, [np.ascontiguousarray(t[:: step[1], :: step[0]]) for t in twins], codec, aspect=aspect
+    )
     frames, source = read(path)
     assert [f.size for f in frames] == [(WIDTH, HEIGHT)] * 5
     for frame, twin in zip(frames, twins, strict=True):
@@ -263,8 +277,8 @@ def test_anamorphic_video_is_its_square_twin(tmp_path: Path, name: str, codec: s
         assert abs(columns[0] - right[0]) <= 1
         assert abs(columns[-1] - right[-1]) <= 1
     assert source.warnings == [
-        f"its pixels are not square ({aspect.numerator}:{aspect.denominator}): frames and boxes have the size that a player shows, "
-        f"160x120, not {stored[0]}x{stored[1]} as stored"
+        f"its pixels are not square ({aspect.numerator}:{aspect.denominator}): frames and boxes have the size that a "
+        f"player shows, 160x120, not {stored[0]}x{stored[1]} as stored"
     ]
 
 
@@ -272,7 +286,8 @@ def test_anamorphic_video_is_its_square_twin(tmp_path: Path, name: str, codec: s
 
 
 def quarters() -> np.ndarray:
-    """The left half red, the right half green above and black below: no two of the eight ways to turn and mirror it look alike."""
+    """The left half red, the right half green above and black below: no two of the eight ways to turn and mirror it
+    look alike."""
     image = np.zeros((48, 64, 3), np.uint8)
     image[:, :32, 2] = 255
     image[:24, 32:, 1] = 255

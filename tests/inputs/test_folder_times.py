@@ -1,4 +1,5 @@
-"""When the pictures of a folder were taken, and which frames they are: by a rate that is given, by their names, never by a guess."""
+"""When the pictures of a folder were taken, and which frames they are: by a rate that is given, by their names, never
+by a guess."""
 
 from __future__ import annotations
 
@@ -52,7 +53,9 @@ def test_one_picture_needs_no_rate(tmp_path: Path) -> None:
     ],
     ids=["steps of 5 from 0", "steps of 5 from 1", "one missing", "second half", "prefix", "two numbers", "no numbers"],
 )
-def test_frame_numbers_are_those_of_the_names(tmp_path: Path, names: list[str], indices: list[int], seconds: list[float]) -> None:
+def test_frame_numbers_are_those_of_the_names(
+    tmp_path: Path, names: list[str], indices: list[int], seconds: list[float]
+) -> None:
     frames, source = read(folder(tmp_path, *(f"{name}.png" for name in names)), fps=2)
     assert [f.index for f in frames] == indices
     np.testing.assert_allclose([f.time for f in frames], seconds)

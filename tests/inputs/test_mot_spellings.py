@@ -50,14 +50,17 @@ SPELLINGS = {
     "ten blanks": lines(separator=" ", extra=("1", "-1", "-1", "-1")),
     "tabs": lines(separator="\t"),
     "semicolons": lines(separator=";"),
-    "semicolons and decimal commas": "\n".join(";".join(f"{v:.2f}".replace(".", ",") for v in [*r, 1, 1, 1]) for r in ROWS),
+    "semicolons and decimal commas": "\n".join(
+        ";".join(f"{v:.2f}".replace(".", ",") for v in [*r, 1, 1, 1]) for r in ROWS
+    ),
     "exponents": "\n".join(",".join(f"{v:.18e}" for v in [*r, 1, 1, 1]) for r in ROWS),
     "exponents and blanks": "\n".join(" ".join(f"{v:.18e}" for v in [*r, 1, 1, 1]) for r in ROWS),
     "decimal points": "\n".join(",".join(f"{v:.1f}" for v in [*r, 1, 1, 1]) for r in ROWS),
     "byte-order mark": "\ufeff" + lines(),
     "CRLF": lines().replace("\n", "\r\n"),
     "column names": "frame,id,bb_left,bb_top,bb_width,bb_height,conf,x,y\n" + lines(),
-    "column names in another order": "id,frame,left,top,width,height,score\n" + lines([[r[1], r[0], *r[2:]] for r in ROWS], extra=("1",)),
+    "column names in another order": "id,frame,left,top,width,height,score\n"
+    + lines([[r[1], r[0], *r[2:]] for r in ROWS], extra=("1",)),
     "comments": "# exported\n% by a tool\n" + lines() + "# end\n",
     "six columns": lines(extra=()),
     "a comma at the end": lines(extra=("1", "")),

@@ -1,4 +1,5 @@
-"""Files and folders whose names are ordinary elsewhere: other scripts, blanks, colons, numbers, endings of camcorders."""
+"""Files and folders whose names are ordinary elsewhere: other scripts, blanks, colons, numbers, endings of
+camcorders."""
 
 from __future__ import annotations
 
@@ -73,11 +74,15 @@ def recordings(scene) -> Path:
     return scene.folder
 
 
-def test_every_name_is_read_by_run(recordings: Path, scene, call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_every_name_is_read_by_run(
+    recordings: Path, scene, call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     # In the folder itself, where nothing but the colon's left side stands before it.
     monkeypatch.chdir(recordings)
     out = tmp_path / "29.11. 10:15"
-    code, text, err = call("run", *NAMES, "--detector", f"mot:{scene.boxes}", "--engine", "none", "--out", out, "--mosaic")
+    code, text, err = call(
+        "run", *NAMES, "--detector", f"mot:{scene.boxes}", "--engine", "none", "--out", out, "--mosaic"
+    )
     assert code == 0, err
     cameras = json.loads((out / "summary.json").read_text())["cameras"]
     assert {name: camera["frames"] for name, camera in cameras.items()} == dict.fromkeys(NAMES.values(), 6)
@@ -92,13 +97,25 @@ def test_relative_results_with_a_colon(recordings: Path, scene, call, monkeypatc
     monkeypatch.chdir(recordings)
     boxes = f"mot:{scene.boxes}"
     code, _, err = call(
-        "run", "10:15.mp4", "--detector", boxes, "--engine", "none", "--out", "a:b", "--video", "--set", "cameras.live=true"
+        "run",
+        "10:15.mp4",
+        "--detector",
+        boxes,
+        "--engine",
+        "none",
+        "--out",
+        "a:b",
+        "--video",
+        "--set",
+        "cameras.live=true",
     )
     assert code == 0, err
     assert (recordings / "a:b" / "videos" / "10_15.mp4").exists()
 
 
-def test_batch_and_doctor_find_names_too(recordings: Path, scene, call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_batch_and_doctor_find_names_too(
+    recordings: Path, scene, call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(recordings)
     models = ["--detector", f"mot:{scene.boxes}", "--engine", "none"]
     code, text, err = call("batch", ".", "--out", tmp_path / "out", *models)
@@ -106,7 +123,9 @@ def test_batch_and_doctor_find_names_too(recordings: Path, scene, call, monkeypa
     assert "6 recordings: 6 done" in text
     done = json.loads((tmp_path / "out" / "batch.json").read_text())
     assert {r["file"]: r["name"] for r in done["recordings"]} == NAMES
-    assert "6 skipped" in call("batch", ".", "--out", tmp_path / "out", *models)[1], "names are the same in the next run"
+    assert "6 skipped" in call("batch", ".", "--out", tmp_path / "out", *models)[1], (
+        "names are the same in the next run"
+    )
     code, text, err = call("doctor", "Büro Süd.mp4", "入口.mp4", "--seconds", "1", *models)
     assert code == 0, err
     assert "Buro_Sud" in text
@@ -117,7 +136,9 @@ def test_folders_with_a_cameras_file(recordings: Path) -> None:
     inside = recordings / "Büro"
     inside.mkdir()
     (recordings / "10:15.mp4").rename(inside / "10:15.mp4")
-    (inside / "cams.yaml").write_text("cameras:\n  - uri: '10:15.mp4'\n  - {name: door, uri: ../入口.mp4}\n  - uri: ../入口.mp4\n")
+    (inside / "cams.yaml").write_text(
+        "cameras:\n  - uri: '10:15.mp4'\n  - {name: door, uri: ../入口.mp4}\n  - uri: ../入口.mp4\n"
+    )
     config = load_config(inside / "cams.yaml")
     assert [camera.name for camera in config.cameras] == ["10_15", "door", "RuKou"]
     with open_source(config.cameras[0]) as source:
@@ -204,7 +225,9 @@ def test_batch_names_what_it_leaves_out(scene, call, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code, text, err = call("batch", scene.folder, "--out", out, "--detector", f"mot:{scene.boxes}", "--engine", "none")
     assert code == 0, err
-    left = {Path(item["path"]).name: item["reason"] for item in json.loads((out / "batch.json").read_text())["left_out"]}
+    left = {
+        Path(item["path"]).name: item["reason"] for item in json.loads((out / "batch.json").read_text())["left_out"]
+    }
     assert left.keys() == {"minutes.docx", "cams.yaml", "empty", "west.xyz", "boxes"}
     for name in left:
         assert name in text.replace("\n", "")

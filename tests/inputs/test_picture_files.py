@@ -1,4 +1,5 @@
-"""Folders of pictures as people have them: data behind the end of the picture, two pictures in one file, odd formats."""
+"""Folders of pictures as people have them: data behind the end of the picture, two pictures in one file, odd
+formats."""
 
 from __future__ import annotations
 
@@ -44,7 +45,9 @@ RESTARTS = (cv2.IMWRITE_JPEG_RST_INTERVAL, 1)
     ids=["jpeg", "progressive", "restarts", "png"],
 )
 @pytest.mark.parametrize("kind", ["video", "vendor", "zeros", "jpeg"])
-def test_what_stands_behind_the_end_does_not_matter(tmp_path: Path, ending: str, options: tuple[int, ...], kind: str) -> None:
+def test_what_stands_behind_the_end_does_not_matter(
+    tmp_path: Path, ending: str, options: tuple[int, ...], kind: str
+) -> None:
     whole = encoded(ending, None, *options)
     for number in range(30):
         chance = random.Random(number)
@@ -63,7 +66,9 @@ def test_what_stands_behind_the_end_does_not_matter(tmp_path: Path, ending: str,
 
 @pytest.mark.parametrize(("ending", "options"), [(".jpg", ()), (".jpg", PROGRESSIVE), (".jpg", RESTARTS), (".png", ())])
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9, 0.99])
-def test_pictures_that_are_cut_off_are_still_skipped(tmp_path: Path, ending: str, options: tuple[int, ...], share: float) -> None:
+def test_pictures_that_are_cut_off_are_still_skipped(
+    tmp_path: Path, ending: str, options: tuple[int, ...], share: float
+) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (64, 96, 3), np.uint8)
     whole = encoded(ending, noise, *options)
     (tmp_path / f"a{ending}").write_bytes(whole)

@@ -53,13 +53,22 @@ class Camera:
         if method == "OPTIONS":
             return f"RTSP/1.0 200 OK\r\n{head}Public: OPTIONS, DESCRIBE, SETUP, PLAY\r\n\r\n"
         if self.challenges:
-            return f"RTSP/1.0 401 Unauthorized\r\n{head}" + "".join(f"WWW-Authenticate: {c}\r\n" for c in self.challenges) + "\r\n"
+            return (
+                f"RTSP/1.0 401 Unauthorized\r\n{head}"
+                + "".join(f"WWW-Authenticate: {c}\r\n" for c in self.challenges)
+                + "\r\n"
+            )
         if method == "DESCRIBE":
             body = SESSION + self.media
-            return f"RTSP/1.0 200 OK\r\n{head}Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+            return (
+                f"RTSP/1.0 200 OK\r\n{head}Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+            )
         if VIDEO in self.media:
             return f"RTSP/1.0 461 Unsupported Transport\r\n{head}\r\n"
-        return f"RTSP/1.0 200 OK\r\n{head}Session: 1\r\nTransport: {headers.get('transport', 'RTP/AVP/TCP;interleaved=0-1')}\r\n\r\n"
+        return (
+            f"RTSP/1.0 200 OK\r\n{head}Session: 1\r\nTransport: "
+            f"{headers.get('transport', 'RTP/AVP/TCP;interleaved=0-1')}\r\n\r\n"
+        )
 
     def close(self) -> None:
         self._socket.close()
@@ -95,7 +104,10 @@ def test_a_camera_without_video(media, said):
     [
         (('Digest realm="c", nonce="1", algorithm=SHA-256, qop="auth"',), "asks for Digest login with SHA-256"),
         (('Digest realm="c", nonce="1", algorithm="SHA-512-256"',), "asks for Digest login with SHA-512-256"),
-        (('Digest realm="c", nonce="1", algorithm=SHA-256', 'Digest realm="c", nonce="1", algorithm=MD5'), "Check user name and password"),
+        (
+            ('Digest realm="c", nonce="1", algorithm=SHA-256', 'Digest realm="c", nonce="1", algorithm=MD5'),
+            "Check user name and password",
+        ),
         (('Digest realm="c", nonce="1"',), "Check user name and password"),
         (('Basic realm="c"',), "Check user name and password"),
     ],
@@ -119,10 +131,14 @@ def test_no_login_is_sent_when_asking():
     camera.close()
     assert answer is not None
     assert (answer.status, answer.media) == (200, ("video", "audio"))
-    assert not any("hush" in line or "admin" in line or line.lower().startswith("authorization") for line in camera.asked)
+    assert not any(
+        "hush" in line or "admin" in line or line.lower().startswith("authorization") for line in camera.asked
+    )
 
 
-@pytest.mark.parametrize("data", [b"", b"HTTP/1.1 200 OK\r\n\r\n", b"RTSP/1.0\r\n\r\n", b"RTSP/1.0 2000 x\r\n\r\n", b"\xff\xfe" * 100])
+@pytest.mark.parametrize(
+    "data", [b"", b"HTTP/1.1 200 OK\r\n\r\n", b"RTSP/1.0\r\n\r\n", b"RTSP/1.0 2000 x\r\n\r\n", b"\xff\xfe" * 100]
+)
 def test_answers_that_are_none(data):
     assert parse_answer(data) is None
 

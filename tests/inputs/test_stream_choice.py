@@ -33,7 +33,9 @@ def write(path: Path, *parts: Part) -> Path:
         for number in range(max(count for _, _, count in streams)):
             for stream, (width, height), count in streams:
                 if number < count:
-                    frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), 20 * number, np.uint8), format="bgr24")
+                    frame = av.VideoFrame.from_ndarray(
+                        np.full((height, width, 3), 20 * number, np.uint8), format="bgr24"
+                    )
                     frame.pts = number
                     container.mux(stream.encode(frame))
         for stream, _, _ in streams:
@@ -70,7 +72,9 @@ def test_covers_are_no_videos(tmp_path: Path, name: str, parts: list[Part]) -> N
         ("largest.ts", [("mpeg4", (80, 60), 12, NONE), (*MAIN[:3], NONE)], (160, 120)),
     ],
 )
-def test_of_several_videos_the_default_then_the_largest(tmp_path: Path, name: str, parts: list[Part], size: tuple[int, int]) -> None:
+def test_of_several_videos_the_default_then_the_largest(
+    tmp_path: Path, name: str, parts: list[Part], size: tuple[int, int]
+) -> None:
     frames, shown, warnings = read(write(tmp_path / name, *parts))
     assert (frames, shown) == (12, size)
     assert len(warnings) == 1

@@ -1,4 +1,5 @@
-"""Capture times of recordings as other programs write them. The right values are those of the same pictures in plain form."""
+"""Capture times of recordings as other programs write them. The right values are those of the same pictures in plain
+form."""
 
 from __future__ import annotations
 
@@ -12,7 +13,17 @@ import pytest
 from streamreid.config import CameraConfig
 from streamreid.sources import FrameSource, open_source
 from streamreid.types import Frame
-from tests.inputs.media import encode, ffmpeg, mpegts, packet_data, pictures_of, remux, steps, with_stamp, without_stamps
+from tests.inputs.media import (
+    encode,
+    ffmpeg,
+    mpegts,
+    packet_data,
+    pictures_of,
+    remux,
+    steps,
+    with_stamp,
+    without_stamps,
+)
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg program")
 
@@ -204,7 +215,12 @@ def test_raw_streams_take_the_rate_that_is_given(tmp_path: Path, name: str, code
 
 @pytest.mark.parametrize(
     ("name", "codec", "tick", "rate"),
-    [("a.mjpeg", "mjpeg", None, 25), ("a.264", "libx264", None, 10), ("a.264", "libx264", 600, 25), ("a.m2v", "mpeg2video", None, 10)],
+    [
+        ("a.mjpeg", "mjpeg", None, 25),
+        ("a.264", "libx264", None, 10),
+        ("a.264", "libx264", 600, 25),
+        ("a.m2v", "mpeg2video", None, 10),
+    ],
 )
 def test_a_guessed_rate_is_said(tmp_path: Path, name: str, codec: str, tick: int | None, rate: int) -> None:
     fps = 25 if codec == "mpeg2video" else 10

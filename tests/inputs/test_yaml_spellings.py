@@ -25,7 +25,8 @@ def test_merge_keys(tmp_path):
         tmp_path,
         "x-shared: &shared {stride: 3, timeout: 4}\n"
         "cameras:\n"
-        "  - &hall\n    name: hall\n    uri: rtsp://hall/1\n    stride: 2\n    roi: [[0, 0.4], [1, 0.4], [1, 1], [0, 1]]\n"
+        "  - &hall\n    name: hall\n    uri: rtsp://hall/1\n    stride: 2\n    roi: [[0, 0.4], [1, 0.4], [1, 1], [0, "
+        "1]]\n"
         "  - <<: *hall\n    name: yard\n    uri: rtsp://yard/1\n"
         "  - {name: gate, uri: rtsp://gate/1, <<: [*hall, *shared]}\n"
         "  - {<<: *shared, name: door, uri: rtsp://door/1}\n",
@@ -49,10 +50,22 @@ def test_merge_keys(tmp_path):
         ("cameras:\n  - {name: no, uri: x}\n", "cams.yaml:2: .*name: .*got False; put it in quotes"),
         ("cameras:\n  - {name: 12, uri: x}\n", "cams.yaml:2: .*got 12; put it in quotes"),
         ("cameras: " + "[" * 60 + "]" * 60 + "\n", "more than 50 levels"),
-        ("cameras:\n  - {name: a, uri: 'rtsp://u:$ZQ_CAM@h/1'}\n", r"cams.yaml:2: '\$ZQ_CAM' is not replaced.*write \$\{ZQ_CAM\}"),
-        ("cameras:\n  - {name: a, uri: 'rtsp://u:{ZQ_CAM}@h/1'}\n", r"cams.yaml:2: '\{ZQ_CAM\}' is not replaced.*write \$\{ZQ_CAM\}"),
-        ("cameras:\n  - {name: a, uri: 'rtsp://u:${ZQ_CAM@h/1'}\n", r"cams.yaml:2: '\$\{' begins a variable that does not end"),
-        ("cameras:\n  - {name: a, uri: 'rtsp://u:${ZQ_A:-${ZQ_B:-c}}@h/1'}\n", r"cams.yaml:2: '\$\{' begins a variable that does not end"),
+        (
+            "cameras:\n  - {name: a, uri: 'rtsp://u:$ZQ_CAM@h/1'}\n",
+            r"cams.yaml:2: '\$ZQ_CAM' is not replaced.*write \$\{ZQ_CAM\}",
+        ),
+        (
+            "cameras:\n  - {name: a, uri: 'rtsp://u:{ZQ_CAM}@h/1'}\n",
+            r"cams.yaml:2: '\{ZQ_CAM\}' is not replaced.*write \$\{ZQ_CAM\}",
+        ),
+        (
+            "cameras:\n  - {name: a, uri: 'rtsp://u:${ZQ_CAM@h/1'}\n",
+            r"cams.yaml:2: '\$\{' begins a variable that does not end",
+        ),
+        (
+            "cameras:\n  - {name: a, uri: 'rtsp://u:${ZQ_A:-${ZQ_B:-c}}@h/1'}\n",
+            r"cams.yaml:2: '\$\{' begins a variable that does not end",
+        ),
         ("cameras:\n  - {name: a, uri: 'rtsp://u:${ZQ CAM}@h/1'}\n", r"cams.yaml:2: '\$\{ZQ CAM\}' is not understood"),
         ("cameras:\n  - {name: a, uri: x}\nffmpeg: {}\n", "unknown key 'ffmpeg'; known keys"),
         ("cameras:\n  - {name: a, uri: x, ffmpeg: {}}\n", "unknown key 'cameras.0..ffmpeg'; did you mean 'uri'"),
@@ -139,7 +152,9 @@ def _spell(rng: random.Random, data: dict) -> str:
     cameras = [dict(c) for c in data["cameras"]]
     head = ""
     if rng.random() < 0.5:  # what is common, in an anchor
-        common = {k: v for k, v in cameras[0].items() if k not in ("name", "uri") and all(c.get(k) == v for c in cameras)}
+        common = {
+            k: v for k, v in cameras[0].items() if k not in ("name", "uri") and all(c.get(k) == v for c in cameras)
+        }
         if common:
             head = f"x-common: &common {yaml.safe_dump(common, default_flow_style=True, width=10**6).strip()}\n"
             cameras = [{k: v for k, v in c.items() if k not in common} for c in cameras]
@@ -155,7 +170,9 @@ def _spell(rng: random.Random, data: dict) -> str:
     rest = {k: v for k, v in data.items() if k != "cameras"}
     sections = [f"cameras:{rng.choice(['', '   # all of them'])}\n{text}"]
     sections += [
-        f"{k}: {yaml.safe_dump(v, default_flow_style=True, width=10**6)}" if rng.random() < 0.5 else yaml.safe_dump({k: v})
+        f"{k}: {yaml.safe_dump(v, default_flow_style=True, width=10**6)}"
+        if rng.random() < 0.5
+        else yaml.safe_dump({k: v})
         for k, v in rest.items()
     ]
     tail = sections[1:]

@@ -29,7 +29,9 @@ def keeper():
                 x = 320 + 140 * np.sin(0.5 * now + phase[:, 0]) + 60 * np.sin(0.23 * now + phase[:, 1])
                 y = 280 + 90 * np.cos(0.41 * now + phase[:, 2]) + 60 * np.sin(0.3 * now + phase[:, 3])
                 boxes = np.stack([x - 20, y - 90, x + 20, y], 1).astype(np.float32)
-                found.observe(name, step / 6, Tracks(np.arange(1, 9), boxes, np.ones(8, np.float32), np.arange(8)), SIZE)
+                found.observe(
+                    name, step / 6, Tracks(np.arange(1, 9), boxes, np.ones(8, np.float32), np.arange(8)), SIZE
+                )
         return found
 
     return make

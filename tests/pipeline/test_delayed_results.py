@@ -1,4 +1,5 @@
-"""Results held back by ``tracker.delay``: the same frames in the same order, better people in them, nothing lost at the end."""
+"""Results held back by ``tracker.delay``: the same frames in the same order, better people in them, nothing lost at the
+end."""
 
 import numpy as np
 import pytest
@@ -36,7 +37,11 @@ def walk(hold, camera, times, x0=100.0, look=(1.0, 0.0), boxes=None):
     for i, time in enumerate(times):
         there = boxes is None or boxes(time)
         box = [[x0 + 20 * time, 100, x0 + 40 + 20 * time, 200]] if there else np.zeros((0, 4))
-        looks = PartFeatures(np.array([[look]], np.float32), np.ones((1, 1), np.float32)) if there else PartFeatures.unseen(0, 1, 2)
+        looks = (
+            PartFeatures(np.array([[look]], np.float32), np.ones((1, 1), np.float32))
+            if there
+            else PartFeatures.unseen(0, 1, 2)
+        )
         frame = Frame.without_image(camera, i, time, size=(1000, 400))
         observed = hold.follow(frame, Detections.from_arrays(box), looks)
         steps.append((observed, hold.due()))
@@ -96,7 +101,9 @@ def test_a_stopped_run_hands_out_what_it_holds(scene, colours):
 
 def test_replay_and_films_of_delayed_results(scene, colours, tmp_path):
     pytest.importorskip("pyarrow")
-    config = delayed(scene.config(scene.camera("left", [0, 1]), scene.camera("right", [1, 2]), output={"video": True}), 1.0)
+    config = delayed(
+        scene.config(scene.camera("left", [0, 1]), scene.camera("right", [1, 2]), output={"video": True}), 1.0
+    )
     with Pipeline(config, embedder=colours, cache=tmp_path / "cache") as pipeline:
         run(pipeline, tmp_path / "run")
     run(Replay(tmp_path / "cache"), tmp_path / "again")
@@ -116,7 +123,9 @@ def test_a_person_found_to_be_an_old_one_is_never_given_a_second_identity():
     for i, time in enumerate(times[40:]):
         box = [[250 + 20 * time, 100, 290 + 20 * time, 200]]
         looks = PartFeatures(np.array([[[1.0, 0.0]]], np.float32), np.full((1, 1), float(i >= 6), np.float32))
-        observed = hold.follow(Frame.without_image("a", 40 + i, time, size=(1000, 400)), Detections.from_arrays(box), looks)
+        observed = hold.follow(
+            Frame.without_image("a", 40 + i, time, size=(1000, 400)), Detections.from_arrays(box), looks
+        )
         dark.append((observed, hold.due()))
     waited, rest = hold.rest()
     observed = [item for step in (*first, *dark) for item in step[0]] + waited

@@ -14,7 +14,9 @@ from streamreid.types import IdentityEvent
 
 def with_gallery(scene, path, *videos, **sections):
     gallery = {"store": str(path), **sections.pop("gallery", {})}
-    return scene.config(*videos, gallery=gallery, association={"confirm_observations": 5, "confirm_seconds": 0.5}, **sections)
+    return scene.config(
+        *videos, gallery=gallery, association={"confirm_observations": 5, "confirm_seconds": 0.5}, **sections
+    )
 
 
 def wait_for(condition, seconds=10.0):
@@ -104,7 +106,8 @@ def test_what_is_past_its_time_is_gone_at_the_start(scene, colours, tmp_path):
 
 
 def change_midway(config, colours, people, change, kind):
-    """Run; as soon as ``people`` are stored, change the gallery as another process would. Identities by track before and at the end."""
+    """Run; as soon as ``people`` are stored, change the gallery as another process would. Identities by track before
+    and at the end."""
     before = None
     with Pipeline(config, embedder=colours) as pipeline:
         for _ in pipeline:

@@ -30,7 +30,11 @@ class Script(FrameProcessor):
     """One camera after the other shows two people for three seconds and is taken out."""
 
     def __init__(self, names, **tracker):
-        config = {"cameras": [{"name": names[0], "uri": "rtsp://127.0.0.1/1"}], "detector": {"model": "none"}, "tracker": tracker}
+        config = {
+            "cameras": [{"name": names[0], "uri": "rtsp://127.0.0.1/1"}],
+            "detector": {"model": "none"},
+            "tracker": tracker,
+        }
         super().__init__(Config.from_dict(config), Calibration(), ("none", "none"))
         self.names = names
         self.kept = []
@@ -54,7 +58,8 @@ class Script(FrameProcessor):
 def test_of_cameras_that_are_gone_numbers_are_kept(monkeypatch):
     hours = itertools.count()
     monkeypatch.setattr(
-        "streamreid.pipeline.frame_processor.time", SimpleNamespace(monotonic=lambda: 3600 * next(hours), perf_counter=time.perf_counter)
+        "streamreid.pipeline.frame_processor.time",
+        SimpleNamespace(monotonic=lambda: 3600 * next(hours), perf_counter=time.perf_counter),
     )
     run = Script([*(f"cam{n}" for n in range(12)), "cam0"])
     ids = [(r.frame.camera, r.frame.time, i) for r in run for i in r.tracks.ids.tolist()]

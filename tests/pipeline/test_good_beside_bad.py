@@ -22,7 +22,9 @@ def test_four_good_cameras_beside_one_bad(rtsp, faults, tmp_path, colours):
         (boxes / f"{name}.txt").write_text("\n".join(lines) + "\n")
     with rtsp.RtspCamera("--shared", "--fps", str(FPS)) as server, faults.FaultyProxy(server.port) as proxy:
         addresses = [server.uri] * 4 + [f"rtsp://127.0.0.1:{proxy.port}/live"]
-        cameras = tuple(CameraConfig(name=n, uri=u, timeout=1, connect_timeout=1) for n, u in zip(names, addresses, strict=True))
+        cameras = tuple(
+            CameraConfig(name=n, uri=u, timeout=1, connect_timeout=1) for n, u in zip(names, addresses, strict=True)
+        )
         config = Config.from_dict({"cameras": [{"name": "x", "uri": "x"}], "detector": {"model": f"mot:{boxes}"}})
         config = config.model_copy(update={"cameras": cameras})
 

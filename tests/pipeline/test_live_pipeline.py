@@ -48,7 +48,11 @@ def stop_after(pipeline, seconds):
 
 
 def test_overload_drops_frames_evenly_and_ages_do_not_grow(scene, colours):
-    config = live(scene.config(scene.camera("a", [0], frames=100), scene.camera("b", [0], frames=100), scene.camera("c", [0], frames=100)))
+    config = live(
+        scene.config(
+            scene.camera("a", [0], frames=100), scene.camera("b", [0], frames=100), scene.camera("c", [0], frames=100)
+        )
+    )
     ages = []
     with Pipeline(config, detector=Slow(0.08), embedder=colours) as pipeline:
         timer = stop_after(pipeline, 5)
@@ -79,7 +83,11 @@ def test_files_keep_every_frame_however_slow_inference_is(scene, colours):
 def test_recordings_are_not_joined_by_cameras(scene, colours):
     with Pipeline(scene.config(scene.camera("a", [0], frames=5)), embedder=colours) as pipeline:
         other = CameraConfig(name="b", uri="rtsp://127.0.0.1:9/1")
-        for act in (lambda: pipeline.cameras.add(other), lambda: pipeline.cameras.remove("a"), lambda: pipeline.cameras.pause("a")):
+        for act in (
+            lambda: pipeline.cameras.add(other),
+            lambda: pipeline.cameras.remove("a"),
+            lambda: pipeline.cameras.pause("a"),
+        ):
             with pytest.raises(ConfigError, match="reads recordings"):
                 act()
         assert len(list(pipeline)) == 5
@@ -168,7 +176,9 @@ def test_a_run_started_again_goes_on_with_new_ids(scene, colours, tmp_path):
             # Killed: the state is a second old, the last line half written.
             state = json.loads((folder / "state.json").read_text())
             size = (folder / "results.jsonl").stat().st_size
-            (folder / "state.json").write_text(json.dumps({**state, "global_id": 1, "tracks": {}, "frames": {}, "results_bytes": 0}))
+            (folder / "state.json").write_text(
+                json.dumps({**state, "global_id": 1, "tracks": {}, "frames": {}, "results_bytes": 0})
+            )
             with open(folder / "results.jsonl", "a") as file:
                 file.write('{"type":"person","camera":"a","fra')
             assert read_begin(folder).global_id == state["global_id"]
@@ -177,7 +187,10 @@ def test_a_run_started_again_goes_on_with_new_ids(scene, colours, tmp_path):
     assert [line["type"] for line in lines].count("header") == 3
     people = [line for line in lines if line["type"] == "person"]
     starts = [i for i, line in enumerate(lines) if line["type"] == "header"]
-    runs = [[line for line in lines[a:b] if line["type"] == "person"] for a, b in zip(starts, [*starts[1:], len(lines)], strict=True)]
+    runs = [
+        [line for line in lines[a:b] if line["type"] == "person"]
+        for a, b in zip(starts, [*starts[1:], len(lines)], strict=True)
+    ]
     for key in ("track_id", "global_id", "frame"):
         seen = [{line[key] for line in part if line[key] is not None} for part in runs]
         assert not seen[0] & seen[1]
@@ -220,7 +233,9 @@ def test_a_damaged_state_without_results_is_said(tmp_path):
     with pytest.raises(DataError, match="damaged"):
         read_begin(tmp_path)
     (tmp_path / "state.json").write_text(
-        json.dumps({"runs": 1, "global_id": 5, "tracks": {"a": 7}, "frames": {"a": 9}, "results_bytes": 0, "ended": False})
+        json.dumps(
+            {"runs": 1, "global_id": 5, "tracks": {"a": 7}, "frames": {"a": 9}, "results_bytes": 0, "ended": False}
+        )
     )
     begin = read_begin(tmp_path)
     assert begin.global_id > 5 + 100  # there are no lines to look the last second's ids up in
@@ -233,7 +248,10 @@ def test_the_watched_file_is_followed_and_mistakes_change_nothing(scene, colours
     path = tmp_path / "cams.yaml"
 
     def write(*cameras):
-        path.write_text("cameras:\n" + "".join(f"  - {{name: {n}, uri: {u}, live: true, repeat: 50{more}}}\n" for n, u, more in cameras))
+        path.write_text(
+            "cameras:\n"
+            + "".join(f"  - {{name: {n}, uri: {u}, live: true, repeat: 50{more}}}\n" for n, u, more in cameras)
+        )
 
     write(("left", left, ""))
     config = live(scene.config(left))
@@ -318,7 +336,9 @@ def test_forecast_of_four_cameras(cost, least, most):
 def test_settled_people_leave_memory_and_are_told_once(scene, colours, monkeypatch):
     monkeypatch.setattr("streamreid.pipeline.frame_processor._MANY_TRACKS", 4)
     video = scene.camera("a", [0, 1, 2], frames=70, rate=20, hole=range(10, 50))
-    config = live(scene.config(video, association={"window": 0.3, "memory": 0.5}, tracker={"lost_seconds": 0.2}), repeat=1)
+    config = live(
+        scene.config(video, association={"window": 0.3, "memory": 0.5}, tracker={"lost_seconds": 0.2}), repeat=1
+    )
     settled = {}
     with Pipeline(config, embedder=colours) as pipeline:
         for _ in pipeline:
@@ -341,11 +361,15 @@ def test_a_frame_of_a_camera_that_is_gone_is_followed_all_the_same(scene, colour
 
 def test_live_calibrated_cameras_say_where_people_stand_also_in_pieces(scene, colours, tmp_path):
     floor = CalibrationConfig(matrix=((0.02, 0, 0), (0, 0.02, 0), (0, 0, 1)), maps="pixels-to-ground")
-    config = live(scene.config(scene.camera("a", [0, 1], frames=100), scene.camera("b", [0, 1], frames=100)), calibration=floor)
+    config = live(
+        scene.config(scene.camera("a", [0, 1], frames=100), scene.camera("b", [0, 1], frames=100)), calibration=floor
+    )
 
     def follow(rotate):
         output = config.output.model_copy(update={"rotate": rotate})
-        with Pipeline(config.model_copy(update={"output": output}), embedder=colours, begin=read_begin(tmp_path / "out")) as pipeline:
+        with Pipeline(
+            config.model_copy(update={"output": output}), embedder=colours, begin=read_begin(tmp_path / "out")
+        ) as pipeline:
             timer = stop_after(pipeline, 3)
             run(pipeline, tmp_path / "out")
             timer.cancel()
@@ -357,7 +381,9 @@ def test_live_calibrated_cameras_say_where_people_stand_also_in_pieces(scene, co
     pieces = sorted((tmp_path / "out" / "pieces").iterdir())
     assert (pieces[0] / "world.txt").read_text().startswith(before)
     found = read_positions(tmp_path / "out")
-    assert all(read_positions(piece / "world.txt").averaged == 0 for piece in pieces[:-1])  # one line per person and moment
+    assert all(
+        read_positions(piece / "world.txt").averaged == 0 for piece in pieces[:-1]
+    )  # one line per person and moment
     assert len(found) > 1.5 * len(before.splitlines())
     assert abs(found.frames[-1] / 10 - time.time()) < 20
     assert ((found.points > 0) & (found.points < 7)).all()

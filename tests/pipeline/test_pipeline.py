@@ -56,7 +56,8 @@ def test_the_same_run_twice_gives_the_same_files(scene, colours, tmp_path):
         with Pipeline(config, embedder=colours) as pipeline:
             run(pipeline, tmp_path / name)
         texts.append(
-            {p.name: p.read_text() for p in (tmp_path / name).rglob("*.txt")} | {"jsonl": (tmp_path / name / "results.jsonl").read_text()}
+            {p.name: p.read_text() for p in (tmp_path / name).rglob("*.txt")}
+            | {"jsonl": (tmp_path / name / "results.jsonl").read_text()}
         )
     assert texts[0] == texts[1] == texts[2]
 
@@ -69,7 +70,9 @@ def test_one_broken_camera_does_not_stop_the_others(scene, colours, tmp_path, ba
     if bad == "missing":
         broken.unlink()
     else:
-        broken.write_bytes({"empty": b"", "text": b"not a video at all\n" * 50, "truncated": data[: len(data) // 3]}[bad])
+        broken.write_bytes(
+            {"empty": b"", "text": b"not a video at all\n" * 50, "truncated": data[: len(data) // 3]}[bad]
+        )
     with Pipeline(scene.config(good, broken), embedder=colours) as pipeline:
         summary = run(pipeline, tmp_path / "out")
     assert summary.cameras["good"].frames == 40
@@ -90,7 +93,10 @@ def test_a_shorter_and_a_slower_camera(scene, colours):
 
 def test_no_camera_at_all_that_can_be_opened(scene):
     missing = scene.folder / "missing.mp4"
-    with Pipeline(scene.config(missing)) as pipeline, pytest.raises(SourceError, match=r"no camera could be opened(.|\n)*missing\.mp4"):
+    with (
+        Pipeline(scene.config(missing)) as pipeline,
+        pytest.raises(SourceError, match=r"no camera could be opened(.|\n)*missing\.mp4"),
+    ):
         list(pipeline)
 
 
@@ -119,10 +125,17 @@ def test_frame_size_may_change_in_mid_stream(scene, colours, tmp_path):
     with open(path, "wb") as raw:
         for size in ((320, 240), (480, 360)):
             codec = av.CodecContext.create("libx264", "w")
-            codec.width, codec.height, codec.pix_fmt, codec.framerate, codec.time_base = *size, "yuv420p", 10, Fraction(1, 10)
+            codec.width, codec.height, codec.pix_fmt, codec.framerate, codec.time_base = (
+                *size,
+                "yuv420p",
+                10,
+                Fraction(1, 10),
+            )
             codec.options = {"tune": "zerolatency"}
             for _ in range(15):
-                for packet in codec.encode(av.VideoFrame.from_ndarray(np.full((size[1], size[0], 3), 90, np.uint8), format="bgr24")):
+                for packet in codec.encode(
+                    av.VideoFrame.from_ndarray(np.full((size[1], size[0], 3), 90, np.uint8), format="bgr24")
+                ):
                     raw.write(bytes(packet))
             for packet in codec.encode(None):
                 raw.write(bytes(packet))
@@ -189,7 +202,9 @@ def test_leaving_the_loop_early_leaves_no_thread(scene, colours):
             break
     # The thread that watches a start for slow steps ends by itself, up to half a second after the last step.
     deadline = time.monotonic() + 5
-    while (left := {thread.name for thread in set(threading.enumerate()) - before}) == {"startup"} and time.monotonic() < deadline:
+    while (left := {thread.name for thread in set(threading.enumerate()) - before}) == {
+        "startup"
+    } and time.monotonic() < deadline:
         time.sleep(0.02)
     assert left == set()
 
@@ -201,7 +216,9 @@ def test_final_files_hold_the_final_identities(scene, colours, tmp_path):
     assert summary.identities == summary.shared == 2
     ids = {}
     for camera in ("left", "right"):
-        rows = [line.split(",") for line in (tmp_path / "out" / "mot" / "global" / f"{camera}.txt").read_text().splitlines()]
+        rows = [
+            line.split(",") for line in (tmp_path / "out" / "mot" / "global" / f"{camera}.txt").read_text().splitlines()
+        ]
         assert len(rows) > 60
         ids[camera] = {int(r[1]) for r in rows}
     assert ids["left"] == ids["right"]

@@ -25,7 +25,11 @@ def camera_matrix(scale=1.0):
     right /= np.linalg.norm(right)
     rotation = np.stack([right, np.cross(forward, right), forward])
     inner = np.array([[500.0, 0, SIZE[0] / 2], [0, 500.0, SIZE[1] / 2], [0, 0, 1]])
-    return inner @ np.concatenate([rotation, -(rotation @ eye)[:, None]], 1) @ np.diag([1 / scale, 1 / scale, 1 / scale, 1])
+    return (
+        inner
+        @ np.concatenate([rotation, -(rotation @ eye)[:, None]], 1)
+        @ np.diag([1 / scale, 1 / scale, 1 / scale, 1])
+    )
 
 
 def people(rng, count=4):
@@ -36,7 +40,9 @@ def people(rng, count=4):
 
 def features(count, alike, rng):
     parts = rng.normal(size=(count, 2, 64)) + alike
-    return PartFeatures((parts / np.linalg.norm(parts, axis=2, keepdims=True)).astype(np.float32), np.ones((count, 2), np.float32))
+    return PartFeatures(
+        (parts / np.linalg.norm(parts, axis=2, keepdims=True)).astype(np.float32), np.ones((count, 2), np.float32)
+    )
 
 
 def minute(check, *, seconds=70, alike=0.0, found=people, best=None, name="gate"):
@@ -102,7 +108,12 @@ def test_one_person_in_two_boxes_is_no_pair_of_strangers():
 
 @pytest.mark.parametrize(
     ("scale", "advice"),
-    [(100.0, "with 0.01 times its unit"), (1000.0, "with 0.001 times"), (0.01, "with 100 times"), (0.55, "check its unit")],
+    [
+        (100.0, "with 0.01 times its unit"),
+        (1000.0, "with 0.001 times"),
+        (0.01, "with 100 times"),
+        (0.55, "check its unit"),
+    ],
 )
 def test_a_calibration_by_which_nobody_is_a_human_is_said(scale, advice):
     cameras = {"gate": GroundCamera.from_matrix("gate", camera_matrix(scale))}
@@ -157,7 +168,8 @@ def test_an_engine_that_sees_all_alike_is_in_the_summary_of_the_run(scene, colou
         (type(colours),),
         {
             "__call__": lambda self, frames, found: [
-                PartFeatures(np.ones((len(d), 1, 3), np.float32) / np.float32(3**0.5), np.ones((len(d), 1), np.float32)) for d in found
+                PartFeatures(np.ones((len(d), 1, 3), np.float32) / np.float32(3**0.5), np.ones((len(d), 1), np.float32))
+                for d in found
             ]
         },
     )

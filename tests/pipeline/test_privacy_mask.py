@@ -111,7 +111,9 @@ def test_boxes_that_are_none_are_passed_over():
 def noisy(path: Path, frames: int, *, texture=8) -> None:
     """A film of fine noise: whatever is blurred lost its detail."""
     rng = np.random.default_rng(0)
-    picture = cv2.resize(rng.integers(0, 256, (SIZE[1] // 2, SIZE[0] // 2), np.uint8), SIZE, interpolation=cv2.INTER_NEAREST)
+    picture = cv2.resize(
+        rng.integers(0, 256, (SIZE[1] // 2, SIZE[0] // 2), np.uint8), SIZE, interpolation=cv2.INTER_NEAREST
+    )
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
         stream.width, stream.height, stream.pix_fmt, stream.bit_rate = *SIZE, "yuv420p", 20_000_000
@@ -139,7 +141,10 @@ def noisy_config(scene, frames, found, **sections):
     """A camera in which one person stands; ``found`` says in which frames, and how surely, the detector sees them."""
     path = scene.folder / "hall.mp4"
     noisy(path, frames)
-    rows = [f"{i + 1},-1,{STANDS[0]},{STANDS[1]},{STANDS[2] - STANDS[0]},{STANDS[3] - STANDS[1]},{s},-1,-1,-1" for i, s in found.items()]
+    rows = [
+        f"{i + 1},-1,{STANDS[0]},{STANDS[1]},{STANDS[2] - STANDS[0]},{STANDS[3] - STANDS[1]},{s},-1,-1,-1"
+        for i, s in found.items()
+    ]
     (scene.boxes / "hall.txt").write_text("\n".join(rows) + "\n")
     return scene.config(path, **sections)
 
@@ -147,7 +152,9 @@ def noisy_config(scene, frames, found, **sections):
 @pytest.mark.parametrize("delay", [0.0, 0.5])
 def test_no_frame_of_a_film_shows_somebody_who_was_missed_now_and_then(scene, tmp_path, delay):
     found = dict.fromkeys([*range(5, 12), *range(18, 25)], 0.9)
-    config = noisy_config(scene, 30, found, output={"video": True, "mosaic": True, "blur": "people"}, tracker={"delay": delay})
+    config = noisy_config(
+        scene, 30, found, output={"video": True, "mosaic": True, "blur": "people"}, tracker={"delay": delay}
+    )
     with Pipeline(config) as pipeline:
         run(pipeline, tmp_path / "out")
     inner = (130, 100, 170, 190)
@@ -178,7 +185,10 @@ def test_crops_and_pictures_in_the_gallery_are_blurred(scene, tmp_path, colours)
     plain = detail(read_film(scene.folder / "hall.mp4")[0], STANDS)
     crops = [cv2.imread(str(p)) for p in (tmp_path / "out" / "crops").glob("*/hall/*.jpg")]
     with SqliteGallery(store) as gallery:
-        stored = [cv2.imdecode(np.frombuffer(data, np.uint8), 1) for data in gallery.crops(list(gallery.appearances([1]))).values()]
+        stored = [
+            cv2.imdecode(np.frombuffer(data, np.uint8), 1)
+            for data in gallery.crops(list(gallery.appearances([1]))).values()
+        ]
     for picture in itertools.chain(crops, stored):
         height, width = picture.shape[:2]
         assert detail(picture, (0, 0, width, height)) < plain / 4

@@ -37,13 +37,18 @@ def write_engine(path: Path, parts: int = 3, dim: int = 16, *, form: str = "part
     nodes.append(helper.make_node("Reshape", ["f", "shape"], ["features"]))
     outputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", *shape[1:]])]
     if form == "parts":
-        nodes += [helper.make_node("MatMul", ["mean", "v"], ["logit"]), helper.make_node("Sigmoid", ["logit"], ["visibility"])]
+        nodes += [
+            helper.make_node("MatMul", ["mean", "v"], ["logit"]),
+            helper.make_node("Sigmoid", ["logit"], ["visibility"]),
+        ]
         outputs.append(helper.make_tensor_value_info("visibility", TensorProto.FLOAT, ["n", parts]))
     else:
         constants.pop(1)
     inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, HEIGHT, WIDTH])]
     model = helper.make_model(
-        helper.make_graph(nodes, "g", inputs, outputs, constants), opset_imports=[helper.make_opsetid("", 13)], ir_version=8
+        helper.make_graph(nodes, "g", inputs, outputs, constants),
+        opset_imports=[helper.make_opsetid("", 13)],
+        ir_version=8,
     )
     save(model, path)
     return path
@@ -55,9 +60,17 @@ def engine_graph() -> Callable[..., Path]:
 
 
 def write_tiny_bundle(
-    folder: Path, name: str = "tiny", *, parts: int = 3, dim: int = 16, form: str = "parts", where: Path | None = None, **values: object
+    folder: Path,
+    name: str = "tiny",
+    *,
+    parts: int = 3,
+    dim: int = 16,
+    form: str = "parts",
+    where: Path | None = None,
+    **values: object,
 ) -> Bundle:
-    """Write a bundle of a tiny engine to ``folder/bundles/name`` (or ``where/name``); keywords replace values of its manifest."""
+    """Write a bundle of a tiny engine to ``folder/bundles/name`` (or ``where/name``); keywords replace values of its
+    manifest."""
     graph = write_engine(folder / f"{name}.onnx", parts, dim, form=form)
     manifest = BundleManifest.model_validate(
         {

@@ -47,7 +47,9 @@ class TestDamage:
     def test_a_changed_file(self, make_bundle) -> None:
         bundle = make_bundle()
         bundle.model.write_bytes(bundle.model.read_bytes() + b"x")
-        with pytest.raises(EngineError, match=r"'model\.onnx' is not the file.*sha256 [0-9a-f]{16}.*expected [0-9a-f]{16}"):
+        with pytest.raises(
+            EngineError, match=r"'model\.onnx' is not the file.*sha256 [0-9a-f]{16}.*expected [0-9a-f]{16}"
+        ):
             load_bundle(bundle.folder)
 
     def test_a_missing_file(self, make_bundle) -> None:
@@ -72,7 +74,10 @@ class TestDamage:
             ({"files": {"../../secret": "0" * 64}}, r"files.*secret"),
             ({"files": {"model.onnx": "abc"}}, "files"),
             ({"files": {}}, r"no checksum for the model 'model\.onnx'"),
-            ({"input": {"height": 64, "width": 32, "color": "rgb", "scale": [1, 0, 1], "bias": [0, 0, 0]}}, "scale must not be 0"),
+            (
+                {"input": {"height": 64, "width": 32, "color": "rgb", "scale": [1, 0, 1], "bias": [0, 0, 0]}},
+                "scale must not be 0",
+            ),
             ({"calibration": {"slope": float("inf"), "intercept": 0}}, "calibration"),
         ],
     )
@@ -94,7 +99,9 @@ class TestWriting:
         bundle = make_bundle()
         with pytest.raises(EngineError, match=r"exists already.*--force"):
             write_bundle(bundle.folder, bundle.manifest, {"model.onnx": bundle.model})
-        replaced = write_bundle(bundle.folder, bundle.manifest.model_copy(update={"rank": 5}), {"model.onnx": bundle.model}, force=True)
+        replaced = write_bundle(
+            bundle.folder, bundle.manifest.model_copy(update={"rank": 5}), {"model.onnx": bundle.model}, force=True
+        )
         assert replaced.manifest.rank == 5
         assert [p.name for p in bundle.folder.parent.iterdir()] == [bundle.folder.name]
 
@@ -109,7 +116,9 @@ class TestWriting:
     def test_a_failure_leaves_what_was_there(self, make_bundle, tmp_path: Path) -> None:
         bundle = make_bundle()
         with pytest.raises(EngineError, match="cannot write"):
-            write_bundle(bundle.folder, bundle.manifest, {"model.onnx": bundle.model, "card.md": tmp_path / "none"}, force=True)
+            write_bundle(
+                bundle.folder, bundle.manifest, {"model.onnx": bundle.model, "card.md": tmp_path / "none"}, force=True
+            )
         assert load_bundle(bundle.folder) == bundle
         assert [p.name for p in bundle.folder.parent.iterdir()] == [bundle.folder.name]
         with pytest.raises(EngineError, match="no file for the model"):
@@ -142,7 +151,9 @@ class TestOpening:
     def test_none(self) -> None:
         assert isinstance(open_embedder(EngineConfig(model="none")), BlindEmbedder)
 
-    def test_no_engine_shipped(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def test_no_engine_shipped(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
         monkeypatch.setattr(factory, "shipped_folder", lambda: tmp_path / "nowhere")
         assert isinstance(open_embedder(EngineConfig()), BlindEmbedder)
         assert "motion only" in caplog.text
@@ -155,7 +166,9 @@ class TestOpening:
             open_embedder(EngineConfig(model=str(tmp_path / "m.onnx")))
 
 
-@pytest.mark.parametrize("wanted", [{"runtime": "tensorrt"}, {"runtime": "torch"}, {"precision": "int8", "runtime": "onnxruntime"}])
+@pytest.mark.parametrize(
+    "wanted", [{"runtime": "tensorrt"}, {"runtime": "torch"}, {"precision": "int8", "runtime": "onnxruntime"}]
+)
 def test_what_is_asked_for_and_does_not_run_stops_instead_of_running_without_looks(
     tmp_path: Path, make_bundle, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, str]
 ) -> None:

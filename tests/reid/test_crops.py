@@ -29,7 +29,9 @@ def test_crops_of_two_cameras_of_different_sizes() -> None:
     assert plan.rows.tolist() == [0, 1, 0]
     assert plan.boxes.tolist() == [[10, 20, 40, 70], [0, 0, 25, 30], [300, 101, 333, 222]]
     for crop, number, (x1, y1, x2, y2) in zip(crops, plan.frames, plan.boxes, strict=True):
-        np.testing.assert_array_equal(crop, cv2.resize(frames[number].image[y1:y2, x1:x2], (32, 64), interpolation=cv2.INTER_LINEAR))
+        np.testing.assert_array_equal(
+            crop, cv2.resize(frames[number].image[y1:y2, x1:x2], (32, 64), interpolation=cv2.INTER_LINEAR)
+        )
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,9 @@ values = st.floats(allow_nan=True, allow_infinity=True, width=32)
 @given(boxes=st.lists(st.tuples(values, values, values, values), max_size=8))
 def test_any_box_is_safe(boxes: list[tuple[float, float, float, float]]) -> None:
     with np.errstate(invalid="ignore", over="ignore"):
-        crops, plan = crop_batch([frame(60, 40)], [Detections.from_arrays(np.array(boxes, np.float32).reshape(-1, 4))], (16, 8))
+        crops, plan = crop_batch(
+            [frame(60, 40)], [Detections.from_arrays(np.array(boxes, np.float32).reshape(-1, 4))], (16, 8)
+        )
     assert len(crops) == len(plan) <= len(boxes)
     assert (plan.boxes[:, :2] >= 0).all()
     assert (plan.boxes[:, 2:] <= [60, 40]).all()

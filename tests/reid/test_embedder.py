@@ -21,7 +21,10 @@ def settings(**values: object) -> EngineConfig:
 def expected(crop: np.ndarray, parts: int, dim: int) -> tuple[np.ndarray, np.ndarray]:
     """The tiny engine of conftest.py in numpy."""
     rng = np.random.default_rng(5)
-    weights, visible = rng.normal(size=(3, parts * dim)).astype(np.float32), rng.normal(size=(3, parts)).astype(np.float32)
+    weights, visible = (
+        rng.normal(size=(3, parts * dim)).astype(np.float32),
+        rng.normal(size=(3, parts)).astype(np.float32),
+    )
     small = cv2.resize(crop, (32, 64), interpolation=cv2.INTER_LINEAR)[..., ::-1].astype(np.float64)
     mean = (small * [0.01, 0.02, 0.03] + [-0.5, 0.1, 0.0]).mean(axis=(0, 1))
     features = (mean @ weights).reshape(parts, dim)
@@ -37,7 +40,9 @@ def crowd(count: int, seed: int = 0) -> tuple[list[Frame], list[Detections]]:
         frames.append(Frame(f"c{number}", 0, 0.0, image))
         mine = len(range(number, count, 3))
         corner = rng.uniform(0, [w / 2, h / 2], (mine, 2))
-        detections.append(Detections.from_arrays(np.concatenate([corner, corner + rng.uniform(20, 100, (mine, 2))], axis=1)))
+        detections.append(
+            Detections.from_arrays(np.concatenate([corner, corner + rng.uniform(20, 100, (mine, 2))], axis=1))
+        )
     return frames, detections
 
 
@@ -73,7 +78,14 @@ def test_a_global_model_is_one_part_that_is_always_visible(make_bundle, form: st
 def test_boxes_that_cannot_be_looked_at_have_visibility_0(make_bundle) -> None:
     embedder = EngineEmbedder(make_bundle(), settings(min_height=30))
     (frame, *_), _ = crowd(0)
-    boxes = [[10, 10, 50, 90], [np.nan, 0, 9, 9], [400, 10, 500, 90], [10, 10, 50, 30], [5, 5, 5, 99], [20, 20, 60, 120]]
+    boxes = [
+        [10, 10, 50, 90],
+        [np.nan, 0, 9, 9],
+        [400, 10, 500, 90],
+        [10, 10, 50, 30],
+        [5, 5, 5, 99],
+        [20, 20, 60, 120],
+    ]
     (features,) = embedder([frame], [Detections.from_arrays(boxes)])
     assert (features.visibility.max(axis=1) > 0).tolist() == [True, False, False, False, False, True]
     assert (np.abs(features.parts[1:5]) == 0).all()
@@ -92,7 +104,9 @@ def test_both_runtimes_agree(make_bundle) -> None:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_weights_stored_as_float16(make_bundle, engine_graph, tmp_path, runtime: str) -> None:
     full = make_bundle()
-    half = write_bundle(tmp_path / "half", full.manifest, {"model.onnx": engine_graph(tmp_path / "half.onnx", half=True)})
+    half = write_bundle(
+        tmp_path / "half", full.manifest, {"model.onnx": engine_graph(tmp_path / "half.onnx", half=True)}
+    )
     assert half.fingerprint != full.fingerprint
     a, b = (EngineEmbedder(bundle, settings(runtime=runtime))(*crowd(6)) for bundle in (full, half))
     for x, y in zip(a, b, strict=True):
@@ -110,7 +124,9 @@ def test_a_feature_that_is_not_a_number_is_not_visible(make_bundle, engine_graph
     onnx.save(model, tmp_path / "x.onnx")
     good = make_bundle()
     plain = good.manifest.model_copy(update={"input": good.manifest.input.model_copy(update={"bias": (0.0, 0.0, 0.0)})})
-    embedder = EngineEmbedder(write_bundle(tmp_path / "nan", plain, {"model.onnx": tmp_path / "x.onnx"}), settings(runtime="onnxruntime"))
+    embedder = EngineEmbedder(
+        write_bundle(tmp_path / "nan", plain, {"model.onnx": tmp_path / "x.onnx"}), settings(runtime="onnxruntime")
+    )
     features = embedder.embed(np.stack([np.zeros((64, 32, 3), np.uint8), np.full((64, 32, 3), 99, np.uint8)]))
     assert np.isfinite(features.parts).all()
     assert (features.visibility[0] == 0).all()

@@ -68,7 +68,10 @@ def test_a_plan_in_another_precision_than_asked_for_is_refused(make_bundle, tmp_
     monkeypatch.setattr(build_module, "fingerprint", lambda target: engine_build.fingerprint("onnxruntime"))
     full = Plan(b"plan", PrecisionFound(precision="fp32", counts={"fp32": 90}, source="plan"))
     monkeypatch.setattr(build_module, "build_plan", lambda *a: full)
-    with pytest.raises(EngineError, match=r"fp16 was asked for, but the plan computes in fp32 \(90 tensors in fp32\); nothing was written"):
+    with pytest.raises(
+        EngineError,
+        match=r"fp16 was asked for, but the plan computes in fp32 \(90 tensors in fp32\); nothing was written",
+    ):
         build_engine(make_bundle(), tmp_path / "out", BuildRequest(BuildOptions("tensorrt-rtx", "fp16", 4)))
     assert not (tmp_path / "out").exists()
 
@@ -79,7 +82,11 @@ def test_an_engine_below_its_thresholds_is_refused_or_marked(make_bundle, tmp_pa
     source, scores = make_bundle(), iter([(0.9, 0.9), (0.9, 0.7)] * 2)
     request = BuildRequest(BuildOptions("onnxruntime", "fp32", 4), probe=crops, score=lambda s, p: next(scores))
     with pytest.raises(
-        EngineError, match=r"onnxruntime/fp32 is too far from its reference on 24 of 24 .*mAP falls from 0\.9000 to 0\.7000.*--keep-failed"
+        EngineError,
+        match=(
+            r"onnxruntime/fp32 is too far from its reference on 24 of 24 .*mAP falls from 0\.9000 to "
+            r"0\.7000.*--keep-failed"
+        ),
     ):
         build_engine(source, tmp_path / "out", request)
     assert not (tmp_path / "out").exists()
@@ -94,7 +101,9 @@ class TestInt8:
         with pytest.raises(EngineError, match="--calibration-crops"):
             build_engine(source, tmp_path / "out", BuildRequest(BuildOptions("onnxruntime", "int8", 4)))
         with pytest.raises(DataError, match="no such folder"):
-            build_engine(source, tmp_path / "out", BuildRequest(BuildOptions("onnxruntime", "int8", 4), tmp_path / "none"))
+            build_engine(
+                source, tmp_path / "out", BuildRequest(BuildOptions("onnxruntime", "int8", 4), tmp_path / "none")
+            )
         for picture in sorted(crops.iterdir())[10:]:
             picture.unlink()
         with pytest.raises(EngineError, match="at least 16 pictures"):

@@ -28,7 +28,9 @@ def people(tmp_path: Path) -> Path:
 
 def test_from_building_to_timing(call, make_bundle, people: Path, tmp_path: Path) -> None:
     source, out = make_bundle().folder, tmp_path / "out"
-    code, printed, _ = call("build-engine", source, "--target", "onnxruntime", "--max-batch", "4", "--out", out, "--probe", people)
+    code, printed, _ = call(
+        "build-engine", source, "--target", "onnxruntime", "--max-batch", "4", "--out", out, "--probe", people
+    )
     assert code == 0
     assert "onnxruntime/fp32, batches up to 4, found fp32" in printed
     assert "passed" in printed
@@ -55,7 +57,9 @@ def test_from_building_to_timing(call, make_bundle, people: Path, tmp_path: Path
 
 def test_verify_refuses_below_the_thresholds_of_the_bundle(call, make_bundle, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert call("build-engine", make_bundle().folder, "--target", "onnxruntime", "--max-batch", "2", "--out", out)[0] == 0
+    assert (
+        call("build-engine", make_bundle().folder, "--target", "onnxruntime", "--max-batch", "2", "--out", out)[0] == 0
+    )
     file = out / "bundle.json"
     content = json.loads(file.read_text())
     # The engine changed behind the report's back: features of other weights, all checksums right.

@@ -28,7 +28,10 @@ class OnDevice:
 
     def from_frames(self, frames: Sequence[np.ndarray], which: np.ndarray, boxes: np.ndarray) -> list[np.ndarray]:
         self.asked.append(len(boxes))
-        crops = [cv2.resize(frames[n][y1:y2, x1:x2], self._size[::-1]) for n, (x1, y1, x2, y2) in zip(which, boxes, strict=True)]
+        crops = [
+            cv2.resize(frames[n][y1:y2, x1:x2], self._size[::-1])
+            for n, (x1, y1, x2, y2) in zip(which, boxes, strict=True)
+        ]
         return self._inner(np.stack(crops))
 
 

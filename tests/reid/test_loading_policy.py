@@ -1,4 +1,5 @@
-"""A plan for this machine is taken; one for another is rebuilt, left for another runtime, or refused, as configured, and the log says why."""
+"""A plan for this machine is taken; one for another is rebuilt, left for another runtime, or refused, as configured,
+and the log says why."""
 
 from __future__ import annotations
 
@@ -20,7 +21,13 @@ from streamreid.reid.bundle import Bundle, write_bundle
 from streamreid.reid.embedder import EngineEmbedder
 from streamreid.weights import sha256_file
 
-HERE = {"library_version": "11.4.0", "driver": "610.1", "device": "GPU A", "compute_capability": "9.0", "system": "linux x86_64"}
+HERE = {
+    "library_version": "11.4.0",
+    "driver": "610.1",
+    "device": "GPU A",
+    "compute_capability": "9.0",
+    "system": "linux x86_64",
+}
 
 
 class Machine:
@@ -61,7 +68,9 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
 def planned(make_bundle, tmp_path: Path):
     """A bundle with a TensorRT plan; keywords replace values of its fingerprint."""
 
-    def make(name: str = "planned", target: str = "tensorrt", parity: ParityReport | None = None, **fingerprint: str) -> Bundle:
+    def make(
+        name: str = "planned", target: str = "tensorrt", parity: ParityReport | None = None, **fingerprint: str
+    ) -> Bundle:
         bundle = make_bundle(f"{name}-source")
         (tmp_path / "plan").write_bytes(b"compiled")
         record = BuildRecord(
@@ -76,7 +85,9 @@ def planned(make_bundle, tmp_path: Path):
             parity=parity,
         )
         manifest = bundle.manifest.model_copy(update={"builds": {record.key: record}})
-        return write_bundle(tmp_path / "bundles" / name, manifest, {"model.onnx": bundle.model, "model.plan": tmp_path / "plan"})
+        return write_bundle(
+            tmp_path / "bundles" / name, manifest, {"model.onnx": bundle.model, "model.plan": tmp_path / "plan"}
+        )
 
     return make
 
@@ -100,7 +111,9 @@ class TestAnotherMachine:
     @pytest.mark.parametrize(("changed", "sentence"), OTHERS)
     def test_stop(self, planned, machine: Machine, changed: dict, sentence: str) -> None:
         bundle = planned(**changed)
-        with pytest.raises(EngineError, match=f"built for another machine: {sentence}.*streamreid build-engine .* --target tensorrt"):
+        with pytest.raises(
+            EngineError, match=f"built for another machine: {sentence}.*streamreid build-engine .* --target tensorrt"
+        ):
             open_graph(bundle.compiled, on_mismatch="stop", image=bundle.manifest.input.image())
         assert machine.asked == []
 
@@ -111,7 +124,9 @@ class TestAnotherMachine:
         assert "not TensorRT, because" in caplog.text
         assert "device GPU B when built, GPU A here" in caplog.text
         with pytest.raises(EngineError, match="built for another machine"):
-            open_graph(bundle.compiled, LoadOptions("tensorrt"), on_mismatch="fallback", image=bundle.manifest.input.image())
+            open_graph(
+                bundle.compiled, LoadOptions("tensorrt"), on_mismatch="fallback", image=bundle.manifest.input.image()
+            )
 
     def test_rebuilt_once(self, planned, machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
         bundle = planned(device="GPU B")
@@ -127,7 +142,9 @@ class TestAnotherMachine:
         open_graph(bundle.compiled, image=bundle.manifest.input.image())
         assert (machine.built, plan.read_bytes()) == (2, b"rebuilt")
 
-    def test_a_rebuilt_plan_is_compared_before_it_is_used(self, planned, machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_rebuilt_plan_is_compared_before_it_is_used(
+        self, planned, machine: Machine, caplog: pytest.LogCaptureFixture
+    ) -> None:
         bundle = planned(device="GPU B")
         image = bundle.manifest.input.image()
         open_graph(bundle.compiled, image=image, failures=lambda runtime, record: ("cosine is 0.5",))
@@ -155,7 +172,9 @@ class TestAnotherMachine:
     def test_what_is_not_said_does_not_differ(self) -> None:
         here = DeviceFingerprint(library="tensorrt-rtx", **HERE)
         assert differences(DeviceFingerprint(library="tensorrt-rtx", library_version="11.4.0"), here) == []
-        assert differences(DeviceFingerprint(library="tensorrt"), here) == ["library tensorrt when built, tensorrt-rtx here"]
+        assert differences(DeviceFingerprint(library="tensorrt"), here) == [
+            "library tensorrt when built, tensorrt-rtx here"
+        ]
 
 
 class TestNoWayWithThePlan:
@@ -177,7 +196,9 @@ class TestNoWayWithThePlan:
         assert "not TensorRT, because the plan cannot be read" in caplog.text
 
     def test_a_plan_that_failed_its_proof(self, planned, machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
-        report = ParityReport(probe="x", count=1, machine=DeviceFingerprint(library="t"), reference="r", failures=("cosine is 0.5",))
+        report = ParityReport(
+            probe="x", count=1, machine=DeviceFingerprint(library="t"), reference="r", failures=("cosine is 0.5",)
+        )
         bundle = planned(parity=report)
         open_graph(bundle.compiled, image=bundle.manifest.input.image())
         assert machine.asked == [("auto", None)]
@@ -217,14 +238,23 @@ class TestProvenElsewhere:
         bundle = proven(device="CPU B")
         with caplog.at_level(logging.INFO):
             open_graph(bundle.compiled, image=bundle.manifest.input.image())
-        assert "onnxruntime/fp32 was proven on another machine: device CPU B when built, GPU A here; prove it here with" in caplog.text
+        assert (
+            "onnxruntime/fp32 was proven on another machine: device CPU B when built, GPU A here; prove it here with"
+            in caplog.text
+        )
         with pytest.raises(EngineError, match="proven on another machine"):
             open_graph(bundle.compiled, on_mismatch="stop", image=bundle.manifest.input.image())
 
-    def test_int8_of_other_weights_is_left_out(self, proven, engine_graph, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_int8_of_other_weights_is_left_out(
+        self, proven, engine_graph, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
         bundle = proven()
-        record = bundle.manifest.builds["onnxruntime/fp32"].model_copy(update={"precision": "int8", "graph": "model.int8.onnx"})
-        manifest = bundle.manifest.model_copy(update={"variants": {"int8": "model.int8.onnx"}, "builds": {record.key: record}})
+        record = bundle.manifest.builds["onnxruntime/fp32"].model_copy(
+            update={"precision": "int8", "graph": "model.int8.onnx"}
+        )
+        manifest = bundle.manifest.model_copy(
+            update={"variants": {"int8": "model.int8.onnx"}, "builds": {record.key: record}}
+        )
         files = {"model.onnx": bundle.model, "model.int8.onnx": bundle.model}
         right = write_bundle(tmp_path / "right", manifest, files).compiled.graphs()
         assert (set(right.variants), right.verified) == ({"int8"}, {"onnxruntime/int8": True})
@@ -233,11 +263,19 @@ class TestProvenElsewhere:
         assert (swapped.variants, swapped.verified) == ({}, {})
         assert "model.int8.onnx is left out, because it was made from another graph" in caplog.text
 
-    def test_who_is_strict_gets_no_int8_that_was_proven_elsewhere(self, proven, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_who_is_strict_gets_no_int8_that_was_proven_elsewhere(
+        self, proven, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
         bundle = proven(device="CPU B")
-        record = bundle.manifest.builds["onnxruntime/fp32"].model_copy(update={"precision": "int8", "graph": "model.int8.onnx"})
-        manifest = bundle.manifest.model_copy(update={"variants": {"onnxruntime/int8": "model.int8.onnx"}, "builds": {record.key: record}})
-        both = write_bundle(tmp_path / "both", manifest, {"model.onnx": bundle.model, "model.int8.onnx": bundle.model}).compiled
+        record = bundle.manifest.builds["onnxruntime/fp32"].model_copy(
+            update={"precision": "int8", "graph": "model.int8.onnx"}
+        )
+        manifest = bundle.manifest.model_copy(
+            update={"variants": {"onnxruntime/int8": "model.int8.onnx"}, "builds": {record.key: record}}
+        )
+        both = write_bundle(
+            tmp_path / "both", manifest, {"model.onnx": bundle.model, "model.int8.onnx": bundle.model}
+        ).compiled
         taken = []
         monkeypatch.setattr(policy, "load_runtime", lambda files, **_: taken.append(files.verified) or EngineEmbedder)
         monkeypatch.setattr(policy, "_check_proof", lambda *_: None)
@@ -263,7 +301,9 @@ class TestDamage:
         with pytest.raises(EngineError, match=rf"'{name}' is not the file that bundle\.json describes"):
             load_bundle(folder)
 
-    def test_a_swapped_graph_with_a_right_checksum_is_found_by_the_plan(self, planned, engine_graph, machine: Machine, caplog) -> None:
+    def test_a_swapped_graph_with_a_right_checksum_is_found_by_the_plan(
+        self, planned, engine_graph, machine: Machine, caplog
+    ) -> None:
         bundle = planned()
         engine_graph(bundle.model, 3, 16, half=True)
         file = bundle.folder / "bundle.json"

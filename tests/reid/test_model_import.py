@@ -22,7 +22,8 @@ from streamreid.reid.link_calibration import fit_calibration, fit_logistic
 
 @pytest.fixture
 def people(tmp_path: Path) -> Path:
-    """Twelve people of one colour each, seen by two cameras of different brightness, and what Market-1501 calls junk."""
+    """Twelve people of one colour each, seen by two cameras of different brightness, and what Market-1501 calls
+    junk."""
     folder = tmp_path / "people"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -46,7 +47,9 @@ def test_onnx(tmp_path: Path, engine_graph, form: str, caplog: pytest.LogCapture
     m = bundle.manifest
     assert (m.name, m.dim, m.parts, m.licence) == ("out", 16, ("foreground",), "MIT")
     assert (m.input.height, m.input.width, m.input.color) == (64, 32, "rgb")
-    np.testing.assert_allclose(255 * np.array(m.input.scale) + m.input.bias, (1 - np.array([0.485, 0.456, 0.406])) / [0.229, 0.224, 0.225])
+    np.testing.assert_allclose(
+        255 * np.array(m.input.scale) + m.input.bias, (1 - np.array([0.485, 0.456, 0.406])) / [0.229, 0.224, 0.225]
+    )
     assert m.calibration.source == "default"
     assert "guessed" in caplog.text
     assert "not calibrated" in caplog.text
@@ -80,10 +83,14 @@ def test_openvino_ir_equals_its_onnx(tmp_path: Path, engine_graph) -> None:
     np.testing.assert_allclose(x.parts, y.parts, atol=1e-5)
 
 
-def test_calibrated_probabilities_tell_people_apart(tmp_path: Path, engine_graph, people: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_calibrated_probabilities_tell_people_apart(
+    tmp_path: Path, engine_graph, people: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     model = engine_graph(tmp_path / "m.onnx", 1, form="flat")
     seen: list[tuple[int, int]] = []
-    bundle = import_bundle(model, tmp_path / "out", calibrate_on=people, progress=lambda done, total: seen.append((done, total)))
+    bundle = import_bundle(
+        model, tmp_path / "out", calibrate_on=people, progress=lambda done, total: seen.append((done, total))
+    )
     assert bundle.manifest.calibration.source == "48 pictures of 12 people, across cameras"
     assert bundle.calibration.slope > 0
     assert bundle.calibration.probability(1.0) > 0.5 > bundle.calibration.probability(0.0)
@@ -98,7 +105,11 @@ def test_nothing_to_calibrate_on(tmp_path: Path, make_bundle, people: Path, case
     if case == "none":
         folder = tmp_path / "nowhere"
     for file in list(people.iterdir()):
-        if case == "empty" or (case == "one camera" and "_c2" in file.name) or (case == "one person" and not file.name.startswith("0001")):
+        if (
+            case == "empty"
+            or (case == "one camera" and "_c2" in file.name)
+            or (case == "one person" and not file.name.startswith("0001"))
+        ):
             file.unlink()
     with pytest.raises(DataError, match=str(folder)):
         fit_calibration(embedder, folder)
@@ -152,7 +163,8 @@ class TestCommands:
     def test_import_and_inspect(self, tmp_path: Path, engine_graph, people: Path) -> None:
         model = engine_graph(tmp_path / "m.onnx", 1, form="flat")
         run = CliRunner().invoke(
-            app, ["import", str(model), "--out", str(tmp_path / "out"), "--calibrate-on", str(people), "--licence", "MIT"]
+            app,
+            ["import", str(model), "--out", str(tmp_path / "out"), "--calibrate-on", str(people), "--licence", "MIT"],
         )
         assert run.exit_code == 0, run.output
         assert "48 pictures of 12 people" in " ".join(run.output.split())

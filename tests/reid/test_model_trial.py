@@ -1,4 +1,5 @@
-"""A model is tried before it becomes an engine: its input, its feature and its weights beside it are found, and what cannot tell people apart is said."""
+"""A model is tried before it becomes an engine: its input, its feature and its weights beside it are found, and what
+cannot tell people apart is said."""
 
 from __future__ import annotations
 
@@ -24,9 +25,16 @@ MEAN, DEVIATION = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0
 
 
 def write(
-    path: Path, wants: str = "imagenet", *, kind: int = TensorProto.FLOAT, last: bool = False, extra: str = "", beside: str = ""
+    path: Path,
+    wants: str = "imagenet",
+    *,
+    kind: int = TensorProto.FLOAT,
+    last: bool = False,
+    extra: str = "",
+    beside: str = "",
 ) -> Path:
-    """A feature of where which colour is: only right if each colour lies around 0 when it arrives, because of the squashing that follows."""
+    """A feature of where which colour is: only right if each colour lies around 0 when it arrives, because of the
+    squashing that follows."""
     rng = np.random.default_rng(4)
     constants = {
         "w": (rng.normal(size=(24, 64)) / 2).astype(np.float32),
@@ -58,7 +66,10 @@ def write(
         outputs = [("result", 30)]
     elif extra == "constant":
         constants["zero"], constants["one"] = np.float32(0), np.ones(64, np.float32)
-        nodes += [helper.make_node("Mul", ["feature", "zero"], ["none"]), helper.make_node("Add", ["none", "one"], ["fixed"])]
+        nodes += [
+            helper.make_node("Mul", ["feature", "zero"], ["none"]),
+            helper.make_node("Add", ["none", "one"], ["fixed"]),
+        ]
         outputs = [("fixed", 64)]
     elif extra == "mixed":
         nodes += [
@@ -94,7 +105,9 @@ def wanted(tmp_path: Path) -> np.ndarray:
     return features(tmp_path / "plain")
 
 
-def test_normalisation_inside_the_graph_is_found(tmp_path: Path, wanted: np.ndarray, caplog: pytest.LogCaptureFixture) -> None:
+def test_normalisation_inside_the_graph_is_found(
+    tmp_path: Path, wanted: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
     bundle = import_bundle(write(tmp_path / "m.onnx", "bytes"), tmp_path / "out")
     assert (bundle.manifest.input.color, bundle.manifest.input.scale) == ("rgb", (1.0, 1.0, 1.0))
     assert "it is imported with 'bytes'" in caplog.text
@@ -104,7 +117,8 @@ def test_normalisation_inside_the_graph_is_found(tmp_path: Path, wanted: np.ndar
 def test_a_wrong_preset_is_refused_with_the_right_one(tmp_path: Path) -> None:
     path = write(tmp_path / "m.onnx", "bytes")
     with pytest.raises(
-        EngineError, match=r"with preset 'bytes'.*of the pairs are ranked right, with 'imagenet'.*--preset bytes.*--untested"
+        EngineError,
+        match=r"with preset 'bytes'.*of the pairs are ranked right, with 'imagenet'.*--preset bytes.*--untested",
     ):
         import_bundle(path, tmp_path / "out", ImportOptions(preset="imagenet"))
     assert not (tmp_path / "out").exists()
@@ -121,7 +135,11 @@ def test_bytes_halves_and_channels_last(tmp_path: Path, wanted: np.ndarray, kind
 
 def test_a_graph_of_bytes_refuses_a_normalising_preset(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="'imagenet' cannot be; use openvino or bytes"):
-        import_bundle(write(tmp_path / "m.onnx", "bytes", kind=TensorProto.UINT8), tmp_path / "out", ImportOptions(preset="imagenet"))
+        import_bundle(
+            write(tmp_path / "m.onnx", "bytes", kind=TensorProto.UINT8),
+            tmp_path / "out",
+            ImportOptions(preset="imagenet"),
+        )
 
 
 def test_weights_beside_the_graph_come_along(tmp_path: Path, wanted: np.ndarray) -> None:
@@ -155,7 +173,8 @@ def test_of_several_features_one_is_named_or_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra", "reason"), [("constant", "all pictures have the same feature"), ("mixed", "depends on the others in its batch")]
+    ("extra", "reason"),
+    [("constant", "all pictures have the same feature"), ("mixed", "depends on the others in its batch")],
 )
 def test_features_that_say_nothing_are_refused(tmp_path: Path, extra: str, reason: str) -> None:
     path = write(tmp_path / "m.onnx", extra=extra)
@@ -166,7 +185,9 @@ def test_features_that_say_nothing_are_refused(tmp_path: Path, extra: str, reaso
 
 
 def test_the_command_says_how_it_went(tmp_path: Path) -> None:
-    run = CliRunner().invoke(app, ["import", str(write(tmp_path / "m.onnx")), "--out", str(tmp_path / "out")], env={"COLUMNS": "200"})
+    run = CliRunner().invoke(
+        app, ["import", str(write(tmp_path / "m.onnx")), "--out", str(tmp_path / "out")], env={"COLUMNS": "200"}
+    )
     assert run.exit_code == 0, run.output
     text = " ".join(run.output.split())
     assert "pairs ranked right" in text
@@ -180,7 +201,12 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not script.is_file():
         pytest.skip("needs ../shared/cases")
     out = tmp_path_factory.mktemp("exports")
-    subprocess.run([sys.executable, str(script), str(out)], check=True, env={**os.environ, "SHARED": str(shared)}, capture_output=True)
+    subprocess.run(
+        [sys.executable, str(script), str(out)],
+        check=True,
+        env={**os.environ, "SHARED": str(shared)},
+        capture_output=True,
+    )
     return out
 
 

@@ -25,7 +25,8 @@ def unit(values: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Pretended:
-    """An engine whose features are random projections of the crop; ``wrong`` changes them, given the size of the batch."""
+    """An engine whose features are random projections of the crop; ``wrong`` changes them, given the size of the
+    batch."""
 
     wrong: object = None
     seen: list[int] = field(default_factory=list)
@@ -40,9 +41,13 @@ class Pretended:
         return features if self.wrong is None else self.wrong(features)
 
 
-def report(wrong=None, batches=(1, 2, 5), probe: Probe | None = None, score=None, limits: Thresholds | None = None) -> ParityReport:
+def report(
+    wrong=None, batches=(1, 2, 5), probe: Probe | None = None, score=None, limits: Thresholds | None = None
+) -> ParityReport:
     probe = probe or Probe(np.random.default_rng(0).integers(0, 256, (30, 8, 4, 3), dtype=np.uint8), "noise")
-    found = measure(Pretended(), Pretended(wrong), probe, batches=batches, machine=HERE, reference_name="itself", score=score)
+    found = measure(
+        Pretended(), Pretended(wrong), probe, batches=batches, machine=HERE, reference_name="itself", score=score
+    )
     return judge(found, limits or default_thresholds("fp16"))
 
 
@@ -106,7 +111,10 @@ def test_the_largest_batch_and_one_more_are_among_the_sizes():
 
 def test_a_labelled_probe_tells_what_happens_to_the_ranking():
     probe = Probe(
-        np.random.default_rng(0).integers(0, 256, (6, 8, 4, 3), dtype=np.uint8), "six", np.array([1, 1, 2, 2, 3, 3]), np.array([1, 2] * 3)
+        np.random.default_rng(0).integers(0, 256, (6, 8, 4, 3), dtype=np.uint8),
+        "six",
+        np.array([1, 1, 2, 2, 3, 3]),
+        np.array([1, 2] * 3),
     )
     fixed = iter([(0.9, 0.8), (0.9, 0.78)])
     found = report(probe=probe, score=lambda similarity, p: next(fixed))

@@ -19,4 +19,6 @@ def test_a_batch_gives_what_single_pictures_give(name):
             many = [embedder.embed(crops[i : i + size]) for i in range(0, 8, size)]
             for field in ("parts", "visibility"):
                 got, want = (np.concatenate([getattr(f, field) for f in side]) for side in (many, one))
-                np.testing.assert_allclose(got, want, atol=2e-3, err_msg=f"{embedder.runtime}, batches of {size}, {field}")
+                np.testing.assert_allclose(
+                    got, want, atol=2e-3, err_msg=f"{embedder.runtime}, batches of {size}, {field}"
+                )

@@ -1,4 +1,5 @@
-"""The int8 form of the shipped engine: small, taken by itself where the CPU has VNNI, the same features for every size of batch."""
+"""The int8 form of the shipped engine: small, taken by itself where the CPU has VNNI, the same features for every size
+of batch."""
 
 import json
 from pathlib import Path
@@ -48,12 +49,16 @@ def test_auto_takes_it_where_the_cpu_has_vnni(monkeypatch: pytest.MonkeyPatch, f
     assert found[0] == Choice("openvino", first)
     assert (Choice("openvino", "int8") in found) is (first == "int8")
     assert candidates(files, "openvino", "fp32") == [Choice("openvino", "fp32")]
-    assert all(c.precision != "int8" for c in candidates(files, "onnxruntime"))  # its Q/DQ pairs are where OpenVINO wants them
+    assert all(
+        c.precision != "int8" for c in candidates(files, "onnxruntime")
+    )  # its Q/DQ pairs are where OpenVINO wants them
 
 
 def test_a_gallery_or_cache_of_one_precision_holds_for_the_others():
     bundle = load_bundle(FOLDER)
-    bare = bundle.manifest.model_copy(update={"builds": {}, "variants": {}, "files": {"model.onnx": bundle.manifest.files["model.onnx"]}})
+    bare = bundle.manifest.model_copy(
+        update={"builds": {}, "variants": {}, "files": {"model.onnx": bundle.manifest.files["model.onnx"]}}
+    )
     assert type(bundle)(FOLDER, bare).fingerprint == bundle.fingerprint
 
 

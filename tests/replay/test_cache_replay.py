@@ -22,7 +22,9 @@ pytest.importorskip("pyarrow")
 
 
 def texts(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.suffix in (".txt", ".jsonl")}
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.suffix in (".txt", ".jsonl")
+    }
 
 
 def changed(config, section, **values):
@@ -33,13 +35,19 @@ def weaker(scene):
     """Some boxes of lower score, so that what the tracker looks at depends on its settings."""
     for path in scene.boxes.glob("*.txt"):
         lines = path.read_text().splitlines()
-        path.write_text("".join(line.replace(",0.9,", ",0.4,") + "\n" if i % 5 == 3 else line + "\n" for i, line in enumerate(lines)))
+        path.write_text(
+            "".join(
+                line.replace(",0.9,", ",0.4,") + "\n" if i % 5 == 3 else line + "\n" for i, line in enumerate(lines)
+            )
+        )
 
 
 @pytest.fixture
 def stored(scene, colours, tmp_path):
     """A configuration, the folder of its cache, and that of its results."""
-    config = scene.config(scene.camera("left", [0, 1, 2]), scene.camera("right", [2, 0, 3], rate=7), output={"parquet": True})
+    config = scene.config(
+        scene.camera("left", [0, 1, 2]), scene.camera("right", [2, 0, 3], rate=7), output={"parquet": True}
+    )
     weaker(scene)
     with Pipeline(config, embedder=colours, cache=tmp_path / "cache") as pipeline:
         run(pipeline, tmp_path / "run")
@@ -64,7 +72,9 @@ def test_storing_changes_no_result(stored, colours, tmp_path):
 
 def test_other_tracker_settings_give_what_a_run_with_them_gives(stored, colours, tmp_path):
     config, cache, results = stored
-    other = changed(changed(config, "tracker", high_score=0.3, low_score=0.2, confirm_frames=6), "association", probability=0.7)
+    other = changed(
+        changed(config, "tracker", high_score=0.3, low_score=0.2, confirm_frames=6), "association", probability=0.7
+    )
     with Pipeline(other, embedder=colours) as pipeline:
         run(pipeline, tmp_path / "run2")
     run(Replay(cache, other), tmp_path / "again")
@@ -153,7 +163,9 @@ def test_the_calibration_is_stored_with_the_features(scene, colours, tmp_path):
 
 def test_another_engine_is_refused_and_the_reason_is_named(stored, shared, tmp_path):
     config, cache, _ = stored
-    with pytest.raises(EngineMismatchError, match=r"features are of engine 'colour' .*but engine 'auto'|no engine 'auto'"):
+    with pytest.raises(
+        EngineMismatchError, match=r"features are of engine 'colour' .*but engine 'auto'|no engine 'auto'"
+    ):
         Replay(cache, changed(config, "engine", model="auto"))
     with pytest.raises(EngineMismatchError, match="no engine '/nowhere'"):
         Replay(cache, changed(config, "engine", model="/nowhere"))
@@ -220,7 +232,12 @@ def test_damaged_parts_are_named(stored, scene, colours, tmp_path, how):
         data = json.loads(path.read_text())
         data["cameras"]["left"]["parts"] = [7]
         path.write_text(json.dumps(data))
-    message = {"missing": "is missing", "cut": "is damaged", "foreign": "belongs to another cache", "fewer": "the manifest says 7"}[how]
+    message = {
+        "missing": "is missing",
+        "cut": "is damaged",
+        "foreign": "belongs to another cache",
+        "fewer": "the manifest says 7",
+    }[how]
     with pytest.raises(DataError, match=message):
         list(Replay(cache))
 
@@ -321,7 +338,10 @@ def test_a_replay_runs_once_and_can_be_stopped(stored):
 def test_passwords_are_not_stored(scene, tmp_path, monkeypatch):
     config = scene.config(scene.camera("left", [0]))
     secret = Config.from_dict(
-        {**config.model_dump(), "cameras": [*config.model_dump()["cameras"], {"name": "gate", "uri": "http://me:geheim@127.0.0.1:9/x.mp4"}]}
+        {
+            **config.model_dump(),
+            "cameras": [*config.model_dump()["cameras"], {"name": "gate", "uri": "http://me:geheim@127.0.0.1:9/x.mp4"}],
+        }
     )
     with Pipeline(secret, cache=tmp_path / "cache") as pipeline:
         list(pipeline)
@@ -355,7 +375,9 @@ def test_a_cache_without_the_choice_of_the_run_is_still_replayed(stored, tmp_pat
 @pytest.mark.parametrize("cap", [1, 2])
 def test_a_replay_is_the_run_that_was_overloaded(scene, colours, tmp_path, monkeypatch, cap):
     """What the run did is in the cache; a second look at boxes and times alone could not know whom it had left out."""
-    monkeypatch.setattr(EmbeddingScheduler, "due", lambda self, *frame, due=EmbeddingScheduler.due: due(self, *frame)[:cap])
+    monkeypatch.setattr(
+        EmbeddingScheduler, "due", lambda self, *frame, due=EmbeddingScheduler.due: due(self, *frame)[:cap]
+    )
     config = scene.config(scene.camera("left", [0, 1, 2]))
     with Pipeline(config, embedder=colours, cache=tmp_path / "cache") as pipeline:
         run(pipeline, tmp_path / "run")

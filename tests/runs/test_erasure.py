@@ -16,12 +16,22 @@ from streamreid.runs import run
 from streamreid.runs.erasure import forget_everywhere
 from streamreid.sinks import result_erasure
 
-OUTPUTS = {"jsonl": True, "parquet": True, "crops": True, "crops_every": 0.3, "crops_min_height": 20.0, "video": True, "mosaic": True}
+OUTPUTS = {
+    "jsonl": True,
+    "parquet": True,
+    "crops": True,
+    "crops_every": 0.3,
+    "crops_min_height": 20.0,
+    "video": True,
+    "mosaic": True,
+}
 
 
 def follow(scene, colours, folder, *videos, gallery=None, **sections):
     sections = {"gallery": {"store": str(gallery)}} if gallery else sections
-    config = scene.config(*videos, association={"confirm_observations": 5, "confirm_seconds": 0.5}, output=OUTPUTS, **sections)
+    config = scene.config(
+        *videos, association={"confirm_observations": 5, "confirm_seconds": 0.5}, output=OUTPUTS, **sections
+    )
     with Pipeline(config, embedder=colours) as pipeline:
         run(pipeline, folder)
     return {key: who for key, (who, _) in pipeline.identities.items()}
@@ -46,7 +56,10 @@ def lines_of(data, gone, who):
     kept = []
     for line in data.splitlines(keepends=True):
         item = json.loads(line)
-        mine = gone in (item.get("global_id"), item.get("other_id")) or (item.get("camera"), item.get("track_id")) in tracks
+        mine = (
+            gone in (item.get("global_id"), item.get("other_id"))
+            or (item.get("camera"), item.get("track_id")) in tracks
+        )
         kept += [] if mine else [line]
     return b"".join(kept)
 
@@ -73,7 +86,9 @@ def test_every_trace_goes_and_all_others_stay(results, call):
     theirs = {name for name in pictures if who[name.split("/")[2], int(name.split("/")[3][:6])] == gone}
     assert theirs
     assert {name for name in after if name.endswith(".jpg")} == pictures - theirs
-    assert not any(row.split(b",")[2] == str(gone).encode() for row in after["crops/run-0001/identities.csv"].splitlines())
+    assert not any(
+        row.split(b",")[2] == str(gone).encode() for row in after["crops/run-0001/identities.csv"].splitlines()
+    )
     assert "videos/left.mp4" not in after  # camera "left" saw them
     assert after["videos/right.mp4"] == before["videos/right.mp4"]
     assert "mosaic.mp4" not in after
@@ -81,8 +96,13 @@ def test_every_trace_goes_and_all_others_stay(results, call):
     for name in after:  # nothing else was touched, nothing was left behind
         assert name in before
         assert after[name] == before[name] or name in {
-            "results.jsonl", "results.parquet", "summary.json", "mot/left.txt", "mot/global/left.txt", "crops/run-0001/identities.csv",
-        }  # fmt: skip
+            "results.jsonl",
+            "results.parquet",
+            "summary.json",
+            "mot/left.txt",
+            "mot/global/left.txt",
+            "crops/run-0001/identities.csv",
+        }
 
 
 def test_folders_are_named_until_they_hold_them_no_more(results, call):
@@ -118,26 +138,37 @@ def test_a_copy_of_the_gallery_erases_there_too(results, tmp_path):
 def test_results_of_another_gallery_or_of_none_are_never_touched(results, scene, colours, tmp_path, call):
     folder, gallery, who = results
     assert call("gallery", "forget", who["left", 1], "--yes", "--gallery", gallery, "--also", folder)[0] == 0
-    follow(scene, colours, folder, scene.camera("left", [3, 4]))  # replaces the results; here #3 is nobody or somebody else
+    follow(
+        scene, colours, folder, scene.camera("left", [3, 4])
+    )  # replaces the results; here #3 is nobody or somebody else
     follow(scene, colours, tmp_path / "other", scene.camera("left", [3, 4]))
     before, other = contents(folder), contents(tmp_path / "other")
-    code, _, errors = call("gallery", "forget", who["right", 1], "--yes", "--gallery", gallery, "--also", tmp_path / "other")
+    code, _, errors = call(
+        "gallery", "forget", who["right", 1], "--yes", "--gallery", gallery, "--also", tmp_path / "other"
+    )
     assert code != 0
     assert "other people" in " ".join(errors.split())
     assert contents(tmp_path / "other") == other
-    assert call("gallery", "forget", who["right", 1], "--yes", "--gallery", gallery)[0] != 0  # crops of the first run are still there
+    assert (
+        call("gallery", "forget", who["right", 1], "--yes", "--gallery", gallery)[0] != 0
+    )  # crops of the first run are still there
     assert contents(folder) == before
     assert call("gallery", "forget", who["right", 1], "--yes", "--gallery", gallery, "--also", folder)[0] == 0
     changed = {name for name, data in before.items() if contents(folder).get(name) != data}
     assert changed
-    assert all(name.startswith(("crops/run-0001/right/000001_", "crops/run-0001/identities.csv", "summary.json")) for name in changed)
+    assert all(
+        name.startswith(("crops/run-0001/right/000001_", "crops/run-0001/identities.csv", "summary.json"))
+        for name in changed
+    )
     assert call("gallery", "forget", who["right", 1], "--yes", "--gallery", gallery)[0] == 0
 
 
 def test_crops_of_earlier_runs_in_the_folder_are_known_by_the_gallery(results, scene, colours, call):
     folder, gallery, who = results
     gone = who["left", 1]
-    follow(scene, colours, folder, scene.camera("left", [3, 4]), gallery=gallery)  # other people; crops of the first run stay
+    follow(
+        scene, colours, folder, scene.camera("left", [3, 4]), gallery=gallery
+    )  # other people; crops of the first run stay
     pictures = set(folder.glob("crops/run-*/left/*.jpg"))
     assert call("gallery", "forget", gone, "--yes", "--gallery", gallery, "--also", folder)[0] == 0
     left = set(folder.glob("crops/run-*/left/*.jpg"))

@@ -28,9 +28,12 @@ def write_graph(path: Path, *, quantised: bool = False, padding: int = 0) -> Pat
     nodes, data, kernel = [], "x", "w"
     if quantised:
         values |= {
-            "xs": np.float32(0.05), "xz": np.uint8(128),
-            "q": np.clip(np.rint(weight / 0.03), -127, 127).astype(np.int8), "ws": np.full(8, 0.03, np.float32), "wz": np.zeros(8, np.int8),
-        }  # fmt: skip
+            "xs": np.float32(0.05),
+            "xz": np.uint8(128),
+            "q": np.clip(np.rint(weight / 0.03), -127, 127).astype(np.int8),
+            "ws": np.full(8, 0.03, np.float32),
+            "wz": np.zeros(8, np.int8),
+        }
         del values["w"]
         nodes = [
             helper.make_node("QuantizeLinear", ["x", "xs", "xz"], ["xq"]),
@@ -58,7 +61,9 @@ def write_graph(path: Path, *, quantised: bool = False, padding: int = 0) -> Pat
 
 def by_hand(data: np.ndarray) -> np.ndarray:
     """What the quantised graph says, in float64."""
-    weight = np.clip(np.rint(np.random.default_rng(0).normal(size=(8, 3, 3, 3)).astype(np.float32) / 0.03), -127, 127) * 0.03
+    weight = (
+        np.clip(np.rint(np.random.default_rng(0).normal(size=(8, 3, 3, 3)).astype(np.float32) / 0.03), -127, 127) * 0.03
+    )
     rounded = (np.clip(np.rint(data / np.float32(0.05)) + 128, 0, 255) - 128) * 0.05
     windows = np.lib.stride_tricks.sliding_window_view(rounded, (3, 3), axis=(2, 3))
     return np.maximum(np.einsum("nchwij,ocij->nohw", windows, weight), 0).mean((2, 3))
@@ -78,7 +83,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Grap
 
 
 class TestCandidates:
-    def test_int8_only_where_it_was_verified(self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_int8_only_where_it_was_verified(
+        self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(autoselect, "cpu_flags", lambda: frozenset({"avx512_vnni"}))
         assert [str(c) for c in candidates(files())] == ["openvino in fp32", "onnxruntime in fp32"]
         both = candidates(files("openvino/int8", "onnxruntime/int8"))
@@ -98,7 +105,9 @@ class TestCandidates:
         monkeypatch.setattr(autoselect, "cpu_flags", lambda: frozenset(flags | {"avx_vnni"}))
         assert candidates(proven)[0] == Choice("openvino", "int8")
 
-    def test_bf16_where_the_cpu_has_it_or_does_not_say(self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_bf16_where_the_cpu_has_it_or_does_not_say(
+        self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         for flags, first in (({"avx512_bf16"}, "bf16"), (set(), "auto"), ({"avx2"}, "fp32")):
             monkeypatch.setattr(autoselect, "cpu_flags", lambda flags=flags: frozenset(flags))
             found = candidates(files(), "openvino")
@@ -126,7 +135,9 @@ class Paced:
     metadata: dict[str, str] = {}  # noqa: RUF012
     outputs = (TensorInfo("y", (None, 8)),)
 
-    def __init__(self, clock: list[float], choice: Choice, cost: float, shape: tuple[int | None, ...] = (None, *SHAPE)) -> None:
+    def __init__(
+        self, clock: list[float], choice: Choice, cost: float, shape: tuple[int | None, ...] = (None, *SHAPE)
+    ) -> None:
         self.name, self.precision, self._clock, self._cost = choice.runtime, choice.precision, clock, cost
         self.inputs = (TensorInfo("x", shape),)
         self.calls: list[np.ndarray] = []
@@ -156,7 +167,10 @@ class TestMeasuring:
         with caplog.at_level(logging.INFO, "streamreid"):
             found = measure(graph, self.CHOICES, settings, lambda c: Paced(clock, c, cost[c]))
         assert found == Choice("openvino", "auto")
-        assert "openvino in auto, measured as the fastest here (openvino in auto 6.25 ms, openvino in int8 18.75 ms" in caplog.text
+        assert (
+            "openvino in auto, measured as the fastest here (openvino in auto 6.25 ms, openvino in int8 18.75 ms"
+            in caplog.text
+        )
         assert clock[0] < 3 * 6.0 + sum(cost.values())
         assert recall(graph, self.CHOICES, settings) == found
 
@@ -173,14 +187,18 @@ class TestMeasuring:
         monkeypatch.setattr(autoselect, "machine_key", lambda: "another")
         assert recall(files(), self.CHOICES, settings) is None
 
-    def test_a_damaged_memory_is_no_memory(self, files: Callable[..., GraphFiles], clock: list[float], tmp_path: Path) -> None:
+    def test_a_damaged_memory_is_no_memory(
+        self, files: Callable[..., GraphFiles], clock: list[float], tmp_path: Path
+    ) -> None:
         measure(files(), self.CHOICES, Settings(), lambda c: Paced(clock, c, 0.1))
         (file,) = (tmp_path / "cache/choices").iterdir()
         for text in ("{", "[]", '{"format": 1, "choice": ["tpu", "fp4"]}', '{"format": 0}'):
             file.write_text(text)
             assert recall(files(), self.CHOICES, Settings()) is None
 
-    def test_without_identity_nothing_is_remembered(self, files: Callable[..., GraphFiles], clock: list[float], tmp_path: Path) -> None:
+    def test_without_identity_nothing_is_remembered(
+        self, files: Callable[..., GraphFiles], clock: list[float], tmp_path: Path
+    ) -> None:
         assert measure(files(identity=""), self.CHOICES, Settings(), lambda c: Paced(clock, c, 0.1)) in self.CHOICES
         assert not (tmp_path / "cache").exists()
 
@@ -197,12 +215,16 @@ class TestMeasuring:
 
         assert measure(files(), self.CHOICES, Settings(), refuse) is None
 
-    def test_pictures_of_any_size_cannot_be_measured(self, files: Callable[..., GraphFiles], clock: list[float]) -> None:
+    def test_pictures_of_any_size_cannot_be_measured(
+        self, files: Callable[..., GraphFiles], clock: list[float]
+    ) -> None:
         assert measure(files(), self.CHOICES, Settings(), lambda c: Paced(clock, c, 0.1, (None, 3, None, None))) is None
 
 
 class TestLoading:
-    def test_measured_anew_when_asked(self, files: Callable[..., GraphFiles], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_measured_anew_when_asked(
+        self, files: Callable[..., GraphFiles], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         real = factory.measure
         monkeypatch.setattr(factory, "measure", lambda *a, **k: real(*a, **k, seconds=0.05))
         told = remeasure(files("openvino/int8"), threads=1)
@@ -259,14 +281,18 @@ class TestLoading:
     def test_a_missing_variant_falls_back_in_auto(
         self, files: Callable[..., GraphFiles], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(autoselect, "cpu_flags", lambda: frozenset({"avx512_vnni"}))  # without VNNI, auto would not want int8
+        monkeypatch.setattr(
+            autoselect, "cpu_flags", lambda: frozenset({"avx512_vnni"})
+        )  # without VNNI, auto would not want int8
         graph = files("openvino/int8")
         graph.variants["int8"].unlink()
         with caplog.at_level(logging.INFO, "streamreid"):
             assert load_runtime(graph).precision in ("bf16", "fp32")
         assert "no such file" in caplog.text
 
-    def test_a_plan_without_a_gpu_goes_on_to_the_cpu(self, files: Callable[..., GraphFiles], caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_plan_without_a_gpu_goes_on_to_the_cpu(
+        self, files: Callable[..., GraphFiles], caplog: pytest.LogCaptureFixture
+    ) -> None:
         graph = files()
         with_plan = GraphFiles(graph.model, plan=graph.model.with_suffix(".plan"), library="no_such_tensorrt")
         with caplog.at_level(logging.INFO, "streamreid"):
@@ -278,7 +304,11 @@ class TestLoading:
 
 class TestKeptGraphs:
     def test_compiled_graphs_come_back_and_give_the_same(
-        self, files: Callable[..., GraphFiles], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+        self,
+        files: Callable[..., GraphFiles],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         monkeypatch.setattr(factory, "_WORTHWHILE", 0)
         pictures = np.random.default_rng(0).integers(0, 256, (9, *SHAPE[1:], 3), dtype=np.uint8)
@@ -303,7 +333,9 @@ class TestKeptGraphs:
         assert "compiled again" in caplog.text
         assert isinstance(store, CompiledGraphs)
 
-    def test_another_precision_or_input_is_another_graph(self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_another_precision_or_input_is_another_graph(
+        self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(factory, "_WORTHWHILE", 0)
         pictures = np.random.default_rng(0).integers(0, 256, (3, *SHAPE[1:], 3), dtype=np.uint8)
         found = [
@@ -344,7 +376,9 @@ class TestTorch:
             def forward(self, x: Any) -> Any:
                 return x.mean((2, 3)), x.amax((2, 3))
 
-        program = torch.export.export(Network(), (torch.zeros(2, *SHAPE),), dynamic_shapes=({0: torch.export.Dim("n", min=1, max=64)},))
+        program = torch.export.export(
+            Network(), (torch.zeros(2, *SHAPE),), dynamic_shapes=({0: torch.export.Dim("n", min=1, max=64)},)
+        )
         torch.export.save(program, str(tmp_path / "m.pt2"))
         torch.jit.trace(Network(), torch.zeros(2, *SHAPE)).save(str(tmp_path / "m.ts"))
         image = ImageInput("rgb", (0.5, 1.0, 2.0), (1.0, 0.0, -1.0))
@@ -363,7 +397,9 @@ class TestTorch:
         with pytest.raises(EngineError, match="not checkpoints of weights"):
             load_runtime(GraphFiles(tmp_path / "a.onnx", checkpoint=tmp_path / "weights.pt"), runtime="torch")
         with pytest.raises(EngineError, match="does not compute in int8"):
-            load_runtime(GraphFiles(tmp_path / "a.onnx", checkpoint=tmp_path / "m.ts"), runtime="torch", precision="int8")
+            load_runtime(
+                GraphFiles(tmp_path / "a.onnx", checkpoint=tmp_path / "m.ts"), runtime="torch", precision="int8"
+            )
 
     def test_without_torch_or_a_program(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(EngineError, match="no torch program"):

@@ -1,4 +1,5 @@
-"""The crop kernel: its definition against OpenCV, its source on this CPU and through NVRTC, and on a GPU where there is one."""
+"""The crop kernel: its definition against OpenCV, its source on this CPU and through NVRTC, and on a GPU where there is
+one."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ def test_its_definition_is_opencv_s_resize(width: int, height: int, size: tuple[
 
 
 @pytest.mark.parametrize(
-    "box", [(0, 0, 64, 128), (10, 20, 138, 276), (3, 5, 259, 517), (299, 599, 300, 600), (0, 0, 300, 600), (7, 0, 8, 600)]
+    "box",
+    [(0, 0, 64, 128), (10, 20, 138, 276), (3, 5, 259, 517), (299, 599, 300, 600), (0, 0, 300, 600), (7, 0, 8, 600)],
 )
 @pytest.mark.parametrize("convert", [PLAIN, IMAGENET])
 def test_boxes_at_borders_and_of_special_sizes(box: tuple[int, int, int, int], convert: ImageInput) -> None:
@@ -80,7 +82,8 @@ extern "C" void run(const unsigned char* pixels, const long long* starts, const 
     for (blockIdx.z = 0; blockIdx.z < count; ++blockIdx.z)
         for (blockIdx.y = 0; blockIdx.y < height + 3; ++blockIdx.y)
             for (blockIdx.x = 0; blockIdx.x < width + 3; ++blockIdx.x)
-                streamreid_crops(pixels, starts, table, result, count, height, width, rgb, s[0], s[1], s[2], b[0], b[1], b[2]);
+                streamreid_crops(pixels, starts, table, result, count, height, width, rgb,
+                                 s[0], s[1], s[2], b[0], b[1], b[2]);
 }
 """
 
@@ -94,7 +97,9 @@ def host_kernel(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     folder = tmp_path_factory.mktemp("kernel")
     (folder / "kernel.cpp").write_text(HOST % SOURCE)
     library = folder / "kernel.so"
-    subprocess.run([compiler, "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-o", library, folder / "kernel.cpp"], check=True)
+    subprocess.run(
+        [compiler, "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-o", library, folder / "kernel.cpp"], check=True
+    )
     return ctypes.CDLL(str(library))
 
 
@@ -131,7 +136,9 @@ def test_the_source_computes_its_definition(host_kernel: ctypes.CDLL, convert: I
 
 def test_pictures_of_the_right_size_are_only_converted(host_kernel: ctypes.CDLL) -> None:
     pictures = np.stack([picture(32, 64, seed) for seed in range(5)])
-    np.testing.assert_array_equal(run_on_host(host_kernel, pack_pictures(pictures), (64, 32), IMAGENET), IMAGENET.apply(pictures))
+    np.testing.assert_array_equal(
+        run_on_host(host_kernel, pack_pictures(pictures), (64, 32), IMAGENET), IMAGENET.apply(pictures)
+    )
     assert run_on_host(host_kernel, pack_pictures(pictures[:0]), (64, 32), IMAGENET).shape == (0, 3, 64, 32)
 
 
@@ -144,9 +151,13 @@ class TestPacking:
         assert packing.size == 3 * (10_000 + 200 + 800)
         flat = np.zeros(packing.size, np.uint8)
         packing.write(flat)
-        for start, (stride, x1, y1, x2, y2), which, box in zip(packing.starts, packing.table, [0, 0, 1, 1], boxes, strict=True):
+        for start, (stride, x1, y1, x2, y2), which, box in zip(
+            packing.starts, packing.table, [0, 0, 1, 1], boxes, strict=True
+        ):
             rows = [flat[start + y * stride + 3 * x1 : start + y * stride + 3 * x2] for y in range(y1, y2)]
-            np.testing.assert_array_equal(np.stack(rows).reshape(y2 - y1, -1, 3), frames[which][box[1] : box[3], box[0] : box[2]])
+            np.testing.assert_array_equal(
+                np.stack(rows).reshape(y2 - y1, -1, 3), frames[which][box[1] : box[3], box[0] : box[2]]
+            )
 
     @pytest.mark.parametrize("box", [(-1, 0, 5, 5), (0, 0, 11, 5), (3, 3, 3, 8), (0, 9, 5, 8)])
     def test_boxes_that_leave_the_frame_are_refused(self, box: tuple[int, ...]) -> None:
@@ -164,7 +175,9 @@ def test_architectures() -> None:
 
 @pytest.mark.parametrize("capability", [(7, 5), (8, 6), (9, 0), (99, 0)])
 def test_nvrtc_compiles_it_without_a_gpu(capability: tuple[int, int]) -> None:
-    pytest.importorskip("cuda.bindings.nvrtc", reason="needs NVRTC (pip install 'cuda-bindings[all]')", exc_type=ImportError)
+    pytest.importorskip(
+        "cuda.bindings.nvrtc", reason="needs NVRTC (pip install 'cuda-bindings[all]')", exc_type=ImportError
+    )
     try:
         code = compile_kernel(capability)
     except EngineError as error:
@@ -175,7 +188,9 @@ def test_nvrtc_compiles_it_without_a_gpu(capability: tuple[int, int]) -> None:
 
 def test_without_any_compiler_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name.startswith("cuda") else real(name, *a))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name.startswith("cuda") else real(name, *a)
+    )
     if real("pycuda") is not None:
         pytest.skip("pycuda is installed here and may find nvcc")
     with pytest.raises(EngineError, match="pip install"):
@@ -199,7 +214,11 @@ def test_on_the_gpu() -> None:
     with device.active():
         kernel = device.kernel(compile_kernel(device.capability), KERNEL)
         stream = device.stream()
-        host = [device.pinned((packing.size,), np.uint8), device.pinned((64,), np.int64), device.pinned((64, 5), np.int32)]
+        host = [
+            device.pinned((packing.size,), np.uint8),
+            device.pinned((64,), np.int64),
+            device.pinned((64, 5), np.int32),
+        ]
         packing.write(host[0])
         host[1][:], host[2][:] = packing.starts, packing.table
         there = [device.memory(a.nbytes) for a in host]
@@ -211,6 +230,8 @@ def test_on_the_gpu() -> None:
         device.download(back, result, stream)
         stream.synchronize()
     for row in range(64):
-        np.testing.assert_array_equal(back[row], reference(frames[which[row]], tuple(boxes[row].tolist()), (256, 128), IMAGENET))
+        np.testing.assert_array_equal(
+            back[row], reference(frames[which[row]], tuple(boxes[row].tolist()), (256, 128), IMAGENET)
+        )
         expected = on_cpu(frames[which[row]], tuple(boxes[row].tolist()), (256, 128), IMAGENET)
         assert np.abs(back[row] - expected).max() <= 1.01 * max(IMAGENET.scale)

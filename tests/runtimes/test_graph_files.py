@@ -1,4 +1,5 @@
-"""Weights beside a graph are part of it: they are copied, hashed and missed; inputs of other types and axes give the same numbers."""
+"""Weights beside a graph are part of it: they are copied, hashed and missed; inputs of other types and axes give the
+same numbers."""
 
 from __future__ import annotations
 
@@ -12,15 +13,27 @@ from onnx import TensorProto, helper, numpy_helper
 
 from streamreid.compiling.bundle_folder import bundled_files
 from streamreid.errors import EngineError
-from streamreid.runtimes import ImageInput, PictureAxes, TensorInfo, external_data, graph_files, graph_sha256, load_runtime, output_sources
+from streamreid.runtimes import (
+    ImageInput,
+    PictureAxes,
+    TensorInfo,
+    external_data,
+    graph_files,
+    graph_sha256,
+    load_runtime,
+    output_sources,
+)
 from streamreid.weights import sha256_file
 
 RUNTIMES = ["openvino", "onnxruntime"]
 BYTES = ImageInput("rgb", scale=(1.0, 1.0, 1.0))
 
 
-def write(path: Path, *, kind: int = TensorProto.FLOAT, last: bool = False, beside: str = "", batch: int | str = "n") -> Path:
-    """Mean colour times fixed weights, with the division by 255 inside; optionally uint8 or float16, [N, H, W, 3], weights in a file of their own."""
+def write(
+    path: Path, *, kind: int = TensorProto.FLOAT, last: bool = False, beside: str = "", batch: int | str = "n"
+) -> Path:
+    """Mean colour times fixed weights, with the division by 255 inside; optionally uint8 or float16, [N, H, W, 3],
+    weights in a file of their own."""
     rng = np.random.default_rng(3)
     weights = {
         "w": rng.normal(size=(3, 40)).astype(np.float32),
@@ -40,7 +53,10 @@ def write(path: Path, *, kind: int = TensorProto.FLOAT, last: bool = False, besi
         nodes,
         "g",
         [helper.make_tensor_value_info("x", kind, shape)],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, size]) for name, size in (("logits", 5), ("feature", 40))],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, size])
+            for name, size in (("logits", 5), ("feature", 40))
+        ],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
@@ -71,7 +87,9 @@ def test_a_graph_in_one_file_keeps_its_old_hash(tmp_path: Path) -> None:
 
 
 def test_an_ir_has_weights_too(tmp_path: Path) -> None:
-    ov.save_model(ov.Core().read_model(str(write(tmp_path / "m.onnx"))), str(tmp_path / "m.xml"), compress_to_fp16=False)
+    ov.save_model(
+        ov.Core().read_model(str(write(tmp_path / "m.onnx"))), str(tmp_path / "m.xml"), compress_to_fp16=False
+    )
     assert list(graph_files(tmp_path / "m.xml")) == ["m.xml", "m.bin"]
     first = graph_sha256(tmp_path / "m.xml")
     (tmp_path / "m.bin").write_bytes((tmp_path / "m.bin").read_bytes()[::-1])
@@ -79,7 +97,9 @@ def test_an_ir_has_weights_too(tmp_path: Path) -> None:
     assert list(bundled_files(tmp_path / "m.xml")) == ["model.xml", "model.bin"]
 
 
-@pytest.mark.parametrize("content", [b"", b"no graph", b"\x3a\xff\xff\xff\xff\x0f", b"\x08" + b"\xff" * 30, bytes(range(256)) * 9])
+@pytest.mark.parametrize(
+    "content", [b"", b"no graph", b"\x3a\xff\xff\xff\xff\x0f", b"\x08" + b"\xff" * 30, bytes(range(256)) * 9]
+)
 def test_what_is_no_graph_has_no_weights(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.onnx").write_bytes(content)
     assert external_data(tmp_path / "x.onnx") == ()
@@ -124,10 +144,14 @@ def test_which_output_comes_from_which(tmp_path: Path) -> None:
         (TensorProto.UINT8, True, "n"),
     ],
 )
-def test_inputs_of_any_type_and_axes_give_the_same(tmp_path: Path, runtime: str, kind: int, last: bool, batch: int | str) -> None:
+def test_inputs_of_any_type_and_axes_give_the_same(
+    tmp_path: Path, runtime: str, kind: int, last: bool, batch: int | str
+) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (5, 8, 6, 3), dtype=np.uint8)
     wanted = load_runtime(write(tmp_path / "plain.onnx"), runtime="onnxruntime", image=BYTES)(pictures)
-    loaded = load_runtime(write(tmp_path / "m.onnx", kind=kind, last=last, batch=batch), runtime=runtime, precision="fp32", image=BYTES)
+    loaded = load_runtime(
+        write(tmp_path / "m.onnx", kind=kind, last=last, batch=batch), runtime=runtime, precision="fp32", image=BYTES
+    )
     assert PictureAxes.of(loaded.inputs[0]) == PictureAxes(8, 6, last)
     for a, b in zip(loaded(pictures), wanted, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-3)

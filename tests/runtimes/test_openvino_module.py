@@ -1,4 +1,5 @@
-"""OpenVINO's first conversion of an array is over before a second thread touches it: two at once can wait for each other for ever."""
+"""OpenVINO's first conversion of an array is over before a second thread touches it: two at once can wait for each
+other for ever."""
 
 from __future__ import annotations
 
@@ -80,7 +81,10 @@ def graph(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("script", [THREADS, PIPELINE], ids=["six threads", "detector and engine of a run"])
 def test_the_first_conversion_is_over_before_anything_else(script: str, graph: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", RECORD + script, str(graph), str(tmp_path / "no.mp4")], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", RECORD + script, str(graph), str(tmp_path / "no.mp4")],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     events = [tuple(event) for event in json.loads(done.stdout.splitlines()[-1])]

@@ -20,12 +20,16 @@ RUNTIMES = ["openvino", "onnxruntime"]
 NATIVE_BF16 = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def write(path: Path, nodes: list, constants: dict, outputs: dict, shape: tuple = ("n", 3, 8, 6), **properties: str) -> Path:
+def write(
+    path: Path, nodes: list, constants: dict, outputs: dict, shape: tuple = ("n", 3, 8, 6), **properties: str
+) -> Path:
     inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, list(shape))]
     results = [helper.make_tensor_value_info(k, TensorProto.FLOAT, v) for k, v in outputs.items()]
     values = [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()]
     model = helper.make_model(
-        helper.make_graph(nodes, "g", inputs, results, values), opset_imports=[helper.make_opsetid("", 13)], ir_version=8
+        helper.make_graph(nodes, "g", inputs, results, values),
+        opset_imports=[helper.make_opsetid("", 13)],
+        ir_version=8,
     )
     if properties:
         helper.set_model_props(model, properties)
@@ -37,7 +41,10 @@ def write(path: Path, nodes: list, constants: dict, outputs: dict, shape: tuple 
 def two_outputs(tmp_path: Path) -> Path:
     """A small convolution with two outputs; weights kept as float16 and cast, as small exports do."""
     rng = np.random.default_rng(0)
-    constants = {"w16": rng.normal(size=(8, 3, 3, 3)).astype(np.float16), "m": rng.normal(size=(8, 4)).astype(np.float32)}
+    constants = {
+        "w16": rng.normal(size=(8, 3, 3, 3)).astype(np.float16),
+        "m": rng.normal(size=(8, 4)).astype(np.float32),
+    }
     nodes = [
         helper.make_node("Cast", ["w16"], ["w"], to=TensorProto.FLOAT),
         helper.make_node("Conv", ["x", "w"], ["c"], kernel_shape=[3, 3]),
@@ -88,7 +95,11 @@ def test_pictures_become_the_graph_s_input(two_outputs: Path, runtime: str, colo
     image = ImageInput(color, (0.01, 0.02, 0.03), (-0.5, 0.0, 0.25))
     pictures = np.random.default_rng(1).integers(0, 256, (5, 8, 6, 3), dtype=np.uint8)
     channels = pictures[..., ::-1] if color == "rgb" else pictures
-    data = (channels * np.float32([0.01, 0.02, 0.03]) + np.float32([-0.5, 0.0, 0.25])).transpose(0, 3, 1, 2).astype(np.float32)
+    data = (
+        (channels * np.float32([0.01, 0.02, 0.03]) + np.float32([-0.5, 0.0, 0.25]))
+        .transpose(0, 3, 1, 2)
+        .astype(np.float32)
+    )
     got = load_runtime(two_outputs, runtime=runtime, precision="fp32", image=image)(pictures)
     for a, b in zip(got, reference(two_outputs, data), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
@@ -102,7 +113,10 @@ def test_impossible_conversions(bad: tuple) -> None:
 
 BAKED = {
     # name: nodes and constants of a graph made for one picture that goes wrong with several in its own way
-    "fails": ([helper.make_node("Reshape", ["x", "s"], ["f"]), helper.make_node("MatMul", ["f", "w"], ["y"])], {"s": [1, 144]}),
+    "fails": (
+        [helper.make_node("Reshape", ["x", "s"], ["f"]), helper.make_node("MatMul", ["f", "w"], ["y"])],
+        {"s": [1, 144]},
+    ),
     "loses rows": (
         [
             helper.make_node("Reshape", ["x", "s"], ["f"]),
@@ -121,7 +135,10 @@ BAKED = {
         {},
     ),
     "is right": (
-        [helper.make_node("ReduceMean", ["x"], ["m"], axes=[2, 3], keepdims=0), helper.make_node("MatMul", ["m", "v"], ["y"])],
+        [
+            helper.make_node("ReduceMean", ["x"], ["m"], axes=[2, 3], keepdims=0),
+            helper.make_node("MatMul", ["m", "v"], ["y"]),
+        ],
         {},
     ),
 }
@@ -134,7 +151,9 @@ def test_a_graph_made_for_one_picture_is_right_for_many(tmp_path: Path, runtime:
     rng = np.random.default_rng(0)
     weights = {"w": rng.normal(size=(144, 4)).astype(np.float32), "v": rng.normal(size=(3, 4)).astype(np.float32)}
     used = {name for node in nodes for name in node.input}
-    values = {k: np.asarray(v, np.int64) for k, v in constants.items()} | {k: v for k, v in weights.items() if k in used}
+    values = {k: np.asarray(v, np.int64) for k, v in constants.items()} | {
+        k: v for k, v in weights.items() if k in used
+    }
     path = write(tmp_path / "one.onnx", nodes, values, {"y": [1, 4]}, shape=(1, 3, 8, 6))
     loaded = load_runtime(path, runtime=runtime, precision="fp32")
     data = rng.normal(size=(9, 3, 8, 6)).astype(np.float32)
@@ -145,7 +164,10 @@ def test_a_graph_made_for_one_picture_is_right_for_many(tmp_path: Path, runtime:
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_graph_made_for_four_takes_any_number(tmp_path: Path, runtime: str) -> None:
-    nodes = [helper.make_node("Reshape", ["x", "s"], ["f"]), helper.make_node("ReduceMean", ["f"], ["y"], axes=[2], keepdims=0)]
+    nodes = [
+        helper.make_node("Reshape", ["x", "s"], ["f"]),
+        helper.make_node("ReduceMean", ["f"], ["y"], axes=[2], keepdims=0),
+    ]
     path = write(tmp_path / "four.onnx", nodes, {"s": np.array([4, 3, 48])}, {"y": [4, 3]}, shape=(4, 3, 8, 6))
     loaded = load_runtime(path, runtime=runtime, precision="fp32")
     for count in (1, 4, 6, 11):
@@ -192,7 +214,9 @@ class TestAuto:
         self, two_outputs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         real = importlib.util.find_spec
-        monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "openvino" else real(name, *a))
+        monkeypatch.setattr(
+            importlib.util, "find_spec", lambda name, *a: None if name == "openvino" else real(name, *a)
+        )
         with caplog.at_level(logging.INFO, "streamreid"):
             assert load_runtime(two_outputs).name == "onnxruntime"
         assert "OpenVINO is not installed" in caplog.text

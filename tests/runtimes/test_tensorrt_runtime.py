@@ -1,5 +1,5 @@
-"""The TensorRT runtime's own work on a machine without a GPU: a device that only does what was queued when its stream is waited for,
-so that memory used again too early gives wrong numbers; and the same on a real GPU where there is one.
+"""The TensorRT runtime's own work on a machine without a GPU: a device that only does what was queued when its stream
+is waited for, so that memory used again too early gives wrong numbers; and the same on a real GPU where there is one.
 """
 
 from __future__ import annotations
@@ -101,7 +101,9 @@ class LazyDevice:
         assert code == b"code"
         return name
 
-    def launch(self, kernel: str, arguments: list[Any], grid: tuple[int, ...], block: tuple[int, ...], stream: LazyStream) -> None:
+    def launch(
+        self, kernel: str, arguments: list[Any], grid: tuple[int, ...], block: tuple[int, ...], stream: LazyStream
+    ) -> None:
         pixels, starts, table, result, count, height, width, rgb, *numbers = arguments
         assert (kernel, grid[2]) == ("streamreid_crops", count)
         assert grid[0] * block[0] >= width
@@ -272,8 +274,13 @@ def test_boxes_of_frames_equal_crops_of_the_cpu_path(plan: GraphFiles) -> None:
     assert isinstance(runtime, FrameRuntime)
     assert runtime.takes_frames
     rng = np.random.default_rng(0)
-    frames = [Frame(str(i), 0, 0.0, rng.integers(0, 256, size, dtype=np.uint8)) for i, size in enumerate([(90, 120, 3), (40, 30, 3)])]
-    boxes = [np.concatenate([c, c + rng.uniform(2, 40, (n, 2))], 1) for n in (9, 6) for c in [rng.uniform(-10, 30, (n, 2))]]
+    frames = [
+        Frame(str(i), 0, 0.0, rng.integers(0, 256, size, dtype=np.uint8))
+        for i, size in enumerate([(90, 120, 3), (40, 30, 3)])
+    ]
+    boxes = [
+        np.concatenate([c, c + rng.uniform(2, 40, (n, 2))], 1) for n in (9, 6) for c in [rng.uniform(-10, 30, (n, 2))]
+    ]
     crops, chosen = crop_batch(frames, [Detections.from_arrays(b) for b in boxes], SIZE)
     for _ in range(2):  # the second time with memory that holds the first one's pixels
         found = runtime.from_frames([f.image for f in frames], chosen.frames, chosen.boxes)
@@ -314,7 +321,9 @@ def test_closing_frees_what_was_taken(plan: GraphFiles) -> None:
 class TestFailures:
     def test_a_damaged_plan(self, plan: GraphFiles) -> None:
         plan.plan.write_bytes(b"something else")
-        with pytest.raises(EngineError, match=r"11\.4 cannot load this plan on Lazy GPU: magic tag does not match\. Build it again"):
+        with pytest.raises(
+            EngineError, match=r"11\.4 cannot load this plan on Lazy GPU: magic tag does not match\. Build it again"
+        ):
             load_runtime(plan, runtime="tensorrt")
 
     def test_execution_fails_and_goes_on(self, plan: GraphFiles, device: LazyDevice) -> None:

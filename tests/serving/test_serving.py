@@ -25,7 +25,10 @@ def site(scene, colours, tmp_path, background, until):
     camera = config.cameras[0].model_copy(update={"live": True, "repeat": 50})
     config = config.model_copy(update={"cameras": (camera,)})
     changes = CameraOverrides(tmp_path / "out", config.cameras)
-    with Pipeline(config, embedder=colours, stay=True) as pipeline, Server(pipeline, ServerConfig(listen="0"), changes) as server:
+    with (
+        Pipeline(config, embedder=colours, stay=True) as pipeline,
+        Server(pipeline, ServerConfig(listen="0"), changes) as server,
+    ):
         running = background(pipeline, tmp_path / "out", (server.board,))
         with httpx.Client(base_url=server.address, timeout=10) as client:
             client.right, client.running, client.server, client.said = str(right), running, server, config.cameras
@@ -142,7 +145,10 @@ def test_every_refusal_has_the_same_form(site):
 
 def test_passwords_are_never_shown(site, monkeypatch):
     monkeypatch.setenv("SOMETHING_SECRET", "do-not-tell")
-    for name, uri in (("gate", "rtsp://viewer:hunter2@127.0.0.1:9/live?token=abcdef"), ("odd", "rtsp://127.0.0.1:9/${SOMETHING_SECRET}")):
+    for name, uri in (
+        ("gate", "rtsp://viewer:hunter2@127.0.0.1:9/live?token=abcdef"),
+        ("odd", "rtsp://127.0.0.1:9/${SOMETHING_SECRET}"),
+    ):
         assert site.post("/cameras", json={"name": name, "uri": uri}).status_code == 201
     time.sleep(0.5)
     shown = "".join(site.get(path).text for path in ("/cameras", "/cameras/gate", "/run", "/metrics"))
@@ -159,7 +165,16 @@ def test_identities_and_metrics(site, until):
     assert site.get(f"/identities/{people[0]['global_id']}").json()["tracks"] == people[0]["tracks"]
     assert site.get("/identities/999999").status_code == 404
     families = {f.name: f for f in prometheus.text_string_to_metric_families(site.get("/metrics").text)}
-    for name in ("frames", "frames_dropped", "reconnects", "stage_seconds", "frame_age_seconds", "identities", "engine_info", "load_ratio"):
+    for name in (
+        "frames",
+        "frames_dropped",
+        "reconnects",
+        "stage_seconds",
+        "frame_age_seconds",
+        "identities",
+        "engine_info",
+        "load_ratio",
+    ):
         assert f"streamreid_{name}" in families, sorted(families)
     frames = {s.labels["camera"]: s.value for s in families["streamreid_frames"].samples if s.name.endswith("_total")}
     assert frames["left"] > 5
@@ -228,7 +243,9 @@ def test_a_token_is_needed_where_others_are_served(scene, colours, monkeypatch):
         assert "sesame" not in repr(config)
 
 
-@pytest.mark.parametrize(("text", "parsed"), [("8080", ("127.0.0.1", 8080)), ("0.0.0.0:1", ("0.0.0.0", 1)), ("[::1]:80", ("::1", 80))])
+@pytest.mark.parametrize(
+    ("text", "parsed"), [("8080", ("127.0.0.1", 8080)), ("0.0.0.0:1", ("0.0.0.0", 1)), ("[::1]:80", ("::1", 80))]
+)
 def test_addresses(text, parsed):
     assert parse_address(text) == parsed
 

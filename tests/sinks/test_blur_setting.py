@@ -13,7 +13,13 @@ def output(**values):
 
 @pytest.mark.parametrize(
     ("value", "hidden"),
-    [({}, "none"), ({"blur": False}, "none"), ({"blur": True}, "body"), ({"blur": "people"}, "body"), ({"blur": "faces"}, "head")],
+    [
+        ({}, "none"),
+        ({"blur": False}, "none"),
+        ({"blur": True}, "body"),
+        ({"blur": "people"}, "body"),
+        ({"blur": "faces"}, "head"),
+    ],
 )
 def test_what_is_hidden(value, hidden):
     assert draw_style(output(**value)).blur == hidden

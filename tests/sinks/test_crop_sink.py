@@ -20,7 +20,12 @@ def result(
     n = len(ids)
     picture = np.zeros((200, 100, 3), np.uint8)
     picture[:, 50:] = 255
-    tracks = Tracks(np.array(ids, np.int64), np.array(boxes, np.float32), np.ones(n, np.float32), np.array(rows or [0] * n, np.int64))
+    tracks = Tracks(
+        np.array(ids, np.int64),
+        np.array(boxes, np.float32),
+        np.ones(n, np.float32),
+        np.array(rows or [0] * n, np.int64),
+    )
     frame = Frame(camera, index, index / 4, picture if image else picture[:0, :0], extent=None if image else (100, 200))
     return FrameResult(frame, tracks, np.zeros(n, np.int64), np.zeros(n, np.float32), np.ones((n, 1), np.float32))
 

@@ -32,13 +32,17 @@ def result(camera: str, index: int, ids: list[int], who: list[int], time: float)
     boxes = np.array([[10 * i, 20, 10 * i + 5, 60] for i in range(n)], np.float32).reshape(-1, 4)
     tracks = Tracks(np.array(ids, np.int64), boxes, np.full(n, 0.9, np.float32), np.arange(n))
     frame = Frame(camera, index, time, np.full((64, 48, 3), index % 250, np.uint8))
-    return FrameResult(frame, tracks, np.array(who, np.int64), np.full(n, 0.75, np.float32), np.ones((n, 2), np.float32))
+    return FrameResult(
+        frame, tracks, np.array(who, np.int64), np.full(n, 0.75, np.float32), np.ones((n, 2), np.float32)
+    )
 
 
 class Run:
     """A run whose time is told it."""
 
-    def __init__(self, folder: Path, now: float, rotate: object = "1d", *, steady: bool = False, **output: bool) -> None:
+    def __init__(
+        self, folder: Path, now: float, rotate: object = "1d", *, steady: bool = False, **output: bool
+    ) -> None:
         self.folder, self.now, self.passed = folder, now, 0.0
         self.believed: dict[tuple[str, int], tuple[int, float]] = {}
         settings = OutputConfig.model_validate({"rotate": rotate, **output})
@@ -70,7 +74,9 @@ class Run:
 
 
 def items(path: Path, kind: str) -> list[dict[str, object]]:
-    return [item for line in (path / "results.jsonl").read_text().splitlines() if (item := json.loads(line))["type"] == kind]
+    return [
+        item for line in (path / "results.jsonl").read_text().splitlines() if (item := json.loads(line))["type"] == kind
+    ]
 
 
 def test_a_new_piece_at_midnight_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -121,7 +127,9 @@ def test_who_came_in_the_last_moment_of_a_piece_is_known_in_it(tmp_path: Path, m
     now = 106.0
     run.sink._worker.submit(shutil.copytree, first, kept)
     monkeypatch.setattr(
-        rotation, "remove_segment", lambda piece: (shutil.copytree(piece.path, kept, dirs_exist_ok=True), remove_segment(piece))
+        rotation,
+        "remove_segment",
+        lambda piece: (shutil.copytree(piece.path, kept, dirs_exist_ok=True), remove_segment(piece)),
     )
     run.frame(2, [1], [5])
     run.sink._worker.submit(int).result()
@@ -170,7 +178,9 @@ def test_a_clock_that_was_set_back_does_not_keep_old_pieces_for_ever(tmp_path: P
     assert run.numbers == sorted(run.numbers)
 
 
-def test_a_clock_that_was_set_forward_deletes_no_pieces_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_was_set_forward_deletes_no_pieces_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(rotation, "_LINGER", 0.0)
     monkeypatch.setattr(rotation, "_EXPIRE_SECONDS", 0.0)
     run = Run(tmp_path, MIDNIGHT, {"every": "1h", "keep_hours": 24}, steady=True)
@@ -283,7 +293,9 @@ def test_numbers_go_on_over_pieces_whatever_is_left_of_them(tmp_path: Path) -> N
     assert again is not None
     assert (again.tracks["a"], again.frames["a"], again.global_id) == (15, 5, 25)
     # The piece it speaks of was deleted meanwhile.
-    (tmp_path / "state.json").write_text(json.dumps(state | {"piece": "000000-20200101T000000Z", "results_bytes": 10**9}))
+    (tmp_path / "state.json").write_text(
+        json.dumps(state | {"piece": "000000-20200101T000000Z", "results_bytes": 10**9})
+    )
     found = read_begin(tmp_path)
     assert found is not None
     assert found.frames["a"] == 5
@@ -323,14 +335,22 @@ def test_neither_a_piece_that_cannot_be_opened_nor_one_that_cannot_be_finished_e
 
 @pytest.mark.parametrize(
     ("text", "every", "size"),
-    [("1d", DAY, None), ("90 s", 90, None), ("1GB", None, 10**9), ("2mib", None, 2**21), ("6h, 500MB", 21_600, 500_000_000)],
+    [
+        ("1d", DAY, None),
+        ("90 s", 90, None),
+        ("1GB", None, 10**9),
+        ("2mib", None, 2**21),
+        ("6h, 500MB", 21_600, 500_000_000),
+    ],
 )
 def test_when_to_rotate_in_short(text: str, every: float | None, size: int | None) -> None:
     found = OutputConfig.model_validate({"rotate": text}).rotate
     assert found == RotateConfig(every=every, size=size)
 
 
-@pytest.mark.parametrize("wrong", ["1 fortnight", "500M", "", {"keep": 3}, {"every": "0s"}, {"size": "1B"}, {"every": "1d", "keep": -1}])
+@pytest.mark.parametrize(
+    "wrong", ["1 fortnight", "500M", "", {"keep": 3}, {"every": "0s"}, {"size": "1B"}, {"every": "1d", "keep": -1}]
+)
 def test_wrong_rotations_are_refused(wrong: object) -> None:
     with pytest.raises(ValueError, match="rotate"):
         OutputConfig.model_validate({"rotate": wrong})

@@ -28,7 +28,9 @@ def result(camera: str, index: int, ids: list[int], global_ids: list[int], time:
     boxes = np.array([[10 * i, 20, 10 * i + 5.25, 60.5] for i in range(n)], np.float32).reshape(-1, 4)
     tracks = Tracks(np.array(ids, np.int64), boxes, np.full(n, 0.876, np.float32), np.arange(n))
     frame = Frame(camera, index, index / 10 if time is None else time, np.zeros((64, 48, 3), np.uint8))
-    return FrameResult(frame, tracks, np.array(global_ids, np.int64), np.full(n, 0.75, np.float32), np.ones((n, 3), np.float32))
+    return FrameResult(
+        frame, tracks, np.array(global_ids, np.int64), np.full(n, 0.75, np.float32), np.ones((n, 3), np.float32)
+    )
 
 
 def lines(path: Path) -> list[str]:
@@ -46,7 +48,11 @@ def test_mot_text_has_one_based_frames_and_both_kinds_of_ids(tmp_path: Path) -> 
     ]
     assert [line.split(",")[:2] for line in lines(tmp_path / "global" / "a.txt")] == [["1", "7"], ["5", "7"]]
     sink.close({("a", 1): (3, 1.0), ("a", 2): (9, 0.8)})
-    assert [line.split(",")[:2] for line in lines(tmp_path / "global" / "a.txt")] == [["1", "3"], ["1", "9"], ["5", "9"]]
+    assert [line.split(",")[:2] for line in lines(tmp_path / "global" / "a.txt")] == [
+        ["1", "3"],
+        ["1", "9"],
+        ["5", "9"],
+    ]
     assert [line.split(",", 2)[2] for line in lines(tmp_path / "global" / "a.txt")] == [
         line.split(",", 2)[2] for line in lines(tmp_path / "a.txt")
     ]
@@ -96,7 +102,12 @@ def test_mot_makes_empty_files_for_cameras_in_which_nobody_was(tmp_path: Path) -
     sink = MotSink(tmp_path, ["a", "b"])
     sink.write(result("a", 0, [], []))
     sink.close({})
-    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.txt")) == ["a.txt", "b.txt", "global/a.txt", "global/b.txt"]
+    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.txt")) == [
+        "a.txt",
+        "b.txt",
+        "global/a.txt",
+        "global/b.txt",
+    ]
     assert all(not p.read_text() for p in tmp_path.rglob("*.txt"))
 
 
@@ -144,9 +155,22 @@ def test_jsonl_follows_its_schema(tmp_path: Path) -> None:
     sink.event(IdentityEvent("merge", 0.4, 7, other_id=8, reasons={"looks": 2.34567, "part torso": 0.8}))
     sink.close({("a", 1): (4, 1.0), ("a", 2): (7, 0.75), ("b", 9): (7, 0.5)})
     found = [json.loads(line) for line in lines(path)]
-    assert [item["type"] for item in found] == ["header", "person", "person", "event", "event", "identity", "identity", "end"]
+    assert [item["type"] for item in found] == [
+        "header",
+        "person",
+        "person",
+        "event",
+        "event",
+        "identity",
+        "identity",
+        "end",
+    ]
     header, one, two, link, merge, first, second, end = found
-    assert (header["schema"], header["cameras"], set(header["clocks"])) == (1, ["a", "b"], {"pts", "rtcp", "arrival", "rate"})
+    assert (header["schema"], header["cameras"], set(header["clocks"])) == (
+        1,
+        ["a", "b"],
+        {"pts", "rtcp", "arrival", "rate"},
+    )
     assert one == {
         **{
             "type": "person",
@@ -173,7 +197,13 @@ def test_jsonl_follows_its_schema(tmp_path: Path) -> None:
     assert (merge["camera"], merge["track_id"], merge["other_id"]) == (None, None, 8)
     assert merge["reasons"] == {"looks": 2.3457, "part torso": 0.8}
     assert first == {"type": "identity", "global_id": 4, "members": [["a", 1]], "probability": 1.0, "confirmed": False}
-    assert second == {"type": "identity", "global_id": 7, "members": [["a", 2], ["b", 9]], "probability": 0.5, "confirmed": False}
+    assert second == {
+        "type": "identity",
+        "global_id": 7,
+        "members": [["a", 2], ["b", 9]],
+        "probability": 0.5,
+        "confirmed": False,
+    }
     assert end["complete"] is True
     assert end["frames"] == {"a": 1, "b": 1}
     assert (end["people"], end["events"], end["tracks"], end["identities"]) == (2, 2, 3, 2)

@@ -29,12 +29,16 @@ def frame(camera: str, index: int, time: float, size: tuple[int, int] = (96, 64)
 
 
 def result(of: Frame, who: int = 1) -> FrameResult:
-    tracks = Tracks(np.array([1]), np.array([[20, 10, 50, 60]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
+    tracks = Tracks(
+        np.array([1]), np.array([[20, 10, 50, 60]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64)
+    )
     return FrameResult(of, tracks, np.array([who]), np.ones(1, np.float32), np.ones((1, 1), np.float32))
 
 
 def shot(camera: str, time: float, size: tuple[int, int] = (96, 64), value: int = 100, who: int = 1) -> Shot:
-    return Shot(camera, time, picture(*size, value), np.array([[20, 10, 50, 60]], np.float32), np.array([who]), np.array([1]))
+    return Shot(
+        camera, time, picture(*size, value), np.array([[20, 10, 50, 60]], np.float32), np.array([who]), np.array([1])
+    )
 
 
 def read(path: Path) -> list[tuple[float, Image]]:
@@ -138,7 +142,13 @@ def test_worker_waits_when_told_to_and_passes_errors_on() -> None:
 
 @pytest.mark.parametrize(
     ("time", "text"),
-    [(0.0, "00:00.0"), (83.46, "01:23.5"), (3599.97, "1:00:00.0"), (-1.5, "-00:01.5"), (1700000000.25, "2023-11-14 22:13:20.2 UTC")],
+    [
+        (0.0, "00:00.0"),
+        (83.46, "01:23.5"),
+        (3599.97, "1:00:00.0"),
+        (-1.5, "-00:01.5"),
+        (1700000000.25, "2023-11-14 22:13:20.2 UTC"),
+    ],
 )
 def test_capture_times_for_people(time: float, text: str) -> None:
     assert clock_text(time) == text
@@ -227,7 +237,10 @@ def test_mosaic_dims_a_camera_that_ended_and_one_that_is_silent() -> None:
     assert both[probe].mean() == pytest.approx(200, abs=3)
     assert later[probe].mean() == pytest.approx(70, abs=3)
     silent = Mosaic(["a", "b"], style, silent_after=1.0)
-    last = moments(silent, [shot("a", 0.0, value=200), shot("b", 0.0, value=200), shot("a", 0.9, value=200), shot("a", 1.5, value=200)])
+    last = moments(
+        silent,
+        [shot("a", 0.0, value=200), shot("b", 0.0, value=200), shot("a", 0.9, value=200), shot("a", 1.5, value=200)],
+    )
     assert [round(float(image[probe].mean())) for _, image in last] == [200, 200, 70]
 
 

@@ -14,7 +14,8 @@ MakeVideo = Callable[..., Path]
 
 
 def picture(number: int, size: tuple[int, int]) -> np.ndarray:
-    """A picture that tells its number, modulo 28, by the brightness of its left half, and has texture enough to fill a file."""
+    """A picture that tells its number, modulo 28, by the brightness of its left half, and has texture enough to fill a
+    file."""
     width, height = size
     image = (
         np.random.default_rng(number)

@@ -1,7 +1,8 @@
-"""Feeds damaged videos to the readers for a while: ``python tests/sources/fuzz_streams.py SECONDS [SEED]``. Prints what happened as JSON.
+"""Feeds damaged videos to the readers for a while: ``python tests/sources/fuzz_streams.py SECONDS [SEED]``. Prints what
+happened as JSON.
 
-A program of its own, so that a crash inside FFmpeg is seen as such. Damage: cut off, flipped bits, missing, repeated and swapped pieces;
-read from files and from HTTP streams without a length, as H.264, MPEG-TS and MP4.
+A program of its own, so that a crash inside FFmpeg is seen as such. Damage: cut off, flipped bits, missing, repeated
+and swapped pieces; read from files and from HTTP streams without a length, as H.264, MPEG-TS and MP4.
 """
 
 from __future__ import annotations
@@ -124,7 +125,8 @@ def main() -> None:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         samples = {
-            s: [sample(Path(name), s, codec) for codec in ("libx264", "mpeg4") if s != ".264" or codec == "libx264"] for s in SUFFIXES
+            s: [sample(Path(name), s, codec) for codec in ("libx264", "mpeg4") if s != ".264" or codec == "libx264"]
+            for s in SUFFIXES
         }
         began = time.monotonic()
         while time.monotonic() - began < seconds:
@@ -139,7 +141,12 @@ def main() -> None:
                 else:
                     Live.content = data
                     uri = f"http://127.0.0.1:{server.server_address[1]}/live{suffix}"
-                    settings = {"timeout": 2.0, "connect_timeout": 2.0, "reconnect": dice.choice((0, 0, 1)), "reconnect_seconds": 0.05}
+                    settings = {
+                        "timeout": 2.0,
+                        "connect_timeout": 2.0,
+                        "reconnect": dice.choice((0, 0, 1)),
+                        "reconnect_seconds": 0.05,
+                    }
                     frames += read(StreamSource(CameraConfig(name="fuzz", uri=uri, **settings)))
             except SourceError:
                 refused += 1

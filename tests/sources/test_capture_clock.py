@@ -25,7 +25,8 @@ def play(
     report: float | None = None,
     rate: float = 1.0,
 ) -> list[tuple[float, float, str]]:
-    """Pictures from ``start`` on: true time, capture time, clock. ``rate`` is that of the stream's clock, ``report`` the error of the camera's."""
+    """Pictures from ``start`` on: true time, capture time, clock. ``rate`` is that of the stream's clock, ``report``
+    the error of the camera's."""
     dice = np.random.default_rng(0)
     result = []
     for number in range(round(seconds * fps)):
@@ -68,7 +69,9 @@ def test_reports_are_used_and_named() -> None:
     assert notes.all() == []
 
 
-@pytest.mark.parametrize(("error", "words"), [(-86400.0 * 365, "365 days behind"), (40.0, "40 seconds ahead"), (-7200.0, "behind")])
+@pytest.mark.parametrize(
+    ("error", "words"), [(-86400.0 * 365, "365 days behind"), (40.0, "40 seconds ahead"), (-7200.0, "behind")]
+)
 def test_reports_of_a_clock_that_is_not_set(error: float, words: str) -> None:
     notes = Notes()
     seen = play(CaptureClock(notes), 15, report=error)
@@ -170,11 +173,15 @@ numbers = st.floats(-1e5, 1e5)
 
 @given(
     st.lists(
-        st.tuples(st.one_of(st.none(), numbers), st.floats(-5, 20), st.one_of(st.none(), st.floats(-1e9, 1e9))), min_size=1, max_size=80
+        st.tuples(st.one_of(st.none(), numbers), st.floats(-5, 20), st.one_of(st.none(), st.floats(-1e9, 1e9))),
+        min_size=1,
+        max_size=80,
     ),
     st.booleans(),
 )
-def test_times_always_increase_and_stay_near_the_world(pictures: list[tuple[float | None, float, float | None]], steer: bool) -> None:
+def test_times_always_increase_and_stay_near_the_world(
+    pictures: list[tuple[float | None, float, float | None]], steer: bool
+) -> None:
     clock = CaptureClock(Notes(), steer=steer)
     arrival, times = NOW, []
     for stamp, step, report in pictures:

@@ -56,7 +56,9 @@ def test_other_files_are_ignored_and_broken_pictures_named(tmp_path: Path) -> No
     assert [f.index for f in frames] == [0, 4, 5], "pictures keep their numbers"
     np.testing.assert_allclose([f.time for f in frames], [5.0, 5.4, 5.5])
     assert len(source.warnings) == 3
-    assert all(name in warning for name, warning in zip(["001.jpg", "002.jpg", "003.jpg"], source.warnings, strict=True))
+    assert all(
+        name in warning for name, warning in zip(["001.jpg", "002.jpg", "003.jpg"], source.warnings, strict=True)
+    )
 
 
 def test_motchallenge_layout_gives_pictures_and_rate(tmp_path: Path) -> None:

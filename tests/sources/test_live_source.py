@@ -83,7 +83,9 @@ class Camera(LiveSource):
         self._gate, self._script = gate, script
         self.made: list[Scripted] = []
         settings = {"timeout": 0.1, "connect_timeout": 0.05, "reconnect_seconds": 0.05, **settings}
-        super().__init__(CameraConfig(name="cam", uri="tcp://test", **settings), clock=ManualClock(5.0), where="camera 'cam': test")
+        super().__init__(
+            CameraConfig(name="cam", uri="tcp://test", **settings), clock=ManualClock(5.0), where="camera 'cam': test"
+        )
 
     def _connection(self, pulse: Pulse) -> Scripted:
         pictures, then = self._script[min(len(self.made), len(self._script) - 1)]
@@ -103,9 +105,24 @@ def test_frames_go_on_over_connections(gate: threading.Event) -> None:
     assert all(a.time < b.time for a, b in itertools.pairwise(frames))
     assert {f.clock for f in frames} == {"arrival"}
     names = [s.state for s in states]
-    assert names == ["connected", "lost", "connecting", "lost", "connecting", "lost", "connecting", "connected", "ended"]
+    assert names == [
+        "connected",
+        "lost",
+        "connecting",
+        "lost",
+        "connecting",
+        "lost",
+        "connecting",
+        "connected",
+        "ended",
+    ]
     assert (source.status.reconnects, source.status.frames, source.status.size) == (1, 5, (6, 4))
-    assert [w.split(" (")[0] for w in source.warnings] == ["lost: broke", "lost: refused", "lost: failed unexpectedly", "reconnected once"]
+    assert [w.split(" (")[0] for w in source.warnings] == [
+        "lost: broke",
+        "lost: refused",
+        "lost: failed unexpectedly",
+        "reconnected once",
+    ]
     assert "hunter2" not in " ".join([*source.warnings, *(s.reason for s in states)])
     assert all(c.closed for c in source.made)
 
@@ -253,7 +270,9 @@ def test_a_file_plays_at_its_own_speed(make_video) -> None:
 
 
 def test_a_played_file_can_be_closed_while_it_waits(make_video) -> None:
-    source = open_source(CameraConfig(name="cam", uri=str(make_video("a.mp4", frames=3, pts=[0, 60_000, 120_000])), live=True))
+    source = open_source(
+        CameraConfig(name="cam", uri=str(make_video("a.mp4", frames=3, pts=[0, 60_000, 120_000])), live=True)
+    )
     with PrefetchReader(source) as reader:
         assert reader.get(5) is not None
         began = time.monotonic()
@@ -265,7 +284,9 @@ def test_a_played_file_can_be_closed_while_it_waits(make_video) -> None:
 def test_damaged_videos_do_not_crash_hang_or_leak() -> None:
     script = Path(__file__).with_name("fuzz_streams.py")
     # A program of its own: a crash inside FFmpeg fails this test instead of ending all.
-    done = subprocess.run([sys.executable, str(script), "6"], capture_output=True, text=True, timeout=120, cwd=script.parents[2])
+    done = subprocess.run(
+        [sys.executable, str(script), "6"], capture_output=True, text=True, timeout=120, cwd=script.parents[2]
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     match = re.search(r"^\{.*\}$", done.stdout, re.MULTILINE)
     assert match is not None
@@ -279,12 +300,20 @@ def test_damaged_videos_do_not_crash_hang_or_leak() -> None:
 
 
 def test_memory_goes_back_now_and_then_and_arenas_are_few() -> None:
-    program = "from streamreid.sources._memory import few_arenas, give_back; print(few_arenas(), give_back(), give_back())"
+    program = (
+        "from streamreid.sources._memory import few_arenas, give_back; print(few_arenas(), give_back(), give_back())"
+    )
     environment = {key: value for key, value in os.environ.items() if key != "MALLOC_ARENA_MAX"}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=60, check=True
+    )
     expected = "True True False" if sys.platform.startswith("linux") else "False False False"
     assert done.stdout.split() == expected.split()
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env={**environment, "MALLOC_ARENA_MAX": "4"}, timeout=60
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env={**environment, "MALLOC_ARENA_MAX": "4"},
+        timeout=60,
     )
     assert done.stdout.split()[0] == "False", "the user's own choice stays"

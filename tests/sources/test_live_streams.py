@@ -85,7 +85,9 @@ def increasing(frames: list[Frame]) -> bool:
 def test_normal_play(rtsp, codec: str, transport: str) -> None:
     with rtsp.RtspCamera("--codec", codec, "--fps", "20") as server:
         with Watch(StreamSource(camera(server.uri, transport=transport))) as first:
-            first.get(1)  # the server loads its encoder for its first client, which may take longer than a connection waits
+            first.get(
+                1
+            )  # the server loads its encoder for its first client, which may take longer than a connection waits
         with Watch(StreamSource(camera(server.uri, transport=transport))) as watch:
             watch.get(25)
             status = watch.source.status
@@ -104,7 +106,10 @@ def test_normal_play(rtsp, codec: str, transport: str) -> None:
 
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 def test_a_picture_does_not_wait_for_the_next_one(rtsp, codec: str) -> None:
-    with rtsp.RtspCamera("--codec", codec, "--fps", "8", "--size", "640x480") as server, Watch(StreamSource(camera(server.uri))) as watch:
+    with (
+        rtsp.RtspCamera("--codec", codec, "--fps", "8", "--size", "640x480") as server,
+        Watch(StreamSource(camera(server.uri))) as watch,
+    ):
         watch.get(22)
         corrupt = watch.source.status.corrupt
     # FFmpeg's parser would hand out each when the next begins, an eighth of a second later.
@@ -137,7 +142,10 @@ def test_a_stream_that_cannot_be_put_together_is_left_to_ffmpeg(rtsp, monkeypatc
 def test_real_people(rtsp, shared: Path, tmp_path: Path) -> None:
     import av
 
-    with av.open(str(shared / "data" / "video" / "vtest.avi")) as source, av.open(str(tmp_path / "clip.mp4"), "w") as target:
+    with (
+        av.open(str(shared / "data" / "video" / "vtest.avi")) as source,
+        av.open(str(tmp_path / "clip.mp4"), "w") as target,
+    ):
         stream = target.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 768, 576, "yuv420p"
         for number, frame in enumerate(source.decode(video=0)):
@@ -147,7 +155,10 @@ def test_real_people(rtsp, shared: Path, tmp_path: Path) -> None:
             picture.pts = number
             target.mux(stream.encode(picture))
         target.mux(stream.encode())
-    with rtsp.RtspCamera("--clip", str(tmp_path / "clip.mp4")) as server, Watch(StreamSource(camera(server.uri))) as watch:
+    with (
+        rtsp.RtspCamera("--clip", str(tmp_path / "clip.mp4")) as server,
+        Watch(StreamSource(camera(server.uri))) as watch,
+    ):
         # The clip ends after four seconds; a camera that ends its stream is asked again.
         wait_until(lambda: watch.source.status.reconnects >= 1 and watch.source.status.state == "connected")
         watch.get(5)
@@ -178,7 +189,10 @@ def test_server_killed_and_restarted_five_times(rtsp) -> None:
 
 
 def test_everything_may_change_over_a_restart(rtsp) -> None:
-    with rtsp.RtspCamera("--codec", "h264", "--size", "320x240") as server, Watch(StreamSource(camera(server.uri))) as watch:
+    with (
+        rtsp.RtspCamera("--codec", "h264", "--size", "320x240") as server,
+        Watch(StreamSource(camera(server.uri))) as watch,
+    ):
         watch.get(3)
         server.kill()
         server.start("--codec", "mjpeg", "--size", "480x360", "--fps", "25")
@@ -194,7 +208,11 @@ def test_everything_may_change_over_a_restart(rtsp) -> None:
 def test_camera_that_accepts_and_sends_nothing(faults) -> None:
     before = threading.active_count()  # others' pools may not have ended yet
     with faults.MuteCamera() as mute:
-        watch = Watch(StreamSource(camera(f"rtsp://admin:hunter2@127.0.0.1:{mute.port}/1", connect_timeout=0.4, reconnect_seconds=0.3)))
+        watch = Watch(
+            StreamSource(
+                camera(f"rtsp://admin:hunter2@127.0.0.1:{mute.port}/1", connect_timeout=0.4, reconnect_seconds=0.3)
+            )
+        )
         with watch:
             wait_until(lambda: mute.connections >= 3)
             assert watch.source.status.attempts >= 2
@@ -282,7 +300,10 @@ def test_capture_time_by_sender_reports(rtsp) -> None:
     with rtsp.RtspCamera("--fps", "10") as server, Watch(StreamSource(camera(server.uri))) as watch:
         wait_until(lambda: sum(f.clock == "rtcp" for f in list(watch.frames)) >= 20, 25)
         status = watch.source.status
-    errors = {clock: [f.time - rtsp.read_time(f.image, f.time) for f in watch.frames[5:] if f.clock == clock] for clock in ("rtcp", "pts")}
+    errors = {
+        clock: [f.time - rtsp.read_time(f.image, f.time) for f in watch.frames[5:] if f.clock == clock]
+        for clock in ("rtcp", "pts")
+    }
     assert np.median(np.abs(errors["rtcp"])) < 0.02
     assert np.percentile(np.abs(errors["rtcp"]), 95) < 0.1
     assert np.median(np.abs(errors["pts"])) < 0.1

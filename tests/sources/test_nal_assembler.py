@@ -16,7 +16,8 @@ def nal(size: int, header: bytes, seed: int = 0) -> bytes:
 
 
 def pieces(unit: bytes, room: int, header: int) -> list[bytes]:
-    """As FFmpeg hands the RTP payloads of one unit on: the start code before the first, the payload only of those behind."""
+    """As FFmpeg hands the RTP payloads of one unit on: the start code before the first, the payload only of those
+    behind."""
     if len(unit) <= room:
         return [START + unit]
     body = unit[header:]

@@ -88,7 +88,8 @@ def camera(uri: str, **settings: object) -> CameraConfig:
 
 
 class Rtsp(socketserver.StreamRequestHandler):
-    """A camera: one MPEG transport stream in RTP packets on the RTSP connection (RFC 2326, 10.12), then the connection closes."""
+    """A camera: one MPEG transport stream in RTP packets on the RTSP connection (RFC 2326, 10.12), then the connection
+    closes."""
 
     content = b""
     transports: list[str]
@@ -106,7 +107,10 @@ class Rtsp(socketserver.StreamRequestHandler):
             if method == "OPTIONS":
                 extra = ["Public: DESCRIBE, SETUP, PLAY, TEARDOWN"]
             elif method == "DESCRIBE":
-                body = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=camera\r\nt=0 0\r\nm=video 0 RTP/AVP 33\r\na=control:track1\r\n"
+                body = (
+                    "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=camera\r\nt=0 0\r\nm=video 0 RTP/AVP "
+                    "33\r\na=control:track1\r\n"
+                )
                 extra = [f"Content-Base: {url}/", "Content-Type: application/sdp", f"Content-Length: {len(body)}"]
             elif method == "SETUP":
                 self.transports.append(headers["Transport"])
@@ -155,7 +159,8 @@ def test_rtsp_camera(make_video) -> None:
     assert "TCP" in transports[0]
     assert len(frames) >= 15
     assert {f.clock for f in frames} == {"pts"}
-    # Anchored at the arrival of the first picture, then by time stamps, until they run away from the clock, which stood still.
+    # Anchored at the arrival of the first picture, then by time stamps, until they run away from the clock, which stood
+    # still.
     assert frames[0].time == 1_700_000_000.0
     times = np.array([f.time for f in frames])
     np.testing.assert_allclose(np.diff(times)[:4], 0.2, atol=0.001)
@@ -200,7 +205,13 @@ def test_silent_stream_is_an_error_after_its_timeout(make_video) -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["rtsp://user:hunter2@{}/1", "http://user:hunter2@{}/x.mp4", "http://{}/stream?password=hunter2", "rtmp://user:hunter2@{}/1"]
+    "uri",
+    [
+        "rtsp://user:hunter2@{}/1",
+        "http://user:hunter2@{}/x.mp4",
+        "http://{}/stream?password=hunter2",
+        "rtmp://user:hunter2@{}/1",
+    ],
 )
 def test_refused_connections_name_the_address_without_password(uri: str) -> None:
     with socket.socket() as unused:

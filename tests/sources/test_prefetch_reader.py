@@ -205,7 +205,10 @@ def test_capacity_must_be_positive() -> None:
 
 def test_many_readers_of_real_files(make_video) -> None:
     path = make_video("a.mp4", frames=30, codec="libx264")
-    readers = [PrefetchReader(VideoFileSource(CameraConfig(name=f"c{i}", uri=str(path), repeat=3)), capacity=3) for i in range(6)]
+    readers = [
+        PrefetchReader(VideoFileSource(CameraConfig(name=f"c{i}", uri=str(path), repeat=3)), capacity=3)
+        for i in range(6)
+    ]
     readers[0].stop()
     for reader in readers[1:]:
         assert [f.index for f in iter(reader.get, None)] == list(range(90))

@@ -39,7 +39,9 @@ def numbers(frames: list[Frame]) -> list[int]:
         ("video/people-detection.264", 596, (768, 432), 595 / 12, "rate"),
     ],
 )
-def test_real_videos_are_read_completely(shared: Path, file: str, count: int, size: tuple[int, int], last_time: float, clock: str) -> None:
+def test_real_videos_are_read_completely(
+    shared: Path, file: str, count: int, size: tuple[int, int], last_time: float, clock: str
+) -> None:
     frames, source = [], VideoFileSource(CameraConfig(name="cam", uri=str(shared / "data" / file)))
     for frame in source:
         assert frame.size == size
@@ -55,7 +57,14 @@ def test_real_videos_are_read_completely(shared: Path, file: str, count: int, si
 
 @pytest.mark.parametrize(
     ("name", "codec"),
-    [("a.mp4", "libx264"), ("a.mp4", "mpeg4"), ("a.mkv", "libx264"), ("a.ts", "libx264"), ("a.avi", "mpeg4"), ("a.h264", "libx264")],
+    [
+        ("a.mp4", "libx264"),
+        ("a.mp4", "mpeg4"),
+        ("a.mkv", "libx264"),
+        ("a.ts", "libx264"),
+        ("a.avi", "mpeg4"),
+        ("a.h264", "libx264"),
+    ],
 )
 def test_every_picture_once_and_in_order(make_video, name: str, codec: str) -> None:
     # libx264 reorders pictures: the last ones only come when the decoder is drained.
@@ -162,7 +171,8 @@ def test_close_while_reading_ends_the_iterator(make_video) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "codec"), [("a.mp4", "libx264"), ("a.mp4", "mpeg4"), ("a.avi", "mpeg4"), ("a.avi", "libx264"), ("a.mkv", "libx264")]
+    ("name", "codec"),
+    [("a.mp4", "libx264"), ("a.mp4", "mpeg4"), ("a.avi", "mpeg4"), ("a.avi", "libx264"), ("a.mkv", "libx264")],
 )
 def test_file_that_ends_in_the_middle_of_a_frame(make_video, name: str, codec: str) -> None:
     path = make_video(name, frames=60, codec=codec)
@@ -192,7 +202,9 @@ def test_mp4_cut_off_before_its_index_is_an_error_at_open(make_video, tmp_path: 
         read(tmp_path / "cut.mov")
 
 
-@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mp4", "mpeg4"), ("a.avi", "mpeg4"), ("a.ts", "libx264")])
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mp4", "libx264"), ("a.mp4", "mpeg4"), ("a.avi", "mpeg4"), ("a.ts", "libx264")]
+)
 def test_garbage_in_the_middle_is_skipped_and_the_rest_delivered(make_video, name: str, codec: str) -> None:
     path = make_video(name, frames=60, codec=codec)
     data = bytearray(path.read_bytes())
@@ -206,7 +218,10 @@ def test_garbage_in_the_middle_is_skipped_and_the_rest_delivered(make_video, nam
 
 
 def test_frame_size_changes_in_mid_stream(make_video, tmp_path: Path) -> None:
-    first, second = make_video("1.h264", frames=10, codec="libx264"), make_video("2.h264", frames=10, codec="libx264", size=(96, 64))
+    first, second = (
+        make_video("1.h264", frames=10, codec="libx264"),
+        make_video("2.h264", frames=10, codec="libx264", size=(96, 64)),
+    )
     (tmp_path / "both.h264").write_bytes(first.read_bytes() + second.read_bytes())
     frames, source = read(tmp_path / "both.h264")
     assert [f.size for f in frames] == [(160, 120)] * 10 + [(96, 64)] * 10
@@ -227,7 +242,8 @@ def test_repeated_time_stamps_are_repaired(make_video, tmp_path: Path) -> None:
 def test_phone_videos_are_turned_upright(make_video, turn: int) -> None:
     path = make_video("phone.mp4", frames=3, size=(160, 120))
     data = bytearray(path.read_bytes())
-    # QuickTime: x' = a x + c y, y' = b x + d y in a track header's matrix (a, b, u, c, d, v, tx, ty, w), 16.16 fixed point.
+    # QuickTime: x' = a x + c y, y' = b x + d y in a track header's matrix (a, b, u, c, d, v, tx, ty, w), 16.16 fixed
+    # point.
     a, b, c, d = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}[turn]
     at = data.index(b"tkhd") + 4 + 40
     data[at : at + 36] = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)

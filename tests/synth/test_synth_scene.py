@@ -79,7 +79,9 @@ def test_the_person_is_where_the_truth_says(pair: tuple[SceneConfig, Path]) -> N
     for row in np.loadtxt(folder / "truth" / "cam01.txt", delimiter=","):
         frame, person, left, top, width, height = row[:6].astype(int)
         if row[8] > 0.99 and height > 30 and width > 8:
-            patch = pictures[frame - 1][1][top + height // 3 : top + height // 2, left + width // 3 : left + width - width // 3]
+            patch = pictures[frame - 1][1][
+                top + height // 3 : top + height // 2, left + width // 3 : left + width - width // 3
+            ]
             looked += 1
             hits += int(np.abs(patch.reshape(-1, 3).mean(0) - COLOURS[person - 1]).max() < 40)
     assert looked > 20
@@ -95,7 +97,11 @@ def test_boxes_stand_on_their_world_positions(pair: tuple[SceneConfig, Path], ca
     errors = []
     for row in np.loadtxt(folder / "truth" / f"{camera}.txt", delimiter=","):
         bottom = row[3] + row[5]
-        if (point := at.get((int(row[0]), int(row[1])))) is not None and bottom < config.height and 0 < row[2] < config.width - row[4] - 1:
+        if (
+            (point := at.get((int(row[0]), int(row[1])))) is not None
+            and bottom < config.height
+            and 0 < row[2] < config.width - row[4] - 1
+        ):
             seen = matrix @ [*point, 0.0, 1.0]
             errors.append(np.hypot(seen[0] / seen[2] - row[2] - row[4] / 2, seen[1] / seen[2] - bottom))
     assert len(errors) > 20
@@ -111,14 +117,20 @@ def test_somebody_behind_is_less_visible(pair: tuple[SceneConfig, Path]) -> None
 
 
 def test_visibility_is_what_can_be_counted_in_the_picture(tmp_path: Path) -> None:
-    """People of plain colours are rectangles, so that the share of the box that has the colour is what is seen of them."""
+    """People of plain colours are rectangles, so that the share of the box that has the colour is what is seen of
+    them."""
     config, folder = make(tmp_path / "heavy", overlap=1.0, people=6, seconds=12.0, level="heavy", width=512, height=288)
     truths, counts = [], []
     for camera in ("cam01", "cam02"):
         pictures = frames(folder / f"{camera}.mp4")
         for row in np.loadtxt(folder / "truth" / f"{camera}.txt", delimiter=","):
             frame, person, left, top, width, height = row[:6].astype(int)
-            if height > 48 and width > 16 and 0 < left < config.width - width - 1 and 0 < top < config.height - height - 1:
+            if (
+                height > 48
+                and width > 16
+                and 0 < left < config.width - width - 1
+                and 0 < top < config.height - height - 1
+            ):
                 patch = pictures[frame - 1][1][top : top + height, left : left + width].astype(int)
                 counts.append(float((np.abs(patch - COLOURS[person - 1]).max(2) < 70).mean()))
                 truths.append(row[8])
@@ -174,7 +186,9 @@ def test_the_same_seed_gives_the_same_scene(tmp_path: Path) -> None:
     names = ["world.txt", "truth/cam01.txt", "detections/cam02.txt", "calibration/cam01.txt"]
     assert all((one / n).read_bytes() == (two / n).read_bytes() for n in names)
     assert (one / "world.txt").read_bytes() != (other / "world.txt").read_bytes()
-    assert all(np.array_equal(a[1], b[1]) for a, b in zip(frames(one / "cam01.mp4"), frames(two / "cam01.mp4"), strict=True))
+    assert all(
+        np.array_equal(a[1], b[1]) for a, b in zip(frames(one / "cam01.mp4"), frames(two / "cam01.mp4"), strict=True)
+    )
 
 
 def test_wrong_clocks_lost_frames_and_pauses(tmp_path: Path) -> None:
@@ -238,7 +252,9 @@ def test_ways_are_stored_for_the_time_somebody_is_there() -> None:
     assert there.sum() + config.people >= len(walks.points) - config.people
     some = np.array([7, 2])
     assert np.array_equal(walks.at([30.0, 99.5], some), walks.at([30.0, 99.5])[:, some], equal_nan=True)
-    seen = np.isfinite(walks.at(np.arange(0, 1000, 0.5))[..., 0]) & places[0].inside(walks.at(np.arange(0, 1000, 0.5)), MARGIN)
+    seen = np.isfinite(walks.at(np.arange(0, 1000, 0.5))[..., 0]) & places[0].inside(
+        walks.at(np.arange(0, 1000, 0.5)), MARGIN
+    )
     assert set(np.flatnonzero(seen.any(0))) <= set(walks.visitors(places[0]))
 
 
@@ -255,7 +271,10 @@ def test_cameras_share_out_pictures() -> None:
 
 @pytest.mark.parametrize(("people", "cameras"), [(5, 2), (300, 12)])
 def test_levels_are_as_crowded_as_they_say(people: int, cameras: int) -> None:
-    lengths = {level: SceneConfig(people=people, cameras=cameras, level=level).duration for level in ("light", "medium", "heavy")}
+    lengths = {
+        level: SceneConfig(people=people, cameras=cameras, level=level).duration
+        for level in ("light", "medium", "heavy")
+    }
     assert lengths["light"] >= lengths["medium"] >= lengths["heavy"] >= 60
     assert sum(SceneConfig(people=people, cameras=cameras).groups) == cameras
 

@@ -36,7 +36,11 @@ def test_a_known_motion_is_found(method, angle, dx, dy):
 
 def test_pictures_without_texture_and_of_another_size_give_the_identity():
     motion = CameraMotion()
-    for image in (np.zeros((100, 100, 3), np.uint8), np.zeros((100, 100, 3), np.uint8), np.zeros((50, 80, 3), np.uint8)):
+    for image in (
+        np.zeros((100, 100, 3), np.uint8),
+        np.zeros((100, 100, 3), np.uint8),
+        np.zeros((50, 80, 3), np.uint8),
+    ):
         assert np.array_equal(motion(image), np.eye(2, 3))
 
 

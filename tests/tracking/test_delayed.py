@@ -69,7 +69,9 @@ def test_a_gap_longer_than_the_delay_stays():
 
 
 def test_a_ghost_of_two_frames_is_shown_nowhere():
-    frames = [(i * 0.1, [walker(i * 0.1, 0, 50)] + ([[600, 10, 640, 110]] if i in (10, 11) else []), None) for i in range(25)]
+    frames = [
+        (i * 0.1, [walker(i * 0.1, 0, 50)] + ([[600, 10, 640, 110]] if i in (10, 11) else []), None) for i in range(25)
+    ]
     assert {k for _, t in run(late_tracks(1.0), frames) for k in t.ids.tolist()} == {1}
 
 
@@ -77,7 +79,10 @@ def test_a_new_track_found_to_be_an_old_one_gets_its_id_in_the_frames_before_too
     """Nobody looked at them until they had been reported for a while."""
     frames = [(i * 0.1, [walker(i * 0.1, 100, 20)], looks([1, 0])) for i in range(20)]
     frames += [(i * 0.1, [], PartFeatures.unseen(0, 1, 2)) for i in range(20, 40)]
-    frames += [(i * 0.1, [walker(i * 0.1, 250, 20)], looks([1, 0]) if i >= 46 else PartFeatures.unseen(1, 1, 2)) for i in range(40, 60)]
+    frames += [
+        (i * 0.1, [walker(i * 0.1, 250, 20)], looks([1, 0]) if i >= 46 else PartFeatures.unseen(1, 1, 2))
+        for i in range(40, 60)
+    ]
     out = run(late_tracks(1.5), frames)
     assert {k for _, t in out for k in t.ids.tolist()} == {1}
     without = run(late_tracks(1.5, rejoin_seconds=0.0), frames)

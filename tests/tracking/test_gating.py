@@ -33,7 +33,8 @@ def test_place_odds_are_a_density_against_a_uniform_one(deviation):
 
 
 def test_the_farther_away_the_more_a_look_alike_must_be_alike():
-    """Somebody walks to the right and is hidden for a second; then somebody stands where they are expected, or far behind."""
+    """Somebody walks to the right and is hidden for a second; then somebody stands where they are expected, or far
+    behind."""
 
     def last(cx, alike):
         tracker = Tracker(calibration=CALIBRATION)
@@ -52,7 +53,8 @@ def test_the_farther_away_the_more_a_look_alike_must_be_alike():
 
 @pytest.mark.parametrize(("people", "ids"), [(4, {1, 2, 3, 4}), (1, {2})])
 def test_where_all_vanish_at_once_nobody_hides(people, ids):
-    """Fast walkers, 1.3 seconds without a box, no looks: several are expected to have walked on, a single one to have slowed down."""
+    """Fast walkers, 1.3 seconds without a box, no looks: several are expected to have walked on, a single one to have
+    slowed down."""
     tracker = Tracker(TrackerConfig(), CALIBRATION)
     for i in range(50):
         boxes = [] if 20 <= i < 33 else [box(100 + 15 * i, 200 + 110 * k) for k in range(people)]

@@ -1,4 +1,5 @@
-"""Smoothed boxes: equal to the textbook smoother in matrices, better than the filter, and right where tracks begin, vanish or are renamed."""
+"""Smoothed boxes: equal to the textbook smoother in matrices, better than the filter, and right where tracks begin,
+vanish or are renamed."""
 
 import numpy as np
 import pytest
@@ -109,7 +110,9 @@ def test_tracks_that_begin_or_end_leave_the_others_alone():
             motion.keep(keep)
             ids = ids[keep]
         motion.predict(0.1 if i else 0.0, np.zeros(len(motion), bool))
-        motion.update(np.flatnonzero(ids == 7), box[None][: int((ids == 7).sum())], np.ones(int((ids == 7).sum()), np.float32))
+        motion.update(
+            np.flatnonzero(ids == 7), box[None][: int((ids == 7).sum())], np.ones(int((ids == 7).sum()), np.float32)
+        )
         for who, begins in ((3, 4), (7, 0)):
             if i == begins:
                 motion.add(box[None] + (300 if who == 3 else 0))

@@ -43,17 +43,23 @@ def test_two_walkers_keep_their_ids():
 
 
 def test_confirmed_only_after_enough_observations():
-    out = run(Tracker(TrackerConfig(confirm_frames=4)), [(i * 0.1, [walker(i * 0.1, 0, 10)], [0.9], None) for i in range(6)])
+    out = run(
+        Tracker(TrackerConfig(confirm_frames=4)), [(i * 0.1, [walker(i * 0.1, 0, 10)], [0.9], None) for i in range(6)]
+    )
     assert [len(o) for o in out] == [0, 0, 0, 1, 1, 1]
 
 
 def test_a_ghost_of_one_frame_is_never_reported():
-    frames = [(i * 0.1, [walker(i * 0.1, 0, 10)] + ([[700, 10, 740, 110]] if i == 10 else []), None, None) for i in range(20)]
+    frames = [
+        (i * 0.1, [walker(i * 0.1, 0, 10)] + ([[700, 10, 740, 110]] if i == 10 else []), None, None) for i in range(20)
+    ]
     assert {i for o in run(Tracker(), frames) for i in o} == {1}
 
 
 def test_low_scores_keep_a_track_alive_but_begin_none():
-    frames = [(i * 0.1, [walker(i * 0.1, 0, 10), [600, 100, 640, 200]], [0.9 if i < 5 else 0.2, 0.2], None) for i in range(15)]
+    frames = [
+        (i * 0.1, [walker(i * 0.1, 0, 10), [600, 100, 640, 200]], [0.9 if i < 5 else 0.2, 0.2], None) for i in range(15)
+    ]
     out = run(Tracker(), frames)
     assert all(set(o) == {1} for o in out[2:])
 
@@ -64,7 +70,10 @@ def test_crossing_people_are_told_apart_by_looks():
     def position(i):
         return min(i, 20) - max(i - 20, 0)
 
-    frames = [(i * 0.1, [walker(0, position(i) * 10, 0), walker(0, 420 - position(i) * 10, 0)], None, looks(0, 1)) for i in range(41)]
+    frames = [
+        (i * 0.1, [walker(0, position(i) * 10, 0), walker(0, 420 - position(i) * 10, 0)], None, looks(0, 1))
+        for i in range(41)
+    ]
     out = run(Tracker(calibration=CALIBRATION), frames)
     assert out[-1][1][0] < out[-1][2][0]
     assert set(out[-1]) == {1, 2}
@@ -86,8 +95,14 @@ def test_a_hidden_person_is_found_again_by_looks_and_a_stranger_is_not():
 def test_a_track_ends_after_lost_seconds_of_capture_time():
     config = TrackerConfig(lost_seconds=1.0)
     frames = [(i * 0.1, [walker(0, 100, 0)], None, looks(0)) for i in range(5)]
-    soon = run(Tracker(config, CALIBRATION), [*frames, *[(0.4 + 0.9 + i * 0.1, [walker(0, 100, 0)], None, looks(0)) for i in range(4)]])
-    late = run(Tracker(config, CALIBRATION), [*frames, *[(0.4 + 5.0 + i * 0.1, [walker(0, 100, 0)], None, looks(0)) for i in range(4)]])
+    soon = run(
+        Tracker(config, CALIBRATION),
+        [*frames, *[(0.4 + 0.9 + i * 0.1, [walker(0, 100, 0)], None, looks(0)) for i in range(4)]],
+    )
+    late = run(
+        Tracker(config, CALIBRATION),
+        [*frames, *[(0.4 + 5.0 + i * 0.1, [walker(0, 100, 0)], None, looks(0)) for i in range(4)]],
+    )
     assert set(soon[-1]) == {1}
     assert set(late[-1]) == {2}
 
@@ -212,9 +227,13 @@ def busy_frames(seed, count=40, people=5):
     codes = rng.normal(size=(people, 3, 16)).astype(np.float32)
     for i in range(count):
         seen = rng.random(people) > 0.25
-        boxes = np.array([walker(i * 0.1, a, b, y=260 + 25 * k) for k, (a, b) in enumerate(zip(x, v, strict=True))], np.float32)
+        boxes = np.array(
+            [walker(i * 0.1, a, b, y=260 + 25 * k) for k, (a, b) in enumerate(zip(x, v, strict=True))], np.float32
+        )
         parts = codes + 0.2 * rng.normal(size=codes.shape).astype(np.float32)
-        features = PartFeatures(parts / np.linalg.norm(parts, axis=2, keepdims=True), rng.uniform(0, 1, (people, 3)).astype(np.float32))
+        features = PartFeatures(
+            parts / np.linalg.norm(parts, axis=2, keepdims=True), rng.uniform(0, 1, (people, 3)).astype(np.float32)
+        )
         yield Detections.from_arrays(boxes[seen], rng.uniform(0.15, 0.95, people)[seen]), features[seen], i * 0.1
 
 
@@ -242,7 +261,10 @@ def test_a_state_survives_a_file_and_a_wrong_one_is_refused(tmp_path):
     with np.load(tmp_path / "state.npz") as file:
         other.restore(dict(file))
     assert len(tracks)
-    assert other.update(Detections.empty(), None, 4.0).ids.tolist() == tracker.update(Detections.empty(), None, 4.0).ids.tolist()
+    assert (
+        other.update(Detections.empty(), None, 4.0).ids.tolist()
+        == tracker.update(Detections.empty(), None, 4.0).ids.tolist()
+    )
     with pytest.raises(DataError, match="version"):
         Tracker().restore({"version": 99})
     with pytest.raises(DataError, match="lacks"):
@@ -270,7 +292,11 @@ def test_whatever_comes_ids_are_unique_and_boxes_finite(frames):
 
 
 def test_after_a_thousand_seconds_everybody_is_new_and_no_id_repeats():
-    frames = [(t + i * 0.1, [walker(0, 100, 0), walker(0, 300, 0)], None, looks(0, 1)) for t in (0.0, 1000.0, 2000.0) for i in range(5)]
+    frames = [
+        (t + i * 0.1, [walker(0, 100, 0), walker(0, 300, 0)], None, looks(0, 1))
+        for t in (0.0, 1000.0, 2000.0)
+        for i in range(5)
+    ]
     out = run(Tracker(calibration=CALIBRATION), frames)
     assert [set(out[i]) for i in (4, 9, 14)] == [{1, 2}, {3, 4}, {5, 6}]
 
@@ -284,7 +310,9 @@ def test_who_left_through_the_border_is_not_taken_for_the_next_who_enters():
 
     def ids(x):
         tracker = Tracker(calibration=CALIBRATION)
-        return [tracker.update(Detections.from_arrays(b), f, t, size=(800, 600)).ids.tolist() for t, b, _, f in frames(x)][-1]
+        return [
+            tracker.update(Detections.from_arrays(b), f, t, size=(800, 600)).ids.tolist() for t, b, _, f in frames(x)
+        ][-1]
 
     assert ids(300) == [1]
     assert ids(715) == [2]
@@ -330,7 +358,9 @@ def test_the_best_of_several_look_alikes_is_chosen():
     for i in range(10):
         parts = np.stack([a, b])[:, None].astype(np.float32)
         tracker.update(
-            Detections.from_arrays([walker(0, 100, 0), walker(0, 120, 0)]), PartFeatures(parts, np.ones((2, 1), np.float32)), i * 0.1
+            Detections.from_arrays([walker(0, 100, 0), walker(0, 120, 0)]),
+            PartFeatures(parts, np.ones((2, 1), np.float32)),
+            i * 0.1,
         )
     swapped = PartFeatures(np.stack([b, a])[:, None].astype(np.float32), np.ones((2, 1), np.float32))
     tracks = tracker.update(Detections.from_arrays([walker(0, 107, 0), walker(0, 113, 0)]), swapped, 1.0)
@@ -340,7 +370,10 @@ def test_the_best_of_several_look_alikes_is_chosen():
 @pytest.mark.parametrize("config", [bytetrack(), botsort()])
 def test_well_known_trackers_of_the_same_parts_track(config):
     times = np.arange(40) * 0.1
-    out = run(Tracker(config, CALIBRATION), [(t, [walker(t, 0, 60), walker(t, 400, -20)], [0.9, 0.8], looks(0, 1)) for t in times])
+    out = run(
+        Tracker(config, CALIBRATION),
+        [(t, [walker(t, 0, 60), walker(t, 400, -20)], [0.9, 0.8], looks(0, 1)) for t in times],
+    )
     assert all(set(o) == {1, 2} for o in out[2:])
 
 

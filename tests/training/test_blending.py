@@ -14,7 +14,9 @@ from streamreid.training.weight_interpolation import blend  # noqa: E402
 
 def test_backbone_and_head_move_back_and_the_predictor_stays(shared: Path) -> None:
     retail = str(shared / "data" / "weights" / "person-reidentification-retail-0277.xml")
-    config = TrainConfig.model_validate({"data": [{"images": "i", "labels": "l"}], "network": {"backbone": retail}, "out": "o"})
+    config = TrainConfig.model_validate(
+        {"data": [{"images": "i", "labels": "l"}], "network": {"backbone": retail}, "out": "o"}
+    )
     torch.manual_seed(0)
     network = PartNetwork(config.network)
     before = {k: v.clone() for k, v in network.state_dict().items()}
@@ -30,7 +32,8 @@ def test_backbone_and_head_move_back_and_the_predictor_stays(shared: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("network", "base", "message"), [({"backbone": "x.xml"}, 1.5, r"0\.\.1"), ({"backbone": "resnet50"}, 0.5, "from noise")]
+    ("network", "base", "message"),
+    [({"backbone": "x.xml"}, 1.5, r"0\.\.1"), ({"backbone": "resnet50"}, 0.5, "from noise")],
 )
 def test_what_cannot_be_blended_is_refused(network: dict[str, str], base: float, message: str) -> None:
     config = TrainConfig.model_validate({"data": [{"images": "i", "labels": "l"}], "network": network, "out": "o"})

@@ -24,14 +24,17 @@ def test_the_block_by_hand() -> None:
     for layers in (block.first, block.second):
         for layer in (layers[0], layers[3]):
             layer.weight.zero_()
-            layer.weight[0, 0, 1, 1] = 2.0  # every branch multiplies by 4 (normalisation does nothing yet, up to its epsilon)
+            layer.weight[0, 0, 1, 1] = (
+                2.0  # every branch multiplies by 4 (normalisation does nothing yet, up to its epsilon)
+            )
     block.gate[1].weight.zero_()
     block.gate[1].bias.fill_(1.0)
     block.gate[3].weight.fill_(0.5)
     block.gate[3].bias.zero_()
     block.mix.weight.fill_(0.1)
     u0 = torch.tensor([[[[1.0, -1.0]]]])
-    # d0 = 4 (-1 gives relu(-2) = 0 inside); u1 = 1 + 4 = 5 and relu(-1 + 0) = 0; u2 = 20 and 0; gate = sigmoid(0.5 * 1).
+    # d0 = 4 (-1 gives relu(-2) = 0 inside); u1 = 1 + 4 = 5 and relu(-1 + 0) = 0; u2 = 20 and 0; gate = sigmoid(0.5 *
+    # 1).
     gate = 1 / (1 + 2.718281828**-0.5)
     expected = [3 * 4 + 20 + 0.1 * 20 * (1 + gate), 0.0]
     assert block(u0)[0, 0, 0].tolist() == pytest.approx(expected, rel=1e-4)
@@ -44,7 +47,9 @@ def test_focused_features_start_as_the_features() -> None:
     reduced = FeatureFocuser(12, 8).eval()
     torch.testing.assert_close(reduced(features), reduced.reduce(features))
     reduced.scale.fill_(0.5)
-    torch.testing.assert_close(reduced(features), reduced.reduce(features) + 0.5 * reduced.block(reduced.reduce(features)))
+    torch.testing.assert_close(
+        reduced(features), reduced.reduce(features) + 0.5 * reduced.block(reduced.reduce(features))
+    )
 
 
 @torch.no_grad()

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from streamreid.errors import ConfigError, DataError
-from streamreid.training.part_grouping import FIELD_NAMES, GROUPINGS, load_grouping, mirrored_parts, read_parts, write_parts
+from streamreid.training.part_grouping import (
+    FIELD_NAMES,
+    GROUPINGS,
+    load_grouping,
+    mirrored_parts,
+    read_parts,
+    write_parts,
+)
 
 
 def test_the_channels_of_the_reference_files() -> None:
@@ -62,7 +69,8 @@ def test_mirroring_exchanges_left_and_right() -> None:
 def test_an_own_grouping(tmp_path: Path) -> None:
     path = tmp_path / "two.yaml"
     path.write_text(
-        "parts:\n  top: {bodypix: [0, 12], fields: [nose, left_shoulder-right_shoulder]}\n  bottom: {fields: [13, 14]}\nupper: [top]\n"
+        "parts:\n  top: {bodypix: [0, 12], fields: [nose, left_shoulder-right_shoulder]}\n  bottom: {fields: [13, "
+        "14]}\nupper: [top]\n"
     )
     grouping = load_grouping(path)
     assert grouping.names == ("top", "bottom")

@@ -36,7 +36,9 @@ def test_imprinted_heads_know_their_people(tmp_path: Path) -> None:
     colours = random.integers(30, 220, (7, 3))
     identities, cameras = np.repeat(np.arange(7), 6), np.tile([1, 1, 1, 2, 2, 2], 7)
     order = random.permutation(42)
-    images = np.clip(colours[identities][:, None, None] + random.integers(-3, 4, (42, 8, 4, 3)), 0, 255).astype(np.uint8)[order]
+    images = np.clip(colours[identities][:, None, None] + random.integers(-3, 4, (42, 8, 4, 3)), 0, 255).astype(
+        np.uint8
+    )[order]
     cache = SimpleNamespace(images=images, identities=identities[order], cameras=cameras[order])
     heads = identity_heads(2, 3, 7)
     imprint(heads, Colours(), cache, batch=5, bf16=False)  # type: ignore[arg-type]

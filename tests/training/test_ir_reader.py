@@ -65,8 +65,9 @@ def test_unknown_output_is_named(retail: Path) -> None:
 def test_unknown_operation_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"")
     (tmp_path / "a.xml").write_text(
-        '<net><layers><layer id="0" name="x" type="Parameter"/><layer id="1" name="y" type="Einsum"/><layer id="2" name="z" type="Result"/></layers>'
-        '<edges><edge from-layer="0" from-port="0" to-layer="1" to-port="0"/><edge from-layer="1" from-port="1" to-layer="2" to-port="0"/></edges></net>'
+        '<net><layers><layer id="0" name="x" type="Parameter"/><layer id="1" name="y" type="Einsum"/><layer id="2" '
+        'name="z" type="Result"/></layers><edges><edge from-layer="0" from-port="0" to-layer="1" to-port="0"/><edge '
+        'from-layer="1" from-port="1" to-layer="2" to-port="0"/></edges></net>'
     )
     with pytest.raises(WeightsError, match="type Einsum"):
         read_ir(tmp_path / "a.xml")

@@ -27,13 +27,18 @@ def picture(person: int, camera: int) -> np.ndarray:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Both datasets, with some more people than are held out of training, and the class maps of their training pictures."""
+    """Both datasets, with some more people than are held out of training, and the class maps of their training
+    pictures."""
     label = np.zeros(LABEL_SIZE, np.uint8)
     label[6:12, 12:20], label[12:34, 8:24], label[34:60, 10:22] = 1, 2, 4
     for dataset, people in (("cuhk03", 56), ("cuhk01", 36)):
         labels = tmp_path / "labels" / dataset
         labels.mkdir(parents=True)
-        for part, persons in (("bounding_box_train", range(people)), ("query", range(900, 904)), ("bounding_box_test", range(900, 904))):
+        for part, persons in (
+            ("bounding_box_train", range(people)),
+            ("query", range(900, 904)),
+            ("bounding_box_test", range(900, 904)),
+        ):
             folder = tmp_path / "data" / dataset / part
             folder.mkdir(parents=True)
             for person in persons:
@@ -49,7 +54,13 @@ def data(tmp_path: Path) -> Path:
 @pytest.mark.timeout(2500)  # minutes on two cores without bfloat16
 def test_rows_are_trained_and_scored_on_kept_maps(data: Path, shared: Path) -> None:
     retail = shared / "data" / "weights" / "person-reidentification-retail-0277.xml"
-    command = [sys.executable, str(ROOT / "benchmarks" / "ablation.py"), str(data / "data"), str(data / "labels"), str(retail)]
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "ablation.py"),
+        str(data / "data"),
+        str(data / "labels"),
+        str(retail),
+    ]
     options = ["--out", str(data / "out"), "--kept", "--steps", "2", "--draws", "1", "--rows", "full", "teacher"]
     done = subprocess.run([*command, *options], cwd=data, capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stderr
@@ -57,7 +68,9 @@ def test_rows_are_trained_and_scored_on_kept_maps(data: Path, shared: Path) -> N
     scores = json.loads((data / "out" / "full" / "scores.json").read_text())
     assert scores["steps"] == 2
     assert all(0 < scores[d]["parts"]["clean"]["mAP"] <= 1 for d in ("cuhk03", "cuhk01"))
-    assert (data / "out" / "table.md").read_text().count("\n") == 4  # heading, rule, the recipe by parts and by the whole person
+    assert (data / "out" / "table.md").read_text().count(
+        "\n"
+    ) == 4  # heading, rule, the recipe by parts and by the whole person
     before = {p: p.stat().st_mtime_ns for p in (data / "out").rglob("*.npz")}
     again = subprocess.run([*command, *options], cwd=data, capture_output=True, text=True, timeout=1200, check=False)
     assert again.returncode == 0, again.stderr

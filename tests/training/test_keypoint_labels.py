@@ -20,9 +20,16 @@ from streamreid.training.recipe import DatasetConfig
 def standing() -> np.ndarray:
     """A person of 128 x 64 pixels, seen from the front; keypoints as COCO orders them."""
     points = {
-        "nose": (32, 12), "eye": (30, 34, 10), "ear": (28, 36, 11), "shoulder": (22, 42, 28), "elbow": (17, 47, 46), "wrist": (16, 48, 62),
-        "hip": (26, 38, 64), "knee": (26, 38, 90), "ankle": (26, 38, 116),
-    }  # fmt: skip
+        "nose": (32, 12),
+        "eye": (30, 34, 10),
+        "ear": (28, 36, 11),
+        "shoulder": (22, 42, 28),
+        "elbow": (17, 47, 46),
+        "wrist": (16, 48, 62),
+        "hip": (26, 38, 64),
+        "knee": (26, 38, 90),
+        "ankle": (26, 38, 116),
+    }
     rows = [(*points.pop("nose"), 0.9)]
     for left, right, y in points.values():  # the person's left is on the right of the picture
         rows += [(right, y, 0.9), (left, y, 0.9)]
@@ -33,8 +40,14 @@ def test_a_standing_pose_gives_a_plausible_map() -> None:
     label = class_map(scores_of_fields(fields_of_pose(standing(), (128, 64)), GROUPINGS["five"]))
     at = lambda x, y: GROUPINGS["five"].names[label[y // 2, x // 2] - 1] if label[y // 2, x // 2] else "background"  # noqa: E731
     assert [at(32, 11), at(32, 45), at(48, 55), at(27, 80), at(38, 117), at(4, 4), at(60, 100)] == [
-        "head", "torso", "arms", "legs", "feet", "background", "background",
-    ]  # fmt: skip
+        "head",
+        "torso",
+        "arms",
+        "legs",
+        "feet",
+        "background",
+        "background",
+    ]
     assert unusable(label) is None
 
 
@@ -99,7 +112,9 @@ def test_labels_from_the_command_line_keep_subfolders(tmp_path: Path) -> None:
     command = ["parse-labels", str(tmp_path / "pictures"), "--out", str(tmp_path / "labels"), "--quiet"]
     done = runner.invoke(app, [*command, "--fields", str(tmp_path / "fields"), "--parts", "eight"])
     assert "2 written" in done.output
-    pictures = read_people(DatasetConfig(images=str(tmp_path / "pictures"), labels=str(tmp_path / "labels"), layout="occluded_reid"), 0)
+    pictures = read_people(
+        DatasetConfig(images=str(tmp_path / "pictures"), labels=str(tmp_path / "labels"), layout="occluded_reid"), 0
+    )
     assert len({label_path(p.labels, p.path) for p in pictures}) == 2
     assert all(label_path(p.labels, p.path).exists() for p in pictures)
     again = runner.invoke(app, [*command, "--fields", str(tmp_path / "fields"), "--parts", "eight"])
@@ -110,7 +125,10 @@ def test_labels_from_the_command_line_keep_subfolders(tmp_path: Path) -> None:
 
 def test_the_torso_splits_at_its_middle() -> None:
     heat = np.zeros((24, 10, 4), np.float32)
-    heat[12, 2:6], heat[13, 4:8] = 0.9, 0.8  # rows 2 to 7: mean row (.9 * (2 + 3 + 4 + 5) + .8 * (6 + 7)) / (.9 * 4 + .8 * 2) = 4.42
+    heat[12, 2:6], heat[13, 4:8] = (
+        0.9,
+        0.8,
+    )  # rows 2 to 7: mean row (.9 * (2 + 3 + 4 + 5) + .8 * (6 + 7)) / (.9 * 4 + .8 * 2) = 4.42
     halves = with_halves(heat)
     assert halves.shape == (26, 10, 4)
     assert np.flatnonzero(halves[24, :, 0]).tolist() == [2, 3, 4]
@@ -132,7 +150,9 @@ def test_a_pose_model_of_ultralytics_is_run(tmp_path: Path) -> None:
     picture = np.full((128, 64, 3), 127, np.uint8)
     with pytest.raises(ParserError, match="no person"):
         parser(picture)
-    nearest = _Answer(np.array([[10, 20, 8, 8], [32, 64, 60, 120]], np.float32), np.stack([np.zeros((17, 3), np.float32), standing()]))
+    nearest = _Answer(
+        np.array([[10, 20, 8, 8], [32, 64, 60, 120]], np.float32), np.stack([np.zeros((17, 3), np.float32), standing()])
+    )
     parser._model.predict = lambda *_, **__: [nearest]  # type: ignore[method-assign]
     assert unusable(class_map(parser(picture)), GROUPINGS["eight"]) is None
 
@@ -142,7 +162,10 @@ class _Answer:
 
     def __init__(self, boxes: np.ndarray, points: np.ndarray) -> None:
         torch = pytest.importorskip("torch")
-        self.boxes, self.keypoints = _Boxes(torch.from_numpy(boxes)), type("Keypoints", (), {"data": torch.from_numpy(points)})()
+        self.boxes, self.keypoints = (
+            _Boxes(torch.from_numpy(boxes)),
+            type("Keypoints", (), {"data": torch.from_numpy(points)})(),
+        )
 
 
 class _Boxes:

@@ -22,7 +22,9 @@ def test_identity_loss_by_hand() -> None:
     ("visible_a", "visible_b", "expected"),
     [((1, 1, 0), (1, 0, 1), 0.4), ((0.9, 0.5, 0.1), (0.8, 0.2, 0.6), 0.586721), ((1, 0, 0), (0, 1, 0), -1.0)],
 )
-def test_combined_distance_reference_vectors(visible_a: tuple[float, ...], visible_b: tuple[float, ...], expected: float) -> None:
+def test_combined_distance_reference_vectors(
+    visible_a: tuple[float, ...], visible_b: tuple[float, ...], expected: float
+) -> None:
     distances = torch.tensor([0.4, 1.0, 0.7])[:, None, None].expand(3, 2, 2)
     combined = losses.combined_distance(distances, torch.tensor([visible_a, visible_b], dtype=torch.float32))
     assert float(combined[0, 1]) == pytest.approx(expected, abs=1e-5)
@@ -65,7 +67,8 @@ def test_triplet_loss_leaves_out_pairs_with_nothing_in_common() -> None:
 
 
 def test_part_triplet_separates_individual_from_averaged() -> None:
-    # Two people with the same trousers (slot 1) and different faces (slot 0): averaged, they are far enough apart; individually, the trousers cost.
+    # Two people with the same trousers (slot 1) and different faces (slot 0): averaged, they are far enough apart;
+    # individually, the trousers cost.
     face, legs = torch.tensor([[0.0], [0.0], [3.0], [3.0]]), torch.zeros(4, 1)
     embeddings, ids = torch.stack([face, legs], 1), torch.tensor([0, 0, 1, 1])
     averaged = losses.part_triplet_loss(embeddings, torch.ones(4, 2), ids)
@@ -84,7 +87,10 @@ def test_pixel_loss_against_loops() -> None:
     usable = torch.tensor([False, True])
     found = losses.pixel_loss(torch.from_numpy(logits), torch.from_numpy(target), usable)
     assert float(found) == pytest.approx(total / 4, abs=1e-5)
-    assert float(losses.pixel_loss(torch.from_numpy(logits), torch.from_numpy(target), torch.tensor([False, False]))) == 0.0
+    assert (
+        float(losses.pixel_loss(torch.from_numpy(logits), torch.from_numpy(target), torch.tensor([False, False])))
+        == 0.0
+    )
 
 
 def test_mask_loss_teaches_only_the_occluded_side_where_the_person_shows() -> None:

@@ -65,7 +65,9 @@ def test_visibility_modes_by_hand() -> None:
 def test_one_graph_for_every_runtime_and_batch(network: PartNetwork, tmp_path: Path) -> None:
     path = export_onnx(network, tmp_path / "model.onnx")
     assert path.stat().st_size < 12e6
-    assert b"network.py" not in path.read_bytes()  # torch notes the source line of every node, with this machine's folders
+    assert (
+        b"network.py" not in path.read_bytes()
+    )  # torch notes the source line of every node, with this machine's folders
     images = np.random.default_rng(0).integers(0, 256, (5, 3, 256, 128)).astype(np.float32)
     with torch.no_grad():
         output = network(torch.from_numpy(images))
@@ -82,7 +84,9 @@ def test_notes_are_removed_and_the_graph_stays() -> None:
     onnx = pytest.importorskip("onnx")
     node = onnx.helper.make_node("Relu", ["images"], ["parts"], doc_string="line 3")
     node.metadata_props.add(key="pkg.torch.onnx.stack_trace", value='File "/home/someone/network.py", line 3')
-    ends = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [None, 3]) for n in ("images", "parts", "between")]
+    ends = [
+        onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [None, 3]) for n in ("images", "parts", "between")
+    ]
     graph = onnx.helper.make_graph([node], "main", ends[:1], ends[1:2], value_info=ends[2:])
     graph.metadata_props.add(key="signature", value="images")
     model = strip(onnx.helper.make_model(graph))

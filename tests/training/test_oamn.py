@@ -4,7 +4,15 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the train extra")
 
-from streamreid.training.oamn import MapGrader, MaskModule, OcclusionGrader, grade_targets, grader_loss, grouped_triplet_loss, halves_loss  # noqa: E402
+from streamreid.training.oamn import (  # noqa: E402
+    MapGrader,
+    MaskModule,
+    OcclusionGrader,
+    grade_targets,
+    grader_loss,
+    grouped_triplet_loss,
+    halves_loss,
+)
 
 
 def count(module: "torch.nn.Module") -> int:

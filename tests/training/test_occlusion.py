@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from streamreid.training.occlusion import SIDES, Occlusion, Side, corner_patch, cover, draw_occlusion, paste_person, rectangle
+from streamreid.training.occlusion import (
+    SIDES,
+    Occlusion,
+    Side,
+    corner_patch,
+    cover,
+    draw_occlusion,
+    paste_person,
+    rectangle,
+)
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -54,5 +63,10 @@ def test_a_pasted_person_comes_in_from_its_side(side: Side) -> None:
     assert not mask.all()
     assert covered[mask].mean() > 120
     rows, columns = np.nonzero(mask)
-    centre = {"left": columns.mean() < 64, "right": columns.mean() > 64, "top": rows.mean() < 128, "bottom": rows.mean() > 128}
+    centre = {
+        "left": columns.mean() < 64,
+        "right": columns.mean() > 64,
+        "top": rows.mean() < 128,
+        "bottom": rows.mean() > 128,
+    }
     assert centre[side]

@@ -69,7 +69,8 @@ def test_every_row_of_the_ablation_changes_something(ablation, tmp_path: Path) -
 def test_the_table_holds_what_is_finished(ablation, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     score = {"R1": 0.5, "mAP": 0.25}
     scores = {
-        d: {g: dict.fromkeys(("clean", "patch", "person"), score) for g in ("parts", "whole", "unified")} for d in ("cuhk03", "cuhk01")
+        d: {g: dict.fromkeys(("clean", "patch", "person"), score) for g in ("parts", "whole", "unified")}
+        for d in ("cuhk03", "cuhk01")
     }
     for name in ("full", "rgas-grader"):
         (tmp_path / name).mkdir()

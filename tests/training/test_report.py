@@ -66,12 +66,15 @@ def test_curves_and_distances(tmp_path: Path) -> None:
 def test_ranked_lists_frame_right_and_wrong_matches(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (256, 128, 3)).astype(np.uint8)
     people = np.array([[0, 1, 1], [0, 1, 2], [0, 2, 1], [0, 2, 2]])
-    similarity = np.array([[1, 0.9, 0.99, 0.2], [0.9, 1, 0.1, 0.95], [0.99, 0.1, 1, 0.3], [0.2, 0.95, 0.3, 1]], np.float32)
+    similarity = np.array(
+        [[1, 0.9, 0.99, 0.2], [0.9, 1, 0.1, 0.95], [0.99, 0.1, 1, 0.3], [0.2, 0.95, 0.3, 1]], np.float32
+    )
     path = draw_ranks(Fixed(), [noise] * 4, people, similarity, tmp_path / "ranks.png", queries=2, ranks=3)  # type: ignore[arg-type]
     drawn = cv2.imread(str(path))
     tile = 128 + 8
     assert drawn.shape[1] == 4 * tile
-    # Row 0 is the query whose best match is wrong: picture 2 ranks (2 has camera 1, so 1 and 3 of camera 2): 3 (.3, right) before 1 (.1, wrong).
+    # Row 0 is the query whose best match is wrong: picture 2 ranks (2 has camera 1, so 1 and 3 of camera 2): 3 (.3,
+    # right) before 1 (.1, wrong).
     frames = [tuple(int(c) for c in drawn[2, i * tile + 60]) for i in range(4)]
     assert frames[0] == (255, 255, 255)
     assert set(frames[1:3]) <= {(0, 170, 0), (0, 0, 220)}

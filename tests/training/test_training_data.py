@@ -181,7 +181,9 @@ def test_four_copies_are_one_occluder_on_each_side(tmp_path: Path) -> None:
     assert not changed[:, :, 64:].any()  # the left copies are untouched on the right
 
 
-def test_people_with_one_picture_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_people_with_one_picture_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     logger = logging.getLogger("streamreid")  # the command line of another test may have set up its own
     monkeypatch.setattr(logger, "propagate", True)
     caplog.set_level(logging.WARNING, logger="streamreid")

@@ -15,7 +15,9 @@ from streamreid.training import loop, objective  # noqa: E402
 from streamreid.training.optimizer import MovingAverage, rate_factor  # noqa: E402
 from streamreid.training.recipe import TrainConfig  # noqa: E402
 
-_spec = importlib.util.spec_from_file_location("training_data_helpers", Path(__file__).with_name("test_training_data.py"))
+_spec = importlib.util.spec_from_file_location(
+    "training_data_helpers", Path(__file__).with_name("test_training_data.py")
+)
 assert _spec is not None
 assert _spec.loader is not None
 _helpers = importlib.util.module_from_spec(_spec)

@@ -1,4 +1,5 @@
-"""Training with several processes, with a teacher, of some modules alone, with other parts; TensorBoard. On a tiny network."""
+"""Training with several processes, with a teacher, of some modules alone, with other parts; TensorBoard. On a tiny
+network."""
 
 import importlib.util
 import os
@@ -21,7 +22,9 @@ from streamreid.training.optimizer import make_optimizer  # noqa: E402
 from streamreid.training.part_grouping import GROUPINGS, write_parts  # noqa: E402
 from streamreid.training.recipe import NetworkConfig, ScheduleConfig, TrainConfig, load_recipe  # noqa: E402
 
-_spec = importlib.util.spec_from_file_location("training_data_helpers", Path(__file__).with_name("test_training_data.py"))
+_spec = importlib.util.spec_from_file_location(
+    "training_data_helpers", Path(__file__).with_name("test_training_data.py")
+)
 assert _spec is not None
 assert _spec.loader is not None
 _helpers = importlib.util.module_from_spec(_spec)
@@ -66,7 +69,8 @@ def logged(out: str, term: str) -> list[float]:
 
 @pytest.mark.slow
 def test_two_processes_learn_as_one(recipe: TrainConfig, tmp_path: Path, shared: Path) -> None:
-    # retail-0277 and its head have no normalisation over the batch, and these losses are means over pictures: two shares must give what one process gives.
+    # retail-0277 and its head have no normalisation over the batch, and these losses are means over pictures: two
+    # shares must give what one process gives.
     retail = str(shared / "data" / "weights" / "person-reidentification-retail-0277.xml")
     single = changed(
         recipe,
@@ -79,8 +83,19 @@ def test_two_processes_learn_as_one(recipe: TrainConfig, tmp_path: Path, shared:
     both = changed(single, devices=2, out=str(tmp_path / "both"))
     config = tmp_path / "recipe.yaml"
     config.write_text(both.model_dump_json(exclude={"network": {"parts"}}))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0",
-               "-m", "streamreid", "train", str(config), "--quiet"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "--rdzv-backend=c10d",
+        "--rdzv-endpoint=localhost:0",
+        "-m",
+        "streamreid",
+        "train",
+        str(config),
+        "--quiet",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -133,7 +148,9 @@ def test_pooled_heads_learn_who_it_is_in_three_places(recipe: TrainConfig) -> No
     heard: list[dict[str, float]] = []
     network, _, _ = load_network(loop.train(recipe, None, heard.append))
     # Classifiers start almost at zero: each of the three cross-entropies is log(5 people).
-    assert [heard[0][k] for k in ("identity", "identity_parts", "identity_overall")] == pytest.approx([np.log(5)] * 3, rel=0.05)
+    assert [heard[0][k] for k in ("identity", "identity_parts", "identity_overall")] == pytest.approx(
+        [np.log(5)] * 3, rel=0.05
+    )
     assert network(torch.zeros(1, 3, 64, 32)).overall is None  # not in use
 
 
@@ -153,7 +170,11 @@ def test_training_some_modules_leaves_all_others(recipe: TrainConfig, tmp_path: 
     loop.train(changed(recipe, network={"grader": True}))
     first = Path(recipe.out) / "last.pt"
     second = changed(
-        recipe, network={"grader": True}, start=str(first), out=str(tmp_path / "second"), schedule={"only": ["grader"], "steps": 2}
+        recipe,
+        network={"grader": True},
+        start=str(first),
+        out=str(tmp_path / "second"),
+        schedule={"only": ["grader"], "steps": 2},
     )
     loop.train(second)
     before = torch.load(first, weights_only=True)["average"]["state"]
@@ -199,7 +220,9 @@ def test_teacher_loss_by_hand() -> None:
 
 def test_imitation_loss_by_hand() -> None:
     teacher = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
-    student = torch.tensor([[3.0, 0.0], [0.0, 1.0], [0.6, 0.8], [-1.0, 0.0]])  # two pictures as the teacher sees them, then their copies
+    student = torch.tensor(
+        [[3.0, 0.0], [0.0, 1.0], [0.6, 0.8], [-1.0, 0.0]]
+    )  # two pictures as the teacher sees them, then their copies
     assert float(imitation_loss(student, teacher)) == pytest.approx((0 + 0 + (1 - 0.6) + 1) / 4)
     with pytest.raises(ConfigError, match=r"3 values, the teacher's 2"):
         imitation_loss(torch.ones(2, 3), teacher)
@@ -207,7 +230,9 @@ def test_imitation_loss_by_hand() -> None:
 
 def test_imitation_needs_a_teacher(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("data: [{images: a, labels: b}]\nnetwork: {backbone: resnet50}\nlosses: {imitation: 2}\nout: runs/x\n")
+    recipe.write_text(
+        "data: [{images: a, labels: b}]\nnetwork: {backbone: resnet50}\nlosses: {imitation: 2}\nout: runs/x\n"
+    )
     with pytest.raises(ConfigError, match=r"losses\.imitation needs a teacher"):
         load_recipe(recipe)
 
@@ -225,7 +250,14 @@ def test_a_teacher_is_learnt_from(recipe: TrainConfig, shared: Path) -> None:
     with pytest.raises(ConfigError, match="no OpenVINO IR"):
         loop.train(changed(recipe, teacher="teacher.onnx"))
     heard: list[dict[str, float]] = []
-    taught = changed(recipe, network={"dim": 256}, teacher=str(retail), size=(128, 64), schedule={"steps": 1}, losses={"imitation": 2.0})
+    taught = changed(
+        recipe,
+        network={"dim": 256},
+        teacher=str(retail),
+        size=(128, 64),
+        schedule={"steps": 1},
+        losses={"imitation": 2.0},
+    )
     loop.train(taught, None, heard.append)
     assert heard[0]["teacher"] > 0
     assert 0 < heard[0]["imitation"] < 4

@@ -1,4 +1,5 @@
-"""Nine gallery variants: their order, their masks, and what they compute; from training to evaluation on a tiny network."""
+"""Nine gallery variants: their order, their masks, and what they compute; from training to evaluation on a tiny
+network."""
 
 import json
 import shutil
@@ -81,7 +82,9 @@ def test_variants_need_a_grader(tmp_path: Path) -> None:
 def test_from_training_to_unified_evaluation(tmp_path: Path) -> None:
     import importlib.util
 
-    spec = importlib.util.spec_from_file_location("training_data_helpers", Path(__file__).with_name("test_training_data.py"))
+    spec = importlib.util.spec_from_file_location(
+        "training_data_helpers", Path(__file__).with_name("test_training_data.py")
+    )
     assert spec is not None
     assert spec.loader is not None
     helpers = importlib.util.module_from_spec(spec)
@@ -90,8 +93,12 @@ def test_from_training_to_unified_evaluation(tmp_path: Path) -> None:
     recipe = {
         "data": [{"images": data.images, "labels": data.labels}],
         "network": {"backbone": "test_resnet", "dim": 16, "grader": True},
-        "out": str(tmp_path / "out"), "size": [128, 64], "schedule": {"steps": 1, "people": 2}, "compile": False, "imprint": False,
-    }  # fmt: skip
+        "out": str(tmp_path / "out"),
+        "size": [128, 64],
+        "schedule": {"steps": 1, "people": 2},
+        "compile": False,
+        "imprint": False,
+    }
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
     run = CliRunner().invoke
     trained = run(app, ["train", str(tmp_path / "recipe.yaml"), "--quiet"])
@@ -102,7 +109,9 @@ def test_from_training_to_unified_evaluation(tmp_path: Path) -> None:
     manifest = json.loads((bundle / "bundle.json").read_text())
     assert set(manifest["files"]) == {"model.onnx", "unified.onnx"}
     assert manifest["outputs"]["extra"] == {"occlusion": "occlusion"}
-    again = run(app, ["export", str(tmp_path / "out" / "last.pt"), "--out", str(tmp_path / "again"), "--same-as", str(bundle)])
+    again = run(
+        app, ["export", str(tmp_path / "out" / "last.pt"), "--out", str(tmp_path / "again"), "--same-as", str(bundle)]
+    )
     assert again.exit_code == 0, again.output
     assert json.loads((tmp_path / "again" / "bundle.json").read_text())["features"] == manifest["files"]["model.onnx"]
     dataset = tmp_path / "dataset"
@@ -114,6 +123,10 @@ def test_from_training_to_unified_evaluation(tmp_path: Path) -> None:
     assert scored.exit_code == 0, scored.output
     assert "unified" in scored.output
     assert "left" in scored.output
-    found = json.loads(run(app, ["evaluate", "reid", str(bundle), str(dataset), "--unify", "--json", "--runtime", "onnxruntime"]).stdout)
+    found = json.loads(
+        run(
+            app, ["evaluate", "reid", str(bundle), str(dataset), "--unify", "--json", "--runtime", "onnxruntime"]
+        ).stdout
+    )
     assert set(found["scores"]["unified"]) == {"clean", "patch", "person"}
     assert found["scores"]["unified"]["clean"]["queries"] == 12

@@ -24,7 +24,10 @@ def test_defaults_and_relative_paths(tmp_path):
 
 
 def test_names_known_from_ultralytics(tmp_path):
-    text = "cameras:\n  - {name: a, source: a.mp4, vid_stride: 3}\ndetector: {conf: 0.3, imgsz: 320}\ntracker: {track_high_thresh: 0.6, new_track_thresh: 0.7}\n"
+    text = (
+        "cameras:\n  - {name: a, source: a.mp4, vid_stride: 3}\ndetector: {conf: 0.3, imgsz: 320}\ntracker: "
+        "{track_high_thresh: 0.6, new_track_thresh: 0.7}\n"
+    )
     config = load(tmp_path, text)
     assert config.cameras[0].stride == 3
     assert (config.detector.confidence, config.detector.size) == (0.3, 320)
@@ -61,7 +64,10 @@ def test_redact(uri, shown):
         ("cameras: []\n", "at least 1 item"),
         ("cameras:\n  - {name: a, uri: x}\n  - {name: a, uri: y}\n", "unique.*a"),
         (TWO + "detecter:\n  model: x\n", "cams.yaml:4: unknown key 'detecter'; did you mean 'detector'"),
-        (TWO + "tracker:\n  lost_seconds: -1\n", "cams.yaml:5: tracker.lost_seconds: .*greater than or equal to 0.*got -1"),
+        (
+            TWO + "tracker:\n  lost_seconds: -1\n",
+            "cams.yaml:5: tracker.lost_seconds: .*greater than or equal to 0.*got -1",
+        ),
         (TWO + "tracker:\n  low_score: 0.9\n", "low_score .0.9. must not be above high_score"),
         (TWO + "tracker:\n  zzz: 1\n", "known keys: .*lost_seconds"),
         ("cameras:\n  - {name: x}\n", "cams.yaml:2: 'cameras.0..uri' is missing"),
@@ -69,7 +75,10 @@ def test_redact(uri, shown):
         ("cameras:\n  - {name: a, uri: x, roi: [[0, 0], [1, 1]]}\n", "at least 3 corners"),
         ("cameras:\n  - name: a\n    uri: x\n    uri: y\n", "cams.yaml:4: key 'uri' is given twice"),
         ("cameras: {a: x}\n", "cams.yaml:1: 'cameras' is a list"),
-        ("cameras:\n  - {name: a, uri: '${NOT_SET_ANYWHERE}'}\n", "cams.yaml:2: environment variable 'NOT_SET_ANYWHERE' is not set"),
+        (
+            "cameras:\n  - {name: a, uri: '${NOT_SET_ANYWHERE}'}\n",
+            "cams.yaml:2: environment variable 'NOT_SET_ANYWHERE' is not set",
+        ),
         ("cameras: [\n", "not valid YAML"),
     ],
 )

@@ -65,9 +65,13 @@ def test_rows_come_and_go() -> None:
     order = np.delete(order, [0, 17])
     assert len(packed) == 38
     assert repr(packed) == "PackedParts(n=38, parts=3, dim=8)"
-    np.testing.assert_allclose(part_similarity(probe, packed)[0], part_similarity(probe, all_people[order])[0], atol=1e-6)
+    np.testing.assert_allclose(
+        part_similarity(probe, packed)[0], part_similarity(probe, all_people[order])[0], atol=1e-6
+    )
     picked = packed[np.array([4, 2])]
-    np.testing.assert_allclose(part_similarity(probe, picked)[0], part_similarity(probe, all_people[order[[4, 2]]])[0], atol=1e-6)
+    np.testing.assert_allclose(
+        part_similarity(probe, picked)[0], part_similarity(probe, all_people[order[[4, 2]]])[0], atol=1e-6
+    )
 
 
 def test_a_slice_that_grows_leaves_the_whole_alone() -> None:

@@ -101,7 +101,9 @@ def test_site_calibration_does_not_listen_to_touching_boxes_nor_without_referenc
 
 
 def test_site_calibration_follows_a_change_and_forgets():
-    site = SiteCalibration(Calibration(slope=30.0, intercept=-12.0, impostor_mean=0.2, impostor_deviation=0.1), memory=1000)
+    site = SiteCalibration(
+        Calibration(slope=30.0, intercept=-12.0, impostor_mean=0.2, impostor_deviation=0.1), memory=1000
+    )
     rng = np.random.default_rng(0)
     for level in (0.5, 0.1):
         for _ in range(600):

@@ -34,7 +34,8 @@ def test_a_long_start_names_model_step_and_seconds(heard):
             time.sleep(0.6)
     messages = heard()
     assert messages[0] == (
-        "the start takes longer than expected; waiting since 0 s for engine 'a' > compiling a.onnx for input 1x3x8x6 (this step: 0 s)"
+        "the start takes longer than expected; waiting since 0 s for engine 'a' > compiling a.onnx for input 1x3x8x6 "
+        "(this step: 0 s)"
     )
     assert 2 <= len(messages) <= 5  # ever more rarely
     assert messages[-1] == "engine 'a': done after 1 s"

@@ -33,14 +33,26 @@ def test_rows_and_reprs():
             lambda: Detections(np.zeros((2, 4), np.float32), np.zeros(1, np.float32), np.zeros(2, np.int64)),
             r"boxes \[N, 4\].*\(2, 4\), \(1,\)",
         ),
-        (lambda: PartFeatures(np.zeros((2, 6, 8), np.float32), np.zeros((2, 5), np.float32)), r"parts \[N, K, D\].*\(2, 5\)"),
-        (lambda: Tracks(np.zeros(2, np.int64), np.zeros((1, 4), np.float32), np.zeros(2, np.float32), np.zeros(2, np.int64)), "ids"),
+        (
+            lambda: PartFeatures(np.zeros((2, 6, 8), np.float32), np.zeros((2, 5), np.float32)),
+            r"parts \[N, K, D\].*\(2, 5\)",
+        ),
+        (
+            lambda: Tracks(
+                np.zeros(2, np.int64), np.zeros((1, 4), np.float32), np.zeros(2, np.float32), np.zeros(2, np.int64)
+            ),
+            "ids",
+        ),
         (lambda: Frame("a", 0, 0.0, np.zeros((4, 4), np.uint8)), r"camera 'a'.*\[H, W, 3\]"),
         (lambda: Tracklet("a", 1, 2.0, 1.0, 3, PartFeatures.unseen(1)), "before it starts"),
         (lambda: Tracklet("a", 1, 0.0, 1.0, 3, PartFeatures.unseen(2)), "one row"),
         (
             lambda: FrameResult(
-                Frame("a", 0, 0.0, np.zeros((4, 4, 3), np.uint8)), Tracks.empty(), np.zeros(1, np.int64), np.zeros(0), np.zeros((0, 1))
+                Frame("a", 0, 0.0, np.zeros((4, 4, 3), np.uint8)),
+                Tracks.empty(),
+                np.zeros(1, np.int64),
+                np.zeros(0),
+                np.zeros((0, 1)),
             ),
             "0 tracks",
         ),
