@@ -1,4 +1,4 @@
-"""The command line: one file per verb.
+"""The command line: one file per verb, imported when the verb is called.
 
 Exit codes: 0 ok, 2 usage, configuration or a missing file, 3 a source failed, 130 interrupted.
 """
@@ -19,28 +19,8 @@ import typer
 from streamreid import __version__
 from streamreid._scarcity import is_scarcity
 from streamreid._startup import dump_when_stuck
-from streamreid.cli import (
-    batch,
-    build_engine,
-    calibrate,
-    config,
-    demo,
-    doctor,
-    engine,
-    evaluate,
-    evaluate_reid,
-    gallery,
-    learn_topology,
-    replay,
-    run,
-    search,
-    serve,
-    synth,
-    train,
-    tune,
-    weights,
-)
 from streamreid.cli.console import errors
+from streamreid.cli.lazy_group import LazyGroup, Verb
 from streamreid.errors import StreamReIDError
 from streamreid.secrets import redact
 
@@ -51,8 +31,75 @@ _LIMITS = (
     "a service, ulimit of a shell), or follow fewer cameras"
 )
 
+_RUN, _ENGINES, _GALLERY, _FIT, _MORE = (
+    "Follow people",
+    "Engines",
+    "Gallery",
+    "Fit to your cameras",
+    "Evaluate and look up",
+)
+
+
+class _Verbs(LazyGroup):
+    verbs = (
+        Verb("run", "streamreid.cli.run:run", _RUN, "Follow people in videos and streams; write who was where, when."),
+        Verb("serve", "streamreid.cli.serve:serve", _RUN, "Follow live cameras until stopped, with an HTTP API."),
+        Verb("batch", "streamreid.cli.batch:batch", _RUN, "Run many recordings; what is finished is not done again."),
+        Verb("replay", "streamreid.cli.replay:replay", _RUN, "Track and link again from a cache, with other settings."),
+        Verb("demo", "streamreid.cli.demo:demo", _RUN, "Fetch a sample and follow its people across four cameras."),
+        Verb("doctor", "streamreid.cli.doctor:doctor", _RUN, "Test cameras, detector and engine before a run."),
+        Verb("train", "streamreid.cli.train:train", _ENGINES, "Train a part-based ReID network."),
+        Verb(
+            "parse-labels",
+            "streamreid.cli.train:parse_labels",
+            _ENGINES,
+            "Write the part labels that a training needs.",
+        ),
+        Verb("export", "streamreid.cli.train:export", _ENGINES, "Write a trained network as an engine bundle."),
+        Verb(
+            "build-engine",
+            "streamreid.cli.build_engine:build",
+            _ENGINES,
+            "Compile an engine or detector for a target, and prove it.",
+        ),
+        Verb("engine", "streamreid.cli.engine:app", _ENGINES, "Import, inspect, verify and time engine bundles."),
+        Verb(
+            "gallery",
+            "streamreid.cli.gallery:app",
+            _GALLERY,
+            "Remembered people: list, search, correct, export, forget.",
+        ),
+        Verb(
+            "search",
+            "streamreid.cli.search:search",
+            _GALLERY,
+            "Find who looks like a picture: where, when, how probably.",
+        ),
+        Verb(
+            "calibrate",
+            "streamreid.cli.calibrate:calibrate_command",
+            _FIT,
+            "Fit link probabilities to your cameras, without labels.",
+        ),
+        Verb(
+            "learn-topology",
+            "streamreid.cli.learn_topology:learn_topology_command",
+            _FIT,
+            "Learn the camera graph from runs.",
+        ),
+        Verb("tune", "streamreid.cli.tune:tune", _FIT, "Search tracker and association settings on caches."),
+        Verb(
+            "evaluate", "streamreid.cli.evaluate:app", _MORE, "Score tracks, identities, world positions and engines."
+        ),
+        Verb("synth", "streamreid.cli.synth:synth", _MORE, "Make videos of several cameras with exact ground truth."),
+        Verb("weights", "streamreid.cli.weights:app", _MORE, "List and fetch named detectors and samples."),
+        Verb("config", "streamreid.cli.config:app", _MORE, "Check a cameras file, or print its schema."),
+    )
+
+
 app = typer.Typer(
     name="streamreid",
+    cls=_Verbs,
     help=(
         "Follow people across many cameras: detect, describe by visible body parts, track, and associate across "
         "cameras."
@@ -77,29 +124,6 @@ def _about(
 ) -> None:
     """Follow people across many cameras: detect, describe by visible body parts, track, and associate across
     cameras."""
-
-
-app.command("demo")(demo.demo)
-app.command("run")(run.run)
-app.command("serve")(serve.serve)
-app.command("doctor")(doctor.doctor)
-app.command("replay")(replay.replay)
-app.command("tune")(tune.tune)
-app.command("calibrate")(calibrate.calibrate_command)
-app.command("learn-topology")(learn_topology.learn_topology_command)
-app.command("batch")(batch.batch)
-app.command("synth")(synth.synth)
-app.add_typer(config.app, name="config")
-app.command("build-engine")(build_engine.build)
-app.add_typer(engine.app, name="engine")
-app.add_typer(gallery.app, name="gallery")
-app.command("search")(search.search)
-app.add_typer(weights.app, name="weights")
-app.add_typer(evaluate.app, name="evaluate")
-evaluate.app.command("reid")(evaluate_reid.reid)
-app.command("train")(train.train)
-app.command("parse-labels")(train.parse_labels)
-app.command("export")(train.export)
 
 
 def main() -> None:

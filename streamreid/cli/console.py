@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from types import FrameType
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.text import Text
 
 from streamreid.secrets import redact
@@ -33,6 +32,8 @@ def set_up_logging(*, quiet: bool = False, verbose: bool = False) -> None:
     """
     level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING
     if errors.is_terminal:
+        from rich.logging import RichHandler  # brings a highlighter of source code: too slow for `streamreid --help`
+
         handler: logging.Handler = RichHandler(
             console=errors, show_path=False, show_time=False, markup=False, rich_tracebacks=False
         )

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from streamreid.cli import evaluate_reid
 from streamreid.cli.console import output
 from streamreid.cli.progress_line import Work
 from streamreid.errors import ConfigError
@@ -227,3 +228,6 @@ def world(
     if found.averaged:
         lines.append(f"{found.averaged} positions are the mean of several cameras")
     output.print(Text("\n".join(lines)), soft_wrap=True)
+
+
+app.command("reid")(evaluate_reid.reid)

@@ -15,7 +15,7 @@ from rich.text import Text
 from streamreid.cli._gallery import Json, Sources, Store, actor, choose_store, finder, note, parse_box, settings, tidy
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.progress_line import Work
-from streamreid.cli.search import At, Box, BoxLtwh, Engine, Image, Video, query
+from streamreid.cli.search import At, Box, BoxLtwh, Engine, Image, Video, query, search
 from streamreid.cli.tables import print_table
 from streamreid.errors import ConfigError, GalleryError
 from streamreid.gallery import (
@@ -45,6 +45,9 @@ Identity = Annotated[int, typer.Argument(help="Global id.")]
 @app.callback()
 def _logging() -> None:
     set_up_logging()
+
+
+app.command("search")(search)
 
 
 def _describe(r: IdentityRecord) -> dict[str, Any]:

@@ -1,0 +1,87 @@
+"""A group of verbs whose modules are imported when a verb is called: ``streamreid --help`` imports none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, ClassVar
+
+import typer
+import typer.main
+from typer.core import TyperCommand, TyperGroup
+
+__all__ = ["LazyGroup", "Verb"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb of the command line.
+
+    Args:
+        name: What is typed.
+        home: ``module:attribute`` of a function (one command) or of a ``typer.Typer`` (a group of commands).
+        panel: Heading under which ``--help`` lists it.
+        summary: One line for that list; ``streamreid NAME --help`` shows the function's docstring.
+        hidden: Whether it works without being listed: an old name.
+    """
+
+    name: str
+    home: str
+    panel: str
+    summary: str
+    hidden: bool = False
+
+    def placeholder(self) -> TyperCommand:
+        """What stands in the list of verbs."""
+        return TyperCommand(self.name, help=self.summary, rich_help_panel=self.panel, hidden=self.hidden)
+
+    def load(self) -> Any:
+        """The command itself; its module is imported now."""
+        module, _, attribute = self.home.partition(":")
+        target = getattr(import_module(module), attribute)
+        if isinstance(target, typer.Typer):
+            command: Any = typer.main.get_group(target)
+        else:
+            single = typer.Typer(add_completion=False)
+            single.command(self.name)(target)
+            command = typer.main.get_command(single)
+        command.name = self.name
+        return command
+
+
+class LazyGroup(TyperGroup):
+    """Lists its verbs without importing them. A subclass names them in ``verbs``, in the order of the list."""
+
+    verbs: ClassVar[Sequence[Verb]] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.commands.update({verb.name: verb.placeholder() for verb in self.verbs})
+        self._homes = {verb.name: verb for verb in self.verbs}
+        self._listing = False
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command; while verbs are only listed, its placeholder."""
+        if self._listing or cmd_name not in self._homes:
+            return super().get_command(ctx, cmd_name)
+        return self._homes[cmd_name].load()
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the list of verbs."""
+        with self._only_listed():
+            super().format_help(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """The verbs that begin so."""
+        with self._only_listed():
+            return super().shell_complete(ctx, incomplete)
+
+    @contextmanager
+    def _only_listed(self) -> Iterator[None]:
+        self._listing = True
+        try:
+            yield
+        finally:
+            self._listing = False
