@@ -319,9 +319,9 @@ class Pipeline(FrameProcessor):
         with self.statistics.stage("detect"):
             # Here and not above: who is tried again must not be taken for the next frame of a camera that moves.
             moved = [
-                self.faults.guard(f, lambda f=f, d=d: (self._moving(f, d.boxes),))
+                self.faults.guard(f, lambda f=f, d=d: (self._moving(f, d.boxes),))  # type: ignore[misc]
                 for f, d in zip(frames, found, strict=True)
-            ]  # type: ignore[misc]
+            ]
         seen = zip(frames, found, features, rows, moved, embedded, ignored, strict=True)
         return [
             EmbeddedFrame(f, d, _spread(p, r, len(d)), motion[0], mask, out)

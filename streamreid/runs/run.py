@@ -211,9 +211,8 @@ def _frames_again(pipeline: FrameProcessor) -> dict[str, Callable[[], Iterator[F
                     return
 
     counts = pipeline.statistics.cameras
-    return {
-        c.name: (lambda c=c: again(c, counts[c.name].frames)) for c in pipeline.config.cameras if counts[c.name].frames
-    }  # type: ignore[misc]
+    used = [c for c in pipeline.config.cameras if counts[c.name].frames]
+    return {c.name: partial(again, c, counts[c.name].frames) for c in used}
 
 
 def _public(pipeline: FrameProcessor) -> Any:

@@ -121,5 +121,5 @@ def _roll(
 
 def _row(frame: int, one: Shown, box: tuple[float, float, float, float]) -> str:
     x0, y0, x1, y1 = box
-    box = f"{x0:g},{y0:g},{x1 - x0:g},{y1 - y0:g}"
-    return f"{frame},{one.person + 1},{box},{int(one.visibility >= COUNTED)},1,{one.visibility:.3f}\n"
+    ltwh = f"{x0:g},{y0:g},{x1 - x0:g},{y1 - y0:g}"
+    return f"{frame},{one.person + 1},{ltwh},{int(one.visibility >= COUNTED)},1,{one.visibility:.3f}\n"
