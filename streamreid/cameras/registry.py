@@ -97,7 +97,7 @@ class Cameras:
         stay: bool = False,
         window: float = 300.0,
     ) -> None:
-        check_mixed(configs, window=window)
+        check_mixed(configs, window=window, serving=stay)
         self._window = window
         self._mixed = is_mixed(configs)
         self._statistics = statistics
@@ -168,7 +168,9 @@ class Cameras:
     def _check_mixed(self, config: CameraConfig) -> None:
         """Refuse a recording beside live cameras, or the other way round, with which it has no common time."""
         if self._begun:
-            check_mixed([*(c for c in self.configs if c.name != config.name), config], window=self._window)
+            check_mixed(
+                [*(c for c in self.configs if c.name != config.name), config], window=self._window, serving=self.stay
+            )
 
     def _opened(self, config: CameraConfig, claim: Claim | None) -> FrameSource | None:
         """The camera's opened source, None if it rests.

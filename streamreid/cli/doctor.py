@@ -45,9 +45,8 @@ def doctor(
     set_up_logging(quiet=not verbose, verbose=verbose)
     videos, file = _inputs(sources)
     config = configure(videos, file, o.changes(detector=detector, engine=engine), settings or [])
-    found = examine(
-        config, seconds=seconds, say=None if as_json else lambda text: errors.print(f"{text} ...", highlight=False)
-    )
+    say = None if as_json else lambda text: errors.print(f"{text} ...", highlight=False)
+    found = examine(config, seconds=seconds, say=say, serving=file is not None)
     if as_json:
         output.print_json(json.dumps({**dataclasses.asdict(found), "healthy": found.healthy}))
     else:

@@ -292,7 +292,7 @@ def execute(
     if config.topology is not None:
         check_cameras(config.topology, [c.name for c in config.cameras])
     changes = CameraOverrides(folder.path, config.cameras, keep=appends(config) and config.server.keep_changes)
-    check = partial(check_start, window=config.association.window)
+    check = partial(check_start, window=config.association.window, serving=serving and endless)
     config = config if anew else config.model_copy(update={"cameras": changes.begin(check)})
     if endless:
         few_arenas()

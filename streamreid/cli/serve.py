@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from streamreid.cameras.capture_times import check_mixed
 from streamreid.cli import options as o
 from streamreid.cli.console import set_up_logging
 from streamreid.cli.run import configure, launch
@@ -52,6 +53,7 @@ def serve(
 
     def read() -> Config:
         config = configure([], sources, changes, settings or [], settings_file, empty=True)
+        check_mixed(config.cameras, window=config.association.window, where=str(sources), serving=True)
         server = config.server.model_copy(update={"listen": config.server.listen or "8080"})
         return config.model_copy(update={"server": server})
 

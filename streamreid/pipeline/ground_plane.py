@@ -39,18 +39,19 @@ def check_calibration(camera: CameraConfig) -> None:
         load_calibration(camera.name, camera.calibration)
 
 
-def check_start(camera: CameraConfig, others: Sequence[CameraConfig], *, window: float) -> None:
+def check_start(camera: CameraConfig, others: Sequence[CameraConfig], *, window: float, serving: bool = False) -> None:
     """Whether a run could begin with a camera beside others, as far as is known without opening it.
 
     Args:
         camera: The camera.
         others: Those beside it.
         window: Seconds over which tracks are compared (``association.window``).
+        serving: Whether live cameras may come later.
 
     Raises:
         ConfigError: It has no common time with them, or its calibration cannot be used.
     """
-    check_mixed([*others, camera], window=window)
+    check_mixed([*others, camera], window=window, serving=serving)
     check_calibration(camera)
 
 

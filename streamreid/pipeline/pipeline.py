@@ -80,7 +80,7 @@ class Pipeline(FrameProcessor):
         stay: bool = False,
     ) -> None:
         config = config.model_copy(update={"cameras": with_kinds(config.cameras)})
-        check_mixed(config.cameras, window=config.association.window)
+        check_mixed(config.cameras, window=config.association.window, serving=stay)
         with ThreadPoolExecutor(1) as opener:  # both compile their graphs, mostly on one core each
             opening = opener.submit(lambda: embedder or open_embedder(config.engine))
             self.detector = detector or open_detectors(config)

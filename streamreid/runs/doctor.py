@@ -193,13 +193,16 @@ class _Probe:
             self.reader.stop()
 
 
-def examine(config: Config, *, seconds: float = 5.0, say: Callable[[str], None] | None = None) -> Diagnosis:
+def examine(
+    config: Config, *, seconds: float = 5.0, say: Callable[[str], None] | None = None, serving: bool = False
+) -> Diagnosis:
     """Test every camera, the detector and the engine, and predict frame rates and ages.
 
     Args:
         config: A run's.
         seconds: How long to look at each camera; all at the same time.
         say: Told what is being done.
+        serving: Also warn of what `streamreid serve` would refuse and a run of recordings does not.
     """
     tell = say or (lambda _: None)
     config = config.model_copy(update={"cameras": with_kinds(config.cameras)})
@@ -215,6 +218,8 @@ def examine(config: Config, *, seconds: float = 5.0, say: Callable[[str], None] 
         for name, why in mixing_problems(config.cameras, window=config.association.window).items():
             check = next(p.check for p in probes if p.config.name == name)
             check.error = check.error or why
+        if serving:
+            _warn_of_dates(config, probes)
         diagnosis = Diagnosis([p.check for p in probes], models)
         try:
             frames = {p.config.name: list(p.frames) for p in probes if p.frames}
@@ -226,6 +231,14 @@ def examine(config: Config, *, seconds: float = 5.0, say: Callable[[str], None] 
         finally:
             list(pool.map(_Probe.close, probes))
     return diagnosis
+
+
+def _warn_of_dates(config: Config, probes: list[_Probe]) -> None:
+    if not any(is_live(camera) for camera in config.cameras):
+        undated = mixing_problems(config.cameras, window=config.association.window, serving=True)
+        for probe in probes:
+            if probe.config.name in undated:
+                probe.check.warnings.append(f"`streamreid serve` refuses it: {undated[probe.config.name]}")
 
 
 def _open(config: Config) -> tuple[Detector | None, Embedder | None, list[ModelCheck]]:

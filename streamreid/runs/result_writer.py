@@ -15,12 +15,28 @@ from streamreid.pipeline.run_state import STATE, RunState, state_of
 from streamreid.sinks import RotatingSink, Sink
 from streamreid.types import FrameResult, IdentityEvent
 
-__all__ = ["ResultWriter"]
+__all__ = ["ResultWriter", "begin_state"]
 
 log = logging.getLogger(__name__)
 
 _SECONDS = 1.0
 _STATE_OUTPUT = "state"
+
+
+def begin_state(folder: Path, begin: RunState) -> None:
+    """Write ``state.json`` where there is none, before anything else of a live run: without it a folder that holds
+    files of results is not gone on with, and a run that is killed while its files are being made, or finds no space for
+    them, could not be started again.
+
+    Args:
+        folder: Of the results.
+        begin: The first numbers.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    if not (folder / STATE).exists():
+        write_json(folder / STATE, state_of(begin, size=0, ended=True))
 
 
 class ResultWriter:

@@ -19,7 +19,7 @@ from streamreid.pipeline.frame_processor import FrameProcessor
 from streamreid.pipeline.ground_plane import WORLD, write_world
 from streamreid.runs.erasure import crop_scope, mark_results, register_results
 from streamreid.runs.result_folder import ResultsFolder, choose_folder
-from streamreid.runs.result_writer import ResultWriter
+from streamreid.runs.result_writer import ResultWriter, begin_state
 from streamreid.runs.summary import CameraSummary, Summary, summarise
 from streamreid.secrets import redact, redact_data
 from streamreid.sinks import (
@@ -95,6 +95,8 @@ def _run(
     listeners: Sequence[Sink],
 ) -> Summary:
     path, failures, (show, rendering) = folder.path, pipeline.statistics.outputs, tell
+    if pipeline.live:
+        begin_state(path, pipeline.begin)
     own, reopen = _open_sinks(pipeline, path)
     segments = next((sink for sink in own if isinstance(sink, RotatingSink)), None)
     sinks: list[Sink] = [SinkGroup(own, failures, reopen=reopen), SinkGroup(listeners, failures, required=False)]

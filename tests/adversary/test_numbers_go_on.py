@@ -10,6 +10,7 @@ from streamreid import Pipeline
 from streamreid.errors import OutputError
 from streamreid.pipeline.run_state import RunState, read_begin, state_of
 from streamreid.runs import result_writer, run
+from streamreid.runs.result_folder import choose_folder
 from streamreid.sinks import ParquetSink
 from streamreid.sinks.base import LineFile
 from streamreid.sinks.written_numbers import written_numbers
@@ -112,6 +113,21 @@ def test_numbers_are_looked_up_in_every_output(tmp_path):
         assert begin.global_id == 41
         assert len(found) == len(lines) + 3 + (1_000 if known else 20_000)  # what is known is not read again
     assert len(list(written_numbers(tmp_path, {"b": 99_999}, lines_from=10**6, world_from=35))) == len(lines) + 1
+
+
+@pytest.mark.parametrize("error", [OutputError("cannot write: No space left on device"), KeyboardInterrupt()])
+def test_a_run_that_ends_while_its_files_are_made_can_be_started_again(scene, colours, tmp_path, monkeypatch, error):
+    def ends(*_args, **_kwargs):
+        raise error
+
+    monkeypatch.setattr("streamreid.sinks.JsonlSink", ends)
+    with pytest.raises(type(error)):
+        follow(scene, colours, tmp_path / "out")
+    monkeypatch.undo()
+    assert (tmp_path / "out" / "mot" / "a.txt").exists()
+    assert choose_folder(tmp_path / "out", "site", append=True) == tmp_path / "out"
+    follow(scene, colours, tmp_path / "out")
+    assert (tmp_path / "out" / "mot" / "a.txt").stat().st_size > 0
 
 
 def test_a_folder_that_never_got_a_state_is_gone_on_with(tmp_path):

@@ -139,3 +139,38 @@ def test_people_of_a_dated_recording_get_identities(scene, colours):
         who = {number for (name, _), (number, _) in pipeline.identities.items() if name == "hall"}
     assert len(who) == 1
     assert 0 not in who
+
+
+def test_serve_refuses_recordings_alone_that_have_no_date(scene, call, tmp_path):
+    hall = scene.camera("hall", [0], frames=5)
+    path, rest = tmp_path / "cams.yaml", f"detector: {{model: 'mot:{scene.boxes}'}}\nengine: {{model: none}}\n"
+    path.write_text(f"cameras:\n  - {{name: hall, uri: {hall}, offset: 3}}\n{rest}")
+    code, _, errors = call("serve", path, "--listen", "127.0.0.1:0", "--out", tmp_path / "out")
+    assert code == 2
+    message = " ".join(errors.split())
+    assert re.search(
+        r"cams\.yaml: camera 'hall'.*times would be those of 1970.*live: true.*start_time: 20.*streamreid run", message
+    )
+    assert not (tmp_path / "out").exists()
+    code, out, _ = call("doctor", path, "--seconds", 1)
+    assert code == 0
+    assert "`streamreid serve` refuses it" in " ".join(out.split())
+    path.write_text(f"cameras:\n  - {{name: hall, uri: {hall}, start_time: 2026-11-29T10:00:00}}\n{rest}")
+    _, out, _ = call("doctor", path, "--seconds", 1)
+    assert "refuses" not in out
+    assert call("config", "check", path)[0] == 0
+    with Pipeline(load_config(path), stay=True) as pipeline:
+        assert [c.name for c in pipeline.cameras.configs] == ["hall"]
+
+
+def test_a_service_without_cameras_takes_no_recording_without_a_date(scene):
+    hall = str(scene.camera("hall", [0], frames=5))
+    cameras = Cameras([], Statistics({}), batch=1, stay=True)
+    try:
+        with pytest.raises(ConfigError, match=r"1970.*live: true"):
+            cameras.add(camera(uri=hall))
+        cameras.add(camera(uri=hall, start_time="2026-11-29T10:00:00"))
+    finally:
+        cameras.close()
+    with pytest.raises(ConfigError, match="1970"):
+        Cameras([camera(uri=hall)], Statistics({}), batch=1, stay=True)

@@ -226,7 +226,9 @@ def test_other_sites_and_other_machines_are_kept_out(site):
 
 def test_a_token_is_needed_where_others_are_served(scene, colours, monkeypatch):
     monkeypatch.delenv("STREAMREID_TOKEN", raising=False)
-    with Pipeline(scene.config(scene.camera("left", [0])), embedder=colours, stay=True) as pipeline:
+    config = scene.config(scene.camera("left", [0]))
+    config = config.model_copy(update={"cameras": (config.cameras[0].model_copy(update={"live": True}),)})
+    with Pipeline(config, embedder=colours, stay=True) as pipeline:
         with pytest.raises(ConfigError, match="needs a token"):
             Server(pipeline, ServerConfig(listen="0.0.0.0:0"))
         config = ServerConfig.model_validate({"listen": "0.0.0.0:0", "token": "sesame"})
