@@ -56,7 +56,7 @@ from faults import FaultyProxy
 from rtsp_camera import RtspCamera, missing
 
 from streamreid.errors import FolderBusy
-from streamreid.gallery import PostgresGallery
+from streamreid.gallery import Gallery
 from streamreid.reid.bundle import InputFormat
 from streamreid.runs.result_folder import ResultsFolder
 
@@ -417,7 +417,7 @@ class Faults:
             self.notes["second gallery writers without a database"] += 1
             return
         try:
-            with PostgresGallery(self.address, patience=3) as store:
+            with Gallery.open(self.address, patience=3) as store:
                 people = [r.global_id for r in store.identities()]
                 if people:
                     who, name = self.dice.choice(people), f"chaos {len(self.log)}"
@@ -502,7 +502,7 @@ def chaos(args: argparse.Namespace, folder: Path, stack: contextlib.ExitStack) -
     seen: dict[int, float] = {}
 
     def remember() -> None:
-        with PostgresGallery(address, read_only=True, patience=1) as store:
+        with Gallery.open(address, read_only=True, patience=1) as store:
             seen.update((r.global_id, time.time() - r.stored) for r in store.identities())
 
     site.start()
@@ -537,7 +537,7 @@ def report(
     """Figures, and what is wrong."""
     rates, late = site.rates.judge(end["began"])
     files, twice = check_files(site.results)
-    with PostgresGallery(end["address"]) as store:
+    with Gallery.open(end["address"]) as store:
         records = store.identities()
         gallery, lost = check_gallery(records, store.resolve, seen, faults.names, lines.confirmed, site.away)
     files.pop("merged")

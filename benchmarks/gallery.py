@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from streamreid.gallery import Batch, EngineStamp, GallerySearch, Limits, SqliteGallery, TrackRecord
+from streamreid.gallery import Batch, EngineStamp, Gallery, GallerySearch, Limits, TrackRecord
 from streamreid.types import PartFeatures
 
 K, D, PER_PERSON, BATCH, QUERIES = 6, 256, 5, 500, 40
@@ -80,8 +80,8 @@ def batches(people: People, count: int) -> Iterator[Batch]:
         batch = Batch("benchmark")
         for row, person in enumerate(who.tolist()):
             key = (f"cam{row % 8}", start + row)
-            batch.appearances[key] = TrackRecord("benchmark", *key, person, float(start), start + 5.0)
-            batch.views[key] = features[row : row + 1], np.ones(1, np.float32)
+            batch.track_records[key] = TrackRecord("benchmark", *key, person, float(start), start + 5.0)
+            batch.prototypes[key] = features[row : row + 1], np.ones(1, np.float32)
         yield batch
 
 
@@ -95,7 +95,7 @@ def timed(call: Callable[[int], object], count: int) -> float:
     return 1000 * float(np.median(seconds))
 
 
-def fill(store: SqliteGallery, people: People, count: int) -> float:
+def fill(store: Gallery, people: People, count: int) -> float:
     """Store ``count`` views; views per second, the making of them not counted."""
     store.claim(STAMP)
     spent = 0.0
@@ -126,9 +126,9 @@ def concatenated(features: PartFeatures) -> np.ndarray:
 def measure(path: Path, people: People, count: int, *, index: bool, faiss: bool) -> None:
     """Print one row."""
     fresh = not path.exists()
-    with SqliteGallery(path, Limits(64, 10**9, 10**9, 10**9)) as store:
+    with Gallery.open(path, Limits(64, 10**9, 10**9, 10**9)) as store:
         rate = fill(store, people, count) if fresh else float("nan")
-        store._scrub(thorough=False)
+        store.tables.database.scrub(thorough=False)
         size = path.stat().st_size / count
         begin = time.perf_counter()
         finder = GallerySearch(store, folder=path.parent)
@@ -139,9 +139,9 @@ def measure(path: Path, people: People, count: int, *, index: bool, faiss: bool)
         near, building, recall = float("nan"), float("nan"), float("nan")
         if index:
             truth = [{m.global_id for m in finder.search(queries[n : n + 1])} for n in range(QUERIES)]
-            begin = time.perf_counter()
-            finder._index_from = 1
-            finder._want_index()
+            finder.close()
+            finder = GallerySearch(store, folder=path.parent, index_from=1)
+            begin = time.perf_counter()  # the index is made beside, from here on
             assert finder.wait_for_index()
             building = time.perf_counter() - begin
             near = timed(lambda n: finder.search(queries[n : n + 1]), QUERIES)

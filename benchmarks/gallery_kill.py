@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from streamreid.gallery import Batch, EngineStamp, Limits, SqliteGallery, TrackRecord
+from streamreid.gallery import Batch, EngineStamp, Gallery, Limits, TrackRecord
 from streamreid.types import IdentityEvent, PartFeatures
 
 STAMP = EngineStamp("kill", "0" * 64, 6, 64)
@@ -39,8 +39,8 @@ def make_batch(number: int) -> Batch:
         who = PER_BATCH * number + k
         parts = rng.standard_normal((VIEWS, STAMP.parts, STAMP.dim)).astype(np.float32)
         parts /= np.linalg.norm(parts, axis=2, keepdims=True)
-        batch.appearances["cam", who] = TrackRecord("kill", "cam", who, who, float(number), number + 1.0)
-        batch.views["cam", who] = (
+        batch.track_records["cam", who] = TrackRecord("kill", "cam", who, who, float(number), number + 1.0)
+        batch.prototypes["cam", who] = (
             PartFeatures(parts, np.ones((VIEWS, STAMP.parts), np.float32)),
             np.ones(VIEWS, np.float32),
         )
@@ -51,7 +51,7 @@ def make_batch(number: int) -> Batch:
 
 def write(path: Path, start: int) -> None:
     """The process that is killed: ``w N`` after batch N was confirmed, ``f N`` after its first person was forgotten."""
-    with SqliteGallery(path, LIMITS) as store:
+    with Gallery.open(path, LIMITS) as store:
         store.claim(STAMP)
         print("ready", flush=True)
         for number in range(start, start + 1_000_000):
@@ -88,7 +88,7 @@ def kill_once(path: Path, start: int, seconds: float) -> tuple[int, list[str]]:
 def inspect(path: Path, confirmed: set[str], attempted: int) -> list[str]:
     """What is wrong with the file; ``attempted`` is the batch that may or may not be there."""
     wrong: list[str] = []
-    with SqliteGallery(path, LIMITS) as store:
+    with Gallery.open(path, LIMITS) as store:
         store.check()
         records = {r.global_id: r for r in store.identities()}
         forgotten = set(store.forgotten())
@@ -96,10 +96,10 @@ def inspect(path: Path, confirmed: set[str], attempted: int) -> list[str]:
         for block in store.prototypes():
             for who in block.global_ids.tolist():
                 views[who] = views.get(who, 0) + 1
-        events = dict(store._rows("SELECT identity, COUNT(*) FROM events GROUP BY identity"))
+        events = dict(store.tables.database.rows("SELECT identity, COUNT(*) FROM events GROUP BY identity"))
     for who, record in records.items():
-        if record.appearances != 1 or views.get(who) != VIEWS:
-            wrong.append(f"identity {who} is half there: {record.appearances} appearances, {views.get(who)} views")
+        if record.track_records != 1 or views.get(who) != VIEWS:
+            wrong.append(f"identity {who} is half there: {record.track_records} appearances, {views.get(who)} views")
     for line in confirmed:
         kind, text = line.split()
         first = PER_BATCH * int(text) + 1

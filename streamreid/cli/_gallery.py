@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +16,7 @@ from streamreid.cli.console import errors
 from streamreid.config import CameraConfig, Config, EngineConfig, GalleryConfig
 from streamreid.errors import ConfigError, SourceError
 from streamreid.features.similarity import Calibration
-from streamreid.gallery import GallerySearch, PostgresGallery, SqliteGallery, open_gallery
+from streamreid.gallery import Gallery, GallerySearch, open_gallery
 from streamreid.pipeline.gallery_sync import stamp_of
 from streamreid.reid import Embedder, open_embedder, shipped_engines
 from streamreid.sources import open_source
@@ -39,7 +38,6 @@ __all__ = [
     "tidy",
 ]
 
-Gallery = SqliteGallery | PostgresGallery
 Store = Annotated[
     str | None,
     typer.Option("--gallery", "-g", envvar="STREAMREID_GALLERY", help="SQLite file or postgresql:// address."),
@@ -96,8 +94,7 @@ def note(store: Gallery, action: str, detail: dict[str, Any]) -> None:
 
 def finder(store: Gallery, calibration: Calibration | None = None) -> GallerySearch:
     """An exact search over a store; the matrix is mapped beside an SQLite file."""
-    folder = store.path.absolute().parent if isinstance(store, SqliteGallery) else Path(tempfile.gettempdir())
-    return GallerySearch(store, calibration, folder=folder)
+    return GallerySearch(store, calibration, folder=store.scratch_folder)
 
 
 def actor() -> str:

@@ -18,18 +18,9 @@ from streamreid.cli.progress_line import Work
 from streamreid.cli.search import At, Box, BoxLtwh, Engine, Image, Video, query, search
 from streamreid.cli.tables import print_table
 from streamreid.errors import ConfigError, GalleryError
-from streamreid.gallery import (
-    Erasure,
-    EventRecord,
-    IdentityRecord,
-    PostgresGallery,
-    SqliteGallery,
-    TrackRecord,
-    open_gallery,
-)
+from streamreid.gallery import Erasure, EventRecord, Gallery, IdentityRecord, TrackRecord, open_gallery
 from streamreid.gallery.cipher import new_key
 from streamreid.gallery.export import export_gallery
-from streamreid.gallery.migration import copy_gallery
 from streamreid.gallery.search_report import clock_text, utc_text
 from streamreid.runs.erasure import describe_folder, forget_everywhere
 from streamreid.sinks.result_erasure import ErasedResults
@@ -58,7 +49,7 @@ def _describe(r: IdentityRecord) -> dict[str, Any]:
         "last_seen": round(r.last_seen, 3),
         "stored": utc_text(r.stored),
         "cameras": sorted(r.cameras),
-        "appearances": r.appearances,
+        "appearances": r.track_records,
         "views": r.prototypes,
         "probability": round(r.probability, 4),
         "confirmed": r.confirmed,
@@ -94,7 +85,7 @@ def list_(
             sure,
             *times,
             cameras,
-            str(r.appearances),
+            str(r.track_records),
             str(r.prototypes),
             utc_text(r.stored),
         )
@@ -122,7 +113,7 @@ def show(identity: Identity, gallery: Store = None, sources: Sources = None, as_
             raise GalleryError(
                 f"gallery '{store.address}' has no identity {identity}: it never had, it expired, or it was forgotten"
             )
-        rows = store.appearances([who])
+        rows = store.track_records([who])
         history = store.events(who)
         said = [c for c in store.constraints() if who in (c.one, c.other)]
     if as_json:
@@ -138,7 +129,7 @@ def show(identity: Identity, gallery: Store = None, sources: Sources = None, as_
     name = f" {records[0].name}" if records[0].name else ""
     unsure = "" if records[0].confirmed else ", not confirmed"
     output.print(
-        Text(f"#{who}{name}: {records[0].appearances} appearances in {len(records[0].cameras)} cameras{unsure}"),
+        Text(f"#{who}{name}: {records[0].track_records} appearances in {len(records[0].cameras)} cameras{unsure}"),
         soft_wrap=True,
     )
     table = Table("appearance", "camera", "from", "to", "probability", "seen", "stored", box=None, pad_edge=False)
@@ -312,7 +303,7 @@ def copy(
         open_gallery(settings(target, None).model_copy(update={"encryption": encrypt})) as new,
     ):
         with Work("copying"):
-            copy_gallery(old, new)
+            old.copy_to(new)
         # Who is forgotten in one is forgotten in the other.
         new.note_copy("original", old.place, [])
         note(new, "copy", {"from": old.place})
@@ -327,8 +318,7 @@ def copy(
 def check(gallery: Store = None, sources: Sources = None) -> None:
     """Read everything once; says what is damaged."""
     with choose_store(gallery, sources) as store, Work("reading everything"):
-        if isinstance(store, SqliteGallery):
-            store.check()
+        store.check()
         views = sum(len(block) for block in store.prototypes())
     output.print(f"{views} views read, nothing is damaged")
 
@@ -430,7 +420,7 @@ def forget(
 
 
 def _by_picture(
-    store: SqliteGallery | PostgresGallery,
+    store: Gallery,
     image: Path | None,
     video: str | None,
     time: float,
@@ -447,9 +437,7 @@ def _by_picture(
     return [m.global_id for m in matches]
 
 
-def _still_found(
-    store: SqliteGallery | PostgresGallery, views: Sequence[PartFeatures], gone: Sequence[int]
-) -> list[int]:
+def _still_found(store: Gallery, views: Sequence[PartFeatures], gone: Sequence[int]) -> list[int]:
     """Erased ids that a search for their own views still finds."""
     looking = finder(store)
     found = {m.global_id for features in views for m in looking.search(features, 50)} & set(gone)

@@ -27,7 +27,7 @@ from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.tables import print_table
 from streamreid.errors import ConfigError, GalleryError
 from streamreid.features.similarity import Calibration
-from streamreid.gallery import PostgresGallery, SqliteGallery
+from streamreid.gallery import Gallery
 from streamreid.gallery.match_posterior import apart_from, compete
 from streamreid.gallery.search_report import answer, clock_text, write_sheet
 from streamreid.types import PartFeatures
@@ -112,7 +112,7 @@ def search(
 
 
 def query(
-    store: SqliteGallery | PostgresGallery,
+    store: Gallery,
     image: Path | None,
     video: str | None,
     time: float,

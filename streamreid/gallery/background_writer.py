@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 
 from streamreid.errors import GalleryError, StreamReIDError
-from streamreid.gallery.base import Batch, Change, GalleryStore, Retention
+from streamreid.gallery.gallery import Gallery
+from streamreid.gallery.records import Batch, Change, Retention
 from streamreid.gallery.search import GallerySearch
 
 __all__ = ["BackgroundWriter"]
@@ -41,7 +42,7 @@ class BackgroundWriter:
 
     def __init__(
         self,
-        store: GalleryStore,
+        store: Gallery,
         search: GallerySearch,
         retention: Retention,
         *,
@@ -75,7 +76,7 @@ class BackgroundWriter:
     def waiting(self) -> int:
         """Appearances and events that are not stored yet."""
         with self._lock:
-            return 0 if self._pending is None else len(self._pending.appearances) + len(self._pending.events)
+            return 0 if self._pending is None else len(self._pending)
 
     def put(self, batch: Batch) -> None:
         """Store a batch soon."""
@@ -92,12 +93,11 @@ class BackgroundWriter:
     def _bound(self, pending: Batch) -> None:
         """A store that is away for long must not fill the memory: the oldest things go first, and are counted."""
         events = len(pending.events) - _MOST_EVENTS
-        tracks = len(pending.appearances) - _MOST_TRACKS
+        tracks = len(pending.track_records) - _MOST_TRACKS
         if events > 0:
             del pending.events[:events]
-        for key in list(pending.appearances)[: max(tracks, 0)]:
-            for part in (pending.appearances, pending.views, pending.crops):
-                part.pop(key, None)
+        for key in list(pending.track_records)[: max(tracks, 0)]:
+            pending.discard(key)
         lost = max(events, 0) + max(tracks, 0)
         if lost and self.lost == self._lost_before:
             log.error(

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from streamreid.errors import StreamReIDError
-from streamreid.gallery.base import Erasure
 from streamreid.gallery.erasure_proof import ByteSignatures, find_residue
+from streamreid.gallery.records import Erasure
 
 if TYPE_CHECKING:
-    from streamreid.gallery.erasing import Erasing
+    from streamreid.gallery.gallery import Gallery
 
 __all__ = ["EXPORT_MANIFEST", "forget_in_copies", "forget_in_export", "write_arrays"]
 
@@ -31,7 +31,7 @@ STORES = ("backup", "copy", "original")
 def forget_in_copies(
     copies: Sequence[tuple[str, str]],
     result: Erasure,
-    open_copy: Callable[[str], Erasing],
+    open_copy: Callable[[str], Gallery],
     wanted: ByteSignatures,
     *,
     visited: frozenset[str] = frozenset(),
@@ -42,7 +42,7 @@ def forget_in_copies(
         copies: Kind (one of ``STORES``, "export", or "cache" and "results", which are only named) and path or address.
         result: ``identities`` are erased; ``done``, ``unreachable``, ``remains`` and ``searched`` are filled in.
         open_copy: Opens a copy that is a gallery.
-        wanted: ByteSignatures of bytes that must not be left.
+        wanted: Signatures of bytes that must not be left.
         visited: Galleries in which they are erased already: copies know what they were made of.
     """
     for kind, place in copies:

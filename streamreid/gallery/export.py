@@ -21,15 +21,16 @@ from typing import Any
 import numpy as np
 
 from streamreid.errors import GalleryError
-from streamreid.gallery.base import GalleryStore, TrackRecord
 from streamreid.gallery.copy_registry import EXPORT_MANIFEST, FEATURES, PAIRS, write_arrays
+from streamreid.gallery.gallery import Gallery
 from streamreid.gallery.permissions import make_folder, make_private
+from streamreid.gallery.records import TrackRecord
 
 __all__ = ["export_gallery"]
 
 
 def export_gallery(
-    store: GalleryStore, folder: Path, ids: Sequence[int] | None = None, *, private: bool = True
+    store: Gallery, folder: Path, ids: Sequence[int] | None = None, *, private: bool = True
 ) -> dict[str, int]:
     """Write an export and note it in the store, so that who is forgotten is erased in it, too.
 
@@ -53,7 +54,7 @@ def export_gallery(
         make_folder(folder, private=private)
         if private:
             folder.chmod(0o700)
-        appearances = store.appearances(people)
+        appearances = store.track_records(people)
         cameras = {name: number for number, name in enumerate(sorted({a.camera for a in appearances.values()}), 1)}
         views = _views(store, people, {row: (a.start, a.camera) for row, a in appearances.items()})
         write_arrays(folder / FEATURES, views)
@@ -88,7 +89,7 @@ def export_gallery(
 
 
 def _pictures(
-    store: GalleryStore, folder: Path, appearances: Mapping[int, TrackRecord], cameras: Mapping[str, int]
+    store: Gallery, folder: Path, appearances: Mapping[int, TrackRecord], cameras: Mapping[str, int]
 ) -> dict[str, list[str]]:
     """Write the stored pictures; their names by person."""
     written: dict[str, list[str]] = {}
@@ -101,11 +102,11 @@ def _pictures(
     return written
 
 
-def _views(store: GalleryStore, people: Sequence[int], seen: dict[int, tuple[float, str]]) -> dict[str, Any]:
+def _views(store: Gallery, people: Sequence[int], seen: dict[int, tuple[float, str]]) -> dict[str, Any]:
     stamp = store.engine()
     k, d = (stamp.parts, stamp.dim) if stamp else (1, 1)
     blocks = list(store.prototypes(ids=people))
-    rows = np.concatenate([b.appearances for b in blocks]) if blocks else np.zeros(0, np.int64)
+    rows = np.concatenate([b.track_records for b in blocks]) if blocks else np.zeros(0, np.int64)
     return {
         "parts": np.concatenate(
             [np.zeros((0, k, d), np.float16), *(b.features.parts.astype(np.float16) for b in blocks)]

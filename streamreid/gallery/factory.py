@@ -1,22 +1,19 @@
-"""From the configuration to a store."""
+"""From the configuration to a gallery."""
 
 from __future__ import annotations
 
 from streamreid._startup import starting
 from streamreid.config import GalleryConfig
 from streamreid.errors import ConfigError
-from streamreid.gallery.base import Limits, Retention
-from streamreid.gallery.postgres_store import PostgresGallery
-from streamreid.gallery.sqlite_store import SqliteGallery
+from streamreid.gallery.gallery import Gallery
+from streamreid.gallery.records import Limits, Retention
 from streamreid.secrets import redact
 
 __all__ = ["limits_of", "open_gallery", "retention_of"]
 
 
-def open_gallery(
-    config: GalleryConfig, *, read_only: bool = False, patience: float = 10.0
-) -> SqliteGallery | PostgresGallery:
-    """Open the store that the configuration names; it is made if it is not there.
+def open_gallery(config: GalleryConfig, *, read_only: bool = False, patience: float = 10.0) -> Gallery:
+    """Open the gallery that the configuration names; it is made if it is not there.
 
     Args:
         config: ``store`` must be given.
@@ -25,7 +22,7 @@ def open_gallery(
 
     Raises:
         ConfigError: No store, or an address of a kind that is not known.
-        GalleryError: See the stores.
+        GalleryError: See ``Gallery.open``.
         MissingExtraError: A driver or ``cryptography`` is not installed.
     """
     store = config.store
@@ -35,14 +32,13 @@ def open_gallery(
         return _open(store, config, read_only=read_only, patience=patience)
 
 
-def _open(store: str, config: GalleryConfig, *, read_only: bool, patience: float) -> SqliteGallery | PostgresGallery:
+def _open(store: str, config: GalleryConfig, *, read_only: bool, patience: float) -> Gallery:
     key = config.key_variable if config.encryption else None
-    options = {"key_variable": key, "read_only": read_only, "patience": patience, "private": config.private}
-    if store.startswith(("postgresql://", "postgres://")):
-        return PostgresGallery(store, limits_of(config), **options)  # type: ignore[arg-type]
-    if "://" in store:
+    if "://" in store and not store.startswith(("postgresql://", "postgres://")):
         raise ConfigError(f"gallery '{redact(store)}': give a file, or an address that begins with postgresql://")
-    return SqliteGallery(store, limits_of(config), **options)  # type: ignore[arg-type]
+    return Gallery.open(
+        store, limits_of(config), key_variable=key, read_only=read_only, patience=patience, private=config.private
+    )
 
 
 def limits_of(config: GalleryConfig) -> Limits:

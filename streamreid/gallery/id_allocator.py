@@ -1,11 +1,11 @@
 """Global ids for one process, in blocks, so that several processes never give the same one and a run never waits for
-the store."""
+the gallery."""
 
 from __future__ import annotations
 
 import threading
 
-from streamreid.gallery.base import GalleryStore
+from streamreid.gallery.gallery import Gallery
 
 __all__ = ["IdAllocator"]
 
@@ -16,16 +16,16 @@ class IdAllocator:
     Args:
         store: Where blocks come from.
         least: No id is below.
-        block: Ids taken at a time.
+        block: Ids taken at a time; None for what suits the gallery's database.
 
     Raises:
         GalleryError: The store cannot be written.
     """
 
-    def __init__(self, store: GalleryStore, least: int = 1, *, block: int = 1000) -> None:
+    def __init__(self, store: Gallery, least: int = 1, *, block: int | None = None) -> None:
         self._store = store
         self._least = least
-        self._block = block
+        self._block = block or store.id_block
         self._next = self._end = 0
         self._ahead: tuple[int, int] | None = None
         self._fetching = threading.Lock()
@@ -38,7 +38,7 @@ class IdAllocator:
         """The next id.
 
         Raises:
-            GalleryError: All are used up and the store cannot be written.
+            GalleryError: All are used up and the gallery cannot be written.
         """
         if self._next >= self._end:
             if self._ahead is None:

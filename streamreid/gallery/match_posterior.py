@@ -20,7 +20,8 @@ from dataclasses import replace
 import numpy as np
 
 from streamreid.features.similarity import Calibration, SiteCalibration
-from streamreid.gallery.base import GalleryStore, TrackRecord
+from streamreid.gallery.gallery import Gallery
+from streamreid.gallery.records import TrackRecord
 from streamreid.gallery.search import Match
 
 __all__ = ["apart_from", "compete"]
@@ -57,12 +58,12 @@ def compete(
     )
 
 
-def apart_from(store: GalleryStore, who: int) -> set[int]:
+def apart_from(store: Gallery, who: int) -> set[int]:
     """Everybody who cannot be somebody: said to be different, or seen elsewhere at the same time."""
     said = {
         i for c in store.constraints() if c.kind == "different" and who in (c.one, c.other) for i in (c.one, c.other)
     }
-    everything = list(store.appearances([r.global_id for r in store.identities()]).values())
+    everything = list(store.track_records([r.global_id for r in store.identities()]).values())
     together = _overlapping_cameras(everything)
     mine = [a for a in everything if a.global_id == who]
     others = defaultdict(list)

@@ -1,16 +1,22 @@
-"""A whole gallery into another store, row by row: backups of PostgreSQL, moving from one store to the other, turning
-encryption on."""
+"""A whole gallery in another place: backups, moving from one database to the other, turning encryption on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from streamreid.errors import GalleryError
-from streamreid.gallery.sql import Sql
+from streamreid.gallery.codec import ValueCodec
+from streamreid.gallery.database import Row
+from streamreid.gallery.permissions import make_folder, make_private
+from streamreid.gallery.tables import Tables
 
-__all__ = ["copy_gallery", "copy_tables"]
+__all__ = ["copy_tables", "write_backup"]
 
+_META = ("engine", "next_id", "created", "retention", "calibration")
 _COLUMNS = {
     "identities": "id, name, created",
     "appearances": "id, run, camera, track, identity, began, ended, probability, observations, stored",
@@ -24,56 +30,80 @@ _COLUMNS = {
 }
 _SEALED = {("identities", "name"), ("prototypes", "features"), ("crops", "picture")}
 _NUMBERED = ("appearances", "prototypes", "events", "audit", "constraints")
-_BLOCK = 2000
+_ROWS_PER_BLOCK = 2000  # about 7 MB of prototypes at a time
 
 
-def copy_gallery(source: Sql, target: Sql) -> None:
-    """Copy a whole gallery into an empty one.
+def copy_tables(source: Tables, target: Tables) -> None:
+    """Copy one state of everything but the lists of changes and copies into an empty gallery, in one transaction.
+
+    Names, features and pictures are written with the target's key.
 
     Raises:
         GalleryError: The target holds something already, or one of them fails; nothing is in the target then.
     """
-    with source._reading():
-        copy_tables(source, target)
-
-
-def copy_tables(source: Sql, target: Sql) -> None:
-    """Copy everything but the lists of changes and copies into an empty store, in one transaction; the target's cipher
-    is used there.
-
-    Raises:
-        GalleryError: The target holds something already.
-    """
-    with target._writing():
-        if target._rows("SELECT 1 FROM identities LIMIT 1") or target._meta("engine") is not None:
-            raise GalleryError(f"gallery '{target.address}' holds something already; copy into a new one")
-        for name in ("engine", "next_id", "created", "retention", "calibration"):
-            value = source._meta(name)
+    with source.database.snapshot(), target.database.writing():
+        if target.identities.count() or target.metadata.get("engine") is not None:
+            raise GalleryError(f"gallery '{target.database.address}' holds something already; copy into a new one")
+        for name in _META:
+            value = source.metadata.get(name)
             if value is not None:
-                target._set_meta(name, value)
-        target._set_meta("origin", source._meta("origin") or source._meta("store") or "")
+                target.metadata.set(name, value)
+        target.metadata.set("origin", source.metadata.origin())
         for table, columns in _COLUMNS.items():
             names = columns.split(", ")
             insert = f"INSERT INTO {table} ({columns}) VALUES ({','.join('?' * len(names))})"
+            sealed = [(table, name) in _SEALED for name in names]
             for rows in _blocks(source, table, columns, names[0]):
-                target._many(insert, [_resealed(source, target, table, names, row) for row in rows])
-        target._renumber(_NUMBERED)
+                target.database.many(insert, [_sealed_anew(source.codec, target.codec, row, sealed) for row in rows])
+        target.database.renumber(_NUMBERED)
 
 
-def _blocks(source: Sql, table: str, columns: str, key: str) -> Iterator[list[tuple[Any, ...]]]:
+def _blocks(source: Tables, table: str, columns: str, key: str) -> Iterator[list[Row]]:
     last = -1
-    while rows := source._rows(f"SELECT {columns} FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT ?", (last, _BLOCK)):
+    select = f"SELECT {columns} FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT ?"
+    while rows := source.database.rows(select, (last, _ROWS_PER_BLOCK)):
         yield rows
         last = int(rows[-1][0])
 
 
-def _resealed(source: Sql, target: Sql, table: str, names: list[str], row: tuple[Any, ...]) -> list[Any]:
-    result = list(row)
-    for column, name in enumerate(names):
-        if (table, name) in _SEALED:
-            value = result[column]
-            if isinstance(value, str):
-                result[column] = target._seal_text(source._open_text(value))
-            else:
-                result[column] = target._cipher.seal(source._cipher.open(bytes(value)))
-    return result
+def _sealed_anew(source: ValueCodec, target: ValueCodec, row: Row, sealed: Sequence[bool]) -> list[Any]:
+    return [_value_anew(source, target, value) if secret else value for value, secret in zip(row, sealed, strict=True)]
+
+
+def _value_anew(source: ValueCodec, target: ValueCodec, value: str | bytes) -> str | bytes:
+    if isinstance(value, str):
+        return target.seal_text(source.open_text(value))
+    return target.seal(source.open(value))
+
+
+def write_backup(source: Tables, path: Path, fill: Callable[[Path], None]) -> None:
+    """Write a consistent copy as an SQLite file while others go on; the file is complete or not there.
+
+    Args:
+        source: Tables of the gallery.
+        path: A new file.
+        fill: Copies the gallery row by row into an SQLite file, where its database cannot copy itself.
+
+    Raises:
+        GalleryError: The file exists, or cannot be written.
+    """
+    if path.exists():
+        raise GalleryError(f"'{path}' exists already; choose another name for the backup")
+    database = source.database
+    part = path.with_name(path.name + ".part")
+    try:
+        make_folder(path.parent, private=database.private)
+        part.unlink(missing_ok=True)
+        make_private(part, private=database.private)
+        if not database.copy_file(part):
+            fill(part)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise GalleryError(f"the backup '{path}' cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    if not database.read_only:
+        source.copies.add("backup", path, [])

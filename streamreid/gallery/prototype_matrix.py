@@ -1,4 +1,4 @@
-"""The views of a gallery as one matrix of float16, in a memory-mapped file, for exact search.
+"""The prototypes of a gallery as one matrix of float16, in a memory-mapped file, for exact search.
 
 The similarity is that of ``streamreid.features.similarity``: with w = sqrt(visibility), one product over the K * D
 columns of w_k f_k and one over the K weights. The file has no name: it is a working copy that ends with the process, so
@@ -19,14 +19,15 @@ from streamreid.errors import GalleryError
 from streamreid.features.similarity import PackedParts
 from streamreid.types import FloatArray, IntArray, PartFeatures
 
-__all__ = ["PrototypeMatrix"]
+__all__ = ["PrototypeMatrix", "widened"]
 
 _BLOCK = 256  # rows of which the conversion to float32 stays in the cache
-_FIRST = 1024
-_LEAST = 1e-6
+_FIRST = 1024  # rows made room for at first
+_LEAST = 1e-6  # divisors below are no visibility in common
 _FEW = 3  # queries up to which a product that reads float16 directly beats converting for a GEMM
+# Sign and magnitude of a float16 that was shifted left by 13 bits.
 _MASK = np.array(0x8FFFE000, np.uint32).view(np.int32)
-_SCALE = np.float32(2.0**112)
+_SCALE = np.float32(2.0**112)  # 127 - 15, the difference of the exponents' biases
 
 
 class PrototypeMatrix:
@@ -48,10 +49,11 @@ class PrototypeMatrix:
         self._rows: NDArray[np.float16] = np.zeros((0, self._width), np.float16)
         self._weights = np.zeros((0, shape[0]), np.float32)
         self._ids = np.zeros(0, np.int64)
-        self._people = np.zeros(0, np.int64)
+        self._global_ids = np.zeros(0, np.int64)
         self._row_of: dict[int, int] = {}
         self._free: list[int] = []
         self._end = 0
+        self._numkong = _numkong()
 
     def __len__(self) -> int:
         return len(self._row_of)
@@ -64,13 +66,13 @@ class PrototypeMatrix:
 
     @property
     def ids(self) -> IntArray:
-        """``[R]`` id of the view in each row; 0 for a free row."""
+        """``[R]`` id of the prototype in each row; 0 for a free row."""
         return self._ids[: self._end]
 
     @property
-    def people(self) -> IntArray:
+    def global_ids(self) -> IntArray:
         """``[R]`` global id of each row; 0 for a free row."""
-        return self._people[: self._end]
+        return self._global_ids[: self._end]
 
     @property
     def nbytes(self) -> int:
@@ -86,16 +88,19 @@ class PrototypeMatrix:
 
     # ------------------------------------------------------------ rows
 
-    def add(self, ids: IntArray, people: IntArray, features: PartFeatures) -> None:
-        """Take views; those that are there already only change hands.
+    def add(self, ids: IntArray, global_ids: IntArray, features: PartFeatures) -> None:
+        """Take prototypes; those that are there already only change hands.
 
         Args:
-            ids: ``[N]`` ids of views, above 0.
-            people: ``[N]`` global ids.
+            ids: ``[N]`` ids of prototypes, above 0.
+            global_ids: ``[N]`` identities.
             features: N rows.
+
+        Raises:
+            GalleryError: There is no room for them.
         """
         new = np.array([i not in self._row_of for i in ids.tolist()], bool)
-        self.assign(ids[~new], people[~new])
+        self.assign(ids[~new], global_ids[~new])
         count = int(new.sum())
         if not count:
             return
@@ -106,29 +111,29 @@ class PrototypeMatrix:
         packed = PackedParts(features[new])
         self._rows[rows] = packed.rows.astype(np.float16)
         self._weights[rows] = packed.weights
-        self._ids[rows], self._people[rows] = ids[new], people[new]
+        self._ids[rows], self._global_ids[rows] = ids[new], global_ids[new]
         self._row_of.update(zip(ids[new].tolist(), rows.tolist(), strict=True))
         self._end += len(fresh)
 
-    def assign(self, ids: IntArray, people: IntArray) -> None:
-        """Say whose some views are now; those that are not there are left out."""
-        for view, who in zip(ids.tolist(), people.tolist(), strict=True):
-            if view in self._row_of:
-                self._people[self._row_of[view]] = who
+    def assign(self, ids: IntArray, global_ids: IntArray) -> None:
+        """Say whose some prototypes are now, both ``[N]``; those that are not there are left out."""
+        for prototype, global_id in zip(ids.tolist(), global_ids.tolist(), strict=True):
+            if prototype in self._row_of:
+                self._global_ids[self._row_of[prototype]] = global_id
 
-    def keep_only(self, people: IntArray, ids: IntArray) -> None:
-        """Of the rows of some people keep the views in ``ids``; the others are overwritten with zeros."""
-        mine = np.flatnonzero(np.isin(self.people, people))
+    def keep_only(self, global_ids: IntArray, ids: IntArray) -> None:
+        """Of the rows of some identities keep the prototypes in ``ids``; the others are overwritten with zeros."""
+        mine = np.flatnonzero(np.isin(self.global_ids, global_ids))
         rows = mine[~np.isin(self._ids[mine], ids)]
         self._rows[rows] = 0
         self._weights[rows] = 0
-        for view in self._ids[rows].tolist():
-            del self._row_of[view]
-        self._ids[rows], self._people[rows] = 0, 0
+        for prototype in self._ids[rows].tolist():
+            del self._row_of[prototype]
+        self._ids[rows], self._global_ids[rows] = 0, 0
         self._free += rows.tolist()
 
-    def __contains__(self, view: int) -> bool:
-        return view in self._row_of
+    def __contains__(self, prototype: int) -> bool:
+        return prototype in self._row_of
 
     def _reserve(self, rows: int) -> None:
         if rows <= len(self._ids):
@@ -138,9 +143,9 @@ class PrototypeMatrix:
             self._rows = self._grown(room)
         except (OSError, ValueError, MemoryError) as error:
             raise GalleryError(
-                f"no room for a search matrix of {room} views ({room * self._width * 2 >> 20} MiB): {error}"
+                f"no room for a search matrix of {room} prototypes ({room * self._width * 2 >> 20} MiB): {error}"
             ) from None
-        for name in ("_weights", "_ids", "_people"):
+        for name in ("_weights", "_ids", "_global_ids"):
             old = getattr(self, name)
             larger = np.zeros((room, *old.shape[1:]), old.dtype)
             larger[: self._end] = old[: self._end]
@@ -172,7 +177,7 @@ class PrototypeMatrix:
         """Similarity of queries with all rows, or with some.
 
         Args:
-            query: Q people.
+            query: Q rows.
             rows: ``[R]`` row numbers.
 
         Returns:
@@ -181,7 +186,7 @@ class PrototypeMatrix:
         """
         weights = self._weights[: self._end] if rows is None else self._weights[rows]
         stored = self._rows[: self._end] if rows is None else self._rows[rows]
-        numerator = _products(query.rows, stored)
+        numerator = _products(query.rows, stored, self._numkong)
         denominator = query.weights @ weights.T
         similarity = np.asarray(np.divide(numerator, np.maximum(denominator, _LEAST), out=numerator), np.float32)
         np.clip(similarity, -1.0, 1.0, out=similarity)
@@ -193,14 +198,17 @@ class PrototypeMatrix:
         length = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.asarray(np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0), np.float32)
 
+    def stored(self, rows: IntArray) -> NDArray[np.float16]:
+        """``[R, K * D]`` the weighted parts as they are stored in some rows; zeros in free rows."""
+        return np.array(self._rows[rows])
+
     def row_numbers(self, ids: IntArray) -> IntArray:
-        """Rows of views that are there."""
+        """``[R]`` row numbers of those prototypes that are there."""
         return np.array([self._row_of[i] for i in ids.tolist() if i in self._row_of], np.int64)
 
 
-def _products(query: FloatArray, stored: NDArray[np.float16]) -> FloatArray:
-    """``query @ stored.T`` in float32."""
-    direct = _direct()
+def _products(query: FloatArray, stored: NDArray[np.float16], direct: Any) -> FloatArray:
+    """``query @ stored.T`` in float32, ``[Q, R]``; ``direct`` is NumKong or None."""
     if direct is not None and len(query) <= _FEW and len(stored):
         return np.asarray(direct.cdist(np.ascontiguousarray(query, np.float16), stored, "dot"), np.float32).reshape(
             len(query), len(stored)
@@ -209,13 +217,19 @@ def _products(query: FloatArray, stored: NDArray[np.float16]) -> FloatArray:
     buffer = np.empty((_BLOCK, stored.shape[1]), np.int32)
     for start in range(0, len(stored), _BLOCK):
         block = stored[start : start + _BLOCK]
-        np.matmul(query, _widened(block, buffer[: len(block)]).T, out=result[:, start : start + len(block)])
+        np.matmul(query, widened(block, buffer[: len(block)]).T, out=result[:, start : start + len(block)])
     return result
 
 
-def _widened(block: NDArray[np.float16], buffer: NDArray[np.int32]) -> FloatArray:
-    """float16 as float32, several times as fast as ``astype``: sign and magnitude moved to their places, the exponent's
-    bias by a product."""
+def widened(block: NDArray[np.float16], buffer: NDArray[np.int32]) -> FloatArray:
+    """float16 as float32, several times as fast as ``astype``.
+
+    Sign and magnitude are moved to their places; a product sets the bias of the exponent.
+
+    Args:
+        block: ``[R, C]`` finite values.
+        buffer: ``[R, C]`` is overwritten with the result.
+    """
     np.copyto(buffer, block.view(np.int16))
     np.left_shift(buffer, 13, out=buffer)
     np.bitwise_and(buffer, _MASK, out=buffer)
@@ -224,16 +238,10 @@ def _widened(block: NDArray[np.float16], buffer: NDArray[np.int32]) -> FloatArra
     return values
 
 
-_modules: dict[str, Any] = {}
-
-
-def _direct() -> Any:
+def _numkong() -> Any:
     """NumKong, which comes with usearch and multiplies float16 as it lies; None if it is not installed."""
-    if "numkong" not in _modules:
-        try:
-            import numkong
-
-            _modules["numkong"] = numkong
-        except ImportError:
-            _modules["numkong"] = None
-    return _modules["numkong"]
+    try:
+        import numkong
+    except ImportError:
+        return None
+    return numkong

@@ -1,4 +1,4 @@
-"""Which views of a person are worth keeping: good ones that differ."""
+"""Which prototypes of an identity are worth keeping: good ones that differ."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import numpy as np
 from streamreid.features.similarity import part_similarity
 from streamreid.types import FloatArray, IntArray, PartFeatures
 
-__all__ = ["choose_views"]
+__all__ = ["choose_prototypes"]
 
 
-def choose_views(features: PartFeatures, quality: FloatArray, count: int) -> IntArray:
+def choose_prototypes(features: PartFeatures, quality: FloatArray, count: int) -> IntArray:
     """Pick at most ``count`` rows: the best one first, then again and again the one that is good and least like those
     picked.
 

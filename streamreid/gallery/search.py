@@ -17,9 +17,10 @@ import numpy as np
 
 from streamreid.errors import EngineMismatchError, MissingExtraError
 from streamreid.features.similarity import Calibration, PackedParts, SiteCalibration
-from streamreid.gallery.base import Change, GalleryStore
 from streamreid.gallery.candidate_index import CandidateIndex
+from streamreid.gallery.gallery import Gallery
 from streamreid.gallery.prototype_matrix import PrototypeMatrix
+from streamreid.gallery.records import Change
 from streamreid.types import FloatArray, IntArray, PartFeatures
 
 __all__ = ["GallerySearch", "Match"]
@@ -34,21 +35,21 @@ _BLOCK = 512  # views read at a time: what is converted stays in the cache
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Somebody who looks like the query.
+    """An identity that looks like the query.
 
     Args:
-        global_id: Who.
-        similarity: Best part similarity of any view of the query with any view of this person, in [-1, 1].
-        common: Share of parts that both of these views show, in [0, 1].
-        probability: Probability in (0, 1) that these two views show one person, by the engine's calibration.
-        views: Id of each view that was among the best, with its similarity, best first.
+        global_id: The identity.
+        similarity: Best part similarity of any row of the query with any prototype of the identity, in [-1, 1].
+        common: Share of parts that both of these show, in [0, 1].
+        probability: Probability in (0, 1) that these two show one person, by the engine's calibration.
+        prototypes: Id of each prototype that was among the best, with its similarity, best first.
     """
 
     global_id: int
     similarity: float
     common: float
     probability: float
-    views: tuple[tuple[int, float], ...]
+    prototypes: tuple[tuple[int, float], ...]
 
 
 class GallerySearch:
@@ -65,7 +66,7 @@ class GallerySearch:
 
     def __init__(
         self,
-        store: GalleryStore,
+        store: Gallery,
         calibration: Calibration | SiteCalibration | None = None,
         *,
         index_from: int | None = None,
@@ -96,6 +97,11 @@ class GallerySearch:
         return self._index is not None
 
     @property
+    def indexed_count(self) -> int:
+        """Prototypes in the approximate index; 0 where there is none."""
+        return 0 if self._index is None else len(self._index)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the search matrix."""
         return 0 if self._matrix is None else self._matrix.nbytes
@@ -120,7 +126,7 @@ class GallerySearch:
             self._position = position
             if stamp is None:
                 return
-            folder = None if getattr(self.store, "encrypted", False) else self._folder
+            folder = None if self.store.encrypted else self._folder
             self._matrix = PrototypeMatrix((stamp.parts, stamp.dim), folder=folder)
             for block in self.store.prototypes(block=_BLOCK):
                 self._matrix.add(block.ids, block.global_ids, block.features)
@@ -145,12 +151,12 @@ class GallerySearch:
     def people(self) -> set[int]:
         """Global ids of whom there is a view."""
         with self._lock:
-            return set() if self._matrix is None else set(self._matrix.people.tolist()) - {0}
+            return set() if self._matrix is None else set(self._matrix.global_ids.tolist()) - {0}
 
     def knows(self, global_id: int) -> bool:
         """Whether there is a view of somebody."""
         with self._lock:
-            return self._matrix is not None and bool((self._matrix.people == global_id).any())
+            return self._matrix is not None and bool((self._matrix.global_ids == global_id).any())
 
     def _take(self, people: set[int]) -> None:
         ids, owners = self.store.prototype_ids(sorted(people))
@@ -158,7 +164,7 @@ class GallerySearch:
         missing = sorted({int(o) for i, o in zip(ids.tolist(), owners.tolist(), strict=True) if i not in self._matrix})
         blocks = list(self.store.prototypes(ids=missing)) if missing else []
         with self._lock:
-            before = self._matrix.ids[np.isin(self._matrix.people, sorted(people))]
+            before = self._matrix.ids[np.isin(self._matrix.global_ids, sorted(people))]
             self._matrix.keep_only(np.array(sorted(people), np.int64), ids)
             for block in blocks:
                 self._matrix.add(block.ids, block.global_ids, block.features)
@@ -257,11 +263,11 @@ class GallerySearch:
                 )
             rows = None
             if among is not None:
-                rows = np.flatnonzero(np.isin(matrix.people, sorted(among)))
+                rows = np.flatnonzero(np.isin(matrix.global_ids, sorted(among)))
             elif self._index is not None and not exact:
                 rows = self._candidates(features, top)
             similarity, common = matrix.compare(PackedParts(features), rows)
-            people = matrix.people if rows is None else matrix.people[rows]
+            people = matrix.global_ids if rows is None else matrix.global_ids[rows]
             views = matrix.ids if rows is None else matrix.ids[rows]
             return self._rank(similarity, common, people, views, top, set(without))
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from streamreid.errors import OutputError
 from streamreid.features.similarity import Calibration
-from streamreid.gallery.base import GalleryStore, TrackRecord
+from streamreid.gallery.gallery import Gallery
+from streamreid.gallery.records import TrackRecord
 from streamreid.gallery.search import Match
 from streamreid.types import IntArray
 
@@ -33,7 +34,7 @@ img{height:6rem;border-radius:.3rem;display:block}.quiet{color:#666}
 
 
 def answer(
-    store: GalleryStore,
+    store: Gallery,
     matches: Sequence[Match],
     calibration: Calibration,
     *,
@@ -55,7 +56,7 @@ def answer(
         record = records.get(match.global_id)
         if record is None or match.probability < least:
             continue
-        rows = store.appearances([match.global_id])
+        rows = store.track_records([match.global_id])
         likeness = _by_appearance(store, match)
         listed = [
             _appearance(row, a, likeness.get(row), calibration)
@@ -78,12 +79,12 @@ def answer(
     return result
 
 
-def _by_appearance(store: GalleryStore, match: Match) -> dict[int, float]:
+def _by_appearance(store: Gallery, match: Match) -> dict[int, float]:
     """Best similarity of a view of each appearance, for those of which a view is among the best."""
-    similarity = dict(match.views)
+    similarity = dict(match.prototypes)
     found: dict[int, float] = {}
     for block in store.prototypes(ids=[match.global_id]):
-        for view, row in zip(_list(block.ids), _list(block.appearances), strict=True):
+        for view, row in zip(_list(block.ids), _list(block.track_records), strict=True):
             if view in similarity:
                 found[row] = max(found.get(row, -1.0), similarity[view])
     return found

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import numpy as np
 
 from streamreid.association import Associator
-from streamreid.gallery import GallerySearch, GalleryStore, IdentityRecord, choose_views
+from streamreid.gallery import Gallery, GallerySearch, IdentityRecord, choose_prototypes
 from streamreid.types import FloatArray, IdentityEvent, KnownIdentity, PartFeatures, TrackKey
 
 __all__ = ["GalleryRecall"]
@@ -34,7 +34,7 @@ class GalleryRecall:
 
     def __init__(
         self,
-        store: GalleryStore,
+        store: Gallery,
         search: GallerySearch,
         associator: Associator,
         *,
@@ -162,7 +162,7 @@ class GalleryRecall:
         quality = np.array([v[2] for v in views], np.float32)
         first = last - max(record.last_seen - record.first_seen, 0.0)
         # No more views than the association keeps of anybody: each one costs time at every step.
-        best = choose_views(features, quality, self._associator.config.prototypes)
+        best = choose_prototypes(features, quality, self._associator.config.prototypes)
         return KnownIdentity(record.global_id, features[best], quality[best], first, last, record.cameras)
 
     def _respect(self) -> None:

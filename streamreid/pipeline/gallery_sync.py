@@ -8,12 +8,10 @@ search, and corrections and erasures by others take effect.
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -28,7 +26,6 @@ from streamreid.gallery import (
     EngineStamp,
     GallerySearch,
     IdAllocator,
-    SqliteGallery,
     TrackRecord,
     open_gallery,
     retention_of,
@@ -114,10 +111,10 @@ class GallerySync:
             self.store.claim(stamp)
             self.store.set_retention(retention)
             self.store.expire()
-            # What is left of a block is lost when the process is killed; a server may be away for longer than a file.
-            self._ids = IdAllocator(self.store, first_id, block=100 if isinstance(self.store, SqliteGallery) else 1000)
-            folder = getattr(self.store, "path", Path(tempfile.gettempdir()) / "any").absolute().parent
-            self._search = GallerySearch(self.store, calibration, index_from=config.gallery.index_from, folder=folder)
+            self._ids = IdAllocator(self.store, first_id)
+            self._search = GallerySearch(
+                self.store, calibration, index_from=config.gallery.index_from, folder=self.store.scratch_folder
+            )
         except BaseException:
             self.store.close()
             raise
@@ -195,14 +192,8 @@ class GallerySync:
         self._held = [e for e in self._held if e.global_id not in dropped and e.other_id not in dropped]
 
     def _let_go(self, key: TrackKey) -> None:
-        for held in (
-            self._tracks,
-            self._looks,
-            self._crops,
-            self._batch.appearances,
-            self._batch.views,
-            self._batch.crops,
-        ):
+        self._batch.discard(key)
+        for held in (self._tracks, self._looks, self._crops):
             held.pop(key, None)
 
     # ------------------------------------------------------------ remember
@@ -260,10 +251,10 @@ class GallerySync:
             )
             if self._tracks[key] == before:
                 continue  # writing it again would prolong its retention
-            self._batch.appearances[key] = self._tracks[key]
+            self._batch.track_records[key] = self._tracks[key]
             if key not in self._looks or evidence.looks >= _GROWN * self._looks[key]:
                 self._looks[key] = evidence.looks
-                self._keep_views(key, evidence.remember(who, [key[0]], evidence.start, evidence.end))
+                self._keep_prototypes(key, evidence.remember(who, [key[0]], evidence.start, evidence.end))
             if key in self._crops:
                 self._batch.crops[key] = self._crops[key][1]
         # What was not handed on while the track was in the window never will be.
@@ -274,11 +265,11 @@ class GallerySync:
         batch, self._batch = self._batch, Batch(self.run)
         self._writer.put(batch)
 
-    def _keep_views(self, key: TrackKey, known: KnownIdentity) -> None:
+    def _keep_prototypes(self, key: TrackKey, known: KnownIdentity) -> None:
         quality = known.quality * known.prototypes.visibility.max(1, initial=0.0)
         rows = np.flatnonzero(quality >= self._config.min_quality)
         if len(rows):
-            self._batch.views[key] = known.prototypes[rows], quality[rows].astype(np.float32)
+            self._batch.prototypes[key] = known.prototypes[rows], quality[rows].astype(np.float32)
 
     def _follow_events(self) -> None:
         """Events wait until the identity they concern is confirmed; tracks that left the window follow them."""
@@ -294,7 +285,7 @@ class GallerySync:
                 moved = replace(
                     self._tracks[key], global_id=event.global_id, probability=round(float(event.probability), 2)
                 )
-                self._tracks[key] = self._batch.appearances[key] = moved
+                self._tracks[key] = self._batch.track_records[key] = moved
         self._held = waiting[-_MOST_TRACKS:]
 
     def _keep_crops(

@@ -17,21 +17,19 @@ from streamreid.cache.manifest import MANIFEST, read_manifest
 from streamreid.cache.store import remove_cache
 from streamreid.errors import DataError, FolderBusy, OutputError, StreamReIDError
 from streamreid.files import write_json
-from streamreid.gallery import Erasure, PostgresGallery, SqliteGallery
+from streamreid.gallery import Erasure, Gallery
 from streamreid.runs.result_folder import GALLERY, ResultsFolder
 from streamreid.sinks.result_erasure import ErasedResults, erase_people, has_crops
 
 __all__ = ["crop_scope", "describe_folder", "forget_everywhere", "mark_results", "register_results"]
 
-Store = SqliteGallery | PostgresGallery
 
-
-def register_results(store: Store, folder: Path) -> None:
+def register_results(store: Gallery, folder: Path) -> None:
     """Note in a gallery that a run with it writes to a folder."""
     store.note_copy("results", folder, [])
 
 
-def mark_results(store: Store, folder: Path) -> None:
+def mark_results(store: Gallery, folder: Path) -> None:
     """Note in a folder of results that the global ids there are those of a gallery, besides others that it goes on
     from.
 
@@ -41,12 +39,12 @@ def mark_results(store: Store, folder: Path) -> None:
     write_json(folder / GALLERY, {"schema": 1, "galleries": sorted({*_galleries(folder), store.origin})})
 
 
-def crop_scope(store: Store) -> str:
+def crop_scope(store: Gallery) -> str:
     """In which global ids of crops are unique: in all runs with this gallery."""
     return f"gallery-{store.origin}"
 
 
-def describe_folder(store: Store, folder: Path) -> str:
+def describe_folder(store: Gallery, folder: Path) -> str:
     """What `forget_everywhere` does to a folder, for a question.
 
     Raises:
@@ -61,7 +59,7 @@ def describe_folder(store: Store, folder: Path) -> str:
 
 
 def forget_everywhere(
-    store: Store, ids: Sequence[int], also: Sequence[Path] = (), *, actor: str = ""
+    store: Gallery, ids: Sequence[int], also: Sequence[Path] = (), *, actor: str = ""
 ) -> tuple[Erasure, dict[str, ErasedResults]]:
     """Erase people from a gallery and all that is known of its copies, and from folders.
 
@@ -101,7 +99,7 @@ def forget_everywhere(
     return erasure, erased
 
 
-def _erase(store: Store, place: Path, ids: Sequence[int], actor: str) -> ErasedResults:
+def _erase(store: Gallery, place: Path, ids: Sequence[int], actor: str) -> ErasedResults:
     try:
         result = erase_people(place, ids, scope=crop_scope(store), crops_only=not _ours(store, place))
         _shorten_summary(place)
@@ -115,7 +113,7 @@ def _erase(store: Store, place: Path, ids: Sequence[int], actor: str) -> ErasedR
     return result
 
 
-def _look_into_results(store: Store, erasure: Erasure, ids: Sequence[int]) -> None:
+def _look_into_results(store: Gallery, erasure: Erasure, ids: Sequence[int]) -> None:
     """Keep those folders of results among the unreachable that do hold somebody, with what they hold."""
     for place in erasure.results:
         if place not in erasure.unreachable or _is_cache(Path(place)):
@@ -127,7 +125,7 @@ def _look_into_results(store: Store, erasure: Erasure, ids: Sequence[int]) -> No
             del erasure.unreachable[place]
 
 
-def _remains(store: Store, folder: Path, ids: Sequence[int]) -> str:
+def _remains(store: Gallery, folder: Path, ids: Sequence[int]) -> str:
     """Why results are not done with; empty if they hold nobody of these people."""
     remedy = f"streamreid gallery forget ... --also {folder}"
     try:
@@ -168,7 +166,7 @@ def _is_cache(folder: Path) -> bool:
     return True
 
 
-def _results_in(store: Store, folder: Path) -> list[Path]:
+def _results_in(store: Gallery, folder: Path) -> list[Path]:
     """Folders of results of runs with a gallery: the folder itself, or those of a batch's recordings in it.
 
     Raises:
@@ -190,7 +188,7 @@ def _results_in(store: Store, folder: Path) -> list[Path]:
     )
 
 
-def _ours(store: Store, folder: Path) -> bool:
+def _ours(store: Gallery, folder: Path) -> bool:
     if (folder / GALLERY).exists():
         return store.origin in _galleries(folder)
     try:  # versions before gallery.json

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streamreid import Pipeline
-from streamreid.gallery import SqliteGallery
+from streamreid.gallery import Gallery
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_forget_by_picture(gallery, person, call, monkeypatch):
     assert 2 not in {i["global_id"] for i in data_of(call("search", "--image", person, "--json"))["identities"]}
     code, out, _ = call("gallery", "forget", "--image", person, "--yes")
     assert "nothing was erased" in out
-    with SqliteGallery(gallery) as store:
+    with Gallery.open(gallery) as store:
         assert [r.global_id for r in store.identities()] == [1, 3]
 
 
@@ -187,7 +187,7 @@ def test_the_store_of_a_configuration(gallery, call, tmp_path, monkeypatch):
 
 
 def test_expiry_follows_the_retention_of_the_runs(gallery, call):
-    with SqliteGallery(gallery) as store:
-        store._rows("UPDATE appearances SET stored = stored - 13 * 3600 WHERE identity = 2")
+    with Gallery.open(gallery) as store:
+        store.tables.database.rows("UPDATE appearances SET stored = stored - 13 * 3600 WHERE identity = 2")
     code, out, _ = call("gallery", "expire")
     assert (code, out.strip()) == (0, "1 identities expired")

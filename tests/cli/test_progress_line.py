@@ -14,7 +14,7 @@ from streamreid._startup import Startup
 from streamreid.cameras.statistics import CameraCount, Statistics
 from streamreid.cli.progress import RunProgress
 from streamreid.cli.progress_line import Heartbeat, Work, duration
-from streamreid.gallery import SqliteGallery
+from streamreid.gallery import Gallery
 from streamreid.sinks import PeopleCount
 
 
@@ -156,7 +156,7 @@ def test_a_slow_start_is_said_every_minute(monkeypatch):
 
 @pytest.fixture
 def people(tmp_path):
-    with SqliteGallery(tmp_path / "people.db"):
+    with Gallery.open(tmp_path / "people.db"):
         pass
     return tmp_path / "people.db"
 

@@ -10,7 +10,7 @@ from streamreid.cli import gallery as gallery_commands
 from streamreid.cli import search as search_command
 from streamreid.cli.report import print_summary
 from streamreid.cli.tables import print_table
-from streamreid.gallery import Batch, EngineStamp, SqliteGallery, TrackRecord
+from streamreid.gallery import Batch, EngineStamp, Gallery, TrackRecord
 from streamreid.runs.summary import CameraSummary, LiveSummary, Summary
 from streamreid.types import IdentityEvent
 
@@ -75,9 +75,9 @@ def people(tmp_path):
     id."""
     batch = Batch("run")
     for who, seconds, count in ((1, 1.0, 6), (2, 9.0, 40), (3, 1.0, 12), (4, 1.0, 7), (5, 0.5, 5)):
-        batch.appearances["gate", who] = TrackRecord("run", "gate", who, who, WHEN, WHEN + seconds, 0.9, count)
+        batch.track_records["gate", who] = TrackRecord("run", "gate", who, who, WHEN, WHEN + seconds, 0.9, count)
     batch.events += [IdentityEvent("confirm", WHEN, who) for who in (1, 5)]
-    with SqliteGallery(tmp_path / "people.db") as store:
+    with Gallery.open(tmp_path / "people.db") as store:
         store.claim(EngineStamp("none", "0" * 64, 1, 3))
         store.write(batch)
         store.merge(4, 5)
@@ -86,7 +86,7 @@ def people(tmp_path):
 
 
 def test_a_gallery_says_who_is_confirmed(people):
-    with SqliteGallery(people) as store:
+    with Gallery.open(people) as store:
         assert {r.global_id: r.confirmed for r in store.identities()} == {1: True, 2: True, 3: False, 4: True}
         assert [r.confirmed for r in store.identities([3, 4])] == [False, True]
         counts = store.stats()

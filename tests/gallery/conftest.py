@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from streamreid.gallery import Batch, EngineStamp, Limits, PostgresGallery, SqliteGallery, TrackRecord
+from streamreid.gallery import Batch, EngineStamp, Gallery, Limits, TrackRecord
 from streamreid.types import IdentityEvent, PartFeatures
 
 STAMP = EngineStamp("test", "f" * 64, 3, 32)
@@ -53,9 +53,9 @@ def batch(
     """A batch with one appearance for each of ``people``."""
     result = Batch(run)
     for track, who in enumerate(people, first_track):
-        result.appearances[camera, track] = TrackRecord(run, camera, track, who, time, time + 5, 0.9, 12)
+        result.track_records[camera, track] = TrackRecord(run, camera, track, who, time, time + 5, 0.9, 12)
         features = PartFeatures.concatenate([look(who, seed=track * 100 + v) for v in range(views)])
-        result.views[camera, track] = features, np.full(views, 0.8, np.float32)
+        result.prototypes[camera, track] = features, np.full(views, 0.8, np.float32)
         result.events.append(IdentityEvent("new", time, who, camera, track, 0.9, reasons={"looks": 1.5}))
     return result
 
@@ -84,19 +84,19 @@ class PostgresServer:
         programs = _programs()
         if programs is None:
             raise RuntimeError("needs the PostgreSQL server (Debian: apt-get install postgresql)")
-        self._programs, self._data, self._options = programs, folder / "data", options
-        self._who = "nobody" if os.getuid() == 0 else None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._data.mkdir()
-        if self._who:
-            shutil.chown(self._data, self._who)
+        self.programs, self.data, self.options = programs, folder / "data", options
+        self.user = "nobody" if os.getuid() == 0 else None
+        self.process: subprocess.Popen[bytes] | None = None
+        self.data.mkdir()
+        if self.user:
+            shutil.chown(self.data, self.user)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self.address = f"postgresql://test@127.0.0.1:{self.port}"
         made = subprocess.run(
-            [programs / "initdb", "-D", self._data, "-U", "test", "--auth=trust", "-N", "-E", "UTF8"],
-            user=self._who,
+            [programs / "initdb", "-D", self.data, "-U", "test", "--auth=trust", "-N", "-E", "UTF8"],
+            user=self.user,
             cwd="/",
             env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
             capture_output=True,
@@ -111,11 +111,11 @@ class PostgresServer:
         Raises:
             RuntimeError: It ends, or does not answer within 20 s.
         """
-        settings = [part for option in self._options for part in ("-c", option)]
+        settings = [part for option in self.options for part in ("-c", option)]
         command = [
-            self._programs / "postgres",
+            self.programs / "postgres",
             "-D",
-            self._data,
+            self.data,
             "-h",
             "127.0.0.1",
             "-p",
@@ -124,9 +124,9 @@ class PostgresServer:
             "",
             *settings,
         ]
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             command,
-            user=self._who,
+            user=self.user,
             cwd="/",
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -134,21 +134,21 @@ class PostgresServer:
         )
         for _ in range(200):
             ready = subprocess.run(
-                [self._programs / "pg_isready", "-h", "127.0.0.1", "-p", str(self.port)], capture_output=True
+                [self.programs / "pg_isready", "-h", "127.0.0.1", "-p", str(self.port)], capture_output=True
             )
             if ready.returncode == 0:
                 return
-            if self._process.poll() is not None:
+            if self.process.poll() is not None:
                 break
             time.sleep(0.1)
         raise RuntimeError("the PostgreSQL server does not start here")
 
     def stop(self) -> None:
         """Stop at once and in order: all connections are closed, what was committed stays."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
-            self._process.wait(30)
-            self._process = None
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(30)
+            self.process = None
 
 
 @pytest.fixture(scope="session")
@@ -187,16 +187,13 @@ _numbers = iter(range(10**9))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def opener(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
-) -> Iterator[Callable[..., SqliteGallery | PostgresGallery]]:
+def opener(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Callable[..., Gallery]]:
     """Opens the same store as often as wanted."""
-    opened: list[SqliteGallery | PostgresGallery] = []
+    opened: list[Gallery] = []
     address = tmp_path / "people.db" if request.param == "sqlite" else request.getfixturevalue("database")
 
-    def open_store(limits: Limits | None = None, **options: object) -> SqliteGallery | PostgresGallery:
-        kind = SqliteGallery if request.param == "sqlite" else PostgresGallery
-        opened.append(kind(address, limits, clock=clock, **options))
+    def open_store(limits: Limits | None = None, **options: object) -> Gallery:
+        opened.append(Gallery.open(address, limits, clock=clock, **options))
         return opened[-1]
 
     yield open_store
@@ -205,7 +202,7 @@ def opener(
 
 
 @pytest.fixture
-def store(opener: Callable[..., SqliteGallery | PostgresGallery]) -> SqliteGallery | PostgresGallery:
+def store(opener: Callable[..., Gallery]) -> Gallery:
     """An empty store of the test engine."""
     result = opener()
     result.claim(STAMP)

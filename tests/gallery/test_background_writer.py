@@ -5,7 +5,7 @@ import time
 import pytest
 
 from streamreid.errors import GalleryError
-from streamreid.gallery import BackgroundWriter, Batch, GallerySearch, IdAllocator, Limits, Retention, SqliteGallery
+from streamreid.gallery import BackgroundWriter, Batch, Gallery, GallerySearch, IdAllocator, Limits, Retention
 from streamreid.gallery import background_writer as background_module
 
 
@@ -18,7 +18,7 @@ def wait_for(condition, seconds=10.0):
 
 @pytest.fixture
 def store(tmp_path, make):
-    with SqliteGallery(tmp_path / "people.db") as store:
+    with Gallery.open(tmp_path / "people.db") as store:
         store.claim(make.stamp)
         yield store
 
@@ -112,11 +112,11 @@ def test_a_write_that_fails_unexpectedly_is_tried_again(start, store, make, monk
 
 def test_what_cannot_be_written_at_the_end_is_told(start, store, make):
     writer = start()
-    store._rows("PRAGMA query_only = 1")
+    store.tables.database.rows("PRAGMA query_only = 1")
     writer.put(make.batch(1))
     assert "could not be stored" in writer.close()
     assert writer.lost == 2  # the appearance and the event
-    store._rows("PRAGMA query_only = 0")
+    store.tables.database.rows("PRAGMA query_only = 0")
 
 
 def test_waiting_things_are_bounded(start, store, make, monkeypatch):
@@ -177,16 +177,16 @@ def test_unused_ids_are_used_by_the_next_run(store):
 def test_ids_that_run_out_while_the_store_is_away(store, monkeypatch):
     source = IdAllocator(store, block=2)
     assert [source(), source()] == [1, 2]
-    store._rows("PRAGMA query_only = 1")
+    store.tables.database.rows("PRAGMA query_only = 1")
     with pytest.raises(GalleryError, match="readonly"):
         source()
-    store._rows("PRAGMA query_only = 0")
+    store.tables.database.rows("PRAGMA query_only = 0")
     assert source() == 3
 
 
 def test_limits_of_a_store_are_kept_by_the_writer(tmp_path, make, monkeypatch):
     monkeypatch.setattr(background_module, "_HOUSEKEEPING", 0.05)
-    with SqliteGallery(tmp_path / "small.db", Limits(max_identities=2)) as store:
+    with Gallery.open(tmp_path / "small.db", Limits(max_identities=2)) as store:
         store.claim(make.stamp)
         writer = BackgroundWriter(store, GallerySearch(store), Retention(None), seconds=0.1)
         writer.put(make.batch(1, 2, 3, 4))

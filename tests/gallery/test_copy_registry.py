@@ -3,15 +3,15 @@
 import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
 from streamreid import Pipeline
-from streamreid.gallery import PostgresGallery, SqliteGallery
+from streamreid.gallery import Gallery
 from streamreid.gallery.cipher import new_key
 from streamreid.gallery.export import export_gallery
-from streamreid.gallery.migration import copy_gallery
-from streamreid.gallery.postgres_store import without_password
+from streamreid.gallery.postgres_database import without_password
 
 
 def mode(path):
@@ -21,7 +21,7 @@ def mode(path):
 @pytest.fixture
 def people(tmp_path, make):
     path = tmp_path / "new" / "people.db"
-    with SqliteGallery(path) as store:
+    with Gallery.open(path) as store:
         store.claim(make.stamp)
         store.write(make.batch(1, 2, 3, views=2))
     return path
@@ -35,7 +35,7 @@ def loose_umask():
 
 
 def actions(path):
-    with SqliteGallery(path) as store:
+    with Gallery.open(path) as store:
         return [entry.action for entry in store.audit_log()]
 
 
@@ -51,7 +51,7 @@ def test_who_is_forgotten_in_one_copy_is_forgotten_in_all(people, tmp_path, call
     found = json.loads(out)
     assert found["complete"]
     for path in (people, *copies):
-        with SqliteGallery(path) as store:
+        with Gallery.open(path) as store:
             assert [r.global_id for r in store.identities()] == [1, 3]
             assert store.forgotten() == [2]
 
@@ -66,7 +66,7 @@ def test_an_encrypted_copy_is_known_to_forget(people, tmp_path, call, monkeypatc
     assert code == 0
     assert json.loads(out)["complete"]
     for path in (people, copy):
-        with SqliteGallery(path) as store:
+        with Gallery.open(path) as store:
             assert [r.global_id for r in store.identities()] == [1, 3]
             assert store.forgotten() == [2]
 
@@ -90,7 +90,7 @@ def test_a_copy_in_postgresql_is_known_to_forget(people, database, call, where):
     )
     assert code == 0
     assert json.loads(out)["complete"]
-    for store in (SqliteGallery(people), PostgresGallery(database)):
+    for store in (Gallery.open(people), Gallery.open(database)):
         with store:
             assert [r.global_id for r in store.identities()] == [1, 3]
             assert store.forgotten() == [2]
@@ -110,34 +110,34 @@ def test_copy_backup_and_rename_are_audited(people, tmp_path, call):
     call("gallery", "rename", 1, "Ann Example", "--gallery", people)
     assert actions(people) == ["backup", "copy", "rename"]
     assert "copy" in actions(tmp_path / "copy.db")
-    with SqliteGallery(people) as store:
+    with Gallery.open(people) as store:
         assert "Ann" not in str(store.audit_log())
 
 
 def test_files_are_their_owners(people, tmp_path, call, make, loose_umask):
     os.chmod(people, 0o644)  # as older versions left it
-    with SqliteGallery(people) as store:
+    with Gallery.open(people) as store:
         store.write(make.batch(4, run="later"))
-        assert {mode(f) for f in store._files() if f.exists()} == {0o600}
+        assert {mode(f) for f in store.tables.database.files() if f.exists()} == {0o600}
         store.backup(tmp_path / "backups" / "a.db")
         export_gallery(store, tmp_path / "export")
     assert mode(tmp_path / "backups") == 0o700
     assert mode(tmp_path / "backups" / "a.db") == 0o600
     assert mode(tmp_path / "export") == 0o700
     assert {mode(p) for p in (tmp_path / "export").iterdir()} == {0o600}
-    with SqliteGallery(tmp_path / "fresh" / "b.db") as fresh:
-        assert mode(fresh.path) == 0o600
-        assert mode(fresh.path.parent) == 0o700
-        with SqliteGallery(people) as store:
-            copy_gallery(store, fresh)
+    with Gallery.open(tmp_path / "fresh" / "b.db") as fresh:
+        assert mode(Path(fresh.place)) == 0o600
+        assert mode(Path(fresh.place).parent) == 0o700
+        with Gallery.open(people) as store:
+            store.copy_to(fresh)
     call("gallery", "forget", 1, "--yes", "--gallery", people)
     assert {mode(p) for p in (tmp_path / "export").iterdir()} == {0o600}
 
 
 def test_an_open_gallery_is_a_setting(tmp_path, make, loose_umask):
-    with SqliteGallery(tmp_path / "open" / "a.db", private=False) as store:
-        assert mode(store.path) & 0o044
-        assert mode(store.path.parent) & 0o055
+    with Gallery.open(tmp_path / "open" / "a.db", private=False) as store:
+        assert mode(Path(store.place)) & 0o044
+        assert mode(Path(store.place).parent) & 0o055
 
 
 def test_addresses_are_kept_without_password():

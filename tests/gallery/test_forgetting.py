@@ -1,12 +1,14 @@
 """Erasure and its proof: no byte of the features is left in any file."""
 
 import json
+import sqlite3
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from streamreid.errors import GalleryError
-from streamreid.gallery import SqliteGallery
+from streamreid.gallery import Gallery
 from streamreid.gallery import erasure_proof as residue_module
 from streamreid.gallery.erasure_proof import ByteSignatures, find_residue
 from streamreid.gallery.export import export_gallery
@@ -44,7 +46,7 @@ def test_of_very_many_values_a_part_of_each_is_searched_for(tmp_path, monkeypatc
 
 @pytest.fixture
 def store(tmp_path, make):
-    with SqliteGallery(tmp_path / "people.db") as store:
+    with Gallery.open(tmp_path / "people.db") as store:
         store.claim(make.stamp)
         batch = make.batch(*range(1, 31), views=3)
         batch.crops = {("hall", track): JPEG + np.random.default_rng(track).bytes(3000) for track in range(1, 31)}
@@ -53,10 +55,10 @@ def store(tmp_path, make):
 
 
 def stored_pieces(store, who):
-    features = store._rows(
+    features = store.tables.database.rows(
         "SELECT p.features FROM prototypes p JOIN appearances a ON a.id = p.appearance WHERE a.identity = ?", (who,)
     )
-    pictures = store._rows(
+    pictures = store.tables.database.rows(
         "SELECT picture FROM crops c JOIN appearances a ON a.id = c.appearance WHERE a.identity = ?", (who,)
     )
     return ByteSignatures(f for (f,) in features) | ByteSignatures((p for (p,) in pictures), pictures=True)
@@ -64,7 +66,7 @@ def stored_pieces(store, who):
 
 def test_no_byte_is_left(store):
     wanted = stored_pieces(store, 7)
-    assert find_residue(store._files(), wanted)[0]
+    assert find_residue(store.tables.database.files(), wanted)[0]
     store.rename(7, "Ann")
     erasure = store.forget([7])
     assert erasure.removed == {
@@ -76,26 +78,26 @@ def test_no_byte_is_left(store):
         "constraints": 0,
     }
     assert erasure.searched > 100_000
-    assert find_residue(store._files(), wanted)[0] == []
-    assert b"Ann" not in store.path.read_bytes()
-    assert find_residue(store._files(), stored_pieces(store, 8))[0]  # the others are still there
+    assert find_residue(store.tables.database.files(), wanted)[0] == []
+    assert b"Ann" not in Path(store.place).read_bytes()
+    assert find_residue(store.tables.database.files(), stored_pieces(store, 8))[0]  # the others are still there
 
 
 def test_replaced_and_expired_views_leave_nothing_either(store, make):
     first = stored_pieces(store, 5)
     changed = make.batch(5, first_track=5)
-    changed.views = {("hall", 5): (make.look(5, seed=12345), np.ones(1, np.float32))}
+    changed.prototypes = {("hall", 5): (make.look(5, seed=12345), np.ones(1, np.float32))}
     store.write(changed)
     second = stored_pieces(store, 5)
     store.forget([5])
-    assert find_residue(store._files(), first | second)[0] == []
+    assert find_residue(store.tables.database.files(), first | second)[0] == []
 
 
 def test_a_reader_in_the_way(store, tmp_path):
     store.close()
-    store = SqliteGallery(tmp_path / "people.db", patience=0.3)
-    other = SqliteGallery(store.path)
-    cursor = other._db.execute("SELECT * FROM appearances")
+    store = Gallery.open(tmp_path / "people.db", patience=0.3)
+    other = sqlite3.connect(store.place)
+    cursor = other.execute("SELECT * FROM appearances")
     cursor.fetchone()  # an open read holds the old pages
     with pytest.raises(GalleryError, match="the rows are erased, but the log"):
         store.forget([7])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from streamreid.features.similarity import Calibration
-from streamreid.gallery import Batch, Match, SqliteGallery, TrackRecord
+from streamreid.gallery import Batch, Gallery, Match, TrackRecord
 from streamreid.gallery.match_posterior import apart_from, compete
 
 CALIBRATION = Calibration(slope=20.0, intercept=-10.0, source="test")
@@ -54,13 +54,13 @@ def test_extreme_similarities_are_no_error():
 def seen(store, make, *rows):
     batch = Batch("run")
     for track, (who, camera, start, end) in enumerate(rows, 1):
-        batch.appearances[camera, track] = TrackRecord("run", camera, track, who, start, end, 0.9, 12)
-        batch.views[camera, track] = make.look(who), np.full(1, 0.8, np.float32)
+        batch.track_records[camera, track] = TrackRecord("run", camera, track, who, start, end, 0.9, 12)
+        batch.prototypes[camera, track] = make.look(who), np.full(1, 0.8, np.float32)
     store.write(batch)
 
 
 def test_nobody_is_in_two_places_at_once(tmp_path, make):
-    with SqliteGallery(tmp_path / "people.db") as store:
+    with Gallery.open(tmp_path / "people.db") as store:
         store.claim(make.stamp)
         seen(
             store,

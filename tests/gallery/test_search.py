@@ -8,7 +8,7 @@ import pytest
 
 from streamreid.errors import EngineMismatchError
 from streamreid.features.similarity import Calibration, PackedParts, part_similarity
-from streamreid.gallery import GallerySearch, SqliteGallery
+from streamreid.gallery import Gallery, GallerySearch
 from streamreid.gallery import prototype_matrix as matrix_module
 from streamreid.gallery import search as search_module
 from streamreid.gallery.prototype_matrix import PrototypeMatrix
@@ -31,7 +31,7 @@ def test_the_matrix_computes_the_part_similarity(tmp_path, monkeypatch, direct, 
     if direct:
         pytest.importorskip("numkong", reason="needs numkong: pip install 'streamreid[index]'")
     else:
-        monkeypatch.setitem(matrix_module._modules, "numkong", None)
+        monkeypatch.setitem(sys.modules, "numkong", None)
     stored, query = random_features(700), random_features(queries, seed=1)
     matrix = PrototypeMatrix((4, 24), folder=tmp_path if mapped else None)
     for start in range(0, 700, 300):
@@ -50,7 +50,7 @@ def test_the_matrix_computes_the_part_similarity(tmp_path, monkeypatch, direct, 
 def test_every_half_precision_number_is_widened_exactly():
     every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
     every = every[np.isfinite(every)].reshape(-1, 64)
-    wide = matrix_module._widened(every, np.empty(every.shape, np.int32))
+    wide = matrix_module.widened(every, np.empty(every.shape, np.int32))
     assert np.array_equal(wide, every.astype(np.float32))
 
 
@@ -60,8 +60,8 @@ def test_dropped_rows_are_zero_and_used_again(tmp_path):
     matrix.add(np.arange(1, 11), np.repeat([1, 2], 5), features)
     matrix.keep_only(np.array([1]), np.array([2]))
     assert len(matrix) == 6
-    assert not matrix._rows[[0, 2, 3, 4]].any()
-    assert matrix.people.tolist() == [0, 1, 0, 0, 0, 2, 2, 2, 2, 2]
+    assert not matrix.stored(np.array([0, 2, 3, 4])).any()
+    assert matrix.global_ids.tolist() == [0, 1, 0, 0, 0, 2, 2, 2, 2, 2]
     matrix.add(np.array([20, 21]), np.array([3, 3]), features[:2])
     assert len(matrix.ids) == 10
     assert {20, 21} <= set(matrix.ids.tolist())
@@ -69,7 +69,7 @@ def test_dropped_rows_are_zero_and_used_again(tmp_path):
 
 @pytest.fixture
 def store(tmp_path, make):
-    with SqliteGallery(tmp_path / "people.db") as store:
+    with Gallery.open(tmp_path / "people.db") as store:
         store.claim(make.stamp)
         for who in range(1, 41):
             store.write(make.batch(who, who, first_track=2 * who, time=float(who)))
@@ -88,7 +88,7 @@ def test_people_are_found_by_looks(store, make, index_from):
         assert len(matches) == 3
         assert matches[0].probability > 0.9 > matches[1].probability
         assert [m.similarity for m in matches] == sorted((m.similarity for m in matches), reverse=True)
-        assert len(matches[0].views) == 2
+        assert len(matches[0].prototypes) == 2
     assert finder.search(make.look(17, seed=999), 3, without=[17])[0].global_id != 17
     assert [m.global_id for m in finder.search(make.look(17), 5, among=[3, 17])] == [17, 3]
     assert finder.search(make.look(1), 0) == []
@@ -110,11 +110,11 @@ def test_it_follows_the_store(store, make, index_from):
         pytest.importorskip("usearch", reason="needs usearch: pip install 'streamreid[index]'")
     finder = GallerySearch(store, index_from=index_from)
     assert finder.wait_for_index() is (index_from == 10)
-    with SqliteGallery(store.path) as other:
+    with Gallery.open(store.place) as other:
         other.write(make.batch(77, first_track=500))
         other.merge(1, 2)
         other.forget([3])
-        other.split(4, sorted(other.appearances([4]))[1:])
+        other.split(4, sorted(other.track_records([4]))[1:])
     kinds = {(c.identity, c.kind) for c in finder.refresh()}
     assert {(77, "write"), (2, "merge"), (3, "forget"), (4, "split")} <= kinds
     assert finder.search(make.look(77), 1)[0].global_id == 77
@@ -130,14 +130,13 @@ def test_it_follows_the_store(store, make, index_from):
 def test_it_reads_everything_anew_where_it_missed_too_much(store, make):
     finder = GallerySearch(store)
     store.write(make.batch(90, first_track=600))
-    store._rows("DELETE FROM changes WHERE id <= (SELECT MAX(id) - 1 FROM changes)")
-    finder._position = 1
+    store.tables.database.rows("DELETE FROM changes WHERE id <= (SELECT MAX(id) - 1 FROM changes)")
     assert {c.kind for c in finder.refresh()} == {"write"}
     assert finder.search(make.look(90), 1)[0].global_id == 90
 
 
 def test_an_empty_gallery(tmp_path, make):
-    with SqliteGallery(tmp_path / "empty.db") as store:
+    with Gallery.open(tmp_path / "empty.db") as store:
         finder = GallerySearch(store)
         assert finder.search(make.look(1)) == []
         store.claim(make.stamp)
@@ -170,7 +169,7 @@ def test_the_index_is_made_beside_and_takes_in_what_happens_meanwhile(store, mak
     assert finder.wait_for_index()
     assert finder.search(make.look(90), 1)[0].global_id == 90
     assert finder.search(make.look(5), 1)[0].global_id != 5
-    assert len(finder._index) == len(finder)
+    assert finder.indexed_count == len(finder)
 
 
 def test_without_usearch_searches_stay_exact(store, make, monkeypatch, caplog):

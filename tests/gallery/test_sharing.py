@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from streamreid import Pipeline
-from streamreid.gallery import Limits, PostgresGallery
+from streamreid.gallery import Gallery, Limits
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITER = """
@@ -19,9 +19,9 @@ sys.path.insert(0, sys.argv[1])
 spec = importlib.util.spec_from_file_location("conf", sys.argv[2])
 conf = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(conf)
-from streamreid.gallery import Limits, PostgresGallery
+from streamreid.gallery import Gallery, Limits
 camera = sys.argv[4]
-with PostgresGallery(sys.argv[3], Limits(prototypes=64)) as store:
+with Gallery.open(sys.argv[3], Limits(prototypes=64)) as store:
     store.claim(conf.STAMP)
     print("ready", flush=True)
     sys.stdin.readline()
@@ -56,16 +56,16 @@ def test_two_writers_of_1000_interleaved_tracklets_each(database, tmp_path):
     for writer in writers:
         assert writer.stdout.readline() == "done\n"
         assert writer.wait(60) == 0
-    with PostgresGallery(database, Limits(prototypes=64)) as store:
+    with Gallery.open(database, Limits(prototypes=64)) as store:
         records = {r.global_id: r for r in store.identities()}
         merged = [number * 10 + 1 for number in range(100) if number % 25 == 12]
         assert len(records) == 1000 - len(merged)
         for who, record in records.items():
             assert record.cameras == {"one", "two"}
-            assert (record.appearances, record.prototypes) == ((4, 4) if who in merged else (2, 2))
+            assert (record.track_records, record.prototypes) == ((4, 4) if who in merged else (2, 2))
         stats = store.stats()
         assert (stats["appearances"], stats["prototypes"], stats["events"]) == (2000, 2000, 2000)
-        order = [run for (run,) in store._rows("SELECT run FROM appearances ORDER BY id")]
+        order = [run for (run,) in store.tables.database.rows("SELECT run FROM appearances ORDER BY id")]
         changes = sum(a != b for a, b in itertools.pairwise(order))
         assert changes > 10  # they did write in turn
 

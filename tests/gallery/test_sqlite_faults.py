@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from streamreid.errors import GalleryBusy, GalleryError
-from streamreid.gallery import Limits, SqliteGallery
+from streamreid.gallery import Gallery, Limits
 from streamreid.gallery.schema import APPLICATION_ID, MIGRATIONS, VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,14 +24,14 @@ ROOT = Path(__file__).resolve().parents[2]
 def gallery(tmp_path, make):
     """A closed gallery with the people 1, 2 and 3."""
     path = tmp_path / "people.db"
-    with SqliteGallery(path) as store:
+    with Gallery.open(path) as store:
         store.claim(make.stamp)
         store.write(make.batch(1, 2, 3))
     return path
 
 
 def people(path):
-    with SqliteGallery(path) as store:
+    with Gallery.open(path) as store:
         return [r.global_id for r in store.identities()]
 
 
@@ -50,9 +50,9 @@ def test_kill_9_at_random_moments(tmp_path):
 
 
 def test_a_full_disk_loses_nothing_that_was_confirmed(gallery, make):
-    with SqliteGallery(gallery) as store:
-        pages = store._rows("PRAGMA page_count")[0][0]
-        store._rows(f"PRAGMA max_page_count = {pages + 2}")
+    with Gallery.open(gallery) as store:
+        pages = store.tables.database.rows("PRAGMA page_count")[0][0]
+        store.tables.database.rows(f"PRAGMA max_page_count = {pages + 2}")
         written = [3]
 
         def fill():
@@ -65,7 +65,7 @@ def test_a_full_disk_loses_nothing_that_was_confirmed(gallery, make):
         ):
             fill()
         assert len(store.identities()) == sum(written)
-        store._rows("PRAGMA max_page_count = 1073741823")
+        store.tables.database.rows("PRAGMA max_page_count = 1073741823")
         store.write(make.batch(9000, first_track=9000))
     assert len(people(gallery)) == sum(written) + 1
 
@@ -77,11 +77,11 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 import importlib.util
 from streamreid.errors import GalleryBusy, GalleryError
-from streamreid.gallery import SqliteGallery
+from streamreid.gallery import Gallery
 spec = importlib.util.spec_from_file_location("conf", {str(Path(__file__).with_name("conftest.py"))!r})
 conf = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(conf)
-store = SqliteGallery({str(path)!r})
+store = Gallery.open({str(path)!r})
 try:
     for first in range(100, 100000, 20):
         store.write(conf.batch(*range(first, first + 20), first_track=first))
@@ -122,12 +122,12 @@ def test_a_folder_that_cannot_be_written(gallery, tmp_path):
 import os, sys
 sys.path.insert(0, {str(ROOT)!r})
 from streamreid.errors import GalleryBusy, GalleryError
-from streamreid.gallery import SqliteGallery
+from streamreid.gallery import Gallery
 os.setuid(65534)
-print([r.global_id for r in SqliteGallery({str(closed / "people.db")!r}, read_only=True).identities()])
+print([r.global_id for r in Gallery.open({str(closed / "people.db")!r}, read_only=True).identities()])
 for name in ("people.db", "new.db"):
     try:
-        SqliteGallery({str(closed)!r} + "/" + name).rename(1, "Ann")
+        Gallery.open({str(closed)!r} + "/" + name).rename(1, "Ann")
     except GalleryError as error:
         print(error)
 """
@@ -147,7 +147,7 @@ def test_another_process_that_holds_the_file_for_long(gallery, make):
     other = sqlite3.connect(gallery, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(GalleryBusy, match=r"another process has been using it for more than 0\.2 s"):
-        SqliteGallery(gallery, patience=0.2).write(make.batch(4))
+        Gallery.open(gallery, patience=0.2).write(make.batch(4))
     other.execute("COMMIT")
     other.close()
     assert people(gallery) == [1, 2, 3]
@@ -162,7 +162,7 @@ def test_a_file_of_a_newer_version_is_left_alone(gallery):
     with pytest.raises(
         GalleryError, match=rf"newer streamreid \(its tables have version {VERSION + 1}, this one knows {VERSION}\)"
     ):
-        SqliteGallery(gallery)
+        Gallery.open(gallery)
     assert gallery.read_bytes() == before
 
 
@@ -184,9 +184,9 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path, make):
     db.commit()
     db.close()
     with pytest.raises(GalleryError, match="older version"):
-        SqliteGallery(path, read_only=True)
-    with SqliteGallery(path) as store:
-        assert [(r.global_id, r.name, r.appearances) for r in store.identities()] == [(7, "Ann", 1)]
+        Gallery.open(path, read_only=True)
+    with Gallery.open(path) as store:
+        assert [(r.global_id, r.name, r.track_records) for r in store.identities()] == [(7, "Ann", 1)]
         assert store.events(7)[0].event.reasons == {}
         store.claim(make.stamp)
         store.write(make.batch(9))
@@ -203,7 +203,7 @@ def test_a_damaged_file_is_named_and_not_touched(gallery):
         data[start : start + 4000] = os.urandom(4000)
     gallery.write_bytes(data)
     with pytest.raises(GalleryError, match=r"is damaged: .*backup"):
-        SqliteGallery(gallery)
+        Gallery.open(gallery)
     assert gallery.read_bytes() == bytes(data)
 
 
@@ -214,7 +214,7 @@ def test_a_file_that_is_no_database(tmp_path, content):
     path = tmp_path / "people.db"
     path.write_bytes(content)
     with pytest.raises(GalleryError, match=r"damaged|not a database"):
-        SqliteGallery(path)
+        Gallery.open(path)
     assert path.read_bytes() == content
 
 
@@ -225,12 +225,12 @@ def test_a_database_of_another_program(tmp_path):
     db.commit()
     db.close()
     with pytest.raises(GalleryError, match="another program"):
-        SqliteGallery(path)
+        Gallery.open(path)
 
 
 def test_a_gallery_that_is_not_there_is_not_made_for_reading(tmp_path):
     with pytest.raises(GalleryError, match="there is no gallery"):
-        SqliteGallery(tmp_path / "none.db", read_only=True)
+        Gallery.open(tmp_path / "none.db", read_only=True)
     assert not (tmp_path / "none.db").exists()
 
 
@@ -238,12 +238,12 @@ def test_a_truncated_file(gallery):
     data = gallery.read_bytes()
     gallery.write_bytes(data[: len(data) // 2])
     with pytest.raises(GalleryError, match="damaged"):
-        SqliteGallery(gallery)
+        Gallery.open(gallery)
 
 
 def test_caps_keep_the_size_predictable(tmp_path, make):
     path = tmp_path / "people.db"
-    with SqliteGallery(path, Limits(prototypes=2, max_identities=20, max_events=50)) as store:
+    with Gallery.open(path, Limits(prototypes=2, max_identities=20, max_events=50)) as store:
         store.claim(make.stamp)
         sizes = []
         for round_ in range(30):

@@ -20,7 +20,7 @@ def test_what_was_written_is_there_after_opening_again(store, opener, make):
     store.close()
     again = opener()
     records = again.identities()
-    assert [(r.global_id, r.appearances, r.prototypes, r.cameras) for r in records] == [
+    assert [(r.global_id, r.track_records, r.prototypes, r.cameras) for r in records] == [
         (4, 1, 2, frozenset({"hall"})),
         (9, 1, 2, frozenset({"hall"})),
     ]
@@ -40,14 +40,14 @@ def test_an_appearance_goes_on_and_moves_to_somebody_else(store, make):
     later.events.append(IdentityEvent("merge", 13.0, 1, other_id=2))
     store.write(later)
     (record,) = store.identities()
-    assert (record.global_id, record.appearances, record.last_seen) == (1, 2, 17.0)
+    assert (record.global_id, record.track_records, record.last_seen) == (1, 2, 17.0)
     assert store.resolve(2) == 1
     assert store.resolve(3) == 0
 
 
 def test_nothing_of_a_batch_is_stored_if_a_part_of_it_cannot_be(store, make):
     bad = make.batch(5, 6)
-    bad.views["hall", 2] = make.look(6), np.array([None], object)
+    bad.prototypes["hall", 2] = make.look(6), np.array([None], object)
     with pytest.raises((GalleryError, TypeError, ValueError)):
         store.write(bad)
     assert people(store) == []
@@ -77,7 +77,7 @@ def test_views_of_a_person_are_capped_to_good_ones_that_differ(opener, make):
     store = opener(Limits(prototypes=3))
     store.claim(make.stamp)
     batch = make.batch(7, views=6)
-    features, quality = batch.views["hall", 1]
+    features, quality = batch.prototypes["hall", 1]
     quality[:] = [0.5, 0.9, 0.5, 0.5, 0.5, 0.5]
     features.parts[2:] = features.parts[1]  # four copies of the second view
     store.write(batch)
@@ -92,7 +92,7 @@ def test_merging_naming_and_telling_apart(store, make):
     store.write(make.batch(1, 2, 3))
     store.rename(2, "  Ann ")
     store.merge(1, 2)
-    assert [(r.global_id, r.name, r.appearances) for r in store.identities()] == [(1, "Ann", 2), (3, "", 1)]
+    assert [(r.global_id, r.name, r.track_records) for r in store.identities()] == [(1, "Ann", 2), (3, "", 1)]
     assert store.resolve(2) == 1
     store.write(make.batch(2, camera="door", first_track=9))  # a run that has not heard of it yet
     assert store.identities([1])[0].cameras == {"hall", "door"}
@@ -107,10 +107,10 @@ def test_merging_naming_and_telling_apart(store, make):
 
 def test_splitting(store, make):
     store.write(make.batch(1, 1, 1))
-    rows = sorted(store.appearances([1]))
+    rows = sorted(store.track_records([1]))
     new = store.split(1, rows[2:])
     assert new > 1
-    assert [len(store.appearances([i])) for i in (1, new)] == [2, 1]
+    assert [len(store.track_records([i])) for i in (1, new)] == [2, 1]
     assert [(c.kind, c.one, c.other) for c in store.constraints()] == [("different", 1, new)]
     assert store.prototype_ids([new])[1].tolist() == [new]
     assert store.reserve_ids(1) == new + 1
@@ -123,7 +123,7 @@ def test_splitting(store, make):
         (lambda s: s.merge(1, 1), "one identity already"),
         (lambda s: s.split(1, []), "cannot split off none"),
         (lambda s: s.split(1, [12345]), "cannot split off 12345"),
-        (lambda s: s.split(1, list(s.appearances([1]))), "leave at least one"),
+        (lambda s: s.split(1, list(s.track_records([1]))), "leave at least one"),
         (lambda s: s.rename(98, "x"), "no identity 98"),
         (lambda s: s.separate(1, 1), "one identity now"),
     ],
@@ -164,13 +164,13 @@ def test_the_least_useful_are_evicted(opener, make, clock):
 
 
 def test_the_oldest_appearances_go_where_there_are_too_many(opener, make, clock):
-    store = opener(Limits(max_appearances=3))
+    store = opener(Limits(max_track_records=3))
     store.claim(make.stamp)
     store.write(make.batch(1, 2))
     clock.now += 60
     store.write(make.batch(2, 3, first_track=10))
     assert store.evict() == [1]
-    assert [(r.global_id, r.appearances) for r in store.identities()] == [(2, 2), (3, 1)]
+    assert [(r.global_id, r.track_records) for r in store.identities()] == [(2, 2), (3, 1)]
 
 
 def test_forgotten_people_leave_no_row_and_do_not_come_back(store, make):
@@ -222,11 +222,11 @@ def test_two_writers_at_once_lose_nothing(opener, make):
         t.start()
     for t in threads:
         t.join(60)
-    assert [(r.appearances, len(r.cameras)) for r in stores[0].identities()] == [(2, 2)] * 25
+    assert [(r.track_records, len(r.cameras)) for r in stores[0].identities()] == [(2, 2)] * 25
 
 
 def test_backup_is_a_gallery_and_forgets_too(store, make, tmp_path):
-    from streamreid.gallery import SqliteGallery
+    from streamreid.gallery import Gallery
 
     store.write(make.batch(1, 2))
     store.rename(1, "Ann")
@@ -234,14 +234,14 @@ def test_backup_is_a_gallery_and_forgets_too(store, make, tmp_path):
     store.backup(copy)
     with pytest.raises(GalleryError, match="exists already"):
         store.backup(copy)
-    backup = SqliteGallery(copy, read_only=True)
+    backup = Gallery.open(copy, read_only=True)
     assert [(r.global_id, r.name) for r in backup.identities()] == [(1, "Ann"), (2, "")]
     assert backup.engine() == make.stamp
     backup.close()
     erasure = store.forget([1])
     assert erasure.done == [str(copy)]
     assert erasure.complete
-    backup = SqliteGallery(copy)
+    backup = Gallery.open(copy)
     assert people(backup) == [2]
     assert backup.reserve_ids(1) == 3
     backup.close()
@@ -276,7 +276,7 @@ def test_encryption(opener, make, monkeypatch):
     store.write(make.batch(1))
     store.rename(1, "Ann")
     assert store.encrypted
-    (raw,) = store._rows("SELECT name FROM identities")
+    (raw,) = store.tables.database.rows("SELECT name FROM identities")
     assert "Ann" not in raw[0]
     again = opener(key_variable="SECRET_KEY")
     assert again.identities()[0].name == "Ann"

@@ -7,7 +7,7 @@ import pytest
 
 from streamreid import Pipeline
 from streamreid.errors import ConfigError, EngineMismatchError
-from streamreid.gallery import SqliteGallery
+from streamreid.gallery import Gallery
 from streamreid.runs import run
 from streamreid.types import IdentityEvent
 
@@ -46,11 +46,11 @@ def test_people_who_come_back_in_the_next_run_keep_their_ids(scene, colours, tmp
     assert second["right", 2] == first["left", 3]
     assert second["right", 3] == first["left", 2]
     assert second["right", 1] == 4
-    with SqliteGallery(path) as store:
+    with Gallery.open(path) as store:
         records = {r.global_id: r for r in store.identities()}
         assert sorted(records) == [1, 2, 3, 4]
         assert records[2].cameras == {"left", "right"}
-        assert records[2].appearances == 2
+        assert records[2].track_records == 2
         assert all(r.prototypes >= 1 for r in records.values())
         assert {e.event.kind for e in store.events(4)} >= {"new", "confirm"}
         assert store.reserve_ids(1) == 5
@@ -62,7 +62,7 @@ def test_who_came_just_before_the_end_is_remembered(scene, colours, tmp_path):
     config = with_gallery(scene, tmp_path / "people.db", video)
     config = config.model_copy(update={"association": config.association.model_copy(update={"confirm_seconds": 5.0})})
     assert set(follow(config, colours).values()) == {1}
-    with SqliteGallery(tmp_path / "people.db") as store:
+    with Gallery.open(tmp_path / "people.db") as store:
         assert [r.global_id for r in store.identities()] == [1]
     assert set(follow(config, colours).values()) == {1}
 
@@ -101,7 +101,7 @@ def test_what_is_past_its_time_is_gone_at_the_start(scene, colours, tmp_path):
     db.commit()
     db.close()
     assert set(follow(with_gallery(scene, path, video), colours).values()) == {2}
-    with SqliteGallery(path) as store:
+    with Gallery.open(path) as store:
         assert [r.global_id for r in store.identities()] == [2]
 
 
@@ -113,7 +113,7 @@ def change_midway(config, colours, people, change, kind):
         for _ in pipeline:
             if before is not None:
                 continue
-            with SqliteGallery(config.gallery.store) as other:
+            with Gallery.open(config.gallery.store) as other:
                 if {r.global_id for r in other.identities()} >= people:
                     before = {key: who for key, (who, _) in pipeline.identities.items()}
                     change(other)
@@ -130,7 +130,7 @@ def test_forgotten_while_the_run_goes_on(scene, colours, tmp_path):
     assert before == {("left", 1): 1, ("left", 2): 2}
     assert after["left", 2] == 2
     assert after["left", 1] not in (1, 2)
-    with SqliteGallery(path) as store:
+    with Gallery.open(path) as store:
         assert 1 not in [r.global_id for r in store.identities()]
         assert store.forgotten() == [1]
 
@@ -138,8 +138,8 @@ def test_forgotten_while_the_run_goes_on(scene, colours, tmp_path):
 def test_pictures_only_if_asked(scene, colours, tmp_path):
     path = tmp_path / "people.db"
     follow(with_gallery(scene, path, scene.camera("left", [0]), gallery={"crops": True}), colours)
-    with SqliteGallery(path) as store:
-        (row,) = store.appearances()
+    with Gallery.open(path) as store:
+        (row,) = store.track_records()
         assert store.crops([row])[row][:3] == b"\xff\xd8\xff"
         assert store.forget([1]).complete
 
@@ -160,7 +160,7 @@ def test_nothing_waits_for_whom_the_association_forgot(scene, colours, tmp_path)
         assert [event.global_id for event in memory._held] == [who]
         list(results)
         assert set(memory._crops) <= set(pipeline._associator.evidence)
-    with SqliteGallery(tmp_path / "people.db") as store:
+    with Gallery.open(tmp_path / "people.db") as store:
         assert store.stats()["crops"] == 1
         assert len(store.identities()) == 1
 
@@ -179,12 +179,12 @@ def test_another_engine_and_no_engine_are_refused(scene, colours, tmp_path):
 def test_a_store_that_cannot_be_written_does_not_stop_the_run(scene, colours, tmp_path, caplog):
     path = tmp_path / "people.db"
     with Pipeline(with_gallery(scene, path, scene.camera("left", [0, 1])), embedder=colours) as pipeline:
-        pipeline.memory.store._rows("PRAGMA query_only = 1")
+        pipeline.memory.store.tables.database.rows("PRAGMA query_only = 1")
         results = list(pipeline)
     assert len(results) == 40
     assert "readonly" in pipeline.memory.problem
     assert "could not be stored" in caplog.text
-    with SqliteGallery(path) as store:
+    with Gallery.open(path) as store:
         assert store.identities() == []
 
 
@@ -192,7 +192,7 @@ def test_corrections_hold_in_the_next_run(scene, colours, tmp_path):
     path = tmp_path / "people.db"
     left = scene.camera("left", [0, 1, 2])
     follow(with_gallery(scene, path, left), colours)
-    with SqliteGallery(path) as store:
+    with Gallery.open(path) as store:
         store.merge(3, 2)
     with Pipeline(with_gallery(scene, path, scene.camera("right", [1])), embedder=colours) as pipeline:
         list(pipeline)
@@ -202,7 +202,7 @@ def test_corrections_hold_in_the_next_run(scene, colours, tmp_path):
 def test_people_said_to_be_different_stay_apart(scene, colours, tmp_path):
     path = tmp_path / "people.db"
     follow(with_gallery(scene, path, scene.camera("left", [0, 1])), colours)
-    with SqliteGallery(path) as store:
+    with Gallery.open(path) as store:
         store.separate(1, 2)
     with Pipeline(with_gallery(scene, path, scene.camera("right", [0, 1])), embedder=colours) as pipeline:
         list(pipeline)
@@ -216,7 +216,7 @@ def test_a_correction_takes_effect_while_the_run_goes_on(scene, colours, tmp_pat
     before, after = change_midway(config, colours, {1, 2}, lambda store: store.merge(1, 2), "merge")
     assert set(before.values()) == {1, 2}
     assert set(after.values()) == {1}
-    with SqliteGallery(path) as store:
+    with Gallery.open(path) as store:
         assert [(r.global_id, r.cameras) for r in store.identities()] == [(1, {"left", "right"})]
 
 
@@ -236,5 +236,5 @@ def test_a_recording_is_remembered_in_a_replay_only_if_that_is_said(scene, colou
     assert call("replay", cache, "--out", tmp_path / "a", "--quiet")[0] == 0
     assert path.read_bytes() == rows
     assert call("replay", cache, "--out", tmp_path / "b", "--quiet", "--gallery", other)[0] == 0
-    with SqliteGallery(other) as store:
+    with Gallery.open(other) as store:
         assert [r.global_id for r in store.identities()] == [1, 2]

@@ -10,7 +10,7 @@ import pytest
 
 from streamreid import Pipeline
 from streamreid.config import TrackerConfig
-from streamreid.gallery import SqliteGallery
+from streamreid.gallery import Gallery
 from streamreid.pipeline.privacy_mask import PrivacyMask
 from streamreid.runs import run
 from streamreid.sinks.drawing import blurred, pixelate
@@ -184,10 +184,10 @@ def test_crops_and_pictures_in_the_gallery_are_blurred(scene, tmp_path, colours)
         run(pipeline, tmp_path / "out")
     plain = detail(read_film(scene.folder / "hall.mp4")[0], STANDS)
     crops = [cv2.imread(str(p)) for p in (tmp_path / "out" / "crops").glob("*/hall/*.jpg")]
-    with SqliteGallery(store) as gallery:
+    with Gallery.open(store) as gallery:
         stored = [
             cv2.imdecode(np.frombuffer(data, np.uint8), 1)
-            for data in gallery.crops(list(gallery.appearances([1]))).values()
+            for data in gallery.crops(list(gallery.track_records([1]))).values()
         ]
     for picture in itertools.chain(crops, stored):
         height, width = picture.shape[:2]

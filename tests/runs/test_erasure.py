@@ -10,7 +10,7 @@ import pytest
 from streamreid import Pipeline
 from streamreid._folders import FolderLock
 from streamreid.errors import DataError, FolderBusy
-from streamreid.gallery import SqliteGallery
+from streamreid.gallery import Gallery
 from streamreid.gallery.migration import copy_gallery
 from streamreid.runs import run
 from streamreid.runs.erasure import forget_everywhere
@@ -120,7 +120,7 @@ def test_folders_are_named_until_they_hold_them_no_more(results, call):
     assert found["results_erased"][str(folder)]["jsonl"] > 0
     assert call("gallery", "forget", gone, "--yes", "--gallery", gallery)[0] == 0
     assert call("gallery", "forget", other, "--yes", "--gallery", gallery)[0] != 0
-    with SqliteGallery(gallery) as store:
+    with Gallery.open(gallery) as store:
         (entry,) = [e for e in store.audit_log() if e.action == "erase in results"]
     assert entry.detail["folder"] == str(folder)
     assert entry.detail["films"] == 3
@@ -128,7 +128,7 @@ def test_folders_are_named_until_they_hold_them_no_more(results, call):
 
 def test_a_copy_of_the_gallery_erases_there_too(results, tmp_path):
     folder, gallery, who = results
-    with SqliteGallery(gallery) as store, SqliteGallery(tmp_path / "copy.db") as copy:
+    with Gallery.open(gallery) as store, Gallery.open(tmp_path / "copy.db") as copy:
         copy_gallery(store, copy)
         erasure, erased = forget_everywhere(copy, [who["left", 1]], [folder])
     assert erasure.complete
@@ -178,12 +178,12 @@ def test_crops_of_earlier_runs_in_the_folder_are_known_by_the_gallery(results, s
 def test_a_folder_that_is_written_to_is_refused_and_nothing_is_erased(results, call):
     folder, gallery, who = results
     with FolderLock(folder):
-        with SqliteGallery(gallery) as store, pytest.raises(FolderBusy):
+        with Gallery.open(gallery) as store, pytest.raises(FolderBusy):
             forget_everywhere(store, [who["left", 1]], [folder])
         code, _, errors = call("gallery", "forget", who["right", 1], "--yes", "--gallery", gallery)
         assert code != 0
         assert "a run is writing" in " ".join(errors.split())
-    with SqliteGallery(gallery) as store:
+    with Gallery.open(gallery) as store:
         assert who["left", 1] in [r.global_id for r in store.identities()]
 
 
@@ -264,7 +264,7 @@ def test_pieces_and_merged_people(tmp_path):
 def test_only_results_and_caches_are_taken(results, tmp_path):
     _, gallery, who = results
     (tmp_path / "other").mkdir()
-    with SqliteGallery(gallery) as store, pytest.raises(DataError):
+    with Gallery.open(gallery) as store, pytest.raises(DataError):
         forget_everywhere(store, [who["left", 1]], [tmp_path / "other"])
 
 

@@ -1,0 +1,266 @@
+"""What a gallery holds, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from streamreid.types import FloatArray, IdentityEvent, IntArray, PartFeatures, TrackKey
+
+__all__ = [
+    "AuditEntry",
+    "Batch",
+    "Change",
+    "Constraint",
+    "ConstraintKind",
+    "EngineStamp",
+    "Erasure",
+    "EventRecord",
+    "IdentityRecord",
+    "Limits",
+    "PrototypeBlock",
+    "Retention",
+    "TrackRecord",
+]
+
+ConstraintKind = Literal["same", "different"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStamp:
+    """Which engine made the features; features of another one cannot be compared with them.
+
+    Args:
+        name: What it is called in messages.
+        fingerprint: Hash of everything that changes features.
+        parts: K.
+        dim: D.
+    """
+
+    name: str
+    fingerprint: str
+    parts: int
+    dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRecord:
+    """One track of one camera: when and where an identity was seen.
+
+    Args:
+        run: Which run of the program; track ids are unique in a run and camera only.
+        camera: Name of the camera.
+        track_id: Its id there.
+        global_id: The identity.
+        start: Capture time of the first observation, seconds.
+        end: Capture time of the last one.
+        probability: Link probability in [0, 1].
+        observations: Observations with features.
+        stored: UTC seconds at which it was last written; filled in by the gallery.
+    """
+
+    run: str
+    camera: str
+    track_id: int
+    global_id: int
+    start: float
+    end: float
+    probability: float = 1.0
+    observations: int = 1
+    stored: float = 0.0
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Run, camera and track: unique in a gallery."""
+        return self.run, self.camera, self.track_id
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is written in one transaction: all of it is there afterwards, or nothing.
+
+    Args:
+        run: The run it belongs to.
+        track_records: By camera and track id, new ones and those that went on; a later one replaces an earlier one.
+        prototypes: By camera and track id the part features, and their quality ``[P]`` in [0, 1], that take the place
+            of the older ones of this track.
+        events: What was decided.
+        crops: By camera and track id a JPEG picture.
+    """
+
+    run: str
+    track_records: dict[TrackKey, TrackRecord] = field(default_factory=dict)
+    prototypes: dict[TrackKey, tuple[PartFeatures, FloatArray]] = field(default_factory=dict)
+    events: list[IdentityEvent] = field(default_factory=list)
+    crops: dict[TrackKey, bytes] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.track_records or self.events)
+
+    def __len__(self) -> int:
+        """Track records and events."""
+        return len(self.track_records) + len(self.events)
+
+    def absorb(self, later: Batch) -> None:
+        """Add what came later, for another attempt to write both."""
+        self.track_records.update(later.track_records)
+        self.prototypes.update(later.prototypes)
+        self.events += later.events
+        self.crops.update(later.crops)
+
+    def discard(self, key: TrackKey) -> None:
+        """Leave out everything of a track but its events."""
+        for held in (self.track_records, self.prototypes, self.crops):
+            held.pop(key, None)
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRecord:
+    """One remembered identity, summed up.
+
+    Args:
+        global_id: Never given to another identity.
+        name: Given by an operator; empty if none.
+        first_seen: Capture time in seconds.
+        last_seen: Capture time in seconds.
+        stored: UTC seconds of the last write.
+        cameras: Those that saw it.
+        track_records: How many tracks.
+        prototypes: How many part features are kept.
+        probability: Least link probability of the tracks, in [0, 1].
+        confirmed: Whether a run confirmed the identity, or it was seen as often and as long as that takes by default.
+            At its end, a run also stores identities that were seen often enough but not for long enough.
+    """
+
+    global_id: int
+    name: str
+    first_seen: float
+    last_seen: float
+    stored: float
+    cameras: frozenset[str]
+    track_records: int
+    prototypes: int
+    probability: float
+    confirmed: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrototypeBlock:
+    """Prototypes of remembered identities, row by row.
+
+    Args:
+        ids: ``[P]`` int64, rising over the life of a gallery; a prototype never changes under its id.
+        global_ids: ``[P]`` int64 identities.
+        features: P rows.
+        quality: ``[P]`` float32 in [0, 1].
+        track_records: ``[P]`` int64 row ids of the track records they come from.
+    """
+
+    ids: IntArray
+    global_ids: IntArray
+    features: PartFeatures
+    quality: FloatArray
+    track_records: IntArray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An identity event of some run, with its reasons. See ``IdentityEvent``."""
+
+    run: str
+    stored: float
+    event: IdentityEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """What an operator said about two identities; later clustering respects it."""
+
+    kind: ConstraintKind
+    one: int
+    other: int
+    stored: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An identity changed.
+
+    Args:
+        identity: Its global id.
+        kind: ``write``, ``merge``, ``split``, ``rename``, ``constraint``, ``forget``, ``expire`` or ``evict``.
+    """
+
+    identity: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who searched or erased what, when (UTC seconds)."""
+
+    stored: float
+    actor: str
+    action: str
+    detail: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what was recorded is kept, in seconds; None: no limit of time."""
+
+    seconds: float | None = 24 * 3600.0
+    cameras: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, camera: str) -> float | None:
+        """Seconds for which one camera's records are kept; None: no limit."""
+        return self.cameras.get(camera, self.seconds)
+
+    @property
+    def shortest(self) -> float | None:
+        """The shortest one, None if nothing expires."""
+        return min([*self.cameras.values(), *([self.seconds] if self.seconds is not None else [])], default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Caps; see ``GalleryConfig`` for the meaning (``max_track_records`` is ``max_appearances`` there)."""
+
+    prototypes: int = 8
+    max_identities: int = 20_000
+    max_prototypes: int = 100_000
+    max_events: int = 200_000
+    max_track_records: int = 500_000
+
+
+@dataclass(slots=True)
+class Erasure:
+    """What an erasure did, and the proof.
+
+    Args:
+        identities: Global ids that are gone (with those that had been merged into them).
+        removed: Rows by table.
+        searched: Bytes of files that were searched for remains.
+        remains: Places where bytes of erased features or pictures were still found; empty when all is well.
+        done: Backups and exports from which they were removed as well.
+        unreachable: Backups and exports that could not be opened, and caches and results in which they may still be:
+            path and reason.
+        results: Those of ``unreachable`` that are folders of results; `streamreid.runs.erasure` looks into them.
+    """
+
+    identities: list[int]
+    removed: dict[str, int] = field(default_factory=dict)
+    searched: int = 0
+    remains: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+    unreachable: dict[str, str] = field(default_factory=dict)
+    results: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Nothing remains anywhere we know of."""
+        return not self.remains and not self.unreachable
