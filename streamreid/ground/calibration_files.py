@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 from zipfile import BadZipFile
 
@@ -30,6 +29,14 @@ _FAR = 0.5  # metres: points that disagree by more contradict each other
 _UNITS = ((1.0, "metres"), (0.01, "centimetres"), (0.001, "millimetres"))
 _MUCH = 1.5
 """Difference of two readings' oddness from which the less odd one is named: a factor of 4.5."""
+
+_TSAI = ("Geometry", "Intrinsic", "Extrinsic")
+_MOST_DEPTH = 64
+"""Of elements within elements in an XML calibration. PETS and CAVIAR have two; what is far deeper is no calibration,
+and is not read to its end."""
+
+_PIECE = 1 << 16
+"""Characters that are parsed at once; expat reads what it is given to its end, whatever stands in it."""
 
 _SIZES = ((640, 480), (768, 576), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160))
 """Pictures that a homography may be for; it does not say."""
@@ -375,11 +382,7 @@ def _fit(points: Array, unit: float, where: str) -> Array:
 def _tsai(name: str, text: str, unit: float, where: str) -> GroundCamera:
     """Tsai's model as PETS and CAVIAR write it (R. Willson's conventions)."""
     try:
-        root = ElementTree.fromstring(text)  # noqa: S314 - a local file of the user
-        parts = {
-            key: {k: float(v) for k, v in _element(root, key).attrib.items()}
-            for key in ("Geometry", "Intrinsic", "Extrinsic")
-        }
+        parts = _tsai_values(text)
         g, i, e = parts["Geometry"], parts["Intrinsic"], parts["Extrinsic"]
         sx, sy = (np.sin(e[k]) for k in ("rx", "ry"))
         cx, cy = (np.cos(e[k]) for k in ("rx", "ry"))
@@ -406,8 +409,33 @@ def _tsai(name: str, text: str, unit: float, where: str) -> GroundCamera:
     )
 
 
-def _element(root: Any, name: str) -> Any:
-    found = root if root.tag == name else root.find(f".//{name}")
-    if found is None:
-        raise KeyError(name)
-    return found
+class _TsaiElements:
+    """Takes the elements of an XML file one by one and keeps the attributes of three, so that no tree is built of a
+    file that is something else.
+
+    Raises:
+        ValueError: The elements lie deeper than those of a calibration.
+    """
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[str, str]] = {}
+        self._depth = 0
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > _MOST_DEPTH:
+            raise ValueError("too deep")
+        if tag in _TSAI:
+            self.found.setdefault(tag, attributes)
+
+    def end(self, tag: str) -> None:
+        self._depth -= 1
+
+
+def _tsai_values(text: str) -> dict[str, dict[str, float]]:
+    elements = _TsaiElements()
+    parser = ElementTree.XMLParser(target=elements)  # noqa: S314 - a local file of the user
+    for first in range(0, len(text), _PIECE):
+        parser.feed(text[first : first + _PIECE])
+    parser.close()
+    return {element: {name: float(value) for name, value in elements.found[element].items()} for element in _TSAI}

@@ -192,6 +192,7 @@ def test_which_way_a_homography_leads_can_be_said(caplog):
         ("a.json", json.dumps({"camera points": [[1, 2]], "map points": [[1, 2]]}), "at least four points"),
         ("a.xml", "<opencv_storage><a>", "OpenCV|holds"),
         ("a.xml", "<x/>", "not a Tsai calibration"),
+        ("a.xml", "<a>" * 65 + '<Geometry width="1"/>' + "</a>" * 65, "not a Tsai calibration"),
         ("a.yml", "%YAML:1.0\n---\nfocal: 3\n", "expected camera_matrix"),
         ("a.yaml", "a: [", "not valid YAML"),
     ],
