@@ -19,10 +19,14 @@ from streamreid.training.network import PartNetwork
 from streamreid.training.objective import Learner
 from streamreid.training.openvino_ir import IRModule
 from streamreid.training.optimizer import MovingAverage, gradient_norm, make_optimizer, rate_factor
+from streamreid.training.precision import computes_bf16
 from streamreid.training.recipe import AugmentationConfig, TrainConfig
 from streamreid.training.weight_imprinting import imprint_embeddings, some_rows
 
 COPIES = 2
+
+BF16 = computes_bf16(torch.device("cpu"))
+"""Whether this CPU computes bfloat16 in hardware; others compute in float32, which is faster on them."""
 
 
 class Maps:
@@ -83,7 +87,7 @@ class Maps:
                 .float()
                 .contiguous(memory_format=torch.channels_last)
             )
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=BF16):
                 maps = stem(pictures)
             columns = (maps.half().numpy(), batch.labels.astype(np.float16), batch.usable, batch.sides, batch.shares)
             for name, values in zip(found, columns, strict=True):
@@ -115,7 +119,7 @@ class Remembered(nn.Module):
     """A backbone that computes the map of every picture once and keeps it in files.
 
     Args:
-        backbone: From BGR pictures to maps; computes in bfloat16, as for the maps of training pictures.
+        backbone: From BGR pictures to maps; computes in bfloat16 where the CPU has it.
         folder: Where maps are kept between rows.
         name: Tells maps of different backbones apart.
         at_once: Maps per file.
@@ -134,7 +138,7 @@ class Remembered(nn.Module):
         keys = [hashlib.sha1(p.contiguous().numpy().tobytes(), usedforsecurity=False).hexdigest() for p in pictures]
         missing = [i for i, key in enumerate(keys) if key not in self.known]
         if missing:
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=BF16):
                 maps = self.backbone(pictures[missing].contiguous(memory_format=torch.channels_last)).half().numpy()
             self.new.update(zip((keys[i] for i in missing), maps, strict=True))
             self.known.update(self.new)
@@ -196,7 +200,7 @@ def train_kept(config: TrainConfig, folder: Path, frozen: int | None) -> PartNet
         for group in optimizer.param_groups:
             group["lr"] = group["highest"] * rate_factor(step, config.schedule.steps, config.schedule.warmup)
         learner.train()
-        with torch.autocast("cpu", torch.bfloat16, enabled=frozen is not None):
+        with torch.autocast("cpu", torch.bfloat16, enabled=BF16 and frozen is not None):
             loss = torch.stack(list(learner(*maps.batch(config, step)).values())).sum()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -228,7 +232,7 @@ def _imprint(network: PartNetwork, heads: nn.ModuleDict, maps: Maps) -> None:
     network.eval()
     found: list[Tensor] = []
     for first in range(0, maps.maps.shape[1], 64):
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=BF16):
             found.append(network(_last(maps.maps[0, first : first + 64])).embeddings.float())
     imprint_embeddings(heads, torch.cat(found), torch.from_numpy(maps.people))
 

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +21,40 @@ from streamreid.features.similarity import Calibration
 from streamreid.types import Detections, Frame, PartFeatures
 
 ROOT = Path(__file__).resolve().parent.parent
+
+REQUIRE_GPU = "STREAMREID_REQUIRE_GPU"
+"""Environment variable: set (to anything but 0) on machines with a GPU, where a GPU test that is skipped is a fault."""
+
+
+def _gpu_required() -> bool:
+    return os.environ.get(REQUIRE_GPU, "0") not in ("", "0")
+
+
+def _fail_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip into a failure that says why the test would have been skipped."""
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+    report.outcome = "failed"
+    report.longrepr = f"a GPU test was skipped, but {REQUIRE_GPU} is set: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tests marked ``gpu`` fail instead of being skipped where a GPU is required."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and item.get_closest_marker("gpu") and _gpu_required():
+        _fail_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for modules with GPU tests that skip themselves as a whole, for want of a package."""
+    report = yield
+    if report.skipped and _gpu_required() and "mark.gpu" in collector.path.read_text(encoding="utf-8"):
+        _fail_skipped(report)
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from streamreid.errors import EngineError
 from streamreid.runtimes.base import GraphFiles, PictureAxes, Runtime, available_threads
 from streamreid.runtimes.compile_cache import read_json, write_json
-from streamreid.runtimes.machine import cpu_flags, machine_key
+from streamreid.runtimes.machine import BF16_FLAGS, cpu_flags, machine_key
 from streamreid.weights import cache_folder
 
 __all__ = ["Choice", "Settings", "candidates", "measure", "recall"]
@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 _FORMAT = 1
 _SECONDS = 6.0
 _ROWS = 16
-_BF16 = {"avx512_bf16", "amx_bf16"}
 # Without one of these int8 is not faster, and older instructions saturate on the way: another arithmetic than the one
 # that was verified.
 _INT8 = {"avx512_vnni", "avx_vnni", "amx_int8"}
@@ -88,7 +87,7 @@ def candidates(files: GraphFiles, runtime: str = "auto", precision: str = "auto"
         return [Choice(r, precision) for r in runtimes]
     found: list[tuple[int, Choice]] = []
     flags = cpu_flags()
-    has_bf16 = bool(_BF16 & flags) if flags else None
+    has_bf16 = bool(BF16_FLAGS & flags) if flags else None
     for r in runtimes:
         behind = 0 if r == "openvino" else 10
         if _INT8 & flags and files.graph(r, "int8") is not None and files.verified.get(f"{r}/int8", False):

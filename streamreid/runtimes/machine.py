@@ -9,7 +9,10 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["cpu_flags", "cpu_name", "machine_key", "versions"]
+__all__ = ["BF16_FLAGS", "cpu_flags", "cpu_name", "machine_key", "versions"]
+
+BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+"""Instruction sets that compute bfloat16 in hardware."""
 
 
 @lru_cache(maxsize=1)

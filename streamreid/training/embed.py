@@ -10,6 +10,7 @@ import torch
 
 from streamreid.errors import ConfigError
 from streamreid.training.network import PartNetwork
+from streamreid.training.precision import computes_bf16, is_compiled
 from streamreid.training.unification import Unified
 from streamreid.types import FloatArray, Image, PartFeatures
 
@@ -34,22 +35,27 @@ def embed(
 ) -> PartFeatures:
     """L2-normalised parts and visibilities of pictures of people (uint8 BGR, any size).
 
-    Every run has exactly ``batch`` pictures (the last one is filled up), because a compiled network is compiled anew
-    for every batch size.
+    Args:
+        network: Part network, compiled or not.
+        pictures: uint8 BGR, any size.
+        size: Height and width that the network looks at.
+        batch: Pictures per run. A compiled network is compiled anew for every batch size, so its last run is filled up.
+        bf16: Compute in bfloat16 where the device does so in hardware.
     """
     training = network.training
     network.eval()
     device = next(network.parameters()).device
+    bf16, fill = bf16 and computes_bf16(device), is_compiled(network)
     parts, visibility = [], []
     for start in range(0, len(pictures), batch):
         some = to_input(pictures[start : start + batch], size).to(device)
-        filled = torch.cat([some, some.new_zeros(batch - len(some), *some.shape[1:])]).contiguous(
-            memory_format=torch.channels_last
-        )
+        count = len(some)
+        if fill:
+            some = torch.cat([some, some.new_zeros(batch - count, *some.shape[1:])])
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            output = network(filled)
-        parts.append(torch.nn.functional.normalize(output.embeddings[: len(some)].float(), dim=-1).cpu().numpy())
-        visibility.append(output.visibility[: len(some)].float().clamp(0, 1).cpu().numpy())
+            output = network(some.contiguous(memory_format=torch.channels_last))
+        parts.append(torch.nn.functional.normalize(output.embeddings[:count].float(), dim=-1).cpu().numpy())
+        visibility.append(output.visibility[:count].float().clamp(0, 1).cpu().numpy())
     network.train(training)
     return PartFeatures(np.concatenate(parts).astype(np.float32), np.concatenate(visibility).astype(np.float32))
 

@@ -19,6 +19,9 @@ from streamreid.types import FloatArray, Image
 
 __all__ = ["blur_faces", "draw_parts", "draw_ranks"]
 
+_AT_ONCE = 16
+"""Crops per run of the network: enough to be fast, few enough for a small GPU that is also training."""
+
 
 def blur_faces(image: Image, attention: FloatArray) -> Image:
     """Make everything unrecognisable but the body below the head: the upper fifth, the head, and whatever is not this
@@ -78,14 +81,19 @@ def draw_ranks(
         raise DataError(f"{path}: no picture has another of a different camera; nothing to rank")
     wrong = _spread([q for q in usable if not right[q][0]], queries // 2)
     others = _spread([q for q in usable if right[q][0]] or usable, queries - len(wrong))
+    shown = sorted({int(i) for query in (*wrong, *others) for i in (query, *order[query])})
+    tiles: dict[int, Image] = {}
+    for first in range(0, len(shown), _AT_ONCE):
+        some = shown[first : first + _AT_ONCE]
+        tiles.update(zip(some, _tiles(network, [images[i] for i in some], size), strict=True))
     rows = []
     for query in [*wrong, *others]:
-        tiles = _tiles(network, [images[i] for i in (query, *order[query])], size)
         framed = [
-            _frame(t, (0, 170, 0) if good else (0, 0, 220)) for t, good in zip(tiles[1:], right[query], strict=True)
+            _frame(tiles[i], (0, 170, 0) if good else (0, 0, 220))
+            for i, good in zip(order[query].tolist(), right[query], strict=True)
         ]
         blank = [np.full_like(framed[0], 255)] * (ranks - len(framed))
-        rows.append(np.hstack([_frame(tiles[0], (255, 255, 255)), *framed, *blank]))
+        rows.append(np.hstack([_frame(tiles[query], (255, 255, 255)), *framed, *blank]))
     return _write(path, np.vstack(rows))
 
 

@@ -30,6 +30,7 @@ from streamreid.training.network import PartNetwork
 from streamreid.training.objective import Learner
 from streamreid.training.openvino_ir import read_ir
 from streamreid.training.optimizer import MovingAverage, gradient_norm, make_optimizer, rate_factor, set_training
+from streamreid.training.precision import training_precision
 from streamreid.training.recipe import TrainConfig
 from streamreid.training.weight_imprinting import imprint
 
@@ -174,7 +175,7 @@ def _fabric(config: TrainConfig) -> Any:
         devices=config.devices,
         num_nodes=config.nodes,
         strategy=strategy,
-        precision=config.precision,
+        precision=training_precision(config.precision),
     )
     if world > 1:
         fabric.launch()

@@ -218,7 +218,9 @@ class TrainConfig(_Section):
     compile: bool = Field(
         default=True, description="Compile the backbone (needs a C++ compiler on CPUs; several times faster)."
     )
-    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
+    precision: Literal["bf16-mixed", "32-true"] = Field(
+        default="bf16-mixed", description="bf16-mixed runs in float32 on CPUs that compute bfloat16 in software."
+    )
     devices: int = Field(
         default=1, ge=1, description="GPUs (or processes on CPUs) per machine; a batch's people are divided among them."
     )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from streamreid.training.data import PictureCache
 from streamreid.training.network import PartNetwork
+from streamreid.training.precision import computes_bf16, is_compiled
 from streamreid.types import IntArray
 
 __all__ = ["imprint", "imprint_embeddings", "some_rows"]
@@ -46,15 +47,18 @@ def imprint(
         cache: Training pictures.
         per_camera: Pictures of each person and camera.
         batch: Pictures per run.
-        bf16: Run the network in bfloat16.
+        bf16: Run the network in bfloat16 where the device computes it in hardware.
     """
     rows = some_rows(cache.identities, cache.cameras, per_camera)
     device = next(network.parameters()).device
     training = network.training
     network.eval()
+    bf16, fill = bf16 and computes_bf16(device), is_compiled(network)
     found = []
     for start in range(0, len(rows), batch):
-        some = np.resize(rows[start : start + batch], batch)  # a compiled network wants one batch size
+        some = rows[start : start + batch]
+        if fill:  # a compiled network wants one batch size
+            some = np.resize(some, batch)
         pictures = torch.from_numpy(np.asarray(cache.images[np.sort(some)])).to(device).permute(0, 3, 1, 2).float()
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             embeddings = network(pictures).embeddings.float()

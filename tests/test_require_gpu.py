@@ -1,0 +1,71 @@
+"""STREAMREID_REQUIRE_GPU: on a machine that should have a GPU, no GPU test passes by being skipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+TESTS = """
+import pytest
+
+@pytest.mark.gpu
+@pytest.mark.skipif(True, reason="no CUDA device")
+def test_marked():
+    pass
+
+@pytest.mark.gpu
+def test_skips_itself():
+    pytest.skip("no TensorRT")
+
+@pytest.mark.gpu
+@pytest.mark.xfail(reason="known")
+def test_known_fault():
+    assert False
+
+@pytest.mark.gpu
+def test_runs():
+    pass
+
+def test_needs_no_gpu():
+    pytest.skip("no network")
+"""
+MODULE = """
+import pytest
+
+pytest.importorskip("no_such_package_at_all")
+
+@pytest.mark.gpu
+def test_never_collected():
+    pass
+"""
+
+
+def outcomes(pytester: pytest.Pytester, request: pytest.FixtureRequest) -> tuple[dict[str, int], str]:
+    """How many tests passed, failed and were skipped under the hooks of this test suite, and what was printed."""
+    conftest = request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
+    assert conftest is not None
+    pytester.makeini("[pytest]\nmarkers = gpu")
+    pytester.makepyfile(test_items=TESTS, test_module=MODULE)
+    result = pytester.runpytest_inprocess(
+        "-ra", "--continue-on-collection-errors", "-p", "no:cacheprovider", plugins=[conftest]
+    )
+    return result.parseoutcomes(), result.stdout.str()
+
+
+@pytest.mark.parametrize("value", [None, "", "0"])
+def test_gpu_tests_are_skipped_where_no_gpu_is_required(pytester, request, monkeypatch, value):
+    monkeypatch.delenv("STREAMREID_REQUIRE_GPU", raising=False)
+    if value is not None:
+        monkeypatch.setenv("STREAMREID_REQUIRE_GPU", value)
+    assert outcomes(pytester, request)[0] == {"passed": 1, "skipped": 4, "xfailed": 1}
+
+
+def test_gpu_tests_fail_instead_of_being_skipped_where_a_gpu_is_required(pytester, request, monkeypatch):
+    monkeypatch.setenv("STREAMREID_REQUIRE_GPU", "1")
+    found, text = outcomes(pytester, request)
+    assert found == {"passed": 1, "failed": 1, "errors": 2, "skipped": 1, "xfailed": 1}
+    for reason in ("no CUDA device", "no TensorRT", "no_such_package_at_all"):
+        assert f"STREAMREID_REQUIRE_GPU is set: Skipped: {reason}" in text.replace("could not import '", "")
