@@ -97,10 +97,9 @@ def describe(scene: Path, engine: str, cache: Path, first: int | None) -> Path:
     if first is not None:
         cache = cache.with_name(f"{cache.name}.first{first}")
     if not (cache / "manifest.json").exists():
-        data = load_config(scene / "cams.yaml").model_dump()
-        data["cameras"] = [{**camera, "frames": first} for camera in data["cameras"]]
-        data |= {"detector": {"model": f"mot:{scene / 'detections'}"}, "engine": {"model": engine}}
-        with Lean(Config.from_dict(data), cache=cache) as pipeline:
+        models = {"detector.model": f"mot:{scene / 'detections'}", "engine.model": engine}
+        config = load_config(scene / "cams.yaml").with_settings({**models, "cameras.frames": first})
+        with Lean(config, cache=cache) as pipeline:
             for _ in pipeline:
                 pass
     return cache
@@ -108,13 +107,10 @@ def describe(scene: Path, engine: str, cache: Path, first: int | None) -> Path:
 
 def changed(cache: Path, sets: Sets, *, calibrated: bool = False) -> Config:
     """The configuration of a cache, with the association's settings as they are by default now but for those given."""
-    data = replayed_config(cache).model_dump() | {"association": AssociationConfig().model_dump()}
+    changes: Sets = {"association": AssociationConfig().model_dump()}
     if not calibrated:  # looks alone; generated scenes come with their calibration
-        data["cameras"] = [{**camera, "calibration": None} for camera in data["cameras"]]
-    for key, value in sets.items():
-        section, _, name = key.partition(".")
-        data[section] = {**data[section], name: value}
-    return Config.from_dict(data)
+        changes["cameras.calibration"] = None
+    return replayed_config(cache).with_settings({**changes, **sets})
 
 
 def table(walked: Walked, ids: Mapping[Key, int], camera: str) -> Table:

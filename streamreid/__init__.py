@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Config",
     "Detections",
+    "FeatureExtractor",
     "Frame",
     "FrameResult",
     "Identity",
@@ -37,7 +38,13 @@ __all__ = [
 ]
 
 
-_HOMES = {"Config": "config", "load_config": "config", "StreamReIDError": "errors", "Pipeline": "pipeline"}
+_HOMES = {
+    "Config": "config",
+    "load_config": "config",
+    "StreamReIDError": "errors",
+    "Pipeline": "pipeline",
+    "FeatureExtractor": "reid",
+}
 
 
 def __getattr__(name: str) -> Any:

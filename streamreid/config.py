@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,6 +31,7 @@ from streamreid._calibration_settings import CalibrationConfig, GroundConfig
 from streamreid._camera_checks import FARTHEST_PIXEL, LATEST, MOST_FRAMES, checked_uri, checked_wait
 from streamreid._model_settings import DetectorConfig, EngineConfig, Precision, RuntimeChoice, RuntimeName
 from streamreid._output_settings import OutputConfig, RotateConfig
+from streamreid._settings_changes import change_settings
 from streamreid._token import checked_token
 from streamreid._yaml import read_yaml, validate
 from streamreid.addresses import check_address
@@ -497,7 +499,17 @@ class GalleryConfig(_Section):
 
 
 class Config(_Section):
-    """A whole run."""
+    """A whole run: its cameras and every setting, checked.
+
+    Example:
+        >>> from streamreid import Config
+        >>> config = Config.from_sources("entrance.mp4", "hall.mp4")
+        >>> config.with_settings({"tracker.delay": 2, "cameras.stride": 3}).tracker.delay
+        2.0
+        >>> config.with_settings({"tracker.dealy": 2})
+        Traceback (most recent call last):
+        streamreid.errors.ConfigError: settings: unknown key 'dealy' in tracker; did you mean 'delay'?
+    """
 
     cameras: tuple[CameraConfig, ...] = Field(min_length=1, description="The cameras.")
     detector: DetectorConfig = DetectorConfig()
@@ -543,6 +555,37 @@ class Config(_Section):
             ConfigError: Names every wrong key (with the nearest right one) and value.
         """
         return validate(cls, data, where=where)
+
+    @classmethod
+    def from_sources(cls, *sources: str | Path, **sections: Any) -> Config:
+        """A configuration for some sources, which are named after their files.
+
+        Args:
+            sources: Videos, folders of pictures, addresses or webcam numbers.
+            sections: Those of the YAML: ``tracker={"delay": 2}``.
+
+        Raises:
+            ConfigError: No source, or a wrong key or value.
+        """
+        if not sources:
+            raise ConfigError("no source given: pass at least one video, folder of images, address or webcam number")
+        names: list[str] = []
+        cameras = [{"name": camera_name(str(s), names), "uri": str(s)} for s in sources]
+        return cls.from_dict({"cameras": cameras, **sections})
+
+    def with_settings(self, changes: Mapping[str, Any], *, where: str = "settings") -> Config:
+        """A copy with single settings changed, checked as a whole.
+
+        Args:
+            changes: Value by dotted key: ``{"tracker.delay": 2, "output.rotate.keep": 7}``. ``cameras.stride`` is the
+                stride of every camera.
+            where: Where they come from, for messages.
+
+        Raises:
+            ConfigError: An unknown key (the nearest known one is named), a value out of range, or settings that
+                contradict each other.
+        """
+        return type(self).from_dict(change_settings(self.model_dump(), changes), where=where)
 
 
 def load_config(path: str | Path) -> Config:

@@ -9,11 +9,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from streamreid._settings_changes import change_settings
 from streamreid.cli import options as o
 from streamreid.cli.console import errors, output, print_notes, set_up_logging, stop_on_signals
 from streamreid.cli.progress import RunProgress
-from streamreid.cli.run import change, read_settings
 from streamreid.cli.tables import print_table
+from streamreid.config_inputs import load_settings
 from streamreid.runs.batch import Batch, LeftOut, RecordingResult, survey
 
 __all__ = ["batch"]
@@ -48,10 +49,8 @@ def batch(
     (--online: while it runs, as `streamreid run` does).
     """
     set_up_logging(quiet=quiet, verbose=verbose)
-    sections = read_settings(settings_file)
-    changes = o.changes(detector=detector, engine=engine, delay=delay, gallery=gallery, offline=offline)
-    change(sections, changes, settings or [])
-    sections["association"] = {"offline": True, **sections.get("association", {})}
+    changes = o.changes(settings, detector=detector, engine=engine, delay=delay, gallery=gallery, offline=offline)
+    sections = change_settings({}, {"association.offline": True, **load_settings(settings_file), **changes})
     recordings, left_out = survey(paths, together=together, independent=independent)
     job = Batch(recordings, out, sections, left_out=left_out)
     results: list[RecordingResult] = []

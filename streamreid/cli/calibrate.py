@@ -11,11 +11,12 @@ import yaml
 from rich.table import Table
 
 from streamreid import __version__
+from streamreid._settings_changes import parse_settings
 from streamreid.cache.manifest import MANIFEST
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.progress_line import Work
-from streamreid.cli.run import change, merge, read_settings
 from streamreid.config import Config
+from streamreid.config_inputs import load_settings
 from streamreid.errors import ConfigError, DataError
 from streamreid.evaluation import Table as Boxes
 from streamreid.evaluation import read_mot
@@ -98,10 +99,8 @@ def _cache(folder: Path) -> Path:
 
 
 def _config(folder: Path, settings_file: Path | None, settings: list[str]) -> Config:
-    data = replayed_config(folder).model_dump()
-    merge(data, read_settings(settings_file))
-    change(data, {}, settings)
-    return Config.from_dict(data, where="command line")
+    changes = {**load_settings(settings_file), **parse_settings(settings)}
+    return replayed_config(folder).with_settings(changes, where="command line")
 
 
 def _persons(walked: list[Walked], truth: list[str]) -> list[dict[TrackKey, int]]:

@@ -15,8 +15,8 @@ from rich.text import Text
 from streamreid.camera_names import file_name
 from streamreid.cli import options as o
 from streamreid.cli.console import errors, output, print_notes, set_up_logging
-from streamreid.cli.run import as_sources, configure
 from streamreid.cli.tables import print_table
+from streamreid.config_inputs import configure, split_sources
 from streamreid.media import is_picture, is_video
 from streamreid.runs.doctor import CameraCheck, Diagnosis, examine
 from streamreid.runs.throughput_forecast import Forecast
@@ -44,7 +44,7 @@ def doctor(
     camera fails, 2 if a model does."""
     set_up_logging(quiet=not verbose, verbose=verbose)
     videos, file = _inputs(sources)
-    config = configure(videos, file, o.changes(detector=detector, engine=engine), settings or [])
+    config = configure(videos, file, changes=o.changes(settings, detector=detector, engine=engine))
     say = None if as_json else lambda text: errors.print(f"{text} ...", highlight=False)
     found = examine(config, seconds=seconds, say=say, serving=file is not None)
     if as_json:
@@ -66,7 +66,7 @@ def _inputs(sources: list[str]) -> tuple[list[str], Path | None]:
         and path.suffix.lower() != ".txt"
     ):
         return [], path
-    return as_sources(sources, None)
+    return split_sources(sources, None)
 
 
 def _print(found: Diagnosis) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from streamreid._settings_changes import parse_settings
 from streamreid._yaml import validate
 from streamreid.config import OutputConfig
 
@@ -132,16 +134,20 @@ Watch = Annotated[
 Video = Annotated[bool | None, typer.Option("--video/--no-video", help="Write an annotated video per camera.")]
 
 
-def changes(**given: Any) -> dict[str, Any]:
-    """Options by the settings that they change, as dotted keys; None stays None, which is "leave as it is".
+def changes(settings: Sequence[str] | None, **given: Any) -> dict[str, Any]:
+    """The settings that the options of a command line change, by dotted key; options that are not given change none.
+
+    Args:
+        settings: Those given with --set, which win.
+        given: Options by their names here.
 
     Raises:
-        ConfigError: ``rotate`` is neither a time nor a size.
+        ConfigError: ``rotate`` is neither a time nor a size, or an item of ``settings`` is not SECTION.KEY=VALUE.
     """
     rotate = given.pop("rotate", None)
-    changed = {_SETTINGS[name]: value for name, value in given.items()}
+    changed = {_SETTINGS[name]: value for name, value in given.items() if value is not None}
     if rotate is not None:
         when = validate(OutputConfig, {"rotate": rotate}, where="--rotate").rotate
         assert when is not None
         changed = {"output.rotate.every": when.every, "output.rotate.size": when.size} | changed
-    return changed
+    return changed | parse_settings(settings or ())

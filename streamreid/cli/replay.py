@@ -9,8 +9,9 @@ import typer
 
 from streamreid.cli import options as o
 from streamreid.cli.console import set_up_logging
-from streamreid.cli.run import change, follow, merge, read_settings
-from streamreid.config import Config, load_config
+from streamreid.cli.run import follow
+from streamreid.config import load_config
+from streamreid.config_inputs import load_settings
 from streamreid.replay import Replay
 from streamreid.replay.replay import replayed_config
 from streamreid.runs.result_folder import ResultsFolder
@@ -50,10 +51,9 @@ def replay(
     these, is refused with the reason (exit code 2).
     """
     set_up_logging(quiet=quiet, verbose=verbose)
-    data = (replayed_config(cache) if sources is None else load_config(sources)).model_dump()
-    data["gallery"]["store"] = None  # a recording is remembered again only if that is said here
-    merge(data, read_settings(settings_file))
+    config = replayed_config(cache) if sources is None else load_config(sources)
     changes = o.changes(
+        settings,
         detector=detector,
         engine=engine,
         delay=delay,
@@ -63,8 +63,9 @@ def replay(
         mosaic=mosaic,
         parquet=parquet,
     )
-    change(data, changes, settings or [])
-    following = Replay(cache, Config.from_dict(data, where="command line"))
+    # A recording is remembered again only if that is said here.
+    changes = {"gallery.store": None, **load_settings(settings_file), **changes}
+    following = Replay(cache, config.with_settings(changes, where="command line"))
     with following, ResultsFolder.claim(out or following.config.output.dir, "replay", overwrite=overwrite) as folder:
         code = follow(following, folder, quiet=quiet)
     raise typer.Exit(code)

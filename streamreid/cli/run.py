@@ -6,25 +6,22 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from streamreid._association_settings import check_cameras
 from streamreid._limits import raise_open_files
-from streamreid._yaml import parse_yaml, read_yaml, validate
 from streamreid.cameras.config_watcher import CameraConfigWatcher
 from streamreid.cameras.runtime_overrides import CameraOverrides
 from streamreid.cli import options as o
 from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
 from streamreid.cli.progress import RunProgress
 from streamreid.cli.report import print_summary
-from streamreid.config import Config, load_config
-from streamreid.errors import ConfigError
-from streamreid.media import is_picture, is_video
+from streamreid.config import Config
+from streamreid.config_inputs import configure, split_sources
 from streamreid.pipeline import FrameProcessor, Pipeline
 from streamreid.pipeline.ground_plane import check_start
-from streamreid.pipeline.pipeline import camera_name
 from streamreid.pipeline.run_state import read_begin
 from streamreid.runs import run as run_pipeline
 from streamreid.runs.result_folder import ResultsFolder
@@ -32,18 +29,7 @@ from streamreid.serving import Server
 from streamreid.sinks import Sink
 from streamreid.sources import few_arenas, is_live, with_kinds
 
-__all__ = [
-    "appends",
-    "as_sources",
-    "change",
-    "configure",
-    "execute",
-    "follow",
-    "launch",
-    "merge",
-    "read_settings",
-    "run",
-]
+__all__ = ["appends", "execute", "follow", "launch", "run"]
 
 
 def run(
@@ -87,12 +73,11 @@ def run(
     set_up_logging(quiet=quiet, verbose=verbose)
     drawn = {"video": video, "mosaic": mosaic}
     written = {"parquet": parquet, "rotate": rotate, "keep": keep}
-    changes = o.changes(
-        detector=detector, engine=engine, delay=delay, gallery=gallery, listen=serve, watch=watch, **drawn, **written
-    )
-    read = partial(configure, videos or [], sources, changes, settings or [], settings_file)
-    listing = as_sources(videos or [], sources)[1]
-    raise typer.Exit(launch(read, "run", listing, out=out, overwrite=overwrite, quiet=quiet, cache=cache))
+    models = {"detector": detector, "engine": engine, "delay": delay, "gallery": gallery}
+    changes = o.changes(settings, listen=serve, watch=watch, **models, **drawn, **written)
+    read = partial(configure, videos or [], sources, settings_file=settings_file, changes=changes)
+    cameras_file = split_sources(videos or [], sources)[1]
+    raise typer.Exit(launch(read, "run", cameras_file, out=out, overwrite=overwrite, quiet=quiet, cache=cache))
 
 
 def launch(
@@ -136,135 +121,6 @@ def appends(config: Config) -> bool:
 def _endless(config: Config) -> bool:
     """Whether cameras are live, or there is none yet."""
     return not config.cameras or any(is_live(c) for c in config.cameras)
-
-
-def configure(
-    videos: list[str],
-    sources: Path | None,
-    changes: dict[str, Any],
-    settings: list[str],
-    settings_file: Path | None = None,
-    *,
-    empty: bool = False,
-) -> Config:
-    """The configuration from a YAML file or from sources on the command line, with the sections of a settings file and
-    single settings changed.
-
-    Args:
-        videos: Sources given on the command line.
-        sources: The YAML file, instead.
-        changes: Settings by dotted key; None leaves them as they are.
-        settings: Settings as written on the command line.
-        settings_file: YAML with sections but no cameras.
-        empty: Neither gives a run without cameras, to which some may be added, instead of an error.
-
-    Raises:
-        ConfigError: Neither or both given, or a wrong key or value.
-    """
-    names: list[str] = []
-    videos, sources = as_sources(videos, sources)
-    none = empty and sources is None and not videos
-    if sources is not None and not videos:
-        data = load_config(sources).model_dump()
-    elif (videos and sources is None) or none:
-        data = {"cameras": [{"name": camera_name(v, names), "uri": v} for v in videos or ["none"]]}
-    else:
-        raise ConfigError("pass either --sources cams.yaml or one or more videos: streamreid run a.mp4 b.mp4")
-    merge(data, read_settings(settings_file))
-    change(data, changes, settings)
-    config = Config.from_dict(data, where="command line")
-    return config.model_copy(update={"cameras": ()}) if none else config
-
-
-def as_sources(videos: list[str], sources: Path | None) -> tuple[list[str], Path | None]:
-    """Sources of the command line: a YAML file that is the only one stands for ``--sources``.
-
-    Raises:
-        ConfigError: A YAML file among videos, or a folder that holds videos instead of pictures.
-    """
-    listings = [v for v in videos if "://" not in v and Path(v).suffix.lower() in (".yaml", ".yml")]
-    if listings and (len(videos) > 1 or sources is not None):
-        raise ConfigError(
-            f"'{listings[0]}' is a cameras file, and a run has either one or videos: write all cameras into it "
-            f"(--sources {listings[0]})"
-        )
-    if listings:
-        return [], Path(listings[0])
-    for folder in (Path(v) for v in videos if "://" not in v and Path(v).is_dir()):
-        _no_recordings(folder)
-    return videos, sources
-
-
-def _no_recordings(folder: Path) -> None:
-    """A folder of pictures is a camera; one of videos is many recordings.
-
-    Raises:
-        ConfigError: It holds videos, itself or in subfolders, and no pictures.
-    """
-    names = [p for p in folder.iterdir() if not p.name.startswith(".")]
-    if any(is_picture(p) for p in names):
-        return
-    found = [p for p in names if is_video(p)] or [p for f in names if f.is_dir() for p in f.iterdir() if is_video(p)]
-    if found:
-        raise ConfigError(
-            f"'{folder}' holds videos ({found[0].name}{', ...' if len(found) > 1 else ''}). Each a recording of its "
-            f"own: streamreid batch {folder} --out results/. All of them cameras of one scene: streamreid batch "
-            f"{folder} --out results/ --together"
-        )
-
-
-def merge(data: dict[str, Any], sections: dict[str, Any]) -> None:
-    """Put the values of a settings file's sections into ``data``."""
-    for section, values in sections.items():
-        data[section] = {**(data.get(section) or {}), **values}
-
-
-def change(data: dict[str, Any], changes: dict[str, Any], settings: list[str]) -> None:
-    """Set single settings in ``data``: ``changes`` by dotted key (None is "leave as it is"), ``settings`` as written on
-    the command line.
-
-    A setting of ``cameras`` is one of each of them. Keys may lead deeper than a section: ``output.rotate.keep``.
-
-    Raises:
-        ConfigError: A setting is not SECTION.KEY=VALUE, or is one of cameras where none are listed.
-    """
-    changes = {key: value for key, value in changes.items() if value is not None}
-    for item in settings:
-        key, equals, text = item.partition("=")
-        if not equals or "." not in key:
-            raise ConfigError(f"--set {item}: write SECTION.KEY=VALUE, for example tracker.lost_seconds=5")
-        changes[key] = parse_yaml(text, f"--set {key}")
-    for key, value in changes.items():
-        section, _, rest = key.partition(".")
-        if section == "cameras":
-            if not data.get(section):
-                raise ConfigError(f"--set {key}={value}: no cameras are listed here; write it into their cams.yaml")
-            data[section] = [_with(camera, rest.split("."), value) for camera in data[section]]
-        else:
-            data[section] = _with(data.get(section), rest.split("."), value)
-
-
-def _with(values: Any, keys: list[str], value: Any) -> dict[str, Any]:
-    """``values`` with one set; what is no dictionary on the way there becomes one."""
-    values = values if isinstance(values, dict) else {}
-    return {**values, keys[0]: value if len(keys) == 1 else _with(values.get(keys[0]), keys[1:], value)}
-
-
-def read_settings(path: Path | None) -> dict[str, Any]:
-    """Sections of a YAML file that has settings but no cameras.
-
-    Raises:
-        ConfigError: It cannot be read or lists cameras.
-    """
-    if path is None:
-        return {}
-    data, lines = read_yaml(path)
-    if not isinstance(data, dict) or "cameras" in data:
-        raise ConfigError(
-            f"{path}:{lines.get(('cameras',), 1)}: a settings file has sections such as 'tracker:' and no cameras"
-        )
-    checked = validate(Config, {"cameras": [{"name": "any", "uri": "any"}], **data}, where=str(path), lines=lines)
-    return checked.model_dump(exclude_unset=True, exclude={"cameras"})
 
 
 def execute(

@@ -10,8 +10,9 @@ import typer
 from streamreid.cameras.capture_times import check_mixed
 from streamreid.cli import options as o
 from streamreid.cli.console import set_up_logging
-from streamreid.cli.run import configure, launch
+from streamreid.cli.run import launch
 from streamreid.config import Config
+from streamreid.config_inputs import configure
 
 __all__ = ["serve"]
 
@@ -47,12 +48,11 @@ def serve(
     """Follow live cameras until stopped; cameras come, go and change by HTTP and by the watched YAML file."""
     set_up_logging(quiet=quiet, verbose=verbose)
     written = {"parquet": parquet, "rotate": rotate, "keep": keep}
-    changes = o.changes(
-        detector=detector, engine=engine, delay=delay, gallery=gallery, listen=listen, watch=watch, **written
-    )
+    models = {"detector": detector, "engine": engine, "delay": delay, "gallery": gallery}
+    changes = o.changes(settings, listen=listen, watch=watch, **models, **written)
 
     def read() -> Config:
-        config = configure([], sources, changes, settings or [], settings_file, empty=True)
+        config = configure([], sources, settings_file=settings_file, changes=changes, allow_no_camera=True)
         check_mixed(config.cameras, window=config.association.window, where=str(sources), serving=True)
         server = config.server.model_copy(update={"listen": config.server.listen or "8080"})
         return config.model_copy(update={"server": server})

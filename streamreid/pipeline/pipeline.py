@@ -25,7 +25,7 @@ from streamreid.cameras.region_of_interest import inside
 from streamreid.cameras.registry import Cameras
 from streamreid.config import CameraConfig, Config, load_config
 from streamreid.detection import Detector
-from streamreid.errors import ConfigError, EngineError, OutputError, StreamReIDError
+from streamreid.errors import EngineError, OutputError, StreamReIDError
 from streamreid.pipeline.detectors import open_detectors
 from streamreid.pipeline.frame_processor import FrameProcessor
 from streamreid.pipeline.gallery_sync import GallerySync, stamp_of
@@ -132,11 +132,7 @@ class Pipeline(FrameProcessor):
     def from_sources(cls, *sources: str | Path, **sections: Any) -> Pipeline:
         """A pipeline for videos, folders or addresses with default settings; ``sections`` are those of the YAML
         (``engine={"model": "none"}``)."""
-        if not sources:
-            raise ConfigError("no source given: pass at least one video, folder of images, address or webcam number")
-        names: list[str] = []
-        cameras = [{"name": camera_name(str(s), names), "uri": str(s)} for s in sources]
-        return cls(Config.from_dict({"cameras": cameras, **sections}))
+        return cls(Config.from_sources(*sources, **sections))
 
     def close(self) -> None:
         """Stop reading and release threads. Safe to call twice."""

@@ -5,6 +5,7 @@ from streamreid.reid.base import Embedder
 from streamreid.reid.bundle import Bundle, BundleManifest, load_bundle, write_bundle
 from streamreid.reid.embedder import BlindEmbedder, EngineEmbedder
 from streamreid.reid.factory import engine_fingerprint, open_embedder, shipped_engines
+from streamreid.reid.feature_extractor import FeatureExtractor
 from streamreid.reid.model_import import ImportOptions, import_bundle
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Calibration",
     "Embedder",
     "EngineEmbedder",
+    "FeatureExtractor",
     "ImportOptions",
     "engine_fingerprint",
     "import_bundle",

@@ -82,6 +82,12 @@ class EngineEmbedder:
             return PartFeatures.unseen(0, len(self.parts), self.dim)
         return self._features(self._runtime(crops), len(crops))
 
+    def close(self) -> None:
+        """Release what the runtime holds outside Python (a GPU's memory)."""
+        close = getattr(self._runtime, "close", None)
+        if close is not None:
+            close()
+
     def _features(self, outputs: list[FloatArray], count: int) -> PartFeatures:
         parts = len(self.parts)
         raw = outputs[self._parts]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from streamreid._folders import FolderLock
+from streamreid._settings_changes import as_changes, change_settings
 from streamreid.camera_names import camera_name, file_name
 from streamreid.config import CameraConfig, Config, load_config
 from streamreid.detection import Detector, detector_checksum
@@ -219,9 +220,7 @@ class Batch:
 
     def _one(self, recording: Recording, progress: Progress | None) -> RecordingResult:
         folder = self.out / recording.name
-        sections = {**self._settings}
-        for section, values in recording.settings.items():
-            sections[section] = {**sections.get(section, {}), **values}
+        sections = change_settings(self._settings, as_changes(recording.settings))
         config = Config.from_dict(
             {"cameras": [c.model_dump() for c in recording.cameras], **sections}, where=f"recording '{recording.name}'"
         )

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from streamreid.cli import main
-from streamreid.cli.trials import load_recordings, score_recordings, split
 from streamreid.errors import ConfigError, DataError
 from streamreid.pipeline import Pipeline
+from streamreid.replay.trials import load_recordings, score_recordings, split
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("optuna")

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -16,24 +16,13 @@ from streamreid.config import Config
 from streamreid.errors import ConfigError, DataError
 from streamreid.evaluation import MotScores, Table, evaluate_mot, evaluate_multicam, read_mot
 from streamreid.evaluation.scores import combine
-from streamreid.replay import Replay
-from streamreid.replay.replay import replayed_config
+from streamreid.replay.replay import Replay, replayed_config
 from streamreid.types import EmbeddedFrame
 
-__all__ = [
-    "OBJECTIVES",
-    "Ids",
-    "Objective",
-    "Recording",
-    "load_recordings",
-    "objective_of",
-    "score_recordings",
-    "split",
-]
+__all__ = ["Ids", "Objective", "Recording", "load_recordings", "objective_of", "score_recordings", "split"]
 
 Ids = Literal["local", "global"]
 Objective = Literal["hota+idf1", "hota", "idf1", "mota"]
-OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +72,7 @@ class Recording:
         Raises:
             ConfigError: The settings contradict each other.
         """
-        replay = Replay(self.folder, changed(self.config, settings), frames=self.frames)
+        replay = Replay(self.folder, self.config.with_settings(settings), frames=self.frames)
         rows: dict[str, list[tuple[float, ...]]] = defaultdict(list)
         for result in replay:
             frame, tracks = result.frame, result.tracks
@@ -107,19 +96,6 @@ class Recording:
         if ids == "global":
             return evaluate_multicam(found, self.truth, frames=span).combined
         return evaluate_mot(found, self.truth, frames=span).combined
-
-
-def changed(config: Config, settings: Mapping[str, float]) -> Config:
-    """A configuration with single settings changed.
-
-    Raises:
-        ConfigError: They contradict each other.
-    """
-    data = config.model_dump()
-    for key, value in settings.items():
-        section, _, name = key.partition(".")
-        data[section] = {**data[section], name: value}
-    return Config.from_dict(data, where="settings")
 
 
 def _kept(table: Table, frames: Sequence[int]) -> Table:
