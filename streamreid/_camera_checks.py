@@ -44,8 +44,10 @@ LATEST = 4_102_444_800.0
 """Seconds from 1970 to 2100. Whatever is later is meant in milliseconds."""
 
 MOST_FRAMES = 2**31 - 1
+"""The largest frame number or count that a setting may name: what a 32-bit signed field of MOT text readers holds."""
 
 FARTHEST_PIXEL = 100_000
+"""Pixels; no camera has as many in a row, so a coordinate beyond is a mistake of unit."""
 
 
 def checked_uri(uri: str) -> str:

@@ -22,6 +22,7 @@ ProgressFunction = Callable[[int, "int | None"], None]
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 _BLOCK = 1 << 18
+"""Bytes read at a time: progress is shown some times a second even on slow lines."""
 
 
 class DownloadError(Exception):

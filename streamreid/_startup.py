@@ -28,6 +28,7 @@ _STUCK_SECONDS = 60.0
 """Where the watching thread itself cannot run for so long, native code holds Python's global lock."""
 
 _TICK = 0.5
+"""Seconds between looks at whether the start is over."""
 
 _LONGEST_SILENCE = 55.0
 """Seconds between two messages; a little less than the minute after which a log looks dead."""

@@ -15,6 +15,8 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 """Names stand in file names, addresses and metrics, so they are what all of these can hold."""
 
 LONGEST_NAME = 64
+"""Characters: names become file names, with endings and dates behind them."""
+
 _ROOM = 8
 """Letters that are left free for a number that makes a name unique."""
 

@@ -27,7 +27,10 @@ _FINER = 2
 
 _SHADES = 4  # nested outlines from dark to light that make a limb look round
 _SKIN: tuple[Colour, ...] = ((130, 160, 210), (90, 120, 170), (60, 80, 120), (150, 180, 225))
+"""Colours of skin, BGR."""
+
 _HAIR: tuple[Colour, ...] = ((30, 30, 35), (40, 60, 90), (80, 130, 170), (60, 60, 60), (150, 150, 155))
+"""Colours of hair, BGR."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -27,10 +27,14 @@ COLUMNS = 10
 """Columns that are read; what follows has no meaning in either layout."""
 
 _AICITY_COLUMNS = 9
+"""Columns of the AI City Challenge's tracking text."""
+
 _LONGEST_NUMBER = 40
 """Characters of a number: numpy.savetxt writes 25. Parsing one of a million digits takes minutes."""
 
 _SHOWN = 60
+"""Characters of a bad line that a message quotes."""
+
 _LEAST_HEIGHT = 3.0
 """Pixels: the median height of people in AI City text; the seventh column of MOT text is a score, at most 1."""
 

@@ -24,7 +24,10 @@ __all__ = ["objective", "partition"]
 
 Real = NDArray[np.float64]
 _NEVER = -1e6
+"""Weight, in log-odds, of pairs that must stay apart; below what evidence adds up to."""
+
 _EPS = 1e-9
+"""Log-odds by which a move must improve the sum: below is rounding."""
 
 
 def objective(weight: Real, forbidden: BoolArray, labels: Labels) -> float:

@@ -19,6 +19,7 @@ from streamreid.types import FloatArray, PartFeatures
 __all__ = ["IdentityIndex"]
 
 _SAMPLE = 4096
+"""Features on which the quantiser is fitted: bounds the time of fitting."""
 
 
 class IdentityIndex:

@@ -20,6 +20,8 @@ __all__ = ["decide_all"]
 log = logging.getLogger(__name__)
 _MOST = 4000  # nodes; their pairs fill some hundred MB
 _ROWS = 256
+"""Rows of the similarity matrix made at a time: bounds memory to some MB."""
+
 _SUREST = 8.0  # a single pair weighs at most so many log-odds
 
 

@@ -23,6 +23,7 @@ __all__ = ["Look", "TrackFragment", "labelled_pairs", "own_pairs", "track_fragme
 Whole = NDArray[np.int64]
 Real = NDArray[np.float64]
 _LENGTHS = (1, 2, 4, 8)
+"""Embeddings per fragment: short and long tracks are both compared when the link model is fitted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -37,8 +37,14 @@ from streamreid.types import Detections, EmbeddedFrame, Frame, PartFeatures
 __all__ = ["CacheWriter", "part_file", "read_frames", "remove_cache"]
 
 _FRAMES = 1024
+"""Frames per row group of the Parquet file."""
+
 _VALUES = 16 << 20
+"""Feature values per row group: 64 MB of float32, however many people there are."""
+
 _SECONDS = 10.0
+"""Seconds after which waiting rows are written, so that a killed run loses no more."""
+
 _EMBEDDED = "embedded"
 _IGNORED = "ignored"
 _LATER = (_EMBEDDED, _IGNORED)

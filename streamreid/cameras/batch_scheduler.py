@@ -22,9 +22,17 @@ __all__ = ["BatchScheduler"]
 log = logging.getLogger(__name__)
 
 _SMOOTH = 0.1
+"""Weight of the newest measurement in a running mean: follows a change within some ten batches."""
+
 _OVER, _UNDER = 1.05, 0.9
+"""Load (needed time / available time) above which a run counts as overloaded, and below which no longer. The gap keeps
+it from flickering."""
+
 _PATIENCE = 5.0
+"""Seconds a load must last before it is announced."""
+
 _RATE_SECONDS = 2.0
+"""Seconds over which arriving frames are counted."""
 
 
 class BatchScheduler:

@@ -20,6 +20,7 @@ __all__ = ["CameraConfigWatcher"]
 log = logging.getLogger(__name__)
 
 _SECONDS = 1.0
+"""Seconds between looks at the file: a change takes effect while its writer still watches."""
 
 
 class CameraConfigWatcher:

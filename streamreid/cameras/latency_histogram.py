@@ -16,6 +16,7 @@ _RECENT = 600
 """LatencyHistogram from which the present quantiles are taken: a minute at ten frames per second."""
 
 _BOUNDS = (0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Upper bounds of the age buckets, seconds."""
 
 _LEAST, _RATIO, _BINS = 1e-3, 1.05, 290
 """Bins of 5 % from a millisecond to twenty minutes: the quantiles of a whole run are right to 2.5 %."""

@@ -45,6 +45,8 @@ _TICK = 0.5
 """Seconds after which an empty batch is handed out, so that those who wait for results hear that nothing came."""
 
 _LOOK = 1.0
+"""Seconds between refreshes of the statistics."""
+
 _GIVE_BACK = 15.0
 """Seconds after which memory that lies unused is returned to the system, in runs without end."""
 

@@ -15,8 +15,13 @@ __all__ = ["STAGES", "CameraCount", "Stage", "Statistics"]
 
 STAGES = ("wait", "detect", "embed", "track", "associate", "write")
 _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Upper bounds of the buckets of stage times, seconds."""
+
 _WINDOW = 10.0
+"""Seconds over which the busy share of each stage is measured."""
+
 _BUSY = 0.5
+"""Share of the time below which no stage is the bottleneck: the cameras are."""
 
 
 @dataclass(slots=True)

@@ -35,6 +35,7 @@ _FULL = ("hota", "deta", "assa", "loca", "mota", "motp", "idf1", "idp", "idr", "
 _NARROW = ("hota", "deta", "assa", "mota", "idf1", "idsw", "frag", "fp", "fn")
 _NAMES = {"hota": "HOTA", "deta": "DetA", "assa": "AssA", "loca": "LocA", "frag": "Frag"}
 _FULL_WIDTH = 112
+"""Columns that the whole table of scores needs."""
 
 Frames = Annotated[
     str | None,

@@ -20,7 +20,10 @@ _SHOWN = 4
 """Cameras whose ages are shown; of more, the latest."""
 
 _OFTEN_SECONDS = 120.0
+"""Seconds from the start during which progress is printed often."""
+
 _LATER_SECONDS = 60.0
+"""Seconds between lines afterwards: logs of long runs stay short."""
 
 
 def line(pipeline: FrameProcessor) -> str:

@@ -20,6 +20,8 @@ LONGEST_SILENCE = 60.0
 """Seconds after which whoever reads a log wonders whether the program still works."""
 
 _TICK_SECONDS = 1.0
+"""Seconds between refreshes of the line."""
+
 _CARED_SECONDS = 5.0
 """Whoever calls `Heartbeat.cared` so lately speaks without help."""
 

@@ -36,10 +36,16 @@ Way = Literal["places", "views", "transits"]
 _GRID = 0.2  # seconds between compared moments
 _LIMIT = 20.0  # greatest offset that is looked for
 _VIEW_LIMIT = 8.0
+"""Seconds: the largest offset that is looked for between views; a longer one may be the way between two places."""
+
 _SAMPLES = 900  # moments remembered per track
 _TRACKS = 2000
+"""Tracks kept, of all cameras; bounds memory and the cost of a comparison."""
+
 _SAMPLES_COMPARED = 1500  # places of people in one camera that are looked up in another: .2 s for all offsets
 _LEAST_SAMPLES = 25
+"""Places of people, standing inside the other picture, below which two cameras are not compared."""
+
 _NOWHERE = 1e6  # metres: where a place in a list of fewer people is
 _LIVE_PAIRS = 40  # pairs of tracks that a live run compares: it stands still meanwhile
 _FAR = 1.5  # metres from which on a place is simply wrong

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 _OPERATORS = ["Conv", "Gemm"]
 _LEAST = 16
+"""Pictures below which measured ranges of activations say little."""
+
 _NARROWEST = 0.016  # of a range: dead channels would get a scale below what float16 can say
 
 

@@ -26,6 +26,8 @@ __all__ = ["Plan", "Shapes", "build_plan", "profile_of", "read_precision"]
 log = logging.getLogger(__name__)
 
 _WORKSPACE = 4 << 30
+"""Bytes of GPU memory that the builder may use for trying kernels."""
+
 _NAMES = {
     "float": "fp32", "fp32": "fp32", "half": "fp16", "fp16": "fp16", "bf16": "bf16", "bfloat16": "bf16", "int8": "int8",
 }  # fmt: skip

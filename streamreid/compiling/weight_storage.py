@@ -18,8 +18,11 @@ __all__ = ["small_graph"]
 
 _SMALLEST = 1 << 10  # values; below it the node that unfolds them takes as much room as is saved
 _LARGE = 1 << 18
+"""Values from which a matrix is worth storing in a narrower type."""
+
 _QUANTISED = ("QuantizeLinear", "DequantizeLinear")
 _HALF = 65504.0
+"""The largest finite float16."""
 
 
 def small_graph(model: Any) -> Any:

@@ -31,6 +31,7 @@ LAYOUTS = (
     "DETR) or with scores and labels [B, N] (EfficientNMS)"
 )
 _STRIDES = (8, 16, 32)
+"""Pixels per cell of the three grids of YOLO detectors (Ge et al., YOLOX, arXiv 2107.08430)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ PixelFormat = tuple[Literal["rgb", "bgr"], Literal["unit", "byte", "imagenet", "
 """Colour order, and range of values: 0..1, 0..255, ImageNet's mean and deviation, -1..1."""
 
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and deviation per channel of ImageNet's RGB pictures in 0..1, which most training code normalises by."""
 
 FORMATS: tuple[PixelFormat, ...] = (
     ("rgb", "unit"),  # Ultralytics, YOLOv5, YOLO-NAS, DeepStream, RT-DETR

@@ -23,6 +23,7 @@ from streamreid.types import FloatArray, Image, IntArray, PartFeatures
 __all__ = ["UnifiedGallery", "Unifier", "Unifies", "grade", "unified_similarity"]
 
 _BATCH = 16
+"""Pictures through the grader at a time."""
 
 
 class Unifies(Protocol):

@@ -28,7 +28,10 @@ Clock = list[tuple[int, float]]
 _COLUMNS = ("hota", "deta", "assa", "loca", "mota", "idf1", "idp", "idr", "idsw", "frag", "fp", "fn")
 _NAMES = {"hota": "HOTA", "deta": "DetA", "assa": "AssA", "loca": "LocA", "frag": "Frag"}
 _TOLERANCE = 0.02
+"""Seconds by which the straight lines between kept times may miss the time of a frame."""
+
 _LISTED = 200
+"""Mixtures of identities that the page lists; beyond, nobody reads on."""
 
 
 def read_clocks(results: Path | str) -> dict[str, Clock]:

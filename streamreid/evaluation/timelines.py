@@ -19,6 +19,7 @@ __all__ = ["Mixture", "Runs", "Timelines", "mixtures", "timelines"]
 
 Whole = NDArray[np.int64]
 NOBODY = -1
+"""Identity number of a row that no identity belongs to."""
 
 
 @dataclass(frozen=True, slots=True)

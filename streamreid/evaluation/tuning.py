@@ -19,6 +19,7 @@ __all__ = ["Trial", "Tuning", "search"]
 Settings = dict[str, float]
 Score = Callable[[Settings], float]
 _SHOWN = 5
+"""Best settings that are judged on the validation part: more would be a search of their own."""
 
 
 @dataclass(frozen=True, slots=True)

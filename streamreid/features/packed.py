@@ -20,7 +20,10 @@ __all__ = ["PackedParts"]
 # Values of one block of results: what the two products leave stays in the cache until it is divided and clipped.
 _BLOCK = 1 << 20
 _NARROWEST = 256
+"""Columns computed at a time at least, so that the matrix product stays efficient."""
+
 _LEAST = 1e-6
+"""Common visibility below which two features share nothing; far above rounding of float32."""
 
 
 class PackedParts:

@@ -18,10 +18,19 @@ __all__ = ["BackgroundWriter"]
 log = logging.getLogger(__name__)
 
 _MOST_EVENTS = 100_000
+"""Events held while the store is away; older ones are dropped and counted."""
+
 _MOST_TRACKS = 20_000
+"""Track records held while the store is away; older ones are dropped and counted."""
+
 _PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+"""Seconds before the first repetition of a failed write, and the longest pause it doubles to."""
+
 _HOUSEKEEPING = 5.0
+"""Seconds between looks at retention and caps."""
+
 _LAST_ATTEMPTS = 3
+"""Attempts to write what is left when a run ends."""
 
 
 class BackgroundWriter:

@@ -16,7 +16,10 @@ from streamreid.types import FloatArray, IntArray
 __all__ = ["CandidateIndex"]
 
 _CONNECTIVITY = 16
+"""Neighbours per node of the HNSW graph (M of Malkov & Yashunin)."""
+
 _EXPANSION_ADD = 64
+"""Candidates looked at when a vector is added (efConstruction)."""
 
 
 class CandidateIndex:

@@ -13,6 +13,8 @@ from streamreid.errors import GalleryError, MissingExtraError
 __all__ = ["AesCipher", "Cipher", "PlainCipher", "cipher_from_environment", "new_key"]
 
 _NONCE = 12
+"""Bytes of the nonce of AES-GCM (NIST SP 800-38D, 8.2)."""
+
 _BOUND = b"streamreid gallery 1"
 
 

@@ -18,11 +18,18 @@ from numpy.typing import NDArray
 __all__ = ["ByteSignatures", "find_residue"]
 
 _WORD = 16
+"""Bytes per signature: 128 bits meet by chance in no disk."""
+
 _BLOCK = 1 << 25
+"""Bytes of a file searched at a time."""
+
 _LEAST_VARIETY = 8
+"""Different byte values that a signature must have: runs of zeros are found everywhere."""
+
 _JPEG_TABLES = 700  # bytes at the beginning that all JPEG files of one encoder share
 _MOST = 4_000_000  # words to look for; of very many values a part of each is enough
 _BITS = 22
+"""Bits of the hash in the first sieve: 4 MB of flags."""
 
 Words = NDArray[np.uint64]
 

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 _CANDIDATES, _SHARE = 1000, 250  # at least so many, and one of so many views: see benchmarks/gallery.py for the recall
 _STALE = 0.5
+"""Share of erased entries from which the index is built anew."""
+
 _PIECE = 2000  # views taken at a time when the index is made
 _BLOCK = 512  # views read at a time: what is converted stays in the cache
 

@@ -53,6 +53,8 @@ _PARTNERS = (
     ("intr", "extr"),
 )
 _MOST_NUMBERS = 64
+"""Numbers that a matrix in a calibration file may have."""
+
 _MOST_BYTES = 8 << 20
 """Of a calibration file. Devices and pipes, which never end, are not read at all."""
 

@@ -30,7 +30,11 @@ WorldRow = tuple[float, int, float, float]
 """Time, id, x, y."""
 
 _BINS = 240
+"""Moments of positions (of ``BIN`` seconds) kept per track: bounds memory and the comparison of two tracks."""
+
 _FRAMES = 1024
+"""Frames of boxes kept per camera until their positions are known."""
+
 _SILENT = 2.0  # seconds
 _LATE = 0.2  # seconds
 _HYPOTHESES_LIVE = 3

@@ -12,6 +12,7 @@ __all__ = ["k_best_assignments"]
 
 Array = NDArray[np.float64]
 _LARGE = 1e4
+"""Cost of a forbidden assignment: above any gain in log-odds, small enough for float64 sums."""
 
 
 def k_best_assignments(gain: Array, window: float) -> Iterator[tuple[float, NDArray[np.int64]]]:

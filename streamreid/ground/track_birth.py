@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 ViewKey = tuple[tuple[str, int], ...]
 _FAR = 60.0  # metres
 _ALONE = 0.1
+"""Log-odds at least of a person whom only one camera sees, whatever the others should have seen."""
+
 _DOOR = 0.7  # metres: how wide an entrance is
 _GROUND = 100.0  # square metres on which people usually are
 

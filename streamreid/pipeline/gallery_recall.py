@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE = 2000  # identities admitted at the start; others are looked up when somebody new appears
 _CANDIDATES = 3
+"""Remembered people that join the search of the association per track."""
+
 _OLDEST = 0.9  # of the association's memory: nobody is admitted only to expire at once
 
 

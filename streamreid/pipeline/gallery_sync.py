@@ -42,9 +42,16 @@ log = logging.getLogger(__name__)
 
 _STEP = 5.0  # capture seconds after which something is handed to the writer, whatever the wall clock says
 _GROWN = 1.25
+"""Growth of the number of embeddings from which a stored track is written again."""
+
 _MOST_TRACKS = 50_000
+"""Tracks waiting for a decision; bounds memory in runs without end."""
+
 _CALIBRATION_SECONDS = 60.0
+"""Seconds between looks at the site's link calibration."""
+
 _CROP = (128, 256)
+"""Width and height, pixels, that stored pictures of people fit into."""
 
 
 def stamp_of(embedder: Embedder) -> EngineStamp:

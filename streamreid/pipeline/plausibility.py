@@ -28,11 +28,14 @@ _LEAST_FRAMES = 5
 """Frames from which the end of a short recording is judged."""
 
 _LAST_SECONDS = 60.0
+"""Seconds of capture time after which each question is answered with what there is."""
 
 _PAIRS = 60
 """Pairs of people seen at one time from which the engine is judged."""
 
 _LEAST_PAIRS = 15
+"""Pairs of strangers from which the similarity of strangers is judged."""
+
 _ALIKE = 0.9
 """Part similarity (a cosine) of different people: .2 to .7 for engines that tell people apart, .97 and more where the
 input is prepared wrongly."""
@@ -41,7 +44,11 @@ _ALIKE_SHARE = 0.9
 """Share of pairs above: a group in uniforms is alike, but not with everybody else."""
 
 _BOXES = 40
+"""Boxes after which the heights are judged."""
+
 _LEAST_BOXES = 15
+"""Boxes below which heights are not judged."""
+
 _HEIGHTS = (1.1, 2.4)
 """Metres that a standing person's box may be tall: children and raised arms included, and a tenth of error in the
 calibration."""
@@ -51,6 +58,8 @@ _HUMAN_SHARE = 0.2
 people who sit still .3."""
 
 _REFERENCE = 1.7
+"""Metres: a common height of adults, against which boxes are measured."""
+
 _USUAL_HEIGHTS = (0.5, 100.0)
 """Metres above the ground at which cameras hang."""
 _UNITS = (0.001, 0.01, 0.3048, 1 / 0.3048, 100.0, 1000.0)

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 Preset = Literal["imagenet", "openvino", "bytes", "unit", "half"]
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and deviation per channel of ImageNet's RGB pictures in 0..1, which most training code normalises by."""
+
 PRESETS: dict[str, dict[str, object]] = {
     "imagenet": {
         "color": "rgb",

@@ -24,6 +24,8 @@ from streamreid.types import FloatArray
 __all__ = ["GOOD", "Figures", "Pictures", "faults", "feature_output", "measure_preset", "trial_pictures"]
 
 _PEOPLE, _VIEWS = 16, 3
+"""Drawn people, and pictures of each: enough to tell presets apart, a second of work."""
+
 _PICTURES = 64  # of the user's own folder
 
 _ALIKE = 0.95

@@ -22,7 +22,10 @@ Score = Callable[[FloatArray, Probe], "tuple[float, float] | None"]
 cameras."""
 
 _SEEN = 0.1
+"""Visibility above which a part is compared."""
+
 _NEAREST = 10
+"""Nearest neighbours whose order is compared."""
 
 
 class Embeds(Protocol):

@@ -10,6 +10,8 @@ from streamreid.replay.link_calibration import Calibrated
 __all__ = ["calibration_page"]
 
 _SIZE, _EDGE = 320, 40
+"""Side of the diagram, and its margin, pixels."""
+
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 "
     "1rem;color:#222;background:#fff}"

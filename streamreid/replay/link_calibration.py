@@ -34,6 +34,7 @@ _LABELLED = ("looks", "looks_common", "looks_crops", "common", "crops", "gap", "
 # cameras.
 _TRUST, _DOUBT = 200.0, 0.1
 _MOST_TRACKS = 400
+"""Tracks per recording that pairs are made of: pairs grow with the square."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

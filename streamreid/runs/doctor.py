@@ -39,6 +39,8 @@ _MEMORY = 400e6
 """Bytes of frames of all cameras that are kept."""
 
 _WARM = 3
+"""Frames per camera that warm caches up before times are taken."""
+
 _SETTLED = 1.0
 """Seconds after which most people have been looked at as often as newcomers are."""
 

@@ -20,6 +20,8 @@ __all__ = ["ResultWriter", "begin_state"]
 log = logging.getLogger(__name__)
 
 _SECONDS = 1.0
+"""Seconds between writes of ``state.json``: as much is looked up again after a crash."""
+
 _STATE_OUTPUT = "state"
 
 

@@ -14,7 +14,10 @@ from streamreid.cameras.latency_histogram import Quantiles
 __all__ = ["CameraForecast", "Forecast", "forecast"]
 
 _SECONDS = 60.0
+"""Seconds that are played through."""
+
 _SETTLE = 2.0
+"""Seconds at the beginning that are not counted: queues fill."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,14 @@ __all__ = ["Choice", "Settings", "candidates", "measure", "recall"]
 log = logging.getLogger(__name__)
 
 _FORMAT = 1
+"""Version of the file of measurements; others are measured again."""
+
 _SECONDS = 6.0
+"""Seconds that measuring may take in all."""
+
 _ROWS = 16
+"""Rows per batch: a usual number of people at a time."""
+
 # Without one of these int8 is not faster, and older instructions saturate on the way: another arithmetic than the one
 # that was verified.
 _INT8 = {"avx512_vnni", "avx_vnni", "amx_int8"}

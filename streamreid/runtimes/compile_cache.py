@@ -15,6 +15,7 @@ __all__ = ["CompiledGraphs", "read_json", "write_json"]
 log = logging.getLogger(__name__)
 
 _ROOM = 1 << 30
+"""Bytes that compiled graphs may take; those unused for longest go first."""
 
 
 def read_json(path: Path) -> Any:

@@ -23,6 +23,8 @@ __all__ = ["load_runtime", "remeasure"]
 log = logging.getLogger(__name__)
 
 _WORTHWHILE = 1 << 20
+"""Bytes of a graph from which keeping its compiled form saves time."""
+
 _RUNTIMES = ("auto", "tensorrt", "openvino", "onnxruntime", "torch")
 _PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
 

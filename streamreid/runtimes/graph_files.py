@@ -22,14 +22,31 @@ __all__ = ["check_graph_files", "external_data", "graph_files", "graph_sha256", 
 Field = tuple[int, "memoryview | int"]
 
 _MODEL_GRAPH, _MODEL_FUNCTIONS = 7, 25
+"""Field numbers of ModelProto in ONNX's onnx.proto; below, those of the messages named."""
+
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_OUTPUT, _GRAPH_SPARSE = 1, 5, 12, 15
+"""Of GraphProto."""
+
 _FUNCTION_NODE = 7
+"""Of FunctionProto."""
+
 _NODE_INPUT, _NODE_OUTPUT, _NODE_ATTRIBUTE = 1, 2, 5
+"""Of NodeProto."""
+
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 6, 10, 11
+"""Of AttributeProto."""
+
 _TENSOR_EXTERNAL = 13
+"""Of TensorProto."""
+
 _SPARSE_VALUES, _SPARSE_INDICES = 1, 2
+"""Of SparseTensorProto."""
+
 _VALUE_NAME = 1
+"""Of ValueInfoProto."""
+
 _KEY, _VALUE = 1, 2
+"""Of StringStringEntryProto."""
 
 
 def external_data(path: str | Path) -> tuple[str, ...]:

@@ -26,9 +26,17 @@ __all__ = ["OpenVINORuntime"]
 log = logging.getLogger(__name__)
 
 _PIECES = (4, 1)
+"""Rows per request: a batch is cut into these, so that two sizes of graph are enough."""
+
 _PIXELS = 4 * 256 * 128
+"""Pixels per request at most (four crops of 256x128): larger requests wait longer for one another."""
+
 _COMPILED = 16
+"""Compiled shapes kept; those unused for longest go first."""
+
 _PARITY = 1e-2
+"""Mean difference, as a share of the spread, within which two forms of a graph count as the same."""
+
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 

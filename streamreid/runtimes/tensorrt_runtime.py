@@ -33,7 +33,10 @@ log = logging.getLogger(__name__)
 
 _MODULES = {"tensorrt": ("tensorrt", "tensorrt_bindings"), "tensorrt_rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings")}
 _SLOTS = 2
+"""Batches in flight: one is copied while the other computes."""
+
 _BLOCK = (32, 8, 1)
+"""Threads per block of the crop kernel: one warp along a row."""
 
 
 class TensorRTRuntime:

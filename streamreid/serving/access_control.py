@@ -28,6 +28,8 @@ BODY_BYTES = 1 << 20
 """Of a request. A camera has a few hundred; one with a polygon and a calibration a few thousand."""
 
 HEADER_BYTES = 16 << 10
+"""Bytes of all headers of a request together."""
+
 TARGET_BYTES = 2048
 """Of a path with its query. Names of cameras have up to 64 characters."""
 

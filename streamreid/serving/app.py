@@ -46,6 +46,8 @@ ERROR_CHARACTERS = 4000
 """Of an error's text in an answer."""
 
 _READ_SECONDS = 10.0
+"""Seconds that reading figures may take before the answer is 503."""
+
 _CHANGE_SECONDS = 30.0
 """A camera that is not open by then is not added. FFmpeg uses ``connect_timeout`` (5 s) twice."""
 

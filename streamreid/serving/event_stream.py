@@ -20,6 +20,7 @@ Topic = Literal["identity", "camera", "people"]
 frame."""
 
 _LENGTH = 2000
+"""Events kept for listeners that come back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _SAY_SECONDS = 60.0
+"""Seconds between log lines while no connection can be accepted."""
 
 
 class Listener(socket.socket):

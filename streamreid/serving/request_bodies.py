@@ -13,6 +13,8 @@ MOST_VALUES = 10_000
 """Numbers, texts, lists and objects in a body, all together."""
 
 DEPTH = 20
+"""Levels of nesting in a JSON body."""
+
 TEXT_CHARACTERS = 4096
 """Of a text and of a key."""
 

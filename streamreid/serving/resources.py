@@ -16,6 +16,7 @@ from streamreid.serving.live_sink import LastSeen
 __all__ = ["camera_view", "health", "identity_views", "readiness", "run_view", "state_of"]
 
 _STUCK_SECONDS = 30.0
+"""Seconds without a result after which the run counts as stuck in /healthz."""
 
 TRACKS = 20
 """Shown of each identity in a list."""

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 TOKEN_VARIABLE = "STREAMREID_TOKEN"  # noqa: S105 - the name of a variable
 _STOP_SECONDS = 2.0
+"""Seconds that open connections get when the run ends."""
 
 _BACKLOG = 128
 """Connections that the system holds until they are accepted."""

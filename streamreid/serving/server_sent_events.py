@@ -20,8 +20,13 @@ LISTENERS = 64
 
 _TOPICS: tuple[Topic, ...] = ("identity", "camera", "people")
 _POLL_SECONDS = 0.1
+"""Seconds between looks at the ring of events."""
+
 _COMMENT_SECONDS = 10.0
+"""Seconds of silence after which a comment keeps proxies from hanging up."""
+
 _BATCH = 500
+"""Events per write."""
 
 
 class _Seats:

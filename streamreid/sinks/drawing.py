@@ -39,12 +39,21 @@ __all__ = [
 
 Blur = Literal["none", "head", "body"]
 _COLOURS = 96
+"""Colours before they repeat."""
+
 _SQUARES = 8
+"""Squares across a pixelated person."""
+
 _HEAD_HEIGHT, _HEAD_WIDTH = 1 / 3, 0.75
 """Where the head ends, as shares of a box's height and width, with room for bent people."""
 _UNDECIDED = (150, 150, 150)
+"""BGR of people without a global id."""
+
 _DARK = (24, 20, 18)
+"""BGR of dark text and grounds."""
+
 _WHITE = (255, 255, 255)
+"""BGR of light text."""
 
 
 @dataclass(frozen=True, slots=True)

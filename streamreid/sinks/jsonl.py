@@ -46,6 +46,8 @@ from streamreid.types import FrameResult, IdentityEvent
 __all__ = ["SCHEMA", "JsonlSink", "group_identities"]
 
 SCHEMA = 1
+"""Version of the format; it grows when a reader must change."""
+
 _CLOCKS = {
     "pts": "presentation time stamps of the file or stream",
     "rtcp": "RTCP sender reports of the camera",

@@ -15,9 +15,16 @@ from streamreid.types import FloatArray, Image, IntArray
 __all__ = ["Mosaic", "Shot"]
 
 _GROUND = (24, 20, 18)
+"""BGR between the cells."""
+
 _GAP = 4
+"""Pixels between cells."""
+
 _BAR = 34
+"""Pixels of the line of text below."""
+
 _STUCK = 1.0
+"""Seconds by which times may go back before that counts as a clock set back, and that a moment may stay open."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

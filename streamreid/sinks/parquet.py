@@ -34,8 +34,14 @@ from streamreid.types import FrameResult, IdentityEvent
 __all__ = ["ParquetSink"]
 
 _ROWS = 20_000
+"""Rows that are written at once."""
+
 _SECONDS = 1.0
+"""Seconds after which fewer are written."""
+
 _GROUP_ROWS = 100_000
+"""Rows per row group of the final file."""
+
 _PATIENCE = 2.0
 """Seconds for writing final identities into the parts of a live run that ends: an hour of ten busy cameras."""
 

@@ -13,7 +13,10 @@ __all__ = ["PartFolder"]
 
 _NAME = re.compile(r"part-(\d{10})-(\d{10})\.parquet")
 _MANY = 60
+"""Files that are joined into one of the next level: 60 seconds make a minute, 60 minutes an hour."""
+
 _LEVELS = 2
+"""Times that files are joined."""
 
 
 @dataclass(frozen=True, slots=True)

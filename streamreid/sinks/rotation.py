@@ -34,6 +34,8 @@ __all__ = ["RotatingSink"]
 
 _log = logging.getLogger(__name__)
 _EXPIRE_SECONDS = 60.0
+"""Seconds between looks for segments that are too old."""
+
 _LINGER = 5.0
 """Seconds after which a segment is finished: somebody who came in its last moments has an identity by then."""
 

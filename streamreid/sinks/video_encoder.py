@@ -29,6 +29,8 @@ __all__ = ["VideoWriter", "Worker", "adopt_unfinished", "fit"]
 
 _log = logging.getLogger(__name__)
 _BASE = 90_000
+"""Ticks per second of the time stamps, as in MPEG-TS."""
+
 _KEY = 2.0  # seconds from key frame to key frame, for slow cameras too
 _FRAGMENT = 500_000  # microseconds
 _QUICKLY = 50 * 2**20  # bytes that are rewritten in a fraction of a second

@@ -20,6 +20,8 @@ from streamreid.types import FrameResult, IdentityEvent
 __all__ = ["WorldSink"]
 
 _PER_SECOND = 10
+"""Frames per second of ``world.txt``: moments of all cameras on one grid."""
+
 _PATIENCE = 0.8
 """Seconds that a moment waits for other cameras to place the same people."""
 

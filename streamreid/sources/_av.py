@@ -48,6 +48,7 @@ _MAX_PIXELS = 8192 * 8192
 """Damaged headers announce pictures of a gigabyte; nobody's camera is larger than this."""
 
 _MAX_READ_ERRORS = 64
+"""Packets that cannot be read before a file counts as ended."""
 
 HTTP_OPTIONS = {"extension_picky": "0", "allowed_segment_extensions": "ALL"}
 """For HLS playlists, whose segments have any names: FFmpeg else refuses those that do not end in what it expects."""
@@ -60,6 +61,8 @@ _SILENT = 0.9
 _METADATA: dict[str, Any] = {} if int(av.__version__.split(".", 1)[0]) >= 19 else {"metadata_errors": "replace"}
 
 _LOCKED_WAIT = 60.0
+"""Seconds before the next attempt at a camera that locks out wrong logins."""
+
 _MISSING_WAIT = 10.0
 """Seconds before asking again: after a wrong password, for cameras lock out who asks often, and after 404 and its
 like."""

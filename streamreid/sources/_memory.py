@@ -16,8 +16,14 @@ from time import monotonic
 __all__ = ["few_arenas", "give_back"]
 
 _PAUSE = 10.0
+"""Seconds between calls to malloc_trim, which takes milliseconds."""
+
 _ARENA_MAX = -8
+"""M_ARENA_MAX of glibc's mallopt(3)."""
+
 _ARENAS = 2
+"""Arenas of malloc: each keeps its own free memory."""
+
 _lock = threading.Lock()
 _last = -_PAUSE
 

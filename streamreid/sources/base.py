@@ -13,6 +13,8 @@ from streamreid.types import Frame
 __all__ = ["FrameSource", "Notes", "Selection", "SourceBase"]
 
 _MAX_NOTES = 50
+"""Notes kept with their text; further ones are only counted."""
+
 _Self = TypeVar("_Self")
 
 

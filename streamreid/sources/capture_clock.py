@@ -41,6 +41,7 @@ _TRUSTED = 0.005
 """Seconds by which a time may still be off the clock it is named after."""
 
 _LEAST_STEP = 1e-6
+"""Seconds: times of frames increase by at least as much."""
 
 
 class CaptureClock:

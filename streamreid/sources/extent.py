@@ -41,7 +41,11 @@ _WHOLE = 0.9
 """Share of the announced pictures that an index must reach to be a whole one."""
 
 _TS_PACKET = 188
+"""Bytes of a packet of an MPEG transport stream (ISO/IEC 13818-1)."""
+
 _SAMPLES = 32
+"""Entries of an index that are looked at."""
+
 _CHUNK = re.compile(rb"[0-9]{2}(dc|db|pc|wb|tx|sb)|ix[0-9]{2}|LIST|JUNK", re.IGNORECASE)
 _CONTAINER_SHARE = 0.95
 """Of the container's length that its pictures take at least: it is that of its longest stream, and sound may go on a

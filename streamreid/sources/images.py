@@ -23,6 +23,8 @@ _MARKER = re.compile(rb"\xff[^\x00\xff]")
 """A marker of JPEG: 0xFF in the data of a scan is followed by 0, and filling 0xFF may stand before a marker."""
 
 _EOI = 0xD9
+"""Second byte of the JPEG marker that ends a picture."""
+
 _STANDALONE = frozenset([0x01, *range(0xD0, 0xD9)])
 """Markers without a segment behind them: TEM, the restarts inside a scan, and the beginning of a picture."""
 

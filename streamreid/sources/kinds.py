@@ -38,6 +38,8 @@ _REMEMBERED = 60.0
 """Seconds for which an answer counts: cameras allow few connections, and several parts of a start ask."""
 
 _AT_ONCE = 32
+"""Cameras that are opened side by side to see what they are."""
+
 _answers: dict[str, tuple[float, Kind | None]] = {}
 _lock = threading.Lock()
 

@@ -33,11 +33,17 @@ _MAX_HUNG = 3
 """Connections left behind that may hang at the same time; no new one is opened beside them."""
 
 _STALL_SECONDS = 2.0
+"""Seconds without a frame after which a camera counts as stalled, at most."""
+
 _LASTED_SECONDS = 5.0
+"""Seconds a connection must have lasted for the next attempt to come at once."""
+
 _UNCONVERTED = 5
 """Pictures in a row that cannot be converted before the camera is given up."""
 
 _CLOSE_SECONDS = 0.3
+"""Seconds that closing may take before the reader is left behind."""
+
 _COUNT = re.compile(r" (after \d+ pictures|\(after \d+\))")
 
 

@@ -21,6 +21,8 @@ _FIRST_GUESS = 1000
 """A first fragment shorter than this is taken for a whole unit until fragments were seen."""
 
 _STEADY = 10
+"""Pictures in a row with the same number of slices after which the last slice is taken for the end."""
+
 _LARGEST = 16 * 2**20
 """Bytes of a unit or picture; more is a stream without time stamps or beginnings."""
 

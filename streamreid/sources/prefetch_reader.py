@@ -17,6 +17,8 @@ from streamreid.types import Frame
 __all__ = ["PrefetchReader"]
 
 _STOP_SECONDS = 0.8
+"""Seconds that reading ahead may take to stop."""
+
 _NEWER = "newer frame"
 
 

@@ -16,7 +16,10 @@ from streamreid.sources._memory import give_back
 __all__ = ["Abandoned", "Connection", "Pulse", "Reader"]
 
 _CAPACITY = 4
+"""Frames read ahead of who takes them."""
+
 _GRACE = 1.0
+"""Seconds beyond FFmpeg's own time limit before the reader is given up."""
 
 Picture = TypeVar("Picture")
 PictureOut = TypeVar("PictureOut", covariant=True)

@@ -9,6 +9,7 @@ from streamreid.errors import SourceError
 __all__ = ["Backoff", "HopelessError"]
 
 _FIRST = 0.25
+"""Seconds before the first new attempt; doubled with each."""
 
 
 class HopelessError(SourceError):

@@ -19,6 +19,8 @@ _MOST = 64 * 1024
 """Bytes of an answer that are read; an SDP has a few thousand."""
 
 _PORT = 554
+"""Of RTSP where an address names none (RFC 7826, 4.2)."""
+
 _ALGORITHM = re.compile(r'algorithm="?([A-Za-z0-9-]{1,32})', re.IGNORECASE)
 _MEDIA = re.compile(r"^m=(\w{1,32}) ", re.MULTILINE)
 

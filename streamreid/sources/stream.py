@@ -45,7 +45,10 @@ _LATE_PARSED = frozenset({"h264", "hevc"})
 picture late."""
 
 _UNKNOWN_NAME_WAIT = 10.0
+"""Seconds before the next attempt at a host whose name is unknown."""
+
 _REMEMBERED = 256
+"""Arrival times kept until their pictures are decoded."""
 
 
 class StreamSource(LiveSource):

@@ -19,6 +19,7 @@ from streamreid.types import Image
 __all__ = ["WebcamSource"]
 
 _MAX_FAILED_READS = 5
+"""Reads in a row without a picture before a webcam counts as gone."""
 
 
 class WebcamSource(LiveSource):

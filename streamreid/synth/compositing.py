@@ -21,6 +21,8 @@ __all__ = ["Painter", "Shown"]
 
 Array = NDArray[np.float64]
 _NOBODY = -1
+"""Number of pixels that no person covers."""
+
 _LEAST_HEIGHT = 12.0  # pixels
 _POSE = 1.7  # seconds for which one picture of a person is shown
 _AROUND = np.array([0.0, -0.1, 0.1, -0.3, 0.3])  # seconds: now, whether somebody moves, which way they go

@@ -15,7 +15,11 @@ __all__ = ["Walks", "walk"]
 
 Array = NDArray[np.float64]
 _STEP = 0.1
+"""Seconds per step of the simulation."""
+
 _REACHED = 0.6
+"""Metres from a way point at which it counts as reached."""
+
 _COMFORT = 0.75  # metres between two people's centres below which they step aside
 
 

@@ -15,6 +15,7 @@ from streamreid.media import ffmpeg_name
 __all__ = ["Video"]
 
 _CLOCK = 90_000
+"""Ticks per second of the time stamps, as in MPEG-TS."""
 
 
 class Video:

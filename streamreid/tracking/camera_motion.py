@@ -13,6 +13,8 @@ from streamreid.types import FloatArray, Image
 __all__ = ["CameraMotion"]
 
 POINTS = 400
+"""Corners followed per frame: bounds the cost of the estimate."""
+
 FEWEST = 12
 """Followed points below which the pictures are taken to show nothing in common."""
 

@@ -35,6 +35,8 @@ __all__ = ["Tracker", "occlusion"]
 Rows = NDArray[np.intp]
 
 STATE_VERSION = 1
+"""Version of what :meth:`Tracker.state` gives."""
+
 FARTHEST = 1e6
 """Pixels from the origin beyond which a box is taken for an error of the detector."""
 CONTEST_SECONDS = 3.0

@@ -16,6 +16,7 @@ from streamreid.types import FloatArray, Image
 __all__ = ["BodyPix", "with_halves"]
 
 _INPUT = (257, 177)
+"""Height and width that the body-part network is fed at."""
 
 
 class BodyPix:

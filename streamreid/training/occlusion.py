@@ -21,6 +21,7 @@ __all__ = ["SIDES", "Occlusion", "Side", "corner_patch", "cover", "draw_occlusio
 Side = Literal["left", "right", "bottom", "top"]
 SIDES: tuple[Side, ...] = ("left", "right", "bottom", "top")
 SHARES = (0.25, 0.5)
+"""Shares of the picture that an occluder covers (OAMN, ICCV 2021)."""
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,8 @@ LIMBS: tuple[tuple[str, str], ...] = (
 """The limbs of channels 17 to 35, as pairs of keypoints."""
 FIELD_NAMES: tuple[str, ...] = (*KEYPOINTS, *(f"{a}-{b}" for a, b in LIMBS))
 BODYPIX_CHANNELS = 26
+"""Channels of the stored label maps: 24 parts, person, background."""
+
 _PARTS_FILE = "parts.json"
 
 
