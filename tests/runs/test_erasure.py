@@ -11,7 +11,6 @@ from streamreid import Pipeline
 from streamreid._folders import FolderLock
 from streamreid.errors import DataError, FolderBusy
 from streamreid.gallery import Gallery
-from streamreid.gallery.migration import copy_gallery
 from streamreid.runs import run
 from streamreid.runs.erasure import forget_everywhere
 from streamreid.sinks import result_erasure
@@ -129,7 +128,7 @@ def test_folders_are_named_until_they_hold_them_no_more(results, call):
 def test_a_copy_of_the_gallery_erases_there_too(results, tmp_path):
     folder, gallery, who = results
     with Gallery.open(gallery) as store, Gallery.open(tmp_path / "copy.db") as copy:
-        copy_gallery(store, copy)
+        store.copy_to(copy)
         erasure, erased = forget_everywhere(copy, [who["left", 1]], [folder])
     assert erasure.complete
     assert erased[str(folder)].counts["jsonl"]
