@@ -1,4 +1,4 @@
-"""``python -m streamreid``."""
+"""``python -m streamreid`` is the command line, also where no script was installed."""
 
 from streamreid.cli import main
 

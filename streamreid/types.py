@@ -131,7 +131,7 @@ class Detections:
 
     @classmethod
     def empty(cls) -> Detections:
-        """No detection at all."""
+        """A frame in which nobody was detected."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
 
     @classmethod
@@ -154,7 +154,7 @@ class Detections:
         return cls.from_arrays(detections.xyxy, detections.confidence, detections.class_id)
 
     def to_supervision(self) -> sv.Detections:
-        """As ``supervision.Detections``."""
+        """The same boxes as ``supervision.Detections``, for supervision's annotators and zones."""
         import supervision as sv
 
         return sv.Detections(xyxy=self.boxes.copy(), confidence=self.scores.copy(), class_id=self.classes.astype(int))
@@ -270,7 +270,7 @@ class Tracks:
 
     @classmethod
     def empty(cls) -> Tracks:
-        """No track at all."""
+        """A frame in which nobody is tracked."""
         return cls(np.zeros(0, np.int64), np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
 
 

@@ -1,4 +1,4 @@
-"""Identities across cameras."""
+"""Association: which tracks of all cameras show one person."""
 
 from streamreid.association.associator import Associator
 from streamreid.association.spatial_evidence import SpatialEvidence

@@ -170,7 +170,7 @@ class IdentityRegistry:
         return found
 
     def add(self, person: IdentityState) -> None:
-        """Take somebody in."""
+        """Register an identity, and queue it by when it was last seen."""
         self.people[person.global_id] = person
         heapq.heappush(self._order, (person.last_seen, person.global_id))
 

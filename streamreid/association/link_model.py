@@ -106,5 +106,5 @@ def explain(model: LinkConfig, terms: Mapping[str, FloatArray]) -> dict[str, flo
 
 
 def sigmoid(log_odds: FloatArray) -> FloatArray:
-    """Probability of log-odds, elementwise."""
+    """Probability of log-odds, elementwise: 1 / (1 + exp(-x)), float32."""
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(log_odds, -30.0, 30.0))), np.float32)

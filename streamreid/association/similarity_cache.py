@@ -73,7 +73,7 @@ class SimilarityCache:
         return self._similarity[at], self._common[at]
 
     def views(self, keys: Sequence[TrackKey]) -> Views:
-        """Their views."""
+        """The prototypes of some tracks, one row per key."""
         return self._views[np.array([self._slot[k] for k in keys], np.intp)]
 
     def _place(self, key: TrackKey) -> None:

@@ -40,7 +40,7 @@ class Presences:
 
     @classmethod
     def of(cls, nodes: Sequence[Iterable[Presence]]) -> Presences:
-        """Flatten."""
+        """One row per presence, with the number of the node that it belongs to."""
         flat = [(row, p) for row, presences in enumerate(nodes) for p in presences]
         names = tuple(sorted({p.camera for _, p in flat}))
         number = {name: i for i, name in enumerate(names)}

@@ -142,7 +142,7 @@ class Evidence:
         self.square += weight**2
 
     def absorb(self, other: Evidence) -> None:
-        """Add all of ``other``."""
+        """Add the presence, counts and features of another track of the same person."""
         self.presence.extend(other.presence)
         self.observations += other.observations
         self.looks += other.looks

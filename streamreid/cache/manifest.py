@@ -81,7 +81,7 @@ class CameraMark(_Strict):
 
 
 class Manifest(_Strict):
-    """``manifest.json`` of a cache."""
+    """What ``manifest.json`` says: which models, settings and files a cache was made with."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 

@@ -84,7 +84,7 @@ def _schema(pa: Any, key: str) -> Any:
 
 
 def part_file(folder: Path, camera: str, number: int) -> Path:
-    """Where a part lies."""
+    """Path of one Parquet file of a camera's rows, numbered from 0."""
     return folder / camera / f"part-{number:05d}.parquet"
 
 

@@ -44,5 +44,5 @@ class CameraMotionEstimators:
         return self._motions[frame.camera](frame.image, people)
 
     def forget(self, camera: str) -> None:
-        """A camera is gone."""
+        """Let go of what was estimated for a camera that was removed."""
         self._motions.pop(camera, None)

@@ -54,7 +54,7 @@ class Histogram:
         self.total = 0.0
 
     def add(self, seconds: float) -> None:
-        """Count a value."""
+        """Count one duration in seconds."""
         self.counts[bisect.bisect_left(self.bounds, seconds)] += 1
         self.total += seconds
 
@@ -74,7 +74,7 @@ class LatencyHistogram:
         self.count = 0
 
     def add(self, seconds: float) -> None:
-        """Take an age."""
+        """Count the age of one frame, in seconds; negative ages count as 0."""
         value = max(0.0, seconds)
         bin_ = 0 if value <= _LEAST else min(_BINS - 1, int(np.ceil(np.log(value / _LEAST) / np.log(_RATIO))))
         with self._lock:

@@ -119,7 +119,7 @@ class Statistics:
 
     @property
     def frames(self) -> int:
-        """Frames of all cameras."""
+        """Number of frames that were processed, of all cameras together."""
         return sum(c.frames for c in list(self.cameras.values()))
 
     @property

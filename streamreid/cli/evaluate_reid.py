@@ -86,7 +86,7 @@ def reid(
 
 
 def _sets(dataset: Path, layout: str) -> tuple[PersonImages, PersonImages]:
-    """Query and gallery."""
+    """The query and the gallery pictures of a data set, by its folder names."""
     if layout == "market":
         return read_folder(dataset / "query"), read_folder(dataset / "bounding_box_test")
     if layout == "msmt17":

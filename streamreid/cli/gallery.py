@@ -63,7 +63,7 @@ def list_(
     camera: Annotated[str | None, typer.Option(help="Only people seen by this camera.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Who is remembered."""
+    """Print who is remembered, with cameras, times and names."""
     with choose_store(gallery, sources) as store:
         tidy(store)
         records = [r for r in store.identities() if camera is None or camera in r.cameras]
@@ -262,7 +262,7 @@ def export(
 
 @app.command()
 def stats(gallery: Store = None, sources: Sources = None, as_json: Json = False) -> None:
-    """Counts, sizes, retention, copies."""
+    """Print how much the gallery holds, its retention, and its known copies."""
     with choose_store(gallery, sources) as store:
         data = {
             **store.stats(),

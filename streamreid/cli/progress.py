@@ -116,7 +116,7 @@ class RunProgress:
             self.say(line(pipeline))
 
     def say(self, text: str) -> None:
-        """Show a sentence."""
+        """Show a sentence in place of the progress line, or as a line with the time."""
         if self._live is not None:
             self._live.update(Text(text, overflow="ellipsis", no_wrap=True))
         elif not self._quiet:

@@ -137,7 +137,7 @@ class Work:
             self._heart.__exit__(kind, value, trace)
 
     def step(self, what: str, total: int | None = None) -> None:
-        """Another step begins."""
+        """Begin another step, with its own count where a total is known."""
         with self._lock:
             if self._bar is not None:
                 self._bar.remove_task(self._task)

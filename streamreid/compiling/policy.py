@@ -107,7 +107,7 @@ class LoadOptions:
 
     @classmethod
     def of(cls, config: EngineConfig) -> LoadOptions:
-        """From the configuration."""
+        """The options that the section ``engine`` or ``detector`` of a configuration asks for."""
         return cls(config.runtime, config.precision, config.threads, config.choose, config.mode)
 
     def load(self, files: GraphFiles, image: ImageInput | None, **changes: str) -> Runtime:

@@ -1,4 +1,4 @@
-"""What every detector offers."""
+"""The seam of detection: pictures in, boxes of people out."""
 
 from __future__ import annotations
 

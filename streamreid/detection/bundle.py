@@ -49,7 +49,7 @@ class DetectorBundle:
 
     @property
     def model(self) -> Path:
-        """The reference graph."""
+        """Path of the uncompiled graph that compiled forms are held against."""
         return self.folder / self.manifest.model
 
     @property

@@ -68,7 +68,7 @@ class Decision:
         return usual and (head.layout, *self.form) in _CUSTOMARY and self.resize == resize
 
     def text(self) -> str:
-        """For a bundle."""
+        """The decision as JSON text, kept in a bundle's metadata."""
         return json.dumps(asdict(self), sort_keys=True)
 
     def __str__(self) -> str:

@@ -89,7 +89,7 @@ def candidates(
 def _single(
     index: int, output: FloatArray, size: tuple[int, int], named: int | None, outputs: Sequence[FloatArray]
 ) -> list[Head]:
-    """Heads of one output."""
+    """Which heads a detector with a single output may have, by the shape of it."""
     if output.ndim == 4 and output.shape[:2] == (1, 1) and output.shape[3] == 7:
         return [Head("ssd", 0, (index,), "xyxy", unit=True, suppressed=True, batched=False)]
     if output.ndim == 2 and output.shape[1] == 7:

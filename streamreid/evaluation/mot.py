@@ -44,7 +44,7 @@ class MotEvaluation:
     timelines: dict[str, Timelines] = field(repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The same figures as plain values, for JSON."""
         return {
             "rules": self.rules,
             "frames": {name: list(span) for name, span in self.frames.items()},

@@ -69,7 +69,7 @@ class MulticamEvaluation:
     timelines: Timelines = field(repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The same figures as plain values, for JSON."""
         return {
             "frames": list(self.frames),
             "removed": self.removed,

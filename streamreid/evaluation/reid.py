@@ -51,7 +51,7 @@ class ReidScores:
     queries: int
 
     def as_dict(self) -> dict[str, float]:
-        """For JSON."""
+        """The same figures as plain values, for JSON."""
         return {
             "R1": self.r1,
             "R5": self.r5,
@@ -72,7 +72,7 @@ def read_folder(folder: str | Path, layout: Layout = "market") -> PersonImages:
 
 
 def person_images(named: list[Named]) -> PersonImages:
-    """As arrays."""
+    """Paths, identities and cameras of named pictures as arrays."""
     persons, cameras = (np.array(values, np.int64) for values in ([n.person for n in named], [n.camera for n in named]))
     return PersonImages(tuple(n.path for n in named), persons, cameras)
 

@@ -106,7 +106,7 @@ class Table:
 
     @classmethod
     def empty(cls, where: str = "") -> Table:
-        """No rows."""
+        """A table of no rows, for a source where nobody was found."""
         return cls.build([], [], np.zeros((0, 4)), where=where)
 
     def between(self, first: int, last: int) -> Table:

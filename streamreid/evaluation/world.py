@@ -87,7 +87,7 @@ class WorldEvaluation:
     averaged: int
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The same figures as plain values, for JSON."""
         distance = None if np.isnan(self.mean_distance) else self.mean_distance
         return {
             "radius": self.radius,

@@ -88,7 +88,7 @@ class BackgroundWriter:
             return 0 if self._pending is None else len(self._pending)
 
     def put(self, batch: Batch) -> None:
-        """Store a batch soon."""
+        """Queue a batch; the writer stores it within a second while the store answers."""
         if not batch:
             return
         with self._lock:

@@ -52,7 +52,7 @@ class CandidateIndex:
         return f"CandidateIndex(n={len(self)}, dim={self._graph.ndim})"
 
     def add(self, ids: IntArray, vectors: FloatArray) -> None:
-        """Take vectors ``[N, D]``."""
+        """Add vectors ``[N, D]`` under their ids."""
         if len(ids):
             self._graph.add(ids.astype(np.uint64), vectors.astype(np.float16))
 

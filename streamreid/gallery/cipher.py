@@ -24,7 +24,7 @@ class Cipher(Protocol):
     name: str
 
     def seal(self, data: bytes) -> bytes:
-        """For writing."""
+        """Encrypt bytes for storing them."""
 
     def open(self, data: bytes) -> bytes:
         """After reading.

@@ -45,7 +45,7 @@ class ValueCodec:
         return self._cipher.name != "none"
 
     def seal(self, data: bytes) -> bytes:
-        """Bytes for writing."""
+        """Encrypt bytes for storing them."""
         return self._cipher.seal(data)
 
     def open(self, data: bytes) -> bytes:

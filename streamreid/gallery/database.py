@@ -117,7 +117,7 @@ class Database(Protocol):
         """Files of the database that this process can search for bytes; none for a server."""
 
     def size(self) -> int:
-        """Bytes on disk."""
+        """Size of the database on disk, in bytes."""
 
     def scrub(self, *, thorough: bool) -> None:
         """Overwrite what deleted rows left behind; ``thorough`` rewrites everything.

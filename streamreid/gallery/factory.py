@@ -42,7 +42,7 @@ def _open(store: str, config: GalleryConfig, *, read_only: bool, patience: float
 
 
 def limits_of(config: GalleryConfig) -> Limits:
-    """The caps."""
+    """How many rows of each kind the configuration allows."""
     return Limits(
         config.prototypes, config.max_identities, config.max_prototypes, config.max_events, config.max_appearances
     )

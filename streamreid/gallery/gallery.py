@@ -295,7 +295,7 @@ class Gallery:
         corrections.separate(self.tables, one, other)
 
     def constraints(self) -> list[Constraint]:
-        """All corrections about pairs."""
+        """Pairs of identities that people said are the same or different."""
         return self.tables.constraints.records()
 
     # ------------------------------------------------------------ what leaves
@@ -369,7 +369,7 @@ class Gallery:
         self.tables.audit.add(action, detail, actor)
 
     def audit_log(self) -> list[AuditEntry]:
-        """All notes, oldest first."""
+        """The whole audit log, oldest entry first."""
         return self.tables.audit.entries()
 
     def note_copy(self, kind: str, path: Path | str, ids: Sequence[int]) -> None:

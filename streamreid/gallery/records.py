@@ -99,7 +99,7 @@ class Batch:
         return bool(self.track_records or self.events)
 
     def __len__(self) -> int:
-        """Track records and events."""
+        """Number of track records and events that wait in the batch."""
         return len(self.track_records) + len(self.events)
 
     def absorb(self, later: Batch) -> None:

@@ -118,7 +118,7 @@ class GallerySearch:
     # ------------------------------------------------------------ following the store
 
     def reload(self) -> None:
-        """Read all views anew."""
+        """Build the matrix of prototypes anew from the store, and drop the index."""
         stamp = self.store.engine()
         position = self.store.position()
         with self._lock:

@@ -75,7 +75,7 @@ class Parts:
     where: str = ""
 
     def get(self, name: str) -> Array | None:
-        """A part, or None."""
+        """One matrix or vector of the calibration, or None where the file has none of that name."""
         return self.values.get(name)
 
 

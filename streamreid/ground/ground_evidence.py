@@ -101,7 +101,7 @@ class GroundEvidence:
 
     @property
     def cameras(self) -> Mapping[str, GroundCamera]:
-        """The calibrated cameras."""
+        """Camera models by name, of all calibrated cameras."""
         return self._cameras
 
     def __contains__(self, camera: str) -> bool:

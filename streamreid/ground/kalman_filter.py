@@ -122,7 +122,7 @@ class Nodes:
 
     @classmethod
     def none(cls, cameras: int) -> Nodes:
-        """Nobody."""
+        """A set of no nodes."""
         whole = np.zeros(0, np.int64)
         return cls(
             np.zeros((0, 6)),
@@ -136,7 +136,7 @@ class Nodes:
         )
 
     def take(self, index: NDArray[np.int64]) -> Nodes:
-        """Some of them, copied."""
+        """Copies of the nodes at some indices."""
         arrays = {name: getattr(self, name)[index] for name in _ARRAYS}
         return Nodes(**arrays, trail=[self.trail[i] for i in index.tolist()])
 

@@ -78,7 +78,7 @@ class GalleryRecall:
         self.admit([r.global_id for r in recent if self._clock() - r.stored <= _OLDEST * self._memory][:_AT_ONCE])
 
     def at(self, now: float) -> None:
-        """Capture time goes on."""
+        """Tell that capture time has reached ``now``, in seconds."""
         self._now = max(self._now, now)
 
     def note(self, event: IdentityEvent) -> bool:

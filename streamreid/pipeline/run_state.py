@@ -49,14 +49,14 @@ class RunState:
     runs: int = 0
 
     def seen(self, camera: str, *, track: int = 0, frame: int = -1, who: int = 0) -> None:
-        """These were given already."""
+        """Count numbers as given, so that they are not given again."""
         self.global_id = max(self.global_id, who + 1)
         if camera:
             self.tracks[camera] = max(self.tracks.get(camera, 1), track + 1)
             self.frames[camera] = max(self.frames.get(camera, 0), frame + 1)
 
     def given(self, found: WrittenNumbers) -> None:
-        """These are in results."""
+        """Count numbers that were found in results as given."""
         self.seen(found.camera, track=found.track, frame=found.frame, who=found.who)
 
 

@@ -1,4 +1,4 @@
-"""What every embedder offers."""
+"""The seam of ReID: frames and boxes in, part features out."""
 
 from __future__ import annotations
 

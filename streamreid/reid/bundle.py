@@ -119,12 +119,12 @@ class Bundle:
 
     @property
     def model(self) -> Path:
-        """The graph."""
+        """Path of the bundle's uncompiled graph."""
         return self.folder / self.manifest.model
 
     @property
     def calibration(self) -> Calibration:
-        """From similarity to probability."""
+        """How a part similarity becomes the probability of one person."""
         values = self.manifest.calibration
         return Calibration(**values.model_dump())
 

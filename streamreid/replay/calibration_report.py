@@ -23,7 +23,7 @@ _STYLE = (
 
 
 def calibration_page(found: Calibrated) -> str:
-    """The page."""
+    """The reliability diagram and the fitted terms as one HTML page."""
     kind = (
         "ground truth"
         if found.labelled

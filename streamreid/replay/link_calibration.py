@@ -71,7 +71,7 @@ class Calibrated:
     labelled: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The same figures as plain values, for JSON."""
         return {
             "schema": 1,
             "link": self.link.model_dump(),

@@ -89,7 +89,7 @@ class Recording:
         return found
 
     def score(self, settings: Mapping[str, float], ids: Ids) -> MotScores:
-        """Scores of these settings."""
+        """Score the recordings with changed settings."""
         scored = self.scored
         span = min(min(scored[c]) for c in self.truth), max(max(scored[c]) for c in self.truth)
         found = {camera: _kept(table, scored[camera]) for camera, table in self.replay(settings, ids).items()}

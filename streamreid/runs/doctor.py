@@ -121,7 +121,7 @@ class Diagnosis:
 
 
 class _Probe:
-    """A camera being read."""
+    """One camera that is read for the diagnosis, in a thread of its own."""
 
     def __init__(self, config: CameraConfig) -> None:
         self.check = CameraCheck(config.name, redact(config.uri), is_live(config))
@@ -190,7 +190,7 @@ class _Probe:
             check.warnings.append(f"{self._source.status.corrupt} damaged packets; check the network")
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection; a read that waits returns."""
         if self.reader is not None:
             self.reader.stop()
 

@@ -87,7 +87,7 @@ class CameraSummary:
         return sum(self.drops.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The same figures as plain values, for JSON."""
         values: dict[str, Any] = {
             "source": self.source,
             "frames": self.frames,
@@ -145,11 +145,11 @@ class Summary:
 
     @property
     def failed(self) -> list[str]:
-        """Cameras that failed."""
+        """Names of the cameras that ended with an error."""
         return [name for name, c in self.cameras.items() if c.error is not None]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The same figures as plain values, for JSON."""
         cameras = {name: c.as_dict() for name, c in self.cameras.items()}
         keys = (
             "identities",

@@ -291,7 +291,7 @@ class _Slot:
             result[rows] = host[: rows.stop - rows.start]
 
     def close(self) -> None:
-        """Free all memory."""
+        """Wait for what is in flight, then free all memory on the device."""
         self.stream.synchronize()
         self._context = None
         optional = [getattr(self, name, None) for name in ("_pixels_there", "_starts_there", "_table_there")]

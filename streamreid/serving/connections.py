@@ -47,7 +47,7 @@ def drop_waiting(connections: Iterable[object]) -> bool:
 
 
 class BoundedProtocol(H11Protocol):
-    """One connection."""
+    """One HTTP connection, with a deadline for each phase of a request."""
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
@@ -67,7 +67,7 @@ class BoundedProtocol(H11Protocol):
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
+        """Cancel the deadlines of a connection that ended."""
         self._cancel()
         self._resumed()
         super().connection_lost(exc)
@@ -93,7 +93,7 @@ class BoundedProtocol(H11Protocol):
         self._stalled = self.loop.call_later(STALLED_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It took something."""
+        """The client reads again: its deadline for reading ends."""
         self._resumed()
         super().resume_writing()
 

@@ -62,7 +62,7 @@ class Listener(socket.socket):
             raise BlockingIOError(error.errno, "no descriptor is left") from None
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening, and free the descriptor that was kept in reserve."""
         self._release()
         super().close()
 

@@ -80,7 +80,7 @@ class LiveSink:
         )
 
     def sightings(self) -> dict[int, LastSeen]:
-        """By global id."""
+        """Who was last seen when and where, by global id."""
         with self._lock:
             return {who: LastSeen(s.first, s.last, s.camera, set(s.cameras)) for who, s in self._seen.items()}
 
@@ -88,11 +88,11 @@ class LiveSink:
         """Who has expired was taken off already."""
 
     def close(self, identities: FinalIdentities) -> None:
-        """The run is over."""
+        """End the stream of events for everybody who listens."""
         self._hub.close()
 
     def abort(self) -> None:
-        """The run failed."""
+        """End the stream of events of a run that failed."""
         self._hub.close()
 
 

@@ -53,7 +53,7 @@ class Metrics(Collector):
         ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
-        """In Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return bytes(generate_latest(self._registry))
 
     def describe(self) -> Iterator[Metric]:

@@ -87,7 +87,7 @@ class Sink(Protocol):
     """
 
     def write(self, result: FrameResult) -> None:
-        """Take one frame's people."""
+        """Take the people of one frame."""
 
     def event(self, event: IdentityEvent) -> None:
         """Take a change in what is believed about who is who."""
@@ -118,7 +118,7 @@ class SinkContext:
         self.abort()
 
     def abort(self) -> None:
-        """Finish without final identities."""
+        """Finish the files of a run that failed, without final identities."""
         raise NotImplementedError
 
 
@@ -156,7 +156,7 @@ class LineFile:
 
     @property
     def size(self) -> int:
-        """Bytes so far."""
+        """Length of the file so far, in bytes."""
         return self._size
 
     def write(self, lines: str) -> None:

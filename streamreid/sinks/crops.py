@@ -85,7 +85,7 @@ class CropSink(SinkContext):
         """Only final identities count here."""
 
     def settle(self, identities: FinalIdentities) -> None:
-        """Note who was who."""
+        """Append the final identities of settled tracks to ``identities.csv``."""
         seen = [(key, value) for key, value in sorted(identities.items()) if key in self._last]
         self._note(
             [[camera, track, who, f"{probability:.4f}", self._scope] for (camera, track), (who, probability) in seen]
@@ -94,7 +94,7 @@ class CropSink(SinkContext):
             del self._last[key]
 
     def close(self, identities: FinalIdentities) -> None:
-        """Note the rest."""
+        """Append the identities of all tracks that are left."""
         if not self._closed:
             self._closed = True
             self.settle(identities)

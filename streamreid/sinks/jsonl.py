@@ -114,7 +114,7 @@ class JsonlSink(SinkContext):
         self._file.write(_encode(line) + "\n")
 
     def write(self, result: FrameResult) -> None:
-        """Append one frame's people."""
+        """Append one line per person of a frame."""
         frame, tracks = result.frame, result.tracks
         self._frames[frame.camera] += 1
         if not len(tracks):
@@ -151,7 +151,7 @@ class JsonlSink(SinkContext):
         self._file.write(_encode(people)[1:-1].replace('},{"type":', '}\n{"type":') + "\n")
 
     def event(self, event: IdentityEvent) -> None:
-        """Append an identity event."""
+        """Append one line for a change of an identity."""
         self._counts["events"] += 1
         line: dict[str, Any] = {
             "type": "event",

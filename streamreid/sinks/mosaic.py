@@ -138,7 +138,7 @@ class Mosaic:
         self._ended.add(camera)
 
     def finish(self) -> Iterator[tuple[float, Image]]:
-        """Yields the last moment."""
+        """Yields the picture of the last moment, if one is open."""
         if self._moment:
             yield self._flush()
 

@@ -112,7 +112,7 @@ class MotSink(SinkContext):
         return self._files[camera]
 
     def write(self, result: FrameResult) -> None:
-        """Append one frame's people."""
+        """Append one line per person of a frame."""
         local, known = self._files.get(result.frame.camera) or self._open(result.frame.camera)
         if len(result.tracks):
             places = _places(result)

@@ -73,11 +73,11 @@ class PartFolder:
                 self._parts.append(part)
 
     def files(self) -> list[Path]:
-        """All parts, oldest first."""
+        """Paths of all part files, oldest first."""
         return [part.path for part in self._parts]
 
     def add(self, table: Any) -> None:
-        """Append a part."""
+        """Write a table as the next part, and join old parts where enough lie there."""
         number = self._parts[-1].last + 1 if self._parts else 0
         self._parts.append(self._write(table, number, number))
 

@@ -61,7 +61,7 @@ class ErasedResults:
         return any(self.counts.values()) or bool(self.films) or bool(self.left)
 
     def count(self, kind: str, number: int) -> None:
-        """Add to a count."""
+        """Count erased rows of one kind."""
         if number:
             self.counts[kind] = self.counts.get(kind, 0) + number
 
@@ -186,7 +186,7 @@ def _learn_mot(place: Path, wanted: _Wanted) -> None:
 
 
 class _Place:
-    """One folder with results."""
+    """One folder of results, or one segment of them, that people are erased from."""
 
     def __init__(self, folder: Path, wanted: _Wanted, result: ErasedResults, change: bool) -> None:
         self._folder, self._wanted, self._result, self._change = folder, wanted, result, change

@@ -114,7 +114,7 @@ class RotatingSink(SinkContext):
         return self._segment.path
 
     def write(self, result: FrameResult) -> None:
-        """Take one frame's people."""
+        """Take the people of one frame."""
         self._sinks.write(result)
 
     def event(self, event: IdentityEvent) -> None:

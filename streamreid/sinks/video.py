@@ -46,7 +46,7 @@ class _Film(SinkContext):
         self._worker.put(result)
 
     def event(self, event: IdentityEvent) -> None:
-        """Nothing to draw."""
+        """Ignore events: nothing of them is drawn."""
 
     def close(self, identities: FinalIdentities) -> None:
         """Finish the film. It shows the ids known at each moment; ``render_videos`` draws the final ones."""

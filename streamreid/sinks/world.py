@@ -80,11 +80,11 @@ class WorldSink(SinkContext):
         """Nothing to do: what was written stays as it was believed."""
 
     def close(self, identities: FinalIdentities) -> None:
-        """Write what waits."""
+        """Write the positions that wait for later frames, then close the file."""
         self.abort()
 
     def abort(self) -> None:
-        """The same."""
+        """Close as after an orderly end: positions are complete either way."""
         if not self._closed:
             self._closed = True
             try:

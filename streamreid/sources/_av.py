@@ -300,7 +300,7 @@ class Decoder:
         return demuxed(self._container, self._stream)
 
     def _damage(self, one: str, many: str) -> None:
-        """Count something damaged."""
+        """Note damage, and remember that the last packet had some."""
         self.last_damaged = True
         self._notes.count(one, many)
 

@@ -163,7 +163,7 @@ class Notes:
         self._size = (width, height)
 
     def all(self) -> list[str]:
-        """All warnings so far."""
+        """All warnings so far, counted ones in one sentence each."""
         counts = [one if n == 1 else many.format(n=n) for (one, many), n in list(self._counts.items())]
         more = [f"{self._left_out} more warnings of this kind"] if self._left_out else []
         return [*self._events, *more, *counts]

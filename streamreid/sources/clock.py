@@ -14,10 +14,10 @@ _STEP = 1.0
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """What live cameras ask for the time; tests and replays pass one that they set."""
 
     def now(self) -> float:
-        """Seconds since 1970, UTC."""
+        """The time, in seconds since 1970 (UTC)."""
         ...
 
 
@@ -25,7 +25,7 @@ class SystemClock:
     """The clock of this machine."""
 
     def now(self) -> float:
-        """Seconds since 1970, UTC."""
+        """The time, in seconds since 1970 (UTC)."""
         return time.time()
 
 

@@ -81,7 +81,7 @@ class H264Units:
 
     @property
     def broken(self) -> int:
-        """Pieces without a beginning."""
+        """Number of fragments whose beginning never came."""
         return self._nals.broken
 
     def push(self, fragment: bytes, stamp: int | None) -> list[Unit]:

@@ -88,7 +88,7 @@ class PrefetchReader:
 
     @property
     def frames(self) -> int:
-        """Frames handed out."""
+        """Number of frames that were handed out."""
         with self._changed:
             return self._frames
 

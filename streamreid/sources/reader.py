@@ -54,7 +54,7 @@ class Connection(Protocol[PictureOut]):
         ...
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection; a read that waits returns."""
         ...
 
 

@@ -45,7 +45,7 @@ class Backoff:
         self.failures = 0
 
     def worked(self) -> None:
-        """A picture came."""
+        """Tell that a picture came: failures are counted anew."""
         self._worked = True
         self.failures = 0
 

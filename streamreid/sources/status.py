@@ -81,7 +81,7 @@ class StatusBoard:
 
     @property
     def status(self) -> SourceStatus:
-        """How it is now."""
+        """The state of the source at this moment."""
         with self._lock:
             return self._status
 
@@ -111,7 +111,7 @@ class StatusBoard:
             self._status = replace(self._status, **figures)
 
     def corrupted(self) -> None:
-        """Count a damaged packet."""
+        """Count one damaged packet in the status."""
         with self._lock:
             self._status = replace(self._status, corrupt=self._status.corrupt + 1)
 

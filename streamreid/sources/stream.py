@@ -89,7 +89,7 @@ class _How:
 
 
 class _StreamConnection:
-    """One connection, through FFmpeg."""
+    """One connection to a network camera, through FFmpeg."""
 
     def __init__(
         self, config: CameraConfig, clock: Clock, pulse: Pulse, notes: Notes, corrupted: Callable[[], None], how: _How

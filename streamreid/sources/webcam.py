@@ -52,7 +52,7 @@ class WebcamSource(LiveSource):
 
 
 class _WebcamConnection:
-    """One opened webcam."""
+    """One webcam, opened through OpenCV."""
 
     finite = False
 

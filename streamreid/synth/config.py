@@ -101,7 +101,7 @@ class SceneConfig(BaseModel):
 
     @property
     def crowding(self) -> Crowding:
-        """What the level means."""
+        """The numbers behind the level's name."""
         return LEVELS[self.level]
 
     @property
@@ -112,7 +112,7 @@ class SceneConfig(BaseModel):
 
     @property
     def duration(self) -> float:
-        """Length in seconds."""
+        """Length of the scene in seconds, given or from the number of visits."""
         if self.seconds is not None:
             return self.seconds
         return max(

@@ -151,7 +151,7 @@ class AppearanceBank:
         self._parts, self._mass = self._parts[rows], self._mass[rows]
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Copies of everything learnt."""
+        """Copies of all features and their masses, for :meth:`restore`."""
         return {"parts": self._parts.copy(), "mass": self._mass.copy()}
 
     def restore(self, state: dict[str, NDArray[np.generic]]) -> None:

@@ -47,7 +47,7 @@ class MotionStep:
     camera: FloatArray | None = None
 
     def pick(self, rows: BoolArray | IntArray) -> MotionStep:
-        """Some of the tracks."""
+        """The predictions of some of the tracks."""
         x, v, p = self.prior
         return MotionStep(
             self.ids[rows],

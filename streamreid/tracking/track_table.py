@@ -42,7 +42,7 @@ class TrackTable:
 
     @classmethod
     def empty(cls) -> TrackTable:
-        """No track."""
+        """A table that holds no tracks yet."""
         zero = np.zeros(0)
         return cls(
             zero.astype(np.int64), zero.astype(np.int64), zero, zero, zero, np.zeros((0, 2)), zero, zero.astype(bool)
@@ -104,7 +104,7 @@ class TrackTable:
 
     @classmethod
     def restored(cls, state: dict[str, NDArray[np.generic]]) -> TrackTable:
-        """From what :meth:`state` gave."""
+        """A table from what :meth:`state` gave, with the types of its columns."""
         return cls(
             **{field.name: np.array(state[field.name], getattr(cls.empty(), field.name).dtype) for field in fields(cls)}
         )

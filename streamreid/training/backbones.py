@@ -55,7 +55,7 @@ class ImageNetInput(nn.Module):
         self.register_buffer("deviation", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1) * 255, persistent=False)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """The feature map."""
+        """Normalise RGB pictures [B, 3, H, W], and give the last feature map."""
         found = self.network((pictures.flip(1) - self.mean) / self.deviation)
         if isinstance(found, Tensor):
             return found

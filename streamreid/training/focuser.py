@@ -38,7 +38,7 @@ class FocuserBlock(nn.Module):
         nn.init.xavier_normal_(self.mix.weight)
 
     def forward(self, u0: Tensor) -> Tensor:
-        """Same shape, not bounded."""
+        """Refine a feature map; the result has the same shape and is not bounded."""
         change = self.first(u0)
         u2 = F.relu(self.second(F.relu(u0 + change)))
         block: Tensor = 3 * F.relu(change) + u2 + self.mix(u2 * (1 + self.gate(u2)))

@@ -146,5 +146,5 @@ def _reduction(channels: int, dim: int) -> nn.Sequential:
 
 
 def unit(embeddings: Tensor) -> Tensor:
-    """L2-normalised in float32."""
+    """Embeddings divided by their L2 norm, in float32."""
     return F.normalize(embeddings.float(), dim=-1)

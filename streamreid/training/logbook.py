@@ -43,7 +43,7 @@ class Logbook:
                     self._events.add_scalar(key, value, step)
 
     def close(self) -> None:
-        """Flush the events."""
+        """Write what is left to the event file, and close it."""
         if self._events is not None:
             self._events.close()
 

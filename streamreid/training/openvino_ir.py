@@ -292,7 +292,7 @@ class _Builder:
         )
 
     def _plain(self, node: _Node) -> Callable[..., Tensor]:
-        """Operations without trainable constants."""
+        """The function of a node that has no trainable constants."""
         a = node.attributes
         if node.kind == "ReLU":
             return F.relu

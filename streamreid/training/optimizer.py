@@ -104,15 +104,15 @@ class MovingAverage:
                 self.state[key].copy_(value)
 
     def to(self, device: torch.device) -> None:
-        """Move the averages."""
+        """Move the averaged weights to a device."""
         self.state = {k: v.to(device) for k, v in self.state.items()}
 
     def state_dict(self) -> dict[str, object]:
-        """For a checkpoint."""
+        """What a checkpoint keeps: the number of updates and the averages."""
         return {"updates": self.updates, "state": self.state}
 
     def load_state_dict(self, state: dict[str, object]) -> None:
-        """From a checkpoint."""
+        """Take over what :meth:`state_dict` gave."""
         self.updates = int(state["updates"])  # type: ignore[call-overload]
         self.state = {k: v.clone() for k, v in state["state"].items()}  # type: ignore[attr-defined]
 

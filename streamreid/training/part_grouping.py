@@ -119,7 +119,7 @@ class PartGrouping:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the parts."""
+        """Names of the parts, in the order of their features."""
         return tuple(self.parts)
 
     def merge(self, channels: FloatArray, vocabulary: str) -> FloatArray:

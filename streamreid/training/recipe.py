@@ -46,7 +46,7 @@ class DatasetConfig(_Section):
 
 
 class NetworkConfig(_Section):
-    """Backbone, parts and heads."""
+    """Which backbone, parts and heads the network has."""
 
     parts: tuple[str, ...] = Field(
         default=PART_NAMES, min_length=1, description="Names of the parts; a training takes them from its labels."
@@ -168,7 +168,7 @@ class AugmentationConfig(_Section):
 
 
 class ScheduleConfig(_Section):
-    """Batches, learning rates, averaging."""
+    """How long to train: batches, learning rates, averaging of weights."""
 
     steps: int = Field(default=1500, ge=1, description="Optimiser steps.")
     people: int = Field(default=16, ge=2, description="People per batch (P).")
@@ -192,7 +192,7 @@ class ScheduleConfig(_Section):
 
 
 class TrainConfig(_Section):
-    """A whole training."""
+    """The recipe of a whole training, as its YAML file holds it."""
 
     data: tuple[DatasetConfig, ...] = Field(min_length=1)
     network: NetworkConfig

@@ -24,7 +24,7 @@ class EventTable:
         self._database = database
 
     def count(self) -> int:
-        """How many there are."""
+        """Number of rows in the table."""
         return int(self._database.rows("SELECT COUNT(*) FROM events")[0][0])
 
     def records(self, global_id: int) -> list[EventRecord]:

@@ -61,13 +61,13 @@ class AuditTable:
         self._clock = clock
 
     def entries(self) -> list[AuditEntry]:
-        """All notes, oldest first."""
+        """The whole audit log, oldest entry first."""
         with self._database.reading():
             rows = self._database.rows("SELECT stored, actor, action, detail FROM audit ORDER BY id")
         return [AuditEntry(float(r[0]), r[1], r[2], json.loads(r[3])) for r in rows]
 
     def add(self, action: str, detail: Mapping[str, object], actor: str) -> None:
-        """Add a note."""
+        """Add an entry to the audit log, with the time and who acted."""
         values = (self._clock(), actor, action, json.dumps(dict(detail), sort_keys=True))
         with self._database.writing():
             self._database.rows("INSERT INTO audit (stored, actor, action, detail) VALUES (?, ?, ?, ?)", values)

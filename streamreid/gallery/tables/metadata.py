@@ -75,7 +75,7 @@ class MetadataTable:
         return Calibration(**json.loads(text)) if text else None
 
     def set_calibration(self, calibration: Calibration) -> None:
-        """Keep a run's calibration."""
+        """Keep the link calibration of a run's engine for later searches."""
         self.set("calibration", json.dumps(asdict(calibration)))
 
     # ------------------------------------------------------------ retention and origin

@@ -33,7 +33,7 @@ class PrototypeTable:
     # ------------------------------------------------------------ reading
 
     def count(self) -> int:
-        """How many there are."""
+        """Number of rows in the table."""
         return int(self._database.rows("SELECT COUNT(*) FROM prototypes")[0][0])
 
     def blocks(

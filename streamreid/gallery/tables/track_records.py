@@ -30,7 +30,7 @@ class TrackRecordTable:
     # ------------------------------------------------------------ reading
 
     def count(self) -> int:
-        """How many there are."""
+        """Number of rows in the table."""
         return int(self._database.rows("SELECT COUNT(*) FROM appearances")[0][0])
 
     def records(self, ids: Sequence[int] | None = None) -> dict[int, TrackRecord]:
