@@ -8,10 +8,14 @@ from numpy.typing import NDArray
 from streamreid.tracking.assignment import cover_matrix, iou_matrix
 from streamreid.types import BoolArray, FloatArray
 
-__all__ = ["buffered_overlap", "leaving", "place_odds", "second_boxes", "span_overlap", "within_reach"]
+__all__ = ["buffered_overlap", "leaving", "place_odds", "second_boxes", "span_overlap", "walked", "within_reach"]
 
 SCENE_AREA = 50.0
 """Body heights squared over which a stranger may appear."""
+WALK = 0.9
+"""Body heights per second of a brisk walk (1.5 m/s at 1.7 m)."""
+WALK_SLACK = 0.2
+"""Body heights by which the centres of two boxes of one person differ anyway."""
 
 
 def buffered_overlap(predicted: FloatArray, boxes: FloatArray, doubt: FloatArray) -> FloatArray:
@@ -60,6 +64,27 @@ def within_reach(predicted: FloatArray, boxes: FloatArray, gap: NDArray[np.float
     ratio = (boxes[:, 3] - boxes[:, 1])[None] / np.maximum(height, 1.0)
     limit = height * (0.5 + np.minimum(2.0 * gap[:, None], 4.0))
     return np.asarray((_squared_ways(predicted, boxes) <= limit**2) & (ratio > 0.6) & (ratio < 1.67))
+
+
+def walked(predicted: FloatArray, boxes: FloatArray, seconds: float, alike: BoolArray) -> tuple[FloatArray, BoolArray]:
+    """Which box somebody of unknown velocity can have walked to since the frame before, and how near it is; for frames
+    so far apart that boxes of a person who walks no longer overlap.
+
+    Args:
+        predicted: ``[T, 4]`` xyxy of the tracks.
+        boxes: ``[N, 4]`` xyxy found.
+        seconds: Since the frame before.
+        alike: ``[T, N]`` whether looks allow it.
+
+    Returns:
+        score: ``[T, N]``, 1 in the same place and 0 at the end of the reach.
+        allowed: ``[T, N]`` bool.
+    """
+    height = (predicted[:, 3] - predicted[:, 1])[:, None]
+    ratio = (boxes[:, 3] - boxes[:, 1])[None] / np.maximum(height, 1.0)
+    reach = height * (WALK_SLACK + WALK * seconds)
+    score = 1.0 - np.sqrt(_squared_ways(predicted, boxes)) / np.maximum(reach, 1e-6)
+    return np.asarray(score, np.float32), np.asarray(alike & (score > 0) & (ratio > 0.6) & (ratio < 1.67))
 
 
 def _squared_ways(a: FloatArray, b: FloatArray) -> FloatArray:

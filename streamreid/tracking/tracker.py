@@ -23,7 +23,15 @@ from streamreid.errors import DataError
 from streamreid.features.similarity import Calibration, SiteCalibration, part_similarity
 from streamreid.tracking.appearance import AppearanceBank
 from streamreid.tracking.assignment import assign, cover_matrix, iou_matrix
-from streamreid.tracking.gating import buffered_overlap, leaving, place_odds, second_boxes, span_overlap, within_reach
+from streamreid.tracking.gating import (
+    buffered_overlap,
+    leaving,
+    place_odds,
+    second_boxes,
+    span_overlap,
+    walked,
+    within_reach,
+)
 from streamreid.tracking.motion import MotionFilter, MotionNoise
 from streamreid.tracking.occlusion import occlusion
 from streamreid.tracking.smoothing import MotionStep
@@ -44,6 +52,18 @@ CONTEST_SECONDS = 3.0
 OUTAGE_PEOPLE = 3
 """That many people do not hide in one and the same moment."""
 
+
+_MOMENT = 1.0
+"""Seconds since a track was seen for which an unsure box may be it; at slower frame rates, whoever was in the last
+frame."""
+
+_SLOW = 0.5
+"""Seconds between frames from which somebody who walks may have left their own box behind: half a body height at 1 m/s
+is wider than the box."""
+
+_UNEVEN = 1.5
+"""How many times longer than the one before an interval between two frames of a camera may be; more is an
+interruption."""
 
 _SET_BACK = 1.0
 """Seconds by which times must go back for the clock to have been set; less is disorder among frames."""
@@ -75,6 +95,8 @@ class Tracker:
         self._book = TrackTable.empty()
         self._next_id = first_id
         self._time: float | None = None
+        self._interval: float | None = None  # seconds between the last two frames
+        self._pace = 0.0
         self._shift = 0.0
         self._size: tuple[int, int] | None = None
         self._renamed: dict[int, int] = {}
@@ -199,12 +221,25 @@ class Tracker:
         patience = np.full(len(book), c.lost_seconds)
         if self._size is not None:
             patience[leaving(self._motion.boxes, self._size)] = min(c.exit_seconds, c.lost_seconds)
+        there = book.seen >= last
+        # At one frame per second whoever was in the last frame has not left yet, though that is longer ago than the
+        # time to leave.
+        self._pace = self._usual(self._time - last)
+        patience[there] = np.maximum(patience[there], min(self._pace, c.lost_seconds))
         # A lost track is kept while it could still be seen; a tentative one must be seen in every frame or be forgotten
         # soon.
         confirmed = book.confirmed(c)
-        kept = (gap <= patience) & (confirmed | (book.seen >= last))
+        kept = (gap <= patience) & (confirmed | there)
         self._keep(kept)
         return confirmed[kept]
+
+    def _usual(self, interval: float) -> float:
+        """How much of ``interval``, the seconds since the frame before, is due to the frame rate, and not to an
+        interruption."""
+        before = self._interval
+        if interval > 0:
+            self._interval = interval
+        return interval if before is None else min(interval, _UNEVEN * before)
 
     def _outage(self, last: float) -> float:
         """The time of the last frame before ``last``, included, that did not lose several people all at once."""
@@ -250,10 +285,16 @@ class Tracker:
         gate = c.appearance_gate + (0.5 - c.appearance_gate) * np.minimum(gap / 0.5, 1.0)
         first = (iou >= c.match_iou) & np.where(weight > 0, looks >= gate, gap <= c.blind_seconds)
         run(confirmed, sure, lambda t, d: (both[t, d], first[t, d]))
-        run(confirmed & (gap[:, 0] <= 1.0), ~sure, lambda t, d: (iou[t, d], iou[t, d] >= c.second_iou))
+        run(
+            confirmed & (gap[:, 0] <= max(_MOMENT, self._pace)),
+            ~sure,
+            lambda t, d: (iou[t, d], iou[t, d] >= c.second_iou),
+        )
         if c.recover_probability < 1.0:
             run(confirmed, sure, lambda t, d: (rank[t, d], self._found_again(looks[t, d], t[:, 0], boxes[d])))
         run(~confirmed, sure, lambda t, d: (iou[t, d], iou[t, d] >= c.match_iou))
+        if self._pace >= _SLOW:
+            run(~confirmed, sure, lambda t, d: walked(predicted[t[:, 0]], boxes[d], self._pace, looks[t, d] >= 0.5))
         return self._apply(taken, boxes, scores, features, clear, confirmed)
 
     def _found_again(self, looks: FloatArray, rows: Rows, boxes: FloatArray) -> BoolArray:

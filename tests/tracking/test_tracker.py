@@ -386,3 +386,37 @@ def test_features_that_are_no_numbers_count_as_not_seen():
         tracks = tracker.update(Detections.from_arrays([walker(0, 100, 0), walker(0, 300, 0)]), features, i * 0.1)
     assert tracks.ids.tolist() == [1, 2]
     assert np.isfinite(tracker.state()["looks.parts"]).all()
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.5, 1.0, 2.0])
+def test_somebody_who_stands_at_the_border_is_followed_at_any_frame_rate(seconds):
+    tracker, small = Tracker(TrackerConfig(blind_seconds=10)), [4, 300, 12, 320]
+    out = [
+        tracker.update(Detections.from_arrays([small]), None, i * seconds, size=(1920, 1080)).ids.tolist()
+        for i in range(12)
+    ]
+    assert out == [[], []] + [[1]] * 10
+
+
+def test_who_left_through_the_border_still_ends_soon():
+    tracker = Tracker()
+    for i in range(10):
+        tracker.update(Detections.from_arrays([[4, 300, 44, 400]]), None, i * 0.1, size=(1920, 1080))
+    tracker.update(Detections.empty(), None, 1.0, size=(1920, 1080))
+    tracker.update(Detections.empty(), None, 1.6, size=(1920, 1080))
+    assert len(tracker.everybody[0]) == 0
+
+
+@pytest.mark.parametrize(("across", "down"), [(0.7, 0.0), (0.5, 0.4), (0.0, 0.6)])
+def test_people_who_walk_are_followed_at_one_frame_per_second(across, down):
+    start = np.array([[300, 100, 340, 200], [900, 600, 940, 700]], np.float32)
+    way = 100 * np.array([across, down, across, down], np.float32)
+    frames = [(float(i), start + i * way * np.array([[1], [-1]], np.float32), None, None) for i in range(10)]
+    out = run(Tracker(), frames)
+    assert all(set(o) == {1, 2} for o in out[2:])
+
+
+def test_unsure_boxes_keep_a_track_at_one_frame_per_second():
+    times = [0.0, 1.0, 2.0, 3.0, 4.02, 5.04, 6.06, 7.08]  # a camera is never quite even
+    out = run(Tracker(), [(t, [[300, 100, 340, 200]], [0.9 if t < 3.5 else 0.3], None) for t in times])
+    assert all(set(o) == {1} for o in out[2:])
