@@ -21,6 +21,7 @@ from streamreid.errors import ConfigError, GalleryError
 from streamreid.gallery import Erasure, EventRecord, Gallery, IdentityRecord, TrackRecord, open_gallery
 from streamreid.gallery.cipher import new_key
 from streamreid.gallery.export import export_gallery
+from streamreid.gallery.match_posterior import identify
 from streamreid.gallery.search_report import clock_text, utc_text
 from streamreid.runs.erasure import describe_folder, forget_everywhere
 from streamreid.sinks.result_erasure import ErasedResults
@@ -430,7 +431,7 @@ def _by_picture(
 ) -> list[int]:
     features, calibration, _ = query(store, image, video, time, area, None, engine)
     looking = finder(store, calibration)
-    matches = [m for m in looking.search(features, 50) if m.probability >= least]
+    matches = [m for m in identify(store, looking, features) if m.probability >= least]
     looking.close()
     for m in matches:
         output.print(f"#{m.global_id} with probability {m.probability:.3f}")

@@ -25,10 +25,10 @@ from streamreid.cli._gallery import (
 )
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.tables import print_table
-from streamreid.errors import ConfigError, GalleryError
+from streamreid.errors import ConfigError
 from streamreid.features.similarity import Calibration
 from streamreid.gallery import Gallery
-from streamreid.gallery.match_posterior import apart_from, compete
+from streamreid.gallery.match_posterior import PRIOR, identify, views_of
 from streamreid.gallery.search_report import answer, clock_text, write_sheet
 from streamreid.types import PartFeatures
 
@@ -52,10 +52,6 @@ BoxLtwh = Annotated[
 Engine = Annotated[str | None, typer.Option(help="Engine bundle, if it is not one that ships with streamreid.")]
 
 
-_COMPETITORS = 100
-"""People who share the probability of a search; those less alike weigh nothing."""
-
-
 def search(
     gallery: Store = None,
     image: Image = None,
@@ -66,6 +62,14 @@ def search(
     identity: Annotated[int | None, typer.Option(help="Who looks like this identity of the gallery?")] = None,
     top: Annotated[int, typer.Option(min=1, max=1000, help="How many people.")] = 10,
     least: Annotated[float, typer.Option(min=0.0, max=1.0, help="Least probability.")] = 0.0,
+    prior: Annotated[
+        float,
+        typer.Option(
+            min=0.001,
+            max=1.0,
+            help="Probability that the person is in the gallery, before looking: 1 if that is certain.",
+        ),
+    ] = PRIOR,
     camera: Annotated[
         list[str] | None, typer.Option(help="Only appearances in this camera; may be given several times.")
     ] = None,
@@ -94,10 +98,7 @@ def search(
         features, calibration, asked = query(store, image, video, time, parse_box(box_ltwh, box), identity, engine)
         looking = finder(store, calibration)
         views = len(looking)
-        without = () if identity is None else (store.resolve(identity),)
-        apart = apart_from(store, without[0]) if without else set()
-        everybody = looking.search(features, max(top, _COMPETITORS), without=without)
-        matches = compete(everybody, calibration, apart=apart)[:top]
+        matches = identify(store, looking, features, identity=identity, prior=prior, top=top)
         found = answer(store, matches, calibration, cameras=camera or (), least=least)
         note(store, "search", {**asked, "found": [i["global_id"] for i in found]})
         pictures = store.crops([a["appearance"] for i in found for a in i["appearances"]]) if sheet is not None else {}
@@ -123,14 +124,9 @@ def query(
     """What to look for: features, the engine's calibration, and a note for the audit log (a hash of the picture, never
     the picture)."""
     if identity is not None:
-        who = store.resolve(identity)
-        blocks = list(store.prototypes(ids=[who])) if who else []
-        if not blocks:
-            raise GalleryError(
-                f"gallery '{store.address}' has no views of identity {identity} (see `streamreid gallery list`)"
-            )
+        features = views_of(store, identity)
         calibration = store.calibration() or open_engine(store, engine).calibration
-        return PartFeatures.concatenate([b.features for b in blocks]), calibration, {"identity": identity}
+        return features, calibration, {"identity": identity}
     if video is not None and area is None:
         raise ConfigError("a frame of a video needs --box LEFT,TOP,RIGHT,BOTTOM or --box-ltwh LEFT,TOP,WIDTH,HEIGHT")
     embedder = open_engine(store, engine)

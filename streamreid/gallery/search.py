@@ -28,6 +28,9 @@ __all__ = ["GallerySearch", "Match"]
 log = logging.getLogger(__name__)
 
 _CANDIDATES, _SHARE = 1000, 250  # at least so many, and one of so many views: see benchmarks/gallery.py for the recall
+MOST_ODDS = 30.0
+"""Log-odds beyond which a calibration says nothing more."""
+
 _STALE = 0.5
 """Share of erased entries from which the index is built anew."""
 
@@ -45,6 +48,10 @@ class Match:
         common: Share of parts that both of these show, in [0, 1].
         probability: Probability in (0, 1) that these two show one person, by the engine's calibration.
         prototypes: Id of each prototype that was among the best, with its similarity, best first.
+        evidence: Log of how much more probable all similarities are for one person than for two; None if not known.
+            The query resembles one of the prototypes, and nobody knows which, so it is the log of the mean, over all
+            pairs of a row of the query and a prototype, of the likelihood ratio of the pair. The best pair alone would
+            speak for whoever has most prototypes.
     """
 
     global_id: int
@@ -52,6 +59,7 @@ class Match:
     common: float
     probability: float
     prototypes: tuple[tuple[int, float], ...]
+    evidence: float | None = None
 
 
 class GallerySearch:
@@ -307,10 +315,31 @@ class GallerySearch:
             who = int(people[column])
             if who in found or len(found) < top:
                 found.setdefault(who, []).append(column)
-        return [self._match(who, mine, value, common[best_query, columns], views) for who, mine in found.items()]
+        evidence = self._evidence(values, people, found)
+        shared = common[best_query, columns]
+        return [self._match(who, mine, value, shared, views, evidence[who]) for who, mine in found.items()]
 
-    def _match(self, who: int, columns: list[int], value: FloatArray, common: FloatArray, views: IntArray) -> Match:
+    def _evidence(self, values: FloatArray, people: IntArray, wanted: Collection[int]) -> dict[int, float]:
+        """``Match.evidence`` of some people from the similarities ``values`` [Q, P], -inf where a pair has too little
+        in common to count."""
+        columns = np.flatnonzero(np.isin(people, sorted(wanted)))
+        odds = self._calibration.log_odds(values[:, columns]).astype(np.float64)
+        counted = np.isfinite(odds)
+        ratios = np.where(counted, np.exp(np.clip(odds, -MOST_ODDS, MOST_ODDS)), 0.0).sum(0)
+        who, owner = np.unique(people[columns], return_inverse=True)
+        mean = np.bincount(owner, ratios) / np.maximum(np.bincount(owner, counted.sum(0)), 1)
+        return dict(zip(who.tolist(), np.log(np.maximum(mean, np.exp(-MOST_ODDS))).tolist(), strict=True))
+
+    def _match(
+        self,
+        who: int,
+        columns: list[int],
+        value: FloatArray,
+        common: FloatArray,
+        views: IntArray,
+        evidence: float,
+    ) -> Match:
         best = columns[0]
         probability = float(self._calibration.probability(value[best : best + 1])[0])
         pairs = tuple((int(views[c]), float(value[c])) for c in columns)
-        return Match(who, float(value[best]), float(common[best]), probability, pairs)
+        return Match(who, float(value[best]), float(common[best]), probability, pairs, evidence)
