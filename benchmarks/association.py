@@ -42,10 +42,12 @@ from streamreid.evaluation import MulticamEvaluation, Table, evaluate_multicam, 
 from streamreid.evaluation.preprocessing import ious
 from streamreid.evaluation.track_labels import name_tracks
 from streamreid.features.similarity import Calibration, SiteCalibration
-from streamreid.pipeline.tracking_stage import TrackObservation
+from streamreid.pipeline import Site
 from streamreid.replay.embedding_recorder import EmbeddingRecorder
 from streamreid.replay.link_calibration import Walked, walk, walked_by
-from streamreid.replay.replay import replayed_config
+from streamreid.replay.replay import Replay, engine_of, replayed_config
+from streamreid.sinks import FinalIdentities
+from streamreid.track_update import TrackUpdate
 from streamreid.types import KnownIdentity, PartFeatures, Tracks
 
 Key = tuple[str, int]
@@ -61,35 +63,35 @@ VARIANTS: dict[str, Sets] = {
 }
 
 
-class Lean(Pipeline):
-    """Stores what a run looks at, not every box."""
-
-    def _wanted(self, frame: Any, found: Any) -> np.ndarray:
-        return np.flatnonzero(self._looking.choose(frame.camera, found, frame.time))
-
-
-class OtherLooks(EmbeddingRecorder):
-    """A replay in which the association is given another engine's features of the same people in the same tracks.
+def other_features(folder: Path, config: Config, base: Path) -> tuple[Walked, FinalIdentities]:
+    """Replay a cache with another engine's features of the same people in the same tracks: only the site gets them.
 
     Args:
         folder: The cache that gives the tracks.
         config: Settings.
         base: The other engine's cache of the same frames.
+
+    Returns:
+        The recording with the other features, and who is who by them.
     """
+    manifest = read_manifest(base)
+    others, site_calibration = {}, SiteCalibration(manifest.calibration)
+    for seen in read_frames(base, manifest):
+        others[seen.frame.camera, seen.frame.time] = seen.features
+        site_calibration.observe(seen.features, seen.detections.boxes)
+    # As the calibration is at the end of the recording; what the first engine says of people seen together is not for
+    # the other.
+    engine = replace(engine_of(manifest), calibration=replace(site_calibration.calibration, impostor_mean=None))
+    site, recorder = Site(config, engine), EmbeddingRecorder()
 
-    def __init__(self, folder: Path, config: Config, base: Path) -> None:
-        super().__init__(folder, config)
-        manifest = read_manifest(base)
-        site = SiteCalibration(manifest.calibration)
-        self._others = {}
-        for seen in read_frames(base, manifest):
-            self._others[seen.frame.camera, seen.frame.time] = seen.features
-            site.observe(seen.features, seen.detections.boxes)
-        self._associator = Associator(config.association, site)
+    def observe(update: TrackUpdate) -> None:
+        own = [o for o in update.observations if (o.camera, o.time) in others]
+        swapped = tuple(replace(o, features=others[o.camera, o.time][o.tracks.rows]) for o in own)
+        update = replace(update, observations=swapped, impostors=None)
+        recorder(update)
+        site.process(update)
 
-    def _observe(self, observations: list[TrackObservation]) -> bool:
-        own = [o for o in observations if (o.camera, o.time) in self._others]
-        return super()._observe([replace(o, features=self._others[o.camera, o.time][o.tracks.rows]) for o in own])
+    return walked_by(Replay(folder, config, observers=[observe]), recorder), site.identities
 
 
 def describe(scene: Path, engine: str, cache: Path, first: int | None) -> Path:
@@ -99,7 +101,7 @@ def describe(scene: Path, engine: str, cache: Path, first: int | None) -> Path:
     if not (cache / "manifest.json").exists():
         models = {"detector.model": f"mot:{scene / 'detections'}", "engine.model": engine}
         config = load_config(scene / "cams.yaml").with_settings({**models, "cameras.frames": first})
-        with Lean(config, cache=cache) as pipeline:
+        with Pipeline(config, cache=cache) as pipeline:
             for _ in pipeline:
                 pass
     return cache
@@ -147,11 +149,10 @@ def honesty(ids: Mapping[Key, tuple[int, float]], person: Mapping[Key, int], lea
 def doubts(walked: Walked, person: Mapping[Key, int]) -> tuple[float, float]:
     """Expected calibration error of the link probability, over all pairs of tracks (and fragments of them) and over
     those that may be linked (p > .05)."""
-    recorder = walked.recorder
-    settings = recorder.config.association
-    looks = {k: v for k, v in recorder.looks.items() if len(v) > 1 and k in person}
+    settings = walked.replay.config.association
+    looks = {k: v for k, v in walked.recorder.looks.items() if len(v) > 1 and k in person}
     made = track_fragments(looks, slots=settings.prototypes, visibility=settings.visibility)
-    pairs = labelled_pairs(made, person, recorder.site, settings.unification)
+    pairs = labelled_pairs(made, person, walked.replay.site.calibration.calibration, settings.unification)
     said = probabilities(settings.link, pairs)
     near = said > 0.05
     return reliability(said, pairs.same, pairs.weight).error, reliability(
@@ -222,8 +223,7 @@ def swapped(label: str, cache: Path, base: Path, truth: dict[str, Table], option
     """Print the line of the global engine's features in the tracks of the other: what is left of the difference when
     tracks are the same."""
     frames = tuple(int(f) for f in options.frames.split(":")) if options.frames else None
-    this = walked_by(OtherLooks(cache, changed(cache, options.sets, calibrated=options.calibrated), base))
-    ids = this.recorder.identities
+    this, ids = other_features(cache, changed(cache, options.sets, calibrated=options.calibrated), base)
     found = evaluate_multicam(
         {c: table(this, {k: g for k, (g, _) in ids.items()}, c) for c in truth}, truth, frames=frames
     )
@@ -239,7 +239,7 @@ def compare(
     walked = None
     for name, sets in variants.items():
         walked = walk(cache, changed(cache, {**options.sets, **sets}, calibrated=options.calibrated))
-        this, ids = walked, walked.recorder.identities
+        this, ids = walked, walked.replay.identities
         found = evaluate_multicam(
             {c: table(this, {k: g for k, (g, _) in ids.items()}, c) for c in truth},
             truth,

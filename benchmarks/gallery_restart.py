@@ -31,7 +31,7 @@ from streamreid.cache.store import read_frames
 from streamreid.config import Config
 from streamreid.evaluation import Table, evaluate_multicam, read_truth
 from streamreid.evaluation.preprocessing import ious, matching
-from streamreid.pipeline import FrameProcessor
+from streamreid.pipeline import Run
 from streamreid.replay import Replay
 from streamreid.replay.replay import replayed_config
 
@@ -49,7 +49,7 @@ def follow(job: dict) -> Rows:
     if job["cache"]:
         config = replayed_config(job["cache"])
         config = config.model_copy(update={"gallery": config.gallery.model_copy(update={"store": job["gallery"]})})
-        following: FrameProcessor = Replay(
+        following: Run = Replay(
             job["cache"],
             config,
             frames=[s for s in read_frames(Path(job["cache"])) if first <= s.frame.index + 1 <= last],

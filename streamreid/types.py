@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ __all__ = [
     "IntArray",
     "KnownIdentity",
     "PartFeatures",
+    "SimilaritySums",
     "TrackKey",
     "Tracklet",
     "Tracks",
@@ -207,6 +208,14 @@ class PartFeatures:
     def concatenate(cls, items: list[PartFeatures]) -> PartFeatures:
         """Stack along the first axis. All items must have the same K and D."""
         return cls(np.concatenate([i.parts for i in items]), np.concatenate([i.visibility for i in items]))
+
+
+class SimilaritySums(NamedTuple):
+    """Similarities of pairs of different people, as sums: how many, their sum, the sum of their squares."""
+
+    pairs: int
+    total: float
+    squares: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)

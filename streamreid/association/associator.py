@@ -47,10 +47,9 @@ class Associator:
         graph: What the camera graph forbids.
         place: Where people stand, for calibrated cameras.
         parts: Names of the engine's parts, for the reasons of events.
-
-    Attributes:
         keep_all: Keep what was seen of every track until ``finish``, which then links them all anew, all at once. For
             recordings: memory grows with the number of tracks.
+        new_id: Where ids come from that other processes draw as well; None counts on its own.
     """
 
     def __init__(
@@ -62,9 +61,11 @@ class Associator:
         graph: CameraGraph | None = None,
         place: SpatialEvidence | None = None,
         parts: Sequence[str] = (),
+        keep_all: bool = False,
+        new_id: Callable[[], int] | None = None,
     ) -> None:
         self.config = config or AssociationConfig()
-        self._book = IdentityRegistry(first_id)
+        self._book = IdentityRegistry(first_id, new_id=new_id)
         self._tracks: dict[TrackKey, Evidence] = {}
         self._place = place
         self._grouping = OnlineClustering(
@@ -73,7 +74,7 @@ class Associator:
         self._shape: tuple[int, int] | None = None
         self._times = ClockJumpFilter()
         self._waiting: list[IdentityEvent] = []
-        self.keep_all = False
+        self._keep_all = keep_all
         self._archive: dict[TrackKey, Evidence] = {}
         self._admitted: dict[int, Evidence] = {}
         self._last_step: float | None = None
@@ -135,7 +136,7 @@ class Associator:
             else:
                 evidence.glimpse(time)
         if self._place is not None and size is not None:
-            self._place.observe(camera, time, tracks, size)
+            self._place.observe_tracks(camera, time, tracks, size)
 
     def _check_shape(self, features: PartFeatures) -> None:
         if not np.count_nonzero(features.visibility):
@@ -223,7 +224,7 @@ class Associator:
         events = self.step(force=True)
         for key in sorted(k for k in self._tracks if k not in self._book.links):
             events.append(self._begin_unlinked(key))
-        if self.keep_all and self.config.enabled:
+        if self._keep_all and self.config.enabled:
             events += self._reconsider() + self._confirm(everybody=True)
         return events
 
@@ -288,15 +289,6 @@ class Associator:
         return self._tracks
 
     # ---------------------------------------------------------------- what others know
-
-    @property
-    def new_id(self) -> Callable[[], int] | None:
-        """Where ids come from that other processes draw as well; None counts on its own."""
-        return self._book.new_id
-
-    @new_id.setter
-    def new_id(self, source: Callable[[], int] | None) -> None:
-        self._book.new_id = source
 
     def admit(self, known: Sequence[KnownIdentity], *, next_id: int = 1) -> None:
         """Let the identities of an earlier run join the search.
@@ -399,11 +391,11 @@ class Associator:
             evidence = self._tracks[key]
             if key not in self._book.links:
                 self._waiting.append(self._begin_unlinked(key))
-            if self.keep_all:
+            if self._keep_all:
                 self._archive[key] = evidence
             changed.add(self._book.retire(key, evidence, self.config.prototypes).global_id)
             del self._tracks[key]
-        if old and self._place is not None and not self.keep_all:
+        if old and self._place is not None and not self._keep_all:
             self._place.forget([k for _, k in old])
         self._remember(sorted(changed))
         self._trim(changed)

@@ -41,13 +41,14 @@ class IdentityRegistry:
 
     Args:
         first_id: The first global id to give.
+        new_id: Where ids come from that other processes draw as well; None counts on its own.
     """
 
-    def __init__(self, first_id: int = 1) -> None:
+    def __init__(self, first_id: int = 1, *, new_id: Callable[[], int] | None = None) -> None:
         self.people: dict[int, IdentityState] = {}
         self.links: dict[TrackKey, Link] = {}
         self.next_id = first_id
-        self.new_id: Callable[[], int] | None = None
+        self._new_id = new_id
         self._order: list[tuple[float, int]] = []
         self._retired: deque[tuple[float, TrackKey]] = deque()
         self._anchors: dict[TrackKey, int] = {}
@@ -60,7 +61,7 @@ class IdentityRegistry:
 
     def begin(self, now: float) -> int:
         """A new identity; its id."""
-        gid = self.next_id if self.new_id is None else self.new_id()
+        gid = self.next_id if self._new_id is None else self._new_id()
         self.next_id = max(self.next_id, gid + 1)
         self.add(IdentityState(gid, now))
         return gid

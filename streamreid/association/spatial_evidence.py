@@ -17,7 +17,7 @@ class SpatialEvidence(Protocol):
     tracks. Cameras it knows nothing about add nothing.
     """
 
-    def observe(self, camera: str, time: float, tracks: Tracks, size: tuple[int, int]) -> None:
+    def observe_tracks(self, camera: str, time: float, tracks: Tracks, size: tuple[int, int]) -> None:
         """Take the boxes of one frame.
 
         Args:

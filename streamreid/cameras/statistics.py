@@ -113,6 +113,10 @@ class Statistics:
     outputs: dict[str, str] = field(default_factory=dict)
     _marks: deque[tuple[float, dict[str, float]]] = field(default_factory=lambda: deque(maxlen=32))
 
+    def of(self, camera: str) -> CameraCount:
+        """The figures of a camera, which begin with the first question."""
+        return self.cameras.setdefault(camera, CameraCount())
+
     def stage(self, name: str) -> Stage:
         """Add the time spent inside to a stage."""
         return Stage(self, name)

@@ -112,7 +112,7 @@ def _persons(walked: list[Walked], truth: list[str]) -> list[dict[TrackKey, int]
         rows = [
             i
             for i, w in enumerate(walked)
-            if camera in w.boxes and (not cache or Path(cache).name == w.recorder.folder.name)
+            if camera in w.boxes and (not cache or Path(cache).name == w.replay.folder.name)
         ]
         if not equals or not rows:
             known = sorted({c for w in walked for c in w.boxes})

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from streamreid.cameras.statistics import Statistics
 from streamreid.cli.progress_line import Heartbeat, duration
-from streamreid.pipeline import FrameProcessor
+from streamreid.pipeline import Run
 
 __all__ = ["RunProgress", "line"]
 
@@ -26,7 +26,7 @@ _LATER_SECONDS = 60.0
 """Seconds between lines afterwards: logs of long runs stay short."""
 
 
-def line(pipeline: FrameProcessor) -> str:
+def line(pipeline: Run) -> str:
     """What a run is doing, in one line: frames, rate, milliseconds per frame and stage, people in the pictures,
     identities."""
     s = pipeline.statistics
@@ -106,7 +106,7 @@ class RunProgress:
         elif not self._quiet:
             self._heart.__exit__(kind, value, trace)
 
-    def update(self, pipeline: FrameProcessor) -> None:
+    def update(self, pipeline: Run) -> None:
         """Show the present state if it is time to."""
         now = self._clock()
         self._heart.cared()

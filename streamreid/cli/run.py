@@ -20,7 +20,7 @@ from streamreid.cli.progress import RunProgress
 from streamreid.cli.report import print_summary
 from streamreid.config import Config
 from streamreid.config_inputs import configure, split_sources
-from streamreid.pipeline import FrameProcessor, Pipeline
+from streamreid.pipeline import Pipeline, Run
 from streamreid.pipeline.ground_plane import check_start
 from streamreid.pipeline.run_state import read_begin
 from streamreid.runs import run as run_pipeline
@@ -170,7 +170,7 @@ def execute(
         return follow(pipeline, folder, quiet=quiet, listeners=listeners)
 
 
-def follow(following: FrameProcessor, folder: ResultsFolder, *, quiet: bool, listeners: Sequence[Sink] = ()) -> int:
+def follow(following: Run, folder: ResultsFolder, *, quiet: bool, listeners: Sequence[Sink] = ()) -> int:
     """Run a pipeline or a replay, show progress, print the table. Returns the exit code."""
     with following, stop_on_signals(following.stop), RunProgress(errors, quiet=quiet) as progress:
         summary = run_pipeline(following, folder, progress=progress.update, rendering=progress.say, listeners=listeners)

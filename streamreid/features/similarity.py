@@ -17,7 +17,7 @@ import numpy as np
 
 from streamreid.errors import EngineMismatchError
 from streamreid.features.packed import PackedParts
-from streamreid.types import BoolArray, FloatArray, PartFeatures
+from streamreid.types import BoolArray, FloatArray, PartFeatures, SimilaritySums
 
 __all__ = ["Calibration", "PackedParts", "SiteCalibration", "part_similarity"]
 
@@ -108,27 +108,38 @@ class SiteCalibration:
         self._square = self._mean**2 + (deviation or 0.0) ** 2
         self._now: Calibration | None = None  # asked for several times between changes
 
-    def observe(self, features: PartFeatures, boxes: FloatArray) -> None:
+    def observe(self, features: PartFeatures, boxes: FloatArray) -> SimilaritySums | None:
         """Take the people of one frame of one camera.
 
         Args:
             features: N rows.
             boxes: ``[N, 4]`` xyxy; pairs whose boxes touch are left out (two boxes of one person, one person in front
                 of another).
+
+        Returns:
+            What was taken, so that another calibration can follow this one by ``add``; None if nothing was.
         """
         if not self._follows or np.count_nonzero(_seen_at_all(features.visibility)) < 2:
-            return
+            return None
         similarity, common = part_similarity(features, features)
         sides = boxes.T
         apart = np.minimum(sides[2:, :, None], sides[2:, None]) <= np.maximum(sides[:2, :, None], sides[:2, None])
         apart = apart[0] | apart[1]
         values = similarity[np.triu(apart & (common > 0), 1)].astype(np.float64)
         if not len(values):
+            return None
+        sums = SimilaritySums(len(values), float(values.sum()), float((values**2).sum()))
+        self.add(sums)
+        return sums
+
+    def add(self, sums: SimilaritySums) -> None:
+        """Take similarities of people who were seen at the same time in one camera."""
+        if not self._follows:
             return
-        keep = max(0.0, 1.0 - len(values) / self._memory) if self._weight >= self._memory else 1.0
-        total = self._weight * keep + len(values)
-        self._mean += float(values.sum() - len(values) * self._mean) / total
-        self._square += float((values**2).sum() - len(values) * self._square) / total
+        keep = max(0.0, 1.0 - sums.pairs / self._memory) if self._weight >= self._memory else 1.0
+        total = self._weight * keep + sums.pairs
+        self._mean += (sums.total - sums.pairs * self._mean) / total
+        self._square += (sums.squares - sums.pairs * self._square) / total
         self._weight = total
         self._now = None
 

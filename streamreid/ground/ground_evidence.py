@@ -75,6 +75,8 @@ class GroundEvidence:
         cameras: Calibrated cameras by name.
         config: Area and least score.
         settings: Of the tracker on the ground.
+        live: Whether the run has no end: whole trajectories are then not kept for ``finish``, and fewer hypotheses are
+            followed.
     """
 
     def __init__(
@@ -82,9 +84,14 @@ class GroundEvidence:
         cameras: Mapping[str, GroundCamera],
         config: GroundConfig | None = None,
         settings: GroundSettings | None = None,
+        *,
+        live: bool = False,
     ) -> None:
         self.config = config or GroundConfig()
-        self.tracker = GroundTracker(dict(cameras), settings or settings_of(self.config))
+        settings = settings or settings_of(self.config)
+        if live:
+            settings = replace(settings, hypotheses=min(settings.hypotheses, _HYPOTHESES_LIVE))
+        self.tracker = GroundTracker(dict(cameras), settings, keep=not live)
         self._cameras = dict(cameras)
         self._area = None if self.config.area is None else np.array(self.config.area, np.float32)
         self.shift: dict[str, float] = {}
@@ -107,12 +114,9 @@ class GroundEvidence:
     def __contains__(self, camera: str) -> bool:
         return camera in self._cameras
 
-    def keep(self, ways: bool) -> None:
-        """Whether everybody's whole way is remembered for ``finish``; runs without end must not."""
-        self.tracker.keep = ways
-        if not ways:
-            own = self.tracker.settings
-            self.tracker.settings = replace(own, hypotheses=min(own.hypotheses, _HYPOTHESES_LIVE))
+    def set_clock_shift(self, shift: Mapping[str, float]) -> None:
+        """Seconds to add to the times of cameras whose clocks are off; from the next frame on."""
+        self.shift = dict(shift)
 
     @property
     def contradictions(self) -> list[Contradiction]:
@@ -124,7 +128,9 @@ class GroundEvidence:
         """Time of the first frame of all calibrated cameras, and the usual time between the frames of the fastest."""
         return self.tracker.start, self.tracker.pace
 
-    def look(self, camera: str, time: float, boxes: FloatArray, scores: FloatArray, size: tuple[int, int]) -> None:
+    def observe_boxes(
+        self, camera: str, time: float, boxes: FloatArray, scores: FloatArray, size: tuple[int, int]
+    ) -> None:
         """Take all boxes of a frame, before they are tracked inside the camera.
 
         Args:
@@ -191,8 +197,8 @@ class GroundEvidence:
                 frame.points[row] = found
         frame.points[~self._inside(frame.points)] = np.nan
 
-    def observe(self, camera: str, time: float, tracks: Tracks, size: tuple[int, int]) -> None:
-        """See ``Place``: ties the camera's tracks to the people on the ground."""
+    def observe_tracks(self, camera: str, time: float, tracks: Tracks, size: tuple[int, int]) -> None:
+        """See ``SpatialEvidence``: ties the camera's tracks to the people on the ground."""
         frame = self._find(camera, time, moved=True)
         if frame is None:
             return

@@ -73,9 +73,12 @@ class GroundTracker:
     Args:
         cameras: Calibrated cameras, by name, in one world.
         settings: How people move and boxes err.
+        keep: Whether whole trajectories are kept for ``finish``; runs without end must not.
     """
 
-    def __init__(self, cameras: dict[str, GroundCamera], settings: GroundSettings | None = None) -> None:
+    def __init__(
+        self, cameras: dict[str, GroundCamera], settings: GroundSettings | None = None, *, keep: bool = True
+    ) -> None:
         self.settings = settings or GroundSettings()
         self._cameras = dict(cameras)
         self._names = {name: k for k, name in enumerate(self._cameras)}
@@ -90,7 +93,7 @@ class GroundTracker:
         self._entrances = Entrances()
         self._first: dict[int, tuple[float, float]] = {}
         self.start = np.inf
-        self.keep = True
+        self.keep = keep
         self.ended: list[GroundTrack] = []
         self.revised: list[tuple[str, float, NDArray[np.int64], dict[int, Array]]] = []
 

@@ -27,13 +27,11 @@ class ClockMonitor:
     Args:
         mode: Not at all, only to tell (once, at the end), or to correct while the run goes on.
         cameras: Those that are calibrated.
-
-    Attributes:
         live: A run without end must not wait for this, nor may its last word come after months: two cameras are
             compared now and then, and what is found is told at once.
     """
 
-    def __init__(self, mode: ClockMode, cameras: Mapping[str, GroundCamera]) -> None:
+    def __init__(self, mode: ClockMode, cameras: Mapping[str, GroundCamera], *, live: bool = False) -> None:
         self.mode = mode
         self.offsets: list[ClockOffset] = []
         self.shift: dict[str, float] = {}
@@ -41,7 +39,7 @@ class ClockMonitor:
         self._next: float | None = None
         self._wait = _EVERY
         self._told: set[str] = set()
-        self.live = False
+        self.live = live
 
     def observe(self, camera: str, time: float, tracks: Tracks, size: tuple[int, int]) -> None:
         """Take the people of one frame, by the camera's own clock."""

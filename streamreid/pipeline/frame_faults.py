@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from streamreid._scarcity import is_scarcity
+from streamreid.cameras.statistics import Statistics
 from streamreid.errors import SourceError, StreamReIDError
 from streamreid.secrets import redact
 from streamreid.types import Frame
@@ -51,6 +52,22 @@ class FrameFaults:
         self._last: dict[str, int] = {}
         self._given_up: set[str] = set()
         self._said: dict[str, str] = {}
+
+    @classmethod
+    def counted(cls, statistics: Statistics) -> FrameFaults:
+        """Faults of recordings, or of a half of a run that reads no camera: drops and failures are noted in
+        statistics."""
+
+        def drop(frame: Frame, reason: str) -> None:
+            drops = statistics.of(frame.camera).drops
+            drops[reason] = drops.get(reason, 0) + 1
+
+        def fail(camera: str, error: StreamReIDError) -> None:
+            count = statistics.of(camera)
+            count.error = count.error or redact(error).removeprefix(f"camera '{camera}': ")
+            log.error("camera '%s' failed: %s", camera, count.error)
+
+        return cls(drop, fail)
 
     def guard(self, frame: Frame, action: Callable[[], _Value]) -> _Value | None:
         """What an action on one frame gives; None where it fails."""

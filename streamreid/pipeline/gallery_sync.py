@@ -17,26 +17,28 @@ import cv2
 import numpy as np
 
 from streamreid.association import Associator
-from streamreid.config import Config
+from streamreid.config import AssociationConfig, Config
 from streamreid.errors import ConfigError, GalleryError
-from streamreid.features.similarity import Calibration, SiteCalibration
+from streamreid.features.similarity import SiteCalibration
 from streamreid.gallery import (
     BackgroundWriter,
     Batch,
     EngineStamp,
+    Gallery,
     GallerySearch,
     IdAllocator,
+    Retention,
     TrackRecord,
     open_gallery,
     retention_of,
 )
 from streamreid.pipeline.gallery_recall import GalleryRecall
-from streamreid.pipeline.tracking_stage import TrackObservation
 from streamreid.reid import Embedder
 from streamreid.sinks import Blur, blurred, draw_style
+from streamreid.track_update import TrackObservation
 from streamreid.types import FloatArray, Frame, IdentityEvent, Image, KnownIdentity, TrackKey
 
-__all__ = ["GallerySummary", "GallerySync", "stamp_of"]
+__all__ = ["GallerySummary", "GallerySync", "RunGallery", "stamp_of"]
 
 log = logging.getLogger(__name__)
 
@@ -76,64 +78,92 @@ class GallerySummary:
     lost: int = 0
 
 
-class GallerySync:
-    """A gallery beside a run. All methods but ``close`` are called by the thread that follows people.
+@dataclass(frozen=True, slots=True)
+class RunGallery:
+    """A gallery opened for a run, before there is an association.
 
     Args:
-        config: Of the run; ``gallery.store`` is given.
-        stamp: The engine of the features.
-        associator: Gets the known identities.
+        store: The gallery; closed by ``GallerySync``.
+        search: Over its prototypes.
+        ids: Gives new global ids, unique among all processes that share the gallery.
+        retention: How long it keeps what.
         calibration: From similarity to probability.
-        first_id: No new id is below.
-        clock: UTC seconds.
-
-    Raises:
-        GalleryError: The gallery cannot be opened.
-        EngineMismatchError: It holds features of another engine.
-        ConfigError: There is no engine.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        stamp: EngineStamp,
-        associator: Associator,
-        calibration: Calibration | SiteCalibration,
-        *,
-        first_id: int = 1,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    store: Gallery
+    search: GallerySearch
+    ids: IdAllocator
+    retention: Retention
+    calibration: SiteCalibration
+
+    @classmethod
+    def of(
+        cls, config: Config, stamp: EngineStamp, calibration: SiteCalibration, *, first_id: int = 1
+    ) -> RunGallery | None:
+        """Open the configured gallery; None if none is.
+
+        Args:
+            config: Of the run.
+            stamp: The engine of the features.
+            calibration: From similarity to probability.
+            first_id: No new id is below.
+
+        Raises:
+            GalleryError: It cannot be opened.
+            EngineMismatchError: It holds features of another engine.
+            ConfigError: There is no engine.
+        """
+        if config.gallery.store is None:
+            return None
         if stamp.fingerprint == "none":
             raise ConfigError(
                 "a gallery remembers what people look like, and this run has no ReID engine (engine.model is 'none')"
             )
+        retention = retention_of(config.gallery)
+        store = open_gallery(config.gallery)
+        try:
+            store.claim(stamp)
+            store.set_retention(retention)
+            store.expire()
+            ids = IdAllocator(store, first_id)
+            scratch = store.scratch_folder
+            search = GallerySearch(store, calibration, index_from=config.gallery.index_from, folder=scratch)
+        except BaseException:
+            store.close()
+            raise
+        return cls(store, search, ids, retention, calibration)
+
+    def bounded(self, config: AssociationConfig) -> AssociationConfig:
+        """Settings of an association that keeps nothing in memory for longer than the gallery may keep it on disk."""
+        if self.retention.shortest is None or self.retention.shortest >= config.memory:
+            return config
+        return config.model_copy(update={"memory": self.retention.shortest})
+
+
+class GallerySync:
+    """A gallery beside a run. All methods but ``close`` are called by the thread that follows people.
+
+    Args:
+        config: Of the run.
+        opened: The gallery, which is closed with this.
+        associator: Gets the known identities; it draws its ids from the gallery.
+        clock: UTC seconds.
+    """
+
+    def __init__(
+        self, config: Config, opened: RunGallery, associator: Associator, *, clock: Callable[[], float] = time.time
+    ) -> None:
         self._config = config.gallery
         self._blur = draw_style(config.output).blur
         self._least_observations = config.association.min_observations
         self._associator = associator
-        self._calibration = calibration
-        retention = retention_of(config.gallery)
-        self.store = open_gallery(config.gallery)
-        try:
-            self.store.claim(stamp)
-            self.store.set_retention(retention)
-            self.store.expire()
-            self._ids = IdAllocator(self.store, first_id)
-            self._search = GallerySearch(
-                self.store, calibration, index_from=config.gallery.index_from, folder=self.store.scratch_folder
-            )
-        except BaseException:
-            self.store.close()
-            raise
-        associator.new_id = self._ids
-        if retention.shortest is not None and retention.shortest < associator.config.memory:
-            # What may not be kept on disk may not be kept in memory either.
-            associator.config = associator.config.model_copy(update={"memory": retention.shortest})
+        self._calibration = opened.calibration
+        self.store, self._search, self._ids = opened.store, opened.search, opened.ids
         self._known = GalleryRecall(self.store, self._search, associator, recall=config.gallery.recall, clock=clock)
         self.run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(clock()))}-{uuid.uuid4().hex[:8]}"
         self._next_calibration = time.monotonic() + _CALIBRATION_SECONDS
         self._writer = BackgroundWriter(
-            self.store, self._search, retention, seconds=config.gallery.commit_seconds, chore=self._chores
+            self.store, self._search, opened.retention, seconds=config.gallery.commit_seconds, chore=self._chores
         )
         self._tracks: dict[TrackKey, TrackRecord] = {}
         self._looks: dict[TrackKey, int] = {}
@@ -318,8 +348,7 @@ class GallerySync:
             self._keep_calibration()
 
     def _keep_calibration(self) -> None:
-        found = self._calibration
-        self.store.set_calibration(found.calibration if isinstance(found, SiteCalibration) else found)
+        self.store.set_calibration(self._calibration.calibration)
 
     def _guarded(self, action: Callable[[], None]) -> None:
         try:

@@ -12,21 +12,22 @@ from streamreid.cameras.capture_times import check_mixed
 from streamreid.config import CameraConfig, Config
 from streamreid.errors import OutputError
 from streamreid.ground.calibration_files import load_calibration
-from streamreid.ground.ground_evidence import GroundEvidence, WorldRow
+from streamreid.ground.camera_model import GroundCamera
+from streamreid.ground.ground_evidence import WorldRow
 
-__all__ = ["WORLD", "check_calibration", "check_start", "open_ground", "write_world"]
+__all__ = ["WORLD", "check_calibration", "check_start", "load_calibrations", "write_world"]
 
 WORLD = "world.txt"
 
 
-def open_ground(config: Config) -> GroundEvidence | None:
-    """Places, if any camera is calibrated.
+def load_calibrations(config: Config) -> dict[str, GroundCamera]:
+    """The calibrated cameras by name; none where the ground plane is switched off.
 
     Raises:
         ConfigError: A calibration is missing, malformed or contradicts itself.
     """
     cameras = {c.name: load_calibration(c.name, c.calibration) for c in config.cameras if c.calibration is not None}
-    return GroundEvidence(cameras, config.ground) if cameras and config.ground.enabled else None
+    return cameras if config.ground.enabled else {}
 
 
 def check_calibration(camera: CameraConfig) -> None:

@@ -15,66 +15,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from streamreid.track_update import TrackedFrame, TrackObservation
 from streamreid.tracking import FixedLagTracks, Tracker
 from streamreid.tracking.tracker import occlusion
 from streamreid.types import Detections, FloatArray, Frame, PartFeatures, Tracks
 
-__all__ = ["TrackObservation", "TrackedFrame", "TrackingStage"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrackedFrame:
-    """One frame after tracking.
-
-    Args:
-        frame: The frame.
-        tracks: N people.
-        features: N rows; visibility 0 for a person who was not looked at.
-    """
-
-    frame: Frame
-    tracks: Tracks
-    features: PartFeatures
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrackObservation:
-    """People of one frame whose track ids are final, for the association.
-
-    Args:
-        camera: Name of the camera.
-        time: Capture time in seconds.
-        tracks: N people who were detected, not predicted.
-        features: N rows.
-        quality: ``[N]`` in [0, 1]: how little of the person was hidden, how sure the detector was.
-    """
-
-    camera: str
-    time: float
-    tracks: Tracks
-    features: PartFeatures
-    quality: FloatArray
-
-    def pick(self, rows: np.ndarray) -> TrackObservation:
-        """Some of the people, by index or mask."""
-        return TrackObservation(self.camera, self.time, self.tracks[rows], self.features[rows], self.quality[rows])
-
-    def renamed(self, track_id: int) -> TrackObservation:
-        """The same, single person under another id."""
-        t = self.tracks
-        return TrackObservation(
-            self.camera,
-            self.time,
-            Tracks(np.full_like(t.ids, track_id), t.boxes, t.scores, t.rows),
-            self.features,
-            self.quality,
-        )
+__all__ = ["TrackingStage"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Held:
     frame: Frame
-    looks: PartFeatures
+    features: PartFeatures
     moment: float
     arrival: float
 
@@ -129,33 +81,33 @@ class TrackingStage:
     def __repr__(self) -> str:
         return f"TrackingStage(delay={self._delay}, frames={sum(map(len, self._held.values()))})"
 
-    def follow(
-        self, frame: Frame, found: Detections, looks: PartFeatures, motion: FloatArray | None = None
+    def update(
+        self, frame: Frame, detections: Detections, features: PartFeatures, motion: FloatArray | None = None
     ) -> list[TrackObservation]:
         """Track the people of a camera's next frame.
 
         Args:
             frame: The frame.
-            found: N people.
-            looks: N rows; visibility 0 for a person who is not looked at.
+            detections: N people.
+            features: N rows; visibility 0 for a person who was not embedded.
             motion: ``[2, 3]`` affine map from pixels of the camera's previous frame, if the camera moves.
 
         Returns:
             What can be said now of people whose ids are final, in this frame and in those before.
         """
         late = self._late[frame.camera]
-        tracks = late.tracker.update(found, looks, frame.time, size=frame.size, camera=motion)
-        features = _rows(looks, tracks.rows)
-        seen = _observation(frame, found, tracks, features, late.tracker.hidden)
+        tracks = late.tracker.update(detections, features, frame.time, size=frame.size, camera=motion)
+        of_tracks = _rows(features, tracks.rows)
+        seen = _observation(frame, detections, tracks, of_tracks, late.tracker.hidden)
         if not self._delay:
-            self._ready.append(TrackedFrame(frame, tracks, features))
+            self._ready.append(TrackedFrame(frame, tracks, of_tracks.visibility))
             return [seen]
         moment = self._newest[frame.camera] = self._moment(frame)
         late.push(tracks, moment, motion)
-        self._held[frame.camera].append(_Held(frame, looks, moment, self._clock()))
+        self._held[frame.camera].append(_Held(frame, features, moment, self._clock()))
         self._ordered = self._ordered and frame.time >= self._now
         self._now = max(self._now, frame.time)
-        return self._settled(late.tracker, seen)
+        return self._final(late.tracker, seen)
 
     def _moment(self, frame: Frame) -> float:
         """Capture time on a clock of the camera that never goes back."""
@@ -165,7 +117,7 @@ class TrackingStage:
             self._shift[frame.camera] = before - frame.time
         return max(moment, before)
 
-    def _settled(self, tracker: Tracker, seen: TrackObservation) -> list[TrackObservation]:
+    def _final(self, tracker: Tracker, seen: TrackObservation) -> list[TrackObservation]:
         """Queue what was seen of ids that may still change; return what is final."""
         young = self._young[seen.camera]
         for new, old in tracker.renamed.items():
@@ -203,7 +155,7 @@ class TrackingStage:
         for camera, moment in until.items():
             for _, tracks in self._late[camera].due(moment):
                 held = self._held[camera].popleft()
-                due.append((held.moment, TrackedFrame(held.frame, tracks, _rows(held.looks, tracks.rows))))
+                due.append((held.moment, TrackedFrame(held.frame, tracks, _visibility(held.features, tracks.rows))))
         return [item for _, item in sorted(due, key=lambda pair: (pair[0], pair[1].frame.camera))]
 
 
@@ -226,4 +178,12 @@ def _rows(features: PartFeatures, rows: np.ndarray) -> PartFeatures:
     result = PartFeatures.unseen(len(rows), *features.shape)
     result.parts[seen] = features.parts[rows[seen]]
     result.visibility[seen] = features.visibility[rows[seen]]
+    return result
+
+
+def _visibility(features: PartFeatures, rows: np.ndarray) -> FloatArray:
+    """Visibilities by row; -1 is a person who was not seen."""
+    found = rows >= 0
+    result = np.zeros((len(rows), features.visibility.shape[1]), np.float32)
+    result[found] = features.visibility[rows[found]]
     return result

@@ -9,6 +9,7 @@ from streamreid.association.topology_learning import CameraPass
 from streamreid.cache.manifest import MANIFEST
 from streamreid.errors import DataError
 from streamreid.replay.embedding_recorder import EmbeddingRecorder
+from streamreid.replay.replay import Replay
 from streamreid.sinks.jsonl_reader import find_results, read_lines
 
 __all__ = ["read_sightings"]
@@ -24,10 +25,11 @@ def read_sightings(folder: Path) -> list[CameraPass]:
         DataError: The folder is neither, or its results are damaged.
     """
     if (folder / MANIFEST).is_file():
-        recorder = EmbeddingRecorder(folder)
-        for _ in recorder:
+        recorder = EmbeddingRecorder()
+        replay = Replay(folder, observers=[recorder])
+        for _ in replay:
             pass
-        who = recorder.identities
+        who = replay.identities
         return [
             CameraPass(who[k][0], k[0], start, end, who[k][1])
             for k, (start, end) in sorted(recorder.spans.items())

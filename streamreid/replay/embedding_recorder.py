@@ -1,52 +1,46 @@
-"""A replay that keeps every look at every track, for what is fitted on recordings."""
+"""Keeps embeddings of every track of a run, for what is fitted on recordings."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import Path
 
 from streamreid.association.pair_sampling import Look
-from streamreid.config import Config
-from streamreid.features.similarity import Calibration
-from streamreid.pipeline.tracking_stage import TrackObservation
-from streamreid.replay.replay import Replay
+from streamreid.track_update import TrackObservation, TrackUpdate
+from streamreid.types import TrackKey
 
 __all__ = ["EmbeddingRecorder"]
 
-_MOST = 64  # looks per track; of more, every second is dropped
+_MOST = 64  # embeddings per track; of more, every second is dropped
 
 
-class EmbeddingRecorder(Replay):
-    """A replay of a cache. After it has run, ``looks`` and ``spans`` tell what was seen of each track.
+class EmbeddingRecorder:
+    """An observer of a run (``Replay(..., observers=[recorder])``).
 
-    Args:
-        folder: The cache.
-        config: Settings to replay with; default those of the run that was stored.
+    Attributes:
+        looks: The embeddings of each track, over its whole time.
+        spans: Capture times of the first and last observation of each track.
     """
 
-    def __init__(self, folder: Path | str, config: Config | None = None) -> None:
-        super().__init__(folder, config)
-        self.looks: dict[tuple[str, int], list[Look]] = defaultdict(list)
-        self.spans: dict[tuple[str, int], tuple[float, float]] = {}
-        self._stride: dict[tuple[str, int], int] = defaultdict(lambda: 1)
-        self._count: dict[tuple[str, int], int] = defaultdict(int)
+    def __init__(self) -> None:
+        self.looks: dict[TrackKey, list[Look]] = defaultdict(list)
+        self.spans: dict[TrackKey, tuple[float, float]] = {}
+        self._stride: dict[TrackKey, int] = defaultdict(lambda: 1)
+        self._count: dict[TrackKey, int] = defaultdict(int)
 
-    @property
-    def site(self) -> Calibration:
-        """The engine's calibration as it followed the site."""
-        return self._calibration.calibration
+    def __repr__(self) -> str:
+        return f"EmbeddingRecorder(tracks={len(self.spans)})"
 
-    def _observe(self, observations: list[TrackObservation]) -> bool:
-        for seen in observations:
+    def __call__(self, update: TrackUpdate) -> None:
+        """Take the observations of an update."""
+        for seen in update.observations:
             for row, track_id in enumerate(seen.tracks.ids.tolist()):
                 key = (seen.camera, track_id)
                 start, end = self.spans.get(key, (seen.time, seen.time))
                 self.spans[key] = min(start, seen.time), max(end, seen.time)
                 if seen.features.visibility[row].any():
                     self._keep(key, seen, row)
-        return super()._observe(observations)
 
-    def _keep(self, key: tuple[str, int], seen: TrackObservation, row: int) -> None:
+    def _keep(self, key: TrackKey, seen: TrackObservation, row: int) -> None:
         self._count[key] += 1
         if self._count[key] % self._stride[key]:
             return

@@ -23,6 +23,7 @@ from streamreid.association.pair_sampling import TrackFragment, labelled_pairs, 
 from streamreid.config import Config, LinkConfig
 from streamreid.errors import DataError
 from streamreid.replay.embedding_recorder import EmbeddingRecorder
+from streamreid.replay.replay import Replay
 from streamreid.types import TrackKey
 
 __all__ = ["Calibrated", "Walked", "calibrate", "walk", "walked_by"]
@@ -42,10 +43,12 @@ class Walked:
     """A recording after it was replayed.
 
     Args:
-        recorder: With all looks.
+        replay: Which has run.
+        recorder: Embeddings and times of all tracks.
         boxes: ``{camera: rows of (frame from 1, track, left, top, width, height)}``.
     """
 
+    replay: Replay
     recorder: EmbeddingRecorder
     boxes: dict[str, list[tuple[int, int, float, float, float, float]]]
 
@@ -96,17 +99,18 @@ def walk(cache: Path, config: Config | None = None) -> Walked:
     Raises:
         DataError: The folder is no cache, or it is damaged.
     """
-    return walked_by(EmbeddingRecorder(cache, config))
+    recorder = EmbeddingRecorder()
+    return walked_by(Replay(cache, config, observers=[recorder]), recorder)
 
 
-def walked_by(recorder: EmbeddingRecorder) -> Walked:
-    """Run a recorder to its end."""
-    boxes: dict[str, list[tuple[int, int, float, float, float, float]]] = {c.name: [] for c in recorder.config.cameras}
-    for result in recorder:
+def walked_by(replay: Replay, recorder: EmbeddingRecorder) -> Walked:
+    """Run a replay, which the recorder observes, to its end."""
+    boxes: dict[str, list[tuple[int, int, float, float, float, float]]] = {c.name: [] for c in replay.config.cameras}
+    for result in replay:
         rows = boxes[result.frame.camera]
         for track, (x0, y0, x1, y1) in zip(result.tracks.ids.tolist(), result.tracks.boxes.tolist(), strict=True):
             rows.append((result.frame.index + 1, track, x0, y0, x1 - x0, y1 - y0))
-    return Walked(recorder, boxes)
+    return Walked(replay, recorder, boxes)
 
 
 def calibrate(
@@ -126,18 +130,18 @@ def calibrate(
     Raises:
         DataError: Recordings of several engines, or too little to learn from.
     """
-    engines = {w.recorder.manifest.engine.fingerprint: w.recorder.manifest.engine.name for w in walked}
+    engines = {w.replay.manifest.engine.fingerprint: w.replay.manifest.engine.name for w in walked}
     if len(engines) > 1:
         raise DataError(
             f"caches of several engines cannot be calibrated together: {', '.join(sorted(set(engines.values())))}"
         )
     if not any(w.recorder.looks for w in walked):
-        names = ", ".join(str(w.recorder.folder) for w in walked)
+        names = ", ".join(str(w.replay.folder) for w in walked)
         raise DataError(
             f"nobody was described in {names}, so there is nothing to fit; record with an engine (`streamreid run "
             "--engine auto --cache ...`)"
         )
-    base = walked[0].recorder.config.association.link
+    base = walked[0].replay.config.association.link
     halves: tuple[list[Pairs], list[Pairs]] = ([], [])
     every: list[Pairs] = []
     for number, item in enumerate(walked):
@@ -149,7 +153,7 @@ def calibrate(
             halves[half].append(_pairs(item, [p for p in made if side[p.track] == half], known))
     pairs = join_pairs(every)
     free = _OWN if persons is None else _LABELLED
-    names = ", ".join(w.recorder.folder.name for w in walked)
+    names = ", ".join(w.replay.folder.name for w in walked)
     source = f"{'ground truth' if persons is not None else 'own tracks'} of {names}"
     link = _fit(pairs, base, free).model_copy(update={"source": source})
     one, two = join_pairs(halves[0]), join_pairs(halves[1])
@@ -188,7 +192,7 @@ def _fragments(item: Walked, seed: int) -> list[TrackFragment]:
     if len(keys) > _MOST_TRACKS:
         chosen = np.random.default_rng(seed).choice(len(keys), _MOST_TRACKS, replace=False)
         keys = [keys[i] for i in sorted(chosen.tolist())]
-    config = item.recorder.config.association
+    config = item.replay.config.association
     return track_fragments(
         {k: looks[k] for k in keys}, slots=config.prototypes, visibility=config.visibility, seed=seed
     )
@@ -205,7 +209,7 @@ def _sides(made: Sequence[TrackFragment], person: Mapping[TrackKey, int] | None,
 
 
 def _pairs(item: Walked, made: Sequence[TrackFragment], person: Mapping[TrackKey, int] | None) -> Pairs:
-    how = item.recorder.config.association.unification
+    how = item.replay.config.association.unification
     if person is not None:
-        return labelled_pairs(made, person, item.recorder.site, how)
-    return own_pairs(made, item.recorder.spans, item.recorder.site, how)
+        return labelled_pairs(made, person, item.replay.site.calibration.calibration, how)
+    return own_pairs(made, item.recorder.spans, item.replay.site.calibration.calibration, how)

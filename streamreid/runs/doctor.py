@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,9 +19,8 @@ from streamreid.config import CameraConfig, Config
 from streamreid.detection import Detector
 from streamreid.errors import StreamReIDError
 from streamreid.features.similarity import SiteCalibration
-from streamreid.ground.camera_model import GroundCamera
 from streamreid.pipeline.detectors import open_detectors
-from streamreid.pipeline.ground_plane import open_ground
+from streamreid.pipeline.ground_plane import load_calibrations
 from streamreid.pipeline.plausibility import PlausibilityChecks
 from streamreid.reid import Embedder, open_embedder
 from streamreid.runs.throughput_forecast import Forecast, forecast
@@ -261,11 +260,6 @@ def _open(config: Config) -> tuple[Detector | None, Embedder | None, list[ModelC
     return detector, embedder, models
 
 
-def _calibrated(config: Config) -> Mapping[str, GroundCamera]:
-    ground = open_ground(config)
-    return {} if ground is None else ground.cameras
-
-
 def _reading(detector: Detector) -> str | None:
     decision = getattr(detector, "decision", None)
     return None if decision is None else str(decision)
@@ -291,7 +285,7 @@ def _measure(
     order: Sequence[Frame] = sorted((f for kept in frames.values() for f in kept), key=lambda f: f.time)
     for frame in order[:_WARM]:
         embedder([frame], detector([frame]))
-    first_minute = PlausibilityChecks(config.tracker.high_score, embedder.name, _calibrated(config))
+    first_minute = PlausibilityChecks(config.tracker.high_score, embedder.name, load_calibrations(config))
     findings: list[tuple[str, str]] = []
     for frame in order:
         marks = [time.perf_counter()]

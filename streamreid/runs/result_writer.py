@@ -9,8 +9,8 @@ from pathlib import Path
 
 from streamreid.errors import OutputError
 from streamreid.files import write_json
-from streamreid.pipeline.frame_processor import FrameProcessor
 from streamreid.pipeline.ground_plane import WORLD
+from streamreid.pipeline.run import Run
 from streamreid.pipeline.run_state import STATE, RunState, state_of
 from streamreid.sinks import RotatingSink, Sink
 from streamreid.types import FrameResult, IdentityEvent
@@ -54,7 +54,7 @@ class ResultWriter:
 
     def __init__(
         self,
-        pipeline: FrameProcessor,
+        pipeline: Run,
         sinks: Sequence[Sink],
         folder: Path,
         *,

@@ -15,8 +15,8 @@ from streamreid._age_clock import boot_seconds
 from streamreid.config import CameraConfig, Config
 from streamreid.errors import DataError, OutputError, StreamReIDError
 from streamreid.files import write_json
-from streamreid.pipeline.frame_processor import FrameProcessor
 from streamreid.pipeline.ground_plane import WORLD, write_world
+from streamreid.pipeline.run import Run
 from streamreid.runs.erasure import crop_scope, mark_results, register_results
 from streamreid.runs.result_folder import ResultsFolder, choose_folder
 from streamreid.runs.result_writer import ResultWriter, begin_state
@@ -38,14 +38,14 @@ from streamreid.types import Frame
 __all__ = ["CameraSummary", "Summary", "choose_folder", "run", "write_json"]
 
 log = logging.getLogger(__name__)
-Progress = Callable[[FrameProcessor], None]
+Progress = Callable[[Run], None]
 
 _MASKS = ".masks"
 """Folder beside the results while a run with blurred films goes on."""
 
 
 def run(
-    pipeline: FrameProcessor,
+    pipeline: Run,
     folder: Path | ResultsFolder,
     *,
     progress: Progress | None = None,
@@ -88,7 +88,7 @@ def run(
 
 
 def _run(
-    pipeline: FrameProcessor,
+    pipeline: Run,
     folder: ResultsFolder,
     masks: MaskFiles | None,
     tell: tuple[Progress, Callable[[str], None]],
@@ -118,9 +118,7 @@ def _run(
     return summary
 
 
-def _write_afterwards(
-    pipeline: FrameProcessor, folder: Path, masks: MaskFiles | None, rendering: Callable[[str], None]
-) -> None:
+def _write_afterwards(pipeline: Run, folder: Path, masks: MaskFiles | None, rendering: Callable[[str], None]) -> None:
     """Of recordings: films, with final identities, and ways on the ground."""
     output, failures = pipeline.config.output, pipeline.statistics.outputs
     if output.video or output.mosaic:
@@ -146,7 +144,7 @@ def _give_up(failures: MutableMapping[str, str], name: str, error: StreamReIDErr
     log.error("output '%s' is given up: %s", name, failures[name])
 
 
-def _mask_files(pipeline: FrameProcessor, folder: Path) -> MaskFiles | None:
+def _mask_files(pipeline: Run, folder: Path) -> MaskFiles | None:
     """Keep what is to be blurred in films that are drawn afterwards, when it is known who was where before and
     after."""
     output = pipeline.config.output
@@ -160,7 +158,7 @@ def _mask_files(pipeline: FrameProcessor, folder: Path) -> MaskFiles | None:
     return files
 
 
-def _open_sinks(pipeline: FrameProcessor, folder: Path) -> tuple[list[Sink], Callable[[str], Sink | None] | None]:
+def _open_sinks(pipeline: Run, folder: Path) -> tuple[list[Sink], Callable[[str], Sink | None] | None]:
     """The sinks of a run, and how one of them is opened anew (by its name; of live runs only)."""
     output, live = pipeline.config.output, pipeline.live
     scope = "" if pipeline.memory is None else crop_scope(pipeline.memory.store)
@@ -187,14 +185,13 @@ def _open_sinks(pipeline: FrameProcessor, folder: Path) -> tuple[list[Sink], Cal
     return in_folder(folder), partial(again, folder) if live else None
 
 
-def _record(pipeline: FrameProcessor, recording: ResultWriter, folder: ResultsFolder, show: Progress) -> None:
+def _record(pipeline: Run, recording: ResultWriter, folder: ResultsFolder, show: Progress) -> None:
     def idle() -> None:
         recording.flush()
         recording.tick()
         show(pipeline)
 
-    pipeline.idle = idle
-    for result in pipeline:
+    for result in pipeline.results(idle=idle):
         with pipeline.statistics.stage("write"):
             recording.write(result)
         folder.commit()
@@ -202,7 +199,7 @@ def _record(pipeline: FrameProcessor, recording: ResultWriter, folder: ResultsFo
     recording.close()
 
 
-def _frames_again(pipeline: FrameProcessor) -> dict[str, Callable[[], Iterator[Frame]]]:
+def _frames_again(pipeline: Run) -> dict[str, Callable[[], Iterator[Frame]]]:
     """For each camera, its used frames once more (only those that were processed)."""
 
     def again(camera: CameraConfig, count: int) -> Iterator[Frame]:
@@ -217,6 +214,6 @@ def _frames_again(pipeline: FrameProcessor) -> dict[str, Callable[[], Iterator[F
     return {c.name: partial(again, c, counts[c.name].frames) for c in used}
 
 
-def _public(pipeline: FrameProcessor) -> Any:
+def _public(pipeline: Run) -> Any:
     config: Config = pipeline.config.model_copy(update={"cameras": tuple(pipeline.camera_configs)})
     return redact_data(json.loads(config.model_dump_json()))

@@ -11,8 +11,8 @@ from typing import Any
 from streamreid.camera_names import file_name
 from streamreid.cameras.statistics import CameraCount
 from streamreid.clocks.clock_offsets import ClockOffset
-from streamreid.pipeline.frame_processor import FrameProcessor
 from streamreid.pipeline.gallery_sync import GallerySummary
+from streamreid.pipeline.run import Run
 from streamreid.secrets import redact
 from streamreid.sinks.segments import PIECES, list_segments
 
@@ -189,7 +189,7 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (p for p in inner if p.is_file() and not p.name.startswith("."))
 
 
-def summarise(pipeline: FrameProcessor, folder: Path) -> Summary:
+def summarise(pipeline: Run, folder: Path) -> Summary:
     """The figures of a run that is over; ``folder`` holds its results."""
     seen_by: dict[int, set[str]] = defaultdict(set)
     people: dict[str, set[int]] = defaultdict(set)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from streamreid import Pipeline
+from streamreid.cameras.camera_motion import CameraMotionEstimators
 from streamreid.errors import EngineError, SourceError
 from streamreid.pipeline.frame_faults import REASON
 from streamreid.runs import run
@@ -87,22 +88,26 @@ def test_every_stage_of_a_camera(config, colours, tmp_path, monkeypatch, stage):
     if stage == "roi":
         monkeypatch.setattr(pipeline.cameras, "roi", failing(pipeline.cameras.roi, lambda name: name == "bad"))
     elif stage == "motion":
-        monkeypatch.setattr(pipeline, "_moving", failing(pipeline._moving, of_frame))
+        monkeypatch.setattr(
+            CameraMotionEstimators,
+            "__call__",
+            failing(CameraMotionEstimators.__call__, lambda _, frame, *__: of_frame(frame)),
+        )
     elif stage == "embed":
         monkeypatch.setattr(
-            pipeline,
+            pipeline.perception,
             "embedder",
             failing(colours, lambda frames, _: any(f.camera == "bad" and f.image[0, 0, 0] != 114 for f in frames)),
         )
     elif stage == "track":
-        tracker = pipeline._trackers["bad"]
+        tracker = pipeline.tracking.trackers["bad"]
         monkeypatch.setattr(tracker, "update", failing(tracker.update, lambda *_: True))
     elif stage == "observe":
-        monkeypatch.setattr(
-            pipeline._associator, "observe", failing(pipeline._associator.observe, lambda camera, *_: camera == "bad")
-        )
+        associator = pipeline.site.associator
+        monkeypatch.setattr(associator, "observe", failing(associator.observe, lambda camera, *_: camera == "bad"))
     else:
-        monkeypatch.setattr(pipeline, "_result", failing(pipeline._result, lambda item: item.frame.camera == "bad"))
+        associator = pipeline.site.associator
+        monkeypatch.setattr(associator, "link", failing(associator.link, lambda camera, _: camera == "bad"))
     with pipeline:
         summary = run(pipeline, tmp_path / "out")
     assert summary.cameras["good"].frames == 40

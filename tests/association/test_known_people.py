@@ -147,7 +147,6 @@ def test_who_is_forgotten_begins_anew_as_somebody_else():
 
 
 def test_ids_can_be_drawn_from_a_common_source():
-    a = Associator(calibration=CALIBRATION)
-    a.new_id = iter([70, 20]).__next__
+    a = Associator(calibration=CALIBRATION, new_id=iter([70, 20]).__next__)
     watch(a, {"left": {1: code(0), 2: code(1)}})
     assert sorted(i.global_id for i in a.identities) == [20, 70]

@@ -83,7 +83,7 @@ class Ground:
     def __init__(self, together):
         self.together, self.seen, self.gone = together, [], set()
 
-    def observe(self, camera, time, tracks, size):
+    def observe_tracks(self, camera, time, tracks, size):
         self.seen.append((camera, time, size))
 
     def log_odds(self, a, b):
@@ -206,8 +206,7 @@ def test_results_do_not_depend_on_the_order_of_cameras_or_on_chance():
 
 def hard_scene(offline):
     """Somebody who looks like two others at first; only all evidence together tells whose track is whose."""
-    a = Associator(AssociationConfig(window=4.0, offline=offline, interval=0.3), CALIBRATION)
-    a.keep_all = offline
+    a = Associator(AssociationConfig(window=4.0, offline=offline, interval=0.3), CALIBRATION, keep_all=offline)
     events = watch(a, {"left": {1: code(0, 1)}}, seconds=0.6)
     events += watch(a, {"left": {1: code(0)}}, start=0.6, seconds=3.0)
     events += watch(a, {"right": {1: code(0, 1)}, "top": {1: code(1)}}, start=20.0, seconds=2.0)
@@ -238,8 +237,7 @@ def test_at_the_end_everything_is_decided_with_everything_known():
 
 
 def test_offline_keeps_admitted_people_and_corrections():
-    a = Associator(AssociationConfig(offline=True, window=2.0), CALIBRATION)
-    a.keep_all = True
+    a = Associator(AssociationConfig(offline=True, window=2.0), CALIBRATION, keep_all=True)
     a.admit(
         [
             KnownIdentity(
@@ -261,8 +259,7 @@ def test_offline_keeps_admitted_people_and_corrections():
 
 
 def test_motion_only_gives_everybody_an_identity_of_their_own():
-    a = Associator(AssociationConfig(offline=True), CALIBRATION)
-    a.keep_all = True
+    a = Associator(AssociationConfig(offline=True), CALIBRATION, keep_all=True)
     for i in range(20):
         tracks = Tracks(np.array([1, 2]), np.zeros((2, 4), np.float32), np.ones(2, np.float32), np.arange(2))
         a.observe("left", i / 10, tracks, PartFeatures.unseen(2), np.ones(2, np.float32))
@@ -274,8 +271,7 @@ def test_motion_only_gives_everybody_an_identity_of_their_own():
 
 def test_too_many_tracks_are_joined_by_identity(monkeypatch):
     monkeypatch.setattr("streamreid.association.offline_clustering._MOST", 4)
-    a = Associator(AssociationConfig(offline=True, window=2.0, interval=0.3), CALIBRATION)
-    a.keep_all = True
+    a = Associator(AssociationConfig(offline=True, window=2.0, interval=0.3), CALIBRATION, keep_all=True)
     for visit in range(4):
         watch(a, {"left": {2 * visit + 1: code(0), 2 * visit + 2: code(1)}}, start=10.0 * visit, seconds=1.0)
     before = groups(a)

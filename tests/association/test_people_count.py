@@ -27,8 +27,7 @@ def see(associator, times, track, look, camera="a"):
 
 @pytest.mark.parametrize("offline", [False, True])
 def test_scraps_are_numbered_but_nobody(offline):
-    associator = Associator(AssociationConfig(offline=offline))
-    associator.keep_all = offline
+    associator = Associator(AssociationConfig(offline=offline), keep_all=offline)
     see(associator, np.arange(0, 5, 0.1), 1, [1, 0, 0])
     see(associator, [5.0, 5.1], 2, [0, 1, 0])
     see(associator, [6.0], 3, [0, 0, 1])

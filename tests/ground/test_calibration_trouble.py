@@ -61,8 +61,8 @@ def film(
             boxes = body_boxes(camera, np.concatenate([points, np.full((len(points), 1), 1.72)], 1))
             when, by = (clock or {}).get(name, (np.inf, 0.0))
             stamp = time + (by if time >= when else 0.0)
-            place.look(name, stamp, boxes.astype(np.float32), np.ones(len(boxes), np.float32), SIZE)
-            place.observe(name, stamp, tracks_of(boxes), SIZE)
+            place.observe_boxes(name, stamp, boxes.astype(np.float32), np.ones(len(boxes), np.float32), SIZE)
+            place.observe_tracks(name, stamp, tracks_of(boxes), SIZE)
 
 
 WRONG = {
@@ -192,17 +192,13 @@ def test_a_crowd_keeps_its_numbers() -> None:
 
 
 def test_settings_of_the_ground() -> None:
-    place = GroundEvidence(
+    east, config = (
         {"east": GroundCamera.from_matrix("east", MATRICES["east"])},
         GroundConfig(hypotheses=40, heights=(0.5, 2.0), cameras=2),
     )
-    assert (place.tracker.settings.hypotheses, place.tracker.settings.heights, place.tracker.settings.cameras) == (
-        40,
-        (0.5, 2.0),
-        2,
-    )
-    place.keep(False)
-    assert place.tracker.settings.hypotheses == 3
+    settings = GroundEvidence(east, config).tracker.settings
+    assert (settings.hypotheses, settings.heights, settings.cameras) == (40, (0.5, 2.0), 2)
+    assert GroundEvidence(east, config, live=True).tracker.settings.hypotheses == 3
     for bad in ({"heights": [2.0, 1.0]}, {"hypotheses": 0}, {"share": 1.5}, {"acceleration": 0}):
         with pytest.raises(ConfigError, match=next(iter(bad))):
             Config.from_dict({"cameras": [{"name": "a", "uri": "a.mp4"}], "ground": bad})

@@ -185,8 +185,8 @@ def test_places_say_who_is_who() -> None:
         time = step / 8
         for name, camera in own.items():
             boxes = found(camera, walkers(time))
-            place.look(name, time, boxes.astype(np.float32), np.ones(3, np.float32), SIZE)
-            place.observe(name, time, tracks_of(boxes, [1, 2, 3]), SIZE)
+            place.observe_boxes(name, time, boxes.astype(np.float32), np.ones(3, np.float32), SIZE)
+            place.observe_tracks(name, time, tracks_of(boxes, [1, 2, 3]), SIZE)
     odds = place.log_odds([("east", 1), ("east", 2)], [("south", 1), ("south", 2), ("other", 1)])
     assert odds[0, 0] > 5
     assert odds[1, 1] > 5

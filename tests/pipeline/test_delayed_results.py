@@ -43,7 +43,7 @@ def walk(hold, camera, times, x0=100.0, look=(1.0, 0.0), boxes=None):
             else PartFeatures.unseen(0, 1, 2)
         )
         frame = Frame.without_image(camera, i, time, size=(1000, 400))
-        observed = hold.follow(frame, Detections.from_arrays(box), looks)
+        observed = hold.update(frame, Detections.from_arrays(box), looks)
         steps.append((observed, hold.due()))
     return steps
 
@@ -123,7 +123,7 @@ def test_a_person_found_to_be_an_old_one_is_never_given_a_second_identity():
     for i, time in enumerate(times[40:]):
         box = [[250 + 20 * time, 100, 290 + 20 * time, 200]]
         looks = PartFeatures(np.array([[[1.0, 0.0]]], np.float32), np.full((1, 1), float(i >= 6), np.float32))
-        observed = hold.follow(
+        observed = hold.update(
             Frame.without_image("a", 40 + i, time, size=(1000, 400)), Detections.from_arrays(box), looks
         )
         dark.append((observed, hold.due()))

@@ -159,7 +159,7 @@ def test_nothing_waits_for_whom_the_association_forgot(scene, colours, tmp_path)
         assert not memory._known.confirmed
         assert [event.global_id for event in memory._held] == [who]
         list(results)
-        assert set(memory._crops) <= set(pipeline._associator.evidence)
+        assert set(memory._crops) <= set(pipeline.site.associator.evidence)
     with Gallery.open(tmp_path / "people.db") as store:
         assert store.stats()["crops"] == 1
         assert len(store.identities()) == 1
@@ -206,7 +206,7 @@ def test_people_said_to_be_different_stay_apart(scene, colours, tmp_path):
         store.separate(1, 2)
     with Pipeline(with_gallery(scene, path, scene.camera("right", [0, 1])), embedder=colours) as pipeline:
         list(pipeline)
-        assert pipeline._associator._book.different == {(1, 2)}
+        assert pipeline.site.associator._book.different == {(1, 2)}
 
 
 def test_a_correction_takes_effect_while_the_run_goes_on(scene, colours, tmp_path):
@@ -223,7 +223,7 @@ def test_a_correction_takes_effect_while_the_run_goes_on(scene, colours, tmp_pat
 def test_a_short_retention_holds_in_memory_too(scene, colours, tmp_path):
     config = with_gallery(scene, tmp_path / "people.db", scene.camera("left", [0]), gallery={"retention_hours": 0.1})
     with Pipeline(config, embedder=colours) as pipeline:
-        assert pipeline._associator.config.memory == 360.0
+        assert pipeline.site.associator.config.memory == 360.0
 
 
 def test_a_recording_is_remembered_in_a_replay_only_if_that_is_said(scene, colours, tmp_path, call):

@@ -109,9 +109,8 @@ def test_a_live_run_waits_without_spinning(scene, colours, faults):
 
             pipeline.cameras.poll = counted
             ticks = []
-            pipeline.idle = lambda: ticks.append(time.monotonic())
             timer = stop_after(pipeline, 1.5)
-            list(pipeline)
+            list(pipeline.results(idle=lambda: ticks.append(time.monotonic())))
             timer.join()
     assert len(ticks) >= 2
     assert looks < 40
@@ -334,7 +333,7 @@ def test_forecast_of_four_cameras(cost, least, most):
 
 
 def test_settled_people_leave_memory_and_are_told_once(scene, colours, monkeypatch):
-    monkeypatch.setattr("streamreid.pipeline.frame_processor._MANY_TRACKS", 4)
+    monkeypatch.setattr("streamreid.pipeline.site._MANY_TRACKS", 4)
     video = scene.camera("a", [0, 1, 2], frames=70, rate=20, hole=range(10, 50))
     config = live(
         scene.config(video, association={"window": 0.3, "memory": 0.5}, tracker={"lost_seconds": 0.2}), repeat=1

@@ -1,0 +1,312 @@
+"""The people's half of a run: track updates in, frames with identities and events out. It needs no picture, no detector
+and no engine.
+
+In one process it is fed by perception or by a replay. Elsewhere it takes updates that came as bytes; the results are
+the same to the last digit::
+
+    site = Site(config, engine)
+    for data in received:
+        for result in site.process(TrackUpdate.from_bytes(data)):
+            ...
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+import numpy as np
+
+from streamreid.association import Associator, CameraGraph
+from streamreid.cameras.statistics import CameraCount, Statistics
+from streamreid.config import Config
+from streamreid.features.similarity import SiteCalibration
+from streamreid.ground.camera_model import GroundCamera
+from streamreid.ground.ground_evidence import GroundEvidence
+from streamreid.pipeline.clock_monitor import ClockMonitor
+from streamreid.pipeline.engine_description import EngineDescription
+from streamreid.pipeline.frame_faults import FrameFaults
+from streamreid.pipeline.gallery_sync import GallerySync, RunGallery
+from streamreid.pipeline.ground_plane import load_calibrations
+from streamreid.pipeline.run_state import RunState
+from streamreid.sinks import FinalIdentities, PeopleCount
+from streamreid.sources import SystemClock
+from streamreid.track_update import TrackedFrame, TrackObservation, TrackUpdate
+from streamreid.types import Frame, FrameResult, IdentityEvent, Tracklet
+
+__all__ = ["Site"]
+
+_MANY_TRACKS = 10_000
+"""Tracks from which those of expired identities are let go."""
+
+
+class Site:
+    """Identities across the cameras of a site.
+
+    Args:
+        config: Cameras and settings.
+        engine: Which made the features.
+        live: Whether any camera is live: what is over is then let go, so that memory does not grow.
+        begin: Where the ids of an earlier run end.
+        statistics: Where frames and tracks are counted.
+        faults: Keeps what no code expected to the camera it came from.
+        calibrated: Calibrated cameras by name; default those of ``config``, which are then read.
+
+    Attributes:
+        associator: Which tracks are one person.
+        ground: Where people stand, if cameras are calibrated.
+        clocks: Whether the cameras' clocks agree.
+        gallery: The gallery beside this run, if there is one.
+        calibration: The engine's calibration as it follows the site.
+
+    Raises:
+        ConfigError: A calibration or the topology cannot be used, or a gallery is wanted without an engine.
+        GalleryError: The gallery cannot be opened.
+        EngineMismatchError: It holds features of another engine.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        engine: EngineDescription,
+        *,
+        live: bool = False,
+        begin: RunState | None = None,
+        statistics: Statistics | None = None,
+        faults: FrameFaults | None = None,
+        calibrated: Mapping[str, GroundCamera] | None = None,
+    ) -> None:
+        self.config = config
+        self.engine = engine
+        self.begin = begin or RunState()
+        self.statistics = statistics or Statistics({c.name: CameraCount() for c in config.cameras})
+        self.live = live
+        self._faults = faults or FrameFaults.counted(self.statistics)
+        self._clock = SystemClock()
+        self._lock = threading.RLock()
+        self.calibration = SiteCalibration(engine.calibration)
+        # Where an earlier run is continued, cameras may have been taken out since; ways through them still are ways.
+        graph = CameraGraph(config.topology, None if self.begin.runs else [c.name for c in config.cameras])
+        if calibrated is None:
+            calibrated = load_calibrations(config)
+        self.ground = GroundEvidence(calibrated, config.ground, live=live) if calibrated else None
+        self.clocks = ClockMonitor(config.association.clock, calibrated, live=live)
+        opened = RunGallery.of(config, engine.stamp, self.calibration, first_id=self.begin.global_id)
+        association = config.association if opened is None else opened.bounded(config.association)
+        self.associator = Associator(
+            association,
+            self.calibration,
+            first_id=self.begin.global_id,
+            graph=graph,
+            place=self.ground,
+            parts=engine.parts,
+            keep_all=association.offline and not live,
+            new_id=None if opened is None else opened.ids,
+        )
+        self.gallery = None if opened is None else GallerySync(config, opened, self.associator)
+        self._events: list[IdentityEvent] = []
+        self._identities: dict[tuple[str, int], tuple[int, float]] = {}
+        self._settled = FinalIdentities()
+        self._confirmed: set[int] = set()
+        self._unlinked: set[int] = set()
+        self._settle_at = _MANY_TRACKS
+        self._sizes: dict[str, tuple[int, int]] = {}
+
+    def __repr__(self) -> str:
+        return f"Site(cameras={len(self.config.cameras)}, {self.associator!r})"
+
+    def close(self) -> None:
+        """Write what is still to be written to the gallery and release it. Safe to call twice."""
+        if self.gallery is not None:
+            self.gallery.close()
+
+    # ---------------------------------------------------------------- updates in, results out
+
+    def process(self, update: TrackUpdate) -> list[FrameResult]:
+        """Take the next update, in the order in which perception made them.
+
+        Returns:
+            The frames that it releases, with identities and probabilities as known now.
+        """
+        with self._lock:
+            released = update.released
+            if update.removed:
+                self._remove(update)
+            elif update.last:
+                self._finish(update)
+            elif update.frame is None:
+                if self.gallery is not None:
+                    self.gallery.idle()
+            elif not self._associate(update.frame, update):
+                released = tuple([item for item in released if item.frame is not update.frame])
+            return self._results(released)
+
+    def _associate(self, frame: Frame, update: TrackUpdate) -> bool:
+        """Take what was seen in a frame; whether that could be done."""
+        with self.statistics.stage("associate"):
+            if not self._faults.guard(frame, lambda: self._place(frame, update)):
+                return False
+            if self.gallery is not None:
+                self.gallery.before(frame.time)
+            fresh = self._faults.guard(frame, lambda: self._observe(update.observations))
+            # Who was held back until their id was final is shown next: they are not to wait for the next regular step
+            # as well.
+            self._note(self.associator.step(force=bool(fresh) and self.config.tracker.delay > 0))
+            if self.gallery is not None:
+                self.gallery.after(frame, update.observations, update.blur_boxes)
+        return True
+
+    def _place(self, frame: Frame, update: TrackUpdate) -> bool:
+        """What needs no identity: the similarity of different people, boxes on the ground, clocks."""
+        self._sizes[frame.camera] = frame.size
+        if update.impostors is not None:
+            self.calibration.add(update.impostors)
+        if self.ground is not None and update.detections is not None:
+            self.ground.observe_boxes(
+                frame.camera, frame.time, update.detections.boxes, update.detections.scores, frame.size
+            )
+        # Asking for all links in every frame would cost more the longer a run is.
+        if (
+            self.clocks.due(frame.time)
+            and self.clocks.update(frame.time, self.associator.links)
+            and self.ground is not None
+        ):
+            self.ground.set_clock_shift(self.clocks.shift)
+        return True
+
+    def _observe(self, observations: Iterable[TrackObservation]) -> bool:
+        """Hand observations to the association; whether any is of somebody new."""
+        known = len(self._identities)
+        for seen in observations:
+            self.clocks.observe(seen.camera, seen.time, seen.tracks, self._sizes[seen.camera])
+            time = seen.time + self.clocks.shift.get(seen.camera, 0.0)
+            self.associator.observe(
+                seen.camera, time, seen.tracks, seen.features, seen.quality, self._sizes[seen.camera]
+            )
+            for track_id in seen.tracks.ids.tolist():
+                if (seen.camera, track_id) not in self._identities:
+                    self._identities[seen.camera, track_id] = (0, 0.0)
+                    self.statistics.of(seen.camera).tracks += 1
+        return len(self._identities) > known
+
+    def _remove(self, update: TrackUpdate) -> None:
+        """Keep nothing but identities of cameras that were taken out for good."""
+        self._observe(update.observations)
+        for camera in update.removed:
+            self._sizes.pop(camera, None)
+            self.clocks.forget(camera)
+
+    def _finish(self, update: TrackUpdate) -> None:
+        with self.statistics.stage("associate"):
+            self._observe(update.observations)
+            self._note(self.associator.finish())
+            self.clocks.finish(self.identities)
+
+    def _results(self, released: Iterable[TrackedFrame]) -> list[FrameResult]:
+        results = []
+        for item in released:
+            result = self._faults.guard(item.frame, partial(self._result, item))
+            if result is not None:
+                self._faults.passed(item.frame)
+                results.append(result)
+        return results
+
+    def _result(self, item: TrackedFrame) -> FrameResult:
+        frame, tracks = item.frame, item.tracks
+        links = [self.associator.link(frame.camera, i) for i in tracks.ids.tolist()]
+        count = self.statistics.of(frame.camera)
+        count.frames += 1
+        count.boxes += len(tracks)
+        count.last_time = frame.time
+        count.clocks[frame.clock] = count.clocks.get(frame.clock, 0) + 1
+        if count.live:
+            count.ages.add(self._clock.now() - frame.time)
+        ids = np.array([g for g, _ in links], np.int64)
+        probabilities = np.array([p for _, p in links], np.float32)
+        calibrated = self.ground is not None and frame.camera in self.ground
+        world = (
+            self.ground.positions(frame.camera, frame.time, tracks.rows)
+            if self.ground is not None and calibrated
+            else None
+        )
+        return FrameResult(frame, tracks, ids, probabilities, item.visibility, world, item.blur_boxes)
+
+    # ---------------------------------------------------------------- what is believed
+
+    def drain_events(self) -> list[IdentityEvent]:
+        """Identity events since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    @property
+    def identities(self) -> FinalIdentities:
+        """``{(camera, track_id): (global_id, link probability)}`` as believed now, of every track of the run but those
+        that are settled.
+
+        May be asked from any thread."""
+        with self._lock:
+            links = {**self._identities, **self.associator.links}
+            return FinalIdentities(
+                links,
+                confirmed=self._confirmed | self.associator.confirmed,
+                unlinked=self._unlinked | self.associator.unlinked,
+            )
+
+    @property
+    def people_count(self) -> PeopleCount:
+        """People, confirmed people and unlinked tracks of the run so far, with those that are no longer listed in
+        ``identities``."""
+        return self.identities.count() + self.statistics.settled_people
+
+    def drain_settled(self) -> FinalIdentities:
+        """Tracks of identities that are no longer searched, once: in runs without end they leave ``identities``, so
+        that memory does not grow."""
+        settled, self._settled = self._settled, FinalIdentities()
+        return settled
+
+    @property
+    def tracklets(self) -> list[Tracklet]:
+        """The tracks of the association window (the last five minutes by default) with their part features."""
+        return self.associator.tracklets
+
+    def _note(self, events: list[IdentityEvent]) -> None:
+        for event in events:
+            if event.track_id:
+                self._identities[event.camera, event.track_id] = (event.global_id, event.probability)
+        events = self._of_people(events)
+        self._events += events
+        if self.gallery is not None:
+            self.gallery.note(events)
+        if len(self._identities) > self._settle_at and self.live:
+            self._settle()
+
+    def _of_people(self, events: list[IdentityEvent]) -> list[IdentityEvent]:
+        """Events without those of tracks that are nobody; who is confirmed is kept."""
+        self._unlinked |= {e.global_id for e in events if e.kind == "new"} & self.associator.unlinked
+        kept = []
+        for event in events:
+            if event.kind in ("new", "expire") and event.global_id in self._unlinked:
+                continue
+            if event.kind == "link":
+                self._unlinked.discard(event.global_id)
+            if event.kind == "confirm" or (event.kind == "merge" and event.other_id in self._confirmed):
+                self._confirmed.add(event.global_id)
+            kept.append(event)
+        return kept
+
+    def _settle(self) -> None:
+        """Let go of tracks whose identity has expired."""
+        before, known = self.identities, self.associator.links
+        gone = {key: found for key, found in self._identities.items() if key not in known and found[0]}
+        for key in gone:
+            del self._identities[key]
+        settled = FinalIdentities({**self._settled, **gone}, confirmed=before.confirmed, unlinked=before.unlinked)
+        self._settled = settled
+        found = FinalIdentities(gone, confirmed=before.confirmed, unlinked=before.unlinked)
+        self.statistics.settled += len(found.people)
+        self.statistics.settled_people += found.count()
+        over = {who for who, _ in gone.values()}
+        self._confirmed -= over
+        self._unlinked -= over
+        self._settle_at = max(_MANY_TRACKS, 2 * len(self._identities))

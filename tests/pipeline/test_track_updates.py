@@ -1,0 +1,160 @@
+"""The seam between perception and the site: what crosses it can be sent as bytes and gives the same results there."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from streamreid import Pipeline
+from streamreid.errors import DataError
+from streamreid.pipeline import Site
+from streamreid.pipeline.engine_description import EngineDescription
+from streamreid.replay import Replay
+from streamreid.track_update import TrackUpdate
+
+SITE = """
+import json, struct, sys
+from streamreid.config import Config
+from streamreid.features.similarity import Calibration
+from streamreid.pipeline import Site
+from streamreid.pipeline.engine_description import EngineDescription
+from streamreid.track_update import TrackUpdate
+
+given = json.loads(sys.stdin.buffer.readline())
+engine = EngineDescription(**given["engine"] | {"calibration": Calibration(**given["engine"]["calibration"])})
+site = Site(Config.from_dict(given["config"]), engine)
+rows = []
+while size := sys.stdin.buffer.read(4):
+    update = TrackUpdate.from_bytes(sys.stdin.buffer.read(struct.unpack("<I", size)[0]))
+    for r in site.process(update):
+        who = [a.tolist() for a in (r.tracks.ids, r.global_ids, r.probabilities)]
+        rows.append([r.frame.camera, r.frame.index, *who])
+events, found = [str(e) for e in site.drain_events()], sorted(map(str, site.identities.items()))
+print(json.dumps([rows, events, found]))
+"""
+"""A process with the site alone: no camera, no detector, no engine, no picture."""
+
+
+def listed(results):
+    return [
+        [r.frame.camera, r.frame.index, r.tracks.ids.tolist(), r.global_ids.tolist(), r.probabilities.tolist()]
+        for r in results
+    ]
+
+
+@pytest.fixture
+def recording(scene):
+    """Two cameras, three people, one who is in both."""
+    return scene.config(scene.camera("left", [0, 1]), scene.camera("right", [1, 2]), tracker={"delay": 0.3})
+
+
+def test_a_site_in_another_process_gives_the_same_ids_probabilities_and_events(recording, colours):
+    updates = []
+    with Pipeline(recording, embedder=colours) as pipeline:
+        pipeline = replace_observers(pipeline, updates)
+        results = listed(pipeline)
+    events, identities = [str(e) for e in pipeline.drain_events()], sorted(map(str, pipeline.identities.items()))
+    assert len({who for who, _ in pipeline.identities.values()}) == 3
+    engine = {**engine_values(EngineDescription.of(colours))}
+    lines = [json.dumps({"config": recording.model_dump(mode="json"), "engine": engine}).encode() + b"\n"]
+    lines += [part for data in updates for part in (len(data).to_bytes(4, "little"), data)]
+    done = subprocess.run([sys.executable, "-c", SITE], input=b"".join(lines), capture_output=True, check=True)
+    assert json.loads(done.stdout) == [results, events, identities]
+
+
+def replace_observers(pipeline, updates):
+    """The same run, with its updates written down as bytes."""
+    from streamreid.pipeline import Run
+
+    return Run(
+        pipeline.perception,
+        pipeline.tracking,
+        pipeline.site,
+        observers=[lambda update: updates.append(update.to_bytes())],
+    )
+
+
+def engine_values(engine):
+    calibration = {k: getattr(engine.calibration, k) for k in engine.calibration.__slots__}
+    return {
+        "name": engine.name,
+        "fingerprint": engine.fingerprint,
+        "parts": engine.parts,
+        "dim": engine.dim,
+        "calibration": calibration,
+    }
+
+
+def test_an_update_comes_back_as_it_was_without_pictures(scene, colours, tmp_path):
+    pytest.importorskip("pyarrow")
+    config = scene.config(scene.camera("left", [0, 1]), output={"blur": "people"}, tracker={"delay": 0.5})
+    with Pipeline(config, embedder=colours, cache=tmp_path / "cache") as pipeline:
+        list(pipeline)
+    updates = []
+    list(Replay(tmp_path / "cache", observers=[updates.append]))
+    assert updates[-1].last
+    assert any(update.observations for update in updates)
+    for update in updates:
+        again = TrackUpdate.from_bytes(update.to_bytes())
+        assert repr(again) == repr(update)
+        assert (again.impostors, again.removed, again.last) == (update.impostors, update.removed, update.last)
+        for one, other in zip(update.observations, again.observations, strict=True):
+            assert (one.camera, one.time) == (other.camera, other.time)
+            for name in ("ids", "boxes", "scores", "rows"):
+                np.testing.assert_array_equal(getattr(one.tracks, name), getattr(other.tracks, name), strict=True)
+            np.testing.assert_array_equal(one.features.parts, other.features.parts, strict=True)
+            np.testing.assert_array_equal(one.features.visibility, other.features.visibility, strict=True)
+            np.testing.assert_array_equal(one.quality, other.quality, strict=True)
+        for one, other in zip(update.released, again.released, strict=True):
+            assert not other.frame.has_image
+            assert (one.frame.camera, one.frame.index, one.frame.time) == (
+                other.frame.camera,
+                other.frame.index,
+                other.frame.time,
+            )
+            assert (one.frame.size, one.frame.clock) == (other.frame.size, other.frame.clock)
+            np.testing.assert_array_equal(one.visibility, other.visibility, strict=True)
+            np.testing.assert_array_equal(one.blur_boxes, other.blur_boxes, strict=True)
+
+
+def test_a_site_without_the_last_update_knows_what_it_was_given(recording, colours):
+    updates = []
+    with Pipeline(recording, embedder=colours) as pipeline:
+        list(replace_observers(pipeline, updates))
+    site = Site(recording, EngineDescription.of(colours))
+    frames = [r.frame for data in updates[: len(updates) // 2] for r in site.process(TrackUpdate.from_bytes(data))]
+    assert frames
+    assert site.identities
+    assert site.statistics.frames == len(frames)
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        (lambda d: b"JPEG" + d[4:], "begin with b'JPEG'"),
+        (lambda d: d[:-3], "damaged"),
+        (lambda d: d + b"more", "damaged"),
+        (lambda d: d.replace(b'"version":1', b'"version":9'), "version 9, expected 1"),
+        (lambda d: d.replace(b'"<f4"', b'"|O8"'), "not allowed"),
+        (lambda d: b"", "begin with b''"),
+    ],
+)
+def test_bytes_that_are_no_update_are_refused(recording, colours, damage, what):
+    updates = []
+    with Pipeline(recording, embedder=colours) as pipeline:
+        list(replace_observers(pipeline, updates))
+    data = max(updates, key=len)
+    with pytest.raises(DataError, match=what):
+        TrackUpdate.from_bytes(damage(data))
+
+
+def test_pictures_are_not_sent(recording, colours):
+    sizes = []
+    with Pipeline(recording, embedder=colours) as pipeline:
+        run = replace_observers(pipeline, sizes)
+        pixels = next(iter(run)).frame.image.size
+    assert max(map(len, sizes)) < pixels / 10
+    assert replace(TrackUpdate(), last=True).to_bytes() != TrackUpdate().to_bytes()
