@@ -37,6 +37,20 @@ def _fail_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
     report.longrepr = f"a GPU test was skipped, but {REQUIRE_GPU} is set: {reason}"
 
 
+RERUNS = 3
+"""Further runs of a test that judges by the clock on the wall, before it fails. A fault that stays fails all."""
+
+RERUN_DELAY = 2
+"""Seconds before such a run, in which other programs may come to an end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked ``wall_time`` run again when they fail: on a busy machine nothing is sure to happen in time."""
+    for item in items:
+        if item.get_closest_marker("wall_time"):
+            item.add_marker(pytest.mark.flaky(reruns=RERUNS, reruns_delay=RERUN_DELAY))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tests marked ``gpu`` fail instead of being skipped where a GPU is required."""

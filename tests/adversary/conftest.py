@@ -24,7 +24,7 @@ import yaml
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("fastapi")
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -93,11 +93,11 @@ class Service:
 
     def client(self, **options: Any) -> Any:
         """An HTTP client for it."""
-        return httpx.Client(base_url=self.address, timeout=10, **options)
+        return httpx.Client(base_url=self.address, timeout=30, **options)
 
     def get(self, path: str, **options: Any) -> Any:
         """One GET by a connection of its own."""
-        return httpx.get(self.address + path, timeout=10, **options)
+        return httpx.get(self.address + path, timeout=30, **options)
 
     def connect(self, sent: bytes = b"") -> socket.socket:
         """A bare connection over which something was sent."""
@@ -129,7 +129,7 @@ class Service:
         """Frames with a result so far."""
         return int(self.get(f"/cameras/{camera}").json()["frames"])
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 15.0) -> tuple[int, float]:
+    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 60.0) -> tuple[int, float]:
         """Send a signal; exit code, and seconds until the process said that it stops."""
         known, began, answered = len(self.output), time.monotonic(), float("inf")
         self.process.send_signal(number)

@@ -223,7 +223,7 @@ def test_a_failed_write_is_tried_again(start):
     assert service.get("/cameras/left").json()["stride"] == 2
     assert not (service.results / "cameras.json").exists()
     block.rmdir()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (service.results / "cameras.json").exists():
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -240,7 +240,7 @@ def test_metrics_answer_while_the_gallery_is_away():
 
     def stats():
         if not there.is_set():
-            hang.wait(20)
+            hang.wait(60)
             raise GalleryBusy("away")
         return {"identities": 7}
 
@@ -250,7 +250,7 @@ def test_metrics_answer_while_the_gallery_is_away():
     began = time.monotonic()
     assert count() == (7, False)  # it hangs
     assert count() == (7, False)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20
     hang.set()
     time.sleep(0.1)
     assert count() == (7, False)  # it fails

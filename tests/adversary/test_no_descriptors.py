@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("httpx")
 
 
+@pytest.mark.wall_time
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit (Linux)")
 def test_connections_without_requests_make_room_and_the_log_stays_short(start):
     service = start()

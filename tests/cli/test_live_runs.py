@@ -44,7 +44,7 @@ def people(folder):
 
 
 def wait_for(folder, count, process):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while len(people(folder)) < count:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
@@ -56,6 +56,7 @@ def frames_of(video):
         return sum(1 for _ in container.decode(video=0))
 
 
+@pytest.mark.wall_time
 @pytest.mark.slow
 def test_killed_started_again_and_stopped(cams, tmp_path):
     pq = pytest.importorskip("pyarrow.parquet")
@@ -76,7 +77,7 @@ def test_killed_started_again_and_stopped(cams, tmp_path):
     wait_for(folder, len(first) + 30, again)
     began = time.monotonic()
     again.send_signal(signal.SIGTERM)
-    out, err = again.communicate(timeout=30)
+    out, err = again.communicate(timeout=60)
     assert time.monotonic() - began < 5, err
     assert again.returncode == 130, err
     both = people(folder)
@@ -96,6 +97,7 @@ def test_killed_started_again_and_stopped(cams, tmp_path):
     assert "age ms" in out
 
 
+@pytest.mark.wall_time
 @pytest.mark.slow
 def test_killed_at_any_moment_while_pieces_change(cams, tmp_path):
     """Pieces of a second; killed again and again, at a piece's end above all."""
@@ -105,7 +107,7 @@ def test_killed_at_any_moment_while_pieces_change(cams, tmp_path):
     before = []
     for seconds in (1.1, 0.05):
         run = start(cams, folder, "--rotate", "1s", "--keep", "50")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         seen = len(list(folder.glob("pieces/*")))
         while len(list(folder.glob("pieces/*"))) < seen + 2 or len(found()) < len(before) + 20:
             assert run.poll() is None, run.communicate()
@@ -124,13 +126,13 @@ def test_killed_at_any_moment_while_pieces_change(cams, tmp_path):
     number = lambda: max(int(piece.name[:6]) for piece in folder.glob("pieces/0*"))  # noqa: E731
     reached = number()
     last = start(cams, folder, "--rotate", "1s", "--keep", "2")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while number() < reached + 4:
         assert last.poll() is None, last.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
     last.send_signal(signal.SIGTERM)
-    _, err = last.communicate(timeout=30)
+    _, err = last.communicate(timeout=60)
     assert last.returncode == 130, err
     pieces = sorted(folder.glob("pieces/*"))
     assert len(pieces) == 3
@@ -157,7 +159,7 @@ def test_cameras_changed_by_http_are_there_after_a_kill(scene, cams, tmp_path):
         for line in process.stderr:
             said.append(line)
             if line.startswith("serving at "):
-                return process, httpx.Client(base_url=line.split()[-1], timeout=10), "".join(said)
+                return process, httpx.Client(base_url=line.split()[-1], timeout=30), "".join(said)
         raise AssertionError(said)
 
     first, client, _ = serve()
@@ -175,7 +177,7 @@ def test_cameras_changed_by_http_are_there_after_a_kill(scene, cams, tmp_path):
         cams.write_text(
             cams.read_text().replace("repeat: 20", "repeat: 21")
         )  # the file's newer word, in the running run
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while client.get("/changes").json() != {"yard": ["added"]}:
             assert time.monotonic() < deadline
             time.sleep(0.1)

@@ -9,7 +9,7 @@ from streamreid.gallery import BackgroundWriter, Batch, Gallery, GallerySearch, 
 from streamreid.gallery import background_writer as background_module
 
 
-def wait_for(condition, seconds=10.0):
+def wait_for(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

@@ -159,7 +159,7 @@ def test_live_in_the_settings_counts_first(folder: Path) -> None:
         began = time.monotonic()
         frames = list(paced)
         assert time.monotonic() - began > 0.25, "at its own speed"
-        assert abs(frames[-1].time - time.time()) < 1
+        assert abs(frames[-1].time - time.time()) < 20
         assert isinstance(open_source(camera(f"{host}/mjpeg", live=True)), StreamSource)
         whole = open_source(camera(f"{host}/mjpeg", live=False, frames=40))
         assert isinstance(whole, VideoFileSource)

@@ -19,7 +19,7 @@ def with_gallery(scene, path, *videos, **sections):
     )
 
 
-def wait_for(condition, seconds=10.0):
+def wait_for(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

@@ -47,6 +47,7 @@ def stop_after(pipeline, seconds):
     return timer
 
 
+@pytest.mark.wall_time
 def test_overload_drops_frames_evenly_and_ages_do_not_grow(scene, colours):
     config = live(
         scene.config(
@@ -93,6 +94,7 @@ def test_recordings_are_not_joined_by_cameras(scene, colours):
         assert len(list(pipeline)) == 5
 
 
+@pytest.mark.wall_time
 def test_a_live_run_waits_without_spinning(scene, colours, faults):
     looks = 0
     with faults.MuteCamera() as mute:
@@ -358,6 +360,7 @@ def test_a_frame_of_a_camera_that_is_gone_is_followed_all_the_same(scene, colour
         assert pipeline.cameras.roi(frame.camera) is None
 
 
+@pytest.mark.wall_time
 def test_live_calibrated_cameras_say_where_people_stand_also_in_pieces(scene, colours, tmp_path):
     floor = CalibrationConfig(matrix=((0.02, 0, 0), (0, 0.02, 0), (0, 0, 1)), maps="pixels-to-ground")
     config = live(

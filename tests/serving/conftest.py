@@ -32,7 +32,7 @@ class Background:
     def stop(self) -> Summary:
         """End it in order."""
         self.pipeline.stop()
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         if self.error is not None:
             raise self.error
@@ -60,7 +60,7 @@ def background() -> Iterator[Callable[..., Background]]:
 def until() -> Callable[..., None]:
     """Wait for something to happen."""
 
-    def wait(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    def wait(condition: Callable[[], object], seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "did not happen in time"

@@ -201,6 +201,7 @@ def test_events_as_they_happen_and_again_after_a_break(site):
     assert site.get("/events?topics=nonsense").status_code == 422
 
 
+@pytest.mark.wall_time
 def test_a_client_that_never_reads_holds_nobody_up(site, until):
     host, port = site.server.address.removeprefix("http://").split(":")
     dead = [socket.create_connection((host, int(port))) for _ in range(5)]

@@ -55,6 +55,7 @@ class MotionJpeg(http.server.BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.wall_time
 def test_motion_jpeg_is_stamped_with_arrival_and_comes_back() -> None:
     sent: list[float] = []
     handler = type("Camera", (MotionJpeg,), {"sent": sent, "sizes": ((160, 120), (320, 240))})
@@ -118,6 +119,7 @@ def test_hls_recording_ends_like_a_file(playlist: Path) -> None:
     np.testing.assert_allclose(np.diff([f.time for f in frames]), 0.1, atol=0.002)
 
 
+@pytest.mark.wall_time
 def test_hls_camera_begins_with_the_newest_segment_and_may_be_closed(playlist: Path) -> None:
     with serving(files(playlist.parent, ended=False)) as host:
         source = StreamSource(CameraConfig(name="gate", uri=f"{host}/index.m3u8", timeout=2))

@@ -23,7 +23,7 @@ def camera(uri: str, **settings: object) -> CameraConfig:
     return CameraConfig(name="gate", uri=uri, **settings)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 15.0) -> float:
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> float:
     """Wait for something to happen; how long it took."""
     began = time.monotonic()
     while time.monotonic() < began + seconds:
@@ -51,7 +51,7 @@ class Watch:
             self.ages.append(time.time() - frame.time)
             self.frames.append(frame)
 
-    def get(self, more: int, seconds: float = 15.0) -> float:
+    def get(self, more: int, seconds: float = 60.0) -> float:
         """Wait for more frames; how long it took."""
         target = len(self.frames) + more
         return wait_until(lambda: len(self.frames) >= target or self.reader.ended, seconds)
@@ -64,7 +64,7 @@ class Watch:
 
     def __exit__(self, *_: object) -> None:
         self.reader.stop()
-        self._thread.join(5)
+        self._thread.join(30)
 
 
 @pytest.fixture(autouse=True)
@@ -74,13 +74,14 @@ def nothing_is_left_behind() -> Iterator[None]:
 
     threads, files = set(threading.enumerate()), descriptors()
     yield
-    wait_until(lambda: not set(threading.enumerate()) - threads and descriptors() <= files, 8)
+    wait_until(lambda: not set(threading.enumerate()) - threads and descriptors() <= files)
 
 
 def increasing(frames: list[Frame]) -> bool:
     return bool(np.all(np.diff([f.time for f in frames]) > 0))
 
 
+@pytest.mark.wall_time
 @pytest.mark.parametrize(("codec", "transport"), [("h264", "tcp"), ("h264", "udp"), ("h265", "tcp"), ("mjpeg", "tcp")])
 def test_normal_play(rtsp, codec: str, transport: str) -> None:
     with rtsp.RtspCamera("--codec", codec, "--fps", "20") as server:
@@ -104,6 +105,7 @@ def test_normal_play(rtsp, codec: str, transport: str) -> None:
     assert np.median(np.abs([f.time - d for f, d in zip(watch.frames[5:], drawn, strict=True)])) < 0.1
 
 
+@pytest.mark.wall_time
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 def test_a_picture_does_not_wait_for_the_next_one(rtsp, codec: str) -> None:
     with (
@@ -117,6 +119,7 @@ def test_a_picture_does_not_wait_for_the_next_one(rtsp, codec: str) -> None:
     assert corrupt == 0
 
 
+@pytest.mark.wall_time
 def test_the_first_picture_tells_the_size(rtsp, make_video) -> None:
     clip = make_video("clip.mp4", frames=100, codec="libx264", size=(640, 480), fps=10)
     with rtsp.RtspCamera("--clip", str(clip)) as server:
@@ -167,6 +170,7 @@ def test_real_people(rtsp, shared: Path, tmp_path: Path) -> None:
     assert any("other side ended the stream" in w for w in watch.source.warnings)
 
 
+@pytest.mark.wall_time
 @pytest.mark.slow
 def test_server_killed_and_restarted_five_times(rtsp) -> None:
     recoveries = []
@@ -205,6 +209,7 @@ def test_everything_may_change_over_a_restart(rtsp) -> None:
     assert any("320x240 to 480x360" in w for w in watch.source.warnings)
 
 
+@pytest.mark.wall_time
 def test_camera_that_accepts_and_sends_nothing(faults) -> None:
     before = threading.active_count()  # others' pools may not have ended yet
     with faults.MuteCamera() as mute:
@@ -222,6 +227,7 @@ def test_camera_that_accepts_and_sends_nothing(faults) -> None:
     assert "hunter2" not in " ".join([*watch.source.warnings, *(s.reason for s in watch.states)])
 
 
+@pytest.mark.wall_time
 def test_camera_that_falls_silent_is_stalled_then_lost_then_back(rtsp, faults) -> None:
     with (
         rtsp.RtspCamera() as server,
@@ -239,6 +245,7 @@ def test_camera_that_falls_silent_is_stalled_then_lost_then_back(rtsp, faults) -
     assert watch.source.status.connections >= 2
 
 
+@pytest.mark.wall_time
 @pytest.mark.slow
 def test_garbage_in_the_middle(rtsp, faults) -> None:
     with (
@@ -248,7 +255,7 @@ def test_garbage_in_the_middle(rtsp, faults) -> None:
     ):
         watch.get(10)
         proxy.mode = "garbage"
-        wait_until(lambda: watch.source.status.corrupt + watch.source.status.reconnects > 0, 20)
+        wait_until(lambda: watch.source.status.corrupt + watch.source.status.reconnects > 0)
         proxy.mode = "pass"
         watch.get(50)
         assert watch.reader.error is None
@@ -259,11 +266,12 @@ def test_garbage_in_the_middle(rtsp, faults) -> None:
     assert abs(rtsp.read_time(newest.image, newest.time) - newest.time) < 1.0
 
 
+@pytest.mark.wall_time
 def test_wrong_password_is_said_at_once_and_not_tried_often(rtsp) -> None:
     with rtsp.RtspCamera("--password", "correct") as server:
         uri = f"rtsp://viewer:hunter2@127.0.0.1:{server.port}/live"
         with Watch(StreamSource(camera(uri))) as watch:
-            wait_until(lambda: watch.reached("lost"), 5)
+            wait_until(lambda: watch.reached("lost"))
             time.sleep(1.5)
             status = watch.source.status
         assert (status.state, status.attempts) == ("lost", 1)
@@ -293,12 +301,13 @@ def test_limited_attempts_end_in_an_error() -> None:
     assert watch.source.status.attempts == 2
 
 
+@pytest.mark.wall_time
 @pytest.mark.slow
 def test_capture_time_by_sender_reports(rtsp) -> None:
     if not hasattr(Packet, "has_sidedata"):
         pytest.skip("this PyAV hands over no sender reports")
     with rtsp.RtspCamera("--fps", "10") as server, Watch(StreamSource(camera(server.uri))) as watch:
-        wait_until(lambda: sum(f.clock == "rtcp" for f in list(watch.frames)) >= 20, 25)
+        wait_until(lambda: sum(f.clock == "rtcp" for f in list(watch.frames)) >= 20)
         status = watch.source.status
     errors = {
         clock: [f.time - rtsp.read_time(f.image, f.time) for f in watch.frames[5:] if f.clock == clock]
@@ -312,6 +321,7 @@ def test_capture_time_by_sender_reports(rtsp) -> None:
     assert status.delay == pytest.approx(0.0, abs=0.5)
 
 
+@pytest.mark.wall_time
 @pytest.mark.parametrize("state", ["connecting", "lost", "connected", "stalled"])
 def test_close_takes_no_second_in_any_state(rtsp, faults, state: str) -> None:
     with rtsp.RtspCamera() as server, faults.FaultyProxy(server.port) as proxy:

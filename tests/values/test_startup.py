@@ -19,6 +19,7 @@ def heard(monkeypatch, caplog):
     return lambda: [record.getMessage() for record in caplog.records]
 
 
+@pytest.mark.wall_time
 def test_a_short_start_is_silent(heard):
     startup = Startup(expected=0.5, tick=0.01)
     with startup.step("engine 'a'"), startup.step("reading a.onnx"):
@@ -26,6 +27,7 @@ def test_a_short_start_is_silent(heard):
     assert heard() == []
 
 
+@pytest.mark.wall_time
 def test_a_long_start_names_model_step_and_seconds(heard):
     startup = Startup(expected=0.1, tick=0.01)
     with startup.step("engine 'a'"):
@@ -41,6 +43,7 @@ def test_a_long_start_names_model_step_and_seconds(heard):
     assert messages[-1] == "engine 'a': done after 1 s"
 
 
+@pytest.mark.wall_time
 def test_threads_are_told_apart(heard):
     startup, go = Startup(expected=0.1, tick=0.01), threading.Event()
 
@@ -58,6 +61,7 @@ def test_threads_are_told_apart(heard):
     assert {m.split(" for ")[1].split(" (")[0] for m in first} == {"detector 'a'", "engine 'b'"}
 
 
+@pytest.mark.wall_time
 def test_a_step_that_fails_is_over(heard):
     startup = Startup(expected=0.05, tick=0.01)
     with pytest.raises(ValueError, match="x"), startup.step("detector 'a'"):

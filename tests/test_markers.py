@@ -1,4 +1,5 @@
-"""STREAMREID_REQUIRE_GPU: on a machine that should have a GPU, no GPU test passes by being skipped."""
+"""What the markers of this test suite do: ``gpu`` under STREAMREID_REQUIRE_GPU (on a machine that should have a GPU, no
+GPU test passes by being skipped), and ``wall_time``."""
 
 from __future__ import annotations
 
@@ -43,12 +44,33 @@ def test_never_collected():
 """
 
 
-def outcomes(pytester: pytest.Pytester, request: pytest.FixtureRequest) -> tuple[dict[str, int], str]:
+TIMES = """
+import pytest
+
+runs = {"marked": 0, "slow": 0, "plain": 0}
+
+@pytest.mark.wall_time
+def test_in_time_when_the_others_are_done():
+    runs["marked"] += 1
+    assert runs["marked"] == 2
+
+@pytest.mark.wall_time
+def test_never_in_time():
+    runs["slow"] += 1
+    assert False, f"run {runs['slow']}"
+
+def test_judges_by_no_clock():
+    runs["plain"] += 1
+    assert runs["plain"] == 2
+"""
+
+
+def outcomes(pytester: pytest.Pytester, request: pytest.FixtureRequest, **modules: str) -> tuple[dict[str, int], str]:
     """How many tests passed, failed and were skipped under the hooks of this test suite, and what was printed."""
     conftest = request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
     assert conftest is not None
-    pytester.makeini("[pytest]\nmarkers = gpu")
-    pytester.makepyfile(test_items=TESTS, test_module=MODULE)
+    pytester.makeini("[pytest]\nmarkers =\n  gpu\n  wall_time")
+    pytester.makepyfile(**modules)
     result = pytester.runpytest_inprocess(
         "-ra", "--continue-on-collection-errors", "-p", "no:cacheprovider", plugins=[conftest]
     )
@@ -60,12 +82,24 @@ def test_gpu_tests_are_skipped_where_no_gpu_is_required(pytester, request, monke
     monkeypatch.delenv("STREAMREID_REQUIRE_GPU", raising=False)
     if value is not None:
         monkeypatch.setenv("STREAMREID_REQUIRE_GPU", value)
-    assert outcomes(pytester, request)[0] == {"passed": 1, "skipped": 4, "xfailed": 1}
+    assert outcomes(pytester, request, test_items=TESTS, test_module=MODULE)[0] == {
+        "passed": 1,
+        "skipped": 4,
+        "xfailed": 1,
+    }
 
 
 def test_gpu_tests_fail_instead_of_being_skipped_where_a_gpu_is_required(pytester, request, monkeypatch):
     monkeypatch.setenv("STREAMREID_REQUIRE_GPU", "1")
-    found, text = outcomes(pytester, request)
+    found, text = outcomes(pytester, request, test_items=TESTS, test_module=MODULE)
     assert found == {"passed": 1, "failed": 1, "errors": 2, "skipped": 1, "xfailed": 1}
     for reason in ("no CUDA device", "no TensorRT", "no_such_package_at_all"):
         assert f"STREAMREID_REQUIRE_GPU is set: Skipped: {reason}" in text.replace("could not import '", "")
+
+
+def test_tests_that_judge_by_the_clock_run_again_before_they_fail(pytester, request, monkeypatch):
+    conftest = request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
+    monkeypatch.setattr(conftest, "RERUN_DELAY", 0)
+    found, text = outcomes(pytester, request, test_times=TIMES)
+    assert found == {"passed": 1, "failed": 2, "rerun": 1 + conftest.RERUNS}
+    assert f"run {1 + conftest.RERUNS}" in text
