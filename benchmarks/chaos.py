@@ -405,8 +405,13 @@ class Faults:
             began = time.monotonic()
             try:
                 with ResultsFolder(self.site.results, overwrite=True):
-                    if self.site.service.process.poll() is None:
-                        self.wrong.append("a second writer was let into the folder")
+                    pass
+                try:  # one that is ending by itself, for want of something at its start, has let the folder go
+                    self.site.service.process.wait(EXIT_SECONDS)
+                    self.notes["second writers after an end"] += 1
+                except subprocess.TimeoutExpired:
+                    self.wrong.append("a second writer was let into the folder")
+                return
             except FolderBusy:
                 self.notes["second writers refused"] += 1
             if time.monotonic() - began > REFUSE_SECONDS:

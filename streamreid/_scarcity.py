@@ -4,8 +4,11 @@ that moment: they may pass."""
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from collections.abc import Iterator
+
+from streamreid.errors import StreamReIDError
 
 __all__ = ["is_scarcity", "start_or_call"]
 
@@ -18,8 +21,10 @@ _WORDS = (
     "out of memory",
     "cannot allocate",
     "failed to allocate",
+    *(os.strerror(number).lower() for number in sorted(_NUMBERS)),
 )
-"""Of Python, the C++ library, ONNX Runtime and OpenVINO, which have no class of error for it."""
+"""Of Python, the C++ library, ONNX Runtime and OpenVINO, which have no class of error for it, and of the system, whose
+words alone are left of a C++ ``system_error``."""
 
 
 def is_scarcity(error: BaseException) -> bool:
@@ -27,7 +32,8 @@ def is_scarcity(error: BaseException) -> bool:
     return any(
         isinstance(e, MemoryError)
         or (isinstance(e, OSError) and e.errno in _NUMBERS)
-        or (isinstance(e, RuntimeError) and any(word in str(e).lower() for word in _WORDS))
+        # Our own messages may quote anything; ONNX Runtime's errors are no RuntimeErrors.
+        or (not isinstance(e, (StreamReIDError, OSError)) and any(word in str(e).lower() for word in _WORDS))
         for e in _chain(error)
     )
 

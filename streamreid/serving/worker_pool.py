@@ -82,7 +82,7 @@ class WorkerPool:
             late: What becomes of a call that is not waited for, for the message.
 
         Raises:
-            BusyError: Too many calls are in work or wait.
+            BusyError: Too many calls are in work or wait, or the process has no thread left.
             TooLongError: It takes longer than the time limit.
         """
         if self._asked >= self._threads + self._waiting:
@@ -98,9 +98,14 @@ class WorkerPool:
                 raise BusyError(f"{self._doing}: earlier requests hang; try again") from None
             raise
         done: asyncio.Future[Value] = loop.create_future()
-        threading.Thread(
+        thread = threading.Thread(
             target=_work, args=(call, loop, done, self._finished), name=f"http: {self._doing}", daemon=True
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._finished()
+            raise BusyError(f"{self._doing}: no thread is left for it; try again") from error
         finished, _ = await asyncio.wait({done}, timeout=max(0.0, end - loop.time()))
         if not finished and (claim is None or claim.abandon()):
             raise TooLongError(f"{self._doing}: not done within {self._seconds:g} s; {late}")

@@ -1,5 +1,6 @@
 """A process without descriptors, memory or threads for a while: what it could not do passes, and cameras go on."""
 
+import asyncio
 import errno
 import os
 import sys
@@ -106,9 +107,31 @@ def test_what_is_a_lack_and_what_a_fault():
 
     assert is_scarcity(raised(OSError(errno.EMFILE, "")))
     assert is_scarcity(raised(RuntimeError("Exception from infer: std::bad_alloc")))
+    assert is_scarcity(raised(RuntimeError("Exception from src/core: Resource temporarily unavailable")))
+    assert is_scarcity(raised(Exception("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : std::bad_alloc")))
     assert is_scarcity(MemoryError())
+    assert not is_scarcity(DataError("'out of memory.txt' is not a text file"))
     assert not is_scarcity(raised(OSError(errno.ENOENT, "")))
     assert not is_scarcity(raised(RuntimeError("shapes do not match")))
+
+
+def test_requests_that_found_no_thread_take_no_place_from_later_ones(monkeypatch):
+    worker_pool = pytest.importorskip("streamreid.serving.worker_pool")
+    start = threading.Thread.start
+
+    def refused(self):
+        raise RuntimeError("can't start new thread")
+
+    async def ask():
+        pool = worker_pool.WorkerPool("reading", threads=2, waiting=1, seconds=5)
+        monkeypatch.setattr(threading.Thread, "start", refused)
+        for _ in range(4):
+            with pytest.raises(worker_pool.BusyError, match="reading: no thread is left"):
+                await pool.run(lambda: 1)
+        monkeypatch.setattr(threading.Thread, "start", start)
+        return await pool.run(lambda: 1)
+
+    assert asyncio.run(ask()) == 1
 
 
 class Hungry(LiveSource):
