@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from streamreid.cameras.capture_times import check_mixed
-from streamreid.cli.console import output
+from streamreid.cli.console import output, print_notes
 from streamreid.config import Config, load_config
 from streamreid.secrets import redact
+from streamreid.sources.protocols import missing_protocol
 
 __all__ = ["app"]
 
@@ -38,6 +39,7 @@ def check(path: Annotated[Path, typer.Argument(help="The YAML file.")]) -> None:
             else f"{camera.offset:g} s",
         )
     output.print(table)
+    print_notes(output, ((camera.name, missing_protocol(camera.uri), "yellow") for camera in config.cameras))
     changed = {
         section: values
         for section in ("detector", "engine", "tracker", "association", "output")

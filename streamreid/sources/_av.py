@@ -81,6 +81,7 @@ def open_container(
     uri: str,
     camera: str,
     *,
+    name: str | None = None,
     options: dict[str, str] | None = None,
     timeout: float | tuple[float, float] | None = None,
     sized: bool = True,
@@ -92,6 +93,7 @@ def open_container(
     Args:
         uri: File name or address.
         camera: Name of the camera, for messages.
+        name: What FFmpeg is to open, where that is not the address itself.
         options: FFmpeg options of the demuxer and protocol.
         timeout: Seconds to wait for a connection and for data, or one of each; None waits for ever.
         sized: Whether a video whose size is not known yet is none. Without FFmpeg's parsers the first picture tells it.
@@ -107,7 +109,7 @@ def open_container(
     began = monotonic()
     try:
         # Not `options`: before PyAV 18 those crash the process where streams appear late, as in MPEG-TS over RTSP.
-        name = uri if "://" in uri else ffmpeg_name(uri)
+        name = name or (uri if "://" in uri else ffmpeg_name(uri))
         container = av.open(name, mode="r", container_options=options or {}, timeout=timeout, **_METADATA)
     except InvalidDataError as e:
         if patience is not None and monotonic() - began >= _SILENT * patience:

@@ -15,6 +15,7 @@ from streamreid.sources.detection_file import BoxesSource
 from streamreid.sources.images import ImageFolderSource
 from streamreid.sources.kinds import ask, is_box_file, is_live, is_remote, with_kind
 from streamreid.sources.paced_file import PacedSource
+from streamreid.sources.protocols import missing_protocol
 from streamreid.sources.stream import StreamSource
 from streamreid.sources.video import VideoFileSource
 from streamreid.sources.webcam import WebcamSource
@@ -51,6 +52,9 @@ def open_source(camera: CameraConfig, *, clock: Clock | None = None) -> FrameSou
 
 
 def _remote(camera: CameraConfig, clock: Clock | None) -> FrameSource:
+    missing = missing_protocol(camera.uri)
+    if missing:
+        raise SourceError(f"camera '{camera.name}': {redact(camera.uri)}: {missing}")
     # A stream to be played as a camera is one already; a recording is paced.
     paced = camera.live and camera.uri.lower().startswith("http") and ask(camera) == "recording"
     return VideoFileSource(camera) if paced or not is_live(camera) else StreamSource(camera, clock=clock)

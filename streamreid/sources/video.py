@@ -20,6 +20,7 @@ from streamreid.sources.base import Selection, SourceBase
 from streamreid.sources.deinterlace import Deinterlacer
 from streamreid.sources.display import ImageConverter, PixelAspect
 from streamreid.sources.extent import Extent, extent_of, index_is_wrong
+from streamreid.sources.pipes import is_pipe, waiting_pipe
 from streamreid.sources.stamps import PacketStamps, restarts
 from streamreid.sources.timeline import Timeline
 from streamreid.types import Frame
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 __all__ = ["VideoFileSource"]
+
+_READING_SECONDS = 86_400.0
+"""How long a pipe may give nothing once it is open: whoever writes a recording into it may take their time."""
 
 
 class _Picture(NamedTuple):
@@ -80,7 +84,8 @@ class VideoFileSource(SourceBase):
         self._lock = threading.Lock()
         self._closed = threading.Event()
         opened = self._open()
-        if not self._remote and opened[0].format.name == "avi" and index_is_wrong(Path(config.uri), opened[1]):
+        seekable = not self._remote and not is_pipe(Path(config.uri))
+        if seekable and opened[0].format.name == "avi" and index_is_wrong(Path(config.uri), opened[1]):
             opened[0].close()
             # What cannot be seeked is read from front to back, without the index.
             self._options = {"seekable": "0"}
@@ -146,10 +151,20 @@ class VideoFileSource(SourceBase):
             opened[0].close()
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
-        timeout = self._config.timeout if self._remote else None
+        timeout: float | tuple[float, float] | None = self._config.timeout if self._remote else None
+        path = Path(self._config.uri)
+        if self._remote or not is_pipe(path):
+            return self._open_as(None, timeout)
+        with waiting_pipe(path, self._where, self._config.connect_timeout) as name:
+            return self._open_as(name, (self._config.connect_timeout, _READING_SECONDS))
+
+    def _open_as(
+        self, name: str | None, timeout: float | tuple[float, float] | None
+    ) -> tuple[InputContainer, VideoStream]:
         return open_container(
             self._config.uri,
             self.camera,
+            name=name,
             options=self._options,
             timeout=timeout,
             stream=self._config.stream,
