@@ -33,6 +33,7 @@ from streamreid.sources import (
     open_source,
     with_kind,
 )
+from streamreid.sources.kinds import ended_recording
 from streamreid.types import Frame
 
 __all__ = ["Cameras"]
@@ -486,18 +487,12 @@ class Cameras:
         self._say_warnings(name, camera)
         if error is not None:
             self.fail(name, error)
-        elif (
-            camera.source.live
-            and camera.config.uri.lower().startswith(("http://", "https://"))
-            and not self._stop.is_set()
-        ):
+        elif camera.source.live and not self._stop.is_set():
             count = self._statistics.cameras[name]
-            sentence = (
-                "its address is that of a recording, which has come to its end, but it was read as a camera: "
-                f"{count.dropped} of its frames were left out; download it and follow the file to have them all"
-            )
-            count.findings.append(sentence)
-            log.warning("camera '%s': %s", name, sentence)
+            sentence = ended_recording(camera.config, count.dropped)
+            if sentence:
+                count.findings.append(sentence)
+                log.warning("camera '%s': %s", name, sentence)
 
     def _say_warnings(self, name: str, camera: _Camera) -> None:
         """Log what a source met, each sentence once."""

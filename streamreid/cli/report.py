@@ -8,6 +8,7 @@ from rich.text import Text
 
 from streamreid.cli.console import print_notes
 from streamreid.cli.tables import print_table
+from streamreid.config import AssociationConfig
 from streamreid.pipeline.clock_monitor import describe_clock
 from streamreid.runs import Summary
 from streamreid.runs.summary import CameraSummary
@@ -15,9 +16,9 @@ from streamreid.runs.summary import CameraSummary
 __all__ = ["print_summary"]
 
 
-def print_summary(summary: Summary, console: Console) -> None:
+def print_summary(summary: Summary, console: Console, association: AssociationConfig | None = None) -> None:
     """Per camera: frames, people, tracks. Overall: identities, how many were seen by more than one camera, speed, time
-    per stage."""
+    per stage. With the settings of the association also why nobody is confirmed, where that is so."""
     table = Table(title=None, box=None, pad_edge=False, header_style="bold")
     table.add_column("camera")
     for name in ("frames", "people", "confirmed", "unlinked", "tracks"):
@@ -45,6 +46,8 @@ def print_summary(summary: Summary, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if association is not None and summary.identities and not summary.confirmed and not live:
+        console.print(_nobody_confirmed(association), highlight=False, soft_wrap=True)
     stages = " · ".join(f"{name} {ms:.1f}" for name, ms in summary.milliseconds.items())
     console.print(f"ms/frame: {stages}", highlight=False, soft_wrap=True)
     if live and summary.load:
@@ -84,3 +87,12 @@ def _live_cells(camera: CameraSummary) -> list[str]:
 
 def _few(files: list[str], limit: int = 8) -> str:
     return ", ".join(files[:limit]) + (f" and {len(files) - limit} more" if len(files) > limit else "")
+
+
+def _nobody_confirmed(association: AssociationConfig) -> str:
+    """Why there are people but no confirmed ones in a recording."""
+    return (
+        f"That nobody is confirmed is no fault: it takes {association.confirm_observations} frames and "
+        f"{association.confirm_seconds:g} s in view, and nobody was in view for so long. Everybody is in the results; "
+        "a longer recording, or a shorter association.confirm_seconds, confirms them."
+    )

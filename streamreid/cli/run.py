@@ -175,7 +175,7 @@ def follow(following: Run, folder: ResultsFolder, *, quiet: bool, listeners: Seq
     with following, stop_on_signals(following.stop), RunProgress(errors, quiet=quiet) as progress:
         summary = run_pipeline(following, folder, progress=progress.update, rendering=progress.say, listeners=listeners)
     if not quiet:
-        print_summary(summary, output)
+        print_summary(summary, output, following.config.association)
     memory = following.memory
     unsaved = bool(summary.outputs_failed) or (memory is not None and bool(memory.problem or memory.lost))
     return 130 if summary.interrupted else 3 if summary.failed else 2 if unsaved else 0

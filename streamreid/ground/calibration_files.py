@@ -94,13 +94,23 @@ def _readings(name: str, config: CalibrationConfig, where: str) -> Iterator[_Rea
     elif config.matrix is not None:
         parts = Parts({"numbers": np.array(config.matrix, np.float64)}, None, where)
     else:
-        stem, _, key = str(config.file).partition(".npz:")
-        path = Path(stem + ".npz") if key else Path(str(config.file))
+        path, key = _file_and_key(str(config.file))
         if path.suffix.lower() == ".xml" and (text := _tsai_text(path, where)) is not None:
             yield _Reading(lambda unit: _tsai(name, text, unit, where), "", 0.001)
             return
-        parts = read_parts(path, key, where, second=None if config.intrinsics is None else Path(config.intrinsics))
+        parts = read_parts(
+            path, key, where, second=None if config.intrinsics is None else Path(config.intrinsics), camera=name
+        )
     yield from _from_parts(name, parts, where)
+
+
+def _file_and_key(text: str) -> tuple[Path, str]:
+    """The file, and which of the matrices in it: ``FILE.npz:NAME`` and ``FILE.txt:TITLE``."""
+    for suffix in (".npz", ".txt"):
+        stem, colon, key = text.partition(f"{suffix}:")
+        if colon and not Path(text).exists():
+            return Path(stem + suffix), key
+    return Path(text), ""
 
 
 def _from_parts(name: str, parts: Parts, where: str) -> Iterator[_Reading]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from streamreid._yaml import parse_yaml
 from streamreid.errors import ConfigError
+from streamreid.ground.matrix_text import one_matrix
 from streamreid.textfiles import read_text
 
 __all__ = ["Parts", "calibration_text", "read_parts"]
@@ -43,9 +44,6 @@ _NAMES = {
 """What tools call the parts of a calibration; compared in lower case and without other characters than letters and
 digits."""
 
-_NUMBER = re.compile(
-    r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,4})?|nan|[+-]?inf", re.IGNORECASE
-)
 _PARTNERS = (
     ("intrinsic_zero", "extrinsic"),
     ("intrinsic_original", "extrinsic"),
@@ -79,20 +77,21 @@ class Parts:
         return self.values.get(name)
 
 
-def read_parts(path: Path, key: str, where: str, *, second: Path | None = None) -> Parts:
+def read_parts(path: Path, key: str, where: str, *, second: Path | None = None, camera: str = "") -> Parts:
     """Read a file, and the second file of a pair.
 
     Args:
         path: The file.
-        key: Which array of an ``.npz`` file.
+        key: Which array of an ``.npz`` file, or which camera of a text file with several.
         where: For messages.
+        camera: Name of the camera, which picks a matrix of a text file with several where ``key`` does not.
         second: File with the camera matrix where ``path`` has the pose alone, or the other way round; default: looked
             for beside it.
 
     Raises:
         ConfigError: Missing or malformed.
     """
-    parts = _read(path, key, where)
+    parts = _read(path, key, where, camera)
     values = dict(parts.values)
     has_inner, has_pose = "inner" in values, "rotation" in values and "shift" in values
     if second is None and has_inner != has_pose and not {"matrix", "homography", "numbers"} & set(values):
@@ -131,7 +130,7 @@ def _partner(path: Path, *, to_pose: bool) -> Path | None:
     return None
 
 
-def _read(path: Path, key: str, where: str) -> Parts:
+def _read(path: Path, key: str, where: str, camera: str = "") -> Parts:
     suffix = path.suffix.lower()
     if suffix in (".npy", ".npz"):
         return _numpy(path, key, where)
@@ -149,7 +148,7 @@ def _read(path: Path, key: str, where: str) -> Parts:
             return _from_data(json.loads(text), where)
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{where}: not valid JSON (line {getattr(error, 'lineno', 1)})") from None
-    return Parts({"numbers": _matrix(text, where)}, None, where)
+    return Parts({"numbers": one_matrix(text, where, key, camera, path.name)}, None, where)
 
 
 def _checked(path: Path, where: str) -> Path:
@@ -289,47 +288,3 @@ def _array(value: Any) -> Array | None:
         except (ValueError, TypeError):
             return None
     return None
-
-
-def _matrix(text: str, where: str) -> Array:
-    """Rows of numbers; comments, labels and brackets are passed over."""
-    rows: list[list[float]] = []
-    total = 0
-    for number, line in enumerate(text.split("\n"), 1):
-        for row in _rows(line, f"{where} line {number}"):
-            rows.append(row)
-            total += len(row)
-            if total > _MOST_NUMBERS:
-                raise ConfigError(
-                    f"{where}: holds more numbers than one matrix has; expected 3x3 or 3x4, one camera per file"
-                )
-    if not rows or len({len(r) for r in rows}) != 1:
-        shape = f"rows of {sorted({len(r) for r in rows})} numbers" if rows else "no numbers"
-        raise ConfigError(f"{where}: not a matrix of numbers ({shape}); expected 3x3 or 3x4")
-    return np.array(rows, np.float64)
-
-
-def _rows(line: str, where: str) -> list[list[float]]:
-    text = line.strip().lstrip("\ufeff")
-    if not text or text.startswith(("#", "%", "//")):
-        return []
-    label, colon, rest = text.partition(":")
-    if colon and not _NUMBER.fullmatch(label.split(maxsplit=1)[0][:80]):
-        text = rest.strip()  # Homography matrix: 1 2 3;4 5 6;7 8 9
-    text = text.replace("[", " ").replace("]", " ").replace("(", " ").replace(")", " ")
-    semicolons = text.split(";")
-    if len(semicolons) > 1 and all(len(s.split()) <= 1 for s in semicolons):
-        pieces = [" ".join(s.strip().replace(",", ".") for s in semicolons)]  # a spreadsheet with decimal commas
-    else:
-        pieces = semicolons
-    rows = []
-    for piece in pieces:
-        words = piece.replace(",", " ").split()
-        if not words:
-            continue
-        if any(len(w) > 80 or not _NUMBER.fullmatch(w) for w in words):
-            if not _NUMBER.fullmatch(words[0][:80]):
-                return []  # a title
-            raise ConfigError(f"{where}: not a row of numbers; expected a 3x3 or 3x4 matrix")
-        rows.append([float(w) for w in words])
-    return [] if colon and sum(map(len, rows)) < 3 else rows  # Reprojection error: 1.2

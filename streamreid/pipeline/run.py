@@ -90,7 +90,7 @@ class Run:
                     idle()
                 yield from results
             if not statistics.frames:
-                self.require_camera("no camera gave a frame that could be used")
+                self.require_camera("no frame was followed, because every camera failed")
         finally:
             statistics.ended = time.perf_counter()
             self.close()
@@ -113,6 +113,9 @@ class Run:
         """
         failed = self.failed
         if len(failed) == sum(not c.removed for c in self.statistics.cameras.values()) and not self.perception.stay:
+            reasons = set(failed.values())
+            if len(failed) > 1 and len(reasons) == 1:  # one cause, such as the detector, and no fault of any camera
+                failed = {f"all {len(failed)} cameras": reasons.pop()}
             raise SourceError(f"{what}:\n" + "\n".join(f"  {name}: {why}" for name, why in failed.items()))
 
     # ---------------------------------------------------------------- the cameras' half

@@ -26,6 +26,7 @@ from streamreid.reid import Embedder, open_embedder
 from streamreid.runs.throughput_forecast import Forecast, forecast
 from streamreid.secrets import redact
 from streamreid.sources import FrameSource, LiveSource, PrefetchReader, is_live, open_source, with_kinds
+from streamreid.sources.kinds import ended_recording
 from streamreid.tracking import Tracker
 from streamreid.types import Frame
 
@@ -129,6 +130,7 @@ class _Probe:
         self.config = config
         self.reader: PrefetchReader | None = None
         self._source: FrameSource | None = None
+        self._ended = False
 
     def open(self) -> None:
         """Connect, once, and wait for the first frame."""
@@ -162,6 +164,7 @@ class _Probe:
             while (left := deadline - time.monotonic()) > 0 and (self.check.live or len(times) < _KEPT):
                 frame = self.reader.get(timeout=left)
                 if frame is None:
+                    self._ended = True
                     break
                 self.frames.append(frame)
                 delays.append(time.time() - frame.time)
@@ -183,8 +186,11 @@ class _Probe:
             check.error = redact(self.reader.error)
         if self._source is not None:
             check.warnings = [redact(w) for w in self._source.warnings]
-        if check.live and not times:
-            check.error = "one frame came, then nothing. Check the camera"
+        said = ended_recording(self.config) if check.live and self._ended and check.error is None else ""
+        if said:
+            check.warnings.append(said)
+        elif check.live and not times:
+            check.error = check.error or "one frame came, then nothing. Check the camera"
         if isinstance(self._source, LiveSource) and self._source.status.corrupt:
             check.warnings.append(f"{self._source.status.corrupt} damaged packets; check the network")
 

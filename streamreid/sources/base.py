@@ -142,6 +142,7 @@ class Notes:
         self._left_out = 0
         self._counts: dict[tuple[str, str], int] = {}
         self._size: tuple[int, int] | None = None
+        self._resized = False
 
     def add(self, text: str) -> None:
         """Note an event; the same text is noted once."""
@@ -157,9 +158,14 @@ class Notes:
         self._counts[one, many] = self._counts.get((one, many), 0) + 1
 
     def size(self, width: int, height: int, index: int) -> None:
-        """Look at the size of picture ``index`` and note a change."""
+        """Look at the size of picture ``index``: the first change is noted, later ones are counted."""
         if self._size is not None and self._size != (width, height):
-            self.add(f"frame size changed from {self._size[0]}x{self._size[1]} to {width}x{height} at frame {index}")
+            if self._resized:
+                self.count("frame size changed once more", "frame size changed {n} more times")
+            else:
+                was = f"{self._size[0]}x{self._size[1]}"
+                self.add(f"frame size changed from {was} to {width}x{height} at frame {index}")
+            self._resized = True
         self._size = (width, height)
 
     def all(self) -> list[str]:

@@ -24,7 +24,17 @@ from streamreid.sources._av import HTTP_OPTIONS, open_container
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-__all__ = ["Kind", "ask", "has_end", "is_box_file", "is_live", "is_remote", "with_kind", "with_kinds"]
+__all__ = [
+    "Kind",
+    "ask",
+    "ended_recording",
+    "has_end",
+    "is_box_file",
+    "is_live",
+    "is_remote",
+    "with_kind",
+    "with_kinds",
+]
 
 Kind = Literal["recording", "camera"]
 
@@ -110,6 +120,22 @@ def has_end(container: InputContainer) -> bool:
         return False
     # The size of a playlist is that of its text.
     return bool(container.duration) or (container.format.name not in _PLAYLISTS and (container.size or 0) > 0)
+
+
+def ended_recording(camera: CameraConfig, dropped: int | None = None) -> str:
+    """What to say when a camera came to an end as only a recording does; '' where its address is none of HTTP.
+
+    Args:
+        camera: It was read as a camera.
+        dropped: Frames that were left out, if known.
+    """
+    if not _is_http(camera.uri):
+        return ""
+    left_out = "frames are left out" if dropped is None else f"{dropped} of its frames were left out"
+    return (
+        "its address is that of a recording, which has come to its end, but it was read as a camera: "
+        f"{left_out}; download it and follow the file, or set live: false, to have them all"
+    )
 
 
 def _is_http(uri: str) -> bool:

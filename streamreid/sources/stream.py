@@ -149,8 +149,9 @@ class _StreamConnection:
             ) from None
         if not (self.finite and count):
             self.finite = False
+            hint = ", or say live: false if it is a recording" if count and self._config.uri.startswith("http") else ""
             raise SourceError(
-                f"{self._where}: the other side ended the stream after {count} pictures. Check the camera"
+                f"{self._where}: the other side ended the stream after {count} pictures. Check the camera{hint}"
             )
 
     def _progressive(self, decoder: _LiveDecoder, stream: VideoStream) -> Iterator[Received]:

@@ -1,6 +1,7 @@
 """Tables in narrow terminals: every date, name and number stays in one piece, and none is left out."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -10,6 +11,7 @@ from streamreid.cli import gallery as gallery_commands
 from streamreid.cli import search as search_command
 from streamreid.cli.report import print_summary
 from streamreid.cli.tables import print_table
+from streamreid.config import AssociationConfig
 from streamreid.gallery import Batch, EngineStamp, Gallery, TrackRecord
 from streamreid.runs.summary import CameraSummary, LiveSummary, Summary
 from streamreid.types import IdentityEvent
@@ -118,3 +120,13 @@ def test_lists_of_people_keep_their_dates_in_80_columns(people, call, monkeypatc
         [{"global_id": 2, "name": "Anna", "probability": 0.9, "similarity": 0.8, "appearances": found}]
     )
     assert where.file.getvalue()[before:].count("2026-09-21 14:13:29") == 2
+
+
+def test_that_nobody_is_confirmed_in_a_short_recording_is_explained():
+    def told(confirmed, **more):
+        where = console(80)
+        print_summary(replace(summary(gate=camera(live=None, **more)), confirmed=confirmed), where, AssociationConfig())
+        return where.file.getvalue()
+
+    assert "it takes 10 frames and 2 s in view" in told(0)
+    assert "in view" not in told(1)

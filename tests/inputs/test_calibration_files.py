@@ -212,3 +212,33 @@ def test_arrays(tmp_path):
         np.testing.assert_allclose(places(file=str(tmp_path / name)), GROUND, atol=1e-3)
     with pytest.raises(ConfigError, match="holds cam1, cam2; pick one"):
         places(file=str(tmp_path / "both.npz"))
+
+
+def cameras_of_a_file(*titles):
+    """A matrix for each title; that of camera 1 is the right one, the others lie ten metres beside."""
+    moved = np.array([[1, 0, 10.0], [0, 1, 10.0], [0, 0, 1]])
+    return "\n\n".join(f"{title}\n{text(H if right else H @ moved)}" for title, right in titles)
+
+
+@pytest.mark.parametrize(
+    ("titles", "name", "key"),
+    [
+        ((("Camera 0", False), ("Camera 1", True), ("Camera 2", False)), "cam01", ""),
+        ((("Camera 0", False), ("Camera 1", True)), "entrance", ":1"),
+        ((("# entrance", True), ("# hall", False)), "entrance", ""),
+        ((("% entrance", True), ("% hall", False)), "anything", ":Entrance"),
+        ((("Camera 0", False), ("Camera 1\nhead plane", False), ("ground plane", True)), "view-1", ""),
+    ],
+)
+def test_one_camera_of_a_file_with_several(tmp_path, titles, name, key):
+    (tmp_path / "all.txt").write_text(cameras_of_a_file(*titles))
+    camera = load_calibration(name, CalibrationConfig(file=f"{tmp_path / 'all.txt'}{key}"))
+    np.testing.assert_allclose(camera.scaled((1920, 1080)).to_plane(PIXELS), GROUND, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["entrance", "cam07"])
+def test_a_file_with_several_cameras_and_none_of_them_named_is_refused(tmp_path, name):
+    (tmp_path / "all.txt").write_text(cameras_of_a_file(("Camera secret 0", False), ("Camera 1", True)))
+    with pytest.raises(ConfigError, match=r"holds 2 matrices \(lines 2, 7\).*'all.txt:2'") as caught:
+        load_calibration(name, CalibrationConfig(file=str(tmp_path / "all.txt")))
+    assert "secret" not in str(caught.value)
