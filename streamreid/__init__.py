@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from streamreid.config import Config, load_config
     from streamreid.errors import StreamReIDError
     from streamreid.pipeline import Pipeline
+    from streamreid.runs.gallery_search import search_gallery
     from streamreid.types import Detections, Frame, FrameResult, Identity, IdentityEvent, PartFeatures, Tracklet, Tracks
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Tracks",
     "__version__",
     "load_config",
+    "search_gallery",
 ]
 
 
@@ -44,6 +46,7 @@ _HOMES = {
     "StreamReIDError": "errors",
     "Pipeline": "pipeline",
     "FeatureExtractor": "reid",
+    "search_gallery": "runs.gallery_search",
 }
 
 

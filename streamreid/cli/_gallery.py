@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
-import numpy as np
 import typer
 
 from streamreid._yaml import read_yaml, validate
 from streamreid.cli.console import errors
-from streamreid.config import CameraConfig, Config, EngineConfig, GalleryConfig
-from streamreid.errors import ConfigError, SourceError
-from streamreid.features.similarity import Calibration
-from streamreid.gallery import Gallery, GallerySearch, open_gallery
-from streamreid.pipeline.gallery_sync import stamp_of
-from streamreid.reid import Embedder, open_embedder, shipped_engines
-from streamreid.sources import open_source
-from streamreid.types import Detections, Frame, PartFeatures
+from streamreid.config import Config, GalleryConfig
+from streamreid.errors import ConfigError
+from streamreid.gallery import Gallery, open_gallery
+from streamreid.reid.feature_extractor import Picture
+from streamreid.runs.gallery_search import Box, operator, read_video_frame
 
 __all__ = [
     "Json",
     "Sources",
     "Store",
-    "actor",
     "choose_store",
-    "describe",
-    "finder",
+    "not_audited",
     "note",
-    "open_engine",
     "parse_box",
-    "read_picture",
+    "read_query",
     "settings",
     "tidy",
 ]
@@ -87,41 +78,42 @@ def tidy(store: Gallery) -> None:
 def note(store: Gallery, action: str, detail: dict[str, Any]) -> None:
     """Write into the audit log; say so if that is impossible."""
     if store.read_only:
-        errors.print("the gallery cannot be written: this is not noted in its audit log", highlight=False)
+        not_audited()
     else:
-        store.audit(action, detail, actor=actor())
+        store.audit(action, detail, actor=operator())
 
 
-def finder(store: Gallery, calibration: Calibration | None = None) -> GallerySearch:
-    """An exact search over a store; the matrix is mapped beside an SQLite file."""
-    return GallerySearch(store, calibration, folder=store.scratch_folder)
+def not_audited() -> None:
+    """Say that the audit log lacks what was just done."""
+    errors.print("the gallery cannot be written: this is not noted in its audit log", highlight=False)
 
 
-def actor() -> str:
-    """Who is at the keyboard, for the audit log."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
+def read_query(
+    image: Path | None, video: str | None, seconds: float, ltwh: str | None, corners: str | None
+) -> tuple[Picture, list[Box] | None]:
+    """The picture of the command line, and where the person is in it.
 
-
-def open_engine(store: Gallery, model: str | None) -> Embedder:
-    """The engine that the gallery's features were made with.
+    Args:
+        image: A picture file, or
+        video: a video.
+        seconds: Time of the video's frame.
+        ltwh: See ``parse_box``.
+        corners: See ``parse_box``.
 
     Raises:
-        EngineMismatchError: Another one was asked for.
-        ConfigError: The gallery is empty.
+        ConfigError: No box, or none that makes sense.
+        SourceError: The video cannot be read.
     """
-    stamp = store.engine()
-    if stamp is None:
-        raise ConfigError(f"gallery '{store.address}' is empty: nothing can be found in it")
-    chosen = model or (stamp.name if stamp.name in shipped_engines() else "auto")
-    embedder = open_embedder(EngineConfig(model=chosen, min_height=0.0))
-    store.claim(stamp_of(embedder))
-    return embedder
+    box = parse_box(ltwh, corners)
+    if image is not None:
+        return image, None if box is None else [box]
+    assert video is not None
+    if box is None:
+        raise ConfigError("a frame of a video needs --box LEFT,TOP,RIGHT,BOTTOM or --box-ltwh LEFT,TOP,WIDTH,HEIGHT")
+    return read_video_frame(video, seconds), [box]
 
 
-def parse_box(ltwh: str | None, corners: str | None = None) -> tuple[float, float, float, float] | None:
+def parse_box(ltwh: str | None, corners: str | None = None) -> Box | None:
     """Left, top, right and bottom of a box in pixels.
 
     Args:
@@ -158,40 +150,3 @@ def parse_box(ltwh: str | None, corners: str | None = None) -> tuple[float, floa
             f"with width and height, is --box-ltwh {text}"
         )
     return left, top, right, bottom
-
-
-def read_picture(image: Path | None, video: str | None, time: float) -> Frame:
-    """A picture file, or the frame of a video at a time.
-
-    Raises:
-        SourceError: It cannot be read.
-    """
-    if image is not None:
-        try:
-            data = np.frombuffer(image.read_bytes(), np.uint8)
-        except OSError as error:
-            raise SourceError(f"picture '{image}' cannot be read: {error.strerror or error}") from None
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-        if picture is None:
-            raise SourceError(f"'{image}' is not a picture that can be decoded (JPEG, PNG, ...)")
-        return Frame("picture", 0, 0.0, np.asarray(picture, np.uint8))
-    assert video is not None
-    with open_source(CameraConfig(name="video", uri=video, start=time, frames=1)) as source:
-        for frame in source:
-            return frame
-    raise SourceError(f"video '{video}' has no frame at {time:g} s")
-
-
-def describe(embedder: Embedder, frame: Frame, box: tuple[float, float, float, float] | None) -> PartFeatures:
-    """What the person in a picture looks like.
-
-    Raises:
-        ConfigError: There is nothing to see.
-    """
-    width, height = frame.size
-    (features,) = embedder([frame], [Detections.from_arrays([box or (0, 0, width, height)])])
-    if not features.visibility.any():
-        raise ConfigError(
-            "nobody can be seen there: the box is outside the picture, or the engine found no part of a person"
-        )
-    return features

@@ -12,10 +12,10 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from streamreid.cli._gallery import Json, Sources, Store, actor, choose_store, finder, note, parse_box, settings, tidy
+from streamreid.cli._gallery import Json, Sources, Store, choose_store, note, read_query, settings, tidy
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.progress_line import Work
-from streamreid.cli.search import At, Box, BoxLtwh, Engine, Image, Video, query, search
+from streamreid.cli.search import At, Box, BoxLtwh, Engine, Image, Video, search
 from streamreid.cli.tables import print_table
 from streamreid.errors import ConfigError, GalleryError
 from streamreid.gallery import Erasure, EventRecord, Gallery, IdentityRecord, TrackRecord, open_gallery
@@ -23,9 +23,11 @@ from streamreid.gallery.cipher import new_key
 from streamreid.gallery.export import export_gallery
 from streamreid.gallery.match_posterior import identify
 from streamreid.gallery.search_report import clock_text, utc_text
-from streamreid.runs.erasure import describe_folder, forget_everywhere
+from streamreid.reid.feature_extractor import Picture
+from streamreid.runs.erasure import describe_folder, forget_everywhere, found_by_search
+from streamreid.runs.gallery_search import Box as BoxCorners
+from streamreid.runs.gallery_search import open_search, operator, query_gallery
 from streamreid.sinks.result_erasure import ErasedResults
-from streamreid.types import PartFeatures
 
 __all__ = ["app"]
 
@@ -396,9 +398,9 @@ def forget(
             "(or --box-ltwh L,T,W,H)"
         )
     with choose_store(gallery, sources) as store:
-        chosen = list(identities or []) or _by_picture(
-            store, image, video, time, parse_box(box_ltwh, box), least, engine
-        )
+        chosen = list(identities or [])
+        if not chosen:
+            chosen = _by_picture(store, *read_query(image, video, time, box_ltwh, box), least, engine)
         if not chosen:
             output.print(f"nobody is that person with a probability of {least:g} or more; nothing was erased")
             return
@@ -407,9 +409,9 @@ def forget(
             raise typer.Exit(1)
         with Work("erasing") as work:
             views = [b.features for b in store.prototypes(ids=[store.resolve(i) for i in chosen])]
-            erasure, results = forget_everywhere(store, chosen, also or [], actor=actor())
+            erasure, results = forget_everywhere(store, chosen, also or [], actor=operator())
             work.step("searching for what remains")
-            found = _still_found(store, views, erasure.identities)
+            found = found_by_search(store, views, erasure.identities)
     _report(erasure, found, as_json, results)
     if found or not erasure.complete:
         raise GalleryError(
@@ -421,29 +423,15 @@ def forget(
 
 
 def _by_picture(
-    store: Gallery,
-    image: Path | None,
-    video: str | None,
-    time: float,
-    area: tuple[float, float, float, float] | None,
-    least: float,
-    engine: str | None,
+    store: Gallery, picture: Picture, boxes: Sequence[BoxCorners] | None, least: float, engine: str | None
 ) -> list[int]:
-    features, calibration, _ = query(store, image, video, time, area, None, engine)
-    looking = finder(store, calibration)
-    matches = [m for m in identify(store, looking, features) if m.probability >= least]
-    looking.close()
+    query = query_gallery(store, picture, boxes=boxes, engine=engine)
+    search = open_search(store, query.calibration)
+    matches = [m for m in identify(store, search, query.features) if m.probability >= least]
+    search.close()
     for m in matches:
         output.print(f"#{m.global_id} with probability {m.probability:.3f}")
     return [m.global_id for m in matches]
-
-
-def _still_found(store: Gallery, views: Sequence[PartFeatures], gone: Sequence[int]) -> list[int]:
-    """Erased ids that a search for their own views still finds."""
-    looking = finder(store)
-    found = {m.global_id for features in views for m in looking.search(features, 50)} & set(gone)
-    looking.close()
-    return sorted(found)
 
 
 def _report(erasure: Erasure, found: Sequence[int], as_json: bool, results: Mapping[str, ErasedResults]) -> None:

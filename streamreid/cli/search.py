@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from streamreid.cli._gallery import (
-    Json,
-    Sources,
-    Store,
-    choose_store,
-    describe,
-    finder,
-    note,
-    open_engine,
-    parse_box,
-    read_picture,
-    tidy,
-)
+from streamreid.cli._gallery import Json, Sources, Store, choose_store, not_audited, read_query
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.tables import print_table
 from streamreid.errors import ConfigError
-from streamreid.features.similarity import Calibration
-from streamreid.gallery import Gallery
-from streamreid.gallery.match_posterior import PRIOR, identify, views_of
-from streamreid.gallery.search_report import answer, clock_text, write_sheet
-from streamreid.types import PartFeatures
+from streamreid.gallery.match_posterior import PRIOR
+from streamreid.gallery.search_report import MatchedIdentity, clock_text, write_sheet
+from streamreid.runs.gallery_search import search_gallery
 
-__all__ = ["query", "search"]
+__all__ = ["search"]
 
 Image = Annotated[Path | None, typer.Option(help="A picture of the person, or one with --box.")]
 Video = Annotated[str | None, typer.Option(help="A video, with --time and --box.")]
@@ -94,71 +80,54 @@ def search(
             "L,T,W,H), or --identity 7"
         )
     with choose_store(gallery, sources) as store:
-        tidy(store)
-        features, calibration, asked = query(store, image, video, time, parse_box(box_ltwh, box), identity, engine)
-        looking = finder(store, calibration)
-        views = len(looking)
-        matches = identify(store, looking, features, identity=identity, prior=prior, top=top)
-        found = answer(store, matches, calibration, cameras=camera or (), least=least)
-        note(store, "search", {**asked, "found": [i["global_id"] for i in found]})
-        pictures = store.crops([a["appearance"] for i in found for a in i["appearances"]]) if sheet is not None else {}
-        looking.close()
+        picture, boxes = (None, None) if identity is not None else read_query(image, video, time, box_ltwh, box)
+        result = search_gallery(
+            picture,
+            gallery=store,
+            identity=identity,
+            boxes=boxes,
+            engine=engine,
+            top=top,
+            min_probability=least,
+            cameras=camera or (),
+            prior=prior,
+        )
+        if not result.audited:
+            not_audited()
         if sheet is not None:
-            write_sheet(sheet, f"Search in {store.address}: {_title(asked)}", found, pictures)
-        if as_json:
-            data = {"schema": 1, "gallery": store.address, "query": asked, "views_searched": views, "identities": found}
-            print(json.dumps(data, indent=2))
-        else:
-            _print(found)
+            pictures = store.crops([m.row for found in result.identities for m in found.track_records])
+            write_sheet(sheet, f"Search in {store.address}: {_title(result.query)}", result.identities, pictures)
+    if as_json:
+        print(json.dumps(result.as_dict(), indent=2))
+    else:
+        _print(result.identities)
 
 
-def query(
-    store: Gallery,
-    image: Path | None,
-    video: str | None,
-    time: float,
-    area: tuple[float, float, float, float] | None,
-    identity: int | None,
-    engine: str | None,
-) -> tuple[PartFeatures, Calibration, dict[str, Any]]:
-    """What to look for: features, the engine's calibration, and a note for the audit log (a hash of the picture, never
-    the picture)."""
-    if identity is not None:
-        features = views_of(store, identity)
-        calibration = store.calibration() or open_engine(store, engine).calibration
-        return features, calibration, {"identity": identity}
-    if video is not None and area is None:
-        raise ConfigError("a frame of a video needs --box LEFT,TOP,RIGHT,BOTTOM or --box-ltwh LEFT,TOP,WIDTH,HEIGHT")
-    embedder = open_engine(store, engine)
-    frame = read_picture(image, video, time)
-    note: dict[str, Any] = {"picture_sha256": hashlib.sha256(frame.image.tobytes()).hexdigest()}
-    if area is not None:
-        note["box"] = list(area)
-    return describe(embedder, frame, area), store.calibration() or embedder.calibration, note
-
-
-def _title(asked: dict[str, Any]) -> str:
+def _title(asked: Mapping[str, Any]) -> str:
     return f"who looks like #{asked['identity']}" if "identity" in asked else "who looks like this picture"
 
 
-def _print(found: list[dict[str, Any]]) -> None:
+def _print(identities: Sequence[MatchedIdentity]) -> None:
     table = Table(
-        "person", "probability", "similarity", "camera", "from", "to", "like the query", box=None, pad_edge=False
+        "person",
+        "probability",
+        "similarity",
+        "camera",
+        "from",
+        "to",
+        "like the query",
+        box=None,
+        pad_edge=False,
     )
-    for person in found:
-        who = f"#{person['global_id']} {person['name']}".strip()
-        for number, a in enumerate(person["appearances"]):
-            first = number == 0
-            table.add_row(
-                who if first else "",
-                f"{person['probability']:.3f}" if first else "",
-                f"{person['similarity']:.3f}" if first else "",
-                a["camera"],
-                clock_text(a["start"]),
-                clock_text(a["end"]),
-                "" if a["probability"] is None else f"{a['probability']:.3f}",
-            )
-    if found:
+    for found in identities:
+        name = f"#{found.global_id} {found.name}".strip()
+        head = (name, f"{found.probability:.3f}", f"{found.similarity:.3f}")
+        for match in found.track_records:
+            alike = "" if match.probability is None else f"{match.probability:.3f}"
+            times = clock_text(match.record.start), clock_text(match.record.end)
+            table.add_row(*head, match.record.camera, *times, alike)
+            head = ("", "", "")
+    if identities:
         print_table(output, table)
     else:
         output.print("nobody alike")

@@ -1,10 +1,11 @@
-"""The answer to a search: who, where and when, how probably; as JSON values and as an HTML sheet."""
+"""The answer to a search as values, as JSON and as an HTML sheet: who, where and when, how probably."""
 
 from __future__ import annotations
 
 import base64
 import html
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,15 @@ from streamreid.features.similarity import Calibration
 from streamreid.gallery.gallery import Gallery
 from streamreid.gallery.records import TrackRecord
 from streamreid.gallery.search import Match
-from streamreid.types import IntArray
 
-__all__ = ["answer", "clock_text", "utc_text", "write_sheet"]
+__all__ = [
+    "MatchedIdentity",
+    "MatchedTrackRecord",
+    "clock_text",
+    "matched_identities",
+    "utc_text",
+    "write_sheet",
+]
 
 _STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:64rem;
   padding:0 1rem;color:#1c1c1c;background:#fafafa}
@@ -33,22 +40,89 @@ img{height:6rem;border-radius:.3rem;display:block}.quiet{color:#666}
 @media(prefers-color-scheme:dark){body{color:#eee;background:#181818}section{background:#222;border-color:#3a3a3a}.bar{background:#3a3a3a}td{border-color:#333}}"""
 
 
-def answer(
+@dataclass(frozen=True, slots=True)
+class MatchedTrackRecord:
+    """When and where a matched identity was seen, and how much it looked like the query then.
+
+    Args:
+        row: Row id of the track record; pictures are stored by it.
+        record: The track record.
+        similarity: Best part similarity of one of its prototypes with the query, in [-1, 1]; None if none of them is
+            among the best.
+        probability: Probability in (0, 1) that these two show one person, as if nobody else were there; None likewise.
+    """
+
+    row: int
+    record: TrackRecord
+    similarity: float | None
+    probability: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "appearance": self.row,
+            "camera": self.record.camera,
+            "start": round(self.record.start, 3),
+            "end": round(self.record.end, 3),
+            "stored": utc_text(self.record.stored),
+            "probability": None if self.probability is None else round(self.probability, 4),
+            "link_probability": round(self.record.probability, 4),
+            "track_id": self.record.track_id,
+            "run": self.record.run,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedIdentity:
+    """An identity of the gallery that looks like the query.
+
+    Args:
+        global_id: The identity.
+        name: Given by an operator; empty if none.
+        probability: Probability in [0, 1] that the query shows it, given all others.
+        similarity: Best part similarity of one of its prototypes with the query, in [-1, 1].
+        common: Share of parts that both show, in [0, 1].
+        track_records: When and where it was seen, most like the query first.
+    """
+
+    global_id: int
+    name: str
+    probability: float
+    similarity: float
+    common: float
+    track_records: tuple[MatchedTrackRecord, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "global_id": self.global_id,
+            "name": self.name,
+            "probability": round(self.probability, 4),
+            "similarity": round(self.similarity, 4),
+            "parts_in_common": round(self.common, 3),
+            "appearances": [m.as_dict() for m in self.track_records],
+        }
+
+
+def matched_identities(
     store: Gallery,
     matches: Sequence[Match],
     calibration: Calibration,
     *,
     cameras: Collection[str] = (),
     least: float = 0.0,
-) -> list[dict[str, Any]]:
-    """Matches with their appearances, most probable first.
+) -> list[MatchedIdentity]:
+    """Matches with their names and track records, in their order.
 
     Args:
         store: Where they were found.
-        matches: From ``GallerySearch.search``.
-        calibration: Turns similarity into probability.
-        cameras: Only appearances of these; empty for all.
+        matches: From ``GallerySearch.search``, with the probability given all of them.
+        calibration: From similarity to the probability of a pair.
+        cameras: Only track records of these; empty for all.
         least: Least probability of an identity.
+
+    Raises:
+        GalleryError: The gallery cannot be read.
     """
     records = {r.global_id: r for r in store.identities([m.global_id for m in matches])}
     result = []
@@ -56,59 +130,39 @@ def answer(
         record = records.get(match.global_id)
         if record is None or match.probability < least:
             continue
-        rows = store.track_records([match.global_id])
-        likeness = _by_appearance(store, match)
-        listed = [
-            _appearance(row, a, likeness.get(row), calibration)
-            for row, a in rows.items()
-            if not cameras or a.camera in cameras
-        ]
-        if not listed:
-            continue
-        listed.sort(key=lambda a: (-(a["probability"] or 0.0), a["start"]))
-        result.append(
-            {
-                "global_id": match.global_id,
-                "name": record.name,
-                "probability": round(match.probability, 4),
-                "similarity": round(match.similarity, 4),
-                "parts_in_common": round(match.common, 3),
-                "appearances": listed,
-            }
-        )
+        tracks = _track_records(store, match, calibration, cameras)
+        if tracks:
+            result.append(
+                MatchedIdentity(
+                    match.global_id, record.name, match.probability, match.similarity, match.common, tuple(tracks)
+                )
+            )
     return result
 
 
-def _by_appearance(store: Gallery, match: Match) -> dict[int, float]:
-    """Best similarity of a view of each appearance, for those of which a view is among the best."""
+def _track_records(
+    store: Gallery, match: Match, calibration: Calibration, cameras: Collection[str]
+) -> list[MatchedTrackRecord]:
+    similarity = _similarity_by_row(store, match)
+    found = []
+    for row, record in store.track_records([match.global_id]).items():
+        if cameras and record.camera not in cameras:
+            continue
+        alike = similarity.get(row)
+        chance = None if alike is None else float(calibration.probability(np.array([alike], np.float32))[0])
+        found.append(MatchedTrackRecord(row, record, alike, chance))
+    return sorted(found, key=lambda m: (-round(m.probability or 0.0, 4), m.record.start))
+
+
+def _similarity_by_row(store: Gallery, match: Match) -> dict[int, float]:
+    """Best similarity of a prototype of each track record, for those of which one is among the best."""
     similarity = dict(match.prototypes)
     found: dict[int, float] = {}
     for block in store.prototypes(ids=[match.global_id]):
-        for view, row in zip(_list(block.ids), _list(block.track_records), strict=True):
-            if view in similarity:
-                found[row] = max(found.get(row, -1.0), similarity[view])
+        for prototype, row in zip(block.ids.tolist(), block.track_records.tolist(), strict=True):
+            if prototype in similarity:
+                found[row] = max(found.get(row, -1.0), similarity[prototype])
     return found
-
-
-def _list(values: IntArray) -> list[int]:
-    return [int(v) for v in values]
-
-
-def _appearance(row: int, a: TrackRecord, similarity: float | None, calibration: Calibration) -> dict[str, Any]:
-    probability = (
-        None if similarity is None else round(float(calibration.probability(np.array([similarity], np.float32))[0]), 4)
-    )
-    return {
-        "appearance": row,
-        "camera": a.camera,
-        "start": round(a.start, 3),
-        "end": round(a.end, 3),
-        "stored": utc_text(a.stored),
-        "probability": probability,
-        "link_probability": round(a.probability, 4),
-        "track_id": a.track_id,
-        "run": a.run,
-    }
 
 
 def utc_text(seconds: float) -> str:
@@ -125,14 +179,14 @@ def clock_text(seconds: float) -> str:
     return ("-" if seconds < 0 else "") + f"{hours}:{minutes:02d}:{rest:04.1f}"
 
 
-def write_sheet(path: Path, title: str, found: Sequence[Mapping[str, Any]], pictures: Mapping[int, bytes]) -> None:
+def write_sheet(path: Path, title: str, found: Sequence[MatchedIdentity], pictures: Mapping[int, bytes]) -> None:
     """An HTML page that needs nothing else.
 
     Args:
         path: The file.
         title: What was searched for.
-        found: From :func:`answer`.
-        pictures: JPEG by appearance, where stored.
+        found: From ``matched_identities``.
+        pictures: JPEG by row id of the track record, where stored.
 
     Raises:
         OutputError: It cannot be written.
@@ -149,24 +203,25 @@ def write_sheet(path: Path, title: str, found: Sequence[Mapping[str, Any]], pict
         raise OutputError(f"cannot write '{path}': {error.strerror or error}. Choose another file (--html).") from error
 
 
-def _section(identity: Mapping[str, Any], pictures: Mapping[int, bytes]) -> str:
-    percent = 100 * float(identity["probability"])
-    name = f" {html.escape(str(identity['name']))}" if identity["name"] else ""
-    rows = "".join(_row(a, pictures.get(a["appearance"])) for a in identity["appearances"])
+def _section(identity: MatchedIdentity, pictures: Mapping[int, bytes]) -> str:
+    percent = 100 * round(identity.probability, 4)
+    name = f" {html.escape(identity.name)}" if identity.name else ""
+    rows = "".join(_row(m, pictures.get(m.row)) for m in identity.track_records)
     return (
-        f"<section><div class=head><h2>#{identity['global_id']}{name}</h2><span>{percent:.1f} %</span>"
-        f"<span class=quiet>similarity {identity['similarity']:.3f}, {100 * identity['parts_in_common']:.0f} % of the "
-        "parts in common</span>"
+        f"<section><div class=head><h2>#{identity.global_id}{name}</h2><span>{percent:.1f} %</span>"
+        f"<span class=quiet>similarity {identity.similarity:.3f}, "
+        f"{100 * identity.common:.0f} % of the parts in common</span>"
         f'<span class=bar><i style="width:{percent:.1f}%"></i></span></div>'
-        "<table><tr><th><th>camera<th>from<th>to<th>like the query<th>belongs to "
-        f"#{identity['global_id']}<th>stored</tr>{rows}</table></section>"
+        "<table><tr><th><th>camera<th>from<th>to<th>like the query"
+        f"<th>belongs to #{identity.global_id}<th>stored</tr>{rows}</table></section>"
     )
 
 
-def _row(a: Mapping[str, Any], picture: bytes | None) -> str:
+def _row(match: MatchedTrackRecord, picture: bytes | None) -> str:
+    record = match.record
     image = f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(picture).decode()}">' if picture else ""
-    alike = "" if a["probability"] is None else f"{100 * a['probability']:.1f} %"
+    alike = "" if match.probability is None else f"{100 * match.probability:.1f} %"
     return (
-        f"<tr><td>{image}<td>{html.escape(a['camera'])}<td>{clock_text(a['start'])}<td>{clock_text(a['end'])}<td>{alike}"
-        f"<td>{100 * a['link_probability']:.0f} %<td class=quiet>{a['stored']}</tr>"
+        f"<tr><td>{image}<td>{html.escape(record.camera)}<td>{clock_text(record.start)}<td>{clock_text(record.end)}"
+        f"<td>{alike}<td>{100 * record.probability:.0f} %<td class=quiet>{utc_text(record.stored)}</tr>"
     )

@@ -17,11 +17,14 @@ from streamreid.cache.manifest import MANIFEST, read_manifest
 from streamreid.cache.store import remove_cache
 from streamreid.errors import DataError, FolderBusy, OutputError, StreamReIDError
 from streamreid.files import write_json
-from streamreid.gallery import Erasure, Gallery
+from streamreid.gallery import Erasure, Gallery, GallerySearch
 from streamreid.runs.result_folder import GALLERY, ResultsFolder
 from streamreid.sinks.result_erasure import ErasedResults, erase_people, has_crops
+from streamreid.types import PartFeatures
 
-__all__ = ["crop_scope", "describe_folder", "forget_everywhere", "mark_results", "register_results"]
+__all__ = ["crop_scope", "describe_folder", "forget_everywhere", "found_by_search", "mark_results", "register_results"]
+
+_CLOSEST = 50  # identities; an erased one would be the closest of all to its own prototypes
 
 
 def register_results(store: Gallery, folder: Path) -> None:
@@ -97,6 +100,20 @@ def forget_everywhere(
             erased[str(place)] = _erase(store, place, everyone, actor)
     _look_into_results(store, erasure, everyone)
     return erasure, erased
+
+
+def found_by_search(store: Gallery, prototypes: Sequence[PartFeatures], ids: Sequence[int]) -> list[int]:
+    """Which of some global ids a search for prototypes still finds: none, if their erasure is complete.
+
+    Args:
+        store: The gallery.
+        prototypes: What the erased identities looked like, from before.
+        ids: Their global ids.
+    """
+    search = GallerySearch(store, folder=store.scratch_folder)
+    found = {m.global_id for features in prototypes for m in search.search(features, _CLOSEST)}
+    search.close()
+    return sorted(found & set(ids))
 
 
 def _erase(store: Gallery, place: Path, ids: Sequence[int], actor: str) -> ErasedResults:

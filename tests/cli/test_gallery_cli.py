@@ -23,7 +23,7 @@ def gallery(scene, colours, tmp_path, monkeypatch):
     with Pipeline(config, embedder=colours) as pipeline:
         list(pipeline)
     monkeypatch.setenv("STREAMREID_GALLERY", str(path))
-    monkeypatch.setattr("streamreid.cli._gallery.open_embedder", lambda config: colours)
+    monkeypatch.setattr("streamreid.runs.gallery_search.open_embedder", lambda config: colours)
     return path
 
 
