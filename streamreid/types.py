@@ -28,6 +28,7 @@ __all__ = [
     "FrameResult",
     "Identity",
     "IdentityEvent",
+    "IdentitySummary",
     "Image",
     "IntArray",
     "KnownIdentity",
@@ -50,7 +51,7 @@ ClockName = Literal["pts", "rtcp", "arrival", "rate"]
 """Where a capture time came from: presentation time stamps, RTCP sender reports, arrival at this machine, or frame
 number / frame rate."""
 
-EventKind = Literal["new", "link", "merge", "split", "confirm", "expire"]
+EventKind = Literal["new", "link", "merge", "split", "confirm", "expire", "rename"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -335,12 +336,34 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentitySummary:
+    """What is known of an identity after an event.
+
+    Args:
+        first_seen: Capture time in seconds; of an identity of an earlier run as long ago as it was.
+        last_seen: Capture time of the newest observation.
+        cameras: Cameras that saw it.
+        confirmed: Whether it was seen well enough to count as a person of its own.
+        unlinked: Whether it only numbers a track that was seen too little to be a person.
+        name: Given by a person; empty if none.
+    """
+
+    first_seen: float
+    last_seen: float
+    cameras: frozenset[str]
+    confirmed: bool = False
+    unlinked: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class IdentityEvent:
     """A change in what is believed about who is who.
 
     ``new``: a track begins an identity, provisionally. ``link``: a track joins one. ``merge``: identity ``other_id``
     became part of ``global_id``. ``split``: a track left ``other_id`` for ``global_id``. ``confirm``: the identity was
     seen well enough to count as a person of its own. ``expire``: the identity is no longer searched.
+    ``rename``: a person gave the identity a name, or took it back.
 
     Args:
         kind: What happened.
@@ -352,6 +375,9 @@ class IdentityEvent:
         other_id: The identity before the change, 0 if none.
         reasons: Why, term by term: what each kind of evidence added to the log-odds, and how alike which part was;
             empty where nothing was compared.
+        members: Of a merge, the tracks that came from ``other_id``; of an expired identity, the tracks that it had.
+        summary: What is known of ``global_id`` after the change; None where it expired, or the event was read from a
+            file.
     """
 
     kind: EventKind
@@ -362,6 +388,13 @@ class IdentityEvent:
     probability: float = 1.0
     other_id: int = 0
     reasons: Mapping[str, float] = field(default_factory=dict, hash=False)
+    members: tuple[TrackKey, ...] = field(default=(), compare=False)
+    summary: IdentitySummary | None = field(default=None, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The name of the identity after the change; empty if it has none."""
+        return "" if self.summary is None else self.summary.name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -375,6 +408,7 @@ class KnownIdentity:
         first_seen: Capture time in seconds.
         last_seen: Capture time in seconds.
         cameras: Cameras that saw this person.
+        name: Given by a person; empty if none.
     """
 
     global_id: int
@@ -383,6 +417,7 @@ class KnownIdentity:
     first_seen: float
     last_seen: float
     cameras: frozenset[str] = frozenset()
+    name: str = ""
 
     def __post_init__(self) -> None:
         if self.global_id < 1:
@@ -418,6 +453,7 @@ class FrameResult:
             camera is not calibrated.
         blur_boxes: ``[M, 4]`` float32 xyxy: everything that may show a person, also whom no track follows; None if
             nothing is to be blurred.
+        names: Names that people gave to identities in the frame, by global id.
     """
 
     frame: Frame
@@ -427,6 +463,7 @@ class FrameResult:
     visibility: FloatArray
     world: FloatArray | None = None
     blur_boxes: FloatArray | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.tracks)

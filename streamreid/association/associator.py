@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -156,6 +157,9 @@ class Associator:
         Returns:
             What changed, in a fixed order.
         """
+        return self._summed_up(self._step(force=force))
+
+    def _step(self, *, force: bool) -> list[IdentityEvent]:
         due = self._last_step is None or self._now - self._last_step >= self.config.interval
         if not (due or force) or not np.isfinite(self._now):
             return []
@@ -221,12 +225,21 @@ class Associator:
         """Decide everything that is still open: every track that was ever reported has a global id afterwards. Ids of
         tracks that were seen less than ``min_observations`` times and are linked to nobody are ``unlinked``: they
         number a track, not a person."""
-        events = self.step(force=True)
+        events = self._step(force=True)
         for key in sorted(k for k in self._tracks if k not in self._book.links):
             events.append(self._begin_unlinked(key))
         if self._keep_all and self.config.enabled:
             events += self._reconsider() + self._confirm(everybody=True)
-        return events
+        return self._summed_up(events)
+
+    def _summed_up(self, events: list[IdentityEvent]) -> list[IdentityEvent]:
+        """Events with what is known of their identities now."""
+        summaries = {
+            gid: self._book.people[gid].summary(unlinked=gid in self._unlinked)
+            for gid in {e.global_id for e in events}
+            if gid in self._book.people
+        }
+        return [replace(e, summary=summaries.get(e.global_id)) for e in events]
 
     def _reconsider(self) -> list[IdentityEvent]:
         """Link all tracks of the recording anew, with everything that is known of them at its end."""
@@ -312,7 +325,12 @@ class Associator:
             self._check_shape(item.prototypes)
         for item in known:
             person = IdentityState(
-                item.global_id, item.last_seen, item.first_seen, cameras=set(item.cameras), confirmed=True
+                item.global_id,
+                item.last_seen,
+                item.first_seen,
+                cameras=set(item.cameras),
+                confirmed=True,
+                name=item.name,
             )
             person.past = Evidence.remembered(item, slots=self.config.prototypes)
             person.past.pack()
@@ -361,6 +379,12 @@ class Associator:
         self._waiting += events
         self._grouping.index.drop(e.other_id for e in events)
         self._remember(e.global_id for e in events)
+
+    def rename(self, global_id: int, name: str) -> None:
+        """Give an identity a name, or take it back (empty). The event comes with the next step; unknown ids are
+        ignored."""
+        event = self._book.rename(global_id, name, self._now if np.isfinite(self._now) else 0.0)
+        self._waiting += [event] if event is not None else []
 
     # ---------------------------------------------------------------- life cycle
 

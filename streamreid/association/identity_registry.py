@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streamreid.association.track_evidence import Evidence
-from streamreid.types import Identity, IdentityEvent, TrackKey
+from streamreid.types import Identity, IdentityEvent, IdentitySummary, TrackKey
 
 __all__ = ["IdentityRegistry", "IdentityState", "Link"]
 
@@ -26,6 +26,12 @@ class IdentityState:
     members: set[TrackKey] = field(default_factory=set)
     cameras: set[str] = field(default_factory=set)
     confirmed: bool = False
+    name: str = ""
+
+    def summary(self, *, unlinked: bool = False) -> IdentitySummary:
+        """What consumers of events are told."""
+        cameras = frozenset(self.cameras)
+        return IdentitySummary(self.first_seen, self.last_seen, cameras, self.confirmed, unlinked, self.name)
 
 
 @dataclass(slots=True)
@@ -90,8 +96,7 @@ class IdentityRegistry:
         for event in events:
             old = self.people.get(event.other_id)
             if old is not None and not old.members and old.past is None:
-                self._inherit(old, self.people[event.global_id])
-                del self.people[event.other_id]
+                self._absorb(old, self.people[event.global_id])
                 result.append(
                     IdentityEvent(
                         "merge",
@@ -104,14 +109,24 @@ class IdentityRegistry:
                 )
         return result
 
-    def _inherit(self, old: IdentityState, new: IdentityState) -> None:
+    def _absorb(self, old: IdentityState, new: IdentityState) -> None:
+        """One identity becomes part of another: whatever is known or was said of it is the other's now."""
         new.first_seen = min(new.first_seen, old.first_seen)
+        new.last_seen = max(new.last_seen, old.last_seen)
         new.cameras |= old.cameras
-        self._different |= {
-            _ordered(new.global_id, b if a == old.global_id else a)
-            for a, b in self._different
-            if old.global_id in (a, b)
-        }
+        new.members |= old.members
+        new.name = new.name or old.name
+        if old.past is not None:
+            new.past = new.past or Evidence([], slots=old.past.slots)
+            new.past.absorb(old.past)
+            new.past.pack()
+        self._anchors = {k: new.global_id if g == old.global_id else g for k, g in self._anchors.items()}
+        self._inherit_different(old.global_id, new.global_id)
+        del self.people[old.global_id]
+
+    def _inherit_different(self, old: int, new: int) -> None:
+        """Whoever was said to be somebody else than ``old`` is somebody else than ``new``, too."""
+        self._different |= {_ordered(new, b if a == old else a) for a, b in self._different if old in (a, b)}
 
     def retire(self, key: TrackKey, evidence: Evidence, slots: int) -> IdentityState:
         """A track leaves the window: its identity remembers what was seen."""
@@ -123,9 +138,7 @@ class IdentityRegistry:
         self._retired.append((evidence.end, key))
         anchor = self._anchors.pop(key, 0)
         if anchor and anchor != person.global_id:
-            self._different |= {
-                _ordered(person.global_id, b if a == anchor else a) for a, b in self._different if anchor in (a, b)
-            }
+            self._inherit_different(anchor, person.global_id)
         return person
 
     def expire(
@@ -150,8 +163,7 @@ class IdentityRegistry:
             gone |= {p.global_id for p in sorted(idle, key=lambda p: (p.last_seen, p.global_id))[:over]}
         events = []
         for gid in sorted(gone):
-            self.drop(gid)
-            events.append(IdentityEvent("expire", now, gid))
+            events.append(IdentityEvent("expire", now, gid, members=tuple(sorted(self.drop(gid)))))
         return events
 
     def _unseen(self, horizon: float, open_tracks: Mapping[TrackKey, Evidence]) -> list[int]:
@@ -224,16 +236,18 @@ class IdentityRegistry:
         person, old = self.people[keep], self.people[gone]
         for key in old.members:
             self.links[key] = Link(keep, 1.0)
-        person.members |= old.members
-        self._anchors = {k: keep if g == gone else g for k, g in self._anchors.items()}
-        person.last_seen, person.confirmed = max(person.last_seen, old.last_seen), person.confirmed or old.confirmed
-        if old.past is not None:
-            person.past = person.past or Evidence([], slots=old.past.slots)
-            person.past.absorb(old.past)
-            person.past.pack()
-        self._inherit(old, person)
-        del self.people[gone]
-        return IdentityEvent("merge", now, keep, other_id=gone, reasons={"correction": 1.0})
+        person.confirmed = person.confirmed or old.confirmed
+        self._absorb(old, person)
+        members = tuple(sorted(old.members))
+        return IdentityEvent("merge", now, keep, other_id=gone, reasons={"correction": 1.0}, members=members)
+
+    def rename(self, gid: int, name: str, now: float) -> IdentityEvent | None:
+        """Give an identity a name, or take it back (empty); the event if that is a change. Unknown ids are ignored."""
+        person = self.people.get(gid)
+        if person is None or person.name == name:
+            return None
+        person.name = name
+        return IdentityEvent("rename", now, gid)
 
     def anchor(self, key: TrackKey) -> int:
         """The identity that a person said this track belongs to; 0 if nobody said anything."""

@@ -4,11 +4,12 @@ take effect in it."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
 from streamreid.association import Associator
+from streamreid.association.identity_view import IdentityView
 from streamreid.gallery import Gallery, GallerySearch, IdentityRecord, choose_prototypes
 from streamreid.types import FloatArray, IdentityEvent, KnownIdentity, PartFeatures, TrackKey
 
@@ -29,7 +30,8 @@ class GalleryRecall:
     Args:
         store: The gallery.
         search: Over its views.
-        associator: Gets identities and corrections.
+        associator: Gets identities, corrections and names.
+        view: What is believed about identities; those in it are inside.
         recall: Least probability by looks for somebody outside to be admitted for a newcomer.
         clock: UTC seconds.
     """
@@ -39,6 +41,7 @@ class GalleryRecall:
         store: Gallery,
         search: GallerySearch,
         associator: Associator,
+        view: IdentityView,
         *,
         recall: float,
         clock: Callable[[], float],
@@ -49,10 +52,8 @@ class GalleryRecall:
         self._recall = recall
         self._clock = clock
         self._now = 0.0
-        self.inside: set[int] = set()
+        self._view = view
         self.outside: set[int] = set()
-        self.confirmed: set[int] = set()
-        self.own: set[int] = set()
         self.returning: set[int] = set()
         self._news: set[int] = set()
         self._asked: dict[TrackKey, int] = {}
@@ -60,6 +61,16 @@ class GalleryRecall:
 
     def __repr__(self) -> str:
         return f"GalleryRecall(inside={len(self.inside)}, outside={len(self.outside)})"
+
+    @property
+    def inside(self) -> set[int]:
+        """Global ids of identities that the association knows."""
+        return set(self._view.entries)
+
+    @property
+    def confirmed(self) -> set[int]:
+        """Global ids of confirmed people."""
+        return self._view.confirmed
 
     @property
     def _memory(self) -> float:
@@ -81,24 +92,14 @@ class GalleryRecall:
         """Tell that capture time has reached ``now``, in seconds."""
         self._now = max(self._now, now)
 
-    def note(self, event: IdentityEvent) -> bool:
-        """Follow what the association decided. Returns whether it concerns this run, not only somebody who was admitted
-        and never seen."""
-        who = event.global_id
-        if event.kind == "expire":
-            self.inside.discard(who)
-            if self._search.knows(who):
-                self.outside.add(who)
-            return who in self.own
-        if event.kind in ("new", "split") and who not in self.inside:
-            self.own.add(who)
-        self.inside.add(who)
-        if event.kind == "merge":
-            self.inside.discard(event.other_id)
-            self.own.discard(event.other_id)
-        if event.kind == "confirm":
-            self.confirmed.add(who)
-        return True
+    def concerns(self, event: IdentityEvent) -> bool:
+        """Whether an event, which the view has followed, concerns this run, not only somebody who was admitted and
+        never seen. An identity that expired is looked up in the gallery from now on."""
+        if event.kind != "expire":
+            return True
+        if self._search.knows(event.global_id):
+            self.outside.add(event.global_id)
+        return event.global_id in self._view.begun
 
     # ------------------------------------------------------------ what others changed
 
@@ -112,31 +113,36 @@ class GalleryRecall:
         Returns:
             Who is to be dropped everywhere.
         """
-        there = self._search.people()
+        there, inside = self._search.people(), self.inside
         gone = {
             who for who, what in kinds.items() if "forget" in what or (what & {"expire", "evict"} and who not in there)
         }
         dropped = {who for who in gone if "forget" in kinds[who] or who not in in_view}
         self.outside -= gone
-        news = {who for who in kinds if who in there and who not in self.inside}
+        news = {who for who in kinds if who in there and who not in inside}
         self.outside |= news
         self._news |= news
         parted = {who for who, what in kinds.items() if "split" in what and who not in gone and who in there}
-        self.drop(dropped | (parted & self.inside))
+        self.drop(dropped | (parted & inside))
         self.admit(sorted(parted))
         if any(what & {"merge", "constraint", "split"} for what in kinds.values()):
             self._respect()
+        self._rename({who for who, what in kinds.items() if what & {"rename", "merge"}} & self.inside)
         return dropped | parted
+
+    def _rename(self, people: set[int]) -> None:
+        """Tell the association the names that people gave."""
+        for record in self._store.identities(sorted(people)) if people else ():
+            self._associator.rename(record.global_id, record.name)
 
     def drop(self, people: set[int]) -> None:
         """Let the association forget people."""
         self._associator.forget(sorted(people & self.inside))
-        for known in (self.inside, self.confirmed, self.own):
-            known -= people
+        self._view.withdraw(people)
 
     def admit(self, people: Sequence[int]) -> None:
         """Let remembered people join the search of the association, as last seen as long ago as they were."""
-        people = [p for p in people if p not in self.inside]
+        people = [p for p in people if p not in self._view.entries]
         if not people:
             return
         records = {r.global_id: r for r in self._store.identities(people)}
@@ -149,9 +155,8 @@ class GalleryRecall:
         known = [self._known(records[who], mine) for who, mine in sorted(views.items()) if who in records]
         self._associator.admit(known)
         admitted = {k.global_id for k in known}
-        self.returning |= admitted - self.own
-        self.inside |= admitted
-        self.confirmed |= admitted
+        self._view.admit(known)
+        self.returning |= admitted - self._view.begun
         self.outside -= admitted
         self._news -= admitted
         self._respect()
@@ -165,13 +170,14 @@ class GalleryRecall:
         first = last - max(record.last_seen - record.first_seen, 0.0)
         # No more views than the association keeps of anybody: each one costs time at every step.
         best = choose_prototypes(features, quality, self._associator.config.prototypes)
-        return KnownIdentity(record.global_id, features[best], quality[best], first, last, record.cameras)
+        return KnownIdentity(record.global_id, features[best], quality[best], first, last, record.cameras, record.name)
 
     def _respect(self) -> None:
         """Tell the association what people have said about identities that it knows."""
+        inside = self._view.entries
         for c in self._store.constraints():
             mark = (c.kind, c.one, c.other)
-            if mark in self._said or c.one not in self.inside or c.other not in self.inside:
+            if mark in self._said or c.one not in inside or c.other not in inside:
                 continue
             self._said.add(mark)
             pair = [(c.one, c.other)]
@@ -194,9 +200,10 @@ class GalleryRecall:
         if not self.outside:
             return
         found: set[int] = set()
+        inside = self.inside
         for key, evidence in self._associator.evidence.items():
             who, _ = self._associator.link(*key)
-            if evidence.observations < least_observations or not evidence.seen or (who and who not in self.own):
+            if evidence.observations < least_observations or not evidence.seen or (who and who not in self._view.begun):
                 continue
             due = evidence.looks >= 2 * self._asked.get(key, 0)
             if not due and not news:
@@ -204,7 +211,7 @@ class GalleryRecall:
             features = evidence.tracklet(key[1]).features
             if due:
                 self._asked[key] = evidence.looks
-                matches = self._search.search(features, _CANDIDATES, without=self.inside)
+                matches = self._search.search(features, _CANDIDATES, without=inside)
             else:
                 matches = self._search.search(features, _CANDIDATES, among=news)
             found.update(
@@ -214,7 +221,3 @@ class GalleryRecall:
         gone = [k for k in self._asked if k not in self._associator.evidence]
         for key in gone:
             del self._asked[key]
-
-    def events_of(self, events: Iterable[IdentityEvent]) -> list[IdentityEvent]:
-        """Those that concern this run, all of them noted."""
-        return [event for event in events if self.note(event)]

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from streamreid.association import Associator
+from streamreid.association.identity_view import IdentityView
 from streamreid.config import AssociationConfig, Config
 from streamreid.errors import ConfigError, GalleryError
 from streamreid.features.similarity import SiteCalibration
@@ -147,11 +148,18 @@ class GallerySync:
         config: Of the run.
         opened: The gallery, which is closed with this.
         associator: Gets the known identities; it draws its ids from the gallery.
+        view: What is believed about identities.
         clock: UTC seconds.
     """
 
     def __init__(
-        self, config: Config, opened: RunGallery, associator: Associator, *, clock: Callable[[], float] = time.time
+        self,
+        config: Config,
+        opened: RunGallery,
+        associator: Associator,
+        view: IdentityView,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config.gallery
         self._blur = draw_style(config.output).blur
@@ -159,7 +167,10 @@ class GallerySync:
         self._associator = associator
         self._calibration = opened.calibration
         self.store, self._search, self._ids = opened.store, opened.search, opened.ids
-        self._known = GalleryRecall(self.store, self._search, associator, recall=config.gallery.recall, clock=clock)
+        self._known = GalleryRecall(
+            self.store, self._search, associator, view, recall=config.gallery.recall, clock=clock
+        )
+        self._confirmed_late: set[int] = set()
         self.run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(clock()))}-{uuid.uuid4().hex[:8]}"
         self._next_calibration = time.monotonic() + _CALIBRATION_SECONDS
         self._writer = BackgroundWriter(
@@ -236,8 +247,9 @@ class GallerySync:
     # ------------------------------------------------------------ remember
 
     def note(self, events: Iterable[IdentityEvent]) -> None:
-        """Take what the association decided."""
-        mine = self._known.events_of(events)
+        """Take what the association decided, after the view has followed it."""
+        # Names come from the gallery.
+        mine = [event for event in events if event.kind != "rename" and self._known.concerns(event)]
         self._held += mine
         self._newcomer |= any(e.kind == "new" for e in mine)
         self._returned |= {e.global_id for e in mine if e.kind == "link" and e.global_id in self._known.returning}
@@ -273,7 +285,7 @@ class GallerySync:
         self._next_wall = time.monotonic() + self._config.commit_seconds / 2
         for key, evidence in self._associator.evidence.items():
             who, probability = self._associator.link(*key)
-            if not who or who not in self._known.confirmed or not evidence.looks:
+            if not who or not self._confirmed(who) or not evidence.looks:
                 continue
             before = self._tracks.pop(key, None)
             self._tracks[key] = TrackRecord(
@@ -302,6 +314,9 @@ class GallerySync:
         batch, self._batch = self._batch, Batch(self.run)
         self._writer.put(batch)
 
+    def _confirmed(self, who: int) -> bool:
+        return who in self._known.confirmed or who in self._confirmed_late
+
     def _keep_prototypes(self, key: TrackKey, known: KnownIdentity) -> None:
         quality = known.quality * known.prototypes.visibility.max(1, initial=0.0)
         rows = np.flatnonzero(quality >= self._config.min_quality)
@@ -310,10 +325,10 @@ class GallerySync:
 
     def _follow_events(self) -> None:
         """Events wait until the identity they concern is confirmed; tracks that left the window follow them."""
-        waiting = []
+        waiting, inside = [], self._known.inside
         for event in self._held:
-            if event.global_id not in self._known.confirmed:
-                if event.global_id in self._known.inside:  # else it was merged or has expired, and is never confirmed
+            if not self._confirmed(event.global_id):
+                if event.global_id in inside:  # else it was merged or has expired, and is never confirmed
                     waiting.append(event)
                 continue
             self._batch.events.append(event)
@@ -363,7 +378,7 @@ class GallerySync:
         for key, evidence in self._associator.evidence.items():
             who = self._associator.link(*key)[0]
             if who and evidence.observations >= least:
-                self._known.confirmed.add(who)
+                self._confirmed_late.add(who)
 
     def close(self) -> str:
         """Write what is still to be written and release the gallery. Returns why that failed; empty if it did not. Safe

@@ -19,6 +19,7 @@ from functools import partial
 import numpy as np
 
 from streamreid.association import Associator, CameraGraph
+from streamreid.association.identity_view import IdentityEntry, IdentityView
 from streamreid.cameras.statistics import CameraCount, Statistics
 from streamreid.config import Config
 from streamreid.features.similarity import SiteCalibration
@@ -58,6 +59,7 @@ class Site:
         ground: Where people stand, if cameras are calibrated.
         clocks: Whether the cameras' clocks agree.
         gallery: The gallery beside this run, if there is one.
+        view: What is believed about identities, as their events leave it.
         calibration: The engine's calibration as it follows the site.
 
     Raises:
@@ -104,12 +106,10 @@ class Site:
             keep_all=association.offline and not live,
             new_id=None if opened is None else opened.ids,
         )
-        self.gallery = None if opened is None else GallerySync(config, opened, self.associator)
+        self.view = IdentityView()
+        self.gallery = None if opened is None else GallerySync(config, opened, self.associator, self.view)
         self._events: list[IdentityEvent] = []
-        self._identities: dict[tuple[str, int], tuple[int, float]] = {}
         self._settled = FinalIdentities()
-        self._confirmed: set[int] = set()
-        self._unlinked: set[int] = set()
         self._settle_at = _MANY_TRACKS
         self._sizes: dict[str, tuple[int, int]] = {}
 
@@ -177,7 +177,7 @@ class Site:
 
     def _observe(self, observations: Iterable[TrackObservation]) -> bool:
         """Hand observations to the association; whether any is of somebody new."""
-        known = len(self._identities)
+        fresh = False
         for seen in observations:
             self.clocks.observe(seen.camera, seen.time, seen.tracks, self._sizes[seen.camera])
             time = seen.time + self.clocks.shift.get(seen.camera, 0.0)
@@ -185,10 +185,10 @@ class Site:
                 seen.camera, time, seen.tracks, seen.features, seen.quality, self._sizes[seen.camera]
             )
             for track_id in seen.tracks.ids.tolist():
-                if (seen.camera, track_id) not in self._identities:
-                    self._identities[seen.camera, track_id] = (0, 0.0)
+                if self.view.register((seen.camera, track_id)):
+                    fresh = True
                     self.statistics.of(seen.camera).tracks += 1
-        return len(self._identities) > known
+        return fresh
 
     def _remove(self, update: TrackUpdate) -> None:
         """Keep nothing but identities of cameras that were taken out for good."""
@@ -230,7 +230,11 @@ class Site:
             if self.ground is not None and calibrated
             else None
         )
-        return FrameResult(frame, tracks, ids, probabilities, item.visibility, world, item.blur_boxes)
+        who = ids.tolist()
+        self.view.observe(frame.camera, frame.time, who)
+        known = self.view.names
+        names = {g: known[g] for g in who if g in known} if known else {}
+        return FrameResult(frame, tracks, ids, probabilities, item.visibility, world, item.blur_boxes, names)
 
     # ---------------------------------------------------------------- what is believed
 
@@ -246,12 +250,19 @@ class Site:
 
         May be asked from any thread."""
         with self._lock:
-            links = {**self._identities, **self.associator.links}
+            links = {**self.view.links, **self.associator.links}
             return FinalIdentities(
                 links,
-                confirmed=self._confirmed | self.associator.confirmed,
-                unlinked=self._unlinked | self.associator.unlinked,
+                confirmed=self.view.confirmed | self.associator.confirmed,
+                unlinked=self.view.unlinked | self.associator.unlinked,
+                names=self.view.names,
             )
+
+    @property
+    def entries(self) -> dict[int, IdentityEntry]:
+        """Identities that are searched, with their names and when and where this run showed them; from any thread."""
+        with self._lock:
+            return self.view.copies()
 
     @property
     def people_count(self) -> PeopleCount:
@@ -271,42 +282,28 @@ class Site:
         return self.associator.tracklets
 
     def _note(self, events: list[IdentityEvent]) -> None:
-        for event in events:
-            if event.track_id:
-                self._identities[event.camera, event.track_id] = (event.global_id, event.probability)
-        events = self._of_people(events)
-        self._events += events
+        """Follow what was decided. Events of tracks that were seen too little to be a person are not handed on."""
+        of_people = [event for event in events if self.view.apply(event)]
+        self._events += of_people
         if self.gallery is not None:
-            self.gallery.note(events)
-        if len(self._identities) > self._settle_at and self.live:
+            self.gallery.note(of_people)
+        if len(self.view.links) > self._settle_at and self.live:
             self._settle()
-
-    def _of_people(self, events: list[IdentityEvent]) -> list[IdentityEvent]:
-        """Events without those of tracks that are nobody; who is confirmed is kept."""
-        self._unlinked |= {e.global_id for e in events if e.kind == "new"} & self.associator.unlinked
-        kept = []
-        for event in events:
-            if event.kind in ("new", "expire") and event.global_id in self._unlinked:
-                continue
-            if event.kind == "link":
-                self._unlinked.discard(event.global_id)
-            if event.kind == "confirm" or (event.kind == "merge" and event.other_id in self._confirmed):
-                self._confirmed.add(event.global_id)
-            kept.append(event)
-        return kept
 
     def _settle(self) -> None:
         """Let go of tracks whose identity has expired."""
+        if self.gallery is not None:
+            self.gallery.collect()  # events of those who are let go
         before, known = self.identities, self.associator.links
-        gone = {key: found for key, found in self._identities.items() if key not in known and found[0]}
-        for key in gone:
-            del self._identities[key]
-        settled = FinalIdentities({**self._settled, **gone}, confirmed=before.confirmed, unlinked=before.unlinked)
-        self._settled = settled
+        gone = {key: found for key, found in self.view.links.items() if key not in known and found[0]}
+        self.view.release(gone)
+        self._settled = FinalIdentities(
+            {**self._settled, **gone},
+            confirmed=before.confirmed,
+            unlinked=before.unlinked,
+            names={**self._settled.names, **before.names},
+        )
         found = FinalIdentities(gone, confirmed=before.confirmed, unlinked=before.unlinked)
         self.statistics.settled += len(found.people)
         self.statistics.settled_people += found.count()
-        over = {who for who, _ in gone.values()}
-        self._confirmed -= over
-        self._unlinked -= over
-        self._settle_at = max(_MANY_TRACKS, 2 * len(self._identities))
+        self._settle_at = max(_MANY_TRACKS, 2 * len(self.view.links))

@@ -129,7 +129,13 @@ def _write_afterwards(pipeline: Run, folder: Path, masks: MaskFiles | None, rend
                 raise OutputError("films are drawn from the MOT text, which could not be written")
             if masks is not None:
                 masks.close()
-            render_videos(_frames_again(pipeline), folder, output, masks=None if masks is None else masks.folder)
+            render_videos(
+                _frames_again(pipeline),
+                folder,
+                output,
+                masks=None if masks is None else masks.folder,
+                names=pipeline.identities.names,
+            )
         except (OutputError, DataError) as error:
             _give_up(failures, films, error)
     if pipeline.ground is not None:

@@ -70,7 +70,7 @@ def make_app(
     editing = WorkerPool("opening and changing cameras", threads=8, waiting=8, seconds=_CHANGE_SECONDS)
     _add_cameras(app, pipeline, CameraEditor(pipeline.cameras, changes), reading, editing)
     _add_changes(app, pipeline, changes, reading, editing)
-    _add_people(app, pipeline, board, reading)
+    _add_people(app, pipeline, reading)
     _add_state(app, pipeline, reading)
     add_events(app, hub)
     described(app)
@@ -191,11 +191,11 @@ def _add_changes(
 # ---------------------------------------------------------------- people and the run
 
 
-def _add_people(app: FastAPI, pipeline: Pipeline, board: LiveSink, reading: WorkerPool) -> None:
+def _add_people(app: FastAPI, pipeline: Pipeline, reading: WorkerPool) -> None:
     @app.get("/identities")
     async def identities(camera: str | None = None, limit: int = Query(default=1000, ge=1, le=100_000)) -> Response:
         def found() -> Response:
-            views = identity_views(pipeline, board.sightings(), camera=camera, limit=min(limit, MOST_IDENTITIES))
+            views = identity_views(pipeline, camera=camera, limit=min(limit, MOST_IDENTITIES))
             return JSONResponse(views)
 
         return await reading.run(found)
@@ -203,7 +203,7 @@ def _add_people(app: FastAPI, pipeline: Pipeline, board: LiveSink, reading: Work
     @app.get("/identities/{global_id}")
     async def identity(global_id: int) -> Response:
         def found() -> Response:
-            for view in identity_views(pipeline, board.sightings(), only=global_id):
+            for view in identity_views(pipeline, only=global_id):
                 return JSONResponse(view)
             raise HTTPException(404, f"identity {global_id} is not known (any more)")
 

@@ -1,33 +1,13 @@
-"""The sink behind the HTTP interface: tells events to the hub and keeps who was seen where last."""
+"""The sink behind the HTTP interface: tells results and events to the hub."""
 
 from __future__ import annotations
-
-import threading
-from dataclasses import dataclass, field
 
 from streamreid.serving.event_stream import EventHub
 from streamreid.sinks import FinalIdentities
 from streamreid.sinks.base import ltwh
 from streamreid.types import FrameResult, IdentityEvent
 
-__all__ = ["LastSeen", "LiveSink"]
-
-
-@dataclass(slots=True)
-class LastSeen:
-    """When and where an identity was seen in this run.
-
-    Args:
-        first: Capture time of the first frame with it, seconds.
-        last: Of the newest one.
-        camera: Where that was.
-        cameras: All cameras in which it was seen.
-    """
-
-    first: float
-    last: float
-    camera: str
-    cameras: set[str] = field(default_factory=set)
+__all__ = ["LiveSink"]
 
 
 class LiveSink:
@@ -39,33 +19,14 @@ class LiveSink:
 
     def __init__(self, hub: EventHub) -> None:
         self._hub = hub
-        self._lock = threading.Lock()
-        self._seen: dict[int, LastSeen] = {}
 
     def write(self, result: FrameResult) -> None:
-        """Note everybody in a frame."""
-        frame = result.frame
-        with self._lock:
-            for who in result.global_ids.tolist():
-                if who:
-                    found = self._seen.setdefault(who, LastSeen(frame.time, frame.time, frame.camera))
-                    found.last, found.camera = frame.time, frame.camera
-                    found.cameras.add(frame.camera)
+        """Tell who is in a frame."""
         if self._hub.wanted("people"):
             self._hub.publish("people", _people(result))
 
     def event(self, event: IdentityEvent) -> None:
-        """Tell it, and keep who was seen in step with it."""
-        with self._lock:
-            if event.kind == "merge":
-                gone, stays = self._seen.pop(event.other_id, None), self._seen.get(event.global_id)
-                if gone is not None and stays is not None:
-                    stays.first = min(gone.first, stays.first)
-                    stays.cameras |= gone.cameras
-                elif gone is not None:
-                    self._seen[event.global_id] = gone
-            elif event.kind == "expire":
-                self._seen.pop(event.global_id, None)
+        """Tell a change of an identity."""
         self._hub.publish(
             "identity",
             {
@@ -76,16 +37,12 @@ class LiveSink:
                 "track_id": event.track_id or None,
                 "probability": round(event.probability, 4),
                 "other_id": event.other_id or None,
+                "name": event.name or None,
             },
         )
 
-    def sightings(self) -> dict[int, LastSeen]:
-        """Who was last seen when and where, by global id."""
-        with self._lock:
-            return {who: LastSeen(s.first, s.last, s.camera, set(s.cameras)) for who, s in self._seen.items()}
-
     def settle(self, identities: FinalIdentities) -> None:
-        """Who has expired was taken off already."""
+        """Nothing to tell: their events were told."""
 
     def close(self, identities: FinalIdentities) -> None:
         """End the stream of events for everybody who listens."""
@@ -107,7 +64,13 @@ def _people(result: FrameResult) -> dict[str, object]:
         "clock": frame.clock,
         "size": list(frame.size),
         "people": [
-            {"box": box, "track_id": track, "global_id": who or None, "link_probability": round(p, 4) if who else None}
+            {
+                "box": box,
+                "track_id": track,
+                "global_id": who or None,
+                "link_probability": round(p, 4) if who else None,
+                "name": result.names.get(who),
+            }
             for box, track, who, p in rows
         ],
     }

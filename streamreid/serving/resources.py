@@ -11,7 +11,6 @@ from streamreid.cameras.statistics import CameraCount
 from streamreid.config import CameraConfig
 from streamreid.pipeline import Pipeline
 from streamreid.secrets import redact
-from streamreid.serving.live_sink import LastSeen
 
 __all__ = ["camera_view", "health", "identity_views", "readiness", "run_view", "state_of"]
 
@@ -72,51 +71,50 @@ def camera_view(pipeline: Pipeline, config: CameraConfig) -> dict[str, Any]:
 
 
 def identity_views(
-    pipeline: Pipeline,
-    seen: dict[int, LastSeen],
-    *,
-    camera: str | None = None,
-    limit: int | None = None,
-    only: int | None = None,
+    pipeline: Pipeline, *, camera: str | None = None, limit: int | None = None, only: int | None = None
 ) -> list[dict[str, Any]]:
     """Who is remembered, the last seen first.
 
     Args:
         pipeline: The run.
-        seen: When and where they were seen.
         camera: Only those seen by this camera.
         limit: At most so many, each with at most `TRACKS` tracks.
         only: This one alone, with up to `TRACKS_OF_ONE` tracks.
     """
     members: dict[int, list[tuple[str, int]]] = defaultdict(list)
     least: dict[int, float] = {}
-    identities = pipeline.identities
+    identities, seen = pipeline.identities, pipeline.site.entries
     people = identities.people
     for track, (who, probability) in identities.items():
         if who in people and only in (None, who):
             members[who].append(track)
             least[who] = min(probability, least.get(who, 1.0))
-    last = {who: found.last for who, found in seen.items()}
+    last = {who: found.last_seen or 0.0 for who, found in seen.items()}
     wanted = [who for who, tracks in members.items() if camera is None or any(name == camera for name, _ in tracks)]
     wanted.sort(key=lambda who: (-last.get(who, 0.0), who))
     most = TRACKS if only is None else TRACKS_OF_ONE
     views = []
     for who in wanted[:limit]:
-        tracks, sighting = members[who], seen.get(who)
+        tracks, entry = members[who], seen.get(who)
         views.append(
             {
                 "global_id": who,
+                "name": identities.names.get(who),
                 "cameras": sorted({name for name, _ in tracks}),
                 "tracks": [list(track) for track in sorted(tracks)[-most:]],
                 "track_count": len(tracks),
                 "probability": round(least[who], 4),
                 "confirmed": who in identities.confirmed,
-                "first_seen": None if sighting is None else round(sighting.first, 3),
-                "last_seen": None if sighting is None else round(sighting.last, 3),
-                "last_camera": None if sighting is None else sighting.camera,
+                "first_seen": None if entry is None else _rounded(entry.first_seen),
+                "last_seen": None if entry is None else _rounded(entry.last_seen),
+                "last_camera": None if entry is None else entry.last_camera or None,
             }
         )
     return views
+
+
+def _rounded(time: float | None) -> float | None:
+    return None if time is None else round(time, 3)
 
 
 def run_view(pipeline: Pipeline) -> dict[str, Any]:

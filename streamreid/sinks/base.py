@@ -26,6 +26,7 @@ class FinalIdentities(dict[tuple[str, int], tuple[int, float]]):
         links: The mapping.
         confirmed: Global ids of people who were seen well enough to be confirmed.
         unlinked: Global ids that only number a track that was seen too little to be a person; so does 0.
+        names: Names that people gave, by global id.
     """
 
     def __init__(
@@ -34,8 +35,10 @@ class FinalIdentities(dict[tuple[str, int], tuple[int, float]]):
         *,
         confirmed: Iterable[int] = (),
         unlinked: Iterable[int] = (),
+        names: Mapping[int, str] | None = None,
     ) -> None:
         super().__init__(links or {})
+        self.names = dict(names or {})
         self.confirmed, self.unlinked = frozenset(confirmed), frozenset(unlinked)
 
     @classmethod

@@ -8,6 +8,7 @@ where it belongs.
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -42,6 +43,8 @@ _COLOURS = 96
 """Colours before they repeat."""
 
 _SQUARES = 8
+_NAME_LENGTH = 24
+"""Characters of a name that a label shows: more would cover the people beside."""
 """Squares across a pixelated person."""
 
 _HEAD_HEIGHT, _HEAD_WIDTH = 1 / 3, 0.75
@@ -249,6 +252,7 @@ class Painter:
         global_ids: IntArray,
         track_ids: IntArray | None = None,
         blur_boxes: FloatArray | None = None,
+        names: Mapping[int, str] | None = None,
     ) -> Image:
         """Draw on a picture, in place.
 
@@ -258,6 +262,7 @@ class Painter:
             global_ids: ``[N]`` who; 0 is drawn grey and without label.
             track_ids: ``[N]`` whose trace a box goes on; default the global ids.
             blur_boxes: ``[M, 4]`` what else is blurred, besides the people who are drawn.
+            names: Names by global id, written behind the number.
 
         Returns:
             The same picture.
@@ -284,6 +289,7 @@ class Painter:
         for (left, top, _, _), who in zip(boxes.tolist(), global_ids.tolist(), strict=True):
             if who > 0 and np.isfinite(left + top):
                 ground = colour_of(who)
-                height = _text_mask(f"#{who}", size).shape[0] + 2 * max(1, size // 6)
-                draw_text(image, f"#{who}", (round(left), round(top) - height), size, _text_on(ground), ground, 0.92)
+                label = f"#{who} {(names or {}).get(who, '')[:_NAME_LENGTH]}".strip()
+                height = _text_mask(label, size).shape[0] + 2 * max(1, size // 6)
+                draw_text(image, label, (round(left), round(top) - height), size, _text_on(ground), ground, 0.92)
         return image

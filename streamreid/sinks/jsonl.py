@@ -14,9 +14,12 @@ Schema 1. One object per line, UTF-8; ``type`` says which kind. Readers must ign
     whole person), ``world`` ([x, y] on the ground in metres; only where the camera is calibrated and the place is
     known).
 ``event``
-    A change of belief: ``kind`` (new, link, merge, split, confirm, expire), ``time``, ``global_id``, ``camera``,
+    A change of belief: ``kind`` (new, link, merge, split, confirm, expire, rename),
+    ``time``, ``global_id``, ``camera``,
     ``track_id``, ``probability``, ``other_id``; empty camera, track 0 and other 0 are null. ``reasons`` (where there
     are any): term -> value, what each kind of evidence added to the log-odds and how alike which part was.
+    ``name``: what a person called ``global_id`` (`streamreid gallery rename`), where there is a name; "" where one
+    was taken back. Person and identity lines of a named identity have it too.
 ``identity``
     Written when the run ends, or in a run without end when a person is no longer searched: ``global_id``, ``members``
     ([[camera, track_id], ...]), ``probability`` (the least of its members'), ``confirmed`` (seen well enough and long
@@ -142,6 +145,7 @@ class JsonlSink(SinkContext):
                 "link_probability": probability if who else None,
                 "visibility": visibility,
                 **({} if place is None else {"world": place}),
+                **({"name": result.names[who]} if who in result.names else {}),
             }
             for box, score, track, who, probability, visibility, place in zip(*columns, _places(result), strict=True)
         ]
@@ -163,6 +167,8 @@ class JsonlSink(SinkContext):
             "probability": round(float(event.probability), 4),
             "other_id": int(event.other_id) or None,
         }
+        if event.name or event.kind == "rename":
+            line["name"] = event.name
         if event.reasons:
             line["reasons"] = {term: round(float(value), 4) for term, value in event.reasons.items()}
         self._put(line)
@@ -178,13 +184,16 @@ class JsonlSink(SinkContext):
                         {"type": "unlinked", "global_id": int(global_id) or None, "camera": camera, "track_id": track}
                     )
                 continue
-            line = {
+            line: dict[str, Any] = {
                 "type": "identity",
                 "global_id": int(global_id),
                 "members": listed,
                 "probability": round(float(probability), 4),
             }
-            self._put({**line, "confirmed": global_id in identities.confirmed})
+            line["confirmed"] = global_id in identities.confirmed
+            if global_id in identities.names:
+                line["name"] = identities.names[global_id]
+            self._put(line)
         found = identities.count()
         self._counts["tracks"] += len(identities)
         for name in ("identities", "confirmed", "unlinked_tracks"):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -39,6 +39,7 @@ class Shot:
         global_ids: ``[N]``, 0 where undecided.
         track_ids: ``[N]``.
         blur_boxes: ``[M, 4]`` what else is blurred.
+        names: By global id.
     """
 
     camera: str
@@ -48,6 +49,7 @@ class Shot:
     global_ids: IntArray
     track_ids: IntArray
     blur_boxes: FloatArray | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 def _grid(count: int, aspect: float) -> tuple[int, int]:
@@ -188,7 +190,7 @@ class Mosaic:
         corner = np.array([left, top, left, top], np.float32)
         boxes = (shot.boxes * scale + corner).astype(np.float32)
         hidden = None if shot.blur_boxes is None else (shot.blur_boxes * scale + corner).astype(np.float32)
-        self._painters[camera].draw(cell, boxes, shot.global_ids, shot.track_ids, hidden)
+        self._painters[camera].draw(cell, boxes, shot.global_ids, shot.track_ids, hidden, shot.names)
         caption(cell, camera, shot.time)
         self._area(canvas, camera)[:] = cell
         self._shown[camera] = shot.time

@@ -20,7 +20,16 @@ _log = logging.getLogger(__name__)
 def shot_of(result: FrameResult) -> Shot:
     """A frame's result as a picture to draw."""
     frame, tracks = result.frame, result.tracks
-    return Shot(frame.camera, frame.time, frame.image, tracks.boxes, result.global_ids, tracks.ids, result.blur_boxes)
+    return Shot(
+        frame.camera,
+        frame.time,
+        frame.image,
+        tracks.boxes,
+        result.global_ids,
+        tracks.ids,
+        result.blur_boxes,
+        result.names,
+    )
 
 
 class _Film(SinkContext):
@@ -102,7 +111,9 @@ class VideoSink(_Film):
                 VideoWriter(self.folder / f"{shot.camera}.mp4", live=self._live),
             )
         painter, writer = self._films[shot.camera]
-        image = painter.draw(shot.image.copy(), shot.boxes, shot.global_ids, shot.track_ids, shot.blur_boxes)
+        image = painter.draw(
+            shot.image.copy(), shot.boxes, shot.global_ids, shot.track_ids, shot.blur_boxes, shot.names
+        )
         caption(image, shot.camera, shot.time)
         writer.write(image, shot.time)
 

@@ -129,6 +129,7 @@ def render_videos(
     style: DrawStyle | None = None,
     masks: Path | None = None,
     progress: Callable[[Frame], None] | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> list[Path]:
     """Draw final identities into films, by capture time over all cameras.
 
@@ -137,6 +138,7 @@ def render_videos(
         folder: Folder of the results: ``mot/global/<camera>.txt`` is read (a missing file means nobody was there),
             ``videos/<camera>.mp4`` and ``mosaic.mp4`` are written.
         output: Which films are wanted, and whether people are blurred.
+        names: Names by global id, written behind the number.
         style: What is drawn, instead of what ``output`` says.
         masks: Folder with what is to be blurred, from :class:`MaskFiles`. Without it only people who are in the results
             are blurred.
@@ -170,9 +172,11 @@ def render_videos(
             boxes, ids = rows[frame.camera].at(frame.index + 1)
             blur = hidden[frame.camera].at(frame.index + 1)[0] if hidden else None
             if mosaic is not None:
-                _write_all(films[""], mosaic.add(Shot(frame.camera, time, frame.image, boxes, ids, ids, blur)))
+                _write_all(
+                    films[""], mosaic.add(Shot(frame.camera, time, frame.image, boxes, ids, ids, blur, names or {}))
+                )
             if frame.camera in painters:
-                image = painters[frame.camera].draw(frame.image.copy(), boxes, ids, None, blur)
+                image = painters[frame.camera].draw(frame.image.copy(), boxes, ids, None, blur, names)
                 caption(image, frame.camera, time)
                 films[frame.camera].write(image, time)
             if progress is not None:
