@@ -18,6 +18,9 @@ of ten seconds, one each second. Left out are windows that touch the seconds in 
 or the process was stopped, and ten seconds from its return or from the first answer of the new process. A start that
 ends for want of disk, database, descriptors or memory is repeated, and counted. Nothing else is excused: full disk,
 missing memory, an absent database and the rest count. A process that ends by itself is started anew and is an error.
+Rates and SIGTERM need the machine: where it does other work, start this with ``nice -n -12``, and where Linux groups
+processes by session (``sched_autogroup_enabled``), in which case ``nice`` counts inside of one only, write -12 to
+/proc/self/autogroup first, too.
 
 The exit code is 1 where anything is wrong, with a sentence for each: what was confirmed is missing (lines once on disk,
 identities once in the gallery, names given, people confirmed four seconds before the process or the database went), an
