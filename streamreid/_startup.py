@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 
+from streamreid._threads import Thread
+
 __all__ = ["Startup", "dump_when_stuck", "starting"]
 
 log = logging.getLogger(__name__)
@@ -80,7 +82,7 @@ class Startup:
             thread.steps.append((what, now))
             self._idle.clear()
             if self._watcher is None:
-                fresh = threading.Thread(target=self._watch, name="startup", daemon=True)
+                fresh = Thread(target=self._watch, name="startup", daemon=True)
                 with suppress(RuntimeError):  # no thread is left: then nobody watches
                     fresh.start()
                     self._watcher = fresh

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
+from streamreid._threads import Thread
 from streamreid.cameras.registry import Cameras
 from streamreid.cameras.runtime_overrides import CameraOverrides
 from streamreid.config import Config, load_config
@@ -54,7 +55,7 @@ class CameraConfigWatcher:
         self._before = self._load()
         self._text = path.read_bytes()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="cameras-file", daemon=True)
+        self._thread = Thread(target=self._run, name="cameras-file", daemon=True)
 
     def __enter__(self) -> CameraConfigWatcher:
         self._thread.start()

@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Literal
 
 from streamreid._scarcity import start_or_call
+from streamreid._threads import Thread
 from streamreid.cameras.batch_scheduler import BatchScheduler
 from streamreid.cameras.capture_times import check_mixed, is_mixed
 from streamreid.cameras.statistics import CameraCount, Statistics
@@ -363,7 +364,7 @@ class Cameras:
         """Stop all readers, all at once, and note what they met."""
         self.stop()
         names = list(self._cameras)
-        closers = [threading.Thread(target=self._end, args=(name,), daemon=True) for name in names]
+        closers = [Thread(target=self._end, args=(name,), daemon=True) for name in names]
         for closer in closers:
             start_or_call(closer)
         for closer in closers:
@@ -458,7 +459,7 @@ class Cameras:
         if self.live and now - self._gave_back >= _GIVE_BACK:
             self._gave_back = now
             with suppress(RuntimeError):  # no thread: next time
-                threading.Thread(target=give_back, name="give-back", daemon=True).start()
+                Thread(target=give_back, name="give-back", daemon=True).start()
         self.look()
         self._statistics.mark()
         counts = {n: c.frames + c.dropped for n, c in self._statistics.cameras.items() if c.live and n in self._cameras}

@@ -19,6 +19,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
+from streamreid._threads import Thread
 from streamreid._yaml import validate
 from streamreid.cameras.registry import Cameras
 from streamreid.config import CameraConfig
@@ -181,7 +182,7 @@ class CameraOverrides:
             except OutputError as error:
                 self._unsaved = now
                 if (self._again is None or not self._again.is_alive()) and not self._closed.is_set():
-                    self._again = threading.Thread(target=self._try_again, name="changes", daemon=True)
+                    self._again = Thread(target=self._try_again, name="changes", daemon=True)
                     self._again.start()
                 raise OutputError(
                     f"{error} The change holds in this run, and writing is tried again until it works"

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from streamreid._threads import Thread
 from streamreid.cli.console import errors
 
 __all__ = ["LONGEST_SILENCE", "Heartbeat", "Work", "duration"]
@@ -52,7 +53,7 @@ class Heartbeat:
         self._said = self._cared = clock()
         self._cared -= _CARED_SECONDS
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="heartbeat", daemon=True)
+        self._thread = Thread(target=self._watch, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Heartbeat:
         self._thread.start()

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from streamreid._threads import Thread
 from streamreid.errors import GalleryError, StreamReIDError
 from streamreid.gallery.gallery import Gallery
 from streamreid.gallery.records import Batch, Change, Retention
@@ -75,8 +76,8 @@ class BackgroundWriter:
         self._stop = threading.Event()
         self._cleaned = -_HOUSEKEEPING
         self._threads = [
-            threading.Thread(target=self._work, name="gallery", daemon=True),
-            threading.Thread(target=self._listen, name="gallery-listen", daemon=True),
+            Thread(target=self._work, name="gallery", daemon=True),
+            Thread(target=self._listen, name="gallery-listen", daemon=True),
         ]
         for thread in self._threads:
             thread.start()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from streamreid._threads import Thread
 from streamreid.errors import EngineMismatchError, MissingExtraError
 from streamreid.features.similarity import Calibration, PackedParts, SiteCalibration
 from streamreid.gallery.candidate_index import CandidateIndex
@@ -205,7 +206,7 @@ class GallerySearch:
             log.warning("%s; %d views are searched one by one", error, len(matrix))
             self._index_from = None
             return
-        self._builder = threading.Thread(target=self._build, args=(matrix, index), name="gallery-index", daemon=True)
+        self._builder = Thread(target=self._build, args=(matrix, index), name="gallery-index", daemon=True)
         self._builder.start()
 
     def _build(self, matrix: PrototypeMatrix, index: CandidateIndex) -> None:

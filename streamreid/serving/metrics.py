@@ -18,6 +18,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from streamreid._threads import Thread
 from streamreid.cameras.latency_histogram import Histogram
 from streamreid.cameras.statistics import CameraCount
 from streamreid.pipeline import Pipeline
@@ -178,7 +179,7 @@ class GalleryCount:
             thread = self._asking
             if (thread is None or not thread.is_alive()) and now - self._asked >= self._every:
                 self._asked = now
-                thread = self._asking = threading.Thread(target=self._ask, name="gallery-count", daemon=True)
+                thread = self._asking = Thread(target=self._ask, name="gallery-count", daemon=True)
                 thread.start()
         if thread is not None:
             thread.join(_PATIENCE_SECONDS)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from streamreid._threads import Thread
 from streamreid._token import checked_token
 from streamreid.cameras.runtime_overrides import CameraOverrides
 from streamreid.config import ServerConfig
@@ -109,9 +109,7 @@ class Server:
         )
         self._server: uvicorn.Server = uvicorn.Server(settings)
         self._socket.make_room = lambda: drop_waiting(self._server.server_state.connections)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._socket]}, name="http", daemon=True
-        )
+        self._thread = Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, name="http", daemon=True)
 
     def __enter__(self) -> Server:
         self._thread.start()

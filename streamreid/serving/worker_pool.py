@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from streamreid._threads import Thread
 from streamreid.errors import StreamReIDError
 
 __all__ = ["BusyError", "Claim", "TooLongError", "WorkerPool"]
@@ -98,9 +99,7 @@ class WorkerPool:
                 raise BusyError(f"{self._doing}: earlier requests hang; try again") from None
             raise
         done: asyncio.Future[Value] = loop.create_future()
-        thread = threading.Thread(
-            target=_work, args=(call, loop, done, self._finished), name=f"http: {self._doing}", daemon=True
-        )
+        thread = Thread(target=_work, args=(call, loop, done, self._finished), name=f"http: {self._doing}", daemon=True)
         try:
             thread.start()
         except RuntimeError as error:

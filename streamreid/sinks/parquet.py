@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from streamreid._threads import Thread
 from streamreid.errors import MissingExtraError, OutputError
 from streamreid.sinks.base import FinalIdentities, SinkContext, ltwh, write_failed
 from streamreid.sinks.parquet_parts import PartFolder
@@ -108,7 +109,7 @@ class ParquetSink(SinkContext):
 
     def _start(self) -> None:
         """Begin to write in a thread of its own; where there is none, the next frame tries again."""
-        thread = threading.Thread(target=self._run, name="parquet", daemon=True)
+        thread = Thread(target=self._run, name="parquet", daemon=True)
         with suppress(RuntimeError):
             thread.start()
             self._thread = thread

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import os
 import queue
-import threading
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +20,7 @@ import av
 import cv2
 import numpy as np
 
+from streamreid._threads import Thread
 from streamreid.errors import OutputError
 from streamreid.media import ffmpeg_name
 from streamreid.types import Image
@@ -244,7 +244,7 @@ class Worker(Generic[Item]):
         self._drop = drop
         self._queue: queue.Queue[Item | None] = queue.Queue(length)
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:

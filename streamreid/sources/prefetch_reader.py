@@ -9,6 +9,7 @@ from time import monotonic
 from types import TracebackType
 
 from streamreid._scarcity import start_or_call
+from streamreid._threads import Thread
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
 from streamreid.sources.base import FrameSource
@@ -53,7 +54,7 @@ class PrefetchReader:
         self._error: SourceError | None = None
         self._dropped = 0
         self._frames = 0
-        self._thread = threading.Thread(target=self._read, name=f"read-{source.camera}", daemon=True)
+        self._thread = Thread(target=self._read, name=f"read-{source.camera}", daemon=True)
         self._thread.start()
 
     @property
@@ -137,7 +138,7 @@ class PrefetchReader:
             self._queue.clear()
             self._changed.notify_all()
         # Closing, too, may hang on a dead device; the reading thread is then left to the source's own timeout.
-        closer = threading.Thread(target=self.source.close, name=f"close-{self.camera}", daemon=True)
+        closer = Thread(target=self.source.close, name=f"close-{self.camera}", daemon=True)
         deadline = monotonic() + _STOP_SECONDS
         start_or_call(closer)
         if closer.ident is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
+from streamreid._threads import Thread
 from streamreid.errors import SourceError
 from streamreid.secrets import redact
 from streamreid.sources._memory import give_back
@@ -115,7 +116,7 @@ class Reader(Generic[Picture]):
         self._changed = threading.Condition()
         self._opened = self._finished = False
         self._error: SourceError | None = None
-        self._thread = threading.Thread(target=self._run, name=f"connection-{name}", daemon=True)
+        self._thread = Thread(target=self._run, name=f"connection-{name}", daemon=True)
         try:
             self._thread.start()
         except RuntimeError as error:

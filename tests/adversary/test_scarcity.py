@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamreid import Pipeline
+from streamreid import Pipeline, _threads
 from streamreid._scarcity import is_scarcity
 from streamreid.config import CameraConfig
 from streamreid.errors import DataError, SourceError
@@ -132,6 +132,51 @@ def test_requests_that_found_no_thread_take_no_place_from_later_ones(monkeypatch
         return await pool.run(lambda: 1)
 
     assert asyncio.run(ask()) == 1
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_thread_that_does_not_begin_keeps_nobody_waiting(monkeypatch, late):
+    """Without memory it ends, or with too little time it begins, before or after whoever started it has given it up."""
+    begin, go, done = threading.Thread._bootstrap, threading.Event(), []
+
+    def bootstrap(self):
+        if late:
+            go.wait(10)
+            begin(self)
+
+    monkeypatch.setattr(threading.Thread, "_bootstrap", bootstrap)
+    monkeypatch.setattr(_threads, "START_SECONDS", 0.1)
+    thread = _threads.Thread(target=lambda: done.append(1), daemon=True)
+    with pytest.raises(RuntimeError, match="can't start new thread") as error:
+        thread.start()
+    assert is_scarcity(error.value)
+    go.set()
+    if late:
+        deadline = time.monotonic() + 10
+        while not thread._started.is_set() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        thread.join(10)
+    assert not done
+    thread.run()  # without a thread, as `start_or_call` does
+    assert done == [1]
+
+
+def test_a_thread_does_its_work_once():
+    done = []
+    thread = _threads.Thread(target=done.append, args=(1,))
+    thread.start()
+    thread.join(10)
+    assert done == [1]
+    with pytest.raises(RuntimeError, match="only be started once"):
+        thread.start()
+
+
+def test_everything_that_goes_on_beside_cameras_has_such_threads():
+    package = Path(_threads.__file__).parent
+    rooms = [
+        p for p in package.rglob("*.py") if p.relative_to(package).parts[0] not in ("training", "synth", "compiling")
+    ]
+    assert [p.name for p in rooms if "threading.Thread(" in p.read_text(encoding="utf-8")] == []
 
 
 class Hungry(LiveSource):
