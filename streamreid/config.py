@@ -508,7 +508,7 @@ class Config(_Section):
         2.0
         >>> config.with_settings({"tracker.dealy": 2})
         Traceback (most recent call last):
-        streamreid.errors.ConfigError: settings: unknown key 'dealy' in tracker; did you mean 'delay'?
+        streamreid.errors.ConfigError: settings: unknown key 'tracker.dealy'; did you mean 'delay'?
     """
 
     cameras: tuple[CameraConfig, ...] = Field(min_length=1, description="The cameras.")
@@ -590,6 +590,13 @@ class Config(_Section):
 
 def load_config(path: str | Path) -> Config:
     """Read and check a YAML file; relative camera paths are resolved against its folder.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from streamreid import load_config
+        >>> written = Path("cams.yaml").write_text("cameras: [{name: hall, uri: hall.mp4}]")
+        >>> load_config("cams.yaml").cameras[0].name
+        'hall'
 
     Args:
         path: The file.

@@ -41,6 +41,22 @@ __all__ = ["Associator"]
 class Associator:
     """Identities across cameras.
 
+    Example:
+        >>> import numpy as np
+        >>> from streamreid import Associator, PartFeatures, Tracks
+        >>> from streamreid.features.similarity import Calibration
+        >>> associator = Associator(calibration=Calibration(slope=20, intercept=-12))
+        >>> anna = PartFeatures(np.eye(8, dtype=np.float32)[:1, None], np.ones((1, 1), np.float32))
+        >>> one, box = np.ones(1, np.float32), np.array([[10, 20, 60, 170]], np.float32)
+        >>> for second in range(5):  # track 1 of the hall ends, then track 7 begins in the yard
+        ...     camera, track = ("hall", 1) if second < 2 else ("yard", 7)
+        ...     for frame in range(5):
+        ...         tracks = Tracks(np.array([track]), box, one, np.array([0]))
+        ...         associator.observe(camera, second + frame / 5, tracks, anna, quality=one)
+        ...         events = associator.step()
+        >>> associator.link("hall", 1)[0] == associator.link("yard", 7)[0]
+        True
+
     Args:
         config: Windows and thresholds.
         calibration: Turns the engine's part similarity into a probability.

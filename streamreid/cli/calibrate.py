@@ -10,8 +10,8 @@ import typer
 import yaml
 from rich.table import Table
 
-from streamreid import __version__
 from streamreid._settings_changes import parse_settings
+from streamreid._version import __version__
 from streamreid.cache.manifest import MANIFEST
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.progress_line import Work

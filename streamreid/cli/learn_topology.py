@@ -10,7 +10,7 @@ import typer
 import yaml
 from rich.table import Table
 
-from streamreid import __version__
+from streamreid._version import __version__
 from streamreid.association.topology_learning import CameraPass, LearntWay, learn_topology
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.progress_line import Work

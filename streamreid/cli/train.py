@@ -223,7 +223,7 @@ def export_bundle(
     force: bool = False,
 ) -> Bundle:
     """See `export`."""
-    from streamreid import __version__
+    from streamreid._version import __version__
     from streamreid.training.export import OCCLUSION, PARTS, UNIFIED, VISIBILITY, export_onnx, export_unified
     from streamreid.training.identity_split import split_people
     from streamreid.training.loop import load_network

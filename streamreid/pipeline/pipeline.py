@@ -32,11 +32,16 @@ __all__ = ["Pipeline", "camera_name"]
 class Pipeline(Run):
     """Follow people across cameras.
 
-    Iterate to get one :class:`FrameResult` per used frame, in the order of capture time (files) or arrival (live)::
+    Iterate to get one :class:`FrameResult` per used frame, in the order of capture time (files) or arrival (live).
 
-        with Pipeline.from_sources("a.mp4", "b.mp4") as pipeline:
-            for result in pipeline:
-                print(result.frame.camera, result.frame.time, result.global_ids)
+    Example:
+        >>> from streamreid import Pipeline
+        >>> with Pipeline.from_sources("entrance.mp4", "hall.mp4", tracker={"delay": 2}) as pipeline:
+        ...     for result in pipeline:
+        ...         ids = result.global_ids  # result.frame, result.tracks, result.to_supervision()
+        ...     identity, probability = pipeline.identities["entrance", 1]  # of a camera's track
+        >>> identity, 0.0 <= probability <= 1.0
+        (1, True)
 
     Args:
         config: Cameras and settings.
@@ -65,12 +70,13 @@ class Pipeline(Run):
         *,
         detector: Detector | None = None,
         embedder: Embedder | None = None,
-        cache: Path | None = None,
+        cache: str | Path | None = None,
         overwrite: bool = False,
         begin: RunState | None = None,
         stay: bool = False,
     ) -> None:
         config = config.model_copy(update={"cameras": with_kinds(config.cameras)})
+        cache = None if cache is None else Path(cache)
         check_mixed(config.cameras, window=config.association.window, serving=stay)
         begin = begin or RunState()
         with ThreadPoolExecutor(1) as opener:  # both compile their graphs, mostly on one core each

@@ -40,7 +40,8 @@ class FeatureExtractor:
         >>> len(people), people.parts.shape[1] == people.visibility.shape[1] == len(extract.parts)
         (2, True)
         >>> from streamreid.features.similarity import part_similarity
-        >>> part_similarity(people, people).shape  # [N, N], compares only what both pictures show
+        >>> similarity, shared = part_similarity(people, people)  # [N, N] each; compares what both pictures show
+        >>> similarity.shape
         (2, 2)
 
     Args:

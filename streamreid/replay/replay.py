@@ -49,6 +49,17 @@ class Replay(Run):
     """Tracks and identities from a cache. With unchanged settings, the results are those of the run that was stored, to
     the last digit.
 
+    Example:
+        >>> from streamreid import Config, Pipeline, Replay
+        >>> with Pipeline(Config.from_sources("entrance.mp4"), cache="cache") as pipeline:
+        ...     frames = len(list(pipeline))
+        >>> with Replay("cache") as replay:  # seconds instead of minutes, for any other tracker settings
+        ...     len(list(replay)) == frames
+        True
+        >>> with Replay("cache", replay.config.with_settings({"tracker.confirm_frames": 5})) as other:
+        ...     len(list(other))
+        40
+
     Args:
         folder: The cache.
         config: Settings to replay with; default those of the run that was stored. Only tracker, association, gallery

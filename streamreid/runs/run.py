@@ -46,13 +46,20 @@ _MASKS = ".masks"
 
 def run(
     pipeline: Run,
-    folder: Path | ResultsFolder,
+    folder: str | Path | ResultsFolder,
     *,
     progress: Progress | None = None,
     rendering: Callable[[str], None] | None = None,
     listeners: Sequence[Sink] = (),
 ) -> Summary:
     """Run a pipeline to its end (or until ``pipeline.stop()``), write everything the configuration asks for.
+
+    Example:
+        >>> from streamreid import Pipeline, run
+        >>> with Pipeline.from_sources("entrance.mp4", output={"parquet": False}) as pipeline:
+        ...     summary = run(pipeline, "results")  # results.jsonl, mot/, summary.json
+        >>> summary.frames, sorted(summary.cameras)
+        (40, ['entrance'])
 
     An output that cannot be written is given up with its reason, in ``pipeline.statistics.outputs`` and the summary,
     and the others go on; in live runs text and tables are tried again until they can be written.
@@ -70,8 +77,8 @@ def run(
         FolderBusy: Another process writes to the folder.
         OutputError: No result can be written.
     """
-    if isinstance(folder, Path):
-        with ResultsFolder(folder, overwrite=not pipeline.live) as claimed:
+    if isinstance(folder, str | Path):
+        with ResultsFolder(Path(folder), overwrite=not pipeline.live) as claimed:
             return run(pipeline, claimed, progress=progress, rendering=rendering, listeners=listeners)
     path = folder.path
     pipeline.require_camera()

@@ -73,6 +73,16 @@ class Tracker:
     """Tracks of one camera. No global state: ids count from ``first_id`` in every object, and the same input gives the
     same tracks.
 
+    Example:
+        >>> from streamreid import Detections, Tracker
+        >>> tracker = Tracker()
+        >>> for number in range(5):  # 10 frames a second; somebody walks to the right
+        ...     left = 10 + 2 * number
+        ...     found = Detections.from_arrays([[left, 20, left + 50, 170]], scores=[0.9])
+        ...     tracks = tracker.update(found, None, number / 10)  # None: motion only, else their PartFeatures
+        >>> tracks.ids.tolist(), tracks.rows.tolist()
+        ([1], [0])
+
     Args:
         config: Thresholds.
         calibration: Turns the engine's part similarity into a probability.
