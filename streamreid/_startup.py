@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 
-from streamreid._threads import Thread
+from streamreid.threads import Thread
 
 __all__ = ["Startup", "dump_when_stuck", "starting"]
 
@@ -63,9 +63,9 @@ class Startup:
     def __init__(self, expected: float = _EXPECTED_SECONDS, tick: float = _TICK) -> None:
         self._expected, self._tick = expected, tick
         self._lock = threading.Lock()
-        self._threads: dict[int, _Thread] = {}
-        self._watcher: threading.Thread | None = None
-        self._idle = threading.Event()
+        self.threads: dict[int, _Thread] = {}
+        self.watcher: threading.Thread | None = None
+        self.idle = threading.Event()
         self.dump = False
 
     @contextmanager
@@ -78,14 +78,14 @@ class Startup:
         """
         now, ident = time.monotonic(), threading.get_ident()
         with self._lock:
-            thread = self._threads.setdefault(ident, _Thread(now + self._expected))
+            thread = self.threads.setdefault(ident, _Thread(now + self._expected))
             thread.steps.append((what, now))
-            self._idle.clear()
-            if self._watcher is None:
-                fresh = Thread(target=self._watch, name="startup", daemon=True)
+            self.idle.clear()
+            if self.watcher is None:
+                fresh = Thread(target=self.watch, name="startup", daemon=True)
                 with suppress(RuntimeError):  # no thread is left: then nobody watches
                     fresh.start()
-                    self._watcher = fresh
+                    self.watcher = fresh
         try:
             yield
         finally:
@@ -93,29 +93,29 @@ class Startup:
             with self._lock:
                 thread.steps.pop()
                 if not thread.steps:
-                    del self._threads[ident]
-                if not self._threads:
-                    self._idle.set()
-                    watcher = self._watcher
+                    del self.threads[ident]
+                if not self.threads:
+                    self.idle.set()
+                    watcher = self.watcher
             if watcher is not None:
                 watcher.join(self._tick)  # at once: whoever counts threads finds none of ours
             if not thread.steps and thread.said:
                 log.warning("%s: done after %.0f s", what, time.monotonic() - now)
 
-    def _watch(self) -> None:
+    def watch(self) -> None:
         while True:
             if self.dump:
                 with suppress(RuntimeError):  # it needs a thread
                     faulthandler.dump_traceback_later(_STUCK_SECONDS, file=sys.__stderr__ or 2)
-            self._idle.wait(self._tick)
+            self.idle.wait(self._tick)
             now = time.monotonic()
             with self._lock:
-                if not self._threads:
-                    self._watcher = None
+                if not self.threads:
+                    self.watcher = None
                     if self.dump:
                         faulthandler.cancel_dump_traceback_later()
                     return
-                late = [thread for thread in self._threads.values() if now >= thread.say_at]
+                late = [thread for thread in self.threads.values() if now >= thread.say_at]
                 messages = [
                     (" > ".join(what for what, _ in t.steps), now - t.steps[0][1], now - t.steps[-1][1]) for t in late
                 ]
@@ -131,16 +131,16 @@ class Startup:
                 )
 
 
-_startup = Startup()
+STARTUP = Startup()
 
 
 def starting(what: str) -> AbstractContextManager[None]:
     """``with starting("detector 'yolo11n'"):`` see :meth:`Startup.step`."""
-    return _startup.step(what)
+    return STARTUP.step(what)
 
 
 def dump_when_stuck() -> None:
     """Also print where all threads are if native code keeps the whole process from running for a minute during a start.
     For programs, not for libraries: Python has one such timer per process."""
     if hasattr(faulthandler, "dump_traceback_later"):
-        _startup.dump = True
+        STARTUP.dump = True

@@ -49,7 +49,7 @@ class Heartbeat:
     def __init__(
         self, speak: Callable[[], None], *, every: float = LONGEST_SILENCE, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._speak, self._every, self._clock = speak, every, clock
+        self.speak, self._every, self._clock = speak, every, clock
         self._said = self._cared = clock()
         self._cared -= _CARED_SECONDS
         self._end = threading.Event()
@@ -78,7 +78,7 @@ class Heartbeat:
         now = self._clock()
         if now - self._said >= self._every and now - self._cared >= _CARED_SECONDS:
             self._said = now
-            self._speak()
+            self.speak()
 
     def _watch(self) -> None:
         while not self._end.wait(_TICK_SECONDS):
@@ -118,7 +118,7 @@ class Work:
             TimeRemainingColumn(),
         )
         self._bar = Progress(*columns, console=console, transient=True) if console.is_terminal and not quiet else None
-        self._heart = Heartbeat(self._speak, clock=clock)
+        self._heart = Heartbeat(self.speak, clock=clock)
         self._lock = threading.Lock()
         self._begin(what, total)
 
@@ -181,7 +181,7 @@ class Work:
         if self._bar is not None:
             self._bar.update(self._task, completed=done, total=total)
 
-    def _speak(self) -> None:
+    def speak(self) -> None:
         with self._lock:
             passed, done, total = self._clock() - self._began, self._done, self._total
             count = f" {done} of {total}" if total else f" {done}" if done else ""

@@ -131,20 +131,20 @@ class ClockOffsetEstimator:
 
     def __init__(self, cameras: Mapping[str, GroundCamera] | None = None) -> None:
         self._cameras = dict(cameras or {})
-        self._sizes: dict[str, tuple[int, int]] = {}
+        self.sizes: dict[str, tuple[int, int]] = {}
         self._seen: dict[TrackKey, _Path] = {}
         self._found: dict[tuple[str, str], ClockOffset | None] = {}
 
     @property
     def pairs(self) -> int:
         """Of cameras that can be compared."""
-        return len(self._sizes) * (len(self._sizes) - 1) // 2
+        return len(self.sizes) * (len(self.sizes) - 1) // 2
 
     def observe(self, camera: str, time: float, tracks: Tracks, size: tuple[int, int]) -> None:
         """Take the people of one frame, by the camera's own clock."""
-        if camera in self._cameras and camera not in self._sizes:
+        if camera in self._cameras and camera not in self.sizes:
             self._cameras[camera] = self._cameras[camera].scaled(size)
-        self._sizes[camera] = size
+        self.sizes[camera] = size
         for track, box in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
             seen = self._seen.get((camera, track))
             if seen is None:
@@ -160,7 +160,7 @@ class ClockOffsetEstimator:
 
     def forget(self, camera: str) -> None:
         """Keep nothing of a camera."""
-        self._sizes.pop(camera, None)
+        self.sizes.pop(camera, None)
         self._seen = {key: seen for key, seen in self._seen.items() if key[0] != camera}
         self._found = {pair: found for pair, found in self._found.items() if camera not in pair}
 
@@ -174,7 +174,7 @@ class ClockOffsetEstimator:
             most: Compare only so many pairs of cameras anew, those compared longest ago, and these by the newest tracks
                 only; each takes a few tenths of a second. None compares all.
         """
-        pairs = list(combinations(sorted(self._sizes), 2))
+        pairs = list(combinations(sorted(self.sizes), 2))
         for pair in pairs:
             self._found.setdefault(pair, None)
         # A pair that was compared goes to the end.
@@ -231,7 +231,7 @@ class ClockOffsetEstimator:
         """Track, moment and place of those seen by A where B can see them too; evenly over the time, not more than is
         needed."""
         owner, moments, points = self._standing(a)
-        view, (width, height) = self._cameras[b], self._sizes[b]
+        view, (width, height) = self._cameras[b], self.sizes[b]
         if len(points):
             pixels, _ = view.project(np.concatenate([points, np.zeros((len(points), 1))], 1))
             inside = (pixels > 0).all(1) & (pixels[:, 0] < width) & (pixels[:, 1] < 0.98 * height)
@@ -279,13 +279,13 @@ class ClockOffsetEstimator:
             found = sorted(found, key=lambda pair: (max(self._seen[k].last for k in pair), pair))[-most:]
         rows = {key: self._seen[key].rows for pair in found for key in pair}
         pairs = [(rows[i], rows[j]) for i, j in found]
-        size = np.array(self._sizes[b], np.float64)
+        size = np.array(self.sizes[b], np.float64)
         reach = round(_VIEW_LIMIT / _GRID)  # a longer one may be the way from one place to another
         shifts = np.arange(-reach, reach + 1, 2)
         costs = np.full((3, len(shifts)), np.nan)  # of all pairs, and of either half
         counts = np.zeros_like(costs)
         for k, shift in enumerate(shifts.tolist()):
-            ends = [_both(x, y, shift * _GRID) for x, y in pairs]
+            ends = [overlapping_ends(x, y, shift * _GRID) for x, y in pairs]
             for part, chosen in enumerate((ends, ends[0::2], ends[1::2])):
                 long = [e for e in chosen if len(e[0]) >= 4]
                 counts[part, k] = sum(len(e[0]) for e in long)
@@ -349,7 +349,7 @@ def _half_difference(there: Array, back: Array) -> tuple[float, float]:
     return float(-(np.median(there) - np.median(back)) / 2), float(np.hypot(*errors) / 2 + 0.05)
 
 
-def _both(x: Array, y: Array, shift: float) -> tuple[Array, Array]:
+def overlapping_ends(x: Array, y: Array, shift: float) -> tuple[Array, Array]:
     """Feet of a person ``[N, 3]`` time, x, y in both pictures at the same moments, if the other clock is ahead by
     ``shift``."""
     times = np.arange(max(x[0, 0], y[0, 0] - shift), min(x[-1, 0], y[-1, 0] - shift), 2 * _GRID)

@@ -299,10 +299,10 @@ def _half_tensor(tensor: Any, name: str, kind: HalfName) -> Any:
         values = np.clip(values, -_LARGEST[kind], _LARGEST[kind])
     if kind == "fp16":
         return numpy_helper.from_array(values.astype(np.float16), name)
-    return helper.make_tensor(name, TensorProto.BFLOAT16, tensor.dims, _bf16(values).tobytes(), raw=True)
+    return helper.make_tensor(name, TensorProto.BFLOAT16, tensor.dims, to_bf16(values).tobytes(), raw=True)
 
 
-def _bf16(values: Any) -> Any:
+def to_bf16(values: Any) -> Any:
     """float32 as the 16 bits of the nearest bfloat16, ties to even."""
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     return ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype(np.uint16)

@@ -54,7 +54,7 @@ def read_clocks(results: Path | str) -> dict[str, Clock]:
             else [path]
         )
         times = _parquet_times([table for table in tables if table.suffix == ".parquet" and table.exists()])
-    return {camera: _knots(sorted(known.items())) for camera, known in times.items()}
+    return {camera: clock_knots(sorted(known.items())) for camera, known in times.items()}
 
 
 def _jsonl_times(path: Path) -> dict[str, dict[int, float]]:
@@ -79,7 +79,7 @@ def _parquet_times(paths: Sequence[Path]) -> dict[str, dict[int, float]]:
     return times
 
 
-def _knots(points: list[tuple[int, float]]) -> Clock:
+def clock_knots(points: list[tuple[int, float]]) -> Clock:
     """As few knots as keep every time within 20 ms (Ramer, Douglas and Peucker, with the error measured in time)."""
     f, t = np.array([p[0] for p in points], float), np.array([p[1] for p in points], float)
     keep = {0, len(points) - 1}
@@ -156,8 +156,8 @@ def _group(name: str, lines: Timelines, clocks: Mapping[str, Clock], fps: float 
         "cameras": list(lines.cameras),
         "frames": list(lines.frames),
         "clocks": knots,
-        "people": _packed(lines.people),
-        "false": _packed(lines.false),
+        "people": packed_runs(lines.people),
+        "false": packed_runs(lines.false),
         "switches": lines.switches.tolist(),
         "splits": [_mixture(m, lines, lines.people.who, lines.people.id) for m in lines.splits[:_LISTED]],
         "merges": [_mixture(m, lines, lines.people.id, lines.people.who) for m in lines.merges[:_LISTED]],
@@ -165,7 +165,7 @@ def _group(name: str, lines: Timelines, clocks: Mapping[str, Clock], fps: float 
     }
 
 
-def _packed(runs: Runs) -> list[list[Any]]:
+def packed_runs(runs: Runs) -> list[list[Any]]:
     """``[who, [[camera, gap, length, id, gap, length, id, ...], ...]]``: every run as the frames since the last one
     ended, its frames less one, and its id."""
     result: list[list[Any]] = []

@@ -121,9 +121,9 @@ class CameraTracking:
         return observations, impostors
 
     def _due(self) -> tuple[TrackedFrame, ...]:
-        return self._masked(self._stage.due())
+        return self.masked(self._stage.due())
 
-    def _masked(self, frames: list[TrackedFrame]) -> tuple[TrackedFrame, ...]:
+    def masked(self, frames: list[TrackedFrame]) -> tuple[TrackedFrame, ...]:
         if not self.masks.wanted:
             return tuple(frames)
         # A frame whose mask fails has no result: it is never shown without.
@@ -137,7 +137,7 @@ class CameraTracking:
         with self._statistics.stage("track"):
             observations, frames = self._stage.rest()
             self._report(self._checks.finish(self._best_scores()))
-            released = self._masked(frames)
+            released = self.masked(frames)
             self.masks.finish()
         return TrackUpdate(observations=tuple(observations), released=released, last=True)
 

@@ -35,7 +35,7 @@ class ClockMonitor:
         self.mode = mode
         self.offsets: list[ClockOffset] = []
         self.shift: dict[str, float] = {}
-        self._watch = ClockOffsetEstimator(cameras)
+        self.estimator = ClockOffsetEstimator(cameras)
         self._next: float | None = None
         self._wait = _EVERY
         self._told: set[str] = set()
@@ -44,11 +44,11 @@ class ClockMonitor:
     def observe(self, camera: str, time: float, tracks: Tracks, size: tuple[int, int]) -> None:
         """Take the people of one frame, by the camera's own clock."""
         if self.mode != "off":
-            self._watch.observe(camera, time, tracks, size)
+            self.estimator.observe(camera, time, tracks, size)
 
     def forget(self, camera: str) -> None:
         """A camera is gone; what its clock was found to be wrong by stays."""
-        self._watch.forget(camera)
+        self.estimator.forget(camera)
 
     def due(self, time: float) -> bool:
         """Whether it is time to compare the clocks."""
@@ -65,7 +65,7 @@ class ClockMonitor:
         if not self.live:
             self._wait = min(1.5 * self._wait, 600.0)  # clocks do not change often
         self._next = time + (_LIVE_EVERY if self.live else self._wait)
-        self.offsets = self._watch.estimate(identities, most=1 if self.live else None)
+        self.offsets = self.estimator.estimate(identities, most=1 if self.live else None)
         self._tell()
         return self.mode == "apply" and self._apply()
 
@@ -94,10 +94,10 @@ class ClockMonitor:
         if self.mode == "off":
             return
         if not self.live:
-            self.offsets = self._watch.estimate(identities)
+            self.offsets = self.estimator.estimate(identities)
         began = monotonic()
-        for _ in range(self._watch.pairs if self.live else 0):
-            self.offsets = self._watch.estimate(identities, most=1)
+        for _ in range(self.estimator.pairs if self.live else 0):
+            self.offsets = self.estimator.estimate(identities, most=1)
             if monotonic() - began > _STOP_SECONDS:
                 break
         self._tell()

@@ -41,7 +41,7 @@ _ROWS = 16
 
 # Without one of these int8 is not faster, and older instructions saturate on the way: another arithmetic than the one
 # that was verified.
-_INT8 = {"avx512_vnni", "avx_vnni", "amx_int8"}
+INT8_FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def candidates(files: GraphFiles, runtime: str = "auto", precision: str = "auto"
     has_bf16 = bool(BF16_FLAGS & flags) if flags else None
     for r in runtimes:
         behind = 0 if r == "openvino" else 10
-        if _INT8 & flags and files.graph(r, "int8") is not None and files.verified.get(f"{r}/int8", False):
+        if INT8_FLAGS & flags and files.graph(r, "int8") is not None and files.verified.get(f"{r}/int8", False):
             found.append((behind, Choice(r, "int8")))
         if r == "openvino" and files.verified.get("openvino/bf16", True) and has_bf16 is not False:
             found += [(behind + 1, Choice(r, "bf16" if has_bf16 else "auto")), (behind + 3, Choice(r, "fp32"))]

@@ -18,16 +18,16 @@ class LiveSink:
     """
 
     def __init__(self, hub: EventHub) -> None:
-        self._hub = hub
+        self.hub = hub
 
     def write(self, result: FrameResult) -> None:
         """Tell who is in a frame."""
-        if self._hub.wanted("people"):
-            self._hub.publish("people", _people(result))
+        if self.hub.wanted("people"):
+            self.hub.publish("people", _people(result))
 
     def event(self, event: IdentityEvent) -> None:
         """Tell a change of an identity."""
-        self._hub.publish(
+        self.hub.publish(
             "identity",
             {
                 "kind": event.kind,
@@ -46,11 +46,11 @@ class LiveSink:
 
     def close(self, identities: FinalIdentities) -> None:
         """End the stream of events for everybody who listens."""
-        self._hub.close()
+        self.hub.close()
 
     def abort(self) -> None:
         """End the stream of events of a run that failed."""
-        self._hub.close()
+        self.hub.close()
 
 
 def _people(result: FrameResult) -> dict[str, object]:

@@ -90,8 +90,8 @@ class RotatingSink(SinkContext):
         self._failures: MutableMapping[str, str] = {} if failures is None else failures
         self._closed = False
         self._ending: list[tuple[float, Segment, SinkGroup]] = []
-        self._next_size = self._next_expiry = 0.0
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="pieces")
+        self.next_size = self._next_expiry = 0.0
+        self.worker = ThreadPoolExecutor(1, thread_name_prefix="pieces")
         segments = list_segments(folder)
         if not segments or [segment.number for segment in segments] == [
             0
@@ -104,8 +104,8 @@ class RotatingSink(SinkContext):
         if segments and self._over():
             adopt_unfinished(self._segment.path)
             self._segment = Segment.of(folder, self._segment.number + 1, now())
-        self._sinks = SinkGroup(self._open(self._segment.path), self._failures, reopen=self._reopen_in(self._segment))
-        self._worker.submit(remove_leftovers, folder)
+        self.sinks = SinkGroup(self._open(self._segment.path), self._failures, reopen=self._reopen_in(self._segment))
+        self.worker.submit(remove_leftovers, folder)
         self._end(time.monotonic())
 
     @property
@@ -115,15 +115,15 @@ class RotatingSink(SinkContext):
 
     def write(self, result: FrameResult) -> None:
         """Take the people of one frame."""
-        self._sinks.write(result)
+        self.sinks.write(result)
 
     def event(self, event: IdentityEvent) -> None:
         """Take a change in what is believed about who is who."""
-        self._sinks.event(event)
+        self.sinks.event(event)
 
     def settle(self, identities: FinalIdentities) -> None:
         """Take tracks that no revision can reach any more."""
-        self._sinks.settle(identities)
+        self.sinks.settle(identities)
 
     def turn(self) -> bool:
         """Begin a new segment if it is time to, and delete old ones. Call about once a second, also while nothing
@@ -147,12 +147,12 @@ class RotatingSink(SinkContext):
                 _log.error("a new segment of the results cannot be begun, the old one goes on: %s", error)
             self._failures[self.output] = str(error)
             return False
-        for name in [self.output, *(name for name in self._failures if name in self._sinks.failed)]:
+        for name in [self.output, *(name for name in self._failures if name in self.sinks.failed)]:
             self._failures.pop(name, None)
-        self._sinks.failures = {}  # what happens when it is finished is logged, and says nothing of the new segment
-        self._ending.append((time.monotonic() + _LINGER, self._segment, self._sinks))
-        self._sinks, self._segment = SinkGroup(sinks, self._failures, reopen=self._reopen_in(segment)), segment
-        self._next_size = 0.0
+        self.sinks.failures = {}  # what happens when it is finished is logged, and says nothing of the new segment
+        self._ending.append((time.monotonic() + _LINGER, self._segment, self.sinks))
+        self.sinks, self._segment = SinkGroup(sinks, self._failures, reopen=self._reopen_in(segment)), segment
+        self.next_size = 0.0
         return True
 
     def _reopen_in(self, segment: Segment) -> Callable[[str], Sink | None] | None:
@@ -163,10 +163,10 @@ class RotatingSink(SinkContext):
         due = [item for item in self._ending if item[0] <= now]
         self._ending = self._ending[len(due) :]
         for _, _, sinks in due:
-            self._worker.submit(_finish, sinks, self._believed())
+            self.worker.submit(_finish, sinks, self._believed())
         if due or now >= self._next_expiry:
             self._next_expiry = time.monotonic() + _EXPIRE_SECONDS
-            self._worker.submit(
+            self.worker.submit(
                 self._expire,
                 self._segment,
                 min([self._segment, *(segment for _, segment, _ in self._ending)], key=lambda p: p.number),
@@ -181,11 +181,11 @@ class RotatingSink(SinkContext):
         if longest is not None and (now // longest > start // longest or now < start - longest):
             return True
         began = time.monotonic()
-        if self._rotate.size is None or began < self._next_size:
+        if self._rotate.size is None or began < self.next_size:
             return False
         size = size_of(self._segment.path)
         took = time.monotonic() - began
-        self._next_size = began + _SIZE_SHARE * took
+        self.next_size = began + _SIZE_SHARE * took
         return size >= self._rotate.size
 
     def _expire(self, newest: Segment, unfinished: Segment) -> None:
@@ -224,17 +224,17 @@ class RotatingSink(SinkContext):
         self._closed = True
         self._end(np.inf)
         try:
-            self._sinks.close(identities)
+            self.sinks.close(identities)
         finally:
-            self._worker.shutdown(wait=True)
+            self.worker.shutdown(wait=True)
 
     def abort(self) -> None:
         """Finish all files with what is known now."""
         if not self._closed:
             self._closed = True
             self._end(np.inf)
-            self._sinks.abort()
-        self._worker.shutdown(wait=True)
+            self.sinks.abort()
+        self.worker.shutdown(wait=True)
 
 
 def _finish(sinks: SinkGroup, identities: FinalIdentities) -> None:

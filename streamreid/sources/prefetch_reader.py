@@ -54,8 +54,8 @@ class PrefetchReader:
         self._error: SourceError | None = None
         self._dropped = 0
         self._frames = 0
-        self._thread = Thread(target=self._read, name=f"read-{source.camera}", daemon=True)
-        self._thread.start()
+        self.thread = Thread(target=self._read, name=f"read-{source.camera}", daemon=True)
+        self.thread.start()
 
     @property
     def ended(self) -> bool:
@@ -143,8 +143,8 @@ class PrefetchReader:
         start_or_call(closer)
         if closer.ident is not None:
             closer.join(_STOP_SECONDS / 2)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(max(0.0, deadline - monotonic()))
+        if threading.current_thread() is not self.thread:
+            self.thread.join(max(0.0, deadline - monotonic()))
 
     def __enter__(self) -> PrefetchReader:
         return self

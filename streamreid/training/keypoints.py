@@ -86,16 +86,16 @@ class PoseParser:
             raise WeightsError(
                 f"{model}: no such pose model; get one of Ultralytics' *-pose.pt files and give its path"
             )
-        self._model = YOLO(str(model), task="pose")
-        if self._model.task != "pose":
+        self.model = YOLO(str(model), task="pose")
+        if self.model.task != "pose":
             raise WeightsError(
-                f"{model}: a model for '{self._model.task}', expected a pose model such as yolo11n-pose.pt"
+                f"{model}: a model for '{self.model.task}', expected a pose model such as yolo11n-pose.pt"
             )
         self.grouping, self._confidence, self._device = grouping or GROUPINGS["five"], confidence, device
 
     def __call__(self, image: Image, path: Path | None = None) -> FloatArray:
         """See `Parser`."""
-        result: Any = self._model.predict(image, verbose=False, device=self._device)[0]
+        result: Any = self.model.predict(image, verbose=False, device=self._device)[0]
         if result.keypoints is None or not len(result.boxes):
             raise ParserError("no person was found")
         boxes = result.boxes.xywh.cpu().numpy()

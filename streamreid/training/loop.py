@@ -255,16 +255,19 @@ def _batches(
     with ThreadPoolExecutor(config.workers) as pool:
         steps = iter(range(first, config.schedule.steps))
         upcoming = deque(
-            (s, pool.submit(_prepare, cache, config, s, map_size, share)) for s in islice(steps, 2 * config.workers)
+            (s, pool.submit(prepare_batch, cache, config, s, map_size, share))
+            for s in islice(steps, 2 * config.workers)
         )
         while upcoming:
             step, batch = upcoming.popleft()
             found = batch.result()
-            upcoming.extend((s, pool.submit(_prepare, cache, config, s, map_size, share)) for s in islice(steps, 1))
+            upcoming.extend(
+                (s, pool.submit(prepare_batch, cache, config, s, map_size, share)) for s in islice(steps, 1)
+            )
             yield step, found
 
 
-def _prepare(
+def prepare_batch(
     cache: PictureCache, config: TrainConfig, step: int, map_size: tuple[int, int], share: tuple[int, int]
 ) -> Batch:
     """One process' people of a batch; each picture is augmented as it would be in a single process."""

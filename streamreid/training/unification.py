@@ -57,14 +57,14 @@ class Unified(nn.Module):
         for number, keep in enumerate(self.maps):
             attention = output.attention * keep
             attention = torch.cat([attention[:, :1] + 1 - keep, attention[:, 1:]], 1)  # what is covered is background
-            embeddings = network.embeddings(self._masked(images, output.features, number), attention)
+            embeddings = network.embeddings(self.masked(images, output.features, number), attention)
             parts.append(F.normalize(embeddings, dim=-1))
             seen.append(
                 visibility_of(attention, network.config.visibility, network.config.mu, network.usual).clamp(0, 1)
             )
         return torch.stack(parts, 1), torch.stack(seen, 1)
 
-    def _masked(self, images: Tensor, features: Tensor, number: int) -> Tensor:
+    def masked(self, images: Tensor, features: Tensor, number: int) -> Tensor:
         """The features of the picture under a variant's mask."""
         network = self.network
         if network.masker is None:

@@ -49,7 +49,7 @@ class Arriving(LiveSource):
     """A camera whose pictures have no time of their own."""
 
     def __init__(self, machine, set_at):
-        self._machine, self._set_at = machine, set_at
+        self.machine, self.set_at = machine, set_at
         super().__init__(
             CameraConfig(name="cam", uri="rtsp://camera.test/1"), clock=SystemClock(), where="camera 'cam': test"
         )
@@ -66,8 +66,8 @@ class Arriving(LiveSource):
             def pictures(self):
                 for number in range(20):
                     pulse.beat()
-                    if number in source._set_at:
-                        source._machine.by = source._set_at[number]
+                    if number in source.set_at:
+                        source.machine.by = source.set_at[number]
                     yield Received(np.zeros((4, 6, 3), np.uint8), time.time())
                     time.sleep(0.02)
 

@@ -145,10 +145,10 @@ def test_a_slow_start_is_said_every_minute(monkeypatch):
         if clock.now > 1600:
             raise Enough
 
-    startup._idle = SimpleNamespace(wait=wait, clear=int, set=int)
-    startup._watcher = SimpleNamespace(join=int)  # this test watches itself
+    startup.idle = SimpleNamespace(wait=wait, clear=int, set=int)
+    startup.watcher = SimpleNamespace(join=int)  # this test watches itself
     with startup.step("compiling"), pytest.raises(Enough):
-        startup._watch()
+        startup.watch()
     assert when[0] == 10
     assert max(b - a for a, b in itertools.pairwise(when)) <= 60
     assert when[-2] > 540
@@ -180,7 +180,7 @@ def people(tmp_path):
     ],
 )
 def test_every_command_that_may_take_long_is_watched(call, people, tmp_path, monkeypatch, command):
-    monkeypatch.setattr(Heartbeat, "__enter__", lambda self: self._speak())
+    monkeypatch.setattr(Heartbeat, "__enter__", lambda self: self.speak())
     monkeypatch.setattr(Heartbeat, "__exit__", lambda *_: None)
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     _, _, err = call(*command.format(people=people, folder=tmp_path).split())

@@ -35,8 +35,8 @@ def regulars(visits, offset):
 @pytest.mark.parametrize("most", [1, None])
 def test_the_cost_follows_what_can_have_been_seen_at_one_time(monkeypatch, most):
     compared = []
-    both = clocks._both
-    monkeypatch.setattr(clocks, "_both", lambda x, y, shift: compared.append(shift) or both(x, y, shift))
+    both = clocks.overlapping_ends
+    monkeypatch.setattr(clocks, "overlapping_ends", lambda x, y, shift: compared.append(shift) or both(x, y, shift))
     costs = []
     for visits in (60, 120):
         watch, links = regulars(visits, 1.4)

@@ -96,10 +96,10 @@ def test_a_weight_too_large_for_fp16_is_named():
 
 
 def test_bf16_rounds_to_the_nearest_ties_to_even():
-    from streamreid.compiling.mixed_precision import _bf16
+    from streamreid.compiling.mixed_precision import to_bf16
 
     values = np.array([1.0, 1.00390625, 1.01171875, -3.14159265, 65504.0, 3e38], np.float32)
-    back = (_bf16(values).astype(np.uint32) << 16).view(np.float32)
+    back = (to_bf16(values).astype(np.uint32) << 16).view(np.float32)
     np.testing.assert_array_equal(back[:3], np.array([1.0, 1.0, 1.015625], np.float32))
     assert np.all(np.abs(back - values) <= np.abs(values) * 2**-8)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streamreid.errors import DataError, OutputError
 from streamreid.evaluation import Table, evaluate_mot, evaluate_multicam, read_clocks, read_mot, write_report
-from streamreid.evaluation.report import _knots, _packed
+from streamreid.evaluation.report import clock_knots, packed_runs
 from streamreid.evaluation.timelines import Runs, Timelines
 
 pytest.importorskip("trackeval")
@@ -188,7 +188,7 @@ def test_times_come_from_parquet(tmp_path: Path) -> None:
 @given(st.lists(st.floats(0.001, 5), min_size=1, max_size=60))
 def test_knots_keep_every_time(steps: list[float]) -> None:
     points = list(enumerate(np.cumsum(steps).tolist(), 1))
-    knots = _knots(points)
+    knots = clock_knots(points)
     frames, times = zip(*knots, strict=True)
     assert np.abs(np.interp([f for f, _ in points], frames, times) - [t for _, t in points]).max() <= 0.021
 
@@ -213,7 +213,7 @@ def test_many_people_for_long_make_no_huge_file(tmp_path: Path) -> None:
     found.timelines["sequence"] = lines
     write_report(tmp_path / "r.html", found, title="many", fps=25)
     assert (tmp_path / "r.html").stat().st_size < 500_000
-    assert len(_packed(lines.people)) == 300
+    assert len(packed_runs(lines.people)) == 300
 
 
 def test_a_report_that_cannot_be_written_is_named(tmp_path: Path) -> None:

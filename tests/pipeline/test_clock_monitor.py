@@ -68,8 +68,8 @@ def test_the_end_does_not_wait_for_all_pairs(keeper, monkeypatch):
         compared.append((a, b))
         time.sleep(0.4)
 
-    monkeypatch.setattr(clocks._watch, "_compare", slow)
-    clocks._watch._sizes |= {f"more-{n}": SIZE for n in range(30)}
+    monkeypatch.setattr(clocks.estimator, "_compare", slow)
+    clocks.estimator.sizes |= {f"more-{n}": SIZE for n in range(30)}
     clocks.finish(PEOPLE)
     assert 1 <= len(compared) <= 4
 

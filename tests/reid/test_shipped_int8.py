@@ -65,7 +65,7 @@ def test_a_gallery_or_cache_of_one_precision_holds_for_the_others():
 @pytest.mark.slow
 def test_features_are_near_the_reference_for_every_batch():
     """One load in five was wrong with weights that OpenVINO unfolds while it runs: see ``compiling.storing``."""
-    if not choosing._INT8 & choosing.cpu_flags():
+    if not choosing.INT8_FLAGS & choosing.cpu_flags():
         pytest.skip("this CPU has no VNNI, where int8 saturates on the way")
     bundle = load_bundle(FOLDER)
     crops = np.asarray(generated_probe((256, 128), 33).crops)

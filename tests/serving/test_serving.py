@@ -210,7 +210,7 @@ def test_a_client_that_never_reads_holds_nobody_up(site, until):
         connection.sendall(b"GET /events?topics=people,identity,camera HTTP/1.1\r\nHost: localhost\r\n\r\n")
     before = site.get("/cameras/left").json()["frames"]
     for _ in range(20_000):
-        site.server.board._hub.publish("people", {"filler": "x" * 200})
+        site.server.board.hub.publish("people", {"filler": "x" * 200})
     until(lambda: site.get("/cameras/left").json()["frames"] > before + 10)
     began = time.monotonic()
     site.running.stop()

@@ -100,7 +100,7 @@ def test_a_new_piece_at_midnight_and_nothing_is_lost(tmp_path: Path) -> None:
 def test_a_new_piece_when_one_is_large(tmp_path: Path) -> None:
     run = Run(tmp_path, MIDNIGHT, "20KB", mot=False)
     for i in range(400):
-        run.sink._next_size = 0.0
+        run.sink.next_size = 0.0
         run.frame(i, [1], [1])
     run.close()
     sizes = [size_of(piece.path) for piece in list_segments(tmp_path)]
@@ -120,19 +120,19 @@ def test_who_came_in_the_last_moment_of_a_piece_is_known_in_it(tmp_path: Path, m
     now = 104.0
     assert not run.frame(1, [1], [5])
     first = result_folders(tmp_path)[0]
-    run.sink._worker.submit(int).result()
+    run.sink.worker.submit(int).result()
     assert not items(first, "end")
     assert run.numbers == [1, 2]  # not deleted before it is finished
     kept = tmp_path / "copy"
     now = 106.0
-    run.sink._worker.submit(shutil.copytree, first, kept)
+    run.sink.worker.submit(shutil.copytree, first, kept)
     monkeypatch.setattr(
         rotation,
         "remove_segment",
         lambda piece: (shutil.copytree(piece.path, kept, dirs_exist_ok=True), remove_segment(piece)),
     )
     run.frame(2, [1], [5])
-    run.sink._worker.submit(int).result()
+    run.sink.worker.submit(int).result()
     assert (kept / "mot" / "global" / "a.txt").read_text().startswith("1,5,")
     assert len(items(kept, "end")) == 1
     assert run.numbers == [2]
@@ -186,13 +186,13 @@ def test_a_clock_that_was_set_forward_deletes_no_pieces_at_once(
     run = Run(tmp_path, MIDNIGHT, {"every": "1h", "keep_hours": 24}, steady=True)
     for i in range(4):
         run.frame(i, [1], [1], later=3600)
-    run.sink._worker.submit(int).result()
+    run.sink.worker.submit(int).result()
     for piece in list_segments(tmp_path):
         for file in piece.path.rglob("*"):
             os.utime(file, (piece.start, piece.start))
     run.now += 9 * DAY
     run.frame(4, [1], [1])
-    run.sink._worker.submit(int).result()
+    run.sink.worker.submit(int).result()
     run.now -= 9 * DAY
     run.frame(5, [1], [1], later=3600)
     run.close()
@@ -322,7 +322,7 @@ def test_neither_a_piece_that_cannot_be_opened_nor_one_that_cannot_be_finished_e
         def write(self, result: FrameResult) -> None: ...
 
     run = Run(tmp_path, MIDNIGHT)
-    run.sink._sinks.sinks.append(Broken())  # type: ignore[arg-type]
+    run.sink.sinks.sinks.append(Broken())  # type: ignore[arg-type]
     run.frame(0, [1], [1], later=DAY)
     run.frame(1, [1], [1])
     (tmp_path / "pieces" / Segment.of(tmp_path, 3, run.now + DAY).path.name).write_text("in the way")

@@ -132,7 +132,7 @@ def test_error_comes_behind_the_frames_before_it() -> None:
         raise SourceError("cable cut")
 
     with PrefetchReader(Scripted(frames)) as reader:
-        wait_until(lambda: not reader._thread.is_alive())
+        wait_until(lambda: not reader.thread.is_alive())
         assert reader.error is None
         assert not reader.ended
         assert [f.index for f in iter(reader.get, None)] == [0, 1]

@@ -41,7 +41,7 @@ def test_agrees_with_the_matrix_form():
     b = f.boxes[0]
     assert (b[0] + b[2]) / 2 == pytest.approx(x[0], rel=1e-4)
     assert f.velocities[0, 0] == pytest.approx(x[1], rel=1e-3)
-    assert f._p[0, 0] == pytest.approx([p[0, 0], p[0, 1], p[1, 1]], rel=1e-3)
+    assert f.state()["p"][0, 0] == pytest.approx([p[0, 0], p[0, 1], p[1, 1]], rel=1e-3)
 
 
 @pytest.mark.parametrize("dt", [0.04, 0.1, 0.5])
@@ -57,7 +57,9 @@ def test_learns_a_constant_velocity_at_any_frame_rate(dt):
 def test_an_unseen_track_slows_down_but_does_not_jump():
     f = MotionFilter(MotionNoise(damping=1.0))
     f.add(box(0.0))
-    f._v[0, 0] = 100.0
+    state = f.state()
+    state["v"][0, 0] = 100.0
+    f.restore(state)
     for _ in range(200):
         f.predict(0.1, np.ones(1, bool))
     centre = (f.boxes[0, 0] + f.boxes[0, 2]) / 2

@@ -153,7 +153,7 @@ def test_a_pose_model_of_ultralytics_is_run(tmp_path: Path) -> None:
     nearest = _Answer(
         np.array([[10, 20, 8, 8], [32, 64, 60, 120]], np.float32), np.stack([np.zeros((17, 3), np.float32), standing()])
     )
-    parser._model.predict = lambda *_, **__: [nearest]  # type: ignore[method-assign]
+    parser.model.predict = lambda *_, **__: [nearest]  # type: ignore[method-assign]
     assert unusable(class_map(parser(picture)), GROUPINGS["eight"]) is None
 
 

@@ -114,8 +114,8 @@ def test_people_must_be_divisible(recipe: TrainConfig) -> None:
 def test_shares_of_a_batch_are_the_batch(recipe: TrainConfig, tmp_path: Path) -> None:
     split = loop.split_people(recipe.data)
     cache = loop.PictureCache(split.train, tmp_path / "cache", recipe.size)
-    whole = loop._prepare(cache, recipe, 3, (4, 2), (0, 1))
-    shares = [loop._prepare(cache, recipe, 3, (4, 2), (rank, 2)) for rank in (0, 1)]
+    whole = loop.prepare_batch(cache, recipe, 3, (4, 2), (0, 1))
+    shares = [loop.prepare_batch(cache, recipe, 3, (4, 2), (rank, 2)) for rank in (0, 1)]
     for rank, share in enumerate(shares):
         for person in range(2):  # people of a share are every second one of the batch
             mine, all_ = slice(2 * person, 2 * person + 2), slice(2 * (2 * person + rank), 2 * (2 * person + rank) + 2)

@@ -69,8 +69,8 @@ def test_masks_of_oamn_look_at_covered_pictures_and_apply_to_whole_features() ->
     features = net.backbone(pictures)
     assert net.masker is not None
     covered = pictures * keep_masks((128, 64))[1]
-    torch.testing.assert_close(unified._masked(pictures, features, 1), features * net.masker(net.backbone(covered)))
-    torch.testing.assert_close(unified._masked(pictures, features, 0), features * net.masker(features))
+    torch.testing.assert_close(unified.masked(pictures, features, 1), features * net.masker(net.backbone(covered)))
+    torch.testing.assert_close(unified.masked(pictures, features, 0), features * net.masker(features))
 
 
 def test_variants_need_a_grader(tmp_path: Path) -> None:

@@ -79,8 +79,8 @@ def test_every_way_in_is_watched(what, monkeypatch, tmp_path, heard):
     from streamreid.reid import open_embedder
 
     steps = []
-    step = _startup._startup.step
-    monkeypatch.setattr(_startup._startup, "step", lambda name: steps.append(name) or step(name))
+    step = _startup.STARTUP.step
+    monkeypatch.setattr(_startup.STARTUP, "step", lambda name: steps.append(name) or step(name))
     (tmp_path / "boxes").mkdir()
     {
         "detector": lambda: open_detector(DetectorConfig(model=f"mot:{tmp_path / 'boxes'}")),
@@ -110,4 +110,4 @@ with s.starting("engine 'a'"):
 
 def test_starting_is_the_one_of_the_process():
     with starting("x"):
-        assert _startup._startup._threads
+        assert _startup.STARTUP.threads
