@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 
-from streamreid.threads import Thread
+from streamreid._threads import Thread
 
 __all__ = ["Startup", "dump_when_stuck", "starting"]
 
