@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from streamreid.datasets.identity_split import split_people
 from streamreid.training.checkpoint import take_over
 from streamreid.training.data import PictureCache, make_batch
 from streamreid.training.heads import identity_heads
-from streamreid.training.identity_split import split_people
 from streamreid.training.network import PartNetwork
 from streamreid.training.objective import Learner
 from streamreid.training.openvino_ir import IRModule

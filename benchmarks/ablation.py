@@ -141,13 +141,13 @@ class TorchUnifier:
         self.network, self.size = network, size
 
     def grades(self, queries: Sequence[Image]) -> IntArray:
-        """See `streamreid.evaluation.occlusion_unification.Unifies`."""
-        from streamreid.evaluation.occlusion_unification import grade
+        """See `streamreid.evaluation.papers.occlusion_unification.Unifies`."""
+        from streamreid.evaluation.papers.occlusion_unification import grade
 
         return grade(grade_scores(self.network, queries, self.size))
 
     def variants(self, gallery: Sequence[Image]) -> list[PartFeatures]:
-        """See `streamreid.evaluation.occlusion_unification.Unifies`."""
+        """See `streamreid.evaluation.papers.occlusion_unification.Unifies`."""
         return embed_variants(self.network, gallery, self.size)
 
 

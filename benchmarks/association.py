@@ -41,6 +41,7 @@ from streamreid.config import AssociationConfig, Config, load_config
 from streamreid.evaluation import MulticamEvaluation, Table, evaluate_multicam, read_mot
 from streamreid.evaluation.preprocessing import ious
 from streamreid.evaluation.track_labels import name_tracks
+from streamreid.features.prototype_bank import PrototypeSums
 from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.pipeline import Site
 from streamreid.replay.embedding_recorder import EmbeddingRecorder
@@ -165,7 +166,7 @@ def naive(walked: Walked, seen: Mapping[Key, Counter[int]]) -> tuple[float, dict
     keys = sorted(k for k, looks in walked.recorder.looks.items() if looks)
     items = []
     for key in keys:
-        made = Evidence([Presence(key[0], 0.0, 0.0)], slots=1)
+        made = Evidence([Presence(key[0], 0.0, 0.0)], PrototypeSums(1))
         for look in walked.recorder.looks[key]:
             made.observe(look.time, look.parts[:1], look.visibility[:1])
         items.append(made)

@@ -24,11 +24,11 @@ import onnxruntime as ort
 
 from streamreid import weights
 from streamreid.config import DetectorConfig
+from streamreid.datasets.occlusion import Occlusion, cover
 from streamreid.detection import open_detector
 from streamreid.reid.bundle import Bundle, load_bundle
 from streamreid.reid.factory import shipped_folder
 from streamreid.sinks.drawing import pixelate
-from streamreid.training.occlusion import Occlusion, cover
 from streamreid.types import FloatArray, Frame, Image
 
 COVERINGS: tuple[tuple[str, Occlusion | None, str], ...] = (

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 
-from streamreid.evaluation.occlusion_unification import grade
+from streamreid.datasets.occlusion import SIDES, corner_patch, cover, draw_occlusion
+from streamreid.evaluation.papers.occlusion_unification import grade
 from streamreid.evaluation.reid import read_folder
 from streamreid.reid.bundle import load_bundle
-from streamreid.training.occlusion import SIDES, corner_patch, cover, draw_occlusion
 from streamreid.types import FloatArray, Image
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from streamreid._sections import Section
 from streamreid.errors import ConfigError
 from streamreid.suggestions import nearest
 
@@ -16,13 +17,7 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Unification = Literal["parts", "graded", "off"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, validate_default=True, allow_inf_nan=False
-    )
-
-
-class LinkConfig(_Section):
+class LinkConfig(Section):
     """From evidence to the log-odds that two tracks are one person: a sum of terms. ``streamreid calibrate`` writes it.
 
     The defaults were fitted on pairs of tracks of generated people, whom the engine never saw, with a prior of one in
@@ -63,7 +58,7 @@ class LinkConfig(_Section):
     )
 
 
-class TransitConfig(_Section):
+class TransitConfig(Section):
     """A way from one camera to another."""
 
     from_: str = Field(alias="from", description="Camera that people leave.")
@@ -88,7 +83,7 @@ class TransitConfig(_Section):
         return self
 
 
-class TopologyConfig(_Section):
+class TopologyConfig(Section):
     """The camera graph: who sees the same floor, and which ways there are. ``streamreid learn-topology`` writes it."""
 
     overlap: tuple[tuple[str, str], ...] = Field(
@@ -117,7 +112,7 @@ class TopologyConfig(_Section):
         return frozenset(c for pair in self.overlap for c in pair) | {c for t in self.transits for c in (t.from_, t.to)}
 
 
-class AssociationConfig(_Section):
+class AssociationConfig(Section):
     """Identities across cameras. Times in seconds."""
 
     enabled: bool = Field(default=True, description="false gives every track its own global id.")

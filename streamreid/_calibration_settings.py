@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from streamreid._sections import Section
 
 __all__ = ["CalibrationConfig", "GroundConfig"]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, validate_default=True, allow_inf_nan=False
-    )
 
 
 Row = Annotated[tuple[float, ...], Field(max_length=5)]
 
 
-class CalibrationConfig(_Section):
+class CalibrationConfig(Section):
     """How pixels of a camera and metres on the ground belong together: one of ``file``, ``matrix`` and ``points``. A
     text alone is ``file``."""
 
@@ -99,7 +95,7 @@ class CalibrationConfig(_Section):
         return self
 
 
-class GroundConfig(_Section):
+class GroundConfig(Section):
     """What calibrated cameras see together. Metres, seconds."""
 
     enabled: bool = Field(default=True, description="false takes no notice of calibration.")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, Field
+
+from streamreid._sections import Section
 
 __all__ = ["DetectorConfig", "EngineConfig", "HeadName", "Precision", "RuntimeChoice", "RuntimeName"]
 
@@ -17,11 +19,7 @@ HeadName = Literal[
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, validate_default=True)
-
-
-class DetectorConfig(_Section):
+class DetectorConfig(Section):
     """Who is in the frame."""
 
     model: str = Field(
@@ -92,7 +90,7 @@ class DetectorConfig(_Section):
     )
 
 
-class EngineConfig(_Section):
+class EngineConfig(Section):
     """What people look like: the ReID engine."""
 
     model: str = Field(

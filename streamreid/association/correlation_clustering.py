@@ -15,14 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamreid.association.agglomerative_clustering import Labels, components
-from streamreid.types import BoolArray
+from streamreid.types import BoolArray, Float64Array
 
 __all__ = ["objective", "partition"]
 
-Real = NDArray[np.float64]
 _NEVER = -1e6
 """Weight, in log-odds, of pairs that must stay apart; below what evidence adds up to."""
 
@@ -30,7 +28,7 @@ _EPS = 1e-9
 """Log-odds by which a move must improve the sum: below is rounding."""
 
 
-def objective(weight: Real, forbidden: BoolArray, labels: Labels) -> float:
+def objective(weight: Float64Array, forbidden: BoolArray, labels: Labels) -> float:
     """Sum of the weights of all pairs in one cluster; minus infinity if one of them is forbidden."""
     same = labels[:, None] == labels[None]
     np.fill_diagonal(same, False)
@@ -39,7 +37,7 @@ def objective(weight: Real, forbidden: BoolArray, labels: Labels) -> float:
     return float((weight * same).sum() / 2)
 
 
-def partition(weight: Real, forbidden: BoolArray, *, starts: Iterable[Labels] = (), rounds: int = 10) -> Labels:
+def partition(weight: Float64Array, forbidden: BoolArray, *, starts: Iterable[Labels] = (), rounds: int = 10) -> Labels:
     """Partition N nodes.
 
     Args:
@@ -72,11 +70,11 @@ def partition(weight: Real, forbidden: BoolArray, *, starts: Iterable[Labels] = 
     return np.asarray(rank[first[2]], np.int64)
 
 
-def _value(w: Real, labels: Labels) -> float:
+def _value(w: Float64Array, labels: Labels) -> float:
     return float((w * (labels[:, None] == labels[None])).sum() / 2)
 
 
-def _contract(w: Real) -> Labels:
+def _contract(w: Float64Array) -> Labels:
     """Greedy additive edge contraction: join the pair of clusters with the greatest positive sum until there is
     none."""
     n = len(w)
@@ -93,7 +91,7 @@ def _contract(w: Real) -> Labels:
         total[j] = total[:, j] = -np.inf
 
 
-def _search(w: Real, labels: Labels, rounds: int) -> Labels:
+def _search(w: Float64Array, labels: Labels, rounds: int) -> Labels:
     """Single moves and joins until nothing gets better."""
     labels = np.unique(labels, return_inverse=True)[1].astype(np.int64)
     for _ in range(rounds):
@@ -104,7 +102,7 @@ def _search(w: Real, labels: Labels, rounds: int) -> Labels:
     return labels
 
 
-def _moves(w: Real, labels: Labels) -> Labels:
+def _moves(w: Float64Array, labels: Labels) -> Labels:
     """Move single nodes to where they fit best, or to a cluster of their own."""
     n = len(w)
     rows, known = np.arange(n), (w != 0).astype(np.float64)
@@ -128,7 +126,7 @@ def _moves(w: Real, labels: Labels) -> Labels:
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
-def _joins(w: Real, labels: Labels) -> Labels:
+def _joins(w: Float64Array, labels: Labels) -> Labels:
     """Join whole clusters while that is a gain."""
     member = np.eye(int(labels.max()) + 1)[labels]
     joined = _contract(member.T @ w @ member)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streamreid.association.track_evidence import Evidence
+from streamreid.features.prototype_bank import PrototypeSums
 from streamreid.types import Identity, IdentityEvent, IdentitySummary, TrackKey
 
 __all__ = ["IdentityRegistry", "IdentityState", "Link"]
@@ -117,9 +118,9 @@ class IdentityRegistry:
         new.members |= old.members
         new.name = new.name or old.name
         if old.past is not None:
-            new.past = new.past or Evidence([], slots=old.past.slots)
+            new.past = new.past or Evidence([], PrototypeSums(old.past.prototypes.slots))
             new.past.absorb(old.past)
-            new.past.pack()
+            new.past.prototypes.pack()
         self._anchors = {k: new.global_id if g == old.global_id else g for k, g in self._anchors.items()}
         self._inherit_different(old.global_id, new.global_id)
         del self.people[old.global_id]
@@ -132,9 +133,9 @@ class IdentityRegistry:
         """A track leaves the window: its identity remembers what was seen."""
         person = self.people[self.links[key].global_id]
         if person.past is None:
-            person.past = Evidence([], slots=slots)
+            person.past = Evidence([], PrototypeSums(slots))
         person.past.absorb(evidence)
-        person.past.pack()
+        person.past.prototypes.pack()
         self._retired.append((evidence.end, key))
         anchor = self._anchors.pop(key, 0)
         if anchor and anchor != person.global_id:

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from streamreid._association_settings import LinkConfig
 from streamreid.association.link_model import TERMS, link_log_odds, sigmoid
 from streamreid.errors import DataError
+from streamreid.features.logistic import fit_logistic
 from streamreid.types import BoolArray, FloatArray
 
-__all__ = ["Pairs", "Reliability", "doubt", "fit_link", "fit_logistic", "join_pairs", "reliability"]
-
-Real = NDArray[np.float64]
+__all__ = ["Pairs", "Reliability", "doubt", "fit_link", "join_pairs", "reliability"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,46 +114,6 @@ def doubt(pairs: Pairs, model: LinkConfig, share: float) -> Pairs:
     p = probabilities(model, pairs)
     right = np.where(pairs.same, 1.0, (1 - p) / np.maximum(1 - p + share * p, 1e-9))
     return Pairs(pairs.terms, pairs.same, (pairs.weight * right).astype(np.float32))
-
-
-def fit_logistic(
-    x: Real, same: BoolArray, weight: Real, *, offset: Real, start: Real, ridge: float, rounds: int = 100
-) -> Real:
-    """Logistic regression by Newton's method with step halving.
-
-    Args:
-        x: ``[N, F]``.
-        same: ``[N]``.
-        weight: ``[N]``.
-        offset: ``[N]`` log-odds that are given.
-        start: ``[F]``, also the centre of the prior.
-        ridge: Strength of the prior.
-        rounds: Most steps.
-
-    Returns:
-        ``[F]`` coefficients.
-    """
-    y = same.astype(np.float64)
-
-    def loss(b: Real) -> float:
-        z = offset + x @ b
-        return float((weight * (np.logaddexp(0.0, z) - y * z)).sum() + ridge / 2 * ((b - start) ** 2).sum())
-
-    b, value = start.copy(), loss(start)
-    for _ in range(rounds):
-        p = 1 / (1 + np.exp(-np.clip(offset + x @ b, -500, 500)))
-        gradient = x.T @ (weight * (p - y)) + ridge * (b - start)
-        hessian = (x * (weight * p * (1 - p))[:, None]).T @ x + ridge * np.eye(len(b))
-        step = np.linalg.solve(hessian, gradient)
-        size = 1.0
-        while size > 1e-6 and loss(b - size * step) > value:
-            size /= 2
-        b = b - size * step
-        new = loss(b)
-        if value - new < 1e-9 * max(abs(value), 1.0):
-            break
-        value = new
-    return np.asarray(b, np.float64)
 
 
 @dataclass(frozen=True, slots=True)

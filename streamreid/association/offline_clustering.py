@@ -13,6 +13,7 @@ from streamreid.association.identity_registry import IdentityRegistry
 from streamreid.association.online_clustering import Decision, Graph, OnlineClustering, believe, membership, owners
 from streamreid.association.track_evidence import Evidence
 from streamreid.association.track_similarity import Comparison, compare, stack
+from streamreid.features.prototype_bank import PrototypeSums
 from streamreid.types import FloatArray, TrackKey
 
 __all__ = ["decide_all"]
@@ -73,7 +74,7 @@ def _by_identity(keys: list[TrackKey], book: IdentityRegistry) -> list[list[Trac
 
 
 def _pooled(items: list[Evidence]) -> Evidence:
-    total = Evidence([], slots=items[0].slots)
+    total = Evidence([], PrototypeSums(items[0].prototypes.slots))
     for item in items:
         total.absorb(item)
     return total

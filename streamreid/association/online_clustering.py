@@ -194,7 +194,9 @@ class OnlineClustering:
             )
 
     def _closely(self, track: Evidence, ids: list[int], book: IdentityRegistry) -> dict[int, tuple[float, float]]:
-        people = {g: past for g in ids if (past := book.people[g].past) is not None and np.count_nonzero(past.mass)}
+        people = {
+            g: past for g in ids if (past := book.people[g].past) is not None and np.count_nonzero(past.prototypes.mass)
+        }
         ids = list(people)
         if not ids:
             return {}
@@ -241,7 +243,7 @@ class OnlineClustering:
         else:
             evidence = book.people[graph.past[nearest - len(graph.keys)]].past or Evidence([])
         mine = tracks[graph.keys[row]]
-        if not mine.mass.size or not evidence.mass.size:
+        if not mine.prototypes.mass.size or not evidence.prototypes.mass.size:
             return result
         a, b = stack([mine]), stack([evidence])
         found = compare(a, b, self.config.unification)

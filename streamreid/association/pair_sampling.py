@@ -15,13 +15,13 @@ from streamreid.association.similarity_cache import sides
 from streamreid.association.topology import Presences
 from streamreid.association.track_evidence import Evidence, Presence
 from streamreid.association.track_similarity import compare, stack
+from streamreid.features.prototype_bank import PrototypeSums
 from streamreid.features.similarity import Calibration, SiteCalibration
-from streamreid.types import BoolArray, FloatArray, TrackKey
+from streamreid.types import BoolArray, Float64Array, FloatArray, TrackKey
 
 __all__ = ["Look", "TrackFragment", "labelled_pairs", "own_pairs", "track_fragments"]
 
 Whole = NDArray[np.int64]
-Real = NDArray[np.float64]
 _LENGTHS = (1, 2, 4, 8)
 """Embeddings per fragment: short and long tracks are both compared when the link model is fitted."""
 
@@ -83,7 +83,7 @@ def track_fragments(
 
 
 def _evidence(key: TrackKey, looks: Sequence[Look], slots: int, visibility: bool) -> Evidence:
-    made = Evidence([Presence(key[0], looks[0].time, looks[-1].time)], slots=slots)
+    made = Evidence([Presence(key[0], looks[0].time, looks[-1].time)], PrototypeSums(slots))
     for look in looks:
         seen = look.visibility if visibility else np.full_like(look.visibility, float(look.visibility.any()))
         made.observe(look.time, look.parts, seen * np.float32(look.quality), look.quality)
@@ -155,7 +155,7 @@ def _pairs(
     calibration: Calibration | SiteCalibration,
     how: Unification,
     masks: Callable[[Whole, Whole, BoolArray], tuple[BoolArray, BoolArray]],
-    crowd: Real,
+    crowd: Float64Array,
 ) -> Pairs:
     """All pairs, some hundred rows at a time.
 

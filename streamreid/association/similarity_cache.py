@@ -50,7 +50,9 @@ class SimilarityCache:
         for key in [k for k in self._slot if k not in tracks]:
             self._free.append(self._slot.pop(key))
             self._seen.pop(key, None)
-        stale = [k for k, e in sorted(tracks.items()) if e.mass.size and e.seen > self._seen.get(k, 0.0) * _GROWTH]
+        stale = [
+            k for k, e in sorted(tracks.items()) if e.prototypes.mass.size and e.seen > self._seen.get(k, 0.0) * _GROWTH
+        ]
         for key in sorted(tracks):
             if key not in self._slot:
                 self._place(key)
@@ -71,10 +73,6 @@ class SimilarityCache:
         rows = np.array([self._slot[k] for k in keys], np.intp)
         at = np.ix_(rows, rows)
         return self._similarity[at], self._common[at]
-
-    def views(self, keys: Sequence[TrackKey]) -> Views:
-        """The prototypes of some tracks, one row per key."""
-        return self._views[np.array([self._slot[k] for k in keys], np.intp)]
 
     def _place(self, key: TrackKey) -> None:
         if not self._free:

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from streamreid._association_settings import TopologyConfig, check_cameras
 from streamreid.association.track_evidence import Presence
-from streamreid.types import BoolArray, FloatArray
+from streamreid.types import BoolArray, Float64Array, FloatArray
 
 __all__ = ["CameraGraph", "Presences"]
 
-Real = NDArray[np.float64]
 _SLACK = 0.05  # seconds; capture times of two cameras are never quite the same
 
 
@@ -33,8 +32,8 @@ class Presences:
 
     node: NDArray[np.int64]
     camera: NDArray[np.int64]
-    start: Real
-    end: Real
+    start: Float64Array
+    end: Float64Array
     count: int
     names: tuple[str, ...]
 
@@ -54,7 +53,7 @@ class Presences:
         )
 
     @property
-    def apart(self) -> Real:
+    def apart(self) -> Float64Array:
         """``[P, P]`` seconds from the end of the earlier presence to the start of the later one; negative where they
         overlap."""
         return np.asarray(

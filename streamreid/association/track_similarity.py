@@ -25,8 +25,10 @@ from typing import Any
 import numpy as np
 
 from streamreid._association_settings import Unification
-from streamreid.association.track_evidence import FULL, Evidence, known_well
+from streamreid.association.track_evidence import Evidence, known_well
 from streamreid.errors import EngineMismatchError
+from streamreid.features.prototype_bank import FULL_MASS
+from streamreid.features.similarity import combine_parts
 from streamreid.types import FloatArray
 
 __all__ = ["Comparison", "Views", "compare", "stack"]
@@ -92,7 +94,7 @@ def stack(items: Sequence[Evidence]) -> Views:
     Args:
         items: Any number.
     """
-    known = [(row, item) for row, item in enumerate(items) if item.mass.size]
+    known = [(row, item.prototypes) for row, item in enumerate(items) if item.prototypes.mass.size]
     if not known:
         return Views(
             np.zeros((len(items), 1, 1, 1), np.float32),
@@ -102,20 +104,14 @@ def stack(items: Sequence[Evidence]) -> Views:
     rows = np.array([row for row, _ in known])
     counts = np.array([len(item.mass) for _, item in known])
     at = np.repeat(rows, counts), np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    sums = np.concatenate([item.views for _, item in known]).astype(np.float32, copy=False)
-    sums /= np.maximum(np.concatenate([_norm(item) for _, item in known]), 1e-9)[..., None]
+    sums = np.concatenate([item.vectors for _, item in known]).astype(np.float32, copy=False)
+    sums /= np.maximum(np.concatenate([item.norms for _, item in known]), 1e-9)[..., None]
     parts = np.zeros((len(items), counts.max(), *sums.shape[1:]), np.float32)
     mass = np.zeros(parts.shape[:3], np.float32)
     square = np.zeros((len(items), parts.shape[2]), np.float32)
     parts[at], mass[at] = sums, np.concatenate([item.mass for _, item in known])
     square[rows] = np.stack([item.square for _, item in known])
-    return Views(parts, np.minimum(mass, 10 * FULL), known_well(mass.sum(1), square))
-
-
-def _norm(item: Evidence) -> FloatArray:
-    """``[V, K]`` lengths of its views as they are kept."""
-    found = np.sqrt(np.add.reduce(item.views * item.views, axis=2)) if item.length is None else item.length[1]
-    return np.asarray(found, np.float32)
+    return Views(parts, np.minimum(mass, 10 * FULL_MASS), known_well(mass.sum(1), square))
 
 
 def compare(a: Views, b: Views, unification: Unification = "parts") -> Comparison:
@@ -144,13 +140,10 @@ def compare(a: Views, b: Views, unification: Unification = "parts") -> Compariso
         low = np.minimum(a.visibility[:, None, 1:], b.visibility[None, :, 1:]).sum(2)
         high = np.maximum(a.visibility[:, None, 1:], b.visibility[None, :, 1:]).sum(2)
         weight[0] *= np.divide(low, high, out=np.ones((n, m), np.float32), where=high > 1e-6)
-    total = weight.sum(0)
+    total = None
     if unification == "off":
         total = np.sqrt(a.visibility.sum(1)[:, None] * b.visibility.sum(1)[None])
-    similarity = np.divide((weight * likeness).sum(0), total, out=np.zeros((n, m), np.float32), where=total > 1e-6)
-    return Comparison(
-        np.minimum(np.maximum(similarity, -1), 1).astype(np.float32), (total / k).astype(np.float32), likeness
-    )
+    return Comparison(*combine_parts(likeness, weight, total), likeness)
 
 
 def _likeness(a: Views, b: Views) -> FloatArray:

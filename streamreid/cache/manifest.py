@@ -10,8 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from streamreid._sections import Strict
 from streamreid._version import __version__
 from streamreid.config import Config, DetectorConfig
 from streamreid.detection import Detector, detector_checksum
@@ -37,11 +38,7 @@ _CAMERA_INPUTS = ("roi", "motion", "stride", "offset", "start_time", "fps", "sta
 _NO_INPUTS = {"batch", "look_interval"}  # how many go through a model at once, and whose features are used
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DetectorMark(_Strict):
+class DetectorMark(Strict):
     """``fingerprint`` covers file, settings, runtime and precision; ``checksum`` the file alone (null if the detector
     was given in code)."""
 
@@ -50,7 +47,7 @@ class DetectorMark(_Strict):
     checksum: str | None
 
 
-class CalibrationMark(_Strict):
+class CalibrationMark(Strict):
     """See ``Calibration``."""
 
     slope: float
@@ -60,7 +57,7 @@ class CalibrationMark(_Strict):
     impostor_deviation: float | None = None
 
 
-class EngineMark(_Strict):
+class EngineMark(Strict):
     """``named`` tells whether the configuration names this engine (false: given in code)."""
 
     name: str
@@ -71,7 +68,7 @@ class EngineMark(_Strict):
     calibration: CalibrationMark
 
 
-class CameraMark(_Strict):
+class CameraMark(Strict):
     """``parts``: frames in each file part-00000.parquet, part-00001.parquet, ...; ``bytes``: size of the source (null:
     live or a folder)."""
 
@@ -80,10 +77,8 @@ class CameraMark(_Strict):
     error: str | None = None
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """What ``manifest.json`` says: which models, settings and files a cache was made with."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     schema_: Literal[2, 3] = Field(default=3, alias="schema", description="3: parts say whose features the run used.")
     streamreid: str

@@ -19,7 +19,6 @@ what it did until then.
 from __future__ import annotations
 
 import heapq
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +30,8 @@ import numpy as np
 from streamreid._folders import FolderLock, Replacement
 from streamreid.cache.manifest import MANIFEST, Manifest, read_manifest
 from streamreid.errors import DataError, MissingExtraError, OutputError
-from streamreid.gallery import make_folder, make_private
+from streamreid.files import OWNER_ONLY, atomic_write
+from streamreid.gallery import make_folder
 from streamreid.types import Detections, EmbeddedFrame, Frame, PartFeatures
 
 __all__ = ["CacheWriter", "part_file", "read_frames", "remove_cache"]
@@ -208,32 +208,32 @@ class CacheWriter:
             ends = np.cumsum([0, *(len(v) for v in values)], dtype=np.int32)
             flat = pa.array(np.concatenate(values), field.type.value_type)
             columns.append(pa.ListArray.from_arrays(pa.array(ends), flat).cast(field.type))
-        part = path.with_name(f".{path.name}.part")
         packed = [f.name for f in self._schema if f.name != "parts"]
         try:
             make_folder(path.parent, private=self._private)
-            make_private(part, private=self._private)
             table = pa.Table.from_arrays(columns, schema=self._schema)
             # Features look random: packing them costs time and saves nothing.
             packing = {
                 f.name if f.name in packed[:6] else f"{f.name}.list.element": "zstd" if f.name in packed else "none"
                 for f in self._schema
             }
-            pa.parquet.write_table(table, part, compression=packing, use_dictionary=["clock"])
-            os.replace(part, path)
+            with atomic_write(
+                path, part=path.with_name(f".{path.name}.part"), mode=OWNER_ONLY if self._private else None
+            ) as part:
+                pa.parquet.write_table(table, part, compression=packing, use_dictionary=["clock"])
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise OutputError(
                 f"cannot write '{path}': {error.strerror or error}. Free space or choose another folder (--cache)"
             ) from error
 
     def _save(self, manifest: Manifest) -> None:
-        part = self._folder / f".{MANIFEST}.part"
+        path = self._folder / MANIFEST
         try:
             make_folder(self._folder, private=self._private)
-            make_private(part, private=self._private)
-            part.write_text(manifest.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
-            os.replace(part, self._folder / MANIFEST)
+            with atomic_write(
+                path, part=path.with_name(f".{path.name}.part"), mode=OWNER_ONLY if self._private else None
+            ) as part:
+                part.write_text(manifest.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
         except OSError as error:
             raise OutputError(
                 f"cannot write the cache '{self._folder}': {error.strerror or error}. Choose another folder (--cache)"

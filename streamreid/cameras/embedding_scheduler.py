@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.boxes import iou_matrix
 from streamreid.config import Config
 from streamreid.reid.crops import embeddable
-from streamreid.tracking.assignment import iou_matrix
 from streamreid.types import BoolArray, Detections, FloatArray
 
 __all__ = ["EmbeddingScheduler"]

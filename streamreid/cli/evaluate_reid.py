@@ -15,14 +15,14 @@ from rich.table import Table
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.progress_line import Work
 from streamreid.config import EngineConfig, Precision, RuntimeName
+from streamreid.datasets.layouts import list_pictures, list_pictures_of
 from streamreid.errors import ConfigError
 from streamreid.evaluation.occluded import Embed, OccludedScores, score_engine
-from streamreid.evaluation.occlusion_unification import Unifier
+from streamreid.evaluation.papers.occlusion_unification import Unifier
 from streamreid.evaluation.reid import PersonImages, ReidScores, person_images, read_folder
 from streamreid.reid.bundle import load_bundle
 from streamreid.reid.embedder import EngineEmbedder
 from streamreid.reid.factory import shipped_engines
-from streamreid.training.layouts import list_pictures, list_pictures_of
 from streamreid.types import Image, PartFeatures
 
 __all__ = ["embed_pictures", "reid"]
@@ -50,6 +50,7 @@ def reid(
         bool,
         typer.Option(
             "--unify",
+            hidden=True,
             help=(
                 "Also compare with the gallery as if it were covered like the query (bundles exported with --unified)."
             ),

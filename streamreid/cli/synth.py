@@ -179,7 +179,7 @@ def load_people(
     Raises:
         DataError: A folder is missing, holds no pictures, or a name does not tell person and camera.
     """
-    from streamreid.training.layouts import list_pictures
+    from streamreid.datasets.layouts import list_pictures
 
     if len(labels) not in (0, 1, len(images)):
         raise ConfigError(
@@ -250,8 +250,8 @@ def _masks(label_of: dict[Path, Path], parser: Path | None) -> Masks:
 
 
 def _parser(model: Path) -> Callable[[Any], Any]:
-    from streamreid.training.bodypix import BodyPix
-    from streamreid.training.labels import class_map, unusable
+    from streamreid.datasets.bodypix import BodyPix
+    from streamreid.datasets.labels import class_map, unusable
 
     network = BodyPix(model)
 

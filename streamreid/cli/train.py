@@ -31,8 +31,8 @@ from streamreid.reid.link_calibration import fit_calibration
 from streamreid.reid.probe_set import generated_probe
 
 if TYPE_CHECKING:
-    from streamreid.training.identity_split import Picture
-    from streamreid.training.labels import Parser
+    from streamreid.datasets.identity_split import Picture
+    from streamreid.datasets.labels import Parser
     from streamreid.training.network import PartNetwork
     from streamreid.training.recipe import TrainConfig
 
@@ -71,7 +71,7 @@ def train(
 
 def _report(last: Path, config: TrainConfig) -> list[Path]:
     """Draw what a training reached. Returns the pictures."""
-    from streamreid.training.identity_split import split_people
+    from streamreid.datasets.identity_split import split_people
     from streamreid.training.loop import load_network
     from streamreid.training.report import write_report
 
@@ -106,8 +106,8 @@ def parse_labels(
 ) -> None:
     """Write a part label per picture; goes on where an earlier run stopped."""
     set_up_logging(quiet=quiet)
+    from streamreid.datasets.labels import contact_sheet, write_labels
     from streamreid.media import is_picture
-    from streamreid.training.labels import contact_sheet, write_labels
 
     if not images.is_dir():
         raise DataError(f"{images}: no such folder of person pictures")
@@ -139,14 +139,14 @@ def _parser(model: Path | None, pose: Path | None, fields: Path | None, parts: s
         raise ConfigError(
             "parse-labels: say where the parts come from with exactly one of --model, --pose and --fields"
         )
-    from streamreid.training.part_grouping import load_grouping
+    from streamreid.datasets.part_grouping import load_grouping
 
     grouping = load_grouping(parts)
     if model is not None:
-        from streamreid.training.bodypix import BodyPix
+        from streamreid.datasets.bodypix import BodyPix
 
         return BodyPix(model, grouping=grouping)
-    from streamreid.training.keypoints import FieldReader, PoseParser
+    from streamreid.datasets.keypoints import FieldReader, PoseParser
 
     if pose is not None:
         return PoseParser(pose, grouping)
@@ -172,7 +172,9 @@ def export(
     unified: Annotated[
         bool,
         typer.Option(
-            "--unified", help="Add the graph of the nine gallery variants of occlusion unification (needs a grader)."
+            "--unified",
+            hidden=True,
+            help="Add the graph of the nine gallery variants of occlusion unification (needs a grader).",
         ),
     ] = False,
     same_as: Annotated[
@@ -224,8 +226,8 @@ def export_bundle(
 ) -> Bundle:
     """See `export`."""
     from streamreid._version import __version__
+    from streamreid.datasets.identity_split import split_people
     from streamreid.training.export import OCCLUSION, PARTS, UNIFIED, VISIBILITY, export_onnx, export_unified
-    from streamreid.training.identity_split import split_people
     from streamreid.training.loop import load_network
     from streamreid.training.weight_interpolation import blend
 

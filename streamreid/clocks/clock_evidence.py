@@ -18,9 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.types import Float64Array
+
 __all__ = ["Estimate", "double_centred", "estimate_offset"]
 
-Array = NDArray[np.float64]
 
 _RESAMPLED = 200  # the standard error of a standard error from 200 resamplings is 5 %
 _LEAST_TRACKS = 8  # four in each half, of which a mean and a deviation are taken
@@ -53,7 +54,7 @@ class Estimate:
     tracks: int
 
 
-def double_centred(costs: Array, moments: NDArray[np.int64]) -> Array:
+def double_centred(costs: Float64Array, moments: NDArray[np.int64]) -> Float64Array:
     """Gains over chance: row mean + column mean - cost, where a row is a sample and a column a moment of the other
     camera.
 
@@ -74,7 +75,7 @@ def double_centred(costs: Array, moments: NDArray[np.int64]) -> Array:
     return np.where(known, columns[number] - left, 0.0)
 
 
-def estimate_offset(gains: Array, offsets: Array, *, floor: float) -> Estimate | None:
+def estimate_offset(gains: Float64Array, offsets: Float64Array, *, floor: float) -> Estimate | None:
     """The offset that explains most, if it holds in both halves of the tracks.
 
     Args:
@@ -103,7 +104,7 @@ def estimate_offset(gains: Array, offsets: Array, *, floor: float) -> Estimate |
     return Estimate(whole, max(error, apart / 4), len(gains))
 
 
-def _confirms(gains: Array, best: int, offsets: Array) -> bool:
+def _confirms(gains: Float64Array, best: int, offsets: Float64Array) -> bool:
     """Whether tracks that had no part in choosing an offset agree with it: better than chance, and than right clocks if
     it says that they are wrong."""
     values = gains[:, best]
@@ -114,13 +115,13 @@ def _confirms(gains: Array, best: int, offsets: Array) -> bool:
     return _deviations(values - gains[:, np.abs(offsets).argmin()]) >= _BETTER
 
 
-def _deviations(values: Array) -> float:
+def _deviations(values: Float64Array) -> float:
     """By how many of its standard errors a sum is above 0."""
     error = np.sqrt(len(values)) * np.std(values, ddof=1)
     return float(values.sum() / error) if error > 0 else 0.0
 
 
-def _peaks(curves: Array, offsets: Array) -> Array:
+def _peaks(curves: Float64Array, offsets: Float64Array) -> Float64Array:
     """Where each curve ``[R, S]`` is greatest, between the offsets by a parabola."""
     at = np.clip(curves.argmax(1), 1, curves.shape[1] - 2)
     row = np.arange(len(curves))

@@ -26,11 +26,10 @@ from numpy.typing import NDArray
 
 from streamreid.clocks.clock_evidence import double_centred, estimate_offset
 from streamreid.ground.camera_model import GroundCamera
-from streamreid.types import TrackKey, Tracks
+from streamreid.types import Float64Array, TrackKey, Tracks
 
 __all__ = ["ClockOffset", "ClockOffsetEstimator"]
 
-Array = NDArray[np.float64]
 Way = Literal["places", "views", "transits"]
 
 _GRID = 0.2  # seconds between compared moments
@@ -115,7 +114,7 @@ class _Path:
         return self._base + self._values[-3]
 
     @property
-    def rows(self) -> Array:
+    def rows(self) -> Float64Array:
         """``[N, 3]`` time, x, y."""
         rows = np.array(self._values, np.float64).reshape(-1, 3)
         rows[:, 0] += self._base
@@ -227,7 +226,7 @@ class ClockOffsetEstimator:
         )
         return None if found is None else ClockOffset(b, a, -found.seconds, found.error, "places", found.tracks)
 
-    def _samples(self, a: str, b: str) -> tuple[NDArray[np.int64], NDArray[np.int64], Array] | None:
+    def _samples(self, a: str, b: str) -> tuple[NDArray[np.int64], NDArray[np.int64], Float64Array] | None:
         """Track, moment and place of those seen by A where B can see them too; evenly over the time, not more than is
         needed."""
         owner, moments, points = self._standing(a)
@@ -242,10 +241,10 @@ class ClockOffsetEstimator:
         kept = moments % every == 0
         return owner[kept], moments[kept], points[kept]
 
-    def _standing(self, camera: str) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    def _standing(self, camera: str) -> tuple[NDArray[np.int64], NDArray[np.int64], Float64Array]:
         """Track number ``[N]``, moment on the grid ``[N]`` and place on the ground ``[N, 2]`` of all that a camera has
         seen."""
-        rows: list[Array] = []
+        rows: list[Float64Array] = []
         for number, ((name, _), seen) in enumerate(self._seen.items()):
             if name == camera and len(seen) > 4:
                 data = seen.rows
@@ -340,7 +339,7 @@ class ClockOffsetEstimator:
         return ClockOffset(b, a, seconds, spread, "transits", len(there) + len(back))
 
 
-def _half_difference(there: Array, back: Array) -> tuple[float, float]:
+def _half_difference(there: Float64Array, back: Float64Array) -> tuple[float, float]:
     """-(median way there - median way back) / 2 and its standard error: 1.2533 sd / sqrt(n) for each median."""
     errors = [
         1.2533 * max(1.4826 * np.median(np.abs(w - np.median(w))), np.std(w, ddof=1)) / np.sqrt(len(w))
@@ -349,7 +348,7 @@ def _half_difference(there: Array, back: Array) -> tuple[float, float]:
     return float(-(np.median(there) - np.median(back)) / 2), float(np.hypot(*errors) / 2 + 0.05)
 
 
-def overlapping_ends(x: Array, y: Array, shift: float) -> tuple[Array, Array]:
+def overlapping_ends(x: Float64Array, y: Float64Array, shift: float) -> tuple[Float64Array, Float64Array]:
     """Feet of a person ``[N, 3]`` time, x, y in both pictures at the same moments, if the other clock is ahead by
     ``shift``."""
     times = np.arange(max(x[0, 0], y[0, 0] - shift), min(x[-1, 0], y[-1, 0] - shift), 2 * _GRID)
@@ -359,7 +358,7 @@ def overlapping_ends(x: Array, y: Array, shift: float) -> tuple[Array, Array]:
     return feet[0], feet[1]
 
 
-def _by_moment(moments: NDArray[np.int64], points: Array) -> tuple[int, Array]:
+def _by_moment(moments: NDArray[np.int64], points: Float64Array) -> tuple[int, Float64Array]:
     """The first moment, and for each from there on the places ``[T, P, 2]`` where people are; far away where there are
     fewer."""
     if not len(moments):
@@ -374,7 +373,7 @@ def _by_moment(moments: NDArray[np.int64], points: Array) -> tuple[int, Array]:
     return start, result
 
 
-def _nearest(points: Array, others: Array) -> Array:
+def _nearest(points: Float64Array, others: Float64Array) -> Float64Array:
     """How far the nearest of ``others`` ``[N, P, 2]`` is from each of ``points`` ``[N, 2]``; NaN where there is
     none."""
     square = np.square(others[..., 0] - points[:, :1]) + np.square(others[..., 1] - points[:, 1:])
@@ -382,7 +381,7 @@ def _nearest(points: Array, others: Array) -> Array:
     return np.where(least < 0.5 * _NOWHERE, np.minimum(least, _FAR), np.nan)
 
 
-def _homography_error(one: Array, other: Array, size: Array) -> float:
+def _homography_error(one: Float64Array, other: Float64Array, size: Float64Array) -> float:
     onto, _ = cv2.findHomography(one / size, other / size, cv2.LMEDS)
     if onto is None:
         return np.nan
@@ -392,7 +391,7 @@ def _homography_error(one: Array, other: Array, size: Array) -> float:
     return float(np.mean(np.minimum(np.nan_to_num(gap, nan=0.2), 0.2)))
 
 
-def _best(shifts: NDArray[np.int64], costs: Array) -> float | None:
+def _best(shifts: NDArray[np.int64], costs: Float64Array) -> float | None:
     """The shift of least cost in seconds, if it stands out; refined by a parabola through its neighbours."""
     known = np.isfinite(costs)
     if known.sum() < 5:
@@ -427,7 +426,7 @@ def _settle(pairs: list[ClockOffset]) -> list[ClockOffset]:
     return result
 
 
-def _least_squares(pairs: list[ClockOffset], names: list[str]) -> tuple[Array, Array]:
+def _least_squares(pairs: list[ClockOffset], names: list[str]) -> tuple[Float64Array, Float64Array]:
     """Offsets of all cameras but the first, and their standard errors, which grow where the pairs contradict each other
     (chi-square above 1)."""
     rows = np.zeros((len(pairs), len(names)))

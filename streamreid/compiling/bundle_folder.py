@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from streamreid.camera_names import LONGEST_NAME, legal_name
 from streamreid.errors import EngineError
+from streamreid.files import atomic_write
 from streamreid.runtimes import check_graph_files
 from streamreid.weights import sha256_file
 
@@ -161,12 +162,10 @@ def save_manifest(folder: Path, manifest: BaseModel) -> None:
     Raises:
         EngineError: It cannot be written.
     """
-    part = folder / f".{MANIFEST}.{os.getpid()}"
     try:
-        part.write_text(_text(manifest), encoding="utf-8")
-        os.replace(part, folder / MANIFEST)
+        with atomic_write(folder / MANIFEST, part=folder / f".{MANIFEST}.{os.getpid()}", durable=True) as part:
+            part.write_text(_text(manifest), encoding="utf-8")
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise EngineError(f"{folder / MANIFEST}: cannot be written: {error.strerror or error}") from None
 
 

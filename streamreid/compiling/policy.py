@@ -16,6 +16,7 @@ from streamreid.compiling.machine import differences, find_gpu, fingerprint
 from streamreid.compiling.records import PLAN_TARGETS, BuildRecord, DeviceFingerprint, VariantKey
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
+from streamreid.files import atomic_write
 from streamreid.runtimes import GraphFiles, ImageInput, Runtime, external_data, graph_sha256, load_runtime
 from streamreid.weights import cache_folder, sha256_file
 
@@ -297,10 +298,9 @@ def _rebuilt(graph: CompiledGraph, record: BuildRecord, here: DeviceFingerprint,
         )
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        part = place.with_name(f"{place.name}.{os.getpid()}")
-        part.write_bytes(plan.data)
-        mark.unlink(missing_ok=True)
-        os.replace(part, place)
+        with atomic_write(place, part=place.with_name(f"{place.name}.{os.getpid()}")) as part:
+            part.write_bytes(plan.data)
+            mark.unlink(missing_ok=True)
     except OSError as error:
         raise EngineError(f"{place}: the rebuilt plan cannot be written ({error.strerror or error})") from None
     return place

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from streamreid._sections import Strict
 
 __all__ = [
     "PLAN_TARGETS",
@@ -37,11 +39,7 @@ VariantKey = Annotated[str, Field(pattern=r"^((openvino|onnxruntime)/)?(fp32|fp1
 BuildKey = Annotated[str, Field(pattern=r"^(tensorrt|tensorrt-rtx|openvino|onnxruntime)/(fp32|fp16|bf16|int8)$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class DeviceFingerprint(_Strict):
+class DeviceFingerprint(Strict):
     """What a compiled graph depends on. An empty text means: does not matter, or was not there when it was built."""
 
     library: str
@@ -52,7 +50,7 @@ class DeviceFingerprint(_Strict):
     system: str = ""
 
 
-class PrecisionFound(_Strict):
+class PrecisionFound(Strict):
     """What a compiled graph really computes in.
 
     Args:
@@ -66,7 +64,7 @@ class PrecisionFound(_Strict):
     source: Literal["inspector", "plan", "network", "graph", "runtime"]
 
 
-class Thresholds(_Strict):
+class Thresholds(Strict):
     """What a compiled graph must reach against its reference. Not asked for: None."""
 
     cosine_median: float | None = Field(default=None, ge=-1, le=1, description="Of every part.")
@@ -82,7 +80,7 @@ class Thresholds(_Strict):
     )
 
 
-class ParityReport(_Strict):
+class ParityReport(Strict):
     """How near a compiled graph was to its reference, on one machine.
 
     Args:
@@ -125,7 +123,7 @@ class ParityReport(_Strict):
         return not self.failures
 
 
-class BuildRecord(_Strict):
+class BuildRecord(Strict):
     """One compiled form of a graph.
 
     Args:

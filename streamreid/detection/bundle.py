@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from streamreid._sections import Strict
 from streamreid.compiling.bundle_folder import MANIFEST, check_files, read_manifest
 from streamreid.compiling.policy import CompiledGraph
 from streamreid.compiling.records import BuildKey, BuildRecord, FileName, Sha256, VariantKey
@@ -17,10 +18,8 @@ from streamreid.errors import DetectorError, EngineError
 __all__ = ["DetectorBundle", "DetectorManifest", "load_detector_bundle"]
 
 
-class DetectorManifest(BaseModel):
+class DetectorManifest(Strict):
     """What ``bundle.json`` of a detector holds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)

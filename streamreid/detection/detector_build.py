@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from streamreid import weights
+from streamreid.boxes import iou_matrix
 from streamreid.compiling.build import BuildOptions, build_form
 from streamreid.compiling.bundle_folder import bundle_name, bundled_files, write_folder
 from streamreid.compiling.machine import find_gpu, fingerprint
@@ -171,7 +172,7 @@ def compare_boxes(wanted: Sequence[Detections], found: Sequence[Detections]) -> 
     hits = total = 0
     for a, b in zip(wanted, found, strict=True):
         total += len(a) + len(b)
-        overlap = _iou(a.boxes, b.boxes)
+        overlap = iou_matrix(a.boxes, b.boxes)
         while overlap.size and overlap.max() >= _SAME:
             row, column = np.unravel_index(int(overlap.argmax()), overlap.shape)
             overlap[row, :] = -1.0
@@ -279,10 +280,3 @@ def _cosine(a: FloatArray, b: FloatArray) -> float:
     x, y = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
     value = float(x @ y / max(1e-12, float(np.linalg.norm(x) * np.linalg.norm(y)))) if x.shape == y.shape else 0.0
     return value if np.isfinite(value) else 0.0
-
-
-def _iou(a: FloatArray, b: FloatArray) -> FloatArray:
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    inside = np.prod(np.clip(high - low, 0, None), axis=2)
-    areas = [np.prod(x[:, 2:] - x[:, :2], axis=1) for x in (a, b)]
-    return np.asarray(inside / np.maximum(areas[0][:, None] + areas[1][None] - inside, 1e-9), np.float32)

@@ -14,6 +14,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.boxes import iou_matrix
 from streamreid.detection.heads import BoxForm, Head, Layout, grid_cells, read_rows, to_pixels
 from streamreid.runtimes import TensorInfo
 from streamreid.types import FloatArray
@@ -262,7 +263,7 @@ def _people(
 ) -> tuple[float, tuple[int, ...]]:
     """Mean over the drawn people of the best score there, for the given classes or the one that does best; and these
     classes."""
-    hits = np.asarray(_iou(people, boxes) >= _OVERLAP, np.bool_)
+    hits = np.asarray(iou_matrix(people, boxes) >= _OVERLAP, np.bool_)
     if labels is None:
         kinds = range(chances.shape[1]) if classes is None else [c for c in classes if c < chances.shape[1]]
         scores = {kind: hits * chances[:, kind] for kind in kinds}
@@ -280,16 +281,9 @@ def _people(
 
 def _has_twins(boxes: FloatArray, kinds: NDArray[np.int64]) -> bool:
     """Whether two boxes of one class lie on one another, which no suppression leaves."""
-    overlap = _iou(boxes, boxes) * (kinds[:, None] == kinds[None])
+    overlap = iou_matrix(boxes, boxes) * (kinds[:, None] == kinds[None])
     np.fill_diagonal(overlap, 0)
     return bool((overlap > _TWICE).any())
-
-
-def _iou(a: FloatArray, b: FloatArray) -> FloatArray:
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    inside = np.prod(np.clip(high - low, 0, None), axis=2)
-    areas = [np.prod(np.clip(x[:, 2:] - x[:, :2], 0, None), axis=1) for x in (a, b)]
-    return np.asarray(inside / np.maximum(areas[0][:, None] + areas[1][None] - inside, 1e-9), np.float32)
 
 
 def describe_outputs(infos: Sequence[TensorInfo], outputs: Sequence[FloatArray]) -> str:

@@ -16,12 +16,12 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from streamreid.datasets.identity_split import Picture
+from streamreid.datasets.occlusion import Occlusion, corner_patch, cover, draw_occlusion
 from streamreid.errors import DataError
-from streamreid.evaluation.occlusion_unification import UnifiedGallery, Unifies
+from streamreid.evaluation.papers.occlusion_unification import UnifiedGallery, Unifies
 from streamreid.evaluation.reid import PersonImages, ReidScores, rank_scores, rerank
 from streamreid.features.similarity import part_similarity
-from streamreid.training.identity_split import Picture
-from streamreid.training.occlusion import Occlusion, corner_patch, cover, draw_occlusion
 from streamreid.types import FloatArray, Image, IntArray, PartFeatures
 
 __all__ = [

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.datasets.layouts import Layout, Named, list_pictures
 from streamreid.errors import DataError
-from streamreid.training.layouts import Layout, Named, list_pictures
 from streamreid.types import FloatArray, IntArray
 
 __all__ = ["PersonImages", "ReidScores", "person_images", "rank_scores", "read_folder", "rerank"]

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import DataError
+from streamreid.types import Float64Array
 
 __all__ = ["Table"]
 
-Real = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
 
@@ -32,9 +32,9 @@ class Table:
 
     frames: Whole
     ids: Whole
-    boxes: Real
-    scores: Real
-    classes: Real
+    boxes: Float64Array
+    scores: Float64Array
+    classes: Float64Array
     where: str = ""
 
     def __len__(self) -> int:

@@ -15,15 +15,33 @@ from numpy.typing import NDArray
 from streamreid.errors import EngineMismatchError
 from streamreid.types import FloatArray, IntArray, PartFeatures
 
-__all__ = ["PackedParts"]
+__all__ = ["LEAST_WEIGHT", "PackedParts", "weighted_mean"]
 
 # Values of one block of results: what the two products leave stays in the cache until it is divided and clipped.
 _BLOCK = 1 << 20
 _NARROWEST = 256
 """Columns computed at a time at least, so that the matrix product stays efficient."""
 
-_LEAST = 1e-6
-"""Common visibility below which two features share nothing; far above rounding of float32."""
+LEAST_WEIGHT = 1e-6
+"""Sum of weights up to which nothing counts as seen in both; far above rounding of float32."""
+
+
+def weighted_mean(products: FloatArray, weights: FloatArray, scratch: FloatArray | None = None) -> FloatArray:
+    """sum_k w_ak w_bk <a_k, b_k> / sum_k w_ak w_bk, in place: the last step of every comparison of packed people.
+
+    Args:
+        products: ``[N, M]`` the numerator; overwritten.
+        weights: ``[N, M]`` the denominator.
+        scratch: ``[N, M]`` that may be overwritten, where many comparisons follow one another.
+
+    Returns:
+        ``products``, in [-1, 1]; 0 where nothing was seen in both.
+    """
+    # Where nothing was seen in both, the product is 0 as well.
+    divisor = np.maximum(weights, np.float32(LEAST_WEIGHT), out=scratch)
+    np.divide(products, divisor, out=products)
+    # Several times as fast as np.clip for a few people.
+    return np.minimum(np.maximum(products, -1.0, out=products), 1.0, out=products)
 
 
 class PackedParts:
@@ -167,7 +185,7 @@ class PackedParts:
         best = np.full((len(self), count), -np.inf, np.float32)
         if count == 0 or len(self) == 0:
             return rows, best
-        enough = max(least_common * self.shape[0] - _LEAST, _LEAST)
+        enough = max(least_common * self.shape[0] - LEAST_WEIGHT, LEAST_WEIGHT)
         for block, values, weights in self._blocks(other):
             # Only who beats the worst that was kept; after the first blocks these are few.
             who, column = np.nonzero((values > best[:, -1:]) & (weights > enough))
@@ -192,9 +210,7 @@ class PackedParts:
             p, w, d = (x.reshape(-1)[: n * width].reshape(n, width) for x in (products, weights, divisor))
             np.matmul(self._rows[:n], other._rows[block].T, out=p)
             np.matmul(self._weights[:n], other._weights[block].T, out=w)
-            np.maximum(w, np.float32(_LEAST), out=d)  # where nothing was seen in both, the product is 0 as well
-            np.divide(p, d, out=p)
-            np.minimum(np.maximum(p, -1.0, out=p), 1.0, out=p)  # np.clip takes several times as long for a few people
+            weighted_mean(p, w, d)
             yield block, p, w
 
     def _grow(self, room: int) -> None:

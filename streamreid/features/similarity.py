@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from streamreid.errors import EngineMismatchError
-from streamreid.features.packed import PackedParts
+from streamreid.features.packed import LEAST_WEIGHT, PackedParts
 from streamreid.types import BoolArray, FloatArray, PartFeatures, SimilaritySums
 
-__all__ = ["Calibration", "PackedParts", "SiteCalibration", "part_similarity"]
+__all__ = ["Calibration", "PackedParts", "SiteCalibration", "combine_parts", "part_similarity"]
 
 
 def part_similarity(a: PartFeatures | PackedParts, b: PartFeatures | PackedParts) -> tuple[FloatArray, FloatArray]:
@@ -46,6 +46,28 @@ def part_similarity(a: PartFeatures | PackedParts, b: PartFeatures | PackedParts
     left = a if isinstance(a, PackedParts) else PackedParts(a)
     right = b if isinstance(b, PackedParts) else PackedParts(b)
     return left.compare(right)
+
+
+def combine_parts(
+    each: FloatArray, weight: FloatArray, total: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """The same similarity where a part has several prototypes, so that the likeness of each part is known already.
+
+    Args:
+        each: ``[K, N, M]`` likeness of each part in [-1, 1].
+        weight: ``[K, N, M]`` w_ak w_bk, how well each part was seen in both.
+        total: ``[N, M]`` what the weighted sum is divided by; by default the sum of the weights.
+
+    Returns:
+        similarity: ``[N, M]`` float32 in [-1, 1]; 0 where no part was seen in both.
+        common: ``[N, M]`` float32 in [0, 1]: the share of parts that was seen in both.
+    """
+    total = weight.sum(0) if total is None else total
+    similarity = np.divide(
+        (weight * each).sum(0), total, out=np.zeros(total.shape, np.float32), where=total > LEAST_WEIGHT
+    )
+    np.minimum(np.maximum(similarity, -1, out=similarity), 1, out=similarity)
+    return similarity, np.asarray(total / max(len(each), 1), np.float32)
 
 
 @dataclass(frozen=True, slots=True)

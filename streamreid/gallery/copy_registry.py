@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from streamreid.errors import StreamReIDError
+from streamreid.files import atomic_write
 from streamreid.gallery.erasure_proof import ByteSignatures, find_residue
 from streamreid.gallery.records import Erasure
 
@@ -115,22 +116,15 @@ def forget_in_export(folder: Path, ids: Sequence[int]) -> list[Path]:
 
 def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
     """Write arrays uncompressed, so that a search for bytes means something; the file is complete or not there."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with _in_place_of(path) as part, part.open("wb") as file:
         np.savez(file, **arrays)
-    _take_place(part, path)
 
 
 def _replace(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    _take_place(part, path)
+    with _in_place_of(path) as part:
+        part.write_bytes(data)
 
 
-def _take_place(part: Path, path: Path) -> None:
-    """Put a new file in the place of an old one, for the same readers."""
-    if path.exists():
-        part.chmod(path.stat().st_mode & 0o777)
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
+def _in_place_of(path: Path) -> AbstractContextManager[Path]:
+    """A new file in the place of an old one, for the same readers."""
+    return atomic_write(path, mode=path.stat().st_mode & 0o777 if path.exists() else None, durable=True)

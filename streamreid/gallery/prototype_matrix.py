@@ -16,14 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import GalleryError
-from streamreid.features.similarity import PackedParts
+from streamreid.features.packed import PackedParts, weighted_mean
 from streamreid.types import FloatArray, IntArray, PartFeatures
 
 __all__ = ["PrototypeMatrix", "widened"]
 
 _BLOCK = 256  # rows of which the conversion to float32 stays in the cache
 _FIRST = 1024  # rows made room for at first
-_LEAST = 1e-6  # divisors below are no visibility in common
 _FEW = 3  # queries up to which a product that reads float16 directly beats converting for a GEMM
 # Sign and magnitude of a float16 that was shifted left by 13 bits.
 _MASK = np.array(0x8FFFE000, np.uint32).view(np.int32)
@@ -186,10 +185,8 @@ class PrototypeMatrix:
         """
         weights = self._weights[: self._end] if rows is None else self._weights[rows]
         stored = self._rows[: self._end] if rows is None else self._rows[rows]
-        numerator = _products(query.rows, stored, self._numkong)
         denominator = query.weights @ weights.T
-        similarity = np.asarray(np.divide(numerator, np.maximum(denominator, _LEAST), out=numerator), np.float32)
-        np.clip(similarity, -1.0, 1.0, out=similarity)
+        similarity = weighted_mean(_products(query.rows, stored, self._numkong), denominator)
         return similarity, np.asarray(denominator / np.float32(max(self.shape[0], 1)), np.float32)
 
     def foreground(self, rows: IntArray) -> FloatArray:

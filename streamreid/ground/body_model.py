@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from streamreid.boxes import iou_matrix
 from streamreid.ground.camera_model import GroundCamera
+from streamreid.types import Float64Array
 
 __all__ = ["body_boxes", "box_slopes", "hidden_by", "overlap_of", "share_inside"]
 
-Array = NDArray[np.float64]
 _ANGLES = np.arange(8) * np.pi / 4
 # Rings around the vertical axis of a person: radius in metres and height as a share of the person's.
 _RINGS = ((0.13, 0.0), (0.23, 0.45), (0.25, 0.8), (0.10, 1.0))
 _BODY = np.array([[r * np.cos(a), r * np.sin(a), h] for r, h in _RINGS for a in _ANGLES])
 
 
-def body_boxes(camera: GroundCamera, people: Array) -> Array:
+def body_boxes(camera: GroundCamera, people: Float64Array) -> Float64Array:
     """Boxes of standing people.
 
     Args:
@@ -37,13 +37,13 @@ def body_boxes(camera: GroundCamera, people: Array) -> Array:
     return boxes
 
 
-def box_slopes(camera: GroundCamera, people: Array, boxes: Array, step: float = 0.02) -> Array:
+def box_slopes(camera: GroundCamera, people: Float64Array, boxes: Float64Array, step: float = 0.02) -> Float64Array:
     """Derivatives of ``[N, 4]`` boxes by what is known of ``[N, D]`` people: ``[N, 4, D]``."""
     moved = people[:, None] + step * np.eye(people.shape[-1])[None]
     return np.asarray((body_boxes(camera, moved) - boxes[:, None]).transpose(0, 2, 1) / step, np.float64)
 
 
-def hidden_by(shown: Array, depth: Array) -> Array:
+def hidden_by(shown: Float64Array, depth: Float64Array) -> Float64Array:
     """Which share of each predicted box, and of its strip at the feet, each nearer person hides: ``[N, N, 2]``, hidden
     by hiding."""
     x0, y0, x1, y1 = shown.T
@@ -59,7 +59,7 @@ def hidden_by(shown: Array, depth: Array) -> Array:
     return np.asarray(share.transpose(0, 2, 1), np.float64)
 
 
-def share_inside(shown: Array, size: tuple[int, int]) -> Array:
+def share_inside(shown: Float64Array, size: tuple[int, int]) -> Float64Array:
     """Which share of predicted boxes lies in the picture: ``[N]``."""
     inner = np.clip(shown, 0, [size[0], size[1], size[0], size[1]])
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -67,11 +67,8 @@ def share_inside(shown: Array, size: tuple[int, int]) -> Array:
         return np.asarray(np.nan_to_num(area / ((shown[:, 2] - shown[:, 0]) * (shown[:, 3] - shown[:, 1]))), np.float64)
 
 
-def overlap_of(shown: Array, boxes: Array, size: tuple[int, int]) -> Array:
+def overlap_of(shown: Float64Array, boxes: Float64Array, size: tuple[int, int]) -> Float64Array:
     """IoU ``[N, M]`` of predicted boxes, cut at the border of the picture, with boxes found."""
-    a = np.clip(shown, 0, [size[0], size[1], size[0], size[1]])[:, None]
-    b = boxes[None]
-    with np.errstate(invalid="ignore"):
-        inner = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None).prod(-1)
-        union = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - inner
-        return np.asarray(np.nan_to_num(inner / np.maximum(union, 1e-9)), np.float64)
+    inside = np.clip(shown, 0, [size[0], size[1], size[0], size[1]])
+    with np.errstate(invalid="ignore"):  # a box that is not a number overlaps nothing
+        return iou_matrix(inside, boxes)

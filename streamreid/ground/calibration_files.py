@@ -12,19 +12,18 @@ from zipfile import BadZipFile
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from streamreid._calibration_settings import CalibrationConfig
 from streamreid.errors import ConfigError
 from streamreid.ground.calibration_formats import Parts, calibration_text, read_parts
 from streamreid.ground.calibration_plausibility import View, view_of
 from streamreid.ground.camera_model import GroundCamera, Lens, OpenCvLens
+from streamreid.types import Float64Array
 
 __all__ = ["load_calibration"]
 
 log = logging.getLogger(__name__)
 
-Array = NDArray[np.float64]
 _FAR = 0.5  # metres: points that disagree by more contradict each other
 _UNITS = ((1.0, "metres"), (0.01, "centimetres"), (0.001, "millimetres"))
 _MUCH = 1.5
@@ -144,7 +143,7 @@ def _from_parts(name: str, parts: Parts, where: str) -> Iterator[_Reading]:
     yield from _from_numbers(name, _shaped(numbers, where), where)
 
 
-def _shaped(numbers: Array, where: str) -> Array:
+def _shaped(numbers: Float64Array, where: str) -> Float64Array:
     """3x3 or 3x4, from any way to write one."""
     numbers = np.squeeze(numbers)
     if numbers.shape in ((12,), (9,)):
@@ -194,7 +193,7 @@ def _from_pose(name: str, parts: Parts, where: str) -> Iterator[_Reading]:
     poses = (("world-to-camera", rotation, shift), ("camera-to-world", rotation.T, -rotation.T @ shift))
     for maps, r, t in poses:
 
-        def make(unit: float, r: Array = r, t: Array = t) -> GroundCamera:
+        def make(unit: float, r: Float64Array = r, t: Float64Array = t) -> GroundCamera:
             matrix = inner @ np.concatenate([r, unit * t[:, None]], 1)
             # Boards on the floor often have z pointing down; the ground is the same.
             upside = float((-r.T @ t)[2]) < 0
@@ -205,7 +204,7 @@ def _from_pose(name: str, parts: Parts, where: str) -> Iterator[_Reading]:
         yield _Reading(make, maps, size=size)
 
 
-def _from_numbers(name: str, numbers: Array, where: str) -> Iterator[_Reading]:
+def _from_numbers(name: str, numbers: Float64Array, where: str) -> Iterator[_Reading]:
     if numbers.shape == (3, 3):
         if abs(np.linalg.det(numbers / max(np.abs(numbers).max(), 1e-12))) < 1e-14:
             raise ConfigError(
@@ -236,7 +235,7 @@ def _from_numbers(name: str, numbers: Array, where: str) -> Iterator[_Reading]:
         )
 
 
-def _inner_of(matrix: Array) -> Array:
+def _inner_of(matrix: Float64Array) -> Float64Array:
     try:
         inner = cv2.decomposeProjectionMatrix(matrix)[0]
         return np.asarray(inner / inner[2, 2], np.float64)
@@ -244,7 +243,7 @@ def _inner_of(matrix: Array) -> Array:
         return np.zeros((3, 3))
 
 
-def _turned(matrix: Array) -> tuple[Array, Array | None]:
+def _turned(matrix: Float64Array) -> tuple[Float64Array, Float64Array | None]:
     """K [R' | -R' t] of a matrix K [R | t]: what it is if it has the pose from the camera to the world."""
     inner = _inner_of(matrix)
     if not np.isfinite(inner).all() or abs(np.linalg.det(inner)) < 1e-9:
@@ -257,7 +256,7 @@ def _turned(matrix: Array) -> tuple[Array, Array | None]:
     return inner, np.asarray(inner @ np.concatenate([pose[:, :3].T, -pose[:, :3].T @ pose[:, 3:]], 1), np.float64)
 
 
-def _size_of(inner: Array) -> tuple[int, int] | None:
+def _size_of(inner: Float64Array) -> tuple[int, int] | None:
     """Of the pictures, by the principal point, which is near their middle."""
     width, height = round(2 * float(inner[0, 2])), round(2 * float(inner[1, 2]))
     return (width, height) if 160 <= width <= 20_000 and 120 <= height <= 20_000 else None
@@ -373,7 +372,7 @@ def _tsai_text(path: Path, where: str) -> str | None:
     return None if "<opencv_storage" in text[:4096] else text
 
 
-def _fit(points: Array, unit: float, where: str) -> Array:
+def _fit(points: Float64Array, unit: float, where: str) -> Float64Array:
     pixels, ground = points[:, :2], points[:, 2:] * unit
     onto, _ = cv2.findHomography(ground, pixels, 0)
     if onto is None or not np.isfinite(onto).all():

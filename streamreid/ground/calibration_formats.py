@@ -20,16 +20,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from streamreid._yaml import parse_yaml
 from streamreid.errors import ConfigError
 from streamreid.ground.matrix_text import one_matrix
 from streamreid.textfiles import read_text
+from streamreid.types import Float64Array
 
 __all__ = ["Parts", "calibration_text", "read_parts"]
 
-Array = NDArray[np.float64]
 
 _NAMES = {
     "inner": ("cameramatrix", "k", "intrinsic", "intrinsics", "intrinsicmatrix", "mtx", "m1"),
@@ -68,11 +67,11 @@ class Parts:
         where: For messages.
     """
 
-    values: Mapping[str, Array] = field(default_factory=dict)
+    values: Mapping[str, Float64Array] = field(default_factory=dict)
     size: tuple[int, int] | None = None
     where: str = ""
 
-    def get(self, name: str) -> Array | None:
+    def get(self, name: str) -> Float64Array | None:
         """One matrix or vector of the calibration, or None where the file has none of that name."""
         return self.values.get(name)
 
@@ -260,8 +259,8 @@ def _plain(name: object) -> str:
     return re.sub(r"[^a-z0-9]", "", str(name)[:80].lower())
 
 
-def _named(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    found: dict[str, Array] = {}
+def _named(arrays: Mapping[str, Float64Array]) -> dict[str, Float64Array]:
+    found: dict[str, Float64Array] = {}
     for name, array in arrays.items():
         for part, names in _NAMES.items():
             if _plain(name) in names and part not in found:
@@ -269,7 +268,7 @@ def _named(arrays: Mapping[str, Array]) -> dict[str, Array]:
     return found
 
 
-def _array(value: Any) -> Array | None:
+def _array(value: Any) -> Float64Array | None:
     """A matrix: an array, nested lists, or rows, cols and data as OpenCV and ROS write them."""
     if isinstance(value, dict) and "data" in value:
         numbers = _array(value["data"])

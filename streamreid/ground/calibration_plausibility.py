@@ -10,13 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamreid.ground.camera_model import GroundCamera
 
 __all__ = ["View", "view_of"]
 
-Array = NDArray[np.float64]
 
 _PERSON = 1.7
 """Metres."""

@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from streamreid.errors import ConfigError
+from streamreid.types import Float64Array
 
 __all__ = ["GroundCamera", "Lens", "OpenCvLens", "matrix_from_homography"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +31,14 @@ class Lens:
     scale: tuple[float, float]
     centre: tuple[float, float]
 
-    def ideal(self, pixels: Array) -> Array:
+    def ideal(self, pixels: Float64Array) -> Float64Array:
         """Where pixels ``[N, 2]`` would be without distortion."""
         sensor = (pixels - self.centre) * self.scale
         return np.asarray(
             sensor * (1 + self.kappa * (sensor**2).sum(-1, keepdims=True)) / self.scale + self.centre, np.float64
         )
 
-    def real(self, pixels: Array) -> Array:
+    def real(self, pixels: Float64Array) -> Float64Array:
         """Where ideal pixels ``[N, 2]`` are seen; far outside the picture, where the formula has no solution, nearly
         unchanged."""
         sensor = (pixels - self.centre) * self.scale
@@ -69,10 +67,10 @@ class OpenCvLens:
         coefficients: ``[4]``, ``[5]``, ``[8]``, ``[12]`` or ``[14]``: k1, k2, p1, p2, k3, ...
     """
 
-    inner: Array
-    coefficients: Array
+    inner: Float64Array
+    coefficients: Float64Array
 
-    def ideal(self, pixels: Array) -> Array:
+    def ideal(self, pixels: Float64Array) -> Float64Array:
         """Where pixels ``[N, 2]`` would be without distortion."""
         if not len(pixels):
             return pixels
@@ -81,7 +79,7 @@ class OpenCvLens:
             -1, 2
         )
 
-    def real(self, pixels: Array) -> Array:
+    def real(self, pixels: Float64Array) -> Float64Array:
         """Where ideal pixels ``[..., 2]`` are seen; far outside the picture, where the polynomial turns back, nearly
         unchanged."""
         flat = np.asarray(pixels, np.float64).reshape(-1, 2)
@@ -120,13 +118,13 @@ class GroundCamera:
     """
 
     name: str
-    matrix: Array
+    matrix: Float64Array
     lens: Lens | OpenCvLens | None = None
     size: tuple[int, int] | None = None
-    homography: Array | None = None
+    homography: Float64Array | None = None
 
     @classmethod
-    def from_homography(cls, name: str, homography: Array, *, where: str = "") -> GroundCamera:
+    def from_homography(cls, name: str, homography: Float64Array, *, where: str = "") -> GroundCamera:
         """A camera of which only the ground is known.
 
         Args:
@@ -145,7 +143,7 @@ class GroundCamera:
     def from_matrix(
         cls,
         name: str,
-        matrix: Array,
+        matrix: Float64Array,
         *,
         size: tuple[int, int] | None = None,
         lens: Lens | OpenCvLens | None = None,
@@ -179,11 +177,11 @@ class GroundCamera:
         return cls(name, m, lens, size)
 
     @property
-    def position(self) -> Array:
+    def position(self) -> Float64Array:
         """``[3]`` where the camera hangs, metres."""
         return np.asarray(-np.linalg.solve(self.matrix[:, :3], self.matrix[:, 3]), np.float64)
 
-    def project(self, points: Array) -> tuple[Array, Array]:
+    def project(self, points: Float64Array) -> tuple[Float64Array, Float64Array]:
         """Pixels ``[..., 2]`` and depths ``[...]`` in metres of world points ``[..., 3]``; pixels are NaN where the
         depth is not positive."""
         seen = points @ self.matrix[:, :3].T + self.matrix[:, 3]
@@ -194,7 +192,7 @@ class GroundCamera:
             pixels = self.lens.real(pixels)
         return pixels, depth
 
-    def to_plane(self, pixels: Array, height: float = 0.0) -> Array:
+    def to_plane(self, pixels: Float64Array, height: float = 0.0) -> Float64Array:
         """World points ``[N, 2]`` at ``height`` metres above the ground that are seen at pixels ``[N, 2]``; NaN above
         the horizon."""
         if self.lens is not None:
@@ -207,7 +205,7 @@ class GroundCamera:
         depth = points @ m[2, :2] + m[2, 2] * height + m[2, 3]
         return np.where((depth > 0.05)[:, None], points, np.nan)
 
-    def to_ground(self, pixels: Array, sigma: Array) -> tuple[Array, Array]:
+    def to_ground(self, pixels: Float64Array, sigma: Float64Array) -> tuple[Float64Array, Float64Array]:
         """Where pixels lie on the ground, and how sure that is.
 
         Args:
@@ -245,7 +243,7 @@ class GroundCamera:
         return GroundCamera(self.name, np.diag([across, down, 1.0]) @ self.matrix, lens, size)
 
 
-def matrix_from_homography(homography: Array, size: tuple[int, int], *, where: str) -> Array:
+def matrix_from_homography(homography: Float64Array, size: tuple[int, int], *, where: str) -> Float64Array:
     """A projection matrix from the homography of the ground, for square pixels and the optical axis in the middle of
     the picture.
 

@@ -19,13 +19,12 @@ from streamreid.ground.frame_order import FrameOrder
 from streamreid.ground.kalman_filter import GroundSettings
 from streamreid.ground.tracker import GroundTracker
 from streamreid.ground.trajectory_similarity import BIN, Trajectories, names_of
-from streamreid.types import FloatArray, IntArray, TrackKey, Tracks
+from streamreid.types import Float64Array, FloatArray, IntArray, TrackKey, Tracks
 
 __all__ = ["GroundEvidence", "WorldRow"]
 
 _log = logging.getLogger(__name__)
 
-Array = NDArray[np.float64]
 WorldRow = tuple[float, int, float, float]
 """Time, id, x, y."""
 
@@ -61,8 +60,8 @@ class _Looked:
     at: float
     used: IntArray
     owner: IntArray
-    points: Array
-    feet: Array
+    points: Float64Array
+    feet: Float64Array
     final: bool = False
     waiting: list[Tracks] = field(default_factory=list)
 
@@ -98,7 +97,7 @@ class GroundEvidence:
         self._steady = FrameOrder()
         self._check = CalibrationCheck() if self.config.check else None
         self._out: set[str] = set()
-        self._pending: list[tuple[float, int, _Looked, Array, tuple[int, int]]] = []
+        self._pending: list[tuple[float, int, _Looked, Float64Array, tuple[int, int]]] = []
         self._newest: dict[str, _Looked] = {}
         self._order = 0
         self._latest = -np.inf
@@ -190,7 +189,7 @@ class GroundEvidence:
                     self._vote(name, earlier, tracks)
                 earlier.waiting = []
 
-    def _place(self, frame: _Looked, owner: IntArray, where: Mapping[int, Array]) -> None:
+    def _place(self, frame: _Looked, owner: IntArray, where: Mapping[int, Float64Array]) -> None:
         frame.owner[frame.used] = owner
         for row in np.flatnonzero(frame.owner).tolist():
             if (found := where.get(int(frame.owner[row]))) is not None:
@@ -309,7 +308,7 @@ class GroundEvidence:
                 return frame
         return None
 
-    def _inside(self, points: Array) -> NDArray[np.bool_]:
+    def _inside(self, points: Float64Array) -> NDArray[np.bool_]:
         finite: NDArray[np.bool_] = np.asarray(np.isfinite(points).all(1), bool)
         if self._area is None:
             return finite

@@ -8,14 +8,15 @@ import numpy as np
 from lap import lapjv
 from numpy.typing import NDArray
 
+from streamreid.types import Float64Array
+
 __all__ = ["k_best_assignments"]
 
-Array = NDArray[np.float64]
 _LARGE = 1e4
 """Cost of a forbidden assignment: above any gain in log-odds, small enough for float64 sums."""
 
 
-def k_best_assignments(gain: Array, window: float) -> Iterator[tuple[float, NDArray[np.int64]]]:
+def k_best_assignments(gain: Float64Array, window: float) -> Iterator[tuple[float, NDArray[np.int64]]]:
     """The best assignment, then all that differ from it in one person, or in two who exchange or pass on a box.
 
     Args:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.types import Float64Array
+
 __all__ = ["GroundSettings", "GroundTrack", "Nodes", "Trail", "correct", "transition"]
 
-Array = NDArray[np.float64]
 Trail = tuple["Trail | None", float, float, float]
 """What came before, time, x, y."""
 
@@ -85,7 +86,7 @@ class GroundTrack:
     """
 
     number: int
-    mean: Array
+    mean: Float64Array
     confirmed: bool = False
     path: list[tuple[float, float, float]] = field(default_factory=list)
 
@@ -108,12 +109,12 @@ class Nodes:
         trail: ``[N]`` ways.
     """
 
-    mean: Array
-    cov: Array
+    mean: Float64Array
+    cov: Float64Array
     label: NDArray[np.int64]
-    there: Array
+    there: Float64Array
     hits: NDArray[np.int64]
-    last: Array
+    last: Float64Array
     rows: NDArray[np.int64]
     trail: list[Trail | None]
 
@@ -146,7 +147,7 @@ class Nodes:
         return Nodes(**arrays, trail=[*self.trail, *other.trail])
 
 
-def transition(dt: float, settings: GroundSettings) -> tuple[Array, Array]:
+def transition(dt: float, settings: GroundSettings) -> tuple[Float64Array, Float64Array]:
     """How ``dt`` seconds change a belief: matrix and noise, ``[6, 6]`` each.
 
     Speed fades with ``calm`` and is pushed by white acceleration; height and girth hardly change.
@@ -164,8 +165,13 @@ def transition(dt: float, settings: GroundSettings) -> tuple[Array, Array]:
 
 
 def correct(
-    mean: Array, cov: Array, slopes: Array, gap: Array, noise: Array, heights: tuple[float, float]
-) -> tuple[Array, Array]:
+    mean: Float64Array,
+    cov: Float64Array,
+    slopes: Float64Array,
+    gap: Float64Array,
+    noise: Float64Array,
+    heights: tuple[float, float],
+) -> tuple[Float64Array, Float64Array]:
     """Kalman correction of N beliefs by one box each.
 
     Args:

@@ -9,13 +9,13 @@ import re
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamreid.errors import ConfigError
+from streamreid.types import Float64Array
 
 __all__ = ["one_matrix"]
 
-Array = NDArray[np.float64]
+
 Rows = list[list[float]]
 
 _NUMBER = re.compile(
@@ -55,7 +55,7 @@ class _Block:
         return sum(map(len, self.rows))
 
 
-def one_matrix(text: str, where: str, key: str = "", camera: str = "", file: str = "FILE.txt") -> Array:
+def one_matrix(text: str, where: str, key: str = "", camera: str = "", file: str = "FILE.txt") -> Float64Array:
     """The matrix of a text file, in rows; comments, labels and brackets are passed over.
 
     Args:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from streamreid.ground.body_model import body_boxes, box_slopes, hidden_by, share_inside
 from streamreid.ground.camera_model import GroundCamera
 from streamreid.ground.kalman_filter import GroundSettings, correct
+from streamreid.types import Float64Array
 
 __all__ = ["CameraFrame", "Explained", "measurement_likelihood"]
 
-Array = NDArray[np.float64]
 _STANDS, _LEGLESS, _VAGUE = range(3)
 """A box shows somebody whole; or without feet, hidden by whatever; or badly."""
 
@@ -31,14 +31,16 @@ class Explained:
         hidden: ``[N, N, 2]`` see ``hidden_by``.
     """
 
-    slopes: Array
-    gap: Array
-    noise: Array
-    odds: Array
-    inside: Array
-    hidden: Array
+    slopes: Float64Array
+    gap: Float64Array
+    noise: Float64Array
+    odds: Float64Array
+    inside: Float64Array
+    hidden: Float64Array
 
-    def chances(self, people: NDArray[np.int64], settings: GroundSettings) -> tuple[Array, Array, NDArray[np.int64]]:
+    def chances(
+        self, people: NDArray[np.int64], settings: GroundSettings
+    ) -> tuple[Float64Array, Float64Array, NDArray[np.int64]]:
         """What a hypothesis in which these ``[T]`` people are there says.
 
         Returns:
@@ -59,13 +61,13 @@ class Explained:
 
     def corrected(
         self,
-        mean: Array,
-        cov: Array,
+        mean: Float64Array,
+        cov: Float64Array,
         rows: NDArray[np.int64],
         boxes: NDArray[np.int64],
         way: NDArray[np.int64],
         settings: GroundSettings,
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Float64Array, Float64Array]:
         """Beliefs of people ``rows`` after a box each, in a way each."""
         gap, noise = self.gap[rows, boxes], self.noise[way, rows, boxes]
         return correct(mean, cov, self.slopes[rows], gap, noise, settings.heights)
@@ -81,7 +83,13 @@ class CameraFrame:
 
 
 def measurement_likelihood(
-    seen: CameraFrame, mean: Array, cov: Array, boxes: Array, settings: GroundSettings, *, around: Array | None = None
+    seen: CameraFrame,
+    mean: Float64Array,
+    cov: Float64Array,
+    boxes: Float64Array,
+    settings: GroundSettings,
+    *,
+    around: Float64Array | None = None,
 ) -> Explained:
     """Compare predicted with found boxes, edge by edge.
 
@@ -125,13 +133,15 @@ def measurement_likelihood(
     return Explained(slopes, gap, noises, odds, inside, hidden_by(shown, depth))
 
 
-def _cut(boxes: Array, size: tuple[int, int]) -> NDArray[np.bool_]:
+def _cut(boxes: Float64Array, size: tuple[int, int]) -> NDArray[np.bool_]:
     """Which edges ``[M, 4]`` lie on the border of the picture."""
     x, y = 0.01 * size[0], 0.01 * size[1]
     return np.stack([boxes[:, 0] < x, boxes[:, 1] < y, boxes[:, 2] > size[0] - x, boxes[:, 3] > size[1] - y], 1)
 
 
-def _density(slopes: Array, cov: Array, gap: Array, noise: Array, high: Array) -> Array:
+def _density(
+    slopes: Float64Array, cov: Float64Array, gap: Float64Array, noise: Float64Array, high: Float64Array
+) -> Float64Array:
     """Logarithm of the Gaussian density of the gaps, in box heights: ``[N, M]``."""
     spread = np.einsum("nij,njk,nlk->nil", slopes, cov, slopes)[:, None] + noise[..., None] * np.eye(4)
     root = np.linalg.cholesky(spread / (high**2)[:, None, None, None])

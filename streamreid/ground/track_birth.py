@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from streamreid.ground.body_model import body_boxes, overlap_of, share_inside
 from streamreid.ground.kalman_filter import GroundSettings, correct
 from streamreid.ground.measurement_likelihood import CameraFrame, measurement_likelihood
+from streamreid.types import Float64Array
 
 __all__ = ["Beginner", "Entrances", "Shown", "begin", "beginners"]
 
-Array = NDArray[np.float64]
 ViewKey = tuple[tuple[str, int], ...]
 _FAR = 60.0  # metres
 _ALONE = 0.1
@@ -35,7 +35,7 @@ class Shown:
     """
 
     seen: CameraFrame
-    boxes: Array
+    boxes: Float64Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,8 +50,8 @@ class Beginner:
 
     key: ViewKey
     worth: float
-    mean: Array
-    cov: Array
+    mean: Float64Array
+    cov: Float64Array
 
 
 class Entrances:
@@ -64,7 +64,7 @@ class Entrances:
         """Somebody who turned out to be real began here."""
         self._places.append(place)
 
-    def odds(self, place: Array) -> float:
+    def odds(self, place: Float64Array) -> float:
         """Logarithm of how much likelier than anywhere somebody begins here: a kernel density with one uniform
         beginning added."""
         if not self._places:
@@ -76,8 +76,8 @@ class Entrances:
 
 
 def beginners(
-    frames: Mapping[str, Shown], free: Mapping[str, NDArray[np.int64]], near: Array, settings: GroundSettings
-) -> list[tuple[ViewKey, Array]]:
+    frames: Mapping[str, Shown], free: Mapping[str, NDArray[np.int64]], near: Float64Array, settings: GroundSettings
+) -> list[tuple[ViewKey, Float64Array]]:
     """Boxes that may be one new person, and the place, best first.
 
     Args:
@@ -115,7 +115,7 @@ def beginners(
     own = np.array([rows[name][spot] == row for spot, (name, row) in enumerate(owners)])
     least = np.maximum(np.ceil(settings.share * expected), settings.cameras)
     good = alone & own & (got >= least) & ((got > 1) | (expected <= 1))
-    result: list[tuple[ViewKey, Array]] = []
+    result: list[tuple[ViewKey, Float64Array]] = []
     used: set[tuple[str, int]] = set()
     for spot in np.lexsort((-score, -got / np.maximum(expected, 1))).tolist():
         key = tuple((name, int(best[spot])) for name, best in rows.items() if best[spot] >= 0)
@@ -132,7 +132,7 @@ def beginners(
 
 def _spots(
     frames: Mapping[str, Shown], free: Mapping[str, NDArray[np.int64]], settings: GroundSettings
-) -> tuple[Array, list[tuple[str, int]]]:
+) -> tuple[Float64Array, list[tuple[str, int]]]:
     """Where the owners of free boxes may stand, by the feet and by the head."""
     spots, owners = [], []
     for name, frame in frames.items():
@@ -150,7 +150,7 @@ def _spots(
     return np.array(spots).reshape(-1, 2), owners
 
 
-def begin(frames: Mapping[str, Shown], key: ViewKey, spot: Array, settings: GroundSettings) -> Beginner | None:
+def begin(frames: Mapping[str, Shown], key: ViewKey, spot: Float64Array, settings: GroundSettings) -> Beginner | None:
     """Work out a new person from their boxes; None if a camera cannot see the place after all."""
     start = np.array([[*spot, 0.0, 0.0, settings.height, 1.0]])
     doubt = np.diag([0.25, 0.25, 1.0, 1.0, settings.height_doubt**2, settings.girth_doubt**2])[None]

@@ -21,10 +21,10 @@ from streamreid.ground.k_best_assignment import k_best_assignments
 from streamreid.ground.kalman_filter import GroundSettings, GroundTrack, Nodes, Trail, transition
 from streamreid.ground.measurement_likelihood import CameraFrame, Explained, measurement_likelihood
 from streamreid.ground.track_birth import Beginner, Entrances, Shown, ViewKey, begin, beginners
+from streamreid.types import Float64Array
 
 __all__ = ["GroundTracker"]
 
-Array = NDArray[np.float64]
 _REAL = 10
 """Who has so many times the boxes that it takes to be shown is no mistake."""
 
@@ -60,7 +60,7 @@ class _Frame:
 
     camera: str
     time: float
-    boxes: Array
+    boxes: Float64Array
     owner: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,7 +95,7 @@ class GroundTracker:
         self.start = np.inf
         self.keep = keep
         self.ended: list[GroundTrack] = []
-        self.revised: list[tuple[str, float, NDArray[np.int64], dict[int, Array]]] = []
+        self.revised: list[tuple[str, float, NDArray[np.int64], dict[int, Float64Array]]] = []
 
     @property
     def tracks(self) -> list[GroundTrack]:
@@ -115,7 +115,7 @@ class GroundTracker:
         steps = self._steps.get(camera)
         return float(np.median(steps)) if steps else 0.2
 
-    def observe(self, camera: str, time: float, boxes: Array, size: tuple[int, int]) -> NDArray[np.int64]:
+    def observe(self, camera: str, time: float, boxes: Float64Array, size: tuple[int, int]) -> NDArray[np.int64]:
         """One frame of one camera.
 
         Args:
@@ -216,7 +216,7 @@ class GroundTracker:
         self,
         frame: _Frame,
         told: Explained,
-        chances: list[tuple[Array, Array, NDArray[np.int64]]],
+        chances: list[tuple[Float64Array, Float64Array, NDArray[np.int64]]],
         options: list[tuple[float, int, NDArray[np.int64]]],
     ) -> None:
         """Make the beliefs that the chosen options need, each once, and the hypotheses that share them."""
@@ -351,7 +351,7 @@ class GroundTracker:
             hypothesis.people = np.append(own, made[label])
             hypothesis.odds += new.worth + (self._expected(new) if lost is None else 0.0)
 
-    def _lost(self, hypothesis: _Hypothesis, place: Array) -> _Gone | None:
+    def _lost(self, hypothesis: _Hypothesis, place: Float64Array) -> _Gone | None:
         """Who was lost a short time ago and could stand at the place."""
         there = set(self._nodes.label[hypothesis.people].tolist())
         best: tuple[float, _Gone | None] = 1.0, None

@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from streamreid.types import IntArray, TrackKey
+from streamreid.types import Float64Array, IntArray, TrackKey
 
 __all__ = ["BIN", "Trajectories", "names_of"]
 
-Array = NDArray[np.float64]
 BIN = 0.5  # seconds: positions of two tracks are compared at such moments
 _NEAR = 0.35  # metres: standard deviation of the distance of two views of one person
 _ROOM = 100.0  # square metres in which two different people may be
@@ -32,8 +30,8 @@ class Trajectories:
         last: ``[N]`` of the last.
     """
 
-    moments: Array
-    points: Array
+    moments: Float64Array
+    points: Float64Array
     numbers: IntArray
     first: IntArray
     last: IntArray
@@ -53,7 +51,7 @@ class Trajectories:
             moments.astype(np.float64), points, numbers, there.argmax(1), len(moments) - 1 - there[:, ::-1].argmax(1)
         )
 
-    def compare(self, row: int, camera: IntArray) -> Array:
+    def compare(self, row: int, camera: IntArray) -> Float64Array:
         """``[N]`` log-odds of one track with all."""
         gap = np.linalg.norm(self.points[row] - self.points, axis=2)
         common = np.isfinite(gap)
@@ -68,7 +66,7 @@ class Trajectories:
         other = camera != camera[row]
         return np.asarray(np.where((count > 0) & other, together, self._apart(row)), np.float64)
 
-    def _apart(self, row: int) -> Array:
+    def _apart(self, row: int) -> Float64Array:
         """``[N]`` log-odds of tracks one after the other: the same number goes on, or nobody is that fast."""
         rows = np.arange(len(self.points))
         after = self.first >= self.last[row]

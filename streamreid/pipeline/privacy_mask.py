@@ -23,9 +23,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.boxes import iou_matrix
 from streamreid.config import TrackerConfig
 from streamreid.tracking import Tracker
-from streamreid.tracking.assignment import assign, iou_matrix
+from streamreid.tracking.assignment import assign
 from streamreid.types import Detections, FloatArray, Frame, Tracks
 
 __all__ = ["MaskMoment", "PrivacyMask", "PrivacyMasks"]

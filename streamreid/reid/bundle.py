@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from streamreid._sections import Strict
 from streamreid.compiling.bundle_folder import MANIFEST, check_files, read_manifest, write_folder
 from streamreid.compiling.policy import CompiledGraph
 from streamreid.compiling.records import BuildKey, BuildRecord, FileName, Sha256, VariantKey
@@ -32,11 +33,7 @@ __all__ = [
 Triple = tuple[float, float, float]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class InputFormat(_Strict):
+class InputFormat(Strict):
     """Size of a crop and ``input = pixel * scale + bias``, per channel in the engine's colour order."""
 
     height: int = Field(ge=8, le=2048)
@@ -56,7 +53,7 @@ class InputFormat(_Strict):
         return ImageInput(self.color, self.scale, self.bias)
 
 
-class OutputNames(_Strict):
+class OutputNames(Strict):
     """Names of the graph's outputs: parts ``[N, K, D]`` (or ``[N, D]``), visibility ``[N, K]`` or none, and further
     ones."""
 
@@ -65,7 +62,7 @@ class OutputNames(_Strict):
     extra: dict[str, str] = Field(default_factory=dict)
 
 
-class CalibrationValues(_Strict):
+class CalibrationValues(Strict):
     """See ``Calibration``."""
 
     slope: float
@@ -75,7 +72,7 @@ class CalibrationValues(_Strict):
     impostor_deviation: float | None = Field(default=None, gt=0)
 
 
-class BundleManifest(_Strict):
+class BundleManifest(Strict):
     """What ``bundle.json`` holds.
 
     ``features`` is the checksum of an earlier graph whose features the graph gives bit by bit (outputs were added,
@@ -101,8 +98,6 @@ class BundleManifest(_Strict):
     rank: int = 0
     created: str = ""
     version: str = ""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
 
 
 @dataclass(frozen=True, slots=True)

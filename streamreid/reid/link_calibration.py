@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -12,17 +11,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.datasets.market1501 import parse_name
 from streamreid.errors import DataError
+from streamreid.features.logistic import fit_logistic
 from streamreid.features.similarity import Calibration, part_similarity
 from streamreid.media import is_picture
 from streamreid.reid.base import Embedder
 from streamreid.types import Detections, Frame, PartFeatures
 
-__all__ = ["fit_calibration", "fit_logistic"]
+__all__ = ["fit_calibration", "fit_platt"]
 
 log = logging.getLogger(__name__)
-
-_NAME = re.compile(r"^(-?\d+)_c(\d+)")
 
 
 def fit_calibration(
@@ -71,50 +70,31 @@ def fit_calibration(
         raise DataError(
             f"{folder}: calibration needs people seen by at least two cameras, and at least two such people"
         )
-    slope, intercept = fit_logistic(similarity, same)
+    slope, intercept = fit_platt(similarity, same)
     inside, one = _pairs(everybody, who, across=False)
     impostors = inside[~one]
     source = f"{len(kept)} pictures of {len({p for p, _ in kept})} people, across cameras"
     return Calibration(slope, intercept, source, float(impostors.mean()), float(impostors.std()))
 
 
-def fit_logistic(
-    values: NDArray[np.float64], positive: NDArray[np.bool_], *, ridge: float = 1e-6, steps: int = 100
+def fit_platt(
+    values: NDArray[np.float64], positive: NDArray[np.bool_], *, ridge: float = 1e-6, tolerance: float = 1e-13
 ) -> tuple[float, float]:
-    """Logistic regression of one variable by Newton's method, both classes weighing the same.
+    """Platt scaling: logistic regression of one variable, both classes weighing the same.
 
     Args:
         values: ``[N]``.
         positive: ``[N]`` bool, both kinds present.
         ridge: Weight of a quadratic penalty that keeps separable data finite.
-        steps: Most iterations.
+        tolerance: Decrease of the loss at which the fit ends.
 
     Returns:
         Slope and intercept of the log-odds.
     """
     x = np.stack([np.asarray(values, np.float64), np.ones(len(values))], axis=1)
-    y = positive.astype(np.float64)
     weight = np.where(positive, 0.5 / positive.sum(), 0.5 / (~positive).sum())
-    theta = np.zeros(2)
-
-    def loss(t: NDArray[np.float64]) -> float:
-        z = x @ t
-        return float(weight @ (np.logaddexp(0.0, z) - y * z) + 0.5 * ridge * t @ t)
-
-    current = loss(theta)
-    for _ in range(steps):
-        p = 1.0 / (1.0 + np.exp(-np.clip(x @ theta, -700, 700)))
-        gradient = x.T @ (weight * (p - y)) + ridge * theta
-        hessian = (x * (weight * p * (1 - p))[:, None]).T @ x + ridge * np.eye(2)
-        step = np.linalg.solve(hessian, gradient)
-        size = 1.0
-        while size > 1e-8 and loss(theta - size * step) > current:  # Newton overshoots where the curve is flat
-            size /= 2
-        theta = theta - size * step
-        previous, current = current, loss(theta)
-        if previous - current < 1e-13:
-            break
-    return float(theta[0]), float(theta[1])
+    slope, intercept = fit_logistic(x, positive, weight, ridge=ridge, tolerance=tolerance).tolist()
+    return slope, intercept
 
 
 def _scan(folder: Path) -> dict[int, dict[int, list[Path]]]:
@@ -123,9 +103,9 @@ def _scan(folder: Path) -> dict[int, dict[int, list[Path]]]:
         raise DataError(f"{folder}: no such folder of pictures to calibrate on")
     found: dict[int, dict[int, list[Path]]] = defaultdict(lambda: defaultdict(list))
     for path in sorted(folder.iterdir()):
-        match = _NAME.match(path.name)
-        if match and is_picture(path) and int(match[1]) > 0:
-            found[int(match[1])][int(match[2])].append(path)
+        name = parse_name(path.name)
+        if name is not None and name.is_person and is_picture(path):
+            found[name.person][name.camera].append(path)
     if not found:
         raise DataError(f"{folder}: no pictures named as in Market-1501 (PPPP_cCsS_*.jpg)")
     return found

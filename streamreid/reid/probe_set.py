@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.datasets.market1501 import parse_name
 from streamreid.errors import DataError
 from streamreid.media import PICTURE_SUFFIXES, is_picture
 
 __all__ = ["Probe", "generated_probe", "read_probe"]
-
-_NAME = re.compile(r"^(-?\d+)_c(\d+)")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,9 +53,9 @@ def read_probe(folder: str | Path, size: tuple[int, int], *, most: int = 256) ->
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of pictures")
     paths = sorted(p for p in folder.rglob("*") if is_picture(p))
-    matches = [_NAME.match(p.name) for p in paths]
-    labelled = bool(paths) and all(m is not None for m in matches)
-    labels = np.array([(int(m[1]), int(m[2])) for m in matches if m is not None], np.int64).reshape(-1, 2)
+    names = [parse_name(p.name) for p in paths]
+    labelled = bool(paths) and all(n is not None for n in names)
+    labels = np.array([n for n in names if n is not None], np.int64).reshape(-1, 2)
     if labelled:  # 0 and -1 are junk in Market-1501
         keep = np.flatnonzero(labels[:, 0] > 0)
         paths, labels = [paths[i] for i in keep], labels[keep]

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from streamreid.files import atomic_write
+
 __all__ = ["CompiledGraphs", "read_json", "write_json"]
 
 log = logging.getLogger(__name__)
@@ -84,12 +86,9 @@ class CompiledGraphs:
 
 
 def _write(path: Path, data: bytes) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(data)
-        draft.replace(path)
+        with atomic_write(path, part=path.with_name(f".{path.name}.{os.getpid()}")) as part:
+            part.write_bytes(data)
     except OSError as error:
         log.debug("%s cannot be written: %s", path, error)
-        with suppress(OSError):
-            draft.unlink()

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import OutputError
+from streamreid.files import atomic_write
 from streamreid.types import FloatArray, FrameResult, IdentityEvent
 
 __all__ = ["FinalIdentities", "LineFile", "PeopleCount", "Sink", "SinkContext", "atomic_text", "ltwh", "write_failed"]
@@ -213,17 +214,12 @@ def atomic_text(path: Path) -> Iterator[TextIO]:
     Raises:
         OutputError: It cannot be written.
     """
-    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "w", encoding="utf-8", newline="\n") as file:
+        with atomic_write(path) as part, open(part, "w", encoding="utf-8", newline="\n") as file:
             yield file
-        os.replace(part, path)
     except OSError as error:
         raise write_failed(path, error) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def ltwh(boxes: FloatArray) -> NDArray[np.float64]:

@@ -24,22 +24,12 @@ import numpy as np
 from streamreid.sinks.base import FinalIdentities, LineFile, SinkContext, atomic_text, ltwh, write_failed
 from streamreid.types import FrameResult, IdentityEvent, IntArray
 
-__all__ = ["MotSink", "mot_lines"]
+__all__ = ["MotSink"]
 
 _UNKNOWN = "-1,-1,-1"
 _log = logging.getLogger(__name__)
 _LONGEST = 64 * 2**20
 """Bytes of text that are written anew in about two seconds."""
-
-
-def mot_lines(result: FrameResult, ids: IntArray) -> str:
-    """The lines of one frame.
-
-    Args:
-        result: The frame and its people.
-        ids: ``[N]`` the id to write for each; people with id 0 are left out.
-    """
-    return _numbered(result, ids, _places(result))
 
 
 def _places(result: FrameResult) -> list[str]:

@@ -15,7 +15,6 @@ several segments, stay parts: ``<path>`` is then the folder itself, which every 
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 import time
@@ -28,6 +27,7 @@ import numpy as np
 
 from streamreid._threads import Thread
 from streamreid.errors import MissingExtraError, OutputError
+from streamreid.files import atomic_write
 from streamreid.sinks.base import FinalIdentities, SinkContext, ltwh, write_failed
 from streamreid.sinks.parquet_parts import PartFolder
 from streamreid.types import FrameResult, IdentityEvent
@@ -216,14 +216,11 @@ class ParquetSink(SinkContext):
         if self._append:
             self._finish_parts(identities)
             return
-        part = self.path.with_name(self.path.name + ".part")
         try:
-            self._merge(part, identities)
-            os.replace(part, self.path)
+            with atomic_write(self.path) as part:
+                self._merge(part, identities)
         except OSError as error:
             raise write_failed(self.path, error) from error
-        finally:
-            part.unlink(missing_ok=True)
         shutil.rmtree(self.parts, ignore_errors=True)
 
     def settle(self, identities: FinalIdentities) -> None:

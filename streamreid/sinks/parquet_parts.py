@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from streamreid.files import atomic_write
 
 __all__ = ["PartFolder"]
 
@@ -86,13 +89,8 @@ class PartFolder:
         before = self._pa.parquet.ParquetFile(path).read()
         after = change(before)
         if not after.equals(before):
-            aside = path.with_name(f".{path.name}.part")
-            try:
-                self._pa.parquet.write_table(after, aside)
-                os.replace(aside, path)
-            except OSError:
-                aside.unlink(missing_ok=True)
-                raise
+            with _atomic(path) as part:
+                self._pa.parquet.write_table(after, part)
 
     def merge(self, change: Callable[[Any], Any] = lambda table: table) -> None:
         """Join parts where many small ones lie side by side.
@@ -120,14 +118,14 @@ class PartFolder:
 
     def _write(self, table: Any, first: int, last: int) -> _Part:
         path = self.folder / _name(first, last)
-        part = self.folder / f".{path.name}.part"  # a leading dot keeps readers of the folder away from it
-        try:
+        with _atomic(path) as part:
             self._pa.parquet.write_table(table, part)
-            os.replace(part, path)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
         return _Part(path, first, last)
+
+
+def _atomic(path: Path) -> AbstractContextManager[Path]:
+    """A leading dot keeps readers of the folder away from what is half written."""
+    return atomic_write(path, part=path.with_name(f".{path.name}.part"))
 
 
 def _name(first: int, last: int) -> str:

@@ -19,7 +19,6 @@ from streamreid.types import Image
 
 __all__ = ["Painter", "Shown"]
 
-Array = NDArray[np.float64]
 _NOBODY = -1
 """Number of pixels that no person covers."""
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from streamreid._sections import Section
 
 __all__ = ["LEVELS", "Crowding", "Level", "SceneConfig"]
 
@@ -46,10 +48,8 @@ LEVELS: dict[str, Crowding] = {
 _LEAST = 60.0  # seconds
 
 
-class SceneConfig(BaseModel):
+class SceneConfig(Section):
     """A generated scene. The same values and people give the same scene."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     people: int = Field(default=30, ge=1, le=2000, description="How many people walk about.")
     cameras: int = Field(default=4, ge=1, le=64, description="How many cameras watch.")

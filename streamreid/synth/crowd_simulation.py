@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from streamreid.synth.config import SceneConfig
 from streamreid.synth.scene_layout import MARGIN, Place
+from streamreid.types import Float64Array
 
 __all__ = ["Walks", "walk"]
 
-Array = NDArray[np.float64]
 _STEP = 0.1
 """Seconds per step of the simulation."""
 
@@ -41,10 +41,10 @@ class Walks:
     steps: int
     first: NDArray[np.int64]
     begin: NDArray[np.int64]
-    points: Array
-    heights: Array
+    points: Float64Array
+    heights: Float64Array
 
-    def at(self, times: Array, people: NDArray[np.int64] | None = None) -> Array:
+    def at(self, times: Float64Array, people: NDArray[np.int64] | None = None) -> Float64Array:
         """Positions ``[K, N, 2]`` of all or of some people at ``[K]`` times; NaN for who is not there."""
         first, begin, end = self.first, self.begin[:-1], self.begin[1:]
         if people is not None:
@@ -70,8 +70,8 @@ class Walks:
 class _Route:
     """Way points ``[M, 2]``, how long to stand at each, when to begin."""
 
-    points: Array
-    pauses: Array
+    points: Float64Array
+    pauses: Float64Array
     begin: float
 
 
@@ -102,8 +102,8 @@ def walk(config: SceneConfig, places: list[Place], rng: np.random.Generator, *, 
 
 
 def _sorted(
-    steps: list[tuple[NDArray[np.int64], Array]], count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    steps: list[tuple[NDArray[np.int64], Float64Array]], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Float64Array]:
     """What happened step by step, person by person: each one's first step, where the points of each begin, the
     points."""
     who = np.concatenate([active for active, _ in steps])
@@ -117,7 +117,7 @@ def _sorted(
 
 
 def _route(config: SceneConfig, places: list[Place], speed: float, rng: np.random.Generator) -> _Route:
-    points: list[Array] = []
+    points: list[Float64Array] = []
     last: int | None = None
     for _ in range(config.visits):
         others = [p for p in range(len(places)) if p != last] or [0]
@@ -136,11 +136,13 @@ def _route(config: SceneConfig, places: list[Place], speed: float, rng: np.rando
     return _Route(way, pauses, float(rng.uniform(low, high)))
 
 
-def _visit(place: Place, before: Array | None, stay: tuple[int, int], rng: np.random.Generator) -> list[Array]:
+def _visit(
+    place: Place, before: Float64Array | None, stay: tuple[int, int], rng: np.random.Generator
+) -> list[Float64Array]:
     """In through the side one comes from, through some points, out through another side."""
     outer = place.half + MARGIN + 1.0
 
-    def gate(angle: float) -> Array:
+    def gate(angle: float) -> Float64Array:
         ray = np.array([np.cos(angle), np.sin(angle)])
         return np.asarray(place.centre + ray / np.max(np.abs(ray) / outer), np.float64)
 
@@ -163,7 +165,12 @@ class _Crowd:
     """Everybody's place and speed, one step after the other."""
 
     def __init__(
-        self, routes: list[_Route], speeds: Array, obstacles: Array, radii: Array, rng: np.random.Generator
+        self,
+        routes: list[_Route],
+        speeds: Float64Array,
+        obstacles: Float64Array,
+        radii: Float64Array,
+        rng: np.random.Generator,
     ) -> None:
         self._routes = routes
         self._speeds = speeds
@@ -177,7 +184,7 @@ class _Crowd:
         self._patience = np.zeros(len(routes))
         self._to_come = sorted(range(len(routes)), key=lambda i: -routes[i].begin)
 
-    def step(self, now: float) -> tuple[NDArray[np.int64], Array]:
+    def step(self, now: float) -> tuple[NDArray[np.int64], Float64Array]:
         """Who is there after the step to ``now`` ``[A]``, and where ``[A, 2]``."""
         while self._to_come and self._routes[self._to_come[-1]].begin <= now:
             i = self._to_come.pop()
@@ -240,17 +247,17 @@ class _Crowd:
                 if self._next[i] >= len(self._routes[i].points):
                     self._where[i] = np.nan
 
-    def _aside(self, where: Array) -> Array:
+    def _aside(self, where: Float64Array) -> Float64Array:
         gap = where[:, None] - where[None]
         distance = np.linalg.norm(gap, axis=2) + 10.0 * np.eye(len(where))
         force = np.clip(_COMFORT - distance, 0.0, None) * 2.5
         ahead = gap / np.maximum(distance, 1e-3)[..., None]
         # A little to the left of straight apart, so that two who meet head-on pass each other.
         turned = ahead + 0.7 * np.stack([-ahead[..., 1], ahead[..., 0]], -1)
-        result: Array = (turned * force[..., None]).sum(1)
+        result: Float64Array = (turned * force[..., None]).sum(1)
         return result
 
-    def _around(self, where: Array, wish: Array) -> Array:
+    def _around(self, where: Float64Array, wish: Float64Array) -> Float64Array:
         if not len(self._obstacles):
             return np.zeros_like(where)
         gap = where[:, None] - self._obstacles[None]
@@ -260,5 +267,5 @@ class _Crowd:
         out = gap / np.maximum(distance, 1e-3)[..., None]
         side = np.stack([-out[..., 1], out[..., 0]], -1)
         side *= np.where((side * wish[:, None]).sum(-1) >= 0, 1.0, -1.0)[..., None]
-        result: Array = ((out + 0.8 * side) * force[..., None]).sum(1)
+        result: Float64Array = ((out + 0.8 * side) * force[..., None]).sum(1)
         return result

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.synth.config import SceneConfig
+from streamreid.types import Float64Array
 
 __all__ = ["Obstacle", "Place", "View", "lay_out"]
 
-Array = NDArray[np.float64]
 _GAP = np.array([17.0, 16.0])  # from place to place
 MARGIN = 3.0  # people are seen so far beyond the edge of a place
 
@@ -28,7 +28,7 @@ class Obstacle:
         shade: How bright it is, in [0, 1].
     """
 
-    centre: Array
+    centre: Float64Array
     radius: float
     height: float
     shade: float
@@ -44,11 +44,11 @@ class Place:
         obstacles: What stands there.
     """
 
-    centre: Array
-    half: Array
+    centre: Float64Array
+    half: Float64Array
     obstacles: tuple[Obstacle, ...]
 
-    def inside(self, points: Array, margin: float = 0.0) -> NDArray[np.bool_]:
+    def inside(self, points: Float64Array, margin: float = 0.0) -> NDArray[np.bool_]:
         """Which of ``[N, 2]`` points are in the rectangle, enlarged by ``margin``."""
         return np.asarray((np.abs(points - self.centre) <= self.half + margin).all(-1), bool)
 
@@ -69,13 +69,13 @@ class View:
 
     name: str
     place: int
-    matrix: Array
+    matrix: Float64Array
     size: tuple[int, int]
-    position: Array
+    position: Float64Array
     skew: float = 0.0
     offline: tuple[float, float] | None = None
 
-    def project(self, points: Array) -> tuple[Array, Array]:
+    def project(self, points: Float64Array) -> tuple[Float64Array, Float64Array]:
         """Pixels ``[N, 2]`` and depths ``[N]`` of world points ``[N, 3]``; pixels are NaN behind the camera."""
         seen = points @ self.matrix[:, :3].T + self.matrix[:, 3]
         depth = seen[:, 2]
@@ -88,7 +88,7 @@ class View:
         return self.offline is not None and self.offline[0] <= stamp < self.offline[1]
 
     @property
-    def ground(self) -> Array:
+    def ground(self) -> Float64Array:
         """``[3, 3]`` homography from the ground to the picture."""
         return self.matrix[:, [0, 1, 3]]
 
@@ -133,7 +133,7 @@ def lay_out(config: SceneConfig, rng: np.random.Generator) -> tuple[list[Place],
     return places, named
 
 
-def _obstacles(centre: Array, config: SceneConfig, rng: np.random.Generator) -> tuple[Obstacle, ...]:
+def _obstacles(centre: Float64Array, config: SceneConfig, rng: np.random.Generator) -> tuple[Obstacle, ...]:
     found: list[Obstacle] = []
     for _ in range(config.crowding.obstacles):
         middle = centre + rng.uniform(-0.75, 0.75, 2) * np.array(config.place) / 2
@@ -147,7 +147,9 @@ def _obstacles(centre: Array, config: SceneConfig, rng: np.random.Generator) -> 
     return tuple(found)
 
 
-def _look(place: Place, angle: float, size: tuple[int, int], rng: np.random.Generator) -> tuple[Array, Array]:
+def _look(
+    place: Place, angle: float, size: tuple[int, int], rng: np.random.Generator
+) -> tuple[Float64Array, Float64Array]:
     """A camera beyond the edge of the place in a direction, looking at its middle."""
     away = np.array([np.cos(angle), np.sin(angle)])
     edge = 1.0 / np.max(np.abs(away) / place.half)  # from the centre to the edge in this direction

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid.tracking.assignment import cover_matrix, iou_matrix
+from streamreid.boxes import cover_matrix, iou_matrix
 from streamreid.types import BoolArray, FloatArray
 
 __all__ = ["buffered_overlap", "leaving", "place_odds", "second_boxes", "span_overlap", "walked", "within_reach"]

@@ -18,11 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.tracking.smoothing import MotionStep
-from streamreid.types import FloatArray
+from streamreid.types import Float64Array, FloatArray
 
 __all__ = ["MotionFilter", "MotionNoise"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +68,10 @@ class MotionFilter:
         self._truncation = np.array(n.truncation)
         self._history = history
         self._boxes: FloatArray | None = None  # asked for several times between changes
-        self._before: Array = np.zeros((0, 4, 7))  # x, v, P00, P01, P11 as predicted, travel, decay
-        self._x: Array = np.zeros((0, 4))
-        self._v: Array = np.zeros((0, 4))
-        self._p: Array = np.zeros((0, 4, 3))  # P00, P01, P11 of every coordinate
+        self._before: Float64Array = np.zeros((0, 4, 7))  # x, v, P00, P01, P11 as predicted, travel, decay
+        self._x: Float64Array = np.zeros((0, 4))
+        self._v: Float64Array = np.zeros((0, 4))
+        self._p: Float64Array = np.zeros((0, 4, 3))  # P00, P01, P11 of every coordinate
 
     def __len__(self) -> int:
         return len(self._x)
@@ -99,7 +97,7 @@ class MotionFilter:
         """``[T]`` standard deviation of the centre, pixels."""
         return np.asarray(np.sqrt(np.maximum(np.maximum(self._p[:, 0, 0], self._p[:, 1, 0]), 0.0)), np.float32)
 
-    def _density(self) -> Array:
+    def _density(self) -> Float64Array:
         scale = np.maximum(self._x[:, 3:4], 1.0) * self._drive
         return np.asarray(np.multiply(scale, scale, out=scale))
 
@@ -125,7 +123,7 @@ class MotionFilter:
         np.maximum(self._x[:, 2:], 1.0, out=self._x[:, 2:])
         self._remember(np.broadcast_to(travel, decay.shape), decay)
 
-    def _remember(self, travel: Array, decay: Array) -> None:
+    def _remember(self, travel: Float64Array, decay: Float64Array) -> None:
         if self._history:
             self._before = np.concatenate(
                 [np.stack([self._x, self._v], -1), self._p, np.stack([travel, decay], -1)], -1
@@ -174,7 +172,7 @@ class MotionFilter:
         p[..., :2] *= (1 - k0)[..., None]
         self._p[rows] = p
 
-    def _completed(self, z: Array, expected: Array) -> tuple[Array, NDArray[np.bool_]]:
+    def _completed(self, z: Float64Array, expected: Float64Array) -> tuple[Float64Array, NDArray[np.bool_]]:
         """Truncated measurements ``z`` [M, 4] (centre, size) moved to where the whole person is, and which sizes [M, 2]
         were truncated."""
         missing = expected[:, 2:] - z[:, 2:]
@@ -197,16 +195,6 @@ class MotionFilter:
         self._x[:, 2:] *= scale
         self._v[:, 2:] *= scale
         self._p *= scale**2
-
-    def state(self) -> dict[str, NDArray[np.generic]]:
-        """Copies of positions, velocities and covariances."""
-        return {"x": self._x.copy(), "v": self._v.copy(), "p": self._p.copy()}
-
-    def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
-        """Go on from what :meth:`state` gave."""
-        self._x, self._v, self._p = (np.array(state[name], np.float64) for name in ("x", "v", "p"))
-        self._boxes = None
-        self._before = np.full((len(self), 4, 7), np.nan)
 
     def add(self, boxes: FloatArray) -> None:
         """Append tracks at ``boxes`` [M, 4] with unknown velocity."""
@@ -231,7 +219,7 @@ class MotionFilter:
             self._before = self._before[rows]
 
 
-def _centred(boxes: FloatArray) -> Array:
+def _centred(boxes: FloatArray) -> Float64Array:
     b = np.asarray(boxes, np.float64).reshape(-1, 4)
     z = np.empty_like(b)
     np.add(b[:, :2], b[:, 2:], out=z[:, :2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamreid.tracking.assignment import cover_matrix
+from streamreid.boxes import cover_matrix
 from streamreid.types import BoolArray, FloatArray
 
 __all__ = ["hidden_share", "occlusion"]

@@ -13,13 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from streamreid.types import BoolArray, FloatArray, IntArray
+from streamreid.types import BoolArray, Float64Array, FloatArray, IntArray
 
 __all__ = ["MotionStep", "smoothed_boxes"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,12 +35,12 @@ class MotionStep:
     """
 
     ids: IntArray
-    place: Array
-    speed: Array
-    spread: Array
-    prior: tuple[Array, Array, Array]
-    travel: Array
-    decay: Array
+    place: Float64Array
+    speed: Float64Array
+    spread: Float64Array
+    prior: tuple[Float64Array, Float64Array, Float64Array]
+    travel: Float64Array
+    decay: Float64Array
     camera: FloatArray | None = None
 
     def pick(self, rows: BoolArray | IntArray) -> MotionStep:
@@ -114,7 +111,9 @@ def _back(step: MotionStep, smooth: MotionStep, later: MotionStep) -> MotionStep
     return replace(step, place=places, speed=speeds)
 
 
-def _gain(p: Array, prior: Array, travel: Array, decay: Array) -> tuple[Array, Array, Array, Array]:
+def _gain(
+    p: Float64Array, prior: Float64Array, travel: Float64Array, decay: Float64Array
+) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
     """The four entries of C = P F^T P'^-1, elementwise."""
     a00, a01 = p[..., 0] + travel * p[..., 1], decay * p[..., 1]
     a10, a11 = p[..., 1] + travel * p[..., 2], decay * p[..., 2]
@@ -123,7 +122,7 @@ def _gain(p: Array, prior: Array, travel: Array, decay: Array) -> tuple[Array, A
     return a00 * i00 + a01 * i01, a00 * i01 + a01 * i11, a10 * i00 + a11 * i01, a10 * i01 + a11 * i11
 
 
-def _camera(affine: FloatArray | None) -> tuple[Array, Array, float]:
+def _camera(affine: FloatArray | None) -> tuple[Float64Array, Float64Array, float]:
     if affine is None:
         return np.eye(2), np.zeros(2), 1.0
     turn, shift = np.asarray(affine, np.float64)[:, :2], np.asarray(affine, np.float64)[:, 2]

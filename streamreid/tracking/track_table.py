@@ -98,17 +98,6 @@ class TrackTable:
         person."""
         return (self.travel < config.ghost_travel) & (self.score < config.ghost_score)
 
-    def state(self) -> dict[str, NDArray[np.generic]]:
-        """Copies of all columns by name."""
-        return {field.name: getattr(self, field.name).copy() for field in fields(self)}
-
-    @classmethod
-    def restored(cls, state: dict[str, NDArray[np.generic]]) -> TrackTable:
-        """A table from what :meth:`state` gave, with the types of its columns."""
-        return cls(
-            **{field.name: np.array(state[field.name], getattr(cls.empty(), field.name).dtype) for field in fields(cls)}
-        )
-
 
 def _feet(boxes: FloatArray) -> NDArray[np.float64]:
     feet = boxes[:, 2:].astype(np.float64)

@@ -13,16 +13,15 @@ Who is hidden by somebody nearer is compared by looks only as far as visible, an
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.boxes import cover_matrix, iou_matrix
 from streamreid.config import TrackerConfig
-from streamreid.errors import DataError
+from streamreid.features.prototype_bank import PrototypeBank
 from streamreid.features.similarity import Calibration, SiteCalibration, part_similarity
-from streamreid.tracking.appearance import AppearanceBank
-from streamreid.tracking.assignment import assign, cover_matrix, iou_matrix
+from streamreid.tracking.assignment import assign
 from streamreid.tracking.gating import (
     buffered_overlap,
     leaving,
@@ -41,9 +40,6 @@ from streamreid.types import BoolArray, Detections, FloatArray, IntArray, PartFe
 __all__ = ["Tracker", "occlusion"]
 
 Rows = NDArray[np.intp]
-
-STATE_VERSION = 1
-"""Version of what :meth:`Tracker.state` gives."""
 
 FARTHEST = 1e6
 """Pixels from the origin beyond which a box is taken for an error of the detector."""
@@ -101,7 +97,7 @@ class Tracker:
         noise = MotionNoise() if self.config.truncation else MotionNoise(truncation=(np.inf, np.inf))
         self._motion = MotionFilter(noise, history=self.config.delay > 0)
         # Two views are the same prototype while their similarity is nearer to certainty than to the toss of a coin.
-        self._looks = AppearanceBank(prototypes=self.config.prototypes, join=(1.0 + self._coin()) / 2)
+        self._appearance = PrototypeBank(prototypes=self.config.prototypes, join=(1.0 + self._coin()) / 2)
         self._book = TrackTable.empty()
         self._next_id = first_id
         self._time: float | None = None
@@ -120,6 +116,11 @@ class Tracker:
     def next_id(self) -> int:
         """The id that the next new track will get."""
         return self._next_id
+
+    @property
+    def appearance(self) -> PartFeatures:
+        """One row per track that is followed, also of those not reported: the mean of what was learnt of it."""
+        return self._appearance.features
 
     @property
     def renamed(self) -> dict[int, int]:
@@ -191,7 +192,7 @@ class Tracker:
             EngineMismatchError: ``features`` come from another engine than before.
         """
         if features is None:
-            features = PartFeatures.unseen(len(detections), *self._looks.shape)
+            features = PartFeatures.unseen(len(detections), *self._appearance.shape)
         if len(features) != len(detections):
             raise ValueError(f"{len(detections)} detections but {len(features)} rows of features")
         if not np.isfinite(time):
@@ -261,7 +262,7 @@ class Tracker:
         if np.count_nonzero(mask) < len(mask):
             self._book.keep(mask)
             self._motion.keep(mask)
-            self._looks.keep(mask)
+            self._appearance.keep(mask)
 
     def _match(
         self, boxes: FloatArray, scores: FloatArray, features: PartFeatures, clear: FloatArray, confirmed: BoolArray
@@ -341,7 +342,7 @@ class Tracker:
         )
         seen = (features.visibility != 0).any(1).nonzero()[0]
         if len(seen) and len(self._book):
-            similarity, common = self._looks.similarity(slice(None), features[seen])
+            similarity, common = self._appearance.similarity(slice(None), features[seen])
             known = common > 0
             looks[:, seen] += np.where(known, self._calibration.probability(similarity) - 0.5, 0.0) * clear[seen]
             rank[:, seen] = np.where(known, self._rank(similarity), 0.5)
@@ -372,12 +373,12 @@ class Tracker:
         found, sure = boxes[rows], scores[rows]
         own = clear[rows] * self._uncontested(taken, found, confirmed)
         self._motion.update(hit, found, sure)
-        self._looks.update(hit, features, np.where(own > 0.5, own * sure, 0.0).astype(np.float32), rows)
+        self._appearance.update(hit, features, np.where(own > 0.5, own * sure, 0.0).astype(np.float32), rows)
         self._book.observe(hit, self._time, self._motion.boxes[hit], sure, sure >= self.config.high_score)
         new = self._newcomers(boxes, scores, features, taken)
         if len(new):
             self._motion.add(boxes[new])
-            self._looks.add(features[new], clear[new] * scores[new])
+            self._appearance.add(features[new], clear[new] * scores[new])
             ids = np.arange(self._next_id, self._next_id + len(new))
             self._next_id += len(new)
             self._book.add(ids, self._time, boxes[new], scores[new])
@@ -401,7 +402,7 @@ class Tracker:
         if not len(new):
             return new
         owners = (taken >= 0).nonzero()[0]
-        alike = self._alike(*self._looks.similarity(owners, features[new])).T
+        alike = self._alike(*self._appearance.similarity(owners, features[new])).T
         new = new[~second_boxes(boxes[new], boxes[taken[owners]], alike, iou=c.duplicate_iou, cover=c.duplicate_cover)]
         # Boxes come in order of score: of two newcomers in one place the better one stays, of two that look alike the
         # outer one.
@@ -427,7 +428,7 @@ class Tracker:
         old = ((matched < 0) & confirmed & book.reported).nonzero()[0]
         if not len(old):
             return matched
-        similarity, common = self._looks.similarity(old, self._looks.summary(new))
+        similarity, common = self._appearance.similarity(old, self._appearance.summary(new))
         looks = np.where(common > 0, self._calibration.probability(similarity), 0.0).astype(np.float32)
         allowed = self._found_again(looks, old, self._motion.boxes[new])
         i, j = assign(
@@ -442,7 +443,7 @@ class Tracker:
             if book.reported[new][book.ids[new] == a].all()
         }
         book.adopt(new, old)
-        self._looks.merge(new, old)
+        self._appearance.merge(new, old)
         kept = np.ones(len(book), bool)
         kept[old] = False
         self._keep(kept)
@@ -475,44 +476,6 @@ class Tracker:
             self._book.reported & (self._book.hits >= 3 * self.config.confirm_frames) & ~self._book.ghosts(self.config)
         )
         return np.asarray(settled & (gap <= self.config.coast_seconds + 1e-6) & inside)
-
-    def state(self) -> dict[str, Any]:
-        """Everything needed to go on later: plain numbers and arrays (copies), fit for ``numpy.savez``."""
-        parts = {"motion": self._motion.state(), "looks": self._looks.state(), "book": self._book.state()}
-        flat: dict[str, Any] = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.items()}
-        time = np.nan if self._time is None else self._time
-        return flat | {
-            "version": STATE_VERSION,
-            "next_id": self._next_id,
-            "time": time,
-            "size": np.array(self._size or (0, 0)),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on as if nothing had happened since :meth:`state`.
-
-        Raises:
-            DataError: The state was saved by another version, or lacks something.
-        """
-        if int(state.get("version", 0)) != STATE_VERSION:
-            raise DataError(
-                f"tracker state has version {state.get('version')}, this tracker reads {STATE_VERSION}; begin without "
-                "it"
-            )
-        part = {
-            name: {k.split(".", 1)[1]: v for k, v in state.items() if k.startswith(name + ".")}
-            for name in ("motion", "looks", "book")
-        }
-        try:
-            self._motion.restore(part["motion"])
-            self._looks.restore(part["looks"])
-            self._book = TrackTable.restored(part["book"])
-            time, size = float(state["time"]), np.asarray(state["size"])
-            self._next_id = int(state["next_id"])
-        except KeyError as error:
-            raise DataError(f"tracker state lacks {error}; begin without it") from error
-        self._time = None if np.isnan(time) else time
-        self._size = (int(size[0]), int(size[1])) if size.any() else None
 
 
 def _in_order(boxes: FloatArray, scores: FloatArray, least: float) -> Rows:

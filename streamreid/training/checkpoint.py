@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from streamreid.errors import ConfigError, DataError
+from streamreid.files import atomic_write
 from streamreid.training.network import PartNetwork
 from streamreid.training.optimizer import MovingAverage
 from streamreid.training.recipe import TrainConfig
@@ -147,6 +148,5 @@ class Checkpoint:
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        temporary = self.out / f"{name}.part"
-        torch.save(state, temporary)
-        temporary.replace(self.out / name)
+        with atomic_write(self.out / name, durable=True) as part:
+            torch.save(state, part)

@@ -14,11 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.datasets.identity_split import Picture
+from streamreid.datasets.labels import LABEL_SIZE, label_path, read_label
+from streamreid.datasets.occlusion import SIDES, Occlusion, corner_patch, cover, draw_occlusion, paste_person
+from streamreid.datasets.part_grouping import PART_NAMES, mirrored_parts
 from streamreid.errors import DataError
-from streamreid.training.identity_split import Picture
-from streamreid.training.labels import LABEL_SIZE, label_path, read_label
-from streamreid.training.occlusion import SIDES, Occlusion, corner_patch, cover, draw_occlusion, paste_person
-from streamreid.training.part_grouping import PART_NAMES, mirrored_parts
+from streamreid.files import atomic_write
 from streamreid.training.recipe import AugmentationConfig
 from streamreid.types import FloatArray, Image, IntArray
 
@@ -96,23 +97,22 @@ class PictureCache:
         return np.array([max(float((labels == c).mean()), 1e-3) for c in range(1, 1 + len(self.parts))], np.float32)
 
     def _build(self, size: tuple[int, int]) -> None:
-        temporary = self._images_file.with_suffix(".part.npy")
-        images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(len(self.pictures), *size, 3))
-        labels = np.full((len(self.pictures), *LABEL_SIZE), 255, np.uint8)
-        for row, picture in enumerate(self.pictures):
-            image = cv2.imread(str(picture.path))
-            if image is None:
-                raise DataError(
-                    f"{picture.path}: cannot be decoded as a picture; delete or replace it, then start again"
-                )
-            images[row] = cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
-            path = label_path(picture.labels, picture.path)
-            if path.exists():
-                labels[row] = read_label(path, len(self.parts))
-        images.flush()
-        del images
-        np.save(self._labels_file, labels)
-        temporary.replace(self._images_file)
+        with atomic_write(self._images_file, part=self._images_file.with_suffix(".part.npy")) as part:
+            images = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=(len(self.pictures), *size, 3))
+            labels = np.full((len(self.pictures), *LABEL_SIZE), 255, np.uint8)
+            for row, picture in enumerate(self.pictures):
+                image = cv2.imread(str(picture.path))
+                if image is None:
+                    raise DataError(
+                        f"{picture.path}: cannot be decoded as a picture; delete or replace it, then start again"
+                    )
+                images[row] = cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
+                path = label_path(picture.labels, picture.path)
+                if path.exists():
+                    labels[row] = read_label(path, len(self.parts))
+            images.flush()
+            del images
+            np.save(self._labels_file, labels)
 
 
 def batch_rows(

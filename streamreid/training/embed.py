@@ -10,8 +10,8 @@ import torch
 
 from streamreid.errors import ConfigError
 from streamreid.training.network import PartNetwork
+from streamreid.training.papers.oamn.unification import Unified
 from streamreid.training.precision import computes_bf16, is_compiled
-from streamreid.training.unification import Unified
 from streamreid.types import FloatArray, Image, PartFeatures
 
 __all__ = ["embed", "embed_variants", "grade_scores", "to_input"]

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from streamreid.errors import EngineError
+from streamreid.files import atomic_write
 from streamreid.training.network import PartNetwork
-from streamreid.training.unification import Unified
+from streamreid.training.papers.oamn.unification import Unified
 
 __all__ = ["UNIFIED", "Exportable", "export_onnx", "export_program", "export_unified", "store_half", "strip"]
 
@@ -112,14 +113,13 @@ def _write(model: nn.Module, outputs: list[str], path: Path, size: tuple[int, in
     assert program is not None
     proto = strip(store_half(program.model_proto))
     onnx.checker.check_model(proto)
-    temporary = path.with_suffix(".part")
-    onnx.save(proto, str(temporary))
-    difference = _difference(model, temporary, torch.rand(3, 3, *size) * 255)
-    if not difference < 0.02:
-        raise EngineError(
-            f"{path}: the exported graph differs from the network by {difference:.3g}; it was not written"
-        )
-    temporary.replace(path)
+    with atomic_write(path) as part:
+        onnx.save(proto, str(part))
+        difference = _difference(model, part, torch.rand(3, 3, *size) * 255)
+        if not difference < 0.02:
+            raise EngineError(
+                f"{path}: the exported graph differs from the network by {difference:.3g}; it was not written"
+            )
     return path
 
 

@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from streamreid._folders import FolderLock
+from streamreid.datasets.identity_split import Picture, split_people
 from streamreid.errors import ConfigError, StreamReIDError
 from streamreid.training.checkpoint import Checkpoint, load_network, take_over
 from streamreid.training.data import Batch, PictureCache, batch_rows, make_batch
 from streamreid.training.heads import PooledHead, identity_heads
-from streamreid.training.identity_split import Picture, split_people
 from streamreid.training.logbook import Logbook
 from streamreid.training.network import PartNetwork
 from streamreid.training.objective import Learner

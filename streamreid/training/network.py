@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from streamreid.training.backbones import make_backbone
-from streamreid.training.focuser import FeatureFocuser, Focuser
 from streamreid.training.heads import PooledHead, RetailHead, retail_head
-from streamreid.training.oamn import MapGrader, MaskModule, OcclusionGrader
+from streamreid.training.papers.focuser import FeatureFocuser, Focuser
+from streamreid.training.papers.oamn.modules import MapGrader, MaskModule, OcclusionGrader
 from streamreid.training.recipe import NetworkConfig
 
 __all__ = ["ContextPredictor", "PartNetwork", "PartOutput", "PixelPredictor", "visibility_of"]

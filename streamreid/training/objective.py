@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from streamreid.training import losses, oamn
+from streamreid.datasets.occlusion import SIDES
+from streamreid.training import losses
 from streamreid.training.heads import unit
 from streamreid.training.network import PartNetwork, PartOutput
-from streamreid.training.occlusion import SIDES
+from streamreid.training.papers.imitation import imitation_loss
+from streamreid.training.papers.oamn import losses as oamn_losses
 from streamreid.training.recipe import LossConfig
 
 __all__ = ["Learner", "compute_losses"]
@@ -74,14 +76,16 @@ def compute_losses(
     if config.pixels:
         terms["pixels"] = config.pixels * losses.pixel_loss(output.logits, labels, usable, config.pixel_smoothing)
     if config.grouped_triplet:
-        loss = oamn.grouped_triplet_loss(embeddings[:, 0], identities, len(identities) // whole)
+        loss = oamn_losses.grouped_triplet_loss(embeddings[:, 0], identities, len(identities) // whole)
         terms["grouped_triplet"] = config.grouped_triplet * loss
     if "teacher" in batch and config.teacher:
         terms["teacher"] = config.teacher * losses.teacher_loss(embeddings[:, 0], batch["teacher"])
     if "teacher" in batch and config.imitation:
-        terms["imitation"] = config.imitation * losses.imitation_loss(embeddings[:, 0], batch["teacher"])
+        terms["imitation"] = config.imitation * imitation_loss(embeddings[:, 0], batch["teacher"])
     if output.occlusion is not None and config.grader:
-        terms["grader"] = config.grader * oamn.grader_loss(output.occlusion.float(), batch["sides"], batch["shares"])
+        terms["grader"] = config.grader * oamn_losses.grader_loss(
+            output.occlusion.float(), batch["sides"], batch["shares"]
+        )
     return terms | _occlusion_terms(output, normalised, seen, batch, config, whole)
 
 
@@ -102,7 +106,7 @@ def _occlusion_terms(
         )
     if config.halves and output.mask is not None and copies == len(SIDES):
         masked = (features * output.mask.float()).reshape(1 + copies, whole, *features.shape[1:])
-        terms["halves"] = config.halves * oamn.halves_loss(
+        terms["halves"] = config.halves * oamn_losses.halves_loss(
             masked[1:], masked[0], batch["shares"][whole : 2 * whole] == 0.5
         )
     if config.agreement:

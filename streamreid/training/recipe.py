@@ -5,47 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from streamreid._sections import Section
 from streamreid._yaml import read_yaml, validate
-from streamreid.training.layouts import Layout
-from streamreid.training.part_grouping import PART_NAMES
+from streamreid.datasets.dataset_config import DatasetConfig
+from streamreid.datasets.part_grouping import PART_NAMES
 
-__all__ = [
-    "AugmentationConfig",
-    "DatasetConfig",
-    "LossConfig",
-    "NetworkConfig",
-    "ScheduleConfig",
-    "TrainConfig",
-    "load_recipe",
-]
+__all__ = ["AugmentationConfig", "LossConfig", "NetworkConfig", "ScheduleConfig", "TrainConfig", "load_recipe"]
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0)]
 Module = Literal["backbone", "predictor", "focuser", "masker", "grader", "head"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-class DatasetConfig(_Section):
-    """One folder of person pictures, and the folder of their class maps."""
-
-    images: str = Field(description="Folder of the training pictures.")
-    layout: Layout = Field(
-        default="market",
-        description="How the folder is laid out: market, msmt17, cuhk03, occluded_reid, p_dukemtmc or tracks.",
-    )
-    labels: str = Field(description="Folder that `streamreid parse-labels` wrote.")
-    exclude: tuple[int, ...] = Field(default=(), description="Person numbers that are left out.")
-    validation: int = Field(
-        default=0, ge=0, description="The last so many people are held out for validation and calibration."
-    )
-
-
-class NetworkConfig(_Section):
+class NetworkConfig(Section):
     """Which backbone, parts and heads the network has."""
 
     parts: tuple[str, ...] = Field(
@@ -103,7 +77,7 @@ class NetworkConfig(_Section):
     mu: Fraction = Field(default=0.4, description="Threshold of the attention maximum for visibility 'threshold'.")
 
 
-class LossConfig(_Section):
+class LossConfig(Section):
     """Weights of the losses; 0 switches a loss off."""
 
     identity: Weight = Field(
@@ -148,7 +122,7 @@ class LossConfig(_Section):
     )
 
 
-class AugmentationConfig(_Section):
+class AugmentationConfig(Section):
     """Changes to the pictures; occlusion copies come on top."""
 
     flip: Fraction = 0.5
@@ -167,7 +141,7 @@ class AugmentationConfig(_Section):
     person: Weight = Field(default=0.35, description="... or by another person cut out along the class map.")
 
 
-class ScheduleConfig(_Section):
+class ScheduleConfig(Section):
     """How long to train: batches, learning rates, averaging of weights."""
 
     steps: int = Field(default=1500, ge=1, description="Optimiser steps.")
@@ -191,7 +165,7 @@ class ScheduleConfig(_Section):
     )
 
 
-class TrainConfig(_Section):
+class TrainConfig(Section):
     """The recipe of a whole training, as its YAML file holds it."""
 
     data: tuple[DatasetConfig, ...] = Field(min_length=1)

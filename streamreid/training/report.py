@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.datasets.identity_split import Picture
 from streamreid.errors import DataError, MissingExtraError
 from streamreid.features.similarity import part_similarity
 from streamreid.training.embed import embed
 from streamreid.training.figures import draw_parts, draw_ranks
-from streamreid.training.identity_split import Picture
 from streamreid.training.network import PartNetwork
 from streamreid.types import FloatArray
 

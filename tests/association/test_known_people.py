@@ -46,16 +46,9 @@ def known(gid, parts, *, last_seen=0.0, cameras=("lobby",)):
 
 def test_somebody_of_an_earlier_run_keeps_the_id_and_new_ids_begin_after_it():
     a = Associator(calibration=CALIBRATION)
-    a.admit([known(41, code(0)), known(7, code(3))], next_id=60)
+    a.admit([known(41, code(0)), known(7, code(3))])
     watch(a, {"left": {1: code(0), 2: code(1)}}, start=100.0)
     assert a.link("left", 1)[0] == 41
-    assert a.link("left", 2)[0] == 60
-
-
-def test_new_ids_begin_after_the_greatest_admitted_one_even_if_told_less():
-    a = Associator(calibration=CALIBRATION)
-    a.admit([known(41, code(0))], next_id=5)
-    watch(a, {"left": {2: code(1)}}, start=100.0)
     assert a.link("left", 2)[0] == 42
 
 
@@ -68,16 +61,16 @@ def test_what_is_known_can_be_admitted_by_the_next_run():
     assert (memory[0].first_seen, memory[0].last_seen) == (0.0, pytest.approx(2.9, abs=0.5))
     assert memory[0].prototypes.parts[0, 0] == pytest.approx(code(0)[0], abs=1e-5)
     b = Associator(calibration=CALIBRATION)
-    b.admit(memory, next_id=3)
+    b.admit(memory)
     watch(b, {"top": {9: code(1)}}, start=50.0)
     assert b.link("top", 9)[0] == 2
 
 
 def test_an_id_is_admitted_once():
     a = Associator(calibration=CALIBRATION)
-    a.admit([known(4, code(0))], next_id=5)
+    a.admit([known(4, code(0))])
     with pytest.raises(ValueError, match="identity 4 is known already"):
-        a.admit([known(4, code(1))], next_id=5)
+        a.admit([known(4, code(1))])
 
 
 def test_said_to_be_the_same_and_said_to_be_different():
@@ -94,7 +87,7 @@ def test_said_to_be_the_same_and_said_to_be_different():
 
 def test_different_people_stay_apart_however_alike():
     a = Associator(AssociationConfig(window=2.0), CALIBRATION)
-    a.admit([known(1, code(0)), known(2, code(0, 1))], next_id=3)
+    a.admit([known(1, code(0)), known(2, code(0, 1))])
     a.constrain(different=[(1, 2)])
     watch(a, {"left": {1: code(0)}, "right": {1: code(0, 1)}}, start=10.0, seconds=5)
     assert a.link("left", 1)[0] != a.link("right", 1)[0]
@@ -110,7 +103,7 @@ def test_different_people_stay_apart_however_alike():
 )
 def test_impossible_corrections_are_refused(call, message):
     a = Associator(calibration=CALIBRATION)
-    a.admit([known(1, code(0)), known(2, code(1))], next_id=3)
+    a.admit([known(1, code(0)), known(2, code(1))])
     with pytest.raises(ValueError, match=message):
         a.constrain(**call)
 

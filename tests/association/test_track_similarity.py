@@ -8,6 +8,7 @@ from streamreid.association.similarity_cache import SimilarityCache
 from streamreid.association.track_evidence import Evidence, Presence, descriptors
 from streamreid.association.track_similarity import compare, stack
 from streamreid.config import LinkConfig
+from streamreid.features.prototype_bank import PrototypeSums
 from streamreid.features.similarity import part_similarity
 from streamreid.types import PartFeatures
 
@@ -20,7 +21,7 @@ def unit(*axes, dim=8):
 
 def track(*looks, slots=3):
     """looks: (parts [K, D], visibility [K]) seen ten times each."""
-    made = Evidence([Presence("a", 0.0, 0.0)], slots=slots)
+    made = Evidence([Presence("a", 0.0, 0.0)], PrototypeSums(slots))
     for parts, visibility in looks:
         for i in range(10):
             made.observe(float(i), np.asarray(parts, np.float32), np.asarray(visibility, np.float32))
@@ -55,7 +56,7 @@ def test_with_one_view_per_part_it_is_the_part_similarity():
 
 def test_front_and_back_stay_two_views():
     both = track(([unit(0)], [1.0]), ([unit(1)], [1.0]))
-    assert both.mass.shape == (2, 1)
+    assert both.prototypes.mass.shape == (2, 1)
     front = track(([unit(0)], [1.0]))
     blurred = track(([unit(0)], [1.0]), ([unit(1)], [1.0]), slots=1)
     assert compare(stack([front]), stack([both])).similarity[0, 0] == pytest.approx(
@@ -90,21 +91,23 @@ def test_of_whom_nothing_was_seen_nothing_is_known():
 def test_sums_can_be_added_in_any_order():
     rng = np.random.default_rng(1)
     one, two = random_tracks(rng, 2, slots=3)
-    total = Evidence([], slots=3)
+    total = Evidence([], PrototypeSums(3))
     total.absorb(one)
     total.absorb(two)
     assert total.observations == one.observations + two.observations
-    assert total.mass.sum(0) == pytest.approx(one.mass.sum(0) + two.mass.sum(0), rel=1e-4)
-    assert total.square == pytest.approx(one.square + two.square, rel=1e-3)
+    assert total.prototypes.mass.sum(0) == pytest.approx(
+        one.prototypes.mass.sum(0) + two.prototypes.mass.sum(0), rel=1e-4
+    )
+    assert total.prototypes.square == pytest.approx(one.prototypes.square + two.prototypes.square, rel=1e-3)
 
 
 def test_packed_takes_half_and_says_the_same():
     rng = np.random.default_rng(5)
     loose, packed = (random_tracks(np.random.default_rng(6), 12, parts=6, dim=256, slots=3) for _ in range(2))
-    before = sum(item.views.nbytes for item in packed)
+    before = sum(item.prototypes.vectors.nbytes for item in packed)
     for item in packed:
-        item.pack()
-    assert sum(item.views.nbytes for item in packed) == before // 2
+        item.prototypes.pack()
+    assert sum(item.prototypes.vectors.nbytes for item in packed) == before // 2
     query = stack(random_tracks(rng, 5, parts=6, dim=256))
     mixed = stack([*packed[:6], *loose[6:]])
     expected, found = compare(query, stack(loose)), compare(query, mixed)
@@ -115,20 +118,20 @@ def test_packed_takes_half_and_says_the_same():
 
 def test_what_is_packed_goes_on_learning():
     first, second = random_tracks(np.random.default_rng(7), 2, parts=6, dim=256, slots=3)
-    plain, packed = Evidence([], slots=3), Evidence([], slots=3)
-    packed.pack()  # nothing is known yet
+    plain, packed = Evidence([], PrototypeSums(3)), Evidence([], PrototypeSums(3))
+    packed.prototypes.pack()  # nothing is known yet
     for item in (first, second, first):
         plain.absorb(item)
         packed.absorb(item)
-        packed.pack()
-        packed.pack()
-    assert packed.total == pytest.approx(plain.total, rel=1e-3, abs=1e-3)
-    assert packed.mass == pytest.approx(plain.mass)
+        packed.prototypes.pack()
+        packed.prototypes.pack()
+    assert packed.prototypes.total == pytest.approx(plain.prototypes.total, rel=1e-3, abs=1e-3)
+    assert packed.prototypes.mass == pytest.approx(plain.prototypes.mass)
     assert packed.remember(1, "a", 0.0, 1.0).prototypes.parts == pytest.approx(
         plain.remember(1, "a", 0.0, 1.0).prototypes.parts, abs=1e-4
     )
-    packed.observe(1.0, first.total[0], np.ones(6, np.float32))
-    assert packed.length is None
+    packed.observe(1.0, first.prototypes.total[0], np.ones(6, np.float32))
+    assert packed.prototypes.length is None
 
 
 def test_the_table_of_pairs_is_what_comparing_all_anew_would_give():
@@ -182,7 +185,7 @@ def test_remembered_people_look_as_they_did():
     known = item.remember(5, {"a"}, 0.0, 9.0)
     again = Evidence.remembered(known)
     before, after = descriptors([item]), descriptors([again])
-    assert known.prototypes.parts.shape[0] == len(item.mass)
+    assert known.prototypes.parts.shape[0] == len(item.prototypes.mass)
     assert compare(stack([item]), stack([again])).similarity[0, 0] > 0.95
     seen = before.visibility[0] > 0.2
     assert (np.sum(before.parts[0] * after.parts[0], 1)[seen] > 0.9).all()

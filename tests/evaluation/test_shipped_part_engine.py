@@ -47,8 +47,8 @@ def test_the_grader_tells_the_covered_side(shared: Path) -> None:
     import cv2
     import onnxruntime as ort
 
-    from streamreid.evaluation.occlusion_unification import grade
-    from streamreid.training.occlusion import SIDES, Occlusion, cover
+    from streamreid.datasets.occlusion import SIDES, Occlusion, cover
+    from streamreid.evaluation.papers.occlusion_unification import grade
 
     bundle = load_bundle(BUNDLE)
     graph = ort.InferenceSession(str(bundle.model), providers=["CPUExecutionProvider"])

@@ -17,7 +17,7 @@ from streamreid.cli.engine import app
 from streamreid.config import EngineConfig
 from streamreid.errors import DataError, EngineError
 from streamreid.reid import EngineEmbedder, ImportOptions, import_bundle, load_bundle
-from streamreid.reid.link_calibration import fit_calibration, fit_logistic
+from streamreid.reid.link_calibration import fit_calibration, fit_platt
 
 
 @pytest.fixture
@@ -127,14 +127,14 @@ def test_newton_finds_the_same_as_a_general_optimiser(seed: int, shift: float, c
         z = t[0] * values + t[1]
         return float(weight @ (np.logaddexp(0, z) - positive * z) + 5e-4 * t @ t)
 
-    found = np.array(fit_logistic(values, positive, ridge=1e-3))
+    found = np.array(fit_platt(values, positive, ridge=1e-3))
     best = minimize(loss, np.zeros(2), method="BFGS", options={"gtol": 1e-9})
     assert loss(found) <= best.fun + 1e-9
     np.testing.assert_allclose(found, best.x, atol=1e-3, rtol=1e-3)
 
 
 def test_separable_data_stay_finite() -> None:
-    slope, intercept = fit_logistic(np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True]))
+    slope, intercept = fit_platt(np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True]))
     assert np.isfinite([slope, intercept]).all()
     assert slope > 10
     assert -intercept / slope == pytest.approx(0.5, abs=0.05)

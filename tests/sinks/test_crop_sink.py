@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from streamreid.config import OutputConfig
+from streamreid.datasets.layouts import list_pictures
 from streamreid.errors import OutputError
 from streamreid.sinks import CropSink, open_sinks
-from streamreid.training.layouts import list_pictures
 from streamreid.types import Frame, FrameResult, Tracks
 
 

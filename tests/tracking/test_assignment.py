@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 
-from streamreid.tracking.assignment import assign, cover_matrix, iou_matrix
+from streamreid.boxes import cover_matrix, iou_matrix
+from streamreid.tracking.assignment import assign
 
 shape = st.tuples(st.integers(0, 7), st.integers(0, 7))
 

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from streamreid.config import TrackerConfig
-from streamreid.errors import DataError
 from streamreid.features.similarity import Calibration
 from streamreid.tracking import Tracker, botsort, bytetrack
 from streamreid.tracking.tracker import occlusion
@@ -220,57 +219,6 @@ def test_a_person_who_left_the_frame_is_not_predicted():
     assert len(tracker.update(Detections.empty(), None, 2.0, size=(800, 600))) == 0
 
 
-def busy_frames(seed, count=40, people=5):
-    """People who walk about, are missed, and come and go; features of three parts."""
-    rng = np.random.default_rng(seed)
-    x, v = rng.uniform(50, 700, people), rng.normal(0, 60, people)
-    codes = rng.normal(size=(people, 3, 16)).astype(np.float32)
-    for i in range(count):
-        seen = rng.random(people) > 0.25
-        boxes = np.array(
-            [walker(i * 0.1, a, b, y=260 + 25 * k) for k, (a, b) in enumerate(zip(x, v, strict=True))], np.float32
-        )
-        parts = codes + 0.2 * rng.normal(size=codes.shape).astype(np.float32)
-        features = PartFeatures(
-            parts / np.linalg.norm(parts, axis=2, keepdims=True), rng.uniform(0, 1, (people, 3)).astype(np.float32)
-        )
-        yield Detections.from_arrays(boxes[seen], rng.uniform(0.15, 0.95, people)[seen]), features[seen], i * 0.1
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.integers(0, 10_000), st.integers(0, 39))
-def test_going_on_from_a_saved_state_equals_never_having_stopped(seed, stop):
-    whole, first, second = (Tracker(calibration=CALIBRATION) for _ in range(3))
-    for i, (detections, features, time) in enumerate(busy_frames(seed)):
-        if i == stop:
-            second.restore(first.state())
-        part = first if i < stop else second
-        a = whole.update(detections, features, time, size=(800, 600))
-        b = part.update(detections, features, time, size=(800, 600))
-        assert a.ids.tolist() == b.ids.tolist()
-        assert np.array_equal(a.boxes, b.boxes)
-        assert np.array_equal(a.rows, b.rows)
-
-
-def test_a_state_survives_a_file_and_a_wrong_one_is_refused(tmp_path):
-    tracker = Tracker(calibration=CALIBRATION)
-    for detections, features, time in busy_frames(1):
-        tracks = tracker.update(detections, features, time)
-    np.savez(tmp_path / "state.npz", **tracker.state())
-    other = Tracker(calibration=CALIBRATION)
-    with np.load(tmp_path / "state.npz") as file:
-        other.restore(dict(file))
-    assert len(tracks)
-    assert (
-        other.update(Detections.empty(), None, 4.0).ids.tolist()
-        == tracker.update(Detections.empty(), None, 4.0).ids.tolist()
-    )
-    with pytest.raises(DataError, match="version"):
-        Tracker().restore({"version": 99})
-    with pytest.raises(DataError, match="lacks"):
-        Tracker().restore({k: v for k, v in tracker.state().items() if k != "book.ids"})
-
-
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(
@@ -345,10 +293,10 @@ def test_looks_are_not_learnt_where_they_may_be_somebody_elses():
     tracker = Tracker(calibration=CALIBRATION)
     for i in range(20):
         tracker.update(Detections.from_arrays([walker(0, 100, 0), walker(0, 150 - i, 0, y=296)]), looks(0, 1), i * 0.1)
-    before = tracker.state()["looks.parts"]
+    before = tracker.appearance.parts
     for i in range(20, 28):
         tracker.update(Detections.from_arrays([walker(0, 115, 0)]), looks(2), i * 0.1)
-    assert np.array_equal(tracker.state()["looks.parts"][:2], before)
+    assert np.array_equal(tracker.appearance.parts[:2], before)
 
 
 def test_the_best_of_several_look_alikes_is_chosen():
@@ -385,7 +333,7 @@ def test_features_that_are_no_numbers_count_as_not_seen():
             features.parts[1] = np.nan
         tracks = tracker.update(Detections.from_arrays([walker(0, 100, 0), walker(0, 300, 0)]), features, i * 0.1)
     assert tracks.ids.tolist() == [1, 2]
-    assert np.isfinite(tracker.state()["looks.parts"]).all()
+    assert np.isfinite(tracker.appearance.parts).all()
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.5, 1.0, 2.0])

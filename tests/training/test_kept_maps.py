@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("torch", reason="training needs the train extra")
 pytest.importorskip("lightning", reason="training needs the train extra")
 
-from streamreid.training.labels import LABEL_SIZE
+from streamreid.datasets.labels import LABEL_SIZE
 
 ROOT = Path(__file__).resolve().parents[2]
 

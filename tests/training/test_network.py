@@ -8,9 +8,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the train extra")
 
 from streamreid.training.export import export_onnx, strip  # noqa: E402
-from streamreid.training.focuser import Focuser  # noqa: E402
 from streamreid.training.network import PartNetwork, PixelPredictor, visibility_of  # noqa: E402
 from streamreid.training.openvino_ir import read_ir  # noqa: E402
+from streamreid.training.papers.focuser import Focuser  # noqa: E402
 from streamreid.training.recipe import NetworkConfig  # noqa: E402
 
 

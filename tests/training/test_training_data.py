@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
+from streamreid.datasets.dataset_config import DatasetConfig
+from streamreid.datasets.identity_split import split_people
+from streamreid.datasets.labels import LABEL_SIZE, class_map, contact_sheet, read_label, unusable
 from streamreid.errors import DataError
 from streamreid.training.data import PictureCache, batch_rows, make_batch
-from streamreid.training.identity_split import split_people
-from streamreid.training.labels import LABEL_SIZE, class_map, contact_sheet, read_label, unusable
-from streamreid.training.recipe import AugmentationConfig, DatasetConfig
+from streamreid.training.recipe import AugmentationConfig
 
 
 def make_folder(root: Path, people: int = 6, cameras: int = 2, pictures: int = 3) -> DatasetConfig:

@@ -14,12 +14,13 @@ torch = pytest.importorskip("torch", reason="training needs the train extra")
 pytest.importorskip("lightning", reason="training needs the train extra")
 pytest.importorskip("timm", reason="training needs the train extra")
 
+from streamreid.datasets.part_grouping import GROUPINGS, write_parts  # noqa: E402
 from streamreid.errors import ConfigError, DataError  # noqa: E402
 from streamreid.training import loop  # noqa: E402
 from streamreid.training.checkpoint import load_network  # noqa: E402
-from streamreid.training.losses import imitation_loss, teacher_loss  # noqa: E402
+from streamreid.training.losses import teacher_loss  # noqa: E402
 from streamreid.training.optimizer import make_optimizer  # noqa: E402
-from streamreid.training.part_grouping import GROUPINGS, write_parts  # noqa: E402
+from streamreid.training.papers.imitation import imitation_loss  # noqa: E402
 from streamreid.training.recipe import NetworkConfig, ScheduleConfig, TrainConfig, load_recipe  # noqa: E402
 
 _spec = importlib.util.spec_from_file_location(

@@ -12,9 +12,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from streamreid.datasets.labels import LABEL_SIZE, ParserError
+from streamreid.datasets.part_grouping import FIELD_NAMES, GROUPINGS, LIMBS, PartGrouping
 from streamreid.errors import DataError, MissingExtraError, WeightsError
-from streamreid.training.labels import LABEL_SIZE, ParserError
-from streamreid.training.part_grouping import FIELD_NAMES, GROUPINGS, LIMBS, PartGrouping
 from streamreid.types import FloatArray, Image
 
 __all__ = ["FieldReader", "PoseParser", "fields_of_pose", "scores_of_fields"]

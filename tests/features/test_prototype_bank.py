@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from streamreid.errors import EngineMismatchError
-from streamreid.tracking.appearance import AppearanceBank
+from streamreid.features.prototype_bank import PrototypeBank
 from streamreid.types import PartFeatures
 
 
@@ -18,7 +18,7 @@ def person(parts, visibility):
 
 
 def test_a_hidden_part_is_not_learnt():
-    bank = AppearanceBank()
+    bank = PrototypeBank()
     bank.add(person([[1, 0], [1, 0]], [1, 1]), np.ones(1, np.float32))
     for _ in range(20):
         bank.update(np.array([0]), person([[1, 0], [0, 1]], [1, 0]), np.ones(1, np.float32))
@@ -26,7 +26,7 @@ def test_a_hidden_part_is_not_learnt():
 
 
 def test_a_part_never_seen_says_nothing_until_it_is_seen():
-    bank = AppearanceBank()
+    bank = PrototypeBank()
     bank.add(person([[1, 0], [1, 0]], [1, 0]), np.ones(1, np.float32))
     other = person([[1, 0], [0, 1]], [1, 1])
     similarity, _ = bank.similarity(np.array([0]), other)
@@ -36,7 +36,7 @@ def test_a_part_never_seen_says_nothing_until_it_is_seen():
 
 
 def test_young_templates_are_averages():
-    bank = AppearanceBank(rate=0.1, mass=10.0, prototypes=1)
+    bank = PrototypeBank(rate=0.1, mass=10.0, prototypes=1)
     vectors = [[1, 0], [0.6, 0.8], [0, 1]]
     bank.add(person([vectors[0]], [1]), np.ones(1, np.float32))
     for v in vectors[1:]:
@@ -48,7 +48,7 @@ def test_young_templates_are_averages():
 
 
 def test_quality_zero_changes_nothing():
-    bank = AppearanceBank()
+    bank = PrototypeBank()
     bank.add(person([[1, 0]], [1]), np.ones(1, np.float32))
     bank.update(np.array([0]), person([[0, 1]], [1]), np.zeros(1, np.float32))
     assert bank.features.parts[0, 0] == pytest.approx([1, 0])
@@ -56,8 +56,8 @@ def test_quality_zero_changes_nothing():
 
 def test_two_views_stay_two_prototypes_and_both_are_known_again():
     front, side, stranger = [1, 0, 0], [0.3, 0.954, 0], [0, 0, 1]
-    bank = AppearanceBank(join=0.65, prototypes=3)
-    one = AppearanceBank(join=0.65, prototypes=1)
+    bank = PrototypeBank(join=0.65, prototypes=3)
+    one = PrototypeBank(join=0.65, prototypes=1)
     for b in (bank, one):
         b.add(person([front], [1]), np.ones(1, np.float32))
         for v in [front, side] * 10:
@@ -69,31 +69,23 @@ def test_two_views_stay_two_prototypes_and_both_are_known_again():
 
 
 def test_a_half_hidden_view_begins_no_prototype():
-    bank = AppearanceBank(join=0.65)
+    bank = PrototypeBank(join=0.65)
     bank.add(person([[1, 0]], [1]), np.ones(1, np.float32))
     bank.update(np.array([0]), person([[0, 1]], [1]), np.full(1, 0.4, np.float32))
     assert bank.similarity(np.array([0]), person([[0, 1]], [1]))[0][0, 0] < 0.7
 
 
 def test_features_of_another_engine_are_refused():
-    bank = AppearanceBank()
+    bank = PrototypeBank()
     bank.add(person([[1, 0]], [1]), np.ones(1, np.float32))
     with pytest.raises(EngineMismatchError, match="1 parts of 2 values"):
         bank.similarity(np.array([0]), person([[1, 0, 0]], [1]))
 
 
 def test_tracks_begun_without_looks_learn_them_later():
-    bank = AppearanceBank()
+    bank = PrototypeBank()
     bank.add(PartFeatures.unseen(2), np.ones(2, np.float32))
     bank.update(np.array([1]), person([[0, 1]], [1]), np.ones(1, np.float32))
     similarity, common = bank.similarity(np.array([0, 1]), person([[0, 1]], [1]))
     assert common[0, 0] == 0
     assert similarity[1, 0] == pytest.approx(1.0)
-
-
-def test_state_and_back():
-    bank = AppearanceBank()
-    bank.add(person([[1, 0]], [1]), np.ones(1, np.float32))
-    other = AppearanceBank()
-    other.restore(bank.state())
-    assert np.array_equal(other.features.parts, bank.features.parts)

@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.datasets.part_grouping import GROUPINGS, PartGrouping, read_parts, write_parts
 from streamreid.errors import DataError, StreamReIDError
-from streamreid.training.part_grouping import GROUPINGS, PartGrouping, read_parts, write_parts
+from streamreid.files import atomic_write
 from streamreid.types import FloatArray, Image
 
 __all__ = [
@@ -206,7 +207,6 @@ def _write_one(path: Path, target: Path, skip: Path, model: Parser, report: Labe
         skip.write_text(reason)
         report.left_out[path.name] = reason
         return
-    temporary = target.with_suffix(".part.png")
-    cv2.imwrite(str(temporary), label)
-    temporary.replace(target)
+    with atomic_write(target, part=target.with_suffix(".part.png")) as part:
+        cv2.imwrite(str(part), label)
     report.written += 1

@@ -8,13 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from streamreid.cli import app
+from streamreid.datasets.bodypix import with_halves
+from streamreid.datasets.dataset_config import DatasetConfig
+from streamreid.datasets.identity_split import read_people
+from streamreid.datasets.keypoints import FieldReader, PoseParser, fields_of_pose, scores_of_fields
+from streamreid.datasets.labels import LABEL_SIZE, ParserError, class_map, label_path, unusable, write_labels
+from streamreid.datasets.part_grouping import FIELD_NAMES, GROUPINGS
 from streamreid.errors import DataError, WeightsError
-from streamreid.training.bodypix import with_halves
-from streamreid.training.identity_split import read_people
-from streamreid.training.keypoints import FieldReader, PoseParser, fields_of_pose, scores_of_fields
-from streamreid.training.labels import LABEL_SIZE, ParserError, class_map, label_path, unusable, write_labels
-from streamreid.training.part_grouping import FIELD_NAMES, GROUPINGS
-from streamreid.training.recipe import DatasetConfig
 
 
 def standing() -> np.ndarray:

@@ -78,7 +78,7 @@ class Unifier:
         )
 
     def variants(self, gallery: Sequence[Image]) -> list[PartFeatures]:
-        """The gallery nine times, in the order of ``training.unification.VARIANTS``."""
+        """The gallery nine times, in the order of ``training.papers.oamn.unification.VARIANTS``."""
         found = [self._variants(self._crops(gallery, i)) for i in range(0, len(gallery), _BATCH)]
         parts, seen = (np.concatenate([f[o] for f in found]).astype(np.float32) for o in self._outputs)
         return [

@@ -4,15 +4,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the train extra")
 
-from streamreid.training.oamn import (  # noqa: E402
-    MapGrader,
-    MaskModule,
-    OcclusionGrader,
+from streamreid.training.papers.oamn.losses import (  # noqa: E402
     grade_targets,
     grader_loss,
     grouped_triplet_loss,
     halves_loss,
 )
+from streamreid.training.papers.oamn.modules import MapGrader, MaskModule, OcclusionGrader  # noqa: E402
 
 
 def count(module: "torch.nn.Module") -> int:

@@ -18,6 +18,7 @@ import re
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from streamreid.datasets.market1501 import JUNK, parse_name
 from streamreid.errors import DataError
 from streamreid.media import PICTURE_SUFFIXES, is_picture
 
@@ -25,7 +26,6 @@ __all__ = ["Layout", "Named", "list_pictures", "list_pictures_of"]
 
 Layout = Literal["market", "msmt17", "cuhk03", "occluded_reid", "p_dukemtmc", "tracks"]
 
-_MARKET = re.compile(r"^(-?\d+)_c(\d+)")
 _MSMT = re.compile(r"^(\d+)_\d+_(\d+)_")
 _CUHK = re.compile(r"^(\d+)_(\d+)_(\d+)_\d+")
 _TRACK = re.compile(r"^(\d+)_(\d+)")
@@ -66,7 +66,7 @@ def list_pictures(folder: str | Path, layout: Layout = "market") -> list[Named]:
     found = read(folder)
     if not found:
         raise DataError(f"{folder}: holds no pictures in the layout '{layout}' ({', '.join(sorted(PICTURE_SUFFIXES))})")
-    return [n for n in found if n.person != -1]
+    return [n for n in found if n.person != JUNK]
 
 
 def list_pictures_of(table: str | Path, folder: str | Path) -> list[Named]:
@@ -94,7 +94,13 @@ def list_pictures_of(table: str | Path, folder: str | Path) -> list[Named]:
 
 def _market(folder: Path) -> list[Named]:
     paths = sorted(p for p in folder.iterdir() if is_picture(p))
-    return [_person_camera(p, _MARKET, "0002_c1") for p in paths]
+    found = []
+    for path in paths:
+        read = parse_name(path.name)
+        if read is None:
+            raise _misnamed(path, "0002_c1")
+        found.append(Named(path, *read))
+    return found
 
 
 def _msmt17(folder: Path) -> list[Named]:
@@ -151,7 +157,9 @@ def _two_folders(folder: Path) -> list[Named]:
 def _match(path: Path, pattern: re.Pattern[str], example: str) -> re.Match[str]:
     match = pattern.match(path.name)
     if match is None:
-        raise DataError(
-            f"{path}: the name does not begin like {example}; rename or remove it, or choose another layout"
-        )
+        raise _misnamed(path, example)
     return match
+
+
+def _misnamed(path: Path, example: str) -> DataError:
+    return DataError(f"{path}: the name does not begin like {example}; rename or remove it, or choose another layout")

@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from streamreid.datasets.dataset_config import DatasetConfig
+from streamreid.datasets.layouts import list_pictures
+from streamreid.datasets.part_grouping import PART_NAMES, read_parts
 from streamreid.errors import DataError
-from streamreid.training.layouts import list_pictures
-from streamreid.training.part_grouping import PART_NAMES, read_parts
-from streamreid.training.recipe import DatasetConfig
 
 __all__ = ["Picture", "Split", "read_people", "split_people"]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from streamreid.datasets.layouts import Layout, list_pictures, list_pictures_of
 from streamreid.errors import DataError
-from streamreid.training.layouts import Layout, list_pictures, list_pictures_of
 
 
 @pytest.mark.parametrize(

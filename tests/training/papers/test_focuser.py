@@ -4,8 +4,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the train extra")
 
-from streamreid.training.focuser import FeatureFocuser, FocuserBlock  # noqa: E402
 from streamreid.training.heads import PooledHead  # noqa: E402
+from streamreid.training.papers.focuser import FeatureFocuser, FocuserBlock  # noqa: E402
 
 
 def parameters(module: "torch.nn.Module") -> int:

@@ -16,8 +16,8 @@ from streamreid.cli import app  # noqa: E402
 from streamreid.errors import EngineError  # noqa: E402
 from streamreid.training.export import export_unified  # noqa: E402
 from streamreid.training.network import PartNetwork  # noqa: E402
+from streamreid.training.papers.oamn.unification import VARIANTS, Unified, keep_masks  # noqa: E402
 from streamreid.training.recipe import NetworkConfig  # noqa: E402
-from streamreid.training.unification import VARIANTS, Unified, keep_masks  # noqa: E402
 
 
 def network(**changes: object) -> PartNetwork:
@@ -83,7 +83,7 @@ def test_from_training_to_unified_evaluation(tmp_path: Path) -> None:
     import importlib.util
 
     spec = importlib.util.spec_from_file_location(
-        "training_data_helpers", Path(__file__).with_name("test_training_data.py")
+        "training_data_helpers", Path(__file__).parents[1] / "test_training_data.py"
     )
     assert spec is not None
     assert spec.loader is not None

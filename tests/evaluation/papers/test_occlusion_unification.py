@@ -5,7 +5,7 @@ import pytest
 
 from streamreid.config import EngineConfig
 from streamreid.errors import ConfigError
-from streamreid.evaluation.occlusion_unification import Unifier, grade, unified_similarity
+from streamreid.evaluation.papers.occlusion_unification import Unifier, grade, unified_similarity
 from streamreid.reid.bundle import load_bundle
 from streamreid.reid.factory import shipped_engines
 from streamreid.types import PartFeatures

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamreid.errors import ConfigError, DataError
-from streamreid.training.part_grouping import (
+from streamreid.datasets.part_grouping import (
     FIELD_NAMES,
     GROUPINGS,
     load_grouping,
@@ -14,6 +13,7 @@ from streamreid.training.part_grouping import (
     read_parts,
     write_parts,
 )
+from streamreid.errors import ConfigError, DataError
 
 
 def test_the_channels_of_the_reference_files() -> None:

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.datasets.labels import LABEL_SIZE
+from streamreid.datasets.part_grouping import GROUPINGS, PartGrouping, mirrored_parts
 from streamreid.errors import MissingExtraError, WeightsError
-from streamreid.training.labels import LABEL_SIZE
-from streamreid.training.part_grouping import GROUPINGS, PartGrouping, mirrored_parts
 from streamreid.types import FloatArray, Image
 
 __all__ = ["BodyPix", "with_halves"]

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from streamreid.datasets.occlusion import SHARES, SIDES, Occlusion, rectangle
 from streamreid.training.network import PartNetwork, visibility_of
-from streamreid.training.occlusion import SHARES, SIDES, Occlusion, rectangle
 
 __all__ = ["VARIANTS", "Unified", "keep_masks"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from streamreid.training.occlusion import (
+from streamreid.datasets.occlusion import (
     SIDES,
     Occlusion,
     Side,

@@ -1,0 +1,1 @@
+"""Ways to compare that papers propose, for evaluation only; a run does not use them."""

@@ -1,0 +1,1 @@
+"""OAMN: "Occlude Them All: Occlusion-Aware Attention Network for Occluded Person Re-ID" (Chen et al., ICCV 2021)."""
