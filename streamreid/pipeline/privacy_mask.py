@@ -17,7 +17,6 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 
 from streamreid.boxes import iou_matrix
 from streamreid.config import TrackerConfig
+from streamreid.pipeline.mask_geometry import MOST_GROWTH, SURE_SCORE, MaskMoment, cut_off, grown, inner_boxes
 from streamreid.tracking import Tracker
 from streamreid.tracking.assignment import assign
 from streamreid.types import Detections, FloatArray, Frame, Tracks
@@ -34,30 +34,26 @@ __all__ = ["MaskMoment", "PrivacyMask", "PrivacyMasks"]
 HOLD_SECONDS = 1.2
 """How long somebody whom the detector lost, or has not found yet, stays hidden: longer than a detector misses a person
 who is in view."""
-PADDING = 0.06
-"""Share of its height by which every box is enlarged: detectors cut hands, feet and hair."""
 DEVIATIONS = 2.0
 """Standard deviations of the place by which a predicted box grows: 95 of 100 people are inside."""
 SPEED = 1.0
 """Body heights per second by which a box grows sideways where the velocity is not known: a brisk walk (1.7 m/s)."""
 DRIFT = 0.25
 """The same where the velocity is known, or the place is between two observations."""
-MOST_GROWTH = 0.6
-"""Body heights by which a box grows at most, so that those who are lost do not hide the whole picture."""
 LOST_SECONDS = 5.0
 """How long a track that is not seen is hidden where it is expected: nobody's place is known for longer. Who then
 appears is hidden by the box of the detector, and in films of recordings also where they were in between."""
-UPWARDS = 0.35
-"""How much of the growth sideways a box grows up and down: people walk on the ground, and heads stay in the upper third
-of their box."""
+LONG_LOST_GROWTH = 0.1
+"""Body heights by which a box grows at most once its track is lost for longer than `HOLD_SECONDS`: it hides who stands
+still, and whoever walked on may be anywhere."""
+GAP_SECONDS = 2 * HOLD_SECONDS
+"""How long before somebody appears another may have been lost who may be the same person."""
+FASTEST = 2.0
+"""Body heights per second at which they may have walked from there: a run (3.4 m/s)."""
 FOLLOWS = 0.3
 """IoU from which a box follows from one of the frame before."""
-INSIDE = 0.6
-"""Share of a box inside a larger one from which it counts as a part of that."""
 RETURNS = 0.5
 """IoU from which a box that was gone for a moment is the same one again."""
-SURE_SCORE = 0.5
-"""Score from which a box shows how tall people are in the picture."""
 HEIGHTS = 500
 """Of how many boxes the median counts: those of about a minute."""
 SURE_OBSERVATIONS = 3
@@ -86,37 +82,13 @@ class _Observation(NamedTuple):
 
 
 class _Held(NamedTuple):
-    """A box that the next frame's boxes did not follow, and the height of the body by which it grows, in pixels."""
+    """A box that the next frame's boxes did not follow, the height of the body by which it grows, in pixels,
+    and ``[1, 2]`` what the box may have cut off."""
 
     number: int
     seen: _Observation
     height: float
-
-
-@dataclass(slots=True)
-class MaskMoment:
-    """What is to be blurred in one frame.
-
-    Args:
-        index: Number of the frame in its source.
-        time: Capture time in seconds.
-        areas: Arrays ``[M, 4]`` of boxes, xyxy in pixels.
-        held: Boxes ``[1, 4]`` where somebody who is not seen is expected; removed where it turns out later that they
-            were elsewhere.
-        released: Whether the frame's result was handed out.
-    """
-
-    index: int
-    time: float
-    areas: list[FloatArray] = field(default_factory=list)
-    held: dict[tuple[str, int], FloatArray] = field(default_factory=dict)
-    released: bool = False
-
-    @property
-    def boxes(self) -> FloatArray:
-        """``[M, 4]`` xyxy in pixels."""
-        areas = [*self.areas, *self.held.values()]
-        return np.concatenate(areas) if areas else np.zeros((0, 4), np.float32)
+    cut: FloatArray
 
 
 class PrivacyMask:
@@ -125,17 +97,21 @@ class PrivacyMask:
     Args:
         ahead: Seconds of later frames that are waited for before a moment is drained; 0 keeps a moment only until its
             frame is released.
+        faces: Only heads are to be hidden: boxes are no larger than the places where heads may be, for `pixelate` with
+            "head".
     """
 
-    def __init__(self, *, ahead: float = 0.0) -> None:
-        self._ahead = ahead
+    def __init__(self, *, ahead: float = 0.0, faces: bool = False) -> None:
+        self._ahead, self._faces = ahead, faces
         self._tracker = Tracker(_ANY_SCORE)
         self._moments: deque[MaskMoment] = deque()
         self._history: dict[int, list[_Observation]] = {}
         self._before = np.zeros((0, 4), np.float32)
+        self._before_cut = np.zeros((0, 2), np.float32)
         self._inner = np.zeros(0, bool)
         self._before_time = -np.inf
         self._held: list[_Held] = []
+        self._lost: list[_Held] = []
         self._numbers = itertools.count()
         self._heights: deque[float] = deque(maxlen=HEIGHTS)
 
@@ -165,14 +141,18 @@ class PrivacyMask:
         """
         self._tracker.update(found, None, time, size=size, camera=camera)
         now = MaskMoment(index, time)
-        now.areas.append(_grown(found.boxes, 0.0))
+        cut = cut_off(found)
+        now.areas.append(self._grown(found.boxes, 0.0, cut=cut))
         self._heights.extend((found.boxes[:, 3] - found.boxes[:, 1])[found.scores >= SURE_SCORE].tolist())
-        self._hold(now, found.boxes[np.isfinite(found.boxes).all(1)])
+        fine = np.isfinite(found.boxes).all(axis=1)
+        self._hold(now, found.boxes[fine], cut[fine])
         for sign, (tracks, doubt) in ((-1, self._tracker.everybody), (1, followed)):
-            recent = np.array(
-                [time - self._last_time(sign * who, time) <= LOST_SECONDS for who in tracks.ids.tolist()], bool
+            away = np.array([time - self._last_time(sign * who, time) for who in tracks.ids.tolist()], np.float64)
+            recent = away <= LOST_SECONDS
+            most = np.where(away > HOLD_SECONDS, LONG_LOST_GROWTH, MOST_GROWTH) * (
+                tracks.boxes[:, 3] - tracks.boxes[:, 1]
             )
-            areas = _grown(tracks.boxes, np.where(tracks.rows >= 0, 0.0, DEVIATIONS * doubt))
+            areas = self._grown(tracks.boxes, np.where(tracks.rows >= 0, 0.0, np.minimum(DEVIATIONS * doubt, most)))
             now.areas.append(areas[recent & (tracks.rows >= 0)])
             for row in np.flatnonzero(recent & (tracks.rows < 0)).tolist():
                 now.held["track", sign * int(tracks.ids[row])] = areas[row : row + 1]
@@ -206,7 +186,7 @@ class PrivacyMask:
         while self._moments and (rest or (self._moments[0].released and newest - self._moments[0].time >= self._ahead)):
             yield self._moments.popleft()
 
-    def _hold(self, now: MaskMoment, boxes: FloatArray) -> None:
+    def _hold(self, now: MaskMoment, boxes: FloatArray, cut: FloatArray) -> None:
         """Boxes that do not follow from one of the frame before, or are followed by none, whatever the tracker makes of
         them: it may have taken one person for another."""
         overlap = iou_matrix(self._before, boxes)
@@ -214,22 +194,44 @@ class PrivacyMask:
         rows, columns = assign(overlap, overlap >= FOLLOWS)  # one to one: who steps out from behind somebody is new
         followed[rows], follows[columns] = True, True
         self._held = [held for held in self._held if now.time - held.seen.time <= HOLD_SECONDS]
-        inner = _inner(boxes)
-        again = self._return(boxes, ~follows & ~inner)
-        gone = [_Observation(self._before_time, b.astype(np.float64)) for b in self._before[~followed & ~self._inner]]
-        self._held += [_Held(next(self._numbers), seen, self._body(seen.box)) for seen in gone]
+        inner = inner_boxes(boxes)
+        again = self._return(boxes, cut, ~follows & ~inner)
+        last, cuts = self._before_time, self._before_cut
+        gone = np.flatnonzero(~followed & ~self._inner).tolist()
+        fresh = [self._lose(last, self._before[row], cuts[row]) for row in gone]
+        self._held += fresh
+        self._lost = [lost for lost in self._lost if now.time - lost.seen.time <= GAP_SECONDS] + fresh
         for held in self._held:
-            now.held["box", held.number] = _swept(held, now.time)
-        for box in boxes[~follows & ~again & ~inner] if self._moments else ():
-            seen = _Observation(now.time, box.astype(np.float64))
-            new = _Held(next(self._numbers), seen, self._body(seen.box))
+            now.held["box", held.number] = self._swept(held, now.time)
+        new_ones = np.flatnonzero(~follows & ~again & ~inner).tolist() if self._moments else []
+        for row in new_ones:
+            new = self._lose(now.time, boxes[row], cut[row])
+            self._join(new)
             for moment in reversed(self._moments):
                 if now.time - moment.time > HOLD_SECONDS:
                     break
-                moment.areas.append(_swept(new, moment.time))
-        self._before, self._before_time, self._inner = boxes, now.time, inner
+                moment.areas.append(self._swept(new, moment.time))
+        self._before, self._before_cut, self._before_time, self._inner = boxes, cut, now.time, inner
 
-    def _return(self, boxes: FloatArray, new: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _lose(self, time: float, box: FloatArray, cut: FloatArray) -> _Held:
+        seen = _Observation(time, box.astype(np.float64))
+        return _Held(next(self._numbers), seen, self._body(seen.box), cut[None])
+
+    def _join(self, new: _Held) -> None:
+        """Cover the straight line from whoever was lost nearest by, if they may have walked it."""
+
+        def speed(lost: _Held) -> float:
+            feet = [(one.box[[0, 3]] + one.box[[2, 3]]) / 2 for one in (lost.seen, new.seen)]
+            return float(np.linalg.norm(feet[1] - feet[0])) / max(new.seen.time - lost.seen.time, 1e-9) / new.height
+
+        nearest = min(self._lost, key=speed, default=None)
+        if nearest is not None and speed(nearest) <= FASTEST:
+            self._fill(nearest.seen.time, new.seen, (nearest.seen, new.seen))
+            self._lost = [lost for lost in self._lost if lost is not nearest]
+            for moment in self._moments:  # where they were is known better than where they were expected
+                moment.held.pop(("box", nearest.number), None)
+
+    def _return(self, boxes: FloatArray, cut: FloatArray, new: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which of the new boxes are where a held one was: whoever was lost for a moment stood still, and need not be
         looked for around."""
         again = np.zeros(len(boxes), bool)
@@ -245,9 +247,27 @@ class PrivacyMask:
                 if moment.time <= held.seen.time:
                     break
                 if moment.held.pop(("box", held.number), None) is not None:
-                    moment.areas.append(_grown(both[None].astype(np.float32), 0.0))
-        self._held = [h for row, h in enumerate(self._held) if row not in set(rows.tolist())]
+                    most = np.maximum(held.cut, cut[new][column])
+                    moment.areas.append(self._grown(both[None].astype(np.float32), 0.0, cut=most))
+        back = {self._held[row].number for row in rows.tolist()}
+        self._held = [held for held in self._held if held.number not in back]
+        self._lost = [lost for lost in self._lost if lost.number not in back]
         return again
+
+    def _grown(
+        self,
+        boxes: FloatArray,
+        margin: FloatArray | NDArray[np.float64] | float,
+        *,
+        cut: FloatArray | None = None,
+        height: float = 0.0,
+    ) -> FloatArray:
+        return grown(boxes, margin, cut=cut, height=height, faces=self._faces)
+
+    def _swept(self, held: _Held, time: float) -> FloatArray:
+        """``[1, 4]`` where somebody seen at one moment may be at another."""
+        margin = SPEED * abs(time - held.seen.time) * held.height
+        return self._grown(held.seen.box[None].astype(np.float32), margin, cut=held.cut, height=held.height)
 
     def _body(self, box: NDArray[np.float64]) -> float:
         """Height by which a box grows: of a body that is seen in part, that of others."""
@@ -290,34 +310,7 @@ class PrivacyMask:
             box[2:] = np.maximum(box[2:], box[:2] + 1.0)
             distance = min(abs(moment.time - first.time), abs(moment.time - last.time))
             height = min(float(box[3] - box[1]), 2 * float(until.box[3] - until.box[1]))
-            moment.areas.append(_grown(box[None].astype(np.float32), DRIFT * distance * height))
-
-
-def _inner(boxes: FloatArray) -> NDArray[np.bool_]:
-    """``[M]`` which boxes lie within a larger one: mostly the same person once more. Who steps out from there is new
-    then."""
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    common = np.clip(np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - low, 0, None).prod(2)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    larger = areas[None] > areas[:, None]
-    inner: NDArray[np.bool_] = (larger & (common >= INSIDE * areas[:, None])).any(1)
-    return inner
-
-
-def _swept(held: _Held, time: float) -> FloatArray:
-    """``[1, 4]`` where somebody seen at one moment may be at another."""
-    return _grown(
-        held.seen.box[None].astype(np.float32), SPEED * abs(time - held.seen.time) * held.height, height=held.height
-    )
-
-
-def _grown(boxes: FloatArray, margin: FloatArray | NDArray[np.float64] | float, *, height: float = 0.0) -> FloatArray:
-    """Boxes ``[M, 4]`` enlarged by ``margin`` pixels ``[M]`` sideways, less up and down, and by the padding."""
-    boxes = boxes[np.isfinite(boxes).all(1)] if not np.isfinite(boxes).all() else boxes
-    own = boxes[:, 3] - boxes[:, 1]
-    side = np.minimum(margin, MOST_GROWTH * np.maximum(own, height))
-    grow = np.stack([side, UPWARDS * side], 1) + PADDING * own[:, None]
-    return np.concatenate([boxes[:, :2] - grow, boxes[:, 2:] + grow], 1).astype(np.float32)
+            moment.areas.append(self._grown(box[None].astype(np.float32), DRIFT * distance * height))
 
 
 class PrivacyMasks:
@@ -325,14 +318,15 @@ class PrivacyMasks:
 
     Args:
         wanted: Whether anything is blurred; otherwise nothing is computed.
+        faces: Whether only heads are.
 
     Attributes:
         record: Called with a camera's name and each of its moments when nothing more will be known of it; for films
             drawn after the run.
     """
 
-    def __init__(self, *, wanted: bool) -> None:
-        self.wanted = wanted
+    def __init__(self, *, wanted: bool, faces: bool = False) -> None:
+        self.wanted, self._faces = wanted, faces
         self.record: Callable[[str, MaskMoment], None] | None = None
         self._masks: dict[str, PrivacyMask] = {}
         self._ahead = 0.0
@@ -354,7 +348,7 @@ class PrivacyMasks:
         """
         if not self.wanted:
             return
-        mask = self._masks.setdefault(frame.camera, PrivacyMask(ahead=self._ahead))
+        mask = self._masks.setdefault(frame.camera, PrivacyMask(ahead=self._ahead, faces=self._faces))
         boxes = [d for d in found if d is not None and len(d)]
         everything = Detections.concatenate(boxes) if boxes else Detections.empty()
         mask.push(frame.index, frame.time, everything, tracker.everybody, size=frame.size, camera=camera)

@@ -25,6 +25,8 @@ from streamreid.config import OutputConfig
 from streamreid.types import FloatArray, Image, IntArray
 
 __all__ = [
+    "HEAD_HEIGHT",
+    "HEAD_WIDTH",
     "Blur",
     "DrawStyle",
     "Painter",
@@ -33,6 +35,7 @@ __all__ = [
     "clock_text",
     "colour_of",
     "draw_text",
+    "head_heights",
     "pixelate",
     "style_of",
     "unit_of",
@@ -43,12 +46,17 @@ _COLOURS = 96
 """Colours before they repeat."""
 
 _SQUARES = 8
-_NAME_LENGTH = 24
-"""Characters of a name that a label shows: more would cover the people beside."""
 """Squares across a pixelated person."""
 
-_HEAD_HEIGHT, _HEAD_WIDTH = 1 / 3, 0.75
-"""Where the head ends, as shares of a box's height and width, with room for bent people."""
+_LEAST_SQUARE = 8
+"""Pixels of a mosaic square at least: an eighth of somebody 20 pixels wide would be 2.5 pixels, which hide nothing."""
+
+_NAME_LENGTH = 24
+"""Characters of a name that a label shows: more would cover the people beside."""
+
+HEAD_HEIGHT, HEAD_WIDTH = 1 / 3, 0.75
+"""Where the head ends: the greater of these shares of a box's height and width, with room for bent people."""
+
 _UNDECIDED = (150, 150, 150)
 """BGR of people without a global id."""
 
@@ -184,8 +192,14 @@ def caption(image: Image, name: str, time: float) -> None:
     draw_text(image[:, :-edge], clock_text(time), (image.shape[1], edge), size)
 
 
+def head_heights(boxes: FloatArray) -> FloatArray:
+    """``[N]`` how far down the head reaches in each box ``[N, 4]``, in pixels: see :func:`pixelate`."""
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    return np.asarray(np.minimum(height, np.maximum(height * HEAD_HEIGHT, width * HEAD_WIDTH)))
+
+
 def pixelate(image: Image, boxes: FloatArray, part: Blur) -> None:
-    """Make people unrecognisable in place: mosaic squares of an eighth of the covered width.
+    """Make people unrecognisable in place: mosaic squares of an eighth of the covered width, of 8 pixels at least.
 
     Args:
         image: Drawn on in place.
@@ -199,15 +213,15 @@ def pixelate(image: Image, boxes: FloatArray, part: Blur) -> None:
     boxes = boxes[np.isfinite(boxes).all(1)]
     if part == "head":
         boxes = boxes.copy()
-        width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
-        boxes[:, 3] = boxes[:, 1] + np.minimum(height, np.maximum(height * _HEAD_HEIGHT, width * _HEAD_WIDTH))
+        boxes[:, 3] = boxes[:, 1] + head_heights(boxes)
     low, high = np.floor(np.clip(boxes[:, :2], 0, limit[:2])), np.ceil(np.clip(boxes[:, 2:], 0, limit[2:]))
     for left, top, right, bottom in np.concatenate([low, high], 1).astype(int).tolist():
         area = image[top:bottom, left:right]
         if area.size:
-            squares = (min(_SQUARES, area.shape[1]), max(1, area.shape[0] * _SQUARES // max(_SQUARES, area.shape[1])))
+            side = max(area.shape[1] / _SQUARES, _LEAST_SQUARE)
+            squares = max(1, int(area.shape[1] / side)), max(1, int(area.shape[0] / side))
             small = cv2.resize(area, squares, interpolation=cv2.INTER_AREA)
-            area[:] = cv2.resize(small, (area.shape[1], area.shape[0]), interpolation=cv2.INTER_NEAREST)
+            area[:] = cv2.resize(small, (area.shape[1], area.shape[0]), interpolation=cv2.INTER_LINEAR)
 
 
 def blurred(image: Image, boxes: FloatArray | None, part: Blur, area: tuple[int, int, int, int] | None = None) -> Image:
