@@ -52,8 +52,8 @@ class BatchScheduler:
         self._arrived: tuple[float, Mapping[str, int]] | None = None
         self._rates: dict[str, float] = {}
         self._since: float | None = None
-        self._finding: float | None = None
-        self._looking: float | None = None
+        self._detection_cost: float | None = None
+        self._crop_cost: float | None = None
         self.overloaded = False
 
     @property
@@ -81,17 +81,17 @@ class BatchScheduler:
             self._served[name] = self._turn
         return waiting
 
-    def spent(self, frames: int, seconds: float) -> None:
+    def record_inference(self, frames: int, seconds: float) -> None:
         """Inference on a batch of so many frames took so long."""
         if frames:
             self._cost = _smoothed(self._cost, seconds / frames)
 
-    def looked(self, frames: int, finding: float, looks: int, looking: float) -> None:
-        """Detection in so many frames, and looking at so many people, took so many seconds."""
+    def record_embedding(self, frames: int, detecting: float, crops: int, embedding: float) -> None:
+        """Detection in so many frames, and embedding of so many crops, took so many seconds."""
         if frames:
-            self._finding = _smoothed(self._finding, finding / frames)
-        if looks:
-            self._looking = _smoothed(self._looking, looking / looks)
+            self._detection_cost = _smoothed(self._detection_cost, detecting / frames)
+        if crops:
+            self._crop_cost = _smoothed(self._crop_cost, embedding / crops)
 
     def limit_crops(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """Of the people who are due in one frame, those who are embedded: under overload as many as take as long as
@@ -103,11 +103,11 @@ class BatchScheduler:
         Returns:
             The first of them.
         """
-        if not self.overloaded or not self._finding or not self._looking:
+        if not self.overloaded or not self._detection_cost or not self._crop_cost:
             return rows
-        return rows[: max(1, int(self._finding / self._looking))]
+        return rows[: max(1, int(self._detection_cost / self._crop_cost))]
 
-    def arrived(self, counts: Mapping[str, int], *, bottleneck: str | None = None) -> None:
+    def record_arrivals(self, counts: Mapping[str, int], *, bottleneck: str | None = None) -> None:
         """Frames that came so far, by camera. Call about once a second.
 
         Args:

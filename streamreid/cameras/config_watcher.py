@@ -69,9 +69,9 @@ class CameraConfigWatcher:
 
     def _run(self) -> None:
         while not self._stopped.wait(self._seconds):
-            self.look()
+            self.reload_if_changed()
 
-    def look(self) -> None:
+    def reload_if_changed(self) -> None:
         """Follow the file if it has changed."""
         try:
             text = self._path.read_bytes()

@@ -9,65 +9,32 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import Literal
 
 from streamreid._scarcity import start_or_call
 from streamreid._threads import Thread
 from streamreid.cameras.batch_scheduler import BatchScheduler
-from streamreid.cameras.capture_times import check_mixed, is_mixed
+from streamreid.cameras.camera_opener import CameraOpener, Claim
+from streamreid.cameras.camera_reader import CameraReader
+from streamreid.cameras.change_listeners import ChangeListener, ChangeListeners
+from streamreid.cameras.memory_trimmer import MemoryTrimmer
 from streamreid.cameras.statistics import CameraCount, Statistics
-from streamreid.cameras.status_log import StatusLogger
 from streamreid.config import CameraConfig, LiveConfig
 from streamreid.errors import CameraExists, CameraNotFound, ConfigError, SourceError, StreamReIDError
-from streamreid.secrets import redact
-from streamreid.sources import (
-    DatedSource,
-    FrameSource,
-    PrefetchReader,
-    WatchedSource,
-    give_back,
-    is_live,
-    open_source,
-    with_kind,
-)
-from streamreid.sources.kinds import ended_recording
+from streamreid.sources import FrameSource, is_live, with_kind
 from streamreid.types import Frame
 
 __all__ = ["Cameras"]
 
 log = logging.getLogger(__name__)
 
-Claim = Callable[[], bool]
-
 _TICK = 0.5
 """Seconds after which an empty batch is handed out, so that those who wait for results hear that nothing came."""
 
-_LOOK = 1.0
+_REFRESH_SECONDS = 1.0
 """Seconds between refreshes of the statistics."""
-
-_GIVE_BACK = 15.0
-"""Seconds after which memory that lies unused is returned to the system, in runs without end."""
-
-
-@dataclass(slots=True)
-class _Camera:
-    """One camera being read.
-
-    ``before`` holds the drops and ``first`` the next frame number of the readers it had earlier, ``said`` the warnings
-    that were logged.
-    """
-
-    config: CameraConfig
-    source: FrameSource
-    reader: PrefetchReader
-    status_logger: StatusLogger
-    before: dict[str, int]
-    first: int = 0
-    said: set[str] = field(default_factory=set)
 
 
 class Cameras:
@@ -101,9 +68,7 @@ class Cameras:
         stay: bool = False,
         window: float = 300.0,
     ) -> None:
-        check_mixed(configs, window=window, serving=stay)
-        self._window = window
-        self._mixed = is_mixed(configs)
+        self._opener = CameraOpener(configs, window=window, serving=stay)
         self._statistics = statistics
         self._batch = batch
         self.turns = BatchScheduler((live or LiveConfig()).turn_seconds, batch)
@@ -112,16 +77,16 @@ class Cameras:
         self._stop = threading.Event()
         self._news = threading.Event()
         self._lock = threading.RLock()
-        self._cameras: dict[str, _Camera] = {}
+        self._cameras: dict[str, CameraReader] = {}
         self._configs: dict[str, CameraConfig] = {}
-        self._looked = 0.0
-        self._gave_back = monotonic()
-        self._settled = self._begun = False
-        self._listeners: list[Callable[[str, str, str], None]] = []
+        self._refreshed = 0.0
+        self._memory = MemoryTrimmer()
+        self._fixed = self._begun = False
+        self._tell = ChangeListeners()
         for config in configs:
             self.admit(config)
         # Recordings are read to their end in the order of time: there is no sense in which another could join.
-        self._settled = not self.live
+        self._fixed = not self.live
         self._begun = True
 
     # ---------------------------------------------------------------- the set of cameras
@@ -164,37 +129,14 @@ class Cameras:
         self._changeable()
         self._unused(config.name)
         config = with_kind(config)
-        self._check_mixed(config)
-        self._begin(config, self._opened(config, claim))
-        if config.calibration is not None:
-            self._uncalibrated(config.name)
+        self._check(config)
+        self._begin(config, self._opener.open(config, self.configs, claim), recalibrated=config.calibration is not None)
 
-    def _check_mixed(self, config: CameraConfig) -> None:
-        """Refuse a recording beside live cameras, or the other way round, with which it has no common time."""
+    def _check(self, config: CameraConfig) -> None:
         if self._begun:
-            check_mixed(
-                [*(c for c in self.configs if c.name != config.name), config], window=self._window, serving=self.stay
-            )
+            self._opener.check(config, self.configs)
 
-    def _opened(self, config: CameraConfig, claim: Claim | None) -> FrameSource | None:
-        """The camera's opened source, None if it rests.
-
-        Raises:
-            SourceError: It cannot be opened, or is not wanted any more.
-        """
-        source = None if config.paused else self._open(config)
-        if claim is not None and not claim():
-            if source is not None:
-                source.close()
-            raise SourceError(f"camera '{config.name}': opened too late: nobody waits for it any more")
-        return source
-
-    def _open(self, config: CameraConfig) -> FrameSource:
-        source = open_source(config)
-        beside = self._mixed or is_mixed([*self.configs, config])
-        return DatedSource(config, source) if beside and not source.live else source
-
-    def _begin(self, config: CameraConfig, source: FrameSource | None) -> None:
+    def _begin(self, config: CameraConfig, source: FrameSource | None, *, recalibrated: bool) -> None:
         """Read a camera's opened source; None lets it rest."""
         with self._lock:
             try:
@@ -207,20 +149,19 @@ class Cameras:
             count.error, count.removed, count.paused = None, False, source is None
             self._configs[config.name] = config
             if source is not None:
-                count.expected, count.live = source.expected_frames, source.live
-                status_logger = StatusLogger()
-                if isinstance(source, WatchedSource):
-                    source.subscribe(status_logger)
-                    source.subscribe(lambda status: self._tell(status.camera, status.state, status.reason))
-                reader = PrefetchReader(source, capacity=max(self._batch, 4), latest=source.live, wake=self._news.set)
-                first = self._numbers.get(config.name, 0)
-                camera = self._cameras[config.name] = _Camera(
-                    config, source, reader, status_logger, dict(count.drops), first
+                self._cameras[config.name] = CameraReader(
+                    config,
+                    source,
+                    count,
+                    capacity=max(self._batch, 4),
+                    wake=self._news.set,
+                    changed=lambda status: self._tell(status.camera, status.state, status.reason),
+                    first=self._numbers.get(config.name, 0),
                 )
-                self._note(config.name, camera)
-                self._say_warnings(config.name, camera)  # what opening it showed, such as a frame rate that was guessed
         self._news.set()
         self._tell(config.name, "paused" if source is None else "added")
+        if recalibrated and self._begun:
+            log.warning("camera '%s': its calibration counts from the next start of the run on", config.name)
 
     def admit(self, config: CameraConfig) -> bool:
         """Add a camera, or change it if it is known. One that cannot be opened is known as failed from then on, and may
@@ -242,18 +183,9 @@ class Cameras:
             return False
         return True
 
-    def subscribe(self, listener: Callable[[str, str, str], None]) -> None:
-        """Have every change of a camera told: name, what (added, removed, paused, changed, failed, or a state of its
-        source), why.
-
-        Args:
-            listener: Called in whatever thread noticed; must not raise and not take long.
-        """
-        self._listeners.append(listener)
-
-    def _tell(self, name: str, what: str, why: str = "") -> None:
-        for listener in list(self._listeners):
-            listener(name, what, redact(why))
+    def subscribe(self, listener: ChangeListener) -> None:
+        """Have every change of a camera told."""
+        self._tell.add(listener)
 
     def remove(self, name: str) -> None:
         """Read a camera no more. Its results and its name's track ids stay.
@@ -314,20 +246,14 @@ class Cameras:
                 self._configs[config.name] = config
             self._tell(config.name, "changed")
             return
-        self._check_mixed(config)
-        source = self._opened(config, claim)
+        self._check(config)
+        source = self._opener.open(config, self.configs, claim)
         self._tell(config.name, "changed")
         self._take_out(config.name)
-        self._begin(config, source)
-        if before.calibration != config.calibration:
-            self._uncalibrated(config.name)
-
-    def _uncalibrated(self, name: str) -> None:
-        if self._begun:
-            log.warning("camera '%s': its calibration counts from the next start of the run on", name)
+        self._begin(config, source, recalibrated=before.calibration != config.calibration)
 
     def _changeable(self) -> None:
-        if self._settled:
+        if self._fixed:
             raise ConfigError(
                 "this run reads recordings; cameras can only be added, changed and removed in a run with live ones"
             )
@@ -348,8 +274,7 @@ class Cameras:
             camera = self._cameras.pop(name, None)
         if camera is None:
             return
-        camera.reader.stop()
-        self._note(name, camera)
+        camera.stop()
         self._statistics.cameras[name].status = None
         self._news.set()
 
@@ -363,8 +288,7 @@ class Cameras:
     def close(self) -> None:
         """Stop all readers, all at once, and note what they met."""
         self.stop()
-        names = list(self._cameras)
-        closers = [Thread(target=self._end, args=(name,), daemon=True) for name in names]
+        closers = [Thread(target=self._end, args=(name,), daemon=True) for name in list(self._cameras)]
         for closer in closers:
             start_or_call(closer)
         for closer in closers:
@@ -391,14 +315,14 @@ class Cameras:
 
     def poll(self) -> list[Frame]:
         """The newest frames that are there, of the cameras whose turn it is."""
-        self._look_after()
+        self._refresh_regularly()
         with self._lock:
             cameras = dict(self._cameras)
         for name, camera in cameras.items():
-            if self._statistics.cameras[name].error is not None or camera.reader.ended:
+            if self._statistics.cameras[name].error is not None or camera.ended:
                 self._end(name)
-        ready = [name for name, camera in cameras.items() if camera.reader.waiting]
-        frames = [self._numbered(cameras[name], cameras[name].reader.try_get()) for name in self.turns.choose(ready)]
+        ready = [name for name, camera in cameras.items() if camera.waiting]
+        frames = [self._counted(cameras[name].try_get()) for name in self.turns.choose(ready)]
         return sorted((f for f in frames if f is not None), key=lambda f: (f.time, f.camera))
 
     def drop(self, frames: Sequence[Frame], reason: str) -> None:
@@ -406,15 +330,14 @@ class Cameras:
         with self._lock:
             for frame in frames:
                 camera = self._cameras.get(frame.camera)
-                drops = self._statistics.cameras[frame.camera].drops if camera is None else camera.before
-                drops[reason] = drops.get(reason, 0) + 1
+                if camera is None:
+                    self._statistics.record_drop(frame.camera, reason)
+                else:
+                    camera.drop(reason)
 
-    def _numbered(self, camera: _Camera, frame: Frame | None) -> Frame | None:
-        """Frame numbers of a name go on over connections, changes and runs."""
-        if frame is None:
-            return None
-        frame = replace(frame, index=frame.index + camera.first) if camera.first else frame
-        self._numbers[frame.camera] = frame.index + 1
+    def _counted(self, frame: Frame | None) -> Frame | None:
+        if frame is not None:
+            self._numbers[frame.camera] = frame.index + 1
         return frame
 
     def _next(self) -> list[Frame]:
@@ -424,7 +347,7 @@ class Cameras:
         while len(batch) < self._batch and self._cameras and not self._stop.is_set():
             times = {}
             for name, camera in list(self._cameras.items()):
-                time = None if self._statistics.cameras[name].error is not None else camera.reader.peek_time()
+                time = None if self._statistics.cameras[name].error is not None else camera.peek_time()
                 if time is None:
                     self._end(name)
                 else:
@@ -432,82 +355,48 @@ class Cameras:
             if times:
                 name = min(times, key=lambda n: (times[n], n))
                 found = self._cameras.get(name)
-                frame = None if found is None else self._numbered(found, found.reader.get())
+                frame = None if found is None else self._counted(found.get())
                 if frame is not None:
                     batch.append(frame)
         return batch
 
     # ---------------------------------------------------------------- figures
 
-    @property
-    def numbers(self) -> dict[str, int]:
-        """The next frame number of every camera."""
-        return dict(self._numbers)
-
-    def look(self) -> None:
+    def refresh_statistics(self) -> None:
         """Bring the figures of all cameras up to date."""
         with self._lock:
             cameras = dict(self._cameras)
-        for name, camera in cameras.items():
-            self._note(name, camera)
+        for camera in cameras.values():
+            camera.refresh()
 
-    def _look_after(self) -> None:
+    def _refresh_regularly(self) -> None:
         now = monotonic()
-        if now - self._looked < _LOOK:
+        if now - self._refreshed < _REFRESH_SECONDS:
             return
-        self._looked = now
-        if self.live and now - self._gave_back >= _GIVE_BACK:
-            self._gave_back = now
-            with suppress(RuntimeError):  # no thread: next time
-                Thread(target=give_back, name="give-back", daemon=True).start()
-        self.look()
+        self._refreshed = now
+        if self.live:
+            self._memory.trim()
+        self.refresh_statistics()
         self._statistics.mark()
         counts = {n: c.frames + c.dropped for n, c in self._statistics.cameras.items() if c.live and n in self._cameras}
-        self.turns.arrived(counts, bottleneck=self._statistics.bottleneck)
+        self.turns.record_arrivals(counts, bottleneck=self._statistics.bottleneck)
         self._statistics.load = self.turns.load
-
-    def _note(self, name: str, camera: _Camera) -> None:
-        count = self._statistics.cameras[name]
-        drops = dict(camera.before)
-        for reason, number in camera.reader.drops.items():
-            drops[reason] = drops.get(reason, 0) + number
-        count.drops = drops
-        if isinstance(camera.source, WatchedSource):
-            count.status = camera.source.status
-            camera.status_logger.look(count.status)
-        count.warnings = [redact(w) for w in camera.source.warnings]
 
     def _end(self, name: str) -> None:
         with self._lock:
             camera = self._cameras.pop(name, None)
         if camera is None:
             return
-        error = camera.reader.error
-        camera.reader.stop()
-        self._note(name, camera)
-        self._say_warnings(name, camera)
+        error = camera.error
+        camera.stop()
+        camera.log_warnings()
         if error is not None:
             self.fail(name, error)
-        elif camera.source.live and not self._stop.is_set():
-            count = self._statistics.cameras[name]
-            sentence = ended_recording(camera.config, count.dropped)
-            if sentence:
-                count.findings.append(sentence)
-                log.warning("camera '%s': %s", name, sentence)
-
-    def _say_warnings(self, name: str, camera: _Camera) -> None:
-        """Log what a source met, each sentence once."""
-        for warning in self._statistics.cameras[name].warnings:
-            if warning not in camera.said:
-                camera.said.add(warning)
-                log.warning("camera '%s': %s", name, warning)
+        elif not self._stop.is_set():
+            camera.judge_end()
 
     def fail(self, name: str, error: StreamReIDError) -> None:
         """Note why a camera cannot go on, and read no more of it. May be called from any thread."""
-        count = self._statistics.cameras.setdefault(name, CameraCount())
-        if count.error is not None:
-            return
-        reason = redact(error).removeprefix(f"camera '{name}': ")
-        count.error = reason
-        log.error("camera '%s' failed: %s", name, reason)
-        self._tell(name, "failed", reason)
+        reason = self._statistics.record_failure(name, error)
+        if reason:
+            self._tell(name, "failed", reason)

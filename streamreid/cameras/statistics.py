@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from dataclasses import dataclass, field
 
 from streamreid.cameras.latency_histogram import Histogram, LatencyHistogram
+from streamreid.errors import StreamReIDError
+from streamreid.secrets import redact
 from streamreid.sinks import PeopleCount
 from streamreid.sources import SourceStatus
 from streamreid.types import ClockName
 
 __all__ = ["STAGES", "CameraCount", "Stage", "Statistics"]
+
+log = logging.getLogger(__name__)
 
 STAGES = ("wait", "detect", "embed", "track", "associate", "write")
 _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -116,6 +121,20 @@ class Statistics:
     def of(self, camera: str) -> CameraCount:
         """The figures of a camera, which begin with the first question."""
         return self.cameras.setdefault(camera, CameraCount())
+
+    def record_drop(self, camera: str, reason: str) -> None:
+        """Count a frame that has no result."""
+        drops = self.of(camera).drops
+        drops[reason] = drops.get(reason, 0) + 1
+
+    def record_failure(self, camera: str, error: StreamReIDError) -> str:
+        """Note and log why a camera cannot go on; the reason, empty if it had failed before."""
+        count = self.of(camera)
+        if count.error is not None:
+            return ""
+        count.error = redact(error).removeprefix(f"camera '{camera}': ")
+        log.error("camera '%s' failed: %s", camera, count.error)
+        return count.error
 
     def stage(self, name: str) -> Stage:
         """Add the time spent inside to a stage."""

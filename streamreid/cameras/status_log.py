@@ -21,7 +21,7 @@ _LASTING = 180.0
 
 
 class StatusLogger:
-    """Logs changes of state, jumps of the clock and its drift. Subscribe it to one source; `look` may be called at any
+    """Logs changes of state, jumps of the clock and its drift. Subscribe it to one source; `check` may be called at any
     time besides.
 
     Args:
@@ -44,7 +44,7 @@ class StatusLogger:
             log.warning("camera '%s' is there again", status.camera)
             self._trouble = ""
 
-    def look(self, status: SourceStatus) -> None:
+    def check(self, status: SourceStatus) -> None:
         """Say that the clock jumped, each time, and that it drifts, once."""
         if status.jumps > self._jumps:
             log.warning(

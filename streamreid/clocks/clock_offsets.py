@@ -181,7 +181,7 @@ class ClockOffsetEstimator:
             del self._found[a, b]
             pairs_most = None if most is None else _LIVE_PAIRS
             self._found[a, b] = self._compare(a, b, identities, pairs_most)
-        return _settle([found for pair in pairs if (found := self._found[pair]) is not None])
+        return _solve_offsets([found for pair in pairs if (found := self._found[pair]) is not None])
 
     def _compare(
         self, a: str, b: str, identities: Mapping[TrackKey, tuple[int, float]], most: int | None
@@ -408,7 +408,7 @@ def _best(shifts: NDArray[np.int64], costs: Float64Array) -> float | None:
     return -(float(shifts[best]) * _GRID + float(np.clip(part, -0.5, 0.5)) * step)
 
 
-def _settle(pairs: list[ClockOffset]) -> list[ClockOffset]:
+def _solve_offsets(pairs: list[ClockOffset]) -> list[ClockOffset]:
     """One offset per camera that agrees best with all pairs (weighted least squares), against the first camera it is
     connected with."""
     result = []

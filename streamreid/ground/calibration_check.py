@@ -67,7 +67,7 @@ class CalibrationCheck:
 
     def __init__(self) -> None:
         self._seen: dict[str, dict[int, dict[int, complex]]] = defaultdict(dict)
-        self._looked: dict[tuple[str, str], int] = {}
+        self._compared: dict[tuple[str, str], int] = {}
         self.found: dict[tuple[str, str], Contradiction] = {}
 
     def observe(
@@ -92,15 +92,15 @@ class CalibrationCheck:
         )
         if len(mine) > _MOMENTS:
             del mine[next(iter(mine))]
-        return self._look(camera, moment) if fresh else []
+        return self._compare_pairs(camera, moment) if fresh else []
 
-    def _look(self, camera: str, moment: int) -> list[Contradiction]:
+    def _compare_pairs(self, camera: str, moment: int) -> list[Contradiction]:
         new = []
         for other in self._seen:
             pair = (min(camera, other), max(camera, other))
-            if other == camera or pair in self.found or moment - self._looked.setdefault(pair, moment) < _EVERY:
+            if other == camera or pair in self.found or moment - self._compared.setdefault(pair, moment) < _EVERY:
                 continue
-            self._looked[pair] = moment
+            self._compared[pair] = moment
             if (found := self._compare(*pair)) is not None:
                 self.found[pair] = found
                 new.append(found)

@@ -37,7 +37,7 @@ class FrameOrder:
             self._steps[camera] = deque(maxlen=51)
             return self._go_on(camera, time)
         moved = time - self._jumped.get(camera, 0.0)
-        self._settle(camera, moved - self._own[camera])
+        self._resolve_doubts(camera, moved - self._own[camera])
         step = moved - self._own[camera]
         usual = float(np.median(self._steps[camera])) if self._steps[camera] else 0.0
         jump = step - max(usual, self._now - self._before[camera])
@@ -53,7 +53,7 @@ class FrameOrder:
             self._steps[camera].append(step)
         return self._go_on(camera, moved)
 
-    def _settle(self, camera: str, step: float) -> None:
+    def _resolve_doubts(self, camera: str, step: float) -> None:
         """Another camera's frame says what the jumps in doubt were."""
         for other in [name for name in self._doubtful if name != camera]:
             jump, time = self._doubtful.pop(other)

@@ -41,7 +41,7 @@ _HYPOTHESES_LIVE = 3
 
 
 @dataclass(slots=True, eq=False)
-class _Looked:
+class _GroundFrame:
     """One frame: whom its boxes show (0: nobody known) and where, once all cameras have shown the moment; until then as
     far as is known.
 
@@ -97,11 +97,11 @@ class GroundEvidence:
         self._steady = FrameOrder()
         self._check = CalibrationCheck() if self.config.check else None
         self._out: set[str] = set()
-        self._pending: list[tuple[float, int, _Looked, Float64Array, tuple[int, int]]] = []
-        self._newest: dict[str, _Looked] = {}
+        self._pending: list[tuple[float, int, _GroundFrame, Float64Array, tuple[int, int]]] = []
+        self._newest: dict[str, _GroundFrame] = {}
         self._order = 0
         self._latest = -np.inf
-        self._looked: dict[str, deque[_Looked]] = defaultdict(lambda: deque(maxlen=_FRAMES))
+        self._frames: dict[str, deque[_GroundFrame]] = defaultdict(lambda: deque(maxlen=_FRAMES))
         self._bins: dict[TrackKey, dict[int, tuple[float, float, int]]] = {}
         self._votes: dict[int, dict[TrackKey, int]] = defaultdict(lambda: defaultdict(int))
 
@@ -154,8 +154,8 @@ class GroundEvidence:
         moved = time + self.shift.get(camera, 0.0)
         # Trajectories keep the times of the first camera.
         at = self._steady.steady(camera, moved) - self.shift.get(min(self._cameras), 0.0)
-        frame = _Looked(camera, time, moved, at, used, np.zeros(len(boxes), np.int64), points, alone)
-        self._looked[camera].append(frame)
+        frame = _GroundFrame(camera, time, moved, at, used, np.zeros(len(boxes), np.int64), points, alone)
+        self._frames[camera].append(frame)
         self._newest[camera] = frame
         self._order += 1
         heappush(self._pending, (frame.at, self._order, frame, np.asarray(boxes[used], np.float64), size))
@@ -177,9 +177,9 @@ class GroundEvidence:
                 continue
             found = self.tracker.observe(frame.camera, at, boxes, size)
             self._place(frame, found, {t.number: t.mean[:2] for t in self.tracker.tracks})
-            self._settle()
+            self._apply_revisions()
 
-    def _settle(self) -> None:
+    def _apply_revisions(self) -> None:
         revised, self.tracker.revised = self.tracker.revised, []
         for name, when, owner, where in revised:
             if (earlier := self._find_at(name, when)) is not None:
@@ -189,7 +189,7 @@ class GroundEvidence:
                     self._vote(name, earlier, tracks)
                 earlier.waiting = []
 
-    def _place(self, frame: _Looked, owner: IntArray, where: Mapping[int, Float64Array]) -> None:
+    def _place(self, frame: _GroundFrame, owner: IntArray, where: Mapping[int, Float64Array]) -> None:
         frame.owner[frame.used] = owner
         for row in np.flatnonzero(frame.owner).tolist():
             if (found := where.get(int(frame.owner[row]))) is not None:
@@ -209,7 +209,7 @@ class GroundEvidence:
         else:
             frame.waiting.append(tracks)
 
-    def _vote(self, camera: str, frame: _Looked, tracks: Tracks) -> None:
+    def _vote(self, camera: str, frame: _GroundFrame, tracks: Tracks) -> None:
         moment = int(frame.at // BIN)
         known = (tracks.rows >= 0) & (tracks.rows < len(frame.feet))
         if self._check is not None and known.any():
@@ -292,18 +292,18 @@ class GroundEvidence:
         """
         self._follow(np.inf)
         tracks = self.tracker.finish()
-        self._settle()
+        self._apply_revisions()
         spans = {t.number: (t.path[0][0], t.path[-1][0]) for t in tracks if t.path}
         names = names_of({n: self._votes.get(n, {}) for n in spans}, spans, identities)
         rows = [(time, names[t.number], x, y) for t in tracks if t.path for time, x, y in t.path]
         points = np.array([r[2:] for r in rows]).reshape(-1, 2)
         return sorted(row for row, keep in zip(rows, self._inside(points).tolist(), strict=True) if keep)
 
-    def _find_at(self, camera: str, at: float) -> _Looked | None:
-        return next((f for f in reversed(self._looked.get(camera, ())) if f.at == at), None)
+    def _find_at(self, camera: str, at: float) -> _GroundFrame | None:
+        return next((f for f in reversed(self._frames.get(camera, ())) if f.at == at), None)
 
-    def _find(self, camera: str, time: float, *, moved: bool = False) -> _Looked | None:
-        for frame in reversed(self._looked.get(camera, ())):
+    def _find(self, camera: str, time: float, *, moved: bool = False) -> _GroundFrame | None:
+        for frame in reversed(self._frames.get(camera, ())):
             if (frame.moved if moved else frame.time) == time:
                 return frame
         return None

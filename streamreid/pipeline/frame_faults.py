@@ -43,7 +43,7 @@ class FrameFaults:
     def __init__(
         self,
         drop: Callable[[Frame, str], None],
-        fail: Callable[[str, StreamReIDError], None],
+        fail: Callable[[str, StreamReIDError], object],
         *,
         live: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -58,16 +58,7 @@ class FrameFaults:
         """Faults of recordings, or of a half of a run that reads no camera: drops and failures are noted in
         statistics."""
 
-        def drop(frame: Frame, reason: str) -> None:
-            drops = statistics.of(frame.camera).drops
-            drops[reason] = drops.get(reason, 0) + 1
-
-        def fail(camera: str, error: StreamReIDError) -> None:
-            count = statistics.of(camera)
-            count.error = count.error or redact(error).removeprefix(f"camera '{camera}': ")
-            log.error("camera '%s' failed: %s", camera, count.error)
-
-        return cls(drop, fail)
+        return cls(lambda frame, reason: statistics.record_drop(frame.camera, reason), statistics.record_failure)
 
     def guard(self, frame: Frame, action: Callable[[], _Value]) -> _Value | None:
         """What an action on one frame gives; None where it fails."""

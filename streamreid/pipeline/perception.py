@@ -297,8 +297,8 @@ class Perception:
         with self._statistics.stage("embed"):
             embedded, rows, features = self._embed(frames, found)
         end = perf_counter()
-        self.cameras.turns.spent(len(frames), end - began)
-        self.cameras.turns.looked(len(frames), middle - began, sum(map(len, rows)), end - middle)
+        self.cameras.turns.record_inference(len(frames), end - began)
+        self.cameras.turns.record_embedding(len(frames), middle - began, sum(map(len, rows)), end - middle)
         with self._statistics.stage("detect"):
             # Here and not above: who is tried again must not be taken for the next frame of a camera that moves.
             moved = [

@@ -288,9 +288,9 @@ class Site:
         if self.gallery is not None:
             self.gallery.note(of_people)
         if len(self.view.links) > self._settle_at and self.live:
-            self._settle()
+            self._release_expired()
 
-    def _settle(self) -> None:
+    def _release_expired(self) -> None:
         """Let go of tracks whose identity has expired."""
         if self.gallery is not None:
             self.gallery.collect()  # events of those who are let go

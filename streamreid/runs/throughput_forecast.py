@@ -67,7 +67,7 @@ def forecast(
     dice = np.random.default_rng(0)
     phase = {name: float(dice.uniform(0, 1 / rates[name])) for name in names}
     turns = BatchScheduler(turn_seconds, batch)
-    turns.spent(1, cost)
+    turns.record_inference(1, cost)
     last = dict.fromkeys(names, -1)
     ages: dict[str, list[float]] = {name: [] for name in names}
     now = 0.0

@@ -134,11 +134,11 @@ def _add_cameras(
     cameras = pipeline.cameras
 
     def shown(name: str, status: int = 200) -> Response:
-        cameras.look()
+        cameras.refresh_statistics()
         return JSONResponse(camera_view(pipeline, editor.known(name)), status)
 
     def everything() -> Response:
-        cameras.look()
+        cameras.refresh_statistics()
         return JSONResponse([camera_view(pipeline, config) for config in cameras.configs])
 
     async def edited(act: Callable[[Claim], str], status: int = 200) -> Response:

@@ -63,7 +63,7 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Everything as it is now."""
-        self._pipeline.cameras.look()
+        self._pipeline.cameras.refresh_statistics()
         counts = dict(self._pipeline.statistics.cameras)
         yield from _frames(counts)
         yield from _states(counts)

@@ -80,7 +80,7 @@ def test_time_that_goes_back_makes_a_look(times):
 def overload(cap):
     """A limiter in the middle of an overload that lets so many crops per frame through."""
     turns = BatchScheduler(0.1, 8)
-    turns.looked(1, cap * 0.02, 1, 0.02)
+    turns.record_embedding(1, cap * 0.02, 1, 0.02)
     turns.overloaded = True
     return turns
 

@@ -140,7 +140,7 @@ def test_editing_the_file_while_running_counts_more_and_reverting_returns_to_it(
             run.change(as_dict(run.configs)[name].model_copy(update={"stride": 7}))
         changes.save(run.configs)
         write(left=2, right=1)
-        file.look()
+        file.reload_if_changed()
         assert {c.name: c.stride for c in run.configs} == {"left": 2, "right": 7}
         assert "'left' was changed by HTTP (stride); the cameras file was edited since" in caplog.text
         assert changes.differences(run.configs) == {"right": ["stride"]}
@@ -156,7 +156,7 @@ def test_editing_the_file_while_running_counts_more_and_reverting_returns_to_it(
         assert not (tmp_path / CHANGES).exists()
         write(left=2)
         run.remove("right")
-        file.look()  # what is gone already need not be removed
+        file.reload_if_changed()  # what is gone already need not be removed
         assert [c.name for c in run.configs] == ["left"]
         assert "cannot be removed" not in caplog.text
 

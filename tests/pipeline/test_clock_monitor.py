@@ -87,7 +87,7 @@ def test_a_drifting_camera_is_told_once_and_only_if_it_lasts(caplog, monkeypatch
     status_logger = StatusLogger(lambda: now)
     for second, drift in [*((s, 350.0) for s in range(100)), (100, 20.0), *((s, -350.0) for s in range(101, 400))]:
         now = float(second)
-        status_logger.look(SourceStatus("gate", drift=drift))
+        status_logger.check(SourceStatus("gate", drift=drift))
         assert bool(caplog.records) == (second >= 281)
     assert len(caplog.records) == 1
     assert "camera 'gate': its clock runs 350 ppm fast" in caplog.text

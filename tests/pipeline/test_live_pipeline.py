@@ -261,22 +261,22 @@ def test_the_watched_file_is_followed_and_mistakes_change_nothing(scene, colours
         names = lambda: [c.name for c in pipeline.cameras.configs]  # noqa: E731
         pipeline.cameras.add(config.cameras[0].model_copy(update={"name": "by-http"}))
         write(("left", left, ", stride: 2"), ("right", right, ""))
-        file.look()
+        file.reload_if_changed()
         assert sorted(names()) == ["by-http", "left", "right"]
         assert next(c.stride for c in pipeline.cameras.configs if c.name == "left") == 2
         path.write_text("cameras: [{nam: left}]\n")
-        file.look()
+        file.reload_if_changed()
         assert sorted(names()) == ["by-http", "left", "right"]
         assert "has a mistake" in caplog.text
         write(("right", right, ", paused: true"))
-        file.look()
+        file.reload_if_changed()
         assert sorted(names()) == ["by-http", "right"]
         assert pipeline.statistics.cameras["right"].paused
         write(("right", tmp_path / "missing.mp4", ""))
-        file.look()
+        file.reload_if_changed()
         assert "camera 'right' failed" in caplog.text
         path.unlink()
-        file.look()
+        file.reload_if_changed()
         assert sorted(names()) == ["by-http", "right"]
 
 
@@ -284,24 +284,24 @@ def test_turns_are_fair_and_batches_as_large_as_time_allows():
     turns = BatchScheduler(0.1, 8)
     assert turns.batch == 8
     for _ in range(50):
-        turns.spent(2, 0.08)
+        turns.record_inference(2, 0.08)
     assert turns.batch == 2
     served = [turns.choose(["a", "b", "c"]) for _ in range(3)]
     assert sorted(name for batch in served for name in batch) == ["a", "a", "b", "b", "c", "c"]
     for _ in range(50):
-        turns.spent(1, 1.0)
+        turns.record_inference(1, 1.0)
     assert turns.batch == 1
 
 
 def test_crops_are_limited_under_overload_only():
     turns = BatchScheduler(0.1, 8)
     rows = np.array([4, 0, 5, 1])  # the most urgent first
-    turns.looked(2, 0.08, 4, 0.08)  # detection takes 40 ms a frame, embedding 20 ms a person
+    turns.record_embedding(2, 0.08, 4, 0.08)  # detection takes 40 ms a frame, embedding 20 ms a person
     assert turns.limit_crops(rows).tolist() == rows.tolist()
     turns.overloaded = True
     assert turns.limit_crops(rows).tolist() == [4, 0]
     assert turns.limit_crops(rows[:1]).tolist() == [4]
-    turns.looked(50, 0.0, 0, 0.0)
+    turns.record_embedding(50, 0.0, 0, 0.0)
     assert len(turns.limit_crops(rows)) >= 1
 
 
@@ -310,13 +310,13 @@ def test_overload_is_said_when_it_lasts_and_when_it_ends(monkeypatch, caplog):
     monkeypatch.setattr("streamreid.cameras.batch_scheduler.monotonic", lambda: now)
     monkeypatch.setattr(logging.getLogger("streamreid"), "propagate", True)
     turns, frames = BatchScheduler(0.1, 8), 0
-    turns.spent(1, 0.1)
+    turns.record_inference(1, 0.1)
     with caplog.at_level("WARNING"):
         for rate in (20, 4):
             for _ in range(12):
                 now += 2.5
                 frames += round(2.5 * rate)
-                turns.arrived({"a": frames}, bottleneck="detect")
+                turns.record_arrivals({"a": frames}, bottleneck="detect")
     assert [r.getMessage().split(":")[0] for r in caplog.records] == ["overload", "no longer overloaded"]
     assert "20 frames/s come, about 10 can be followed" in caplog.records[0].getMessage()
     assert "bottleneck: detect" in caplog.records[0].getMessage()
