@@ -16,6 +16,8 @@ Counted over ``streamreid/`` (and ``tests/`` where said):
 ``long_functions``    functions over 50 lines.
 ``inheritance``       the longest chain of the package's own classes.
 
+``duplicates``        blocks of eight lines or more that two functions share, layout, comments and docstrings aside.
+
 ``--list`` prints the places of one count.
 """
 
@@ -34,7 +36,7 @@ from _results import FOLDER, save
 Found = list[tuple[str, int, str]]
 """File, line, what."""
 
-WIDTH, MODULE, FUNCTION, WORDS = 120, 400, 50, 4
+WIDTH, MODULE, FUNCTION, WORDS, BLOCK = 120, 400, 50, 4, 8
 DOCUMENTED = {"_replace", "_asdict", "_fields", "_make", "_exit"}
 """Names with an underscore that Python's library documents as public."""
 
@@ -213,6 +215,29 @@ def chains(root: Path) -> Found:
     return [(*homes[c[0]], " -> ".join(c)) for c in longest if len(c) > 1]
 
 
+def duplicates(root: Path) -> Found:
+    """Blocks of lines that were met in an earlier function."""
+    found: Found = []
+    first: dict[tuple[str, ...], tuple[str, int, int]] = {}
+    for path, text in files(root, "streamreid"):
+        tree = ast.parse(text)
+        functions = [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
+        inner = {n for outer in functions for n in ast.walk(outer) if n is not outer}
+        for node in functions:
+            if node in inner:
+                continue
+            body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            lines = [line.strip() for statement in body for line in ast.unparse(statement).splitlines()]
+            last = -1
+            for start in range(len(lines) - BLOCK + 1):
+                block = tuple(lines[start : start + BLOCK])
+                place = first.setdefault(block, (str(path), node.lineno, start))
+                if place[:2] != (str(path), node.lineno) and start > last:
+                    found.append((str(path), node.lineno, f"{node.name}: as in {place[0]}:{place[1]}"))
+                    last = start + BLOCK - 1
+    return found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkout", type=Path, nargs="?", default=Path(__file__).resolve().parents[1])
@@ -235,6 +260,7 @@ def main() -> int:
         "long_modules": long_modules(root),
         "long_functions": long_functions(root),
         "inheritance": chains(root),
+        "duplicates": duplicates(root),
     }
     if options.list:
         for path, line, what in counts[options.list]:
