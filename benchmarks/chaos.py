@@ -51,17 +51,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import _root  # noqa: F401
 import av
 import numpy as np
 from _chaos import Lines, Rates, Repeated, check_files, check_gallery
-from _live import looped_clip
-from faults import FaultyProxy
-from rtsp_camera import RtspCamera, missing
 
 from streamreid.errors import FolderBusy
 from streamreid.gallery import Gallery
 from streamreid.reid.bundle import InputFormat
 from streamreid.runs.result_folder import ResultsFolder
+from tests.support.faults import FaultyProxy
+from tests.support.live import looped_clip
+from tests.support.rtsp_camera import RtspCamera, missing
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 EVERY = 5.0

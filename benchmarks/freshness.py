@@ -4,12 +4,12 @@ the needed speed.
     python benchmarks/freshness.py VIDEO --detector yolox_nano.onnx [--engine auto] [--cameras 4] [--fps 10] [--minutes
     10] [--slow] [--files]
 
-The cameras are RTSP servers of this machine (H.264, see ``rtsp_camera.py``) that play VIDEO; with ``--files``, or where
-no server can run, files played at their own speed. Everything runs as in ``streamreid run`` with its default outputs.
-Age is now minus capture when a result is handed to the sinks; a stream's first ten seconds do not count. ``others`` is
-how many cores other processes used, the cameras' servers among them: results count only where little more is wanted
-than there is. The exit code is 1 where p95 is 300 ms or more, or ages grow (without ``--slow`` also where frames are
-dropped although the load is below 90 %).
+The cameras are RTSP servers of this machine (H.264, see ``tests/support/rtsp_camera.py``) that play VIDEO; with
+``--files``, or where no server can run, files played at their own speed. Everything runs as in ``streamreid run`` with
+its default outputs. Age is now minus capture when a result is handed to the sinks; a stream's first ten seconds do not
+count. ``others`` is how many cores other processes used, the cameras' servers among them: results count only where
+little more is wanted than there is. The exit code is 1 where p95 is 300 ms or more, or ages grow (without ``--slow``
+also where frames are dropped although the load is below 90 %).
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import _root  # noqa: F401
 import numpy as np
-from _live import Machine, Recorder, looped_clip, slope
-from rtsp_camera import RtspCamera, missing
 
 from streamreid import Pipeline
 from streamreid.config import Config
@@ -34,6 +33,8 @@ from streamreid.detection import open_detector
 from streamreid.runs import run
 from streamreid.sources import few_arenas
 from streamreid.types import Detections, Frame
+from tests.support.live import Machine, Recorder, looped_clip, slope
+from tests.support.rtsp_camera import RtspCamera, missing
 
 WARM_SECONDS = 10.0
 WINDOW_SECONDS = 10.0

@@ -26,9 +26,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from _live import looped_clip
-from faults import FaultyProxy
-from rtsp_camera import RtspCamera, missing
+import _root  # noqa: F401
+
+from tests.support.faults import FaultyProxy
+from tests.support.live import looped_clip
+from tests.support.rtsp_camera import RtspCamera, missing
 
 OURS = """
 import json, sys, time

@@ -33,16 +33,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import _root  # noqa: F401
 import numpy as np
-from _live import Machine, Recorder, looped_clip, slope
-from faults import FaultyProxy
-from rtsp_camera import RtspCamera, missing
 
 from streamreid import Pipeline
 from streamreid.config import CameraConfig, Config
 from streamreid.runs import run
 from streamreid.sources import few_arenas, give_back
 from streamreid.types import FrameResult
+from tests.support.faults import FaultyProxy
+from tests.support.live import Machine, Recorder, looped_clip, slope
+from tests.support.rtsp_camera import RtspCamera, missing
 
 FAULTS = ("kill", "stall", "garbage", "slow", "cut", "refuse", "pause", "change", "remove")
 COLUMNS = (

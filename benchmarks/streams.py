@@ -3,11 +3,12 @@ capture time.
 
     python benchmarks/streams.py [--connects 5] [--kills 5] [--seconds 20] [--out FILE.json]
 
-The server (``rtsp_camera.py``) draws the time into each picture, so the error of a capture time is known to the
-millisecond. Server and reader run on this machine with one clock. The PTS column is of a second run in which the sender
-reports are hidden; "age by parser" is of a third one in which FFmpeg's parser puts pictures together (``low_delay:
-false``), which it can when the next one begins. "FFmpeg defaults" opens the same stream with PyAV without any option
-but TCP. The exit code is 1 where a first frame takes more than 1.5 s or recovery, at the median, more than 3 s.
+The server (``tests/support/rtsp_camera.py``) draws the time into each picture, so the error of a capture time is known
+to the millisecond. Server and reader run on this machine with one clock. The PTS column is of a second run in which the
+sender reports are hidden; "age by parser" is of a third one in which FFmpeg's parser puts pictures together
+(``low_delay: false``), which it can when the next one begins. "FFmpeg defaults" opens the same stream with PyAV without
+any option but TCP. The exit code is 1 where a first frame takes more than 1.5 s or recovery, at the median, more than 3
+s.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import _root  # noqa: F401
 import av
 import numpy as np
-from rtsp_camera import RtspCamera, missing, read_time
 
 from streamreid.config import CameraConfig
 from streamreid.sources import PrefetchReader, StreamSource
 from streamreid.types import Frame
+from tests.support.rtsp_camera import RtspCamera, missing, read_time
 
 SERVERS = {
     "H.264 10 fps": ("--codec", "h264", "--fps", "10"),

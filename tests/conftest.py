@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import sys
@@ -19,6 +18,9 @@ from streamreid.cli import main
 from streamreid.config import Config
 from streamreid.features.similarity import Calibration
 from streamreid.types import Detections, Frame, PartFeatures
+from tests.support import crowds as generated_crowds
+from tests.support import faults as faulty_network
+from tests.support import rtsp_camera
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -202,34 +204,22 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     return run
 
 
-def _benchmark(name: str) -> ModuleType:
-    """A module of the benchmarks folder, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
 def rtsp() -> ModuleType:
-    """The RTSP server of the benchmarks; tests that need it are skipped where it cannot run."""
-    module = _benchmark("rtsp_camera")
-    reason = module.missing()
+    """An RTSP server; tests that need it are skipped where it cannot run."""
+    reason = rtsp_camera.missing()
     if reason is not None:
         pytest.skip(reason)
-    return module
+    return rtsp_camera
 
 
 @pytest.fixture(scope="session")
 def crowds() -> ModuleType:
     """Generated crowds seen by calibrated cameras, whose clocks may be wrong."""
-    return _benchmark("clocks")
+    return generated_crowds
 
 
 @pytest.fixture(scope="session")
 def faults() -> ModuleType:
     """Servers and networks that misbehave on purpose."""
-    return _benchmark("faults")
+    return faulty_network
