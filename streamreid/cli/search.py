@@ -18,7 +18,7 @@ from streamreid.gallery.match_posterior import PRIOR
 from streamreid.gallery.search_report import MatchedIdentity, clock_text, write_sheet
 from streamreid.runs.gallery_search import search_gallery
 
-__all__ = ["search"]
+__all__ = ["print_identities", "search"]
 
 Image = Annotated[Path | None, typer.Option(help="A picture of the person, or one with --box.")]
 Video = Annotated[str | None, typer.Option(help="A video, with --time and --box.")]
@@ -100,14 +100,15 @@ def search(
     if as_json:
         print(json.dumps(result.as_dict(), indent=2))
     else:
-        _print(result.identities)
+        print_identities(result.identities)
 
 
 def _title(asked: Mapping[str, Any]) -> str:
     return f"who looks like #{asked['identity']}" if "identity" in asked else "who looks like this picture"
 
 
-def _print(identities: Sequence[MatchedIdentity]) -> None:
+def print_identities(identities: Sequence[MatchedIdentity]) -> None:
+    """Print a table of what a search found, one line for each track record."""
     table = Table(
         "person",
         "probability",

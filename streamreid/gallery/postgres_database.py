@@ -38,7 +38,8 @@ def without_password(address: str) -> str:
     parts = urlsplit(address)
     login, at, host = parts.netloc.rpartition("@")
     query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name != "password"])
-    return urlunsplit(parts._replace(netloc=login.split(":", 1)[0] + at + host, query=query))
+    place = login.split(":", 1)[0] + at + host
+    return urlunsplit((parts.scheme, place, parts.path, query, parts.fragment))
 
 
 class PostgresDatabase:

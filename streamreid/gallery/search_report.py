@@ -58,7 +58,7 @@ class MatchedTrackRecord:
     probability: float | None
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON values."""
+        """JSON values, rounded, as ``streamreid search --json`` prints them."""
         return {
             "appearance": self.row,
             "camera": self.record.camera,
@@ -93,7 +93,7 @@ class MatchedIdentity:
     track_records: tuple[MatchedTrackRecord, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON values."""
+        """JSON values, rounded, as ``streamreid search --json`` prints them."""
         return {
             "global_id": self.global_id,
             "name": self.name,

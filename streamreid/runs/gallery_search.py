@@ -14,7 +14,7 @@ from typing import Any
 from streamreid.config import CameraConfig, EngineConfig, GalleryConfig
 from streamreid.errors import ConfigError, SourceError
 from streamreid.features.similarity import Calibration
-from streamreid.gallery import Gallery, GallerySearch, open_gallery
+from streamreid.gallery import Gallery, GallerySearch, Match, open_gallery
 from streamreid.gallery.match_posterior import PRIOR, identify, views_of
 from streamreid.gallery.search_report import MatchedIdentity, matched_identities
 from streamreid.pipeline.gallery_sync import stamp_of
@@ -141,17 +141,22 @@ def search_gallery(
         if not store.read_only:
             store.expire()
         query = query_gallery(store, pictures, boxes=boxes, identity=identity, engine=engine)
-        search = open_search(store, query.calibration)
-        try:
-            prototypes = len(search)
-            matches = identify(store, search, query.features, identity=query.identity or None, prior=prior, top=top)
-        finally:
-            search.close()
+        prototypes, matches = _matches(store, query, prior, top)
         found = matched_identities(store, matches, query.calibration, cameras=cameras, least=min_probability)
         if not store.read_only:
             detail = {**query.audit, "found": [i.global_id for i in found]}
             store.audit("search", detail, actor=operator() if actor is None else actor)
         return SearchResult(store.address, query.audit, prototypes, tuple(found), not store.read_only)
+
+
+def _matches(store: Gallery, query: GalleryQuery, prior: float, top: int) -> tuple[int, list[Match]]:
+    """How many prototypes were searched, and the identities that look like the query."""
+    search = open_search(store, query.calibration)
+    try:
+        identity = query.identity or None
+        return len(search), identify(store, search, query.features, identity=identity, prior=prior, top=top)
+    finally:
+        search.close()
 
 
 @contextmanager

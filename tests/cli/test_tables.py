@@ -13,6 +13,7 @@ from streamreid.cli.report import print_summary
 from streamreid.cli.tables import print_table
 from streamreid.config import AssociationConfig
 from streamreid.gallery import Batch, EngineStamp, Gallery, TrackRecord
+from streamreid.gallery.search_report import MatchedIdentity, MatchedTrackRecord
 from streamreid.runs.summary import CameraSummary, LiveSummary, Summary
 from streamreid.types import IdentityEvent
 
@@ -114,11 +115,10 @@ def test_lists_of_people_keep_their_dates_in_80_columns(people, call, monkeypatc
     assert "not confirmed" in where.file.getvalue()[len(text) :]
     assert call("gallery", "stats", "--gallery", people)[0] == 0
     assert "unconfirmed: 1" in where.file.getvalue()
-    found = [{"camera": "the-long-way-to-the-car-park", "start": WHEN, "end": WHEN + 9, "probability": 0.5}] * 2
+    record = TrackRecord("run", "the-long-way-to-the-car-park", 1, 2, WHEN, WHEN + 9)
+    found = (MatchedTrackRecord(1, record, 0.8, 0.5),) * 2
     before = where.file.tell()
-    search_command._print(
-        [{"global_id": 2, "name": "Anna", "probability": 0.9, "similarity": 0.8, "appearances": found}]
-    )
+    search_command.print_identities([MatchedIdentity(2, "Anna", 0.9, 0.8, 1.0, found)])
     assert where.file.getvalue()[before:].count("2026-09-21 14:13:29") == 2
 
 
