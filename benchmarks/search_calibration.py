@@ -36,6 +36,7 @@ from association import changed, describe, names
 from streamreid.association.link_fitting import Reliability, reliability
 from streamreid.association.pair_sampling import Look
 from streamreid.association.track_evidence import Evidence, Presence
+from streamreid.cache.manifest import read_manifest
 from streamreid.config import GalleryConfig, load_config
 from streamreid.evaluation import read_mot
 from streamreid.gallery import Batch, EngineStamp, Gallery, GallerySearch, TrackRecord
@@ -150,18 +151,18 @@ def beside(track: Track, tracks: list[Track]) -> set[int]:
     return {t.person for t in here if t.start < track.end and track.start < t.end}
 
 
-def ask(scene: str, walked: Walked, person: Mapping[TrackKey, int], seed: int) -> list[Said]:
+def ask(scene: str, cache: Path, walked: Walked, person: Mapping[TrackKey, int], seed: int) -> list[Said]:
     """All queries of one scene."""
     rng = np.random.default_rng(seed)
     tracks = tracks_of(walked, person)
-    engine = walked.recorder.manifest.engine
+    engine, calibration = read_manifest(cache).engine, walked.replay.site.calibration.calibration
     begin, end = min(t.start for t in tracks), max(t.end for t in tracks)
     said: list[Said] = []
     for share in CUTS:
         with tempfile.TemporaryDirectory() as folder, Gallery.open(Path(folder) / "people.db") as store:
             store.claim(EngineStamp(engine.name, engine.fingerprint, len(engine.parts), engine.dim))
             earlier, later = fill(store, tracks, begin + share * (end - begin))
-            looking = GallerySearch(store, walked.recorder.site)
+            looking = GallerySearch(store, calibration)
             for gid, track in later.items():
                 if track.person in earlier:
                     near = beside(track, tracks)
@@ -258,7 +259,7 @@ def main() -> None:
         cache = describe(scene, options.engine, options.caches / scene.name, None)
         truth = {c.name: read_mot(scene / "truth" / f"{c.name}.txt") for c in load_config(scene / "cams.yaml").cameras}
         walked = walk(cache, changed(cache, {}))
-        said = ask(scene.name, walked, names(walked, truth), options.seed)
+        said = ask(scene.name, cache, walked, names(walked, truth), options.seed)
         for kind in ("picture", "tracklet"):
             for setting, wanted in SETTINGS.items():
                 some = [s for s in said if s.kind == kind and s.setting in wanted]
