@@ -3,7 +3,7 @@
     python benchmarks/association.py scenes SCENE [SCENE ...] --caches FOLDER --base BUNDLE [--first 400]
         SCENE is a folder of `streamreid synth`. Its boxes (SCENE/detections) are described once per engine: by the
         shipped one and by a global one (--base, for example retail-0277 from `streamreid engine import`). Looks are
-        those of a run (`engine.look_interval`), not of every box.
+        those of a run (`engine.embedding_interval`), not of every box.
     python benchmarks/association.py clip CACHE --truth CAMERA=FILE ... [--frames 1:75] [--partial CAMERA] [--set
     SETTING=VALUE]
         CACHE is one of `streamreid run --cache`.
@@ -359,7 +359,7 @@ def known(options: Any) -> None:
             for i in range(count)
         ]
         associator.admit(people)
-        waits = np.minimum(2.0, 0.1 * 2.0 ** np.arange(22))  # as `engine.look_interval` does
+        waits = np.minimum(2.0, 0.1 * 2.0 ** np.arange(22))  # as `engine.embedding_interval` does
         due = np.concatenate([[0.0], np.cumsum(waits)])
         spent = 0.0
         for number in range(options.frames):

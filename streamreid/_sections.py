@@ -1,11 +1,18 @@
 """The strict pydantic models that everything read from a file is checked by: unknown keys are mistakes, values do not
-change, numbers are finite."""
+change, numbers are finite. Their settings are marked by whom they are for."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any, Literal
 
-__all__ = ["Section", "Strict"]
+from pydantic import BaseModel, ConfigDict
+from pydantic.config import JsonDict
+
+__all__ = ["Level", "Section", "Strict", "as_text", "basic", "experimental", "level_of"]
+
+Level = Literal["basic", "advanced", "experimental"]
+"""Who a setting is for: everybody; who has measured that it helps; papers and comparisons. A setting without a mark is
+advanced."""
 
 
 class Strict(BaseModel):
@@ -21,3 +28,31 @@ class Section(Strict):
     """A section of settings that a user writes; its defaults are checked as well."""
 
     model_config = ConfigDict(validate_default=True)
+
+
+def basic(unit: str = "", *, low: str = "", high: str = "") -> JsonDict:
+    """Marks a setting that every user may have to decide, for ``json_schema_extra``.
+
+    Args:
+        unit: Of its values.
+        low: What happens if it is too low.
+        high: What happens if it is too high.
+    """
+    found: JsonDict = {"x-level": "basic", "x-unit": unit, "x-too-low": low, "x-too-high": high}
+    return {key: value for key, value in found.items() if value}
+
+
+def experimental() -> JsonDict:
+    """Marks a setting that is for comparisons only: it is accepted, but not shown, and may go with any version."""
+    return {"x-level": "experimental"}
+
+
+def level_of(extra: Any) -> Level:
+    """The level that ``json_schema_extra`` of a field, or a property of the JSON schema, says."""
+    found: Level = extra.get("x-level", "advanced") if isinstance(extra, dict) else "advanced"
+    return found
+
+
+def as_text(value: Any) -> Any:
+    """What YAML took for a whole number, as it was written."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value

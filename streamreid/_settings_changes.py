@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import AliasChoices, BaseModel
+
 from streamreid._yaml import parse_yaml
+from streamreid._yaml_messages import model_inside
 from streamreid.errors import ConfigError
 
-__all__ = ["as_changes", "change_settings", "parse_settings"]
+__all__ = ["as_changes", "change_settings", "parse_settings", "with_present_names"]
 
 
 def as_changes(sections: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,6 +44,22 @@ def change_settings(data: Mapping[str, Any], changes: Mapping[str, Any]) -> dict
         else:
             changed = _with(changed, key.split("."), value)
     return changed
+
+
+def with_present_names(model: type[BaseModel], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The same changes by the names that settings have today, where they are given by an earlier or another one
+    (``detector.conf``): a configuration that is changed would else hold both."""
+    return {".".join(_present(model, key.split("."))): value for key, value in changes.items()}
+
+
+def _present(model: type[BaseModel] | None, keys: list[str]) -> list[str]:
+    if model is None or not keys:
+        return keys
+    for name, field in model.model_fields.items():
+        alias = field.validation_alias
+        if keys[0] == name or (isinstance(alias, AliasChoices) and keys[0] in alias.choices):
+            return [name, *_present(model_inside(field.annotation), keys[1:])]
+    return keys
 
 
 def parse_settings(items: Iterable[str], *, option: str = "--set") -> dict[str, Any]:

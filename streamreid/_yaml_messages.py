@@ -11,7 +11,7 @@ from pydantic import AliasChoices, BaseModel, SecretStr
 from streamreid.secrets import is_secret_key, redact
 from streamreid.suggestions import nearest
 
-__all__ = ["MOST_MESSAGES", "sentence"]
+__all__ = ["MOST_MESSAGES", "model_inside", "sentence"]
 
 MOST_MESSAGES = 50
 """Mistakes that are reported at once."""
@@ -90,7 +90,7 @@ def _is_secret(model: type[BaseModel], location: tuple[str | int, ...]) -> bool:
     for part in location:
         if isinstance(part, int):
             continue
-        found = _inner(annotation)
+        found = model_inside(annotation)
         field = None if found is None else found.model_fields.get(part)
         if field is None:
             return False
@@ -111,7 +111,7 @@ def _hint(model: type[BaseModel], location: tuple[str | int, ...]) -> str:
     return f"known keys: {', '.join(keys)}"
 
 
-def _inner(annotation: Any) -> type[BaseModel] | None:
+def model_inside(annotation: Any) -> type[BaseModel] | None:
     """The model inside a field's type, if there is one: ``X``, ``X | None``, ``tuple[X, ...]``."""
     for one in (annotation, *get_args(annotation)):
         if isinstance(one, type) and issubclass(one, BaseModel):
@@ -130,7 +130,7 @@ def _names(model: type[BaseModel]) -> list[str]:
 
 def _sections(model: type[BaseModel]) -> Iterator[tuple[str, list[str]]]:
     for name, field in model.model_fields.items():
-        if (found := _inner(field.annotation)) is not None:
+        if (found := model_inside(field.annotation)) is not None:
             yield name, _names(found)
 
 
@@ -140,7 +140,7 @@ def _keys(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
         if isinstance(part, int):
             continue
         field = model.model_fields.get(part)
-        found = None if field is None else _inner(field.annotation)
+        found = None if field is None else model_inside(field.annotation)
         if found is None:
             return []
         model = found

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid._association_settings import LinkConfig
 from streamreid.association.link_model import TERMS, link_log_odds, sigmoid
+from streamreid.config.association import LinkConfig
 from streamreid.errors import DataError
 from streamreid.features.logistic import fit_logistic
 from streamreid.types import BoolArray, FloatArray

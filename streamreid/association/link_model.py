@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from streamreid._association_settings import LinkConfig
 from streamreid.association.track_similarity import Comparison
+from streamreid.config.association import LinkConfig
 from streamreid.types import FloatArray
 
 __all__ = ["TERMS", "Sides", "explain", "link_log_odds", "link_terms", "sigmoid"]

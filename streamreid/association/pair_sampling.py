@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid._association_settings import Unification
 from streamreid.association.link_fitting import Pairs, join_pairs
 from streamreid.association.link_model import link_terms
 from streamreid.association.similarity_cache import sides
 from streamreid.association.topology import Presences
 from streamreid.association.track_evidence import Evidence, Presence
 from streamreid.association.track_similarity import compare, stack
+from streamreid.config.association import Unification
 from streamreid.features.prototype_bank import PrototypeSums
 from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.types import BoolArray, Float64Array, FloatArray, TrackKey

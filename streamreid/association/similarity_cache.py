@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from streamreid._association_settings import Unification
 from streamreid.association.link_model import Sides
 from streamreid.association.track_evidence import Evidence
 from streamreid.association.track_similarity import Views, compare, stack
+from streamreid.config.association import Unification
 from streamreid.types import FloatArray, TrackKey
 
 __all__ = ["SimilarityCache", "sides"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid._association_settings import TopologyConfig, check_cameras
 from streamreid.association.track_evidence import Presence
+from streamreid.config.association import TopologyConfig, check_cameras
 from streamreid.types import BoolArray, Float64Array, FloatArray
 
 __all__ = ["CameraGraph", "Presences"]

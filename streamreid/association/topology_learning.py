@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from streamreid._association_settings import TopologyConfig, TransitConfig
+from streamreid.config.association import TopologyConfig, TransitConfig
 
 __all__ = ["CameraPass", "LearntWay", "learn_topology"]
 

@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from streamreid._association_settings import Unification
 from streamreid.association.track_evidence import Evidence, known_well
+from streamreid.config.association import Unification
 from streamreid.errors import EngineMismatchError
 from streamreid.features.prototype_bank import FULL_MASS
 from streamreid.features.similarity import combine_parts

@@ -35,7 +35,7 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 _CAMERA_INPUTS = ("roi", "motion", "stride", "offset", "start_time", "fps", "start", "frames", "repeat", "live")
-_NO_INPUTS = {"batch", "look_interval"}  # how many go through a model at once, and whose features are used
+_NO_INPUTS = {"batch", "embedding_interval"}  # how many go through a model at once, and whose features are used
 
 
 class DetectorMark(Strict):
@@ -130,9 +130,9 @@ def same_schedule(manifest: Manifest, asked: Config) -> bool:
     """Whether the settings that decide who is embedded when are those of the stored run, so that its choice can be
     taken from the cache."""
     stored = Config.from_dict(manifest.config, where=MANIFEST)
-    return (stored.tracker.high_score, stored.engine.look_interval) == (
+    return (stored.tracker.high_score, stored.engine.embedding_interval) == (
         asked.tracker.high_score,
-        asked.engine.look_interval,
+        asked.engine.embedding_interval,
     )
 
 

@@ -2,8 +2,8 @@
 
 Embedding is the most expensive stage on a CPU, and a person who is tracked without ambiguity does not need a new
 embedding in every frame. A box that clearly continues a box of the previous frame (each is the other's only overlap) is
-due .1, .2, .4, ... seconds after its last embedding, at most ``engine.look_interval``. A new person, one who overlaps
-another, and one who moves far between frames are due at once, because appearance decides there.
+due .1, .2, .4, ... seconds after its last embedding, at most ``engine.embedding_interval``. A new person, one who
+overlaps another, and one who moves far between frames are due at once, because appearance decides there.
 
 There are two steps. :meth:`EmbeddingScheduler.due` says who is due, the longest waiting first;
 :meth:`EmbeddingScheduler.record` takes who was really embedded. Under overload fewer are embedded than are due: the
@@ -82,13 +82,13 @@ class EmbeddingScheduler:
 
     Args:
         config: ``tracker.high_score`` is the least score and ``engine.min_height`` the least height of a person who is
-            embedded, ``engine.look_interval`` the longest time between two embeddings in seconds (0: every frame).
+            embedded, ``engine.embedding_interval`` the longest time between two embeddings in seconds (0: every frame).
     """
 
     def __init__(self, config: Config) -> None:
         self._score = config.tracker.high_score
         self._height = config.engine.min_height
-        self._interval = config.engine.look_interval
+        self._interval = config.engine.embedding_interval
         # By the number of embeddings: several within a moment would all show the same pose, so the waits grow.
         self._waits = np.minimum(self._interval, _FIRST_WAIT * 2.0 ** (np.arange(_MOST_COUNTED + 1) - 1.0))
         self._cameras: dict[str, _CameraState] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 from rich.table import Table
@@ -12,8 +12,11 @@ from rich.text import Text
 
 from streamreid.cameras.capture_times import check_mixed
 from streamreid.cli.console import output, print_notes
-from streamreid.config import Config, load_config
+from streamreid.config import load_config
+from streamreid.errors import ConfigError
 from streamreid.secrets import redact
+from streamreid.settings_reference import View
+from streamreid.settings_reference import schema as json_schema
 from streamreid.sources.protocols import missing_protocol
 
 __all__ = ["app"]
@@ -52,6 +55,12 @@ def check(path: Annotated[Path, typer.Argument(help="The YAML file.")]) -> None:
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON schema of the cameras file (for editors)."""
-    typer.echo(json.dumps(Config.model_json_schema(), indent=2))
+def schema(
+    level: Annotated[
+        str, typer.Option(help="basic; advanced (these and basic ones); all (also what is for comparisons only).")
+    ] = "advanced",
+) -> None:
+    """Print the JSON schema of the cameras file (for editors). docs/settings.md has the same as tables."""
+    if level not in get_args(View):
+        raise ConfigError(f"--level {level}: known are {', '.join(get_args(View))}")
+    typer.echo(json.dumps(json_schema(cast(View, level)), indent=2))

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from streamreid._association_settings import check_cameras
 from streamreid._limits import raise_open_files
 from streamreid.cameras.config_watcher import CameraConfigWatcher
 from streamreid.cameras.runtime_overrides import CameraOverrides
@@ -19,6 +18,7 @@ from streamreid.cli.console import errors, output, set_up_logging, stop_on_signa
 from streamreid.cli.progress import RunProgress
 from streamreid.cli.report import print_summary
 from streamreid.config import Config
+from streamreid.config.association import check_cameras
 from streamreid.config_inputs import configure, split_sources
 from streamreid.pipeline import Pipeline, Run
 from streamreid.pipeline.ground_plane import check_start

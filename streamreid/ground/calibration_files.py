@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 import cv2
 import numpy as np
 
-from streamreid._calibration_settings import CalibrationConfig
+from streamreid.config.calibration import CalibrationConfig
 from streamreid.errors import ConfigError
 from streamreid.ground.calibration_formats import Parts, calibration_text, read_parts
 from streamreid.ground.calibration_plausibility import View, view_of

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid._calibration_settings import GroundConfig
+from streamreid.config.calibration import GroundConfig
 from streamreid.ground.calibration_check import CalibrationCheck, Contradiction, worst
 from streamreid.ground.camera_model import GroundCamera
 from streamreid.ground.frame_order import FrameOrder
@@ -328,6 +328,6 @@ def settings_of(config: GroundConfig) -> GroundSettings:
         clutter=config.clutter,
         hypotheses=config.hypotheses,
         cameras=config.cameras,
-        share=config.share,
-        relink=config.lost_seconds,
+        camera_share=config.camera_share,
+        relink_seconds=config.lost_seconds,
     )

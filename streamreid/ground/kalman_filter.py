@@ -17,61 +17,74 @@ Trail = tuple["Trail | None", float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class GroundSettings:
-    """How people move and how boxes err. Metres, seconds; shares of a box's height.
+    """How people move and how boxes err. Log-odds are natural logarithms.
 
     Args:
-        acceleration: Root of the density of random acceleration, m / s^1.5; ``calm``: after so long somebody walks as
-            usual again.
-        height: Usual body height, its doubt, and which heights there are; ``girth_doubt`` likewise of the girth, 1 for
-            usual people.
-        side: Standard deviation of the left and right edge; ``top`` of the head, ``foot`` of the feet, ``pixel`` of
-            all, in pixels.
-        outlier: How often a box is ``wide`` times less exact.
-        found: How often somebody who is not hidden is found, ``hidden`` if wholly hidden by others.
-        clutter: Boxes of nobody per frame; ``double``: how often somebody has a second box.
-        hypotheses: How many explanations are followed; ``window``: log-odds below the best at which one is given up.
-        agree: Least overlap of boxes that let somebody begin; ``share`` of the cameras that see the place must, and
-            ``cameras`` at least.
-        apart: Nobody begins nearer to somebody else; nearer than ``room`` two people hardly come, ``room_doubt`` its
-            softness.
-        vanish: How often per second somebody is gone at once; ``cap`` and ``gone``: log-odds of being there, at most
-            and when given up.
-        glad: What a box says at most for somebody's being there, as log-odds.
-        begin: Log-odds that somebody begins; ``confirm``: boxes until shown; ``relink``: who was lost for so long may
-            go on.
+        acceleration: Root of the density of random acceleration, m / s^1.5. Too low: tracks overshoot where people
+            turn. Too high: positions jitter with the boxes.
+        velocity_time_constant: Seconds after which somebody walks as usual again.
+        height: Usual body height, metres.
+        height_deviation: Standard deviation of body heights, metres.
+        heights: Least and greatest body height, metres.
+        girth_deviation: Standard deviation of the girth, 1 for usual people.
+        side_deviation: Standard deviation of the left and right edge, as a share of the box's height.
+        head_deviation: The same of the upper edge.
+        foot_deviation: The same of the lower edge.
+        pixel_deviation: Standard deviation of all edges, pixels; added to the others.
+        outlier_rate: Share of boxes that are much less exact.
+        outlier_scale: So many times.
+        detection_rate: How often somebody who is not hidden is detected, in [0, 1].
+        hidden_detection_rate: How often somebody who is wholly hidden by others is.
+        clutter: Boxes of nobody per frame.
+        duplicate_rate: How often somebody has a second box.
+        hypotheses: Explanations that are followed side by side.
+        odds_window: Log-odds below the best at which an explanation is given up.
+        birth_iou: Least IoU of predicted and detected boxes that let somebody begin.
+        camera_share: Share of the cameras that see a place which must show a new person there.
+        cameras: So many must at least.
+        min_birth_distance: Nobody begins nearer to somebody else, metres.
+        min_separation: Nearer than this two people hardly come, metres.
+        separation_softness: Metres over which that becomes unlikely.
+        death_rate: How often per second somebody is gone at once.
+        max_existence: Log-odds of being there at most, so that somebody can be given up in finite time.
+        max_existence_gain: What one box says at most for somebody's being there, as log-odds.
+        end_below: Log-odds of being there at which somebody is given up.
+        birth_log_odds: Log-odds that somebody begins.
+        confirm_boxes: Boxes until somebody is shown.
+        relink_seconds: Who was lost for so long may go on.
     """
 
     acceleration: float = 0.6
-    calm: float = 2.0
+    velocity_time_constant: float = 2.0
     height: float = 1.70
-    height_doubt: float = 0.10
+    height_deviation: float = 0.10
     heights: tuple[float, float] = (0.9, 2.2)
-    girth_doubt: float = 0.2
-    side: float = 0.08
-    top: float = 0.035
-    foot: float = 0.05
-    pixel: float = 1.5
-    outlier: float = 0.05
-    wide: float = 3.0
-    found: float = 0.95
-    hidden: float = 0.5
+    girth_deviation: float = 0.2
+    side_deviation: float = 0.08
+    head_deviation: float = 0.035
+    foot_deviation: float = 0.05
+    pixel_deviation: float = 1.5
+    outlier_rate: float = 0.05
+    outlier_scale: float = 3.0
+    detection_rate: float = 0.95
+    hidden_detection_rate: float = 0.5
     clutter: float = 1.0
-    double: float = 0.04
+    duplicate_rate: float = 0.04
     hypotheses: int = 12
-    window: float = 10.0
-    agree: float = 0.35
-    share: float = 0.5
+    odds_window: float = 10.0
+    birth_iou: float = 0.35
+    camera_share: float = 0.5
     cameras: int = 1
-    apart: float = 0.35
-    room: float = 0.3
-    room_doubt: float = 0.08
-    vanish: float = 0.02
-    cap: float = 5.5
-    gone: float = -2.9
-    glad: float = 1.0
-    begin: float = -3.5
-    confirm: int = 4
-    relink: float = 3.0
+    min_birth_distance: float = 0.35
+    min_separation: float = 0.3
+    separation_softness: float = 0.08
+    death_rate: float = 0.02
+    max_existence: float = 5.5
+    end_below: float = -2.9
+    max_existence_gain: float = 1.0
+    birth_log_odds: float = -3.5
+    confirm_boxes: int = 4
+    relink_seconds: float = 3.0
 
 
 @dataclass(slots=True, eq=False)
@@ -152,7 +165,7 @@ def transition(dt: float, settings: GroundSettings) -> tuple[Float64Array, Float
 
     Speed fades with ``calm`` and is pushed by white acceleration; height and girth hardly change.
     """
-    calm, push = settings.calm, settings.acceleration**2
+    calm, push = settings.velocity_time_constant, settings.acceleration**2
     keep = np.exp(-dt / calm)
     step, noise = np.eye(6), np.zeros((6, 6))
     step[0, 2] = step[1, 3] = calm * (1 - keep)

@@ -47,9 +47,11 @@ class Explained:
             Chance to be found ``[T]``, log-odds of each box ``[T, M]``, and by which of the three ways ``[T, M]``.
         """
         cover = np.minimum(self.hidden[np.ix_(people, people)].sum(1), 1.0)
-        seen = settings.hidden + (settings.found - settings.hidden) * (1 - cover[:, 0])
+        seen = settings.hidden_detection_rate + (settings.detection_rate - settings.hidden_detection_rate) * (
+            1 - cover[:, 0]
+        )
         legless = np.clip(cover[:, 1], 0.02, 0.98)
-        vague = np.full(len(people), settings.outlier)
+        vague = np.full(len(people), settings.outlier_rate)
         prior = np.log(np.stack([(1 - vague) * (1 - legless), (1 - vague) * legless, vague]))
         ways = prior[:, :, None] + self.odds[:, people]
         best = ways.max(0)
@@ -115,15 +117,17 @@ def measurement_likelihood(
     gap = boxes[None] - shown[:, None]
     if around is not None:
         gap = gap + (slopes @ (point - mean)[..., None])[:, None, :, 0]
-    deviation = np.array([settings.side, settings.top, settings.side, settings.foot])
-    noise = np.broadcast_to(((deviation * high[:, None]) ** 2 + settings.pixel**2)[:, None], gap.shape).copy()
+    deviation = np.array(
+        [settings.side_deviation, settings.head_deviation, settings.side_deviation, settings.foot_deviation]
+    )
+    noise = np.broadcast_to(((deviation * high[:, None]) ** 2 + settings.pixel_deviation**2)[:, None], gap.shape).copy()
     free = _cut(boxes, seen.size)[None] & (
         gap * np.array([1, 1, -1, -1]) > 0
     )  # the predicted edge is beyond the picture as well
     gap[free], noise[free] = 0.0, np.broadcast_to((high**2)[:, None, None], gap.shape)[free]
     legless = noise.copy()
     legless[..., 3] = np.maximum(legless[..., 3], (0.7 * high[:, None]) ** 2)
-    noises = np.stack([noise, legless, noise * settings.wide**2])
+    noises = np.stack([noise, legless, noise * settings.outlier_scale**2])
     # A box of nobody may be anywhere, and of many sizes.
     nobody = np.log(settings.clutter * 0.5 * high**2 / (seen.size[0] * seen.size[1]))
     odds = np.stack([_density(slopes, cov, gap, n, high) for n in noises]) - nobody[:, None]

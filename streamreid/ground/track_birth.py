@@ -91,7 +91,7 @@ def beginners(
         return []
     alone = np.ones(len(spots), bool)
     if len(near):
-        alone = np.linalg.norm(spots[:, None] - near[None], axis=2).min(1) >= settings.apart
+        alone = np.linalg.norm(spots[:, None] - near[None], axis=2).min(1) >= settings.min_birth_distance
     people = np.concatenate([spots, np.full((len(spots), 1), settings.height)], 1)
     expected, got, score = np.zeros(len(spots)), np.zeros(len(spots)), np.zeros(len(spots))
     rows = {}
@@ -107,13 +107,13 @@ def beginners(
                     overlap[spot] = np.where(free[name] == row, overlap[spot], -1.0)
             column = overlap.argmax(1)
             value = overlap[np.arange(len(spots)), column]
-            fits = (value >= settings.agree) & visible
+            fits = (value >= settings.birth_iou) & visible
             best[fits] = free[name][column[fits]]
             got += fits
             score += np.where(fits, value, 0.0)
         rows[name] = best
     own = np.array([rows[name][spot] == row for spot, (name, row) in enumerate(owners)])
-    least = np.maximum(np.ceil(settings.share * expected), settings.cameras)
+    least = np.maximum(np.ceil(settings.camera_share * expected), settings.cameras)
     good = alone & own & (got >= least) & ((got > 1) | (expected <= 1))
     result: list[tuple[ViewKey, Float64Array]] = []
     used: set[tuple[str, int]] = set()
@@ -122,7 +122,7 @@ def beginners(
         if (
             not good[spot]
             or used & set(key)
-            or any(np.linalg.norm(p - spots[spot]) < settings.apart for _, p in result)
+            or any(np.linalg.norm(p - spots[spot]) < settings.min_birth_distance for _, p in result)
         ):
             continue
         used |= set(key)
@@ -153,11 +153,11 @@ def _spots(
 def begin(frames: Mapping[str, Shown], key: ViewKey, spot: Float64Array, settings: GroundSettings) -> Beginner | None:
     """Work out a new person from their boxes; None if a camera cannot see the place after all."""
     start = np.array([[*spot, 0.0, 0.0, settings.height, 1.0]])
-    doubt = np.diag([0.25, 0.25, 1.0, 1.0, settings.height_doubt**2, settings.girth_doubt**2])[None]
+    doubt = np.diag([0.25, 0.25, 1.0, 1.0, settings.height_deviation**2, settings.girth_deviation**2])[None]
     prior = np.log([0.65, 0.30, 0.05])
     around, mean, cov, worth = start, start, doubt, 0.0
     for _ in range(2):  # derivatives again where the first pass ended
-        mean, cov, worth = start, doubt, settings.begin
+        mean, cov, worth = start, doubt, settings.birth_log_odds
         for number, (name, row) in enumerate(key):
             told = measurement_likelihood(
                 frames[name].seen, mean, cov, frames[name].boxes[row : row + 1], settings, around=around
@@ -166,14 +166,14 @@ def begin(frames: Mapping[str, Shown], key: ViewKey, spot: Float64Array, setting
                 return None
             odds = told.odds[:, 0, 0] + prior
             # The first box says where; that it is somebody, the others say.
-            worth += float(np.log(settings.found) + np.logaddexp.reduce(odds)) if number else 0.0
+            worth += float(np.log(settings.detection_rate) + np.logaddexp.reduce(odds)) if number else 0.0
             noise = told.noise[int(odds.argmax()), :, 0]
             mean, cov = correct(mean, cov, told.slopes, told.gap[:, 0], noise, settings.heights)
         around = mean
     for name, frame in frames.items():
         if name not in dict(key):
             inside = share_inside(body_boxes(frame.seen.camera, mean[:, [0, 1, 4, 5]]), frame.seen.size)[0]
-            worth += float(np.log(1 - 0.6 * settings.found * np.clip((inside - 0.2) / 0.3, 0, 1)))
+            worth += float(np.log(1 - 0.6 * settings.detection_rate * np.clip((inside - 0.2) / 0.3, 0, 1)))
     if len(key) == 1:  # one camera alone sees the place: time must tell
         worth = max(worth, _ALONE)
     return Beginner(key, worth, mean, cov)

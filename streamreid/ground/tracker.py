@@ -102,7 +102,7 @@ class GroundTracker:
         """People who are followed now, the unconfirmed too."""
         nodes, own = self._nodes, self._hypotheses[0].people
         return [
-            GroundTrack(int(nodes.label[k]), nodes.mean[k], bool(nodes.hits[k] >= self.settings.confirm))
+            GroundTrack(int(nodes.label[k]), nodes.mean[k], bool(nodes.hits[k] >= self.settings.confirm_boxes))
             for k in own.tolist()
         ]
 
@@ -166,7 +166,7 @@ class GroundTracker:
             while trail is not None:
                 path.append(trail[1:])
                 trail = trail[0]
-            if hits >= self.settings.confirm and path:
+            if hits >= self.settings.confirm_boxes and path:
                 mean = last.get(number, np.array([*path[0][1:], 0.0, 0.0, self.settings.height, 1.0]))
                 self.ended.append(GroundTrack(number, mean, True, path[::-1]))
         self._nodes, self._hypotheses = Nodes.none(len(self._cameras)), [_Hypothesis(np.zeros(0, np.int64), 0.0)]
@@ -186,7 +186,7 @@ class GroundTracker:
             step, noise = transition(dt, self.settings)
             nodes = self._nodes
             nodes.mean, nodes.cov = nodes.mean @ step.T, step @ nodes.cov @ step.T + noise
-            there = 1 / (1 + np.exp(-nodes.there)) * np.exp(-self.settings.vanish * dt)
+            there = 1 / (1 + np.exp(-nodes.there)) * np.exp(-self.settings.death_rate * dt)
             nodes.there = np.log(there / (1 - there))
 
     def _seen(self, frame: _Frame) -> CameraFrame:
@@ -195,21 +195,23 @@ class GroundTracker:
     def _explain(self, frame: _Frame) -> None:
         """Every hypothesis splits into the likely ways to measurement_likelihood the frame; the likeliest of all are
         kept."""
-        nodes, own = self._nodes, self.settings
-        told = measurement_likelihood(self._seen(frame), nodes.mean, nodes.cov, frame.boxes, own)
+        nodes, settings = self._nodes, self.settings
+        told = measurement_likelihood(self._seen(frame), nodes.mean, nodes.cov, frame.boxes, settings)
         # A box may also be the second one of somebody whom the best hypothesis knows.
         twice = np.exp(np.minimum(told.odds[2, self._hypotheses[0].people], 30.0)).sum(0)
-        told.odds[:] -= np.log1p(own.double * twice)
-        chances = [told.chances(h.people, own) for h in self._hypotheses]
+        told.odds[:] -= np.log1p(settings.duplicate_rate * twice)
+        chances = [told.chances(h.people, settings) for h in self._hypotheses]
         options: list[tuple[float, int, NDArray[np.int64]]] = []
         for number, (hypothesis, (found, odds, _)) in enumerate(zip(self._hypotheses, chances, strict=True)):
             there = 1 / (1 + np.exp(-nodes.there[hypothesis.people]))
             missed = np.log(1 - there * found)
             gain = np.log(found * there + 1e-9)[:, None] + odds - missed[:, None]
             base = hypothesis.odds + float(missed.sum())
-            options += [(base + worth, number, owner) for worth, owner in k_best_assignments(gain, own.window)]
+            options += [
+                (base + worth, number, owner) for worth, owner in k_best_assignments(gain, settings.odds_window)
+            ]
         options.sort(key=lambda option: -option[0])
-        options = [o for o in options[: own.hypotheses] if o[0] > options[0][0] - own.window]
+        options = [o for o in options[: settings.hypotheses] if o[0] > options[0][0] - settings.odds_window]
         self._split(frame, told, chances, options)
 
     def _split(
@@ -220,7 +222,7 @@ class GroundTracker:
         options: list[tuple[float, int, NDArray[np.int64]]],
     ) -> None:
         """Make the beliefs that the chosen options need, each once, and the hypotheses that share them."""
-        own, known = self.settings, {}
+        settings, known = self.settings, {}
         source: list[int] = []
         box: list[int] = []
         way: list[int] = []
@@ -234,11 +236,15 @@ class GroundTracker:
                 key = (person, column, round(float(found[row]), 1) if missed else int(ways[row, column]))
                 if key not in known:
                     known[key] = len(source)
-                    says = float(np.log(1 - found[row])) if missed else min(float(told_odds[row, column]), own.glad)
+                    says = (
+                        float(np.log(1 - found[row]))
+                        if missed
+                        else min(float(told_odds[row, column]), settings.max_existence_gain)
+                    )
                     source.append(person)
                     box.append(column)
                     way.append(0 if missed else int(ways[row, column]))
-                    there.append(min(self._nodes.there[person] + says, own.cap))
+                    there.append(min(self._nodes.there[person] + says, settings.max_existence))
                 people.append(known[key])
             if (same := (*people, hypothesis.gone)) not in seen:
                 seen.add(same)
@@ -250,7 +256,7 @@ class GroundTracker:
         if len(hit):
             ways_hit = np.array(way, np.int64)[hit]
             nodes.mean[hit], nodes.cov[hit] = told.corrected(
-                nodes.mean[hit], nodes.cov[hit], rows[hit], columns[hit], ways_hit, own
+                nodes.mean[hit], nodes.cov[hit], rows[hit], columns[hit], ways_hit, settings
             )
             nodes.hits[hit] += 1
             nodes.last[hit] = frame.time
@@ -276,7 +282,7 @@ class GroundTracker:
         self._extend()
         self._prune()
         own = self._hypotheses[0].people
-        for label in self._nodes.label[own[self._nodes.hits[own] >= _REAL * self.settings.confirm]].tolist():
+        for label in self._nodes.label[own[self._nodes.hits[own] >= _REAL * self.settings.confirm_boxes]].tolist():
             if label in self._first:
                 self._entrances.learn(self._first.pop(label))
         alive = set(self._nodes.label.tolist())
@@ -291,7 +297,10 @@ class GroundTracker:
         """How unlikely it is that people stand so near to each other."""
         place = self._nodes.mean[people, :2]
         gap = np.linalg.norm(place[:, None] - place[None], axis=2)[np.triu_indices(len(people), 1)]
-        return float(0.5 * (np.clip((self.settings.room - gap) / self.settings.room_doubt, 0, None) ** 2).sum())
+        return float(
+            0.5
+            * (np.clip((self.settings.min_separation - gap) / self.settings.separation_softness, 0, None) ** 2).sum()
+        )
 
     def _begin(self, frames: dict[str, Shown]) -> None:
         candidates: dict[ViewKey, Beginner] = {}
@@ -330,7 +339,9 @@ class GroundTracker:
             nodes, own = self._nodes, hypothesis.people
             taken = (nodes.rows[own] == rows) & (rows >= 0)
             near = (
-                len(own) and np.linalg.norm(nodes.mean[own, :2] - new.mean[0, :2], axis=1).min() < self.settings.apart
+                len(own)
+                and np.linalg.norm(nodes.mean[own, :2] - new.mean[0, :2], axis=1).min()
+                < self.settings.min_birth_distance
             )
             if taken.any() or near:
                 continue
@@ -357,10 +368,10 @@ class GroundTracker:
         best: tuple[float, _Gone | None] = 1.0, None
         gone, looked = hypothesis.gone, 0
         while gone is not None and looked < 30:
-            if gone.trail is not None and gone.label not in there and gone.hits >= self.settings.confirm:
+            if gone.trail is not None and gone.label not in there and gone.hits >= self.settings.confirm_boxes:
                 seconds = self._now - gone.trail[1]
                 way = np.hypot(gone.trail[2] - place[0], gone.trail[3] - place[1]) / (0.5 + seconds)
-                if seconds <= self.settings.relink and way < best[0]:
+                if seconds <= self.settings.relink_seconds and way < best[0]:
                     best = float(way), gone
             gone, looked = gone.before, looked + 1
         return best[1]
@@ -368,8 +379,8 @@ class GroundTracker:
     def _end(self) -> None:
         nodes = self._nodes
         for hypothesis in self._hypotheses:
-            over = nodes.there[hypothesis.people] < self.settings.gone
-            ended = [k for k in hypothesis.people[over].tolist() if nodes.hits[k] >= self.settings.confirm]
+            over = nodes.there[hypothesis.people] < self.settings.end_below
+            ended = [k for k in hypothesis.people[over].tolist() if nodes.hits[k] >= self.settings.confirm_boxes]
             for k in ended:
                 hypothesis.gone = _Gone(hypothesis.gone, int(nodes.label[k]), nodes.trail[k], int(nodes.hits[k]))
             hypothesis.people = hypothesis.people[~over]
@@ -394,7 +405,7 @@ class GroundTracker:
             born, x, y = steps[-1]
             while last is not None and last[1] >= born:
                 last = last[0]
-            if last is None or born - last[1] > self.settings.relink:
+            if last is None or born - last[1] > self.settings.relink_seconds:
                 last = nodes.trail[over]
                 continue
             if np.hypot(last[2] - x, last[3] - y) < 0.5 + (born - last[1]):
@@ -412,7 +423,7 @@ class GroundTracker:
         """Only those who may still go on: runs without end remember nobody else."""
         kept: list[_Gone] = []
         while gone is not None and len(kept) < 30:
-            if gone.trail is not None and self._now - gone.trail[1] <= self.settings.relink:
+            if gone.trail is not None and self._now - gone.trail[1] <= self.settings.relink_seconds:
                 kept.append(gone)
             gone = gone.before
         result = None
@@ -436,7 +447,7 @@ class GroundTracker:
             own = hypothesis.people[np.argsort(self._nodes.label[hypothesis.people])]
             cells = np.round(self._nodes.mean[own, :2] / 0.15).astype(np.int64)
             if (
-                hypothesis.odds > order[0].odds - self.settings.window
+                hypothesis.odds > order[0].odds - self.settings.odds_window
                 and (same := (tuple(self._nodes.label[own].tolist()), cells.tobytes())) not in seen
             ):
                 seen.add(same)

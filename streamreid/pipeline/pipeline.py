@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from streamreid._association_settings import check_cameras
 from streamreid.cache.manifest import describe
 from streamreid.cache.store import CacheWriter
 from streamreid.camera_names import camera_name
@@ -14,6 +13,7 @@ from streamreid.cameras.capture_times import check_mixed
 from streamreid.cameras.registry import Cameras
 from streamreid.cameras.statistics import CameraCount, Statistics
 from streamreid.config import Config, load_config
+from streamreid.config.association import check_cameras
 from streamreid.detection import Detector
 from streamreid.pipeline.camera_tracking import CameraTracking
 from streamreid.pipeline.detectors import open_detectors

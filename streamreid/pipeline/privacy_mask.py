@@ -67,10 +67,10 @@ _ANY_SCORE = TrackerConfig(
     confirm_seconds=0.0,
     lost_seconds=HOLD_SECONDS,
     exit_seconds=HOLD_SECONDS,
-    blind_seconds=HOLD_SECONDS,
+    motion_only_seconds=HOLD_SECONDS,
     appearance_weight=0.0,
     recover_probability=1.0,
-    ghost_score=0.0,
+    static_score=0.0,
     duplicate_iou=1.0,
     duplicate_cover=1.0,
 )

@@ -16,7 +16,7 @@ def bytetrack() -> TrackerConfig:
         exit_seconds=1.0,
         coast_seconds=0.0,
         match_iou=0.2,
-        second_iou=0.5,
+        second_match_iou=0.5,
         overlap_buffer=0.0,
         height_overlap=False,
         truncation=False,
@@ -25,7 +25,7 @@ def bytetrack() -> TrackerConfig:
         recover_probability=1.0,
         prototypes=1,
         occlusion=False,
-        ghost_score=0.0,
+        static_score=0.0,
         duplicate_iou=1.0,
         duplicate_cover=1.0,
     )

@@ -96,7 +96,7 @@ class TrackTable:
     def ghosts(self, config: TrackerConfig) -> BoolArray:
         """``[T]`` boxes that never moved and about which the detector was never sure: rather a plant or a poster than a
         person."""
-        return (self.travel < config.ghost_travel) & (self.score < config.ghost_score)
+        return (self.travel < config.static_travel) & (self.score < config.static_score)
 
 
 def _feet(boxes: FloatArray) -> NDArray[np.float64]:

@@ -294,12 +294,12 @@ class Tracker:
         # The longer somebody was away, the more likely is a stranger in the same place: looks must speak for the old
         # track, and after a while without looks nothing does.
         gate = c.appearance_gate + (0.5 - c.appearance_gate) * np.minimum(gap / 0.5, 1.0)
-        first = (iou >= c.match_iou) & np.where(weight > 0, looks >= gate, gap <= c.blind_seconds)
+        first = (iou >= c.match_iou) & np.where(weight > 0, looks >= gate, gap <= c.motion_only_seconds)
         run(confirmed, sure, lambda t, d: (both[t, d], first[t, d]))
         run(
             confirmed & (gap[:, 0] <= max(_MOMENT, self._pace)),
             ~sure,
-            lambda t, d: (iou[t, d], iou[t, d] >= c.second_iou),
+            lambda t, d: (iou[t, d], iou[t, d] >= c.second_match_iou),
         )
         if c.recover_probability < 1.0:
             run(confirmed, sure, lambda t, d: (rank[t, d], self._found_again(looks[t, d], t[:, 0], boxes[d])))

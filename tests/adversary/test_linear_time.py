@@ -15,10 +15,10 @@ from time import thread_time
 
 import pytest
 
-from streamreid._calibration_settings import CalibrationConfig
 from streamreid._yaml import parse_yaml, read_yaml
 from streamreid.addresses import check_address, quoted, split_address
 from streamreid.config import CameraConfig, Config, load_config
+from streamreid.config.calibration import CalibrationConfig
 from streamreid.errors import StreamReIDError
 from streamreid.evaluation import read_tables
 from streamreid.ground.calibration_files import load_calibration

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamreid._calibration_settings import CalibrationConfig
+from streamreid.config.calibration import CalibrationConfig
 from streamreid.errors import ConfigError
 from streamreid.ground.calibration_files import load_calibration
 

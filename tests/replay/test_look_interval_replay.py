@@ -14,7 +14,7 @@ def test_another_interval_between_looks_can_be_replayed(scene, colours, tmp_path
     with Pipeline(config, embedder=colours, cache=tmp_path / "cache") as pipeline:
         list(pipeline)
     for number, interval in enumerate((0.0, 0.7, 2.0)):
-        other = config.model_copy(update={"engine": config.engine.model_copy(update={"look_interval": interval})})
+        other = config.model_copy(update={"engine": config.engine.model_copy(update={"embedding_interval": interval})})
         with Pipeline(other, embedder=colours) as pipeline:
             run(pipeline, tmp_path / f"run{number}")
         run(Replay(tmp_path / "cache", other), tmp_path / f"replay{number}")

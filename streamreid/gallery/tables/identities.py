@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from streamreid._association_settings import AssociationConfig
+from streamreid.config.association import AssociationConfig
 from streamreid.errors import GalleryError
 from streamreid.gallery.codec import ValueCodec
 from streamreid.gallery.database import Database, chunks, conditions, marks

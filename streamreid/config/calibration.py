@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
-from streamreid._sections import Section
+from streamreid._sections import Section, basic
 
 __all__ = ["CalibrationConfig", "GroundConfig"]
 
@@ -27,6 +27,7 @@ class CalibrationConfig(Section):
         ),
         max_length=4096,
         min_length=1,
+        json_schema_extra=basic(),
     )
     intrinsics: str | None = Field(
         default=None,
@@ -41,11 +42,13 @@ class CalibrationConfig(Section):
         default=None,
         max_length=4,
         description="3x4: from the world (x, y, z) to pixels; 3x3: from pixels to the ground (see maps).",
+        json_schema_extra=basic(),
     )
     points: tuple[tuple[float, float, float, float], ...] | None = Field(
         default=None,
         max_length=1000,
         description="At least four places on the ground: [pixel across, pixel down, x, y].",
+        json_schema_extra=basic("pixels and metres"),
     )
     maps: Literal["pixels-to-ground", "ground-to-pixels", "world-to-camera", "camera-to-world"] | None = Field(
         default=None,
@@ -58,6 +61,11 @@ class CalibrationConfig(Section):
         ge=1e-6,
         le=1e6,
         description="Metres per unit of the calibration; empty: 0.001 for Tsai XML (millimetres), else 1.",
+        json_schema_extra=basic(
+            "m",
+            low="Cameras seem to stand closer together than they do; people are taken for too small.",
+            high="People are taken for too tall; nobody is found on the ground.",
+        ),
     )
 
     @model_validator(mode="before")
@@ -98,19 +106,40 @@ class CalibrationConfig(Section):
 class GroundConfig(Section):
     """What calibrated cameras see together. Metres, seconds."""
 
-    enabled: bool = Field(default=True, description="false takes no notice of calibration.")
+    enabled: bool = Field(default=True, description="false takes no notice of calibration.", json_schema_extra=basic())
     area: tuple[tuple[float, float], ...] | None = Field(
         default=None,
         description="Polygon of [x, y] corners: who stands outside is in no world position. Empty: everywhere.",
+        json_schema_extra=basic("m"),
     )
     score: float = Field(default=0.3, ge=0, le=1, description="Boxes from this score on are used.")
     cameras: int = Field(
-        default=1, ge=1, le=100, description="So many cameras at least must show a new person at one place."
+        default=1,
+        ge=1,
+        le=100,
+        description="So many cameras at least must show a new person at one place.",
+        json_schema_extra=basic(
+            "cameras",
+            low="Boxes of nobody in one camera become people on the ground.",
+            high="People whom few cameras see have no position.",
+        ),
     )
-    share: float = Field(
-        default=0.5, ge=0, le=1, description="Share of the cameras that see a place which must show a new person there."
+    camera_share: float = Field(
+        validation_alias=AliasChoices("camera_share", "share"),
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of the cameras that see a place which must show a new person there.",
     )
-    height: float = Field(default=1.7, ge=0.5, le=2.5, description="Usual body height, metres.")
+    height: float = Field(
+        default=1.7,
+        ge=0.5,
+        le=2.5,
+        description="Usual body height, metres.",
+        json_schema_extra=basic(
+            "m", low="People seem to stand further from the camera than they do.", high="People seem to stand nearer."
+        ),
+    )
     heights: tuple[float, float] = Field(
         default=(0.9, 2.2), description="Least and greatest body height, metres (0.3 to 3)."
     )

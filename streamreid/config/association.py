@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from streamreid._sections import Section
+from streamreid._sections import Section, basic, experimental
 from streamreid.errors import ConfigError
 from streamreid.suggestions import nearest
 
@@ -115,18 +115,34 @@ class TopologyConfig(Section):
 class AssociationConfig(Section):
     """Identities across cameras. Times in seconds."""
 
-    enabled: bool = Field(default=True, description="false gives every track its own global id.")
+    enabled: bool = Field(
+        default=True, description="false gives every track its own global id.", json_schema_extra=basic()
+    )
     interval: float = Field(default=0.5, gt=0, description="How often (capture time) tracks are linked anew.")
     window: float = Field(
-        default=300.0, gt=0, description="Tracks that ended longer ago keep their identity but are not regrouped."
+        default=300.0,
+        gt=0,
+        description="Tracks that ended longer ago keep their identity but are not regrouped.",
+        json_schema_extra=basic(
+            "s", low="What is learnt later no longer corrects who is who.", high="Each decision takes longer."
+        ),
     )
     memory: float = Field(
         default=3600.0,
         gt=0,
         description="Identities not seen for so long are no longer searched. Until then each takes 6 to 12 KB.",
+        json_schema_extra=basic(
+            "s", low="Who comes back gets a new identity.", high="More memory, and more people to be confused with."
+        ),
     )
     min_observations: int = Field(default=3, ge=1, description="Observations with features before a track is linked.")
-    probability: Fraction = Field(default=0.5, description="Least link probability.")
+    probability: Fraction = Field(
+        default=0.5,
+        description="Least link probability.",
+        json_schema_extra=basic(
+            "probability", low="Different people are joined.", high="One person has several identities."
+        ),
+    )
     confirm_seconds: float = Field(
         default=2.0, ge=0, description="How long an identity must have been seen before it is confirmed."
     )
@@ -134,13 +150,18 @@ class AssociationConfig(Section):
         default=10, ge=1, description="How often an identity must have been seen before it is confirmed."
     )
     prototypes: int = Field(default=3, ge=1, le=16, description="Views kept per body part of each track.")
-    visibility: bool = Field(default=True, description="false takes every part for fully seen (for comparison only).")
+    visibility: bool = Field(
+        default=True,
+        description="false takes every part for fully seen (for comparison only).",
+        json_schema_extra=experimental(),
+    )
     unification: Unification = Field(
         default="parts",
         description=(
             "Compare two tracks only by what both saw (parts), the whole person also only as far as it consists of "
             "the same parts (graded), or by everything (off, for comparison only)."
         ),
+        json_schema_extra=experimental(),
     )
     candidates: int = Field(
         default=16, ge=1, le=1000, description="Older identities that a track is compared with closely."
@@ -156,10 +177,12 @@ class AssociationConfig(Section):
         description=(
             "Cameras whose clocks disagree: take no notice, tell how much, or correct their times for the association."
         ),
+        json_schema_extra=basic(),
     )
     offline: bool = Field(
         default=False,
         description="When a recording has ended, link all its tracks anew, all at once (not for live cameras).",
+        json_schema_extra=basic(),
     )
     link: LinkConfig = Field(
         default=LinkConfig(), description="From evidence to link probability; `streamreid calibrate` fits it to a site."

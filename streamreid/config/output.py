@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from streamreid._sections import Section
+from streamreid._sections import Section, basic
 
 __all__ = ["OutputConfig", "RotateConfig"]
 
@@ -54,20 +54,34 @@ class RotateConfig(Section):
         default=None,
         ge=1,
         description="A new segment at multiples of this time (UTC), in seconds or as 30m, 6h, 1d: 1d is midnight.",
+        json_schema_extra=basic(
+            "s", low="Many small folders.", high="Segments grow large, and the last one is lost if its disk fails."
+        ),
     )
     size: Annotated[int, BeforeValidator(_as_bytes)] | None = Field(
-        default=None, ge=1000, description="A new segment when all files of one are larger, in bytes or as 500MB, 1GB."
+        default=None,
+        ge=1000,
+        description="A new segment when all files of one are larger, in bytes or as 500MB, 1GB.",
+        json_schema_extra=basic("bytes", low="Many small folders.", high="Segments grow large."),
     )
     keep: int | None = Field(
         default=None,
         ge=0,
         description="How many segments are kept besides the one that is written; older ones are deleted. Empty: all.",
+        json_schema_extra=basic(
+            "segments", low="Results are deleted before somebody has read them.", high="The disk fills up."
+        ),
     )
     keep_hours: float | None = Field(
         default=None,
         gt=0,
         description=(
             "A segment that ended so long ago is deleted; no segment then lasts longer than that. Empty: never."
+        ),
+        json_schema_extra=basic(
+            "h",
+            low="Results are deleted before somebody has read them.",
+            high="The disk fills up, and personal data is kept longer than needed.",
         ),
     )
 
@@ -100,13 +114,25 @@ class OutputConfig(Section):
     """What is written, and where."""
 
     dir: str | None = Field(
-        default=None, description="Folder of the results; default runs/<name of the configuration>."
+        default=None,
+        description="Folder of the results; default runs/<name of the configuration>.",
+        json_schema_extra=basic(),
     )
-    mot: bool = Field(default=True, description="MOTChallenge text per camera, with local and with global ids.")
-    jsonl: bool = Field(default=True, description="JSON lines: every person in every frame, and every identity event.")
-    parquet: bool = Field(default=False, description="The same table as Parquet.")
-    video: bool = Field(default=False, description="Annotated video per camera.")
-    mosaic: bool = Field(default=False, description="One annotated video of all cameras side by side.")
+    mot: bool = Field(
+        default=True,
+        description="MOTChallenge text per camera, with local and with global ids.",
+        json_schema_extra=basic(),
+    )
+    jsonl: bool = Field(
+        default=True,
+        description="JSON lines: every person in every frame, and every identity event.",
+        json_schema_extra=basic(),
+    )
+    parquet: bool = Field(default=False, description="The same table as Parquet.", json_schema_extra=basic())
+    video: bool = Field(default=False, description="Annotated video per camera.", json_schema_extra=basic())
+    mosaic: bool = Field(
+        default=False, description="One annotated video of all cameras side by side.", json_schema_extra=basic()
+    )
     blur: Annotated[Literal["none", "people", "faces"], BeforeValidator(_as_blur)] = Field(
         default="none",
         description=(
@@ -115,6 +141,7 @@ class OutputConfig(Section):
             "of any score, also outside the region of interest, lost tracks where they are expected, and, in films of "
             "recordings, everybody also a second before they were found."
         ),
+        json_schema_extra=basic(),
     )
     rotate: RotateConfig | None = Field(
         default=None,
@@ -122,7 +149,12 @@ class OutputConfig(Section):
             "Results of live runs in segments, folders pieces/NUMBER-TIME: when a new one begins, and which are kept. "
             "Empty: one segment for ever."
         ),
+        json_schema_extra=basic(),
     )
-    crops: bool = Field(default=False, description="Pictures of every track, to train an engine on (they show people).")
+    crops: bool = Field(
+        default=False,
+        description="Pictures of every track, to train an engine on (they show people).",
+        json_schema_extra=basic(),
+    )
     crops_every: float = Field(default=1.0, ge=0, description="Seconds between two pictures of a track.")
     crops_min_height: float = Field(default=64.0, ge=0, description="Smaller people are not cut out (pixels).")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field
 
-from streamreid._sections import Section
+from streamreid._sections import Section, basic
 
 __all__ = ["DetectorConfig", "EngineConfig", "HeadName", "Precision", "RuntimeChoice", "RuntimeName"]
 
@@ -30,11 +30,17 @@ class DetectorConfig(Section):
             "(`streamreid build-engine --kind detector`), an Ultralytics .pt file, or 'mot:FOLDER' to read boxes from "
             "FOLDER/<camera>.txt."
         ),
+        json_schema_extra=basic(),
     )
     confidence: Fraction = Field(
         default=0.1,
         description="Boxes below this score are dropped.",
         validation_alias=AliasChoices("confidence", "conf"),
+        json_schema_extra=basic(
+            "probability",
+            low="More boxes of nobody, and slower tracking.",
+            high="Partly hidden people are missed, and tracks break.",
+        ),
     )
     iou: Fraction = Field(
         default=0.7, description="Boxes that overlap a better one by more than this IoU are dropped (NMS)."
@@ -45,6 +51,7 @@ class DetectorConfig(Section):
         le=4096,
         description="Longest side of the detector's input in pixels.",
         validation_alias=AliasChoices("size", "imgsz"),
+        json_schema_extra=basic("pixels", low="Small people are missed.", high="Slower, with the square of the size."),
     )
     classes: tuple[int, ...] | None = Field(
         default=None,
@@ -53,6 +60,7 @@ class DetectorConfig(Section):
             "that finds drawn people, else 0."
         ),
         min_length=1,
+        json_schema_extra=basic(),
     )
     head: HeadName = Field(
         default="auto",
@@ -99,10 +107,12 @@ class EngineConfig(Section):
             "An engine bundle (folder), the name of a bundle that ships with streamreid, 'auto' for the best of "
             "those, or 'none' for motion only."
         ),
+        json_schema_extra=basic(),
     )
     runtime: RuntimeName = Field(
         default="auto",
         description="Which runtime executes the engine; auto takes what the bundle has a plan for, else see 'choose'.",
+        json_schema_extra=basic(),
     )
     precision: Precision = Field(
         default="auto",
@@ -110,6 +120,7 @@ class EngineConfig(Section):
             "auto takes the fastest whose accuracy was verified in the bundle: int8 on CPUs with VNNI, bf16 where the "
             "CPU computes it in hardware."
         ),
+        json_schema_extra=basic(),
     )
     choose: RuntimeChoice = Field(
         default="cached",
@@ -133,14 +144,25 @@ class EngineConfig(Section):
         ),
     )
     batch: int = Field(default=32, ge=1, le=1024, description="Largest number of crops in one run of the engine.")
-    look_interval: float = Field(
+    embedding_interval: float = Field(
+        validation_alias=AliasChoices("embedding_interval", "look_interval"),
         default=2.0,
         ge=0,
         description=(
             "Seconds after which a person who is followed without doubt is looked at again; 0 looks at everybody in "
             "every frame."
         ),
+        json_schema_extra=basic(
+            "s",
+            low="More embeddings and fewer frames per second.",
+            high="It takes long until a track that went over to somebody else is noticed.",
+        ),
     )
     min_height: float = Field(
-        default=24.0, ge=0, description="People lower than this many pixels are not looked at (motion only)."
+        default=24.0,
+        ge=0,
+        description="People lower than this many pixels are not looked at (motion only).",
+        json_schema_extra=basic(
+            "pixels", low="Crops too small to tell people apart are compared.", high="People far away are never linked."
+        ),
     )

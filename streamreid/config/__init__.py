@@ -1,0 +1,208 @@
+"""The YAML a user writes, as strict models: every key is known, every value has a range, every mistake is named with
+its line.
+
+``load_config`` reads a file, ``streamreid config schema`` prints the JSON schema, ``streamreid config check`` only
+looks. Secrets come from the environment (``${CAM1_PASSWORD}``); ``redact`` removes them from everything that is printed
+or written.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from streamreid._sections import Section, level_of
+from streamreid._settings_changes import change_settings, with_present_names
+from streamreid._yaml import read_yaml, validate
+from streamreid.camera_names import camera_name
+from streamreid.config.association import AssociationConfig, LinkConfig, TopologyConfig, check_cameras
+from streamreid.config.calibration import CalibrationConfig, GroundConfig
+from streamreid.config.camera import CameraConfig
+from streamreid.config.gallery import GalleryConfig
+from streamreid.config.live import LiveConfig, ServerConfig
+from streamreid.config.models import DetectorConfig, EngineConfig, Precision, RuntimeChoice, RuntimeName
+from streamreid.config.output import OutputConfig, RotateConfig
+from streamreid.config.tracker import TrackerConfig
+from streamreid.errors import ConfigError
+
+__all__ = [
+    "AssociationConfig",
+    "CalibrationConfig",
+    "CameraConfig",
+    "Config",
+    "DetectorConfig",
+    "EngineConfig",
+    "GalleryConfig",
+    "GroundConfig",
+    "LinkConfig",
+    "LiveConfig",
+    "OutputConfig",
+    "Precision",
+    "RotateConfig",
+    "RuntimeChoice",
+    "RuntimeName",
+    "ServerConfig",
+    "TopologyConfig",
+    "TrackerConfig",
+    "load_config",
+]
+
+
+log = logging.getLogger(__name__)
+
+
+class Config(Section):
+    """A whole run: its cameras and every setting, checked.
+
+    Example:
+        >>> from streamreid import Config
+        >>> config = Config.from_sources("entrance.mp4", "hall.mp4")
+        >>> config.with_settings({"tracker.delay": 2, "cameras.stride": 3}).tracker.delay
+        2.0
+        >>> config.with_settings({"tracker.dealy": 2})
+        Traceback (most recent call last):
+        streamreid.errors.ConfigError: settings: unknown key 'tracker.dealy'; did you mean 'delay'?
+    """
+
+    cameras: tuple[CameraConfig, ...] = Field(min_length=1, description="The cameras.")
+    detector: DetectorConfig = DetectorConfig()
+    engine: EngineConfig = EngineConfig()
+    tracker: TrackerConfig = TrackerConfig()
+    association: AssociationConfig = AssociationConfig()
+    ground: GroundConfig = GroundConfig()
+    gallery: GalleryConfig = GalleryConfig()
+    topology: TopologyConfig | None = Field(
+        default=None, description="The camera graph; empty: nothing is known of it."
+    )
+    live: LiveConfig = LiveConfig()
+    server: ServerConfig = ServerConfig()
+    output: OutputConfig = OutputConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        cameras = data.get("cameras") if isinstance(data, dict) else None
+        if not isinstance(cameras, list | tuple):
+            return data
+        taken = [str(camera["name"]) for camera in cameras if isinstance(camera, dict) and "name" in camera]
+        named = []
+        for camera in cameras:
+            uri = camera.get("uri", camera.get("source")) if isinstance(camera, dict) and "name" not in camera else None
+            named.append(camera if uri is None else {"name": camera_name(str(uri), taken), **camera})
+        return {**data, "cameras": named}
+
+    @field_validator("cameras")
+    @classmethod
+    def _unique(cls, cameras: tuple[CameraConfig, ...]) -> tuple[CameraConfig, ...]:
+        names = [c.name for c in cameras]
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
+        if twice:
+            raise ValueError(f"camera names must be unique; used more than once: {', '.join(twice)}")
+        return cameras
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], *, where: str = "configuration") -> Config:
+        """Check a dictionary.
+
+        Raises:
+            ConfigError: Names every wrong key (with the nearest right one) and value.
+        """
+        return validate(cls, data, where=where)
+
+    @classmethod
+    def from_sources(cls, *sources: str | Path, **sections: Any) -> Config:
+        """A configuration for some sources, which are named after their files.
+
+        Args:
+            sources: Videos, folders of pictures, addresses or webcam numbers.
+            sections: Those of the YAML: ``tracker={"delay": 2}``.
+
+        Raises:
+            ConfigError: No source, or a wrong key or value.
+        """
+        if not sources:
+            raise ConfigError("no source given: pass at least one video, folder of images, address or webcam number")
+        names: list[str] = []
+        cameras = [{"name": camera_name(str(s), names), "uri": str(s)} for s in sources]
+        return cls.from_dict({"cameras": cameras, **sections})
+
+    def with_settings(self, changes: Mapping[str, Any], *, where: str = "settings") -> Config:
+        """A copy with single settings changed, checked as a whole.
+
+        Args:
+            changes: Value by dotted key: ``{"tracker.delay": 2, "output.rotate.keep": 7}``. ``cameras.stride`` is the
+                stride of every camera.
+            where: Where they come from, for messages.
+
+        Raises:
+            ConfigError: An unknown key (the nearest known one is named), a value out of range, or settings that
+                contradict each other.
+        """
+        return type(self).from_dict(
+            change_settings(self.model_dump(), with_present_names(type(self), changes)), where=where
+        )
+
+
+def load_config(path: str | Path) -> Config:
+    """Read and check a YAML file; relative camera paths are resolved against its folder.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from streamreid import load_config
+        >>> written = Path("cams.yaml").write_text("cameras: [{name: hall, uri: hall.mp4}]")
+        >>> load_config("cams.yaml").cameras[0].name
+        'hall'
+
+    Args:
+        path: The file.
+
+    Raises:
+        ConfigError: The file is missing, is not YAML, names an unset environment variable, or has a wrong key or value
+            (line and nearest right key given).
+    """
+    path = Path(path)
+    data, lines = read_yaml(path)
+    if isinstance(data, dict) and isinstance(data.get("cameras"), dict):
+        raise ConfigError(f"{path}:{lines.get(('cameras',), 1)}: 'cameras' is a list; begin each camera with '- name:'")
+    config = validate(Config, data, where=str(path), lines=lines)
+    if config.topology is not None:
+        check_cameras(
+            config.topology, [c.name for c in config.cameras], where=f"{path}:{lines.get(('topology',), 1)}: "
+        )
+    cameras = tuple(_resolved(c, path.parent) for c in config.cameras)
+    _warn_of_experiments(config, str(path))
+    return config.model_copy(update={"cameras": cameras})
+
+
+def _warn_of_experiments(config: Config, where: str) -> None:
+    for name, section in config:
+        if isinstance(section, Section):
+            fields = type(section).model_fields
+            for key in sorted(section.model_fields_set):
+                value = getattr(section, key)
+                if level_of(fields[key].json_schema_extra) == "experimental" and value != fields[key].default:
+                    log.warning(
+                        "%s: %s.%s is for comparisons only; it may change or go with any version", where, name, key
+                    )
+
+
+def _resolved(camera: CameraConfig, folder: Path) -> CameraConfig:
+    update: dict[str, Any] = {"uri": _resolve(camera.uri, folder)}
+    if camera.calibration is not None and camera.calibration.file is not None:
+        files = {
+            n: _resolve(f, folder) for n in ("file", "intrinsics") if (f := getattr(camera.calibration, n)) is not None
+        }
+        update["calibration"] = camera.calibration.model_copy(update=files)
+    return camera.model_copy(update=update)
+
+
+def _resolve(uri: str, folder: Path) -> str:
+    if "://" in uri or (uri.isdigit() and not (folder / uri).exists()):
+        return uri
+    path = Path(uri).expanduser()
+    return str(path if path.is_absolute() else folder / path)

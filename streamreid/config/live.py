@@ -1,0 +1,72 @@
+"""Live cameras, and the HTTP interface."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
+
+from streamreid._sections import Section, as_text, basic
+from streamreid._token import checked_token
+
+__all__ = ["LiveConfig", "ServerConfig"]
+
+
+class LiveConfig(Section):
+    """How live cameras are treated."""
+
+    turn_seconds: float = Field(
+        default=0.05,
+        gt=0,
+        le=10,
+        description=(
+            "Frames of so many cameras are looked at together as take about so long; less is fresher. If more comes "
+            "than can be followed, cameras take turns."
+        ),
+    )
+    append: bool = Field(
+        default=True,
+        description=(
+            "Go on in a folder that holds results of an earlier live run: files are added to, ids and frame numbers "
+            "go on. false: such a folder is refused."
+        ),
+        json_schema_extra=basic(),
+    )
+    watch: bool = Field(
+        default=True,
+        description=(
+            "Follow changes of the cameras file while running: cameras are added, removed and changed as it says."
+        ),
+    )
+
+
+class ServerConfig(Section):
+    """The HTTP interface of a live run (extra `server`)."""
+
+    listen: Annotated[str | None, BeforeValidator(as_text)] = Field(
+        default=None,
+        description="[HOST:]PORT; without a host only this machine is served. Empty: no server.",
+        pattern=r"^(([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):)?[0-9]{1,5}$",
+        json_schema_extra=basic(),
+    )
+    token: SecretStr | None = Field(
+        default=None,
+        description=(
+            "Who asks must send it ('Authorization: Bearer TOKEN'); needed where other machines are served. Take it "
+            "from the environment: ${STREAMREID_TOKEN}."
+        ),
+        json_schema_extra=basic(),
+    )
+    keep_changes: bool = Field(
+        default=True,
+        description=(
+            "Keep cameras that are added, removed, paused or changed by HTTP (in cameras.json of the results folder) "
+            "when the run is started again there. The cameras file is never written; where it was edited since, it "
+            "counts."
+        ),
+    )
+
+    @field_validator("token")
+    @classmethod
+    def _usable(cls, token: SecretStr | None) -> SecretStr | None:
+        return None if token is None else SecretStr(checked_token(token.get_secret_value()))
