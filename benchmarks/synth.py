@@ -17,8 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from streamreid.cli.synth import load_people
-from streamreid.synth import Person, SceneConfig, record
+from streamreid.synth import Person, SceneConfig, load_people, record
 
 
 def used() -> float:

@@ -157,7 +157,10 @@ def score_probe(similarity: FloatArray, probe: Probe) -> tuple[float, float] | N
 
 
 def _exported(checkpoint: Path, scratch: Path, program: bool) -> Bundle:
-    from streamreid.cli.train import export_bundle
+    from streamreid.training.requirements import need_torch
+
+    need_torch("Building from a checkpoint")
+    from streamreid.training.engine_export import export_bundle
 
     bundle = export_bundle(checkpoint, scratch / "exported", name=bundle_name(None, checkpoint.resolve().parent))
     if not program:

@@ -245,9 +245,9 @@ def _rate(engine: EngineEmbedder, size: int, seconds: float) -> float:
 
 def _network(checkpoint: Path) -> Embeds:
     """A trained network on torch, as the thing to be equal to."""
-    from streamreid.cli.train import _need_torch
+    from streamreid.training.requirements import need_torch
 
-    _need_torch("Comparing with a checkpoint")
+    need_torch("Comparing with a checkpoint")
     from streamreid.training.embed import embed
     from streamreid.training.loop import load_network
 

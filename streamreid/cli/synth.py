@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
 import typer
 from pydantic import ValidationError
 
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.progress_line import Work
-from streamreid.errors import ConfigError, DataError
-from streamreid.runtimes.base import available_threads
-from streamreid.synth import Person, Picture, Report, SceneConfig, check_folder, fresh_scene, read_people, record
-from streamreid.synth.cutouts import Masks
+from streamreid.errors import ConfigError
+from streamreid.synth import Report, SceneConfig, check_folder, make_scene
 
 __all__ = ["synth"]
-
-log = logging.getLogger(__name__)
-_PARTS = ("query", "bounding_box_test")
 
 
 def synth(
@@ -94,36 +86,20 @@ def synth(
     config = _config(size, values)
     check_folder(out, overwrite=overwrite)
     begin = time.perf_counter()
-    report = _make(
-        out,
-        config,
-        images,
-        (labels or [], parser),
-        processes=processes or available_threads(),
-        overwrite=overwrite,
-        quiet=quiet,
-    )
+    with Work("cutting out", total=config.people, quiet=quiet) as work:
+        report = make_scene(
+            config,
+            images,
+            out,
+            labels=labels or (),
+            parser=parser,
+            processes=processes,
+            overwrite=overwrite,
+            tick=work.advance,
+            stage=work.step,
+        )
     if not quiet:
         _tell(out, config, report, time.perf_counter() - begin)
-
-
-def _make(
-    out: Path,
-    config: SceneConfig,
-    images: list[Path],
-    outlines: tuple[list[Path], Path | None],
-    *,
-    processes: int,
-    overwrite: bool,
-    quiet: bool,
-) -> Report:
-    """Cut people out and record the scene, with a progress bar. ``outlines``: folders of labels, and a body-part
-    model."""
-    with Work("cutting out", total=config.people, quiet=quiet) as work:
-        found, names = load_people(images, *outlines, config, threads=processes, tick=work.advance)
-        work.step("frames", config.frames * config.cameras)
-        with fresh_scene(out, overwrite=overwrite) as folder:
-            return record(config, found, folder, processes=processes, tick=work.advance, describe=names)
 
 
 def _tell(out: Path, config: SceneConfig, report: Report, seconds: float) -> None:
@@ -163,100 +139,3 @@ def _config(size: str, values: dict[str, Any]) -> SceneConfig:
         raise ConfigError(
             f"--{name or 'scene'}: {first['msg']} (got {first['input']})" if name else str(first["msg"])
         ) from None
-
-
-def load_people(
-    images: list[Path],
-    labels: list[Path],
-    parser: Path | None,
-    config: SceneConfig,
-    *,
-    threads: int = 2,
-    tick: Callable[[], None] | None = None,
-) -> tuple[list[Person], Callable[[int], str]]:
-    """The people of a scene, drawn by lot from some folders and cut out; and what the folders call them.
-
-    Raises:
-        DataError: A folder is missing, holds no pictures, or a name does not tell person and camera.
-    """
-    from streamreid.datasets.layouts import list_pictures
-
-    if len(labels) not in (0, 1, len(images)):
-        raise ConfigError(
-            f"{len(labels)} folders of labels for {len(images)} folders of pictures; give one for all or one for each "
-            "(--labels)"
-        )
-    pictures: list[Picture] = []
-    label_of: dict[Path, Path] = {}
-    names: dict[int, str] = {}
-    for number, folder in enumerate(images):
-        parts = [folder / part for part in _PARTS if (folder / part).is_dir()] or [folder]
-        own = labels[number if len(labels) > 1 else 0] if labels else None
-        for named in (n for part in parts for n in list_pictures(part)):
-            person = number * 1_000_000 + named.person
-            names[person] = f"{folder.name}/{named.person:04d}"
-            pictures.append(Picture(named.path, person, named.camera))
-            if own is not None:
-                label_of[named.path] = own
-    _check_cameras(pictures, config, images)
-    people = read_people(
-        pictures, _masks(label_of, parser), config.people, seed=config.seed, threads=threads, tick=tick
-    )
-    alike = sum(len(p.cutouts) == 1 for p in people)
-    if alike and config.cameras > 1:
-        log.warning(
-            "%d of %d people have pictures of one camera only: they look alike in all cameras of the scene",
-            alike,
-            len(people),
-        )
-    return people, names.__getitem__
-
-
-def _check_cameras(pictures: list[Picture], config: SceneConfig, images: list[Path]) -> None:
-    seen: dict[int, set[int]] = {}
-    for picture in pictures:
-        seen.setdefault(picture.person, set()).add(picture.camera)
-    if config.cameras > 1 and all(len(cameras) == 1 for cameras in seen.values()):
-        raise ConfigError(
-            f"{', '.join(map(str, images))}: nobody has pictures of two cameras, so everybody would look alike in all "
-            "of the scene's; give a folder with two or more cameras, or --cameras 1"
-        )
-
-
-def _masks(label_of: dict[Path, Path], parser: Path | None) -> Masks:
-    """Part masks from labels that were written before, else from the body-part model, else none."""
-    for folder in set(label_of.values()):
-        if not folder.is_dir():
-            raise DataError(
-                f"{folder}: no such folder of labels; make it with streamreid parse-labels, or leave out --labels"
-            )
-    if label_of and not any((label / f"{path.stem}.png").exists() for path, label in label_of.items()):
-        raise DataError(
-            f"{', '.join(sorted({str(folder) for folder in label_of.values()}))}: no label of any of the pictures; "
-            "labels have the pictures' names. Make them with streamreid parse-labels, or leave out --labels"
-        )
-    find = None if parser is None else _parser(parser)
-
-    def mask(path: Path, image: Any) -> Any:
-        label = label_of.get(path)
-        if label is not None and (file := label / f"{path.stem}.png").exists():
-            found = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
-            if found is None:
-                raise DataError(f"{file}: not a picture; delete it and run parse-labels again")
-            return found
-        return None if find is None else find(image)
-
-    return mask
-
-
-def _parser(model: Path) -> Callable[[Any], Any]:
-    from streamreid.datasets.bodypix import BodyPix
-    from streamreid.datasets.labels import class_map, unusable
-
-    network = BodyPix(model)
-
-    def find(image: Any) -> Any:
-        found = class_map(network(image))
-        return None if unusable(found) else found
-
-    return find

@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
-import tempfile
-from dataclasses import asdict
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.progress_line import Work
-from streamreid.compiling.bundle_folder import bundle_name
-from streamreid.config import EngineConfig
-from streamreid.errors import ConfigError, DataError, EngineError, MissingExtraError
-from streamreid.reid.bundle import (
-    Bundle,
-    BundleManifest,
-    CalibrationValues,
-    InputFormat,
-    OutputNames,
-    load_bundle,
-    write_bundle,
-)
-from streamreid.reid.embedder import EngineEmbedder
-from streamreid.reid.link_calibration import fit_calibration
-from streamreid.reid.probe_set import generated_probe
+from streamreid.errors import ConfigError, DataError
+from streamreid.training.requirements import need_torch
 
 if TYPE_CHECKING:
-    from streamreid.datasets.identity_split import Picture
     from streamreid.datasets.labels import Parser
-    from streamreid.training.network import PartNetwork
     from streamreid.training.recipe import TrainConfig
 
-__all__ = ["export", "export_bundle", "parse_labels", "train"]
+__all__ = ["export", "parse_labels", "train"]
 
 
 def train(
@@ -45,7 +25,8 @@ def train(
 ) -> None:
     """Train a part-based ReID network; an interrupted training goes on where it stopped."""
     set_up_logging(quiet=quiet)
-    _need_torch("Training")
+    need_torch("Training")
+    from streamreid.training.held_out import score_held_out
     from streamreid.training.loop import first_process
     from streamreid.training.loop import train as run
     from streamreid.training.recipe import load_recipe
@@ -59,7 +40,7 @@ def train(
             if "score" in numbers:
                 work.say(f"step {numbers['step'] + 1}: held-out people, mean mAP {numbers['score']:.3f}")
 
-        last = run(config, _validate, tell)
+        last = run(config, score_held_out, tell)
         if not first_process():
             return
         work.step("drawing the report")
@@ -190,7 +171,9 @@ def export(
 ) -> None:
     """Write a checkpoint as an engine bundle, with its link probability fitted on the people held out of training."""
     set_up_logging()
-    _need_torch("Exporting")
+    need_torch("Exporting")
+    from streamreid.training.engine_export import export_bundle
+
     with Work(f"exporting {checkpoint.name}"):
         bundle = export_bundle(
             checkpoint,
@@ -209,100 +192,3 @@ def export(
         f"{bundle.folder}: {len(bundle.manifest.parts)} parts of {bundle.manifest.dim} values; slope {c.slope:.2f}, "
         f"intercept {c.intercept:.2f}"
     )
-
-
-def export_bundle(
-    checkpoint: Path,
-    out: Path,
-    *,
-    name: str | None = None,
-    licence: str = "unknown",
-    description: str = "",
-    rank: int = 0,
-    base: float = 0.0,
-    unified: bool = False,
-    same_as: Path | None = None,
-    force: bool = False,
-) -> Bundle:
-    """See `export`."""
-    from streamreid._version import __version__
-    from streamreid.datasets.identity_split import split_people
-    from streamreid.training.export import OCCLUSION, PARTS, UNIFIED, VISIBILITY, export_onnx, export_unified
-    from streamreid.training.loop import load_network
-    from streamreid.training.weight_interpolation import blend
-
-    network, config, _ = load_network(checkpoint)
-    if base:
-        network = blend(network, config, base)
-    manifest = BundleManifest(
-        name=bundle_name(name, out),
-        description=description,
-        licence=licence,
-        input=InputFormat(
-            height=config.size[0], width=config.size[1], color="bgr", scale=(1.0, 1.0, 1.0), bias=(0.0, 0.0, 0.0)
-        ),
-        outputs=OutputNames(
-            parts=PARTS, visibility=VISIBILITY, extra={OCCLUSION: OCCLUSION} if network.grader is not None else {}
-        ),
-        parts=("foreground", *config.network.parts),
-        dim=network.shape[1],
-        calibration=CalibrationValues(slope=12.0, intercept=-6.0),
-        rank=rank,
-        created=datetime.now(timezone.utc).date().isoformat(),
-        version=__version__,
-    )
-    with tempfile.TemporaryDirectory() as scratch:
-        graph = export_onnx(network, Path(scratch) / "model.onnx", config.size)
-        files = {"model.onnx": graph}
-        if unified:
-            files[UNIFIED] = export_unified(network, Path(scratch) / UNIFIED, config.size)
-        draft = write_bundle(Path(scratch) / "draft", manifest, {"model.onnx": graph})
-        fitted = _calibrate(draft, split_people(config.data).validation, Path(scratch) / "held-out")
-        manifest = manifest.model_copy(update={"calibration": fitted})
-        if same_as is not None:
-            manifest = manifest.model_copy(update={"features": _same_features(load_bundle(same_as), draft)})
-        return write_bundle(out, manifest, files, force=force)
-
-
-def _calibrate(bundle: Bundle, held_out: list[Picture], folder: Path) -> CalibrationValues:
-    """Fit on the held-out people through the product's own way from picture to features; without such people the
-    default stays."""
-    if not held_out:
-        return bundle.manifest.calibration
-    folder.mkdir()
-    for number, p in enumerate(held_out):
-        (folder / f"{p.dataset * 100000 + p.person + 1}_c{p.camera}_{number:06d}{p.path.suffix}").symlink_to(
-            p.path.resolve()
-        )
-    found = fit_calibration(EngineEmbedder(bundle, EngineConfig(min_height=0.0, precision="fp32")), folder)
-    return CalibrationValues(**{**asdict(found), "source": f"{found.source}, held out of training"})
-
-
-def _same_features(before: Bundle, after: Bundle) -> str:
-    """Checksum of the graph that features go by; refused where a single bit of them differs on drawn figures."""
-    probe = generated_probe((before.manifest.input.height, before.manifest.input.width), 33)
-    engines = [
-        EngineEmbedder(b, EngineConfig(runtime="onnxruntime", precision="fp32", min_height=0.0))
-        for b in (before, after)
-    ]
-    for count in (1, 8, len(probe.crops)):
-        a, b = (engine.embed(probe.crops[:count]) for engine in engines)
-        if not (np.array_equal(a.parts, b.parts) and np.array_equal(a.visibility, b.visibility)):
-            raise EngineError(
-                f"{before.folder}: its features differ from those of the checkpoint; export without --same-as, and "
-                "make galleries anew"
-            )
-    return before.manifest.features or before.manifest.files[before.manifest.model]
-
-
-def _validate(network: PartNetwork, pictures: list[Picture]) -> dict[str, float]:
-    from streamreid.evaluation.occluded import held_out_sets, score_engine
-    from streamreid.training.embed import embed
-
-    return score_engine(lambda images: embed(network, images, bf16=True), *held_out_sets(pictures)).flat()
-
-
-def _need_torch(purpose: str) -> None:
-    for package in ("torch", "lightning"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "train", purpose)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
-from streamreid.cli.train import _same_features
 from streamreid.errors import EngineError
 from streamreid.reid.bundle import Bundle, BundleManifest, CalibrationValues, InputFormat, OutputNames, write_bundle
+from streamreid.reid.same_features import same_features
 
 
 def make(folder: Path, name: str, gain: float = 1.0, features: str | None = None) -> Bundle:
@@ -39,12 +39,12 @@ def make(folder: Path, name: str, gain: float = 1.0, features: str | None = None
 
 def test_the_checksum_of_the_first_graph_is_handed_on(tmp_path: Path) -> None:
     first = make(tmp_path, "first")
-    second = make(tmp_path, "second", features=_same_features(first, make(tmp_path, "draft")))
+    second = make(tmp_path, "second", features=same_features(first, make(tmp_path, "draft")))
     assert second.manifest.files != first.manifest.files
     assert second.fingerprint == first.fingerprint
-    assert _same_features(second, make(tmp_path, "third")) == first.manifest.files["model.onnx"]
+    assert same_features(second, make(tmp_path, "third")) == first.manifest.files["model.onnx"]
 
 
 def test_other_features_are_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="without --same-as"):
-        _same_features(make(tmp_path, "first"), make(tmp_path, "other", gain=1.0001))
+        same_features(make(tmp_path, "first"), make(tmp_path, "other", gain=1.0001))
