@@ -21,7 +21,7 @@ class _NotBegunError(RuntimeError):
 
 
 class _Begun(threading.Event):
-    """What `threading.Thread.start` waits for."""
+    """The event that `threading.Thread.start` waits for until the new thread runs."""
 
     def wait(self, timeout: float | None = None) -> bool:
         if super().wait(START_SECONDS if timeout is None else timeout) or timeout is not None:

@@ -90,7 +90,7 @@ def settings(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tupl
 
 
 def markdown() -> str:
-    """The page docs/settings.md."""
+    """The text of docs/settings.md: every setting with unit, range and default."""
     lines = [
         "# Settings",
         "",

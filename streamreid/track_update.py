@@ -24,6 +24,7 @@ __all__ = ["TrackObservation", "TrackUpdate", "TrackedFrame"]
 
 _KIND = b"SRTU"
 _VERSION = 1
+"""Of the bytes; it grows when an older reader could not read them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

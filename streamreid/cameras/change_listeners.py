@@ -27,6 +27,6 @@ class ChangeListeners:
         self._listeners.append(listener)
 
     def __call__(self, camera: str, what: str, why: str = "") -> None:
-        """Tell a change."""
+        """Tell every listener of a change of the cameras."""
         for listener in list(self._listeners):
             listener(camera, what, redact(why))

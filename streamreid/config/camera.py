@@ -1,4 +1,4 @@
-"""One camera."""
+"""The section of one camera: where its frames come from, and how they are used."""
 
 from __future__ import annotations
 

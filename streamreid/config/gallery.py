@@ -1,4 +1,4 @@
-"""The gallery."""
+"""The section ``gallery``: what outlives a run, how much of it, and for how long."""
 
 from __future__ import annotations
 

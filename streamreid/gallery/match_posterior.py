@@ -42,7 +42,11 @@ LEAST_OVERLAP = 0.5
 exact."""
 _COMPETITORS = 100
 """People who share the probability of a search; those less alike weigh nothing."""
+
 _NAMESAKES = 20
+"""Most alike identities that are compared with each other, as they may be one person twice: pairs grow with the
+square."""
+
 _NEGLIGIBLE = 0.01
 """Identities below are not compared with each other."""
 

@@ -123,7 +123,7 @@ class Perception:
 
     @property
     def detector_name(self) -> str:
-        """Of the detector."""
+        """Name of the detector, as results state it."""
         return self.detector.name
 
     @property

@@ -50,7 +50,7 @@ class CachedFrames:
 
     @property
     def configs(self) -> Sequence[CameraConfig]:
-        """The cameras."""
+        """The cameras that the cache was made of."""
         return self._config.cameras
 
     def __iter__(self) -> Iterator[EmbeddedFrame | None]:
@@ -77,4 +77,4 @@ class CachedFrames:
         self._stopped = True
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing to close: files are opened only while they are read."""

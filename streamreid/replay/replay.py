@@ -110,7 +110,7 @@ class Replay(Run):
 
     @property
     def folder(self) -> Path:
-        """The cache."""
+        """Folder of the cache that is replayed."""
         return self.perception.folder
 
     @property

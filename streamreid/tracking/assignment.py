@@ -1,4 +1,4 @@
-"""Optimal one-to-one assignment."""
+"""One-to-one assignment of tracks to detections at the least total cost."""
 
 from __future__ import annotations
 
