@@ -78,7 +78,7 @@ def grown(
     margin: FloatArray | NDArray[np.float64] | float,
     *,
     cut: FloatArray | None = None,
-    height: float = 0.0,
+    height: FloatArray | NDArray[np.float64] | float = 0.0,
     faces: bool = False,
 ) -> FloatArray:
     """Boxes ``[M, 4]`` enlarged by ``margin`` pixels ``[M]`` sideways, less up and down, and by the padding.
@@ -87,20 +87,22 @@ def grown(
         boxes: xyxy in pixels.
         margin: How far somebody may have gone.
         cut: ``[M, 2]`` by how much more than the padding a box is enlarged at least: see :func:`cut_off`.
-        height: Of the body, in pixels, where the box shows only a part of it.
+        height: Of the body, in pixels, where the box shows only a part of it: feet may come out below.
         faces: Give the boxes of which :func:`streamreid.sinks.pixelate` hides the enlarged heads.
     """
     fine = np.isfinite(boxes).all(axis=1)
-    boxes, margin = boxes[fine], np.broadcast_to(margin, len(boxes))[fine]
+    margin, height = np.broadcast_to(margin, len(boxes))[fine], np.broadcast_to(height, len(boxes))[fine]
+    boxes = boxes[fine]
     own = boxes[:, 3] - boxes[:, 1]
     pad = PADDING * own
     wide, high = (pad, pad) if cut is None else np.maximum(cut[fine], pad[:, None]).T
     side = np.minimum(margin, MOST_GROWTH * np.maximum(own, height))
-    up, down = np.maximum(UPWARDS * side + pad, high), np.maximum((UPWARDS if faces else DOWNWARDS) * side + pad, high)
+    up = np.maximum(UPWARDS * side + pad, high)
+    down = np.maximum(np.maximum(DOWNWARDS * side + pad, high), np.minimum(height - own, own))
     side = np.maximum(side + pad, wide)
     larger = np.stack([boxes[:, 0] - side, boxes[:, 1] - up, boxes[:, 2] + side, boxes[:, 3] + down], 1)
     if faces:
-        heads = head_heights(boxes) + up + down
+        heads = head_heights(boxes) + 2 * up
         flat = HEAD_WIDTH * (larger[:, 2] - larger[:, 0]) >= heads
         larger[:, 3] = larger[:, 1] + np.where(flat, heads, heads / HEAD_HEIGHT)
     return np.asarray(larger, np.float32)

@@ -152,7 +152,9 @@ class PrivacyMask:
             most = np.where(away > HOLD_SECONDS, LONG_LOST_GROWTH, MOST_GROWTH) * (
                 tracks.boxes[:, 3] - tracks.boxes[:, 1]
             )
-            areas = self._grown(tracks.boxes, np.where(tracks.rows >= 0, 0.0, np.minimum(DEVIATIONS * doubt, most)))
+            lost = tracks.rows < 0
+            margin, tall = np.where(lost, np.minimum(DEVIATIONS * doubt, most), 0.0), np.where(lost, self._usual, 0.0)
+            areas = self._grown(tracks.boxes, margin, height=tall)
             now.areas.append(areas[recent & (tracks.rows >= 0)])
             for row in np.flatnonzero(recent & (tracks.rows < 0)).tolist():
                 now.held["track", sign * int(tracks.ids[row])] = areas[row : row + 1]
@@ -260,7 +262,7 @@ class PrivacyMask:
         margin: FloatArray | NDArray[np.float64] | float,
         *,
         cut: FloatArray | None = None,
-        height: float = 0.0,
+        height: FloatArray | NDArray[np.float64] | float = 0.0,
     ) -> FloatArray:
         return grown(boxes, margin, cut=cut, height=height, faces=self._faces)
 
@@ -271,8 +273,12 @@ class PrivacyMask:
 
     def _body(self, box: NDArray[np.float64]) -> float:
         """Height by which a box grows: of a body that is seen in part, that of others."""
-        usual = float(np.median(self._heights)) if self._heights else 0.0
-        return max(float(box[3] - box[1]), usual)
+        return max(float(box[3] - box[1]), self._usual)
+
+    @property
+    def _usual(self) -> float:
+        """How tall people are here, in pixels."""
+        return float(np.median(self._heights)) if self._heights else 0.0
 
     def _last_time(self, who: int, default: float) -> float:
         seen = self._history.get(who)

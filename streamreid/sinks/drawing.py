@@ -214,6 +214,7 @@ def pixelate(image: Image, boxes: FloatArray, part: Blur) -> None:
     if part == "head":
         boxes = boxes.copy()
         boxes[:, 3] = boxes[:, 1] + head_heights(boxes)
+    boxes = boxes[np.argsort((boxes[:, 2:] - boxes[:, :2]).prod(1), kind="stable")]  # the coarsest squares come last
     low, high = np.floor(np.clip(boxes[:, :2], 0, limit[:2])), np.ceil(np.clip(boxes[:, 2:], 0, limit[2:]))
     for left, top, right, bottom in np.concatenate([low, high], 1).astype(int).tolist():
         area = image[top:bottom, left:right]
