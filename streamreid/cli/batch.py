@@ -9,12 +9,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from streamreid._settings_changes import change_settings
 from streamreid.cli import options as o
 from streamreid.cli.console import errors, output, print_notes, set_up_logging, stop_on_signals
 from streamreid.cli.progress import RunProgress
 from streamreid.cli.tables import print_table
-from streamreid.config_inputs import load_settings
+from streamreid.config.changes import change_settings
+from streamreid.config.inputs import load_settings
 from streamreid.runs.batch import Batch, LeftOut, RecordingResult, survey
 
 __all__ = ["batch"]

@@ -10,13 +10,13 @@ import typer
 import yaml
 from rich.table import Table
 
-from streamreid._settings_changes import parse_settings
 from streamreid._version import __version__
 from streamreid.cache.manifest import MANIFEST
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.progress_line import Work
 from streamreid.config import Config
-from streamreid.config_inputs import load_settings
+from streamreid.config.changes import parse_settings
+from streamreid.config.inputs import load_settings
 from streamreid.errors import ConfigError, DataError
 from streamreid.evaluation import Table as Boxes
 from streamreid.evaluation import read_mot

@@ -16,7 +16,7 @@ from streamreid.camera_names import file_name
 from streamreid.cli import options as o
 from streamreid.cli.console import errors, output, print_notes, set_up_logging
 from streamreid.cli.tables import print_table
-from streamreid.config_inputs import configure, split_sources
+from streamreid.config.inputs import configure, split_sources
 from streamreid.media import is_picture, is_video
 from streamreid.runs.doctor import CameraCheck, Diagnosis, examine
 from streamreid.runs.throughput_forecast import Forecast

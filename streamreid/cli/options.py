@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from streamreid._settings_changes import parse_settings
 from streamreid._yaml import validate
 from streamreid.config import OutputConfig
+from streamreid.config.changes import parse_settings
 
 __all__ = [
     "Delay",

@@ -11,7 +11,7 @@ from streamreid.cli import options as o
 from streamreid.cli.console import set_up_logging
 from streamreid.cli.run import follow
 from streamreid.config import load_config
-from streamreid.config_inputs import load_settings
+from streamreid.config.inputs import load_settings
 from streamreid.replay import Replay
 from streamreid.replay.replay import replayed_config
 from streamreid.runs.result_folder import ResultsFolder

@@ -19,7 +19,7 @@ from streamreid.cli.progress import RunProgress
 from streamreid.cli.report import print_summary
 from streamreid.config import Config
 from streamreid.config.association import check_cameras
-from streamreid.config_inputs import configure, split_sources
+from streamreid.config.inputs import configure, split_sources
 from streamreid.pipeline import Pipeline, Run
 from streamreid.pipeline.ground_plane import check_start
 from streamreid.pipeline.run_state import read_begin

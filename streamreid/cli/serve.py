@@ -12,7 +12,7 @@ from streamreid.cli import options as o
 from streamreid.cli.console import set_up_logging
 from streamreid.cli.run import launch
 from streamreid.config import Config
-from streamreid.config_inputs import configure
+from streamreid.config.inputs import configure
 
 __all__ = ["serve"]
 

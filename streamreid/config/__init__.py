@@ -17,12 +17,12 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from streamreid._sections import Section, level_of
-from streamreid._settings_changes import change_settings, with_present_names
 from streamreid._yaml import read_yaml, validate
 from streamreid.camera_names import camera_name
 from streamreid.config.association import AssociationConfig, LinkConfig, TopologyConfig, check_cameras
 from streamreid.config.calibration import CalibrationConfig, GroundConfig
 from streamreid.config.camera import CameraConfig
+from streamreid.config.changes import change_settings, with_present_names
 from streamreid.config.gallery import GalleryConfig
 from streamreid.config.live import LiveConfig, ServerConfig
 from streamreid.config.models import DetectorConfig, EngineConfig, Precision, RuntimeChoice, RuntimeName

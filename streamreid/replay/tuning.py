@@ -9,8 +9,8 @@ from typing import Literal, get_args
 
 import yaml
 
-from streamreid._settings_changes import change_settings
 from streamreid._version import __version__
+from streamreid.config.changes import change_settings
 from streamreid.errors import ConfigError
 from streamreid.evaluation import MotScores
 from streamreid.evaluation.tuning import Trial, Tuning, search

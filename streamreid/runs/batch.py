@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from streamreid._folders import FolderLock
-from streamreid._settings_changes import as_changes, change_settings
 from streamreid.camera_names import camera_name, file_name
 from streamreid.config import CameraConfig, Config, load_config
+from streamreid.config.changes import as_changes, change_settings
 from streamreid.detection import Detector, detector_checksum
 from streamreid.errors import ConfigError, FolderBusy, OutputError, StreamReIDError
 from streamreid.media import VIDEO_SUFFIXES, is_video

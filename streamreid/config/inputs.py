@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from streamreid._settings_changes import as_changes
 from streamreid._yaml import read_yaml, validate
 from streamreid.config import Config, load_config
+from streamreid.config.changes import as_changes
 from streamreid.errors import ConfigError
 from streamreid.media import is_picture, is_video
 

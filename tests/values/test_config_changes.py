@@ -3,8 +3,8 @@
 import pytest
 
 from streamreid import Config
-from streamreid._settings_changes import change_settings, parse_settings
-from streamreid.config_inputs import configure, load_settings
+from streamreid.config.changes import change_settings, parse_settings
+from streamreid.config.inputs import configure, load_settings
 from streamreid.errors import ConfigError
 
 
