@@ -25,7 +25,8 @@ processes by session (``sched_autogroup_enabled``), in which case ``nice`` count
 The exit code is 1 where anything is wrong, with a sentence for each: what was confirmed is missing (lines once on disk,
 identities once in the gallery, names given, people confirmed four seconds before the process or the database went), an
 id or frame number comes twice, a file cannot be read, a second writer is not refused within a second, a camera stays
-below 90 % of its rate for longer than ten seconds, SIGTERM takes longer than five seconds.
+below 90 % of its rate for longer than ten seconds, SIGTERM takes longer than five seconds, a process does not answer
+for longer than 25 seconds.
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ EVERY = 5.0
 EXIT_SECONDS = 5.0
 REFUSE_SECONDS = 1.0
 START_SECONDS = 60.0
+SILENT_SECONDS = 25.0
+"""Without descriptors for eight seconds, and with 300 idle connections that are closed after ten, requests may fail."""
 DISK = 256 << 20
 """Bytes of the tmpfs with the results; four cameras write about 25 MB in twenty minutes."""
 FRAMES = 12_000
@@ -185,6 +188,9 @@ class Site:
         self.starts: list[float] = []
         self.exits: list[float] = []
         self.away: list[float] = []
+        self.answered = (0, 0.0)
+        self.silent = 0.0
+        """Longest time for which a process did not say how many frames there were: nobody knows its rates then."""
         self.disturbed: set[str] = set()
         self.ended: dict[str, float] = {}
         self.lock = threading.RLock()
@@ -204,6 +210,7 @@ class Site:
             try:
                 self.service.wait()
                 self.starts.append(time.monotonic() - began)
+                self.answered = self.lives, time.monotonic()
                 return
             except AssertionError:
                 self._keep_log()
@@ -270,9 +277,14 @@ class Site:
     def sample(self) -> None:
         """How many frames each camera has had."""
         life, service = self.lives, self.service
-        rows = service.get("/cameras").json()
-        now = time.monotonic()
+        try:
+            rows = service.get("/cameras").json()
+        finally:
+            now = time.monotonic()
+            if life == self.answered[0]:
+                self.silent = max(self.silent, now - self.answered[1])
         if service is self.service and life == self.lives:
+            self.answered = life, now
             for row in rows:
                 self.rates.samples[row["name"]].append((life, now, row["frames"]))
 
@@ -551,6 +563,8 @@ def report(
         gallery, lost = check_gallery(records, store.resolve, seen, faults.names, lines.confirmed, site.away)
     files.pop("merged")
     wrong = [*faults.wrong, *site.wrong, *late, *twice, *lost]
+    if site.silent > SILENT_SECONDS:
+        wrong.append(f"a process that was there did not answer GET /cameras for {site.silent:.0f} s")
     wrong += [f"the process ended by itself: {text}" for text in site.died]
     wrong += [] if lines.unchanged() else ["lines that were on disk are not there any more"]
     wrong += [] if end["code"] in (2, 130) else [f"exit code {end['code']} after SIGTERM"]
@@ -567,6 +581,7 @@ def report(
             "code": end["code"],
         },
         "rates": rates,
+        "longest_without_answer": round(site.silent, 1),
         "files": files,
         "gallery": gallery,
         "load": {
