@@ -35,6 +35,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from _frozen import remember, train_kept
+from _results import add_json, save_asked
 
 from streamreid.evaluation.occluded import score_engine
 from streamreid.evaluation.reid import read_folder
@@ -303,6 +304,7 @@ def main() -> None:
         "--shares", type=float, nargs="*", default=[], help="of the base weights, for rows trained on one dataset"
     )
     parser.add_argument("--table", action="store_true", help="only print what there is")
+    add_json(parser, "ablation")
     o = parser.parse_args()
     o.kept |= o.frozen
     if o.kept and o.freeze < 1:
@@ -315,6 +317,8 @@ def main() -> None:
                 run_shares(name, o)
     text = table(o)
     print(text)
+    files = {name: o.out / name / "scores.json" for name in ROWS}
+    save_asked(o, {name: json.loads(path.read_text()) for name, path in files.items() if path.exists()})
     if not o.table:
         (o.out / "table.md").write_text(text + "\n")
 

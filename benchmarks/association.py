@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _results import add_json, save_asked
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.optimize import linear_sum_assignment
 
@@ -53,6 +54,9 @@ from streamreid.types import KnownIdentity, PartFeatures, Tracks
 
 Key = tuple[str, int]
 Sets = dict[str, Any]
+
+results: dict[str, Any] = {}
+"""Figures of this run, for ``--json``."""
 
 VARIANTS: dict[str, Sets] = {
     "without visibility": {"association.visibility": False},
@@ -206,6 +210,13 @@ def agreement(ids: Mapping[Key, int], seen: Mapping[Key, Counter[int]]) -> float
 
 def line(scene: str, variant: str, found: MulticamEvaluation, extra: str = "") -> None:
     s, e = found.combined, found.identities
+    results.setdefault(scene, {})[variant.partition(" (")[0]] = {
+        "IDF1": s.idf1,
+        "HOTA": s.hota,
+        "AssA": s.assa,
+        "merges": e.merge_count,
+        "splits": e.split_count,
+    }
     print(
         f"{scene:14} {variant:34} {s.idf1:6.3f} {s.hota:6.3f} {s.assa:6.3f} {e.merge_count:6} {e.split_count:6}  "
         f"{extra}",
@@ -249,8 +260,12 @@ def compare(
         )
         person = names(this, truth)
         count, right = honesty(ids, person)
-        error = "   {:.4f} / {:.3f}".format(*doubts(this, person)) if name == "full" else ""
+        ece = doubts(this, person) if name == "full" else None
+        error = "   {:.4f} / {:.3f}".format(*ece) if ece else ""
         line(label, prefix + name, found, f"{count:5} {right:.3f}{error}")
+        results[label][prefix + name] |= {"sure links": count, "sure right": right}
+        if ece:
+            results[label][prefix + name] |= dict(zip(("ECE all", "ECE near"), ece, strict=True))
     assert walked is not None
     last = walked
 
@@ -342,6 +357,7 @@ def scale(options: Any) -> None:
                 spent.append(time.process_time() - start)
             right += associator.link("a", number + 1)[0] == who + 1
         cost = 1000 * np.sum(spent) / options.tracklets
+        results[str(count)] = {"ms": cost, "KiB per identity": memory / count, "found": right / options.tracklets}
         print(f"{count:8} {cost:20.2f} {memory / count:17.2f} {right / options.tracklets:12.2f}", flush=True)
 
 
@@ -376,6 +392,7 @@ def known(options: Any) -> None:
             associator.observe("a", now, tracks, features, np.ones(10, np.float32))
             associator.step()
             spent += time.process_time() - begin
+        results[str(count)] = {"ms": 1000 * spent / options.frames}
         print(f"{count:8} {1000 * spent / options.frames:27.2f}", flush=True)
 
 
@@ -409,6 +426,8 @@ def main() -> None:
     four.add_argument("--people", type=int, nargs="+", default=[0, 200, 1000])
     four.add_argument("--frames", type=int, default=600)
     four.set_defaults(run=known)
+    for name, verb in verbs.choices.items():
+        add_json(verb, f"association.{name}")
     options = parser.parse_args()
     if hasattr(options, "set"):
         import yaml
@@ -417,6 +436,7 @@ def main() -> None:
     if getattr(options, "first", None):
         options.frames = options.frames or f"1:{options.first}"
     options.run(options)
+    save_asked(options, results, seed=0)
 
 
 if __name__ == "__main__":

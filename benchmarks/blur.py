@@ -29,7 +29,7 @@ import av
 import cv2
 import numpy as np
 import yaml
-from _results import save
+from _results import add_json, save_asked
 from numpy.typing import NDArray
 
 CLEAR = 0.4
@@ -232,7 +232,7 @@ def main() -> None:
     parser.add_argument("--least", type=float, default=0.1, help="visible share of the body from which somebody counts")
     parser.add_argument("--boxes", type=Path, help="the detector's boxes of this scene, kept here for the next time")
     parser.add_argument("--out", type=Path, help="keep the films here")
-    parser.add_argument("--json", type=Path, help="written here instead of benchmarks/results/blur.json")
+    add_json(parser, "blur")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         scene = args.scene or Path(temporary) / "scene"
@@ -250,7 +250,8 @@ def main() -> None:
                 found = measure(scene, boxes, out / f"{blur}-{when}", blur, live=when == "live", least=args.least)
                 print(f"{blur}, {when}:", ", ".join(f"{name} {value}" for name, value in found.items()), flush=True)
                 figures |= {f"{blur}.{when}.{name}": value for name, value in found.items()}
-    print("written to", save("blur", figures, seed=None if args.scene else args.seed, path=args.json))
+    args.json = args.json or True  # written in any case
+    save_asked(args, figures)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ import _root  # noqa: F401
 import av
 import numpy as np
 from _chaos import Lines, Rates, Repeated, check_files, check_gallery
+from _results import add_json, save_asked
 
 from streamreid.errors import FolderBusy
 from streamreid.gallery import Gallery
@@ -614,7 +615,7 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=4)
     parser.add_argument("--fps", type=int, default=3)
     parser.add_argument("--faults", type=chosen, default=KINDS, metavar="A,B", help=f"only these: {', '.join(KINDS)}")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
+    add_json(parser, "chaos")
     parser.add_argument("--logs", type=Path, help="keep what the process printed in this folder")
     args = parser.parse_args()
     if missing() is not None:
@@ -629,8 +630,7 @@ def main() -> None:
                 args.logs.mkdir(parents=True, exist_ok=True)
                 for path in folder.glob("output*.txt"):
                     shutil.copy(path, args.logs)
-    if args.json is not None:
-        args.json.write_text(json.dumps(found, indent=1) + "\n")
+    save_asked(args, {**found, "wrong": len(found["wrong"])})
     print(json.dumps({k: v for k, v in found.items() if k not in ("timeline", "wrong")}, indent=1))
     print("\n".join(found["wrong"]))
     sys.exit(1 if found["wrong"] else 0)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import _root  # noqa: F401
 import numpy as np
+from _results import add_json, save_asked
 
 from streamreid import Pipeline
 from streamreid.clocks.clock_offsets import ClockOffset
@@ -112,7 +113,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, default=10.0)
     parser.add_argument("--pipeline", action="store_true")
+    add_json(parser, "clocks")
     args = parser.parse_args()
+    figures: dict[str, dict[str, float]] = {}
     print("seconds clocks  false warnings  recordings with one  skewed found  within 95 % bar  median error s  s each")
     for seconds in args.seconds:
         for wrong in (False, True):
@@ -132,6 +135,17 @@ def main() -> None:
                     seed, seconds, people, rate=args.rate, area=area, skew=skew, moving=moving, lanes=number % 2 == 1
                 )
                 score.add(scene, followed(scene) if args.pipeline else watched(scene))
+            figures[f"{seconds:g}s {'wrong' if wrong else 'right'}"] = {
+                "cameras": score.right + score.skewed,
+                "false warnings": score.warned,
+                "recordings": args.recordings,
+                "recordings warned": score.recordings_warned,
+                "skewed": score.skewed,
+                "found": score.found,
+                "stated": score.said,
+                "within bar": score.covered,
+                "median error s": float(np.median(score.errors or [np.nan])),
+            }
             print(
                 f"{seconds:7.0f} {'wrong' if wrong else 'right':6} {score.warned:5} of {score.right + score.skewed:4} "
                 f"{score.recordings_warned:13} of {args.recordings} {score.found:11} of {score.skewed:3} "
@@ -139,6 +153,7 @@ def main() -> None:
                 f"{(time.perf_counter() - began) / args.recordings:9.1f}",
                 flush=True,
             )
+    save_asked(args, figures)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Any
 import cv2
 import numpy as np
 from _engines import Loading, Subject, boxmot_call, open_subject, real_crops, resnet50, torch_call
+from _results import add_json, save_asked
 from engine_cpu import people, pictures
 from rich.console import Console
 from rich.table import Table
@@ -297,7 +297,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="threads of every engine; all cores by default")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--parts", default="speed,cropping,accuracy,distance,gpu")
-    parser.add_argument("--json", type=Path, help="also write all figures there")
+    add_json(parser, "engine")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     parts, began = set(options.parts.split(",")), time.perf_counter()
@@ -332,8 +332,7 @@ def main() -> None:
                 subjects, crops, options.work, options.rounds, console
             )
     console.print(f"{time.perf_counter() - began:.0f} s in all")
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2))
+    save_asked(options, results, seed=0)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from _results import add_json, save_asked
 from rich.console import Console
 from rich.table import Table
 
@@ -29,6 +30,8 @@ VARIANTS = [("onnxruntime", "fp32"), ("openvino", "fp32"), ("openvino", "bf16")]
 BATCHES = (1, 8, 32)
 
 console = Console(width=120)
+results: dict[str, dict[str, dict[int, dict[str, float]]]] = {}
+"""Figures of this run, for ``--json``."""
 
 
 def take_turns(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
@@ -112,6 +115,10 @@ def reid(model: str, rounds: int) -> None:
         first = np.median(next(iter(seconds.values())))
         for name, values in seconds.items():
             middle = np.median(values)
+            results.setdefault(Path(model).name, {}).setdefault(name, {})[batch] = {
+                "crops per second": batch / middle,
+                "cropping share": np.median(cut[name]) / middle,
+            }
             table.add_row(
                 name,
                 str(batch),
@@ -161,6 +168,8 @@ def detection(model: str, frames: list[Frame], rounds: int) -> None:
         for name, values in seconds.items():
             middle = np.median(values)
             best = values.min() / count * 1e3
+            row = {"ms per frame": middle / count * 1e3}
+            results.setdefault(Path(model).name, {}).setdefault(name, {})[count] = row
             table.add_row(name, str(count), f"{best:.1f}", f"{middle / count * 1e3:.1f}", f"{first / middle:.2f}x")
     console.print(table)
 
@@ -171,12 +180,14 @@ def main() -> None:
     parser.add_argument("--detector", action="append", default=[], help="detector file or name")
     parser.add_argument("--video", type=Path, help="frames for the detector")
     parser.add_argument("--rounds", type=int, default=15)
+    add_json(parser, "engine_cpu")
     options = parser.parse_args()
     console.print(f"{available_threads()} threads, {options.rounds} rounds")
     for model in options.engine:
         reid(model, options.rounds)
     for model in options.detector:
         detection(model, pictures(options.video, (768, 576), 4), options.rounds)
+    save_asked(options, results, seed=0)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from typing import Any
 
 import _root  # noqa: F401
 import numpy as np
+from _results import add_json, save_asked
 
 from streamreid import Pipeline
 from streamreid.config import Config
@@ -102,8 +103,10 @@ def follow(
         return recorder, pipeline.statistics, rows
 
 
-def report(recorder: Recorder, statistics: Any, rows: list[tuple[float, float, float, float]], *, slow: bool) -> bool:
-    """Print the figures; whether they are good."""
+def report(
+    recorder: Recorder, statistics: Any, rows: list[tuple[float, float, float, float]], *, slow: bool
+) -> tuple[bool, dict[str, float]]:
+    """Print the figures; whether they are good, and which they are."""
     first = min(t for seen in recorder.rows.values() for t, _ in seen) + WARM_SECONDS
     last = max(t for seen in recorder.rows.values() for t, _ in seen)
     print(f"\n{'camera':8s} {'frames/s':>9s} {'dropped':>8s} {'age p50':>8s} {'p95':>6s} {'p99':>6s}  clock")
@@ -129,7 +132,11 @@ def report(recorder: Recorder, statistics: Any, rows: list[tuple[float, float, f
     lost = not slow and statistics.load < 0.9 and dropped > 0.02 * sum(c.frames for c in statistics.cameras.values())
     if slow and not dropped:
         print("nothing was dropped although inference was slowed: it was not slow enough")
-    return everything < 1000 * LIMIT and not grows and not lost
+    ages = recorder.between(first, last)
+    figures = {f"p{q}_ms": 1000 * float(np.percentile(ages, q)) for q in (50, 95, 99)}
+    figures |= {"growth_ms_per_minute": grade, "growth_error": error, "others_cores": others, "dropped": dropped}
+    figures["frames_per_second_and_camera"] = len(ages) / (last - first) / len(statistics.cameras)
+    return everything < 1000 * LIMIT and not grows and not lost, figures
 
 
 def main() -> None:
@@ -142,6 +149,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--slow", action="store_true", help="inference at half the needed speed")
     parser.add_argument("--files", action="store_true", help="play files instead of RTSP")
+    add_json(parser, "freshness")
     args = parser.parse_args()
     few_arenas()  # as the command line does
     files = args.files or missing() is not None
@@ -156,7 +164,8 @@ def main() -> None:
                 f"{args.cameras} cameras of {args.fps} frames/s, "
                 f"{'files as live' if files else 'RTSP'}{', slowed' if args.slow else ''}"
             )
-            good = report(*follow(config, args.minutes, throttle), slow=args.slow)
+            good, figures = report(*follow(config, args.minutes, throttle), slow=args.slow)
+    save_asked(args, figures, name="freshness.slow" if args.slow else None)
     sys.exit(0 if good else 1)
 
 

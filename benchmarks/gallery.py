@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from _results import add_json, save_asked
 
 from streamreid.gallery import Batch, EngineStamp, Gallery, GallerySearch, Limits, TrackRecord
 from streamreid.types import PartFeatures
@@ -123,8 +124,8 @@ def concatenated(features: PartFeatures) -> np.ndarray:
     return np.ascontiguousarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
-def measure(path: Path, people: People, count: int, *, index: bool, faiss: bool) -> None:
-    """Print one row."""
+def measure(path: Path, people: People, count: int, *, index: bool, faiss: bool) -> dict[str, float]:
+    """Print one row, and return it."""
     fresh = not path.exists()
     with Gallery.open(path, Limits(64, 10**9, 10**9, 10**9)) as store:
         rate = fill(store, people, count) if fresh else float("nan")
@@ -159,6 +160,18 @@ def measure(path: Path, people: People, count: int, *, index: bool, faiss: bool)
         f"{peer:9.2f} {building:9.1f} {forgetting:9.2f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10:8d}",
         flush=True,
     )
+    return {
+        "views_per_second": rate,
+        "bytes_per_view": size,
+        "bytes_in_memory_per_view": memory,
+        "open_s": opening,
+        "exact_ms": exact,
+        "index_ms": near,
+        "recall": recall,
+        "faiss_ms": peer,
+        "index_s": building,
+        "forget_s": forgetting,
+    }
 
 
 def main() -> None:
@@ -169,7 +182,9 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--no-index", action="store_true")
     parser.add_argument("--no-faiss", action="store_true")
+    add_json(parser, "gallery")
     args = parser.parse_args()
+    figures = {}
     people = People(args.features)
     print(
         f"{'views':>9} {'views/s':>9} {'bytes/view':>10} {'in memory':>10} {'open s':>8} {'exact ms':>9} "
@@ -178,7 +193,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.folder) as temporary:
         folder = args.folder if args.keep and args.folder else Path(temporary)
         for count in args.sizes:
-            measure(folder / f"views-{count}.db", people, count, index=not args.no_index, faiss=not args.no_faiss)
+            figures[count] = measure(
+                folder / f"views-{count}.db", people, count, index=not args.no_index, faiss=not args.no_faiss
+            )
+    save_asked(args, figures, seed=7)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from _results import add_json, save_asked
 
 from streamreid.gallery import Batch, EngineStamp, Gallery, Limits, TrackRecord
 from streamreid.types import IdentityEvent, PartFeatures
@@ -125,6 +126,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--start", type=int, default=0, help=argparse.SUPPRESS)
+    add_json(parser, "gallery_kill")
     args = parser.parse_args()
     if args.write is not None:
         write(args.write, args.start)
@@ -145,6 +147,7 @@ def main() -> None:
             if wrong:
                 break
     print("\n".join(wrong[:20]))
+    save_asked(args, {"kills": kill, "confirmed": len(confirmed), "faults": len(wrong)})
     sys.exit(1 if wrong else 0)
 
 

@@ -25,6 +25,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
+from _results import add_json, save_asked
 
 from streamreid import Pipeline
 from streamreid.cache.store import read_frames
@@ -108,6 +109,7 @@ def main() -> None:
     parser.add_argument("--partial", action="append", default=[])
     parser.add_argument("--cache")
     parser.add_argument("--job", help=argparse.SUPPRESS)
+    add_json(parser, "gallery_restart")
     args = parser.parse_args()
     if args.job:
         print(json.dumps(follow(json.loads(args.job))))
@@ -128,6 +130,7 @@ def main() -> None:
         for name, gallery in (("restart, gallery", str(Path(folder) / "people.db")), ("restart, no gallery", None)):
             halves = [(first, middle), (middle + 1, last)]
             runs[name] = [in_new_process({**base, "frames": half, "gallery": gallery}) for half in halves]
+    figures = {}
     for name, found in runs.items():
         if name == "restart, no gallery":  # ids of two runs mean nothing to each other
             found[1] = {c: [[r[0], r[1] + 100_000, *r[2:]] for r in rows] for c, rows in found[1].items()}
@@ -139,11 +142,13 @@ def main() -> None:
         )
         both = sorted(set(before) & set(after))
         kept = sum(before[p] == after[p] for p in both)
+        figures[name] = {"IDF1": scores.combined.idf1, "HOTA": scores.combined.hota, "kept": kept, "people": len(both)}
         print(
             f"{name:20} IDF1 {scores.combined.idf1:.3f}  HOTA {scores.combined.hota:.3f}  same id before and after: "
             f"{kept} of {len(both)} people",
             flush=True,
         )
+    save_asked(args, figures)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from _results import add_json, save_asked
+
 from streamreid import Pipeline
 from streamreid.config import Config, load_config
 from streamreid.evaluation import evaluate_world
@@ -63,7 +65,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cmc", type=Path)
     parser.add_argument("--scene", action="append", default=[], help="NAME=FOLDER")
+    add_json(parser, "geometry")
     args = parser.parse_args()
+    figures = {}
     jobs = {f"cmc{scene}": cmc(args.cmc, scene) for scene in (1, 2)} if args.cmc else {}
     jobs |= {name: generated(Path(folder)) for name, _, folder in (item.partition("=") for item in args.scene)}
     print(
@@ -78,11 +82,14 @@ def main() -> None:
             rate = summary.frames / (time.perf_counter() - begin)
             found = evaluate_world(Path(folder) / "world.txt", truth, radius=1.0)
         s = found.scores
+        figures[name] = {"IDF1": s.idf1, "MOTA": s.mota, "HOTA": s.hota, "switches": s.idsw}
+        figures[name] |= {"error_m": found.mean_distance, "frames_per_second": rate}
         print(
             f"{name:12} {s.idf1:6.3f} {s.mota:6.3f} {s.hota:6.3f} {s.fp:5} {s.fn:5} {s.idsw:5} "
             f"{found.mean_distance:8.2f} {rate:9.0f}",
             flush=True,
         )
+    save_asked(args, figures)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnxruntime as ort
+from _results import add_json, save_asked
 
 from streamreid.datasets.occlusion import SIDES, corner_patch, cover, draw_occlusion
 from streamreid.evaluation.papers.occlusion_unification import grade
@@ -52,10 +53,13 @@ def main() -> None:
     parser.add_argument("engine", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, default=2)
+    add_json(parser, "grader")
     o = parser.parse_args()
     grader, people = Grader(o.engine), read_folder(o.folder)
     pictures = [np.asarray(cv2.resize(cv2.imread(str(p)), grader.size[::-1]), np.uint8) for p in people.paths]
-    print(f"{len(pictures)} pictures; as they are {np.mean(grade(grader(pictures)) == 0):.3f} are called uncovered")
+    uncovered = np.mean(grade(grader(pictures)) == 0)
+    figures: dict[str, object] = {"called uncovered": uncovered}
+    print(f"{len(pictures)} pictures; as they are {uncovered:.3f} are called uncovered")
     print(
         "| covered by | side right | halves | quarters | called covered: halves | quarters |\n|---|---|---|---|---|---|"
     )
@@ -72,7 +76,10 @@ def main() -> None:
         scores, big = grader(covered), np.array(half)
         right, called = scores.argmax(1) == np.array(sides), grade(scores) > 0
         cells = (right.mean(), right[big].mean(), right[~big].mean(), called[big].mean(), called[~big].mean())
+        names = ("side right", "side right halves", "side right quarters", "called halves", "called quarters")
+        figures[kind] = dict(zip(names, cells, strict=True))
         print(f"| {kind} | " + " | ".join(f"{c:.3f}" for c in cells) + " |")
+    save_asked(o, figures, seed=0)
 
 
 if __name__ == "__main__":

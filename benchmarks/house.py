@@ -31,7 +31,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from _results import FOLDER, save
+from _results import add_json, save_asked
 
 Found = list[tuple[str, int, str]]
 """File, line, what."""
@@ -242,13 +242,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkout", type=Path, nargs="?", default=Path(__file__).resolve().parents[1])
     parser.add_argument("--list", metavar="WHAT", help="print the places of one count")
-    parser.add_argument(
-        "--json",
-        type=Path,
-        nargs="?",
-        const=FOLDER / "house.json",
-        help="write the counts (default: benchmarks/results/house.json)",
-    )
+    add_json(parser, "house")
     options = parser.parse_args()
     root = options.checkout
     counts: dict[str, Found] = {
@@ -272,8 +266,7 @@ def main() -> int:
     for name, figure in figures.items():
         print(f"{name:16} {figure:5}")
     print("modules          " + "  ".join(f"{room} {n}" for room, n in sorted(rooms.items())))
-    if options.json:
-        save("house", figures | {f"modules.{room}": n for room, n in rooms.items()}, path=options.json)
+    save_asked(options, {**figures, "modules": {"top" if room == "." else room: n for room, n in rooms.items()}})
     return 0
 
 

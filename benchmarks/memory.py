@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import av
+from _results import add_json, save_asked
 
 from streamreid import Pipeline
 from streamreid.config import CameraConfig, Config, DetectorConfig, EngineConfig
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1000, help="frames before the first measurement")
     parser.add_argument("--frames", type=int, default=10_000, help="frames before the last measurement")
     parser.add_argument("--out", type=Path, help="keep the results here")
+    add_json(parser, "memory")
     args = parser.parse_args()
     repeat = -(-args.frames // count_frames(args.video))
     camera = CameraConfig(name="clip", uri=str(args.video), repeat=repeat, frames=args.frames)
@@ -57,6 +59,7 @@ def main() -> None:
     first, last = measured[args.first], measured[max(measured)]
     growth = 100 * (last / first - 1)
     print(f"after {args.first} frames {first:.1f} MiB, after {max(measured)} frames {last:.1f} MiB: {growth:+.1f} %")
+    save_asked(args, {"first MiB": first, "last MiB": last, "growth %": growth, "frames": max(measured)})
     if max(measured) < args.frames:
         sys.exit(f"the run ended after {max(measured)} frames, {args.frames} were wanted")
     sys.exit(0 if growth <= 5 else 1)

@@ -16,6 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+from _results import add_json, save_asked
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.optimize import linear_sum_assignment
 
@@ -88,7 +89,9 @@ def main() -> None:
     parser.add_argument("--engine", type=Path, action="append", required=True, help="may be repeated")
     parser.add_argument("--frames", default=None, help="FIRST:LAST")
     parser.add_argument("--partial", action="append", default=[])
+    add_json(parser, "multicam")
     options = parser.parse_args()
+    figures: dict[str, dict[str, dict[str, float]]] = {}
     parts = [c.split("=") for c in options.camera]
     cameras = {name: Path(video) for name, video, _ in parts}
     truth = read_truth([f"{name}={file}" for name, _, file in parts])
@@ -106,6 +109,13 @@ def main() -> None:
             s = found.combined
             if show:
                 errors = found.identities
+                figures.setdefault(engine.name, {})[name.removeprefix("naive: ").partition(",")[0]] = {
+                    "IDF1": s.idf1,
+                    "HOTA": s.hota,
+                    "AssA": s.assa,
+                    "merges": errors.merge_count,
+                    "splits": errors.split_count,
+                }
                 print(
                     f"{engine.name:20} {name:42} {s.idf1:6.3f} {s.hota:6.3f} {s.assa:6.3f}  {errors.merge_count:6} "
                     f"{errors.split_count:6}"
@@ -124,6 +134,7 @@ def main() -> None:
         best = max(cuts, key=lambda t: report("", cuts[t], show=False))
         report(f"naive: clustering, best threshold ({best:.2f})", cuts[best])
         report("streamreid, defaults", ours)
+    save_asked(options, figures)
 
 
 if __name__ == "__main__":

@@ -27,10 +27,14 @@ from pathlib import Path
 from typing import Any
 
 import _root  # noqa: F401
+from _results import add_json, save_asked
 
 from tests.support.faults import FaultyProxy
 from tests.support.live import looped_clip
 from tests.support.rtsp_camera import RtspCamera, missing
+
+FIGURES = "figures"
+"""Beside the facts that are printed: the numbers for ``--json``."""
 
 OURS = """
 import json, sys, time
@@ -126,6 +130,16 @@ def facts(program: Program, gone: float, back: float) -> dict[str, Any]:
     lived = program.process.poll() is None
     words = [text for when, text in program.said if when > gone]
     return {
+        FIGURES: {
+            "lived": lived,
+            "ended_s": program.ended - gone if program.ended and not lived else None,
+            "results_away": len(during),
+            "first_result_s": after[0][0] - back if after else None,
+            "track_ids": len(old),
+            "track_ids_again": len(old & fresh),
+            "identities": len(people),
+            "identities_again": len(people & again),
+        },
         "lived": "yes"
         if lived
         else f"no, ended {program.ended - gone:.1f} s after the loss"
@@ -184,8 +198,10 @@ def story_dead(begin: Any, clip: Path, away: float) -> dict[str, Any]:
         program = begin([server.uri, "rtsp://127.0.0.1:9/live"])
         try:
             began = program.wait(20, 90)
+            lived = program.process.poll() is None
             return {
-                "lived": "yes" if program.process.poll() is None else "no",
+                FIGURES: {"lived": lived, "results": sum(bool(ids) for _, _, ids in program.seen) if began else 0},
+                "lived": "yes" if lived else "no",
                 "results of the good camera": sum(bool(ids) for _, _, ids in program.seen) if began else 0,
                 "said": program.said[-1][1][:90] if program.said else "nothing",
             }
@@ -200,7 +216,9 @@ def main() -> None:
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--peer-python", required=True, help="an interpreter with ultralytics")
     parser.add_argument("--away", type=float, default=5.0, help="seconds")
+    add_json(parser, "outage")
     args = parser.parse_args()
+    figures = {}
     if missing() is not None:
         sys.exit(f"{missing()}")
     arguments = [args.detector, args.engine]
@@ -217,12 +235,14 @@ def main() -> None:
         clip = looped_clip(args.video, 300, Path(folder) / "clip.mp4")
         for title, story in stories.items():
             found = {name: story(begin, clip, args.away) for name, begin in programs.items()}
+            figures[story.__name__.removeprefix("story_")] = {n: f.pop(FIGURES, {}) for n, f in found.items()}
             print(f"\n{title}")
             for fact in {key: None for columns in found.values() for key in columns}:
                 print(
                     f"  {fact:28s}" + "".join(f"{found[name].get(fact, '-')!s:>44.90s}" for name in programs),
                     flush=True,
                 )
+    save_asked(args, figures)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from _results import add_json, save_asked
+
 from streamreid.cache.manifest import read_manifest
 from streamreid.cache.store import read_frames
 from streamreid.replay import Replay
@@ -36,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cache", type=Path)
     parser.add_argument("--repeats", type=int, default=3)
+    add_json(parser, "replay")
     args = parser.parse_args()
     manifest = read_manifest(args.cache)
     seen = list(read_frames(args.cache, manifest))
@@ -56,9 +59,12 @@ def main() -> None:
         "tracking and association": lambda: list(Replay(args.cache, frames=seen)),
         "replay with result files": whole,
     }
+    figures: dict[str, object] = {"frames": len(seen), "boxes per frame": people, "MB": size}
     for name, job in jobs.items():
         wall, cpu = rate(len(seen), job, args.repeats)
+        figures[name] = {"frames per second": wall, "frames per processor second": cpu}
         print(f"{name:26} {wall:8.0f} frames/s by the wall, {cpu:8.0f} per second of processor time")
+    save_asked(args, figures)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 import yaml
+from _results import add_json, save_asked
 
 KEYS = {
     "person": (
@@ -168,14 +169,16 @@ def replay(options: argparse.Namespace) -> None:
 
 def compare(options: argparse.Namespace) -> int:
     """Print, per recording, how many lines differ and which is the first."""
-    different = 0
+    different, figures = 0, {}
     for name in REPLAYS:
         a, b = ((folder / f"{name}.jsonl").read_text().splitlines() for folder in (options.a, options.b))
         rows = [(i, x, y) for i, (x, y) in enumerate(zip_longest(a, b)) if x != y]
         different += bool(rows)
+        figures[name] = {"lines": len(a), "differ": len(rows)}
         print(f"{name:16} {len(a):6} lines  {'same' if not rows else f'{len(rows)} differ'}")
         for i, x, y in rows[:1]:
             print(f"  first, line {i + 1}:\n  - {x}\n  + {y}")
+    save_asked(options, figures)
     return 1 if different else 0
 
 
@@ -193,6 +196,7 @@ def main() -> int:
     verb = verbs.add_parser("compare")
     verb.add_argument("a", type=Path)
     verb.add_argument("b", type=Path)
+    add_json(verb, "same_results")
     options = parser.parse_args()
     return {"record": record, "replay": replay, "compare": compare}[options.verb](options) or 0
 

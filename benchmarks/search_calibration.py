@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from _results import save
+from _results import add_json, save_asked
 from association import changed, describe, names
 
 from streamreid.association.link_fitting import Reliability, reliability
@@ -250,6 +250,7 @@ def main() -> None:
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="JSON file of the figures")
+    add_json(parser, "search_calibration")
     options = parser.parse_args()
     figures: dict[str, float] = {}
     groups: dict[str, list[Said]] = defaultdict(list)
@@ -272,7 +273,8 @@ def main() -> None:
             figures |= {f"all.{name}.{key}": value for key, value in found.items()}
         print(f"\n{name.replace('.', ', ')}")
         table(some)
-    print(save("search_calibration", figures, seed=options.seed, path=options.out))
+    options.json = options.json or options.out or True  # written in any case
+    save_asked(options, figures)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ from typing import Any
 
 import _root  # noqa: F401
 import numpy as np
+from _results import add_json, save_asked
 
 from streamreid import Pipeline
 from streamreid.config import CameraConfig, Config
@@ -178,7 +179,7 @@ def sample(
 
 def soak(
     config: Config, parts: list[tuple[RtspCamera, FaultyProxy]], clip: Path, args: argparse.Namespace
-) -> tuple[list[dict[str, Any]], Watcher]:
+) -> tuple[list[dict[str, Any]], Watcher, dict[str, int]]:
     """Run, make trouble, and look at it."""
     rows: list[dict[str, Any]] = []
     watcher, machine = Watcher(), Machine()
@@ -201,15 +202,17 @@ def soak(
         run(pipeline, Path(folder), listeners=[watcher])
         looker.join()
         print("faults:", ", ".join(f"{name} {n}" for name, n in trouble.counts.items()))
-    return rows, watcher
+    return rows, watcher, trouble.counts
 
 
-def judge(rows: list[dict[str, Any]], watcher: Watcher, warmup: float) -> list[str]:
-    """What is wrong after so many minutes."""
+def judge(rows: list[dict[str, Any]], watcher: Watcher, warmup: float) -> tuple[list[str], dict[str, Any]]:
+    """What is wrong after so many minutes, and the figures."""
     late = [r for r in rows if r["minute"] > warmup]
     minutes = [r["minute"] for r in late]
     grade, error = slope(minutes, [r["MiB"] for r in late])
     before, doubt = slope(minutes, [r["before"] for r in late])
+    figures: dict[str, Any] = {"MiB": {"first": rows[0]["MiB"], "last": rows[-1]["MiB"]}}
+    figures["MiB"] |= {"per 10 minutes": 10 * grade, "error": 10 * error}
     print(
         f"after {warmup:.1f} minutes: memory before giving back {10 * before:+.2f} +- {10 * doubt:.2f}, after "
         f"{10 * grade:+.2f} +- {10 * error:.2f} MiB per 10 minutes",
@@ -223,6 +226,7 @@ def judge(rows: list[dict[str, Any]], watcher: Watcher, warmup: float) -> list[s
     for name in ("fds", "threads"):
         # They come and go with what is lost at the moment; only a slope that stands out of that is growth.
         rise, doubt = slope(minutes, [float(r[name]) for r in late])
+        figures[name] = {"per 10 minutes": 10 * rise, "error": 10 * doubt}
         print(f"; {name} {10 * rise:+.1f} +- {10 * doubt:.1f}", end="")
         wrong += (
             [f"{name} grow by {10 * rise:.1f} per 10 minutes"] if 10 * (rise - 2 * doubt) > 0 and 10 * rise > 1 else []
@@ -230,7 +234,9 @@ def judge(rows: list[dict[str, Any]], watcher: Watcher, warmup: float) -> list[s
     print(f"; {watcher.repeated} repeated frame numbers")
     wrong += [f"{watcher.repeated} frame numbers repeated"] if watcher.repeated else []
     still = [f"{r['minute']:.1f}" for a, r in itertools.pairwise(rows) if r["frames"] == a["frames"]]
-    return wrong + ([f"no frame at all until minute {', '.join(still)}"] if still else [])
+    figures |= {"repeated": watcher.repeated, "ids": rows[-1]["ids"], "minutes": rows[-1]["minute"]}
+    figures["others cores"] = float(np.mean([r["others"] for r in rows]))
+    return wrong + ([f"no frame at all until minute {', '.join(still)}"] if still else []), figures
 
 
 def main() -> None:
@@ -248,6 +254,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=480)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--csv", type=Path, help="also write the lines here")
+    add_json(parser, "soak")
     args = parser.parse_args()
     if missing() is not None:
         sys.exit(f"{missing()}")
@@ -271,13 +278,14 @@ def main() -> None:
             "association": {"memory": args.memory, "window": args.window},
         }
         config = Config.from_dict({"cameras": cameras, **settings})
-        rows, watcher = soak(config, list(zip(servers, proxies, strict=True)), clip, args)
+        rows, watcher, faults = soak(config, list(zip(servers, proxies, strict=True)), clip, args)
     if args.csv:
         with open(args.csv, "w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
-    wrong = judge(rows, watcher, args.minutes / 3 if args.warmup is None else args.warmup)
+    wrong, figures = judge(rows, watcher, args.minutes / 3 if args.warmup is None else args.warmup)
+    save_asked(args, {**figures, "faults": sum(faults.values())})
     sys.exit("; ".join(wrong) if wrong else 0)
 
 

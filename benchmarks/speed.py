@@ -14,7 +14,6 @@ may live in different virtual environments.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import statistics
@@ -27,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
+from _results import add_json, save_asked
 
 HERE = Path(sys.executable).parent
 # Ultralytics would otherwise stop to look for packages to install, which is not what is measured.
@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--short", type=int, default=100, help="frames of the short run")
     parser.add_argument("--size", type=int, default=640, help="the detector's input size")
     parser.add_argument("--only", choices=["streamreid", "yolo"])
-    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    add_json(parser, "speed")
     args = parser.parse_args()
     for name in ("video", "detector", "yolo_model"):
         if getattr(args, name) is not None:
@@ -173,14 +173,12 @@ def report(racing: list[Program], total: int, few: int, args: argparse.Namespace
         )
     if len(racing) == 2:
         ours, theirs = (rates[p.name] for p in racing)
+        rates["ratio"] = {kind: ours[kind] / theirs[kind] for kind in ("whole", "steady")}
         print(
             f"{'ratio':15s} whole process {ours['whole'] / theirs['whole']:6.2f}            steady "
             f"{ours['steady'] / theirs['steady']:6.2f}"
         )
-    if args.json:
-        data = {"video": args.video.name, "frames": total, "detector": args.detector.name, "rates": rates}
-        data["runs"] = {p.name: {"whole": p.whole, "short": p.short} for p in racing}
-        args.json.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    save_asked(args, {"frames": total, "rounds": args.rounds, **rates})
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from unittest.mock import patch
 import _root  # noqa: F401
 import av
 import numpy as np
+from _results import add_json, save_asked
 
 from streamreid.config import CameraConfig
 from streamreid.sources import PrefetchReader, StreamSource
@@ -162,6 +163,25 @@ def summary(values: list[float]) -> dict[str, float] | None:
     }
 
 
+def summarised(result: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a run: per server, and the least and most of all servers."""
+    figures: dict[str, Any] = {"recovery s": {"median": np.median(result["recovery"]), "most": max(result["recovery"])}}
+    for name, found in result["first_frame"].items():
+        tcp, udp = found["tcp"], found["udp"]
+        row = {"median": np.median(tcp), "most": max(tcp), "udp median": np.median(udp), "default": found["default"]}
+        figures.setdefault("first frame s", {})[name] = row
+    for name, found in result["capture"].items():
+        row = {"rtcp": found["with reports"]["rtcp"] or {}, "pts": found["without"]["pts"] or {}}
+        figures.setdefault("capture ms", {})[name] = {**row, "age": found["with reports"]["age"] or {}}
+    rows = list(figures.get("first frame s", {}).values())
+    spread = {f"first frame {k} s": [row[k] for row in rows] for k in ("median", "most", "default")}
+    for clock in ("rtcp", "pts"):
+        for k in ("median", "p95"):
+            some = [row[clock][k] for row in figures.get("capture ms", {}).values() if k in row[clock]]
+            spread[f"{clock} {k} ms"] = some
+    return {**figures, "all": {k: {"least": min(v), "most": max(v)} for k, v in spread.items() if v}}
+
+
 def cell(value: dict[str, float] | None) -> str:
     """Median and p95 of a summary."""
     return "none" if value is None else f"{value['median']:7.1f} {value['p95']:7.1f} (n={value['n']:.0f})"
@@ -174,7 +194,8 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=20.0, help="how long each stream is followed for its capture times"
     )
-    parser.add_argument("--out", type=Path, help="write all figures as JSON")
+    parser.add_argument("--out", type=Path, help="write every single value as JSON")
+    add_json(parser, "streams")
     args = parser.parse_args()
     if missing() is not None:
         sys.exit(f"{missing()}")
@@ -212,6 +233,7 @@ def main() -> None:
             f"{cell(with_reports['age']):>27s} {parsed:14.1f}",
             flush=True,
         )
+    save_asked(args, summarised(result))
     if args.out:
         args.out.write_text(json.dumps(result, indent=1) + "\n")
     slow = [n for n, f in result["first_frame"].items() if np.median(f["tcp"]) > 1.5]

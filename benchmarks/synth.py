@@ -17,7 +17,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from _results import add_json, save_asked
+
 from streamreid.synth import Person, SceneConfig, load_people, record
+
+WHO = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
 
 def used() -> float:
@@ -53,7 +57,9 @@ def main() -> None:
         "--seconds", type=float, help="length of every scene; by default what `streamreid synth` would take"
     )
     parser.add_argument("--processes", type=int, default=2)
+    add_json(parser, "synth")
     args = parser.parse_args()
+    figures = {}
     print(
         f"{'people x cameras':>16} {'video':>7} {'in view':>8} {'whole':>7} {'films':>7} {'films by processor':>19}  "
         "memory"
@@ -67,11 +73,18 @@ def main() -> None:
             report = record(config, found, Path(folder), processes=args.processes)
             wall, cpu = time.perf_counter() - begin, used() - busy
         length = config.duration
+        figures[scene] = {
+            "whole": length / (cutting + wall),
+            "films": length / wall,
+            "films by processor": length * args.processes / cpu,
+            "MiB": max(resource.getrusage(who).ru_maxrss / 1024 for who in WHO),
+        }
         print(
             f"{scene:>16} {length:5.0f} s {report.occupancy:8.1f} {length / (cutting + wall):6.1f}x "
             f"{length / wall:6.1f}x {length * args.processes / cpu:18.1f}x  {peak()}",
             flush=True,
         )
+    save_asked(args, figures, seed=0)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 from _peers import PEERS
+from _results import add_json, save_asked
 
 from streamreid.config import CameraConfig, DetectorConfig, EngineConfig, TrackerConfig
 from streamreid.detection import open_detector
@@ -43,6 +44,8 @@ Step = Callable[[int], Iterator[tuple[int, Any]]]
 STRESS = ("every 2nd frame", "every 3rd frame", "every 5th frame", "10 % of boxes removed", "1 second removed")
 REFERENCE = "Roboflow ByteTrack"
 SIZE = np.array([40.0, 100.0])
+results: dict[str, Any] = {}
+"""Figures of this run, for ``--json``."""
 
 
 @dataclass
@@ -151,6 +154,7 @@ TRACKERS: dict[str, Callable[[Any], Step]] = {
     "streamreid": ours(TrackerConfig()),
     "streamreid, delay 1 s": ours(TrackerConfig(delay=1.0)),
     "streamreid, no ReID": ours(TrackerConfig(), looks=False),
+    "streamreid, no ReID, delay 1 s": ours(TrackerConfig(delay=1.0), looks=False),
     "ByteTrack of our parts": ours(bytetrack(), looks=False),
     "BoT-SORT of our parts + ReID": ours(botsort()),
     **PEERS,
@@ -262,12 +266,15 @@ def compare(title: str, clip: Clip, truth: Table, names: list[str], rules: str) 
             print(f"{name:30s} skipped: {error}")
             continue
         s = evaluate_mot(table, wanted, frames=(1, clip.numbers[-1]), rules=rules).combined
+        row = {"HOTA": s.hota, "DetA": s.deta, "AssA": s.assa, "IDF1": s.idf1, "MOTA": s.mota, "switches": s.idsw}
+        results.setdefault(title, {})[name] = row | {"ms": cost}
         line = (
             f"{name:30s} {s.hota:6.4f} {s.deta:6.4f} {s.assa:6.4f} {s.loca:6.4f} {s.idf1:6.4f} {s.mota:6.4f} "
             f"{s.idsw:5d}  {cost:8.2f}"
         )
         if marked:
             e = evaluate_mot(table, everybody, frames=(1, clip.numbers[-1]), rules=rules).combined
+            results[title][name]["everybody"] = {"HOTA": e.hota, "IDF1": e.idf1, "switches": e.idsw}
             line += f"      {e.hota:6.4f} {e.idf1:6.4f} {e.idsw:3d}"
         print(line, flush=True)
         found[name] = s.idf1
@@ -326,6 +333,7 @@ def cost(shape: tuple[int, int], names: list[str]) -> None:
                         start = time.process_time()
                     list(step(i))
                 line.append(1000 * (time.process_time() - start) / (len(clip.times) - 20))
+                results.setdefault("x".join(map(str, shape)), {}).setdefault(name, {})[people] = {"ms": line[-1]}
         except (ImportError, LookupError) as error:
             print(f"{name:30s} skipped: {error}")
             continue
@@ -374,6 +382,7 @@ def soak(updates: int) -> None:
     look /= np.linalg.norm(look, axis=2, keepdims=True)
     tracker = Tracker()
     census = Census(int(10 * tracker.config.lost_seconds) + 10)
+    costs = []
     for piece in range(10):
         start = time.process_time()
         for i in range(piece * updates // 10, (piece + 1) * updates // 10):
@@ -391,11 +400,14 @@ def soak(updates: int) -> None:
             census.take(i, tracks.ids.tolist())
         memory = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
         each = 1000 * (time.process_time() - start) / (updates // 10)
+        results[str((piece + 1) * updates // 10)] = {"MiB": memory, "ms": each, "ids": census.newest}
+        costs.append(each)
         print(
             f"{(piece + 1) * updates // 10:9d} updates: {memory:6.1f} MiB, {each:6.3f} ms CPU per update and scene, "
             f"ids up to {census.newest}, {census.ended} ended, none repeated",
             flush=True,
         )
+    results["all"] = {"ms least": min(costs), "ms most": max(costs)}
 
 
 def main() -> None:
@@ -421,6 +433,7 @@ def main() -> None:
         "--shape", nargs=2, type=int, default=(1, 256), metavar=("PARTS", "DIM"), help="features for --cost"
     )
     parser.add_argument("--soak", type=int, metavar="UPDATES")
+    add_json(parser, "tracking")
     args = parser.parse_args()
     clips: list[tuple[str, Clip, Table]] = []
     for item in args.detector:
@@ -442,6 +455,8 @@ def main() -> None:
         cost(tuple(args.shape), args.only)
     if args.soak:
         soak(args.soak)
+    mode = "soak" if args.soak else "cost" if args.cost else "" if args.detector else "mot"
+    save_asked(args, results, name=f"tracking.{mode}" if mode else "tracking", seed=0)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 import av
 import cv2
 import numpy as np
+from _results import add_json, save_asked
 
 from streamreid.cli.evaluate_reid import embed_pictures
 from streamreid.config import EngineConfig
@@ -53,7 +54,9 @@ def main() -> None:
     parser.add_argument("--frames", default="1:1000000")
     parser.add_argument("--every", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=3)
+    add_json(parser, "unseen_cameras")
     o = parser.parse_args()
+    figures: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
     first, last = (int(v) for v in o.frames.split(":"))
     with TemporaryDirectory() as folder:
         rows = []
@@ -74,8 +77,11 @@ def main() -> None:
             found = score_engine(embed, people, people, seeds=range(o.seeds), size=(form.height, form.width))
             for name, scores in (("parts", found.parts), ("whole person", found.whole)):
                 if name == "parts" or len(bundle.manifest.parts) > 1:
+                    kinds = {k: {"R1": scores[k].r1, "mAP": scores[k].map} for k in ("clean", "patch", "person")}
+                    figures.setdefault(bundle.manifest.name, {})[name] = kinds
                     cells = [f"{scores[k].r1:.3f} / {scores[k].map:.3f}" for k in ("clean", "patch", "person")]
                     print(f"| {bundle.manifest.name} | {name} | " + " | ".join(cells) + " |")
+    save_asked(o, figures, seed=0)
 
 
 if __name__ == "__main__":

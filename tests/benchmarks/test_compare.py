@@ -50,3 +50,39 @@ def test_an_empty_folder_is_no_result(tmp_path):
     done = compare(tmp_path, tmp_path)
     assert done.returncode == 1
     assert "no results" in done.stderr
+
+
+@pytest.mark.parametrize(("percent", "code"), [("60", 0), ("49", 1)])
+def test_a_figure_that_moved_too_far_is_an_exit_code(tmp_path, percent, code):
+    save(tmp_path / "a.json", {"frames_per_second": 20.0, "HOTA": 0.620})
+    save(tmp_path / "b.json", {"frames_per_second": 30.0, "HOTA": 0.621})
+    done = compare(tmp_path / "a.json", tmp_path / "b.json", "--fail-above", percent)
+    assert done.returncode == code, done.stderr
+    assert ("1 moved by more than 49 %" in done.stdout) == bool(code)
+
+
+def test_folders_are_compared_file_by_file(tmp_path):
+    for folder, value in (("a", 1.0), ("b", 2.0)):
+        save(tmp_path / folder / "speed.json", {"rate": value})
+        save(tmp_path / folder / "speed.slow.json", {"rate": 5.0})
+    save(tmp_path / "a" / "gone.json", {"rate": 1.0})
+    record = json.loads((tmp_path / "b" / "speed.json").read_text())
+    record["machine"]["cores"], record["commit"] = 1000, "0123456"
+    (tmp_path / "b" / "speed.json").write_text(json.dumps(record))
+    done = compare(tmp_path / "a", tmp_path / "b", "--fail-above", "200")
+    assert "gone: only in" in done.stdout
+    assert "-> 0123456 (differs: cores" in done.stdout
+    assert "rate" in done.stdout
+    assert "speed.slow: " in done.stdout
+    assert done.returncode == 1  # for the file that is gone
+    (tmp_path / "a" / "gone.json").unlink()
+    assert compare(tmp_path / "a", tmp_path / "b", "--fail-above", "200").returncode == 0
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"benchmark": "a"}', '{"benchmark": "a", "figures": 3}'])
+def test_what_is_no_record_is_refused(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    done = compare(tmp_path / "a.json", tmp_path / "a.json")
+    assert done.returncode == 1
+    assert "a.json: not what a benchmark's --json writes" in done.stderr
+    assert "Traceback" not in done.stderr
