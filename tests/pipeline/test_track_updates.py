@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from streamreid.track_update import TrackUpdate
 
 SITE = """
 import json, struct, sys
+from dataclasses import asdict
 from streamreid.config import Config
 from streamreid.features.similarity import Calibration
 from streamreid.pipeline import Site
@@ -32,10 +33,17 @@ while size := sys.stdin.buffer.read(4):
     for r in site.process(update):
         who = [a.tolist() for a in (r.tracks.ids, r.global_ids, r.probabilities)]
         rows.append([r.frame.camera, r.frame.index, *who])
-events, found = [str(e) for e in site.drain_events()], sorted(map(str, site.identities.items()))
+plain = lambda x: sorted(x) if isinstance(x, frozenset) else float(x)
+events = [json.dumps(asdict(e), default=plain) for e in site.drain_events()]
+found = sorted(map(str, site.identities.items()))
 print(json.dumps([rows, events, found]))
 """
 """A process with the site alone: no camera, no detector, no engine, no picture."""
+
+
+def plain(value):
+    """For JSON; sets have an order that differs from process to process."""
+    return sorted(value) if isinstance(value, frozenset) else float(value)
 
 
 def listed(results):
@@ -56,7 +64,8 @@ def test_a_site_in_another_process_gives_the_same_ids_probabilities_and_events(r
     with Pipeline(recording, embedder=colours) as pipeline:
         pipeline = replace_observers(pipeline, updates)
         results = listed(pipeline)
-    events, identities = [str(e) for e in pipeline.drain_events()], sorted(map(str, pipeline.identities.items()))
+    events = [json.dumps(asdict(e), default=plain) for e in pipeline.drain_events()]
+    identities = sorted(map(str, pipeline.identities.items()))
     assert len({who for who, _ in pipeline.identities.values()}) == 3
     engine = {**engine_values(EngineDescription.of(colours))}
     lines = [json.dumps({"config": recording.model_dump(mode="json"), "engine": engine}).encode() + b"\n"]
