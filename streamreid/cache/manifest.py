@@ -35,7 +35,8 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 _CAMERA_INPUTS = ("roi", "motion", "stride", "offset", "start_time", "fps", "start", "frames", "repeat", "live")
-_NO_INPUTS = {"batch", "embedding_interval"}  # how many go through a model at once, and whose features are used
+# How many go through a model at once, and whose features are used. The last is an earlier name of the one before.
+_NO_INPUTS = {"batch", "embedding_interval", "look_interval"}
 
 
 class DetectorMark(Strict):

@@ -253,6 +253,31 @@ def test_a_run_that_was_left_early_leaves_a_cache_of_what_it_did(scene, colours,
     assert len(list(Replay(tmp_path / "cache"))) == 9
 
 
+EARLIER_NAMES = {
+    "engine": {"embedding_interval": "look_interval"},
+    "tracker": {
+        "motion_only_seconds": "blind_seconds",
+        "second_match_iou": "second_iou",
+        "static_score": "ghost_score",
+        "static_travel": "ghost_travel",
+    },
+    "ground": {"camera_share": "share"},
+}
+
+
+def test_a_cache_whose_settings_have_their_earlier_names_is_replayed(stored, tmp_path):
+    _, cache, results = stored
+    path = cache / "manifest.json"
+    data = json.loads(path.read_text())
+    for section, names in EARLIER_NAMES.items():
+        values = data["config"][section]
+        data["config"][section] = {names.get(key, key): value for key, value in values.items()}
+        assert set(names.values()) <= set(data["config"][section])
+    path.write_text(json.dumps(data))
+    run(Replay(cache), tmp_path / "again")
+    assert texts(tmp_path / "again") == texts(results)
+
+
 def test_parts_are_flushed_together(scene, colours, tmp_path, monkeypatch):
     monkeypatch.setattr("streamreid.cache.store._FRAMES", 16)
     config = scene.config(scene.camera("left", [0, 1]), scene.camera("right", [1]))
@@ -286,7 +311,7 @@ def test_a_full_disk_is_named_and_leaves_no_half_part(scene, colours, tmp_path, 
             raise OSError(28, "No space left on device")
         real(source, target)
 
-    monkeypatch.setattr("streamreid.cache.store.os.replace", full)
+    monkeypatch.setattr(os, "replace", full)
     pipeline = Pipeline(scene.config(scene.camera("left", [0])), embedder=colours, cache=tmp_path / "cache")
     assert len(list(pipeline)) == 40  # the run goes on without
     assert "No space left on device" in pipeline.statistics.outputs["cache"]
