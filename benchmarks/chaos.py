@@ -597,6 +597,13 @@ def report(
     }
 
 
+def figures_of(found: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of a report, with those of all faults and cameras together."""
+    every = {"faults": sum(found["faults"].values())}
+    every |= {key: min(row[key] for row in found["rates"].values()) for key in ("median", "least")}
+    return {**found, "wrong": len(found["wrong"]), "all": every}
+
+
 def chosen(text: str) -> tuple[str, ...]:
     """Some of the faults, by name."""
     kinds = tuple(kind.strip() for kind in text.split(","))
@@ -630,7 +637,7 @@ def main() -> None:
                 args.logs.mkdir(parents=True, exist_ok=True)
                 for path in folder.glob("output*.txt"):
                     shutil.copy(path, args.logs)
-    save_asked(args, {**found, "wrong": len(found["wrong"])})
+    save_asked(args, figures_of(found))
     print(json.dumps({k: v for k, v in found.items() if k not in ("timeline", "wrong")}, indent=1))
     print("\n".join(found["wrong"]))
     sys.exit(1 if found["wrong"] else 0)
