@@ -42,6 +42,9 @@ _MOST_MASS = 100.0
 """Mass beyond which a prototype gets no heavier, in multiples of the full mass; it keeps float32 exact and has no other
 effect."""
 
+_NONE = -2.0
+"""Similarity that stands for a free slot: below that of any prototype."""
+
 Rows = NDArray[np.intp]
 
 
@@ -60,12 +63,16 @@ def assign_slots(
     Returns:
         ``[..., K]`` slot of each part, V where a new one is opened; of no meaning where the weight is 0.
     """
-    near = np.where(mass > 0, similarity, np.float32(-2.0))
-    empty = mass <= 0
-    free = empty.any(-2)
-    fresh = empty.all(-2) | ((near.max(-2) < join) & (weight >= CLEAR) & (free | room))
-    first = np.where(free, empty.argmax(-2), mass.shape[-2])
-    return np.asarray(np.where(fresh, first, near.argmax(-2)), np.intp)
+    known = mass > 0
+    near = np.where(known, similarity, np.float32(_NONE))
+    best, slot = near.max(-2), near.argmax(-2)
+    fresh = (best < join) & ((weight >= CLEAR) | (best == _NONE))
+    if not np.count_nonzero(fresh):  # as nearly always
+        return np.asarray(slot, np.intp)
+    free = ~known.all(-2)
+    if not room:
+        fresh &= free
+    return np.asarray(np.where(fresh, np.where(free, known.argmin(-2), mass.shape[-2]), slot), np.intp)
 
 
 def normalised(vectors: FloatArray) -> FloatArray:
