@@ -382,6 +382,11 @@ class Associator:
             for key in self._book.drop(gid):
                 self._tracks.pop(key, None)
 
+    @property
+    def separated(self) -> frozenset[tuple[int, int]]:
+        """Pairs of global ids that people said are two, the smaller first."""
+        return self._book.different
+
     def constrain(self, *, same: Iterable[tuple[int, int]] = (), different: Iterable[tuple[int, int]] = ()) -> None:
         """Take a person's corrections; they hold from now on, whatever the evidence says. Their events come with the
         next step.

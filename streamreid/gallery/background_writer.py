@@ -70,7 +70,7 @@ class BackgroundWriter:
         self._chore = chore
         self._lock = threading.Lock()
         self._pending: Batch | None = None
-        self._changes: list[Change] = []
+        self.changes: list[Change] = []
         self._wake = threading.Event()
         self._others = threading.Event()
         self._stop = threading.Event()
@@ -119,7 +119,7 @@ class BackgroundWriter:
     def drain(self) -> list[Change]:
         """Changes by anybody since the last call."""
         with self._lock:
-            changes, self._changes = self._changes, []
+            changes, self.changes = self.changes, []
         return changes
 
     def close(self) -> str:
@@ -203,7 +203,7 @@ class BackgroundWriter:
                 self._others.clear()
                 changes = self.search.refresh()
                 with self._lock:
-                    self._changes += changes
+                    self.changes += changes
             now = time.monotonic()
             if now - self._cleaned >= _HOUSEKEEPING:
                 self._cleaned = now

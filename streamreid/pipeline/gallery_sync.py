@@ -167,41 +167,41 @@ class GallerySync:
         self._associator = associator
         self._calibration = opened.calibration
         self.store, self._search, self._ids = opened.store, opened.search, opened.ids
-        self._known = GalleryRecall(
+        self.recall = GalleryRecall(
             self.store, self._search, associator, view, recall=config.gallery.recall, clock=clock
         )
         self._confirmed_late: set[int] = set()
         self.run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(clock()))}-{uuid.uuid4().hex[:8]}"
         self._next_calibration = time.monotonic() + _CALIBRATION_SECONDS
-        self._writer = BackgroundWriter(
+        self.writer = BackgroundWriter(
             self.store, self._search, opened.retention, seconds=config.gallery.commit_seconds, chore=self._chores
         )
         self._tracks: dict[TrackKey, TrackRecord] = {}
         self._looks: dict[TrackKey, int] = {}
-        self._crops: dict[TrackKey, tuple[float, bytes]] = {}
+        self.crops: dict[TrackKey, tuple[float, bytes]] = {}
         self._batch = Batch(self.run)
-        self._held: list[IdentityEvent] = []
+        self.held_events: list[IdentityEvent] = []
         self._returned: set[int] = set()
         self._begun = self._closed = self._newcomer = False
         self._next_wall = self._next_capture = -np.inf
 
     def __repr__(self) -> str:
-        return f"GallerySync({self.store!r}, {self._known!r})"
+        return f"GallerySync({self.store!r}, {self.recall!r})"
 
     @property
     def problem(self) -> str:
         """Why something is not stored at the moment; empty if all is."""
-        return self._writer.problem
+        return self.writer.problem
 
     @property
     def waiting(self) -> int:
         """Appearances and events that are not stored yet."""
-        return self._writer.waiting
+        return self.writer.waiting
 
     @property
     def lost(self) -> int:
         """Appearances and events that will never be stored."""
-        return self._writer.lost
+        return self.writer.lost
 
     def summary(self) -> GallerySummary:
         """What became of it so far."""
@@ -217,31 +217,31 @@ class GallerySync:
         """
         if not self._begun:
             self._begun = True
-            self._known.begin(now)
+            self.recall.begin(now)
             return
-        self._known.at(now)
+        self.recall.at(now)
         self._take_changes()
 
     def _take_changes(self) -> None:
         kinds: dict[int, set[str]] = {}
-        for change in self._writer.drain():
+        for change in self.writer.drain():
             kinds.setdefault(change.identity, set()).add(change.kind)
         if kinds:
             self._guarded(lambda: self._apply(kinds))
 
     def _apply(self, kinds: dict[int, set[str]]) -> None:
         in_view = {self._associator.link(*key)[0] for key in self._associator.evidence}
-        dropped = self._known.apply(kinds, in_view)
+        dropped = self.recall.apply(kinds, in_view)
         if not dropped:
             return
         for key in [k for k, a in self._tracks.items() if a.global_id in dropped]:
             self._let_go(key)
         self._batch.events = [e for e in self._batch.events if e.global_id not in dropped and e.other_id not in dropped]
-        self._held = [e for e in self._held if e.global_id not in dropped and e.other_id not in dropped]
+        self.held_events = [e for e in self.held_events if e.global_id not in dropped and e.other_id not in dropped]
 
     def _let_go(self, key: TrackKey) -> None:
         self._batch.discard(key)
-        for held in (self._tracks, self._looks, self._crops):
+        for held in (self._tracks, self._looks, self.crops):
             held.pop(key, None)
 
     # ------------------------------------------------------------ remember
@@ -249,10 +249,10 @@ class GallerySync:
     def note(self, events: Iterable[IdentityEvent]) -> None:
         """Take what the association decided, after the view has followed it."""
         # Names come from the gallery.
-        mine = [event for event in events if event.kind != "rename" and self._known.concerns(event)]
-        self._held += mine
+        mine = [event for event in events if event.kind != "rename" and self.recall.concerns(event)]
+        self.held_events += mine
         self._newcomer |= any(e.kind == "new" for e in mine)
-        self._returned |= {e.global_id for e in mine if e.kind == "link" and e.global_id in self._known.returning}
+        self._returned |= {e.global_id for e in mine if e.kind == "link" and e.global_id in self.recall.returning}
 
     def after(
         self, frame: Frame, observations: Iterable[TrackObservation], blur_boxes: FloatArray | None = None
@@ -269,7 +269,7 @@ class GallerySync:
         due = time.monotonic() >= self._next_wall or frame.time >= self._next_capture
         if due or self._newcomer:
             self._newcomer = False
-            self._guarded(lambda: self._known.recall(self._least_observations))
+            self._guarded(lambda: self.recall.recall(self._least_observations))
         if due:
             self._next_capture = frame.time + _STEP
             self.collect()
@@ -304,18 +304,18 @@ class GallerySync:
             if key not in self._looks or evidence.looks >= _GROWN * self._looks[key]:
                 self._looks[key] = evidence.looks
                 self._keep_prototypes(key, evidence.remember(who, [key[0]], evidence.start, evidence.end))
-            if key in self._crops:
-                self._batch.crops[key] = self._crops[key][1]
+            if key in self.crops:
+                self._batch.crops[key] = self.crops[key][1]
         # What was not handed on while the track was in the window never will be.
-        self._crops = {key: crop for key, crop in self._crops.items() if key in self._associator.evidence}
+        self.crops = {key: crop for key, crop in self.crops.items() if key in self._associator.evidence}
         self._follow_events()
         while len(self._tracks) > _MOST_TRACKS:
             self._let_go(next(iter(self._tracks)))
         batch, self._batch = self._batch, Batch(self.run)
-        self._writer.put(batch)
+        self.writer.put(batch)
 
     def _confirmed(self, who: int) -> bool:
-        return who in self._known.confirmed or who in self._confirmed_late
+        return who in self.recall.confirmed or who in self._confirmed_late
 
     def _keep_prototypes(self, key: TrackKey, known: KnownIdentity) -> None:
         quality = known.quality * known.prototypes.visibility.max(1, initial=0.0)
@@ -325,8 +325,8 @@ class GallerySync:
 
     def _follow_events(self) -> None:
         """Events wait until the identity they concern is confirmed; tracks that left the window follow them."""
-        waiting, inside = [], self._known.inside
-        for event in self._held:
+        waiting, inside = [], self.recall.inside
+        for event in self.held_events:
             if not self._confirmed(event.global_id):
                 if event.global_id in inside:  # else it was merged or has expired, and is never confirmed
                     waiting.append(event)
@@ -338,7 +338,7 @@ class GallerySync:
                     self._tracks[key], global_id=event.global_id, probability=round(float(event.probability), 2)
                 )
                 self._tracks[key] = self._batch.track_records[key] = moved
-        self._held = waiting[-_MOST_TRACKS:]
+        self.held_events = waiting[-_MOST_TRACKS:]
 
     def _keep_crops(
         self, frame: Frame, observations: Iterable[TrackObservation], blur_boxes: FloatArray | None
@@ -348,10 +348,10 @@ class GallerySync:
                 continue  # delayed: its picture has gone
             for row, track_id in enumerate(seen.tracks.ids.tolist()):
                 key, quality = (seen.camera, track_id), float(seen.quality[row])
-                if quality > 1.1 * self._crops.get(key, (0.0, b""))[0] + 0.01:
+                if quality > 1.1 * self.crops.get(key, (0.0, b""))[0] + 0.01:
                     picture = _jpeg(frame.image, seen.tracks.boxes[row], blur_boxes, self._blur)
                     if picture:
-                        self._crops[key] = quality, picture
+                        self.crops[key] = quality, picture
 
     # ------------------------------------------------------------ chores
 
@@ -388,7 +388,7 @@ class GallerySync:
         self._closed = True
         self._confirm_late()
         self.collect()
-        problem = self._writer.close()
+        problem = self.writer.close()
         self._guarded(self._keep_calibration)
         self._guarded(self._ids.give_back)
         self._search.close()

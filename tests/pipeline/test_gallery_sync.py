@@ -117,7 +117,7 @@ def change_midway(config, colours, people, change, kind):
                 if {r.global_id for r in other.identities()} >= people:
                     before = {key: who for key, (who, _) in pipeline.identities.items()}
                     change(other)
-                    wait_for(lambda: any(c.kind == kind for c in list(pipeline.memory._writer._changes)))
+                    wait_for(lambda: any(c.kind == kind for c in list(pipeline.memory.writer.changes)))
             time.sleep(0.02)
     assert before is not None
     return before, {key: who for key, (who, _) in pipeline.identities.items()}
@@ -151,15 +151,15 @@ def test_nothing_waits_for_whom_the_association_forgot(scene, colours, tmp_path)
         memory, who = pipeline.memory, None
         while not who:
             who = next(results).global_ids.max(initial=0)
-        memory._crops["left", 999] = 0.9, b"of a track that left the window"
-        memory._held = [IdentityEvent("link", 1.0, gid, "left", 1) for gid in (int(who), 999)]
+        memory.crops["left", 999] = 0.9, b"of a track that left the window"
+        memory.held_events = [IdentityEvent("link", 1.0, gid, "left", 1) for gid in (int(who), 999)]
         memory.collect()
-        assert ("left", 999) not in memory._crops
-        assert 999 not in {event.global_id for event in memory._held}
-        assert not memory._known.confirmed
-        assert [event.global_id for event in memory._held] == [who]
+        assert ("left", 999) not in memory.crops
+        assert 999 not in {event.global_id for event in memory.held_events}
+        assert not memory.recall.confirmed
+        assert [event.global_id for event in memory.held_events] == [who]
         list(results)
-        assert set(memory._crops) <= set(pipeline.site.associator.evidence)
+        assert set(memory.crops) <= set(pipeline.site.associator.evidence)
     with Gallery.open(tmp_path / "people.db") as store:
         assert store.stats()["crops"] == 1
         assert len(store.identities()) == 1
@@ -206,7 +206,7 @@ def test_people_said_to_be_different_stay_apart(scene, colours, tmp_path):
         store.separate(1, 2)
     with Pipeline(with_gallery(scene, path, scene.camera("right", [0, 1])), embedder=colours) as pipeline:
         list(pipeline)
-        assert pipeline.site.associator._book.different == {(1, 2)}
+        assert pipeline.site.associator.separated == {(1, 2)}
 
 
 def test_a_correction_takes_effect_while_the_run_goes_on(scene, colours, tmp_path):
