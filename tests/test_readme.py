@@ -111,9 +111,8 @@ def test_the_first_command_on_a_fresh_machine(tmp_path):
         pytest.skip("needs the package index, which cannot be reached")
     venv.create(tmp_path / "venv", with_pip=True)
     source = tmp_path / "checkout"
-    shutil.copytree(
-        ROOT, source, ignore=shutil.ignore_patterns(".git", ".venv*", "runs", "*.egg-info", "__pycache__", ".*_cache")
-    )
+    built = shutil.ignore_patterns(".git", ".venv*", "*.egg-info", "__pycache__", ".*_cache")
+    shutil.copytree(ROOT, source, ignore=lambda at, names: {*built(at, names), *(["runs"] if Path(at) == ROOT else [])})
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
     environment |= {
         "PATH": f"{tmp_path / 'venv' / 'bin'}:{os.environ['PATH']}",
