@@ -65,6 +65,11 @@ def link_terms(
         place: ``[N, M]`` log-odds by place; None says nothing.
     """
     seen = found.common > 1e-6
+    if not seen.any():  # boxes alone: seven terms are nothing, which need not be worked out for every pair
+        nothing = np.zeros(seen.shape, np.float32)
+        crowded = np.broadcast_to(np.log(np.maximum(crowd, 1.0)), seen.shape)
+        known = {"crowd": crowded, "place": nothing if place is None else place}
+        return {name: np.asarray(known.get(name, nothing), np.float32) for name in TERMS}
     crops = np.minimum(a.crops[:, None], b.crops[None])
     reliable = crops / (crops + _CROPS)
     base = np.where(seen, np.clip(looks, -_LOOKS, _LOOKS), 0.0)
@@ -101,7 +106,10 @@ def explain(model: LinkConfig, terms: Mapping[str, FloatArray]) -> dict[str, flo
         "seen": ("common", "crops", "quality"),
     }
     kinds |= {name: (name,) for name in ("gap", "other_camera", "crowd", "place")}
-    result = {kind: sum(getattr(model, n) * float(terms[n].mean()) for n in names) for kind, names in kinds.items()}
+    result = {
+        kind: sum(weight * float(terms[n].mean()) for n in names if (weight := getattr(model, n)))
+        for kind, names in kinds.items()
+    }
     return {"prior": model.intercept + model.exclusion, **{kind: value for kind, value in result.items() if value}}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ __all__ = ["CameraGraph", "Presences"]
 _SLACK = 0.05  # seconds; capture times of two cameras are never quite the same
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Presences:
     """When and where N nodes were seen, flattened.
 
@@ -52,7 +53,12 @@ class Presences:
             names,
         )
 
-    @property
+    @cached_property
+    def _single(self) -> bool:
+        """Whether every node has one presence, as tracks have."""
+        return len(self.node) == self.count and bool((self.node == np.arange(self.count)).all())
+
+    @cached_property
     def apart(self) -> Float64Array:
         """``[P, P]`` seconds from the end of the earlier presence to the start of the later one; negative where they
         overlap."""
@@ -62,17 +68,25 @@ class Presences:
 
     def nodes(self, pairs: BoolArray) -> BoolArray:
         """``[N, N]``: whether ``pairs`` [P, P] holds for any presences of two nodes."""
-        result = np.zeros((self.count, self.count), bool)
-        i, j = np.nonzero(pairs)
-        result[self.node[i], self.node[j]] = True
-        result |= result.T
+        if self._single:
+            result = pairs | pairs.T
+        else:
+            result = np.zeros((self.count, self.count), bool)
+            i, j = np.nonzero(pairs)
+            result[self.node[i], self.node[j]] = True
+            result |= result.T
         np.fill_diagonal(result, False)
         return result
 
     def gaps(self) -> tuple[FloatArray, FloatArray]:
         """``[N, N]`` seconds between two nodes (0 where they overlap), and 1 where they share no camera."""
-        gap = np.full((self.count, self.count), np.inf)
-        np.minimum.at(gap, (self.node[:, None], self.node[None]), np.maximum(self.apart, 0.0))
+        gap = np.maximum(self.apart, 0.0)
+        if not self._single:
+            present, begin = np.unique(self.node, return_index=True)  # the presences of a node stand side by side
+            least = np.full((self.count, self.count), np.inf)
+            if len(present):
+                least[np.ix_(present, present)] = np.minimum.reduceat(np.minimum.reduceat(gap, begin, 0), begin, 1)
+            gap = least
         one = self.nodes(self.camera[:, None] == self.camera[None])
         return np.where(np.isfinite(gap), gap, 0.0).astype(np.float32), (~one).astype(np.float32)
 

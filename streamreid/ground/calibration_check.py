@@ -63,11 +63,13 @@ class Contradiction:
 
 
 class CalibrationCheck:
-    """Collects where tracks stand by their own camera alone, and compares cameras from time to time."""
+    """Collects where tracks stand by their own camera alone, and compares cameras from time to time. How many people of
+    a moment come together is counted once per pair of cameras, and again only if the moment changed."""
 
     def __init__(self) -> None:
         self._seen: dict[str, dict[int, dict[int, complex]]] = defaultdict(dict)
         self._compared: dict[tuple[str, str], int] = {}
+        self._agree: dict[tuple[str, str], dict[int, tuple[int, int]]] = defaultdict(dict)
         self.found: dict[tuple[str, str], Contradiction] = {}
 
     def observe(
@@ -90,8 +92,14 @@ class CalibrationCheck:
         mine[moment] = dict(
             zip(tracks[known].tolist(), (points[known, 0] + 1j * points[known, 1]).tolist(), strict=True)
         )
+        stale = [moment]
         if len(mine) > _MOMENTS:
-            del mine[next(iter(mine))]
+            stale.append(next(iter(mine)))
+            del mine[stale[-1]]
+        for pair, agree in self._agree.items():
+            if camera in pair:
+                for old in stale:
+                    agree.pop(old, None)
         return self._compare_pairs(camera, moment) if fresh else []
 
     def _compare_pairs(self, camera: str, moment: int) -> list[Contradiction]:
@@ -109,14 +117,15 @@ class CalibrationCheck:
     def _compare(self, a: str, b: str) -> Contradiction | None:
         """See the module."""
         one, two = self._seen[a], self._seen[b]
+        agree = self._agree[a, b]
+        for moment, here in one.items():
+            if moment not in agree and here and (there := two.get(moment)):
+                agree[moment] = _together([_cloud(here, there)], 1.0, 0.0, False, _FAR)[0], min(len(here), len(there))
+        given, total = (sum(counts) for counts in zip(*agree.values(), strict=True)) if agree else (0, 0)
+        if total < _ENOUGH or given > 0.4 * total:
+            return None
         common = [(one[m], two[m]) for m in one if m in two and one[m] and two[m]]
-        total = sum(min(len(x), len(y)) for x, y in common)
-        if total < _ENOUGH:
-            return None
-        clouds = [(np.array(list(x.values())), np.array(list(y.values()))) for x, y in common]
-        given, _ = _together(clouds, 1.0, 0.0, False, _FAR)
-        if given > 0.4 * total:
-            return None
+        clouds = [_cloud(x, y) for x, y in common]
         best: tuple[int, Contradiction] | None = None
         for turn, shift, mirrored in self._trials(common):
             near = _NEAR * (abs(turn) if abs(turn) > 10 and _spread(clouds) > 0.05 else 1.0)
@@ -154,6 +163,10 @@ class CalibrationCheck:
                     mean = complex(p.mean().conjugate() if mirrored else p.mean())
                     trials.append((rest / len(points), turn, complex(q.mean()) - turn * mean, mirrored))
         return [t[1:] for t in sorted(trials, key=lambda t: t[0])[:_TRIALS]]
+
+
+def _cloud(one: dict[int, complex], other: dict[int, complex]) -> tuple[Plane, Plane]:
+    return np.array(list(one.values())), np.array(list(other.values()))
 
 
 def _spread(clouds: list[tuple[Plane, Plane]]) -> float:

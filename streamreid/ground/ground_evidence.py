@@ -18,7 +18,7 @@ from streamreid.ground.camera_model import GroundCamera
 from streamreid.ground.frame_order import FrameOrder
 from streamreid.ground.kalman_filter import GroundSettings
 from streamreid.ground.tracker import GroundTracker
-from streamreid.ground.trajectory_similarity import BIN, Trajectories, names_of
+from streamreid.ground.trajectory_similarity import BIN, TrajectorySimilarity, names_of
 from streamreid.types import Float64Array, FloatArray, IntArray, TrackKey, Tracks
 
 __all__ = ["GroundEvidence", "WorldRow"]
@@ -102,7 +102,7 @@ class GroundEvidence:
         self._order = 0
         self._latest = -np.inf
         self._frames: dict[str, deque[_GroundFrame]] = defaultdict(lambda: deque(maxlen=_FRAMES))
-        self._bins: dict[TrackKey, dict[int, tuple[float, float, int]]] = {}
+        self._trajectories = TrajectorySimilarity(_BINS)
         self._votes: dict[int, dict[TrackKey, int]] = defaultdict(lambda: defaultdict(int))
 
     @property
@@ -222,10 +222,8 @@ class GroundEvidence:
             if number:
                 self._votes[number][camera, track] += 1
             if np.isfinite(frame.points[row]).all():
-                bins = self._bins.setdefault((camera, track), {})
-                bins[moment] = (float(frame.points[row, 0]), float(frame.points[row, 1]), number)
-                if len(bins) > _BINS:
-                    del bins[next(iter(bins))]
+                place = float(frame.points[row, 0]), float(frame.points[row, 1]), number
+                self._trajectories.put((camera, track), moment, place)
 
     def _contradict(self, found: Contradiction) -> None:
         """Say it, and go on without the camera that contradicts most."""
@@ -238,9 +236,7 @@ class GroundEvidence:
                 camera,
             )
         self._out = out
-        for key, bins in self._bins.items():
-            if key[0] in out:
-                self._bins[key] = {moment: (x, y, 0) for moment, (x, y, _) in bins.items()}
+        self._trajectories.forget_numbers(out)
 
     def positions(self, camera: str, time: float, rows: IntArray) -> FloatArray:
         """Where people stand, by row of the frame's boxes: ``[N, 2]`` float32 metres, NaN where it is not known."""
@@ -252,34 +248,25 @@ class GroundEvidence:
         return result
 
     def log_odds(self, a: Sequence[TrackKey], b: Sequence[TrackKey]) -> FloatArray:
-        """See ``Place``.
+        """See ``SpatialEvidence``; how trajectories speak, see :class:`TrajectorySimilarity`.
 
-        Where both were seen within half a second, their distance d speaks: log(room / (2 pi s^2)) - d^2 / (2 s^2), once
-        per second of common time, at most six times. One number on the ground is one person. Otherwise only the speed
-        it would take does.
+        Between cameras whose calibrations contradict each other they say nothing.
         """
-        keys = sorted({key for key in (*a, *b) if self._bins.get(key)})
-        result = np.zeros((len(a), len(b)), np.float32)
-        if len(keys) < 2:
-            return result
-        ways = Trajectories.build([self._bins[key] for key in keys])
-        camera = np.unique([key[0] for key in keys], return_inverse=True)[1]
-        contradict = self._check.found if self._check is not None else {}
-        known = {key: row for row, key in enumerate(keys)}
-        columns = np.array([known.get(key, -1) for key in b])
-        for i, key in enumerate(a):
-            if key in known:
-                line = np.append(ways.compare(known[key], camera), 0.0)  # the last is for tracks without a place
-                result[i] = np.where(columns == known[key], 0.0, line[columns])
-                if contradict:
-                    against = [(min(key[0], other[0]), max(key[0], other[0])) in contradict for other in b]
-                    result[i] = np.where(against, 0.0, result[i])
+        result = self._trajectories.log_odds(a, b)
+        if self._check is not None and self._check.found:
+            names = sorted({key[0] for key in (*a, *b)})
+            number = {name: k for k, name in enumerate(names)}
+            against = np.zeros((len(names), len(names)), bool)
+            for one, two in self._check.found:
+                if one in number and two in number:
+                    against[number[one], number[two]] = against[number[two], number[one]] = True
+            rows, columns = [np.array([number[key[0]] for key in keys], np.intp) for keys in (a, b)]
+            result[against[np.ix_(rows, columns)]] = 0.0
         return result
 
     def forget(self, tracks: Iterable[TrackKey]) -> None:
         """See ``Place``."""
-        for key in tracks:
-            self._bins.pop(key, None)
+        self._trajectories.forget(tracks)
 
     def finish(self, identities: Mapping[TrackKey, tuple[int, float]]) -> list[WorldRow]:
         """Everybody's way on the ground, with the global ids of the cameras' tracks.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from streamreid.ground.camera_model import GroundCamera
 from streamreid.ground.kalman_filter import GroundSettings, correct
 from streamreid.types import Float64Array
 
-__all__ = ["CameraFrame", "Explained", "measurement_likelihood"]
+__all__ = ["CameraFrame", "Chances", "Explained", "measurement_likelihood"]
 
 _STANDS, _LEGLESS, _VAGUE = range(3)
 """A box shows somebody whole; or without feet, hidden by whatever; or badly."""
@@ -39,14 +40,15 @@ class Explained:
     hidden: Float64Array
 
     def chances(
-        self, people: NDArray[np.int64], settings: GroundSettings
+        self, hypotheses: Sequence[NDArray[np.int64]], settings: GroundSettings
     ) -> tuple[Float64Array, Float64Array, NDArray[np.int64]]:
-        """What a hypothesis in which these ``[T]`` people are there says.
+        """What hypotheses say in which these people are there, T in all, one hypothesis behind the other.
 
         Returns:
             Chance to be found ``[T]``, log-odds of each box ``[T, M]``, and by which of the three ways ``[T, M]``.
         """
-        cover = np.minimum(self.hidden[np.ix_(people, people)].sum(1), 1.0)
+        cover = np.minimum(np.concatenate([self.hidden[np.ix_(p, p)].sum(1) for p in hypotheses]), 1.0)
+        people = np.concatenate(hypotheses)
         seen = settings.hidden_detection_rate + (settings.detection_rate - settings.hidden_detection_rate) * (
             1 - cover[:, 0]
         )
@@ -73,6 +75,25 @@ class Explained:
         """Beliefs of people ``rows`` after a box each, in a way each."""
         gap, noise = self.gap[rows, boxes], self.noise[way, rows, boxes]
         return correct(mean, cov, self.slopes[rows], gap, noise, settings.heights)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chances:
+    """What hypotheses say of the people in them, T in all, one hypothesis behind the other.
+
+    Args:
+        people: ``[T]`` rows of the beliefs.
+        begin: ``[H]`` where each hypothesis begins.
+        found: ``[T]`` chance to be found.
+        odds: ``[T, M]`` log-odds of each box.
+        ways: ``[T, M]`` by which of the three ways.
+    """
+
+    people: NDArray[np.int64]
+    begin: NDArray[np.int64]
+    found: Float64Array
+    odds: Float64Array
+    ways: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,11 +167,22 @@ def _cut(boxes: Float64Array, size: tuple[int, int]) -> NDArray[np.bool_]:
 def _density(
     slopes: Float64Array, cov: Float64Array, gap: Float64Array, noise: Float64Array, high: Float64Array
 ) -> Float64Array:
-    """Logarithm of the Gaussian density of the gaps, in box heights: ``[N, M]``."""
-    spread = np.einsum("nij,njk,nlk->nil", slopes, cov, slopes)[:, None] + noise[..., None] * np.eye(4)
-    root = np.linalg.cholesky(spread / (high**2)[:, None, None, None])
-    z = np.linalg.solve(root, (gap / high[:, None, None])[..., None])[..., 0]
-    return np.asarray(
-        -0.5 * (z**2).sum(-1) - np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(-1) - 2 * np.log(2 * np.pi),
-        np.float64,
-    )
+    """Logarithm of the Gaussian density of the gaps, in box heights: ``[N, M]``.
+
+    The Cholesky factor of each 4 x 4 matrix is written out: LAPACK takes them one by one.
+    """
+    share = np.einsum("nij,njk,nlk->iln", slopes, cov, slopes)[..., None] / (high**2)[:, None]  # [4, 4, N, 1]
+    own = (noise / (high**2)[:, None, None]).transpose(2, 0, 1)  # [4, N, M]
+    left = (gap / high[:, None, None]).transpose(2, 0, 1)
+    root: list[list[Float64Array]] = []
+    z: list[Float64Array] = []
+    total = np.full(gap.shape[:2], -2 * np.log(2 * np.pi))
+    for i in range(4):
+        row: list[Float64Array] = []
+        for j in range(i):
+            row.append((share[i, j] - sum(row[k] * root[j][k] for k in range(j))) / root[j][j])
+        row.append(np.sqrt(share[i, i] + own[i] - sum(value**2 for value in row)))
+        z.append((left[i] - sum(row[k] * z[k] for k in range(i))) / row[i])
+        total -= 0.5 * z[i] ** 2 + np.log(row[i])
+        root.append(row)
+    return total

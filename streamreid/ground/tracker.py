@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.ground.camera_model import GroundCamera
-from streamreid.ground.k_best_assignment import k_best_assignments
+from streamreid.ground.k_best_assignment import NearBest, likeliest
 from streamreid.ground.kalman_filter import GroundSettings, GroundTrack, Nodes, Trail, transition
-from streamreid.ground.measurement_likelihood import CameraFrame, Explained, measurement_likelihood
+from streamreid.ground.measurement_likelihood import CameraFrame, Chances, Explained, measurement_likelihood
 from streamreid.ground.track_birth import Beginner, Entrances, Shown, ViewKey, begin, beginners
 from streamreid.types import Float64Array
 
@@ -30,6 +30,9 @@ _REAL = 10
 
 _YOUNG = 30
 """Rounds after which somebody is no longer new."""
+
+_KINDS = 16
+"""More than the kinds of one belief: three ways to match a box, or eleven chances of being found."""
 
 _PATIENCE = 0.6
 """Share of the usual time between frames for which a round waits for further cameras."""
@@ -87,6 +90,7 @@ class GroundTracker:
         self._hypotheses = [_Hypothesis(np.zeros(0, np.int64), 0.0)]
         self._clock: dict[str, float] = {}
         self._steps: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=101))
+        self._pace: dict[str, float] = {}
         self._now = -np.inf
         self._next = 1
         self._round: list[_Frame] = []
@@ -109,11 +113,7 @@ class GroundTracker:
     @property
     def pace(self) -> float:
         """Usual time between two frames of the fastest camera."""
-        return min((self._step(c) for c in self._steps), default=0.1)
-
-    def _step(self, camera: str) -> float:
-        steps = self._steps.get(camera)
-        return float(np.median(steps)) if steps else 0.2
+        return min(self._pace.values(), default=0.1)
 
     def observe(self, camera: str, time: float, boxes: Float64Array, size: tuple[int, int]) -> NDArray[np.int64]:
         """One frame of one camera.
@@ -177,6 +177,7 @@ class GroundTracker:
     def _note_pace(self, camera: str, time: float) -> None:
         if time > self._clock.get(camera, np.inf):
             self._steps[camera].append(time - self._clock[camera])
+            self._pace[camera] = float(np.median(self._steps[camera]))
         self._clock[camera] = time
         self.start = min(self.start, time)
 
@@ -200,67 +201,57 @@ class GroundTracker:
         # A box may also be the second one of somebody whom the best hypothesis knows.
         twice = np.exp(np.minimum(told.odds[2, self._hypotheses[0].people], 30.0)).sum(0)
         told.odds[:] -= np.log1p(settings.duplicate_rate * twice)
-        chances = [told.chances(h.people, settings) for h in self._hypotheses]
-        options: list[tuple[float, int, NDArray[np.int64]]] = []
-        for number, (hypothesis, (found, odds, _)) in enumerate(zip(self._hypotheses, chances, strict=True)):
-            there = 1 / (1 + np.exp(-nodes.there[hypothesis.people]))
-            missed = np.log(1 - there * found)
-            gain = np.log(found * there + 1e-9)[:, None] + odds - missed[:, None]
-            base = hypothesis.odds + float(missed.sum())
-            options += [
-                (base + worth, number, owner) for worth, owner in k_best_assignments(gain, settings.odds_window)
-            ]
-        options.sort(key=lambda option: -option[0])
-        options = [o for o in options[: settings.hypotheses] if o[0] > options[0][0] - settings.odds_window]
-        self._split(frame, told, chances, options)
+        people = np.concatenate([h.people for h in self._hypotheses])
+        ends = np.cumsum([len(h.people) for h in self._hypotheses])
+        found, odds, ways = told.chances([h.people for h in self._hypotheses], settings)
+        there = 1 / (1 + np.exp(-nodes.there[people]))
+        missed = np.log(1 - there * found)
+        gain = np.log(found * there + 1e-9)[:, None] + odds - missed[:, None]
+        options = [
+            NearBest(gain[begin:end], hypothesis.odds + float(missed[begin:end].sum()), settings.odds_window)
+            for hypothesis, begin, end in zip(self._hypotheses, ends - np.diff(ends, prepend=0), ends, strict=True)
+        ]
+        chosen = likeliest(options, settings.hypotheses, settings.odds_window)
+        chances = Chances(people, ends - np.diff(ends, prepend=0), found, odds, ways)
+        self._split(frame, told, chances, [(worth, k, options[k].assignment(n)) for worth, k, n in chosen])
 
     def _split(
-        self,
-        frame: _Frame,
-        told: Explained,
-        chances: list[tuple[Float64Array, Float64Array, NDArray[np.int64]]],
-        options: list[tuple[float, int, NDArray[np.int64]]],
+        self, frame: _Frame, told: Explained, chances: Chances, options: list[tuple[float, int, NDArray[np.int64]]]
     ) -> None:
         """Make the beliefs that the chosen options need, each once, and the hypotheses that share them."""
-        settings, known = self.settings, {}
-        source: list[int] = []
-        box: list[int] = []
-        way: list[int] = []
-        there: list[float] = []
-        result, seen = [], set()
-        for odds, number, owner in options:
-            hypothesis, (found, told_odds, ways) = self._hypotheses[number], chances[number]
-            people = []
-            for row, (person, column) in enumerate(zip(hypothesis.people.tolist(), owner.tolist(), strict=True)):
-                missed = column < 0
-                key = (person, column, round(float(found[row]), 1) if missed else int(ways[row, column]))
-                if key not in known:
-                    known[key] = len(source)
-                    says = (
-                        float(np.log(1 - found[row]))
-                        if missed
-                        else min(float(told_odds[row, column]), settings.max_existence_gain)
-                    )
-                    source.append(person)
-                    box.append(column)
-                    way.append(0 if missed else int(ways[row, column]))
-                    there.append(min(self._nodes.there[person] + says, settings.max_existence))
-                people.append(known[key])
-            if (same := (*people, hypothesis.gone)) not in seen:
-                seen.add(same)
-                result.append(_Hypothesis(np.array(people, np.int64), odds - options[0][0], hypothesis.gone))
-        rows, columns = np.array(source, np.int64), np.array(box, np.int64)
-        nodes = self._nodes.take(rows)
-        nodes.there = np.array(there, np.float64)
+        settings = self.settings
+        counts = [len(owner) for _, _, owner in options]
+        at = np.concatenate(
+            [chances.begin[number] + np.arange(n) for (_, number, _), n in zip(options, counts, strict=True)]
+        )
+        column = np.concatenate([owner for _, _, owner in options])
+        person, missed = chances.people[at], column < 0
+        way = np.where(missed, 0, chances.ways[at, column]) if chances.ways.shape[1] else np.zeros(len(at), np.int64)
+        # Who was missed with nearly the same chance of being found is the same belief.
+        kind = np.where(missed, np.round(10 * chances.found[at]).astype(np.int64), way)
+        code = (person * (len(frame.boxes) + 1) + column + 1) * _KINDS + kind
+        _, first, belief = np.unique(code, return_index=True, return_inverse=True)
+        order = np.argsort(first)  # in the order in which they are needed
+        belief, first = np.argsort(order)[belief], first[order]
+        rows, columns = person[first], column[first]
+        says = np.log(1 - chances.found[at[first]])
         hit = np.flatnonzero(columns >= 0)
+        says[hit] = np.minimum(chances.odds[at[first[hit]], columns[hit]], settings.max_existence_gain)
+        nodes = self._nodes.take(rows)
+        nodes.there = np.minimum(nodes.there + says, settings.max_existence)
         if len(hit):
-            ways_hit = np.array(way, np.int64)[hit]
             nodes.mean[hit], nodes.cov[hit] = told.corrected(
-                nodes.mean[hit], nodes.cov[hit], rows[hit], columns[hit], ways_hit, settings
+                nodes.mean[hit], nodes.cov[hit], rows[hit], columns[hit], way[first[hit]], settings
             )
             nodes.hits[hit] += 1
             nodes.last[hit] = frame.time
         nodes.rows[:, self._names[frame.camera]] = columns
+        result, seen = [], set()
+        for (odds, number, _), people in zip(options, np.split(belief, np.cumsum(counts)[:-1]), strict=True):
+            gone = self._hypotheses[number].gone
+            if (same := (people.tobytes(), gone)) not in seen:
+                seen.add(same)
+                result.append(_Hypothesis(people.astype(np.int64), odds - options[0][0], gone))
         self._nodes, self._hypotheses = nodes, result
 
     def _own(self, frame: _Frame) -> None:

@@ -3,82 +3,287 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from streamreid.types import Float64Array, IntArray, TrackKey
+from streamreid.types import BoolArray, Float64Array, FloatArray, IntArray, TrackKey
 
-__all__ = ["BIN", "Trajectories", "names_of"]
+__all__ = ["BIN", "TrajectorySimilarity", "names_of"]
 
 BIN = 0.5  # seconds: positions of two tracks are compared at such moments
 _NEAR = 0.35  # metres: standard deviation of the distance of two views of one person
 _ROOM = 100.0  # square metres in which two different people may be
 _FASTEST = 4.0  # metres per second
+_GRID = 2.0**-32
+"""Log-odds of one moment are multiples of this: sums of float64 are then exact, so what is added and taken away again
+leaves nothing, and the order does not matter."""
+
+Place = tuple[float, float, int]
+"""x and y in metres, and the number on the ground, 0 where it is not known."""
+_NOWHERE: Place = (np.nan, np.nan, 0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Trajectories:
-    """Places of N tracks at M moments.
+class _Trajectory:
+    """Places of one track by moment, in the order in which they came, and the first and last moment."""
+
+    __slots__ = ("first", "last", "places")
+
+    def __init__(self) -> None:
+        self.places: dict[int, Place] = {}
+        self.first = self.last = 0
+
+    def put(self, moment: int, place: Place) -> None:
+        if not self.places:
+            self.first = self.last = moment
+        self.places[moment] = place
+        self.first, self.last = min(self.first, moment), max(self.last, moment)
+
+    def drop_oldest(self) -> int:
+        moment = next(iter(self.places))
+        del self.places[moment]
+        if moment in (self.first, self.last):
+            self.first, self.last = min(self.places), max(self.places)
+        return moment
+
+
+class TrajectorySimilarity:
+    """Log-odds of every pair of tracks by their trajectories, kept from question to question: only what changed is
+    compared anew.
+
+    Where both were seen within half a second, their distance d speaks: log(room / (2 pi s^2)) - d^2 / (2 s^2), once per
+    second of common time, at most six times. One number on the ground is one person. Otherwise only the speed it would
+    take does. Per pair, the sum over common moments and their number are kept; a moment whose places changed is taken
+    out and put in again for the tracks it concerns. Tracks that are not asked about are not compared.
 
     Args:
-        moments: ``[M]`` ascending.
-        points: ``[N, M, 2]`` metres, NaN where a track was not.
-        numbers: ``[N, M]`` number on the ground, 0 where it is not known.
-        first: ``[N]`` index of the first moment of each track.
-        last: ``[N]`` of the last.
+        moments: Places kept per track; the oldest go first. Bounds memory and the comparison of two tracks.
+
+    Attributes:
+        compared: Pairs of places that were compared so far, and pairs of tracks whose log-odds were worked out anew.
     """
 
-    moments: Float64Array
-    points: Float64Array
-    numbers: IntArray
-    first: IntArray
-    last: IntArray
+    def __init__(self, moments: int) -> None:
+        self._most = moments
+        self._tracks: dict[TrackKey, _Trajectory] = {}
+        self._cameras: dict[str, int] = {}
+        self._slots: dict[TrackKey, int] = {}
+        self._owners: dict[int, TrackKey] = {}
+        self._free: list[int] = []
+        self._changed: dict[int, set[int]] = defaultdict(set)  # slots by moment
+        self._applied: dict[int, dict[int, Place]] = {}  # by moment and slot, as the sums have them
+        self._sum: Float64Array = np.zeros((0, 0))
+        self._count: NDArray[np.int32] = np.zeros((0, 0), np.int32)
+        self._odds: FloatArray = np.zeros((0, 0), np.float32)
+        self._ends: Float64Array = np.zeros((0, 2, 4))  # moment, x, y, number of the first and the last place
+        self._camera: IntArray = np.zeros(0, np.int64)
+        self.compared = 0
 
-    @classmethod
-    def build(cls, bins: Sequence[Mapping[int, tuple[float, float, int]]]) -> Trajectories:
-        moments = np.array(sorted({m for b in bins for m in b}))
-        index = {m: k for k, m in enumerate(moments.tolist())}
-        points = np.full((len(bins), len(moments), 2), np.nan)
-        numbers = np.zeros((len(bins), len(moments)), np.int64)
-        for row, b in enumerate(bins):
-            at = [index[m] for m in b]
-            values = np.array(list(b.values()))
-            points[row, at], numbers[row, at] = values[:, :2], values[:, 2]
-        there = np.isfinite(points[..., 0])
-        return cls(
-            moments.astype(np.float64), points, numbers, there.argmax(1), len(moments) - 1 - there[:, ::-1].argmax(1)
-        )
+    def __len__(self) -> int:
+        return len(self._tracks)
 
-    def compare(self, row: int, camera: IntArray) -> Float64Array:
-        """``[N]`` log-odds of one track with all."""
-        gap = np.linalg.norm(self.points[row] - self.points, axis=2)
-        common = np.isfinite(gap)
-        same = (self.numbers[row] == self.numbers) & (self.numbers[row] > 0)
-        both = (self.numbers[row] > 0) & (self.numbers > 0) & ~same
-        gap = np.where(common, np.minimum(gap, 3.0), 0.0)
-        each = np.log(_ROOM / (2 * np.pi * _NEAR**2)) - gap**2 / (2 * _NEAR**2)
-        each = np.where(same, 4.0, np.where(both, np.minimum(each, -2.0), np.clip(each, -8.0, 3.0)))
-        count = common.sum(1)
-        mean = (each * common).sum(1) / np.maximum(count, 1)
+    def __contains__(self, key: TrackKey) -> bool:
+        return key in self._tracks
+
+    def put(self, key: TrackKey, moment: int, place: Place) -> None:
+        """A track stood there in this half second; the last word of a moment counts.
+
+        Args:
+            key: The track.
+            moment: Number of the half second.
+            place: Where; finite.
+        """
+        track = self._tracks.get(key)
+        if track is None:
+            track = self._tracks[key] = _Trajectory()
+        track.put(moment, place)
+        slot = self._slots.get(key)
+        if slot is not None:
+            self._changed[moment].add(slot)
+        if len(track.places) > self._most:
+            gone = track.drop_oldest()
+            if slot is not None:
+                self._changed[gone].add(slot)
+
+    def forget(self, keys: Iterable[TrackKey]) -> None:
+        """These tracks will not be asked about again."""
+        gone = [key for key in keys if self._tracks.pop(key, None) is not None]
+        self._release([key for key in gone if key in self._slots])
+
+    def forget_numbers(self, cameras: Collection[str]) -> None:
+        """Numbers on the ground of these cameras' tracks say nothing any more."""
+        for key, track in self._tracks.items():
+            if key[0] in cameras:
+                for moment, (x, y, _) in track.places.items():
+                    track.places[moment] = x, y, 0
+                    if key in self._slots:
+                        self._changed[moment].add(self._slots[key])
+
+    def log_odds(self, a: Sequence[TrackKey], b: Sequence[TrackKey]) -> FloatArray:
+        """``[N, M]`` float32; 0 for tracks of which no place is known, and for a track and itself."""
+        wanted = {key for key in (*a, *b) if key in self._tracks}
+        self._release([key for key in self._slots if key not in wanted])
+        for key in sorted(wanted - self._slots.keys()):
+            self._admit(key)
+        self._update()
+        # The last slot is never given away: it stands for tracks without a place.
+        rows, columns = [np.array([self._slots.get(key, -1) for key in keys], np.intp) for keys in (a, b)]
+        if not self._slots:
+            return np.zeros((len(a), len(b)), np.float32)
+        return self._odds[np.ix_(rows, columns)]
+
+    # ---------------------------------------------------------------- slots
+
+    def _admit(self, key: TrackKey) -> None:
+        if not self._free:
+            self._grow()
+        slot = self._slots[key] = self._free.pop()
+        self._owners[slot] = key
+        self._camera[slot] = self._cameras.setdefault(key[0], len(self._cameras))
+        self._ends[slot] = np.nan
+        for moment in self._tracks[key].places:
+            self._changed[moment].add(slot)
+
+    def _grow(self) -> None:
+        old = len(self._sum)
+        new = max(16, 2 * old)
+        self._free = list(range(new - 2, max(old - 1, 0) - 1, -1))
+        for name in ("_sum", "_count", "_odds"):
+            former = getattr(self, name)
+            grown = np.zeros((new, new), former.dtype)
+            grown[:old, :old] = former
+            setattr(self, name, grown)
+        self._ends = np.concatenate([self._ends, np.full((new - old, 2, 4), np.nan)])
+        self._camera = np.concatenate([self._camera, np.full(new - old, -1)])
+
+    def _release(self, keys: Sequence[TrackKey]) -> None:
+        if not keys:
+            return
+        slots = [self._slots.pop(key) for key in keys]
+        gone = set(slots)
+        for slot in slots:
+            del self._owners[slot]
+        for values in (self._sum, self._count, self._odds):
+            values[slots] = 0
+            values[:, slots] = 0
+        for moment in list(self._applied):
+            places = self._applied[moment]
+            for slot in gone & places.keys():
+                del places[slot]
+            if not places:
+                del self._applied[moment]
+        for moment in list(self._changed):
+            self._changed[moment] -= gone
+        self._free += slots
+
+    # ---------------------------------------------------------------- comparison
+
+    def _update(self) -> None:
+        """Compare what changed since the last question."""
+        changed = {moment: slots for moment, slots in self._changed.items() if slots}
+        self._changed.clear()
+        if not changed:
+            return
+        concerned: set[int] = set()
+        for moment, slots in changed.items():
+            concerned.update(self._compare_moment(moment, slots))
+        rows = np.array(sorted(set().union(*changed.values())), np.intp)
+        before = self._ends[rows]
+        self._ends[rows] = [self._ends_of(self._owners[slot]) for slot in rows.tolist()]
+        same_begin = (before[:, 0] == self._ends[rows, 0]).all(1)
+        every = np.array(sorted(self._owners), np.intp)
+        self._combine(rows[~same_begin], every)
+        if same_begin.any():
+            # Tracks that only went on are as they were to those that ended before: these are not compared.
+            since = np.minimum(before[same_begin, 1, 0], self._ends[rows[same_begin], 1, 0]).min()
+            near = self._ends[every, 1, 0] >= since
+            near |= np.isin(every, np.array(sorted(concerned), np.intp))
+            self._combine(rows[same_begin], every[near])
+
+    def _ends_of(self, key: TrackKey) -> list[tuple[float, ...]]:
+        track = self._tracks[key]
+        return [(moment, *track.places[moment]) for moment in (track.first, track.last)]
+
+    def _compare_moment(self, moment: int, slots: set[int]) -> set[int]:
+        """Bring the sums of these tracks up to date with one moment; all tracks that were there."""
+        before = self._applied.get(moment, {})
+        after = dict(before)
+        for slot in slots:
+            place = self._tracks[self._owners[slot]].places.get(moment)
+            if place is not None:
+                after[slot] = place
+            else:
+                after.pop(slot, None)
+        if after:
+            self._applied[moment] = after
+        else:
+            self._applied.pop(moment, None)
+        there = sorted(before.keys() | after.keys())
+        if not there:
+            return set()
+        at, moved = np.array(there, np.intp), np.array([slot in slots for slot in there])
+        value, common = _each(_table(after, there), moved)
+        if before:
+            former, former_common = _each(_table(before, there), moved)
+            value, common = value - former, common - former_common
+        rows, rest = at[moved], at[~moved]
+        self.compared += value.size
+        for total, change in ((self._sum, value), (self._count, common)):
+            total[np.ix_(rows, at)] += change
+            total[np.ix_(rest, rows)] += change[:, ~moved].T
+        return set(there)
+
+    def _combine(self, rows: NDArray[np.intp], others: NDArray[np.intp]) -> None:
+        """Work out the log-odds of these tracks with those."""
+        if not len(rows):
+            return
+        at = np.ix_(rows, others)
+        count = self._count[at]
+        mean = self._sum[at] / np.maximum(count, 1)
         together = np.clip(mean * np.minimum(0.5 + count * BIN, 6.0), -30.0, 20.0)
-        other = camera != camera[row]
-        return np.asarray(np.where((count > 0) & other, together, self._apart(row)), np.float64)
+        one_camera = self._camera[rows][:, None] == self._camera[others]
+        apart = _apart(self._ends[rows], self._ends[others])
+        odds = np.where((count > 0) & ~one_camera, together, apart).astype(np.float32)
+        odds[rows[:, None] == others] = 0.0
+        self._odds[at] = odds
+        self._odds[np.ix_(others, rows)] = odds.T
+        self.compared += odds.size
 
-    def _apart(self, row: int) -> Float64Array:
-        """``[N]`` log-odds of tracks one after the other: the same number goes on, or nobody is that fast."""
-        rows = np.arange(len(self.points))
-        after = self.first >= self.last[row]
-        before = self.last <= self.first[row]
-        own = np.where(after, self.last[row], self.first[row])
-        theirs = np.where(after, self.first, self.last)
-        seconds = np.abs(self.moments[theirs] - self.moments[own]) * BIN
-        way = np.linalg.norm(self.points[row, own] - self.points[rows, theirs], axis=1)
-        number = self.numbers[row, own]
-        goes_on = (number == self.numbers[rows, theirs]) & (number > 0)
-        odds = np.where(goes_on, 6.0, np.where(way > 1.5 + _FASTEST * (seconds + BIN), -30.0, 0.0))
-        return np.where(after | before, odds, 0.0)
+
+def _table(places: Mapping[int, Place], slots: Sequence[int]) -> Float64Array:
+    """``[N, 3]`` x, y and number of each slot, NaN where it was not."""
+    return np.array([places.get(slot, _NOWHERE) for slot in slots], np.float64)
+
+
+def _each(table: Float64Array, rows: BoolArray) -> tuple[Float64Array, NDArray[np.int32]]:
+    """Of one moment, log-odds of some tracks with all, 0 where either was not there, and where both were:
+    ``[R, N]``."""
+    mine = table[rows]
+    gap = np.hypot(mine[:, None, 0] - table[:, 0], mine[:, None, 1] - table[:, 1])
+    common = np.isfinite(gap)
+    gap = np.where(common, np.minimum(gap, 3.0), 0.0)
+    numbered = (mine[:, 2] > 0)[:, None] & (table[:, 2] > 0)
+    same = numbered & (mine[:, None, 2] == table[:, 2])
+    value = np.log(_ROOM / (2 * np.pi * _NEAR**2)) - gap**2 / (2 * _NEAR**2)
+    value = np.where(same, 4.0, np.where(numbered, np.clip(value, None, -2.0), np.clip(value, -8.0, 3.0)))
+    return np.where(common, np.round(value / _GRID) * _GRID, 0.0), common.astype(np.int32)
+
+
+def _apart(a: Float64Array, b: Float64Array) -> Float64Array:
+    """``[N, M]`` log-odds of tracks one after the other, by their first and last places ``[N, 2, 4]`` and ``[M, 2,
+    4]``: the same number goes on, or nobody is that fast."""
+    after = b[None, :, 0, 0] >= a[:, None, 1, 0]
+    before = b[None, :, 1, 0] <= a[:, None, 0, 0]
+    odds = np.zeros(after.shape)
+    i, j = np.nonzero(after | before)
+    later = after[i, j].astype(np.intp)
+    own, theirs = a[i, later], b[j, 1 - later]
+    seconds = np.abs(theirs[:, 0] - own[:, 0]) * BIN
+    way = np.hypot(own[:, 1] - theirs[:, 1], own[:, 2] - theirs[:, 2])
+    goes_on = (own[:, 3] == theirs[:, 3]) & (own[:, 3] > 0)
+    odds[i, j] = np.where(goes_on, 6.0, np.where(way > 1.5 + _FASTEST * (seconds + BIN), -30.0, 0.0))
+    return odds
 
 
 def names_of(

@@ -16,7 +16,7 @@ from streamreid.ground.calibration_files import load_calibration
 from streamreid.ground.camera_model import GroundCamera
 from streamreid.ground.frame_order import FrameOrder
 from streamreid.ground.ground_evidence import GroundEvidence
-from streamreid.ground.k_best_assignment import k_best_assignments
+from streamreid.ground.k_best_assignment import NearBest, likeliest
 from streamreid.ground.kalman_filter import GroundSettings
 from streamreid.ground.tracker import GroundTracker
 from streamreid.types import Tracks
@@ -160,16 +160,29 @@ def test_one_camera_silent_for_a_while_is_no_jump(caplog: pytest.LogCaptureFixtu
     assert not caplog.text
 
 
+def assignments(gain: np.ndarray, window: float) -> list[tuple[float, list[int]]]:
+    near = NearBest(gain, 0.0, window)
+    return [(float(worth), near.assignment(k).tolist()) for k, worth in enumerate(near.worth)]
+
+
 def test_assignments_come_with_those_that_are_nearly_as_good() -> None:
     gain = np.array([[5.0, 4.5, -2.0], [4.8, 4.0, -3.0]])
-    found = [(round(worth, 6), owner.tolist()) for worth, owner in k_best_assignments(gain, 2.0)]
+    found = [(round(worth, 6), owner) for worth, owner in assignments(gain, 2.0)]
     assert found[0] == (9.3, [1, 0])
     assert (9.0, [0, 1]) in found
     assert all(worth >= 7.3 for worth, _ in found)
     for worth, owner in found:
         assert worth == pytest.approx(sum(gain[p, b] for p, b in enumerate(owner) if b >= 0))
-    assert [owner.tolist() for _, owner in k_best_assignments(np.full((2, 1), -3.0), 1.0)] == [[-1, -1]]
-    assert [len(owner) for _, owner in k_best_assignments(np.zeros((0, 4)), 1.0)] == [0]
+    assert [owner for _, owner in assignments(np.full((2, 1), -3.0), 1.0)] == [[-1, -1]]
+    assert [len(owner) for _, owner in assignments(np.zeros((0, 4)), 1.0)] == [0]
+
+
+def test_the_likeliest_assignments_of_several_lists() -> None:
+    gain = np.array([[5.0, 4.5, -2.0], [4.8, 4.0, -3.0]])
+    lists = [NearBest(gain, base, 2.0) for base in (-0.1, 0.0, -9.0)]
+    every = sorted(((worth, k, n) for k, one in enumerate(lists) for n, worth in enumerate(one.worth)), reverse=True)
+    assert likeliest(lists, 3, 10.0) == every[:3]
+    assert {k for _, k, _ in likeliest(lists, 100, 2.0)} == {0, 1}
 
 
 def crowd(settings: GroundSettings) -> int:
