@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import cProfile
-import json
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import _root  # noqa: F401
 import numpy as np
-from _results import save
+from _results import add_json, save_asked
 
 from streamreid.config import Config
 from streamreid.pipeline.engine_description import EngineDescription
@@ -117,7 +116,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--profile", type=Path, help="write a profile of the site here (slower)")
-    parser.add_argument("--json", action="store_true", help="write benchmarks/results/ground_speed.json")
+    add_json(parser, "ground_speed")
     args = parser.parse_args()
     scene = Scene(args.seed, args.seconds, args.people, rate=2.0, area=(16.0, 16.0), moving=0.8)
     profile = cProfile.Profile() if args.profile else None
@@ -133,9 +132,7 @@ def main() -> None:
         found, error = slope(times[kept], np.array(rows)[kept])
         figures |= {"slope_ms_per_frame_and_minute": 60 * found, "slope_standard_error": 60 * error}
         print(f"slope {60 * found:+.4f} +- {60 * error:.4f} ms per camera-frame and minute (standard error)")
-    if args.json:
-        print(json.dumps(figures))
-        save("ground_speed", figures, seed=args.seed)
+    save_asked(args, figures)
 
 
 if __name__ == "__main__":

@@ -151,11 +151,12 @@ def measurement_likelihood(
     noises = np.stack([noise, legless, noise * settings.outlier_scale**2])
     # A box of nobody may be anywhere, and of many sizes.
     nobody = np.log(settings.clutter * 0.5 * high**2 / (seen.size[0] * seen.size[1]))
-    odds = np.stack([_density(slopes, cov, gap, n, high) for n in noises]) - nobody[:, None]
+    odds = _density(slopes, cov, gap, noises, high) - nobody[:, None]
     odds[:, ~known] = -1e6
     depth = seen.camera.project(np.concatenate([people[:, :2], people[:, 2:3] / 2], 1))[1]
     inside = np.where(known, np.clip((share_inside(shown, seen.size) - 0.2) / 0.3, 0, 1), 0.0)
-    return Explained(slopes, gap, noises, odds, inside, hidden_by(shown, depth))
+    hidden = hidden_by(shown, depth) if len(shown) > 1 else np.zeros((len(shown), len(shown), 2))
+    return Explained(slopes, gap, noises, odds, inside, hidden)
 
 
 def _cut(boxes: Float64Array, size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -167,16 +168,17 @@ def _cut(boxes: Float64Array, size: tuple[int, int]) -> NDArray[np.bool_]:
 def _density(
     slopes: Float64Array, cov: Float64Array, gap: Float64Array, noise: Float64Array, high: Float64Array
 ) -> Float64Array:
-    """Logarithm of the Gaussian density of the gaps, in box heights: ``[N, M]``.
+    """Logarithm of the Gaussian density of the gaps, in box heights, with each of W noises ``[W, N, M, 4]``: ``[W, N,
+    M]``.
 
     The Cholesky factor of each 4 x 4 matrix is written out: LAPACK takes them one by one.
     """
     share = np.einsum("nij,njk,nlk->iln", slopes, cov, slopes)[..., None] / (high**2)[:, None]  # [4, 4, N, 1]
-    own = (noise / (high**2)[:, None, None]).transpose(2, 0, 1)  # [4, N, M]
+    own = (noise / (high**2)[:, None, None]).transpose(3, 0, 1, 2)  # [4, W, N, M]
     left = (gap / high[:, None, None]).transpose(2, 0, 1)
     root: list[list[Float64Array]] = []
     z: list[Float64Array] = []
-    total = np.full(gap.shape[:2], -2 * np.log(2 * np.pi))
+    total = np.full(noise.shape[:3], -2 * np.log(2 * np.pi))
     for i in range(4):
         row: list[Float64Array] = []
         for j in range(i):

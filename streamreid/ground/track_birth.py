@@ -102,9 +102,9 @@ def beginners(
         best = np.full(len(spots), -1, np.int64)
         if len(free[name]):
             overlap = overlap_of(shown, frame.boxes[free[name]], frame.seen.size)
-            for spot, (owner, row) in enumerate(owners):
-                if owner == name:  # the box that proposed the place is meant, not one that fits better
-                    overlap[spot] = np.where(free[name] == row, overlap[spot], -1.0)
+            # The box that proposed a place is meant, not one that fits better.
+            proposed = np.array([row if owner == name else -1 for owner, row in owners])
+            overlap[(proposed >= 0)[:, None] & (free[name] != proposed[:, None])] = -1.0
             column = overlap.argmax(1)
             value = overlap[np.arange(len(spots)), column]
             fits = (value >= settings.birth_iou) & visible
@@ -134,20 +134,22 @@ def _spots(
     frames: Mapping[str, Shown], free: Mapping[str, NDArray[np.int64]], settings: GroundSettings
 ) -> tuple[Float64Array, list[tuple[str, int]]]:
     """Where the owners of free boxes may stand, by the feet and by the head."""
-    spots, owners = [], []
+    spots: list[Float64Array] = []
+    owners: list[tuple[str, int]] = []
     for name, frame in frames.items():
-        camera, high = frame.seen.camera, frame.seen.size[1]
-        for row in free[name].tolist():
-            box = frame.boxes[row]
-            middle = (box[0] + box[2]) / 2
-            ends = [(box[3], 0.0)] if box[3] < 0.99 * high else []
-            ends += [(box[1], settings.height)] if box[1] > 0.01 * high else []
-            for edge, level in ends:
-                spot = camera.to_plane(np.array([[middle, edge]]), level)[0]
-                if np.isfinite(spot).all() and np.linalg.norm(spot - camera.position[:2]) < _FAR:
-                    spots.append(spot)
-                    owners.append((name, row))
-    return np.array(spots).reshape(-1, 2), owners
+        rows = free[name]
+        if not len(rows):
+            continue
+        camera, high, boxes = frame.seen.camera, frame.seen.size[1], frame.boxes[rows]
+        middle = (boxes[:, 0] + boxes[:, 2]) / 2
+        feet = camera.to_plane(np.stack([middle, boxes[:, 3]], 1))
+        head = camera.to_plane(np.stack([middle, boxes[:, 1]], 1), settings.height)
+        ends = np.stack([feet, head], 1)
+        usable = np.stack([boxes[:, 3] < 0.99 * high, boxes[:, 1] > 0.01 * high], 1)
+        usable &= np.isfinite(ends).all(2) & (np.linalg.norm(ends - camera.position[:2], axis=2) < _FAR)
+        spots.append(ends[usable])
+        owners += [(name, row) for row in np.repeat(rows, 2)[usable.ravel()].tolist()]
+    return (np.concatenate(spots) if spots else np.zeros((0, 2))), owners
 
 
 def begin(frames: Mapping[str, Shown], key: ViewKey, spot: Float64Array, settings: GroundSettings) -> Beginner | None:

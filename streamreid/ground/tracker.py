@@ -298,10 +298,7 @@ class GroundTracker:
         tried = set()
         for hypothesis in self._hypotheses[:10]:
             own = hypothesis.people
-            free = {
-                n: np.setdiff1d(np.arange(len(f.boxes)), self._nodes.rows[own, self._names[n]])
-                for n, f in frames.items()
-            }
+            free = {n: _without(len(f.boxes), self._nodes.rows[own, self._names[n]]) for n, f in frames.items()}
             if (state := tuple(tuple(rows.tolist()) for rows in free.values())) in tried:
                 continue
             tried.add(state)
@@ -450,3 +447,10 @@ class GroundTracker:
             hypothesis.odds -= order[0].odds if hypothesis is not order[0] else 0.0
         kept[0].odds = 0.0
         self._nodes, self._hypotheses = self._nodes.take(used.astype(np.int64)), kept
+
+
+def _without(count: int, taken: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers below ``count`` that are not taken; -1 takes none."""
+    free = np.ones(count + 1, bool)
+    free[taken] = False
+    return np.flatnonzero(free[:-1])

@@ -10,6 +10,7 @@ import pytest
 
 from streamreid.config import CalibrationConfig, Config, GroundConfig
 from streamreid.errors import ConfigError
+from streamreid.ground import calibration_check
 from streamreid.ground.body_model import body_boxes
 from streamreid.ground.calibration_check import CalibrationCheck, Contradiction, worst
 from streamreid.ground.calibration_files import load_calibration
@@ -215,3 +216,22 @@ def test_settings_of_the_ground() -> None:
     for bad in ({"heights": [2.0, 1.0]}, {"hypotheses": 0}, {"share": 1.5}, {"acceleration": 0}):
         with pytest.raises(ConfigError, match=next(iter(bad))):
             Config.from_dict({"cameras": [{"name": "a", "uri": "a.mp4"}], "ground": bad})
+
+
+def test_calibrations_that_agree_cost_the_same_however_long_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    together = calibration_check._together
+
+    def counting(clouds: list, *how: object) -> tuple[int, list[float]]:
+        counted.append(len(clouds))
+        return together(clouds, *how)
+
+    monkeypatch.setattr(calibration_check, "_together", counting)
+    check, ids, after = CalibrationCheck(), np.arange(4), []
+    for moment in range(900):  # more than are remembered
+        points = np.stack([np.arange(4.0) + moment / 100, np.arange(4.0) ** 2], 1)
+        for camera in ("east", "north", "south"):
+            assert check.observe(camera, moment, ids, points) == []
+        after.append(sum(counted))
+    assert after[-1] <= 3 * 900 * 1.1  # each moment once per pair
+    assert after[899] - after[799] <= 1.1 * (after[299] - after[199])
