@@ -35,7 +35,8 @@ def people(path):
         return [r.global_id for r in store.identities()]
 
 
-def test_kill_9_at_random_moments(tmp_path):
+def test_kill_9_at_random_moments(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")  # scripts import one another by their names
     spec = importlib.util.spec_from_file_location("gallery_kill", ROOT / "benchmarks" / "gallery_kill.py")
     killing = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(killing)

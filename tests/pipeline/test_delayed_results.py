@@ -181,7 +181,7 @@ def test_a_live_camera_whose_clock_is_set_is_released_in_order_and_no_later(by):
     released, waiting = [], []
     for number in range(60):
         now[0] = number / 10
-        observed = hold.follow(
+        observed = hold.update(
             Frame.without_image("a", number, 1000.0 + now[0] + (by if number >= 30 else 0.0), size=(1000, 400)),
             Detections.from_arrays([[100 + number, 100, 140 + number, 200]]),
             PartFeatures(np.ones((1, 1, 2), np.float32), np.ones((1, 1), np.float32)),
