@@ -3,9 +3,9 @@ change, numbers are finite. Their settings are marked by whom they are for."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from pydantic.config import JsonDict
 
 __all__ = ["Level", "Section", "Strict", "as_text", "basic", "experimental", "level_of"]
@@ -28,6 +28,16 @@ class Section(Strict):
     """A section of settings that a user writes; its defaults are checked as well."""
 
     model_config = ConfigDict(validate_default=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _word(cls, value: Any, info: ValidationInfo) -> Any:
+        # To YAML, on and off are truth values; where a setting has these words, they are meant.
+        if isinstance(value, bool) and info.field_name is not None:
+            word = ("off", "on")[value]
+            if word in get_args(cls.model_fields[info.field_name].annotation):
+                return word
+        return value
 
 
 def basic(unit: str = "", *, low: str = "", high: str = "") -> JsonDict:

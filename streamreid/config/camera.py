@@ -29,11 +29,6 @@ def _legal(name: Any) -> Any:
     return name
 
 
-def _as_word(value: Any) -> Any:
-    # To YAML, on and off are truth values.
-    return ("off", "on")[value] if isinstance(value, bool) else value
-
-
 def _without_name(schema: dict[str, Any]) -> None:
     """In a file a camera's name may be left out: it is made before the camera is checked."""
     schema["required"] = [key for key in schema["required"] if key != "name"]
@@ -153,7 +148,7 @@ class CameraConfig(Section):
             "default, of these the largest, never a cover picture or thumbnail."
         ),
     )
-    deinterlace: Annotated[Literal["auto", "on", "off"], BeforeValidator(_as_word)] = Field(
+    deinterlace: Literal["auto", "on", "off"] = Field(
         default="auto",
         description=(
             "Interlaced video: auto makes progressive pictures of what the codec or the container calls interlaced (a "

@@ -113,3 +113,29 @@ def test_every_setting_is_described():
     for name, section in schema["$defs"].items():
         for key, value in section["properties"].items():
             assert value.get("description"), f"{name}.{key} has no description"
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "words"),
+    [
+        ("association", "clock", ("off",)),
+        ("association", "unification", ("off",)),
+        ("cameras", "deinterlace", ("off", "on")),
+    ],
+)
+def test_on_and_off_are_words_where_a_setting_has_them(tmp_path, section, key, words):
+    """YAML takes both for truth values."""
+    for word in words:
+        path = tmp_path / "cams.yaml"
+        inner = f", {key}: {word}" if section == "cameras" else ""
+        more = "" if section == "cameras" else f"{section}: {{{key}: {word}}}\n"
+        path.write_text(f"cameras:\n  - {{name: a, uri: a.mp4{inner}}}\n{more}")
+        config = load_config(path)
+        assert getattr(config.cameras[0] if section == "cameras" else getattr(config, section), key) == word
+
+
+def test_truth_values_stay_mistakes_where_no_such_word_is_known(tmp_path):
+    path = tmp_path / "cams.yaml"
+    path.write_text("cameras:\n  - {name: a, uri: a.mp4}\nassociation: {clock: on}\n")
+    with pytest.raises(ConfigError, match=r"association\.clock"):
+        load_config(path)
