@@ -68,12 +68,12 @@ class AgeClock:
 
     @property
     def step(self) -> float:
-        """By how many seconds the clock was set in sum, since the beginning or the last `settle`."""
+        """By how many seconds the clock was set in sum, since the beginning or the last `accept_step`."""
         with self._lock:
             self._look()
             return self._step
 
-    def settle(self, step: float) -> None:
+    def accept_step(self, step: float) -> None:
         """A step was taken into account."""
         with self._lock:
             self._step -= step

@@ -50,7 +50,8 @@ _VALUE_END = re.compile(r"[&\s\"'<>]|_[A-Za-z]{1,20}=")
 _WHOLE_VALUE_END = re.compile(r"&|_[A-Za-z]{1,20}=")
 _PORT = re.compile(r"[0-9]{0,5}")
 _AUTHORIZATION = re.compile(
-    r"(?i)(authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:(?:basic|bearer)\s{1,3})?)(?:digest\s[^\r\n]*|[^\s\"']+)|(\bbearer\s{1,3})[\w.~+/=-]{8,}"
+    r"(?i)(authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:(?:basic|bearer)\s{1,3})?)(?:digest\s[^\r\n]*|[^\s\"']+)"
+    r"|(\bbearer\s{1,3})[\w.~+/=-]{8,}"
 )
 _JSON_SECRET = re.compile(r"(?i)([\"']\w{0,30}(?:passwor[dt]|passwd|pwd|token|secret)[\"']\s{0,4}:\s{0,4})([\"'])")
 _WORD = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"

@@ -153,7 +153,8 @@ class PrototypeMatrix:
     def _grown(self, room: int) -> NDArray[np.float16]:
         if self._folder is not None and self._file is None:
             try:
-                self._file = tempfile.TemporaryFile(prefix="streamreid-", dir=self._folder)  # noqa: SIM115 - closed by close()
+                # Closed by close().
+                self._file = tempfile.TemporaryFile(prefix="streamreid-", dir=self._folder)  # noqa: SIM115
             except OSError:
                 self._folder = None  # not writable: the matrix stays in memory
         if self._folder is None:

@@ -50,7 +50,7 @@ class AgeKeeper:
         step = self._ages.step
         if step and self._runs:
             self._tables.shift_times(sorted(self._runs), step)
-        self._ages.settle(step)
+        self._ages.accept_step(step)
 
 
 def expire(tables: Tables, retention: Retention, now: float) -> list[int]:

@@ -31,13 +31,15 @@ _STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:
   padding:0 1rem;color:#1c1c1c;background:#fafafa}
 h1{font-size:1.35rem}h2{font-size:1.05rem;margin:0}
 section{background:#fff;border:1px solid #ddd;border-radius:.5rem;padding:.8rem 1rem;margin:.8rem 0}
-.head{display:flex;gap:1rem;align-items:baseline;flex-wrap:wrap}.bar{flex:1;height:.5rem;background:#e8e8e8;border-radius:.3rem;min-width:6rem}
+.head{display:flex;gap:1rem;align-items:baseline;flex-wrap:wrap}.bar{flex:1;height:.5rem;background:#e8e8e8;border-radius:.3rem;
+  min-width:6rem}
 .bar i{display:block;height:100%;border-radius:.3rem;background:#2f6f4f}
 table{border-collapse:collapse;width:100%;margin-top:.5rem}
 td,th{text-align:left;padding:.25rem .6rem .25rem 0;border-top:1px solid #eee;vertical-align:middle}
 th{border:0;color:#666;font-weight:500}
 img{height:6rem;border-radius:.3rem;display:block}.quiet{color:#666}
-@media(prefers-color-scheme:dark){body{color:#eee;background:#181818}section{background:#222;border-color:#3a3a3a}.bar{background:#3a3a3a}td{border-color:#333}}"""
+@media(prefers-color-scheme:dark){body{color:#eee;background:#181818}
+  section{background:#222;border-color:#3a3a3a}.bar{background:#3a3a3a}td{border-color:#333}}"""
 
 
 @dataclass(frozen=True, slots=True)

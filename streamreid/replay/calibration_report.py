@@ -40,7 +40,8 @@ def calibration_page(found: Calibrated) -> str:
         "Each pair is judged by a model that was fitted on other people. A track counts the same however many pieces "
         "of it were compared.</p>"
         f"<div class=row>{_diagram('Before', found.before)}{_diagram('After', found.after)}</div>"
-        f"<h2>Model</h2><p>{escape(found.link.source)}</p><table><tr><th>term</th><th>weight</th></tr>{terms}</table></html>\n"
+        f"<h2>Model</h2><p>{escape(found.link.source)}</p>"
+        f"<table><tr><th>term</th><th>weight</th></tr>{terms}</table></html>\n"
     )
 
 

@@ -89,7 +89,7 @@ class ResultWriter:
         settled = self._pipeline.drain_settled()
         if settled:
             for sink in self._sinks:
-                sink.settle(settled)
+                sink.finalize_tracks(settled)
 
     def _event(self, event: IdentityEvent) -> None:
         for sink in self._sinks:

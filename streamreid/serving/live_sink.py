@@ -41,7 +41,7 @@ class LiveSink:
             },
         )
 
-    def settle(self, identities: FinalIdentities) -> None:
+    def finalize_tracks(self, identities: FinalIdentities) -> None:
         """Nothing to tell: their events were told."""
 
     def close(self, identities: FinalIdentities) -> None:

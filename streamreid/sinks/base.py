@@ -96,7 +96,7 @@ class Sink(Protocol):
     def event(self, event: IdentityEvent) -> None:
         """Take a change in what is believed about who is who."""
 
-    def settle(self, identities: FinalIdentities) -> None:
+    def finalize_tracks(self, identities: FinalIdentities) -> None:
         """Take tracks that no revision can reach any more, in runs without end; ``close`` will not name them again."""
 
     def close(self, identities: FinalIdentities) -> None:
@@ -113,7 +113,7 @@ class SinkContext:
     def __enter__(self) -> SinkContext:
         return self
 
-    def settle(self, identities: FinalIdentities) -> None:
+    def finalize_tracks(self, identities: FinalIdentities) -> None:
         """Most sinks have nothing to do: what they wrote stays as it was believed."""
 
     def __exit__(

@@ -84,7 +84,7 @@ class CropSink(SinkContext):
     def event(self, event: IdentityEvent) -> None:
         """Only final identities count here."""
 
-    def settle(self, identities: FinalIdentities) -> None:
+    def finalize_tracks(self, identities: FinalIdentities) -> None:
         """Append the final identities of settled tracks to ``identities.csv``."""
         seen = [(key, value) for key, value in sorted(identities.items()) if key in self._last]
         self._note(
@@ -97,7 +97,7 @@ class CropSink(SinkContext):
         """Append the identities of all tracks that are left."""
         if not self._closed:
             self._closed = True
-            self.settle(identities)
+            self.finalize_tracks(identities)
 
     def abort(self) -> None:
         """What was written stays; tracks without an identity are not trained on."""

@@ -109,13 +109,13 @@ class SinkGroup(SinkContext):
         """
         self._each(lambda sink: sink.event(event))
 
-    def settle(self, identities: FinalIdentities) -> None:
+    def finalize_tracks(self, identities: FinalIdentities) -> None:
         """Hand on tracks that no revision can reach any more.
 
         Raises:
             OutputError: The last sink failed.
         """
-        self._each(lambda sink: sink.settle(identities))
+        self._each(lambda sink: sink.finalize_tracks(identities))
 
     def close(self, identities: FinalIdentities) -> None:
         """Finish all.

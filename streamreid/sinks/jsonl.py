@@ -173,7 +173,7 @@ class JsonlSink(SinkContext):
             line["reasons"] = {term: round(float(value), 4) for term, value in event.reasons.items()}
         self._put(line)
 
-    def settle(self, identities: FinalIdentities) -> None:
+    def finalize_tracks(self, identities: FinalIdentities) -> None:
         """Append who was who of those who are no longer searched."""
         identities = FinalIdentities.of(identities)
         for global_id, members, probability in group_identities(identities):
@@ -203,7 +203,7 @@ class JsonlSink(SinkContext):
         """Append who was who and the counts."""
         if self._closed:
             return
-        self.settle(identities)
+        self.finalize_tracks(identities)
         self._end(complete=True)
 
     def abort(self) -> None:

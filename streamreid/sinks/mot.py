@@ -113,7 +113,7 @@ class MotSink(SinkContext):
     def event(self, event: IdentityEvent) -> None:
         """Nothing to do: the final identities hold all revisions."""
 
-    def settle(self, identities: FinalIdentities) -> None:
+    def finalize_tracks(self, identities: FinalIdentities) -> None:
         """From now on some tracks keep the identity with which they were written."""
         self._settled = True
 

@@ -223,7 +223,7 @@ class ParquetSink(SinkContext):
             raise write_failed(self.path, error) from error
         shutil.rmtree(self.parts, ignore_errors=True)
 
-    def settle(self, identities: FinalIdentities) -> None:
+    def finalize_tracks(self, identities: FinalIdentities) -> None:
         """These tracks will not be named again."""
         self._settled.update({key: who for key, (who, _) in identities.items()})
 

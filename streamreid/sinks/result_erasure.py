@@ -114,7 +114,7 @@ def erase_people(
         for place in places:
             looking = _Place(place, wanted, result, change)
             if not crops_only:
-                looking.look(swaps, knowing, doomed)
+                looking.collect_changes(swaps, knowing, doomed)
             looking.crops(swaps, doomed, scope, live=(folder / "state.json").exists())
     except BaseException:
         for new, _ in [*swaps, *knowing]:
@@ -192,7 +192,9 @@ class _Place:
         self._folder, self._wanted, self._result, self._change = folder, wanted, result, change
         self._cameras: set[str] = set()
 
-    def look(self, swaps: list[tuple[Path, Path]], knowing: list[tuple[Path, Path]], doomed: list[Path]) -> None:
+    def collect_changes(
+        self, swaps: list[tuple[Path, Path]], knowing: list[tuple[Path, Path]], doomed: list[Path]
+    ) -> None:
         """Find everything of these people but crops; add new files beside old ones to ``swaps`` and ``knowing``, files
         to be deleted to ``doomed``."""
         if self._change:

@@ -121,9 +121,9 @@ class RotatingSink(SinkContext):
         """Take a change in what is believed about who is who."""
         self.sinks.event(event)
 
-    def settle(self, identities: FinalIdentities) -> None:
+    def finalize_tracks(self, identities: FinalIdentities) -> None:
         """Take tracks that no revision can reach any more."""
-        self.sinks.settle(identities)
+        self.sinks.finalize_tracks(identities)
 
     def turn(self) -> bool:
         """Begin a new segment if it is time to, and delete old ones. Call about once a second, also while nothing

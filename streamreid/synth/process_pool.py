@@ -47,7 +47,7 @@ def film_all(
         return [film(shot(number), tick) for number in range(count)]
     lock = threading.Lock()
 
-    def told() -> None:
+    def advance() -> None:
         if tick:
             with lock:
                 tick()
@@ -61,7 +61,7 @@ def film_all(
         with suppress(queue.Empty):
             while True:
                 number = waiting.get_nowait()
-                films[number] = _ask(child, shot(number), told)
+                films[number] = _ask(child, shot(number), advance)
 
     with _children(processes) as children, ThreadPoolExecutor(processes) as pool:
         futures = [pool.submit(work, child) for child in children]
@@ -130,12 +130,12 @@ def serve() -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    asked, told = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    asked, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the answers
 
     def tell(answer: Any) -> None:
-        pickle.dump(answer, told)
-        told.flush()
+        pickle.dump(answer, answers)
+        answers.flush()
 
     # A parent that is gone needs nothing any more.
     with suppress(EOFError, BrokenPipeError):

@@ -129,7 +129,8 @@ def _parse(xml: Path) -> dict[str, _Node]:
     if not xml.is_file() or not xml.with_suffix(".bin").is_file():
         raise WeightsError(f"{xml}: the IR needs both {xml.name} and {xml.with_suffix('.bin').name} in {xml.parent}")
     try:
-        root = ElementTree.parse(xml).getroot()  # noqa: S314  (weights files are trusted by checksum, and expat expands no external entity)
+        # Weights files are trusted by checksum, and expat expands no external entity.
+        root = ElementTree.parse(xml).getroot()  # noqa: S314
     except ElementTree.ParseError as error:
         raise WeightsError(f"{xml}: not an OpenVINO IR ({error})") from error
     by_id: dict[str, _Node] = {}

@@ -124,7 +124,7 @@ def test_a_group_drops_who_fails_and_never_a_listener_alone(error):
             self.calls += 1
             raise error
 
-        event = settle = close = write
+        event = finalize_tracks = close = write
 
         def abort(self):
             raise error
@@ -135,7 +135,7 @@ def test_a_group_drops_who_fails_and_never_a_listener_alone(error):
         def write(self, result):
             self.calls += 1
 
-        event = settle = close = write
+        event = finalize_tracks = close = write
 
     broken, counting = Broken(), Counting()
     group = SinkGroup([broken, counting])

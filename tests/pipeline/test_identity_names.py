@@ -35,7 +35,7 @@ class Renamer:
     def event(self, event):
         pass
 
-    def settle(self, identities):
+    def finalize_tracks(self, identities):
         pass
 
     def close(self, identities):

@@ -67,7 +67,7 @@ def test_live_runs_share_their_people(tmp_path: Path) -> None:
     for _ in range(2):
         sink = CropSink(tmp_path, ["a"], every=0.0, live=True)
         sink.write(result("a", 0, [[0, 0, 40, 100]], [1]))
-        sink.settle({("a", 1): (5, 1.0)})
+        sink.finalize_tracks({("a", 1): (5, 1.0)})
         sink.abort()
     assert [n.person for n in list_pictures(tmp_path, "tracks")] == [0, 0]
 

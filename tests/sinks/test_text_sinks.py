@@ -390,7 +390,7 @@ def test_settled_tracks_keep_the_identity_they_were_written_with(tmp_path: Path)
     for sink in (MotSink(tmp_path / "mot", ["a"]), JsonlSink(tmp_path / "r.jsonl", ["a"])):
         sink.write(result("a", 0, [1, 2], [0, 7]))
         sink.write(result("a", 1, [1, 2], [5, 7]))
-        sink.settle({("a", 2): (7, 0.9)})
+        sink.finalize_tracks({("a", 2): (7, 0.9)})
         sink.close({("a", 1): (5, 1.0)})
     assert [line.split(",")[:2] for line in lines(tmp_path / "mot" / "global" / "a.txt")] == [
         ["1", "5"],
