@@ -1,0 +1,29 @@
+"""Zones and lines: where people are, what they do there, and what is told of it.
+
+What is stored is about tracks (a :class:`Visit`, a :class:`Crossing`); what is said is about people and follows from
+these records and from who is who, so that merges and splits revise it without rewriting a record.
+"""
+
+from streamreid.places.records import (
+    EVERYWHERE,
+    Crossing,
+    Place,
+    PlaceEvent,
+    PlaceEventKind,
+    PlaceLog,
+    TrackSpan,
+    Visit,
+    camera_place,
+)
+
+__all__ = [
+    "EVERYWHERE",
+    "Crossing",
+    "Place",
+    "PlaceEvent",
+    "PlaceEventKind",
+    "PlaceLog",
+    "TrackSpan",
+    "Visit",
+    "camera_place",
+]

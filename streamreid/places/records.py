@@ -1,0 +1,257 @@
+"""What is stored of tracks at places, and what is told of people there.
+
+Times are capture times in seconds. A place is a zone, which may lie in several cameras under one name, a camera
+(``camera:hall``) or the whole site (``everywhere``); the last two need no configuration and follow from the spans of
+the tracks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from streamreid.types import TrackKey
+
+__all__ = [
+    "EVERYWHERE",
+    "Crossing",
+    "Place",
+    "PlaceEvent",
+    "PlaceEventKind",
+    "PlaceKind",
+    "PlaceLog",
+    "TrackSpan",
+    "Visit",
+    "camera_place",
+]
+
+EVERYWHERE = "everywhere"
+"""The name of the place that is the whole site."""
+
+_CAMERA = "camera:"
+
+PlaceKind = Literal["zone", "line"]
+
+Direction = Literal["in", "out"]
+
+PlaceEventKind = Literal[
+    "zone_entered",
+    "zone_left",
+    "line_crossed",
+    "occupancy_reached",
+    "occupancy_ended",
+    "loitering",
+    "first_seen",
+    "last_seen",
+    "alert",
+]
+
+
+def camera_place(camera: str) -> str:
+    """The name of the place that is all of one camera's picture: ``camera:hall``."""
+    return _CAMERA + camera
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A zone or line as it was configured; what counts need to know of it.
+
+    Args:
+        name: In all cameras that show it.
+        kind: Zone or line.
+        cameras: That show it.
+        queue: Whether the people in a zone wait in line.
+        loitering_time: Seconds from which a stay in a zone is loitering; 0 for never.
+        min_people: Counts of fewer people than this are withheld; 0 for none.
+    """
+
+    name: str
+    kind: PlaceKind
+    cameras: tuple[str, ...]
+    queue: bool = False
+    loitering_time: float = 0.0
+    min_people: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSpan:
+    """From when to when a camera followed a track.
+
+    Args:
+        camera: Name of the camera.
+        track_id: In that camera.
+        start: First capture time.
+        end: Last capture time.
+        observations: Frames that show the track.
+    """
+
+    camera: str
+    track_id: int
+    start: float
+    end: float
+    observations: int = 1
+
+    @property
+    def key(self) -> TrackKey:
+        """Camera and track id."""
+        return self.camera, self.track_id
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """From when to when a track was in a zone.
+
+    Args:
+        place: Name of the zone; ``camera_place(...)`` or ``EVERYWHERE`` for visits that follow from track spans.
+        camera: Name of the camera.
+        track_id: In that camera.
+        start: Capture time of the first frame inside.
+        end: Capture time of the last frame inside.
+        entered: Whether the track came in over the boundary; False where it began inside.
+        left: Whether it went out over the boundary; False where it was lost, or the run ended, inside.
+    """
+
+    place: str
+    camera: str
+    track_id: int
+    start: float
+    end: float
+    entered: bool = False
+    left: bool = False
+
+    @property
+    def key(self) -> TrackKey:
+        """Camera and track id."""
+        return self.camera, self.track_id
+
+    @property
+    def dwell(self) -> float:
+        """Seconds from the first to the last frame inside."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A track crossed a line.
+
+    Args:
+        line: Name of the line.
+        camera: Name of the camera.
+        track_id: In that camera.
+        time: Capture time at which the track was first on the other side.
+        direction: Looking from the line's first point to its second, ``in`` leads to the right-hand side.
+        point: Where the track crossed, in pixels of the camera (metres where the line is on the ground).
+    """
+
+    line: str
+    camera: str
+    track_id: int
+    time: float
+    direction: Direction
+    point: tuple[float, float] = (float("nan"), float("nan"))
+
+    @property
+    def key(self) -> TrackKey:
+        """Camera and track id."""
+        return self.camera, self.track_id
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceEvent:
+    """Something happened at a place, told of a person as known at that time.
+
+    ``zone_entered``: a person came into a zone. ``zone_left``: left it, after ``dwell`` seconds. ``line_crossed``.
+    ``occupancy_reached``: so many people are in the zone as its ``occupancy`` says; ``occupancy_ended``: fewer again.
+    ``loitering``: a person has been in the zone for its ``loitering_time``. ``first_seen``: a person comes into view of
+    the site; ``last_seen``: no camera has shown them for a while; ``time`` is when one last did, ``dwell`` for how long
+    they were there. ``alert``: a rule holds.
+
+    Args:
+        kind: What happened.
+        time: Capture time in seconds.
+        place: Zone, line, ``EVERYWHERE`` for first and last seen.
+        camera: That showed it; '' where several or none did.
+        track_id: 0 where no single track is meant.
+        global_id: Who, as believed then; 0 where that is not decided, or nobody in particular is meant.
+        name: Of the identity; '' if it has none.
+        start: When the visit began; None where there is none.
+        entered: Whether the visit began at the boundary.
+        left: Whether the visit ended at the boundary.
+        direction: Of a crossing: ``in`` or ``out``; else ''.
+        point: Of a crossing, in pixels (metres on the ground); else None.
+        occupancy: People in the zone after the event; None where it has none.
+        rule: Of an alert, its text; else ''.
+        alert: Of an alert, its name; else ''.
+        value: Of an alert, what was measured; else None.
+        suppressed: Of an alert, how many times it held since it was last told, and was not told because of its rate
+            limit.
+    """
+
+    kind: PlaceEventKind
+    time: float
+    place: str = ""
+    camera: str = ""
+    track_id: int = 0
+    global_id: int = 0
+    name: str = ""
+    start: float | None = None
+    entered: bool = False
+    left: bool = False
+    direction: str = ""
+    point: tuple[float, float] | None = None
+    occupancy: int | None = None
+    rule: str = ""
+    alert: str = ""
+    value: float | None = None
+    suppressed: int = 0
+
+    @property
+    def dwell(self) -> float | None:
+        """Seconds from the beginning of the visit to the event; None where there is no visit."""
+        return None if self.start is None else self.time - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceLog:
+    """What a run stored of tracks at places. Nothing in it depends on who is who.
+
+    A run that goes on has one in ``Run.places.log()``; ``streamreid.runs.place_log.read_place_log(folder)`` reads that
+    of a run folder, or makes it anew for other zones than those of the run.
+
+    Args:
+        visits: Of zones, by their end.
+        crossings: Of lines, by time.
+        spans: Of all tracks.
+        places: The zones and lines as configured, by name.
+        watched: First and last capture time of each camera, also where it showed nobody.
+    """
+
+    visits: tuple[Visit, ...] = ()
+    crossings: tuple[Crossing, ...] = ()
+    spans: tuple[TrackSpan, ...] = ()
+    places: Mapping[str, Place] = field(default_factory=dict)
+    watched: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def place_names(self) -> tuple[str, ...]:
+        """Everything that can be counted: zones, cameras, the whole site."""
+        zones = [name for name, place in self.places.items() if place.kind == "zone"]
+        cameras = sorted({*self.watched, *(span.camera for span in self.spans)})
+        return (*zones, *map(camera_place, cameras), EVERYWHERE)
+
+    def visits_of(self, place: str) -> Iterator[Visit]:
+        """The visits of a zone; of a camera or the site those that follow from the spans of the tracks.
+
+        Raises:
+            KeyError: There is no such place.
+        """
+        if place == EVERYWHERE or (place.startswith(_CAMERA) and place in self.place_names):
+            camera = place.removeprefix(_CAMERA)
+            for span in self.spans:
+                if place == EVERYWHERE or span.camera == camera:
+                    yield Visit(place, span.camera, span.track_id, span.start, span.end)
+        elif place in self.places:
+            yield from (visit for visit in self.visits if visit.place == place)
+        else:
+            raise KeyError(place)
