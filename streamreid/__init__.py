@@ -11,6 +11,7 @@ The whole public API:
     Pipeline, run, Replay               frames in, people with identities out; a run with its files; a run once more
     Config, load_config                 cameras and settings
     FeatureExtractor                    pictures of people to part features
+    open_run                            a finished run: its people, where they were and when
     search_gallery                      who looks like this, where and when were they seen
     Tracker, Associator                 one camera; across cameras; each on its own
     Frame, Detections, PartFeatures,    the values that travel
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from streamreid.pipeline import Pipeline
     from streamreid.reid import FeatureExtractor
     from streamreid.replay import Replay
+    from streamreid.runs.finished_run import open_run
     from streamreid.runs.gallery_search import search_gallery
     from streamreid.runs.run import run
     from streamreid.tracking import Tracker
@@ -56,6 +58,7 @@ __all__ = [
     "Tracks",
     "__version__",
     "load_config",
+    "open_run",
     "run",
     "search_gallery",
 ]
@@ -70,6 +73,7 @@ _HOMES = {
     "StreamReIDError": "errors",
     "Tracker": "tracking",
     "load_config": "config",
+    "open_run": "runs.finished_run",
     "run": "runs",
     "search_gallery": "runs.gallery_search",
 }

@@ -18,7 +18,7 @@ from typing import Any
 from streamreid.errors import FolderBusy, OutputError
 from streamreid.secrets import redact
 
-__all__ = ["FolderLock", "Replacement"]
+__all__ = ["FolderLock", "Replacement", "is_written"]
 
 _LOCK = ".lock"
 _LONGEST_COMMAND = 300
@@ -101,6 +101,23 @@ class FolderLock:
         with suppress(OSError):
             for folder in self._made:
                 folder.rmdir()  # only where it is empty
+
+
+def is_written(folder: Path) -> bool:
+    """Whether another process writes to a folder at the moment. Nothing is made or changed."""
+    try:
+        import fcntl
+
+        descriptor = os.open(folder / _LOCK, os.O_RDONLY)
+    except (ImportError, OSError):  # Windows, or no lock
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _is_file(descriptor: int, path: Path) -> bool:

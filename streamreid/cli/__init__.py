@@ -31,10 +31,11 @@ _LIMITS = (
     "a service, ulimit of a shell), or follow fewer cameras"
 )
 
-_RUN, _ENGINES, _GALLERY, _FIT, _MORE = (
+_RUN, _ENGINES, _GALLERY, _SHOW, _FIT, _MORE = (
     "Follow people",
     "Engines",
     "Gallery",
+    "Count and show",
     "Fit to your cameras",
     "Evaluate and look up",
 )
@@ -75,6 +76,7 @@ class _Verbs(LazyGroup):
             _GALLERY,
             "Find who looks like a picture: where, when, how probably.",
         ),
+        Verb("clip", "streamreid.cli.clip:clip", _SHOW, "One film of one person's appearances in all cameras."),
         Verb(
             "calibrate",
             "streamreid.cli.calibrate:calibrate_command",

@@ -16,7 +16,7 @@ from streamreid.cameras.runtime_overrides import CameraOverrides
 from streamreid.cli import options as o
 from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
 from streamreid.cli.progress import RunProgress
-from streamreid.cli.report import print_summary
+from streamreid.cli.run_summary import print_summary
 from streamreid.config import Config
 from streamreid.config.association import check_cameras
 from streamreid.config.inputs import configure, split_sources

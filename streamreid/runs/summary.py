@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from typing import Any
 from streamreid.camera_names import file_name
 from streamreid.cameras.statistics import CameraCount
 from streamreid.clocks.clock_offsets import ClockOffset
+from streamreid.errors import DataError
 from streamreid.pipeline.gallery_sync import GallerySummary
 from streamreid.pipeline.run import Run
 from streamreid.secrets import redact
-from streamreid.sinks.segments import PIECES, list_segments
+from streamreid.sinks.film_times import film_camera, read_film_times
+from streamreid.sinks.segments import PIECES, list_segments, result_folders
 
 __all__ = ["CameraSummary", "Summary", "summarise"]
 
@@ -112,6 +115,22 @@ class CameraSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class FilmSummary:
+    """A film of the run.
+
+    Args:
+        file: In the folder of the results.
+        camera: Its camera; None for a mosaic.
+        start: Capture time of its first picture in seconds; the times beside the film (``.times.csv``) say where gaps
+            were shortened.
+    """
+
+    file: str
+    camera: str | None
+    start: float
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What a run found and how fast it was. ``milliseconds`` are per frame and stage; detect/embed overlap with the
     others, so they don't add up.
@@ -119,7 +138,8 @@ class Summary:
     ``load`` is how many seconds of inference one second of live frames needed at the end, ``bottleneck`` the stage that
     limited the rate. ``identities`` is how many people there were, ``confirmed`` how many of them were seen well
     enough, ``unlinked_tracks`` how many tracks are nobody. ``outputs_failed`` says why outputs were given up, by their
-    name (mot, jsonl, parquet, crops, video, mosaic, world, cache, state, summary).
+    name (mot, jsonl, parquet, crops, video, mosaic, world, cache, state, summary). ``films`` says when the pictures of
+    its films were captured.
     """
 
     folder: str
@@ -142,6 +162,7 @@ class Summary:
     outputs_failed: dict[str, str] = field(default_factory=dict)
     confirmed: int = 0
     unlinked_tracks: int = 0
+    films: list[FilmSummary] = field(default_factory=list)
 
     @property
     def failed(self) -> list[str]:
@@ -175,6 +196,7 @@ class Summary:
             "outputs_failed": self.outputs_failed,
             "warnings": self.warnings,
             "gallery": None if self.gallery is None else asdict(self.gallery),
+            "films": [asdict(film) for film in self.films],
         }
 
 
@@ -187,6 +209,19 @@ def _files(folder: Path) -> Iterator[Path]:
             continue
         inner = path.rglob("*") if path.is_dir() else [path]
         yield from (p for p in inner if p.is_file() and not p.name.startswith("."))
+
+
+def _films(folder: Path, cameras: Collection[str]) -> list[FilmSummary]:
+    """The films of a run, in the order of their beginnings; those without times, of older versions, are left out."""
+    found = []
+    for part in result_folders(folder):
+        for film in [*(part / "videos").glob("*.mp4"), *part.glob("mosaic*.mp4")]:
+            with suppress(DataError):
+                times = read_film_times(film)
+                camera = film_camera(film, cameras) if film.parent != part else None
+                if times is not None:
+                    found.append(FilmSummary(str(film.relative_to(folder)), camera, round(times.start, 6)))
+    return sorted(found, key=lambda film: (film.start, film.file))
 
 
 def summarise(pipeline: Run, folder: Path) -> Summary:
@@ -244,4 +279,5 @@ def summarise(pipeline: Run, folder: Path) -> Summary:
         clocks=pipeline.clocks.offsets,
         warnings=list(statistics.findings),
         outputs_failed=dict(statistics.outputs),
+        films=_films(folder, list(uris)),
     )

@@ -23,7 +23,6 @@ import csv
 import io
 import json
 import os
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from streamreid.errors import MissingExtraError
+from streamreid.sinks.film_times import film_camera, times_name
 from streamreid.sinks.segments import list_segments
 
 __all__ = ["ErasedResults", "erase_people", "has_crops"]
@@ -326,10 +326,10 @@ class _Place:
                 )
             return
         names = {path.stem for path in (self._folder / "mot").glob("*.txt")} | self._cameras
-        gone = [film for film in films if _camera_of(film, names) in self._cameras]
+        gone = [film for film in films if film_camera(film, names) in self._cameras]
         gone += mosaics if self._cameras else []
         self._result.films += gone
-        doomed += gone
+        doomed += [*gone, *(path for film in gone if (path := times_name(film)).exists())]
 
     def _exchange(self, path: Path, lines: Iterable[bytes]) -> list[tuple[Path, Path]]:
         """Write lines beside a file; nothing where they are the same."""
@@ -347,13 +347,6 @@ class _Place:
             new.unlink()
             return []
         return _ready(new, path)
-
-
-def _camera_of(film: Path, cameras: Collection[str]) -> str:
-    """Whose film it is: films of live cameras are called ``hall.mp4``, ``hall-2.mp4``, ..., and ``.part.mp4`` while
-    they are written."""
-    stem = film.stem.removesuffix(".part").removesuffix(".final")
-    return stem if stem in cameras else re.sub(r"-\d+$", "", stem)
 
 
 def _tracks(item: dict[str, Any]) -> list[Track]:

@@ -43,6 +43,8 @@ RESULTS = (
     "videos",
     "mosaic.mp4",
     "mosaic.part.mp4",
+    "mosaic.times.csv",
+    "mosaic.part.times.csv",
     "crops",
 )
 """What a run writes besides its state and its summary."""

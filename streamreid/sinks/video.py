@@ -108,7 +108,7 @@ class VideoSink(_Film):
         if shot.camera not in self._films:
             self._films[shot.camera] = (
                 Painter(self._style),
-                VideoWriter(self.folder / f"{shot.camera}.mp4", live=self._live),
+                VideoWriter(self.folder / f"{shot.camera}.mp4", live=self._live, times=True),
             )
         painter, writer = self._films[shot.camera]
         image = painter.draw(
@@ -155,7 +155,7 @@ class MosaicSink(_Film):
         live: bool = False,
     ) -> None:
         self._mosaic = Mosaic(cameras, style, max_width=max_width)
-        self._writer = VideoWriter(path, live=live)
+        self._writer = VideoWriter(path, live=live, times=True)
         super().__init__("mosaic video", drop, length)
 
     def _draw(self, result: FrameResult) -> None:

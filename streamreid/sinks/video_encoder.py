@@ -23,6 +23,7 @@ import numpy as np
 from streamreid._threads import Thread
 from streamreid.errors import OutputError
 from streamreid.media import ffmpeg_name
+from streamreid.sinks.film_times import FilmClock, times_name
 from streamreid.types import Image
 
 __all__ = ["VideoWriter", "Worker", "adopt_unfinished", "fit"]
@@ -75,19 +76,23 @@ class VideoWriter:
             night does not freeze the film for a night. The capture time is written in the picture.
         live: Films of earlier runs are kept: this one is called ``<name>-2.mp4``, ... and what a killed run left gets
             its name. The encoder holds nothing back.
+        times: Write the capture times beside the film; see `film_times`.
     """
 
-    def __init__(self, path: Path | str, *, threads: int = 1, max_gap: float = 10.0, live: bool = False) -> None:
+    def __init__(
+        self, path: Path | str, *, threads: int = 1, max_gap: float = 10.0, live: bool = False, times: bool = False
+    ) -> None:
         self.path = Path(path)
         self.frames = 0
         self._live = live
         if live:
             left = _part(self.path)
             if left.exists():
-                left.rename(_free(self.path))
+                _adopt(left, _free(self.path))
             self.path = _free(self.path)
         # One name for all runs, so that the next one finds what this one may leave.
         self._part = _part(Path(path))
+        self._clock = FilmClock(times_name(self._part)) if times else None
         self._threads = threads
         self._gap = max_gap
         self._container: Any = None
@@ -111,6 +116,8 @@ class VideoWriter:
             else:
                 self._pts += max(1, round(min(time - self._time, self._gap) * _BASE))
             self._time = time
+            if self._clock is not None:
+                self._clock.tick(self._pts / _BASE, time)
             image = self._sized(image)
             frame = av.VideoFrame.from_ndarray(image, format="bgr24")
             frame.pts, frame.time_base = self._pts, Fraction(1, _BASE)
@@ -169,6 +176,9 @@ class VideoWriter:
         try:
             container.mux(self._stream.encode(None))
             container.close()
+            if self._clock is not None:
+                self._clock.close()
+                os.replace(times_name(self._part), times_name(self.path))
             if self._live and self._part.stat().st_size > _QUICKLY:
                 self._part.rename(self.path)
             else:
@@ -201,6 +211,13 @@ def _part(path: Path) -> Path:
     return path.with_name(path.stem + ".part.mp4")
 
 
+def _adopt(left: Path, film: Path) -> None:
+    """Give what a killed run left of a film its name, and its times theirs."""
+    left.rename(film)
+    if times_name(left).exists():
+        times_name(left).rename(times_name(film))
+
+
 def adopt_unfinished(folder: Path) -> None:
     """Give films that a killed run left below a folder their names; they play up to the last half second.
 
@@ -210,7 +227,7 @@ def adopt_unfinished(folder: Path) -> None:
     for left in folder.rglob("*.part.mp4"):
         final = _free(left.with_name(left.name.removesuffix(".part.mp4") + ".mp4"))
         try:
-            left.rename(final)
+            _adopt(left, final)
             final.with_name(final.stem + ".final.mp4").unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(

@@ -161,7 +161,7 @@ def render_videos(
     with ExitStack() as stack:
         films: dict[str, VideoWriter] = {}
         for name, path in _targets(folder, cameras, output):
-            films[name] = VideoWriter(path, threads=0)
+            films[name] = VideoWriter(path, threads=0, times=True)
             stack.callback(films[name].close)
         mosaic = Mosaic(cameras, style) if "" in films else None
         opened = {camera: _until_error(camera, opener, mosaic) for camera, opener in sources.items()}

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from streamreid.cli import gallery as gallery_commands
 from streamreid.cli import search as search_command
-from streamreid.cli.report import print_summary
+from streamreid.cli.run_summary import print_summary
 from streamreid.cli.tables import print_table
 from streamreid.config import AssociationConfig
 from streamreid.gallery import Batch, EngineStamp, Gallery, TrackRecord

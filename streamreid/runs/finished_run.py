@@ -1,0 +1,314 @@
+"""A run that is over (or was killed, or goes on), opened from its folder: who appeared where and when."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from streamreid._folders import is_written
+from streamreid.config import Config
+from streamreid.errors import DataError, StreamReIDError
+from streamreid.sinks.result_reader import Beliefs, Observations, read_results
+from streamreid.types import TrackKey
+
+__all__ = ["Appearance", "FinishedIdentity", "FinishedRun", "Identities", "IdentityNotFound", "open_run"]
+
+_LEAST_OBSERVATIONS = 3
+"""Frames from which a track is a person where nothing says so but the Parquet table: the default of
+``association.min_observations``."""
+
+
+class IdentityNotFound(DataError, KeyError):
+    """A run has no identity of that number or name."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """From when to when one camera saw a person: one track.
+
+    Args:
+        camera: Name of the camera.
+        track_id: In that camera.
+        start: Capture time of the first frame, seconds.
+        end: Capture time of the last frame, seconds.
+        observations: Frames that show the person.
+        probability: Probability in [0, 1] that the track is this person.
+    """
+
+    camera: str
+    track_id: int
+    start: float
+    end: float
+    observations: int
+    probability: float
+
+    @property
+    def key(self) -> TrackKey:
+        """Camera and track id."""
+        return self.camera, self.track_id
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedIdentity:
+    """A person of a run.
+
+    Args:
+        global_id: The number of the identity.
+        appearances: By their start, in all cameras.
+        confirmed: Whether the person was seen well enough to be confirmed.
+        name: What a person called them; empty if nobody did.
+    """
+
+    global_id: int
+    appearances: tuple[Appearance, ...]
+    confirmed: bool = False
+    name: str = ""
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Cameras that saw the person, in the order of their first appearances."""
+        return tuple(dict.fromkeys(appearance.camera for appearance in self.appearances))
+
+    @property
+    def start(self) -> float:
+        """Capture time of the first frame, seconds."""
+        return self.appearances[0].start
+
+    @property
+    def end(self) -> float:
+        """Capture time of the last frame, seconds."""
+        return max(appearance.end for appearance in self.appearances)
+
+    @property
+    def probability(self) -> float:
+        """Probability in [0, 1] that all appearances are one person: the least of theirs."""
+        return min(appearance.probability for appearance in self.appearances)
+
+    @property
+    def label(self) -> str:
+        """``#3 Anna``."""
+        return f"#{self.global_id} {self.name}".strip()
+
+
+class Identities(Mapping[int, FinishedIdentity]):
+    """The people of a run by global id. A number that became part of another one gives that one.
+
+    Args:
+        people: By global id.
+        current: Who a global id is now.
+    """
+
+    def __init__(self, people: Mapping[int, FinishedIdentity], current: Callable[[int], int]) -> None:
+        self._people, self._current = dict(people), current
+
+    def __getitem__(self, global_id: int) -> FinishedIdentity:
+        """The person of that number.
+
+        Raises:
+            IdentityNotFound: There is none; a ``KeyError``, too.
+        """
+        who = self._current(global_id)
+        if who not in self._people:
+            known = [str(number) for number in sorted(self._people)]
+            some = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
+            raise IdentityNotFound(f"the run has no identity {global_id}; it has {some or 'none'}")
+        return self._people[who]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._people)
+
+    def __len__(self) -> int:
+        return len(self._people)
+
+    def __repr__(self) -> str:
+        return f"Identities({sorted(self._people)})"
+
+    def named(self, name: str) -> FinishedIdentity:
+        """The person of that name.
+
+        Raises:
+            IdentityNotFound: Nobody is called so, or several people are.
+        """
+        found = [person for person in self._people.values() if person.name.casefold() == name.casefold()]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            numbers = ", ".join(str(person.global_id) for person in found)
+            raise IdentityNotFound(f"several identities are called '{name}': {numbers}; say which by its number")
+        known = ", ".join(sorted({person.name for person in self._people.values() if person.name}))
+        raise IdentityNotFound(f"the run has no identity called '{name}'; names: {known or 'none'}")
+
+
+@dataclass
+class _Span:
+    start: float
+    end: float
+    observations: int = 0
+
+
+@dataclass
+class _Reading:
+    """What one pass over the results leaves."""
+
+    spans: dict[TrackKey, _Span] = field(default_factory=dict)
+    watched: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def take(self, rows: Observations) -> None:
+        for camera, track, time in zip(rows.cameras, rows.track_ids.tolist(), rows.times.tolist(), strict=True):
+            span = self.spans.get((camera, track))
+            if span is None:
+                span = self.spans[camera, track] = _Span(time, time)
+            span.start, span.end = min(span.start, time), max(span.end, time)
+            span.observations += 1
+            first, last = self.watched.get(camera, (time, time))
+            self.watched[camera] = min(first, time), max(last, time)
+
+
+class FinishedRun:
+    """The results of a run, opened by `open_run`.
+
+    Attributes:
+        path: The folder.
+        complete: Whether the run came to its end.
+        goes_on: Whether a process writes to the folder at the moment.
+        cameras: Names, in the order of the run.
+        watched: First and last capture time, in seconds, at which each camera saw somebody.
+        identities: People by global id.
+        unlinked: Tracks that were seen too little to be a person.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        reading = _Reading()
+        self.goes_on = is_written(path)
+        beliefs = read_results(path, reading.take)
+        self.complete = beliefs.complete
+        self.watched: Mapping[str, tuple[float, float]] = reading.watched
+        self.cameras: tuple[str, ...] = tuple(beliefs.cameras)
+        self._beliefs, self._spans = beliefs, reading.spans
+        people = _people(beliefs, reading.spans)
+        linked = {appearance.key for person in people.values() for appearance in person.appearances}
+        self.identities = Identities(people, beliefs.current)
+        self.unlinked: tuple[TrackKey, ...] = tuple(sorted(set(reading.spans) - linked))
+
+    def __repr__(self) -> str:
+        return f"FinishedRun({str(self.path)!r}, identities={len(self.identities)}, cameras={list(self.cameras)})"
+
+    @property
+    def state(self) -> str:
+        """One sentence about how far the run is."""
+        if self.goes_on:
+            return "The run goes on: this is what it has found so far."
+        if not self.complete:
+            return "The run was killed or failed: results end where it did, and who is who may be unfinished."
+        return "The run came to its end."
+
+    @property
+    def start(self) -> float | None:
+        """First capture time at which anybody was seen, seconds; None if nobody was."""
+        return min((first for first, _ in self.watched.values()), default=None)
+
+    @property
+    def end(self) -> float | None:
+        """Last capture time at which anybody was seen, seconds; None if nobody was."""
+        return max((last for _, last in self.watched.values()), default=None)
+
+    @cached_property
+    def summary(self) -> dict[str, Any] | None:
+        """``summary.json``; None where the run did not get to write it.
+
+        Raises:
+            DataError: It is damaged.
+        """
+        path = self.path / "summary.json"
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise DataError(f"cannot read '{path}': {error}") from error
+        if not isinstance(data, dict):
+            raise DataError(f"'{path}' is not the summary of a run")
+        return data
+
+    @cached_property
+    def config(self) -> Config | None:
+        """The configuration of the run, without passwords; None where the run left no summary.
+
+        Raises:
+            DataError: The summary has none that this version can read.
+        """
+        if self.summary is None:
+            return None
+        try:
+            return Config.from_dict(self.summary["configuration"], where=str(self.path / "summary.json"))
+        except (KeyError, TypeError, StreamReIDError) as error:
+            raise DataError(f"'{self.path / 'summary.json'}' has no configuration that can be read: {error}") from error
+
+    def observations(self, take: Callable[[Observations], None]) -> None:
+        """Hand everybody in every frame to a function, a few thousand rows at once.
+
+        Args:
+            take: Called with columns of capture times, boxes and track ids; `identity_of` says who that is.
+        """
+        read_results(self.path, take)
+
+    def identity_of(self, camera: str, track_id: int) -> int:
+        """The global id of a track; 0 for one that belongs to nobody."""
+        return self._who.get((camera, track_id), 0)
+
+    @cached_property
+    def _who(self) -> dict[TrackKey, int]:
+        return {a.key: who for who, person in self.identities.items() for a in person.appearances}
+
+
+def _people(beliefs: Beliefs, spans: Mapping[TrackKey, _Span]) -> dict[int, FinishedIdentity]:
+    found: dict[int, list[Appearance]] = defaultdict(list)
+    for key, (who, probability) in beliefs.links().items():
+        span = spans.get(key)
+        if span is not None:  # a link without a frame: the frame's line was not written any more
+            found[who].append(Appearance(*key, span.start, span.end, span.observations, probability))
+    if beliefs.from_table:  # which tracks belong to nobody is said by the JSON lines alone
+        for who in [w for w, seen in found.items() if max(a.observations for a in seen) < _LEAST_OBSERVATIONS]:
+            del found[who]
+    return {
+        who: FinishedIdentity(
+            who,
+            tuple(sorted(found[who], key=lambda appearance: (appearance.start, appearance.key))),
+            beliefs.is_confirmed(who),
+            beliefs.names.get(who, ""),
+        )
+        for who in sorted(found)
+    }
+
+
+def open_run(path: str | Path) -> FinishedRun:
+    """Open the folder of a run's results.
+
+    Example:
+        >>> from streamreid import Pipeline, open_run, run
+        >>> with Pipeline.from_sources("entrance.mp4") as pipeline:
+        ...     summary = run(pipeline, "results")
+        >>> finished = open_run("results")
+        >>> sorted(finished.identities)
+        [1, 2]
+        >>> for seen in finished.identities[1].appearances:
+        ...     print(seen.camera, f"{seen.start:.1f} to {seen.end:.1f} s")
+        entrance 0.2 to 3.9 s
+
+    Args:
+        path: What ``streamreid run`` wrote, also in segments, also while the run goes on or after it was killed.
+
+    Raises:
+        DataError: The folder holds no results, or damaged ones.
+        MissingExtraError: There is only a Parquet table, and pyarrow is not installed.
+    """
+    return FinishedRun(Path(path))
