@@ -4,6 +4,8 @@ What is stored is about tracks (a :class:`Visit`, a :class:`Crossing`); what is 
 these records and from who is who, so that merges and splits revise it without rewriting a record.
 """
 
+from streamreid.places.counts import CountsTable, count_people
+from streamreid.places.flows import FlowsTable, count_flows
 from streamreid.places.records import (
     EVERYWHERE,
     Crossing,
@@ -18,7 +20,9 @@ from streamreid.places.records import (
 
 __all__ = [
     "EVERYWHERE",
+    "CountsTable",
     "Crossing",
+    "FlowsTable",
     "Place",
     "PlaceEvent",
     "PlaceEventKind",
@@ -26,4 +30,6 @@ __all__ = [
     "TrackSpan",
     "Visit",
     "camera_place",
+    "count_flows",
+    "count_people",
 ]

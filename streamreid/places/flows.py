@@ -1,0 +1,206 @@
+"""Flows: from which place to which people go, how many, how long it takes, and the ways of single people."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from streamreid.errors import OutputError
+from streamreid.places.counts import wanted_places
+from streamreid.places.records import EVERYWHERE, PlaceLog, Visit
+from streamreid.places.stays import ABSENCE, Identities, Stay, people_of, staff_of, stays_at, visits_at
+from streamreid.types import TrackKey
+
+__all__ = ["FLOW_COLUMNS", "FlowsTable", "PersonSamples", "count_flows"]
+
+FLOW_COLUMNS = (
+    "origin",
+    "destination",
+    "moves",
+    "moves_low",
+    "moves_high",
+    "people",
+    "travel_median",
+    "travel_p90",
+    "withheld",
+)
+"""Names of the columns, in their order."""
+
+
+class PersonSamples(Protocol):
+    """Samples of who may be who; see ``partition_sampling.PartitionSamples``."""
+
+    def persons(self) -> Iterator[Mapping[TrackKey, int]]:
+        """For each sample the person of every track that is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowsTable:
+    """One row per pair of places between which somebody went.
+
+    A move is a stay at the origin that is followed by a stay of the same person at the destination, with no other place
+    between them. Its travel time is 0 where the places overlap.
+
+    Args:
+        rows: Values by name of column; see ``FLOW_COLUMNS``. What cannot be told is None: the interval where there are
+            no samples, everything but the places where a row is ``withheld``.
+        ways: Places one after the other, and how many people took this way; the most frequent first.
+        staff: Global ids of people who were left out.
+    """
+
+    rows: tuple[Mapping[str, Any], ...]
+    ways: tuple[tuple[tuple[str, ...], int], ...] = ()
+    staff: frozenset[int] = frozenset()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        return iter(self.rows)
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Columns by name, ready for pandas and Polars."""
+        return {name: [row[name] for row in self.rows] for name in FLOW_COLUMNS}
+
+    def matrix(self) -> tuple[list[str], list[list[int]]]:
+        """Places, and how many moves lead from each (row) to each (column); 0 where they are withheld."""
+        names = sorted({row[side] for row in self.rows for side in ("origin", "destination")})
+        number = {name: i for i, name in enumerate(names)}
+        moves = [[0] * len(names) for _ in names]
+        for row in self.rows:
+            moves[number[row["origin"]]][number[row["destination"]]] = row["moves"] or 0
+        return names, moves
+
+    def write_csv(self, path: Path | str) -> None:
+        """Write the table as CSV; None is an empty field.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        try:
+            with Path(path).open("w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, FLOW_COLUMNS, lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(self.rows)
+        except OSError as error:
+            raise OutputError(f"cannot write the flows to '{path}': {error.strerror or error}") from error
+
+
+def count_flows(
+    log: PlaceLog,
+    identities: Identities,
+    samples: PersonSamples | None = None,
+    *,
+    places: Sequence[str] | None = None,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    staff: Iterable[str | int] = (),
+    staff_after: float | None = None,
+    min_people: int = 0,
+    absence: float = ABSENCE,
+) -> FlowsTable:
+    """Count moves from place to place.
+
+    Args:
+        log: What was stored of tracks at places.
+        identities: Who is who.
+        samples: Who may be who, for the interval of ``moves``; None leaves it out.
+        places: Between which; default all zones, or all cameras where there is no zone.
+        groups: Further places that consist of several.
+        start: Moves that arrive earlier are left out.
+        end: Moves that arrive then or later are left out.
+        staff: Names or global ids of people who are left out.
+        staff_after: Who is in view of the site for more seconds than this is staff too.
+        min_people: Rows and ways of fewer people than this are withheld.
+        absence: Seconds out of a place after which somebody who is back has come again.
+
+    Raises:
+        ConfigError: An unknown place.
+    """
+    wanted = wanted_places(log, default_places(log) if places is None else places, groups or {})
+    left_out = staff_of(log, identities, names=staff, longer_than=staff_after)
+    person = {key: who for key, who in people_of(identities).items() if who not in left_out}
+    workers = {key for key, who in people_of(identities).items() if who in left_out}
+    visits = {name: visits_at(log, members) for name, members in wanted.items()}
+    period = (-np.inf if start is None else start, np.inf if end is None else end)
+
+    def moves_of(who: Mapping[TrackKey, int]) -> dict[int, list[tuple[str, str, float]]]:
+        return _moves(_ways(visits, who, absence), period)
+
+    moves = moves_of(person)
+    by_pair: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
+    for number, steps in moves.items():
+        for origin, destination, seconds in steps:
+            by_pair[origin, destination].append((number, seconds))
+    spread: dict[tuple[str, str], list[int]] = {}
+    drawn = list(samples.persons()) if samples is not None else []
+    for number, sample in enumerate(drawn):
+        counted = Counter(
+            step[:2]
+            for steps in moves_of({k: p for k, p in sample.items() if k not in workers}).values()
+            for step in steps
+        )
+        for pair, count in counted.items():
+            spread.setdefault(pair, [0] * len(drawn))[number] = count
+    rows = [_row(pair, by_pair.get(pair, []), spread.get(pair), min_people) for pair in sorted({*by_pair, *spread})]
+    ways = Counter(tuple(s.place for s in way) for way in _ways(visits, person, absence).values())
+    told = [(way, count) for way, count in ways.items() if count >= min_people]
+    return FlowsTable(tuple(rows), tuple(sorted(told, key=lambda w: (-w[1], w[0]))), left_out)
+
+
+def default_places(log: PlaceLog) -> list[str]:
+    """The zones, or all cameras where there is none: places of one kind, so that nobody moves from a zone to the camera
+    that shows it."""
+    zones = [name for name, place in log.places.items() if place.kind == "zone"]
+    return zones or [name for name in log.place_names if name != EVERYWHERE]
+
+
+def _ways(
+    visits: Mapping[str, Sequence[Visit]], person: Mapping[TrackKey, int], absence: float
+) -> dict[int, list[Stay]]:
+    """Everybody's stays at all places, by time; two in a row at one place are one."""
+    each: dict[int, list[Stay]] = defaultdict(list)
+    for name, own in visits.items():
+        for stay in stays_at(name, own, person, absence=absence):
+            each[stay.person].append(stay)
+    return {who: sorted(stays, key=lambda s: (s.start, s.end, s.place)) for who, stays in sorted(each.items())}
+
+
+def _moves(ways: Mapping[int, Sequence[Stay]], period: tuple[float, float]) -> dict[int, list[tuple[str, str, float]]]:
+    return {
+        who: [
+            (one.place, then.place, max(then.start - one.end, 0.0))
+            for one, then in itertools.pairwise(stays)
+            if one.place != then.place and period[0] <= then.start < period[1]
+        ]
+        for who, stays in ways.items()
+    }
+
+
+def _row(
+    pair: tuple[str, str], moves: Sequence[tuple[int, float]], spread: Sequence[int] | None, least: int
+) -> dict[str, Any]:
+    people = len({who for who, _ in moves})
+    places = {"origin": pair[0], "destination": pair[1]}
+    if people < least:
+        return {**dict.fromkeys(FLOW_COLUMNS), **places, "withheld": True}
+    seconds = [s for _, s in moves]
+    low, high = (None, None) if spread is None else np.quantile(spread, [0.05, 0.95], method="inverted_cdf").tolist()
+    return {
+        **places,
+        "moves": len(moves),
+        "moves_low": None if low is None else min(low, len(moves)),
+        "moves_high": None if high is None else max(high, len(moves)),
+        "people": people,
+        "travel_median": float(np.median(seconds)) if seconds else None,
+        "travel_p90": float(np.quantile(seconds, 0.9)) if seconds else None,
+        "withheld": False,
+    }
