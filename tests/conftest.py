@@ -46,8 +46,23 @@ RERUN_DELAY = 2
 """Seconds before such a run, in which other programs may come to an end."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked ``wall_time`` run again when they fail: on a busy machine nothing is sure to happen in time."""
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+"""Environment variables that limit the threads of PyTorch, NumPy and OpenCV in a process and those it starts."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[object]) -> None:
+    """Test processes that share the cores (pytest-xdist) compute with one thread each, unless the caller says else."""
+    if len(specs) > 1:
+        for name in THREADS:
+            os.environ.setdefault(name, "1")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked ``wall_time`` run again when they fail: on a busy machine nothing is sure to happen in time. Of
+    several test processes (pytest-xdist) none shall be left alone at the end with a slow test: these come first."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     for item in items:
         if item.get_closest_marker("wall_time"):
             item.add_marker(pytest.mark.flaky(reruns=RERUNS, reruns_delay=RERUN_DELAY))
