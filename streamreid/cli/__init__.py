@@ -76,6 +76,7 @@ class _Verbs(LazyGroup):
             _GALLERY,
             "Find who looks like a picture: where, when, how probably.",
         ),
+        Verb("report", "streamreid.cli.report:report", _SHOW, "How many different people were where and when."),
         Verb("clip", "streamreid.cli.clip:clip", _SHOW, "One film of one person's appearances in all cameras."),
         Verb(
             "calibrate",

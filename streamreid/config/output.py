@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -9,8 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from streamreid._sections import Section, basic
+from streamreid.errors import ConfigError
 
-__all__ = ["OutputConfig", "RotateConfig"]
+__all__ = ["OutputConfig", "RotateConfig", "duration"]
 
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {
@@ -24,6 +26,7 @@ _BYTES = {
     "GIB": 2**30,
     "TIB": 2**40,
 }
+_NUMBER = re.compile(r"\s*\d+(?:\.\d+)?\s*")
 _QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
 
 
@@ -36,6 +39,21 @@ def _quantity(text: str, units: Mapping[str, float], example: str) -> float:
 
 def _as_seconds(value: Any) -> Any:
     return _quantity(value, _SECONDS, "1d") if isinstance(value, str) else value
+
+
+def duration(text: str | float, what: str = "duration") -> float:
+    """Seconds of a time as people write it: ``90``, ``30m``, ``1h``, ``1d``.
+
+    Raises:
+        ConfigError: It is not a positive time; ``what`` is named.
+    """
+    try:
+        seconds = float(text) if not isinstance(text, str) or _NUMBER.fullmatch(text) else _as_seconds(text)
+    except ValueError as error:
+        raise ConfigError(f"{what} {text!r}: {error}") from None
+    if not (seconds > 0 and math.isfinite(seconds)):
+        raise ConfigError(f"{what} {text!r}: give a positive time, for example 1h")
+    return float(seconds)
 
 
 def _as_bytes(value: Any) -> Any:

@@ -20,8 +20,13 @@ that broke, or the way between two cameras of one place."""
 class Identities(Protocol):
     """Who is who: global id and link probability by track; ``sinks.FinalIdentities`` is one."""
 
-    unlinked: frozenset[int]
-    names: Mapping[int, str]
+    @property
+    def unlinked(self) -> frozenset[int]:
+        """Global ids that only number a track."""
+
+    @property
+    def names(self) -> Mapping[int, str]:
+        """Names by global id."""
 
     def items(self) -> Iterable[tuple[TrackKey, tuple[int, float]]]:
         """Track and (global id, probability), of every track."""

@@ -52,12 +52,15 @@ class TrackBoxes:
         return BoxesAt(np.array(ids, np.int64), np.array(boxes, np.float32).reshape(-1, 4))
 
 
-def boxes_of(run: FinishedRun, keys: Collection[TrackKey] | None = None) -> dict[str, TrackBoxes]:
+def boxes_of(
+    run: FinishedRun, keys: Collection[TrackKey] | None = None, *, until: float = float("inf")
+) -> dict[str, TrackBoxes]:
     """The boxes of tracks, by camera.
 
     Args:
         run: The run.
         keys: Only these tracks; default all.
+        until: Only up to this capture time.
     """
     rows: dict[TrackKey, list[tuple[float, FloatArray]]] = defaultdict(list)
 
@@ -65,7 +68,7 @@ def boxes_of(run: FinishedRun, keys: Collection[TrackKey] | None = None) -> dict
         for key, time, box in zip(
             zip(seen.cameras, seen.track_ids.tolist(), strict=True), seen.times.tolist(), seen.boxes, strict=True
         ):
-            if keys is None or key in keys:
+            if time <= until and (keys is None or key in keys):
                 rows[key].append((time, box))
 
     run.observations(take)

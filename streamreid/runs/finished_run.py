@@ -12,7 +12,10 @@ from typing import Any
 
 from streamreid._folders import is_written
 from streamreid.config import Config
+from streamreid.config.output import duration
 from streamreid.errors import DataError, StreamReIDError
+from streamreid.places import CountsTable, FlowsTable, PlaceLog, TrackSpan, count_flows, count_people
+from streamreid.sinks import FinalIdentities
 from streamreid.sinks.result_reader import Beliefs, Observations, read_results
 from streamreid.types import TrackKey
 
@@ -212,6 +215,16 @@ class FinishedRun:
         return "The run came to its end."
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the results do not tell, one sentence each."""
+        if not self._beliefs.from_table:
+            return ()
+        return (
+            "There is only the Parquet table and no results.jsonl, so names, zones, lines and who is confirmed are not "
+            "known.",
+        )
+
+    @property
     def start(self) -> float | None:
         """First capture time at which anybody was seen, seconds; None if nobody was."""
         return min((first for first, _ in self.watched.values()), default=None)
@@ -252,6 +265,52 @@ class FinishedRun:
             return Config.from_dict(self.summary["configuration"], where=str(self.path / "summary.json"))
         except (KeyError, TypeError, StreamReIDError) as error:
             raise DataError(f"'{self.path / 'summary.json'}' has no configuration that can be read: {error}") from error
+
+    @cached_property
+    def place_log(self) -> PlaceLog:
+        """What tracks did at places: visits of zones, crossings of lines, spans of all tracks."""
+        spans = tuple(TrackSpan(*key, span.start, span.end, span.observations) for key, span in self._spans.items())
+        return PlaceLog(spans=spans, watched=self.watched)
+
+    @cached_property
+    def links(self) -> FinalIdentities:
+        """Global id and link probability of every track; tracks of nobody have the global id 0."""
+        people = {a.key: (who, a.probability) for who, person in self.identities.items() for a in person.appearances}
+        confirmed = [who for who, person in self.identities.items() if person.confirmed]
+        names = {who: person.name for who, person in self.identities.items() if person.name}
+        return FinalIdentities(
+            {**dict.fromkeys(self.unlinked, (0, 0.0)), **people}, confirmed=confirmed, unlinked=(0,), names=names
+        )
+
+    def counts(self, every: str | float | None = None, **options: Any) -> CountsTable:
+        """How many people were where: a row per place and period.
+
+        Example:
+            >>> table = open_run("runs/demo").counts(every="1h")  # doctest: +SKIP
+            >>> pandas.DataFrame(table.to_dict())  # doctest: +SKIP
+
+        Args:
+            every: Length of the periods: seconds, or "30m", "1h", "1d"; None: one period.
+            options: ``start``, ``end``, ``places``, ``groups``, ``staff``, ``staff_after``, ``min_people`` and others
+                of `streamreid.places.count_people`.
+
+        Raises:
+            ConfigError: No such place, or no such time.
+        """
+        seconds = None if every is None else duration(every, "every")
+        return count_people(self.place_log, self.links, every=seconds, **options)
+
+    def flows(self, **options: Any) -> FlowsTable:
+        """Who went from where to where: a row per pair of places.
+
+        Args:
+            options: ``places``, ``groups``, ``start``, ``end``, ``staff``, ``min_people`` and others of
+                `streamreid.places.count_flows`.
+
+        Raises:
+            ConfigError: No such place.
+        """
+        return count_flows(self.place_log, self.links, **options)
 
     def observations(self, take: Callable[[Observations], None]) -> None:
         """Hand everybody in every frame to a function, a few thousand rows at once.

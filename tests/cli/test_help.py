@@ -38,7 +38,19 @@ def test_the_verbs_used_most_come_first():
     assert listed[:6] == ["run", "serve", "batch", "replay", "demo", "doctor"]
     assert listed[6:11] == ["train", "parse-labels", "export", "build-engine", "engine"]
     assert set(listed[11:]) == {
-        *("gallery", "search", "calibrate", "learn-topology", "tune", "evaluate", "synth", "weights", "config"),
+        *(
+            "gallery",
+            "search",
+            "clip",
+            "report",
+            "calibrate",
+            "learn-topology",
+            "tune",
+            "evaluate",
+            "synth",
+            "weights",
+            "config",
+        ),
     }
 
 

@@ -1,0 +1,158 @@
+"""``streamreid report``: how many different people were where and when, as a page, tables and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import typer
+from rich.table import Table
+
+from streamreid.cli.clip import Blurring, Moved, pictures_of
+from streamreid.cli.console import errors, output, set_up_logging
+from streamreid.cli.tables import print_table
+from streamreid.errors import OutputError
+from streamreid.places import CountsTable
+from streamreid.reports.charts import period_label, place_label
+from streamreid.reports.footprints import GROUND, Footprints, gather_footprints
+from streamreid.reports.maps import Base, bases_of, draw_heat, draw_paths
+from streamreid.reports.questions import asked_places, moment
+from streamreid.reports.report import Report, write_page
+from streamreid.runs.finished_run import FinishedRun, open_run
+
+__all__ = ["report"]
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a run's results.")],
+    every: Annotated[
+        str | None, typer.Option(help="Length of the periods: 15m, 1h, 1d; default: the whole time in one.")
+    ] = None,
+    page: Annotated[Path | None, typer.Option("--html", help="Write a page with charts and maps: one file.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the counts as CSV.")] = None,
+    parquet: Annotated[Path | None, typer.Option("--parquet", help="Write the counts as Parquet.")] = None,
+    flows: Annotated[Path | None, typer.Option("--flows", help="Write the moves between places as CSV.")] = None,
+    paths: Annotated[
+        Path | None,
+        typer.Option("--paths", help="Folder for pictures of where people walked and stood: one of each per camera."),
+    ] = None,
+    place: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this zone or camera; several, separated by commas, count as one place. Repeatable."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help="From then on: 10:00, or 2026-11-29T10:00 (UTC), or seconds.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Until then.")] = None,
+    staff: Annotated[
+        list[str] | None, typer.Option(help="Name or global id of somebody who is not counted. Repeatable.")
+    ] = None,
+    staff_after: Annotated[
+        str | None, typer.Option(help="Whoever is seen for longer than this in all is not counted: 4h.")
+    ] = None,
+    min_people: Annotated[int, typer.Option(min=0, help="Withhold counts of fewer people than this (0: none).")] = 0,
+    stills: Annotated[bool, typer.Option(help="Draw maps on a still of the camera.")] = True,
+    blur: Blurring = "none",
+    sources: Moved = None,
+) -> None:
+    """Say how many different people were where and when, how long they
+    stayed and where they went.
+
+    Counts go to the terminal, to a page (--html), to CSV or to Parquet.
+    Stills of cameras are blurred as the run was (output.blur).
+    """
+    set_up_logging()
+    finished = open_run(run)
+    if not finished.complete or finished.goes_on:
+        errors.print(finished.state, highlight=False)
+    for note in finished.notes:
+        errors.print(note, highlight=False, soft_wrap=True)
+    options = _options(finished, place, since, until, staff, staff_after, min_people)
+    counts = finished.counts(every, **options)
+    moves = finished.flows(**options)
+    whole = counts if every is None else finished.counts(None, **options)
+    _write_tables(counts, csv, parquet)
+    if flows is not None:
+        moves.write_csv(flows)
+    footprints, bases = Footprints(), {}
+    if page is not None or paths is not None:
+        footprints = gather_footprints(finished)
+        bases = bases_of(pictures_of(finished, sources, blur), footprints, stills=stills)
+    if paths is not None:
+        _write_maps(finished, footprints, bases, paths)
+    if page is not None:
+        title = f"Report of {finished.path.resolve().name}"
+        write_page(Report(finished, title, counts, whole, moves, footprints, bases), page)
+    _print(counts)
+    written = [path for path in (page, csv, parquet, flows, paths) if path is not None]
+    if written:
+        output.print(f"written: {', '.join(map(str, written))}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _options(
+    run: FinishedRun,
+    place: Sequence[str] | None,
+    since: str | None,
+    until: str | None,
+    staff: Sequence[str] | None,
+    staff_after: str | None,
+    min_people: int,
+) -> dict[str, Any]:
+    """The question as keyword arguments of counts and flows."""
+    from streamreid.config.output import duration
+
+    places, groups = asked_places(run.place_log, place or ())
+    return {
+        "places": places,
+        "groups": groups,
+        "start": None if since is None else moment(since, run.start, "--from"),
+        "end": None if until is None else moment(until, run.start, "--to"),
+        "staff": [int(who) if who.isdecimal() else who for who in staff or ()],
+        "staff_after": None if staff_after is None else duration(staff_after, "--staff-after"),
+        "min_people": min_people,
+    }
+
+
+def _write_tables(counts: CountsTable, csv: Path | None, parquet: Path | None) -> None:
+    if csv is not None:
+        counts.write_csv(csv)
+    if parquet is not None:
+        counts.write_parquet(parquet)
+
+
+def _write_maps(run: FinishedRun, footprints: Footprints, bases: dict[str, Base], folder: Path) -> None:
+    """``<camera>-paths.png`` and ``<camera>-heat.png``; ``ground-...`` for the ground plan."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for camera, base in bases.items():
+            surface = footprints.surfaces[camera]
+            name = "ground" if camera == GROUND else camera
+            pictures = {
+                "paths": draw_paths(base, surface, lambda key: run.identity_of(*key)),
+                "heat": draw_heat(base, surface)[0],
+            }
+            for kind, image in pictures.items():
+                (folder / f"{name}-{kind}.png").write_bytes(cv2.imencode(".png", image)[1].tobytes())
+            if base.note:
+                errors.print(f"drawn on empty ground: {base.note}", highlight=False, soft_wrap=True)
+    except OSError as error:
+        raise OutputError(f"cannot write to '{folder}': {error.strerror or error}. Choose another folder") from error
+
+
+def _print(counts: CountsTable) -> None:
+    if not len(counts):
+        output.print("nobody was seen")
+        return
+    table = Table("place", "period", "people", "90 %", "visits", "at once", "median dwell", box=None, pad_edge=False)
+    for row in counts:
+        where = place_label(row["place"]), period_label(row["start"], row["end"])
+        if row["withheld"]:
+            table.add_row(*where, "withheld", "", "", "", "")
+            continue
+        interval = "" if row["unique_low"] is None else f"{row['unique_low']} to {row['unique_high']}"
+        dwell = "" if row["dwell_median"] is None else f"{row['dwell_median']:.1f} s"
+        numbers = str(row["unique"]), interval, str(row["visits"]), str(row["occupancy_max"])
+        table.add_row(*where, *numbers, dwell)
+    print_table(output, table)

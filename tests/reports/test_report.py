@@ -1,0 +1,174 @@
+"""The report of a run: tables, maps and the page."""
+
+import csv
+import json
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from streamreid import Pipeline, open_run, run
+from streamreid.errors import ConfigError
+from streamreid.reports.questions import moment
+
+
+@pytest.fixture
+def folder(scene, tmp_path, colours):
+    """A run of two cameras; person 1 walks through both, one after the other."""
+    one, two = scene.camera("entrance", [0, 1]), scene.camera("hall", [1, 2])
+    config = scene.config(one, two)
+    cameras = [{"name": "entrance", "uri": str(one)}, {"name": "hall", "uri": str(two), "offset": 20}]
+    config = config.from_dict({**config.model_dump(), "cameras": cameras})
+    with Pipeline(config, embedder=colours) as pipeline:
+        run(pipeline, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def rows_of(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return {(row["place"], float(row["start"])): row for row in csv.DictReader(file)}
+
+
+def test_a_run_is_counted_per_period(folder, call, tmp_path):
+    code, said, _ = call("report", folder, "--every", "10s", "--csv", tmp_path / "counts.csv")
+    assert code == 0, said
+    rows = rows_of(tmp_path / "counts.csv")
+    unique = {(place, start // 10): int(row["unique"]) for (place, start), row in rows.items()}
+    assert unique == {
+        **{("camera:entrance", n): 2 * (n == 0) for n in range(3)},
+        **{("camera:hall", n): 2 * (n == 2) for n in range(3)},
+        # Who is in neither camera for 16 s has not gone.
+        **{("everywhere", n): (2, 1, 2)[n] for n in range(3)},
+    }
+    table = open_run(folder).counts(every="10s").to_dict()
+    assert table["unique"] == [int(row["unique"]) for row in rows.values()]
+
+
+def test_different_people_over_two_cameras_between_two_times(folder, call):
+    code, said, _ = call("report", folder, "--place", "entrance,hall", "--from", "0:00", "--to", "0:00:23")
+    assert code == 0, said
+    (line,) = [line for line in said.splitlines() if line.startswith("entrance+hall")]
+    assert re.search(r"0:00:00 to 0:00:23 +3 ", line)
+    code, _, why = call("report", folder, "--place", "hal")
+    assert code == 2
+    assert "camera:hall" in why
+
+
+def test_maps_show_where_people_walked(folder, call, tmp_path):
+    code, said, _ = call("report", folder, "--paths", tmp_path / "maps")
+    assert code == 0, said
+    names = {path.name for path in (tmp_path / "maps").iterdir()}
+    assert names == {f"{camera}-{kind}.png" for camera in ("entrance", "hall") for kind in ("paths", "heat")}
+    paths, heat = (cv2.imread(str(tmp_path / "maps" / f"entrance-{kind}.png")) for kind in ("paths", "heat"))
+    assert paths.shape == (240, 320, 3)
+    # Feet of the first person: from (26, 120) to (104, 120). Above, nobody stands.
+    assert colourfulness(paths[115:125, 40:90]) > 60 > colourfulness(paths[200:230, 200:300])
+    assert heat[112:128, 40:90].astype(int).max() > heat[200:230, 200:300].astype(int).max() + 40
+
+
+def colourfulness(image):
+    return int(np.ptp(image.astype(int), axis=2).max())
+
+
+@pytest.mark.parametrize("kind", ["nobody", "killed", "parquet", "gone"])
+def test_runs_that_are_not_whole_have_a_report_too(folder, call, tmp_path, scene, kind):
+    pytest.importorskip("plotly")
+    page = tmp_path / "report.html"
+    if kind == "nobody":
+        lines = (folder / "results.jsonl").read_text().splitlines(keepends=True)
+        (folder / "results.jsonl").write_text(
+            "".join(li for li in lines if json.loads(li)["type"] in ("header", "end"))
+        )
+    elif kind == "killed":
+        text = (folder / "results.jsonl").read_text()
+        (folder / "results.jsonl").write_text(text[: text.index('{"type":"identity"')] + '{"type":"ide')
+        (folder / "summary.json").unlink()
+    elif kind == "parquet":
+        pytest.importorskip("pyarrow")
+        configuration = json.loads((folder / "summary.json").read_text())["configuration"]
+        shutil.rmtree(folder)
+        call(
+            "run", "--out", folder, "--sources", yaml(configuration, tmp_path), "--parquet", "--set", "output.jsonl=off"
+        )
+        assert not (folder / "results.jsonl").exists()
+    else:
+        (scene.folder / "hall.mp4").unlink()
+    code, said, why = call("report", folder, "--every", "10s", "--html", page, "--csv", tmp_path / "counts.csv")
+    assert code == 0, (said, why)
+    text = page.read_text(encoding="utf-8")
+    said_of = {
+        "nobody": "Nobody was seen",
+        "killed": "The run was killed or failed",
+        "parquet": "only the Parquet table",
+        "gone": "its recording",
+    }
+    assert said_of[kind] in text
+    assert len(rows_of(tmp_path / "counts.csv")) == (0 if kind == "nobody" else 9)
+
+
+def yaml(configuration, tmp_path):
+    path = tmp_path / "cams.yaml"
+    cameras = [{key: camera[key] for key in ("name", "uri", "offset")} for camera in configuration["cameras"]]
+    path.write_text(
+        json.dumps(
+            {"cameras": cameras, "detector": {"model": configuration["detector"]["model"]}, "engine": {"model": "none"}}
+        )
+    )
+    return path
+
+
+def test_a_folder_without_results_says_what_is_missing(call, tmp_path):
+    code, _, why = call("report", tmp_path)
+    assert code == 2
+    assert "neither results.jsonl nor results.parquet" in why.replace("\n", " ")
+
+
+def test_times_are_said_as_people_say_them():
+    day = 1764374400.0  # 2025-11-29 UTC
+    assert moment("10:00", day + 5000, "--from") == day + 36000
+    assert moment("2025-11-29T11:00+01:00", day, "--from") == day + 36000
+    assert moment("1:30", 3.0, "--from") == 5400
+    assert moment("12.5", None, "--from") == 12.5
+    with pytest.raises(ConfigError, match="--to 'noon'"):
+        moment("noon", day, "--to")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium of the system; tests that need it are skipped where it is not."""
+    api = pytest.importorskip("playwright.sync_api")
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("chromium is not installed")
+    with api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_needs_no_network_and_is_accessible(folder, call, tmp_path, browser, scheme):
+    pytest.importorskip("plotly")
+    path = tmp_path / "report.html"
+    assert call("report", folder, "--every", "10s", "--html", path)[0] == 0
+    page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+    asked, wrong = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(path.as_uri())
+    page.wait_for_function("document.querySelectorAll('.chart .main-svg').length >= 4")
+    assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]
+    assert wrong == []
+    # As wide as a phone; a table scrolls inside of its own box.
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate("[...document.images].every(image => image.alt && image.naturalWidth)")
+    charts = page.evaluate("[...document.querySelectorAll('.chart')].map(c => c.getAttribute('aria-labelledby'))")
+    assert charts == ["people-name", "occupancy-name", "dwell-name", "flows-name"]
+    beside = "[...document.querySelectorAll('.chart')].every(c => c.parentElement.querySelector('table'))"
+    assert page.evaluate(beside)
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 23, 26)"
+    assert dark == (scheme == "dark")
+    page.close()
