@@ -16,24 +16,40 @@ __all__ = ["Labels", "agglomerate", "components"]
 
 Labels = NDArray[np.int64]
 
+_FEW = 12
+"""Nodes up to which arrays do not pay."""
+
 
 def components(edges: BoolArray) -> list[NDArray[np.intp]]:
     """Connected components of a symmetric ``[N, N]`` graph, each sorted, by first member."""
-    n = len(edges)
-    open_: BoolArray = np.logical_or.reduce(edges, axis=1)
-    result = [np.array([seed]) for seed in np.flatnonzero(~open_)]
-    for seed in range(n):
-        if not open_[seed]:
-            continue
-        inside = np.zeros(n, bool)
-        inside[seed] = True
-        front = inside
-        while front.any():
-            front = edges[front].any(0) & ~inside
-            inside = inside | front
-        open_ &= ~inside
-        result.append(np.flatnonzero(inside))
+    grouped, joined = _joined(edges)
+    alone = np.flatnonzero(~joined)
+    result = [np.array([row], np.intp) for row in alone.tolist()] + [np.array(rows, np.intp) for rows in grouped]
     return sorted(result, key=lambda rows: int(rows[0]))
+
+
+def _joined(edges: BoolArray) -> tuple[list[list[int]], BoolArray]:
+    """Components of two nodes or more, each sorted, and ``[N]`` which nodes are in one. Costs as much as there are
+    edges."""
+    one, two = np.nonzero(edges)
+    near: dict[int, list[int]] = {}
+    for i, j in zip(one.tolist(), two.tolist(), strict=True):
+        near.setdefault(i, []).append(j)
+    found: list[list[int]] = []
+    seen: set[int] = set()
+    for seed in near:
+        if seed in seen:
+            continue
+        seen.add(seed)
+        rows = [seed]
+        for row in rows:  # grows while it is read
+            fresh = [other for other in near[row] if other not in seen]
+            seen.update(fresh)
+            rows += fresh
+        found.append(sorted(rows))
+    joined = np.zeros(len(edges), bool)
+    joined[list(seen)] = True
+    return found, joined
 
 
 def agglomerate(log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, *, threshold: float = 0.0) -> Labels:
@@ -53,11 +69,48 @@ def agglomerate(log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, 
     # A join needs at least one pair that reaches the threshold, so components of such pairs are independent.
     edges = (log_odds >= threshold) & (weight > 0) & ~forbidden
     np.fill_diagonal(edges, False)
-    for rows in components(edges):
-        if len(rows) > 1:
-            at = np.ix_(rows, rows)
-            labels[rows] = rows[_agglomerate(log_odds[at], weight[at], forbidden[at], threshold)]
+    grouped = _joined(edges)[0]
+    pairs = np.array([rows for rows in grouped if len(rows) == 2], np.intp).reshape(-1, 2)
+    if len(pairs):  # most people are seen by two
+        one, two = pairs.T
+        heavy = weight[one, two]
+        mean = (log_odds[one, two] * heavy).astype(np.float64) / heavy
+        labels[two] = np.where(mean >= threshold, one, two)
+    for rows in grouped:
+        if len(rows) == 2:
+            continue
+        at = np.array(rows, np.intp)
+        square = at[:, None], at[None]
+        few = len(rows) <= _FEW
+        join = _agglomerate_few if few else _agglomerate
+        labels[at] = at[join(log_odds[square], weight[square], forbidden[square], threshold)]
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+
+def _agglomerate_few(log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, threshold: float) -> list[int]:
+    """As ``_agglomerate``, number by number: for a handful of nodes that is several times as fast as arrays."""
+    n = len(log_odds)
+    labels = list(range(n))
+    product, mass, blocked = (log_odds * weight).tolist(), weight.tolist(), forbidden.tolist()
+    total = [[0.0 if blocked[i][j] else product[i][j] for j in range(n)] for i in range(n)]
+    alive = labels.copy()
+    while True:
+        best, pair = -np.inf, (-1, -1)
+        for at, i in enumerate(alive):
+            row, heavy, apart = total[i], mass[i], blocked[i]
+            for j in alive[at + 1 :]:
+                if heavy[j] > 0 and not apart[j] and row[j] / heavy[j] > best:
+                    best, pair = row[j] / heavy[j], (i, j)
+        i, j = pair
+        if best < threshold or best == -np.inf:
+            return labels
+        labels = [i if label == j else label for label in labels]
+        alive.remove(j)
+        for other in alive:
+            if other != i:
+                total[i][other] = total[other][i] = total[i][other] + total[j][other]
+                mass[i][other] = mass[other][i] = mass[i][other] + mass[j][other]
+                blocked[i][other] = blocked[other][i] = blocked[i][other] or blocked[j][other]
 
 
 def _agglomerate(log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, threshold: float) -> Labels:

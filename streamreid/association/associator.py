@@ -341,6 +341,7 @@ class Associator:
             )
         for item in known:
             self._check_shape(item.prototypes)
+        self._grouping.index.reserve([item.prototypes for item in known])
         for item in known:
             person = IdentityState(
                 item.global_id,
@@ -352,6 +353,7 @@ class Associator:
             )
             person.past = Evidence.remembered(item, slots=self.config.prototypes)
             person.past.prototypes.pack()
+            self._grouping.index.keep(item.global_id, person.past)
             self._book.add(person)
             if self.config.offline:
                 self._admitted[item.global_id] = Evidence.remembered(item, slots=self.config.prototypes)

@@ -76,8 +76,12 @@ class IdentityRegistry:
     def move(self, key: TrackKey, gid: int, probability: float, evidence: Evidence, now: float) -> IdentityEvent | None:
         """Link a track to an identity, or say again that it is; the event if that is a change."""
         link, person = self.links.get(key), self.people[gid]
-        fresh = not person.members and person.past is None
         person.last_seen = max(person.last_seen, evidence.end)
+        if link is not None and link.global_id == gid and key in person.members:
+            person.first_seen = min(person.first_seen, evidence.start)
+            link.probability = probability
+            return None
+        fresh = not person.members and person.past is None
         person.first_seen = min(person.first_seen, evidence.start)
         person.cameras.add(key[0])
         person.members.add(key)

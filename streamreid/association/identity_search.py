@@ -8,11 +8,13 @@ products. The second compares the few that remain view by view.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from streamreid.association.track_evidence import Evidence, descriptors
+from streamreid.association.track_similarity import Views, stack
+from streamreid.association.view_pool import ViewPool
 from streamreid.features.packed import PackedParts
 from streamreid.types import FloatArray, PartFeatures
 
@@ -38,6 +40,7 @@ class IdentityIndex:
         self._ids: list[int] = []
         self._rows: dict[int, int] = {}
         self._evidence: dict[int, Evidence] = {}
+        self._pool = ViewPool()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -51,6 +54,9 @@ class IdentityIndex:
         if not new:
             return
         self._evidence.update(new)
+        for gid, evidence in new.items():
+            if not self._pool.holds(gid, evidence):
+                self._pool.put(gid, evidence)
         if self._due():
             self._fit()
             return
@@ -67,6 +73,28 @@ class IdentityIndex:
                 self._ids.append(gid)
             self._codes.append(codes[[rows[g] for g in fresh]])
 
+    def reserve(self, features: Sequence[PartFeatures]) -> None:
+        """Make room for identities with these views, which are put next."""
+        seen = [f for f in features if f.visibility.any()]
+        if seen:
+            self._pool.reserve(sum(map(len, seen)), seen[0].shape)
+
+    def keep(self, gid: int, evidence: Evidence) -> None:
+        """Take over the memory of an identity's views, before it is put with many others."""
+        if evidence.seen > 0:
+            self._pool.put(gid, evidence)
+
+    def views(self, ids: Sequence[int], evidence: Callable[[int], Evidence]) -> Views:
+        """The views of some identities for a close comparison.
+
+        Args:
+            ids: At least one.
+            evidence: What is known of an identity that is not in the index.
+        """
+        if all(gid in self._pool for gid in ids):
+            return self._pool.views(ids)
+        return stack([evidence(gid) for gid in ids])
+
     def drop(self, ids: Iterable[int]) -> None:
         """Forget identities; unknown ones are ignored."""
         gone = [gid for gid in ids if gid in self._rows]
@@ -78,6 +106,7 @@ class IdentityIndex:
         self._rows = {g: i for i, g in enumerate(self._ids)}
         for gid in gone:
             self._evidence.pop(gid, None)
+            self._pool.drop(gid)
 
     def search(self, queries: list[Evidence], count: int) -> list[list[int]]:
         """The identities that look most like each query, best first, at most ``count`` * ``beam``; to be compared

@@ -60,8 +60,8 @@ def link_terms(
         b: The M tracks.
         gap: ``[N, M]`` seconds between both; 0 where they overlap.
         other: ``[N, M]`` 1 where they are of two cameras.
-        crowd: ``[N, M]`` or one number: how many people may be meant; without further evidence the odds of being a
-            given one of them are one in so many.
+        crowd: ``[N, M]``, ``[M]`` or one number: how many people may be meant; without further evidence the odds of
+            being a given one of them are one in so many.
         place: ``[N, M]`` log-odds by place; None says nothing.
     """
     seen = found.common > 1e-6

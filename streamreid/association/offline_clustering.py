@@ -94,15 +94,15 @@ def _graph(
     ]
     place = grouping.by_place(first, len(nodes)) if len(groups) == len(tracks) else None
     crowd = float(len({book.links[k].global_id for k in first}))
-    graph = grouping.weigh(first, past, nodes, _all_pairs(nodes, grouping), place, crowd=crowd)
+    graph = grouping.weigh(first, past, nodes, _all_pairs(nodes, grouping, len(first)), place, crowd=crowd)
     graph.before[:] = [book.links[k].global_id for k in first] + past
-    graph.forbidden[len(first) :, len(first) :] = True
     believe(graph, book)
     np.fill_diagonal(graph.forbidden, False)
     return graph
 
 
-def _all_pairs(nodes: list[Evidence], grouping: OnlineClustering) -> Comparison:
+def _all_pairs(nodes: list[Evidence], grouping: OnlineClustering, first: int) -> Comparison:
+    """``[T, N]``: the ``first`` T nodes with all."""
     views = stack(nodes)
     n = len(nodes)
     similarity: FloatArray = np.zeros((n, n), np.float32)
@@ -112,7 +112,7 @@ def _all_pairs(nodes: list[Evidence], grouping: OnlineClustering) -> Comparison:
         found = compare(views[rows], views, grouping.config.unification)
         similarity[rows], common[rows] = found.similarity, found.common
     return Comparison(
-        np.float32(0.5) * (similarity + similarity.T),
-        np.float32(0.5) * (common + common.T),
+        np.float32(0.5) * (similarity + similarity.T)[:first],
+        np.float32(0.5) * (common + common.T)[:first],
         np.zeros((0, 0, 0), np.float32),
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamreid.association.agglomerative_clustering import Labels, agglomerate
 from streamreid.association.identity_registry import IdentityRegistry
@@ -23,6 +25,9 @@ from streamreid.types import BoolArray, FloatArray, IdentityEvent, TrackKey
 
 __all__ = ["Decision", "Graph", "OnlineClustering", "believe", "membership", "owners"]
 
+_NO_PARTS = np.zeros((0, 0, 0), np.float32)
+"""Likeness part by part, which only reasons need."""
+
 CERTAIN = 50.0  # log-odds of what a person has said
 _STICKY = 0.5  # log-odds in favour of what was believed before, so that near ties do not flap
 _PLAUSIBLE = 4  # older identities per track that take part in the grouping
@@ -31,7 +36,17 @@ _LATE = -4.0  # log-odds of having taken longer than the direct way takes at mos
 
 @dataclass(slots=True, eq=False)
 class Graph:
-    """Everything that is known of N nodes: first the tracks, then older identities."""
+    """Everything that is known of N nodes: first the T tracks, then older identities.
+
+    Args:
+        keys: The tracks.
+        past: Global ids of the older identities.
+        terms: ``[T, N]`` each: evidence of tracks with all nodes, by name.
+        log_odds: ``[N, N]`` symmetric.
+        weight: ``[N, N]`` how much each pair counts in a mean.
+        forbidden: ``[N, N]`` who cannot be one person.
+        before: ``[N]`` global id so far; 0 if none.
+    """
 
     keys: list[TrackKey]
     past: list[int]
@@ -128,21 +143,19 @@ class OnlineClustering:
         similarity, common = self._likeness(keys, past)
         place = self.by_place(keys, len(nodes))
         before = np.array([link.global_id if link else 0 for link in links] + past, np.int64)
-        found = Comparison(similarity, common, np.zeros((0, 0, 0), np.float32))
+        found = Comparison(similarity, common, _NO_PARTS)
         made = self.weigh(keys, past, nodes, found, place, crowd=self._crowd(before[: len(keys)], len(nodes)))
         made.before[:] = before
-        # Older identities were told apart before; only newer tracks may join them.
-        made.forbidden[len(keys) :, len(keys) :] = True
         believe(made, book)
         np.fill_diagonal(made.forbidden, False)
         return made
 
     def _crowd(self, before: np.ndarray, count: int) -> FloatArray:
-        """``[N, N]``: how many people may be meant, those in the window, or for older identities all that are
+        """``[N]``: how many people may be meant, those in the window, or for older identities all that are
         remembered."""
         here = max(len(np.unique(before[before > 0])) + int((before == 0).sum()), 1)
-        crowd = np.full((count, count), float(here), np.float32)
-        crowd[len(before) :] = crowd[:, len(before) :] = max(here, len(self.index))
+        crowd = np.full(count, float(here), np.float32)
+        crowd[len(before) :] = max(here, len(self.index))
         return crowd
 
     def weigh(
@@ -155,27 +168,48 @@ class OnlineClustering:
         *,
         crowd: FloatArray | float,
     ) -> Graph:
-        """The graph of some nodes by evidence alone; see ``link_terms``."""
-        seen = Presences.of([n.presence for n in nodes])
+        """The graph of N nodes by evidence alone; see ``link_terms``. Older identities were told apart before: only
+        tracks may join them, so pairs of them are forbidden and need no evidence.
+
+        Args:
+            keys: The T tracks.
+            past: The N - T older identities.
+            nodes: What is known of each.
+            found: Comparison ``[T, N]`` of tracks with nodes.
+            place: ``[T, N]`` log-odds by place; None says nothing.
+            crowd: ``[N]`` or one number: how many people each node is one of.
+        """
+        tracks, count = len(keys), len(nodes)
+        seen = Presences.of([n.presence for n in nodes], first=tracks)
         gap, other = seen.gaps()
         both = sides(nodes)
         terms = link_terms(
             found,
             self._calibration.log_odds(found.similarity),
-            both,
+            both[:tracks],
             both,
             gap=gap,
             other=other,
             crowd=crowd,
             place=place,
         )
-        log_odds = link_log_odds(self.config.link, terms) + np.float32(self.config.link.exclusion)
-        log_odds += np.float32(_LATE) * self._graph.late(seen)
-        weight = (
-            found.common.copy() if place is None else np.maximum(found.common, (np.abs(place) > 0.1).astype(np.float32))
+        log_odds = link_log_odds(self.config.link, terms)
+        log_odds += np.float32(self.config.link.exclusion)
+        weight = found.common if place is None else np.maximum(found.common, (np.abs(place) > 0.1).astype(np.float32))
+        forbidden = seen.simultaneous()
+        if self._graph.config is not None:
+            everything = Presences.of([n.presence for n in nodes])
+            log_odds += np.float32(_LATE) * self._graph.late(everything)[:tracks]
+            forbidden |= self._graph.impossible(everything)[:tracks]
+        return Graph(
+            keys,
+            past,
+            terms,
+            _square(log_odds, 0.0),
+            _square(weight, 0.0),
+            _square(forbidden, True),
+            np.zeros(count, np.int64),
         )
-        forbidden = seen.simultaneous() | self._graph.impossible(seen)
-        return Graph(keys, past, terms, log_odds, weight, forbidden, np.zeros(len(nodes), np.int64))
 
     def _search(
         self, keys: list[TrackKey], stale: list[TrackKey], tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry
@@ -188,41 +222,46 @@ class OnlineClustering:
         found = self.index.search([tracks[k] for k in stale], self.config.candidates)
         for key, ids in zip(stale, found, strict=True):
             link = book.links.get(key)
-            ids = list(dict.fromkeys([*([link.global_id] if link else []), *ids]))
-            self._near[key] = self._closely(
-                tracks[key], [g for g in ids if g in book.people and book.people[g].past is not None], book
-            )
+            own = 0 if link is None or link.global_id in ids else link.global_id
+            if own and (past := book.people[own].past) is not None and np.count_nonzero(past.prototypes.mass):
+                ids = [own, *ids]
+            self._near[key] = self._closely(tracks[key], ids, book)
 
     def _closely(self, track: Evidence, ids: list[int], book: IdentityRegistry) -> dict[int, tuple[float, float]]:
-        people = {
-            g: past for g in ids if (past := book.people[g].past) is not None and np.count_nonzero(past.prototypes.mass)
-        }
-        ids = list(people)
         if not ids:
             return {}
-        found = compare(stack([track]), stack(list(people.values())), self.config.unification)
+
+        def past(gid: int) -> Evidence:
+            return book.people[gid].past or Evidence([])
+
+        found = compare(stack([track]), self.index.views(ids, past), self.config.unification)
         looks = self._calibration.log_odds(found.similarity[0])
-        best = sorted(range(len(ids)), key=lambda i: (-looks[i], ids[i]))[:_PLAUSIBLE]
+        best = np.lexsort((np.array(ids), -looks))[:_PLAUSIBLE].tolist()
         return {ids[i]: (float(found.similarity[0, i]), float(found.common[0, i])) for i in best if looks[i] > -4.0}
 
     def _likeness(self, keys: list[TrackKey], past: list[int]) -> tuple[FloatArray, FloatArray]:
+        """``[T, N]`` similarity and common share of the tracks with all nodes."""
         n, m = len(keys), len(keys) + len(past)
-        similarity, common = np.zeros((m, m), np.float32), np.zeros((m, m), np.float32)
-        similarity[:n, :n], common[:n, :n] = self._pairs.select(keys)
+        similarity, common = np.zeros((n, m), np.float32), np.zeros((n, m), np.float32)
+        similarity[:, :n], common[:, :n] = self._pairs.select(keys)
         column = {g: n + i for i, g in enumerate(past)}
+        rows, columns, values = [], [], []
         for row, key in enumerate(keys):
-            for gid, (alike, seen) in self._near.get(key, {}).items():
+            for gid, value in self._near.get(key, {}).items():
                 if gid in column:
-                    at = column[gid]
-                    similarity[row, at] = similarity[at, row] = alike
-                    common[row, at] = common[at, row] = seen
+                    rows.append(row)
+                    columns.append(column[gid])
+                    values.append(value)
+        if values:
+            similarity[rows, columns], common[rows, columns] = np.array(values, np.float32).T
         return similarity, common
 
     def by_place(self, keys: list[TrackKey], count: int) -> FloatArray | None:
+        """``[T, N]`` log-odds by place of the tracks with all nodes; None where no camera is calibrated."""
         if self._place is None:
             return None
-        place = np.zeros((count, count), np.float32)
-        place[: len(keys), : len(keys)] = self._place.log_odds(keys, keys)
+        place = np.zeros((len(keys), count), np.float32)
+        place[:, : len(keys)] = self._place.log_odds(keys, keys)
         np.fill_diagonal(place, 0.0)
         return place
 
@@ -252,14 +291,25 @@ class OnlineClustering:
         return result | {f"part {names[k]}": float(found.parts[k, 0, 0]) for k in np.flatnonzero(both).tolist()}
 
 
+def _square(known: NDArray[Any], else_: float | bool) -> NDArray[Any]:
+    """``[N, N]`` symmetric of what is known of the first T with all N ``[T, N]``, and ``else_`` for all others."""
+    t, n = known.shape
+    if t == n:
+        return known.copy()
+    made = np.full((n, n), else_, known.dtype)
+    made[:t], made[t:, :t] = known, known[:, t:].T
+    return made
+
+
 def believe(graph: Graph, book: IdentityRegistry) -> None:
     """Put what was believed before, and what a person has said, into the graph."""
     known = (graph.before[:, None] == graph.before[None]) & (graph.before > 0)[:, None]
     graph.log_odds += np.float32(_STICKY) * known
     anchors = np.array([book.anchor(k) for k in graph.keys] + graph.past, np.int64)
     said = np.array([bool(book.anchor(k)) for k in graph.keys] + [False] * len(graph.past))
-    certain = (anchors[:, None] == anchors[None]) & (anchors > 0)[:, None] & (said[:, None] | said[None])
-    graph.log_odds[certain], graph.weight[certain], graph.forbidden[certain] = CERTAIN, 1e3, False
+    if said.any():
+        certain = (anchors[:, None] == anchors[None]) & (anchors > 0)[:, None] & (said[:, None] | said[None])
+        graph.log_odds[certain], graph.weight[certain], graph.forbidden[certain] = CERTAIN, 1e3, False
     owner = np.where(anchors > 0, anchors, graph.before)
     for one, two in sorted(book.different):
         here = np.outer(owner == one, owner == two)
@@ -283,10 +333,12 @@ def owners(labels: Labels, graph: Graph, tracks: Mapping[TrackKey, Evidence]) ->
 
 
 def membership(labels: Labels, graph: Graph) -> FloatArray:
-    """Probability of each node belonging to its group: the sigmoid of its mean log-odds with the other members; 1 if it
-    is alone."""
-    same = (labels[:, None] == labels[None]) & ~np.eye(len(labels), dtype=bool)
-    w = graph.weight * same
+    """Probability ``[T]`` of each track belonging to its group: the sigmoid of its mean log-odds with the other
+    members; 1 if it is alone."""
+    tracks = len(graph.keys)
+    same = labels[:tracks, None] == labels[None]
+    np.fill_diagonal(same, False)
+    w = graph.weight[:tracks] * same
     mass = w.sum(1)
-    mean = np.divide((graph.log_odds * w).sum(1), mass, out=np.full(len(labels), 30.0, np.float32), where=mass > 0)
+    mean = np.divide((graph.log_odds[:tracks] * w).sum(1), mass, out=np.full(tracks, 30.0, np.float32), where=mass > 0)
     return np.where(same.any(1), sigmoid(mean), 1.0).astype(np.float32)

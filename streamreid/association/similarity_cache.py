@@ -29,6 +29,7 @@ class SimilarityCache:
         self._slot: dict[TrackKey, int] = {}
         self._free: list[int] = []
         self._seen: dict[TrackKey, float] = {}
+        self._looks: dict[TrackKey, int] = {}
         self._views = Views(
             np.zeros((0, 1, 1, 1), np.float32), np.zeros((0, 1, 1), np.float32), np.zeros((0, 1), np.float32)
         )
@@ -50,12 +51,12 @@ class SimilarityCache:
         for key in [k for k in self._slot if k not in tracks]:
             self._free.append(self._slot.pop(key))
             self._seen.pop(key, None)
-        stale = [
-            k for k, e in sorted(tracks.items()) if e.prototypes.mass.size and e.seen > self._seen.get(k, 0.0) * _GROWTH
-        ]
-        for key in sorted(tracks):
-            if key not in self._slot:
-                self._place(key)
+            self._looks.pop(key, None)
+        looked = sorted(k for k, e in tracks.items() if e.looks != self._looks.get(k, 0))
+        self._looks.update({k: tracks[k].looks for k in looked})
+        stale = [k for k in looked if tracks[k].seen > self._seen.get(k, 0.0) * _GROWTH]
+        for key in sorted(k for k in tracks if k not in self._slot):
+            self._place(key)
         if not stale:
             return []
         views = stack([tracks[k] for k in stale])

@@ -29,6 +29,8 @@ class Presences:
         end: ``[P]`` seconds.
         count: N.
         names: Names of the cameras by number.
+        first: T: pairs are those of the first T nodes with all N; by default of all with all.
+        rows: Presences of the first T nodes.
     """
 
     node: NDArray[np.int64]
@@ -37,10 +39,17 @@ class Presences:
     end: Float64Array
     count: int
     names: tuple[str, ...]
+    first: int
+    rows: int
 
     @classmethod
-    def of(cls, nodes: Sequence[Iterable[Presence]]) -> Presences:
-        """One row per presence, with the number of the node that it belongs to."""
+    def of(cls, nodes: Sequence[Iterable[Presence]], first: int | None = None) -> Presences:
+        """One row per presence, with the number of the node that it belongs to.
+
+        Args:
+            nodes: What is known of each.
+            first: Of how many nodes pairs are wanted, from the first on; default all.
+        """
         flat = [(row, p) for row, presences in enumerate(nodes) for p in presences]
         names = tuple(sorted({p.camera for _, p in flat}))
         number = {name: i for i, name in enumerate(names)}
@@ -51,6 +60,8 @@ class Presences:
             np.array([p.end for _, p in flat], np.float64),
             len(nodes),
             names,
+            len(nodes) if first is None else first,
+            len(flat) if first is None else sum(row < first for row, _ in flat),
         )
 
     @cached_property
@@ -60,39 +71,44 @@ class Presences:
 
     @cached_property
     def apart(self) -> Float64Array:
-        """``[P, P]`` seconds from the end of the earlier presence to the start of the later one; negative where they
-        overlap."""
-        return np.asarray(
-            np.maximum(self.start[:, None] - self.end[None], self.start[None] - self.end[:, None]), np.float64
-        )
+        """``[R, P]`` seconds from the end of the earlier presence to the start of the later one; negative where they
+        overlap. R are the presences of the first T nodes."""
+        start, end, r = self.start, self.end, self.rows
+        return np.asarray(np.maximum(start[:r, None] - end[None], start[None] - end[:r, None]), np.float64)
+
+    @cached_property
+    def _same_camera(self) -> BoolArray:
+        return np.asarray(self.camera[: self.rows, None] == self.camera[None], bool)
 
     def nodes(self, pairs: BoolArray) -> BoolArray:
-        """``[N, N]``: whether ``pairs`` [P, P] holds for any presences of two nodes."""
+        """``[T, N]``: whether ``pairs`` ``[R, P]`` holds for any presences of two nodes."""
         if self._single:
-            result = pairs | pairs.T
+            result = pairs.copy()
         else:
-            result = np.zeros((self.count, self.count), bool)
+            result = np.zeros((self.first, self.count), bool)
             i, j = np.nonzero(pairs)
             result[self.node[i], self.node[j]] = True
-            result |= result.T
+        result[:, : self.first] |= result[:, : self.first].T.copy()
         np.fill_diagonal(result, False)
         return result
 
     def gaps(self) -> tuple[FloatArray, FloatArray]:
-        """``[N, N]`` seconds between two nodes (0 where they overlap), and 1 where they share no camera."""
+        """``[T, N]`` seconds between two nodes (0 where they overlap), and 1 where they share no camera."""
         gap = np.maximum(self.apart, 0.0)
         if not self._single:
-            present, begin = np.unique(self.node, return_index=True)  # the presences of a node stand side by side
-            least = np.full((self.count, self.count), np.inf)
-            if len(present):
-                least[np.ix_(present, present)] = np.minimum.reduceat(np.minimum.reduceat(gap, begin, 0), begin, 1)
+            # The presences of a node stand side by side.
+            present, begin = np.unique(self.node, return_index=True)
+            rows, row_begin = present[present < self.first], begin[present < self.first]
+            least = np.full((self.first, self.count), np.inf)
+            if len(rows):
+                least[np.ix_(rows, present)] = np.minimum.reduceat(np.minimum.reduceat(gap, row_begin, 0), begin, 1)
             gap = least
-        one = self.nodes(self.camera[:, None] == self.camera[None])
+        one = self.nodes(self._same_camera)
         return np.where(np.isfinite(gap), gap, 0.0).astype(np.float32), (~one).astype(np.float32)
 
     def simultaneous(self) -> BoolArray:
-        """``[N, N]``: seen by one camera at one time, so two people."""
-        return self.nodes((self.camera[:, None] == self.camera[None]) & (self.apart <= 0))
+        """``[T, N]``: seen by one camera at one time, so two people."""
+        return self.nodes(self._same_camera & (self.apart <= 0))
 
 
 class CameraGraph:

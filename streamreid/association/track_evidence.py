@@ -44,11 +44,15 @@ class Evidence:
     @property
     def start(self) -> float:
         """First time it was seen."""
+        if len(self.presence) == 1:  # of a track; asked of every track at every step
+            return self.presence[0].start
         return min(p.start for p in self.presence)
 
     @property
     def end(self) -> float:
         """Last time it was seen."""
+        if len(self.presence) == 1:
+            return self.presence[0].end
         return max(p.end for p in self.presence)
 
     @property

@@ -31,7 +31,10 @@ from streamreid.features.prototype_bank import FULL_MASS
 from streamreid.features.similarity import combine_parts
 from streamreid.types import FloatArray
 
-__all__ = ["Comparison", "Views", "compare", "stack"]
+__all__ = ["MOST_MASS", "Comparison", "Views", "compare", "stack"]
+
+MOST_MASS = 10 * FULL_MASS
+"""Of one view: what was looked at for an hour is no better known than what was looked at often."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +114,7 @@ def stack(items: Sequence[Evidence]) -> Views:
     square = np.zeros((len(items), parts.shape[2]), np.float32)
     parts[at], mass[at] = sums, np.concatenate([item.mass for _, item in known])
     square[rows] = np.stack([item.square for _, item in known])
-    return Views(parts, np.minimum(mass, 10 * FULL_MASS), known_well(mass.sum(1), square))
+    return Views(parts, np.minimum(mass, MOST_MASS), known_well(mass.sum(1), square))
 
 
 def compare(a: Views, b: Views, unification: Unification = "parts") -> Comparison:
@@ -150,8 +153,9 @@ def _likeness(a: Views, b: Views) -> FloatArray:
     """``[K, N, M]``: per part, how alike the views of both are."""
     n, v, k, d = a.parts.shape
     m, u = b.parts.shape[:2]
-    left = np.ascontiguousarray(a.parts.transpose(2, 0, 1, 3)).reshape(k, n * v, d)
-    right = np.ascontiguousarray(b.parts.transpose(2, 0, 1, 3)).reshape(k, m * u, d)
+    # One matrix per part, seen in place: the product takes rows that lie K * D values apart as they are.
+    left = a.parts.reshape(n * v, k, d).transpose(1, 0, 2)
+    right = b.parts.reshape(m * u, k, d).transpose(1, 0, 2)
     each = (left @ right.swapaxes(1, 2)).reshape(k, n, v, m, u)
     if v == u == 1:
         return np.asarray(each[:, :, 0, :, 0], np.float32)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamreid.association import agglomerative_clustering
 from streamreid.association.agglomerative_clustering import agglomerate
 
 
@@ -66,3 +67,23 @@ def test_never_joins_what_is_forbidden_and_renumbering_changes_nothing(n, seed):
     order = rng.permutation(n)
     other = agglomerate(log_odds[np.ix_(order, order)], weight, block[np.ix_(order, order)])
     assert np.array_equal(other[:, None] == other[None], same[np.ix_(order, order)])
+
+
+@given(st.integers(1, 12), st.integers(0, 10_000))
+def test_a_handful_of_nodes_is_grouped_as_many_are(n, seed):
+    """Numbers one by one, for a few, and arrays, for many, give the same."""
+    rng = np.random.default_rng(seed)
+    a = rng.normal(-0.5, 1.5, (n, n)).astype(np.float32)
+    log_odds = (a + a.T) / 2 if seed % 3 else np.round((a + a.T) / 2)  # ties as well
+    weight = rng.random((n, n)).astype(np.float32) * (rng.random((n, n)) < 0.7)
+    weight = np.maximum(weight, weight.T)
+    block = rng.random((n, n)) < 0.2
+    block = block | block.T
+    np.fill_diagonal(block, False)
+    many = agglomerative_clustering._FEW
+    found = agglomerate(log_odds, weight, block).tolist()
+    try:
+        agglomerative_clustering._FEW = 0
+        assert agglomerate(log_odds, weight, block).tolist() == found
+    finally:
+        agglomerative_clustering._FEW = many

@@ -50,9 +50,9 @@ def test_nothing_is_kept_of_people_who_are_no_longer_remembered(traced):
     """Also not by the tables beside the book of identities, which are as large as the window and the remembered people
     need."""
     associator, rng = Associator(AssociationConfig(window=10, memory=20), Calibration()), np.random.default_rng(0)
-    pass_by(associator, rng, 30, first=0)
+    pass_by(associator, rng, 50, first=0)  # tables have their size
     people, before = associator.people, bytes_now()
-    pass_by(associator, rng, 60, first=30)
+    pass_by(associator, rng, 60, first=50)
     assert associator.people == people < 30 * CROWD
     assert bytes_now() - before < 200 * 60 * CROWD  # bytes per person who came and went; their views alone are 18 KB
 
