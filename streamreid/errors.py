@@ -5,6 +5,7 @@ StreamReIDError
 │   ├── CameraNotFound        no camera of that name                          HTTP 404
 │   └── CameraExists          a camera of that name already                   HTTP 409
 ├── WeightsError           a weights file is missing or has a wrong checksum  exit code 2
+│   └── WeightsUnavailableError  not here, and cannot be fetched
 ├── EngineError            an engine bundle or graph cannot be used           exit code 2
 │   └── EngineMismatchError   features or bundles that do not belong together
 ├── DetectorError          a detector cannot be used                          exit code 2
@@ -40,6 +41,7 @@ __all__ = [
     "SourceError",
     "StreamReIDError",
     "WeightsError",
+    "WeightsUnavailableError",
 ]
 
 
@@ -89,6 +91,10 @@ class CameraExists(ConfigError):
 
 class WeightsError(StreamReIDError):
     """A weights file is missing, cannot be fetched, or does not have the expected checksum."""
+
+
+class WeightsUnavailableError(WeightsError):
+    """Named files are not on this machine and cannot be fetched."""
 
 
 class EngineError(StreamReIDError):

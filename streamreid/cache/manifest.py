@@ -222,6 +222,8 @@ def same_inputs(stored: Mapping[str, Any], asked: Config) -> list[str]:
     for side in (one, two):  # models are compared by their checksums
         side["detector"].pop("model")
         side["engine"].pop("model")
+    if two["detector"].get("size") == "auto":  # no size is asked for, so that of the stored boxes is right
+        one["detector"].pop("size", None)
     cameras = [
         f"cameras.{name}: {'not stored' if name in two['cameras'] else 'not asked for'}"
         for name in one["cameras"].keys() ^ two["cameras"].keys()

@@ -25,7 +25,8 @@ class DetectorConfig(Section):
     model: str = Field(
         default="yolo11n",
         description=(
-            "A named detector (see `streamreid weights list`), an .onnx file or OpenVINO .xml (what is recognised: "
+            "auto takes yolox-nano (Apache-2.0), or yolo11n (AGPL-3.0) where that cannot be fetched, and says so. Or: "
+            "a named detector (see `streamreid weights list`), an .onnx file or OpenVINO .xml (what is recognised: "
             "docs/engines.md), a folder that Ultralytics exported for OpenVINO, the folder of a detector bundle "
             "(`streamreid build-engine --kind detector`), an Ultralytics .pt file, or 'mot:FOLDER' to read boxes from "
             "FOLDER/<camera>.txt."
@@ -45,11 +46,12 @@ class DetectorConfig(Section):
     iou: Fraction = Field(
         default=0.7, description="Boxes that overlap a better one by more than this IoU are dropped (NMS)."
     )
-    size: int = Field(
-        default=640,
-        ge=64,
-        le=4096,
-        description="Longest side of the detector's input in pixels.",
+    size: Annotated[int, Field(ge=64, le=4096)] | Literal["auto"] = Field(
+        default="auto",
+        description=(
+            "Longest side of the detector's input in pixels; auto takes what was measured of the detector, by the "
+            "source's resolution and the height of the people in it (yolox-nano: 416 to 832), for others 640."
+        ),
         validation_alias=AliasChoices("size", "imgsz"),
         json_schema_extra=basic("pixels", low="Small people are missed.", high="Slower, with the square of the size."),
     )
@@ -96,6 +98,11 @@ class DetectorConfig(Section):
             "A TensorRT plan in the detector's bundle that was built for another machine: see engine.on_mismatch."
         ),
     )
+
+    @property
+    def longest_side(self) -> int | None:
+        """``size`` in pixels; None where it is to be chosen."""
+        return None if self.size == "auto" else self.size
 
 
 class EngineConfig(Section):

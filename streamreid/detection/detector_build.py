@@ -21,8 +21,11 @@ from streamreid.compiling.policy import open_build
 from streamreid.compiling.records import PLAN_TARGETS, BuildRecord, ParityReport
 from streamreid.config import DetectorConfig
 from streamreid.detection.bundle import DetectorBundle, DetectorManifest, load_detector_bundle
+from streamreid.detection.default_detector import AUTO, default_detector
 from streamreid.detection.detector_trial import STORED
+from streamreid.detection.dynamic_yolox import dynamic_yolox_file
 from streamreid.detection.onnx_detector import OnnxDetector
+from streamreid.detection.profiles import PROFILE, profile_of
 from streamreid.errors import DataError, DetectorError, EngineError
 from streamreid.media import PICTURE_SUFFIXES, is_picture
 from streamreid.runtimes import graph_sha256
@@ -67,7 +70,9 @@ def build_detector(
     """
     manifest, files = _source(source)
     model = files[manifest.model]
-    reference = OnnxDetector(model, DetectorConfig(runtime="onnxruntime", precision="fp32", size=size))
+    known = {PROFILE: manifest.metadata[PROFILE]} if PROFILE in manifest.metadata else {}
+    config = DetectorConfig(runtime="onnxruntime", precision="fp32", size=size)
+    reference = OnnxDetector(model, config, metadata=known)
     options = replace(options, size=_plan_size(reference, size))
 
     def inputs() -> tuple[FloatArray, str]:
@@ -132,7 +137,8 @@ def verify_detector(bundle: DetectorBundle, key: str, probe: Path | None = None)
     config = DetectorConfig(runtime="onnxruntime", precision="fp32", size=size, batch=1, confidence=0.25)
     # A plan takes pictures of one size only: the reference must see the same ones.
     fixed = record.size[::-1] if record.size and record.target in PLAN_TARGETS else None
-    reference = OnnxDetector(bundle.model, config, fixed=fixed)
+    known = {k: v for k, v in bundle.manifest.metadata.items() if k == PROFILE}
+    reference = OnnxDetector(bundle.model, config, metadata=known, fixed=fixed)
     wanted = [reference.raw([f]) for f in frames]
     boxes = reference(frames)
     sizes = tuple(sorted({1, 2, 3, record.max_batch, record.max_batch + 1}))
@@ -214,14 +220,20 @@ def _source(source: str) -> tuple[DetectorManifest, dict[str, Path]]:
         )
     licence = "unknown"
     if not path.is_file():
-        licence = weights.entries(source)[0].licence
-        path = weights.get(source)
+        path = default_detector() if source == AUTO else weights.get(source)
+        licence = next(w.licence for w in weights.REGISTRY if w.filename == path.name)
     from streamreid._version import __version__
 
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    profile = profile_of(path, {})
+    dynamic = dynamic_yolox_file(path)
     return DetectorManifest(
-        name=bundle_name(None, path.stem), licence=licence, created=today, version=__version__
-    ), bundled_files(path)
+        name=bundle_name(None, path.stem),
+        licence=licence,
+        metadata={} if profile is None else {PROFILE: profile.name},
+        created=today,
+        version=__version__,
+    ), bundled_files(path if dynamic is None else dynamic[0])
 
 
 def _plan_size(reference: OnnxDetector, size: int) -> tuple[int, int]:

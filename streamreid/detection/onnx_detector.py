@@ -13,10 +13,13 @@ import numpy as np
 from streamreid.config import DetectorConfig
 from streamreid.detection.base import check_pictures
 from streamreid.detection.detector_trial import Decision, Trial, decide, stored_decision
+from streamreid.detection.dynamic_yolox import dynamic_yolox_file
 from streamreid.detection.heads import read_boxes
+from streamreid.detection.input_size import InputSizes
 from streamreid.detection.inputs import PixelFormat, file_metadata, image_input
 from streamreid.detection.letterbox import Letterbox, blank
 from streamreid.detection.nms import non_maximum_suppression
+from streamreid.detection.profiles import PLAIN_SCORES, profile_of
 from streamreid.drawn_people import drawn_scene
 from streamreid.errors import DetectorError, EngineError
 from streamreid.runtimes import ImageInput, PictureAxes, Runtime, graph_files, load_runtime
@@ -54,10 +57,16 @@ class OnnxDetector:
         metadata: Mapping[str, str] | None = None,
         fixed: tuple[int, int] | None = None,
     ) -> None:
-        self._path = Path(path)
+        self._path = self._graph = Path(path)
         self._opener = opener
         self._config = config
         self.name = self._path.stem
+        profile, size = profile_of(self._path, metadata or {}), config.longest_side
+        if opener is None and (dynamic := dynamic_yolox_file(self._path)) is not None:
+            self._graph, exported = dynamic
+            size = size or (max(exported) if profile is None else None)
+        self._sizes = InputSizes(size, None if profile is None else profile.sizes)
+        self._scores = PLAIN_SCORES if profile is None else profile.scores
         self.best_scores: dict[str, float] = {}
         stored = stored_decision(metadata or {}, config)
         self._form: PixelFormat = ("rgb", "unit") if stored is None else stored.form
@@ -87,8 +96,11 @@ class OnnxDetector:
     @property
     def fingerprint(self) -> str:
         """Hash of the file and of every setting that changes boxes."""
-        settings = self._config.model_dump(mode="json", include={"confidence", "iou", "size", "classes"})
+        settings = self._config.model_dump(mode="json", include={"confidence", "iou", "classes"})
         settings |= {"runtime": self.runtime, "precision": self.precision, "classes": list(self._decision.classes)}
+        settings["size"] = str(self._sizes.rule) if self._sizes.rule else self._sizes.largest
+        if self._scores != PLAIN_SCORES:
+            settings["scores"] = str(self._scores)
         if not self._decision.customary:
             settings["reading"] = replace(self._decision, people=0.0).text()
         digest = hashlib.sha256()
@@ -104,7 +116,18 @@ class OnnxDetector:
             DetectorError: A frame without a picture.
         """
         check_pictures(frames)
-        boxes = [self._letterbox(frame.size) for frame in frames]
+        results: list[Detections] = []
+        start = 0
+        for row, frame in enumerate(frames):
+            if row > start and self._sizes.due(frame):  # its size depends on what is found in the frames before it
+                results += self._find(frames[start:row])
+                start = row
+            self._sizes.of(frame)
+        return results + self._find(frames[start:])
+
+    def _find(self, frames: Sequence[Frame]) -> list[Detections]:
+        """People of frames whose sizes are decided."""
+        boxes = [self._letterbox(frame.size, self._sizes.now(frame)) for frame in frames]
         groups: dict[tuple[int, int], list[int]] = {}
         for row, box in enumerate(boxes):
             groups.setdefault(box.outer, []).append(row)
@@ -120,6 +143,8 @@ class OnnxDetector:
                     output = self._one(outputs, place)
                     results[row] = self._read(output, boxes[row])
                     self._note_best(frames[row].camera, output, boxes[row], results[row])
+        for frame, people in zip(frames, results, strict=True):
+            self._sizes.note(frame, people)
         return results
 
     def raw(self, frames: Sequence[Frame]) -> list[FloatArray]:
@@ -128,7 +153,7 @@ class OnnxDetector:
         results: list[FloatArray] = []
         for start in range(0, len(frames), self._batch):
             part = frames[start : start + self._batch]
-            boxes = [self._letterbox(frame.size) for frame in part]
+            boxes = [self._letterbox(frame.size, self._sizes.largest) for frame in part]
             if len({box.outer for box in boxes}) > 1:  # frames of several sizes do not share a batch
                 results += [output for frame in part for output in self.raw([frame])]
                 continue
@@ -141,7 +166,7 @@ class OnnxDetector:
 
     def prepare(self, frames: Sequence[Frame]) -> FloatArray:
         """Frames as a graph's input ``[N, 3, H, W]``, all of the largest size; for calibration."""
-        length = -(-self._config.size // self.stride) * self.stride
+        length = -(-self._sizes.largest // self.stride) * self.stride
         side = self._fixed or (length, length)
         boxes = [self._fitted(frame.size, side) for frame in frames]
         return image_input(self._form).apply(self._drawn(frames, boxes))
@@ -165,14 +190,15 @@ class OnnxDetector:
 
     def _read(self, outputs: list[FloatArray], letterbox: Letterbox) -> Detections:
         config = self._config
-        found = read_boxes(outputs, self._head, letterbox.outer, self._decision.classes, config.confidence)
+        least = self._scores.raw(config.confidence)
+        found = read_boxes(outputs, self._head, letterbox.outer, self._decision.classes, least)
         if len(found) and found.scores.max() > 1.01:
             raise DetectorError(
                 f"{self._path}: gives scores up to {found.scores.max():.4g}, which are no probabilities, when it is "
                 f"read as {self._decision}. Say how its outputs are to be read: detector.head, boxes, color, pixels "
                 "(see docs/engines.md)"
             )
-        found = Detections(found.boxes, found.scores.clip(0, 1), found.classes)
+        found = Detections(found.boxes, self._scores(found.scores.clip(0, 1)), found.classes)
         if not self._head.suppressed:
             found = found[non_maximum_suppression(found.boxes, found.scores, config.iou)]
         boxes = letterbox.to_source(found.boxes)
@@ -185,13 +211,14 @@ class OnnxDetector:
         scores = found.scores
         if not len(scores):
             scores = read_boxes(outputs, self._head, letterbox.outer, self._decision.classes, 0.0).scores
+            scores = self._scores(scores)
         if len(scores):
             self.best_scores[camera] = max(self.best_scores.get(camera, 0.0), float(scores.max()))
 
-    def _letterbox(self, size: tuple[int, int]) -> Letterbox:
+    def _letterbox(self, size: tuple[int, int], longest: int) -> Letterbox:
         if self._fixed is not None:
             return self._fitted(size, self._fixed)
-        rectangle = Letterbox.rectangle(size, self._config.size, self.stride)
+        rectangle = Letterbox.rectangle(size, longest, self.stride)
         return Letterbox.stretched(size, rectangle.outer) if self._decision.resize == "stretch" else rectangle
 
     def _fitted(self, size: tuple[int, int], outer: tuple[int, int]) -> Letterbox:
@@ -215,7 +242,8 @@ class OnnxDetector:
             image = None if form is None else image_input(form)
             if self._opener is not None:
                 return self._opener(image_input(form or ("rgb", "unit")))
-            return load_runtime(self._path, runtime=self._config.runtime, precision=self._config.precision, image=image)
+            runtime, precision = self._config.runtime, self._config.precision
+            return load_runtime(self._graph, runtime=runtime, precision=precision, image=image)
         except EngineError as error:
             raise DetectorError(f"detector {error}") from None
 

@@ -103,7 +103,7 @@ class UltralyticsDetector:
             [frame.image for frame in frames],
             conf=config.confidence,
             iou=config.iou,
-            imgsz=config.size,
+            imgsz=config.longest_side or 640,
             classes=list(self._classes),
             agnostic_nms=True,
             verbose=False,

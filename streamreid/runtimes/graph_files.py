@@ -15,11 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from streamreid.errors import EngineError
+from streamreid.runtimes.protobuf import fields
 from streamreid.weights import sha256_file
 
 __all__ = ["check_graph_files", "external_data", "graph_files", "graph_sha256", "output_sources"]
-
-Field = tuple[int, "memoryview | int"]
 
 _MODEL_GRAPH, _MODEL_FUNCTIONS = 7, 25
 """Field numbers of ModelProto in ONNX's onnx.proto; below, those of the messages named."""
@@ -62,13 +61,13 @@ def external_data(path: str | Path) -> tuple[str, ...]:
     found: set[str] = set()
     try:
         with _opened(path) as model:
-            for number, value in _fields(model):
+            for number, value in fields(model):
                 if isinstance(value, int):
                     continue
                 if number == _MODEL_GRAPH:
                     _collect_graph(value, found)
                 elif number == _MODEL_FUNCTIONS:
-                    for inner, node in _fields(value):
+                    for inner, node in fields(value):
                         if inner == _FUNCTION_NODE and not isinstance(node, int):
                             _collect_node(node, found)
     except (OSError, ValueError, IndexError):
@@ -145,14 +144,14 @@ def output_sources(path: str | Path) -> dict[str, set[str]]:
     makers: dict[str, list[str]] = {}
     try:
         with _opened(path) as model:
-            graph = next(v for n, v in _fields(model) if n == _MODEL_GRAPH and not isinstance(v, int))
-            for number, value in _fields(graph):
+            graph = next(v for n, v in fields(model) if n == _MODEL_GRAPH and not isinstance(v, int))
+            for number, value in fields(graph):
                 if isinstance(value, int):
                     continue
                 if number == _GRAPH_OUTPUT:
-                    outputs += [_text(v) for n, v in _fields(value) if n == _VALUE_NAME and not isinstance(v, int)]
+                    outputs += [_text(v) for n, v in fields(value) if n == _VALUE_NAME and not isinstance(v, int)]
                 elif number == _GRAPH_NODE:
-                    node = [(n, v) for n, v in _fields(value) if not isinstance(v, int)]
+                    node = [(n, v) for n, v in fields(value) if not isinstance(v, int)]
                     needs = [_text(v) for n, v in node if n == _NODE_INPUT]
                     makers.update({_text(v): needs for n, v in node if n == _NODE_OUTPUT})
     except (OSError, ValueError, IndexError, StopIteration):
@@ -177,47 +176,12 @@ def _opened(path: Path) -> Iterator[memoryview]:
         yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-def _fields(data: memoryview) -> Iterator[Field]:
-    """Number and content of a message's fields; numbers as int, everything else as bytes."""
-    place = 0
-    while place < len(data):
-        key, place = _varint(data, place)
-        kind = key & 7
-        if kind == 0:
-            value, place = _varint(data, place)
-            yield key >> 3, value
-            continue
-        if kind == 2:
-            length, place = _varint(data, place)
-        elif kind in (1, 5):
-            length = 8 if kind == 1 else 4
-        else:
-            raise ValueError(f"no protobuf: wire type {kind}")
-        if place + length > len(data):
-            raise ValueError("no protobuf: a field is longer than what holds it")
-        yield key >> 3, data[place : place + length]
-        place += length
-
-
-def _varint(data: memoryview, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, place
-        shift += 7
-        if shift > 63:
-            raise ValueError("no protobuf: a number of more than 64 bits")
-
-
 def _text(data: memoryview) -> str:
     return bytes(data).decode("utf-8")
 
 
 def _collect_graph(graph: memoryview, found: set[str]) -> None:
-    for number, value in _fields(graph):
+    for number, value in fields(graph):
         if isinstance(value, int):
             continue
         if number == _GRAPH_INITIALIZER:
@@ -225,16 +189,16 @@ def _collect_graph(graph: memoryview, found: set[str]) -> None:
         elif number == _GRAPH_NODE:
             _collect_node(value, found)
         elif number == _GRAPH_SPARSE:
-            for inner, tensor in _fields(value):
+            for inner, tensor in fields(value):
                 if inner in (_SPARSE_VALUES, _SPARSE_INDICES) and not isinstance(tensor, int):
                     _collect_tensor(tensor, found)
 
 
 def _collect_node(node: memoryview, found: set[str]) -> None:
-    for number, attribute in _fields(node):
+    for number, attribute in fields(node):
         if number != _NODE_ATTRIBUTE or isinstance(attribute, int):
             continue
-        for inner, value in _fields(attribute):
+        for inner, value in fields(attribute):
             if isinstance(value, int):
                 continue
             if inner in (_ATTRIBUTE_TENSOR, _ATTRIBUTE_TENSORS):
@@ -244,9 +208,9 @@ def _collect_node(node: memoryview, found: set[str]) -> None:
 
 
 def _collect_tensor(tensor: memoryview, found: set[str]) -> None:
-    for number, entry in _fields(tensor):
+    for number, entry in fields(tensor):
         if number != _TENSOR_EXTERNAL or isinstance(entry, int):
             continue
-        pair = {n: _text(v) for n, v in _fields(entry) if not isinstance(v, int)}
+        pair = {n: _text(v) for n, v in fields(entry) if not isinstance(v, int)}
         if pair.get(_KEY) == "location" and pair.get(_VALUE):
             found.add(pair[_VALUE])

@@ -114,7 +114,7 @@ def test_frames_come_back_as_they_were(scene, colours, tmp_path):
     ("section", "values", "message"),
     [
         ("detector", {"confidence": 0.3}, r"detector\.confidence: stored with 0\.1, asked for 0\.3"),
-        ("detector", {"size": 960}, r"detector\.size: stored with 640, asked for 960"),
+        ("detector", {"size": 960}, r"detector\.size: stored with auto, asked for 960"),
         ("engine", {"min_height": 50.0}, r"engine\.min_height: stored with 24\.0, asked for 50\.0"),
     ],
 )
