@@ -3,6 +3,7 @@ change, numbers are finite. Their settings are marked by whom they are for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
@@ -28,6 +29,10 @@ class Section(Strict):
     """A section of settings that a user writes; its defaults are checked as well."""
 
     model_config = ConfigDict(validate_default=True)
+
+    def contradictions(self) -> Iterable[tuple[tuple[str | int, ...], str]]:
+        """What is wrong between its parts: the place of each mistake, and what it is."""
+        return ()
 
     @field_validator("*", mode="before")
     @classmethod

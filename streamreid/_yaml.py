@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from streamreid._sections import Section
 from streamreid._yaml_messages import MOST_MESSAGES, sentence
 from streamreid.errors import ConfigError
 from streamreid.secrets import expand, redact
@@ -285,6 +286,9 @@ def validate(model: type[Model], data: Any, *, where: str, lines: dict[Location,
     checked: Model | None = None
     try:
         checked = model.model_validate(data)
+        for location, text in checked.contradictions() if isinstance(checked, Section) else ():
+            mistake = {"type": "value_error", "loc": location, "msg": text, "input": ()}
+            mistakes.append(sentence(model, mistake, where, lines))
     except ValidationError as error:
         items = error.errors()
         # A list that lost its only item to a mistake inside it is also "too short": say only the cause.

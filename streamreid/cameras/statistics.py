@@ -41,6 +41,7 @@ class CameraCount:
         ages: How old its frames were when their results came; only of live cameras.
         clocks: Frames by the clock of their capture time.
         last_time: Capture time of the newest frame.
+        size: Width and height of the first frame.
         expected: About how many frames will come, None if unknown.
         live: Whether its frames are lost when nobody takes them.
         paused: Whether it is not read for the time being.
@@ -58,6 +59,7 @@ class CameraCount:
     ages: LatencyHistogram = field(default_factory=LatencyHistogram)
     clocks: dict[ClockName, int] = field(default_factory=dict)
     last_time: float | None = None
+    size: tuple[int, int] | None = None
     expected: int | None = None
     live: bool = False
     paused: bool = False

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
 from streamreid._sections import Section, level_of
-from streamreid._yaml import read_yaml, validate
+from streamreid._yaml import Location, read_yaml, validate
 from streamreid.camera_names import camera_name
 from streamreid.config.association import AssociationConfig, LinkConfig, TopologyConfig, check_cameras
 from streamreid.config.calibration import CalibrationConfig, GroundConfig
@@ -27,10 +27,13 @@ from streamreid.config.gallery import GalleryConfig
 from streamreid.config.live import LiveConfig, ServerConfig
 from streamreid.config.models import DetectorConfig, EngineConfig, Precision, RuntimeChoice, RuntimeName
 from streamreid.config.output import OutputConfig, RotateConfig
+from streamreid.config.place_checks import contradictions
+from streamreid.config.places import AlertConfig, LineConfig, ZoneConfig
 from streamreid.config.tracker import TrackerConfig
 from streamreid.errors import ConfigError
 
 __all__ = [
+    "AlertConfig",
     "AssociationConfig",
     "CalibrationConfig",
     "CameraConfig",
@@ -39,6 +42,7 @@ __all__ = [
     "EngineConfig",
     "GalleryConfig",
     "GroundConfig",
+    "LineConfig",
     "LinkConfig",
     "LiveConfig",
     "OutputConfig",
@@ -49,6 +53,7 @@ __all__ = [
     "ServerConfig",
     "TopologyConfig",
     "TrackerConfig",
+    "ZoneConfig",
     "load_config",
 ]
 
@@ -82,6 +87,9 @@ class Config(Section):
     live: LiveConfig = LiveConfig()
     server: ServerConfig = ServerConfig()
     output: OutputConfig = OutputConfig()
+    zones: tuple[ZoneConfig, ...] = Field(default=(), max_length=1000, description="Where people are counted.")
+    lines: tuple[LineConfig, ...] = Field(default=(), max_length=1000, description="What people cross.")
+    alerts: tuple[AlertConfig, ...] = Field(default=(), max_length=1000, description="What is told when it happens.")
 
     @model_validator(mode="before")
     @classmethod
@@ -104,6 +112,10 @@ class Config(Section):
         if twice:
             raise ValueError(f"camera names must be unique; used more than once: {', '.join(twice)}")
         return cameras
+
+    def contradictions(self) -> Iterable[tuple[Location, str]]:
+        """Zones, lines and alerts that do not fit the rest."""
+        return contradictions(self.cameras, self.zones, self.lines, self.alerts, calibration=self.ground.enabled)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], *, where: str = "configuration") -> Config:

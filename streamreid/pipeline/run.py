@@ -19,6 +19,8 @@ from streamreid.pipeline.perception import EmbeddedFrames
 from streamreid.pipeline.privacy_mask import PrivacyMasks
 from streamreid.pipeline.run_state import RunState
 from streamreid.pipeline.site import Site
+from streamreid.places.monitor import PlaceMonitor
+from streamreid.places.records import PlaceEvent
 from streamreid.sinks import FinalIdentities, PeopleCount
 from streamreid.track_update import TrackUpdate
 from streamreid.types import FrameResult, IdentityEvent, Tracklet
@@ -204,6 +206,15 @@ class Run:
     def drain_events(self) -> list[IdentityEvent]:
         """Identity events since the last call."""
         return self.site.drain_events()
+
+    @property
+    def places(self) -> PlaceMonitor:
+        """Who is at which zone, who crossed which line, and the records of it so far."""
+        return self.site.places
+
+    def drain_place_events(self) -> list[PlaceEvent]:
+        """What happened at zones and lines since the last call."""
+        return self.site.drain_place_events()
 
     def drain_settled(self) -> FinalIdentities:
         """Tracks of identities that are no longer searched, once: in runs without end they leave ``identities``, so

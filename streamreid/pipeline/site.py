@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from functools import partial
+from time import monotonic
 
 import numpy as np
 
@@ -31,6 +32,8 @@ from streamreid.pipeline.frame_faults import FrameFaults
 from streamreid.pipeline.gallery_sync import GallerySync, RunGallery
 from streamreid.pipeline.ground_plane import load_calibrations
 from streamreid.pipeline.run_state import RunState
+from streamreid.places.monitor import PlaceMonitor
+from streamreid.places.records import PlaceEvent
 from streamreid.sinks import FinalIdentities, PeopleCount
 from streamreid.sources import SystemClock
 from streamreid.track_update import TrackedFrame, TrackObservation, TrackUpdate
@@ -59,6 +62,7 @@ class Site:
         ground: Where people stand, if cameras are calibrated.
         clocks: Whether the cameras' clocks agree.
         gallery: The gallery beside this run, if there is one.
+        places: Who is at which zone, who crossed which line.
         view: What is believed about identities, as their events leave it.
         calibration: The engine's calibration as it follows the site.
 
@@ -108,6 +112,16 @@ class Site:
         )
         self.view = IdentityView()
         self.gallery = None if opened is None else GallerySync(config, opened, self.associator, self.view)
+        self.places = PlaceMonitor(
+            config.zones,
+            config.lines,
+            config.alerts,
+            calibrated=calibrated,
+            parts=engine.parts,
+            forget_after=config.tracker.lost_seconds + config.tracker.delay,
+            live=live,
+        )
+        self._idle_since: float | None = None
         self._events: list[IdentityEvent] = []
         self._settled = FinalIdentities()
         self._settle_at = _MANY_TRACKS
@@ -140,7 +154,23 @@ class Site:
                     self.gallery.idle()
             elif not self._associate(update.frame, update):
                 released = tuple([item for item in released if item.frame is not update.frame])
-            return self._results(released)
+            results = self._results(released)
+            self._follow_places(update)
+            return results
+
+    def _follow_places(self, update: TrackUpdate) -> None:
+        """What needs no result: cameras that are gone, time that passes, the end."""
+        for camera in update.removed:
+            self.places.remove(camera)
+        if update.last:
+            self.places.finish()
+        if update.frame is not None:
+            self._idle_since = None
+        elif self.live and not update.last:
+            now = monotonic()
+            if self._idle_since is not None:
+                self.places.idle(now - self._idle_since)
+            self._idle_since = now
 
     def _associate(self, frame: Frame, update: TrackUpdate) -> bool:
         """Take what was seen in a frame; whether that could be done."""
@@ -219,6 +249,7 @@ class Site:
         count.frames += 1
         count.boxes += len(tracks)
         count.last_time = frame.time
+        count.size = count.size or frame.size
         count.clocks[frame.clock] = count.clocks.get(frame.clock, 0) + 1
         if count.live:
             count.ages.add(self._clock.now() - frame.time)
@@ -234,7 +265,10 @@ class Site:
         self.view.observe(frame.camera, frame.time, who)
         known = self.view.names
         names = {g: known[g] for g in who if g in known} if known else {}
-        return FrameResult(frame, tracks, ids, probabilities, item.visibility, world, item.blur_boxes, names)
+        result = FrameResult(frame, tracks, ids, probabilities, item.visibility, world, item.blur_boxes, names)
+        with self.statistics.stage("associate"):
+            self.places.observe(result, confirmed=self.view.confirmed)
+        return result
 
     # ---------------------------------------------------------------- what is believed
 
@@ -242,6 +276,10 @@ class Site:
         """Identity events since the last call."""
         events, self._events = self._events, []
         return events
+
+    def drain_place_events(self) -> list[PlaceEvent]:
+        """What happened at zones and lines since the last call."""
+        return self.places.drain_events()
 
     @property
     def identities(self) -> FinalIdentities:
@@ -285,6 +323,8 @@ class Site:
         """Follow what was decided. Events of tracks that were seen too little to be a person are not handed on."""
         of_people = [event for event in events if self.view.apply(event)]
         self._events += of_people
+        for event in of_people:
+            self.places.identity(event)
         if self.gallery is not None:
             self.gallery.note(of_people)
         if len(self.view.links) > self._settle_at and self.live:

@@ -7,10 +7,11 @@ the tracks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from streamreid.config import LineConfig, ZoneConfig
 from streamreid.types import TrackKey
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "TrackSpan",
     "Visit",
     "camera_place",
+    "places_of",
 ]
 
 EVERYWHERE = "everywhere"
@@ -74,6 +76,27 @@ class Place:
     min_people: int = 0
 
 
+def places_of(zones: Sequence[ZoneConfig], lines: Sequence[LineConfig], cameras: Sequence[str]) -> dict[str, Place]:
+    """The places that are configured, by name.
+
+    Args:
+        zones: Of all cameras.
+        lines: Of all cameras.
+        cameras: Those that show what lies on the ground and names no camera.
+    """
+    found: dict[str, Place] = {}
+    for zone in zones:
+        own = cameras if zone.camera is None else (zone.camera,)
+        known = found[zone.name].cameras if zone.name in found else ()
+        shown = tuple(dict.fromkeys([*known, *own]))
+        found[zone.name] = Place(zone.name, "zone", shown, zone.queue, zone.loitering_time, zone.min_people)
+    for line in lines:
+        own = cameras if line.camera is None else (line.camera,)
+        known = found[line.name].cameras if line.name in found else ()
+        found[line.name] = Place(line.name, "line", tuple(dict.fromkeys([*known, *own])))
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class TrackSpan:
     """From when to when a camera followed a track.
@@ -96,6 +119,11 @@ class TrackSpan:
     def key(self) -> TrackKey:
         """Camera and track id."""
         return self.camera, self.track_id
+
+    def joined(self, later: TrackSpan) -> TrackSpan:
+        """The span of a track that was forgotten and came back."""
+        start, end = min(self.start, later.start), max(self.end, later.end)
+        return TrackSpan(self.camera, self.track_id, start, end, self.observations + later.observations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +157,18 @@ class Visit:
     def dwell(self) -> float:
         """Seconds from the first to the last frame inside."""
         return self.end - self.start
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can say it."""
+        return {
+            "place": self.place,
+            "camera": self.camera,
+            "track_id": self.track_id,
+            "start": round(self.start, 6),
+            "end": round(self.end, 6),
+            "entered": self.entered,
+            "left": self.left,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +250,32 @@ class PlaceEvent:
     def dwell(self) -> float | None:
         """Seconds from the beginning of the visit to the event; None where there is no visit."""
         return None if self.start is None else self.time - self.start
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can say it: what the event's kind has, and no more. What is not known is None."""
+        values: dict[str, Any] = {"kind": self.kind, "time": round(self.time, 6), "place": self.place}
+        if self.alert:
+            values |= {"alert": self.alert, "rule": self.rule, "suppressed": self.suppressed}
+            values["value"] = None if self.value is None else round(self.value, 3)
+        values["camera"] = self.camera or None
+        if self.kind in ("occupancy_reached", "occupancy_ended"):
+            return {**values, "occupancy": self.occupancy}
+        values |= {"track_id": self.track_id or None, "global_id": self.global_id or None}
+        if self.name:
+            values["name"] = self.name
+        if self.direction:
+            values["direction"] = self.direction
+        if self.point is not None:
+            values["point"] = [round(self.point[0], 3), round(self.point[1], 3)]
+        if self.start is not None and self.dwell is not None:
+            values |= {"start": round(self.start, 6), "dwell": round(self.dwell, 3)}
+        if self.kind in ("zone_entered", "zone_left"):
+            values["entered"] = self.entered
+        if self.kind == "zone_left":
+            values["left"] = self.left
+        if self.occupancy is not None:
+            values["occupancy"] = self.occupancy
+        return values
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,14 @@ class ResultWriter:
 
     def flush(self) -> None:
         """Hand on the events that have come, and tracks that are settled."""
+        happenings, visits = self._pipeline.drain_place_events(), self._pipeline.places.drain_visits()
         for event in self._pipeline.drain_events():
             self._event(event)
+        for sink in self._sinks:
+            for happened in happenings:
+                sink.place(happened)
+            for visit in visits:
+                sink.visit(visit)
         settled = self._pipeline.drain_settled()
         if settled:
             for sink in self._sinks:

@@ -69,6 +69,7 @@ class CameraSummary:
         file: What its file or folder is called, where that says more than the camera's name.
         confirmed: Confirmed people among those seen.
         unlinked: Tracks that belong to nobody: they were seen too little.
+        size: Width and height of its first frame.
     """
 
     frames: int
@@ -83,6 +84,7 @@ class CameraSummary:
     file: str | None = None
     confirmed: int = 0
     unlinked: int = 0
+    size: tuple[int, int] | None = None
 
     @property
     def dropped(self) -> int:
@@ -93,6 +95,7 @@ class CameraSummary:
         """The same figures as plain values, for JSON."""
         values: dict[str, Any] = {
             "source": self.source,
+            "frame_size": None if self.size is None else list(self.size),
             "frames": self.frames,
             "people": self.people,
             "confirmed": self.confirmed,
@@ -254,6 +257,7 @@ def summarise(pipeline: Run, folder: Path) -> Summary:
             file_name(name, uris[name]) if name in uris else None,
             len(people[name] & identities.confirmed),
             unlinked[name],
+            c.size,
         )
         for name, c in statistics.cameras.items()
     }

@@ -1,11 +1,11 @@
 """The HTTP interface of a live run.
 
 ``GET /cameras`` and ``/cameras/NAME``; ``POST /cameras`` adds one (the keys of the YAML), ``PATCH /cameras/NAME``
-changes some of its settings, ``DELETE /cameras/NAME`` takes it out; ``POST /cameras/NAME/pause`` and ``/resume``. ``GET
-/identities`` and ``/identities/ID``; ``GET /events`` (server-sent events; ``?topics=identity,camera,people``); ``GET
-/run``; ``GET /metrics`` (Prometheus), ``/healthz``, ``/readyz``. Changes are kept beside the results and hold when the
-run is started again there; ``GET /changes`` says how cameras differ from the cameras file, ``DELETE /changes`` returns
-to it.
+changes some of its settings, ``DELETE /cameras/NAME`` takes it out; ``POST /cameras/NAME/pause`` and ``/resume``.
+``GET /identities`` and ``/identities/ID``; ``GET /events`` (server-sent events;
+``?topics=identity,camera,people,place``); ``GET /run``; ``GET /metrics`` (Prometheus), ``/healthz``, ``/readyz``.
+Changes are kept beside the results and hold when the run is started again there; ``GET /changes`` says how cameras
+differ from the cameras file, ``DELETE /changes`` returns to it.
 """
 
 from __future__ import annotations

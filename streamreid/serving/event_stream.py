@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 __all__ = ["Event", "EventHub", "Topic"]
 
-Topic = Literal["identity", "camera", "people"]
+Topic = Literal["identity", "camera", "people", "place"]
 """``identity``: who is who changed. ``camera``: a camera came, went or changed its state. ``people``: everybody in one
-frame."""
+frame. ``place``: something happened at a zone or line."""
 
 _LENGTH = 2000
 """Events kept for listeners that come back."""

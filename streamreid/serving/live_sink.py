@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from streamreid.places.records import PlaceEvent, Visit
 from streamreid.serving.event_stream import EventHub
 from streamreid.sinks import FinalIdentities
 from streamreid.sinks.base import ltwh
@@ -40,6 +41,13 @@ class LiveSink:
                 "name": event.name or None,
             },
         )
+
+    def place(self, event: PlaceEvent) -> None:
+        """Tell what happened at a zone or line."""
+        self.hub.publish("place", event.to_dict())
+
+    def visit(self, visit: Visit) -> None:
+        """Nothing to tell: its events were told."""
 
     def finalize_tracks(self, identities: FinalIdentities) -> None:
         """Nothing to tell: their events were told."""

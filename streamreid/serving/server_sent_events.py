@@ -18,7 +18,7 @@ __all__ = ["LISTENERS", "add_events"]
 LISTENERS = 64
 """At the same time."""
 
-_TOPICS: tuple[Topic, ...] = ("identity", "camera", "people")
+_TOPICS: tuple[Topic, ...] = ("identity", "camera", "people", "place")
 _POLL_SECONDS = 0.1
 """Seconds between looks at the ring of events."""
 

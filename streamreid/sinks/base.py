@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from streamreid.errors import OutputError
 from streamreid.files import atomic_write
+from streamreid.places.records import PlaceEvent, Visit
 from streamreid.types import FloatArray, FrameResult, IdentityEvent
 
 __all__ = ["FinalIdentities", "LineFile", "PeopleCount", "Sink", "SinkContext", "atomic_text", "ltwh", "write_failed"]
@@ -96,6 +97,12 @@ class Sink(Protocol):
     def event(self, event: IdentityEvent) -> None:
         """Take a change in what is believed about who is who."""
 
+    def place(self, event: PlaceEvent) -> None:
+        """Take what happened at a zone or line, or that a person was first or last seen."""
+
+    def visit(self, visit: Visit) -> None:
+        """Take the visit of a track to a zone, when it is over."""
+
     def finalize_tracks(self, identities: FinalIdentities) -> None:
         """Take tracks that no revision can reach any more, in runs without end; ``close`` will not name them again."""
 
@@ -112,6 +119,12 @@ class SinkContext:
 
     def __enter__(self) -> SinkContext:
         return self
+
+    def place(self, event: PlaceEvent) -> None:
+        """Most sinks tell nothing of places."""
+
+    def visit(self, visit: Visit) -> None:
+        """Most sinks keep nothing of places."""
 
     def finalize_tracks(self, identities: FinalIdentities) -> None:
         """Most sinks have nothing to do: what they wrote stays as it was believed."""

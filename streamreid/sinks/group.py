@@ -15,6 +15,7 @@ from time import monotonic
 
 from streamreid._scarcity import is_scarcity
 from streamreid.errors import OutputError, StreamReIDError
+from streamreid.places.records import PlaceEvent, Visit
 from streamreid.secrets import redact
 from streamreid.sinks.base import FinalIdentities, Sink, SinkContext
 from streamreid.types import FrameResult, IdentityEvent
@@ -108,6 +109,22 @@ class SinkGroup(SinkContext):
             OutputError: The last sink failed.
         """
         self._each(lambda sink: sink.event(event))
+
+    def place(self, event: PlaceEvent) -> None:
+        """Hand on what happened at a place; sinks of users may not know the method.
+
+        Raises:
+            OutputError: The last sink failed.
+        """
+        self._each(lambda sink: sink.place(event) if hasattr(sink, "place") else None)
+
+    def visit(self, visit: Visit) -> None:
+        """Hand on a visit; sinks of users may not know the method.
+
+        Raises:
+            OutputError: The last sink failed.
+        """
+        self._each(lambda sink: sink.visit(visit) if hasattr(sink, "visit") else None)
 
     def finalize_tracks(self, identities: FinalIdentities) -> None:
         """Hand on tracks that no revision can reach any more.

@@ -20,6 +20,15 @@ Schema 1. One object per line, UTF-8; ``type`` says which kind. Readers must ign
     are any): term -> value, what each kind of evidence added to the log-odds and how alike which part was.
     ``name``: what a person called ``global_id`` (`streamreid gallery rename`), where there is a name; "" where one
     was taken back. Person and identity lines of a named identity have it too.
+``place``
+    Something happened at a zone or line, or a person was first or last seen: ``kind`` (zone_entered, zone_left,
+    line_crossed, occupancy_reached, occupancy_ended, loitering, first_seen, last_seen, alert), ``time``, ``place``,
+    ``camera``, ``track_id``, ``global_id`` (as believed then), and what the kind has: ``start`` and ``dwell``
+    (seconds) of the stay, ``entered`` and ``left`` (whether the boundary was crossed), ``direction`` and ``point``,
+    ``occupancy`` (people there then), of an alert its name ``alert``, its ``rule``, ``value`` and ``suppressed``.
+``visit``
+    A track was in a zone: ``place``, ``camera``, ``track_id``, ``start``, ``end``, ``entered``, ``left``. Written when
+    the visit is over; nothing in it depends on who is who.
 ``identity``
     Written when the run ends, or in a run without end when a person is no longer searched: ``global_id``, ``members``
     ([[camera, track_id], ...]), ``probability`` (the least of its members'), ``confirmed`` (seen well enough and long
@@ -43,6 +52,7 @@ from typing import Any
 
 import numpy as np
 
+from streamreid.places.records import PlaceEvent, Visit
 from streamreid.sinks.base import FinalIdentities, LineFile, SinkContext, ltwh
 from streamreid.types import FrameResult, IdentityEvent
 
@@ -172,6 +182,14 @@ class JsonlSink(SinkContext):
         if event.reasons:
             line["reasons"] = {term: round(float(value), 4) for term, value in event.reasons.items()}
         self._put(line)
+
+    def place(self, event: PlaceEvent) -> None:
+        """Append one line for what happened at a place."""
+        self._put({"type": "place", **event.to_dict()})
+
+    def visit(self, visit: Visit) -> None:
+        """Append one line for the visit of a track."""
+        self._put({"type": "visit", **visit.to_dict()})
 
     def finalize_tracks(self, identities: FinalIdentities) -> None:
         """Append who was who of those who are no longer searched."""

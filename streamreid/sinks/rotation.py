@@ -16,6 +16,7 @@ import numpy as np
 from streamreid._age_clock import AgeClock
 from streamreid.config import RotateConfig
 from streamreid.errors import OutputError
+from streamreid.places.records import PlaceEvent, Visit
 from streamreid.sinks.base import FinalIdentities, Sink, SinkContext
 from streamreid.sinks.group import SinkGroup
 from streamreid.sinks.segments import (
@@ -120,6 +121,14 @@ class RotatingSink(SinkContext):
     def event(self, event: IdentityEvent) -> None:
         """Take a change in what is believed about who is who."""
         self.sinks.event(event)
+
+    def place(self, event: PlaceEvent) -> None:
+        """Take what happened at a place."""
+        self.sinks.place(event)
+
+    def visit(self, visit: Visit) -> None:
+        """Take the visit of a track."""
+        self.sinks.visit(visit)
 
     def finalize_tracks(self, identities: FinalIdentities) -> None:
         """Take tracks that no revision can reach any more."""

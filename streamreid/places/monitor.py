@@ -1,0 +1,481 @@
+"""Follows people at the zones and lines of a run: results in, events and stored records out.
+
+It needs results only, no picture, and so works the same live, over recordings, in replays, and afterwards over the
+lines of a run's ``results.jsonl``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf, isfinite
+from typing import Any
+
+from streamreid.config import AlertConfig, LineConfig, ZoneConfig
+from streamreid.ground.camera_model import GroundCamera
+from streamreid.places.alerts import Alerts
+from streamreid.places.camera_places import CameraPlaces
+from streamreid.places.presence import Presence, Presences
+from streamreid.places.records import (
+    EVERYWHERE,
+    Crossing,
+    PlaceEvent,
+    PlaceLog,
+    TrackSpan,
+    Visit,
+    camera_place,
+    places_of,
+)
+from streamreid.places.site_clock import SiteClock
+from streamreid.places.track_table import Opened, TrackChanges
+from streamreid.types import FrameResult, IdentityEvent, TrackKey
+
+__all__ = ["PlaceMonitor", "PlaceState"]
+
+_TICK = 0.5
+"""Seconds between looks at what time alone brings about: loitering, alerts, people who were lost."""
+
+_UNDECIDED = 2.0
+"""Seconds for which somebody who was first shown inside waits to be told until it is known who it is: mostly a person
+who was there already and was lost for a moment."""
+
+_ABSENT = 30.0
+"""Seconds after which a person whom no camera shows was last seen: the ways between two cameras mostly take less."""
+
+_CAMERA_LOST = 5.0
+"""The same for a camera's picture as a place: as a zone's ``lost_seconds``."""
+
+_KEPT_SECONDS = 86_400.0
+"""Of runs without end the records of the last day are kept in memory; the files have all."""
+
+_MOST_KEPT = 500_000
+"""Records at most: about 100 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceState:
+    """A place as it is now.
+
+    Args:
+        name: Zone, line, ``camera:...`` or ``everywhere``.
+        kind: zone, line, camera or site.
+        cameras: That show it.
+        occupancy: People there now; 0 for a line.
+        people: Global ids of those who are known, each with the capture time of the beginning of the stay.
+        entries: Times the boundary was crossed on the way in (a line: direction ``in``) since the run began.
+        exits: The same on the way out.
+    """
+
+    name: str
+    kind: str
+    cameras: tuple[str, ...]
+    occupancy: int = 0
+    people: Mapping[int, float] = field(default_factory=dict)
+    entries: int = 0
+    exits: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can say it."""
+        people = [{"global_id": who, "since": round(since, 3)} for who, since in sorted(self.people.items())]
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "cameras": list(self.cameras),
+            "occupancy": self.occupancy,
+            "people": people,
+            "entries": self.entries,
+            "exits": self.exits,
+        }
+
+
+class PlaceMonitor:
+    """Zones, lines and alerts of a run.
+
+    Example:
+        >>> from streamreid import Config, Pipeline
+        >>> zone = {"name": "left", "camera": "entrance", "polygon": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]}
+        >>> with Pipeline(Config.from_sources("entrance.mp4", zones=[zone])) as pipeline:
+        ...     for result in pipeline:
+        ...         events = pipeline.drain_place_events()
+        >>> pipeline.places.log().place_names
+        ('left', 'camera:entrance', 'everywhere')
+
+    Args:
+        zones: Of all cameras.
+        lines: Of all cameras.
+        alerts: Rules about them.
+        calibrated: Calibrated cameras, for places on the ground.
+        parts: Names of the engine's parts: those of the feet tell where feet are hidden.
+        forget_after: Seconds after which a track that is not shown comes back no more.
+        live: Whether the run has no end: old records are then not kept in memory.
+    """
+
+    def __init__(
+        self,
+        zones: Sequence[ZoneConfig] = (),
+        lines: Sequence[LineConfig] = (),
+        alerts: Sequence[AlertConfig] = (),
+        *,
+        calibrated: Mapping[str, GroundCamera] | None = None,
+        parts: Sequence[str] = (),
+        forget_after: float = _ABSENT,
+        live: bool = False,
+    ) -> None:
+        self._zones, self._lines = tuple(zones), tuple(lines)
+        self._zone_of = {zone.name: zone for zone in reversed(self._zones)}
+        self._calibrated = calibrated or {}
+        self._feet = parts.index("feet") if "feet" in parts else None
+        self._forget_after = forget_after
+        self._live = live
+        self._lock = threading.RLock()
+        self._clock = SiteClock()
+        self._cameras: dict[str, CameraPlaces] = {}
+        self._presences = Presences()
+        self._alerts = Alerts(alerts, self._presences)
+        self._names: dict[int, str] = {}
+        self._confirmed: Collection[int] | None = None
+        self._waiting: list[Presence] = []
+        self._crowded: set[str] = set()
+        self._passed: dict[tuple[str, str], int] = {}
+        self._visits: deque[Visit] = deque(maxlen=_MOST_KEPT if live else None)
+        self._crossings: deque[Crossing] = deque(maxlen=_MOST_KEPT if live else None)
+        self._spans: deque[TrackSpan] = deque(maxlen=_MOST_KEPT if live else None)
+        self._watched: dict[str, tuple[float, float]] = {}
+        self._events: list[PlaceEvent] = []
+        self._records: list[Visit] = []
+        self._next_tick = 0.0
+        self._time = 0.0
+
+    def __repr__(self) -> str:
+        return f"PlaceMonitor(zones={len(self._zones)}, lines={len(self._lines)}, cameras={len(self._cameras)})"
+
+    # ---------------------------------------------------------------- in
+
+    def observe(self, result: FrameResult, *, confirmed: Collection[int] | None = None) -> list[PlaceEvent]:
+        """Take a frame; of one camera in the order of their times.
+
+        Args:
+            result: People with identities.
+            confirmed: Global ids of confirmed people, of whom first and last seen are told; None for all.
+
+        Returns:
+            What happened, also what ``drain_events`` gives.
+        """
+        with self._lock:
+            before = len(self._events)
+            frame = result.frame
+            camera, time = frame.camera, float(frame.time)
+            self._confirmed = confirmed
+            self._names.update(result.names)
+            self._time = time
+            jumped = self._clock.frame(camera, time)
+            first, last = self._watched.get(camera, (time, time))
+            self._watched[camera] = min(first, time), max(last, time)
+            places = self._cameras.get(camera)
+            if places is None:
+                places = self._cameras[camera] = CameraPlaces(
+                    camera,
+                    self._zones,
+                    self._lines,
+                    frame.size,
+                    calibrated=self._calibrated.get(camera),
+                    feet=self._feet,
+                    forget_after=self._forget_after,
+                )
+            if jumped:
+                self._keep_visits(places.table.restamp())
+            self._apply(camera, places.observe(result, self._clock.now))
+            if self._clock.now >= self._next_tick:
+                self._tick()
+            return self._events[before:]
+
+    def identity(self, event: IdentityEvent) -> None:
+        """Follow what is believed of who is who: two people who are one are once at a place."""
+        with self._lock:
+            if event.kind == "merge":
+                self._presences.merge(event.other_id, event.global_id, self._joined)
+                self._alerts.merge(event.other_id, event.global_id)
+            if event.kind == "rename" and event.summary is not None:
+                self._names[event.global_id] = event.name
+
+    def idle(self, seconds: float) -> None:
+        """No camera gave a frame for so long."""
+        with self._lock:
+            self._clock.pass_by(seconds)
+            self._time += seconds
+            if self._clock.now >= self._next_tick:
+                self._tick()
+
+    def remove(self, camera: str) -> None:
+        """A camera was taken out: whoever it showed is lost there."""
+        with self._lock:
+            places = self._cameras.pop(camera, None)
+            if places is not None:
+                self._apply(camera, places.table.finish())
+            self._clock.forget(camera)
+
+    def finish(self) -> None:
+        """The run ends: whoever is inside is closed as not left."""
+        with self._lock:
+            for camera in list(self._cameras):
+                self.remove(camera)
+            for presence in self._presences:
+                self._end_unseen(presence)
+            self._waiting.clear()
+
+    # ---------------------------------------------------------------- out
+
+    def drain_events(self) -> list[PlaceEvent]:
+        """Events since the last call."""
+        with self._lock:
+            events, self._events = self._events, []
+            return events
+
+    def drain_visits(self) -> list[Visit]:
+        """Visits of tracks that ended since the last call."""
+        with self._lock:
+            visits, self._records = self._records, []
+            return visits
+
+    def log(self) -> PlaceLog:
+        """The records so far; visits that go on end now, as not left. Of a run without end those of the last day."""
+        with self._lock:
+            visits, spans = list(self._visits), list(self._spans)
+            for places in self._cameras.values():
+                visits += places.table.open_visits()
+                spans += places.table.spans()
+            spans = merged_spans(spans)
+            cameras = {*self._watched, *(z.camera for z in self._zones if z.camera is not None)}
+            return PlaceLog(
+                tuple(sorted(visits, key=lambda v: v.end)),
+                tuple(sorted(self._crossings, key=lambda c: c.time)),
+                tuple(spans),
+                places_of(self._zones, self._lines, sorted(cameras)),
+                dict(self._watched),
+            )
+
+    @property
+    def states(self) -> list[PlaceState]:
+        """All places as they are now: zones, lines, cameras, the site. From any thread."""
+        with self._lock:
+            cameras = tuple(sorted(self._watched))
+            known = places_of(self._zones, self._lines, cameras)
+            shown = [(p.name, str(p.kind), p.cameras) for p in known.values()]
+            shown += [(camera_place(c), "camera", (c,)) for c in cameras]
+            return [self._state(*item) for item in [*shown, (EVERYWHERE, "site", cameras)]]
+
+    def _state(self, name: str, kind: str, cameras: tuple[str, ...]) -> PlaceState:
+        told = [p for p in self._presences.at(name).values() if p.told] if kind != "line" else []
+        people = {p.person: p.start for p in told if p.person > 0}
+        passed = self._passed
+        return PlaceState(
+            name, kind, cameras, len(told), people, passed.get((name, "in"), 0), passed.get((name, "out"), 0)
+        )
+
+    # ---------------------------------------------------------------- tracks
+
+    def _apply(self, camera: str, changes: TrackChanges) -> None:
+        """What changed of a camera's tracks, as changes of people."""
+        clock, everywhere = self._clock.now, (camera_place(camera), EVERYWHERE)
+        for track_id, _, who in changes.renamed:
+            if who > 0:
+                self._presences.rename((camera, track_id), who, self._joined)
+        for track_id in changes.begun:
+            for place in everywhere:
+                self._open(place, (camera, track_id), self._time, clock, entered=False)
+        for opened in changes.opened:
+            self._open_visit(camera, opened, clock)
+        for crossing in changes.crossings:
+            self._cross(crossing)
+        self._keep_visits(changes.closed)
+        for visit in changes.closed:
+            presence = self._presences.close(visit.place, visit.key, clock)
+            if presence is not None:
+                self._end(presence, left=visit.left, time=visit.end)
+        for span, last in changes.ended:
+            self._spans.append(span)
+            for place in everywhere:
+                self._presences.close(place, span.key, last)
+            self._presences.forget(span.key)
+
+    def _open_visit(self, camera: str, opened: Opened, clock: float) -> None:
+        since = clock - min(max(self._time - opened.start, 0.0), clock)
+        self._open(opened.place, (camera, opened.track_id), opened.start, since, entered=opened.entered)
+
+    def _open(self, place: str, key: TrackKey, start: float, since: float, *, entered: bool) -> None:
+        presence = self._presences.open(place, key, start, since, entered=entered)
+        if presence.told or presence in self._waiting:
+            return
+        if place in self._zone_of and (entered or presence.person > 0):
+            self._begin(presence)
+        else:
+            self._waiting.append(presence)
+
+    def _keep_visits(self, visits: Iterable[Visit]) -> None:
+        for visit in visits:
+            if isfinite(visit.start):
+                self._visits.append(visit)
+                self._records.append(visit)
+
+    def _cross(self, crossing: Crossing) -> None:
+        self._crossings.append(crossing)
+        key = crossing.line, crossing.direction
+        self._passed[key] = self._passed.get(key, 0) + 1
+        person = self._presences.person(crossing.key)
+        self._tell(
+            PlaceEvent(
+                "line_crossed",
+                crossing.time,
+                crossing.line,
+                crossing.camera,
+                crossing.track_id,
+                max(person, 0),
+                self._names.get(person, ""),
+                direction=crossing.direction,
+                point=crossing.point,
+            )
+        )
+
+    # ---------------------------------------------------------------- people
+
+    def _tell(self, *events: PlaceEvent) -> None:
+        self._events += events
+        self._events += self._alerts.on_events(events, self._clock.now)
+
+    def _event(self, kind: Any, presence: Presence, time: float, *, left: bool = False) -> PlaceEvent:
+        # The beginning is counted back, so that a stay lasts as long as it did whatever the clocks did meanwhile.
+        dwell = self._clock.now - presence.since - max(self._time - time, 0.0)
+        return PlaceEvent(
+            kind,
+            time,
+            presence.place,
+            presence.camera,
+            presence.track_id,
+            presence.global_id,
+            self._names.get(presence.person, ""),
+            start=time - max(dwell, 0.0),
+            entered=presence.entered,
+            left=left,
+            occupancy=self._presences.occupancy(presence.place),
+        )
+
+    def _begin(self, presence: Presence) -> None:
+        """A stay is told."""
+        presence.told = True
+        if presence.place in self._zone_of:
+            if presence.entered:
+                self._passed[presence.place, "in"] = self._passed.get((presence.place, "in"), 0) + 1
+            self._tell(self._event("zone_entered", presence, presence.start))
+            self._compare_occupancy(presence.place, presence)
+        elif presence.place == EVERYWHERE:
+            self._tell(self._event("first_seen", presence, presence.start))
+
+    def _end(self, presence: Presence, *, left: bool, time: float | None = None) -> None:
+        """A stay is over."""
+        if presence in self._waiting:
+            self._waiting.remove(presence)
+            if presence.place in self._zone_of:
+                self._begin(presence)
+        self._presences.end(presence)
+        if not presence.told:
+            return
+        time = self._time if time is None else time
+        if presence.place in self._zone_of:
+            if left:
+                self._passed[presence.place, "out"] = self._passed.get((presence.place, "out"), 0) + 1
+            self._tell(self._event("zone_left", presence, time, left=left))
+            self._compare_occupancy(presence.place, presence)
+        elif presence.place == EVERYWHERE:
+            self._tell(self._event("last_seen", presence, time))
+
+    def _joined(self, presence: Presence) -> None:
+        """Two people at a place turned out to be one."""
+        if presence.place in self._zone_of:
+            self._compare_occupancy(presence.place, presence)
+
+    def _compare_occupancy(self, place: str, presence: Presence) -> None:
+        limit, people = self._zone_of[place].occupancy, self._presences.occupancy(place)
+        if (people >= limit) == (place in self._crowded):
+            return
+        reached = people >= limit
+        (self._crowded.add if reached else self._crowded.discard)(place)
+        kind: Any = "occupancy_reached" if reached else "occupancy_ended"
+        self._tell(PlaceEvent(kind, self._time, place, presence.camera, occupancy=people))
+
+    # ---------------------------------------------------------------- time
+
+    def _tick(self) -> None:
+        """What time alone brings about."""
+        clock = self._clock.now
+        self._next_tick = clock + _TICK
+        for camera, places in self._cameras.items():
+            self._apply(camera, places.table.expire(clock))
+        for presence in list(self._waiting):
+            self._tell_waiting(presence)
+        for presence in self._presences:
+            if presence.empty_since is not None and clock - presence.empty_since > self._patience(presence.place):
+                self._end_unseen(presence)
+            elif presence.place in self._zone_of:
+                self._loiters(presence)
+        self._events += self._alerts.on_time(self._time, clock, self._names)
+        if self._live:
+            self._drop_old()
+
+    def _end_unseen(self, presence: Presence) -> None:
+        """A stay is over that ended when the person was shown last."""
+        unseen = 0.0 if presence.empty_since is None else self._clock.now - presence.empty_since
+        self._end(presence, left=False, time=self._time - unseen)
+
+    def _tell_waiting(self, presence: Presence) -> None:
+        """Whether a stay that began inside, or at the site, can be told now."""
+        if presence.place not in self._zone_of:
+            known = presence.person > 0 and (self._confirmed is None or presence.person in self._confirmed)
+            ready = known or presence.place != EVERYWHERE
+        else:
+            ready = presence.person > 0 or self._clock.now - presence.since >= _UNDECIDED
+        current = self._presences.at(presence.place).get(presence.person)
+        if current is not presence:  # it is one with another by now
+            self._waiting.remove(presence)
+        elif ready:
+            self._waiting.remove(presence)
+            if not presence.told:
+                self._begin(presence)
+
+    def _patience(self, place: str) -> float:
+        if place in self._zone_of:
+            return 0.0
+        return _ABSENT if place == EVERYWHERE else _CAMERA_LOST
+
+    def _loiters(self, presence: Presence) -> None:
+        limit = self._zone_of[presence.place].loitering_time
+        if not limit or not presence.told or "loitering" in presence.marks:
+            return
+        shown = max((self._last_shown(key) for key in presence.tracks), default=-inf)
+        if shown - presence.since >= limit:  # and not somebody who was lost meanwhile
+            presence.marks.add("loitering")
+            self._tell(self._event("loitering", presence, self._time))
+
+    def _last_shown(self, key: TrackKey) -> float:
+        camera = self._cameras.get(key[0])
+        return -inf if camera is None else camera.table.last_shown(key[1])
+
+    def _drop_old(self) -> None:
+        """Of a run without end: records of the day before yesterday are in the files."""
+        limit = self._time - _KEPT_SECONDS
+        while self._visits and self._visits[0].end < limit:
+            self._visits.popleft()
+        while self._crossings and self._crossings[0].time < limit:
+            self._crossings.popleft()
+        while self._spans and self._spans[0].end < limit:
+            self._spans.popleft()
+
+
+def merged_spans(spans: Iterable[TrackSpan]) -> list[TrackSpan]:
+    """One span per track, of a track that was forgotten and came back from its first to its last frame."""
+    found: dict[TrackKey, TrackSpan] = {}
+    for span in spans:
+        known = found.get(span.key)
+        found[span.key] = span if known is None else known.joined(span)
+    return sorted(found.values(), key=lambda s: (s.start, s.camera, s.track_id))
