@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,13 +11,16 @@ import cv2
 import typer
 from rich.table import Table
 
+from streamreid.cli._gallery import choose_store, note
 from streamreid.cli.clip import Blurring, Moved, pictures_of
 from streamreid.cli.console import errors, output, set_up_logging
 from streamreid.cli.tables import print_table
+from streamreid.config.output import duration
 from streamreid.errors import OutputError
 from streamreid.places import CountsTable
 from streamreid.reports.charts import period_label, place_label
 from streamreid.reports.footprints import GROUND, Footprints, gather_footprints
+from streamreid.reports.histories import gallery_history, is_cache, replayed_run
 from streamreid.reports.maps import Base, bases_of, draw_heat, draw_paths
 from streamreid.reports.questions import asked_places, moment
 from streamreid.reports.report import Report, write_page
@@ -26,7 +30,9 @@ __all__ = ["report"]
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Folder of a run's results.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN|GALLERY|CACHE", help="Folder of results or of a cache, or a gallery.")
+    ],
     every: Annotated[
         str | None, typer.Option(help="Length of the periods: 15m, 1h, 1d; default: the whole time in one.")
     ] = None,
@@ -64,31 +70,50 @@ def report(
     Stills of cameras are blurred as the run was (output.blur).
     """
     set_up_logging()
-    finished = open_run(run)
-    if not finished.complete or finished.goes_on:
-        errors.print(finished.state, highlight=False)
-    for note in finished.notes:
-        errors.print(note, highlight=False, soft_wrap=True)
-    options = _options(finished, place, since, until, staff, staff_after, min_people)
-    counts = finished.counts(every, **options)
-    moves = finished.flows(**options)
-    whole = counts if every is None else finished.counts(None, **options)
-    _write_tables(counts, csv, parquet)
-    if flows is not None:
-        moves.write_csv(flows)
-    footprints, bases = Footprints(), {}
-    if page is not None or paths is not None:
-        footprints = gather_footprints(finished)
-        bases = bases_of(pictures_of(finished, sources, blur), footprints, stills=stills)
-    if paths is not None:
-        _write_maps(finished, footprints, bases, paths)
-    if page is not None:
-        title = f"Report of {finished.path.resolve().name}"
-        write_page(Report(finished, title, counts, whole, moves, footprints, bases), page)
+    with _opened(run, sources) as finished:
+        if not finished.complete or finished.goes_on:
+            errors.print(finished.state, highlight=False)
+        for sentence in finished.notes:
+            errors.print(sentence, highlight=False, soft_wrap=True)
+        options = _options(finished, place, since, until, staff, staff_after, min_people)
+        counts = finished.counts(every, **options)
+        moves = finished.flows(**options)
+        whole = counts if every is None else finished.counts(None, **options)
+        _write_tables(counts, csv, parquet)
+        if flows is not None:
+            moves.write_csv(flows)
+        footprints, bases = Footprints(), {}
+        if finished.has_boxes and (page is not None or paths is not None):
+            footprints = gather_footprints(finished)
+            bases = bases_of(pictures_of(finished, sources, blur), footprints, stills=stills)
+        if paths is not None:
+            _write_maps(finished, footprints, bases, paths)
+        if page is not None:
+            title = f"Report of {Path(run).name}"
+            write_page(Report(finished, title, counts, whole, moves, footprints, bases), page)
     _print(counts)
     written = [path for path in (page, csv, parquet, flows, paths) if path is not None]
     if written:
         output.print(f"written: {', '.join(map(str, written))}", highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _opened(what: str, sources: Path | None) -> Iterator[FinishedRun]:
+    """The run, the replay of a cache, or the gallery.
+
+    Raises:
+        DataError: It is none of these.
+    """
+    path = Path(what)
+    if "://" in what or path.is_file():
+        with choose_store(what, sources) as store:
+            note(store, "report", {})
+            yield gallery_history(store)
+    elif is_cache(path):
+        with replayed_run(path) as finished:
+            yield finished
+    else:
+        yield open_run(path)
 
 
 def _options(
@@ -101,8 +126,6 @@ def _options(
     min_people: int,
 ) -> dict[str, Any]:
     """The question as keyword arguments of counts and flows."""
-    from streamreid.config.output import duration
-
     places, groups = asked_places(run.place_log, place or ())
     return {
         "places": places,

@@ -6,7 +6,7 @@ function draw() {
   for (const chart of charts) {
     const data = chart.traces.map(trace => {
       const {colour, dash, ...rest} = trace, hue = value("--c" + (colour ?? 0) % 6);
-      if (rest.type === "heatmap") return {...rest, colorscale: [[0, value("--card")], [1, value("--c0")]]};
+      if (rest.type === "heatmap") return {...rest, colorscale: [[0, value("--card")], [1, value("--heat")]], textfont: {color: value("--ink")}};
       return {...rest, marker: {color: hue}, line: {color: hue, dash: dash}, error_y: rest.error_y && {...rest.error_y, color: value("--ink"), thickness: 1.5}};
     });
     const layout = {paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: {color: value("--ink"), family: "system-ui, sans-serif", size: 13},

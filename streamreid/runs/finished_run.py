@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,11 +19,28 @@ from streamreid.sinks import FinalIdentities
 from streamreid.sinks.result_reader import Beliefs, Observations, read_results
 from streamreid.types import TrackKey
 
-__all__ = ["Appearance", "FinishedIdentity", "FinishedRun", "Identities", "IdentityNotFound", "open_run"]
+__all__ = [
+    "Appearance",
+    "FinishedIdentity",
+    "FinishedRun",
+    "Identities",
+    "IdentityNotFound",
+    "Reading",
+    "SeenSpan",
+    "open_run",
+]
 
 _LEAST_OBSERVATIONS = 3
 """Frames from which a track is a person where nothing says so but the Parquet table: the default of
 ``association.min_observations``."""
+
+_ONLY_TABLE = (
+    "There is only the Parquet table and no results.jsonl, so names, zones, lines and who is confirmed are not known."
+)
+
+
+_SLIVER = 1e-6
+"""Seconds of a last period that is none of its own."""
 
 
 class IdentityNotFound(DataError, KeyError):
@@ -151,24 +168,27 @@ class Identities(Mapping[int, FinishedIdentity]):
 
 
 @dataclass
-class _Span:
+class SeenSpan:
+    """From when to when a track was seen, in how many frames."""
+
     start: float
     end: float
     observations: int = 0
 
 
 @dataclass
-class _Reading:
-    """What one pass over the results leaves."""
+class Reading:
+    """What one pass over the results leaves: when each track was seen, and when each camera saw somebody."""
 
-    spans: dict[TrackKey, _Span] = field(default_factory=dict)
+    spans: dict[TrackKey, SeenSpan] = field(default_factory=dict)
     watched: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def take(self, rows: Observations) -> None:
+        """Take observations."""
         for camera, track, time in zip(rows.cameras, rows.track_ids.tolist(), rows.times.tolist(), strict=True):
             span = self.spans.get((camera, track))
             if span is None:
-                span = self.spans[camera, track] = _Span(time, time)
+                span = self.spans[camera, track] = SeenSpan(time, time)
             span.start, span.end = min(span.start, time), max(span.end, time)
             span.observations += 1
             first, last = self.watched.get(camera, (time, time))
@@ -178,8 +198,13 @@ class _Reading:
 class FinishedRun:
     """The results of a run, opened by `open_run`.
 
-    Attributes:
+    Args:
         path: The folder.
+        beliefs: Who is who.
+        reading: When everybody was seen.
+        notes: What the results do not tell, one sentence each.
+
+    Attributes:
         complete: Whether the run came to its end.
         goes_on: Whether a process writes to the folder at the moment.
         cameras: Names, in the order of the run.
@@ -188,11 +213,10 @@ class FinishedRun:
         unlinked: Tracks that were seen too little to be a person.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, beliefs: Beliefs, reading: Reading, *, notes: Sequence[str] = ()) -> None:
         self.path = path
-        reading = _Reading()
+        self.notes = tuple(notes)
         self.goes_on = is_written(path)
-        beliefs = read_results(path, reading.take)
         self.complete = beliefs.complete
         self.watched: Mapping[str, tuple[float, float]] = reading.watched
         self.cameras: tuple[str, ...] = tuple(beliefs.cameras)
@@ -215,14 +239,9 @@ class FinishedRun:
         return "The run came to its end."
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What the results do not tell, one sentence each."""
-        if not self._beliefs.from_table:
-            return ()
-        return (
-            "There is only the Parquet table and no results.jsonl, so names, zones, lines and who is confirmed are not "
-            "known.",
-        )
+    def has_boxes(self) -> bool:
+        """Whether the folder says where people were in the pictures; a gallery does not."""
+        return self.path.is_dir()
 
     @property
     def start(self) -> float | None:
@@ -242,6 +261,8 @@ class FinishedRun:
             DataError: It is damaged.
         """
         path = self.path / "summary.json"
+        if not self.has_boxes:
+            return None
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -298,6 +319,9 @@ class FinishedRun:
             ConfigError: No such place, or no such time.
         """
         seconds = None if every is None else duration(every, "every")
+        last = self.end
+        if seconds is not None and last is not None and options.get("end") is None and last % seconds < _SLIVER:
+            options["end"] = last  # a run that ends with a period begins no further one
         return count_people(self.place_log, self.links, every=seconds, **options)
 
     def flows(self, **options: Any) -> FlowsTable:
@@ -329,7 +353,7 @@ class FinishedRun:
         return {a.key: who for who, person in self.identities.items() for a in person.appearances}
 
 
-def _people(beliefs: Beliefs, spans: Mapping[TrackKey, _Span]) -> dict[int, FinishedIdentity]:
+def _people(beliefs: Beliefs, spans: Mapping[TrackKey, SeenSpan]) -> dict[int, FinishedIdentity]:
     found: dict[int, list[Appearance]] = defaultdict(list)
     for key, (who, probability) in beliefs.links().items():
         span = spans.get(key)
@@ -370,4 +394,6 @@ def open_run(path: str | Path) -> FinishedRun:
         DataError: The folder holds no results, or damaged ones.
         MissingExtraError: There is only a Parquet table, and pyarrow is not installed.
     """
-    return FinishedRun(Path(path))
+    folder, reading = Path(path), Reading()
+    beliefs = read_results(folder, reading.take)
+    return FinishedRun(folder, beliefs, reading, notes=[_ONLY_TABLE] if beliefs.from_table else [])

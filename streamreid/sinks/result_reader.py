@@ -110,6 +110,11 @@ class Beliefs:
             case "end":
                 self.complete = bool(line["complete"])
 
+    def take_person(self, who: int, name: str, *, confirmed: bool) -> None:
+        """Take what is known of an identity besides its tracks."""
+        self._name(who, name)
+        self.confirmed |= {who} if confirmed else set()
+
     def take_row(self, camera: str, track: int, who: int, probability: float | None) -> None:
         """Apply a row of the Parquet table."""
         self._link((camera, track), who, 1.0 if probability is None else probability)

@@ -172,3 +172,30 @@ def test_the_page_needs_no_network_and_is_accessible(folder, call, tmp_path, bro
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 23, 26)"
     assert dark == (scheme == "dark")
     page.close()
+
+
+def test_a_cache_is_replayed_and_a_gallery_counts_all_runs(scene, call, tmp_path, colours):
+    one, two = scene.camera("entrance", [0, 1]), scene.camera("hall", [1, 2])
+    cache, store = tmp_path / "cache", tmp_path / "people.db"
+    sections = {"association": {"confirm_observations": 3, "confirm_seconds": 0.5}}
+    with Pipeline(scene.config(one, two, **sections), embedder=colours, cache=cache) as pipeline:
+        run(pipeline, tmp_path / "run")
+    expected = open_run(tmp_path / "run").counts(every="2s").to_dict()
+    code, said, _ = call("report", cache, "--every", "2s", "--csv", tmp_path / "counts.csv")
+    assert code == 0, said
+    assert [int(row["unique"]) for row in rows_of(tmp_path / "counts.csv").values()] == expected["unique"]
+    for begin in (0, 3600):
+        settings = scene.config(one, two, **sections, gallery={"store": str(store)})
+        cameras = [camera.model_copy(update={"offset": float(begin)}) for camera in settings.cameras]
+        settings = settings.model_copy(update={"cameras": tuple(cameras)})
+        with Pipeline(settings, embedder=colours) as pipeline:
+            run(pipeline, tmp_path / f"run{begin}")
+    page = tmp_path / "gallery.html"
+    code, said, why = call("report", store, "--every", "1h", "--html", page, "--csv", tmp_path / "counts.csv")
+    assert code == 0, (said, why)
+    hours = {start // 3600: int(row["unique"]) for (place, start), row in rows_of(tmp_path / "counts.csv").items()
+             if place == "everywhere"}  # fmt: skip
+    assert hours == {0: 3, 1: 3}
+    text = page.read_text(encoding="utf-8")
+    assert "<small>6 by people" not in text
+    assert "different people</dt><dd>3" in text
