@@ -134,12 +134,14 @@ def _parse(xml: Path) -> dict[str, _Node]:
     except ElementTree.ParseError as error:
         raise WeightsError(f"{xml}: not an OpenVINO IR ({error})") from error
     by_id: dict[str, _Node] = {}
+    names: set[str] = set()
     for layer in root.iter("layer"):
         data = layer.find("data")
         # Names are made unique: an IR may hold several constants of one name.
         name = layer.attrib["name"]
-        if any(n.name == name for n in by_id.values()):
+        if name in names:
             name = f"{name}#{layer.attrib['id']}"
+        names.add(name)
         by_id[layer.attrib["id"]] = _Node(name, layer.attrib["type"], dict(data.attrib) if data is not None else {})
     edges = sorted((e.attrib for e in root.iter("edge")), key=lambda e: (int(e["to-layer"]), int(e["to-port"])))
     for edge in edges:

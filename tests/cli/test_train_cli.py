@@ -57,18 +57,18 @@ def test_a_wrong_recipe_names_line_and_key(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # minutes on two cores without bfloat16
-def test_from_pictures_to_scores(tmp_path: Path, shared: Path) -> None:
+def test_from_pictures_to_scores(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("lightning")
     pytest.importorskip("matplotlib")
+    pytest.importorskip("timm")
     data = helpers.make_folder(tmp_path / "data", people=6)
-    weights = shared / "data" / "weights" / "person-reidentification-retail-0277.xml"
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         f"data:\n  - {{images: {data.images}, labels: {data.labels}, validation: 3}}\n"
-        f"network: {{backbone: {weights}, freeze: 2, visibility: area, grader: true}}\n"
-        f"schedule: {{steps: 2, people: 2, pictures: 2}}\nout: {tmp_path / 'out'}\ncompile: false\nprecision: "
-        "32-true\nimprint: false\n"
+        "network: {backbone: test_resnet, dim: 16, visibility: area, grader: true}\n"
+        f"size: [128, 64]\nschedule: {{steps: 2, people: 2, pictures: 2}}\nout: {tmp_path / 'out'}\ncompile: false\n"
+        "precision: 32-true\nimprint: false\n"
     )
     runner = CliRunner()
     found = runner.invoke(app, ["train", str(recipe), "--quiet"])

@@ -1,8 +1,9 @@
 """The ablation on kept feature maps, from pictures to the table, with few people and two steps."""
 
 import json
-import subprocess
+import runpy
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ pytest.importorskip("lightning", reason="training needs the train extra")
 
 from streamreid.datasets.labels import LABEL_SIZE
 
-ROOT = Path(__file__).resolve().parents[2]
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 def picture(person: int, camera: int) -> np.ndarray:
@@ -50,31 +51,39 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Scripts of benchmarks/ import one another by their names, which are forgotten afterwards."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.startswith("_") and (BENCHMARKS / f"{name}.py").exists():
+            del sys.modules[name]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(2500)  # minutes on two cores without bfloat16
-def test_rows_are_trained_and_scored_on_kept_maps(data: Path, shared: Path) -> None:
+@pytest.mark.usefixtures("scripts")
+def test_rows_are_trained_and_scored_on_kept_maps(
+    data: Path, shared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     retail = shared / "data" / "weights" / "person-reidentification-retail-0277.xml"
-    command = [
-        sys.executable,
-        str(ROOT / "benchmarks" / "ablation.py"),
-        str(data / "data"),
-        str(data / "labels"),
-        str(retail),
-    ]
+    script = str(BENCHMARKS / "ablation.py")
     options = ["--out", str(data / "out"), "--kept", "--steps", "2", "--draws", "1", "--rows", "full", "teacher"]
-    done = subprocess.run([*command, *options], cwd=data, capture_output=True, text=True, timeout=1200, check=False)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr(sys, "argv", [script, str(data / "data"), str(data / "labels"), str(retail), *options])
+    monkeypatch.chdir(data)
+    runpy.run_path(script, run_name="__main__")
+    done = capsys.readouterr().out
     assert {p.parent.name for p in (data / "out").glob("*/scores.json")} == {"full"}  # a teacher needs pictures
     scores = json.loads((data / "out" / "full" / "scores.json").read_text())
     assert scores["steps"] == 2
     assert all(0 < scores[d]["parts"]["clean"]["mAP"] <= 1 for d in ("cuhk03", "cuhk01"))
-    assert (data / "out" / "table.md").read_text().count(
-        "\n"
-    ) == 4  # heading, rule, the recipe by parts and by the whole person
+    # heading, rule, the recipe by parts and by the whole person
+    assert (data / "out" / "table.md").read_text().count("\n") == 4
     before = {p: p.stat().st_mtime_ns for p in (data / "out").rglob("*.npz")}
-    again = subprocess.run([*command, *options], cwd=data, capture_output=True, text=True, timeout=1200, check=False)
-    assert again.returncode == 0, again.stderr
-    assert "0/2 loss" in done.stdout
-    assert "/2 loss" not in again.stdout  # finished rows are kept
+    runpy.run_path(script, run_name="__main__")
+    assert "0/2 loss" in done
+    assert "/2 loss" not in capsys.readouterr().out  # finished rows are kept
     assert before
     assert before == {p: p.stat().st_mtime_ns for p in (data / "out").rglob("*.npz")}

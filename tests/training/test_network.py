@@ -22,7 +22,7 @@ def weights(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def network(weights: str) -> PartNetwork:
     torch.manual_seed(0)
-    return PartNetwork(NetworkConfig(backbone=weights)).eval()
+    return PartNetwork(NetworkConfig(backbone=weights, grader=True)).eval()
 
 
 @torch.no_grad()
@@ -71,11 +71,13 @@ def test_one_graph_for_every_runtime_and_batch(network: PartNetwork, tmp_path: P
     images = np.random.default_rng(0).integers(0, 256, (5, 3, 256, 128)).astype(np.float32)
     with torch.no_grad():
         output = network(torch.from_numpy(images))
+    assert output.occlusion is not None
     expected = torch.nn.functional.normalize(output.embeddings, dim=-1).numpy(), output.visibility.numpy()
     found = {"onnxruntime": _onnxruntime(path, images), "openvino": _openvino(path, images)}
-    for name, (parts, visibility) in found.items():
+    for name, (parts, visibility, occlusion) in found.items():
         assert (parts * expected[0]).sum(-1).min() > 0.9995, name
         np.testing.assert_allclose(visibility, expected[1], atol=5e-3, err_msg=name)
+        np.testing.assert_allclose(occlusion, output.occlusion.numpy(), atol=5e-3, err_msg=name)
         np.testing.assert_allclose(np.linalg.norm(parts, axis=-1), 1, atol=1e-3)
     np.testing.assert_allclose(found["onnxruntime"][0], found["openvino"][0], atol=1e-3)
 
@@ -96,17 +98,16 @@ def test_notes_are_removed_and_the_graph_stays() -> None:
     assert [n.op_type for n in model.graph.node] == ["Relu"]
 
 
-def _onnxruntime(path: Path, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _onnxruntime(path: Path, images: np.ndarray) -> tuple[np.ndarray, ...]:
     session = pytest.importorskip("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    parts, visibility = session.run(["parts", "visibility"], {"images": images})
-    return parts, visibility
+    return tuple(session.run(["parts", "visibility", "occlusion"], {"images": images}))
 
 
-def _openvino(path: Path, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _openvino(path: Path, images: np.ndarray) -> tuple[np.ndarray, ...]:
     core = pytest.importorskip("openvino").Core()
     compiled = core.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found = compiled(images)
-    return found["parts"], found["visibility"]
+    return found["parts"], found["visibility"], found["occlusion"]
 
 
 def test_oamn_heads_can_be_switched_on_and_are_trained() -> None:

@@ -34,6 +34,7 @@ def recipe(tmp_path: Path, shared: Path) -> TrainConfig:
             "network": {"backbone": str(weights), "freeze": 2},
             "out": str(tmp_path / "out"),
             "cache": str(tmp_path / "cache"),
+            "size": (128, 64),
             "schedule": {"steps": 4, "people": 2, "pictures": 2},
             "compile": False,
             "precision": "32-true",
