@@ -71,6 +71,7 @@ def test_two_writers_of_1000_interleaved_tracklets_each(database, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.wall_time
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_runs_beside_each_other_share_identities(kind, request, scene, colours, tmp_path):
     address = str(tmp_path / "people.db") if kind == "sqlite" else request.getfixturevalue("database")

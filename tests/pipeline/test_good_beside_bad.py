@@ -13,6 +13,7 @@ FPS = 10.0
 
 
 @pytest.mark.slow
+@pytest.mark.wall_time
 def test_four_good_cameras_beside_one_bad(rtsp, faults, tmp_path, colours):
     names = ["good1", "good2", "good3", "good4", "bad"]
     boxes = tmp_path / "boxes"
