@@ -14,6 +14,7 @@ StreamReIDError
 │   └── FolderBusy            another process writes to the folder            HTTP 503
 ├── GalleryError           remembered identities cannot be read or written    exit code 2, HTTP 500
 │   └── GalleryBusy           another process holds it; later it may go       HTTP 503
+├── ClusterError           a cluster is away, or a machine of it does not fit exit code 2, HTTP 503
 ├── MissingExtraError      an optional package is not installed               exit code 2
 └── DataError              a data file (ground truth, dataset, cache) is wrong exit code 2
 
@@ -28,6 +29,7 @@ from collections.abc import Iterable
 __all__ = [
     "CameraExists",
     "CameraNotFound",
+    "ClusterError",
     "ConfigError",
     "DataError",
     "DetectorError",
@@ -142,6 +144,12 @@ class GalleryBusy(GalleryError):
 
 class DataError(StreamReIDError):
     """A data file (detections, ground truth, results, dataset) is malformed."""
+
+
+class ClusterError(StreamReIDError):
+    """A cluster cannot be reached or is lost, or a machine of it does not fit; the message names the machine."""
+
+    http_status = 503
 
 
 class MissingExtraError(StreamReIDError):

@@ -138,7 +138,7 @@ def _row(key: str, field: FieldInfo, *, consequences: bool) -> str:
 def _default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined or isinstance(field.default, BaseModel):
         return "" if field.default_factory is None else "none"
-    if field.default is None or field.default in ((), ""):
+    if field.default is None or field.default in ((), "", {}):
         return "empty"
     if isinstance(field.default, bool):
         return str(field.default).lower()

@@ -45,7 +45,7 @@ def check(path: Annotated[Path, typer.Argument(help="The YAML file.")]) -> None:
     print_notes(output, ((camera.name, missing_protocol(camera.uri), "yellow") for camera in config.cameras))
     changed = {
         section: values
-        for section in ("detector", "engine", "tracker", "association", "output")
+        for section in ("detector", "engine", "tracker", "association", "cluster", "output")
         if (values := getattr(config, section).model_dump(exclude_defaults=True))
     }
     output.print(

@@ -13,6 +13,7 @@ from streamreid.config import OutputConfig
 from streamreid.config.changes import parse_settings
 
 __all__ = [
+    "Cluster",
     "Delay",
     "Detector",
     "Engine",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 _SETTINGS = {
+    "cluster": "cluster.address",
     "detector": "detector.model",
     "engine": "engine.model",
     "delay": "tracker.delay",
@@ -48,6 +50,17 @@ _SETTINGS = {
     "watch": "live.watch",
 }
 
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="local|auto|ray://HEAD:10001",
+        help=(
+            "Work on a Ray cluster: started on this machine (local), the one this machine belongs to (auto), or one "
+            "elsewhere."
+        ),
+    ),
+]
 Delay = Annotated[
     float | None,
     typer.Option(

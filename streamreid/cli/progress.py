@@ -108,12 +108,16 @@ class RunProgress:
 
     def update(self, pipeline: Run) -> None:
         """Show the present state if it is time to."""
+        self.offer(lambda: line(pipeline))
+
+    def offer(self, text: Callable[[], str]) -> None:
+        """Show a sentence about the present state if it is time to; it is made only then."""
         now = self._clock()
         self._heart.cared()
         if not self._quiet and now >= self._next:
             often = self._live is not None or now - self._began < _OFTEN_SECONDS
             self._next = now + (self._every if often else max(self._every, _LATER_SECONDS))
-            self.say(line(pipeline))
+            self.say(text())
 
     def say(self, text: str) -> None:
         """Show a sentence in place of the progress line, or as a line with the time."""

@@ -23,6 +23,7 @@ from streamreid.config.association import AssociationConfig, LinkConfig, Topolog
 from streamreid.config.calibration import CalibrationConfig, GroundConfig
 from streamreid.config.camera import CameraConfig
 from streamreid.config.changes import change_settings, with_present_names
+from streamreid.config.cluster import ClusterConfig, PlacementRule
 from streamreid.config.gallery import GalleryConfig
 from streamreid.config.live import LiveConfig, ServerConfig
 from streamreid.config.models import DetectorConfig, EngineConfig, Precision, RuntimeChoice, RuntimeName
@@ -37,6 +38,7 @@ __all__ = [
     "AssociationConfig",
     "CalibrationConfig",
     "CameraConfig",
+    "ClusterConfig",
     "Config",
     "DetectorConfig",
     "EngineConfig",
@@ -46,6 +48,7 @@ __all__ = [
     "LinkConfig",
     "LiveConfig",
     "OutputConfig",
+    "PlacementRule",
     "Precision",
     "RotateConfig",
     "RuntimeChoice",
@@ -86,6 +89,7 @@ class Config(Section):
     )
     live: LiveConfig = LiveConfig()
     server: ServerConfig = ServerConfig()
+    cluster: ClusterConfig = ClusterConfig()
     output: OutputConfig = OutputConfig()
     zones: tuple[ZoneConfig, ...] = Field(default=(), max_length=1000, description="Where people are counted.")
     lines: tuple[LineConfig, ...] = Field(default=(), max_length=1000, description="What people cross.")

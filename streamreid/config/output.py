@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from streamreid._sections import Section, basic
 from streamreid.errors import ConfigError
 
-__all__ = ["OutputConfig", "RotateConfig", "duration"]
+__all__ = ["OutputConfig", "RotateConfig", "as_bytes", "duration"]
 
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {
@@ -56,7 +56,8 @@ def duration(text: str | float, what: str = "duration") -> float:
     return float(seconds)
 
 
-def _as_bytes(value: Any) -> Any:
+def as_bytes(value: Any) -> Any:
+    """A size with its unit (``1GB``) in bytes; anything else as it is."""
     return round(_quantity(value.upper(), _BYTES, "1GB")) if isinstance(value, str) else value
 
 
@@ -76,7 +77,7 @@ class RotateConfig(Section):
             "s", low="Many small folders.", high="Segments grow large, and the last one is lost if its disk fails."
         ),
     )
-    size: Annotated[int, BeforeValidator(_as_bytes)] | None = Field(
+    size: Annotated[int, BeforeValidator(as_bytes)] | None = Field(
         default=None,
         ge=1000,
         description="A new segment when all files of one are larger, in bytes or as 500MB, 1GB.",

@@ -3,54 +3,22 @@ others."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from streamreid._folders import FolderLock
-from streamreid.camera_names import camera_name, file_name
-from streamreid.config import CameraConfig, Config, load_config
-from streamreid.config.changes import as_changes, change_settings
-from streamreid.detection import Detector, detector_checksum
-from streamreid.errors import ConfigError, FolderBusy, OutputError, StreamReIDError
+from streamreid.camera_names import camera_name
+from streamreid.config import CameraConfig, load_config
+from streamreid.errors import ConfigError
 from streamreid.media import VIDEO_SUFFIXES, is_video
-from streamreid.pipeline.detectors import box_files, open_detectors
-from streamreid.pipeline.pipeline import Pipeline
-from streamreid.reid import Embedder, engine_fingerprint, open_embedder
-from streamreid.runs.result_folder import DONE
-from streamreid.runs.run import Progress, Summary, run, write_json
-from streamreid.secrets import redact
+from streamreid.runs.recording import Recording, RecordingResult, RecordingRunner, fingerprint, finished
+from streamreid.runs.run import Progress, write_json
 
-__all__ = ["Batch", "LeftOut", "Recording", "RecordingResult", "find_recordings", "survey"]
-
-log = logging.getLogger(__name__)
+__all__ = ["Batch", "LeftOut", "Recording", "RecordingResult", "find_recordings", "survey", "write_results"]
 
 _NO_VIDEO_INSIDE = "holds no video"
-Status = Literal["done", "skipped", "failed", "interrupted"]
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """One job: cameras that belong together.
-
-    Args:
-        name: Folder of its results.
-        cameras: Its cameras; a single one for an independent video.
-        settings: Sections of its own YAML file, which win over the batch's.
-    """
-
-    name: str
-    cameras: tuple[CameraConfig, ...]
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def file(self) -> str | None:
-        """What its only video is called, where that says more than the recording's name."""
-        return file_name(self.name, self.cameras[0].uri) if len(self.cameras) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +27,6 @@ class LeftOut:
 
     path: Path
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingResult:
-    """How one recording ended; ``reason`` says why it failed, in part or as a whole, ``file`` what its only video is
-    called if not like the recording."""
-
-    name: str
-    status: Status
-    reason: str = ""
-    frames: int = 0
-    identities: int = 0
-    seconds: float = 0.0
-    file: str | None = None
-    confirmed: int = 0
-    unlinked_tracks: int = 0
 
 
 def find_recordings(paths: Sequence[Path], *, together: bool = False, independent: bool = False) -> list[Recording]:
@@ -180,16 +132,14 @@ class Batch:
         self.recordings = list(recordings)
         self.left_out = list(left_out)
         self.out = out
-        self._settings = settings
-        self._pipeline: Pipeline | None = None
+        self._sections = settings
         self._stopped = False
-        self._models: dict[str, tuple[Detector, Embedder]] = {}
+        self._runner = RecordingRunner(settings)
 
     def stop(self) -> None:
         """Finish the recording in work with what it has, begin no other."""
         self._stopped = True
-        if self._pipeline is not None:
-            self._pipeline.stop()
+        self._runner.stop()
 
     def run(
         self, *, progress: Progress | None = None, begin: Callable[[Recording], None] | None = None
@@ -210,90 +160,30 @@ class Batch:
                 return
             if begin is not None:
                 begin(recording)
-            results.append(replace(self._one(recording, progress), file=recording.file))
-            self.out.mkdir(parents=True, exist_ok=True)
-            left = [{"path": str(item.path), "reason": item.reason} for item in self.left_out]
-            write_json(
-                self.out / "batch.json", {"schema": 1, "recordings": [_as_dict(r) for r in results], "left_out": left}
-            )
+            results.append(self._one(recording, progress))
+            write_results(self.out, results, self.left_out)
             yield results[-1]
 
     def _one(self, recording: Recording, progress: Progress | None) -> RecordingResult:
         folder = self.out / recording.name
-        sections = change_settings(self._settings, as_changes(recording.settings))
-        config = Config.from_dict(
-            {"cameras": [c.model_dump() for c in recording.cameras], **sections}, where=f"recording '{recording.name}'"
-        )
-        mark = _mark(config)
-        done = _finished(folder, mark)
-        if done is not None:
-            return RecordingResult(
-                recording.name,
-                "skipped",
-                "finished before",
-                done["frames"],
-                done["identities"],
-                done["seconds"],
-                confirmed=done.get("confirmed", 0),
-                unlinked_tracks=done.get("unlinked_tracks", 0),
-            )
-        try:
-            detector, embedder = self._model(config)
-            with Pipeline(config, detector=detector, embedder=embedder) as self._pipeline:
-                if self._stopped:
-                    self._pipeline.stop()
-                summary = run(self._pipeline, folder, progress=progress)
-        except OutputError as error:
-            if not isinstance(error, FolderBusy):
-                raise
-            return RecordingResult(recording.name, "failed", redact(error))
-        except StreamReIDError as error:
-            log.error("recording '%s' failed: %s", recording.name, redact(error))
-            return RecordingResult(recording.name, "failed", redact(error))
-        finally:
-            self._pipeline = None
-        return self._ended(recording, folder, mark, summary)
-
-    def _ended(self, recording: Recording, folder: Path, mark: str, summary: Summary) -> RecordingResult:
-        figures = {"frames": summary.frames, "identities": summary.identities, "seconds": round(summary.seconds, 2)}
-        more: dict[str, Any] = {"confirmed": summary.confirmed, "unlinked_tracks": summary.unlinked_tracks}
-        reasons = [f"{name}: {summary.cameras[name].error}" for name in summary.failed]
-        reasons += [f"output '{name}': {why}" for name, why in summary.outputs_failed.items()]
-        reason = "; ".join(reasons)
-        status: Status = "interrupted" if summary.interrupted else "failed" if reasons else "done"
-        if status == "done":
-            write_json(folder / DONE, {"mark": mark, **figures, **more})
-        return RecordingResult(
-            recording.name, status, reason, summary.frames, summary.identities, summary.seconds, **more
-        )
-
-    def _model(self, config: Config) -> tuple[Detector, Embedder]:
-        key = config.detector.model_dump_json() + config.engine.model_dump_json() + repr(box_files(config))
-        if key not in self._models:
-            self._models.clear()
-            self._models[key] = (open_detectors(config), open_embedder(config.engine))
-        return self._models[key]
+        mark = fingerprint(recording.config(self._sections))
+        return finished(recording, folder, mark) or self._runner.run(recording, folder, mark=mark, progress=progress)
 
 
-def _mark(config: Config) -> str:
-    """Changes when a setting, a model's content, or a recording's size or date changes."""
-    files = []
-    for camera in config.cameras:
-        path = Path(camera.uri)
-        if path.exists():
-            stat = path.stat()
-            files.append([str(path.resolve()), stat.st_size, stat.st_mtime_ns])
-    models = [detector_checksum(config.detector), engine_fingerprint(config.engine.model)]
-    text = json.dumps([config.model_dump(mode="json", exclude={"output": {"dir"}}), files, models], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+def write_results(out: Path, results: Sequence[RecordingResult], left_out: Sequence[LeftOut]) -> None:
+    """Write ``batch.json``.
 
+    Args:
+        out: The folder of the batch; made if needed.
+        results: How recordings ended, so far.
+        left_out: What was no recording.
 
-def _finished(folder: Path, mark: str) -> dict[str, Any] | None:
-    try:
-        data = json.loads((folder / DONE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return data if isinstance(data, dict) and data.get("mark") == mark and (folder / "summary.json").exists() else None
+    Raises:
+        OutputError: It cannot be written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    left = [{"path": str(item.path), "reason": item.reason} for item in left_out]
+    write_json(out / "batch.json", {"schema": 1, "recordings": [_as_dict(r) for r in results], "left_out": left})
 
 
 def _as_dict(result: RecordingResult) -> dict[str, Any]:

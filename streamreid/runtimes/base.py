@@ -22,6 +22,7 @@ __all__ = [
     "Runtime",
     "TensorInfo",
     "available_threads",
+    "limit_threads",
     "split_batch",
 ]
 
@@ -253,8 +254,27 @@ class FrameRuntime(Protocol):
         ...
 
 
+_most_threads: int | None = None
+"""Of `limit_threads`."""
+
+
+def limit_threads(count: int | None) -> None:
+    """Share the machine: graphs that are opened from now on use at most so many threads, each.
+
+    Args:
+        count: At least 1; None for all cores that this process may use.
+    """
+    global _most_threads
+    _most_threads = count
+
+
 def available_threads() -> int:
-    """CPU cores that this process may use."""
+    """CPU cores that this process may use, at most as many as `limit_threads` said."""
+    cores = _cores()
+    return cores if _most_threads is None else max(1, min(cores, _most_threads))
+
+
+def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return max(1, os.cpu_count() or 1)

@@ -14,6 +14,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / "streamreid"
 MOVERS = {
     "_folders.py",  # folders of results are moved aside
     "cameras/runtime_overrides.py",  # a damaged file is moved aside
+    "cluster/batch_worker.py",  # the results of an attempt become those of the recording
+    "cluster/model_copies.py",  # a whole folder of models
     "compiling/bundle_folder.py",  # whole folders change places
     "files.py",
     "gallery/migration.py",  # a whole store is written first

@@ -1,0 +1,378 @@
+"""A batch on a Ray cluster: one recording at a time on each worker, and once more where a worker is lost."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from streamreid._folders import FolderLock
+from streamreid.cluster.batch_worker import ATTEMPTS, BatchWorker, Job, publish
+from streamreid.cluster.machines import Machine, check_reports, count_room, fitting
+from streamreid.cluster.model_copies import ModelCopy, pack_detector, pack_engine
+from streamreid.cluster.ray_session import RaySession, first_line, installed
+from streamreid.config import ClusterConfig, Config
+from streamreid.detection import detector_checksum
+from streamreid.errors import ClusterError, ConfigError, FolderBusy
+from streamreid.reid import engine_fingerprint
+from streamreid.runs.batch import LeftOut, write_results
+from streamreid.runs.recording import Recording, RecordingResult, fingerprint, finished
+from streamreid.secrets import redact
+
+__all__ = ["RayBatch"]
+
+log = logging.getLogger(__name__)
+
+TURN_SECONDS = 0.5
+"""How long the batch waits for a worker before it looks whether it was stopped, and shows progress."""
+
+AWAY_SECONDS = 90.0
+"""How long all workers may be away before the batch ends: Ray restarts a worker within seconds, and those of a lost
+machine elsewhere within a minute."""
+
+
+Place = tuple[str, int]
+"""Host name and process id of a worker."""
+
+
+@dataclass(eq=False)
+class _Task:
+    """A recording that is to be done: its place in the batch, and how often it was begun."""
+
+    number: int
+    recording: Recording
+    mark: str
+    attempts: int = 0
+    folder: str = ""
+
+
+@dataclass(eq=False)
+class _Slot:
+    """A worker process, with what it is asked for at the moment: where it is, or a recording."""
+
+    actor: Any
+    answer: Any = None
+    place: Place | None = None
+    task: _Task | None = None
+
+
+@dataclass
+class Progress:
+    """How far a batch is."""
+
+    total: int
+    finished: int = 0
+    lost: int = 0
+    """How often a worker was lost."""
+    workers: dict[Place, str | None] = field(default_factory=dict)
+    """Those that are there, with the recording in work."""
+
+
+class RayBatch:
+    """Runs recordings on the workers of a Ray cluster. Like `streamreid.runs.batch.Batch`; results are in the order in
+    which recordings end.
+
+    Args:
+        recordings: From `streamreid.runs.batch.survey`.
+        out: Each recording gets a folder in here, on storage that all machines mount at this path.
+        sections: Sections of the configuration for all.
+        cluster: Which cluster, and what a worker takes of it.
+        left_out: What ``batch.json`` names as left out.
+
+    Raises:
+        ConfigError: A gallery is asked for: who comes back would depend on which recording ends first.
+    """
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        out: Path,
+        sections: dict[str, Any],
+        *,
+        cluster: ClusterConfig,
+        left_out: Sequence[LeftOut] = (),
+    ) -> None:
+        self.recordings = list(recordings)
+        self.left_out = list(left_out)
+        self.out = out.absolute()
+        self.progress = Progress(len(self.recordings))
+        self._sections = sections
+        self._cluster = cluster
+        self._stopped = False
+        self._configs = [r.config(sections) for r in self.recordings]
+        for recording, config in zip(self.recordings, self._configs, strict=True):
+            if config.gallery.store is not None:
+                raise ConfigError(
+                    f"recording '{recording.name}': with a gallery, who comes back is decided in the order of the "
+                    "recordings, and workers have none; run the batch without --cluster, or without gallery.store"
+                )
+
+    def stop(self) -> None:
+        """Finish the recordings in work with what they have, begin no other."""
+        self._stopped = True
+
+    def run(
+        self,
+        *,
+        progress: Callable[[Progress], None] = lambda _: None,
+        begin: Callable[[Recording], None] = lambda _: None,
+    ) -> Iterator[RecordingResult]:
+        """Run all; yields how each ended. ``batch.json`` in the output folder always holds the results so far.
+
+        Args:
+            progress: Called about twice a second.
+            begin: Called when a recording is given to a worker.
+
+        Raises:
+            FolderBusy: Another batch writes to the output folder.
+            OutputError: The output folder cannot be written.
+            ClusterError: The cluster cannot be reached, no machine of it fits, or it is lost. What is finished is
+                kept, and the same command goes on.
+        """
+        results: dict[int, RecordingResult] = {}
+        with FolderLock(self.out):
+            todo: deque[_Task] = deque()
+            for number, (recording, config) in enumerate(zip(self.recordings, self._configs, strict=True)):
+                mark = fingerprint(config)
+                before = finished(recording, self.out / recording.name, mark)
+                if before is None:
+                    todo.append(_Task(number, recording, mark))
+                else:
+                    results[number] = before
+                    yield from self._ended(results, number)
+            if todo and not self._stopped:
+                try:
+                    with RaySession(self._cluster) as session:
+                        for number, result in _Dispatcher(self, session, todo).run(progress, begin):
+                            results[number] = result
+                            yield from self._ended(results, number)
+                finally:
+                    shutil.rmtree(self.out / ATTEMPTS, ignore_errors=True)
+
+    def _ended(self, results: dict[int, RecordingResult], number: int) -> Iterator[RecordingResult]:
+        self.progress.finished = len(results)
+        write_results(self.out, [results[n] for n in sorted(results)], self.left_out)
+        yield results[number]
+
+
+class _Dispatcher:
+    """Gives recordings to workers, one at a time to each."""
+
+    def __init__(self, batch: RayBatch, session: RaySession, todo: deque[_Task]) -> None:
+        self._batch = batch
+        self._session = session
+        self._ray = session.ray
+        self._todo = todo
+        self._slots: list[_Slot] = []
+        self._asked_to_stop = False
+
+    def run(
+        self, progress: Callable[[Progress], None], begin: Callable[[Recording], None]
+    ) -> Iterator[tuple[int, RecordingResult]]:
+        self._start_workers()
+        alone_since: float | None = None
+        try:
+            while self._todo or any(slot.task for slot in self._slots):
+                if self._batch._stopped:
+                    self._stop_workers()
+                    if not any(slot.task for slot in self._slots):
+                        return
+                waiting = {slot.answer: slot for slot in self._slots if slot.answer is not None}
+                ready, _ = self._ray.wait(list(waiting), timeout=TURN_SECONDS)
+                for answer in ready:
+                    yield from self._answered(waiting[answer])
+                for slot in self._slots:
+                    if slot.answer is None and self._todo and not self._batch._stopped:
+                        self._give(slot, begin)
+                there = any(slot.place for slot in self._slots)
+                alone_since = None if there else alone_since or time.monotonic()
+                self._check(alone_since)
+                self._tell(progress)
+        finally:
+            for slot in self._slots:
+                self._ray.kill(slot.actor)
+
+    # ---------------------------------------------------------------- workers
+
+    def _start_workers(self) -> None:
+        cluster = self._session.config
+        machines = fitting(self._session.machines(), cluster, cluster.labels)
+        copies = self._check_machines(machines)
+        room = count_room(machines, cluster, cluster.labels)
+        count = min(cluster.workers or room, len(self._todo))
+        if count > room:
+            log.warning("%d workers are asked for and the cluster has room for %d: the others wait", count, room)
+        actor = self._ray.remote(BatchWorker).options(
+            num_cpus=cluster.cpus,
+            num_gpus=cluster.gpus,
+            memory=cluster.memory,
+            label_selector=dict(cluster.labels) or None,
+            scheduling_strategy="SPREAD",
+            max_restarts=-1,
+            # One call is a recording, the others ask and stop it.
+            max_concurrency=3,
+        )
+        job = Job(self._batch.out, self._batch._sections, Path.cwd(), max(1, math.floor(cluster.cpus)))
+        sent = self._ray.put(copies) if copies else []
+        self._slots = [_Slot(actor.remote(job, sent)) for _ in range(count)]
+        for slot in self._slots:
+            slot.answer = slot.actor.place.remote()
+
+    def _check_machines(self, machines: Sequence[Machine]) -> list[ModelCopy]:
+        """Models that some machine lacks.
+
+        Raises:
+            ClusterError: A machine does not fit.
+        """
+        probe_file = self._batch.out / ATTEMPTS / f".probe-{os.getpid()}-{time.time_ns()}"
+        probe_file.parent.mkdir(parents=True, exist_ok=True)
+        probe_file.write_text("streamreid looks whether all machines see this folder\n", encoding="utf-8")
+        sizes = {str(probe_file): probe_file.stat().st_size}
+        for task in self._todo:
+            sizes |= _sizes(task.recording)
+        copies: dict[str, ModelCopy] = {}
+        try:
+            for config in self._model_configs():
+                reports = self._session.probe(machines, list(sizes), config.detector, config.engine.model)
+                check_reports(reports, sizes=sizes, **installed())
+                copies |= _missing_models(config, reports)
+        finally:
+            probe_file.unlink(missing_ok=True)
+        return list(copies.values())
+
+    def _model_configs(self) -> list[Config]:
+        """A configuration for each detector and engine that recordings ask for."""
+        found: dict[tuple[str, str], Config] = {}
+        for task in self._todo:
+            config = self._batch._configs[task.number]
+            found.setdefault((config.detector.model_dump_json(), config.engine.model), config)
+        return list(found.values())
+
+    def _give(self, slot: _Slot, begin: Callable[[Recording], None]) -> None:
+        task = self._todo.popleft()
+        task.attempts += 1
+        task.folder = f"{task.recording.name}-{task.attempts}-{os.getpid()}-{time.time_ns()}"
+        slot.task = task
+        slot.answer = slot.actor.run.remote(task.recording, task.mark, task.folder)
+        begin(task.recording)
+
+    def _answered(self, slot: _Slot) -> Iterator[tuple[int, RecordingResult]]:
+        task, answer, slot.task, slot.answer = slot.task, slot.answer, None, None
+        try:
+            said = self._ray.get(answer)
+        except self._ray.exceptions.RayTaskError:
+            raise  # a fault of the program
+        except self._ray.exceptions.RayError as error:
+            yield from self._lost(slot, task, error)
+            return
+        if task is None:
+            slot.place = said
+        else:
+            yield task.number, self._publish(task, said)
+
+    def _publish(self, task: _Task, result: RecordingResult) -> RecordingResult:
+        try:
+            publish(self._batch.out, task.folder, task.recording.name)
+        except FolderBusy as error:
+            return RecordingResult(task.recording.name, "failed", redact(error), file=task.recording.file)
+        return result
+
+    def _lost(self, slot: _Slot, task: _Task | None, error: Exception) -> Iterator[tuple[int, RecordingResult]]:
+        """A worker is gone, for whatever reason. Ray starts it again; its recording goes to the next that is free."""
+        where = "while it started" if slot.place is None else "{}, process {}".format(*slot.place)
+        if slot.place is not None:
+            self._batch.progress.lost += 1
+        slot.place = None
+        log.warning("worker lost (%s): %s", where, first_line(error))
+        slot.answer = slot.actor.place.remote()
+        if task is None:
+            return
+        shutil.rmtree(self._batch.out / ATTEMPTS / task.folder, ignore_errors=True)
+        if task.attempts < self._session.config.attempts:
+            self._todo.appendleft(task)
+            return
+        reason = (
+            f"its worker was lost {task.attempts} times (last: {where}, {first_line(error)}); see whether the machine "
+            "has enough memory (cluster.memory), or raise cluster.attempts"
+        )
+        yield task.number, RecordingResult(task.recording.name, "failed", reason, file=task.recording.file)
+
+    def _stop_workers(self) -> None:
+        if self._asked_to_stop:
+            return
+        self._asked_to_stop = True
+        for slot in self._slots:
+            if slot.task is not None:
+                slot.actor.stop.remote()
+
+    def _check(self, alone_since: float | None) -> None:
+        """Whether the cluster is still there.
+
+        Raises:
+            ClusterError: It is not.
+        """
+        self._session.check_head()
+        if alone_since is not None and time.monotonic() - alone_since > AWAY_SECONDS:
+            machines = ", ".join(map(str, self._session.machines())) or "none"
+            raise ClusterError(
+                f"no worker is running since {AWAY_SECONDS:.0f} s (machines that are alive: {machines}). What is "
+                "finished is kept; run the same command again when the cluster is back"
+            )
+
+    def _tell(self, progress: Callable[[Progress], None]) -> None:
+        state = self._batch.progress
+        slots = ((slot.place, slot.task) for slot in self._slots)
+        state.workers = {place: None if task is None else task.recording.name for place, task in slots if place}
+        progress(state)
+
+
+def _sizes(recording: Recording) -> dict[str, int]:
+    """Bytes of the files of a recording, by path; -1 for a folder."""
+    found = {}
+    for camera in recording.cameras:
+        path = Path(camera.uri)
+        if path.exists():
+            found[camera.uri] = -1 if path.is_dir() else path.stat().st_size
+    return found
+
+
+def _missing_models(config: Config, reports: Sequence[Any]) -> dict[str, ModelCopy]:
+    """The detector and the engine, where a machine has none or another one.
+
+    Raises:
+        ClusterError: One is missing and cannot be copied; the machine is named.
+    """
+    here: dict[str, tuple[str | None, str, Callable[[], ModelCopy | None]]] = {
+        config.detector.model: (
+            detector_checksum(config.detector),
+            "detector",
+            partial(pack_detector, config.detector),
+        ),
+        config.engine.model: (
+            engine_fingerprint(config.engine.model),
+            "engine",
+            partial(pack_engine, config.engine),
+        ),
+    }
+    copies: dict[str, ModelCopy] = {}
+    for model, (own, kind, pack) in here.items():
+        lacking = [r.machine for r in reports if getattr(r, kind) != own]
+        if own is None or not lacking:  # what is missing here is told by whoever opens it
+            continue
+        copy = pack()
+        if copy is None:
+            raise ClusterError(
+                f"{lacking[0]}: its {kind} '{model}' is missing or is not the one of this machine, and it is none "
+                "that can be copied; put the same there"
+            )
+        log.info("%s '%s' is copied to %s", kind, model, ", ".join(map(str, lacking)))
+        copies[model] = copy
+    return copies

@@ -1,0 +1,378 @@
+"""A connection to a Ray cluster: started on this machine or joined, with errors that say what to do."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import platform
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, TypeVar
+
+from streamreid._startup import starting
+from streamreid._version import __version__
+from streamreid.addresses import split_address
+from streamreid.cluster import ray_probe
+from streamreid.cluster.machines import Machine, Report
+from streamreid.config import ClusterConfig, DetectorConfig
+from streamreid.errors import ClusterError, MissingExtraError
+from streamreid.runtimes.base import available_threads
+
+__all__ = ["RaySession", "ray_module"]
+
+log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+REACH_SECONDS = 5.0
+"""How long a head may take to accept a connection: on a slow link it takes under a second, and an error is to come
+within ten."""
+
+JOIN_SECONDS = 60.0
+"""How long joining a cluster may take after that: Ray starts processes, which takes seconds, and more on a busy
+machine."""
+
+PROBE_SECONDS = 45.0
+"""How long a machine may take to say what is installed there. A new process imports streamreid meanwhile."""
+
+LOOK_SECONDS = 2.0
+"""Seconds between looks at the head."""
+
+HEAD_SECONDS = 40.0
+"""How long a head may be away, for its restart. Ray ends this process, without a word that helps, after 60."""
+
+STORE_BYTES = 80 * 2**20
+"""Object store of a cluster that is started here. Nothing but settings, results and copies of models goes through it;
+less than 75 MiB is refused by Ray."""
+
+_LONGEST_SOCKET_FOLDER = 50
+"""Characters of a folder in which Ray's sockets can lie: their paths may have 107, and Ray adds 57."""
+
+
+def ray_module() -> ModuleType:
+    """Ray.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    # Statistics of use would go to the network. Under `uv run`, Ray would install packages on every machine.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    # Three tries of two or three seconds each, instead of thirty seconds in all.
+    os.environ.setdefault("RAY_CLIENT_INITIAL_CONNECTION_TIMEOUT_S", "2")
+    os.environ.setdefault("RAY_CLIENT_MAX_CONNECTION_TIMEOUT_S", "3")
+    try:
+        return import_module("ray")
+    except ImportError:
+        raise MissingExtraError("ray", "cluster", "a cluster") from None
+
+
+class RaySession:
+    """Ray for as long as this is entered. A Ray that this process uses already is used, and left running.
+
+    Args:
+        config: ``address`` says which cluster.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        ClusterError: The cluster cannot be reached, or has another version of Ray or Python (when entered).
+    """
+
+    def __init__(self, config: ClusterConfig) -> None:
+        self.config = config
+        _send_token(config.address)
+        self.ray = ray_module()
+        self._own = False
+        self._folder: Path | None = None
+        self._head: tuple[str, int] | None = None
+        self._looked = 0.0
+        self._away_since: float | None = None
+
+    def __enter__(self) -> RaySession:
+        if not self.ray.is_initialized():
+            logging.getLogger("ray").setLevel(logging.ERROR)  # it recommends itself
+            with starting(f"Ray ({self.config.address})"), _signals_kept():
+                self._begin()
+            self._own = True
+        context = self.ray.get_runtime_context()
+        if not self.ray.util.client.ray.is_connected():  # a client learns it from its connection
+            host, _, port = context.gcs_address.rpartition(":")
+            self._head = (host, int(port))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._own:
+            self._own = False
+            # Without a head, Ray waits for minutes to say goodbye to it.
+            _within(self.ray.shutdown, 20.0, "Ray does not end")
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _begin(self) -> None:
+        address = self.config.address or "local"
+        quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
+        try:
+            if address == "local":
+                self._start_here(quiet)
+            elif address == "auto":
+                self._join_here(quiet)
+            else:
+                _reach(address)
+                self._join_head(address, quiet)
+        except ClusterError:
+            raise
+        except Exception as error:  # Ray raises many kinds
+            raise ClusterError(_refused(address, error)) from error
+
+    def _start_here(self, quiet: Mapping[str, Any]) -> None:
+        workers = self.config.workers or 1
+        cores = max(available_threads(), math.ceil(workers * self.config.cpus))
+        if len(tempfile.gettempdir()) > _LONGEST_SOCKET_FOLDER:
+            self._folder = Path(tempfile.mkdtemp(prefix="streamreid-ray-", dir="/tmp"))
+        else:
+            self._folder = Path(tempfile.mkdtemp(prefix="streamreid-ray-"))
+        # Nobody else's business: whoever reaches Ray's ports can run programs as this user.
+        self.ray.init(
+            "local",
+            num_cpus=cores,
+            include_dashboard=False,
+            object_store_memory=STORE_BYTES,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=str(self._folder),
+            **quiet,
+        )
+
+    def _join_here(self, quiet: Mapping[str, Any]) -> None:
+        try:
+            self.ray.init("auto", **quiet)
+        except ConnectionError:
+            raise ClusterError(
+                f"no Ray cluster on this machine ({socket.gethostname()}): start one (ray start --head), join one (ray "
+                "start --address HEAD:6379), name one (ray://HEAD:10001), or let streamreid start one (local)"
+            ) from None
+
+    def _join_head(self, address: str, quiet: Mapping[str, Any]) -> None:
+        with _heard("ray.util.client.worker") as said, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that ports may be closed, whatever it is
+            try:
+                _within(
+                    lambda: self.ray.init(address, **quiet),
+                    JOIN_SECONDS,
+                    f"the cluster at {address} accepts connections but does not answer",
+                )
+            except ConnectionError as error:
+                reasons = [text.partition("init: ")[2] for text in said if "init: " in text]
+                raise ClusterError(
+                    f"what listens at {address} does not answer as a Ray cluster does "
+                    f"({reasons[-1] if reasons else error}). See whether this is the port for drivers (ray start "
+                    "--ray-client-server-port), and whether the token of the head is on this machine "
+                    "(~/.ray/auth_token, or RAY_AUTH_TOKEN)"
+                ) from None
+
+    def check_head(self) -> None:
+        """Look whether the head is there; to be called about once a second. Ray itself says nothing for a minute, and
+        then ends the process.
+
+        Raises:
+            ClusterError: It is away for so long that it has to be given up.
+        """
+        now = time.monotonic()
+        if self._head is None or now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        try:
+            socket.create_connection(self._head, timeout=LOOK_SECONDS).close()
+        except OSError:
+            self._away_since = self._away_since or now
+            if now - self._away_since > HEAD_SECONDS:
+                raise ClusterError(
+                    f"the head of the cluster at {self._head[0]}, port {self._head[1]}, does not answer for "
+                    f"{HEAD_SECONDS:.0f} s. What is finished is kept; run the same command again when it is back"
+                ) from None
+            if self._away_since == now:
+                log.warning("the head of the cluster does not answer; workers go on")
+        else:
+            self._away_since = None
+
+    # ---------------------------------------------------------------- the machines
+
+    def machines(self) -> list[Machine]:
+        """The machines that are alive, sorted by name."""
+        found = [
+            Machine(
+                str(node["NodeID"]),
+                str(node["NodeManagerHostname"]),
+                str(node["NodeManagerAddress"]),
+                float(node["Resources"].get("CPU", 0)),
+                float(node["Resources"].get("GPU", 0)),
+                float(node["Resources"].get("memory", 0)),
+                dict(node.get("Labels") or {}),
+            )
+            for node in self.ray.nodes()
+            if node["Alive"]
+        ]
+        return sorted(found, key=lambda m: (m.name, m.address, m.node))
+
+    def probe(
+        self, machines: Sequence[Machine], paths: Sequence[str], detector: DetectorConfig, engine: str
+    ) -> list[Report]:
+        """What machines say of themselves, all at once.
+
+        Args:
+            machines: Which.
+            paths: Files and folders to look for there.
+            detector: Whose file to look for.
+            engine: The setting engine.model.
+        """
+        self.ray.cloudpickle.register_pickle_by_value(ray_probe)
+        strategy = self.ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+        # No share of a processor: a machine answers also where all of them are taken.
+        task = self.ray.remote(num_cpus=0, max_retries=1)(ray_probe.describe_machine)
+        asked = (os.getcwd(), list(paths), detector.model_dump(mode="json"), engine)
+        answers = [
+            (machine, task.options(scheduling_strategy=strategy(machine.node, soft=False)).remote(*asked))
+            for machine in machines
+        ]
+        deadline = time.monotonic() + PROBE_SECONDS
+        reports = []
+        for machine, answer in answers:
+            try:
+                said = self.ray.get(answer, timeout=max(0.1, deadline - time.monotonic()))
+            except self.ray.exceptions.GetTimeoutError:
+                problem = f"no answer within {PROBE_SECONDS:.0f} s; see whether it is reachable and not overloaded"
+                reports.append(Report(machine, problem))
+            except self.ray.exceptions.RayError as error:
+                reports.append(Report(machine, f"cannot run a task: {first_line(error)}"))
+            else:
+                said.pop("models_problem", None)
+                reports.append(Report(machine, **said))
+        return reports
+
+
+def _send_token(address: str | None) -> None:
+    """A head asks for its token by default; a driver elsewhere sends it only if it is told to."""
+    if address is None or not address.startswith("ray://") or "RAY_AUTH_MODE" in os.environ:
+        return
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
+    if os.environ.get("RAY_AUTH_TOKEN") or path.is_file():
+        os.environ["RAY_AUTH_MODE"] = "token"
+
+
+@contextmanager
+def _heard(name: str) -> Iterator[list[str]]:
+    """What a logger says meanwhile, down to details, which are shown nowhere."""
+    said: list[str] = []
+    handler = logging.Handler(logging.DEBUG)
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger(name)
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray makes SIGTERM end the process at once; what it did before counts."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def first_line(error: BaseException) -> str:
+    """The sentence of an error of Ray, without its stack and hints."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else ''}".rstrip(": ")
+
+
+def _reach(address: str) -> None:
+    """Connect once, because Ray itself tries for minutes.
+
+    Raises:
+        ClusterError: Nothing listens there.
+    """
+    place = split_address(address)
+    assert place is not None
+    assert place.port is not None
+    try:
+        with socket.create_connection((place.host, place.port), timeout=REACH_SECONDS):
+            return
+    except OSError as error:
+        raise ClusterError(
+            f"the head of the cluster at {place.host}, port {place.port}, cannot be reached: {error.strerror or error}"
+            ". See whether Ray runs there (ray start --head, with the package ray[client]), and whether a firewall "
+            "lets this port through"
+        ) from None
+
+
+def _refused(address: str, error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if "ersion mismatch" in text or ("ersion" in text and "differ" in text):
+        return (
+            f"the cluster at {address} has another version of Ray or Python than this machine ({socket.gethostname()}: "
+            f"Ray {_ray_version()}, Python {platform.python_version()}): {text}. Install the same versions everywhere"
+        )
+    if "token" in text.lower() or "UNAUTHENTICATED" in text:
+        return (
+            f"the cluster at {address} refuses this machine's token: {text}. Copy ~/.ray/auth_token of the head to "
+            "this machine, or set RAY_AUTH_TOKEN"
+        )
+    return f"the cluster at {address} cannot be used: {text or type(error).__name__}"
+
+
+def _ray_version() -> str:
+    return str(getattr(sys.modules.get("ray"), "__version__", "unknown"))
+
+
+def _within(action: Callable[[], _T], seconds: float, otherwise: str) -> _T:
+    """The result of something that may never end.
+
+    Raises:
+        ClusterError: It does not end in time; a thread that waits for it is left behind.
+    """
+    result: list[_T] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            result.append(action())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=work, daemon=True, name="ray-session")
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise failed[0]
+    if not result:
+        raise ClusterError(f"{otherwise} within {seconds:.0f} s")
+    return result[0]
+
+
+def installed() -> Mapping[str, str]:
+    """Versions on this machine that must agree with those of all others."""
+    return {"streamreid": __version__, "python": platform.python_version()}

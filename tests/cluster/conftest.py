@@ -1,0 +1,57 @@
+"""One small Ray cluster for all tests: a head and a second node on this machine."""
+
+import logging
+import os
+import shutil
+import tempfile
+from functools import partial
+
+import pytest
+
+STORE = 80 * 2**20
+
+
+def patiently(start, **options):
+    """Start a node. Ray gives it 30 seconds, which is little on a busy machine."""
+    for last in (False, False, True):
+        try:
+            return start(**options)
+        except Exception as error:
+            if last or "timed out during startup" not in str(error):
+                raise
+
+
+@pytest.fixture(scope="session")
+def ray():
+    """The module, quiet."""
+    from streamreid.cluster.ray_session import ray_module
+
+    pytest.importorskip("ray")
+    return ray_module()
+
+
+@pytest.fixture(scope="session")
+def nodes(ray):
+    """A cluster that this process is connected to; ``nodes.add(labels={...})`` adds a node to be killed."""
+    from ray.cluster_utils import Cluster
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    folder = tempfile.mkdtemp(prefix="sr-", dir="/tmp")  # Ray's sockets need a short path
+    before = os.environ.get("RAY_AUTH_MODE")
+    os.environ["RAY_AUTH_MODE"] = "disabled"  # no token is written into the home folder
+    cluster = None
+    try:
+        small = {"object_store_memory": STORE, "include_dashboard": False, "temp_dir": folder}
+        cluster = patiently(Cluster, head_node_args={"num_cpus": 2, **small})
+        cluster.add = partial(patiently, cluster.add_node, num_cpus=1, object_store_memory=STORE)
+        ray.init(cluster.address, log_to_driver=False, configure_logging=False)
+        yield cluster
+    finally:
+        ray.shutdown()
+        if cluster is not None:
+            cluster.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+        if before is None:
+            del os.environ["RAY_AUTH_MODE"]
+        else:
+            os.environ["RAY_AUTH_MODE"] = before

@@ -1,0 +1,190 @@
+"""A batch on a Ray cluster: the results of one process, whatever becomes of workers and machines."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from streamreid.cluster import ray_batch
+from streamreid.cluster.ray_batch import RayBatch
+from streamreid.config import ClusterConfig
+from streamreid.errors import ClusterError, ConfigError
+from streamreid.runs.batch import Batch, find_recordings
+
+RECORDINGS = 6
+
+
+@pytest.fixture
+def recordings(scene):
+    """Some recordings, one of them broken, and the sections for them."""
+    for number in range(RECORDINGS):
+        scene.camera(f"r{number}", [number % 5], frames=30)
+    (scene.folder / "r1.mp4").write_bytes(b"no video")
+    return find_recordings([scene.folder]), {"detector": {"model": f"mot:{scene.boxes}"}, "engine": {"model": "none"}}
+
+
+def texts(folder):
+    """What a batch wrote, without times and places."""
+    found = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in ("batch.json", "summary.json", "done.json")
+    }
+    for path in folder.rglob("summary.json"):
+        data = json.loads(path.read_text())
+        found[path.relative_to(folder).as_posix()] = {k: data[k] for k in ("cameras", "identities", "confirmed")}
+    return found
+
+
+def run_on_cluster(recordings, out, progress=lambda _: None, **settings):
+    batch = RayBatch(*recordings[:1], out, recordings[1], cluster=ClusterConfig(address="auto", workers=2, **settings))
+    return list(batch.run(progress=progress)), batch.progress
+
+
+def test_results_of_one_process(nodes, recordings, tmp_path):
+    alone = list(Batch(recordings[0], tmp_path / "alone", recordings[1]).run())
+    begun = []
+    batch = RayBatch(recordings[0], tmp_path / "many", recordings[1], cluster=ClusterConfig(address="auto"))
+    results = sorted(batch.run(begin=lambda r: begun.append(r.name)), key=lambda r: r.name)
+    assert [(r.name, r.status, r.frames, r.identities) for r in results] == [
+        (r.name, r.status, r.frames, r.identities) for r in alone
+    ]
+    assert "r1.mp4" in results[1].reason
+    assert sorted(begun) == [r.name for r in alone]
+    assert texts(tmp_path / "many") == texts(tmp_path / "alone")
+    assert not (tmp_path / "many" / ".attempts").exists()
+    listed = json.loads((tmp_path / "many" / "batch.json").read_text())["recordings"]
+    assert [r["name"] for r in listed] == [r.name for r in recordings[0]]
+    # Either goes on where the other ended.
+    assert Counter(r.status for r in Batch(recordings[0], tmp_path / "many", recordings[1]).run()) == {
+        "skipped": RECORDINGS - 1,
+        "failed": 1,
+    }
+
+
+def test_workers_that_are_killed(nodes, recordings, tmp_path):
+    """A recording whose worker is killed once is done all the same; one that loses every worker is given up."""
+    killed = {"r3": [], "r4": []}
+
+    def kill(progress):
+        for (_, pid), name in progress.workers.items():
+            if (name == "r4" or (name == "r3" and not killed["r3"])) and pid not in killed[name]:
+                killed[name].append(pid)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    # Films take long enough for the worker to be caught in work.
+    sections = {**recordings[1], "output": {"video": True}}
+    results, progress = run_on_cluster((recordings[0], sections), tmp_path / "out", kill, attempts=2)
+    assert len(killed["r4"]) == 2
+    assert progress.lost == sum(map(len, killed.values()))
+    found = {r.name: r for r in results}
+    assert len(found) == len(results)
+    assert [name for name, r in sorted(found.items()) if r.status == "failed"] == ["r1", "r4"]
+    assert "its worker was lost 2 times" in found["r4"].reason
+    assert not (tmp_path / "out" / "r4").exists()
+    assert not (tmp_path / "out" / ".attempts").exists()
+
+
+@pytest.mark.wall_time
+def test_a_machine_that_is_lost(nodes, recordings, tmp_path):
+    node = nodes.add(labels={"site": "west"})
+    nodes.wait_for_nodes()
+    lost = []
+
+    def lose(progress):
+        if len(progress.workers) == 2 and not lost:
+            lost.append(node)
+            nodes.remove_node(node, allow_graceful=False)  # the raylet and its workers, without goodbye
+
+    results, _ = run_on_cluster(recordings, tmp_path / "out", lose)
+    assert lost
+    assert Counter(r.status for r in results) == {"done": RECORDINGS - 1, "failed": 1}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"gpus": 1}, "no GPU"), ({"labels": {"site": "moon"}}, "no label site=moon"), ({"cpus": 64}, "2 CPU cores")],
+)
+def test_what_no_machine_has(nodes, recordings, tmp_path, settings, said):
+    with pytest.raises(ClusterError, match=said) as found:
+        run_on_cluster(recordings, tmp_path / "out", **settings)
+    assert os.uname().nodename in str(found.value)
+
+
+def test_another_version_on_a_machine(nodes, recordings, tmp_path, monkeypatch):
+    here = ray_batch.installed()
+    monkeypatch.setattr(ray_batch, "installed", lambda: {**here, "streamreid": "99.0"})
+    with pytest.raises(ClusterError, match=rf"{os.uname().nodename} .*streamreid \S+, but 99\.0 here"):
+        run_on_cluster(recordings, tmp_path / "out")
+
+
+def test_a_gallery_is_refused(recordings, tmp_path):
+    with pytest.raises(ConfigError, match="in the order of the recordings"):
+        RayBatch(
+            recordings[0],
+            tmp_path / "out",
+            {**recordings[1], "gallery": {"store": str(tmp_path / "g.db")}},
+            cluster=ClusterConfig(address="auto"),
+        )
+
+
+def test_what_is_finished_needs_no_cluster(recordings, tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    good = [r for r in recordings[0] if r.name != "r1"]
+    list(Batch(good, tmp_path / "out", recordings[1]).run())
+    batch = RayBatch(good, tmp_path / "out", recordings[1], cluster=ClusterConfig(address="ray://127.0.0.1:9"))
+    assert {r.status for r in batch.run()} == {"skipped"}
+
+
+def test_a_head_that_is_not_there(call, recordings, scene, tmp_path):
+    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
+        pytest.skip("this process is connected to a cluster, which is used")
+    options = ["--detector", f"mot:{scene.boxes}", "--engine", "none", "--cluster", "ray://127.0.0.1:9"]
+    began = time.monotonic()
+    code, _, err = call("batch", scene.folder, "--out", tmp_path / "out", *options)
+    assert code == 2
+    assert "127.0.0.1, port 9, cannot be reached" in err
+    assert time.monotonic() - began < 10
+
+
+SHORT = """
+import sys
+from streamreid.cluster import ray_session
+ray_session.HEAD_SECONDS = 3.0
+from streamreid.cli import main
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.wall_time
+def test_the_head_is_killed(scene, tmp_path):
+    for number in range(40):
+        scene.camera(f"r{number:02d}", [0, 1, 2], frames=60)
+    out = tmp_path / "out"
+    options = ["--detector", f"mot:{scene.boxes}", "--engine", "none", "--cluster", "local", "--video"]
+    command = [sys.executable, "-c", SHORT, "batch", str(scene.folder), "--out", str(out), *options[:-1]]
+    program = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not list(out.glob("r*/done.json")):
+            assert time.monotonic() < deadline, program.poll()
+            time.sleep(0.1)
+        heads = subprocess.run(
+            ["pgrep", "-P", str(program.pid), "-f", "gcs_server"], capture_output=True, text=True, check=True
+        )
+        os.kill(int(heads.stdout.split()[0]), signal.SIGKILL)
+        _, err = program.communicate(timeout=60)
+    finally:
+        program.kill()
+    assert program.returncode == 2
+    assert "the head of the cluster at" in err.replace("\n", " ")
+    assert "What is finished is kept" in err.replace("\n", " ")
+    assert any(r["status"] == "done" for r in json.loads((out / "batch.json").read_text())["recordings"])
