@@ -22,9 +22,9 @@ from streamreid.reports.charts import period_label, place_label
 from streamreid.reports.footprints import GROUND, Footprints, gather_footprints
 from streamreid.reports.histories import gallery_history, is_cache, replayed_run
 from streamreid.reports.maps import Base, bases_of, draw_heat, draw_paths
-from streamreid.reports.questions import asked_places, moment
 from streamreid.reports.report import Report, write_page
 from streamreid.runs.finished_run import FinishedRun, open_run
+from streamreid.runs.questions import asked_places, moment
 
 __all__ = ["report"]
 

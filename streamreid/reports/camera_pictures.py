@@ -75,6 +75,9 @@ class CameraPictures:
             name.
         blur: Hide more than the run did; less is not possible.
 
+    Attributes:
+        config: Of the run, or ``sources``; None where neither is known.
+
     Raises:
         DataError: The run left a configuration that cannot be read, and there are no ``sources``.
     """
@@ -82,7 +85,7 @@ class CameraPictures:
     def __init__(self, run: FinishedRun, *, sources: Config | None = None, blur: BlurName = "none") -> None:
         self.run = run
         known = run.config if sources is None or run.summary is not None else None
-        self._settings = known or sources
+        self._settings = self.config = known or sources
         self._cameras: Mapping[str, CameraConfig] = {
             camera.name: camera for config in (known, sources) if config is not None for camera in config.cameras
         }

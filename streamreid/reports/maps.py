@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from streamreid.config import Config
 from streamreid.errors import DataError, SourceError
 from streamreid.reports.camera_pictures import CameraPictures
 from streamreid.reports.footprints import GROUND, Footprints, Surface
 from streamreid.reports.track_boxes import boxes_of
 from streamreid.sinks.drawing import colour_of, draw_text, unit_of
-from streamreid.types import Float64Array, Image, TrackKey
+from streamreid.types import Float64Array, Image, IntArray, TrackKey
 
 __all__ = ["Base", "bases_of", "draw_heat", "draw_paths", "ground_base", "still_base"]
 
@@ -32,6 +33,12 @@ _PAPER, _LINES, _INK = (246, 246, 244), (220, 220, 216), (90, 90, 86)
 _SMOOTH = 1.5
 """Cells by which the heat map is smoothed: about a step."""
 
+_PLACE = (255, 220, 60)
+"""BGR of zones and lines."""
+
+_ARROW = 34.0
+"""Pixels, in a picture of 960 x 720, of the arrow that says which way is in."""
+
 _STRONGEST = 0.75
 """Opacity of the hottest cell."""
 
@@ -45,12 +52,16 @@ class Base:
         low: x and y of its upper left corner, pixels or metres.
         scale: Pixels of the picture per unit; y grows downwards.
         note: Why it is no still of the camera; empty if it is one.
+        camera: Whose zones and lines are drawn; ``GROUND`` for those on the ground.
+        config: Where these are; None draws none.
     """
 
     image: Image
     low: tuple[float, float] = (0.0, 0.0)
     scale: float = 1.0
     note: str = ""
+    camera: str = GROUND
+    config: Config | None = None
 
     @property
     def high(self) -> tuple[float, float]:
@@ -76,7 +87,7 @@ def bases_of(pictures: CameraPictures, footprints: Footprints, *, stills: bool =
         bases[camera] = still_base(pictures, camera, extent) if stills else _empty(extent, "stills are not wanted")
     if GROUND in footprints.surfaces:
         bases[GROUND] = ground_base(footprints.surfaces[GROUND])
-    return bases
+    return {camera: replace(base, camera=camera, config=pictures.config) for camera, base in bases.items()}
 
 
 def still_base(pictures: CameraPictures, camera: str, extent: tuple[float, float]) -> Base:
@@ -150,10 +161,46 @@ def draw_paths(base: Base, surface: Surface, who: Callable[[TrackKey], int], *, 
                     image, [np.round(line * 8).astype(np.int32)], False, colour_of(person), thickness, cv2.LINE_AA, 3
                 )
                 ends[person] = (int(line[-1, 0]), int(line[-1, 1]))
+    _draw_places(base, image)
     for person, (x, y) in ends.items():
         if person:
             draw_text(image, f"#{person}", (x, y), max(11, round(13 * unit)), (255, 255, 255), colour_of(person), 0.9)
     return image
+
+
+def _draw_places(base: Base, image: Image) -> None:
+    """Draw the zones and lines of the base's camera, in place."""
+    camera, config = base.camera, base.config
+    if config is None:
+        return
+    unit = unit_of(image)
+    thickness = max(1, round(2 * unit))
+    for zone in config.zones:
+        corners = zone.ground if camera == GROUND else zone.polygon if zone.camera == camera else None
+        if corners is not None:
+            points = _corner_pixels(base, corners, fractions=zone.in_fractions)
+            cv2.polylines(image, [points], True, _PLACE, thickness, cv2.LINE_AA)
+            draw_text(image, zone.name, tuple(points[0].tolist()), max(11, round(14 * unit)), _PLACE)
+    for line in config.lines:
+        if line.ground == (camera == GROUND) and (line.ground or line.camera == camera):
+            points = _corner_pixels(base, (line.begin, line.end), fractions=line.in_fractions)
+            cv2.line(image, points[0].tolist(), points[1].tolist(), _PLACE, thickness, cv2.LINE_AA)
+            middle = points.mean(0)
+            along = (points[1] - points[0]) / max(float(np.linalg.norm(points[1] - points[0])), 1.0)
+            inwards = middle + _ARROW * unit * np.array([-along[1], along[0]])  # to the right of the way, y downwards
+            cv2.arrowedLine(image, _whole(middle), _whole(inwards), _PLACE, thickness, cv2.LINE_AA, tipLength=0.35)
+            draw_text(image, f"{line.name} in", _whole(inwards), max(11, round(14 * unit)), _PLACE)
+
+
+def _corner_pixels(base: Base, corners: Sequence[tuple[float, float]], *, fractions: bool) -> IntArray:
+    points = np.array(corners, float)
+    if fractions:
+        return np.asarray(np.round(points * [base.image.shape[1], base.image.shape[0]]), np.int64).astype(np.int32)
+    return np.asarray(np.round(base.pixels(points)), np.int64).astype(np.int32)
+
+
+def _whole(point: Float64Array) -> tuple[int, int]:
+    return round(float(point[0])), round(float(point[1]))
 
 
 def draw_heat(base: Base, surface: Surface) -> tuple[Image, float]:
@@ -167,6 +214,7 @@ def draw_heat(base: Base, surface: Surface) -> tuple[Image, float]:
     most = float(heat.max())
     image = _faded(base)
     if most <= 0:
+        _draw_places(base, image)
         return image, 0.0
     first = np.floor(np.array(base.low) / surface.cell) * surface.cell
     side = surface.cell * base.scale
@@ -180,15 +228,18 @@ def draw_heat(base: Base, surface: Surface) -> tuple[Image, float]:
     share = np.sqrt(np.clip(grown / most, 0, 1))
     colours = cv2.applyColorMap((255 * share).astype(np.uint8), cv2.COLORMAP_INFERNO)
     opacity = (_STRONGEST * np.clip(share * 3, 0, 1))[..., None]
-    return np.asarray(image * (1 - opacity) + colours * opacity, np.uint8), most
+    image = np.asarray(image * (1 - opacity) + colours * opacity, np.uint8)
+    _draw_places(base, image)
+    return image, most
 
 
 def _faded(base: Base) -> Image:
-    """The base with less colour, so that what is drawn stands out; empty ground as it is."""
-    if base.note or base.scale != 1.0:
-        return base.image.copy()
-    grey = cv2.cvtColor(cv2.cvtColor(base.image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
-    return np.asarray(cv2.addWeighted(base.image, 0.35, grey, 0.65, 0), np.uint8)
+    """The base with less colour, so that what is drawn stands out (empty ground as it is)."""
+    image = base.image.copy()
+    if not base.note and base.scale == 1.0:
+        grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+        image = np.asarray(cv2.addWeighted(image, 0.35, grey, 0.65, 0), np.uint8)
+    return image
 
 
 def _smooth(points: Float64Array) -> Float64Array:

@@ -157,7 +157,22 @@ def _counts(page: Page, report: Report) -> Iterator[str]:
     yield pair(*(page.chart(chart, beside) for chart, beside in charts if chart is not None))
 
 
+def _lines(run: FinishedRun) -> Iterator[str]:
+    """How often, and by how many people, each line was crossed."""
+    log = run.place_log
+    names = sorted({name for name, place in log.places.items() if place.kind == "line"})
+    rows = []
+    for name in names:
+        for direction in ("in", "out"):
+            keys = [c.key for c in log.crossings if c.line == name and c.direction == direction]
+            rows.append([name, direction, len(keys), len({who for key in keys if (who := run.identity_of(*key))})])
+    if rows:
+        table = Table(["line:", "direction:", "crossings", "people"], rows, "Crossings of lines")
+        yield f"<figure><figcaption><h3>Crossings of lines, the whole time</h3></figcaption>{table.html()}</figure>"
+
+
 def _flows(page: Page, report: Report) -> Iterator[str]:
+    yield from _lines(report.run)
     chart = flow_chart(report.flows)
     if chart is None:
         yield paragraphs("Nobody was seen to go from one place to another.")
@@ -256,7 +271,8 @@ def _doubts(report: Report) -> Iterator[str]:
     total = sum(len(p.appearances) for p in run.identities.values())
     yield f"{unsure} of {total} appearances belong to their person with a probability below {_UNSURE:.0%}."
     if run.unlinked:
-        yield f"{len(run.unlinked)} tracks were seen too little to be counted as people or linked to one."
+        tracks = "1 track was" if len(run.unlinked) == 1 else f"{len(run.unlinked)} tracks were"
+        yield f"{tracks} seen too little to be counted as a person or linked to one."
     if not run.complete or run.goes_on:
         yield run.state
     withheld = sum(bool(row["withheld"]) for row in report.counts)

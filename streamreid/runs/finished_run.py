@@ -15,6 +15,8 @@ from streamreid.config import Config
 from streamreid.config.output import duration
 from streamreid.errors import DataError, StreamReIDError
 from streamreid.places import CountsTable, FlowsTable, PlaceLog, TrackSpan, count_flows, count_people
+from streamreid.runs.place_log import read_place_log
+from streamreid.runs.questions import moment
 from streamreid.sinks import FinalIdentities
 from streamreid.sinks.result_reader import Beliefs, Observations, read_results
 from streamreid.types import TrackKey
@@ -290,6 +292,8 @@ class FinishedRun:
     @cached_property
     def place_log(self) -> PlaceLog:
         """What tracks did at places: visits of zones, crossings of lines, spans of all tracks."""
+        if self.has_boxes and not self._beliefs.from_table:
+            return read_place_log(self.path)
         spans = tuple(TrackSpan(*key, span.start, span.end, span.observations) for key, span in self._spans.items())
         return PlaceLog(spans=spans, watched=self.watched)
 
@@ -302,6 +306,14 @@ class FinishedRun:
         return FinalIdentities(
             {**dict.fromkeys(self.unlinked, (0, 0.0)), **people}, confirmed=confirmed, unlinked=(0,), names=names
         )
+
+    def moment(self, text: str) -> float:
+        """The capture time of ``10:00`` on the day of the run (UTC), or of a date and time; see `questions.moment`.
+
+        Raises:
+            ConfigError: It is none.
+        """
+        return moment(text, self.start, "moment")
 
     def counts(self, every: str | float | None = None, **options: Any) -> CountsTable:
         """How many people were where: a row per place and period.

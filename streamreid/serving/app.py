@@ -3,9 +3,9 @@
 ``GET /cameras`` and ``/cameras/NAME``; ``POST /cameras`` adds one (the keys of the YAML), ``PATCH /cameras/NAME``
 changes some of its settings, ``DELETE /cameras/NAME`` takes it out; ``POST /cameras/NAME/pause`` and ``/resume``.
 ``GET /identities`` and ``/identities/ID``; ``GET /events`` (server-sent events;
-``?topics=identity,camera,people,place``); ``GET /run``; ``GET /metrics`` (Prometheus), ``/healthz``, ``/readyz``.
-Changes are kept beside the results and hold when the run is started again there; ``GET /changes`` says how cameras
-differ from the cameras file, ``DELETE /changes`` returns to it.
+``?topics=identity,camera,people,place``); ``GET /zones``, ``/counts`` and ``/flows``; ``GET /run``; ``GET /metrics``
+(Prometheus), ``/healthz``, ``/readyz``. Changes are kept beside the results and hold when the run is started again
+there; ``GET /changes`` says how cameras differ from the cameras file, ``DELETE /changes`` returns to it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -27,6 +27,7 @@ from streamreid.secrets import redact
 from streamreid.serving.access_control import AccessControl
 from streamreid.serving.camera_editor import CameraEditor
 from streamreid.serving.event_stream import EventHub
+from streamreid.serving.live_places import LivePlaces
 from streamreid.serving.live_sink import LiveSink
 from streamreid.serving.metrics import Metrics
 from streamreid.serving.openapi import CAMERA, CAMERA_PART, described
@@ -41,6 +42,9 @@ log = logging.getLogger(__name__)
 
 MOST_IDENTITIES = 5000
 """In one answer, whatever limit is asked for: about 2 MB."""
+
+MOST_WAYS = 100
+"""In one answer, the most frequent."""
 
 ERROR_CHARACTERS = 4000
 """Of an error's text in an answer."""
@@ -71,7 +75,9 @@ def make_app(
     _add_cameras(app, pipeline, CameraEditor(pipeline.cameras, changes), reading, editing)
     _add_changes(app, pipeline, changes, reading, editing)
     _add_people(app, pipeline, reading)
-    _add_state(app, pipeline, reading)
+    places = LivePlaces(pipeline, board.settled)
+    _add_places(app, places, reading)
+    _add_state(app, pipeline, places, reading)
     add_events(app, hub)
     described(app)
     pipeline.cameras.subscribe(
@@ -210,8 +216,36 @@ def _add_people(app: FastAPI, pipeline: Pipeline, reading: WorkerPool) -> None:
         return await reading.run(found)
 
 
-def _add_state(app: FastAPI, pipeline: Pipeline, reading: WorkerPool) -> None:
-    metrics = Metrics(pipeline)
+Asked = Annotated[list[str] | None, Query(alias="place")]
+Since = Annotated[str | None, Query(alias="from")]
+Until = Annotated[str | None, Query(alias="to")]
+Least = Annotated[int, Query(ge=0, le=1_000_000)]
+
+
+def _add_places(app: FastAPI, places: LivePlaces, reading: WorkerPool) -> None:
+    @app.get("/zones")
+    async def zones() -> Response:
+        return await reading.run(lambda: JSONResponse(places.zones()))
+
+    @app.get("/counts")
+    async def counts(
+        every: str | None = None, place: Asked = None, since: Since = None, until: Until = None, min_people: Least = 0
+    ) -> Response:
+        asked = {"places": place or [], "since": since, "until": until, "min_people": min_people}
+        return await reading.run(lambda: JSONResponse({"rows": list(places.counts(every, **asked))}))
+
+    @app.get("/flows")
+    async def flows(place: Asked = None, since: Since = None, until: Until = None, min_people: Least = 0) -> Response:
+        def found() -> Response:
+            table = places.flows(places=place or [], since=since, until=until, min_people=min_people)
+            ways = [{"places": list(way), "people": people} for way, people in table.ways[:MOST_WAYS]]
+            return JSONResponse({"rows": list(table), "ways": ways})
+
+        return await reading.run(found)
+
+
+def _add_state(app: FastAPI, pipeline: Pipeline, places: LivePlaces, reading: WorkerPool) -> None:
+    metrics = Metrics(pipeline, places)
 
     @app.get("/")
     async def index() -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from streamreid.places.records import PlaceEvent, Visit
 from streamreid.serving.event_stream import EventHub
+from streamreid.serving.live_places import SettledTracks
 from streamreid.sinks import FinalIdentities
 from streamreid.sinks.base import ltwh
 from streamreid.types import FrameResult, IdentityEvent
@@ -20,6 +21,7 @@ class LiveSink:
 
     def __init__(self, hub: EventHub) -> None:
         self.hub = hub
+        self.settled = SettledTracks()
 
     def write(self, result: FrameResult) -> None:
         """Tell who is in a frame."""
@@ -50,7 +52,8 @@ class LiveSink:
         """Nothing to tell: its events were told."""
 
     def finalize_tracks(self, identities: FinalIdentities) -> None:
-        """Nothing to tell: their events were told."""
+        """Remember who these tracks were; nothing is to be told, since their events were."""
+        self.settled.add(identities)
 
     def close(self, identities: FinalIdentities) -> None:
         """End the stream of events for everybody who listens."""

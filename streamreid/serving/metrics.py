@@ -23,6 +23,7 @@ from streamreid.cameras.latency_histogram import Histogram
 from streamreid.cameras.statistics import CameraCount
 from streamreid.pipeline import Pipeline
 from streamreid.secrets import redact
+from streamreid.serving.live_places import LivePlaces
 from streamreid.serving.resources import state_of
 
 __all__ = ["GalleryCount", "Metrics"]
@@ -44,10 +45,12 @@ class Metrics(Collector):
 
     Args:
         pipeline: The run.
+        places: Who is at which place; None leaves these gauges out.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, places: LivePlaces | None = None) -> None:
         self._pipeline = pipeline
+        self._places = places
         self._gallery_count = None if pipeline.memory is None else GalleryCount(pipeline.memory.store.stats)
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -69,6 +72,8 @@ class Metrics(Collector):
         yield from _states(counts)
         yield from self._stages()
         yield from self._people()
+        if self._places is not None:
+            yield from _at_places(self._places)
         failed = GaugeMetricFamily(
             "streamreid_output_failed", "1 for an output of the run that was given up.", labels=["output"]
         )
@@ -234,6 +239,31 @@ def _frames(counts: dict[str, CameraCount]) -> Iterator[Metric]:
             for label, value in (("0.5", quantiles.p50), ("0.95", quantiles.p95), ("0.99", quantiles.p99)):
                 recent.add_metric([name, label], value)
     yield from (frames, drops, clocks, tracks, ages, recent)
+
+
+def _at_places(places: LivePlaces) -> Iterator[Metric]:
+    occupancy = GaugeMetricFamily("streamreid_zone_occupancy", "People in a zone now.", labels=["zone"])
+    crossings = CounterMetricFamily(
+        "streamreid_line_crossings", "Times a line was crossed.", labels=["line", "direction"]
+    )
+    for state in places.zones():
+        if state["kind"] == "zone":
+            occupancy.add_metric([state["name"]], state["occupancy"])
+        elif state["kind"] == "line":
+            crossings.add_metric([state["name"], "in"], state["entries"])
+            crossings.add_metric([state["name"], "out"], state["exits"])
+    yield from (occupancy, crossings)
+    about = "Different people at a place in the last hour"
+    for name, column, text in (
+        ("streamreid_unique_people", "unique", f"{about}."),
+        ("streamreid_unique_people_low", "unique_low", f"{about}: lower end of the 90 % interval."),
+        ("streamreid_unique_people_high", "unique_high", f"{about}: upper end of the 90 % interval."),
+    ):
+        family = GaugeMetricFamily(name, text, labels=["place"])
+        for row in places.recent():
+            if row[column] is not None:
+                family.add_metric([row["place"]], row[column])
+        yield family
 
 
 def _states(counts: dict[str, CameraCount]) -> Iterator[Metric]:

@@ -11,7 +11,7 @@ import pytest
 
 from streamreid import Pipeline, open_run, run
 from streamreid.errors import ConfigError
-from streamreid.reports.questions import moment
+from streamreid.runs.questions import moment
 
 
 @pytest.fixture
@@ -199,3 +199,24 @@ def test_a_cache_is_replayed_and_a_gallery_counts_all_runs(scene, call, tmp_path
     text = page.read_text(encoding="utf-8")
     assert "<small>6 by people" not in text
     assert "different people</dt><dd>3" in text
+
+
+def test_zones_and_lines_are_counted_and_drawn(scene, call, tmp_path):
+    pytest.importorskip("plotly")
+    config = scene.config(
+        scene.camera("gate", [0]),
+        zones=[{"name": "shop", "camera": "gate", "polygon": [[0.2, 0.3], [0.6, 0.3], [0.6, 0.9], [0.2, 0.9]]}],
+        lines=[{"name": "door", "camera": "gate", "from": [60, 60], "to": [60, 200]}],
+    )
+    with Pipeline(config) as pipeline:
+        run(pipeline, tmp_path / "run")
+    page, maps = tmp_path / "report.html", tmp_path / "maps"
+    code, said, why = call("report", tmp_path / "run", "--place", "shop", "--html", page, "--paths", maps)
+    assert code == 0, (said, why)
+    assert re.search(r"^shop +0:00:\d\d to 0:00:0\d +1 ", said, re.MULTILINE)
+    text = page.read_text(encoding="utf-8")
+    assert "Crossings of lines" in text
+    assert '<td class="text">door</td><td class="text">out</td><td>1</td><td>1</td>' in text
+    image = cv2.imread(str(maps / "gate-paths.png")).astype(int)
+    upper = image[70:75, 100:180]  # the zone's upper side, at 72 pixels
+    assert (upper[..., 0] - upper[..., 2]).max() > 100

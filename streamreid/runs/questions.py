@@ -1,4 +1,4 @@
-"""What people ask a report for, as they write it: places and times."""
+"""What people ask a run for, as they write it: places and times."""
 
 from __future__ import annotations
 
