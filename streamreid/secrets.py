@@ -18,7 +18,7 @@ from typing import Any
 
 from streamreid.addresses import is_certain_host, quoted, split_address, variants
 
-__all__ = ["expand", "hide_known", "is_secret_key", "redact", "redact_data", "remember_address"]
+__all__ = ["expand", "hide_known", "is_secret_key", "redact", "redact_data", "remember_address", "remember_secret"]
 
 LIMIT = 50_000
 """Characters of a text that are shown; a message is a few hundred, a list of mistakes some thousand."""
@@ -121,6 +121,11 @@ def _value(inside: str, missing: Callable[[str], Exception]) -> str:
         raise missing(name)
     _remember(value)
     return value
+
+
+def remember_secret(value: str) -> None:
+    """Hide a value in all later messages, wherever it stands, as if it came from the environment."""
+    _remember(value)
 
 
 def _remember(value: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from streamreid.cameras.latency_histogram import Histogram, LatencyHistogram
 from streamreid.errors import StreamReIDError
+from streamreid.messages.deliveries import DeliveryState
 from streamreid.secrets import redact
 from streamreid.sinks import PeopleCount
 from streamreid.sources import SourceStatus
@@ -104,7 +105,8 @@ class Statistics:
 
     ``beat`` is when the pipeline last came round (on the clock of ``time.monotonic``), ``load`` how many seconds of
     inference one second of live frames needs, ``settled`` how many identities are over and no longer listed,
-    ``settled_people`` the same in three numbers, ``outputs`` why outputs were given up, by their name.
+    ``settled_people`` the same in three numbers, ``outputs`` why outputs were given up, by their name,
+    ``deliveries`` how messages get to each broker.
     """
 
     cameras: dict[str, CameraCount]
@@ -118,6 +120,7 @@ class Statistics:
     settled_people: PeopleCount = field(default_factory=PeopleCount)
     findings: list[str] = field(default_factory=list)
     outputs: dict[str, str] = field(default_factory=dict)
+    deliveries: list[DeliveryState] = field(default_factory=list)
     _marks: deque[tuple[float, dict[str, float]]] = field(default_factory=lambda: deque(maxlen=32))
 
     def of(self, camera: str) -> CameraCount:

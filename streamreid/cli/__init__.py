@@ -94,6 +94,7 @@ class _Verbs(LazyGroup):
         Verb(
             "evaluate", "streamreid.cli.evaluate:app", _MORE, "Score tracks, identities, world positions and engines."
         ),
+        Verb("events", "streamreid.cli.events:app", _MORE, "Messages to brokers: schemas, and deliver what waits."),
         Verb("synth", "streamreid.cli.synth:synth", _MORE, "Make videos of several cameras with exact ground truth."),
         Verb("weights", "streamreid.cli.weights:app", _MORE, "List and fetch named detectors and samples."),
         Verb("config", "streamreid.cli.config:app", _MORE, "Check a cameras file, or print its schema."),

@@ -178,4 +178,5 @@ def follow(following: Run, folder: ResultsFolder, *, quiet: bool, listeners: Seq
         print_summary(summary, output, following.config.association)
     memory = following.memory
     unsaved = bool(summary.outputs_failed) or (memory is not None and bool(memory.problem or memory.lost))
+    unsaved = unsaved or any(state.lost for state in summary.messages)
     return 130 if summary.interrupted else 3 if summary.failed else 2 if unsaved else 0

@@ -9,6 +9,7 @@ from rich.text import Text
 from streamreid.cli.console import print_notes
 from streamreid.cli.tables import print_table
 from streamreid.config import AssociationConfig
+from streamreid.messages.deliveries import DeliveryState
 from streamreid.pipeline.clock_monitor import describe_clock
 from streamreid.runs import Summary
 from streamreid.runs.summary import CameraSummary
@@ -72,10 +73,26 @@ def print_summary(summary: Summary, console: Console, association: AssociationCo
             console.print(
                 Text(f"gallery: {summary.gallery.lost} appearances and events were never stored", "red"), soft_wrap=True
             )
+    for state in summary.messages:
+        console.print(Text(*_delivered(state)), soft_wrap=True)
     print_notes(console, ((f"output '{name}' given up", why, "red") for name, why in summary.outputs_failed.items()))
     console.print(Text(f"results in {summary.folder}: {_few(summary.files)}"), soft_wrap=True)
     if summary.interrupted:
         console.print("interrupted: results hold everything up to the stop")
+
+
+def _delivered(state: DeliveryState) -> tuple[str, str]:
+    """What became of the messages for a broker, and its colour."""
+    text = f"messages: {state.broker} has {state.delivered}"
+    if state.waiting:
+        text += f", {state.waiting} wait in the outbox" + (f" ({state.error})" if state.error else "")
+    for number, what in (
+        (state.given_up, "given up (outbox full or too old)"),
+        (state.refused, "refused"),
+        (state.unstored, "never stored"),
+    ):
+        text += f", {number} {what}" if number else ""
+    return text, "red" if state.lost else "yellow" if state.waiting else ""
 
 
 def _live_cells(camera: CameraSummary) -> list[str]:

@@ -26,6 +26,7 @@ from streamreid.config.changes import change_settings, with_present_names
 from streamreid.config.cluster import ClusterConfig, PlacementRule
 from streamreid.config.gallery import GalleryConfig
 from streamreid.config.live import LiveConfig, ServerConfig
+from streamreid.config.messages import MessagesConfig
 from streamreid.config.models import DetectorConfig, EngineConfig, Precision, RuntimeChoice, RuntimeName
 from streamreid.config.output import OutputConfig, RotateConfig
 from streamreid.config.place_checks import contradictions
@@ -47,6 +48,7 @@ __all__ = [
     "LineConfig",
     "LinkConfig",
     "LiveConfig",
+    "MessagesConfig",
     "OutputConfig",
     "PlacementRule",
     "Precision",
@@ -94,6 +96,7 @@ class Config(Section):
     zones: tuple[ZoneConfig, ...] = Field(default=(), max_length=1000, description="Where people are counted.")
     lines: tuple[LineConfig, ...] = Field(default=(), max_length=1000, description="What people cross.")
     alerts: tuple[AlertConfig, ...] = Field(default=(), max_length=1000, description="What is told when it happens.")
+    messages: MessagesConfig = MessagesConfig()
 
     @model_validator(mode="before")
     @classmethod

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from streamreid.errors import OutputError
 from streamreid.files import write_json
+from streamreid.messages import MessageSink
 from streamreid.pipeline.ground_plane import WORLD
 from streamreid.pipeline.run import Run
 from streamreid.pipeline.run_state import STATE, RunState, state_of
@@ -50,6 +51,8 @@ class ResultWriter:
         folder: ``state.json`` is kept here for runs that can be continued.
         continued: Whether this is such a run (a live one).
         segments: The sink among them whose results come in segments, if there is one.
+        messages: The sink among them that tells brokers, if there is one; it gets events before any file does, so that
+            what a file says is never left untold.
     """
 
     def __init__(
@@ -60,12 +63,14 @@ class ResultWriter:
         *,
         continued: bool,
         segments: RotatingSink | None = None,
+        messages: MessageSink | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._sinks = sinks
         self._folder = folder
         self._continued = continued
         self._segments = segments
+        self._messages = messages
         begin = pipeline.begin
         self._next = RunState(begin.global_id, dict(begin.tracks), dict(begin.frames), begin.runs)
         self._saved = 0.0
@@ -85,10 +90,13 @@ class ResultWriter:
     def flush(self) -> None:
         """Hand on the events that have come, and tracks that are settled."""
         happenings, visits = self._pipeline.drain_place_events(), self._pipeline.places.drain_visits()
-        for event in self._pipeline.drain_events():
+        events = self._pipeline.drain_events()
+        if self._messages is not None and (events or happenings):
+            self._messages.tell(events, happenings)
+        for event in events:
             self._event(event)
         for sink in self._sinks:
-            for happened in happenings:
+            for happened in happenings if sink is not self._messages else ():
                 sink.place(happened)
             for visit in visits:
                 sink.visit(visit)
@@ -99,7 +107,8 @@ class ResultWriter:
 
     def _event(self, event: IdentityEvent) -> None:
         for sink in self._sinks:
-            sink.event(event)
+            if sink is not self._messages:
+                sink.event(event)
         if self._continued:
             self._next.seen(event.camera, track=event.track_id, who=max(event.global_id, event.other_id))
 

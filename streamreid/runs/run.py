@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from streamreid._age_clock import boot_seconds
+from streamreid._version import __version__
 from streamreid.config import CameraConfig, Config
 from streamreid.errors import DataError, OutputError, StreamReIDError
 from streamreid.files import write_json
+from streamreid.messages import MessageSink
 from streamreid.pipeline.ground_plane import WORLD, write_world
 from streamreid.pipeline.run import Run
 from streamreid.runs.erasure import crop_scope, mark_results, register_results
@@ -108,7 +110,10 @@ def _run(
     segments = next((sink for sink in own if isinstance(sink, RotatingSink)), None)
     sinks: list[Sink] = [SinkGroup(own, failures, reopen=reopen), SinkGroup(listeners, failures, required=False)]
     try:
-        recording = ResultWriter(pipeline, sinks, path, continued=pipeline.live, segments=segments)
+        messages = _open_messages(pipeline, path)
+        if messages is not None:
+            sinks.append(messages)
+        recording = ResultWriter(pipeline, sinks, path, continued=pipeline.live, segments=segments, messages=messages)
         _record(pipeline, recording, folder, show)
     except BaseException:
         for sink in sinks:
@@ -123,6 +128,24 @@ def _run(
         _give_up(failures, "summary", error)
         summary = replace(summary, outputs_failed=dict(failures))
     return summary
+
+
+def _open_messages(pipeline: Run, folder: Path) -> MessageSink | None:
+    """Where brokers are told what happens; None if none is configured."""
+    config = pipeline.config.messages
+    if not config.brokers:
+        return None
+    sink = MessageSink(
+        config,
+        folder,
+        cameras=[c.name for c in pipeline.camera_configs],
+        zones=list(dict.fromkeys(zone.name for zone in pipeline.config.zones)),
+        live=pipeline.live,
+        continued=bool(pipeline.begin.runs) or pipeline.memory is not None,
+        version=__version__,
+    )
+    pipeline.statistics.deliveries = sink.states
+    return sink
 
 
 def _write_afterwards(pipeline: Run, folder: Path, masks: MaskFiles | None, rendering: Callable[[str], None]) -> None:

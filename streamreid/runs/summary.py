@@ -13,6 +13,7 @@ from streamreid.camera_names import file_name
 from streamreid.cameras.statistics import CameraCount
 from streamreid.clocks.clock_offsets import ClockOffset
 from streamreid.errors import DataError
+from streamreid.messages.deliveries import DeliveryState
 from streamreid.pipeline.gallery_sync import GallerySummary
 from streamreid.pipeline.run import Run
 from streamreid.secrets import redact
@@ -142,7 +143,7 @@ class Summary:
     limited the rate. ``identities`` is how many people there were, ``confirmed`` how many of them were seen well
     enough, ``unlinked_tracks`` how many tracks are nobody. ``outputs_failed`` says why outputs were given up, by their
     name (mot, jsonl, parquet, crops, video, mosaic, world, cache, state, summary). ``films`` says when the pictures of
-    its films were captured.
+    its films were captured, ``messages`` how the messages got to each broker.
     """
 
     folder: str
@@ -166,6 +167,7 @@ class Summary:
     confirmed: int = 0
     unlinked_tracks: int = 0
     films: list[FilmSummary] = field(default_factory=list)
+    messages: list[DeliveryState] = field(default_factory=list)
 
     @property
     def failed(self) -> list[str]:
@@ -200,6 +202,7 @@ class Summary:
             "warnings": self.warnings,
             "gallery": None if self.gallery is None else asdict(self.gallery),
             "films": [asdict(film) for film in self.films],
+            "messages": {state.broker: state.as_dict() for state in self.messages},
         }
 
 
@@ -284,4 +287,5 @@ def summarise(pipeline: Run, folder: Path) -> Summary:
         warnings=list(statistics.findings),
         outputs_failed=dict(statistics.outputs),
         films=_films(folder, list(uris)),
+        messages=list(statistics.deliveries),
     )

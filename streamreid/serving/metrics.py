@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from streamreid._threads import Thread
 from streamreid.cameras.latency_histogram import Histogram
 from streamreid.cameras.statistics import CameraCount
+from streamreid.messages.deliveries import DeliveryState
 from streamreid.pipeline import Pipeline
 from streamreid.secrets import redact
 from streamreid.serving.live_places import LivePlaces
@@ -80,6 +81,7 @@ class Metrics(Collector):
         for name in sorted(dict(self._pipeline.statistics.outputs)):
             failed.add_metric([name], 1.0)
         yield failed
+        yield from _messages(self._pipeline.statistics.deliveries)
 
     def _stages(self) -> Iterator[Metric]:
         s = self._pipeline.statistics
@@ -283,3 +285,38 @@ def _states(counts: dict[str, CameraCount]) -> Iterator[Metric]:
             if count.status.drift is not None:
                 drift.add_metric([name], count.status.drift)
     yield from (states, reconnects, corrupt, jumps, drift)
+
+
+def _messages(states: list[DeliveryState]) -> Iterator[Metric]:
+    """How messages get to each broker."""
+    if not states:
+        return
+    connected = GaugeMetricFamily(
+        "streamreid_messages_connected", "1 while a broker takes messages.", labels=["broker"]
+    )
+    waiting = GaugeMetricFamily(
+        "streamreid_messages_waiting", "Messages in the outbox that a broker does not have.", labels=["broker"]
+    )
+    oldest = GaugeMetricFamily(
+        "streamreid_messages_oldest_seconds", "How long the oldest of these has waited.", labels=["broker"]
+    )
+    delivered = CounterMetricFamily(
+        "streamreid_messages_delivered", "Messages that a broker confirmed.", labels=["broker"]
+    )
+    failures = CounterMetricFamily(
+        "streamreid_messages_failures", "Failed attempts to connect or send.", labels=["broker"]
+    )
+    lost = CounterMetricFamily(
+        "streamreid_messages_lost",
+        "Messages that a broker never gets: given_up (outbox full, too old), refused by it, unstored (disk full).",
+        labels=["broker", "reason"],
+    )
+    for state in states:
+        connected.add_metric([state.broker], float(state.connected))
+        waiting.add_metric([state.broker], state.waiting)
+        oldest.add_metric([state.broker], state.oldest_seconds)
+        delivered.add_metric([state.broker], state.delivered)
+        failures.add_metric([state.broker], state.failures)
+        for reason in ("given_up", "refused", "unstored"):
+            lost.add_metric([state.broker, reason], getattr(state, reason))
+    yield from (connected, waiting, oldest, delivered, failures, lost)

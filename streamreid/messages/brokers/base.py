@@ -1,0 +1,66 @@
+"""What the brokers share: confirmations that are waited for as long as some come, errors in words."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Callable
+
+from streamreid.config.messages import TlsConfig
+from streamreid.messages.delivery import BrokerError
+from streamreid.secrets import redact
+
+__all__ = ["CONNECT_SECONDS", "PATIENCE_SECONDS", "describe", "tls_context", "wait_for"]
+
+CONNECT_SECONDS = 5.0
+"""Longest time for a connection and a login."""
+
+PATIENCE_SECONDS = 10.0
+"""A broker that confirms nothing for so long is given up and connected to anew."""
+
+
+def wait_for(done: Callable[[], bool], progress: Callable[[], int], changed: threading.Event) -> bool:
+    """Wait for confirmations as long as some come; whether all came.
+
+    Args:
+        done: Whether waiting is over.
+        progress: A number that grows with every confirmation.
+        changed: Set whenever something comes.
+    """
+    last, since = progress(), time.monotonic()
+    while not done():
+        changed.wait(0.1)
+        changed.clear()
+        if (now := progress()) != last:
+            last, since = now, time.monotonic()
+        elif time.monotonic() - since > PATIENCE_SECONDS:
+            return done()
+    return True
+
+
+def tls_context(config: TlsConfig, where: str) -> ssl.SSLContext:
+    """For a connection that checks the broker's certificate and name.
+
+    Raises:
+        BrokerError: A file cannot be read.
+    """
+    try:
+        context = ssl.create_default_context(cafile=config.ca)
+        if config.certificate is not None:
+            context.load_cert_chain(config.certificate, config.key)
+    except (OSError, ssl.SSLError) as error:
+        files = ", ".join(str(f) for f in (config.ca, config.certificate, config.key) if f)
+        raise BrokerError(f"{where}: the certificates cannot be read ({files}): {error}") from None
+    return context
+
+
+def describe(error: BaseException) -> str:
+    """An error of a client library in words: its own, or its class where it has none."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate of the broker is not trusted ({error.verify_message}); set tls.ca"
+    if isinstance(error, (TimeoutError,)) and not str(error):
+        return "no answer in time"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused; is the broker running?"
+    return redact(str(error).strip() or type(error).__name__)

@@ -1,0 +1,110 @@
+"""CloudEvents 1.0 in JSON: the envelope of every message.
+
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md; the attributes ``partitionkey`` and
+``sequence`` are those of the documented extensions of these names, ``run`` is one of ours.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import to_json
+
+__all__ = ["CONTENT_TYPE", "SCHEMA_PREFIX", "Draft", "Envelope", "Message", "capture_date"]
+
+CONTENT_TYPE = "application/cloudevents+json"
+
+SCHEMA_PREFIX = "urn:streamreid:schema:"
+"""A schema is called ``urn:streamreid:schema:KIND:VERSION``; ``streamreid events schema`` prints it."""
+
+_LEAST_DATE = 366 * 86_400.0
+"""Capture times below this are seconds of a recording of which nobody said when it began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message that has no id yet.
+
+    Args:
+        type: CloudEvents type: ``streamreid.identity.merge``.
+        subject: What it is about: ``identity/17``, ``place/shop``, ``run``. Messages of one subject stay in order.
+        schema: Name and version of the schema of ``data``: ``identity:1``.
+        time: Capture time in seconds; None where it has none.
+        data: What is said, as JSON can hold it.
+    """
+
+    type: str
+    subject: str
+    schema: str
+    time: float | None
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as it waits in the outbox.
+
+    Args:
+        sequence: Its number in the outbox, from 1.
+        id: Unique for ever; a message that is delivered twice has the same one.
+        type: CloudEvents type.
+        subject: What it is about.
+        body: The whole CloudEvent as JSON, UTF-8.
+    """
+
+    sequence: int
+    id: str
+    type: str
+    subject: str
+    body: bytes
+
+
+def capture_date(time_: float) -> str | None:
+    """A capture time as RFC 3339, or None where it is no date."""
+    if time_ < _LEAST_DATE:
+        return None
+    whole, rest = divmod(round(time_ * 1e6), 1_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{rest:06d}Z"
+
+
+class Envelope:
+    """Puts drafts into envelopes.
+
+    Args:
+        site: Name of the site.
+        run: Id of the run.
+    """
+
+    def __init__(self, site: str, run: str) -> None:
+        self.site = site
+        self.run = run
+        self.source = f"/streamreid/{site}"
+
+    def seal(self, draft: Draft, *, id: str, sequence: int) -> Message:  # noqa: A002 - the attribute's name
+        """The message: a draft in its envelope.
+
+        Args:
+            draft: What is said.
+            id: Unique id.
+            sequence: Its number in the outbox.
+        """
+        cloud_event: dict[str, Any] = {
+            "specversion": "1.0",
+            "id": id,
+            "source": self.source,
+            "type": draft.type,
+            "subject": draft.subject,
+            "time": None if draft.time is None else capture_date(draft.time),
+            "datacontenttype": "application/json",
+            "dataschema": SCHEMA_PREFIX + draft.schema,
+            "partitionkey": draft.subject,
+            "sequence": f"{sequence:016d}",
+            "run": self.run,
+            "data": draft.data,
+        }
+        if cloud_event["time"] is None:  # absent, not null: recordings without a date
+            del cloud_event["time"]
+        return Message(sequence, id, draft.type, draft.subject, to_json(cloud_event, inf_nan_mode="null"))
