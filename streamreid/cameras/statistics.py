@@ -41,6 +41,7 @@ class CameraCount:
         drops: Frames of a live camera without a result, by reason.
         ages: How old its frames were when their results came; only of live cameras.
         clocks: Frames by the clock of their capture time.
+        first_time: Capture time of the first frame.
         last_time: Capture time of the newest frame.
         size: Width and height of the first frame.
         expected: About how many frames will come, None if unknown.
@@ -59,6 +60,7 @@ class CameraCount:
     drops: dict[str, int] = field(default_factory=dict)
     ages: LatencyHistogram = field(default_factory=LatencyHistogram)
     clocks: dict[ClockName, int] = field(default_factory=dict)
+    first_time: float | None = None
     last_time: float | None = None
     size: tuple[int, int] | None = None
     expected: int | None = None

@@ -173,7 +173,9 @@ class ZoneConfig(Section):
         ge=1,
         le=100_000,
         description="Events occupancy_reached and occupancy_ended are told where so many people are inside.",
-        json_schema_extra=basic("people"),
+        json_schema_extra=basic(
+            "people", low="A few people in a large place are told again and again.", high="A full place is never told."
+        ),
     )
     queue: bool = Field(
         default=False, description="People in the zone wait in line: its queue is counted.", json_schema_extra=basic()
@@ -183,7 +185,9 @@ class ZoneConfig(Section):
         ge=0,
         le=100_000,
         description="Counts of fewer people than this are withheld; 0: none.",
-        json_schema_extra=basic("people"),
+        json_schema_extra=basic(
+            "people", low="Counts of one or two people may say who they were.", high="Quiet hours show no counts."
+        ),
     )
 
     @field_validator("polygon")

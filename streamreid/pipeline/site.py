@@ -248,6 +248,7 @@ class Site:
         count = self.statistics.of(frame.camera)
         count.frames += 1
         count.boxes += len(tracks)
+        count.first_time = frame.time if count.first_time is None else count.first_time
         count.last_time = frame.time
         count.size = count.size or frame.size
         count.clocks[frame.clock] = count.clocks.get(frame.clock, 0) + 1

@@ -148,7 +148,7 @@ def _recorded(folder: Path) -> PlaceLog:
     ]:
         if name not in places:  # of a run that was killed and has no summary
             places[name] = Place(name, cast(PlaceKind, kind), (camera,))
-    watched: dict[str, tuple[float, float]] = {}
+    watched = _times(folder)
     for span in written.spans.values():
         first, last = watched.get(span.camera, (span.start, span.end))
         watched[span.camera] = min(first, span.start), max(last, span.end)
@@ -159,6 +159,22 @@ def _recorded(folder: Path) -> PlaceLog:
         places,
         watched,
     )
+
+
+def _cameras(folder: Path) -> dict[str, dict[str, Any]]:
+    """What the summary of the run says of each camera; nothing where it was killed."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        return dict(json.loads((folder / "summary.json").read_text(encoding="utf-8"))["cameras"])
+    return {}
+
+
+def _times(folder: Path) -> dict[str, tuple[float, float]]:
+    """First and last capture time of the cameras."""
+    return {
+        name: (float(camera["first_time"]), float(camera["last_time"]))
+        for name, camera in _cameras(folder).items()
+        if camera.get("first_time") is not None and camera.get("last_time") is not None
+    }
 
 
 def _configured(folder: Path) -> tuple[list[ZoneConfig], list[LineConfig]]:
@@ -175,13 +191,11 @@ def _configured(folder: Path) -> tuple[list[ZoneConfig], list[LineConfig]]:
 
 def _sizes(folder: Path) -> dict[str, tuple[int, int]]:
     """Width and height of the cameras' pictures, as the summary of the run has them."""
-    found = {}
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        cameras = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["cameras"]
-        for name, camera in cameras.items():
-            if camera.get("frame_size"):
-                found[name] = int(camera["frame_size"][0]), int(camera["frame_size"][1])
-    return found
+    return {
+        name: (int(camera["frame_size"][0]), int(camera["frame_size"][1]))
+        for name, camera in _cameras(folder).items()
+        if camera.get("frame_size")
+    }
 
 
 def _check_sizes(folder: Path, sizes: Mapping[str, tuple[int, int]], places: Sequence[ZoneConfig | LineConfig]) -> None:

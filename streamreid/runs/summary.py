@@ -71,6 +71,7 @@ class CameraSummary:
         confirmed: Confirmed people among those seen.
         unlinked: Tracks that belong to nobody: they were seen too little.
         size: Width and height of its first frame.
+        times: Capture times of its first and last frame.
     """
 
     frames: int
@@ -86,6 +87,7 @@ class CameraSummary:
     confirmed: int = 0
     unlinked: int = 0
     size: tuple[int, int] | None = None
+    times: tuple[float, float] | None = None
 
     @property
     def dropped(self) -> int:
@@ -97,6 +99,8 @@ class CameraSummary:
         values: dict[str, Any] = {
             "source": self.source,
             "frame_size": None if self.size is None else list(self.size),
+            "first_time": None if self.times is None else round(self.times[0], 6),
+            "last_time": None if self.times is None else round(self.times[1], 6),
             "frames": self.frames,
             "people": self.people,
             "confirmed": self.confirmed,
@@ -261,6 +265,7 @@ def summarise(pipeline: Run, folder: Path) -> Summary:
             len(people[name] & identities.confirmed),
             unlinked[name],
             c.size,
+            None if c.first_time is None or c.last_time is None else (c.first_time, c.last_time),
         )
         for name, c in statistics.cameras.items()
     }
