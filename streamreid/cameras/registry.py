@@ -40,9 +40,8 @@ _REFRESH_SECONDS = 1.0
 class Cameras:
     """Batches of frames from many cameras.
 
-    Files are read completely and handed out in the order of capture time over all cameras, so that a slower or shorter
-    one holds nobody up. Live cameras give their newest frame, in turn where inference cannot keep up
-    (`BatchScheduler`).
+    Files are read completely, always the one whose next frame is the earliest of all, so that a slower or shorter one
+    holds nobody up. Live cameras give their newest frame, in turn where inference cannot keep up (`BatchScheduler`).
 
     Args:
         configs: The cameras.
@@ -341,10 +340,14 @@ class Cameras:
         return frame
 
     def _next(self) -> list[Frame]:
-        """The next frames in the order of capture time. Waits for the decoder, but never for the sake of a full batch
-        of one camera only."""
+        """The next frames of the recording whose next frame is the earliest of all. Waits for the decoder.
+
+        Which frames go through detector and engine together changes the last digits of what these give. A batch
+        therefore holds consecutive frames of one recording, and always as many, so that nothing that is known of a
+        recording depends on which others are read beside it.
+        """
         batch: list[Frame] = []
-        while len(batch) < self._batch and self._cameras and not self._stop.is_set():
+        while self._cameras and not batch and not self._stop.is_set():
             times = {}
             for name, camera in list(self._cameras.items()):
                 time = None if self._statistics.cameras[name].error is not None else camera.peek_time()
@@ -353,10 +356,11 @@ class Cameras:
                 else:
                     times[name] = time
             if times:
-                name = min(times, key=lambda n: (times[n], n))
-                found = self._cameras.get(name)
-                frame = None if found is None else self._counted(found.get())
-                if frame is not None:
+                found = self._cameras.get(min(times, key=lambda n: (times[n], n)))
+                while found is not None and len(batch) < self._batch and not self._stop.is_set():
+                    frame = self._counted(found.get())
+                    if frame is None:
+                        break
                     batch.append(frame)
         return batch
 

@@ -67,7 +67,9 @@ class CameraTracking:
         self._faults = faults
         self._best_scores = best_scores
         self._first_ids = dict(first_ids or {})
-        self._calibration = SiteCalibration(engine.calibration)
+        self._engine_calibration = engine.calibration
+        # One per camera: light and lens are the camera's, and tracks do not depend on which other cameras there are.
+        self._calibrations: dict[str, SiteCalibration] = {}
         self.trackers = {c.name: self._tracker(c.name) for c in config.cameras}
         self._stage = TrackingStage(self.trackers, ordered=not live)
         self._checks = PlausibilityChecks(config.tracker.high_score, engine.name, calibrated)
@@ -93,14 +95,18 @@ class CameraTracking:
     def update(self, item: EmbeddedFrame) -> TrackUpdate:
         """Track the people of one frame."""
         frame = item.frame
+        # What is hidden in frames that are released now must not depend on this frame either.
+        self._stage.advance(frame)
+        due = self._due()
         if self._faults.too_late(frame) and self._statistics.of(frame.camera).error is not None:
-            return TrackUpdate(released=self._due())
+            return TrackUpdate(released=due)
         found = self._faults.guard(frame, lambda: self._track(item))
+        due += self._due()
         if found is None:
-            return TrackUpdate(released=self._due())
+            return TrackUpdate(released=due)
         observations, impostors = found
         blur_boxes = self.masks.newest(frame) if self._crops else None
-        return TrackUpdate(frame, item.detections, tuple(observations), self._due(), impostors, blur_boxes)
+        return TrackUpdate(frame, item.detections, tuple(observations), due, impostors, blur_boxes)
 
     def _track(self, item: EmbeddedFrame) -> tuple[list[TrackObservation], SimilaritySums | None]:
         frame, detections = item.frame, item.detections
@@ -115,7 +121,7 @@ class CameraTracking:
             self._report(
                 self._checks.observe(frame.camera, frame.time, detections, features, frame.size, best_score=best)
             )
-            impostors = self._calibration.observe(features, detections.boxes)
+            impostors = self._calibrations[frame.camera].observe(features, detections.boxes)
             observations = self._stage.update(frame, detections, features, item.motion)
             self.masks.push(frame, (detections, item.ignored), self.trackers[frame.camera], item.motion)
         return observations, impostors
@@ -142,7 +148,8 @@ class CameraTracking:
         return TrackUpdate(observations=tuple(observations), released=released, last=True)
 
     def _tracker(self, camera: str) -> Tracker:
-        return Tracker(self._config.tracker, self._calibration, first_id=self._first_ids.get(camera, 1))
+        self._calibrations[camera] = SiteCalibration(self._engine_calibration)
+        return Tracker(self._config.tracker, self._calibrations[camera], first_id=self._first_ids.get(camera, 1))
 
     def _removals(self, now: float) -> list[TrackUpdate]:
         """Keep nothing but numbers of cameras that were taken out for good."""
@@ -155,6 +162,7 @@ class CameraTracking:
 
     def _remove(self, camera: str) -> TrackUpdate:
         self._first_ids[camera] = self.trackers.pop(camera).next_id
+        self._calibrations.pop(camera, None)
         self.masks.forget(camera)
         return TrackUpdate(observations=tuple(self._stage.remove(camera)), removed=(camera,))
 

@@ -4,6 +4,7 @@ engine any more."""
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -69,7 +70,8 @@ class EmbeddedFrames(Protocol):
 
 
 class Perception:
-    """Reads all cameras, detects and embeds people in batches across them. Iterate once.
+    """Reads all cameras, detects and embeds people: in batches across live cameras, camera by camera in recordings.
+    Iterate once.
 
     Args:
         config: Cameras and settings.
@@ -195,7 +197,8 @@ class Perception:
         log.error("output 'cache' is given up, everything else goes on: %s", redact(error))
 
     def _ahead(self) -> Iterator[list[EmbeddedFrame]]:
-        """Detection and embedding of the next batch run while this one is tracked and written."""
+        """Recordings: detection and embedding of the next batch run while earlier ones are tracked and written."""
+        waiting = _CaptureOrder()
         pending: Future[list[EmbeddedFrame]] | None = None
         batches = iter(self.cameras)
         while True:
@@ -203,7 +206,9 @@ class Perception:
                 batch = next(batches, None)
             upcoming = self._pool.submit(self._embed_frames, batch) if batch else None
             if pending is not None:
-                yield pending.result()
+                waiting.add(pending.result())
+            # Every frame that is still to be read comes after the first one of this batch.
+            yield waiting.before((batch[0].time, batch[0].camera) if batch else None)
             if upcoming is None:
                 return
             pending = upcoming
@@ -339,6 +344,30 @@ class Perception:
         except BaseException:
             self._scheduler.restore(before)
             raise
+
+
+class _CaptureOrder:
+    """Frames of recordings that were embedded by camera, put into the order of capture time over all cameras."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[EmbeddedFrame]] = {}
+
+    def add(self, items: list[EmbeddedFrame]) -> None:
+        """Take the next frames of one camera or more."""
+        for item in items:
+            self._waiting.setdefault(item.frame.camera, deque()).append(item)
+
+    def before(self, moment: tuple[float, str] | None) -> list[EmbeddedFrame]:
+        """Hand out those that come before a frame of that capture time and camera; all where it is None."""
+        ordered = []
+        while self._waiting:
+            name = min(self._waiting, key=lambda n: (self._waiting[n][0].frame.time, n))
+            if moment is not None and (self._waiting[name][0].frame.time, name) >= moment:
+                break
+            ordered.append(self._waiting[name].popleft())
+            if not self._waiting[name]:
+                del self._waiting[name]
+        return ordered
 
 
 def _spread(features: PartFeatures, rows: NDArray[np.intp], count: int) -> PartFeatures:

@@ -153,7 +153,8 @@ class Site:
                 if self.gallery is not None:
                     self.gallery.idle()
             elif not self._associate(update.frame, update):
-                released = tuple([item for item in released if item.frame is not update.frame])
+                failed = update.frame.camera, update.frame.index
+                released = tuple([item for item in released if (item.frame.camera, item.frame.index) != failed])
             results = self._results(released)
             self._follow_places(update)
             return results

@@ -22,6 +22,9 @@ from streamreid.types import Detections, FloatArray, Frame, PartFeatures, Tracks
 
 __all__ = ["TrackingStage"]
 
+_SAME_MOMENT = 2e-9
+"""Seconds; capture times that differ by less are equal but for rounding, see `FixedLagTracks.due`."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Held:
@@ -35,9 +38,10 @@ class TrackingStage:
     """Trackers of all cameras and the frames they have not released yet.
 
     Recordings are released by the capture time of the newest frame of any camera, so that results stay in the order of
-    time. Live cameras have clocks and failures of their own: each is released by its own newest frame, and one that
-    fell silent after twice the delay. Where a clock was set back, times of its camera are taken to go on here, so that
-    its frames stay in order and wait no longer.
+    time. A frame's people are then as its own camera knows them ``tracker.delay`` seconds later, no earlier and no
+    later, so that they do not depend on which other cameras there are. Live cameras have clocks and failures of their
+    own: each is released by its own newest frame, and one that fell silent after twice the delay. Where a clock was set
+    back, times of its camera are taken to go on here, so that its frames stay in order and wait no longer.
 
     Args:
         trackers: By camera; all with the same settings.
@@ -95,6 +99,7 @@ class TrackingStage:
         Returns:
             What can be said now of people whose ids are final, in this frame and in those before.
         """
+        self.advance(frame)
         late = self._late[frame.camera]
         tracks = late.tracker.update(detections, features, frame.time, size=frame.size, camera=motion)
         of_tracks = _rows(features, tracks.rows)
@@ -105,9 +110,16 @@ class TrackingStage:
         moment = self._newest[frame.camera] = self._moment(frame)
         late.push(tracks, moment, motion)
         self._held[frame.camera].append(_Held(frame, features, moment, self._clock()))
+        return self._final(late.tracker, seen)
+
+    def advance(self, frame: Frame) -> None:
+        """A frame is about to be tracked: frames of recordings that have waited for longer than the delay are released,
+        as they are known without it. Those that have waited for just the delay are not, because of other cameras frames
+        of this very moment may still come. `update` does that too."""
         self._ordered = self._ordered and frame.time >= self._now
         self._now = max(self._now, frame.time)
-        return self._final(late.tracker, seen)
+        if self._ordered and self._delay:
+            self._ready += self._release(dict.fromkeys(self._held, frame.time - self._delay - _SAME_MOMENT))
 
     def _moment(self, frame: Frame) -> float:
         """Capture time on a clock of the camera that never goes back."""
@@ -131,21 +143,19 @@ class TrackingStage:
 
     def due(self) -> list[TrackedFrame]:
         """Frames whose time has come, each once, in the order of capture time."""
-        if not self._delay:
-            ready, self._ready = self._ready, []
+        ready, self._ready = self._ready, []
+        if not self._delay or self._ordered:
             return ready
-        return self._release({camera: self._until(camera) for camera in self._held})
+        return ready + self._release({camera: self._until(camera) for camera in self._held})
 
     def rest(self) -> tuple[list[TrackObservation], list[TrackedFrame]]:
         """Everything still held back, for the end of a run."""
         waited = [item for young in self._young.values() for items in young.values() for item in items]
         for young in self._young.values():
             young.clear()
-        return waited, self._release(dict.fromkeys(self._held, np.inf))
+        return waited, self.due() + self._release(dict.fromkeys(self._held, np.inf))
 
     def _until(self, camera: str) -> float:
-        if self._ordered:
-            return self._now - self._delay
         patience = self._clock() - 2 * self._delay
         silent = [held.moment for held in self._held[camera] if held.arrival <= patience]
         return max([self._newest.get(camera, -np.inf) - self._delay, *silent])
