@@ -182,6 +182,10 @@ class Cameras:
             return False
         return True
 
+    def number_from(self, name: str, first: int) -> None:
+        """Give the frames of a camera, when it is added next, numbers from ``first`` on."""
+        self._numbers[name] = first
+
     def subscribe(self, listener: ChangeListener) -> None:
         """Have every change of a camera told."""
         self._tell.add(listener)

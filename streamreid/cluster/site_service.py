@@ -3,23 +3,95 @@
 `SiteService.run` is an ordinary `Run`: sinks, summary, HTTP API and gallery work as in one process::
 
     service = SiteService(config, engine)
-    # give service.receive to the workers' transport, then
+    # hand service.receive to whatever carries the workers' batches, then
     run(service.run, "results")
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from streamreid.cluster.leases import Leases
-from streamreid.cluster.worker import CameraBegin
-from streamreid.config import Config
+from streamreid.cameras.capture_times import check_mixed
+from streamreid.cameras.statistics import CameraCount, Statistics
+from streamreid.cluster.camera_figures import apply_figures
+from streamreid.cluster.inbox import Channel, Inbox
+from streamreid.cluster.update_batch import Ack, UpdateBatch
+from streamreid.cluster.update_order import live_updates, recorded_updates
+from streamreid.config import CameraConfig, Config
+from streamreid.errors import CameraNotFound, ConfigError, SourceError
 from streamreid.pipeline.engine_description import EngineDescription
+from streamreid.pipeline.frame_faults import FrameFaults
+from streamreid.pipeline.privacy_mask import PrivacyMasks
 from streamreid.pipeline.run import Run
 from streamreid.pipeline.run_state import RunState
+from streamreid.pipeline.site import Site
+from streamreid.sources import is_live, with_kinds
+from streamreid.track_update import TrackUpdate
+from streamreid.types import EmbeddedFrame
 
-__all__ = ["SiteService"]
+__all__ = ["RemoteCameras", "SiteService"]
+
+
+class RemoteCameras:
+    """The cameras of a run whose frames stay with the workers; takes the place of `Perception` in a `Run`.
+
+    Args:
+        configs: The cameras.
+        live: Whether any is live.
+        stay: Go on without any camera, because some may be added.
+    """
+
+    def __init__(self, configs: Sequence[CameraConfig], *, live: bool, stay: bool) -> None:
+        self._configs = {config.name: config for config in configs}
+        self.detector_name = ""
+        self.live, self.stay = live, stay
+        self.stopped = threading.Event()
+
+    @property
+    def configs(self) -> Sequence[CameraConfig]:
+        """The cameras as they are now."""
+        return list(self._configs.values())
+
+    def __iter__(self) -> Iterator[EmbeddedFrame | None]:
+        return iter(())  # no frame ever comes here
+
+    def set(self, config: CameraConfig) -> None:
+        """Take in a camera, or its new settings."""
+        self._configs = {**self._configs, config.name: config}
+
+    def drop(self, name: str) -> None:
+        """A camera is no longer part of the run."""
+        self._configs = {key: config for key, config in self._configs.items() if key != name}
+
+    def forget(self, camera: str) -> None:
+        """Nothing is kept of a camera here."""
+
+    def stop(self) -> None:
+        """End the run after the updates in work."""
+        self.stopped.set()
+
+    def close(self) -> None:
+        """End the run."""
+        self.stopped.set()
+
+
+class ReceivedUpdates:
+    """Track updates that come from workers; takes the place of `CameraTracking` in a `Run`.
+
+    Args:
+        updates: Gives them in the order in which the site follows them.
+    """
+
+    def __init__(self, updates: Callable[[], Iterator[TrackUpdate]]) -> None:
+        self._updates = updates
+        self.masks = PrivacyMasks(wanted=False)  # of pictures, which stay with the workers
+
+    def updates(self, frames: object) -> Iterator[TrackUpdate]:
+        """All updates; the frames are with the workers."""
+        return self._updates()
 
 
 class SiteService:
@@ -32,8 +104,6 @@ class SiteService:
     Args:
         config: All cameras of the run and all settings.
         engine: Which engine makes the features on the workers.
-        leases: Tells who owns a camera, so that a worker that has lost it is refused at once; without it the highest
-            fence seen so far decides.
         begin: Where the ids of an earlier run, or of this one before a crash, end.
         stay: Go on without any camera, because cameras may be added.
 
@@ -41,42 +111,160 @@ class SiteService:
         run: The run that the updates feed.
 
     Raises:
-        ConfigError, GalleryError, EngineMismatchError: See `Site`.
+        ConfigError: Something is wanted that needs the pictures (films, stored crops), or see `Site`.
+        GalleryError, EngineMismatchError: See `Site`.
     """
-
-    run: Run
 
     def __init__(
         self,
         config: Config,
         engine: EngineDescription,
         *,
-        leases: Leases | None = None,
         begin: RunState | None = None,
         stay: bool = False,
     ) -> None:
-        raise NotImplementedError
+        config = config.model_copy(update={"cameras": with_kinds(config.cameras)})
+        check_mixed(config.cameras, window=config.association.window, serving=stay)
+        live = stay or any(is_live(camera) for camera in config.cameras)
+        _check_outputs(config, live=live)
+        self._engine = engine
+        self._begin = begin or RunState()
+        self._statistics = Statistics({c.name: CameraCount() for c in config.cameras})
+        self._cameras = RemoteCameras(config.cameras, live=live, stay=stay)
+        self._inbox = Inbox([c.name for c in config.cameras], live=live)
+        self._models: dict[str, str] = {}
+        faults = FrameFaults(
+            lambda frame, reason: self._statistics.record_drop(frame.camera, reason),
+            self._statistics.record_failure,
+            live=lambda: live,
+        )
+        site = Site(config, engine, live=live, begin=self._begin, statistics=self._statistics, faults=faults)
+        delay = config.tracker.delay
+        source = live_updates if live else recorded_updates
+        options: dict[str, Any] = {"stopped": self._cameras.stopped.is_set}
+        if not live:
+            options["delay"] = delay
+        tracking = ReceivedUpdates(lambda: source(self._inbox, self._statistics, **options))
+        self.run = Run(self._cameras, tracking, site)
+
+    def __repr__(self) -> str:
+        return f"SiteService(cameras={list(self._inbox.channels)})"
+
+    # ---------------------------------------------------------------- workers
 
     def receive(self, data: bytes) -> bytes:
-        """Take an ``UpdateBatch`` as bytes; the answer is an ``Ack`` as bytes. Never blocks for long; from any thread.
+        """Take an ``UpdateBatch`` as bytes; the answer is an ``Ack`` as bytes. Never waits; from any thread.
 
         Raises:
             DataError: The bytes are damaged or of another version.
         """
-        raise NotImplementedError
+        batch = UpdateBatch.from_bytes(data)
+        mismatch = self._mismatch(batch.models)
+        if mismatch:
+            return Ack({}, {item.camera: mismatch for item in batch.cameras}, time=time.time()).to_bytes()
+        self._cameras.detector_name = batch.models.get("detector", "") or self._cameras.detector_name
+        begin = {item.camera: self._numbers(item.camera) for item in batch.cameras}
+        answer = self._inbox.take(batch, begin)
+        for camera, figures in batch.counts.items():
+            if camera in self._inbox.channels and self._inbox.channels[camera].worker == batch.worker:
+                apply_figures(self._statistics, camera, figures)
+        return answer.to_bytes()
 
-    def begin_of(self, camera: str) -> CameraBegin:
-        """Where the numbers of a camera go on, for ``PerceptionWorker.add``; from any thread."""
-        raise NotImplementedError
+    def _mismatch(self, models: Mapping[str, str]) -> str:
+        theirs = models.get("engine", "")
+        if theirs == self._engine.fingerprint:
+            return ""
+        return (
+            f"this worker's engine is another one than the site's '{self._engine.name}' (fingerprint "
+            f"{theirs[:12] or 'unknown'}, expected {self._engine.fingerprint[:12]}): features of two engines cannot be "
+            "compared. Copy the engine's folder to this machine"
+        )
 
-    def status(self) -> Mapping[str, Any]:
-        """By camera: worker, fence, frames, rate, lag in seconds, updates that wait; from any thread."""
-        raise NotImplementedError
+    def _numbers(self, camera: str) -> tuple[int, int]:
+        """First track id and frame number of a camera under a new lease."""
+        if not self._cameras.live:
+            return 1, 0
+        with self._inbox.changed:
+            channel = self._inbox.channels.get(camera, Channel())
+            track = max(self._begin.tracks.get(camera, 1), channel.next_track)
+            frame = max(self._begin.frames.get(camera, 0), channel.next_frame)
+        return track, frame
+
+    # ---------------------------------------------------------------- cameras
+
+    def add(self, config: CameraConfig) -> None:
+        """Take in a camera while the run goes on; its updates may come from now on."""
+        if not self._cameras.live:
+            raise ConfigError("this run reads recordings; cameras can only be added in a run with live ones")
+        self._cameras.set(config)
+        self._statistics.of(config.name).removed = False
+        self._inbox.add(config.name)
+
+    def remove(self, camera: str) -> None:
+        """Take no more updates of a camera.
+
+        Raises:
+            CameraNotFound: There is none of that name.
+        """
+        if camera not in self._inbox.channels:
+            raise CameraNotFound(camera, self._inbox.channels)
+        self._inbox.remove(camera)
+        self._cameras.drop(camera)
+        self._statistics.of(camera).removed = True
+
+    def fail(self, camera: str, reason: str) -> None:
+        """Nobody can read a camera: the others are not to wait for it."""
+        self._statistics.record_failure(camera, SourceError(reason))
+        self._inbox.close(camera)
+
+    # ---------------------------------------------------------------- state
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """By camera, in plain values; from any thread: worker, fence, updates that were received, wait, were lost,
+        refused or damaged, whether all of it has come, frames with a result, seconds since something came."""
+        now = time.monotonic()
+        with self._inbox.changed:
+            return {
+                name: {
+                    "worker": c.worker,
+                    "fence": c.fence,
+                    "received": c.received,
+                    "waiting": len(c.waiting),
+                    "lost": c.lost,
+                    "refused": c.refused,
+                    "damaged": c.damaged,
+                    "ended": c.ended,
+                    "frames": self._statistics.of(name).frames,
+                    "silent": round(now - c.arrival, 3) if c.arrival else None,
+                    "error": self._statistics.of(name).error,
+                }
+                for name, c in self._inbox.channels.items()
+            }
 
     def stop(self) -> None:
         """End the run after the updates in work; from any thread."""
-        raise NotImplementedError
+        self.run.stop()
 
     def close(self) -> None:
         """Release the gallery. Safe to call twice."""
-        raise NotImplementedError
+        self.run.close()
+
+
+def _check_outputs(config: Config, *, live: bool) -> None:
+    """Refuse what needs pictures at the site."""
+    films = config.output.video or config.output.mosaic
+    wanted = [
+        name
+        for name, on in (
+            ("output.video", config.output.video and live),
+            ("output.mosaic", config.output.mosaic and live),
+            ("output.blur with films", films and config.output.blur != "none"),
+            ("gallery.crops", config.gallery.store is not None and config.gallery.crops),
+        )
+        if on
+    ]
+    if wanted:
+        raise ConfigError(
+            f"{', '.join(wanted)}: needs the pictures, which stay with the workers of a cluster. Switch it off, or run "
+            "without --cluster"
+        )

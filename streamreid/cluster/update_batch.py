@@ -28,24 +28,24 @@ _HEAD = struct.Struct("<4sHII")
 
 @dataclass(frozen=True, slots=True)
 class CameraUpdates:
-    """Consecutive track updates of one camera.
+    """Consecutive track updates of one camera. One with neither updates nor earlier ones announces a camera: the answer
+    says where its numbers begin.
 
     Args:
         camera: Its name.
         fence: Of the lease under which they were made, see `Lease`.
-        first: Number of the first update under this lease.
+        oldest: Number of the oldest update that the worker still has: those before can never be sent again.
+        first: Number of the first update here.
         updates: ``TrackUpdate.to_bytes()`` of each.
-        ended: Whether the recording ends with the last of them.
-        lost: Updates under this lease that will never be sent, because the site was away for too long; ``first`` leaves
-            their numbers out.
+        ended: Whether nothing comes after these.
     """
 
     camera: str
     fence: int
-    first: int
+    oldest: int = 0
+    first: int = 0
     updates: tuple[bytes, ...] = ()
     ended: bool = False
-    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,14 @@ class UpdateBatch:
 
     Args:
         worker: Its name.
-        cameras: Updates by camera; of a camera that gave nothing there may be none.
-        counts: Figures of the worker's cameras by name, see `WorkerStatus`; sent about once a second.
+        cameras: Updates by camera.
+        models: What made them, see `model_stamp`; the site refuses what its own engine did not make.
+        counts: Figures of the worker's cameras by name, see `camera_figures`; sent about once a second.
     """
 
     worker: str
     cameras: tuple[CameraUpdates, ...] = ()
+    models: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, Any] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
@@ -68,8 +70,8 @@ class UpdateBatch:
         Raises:
             DataError: It is larger than ``MOST_BATCH_BYTES``.
         """
-        cameras = [[c.camera, c.fence, c.first, [len(u) for u in c.updates], c.ended, c.lost] for c in self.cameras]
-        values = {"worker": self.worker, "cameras": cameras, "counts": self.counts}
+        cameras = [[c.camera, c.fence, c.oldest, c.first, [len(u) for u in c.updates], c.ended] for c in self.cameras]
+        values = {"worker": self.worker, "cameras": cameras, "models": dict(self.models), "counts": dict(self.counts)}
         return _packed(values, b"".join(u for c in self.cameras for u in c.updates))
 
     @classmethod
@@ -82,7 +84,7 @@ class UpdateBatch:
         values, rest = _unpacked(data)
         try:
             cameras, at = [], 0
-            for camera, fence, first, lengths, ended, lost in values["cameras"]:
+            for camera, fence, oldest, first, lengths, ended in values["cameras"]:
                 updates = []
                 for length in map(int, lengths):
                     if length < 0 or at + length > len(rest):
@@ -90,11 +92,11 @@ class UpdateBatch:
                     updates.append(rest[at : at + length])
                     at += length
                 cameras.append(
-                    CameraUpdates(str(camera), int(fence), int(first), tuple(updates), bool(ended), int(lost))
+                    CameraUpdates(str(camera), int(fence), int(oldest), int(first), tuple(updates), bool(ended))
                 )
             if at != len(rest):
                 raise ValueError(f"{len(rest) - at} bytes too many")
-            return cls(str(values["worker"]), tuple(cameras), dict(values["counts"]))
+            return cls(str(values["worker"]), tuple(cameras), dict(values["models"]), dict(values["counts"]))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"a batch of track updates is damaged: {error}") from None
 
@@ -106,18 +108,23 @@ class Ack:
     Args:
         next: By camera, the number of the update that is expected next: all before are taken and may be forgotten, and
             sending goes on with it.
-        refused: By camera, why nothing of it is taken under this lease: another worker owns it, or it is not part of
-            the run. The worker stops reading it.
+        refused: By camera, why nothing of it is taken from this worker: another one owns it, or it is not part of the
+            run. The worker stops reading it.
+        again: Recordings that are to be read from their beginning under a new lease, because the site began anew.
+        begin: By announced camera, its first track id and first frame number.
         time: The site's clock in UTC seconds, from which a worker learns how wrong its own is.
     """
 
     next: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    again: tuple[str, ...] = ()
+    begin: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     time: float = 0.0
 
     def to_bytes(self) -> bytes:
         """This answer with a checksum."""
-        return _packed({"next": dict(self.next), "refused": dict(self.refused), "time": self.time}, b"")
+        values = {"next": dict(self.next), "refused": dict(self.refused), "again": list(self.again)}
+        return _packed({**values, "begin": dict(self.begin), "time": self.time}, b"")
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Ack:
@@ -130,7 +137,8 @@ class Ack:
         try:
             expected = {str(camera): int(number) for camera, number in values["next"].items()}
             refused = {str(camera): str(reason) for camera, reason in values["refused"].items()}
-            return cls(expected, refused, float(values["time"]))
+            begin = {str(camera): (int(track), int(frame)) for camera, (track, frame) in values["begin"].items()}
+            return cls(expected, refused, tuple(map(str, values["again"])), begin, float(values["time"]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"an answer to a batch is damaged: {error}") from None
 

@@ -1,39 +1,65 @@
 """The cameras' half of a run in a process of its own: reads, detects, embeds and tracks; sends track updates.
 
-What must be known: frames never leave this process. Each camera belongs to exactly one worker, as its lease says. While
-the site is away a worker goes on: live cameras fill a bounded buffer, whose oldest updates are then dropped and counted;
-recordings wait.
+Frames never leave this process. Each camera belongs to exactly one worker, as its lease says. While the site is away a
+worker goes on: live cameras fill a bounded buffer, whose oldest updates are then dropped and counted; recordings wait.
+
+A worker that holds no valid lease of a camera stops reading it by itself, whether or not it can reach anybody, and
+takes the camera up again when it gets a new lease.
 """
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from streamreid.cluster.leases import Leases
-from streamreid.config import Config
+from streamreid._threads import Thread
+from streamreid.cluster.camera_sessions import LiveSession, Models, RecordingSession
+from streamreid.cluster.leases import Lease, LeaseHeld, Leases, LeasesAway
+from streamreid.cluster.outbox import Outbox
+from streamreid.cluster.shared_models import SharedDetector, SharedEmbedder, model_stamp
+from streamreid.cluster.update_batch import Ack, CameraUpdates, UpdateBatch
+from streamreid.config import CameraConfig, Config
 from streamreid.detection import Detector
-from streamreid.reid import Embedder
+from streamreid.errors import CameraNotFound
+from streamreid.pipeline.detectors import open_detectors
+from streamreid.reid import Embedder, open_embedder
+from streamreid.secrets import redact
+from streamreid.sources import is_live, with_kinds
+from streamreid.track_update import TrackUpdate
 
-__all__ = ["CameraBegin", "PerceptionWorker", "Send", "WorkerStatus"]
+__all__ = ["PerceptionWorker", "Send", "WorkerStatus"]
+
+log = logging.getLogger(__name__)
 
 Send = Callable[[bytes], bytes]
-"""``UpdateBatch.to_bytes()`` to the site service, ``Ack.to_bytes()`` back. Anything that it raises means that the site
-is away: the same is sent again later."""
+"""``UpdateBatch.to_bytes()`` to the site service, ``Ack.to_bytes()`` back. Whatever it raises means that the site is
+away: the same is sent again later."""
 
+_BATCH_SECONDS = 0.1
+"""Seconds between batches: what is lost by waiting is little against the age of a frame, and a message that costs a
+millisecond to pass on stays cheap."""
 
-@dataclass(frozen=True, slots=True)
-class CameraBegin:
-    """Where the numbers of a camera begin, so that they never repeat after a change of worker.
+_BATCH_BYTES = 4 << 20
+"""Updates in one batch, at most."""
 
-    Args:
-        track: First track id.
-        frame: First frame number.
-    """
+_LONGEST_PAUSE = 1.0
+"""Seconds between attempts while the site is away."""
 
-    track: int = 1
-    frame: int = 0
+_FIGURES_SECONDS = 1.0
+"""Seconds between figures of the cameras."""
+
+_RENEWALS = 4
+"""Attempts to renew a lease in the time that it lasts, so that two may fail."""
+
+_WATCH_SECONDS = 0.05
+"""Seconds between looks at the leases' ends."""
+
+_LAST_SECONDS = 1.0
+"""How long a camera that is taken away may take to send what is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +68,10 @@ class WorkerStatus:
 
     Args:
         worker: Its name.
-        cameras: By name: state, fence, buffered updates, lost updates, frames, drops, error, seconds until the lease
-            ends.
-        site_away: Seconds since the site last answered.
+        cameras: By name: state ("waiting for lease", "waiting for site", "reading", "ended", "lost to another worker",
+            "refused"), reason, fence, seconds until the lease ends, updates that wait, updates that were lost, and the
+            figures of `camera_figures`.
+        site_away: Seconds since the site last answered; 0 where it does.
         clock_offset: Seconds by which this machine's clock is ahead of the site's.
     """
 
@@ -53,17 +80,35 @@ class WorkerStatus:
     site_away: float = 0.0
     clock_offset: float = 0.0
 
+    def as_dict(self) -> dict[str, Any]:
+        """The same as a dictionary."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class _Camera:
+    """One camera that this worker was given. ``state`` is one of those of `WorkerStatus`."""
+
+    config: CameraConfig
+    live: bool
+    state: str = "waiting for lease"
+    reason: str = ""
+    lease: Lease | None = None
+    session: RecordingSession | None = None
+    next_attempt: float = 0.0
+
 
 class PerceptionWorker:
     """Owns whole cameras.
 
     Args:
         config: All cameras of the run and all settings; the worker reads those that it is given by ``add``.
-        name: Of this worker, unique among those that run and ran (a name with a random part).
+        name: Of this worker, unique among all that run and ever ran (it has a random part).
         leases: Where the right to read a camera comes from.
         send: To the site service.
         detector: Used instead of the configured one.
         embedder: Used instead of the configured one.
+        stay: Whether the run goes on without any camera, as ``serve`` does; cameras are then followed as live ones.
 
     Raises:
         WeightsError, DetectorError, EngineError: Something needed cannot be had on this machine.
@@ -78,32 +123,284 @@ class PerceptionWorker:
         *,
         detector: Detector | None = None,
         embedder: Embedder | None = None,
+        stay: bool = False,
     ) -> None:
-        raise NotImplementedError
+        config = config.model_copy(update={"cameras": with_kinds(config.cameras)})
+        self.name = name
+        self._configs = {c.name: c for c in config.cameras}
+        self._live = stay or any(is_live(c) for c in config.cameras)
+        lock = threading.Lock()
+        found = SharedDetector(detector or open_detectors(config), lock)
+        described = SharedEmbedder(embedder or open_embedder(config.engine), lock)
+        self._models = Models(config, found, described)
+        self._stamp = model_stamp(found, described)
+        self._leases, self._send = leases, send
+        self._wake = threading.Event()
+        self._outbox = Outbox(self._wake)
+        self._lock = threading.RLock()
+        self._cameras: dict[str, _Camera] = {}
+        self._stop = threading.Event()
+        self._answered = time.monotonic()
+        self._away = False
+        self._offset, self._best_trip = 0.0, float("inf")
+        self._figures_sent = 0.0
+        self._live_session = LiveSession(self._models, self._put) if self._live else None
+        self._threads = [
+            Thread(target=target, name=name, daemon=True)
+            for target, name in ((self._send_all, "send"), (self._renew_all, "renew"), (self._watch_all, "watch"))
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    def add(self, camera: str, begin: CameraBegin | None = None) -> None:
-        """Get the lease of a camera and begin to read it. Returns when the lease is there, not when the camera is open.
+    def __repr__(self) -> str:
+        return f"PerceptionWorker({self.name}, cameras={list(self._cameras)})"
+
+    # ---------------------------------------------------------------- cameras
+
+    def add(self, camera: str | CameraConfig) -> None:
+        """Own a camera from now on. Its lease is asked for at once; while another worker has it, or the store of the
+        leases is away, again and again until ``remove``. Nothing happens if it is owned already.
 
         Args:
-            camera: Name of a camera of the configuration.
-            begin: What ``SiteService.begin_of`` says.
+            camera: Name of a camera of the configuration, or the settings of another one.
 
         Raises:
             CameraNotFound: The configuration has none of that name.
-            LeaseHeld: Another worker owns it: try again later.
-            LeasesAway: The store of the leases does not answer.
         """
-        raise NotImplementedError
+        if isinstance(camera, CameraConfig):
+            self._configs[camera.name] = camera
+            camera = camera.name
+        if camera not in self._configs:
+            raise CameraNotFound(camera, self._configs)
+        with self._lock:
+            known = self._cameras.get(camera)
+            if known is not None and known.state not in ("lost to another worker", "refused"):
+                return
+            self._cameras[camera] = _Camera(self._configs[camera], self._live)
+        self._acquire(camera)
 
     def remove(self, camera: str) -> None:
         """Stop reading a camera, send what is left of it (for at most a second) and give its lease back. Nothing
         happens if it is not read here."""
-        raise NotImplementedError
+        with self._lock:
+            found = self._cameras.pop(camera, None)
+        if found is None:
+            return
+        self._stop_reading(camera, found)
+        deadline = time.monotonic() + _LAST_SECONDS
+        while self._outbox.waiting(camera)[0] and time.monotonic() < deadline and not self._away:
+            self._wake.set()
+            time.sleep(_WATCH_SECONDS)
+        self._outbox.close(camera)
+        self._give_back(found)
 
     def status(self) -> WorkerStatus:
         """How this worker and its cameras are doing; from any thread."""
-        raise NotImplementedError
+        now = time.monotonic()
+        cameras: dict[str, dict[str, Any]] = {}
+        with self._lock:
+            for name, camera in self._cameras.items():
+                waiting, lost = self._outbox.waiting(name)
+                cameras[name] = {
+                    "state": camera.state,
+                    "reason": camera.reason,
+                    "fence": None if camera.lease is None else camera.lease.fence,
+                    "lease_seconds": None if camera.lease is None else round(camera.lease.expires - now, 3),
+                    "waiting": waiting,
+                    "lost": lost,
+                    **self._figures(name, camera),
+                }
+        away = now - self._answered if self._away else 0.0
+        return WorkerStatus(self.name, cameras, round(away, 3), round(self._offset, 3))
 
     def close(self) -> None:
         """Stop reading all cameras and give their leases back. Safe to call twice."""
-        raise NotImplementedError
+        for name in list(self._cameras):
+            self.remove(name)
+        self._stop.set()
+        self._wake.set()
+        if self._live_session is not None:
+            self._live_session.close()
+        for thread in self._threads:
+            thread.join()
+
+    # ---------------------------------------------------------------- leases
+
+    def _acquire(self, name: str) -> None:
+        """Ask for the lease of a camera, and announce the camera to the site once it is there."""
+        with self._lock:
+            camera = self._cameras.get(name)
+        if camera is None:
+            return
+        try:
+            lease = self._leases.acquire(name, self.name)
+        except (LeaseHeld, LeasesAway) as error:
+            camera.reason = redact(error)
+            camera.next_attempt = time.monotonic() + self._leases.seconds / _RENEWALS
+            return
+        with self._lock:
+            if self._cameras.get(name) is not camera or self._stop.is_set():
+                camera.lease = lease
+                self._give_back(camera)
+                return
+            camera.lease, camera.state, camera.reason = lease, "waiting for site", ""
+            self._outbox.open(name, lease.fence, live=camera.live)
+
+    def _begin(self, name: str, track: int, frame: int) -> None:
+        """The site has heard of a camera: it is read from now on."""
+        with self._lock:
+            camera = self._cameras.get(name)
+            if camera is None or camera.state != "waiting for site" or camera.lease is None:
+                return
+            camera.state = "reading"
+            fence = camera.lease.fence
+            if self._live_session is None:
+                camera.session = RecordingSession(
+                    self._models, camera.config, self._put, lambda: self._end(name, fence)
+                )
+                return
+            session = self._live_session
+        # Opening takes seconds, and batches of the other cameras are not to wait.
+        Thread(target=lambda: session.add(camera.config, track=track, frame=frame), name="open", daemon=True).start()
+
+    def _end(self, name: str, fence: int) -> None:
+        with self._lock:
+            camera = self._cameras.get(name)
+            if camera is not None and camera.lease is not None and camera.lease.fence == fence:
+                camera.state = "ended"
+        self._figures_sent = 0.0  # with the last updates
+        self._outbox.end(name, fence)
+
+    def _stop_reading(self, name: str, camera: _Camera) -> None:
+        if camera.session is not None:
+            if camera.state == "reading":
+                self._outbox.close(name)  # it may wait for room there
+            camera.session.stop()
+            camera.session = None
+        elif self._live_session is not None:
+            self._live_session.remove(name)
+
+    def _lose(self, name: str, camera: _Camera, state: str, reason: str) -> None:
+        """The right to read a camera is gone."""
+        with self._lock:
+            if self._cameras.get(name) is not camera or camera.lease is None:
+                return
+            lease, camera.lease = camera.lease, None
+            camera.state, camera.reason = state, reason
+            camera.next_attempt = time.monotonic()
+            self._outbox.close(name)
+        log.warning("camera '%s' is read no more: %s", name, reason)
+        self._stop_reading(name, camera)
+        self._release(lease)
+
+    def _give_back(self, camera: _Camera) -> None:
+        lease, camera.lease = camera.lease, None
+        if lease is not None:
+            self._release(lease)
+
+    def _release(self, lease: Lease) -> None:
+        try:
+            self._leases.release(lease)
+        except LeasesAway as error:
+            log.info("%s", redact(error))  # it ends by itself
+
+    def _renew_all(self) -> None:
+        while not self._stop.wait(self._leases.seconds / _RENEWALS):
+            with self._lock:
+                held = {name: c.lease for name, c in self._cameras.items() if c.lease is not None}
+            try:
+                renewed = self._leases.renew(held.values()) if held else {}
+            except LeasesAway as error:
+                log.info("%s", redact(error))
+                continue
+            for name, lease in held.items():
+                camera = self._cameras.get(name)
+                if camera is None or camera.lease is not lease:
+                    continue
+                if name in renewed:
+                    camera.lease = renewed[name]
+                else:
+                    self._lose(name, camera, "waiting for lease", "its lease was lost")
+
+    def _watch_all(self) -> None:
+        """Stop what has no lease any more, and ask again where one is wanted."""
+        while not self._stop.wait(_WATCH_SECONDS):
+            now = time.monotonic()
+            for name, camera in list(self._cameras.items()):
+                lease = camera.lease
+                if lease is not None and now >= lease.expires:
+                    self._lose(name, camera, "waiting for lease", "its lease could not be renewed")
+                elif lease is None and camera.state == "waiting for lease" and now >= camera.next_attempt:
+                    camera.next_attempt = now + self._leases.seconds / _RENEWALS
+                    self._acquire(name)
+
+    # ---------------------------------------------------------------- updates
+
+    def _put(self, name: str, update: TrackUpdate) -> bool:
+        camera = self._cameras.get(name)
+        lease = None if camera is None else camera.lease
+        if lease is None or time.monotonic() >= lease.expires:
+            return False
+        return self._outbox.put(name, lease.fence, update.to_bytes())
+
+    def _send_all(self) -> None:
+        pause = _BATCH_SECONDS
+        while not self._stop.is_set():
+            self._wake.wait(pause)
+            self._wake.clear()
+            sent = self._outbox.collect(_BATCH_BYTES)
+            counts = self._due_figures()
+            if not sent and not counts:
+                pause = _BATCH_SECONDS
+                continue
+            try:
+                self._exchange(sent, counts)
+                pause = _BATCH_SECONDS
+            except Exception as error:  # whatever it is, the cameras go on
+                self._outbox.send_again()
+                self._figures_sent = 0.0
+                if not self._away:
+                    log.warning("the site does not answer (%s); the cameras go on", redact(error))
+                self._away = True
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                self._stop.wait(pause)
+
+    def _exchange(self, sent: tuple[CameraUpdates, ...], counts: Mapping[str, Any]) -> None:
+        wall, began = time.time(), time.monotonic()
+        answer = Ack.from_bytes(self._send(UpdateBatch(self.name, sent, self._stamp, counts).to_bytes()))
+        self._answered = time.monotonic()
+        self._compare_clocks(wall, self._answered - began, answer.time)
+        if self._away:
+            log.warning("the site answers again")
+            self._away = False
+        self._outbox.acknowledge(sent, dict(answer.next))
+        for name, (track, frame) in answer.begin.items():
+            self._begin(name, track, frame)
+        for name, reason in answer.refused.items():
+            self._refuse(name, "refused", reason)
+        for name in answer.again:
+            self._refuse(name, "waiting for lease", "the site began anew")
+
+    def _refuse(self, name: str, state: str, reason: str) -> None:
+        camera = self._cameras.get(name)
+        if camera is not None:
+            self._lose(name, camera, state, reason)
+
+    def _compare_clocks(self, wall: float, trip: float, site: float) -> None:
+        """Of many answers, the one that came back fastest tells best what the site's clock shows."""
+        self._best_trip *= 1.01  # so that a clock that is set, or drifts, is followed within minutes
+        if trip <= self._best_trip:
+            self._best_trip, self._offset = trip, wall + trip / 2 - site
+
+    def _due_figures(self) -> dict[str, Any]:
+        now = time.monotonic()
+        if now - self._figures_sent < _FIGURES_SECONDS:
+            return {}
+        self._figures_sent = now
+        with self._lock:
+            return {name: self._figures(name, camera) for name, camera in self._cameras.items()}
+
+    def _figures(self, name: str, camera: _Camera) -> dict[str, Any]:
+        if camera.session is not None:
+            return dict(camera.session.figures())
+        return {} if self._live_session is None else dict(self._live_session.figures(name))

@@ -89,8 +89,23 @@ class CameraTracking:
         for item in frames:
             now = self._statistics.beat = time.monotonic()
             yield from self._removals(now)
-            yield TrackUpdate(released=self._due()) if item is None else self.update(item)
+            yield self.idle() if item is None else self.update(item)
         yield self._finish()
+
+    def idle(self) -> TrackUpdate:
+        """What is released where live cameras gave nothing for a while."""
+        return TrackUpdate(released=self._due())
+
+    def restart(self, camera: str, first_id: int) -> None:
+        """Forget what was tracked in a camera, which another process may have tracked meanwhile.
+
+        Args:
+            camera: Its name.
+            first_id: The first track id to give.
+        """
+        if camera in self.trackers:
+            self._remove(camera)
+        self._first_ids[camera] = first_id
 
     def update(self, item: EmbeddedFrame) -> TrackUpdate:
         """Track the people of one frame."""

@@ -4,15 +4,14 @@ where embedded frames come from."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from streamreid.cameras.statistics import Statistics
 from streamreid.config import CameraConfig, Config
 from streamreid.errors import SourceError
 from streamreid.ground.ground_evidence import GroundEvidence
-from streamreid.pipeline.camera_tracking import CameraTracking
 from streamreid.pipeline.clock_monitor import ClockMonitor
 from streamreid.pipeline.gallery_sync import GallerySync
 from streamreid.pipeline.perception import EmbeddedFrames
@@ -23,11 +22,23 @@ from streamreid.places.monitor import PlaceMonitor
 from streamreid.places.records import PlaceEvent
 from streamreid.sinks import FinalIdentities, PeopleCount
 from streamreid.track_update import TrackUpdate
-from streamreid.types import FrameResult, IdentityEvent, Tracklet
+from streamreid.types import EmbeddedFrame, FrameResult, IdentityEvent, Tracklet
 
-__all__ = ["Run"]
+__all__ = ["Run", "TrackUpdates"]
 
 _Self = TypeVar("_Self", bound="Run")
+
+
+class TrackUpdates(Protocol):
+    """Where the track updates of a run come from: trackers (`CameraTracking`), or workers that send them
+    (:class:`streamreid.cluster.site_service.ReceivedUpdates`)."""
+
+    @property
+    def masks(self) -> PrivacyMasks:
+        """What is to be blurred in pictures that leave the program."""
+
+    def updates(self, frames: Iterable[EmbeddedFrame | None]) -> Iterator[TrackUpdate]:
+        """All updates in the order in which the site takes them, the last one with ``last``."""
 
 
 class Run:
@@ -43,7 +54,7 @@ class Run:
     def __init__(
         self,
         perception: EmbeddedFrames,
-        tracking: CameraTracking,
+        tracking: TrackUpdates,
         site: Site,
         *,
         observers: Sequence[Callable[[TrackUpdate], None]] = (),

@@ -17,13 +17,27 @@ import numpy as np
 
 from streamreid.track_update import TrackedFrame, TrackObservation
 from streamreid.tracking import FixedLagTracks, Tracker
+from streamreid.tracking.fixed_lag import SAME_MOMENT
 from streamreid.tracking.tracker import occlusion
 from streamreid.types import Detections, FloatArray, Frame, PartFeatures, Tracks
 
-__all__ = ["TrackingStage"]
+__all__ = ["TrackingStage", "until"]
 
-_SAME_MOMENT = 2e-9
-"""Seconds; capture times that differ by less are equal but for rounding, see `FixedLagTracks.due`."""
+
+def until(time: float, delay: float) -> float:
+    """Latest capture time of the frames of recordings that are released when a frame is about to be tracked.
+
+    Those that have waited for just the delay are not among them: of other cameras, frames of this very moment may still
+    come.
+
+    Args:
+        time: Capture time of the frame.
+        delay: ``tracker.delay``.
+
+    Returns:
+        The time; what is later by `SAME_MOMENT` counts too, as in `FixedLagTracks.due`.
+    """
+    return time - delay - 2 * SAME_MOMENT
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,12 +128,11 @@ class TrackingStage:
 
     def advance(self, frame: Frame) -> None:
         """A frame is about to be tracked: frames of recordings that have waited for longer than the delay are released,
-        as they are known without it. Those that have waited for just the delay are not, because of other cameras frames
-        of this very moment may still come. `update` does that too."""
+        as they are known without it. `update` does that too."""
         self._ordered = self._ordered and frame.time >= self._now
         self._now = max(self._now, frame.time)
         if self._ordered and self._delay:
-            self._ready += self._release(dict.fromkeys(self._held, frame.time - self._delay - _SAME_MOMENT))
+            self._ready += self._release(dict.fromkeys(self._held, until(frame.time, self._delay)))
 
     def _moment(self, frame: Frame) -> float:
         """Capture time on a clock of the camera that never goes back."""

@@ -13,7 +13,10 @@ from streamreid.tracking.smoothing import MotionStep, smoothed_boxes
 from streamreid.tracking.tracker import Tracker
 from streamreid.types import FloatArray, IntArray, Tracks
 
-__all__ = ["FixedLagTracks"]
+__all__ = ["SAME_MOMENT", "FixedLagTracks"]
+
+SAME_MOMENT = 1e-9
+"""Seconds; capture times that differ by no more are equal but for rounding."""
 
 
 class _Entry(NamedTuple):
@@ -92,7 +95,7 @@ class FixedLagTracks:
         """
         if until is None:
             until = self._buffer[-1].time - self.delay if self._buffer else -np.inf
-        count = sum(moment.time <= until + 1e-9 for moment in self._buffer)
+        count = sum(moment.time <= until + SAME_MOMENT for moment in self._buffer)
         if not count:
             return []
         smooth = smoothed_boxes([moment.step for moment in self._buffer], count)
