@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from streamreid.types import Detections, Frame, PartFeatures
 from tests.support import crowds as generated_crowds
 from tests.support import faults as faulty_network
 from tests.support import rtsp_camera
+from tests.support.postgres import PostgresServer
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -238,3 +240,38 @@ def crowds() -> ModuleType:
 def faults() -> ModuleType:
     """Servers and networks that misbehave on purpose."""
     return faulty_network
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Address of a server of our own, without database name; it lives in a temporary folder and runs as an ordinary
+    user."""
+    pytest.importorskip("psycopg", reason="needs psycopg: pip install 'streamreid[postgres]'")
+    with tempfile.TemporaryDirectory(prefix="pg") as text:
+        folder = Path(text)
+        folder.chmod(0o755)
+        try:
+            server = PostgresServer(folder, "fsync=off", "max_wal_size=64MB")
+            server.start()
+        except RuntimeError as error:
+            pytest.skip(str(error))
+        try:
+            yield server.address
+        finally:
+            server.stop()
+
+
+@pytest.fixture
+def database(postgres_server: str) -> Iterator[str]:
+    """Address of an empty database."""
+    import psycopg
+
+    name = f"t{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    yield f"{postgres_server}/{name}"
+    with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+_numbers = iter(range(10**9))

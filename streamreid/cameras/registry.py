@@ -182,9 +182,14 @@ class Cameras:
             return False
         return True
 
-    def number_from(self, name: str, first: int) -> None:
-        """Give the frames of a camera, when it is added next, numbers from ``first`` on."""
-        self._numbers[name] = first
+    def number_from(self, name: str, least: int) -> int:
+        """Give the frames of a camera, when it is added next, numbers from ``least`` on, or from where they are.
+
+        Returns:
+            The first number.
+        """
+        self._numbers[name] = max(least, self._numbers.get(name, 0))
+        return self._numbers[name]
 
     def subscribe(self, listener: ChangeListener) -> None:
         """Have every change of a camera told."""

@@ -134,17 +134,23 @@ class LiveSession:
         self._thread = Thread(target=self._run, name="live cameras", daemon=True)
         self._thread.start()
 
-    def add(self, camera: CameraConfig, *, track: int, frame: int) -> None:
-        """Begin to read a camera; one that cannot be opened is noted as failed, and may be added again.
+    def prepare(self, name: str, *, track: int, frame: int) -> int:
+        """Forget what was tracked in a camera, before it is added.
 
         Args:
-            camera: Its settings.
-            track: First track id to give.
-            frame: First frame number to give.
+            name: Of the camera.
+            track: Least track id to give.
+            frame: Least frame number to give.
+
+        Returns:
+            The first frame number; frames with lower ones may still be in work.
         """
         with self._lock:
-            self._tracking.restart(camera.name, track)
-        self._perception.cameras.number_from(camera.name, frame)
+            self._tracking.restart(name, track)
+        return self._perception.cameras.number_from(name, frame)
+
+    def add(self, camera: CameraConfig) -> None:
+        """Begin to read a camera; one that cannot be opened is noted as failed, and may be added again."""
         self._perception.cameras.admit(camera)
 
     def remove(self, name: str) -> None:

@@ -44,6 +44,9 @@ class LeaseHeld(StreamReIDError):
         )
         self.camera, self.owner, self.seconds = camera, owner, seconds
 
+    def __reduce__(self) -> tuple[type[LeaseHeld], tuple[str, str, float]]:
+        return LeaseHeld, (self.camera, self.owner, self.seconds)  # it crosses processes
+
 
 class LeasesAway(StreamReIDError):
     """The store of the leases does not answer. The same call may succeed later."""

@@ -68,8 +68,8 @@ class WorkerStatus:
 
     Args:
         worker: Its name.
-        cameras: By name: state ("waiting for lease", "waiting for site", "reading", "ended", "lost to another worker",
-            "refused"), reason, fence, seconds until the lease ends, updates that wait, updates that were lost, and the
+        cameras: By name: state ("waiting for lease", "waiting for site", "reading", "ended", "closing", "refused"),
+            reason, fence, seconds until the lease ends, updates that wait, updates that were lost, and the
             figures of `camera_figures`.
         site_away: Seconds since the site last answered; 0 where it does.
         clock_offset: Seconds by which this machine's clock is ahead of the site's.
@@ -96,6 +96,8 @@ class _Camera:
     lease: Lease | None = None
     session: RecordingSession | None = None
     next_attempt: float = 0.0
+    first: int | None = None  # frame number from which a live camera's frames are of this lease
+    closing: threading.Lock = field(default_factory=threading.Lock)
 
 
 class PerceptionWorker:
@@ -144,10 +146,15 @@ class PerceptionWorker:
         self._away = False
         self._offset, self._best_trip = 0.0, float("inf")
         self._figures_sent = 0.0
-        self._live_session = LiveSession(self._models, self._put) if self._live else None
+        self._live_session = LiveSession(self._models, self._put_live) if self._live else None
         self._threads = [
             Thread(target=target, name=name, daemon=True)
-            for target, name in ((self._send_all, "send"), (self._renew_all, "renew"), (self._watch_all, "watch"))
+            for target, name in (
+                (self._send_all, "send"),
+                (self._renew_all, "renew"),
+                (self._watch_all, "watch"),
+                (self._acquire_all, "acquire"),
+            )
         ]
         for thread in self._threads:
             thread.start()
@@ -174,7 +181,7 @@ class PerceptionWorker:
             raise CameraNotFound(camera, self._configs)
         with self._lock:
             known = self._cameras.get(camera)
-            if known is not None and known.state not in ("lost to another worker", "refused"):
+            if known is not None and known.state != "refused":
                 return
             self._cameras[camera] = _Camera(self._configs[camera], self._live)
         self._acquire(camera)
@@ -186,7 +193,8 @@ class PerceptionWorker:
             found = self._cameras.pop(camera, None)
         if found is None:
             return
-        self._stop_reading(camera, found)
+        with found.closing:
+            self._stop_reading(camera, found)
         deadline = time.monotonic() + _LAST_SECONDS
         while self._outbox.waiting(camera)[0] and time.monotonic() < deadline and not self._away:
             self._wake.set()
@@ -234,7 +242,9 @@ class PerceptionWorker:
             return
         try:
             lease = self._leases.acquire(name, self.name)
-        except (LeaseHeld, LeasesAway) as error:
+        except Exception as error:  # whatever it is, it is tried again
+            if not isinstance(error, LeaseHeld | LeasesAway):
+                log.exception("the lease of camera '%s' cannot be asked for", name)
             camera.reason = redact(error)
             camera.next_attempt = time.monotonic() + self._leases.seconds / _RENEWALS
             return
@@ -254,14 +264,24 @@ class PerceptionWorker:
                 return
             camera.state = "reading"
             fence = camera.lease.fence
-            if self._live_session is None:
-                camera.session = RecordingSession(
-                    self._models, camera.config, self._put, lambda: self._end(name, fence)
-                )
+        # Opening and closing take seconds, and batches of the other cameras are not to wait.
+        Thread(target=lambda: self._open(name, camera, fence, (track, frame)), name="open", daemon=True).start()
+
+    def _open(self, name: str, camera: _Camera, fence: int, first: tuple[int, int]) -> None:
+        with camera.closing:
+            lease = camera.lease
+            if lease is None or lease.fence != fence:
                 return
-            session = self._live_session
-        # Opening takes seconds, and batches of the other cameras are not to wait.
-        Thread(target=lambda: session.add(camera.config, track=track, frame=frame), name="open", daemon=True).start()
+            if self._live_session is not None:
+                camera.first = self._live_session.prepare(name, track=first[0], frame=first[1])
+                self._live_session.add(camera.config)
+            else:
+                camera.session = RecordingSession(
+                    self._models,
+                    camera.config,
+                    lambda name, update: self._put(name, fence, update),
+                    lambda: self._end(name, fence),
+                )
 
     def _end(self, name: str, fence: int) -> None:
         with self._lock:
@@ -285,13 +305,19 @@ class PerceptionWorker:
         with self._lock:
             if self._cameras.get(name) is not camera or camera.lease is None:
                 return
-            lease, camera.lease = camera.lease, None
-            camera.state, camera.reason = state, reason
-            camera.next_attempt = time.monotonic()
+            lease, camera.lease, camera.first = camera.lease, None, None
+            camera.state, camera.reason = "closing", reason
             self._outbox.close(name)
         log.warning("camera '%s' is read no more: %s", name, reason)
-        self._stop_reading(name, camera)
+        # Closing a camera may take seconds, and giving back a lease as long as the store is not reached.
+        Thread(target=lambda: self._clear(name, camera, lease, state), name="close", daemon=True).start()
+
+    def _clear(self, name: str, camera: _Camera, lease: Lease, state: str) -> None:
+        with camera.closing:
+            self._stop_reading(name, camera)
         self._release(lease)
+        camera.next_attempt = time.monotonic()
+        camera.state = state
 
     def _give_back(self, camera: _Camera) -> None:
         lease, camera.lease = camera.lease, None
@@ -301,8 +327,8 @@ class PerceptionWorker:
     def _release(self, lease: Lease) -> None:
         try:
             self._leases.release(lease)
-        except LeasesAway as error:
-            log.info("%s", redact(error))  # it ends by itself
+        except Exception as error:  # it ends by itself
+            log.info("a lease cannot be given back: %s", redact(error))
 
     def _renew_all(self) -> None:
         while not self._stop.wait(self._leases.seconds / _RENEWALS):
@@ -310,8 +336,8 @@ class PerceptionWorker:
                 held = {name: c.lease for name, c in self._cameras.items() if c.lease is not None}
             try:
                 renewed = self._leases.renew(held.values()) if held else {}
-            except LeasesAway as error:
-                log.info("%s", redact(error))
+            except Exception as error:  # whatever it is, it is tried again until the leases end
+                log.info("leases cannot be renewed: %s", redact(error))
                 continue
             for name, lease in held.items():
                 camera = self._cameras.get(name)
@@ -323,23 +349,34 @@ class PerceptionWorker:
                     self._lose(name, camera, "waiting for lease", "its lease was lost")
 
     def _watch_all(self) -> None:
-        """Stop what has no lease any more, and ask again where one is wanted."""
+        """Stop what has no lease any more. Nothing here waits for anybody."""
         while not self._stop.wait(_WATCH_SECONDS):
-            now = time.monotonic()
             for name, camera in list(self._cameras.items()):
                 lease = camera.lease
-                if lease is not None and now >= lease.expires:
+                if lease is not None and time.monotonic() >= lease.expires:
                     self._lose(name, camera, "waiting for lease", "its lease could not be renewed")
-                elif lease is None and camera.state == "waiting for lease" and now >= camera.next_attempt:
-                    camera.next_attempt = now + self._leases.seconds / _RENEWALS
+
+    def _acquire_all(self) -> None:
+        """Ask again for leases that are wanted."""
+        while not self._stop.wait(_WATCH_SECONDS):
+            for name, camera in list(self._cameras.items()):
+                if camera.state == "waiting for lease" and time.monotonic() >= camera.next_attempt:
                     self._acquire(name)
 
     # ---------------------------------------------------------------- updates
 
-    def _put(self, name: str, update: TrackUpdate) -> bool:
+    def _put_live(self, name: str, update: TrackUpdate) -> bool:
+        camera = self._cameras.get(name)
+        if camera is None or camera.lease is None or camera.first is None:
+            return False
+        if update.frame is not None and update.frame.index < camera.first:  # in work when the last lease was lost
+            return True
+        return self._put(name, camera.lease.fence, update)
+
+    def _put(self, name: str, fence: int, update: TrackUpdate) -> bool:
         camera = self._cameras.get(name)
         lease = None if camera is None else camera.lease
-        if lease is None or time.monotonic() >= lease.expires:
+        if lease is None or lease.fence != fence or time.monotonic() >= lease.expires:
             return False
         return self._outbox.put(name, lease.fence, update.to_bytes())
 

@@ -101,11 +101,11 @@ class CameraTracking:
 
         Args:
             camera: Its name.
-            first_id: The first track id to give.
+            first_id: The least track id to give.
         """
         if camera in self.trackers:
             self._remove(camera)
-        self._first_ids[camera] = first_id
+        self._first_ids[camera] = max(first_id, self._first_ids.get(camera, 1))
 
     def update(self, item: EmbeddedFrame) -> TrackUpdate:
         """Track the people of one frame."""

@@ -1,4 +1,5 @@
-"""One small Ray cluster for all tests: a head and a second node on this machine."""
+"""One small Ray cluster for all tests, a head and a second node on this machine; and a site with workers as plain
+processes."""
 
 import logging
 import os
@@ -7,6 +8,8 @@ import tempfile
 from functools import partial
 
 import pytest
+
+from tests.support.cluster_team import Team
 
 STORE = 80 * 2**20
 
@@ -55,3 +58,17 @@ def nodes(ray):
             del os.environ["RAY_AUTH_MODE"]
         else:
             os.environ["RAY_AUTH_MODE"] = before
+
+
+@pytest.fixture
+def team(tmp_path):
+    """Starts a site for a configuration; its workers, without Ray, are started by the test."""
+    teams = []
+
+    def start(config, *, leases=None):
+        teams.append(Team(tmp_path, config, leases))
+        return teams[-1]
+
+    yield start
+    for item in teams:
+        item.end()

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +11,9 @@ import pytest
 
 from streamreid.gallery import Batch, EngineStamp, Gallery, Limits, TrackRecord
 from streamreid.types import IdentityEvent, PartFeatures
+from tests.support.postgres import PostgresServer
+
+__all__ = ["PostgresServer"]
 
 STAMP = EngineStamp("test", "f" * 64, 3, 32)
 
@@ -58,132 +54,6 @@ def batch(
         result.prototypes[camera, track] = features, np.full(views, 0.8, np.float32)
         result.events.append(IdentityEvent("new", time, who, camera, track, 0.9, reasons={"looks": 1.5}))
     return result
-
-
-def _programs() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if found:
-        return found[-1].parent
-    onpath = shutil.which("initdb")
-    return Path(onpath).parent if onpath else None
-
-
-class PostgresServer:
-    """A PostgreSQL server of our own, as an ordinary user, that can be stopped and started. It listens on this machine
-    only, on a port that stays the same.
-
-    Args:
-        folder: Data is put here; the server's user must be able to enter it.
-        options: Settings of the server, as in ``max_wal_size=64MB``.
-
-    Raises:
-        RuntimeError: The programs are missing, or no cluster can be made here.
-    """
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        programs = _programs()
-        if programs is None:
-            raise RuntimeError("needs the PostgreSQL server (Debian: apt-get install postgresql)")
-        self.programs, self.data, self.options = programs, folder / "data", options
-        self.user = "nobody" if os.getuid() == 0 else None
-        self.process: subprocess.Popen[bytes] | None = None
-        self.data.mkdir()
-        if self.user:
-            shutil.chown(self.data, self.user)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        self.address = f"postgresql://test@127.0.0.1:{self.port}"
-        made = subprocess.run(
-            [programs / "initdb", "-D", self.data, "-U", "test", "--auth=trust", "-N", "-E", "UTF8"],
-            user=self.user,
-            cwd="/",
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
-            capture_output=True,
-            text=True,
-        )
-        if made.returncode:
-            raise RuntimeError(f"a PostgreSQL cluster cannot be made here: {made.stderr[-300:]}")
-
-    def start(self) -> None:
-        """Start, and wait until it answers.
-
-        Raises:
-            RuntimeError: It ends, or does not answer within 20 s.
-        """
-        settings = [part for option in self.options for part in ("-c", option)]
-        command = [
-            self.programs / "postgres",
-            "-D",
-            self.data,
-            "-h",
-            "127.0.0.1",
-            "-p",
-            str(self.port),
-            "-k",
-            "",
-            *settings,
-        ]
-        self.process = subprocess.Popen(
-            command,
-            user=self.user,
-            cwd="/",
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        for _ in range(200):
-            ready = subprocess.run(
-                [self.programs / "pg_isready", "-h", "127.0.0.1", "-p", str(self.port)], capture_output=True
-            )
-            if ready.returncode == 0:
-                return
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.1)
-        raise RuntimeError("the PostgreSQL server does not start here")
-
-    def stop(self) -> None:
-        """Stop at once and in order: all connections are closed, what was committed stays."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGINT)
-            self.process.wait(30)
-            self.process = None
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """Address of a server of our own, without database name; it lives in a temporary folder and runs as an ordinary
-    user."""
-    pytest.importorskip("psycopg", reason="needs psycopg: pip install 'streamreid[postgres]'")
-    with tempfile.TemporaryDirectory(prefix="pg") as text:
-        folder = Path(text)
-        folder.chmod(0o755)
-        try:
-            server = PostgresServer(folder, "fsync=off", "max_wal_size=64MB")
-            server.start()
-        except RuntimeError as error:
-            pytest.skip(str(error))
-        try:
-            yield server.address
-        finally:
-            server.stop()
-
-
-@pytest.fixture
-def database(postgres_server: str) -> Iterator[str]:
-    """Address of an empty database."""
-    import psycopg
-
-    name = f"t{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-    yield f"{postgres_server}/{name}"
-    with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as admin:
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-_numbers = iter(range(10**9))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
