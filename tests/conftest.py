@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -58,6 +59,15 @@ def pytest_xdist_setupnodes(specs: list[object]) -> None:
     if len(specs) > 1:
         for name in THREADS:
             os.environ.setdefault(name, "1")
+
+
+def pytest_configure() -> None:
+    """Hypothesis judges neither examples nor their generation by the clock: the machine may be busy."""
+    with suppress(ImportError):
+        from hypothesis import HealthCheck, settings
+
+        settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        settings.load_profile("any-machine")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
