@@ -117,7 +117,7 @@ def test_the_first_command_on_a_fresh_machine(tmp_path):
     environment |= {
         "PATH": f"{tmp_path / 'venv' / 'bin'}:{os.environ['PATH']}",
         "STREAMREID_CACHE": str(tmp_path / "cache"),
-        "PIP_NO_COMPILE": "1",  # the same files; what is not imported need not be compiled, half of the installation
+        "PIP_NO_COMPILE": "0",  # pip takes it for the value of "compile": what is not imported need not be compiled
     }
     done = subprocess.run(["bash", "-c", first], cwd=source, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
