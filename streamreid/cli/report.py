@@ -58,7 +58,9 @@ def report(
     staff_after: Annotated[
         str | None, typer.Option(help="Whoever is seen for longer than this in all is not counted: 4h.")
     ] = None,
-    min_people: Annotated[int, typer.Option(min=0, help="Withhold counts of fewer people than this (0: none).")] = 0,
+    min_people: Annotated[
+        int, typer.Option(min=0, help="Withhold counts of fewer people than this, and all of single people.")
+    ] = 0,
     stills: Annotated[bool, typer.Option(help="Draw maps on a still of the camera.")] = True,
     blur: Blurring = "none",
     sources: Moved = None,
@@ -90,7 +92,7 @@ def report(
             _write_maps(finished, footprints, bases, paths)
         if page is not None:
             title = f"Report of {Path(run).name}"
-            write_page(Report(finished, title, counts, whole, moves, footprints, bases), page)
+            write_page(Report(finished, title, counts, whole, moves, footprints, bases, min_people), page)
     _print(counts)
     written = [path for path in (page, csv, parquet, flows, paths) if path is not None]
     if written:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -44,6 +45,7 @@ class Surface:
     cells: dict[tuple[int, int], float] = field(default_factory=dict)
     paths: OrderedDict[TrackKey, list[tuple[float, float, float]]] = field(default_factory=OrderedDict)
     left_out: int = 0
+    _last: dict[TrackKey, float] = field(default_factory=dict)
 
     @property
     def cell(self) -> float:
@@ -61,17 +63,17 @@ class Surface:
         if path is None:
             path = self.paths[key] = []
             if len(self.paths) > _MOST_PATHS:
-                self.paths.popitem(last=False)
+                self._last.pop(self.paths.popitem(last=False)[0], None)
                 self.left_out += 1
         else:
-            since = time - path[-1][0]
+            since = time - self._last[key]
             cell = int(np.floor(x / self.cell)), int(np.floor(y / self.cell))
             self.cells[cell] = self.cells.get(cell, 0.0) + min(max(since, 0.0), _GAP)
-            if since < _STEP:
-                return
             if since > _GAP:
                 path.append((time, float("nan"), float("nan")))
-        path.append((time, x, y))
+        self._last[key] = time
+        if not path or path[-1][0] + _STEP <= time + 1e-6 or math.isnan(path[-1][1]):
+            path.append((time, x, y))
 
     def grid(self, low: tuple[float, float], high: tuple[float, float]) -> Float64Array:
         """``[rows, columns]`` float64 seconds per cell of a rectangle.

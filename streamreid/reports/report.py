@@ -48,6 +48,8 @@ class Report:
         flows: Between places.
         footprints: Where people stood.
         bases: What maps are drawn on; none without maps.
+        min_people: Nothing is said of fewer people than this, and so nothing of single ones: no appearances and no
+            paths; 0 for no such limit.
     """
 
     run: FinishedRun
@@ -57,6 +59,7 @@ class Report:
     flows: FlowsTable
     footprints: Footprints = field(default_factory=Footprints)
     bases: dict[str, Base] = field(default_factory=dict)
+    min_people: int = 0
 
 
 def write_page(report: Report, path: Path) -> None:
@@ -88,7 +91,7 @@ def _page(report: Report) -> Page:
     page.add("people-per-place", "People per place and period", *_counts(page, report))
     page.add("flow", "Where people went", *_flows(page, report))
     page.add("maps", "Where people walked and stood", *_maps(report))
-    page.add("persons", "Who appeared where and when", *_persons(run))
+    page.add("persons", "Who appeared where and when", *(_persons(run) if not report.min_people else ()))
     page.add("uncertain", "What is uncertain, and why", *_uncertain(report))
     page.add("meaning", "What the numbers mean", _meaning())
     return page
@@ -202,20 +205,21 @@ def _maps(report: Report) -> Iterator[str]:
         left_out = f" {surface.left_out} older paths are left out." if surface.left_out else ""
         paths = draw_paths(base, surface, lambda key: run.identity_of(*key))
         unit = "square of 25 cm" if camera == GROUND else "square of 8 pixels"
-        yield pair(
+        pictures = [
             Picture(
                 paths,
                 f"Paths, {name}",
                 f"Paths of {people} people on {name}, drawn in a colour for each person.",
                 f"{len(surface.paths)} tracks of {people} people; tracks of nobody are grey.{left_out}",
-            ).html(),
+            ),
             Picture(
                 heat,
                 f"Where people stood, {name}",
                 f"Heat map of {name}: {surface.seconds:.0f} person-seconds in all.",
                 f"{surface.seconds:.0f} person-seconds in all; bright is long, at most {hottest:.1f} s in a {unit}.",
-            ).html(),
-        )
+            ),
+        ]
+        yield pair(*(picture.html() for picture in (pictures[1:] if report.min_people else pictures)))
 
 
 def _persons(run: FinishedRun) -> Iterator[str]:
@@ -250,7 +254,7 @@ def _uncertain(report: Report) -> Iterator[str]:
         ),
         key=lambda row: row[0],
     )
-    if unsure:
+    if unsure and not report.min_people:
         rows = [[label, a.camera, period_label(a.start, a.end), f"{p:.2f}"] for p, label, a in unsure[:_MOST_UNSURE]]
         table = Table(["person:", "camera:", "period:", "probability"], rows, "Uncertain appearances")
         yield (

@@ -11,6 +11,7 @@ import pytest
 
 from streamreid import Pipeline, open_run, run
 from streamreid.errors import ConfigError
+from streamreid.reports.footprints import GROUND, gather_footprints
 from streamreid.runs.questions import moment
 
 
@@ -220,3 +221,33 @@ def test_zones_and_lines_are_counted_and_drawn(scene, call, tmp_path):
     image = cv2.imread(str(maps / "gate-paths.png")).astype(int)
     upper = image[70:75, 100:180]  # the zone's upper side, at 72 pixels
     assert (upper[..., 0] - upper[..., 2]).max() > 100
+
+
+def test_with_calibrated_cameras_there_is_a_ground_plan(call, tmp_path):
+    lines = [{"type": "header", "cameras": ["a"]}]
+    for i in range(50):
+        lines.append({"type": "person", "camera": "a", "frame": i, "time": i / 10, "box": [10 + i, 20, 30, 80],
+                      "track_id": 1, "global_id": 1, "link_probability": 1.0, "score": 0.9, "visibility": [1.0],
+                      "world": [i / 10, 2.0]})  # fmt: skip
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, said, why = call("report", tmp_path, "--paths", tmp_path / "maps")
+    assert code == 0, (said, why)
+    ground = gather_footprints(open_run(tmp_path)).surfaces[GROUND]
+    assert ground.seconds == pytest.approx(4.9)
+    low, high = np.array(list(ground.cells)).min(0) * ground.cell, np.array(list(ground.cells)).max(0) * ground.cell
+    assert low.tolist() == [0.0, 2.0]
+    assert high.tolist() == [4.75, 2.0]
+    assert cv2.imread(str(tmp_path / "maps" / "ground-paths.png")).shape[1] == 960
+    assert "no summary.json" in " ".join(why.split()), "no still of the camera, and why"
+
+
+def test_nothing_is_said_of_single_people_where_counts_are_withheld(folder, call, tmp_path):
+    pytest.importorskip("plotly")
+    page = tmp_path / "report.html"
+    code, said, _ = call("report", folder, "--min-people", "5", "--html", page)
+    assert code == 0
+    assert "withheld" in said
+    text = page.read_text(encoding="utf-8")
+    assert "Who appeared" not in text
+    assert "Paths, camera" not in text
+    assert "Where people stood, camera entrance" in text
