@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator, Sequence
 from streamreid.config.alert_rules import AlertRule
 from streamreid.config.camera import CameraConfig
 from streamreid.config.places import AlertConfig, LineConfig, ZoneConfig
+from streamreid.errors import ConfigError
 from streamreid.suggestions import nearest
 
-__all__ = ["contradictions"]
+__all__ = ["check_names", "contradictions"]
 
 Mistake = tuple[tuple[str | int, ...], str]
 """Where in the configuration, and what."""
@@ -126,3 +127,23 @@ def _never(rule: AlertRule, zones: Sequence[ZoneConfig], lines: list[str], camer
     if zone is not None and rule.measure == "queue" and not zone.queue:
         return f"this can never hold: zone '{zone.name}' has no queue (queue: true)"
     return ""
+
+
+def check_names(alerts: Sequence[AlertConfig], gallery: str | None) -> None:
+    """Rules about named people need a gallery, where names are given. It may come from the command line, so this is
+    asked when everything is known.
+
+    Args:
+        alerts: Of the run.
+        gallery: Where people are remembered; None for nowhere.
+
+    Raises:
+        ConfigError: A rule can never hold.
+    """
+    for i, alert in enumerate(alerts):
+        rule = alert.rule
+        if gallery is None and rule.subject == "identity" and not rule.name.isdigit():
+            raise ConfigError(
+                f"alerts[{i}].when: '{alert.when}' can never hold: names are given to people of a gallery, and this "
+                "run has none (gallery.store, --gallery)"
+            )

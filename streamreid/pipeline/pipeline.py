@@ -14,6 +14,7 @@ from streamreid.cameras.registry import Cameras
 from streamreid.cameras.statistics import CameraCount, Statistics
 from streamreid.config import Config, load_config
 from streamreid.config.association import check_cameras
+from streamreid.config.place_checks import check_names
 from streamreid.detection import Detector
 from streamreid.pipeline.camera_tracking import CameraTracking
 from streamreid.pipeline.detectors import open_detectors
@@ -77,6 +78,7 @@ class Pipeline(Run):
     ) -> None:
         config = config.model_copy(update={"cameras": with_kinds(config.cameras)})
         cache = None if cache is None else Path(cache)
+        check_names(config.alerts, config.gallery.store)
         check_mixed(config.cameras, window=config.association.window, serving=stay)
         begin = begin or RunState()
         with ThreadPoolExecutor(1) as opener:  # both compile their graphs, mostly on one core each

@@ -219,6 +219,10 @@ class PlaceMonitor:
     def finish(self) -> None:
         """The run ends: whoever is inside is closed as not left."""
         with self._lock:
+            for presence in list(self._waiting):  # most of the undecided are somebody who is inside already
+                self._waiting.remove(presence)
+                if presence.person > 0 and presence.place in self._zone_of and not presence.told:
+                    self._begin(presence)
             for camera in list(self._cameras):
                 self.remove(camera)
             for presence in self._presences:

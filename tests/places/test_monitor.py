@@ -249,3 +249,16 @@ def test_an_anchor_of_the_body_or_its_middle_counts_where_feet_do_not():
         monitor = PlaceMonitor([zone(polygon=high, anchor=anchor)])
         walk(monitor, path(1, 7, [0.5] * 10))
         assert len(monitor.log().visits) == visits, anchor
+
+
+def test_who_is_undecided_and_first_shown_inside_when_a_run_ends_is_told_as_nobody():
+    monitor = PlaceMonitor([zone()])
+    events = walk(monitor, [{1: (7, 0.5, 0.8)}] * 20 + [{1: (7, 0.5, 0.8), 2: (0, 0.52, 0.8)}] * 5)
+    monitor.finish()
+    assert [e.global_id for e in events if e.kind == "zone_entered"] == [7]
+    assert [(e.kind, e.global_id) for e in monitor.drain_events()][-3:] == [
+        ("zone_left", 7),
+        ("occupancy_ended", 0),
+        ("last_seen", 7),
+    ]
+    assert len(monitor.log().visits) == 2

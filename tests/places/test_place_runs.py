@@ -6,10 +6,11 @@ import pytest
 
 from streamreid import Pipeline, Replay
 from streamreid.config import LineConfig, ZoneConfig
-from streamreid.errors import DataError
+from streamreid.errors import ConfigError, DataError
 from streamreid.runs import run
 from streamreid.runs.place_log import read_place_log
 from streamreid.sinks import SinkGroup
+from streamreid.sinks.result_erasure import erase_people
 
 # A person walks from 26 to 104 pixels in 40 frames, with the feet at 120 of 240 (the second at 145).
 ZONE = {"name": "shop", "camera": "left", "polygon": [[50, 0], [80, 0], [80, 240], [50, 240]]}
@@ -121,3 +122,44 @@ def test_sinks_that_know_no_places_go_on(scene, colours):
         for visit in pipeline.places.drain_visits():
             group.visit(visit)
     assert (old.frames, group.failures) == (40, {})
+
+
+def test_a_rule_about_a_name_needs_a_gallery(scene, colours, tmp_path):
+    config = scene.config(scene.camera("left", [0]), alerts=[{"when": "identity Anna seen"}])
+    with pytest.raises(ConfigError, match=r"alerts\[0\]\.when: .* can never hold: names .* gallery"):
+        Pipeline(config, embedder=colours)
+    with Pipeline(config.with_settings({"gallery.store": str(tmp_path / "people.db")}), embedder=colours) as pipeline:
+        assert len(list(pipeline)) == 40
+
+
+def test_listeners_by_http_are_told_what_happens_at_places(scene, colours):
+    pytest.importorskip("fastapi")
+    from streamreid.serving.event_stream import EventHub
+    from streamreid.serving.live_sink import LiveSink
+
+    hub = EventHub()
+    board = LiveSink(hub)
+    with Pipeline(scene.config(scene.camera("left", [0]), **PLACES), embedder=colours) as pipeline:
+        for _ in pipeline:
+            pass
+        for event in pipeline.drain_place_events():
+            board.place(event)
+    told, _, lost = hub.after(0, ["place"])
+    assert lost == 0
+    entered = next(e.data for e in told if e.data["kind"] == "zone_entered")
+    assert (entered["place"], entered["camera"], entered["entered"], entered["occupancy"]) == ("shop", "left", True, 1)
+
+
+def test_what_a_forgotten_person_did_at_places_is_erased(scene, colours, tmp_path):
+    pipeline = followed(scene, colours, tmp_path / "run")
+    who = {found for found, _ in pipeline.identities.values()}
+    gone = min(who)
+    before = lines(tmp_path / "run", "place")
+    assert any(item.get("global_id") == gone for item in before)
+    erase_people(tmp_path / "run", [gone])
+    after = lines(tmp_path / "run")
+    tracks = [track for (_, track), (found, _) in pipeline.identities.items() if found == gone]
+    assert not [
+        i for i in after if i.get("global_id") == gone or (i["type"] != "header" and i.get("track_id") in tracks)
+    ]
+    assert [i for i in after if i["type"] in ("place", "visit")]
