@@ -64,6 +64,7 @@ def run(
     gallery: o.Gallery = None,
     serve: o.Serve = None,
     watch: o.Watch = None,
+    cluster: o.Cluster = None,
     settings_file: o.SettingsFile = None,
     settings: o.Set = None,
     quiet: o.Quiet = False,
@@ -74,7 +75,7 @@ def run(
     drawn = {"video": video, "mosaic": mosaic}
     written = {"parquet": parquet, "rotate": rotate, "keep": keep}
     models = {"detector": detector, "engine": engine, "delay": delay, "gallery": gallery}
-    changes = o.changes(settings, listen=serve, watch=watch, **models, **drawn, **written)
+    changes = o.changes(settings, listen=serve, watch=watch, cluster=cluster, **models, **drawn, **written)
     read = partial(configure, videos or [], sources, settings_file=settings_file, changes=changes)
     cameras_file = split_sources(videos or [], sources)[1]
     raise typer.Exit(launch(read, "run", cameras_file, out=out, overwrite=overwrite, quiet=quiet, cache=cache))
@@ -142,6 +143,8 @@ def execute(
         watched: The cameras file, to follow its changes if cameras are live.
         read: How it is read.
     """
+    if config.cluster.address is not None:
+        return _execute_on_cluster(config, folder, quiet=quiet, cache=cache)
     anew = folder.overwrite
     begin = read_begin(folder.path) if appends(config) and not anew else None
     serving, endless = config.server.listen is not None, _endless(config)
@@ -168,6 +171,19 @@ def execute(
         if watched is not None and config.live.watch and pipeline.live:
             stack.enter_context(CameraConfigWatcher(watched, pipeline.cameras, load=read, changes=changes))
         return follow(pipeline, folder, quiet=quiet, listeners=listeners)
+
+
+def _execute_on_cluster(config: Config, folder: ResultsFolder, *, quiet: bool, cache: Path | None) -> int:
+    """The same with cameras that workers of a cluster read."""
+    from streamreid.cluster.ray_run import RayRun, check_cluster_options  # Ray is an extra
+
+    check_cluster_options(config, cache=cache)
+    begin = read_begin(folder.path) if appends(config) and not folder.overwrite else None
+    if config.topology is not None:
+        check_cameras(config.topology, [c.name for c in config.cameras])
+    with RayRun(config, folder.path, begin=begin) as cluster:
+        folder.begin(config)
+        return follow(cluster.run, folder, quiet=quiet)
 
 
 def follow(following: Run, folder: ResultsFolder, *, quiet: bool, listeners: Sequence[Sink] = ()) -> int:

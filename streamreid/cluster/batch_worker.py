@@ -54,6 +54,7 @@ class BatchWorker:
             os.chdir(job.folder)
         limit_threads(job.threads)
         self._job = job
+        self._recording: str | None = None
         self._copies = {copy.model: copy for copy in copies}
         self._runner = RecordingRunner(job.sections, locate=self._locate)
 
@@ -70,18 +71,28 @@ class BatchWorker:
             attempt: Name of the folder, used once.
         """
         folder = self._job.out / ATTEMPTS / attempt
+        self._recording = recording.name
         try:
             result = self._runner.run(recording, folder, mark=mark)
         except OutputError as error:
             reason = f"on {socket.gethostname()}: {redact(error)}"
             return RecordingResult(recording.name, "failed", reason, file=recording.file)
+        finally:
+            self._recording = None
         if result.status == "failed" and not result.frames:
             return replace(result, reason=f"on {socket.gethostname()}: {result.reason}")
         return result
 
-    def frames(self) -> int:
-        """Frames so far of the recording in work."""
-        return self._runner.frames
+    def status(self) -> dict[str, Any]:
+        """How it is doing, as plain values: host, pid, recording in work and its frames so far."""
+        host, pid = self.place()
+        return {
+            "kind": "batch",
+            "host": host,
+            "pid": pid,
+            "recording": self._recording,
+            "frames": self._runner.frames,
+        }
 
     def stop(self) -> None:
         """Finish the recording in work with what it has."""

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import os
 import tarfile
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from streamreid import weights
+from streamreid.cluster.machines import Report
 from streamreid.config import Config, DetectorConfig, EngineConfig
+from streamreid.detection import detector_checksum
 from streamreid.errors import ClusterError, StreamReIDError
-from streamreid.reid import shipped_engines
+from streamreid.reid import engine_fingerprint, shipped_engines
 from streamreid.runtimes import graph_files
 
-__all__ = ["ModelCopy", "locate", "pack_detector", "pack_engine"]
+__all__ = ["ModelCopy", "locate", "missing_models", "pack_detector", "pack_engine"]
+
+log = logging.getLogger(__name__)
 
 LARGEST = 2**30
 """Bytes of a model that is copied; what is larger than any detector or engine is a folder named by mistake."""
@@ -126,3 +133,37 @@ def _pack(model: str, name: str, files: dict[str, Path]) -> ModelCopy:
                 archive.addfile(info, source)
     data = memory.getvalue()
     return ModelCopy(model, name, hashlib.sha256(data).hexdigest(), data)
+
+
+def missing_models(config: Config, reports: Sequence[Report]) -> dict[str, ModelCopy]:
+    """The detector and the engine, where a machine has none or another one.
+
+    Raises:
+        ClusterError: One is missing and cannot be copied; the machine is named.
+    """
+    here: dict[str, tuple[str | None, str, Callable[[], ModelCopy | None]]] = {
+        config.detector.model: (
+            detector_checksum(config.detector),
+            "detector",
+            partial(pack_detector, config.detector),
+        ),
+        config.engine.model: (
+            engine_fingerprint(config.engine.model),
+            "engine",
+            partial(pack_engine, config.engine),
+        ),
+    }
+    copies: dict[str, ModelCopy] = {}
+    for model, (own, kind, pack) in here.items():
+        lacking = [r.machine for r in reports if getattr(r, kind) != own]
+        if own is None or not lacking:  # what is missing here is told by whoever opens it
+            continue
+        copy = pack()
+        if copy is None:
+            raise ClusterError(
+                f"{lacking[0]}: its {kind} '{model}' is missing or is not the one of this machine, and it is none "
+                "that can be copied; put the same there"
+            )
+        log.info("%s '%s' is copied to %s", kind, model, ", ".join(map(str, lacking)))
+        copies[model] = copy
+    return copies

@@ -7,22 +7,20 @@ import math
 import os
 import shutil
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from streamreid._folders import FolderLock
 from streamreid.cluster.batch_worker import ATTEMPTS, BatchWorker, Job, publish
 from streamreid.cluster.machines import Machine, check_reports, count_room, fitting
-from streamreid.cluster.model_copies import ModelCopy, pack_detector, pack_engine
-from streamreid.cluster.ray_session import RaySession, first_line, installed
+from streamreid.cluster.model_copies import ModelCopy, missing_models
+from streamreid.cluster.ray_session import NAMESPACE, RaySession, first_line, installed, last_line
 from streamreid.config import ClusterConfig, Config
-from streamreid.detection import detector_checksum
 from streamreid.errors import ClusterError, ConfigError, FolderBusy
-from streamreid.reid import engine_fingerprint
 from streamreid.runs.batch import LeftOut, write_results
 from streamreid.runs.recording import Recording, RecordingResult, fingerprint, finished
 from streamreid.secrets import redact
@@ -41,6 +39,10 @@ machine elsewhere within a minute."""
 
 Place = tuple[str, int]
 """Host name and process id of a worker."""
+
+
+MOST_STARTS = 3
+"""Workers that may fail in a row in one place, before a fault of the installation is assumed."""
 
 
 @dataclass(eq=False)
@@ -62,6 +64,8 @@ class _Slot:
     answer: Any = None
     place: Place | None = None
     task: _Task | None = None
+    deaths: int = 0
+    """How often in a row a worker died here before it had begun."""
 
 
 @dataclass
@@ -173,6 +177,7 @@ class _Dispatcher:
         self._todo = todo
         self._slots: list[_Slot] = []
         self._asked_to_stop = False
+        self._begin_worker: Callable[[], Any]
 
     def run(
         self, progress: Callable[[Progress], None], begin: Callable[[Recording], None]
@@ -210,19 +215,24 @@ class _Dispatcher:
         count = min(cluster.workers or room, len(self._todo))
         if count > room:
             log.warning("%d workers are asked for and the cluster has room for %d: the others wait", count, room)
-        actor = self._ray.remote(BatchWorker).options(
-            num_cpus=cluster.cpus,
-            num_gpus=cluster.gpus,
-            memory=cluster.memory,
-            label_selector=dict(cluster.labels) or None,
-            scheduling_strategy="SPREAD",
-            max_restarts=-1,
+        options = {
+            "num_cpus": cluster.cpus,
+            "num_gpus": cluster.gpus,
+            "memory": cluster.memory,
+            "label_selector": dict(cluster.labels) or None,
+            "scheduling_strategy": "SPREAD",
+            "max_restarts": -1,
             # One call is a recording, the others ask and stop it.
-            max_concurrency=3,
-        )
+            "max_concurrency": 3,
+            "namespace": NAMESPACE,
+        }
         job = Job(self._batch.out, self._batch._sections, Path.cwd(), max(1, math.floor(cluster.cpus)))
         sent = self._ray.put(copies) if copies else []
-        self._slots = [_Slot(actor.remote(job, sent)) for _ in range(count)]
+        actor = self._ray.remote(BatchWorker)
+        self._begin_worker = lambda: actor.options(
+            name=f"{self._batch.out.name}-{uuid.uuid4().hex[:8]}", **options
+        ).remote(job, sent)
+        self._slots = [_Slot(self._begin_worker()) for _ in range(count)]
         for slot in self._slots:
             slot.answer = slot.actor.place.remote()
 
@@ -243,7 +253,7 @@ class _Dispatcher:
             for config in self._model_configs():
                 reports = self._session.probe(machines, list(sizes), config.detector, config.engine.model)
                 check_reports(reports, sizes=sizes, **installed())
-                copies |= _missing_models(config, reports)
+                copies |= missing_models(config, reports)
         finally:
             probe_file.unlink(missing_ok=True)
         return list(copies.values())
@@ -274,7 +284,7 @@ class _Dispatcher:
             yield from self._lost(slot, task, error)
             return
         if task is None:
-            slot.place = said
+            slot.place, slot.deaths = said, 0
         else:
             yield task.number, self._publish(task, said)
 
@@ -292,6 +302,8 @@ class _Dispatcher:
             self._batch.progress.lost += 1
         slot.place = None
         log.warning("worker lost (%s): %s", where, first_line(error))
+        if isinstance(error, self._ray.exceptions.ActorDiedError):  # for good: Ray restarts it no more
+            self._begin_again(slot, error)
         slot.answer = slot.actor.place.remote()
         if task is None:
             return
@@ -304,6 +316,17 @@ class _Dispatcher:
             "has enough memory (cluster.memory), or raise cluster.attempts"
         )
         yield task.number, RecordingResult(task.recording.name, "failed", reason, file=task.recording.file)
+
+    def _begin_again(self, slot: _Slot, error: Exception) -> None:
+        """Another actor takes the place of one that is dead for good.
+
+        Raises:
+            ClusterError: None of them ever began.
+        """
+        slot.deaths += 1
+        if slot.deaths >= MOST_STARTS:
+            raise ClusterError(f"a worker cannot start: {last_line(error)}. What is finished is kept") from error
+        slot.actor = self._begin_worker()
 
     def _stop_workers(self) -> None:
         if self._asked_to_stop:
@@ -342,37 +365,3 @@ def _sizes(recording: Recording) -> dict[str, int]:
         if path.exists():
             found[camera.uri] = -1 if path.is_dir() else path.stat().st_size
     return found
-
-
-def _missing_models(config: Config, reports: Sequence[Any]) -> dict[str, ModelCopy]:
-    """The detector and the engine, where a machine has none or another one.
-
-    Raises:
-        ClusterError: One is missing and cannot be copied; the machine is named.
-    """
-    here: dict[str, tuple[str | None, str, Callable[[], ModelCopy | None]]] = {
-        config.detector.model: (
-            detector_checksum(config.detector),
-            "detector",
-            partial(pack_detector, config.detector),
-        ),
-        config.engine.model: (
-            engine_fingerprint(config.engine.model),
-            "engine",
-            partial(pack_engine, config.engine),
-        ),
-    }
-    copies: dict[str, ModelCopy] = {}
-    for model, (own, kind, pack) in here.items():
-        lacking = [r.machine for r in reports if getattr(r, kind) != own]
-        if own is None or not lacking:  # what is missing here is told by whoever opens it
-            continue
-        copy = pack()
-        if copy is None:
-            raise ClusterError(
-                f"{lacking[0]}: its {kind} '{model}' is missing or is not the one of this machine, and it is none "
-                "that can be copied; put the same there"
-            )
-        log.info("%s '%s' is copied to %s", kind, model, ", ".join(map(str, lacking)))
-        copies[model] = copy
-    return copies

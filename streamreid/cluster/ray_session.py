@@ -30,10 +30,16 @@ from streamreid.config import ClusterConfig, DetectorConfig
 from streamreid.errors import ClusterError, MissingExtraError
 from streamreid.runtimes.base import available_threads
 
-__all__ = ["RaySession", "ray_module"]
+__all__ = ["NAMESPACE", "RaySession", "ray_module"]
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+
+NAMESPACE = "streamreid"
+"""Of Ray's names of workers, by which `streamreid cluster status` finds them."""
+
+STATUS_SECONDS = 3.0
+"""How long a worker may take to say how it is doing."""
 
 REACH_SECONDS = 5.0
 """How long a head may take to accept a connection: on a slow link it takes under a second, and an error is to come
@@ -50,7 +56,7 @@ LOOK_SECONDS = 2.0
 """Seconds between looks at the head."""
 
 HEAD_SECONDS = 40.0
-"""How long a head may be away, for its restart. Ray ends this process, without a word that helps, after 60."""
+"""How long a head may be away before a batch ends."""
 
 STORE_BYTES = 80 * 2**20
 """Object store of a cluster that is started here. Nothing but settings, results and copies of models goes through it;
@@ -72,6 +78,8 @@ def ray_module() -> ModuleType:
     # Three tries of two or three seconds each, instead of thirty seconds in all.
     os.environ.setdefault("RAY_CLIENT_INITIAL_CONNECTION_TIMEOUT_S", "2")
     os.environ.setdefault("RAY_CLIENT_MAX_CONNECTION_TIMEOUT_S", "3")
+    # Where the head is away, what runs goes on, and so does this process. Ray would end it after a minute.
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "86400")
     try:
         return import_module("ray")
     except ImportError:
@@ -83,14 +91,16 @@ class RaySession:
 
     Args:
         config: ``address`` says which cluster.
+        workers: For how many workers a cluster that is started here has room; by default as the configuration says.
 
     Raises:
         MissingExtraError: Ray is not installed.
         ClusterError: The cluster cannot be reached, or has another version of Ray or Python (when entered).
     """
 
-    def __init__(self, config: ClusterConfig) -> None:
+    def __init__(self, config: ClusterConfig, *, workers: int | None = None) -> None:
         self.config = config
+        self._workers = workers or config.workers or 1
         _send_token(config.address)
         self.ray = ray_module()
         self._own = False
@@ -138,8 +148,7 @@ class RaySession:
             raise ClusterError(_refused(address, error)) from error
 
     def _start_here(self, quiet: Mapping[str, Any]) -> None:
-        workers = self.config.workers or 1
-        cores = max(available_threads(), math.ceil(workers * self.config.cpus))
+        cores = max(available_threads(), math.ceil(self._workers * self.config.cpus))
         if len(tempfile.gettempdir()) > _LONGEST_SOCKET_FOLDER:
             self._folder = Path(tempfile.mkdtemp(prefix="streamreid-ray-", dir="/tmp"))
         else:
@@ -226,6 +235,26 @@ class RaySession:
         ]
         return sorted(found, key=lambda m: (m.name, m.address, m.node))
 
+    def workers(self) -> dict[str, dict[str, Any] | None]:
+        """How the workers of all runs and batches on this cluster are doing, by name; None for one that does not
+        answer."""
+        ray = self.ray
+        asked = {}
+        for actor in ray.util.list_named_actors(all_namespaces=True):
+            if actor["namespace"] == NAMESPACE:
+                try:
+                    asked[actor["name"]] = ray.get_actor(actor["name"], NAMESPACE).status.remote()
+                except ValueError:  # it ended meanwhile
+                    continue
+        ray.wait(list(asked.values()), num_returns=len(asked), timeout=STATUS_SECONDS) if asked else None
+        found: dict[str, dict[str, Any] | None] = {}
+        for name, answer in sorted(asked.items()):
+            try:
+                found[name] = ray.get(answer, timeout=0.1)
+            except ray.exceptions.RayError:
+                found[name] = None
+        return found
+
     def probe(
         self, machines: Sequence[Machine], paths: Sequence[str], detector: DetectorConfig, engine: str
     ) -> list[Report]:
@@ -307,6 +336,12 @@ def first_line(error: BaseException) -> str:
     """The sentence of an error of Ray, without its stack and hints."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0] if lines else ''}".rstrip(": ")
+
+
+def last_line(error: BaseException) -> str:
+    """What was raised in another process, without its stack."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
 
 
 def _reach(address: str) -> None:

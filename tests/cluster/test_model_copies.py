@@ -5,8 +5,7 @@ import dataclasses
 import pytest
 
 from streamreid.cluster.machines import Machine, Report
-from streamreid.cluster.model_copies import locate, pack_detector, pack_engine
-from streamreid.cluster.ray_batch import _missing_models
+from streamreid.cluster.model_copies import locate, missing_models, pack_detector, pack_engine
 from streamreid.config import Config, DetectorConfig, EngineConfig
 from streamreid.errors import ClusterError
 from streamreid.reid import shipped_engines
@@ -62,9 +61,9 @@ def test_what_is_not_copied(tmp_path):
 
 
 def test_only_what_is_missing_is_sent(config):
-    same = _missing_models(config, [])
+    same = missing_models(config, [])
     assert same == {}
-    lacking = _missing_models(config, [Report(WORKER)])
+    lacking = missing_models(config, [Report(WORKER)])
     assert list(lacking) == [config.detector.model, config.engine.model]
 
 
@@ -74,4 +73,4 @@ def test_boxes_that_a_machine_does_not_see(tmp_path):
     sections = {"detector": {"model": f"mot:{tmp_path / 'boxes'}"}, "engine": {"model": "none"}}
     config = Config.from_dict({"cameras": [{"name": "a", "uri": "a.mp4"}], **sections})
     with pytest.raises(ClusterError, match=r"worker \(10\.0\.0\.1\): its detector 'mot:.* missing"):
-        _missing_models(config, [Report(WORKER, engine="none")])
+        missing_models(config, [Report(WORKER, engine="none")])

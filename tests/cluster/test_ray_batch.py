@@ -17,6 +17,9 @@ from streamreid.config import ClusterConfig
 from streamreid.errors import ClusterError, ConfigError
 from streamreid.runs.batch import Batch, find_recordings
 
+pytestmark = pytest.mark.wall_time
+"""Ray starts processes, and gives them time by the clock on the wall."""
+
 RECORDINGS = 6
 
 
@@ -92,7 +95,6 @@ def test_workers_that_are_killed(nodes, recordings, tmp_path):
     assert not (tmp_path / "out" / ".attempts").exists()
 
 
-@pytest.mark.wall_time
 def test_a_machine_that_is_lost(nodes, recordings, tmp_path):
     node = nodes.add(labels={"site": "west"})
     nodes.wait_for_nodes()
@@ -164,7 +166,6 @@ main()
 
 
 @pytest.mark.slow
-@pytest.mark.wall_time
 def test_the_head_is_killed(scene, tmp_path):
     for number in range(40):
         scene.camera(f"r{number:02d}", [0, 1, 2], frames=60)

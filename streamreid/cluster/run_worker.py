@@ -1,0 +1,160 @@
+"""A perception worker in a process that the site's process calls. What runs there of a run; Ray only carries it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streamreid._limits import raise_open_files
+from streamreid.cluster.model_copies import ModelCopy, locate
+from streamreid.cluster.request_bridge import Answer, Request, RequestBridge, RequestedLeases
+from streamreid.cluster.worker import PerceptionWorker
+from streamreid.config import Config
+from streamreid.errors import StreamReIDError
+from streamreid.pipeline.detectors import open_detectors
+from streamreid.pipeline.engine_description import EngineDescription
+from streamreid.reid import open_embedder
+from streamreid.runtimes.base import limit_threads
+from streamreid.secrets import redact
+
+__all__ = ["Opened", "RunWorker"]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A worker that is ready for cameras, or why it is not.
+
+    Args:
+        name: Of this process among all that ever run.
+        host: Its machine.
+        pid: Its process id.
+        engine: Which makes its features.
+        problem: Why it cannot be used.
+    """
+
+    name: str
+    host: str
+    pid: int
+    engine: EngineDescription | None = None
+    problem: str = ""
+
+
+class RunWorker:
+    """Reads cameras in a worker process. All methods may be called at the same time.
+
+    Args:
+        config: All cameras and settings of the run.
+        folder: Working folder of the command, for relative paths.
+        threads: Threads of detector and engine.
+        lease_seconds: How long a lease lasts.
+        stay: Whether cameras may come, so that they are followed as live ones.
+        copies: Detectors and engines that may be missing on this machine.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        folder: Path,
+        threads: int,
+        *,
+        lease_seconds: float,
+        stay: bool = False,
+        copies: Sequence[ModelCopy] = (),
+    ) -> None:
+        if folder.is_dir():
+            os.chdir(folder)
+        limit_threads(threads)
+        raise_open_files()
+        self._config, self._stay = config, stay
+        self._copies = {copy.model: copy for copy in copies}
+        self._bridge = RequestBridge()
+        self._leases = RequestedLeases(self._bridge, lease_seconds)
+        self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self._told: Mapping[str, dict[str, Any]] = {}
+        self._lock = threading.Lock()
+        self._opened: Opened | None = None
+        self._worker: PerceptionWorker | None = None
+
+    def open(self) -> Opened:
+        """Open detector and engine, once."""
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
+
+    def _open(self) -> Opened:
+        here = self._name, socket.gethostname(), os.getpid()
+        try:
+            located = self._locate(self._config)
+            detector, embedder = open_detectors(located), open_embedder(located.engine)
+            self._worker = PerceptionWorker(
+                self._config,
+                self._name,
+                self._leases,
+                lambda data: self._bridge.ask("batch", data),
+                detector=detector,
+                embedder=embedder,
+                stay=self._stay,
+            )
+        except StreamReIDError as error:
+            return Opened(*here, problem=redact(error))
+        return Opened(*here, EngineDescription.of(embedder))
+
+    def is_gone(self, pid: int) -> bool:
+        """Whether no process of this number runs on this machine."""
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+
+    def exchange(
+        self, answers: Mapping[int, Answer], wait: float, told: Mapping[str, dict[str, Any]] | None = None
+    ) -> list[Request]:
+        """What this worker wants of the site, see `RequestBridge.fetch`.
+
+        Args:
+            answers: To earlier requests.
+            wait: Seconds to wait for a request.
+            told: What the site knows of this worker's cameras, for `status`.
+        """
+        if told is not None:
+            self._told = told
+        return self._bridge.fetch(answers, wait)
+
+    def share(self, cameras: Sequence[str]) -> None:
+        """Read these cameras from now on, and no others."""
+        assert self._worker is not None
+        for name in set(self._worker.status().cameras) - set(cameras):
+            self._worker.remove(name)
+        for name in cameras:
+            self._worker.add(name)
+
+    def status(self) -> dict[str, Any]:
+        """How it is doing, as plain values: host, pid, those of `WorkerStatus`, and what the site knows of its
+        cameras."""
+        found: dict[str, Any] = {"kind": "cameras", "host": socket.gethostname(), "pid": os.getpid()}
+        if self._worker is None:
+            return {**found, "worker": self._name, "cameras": {}}
+        said = self._worker.status().as_dict()
+        said["cameras"] = {name: {**values, **self._told.get(name, {})} for name, values in said["cameras"].items()}
+        return found | said
+
+    def close(self) -> None:
+        """Read no camera any more."""
+        if self._worker is not None:
+            self._worker.close()
+
+    def _locate(self, config: Config) -> Config:
+        detector, engine = self._copies.get(config.detector.model), self._copies.get(config.engine.model)
+        return locate(
+            config, None if detector is None else detector.unpack(), None if engine is None else engine.unpack()
+        )
