@@ -1,5 +1,5 @@
 """How fast events get to real brokers: from the run's call until the broker has confirmed the last one, through the
-outbox on disk, beside the bare client library that sends the same messages, ready made.
+outbox on disk, beside the bare client library, which is given the same messages, made of the same events, from memory.
 
     python benchmarks/messages.py [--events 20000] [--rounds 3] [--only redis] [--json]
 
@@ -51,7 +51,7 @@ def make_events(count: int) -> list[IdentityEvent]:
 
 
 def make_messages(events: Sequence[IdentityEvent]) -> list[Message]:
-    """The same events as ready messages for the bare client."""
+    """The same messages, for the bare client."""
     envelope = Envelope("bench", "0" * 16)
     return [envelope.seal(identity_drafts(e)[0], id=f"bare-{i}", sequence=i) for i, e in enumerate(events, 1)]
 
@@ -165,11 +165,10 @@ def measure(name: str, count: int, rounds: int, folder: Path) -> dict[str, float
     broker = kind(folder / name, durable=False) if kind is Mosquitto else kind(folder / name)
     broker.start()
     events = make_events(count)
-    messages = make_messages(events)
     ours, theirs = Best(), Best()
     try:
         for number in range(rounds):
-            theirs.time(count, lambda: bare(broker, messages))
+            theirs.time(count, lambda: bare(broker, make_messages(events)))
             run = folder / f"{name}-run{number}"
             ours.time(count, lambda run=run: through_outbox(broker.section(), events, run))  # type: ignore[misc]
     finally:

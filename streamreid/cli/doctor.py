@@ -41,7 +41,7 @@ def doctor(
     verbose: o.Verbose = False,
 ) -> None:
     """Test every camera, the detector and the engine; predict frame rates and ages. Exit code 0 if all is well, 3 if a
-    camera fails, 2 if a model does."""
+    camera fails, 2 if a model or a broker of messages does."""
     set_up_logging(quiet=not verbose, verbose=verbose)
     videos, file = _inputs(sources)
     config = configure(videos, file, changes=o.changes(settings, detector=detector, engine=engine))
@@ -51,7 +51,8 @@ def doctor(
         output.print_json(json.dumps({**dataclasses.asdict(found), "healthy": found.healthy}))
     else:
         _print(found)
-    raise typer.Exit(2 if any(m.error for m in found.models) else 3 if any(c.error for c in found.cameras) else 0)
+    wrong = any(check.error for check in (*found.models, *found.brokers))
+    raise typer.Exit(2 if wrong else 3 if any(c.error for c in found.cameras) else 0)
 
 
 def _inputs(sources: list[str]) -> tuple[list[str], Path | None]:
@@ -100,6 +101,9 @@ def _print(found: Diagnosis) -> None:
             output.print(Text(f"{model.role}: read as {model.reading}"), soft_wrap=True)
         for warning in model.warnings:
             output.print(Text(f"{model.role}: {warning}", "yellow"), soft_wrap=True)
+    for broker in found.brokers:
+        text = f"messages {broker.name}: " + (broker.error or f"ok, connected in {broker.milliseconds or 0:.0f} ms")
+        output.print(Text(text, "red" if broker.error else ""), soft_wrap=True)
     if found.expected is not None:
         _print_forecast(found.expected)
     elif not any(c.live for c in found.cameras) and found.healthy and found.models[0].milliseconds is not None:

@@ -56,11 +56,23 @@ class Broker(Protocol):
     batch: int
     """Messages that are sent before their confirmations are waited for."""
 
+    @property
+    def unsettled(self) -> int | None:
+        """Number of the first message of which something follows that is not told yet (a retained state): after a crash
+        it is to be sent again."""
+
     def open(self) -> None:
         """Connect and log in.
 
         Raises:
             BrokerError: That is not possible.
+        """
+
+    def check(self) -> None:
+        """Ask whether messages would be taken, as far as that can be known without sending one.
+
+        Raises:
+            BrokerError: They would not.
         """
 
     def send(self, messages: Sequence[Message]) -> None:
@@ -121,6 +133,12 @@ class Delivery:
         return self._position
 
     @property
+    def settled(self) -> int:
+        """Number of the last message that need not be sent again after a crash."""
+        first = self.broker.unsettled
+        return self._position if first is None else min(self._position, first - 1)
+
+    @property
     def waiting(self) -> int:
         """How many messages the broker does not have."""
         return self._outbox.last - self._position
@@ -172,7 +190,7 @@ class Delivery:
     def _over(self) -> bool:
         if not self._closing.is_set():
             return False
-        return time.monotonic() >= self._deadline or self.waiting <= 0
+        return time.monotonic() >= self._deadline or (self.waiting <= 0 and self.broker.unsettled is None)
 
     def _open(self) -> None:
         if not self._connected:

@@ -33,19 +33,23 @@ def identity_drafts(event: IdentityEvent) -> list[Draft]:
     Args:
         event: What happened.
     """
-    about = [event.global_id]
-    if event.other_id and event.other_id != event.global_id:
-        about.insert(0, event.other_id)  # who was told of it is told first
-    return [_identity_draft(event, who) for who in about]
+    data = _identity_data(event)
+    kind, who = f"streamreid.identity.{event.kind}", event.global_id
+    drafts = [Draft(kind, identity_subject(who), _IDENTITY, event.time, data)]
+    other = event.other_id
+    if other and other != who:  # who was told of it is told first
+        about = {**data, "identity": other, "replaced_by": who if event.kind == "merge" else None}
+        drafts.insert(0, Draft(kind, identity_subject(other), _IDENTITY, event.time, about))
+    return drafts
 
 
-def _identity_draft(event: IdentityEvent, about: int) -> Draft:
+def _identity_data(event: IdentityEvent) -> dict[str, Any]:
     tracks = event.members or (((event.camera, event.track_id),) if event.track_id else ())
     summary = event.summary
-    data: dict[str, Any] = {
+    return {
         "kind": event.kind,
-        "identity": about,
-        "replaced_by": event.global_id if event.kind == "merge" and about == event.other_id else None,
+        "identity": event.global_id,
+        "replaced_by": None,
         "global_id": event.global_id,
         "other_id": event.other_id or None,
         "capture_time": round(event.time, 6),
@@ -63,7 +67,6 @@ def _identity_draft(event: IdentityEvent, about: int) -> Draft:
             "name": summary.name or None,
         },
     }
-    return Draft(f"streamreid.identity.{event.kind}", identity_subject(about), _IDENTITY, event.time, data)
 
 
 def _finite(value: float) -> float | None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
@@ -24,8 +23,7 @@ _LEAST_DATE = 366 * 86_400.0
 """Capture times below this are seconds of a recording of which nobody said when it began."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A message that has no id yet.
 
     Args:
@@ -43,8 +41,7 @@ class Draft:
     data: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A message as it waits in the outbox.
 
     Args:
@@ -82,6 +79,7 @@ class Envelope:
         self.site = site
         self.run = run
         self.source = f"/streamreid/{site}"
+        self._head = b'{"specversion":"1.0","source":%s,"run":%s' % (to_json(self.source), to_json(run))
 
     def seal(self, draft: Draft, *, id: str, sequence: int) -> Message:  # noqa: A002 - the attribute's name
         """The message: a draft in its envelope.
@@ -91,20 +89,23 @@ class Envelope:
             id: Unique id.
             sequence: Its number in the outbox.
         """
-        cloud_event: dict[str, Any] = {
-            "specversion": "1.0",
-            "id": id,
-            "source": self.source,
-            "type": draft.type,
-            "subject": draft.subject,
-            "time": None if draft.time is None else capture_date(draft.time),
-            "datacontenttype": "application/json",
-            "dataschema": SCHEMA_PREFIX + draft.schema,
-            "partitionkey": draft.subject,
-            "sequence": f"{sequence:016d}",
-            "run": self.run,
-            "data": draft.data,
-        }
-        if cloud_event["time"] is None:  # absent, not null: recordings without a date
-            del cloud_event["time"]
-        return Message(sequence, id, draft.type, draft.subject, to_json(cloud_event, inf_nan_mode="null"))
+        subject = " ".join(draft.subject.split()) or "-"
+        date = None if draft.time is None else capture_date(draft.time)
+        # Put together by hand: that takes half the time of one dictionary. Absent, not null: time of recordings
+        # without a date.
+        quoted = to_json(subject)
+        body = (
+            b'%s,"id":"%s","type":"%s","subject":%s,"partitionkey":%s,"sequence":"%016d",%s"datacontenttype":'
+            b'"application/json","dataschema":"%s","data":%s}'
+        ) % (
+            self._head,
+            id.encode(),
+            draft.type.encode(),
+            quoted,
+            quoted,
+            sequence,
+            b"" if date is None else b'"time":"%s",' % date.encode(),
+            (SCHEMA_PREFIX + draft.schema).encode(),
+            to_json(draft.data, inf_nan_mode="null"),
+        )
+        return Message(sequence, id, draft.type, subject, body)

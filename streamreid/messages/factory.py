@@ -9,13 +9,16 @@ from streamreid.messages.places_board import PlacesBoard
 __all__ = ["make_brokers"]
 
 
-def make_brokers(config: MessagesConfig, site: str, board: PlacesBoard | None = None) -> list[Broker]:
+def make_brokers(
+    config: MessagesConfig, site: str, board: PlacesBoard | None = None, *, trial: bool = False
+) -> list[Broker]:
     """The brokers of a configuration, not connected yet.
 
     Args:
         config: The section.
         site: Name of the site.
         board: States of places, for brokers that keep them.
+        trial: Only to see whether they can be connected to.
 
     Raises:
         MissingExtraError: A client library is not installed.
@@ -24,7 +27,7 @@ def make_brokers(config: MessagesConfig, site: str, board: PlacesBoard | None = 
     if config.mqtt is not None:
         from streamreid.messages.brokers.mqtt import MqttBroker
 
-        brokers.append(MqttBroker(config.mqtt, site, board))
+        brokers.append(MqttBroker(config.mqtt, site, board, trial=trial))
     if config.kafka is not None:
         from streamreid.messages.brokers.kafka import KafkaBroker
 

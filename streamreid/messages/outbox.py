@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from streamreid.errors import OutputError
@@ -25,21 +25,23 @@ log = logging.getLogger(__name__)
 
 _VERSION = 1
 _TABLES = """
-CREATE TABLE IF NOT EXISTS messages (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, type TEXT NOT NULL, subject TEXT NOT NULL,
-    body BLOB NOT NULL
+CREATE TABLE IF NOT EXISTS blocks (
+    first INTEGER PRIMARY KEY, last INTEGER NOT NULL, at REAL NOT NULL, messages BLOB NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS brokers (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 """
+"""Messages lie in blocks of consecutive numbers, one per line (type, subject, body, with tabs between): what is stored
+at once is written, read and deleted at once."""
+
 _WAIT = 5.0
 """Seconds that a write waits for another one of this file; those take milliseconds."""
 
-_ROW = 120
-"""Bytes that a row takes besides its body, about."""
+_ROW = 60
+"""Bytes that a block takes besides its messages, about."""
 
-_AT_ONCE = 2000
-"""Messages that are deleted in one step, so that a write of the run never waits for long."""
+_BLOCK = 65_536
+"""Bytes of a block at most, or a tenth of what the outbox may hold: so much is given up at once."""
 
 _WAL_PAGES = 500
 """Pages of SQLite's log after which it is copied into the file, by the housekeeping and not by the run."""
@@ -91,13 +93,12 @@ class Outbox:
         if int(about["version"]) > _VERSION:
             raise sqlite3.DatabaseError("it was written by a newer version of streamreid")
         self.id = about["id"]
-        last = self._writer.execute("SELECT seq FROM sqlite_sequence WHERE name='messages'").fetchone()
-        self._next = 1 + (int(last[0]) if last else 0)
-        first, size = self._writer.execute(
-            f"SELECT min(sequence), coalesce(sum(length(body) + {_ROW}), 0) FROM messages"  # noqa: S608 - a constant
+        first, last, size = self._writer.execute(
+            f"SELECT min(first), max(last), coalesce(sum(length(messages) + {_ROW}), 0) FROM blocks"  # noqa: S608
         ).fetchone()
-        self._bytes = int(size)
+        self._next = 1 + max(int(last or 0), int(about.get("deleted", 0)))
         self._first = self._next if first is None else int(first)
+        self._bytes = int(size)
         known = dict(self._writer.execute("SELECT name, position FROM brokers"))
         self.positions = {name: max(known.get(name, 0), self._first - 1) for name in brokers}
         with self._writer:
@@ -117,16 +118,32 @@ class Outbox:
             sqlite3.Error: They cannot be stored.
         """
         assert self._envelope is not None
-        now, number, seal = time.time(), self._next, self._envelope.seal
+        number, seal = self._next, self._envelope.seal
         messages = [seal(draft, id=f"{self.id}-{n}", sequence=n) for n, draft in enumerate(drafts, number)]
-        rows = [(m.sequence, now, m.type, m.subject, m.body) for m in messages]
+        rows = list(self._blocks(messages))
         with self._writer:
             self._writer.execute("BEGIN IMMEDIATE")
-            self._writer.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?)", rows)
-        self._next = number + len(rows)
+            self._writer.executemany("INSERT INTO blocks VALUES (?, ?, ?, ?)", rows)
+        self._next = number + len(messages)
         with self._lock:
-            self._bytes += sum(len(row[4]) + _ROW for row in rows)
+            self._bytes += sum(len(row[3]) + _ROW for row in rows)
         return self.last
+
+    def _blocks(self, messages: Sequence[Message]) -> Iterator[tuple[int, int, float, bytes]]:
+        """The rows of messages."""
+        now, most = time.time(), min(_BLOCK, self.max_size // 10)
+        lines: list[bytes] = []
+        size = 0
+        for message in messages:
+            line = b"%s\t%s\t%s" % (message.type.encode(), message.subject.encode(), message.body)
+            if lines and size + len(line) > most:
+                yield message.sequence - len(lines), message.sequence - 1, now, b"\n".join(lines)
+                lines, size = [], 0
+            lines.append(line)
+            size += len(line) + 1
+        if lines:
+            last = messages[-1].sequence
+            yield last - len(lines) + 1, last, now, b"\n".join(lines)
 
     @property
     def last(self) -> int:
@@ -148,7 +165,7 @@ class Outbox:
         """Seconds that the oldest message behind a position has waited; 0 if there is none. Called by the
         housekeeping."""
         row = self._keeper.execute(
-            "SELECT at FROM messages WHERE sequence > ? ORDER BY sequence LIMIT 1", (position,)
+            "SELECT at FROM blocks WHERE last > ? ORDER BY first LIMIT 1", (position,)
         ).fetchone()
         return 0.0 if row is None else max(0.0, time.time() - row[0])
 
@@ -172,41 +189,39 @@ class Outbox:
                 self._keeper.execute("BEGIN IMMEDIATE")
                 self._keeper.executemany("INSERT OR REPLACE INTO brokers VALUES (?, ?)", positions.items())
             self.positions.update(positions)
-        self._delete(min(positions.values(), default=self.last))
-        self._delete(self._excess())
+        floor = max(min(positions.values(), default=self.last), self._excess())
+        self._delete(floor)
         self._checkpoint()
-        return self._first - 1
+        return floor
 
     def _excess(self) -> int:
         """Number of the last message that is too old, or has to go because there are too many."""
-        limit = 0
-        row = self._keeper.execute(
-            "SELECT max(sequence) FROM (SELECT sequence FROM messages WHERE at < ? ORDER BY sequence LIMIT ?)",
-            (time.time() - self.max_age, _AT_ONCE),
-        ).fetchone()
-        limit = row[0] or 0
-        over = self._bytes - self.max_size
-        if over > 0:
-            for number, size in self._keeper.execute("SELECT sequence, length(body) FROM messages ORDER BY sequence"):
-                over -= size + _ROW
-                if over <= 0:
-                    return max(limit, int(number))
+        limit, over, oldest = 0, self._bytes - self.max_size, time.time() - self.max_age
+        rows = self._keeper.execute("SELECT last, at, length(messages) FROM blocks ORDER BY first")
+        for last, at, size in rows:
+            if over <= 0 and at >= oldest:
+                break
+            limit = int(last)
+            over -= size + _ROW
+        rows.close()
         return limit
 
     def _delete(self, through: int) -> None:
-        """Delete messages up to a number, some at a time."""
-        while self._first <= through:
-            upto = min(through, self._first + _AT_ONCE - 1)
-            with self._keeper:
-                self._keeper.execute("BEGIN IMMEDIATE")
-                (size,) = self._keeper.execute(
-                    f"SELECT coalesce(sum(length(body) + {_ROW}), 0) FROM messages WHERE sequence <= ?",  # noqa: S608
-                    (upto,),
-                ).fetchone()
-                self._keeper.execute("DELETE FROM messages WHERE sequence <= ?", (upto,))
-            self._first = upto + 1
-            with self._lock:
-                self._bytes -= size
+        """Delete the blocks of which nothing is behind a number."""
+        if through < self._first:
+            return
+        with self._keeper:
+            self._keeper.execute("BEGIN IMMEDIATE")
+            (size,) = self._keeper.execute(
+                f"SELECT coalesce(sum(length(messages) + {_ROW}), 0) FROM blocks WHERE last <= ?",  # noqa: S608
+                (through,),
+            ).fetchone()
+            if size:
+                self._keeper.execute("DELETE FROM blocks WHERE last <= ?", (through,))
+                self._keeper.execute("INSERT OR REPLACE INTO about VALUES ('deleted', ?)", (str(through),))
+        self._first = through + 1
+        with self._lock:
+            self._bytes -= int(size)
 
     def _checkpoint(self) -> None:
         log_file = self.path.with_name(self.path.name + "-wal")
@@ -250,11 +265,21 @@ class OutboxReader:
             position: Number of a message.
             limit: How many at most.
         """
+        found: list[Message] = []
         rows = self._connection.execute(
-            "SELECT sequence, type, subject, body FROM messages WHERE sequence > ? ORDER BY sequence LIMIT ?",
-            (position, limit),
-        ).fetchall()
-        return [Message(number, f"{self._id}-{number}", kind, subject, body) for number, kind, subject, body in rows]
+            "SELECT first, messages FROM blocks WHERE first >= (SELECT coalesce(max(first), 0) FROM blocks "
+            "WHERE first <= ?) ORDER BY first",
+            (position + 1,),
+        )
+        for first, lines in rows:
+            for number, line in enumerate(lines.split(b"\n"), first):
+                if number > position:
+                    kind, subject, body = line.split(b"\t", 2)
+                    found.append(Message(number, f"{self._id}-{number}", kind.decode(), subject.decode(), body))
+            if len(found) >= limit:
+                break
+        rows.close()  # ends the read, so that the log can be copied into the file
+        return found[:limit]
 
     def close(self) -> None:
         """Let go of the file."""

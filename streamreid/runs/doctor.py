@@ -19,6 +19,7 @@ from streamreid.config import CameraConfig, Config
 from streamreid.detection import Detector
 from streamreid.errors import StreamReIDError
 from streamreid.features.similarity import SiteCalibration
+from streamreid.messages.factory import make_brokers
 from streamreid.pipeline.detectors import open_detectors
 from streamreid.pipeline.ground_plane import load_calibrations
 from streamreid.pipeline.plausibility import PlausibilityChecks
@@ -30,7 +31,7 @@ from streamreid.sources.kinds import ended_recording
 from streamreid.tracking import Tracker
 from streamreid.types import Frame
 
-__all__ = ["CameraCheck", "Diagnosis", "ModelCheck", "examine"]
+__all__ = ["BrokerCheck", "CameraCheck", "Diagnosis", "ModelCheck", "examine"]
 
 _KEPT = 40
 """Frames of each camera on which inference is measured, at most."""
@@ -99,6 +100,44 @@ class ModelCheck:
 
 
 @dataclass(slots=True)
+class BrokerCheck:
+    """A broker that messages go to.
+
+    Args:
+        name: Its key in the YAML: mqtt, kafka, nats, redis, webhook.
+        error: Why it takes no messages, or None.
+        milliseconds: Until it was connected and logged in.
+    """
+
+    name: str
+    error: str | None = None
+    milliseconds: float | None = None
+
+
+def check_brokers(config: Config) -> list[BrokerCheck]:
+    """Connect to every broker of a configuration, and log in; no message is sent."""
+    site = config.messages.site or "doctor"
+    checks = []
+    try:
+        brokers = make_brokers(config.messages, site, trial=True)
+    except StreamReIDError as error:  # a client library is missing
+        return [BrokerCheck(name, redact(error)) for name in config.messages.brokers]
+    for broker in brokers:
+        check = BrokerCheck(broker.name)
+        began = time.monotonic()
+        try:
+            broker.open()
+            broker.check()
+            check.milliseconds = 1000 * (time.monotonic() - began)
+        except Exception as error:  # also what no client library documents
+            check.error = redact(error)
+        finally:
+            broker.close()
+        checks.append(check)
+    return checks
+
+
+@dataclass(slots=True)
 class Diagnosis:
     """Everything that was found.
 
@@ -106,6 +145,7 @@ class Diagnosis:
         cameras: One by one.
         models: Detector and engine.
         follow_milliseconds: Tracking per frame.
+        brokers: Where messages go.
         expected: What a run will be like; None without a camera or a detector, and where no camera is live.
     """
 
@@ -113,11 +153,12 @@ class Diagnosis:
     models: list[ModelCheck]
     follow_milliseconds: float | None = None
     expected: Forecast | None = None
+    brokers: list[BrokerCheck] = field(default_factory=list)
 
     @property
     def healthy(self) -> bool:
         """Whether everything can be used."""
-        return not any(c.error for c in self.cameras) and not any(m.error for m in self.models)
+        return not any(check.error for check in (*self.cameras, *self.models, *self.brokers))
 
 
 class _Probe:
@@ -213,6 +254,7 @@ def examine(
     """
     tell = say or (lambda _: None)
     config = config.model_copy(update={"cameras": with_kinds(config.cameras)})
+    brokers = check_brokers(config) if config.messages.brokers else []
     tell("opening detector and engine")
     detector, embedder, models = _open(config)
     probes = [_Probe(camera) for camera in config.cameras]
@@ -227,7 +269,7 @@ def examine(
             check.error = check.error or why
         if serving:
             _warn_of_dates(config, probes)
-        diagnosis = Diagnosis([p.check for p in probes], models)
+        diagnosis = Diagnosis([p.check for p in probes], models, brokers=brokers)
         try:
             frames = {p.config.name: list(p.frames) for p in probes if p.frames}
             if detector is not None and embedder is not None and frames:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
 
 from streamreid.messages.schemas import schema
+from streamreid.places.records import PlaceEvent
 from streamreid.sinks.base import FinalIdentities
 from streamreid.types import IdentityEvent
 from tests.messages.conftest import BROKERS, MakeSink, events_of, link, tracks_of
@@ -157,3 +161,68 @@ def test_a_full_outbox_gives_up_the_oldest_and_says_how_many(
     newest = got[1:]  # the first may have been on its way when it was given up
     assert newest == list(range(201 - len(newest), 201))
     assert "the oldest are given up, so far: webhook" in caplog.text
+
+
+_KILLED = """
+import sys, json
+from pathlib import Path
+from streamreid.config.messages import MessagesConfig
+from streamreid.messages import MessageSink
+from tests.messages.conftest import link
+sink = MessageSink(MessagesConfig.model_validate(json.loads(sys.argv[1])), Path(sys.argv[2]), live=True)
+for n in range(1, 100_000):
+    sink.event(link(n, who=n % 3 + 1))
+    print(n, flush=True)
+"""
+
+
+def test_a_run_that_is_killed_has_told_everything_once_it_is_started_again(
+    start_broker: Start, make_sink: MakeSink, tmp_path: Path
+) -> None:
+    broker = start_broker("redis")
+    told = 0
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", _KILLED, json.dumps(broker.section()), str(tmp_path / "run")],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(300)]
+        process.kill()
+        lines += process.stdout.readlines()
+        process.wait()
+        told += int([line for line in lines if line.endswith("\n")][-1])
+    make_sink(broker.section()).close(FinalIdentities())
+    got = [e for e in events_of(broker.received()) if e["type"] == "streamreid.identity.link"]
+    assert told <= len(got) <= told + 3  # the last of each process may not have been said
+    assert [e["sequence"] for e in got] == sorted({e["sequence"] for e in got})
+    assert len({e["run"] for e in got}) == 3
+    runs: dict[str, list[int]] = {}
+    for event in got:
+        runs.setdefault(event["run"], []).append(event["data"]["tracks"][0][1])
+    assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in runs.values())
+
+
+def test_places_are_announced_to_home_assistant_and_keep_their_last_state(
+    start_broker: Start, make_sink: MakeSink
+) -> None:
+    broker: Mosquitto = start_broker("mqtt")
+    section = broker.section()
+    section["mqtt"]["home_assistant"] = True
+    sink = make_sink(section)
+    wait_until(lambda: broker.retained.get("streamreid/shop/status") == b"online")
+    sink.place(PlaceEvent("zone_entered", 5.0, "till", "hall", 1, 1, start=5.0, occupancy=2))
+    sink.place(PlaceEvent("zone_left", 9.0, "till", "hall", 1, 1, start=5.0, occupancy=1))
+    sink.close(FinalIdentities())
+    wait_until(lambda: broker.retained.get("streamreid/shop/status") == b"offline")
+    announced = json.loads(broker.retained["homeassistant/sensor/streamreid_shop/camera_hall_people/config"])
+    state = json.loads(broker.retained[announced["state_topic"]])
+    assert (state["place"], state["occupancy"]) == ("camera:hall", 0)
+    assert announced["availability_topic"] == "streamreid/shop/status"
+    assert json.loads(broker.retained["streamreid/shop/place/till"])["occupancy"] == 1
+    validator = jsonschema_rs.validator_for(schema("place"))
+    places = [e for e in events_of(broker.received()) if e["type"].startswith("streamreid.place.")]
+    assert [e["data"]["dwell"] for e in places] == [0.0, 4.0]
+    for event in places:
+        validator.validate(event)

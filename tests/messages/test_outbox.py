@@ -26,7 +26,8 @@ def open_outbox(path: Path, *names: str, max_size: int = 10**9, max_age: float =
 
 def test_messages_are_read_in_order_and_deleted_once_every_broker_has_them(tmp_path: Path) -> None:
     box = open_outbox(tmp_path / "o.db", "a", "b")
-    box.add([draft(i) for i in range(10)])
+    box.add([draft(i) for i in range(3)])
+    box.add([draft(i) for i in range(3, 10)])
     reader = box.reader()
     assert [m.sequence for m in reader.read(0, 4)] == [1, 2, 3, 4]
     assert [m.id for m in reader.read(8, 4)] == [f"{box.id}-9", f"{box.id}-10"]
@@ -64,9 +65,10 @@ def test_what_is_more_than_the_bound_is_given_up_oldest_first(tmp_path: Path) ->
 
 def test_what_waits_for_too_long_is_given_up(tmp_path: Path) -> None:
     box = open_outbox(tmp_path / "o.db", max_age=3600)
-    box.add([draft(i) for i in range(4)])
+    for i in range(4):
+        box.add([draft(i)])
     with sqlite3.connect(tmp_path / "o.db") as connection:
-        connection.execute("UPDATE messages SET at = at - 4000 WHERE sequence <= 3")
+        connection.execute("UPDATE blocks SET at = at - 4000 WHERE last <= 3")
     assert box.settle({"a": 1}) == 3
     box.close()
 

@@ -17,6 +17,7 @@ import json
 import select
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from streamreid.addresses import split_address
@@ -33,6 +34,9 @@ __all__ = ["MqttBroker"]
 _IN_FLIGHT = 1000
 """Unconfirmed messages at most, where the broker allows as many."""
 
+_STATES_EVERY = 0.25
+"""Seconds between two times that states of identities are told while there are events without a pause."""
+
 _KEEPALIVE = 30
 """Seconds after which the broker notices that this program is gone, and tells the last will."""
 
@@ -44,6 +48,7 @@ class MqttBroker:
         config: The section.
         site: Name of the site.
         board: Newest state of every place; None where none is told.
+        trial: Only connect: tell nothing, and disturb no run of the same site.
 
     Raises:
         MissingExtraError: paho-mqtt is not installed.
@@ -51,8 +56,9 @@ class MqttBroker:
 
     name = "mqtt"
     batch = 1000
+    unsettled: int | None = None
 
-    def __init__(self, config: MqttConfig, site: str, board: PlacesBoard | None = None) -> None:
+    def __init__(self, config: MqttConfig, site: str, board: PlacesBoard | None = None, *, trial: bool = False) -> None:
         try:
             import paho.mqtt.client
             import paho.mqtt.packettypes
@@ -63,6 +69,7 @@ class MqttBroker:
         self._properties: Any = paho.mqtt.properties.Properties
         self._packets: Any = paho.mqtt.packettypes.PacketTypes
         self._config = config
+        self._trial = trial
         self._site = site
         self._base = f"{config.topic}/{site}"
         self._board = board
@@ -70,10 +77,27 @@ class MqttBroker:
         self._announced = 0
         self._client: Any = None
         self._window = _IN_FLIGHT
+        self._states: dict[str, bytes] = {}
+        self._states_told = 0.0
+        self._event_properties = self._packed(ContentType=CONTENT_TYPE)
+        self._expiring = self._packed(ContentType="application/json", MessageExpiryInterval=int(config.state_expiry))
         self._missing: set[int] = set()
         self._answer: str | None = None
         self._lost: str | None = None
         self._refused: str | None = None
+
+    def _packed(self, **values: Any) -> Any:
+        """Properties of messages, put into bytes once; paho does that for every message."""
+        properties = self._properties(self._packets.PUBLISH)
+        for name, value in values.items():
+            setattr(properties, name, value)
+        packed = properties.pack()
+
+        class Packed(self._properties):  # type: ignore[misc, name-defined]
+            def pack(self) -> bytes:
+                return bytes(packed)
+
+        return Packed(self._packets.PUBLISH)
 
     # ---------------------------------------------------------------- connection
 
@@ -82,14 +106,15 @@ class MqttBroker:
         where = f"{self._config.host}:{self._config.port}"
         client = self._paho.Client(
             self._paho.CallbackAPIVersion.VERSION2,
-            client_id=f"streamreid-{self._site}",
+            client_id="" if self._trial else f"streamreid-{self._site}",
             protocol=self._paho.MQTTv5,
             reconnect_on_failure=False,
         )
         client.connect_timeout = CONNECT_SECONDS
         client.max_inflight_messages_set(_IN_FLIGHT)
         self._log_in(client)
-        client.will_set(f"{self._base}/status", "offline", qos=1, retain=True)
+        if not self._trial:
+            client.will_set(f"{self._base}/status", "offline", qos=1, retain=True)
         client.on_connect, client.on_disconnect, client.on_publish = self._on_connect, self._on_disconnect, self._on_ack
         if self._config.scheme == "mqtts":
             client.tls_set_context(tls_context(self._config.tls, where))
@@ -108,6 +133,8 @@ class MqttBroker:
             raise BrokerError(f"{where} does not answer as an MQTT broker")
         if self._answer != "":
             raise BrokerError(f"{where} refuses the connection: {self._answer or self._lost}")
+        if self._trial:
+            return
         self._tell("status", b"online", expiry=None)
         if self._config.home_assistant:
             self._announce()
@@ -159,49 +186,57 @@ class MqttBroker:
 
     def close(self, *, goodbye: bool = False) -> None:
         """See `Broker`."""
-        client, self._client = self._client, None
+        client = self._client
         if client is None:
             return
-        try:
+        with suppress(Exception):  # it is gone either way
             if goodbye and self._lost is None:
-                self._client = client
+                self._tell_places()
                 self._wait([self._publish(f"{self._base}/status", b"offline", None, retain=True)])
                 client.disconnect()
                 self._exchange(0.0)
-                self._client = None
-            if (sock := client.socket()) is not None:
-                sock.close()
-        except Exception:  # noqa: S110 - it is gone either way
-            pass
+        self._client = None
+        with suppress(Exception):
+            if (connection := client.socket()) is not None:
+                connection.close()
 
     # ---------------------------------------------------------------- messages
 
+    def check(self) -> None:
+        """See `Broker`: whoever is logged in is let in."""
+
     def send(self, messages: Sequence[Message]) -> None:
-        """See `Broker`. Behind the events their identities' newest states are told."""
-        properties = self._properties(self._packets.PUBLISH)
-        properties.ContentType = CONTENT_TYPE
-        states: dict[str, bytes] = {}
+        """See `Broker`. The newest states of their identities are told a few times a second."""
         mids: list[int] = []
         for message in messages:
             topic = f"{self._base}/event/{'/'.join(map(topic_part, message.subject.split('/', 1)))}"
-            mids.append(self._publish(topic, message.body, properties))
+            mids.append(self._publish(topic, message.body, self._event_properties))
             if message.subject.startswith("identity/") and message.type.startswith("streamreid.identity."):
-                states[message.subject] = message.body
+                self._states[message.subject] = message.body
+                self.unsettled = self.unsettled or message.sequence
             while len(self._missing) >= self._window:
                 self._progress(mids)
         self._wait(mids)
-        expiring = self._properties(self._packets.PUBLISH)
-        expiring.ContentType = "application/json"
-        expiring.MessageExpiryInterval = int(self._config.state_expiry)
-        told = [
-            self._publish(f"{self._base}/{subject}", identity_state(body), expiring, retain=True)
-            for subject, body in states.items()
-        ]
-        try:
-            self._wait(told)
-        except BrokerError as error:
-            error.delivered = 0  # the states are told again with their events
-            raise
+        if time.monotonic() - self._states_told >= _STATES_EVERY:
+            self._tell_states()
+
+    def _tell_states(self) -> None:
+        """Tell the newest states of identities; where that fails, they wait for the next connection."""
+        self._states_told = time.monotonic()
+        self._publish_all(
+            {f"{self._base}/{subject}": identity_state(body) for subject, body in self._states.items()},
+            self._expiring,
+        )
+        self._states.clear()
+        self.unsettled = None
+
+    def _publish_all(self, retained: dict[str, bytes], properties: Any) -> None:
+        mids: list[int] = []
+        for topic, payload in retained.items():
+            mids.append(self._publish(topic, payload, properties, retain=True))
+            while len(self._missing) >= self._window:
+                self._progress(mids)
+        self._wait(mids)
 
     def _publish(self, topic: str, payload: bytes, properties: Any, *, retain: bool = False) -> int:
         if self._client is None or self._lost is not None:
@@ -249,6 +284,11 @@ class MqttBroker:
         self._exchange(0.0)
         if self._lost is not None:
             raise BrokerError(f"the connection is lost: {self._lost}")
+        if self._states:
+            self._tell_states()
+        self._tell_places()
+
+    def _tell_places(self) -> None:
         if self._board is not None:
             if self._config.home_assistant and len(self._board.places()) > self._announced:
                 self._announce()
@@ -271,11 +311,8 @@ class MqttBroker:
         places = [] if self._board is None else self._board.places()
         self._announced = len(places)
         properties = self._properties(self._packets.PUBLISH)
-        mids = [
-            self._publish(topic, json.dumps(config, ensure_ascii=False).encode(), properties, retain=True)
-            for topic, config in discovery(self._config.discovery_topic, self._base, self._site, places).items()
-        ]
-        self._wait(mids)
+        told = discovery(self._config.discovery_topic, self._base, self._site, places)
+        self._publish_all({t: json.dumps(c, ensure_ascii=False).encode() for t, c in told.items()}, properties)
 
 
 def identity_state(body: bytes) -> bytes:

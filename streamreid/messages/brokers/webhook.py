@@ -50,6 +50,7 @@ class WebhookBroker:
     """
 
     name = "webhook"
+    unsettled = None
 
     def __init__(self, config: WebhookConfig) -> None:
         try:
@@ -76,18 +77,13 @@ class WebhookBroker:
             verify=verify, headers=headers, timeout=timeout, trust_env=False, follow_redirects=False
         )
 
-    def check(self) -> str:
-        """Ask the receiver without sending anything; what it answers.
-
-        Raises:
-            BrokerError: It is not there, or refuses the token.
-        """
+    def check(self) -> None:
+        """See `Broker`: what the receiver answers to OPTIONS."""
         status = self._request("OPTIONS", b"", {})
         if status in (401, 403):
             raise BrokerError(f"{self._where} answers {status}: the token is refused")
-        if status == 404 or status >= 500:
+        if status == 404 or (status >= 500 and status != 501):
             raise BrokerError(f"{self._where} answers {status}")
-        return f"answers {status}"
 
     def send(self, messages: Sequence[Message]) -> None:
         """See `Broker`."""
