@@ -51,7 +51,7 @@ def doctor(
         output.print_json(json.dumps({**dataclasses.asdict(found), "healthy": found.healthy}))
     else:
         _print(found)
-    wrong = any(check.error for check in (*found.models, *found.brokers))
+    wrong = any(m.error for m in found.models) or any(b.error for b in found.brokers)
     raise typer.Exit(2 if wrong else 3 if any(c.error for c in found.cameras) else 0)
 
 

@@ -158,7 +158,8 @@ class Diagnosis:
     @property
     def healthy(self) -> bool:
         """Whether everything can be used."""
-        return not any(check.error for check in (*self.cameras, *self.models, *self.brokers))
+        failed = [c.error for c in self.cameras] + [m.error for m in self.models] + [b.error for b in self.brokers]
+        return not any(failed)
 
 
 class _Probe:
