@@ -12,7 +12,7 @@ import numpy as np
 from streamreid.boxes import cover_matrix
 from streamreid.types import BoolArray, Float64Array, FloatArray
 
-__all__ = ["BodyHeights", "feet_hidden", "points_of"]
+__all__ = ["WHOLE", "BodyHeights", "feet_hidden", "feet_of", "points_of", "whole"]
 
 _DECAY = 0.9995
 """Per frame: at 10 frames per second, what was learnt three minutes ago counts a third, and still decides where few
@@ -33,7 +33,7 @@ _STRIP_HIDDEN = 0.35
 _EDGE = 0.99
 """Boxes that reach below this share of the picture go on outside of it."""
 
-_WHOLE = 0.85
+WHOLE = 0.85
 """A box at least so tall, as a share of what is expected, shows the whole body: people's heights and steps differ by
 about a tenth."""
 
@@ -120,7 +120,7 @@ def feet_of(boxes: Float64Array, hidden: BoolArray, heights: BodyHeights, ratio:
     feet = np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]], 1)
     if heights.known and hidden.any():
         expected = heights.expected(boxes) * ratio
-        cut = hidden & (boxes[:, 3] - boxes[:, 1] < _WHOLE * expected)
+        cut = hidden & (boxes[:, 3] - boxes[:, 1] < WHOLE * expected)
         feet[cut, 1] = boxes[cut, 1] + expected[cut]
     return feet
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streamreid.config import LineConfig, ZoneConfig
 from streamreid.ground.camera_model import GroundCamera
-from streamreid.places.anchors import BodyHeights, feet_hidden, feet_of, whole
+from streamreid.places.anchors import WHOLE, BodyHeights, feet_hidden, feet_of, whole
 from streamreid.places.camera_geometry import CameraGeometry
 from streamreid.places.track_table import TrackChanges, TrackTable
 from streamreid.types import BoolArray, Float64Array, FloatArray, FrameResult
@@ -83,10 +83,14 @@ class CameraPlaces:
     def _feet(self, boxes: Float64Array, rows: NDArray[np.intp], result: FrameResult) -> tuple[Float64Array, BoolArray]:
         """Where the feet are, ``[N, 2]``, and ``[N]`` whether that had to be inferred."""
         hidden = feet_hidden(boxes, self._feet_visibility(rows, result))
-        detected = result.tracks.rows >= 0  # where a box was predicted, nothing is learnt
-        seen = whole(boxes, hidden) & detected
-        self._heights.learn(boxes[seen])
         ratio = self.table.column("ratio")
+        short = np.zeros(len(rows), bool)
+        if self._heights.known:
+            short, cut = self._cut_off(boxes, rows)
+            hidden |= cut
+        detected = result.tracks.rows >= 0  # where a box was predicted, nothing is learnt
+        seen = whole(boxes, hidden) & detected & ~short
+        self._heights.learn(boxes[seen])
         if self._heights.known:
             of = rows[seen]
             new = (boxes[seen, 3] - boxes[seen, 1]) / np.maximum(self._heights.expected(boxes[seen]), 1e-6)
@@ -95,6 +99,21 @@ class CameraPlaces:
         own = ratio[rows]
         feet = feet_of(boxes, hidden, self._heights, np.where(own > 0, own, 1.0))
         return feet, feet[:, 1] != boxes[:, 3]
+
+    def _cut_off(self, boxes: Float64Array, rows: NDArray[np.intp]) -> tuple[BoolArray, BoolArray]:
+        """``[N]`` boxes that are shorter than the person is, and those of them whose lower end went: something hides
+        the feet. Of somebody who sits down or bends, the upper end went."""
+        top, bottom, cut = (self.table.column(name) for name in ("top", "bottom", "cut"))
+        ratio = self.table.column("ratio")[rows]
+        known = ratio > 0
+        height = boxes[:, 3] - boxes[:, 1]
+        short = known & (height < WHOLE * self._heights.expected(boxes) * np.where(known, ratio, 1.0))
+        fresh = short & (bottom[rows] > 0)  # it was whole in the frame before
+        cut[rows[fresh]] = (np.abs(boxes[:, 3] - bottom[rows]) > np.abs(boxes[:, 1] - top[rows]))[fresh]
+        cut[rows[~short]] = False
+        top[rows] = np.where(short, 0.0, boxes[:, 1])
+        bottom[rows] = np.where(short, 0.0, boxes[:, 3])
+        return short, np.asarray(cut[rows], bool)
 
     def _feet_visibility(self, rows: NDArray[np.intp], result: FrameResult) -> FloatArray:
         """``[N]`` how much the engine saw of the feet lately; NaN where it did not look."""

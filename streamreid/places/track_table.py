@@ -99,6 +99,9 @@ class TrackTable:
             "ratio": ((), np.float64),
             "feet": ((), np.float64),
             "feet_at": ((), np.float64),
+            "top": ((), np.float64),
+            "bottom": ((), np.float64),
+            "cut": ((), np.bool_),
             "state": ((z,), np.int8),
             "against": ((z,), np.int32),
             "since": ((z,), np.float64),
@@ -124,7 +127,7 @@ class TrackTable:
         return np.array([self._row(i, time, begun) for i in ids.tolist()], np.intp)
 
     def column(self, name: str) -> NDArray[Any]:
-        """A column with a value per row: ``ratio``, ``feet`` and ``feet_at`` belong to the caller."""
+        """A column with a value per row: those from ``ratio`` to ``cut`` belong to the caller."""
         return self._columns[name]
 
     def _row(self, track_id: int, time: float, begun: list[int]) -> int:

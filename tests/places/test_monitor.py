@@ -262,3 +262,22 @@ def test_who_is_undecided_and_first_shown_inside_when_a_run_ends_is_told_as_nobo
         ("last_seen", 7),
     ]
     assert len(monitor.log().visits) == 2
+
+
+@pytest.mark.parametrize(("bends", "visits"), [(False, 1), (True, 0)])
+def test_a_box_whose_lower_end_jumps_up_is_cut_off_and_one_whose_upper_end_sinks_is_not(bends, visits):
+    # In front of the counter is the zone. Everybody is .2 tall with the feet at .6, and .3 at .9.
+    near = zone(polygon=[[0, 0.78], [1, 0.78], [1, 1], [0, 1]], inertia=2)
+    monitor = PlaceMonitor([near])
+    for i in range(300):
+        y = 0.6 + 0.3 * (i % 30) / 30
+        monitor.observe(result("a", i, i * 0.1, {i // 30 + 1: (i // 30 + 1, 0.3, y, y / 3)}))
+    before = len(monitor.log().visits)
+    stands = {50: (50, 0.3, 0.72, 0.24)}
+    for i in range(300, 320):
+        monitor.observe(result("a", i, i * 0.1, stands))
+    # Now at .8: behind somebody's desk, of which the engine says nothing; or still at .72, bent to the half.
+    for i in range(320, 360):
+        box = (0.72, 0.12) if bends else (0.65 + (i % 10) / 300, 0.13)
+        monitor.observe(result("a", i, i * 0.1, {50: (50, 0.3, *box)}))
+    assert len(monitor.log().visits) - before == visits
