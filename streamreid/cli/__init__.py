@@ -64,6 +64,7 @@ class _Verbs(LazyGroup):
             "Compile an engine or detector for a target, and prove it.",
         ),
         Verb("engine", "streamreid.cli.engine:app", _ENGINES, "Import, inspect, verify and time engine bundles."),
+        Verb("detector", "streamreid.cli.detector:app", _ENGINES, "Try detectors on your own clips."),
         Verb(
             "gallery",
             "streamreid.cli.gallery:app",

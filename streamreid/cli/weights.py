@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -11,7 +13,6 @@ from rich.table import Column, Table
 from streamreid import weights
 from streamreid.cli.console import errors, output
 from streamreid.cli.progress_line import Work
-from streamreid.errors import WeightsError
 
 __all__ = ["app"]
 
@@ -21,16 +22,30 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_() -> None:
-    """Every name, whether it is on this machine, its licence, size and place."""
-    table = Table("name", "present", "licence", "MB", Column("path", overflow="fold"), box=None, pad_edge=False)
-    for w in weights.REGISTRY:
-        try:
-            present = "no" if weights.find(w.name) is None else "yes"
-        except WeightsError:
-            present = "wrong checksum"
-        table.add_row(w.name, present, w.licence, f"{w.size / 1e6:.1f}", escape(str(w.path)))
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Every name, when it is loaded, whether it is on this machine, its licence (of code and weights, where they
+    differ), size, training data and place; shipped engines too. Below it, what the training data allows."""
+    from streamreid.runs.model_licences import model_licences
+
+    found = model_licences()
+    if as_json:
+        typer.echo(json.dumps([asdict(m) | {"commercial_use": m.commercial_use} for m in found], indent=2))
+        return
+    whole = [Column(title, no_wrap=True) for title in ("name", "loaded as", "present", "licence", "MB")]
+    table = Table(*whole, Column("training data"), Column("path", overflow="fold"), box=None, pad_edge=False)
+    for m in found:
+        present = m.present if isinstance(m.present, str) else "yes" if m.present else "no"
+        licence = m.code_licence
+        if m.weights_licence != licence:
+            licence = f"code {licence}, weights {m.weights_licence}"
+        size, data = f"{m.size / 1e6:.1f}", m.training_data or "–"
+        table.add_row(m.name, m.used, present, licence, size, data, escape(m.path))
     output.print(table)
+    for text in dict.fromkeys(m.training_terms for m in found if m.training_terms):
+        names = [m.name for m in found if m.training_terms == text]
+        output.print(f"training data of {', '.join(names)}: {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command("fetch")

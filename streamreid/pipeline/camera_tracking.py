@@ -134,7 +134,15 @@ class CameraTracking:
             features = item.features if item.embedded is None else _hide(item.features, ~item.embedded)
             best = self._best_scores().get(frame.camera)
             self._report(
-                self._checks.observe(frame.camera, frame.time, detections, features, frame.size, best_score=best)
+                self._checks.observe(
+                    frame.camera,
+                    frame.time,
+                    detections,
+                    features,
+                    frame.size,
+                    best_score=best,
+                    image=frame.image if frame.has_image else None,
+                )
             )
             impostors = self._calibrations[frame.camera].observe(features, detections.boxes)
             observations = self._stage.update(frame, detections, features, item.motion)

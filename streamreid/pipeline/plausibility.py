@@ -16,13 +16,23 @@ import numpy as np
 from streamreid.features.similarity import part_similarity
 from streamreid.ground.body_model import body_boxes
 from streamreid.ground.camera_model import GroundCamera
-from streamreid.types import Detections, FloatArray, PartFeatures
+from streamreid.pipeline.movement import MovementWitness
+from streamreid.types import Detections, FloatArray, Image, PartFeatures
 
 __all__ = ["PlausibilityChecks"]
 
 _NOBODY_SECONDS = 30.0
 """Capture seconds without anybody after which it is said: in most scenes somebody has come by, and half of the minute
 is left to act."""
+
+_SOMEBODY_FRAMES = 10
+"""Frames with somebody from which a detector is known to find people; fewer may be a thing that was mistaken once."""
+
+_RARELY = 0.02
+"""Share of frames with somebody below which it hardly finds anybody, where something moves nearly all the time."""
+
+_MOVING_SHARE = 0.3
+"""Share of comparisons in which something moved from which an empty scene is improbable."""
 
 _LEAST_FRAMES = 5
 """Frames from which the end of a short recording is judged."""
@@ -72,6 +82,7 @@ class _Camera:
     last: float
     frames: int = 0
     people: int = 0
+    frames_with_people: int = 0
     heights: list[float] = field(default_factory=list)
     feet_in_the_sky: int = 0
     people_said: bool = False
@@ -94,6 +105,7 @@ class PlausibilityChecks:
         self._similarities: list[float] = []
         self._crowd = 0
         self._engine_done = engine == "none"
+        self._movement = MovementWitness()
 
     def observe(
         self,
@@ -104,6 +116,7 @@ class PlausibilityChecks:
         size: tuple[int, int],
         *,
         best_score: float | None = None,
+        image: Image | None = None,
     ) -> list[tuple[str, str]]:
         """Take a frame.
 
@@ -115,6 +128,7 @@ class PlausibilityChecks:
             size: Width and height of the frame in pixels.
             best_score: The best score of a person so far in this camera, also of those below the detector's threshold;
                 None if not known.
+            image: The frame's picture: whether something moves in it tells an empty scene from a blind detector.
 
         Returns:
             What is to be said: camera ('' for the engine) and sentence.
@@ -125,9 +139,13 @@ class PlausibilityChecks:
         state.frames, state.last = state.frames + 1, max(state.last, time)
         people = detections.scores >= self._high_score
         state.people += int(people.sum())
+        state.frames_with_people += bool(people.any())
         found: list[tuple[str, str]] = []
-        if not state.people_said and (state.people or state.last - state.began >= _NOBODY_SECONDS):
-            found += self._nobody(camera, state, best_score)
+        if not state.people_said:
+            if image is not None and image.size:
+                self._movement.observe(camera, time, image)
+            if state.frames_with_people >= _SOMEBODY_FRAMES or state.last - state.began >= _NOBODY_SECONDS:
+                found += self._nobody(camera, state, best_score)
         if not state.heights_said:
             self._measure(camera, state, detections.boxes[people], size)
             if len(state.heights) + state.feet_in_the_sky >= _BOXES or state.last - state.began >= _LAST_SECONDS:
@@ -152,19 +170,40 @@ class PlausibilityChecks:
         if state.people_said or state.frames < _LEAST_FRAMES:
             return []
         state.people_said = True
-        if state.people:
+        moved, compared = self._movement.seen(camera)
+        moving = compared >= _LEAST_FRAMES and moved >= _MOVING_SHARE * compared
+        # Most of the people there are missed only where there is something to miss.
+        if state.frames_with_people and not (moving and state.frames_with_people < _RARELY * state.frames):
             return []
+        many = f"{state.frames} frames ({state.last - state.began:.0f} s)"
+        who = (
+            f"somebody was found in only {state.frames_with_people} of its first {many}"
+            if state.people
+            else f"nobody was found in its first {many}"
+        )
         scores = (
             ""
             if best is None
             else f"; the best score was {best:.2f}, and people count from {self._high_score:g} (tracker.high_score)"
         )
+        advice = (
+            "try another one (`streamreid detector bench` compares them on a clip), or a larger detector.size, and "
+            "check roi"
+        )
+        if moving:
+            return [
+                (
+                    camera,
+                    f"{who}, although something moves in {moved / compared:.0%} of them{scores}. If these are people, "
+                    f"this detector does not find them: {advice}",
+                )
+            ]
+        still = ", and nothing moves in them" if compared >= _LEAST_FRAMES and not moved else ""
         return [
             (
                 camera,
-                f"nobody was found in its first {state.frames} frames ({state.last - state.began:.0f} s){scores}. If "
-                "the scene was empty, all is well; if people are to be seen in it, this detector does not find them: "
-                "try another one, or a larger detector.size, and check roi",
+                f"{who}{still}{scores}. If the scene was empty, all is well; if people are to be seen in it, this "
+                f"detector does not find them: {advice}",
             )
         ]
 

@@ -75,6 +75,9 @@ class CalibrationValues(Strict):
 class BundleManifest(Strict):
     """What ``bundle.json`` holds.
 
+    ``licence`` says in words what there is to know; ``code_licence`` and ``weights_licence`` are SPDX identifiers,
+    ``training_data`` names data sets and ``training_terms`` what their publishers allow.
+
     ``features`` is the checksum of an earlier graph whose features the graph gives bit by bit (outputs were added,
     notes removed): its fingerprint stays.
     """
@@ -83,6 +86,10 @@ class BundleManifest(Strict):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)
     description: str = ""
     licence: str = "unknown"
+    code_licence: str = "unknown"
+    weights_licence: str = "unknown"
+    training_data: str = ""
+    training_terms: str = ""
     kind: Literal["reid"] = "reid"
     files: dict[FileName, Sha256] = Field(default_factory=dict)
     model: FileName = "model.onnx"

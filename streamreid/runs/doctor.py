@@ -348,7 +348,8 @@ def _measure(
         trackers[frame.camera].update(found[rows], looks, frame.time, size=frame.size)
         marks.append(time.perf_counter())
         spent.append((marks[1] - marks[0], marks[2] - marks[1], marks[3] - marks[2]))
-        findings += first_minute.observe(frame.camera, frame.time, found[rows], looks, frame.size)
+        picture = frame.image if frame.has_image else None
+        findings += first_minute.observe(frame.camera, frame.time, found[rows], looks, frame.size, image=picture)
         settled.append(frame.time - frames[frame.camera][0].time >= _SETTLED)
         checks[frame.camera].people += float((found.scores >= config.tracker.high_score).sum()) / len(
             frames[frame.camera]

@@ -72,6 +72,59 @@ def test_nobody_found_is_said_once_with_frames_seconds_and_best_score():
     assert "If the scene was empty, all is well" in sentence
 
 
+def pictures(moving):
+    """A scene in which a box the size of a person walks to and fro, or stands."""
+    rng = np.random.default_rng(1)
+    ground = rng.integers(60, 120, (432, 768, 3))
+
+    def picture(step):
+        image = ground + rng.normal(0, 6, ground.shape)
+        left = 100 + (40 * step) % 500 if moving else 100
+        image[150:330, left : left + 60] = 220
+        return image.clip(0, 255).astype(np.uint8)
+
+    return picture
+
+
+def watched(found, moving, frames=130):
+    check, picture, said = PlausibilityChecks(0.5, "none"), pictures(moving), []
+    for step in range(frames):
+        people = found(step)
+        looks = PartFeatures.unseen(len(people))
+        said += check.observe("gate", step / 4, people, looks, SIZE, image=picture(step))
+    return [sentence for _, sentence in said + check.finish()]
+
+
+def test_movement_tells_a_blind_detector_from_an_empty_scene():
+    (moving,) = watched(nobody, True)
+    assert "although something moves in 100% of them" in moving
+    assert "If these are people, this detector does not find them" in moving
+    assert "detector bench" in moving
+    (still,) = watched(nobody, False)
+    assert "and nothing moves in them" in still
+    assert "If the scene was empty, all is well" in still
+
+
+def test_one_box_in_a_minute_is_not_finding_people():
+    one = Detections(np.array([[1, 1, 30, 90]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
+    (sentence,) = watched(lambda step: one if step == 7 else Detections.empty(), True)
+    assert "somebody was found in only 1 of its first 121 frames (30 s), although something moves" in sentence
+    assert watched(lambda step: one if step == 7 else Detections.empty(), False) == []
+    assert watched(lambda step: one if step > 60 else Detections.empty(), True) == []
+
+
+def test_light_that_changes_and_a_camera_that_turns_are_no_movement():
+    check = PlausibilityChecks(0.5, "none")
+    rng, said = np.random.default_rng(2), []
+    for step in range(130):
+        light = np.full((432, 768, 3), 60 + step, np.uint8)
+        turned = rng.integers(0, 2, (9, 16, 1), np.uint8).repeat(48, 0).repeat(48, 1).repeat(3, 2) * 200
+        for camera, image in (("light", light), ("turned", turned)):
+            said += check.observe(camera, step / 4, Detections.empty(), PartFeatures.unseen(0), SIZE, image=image)
+    assert len(said) == 2
+    assert not [sentence for _, sentence in said if "although something moves" in sentence]
+
+
 def test_a_short_recording_is_judged_at_its_end():
     check = PlausibilityChecks(0.5, "engine")
     assert [c for c, _ in minute(check, seconds=5, found=nobody)] == ["gate"]
@@ -158,7 +211,8 @@ def test_a_run_says_it_while_it_goes_on_and_in_the_summary(scene, colours, tmp_p
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     for name, score in Blind.best_scores.items():
         (sentence,) = summary["cameras"][name]["warnings"]
-        assert f"nobody was found in its first 40 frames (4 s); the best score was {score:.2f}" in sentence
+        assert "nobody was found in its first 40 frames (4 s), although something moves in" in sentence
+        assert f"; the best score was {score:.2f}" in sentence
         assert caplog.text.count(f"camera '{name}': nobody was found") == 1
 
 
