@@ -15,7 +15,7 @@ from streamreid.cli.console import errors, output, set_up_logging
 from streamreid.cli.progress_line import Work
 from streamreid.config import DetectorConfig, TrackerConfig
 from streamreid.detection import open_detector
-from streamreid.detection.default_detector import ALTERNATIVE, DEFAULT
+from streamreid.detection.auto_detector import ALTERNATIVE, PREFERRED
 from streamreid.errors import DetectorError, StreamReIDError, WeightsError
 from streamreid.runs import detector_bench
 from streamreid.runs.detector_bench import Clip, DetectorScore, People
@@ -141,7 +141,7 @@ def _prepare(
     clips = detector_bench.read_clips(paths, every=every, most=frames)
     if truth is not None:
         return clips, detector_bench.true_people(clips, truth), f"ground truth in {truth}"
-    name = reference or next((n for n in (ALTERNATIVE, DEFAULT) if _is_here(n)), DEFAULT)
+    name = reference or next((n for n in (ALTERNATIVE, PREFERRED) if _is_here(n)), PREFERRED)
     work.step(f"asking {name} at {_REFERENCE_SIZE} pixels who is there")
     stronger = open_detector(DetectorConfig(model=name, size=_REFERENCE_SIZE))
     return clips, detector_bench.reference_people(clips, stronger), f"{name} at {_REFERENCE_SIZE} pixels"
@@ -154,7 +154,7 @@ def _score(name: str, size: str, clips: list[Clip], people: dict[tuple[str, int]
 
 def _here() -> list[str]:
     """Named detectors that are on this machine."""
-    return [name for name in (DEFAULT, ALTERNATIVE) if _is_here(name)]
+    return [name for name in (PREFERRED, ALTERNATIVE) if _is_here(name)]
 
 
 def _is_here(name: str) -> bool:

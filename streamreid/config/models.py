@@ -14,7 +14,17 @@ RuntimeName = Literal["auto", "tensorrt", "openvino", "onnxruntime", "torch"]
 Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
 RuntimeChoice = Literal["cached", "measure", "rule"]
 HeadName = Literal[
-    "auto", "yolov8", "yolov8-rows", "yolov5", "yolox", "nms", "yolov7-nms", "ssd", "boxes-scores", "boxes-labels"
+    "auto",
+    "yolov8",
+    "yolov8-rows",
+    "yolov5",
+    "yolox",
+    "nanodet",
+    "nms",
+    "yolov7-nms",
+    "ssd",
+    "boxes-scores",
+    "boxes-labels",
 ]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 

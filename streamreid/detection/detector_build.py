@@ -20,8 +20,8 @@ from streamreid.compiling.machine import find_gpu, fingerprint
 from streamreid.compiling.policy import open_build
 from streamreid.compiling.records import PLAN_TARGETS, BuildRecord, ParityReport
 from streamreid.config import DetectorConfig
+from streamreid.detection.auto_detector import AUTO, auto_detector
 from streamreid.detection.bundle import DetectorBundle, DetectorManifest, load_detector_bundle
-from streamreid.detection.default_detector import AUTO, default_detector
 from streamreid.detection.detector_trial import STORED
 from streamreid.detection.dynamic_yolox import dynamic_yolox_file
 from streamreid.detection.onnx_detector import OnnxDetector
@@ -220,7 +220,7 @@ def _source(source: str) -> tuple[DetectorManifest, dict[str, Path]]:
         )
     licence = "unknown"
     if not path.is_file():
-        path = default_detector() if source == AUTO else weights.get(source)
+        path = auto_detector() if source == AUTO else weights.get(source)
         licence = next(w.licence for w in weights.REGISTRY if w.filename == path.name)
     from streamreid._version import __version__
 

@@ -9,9 +9,9 @@ from streamreid._startup import starting
 from streamreid.compiling.bundle_folder import MANIFEST
 from streamreid.compiling.policy import LoadOptions, open_graph
 from streamreid.config import DetectorConfig
+from streamreid.detection.auto_detector import AUTO, auto_detector, find_auto_detector
 from streamreid.detection.base import Detector
 from streamreid.detection.bundle import load_detector_bundle
-from streamreid.detection.default_detector import AUTO, default_detector, find_default_detector
 from streamreid.detection.mot_file import MotFileDetector
 from streamreid.detection.onnx_detector import OnnxDetector
 from streamreid.detection.ultralytics_detector import UltralyticsDetector
@@ -26,7 +26,7 @@ def open_detector(config: DetectorConfig) -> Detector:
 
     Args:
         config: ``model`` is a file (.onnx, .xml, .pt), the folder of a detector bundle, 'mot:FOLDER', 'mot:FILE.txt',
-            'auto' for the default, or the name of known weights.
+            'auto' (see ``auto_detector``), or the name of known weights.
 
     Raises:
         DetectorError: No such file or an unknown layout.
@@ -50,7 +50,7 @@ def _open(config: DetectorConfig) -> Detector:
         if not path.is_file():
             raise DetectorError(f"detector {path}: no such file")
     else:
-        path = default_detector() if model == AUTO else weights.get(model)
+        path = auto_detector() if model == AUTO else weights.get(model)
         suffix = path.suffix.lower()
     if suffix == ".pt":
         return UltralyticsDetector(path, config)
@@ -111,7 +111,7 @@ def detector_checksum(config: DetectorConfig) -> str | None:
         return bundle.compiled.checksum
     if path is None or not path.is_file():
         try:
-            path = find_default_detector() if config.model == AUTO else weights.find(config.model)
+            path = find_auto_detector() if config.model == AUTO else weights.find(config.model)
         except WeightsError:
             return None
     try:

@@ -4,11 +4,13 @@
 channels behind). ``yolov8-rows``: the same as rows, ``[B, N, 4 + C]`` (exporters for other devices; with boxes in 0..1:
 Ultralytics' RT-DETR). ``yolov5``: ``[B, N, 5 + C]``: cx cy w h, objectness, class scores (YOLOv5, YOLOv7, YOLOX
 exported with --decode_in_inference). ``yolox``: ``[B, N, 5 + C]``, offsets on a grid and log sizes: needs decoding
-(YOLOX). ``nms``: ``[B, N, 6]``: xyxy, score, class (YOLOv10, YOLO26, exports with suppression inside; DeepStream-Yolo,
-without it). ``yolov7-nms``: ``[N, 7]``: picture, xyxy, class, score. ``ssd``: ``[1, 1, N, 7]``: picture, class, score,
-xyxy in 0..1 (OpenVINO's DetectionOutput, Open Model Zoo). ``boxes-scores``: two outputs, boxes ``[B, N, 4]`` and class
-scores or logits ``[B, N, C]`` (YOLO-NAS, DETR and its kin). ``boxes-labels``: boxes, best score and class of each,
-perhaps the number of boxes (TensorRT's EfficientNMS, TensorFlow, torchvision, ATSS of Open Model Zoo).
+(YOLOX, also with a P2 or P6 level). ``nanodet``: ``[B, N, C + 32]``: class scores, then how probable each of eight
+distances to each side of the box is (NanoDet, NanoDet-Plus). ``nms``: ``[B, N, 6]``: xyxy, score, class (YOLOv10,
+YOLO26, exports with suppression inside; DeepStream-Yolo, without it). ``yolov7-nms``: ``[N, 7]``: picture, xyxy, class,
+score. ``ssd``: ``[1, 1, N, 7]``: picture, class, score, xyxy in 0..1 (OpenVINO's DetectionOutput, Open Model Zoo).
+``boxes-scores``: two outputs, boxes ``[B, N, 4]`` and class scores or logits ``[B, N, C]`` (YOLO-NAS, DETR and its kin)
+or ``[B, C, N]`` (PP-YOLOE). ``boxes-labels``: boxes, best score and class of each, perhaps the number of boxes
+(TensorRT's EfficientNMS, TensorFlow, torchvision, ATSS of Open Model Zoo).
 """
 
 from __future__ import annotations
@@ -21,17 +23,25 @@ import numpy as np
 
 from streamreid.types import Detections, FloatArray
 
-__all__ = ["LAYOUTS", "BoxForm", "Head", "Layout", "Rows", "grid_cells", "read_boxes", "read_rows", "to_pixels"]
+__all__ = ["LAYOUTS", "BoxForm", "Head", "Layout", "Rows", "grid_strides", "read_boxes", "read_rows", "to_pixels"]
 
-Layout = Literal["yolov8", "yolov8-rows", "yolov5", "yolox", "nms", "yolov7-nms", "ssd", "boxes-scores", "boxes-labels"]
+Layout = Literal[
+    "yolov8", "yolov8-rows", "yolov5", "yolox", "nanodet", "nms", "yolov7-nms", "ssd", "boxes-scores", "boxes-labels"
+]
 BoxForm = Literal["xyxy", "cxcywh", "yxyx"]
 LAYOUTS = (
-    "[B, 4+C, N] (YOLOv8, YOLO11) or the same as rows, [B, N, 5+C] (YOLOX, YOLOv5, YOLOv7), [B, N, 6] (YOLOv10, "
-    "YOLO26, DeepStream), [1, 1, N, 7] (SSD of OpenVINO), boxes [B, N, 4] with class scores [B, N, C] (YOLO-NAS, "
-    "DETR) or with scores and labels [B, N] (EfficientNMS)"
+    "[B, 4+C, N] (YOLOv8, YOLO11) or the same as rows, [B, N, 5+C] (YOLOX, YOLOv5, YOLOv7), [B, N, C+32] (NanoDet), "
+    "[B, N, 6] (YOLOv10, YOLO26, DeepStream), [1, 1, N, 7] (SSD of OpenVINO), boxes [B, N, 4] with class scores "
+    "[B, N, C] or [B, C, N] (YOLO-NAS, DETR, PP-YOLOE) or with scores and labels [B, N] (EfficientNMS)"
 )
 _STRIDES = (8, 16, 32)
 """Pixels per cell of the three grids of YOLO detectors (Ge et al., YOLOX, arXiv 2107.08430)."""
+
+_GRIDS = (_STRIDES, (8, 16, 32, 64), (4, 8, 16, 32), (4, 8, 16, 32, 64))
+"""The usual one, with a level P6 for large objects (NanoDet-Plus too), with a level P2 for small ones, with both."""
+
+_BINS = 8
+"""Distances that NanoDet tells apart, in cells from 0 to 7 (Li et al., Generalized Focal Loss, arXiv 2006.04388)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,7 @@ class Head:
         activation: What turns class scores into probabilities; softmax has a last class for nothing.
         suppressed: Whether overlapping boxes were removed already.
         batched: Whether the first axis of the outputs is the picture; else pictures go through one by one.
+        strides: Pixels per cell of each grid, for rows that stand on grids.
     """
 
     layout: Layout
@@ -57,6 +68,7 @@ class Head:
     activation: Literal["none", "sigmoid", "softmax"] = "none"
     suppressed: bool = False
     batched: bool = True
+    strides: tuple[int, ...] = _STRIDES
 
     def __str__(self) -> str:
         details = [self.boxes + (" in 0..1" if self.unit else " in pixels")]
@@ -92,9 +104,9 @@ class Rows:
         return values if self.objectness is None else values * self.objectness[:, None]
 
 
-def grid_cells(width: int, height: int) -> int:
-    """Number of cells of the three grids over an input of that size."""
-    return sum((width // s) * (height // s) for s in _STRIDES)
+def grid_strides(rows: int, width: int, height: int) -> tuple[int, ...] | None:
+    """Strides of the grids that have so many cells together over an input of that size; None if no usual ones have."""
+    return next((grid for grid in _GRIDS if sum(-(-width // s) * -(-height // s) for s in grid) == rows), None)
 
 
 def read_rows(outputs: Sequence[FloatArray], head: Head) -> Rows:
@@ -111,6 +123,8 @@ def read_rows(outputs: Sequence[FloatArray], head: Head) -> Rows:
         return Rows(first[:, :4], first[:, 4 : 4 + head.classes])
     if head.layout in ("yolov5", "yolox"):
         return Rows(first[:, :4], first[:, 5 : 5 + head.classes], objectness=first[:, 4])
+    if head.layout == "nanodet":
+        return Rows(_distances(first[:, head.classes :]), first[:, : head.classes])
     if head.layout == "nms":
         return Rows(first[:, :4], score=first[:, 4], label=first[:, 5])
     if head.layout == "yolov7-nms":
@@ -122,6 +136,8 @@ def read_rows(outputs: Sequence[FloatArray], head: Head) -> Rows:
         return Rows(rows[:, 3:7], score=rows[:, 2], label=rows[:, 1])
     if head.layout == "boxes-scores":
         box, scores = first.reshape(-1, 4), outputs[head.outputs[1]]
+        if len(scores) != len(box) and scores.shape[-1] == len(box):
+            scores = scores.T
         return Rows(box, scores.reshape(len(box), -1))
     return _labelled(outputs, head)
 
@@ -184,8 +200,8 @@ def to_pixels(
         size: Width and height of the network's input.
         cells: ``[M]`` which row of the output each is, for boxes on a grid.
     """
-    if head.layout == "yolox":
-        box = _decode_grid(box, size, cells)
+    if head.layout in ("yolox", "nanodet"):
+        box = _decode_grid(box, head, size, cells)
     one, two, three, four = box.T
     if head.boxes == "cxcywh":
         box = np.stack([one - three / 2, two - four / 2, one + three / 2, two + four / 2], axis=1)
@@ -211,15 +227,28 @@ def _activated(scores: FloatArray, head: Head) -> FloatArray:
     return scores
 
 
+def _distances(values: FloatArray) -> FloatArray:
+    """``[N, 4]`` expected distances to the left, top, right and lower side in cells, from ``[N, 4 * 8]`` logits."""
+    logits = values.reshape(len(values), 4, -1)
+    powers = np.exp(logits - logits.max(axis=2, keepdims=True, initial=-np.inf))
+    bins = np.arange(logits.shape[2], dtype=np.float32)
+    return np.asarray((powers * bins).sum(axis=2) / powers.sum(axis=2), np.float32)
+
+
 def _decode_grid(
-    raw: FloatArray, size: tuple[int, int], rows: np.ndarray[tuple[int], np.dtype[np.int64]]
+    raw: FloatArray, head: Head, size: tuple[int, int], rows: np.ndarray[tuple[int], np.dtype[np.int64]]
 ) -> FloatArray:
-    """YOLOX (arXiv 2107.08430): centre = (offset + cell) * stride, size = exp(value) * stride."""
+    """YOLOX (arXiv 2107.08430): centre = (offset + cell) * stride, size = exp(value) * stride.
+
+    NanoDet: left and top = (cell - distance) * stride, right and lower side = (cell + distance) * stride.
+    """
     cells, strides = [], []
-    for stride in _STRIDES:
-        ys, xs = np.mgrid[0 : size[1] // stride, 0 : size[0] // stride]
+    for stride in head.strides:
+        ys, xs = np.mgrid[0 : -(-size[1] // stride), 0 : -(-size[0] // stride)]
         cells.append(np.stack([xs.ravel(), ys.ravel()], axis=1))
         strides.append(np.full((xs.size, 1), stride))
     cell, step = np.concatenate(cells).astype(np.float32)[rows], np.concatenate(strides).astype(np.float32)[rows]
+    if head.layout == "nanodet":
+        return np.concatenate([(cell - raw[:, :2]) * step, (cell + raw[:, 2:]) * step], axis=1)
     with np.errstate(over="ignore"):
         return np.concatenate([(raw[:, :2] + cell) * step, np.exp(raw[:, 2:4]) * step], axis=1)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.boxes import iou_matrix
-from streamreid.detection.heads import BoxForm, Head, Layout, grid_cells, read_rows, to_pixels
+from streamreid.detection.heads import BoxForm, Head, Layout, grid_strides, read_rows, to_pixels
 from streamreid.runtimes import TensorInfo
 from streamreid.types import FloatArray
 
@@ -30,6 +30,7 @@ _SURE = 0.25  # score of a box that counts as one
 _TWICE = 0.7  # IoU of two boxes of one class that suppression would not have left both
 _BEST = 50  # rows whose values are checked: the best ones
 _FEW = 1000  # more rows than suppression leaves
+_DISTANCES = 32  # values of a box of NanoDet: eight for each side
 _WIDEST = 600  # channels: 365 classes of Objects365 are many
 _FORMS: tuple[tuple[BoxForm, bool], ...] = (
     ("xyxy", False),
@@ -83,7 +84,8 @@ def candidates(
     return [
         h
         for h in found
-        if (layout is None or h.layout == layout) and (boxes is None or h.boxes == boxes or h.layout == "yolox")
+        if (layout is None or h.layout == layout)
+        and (boxes is None or h.boxes == boxes or h.layout in ("yolox", "nanodet"))
     ]
 
 
@@ -98,7 +100,8 @@ def _single(
     if output.ndim != 3 or len(output) != 1:
         return []
     _, first, second = output.shape
-    cells = grid_cells(*size)
+    strides = grid_strides(first, *size)
+    on_grids = strides is not None or (first % 3 == 0 and grid_strides(first // 3, *size) is not None)  # three anchors
     found: list[Head] = []
     if 5 <= first <= _WIDEST and second > first:
         masks = sum(o.shape[1] for o in outputs if o.ndim == 4)
@@ -106,17 +109,18 @@ def _single(
         found += [Head("yolov8", classes, (index,), boxes, unit) for boxes, unit in _DENSE] if classes > 0 else []
     if second == 6:
         found += [
-            Head("nms", 0, (index,), boxes, unit, suppressed=first <= _FEW and first not in (cells, 3 * cells))
-            for boxes, unit in _FORMS
+            Head("nms", 0, (index,), boxes, unit, suppressed=first <= _FEW and not on_grids) for boxes, unit in _FORMS
         ]
     if 5 <= second <= _WIDEST and (first > second or second != 6):
         rows: list[Head] = []
         if second >= 6:
             rows += [Head("yolov5", second - 5, (index,))]
-            rows += [Head("yolox", second - 5, (index,))] if first == cells else []
+            rows += [Head("yolox", second - 5, (index,), strides=strides)] if strides is not None else []
         classes = named if named is not None and named <= second - 4 else second - 4
         dense = [Head("yolov8-rows", classes, (index,), boxes, unit) for boxes, unit in _DENSE]
         # 80 classes, or as many as have names, tell rows with objectness from those without.
+        if strides is not None and second > _DISTANCES:
+            rows += [Head("nanodet", second - _DISTANCES, (index,), "xyxy", strides=strides)]
         found += dense + rows if second - 4 in (80, named) and second - 5 != named else rows + dense
     return found
 
@@ -149,18 +153,19 @@ def _several(outputs: Sequence[FloatArray]) -> list[Head]:
                 or len(singles) >= 2
                 or scores.ndim != 3
                 or len(scores) != 1
-                or scores.shape[1] != rows
+                or rows not in scores.shape[1:]
                 or not batched
             ):
                 continue
-            classes, logits = scores.shape[2], bool(scores.size) and (scores.min() < -1e-3 or scores.max() > 1.001)
+            table = scores[0] if scores.shape[1] == rows else scores[0].T
+            classes, logits = table.shape[1], bool(scores.size) and (scores.min() < -1e-3 or scores.max() > 1.001)
             for form in _FORMS:
                 if not logits:
                     found.append(Head("boxes-scores", classes, (box, index), *form))
                     continue
                 # DETR's last class is "nothing", which wins for most of its boxes; its kin have a sigmoid for each
                 # class.
-                if classes > 1 and np.mean(scores[0].argmax(axis=1) == classes - 1) > 0.5:
+                if classes > 1 and np.mean(table.argmax(axis=1) == classes - 1) > 0.5:
                     found.append(Head("boxes-scores", classes - 1, (box, index), *form, activation="softmax"))
                 else:
                     found.append(Head("boxes-scores", classes, (box, index), *form, activation="sigmoid"))
@@ -235,11 +240,12 @@ def _problem(
             "classes would be broken numbers "
             f"({float(label[good][np.abs(label[good] - label[good].round()).argmax()]):.4g})"
         )
-    real = good[(raw != 0).any(axis=1)] if head.layout != "yolox" else good  # rows that were not filled in are zeros
+    on_grid = head.layout in ("yolox", "nanodet")
+    real = good if on_grid else good[(raw != 0).any(axis=1)]  # rows that were not filled in are zeros
     if not len(real):
         return ""
     raw = np.asarray(box[real], np.float32)
-    if head.layout != "yolox" and head.unit != (np.abs(raw).max() <= 2.0):
+    if not on_grid and head.unit != (np.abs(raw).max() <= 2.0):
         return f"boxes go from {raw.min():.4g} to {raw.max():.4g}, which is not {'0 to 1' if head.unit else 'pixels'}"
     if head.layout == "yolox" and np.abs(raw[:, :2]).max() > max(size) / 4:  # offsets stay within a few cells of 0
         return "offsets would reach over the whole picture"

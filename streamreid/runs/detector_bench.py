@@ -30,6 +30,9 @@ _SURE = 0.5
 _UNSURE = 0.15
 """Score from which such a box is neither right nor wrong: there may be a person, or not."""
 
+_VISIBLE = 0.1
+"""Visibility from which ground truth asks for a person: of less than a tenth no detector makes a box."""
+
 _LOWEST = 0.05
 """Least score that is asked of a detector: recall and precision are known from here on."""
 
@@ -154,7 +157,8 @@ def true_people(clips: Sequence[Clip], folder: Path) -> dict[tuple[str, int], Pe
         table = read_numbers(path)
         rows = np.nan_to_num(table.rows, nan=1.0)
         corners = np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1).astype(np.float32)
-        sure = (rows[:, 6] > 0) & ((rows[:, 8] >= 0.1) if rows.shape[1] > 8 else True)
+        hidden = (rows[:, 8] >= 0) & (rows[:, 8] < _VISIBLE)  # -1 says nothing
+        sure = (rows[:, 6] > 0) & ~hidden
         for frame in clip.frames:
             here = rows[:, 0] == frame.index + first_frame(table)
             found[clip.name, frame.index] = People(corners[here & sure], corners[here & ~sure])

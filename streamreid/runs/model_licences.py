@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from streamreid import weights
-from streamreid.detection.default_detector import ALTERNATIVE, DEFAULT
+from streamreid.config import DetectorConfig
+from streamreid.detection.auto_detector import AUTO, PREFERRED
 from streamreid.errors import EngineError, WeightsError
 from streamreid.reid.bundle import Bundle, load_bundle
 from streamreid.reid.factory import shipped_engines
@@ -22,7 +23,7 @@ COMMERCIAL_LICENCES = frozenset({"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Cla
 """SPDX identifiers that allow commercial use without giving anything but credit. AGPL-3.0 is not among them: whoever
 offers a service with it has to publish the service's source, or buy a licence."""
 
-Use = Literal["default", "fallback", "demo", "named"]
+Use = Literal["default", "auto", "demo", "named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ class ModelLicence:
     Args:
         name: What users write.
         kind: detector, engine or sample.
-        used: "default" where a run without settings loads it; "fallback" where it is loaded if the default cannot be
-            fetched; "demo" where `streamreid demo` shows it; "named" where it is loaded only if somebody names it.
+        used: "default" where a run without settings loads it; "auto" where `detector: {model: auto}` does; "demo" where
+            `streamreid demo` shows it; "named" where it is loaded only if somebody names it.
         present: Whether it is on this machine; "wrong checksum" where it was changed.
         path: Where it is or belongs.
         size: Bytes.
@@ -78,7 +79,8 @@ def model_licences() -> list[ModelLicence]:
 
 
 def _file(w: weights.Weights) -> ModelLicence:
-    uses: dict[str, Use] = {DEFAULT: "default", ALTERNATIVE: "fallback"}
+    standard = DetectorConfig().model
+    uses: dict[str, Use] = {PREFERRED: "auto", PREFERRED if standard == AUTO else standard: "default"}
     sample = w.name.startswith("demo-videos/")
     try:
         present: bool | Literal["wrong checksum"] = weights.find(w.name) is not None

@@ -39,6 +39,7 @@ def test_the_verbs_used_most_come_first():
     assert listed[6:11] == ["train", "parse-labels", "export", "build-engine", "engine"]
     assert set(listed[11:]) == {
         *(
+            "detector",
             "gallery",
             "search",
             "clip",

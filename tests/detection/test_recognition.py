@@ -128,6 +128,39 @@ SSD = np.concatenate([np.zeros((ROWS, 1)), np.ones((ROWS, 1)), SCORE[:, None], U
 NOTHING = np.full((ROWS, 5), -8.0)
 NOTHING[:, 1] = np.where(np.arange(ROWS) < PEOPLE, 2.2, -6.0)
 NOTHING[:, 4] = np.where(np.arange(ROWS) < PEOPLE, 0.0, 5.0)
+
+
+def nanodet(classes: int, strides: tuple[int, ...]) -> np.ndarray:
+    """Class scores and distances as NanoDet gives them: each person stands on the cell of the coarsest grid that is
+    nearest to its middle."""
+    grids = [(-(-WIDTH // s), -(-HEIGHT // s)) for s in strides]
+    rows = np.full((sum(w * h for w, h in grids), classes + 32), 0.002, np.float32)
+    start, (width, _), stride = sum(w * h for w, h in grids[:-1]), grids[-1], strides[-1]
+    for x0, y0, x1, y1 in SCENE.boxes:
+        column, line = int((x0 + x1) / 2 // stride), int((y0 + y1) / 2 // stride)
+        row = rows[start + line * width + column]
+        row[0] = 0.9
+        sides = np.array([column - x0 / stride, line - y0 / stride, x1 / stride - column, y1 / stride - line])
+        bins = np.maximum(1 - np.abs(sides[:, None] - np.arange(8)), 1e-6)
+        row[classes:] = np.log(bins / bins.sum(axis=1, keepdims=True)).ravel()
+    return rows[None]
+
+
+def yolox_rows(classes: int, strides: tuple[int, ...]) -> np.ndarray:
+    """The same on YOLOX's grids, whose boxes are offsets and log sizes."""
+    grids = [(WIDTH // s, HEIGHT // s) for s in strides]
+    rows = np.full((sum(w * h for w, h in grids), 5 + classes), 0.002, np.float32)
+    start, (width, _), stride = sum(w * h for w, h in grids[:-1]), grids[-1], strides[-1]
+    for x0, y0, x1, y1 in SCENE.boxes:
+        column, line = int((x0 + x1) / 2 // stride), int((y0 + y1) / 2 // stride)
+        middle = (x0 + x1) / 2 / stride - column, (y0 + y1) / 2 / stride - line
+        rows[start + line * width + column, :6] = (
+            *(*middle, np.log((x1 - x0) / stride), np.log((y1 - y0) / stride)),
+            *(0.95, 0.95),
+        )
+    return rows[None]
+
+
 DATA: dict[str, tuple[dict[str, np.ndarray], str, dict]] = {
     "yolov8": ({"o": stack(CENTRED, class_scores(3, 0)).transpose(0, 2, 1)}, "yolov8", {}),
     "rows of 80 classes": ({"o": stack(CENTRED, class_scores(80, 0))}, "yolov8-rows", {}),
@@ -191,6 +224,15 @@ DATA: dict[str, tuple[dict[str, np.ndarray], str, dict]] = {
         {"batched": False},
     ),
     "ssd": ({"detection_out": SSD}, "ssd", {"batched": False}),
+    "nanodet": ({"o": nanodet(80, (8, 16, 32))}, "nanodet", {"classes": 80, "strides": (8, 16, 32)}),
+    "nanodet-plus": ({"o": nanodet(3, (8, 16, 32, 64))}, "nanodet", {"classes": 3, "strides": (8, 16, 32, 64)}),
+    "yolox with p2": ({"o": yolox_rows(80, (4, 8, 16, 32))}, "yolox", {"strides": (4, 8, 16, 32)}),
+    "pp-yoloe": ({"boxes": BOXES[None], "scores": class_scores(80, 0).T[None]}, "boxes-scores", {"boxes": "xyxy"}),
+    "pp-yoloe, scores first": (
+        {"a": class_scores(4, 0).T[None], "b": BOXES[None]},
+        "boxes-scores",
+        {"outputs": (1, 0), "classes": 4},
+    ),
     "yolov7 end to end": (
         {"o": np.concatenate([np.zeros((ROWS, 1), np.float32), BOXES, labels(0)[:, None], SCORE[:, None]], axis=1)},
         "yolov7-nms",

@@ -1,5 +1,5 @@
-"""What `streamreid weights list` says about licences, and that a default run needs nothing that forbids commercial
-use."""
+"""What `streamreid weights list` says about licences, and that a run with ``detector: auto`` needs nothing that forbids
+commercial use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from streamreid.cli import app
 from streamreid.config import DetectorConfig, EngineConfig
-from streamreid.detection.default_detector import ALTERNATIVE, AUTO, DEFAULT
+from streamreid.detection.auto_detector import ALTERNATIVE, PREFERRED
 from streamreid.runs.model_licences import COMMERCIAL_LICENCES
 
 
@@ -22,20 +22,21 @@ def listed() -> list[dict[str, object]]:
     return rows
 
 
-def test_every_file_of_a_default_run_allows_commercial_use(listed: list[dict[str, object]]) -> None:
-    assert (DetectorConfig().model, EngineConfig().model) == (AUTO, "auto")
-    loaded = [row for row in listed if row["used"] in ("default", "demo")]
+def test_every_file_of_a_run_with_the_automatic_detector_allows_commercial_use(listed: list[dict[str, object]]) -> None:
+    loaded = [row for row in listed if row["used"] in ("auto", "demo")]
+    loaded += [row for row in listed if row["kind"] == "engine" and row["used"] == "default"]
     assert {row["kind"] for row in loaded} == {"detector", "engine", "sample"}
     for row in loaded:
         assert {row["code_licence"], row["weights_licence"]} <= COMMERCIAL_LICENCES, row["name"]
         assert row["commercial_use"] is True
 
 
-def test_the_fallback_is_named_as_what_it_is(listed: list[dict[str, object]]) -> None:
-    used = {row["name"]: row for row in listed}
-    assert (used[DEFAULT]["used"], used[ALTERNATIVE]["used"]) == ("default", "fallback")
-    assert used[ALTERNATIVE]["weights_licence"] == "AGPL-3.0"
-    assert used[ALTERNATIVE]["commercial_use"] is False
+def test_what_does_not_allow_it_is_marked(listed: list[dict[str, object]]) -> None:
+    rows = {row["name"]: row for row in listed}
+    assert (EngineConfig().model, DetectorConfig().model) == ("auto", "yolo11n")
+    assert [name for name, row in rows.items() if row["used"] == "default"] == ["yolo11n", "pab-osnet-small"]
+    assert [name for name, row in rows.items() if not row["commercial_use"]] == [ALTERNATIVE]
+    assert rows[ALTERNATIVE]["weights_licence"] == "AGPL-3.0"
 
 
 def test_training_data_is_told_apart_from_the_licence(listed: list[dict[str, object]]) -> None:
@@ -52,5 +53,5 @@ def test_training_data_is_told_apart_from_the_licence(listed: list[dict[str, obj
 def test_the_table_says_the_same() -> None:
     done = CliRunner().invoke(app, ["weights", "list"], env={"COLUMNS": "200"})
     assert done.exit_code == 0
-    for word in (DEFAULT, ALTERNATIVE, "AGPL-3.0", "Apache-2.0", "COCO", "research"):
+    for word in (PREFERRED, ALTERNATIVE, "AGPL-3.0", "Apache-2.0", "COCO", "research"):
         assert word in done.stdout

@@ -1,7 +1,7 @@
 """Whole program with one detector against another, or one version against another: processor time per frame, and what
 it finds.
 
-    python benchmarks/default_detector.py SCENE [SCENE ...] --program "before=../before --detector yolo11n" --program
+    python benchmarks/whole_program.py SCENE [SCENE ...] --program "before=../before --detector yolo11n" --program
     "now=." [--rounds 2]
 
 SCENE is a folder with ``cams.yaml`` and ``truth/<camera>.txt``, as `streamreid synth` writes it. A program is NAME=
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("scene", type=Path, nargs="+")
     parser.add_argument("--program", action="append", type=Program.parse, required=True, help="NAME=FOLDER OPTIONS")
     parser.add_argument("--rounds", type=int, default=2)
-    add_json(parser, "default_detector")
+    add_json(parser, "whole_program")
     args = parser.parse_args()
     figures: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
     with tempfile.TemporaryDirectory() as folder:

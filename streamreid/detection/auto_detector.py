@@ -1,5 +1,5 @@
-"""Which file ``detector: auto`` stands for: YOLOX-nano, which is Apache-2.0, or, where it cannot be fetched, YOLO11n,
-which is AGPL-3.0 and comes from the package index. A detector that is named is never replaced."""
+"""Which file ``detector: {model: auto}`` stands for: YOLOX-nano, which is Apache-2.0, or, where it cannot be fetched,
+YOLO11n, which is AGPL-3.0 and comes from the package index. A detector that is named is never replaced."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 from streamreid import weights
 from streamreid.errors import WeightsUnavailableError
 
-__all__ = ["ALTERNATIVE", "AUTO", "DEFAULT", "default_detector", "find_default_detector"]
+__all__ = ["ALTERNATIVE", "AUTO", "PREFERRED", "auto_detector", "find_auto_detector"]
 
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
-"""What stands for the default in ``detector.model``."""
+"""What ``detector.model`` says to leave the choice open."""
 
-DEFAULT = "yolox-nano"
+PREFERRED = "yolox-nano"
 """Named weights that ``auto`` takes."""
 
 ALTERNATIVE = "yolo11n"
@@ -31,9 +31,9 @@ _TRY_AGAIN = 3600.0
 drops packets, every start would wait in vain."""
 
 
-def default_detector(fetch: Callable[[str], Path] = weights.get) -> Path:
-    """The file of the default detector, fetched if needed; else that of the alternative, with a warning that names
-    both licences.
+def auto_detector(fetch: Callable[[str], Path] = weights.get) -> Path:
+    """The file that ``auto`` stands for, fetched if needed: the preferred one, else its alternative, with a warning
+    that names both licences.
 
     Args:
         fetch: Brings named weights.
@@ -41,14 +41,14 @@ def default_detector(fetch: Callable[[str], Path] = weights.get) -> Path:
     Raises:
         WeightsError: A file on this machine has a wrong checksum, or neither can be fetched.
     """
-    path = weights.find(DEFAULT)
+    path = weights.find(PREFERRED)
     if path is not None:
         return path
-    alternative, failed = weights.find(ALTERNATIVE), weights.cache_folder() / f".{DEFAULT}.failed"
+    alternative, failed = weights.find(ALTERNATIVE), weights.cache_folder() / f".{PREFERRED}.failed"
     try:
         if alternative is not None and _age(failed) < _TRY_AGAIN:
             raise WeightsUnavailableError("the last try failed less than an hour ago")
-        path = fetch(DEFAULT)
+        path = fetch(PREFERRED)
     except WeightsUnavailableError as error:
         reason = str(error)
     else:
@@ -67,24 +67,24 @@ def default_detector(fetch: Callable[[str], Path] = weights.get) -> Path:
     log.warning(
         "detector: %s (%s) cannot be fetched here (%s), so %s is used, which is %s. To choose: --detector %s or "
         "--detector %s",
-        DEFAULT,
-        weights.entries(DEFAULT)[0].licence,
+        PREFERRED,
+        weights.entries(PREFERRED)[0].licence,
         _short(reason),
         ALTERNATIVE,
         weights.entries(ALTERNATIVE)[0].licence,
-        DEFAULT,
+        PREFERRED,
         ALTERNATIVE,
     )
     return path
 
 
-def find_default_detector() -> Path | None:
-    """What `default_detector` would take of the files on this machine, without fetching; None if neither is there.
+def find_auto_detector() -> Path | None:
+    """What `auto_detector` would take of the files on this machine, without fetching; None if neither is there.
 
     Raises:
         WeightsError: A file has a wrong checksum.
     """
-    return weights.find(DEFAULT) or weights.find(ALTERNATIVE)
+    return weights.find(PREFERRED) or weights.find(ALTERNATIVE)
 
 
 def _age(path: Path) -> float:

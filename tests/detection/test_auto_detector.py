@@ -10,7 +10,7 @@ import pytest
 
 from streamreid import weights
 from streamreid.config import DetectorConfig
-from streamreid.detection import default_detector as default
+from streamreid.detection import auto_detector as auto
 from streamreid.detection import detector_checksum, open_detector
 from streamreid.detection.profiles import PLAIN_SCORES, ScoreScale
 from streamreid.errors import WeightsError, WeightsUnavailableError
@@ -38,13 +38,13 @@ class Origin:
 
 
 def test_auto_is_free_to_use() -> None:
-    (w,) = weights.entries(default.DEFAULT)
+    (w,) = weights.entries(auto.PREFERRED)
     assert w.licence == "Apache-2.0"
 
 
 def test_the_alternative_is_said_in_one_line(machine: Path, caplog: pytest.LogCaptureFixture) -> None:
     origin = Origin("yolo11n")
-    assert default.default_detector(origin) == Path("yolo11n.onnx")
+    assert auto.auto_detector(origin) == Path("yolo11n.onnx")
     assert origin.asked == ["yolox-nano", "yolo11n"]
     (line,) = caplog.messages
     for word in ("yolox-nano (Apache-2.0)", "yolox-nano.org: no route", "yolo11n", "AGPL-3.0", "--detector yolox-nano"):
@@ -54,14 +54,14 @@ def test_the_alternative_is_said_in_one_line(machine: Path, caplog: pytest.LogCa
 
 def test_nothing_is_said_where_it_can_be_fetched(machine: Path, caplog: pytest.LogCaptureFixture) -> None:
     origin = Origin("yolox-nano", "yolo11n")
-    assert default.default_detector(origin) == Path("yolox-nano.onnx")
+    assert auto.auto_detector(origin) == Path("yolox-nano.onnx")
     assert origin.asked == ["yolox-nano"]
     assert not caplog.messages
 
 
 def test_neither_names_both(machine: Path) -> None:
     with pytest.raises(WeightsUnavailableError, match=r"(?s)yolox-nano\.org.*yolo11n\.org"):
-        default.default_detector(Origin())
+        auto.auto_detector(Origin())
 
 
 def test_a_failed_fetch_is_not_repeated_at_every_start(
@@ -70,12 +70,12 @@ def test_a_failed_fetch_is_not_repeated_at_every_start(
     known = machine / "yolo11n.onnx"
     monkeypatch.setattr(weights, "find", lambda name: known if name == "yolo11n" else None)
     origin = Origin()
-    assert default.default_detector(origin) == default.default_detector(origin) == known
+    assert auto.auto_detector(origin) == auto.auto_detector(origin) == known
     assert origin.asked == ["yolox-nano"]
     assert len(caplog.messages) == 2  # it is said every time
     (marker,) = machine.glob(".*.failed")
     os.utime(marker, (0, time.time() - 7200))
-    assert default.default_detector(Origin("yolox-nano")) == Path("yolox-nano.onnx")
+    assert auto.auto_detector(Origin("yolox-nano")) == Path("yolox-nano.onnx")
     assert not marker.exists()
 
 
@@ -84,23 +84,23 @@ def test_a_named_detector_is_never_replaced(machine: Path, monkeypatch: pytest.M
     with pytest.raises(WeightsUnavailableError, match="yolox-nano"):
         open_detector(DetectorConfig(model="yolox-nano"))
     with pytest.raises(WeightsUnavailableError, match=r"(?s)yolox-nano.*yolo11n"):
-        open_detector(DetectorConfig(model=default.AUTO))
+        open_detector(DetectorConfig(model=auto.AUTO))
     assert not list(machine.glob(".*.failed"))  # nothing was tried
 
 
 def test_a_changed_file_is_no_reason_for_another_detector(machine: Path) -> None:
     (machine / "yolox_nano.onnx").write_bytes(b"changed")
     with pytest.raises(WeightsError, match="wrong checksum"):
-        default.default_detector(Origin("yolo11n"))
-    assert detector_checksum(DetectorConfig(model=default.AUTO)) is None
+        auto.auto_detector(Origin("yolo11n"))
+    assert detector_checksum(DetectorConfig(model=auto.AUTO)) is None
 
 
 def test_the_real_files(machine: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMREID_OFFLINE", "1")
     for name, file in (("yolo11n", "yolo11n.onnx"), ("yolox-nano", "yolox_nano.onnx")):
         (machine / file).symlink_to(shared / "data" / "weights" / file)
-        assert detector_checksum(DetectorConfig(model=default.AUTO)) == weights.entries(name)[0].sha256
-        assert open_detector(DetectorConfig(model=default.AUTO)).name == Path(file).stem
+        assert detector_checksum(DetectorConfig(model=auto.AUTO)) == weights.entries(name)[0].sha256
+        assert open_detector(DetectorConfig(model=auto.AUTO)).name == Path(file).stem
 
 
 @pytest.mark.parametrize("scale", [PLAIN_SCORES, ScoreScale(1.3, -0.8)])
