@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from streamreid.errors import DataError, SourceError
 from streamreid.reports.camera_pictures import CameraPictures, Period, Picture
 from streamreid.reports.track_boxes import BoxesAt, TrackBoxes, boxes_of
 from streamreid.runs.finished_run import Appearance, FinishedIdentity
-from streamreid.sinks.drawing import DrawStyle, Painter, caption, draw_text, unit_of
+from streamreid.sinks.drawing import DrawStyle, Painter, caption, colour_of, draw_text, unit_of
 from streamreid.sinks.video_encoder import VideoWriter
 from streamreid.types import Image
 
@@ -24,11 +25,11 @@ MARGIN = 1.0
 _JOIN = 2.0
 """Seconds between two appearances in a camera up to which they are shown in one."""
 
+_SUBPIXELS = 8
+"""Parts of a pixel in which lines are drawn."""
+
 _CUT = 0.04
 """Seconds of the film from the last picture of one camera to the first of the next."""
-
-_TRAIL = 100_000
-"""Pictures for which the path stays drawn: all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def write_clip(
     shots = _shots(identity.appearances, margin)
     keys = None if pictures.blur != "none" else {appearance.key for appearance in identity.appearances}
     boxes = boxes_of(run, keys)
-    film = _ClipFilm(path, identity, len(shots), DrawStyle(traces=paths, trace_length=_TRAIL))
+    film = _ClipFilm(path, identity, len(shots), paths=paths)
     cameras = {
         camera: _Reader(pictures, camera, [shot.period for shot in shots if shot.camera == camera], boxes.get(camera))
         for camera in identity.cameras
@@ -168,11 +169,11 @@ class _Reader:
 class _ClipFilm:
     """The film while it is written."""
 
-    def __init__(self, path: Path, identity: FinishedIdentity, count: int, style: DrawStyle) -> None:
+    def __init__(self, path: Path, identity: FinishedIdentity, count: int, *, paths: bool) -> None:
         self.parts: list[ClipPart] = []
         self._writer = VideoWriter(path, threads=0)
-        self._identity, self._count, self._style = identity, count, style
-        self._painters: dict[str, Painter] = {}
+        self._identity, self._count, self._paths = identity, count, paths
+        self._painter = Painter(DrawStyle(traces=False))
         self._keys = {appearance.key for appearance in identity.appearances}
         self._time = -_CUT
 
@@ -195,13 +196,25 @@ class _ClipFilm:
     def _draw(self, picture: Picture, camera: str, boxes: TrackBoxes | None) -> Image:
         image = picture.image.copy()
         at = self._of_identity(camera, picture.time, boxes)
-        painter = self._painters.setdefault(camera, Painter(self._style))
+        if self._paths and boxes is not None:
+            self._draw_paths(image, camera, picture.time, boxes)
         who = np.full(len(at.ids), self._identity.global_id, np.int64)
         names = {self._identity.global_id: self._identity.name}
-        image = painter.draw(image, at.boxes, who, at.ids, names=names)
+        image = self._painter.draw(image, at.boxes, who, at.ids, names=names)
         if not picture.drawn:  # a film has name and time in its pictures
             caption(image, camera, picture.time)
         return image
+
+    def _draw_paths(self, image: Image, camera: str, time: float, boxes: TrackBoxes) -> None:
+        """Draw where the person's feet were in this camera until now."""
+        thickness = max(2, round(2.5 * unit_of(image)))
+        for track, (times, seen) in boxes.tracks.items():
+            if (camera, track) in self._keys:
+                past = seen[: int(np.searchsorted(times, time, "right"))]
+                feet = np.stack([(past[:, 0] + past[:, 2]) / 2, past[:, 3]], 1)
+                points = np.round(feet * _SUBPIXELS).astype(np.int32)
+                colour, bits = colour_of(self._identity.global_id), int(np.log2(_SUBPIXELS))
+                cv2.polylines(image, [points], False, colour, thickness, cv2.LINE_AA, bits)
 
     def _of_identity(self, camera: str, time: float, boxes: TrackBoxes | None) -> BoxesAt:
         if boxes is None:

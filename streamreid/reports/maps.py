@@ -49,8 +49,9 @@ class Base:
 
     Args:
         image: ``[H, W, 3]`` uint8 BGR.
-        low: x and y of its upper left corner, pixels or metres.
-        scale: Pixels of the picture per unit; y grows downwards.
+        low: Its smallest x and y, pixels or metres.
+        scale: Pixels of the picture per unit.
+        upwards: Whether y grows upwards, as on a map; in a camera's picture it grows downwards.
         note: Why it is no still of the camera; empty if it is one.
         camera: Whose zones and lines are drawn; ``GROUND`` for those on the ground.
         config: Where these are; None draws none.
@@ -62,15 +63,19 @@ class Base:
     note: str = ""
     camera: str = GROUND
     config: Config | None = None
+    upwards: bool = False
 
     @property
     def high(self) -> tuple[float, float]:
-        """x and y of its lower right corner."""
+        """Its greatest x and y."""
         return self.low[0] + self.image.shape[1] / self.scale, self.low[1] + self.image.shape[0] / self.scale
 
     def pixels(self, points: Float64Array) -> Float64Array:
         """``[N, 2]`` positions as pixels of the picture."""
-        return np.asarray((points - np.array(self.low)) * self.scale, np.float64)
+        found = np.asarray((points - np.array(self.low)) * self.scale, np.float64)
+        if self.upwards:
+            found[:, 1] = self.image.shape[0] - found[:, 1]
+        return found
 
 
 def bases_of(pictures: CameraPictures, footprints: Footprints, *, stills: bool = True) -> dict[str, Base]:
@@ -125,10 +130,10 @@ def ground_base(surface: Surface) -> Base:
     width, height = np.ceil((high - low) * scale).astype(int).tolist()
     image: Image = np.full((height, width, 3), _PAPER, np.uint8)
     step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, np.inf) if s * scale >= _PLAN / 12)
-    base = Base(image, (float(low[0]), float(low[1])), scale)
+    base = Base(image, (float(low[0]), float(low[1])), scale, upwards=True)
     for axis in (0, 1):
         for value in np.arange(np.ceil(low[axis] / step) * step, high[axis], step):
-            at = round((value - low[axis]) * scale)
+            at = round(float(base.pixels(np.full((1, 2), value))[0, axis]))
             begin, end = ((at, 0), (at, height)) if axis == 0 else ((0, at), (width, at))
             cv2.line(image, begin, end, _LINES, 1)
             corner = (at + 2, height - 18) if axis == 0 else (2, at + 1)
@@ -187,7 +192,8 @@ def _draw_places(base: Base, image: Image) -> None:
             cv2.line(image, points[0].tolist(), points[1].tolist(), _PLACE, thickness, cv2.LINE_AA)
             middle = points.mean(0)
             along = (points[1] - points[0]) / max(float(np.linalg.norm(points[1] - points[0])), 1.0)
-            inwards = middle + _ARROW * unit * np.array([-along[1], along[0]])  # to the right of the way, y downwards
+            # To the right of the way: in a picture of the ground, too, since it is not mirrored.
+            inwards = middle + _ARROW * unit * np.array([-along[1], along[0]])
             cv2.arrowedLine(image, _whole(middle), _whole(inwards), _PLACE, thickness, cv2.LINE_AA, tipLength=0.35)
             draw_text(image, f"{line.name} in", _whole(inwards), max(11, round(14 * unit)), _PLACE)
 
@@ -224,6 +230,8 @@ def draw_heat(base: Base, surface: Surface) -> tuple[Image, float]:
     grown = cv2.copyMakeBorder(
         grown, 0, image.shape[0] - grown.shape[0], 0, image.shape[1] - grown.shape[1], cv2.BORDER_REPLICATE
     )
+    if base.upwards:
+        grown = grown[::-1]
     # The square root shows where few people walked beside where many stood.
     share = np.sqrt(np.clip(grown / most, 0, 1))
     colours = cv2.applyColorMap((255 * share).astype(np.uint8), cv2.COLORMAP_INFERNO)

@@ -11,7 +11,8 @@ import pytest
 
 from streamreid import Pipeline, open_run, run
 from streamreid.errors import ConfigError
-from streamreid.reports.footprints import GROUND, gather_footprints
+from streamreid.reports.footprints import GROUND, Surface, gather_footprints
+from streamreid.reports.maps import draw_heat, ground_base
 from streamreid.runs.questions import moment
 
 
@@ -251,3 +252,16 @@ def test_nothing_is_said_of_single_people_where_counts_are_withheld(folder, call
     assert "Who appeared" not in text
     assert "Paths, camera" not in text
     assert "Where people stood, camera entrance" in text
+
+
+def test_on_the_ground_plan_y_grows_upwards():
+    surface = Surface(metric=True)
+    for i in range(100):
+        surface.add(("a", 1), i / 10, 0.1, min(i / 10, 3.1))  # from the origin to (0, 3), and stays there
+    base = ground_base(surface)
+    start, end = base.pixels(np.array([[0.1, 0.1], [0.1, 3.1]]))
+    assert end[1] < start[1]
+    heat, most = draw_heat(base, surface)
+    assert most > 0.3
+    hot = np.argwhere(heat[..., 2].astype(int) - heat[..., 0] > 120)  # bright orange
+    assert np.abs(hot[:, 0].mean() - end[1]) < 40
