@@ -49,6 +49,9 @@ class _Queue:
 class Outbox:
     """Updates of all cameras of a worker. All methods may be called from any thread.
 
+    A camera may have several queues, one for each lease under which something was made that is still to be sent; they
+    are sent one after the other, oldest lease first.
+
     Args:
         wake: Set when there is something that should not wait for the next regular batch.
     """
@@ -56,14 +59,19 @@ class Outbox:
     def __init__(self, wake: threading.Event) -> None:
         self._wake = wake
         self._condition = threading.Condition()
-        self._queues: dict[str, _Queue] = {}
+        self._queues: dict[str, list[_Queue]] = {}
 
     def open(self, camera: str, fence: int, *, live: bool) -> None:
-        """Begin with a camera under a new lease; what was left of it under an earlier one is given up."""
+        """Begin with a camera under a new lease. What is left of a live one under an earlier lease is sent before; a
+        recording begins anew."""
         with self._condition:
-            self._queues[camera] = _Queue(fence, live)
+            earlier = [q for q in self._queues.get(camera, []) if q.updates] if live else []
+            self._queues[camera] = [*earlier[-1:], _Queue(fence, live)]
             self._condition.notify_all()
         self._wake.set()
+
+    def _find(self, camera: str, fence: int) -> _Queue | None:
+        return next((q for q in self._queues.get(camera, ()) if q.fence == fence), None)
 
     def put(self, camera: str, fence: int, update: bytes) -> bool:
         """Add an update. Where there is no room, a live camera loses its oldest one, and a recording waits.
@@ -73,8 +81,8 @@ class Outbox:
         """
         with self._condition:
             while True:
-                queue = self._queues.get(camera)
-                if queue is None or queue.fence != fence:
+                queue = self._find(camera, fence)
+                if queue is None or queue.ended:
                     return False
                 if not queue.full:
                     break
@@ -91,17 +99,19 @@ class Outbox:
         return True
 
     def end(self, camera: str, fence: int) -> None:
-        """Nothing more comes of a camera."""
+        """Nothing more comes of a recording."""
         with self._condition:
-            queue = self._queues.get(camera)
-            if queue is not None and queue.fence == fence:
+            queue = self._find(camera, fence)
+            if queue is not None:
                 queue.ended = True
         self._wake.set()
 
-    def close(self, camera: str) -> None:
-        """Give up a camera and what was not acknowledged of it."""
+    def close(self, camera: str, fence: int | None = None) -> None:
+        """Give up what was made under a lease, or under all leases of a camera, and was not acknowledged."""
         with self._condition:
-            self._queues.pop(camera, None)
+            left = [q for q in self._queues.pop(camera, []) if fence is not None and q.fence != fence]
+            if left:
+                self._queues[camera] = left
             self._condition.notify_all()
 
     def collect(self, most: int) -> tuple[CameraUpdates, ...]:
@@ -113,7 +123,10 @@ class Outbox:
         found = []
         with self._condition:
             share = max(most // max(len(self._queues), 1), 1)  # so that a long queue does not hold up the others
-            for camera, queue in self._queues.items():
+            for camera, queues in self._queues.items():
+                while len(queues) > 1 and not queues[0].updates:
+                    del queues[0]
+                queue = queues[0]
                 updates: list[bytes] = []
                 size = 0
                 for number in range(queue.sent - queue.oldest, len(queue.updates)):
@@ -136,8 +149,8 @@ class Outbox:
         """
         with self._condition:
             for item in sent:
-                queue = self._queues.get(item.camera)
-                if queue is None or queue.fence != item.fence or item.camera not in expected:
+                queue = self._find(item.camera, item.fence)
+                if queue is None or item.camera not in expected:
                     continue
                 queue.announced = True
                 number = expected[item.camera]
@@ -145,22 +158,18 @@ class Outbox:
                     queue.drop()
                 queue.sent = min(max(number, queue.oldest), queue.next)
                 queue.end_taken = item.ended and queue.sent == queue.next
+                if len(self._queues[item.camera]) > 1 and not queue.updates:
+                    self._wake.set()  # the next lease's turn
             self._condition.notify_all()
 
     def send_again(self) -> None:
         """Nobody knows what the site has got of what was sent: everything that is not acknowledged is sent again."""
         with self._condition:
-            for queue in self._queues.values():
+            for queue in (q for queues in self._queues.values() for q in queues):
                 queue.sent, queue.announced, queue.end_taken = queue.oldest, False, False
 
     def waiting(self, camera: str) -> tuple[int, int]:
         """Updates of a camera that are not acknowledged, and those that were lost."""
         with self._condition:
-            queue = self._queues.get(camera)
-            return (0, 0) if queue is None else (len(queue.updates), queue.lost)
-
-    def done(self, camera: str) -> bool:
-        """Whether a camera has ended and the site has all of it."""
-        with self._condition:
-            queue = self._queues.get(camera)
-            return queue is not None and queue.end_taken and not queue.updates
+            queues = self._queues.get(camera, ())
+            return sum(len(q.updates) for q in queues), sum(q.lost for q in queues)

@@ -18,6 +18,7 @@ from typing import Any
 
 from streamreid._threads import Thread
 from streamreid.cluster.camera_sessions import LiveSession, Models, RecordingSession
+from streamreid.cluster.clock_correction import on_clock_of_site
 from streamreid.cluster.leases import Lease, LeaseHeld, Leases, LeasesAway
 from streamreid.cluster.outbox import Outbox
 from streamreid.cluster.shared_models import SharedDetector, SharedEmbedder, model_stamp
@@ -62,6 +63,11 @@ _LAST_SECONDS = 1.0
 """How long a camera that is taken away may take to send what is left."""
 
 
+_WRONG_CLOCK = 1.0
+"""Seconds by which this machine's clock must differ from the site's for capture times to be corrected: more than the
+way to the site takes. Smaller differences are found by what cameras see (`association.clock`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
     """How a worker is doing; plain values, so that it can be sent anywhere.
@@ -97,6 +103,7 @@ class _Camera:
     session: RecordingSession | None = None
     next_attempt: float = 0.0
     first: int | None = None  # frame number from which a live camera's frames are of this lease
+    shift: float = 0.0  # seconds by which capture times of a live camera are too late
     closing: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -307,7 +314,8 @@ class PerceptionWorker:
                 return
             lease, camera.lease, camera.first = camera.lease, None, None
             camera.state, camera.reason = "closing", reason
-            self._outbox.close(name)
+            if not camera.live:  # of a live camera, what was made while it was owned is still sent
+                self._outbox.close(name)
         log.warning("camera '%s' is read no more: %s", name, reason)
         # Closing a camera may take seconds, and giving back a lease as long as the store is not reached.
         Thread(target=lambda: self._clear(name, camera, lease, state), name="close", daemon=True).start()
@@ -371,7 +379,12 @@ class PerceptionWorker:
             return False
         if update.frame is not None and update.frame.index < camera.first:  # in work when the last lease was lost
             return True
-        return self._put(name, camera.lease.fence, update)
+        if abs(self._offset - camera.shift) > _WRONG_CLOCK:
+            camera.shift = self._offset if abs(self._offset) > _WRONG_CLOCK else 0.0
+            log.warning(
+                "this machine's clock is %+.1f s ahead of the site's; capture times are corrected", camera.shift
+            )
+        return self._put(name, camera.lease.fence, on_clock_of_site(update, camera.shift))
 
     def _put(self, name: str, fence: int, update: TrackUpdate) -> bool:
         camera = self._cameras.get(name)
@@ -413,14 +426,17 @@ class PerceptionWorker:
         self._outbox.acknowledge(sent, dict(answer.next))
         for name, (track, frame) in answer.begin.items():
             self._begin(name, track, frame)
+        fences = {item.camera: item.fence for item in sent}
         for name, reason in answer.refused.items():
-            self._refuse(name, "refused", reason)
+            self._refuse(name, fences.get(name, 0), "refused", reason)
         for name in answer.again:
-            self._refuse(name, "waiting for lease", "the site began anew")
+            self._refuse(name, fences.get(name, 0), "waiting for lease", "the site began anew")
 
-    def _refuse(self, name: str, state: str, reason: str) -> None:
+    def _refuse(self, name: str, fence: int, state: str, reason: str) -> None:
+        """The site takes nothing that was made under a lease."""
+        self._outbox.close(name, fence)
         camera = self._cameras.get(name)
-        if camera is not None:
+        if camera is not None and camera.lease is not None and camera.lease.fence == fence:
             self._lose(name, camera, state, reason)
 
     def _compare_clocks(self, wall: float, trip: float, site: float) -> None:

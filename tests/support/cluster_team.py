@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from streamreid.cluster.leases import owned_twice
+from streamreid.cluster.leases import LeasesAway, owned_twice
 from streamreid.config import Config
 from tests.support.cluster import SECONDS, Process, Remote
 
@@ -48,7 +48,7 @@ class Team:
     def ask(self, what: str, *values: Any) -> Any:
         return self.wait(lambda: _tried(self.port, what, values))
 
-    def wait(self, done: Callable[[], Any], seconds: float = 60.0) -> Any:
+    def wait(self, done: Callable[[], Any], seconds: float = 150.0) -> Any:
         """What a question says once it is no longer false."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -82,5 +82,5 @@ class Team:
 def _tried(port: int, what: str, values: tuple[Any, ...]) -> Any:
     try:
         return Remote(port)(what, *values)
-    except ConnectionError:
+    except (ConnectionError, LeasesAway):
         return None
