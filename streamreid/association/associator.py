@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from streamreid.association.identity_registry import IdentityRegistry, IdentityState
+from streamreid.association.link_record import LinkRecord, TrackLinks
 from streamreid.association.offline_clustering import decide_all
 from streamreid.association.online_clustering import Decision, OnlineClustering
 from streamreid.association.spatial_evidence import SpatialEvidence
@@ -89,6 +90,7 @@ class Associator:
         self._grouping = OnlineClustering(
             self.config, calibration or Calibration(), graph or CameraGraph(None), place, parts
         )
+        self._record = LinkRecord(self._grouping)
         self._shape: tuple[int, int] | None = None
         self._times = ClockJumpFilter()
         self._waiting: list[IdentityEvent] = []
@@ -190,6 +192,7 @@ class Associator:
         expired = self._book.expire(self._now, self.config.memory, self.config.max_identities, self._tracks)
         self._grouping.index.drop(e.global_id for e in expired)
         self._unlinked.difference_update(e.global_id for e in expired)
+        self._record.forget(k for e in expired for k in e.members)
         return events + expired
 
     def _group(self) -> list[IdentityEvent]:
@@ -289,6 +292,10 @@ class Associator:
         """Global id and link probability of every track that is remembered."""
         return {key: (link.global_id, link.probability) for key, link in self._book.links.items()}
 
+    def pair_links(self) -> TrackLinks:
+        """Which tracks may be one person, for counts; of the newest twenty thousand tracks."""
+        return self._record.links(self._tracks)
+
     @property
     def identities(self) -> list[Identity]:
         """All remembered identities, by global id."""
@@ -380,6 +387,7 @@ class Associator:
         gone = sorted(set(ids))
         self._grouping.index.drop(gone)
         self._unlinked.difference_update(gone)
+        self._record.forget(key for key, link in self._book.links.items() if link.global_id in set(gone))
         for gid in gone:
             for key in self._book.drop(gid):
                 self._tracks.pop(key, None)
@@ -440,6 +448,7 @@ class Associator:
             evidence = self._tracks[key]
             if key not in self._book.links:
                 self._waiting.append(self._begin_unlinked(key))
+            self._record.take(key, replace(evidence, prototypes=replace(evidence.prototypes)))
             if self._keep_all:
                 self._archive[key] = evidence
             changed.add(self._book.retire(key, evidence, self.config.prototypes).global_id)

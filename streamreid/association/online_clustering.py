@@ -211,6 +211,37 @@ class OnlineClustering:
             np.zeros(count, np.int64),
         )
 
+    def between(
+        self,
+        tracks: tuple[Sequence[TrackKey], Sequence[Evidence]],
+        others: tuple[Sequence[TrackKey], Sequence[Evidence]],
+    ) -> tuple[FloatArray, FloatArray, BoolArray]:
+        """Compare tracks with other tracks, by evidence alone and without the prior of one in so many people.
+
+        Args:
+            tracks: N keys, and what is known of each.
+            others: M of them.
+
+        Returns:
+            ``[N, M]`` log-odds that both are one person, how much of both was seen (0: nothing can be said), and
+            whether they cannot be.
+        """
+        n, nodes = len(tracks[0]), [*tracks[1], *others[1]]
+        found = compare(stack(list(tracks[1])), stack(list(others[1])), self.config.unification)
+        place = None if self._place is None else self._place.log_odds(list(tracks[0]), list(others[0]))
+        seen = Presences.of([node.presence for node in nodes], first=n)
+        gap, other = seen.gaps()
+        both, looks = sides(nodes), self._calibration.log_odds(found.similarity)
+        terms = link_terms(found, looks, both[:n], both[n:], gap=gap[:, n:], other=other[:, n:], crowd=1.0, place=place)
+        log_odds = link_log_odds(self.config.link, terms) + np.float32(self.config.link.exclusion)
+        common = found.common if place is None else np.maximum(found.common, np.abs(place) > 0.1)
+        never = seen.simultaneous()
+        if self._graph.config is not None:
+            everything = Presences.of([node.presence for node in nodes])
+            log_odds += np.float32(_LATE) * self._graph.late(everything)[:n, n:]
+            never |= self._graph.impossible(everything)[:n]
+        return log_odds, np.asarray(common, np.float32), never[:, n:]
+
     def _search(
         self, keys: list[TrackKey], stale: list[TrackKey], tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry
     ) -> None:

@@ -19,7 +19,7 @@ from time import monotonic
 
 import numpy as np
 
-from streamreid.association import Associator, CameraGraph
+from streamreid.association import Associator, CameraGraph, TrackLinks
 from streamreid.association.identity_view import IdentityEntry, IdentityView
 from streamreid.cameras.statistics import CameraCount, Statistics
 from streamreid.config import Config
@@ -297,6 +297,11 @@ class Site:
                 unlinked=self.view.unlinked | self.associator.unlinked,
                 names=self.view.names,
             )
+
+    def pair_links(self) -> TrackLinks:
+        """Which tracks may be one person, for counts with intervals; from any thread."""
+        with self._lock:
+            return self.associator.pair_links()
 
     @property
     def entries(self) -> dict[int, IdentityEntry]:

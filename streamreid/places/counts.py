@@ -219,11 +219,17 @@ def count_people(
         for cell in cells:
             row = {"place": name, "start": cell[0], "end": cell[1], **counter.row(*cell)}
             if samples is not None:
-                there = {v.key for v in visits if v.start < cell[1] and v.end >= cell[0]}
-                estimate, low, high = samples.unique(there, without=workers)
-                row |= {"unique": round(estimate), "unique_low": math.floor(low), "unique_high": math.ceil(high)}
+                there = {v.key for v in visits if v.key in everybody and v.start < cell[1] and v.end >= cell[0]}
+                row |= _interval(row["occupancy_max"], *samples.unique(there, without=workers))
             rows.append(_withheld(row, least))
     return CountsTable(tuple(rows), left_out)
+
+
+def _interval(together: int, estimate: float, low: float, high: float) -> dict[str, int]:
+    """Whole numbers, not below the number of people who were there at one time."""
+    least = max(math.floor(low), together)
+    unique = max(round(estimate), least)
+    return {"unique": unique, "unique_low": least, "unique_high": max(math.ceil(high), unique)}
 
 
 def wanted_places(

@@ -15,6 +15,9 @@ from streamreid.config import Config
 from streamreid.config.output import duration
 from streamreid.errors import DataError, StreamReIDError
 from streamreid.places import CountsTable, FlowsTable, PlaceLog, TrackSpan, count_flows, count_people
+from streamreid.places.link_graph import who_may_be_who
+from streamreid.places.partition_sampling import PartitionSamples
+from streamreid.runs.link_file import read_links
 from streamreid.runs.place_log import read_place_log
 from streamreid.runs.questions import moment
 from streamreid.sinks import FinalIdentities
@@ -307,6 +310,20 @@ class FinishedRun:
             {**dict.fromkeys(self.unlinked, (0, 0.0)), **people}, confirmed=confirmed, unlinked=(0,), names=names
         )
 
+    @cached_property
+    def samples(self) -> PartitionSamples | None:
+        """Who may be who, for the intervals of counts; None where the run did not write which tracks may be one person
+        (runs of earlier versions, and runs that go on or were killed).
+
+        Raises:
+            DataError: What it wrote is damaged.
+        """
+        links = read_links(self.path)
+        if links is None:
+            return None
+        tracks = [track.key for track in links.tracks]
+        return who_may_be_who(tracks, links.pairs, links.log_odds, self.links, self.place_log.spans)
+
     def moment(self, text: str) -> float:
         """The capture time of ``10:00`` on the day of the run (UTC), or of a date and time; see `questions.moment`.
 
@@ -334,6 +351,7 @@ class FinishedRun:
         last = self.end
         if seconds is not None and last is not None and options.get("end") is None and last % seconds < _SLIVER:
             options["end"] = last  # a run that ends with a period begins no further one
+        options.setdefault("samples", self.samples)
         return count_people(self.place_log, self.links, every=seconds, **options)
 
     def flows(self, **options: Any) -> FlowsTable:
@@ -346,6 +364,7 @@ class FinishedRun:
         Raises:
             ConfigError: No such place.
         """
+        options.setdefault("samples", self.samples)
         return count_flows(self.place_log, self.links, **options)
 
     def observations(self, take: Callable[[Observations], None]) -> None:

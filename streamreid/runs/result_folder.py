@@ -12,6 +12,7 @@ from streamreid.cameras.runtime_overrides import CHANGES
 from streamreid.config import Config
 from streamreid.errors import ConfigError
 from streamreid.pipeline.run_state import STATE
+from streamreid.runs.link_file import LINKS
 from streamreid.sinks.segments import PIECES, RESULTS
 
 __all__ = ["DONE", "GALLERY", "ResultsFolder", "choose_folder", "clear_results"]
@@ -22,7 +23,7 @@ GALLERY = "gallery.json"
 DONE = "done.json"
 """A batch writes it into the folder of a recording that is finished."""
 
-_OWN = (*(name for name in RESULTS if name != "crops"), PIECES, "summary.json", STATE, CHANGES, DONE, GALLERY)
+_OWN = (*(name for name in RESULTS if name != "crops"), PIECES, "summary.json", STATE, CHANGES, DONE, GALLERY, LINKS)
 """What is removed before a folder is used anew; crops are numbered by run and stay."""
 
 

@@ -13,6 +13,7 @@ from streamreid.messages import MessageSink
 from streamreid.pipeline.ground_plane import WORLD
 from streamreid.pipeline.run import Run
 from streamreid.pipeline.run_state import STATE, RunState, state_of
+from streamreid.runs.link_file import write_links
 from streamreid.sinks import RotatingSink, Sink
 from streamreid.types import FrameResult, IdentityEvent
 
@@ -145,8 +146,20 @@ class ResultWriter:
         identities = self._pipeline.identities
         for sink in self._sinks:
             sink.close(identities)
+        self._write_links()
         if self._continued:
             self.save(ended=True)
+
+    def _write_links(self) -> None:
+        """Which tracks may be one person; where that cannot be written, counts have no intervals."""
+        if not isinstance(self._pipeline, Run):
+            return  # a run on a cluster associates elsewhere
+        try:
+            links = self._pipeline.site.pair_links()
+            write_links(self._folder, links, append=self._continued and self._pipeline.begin.runs > 0)
+        except OutputError as error:
+            log.error("counts of this run will have no intervals: %s", error)
+            self._pipeline.statistics.outputs["links"] = str(error)
 
 
 def _size(path: Path) -> int:

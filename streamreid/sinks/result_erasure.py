@@ -3,6 +3,7 @@
 Erased is whatever names one of the global ids, and whatever belongs to a track (of one camera) that was that person in
 the end, also from before the track had an identity:
 
+- ``links.jsonl`` goes as a whole.
 - ``results.jsonl``: lines; an ``identity`` line of somebody else loses such tracks. A half line that a killed run left
   at the end goes, too.
 - ``results.parquet``, the file or its parts: rows.
@@ -211,6 +212,9 @@ class _Place:
         for path in _tables(self._folder):
             knowing += self._table(path)
         knowing += self._lines(self._folder / "results.jsonl")
+        links = self._folder / "links.jsonl"
+        if self._wanted.tracks and links.exists():
+            doomed.append(links)  # lines refer to each other; counts have no intervals afterwards
         self._films(doomed, known=bool(texts or _tables(self._folder) or (self._folder / "results.jsonl").exists()))
 
     def _everywhere(self, removed: set[tuple[str, str]], frame: str, who: int, rest: str) -> bool:

@@ -67,6 +67,13 @@ class SceneConfig(Section):
     linger: int = Field(
         default=0, ge=0, le=1000, description="To how many points more than usual everybody walks inside each place."
     )
+    away: tuple[float, float] = Field(
+        default=(0.0, 0.0),
+        description="Least and greatest number of seconds that people stay out of view between two visits.",
+    )
+    passing: float = Field(
+        default=0.0, ge=0, le=1, description="Share of visits that only cross a corner of the place."
+    )
     overlap: float = Field(
         default=0.5,
         ge=0,
@@ -93,6 +100,8 @@ class SceneConfig(Section):
             raise ValueError(f"width and height must be even numbers, got {self.width} x {self.height}")
         if not all(2 <= side <= 100 for side in self.place):
             raise ValueError(f"a place is 2 to 100 m wide and deep, got {self.place[0]:g} x {self.place[1]:g}")
+        if not 0 <= self.away[0] <= self.away[1]:
+            raise ValueError(f"away is the least and the greatest number of seconds, got {list(self.away)}")
         if self.offline > self.cameras:
             raise ValueError(f"{self.offline} cameras cannot be off: there are {self.cameras}")
         if self.frames < 1:

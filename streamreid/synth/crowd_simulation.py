@@ -118,18 +118,19 @@ def _sorted(
 
 def _route(config: SceneConfig, places: list[Place], speed: float, rng: np.random.Generator) -> _Route:
     points: list[Float64Array] = []
+    begins: list[int] = []
     last: int | None = None
     for _ in range(config.visits):
         others = [p for p in range(len(places)) if p != last] or [0]
         last = int(rng.choice(others))
-        points += _visit(
-            places[last],
-            points[-1] if points else None,
-            (config.crowding.stay[0] + config.linger, config.crowding.stay[1] + config.linger),
-            rng,
-        )
+        stay = (config.crowding.stay[0] + config.linger, config.crowding.stay[1] + config.linger)
+        passing = config.passing > 0 and rng.uniform() < config.passing
+        begins.append(len(points))
+        points += _visit(places[last], points[-1] if points else None, (0, 0) if passing else stay, rng)
     way = np.array(points)
     pauses = np.where(rng.uniform(size=len(way)) < 0.15, rng.uniform(1.0, 4.0, len(way)), 0.0)
+    if config.away[1] > 0:  # before the gate of the next place, which nobody sees
+        pauses[begins[1:]] = rng.uniform(*config.away, len(begins) - 1)
     needed = float(np.linalg.norm(np.diff(way, axis=0), axis=1).sum() / speed + pauses.sum())
     # Whoever needs longer than the scene lasts is on the way already at its beginning, or still at its end.
     low, high = sorted((0.0, config.duration - needed))

@@ -1,0 +1,199 @@
+"""The log-odds of all pairs of tracks that may be one person, kept for counts: from them it is worked out how many
+people there may have been (``places/partition_sampling.py``).
+
+A track is compared with those before it once, when it leaves the association's window and everything is known of it.
+Memory is bounded: the newest tracks are compared, and pairs that are hardly one person are dropped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamreid.association.online_clustering import OnlineClustering
+from streamreid.association.track_evidence import Evidence
+from streamreid.types import Float64Array, FloatArray, IntArray, TrackKey
+
+__all__ = ["LinkRecord", "RecordedTrack", "TrackLinks"]
+
+LEAST_LOG_ODDS = -1.0
+"""Log-odds from which a pair is kept, without the prior of one in so many people: in a crowd of a hundred, one in three
+hundred such pairs is one person."""
+
+MOST_PAIRS = 64
+"""Likeliest earlier tracks that are kept of each track."""
+
+MOST_COMPARED = 2000
+"""Newest tracks that a further one is compared with: about 9 KB each."""
+
+MOST_TRACKS = 20_000
+"""Newest tracks that are kept, with their pairs."""
+
+_BATCH = 32
+"""Tracks that are compared at once: what leaves the window one by one is collected, as long calls cost less."""
+
+_ROWS = 256
+"""Tracks that a batch is compared with at once: bounds memory to some 10 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedTrack:
+    """What counts need to know of a track.
+
+    Args:
+        camera: Name of the camera.
+        track_id: In that camera.
+        start: First capture time, seconds.
+        end: Last capture time, seconds.
+        observations: Frames in which it was detected.
+        looks: Of these, how many were embedded.
+        quality: Mean quality of the pictures behind it, in [0, 1].
+    """
+
+    camera: str
+    track_id: int
+    start: float
+    end: float
+    observations: int
+    looks: int
+    quality: float
+
+    @property
+    def key(self) -> TrackKey:
+        """Camera and track id."""
+        return self.camera, self.track_id
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackLinks:
+    """Pairs of N tracks that may be one person.
+
+    Args:
+        tracks: In the order in which they were compared.
+        pairs: ``[E, 2]`` rows, the earlier one first.
+        log_odds: ``[E]`` that both are one person, without the prior of one in so many people. Pairs that cannot be one
+            person are not listed.
+    """
+
+    tracks: tuple[RecordedTrack, ...]
+    pairs: IntArray
+    log_odds: Float64Array
+
+
+@dataclass(slots=True, eq=False)
+class _Row:
+    """A track with the earlier ones that it may be, by their numbers."""
+
+    track: RecordedTrack
+    number: int
+    others: IntArray
+    log_odds: FloatArray
+
+
+class LinkRecord:
+    """Compares tracks as they leave the window and keeps what was found.
+
+    Args:
+        grouping: Compares.
+        most: Tracks that are kept.
+        compared: Tracks that a further one is compared with.
+    """
+
+    def __init__(self, grouping: OnlineClustering, *, most: int = MOST_TRACKS, compared: int = MOST_COMPARED) -> None:
+        self._grouping = grouping
+        self._rows: deque[_Row] = deque(maxlen=most)
+        self._known: deque[tuple[int, TrackKey, Evidence]] = deque(maxlen=compared)
+        self._waiting: dict[TrackKey, Evidence] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return len(self._rows) + len(self._waiting)
+
+    def take(self, key: TrackKey, evidence: Evidence) -> None:
+        """Take a track that left the window; its evidence does not change any more."""
+        evidence.prototypes.pack()
+        self._waiting[key] = evidence
+        if len(self._waiting) >= _BATCH:
+            self._flush()
+
+    def forget(self, keys: Iterable[TrackKey]) -> None:
+        """Drop what tracks look like, because their person is to be forgotten; that they were there is kept."""
+        gone = set(keys)
+        if gone:
+            self._flush()
+            self._known = deque([k for k in self._known if k[1] not in gone], self._known.maxlen)
+
+    def links(self, window: Mapping[TrackKey, Evidence]) -> TrackLinks:
+        """Everything that was found so far.
+
+        Args:
+            window: Tracks that are still in the window; they are compared now, and again when they leave it.
+        """
+        self._flush()
+        rows, known, count = list(self._rows), list(self._known), self._count
+        keys = sorted(window)
+        for start in range(0, len(keys), _BATCH):
+            batch = {k: window[k] for k in keys[start : start + _BATCH]}
+            rows += self._compared(batch, known, count)
+            known += [(count + i, k, e) for i, (k, e) in enumerate(batch.items())]
+            count += len(batch)
+        return _joined(rows)
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._rows.extend(self._compared(self._waiting, list(self._known), self._count))
+            self._known.extend((self._count + i, k, e) for i, (k, e) in enumerate(self._waiting.items()))
+            self._count += len(self._waiting)
+            self._waiting = {}
+
+    def _compared(
+        self, batch: Mapping[TrackKey, Evidence], known: list[tuple[int, TrackKey, Evidence]], count: int
+    ) -> list[_Row]:
+        """The batch with the earlier ones that each may be, those of the batch itself among them."""
+        keys, items = list(batch), list(batch.values())
+        others = [*known, *((count + i, k, e) for i, (k, e) in enumerate(batch.items()))]
+        found: list[tuple[list[IntArray], list[FloatArray]]] = [([], []) for _ in keys]
+        for start in range(0, len(others), _ROWS):
+            chunk = others[start : start + _ROWS]
+            numbers = np.array([n for n, _, _ in chunk], np.int64)
+            log_odds, common, never = self._grouping.between(
+                (keys, items), ([k for _, k, _ in chunk], [e for _, _, e in chunk])
+            )
+            likely = ~never & (common > 0) & (log_odds > LEAST_LOG_ODDS)
+            for row, (who, odds) in enumerate(found):
+                keep = likely[row] & (numbers < count + row)
+                who.append(numbers[keep])
+                odds.append(log_odds[row][keep])
+        return [
+            _Row(_recorded(key, item), count + row, *_likeliest(np.concatenate(who), np.concatenate(odds)))
+            for row, (key, item, (who, odds)) in enumerate(zip(keys, items, found, strict=True))
+        ]
+
+
+def _likeliest(others: IntArray, log_odds: FloatArray) -> tuple[IntArray, FloatArray]:
+    best = np.sort(np.argsort(-log_odds, kind="stable")[:MOST_PAIRS])
+    return others[best], log_odds[best]
+
+
+def _recorded(key: TrackKey, item: Evidence) -> RecordedTrack:
+    mean = item.quality / item.looks if item.looks else 0.0
+    return RecordedTrack(*key, item.start, item.end, item.observations, item.looks, mean)
+
+
+def _joined(rows: list[_Row]) -> TrackLinks:
+    """Numbers of tracks become rows; those of tracks that are no longer kept are left out."""
+    row_of = {row.number: at for at, row in enumerate(rows)}
+    pairs = [
+        (row_of[other], at, log_odds)
+        for at, row in enumerate(rows)
+        for other, log_odds in zip(row.others.tolist(), row.log_odds.tolist(), strict=True)
+        if other in row_of
+    ]
+    return TrackLinks(
+        tuple(row.track for row in rows),
+        np.array([pair[:2] for pair in pairs], np.int64).reshape(-1, 2),
+        np.array([pair[2] for pair in pairs], np.float64),
+    )
