@@ -186,17 +186,20 @@ class NatsBroker:
                         subject, message.body, wait_stall=PATIENCE_SECONDS, headers=headers
                     )
                 )
-        except Exception as failure:
-            error = failure
+        except Exception as stalled:
+            error = stalled
+        missing: set[asyncio.Future[Any]] = set(waiting)
+        while missing:
+            came, missing = await asyncio.wait(missing, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_EXCEPTION)
+            if not came or self._connection is None or self._connection.is_closed:
+                break
+            if any(future.exception() is not None for future in came):
+                break
         for delivered, future in enumerate(waiting):
-            try:
-                await asyncio.wait_for(future, PATIENCE_SECONDS)
-            except asyncio.TimeoutError:
+            if not future.done():
                 return delivered, error or TimeoutError("the server confirms nothing")
-            except Exception as failure:
+            if (failure := future.exception()) is not None:
                 return delivered, failure
-            if self._connection is None or (self._connection.is_closed and not future.done()):
-                return delivered, ConnectionError("the connection is lost")
         return len(waiting), error
 
     def idle(self) -> None:
