@@ -165,14 +165,15 @@ def _remains(store: Gallery, folder: Path, ids: Sequence[int]) -> str:
 
 
 def _shorten_summary(place: Path) -> None:
-    """Take files that are gone out of the list in ``summary.json``: names of pictures and films say who was where."""
+    """Take files that are gone out of the lists in ``summary.json``: names of pictures and films say who was where."""
     path = place / "summary.json"
     with suppress(FileNotFoundError, ValueError):
         data = json.loads(path.read_text(encoding="utf-8"))
         kept = [name for name in data.get("files", []) if (place / name).exists()]
-        if kept != data.get("files", []):
+        films = [film for film in data.get("films", []) if (place / film["file"]).exists()]
+        if kept != data.get("files", []) or films != data.get("films", []):
             mode = path.stat().st_mode & 0o777
-            write_json(path, {**data, "files": kept})
+            write_json(path, {**data, "files": kept, **({"films": films} if "films" in data else {})})
             path.chmod(mode)
 
 

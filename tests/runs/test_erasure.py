@@ -88,7 +88,8 @@ def test_every_trace_goes_and_all_others_stay(results, call):
     assert not any(
         row.split(b",")[2] == str(gone).encode() for row in after["crops/run-0001/identities.csv"].splitlines()
     )
-    assert "videos/left.mp4" not in after  # camera "left" saw them
+    assert not {"videos/left.mp4", "videos/left.times.csv", "mosaic.times.csv"} & set(after)  # "left" saw them
+    assert [film["file"] for film in json.loads(after["summary.json"])["films"]] == ["videos/right.mp4"]
     assert after["videos/right.mp4"] == before["videos/right.mp4"]
     assert "mosaic.mp4" not in after
     assert not set(json.loads(after["summary.json"])["files"]) & (theirs | {"videos/left.mp4", "mosaic.mp4"})
