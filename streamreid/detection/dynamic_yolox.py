@@ -26,7 +26,7 @@ _MODEL_GRAPH = 7
 _NODE, _INITIALIZER, _INPUT, _OUTPUT, _VALUE_INFO = 1, 5, 11, 12, 13
 """Of GraphProto; inner shapes (value_info) are left out: they are those of the one size, and every runtime infers its
 own."""
-_NODE_INPUT, _NODE_OPERATOR = 1, 4
+_NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR = 1, 2, 4
 """Of NodeProto."""
 _DIMS, _TYPE, _NAME, _RAW = 1, 2, 8, 9
 """Of TensorProto."""
@@ -50,7 +50,7 @@ def dynamic_yolox(model: bytes) -> tuple[bytes, tuple[int, int]] | None:
     Returns:
         The changed file, always the same, and the width and height that it was exported for; None if it is no such
         graph: one input ``[1, 3, H, W]`` of fixed size, one
-        output ``[1, N, C]``, and three Reshape nodes with the constant shape ``[1, C, -1]``.
+        output ``[1, N, C]``, which is three Reshapes to the constant shape ``[1, C, -1]``, joined and transposed.
     """
     try:
         top = list(fields(memoryview(model)))
@@ -105,7 +105,7 @@ def _dynamic_graph(graph: list[Field]) -> tuple[bytes, tuple[int, int]] | None:
     if height is None or width is None:
         return None
     old = struct.pack("<3q", 1, rows[2], -1)
-    reshapes = _reshape_constants([v for n, v in graph if n == _NODE and not isinstance(v, int)])
+    reshapes = _reshape_constants([v for n, v in graph if n == _NODE and not isinstance(v, int)], output)
     constants = [v for n, v in graph if n == _INITIALIZER and not isinstance(v, int) and _is_shape(v, old) in reshapes]
     if len(constants) != _GRIDS or len(reshapes) != _GRIDS:
         return None
@@ -125,16 +125,25 @@ def _dynamic_graph(graph: list[Field]) -> tuple[bytes, tuple[int, int]] | None:
     return b"".join(parts), (width, height)
 
 
-def _reshape_constants(nodes: list[memoryview]) -> set[str]:
-    """Names of the shapes that Reshape nodes take."""
-    found: set[str] = set()
+def _reshape_constants(nodes: list[memoryview], output: str) -> set[str]:
+    """Names of the shapes of the Reshape nodes whose results, joined and transposed, are the graph's output.
+
+    Empty where anything else comes between, such as the grids of one size of a head that decodes its boxes itself.
+    """
+    makers: dict[str, tuple[str, list[str]]] = {}
     for node in nodes:
-        parts = [
-            (n, bytes(v)) for n, v in fields(node) if n in (_NODE_INPUT, _NODE_OPERATOR) and not isinstance(v, int)
-        ]
-        if (_NODE_OPERATOR, b"Reshape") in parts:
-            found.add([text for n, text in parts if n == _NODE_INPUT][1].decode())
-    return found
+        parts = [(n, v) for n, v in fields(node) if n in (_NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR)]
+        texts = [(n, bytes(_bytes(v)).decode()) for n, v in parts]
+        operator = next((text for n, text in texts if n == _NODE_OPERATOR), "")
+        inputs = [text for n, text in texts if n == _NODE_INPUT]
+        makers.update({text: (operator, inputs) for n, text in texts if n == _NODE_OUTPUT})
+    names = [output]
+    for wanted in ("Transpose", "Concat", "Reshape"):
+        made = [makers.get(name, ("", [])) for name in names]
+        if any(operator != wanted for operator, _ in made):
+            return set()
+        names = [name for _, inputs in made for name in (inputs[1:] if wanted == "Reshape" else inputs)]
+    return set(names)
 
 
 def _is_shape(tensor: memoryview, raw: bytes) -> str | None:

@@ -16,7 +16,7 @@ from streamreid.detection.dynamic_yolox import dynamic_yolox, dynamic_yolox_file
 from streamreid.types import Frame
 
 
-def yolox(size: int = 96, classes: int = 3, shapes: int = 3) -> bytes:
+def yolox(size: int = 96, classes: int = 3, shapes: int = 3, *, decoded: bool = False) -> bytes:
     """A graph with a YOLOX head as its exporter writes it: per stride a convolution, flattened by a constant shape."""
     rng = np.random.default_rng(0)
     channels = 5 + classes
@@ -30,8 +30,11 @@ def yolox(size: int = 96, classes: int = 3, shapes: int = 3) -> bytes:
         nodes.append(helper.make_node("Reshape", [f"c{number}", f"shape{number}"], [f"f{number}"]))
         flat.append(f"f{number}")
     nodes.append(helper.make_node("Concat", flat, ["all"], axis=2))
-    nodes.append(helper.make_node("Transpose", ["all"], ["output"], perm=[0, 2, 1]))
+    nodes.append(helper.make_node("Transpose", ["all"], ["raw" if decoded else "output"], perm=[0, 2, 1]))
     cells = sum((size // s) ** 2 for s in (8, 16, 32)[:shapes])
+    if decoded:
+        weights.append(numpy_helper.from_array(np.ones((1, cells, 1), np.float32), "strides"))
+        nodes.append(helper.make_node("Mul", ["raw", "strides"], ["output"]))
     inner = helper.make_tensor_value_info("all", TensorProto.FLOAT, [1, channels, cells])
     graph = helper.make_graph(
         nodes,
@@ -66,6 +69,7 @@ def test_other_graphs_stay_as_they_are(shapes: int) -> None:
     changed = dynamic_yolox(yolox())
     assert changed is not None
     assert dynamic_yolox(changed[0]) is None  # it takes any size already
+    assert dynamic_yolox(yolox(decoded=True)) is None  # the grids in it are of the one size
     assert dynamic_yolox(b"no graph at all") is None
     assert dynamic_yolox(yolox()[:-100]) is None
 

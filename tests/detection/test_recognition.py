@@ -529,7 +529,12 @@ def test_other_tools_exports_find_the_same_people(
     with av.open(str(shared / "data/video/vtest.avi")) as video:
         image = next(iter(video.decode(video=0))).to_ndarray(format="bgr24")
     frame = [Frame("a", 0, 0.0, image)]
-    wanted = opened(shared / f"data/weights/{reference}.onnx", confidence=0.25, size=640)(frame)
+    path = shared / f"data/weights/{reference}.onnx"
+    if reference == "yolox_nano":  # as it was exported; 0.25 of its own is 0.214 on the common scale
+        settings = DetectorConfig(runtime="onnxruntime", precision="fp32", confidence=0.214)
+        wanted = OnnxDetector(path, settings, fixed=(416, 416))(frame)
+    else:
+        wanted = opened(path, confidence=0.25, size=640)(frame)
     assert len(wanted[0]) >= 3
     found = opened(exports / f"{name}.onnx", runtime=runtime, confidence=0.25)(frame)
     assert compare_boxes(wanted, found) > (0.85 if name == "nhwc" else 0.99)
