@@ -69,6 +69,8 @@ class Associator:
         keep_all: Keep what was seen of every track until ``finish``, which then links them all anew, all at once. For
             recordings: memory grows with the number of tracks.
         new_id: Where ids come from that other processes draw as well; None counts on its own.
+        keep_links: Keep which tracks may be one person, for counts with intervals (``pair_links``): 9 KB for each of
+            the newest two thousand tracks.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Associator:
         parts: Sequence[str] = (),
         keep_all: bool = False,
         new_id: Callable[[], int] | None = None,
+        keep_links: bool = False,
     ) -> None:
         self.config = config or AssociationConfig()
         self._book = IdentityRegistry(first_id, new_id=new_id)
@@ -90,7 +93,7 @@ class Associator:
         self._grouping = OnlineClustering(
             self.config, calibration or Calibration(), graph or CameraGraph(None), place, parts
         )
-        self._record = LinkRecord(self._grouping)
+        self._record = LinkRecord(self._grouping) if keep_links else None
         self._shape: tuple[int, int] | None = None
         self._times = ClockJumpFilter()
         self._waiting: list[IdentityEvent] = []
@@ -192,7 +195,9 @@ class Associator:
         expired = self._book.expire(self._now, self.config.memory, self.config.max_identities, self._tracks)
         self._grouping.index.drop(e.global_id for e in expired)
         self._unlinked.difference_update(e.global_id for e in expired)
-        self._record.forget(k for e in expired for k in e.members)
+        if self._record is not None:
+            self._record.expire(self._now - self.config.memory)
+            self._record.forget(k for e in expired for k in e.members)
         return events + expired
 
     def _group(self) -> list[IdentityEvent]:
@@ -293,8 +298,10 @@ class Associator:
         return {key: (link.global_id, link.probability) for key, link in self._book.links.items()}
 
     def pair_links(self) -> TrackLinks:
-        """Which tracks may be one person, for counts; of the newest twenty thousand tracks."""
-        return self._record.links(self._tracks)
+        """Which tracks may be one person, for counts; of the newest twenty thousand tracks. Nothing without
+        ``keep_links``."""
+        record = LinkRecord(self._grouping) if self._record is None else self._record
+        return record.links({} if self._record is None else self._tracks)
 
     @property
     def identities(self) -> list[Identity]:
@@ -387,7 +394,8 @@ class Associator:
         gone = sorted(set(ids))
         self._grouping.index.drop(gone)
         self._unlinked.difference_update(gone)
-        self._record.forget(key for key, link in self._book.links.items() if link.global_id in set(gone))
+        if self._record is not None:
+            self._record.forget(key for key, link in self._book.links.items() if link.global_id in gone)
         for gid in gone:
             for key in self._book.drop(gid):
                 self._tracks.pop(key, None)
@@ -448,7 +456,8 @@ class Associator:
             evidence = self._tracks[key]
             if key not in self._book.links:
                 self._waiting.append(self._begin_unlinked(key))
-            self._record.take(key, replace(evidence, prototypes=replace(evidence.prototypes)))
+            if self._record is not None:
+                self._record.take(key, replace(evidence, prototypes=replace(evidence.prototypes)))
             if self._keep_all:
                 self._archive[key] = evidence
             changed.add(self._book.retire(key, evidence, self.config.prototypes).global_id)

@@ -120,11 +120,22 @@ class LinkRecord:
             self._flush()
 
     def forget(self, keys: Iterable[TrackKey]) -> None:
-        """Drop what tracks look like, because their person is to be forgotten; that they were there is kept."""
+        """Keep nothing of these tracks, because their person is not remembered any more; counts take who they were as
+        it was decided."""
         gone = set(keys)
         if gone:
             self._flush()
             self._known = deque([k for k in self._known if k[1] not in gone], self._known.maxlen)
+            self._rows = deque([r for r in self._rows if r.track.key not in gone], self._rows.maxlen)
+
+    def expire(self, horizon: float) -> None:
+        """Keep nothing of tracks that ended before a time; counts take who they were as it was decided."""
+        if any(evidence.end < horizon for evidence in self._waiting.values()):
+            self._flush()
+        while self._rows and self._rows[0].track.end < horizon:
+            self._rows.popleft()
+        while self._known and self._known[0][2].end < horizon:
+            self._known.popleft()
 
     def links(self, window: Mapping[TrackKey, Evidence]) -> TrackLinks:
         """Everything that was found so far.

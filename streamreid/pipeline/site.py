@@ -109,6 +109,7 @@ class Site:
             parts=engine.parts,
             keep_all=association.offline and not live,
             new_id=None if opened is None else opened.ids,
+            keep_links=True,
         )
         self.view = IdentityView()
         self.gallery = None if opened is None else GallerySync(config, opened, self.associator, self.view)

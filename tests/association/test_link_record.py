@@ -19,7 +19,7 @@ def look(direction: int) -> PartFeatures:
 
 def walked(*tracks: tuple[str, int, int, float], window: float = 300.0) -> Associator:
     """Tracks (camera, id, look, begin), two seconds each."""
-    associator = Associator(AssociationConfig(window=window), Calibration(slope=20, intercept=-12))
+    associator = Associator(AssociationConfig(window=window), Calibration(slope=20, intercept=-12), keep_links=True)
     frames = sorted(
         (begin + step / 5, camera, track, direction) for camera, track, direction, begin in tracks for step in range(10)
     )
@@ -76,7 +76,7 @@ def test_who_is_forgotten_is_compared_with_nobody_any_more() -> None:
 
 
 def test_without_features_there_are_tracks_and_no_pairs() -> None:
-    associator = Associator()
+    associator = Associator(keep_links=True)
     for step in range(10):
         tracks = Tracks(np.array([1]), BOX, ONE, np.array([0]))
         associator.observe("hall", step / 5, tracks, PartFeatures.unseen(1), ONE)
@@ -85,3 +85,13 @@ def test_without_features_there_are_tracks_and_no_pairs() -> None:
     assert [t.looks for t in links.tracks] == [0]
     assert not len(links.pairs)
     assert not len(Associator().pair_links().tracks)
+
+
+def test_nothing_is_kept_of_tracks_that_are_no_longer_remembered() -> None:
+    associator = Associator(AssociationConfig(window=5, memory=20), keep_links=True)
+    for number in range(40):
+        for step in range(5):
+            tracks = Tracks(np.array([number + 1]), BOX, ONE, np.array([0]))
+            associator.observe("hall", 10.0 * number + step / 5, tracks, look(number % 8), ONE)
+            associator.step()
+    assert len(associator.pair_links().tracks) <= 4
