@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any, get_args
 
 from pydantic import AliasChoices, BaseModel, SecretStr
+from pydantic.fields import FieldInfo
 
 from streamreid.secrets import is_secret_key, redact
 from streamreid.suggestions import nearest
@@ -23,19 +24,31 @@ _LONGEST_READ = 4096
 """Characters of a wrong value that are worked on; of a longer one only the length is shown."""
 
 _FOREIGN = {
-    "address": "uri",
-    "ffmpeg": "uri",
-    "input": "uri",
-    "inputs": "uri",
-    "path": "uri",
-    "rtsp": "uri",
-    "rtsp_url": "uri",
-    "src": "uri",
-    "stream": "uri",
-    "url": "uri",
-    "id": "name",
+    "address": ("uri", "servers"),
+    "bootstrap_servers": ("servers",),
+    "broker": ("address", "servers"),
+    "brokers": ("servers",),
+    "database": ("address",),
+    "db": ("address",),
+    "endpoint": ("address", "servers"),
+    "ffmpeg": ("uri",),
+    "host": ("address", "servers"),
+    "id": ("name",),
+    "input": ("uri",),
+    "inputs": ("uri",),
+    "path": ("uri",),
+    "port": ("address", "servers"),
+    "rtsp": ("uri",),
+    "rtsp_url": ("uri",),
+    "server": ("address", "servers"),
+    "src": ("uri",),
+    "stream": ("uri",),
+    "topic_prefix": ("topic",),
+    "uri": ("address", "servers"),
+    "url": ("uri", "address", "servers"),
+    "username": ("user",),
 }
-"""What other tools (Frigate, go2rtc, DeepStream) call the keys of a camera."""
+"""What other tools (Frigate, go2rtc, DeepStream, client libraries of brokers) call our keys."""
 
 
 def sentence(model: type[BaseModel], item: Any, where: str, lines: Mapping[tuple[str | int, ...], int] | None) -> str:
@@ -61,11 +74,38 @@ def sentence(model: type[BaseModel], item: Any, where: str, lines: Mapping[tuple
         return f"{place}: unknown key '{name}'; {_hint(model, location)}"
     if item["type"] == "missing":
         return f"{place}: '{name}' is missing"
-    message = item["msg"].removeprefix("Value error, ")
+    message = _expected(model, item, location) or item["msg"].removeprefix("Value error, ")
     return (
         f"{place}: {name or 'configuration'}: "
         f"{message[:1].lower()}{message[1:]}{'' if _is_secret(model, location) else _shown(item, location)}"
     )
+
+
+def _expected(model: type[BaseModel], item: Any, location: tuple[str | int, ...]) -> str | None:
+    """What is to be written instead, where pydantic would only name a pattern or a class."""
+    if item["type"] == "model_type":
+        keys = _keys(model, location)
+        return f"write keys and values below it; known keys: {', '.join(keys)}" if keys else None
+    if item["type"] in ("string_pattern_mismatch", "string_type"):
+        field = _field(model, location)
+        extra = field.json_schema_extra if field is not None and isinstance(field.json_schema_extra, dict) else {}
+        return str(extra["x-expected"]) if "x-expected" in extra else None
+    return None
+
+
+def _field(model: type[BaseModel], location: tuple[str | int, ...]) -> FieldInfo | None:
+    """The field at ``location``, if there is one."""
+    annotation: Any = model
+    field: FieldInfo | None = None
+    for part in location:
+        if isinstance(part, int):
+            continue
+        found = model_inside(annotation)
+        field = None if found is None else found.model_fields.get(part)
+        if field is None:
+            return None
+        annotation = field.annotation
+    return field
 
 
 def _shown(item: Any, location: tuple[str | int, ...]) -> str:
@@ -86,22 +126,15 @@ def _shown(item: Any, location: tuple[str | int, ...]) -> str:
 
 def _is_secret(model: type[BaseModel], location: tuple[str | int, ...]) -> bool:
     """Whether the value at ``location`` is one that is never shown."""
-    annotation: Any = model
-    for part in location:
-        if isinstance(part, int):
-            continue
-        found = model_inside(annotation)
-        field = None if found is None else found.model_fields.get(part)
-        if field is None:
-            return False
-        annotation = field.annotation
-    return SecretStr in (annotation, *get_args(annotation))
+    field = _field(model, location)
+    return field is not None and SecretStr in (field.annotation, *get_args(field.annotation))
 
 
 def _hint(model: type[BaseModel], location: tuple[str | int, ...]) -> str:
     key, keys = str(location[-1]), _keys(model, location[:-1])
-    if _FOREIGN.get(key) in keys:
-        return f"did you mean '{_FOREIGN[key]}'?"
+    for ours in _FOREIGN.get(key, ()):
+        if ours in keys:
+            return f"did you mean '{ours}'?"
     near = nearest(key, keys)
     if near is not None:
         return f"did you mean '{near}'?"

@@ -22,6 +22,7 @@ from streamreid.camera_names import camera_name
 from streamreid.config.association import AssociationConfig, LinkConfig, TopologyConfig, check_cameras
 from streamreid.config.calibration import CalibrationConfig, GroundConfig
 from streamreid.config.camera import CameraConfig
+from streamreid.config.certificates import with_certificates
 from streamreid.config.changes import change_settings, with_present_names
 from streamreid.config.cluster import ClusterConfig, PlacementRule
 from streamreid.config.gallery import GalleryConfig
@@ -121,8 +122,10 @@ class Config(Section):
         return cameras
 
     def contradictions(self) -> Iterable[tuple[Location, str]]:
-        """Zones, lines and alerts that do not fit the rest."""
-        return contradictions(self.cameras, self.zones, self.lines, self.alerts, calibration=self.ground.enabled)
+        """Zones, lines and alerts that do not fit the rest, and brokers without an address."""
+        yield from contradictions(self.cameras, self.zones, self.lines, self.alerts, calibration=self.ground.enabled)
+        for location, text in self.messages.contradictions():
+            yield ("messages", *location), text
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], *, where: str = "configuration") -> Config:
@@ -194,8 +197,9 @@ def load_config(path: str | Path) -> Config:
             config.topology, [c.name for c in config.cameras], where=f"{path}:{lines.get(('topology',), 1)}: "
         )
     cameras = tuple(_resolved(c, path.parent) for c in config.cameras)
+    messages = with_certificates(config.messages, path, lines)
     _warn_of_experiments(config, str(path))
-    return config.model_copy(update={"cameras": cameras})
+    return config.model_copy(update={"cameras": cameras, "messages": messages})
 
 
 def _warn_of_experiments(config: Config, where: str) -> None:

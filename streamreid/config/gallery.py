@@ -83,6 +83,7 @@ class GalleryConfig(Section):
         default="STREAMREID_GALLERY_KEY",
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
         description="Environment variable with the key.",
+        json_schema_extra={"x-expected": "write the name of an environment variable, not the key itself"},
     )
     index_from: int = Field(
         default=200_000,

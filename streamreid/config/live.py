@@ -47,7 +47,7 @@ class ServerConfig(Section):
         default=None,
         description="[HOST:]PORT; without a host only this machine is served. Empty: no server.",
         pattern=r"^(([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):)?[0-9]{1,5}$",
-        json_schema_extra=basic(),
+        json_schema_extra={**basic(), "x-expected": "write PORT or HOST:PORT, for example 8080 or 0.0.0.0:8080"},
     )
     token: SecretStr | None = Field(
         default=None,

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
-from streamreid._sections import Section, as_text, basic
-from streamreid.addresses import check_address, split_address
+from streamreid._sections import Section, basic
+from streamreid.addresses import split_address
+from streamreid.config.broker_sections import (
+    FROM_ENVIRONMENT,
+    Addressed,
+    Login,
+    Secret,
+    TlsConfig,
+    expected,
+    remembered,
+)
 from streamreid.config.output import as_bytes, duration
 from streamreid.errors import ConfigError
-from streamreid.secrets import redact, remember_address, remember_secret
 
 __all__ = [
     "KafkaConfig",
@@ -25,16 +36,7 @@ __all__ = [
     "site_name",
 ]
 
-_FROM_ENVIRONMENT = "Take it from the environment: ${%s}."
 _WORD = r"[A-Za-z0-9_-]+"
-
-
-def _remembered(secret: SecretStr | None) -> SecretStr | None:
-    if secret is not None:
-        if not secret.get_secret_value():
-            raise ValueError("is empty; set the environment variable that it comes from, or leave the key out")
-        remember_secret(secret.get_secret_value())
-    return secret
 
 
 def _as_seconds(value: Any) -> Any:
@@ -44,91 +46,10 @@ def _as_seconds(value: Any) -> Any:
         raise ValueError(str(error)) from None
 
 
-Secret = Annotated[SecretStr | None, BeforeValidator(as_text)]
-
-
-class TlsConfig(Section):
-    """Certificates of an encrypted connection. Without any, the broker must show one that this machine trusts."""
-
-    ca: str | None = Field(default=None, description="File with the certificates that the broker's is checked by.")
-    certificate: str | None = Field(default=None, description="File with the certificate that this program shows.")
-    key: str | None = Field(default=None, description="File with the private key of that certificate.")
-
-    @model_validator(mode="after")
-    def _pair(self) -> TlsConfig:
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate and key belong together; give both or none")
-        return self
-
-
-class _Addressed(Section):
-    """A broker at an address ``scheme://[user:password@]host[:port]``."""
-
-    schemes: ClassVar[dict[str, int]]
-    example: ClassVar[str]
-
-    @field_validator("address", check_fields=False)
-    @classmethod
-    def _usable(cls, text: str) -> str:
-        remember_address(text)
-        text = check_address(text)
-        found = split_address(text)
-        if found is None or found.scheme not in cls.schemes or not found.host:
-            raise ValueError(f"write {' or '.join(f'{s}://HOST' for s in cls.schemes)}, for example {cls.example}")
-        if found.port is not None and not 0 < found.port < 65536:
-            raise ValueError(f"a port is between 1 and 65535, for example {cls.example}")
-        return text
-
-    @property
-    def port(self) -> int:
-        """The address's port, or the scheme's usual one."""
-        found = split_address(self.address)
-        assert found is not None
-        return found.port or self.schemes[found.scheme]
-
-    @property
-    def host(self) -> str:
-        """The address's host."""
-        found = split_address(self.address)
-        assert found is not None
-        return found.host
-
-    @property
-    def scheme(self) -> str:
-        """The address's scheme, in lower case."""
-        found = split_address(self.address)
-        assert found is not None
-        return found.scheme
-
-    address: str
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(address={redact(self.address)!r})"
-
-    __str__ = __repr__
-
-
-class _Login(Section):
-    """User and password."""
-
-    user: str | None = Field(default=None, min_length=1, description="User name.")
-    password: Secret = Field(default=None, description=f"Password. {_FROM_ENVIRONMENT % 'BROKER_PASSWORD'}")
-
-    _remember_password = field_validator("password")(_remembered)
-
-    @model_validator(mode="after")
-    def _both(self) -> _Login:
-        address = getattr(self, "address", "")
-        inside = split_address(address) if address else None
-        if inside is not None and inside.password and (self.user or self.password):
-            raise ValueError("user and password are given twice: in the address and as keys; keep one of them")
-        if self.password is not None and self.user is None and not isinstance(self, RedisConfig):
-            raise ValueError("a password needs a user")
-        return self
-
-
-class MqttConfig(_Addressed, _Login):
+class MqttConfig(Addressed, Login):
     """An MQTT 5 broker (Mosquitto, EMQX, HiveMQ; Home Assistant listens to one)."""
+
+    needs = "user"
 
     schemes: ClassVar[dict[str, int]] = {"mqtt": 1883, "mqtts": 8883}
     example: ClassVar[str] = "mqtt://10.0.0.5 or mqtts://broker.example:8883"
@@ -139,8 +60,11 @@ class MqttConfig(_Addressed, _Login):
     )
     topic: str = Field(
         default="streamreid",
-        pattern=r"^[^#+\x00/$\s][^#+\x00\s]*$",
+        pattern=r"^[^#+\x00/$\s]([^#+\x00\s]*[^#+\x00\s/])?$",
         description="First part of every topic; the name of the site follows.",
+        json_schema_extra=expected(
+            "write a topic without '#', '+' and blanks, without '/' at its ends and '$' in front, such as shop/people"
+        ),
     )
     qos: Literal[1, 2] = Field(default=1, description="Quality of service of events: 1 at least once, 2 exactly once.")
     home_assistant: bool = Field(
@@ -148,7 +72,10 @@ class MqttConfig(_Addressed, _Login):
         description="Announce counts to Home Assistant (MQTT discovery), so that they appear there as sensors.",
     )
     discovery_topic: str = Field(
-        default="homeassistant", pattern=r"^[^#+\x00/\s]+$", description="Where Home Assistant looks for announcements."
+        default="homeassistant",
+        pattern=r"^[^#+\x00/\s]+$",
+        description="Where Home Assistant looks for announcements.",
+        json_schema_extra=expected("write one level of a topic, without '/', '#', '+' and blanks"),
     )
     state_expiry: Annotated[float, BeforeValidator(_as_seconds)] = Field(
         default=86400.0,
@@ -160,17 +87,19 @@ class MqttConfig(_Addressed, _Login):
     tls: TlsConfig = Field(default=TlsConfig(), description="Certificates of the encrypted connection.")
 
 
-class KafkaConfig(_Login):
+class KafkaConfig(Login):
     """Apache Kafka and what speaks its protocol (Redpanda, Event Hubs)."""
 
     servers: str = Field(
         pattern=r"^\s*[^\s,:/]+:\d{1,5}(\s*,\s*[^\s,:/]+:\d{1,5})*\s*$",
         description="HOST:PORT of one or more brokers, separated by commas.",
+        json_schema_extra=expected("write HOST:PORT,HOST:PORT as one text, for example 10.0.0.6:9092,10.0.0.7:9092"),
     )
     topic: str = Field(
         default="streamreid.events",
         pattern=r"^[A-Za-z0-9._-]{1,249}$",
         description="Topic; messages are keyed by identity, so that those of one person stay in order.",
+        json_schema_extra=expected("a topic has up to 249 letters, digits, '.', '_' and '-'"),
     )
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
         default="PLAIN", description="How user and password are shown to the broker (SASL)."
@@ -178,35 +107,67 @@ class KafkaConfig(_Login):
     encrypted: bool = Field(default=False, description="Connect with TLS.")
     tls: TlsConfig = Field(default=TlsConfig(), description="Certificates of the encrypted connection.")
 
+    @field_validator("servers")
+    @classmethod
+    def _ports(cls, text: str) -> str:
+        for server in text.split(","):
+            if not 0 < int(server.rpartition(":")[2]) < 65536:
+                raise ValueError("a port is between 1 and 65535")
+        return text
 
-class NatsConfig(_Addressed, _Login):
+    @field_validator("topic")
+    @classmethod
+    def _name(cls, text: str) -> str:
+        if text in (".", ".."):
+            raise ValueError("Kafka has no topics of this name; choose another")
+        return text
+
+    @model_validator(mode="after")
+    def _encryption(self) -> KafkaConfig:
+        if self.tls and not self.encrypted:
+            raise ValueError("tls has certificates, but the connection is not encrypted; write encrypted: true")
+        return self
+
+
+class NatsConfig(Addressed, Login):
     """NATS with JetStream."""
 
     schemes: ClassVar[dict[str, int]] = {"nats": 4222, "tls": 4222}
     example: ClassVar[str] = "nats://10.0.0.5:4222 or tls://nats.example:4222"
 
     address: str = Field(description="nats://HOST[:4222], encrypted tls://HOST[:4222].")
-    token: Secret = Field(default=None, description=f"Token. {_FROM_ENVIRONMENT % 'NATS_TOKEN'}")
+    token: Secret = Field(default=None, description=f"Token. {FROM_ENVIRONMENT % 'NATS_TOKEN'}")
     stream: str = Field(
         default="STREAMREID",
         pattern=rf"^{_WORD}$",
         description="Stream; it is made where no stream takes the subjects yet.",
+        json_schema_extra=expected("the name of a stream has letters, digits, '_' and '-'"),
     )
     subject: str = Field(
         default="streamreid",
         pattern=rf"^{_WORD}(\.{_WORD})*$",
         description="First part of every subject; site, kind and number of what it is about follow.",
+        json_schema_extra=expected("a subject has letters, digits, '_' and '-', with dots between, without wildcards"),
     )
     tls: TlsConfig = Field(default=TlsConfig(), description="Certificates of the encrypted connection.")
 
-    _remember_token = field_validator("token")(_remembered)
+    _remember_token = field_validator("token")(remembered)
+
+    @model_validator(mode="after")
+    def _one_login(self) -> NatsConfig:
+        found = split_address(self.address)
+        if self.token is not None and (self.user or (found is not None and found.user)):
+            raise ValueError("token and user are two logins; keep one of them")
+        return self
 
 
-class RedisConfig(_Addressed, _Login):
+class RedisConfig(Addressed, Login):
     """Redis (or Valkey) streams."""
 
     schemes: ClassVar[dict[str, int]] = {"redis": 6379, "rediss": 6379}
     example: ClassVar[str] = "redis://10.0.0.5:6379/0 or rediss://redis.example"
+    path = re.compile(r"/?[0-9]*")
+    needs = "password"
 
     address: str = Field(description="redis://HOST[:6379][/DATABASE], encrypted rediss://HOST[:6379].")
     stream: str = Field(default="streamreid:events", min_length=1, description="Key of the stream.")
@@ -218,19 +179,20 @@ class RedisConfig(_Addressed, _Login):
     tls: TlsConfig = Field(default=TlsConfig(), description="Certificates of the encrypted connection.")
 
 
-class WebhookConfig(_Addressed):
+class WebhookConfig(Addressed):
     """An HTTP address that messages are posted to."""
 
     schemes: ClassVar[dict[str, int]] = {"http": 80, "https": 443}
     example: ClassVar[str] = "https://hooks.example/people"
+    path = re.compile(r".*", re.DOTALL)
 
     address: str = Field(description="http:// or https:// address.")
     secret: Secret = Field(
         default=None,
-        description=f"Every request is signed with it (HMAC-SHA256). {_FROM_ENVIRONMENT % 'WEBHOOK_SECRET'}",
+        description=f"Every request is signed with it (HMAC-SHA256). {FROM_ENVIRONMENT % 'WEBHOOK_SECRET'}",
     )
     token: Secret = Field(
-        default=None, description=f"Sent as 'Authorization: Bearer TOKEN'. {_FROM_ENVIRONMENT % 'WEBHOOK_TOKEN'}"
+        default=None, description=f"Sent as 'Authorization: Bearer TOKEN'. {FROM_ENVIRONMENT % 'WEBHOOK_TOKEN'}"
     )
     batch: int = Field(
         default=1,
@@ -243,7 +205,27 @@ class WebhookConfig(_Addressed):
     )
     tls: TlsConfig = Field(default=TlsConfig(), description="Certificates of the encrypted connection.")
 
-    _remember = field_validator("secret", "token")(_remembered)
+    _remember = field_validator("secret", "token")(remembered)
+
+    @field_validator("secret")
+    @classmethod
+    def _decodes(cls, secret: SecretStr | None) -> SecretStr | None:
+        text = "" if secret is None else secret.get_secret_value()
+        if text.startswith("whsec_"):
+            try:
+                key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+            except (binascii.Error, ValueError):
+                key = b""
+            if not key:
+                raise ValueError("what follows whsec_ is no base64; copy the whole secret, or take one without whsec_")
+        return secret
+
+    @model_validator(mode="after")
+    def _one_login(self) -> WebhookConfig:
+        found = split_address(self.address)
+        if self.token is not None and found is not None and found.user:
+            raise ValueError("the address has a user and there is a token: two logins; keep one of them")
+        return self
 
 
 class OutboxConfig(Section):
@@ -270,6 +252,9 @@ class OutboxConfig(Section):
     )
 
 
+_BROKERS = ("mqtt", "kafka", "nats", "redis", "webhook")
+
+
 class MessagesConfig(Section):
     """Events for other programs, as CloudEvents over MQTT, Kafka, NATS, Redis or HTTP (extra `messages`)."""
 
@@ -277,6 +262,7 @@ class MessagesConfig(Section):
         default=None,
         pattern=r"^[A-Za-z0-9_-]{1,64}$",
         description="Name of the site in topics and messages; default: the name of the results folder.",
+        json_schema_extra=expected("write a name of up to 64 letters, digits, '_' and '-'"),
     )
     mqtt: MqttConfig | None = Field(default=None, description="MQTT broker.", json_schema_extra=basic())
     kafka: KafkaConfig | None = Field(default=None, description="Kafka cluster.", json_schema_extra=basic())
@@ -288,7 +274,16 @@ class MessagesConfig(Section):
     @property
     def brokers(self) -> tuple[str, ...]:
         """Which are configured, by the name of their key."""
-        return tuple(n for n in ("mqtt", "kafka", "nats", "redis", "webhook") if getattr(self, n) is not None)
+        return tuple(name for name in _BROKERS if getattr(self, name) is not None)
+
+    def contradictions(self) -> Iterable[tuple[tuple[str | int, ...], str]]:
+        """Brokers of which only the name was written."""
+        written = self.model_fields_set.intersection(_BROKERS)
+        if len(written) == len(_BROKERS):  # not written by a user, but dumped
+            return
+        for name in _BROKERS:
+            if name in written and getattr(self, name) is None:
+                yield (name,), f"write {'servers' if name == 'kafka' else 'an address'} below it, or take it out"
 
     @model_validator(mode="after")
     def _somewhere(self) -> MessagesConfig:

@@ -79,8 +79,9 @@ class NatsBroker:
         address = split_address(config.address)
         assert address is not None
         login = f"{address.user}{':' + address.password if address.password else ''}@" if address.user else ""
+        host = f"[{config.host}]" if ":" in config.host else config.host  # IPv6
         options: dict[str, Any] = {
-            "servers": [f"{scheme}://{login}{config.host}:{config.port}"],
+            "servers": [f"{scheme}://{login}{host}:{config.port}"],
             "allow_reconnect": False,
             "max_reconnect_attempts": 1,
             "reconnect_time_wait": 0.1,
