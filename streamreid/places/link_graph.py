@@ -37,8 +37,8 @@ _SUREST = 6.0
 """Evidence of what was decided without a comparison that is at hand: nothing is surer than one in four hundred."""
 
 _MOST = 1500
-"""Tracks of which partitions are sampled, the newest; of older ones it is as it was decided. Sampling takes about half a
-minute of processor time for 500 tracks, and grows with the square."""
+"""Tracks of which partitions are sampled, the newest; of older ones it is as it was decided. Sampling takes about half
+a minute of processor time for 500 tracks, and grows with the square."""
 
 
 def who_may_be_who(
