@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -56,9 +57,9 @@ def unpack(kind: bytes, data: bytes) -> tuple[dict[str, Any], list[NDArray[Any]]
         for name, shape in listed:
             if name not in _TYPES:
                 raise ValueError(f"arrays of type {name!r} are not allowed")
-            array = np.frombuffer(data, name, int(np.prod(shape, dtype=np.int64)), end).reshape(shape)
+            array = np.frombuffer(data, name, prod(shape), end).reshape(shape)
             end += array.nbytes
-            arrays.append(array.astype(array.dtype.newbyteorder("=")))
+            arrays.append(array.copy() if array.dtype.isnative else array.astype(array.dtype.newbyteorder("=")))
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"bytes of kind {kind.decode()} are damaged: {error}") from None
     if end != len(data):

@@ -7,12 +7,14 @@ falls below the threshold or every remaining pair is forbidden. A forbidden pair
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.types import BoolArray, FloatArray
 
-__all__ = ["Labels", "agglomerate", "components"]
+__all__ = ["Labels", "agglomerate", "agglomerate_small", "components", "grouped_nodes"]
 
 Labels = NDArray[np.int64]
 
@@ -31,10 +33,23 @@ def components(edges: BoolArray) -> list[NDArray[np.intp]]:
 def _joined(edges: BoolArray) -> tuple[list[list[int]], BoolArray]:
     """Components of two nodes or more, each sorted, and ``[N]`` which nodes are in one. Costs as much as there are
     edges."""
-    one, two = np.nonzero(edges)
+    found = grouped_nodes(*np.nonzero(edges))
+    joined = np.zeros(len(edges), bool)
+    joined[[row for rows in found for row in rows]] = True
+    return found, joined
+
+
+def grouped_nodes(one: NDArray[Any], two: NDArray[Any]) -> list[list[int]]:
+    """Connected components of two nodes or more, each sorted.
+
+    Args:
+        one: ``[E]`` one end of each edge, from 0.
+        two: ``[E]`` the other.
+    """
     near: dict[int, list[int]] = {}
     for i, j in zip(one.tolist(), two.tolist(), strict=True):
         near.setdefault(i, []).append(j)
+        near.setdefault(j, []).append(i)
     found: list[list[int]] = []
     seen: set[int] = set()
     for seed in near:
@@ -43,13 +58,11 @@ def _joined(edges: BoolArray) -> tuple[list[list[int]], BoolArray]:
         seen.add(seed)
         rows = [seed]
         for row in rows:  # grows while it is read
-            fresh = [other for other in near[row] if other not in seen]
+            fresh = [other for other in dict.fromkeys(near[row]) if other not in seen]
             seen.update(fresh)
             rows += fresh
         found.append(sorted(rows))
-    joined = np.zeros(len(edges), bool)
-    joined[list(seen)] = True
-    return found, joined
+    return found
 
 
 def agglomerate(log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, *, threshold: float = 0.0) -> Labels:
@@ -81,10 +94,16 @@ def agglomerate(log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, 
             continue
         at = np.array(rows, np.intp)
         square = at[:, None], at[None]
-        few = len(rows) <= _FEW
-        join = _agglomerate_few if few else _agglomerate
-        labels[at] = at[join(log_odds[square], weight[square], forbidden[square], threshold)]
+        labels[at] = at[agglomerate_small(log_odds[square], weight[square], forbidden[square], threshold)]
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+
+def agglomerate_small(
+    log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, threshold: float
+) -> list[int] | Labels:
+    """For each of a few nodes that edges hold together the first one of its cluster; see ``agglomerate``."""
+    join = _agglomerate_few if len(log_odds) <= _FEW else _agglomerate
+    return join(log_odds, weight, forbidden, threshold)
 
 
 def _agglomerate_few(log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, threshold: float) -> list[int]:

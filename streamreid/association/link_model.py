@@ -13,12 +13,14 @@ from streamreid.association.track_similarity import Comparison
 from streamreid.config.association import LinkConfig
 from streamreid.types import FloatArray
 
-__all__ = ["TERMS", "Sides", "explain", "link_log_odds", "link_terms", "sigmoid"]
+__all__ = ["LOOKS_LIMIT", "TERMS", "Sides", "explain", "link_log_odds", "link_terms", "pair_terms", "sigmoid"]
 
 TERMS = ("looks", "looks_common", "looks_crops", "common", "crops", "quality", "gap", "other_camera", "crowd", "place")
 """Names of the terms; ``LinkConfig`` has a weight for each, and an intercept."""
 
-_LOOKS = 12.0  # similarity alone is never surer than this, in log-odds
+LOOKS_LIMIT = 12.0
+"""Similarity alone is never surer than this, in log-odds."""
+
 _CROPS = 3.0
 """Crops at which the mean of a track counts half as reliable as that of an endless one."""
 
@@ -64,22 +66,46 @@ def link_terms(
             being a given one of them are one in so many.
         place: ``[N, M]`` log-odds by place; None says nothing.
     """
-    seen = found.common > 1e-6
+    both = Sides(np.minimum(a.crops[:, None], b.crops[None]), np.minimum(a.quality[:, None], b.quality[None]))
+    return pair_terms(found.common, looks, both, gap=gap, other=other, crowd=crowd, place=place)
+
+
+def pair_terms(
+    common: FloatArray,
+    looks: FloatArray,
+    least: Sides,
+    *,
+    gap: FloatArray,
+    other: FloatArray,
+    crowd: FloatArray | float = 1.0,
+    place: FloatArray | None = None,
+) -> dict[str, FloatArray]:
+    """As ``link_terms``, elementwise, of pairs in any shape.
+
+    Args:
+        common: The share of parts that was seen in both.
+        looks: Log-odds by looks.
+        least: The lesser of both sides' crops and quality.
+        gap: See ``link_terms``; so are the others.
+        other: See there.
+        crowd: See there.
+        place: See there.
+    """
+    seen = common > 1e-6
     if not seen.any():  # boxes alone: seven terms are nothing, which need not be worked out for every pair
         nothing = np.zeros(seen.shape, np.float32)
         crowded = np.broadcast_to(np.log(np.maximum(crowd, 1.0)), seen.shape)
         known = {"crowd": crowded, "place": nothing if place is None else place}
         return {name: np.asarray(known.get(name, nothing), np.float32) for name in TERMS}
-    crops = np.minimum(a.crops[:, None], b.crops[None])
-    reliable = crops / (crops + _CROPS)
-    base = np.where(seen, np.clip(looks, -_LOOKS, _LOOKS), 0.0)
+    reliable = least.crops / (least.crops + _CROPS)
+    base = np.where(seen, np.clip(looks, -LOOKS_LIMIT, LOOKS_LIMIT), 0.0)
     terms = {
         "looks": base,
-        "looks_common": base * found.common,
+        "looks_common": base * common,
         "looks_crops": base * reliable,
-        "common": np.where(seen, found.common, 0.0),
+        "common": np.where(seen, common, 0.0),
         "crops": np.where(seen, reliable, 0.0),
-        "quality": np.where(seen, np.minimum(a.quality[:, None], b.quality[None]), 0.0),
+        "quality": np.where(seen, least.quality, 0.0),
         "gap": np.where(seen, np.log1p(gap), 0.0),
         "other_camera": np.where(seen, other, 0.0),
         "crowd": np.broadcast_to(np.log(np.maximum(crowd, 1.0)), base.shape),

@@ -10,8 +10,9 @@ import numpy as np
 from streamreid.association.agglomerative_clustering import agglomerate
 from streamreid.association.correlation_clustering import partition
 from streamreid.association.identity_registry import IdentityRegistry
-from streamreid.association.online_clustering import Decision, Graph, OnlineClustering, believe, membership, owners
+from streamreid.association.online_clustering import Decision, OnlineClustering, owners
 from streamreid.association.track_evidence import Evidence
+from streamreid.association.track_graph import Graph, believe, membership
 from streamreid.association.track_similarity import Comparison, compare, stack
 from streamreid.features.prototype_bank import PrototypeSums
 from streamreid.types import FloatArray, TrackKey

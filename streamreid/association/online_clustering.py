@@ -5,56 +5,34 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from streamreid.association.agglomerative_clustering import Labels, agglomerate
+from streamreid.association.agglomerative_clustering import Labels
 from streamreid.association.identity_registry import IdentityRegistry
 from streamreid.association.identity_search import IdentityIndex
-from streamreid.association.link_model import explain, link_log_odds, link_terms, sigmoid
+from streamreid.association.link_model import explain, link_log_odds, link_terms
+from streamreid.association.pair_graph import PairGraph
+from streamreid.association.pair_weighing import LATE, PairWeighing
 from streamreid.association.similarity_cache import SimilarityCache, sides
 from streamreid.association.spatial_evidence import SpatialEvidence
 from streamreid.association.topology import CameraGraph, Presences
 from streamreid.association.track_evidence import Evidence
-from streamreid.association.track_similarity import Comparison, compare, stack
+from streamreid.association.track_graph import Graph, square
+from streamreid.association.track_similarity import Comparison, Views, compare, stack
 from streamreid.config import AssociationConfig
 from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.types import BoolArray, FloatArray, IdentityEvent, TrackKey
 
-__all__ = ["Decision", "Graph", "OnlineClustering", "believe", "membership", "owners"]
+__all__ = ["Decision", "OnlineClustering", "owners"]
 
-_NO_PARTS = np.zeros((0, 0, 0), np.float32)
-"""Likeness part by part, which only reasons need."""
-
-CERTAIN = 50.0  # log-odds of what a person has said
-_STICKY = 0.5  # log-odds in favour of what was believed before, so that near ties do not flap
 _PLAUSIBLE = 4  # older identities per track that take part in the grouping
-_LATE = -4.0  # log-odds of having taken longer than the direct way takes at most
 
+_TOGETHER = 4096
+"""Older identities up to which those of several tracks are collected once for all; about 25 MB."""
 
-@dataclass(slots=True, eq=False)
-class Graph:
-    """Everything that is known of N nodes: first the T tracks, then older identities.
-
-    Args:
-        keys: The tracks.
-        past: Global ids of the older identities.
-        terms: ``[T, N]`` each: evidence of tracks with all nodes, by name.
-        log_odds: ``[N, N]`` symmetric.
-        weight: ``[N, N]`` how much each pair counts in a mean.
-        forbidden: ``[N, N]`` who cannot be one person.
-        before: ``[N]`` global id so far; 0 if none.
-    """
-
-    keys: list[TrackKey]
-    past: list[int]
-    terms: dict[str, FloatArray]
-    log_odds: FloatArray
-    weight: FloatArray
-    forbidden: BoolArray
-    before: np.ndarray
+_AT_ONCE = 32
+"""Tracks compared with them at a time: bounds memory to some MB."""
 
 
 @dataclass(slots=True, eq=False)
@@ -93,6 +71,9 @@ class OnlineClustering:
         graph: What the camera graph forbids.
         place: Where people stand.
         parts: Names of the engine's parts.
+
+    Attributes:
+        weighed: Pairs that were weighed for the last decision.
     """
 
     def __init__(
@@ -108,6 +89,7 @@ class OnlineClustering:
         self._calibration, self._graph, self._place, self._parts = calibration, graph, place, parts
         self._pairs = SimilarityCache(config.unification)
         self._near: dict[TrackKey, dict[int, tuple[float, float]]] = {}
+        self.weighed = 0
 
     def decide(self, tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry) -> Decision:
         """Group the tracks of the window.
@@ -116,11 +98,18 @@ class OnlineClustering:
             tracks: Those that were seen often enough.
             book: The identities so far; it is not changed.
         """
-        graph = self.graph(tracks, book)
+        nodes = self._nodes(tracks, book)
         p = min(max(self.config.probability, 1e-6), 1 - 1e-6)
-        labels = agglomerate(graph.log_odds, graph.weight, graph.forbidden, threshold=float(np.log(p / (1 - p))))
-        probability = membership(labels, graph)
+        threshold = float(np.log(p / (1 - p)))
+        graph = nodes.weigh(nodes.candidates(threshold))
+        groups = graph.groups(threshold)
+        missing = graph.missing(groups)
+        if len(missing):
+            graph = graph.joined(nodes.weigh(missing))
+        labels = graph.agglomerate(groups, threshold)
+        probability = graph.membership(labels)
         owner = owners(labels, graph, tracks)
+        self.weighed = len(graph.code)
         links = [(key, owner.get(int(labels[row]), 0), float(probability[row])) for row, key in enumerate(graph.keys)]
         row_of = {key: row for row, key in enumerate(graph.keys)}
         return Decision(
@@ -131,8 +120,8 @@ class OnlineClustering:
 
     # ---------------------------------------------------------------- the graph
 
-    def graph(self, tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry) -> Graph:
-        """Compare the tracks with each other and with the older identities that they may be."""
+    def _nodes(self, tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry) -> PairWeighing:
+        """The tracks, and the older identities that they may be."""
         keys = sorted(tracks)
         stale = self._pairs.refresh(tracks)
         self._search(keys, stale, tracks, book)
@@ -140,15 +129,23 @@ class OnlineClustering:
         own = {link.global_id for link in links if link is not None and book.people[link.global_id].past is not None}
         past = sorted(own | {g for k in keys for g in self._near.get(k, ()) if g in book.people})
         nodes = [tracks[k] for k in keys] + [e for g in past if (e := book.people[g].past) is not None]
-        similarity, common = self._likeness(keys, past)
-        place = self.by_place(keys, len(nodes))
+        place = self.by_place(keys, len(keys))
         before = np.array([link.global_id if link else 0 for link in links] + past, np.int64)
-        found = Comparison(similarity, common, _NO_PARTS)
-        made = self.weigh(keys, past, nodes, found, place, crowd=self._crowd(before[: len(keys)], len(nodes)))
-        made.before[:] = before
-        believe(made, book)
-        np.fill_diagonal(made.forbidden, False)
-        return made
+        return PairWeighing(
+            keys,
+            past,
+            before,
+            Presences.of([n.presence for n in nodes], first=len(keys)),
+            sides(nodes),
+            self._crowd(before[: len(keys)], len(nodes)),
+            self._pairs,
+            self._near,
+            place,
+            self.config.link,
+            self._calibration,
+            self._graph,
+            book,
+        )
 
     def _crowd(self, before: np.ndarray, count: int) -> FloatArray:
         """``[N]``: how many people may be meant, those in the window, or for older identities all that are
@@ -199,15 +196,15 @@ class OnlineClustering:
         forbidden = seen.simultaneous()
         if self._graph.config is not None:
             everything = Presences.of([n.presence for n in nodes])
-            log_odds += np.float32(_LATE) * self._graph.late(everything)[:tracks]
+            log_odds += np.float32(LATE) * self._graph.late(everything)[:tracks]
             forbidden |= self._graph.impossible(everything)[:tracks]
         return Graph(
             keys,
             past,
             terms,
-            _square(log_odds, 0.0),
-            _square(weight, 0.0),
-            _square(forbidden, True),
+            square(log_odds, 0.0),
+            square(weight, 0.0),
+            square(forbidden, True),
             np.zeros(count, np.int64),
         )
 
@@ -238,7 +235,7 @@ class OnlineClustering:
         never = seen.simultaneous()
         if self._graph.config is not None:
             everything = Presences.of([node.presence for node in nodes])
-            log_odds += np.float32(_LATE) * self._graph.late(everything)[:n, n:]
+            log_odds += np.float32(LATE) * self._graph.late(everything)[:n, n:]
             never |= self._graph.impossible(everything)[:n]
         return log_odds, np.asarray(common, np.float32), never[:, n:]
 
@@ -250,42 +247,42 @@ class OnlineClustering:
         self._near = {k: v for k, v in self._near.items() if k in present}
         if not stale or not len(self.index):
             return
+        wanted: dict[TrackKey, list[int]] = {}
         found = self.index.search([tracks[k] for k in stale], self.config.candidates)
         for key, ids in zip(stale, found, strict=True):
             link = book.links.get(key)
             own = 0 if link is None or link.global_id in ids else link.global_id
             if own and (past := book.people[own].past) is not None and np.count_nonzero(past.prototypes.mass):
                 ids = [own, *ids]
-            self._near[key] = self._closely(tracks[key], ids, book)
+            wanted[key] = ids
+            self._near[key] = {}
+        asked = [k for k in stale if wanted[k]]
+        together = sorted({g for k in asked for g in wanted[k]})
+        if len(asked) > 1 and len(together) <= _TOGETHER:
+            # Most are asked for by several: collecting them once costs less than once per track.
+            views = self._past_views(together, book)
+            column = {g: i for i, g in enumerate(together)}
+            for start in range(0, len(asked), _AT_ONCE):
+                some = asked[start : start + _AT_ONCE]
+                compared = compare(stack([tracks[k] for k in some]), views, self.config.unification)
+                for row, key in enumerate(some):
+                    at = [column[g] for g in wanted[key]]
+                    self._near[key] = self._plausible(
+                        wanted[key], compared.similarity[row, at], compared.common[row, at]
+                    )
+            return
+        for key in asked:
+            compared = compare(stack([tracks[key]]), self._past_views(wanted[key], book), self.config.unification)
+            self._near[key] = self._plausible(wanted[key], compared.similarity[0], compared.common[0])
 
-    def _closely(self, track: Evidence, ids: list[int], book: IdentityRegistry) -> dict[int, tuple[float, float]]:
-        if not ids:
-            return {}
+    def _past_views(self, ids: list[int], book: IdentityRegistry) -> Views:
+        return self.index.views(ids, lambda gid: book.people[gid].past or Evidence([]))
 
-        def past(gid: int) -> Evidence:
-            return book.people[gid].past or Evidence([])
-
-        found = compare(stack([track]), self.index.views(ids, past), self.config.unification)
-        looks = self._calibration.log_odds(found.similarity[0])
+    def _plausible(self, ids: list[int], similarity: FloatArray, common: FloatArray) -> dict[int, tuple[float, float]]:
+        """The few that a track looks most like, with similarity and common share."""
+        looks = self._calibration.log_odds(similarity)
         best = np.lexsort((np.array(ids), -looks))[:_PLAUSIBLE].tolist()
-        return {ids[i]: (float(found.similarity[0, i]), float(found.common[0, i])) for i in best if looks[i] > -4.0}
-
-    def _likeness(self, keys: list[TrackKey], past: list[int]) -> tuple[FloatArray, FloatArray]:
-        """``[T, N]`` similarity and common share of the tracks with all nodes."""
-        n, m = len(keys), len(keys) + len(past)
-        similarity, common = np.zeros((n, m), np.float32), np.zeros((n, m), np.float32)
-        similarity[:, :n], common[:, :n] = self._pairs.select(keys)
-        column = {g: n + i for i, g in enumerate(past)}
-        rows, columns, values = [], [], []
-        for row, key in enumerate(keys):
-            for gid, value in self._near.get(key, {}).items():
-                if gid in column:
-                    rows.append(row)
-                    columns.append(column[gid])
-                    values.append(value)
-        if values:
-            similarity[rows, columns], common[rows, columns] = np.array(values, np.float32).T
-        return similarity, common
+        return {ids[i]: (float(similarity[i]), float(common[i])) for i in best if looks[i] > -4.0}
 
     def by_place(self, keys: list[TrackKey], count: int) -> FloatArray | None:
         """``[T, N]`` log-odds by place of the tracks with all nodes; None where no camera is calibrated."""
@@ -299,15 +296,22 @@ class OnlineClustering:
     # ---------------------------------------------------------------- reasons
 
     def reasons(
-        self, graph: Graph, labels: Labels, row: int, tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry
+        self,
+        graph: Graph | PairGraph,
+        labels: Labels,
+        row: int,
+        tracks: Mapping[TrackKey, Evidence],
+        book: IdentityRegistry,
     ) -> dict[str, float]:
         """Why a track is where it is: terms on average over the others of its group, and how alike which part is to the
         nearest of them."""
-        others = np.flatnonzero((labels == labels[row]) & (np.arange(len(labels)) != row) & (graph.weight[row] > 0))
-        if not len(others):
+        others = np.flatnonzero((labels == labels[row]) & (np.arange(len(labels)) != row))
+        weight, log_odds, terms = graph.evidence(row, others)
+        known = weight > 0
+        if not known.any():
             return {}
-        result = explain(self.config.link, {name: term[row, others] for name, term in graph.terms.items()})
-        nearest = int(others[graph.log_odds[row, others].argmax()])
+        result = explain(self.config.link, {name: term[known] for name, term in terms.items()})
+        nearest = int(others[known][log_odds[known].argmax()])
         if nearest < len(graph.keys):
             evidence = tracks[graph.keys[nearest]]
         else:
@@ -322,32 +326,7 @@ class OnlineClustering:
         return result | {f"part {names[k]}": float(found.parts[k, 0, 0]) for k in np.flatnonzero(both).tolist()}
 
 
-def _square(known: NDArray[Any], else_: float | bool) -> NDArray[Any]:
-    """``[N, N]`` symmetric of what is known of the first T with all N ``[T, N]``, and ``else_`` for all others."""
-    t, n = known.shape
-    if t == n:
-        return known.copy()
-    made = np.full((n, n), else_, known.dtype)
-    made[:t], made[t:, :t] = known, known[:, t:].T
-    return made
-
-
-def believe(graph: Graph, book: IdentityRegistry) -> None:
-    """Put what was believed before, and what a person has said, into the graph."""
-    known = (graph.before[:, None] == graph.before[None]) & (graph.before > 0)[:, None]
-    graph.log_odds += np.float32(_STICKY) * known
-    anchors = np.array([book.anchor(k) for k in graph.keys] + graph.past, np.int64)
-    said = np.array([bool(book.anchor(k)) for k in graph.keys] + [False] * len(graph.past))
-    if said.any():
-        certain = (anchors[:, None] == anchors[None]) & (anchors > 0)[:, None] & (said[:, None] | said[None])
-        graph.log_odds[certain], graph.weight[certain], graph.forbidden[certain] = CERTAIN, 1e3, False
-    owner = np.where(anchors > 0, anchors, graph.before)
-    for one, two in sorted(book.different):
-        here = np.outer(owner == one, owner == two)
-        graph.forbidden |= here | here.T
-
-
-def owners(labels: Labels, graph: Graph, tracks: Mapping[TrackKey, Evidence]) -> dict[int, int]:
+def owners(labels: Labels, graph: Graph | PairGraph, tracks: Mapping[TrackKey, Evidence]) -> dict[int, int]:
     """Which group takes over which global id: the one in which it had most observations."""
     claims: dict[tuple[int, int], float] = defaultdict(float)
     for row, label in enumerate(labels.tolist()):
@@ -361,15 +340,3 @@ def owners(labels: Labels, graph: Graph, tracks: Mapping[TrackKey, Evidence]) ->
             owner[label] = gid
             taken.add(gid)
     return owner
-
-
-def membership(labels: Labels, graph: Graph) -> FloatArray:
-    """Probability ``[T]`` of each track belonging to its group: the sigmoid of its mean log-odds with the other
-    members; 1 if it is alone."""
-    tracks = len(graph.keys)
-    same = labels[:tracks, None] == labels[None]
-    np.fill_diagonal(same, False)
-    w = graph.weight[:tracks] * same
-    mass = w.sum(1)
-    mean = np.divide((graph.log_odds[:tracks] * w).sum(1), mass, out=np.full(tracks, 30.0, np.float32), where=mass > 0)
-    return np.where(same.any(1), sigmoid(mean), 1.0).astype(np.float32)

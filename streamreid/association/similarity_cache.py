@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamreid.association.link_model import Sides
 from streamreid.association.track_evidence import Evidence
 from streamreid.association.track_similarity import Views, compare, stack
 from streamreid.config.association import Unification
+from streamreid.features.packed import LEAST_WEIGHT
 from streamreid.types import FloatArray, TrackKey
 
 __all__ = ["SimilarityCache", "sides"]
+
+Rows = NDArray[np.intp]
 
 _GROWTH = 1.1  # a track is compared anew when so many times more of it was seen than at the last comparison
 
@@ -74,6 +79,29 @@ class SimilarityCache:
         rows = np.array([self._slot[k] for k in keys], np.intp)
         at = np.ix_(rows, rows)
         return self._similarity[at], self._common[at]
+
+    def likely(self, keys: Sequence[TrackKey], least: float, *, faint: bool = False) -> tuple[Rows, Rows]:
+        """Pairs of these tracks that are at least so alike, as numbers of tracks, the lesser first.
+
+        Args:
+            keys: All tracks.
+            least: Similarity.
+            faint: Also pairs that hardly have a part in common, however alike.
+        """
+        row = np.full(len(self._similarity), -1, np.intp)  # by slot; -1 where no track is any more
+        row[[self._slot[k] for k in keys]] = np.arange(len(keys))
+        wanted = self._similarity >= least
+        if faint:
+            wanted |= (self._common > 0) & (self._common <= LEAST_WEIGHT)
+        one, two = np.nonzero(wanted)
+        one, two = row[one], row[two]
+        kept = (one >= 0) & (one < two)
+        return one[kept], two[kept]
+
+    def of_pairs(self, keys: Sequence[TrackKey], one: NDArray[Any], two: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
+        """``[P]`` similarity and common share of pairs of these tracks, by number."""
+        slot = np.array([self._slot[k] for k in keys], np.intp)
+        return self._similarity[slot[one], slot[two]], self._common[slot[one], slot[two]]
 
     def _place(self, key: TrackKey) -> None:
         if not self._free:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from streamreid.association.track_evidence import Presence
 from streamreid.config.association import TopologyConfig, check_cameras
 from streamreid.types import BoolArray, Float64Array, FloatArray
 
-__all__ = ["CameraGraph", "Presences"]
+__all__ = ["CameraGraph", "PairedPresences", "Presences"]
 
 _SLACK = 0.05  # seconds; capture times of two cameras are never quite the same
 
@@ -111,6 +112,68 @@ class Presences:
         return self.nodes(self._same_camera & (self.apart <= 0))
 
 
+class PairedPresences:
+    """When and where both nodes of some pairs were seen: a row per presence of the one and presence of the other.
+
+    Args:
+        seen: Presences of all nodes.
+        one: ``[P]`` first node of each pair.
+        two: ``[P]`` second node.
+    """
+
+    def __init__(self, seen: Presences, one: NDArray[Any], two: NDArray[Any]) -> None:
+        node = np.arange(seen.count)
+        begin = np.searchsorted(seen.node, node)  # the presences of a node stand side by side
+        count = np.searchsorted(seen.node, node, side="right") - begin
+        rows = count[one] * count[two]
+        self._known = rows > 0
+        self._begin = (np.cumsum(rows) - rows)[self._known]
+        pair = np.repeat(np.arange(len(rows)), rows)
+        within = np.arange(len(pair)) - np.repeat(np.cumsum(rows) - rows, rows)
+        other = count[two][pair]
+        self.names = seen.names
+        self.a, self.b = (
+            _Spans(seen.camera[at], seen.start[at], seen.end[at])
+            for at in (
+                begin[one][pair] + within // np.maximum(other, 1),
+                begin[two][pair] + within % np.maximum(other, 1),
+            )
+        )
+
+    def any(self, rows: BoolArray) -> BoolArray:
+        """``[P]``: whether something holds for any presences of both nodes."""
+        result = np.zeros(len(self._known), bool)
+        if len(self._begin):
+            result[self._known] = np.logical_or.reduceat(rows, self._begin)
+        return result
+
+    def gaps(self) -> tuple[FloatArray, FloatArray]:
+        """``[P]`` each: see ``Presences.gaps``."""
+        gap = np.zeros(len(self._known))
+        if len(self._begin):
+            gap[self._known] = np.minimum.reduceat(np.maximum(_apart(self.a, self.b), 0.0), self._begin)
+        one = self.any(self.a.camera == self.b.camera)
+        return gap.astype(np.float32), (~one).astype(np.float32)
+
+    def simultaneous(self) -> BoolArray:
+        """``[P]``: see ``Presences.simultaneous``."""
+        return self.any((self.a.camera == self.b.camera) & (_apart(self.a, self.b) <= 0))
+
+
+@dataclass(frozen=True, eq=False)
+class _Spans:
+    """Presences: number of the camera, start and end, in any shape."""
+
+    camera: NDArray[np.int64]
+    start: Float64Array
+    end: Float64Array
+
+
+def _apart(a: _Spans, b: _Spans) -> Float64Array:
+    """Seconds from the end of the earlier presence to the start of the later one; negative where they overlap."""
+    return np.asarray(np.maximum(a.start - b.end, b.start - a.end), np.float64)
+
+
 class CameraGraph:
     """What the camera graph forbids. Without one, nothing.
 
@@ -155,33 +218,60 @@ class CameraGraph:
         """``[N, N]``: pairs of nodes that cannot be one person."""
         if self.config is None or not len(seen.node):
             return np.zeros((seen.count, seen.count), bool)
-        rows = np.array([self._number.get(name, -1) for name in seen.names])[seen.camera]
-        known = (rows >= 0)[:, None] & (rows >= 0)[None]
-        first = np.where(seen.start[:, None] - seen.end[None] > 0, rows[None], rows[:, None])  # camera that was left
-        then = np.where(seen.start[:, None] - seen.end[None] > 0, rows[:, None], rows[None])
-        apart = seen.apart
-        together = apart <= 0
+        return seen.nodes(self._wrong(seen.names, *_square_of(seen)))
+
+    def impossible_pairs(self, pairs: PairedPresences) -> BoolArray:
+        """``[P]``: pairs of nodes that cannot be one person."""
+        a, b = pairs.a, pairs.b
+        return pairs.any(self._wrong(pairs.names, a, b) | self._wrong(pairs.names, b, a))
+
+    def _wrong(self, names: Sequence[str], a: _Spans, b: _Spans) -> BoolArray:
+        """Whether two presences cannot be those of one person, elementwise."""
+        assert self.config is not None
+        rows = np.array([self._number.get(name, -1) for name in names])
+        one, two = rows[a.camera], rows[b.camera]
+        known = (one >= 0) & (two >= 0)
+        later = a.start - b.end > 0
+        first, then = np.where(later, two, one), np.where(later, one, two)  # camera that was left, and the other
+        apart = _apart(a, b)
         least = self._least[first, then]
         if not self.config.closed:
-            least = np.where(np.isfinite(least), least, 0.0)
-            unseen = ~np.isfinite(self._least[first, then])
+            unseen = ~np.isfinite(least)
+            least = np.where(unseen, 0.0, least)
         else:
             unseen = np.zeros_like(known)
-        wrong = np.where(together, ~self._overlap[first, then] & ~unseen & (apart < -_SLACK), apart + _SLACK < least)
+        wrong = np.where(apart <= 0, ~self._overlap[first, then] & ~unseen & (apart < -_SLACK), apart + _SLACK < least)
         # Cameras that a closed graph does not name have no way to the others.
-        strangers = (seen.camera[:, None] != seen.camera[None]) & ~known & self.config.closed
-        return seen.nodes((wrong & known) | strangers)
+        strangers = (a.camera != b.camera) & ~known & self.config.closed
+        return np.asarray((wrong & known) | strangers, bool)
 
     def late(self, seen: Presences) -> BoolArray:
         """``[N, N]``: pairs of nodes with more time between them, whichever of their presences one takes, than the
         direct way takes at most."""
         if self.config is None or not len(seen.node) or not np.isfinite(self._most).any():
             return np.zeros((seen.count, seen.count), bool)
-        rows = np.array([self._number.get(name, -1) for name in seen.names])[seen.camera]
-        later = seen.start[:, None] - seen.end[None] > 0
-        first, then = np.where(later, rows[None], rows[:, None]), np.where(later, rows[:, None], rows[None])
-        most = np.where((first >= 0) & (then >= 0), self._most[first, then], np.inf)
-        in_time = seen.apart <= most + _SLACK
-        result = ~seen.nodes(in_time)
+        result = ~seen.nodes(self._in_time(seen.names, *_square_of(seen)))
         np.fill_diagonal(result, False)
         return result
+
+    def late_pairs(self, pairs: PairedPresences) -> BoolArray:
+        """``[P]``: the same for pairs of nodes."""
+        a, b = pairs.a, pairs.b
+        if not np.isfinite(self._most).any():
+            return np.zeros_like(pairs.any(a.camera == b.camera))
+        return ~pairs.any(self._in_time(pairs.names, a, b) | self._in_time(pairs.names, b, a))
+
+    def _in_time(self, names: Sequence[str], a: _Spans, b: _Spans) -> BoolArray:
+        """Whether there is no more time between two presences than the direct way takes at most, elementwise."""
+        rows = np.array([self._number.get(name, -1) for name in names])
+        one, two = rows[a.camera], rows[b.camera]
+        later = a.start - b.end > 0
+        first, then = np.where(later, two, one), np.where(later, one, two)
+        most = np.where((first >= 0) & (then >= 0), self._most[first, then], np.inf)
+        return np.asarray(_apart(a, b) <= most + _SLACK, bool)
+
+
+def _square_of(seen: Presences) -> tuple[_Spans, _Spans]:
+    """Every presence with every other, ``[P, 1]`` and ``[1, P]``."""
+    camera, start, end = seen.camera, seen.start, seen.end
+    return _Spans(camera[:, None], start[:, None], end[:, None]), _Spans(camera[None], start[None], end[None])

@@ -1,0 +1,193 @@
+"""Which pairs of tracks and older identities can matter to a decision, and the evidence for them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreid.association.identity_registry import IdentityRegistry
+from streamreid.association.link_model import Sides, link_log_odds, pair_terms
+from streamreid.association.pair_graph import LinkBound, PairGraph, all_pairs
+from streamreid.association.similarity_cache import SimilarityCache
+from streamreid.association.topology import CameraGraph, PairedPresences, Presences
+from streamreid.association.track_graph import CERTAIN, STICKY
+from streamreid.config.association import LinkConfig
+from streamreid.features.similarity import Calibration, SiteCalibration
+from streamreid.types import BoolArray, FloatArray, TrackKey
+
+__all__ = ["LATE", "PairWeighing"]
+
+LATE = -4.0
+"""Log-odds of having taken longer than the direct way takes at most."""
+
+Codes = NDArray[np.int64]
+"""Pairs of N nodes: first node * N + second node; the first is the lesser one."""
+
+
+@dataclass(slots=True, eq=False)
+class PairWeighing:
+    """N nodes, first the T tracks, then older identities, and what is needed to weigh any pair of them.
+
+    Args:
+        keys: The tracks.
+        past: Global ids of the older identities.
+        before: ``[N]`` global id so far; 0 if none.
+        seen: When and where each node was seen.
+        both: Crops and quality of each.
+        crowd: ``[N]`` how many people each is one of.
+        pairs: How alike the tracks are.
+        near: How alike a track is to an older identity that it may be, and the share of parts that both saw.
+        place: ``[T, T]`` log-odds by place; None says nothing.
+        link: Weights of the terms.
+        calibration: From similarity to log-odds.
+        graph: What the camera graph forbids.
+        book: What was said by people.
+    """
+
+    keys: list[TrackKey]
+    past: list[int]
+    before: NDArray[np.int64]
+    seen: Presences
+    both: Sides
+    crowd: FloatArray
+    pairs: SimilarityCache
+    near: Mapping[TrackKey, Mapping[int, tuple[float, float]]]
+    place: FloatArray | None
+    link: LinkConfig
+    calibration: Calibration | SiteCalibration
+    graph: CameraGraph
+    book: IdentityRegistry
+    _near_code: Codes | None = None
+    _near_values: FloatArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.before)
+
+    # ---------------------------------------------------------------- which pairs
+
+    def candidates(self, threshold: float) -> Codes:
+        """Pairs that can matter at this threshold of log-odds, rising."""
+        return np.unique(np.concatenate([self._likely(threshold), self._by_looks()[0], self._believed()]))
+
+    def _likely(self, threshold: float) -> Codes:
+        """Pairs of tracks whose evidence may reach the threshold."""
+        tracks = len(self.keys)
+        start, end = self.seen.start[: self.seen.rows], self.seen.end[: self.seen.rows]
+        seconds = max(float(start.max() - end.min()), 0.0) if len(start) else 0.0
+        bound = LinkBound.of(self.link, crowd=float(self.crowd[0]) if tracks else 1.0, seconds=seconds)
+        if self.place is None:
+            least = bound.least_similarity(self.calibration, threshold)
+            one, two = self.pairs.likely(self.keys, least, faint=bound.unseen >= threshold)
+        else:
+            similarity, common = self.pairs.select(self.keys)
+            most = bound.at_most(self.calibration.log_odds(similarity), common)
+            most += np.float32(self.link.place) * self.place
+            one, two = np.nonzero(np.triu(most >= threshold - 0.01, 1))
+        return np.asarray(one * len(self) + two, np.int64)
+
+    def _by_looks(self) -> tuple[Codes, FloatArray]:
+        """Pairs of tracks with older identities that look alike, rising, and ``[P, 2]`` similarity and common share."""
+        if self._near_code is None or self._near_values is None:
+            column = {g: len(self.keys) + i for i, g in enumerate(self.past)}
+            code, values = [], []
+            for row, key in enumerate(self.keys):
+                for gid, value in self.near.get(key, {}).items():
+                    if gid in column:
+                        code.append(row * len(self) + column[gid])
+                        values.append(value)
+            order = np.argsort(code)
+            self._near_code = np.array(code, np.int64)[order]
+            self._near_values = np.array(values, np.float32).reshape(-1, 2)[order]
+        return self._near_code, self._near_values
+
+    def _believed(self) -> Codes:
+        """Pairs that were believed to be one person before, or that a person said something about."""
+        of_one: defaultdict[int, list[int]] = defaultdict(list)
+        for row, gid in enumerate(self.before[: len(self.keys)].tolist()):
+            if gid:
+                of_one[gid].append(row)
+        anchors, said = self._said()
+        meant: defaultdict[int, list[int]] = defaultdict(list)
+        if said.any():
+            for row, gid in enumerate(anchors.tolist()):
+                if gid:
+                    meant[gid].append(row)
+        groups: Iterable[list[int]] = [rows for found in (of_one, meant) for rows in found.values() if len(rows) > 1]
+        return all_pairs(groups, len(self))
+
+    def _said(self) -> tuple[NDArray[np.int64], BoolArray]:
+        """``[N]`` which identity a person said that each is, 0 if none, and whether a person said so."""
+        said = [self.book.anchor(k) for k in self.keys]
+        anchors = np.array(said + self.past, np.int64)
+        return anchors, np.array([bool(a) for a in said] + [False] * len(self.past), bool)
+
+    # ---------------------------------------------------------------- evidence
+
+    def weigh(self, code: Codes) -> PairGraph:
+        """The evidence for some pairs, with what was believed and said."""
+        one, two = np.divmod(code, max(len(self), 1))
+        similarity, common = self._likeness(code, one, two)
+        place = None if self.place is None else self._by_place(one, two)
+        paired = PairedPresences(self.seen, one, two)
+        gap, other = paired.gaps()
+        terms = pair_terms(
+            common,
+            self.calibration.log_odds(similarity),
+            Sides(
+                np.minimum(self.both.crops[one], self.both.crops[two]),
+                np.minimum(self.both.quality[one], self.both.quality[two]),
+            ),
+            gap=gap,
+            other=other,
+            crowd=self.crowd[two],
+            place=place,
+        )
+        log_odds = link_log_odds(self.link, terms)
+        log_odds += np.float32(self.link.exclusion)
+        weight = common if place is None else np.maximum(common, (np.abs(place) > 0.1).astype(np.float32))
+        forbidden = paired.simultaneous()
+        if self.graph.config is not None:
+            log_odds += np.float32(LATE) * self.graph.late_pairs(paired)
+            forbidden |= self.graph.impossible_pairs(paired)
+        found = PairGraph(self.keys, self.past, self.before, code, terms, log_odds, weight, forbidden)
+        self._believe(found)
+        return found
+
+    def _likeness(self, code: Codes, one: Codes, two: Codes) -> tuple[FloatArray, FloatArray]:
+        """``[P]`` similarity and common share."""
+        similarity, common = np.zeros(len(code), np.float32), np.zeros(len(code), np.float32)
+        tracks = two < len(self.keys)
+        similarity[tracks], common[tracks] = self.pairs.of_pairs(self.keys, one[tracks], two[tracks])
+        near, values = self._by_looks()
+        if len(near):
+            at = np.minimum(np.searchsorted(near, code), len(near) - 1)
+            there = near[at] == code
+            similarity[there], common[there] = values[at[there]].T
+        return similarity, common
+
+    def _by_place(self, one: Codes, two: Codes) -> FloatArray:
+        """``[P]`` log-odds by place, 0 with older identities."""
+        assert self.place is not None
+        place = np.zeros(len(one), np.float32)
+        tracks = two < len(self.keys)
+        place[tracks] = self.place[one[tracks], two[tracks]]
+        return place
+
+    def _believe(self, graph: PairGraph) -> None:
+        """Put what was believed before, and what a person has said, into the graph."""
+        one, two = graph.ends
+        before = self.before
+        graph.log_odds += np.float32(STICKY) * ((before[one] == before[two]) & (before[one] > 0))
+        anchors, said = self._said()
+        if said.any():
+            certain = (anchors[one] == anchors[two]) & (anchors[one] > 0) & (said[one] | said[two])
+            graph.log_odds[certain], graph.weight[certain], graph.forbidden[certain] = CERTAIN, 1e3, False
+        different = self.book.different
+        if different:
+            owner = np.where(anchors > 0, anchors, before)
+            pair = zip(owner[one].tolist(), owner[two].tolist(), strict=True)
+            graph.forbidden |= np.array([(min(p), max(p)) in different for p in pair], bool)

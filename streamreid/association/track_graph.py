@@ -1,0 +1,84 @@
+"""Evidence for every pair of some nodes, in dense arrays: for all tracks of a recording at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreid.association.agglomerative_clustering import Labels
+from streamreid.association.identity_registry import IdentityRegistry
+from streamreid.association.link_model import sigmoid
+from streamreid.types import BoolArray, FloatArray, TrackKey
+
+__all__ = ["CERTAIN", "STICKY", "Graph", "believe", "membership", "square"]
+
+CERTAIN = 50.0  # log-odds of what a person has said
+STICKY = 0.5  # log-odds in favour of what was believed before, so that near ties do not flap
+
+
+@dataclass(slots=True, eq=False)
+class Graph:
+    """Everything that is known of N nodes: first the T tracks, then older identities.
+
+    Args:
+        keys: The tracks.
+        past: Global ids of the older identities.
+        terms: ``[T, N]`` each: evidence of tracks with all nodes, by name.
+        log_odds: ``[N, N]`` symmetric.
+        weight: ``[N, N]`` how much each pair counts in a mean.
+        forbidden: ``[N, N]`` who cannot be one person.
+        before: ``[N]`` global id so far; 0 if none.
+    """
+
+    keys: list[TrackKey]
+    past: list[int]
+    terms: dict[str, FloatArray]
+    log_odds: FloatArray
+    weight: FloatArray
+    forbidden: BoolArray
+    before: np.ndarray
+
+    def evidence(self, row: int, others: NDArray[Any]) -> tuple[FloatArray, FloatArray, dict[str, FloatArray]]:
+        """``[M]`` weight, log-odds and terms of a track with others."""
+        terms = {name: term[row, others] for name, term in self.terms.items()}
+        return self.weight[row, others], self.log_odds[row, others], terms
+
+
+def square(known: NDArray[Any], else_: float | bool) -> NDArray[Any]:
+    """``[N, N]`` symmetric of what is known of the first T with all N ``[T, N]``, and ``else_`` for all others."""
+    t, n = known.shape
+    if t == n:
+        return known.copy()
+    made = np.full((n, n), else_, known.dtype)
+    made[:t], made[t:, :t] = known, known[:, t:].T
+    return made
+
+
+def believe(graph: Graph, book: IdentityRegistry) -> None:
+    """Put what was believed before, and what a person has said, into the graph."""
+    known = (graph.before[:, None] == graph.before[None]) & (graph.before > 0)[:, None]
+    graph.log_odds += np.float32(STICKY) * known
+    anchors = np.array([book.anchor(k) for k in graph.keys] + graph.past, np.int64)
+    said = np.array([bool(book.anchor(k)) for k in graph.keys] + [False] * len(graph.past))
+    if said.any():
+        certain = (anchors[:, None] == anchors[None]) & (anchors > 0)[:, None] & (said[:, None] | said[None])
+        graph.log_odds[certain], graph.weight[certain], graph.forbidden[certain] = CERTAIN, 1e3, False
+    owner = np.where(anchors > 0, anchors, graph.before)
+    for one, two in sorted(book.different):
+        here = np.outer(owner == one, owner == two)
+        graph.forbidden |= here | here.T
+
+
+def membership(labels: Labels, graph: Graph) -> FloatArray:
+    """Probability ``[T]`` of each track belonging to its group: the sigmoid of its mean log-odds with the other
+    members; 1 if it is alone."""
+    tracks = len(graph.keys)
+    same = labels[:tracks, None] == labels[None]
+    np.fill_diagonal(same, False)
+    w = graph.weight[:tracks] * same
+    mass = w.sum(1)
+    mean = np.divide((graph.log_odds[:tracks] * w).sum(1), mass, out=np.full(tracks, 30.0, np.float32), where=mass > 0)
+    return np.where(same.any(1), sigmoid(mean), 1.0).astype(np.float32)
