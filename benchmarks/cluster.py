@@ -150,7 +150,9 @@ def main() -> None:
             found[name]["different"] = different(folder / "plain", folder / name, recordings)
             found[name]["speed"] = found["plain"]["seconds"] / found[name]["seconds"]
             # What it would be with the processors to itself: the work of one worker against all of it.
-            found[name]["speed_cpu"] = args.workers * found["plain"]["cpu_seconds"] / found[name]["cpu_seconds"]
+            cpu = found[name].pop("cpu_seconds")
+            if name == "cluster":  # of processes that were killed, what they spent is not known
+                found[name] |= {"cpu_seconds": cpu, "speed_cpu": args.workers * found["plain"]["cpu_seconds"] / cpu}
     print(json.dumps(found, indent=1))
     save_asked(args, {f"{name}.{key}": float(value) for name, part in found.items() for key, value in part.items()})
     wrong = [n for n, p in found.items() if p["done"] != args.recordings or p.get("twice") or p.get("different")]

@@ -68,6 +68,8 @@ class _Slot:
     answer: Any = None
     place: Place | None = None
     task: _Task | None = None
+    ask_at: float = 0.0
+    """When it is asked again where it is, on the monotonic clock."""
     deaths: int = 0
     """How often in a row a worker died here before it had begun."""
 
@@ -196,11 +198,16 @@ class _Dispatcher:
                     if not any(slot.task for slot in self._slots):
                         return
                 waiting = {slot.answer: slot for slot in self._slots if slot.answer is not None}
-                ready, _ = self._ray.wait(list(waiting), timeout=TURN_SECONDS)
-                for answer in ready:
-                    yield from self._answered(waiting[answer])
+                if waiting:
+                    ready, _ = self._ray.wait(list(waiting), timeout=TURN_SECONDS)
+                    for answer in ready:
+                        yield from self._answered(waiting[answer])
+                else:
+                    time.sleep(TURN_SECONDS)
                 for slot in self._slots:
-                    if slot.answer is None and self._todo and not self._batch._stopped:
+                    if slot.answer is None and slot.place is None and time.monotonic() >= slot.ask_at:
+                        slot.answer = slot.actor.place.remote()
+                    elif slot.answer is None and slot.place and self._todo and not self._batch._stopped:
                         self._give(slot, begin)
                 there = any(slot.place for slot in self._slots)
                 alone_since = None if there else alone_since or time.monotonic()
@@ -306,11 +313,11 @@ class _Dispatcher:
         where = "while it started" if slot.place is None else "{}, process {}".format(*slot.place)
         if slot.place is not None:
             self._batch.progress.lost += 1
+            log.warning("worker lost (%s): %s", where, first_line(error))
         slot.place = None
-        log.warning("worker lost (%s): %s", where, first_line(error))
         if isinstance(error, self._ray.exceptions.ActorDiedError):  # for good: Ray restarts it no more
             self._begin_again(slot, error)
-        slot.answer = slot.actor.place.remote()
+        slot.ask_at = time.monotonic() + TURN_SECONDS  # while it is started again, Ray answers at once that it is away
         if task is None:
             return
         shutil.rmtree(self._batch.out / ATTEMPTS / task.folder, ignore_errors=True)

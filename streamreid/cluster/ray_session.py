@@ -50,7 +50,7 @@ JOIN_SECONDS = 60.0
 """How long joining a cluster may take after that: Ray starts processes, which takes seconds, and more on a busy
 machine."""
 
-PROBE_SECONDS = 45.0
+PROBE_SECONDS = 120.0
 """How long a machine may take to say what is installed there. A new process imports streamreid meanwhile."""
 
 LOOK_SECONDS = 2.0
