@@ -2,18 +2,22 @@
 outbox on disk, beside the bare client library, which is given the same messages, made of the same events, from memory.
 
     python benchmarks/messages.py [--events 20000] [--rounds 3] [--only redis] [--json]
+    python benchmarks/messages.py --run VIDEO [--detector MODEL] [--engine MODEL] [--json]
 
 The brokers are Debian's mosquitto, nats-server and redis-server and librdkafka's mock cluster, on free ports of this
 machine. Rounds of streamreid and of the bare client alternate, and the best of each counts: both share the processors
 with the broker and with whatever else runs. ``per cpu second`` divides by the processor time of this process and so
-does not depend on that. With ``--run`` the same recording is replayed with and without brokers, in turns, and the
-processor time per frame of both is compared.
+does not depend on that.
+
+``--run VIDEO`` follows people in a recording with detector and engine, replays it with and without all brokers, in
+turns and at two lengths, and compares the processor time per frame that messages add with that of the whole run.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import tempfile
 import threading
@@ -23,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import _root  # noqa: F401
+from _messages_run import measure_run
 from _results import add_json, save_asked
 
 from streamreid.config.messages import MessagesConfig
@@ -182,15 +187,39 @@ def measure(name: str, count: int, rounds: int, folder: Path) -> dict[str, float
     }
 
 
+def cost_of_messages(options: argparse.Namespace) -> dict[str, Any]:
+    """What messages to every broker cost a run."""
+    models = {"detector.model": options.detector, "engine.model": options.engine}
+    given = {key: value for key, value in models.items() if value is not None}
+    with tempfile.TemporaryDirectory() as text, contextlib.ExitStack() as stack:
+        folder = Path(text)
+        sections: dict[str, Any] = {}
+        for name, (kind, _) in BROKERS.items():
+            broker = kind(folder / name)
+            stack.callback(broker.close)
+            broker.start()
+            sections |= broker.section()
+        return measure_run(options.run, given, sections, options.rounds, folder)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=list(BROKERS), action="append")
+    parser.add_argument("--run", metavar="VIDEO")
+    parser.add_argument("--detector")
+    parser.add_argument("--engine")
     add_json(parser, "messages")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    figures: dict[str, Any] = {"events": options.events}
+    if options.run is not None:
+        figures = cost_of_messages(options)
+        for name, value in figures.items():
+            print(f"{name:36}{value:10.4f}")
+        save_asked(options, figures, name="messages_run")
+        return
+    figures = {"events": options.events}
     print(f"{'':8}{'events/s':>12}{'bare':>12}{'share':>8}{'per cpu s':>12}{'bare':>12}")
     with tempfile.TemporaryDirectory() as folder:
         for name in options.only or BROKERS:

@@ -7,7 +7,7 @@ https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery: one retained me
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from streamreid.messages.places_board import topic_part
@@ -15,14 +15,23 @@ from streamreid.messages.places_board import topic_part
 __all__ = ["discovery"]
 
 
-def discovery(prefix: str, base: str, site: str, places: Iterable[str]) -> dict[str, dict[str, Any]]:
+_COUNTED = {
+    "unique": ("different people in the last hour", "mdi:account-multiple-check"),
+    "visits": ("visits in the last hour", "mdi:walk"),
+    "entries": ("entries in the last hour", "mdi:location-enter"),
+    "exits": ("exits in the last hour", "mdi:location-exit"),
+}
+"""Counts that become sensors: name and icon."""
+
+
+def discovery(prefix: str, base: str, site: str, places: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The announcements, by topic.
 
     Args:
         prefix: Where Home Assistant looks: ``homeassistant``.
         base: Beginning of the topics of states.
         site: Name of the site; one device in Home Assistant.
-        places: What is counted.
+        places: States by place; what a state does not have is not announced.
     """
     node = f"streamreid_{_word(site)}"
     shared = {
@@ -31,25 +40,29 @@ def discovery(prefix: str, base: str, site: str, places: Iterable[str]) -> dict[
         "origin": {"name": "streamreid"},
     }
     found: dict[str, dict[str, Any]] = {}
-    for place in places:
-        word, title = _word(place), place.removeprefix("camera:")
-        state = {"state_topic": f"{base}/place/{topic_part(place)}", **shared}
-        found[f"{prefix}/sensor/{node}/{word}_people/config"] = {
-            "name": f"{title} people",
-            "unique_id": f"{node}_{word}_people",
-            "value_template": "{{ value_json.occupancy }}",
-            "unit_of_measurement": "people",
-            "state_class": "measurement",
-            "icon": "mdi:account-group",
-            **state,
+
+    def announce(component: str, place: str, key: str, name: str, **values: Any) -> None:
+        word = _word(place)
+        found[f"{prefix}/{component}/{node}/{word}_{key}/config"] = {
+            "name": f"{place.removeprefix('camera:')} {name}",
+            "unique_id": f"{node}_{word}_{key}",
+            "state_topic": f"{base}/place/{topic_part(place)}",
+            **values,
+            **shared,
         }
-        found[f"{prefix}/binary_sensor/{node}/{word}_occupied/config"] = {
-            "name": f"{title} occupied",
-            "unique_id": f"{node}_{word}_occupied",
-            "device_class": "occupancy",
-            "value_template": "{{ 'ON' if value_json.occupancy else 'OFF' }}",
-            **state,
-        }
+
+    people = {"unit_of_measurement": "people", "state_class": "measurement"}
+    for place, state in places.items():
+        if "occupancy" in state:
+            value = "{{ value_json.occupancy }}"
+            announce("sensor", place, "people", "people", value_template=value, icon="mdi:account-group", **people)
+            value = "{{ 'ON' if value_json.occupancy else 'OFF' }}"
+            announce("binary_sensor", place, "occupied", "occupied", value_template=value, device_class="occupancy")
+        for key in state.get("last_hour", ()):
+            if key in _COUNTED:
+                name, icon = _COUNTED[key]
+                value = f"{{{{ value_json.last_hour.{key} }}}}"  # None is "unknown" to Home Assistant
+                announce("sensor", place, key, name, value_template=value, icon=icon, **people)
     return found
 
 

@@ -18,6 +18,7 @@ from streamreid.messages.envelope import Draft, Envelope
 from streamreid.messages.factory import make_brokers
 from streamreid.messages.outbox import Outbox
 from streamreid.messages.places_board import PlacesBoard
+from streamreid.messages.recent_counts import Counts, RecentCounts
 from streamreid.places.records import PlaceEvent, camera_place
 from streamreid.sinks.base import FinalIdentities, SinkContext
 from streamreid.types import FrameResult, IdentityEvent
@@ -47,6 +48,7 @@ class MessageSink(SinkContext):
         live: Whether the run has no end; its outbox then stays when all is delivered, so that numbers go on.
         continued: Whether identities keep the numbers that an earlier run gave them.
         version: Of streamreid.
+        counts: Counts of the last hour, for the states of places that MQTT keeps.
         brokers: Instead of those of the configuration.
 
     Raises:
@@ -66,6 +68,7 @@ class MessageSink(SinkContext):
         live: bool = False,
         continued: bool = False,
         version: str = "",
+        counts: Counts | None = None,
         brokers: Sequence[Broker] | None = None,
     ) -> None:
         self._config = config
@@ -89,6 +92,9 @@ class MessageSink(SinkContext):
         self._closed = False
         self._put([run_started(cameras=cameras, version=version, live=live, continued=continued, now=time.time())])
         self._courier.start()
+        self._recent = None if counts is None or config.mqtt is None else RecentCounts(self._board, counts)
+        if self._recent is not None:
+            self._recent.start()
 
     @property
     def states(self) -> list[DeliveryState]:
@@ -132,11 +138,11 @@ class MessageSink(SinkContext):
 
     def close(self, identities: FinalIdentities) -> None:
         """Tell that the run is over, and deliver what waits (``outbox.close_seconds`` at most)."""
-        self._finish(run_ended(identities, now=time.time()), self._config.outbox.close_seconds)
+        self._finish(run_ended(identities, now=time.time()), self._config.outbox.close_seconds, complete=True)
 
     def abort(self) -> None:
         """Tell that the run failed. What is not delivered at once stays in the outbox."""
-        self._finish(run_ended(None, now=time.time()), min(2.0, self._config.outbox.close_seconds))
+        self._finish(run_ended(None, now=time.time()), min(2.0, self._config.outbox.close_seconds), complete=False)
 
     # ---------------------------------------------------------------- the outbox
 
@@ -172,10 +178,12 @@ class MessageSink(SinkContext):
             )
         self._problem = str(error)
 
-    def _finish(self, last: Draft, seconds: float) -> None:
+    def _finish(self, last: Draft, seconds: float, *, complete: bool) -> None:
         if self._closed:
             return
         self._closed = True
+        if self._recent is not None:
+            self._recent.close(last=complete)
         self._put([last])
         for state in self.states:
             state.unstored += len(self._pending)

@@ -26,10 +26,10 @@ class PlacesBoard:
         with self._lock:
             self._states.setdefault(place, {"place": place}).update(values)
 
-    def places(self) -> list[str]:
-        """All names, in the order in which they came."""
+    def kinds(self) -> set[tuple[str, str]]:
+        """What is known of which place: pairs of its name and a key of its state."""
         with self._lock:
-            return list(self._states)
+            return {(place, key) for place, state in self._states.items() for key in state}
 
     def states(self) -> dict[str, dict[str, Any]]:
         """A copy of all states."""

@@ -20,6 +20,7 @@ from streamreid.messages import MessageSink
 from streamreid.pipeline.ground_plane import WORLD, write_world
 from streamreid.pipeline.run import Run
 from streamreid.runs.erasure import crop_scope, mark_results, register_results
+from streamreid.runs.recent_counts import SettledTracks, SettledTracksSink, counts_of_last_hour
 from streamreid.runs.result_folder import ResultsFolder, choose_folder
 from streamreid.runs.result_writer import ResultWriter, begin_state
 from streamreid.runs.summary import CameraSummary, Summary, summarise
@@ -110,9 +111,10 @@ def _run(
     segments = next((sink for sink in own if isinstance(sink, RotatingSink)), None)
     sinks: list[Sink] = [SinkGroup(own, failures, reopen=reopen), SinkGroup(listeners, failures, required=False)]
     try:
-        messages = _open_messages(pipeline, path)
+        settled = SettledTracksSink()
+        messages = _open_messages(pipeline, path, settled.tracks)
         if messages is not None:
-            sinks.append(messages)
+            sinks += [settled, messages]
         recording = ResultWriter(pipeline, sinks, path, continued=pipeline.live, segments=segments, messages=messages)
         _record(pipeline, recording, folder, show)
     except BaseException:
@@ -130,7 +132,7 @@ def _run(
     return summary
 
 
-def _open_messages(pipeline: Run, folder: Path) -> MessageSink | None:
+def _open_messages(pipeline: Run, folder: Path, settled: SettledTracks) -> MessageSink | None:
     """Where brokers are told what happens; None if none is configured."""
     config = pipeline.config.messages
     if not config.brokers:
@@ -143,6 +145,7 @@ def _open_messages(pipeline: Run, folder: Path) -> MessageSink | None:
         live=pipeline.live,
         continued=bool(pipeline.begin.runs) or pipeline.memory is not None,
         version=__version__,
+        counts=lambda: counts_of_last_hour(pipeline, settled),
     )
     pipeline.statistics.deliveries = sink.states
     return sink

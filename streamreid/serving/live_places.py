@@ -11,50 +11,13 @@ from streamreid.config.output import duration
 from streamreid.pipeline import Pipeline
 from streamreid.places import CountsTable, FlowsTable, count_flows, count_people
 from streamreid.runs.questions import asked_places, moment
+from streamreid.runs.recent_counts import SettledTracks, counts_of_last_hour
 from streamreid.sinks import FinalIdentities
-from streamreid.types import TrackKey
 
-__all__ = ["LivePlaces", "SettledTracks"]
-
-_MOST_TRACKS = 500_000
-"""Settled tracks that are remembered: as many records as a live run keeps of places."""
-
-_WINDOW = 3600.0
-"""Seconds of capture time that the gauge of different people looks back."""
+__all__ = ["LivePlaces"]
 
 _FRESH = 15.0
 """Seconds for which the gauge's numbers are taken again: several servers may ask for them."""
-
-
-class SettledTracks:
-    """Who the tracks were that the run no longer lists, because nobody searches for these people any more. Counts of
-    the day still need them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._tracks: dict[TrackKey, tuple[int, float]] = {}
-        self._unlinked: set[int] = set()
-        self._names: dict[int, str] = {}
-
-    def add(self, identities: FinalIdentities) -> None:
-        """Remember tracks that will not be named again."""
-        with self._lock:
-            self._tracks |= identities
-            self._unlinked |= identities.unlinked
-            self._names |= identities.names
-            for key in list(self._tracks)[: max(0, len(self._tracks) - _MOST_TRACKS)]:
-                who, _ = self._tracks.pop(key)
-                self._unlinked.discard(who)
-
-    def with_current(self, identities: FinalIdentities) -> FinalIdentities:
-        """These and the tracks that the run lists."""
-        with self._lock:
-            return FinalIdentities(
-                {**self._tracks, **identities},
-                confirmed=identities.confirmed,
-                unlinked=identities.unlinked | self._unlinked,
-                names={**self._names, **identities.names},
-            )
 
 
 class LivePlaces:
@@ -102,9 +65,7 @@ class LivePlaces:
         with self._lock:
             since, table = self._recent
             if table is None or time.monotonic() - since >= _FRESH:
-                log = self._pipeline.places.log()
-                newest = max((last for _, last in log.watched.values()), default=0.0)
-                table = count_people(log, self._who(), start=newest - _WINDOW, end=newest + 1e-3)
+                table = counts_of_last_hour(self._pipeline, self._settled)
                 self._recent = time.monotonic(), table
             return table
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from streamreid.places.records import PlaceEvent, Visit
+from streamreid.runs.recent_counts import SettledTracks
 from streamreid.serving.event_stream import EventHub
-from streamreid.serving.live_places import SettledTracks
 from streamreid.sinks import FinalIdentities
 from streamreid.sinks.base import ltwh
 from streamreid.types import FrameResult, IdentityEvent

@@ -13,8 +13,12 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from streamreid import Pipeline, open_run
+from streamreid.messages.places_board import PlacesBoard
+from streamreid.messages.recent_counts import RecentCounts
 from streamreid.messages.schemas import schema
 from streamreid.places.records import PlaceEvent
+from streamreid.runs import run
 from streamreid.sinks.base import FinalIdentities
 from streamreid.types import IdentityEvent
 from tests.messages.conftest import BROKERS, MakeSink, events_of, link, tracks_of
@@ -228,3 +232,41 @@ def test_places_are_announced_to_home_assistant_and_keep_their_last_state(
     assert [e["data"]["dwell"] for e in places] == [0.0, 4.0]
     for event in places:
         validator.validate(event)
+
+
+def test_counts_of_the_last_hour_become_sensors(
+    scene: Any, colours: Any, start_broker: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamreid.messages.recent_counts._FIRST", 0.01)
+    broker: Mosquitto = start_broker("mqtt")
+    section = {"site": "shop", "mqtt": {**broker.section()["mqtt"], "home_assistant": True}}
+    zone = {"name": "till", "camera": "left", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
+    config = scene.config(
+        scene.camera("left", [0, 1, 2]), scene.camera("right", [2, 0, 3]), zones=[zone], messages=section
+    )
+    with Pipeline(config, embedder=colours) as pipeline:
+        run(pipeline, tmp_path / "run")
+    wait_until(lambda: broker.retained.get("streamreid/shop/status") == b"offline")
+    told = {
+        place: json.loads(broker.retained[f"streamreid/shop/place/{place}"])["last_hour"]
+        for place in ("till", "camera:left", "everywhere")
+    }
+    expected = {row["place"]: row for row in open_run(tmp_path / "run").counts()}
+    assert told["everywhere"]["unique"] == 4
+    for place, counts in told.items():
+        names = ("unique", "visits", "entries", "exits")
+        assert [counts[name] for name in names] == [expected[place][name] for name in names], place
+    announced = json.loads(broker.retained["homeassistant/sensor/streamreid_shop/till_unique/config"])
+    assert announced["value_template"] == "{{ value_json.last_hour.unique }}"
+    assert announced["state_topic"] == "streamreid/shop/place/till"
+
+
+def test_counts_that_fail_are_said_once_and_disturb_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> list[dict[str, Any]]:
+        raise RuntimeError("no counts today")
+
+    recent = RecentCounts(PlacesBoard(), broken)
+    recent.start()
+    recent.close(last=True)
+    recent.close(last=True)
+    assert caplog.text.count("counts of the last hour are not told: no counts today") == 1

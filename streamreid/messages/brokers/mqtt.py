@@ -74,7 +74,7 @@ class MqttBroker:
         self._base = f"{config.topic}/{site}"
         self._board = board
         self._told: dict[str, bytes] = {}
-        self._announced = 0
+        self._announced: set[tuple[str, str]] = set()
         self._client: Any = None
         self._window = _IN_FLIGHT
         self._states: dict[str, bytes] = {}
@@ -290,7 +290,7 @@ class MqttBroker:
 
     def _tell_places(self) -> None:
         if self._board is not None:
-            if self._config.home_assistant and len(self._board.places()) > self._announced:
+            if self._config.home_assistant and self._board.kinds() != self._announced:
                 self._announce()
             for place, state in self._board.states().items():
                 self._tell(f"place/{topic_part(place)}", json.dumps(state, separators=(",", ":")).encode(), expiry=None)
@@ -308,8 +308,8 @@ class MqttBroker:
 
     def _announce(self) -> None:
         """Tell Home Assistant which sensors there are."""
-        places = [] if self._board is None else self._board.places()
-        self._announced = len(places)
+        places = {} if self._board is None else self._board.states()
+        self._announced = set() if self._board is None else self._board.kinds()
         properties = self._properties(self._packets.PUBLISH)
         told = discovery(self._config.discovery_topic, self._base, self._site, places)
         self._publish_all({t: json.dumps(c, ensure_ascii=False).encode() for t, c in told.items()}, properties)
