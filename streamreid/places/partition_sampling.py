@@ -310,16 +310,23 @@ class _Chains:
             self._join_or_part(*self._edges[edge].tolist())
 
     def _move(self, node: int) -> None:
-        """Gibbs: draw a track's cluster anew, given all others."""
+        """Gibbs: draw a track's cluster anew, given all others. Only columns of tracks that are in one of the clusters
+        concerned are touched: what a move costs follows their size and not the number of tracks."""
         chain, labels, near = self._chain, self.labels, self._near[node]
         own, ratio = labels[:, node].copy(), self._likely[node]
-        self._size[chain, own] -= 1
-        later = (labels[:, node + 1 :] == own[:, None]).astype(np.float64)
-        self._before[:, node + 1 :] -= later
-        self._total[:, node + 1 :] = np.maximum(self._total[:, node + 1 :] - later * ratio[node + 1 :], 0.0)
-        left = self._people.count - (self._size[chain, own] == 0)
         options = labels[:, near]
-        gain = self._sharpness * self._gains(node, options) + self._people.joined[left][:, None]
+        concerned = np.zeros((len(chain), labels.shape[1] + 1), bool)
+        concerned[chain[:, None], options] = concerned[chain, own] = True
+        columns = np.flatnonzero(np.take_along_axis(concerned, labels, 1).any(0))
+        first, rest = columns[columns < node], columns[columns > node]
+        others = labels[:, rest]
+        self._size[chain, own] -= 1
+        was = (others == own[:, None]).astype(np.float64)
+        before = self._before[:, rest] - was
+        total = np.maximum(self._total[:, rest] - was * ratio[rest], 0.0)
+        left = self._people.count - (self._size[chain, own] == 0)
+        gain = self._sharpness * self._gains(node, options, first, rest, before, total)
+        gain += self._people.joined[left][:, None]
         gain[np.triu(options[:, :, None] == options[:, None, :], 1).any(1)] = -np.inf  # each cluster once
         gain = np.concatenate([gain, np.zeros((len(chain), 1))], 1)
         options = np.concatenate([options, (self._size == 0).argmax(1)[:, None]], 1)
@@ -328,34 +335,52 @@ class _Chains:
         chosen = options[chain, pick]
         labels[:, node] = chosen
         self._size[chain, chosen] += 1
-        same = (labels == chosen[:, None]).astype(np.float64)
-        self._before[:, node] = same[:, :node].sum(1)
-        self._total[:, node] = same[:, :node] @ ratio[:node]
-        self._before[:, node + 1 :] += same[:, node + 1 :]
-        self._total[:, node + 1 :] += same[:, node + 1 :] * ratio[node + 1 :]
+        same = (labels[:, first] == chosen[:, None]).astype(np.float64)
+        self._before[:, node] = same.sum(1)
+        self._total[:, node] = same @ ratio[first]
+        same = (others == chosen[:, None]).astype(np.float64)
+        self._before[:, rest] = before + same
+        self._total[:, rest] = total + same * ratio[rest]
         self._people.count[:] = left + (pick == gain.shape[1] - 1)
 
-    def _gains(self, node: int, options: IntArray) -> Float64Array:
-        """What f gains where a track joins each of its options: its own term, and what changes for later tracks."""
+    def _gains(
+        self,
+        node: int,
+        options: IntArray,
+        first: IntArray,
+        rest: IntArray,
+        count: Float64Array,
+        sums: Float64Array,
+    ) -> Float64Array:
+        """What f gains where a track joins each of its options: its own term, and what changes for later tracks.
+
+        Args:
+            node: The track.
+            options: ``[S, O]`` clusters.
+            first: Earlier tracks that are in one of them in any chain.
+            rest: Later ones.
+            count: ``[S, rest]`` how many earlier tracks their clusters hold without this one.
+            sums: ``[S, rest]`` the sum of the likelihood ratios with them.
+        """
         samples, n = self.labels.shape
         ratio = self._likely[node]
-        flat = self.labels + (n + 1) * self._chain[:, None]
+        start = (n + 1) * self._chain[:, None]
 
-        def by_cluster(columns: slice, values: Float64Array) -> Float64Array:
-            found = np.bincount(flat[:, columns].ravel(), values.ravel(), samples * (n + 1)).reshape(samples, n + 1)
+        def by_cluster(columns: IntArray, values: Float64Array) -> Float64Array:
+            flat = self.labels[:, columns] + start
+            found = np.bincount(flat.ravel(), values.ravel(), samples * (n + 1)).reshape(samples, n + 1)
             return np.asarray(found[self._chain[:, None], options], np.float64)
 
-        first, rest = slice(0, node), slice(node + 1, n)
-        total = by_cluster(first, np.broadcast_to(ratio[first], (samples, node)))
-        before = by_cluster(first, np.ones((samples, node)))
+        total = by_cluster(first, np.broadcast_to(ratio[first], (samples, len(first))))
+        before = by_cluster(first, np.ones((samples, len(first))))
         gain = np.log(np.maximum(total, _TINY) / np.maximum(before, 1))
         gain[before == 0] = 0.0
-        count, sums = self._before[:, rest], self._total[:, rest]
         change = np.log(np.maximum(sums + ratio[rest], _TINY) / (count + 1))
         change -= np.where(count > 0, np.log(np.maximum(sums, _TINY) / np.maximum(count, 1)), 0.0)
         gain += by_cluster(rest, change)
         against = np.where(self._never[node], -_FORBIDDEN, self._against[node])
-        return gain + by_cluster(slice(0, n), np.broadcast_to(against, (samples, n)))
+        both = np.concatenate([first, rest])
+        return gain + by_cluster(both, np.broadcast_to(against[both], (samples, len(both))))
 
     def _join_or_part(self, i: int, j: int) -> None:
         """Metropolis and Hastings: join the clusters of two tracks, or part theirs at random so that each has one."""

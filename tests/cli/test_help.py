@@ -48,8 +48,10 @@ def test_the_verbs_used_most_come_first():
             "learn-topology",
             "tune",
             "evaluate",
+            "events",
             "synth",
             "weights",
+            "cluster",
             "config",
         ),
     }
