@@ -182,11 +182,8 @@ class NatsBroker:
             for message in messages:
                 headers = {"Nats-Msg-Id": message.id, "Content-Type": CONTENT_TYPE}
                 subject = self._prefix + _tokens(message.subject)
-                waiting.append(
-                    await self._stream.publish_async(
-                        subject, message.body, wait_stall=PATIENCE_SECONDS, headers=headers
-                    )
-                )
+                # Without wait_stall, which costs a task per message: more than a batch never waits here.
+                waiting.append(await self._stream.publish_async(subject, message.body, headers=headers))
         except Exception as stalled:
             error = stalled
         missing: set[asyncio.Future[Any]] = set(waiting)
