@@ -23,6 +23,16 @@ _LONGEST_VALUE = 200
 _LONGEST_READ = 4096
 """Characters of a wrong value that are worked on; of a longer one only the length is shown."""
 
+_SHAPES = {
+    "dict_type": "expected keys and values, as in 'key: value'",
+    "model_type": "expected keys and values, as in 'key: value'",
+    "model_attributes_type": "expected keys and values, as in 'key: value'",
+    "list_type": "expected a list, as in [a, b] or with a line '- ...' for each item",
+    "tuple_type": "expected a list, as in [a, b] or with a line '- ...' for each item",
+    "set_type": "expected a list, as in [a, b] or with a line '- ...' for each item",
+}
+"""What pydantic says of these in words of Python, in words of YAML."""
+
 _FOREIGN = {
     "address": ("uri", "servers"),
     "bootstrap_servers": ("servers",),
@@ -74,7 +84,12 @@ def sentence(model: type[BaseModel], item: Any, where: str, lines: Mapping[tuple
         return f"{place}: unknown key '{name}'; {_hint(model, location)}"
     if item["type"] == "missing":
         return f"{place}: '{name}' is missing"
-    message = _expected(model, item, location) or item["msg"].removeprefix("Value error, ")
+    message = (
+        _expected(model, item, location)
+        or _SHAPES.get(item["type"])
+        or _wrong_length(item)
+        or item["msg"].removeprefix("Value error, ")
+    )
     return (
         f"{place}: {name or 'configuration'}: "
         f"{message[:1].lower()}{message[1:]}{'' if _is_secret(model, location) else _shown(item, location)}"
@@ -106,6 +121,18 @@ def _field(model: type[BaseModel], location: tuple[str | int, ...]) -> FieldInfo
             return None
         annotation = field.annotation
     return field
+
+
+def _wrong_length(item: Any) -> str | None:
+    """What is wrong with a list of too many or too few items; None where that is not the mistake."""
+    bounds = item.get("ctx") or {}
+    if item["type"] not in ("too_long", "too_short") or "actual_length" not in bounds:
+        return None
+    side, number = (
+        ("at most", bounds["max_length"]) if item["type"] == "too_long" else ("at least", bounds["min_length"])
+    )
+    got = "more" if bounds["actual_length"] is None else bounds["actual_length"]
+    return f"expected {side} {number} {'item' if number == 1 else 'items'}, got {got}"
 
 
 def _shown(item: Any, location: tuple[str | int, ...]) -> str:

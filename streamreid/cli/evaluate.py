@@ -67,7 +67,7 @@ def _frames(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     first, _, last = text.partition(":")
-    if not (first.strip().isdigit() and last.strip().isdigit() and int(first) <= int(last)):
+    if not (first.strip().isdecimal() and last.strip().isdecimal() and int(first) <= int(last)):
         raise ConfigError(f"--frames {text!r}: expected FIRST:LAST with FIRST <= LAST, for example 1:400")
     return int(first), int(last)
 

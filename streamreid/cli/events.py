@@ -70,7 +70,7 @@ def deliver(
         text = f"{state.broker}: {state.delivered} delivered, {state.waiting} wait"
         text += f", {state.lost} given up" if state.lost else ""
         (errors if state.waiting else output).print(
-            text + (f" ({state.error})" if state.error else ""), highlight=False
+            text + (f" ({state.error})" if state.error else ""), highlight=False, soft_wrap=True
         )
     if any(state.waiting or state.lost for state in courier.states):
         raise typer.Exit(2)

@@ -16,7 +16,7 @@ from streamreid.cli.clip import Blurring, Moved, pictures_of
 from streamreid.cli.console import errors, output, set_up_logging
 from streamreid.cli.tables import print_table
 from streamreid.config.output import duration
-from streamreid.errors import OutputError
+from streamreid.errors import ConfigError, OutputError
 from streamreid.places import CountsTable
 from streamreid.reports.charts import period_label, place_label
 from streamreid.reports.footprints import GROUND, Footprints, gather_footprints
@@ -78,6 +78,7 @@ def report(
         for sentence in finished.notes:
             errors.print(sentence, highlight=False, soft_wrap=True)
         options = _options(finished, place, since, until, staff, staff_after, min_people)
+        _check_period(finished, options["start"], options["end"])
         counts = finished.counts(every, **options)
         moves = finished.flows(**options)
         whole = counts if every is None else finished.counts(None, **options)
@@ -91,7 +92,7 @@ def report(
         if paths is not None:
             _write_maps(finished, footprints, bases, paths)
         if page is not None:
-            title = f"Report of {Path(run).name}"
+            title = f"Report of {'a gallery' if '://' in run else Path(run).resolve().name}"
             write_page(Report(finished, title, counts, whole, moves, footprints, bases, min_people), page)
     _print(counts)
     written = [path for path in (page, csv, parquet, flows, paths) if path is not None]
@@ -138,6 +139,22 @@ def _options(
         "staff_after": None if staff_after is None else duration(staff_after, "--staff-after"),
         "min_people": min_people,
     }
+
+
+def _check_period(run: FinishedRun, start: float | None, end: float | None) -> None:
+    """Say where a period that was asked for has nothing of the run in it.
+
+    Raises:
+        ConfigError: It ends before it begins.
+    """
+    if start is not None and end is not None and end <= start:
+        raise ConfigError("--to is not later than --from; of another day, write the date, too (2026-11-30T06:00)")
+    if run.start is None or run.end is None:
+        return
+    if (start is not None and start > run.end) or (end is not None and end <= run.start):
+        errors.print(
+            f"the run has nothing of that time: it lasts from {period_label(run.start, run.end)}", highlight=False
+        )
 
 
 def _write_tables(counts: CountsTable, csv: Path | None, parquet: Path | None) -> None:

@@ -19,11 +19,12 @@ from __future__ import annotations
 import operator
 import re
 import shlex
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["COMPARISONS", "AlertRule", "Measure", "Subject", "parse_rule", "parse_seconds"]
+__all__ = ["COMPARISONS", "AlertRule", "Measure", "Subject", "composed", "parse_rule", "parse_seconds"]
 
 Subject = Literal["zone", "camera", "site", "line", "identity"]
 Measure = Literal[
@@ -51,7 +52,8 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 LONGEST = 86_400.0
 """Seconds over which people and crossings are counted: what is kept for a rule must stay bounded."""
 
-_TIME = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhd]?)")
+_TIME = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([smhd]?)")
+_COUNT = re.compile(r"[0-9]{1,9}")
 _TOKEN_BORDERS = re.compile(r"(>=|<=|==|>|<|=)")
 
 
@@ -84,6 +86,11 @@ class AlertRule:
     def holds(self, value: float) -> bool:
         """Whether a measured value satisfies the comparison."""
         return COMPARISONS[self.comparison](value, self.limit)
+
+
+def composed(name: str) -> str:
+    """A name in one way of writing it: 'é' may be one character, or 'e' and an accent (as file managers write it)."""
+    return unicodedata.normalize("NFC", name)
 
 
 def parse_seconds(text: str) -> float:
@@ -138,13 +145,13 @@ class _Words:
 
     def number(self) -> float:
         word = self.next("a number of people")
-        if not word.isdigit() or len(word) > 9:
+        if not _COUNT.fullmatch(word):
             raise ValueError(f"'{word[:40]}' is not a whole number")
         return float(word)
 
     def time(self) -> float:
         word = self.next("a time such as 30s")
-        if self._words and word.replace(".", "", 1).isdigit() and self._words[0] in _UNITS:
+        if self._words and word.replace(".", "", 1).isdecimal() and self._words[0] in _UNITS:
             word += self._words.pop(0)
         return parse_seconds(word)
 
@@ -169,7 +176,7 @@ def parse_rule(text: str) -> AlertRule:
     Raises:
         ValueError: The text is no rule; says where and what is expected.
     """
-    words = _Words(text)
+    words = _Words(composed(text))
     subject: Subject = words.one_of(tuple(_MEASURES))  # type: ignore[assignment]
     name = "" if subject == "site" else words.next(f"the name of the {subject}")
     measure: Measure = words.one_of(_MEASURES[subject])  # type: ignore[assignment]

@@ -62,7 +62,7 @@ def checked_uri(uri: str) -> str:
         raise ValueError(
             "an address or path holds no control characters; was a line break or a zero byte copied with it?"
         )
-    if uri.isdigit() and len(uri) > LONGEST_FILE_NAME:
+    if uri.isdecimal() and len(uri) > LONGEST_FILE_NAME:
         raise ValueError(
             f"a number is a webcam's, or the name of a file or folder, which has at most {LONGEST_FILE_NAME} characters"
         )

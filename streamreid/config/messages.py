@@ -23,6 +23,7 @@ from streamreid.config.broker_sections import (
 )
 from streamreid.config.output import as_bytes, duration
 from streamreid.errors import ConfigError
+from streamreid.secrets import remember_secret
 
 __all__ = [
     "KafkaConfig",
@@ -35,6 +36,9 @@ __all__ = [
     "WebhookConfig",
     "site_name",
 ]
+
+_LONG_PATH = 16
+"""Characters from which the path of a webhook may be a secret, and is never shown."""
 
 _WORD = r"[A-Za-z0-9_-]+"
 
@@ -226,6 +230,14 @@ class WebhookConfig(Addressed):
         if self.token is not None and found is not None and found.user:
             raise ValueError("the address has a user and there is a token: two logins; keep one of them")
         return self
+
+    @field_validator("address", mode="before")
+    @classmethod
+    def _path_is_secret(cls, text: Any) -> Any:
+        found = split_address(text) if isinstance(text, str) else None
+        if found is not None and len(found.rest) >= _LONG_PATH:
+            remember_secret(found.rest)  # it may be all that keeps strangers from posting there
+        return text
 
 
 class OutboxConfig(Section):

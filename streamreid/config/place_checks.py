@@ -142,7 +142,7 @@ def check_names(alerts: Sequence[AlertConfig], gallery: str | None) -> None:
     """
     for i, alert in enumerate(alerts):
         rule = alert.rule
-        if gallery is None and rule.subject == "identity" and not rule.name.isdigit():
+        if gallery is None and rule.subject == "identity" and not rule.name.isdecimal():
             raise ConfigError(
                 f"alerts[{i}].when: '{alert.when}' can never hold: names are given to people of a gallery, and this "
                 "run has none (gallery.store, --gallery)"

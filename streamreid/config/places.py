@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, field_validator, model_validator
 
 from streamreid._sections import Section, as_text, basic
-from streamreid.config.alert_rules import AlertRule, parse_rule, parse_seconds
+from streamreid.config.alert_rules import AlertRule, composed, parse_rule, parse_seconds
 from streamreid.config.camera_checks import FARTHEST_PIXEL
 
 __all__ = ["AlertConfig", "Anchor", "LineConfig", "Point", "ZoneConfig"]
@@ -25,7 +25,9 @@ _ALMOST_FRACTIONS = 2.0
 """A polygon whose corners all lie below this, and not all below 1, is meant in fractions: nobody draws a zone of two
 pixels."""
 
-_NAME = re.compile(r"\w[\w .\-]*")
+_PUNCTUATION = frozenset("_ .-")
+"""What names of places hold beside letters and digits of any script: nothing that means something in topics,
+subjects, pages or rules."""
 
 
 def _as_seconds(value: Any) -> Any:
@@ -35,10 +37,25 @@ def _as_seconds(value: Any) -> Any:
 Seconds = Annotated[float, BeforeValidator(_as_seconds), Field(ge=0, le=86_400)]
 
 
+def _is_place_name(text: str) -> bool:
+    kinds = [unicodedata.category(c)[0] for c in text]
+    return (
+        bool(text)
+        and (kinds[0] in "LN" or text[0] == "_")
+        and text[-1] != " "
+        and all(kind in "LMN" or c in _PUNCTUATION for kind, c in zip(kinds, text, strict=True))
+    )
+
+
 def _as_place_name(value: Any) -> Any:
     value = as_text(value)
-    if isinstance(value, str) and not _NAME.fullmatch(value):
-        raise ValueError("names of places are made of letters, digits, blanks, '_', '.' and '-'")
+    if isinstance(value, str):
+        value = composed(value)
+        if not _is_place_name(value):
+            raise ValueError(
+                "names of places are made of letters, digits, '_', '.', '-' and blanks between them, and begin with "
+                "a letter, a digit or '_'"
+            )
     if value == "everywhere":
         raise ValueError("'everywhere' is the whole site already; choose another name")
     return value
@@ -57,6 +74,15 @@ def _check_pixels(points: tuple[Point, ...], what: str) -> None:
             f"a {what} is given in pixels, or in fractions of the frame if all values are <= 1; {max(values):g} is "
             "beyond the frame"
         )
+    if max(values) <= 1.0 and min(values) < -1.0:
+        raise ValueError(f"{min(values):g} is neither a fraction of the frame nor, beside {max(values):g}, a pixel")
+
+
+def _check_in_picture(points: tuple[Point, ...]) -> None:
+    """Raises ValueError where a polygon lies wholly to the left of or above the picture."""
+    for axis, side in ((0, "to the left of"), (1, "above")):
+        if max(point[axis] for point in points) <= 0:
+            raise ValueError(f"nobody can ever be there: the polygon lies {side} the picture, which begins at 0")
 
 
 def _side(a: Point, b: Point, c: Point) -> float:
@@ -197,6 +223,7 @@ class ZoneConfig(Section):
             return None
         points = _checked_polygon(points)
         _check_pixels(points, "polygon")
+        _check_in_picture(points)
         return points
 
     @field_validator("ground")

@@ -95,7 +95,7 @@ def class_names(metadata: Mapping[str, str]) -> dict[int, str] | None:
             except (ValueError, SyntaxError, MemoryError, RecursionError):
                 continue
             if isinstance(found, dict) and found:
-                with_numbers = {int(k): str(v) for k, v in found.items() if str(k).lstrip("-").isdigit()}
+                with_numbers = {int(k): str(v) for k, v in found.items() if str(k).lstrip("-").isdecimal()}
                 if len(with_numbers) == len(found):
                     return with_numbers
             if isinstance(found, (list, tuple)) and found:

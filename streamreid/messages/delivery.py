@@ -195,16 +195,21 @@ class Delivery:
     def _open(self) -> None:
         if not self._connected:
             self.broker.open()
-            self._connected = self.state.connected = True
-            if self.state.error:
-                log.warning("messages: %s takes messages again; %d wait", self.broker.name, self.waiting)
-            self.state.error = None
+            self._connected = True
+
+    def _works(self) -> None:
+        """The broker took what it was given: only that says that it is there again (a webhook has no connection)."""
+        if self.state.error:
+            log.warning("messages: %s takes messages again; %d wait", self.broker.name, self.waiting)
+        self.state.error = None
+        self.state.connected = True
 
     def _step(self, reader: OutboxReader) -> None:
         self._news.clear()
         batch = reader.read(self._position, self.broker.batch)
         if not batch:
             self.broker.idle()
+            self._works()
             if not self._over():
                 self._news.wait(_IDLE)
             return
@@ -217,6 +222,7 @@ class Delivery:
                 return
             raise
         self._advance(batch)
+        self._works()
 
     def _advance(self, delivered: Sequence[Message]) -> None:
         if not delivered:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from streamreid.config import AlertConfig
-from streamreid.config.alert_rules import AlertRule
+from streamreid.config.alert_rules import AlertRule, composed
 from streamreid.places.presence import Person, Presence, Presences
 from streamreid.places.records import EVERYWHERE, PlaceEvent, camera_place
 
@@ -184,5 +184,5 @@ def _longer(rule: AlertRule, clock: float) -> Callable[[Presence], bool]:
 
 def _is(rule: AlertRule, names: Mapping[int, str]) -> Callable[[Presence], bool]:
     """Whether a stay is of the person that a rule names, by name or number."""
-    number = int(rule.name) if rule.name.isdigit() else 0
-    return lambda presence: (presence.person == number > 0) or names.get(presence.person) == rule.name
+    number = int(rule.name) if rule.name.isdecimal() else 0
+    return lambda presence: (presence.person == number > 0) or composed(names.get(presence.person, "")) == rule.name

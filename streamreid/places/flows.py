@@ -115,11 +115,11 @@ def count_flows(
         samples: Who may be who, for the interval of ``moves``; None leaves it out.
         places: Between which; default all zones, or all cameras where there is no zone.
         groups: Further places that consist of several.
-        start: Moves that arrive earlier are left out.
-        end: Moves that arrive then or later are left out.
+        start: Moves that arrive earlier are left out, and stays that end earlier are no part of a way.
+        end: Moves that arrive then or later are left out, and stays that begin then or later are no part of a way.
         staff: Names or global ids of people who are left out.
         staff_after: Who is in view of the site for more seconds than this is staff too.
-        min_people: Rows and ways of fewer people than this are withheld.
+        min_people: Rows and ways of fewer people than this are withheld. A place can ask for more.
         absence: Seconds out of a place after which somebody who is back has come again.
 
     Raises:
@@ -150,9 +150,14 @@ def count_flows(
         )
         for pair, count in counted.items():
             spread.setdefault(pair, [0] * len(drawn))[number] = count
-    rows = [_row(pair, by_pair.get(pair, []), spread.get(pair), min_people) for pair in sorted({*by_pair, *spread})]
-    ways = Counter(tuple(s.place for s in way) for way in _ways(visits, person, absence).values())
-    told = [(way, count) for way, count in ways.items() if count >= min_people]
+    asked = {name: [log.places[m].min_people for m in members if m in log.places] for name, members in wanted.items()}
+
+    def least(names: Iterable[str]) -> int:
+        return max([min_people, *(n for name in names for n in asked[name])])
+
+    rows = [_row(pair, by_pair.get(pair, []), spread.get(pair), least(pair)) for pair in sorted({*by_pair, *spread})]
+    ways = Counter(_way_in(way, period) for way in _ways(visits, person, absence).values())
+    told = [(way, count) for way, count in ways.items() if way and count >= least(way)]
     return FlowsTable(tuple(rows), tuple(sorted(told, key=lambda w: (-w[1], w[0]))), left_out)
 
 
@@ -172,6 +177,12 @@ def _ways(
         for stay in stays_at(name, own, person, absence=absence):
             each[stay.person].append(stay)
     return {who: sorted(stays, key=lambda s: (s.start, s.end, s.place)) for who, stays in sorted(each.items())}
+
+
+def _way_in(stays: Iterable[Stay], period: tuple[float, float]) -> tuple[str, ...]:
+    """The places of a way as far as it lies in a period; two in a row are one."""
+    names = [stay.place for stay in stays if stay.end >= period[0] and stay.start < period[1]]
+    return tuple(name for name, _ in itertools.groupby(names))
 
 
 def _moves(ways: Mapping[int, Sequence[Stay]], period: tuple[float, float]) -> dict[int, list[tuple[str, str, float]]]:

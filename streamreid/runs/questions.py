@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -26,6 +27,9 @@ def asked_places(log: PlaceLog, asked: Sequence[str]) -> tuple[list[str] | None,
 
     Returns:
         Places, None for all; members of each group by the name under which it is counted.
+
+    Raises:
+        ConfigError: A text names no place.
     """
     if not asked:
         return None, {}
@@ -36,7 +40,9 @@ def asked_places(log: PlaceLog, asked: Sequence[str]) -> tuple[list[str] | None,
         members = [_named(log, name) for name in said]
         if len(members) == 1:
             names.append(members[0])
-        elif members:
+        elif not members:
+            raise ConfigError(f"place {text!r}: no place is named; the places are {', '.join(log.place_names)}")
+        else:
             groups["+".join(said)] = members
     return names, groups
 
@@ -65,9 +71,13 @@ def moment(text: str, start: float | None, what: str) -> float:
         seconds = int(clock[1]) * 3600 + int(clock[2]) * 60 + float(clock[3] or 0)
         return seconds + day
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
         pass
+    else:
+        if not math.isfinite(seconds):
+            raise ConfigError(f"{what} {text!r}: write 10:00, 2026-11-29T10:00 or seconds")
+        return seconds
     try:
         when = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     except ValueError:

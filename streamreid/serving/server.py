@@ -44,7 +44,7 @@ def parse_address(text: str) -> tuple[str, int]:
         ConfigError: It is no such thing.
     """
     host, _, port = text.rpartition(":")
-    if not port.isdigit() or not 0 <= int(port) <= 65535 or (":" in host and not host.startswith("[")):
+    if not port.isdecimal() or not 0 <= int(port) <= 65535 or (":" in host and not host.startswith("[")):
         raise ConfigError(
             f"'{text}' is not an address to serve at: write PORT or HOST:PORT, for example 8080 or 0.0.0.0:8080"
         )

@@ -125,7 +125,7 @@ def _next_run(folder: Path) -> Path:
     """A folder that no earlier run has used."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        number = 1 + max((int(p.name[4:]) for p in folder.glob("run-*") if p.name[4:].isdigit()), default=0)
+        number = 1 + max((int(p.name[4:]) for p in folder.glob("run-*") if p.name[4:].isdecimal()), default=0)
         path = folder / f"run-{number:04d}"
         path.mkdir()
     except OSError as error:

@@ -306,7 +306,7 @@ class _Place:
                 number
                 for number, row in enumerate(rows)
                 if len(row) == 5
-                and row[1].isdigit()
+                and row[1].isdecimal()
                 and ((row[0], int(row[1])) in tracks or (row[4] == scope and self._wanted.named(_whole(row[2]))))
             }
             tracks |= {(rows[number][0], int(rows[number][1])) for number in gone}

@@ -17,6 +17,7 @@ import pytest
 
 from streamreid.config import Config
 from streamreid.runs.doctor import check_brokers
+from streamreid.secrets import redact, redact_data
 from streamreid.sinks.base import FinalIdentities
 from tests.messages.conftest import MakeSink, link, tracks_of
 from tests.support.brokers import Receiver, program, wait_until
@@ -92,6 +93,18 @@ def test_secrets_are_in_no_text_of_the_configuration(monkeypatch: pytest.MonkeyP
     shown = f"{config!r} {json.dumps(redact_data(json.loads(config.model_dump_json())))} {redact('plainly-written-77')}"
     assert RIGHT not in shown
     assert "plainly-written-77" not in shown
+
+
+def test_the_path_of_a_webhook_may_be_its_secret_and_is_shown_nowhere() -> None:
+    address = "https://hooks.example/services/T0123456789/sw0rdfish"
+    config = Config.from_dict(
+        {"cameras": [{"name": "hall", "uri": "a.mp4"}], "messages": {"webhook": {"address": address}}}
+    )
+    assert config.messages.webhook is not None
+    assert config.messages.webhook.address == address
+    shown = json.dumps(redact_data(config.model_dump(mode="json"))) + redact(f"cannot post to {address}") + repr(config)
+    assert "hooks.example" in shown
+    assert "sw0rdfish" not in shown
 
 
 def test_webhooks_are_signed(start_broker: Start, make_sink: MakeSink) -> None:

@@ -87,3 +87,18 @@ def test_nothing_and_the_unknown(tmp_path: Path) -> None:
     assert (tmp_path / "flows.csv").read_text().startswith("origin,destination,moves")
     with pytest.raises(ConfigError, match="did you mean 'camera:hall'"):
         count_flows(LOG, who(LINKS), places=["camera:hal"])
+
+
+def test_ways_are_those_of_the_period() -> None:
+    assert count_flows(LOG, who(LINKS), end=50).ways == ((("camera:hall", "camera:yard"), 2),)
+
+
+def test_moves_and_ways_of_a_place_that_withholds_small_numbers_are_withheld() -> None:
+    log = PlaceLog(
+        visits=(Visit("door", "hall", 1, 0, 2), Visit("till", "hall", 1, 3, 9)),
+        spans=(TrackSpan("hall", 1, 0, 9),),
+        places={"door": Place("door", "zone", ("hall",)), "till": Place("till", "zone", ("hall",), min_people=5)},
+    )
+    table = count_flows(log, who({("hall", 1): 1}))
+    assert [row["withheld"] for row in table] == [True]
+    assert table.ways == ()

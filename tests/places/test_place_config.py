@@ -1,5 +1,7 @@
 """What is wrong with zones, lines and rules is said with line, key and reason."""
 
+import unicodedata
+
 import pytest
 
 from streamreid import Config, load_config
@@ -41,6 +43,14 @@ MISTAKES = {
     "alerts:\n  - when: site occupancy > 3 for a while": "'a' is not a time",
     "alerts:\n  - when: site crowded": "'crowded' is not understood here; expected occupancy, unique",
     "alerts:\n  - when: site unique > 3": "over which time",
+    "alerts:\n  - when: site occupancy > ²": "'²' is not a whole number",
+    "zones: 3": r":4: zones: expected a list",
+    "zones: [shop]": r"zones\[0\]: write keys and values",
+    "zones: [{name: z, camera: hall, polygon: [[0, 0, 0], [1, 0], [1, 1]]}]": "expected at most 2 items, got 3",
+    "zones: [{name: z, camera: hall, polygon: [[-9, 1], [-9, 400], [0, 9]]}]": r"to the left of the picture",
+    "zones: [{name: z, camera: hall, polygon: [[-9, 0], [1, 0], [1, 1]]}]": r"-9 is neither a fraction",
+    f"zones: [{{name: 'z ', camera: hall, polygon: {SQUARE}}}]": r"zones\[0\]\.name: names of places",
+    f"zones: [{{name: <b>, camera: hall, polygon: {SQUARE}}}]": r"zones\[0\]\.name: names of places",
 }
 
 
@@ -70,6 +80,19 @@ def test_what_is_right_is_read_and_survives_being_written_and_changed(tmp_path):
     assert (again.zones, again.lines, again.alerts) == (config.zones, config.lines, config.alerts)
     assert config.with_settings({"tracker.delay": 2}).lines[0].end == (1, 0.5)
     assert config.alerts[1].rule.window == 60
+
+
+@pytest.mark.parametrize("name", ["हॉल", "ร้าน", "入口 2", "Cafe\u0301"])
+def test_names_of_any_script_are_one_place_however_they_are_composed(tmp_path, name):
+    path = tmp_path / "cams.yaml"
+    path.write_text(
+        f"{HEAD}zones:\n  - {{name: {name}, camera: hall, polygon: {SQUARE}}}\n"
+        f"  - {{name: {unicodedata.normalize('NFC', name)}, camera: door, polygon: {SQUARE}}}\n"
+        f"alerts: [{{when: zone '{unicodedata.normalize('NFD', name)}' entered}}]\n",
+        encoding="utf-8",
+    )
+    config = load_config(path)
+    assert {zone.name for zone in config.zones} == {unicodedata.normalize("NFC", name)} == {config.alerts[0].rule.name}
 
 
 @pytest.mark.parametrize(

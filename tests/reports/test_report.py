@@ -58,6 +58,15 @@ def test_different_people_over_two_cameras_between_two_times(folder, call):
     assert "camera:hall" in why
 
 
+def test_a_question_that_nothing_can_answer_is_said(folder, call):
+    code, _, why = call("report", folder, "--from", "10:00", "--to", "11:00")
+    assert code == 0
+    assert "nothing of that time: it lasts from 0:00:00" in " ".join(why.split())
+    for asked in (["--from", "2:00", "--to", "1:00"], ["--place", ","], ["--from", "nan"], ["--to", "inf"]):
+        code, _, why = call("report", folder, *asked)
+        assert (code, why[:6]) == (2, "error:"), asked
+
+
 def test_maps_show_where_people_walked(folder, call, tmp_path):
     code, said, _ = call("report", folder, "--paths", tmp_path / "maps")
     assert code == 0, said
