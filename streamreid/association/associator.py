@@ -144,11 +144,13 @@ class Associator:
             )
         self._check_shape(features)
         time = self._times.take(camera, time)
-        visibility = features.visibility
-        if not self.config.visibility:
-            visibility = np.repeat(visibility.any(1, keepdims=True), visibility.shape[1], 1).astype(np.float32)
-        weight = visibility * quality[:, None]
-        looked = (weight != 0).any(1).tolist()
+        visibility = weight = features.visibility
+        looked = [False] * len(ids)
+        if np.count_nonzero(visibility):  # else nobody was embedded
+            if not self.config.visibility:
+                visibility = np.repeat(visibility.any(1, keepdims=True), visibility.shape[1], 1).astype(np.float32)
+            weight = visibility * quality[:, None]
+            looked = (weight != 0).any(1).tolist()
         for row, track_id in enumerate(ids):
             key = (camera, track_id)
             evidence = self._tracks.get(key)

@@ -144,16 +144,15 @@ class ClockOffsetEstimator:
         if camera in self._cameras and camera not in self.sizes:
             self._cameras[camera] = self._cameras[camera].scaled(size)
         self.sizes[camera] = size
-        for track, box in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
-            seen = self._seen.get((camera, track))
+        lowest = 0.99 * size[1]
+        for track, (left, _, right, bottom) in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
+            key = camera, track
+            seen = self._seen.get(key)
             if seen is None:
-                seen = self._seen[camera, track] = _Path(time)
-            if (
-                box[3] < 0.99 * size[1]
-                and (not len(seen) or time - seen.last >= 0.499 * _GRID)
-                and len(seen) < _SAMPLES
-            ):
-                seen.add(time, (box[0] + box[2]) / 2, box[3])
+                seen = self._seen[key] = _Path(time)
+            count = len(seen)
+            if bottom < lowest and count < _SAMPLES and (not count or time - seen.last >= 0.499 * _GRID):
+                seen.add(time, (left + right) / 2, bottom)
         while len(self._seen) > _TRACKS:
             del self._seen[next(iter(self._seen))]
 

@@ -216,8 +216,10 @@ class Site:
             self.associator.observe(
                 seen.camera, time, seen.tracks, seen.features, seen.quality, self._sizes[seen.camera]
             )
+            known = self.view.links
             for track_id in seen.tracks.ids.tolist():
-                if self.view.register((seen.camera, track_id)):
+                key = seen.camera, track_id
+                if key not in known and self.view.register(key):
                     fresh = True
                     self.statistics.of(seen.camera).tracks += 1
         return fresh

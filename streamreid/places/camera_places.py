@@ -68,11 +68,14 @@ class CameraPlaces:
         """
         tracks, time, changes = result.tracks, float(result.frame.time), TrackChanges()
         rows = self.table.enter(tracks.ids, time, changes.begun)
+        if not self._geometry:
+            self.table.observe(time, clock, rows, result.global_ids, None, changes)
+            return changes
         scale = np.array([*result.frame.size, *result.frame.size], np.float64)
         boxes = tracks.boxes.astype(np.float64) / scale
         world = None if result.world is None else result.world.astype(np.float64)
         feet = np.zeros((len(rows), 2))
-        if self._geometry and len(rows):
+        if len(rows):
             feet, hidden = self._feet(boxes, rows, result)
             if self._geometry.on_ground and self._model is not None and world is not None:
                 world = self._on_ground(world, feet * scale[:2], hidden, result.frame.size)

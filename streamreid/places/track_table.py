@@ -151,7 +151,7 @@ class TrackTable:
         clock: float,
         rows: NDArray[np.intp],
         global_ids: IntArray,
-        placed: PlacedPeople,
+        placed: PlacedPeople | None,
         changes: TrackChanges,
     ) -> None:
         """Take a frame.
@@ -161,7 +161,7 @@ class TrackTable:
             clock: Time of the site, which does not jump.
             rows: ``[N]`` of the tracks, from ``enter``.
             global_ids: ``[N]``, 0 where nothing is decided.
-            placed: Where the people are.
+            placed: Where the people are; None says nothing, as where there is no zone or line.
             changes: What changes is added here.
         """
         if not len(rows):
@@ -173,6 +173,8 @@ class TrackTable:
         for k in np.flatnonzero(before != global_ids).tolist():
             changes.renamed.append((int(c["id"][rows[k]]), int(before[k]), int(global_ids[k])))
         c["who"][rows] = global_ids
+        if placed is None:
+            return
         if len(self._zones):
             self._observe_zones(time, rows, placed, changes)
         if len(self._lines):
