@@ -13,7 +13,7 @@ from streamreid.replay import Replay
 from streamreid.replay.replay import replayed_config
 from streamreid.runs import run
 
-SHORT, LONG = 100, 500
+SHORT, LONG = 60, 240
 """Frames of the two recordings."""
 
 

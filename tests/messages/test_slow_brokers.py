@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ import pytest
 
 from streamreid import Pipeline
 from streamreid.config.messages import MessagesConfig
+from streamreid.errors import MissingExtraError
+from streamreid.messages.factory import make_brokers
 from streamreid.runs import run
 from streamreid.sinks.base import FinalIdentities
 from tests.messages.conftest import MakeSink, events_of, link, tracks_of
@@ -57,3 +61,28 @@ def test_a_run_ends_before_a_late_receiver_answers_for_the_first_time(
     taken = events_of(receiver.received())
     assert len(taken) == state.delivered > 10
     assert (taken[0]["type"], taken[-1]["type"]) == ("streamreid.run.started", "streamreid.run.ended")
+
+
+_STARTED = """
+import sys
+from pathlib import Path
+from streamreid.config.messages import MessagesConfig
+from streamreid.messages.factory import make_brokers
+sections = {
+    "mqtt": {"address": "mqtt://h"}, "kafka": {"servers": "h:1"}, "nats": {"address": "nats://h"},
+    "redis": {"address": "redis://h"}, "webhook": {"address": "http://h"},
+}
+make_brokers(MessagesConfig.model_validate(sections), "shop")
+print([name for name in ("paho", "confluent_kafka", "nats", "redis", "httpx") if name in sys.modules])
+"""
+
+
+def test_a_run_does_not_wait_for_client_libraries_to_be_imported() -> None:
+    done = subprocess.run([sys.executable, "-c", _STARTED], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_client_library_that_is_missing_is_said_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nats", None)
+    with pytest.raises(MissingExtraError, match=r"streamreid\[messages\]"):
+        make_brokers(MessagesConfig.model_validate({"nats": {"address": "nats://h"}}), "shop")

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ssl
 import threading
 import time
 from collections.abc import Callable
 
 from streamreid.config.messages import TlsConfig
+from streamreid.errors import MissingExtraError
 from streamreid.messages.delivery import BrokerError
 from streamreid.secrets import redact
 
-__all__ = ["CONNECT_SECONDS", "PATIENCE_SECONDS", "describe", "tls_context", "wait_for"]
+__all__ = ["CONNECT_SECONDS", "PATIENCE_SECONDS", "describe", "need", "tls_context", "wait_for"]
 
 CONNECT_SECONDS = 5.0
 """Longest time for a connection and a login."""
 
 PATIENCE_SECONDS = 10.0
 """A broker that confirms nothing for so long is given up and connected to anew."""
+
+
+def need(module: str, what: str) -> None:
+    """See whether a client library is there, without importing it: that takes tenths of a second, which the delivery's
+    thread spends and not the run.
+
+    Args:
+        module: Its package.
+        what: What it is needed for.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        found = importlib.util.find_spec(module) is not None
+    except ValueError:  # somebody says in sys.modules that there is none
+        found = False
+    if not found:
+        raise MissingExtraError(module, "messages", what)
 
 
 def wait_for(done: Callable[[], bool], progress: Callable[[], int], changed: threading.Event) -> bool:

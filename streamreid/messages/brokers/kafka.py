@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from streamreid.config.messages import KafkaConfig
-from streamreid.errors import MissingExtraError
-from streamreid.messages.brokers.base import CONNECT_SECONDS, PATIENCE_SECONDS, describe
+from streamreid.messages.brokers.base import CONNECT_SECONDS, PATIENCE_SECONDS, describe, need
 from streamreid.messages.delivery import BrokerError, MessageRefused
 from streamreid.messages.envelope import CONTENT_TYPE, Message
 
@@ -37,16 +37,18 @@ class KafkaBroker:
     batch = 5000
 
     def __init__(self, config: KafkaConfig, settings: dict[str, Any] | None = None) -> None:
-        try:
-            import confluent_kafka
-        except ImportError as error:
-            raise MissingExtraError(error.name or "confluent_kafka", "messages", "Sending messages to Kafka") from error
-        self._kafka: Any = confluent_kafka
+        need("confluent_kafka", "Sending messages to Kafka")
         self._config = config
         self._settings = settings or {}
         self._producer: Any = None
         self._problem: str | None = None
         self._changed = threading.Event()
+
+    @cached_property
+    def _kafka(self) -> Any:
+        import confluent_kafka
+
+        return confluent_kafka
 
     def open(self) -> None:
         """See `Broker`."""

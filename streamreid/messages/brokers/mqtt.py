@@ -18,12 +18,12 @@ import select
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 from streamreid.addresses import split_address
 from streamreid.config.messages import MqttConfig
-from streamreid.errors import MissingExtraError
-from streamreid.messages.brokers.base import CONNECT_SECONDS, PATIENCE_SECONDS, describe, tls_context
+from streamreid.messages.brokers.base import CONNECT_SECONDS, PATIENCE_SECONDS, describe, need, tls_context
 from streamreid.messages.delivery import BrokerError
 from streamreid.messages.envelope import CONTENT_TYPE, Message
 from streamreid.messages.home_assistant import discovery
@@ -59,15 +59,7 @@ class MqttBroker:
     unsettled: int | None = None
 
     def __init__(self, config: MqttConfig, site: str, board: PlacesBoard | None = None, *, trial: bool = False) -> None:
-        try:
-            import paho.mqtt.client
-            import paho.mqtt.packettypes
-            import paho.mqtt.properties
-        except ImportError as error:
-            raise MissingExtraError(error.name or "paho", "messages", "Sending messages by MQTT") from error
-        self._paho: Any = paho.mqtt.client
-        self._properties: Any = paho.mqtt.properties.Properties
-        self._packets: Any = paho.mqtt.packettypes.PacketTypes
+        need("paho", "Sending messages by MQTT")
         self._config = config
         self._trial = trial
         self._site = site
@@ -79,8 +71,6 @@ class MqttBroker:
         self._window = _IN_FLIGHT
         self._states: dict[str, bytes] = {}
         self._states_told = 0.0
-        self._event_properties = self._packed(ContentType=CONTENT_TYPE)
-        self._expiring = self._packed(ContentType="application/json", MessageExpiryInterval=int(config.state_expiry))
         self._missing: set[int] = set()
         self._answer: str | None = None
         self._lost: str | None = None
@@ -98,6 +88,33 @@ class MqttBroker:
                 return bytes(packed)
 
         return Packed(self._packets.PUBLISH)
+
+    @cached_property
+    def _paho(self) -> Any:
+        import paho.mqtt.client
+
+        return paho.mqtt.client
+
+    @cached_property
+    def _properties(self) -> Any:
+        import paho.mqtt.properties
+
+        return paho.mqtt.properties.Properties
+
+    @cached_property
+    def _packets(self) -> Any:
+        import paho.mqtt.packettypes
+
+        return paho.mqtt.packettypes.PacketTypes
+
+    @cached_property
+    def _event_properties(self) -> Any:
+        return self._packed(ContentType=CONTENT_TYPE)
+
+    @cached_property
+    def _expiring(self) -> Any:
+        expiry = int(self._config.state_expiry)
+        return self._packed(ContentType="application/json", MessageExpiryInterval=expiry)
 
     # ---------------------------------------------------------------- connection
 

@@ -8,12 +8,12 @@ import re
 import threading
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Any, TypeVar
 
 from streamreid._threads import Thread
 from streamreid.config.messages import NatsConfig
-from streamreid.errors import MissingExtraError
-from streamreid.messages.brokers.base import CONNECT_SECONDS, PATIENCE_SECONDS, describe, tls_context
+from streamreid.messages.brokers.base import CONNECT_SECONDS, PATIENCE_SECONDS, describe, need, tls_context
 from streamreid.messages.delivery import BrokerError
 from streamreid.messages.envelope import CONTENT_TYPE, Message
 
@@ -38,13 +38,7 @@ class NatsBroker:
     batch = 1000
 
     def __init__(self, config: NatsConfig, site: str) -> None:
-        try:
-            import nats
-            import nats.js.api
-            import nats.js.errors
-        except ImportError as error:
-            raise MissingExtraError(error.name or "nats", "messages", "Sending messages to NATS") from error
-        self._nats: Any = nats
+        need("nats", "Sending messages to NATS")
         self._config = config
         self._prefix = f"{config.subject}.{site}."
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -52,6 +46,14 @@ class NatsBroker:
         self._connection: Any = None
         self._stream: Any = None
         self._problem: str | None = None
+
+    @cached_property
+    def _nats(self) -> Any:
+        import nats
+        import nats.js.api
+        import nats.js.errors
+
+        return nats
 
     # ---------------------------------------------------------------- connection
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 from streamreid.config.messages import RedisConfig
-from streamreid.errors import MissingExtraError
-from streamreid.messages.brokers.base import CONNECT_SECONDS, PATIENCE_SECONDS, describe
+from streamreid.messages.brokers.base import CONNECT_SECONDS, PATIENCE_SECONDS, describe, need
 from streamreid.messages.delivery import BrokerError
 from streamreid.messages.envelope import Message
 
@@ -32,13 +32,15 @@ class RedisBroker:
     batch = 1000
 
     def __init__(self, config: RedisConfig) -> None:
-        try:
-            import redis
-        except ImportError as error:
-            raise MissingExtraError(error.name or "redis", "messages", "Sending messages to Redis") from error
-        self._redis: Any = redis
+        need("redis", "Sending messages to Redis")
         self._config = config
         self._client: Any = None
+
+    @cached_property
+    def _redis(self) -> Any:
+        import redis
+
+        return redis
 
     def open(self) -> None:
         """See `Broker`."""

@@ -8,11 +8,11 @@ import hmac
 import logging
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from streamreid.config.messages import WebhookConfig
-from streamreid.errors import MissingExtraError
-from streamreid.messages.brokers.base import CONNECT_SECONDS, describe, tls_context
+from streamreid.messages.brokers.base import CONNECT_SECONDS, describe, need, tls_context
 from streamreid.messages.delivery import BrokerError, MessageRefused
 from streamreid.messages.envelope import CONTENT_TYPE, Message
 
@@ -53,17 +53,19 @@ class WebhookBroker:
     unsettled = None
 
     def __init__(self, config: WebhookConfig) -> None:
-        try:
-            import httpx
-        except ImportError as error:
-            raise MissingExtraError(error.name or "httpx", "messages", "Sending messages by HTTP") from error
-        self._httpx: Any = httpx
+        need("httpx", "Sending messages by HTTP")
         for name in ("httpx", "httpcore"):  # they log the address of every request, which may hold a token
             logging.getLogger(name).setLevel(logging.WARNING)
         self._config = config
         self.batch = config.batch
         self._client: Any = None
         self._where = f"{config.scheme}://{config.host}:{config.port}"
+
+    @cached_property
+    def _httpx(self) -> Any:
+        import httpx
+
+        return httpx
 
     def open(self) -> None:
         """See `Broker`. Whether the receiver takes messages shows when there is one."""
