@@ -50,10 +50,22 @@ def who_may_be_who(
     *,
     samples: int = 100,
     seed: int = 0,
+    most: int = _MOST,
 ) -> PartitionSamples:
-    """Sample who may be who; see `link_graph` for the arguments."""
+    """Sample who may be who; see `link_graph` for the arguments.
+
+    Args:
+        tracks: That were compared.
+        pairs: ``[E, 2]`` rows of ``tracks``.
+        log_odds: ``[E]``.
+        identities: Who is who.
+        spans: When the tracks were seen.
+        samples: How many.
+        seed: The same seed gives the same samples.
+        most: Tracks that are sampled, the newest; of older ones it is as it was decided.
+    """
     graph, start = link_graph(tracks, pairs, log_odds, identities, spans)
-    old = max(len(graph.keys) - _MOST, 0)
+    old = max(len(graph.keys) - most, 0)
     if not old:
         return sample_partitions(graph, start, samples=samples, seed=seed)
     new = LinkGraph(

@@ -52,6 +52,9 @@ ERROR_CHARACTERS = 4000
 _READ_SECONDS = 10.0
 """Seconds that reading figures may take before the answer is 503."""
 
+_SAMPLING_SECONDS = 60.0
+"""Seconds that working out intervals may take before the answer is 503: it takes some, and more beside a busy run."""
+
 _CHANGE_SECONDS = 30.0
 """A camera that is not open by then is not added. FFmpeg uses ``connect_timeout`` (5 s) twice."""
 
@@ -223,16 +226,24 @@ Least = Annotated[int, Query(ge=0, le=1_000_000)]
 
 
 def _add_places(app: FastAPI, places: LivePlaces, reading: WorkerPool) -> None:
+    sampling = WorkerPool("working out intervals", threads=1, waiting=7, seconds=_SAMPLING_SECONDS)
+
     @app.get("/zones")
     async def zones() -> Response:
         return await reading.run(lambda: JSONResponse(places.zones()))
 
     @app.get("/counts")
     async def counts(
-        every: str | None = None, place: Asked = None, since: Since = None, until: Until = None, min_people: Least = 0
+        every: str | None = None,
+        place: Asked = None,
+        since: Since = None,
+        until: Until = None,
+        min_people: Least = 0,
+        interval: bool = False,
     ) -> Response:
         asked = {"places": place or [], "since": since, "until": until, "min_people": min_people}
-        return await reading.run(lambda: JSONResponse({"rows": list(places.counts(every, **asked))}))
+        pool = sampling if interval else reading
+        return await pool.run(lambda: JSONResponse({"rows": list(places.counts(every, interval=interval, **asked))}))
 
     @app.get("/flows")
     async def flows(place: Asked = None, since: Since = None, until: Until = None, min_people: Least = 0) -> Response:

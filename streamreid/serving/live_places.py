@@ -9,7 +9,9 @@ from typing import Any
 
 from streamreid.config.output import duration
 from streamreid.pipeline import Pipeline
-from streamreid.places import CountsTable, FlowsTable, count_flows, count_people
+from streamreid.places import CountsTable, FlowsTable, PlaceLog, count_flows, count_people
+from streamreid.places.link_graph import who_may_be_who
+from streamreid.places.partition_sampling import PartitionSamples
 from streamreid.runs.questions import asked_places, moment
 from streamreid.runs.recent_counts import SettledTracks, counts_of_last_hour
 from streamreid.sinks import FinalIdentities
@@ -18,6 +20,12 @@ __all__ = ["LivePlaces"]
 
 _FRESH = 15.0
 """Seconds for which the gauge's numbers are taken again: several servers may ask for them."""
+
+_SAMPLED = 300
+"""Newest tracks of which it is asked who else they may be, while a run goes on: some seconds of one core."""
+
+_SAMPLES_FRESH = 60.0
+"""Seconds for which these samples are taken again."""
 
 
 class LivePlaces:
@@ -32,16 +40,19 @@ class LivePlaces:
         self._pipeline, self._settled = pipeline, settled
         self._lock = threading.Lock()
         self._recent: tuple[float, CountsTable | None] = (-_FRESH, None)
+        self._sampling = threading.Lock()
+        self._samples: tuple[float, PartitionSamples | None] = (-_SAMPLES_FRESH, None)
 
     def zones(self) -> list[dict[str, Any]]:
         """Zones, lines, cameras and the site, and who is there now."""
         return [state.to_dict() for state in self._pipeline.places.states]
 
-    def counts(self, every: str | None = None, **asked: Any) -> CountsTable:
+    def counts(self, every: str | None = None, *, interval: bool = False, **asked: Any) -> CountsTable:
         """Counts per place and period.
 
         Args:
             every: Length of the periods ("1h"); None: one period.
+            interval: Whether to work out the 90 % interval of ``unique``, which takes some seconds.
             asked: See `_question`.
 
         Raises:
@@ -49,7 +60,9 @@ class LivePlaces:
         """
         log = self._pipeline.places.log()
         seconds = None if every is None else duration(every, "every")
-        return count_people(log, self._who(), every=seconds, **self._question(log, **asked))
+        who = self._who()
+        samples = self._who_may_be_who(log, who) if interval else None
+        return count_people(log, who, every=seconds, samples=samples, **self._question(log, **asked))
 
     def flows(self, **asked: Any) -> FlowsTable:
         """Moves between places.
@@ -68,6 +81,16 @@ class LivePlaces:
                 table = counts_of_last_hour(self._pipeline, self._settled)
                 self._recent = time.monotonic(), table
             return table
+
+    def _who_may_be_who(self, log: PlaceLog, who: FinalIdentities) -> PartitionSamples:
+        with self._sampling:
+            since, samples = self._samples
+            if samples is None or time.monotonic() - since >= _SAMPLES_FRESH:
+                links = self._pipeline.site.pair_links()
+                tracks = [track.key for track in links.tracks]
+                samples = who_may_be_who(tracks, links.pairs, links.log_odds, who, log.spans, most=_SAMPLED)
+                self._samples = time.monotonic(), samples
+            return samples
 
     def _who(self) -> FinalIdentities:
         return self._settled.with_current(self._pipeline.identities)

@@ -49,6 +49,8 @@ def test_a_live_run_answers_who_is_where(ask):
     rows = {row["place"]: row for row in ask("/counts?place=shop&place=gate")["rows"]}
     assert set(rows) == {"shop", "camera:gate"}
     assert all(row["unique"] >= 1 for row in rows.values())
+    (row,) = ask("/counts?place=shop&interval=true")["rows"]
+    assert row["unique_low"] <= row["unique"] <= row["unique_high"]
     assert ask("/counts?min_people=1000")["rows"][0]["withheld"]
     assert set(ask("/flows")) == {"rows", "ways"}
     metrics = ask("/metrics")
