@@ -179,7 +179,7 @@ def _times(folder: Path) -> dict[str, tuple[float, float]]:
 
 def _configured(folder: Path) -> tuple[list[ZoneConfig], list[LineConfig]]:
     """Zones and lines of the run, as its summary has them; none where it was killed and has no summary."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         config = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["configuration"]
         zones = [ZoneConfig.model_validate(item) for item in config.get("zones", ())]
         return zones, [LineConfig.model_validate(item) for item in config.get("lines", ())]

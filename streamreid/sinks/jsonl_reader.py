@@ -34,13 +34,13 @@ def read_lines(path: Path, take: Callable[[dict[str, Any], int], None]) -> None:
         DataError: A line is not one of streamreid's, or ``take`` misses something in it.
     """
     for found in find_results(path):
-        with open(found, encoding="utf-8") as file:
+        with open(found, "rb") as file:  # what is no UTF-8 is a line that is none of ours, too
             for number, line in enumerate(file, 1):
-                if not line.endswith("\n"):
+                if not line.endswith(b"\n"):
                     break  # a run that is still writing or was killed: only complete lines count
                 try:
                     take(json.loads(line), number)
-                except (ValueError, KeyError, TypeError) as error:
+                except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
                     raise DataError(
                         f"{found}:{number}: not a line of streamreid's results ({type(error).__name__}: {error})"
                     ) from error

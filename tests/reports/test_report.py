@@ -138,6 +138,14 @@ def test_a_folder_without_results_says_what_is_missing(call, tmp_path):
     assert "neither results.jsonl nor results.parquet" in why.replace("\n", " ")
 
 
+@pytest.mark.parametrize("line", [b"\x00\xff{]", b"[]", b"3", b'{"type": "event"}', b'{"type": "visit", "camera": 3}'])
+def test_a_damaged_line_is_named(call, tmp_path, line):
+    (tmp_path / "results.jsonl").write_bytes(b'{"type": "header", "cameras": ["hall"]}\n' + line + b"\n")
+    code, _, why = call("report", tmp_path)
+    assert code == 2
+    assert re.search(r"results\.jsonl:2: not a line|a line of results.jsonl is not as", why.replace("\n", "")), why
+
+
 def test_times_are_said_as_people_say_them():
     day = 1764374400.0  # 2025-11-29 UTC
     assert moment("10:00", day + 5000, "--from") == day + 36000
