@@ -42,6 +42,10 @@ def synth(
     ] = 0,
     overlap: Annotated[float, typer.Option(help="Share of the cameras that share their place with others.")] = 0.5,
     together: Annotated[int, typer.Option(help="How many cameras then look at one place.")] = 2,
+    away: Annotated[
+        str, typer.Option(help="Seconds that people stay away between two places, least and most: 60-300.")
+    ] = "0-0",
+    passing: Annotated[float, typer.Option(help="Share of visits that only cross a corner of the place.")] = 0.0,
     place: Annotated[str, typer.Option(help="Width and depth of a place in metres.")] = "11x8",
     lighting: Annotated[float, typer.Option(help="How differently cameras render light and colour.")] = 1.0,
     skew: Annotated[float, typer.Option(help="Clocks are wrong by up to so many seconds.")] = 0.0,
@@ -76,6 +80,8 @@ def synth(
         "linger": linger,
         "overlap": overlap,
         "together": together,
+        "away": _range("away", away),
+        "passing": passing,
         "place": _pair("place", place),
         "lighting": lighting,
         "skew": skew,
@@ -124,6 +130,14 @@ def _pair(name: str, text: str) -> tuple[float, float]:
         raise ConfigError(
             f"--{name} {text}: write WIDTHxHEIGHT, for example {'768x432' if name == 'size' else '11x8'}"
         ) from None
+
+
+def _range(name: str, text: str) -> tuple[float, float]:
+    least, dash, most = text.partition("-")
+    try:
+        return float(least), float(most if dash else least)
+    except ValueError:
+        raise ConfigError(f"--{name} {text}: write LEAST-MOST in seconds, for example 60-300") from None
 
 
 def _config(size: str, values: dict[str, Any]) -> SceneConfig:

@@ -50,6 +50,10 @@ def test_a_scene_is_made_followed_and_scored(people: Path, tmp_path: Path, call:
         1,
         "--linger",
         3,
+        "--away",
+        "1-2",
+        "--passing",
+        0.2,
     )
     assert code == 0
     assert "next: streamreid run" in text
@@ -92,6 +96,8 @@ def test_a_scene_is_made_followed_and_scored(people: Path, tmp_path: Path, call:
         (["--size", "767x432"], "even numbers"),
         (["--seconds", 0.01], "no frame at all"),
         (["--level", "hard"], "--level"),
+        (["--away", "long"], "LEAST-MOST in seconds"),
+        (["--away", "300-60"], "least and the greatest"),
         (["--labels", "nowhere"], "no such folder of labels"),
         (["--cameras", 2, "--offline", 3], "cannot be off"),
     ],
