@@ -132,7 +132,7 @@ def _row(key: str, field: FieldInfo, *, consequences: bool) -> str:
     cells = [f"`{key}`", _default(field), unit, text]
     if consequences:
         cells += [str(extra.get("x-too-low", "")), str(extra.get("x-too-high", ""))]
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("][", "]\\[").replace("\n", " ") for cell in cells) + " |"
 
 
 def _default(field: FieldInfo) -> str:
