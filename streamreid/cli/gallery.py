@@ -422,6 +422,23 @@ def forget(
         )
 
 
+@app.command("forget-counts")
+def forget_counts(
+    gallery: Store = None,
+    sources: Sources = None,
+    place: Annotated[str | None, typer.Option(help="Only of this zone, or of a camera (camera:NAME).")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete the hourly counts, which stay when people are forgotten."""
+    with choose_store(gallery, sources) as store:
+        what = "all hourly counts" if place is None else f"the hourly counts of '{place}'"
+        if not yes and not typer.confirm(f"Delete {what} for good?"):
+            raise typer.Exit(1)
+        count = store.forget_counts(place)
+        note(store, "forget-counts", {"place": place, "counts": count})
+    output.print(f"{count} hourly counts deleted")
+
+
 def _by_picture(
     store: Gallery, picture: Picture, boxes: Sequence[BoxCorners] | None, least: float, engine: str | None
 ) -> list[int]:

@@ -1,4 +1,4 @@
-"""What a run writes to a gallery: track records, prototypes, events and pictures, in one transaction."""
+"""What a run writes to a gallery: track records, prototypes, events, pictures and counts, in one transaction."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def store_batch(tables: Tables, batch: Batch, *, most_prototypes: int) -> None:
         tables.prototypes.cap(touched, most_prototypes)
         events = [e for e in batch.events if e.global_id not in forgotten and e.other_id not in forgotten]
         tables.events.add(batch.run, events, now)
+        tables.hourly_counts.put(batch.run, batch.counts, now)
         emptied = tables.identities.drop_empty(before - touched)
         touched |= _merge_as_decided(tables, batch, emptied, most_prototypes)
         tables.changes.add([(i, "merge" if i in emptied else "write") for i in sorted(touched | before)])

@@ -22,6 +22,7 @@ from streamreid.gallery.records import (
     EngineStamp,
     Erasure,
     EventRecord,
+    HourlyCount,
     IdentityRecord,
     Limits,
     PrototypeBlock,
@@ -32,6 +33,7 @@ from streamreid.gallery.retention import AgeKeeper, evict, expire
 from streamreid.gallery.schema import bring_up_to_date
 from streamreid.gallery.sqlite_database import SqliteDatabase
 from streamreid.gallery.tables import Tables
+from streamreid.gallery.tables.hourly_counts import joined_counts
 from streamreid.gallery.tables.metadata import MetadataTable
 from streamreid.types import IntArray
 
@@ -260,6 +262,14 @@ class Gallery:
         """JPEG pictures by row id of the track record, where stored."""
         return self.tables.track_records.crops(rows)
 
+    def counts(self, *, min_people: int = 0) -> list[HourlyCount]:
+        """How many people were where in each hour, by place and hour; also of people who are forgotten.
+
+        Args:
+            min_people: Counts of fewer people than this, but not none, are withheld; a place can ask for more.
+        """
+        return joined_counts(self.tables.hourly_counts.records(), min_people)
+
     def resolve(self, global_id: int) -> int:
         """The global id under which an identity is kept now (after merges); 0 if it is not there."""
         return self.tables.identities.resolve([global_id]).get(global_id, 0)
@@ -316,6 +326,11 @@ class Gallery:
     def _open_copy(self, place: str) -> Gallery:
         database = self._database
         return Gallery.open(place, self.limits, patience=database.patience, private=database.private, clock=self._clock)
+
+    def forget_counts(self, place: str | None = None) -> int:
+        """Remove the hourly counts of a place, or all. Returns how many there were."""
+        with self._database.writing():
+            return self.tables.hourly_counts.delete(place)
 
     def forgotten(self) -> list[int]:
         """Global ids that were erased on request; only these are kept, so that they are never given or stored again."""

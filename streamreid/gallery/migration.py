@@ -27,9 +27,11 @@ _COLUMNS = {
     "audit": "id, stored, actor, action, detail",
     "constraints": "id, kind, one, other, stored",
     "crops": "appearance, picture",
+    "hourly_counts": "id, run, place, hour, seconds, visits, entries, exits, re_entries, passers_by, occupancy_mean, "
+    "occupancy_max, dwell_median, dwell_p90, people, people_low, people_high, min_people, revised",
 }
 _SEALED = {("identities", "name"), ("prototypes", "features"), ("crops", "picture")}
-_NUMBERED = ("appearances", "prototypes", "events", "audit", "constraints")
+_NUMBERED = ("appearances", "prototypes", "events", "audit", "constraints", "hourly_counts")
 _ROWS_PER_BLOCK = 2000  # about 7 MB of prototypes at a time
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from streamreid.types import FloatArray, IdentityEvent, IntArray, PartFeatures, TrackKey
 
 __all__ = [
+    "COUNTED",
+    "HOUR",
     "AuditEntry",
     "Batch",
     "Change",
@@ -17,6 +19,7 @@ __all__ = [
     "EngineStamp",
     "Erasure",
     "EventRecord",
+    "HourlyCount",
     "IdentityRecord",
     "Limits",
     "PrototypeBlock",
@@ -25,6 +28,25 @@ __all__ = [
 ]
 
 ConstraintKind = Literal["same", "different"]
+
+HOUR = 3600.0
+"""Seconds."""
+
+COUNTED = (
+    "visits",
+    "entries",
+    "exits",
+    "re_entries",
+    "passers_by",
+    "occupancy_mean",
+    "occupancy_max",
+    "dwell_median",
+    "dwell_p90",
+    "people",
+    "people_low",
+    "people_high",
+)
+"""The numbers of an hourly count, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +98,55 @@ class TrackRecord:
         return self.run, self.camera, self.track_id
 
 
+@dataclass(frozen=True, slots=True)
+class HourlyCount:
+    """How many people were at a place in an hour. It names nobody.
+
+    Args:
+        runs: Runs that counted.
+        place: A zone, a camera (``camera:NAME``), or ``everywhere``.
+        hour: When the hour began, UTC seconds.
+        seconds: How much of the hour the runs watched, at most 3600.
+        visits, entries, exits, re_entries, passers_by, occupancy_mean, occupancy_max, dwell_median, dwell_p90: As in
+            `streamreid.places.CountsTable`, dwell in seconds; None where withheld, dwell also where nobody was or
+            where several runs saw somebody.
+        people: Number of different people, ``unique`` of that table; None where withheld.
+        people_low: Lower end of its 90 % interval; None where there is none.
+        people_high: Upper end.
+        min_people: Counts of fewer people than this, but not none, are withheld.
+        revised: UTC seconds of the last write; filled in by the gallery.
+    """
+
+    runs: tuple[str, ...]
+    place: str
+    hour: float
+    seconds: float
+    visits: int | None
+    entries: int | None
+    exits: int | None
+    re_entries: int | None
+    passers_by: int | None
+    occupancy_mean: float | None
+    occupancy_max: int | None
+    dwell_median: float | None
+    dwell_p90: float | None
+    people: int | None
+    people_low: int | None
+    people_high: int | None
+    min_people: int = 0
+    revised: float = 0.0
+
+    @property
+    def withheld(self) -> bool:
+        """Whether it is about so few people that nothing is said of them."""
+        return self.people is None
+
+    def without_numbers(self) -> HourlyCount:
+        """Only what says where and when."""
+        nothing = dict.fromkeys(COUNTED)
+        return replace(self, **nothing)  # type: ignore[arg-type]
+
+
 @dataclass(slots=True)
 class Batch:
     """What is written in one transaction: all of it is there afterwards, or nothing.
@@ -87,6 +158,7 @@ class Batch:
             of the older ones of this track.
         events: What was decided.
         crops: By camera and track id a JPEG picture.
+        counts: By place and hour; a later one replaces an earlier one.
     """
 
     run: str
@@ -94,9 +166,10 @@ class Batch:
     prototypes: dict[TrackKey, tuple[PartFeatures, FloatArray]] = field(default_factory=dict)
     events: list[IdentityEvent] = field(default_factory=list)
     crops: dict[TrackKey, bytes] = field(default_factory=dict)
+    counts: dict[tuple[str, float], HourlyCount] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.track_records or self.events)
+        return bool(self.track_records or self.events or self.counts)
 
     def __len__(self) -> int:
         """Number of track records and events that wait in the batch."""
@@ -108,6 +181,7 @@ class Batch:
         self.prototypes.update(later.prototypes)
         self.events += later.events
         self.crops.update(later.crops)
+        self.counts.update(later.counts)
 
     def discard(self, key: TrackKey) -> None:
         """Leave out everything of a track but its events."""

@@ -62,7 +62,18 @@ _VERSION_2 = (
         ids TEXT NOT NULL)""",
 )
 
-MIGRATIONS = (_VERSION_1, _VERSION_2)
+# Counts that outlive the people they counted.
+_VERSION_3 = (
+    """CREATE TABLE hourly_counts (
+        id {serial}, run TEXT NOT NULL, place TEXT NOT NULL, hour DOUBLE PRECISION NOT NULL,
+        seconds DOUBLE PRECISION NOT NULL, visits BIGINT NOT NULL, entries BIGINT NOT NULL, exits BIGINT NOT NULL,
+        re_entries BIGINT NOT NULL, passers_by BIGINT NOT NULL, occupancy_mean DOUBLE PRECISION NOT NULL,
+        occupancy_max BIGINT NOT NULL, dwell_median DOUBLE PRECISION, dwell_p90 DOUBLE PRECISION,
+        people BIGINT NOT NULL, people_low BIGINT, people_high BIGINT, min_people BIGINT NOT NULL,
+        revised DOUBLE PRECISION NOT NULL, UNIQUE (run, place, hour))""",
+)
+
+MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3)
 VERSION = len(MIGRATIONS)
 
 

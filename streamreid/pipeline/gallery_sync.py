@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import cv2
@@ -27,6 +27,7 @@ from streamreid.gallery import (
     EngineStamp,
     Gallery,
     GallerySearch,
+    HourlyCount,
     IdAllocator,
     Retention,
     TrackRecord,
@@ -313,6 +314,10 @@ class GallerySync:
             self._let_go(next(iter(self._tracks)))
         batch, self._batch = self._batch, Batch(self.run)
         self.writer.put(batch)
+
+    def put_counts(self, counts: Mapping[tuple[str, float], HourlyCount]) -> None:
+        """Store counts by place and hour; from any thread."""
+        self.writer.put(Batch(self.run, counts=dict(counts)))
 
     def _confirmed(self, who: int) -> bool:
         return who in self.recall.confirmed or who in self._confirmed_late

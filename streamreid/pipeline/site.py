@@ -31,6 +31,7 @@ from streamreid.pipeline.engine_description import EngineDescription
 from streamreid.pipeline.frame_faults import FrameFaults
 from streamreid.pipeline.gallery_sync import GallerySync, RunGallery
 from streamreid.pipeline.ground_plane import load_calibrations
+from streamreid.pipeline.hourly_counts import HourlyCounts, Seen
 from streamreid.pipeline.run_state import RunState
 from streamreid.places.monitor import PlaceMonitor
 from streamreid.places.records import PlaceEvent
@@ -122,6 +123,11 @@ class Site:
             forget_after=config.tracker.lost_seconds + config.tracker.delay,
             live=live,
         )
+        self.hours = (
+            None
+            if self.gallery is None
+            else HourlyCounts(self.gallery.run, self._seen, self.gallery.put_counts, live=live)
+        )
         self._idle_since: float | None = None
         self._events: list[IdentityEvent] = []
         self._settled = FinalIdentities()
@@ -133,6 +139,8 @@ class Site:
 
     def close(self) -> None:
         """Write what is still to be written to the gallery and release it. Safe to call twice."""
+        if self.hours is not None:
+            self.hours.finish()
         if self.gallery is not None:
             self.gallery.close()
 
@@ -158,6 +166,8 @@ class Site:
                 released = tuple([item for item in released if (item.frame.camera, item.frame.index) != failed])
             results = self._results(released)
             self._follow_places(update)
+            if self.hours is not None and update.frame is not None:
+                self.hours.at(update.frame.time)
             return results
 
     def _follow_places(self, update: TrackUpdate) -> None:
@@ -306,6 +316,10 @@ class Site:
         with self._lock:
             return self.associator.pair_links()
 
+    def _seen(self) -> Seen:
+        """What hours are counted from."""
+        return Seen(self.places.log(), self.identities, self.pair_links())
+
     @property
     def entries(self) -> dict[int, IdentityEntry]:
         """Identities that are searched, with their names and when and where this run showed them; from any thread."""
@@ -337,6 +351,8 @@ class Site:
             self.places.identity(event)
         if self.gallery is not None:
             self.gallery.note(of_people)
+        if self.hours is not None:
+            self.hours.note(of_people)
         if len(self.view.links) > self._settle_at and self.live:
             self._release_expired()
 
@@ -345,6 +361,8 @@ class Site:
         if self.gallery is not None:
             self.gallery.collect()  # events of those who are let go
         before, known = self.identities, self.associator.links
+        if self.hours is not None:
+            self.hours.remember(before)
         gone = {key: found for key, found in self.view.links.items() if key not in known and found[0]}
         self.view.release(gone)
         self._settled = FinalIdentities(

@@ -15,6 +15,7 @@ from streamreid.config import LineConfig, ZoneConfig
 from streamreid.types import TrackKey
 
 __all__ = [
+    "EARLIEST_DATE",
     "EVERYWHERE",
     "Crossing",
     "Place",
@@ -30,6 +31,9 @@ __all__ = [
 
 EVERYWHERE = "everywhere"
 """The name of the place that is the whole site."""
+
+EARLIEST_DATE = 1e8
+"""Capture times from which they are dates; smaller ones are seconds of recordings."""
 
 _CAMERA = "camera:"
 

@@ -81,6 +81,8 @@ def write_page(report: Report, path: Path) -> None:
 def _page(report: Report) -> Page:
     run = report.run
     start, end = run.start, run.end
+    if end is None:  # of a gallery that has forgotten everybody, counts may be left
+        end = max((row["end"] for row in report.counts), default=None)
     when = "nobody was seen" if start is None or end is None else period_label(start, end)
     dated = start is not None and start >= 1e8
     notices = [run.state] if run.goes_on or not run.complete else []

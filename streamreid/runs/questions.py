@@ -9,11 +9,9 @@ from datetime import datetime, timezone
 
 from streamreid.errors import ConfigError
 from streamreid.places import PlaceLog, camera_place
+from streamreid.places.records import EARLIEST_DATE
 
 __all__ = ["asked_places", "moment"]
-
-_DATED = 1e8
-"""Capture times from which they are dates; smaller ones are seconds of recordings."""
 
 _CLOCK = re.compile(r"(\d{1,3}):(\d{2})(?::(\d{2}(?:\.\d+)?))?")
 
@@ -64,7 +62,7 @@ def moment(text: str, start: float | None, what: str) -> float:
     Raises:
         ConfigError: It is none of these.
     """
-    dated = start is not None and start >= _DATED
+    dated = start is not None and start >= EARLIEST_DATE
     day = start // 86400 * 86400 if dated and start is not None else 0.0
     clock = _CLOCK.fullmatch(text.strip())
     if clock is not None:

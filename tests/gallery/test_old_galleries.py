@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streamreid.features.similarity import Calibration
-from streamreid.gallery import Batch, EngineStamp, Gallery, Retention, TrackRecord
+from streamreid.gallery import Batch, EngineStamp, Gallery, HourlyCount, Retention, TrackRecord
 from streamreid.types import PartFeatures
 
 STORED = 1_700_000_000.0
@@ -166,3 +166,12 @@ def test_it_is_written_to(old, tmp_path):
     with Gallery.open(tmp_path / "backup.db", read_only=True) as backup:
         assert [(r.global_id, r.name) for r in backup.identities()] == [(2, "Bob"), (5, "")]
         assert backup.origin == "3bd59fa8823040b3a055163bd512dc49"
+
+
+def test_it_keeps_counts(old):
+    with Gallery.open(old) as gallery:
+        assert (gallery.counts(), gallery.stats()["counted_hours"]) == ([], 0)
+        count = HourlyCount(("run",), "hall", 1_700_002_800.0, 3600.0, 1, 1, 1, 0, 0, 0.5, 1, 9.0, 9.0, 1, None, None)
+        gallery.write(Batch("run", counts={("hall", count.hour): count}))
+    with Gallery.open(old, read_only=True) as gallery:
+        assert [(c.place, c.people, c.people_low) for c in gallery.counts()] == [("hall", 1, None)]

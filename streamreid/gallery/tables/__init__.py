@@ -9,6 +9,7 @@ from streamreid.gallery.database import Database, chunks, marks
 from streamreid.gallery.tables.constraints import ConstraintTable
 from streamreid.gallery.tables.copies import CopyTable
 from streamreid.gallery.tables.events import EventTable
+from streamreid.gallery.tables.hourly_counts import HourlyCountTable
 from streamreid.gallery.tables.identities import IdentityTable
 from streamreid.gallery.tables.logs import AuditTable, ChangeTable
 from streamreid.gallery.tables.metadata import MetadataTable
@@ -48,6 +49,7 @@ class Tables:
         self.changes = ChangeTable(database, clock)
         self.audit = AuditTable(database, clock)
         self.copies = CopyTable(database, clock)
+        self.hourly_counts = HourlyCountTable(database)
 
     def __repr__(self) -> str:
         return f"Tables({self.database!r})"
@@ -96,6 +98,7 @@ class Tables:
             counts = {table: int(database.rows(f"SELECT COUNT(*) FROM {table}")[0][0]) for table in _COUNTED}
             oldest, newest = database.rows("SELECT MIN(stored), MAX(stored) FROM appearances")[0]
             identities, confirmed = counts.pop("identities"), self.identities.count_confirmed()
+            hours = self.hourly_counts.hours()
             prototypes, total = database.rows("SELECT COUNT(*), SUM(LENGTH(features)) FROM prototypes")[0]
         stamp = self.metadata.engine()
         return {
@@ -108,6 +111,7 @@ class Tables:
             "confirmed": confirmed,
             "unconfirmed": identities - confirmed,
             **counts,
+            "counted_hours": hours,
             "next_id": self.metadata.next_id(),
             "oldest": oldest,
             "newest": newest,
