@@ -225,6 +225,10 @@ def follow(cameras: int, options: argparse.Namespace) -> dict[str, float]:
         if spent > options.limit:
             break
     at, took = np.array(arrivals), np.array(costs)
+    if at[-1] < least + 1:
+        raise SystemExit(
+            f"{cameras} cameras: {spent:.0f} s of processor time were over before --warmup was; raise --limit"
+        )
     lag, counted = lags(at, took)[at >= least], took[at >= least]
     seconds = len(counted) / cameras / FPS
     figures = {
