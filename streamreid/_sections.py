@@ -57,6 +57,11 @@ def basic(unit: str = "", *, low: str = "", high: str = "") -> JsonDict:
     return {key: value for key, value in found.items() if value}
 
 
+def advanced(unit: str, *, low: str = "", high: str = "") -> JsonDict:
+    """The same of a setting that few users have to decide."""
+    return {key: value for key, value in basic(unit, low=low, high=high).items() if key != "x-level"}
+
+
 def experimental() -> JsonDict:
     """Marks a setting that is for comparisons only: it is accepted, but not shown, and may go with any version."""
     return {"x-level": "experimental"}

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from streamreid._sections import Section, basic
+from streamreid._sections import Section, advanced, basic
 from streamreid.config.output import as_bytes
 
 __all__ = ["ClusterConfig", "PlacementRule"]
@@ -52,10 +52,10 @@ class PlacementRule(Section):
     """Machines that some cameras belong to, for example those at the same site."""
 
     cameras: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
-        min_length=1, description="Names of cameras, or patterns of names with * and ?.", json_schema_extra=basic()
+        min_length=1, description="Names of cameras, or patterns of names with * and ?."
     )
     labels: Annotated[Labels, AfterValidator(_one_or_more)] = Field(
-        description="Labels that the machine must have: `ray start --labels site=north`.", json_schema_extra=basic()
+        description="Labels that the machine must have: `ray start --labels site=north`."
     )
 
 
@@ -120,7 +120,7 @@ class ClusterConfig(Section):
             "Memory that each worker takes of its machine, in bytes or as 2GB: no worker is placed where less is "
             "free. Ray does not hold a worker to it."
         ),
-        json_schema_extra=basic(
+        json_schema_extra=advanced(
             "bytes",
             low="A machine runs out of memory, and Ray ends a worker there.",
             high="Fewer workers than would fit.",

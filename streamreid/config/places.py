@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, field_validator, model_validator
 
-from streamreid._sections import Section, as_text, basic
+from streamreid._sections import Section, advanced, as_text, basic
 from streamreid.config.alert_rules import AlertRule, composed, parse_rule, parse_seconds
 from streamreid.config.camera_checks import FARTHEST_PIXEL
 
@@ -167,14 +167,13 @@ class ZoneConfig(Section):
             "What of a person must be inside: feet (where they are hidden, the place that the body's height says), "
             "center (the middle of the box), body (at least half of the box)."
         ),
-        json_schema_extra=basic(),
     )
     inertia: int = Field(
         default=3,
         ge=1,
         le=1000,
         description="So many frames in a row must show a person inside, or outside again, before that counts.",
-        json_schema_extra=basic(
+        json_schema_extra=advanced(
             "frames",
             low="Who stands on the boundary comes and goes with every trembling of the box.",
             high="Short visits are missed, and events come late.",
@@ -188,7 +187,7 @@ class ZoneConfig(Section):
     lost_seconds: Seconds = Field(
         default=5.0,
         description="Who is lost inside of the zone still counts as inside for so long.",
-        json_schema_extra=basic(
+        json_schema_extra=advanced(
             "s",
             low="Who is hidden for a moment leaves and comes again.",
             high="Who went unseen (through a door, say) is counted as inside for too long.",
@@ -280,14 +279,14 @@ class LineConfig(Section):
         default=False, description="The points lie on the ground, in metres.", json_schema_extra=basic()
     )
     anchor: Literal["feet", "center"] = Field(
-        default="feet", description="What of a person crosses the line; see zones.", json_schema_extra=basic()
+        default="feet", description="What of a person crosses the line; see zones."
     )
     inertia: int = Field(
         default=3,
         ge=1,
         le=1000,
         description="So many frames in a row must show a person on the other side before that counts.",
-        json_schema_extra=basic(
+        json_schema_extra=advanced(
             "frames", low="Who stands on the line crosses it again and again.", high="Crossings are missed."
         ),
     )
