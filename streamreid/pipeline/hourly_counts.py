@@ -11,6 +11,7 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,12 @@ _REVISED = 23 * HOUR
 
 _MOST_TRACKS = 500_000
 """Tracks whose identity is remembered: as many records as a live run keeps of places."""
+
+_MOST_SAMPLED = 1000
+"""Tracks of an hour for which there is an interval: sampling who may be who takes up to 20 s of a core then."""
+
+_PATIENCE = 60.0
+"""Seconds that intervals may take when a run is over; hours that are counted after that have none."""
 
 Counts = dict[tuple[str, float], HourlyCount]
 
@@ -126,7 +133,7 @@ class HourlyCounts:
         seen, changed = self._take()
         begun = -math.inf if math.isinf(self._over) else self._over
         hours = _hours(seen.places.spans, begin=begun) | self._revised(seen, changed, begun)
-        self._count(seen, hours)
+        self._count(seen, hours, _PATIENCE)
 
     def _take(self) -> tuple[Seen, set[int]]:
         seen = self._look()
@@ -143,11 +150,12 @@ class HourlyCounts:
         spans = [s for s in seen.places.spans if who.get(s.key, (0, 0.0))[0] in changed]
         return _hours(spans, begin=self._newest - _REVISED, end=end)
 
-    def _count(self, seen: Seen, hours: Iterable[float]) -> None:
-        """Count some hours and hand them on; whatever goes wrong, the run goes on."""
+    def _count(self, seen: Seen, hours: Iterable[float], patience: float = math.inf) -> None:
+        """Count some hours, the latest first, and hand them on; whatever goes wrong, the run goes on."""
+        begun = monotonic()
         try:
-            for hour in sorted(hours):
-                self._put(count_hour(self._run, seen, hour))
+            for hour in sorted(hours, reverse=True):
+                self._put(count_hour(self._run, seen, hour, sampled=monotonic() - begun < patience))
         except Exception:
             log.exception("hours could not be counted for the gallery; the run goes on")
 
@@ -165,13 +173,14 @@ def _hours(spans: Iterable[TrackSpan], *, begin: float = -math.inf, end: float =
     return {hour for hour in found if begin <= hour < end}
 
 
-def count_hour(run: str, seen: Seen, hour: float) -> Counts:
+def count_hour(run: str, seen: Seen, hour: float, *, sampled: bool = True) -> Counts:
     """Counts of all places in an hour, nothing withheld.
 
     Args:
         run: Name of the run.
         seen: Of the run.
         hour: When it began, UTC seconds.
+        sampled: Whether there are intervals, if the hour has not too many tracks.
     """
     told = seen.places
     dated = [times for times in told.watched.values() if times[0] >= EARLIEST_DATE]
@@ -179,15 +188,18 @@ def count_hour(run: str, seen: Seen, hour: float) -> Counts:
     begin = max(hour, min(first for first, _ in times))
     end = min(hour + HOUR, math.nextafter(max(last for _, last in times), math.inf))
     everything = {name: replace(place, min_people=0) for name, place in told.places.items()}
-    samples = _samples(seen, begin, end)
+    samples = _samples(seen, begin, end) if sampled else None
     table = count_people(replace(told, places=everything), seen.identities, samples, start=begin, end=end)
     least = {name: place.min_people for name, place in told.places.items()}
     return {(row["place"], hour): _record(run, hour, row, least.get(row["place"], 0)) for row in table}
 
 
-def _samples(seen: Seen, begin: float, end: float) -> PartitionSamples:
-    """Who may be who among the tracks of an hour: whoever was not there does not change how many were."""
+def _samples(seen: Seen, begin: float, end: float) -> PartitionSamples | None:
+    """Who may be who among the tracks of an hour: whoever was not there does not change how many were. None of too
+    many tracks."""
     spans = [s for s in seen.places.spans if s.start < end and s.end >= begin]
+    if len(spans) > _MOST_SAMPLED:
+        return None
     there = {s.key for s in spans}
     links = seen.links
     rows = [row for row, track in enumerate(links.tracks) if track.key in there]

@@ -9,6 +9,7 @@ import pytest
 from streamreid import Pipeline, open_run
 from streamreid.association import TrackLinks
 from streamreid.gallery import Gallery
+from streamreid.pipeline import hourly_counts
 from streamreid.pipeline.hourly_counts import HourlyCounts, Seen
 from streamreid.places import Place, PlaceLog, TrackSpan, Visit
 from streamreid.runs import run
@@ -101,6 +102,15 @@ def test_counts_of_few_people_are_told_with_what_the_place_asks_for(site):
     ((shop, _, everywhere),) = [list(put.values()) for put in site.puts]
     assert (shop.people, shop.min_people, shop.hour, shop.seconds) == (1, 5, NOON, pytest.approx(20.0))
     assert (everywhere.place, everywhere.min_people) == ("everywhere", 0)
+
+
+def test_hours_of_very_many_tracks_have_no_interval(site, monkeypatch):
+    monkeypatch.setattr(hourly_counts, "_MOST_SAMPLED", 2)
+    for track, start in enumerate((10, 40, 70, 3610), 1):
+        site.see(track, NOON + start, NOON + start + 20, track)
+    HourlyCounts("run", site.look, site.put, live=False).finish()
+    found = {c.hour: (c.people, c.people_low is None) for put in site.puts for c in put.values() if c.place == "shop"}
+    assert found == {NOON: (3, True), NOON + 3600: (1, False)}
 
 
 def recorded(scene, colours, folder, store, start_time, **more):
