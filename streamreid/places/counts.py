@@ -198,8 +198,9 @@ def count_people(
         One row per place and period, places in the order given.
 
     Raises:
-        ConfigError: An unknown place, or too many periods.
+        ConfigError: An unknown place, too many periods, an end before the start, or fewer than no people.
     """
+    check_question(start, end, min_people)
     wanted = wanted_places(log, places, groups or {})
     begin, finish = _extent(log) if start is None or end is None else (start, end)
     cells = periods(begin if start is None else start, finish if end is None else end, every)
@@ -217,12 +218,32 @@ def count_people(
         least = max([min_people, *(p.min_people for p in asked)])
         counter = _Counter(log, stays, passing, queue=any(p.queue for p in asked))
         for cell in cells:
-            row = {"place": name, "start": cell[0], "end": cell[1], **counter.row(*cell)}
+            row = {"place": name, "start": _seconds(cell[0]), "end": _seconds(cell[1]), **counter.row(*cell)}
             if samples is not None:
                 there = {v.key for v in visits if v.key in everybody and v.start < cell[1] and v.end >= cell[0]}
                 row |= _interval(row["occupancy_max"], *samples.unique(there, without=workers))
             rows.append(_withheld(row, least))
     return CountsTable(tuple(rows), left_out)
+
+
+def check_question(start: float | None, end: float | None, min_people: int) -> None:
+    """Refuse what cannot be counted.
+
+    Raises:
+        ConfigError: The message says what is wrong.
+    """
+    for name, time in (("start", start), ("end", end)):
+        if time is not None and math.isnan(time):
+            raise ConfigError(f"{name} is no time; give seconds of capture time")
+    if start is not None and end is not None and end < start:
+        raise ConfigError(f"the end, {end:g} s, is before the start, {start:g} s; exchange them")
+    if min_people < 0:
+        raise ConfigError(f"min_people {min_people}: write 0 or more")
+
+
+def _seconds(time: float) -> float:
+    """A capture time as it is told: to the microsecond, without what rounding of floating-point sums leaves."""
+    return round(time, 6)
 
 
 def _interval(together: int, estimate: float, low: float, high: float) -> dict[str, int]:
@@ -303,8 +324,8 @@ class _Counter:
             "occupancy_min": least,
             "occupancy_mean": mean,
             "occupancy_max": most,
-            "dwell_median": float(np.median(seconds)) if seconds else None,
-            "dwell_p90": float(np.quantile(seconds, 0.9)) if seconds else None,
+            "dwell_median": _seconds(float(np.median(seconds))) if seconds else None,
+            "dwell_p90": _seconds(float(np.quantile(seconds, 0.9))) if seconds else None,
             "queue_max": most if self._queue else None,
             "unique": len(dwell),
             "unique_low": None,

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from streamreid.errors import OutputError
-from streamreid.places.counts import wanted_places
+from streamreid.places.counts import check_question, wanted_places
 from streamreid.places.records import EVERYWHERE, PlaceLog, Visit
 from streamreid.places.stays import ABSENCE, Identities, Stay, people_of, staff_of, stays_at, visits_at
 from streamreid.types import TrackKey
@@ -69,13 +69,14 @@ class FlowsTable:
         """Columns by name, ready for pandas and Polars."""
         return {name: [row[name] for row in self.rows] for name in FLOW_COLUMNS}
 
-    def matrix(self) -> tuple[list[str], list[list[int]]]:
-        """Places, and how many moves lead from each (row) to each (column); 0 where they are withheld."""
+    def matrix(self) -> tuple[list[str], list[list[int | None]]]:
+        """Places, and how many moves lead from each (row) to each (column); None where that is withheld."""
         names = sorted({row[side] for row in self.rows for side in ("origin", "destination")})
         number = {name: i for i, name in enumerate(names)}
-        moves = [[0] * len(names) for _ in names]
+        moves: list[list[int | None]] = [[0] * len(names) for _ in names]
         for row in self.rows:
-            moves[number[row["origin"]]][number[row["destination"]]] = row["moves"] or 0
+            told = None if row["withheld"] else row["moves"] or 0
+            moves[number[row["origin"]]][number[row["destination"]]] = told
         return names, moves
 
     def write_csv(self, path: Path | str) -> None:
@@ -123,8 +124,9 @@ def count_flows(
         absence: Seconds out of a place after which somebody who is back has come again.
 
     Raises:
-        ConfigError: An unknown place.
+        ConfigError: An unknown place, an end before the start, or fewer than no people.
     """
+    check_question(start, end, min_people)
     wanted = wanted_places(log, default_places(log) if places is None else places, groups or {})
     left_out = staff_of(log, identities, names=staff, longer_than=staff_after)
     person = {key: who for key, who in people_of(identities).items() if who not in left_out}

@@ -189,7 +189,7 @@ def flow_chart(flows: FlowsTable) -> Chart | None:
         "x": labels,
         "y": labels,
         "z": moves,
-        "text": moves,
+        "text": [["withheld" if count is None else count for count in row] for row in moves],
         "texttemplate": "%{text}",
         "hovertemplate": "from %{y} to %{x}: %{z} moves<extra></extra>",
         "showscale": False,

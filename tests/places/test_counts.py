@@ -82,6 +82,11 @@ def test_periods_begin_with_the_hour_and_are_cut_at_both_ends() -> None:
     assert periods(0.0, -1.0, 60) == []
 
 
+def test_times_are_told_without_what_rounding_leaves() -> None:
+    starts = [r["start"] for r in count_people(HALL, WHO, every=0.1, start=7.05, end=8.0) if r["place"] == EVERYWHERE]
+    assert starts == [7.05, *(round(7.1 + i / 10, 1) for i in range(9))]
+
+
 def test_a_person_counts_in_every_period_of_a_stay() -> None:
     table = count_people(HALL, WHO, every=20, places=["camera:hall"])
     assert [r["unique"] for r in table] == [2, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0]
@@ -174,6 +179,9 @@ def test_what_cannot_be_written_says_where(tmp_path: Path) -> None:
         ({"every": -5}, "positive"),
         ({"every": float("nan")}, "positive"),
         ({"every": 1e-5}, "periods"),
+        ({"start": 50.0, "end": 20.0}, "before the start"),
+        ({"start": float("nan")}, "no time"),
+        ({"min_people": -1}, "0 or more"),
     ],
 )
 def test_bad_input_says_what_and_where(settings: dict[str, object], message: str) -> None:

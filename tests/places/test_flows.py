@@ -101,4 +101,5 @@ def test_moves_and_ways_of_a_place_that_withholds_small_numbers_are_withheld() -
     )
     table = count_flows(log, who({("hall", 1): 1}))
     assert [row["withheld"] for row in table] == [True]
+    assert table.matrix()[1] == [[0, None], [0, 0]]
     assert table.ways == ()
