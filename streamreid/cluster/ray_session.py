@@ -23,6 +23,7 @@ from types import ModuleType, TracebackType
 from typing import Any, TypeVar
 
 from streamreid._startup import starting
+from streamreid._threads import Thread
 from streamreid._version import __version__
 from streamreid.addresses import split_address
 from streamreid.cluster import ray_probe
@@ -405,7 +406,7 @@ def _within(action: Callable[[], _T], seconds: float, otherwise: str) -> _T:
         except BaseException as error:
             failed.append(error)
 
-    thread = threading.Thread(target=work, daemon=True, name="ray-session")
+    thread = Thread(target=work, daemon=True, name="ray-session")
     thread.start()
     thread.join(seconds)
     if failed:

@@ -116,11 +116,12 @@ class CameraTracking:
         if self._faults.too_late(frame) and self._statistics.of(frame.camera).error is not None:
             return TrackUpdate(released=due)
         found = self._faults.guard(frame, lambda: self._track(item))
+        # Before the frame is released: what is known of a released frame may be let go.
+        blur_boxes = self.masks.newest(frame) if self._crops and found is not None else None
         due += self._due()
         if found is None:
             return TrackUpdate(released=due)
         observations, impostors = found
-        blur_boxes = self.masks.newest(frame) if self._crops else None
         return TrackUpdate(frame, item.detections, tuple(observations), due, impostors, blur_boxes)
 
     def _track(self, item: EmbeddedFrame) -> tuple[list[TrackObservation], SimilaritySums | None]:

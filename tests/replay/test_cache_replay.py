@@ -57,7 +57,7 @@ def stored(scene, colours, tmp_path):
 def test_a_replay_gives_the_files_of_the_run(stored, tmp_path):
     _, cache, results = stored
     summary = run(Replay(cache), tmp_path / "again")
-    assert len(texts(results)) == 5
+    assert len(texts(results)) == 6
     assert texts(tmp_path / "again") == texts(results)
     assert (summary.frames, summary.identities, summary.detector) == (80, 4, "mot:boxes")
     assert summary.engine == "colour"

@@ -237,6 +237,7 @@ def test_webcam_that_is_not_there() -> None:
         open_source(camera("97"))
 
 
+@pytest.mark.wall_time  # the thread that reads must come after the one that advances the clock
 def test_webcam_is_stamped_with_arrival(make_video) -> None:
     clock = ManualClock(10.0)
     capture = cv2.VideoCapture(str(make_video("a.mp4", frames=6)))
