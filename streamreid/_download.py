@@ -115,7 +115,7 @@ def download_url(url: str, folder: Path, progress: ProgressFunction, *, timeout:
         raise DownloadError(f"{redact(url)}: only https addresses are fetched")
     target = folder / os.path.basename(url.split("?", 1)[0])
     try:
-        with urllib.request.urlopen(url, timeout=timeout) as answer, target.open("wb") as file:  # noqa: S310 (https only, checked above)
+        with urllib.request.urlopen(url, timeout=timeout) as answer, target.open("wb") as file:  # noqa: S310
             total = int(answer.headers.get("Content-Length") or 0) or None
             done = 0
             while block := answer.read(_BLOCK):

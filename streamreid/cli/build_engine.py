@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, cast, get_args
 
 import typer
 from rich.markup import escape
@@ -194,7 +194,8 @@ def _thresholds(precision: str, cosine: float | None, drop: float | None) -> Thr
     if (cosine is None and drop is None) or precision not in get_args(PrecisionName):
         return None
     changes = {"cosine_median": cosine, "map_drop": drop}
-    return default_thresholds(precision).model_copy(update={k: v for k, v in changes.items() if v is not None})  # type: ignore[arg-type]
+    given = {name: value for name, value in changes.items() if value is not None}
+    return default_thresholds(cast(PrecisionName, precision)).model_copy(update=given)
 
 
 def _one_of(value: str, known: tuple[str, ...], option: str) -> str:

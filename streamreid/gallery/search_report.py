@@ -31,7 +31,8 @@ _STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:
   padding:0 1rem;color:#1c1c1c;background:#fafafa}
 h1{font-size:1.35rem}h2{font-size:1.05rem;margin:0}
 section{background:#fff;border:1px solid #ddd;border-radius:.5rem;padding:.8rem 1rem;margin:.8rem 0}
-.head{display:flex;gap:1rem;align-items:baseline;flex-wrap:wrap}.bar{flex:1;height:.5rem;background:#e8e8e8;border-radius:.3rem;
+.head{display:flex;gap:1rem;align-items:baseline;flex-wrap:wrap}
+.bar{flex:1;height:.5rem;background:#e8e8e8;border-radius:.3rem;
   min-width:6rem}
 .bar i{display:block;height:100%;border-radius:.3rem;background:#2f6f4f}
 table{border-collapse:collapse;width:100%;margin-top:.5rem}

@@ -83,7 +83,7 @@ class Courier:
 
     def _settle(self) -> None:
         try:
-            floor = self._outbox.settle({d.broker.name: d.settled for d in self.deliveries})
+            floor = self._outbox.acknowledge({d.broker.name: d.acknowledged for d in self.deliveries})
             for delivery in self.deliveries:
                 self._lost += delivery.raise_to(floor)
                 delivery.state.waiting = delivery.waiting

@@ -57,7 +57,7 @@ class Broker(Protocol):
     """Messages that are sent before their confirmations are waited for."""
 
     @property
-    def unsettled(self) -> int | None:
+    def unacknowledged(self) -> int | None:
         """Number of the first message of which something follows that is not told yet (a retained state): after a crash
         it is to be sent again."""
 
@@ -133,9 +133,9 @@ class Delivery:
         return self._position
 
     @property
-    def settled(self) -> int:
+    def acknowledged(self) -> int:
         """Number of the last message that need not be sent again after a crash."""
-        first = self.broker.unsettled
+        first = self.broker.unacknowledged
         return self._position if first is None else min(self._position, first - 1)
 
     @property
@@ -190,7 +190,7 @@ class Delivery:
     def _over(self) -> bool:
         if not self._closing.is_set():
             return False
-        return time.monotonic() >= self._deadline or (self.waiting <= 0 and self.broker.unsettled is None)
+        return time.monotonic() >= self._deadline or (self.waiting <= 0 and self.broker.unacknowledged is None)
 
     def _open(self) -> None:
         if not self._connected:

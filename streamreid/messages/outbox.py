@@ -48,7 +48,7 @@ _WAL_PAGES = 500
 
 
 class Outbox:
-    """The file. `add` is called by the run, `settle` by one other thread, readers are made per thread.
+    """The file. `add` is called by the run, `acknowledge` by one other thread, readers are made per thread.
 
     Args:
         path: The file; made if needed.
@@ -171,7 +171,7 @@ class Outbox:
 
     # ---------------------------------------------------------------- housekeeping
 
-    def settle(self, positions: Mapping[str, int]) -> int:
+    def acknowledge(self, positions: Mapping[str, int]) -> int:
         """Keep positions, delete what every broker has, and give up what is too old or too much.
 
         Args:

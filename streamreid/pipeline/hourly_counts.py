@@ -26,7 +26,7 @@ from streamreid.places.records import EARLIEST_DATE
 from streamreid.sinks import FinalIdentities
 from streamreid.types import IdentityEvent, TrackKey
 
-__all__ = ["HourlyCounts", "Seen"]
+__all__ = ["HourlyCounts", "RunSnapshot"]
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ Counts = dict[tuple[str, float], HourlyCount]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RunSnapshot:
     """What counts are made of.
 
     Args:
@@ -76,7 +76,7 @@ class HourlyCounts:
         live: Whether hours are counted while the run goes on.
     """
 
-    def __init__(self, run: str, look: Callable[[], Seen], put: Callable[[Counts], None], *, live: bool) -> None:
+    def __init__(self, run: str, look: Callable[[], RunSnapshot], put: Callable[[Counts], None], *, live: bool) -> None:
         self._run, self._look, self._put, self._live = run, look, put, live
         self._known: dict[TrackKey, tuple[int, float]] = {}
         self._changed: set[int] = set()
@@ -135,14 +135,14 @@ class HourlyCounts:
         hours = _hours(seen.places.spans, begin=begun) | self._revised(seen, changed, begun)
         self._count(seen, hours, _PATIENCE)
 
-    def _take(self) -> tuple[Seen, set[int]]:
+    def _take(self) -> tuple[RunSnapshot, set[int]]:
         seen = self._look()
         self.remember(seen.identities)
         who = FinalIdentities(self._known, unlinked=seen.identities.unlinked | {0})
         changed, self._changed = self._changed, set()
         return replace(seen, identities=who), changed
 
-    def _revised(self, seen: Seen, changed: set[int], end: float) -> set[float]:
+    def _revised(self, seen: RunSnapshot, changed: set[int], end: float) -> set[float]:
         """The hours before ``end`` in which somebody was seen who was taken for somebody else."""
         if not changed or math.isinf(end):
             return set()
@@ -150,7 +150,7 @@ class HourlyCounts:
         spans = [s for s in seen.places.spans if who.get(s.key, (0, 0.0))[0] in changed]
         return _hours(spans, begin=self._newest - _REVISED, end=end)
 
-    def _count(self, seen: Seen, hours: Iterable[float], patience: float = math.inf) -> None:
+    def _count(self, seen: RunSnapshot, hours: Iterable[float], patience: float = math.inf) -> None:
         """Count some hours, the latest first, and hand them on; whatever goes wrong, the run goes on."""
         begun = monotonic()
         try:
@@ -173,7 +173,7 @@ def _hours(spans: Iterable[TrackSpan], *, begin: float = -math.inf, end: float =
     return {hour for hour in found if begin <= hour < end}
 
 
-def count_hour(run: str, seen: Seen, hour: float, *, sampled: bool = True) -> Counts:
+def count_hour(run: str, seen: RunSnapshot, hour: float, *, sampled: bool = True) -> Counts:
     """Counts of all places in an hour, nothing withheld.
 
     Args:
@@ -194,7 +194,7 @@ def count_hour(run: str, seen: Seen, hour: float, *, sampled: bool = True) -> Co
     return {(row["place"], hour): _record(run, hour, row, least.get(row["place"], 0)) for row in table}
 
 
-def _samples(seen: Seen, begin: float, end: float) -> PartitionSamples | None:
+def _samples(seen: RunSnapshot, begin: float, end: float) -> PartitionSamples | None:
     """Who may be who among the tracks of an hour: whoever was not there does not change how many were. None of too
     many tracks."""
     spans = [s for s in seen.places.spans if s.start < end and s.end >= begin]

@@ -31,7 +31,7 @@ from streamreid.pipeline.engine_description import EngineDescription
 from streamreid.pipeline.frame_faults import FrameFaults
 from streamreid.pipeline.gallery_sync import GallerySync, RunGallery
 from streamreid.pipeline.ground_plane import load_calibrations
-from streamreid.pipeline.hourly_counts import HourlyCounts, Seen
+from streamreid.pipeline.hourly_counts import HourlyCounts, RunSnapshot
 from streamreid.pipeline.run_state import RunState
 from streamreid.places.monitor import PlaceMonitor
 from streamreid.places.records import PlaceEvent
@@ -316,9 +316,9 @@ class Site:
         with self._lock:
             return self.associator.pair_links()
 
-    def _seen(self) -> Seen:
+    def _seen(self) -> RunSnapshot:
         """What hours are counted from."""
-        return Seen(self.places.log(), self.identities, self.pair_links())
+        return RunSnapshot(self.places.log(), self.identities, self.pair_links())
 
     @property
     def entries(self) -> dict[int, IdentityEntry]:

@@ -147,11 +147,11 @@ class TrackingStage:
         young = self._young[seen.camera]
         for new, old in tracker.renamed.items():
             young[old] += [item.renamed(old) for item in young.pop(new, [])]
-        final = tracker.settled(seen.tracks.ids)
+        final = tracker.ids_are_final(seen.tracks.ids)
         for row in np.flatnonzero(~final):
             young[int(seen.tracks.ids[row])].append(seen.pick(np.array([row])))
         ids = np.fromiter(young, np.int64, len(young))
-        waited = [item for i in ids[tracker.settled(ids)].tolist() for item in young.pop(i)]
+        waited = [item for i in ids[tracker.ids_are_final(ids)].tolist() for item in young.pop(i)]
         return [*waited, seen.pick(final)]
 
     def due(self) -> list[TrackedFrame]:

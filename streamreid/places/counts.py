@@ -10,7 +10,6 @@ median over them, and ``unique_low`` to ``unique_high`` holds the number of peop
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from streamreid.errors import ConfigError, MissingExtraError, OutputError
+from streamreid.places.csv_file import write_csv
 from streamreid.places.records import PlaceLog
 from streamreid.places.stays import ABSENCE, Identities, Stay, people_of, staff_of, stays_at, visits_at
 from streamreid.suggestions import nearest
@@ -102,13 +102,7 @@ class CountsTable:
         Raises:
             OutputError: It cannot be written.
         """
-        try:
-            with Path(path).open("w", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(self.rows)
-        except OSError as error:
-            raise OutputError(f"cannot write the counts to '{path}': {error.strerror or error}") from error
+        write_csv(path, COLUMNS, self.rows, what="counts")
 
     def write_parquet(self, path: Path | str) -> None:
         """Write the table as Parquet.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,8 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from streamreid.errors import OutputError
 from streamreid.places.counts import check_question, wanted_places
+from streamreid.places.csv_file import write_csv
 from streamreid.places.records import EVERYWHERE, PlaceLog, Visit
 from streamreid.places.stays import ABSENCE, Identities, Stay, people_of, staff_of, stays_at, visits_at
 from streamreid.types import TrackKey
@@ -85,13 +84,7 @@ class FlowsTable:
         Raises:
             OutputError: It cannot be written.
         """
-        try:
-            with Path(path).open("w", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, FLOW_COLUMNS, lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(self.rows)
-        except OSError as error:
-            raise OutputError(f"cannot write the flows to '{path}': {error.strerror or error}") from error
+        write_csv(path, FLOW_COLUMNS, self.rows, what="flows")
 
 
 def count_flows(

@@ -6,12 +6,21 @@ import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast, get_args
 
 from streamreid.compiling.build import BuildOptions, build_form
 from streamreid.compiling.bundle_folder import save_manifest
 from streamreid.compiling.machine import find_gpu, fingerprint
 from streamreid.compiling.policy import LoadOptions, open_build, open_graph
-from streamreid.compiling.records import PLAN_TARGETS, BuildRecord, ParityReport, Thresholds, default_thresholds
+from streamreid.compiling.records import (
+    PLAN_TARGETS,
+    BuildRecord,
+    ParityReport,
+    PrecisionName,
+    TargetName,
+    Thresholds,
+    default_thresholds,
+)
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
 from streamreid.reid.bundle import Bundle, write_bundle
@@ -131,12 +140,13 @@ def verify_build(
             )
         limits, most = _limits(precision), 32
     engine = EngineEmbedder(bundle, EngineConfig(batch=most, min_height=0.0), runtime=runtime)
+    here = target if record is None or target not in PLAN_TARGETS else record.target
     report = measure(
         reference or reference_embedder(bundle),
         engine,
         probe,
         batches=batch_sizes(most),
-        machine=fingerprint(target) if record is None or target not in PLAN_TARGETS else fingerprint(record.target),  # type: ignore[arg-type]
+        machine=fingerprint(cast(TargetName, here)),
         reference_name=reference_name or f"{bundle.manifest.model} in fp32 on ONNX Runtime, batch 1",
         score=score,
     )
@@ -256,4 +266,5 @@ def _advice(record: BuildRecord) -> str:
 
 
 def _limits(precision: str) -> Thresholds:
-    return default_thresholds(precision if precision in ("fp32", "fp16", "bf16", "int8") else "fp32")  # type: ignore[arg-type]
+    known = cast(PrecisionName, precision) if precision in get_args(PrecisionName) else "fp32"
+    return default_thresholds(known)

@@ -128,7 +128,7 @@ class Tracker:
         delayed)."""
         return dict(self._renamed)
 
-    def settled(self, ids: IntArray) -> BoolArray:
+    def ids_are_final(self, ids: IntArray) -> BoolArray:
         """``[N]`` which of the reported ``ids`` [N] can no longer turn out to be older ones (see :attr:`renamed`)."""
         if self._time is None:
             return np.ones(len(ids), bool)

@@ -31,9 +31,9 @@ def test_messages_are_read_in_order_and_deleted_once_every_broker_has_them(tmp_p
     reader = box.reader()
     assert [m.sequence for m in reader.read(0, 4)] == [1, 2, 3, 4]
     assert [m.id for m in reader.read(8, 4)] == [f"{box.id}-9", f"{box.id}-10"]
-    assert box.settle({"a": 10, "b": 3}) == 3
+    assert box.acknowledge({"a": 10, "b": 3}) == 3
     assert [m.sequence for m in reader.read(0, 100)] == [4, 5, 6, 7, 8, 9, 10]
-    assert box.settle({"a": 10, "b": 10}) == 10
+    assert box.acknowledge({"a": 10, "b": 10}) == 10
     assert (reader.read(0, 100), box.size) == ([], 0)
     box.close()
 
@@ -41,12 +41,12 @@ def test_messages_are_read_in_order_and_deleted_once_every_broker_has_them(tmp_p
 def test_positions_and_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
     box = open_outbox(tmp_path / "o.db", "a", "b")
     box.add([draft(i) for i in range(5)])
-    box.settle({"a": 5, "b": 2})
+    box.acknowledge({"a": 5, "b": 2})
     name = box.id
     box.close()
     again = open_outbox(tmp_path / "o.db", "a", "b", "new")
     assert (again.id, again.positions) == (name, {"a": 5, "b": 2, "new": 0})  # all that is still there is new to it
-    again.settle({"a": 5, "b": 5, "new": 5})
+    again.acknowledge({"a": 5, "b": 5, "new": 5})
     again.close()
     third = open_outbox(tmp_path / "o.db")
     assert third.add([draft(9)]) == 6  # also when everything before was deleted
@@ -56,7 +56,7 @@ def test_positions_and_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
 def test_what_is_more_than_the_bound_is_given_up_oldest_first(tmp_path: Path) -> None:
     box = open_outbox(tmp_path / "o.db", max_size=10_000)
     box.add([draft(i, 500) for i in range(100)])
-    floor = box.settle({"a": 0})
+    floor = box.acknowledge({"a": 0})
     left = [m.sequence for m in box.reader().read(0, 1000)]
     assert left == list(range(floor + 1, 101))
     assert 8_000 < box.size <= 10_000
@@ -69,14 +69,14 @@ def test_what_waits_for_too_long_is_given_up(tmp_path: Path) -> None:
         box.add([draft(i)])
     with sqlite3.connect(tmp_path / "o.db") as connection:
         connection.execute("UPDATE blocks SET at = at - 4000 WHERE last <= 3")
-    assert box.settle({"a": 1}) == 3
+    assert box.acknowledge({"a": 1}) == 3
     box.close()
 
 
 def test_an_empty_outbox_is_removed_if_asked(tmp_path: Path) -> None:
     box = open_outbox(tmp_path / "o.db")
     box.add([draft(1)])
-    box.settle({"a": 1})
+    box.acknowledge({"a": 1})
     box.close(remove=True)
     assert list(tmp_path.iterdir()) == []
     box = open_outbox(tmp_path / "o.db")

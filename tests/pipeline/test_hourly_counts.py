@@ -10,7 +10,7 @@ from streamreid import Pipeline, open_run
 from streamreid.association import TrackLinks
 from streamreid.gallery import Gallery
 from streamreid.pipeline import hourly_counts
-from streamreid.pipeline.hourly_counts import HourlyCounts, Seen
+from streamreid.pipeline.hourly_counts import HourlyCounts, RunSnapshot
 from streamreid.places import Place, PlaceLog, TrackSpan, Visit
 from streamreid.runs import run
 from streamreid.sinks import FinalIdentities
@@ -35,7 +35,7 @@ class Site:
         places = {"shop": Place("shop", "zone", ("hall",), min_people=5)}
         watched = {"hall": (self.spans[0].start, self.spans[-1].end)}
         log = PlaceLog(tuple(self.visits), spans=tuple(self.spans), places=places, watched=watched)
-        return Seen(log, FinalIdentities(self.who), TrackLinks((), np.zeros((0, 2), np.int64), np.zeros(0)))
+        return RunSnapshot(log, FinalIdentities(self.who), TrackLinks((), np.zeros((0, 2), np.int64), np.zeros(0)))
 
     def put(self, counts):
         self.puts.append(counts)

@@ -33,7 +33,7 @@ class KafkaBroker:
     """
 
     name = "kafka"
-    unsettled = None
+    unacknowledged = None
     batch = 5000
 
     def __init__(self, config: KafkaConfig, settings: dict[str, Any] | None = None) -> None:

@@ -56,7 +56,7 @@ class MqttBroker:
 
     name = "mqtt"
     batch = 1000
-    unsettled: int | None = None
+    unacknowledged: int | None = None
 
     def __init__(self, config: MqttConfig, site: str, board: PlacesBoard | None = None, *, trial: bool = False) -> None:
         need("paho", "Sending messages by MQTT")
@@ -230,7 +230,7 @@ class MqttBroker:
             mids.append(self._publish(topic, message.body, self._event_properties))
             if message.subject.startswith("identity/") and message.type.startswith("streamreid.identity."):
                 self._states[message.subject] = message.body
-                self.unsettled = self.unsettled or message.sequence
+                self.unacknowledged = self.unacknowledged or message.sequence
             while len(self._missing) >= self._window:
                 self._progress(mids)
         self._wait(mids)
@@ -245,7 +245,7 @@ class MqttBroker:
             self._expiring,
         )
         self._states.clear()
-        self.unsettled = None
+        self.unacknowledged = None
 
     def _publish_all(self, retained: dict[str, bytes], properties: Any) -> None:
         mids: list[int] = []

@@ -34,7 +34,7 @@ class NatsBroker:
     """
 
     name = "nats"
-    unsettled = None
+    unacknowledged = None
     batch = 1000
 
     def __init__(self, config: NatsConfig, site: str) -> None:

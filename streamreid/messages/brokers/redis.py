@@ -28,7 +28,7 @@ class RedisBroker:
     """
 
     name = "redis"
-    unsettled = None
+    unacknowledged = None
     batch = 1000
 
     def __init__(self, config: RedisConfig) -> None:

@@ -50,7 +50,7 @@ class WebhookBroker:
     """
 
     name = "webhook"
-    unsettled = None
+    unacknowledged = None
 
     def __init__(self, config: WebhookConfig) -> None:
         need("httpx", "Sending messages by HTTP")
