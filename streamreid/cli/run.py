@@ -15,6 +15,7 @@ from streamreid.cameras.config_watcher import CameraConfigWatcher
 from streamreid.cameras.runtime_overrides import CameraOverrides
 from streamreid.cli import options as o
 from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
+from streamreid.cli.page import page_of_run, tell_page
 from streamreid.cli.progress import RunProgress
 from streamreid.cli.run_summary import print_summary
 from streamreid.config import Config
@@ -165,9 +166,11 @@ def execute(
         folder.begin(config)  # all is open; before the server, which may write into the folder
         listeners: list[Sink] = []
         if serving:
-            server = stack.enter_context(Server(pipeline, config.server, changes))
-            listeners.append(server.board)
+            page = page_of_run(config.server)
+            server = stack.enter_context(Server(pipeline, config.server, changes, page=page))
+            listeners += server.sinks
             errors.print(f"serving at {server.address}", highlight=False)
+            tell_page(server.address, page, config.server)
         if watched is not None and config.live.watch and pipeline.live:
             stack.enter_context(CameraConfigWatcher(watched, pipeline.cameras, load=read, changes=changes))
         return follow(pipeline, folder, quiet=quiet, listeners=listeners)

@@ -29,7 +29,7 @@ from streamreid.config.gallery import GalleryConfig
 from streamreid.config.live import LiveConfig, ServerConfig
 from streamreid.config.messages import MessagesConfig
 from streamreid.config.models import DetectorConfig, EngineConfig, Precision, RuntimeChoice, RuntimeName
-from streamreid.config.output import OutputConfig, RotateConfig
+from streamreid.config.output import Blur, OutputConfig, RotateConfig
 from streamreid.config.place_checks import contradictions
 from streamreid.config.places import AlertConfig, LineConfig, ZoneConfig
 from streamreid.config.tracker import TrackerConfig
@@ -126,6 +126,13 @@ class Config(Section):
         yield from contradictions(self.cameras, self.zones, self.lines, self.alerts, calibration=self.ground.enabled)
         for location, text in self.messages.contradictions():
             yield ("messages", *location), text
+
+    @property
+    def page_blur(self) -> Blur:
+        """What is made unrecognisable in pictures of the page (``server.blur``), as far as there is one."""
+        if self.server.listen is None or not self.server.page:
+            return "none"
+        return self.server.blur or self.output.blur
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], *, where: str = "configuration") -> Config:

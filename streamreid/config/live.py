@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
 from streamreid._sections import Section, as_text, basic
 from streamreid._token import checked_token
+from streamreid.config.output import Blur, as_blur
 
 __all__ = ["LiveConfig", "ServerConfig"]
 
@@ -57,6 +58,25 @@ class ServerConfig(Section):
         ),
         json_schema_extra=basic(),
     )
+    viewer_token: SecretStr | None = Field(
+        default=None,
+        description=(
+            "A second token, beside `token`, with which one may look and change nothing. Take it from the environment: "
+            "${STREAMREID_VIEWER_TOKEN}."
+        ),
+    )
+    page: bool = Field(
+        default=True,
+        description="Serve a page to look at, ask and correct (extra `web`; without the extra there is none).",
+    )
+    blur: Annotated[Blur | None, BeforeValidator(as_blur)] = Field(
+        default=None,
+        description=(
+            "What is made unrecognisable in the pictures of the page, whatever becomes of files: nothing, whole "
+            "people, or faces (the upper third). Empty: as output.blur. Where one hides people and the other faces, "
+            "people are hidden in both."
+        ),
+    )
     keep_changes: bool = Field(
         default=True,
         description=(
@@ -66,7 +86,7 @@ class ServerConfig(Section):
         ),
     )
 
-    @field_validator("token")
+    @field_validator("token", "viewer_token")
     @classmethod
     def _usable(cls, token: SecretStr | None) -> SecretStr | None:
         return None if token is None else SecretStr(checked_token(token.get_secret_value()))

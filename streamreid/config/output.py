@@ -12,7 +12,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from streamreid._sections import Section, basic
 from streamreid.errors import ConfigError
 
-__all__ = ["OutputConfig", "RotateConfig", "as_bytes", "duration"]
+__all__ = ["Blur", "OutputConfig", "RotateConfig", "as_blur", "as_bytes", "duration"]
+
+Blur = Literal["none", "people", "faces"]
+"""What is made unrecognisable in pictures: nothing, whole people, or the upper third of each."""
 
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {
@@ -61,7 +64,8 @@ def as_bytes(value: Any) -> Any:
     return round(_quantity(value.upper(), _BYTES, "1GB")) if isinstance(value, str) else value
 
 
-def _as_blur(value: Any) -> Any:
+def as_blur(value: Any) -> Any:
+    """What is blurred, where a switch is understood too."""
     return {True: "people", False: "none"}[value] if isinstance(value, bool) else value
 
 
@@ -152,7 +156,7 @@ class OutputConfig(Section):
     mosaic: bool = Field(
         default=False, description="One annotated video of all cameras side by side.", json_schema_extra=basic()
     )
-    blur: Annotated[Literal["none", "people", "faces"], BeforeValidator(_as_blur)] = Field(
+    blur: Annotated[Blur, BeforeValidator(as_blur)] = Field(
         default="none",
         description=(
             "Make people unrecognisable in every picture that is written (films, crops, pictures in the gallery): "

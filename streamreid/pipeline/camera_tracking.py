@@ -73,7 +73,8 @@ class CameraTracking:
         self.trackers = {c.name: self._tracker(c.name) for c in config.cameras}
         self._stage = TrackingStage(self.trackers, ordered=not live)
         self._checks = PlausibilityChecks(config.tracker.high_score, engine.name, calibrated)
-        self.masks = PrivacyMasks(wanted=config.output.blur != "none", faces=config.output.blur == "faces")
+        hidden = {config.output.blur, config.page_blur} - {"none"}
+        self.masks = PrivacyMasks(wanted=bool(hidden), faces=hidden == {"faces"})
         self._crops = config.gallery.store is not None and config.gallery.crops
         self._removed: dict[str, float] = {}
 

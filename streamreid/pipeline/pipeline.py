@@ -76,7 +76,7 @@ class Pipeline(Run):
         begin: RunState | None = None,
         stay: bool = False,
     ) -> None:
-        config = config.model_copy(update={"cameras": with_kinds(config.cameras)})
+        config = _with_one_mask(config.model_copy(update={"cameras": with_kinds(config.cameras)}))
         cache = None if cache is None else Path(cache)
         check_names(config.alerts, config.gallery.store)
         check_mixed(config.cameras, window=config.association.window, serving=stay)
@@ -133,3 +133,16 @@ class Pipeline(Run):
     def cameras(self) -> Cameras:
         """The cameras being read; they may come, go and change while a live run goes on."""
         return self.perception.cameras
+
+
+def _with_one_mask(config: Config) -> Config:
+    """Whole people are hidden everywhere if files hide them and the page faces, or the other way round: there is one
+    mask, and what is cut from that of bodies might miss a face."""
+    if {config.output.blur, config.page_blur} != {"people", "faces"}:
+        return config
+    return config.model_copy(
+        update={
+            "output": config.output.model_copy(update={"blur": "people"}),
+            "server": config.server.model_copy(update={"blur": "people"}),
+        }
+    )

@@ -17,7 +17,7 @@ from typing import Annotated, Any, cast
 
 from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from streamreid.cameras.runtime_overrides import CameraOverrides
@@ -34,9 +34,10 @@ from streamreid.serving.openapi import CAMERA, CAMERA_PART, described
 from streamreid.serving.request_bodies import json_object
 from streamreid.serving.resources import camera_view, health, identity_views, readiness, run_view
 from streamreid.serving.server_sent_events import add_events
+from streamreid.serving.sessions import Sessions
 from streamreid.serving.worker_pool import Claim, WorkerPool
 
-__all__ = ["make_app"]
+__all__ = ["add_errors", "make_app"]
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,13 @@ _CHANGE_SECONDS = 30.0
 
 
 def make_app(
-    pipeline: Pipeline, board: LiveSink, hub: EventHub, changes: CameraOverrides, *, token: str | None = None
+    pipeline: Pipeline,
+    board: LiveSink,
+    hub: EventHub,
+    changes: CameraOverrides,
+    *,
+    sessions: Sessions | None = None,
+    page: Callable[[FastAPI], None] | None = None,
 ) -> AccessControl:
     """The application.
 
@@ -69,10 +76,11 @@ def make_app(
         board: Gets the run's results as a sink.
         hub: Gets its events.
         changes: Keeps what is changed.
-        token: See :class:`streamreid.serving.access_control.AccessControl`.
+        sessions: See :class:`streamreid.serving.access_control.AccessControl`.
+        page: Adds a page for people.
     """
     app = FastAPI(title="streamreid", description=__doc__ or "", docs_url=None, redoc_url=None)
-    _add_errors(app)
+    add_errors(app)
     reading = WorkerPool("reading figures", threads=4, waiting=28, seconds=_READ_SECONDS)
     editing = WorkerPool("opening and changing cameras", threads=8, waiting=8, seconds=_CHANGE_SECONDS)
     _add_cameras(app, pipeline, CameraEditor(pipeline.cameras, changes), reading, editing)
@@ -80,13 +88,15 @@ def make_app(
     _add_people(app, pipeline, reading)
     places = LivePlaces(pipeline, board.settled)
     _add_places(app, places, reading)
-    _add_state(app, pipeline, places, reading)
+    _add_state(app, pipeline, places, reading, has_page=page is not None)
     add_events(app, hub)
     described(app)
     pipeline.cameras.subscribe(
         lambda name, what, why: hub.publish("camera", {"camera": name, "state": what, "reason": why})
     )
-    return AccessControl(cast(Any, app), token)
+    if page is not None:
+        page(app)
+    return AccessControl(cast(Any, app), sessions or Sessions(None), page=page is not None)
 
 
 # ---------------------------------------------------------------- what goes wrong
@@ -99,7 +109,9 @@ def _refusal(text: object, status: int, headers: Any = None) -> JSONResponse:
     return JSONResponse({"error": said}, status, headers=headers)
 
 
-def _add_errors(app: FastAPI) -> None:
+def add_errors(app: FastAPI) -> None:
+    """Answer what goes wrong with JSON that says why, without secrets."""
+
     @app.exception_handler(StreamReIDError)
     async def failed(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, StreamReIDError)
@@ -255,15 +267,15 @@ def _add_places(app: FastAPI, places: LivePlaces, reading: WorkerPool) -> None:
         return await reading.run(found)
 
 
-def _add_state(app: FastAPI, pipeline: Pipeline, places: LivePlaces, reading: WorkerPool) -> None:
+def _add_state(app: FastAPI, pipeline: Pipeline, places: LivePlaces, reading: WorkerPool, *, has_page: bool) -> None:
     metrics = Metrics(pipeline, places)
 
     @app.get("/")
-    async def index() -> dict[str, Any]:
-        return {
-            "streamreid": "live run",
-            "paths": sorted({str(getattr(route, "path", "")) for route in app.routes} - {"", "/"}),
-        }
+    async def index(request: Request) -> Response:
+        if "text/html" in request.headers.get("accept", "") and has_page:
+            return RedirectResponse("/page/", 303)
+        paths = {str(getattr(route, "path", "")) for route in app.routes} - {"", "/"}
+        return JSONResponse({"streamreid": "live run", "paths": sorted(p for p in paths if not p.startswith("/page"))})
 
     @app.get("/run")
     async def state() -> Response:

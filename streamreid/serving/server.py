@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from streamreid._threads import Thread
 from streamreid._token import checked_token
@@ -18,20 +20,38 @@ from streamreid.serving.access_control import is_loopback
 from streamreid.serving.event_stream import EventHub
 from streamreid.serving.listener import Listener, listen
 from streamreid.serving.live_sink import LiveSink
+from streamreid.serving.sessions import Sessions
+from streamreid.sinks import Sink
 
 if TYPE_CHECKING:
     import uvicorn
+    from fastapi import FastAPI
+    from pydantic import SecretStr
 
-__all__ = ["TOKEN_VARIABLE", "Server", "parse_address"]
+__all__ = [
+    "TOKEN_VARIABLE",
+    "VIEWER_TOKEN_VARIABLE",
+    "HttpServer",
+    "LivePage",
+    "LiveParts",
+    "Server",
+    "open_sessions",
+    "parse_address",
+]
 
 log = logging.getLogger(__name__)
 
 TOKEN_VARIABLE = "STREAMREID_TOKEN"  # noqa: S105 - the name of a variable
+VIEWER_TOKEN_VARIABLE = "STREAMREID_VIEWER_TOKEN"  # noqa: S105 - the name of a variable
+
 _STOP_SECONDS = 2.0
 """Seconds that open connections get when the run ends."""
 
 _BACKLOG = 128
 """Connections that the system holds until they are accepted."""
+
+_SOCKET_BYTES = 64 << 10
+"""Of one message from a page: which cameras are looked at, and how large."""
 
 _SHORT_TOKEN = 16
 """Characters below which a token can be guessed."""
@@ -51,54 +71,46 @@ def parse_address(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-class Server:
-    """The HTTP interface of a run. Use as a context manager around the run; ``board`` must be among its listeners.
+class HttpServer:
+    """Serves an application in a thread of its own. Use as a context manager.
 
     Args:
-        pipeline: The run.
-        config: Where to listen; the token may also come from the environment variable STREAMREID_TOKEN.
-        changes: Keeps what is changed by HTTP; without it changes end with the run.
+        host: Name or address to listen at; it is bound at once.
+        port: 0 takes a free one.
 
     Attributes:
         address: Where it listens, for people.
-        board: The sink that feeds it.
 
     Raises:
-        ConfigError: The address is taken or wrong, or open to others without a token.
-        MissingExtraError: The extra ``server`` is not installed.
+        ConfigError: The address is taken or wrong.
     """
 
-    def __init__(self, pipeline: Pipeline, config: ServerConfig, changes: CameraOverrides | None = None) -> None:
-        try:
-            import uvicorn
-
-            from streamreid.serving.app import make_app
-            from streamreid.serving.connections import BoundedProtocol, drop_waiting
-        except ImportError as error:
-            raise MissingExtraError(error.name or "fastapi", "server", "Serving by HTTP") from error
-        assert config.listen is not None
-        host, port = parse_address(config.listen)
-        token = _token(config)
-        if token is None and not is_loopback(host):
-            raise ConfigError(
-                f"serving at '{config.listen}' lets other machines in, which needs a token: set server.token: "
-                f"${{{TOKEN_VARIABLE}}} in the YAML, or the environment variable {TOKEN_VARIABLE}; or serve this "
-                f"machine only: --serve {port}"
-            )
-        self._hub = EventHub()
-        self.board = LiveSink(self._hub)
-        changes = changes or CameraOverrides(Path(), pipeline.cameras.configs, keep=False)
-        app = make_app(pipeline, self.board, self._hub, changes, token=token)
+    def __init__(self, host: str, port: int) -> None:
         self._socket = _bind(host, port)
         port = self._socket.getsockname()[1]
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self._server: uvicorn.Server | None = None
+        self._thread: Thread | None = None
+
+    def serve(self, app: Callable[..., Any], *, websockets: bool = False) -> None:
+        """Say what is served, before the thread begins.
+
+        Args:
+            app: An ASGI application.
+            websockets: Whether it serves these, too.
+        """
+        import uvicorn
+
+        from streamreid.serving.connections import BoundedProtocol, drop_waiting
+
         # uvicorn logs every request that is none, and what fails in the application with all its texts; make_app logs
         # the latter without secrets.
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
         settings = uvicorn.Config(
             app,
             http=BoundedProtocol,
-            ws="none",
+            ws="wsproto" if websockets else "none",
+            ws_max_size=_SOCKET_BYTES,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -107,36 +119,157 @@ class Server:
             backlog=_BACKLOG,
             timeout_graceful_shutdown=1,
         )
-        self._server: uvicorn.Server = uvicorn.Server(settings)
-        self._socket.make_room = lambda: drop_waiting(self._server.server_state.connections)
-        self._thread = Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, name="http", daemon=True)
+        server = self._server = uvicorn.Server(settings)
+        self._socket.make_room = lambda: drop_waiting(server.server_state.connections)
+        self._thread = Thread(target=server.run, kwargs={"sockets": [self._socket]}, name="http", daemon=True)
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> HttpServer:
+        assert self._thread is not None
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._hub.close()
+        assert self._thread is not None
+        assert self._server is not None
         self._server.should_exit = True
         self._thread.join(_STOP_SECONDS)
         self._socket.close()
 
 
-def _token(config: ServerConfig) -> str | None:
-    """The token from the YAML, else from the environment.
+class LivePage(Protocol):
+    """A page for people beside the interface of a live run (:class:`streamreid.web.live_page.LivePage`)."""
+
+    @property
+    def sinks(self) -> Sequence[Sink]:
+        """What the run must tell its results to."""
+
+    def add(self, app: FastAPI) -> None:
+        """Add it to the application."""
+
+    def close(self) -> None:
+        """The run ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveParts:
+    """What a page of a live run is made of.
+
+    Args:
+        pipeline: The run.
+        board: Gets its results.
+        hub: Tells its events.
+        changes: Keeps what is changed of its cameras.
+        sessions: Who may look and who may change.
+    """
+
+    pipeline: Pipeline
+    board: LiveSink
+    hub: EventHub
+    changes: CameraOverrides
+    sessions: Sessions
+
+
+class Server:
+    """The HTTP interface of a run. Use as a context manager around the run; ``sinks`` must be among its listeners.
+
+    Args:
+        pipeline: The run.
+        config: Where to listen; the token may also come from the environment variable STREAMREID_TOKEN.
+        changes: Keeps what is changed by HTTP; without it changes end with the run.
+        page: Makes a page for people to look at; None: there is only the interface.
+
+    Attributes:
+        address: Where it listens, for people.
+        board: The sink that feeds the interface.
+        sinks: All that it needs to be told: ``board``, and those of the page.
+
+    Raises:
+        ConfigError: The address is taken or wrong, or open to others without a token.
+        MissingExtraError: The extra ``server`` is not installed.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        config: ServerConfig,
+        changes: CameraOverrides | None = None,
+        *,
+        page: Callable[[LiveParts], LivePage] | None = None,
+    ) -> None:
+        try:
+            import uvicorn  # noqa: F401 - said now if it is missing
+
+            from streamreid.serving.app import make_app
+        except ImportError as error:
+            raise MissingExtraError(error.name or "fastapi", "server", "Serving by HTTP") from error
+        assert config.listen is not None
+        host, port = parse_address(config.listen)
+        sessions = open_sessions(config)
+        if not sessions.needed and not is_loopback(host):
+            raise ConfigError(
+                f"serving at '{config.listen}' lets other machines in, which needs a token: set server.token: "
+                f"${{{TOKEN_VARIABLE}}} in the YAML, or the environment variable {TOKEN_VARIABLE}; or serve this "
+                f"machine only: --serve {port}"
+            )
+        self._hub = EventHub()
+        self.board = LiveSink(self._hub)
+        changes = changes or CameraOverrides(Path(), pipeline.cameras.configs, keep=False)
+        parts = LiveParts(pipeline, self.board, self._hub, changes, sessions)
+        self._page = None if page is None else page(parts)
+        add = None if self._page is None else self._page.add
+        app = make_app(pipeline, self.board, self._hub, changes, sessions=sessions, page=add)
+        self._http = HttpServer(host, port)
+        self._http.serve(app, websockets=self._page is not None)
+        self.address = self._http.address
+        self.sinks: tuple[Sink, ...] = (self.board, *(() if self._page is None else self._page.sinks))
+
+    def __enter__(self) -> Server:
+        self._http.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._hub.close()
+        if self._page is not None:
+            self._page.close()
+        self._http.__exit__(kind, value, trace)
+
+
+def open_sessions(config: ServerConfig) -> Sessions:
+    """Roles by the tokens of a configuration, or of the environment.
+
+    Raises:
+        ConfigError: The viewers' token is the operators', or there is no operators' token beside it, or the value of
+            a variable can be none.
+    """
+    operator = _token(config.token, TOKEN_VARIABLE)
+    viewer = _token(config.viewer_token, VIEWER_TOKEN_VARIABLE)
+    if viewer is not None and operator is None:
+        raise ConfigError(
+            f"server.viewer_token ({VIEWER_TOKEN_VARIABLE}) needs server.token ({TOKEN_VARIABLE}) beside it, for those "
+            "who may change things; without it everybody on this machine may"
+        )
+    if viewer is not None and viewer == operator:
+        raise ConfigError("server.viewer_token is the same as server.token, so viewers could change things: choose two")
+    return Sessions(operator, viewer)
+
+
+def _token(secret: SecretStr | None, variable: str) -> str | None:
+    """A token from the YAML, else from the environment.
 
     Raises:
         ConfigError: The variable's value can be none.
     """
-    if config.token is not None:
-        token = config.token.get_secret_value()
-    elif TOKEN_VARIABLE in os.environ:
+    if secret is not None:
+        token = secret.get_secret_value()
+    elif variable in os.environ:
         try:
-            token = checked_token(os.environ[TOKEN_VARIABLE])
+            token = checked_token(os.environ[variable])
         except ValueError as error:
-            raise ConfigError(f"environment variable {TOKEN_VARIABLE}: {error}, or unset it") from None
+            raise ConfigError(f"environment variable {variable}: {error}, or unset it") from None
     else:
         return None
     if len(token) < _SHORT_TOKEN:

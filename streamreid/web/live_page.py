@@ -1,0 +1,170 @@
+"""The page of a live run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import monotonic, sleep
+from typing import Any
+
+from fastapi import FastAPI
+
+from streamreid.config import OutputConfig
+from streamreid.errors import CameraNotFound
+from streamreid.pipeline import Pipeline
+from streamreid.serving.event_stream import EventHub
+from streamreid.serving.live_places import LivePlaces
+from streamreid.serving.resources import camera_view, identity_views, run_view
+from streamreid.serving.server import LivePage, LiveParts
+from streamreid.sinks import Sink, draw_style
+from streamreid.web.frame import Frame
+from streamreid.web.pictures import PictureFeed
+from streamreid.web.site_view import SiteKind
+
+__all__ = ["LiveView", "live_page"]
+
+_STILL_SECONDS = 3.0
+"""Seconds for which the next frame of a camera is waited for."""
+
+_POLL_SECONDS = 0.02
+
+
+class LiveView:
+    """A `SiteView` of a run that goes on.
+
+    Args:
+        parts: The run and what belongs to it.
+        feed: Makes its pictures.
+    """
+
+    kind: SiteKind = "live"
+    can_change = True
+
+    def __init__(self, parts: LiveParts, feed: PictureFeed) -> None:
+        self.live = parts
+        self.feed = feed
+        self._places = LivePlaces(parts.pipeline, parts.board.settled)
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The run."""
+        return self.live.pipeline
+
+    @property
+    def hub(self) -> EventHub:
+        """Tells what happens."""
+        return self.live.hub
+
+    @property
+    def title(self) -> str:
+        """How many cameras there are."""
+        return ", ".join(c.name for c in self.pipeline.cameras.configs[:4]) or "streamreid"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of body parts."""
+        return tuple(self.pipeline.site.engine.parts)
+
+    def notes(self) -> list[str]:
+        """What went wrong with outputs."""
+        return [f"{name}: {why}" for name, why in self.pipeline.statistics.outputs.items()]
+
+    def cameras(self) -> list[dict[str, Any]]:
+        """All cameras."""
+        self.pipeline.cameras.refresh_statistics()
+        return [camera_view(self.pipeline, config) for config in self.pipeline.cameras.configs]
+
+    def people(self, limit: int = 1000) -> list[dict[str, Any]]:
+        """Who is remembered."""
+        return identity_views(self.pipeline, limit=limit)
+
+    def person(self, global_id: int) -> dict[str, Any] | None:
+        """One of them, with appearances."""
+        found = next(iter(identity_views(self.pipeline, only=global_id)), None)
+        if found is None:
+            return None
+        spans = {(span.camera, span.track_id): span for span in self.pipeline.places.log().spans}
+        links = self.pipeline.identities
+        appearances = []
+        for camera, track in (tuple(key) for key in found["tracks"]):
+            span = spans.get((camera, track))
+            if span is not None:
+                appearances.append(
+                    {
+                        "camera": camera,
+                        "track_id": track,
+                        "start": span.start,
+                        "end": span.end,
+                        "observations": span.observations,
+                        "probability": links.get((camera, track), (0, 0.0))[1],
+                    }
+                )
+        return {**found, "appearances": sorted(appearances, key=lambda a: a["start"])}
+
+    def places(self) -> list[dict[str, Any]]:
+        """Places as they are now."""
+        return self._places.zones()
+
+    def counts(self, every: str | None = None, **asked: Any) -> list[dict[str, Any]]:
+        """Counts per place and period."""
+        return [dict(row) for row in self._places.counts(every, **asked)]
+
+    def flows(self, **asked: Any) -> list[dict[str, Any]]:
+        """Moves between places."""
+        return [dict(row) for row in self._places.flows(**asked)]
+
+    def run(self) -> dict[str, Any]:
+        """The run as a whole."""
+        return run_view(self.pipeline)
+
+    def events(self, limit: int = 100) -> list[dict[str, Any]]:
+        """The newest events."""
+        events, _, _ = self.hub.after(0, ("identity", "camera", "place"))
+        newest = reversed(events[-limit:])
+        return [{"topic": event.topic, "number": event.number, **event.data} for event in newest]
+
+    def picture(self, camera: str, width: int, time: float | None = None) -> bytes | None:
+        """The next frame of a camera; None if none comes within some seconds.
+
+        Raises:
+            CameraNotFound: There is none of that name.
+        """
+        names = [config.name for config in self.pipeline.cameras.configs]
+        if camera not in names:
+            raise CameraNotFound(camera, names[:20])
+        keys = ((camera, width),)
+        self.feed.subscribe(keys)
+        try:
+            end = monotonic() + _STILL_SECONDS
+            while monotonic() < end:
+                made = self.feed.newest(keys[0])
+                if made is not None:
+                    return made.jpeg
+                sleep(_POLL_SECONDS)
+            return None
+        finally:
+            self.feed.unsubscribe(keys)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _LivePage:
+    def __init__(self, parts: LiveParts) -> None:
+        self.feed = PictureFeed(draw_style(OutputConfig(blur=parts.pipeline.config.page_blur)).blur)
+        self.view = LiveView(parts, self.feed)
+        self.frame = Frame(self.view, parts.sessions, self.feed)
+
+    @property
+    def sinks(self) -> Sequence[Sink]:
+        return (self.feed,)
+
+    def add(self, app: FastAPI) -> None:
+        self.frame.add(app)
+
+    def close(self) -> None:
+        self.feed.abort()
+
+
+def live_page(parts: LiveParts) -> LivePage:
+    """The page of a run, for :class:`streamreid.serving.Server`."""
+    return _LivePage(parts)

@@ -1,0 +1,23 @@
+"""Live: what the cameras show now, or of a finished run what its recordings show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from streamreid.web.registry import Asked, PageNotFound, Pages
+
+__all__ = ["add"]
+
+
+def add(pages: Pages) -> None:
+    """Add the page."""
+    pages.add("live", _show, title="live.title")
+
+
+def _show(asked: Asked) -> dict[str, Any]:
+    cameras = asked.site.cameras()
+    chosen = asked.rest
+    if chosen and chosen not in [camera["name"] for camera in cameras]:
+        raise PageNotFound(f"there is no camera '{chosen}'")
+    shown = [camera for camera in cameras if chosen in ("", camera["name"])]
+    return {"cameras": cameras, "shown": shown, "chosen": chosen, "run": asked.site.run()}

@@ -1,0 +1,74 @@
+"""What a page shows of a site, whether a run goes on or is over: pages ask a `SiteView` and know no pipeline."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+from streamreid.serving.event_stream import EventHub
+
+__all__ = ["SiteKind", "SiteView"]
+
+SiteKind = Literal["live", "finished"]
+
+
+class SiteView(Protocol):
+    """A site as the page sees it. Methods may be called from any thread. Times are capture times in seconds."""
+
+    @property
+    def kind(self) -> SiteKind:
+        """Whether the run goes on in this process."""
+
+    @property
+    def title(self) -> str:
+        """What it is, for the head of the page."""
+
+    @property
+    def can_change(self) -> bool:
+        """Whether an operator can change anything."""
+
+    @property
+    def hub(self) -> EventHub:
+        """Where changes are told, so that other pages show them."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the engine's body parts, in the order of ``visibility``."""
+
+    def notes(self) -> list[str]:
+        """What a viewer should know of the whole, one sentence each, such as that the run was killed."""
+
+    def cameras(self) -> list[dict[str, Any]]:
+        """As ``GET /cameras``."""
+
+    def people(self, limit: int = 1000) -> list[dict[str, Any]]:
+        """As ``GET /identities``: the last seen first."""
+
+    def person(self, global_id: int) -> dict[str, Any] | None:
+        """As ``GET /identities/ID``; None if there is none. ``appearances`` are those of which the times are known."""
+
+    def places(self) -> list[dict[str, Any]]:
+        """As ``GET /zones``."""
+
+    def counts(self, every: str | None = None, **asked: Any) -> list[dict[str, Any]]:
+        """Rows of ``GET /counts``."""
+
+    def flows(self, **asked: Any) -> list[dict[str, Any]]:
+        """Rows of ``GET /flows``."""
+
+    def run(self) -> dict[str, Any]:
+        """As ``GET /run``."""
+
+    def events(self, limit: int = 100) -> list[dict[str, Any]]:
+        """The newest identity, camera and place events, the newest first: ``topic``, ``number`` and what was told."""
+
+    def picture(self, camera: str, width: int, time: float | None = None) -> bytes | None:
+        """A JPEG of a camera, hidden as viewers may see it; None where there is none.
+
+        Args:
+            camera: Its name.
+            width: At most so many pixels.
+            time: Of a finished run, the capture time; of a live one always the newest.
+        """
+
+    def close(self) -> None:
+        """Let go of what is open."""

@@ -1,0 +1,282 @@
+// @ts-check
+/** What all pages share: the connection, calls of the HTTP API, messages, questions, parts that keep themselves fresh. */
+
+/** @typedef {{topic: string, number: number, data: Record<string, any>}} Told */
+/** @typedef {{camera: string, time: number, size: [number, number], people: Person[]}} Header */
+/** @typedef {{box: [number, number, number, number], track_id: number, global_id: number | null, name: string | null, probability: number | null, visibility: number[]}} Person */
+/** @typedef {{header: Header, jpeg: Blob, age: number}} Picture */
+
+/** @type {Record<string, string>} */
+const texts = JSON.parse(document.getElementById("texts")?.textContent ?? "{}");
+
+/**
+ * A text in the viewer's language.
+ * @param {string} key without "js."
+ * @param {Record<string, unknown>} [values]
+ */
+export function text(key, values = {}) {
+  const said = texts[`js.${key}`] ?? key;
+  return said.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+}
+
+let clearing = 0;
+/**
+ * Say something to the viewer.
+ * @param {string} what
+ * @param {"" | "error"} [kind]
+ */
+export function say(what, kind = "") {
+  const place = /** @type {HTMLElement} */ (document.getElementById("said"));
+  place.className = kind;
+  place.textContent = what;
+  clearTimeout(clearing);
+  clearing = window.setTimeout(() => (place.textContent = ""), kind === "error" ? 15000 : 6000);
+}
+
+/**
+ * Ask a question that has yes and no for an answer.
+ * @param {string} question
+ * @returns {Promise<boolean>}
+ */
+export function ask(question) {
+  const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("question"));
+  /** @type {HTMLElement} */ (document.getElementById("question-text")).textContent = question;
+  const [yes, no] = dialog.querySelectorAll("button");
+  yes.textContent = text("yes");
+  no.textContent = text("no");
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((done) => dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), { once: true }));
+}
+
+/**
+ * Call the HTTP API. What goes wrong is said to the viewer and thrown.
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body] sent as JSON; a Blob or File as it is
+ * @returns {Promise<any>} the answer; null where it has no body
+ */
+export async function api(method, path, body) {
+  /** @type {RequestInit} */
+  const options = { method, headers: { Accept: "application/json" } };
+  if (body instanceof Blob) {
+    options.body = body;
+  } else if (body !== undefined) {
+    options.body = JSON.stringify(body);
+    options.headers = { ...options.headers, "Content-Type": "application/json" };
+  }
+  let reason;
+  try {
+    const answer = await fetch(path, options);
+    const said = await answer.text();
+    const data = said && (answer.headers.get("Content-Type") ?? "").includes("json") ? JSON.parse(said) : said || null;
+    if (answer.ok) return data;
+    reason = data?.error ?? `${answer.status}`;
+  } catch (error) {
+    reason = String(error);
+  }
+  say(text("failed", { reason }), "error");
+  throw new Error(reason);
+}
+
+/** @type {Map<string, ((data: any) => void)[]>} */
+const listeners = new Map();
+/**
+ * Be told of events: "identity", "camera", "place", "picture" ({@link Picture}), "connected", or "any".
+ * @param {string} topic
+ * @param {(data: any) => void} listener
+ */
+export function on(topic, listener) {
+  listeners.set(topic, [...(listeners.get(topic) ?? []), listener]);
+}
+
+/** @param {string} topic @param {any} data */
+export function emit(topic, data) {
+  for (const listener of listeners.get(topic) ?? []) listener(data);
+}
+
+// ---------------------------------------------------------------- the connection
+
+/** @type {WebSocket | null} */
+let socket = null;
+/** @type {[string, number][]} */
+let shown = [];
+let pause = 250;
+let ended = false;
+
+/**
+ * Say which cameras this page shows.
+ * @param {[string, number][]} wanted name and width in pixels
+ */
+export function showCameras(wanted) {
+  shown = wanted;
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ show: shown }));
+}
+
+/** @param {string} what */
+function connection(what) {
+  const place = document.getElementById("connection");
+  if (place && place.textContent !== what) place.textContent = what;
+}
+
+function connect() {
+  const address = new URL("/page/socket", location.href);
+  address.protocol = address.protocol.replace("http", "ws");
+  socket = new WebSocket(address);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => {
+    const again = pause > 250;
+    pause = 250;
+    connection(text("connected"));
+    if (shown.length) showCameras(shown);
+    emit("connected", again);
+    if (again) refresh(() => true);
+  };
+  socket.onmessage = (message) => (typeof message.data === "string" ? told(JSON.parse(message.data)) : pictures(message.data));
+  socket.onclose = (event) => {
+    if (event.code === 4401) return location.assign("/page/login");
+    if (event.code === 1001 && !ended) {
+      ended = true;
+      connection(text("ended"));
+    } else if (!ended) connection(text("disconnected"));
+    pause = Math.min(2 * pause, 8000);
+    setTimeout(connect, pause);
+  };
+}
+
+/** @param {{events: Told[], lost: number}} said */
+function told(said) {
+  for (const event of said.events) {
+    emit(event.topic, event.data);
+    emit("any", event);
+  }
+  const topics = new Set(said.events.map((event) => event.topic));
+  refresh((wanted) => said.lost > 0 || wanted.some((topic) => topics.has(topic)));
+}
+
+/** @param {ArrayBuffer} data */
+function pictures(data) {
+  const view = new DataView(data);
+  const number = view.getUint32(0);
+  let place = 4;
+  while (place < data.byteLength) {
+    const [head, body, age] = [0, 4, 8].map((offset) => view.getUint32(place + offset));
+    place += 12;
+    const header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, place, head)));
+    const jpeg = new Blob([new Uint8Array(data, place + head, body)], { type: "image/jpeg" });
+    place += head + body;
+    emit("picture", { header, jpeg, age });
+  }
+  requestAnimationFrame(() => socket?.readyState === WebSocket.OPEN && socket.send(JSON.stringify({ drawn: number })));
+}
+
+// ---------------------------------------------------------------- parts that keep themselves fresh
+
+/** @type {Set<string>} */
+const stale = new Set();
+let fetching = false;
+
+/** @param {(topics: string[]) => boolean} matches */
+function refresh(matches) {
+  for (const part of document.querySelectorAll("[data-refresh]")) {
+    if (part.id && matches((part.getAttribute("data-refresh") ?? "").split(/\s+/))) stale.add(part.id);
+  }
+  if (stale.size && !fetching) {
+    fetching = true;
+    setTimeout(fetchParts, 250);
+  }
+}
+
+/** Fetch the page again and put the stale parts in place of the old ones; not one that somebody types into. */
+async function fetchParts() {
+  const wanted = [...stale];
+  stale.clear();
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (answer.ok && !answer.redirected) {
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const id of wanted) swap(document.getElementById(id), fresh.getElementById(id));
+    }
+  } catch {
+    // The connection says so already.
+  }
+  fetching = false;
+  if (stale.size) refresh(() => false);
+}
+
+/** @param {HTMLElement | null} old @param {HTMLElement | null} fresh */
+function swap(old, fresh) {
+  if (!old || !fresh || old.innerHTML === fresh.innerHTML) return;
+  const active = document.activeElement;
+  if (active instanceof HTMLElement && old.contains(active)) {
+    if (active.matches("input, textarea, select")) return;
+    const again = active.id;
+    old.replaceWith(document.adoptNode(fresh));
+    if (again) document.getElementById(again)?.focus();
+  } else {
+    old.replaceWith(document.adoptNode(fresh));
+  }
+  emit("swapped", fresh);
+}
+
+/** Fetch all parts with these topics again: `fresh("identity")`. @param {string[]} topics */
+export function fresh(...topics) {
+  refresh((wanted) => wanted.some((topic) => topics.includes(topic)));
+}
+
+// ---------------------------------------------------------------- forms and buttons that call the API
+
+/** @param {Element} element @param {unknown} body */
+async function call(element, body) {
+  const question = element.getAttribute("data-ask");
+  if (question && !(await ask(question))) return;
+  const [method, path] = (element.getAttribute("data-api") ?? "").split(" ", 2);
+  try {
+    const answer = await api(method, path, body);
+    const done = element.getAttribute("data-done");
+    if (done) say(done);
+    element.dispatchEvent(new CustomEvent("done", { bubbles: true, detail: answer }));
+    const next = element.getAttribute("data-next");
+    if (next) location.assign(next);
+    else refresh(() => true);
+  } catch {
+    // said already
+  }
+}
+
+document.addEventListener("submit", (event) => {
+  const form = /** @type {HTMLFormElement} */ (event.target);
+  if (!form.hasAttribute("data-api")) return;
+  event.preventDefault();
+  /** @type {Record<string, unknown>} */
+  const body = {};
+  for (const field of form.elements) {
+    if (!(field instanceof HTMLInputElement || field instanceof HTMLSelectElement || field instanceof HTMLTextAreaElement)) continue;
+    if (!field.name || field.disabled) continue;
+    if (field instanceof HTMLInputElement && field.type === "radio" && !field.checked) continue;
+    const number = field instanceof HTMLInputElement && (field.type === "number" || field.type === "range");
+    const toggle = field instanceof HTMLInputElement && field.type === "checkbox";
+    if (field.value === "" && field.hasAttribute("data-optional")) continue;
+    body[field.name] = toggle ? field.checked : number ? (field.value === "" ? null : Number(field.value)) : field.value;
+  }
+  void call(form, body);
+});
+
+document.addEventListener("click", (event) => {
+  const button = event.target instanceof Element ? event.target.closest("button[data-api]") : null;
+  if (button) void call(button, button.hasAttribute("data-body") ? JSON.parse(button.getAttribute("data-body") ?? "null") : undefined);
+});
+
+// ---------------------------------------------------------------- dark and light
+
+document.getElementById("theme")?.addEventListener("click", () => {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  document.cookie = `streamreid_theme=${root.dataset.theme}; path=/page; max-age=31536000; samesite=strict`;
+});
+
+if (document.body.dataset.kind) {
+  connect();
+  setInterval(() => document.hidden || refresh((wanted) => wanted.includes("every")), 2000);
+}

@@ -1,0 +1,132 @@
+"""Sites for tests of the page: generated cameras, and a detector and an embedder that know their people."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from streamreid import Config, Pipeline
+from streamreid.features.similarity import Calibration
+from streamreid.runs import run
+from streamreid.types import Detections, Frame, PartFeatures
+
+__all__ = ["COLOURS", "ColourDetector", "ColourEmbedder", "LiveRun", "write_film"]
+
+COLOURS = ((40, 40, 220), (40, 200, 40), (220, 60, 40), (40, 210, 210), (210, 50, 210))
+"""BGR of the clothes of people 0 to 4."""
+
+_GREY = 96
+_LEAST_AREA = 400
+
+
+def write_film(
+    path: Path, people: Sequence[int], *, frames: int = 60, size: tuple[int, int] = (320, 240), rate: int = 10
+) -> Path:
+    """A recording (H.264, no B frames) in which people of these colours walk to the right and back, each in a lane."""
+    with av.open(str(path), "w") as container:
+        options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "20", "g": str(rate), "bf": "0"}
+        stream = container.add_stream("libx264", rate=rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for index in range(frames):
+            image = np.full((size[1], size[0], 3), _GREY, np.uint8)
+            for lane, person in enumerate(people):
+                way = 2 * min(index, frames - index)
+                left, top = 10 + 60 * lane + way, 30 + 25 * lane
+                image[top : top + 90, left : left + 32] = COLOURS[person]
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame.pts, frame.time_base = index, Fraction(1, rate)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+class ColourDetector:
+    """Finds whatever has a colour."""
+
+    name = "colours"
+    fingerprint = "colours"
+
+    def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
+        found = []
+        for frame in frames:
+            coloured = np.ptp(frame.image.astype(np.int16), axis=2) > 60
+            _, _, areas, _ = cv2.connectedComponentsWithStats(coloured.astype(np.uint8))
+            boxes = [(x, y, x + w, y + h) for x, y, w, h, area in areas[1:] if area >= _LEAST_AREA]
+            array = np.array(boxes, np.float32).reshape(-1, 4)
+            scores = np.full(len(array), 0.9, np.float32)
+            found.append(Detections(array, scores, np.zeros(len(array), np.int64)))
+        return found
+
+
+class ColourEmbedder:
+    """What people look like: the mean colour of the middle of the box."""
+
+    name = "colour"
+    parts = ("foreground",)
+    dim = 3
+    fingerprint = "colour"
+    calibration = Calibration(slope=20.0, intercept=-12.0, source="test")
+
+    def __call__(self, frames: Sequence[Frame], detections: Sequence[Detections]) -> list[PartFeatures]:
+        result = []
+        for frame, found in zip(frames, detections, strict=True):
+            parts = np.zeros((len(found), 1, 3), np.float32)
+            for row, (x0, y0, x1, y1) in enumerate(found.boxes.astype(int)):
+                cx, cy = (x0 + x1) // 2, (y0 + y1) // 2
+                colour = frame.image[cy - 5 : cy + 5, cx - 5 : cx + 5].reshape(-1, 3).mean(0) - _GREY
+                parts[row, 0] = colour / max(float(np.linalg.norm(colour)), 1e-6)
+            result.append(PartFeatures(parts, np.ones((len(found), 1), np.float32)))
+        return result
+
+
+class LiveRun:
+    """A live run in this process, with its interface and its page.
+
+    Args:
+        config: Its cameras and settings; ``server.listen`` is a free port if it is not set.
+        folder: Results go there.
+
+    Attributes:
+        address: Where it serves.
+        pipeline: The run.
+    """
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        from streamreid.serving import Server
+        from streamreid.web import live_page
+
+        server = config.server.model_copy(update={"listen": config.server.listen or "127.0.0.1:0"})
+        config = config.model_copy(update={"server": server})
+        self.folder = folder
+        self.pipeline = Pipeline(config, detector=ColourDetector(), embedder=ColourEmbedder(), stay=True)
+        self.server = Server(self.pipeline, config.server, page=live_page)
+        self.address = self.server.address
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> LiveRun:
+        self.server.__enter__()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.pipeline.stop()
+        self._thread.join(60)
+        self.server.__exit__(None, None, None)
+        self.pipeline.close()
+        assert not self._thread.is_alive()
+        if self.error is not None:
+            raise self.error
+
+    def _run(self) -> None:
+        try:
+            run(self.pipeline, self.folder, listeners=self.server.sinks)
+        except BaseException as error:
+            self.error = error
