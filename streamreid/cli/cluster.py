@@ -78,6 +78,10 @@ def _print_workers(workers: dict[str, dict[str, Any] | None]) -> None:
             table.add_row(name, "", "", Text("does not answer", "red"), "", "", "", "")
             continue
         where = f"{said['host']}, process {said['pid']}"
+        if said["kind"] == "site":
+            keeps = f"results in {said['folder']}" + (f", {said['address']}" if said["address"] else "")
+            table.add_row(name, where, keeps, f"{said['state']}, {said['frames']} frames", "", "", "", "")
+            continue
         if said["kind"] == "batch":
             recording = said["recording"] or ""
             table.add_row(name, where, recording, f"{said['frames']} frames" if recording else "idle", "", "", "", "")

@@ -14,10 +14,11 @@ from streamreid._limits import raise_open_files
 from streamreid.cameras.config_watcher import CameraConfigWatcher
 from streamreid.cameras.runtime_overrides import CameraOverrides
 from streamreid.cli import options as o
+from streamreid.cli.cluster_run import execute_on_cluster
 from streamreid.cli.console import errors, output, set_up_logging, stop_on_signals
 from streamreid.cli.page import page_of_run, tell_page
 from streamreid.cli.progress import RunProgress
-from streamreid.cli.run_summary import print_summary
+from streamreid.cli.run_summary import exit_code, print_summary
 from streamreid.config import Config
 from streamreid.config.association import check_cameras
 from streamreid.config.inputs import configure, split_sources
@@ -25,7 +26,7 @@ from streamreid.pipeline import Pipeline, Run
 from streamreid.pipeline.ground_plane import check_start
 from streamreid.pipeline.run_state import read_begin
 from streamreid.runs import run as run_pipeline
-from streamreid.runs.result_folder import ResultsFolder
+from streamreid.runs.result_folder import ResultsFolder, choose_folder
 from streamreid.serving import Server
 from streamreid.sinks import Sink
 from streamreid.sources import few_arenas, is_live, with_kinds
@@ -111,6 +112,20 @@ def launch(
 
     config = known()
     asked, own = out or config.output.dir, sources.stem if sources else name
+    if config.cluster.address is not None:
+        append = appends(config)
+        path = choose_folder(asked, own, overwrite=overwrite, append=append)
+        return execute_on_cluster(
+            config,
+            path,
+            overwrite=overwrite,
+            append=append,
+            endless=_endless(config),
+            quiet=quiet,
+            cache=cache,
+            watched=sources,
+            read=known,
+        )
     with ResultsFolder.claim(asked, own, overwrite=overwrite, append=appends(config)) as folder:
         return execute(config, folder, quiet=quiet, cache=cache, watched=sources, read=known)
 
@@ -144,8 +159,6 @@ def execute(
         watched: The cameras file, to follow its changes if cameras are live.
         read: How it is read.
     """
-    if config.cluster.address is not None:
-        return _execute_on_cluster(config, folder, quiet=quiet, cache=cache)
     anew = folder.overwrite
     begin = read_begin(folder.path) if appends(config) and not anew else None
     serving, endless = config.server.listen is not None, _endless(config)
@@ -176,26 +189,10 @@ def execute(
         return follow(pipeline, folder, quiet=quiet, listeners=listeners)
 
 
-def _execute_on_cluster(config: Config, folder: ResultsFolder, *, quiet: bool, cache: Path | None) -> int:
-    """The same with cameras that workers of a cluster read."""
-    from streamreid.cluster.ray_run import RayRun, check_cluster_options  # Ray is an extra
-
-    check_cluster_options(config, cache=cache)
-    begin = read_begin(folder.path) if appends(config) and not folder.overwrite else None
-    if config.topology is not None:
-        check_cameras(config.topology, [c.name for c in config.cameras])
-    with RayRun(config, folder.path, begin=begin) as cluster:
-        folder.begin(config)
-        return follow(cluster.run, folder, quiet=quiet)
-
-
 def follow(following: Run, folder: ResultsFolder, *, quiet: bool, listeners: Sequence[Sink] = ()) -> int:
     """Run a pipeline or a replay, show progress, print the table. Returns the exit code."""
     with following, stop_on_signals(following.stop), RunProgress(errors, quiet=quiet) as progress:
         summary = run_pipeline(following, folder, progress=progress.update, rendering=progress.say, listeners=listeners)
     if not quiet:
         print_summary(summary, output, following.config.association)
-    memory = following.memory
-    unsaved = bool(summary.outputs_failed) or (memory is not None and bool(memory.problem or memory.lost))
-    unsaved = unsaved or any(state.lost for state in summary.messages)
-    return 130 if summary.interrupted else 3 if summary.failed else 2 if unsaved else 0
+    return exit_code(summary)

@@ -14,7 +14,7 @@ from streamreid.pipeline.clock_monitor import describe_clock
 from streamreid.runs import Summary
 from streamreid.runs.summary import CameraSummary
 
-__all__ = ["print_summary"]
+__all__ = ["exit_code", "print_summary"]
 
 
 def print_summary(summary: Summary, console: Console, association: AssociationConfig | None = None) -> None:
@@ -113,3 +113,11 @@ def _nobody_confirmed(association: AssociationConfig) -> str:
         f"{association.confirm_seconds:g} s in view, and nobody was in view for so long. Everybody is in the results; "
         "a longer recording, or a shorter association.confirm_seconds, confirms them."
     )
+
+
+def exit_code(summary: Summary) -> int:
+    """130 for a run that was interrupted, 3 where a camera failed, 2 where something could not be stored, else 0."""
+    gallery = summary.gallery
+    unsaved = bool(summary.outputs_failed) or (gallery is not None and bool(gallery.problem or gallery.lost))
+    unsaved = unsaved or any(state.lost for state in summary.messages)
+    return 130 if summary.interrupted else 3 if summary.failed else 2 if unsaved else 0

@@ -13,15 +13,8 @@ from streamreid.cli.console import set_up_logging
 from streamreid.cli.run import launch
 from streamreid.config import Config
 from streamreid.config.inputs import configure
-from streamreid.errors import ConfigError
 
 __all__ = ["serve"]
-
-
-_NEEDS_CAMERAS = (
-    "`streamreid serve` reads its cameras in this process, which the HTTP interface needs; for cameras on a cluster, "
-    "use `streamreid run --cluster`, or leave cluster.address empty"
-)
 
 
 def serve(
@@ -47,6 +40,7 @@ def serve(
     rotate: o.Rotate = None,
     keep: o.Keep = None,
     watch: o.Watch = None,
+    cluster: o.Cluster = None,
     settings_file: o.SettingsFile = None,
     settings: o.Set = None,
     quiet: o.Quiet = False,
@@ -56,12 +50,10 @@ def serve(
     set_up_logging(quiet=quiet, verbose=verbose)
     written = {"parquet": parquet, "rotate": rotate, "keep": keep}
     models = {"detector": detector, "engine": engine, "delay": delay, "gallery": gallery}
-    changes = o.changes(settings, listen=listen, watch=watch, **models, **written)
+    changes = o.changes(settings, listen=listen, watch=watch, cluster=cluster, **models, **written)
 
     def read() -> Config:
         config = configure([], sources, settings_file=settings_file, changes=changes, allow_no_camera=True)
-        if config.cluster.address is not None:
-            raise ConfigError(_NEEDS_CAMERAS)
         check_mixed(config.cameras, window=config.association.window, where=str(sources), serving=True)
         server = config.server.model_copy(update={"listen": config.server.listen or "8080"})
         return config.model_copy(update={"server": server})

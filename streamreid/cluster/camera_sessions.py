@@ -16,11 +16,12 @@ from streamreid.cameras.statistics import CameraCount, Statistics
 from streamreid.cluster.camera_figures import camera_figures
 from streamreid.cluster.shared_models import SharedDetector, SharedEmbedder
 from streamreid.config import CameraConfig, Config
-from streamreid.errors import ConfigError, SourceError
+from streamreid.errors import ConfigError, SourceError, StreamReIDError
 from streamreid.pipeline.camera_tracking import CameraTracking
 from streamreid.pipeline.engine_description import EngineDescription
 from streamreid.pipeline.ground_plane import load_calibrations
 from streamreid.pipeline.perception import Perception
+from streamreid.secrets import redact
 from streamreid.sources import with_kind
 from streamreid.track_update import TrackedFrame, TrackUpdate
 
@@ -152,6 +153,25 @@ class LiveSession:
     def add(self, camera: CameraConfig) -> None:
         """Begin to read a camera; one that cannot be opened is noted as failed, and may be added again."""
         self._perception.cameras.admit(camera)
+
+    def change(self, config: CameraConfig) -> str:
+        """Read a camera with other settings, let it rest, or read it again after it failed or rested.
+
+        Returns:
+            Why it cannot be done; empty if it is done.
+        """
+        cameras = self._perception.cameras
+        try:
+            known = next((c for c in cameras.configs if c.name == config.name), None)
+            if known is None:
+                cameras.add(config)
+            elif not config.paused and known.model_copy(update={"paused": False}) == with_kind(config):
+                cameras.resume(config.name)
+            else:
+                cameras.change(config)
+        except StreamReIDError as error:
+            return redact(error)
+        return ""
 
     def remove(self, name: str) -> None:
         """Read a camera no more, and forget what was tracked in it."""

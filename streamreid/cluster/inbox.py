@@ -78,6 +78,9 @@ class Inbox:
         self._live = live
         self.changed = threading.Condition(threading.RLock())
         self.channels = {name: Channel() for name in cameras}
+        self.removed: deque[str] = deque()
+        """Cameras that were taken out, of which the run has not heard yet."""
+        self._earlier: dict[str, Channel] = {}
         # Of recordings: number of the last frame that was taken, and of the last one that was released.
         self._newest: dict[str, int] = {}
         self._newest_released: dict[str, int] = {}
@@ -122,14 +125,19 @@ class Inbox:
             self.changed.notify_all()
 
     def add(self, camera: str) -> None:
-        """Expect another camera."""
+        """Expect another camera. One that was there before goes on with its numbers: none is given twice."""
         with self.changed:
-            self.channels.setdefault(camera, Channel()).ended = False
+            before = self._earlier.pop(camera, Channel())
+            fresh = Channel(fence=before.fence, next_track=before.next_track, next_frame=before.next_frame)
+            self.channels.setdefault(camera, fresh).ended = False
 
     def remove(self, camera: str) -> None:
         """Take nothing more of a camera."""
         with self.changed:
-            self.channels.pop(camera, None)
+            channel = self.channels.pop(camera, None)
+            if channel is not None:
+                self._earlier[camera] = channel
+                self.removed.append(camera)
             self.changed.notify_all()
 
     def _change_owner(self, item: CameraUpdates, worker: str) -> None:

@@ -131,6 +131,21 @@ class Leases(Protocol):
             The cameras that it had.
         """
 
+    def withdraw(self, worker: str) -> None:
+        """Renew nothing for a worker any more, because it does not answer: its leases end when they would have, by
+        when it has stopped reading, and others may have its cameras.
+
+        Raises:
+            LeasesAway: The store does not answer.
+        """
+
+    def allow(self, worker: str) -> None:
+        """Renew again for a worker that answers again.
+
+        Raises:
+            LeasesAway: The store does not answer.
+        """
+
     def owners(self) -> dict[str, Lease]:
         """The leases in force, by camera."""
 
@@ -195,6 +210,7 @@ class SiteLeases:
         self._log: list[LeaseChange] = []
         self._held: dict[str, _Held] = {}
         self._fences: dict[str, int] = {}
+        self._withdrawn: set[str] = set()
         if path is not None and path.exists():
             self._read(path)
         # Seconds of the log go on where they were, also after the machine was started again.
@@ -223,7 +239,9 @@ class SiteLeases:
             now = self._clock()
             for lease in leases:
                 held = self._held.get(lease.camera)
-                if held is not None and (held.worker, held.fence) == (lease.worker, lease.fence) and now < held.end:
+                if held is None or lease.worker in self._withdrawn:
+                    continue
+                if (held.worker, held.fence) == (lease.worker, lease.fence) and now < held.end:
                     held.end = now + self.seconds
                     renewed[lease.camera] = replace(lease, expires=asked + self.seconds)
         return renewed
@@ -235,6 +253,16 @@ class SiteLeases:
             if held is not None and (held.worker, held.fence) == (lease.worker, lease.fence):
                 now = self._clock()
                 self._end(lease.camera, "release" if now < held.end else "expire", min(now, held.end))
+
+    def withdraw(self, worker: str) -> None:
+        """See `Leases`."""
+        with self._lock:
+            self._withdrawn.add(worker)
+
+    def allow(self, worker: str) -> None:
+        """See `Leases`."""
+        with self._lock:
+            self._withdrawn.discard(worker)
 
     def revoke(self, worker: str) -> list[str]:
         """See `Leases`."""

@@ -57,7 +57,7 @@ class Outbox:
     """
 
     def __init__(self, wake: threading.Event) -> None:
-        self._wake = wake
+        self.wake = wake
         self._condition = threading.Condition()
         self._queues: dict[str, list[_Queue]] = {}
 
@@ -68,7 +68,7 @@ class Outbox:
             earlier = [q for q in self._queues.get(camera, []) if q.updates] if live else []
             self._queues[camera] = [*earlier[-1:], _Queue(fence, live)]
             self._condition.notify_all()
-        self._wake.set()
+        self.wake.set()
 
     def _find(self, camera: str, fence: int) -> _Queue | None:
         return next((q for q in self._queues.get(camera, ()) if q.fence == fence), None)
@@ -86,7 +86,7 @@ class Outbox:
                     return False
                 if not queue.full:
                     break
-                self._wake.set()
+                self.wake.set()
                 if queue.live:
                     queue.drop()
                     queue.lost += 1
@@ -95,7 +95,7 @@ class Outbox:
             queue.updates.append(update)
             queue.bytes += len(update)
             if 2 * len(queue.updates) >= _MOST_RECORDED and not queue.live:
-                self._wake.set()
+                self.wake.set()
         return True
 
     def end(self, camera: str, fence: int) -> None:
@@ -104,7 +104,7 @@ class Outbox:
             queue = self._find(camera, fence)
             if queue is not None:
                 queue.ended = True
-        self._wake.set()
+        self.wake.set()
 
     def close(self, camera: str, fence: int | None = None) -> None:
         """Give up what was made under a lease, or under all leases of a camera, and was not acknowledged."""
@@ -159,7 +159,7 @@ class Outbox:
                 queue.sent = min(max(number, queue.oldest), queue.next)
                 queue.end_taken = item.ended and queue.sent == queue.next
                 if len(self._queues[item.camera]) > 1 and not queue.updates:
-                    self._wake.set()  # the next lease's turn
+                    self.wake.set()  # the next lease's turn
             self._condition.notify_all()
 
     def send_again(self) -> None:

@@ -24,7 +24,7 @@ class WorkerPlan:
     cameras: tuple[str, ...]
 
 
-def plan_workers(cameras: Sequence[str], config: ClusterConfig) -> list[WorkerPlan]:
+def plan_workers(cameras: Sequence[str], config: ClusterConfig, *, stay: bool = False) -> list[WorkerPlan]:
     """Workers for the cameras of a run.
 
     Cameras whose machines must have the same labels share workers, each as many as the others, give or take one. With
@@ -33,6 +33,7 @@ def plan_workers(cameras: Sequence[str], config: ClusterConfig) -> list[WorkerPl
     Args:
         cameras: Names, in the order of the configuration.
         config: ``workers``, ``cameras_per_worker``, ``labels``, ``placement``.
+        stay: Whether cameras may come later: then there is at least one worker, and as many as ``workers`` says.
     """
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for camera in cameras:
@@ -47,6 +48,8 @@ def plan_workers(cameras: Sequence[str], config: ClusterConfig) -> list[WorkerPl
             # Every count-th: cameras beside each other in the file are often beside each other on the wall, and are
             # then not lost together.
             plans.append(WorkerPlan(dict(labels), tuple(group[number::count])))
+    least = (config.workers or 1) if stay else 0
+    plans += [WorkerPlan(config.labels, ())] * max(least - len(plans), 0)
     return plans
 
 

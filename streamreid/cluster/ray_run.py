@@ -1,108 +1,122 @@
-"""A run whose cameras are read by workers on a Ray cluster, and whose people are followed in this process.
+"""A run on a Ray cluster, as the command sees it: it starts the site and the workers, and shows how the run goes on.
 
-This process is the site: it starts and watches the workers, calls each of them about ten times a second for what it has
-to say, and gives the cameras of a worker that is away to the others. Workers never call the site.
+The site is an actor that Ray starts again when its process ends; so are the workers. All belong to the command, and end
+with it. The site runs on the machine of the command, or, where that is no machine of the cluster, on one that sees the
+folder of the results; where there is none, it runs in the process of the command.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import threading
+import socket
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from streamreid._threads import Thread
-from streamreid.cluster.leases import SiteLeases
-from streamreid.cluster.machines import Machine, check_reports, fitting
+from streamreid.cluster.lease_store import LeaseStore
+from streamreid.cluster.machines import Machine, Report, check_reports, fitting
 from streamreid.cluster.model_copies import missing_models
-from streamreid.cluster.placement import WorkerPlan, least_loaded, plan_workers
-from streamreid.cluster.ray_session import NAMESPACE, RaySession, first_line, installed
-from streamreid.cluster.run_worker import Opened, RunWorker
-from streamreid.cluster.site_desk import SiteDesk
-from streamreid.cluster.site_service import SiteService
+from streamreid.cluster.placement import plan_workers
+from streamreid.cluster.ray_handles import RayHandle, find_worker
+from streamreid.cluster.ray_session import NAMESPACE, RaySession, installed
+from streamreid.cluster.run_worker import RunWorker
+from streamreid.cluster.site_log import show
+from streamreid.cluster.site_marker import ExtraWorker
+from streamreid.cluster.site_process import SiteProcess, SiteProgress, SiteTask
+from streamreid.cluster.supervisor import OPEN_SECONDS
+from streamreid.cluster.worker_slots import WorkerAway, WorkerSlot
 from streamreid.config import Config
-from streamreid.errors import ClusterError, ConfigError
+from streamreid.errors import ClusterError
 from streamreid.pipeline.run import Run
-from streamreid.pipeline.run_state import RunState
+from streamreid.runs.summary import Summary
 from streamreid.sources import is_live, with_kinds
 
-__all__ = ["RayRun", "check_cluster_options"]
+__all__ = ["RayRun"]
 
 log = logging.getLogger(__name__)
 
-EXCHANGE_SECONDS = 0.5
-"""How long a call waits in a worker for something to say. It returns at once where there is something, so this is only
-how often a worker shows that it is alive."""
+ANSWER_SECONDS = 10.0
+"""How long the site may take to say how it is doing."""
 
-HEARTBEAT_SECONDS = 3.0
-"""Without an answer for so long, a worker is away. Ray itself notices a lost machine after 15 to 30 s."""
+SITE_LOST_SECONDS = 180.0
+"""The command ends when the site is away for so long: Ray starts it again within seconds."""
 
-OPEN_SECONDS = 180.0
-"""How long the first worker may take to open detector and engine, which may be compiled there."""
+WORKER_AGAIN_SECONDS = 120.0
+"""After which another worker is started for cameras that still wait for one: opening the models takes as long."""
 
-SHARE_SECONDS = 8.0
-"""After so long the cameras of a worker that is away go to others. Ray starts a worker again within a few seconds, and
-before its lease ends nobody else could read them anyway."""
-
-LOST_SECONDS = 90.0
-"""The run ends when all workers are away for so long: Ray starts them again within seconds, those of a lost machine
-within a minute."""
-
-_RETRY_SECONDS = 0.2
+_LOOK_SECONDS = 0.2
 
 
-@dataclass(eq=False)
-class _Slot:
-    """A place for a worker: an actor that Ray restarts, and the cameras that it is to read."""
+class _Here:
+    """The site in this process."""
 
-    name: str
-    actor: Any
-    plan: WorkerPlan
-    cameras: list[str] = field(default_factory=list)
-    told: list[str] | None = None
-    """The cameras that the present process was told to read; None where there is none."""
-    opened: Opened | None = None
-    seen: float = 0.0
-    lost: int = 0
-    told_away: bool = False
+    def __init__(self, site: SiteProcess) -> None:
+        self._site = site
+
+    def call(self, method: str, *arguments: Any, seconds: float) -> Any:
+        """The same as `RayHandle.call`."""
+        return getattr(self._site, method)(*arguments)
 
 
 class RayRun:
-    """Starts workers for the cameras of a configuration and follows their people here. Use as a context manager.
+    """Starts workers for the cameras of a configuration, and a site that follows their people. Use as a context
+    manager; the run has begun when it is entered.
 
     Args:
         config: Cameras and settings.
-        out: Folder of the results, in which the log of the leases is kept.
-        begin: Where the ids of an earlier run end.
+        folder: Of the results.
+        overwrite: Whether results that are there are replaced.
+        append: Whether a live run goes on in a folder with results.
         stay: Go on without any camera.
+        describe: Says in a sentence what the run is doing.
 
     Attributes:
-        run: The run, when entered.
+        site: Calls the methods of `SiteProcess`.
+        address: Of the HTTP interface; empty without it.
 
     Raises:
-        ConfigError: Something is asked for that needs pictures here, when entered.
-        ClusterError: The cluster cannot be reached, or no machine of it fits, when entered.
+        ConfigError, ClusterError: The cluster cannot be reached, no machine of it fits, or the run cannot begin; when
+            entered.
     """
 
-    run: Run
+    site: RayHandle | _Here
 
-    def __init__(self, config: Config, out: Path, *, begin: RunState | None = None, stay: bool = False) -> None:
+    def __init__(
+        self,
+        config: Config,
+        folder: Path,
+        *,
+        overwrite: bool = False,
+        append: bool = True,
+        stay: bool = False,
+        describe: Callable[[Run], str] = repr,
+    ) -> None:
         self.config = config.model_copy(update={"cameras": with_kinds(config.cameras)})
-        self._out, self._begin, self._stay = out, begin, stay
-        self._live = stay or any(is_live(camera) for camera in self.config.cameras)
-        self._plans = plan_workers([c.name for c in self.config.cameras], self.config.cluster)
-        self._session = RaySession(self.config.cluster, workers=len(self._plans))
-        self._slots: list[_Slot] = []
-        self._threads: list[Thread] = []
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._failure: ClusterError | None = None
+        self.address = ""
+        plans = plan_workers([c.name for c in self.config.cameras], self.config.cluster, stay=stay)
+        self._plans = plans
+        self._session = RaySession(self.config.cluster, workers=len(plans))
+        place = f"{socket.gethostname()}:{folder.absolute()}"
+        self._task = SiteTask(
+            uuid.uuid4().hex,
+            self.config,
+            folder,
+            Path.cwd(),
+            LeaseStore.of(self.config, place),
+            overwrite,
+            append,
+            stay,
+            describe,
+        )
+        self._name = folder.name or "run"
+        self._copies: Any = []
+        self._actors: list[Any] = []
+        self._started: list[tuple[Mapping[str, str], float]] = []
+        self._away_since: float | None = None
 
     def __enter__(self) -> RayRun:
         self._session.__enter__()
@@ -119,60 +133,157 @@ class RayRun:
         self.close()
 
     def close(self) -> None:
-        """End the workers and leave the cluster. Safe to call twice."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(HEARTBEAT_SECONDS)
-        for slot in self._slots:
-            self._session.ray.kill(slot.actor)
-        self._slots = []
+        """End the site and the workers, and leave the cluster. Safe to call twice."""
+        if isinstance(getattr(self, "site", None), _Here):
+            self.stop()
+        actors, self._actors = self._actors, []
+        for actor in actors:
+            self._session.ray.kill(actor)
         self._session.__exit__(None, None, None)
+
+    # ---------------------------------------------------------------- the run
+
+    def follow(self, tell: Callable[[SiteProgress], None] = lambda _: None) -> Summary:
+        """Wait for the end of the run.
+
+        Args:
+            tell: Called a few times a second with how it is doing.
+
+        Raises:
+            ClusterError: It failed, or its site cannot be reached any more.
+        """
+        while True:
+            said = self._ask()
+            if said is not None:
+                tell(said)
+                if said.problem:
+                    raise ClusterError(said.problem)
+                if said.done and said.summary is not None:
+                    return said.summary
+                for labels in said.wanted:
+                    self._start_another(labels)
+            time.sleep(_LOOK_SECONDS)
+
+    def stop(self) -> None:
+        """End the run after the updates in work."""
+        deadline = time.monotonic() + SITE_LOST_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                self.site.call("stop", seconds=ANSWER_SECONDS)
+                return
+            except WorkerAway:
+                time.sleep(_LOOK_SECONDS)
+
+    def _ask(self) -> SiteProgress | None:
+        """How the site is doing; None while it is away."""
+        now = time.monotonic()
+        try:
+            said: SiteProgress = self.site.call("progress", seconds=ANSWER_SECONDS)
+        except WorkerAway as error:
+            if self._away_since is None:
+                self._away_since = now
+                log.warning("the site does not answer (%s); workers read on until it is started again", error)
+            if now - self._away_since > SITE_LOST_SECONDS:
+                raise ClusterError(
+                    f"the site does not answer for {SITE_LOST_SECONDS:.0f} s; results so far are kept. See whether the "
+                    "head of the cluster and the machine of the site run (ray status), and start again"
+                ) from None
+            return None
+        self._away_since = None
+        show(said.log)
+        return said
 
     # ---------------------------------------------------------------- start
 
     def _start(self) -> None:
-        ray, cluster = self._session.ray, self.config.cluster
+        ray = self._session.ray
         machines = self._session.machines()
         fit: dict[str, Machine] = {}
         for plan in self._plans:
-            fit |= {m.node: m for m in fitting(machines, cluster, plan.labels)}
-        copies = self._check(list(fit.values()))
-        actor = ray.remote(RunWorker)
-        sent = ray.put(copies) if copies else []
-        leases = SiteLeases(self._out / "leases.jsonl" if self._live else None)
-        options = {
-            "num_cpus": cluster.cpus,
-            "num_gpus": cluster.gpus,
-            "memory": cluster.memory,
-            "scheduling_strategy": "SPREAD",
-            "max_restarts": -1,
-            "max_concurrency": 6,
-            "namespace": NAMESPACE,
-        }
-        for number, plan in enumerate(self._plans, 1):
-            name = f"{self._out.name or 'run'}-{number}-{uuid.uuid4().hex[:6]}"
-            handle = actor.options(name=name, label_selector=dict(plan.labels) or None, **options).remote(
-                self.config,
-                Path.cwd(),
-                max(1, math.floor(cluster.cpus)),
-                lease_seconds=leases.seconds,
-                stay=self._stay,
-                copies=sent,
+            fit |= {m.node: m for m in fitting(machines, self.config.cluster, plan.labels)}
+        copies, node = self._check(list(fit.values()))
+        self._copies = ray.put(copies) if copies else []
+        slots = [self._worker(plan.labels, plan.cameras, n) for n, plan in enumerate(self._plans, 1)]
+        if node is None:
+            log.warning(
+                "no machine of the cluster sees '%s': the site runs in this process, and the run ends with it",
+                self._task.folder.absolute(),
             )
-            self._slots.append(_Slot(name, handle, plan, list(plan.cameras)))
-        service = SiteService(self.config, self._first_engine(), begin=self._begin, stay=self._stay)
-        self.run, self.leases = service.run, leases
-        self.desk = SiteDesk(service.receive, leases, service.status)
-        self._threads = [
-            Thread(target=lambda slot=slot: self._serve(slot), name=f"worker {slot.name}", daemon=True)
-            for slot in self._slots
-        ]
-        self._threads.append(Thread(target=self._watch, name="watch workers", daemon=True))
-        for thread in self._threads:
-            thread.start()
+            self.site = _Here(SiteProcess(self._task, slots, find_worker))
+        else:
+            self.site = RayHandle(self._start_site(node, slots))
+        self._wait()
 
-    def _check(self, machines: Sequence[Machine]) -> list[Any]:
-        """Models that some machine lacks.
+    def _start_site(self, node: str, slots: Sequence[WorkerSlot]) -> Any:
+        ray = self._session.ray
+        affinity = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
+        actor = ray.remote(SiteProcess).options(
+            name=f"{self._name}-site-{uuid.uuid4().hex[:6]}",
+            namespace=NAMESPACE,
+            num_cpus=0,  # it must find room where workers have taken all processors
+            max_restarts=-1,
+            max_concurrency=8,
+            scheduling_strategy=affinity,
+        )
+        handle = actor.remote(self._task, slots, find_worker)
+        self._actors.insert(0, handle)
+        return handle
+
+    def _worker(self, labels: Mapping[str, str], cameras: Sequence[str], number: int) -> WorkerSlot:
+        ray, cluster = self._session.ray, self.config.cluster
+        name = f"{self._name}-{number}-{uuid.uuid4().hex[:6]}"
+        actor = ray.remote(RunWorker).options(
+            name=name,
+            namespace=NAMESPACE,
+            num_cpus=cluster.cpus,
+            num_gpus=cluster.gpus,
+            memory=cluster.memory,
+            scheduling_strategy="SPREAD",
+            max_restarts=-1,
+            max_concurrency=8,
+            label_selector=dict(labels) or None,
+        )
+        handle = actor.remote(
+            self.config,
+            self._task.directory,
+            max(1, math.floor(cluster.cpus)),
+            leases=self._task.leases,
+            stay=self._task.stay,
+            copies=self._copies,
+        )
+        self._actors.append(handle)
+        return WorkerSlot(name, RayHandle(handle), dict(labels), list(cameras), list(cameras))
+
+    def _start_another(self, labels: Mapping[str, str]) -> None:
+        """Cameras came for which no worker has room."""
+        now = time.monotonic()
+        if any(known == labels and now - when < WORKER_AGAIN_SECONDS for known, when in self._started):
+            return
+        self._started.append((labels, now))
+        slot = self._worker(labels, (), len(self._actors))
+        log.warning("worker %s is started for cameras that wait for one", slot.name)
+        try:
+            self.site.call("join", ExtraWorker(slot.name, dict(labels)), slot, seconds=ANSWER_SECONDS)
+        except WorkerAway:  # it was started for nothing, and is asked for again
+            self._session.ray.kill(self._actors.pop())
+            self._started.pop()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + 2 * OPEN_SECONDS
+        while time.monotonic() < deadline:
+            said = self._ask()
+            if said is not None and said.problem:
+                raise ClusterError(said.problem)
+            if said is not None and (said.ready or said.done):
+                self.address = said.address
+                return
+            time.sleep(_LOOK_SECONDS / 4)
+        raise ClusterError(f"the run has not begun within {2 * OPEN_SECONDS:.0f} s; see ray status")
+
+    # ---------------------------------------------------------------- machines
+
+    def _check(self, machines: Sequence[Machine]) -> tuple[list[Any], str | None]:
+        """Models that some machine lacks, and the machine of the site.
 
         Raises:
             ClusterError: A machine does not fit.
@@ -182,152 +293,24 @@ class RayRun:
             path = Path(camera.uri)
             if "://" not in camera.uri and path.exists() and not is_live(camera):
                 sizes[camera.uri] = -1 if path.is_dir() else path.stat().st_size
-        reports = self._session.probe(machines, list(sizes), self.config.detector, self.config.engine.model)
+        away = (self.config.cluster.address or "").startswith("ray://")
+        mark = self._task.folder.absolute() / f".seen-{uuid.uuid4().hex[:8]}" if away else None
+        try:
+            if mark is not None:
+                mark.parent.mkdir(parents=True, exist_ok=True)
+                mark.touch()
+            paths = [*sizes, *([str(mark)] if mark is not None else [])]
+            reports = self._session.probe(machines, paths, self.config.detector, self.config.engine.model)
+        finally:
+            if mark is not None:
+                mark.unlink(missing_ok=True)
         check_reports(reports, sizes=sizes, **installed())
-        return list(missing_models(self.config, reports).values())
+        copies = list(missing_models(self.config, reports).values())
+        return copies, self._node() if mark is None else _sees(reports, str(mark))
 
-    def _first_engine(self) -> Any:
-        """What the engine of the first worker that is open is like.
-
-        Raises:
-            ClusterError: A worker cannot open its models, or none does in time.
-        """
-        ray = self._session.ray
-        waiting = {slot.actor.open.remote(): slot for slot in self._slots}
-        ready, _ = ray.wait(list(waiting), timeout=OPEN_SECONDS)
-        if not ready:
-            raise ClusterError(
-                f"no worker was ready within {OPEN_SECONDS:.0f} s; see whether the cluster has room: ray status"
-            )
-        try:
-            opened: Opened = ray.get(ready[0])
-        except ray.exceptions.RayError as error:
-            raise ClusterError(f"a worker cannot start: {first_line(error)}") from error
-        if opened.engine is None:
-            raise ClusterError(f"on {opened.host}: {opened.problem}")
-        return opened.engine
-
-    # ---------------------------------------------------------------- workers
-
-    def _serve(self, slot: _Slot) -> None:
-        """Talk to the worker of a slot for as long as the run goes on, whichever process it is."""
-        ray = self._session.ray
-        while not self._stop.is_set():
-            try:
-                opened: Opened = ray.get(slot.actor.open.remote(), timeout=OPEN_SECONDS)
-                if opened.engine is None:
-                    log.error("worker %s cannot be used: on %s: %s", slot.name, opened.host, opened.problem)
-                    return
-                self._free(slot, opened)
-                with self._lock:
-                    slot.opened, slot.seen, slot.told, slot.told_away = opened, time.monotonic(), None, False
-                    self._take_back(slot)
-                self._talk(slot)
-            except ray.exceptions.RayError as error:
-                self._gone(slot, error)
-                self._stop.wait(_RETRY_SECONDS)
-
-    def _talk(self, slot: _Slot) -> None:
-        ray = self._session.ray
-        answers: dict[int, Any] = {}
-        sharing: Any = None
-        while not self._stop.is_set():
-            with self._lock:
-                cameras = list(slot.cameras)
-            figures = self.desk.figures()
-            told = {name: figures[name] for name in cameras if name in figures}
-            call = slot.actor.exchange.remote(answers, EXCHANGE_SECONDS, told)
-            if slot.told != cameras and sharing is None:
-                slot.told = cameras
-                sharing = slot.actor.share.remote(cameras)
-            requests = ray.get(call, timeout=HEARTBEAT_SECONDS)
-            slot.seen = time.monotonic()
-            answers = {request.number: self.desk.answer(request) for request in requests}
-            if sharing is not None and ray.wait([sharing], timeout=0)[0]:
-                ray.get(sharing)
-                sharing = None
-
-    def _gone(self, slot: _Slot, error: Exception) -> None:
-        """A worker does not answer. Where another worker of its machine sees that its process is dead, its cameras go
-        to others at once; else when it is started again, or its leases end."""
-        opened = slot.opened
-        if opened is None or slot.told_away or self._stop.is_set():
-            return
-        slot.told_away = True
-        log.warning("worker %s on %s does not answer: %s", slot.name, opened.host, first_line(error))
-        now = time.monotonic()
-        there = [s for s in self._slots if s is not slot and s.seen and now - s.seen < HEARTBEAT_SECONDS]
-        neighbour = next((s for s in there if s.opened is not None and s.opened.host == opened.host), None)
-        if neighbour is not None and self._is_gone(neighbour, opened.pid):
-            self.leases.revoke(opened.name)
-            with self._lock:
-                self._share_out(slot, there)
-
-    def _is_gone(self, slot: _Slot, pid: int) -> bool:
-        """Whether a worker sees no process of this number on its machine; False where it does not say."""
-        try:
-            return bool(self._session.ray.get(slot.actor.is_gone.remote(pid), timeout=HEARTBEAT_SECONDS))
-        except self._session.ray.exceptions.RayError:
-            return False
-
-    def _free(self, slot: _Slot, opened: Opened) -> None:
-        """Another process takes the place of a worker: where the earlier one is dead for sure, its cameras are free at
-        once, else when its leases end."""
-        before = slot.opened
-        if before is None or before.name == opened.name:
-            return
-        slot.lost += 1
-        log.warning("worker %s is process %d on %s now", slot.name, opened.pid, opened.host)
-        if before.host == opened.host and self._is_gone(slot, before.pid):
-            self.leases.revoke(before.name)
-
-    def _watch(self) -> None:
-        """Give the cameras of workers that are away to others; end the run where all are."""
-        while not self._stop.wait(_RETRY_SECONDS):
-            now = time.monotonic()
-            with self._lock:
-                there = [s for s in self._slots if s.seen and now - s.seen < HEARTBEAT_SECONDS]
-                for slot in self._slots:
-                    if slot.seen and now - slot.seen > SHARE_SECONDS:
-                        self._share_out(slot, there)
-                newest = max((slot.seen for slot in self._slots), default=0.0)
-            if newest and now - newest > LOST_SECONDS:
-                self._failure = ClusterError(
-                    f"no worker of the cluster answers for {LOST_SECONDS:.0f} s; results so far are kept. See whether "
-                    "the head and the machines run (ray status), and start again"
-                )
-                self.run.stop()
-                return
-
-    def _share_out(self, slot: _Slot, there: Sequence[_Slot]) -> None:
-        for camera in list(slot.cameras):
-            others = {s.name: (s.plan.labels, len(s.cameras)) for s in there}
-            name = least_loaded(slot.plan.labels, others)
-            if name is None:
-                return
-            slot.cameras.remove(camera)
-            next(s for s in there if s.name == name).cameras.append(camera)
-            log.warning("camera '%s' goes from worker %s to %s", camera, slot.name, name)
-
-    def _take_back(self, slot: _Slot) -> None:
-        """A worker is back whose cameras went to others: it would be idle, and they do its work."""
-        if slot.cameras:
-            return
-        for other in self._slots:
-            other.cameras = [name for name in other.cameras if name not in slot.plan.cameras]
-        slot.cameras = list(slot.plan.cameras)
+    def _node(self) -> str:
+        return str(self._session.ray.get_runtime_context().get_node_id())
 
 
-def check_cluster_options(config: Config, *, cache: Path | None) -> None:
-    """Refuse what this process cannot do where the pictures are elsewhere.
-
-    Raises:
-        ConfigError: Names it.
-    """
-    if cache is not None:
-        raise ConfigError("--cache stores what workers see, which stays with them; run without --cluster to make one")
-    if config.server.listen is not None:
-        raise ConfigError(
-            "the HTTP interface needs the cameras in this process; run with --cluster and without --serve, or "
-            "`streamreid serve` without a cluster"
-        )
+def _sees(reports: Sequence[Report], path: str) -> str | None:
+    return next((r.machine.node for r in reports if r.sizes.get(path) is not None), None)

@@ -153,6 +153,14 @@ class RequestedLeases:
         found: list[str] = self._ask("revoke", worker)
         return found
 
+    def withdraw(self, worker: str) -> None:
+        """See `Leases`."""
+        self._ask("withdraw", worker)
+
+    def allow(self, worker: str) -> None:
+        """See `Leases`."""
+        self._ask("allow", worker)
+
     def owners(self) -> dict[str, Lease]:
         """See `Leases`; their ends are on the clock of the site."""
         found: dict[str, Lease] = self._ask("owners")

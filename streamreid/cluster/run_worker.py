@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from streamreid._limits import raise_open_files
+from streamreid.cluster.lease_store import LeaseStore
+from streamreid.cluster.leases import LeasesAway
 from streamreid.cluster.model_copies import ModelCopy, locate
-from streamreid.cluster.request_bridge import Answer, Request, RequestBridge, RequestedLeases
+from streamreid.cluster.request_bridge import Answer, Request, RequestBridge
 from streamreid.cluster.worker import PerceptionWorker
-from streamreid.config import Config
+from streamreid.config import CameraConfig, Config
 from streamreid.errors import StreamReIDError
 from streamreid.pipeline.detectors import open_detectors
 from streamreid.pipeline.engine_description import EngineDescription
@@ -36,6 +38,7 @@ class Opened:
         pid: Its process id.
         engine: Which makes its features.
         problem: Why it cannot be used.
+        again: Whether that may be otherwise later.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Opened:
     pid: int
     engine: EngineDescription | None = None
     problem: str = ""
+    again: bool = False
 
 
 class RunWorker:
@@ -52,7 +56,7 @@ class RunWorker:
         config: All cameras and settings of the run.
         folder: Working folder of the command, for relative paths.
         threads: Threads of detector and engine.
-        lease_seconds: How long a lease lasts.
+        leases: Where leases are kept.
         stay: Whether cameras may come, so that they are followed as live ones.
         copies: Detectors and engines that may be missing on this machine.
     """
@@ -63,7 +67,7 @@ class RunWorker:
         folder: Path,
         threads: int,
         *,
-        lease_seconds: float,
+        leases: LeaseStore,
         stay: bool = False,
         copies: Sequence[ModelCopy] = (),
     ) -> None:
@@ -74,7 +78,7 @@ class RunWorker:
         self._config, self._stay = config, stay
         self._copies = {copy.model: copy for copy in copies}
         self._bridge = RequestBridge()
-        self._leases = RequestedLeases(self._bridge, lease_seconds)
+        self._lease_store = leases
         self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._told: Mapping[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
@@ -84,26 +88,27 @@ class RunWorker:
     def open(self) -> Opened:
         """Open detector and engine, once."""
         with self._lock:
-            if self._opened is None:
+            if self._opened is None or self._opened.again:
                 self._opened = self._open()
             return self._opened
 
     def _open(self) -> Opened:
         here = self._name, socket.gethostname(), os.getpid()
         try:
+            leases = self._lease_store.for_worker(self._bridge)
             located = self._locate(self._config)
             detector, embedder = open_detectors(located), open_embedder(located.engine)
             self._worker = PerceptionWorker(
                 self._config,
                 self._name,
-                self._leases,
+                leases,
                 lambda data: self._bridge.ask("batch", data),
                 detector=detector,
                 embedder=embedder,
                 stay=self._stay,
             )
         except StreamReIDError as error:
-            return Opened(*here, problem=redact(error))
+            return Opened(*here, problem=redact(error), again=isinstance(error, LeasesAway))
         return Opened(*here, EngineDescription.of(embedder))
 
     def is_gone(self, pid: int) -> bool:
@@ -130,13 +135,18 @@ class RunWorker:
             self._told = told
         return self._bridge.fetch(answers, wait)
 
-    def share(self, cameras: Sequence[str]) -> None:
-        """Read these cameras from now on, and no others."""
+    def share(self, cameras: Sequence[CameraConfig]) -> None:
+        """Read these cameras from now on, as they are here, and no others."""
         assert self._worker is not None
-        for name in set(self._worker.status().cameras) - set(cameras):
+        for name in set(self._worker.status().cameras) - {camera.name for camera in cameras}:
             self._worker.remove(name)
-        for name in cameras:
-            self._worker.add(name)
+        for camera in cameras:
+            self._worker.add(camera)
+
+    def change(self, config: CameraConfig) -> str:
+        """See `PerceptionWorker.change`."""
+        assert self._worker is not None
+        return self._worker.change(config)
 
     def status(self) -> dict[str, Any]:
         """How it is doing, as plain values: host, pid, those of `WorkerStatus`, and what the site knows of its

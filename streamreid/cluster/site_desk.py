@@ -15,6 +15,7 @@ from streamreid.secrets import redact
 __all__ = ["SiteDesk"]
 
 
+_LEASE_KINDS = ("acquire", "renew", "release", "revoke", "withdraw", "allow", "owners", "log")
 _FIGURES_SECONDS = 1.0
 """Seconds over which frame rates are computed."""
 
@@ -36,7 +37,7 @@ class SiteDesk:
     ) -> None:
         self._kinds: dict[str, Callable[..., Any]] = {
             "batch": receive,
-            **{kind: getattr(leases, kind) for kind in ("acquire", "renew", "release", "revoke", "owners", "log")},
+            **{kind: getattr(leases, kind) for kind in _LEASE_KINDS},
         }
         self.received = 0
         """Bytes of batches so far."""

@@ -9,19 +9,18 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from streamreid.cameras.capture_times import check_mixed
 from streamreid.cameras.statistics import CameraCount, Statistics
-from streamreid.cluster.camera_figures import apply_figures
 from streamreid.cluster.inbox import Channel, Inbox
+from streamreid.cluster.remote_cameras import RemoteCameras
 from streamreid.cluster.update_batch import Ack, UpdateBatch
 from streamreid.cluster.update_order import live_updates, recorded_updates
-from streamreid.config import CameraConfig, Config
-from streamreid.errors import CameraNotFound, ConfigError, SourceError
+from streamreid.config import Config
+from streamreid.errors import ConfigError, SourceError
 from streamreid.pipeline.engine_description import EngineDescription
 from streamreid.pipeline.frame_faults import FrameFaults
 from streamreid.pipeline.privacy_mask import PrivacyMasks
@@ -30,52 +29,8 @@ from streamreid.pipeline.run_state import RunState
 from streamreid.pipeline.site import Site
 from streamreid.sources import is_live, with_kinds
 from streamreid.track_update import TrackUpdate
-from streamreid.types import EmbeddedFrame
 
-__all__ = ["RemoteCameras", "SiteService"]
-
-
-class RemoteCameras:
-    """The cameras of a run whose frames stay with the workers; takes the place of `Perception` in a `Run`.
-
-    Args:
-        configs: The cameras.
-        live: Whether any is live.
-        stay: Go on without any camera, because some may be added.
-    """
-
-    def __init__(self, configs: Sequence[CameraConfig], *, live: bool, stay: bool) -> None:
-        self._configs = {config.name: config for config in configs}
-        self.detector_name = ""
-        self.live, self.stay = live, stay
-        self.stopped = threading.Event()
-
-    @property
-    def configs(self) -> Sequence[CameraConfig]:
-        """The cameras as they are now."""
-        return list(self._configs.values())
-
-    def __iter__(self) -> Iterator[EmbeddedFrame | None]:
-        return iter(())  # no frame ever comes here
-
-    def set(self, config: CameraConfig) -> None:
-        """Take in a camera, or its new settings."""
-        self._configs = {**self._configs, config.name: config}
-
-    def drop(self, name: str) -> None:
-        """A camera is no longer part of the run."""
-        self._configs = {key: config for key, config in self._configs.items() if key != name}
-
-    def forget(self, camera: str) -> None:
-        """Nothing is kept of a camera here."""
-
-    def stop(self) -> None:
-        """End the run after the updates in work."""
-        self.stopped.set()
-
-    def close(self) -> None:
-        """End the run."""
-        self.stopped.set()
+__all__ = ["ClusterRun", "SiteService"]
 
 
 class ReceivedUpdates:
@@ -92,6 +47,17 @@ class ReceivedUpdates:
     def updates(self, frames: object) -> Iterator[TrackUpdate]:
         """All updates; the frames are with the workers."""
         return self._updates()
+
+
+class ClusterRun(Run):
+    """A run whose cameras are read by workers; they may come, go and change as those of `Pipeline` do."""
+
+    perception: RemoteCameras
+
+    @property
+    def cameras(self) -> RemoteCameras:
+        """The cameras, wherever they are read."""
+        return self.perception
 
 
 class SiteService:
@@ -130,8 +96,10 @@ class SiteService:
         self._engine = engine
         self._begin = begin or RunState()
         self._statistics = Statistics({c.name: CameraCount() for c in config.cameras})
-        self._cameras = RemoteCameras(config.cameras, live=live, stay=stay)
+        window = config.association.window
+        self.cameras = RemoteCameras(config.cameras, self._statistics, live=live, stay=stay, window=window)
         self._inbox = Inbox([c.name for c in config.cameras], live=live)
+        self.cameras.on_change = self._camera_changed
         self._models: dict[str, str] = {}
         faults = FrameFaults(
             lambda frame, reason: self._statistics.record_drop(frame.camera, reason),
@@ -141,11 +109,11 @@ class SiteService:
         site = Site(config, engine, live=live, begin=self._begin, statistics=self._statistics, faults=faults)
         delay = config.tracker.delay
         source = live_updates if live else recorded_updates
-        options: dict[str, Any] = {"stopped": self._cameras.stopped.is_set}
+        options: dict[str, Any] = {"stopped": self.cameras.stopped.is_set}
         if not live:
             options["delay"] = delay
         tracking = ReceivedUpdates(lambda: source(self._inbox, self._statistics, **options))
-        self.run = Run(self._cameras, tracking, site)
+        self.run = ClusterRun(self.cameras, tracking, site)
 
     def __repr__(self) -> str:
         return f"SiteService(cameras={list(self._inbox.channels)})"
@@ -162,12 +130,12 @@ class SiteService:
         mismatch = self._mismatch(batch.models)
         if mismatch:
             return Ack({}, {item.camera: mismatch for item in batch.cameras}, time=time.time()).to_bytes()
-        self._cameras.detector_name = batch.models.get("detector", "") or self._cameras.detector_name
+        self.cameras.detector_name = batch.models.get("detector", "") or self.cameras.detector_name
         begin = {item.camera: self._numbers(item.camera) for item in batch.cameras}
         answer = self._inbox.take(batch, begin)
         for camera, figures in batch.counts.items():
             if camera in self._inbox.channels and self._inbox.channels[camera].worker == batch.worker:
-                apply_figures(self._statistics, camera, figures)
+                self.cameras.note(camera, figures)
         return answer.to_bytes()
 
     def _mismatch(self, models: Mapping[str, str]) -> str:
@@ -182,7 +150,7 @@ class SiteService:
 
     def _numbers(self, camera: str) -> tuple[int, int]:
         """First track id and frame number of a camera under a new lease."""
-        if not self._cameras.live:
+        if not self.cameras.live:
             return 1, 0
         with self._inbox.changed:
             channel = self._inbox.channels.get(camera, Channel())
@@ -192,25 +160,11 @@ class SiteService:
 
     # ---------------------------------------------------------------- cameras
 
-    def add(self, config: CameraConfig) -> None:
-        """Take in a camera while the run goes on; its updates may come from now on."""
-        if not self._cameras.live:
-            raise ConfigError("this run reads recordings; cameras can only be added in a run with live ones")
-        self._cameras.set(config)
-        self._statistics.of(config.name).removed = False
-        self._inbox.add(config.name)
-
-    def remove(self, camera: str) -> None:
-        """Take no more updates of a camera.
-
-        Raises:
-            CameraNotFound: There is none of that name.
-        """
-        if camera not in self._inbox.channels:
-            raise CameraNotFound(camera, self._inbox.channels)
-        self._inbox.remove(camera)
-        self._cameras.drop(camera)
-        self._statistics.of(camera).removed = True
+    def _camera_changed(self, camera: str, there: bool) -> None:
+        if there:
+            self._inbox.add(camera)
+        else:
+            self._inbox.remove(camera)
 
     def fail(self, camera: str, reason: str) -> None:
         """Nobody can read a camera: the others are not to wait for it."""

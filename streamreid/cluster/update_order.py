@@ -121,7 +121,10 @@ def live_updates(inbox: Inbox, statistics: Statistics, *, stopped: Callable[[], 
     while not stopped():
         now = statistics.beat = time.monotonic()
         with inbox.changed:
-            found = _first_of_live(list(inbox.channels.values()), now)
+            if inbox.removed:
+                found: TrackUpdate | None = TrackUpdate(removed=(inbox.removed.popleft(),))
+            else:
+                found = _first_of_live(list(inbox.channels.values()), now)
             if found is None:
                 inbox.changed.wait(min(_PATIENCE / 2, _IDLE))
         if found is not None:

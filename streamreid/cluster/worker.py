@@ -12,17 +12,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from streamreid._threads import Thread
+from streamreid.cluster.batch_sender import BatchSender, Send
 from streamreid.cluster.camera_sessions import LiveSession, Models, RecordingSession
 from streamreid.cluster.clock_correction import on_clock_of_site
 from streamreid.cluster.leases import Lease, LeaseHeld, Leases, LeasesAway
 from streamreid.cluster.outbox import Outbox
+from streamreid.cluster.owned_camera import OwnedCamera, WorkerStatus
 from streamreid.cluster.shared_models import SharedDetector, SharedEmbedder, model_stamp
-from streamreid.cluster.update_batch import Ack, CameraUpdates, UpdateBatch
 from streamreid.config import CameraConfig, Config
 from streamreid.detection import Detector
 from streamreid.errors import CameraNotFound
@@ -32,26 +31,9 @@ from streamreid.secrets import redact
 from streamreid.sources import is_live, with_kinds
 from streamreid.track_update import TrackUpdate
 
-__all__ = ["PerceptionWorker", "Send", "WorkerStatus"]
+__all__ = ["PerceptionWorker"]
 
 log = logging.getLogger(__name__)
-
-Send = Callable[[bytes], bytes]
-"""``UpdateBatch.to_bytes()`` to the site service, ``Ack.to_bytes()`` back. Whatever it raises means that the site is
-away: the same is sent again later."""
-
-_BATCH_SECONDS = 0.1
-"""Seconds between batches: what is lost by waiting is little against the age of a frame, and a message that costs a
-millisecond to pass on stays cheap."""
-
-_BATCH_BYTES = 4 << 20
-"""Updates in one batch, at most."""
-
-_LONGEST_PAUSE = 1.0
-"""Seconds between attempts while the site is away."""
-
-_FIGURES_SECONDS = 1.0
-"""Seconds between figures of the cameras."""
 
 _RENEWALS = 4
 """Attempts to renew a lease in the time that it lasts, so that two may fail."""
@@ -66,45 +48,6 @@ _LAST_SECONDS = 1.0
 _WRONG_CLOCK = 1.0
 """Seconds by which this machine's clock must differ from the site's for capture times to be corrected: more than the
 way to the site takes. Smaller differences are found by what cameras see (`association.clock`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerStatus:
-    """How a worker is doing; plain values, so that it can be sent anywhere.
-
-    Args:
-        worker: Its name.
-        cameras: By name: state ("waiting for lease", "waiting for site", "reading", "ended", "closing", "refused"),
-            reason, fence, seconds until the lease ends, updates that wait, updates that were lost, and the
-            figures of `camera_figures`.
-        site_away: Seconds since the site last answered; 0 where it does.
-        clock_offset: Seconds by which this machine's clock is ahead of the site's.
-    """
-
-    worker: str
-    cameras: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    site_away: float = 0.0
-    clock_offset: float = 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same as a dictionary."""
-        return asdict(self)
-
-
-@dataclass(slots=True)
-class _Camera:
-    """One camera that this worker was given. ``state`` is one of those of `WorkerStatus`."""
-
-    config: CameraConfig
-    live: bool
-    state: str = "waiting for lease"
-    reason: str = ""
-    lease: Lease | None = None
-    session: RecordingSession | None = None
-    next_attempt: float = 0.0
-    first: int | None = None  # frame number from which a live camera's frames are of this lease
-    shift: float = 0.0  # seconds by which capture times of a live camera are too late
-    closing: threading.Lock = field(default_factory=threading.Lock)
 
 
 class PerceptionWorker:
@@ -142,22 +85,24 @@ class PerceptionWorker:
         found = SharedDetector(detector or open_detectors(config), lock)
         described = SharedEmbedder(embedder or open_embedder(config.engine), lock)
         self._models = Models(config, found, described)
-        self._stamp = model_stamp(found, described)
-        self._leases, self._send = leases, send
-        self._wake = threading.Event()
-        self._outbox = Outbox(self._wake)
+        self._leases = leases
+        self._outbox = Outbox(threading.Event())
         self._lock = threading.RLock()
-        self._cameras: dict[str, _Camera] = {}
+        self._cameras: dict[str, OwnedCamera] = {}
         self._stop = threading.Event()
-        self._answered = time.monotonic()
-        self._away = False
-        self._offset, self._best_trip = 0.0, float("inf")
-        self._figures_sent = 0.0
+        self._sender = BatchSender(
+            name,
+            self._outbox,
+            send,
+            model_stamp(found, described),
+            figures=self._all_figures,
+            begin=self._begin,
+            refuse=self._refuse,
+        )
         self._live_session = LiveSession(self._models, self._put_live) if self._live else None
         self._threads = [
             Thread(target=target, name=name, daemon=True)
             for target, name in (
-                (self._send_all, "send"),
                 (self._renew_all, "renew"),
                 (self._watch_all, "watch"),
                 (self._acquire_all, "acquire"),
@@ -165,6 +110,7 @@ class PerceptionWorker:
         ]
         for thread in self._threads:
             thread.start()
+        self._sender.start()
 
     def __repr__(self) -> str:
         return f"PerceptionWorker({self.name}, cameras={list(self._cameras)})"
@@ -173,10 +119,11 @@ class PerceptionWorker:
 
     def add(self, camera: str | CameraConfig) -> None:
         """Own a camera from now on. Its lease is asked for at once; while another worker has it, or the store of the
-        leases is away, again and again until ``remove``. Nothing happens if it is owned already.
+        leases is away, again and again until ``remove``. One that is owned already
+        takes its new settings.
 
         Args:
-            camera: Name of a camera of the configuration, or the settings of another one.
+            camera: Name of a camera of the configuration, or the settings of any.
 
         Raises:
             CameraNotFound: The configuration has none of that name.
@@ -188,10 +135,37 @@ class PerceptionWorker:
             raise CameraNotFound(camera, self._configs)
         with self._lock:
             known = self._cameras.get(camera)
-            if known is not None and known.state != "refused":
-                return
-            self._cameras[camera] = _Camera(self._configs[camera], self._live)
-        self._acquire(camera)
+            mine = known is not None and known.state != "refused"
+            if not mine:
+                self._cameras[camera] = OwnedCamera(self._configs[camera], self._live)
+        if not mine:
+            self._acquire(camera)
+        elif known is not None and known.config != self._configs[camera]:
+            self.change(self._configs[camera])
+
+    def change(self, config: CameraConfig) -> str:
+        """Read a live camera with other settings, let it rest, or read it again after it failed or rested.
+
+        Args:
+            config: The camera as it is to be.
+
+        Returns:
+            Why that cannot be done, and everything is as it was; empty if it is done.
+        """
+        with self._lock:
+            self._configs[config.name] = config
+            camera = self._cameras.get(config.name)
+            if camera is None or self._live_session is None:
+                return ""
+            before, camera.config = camera.config, config
+            if not camera.opened:  # it will be opened as it is to be
+                return ""
+        with camera.closing:
+            problem = self._live_session.change(config)
+        if problem:
+            camera.config = self._configs[config.name] = before
+        self._sender.figures_due()
+        return problem
 
     def remove(self, camera: str) -> None:
         """Stop reading a camera, send what is left of it (for at most a second) and give its lease back. Nothing
@@ -203,8 +177,8 @@ class PerceptionWorker:
         with found.closing:
             self._stop_reading(camera, found)
         deadline = time.monotonic() + _LAST_SECONDS
-        while self._outbox.waiting(camera)[0] and time.monotonic() < deadline and not self._away:
-            self._wake.set()
+        while self._outbox.waiting(camera)[0] and time.monotonic() < deadline and not self._sender.away:
+            self._outbox.wake.set()
             time.sleep(_WATCH_SECONDS)
         self._outbox.close(camera)
         self._give_back(found)
@@ -225,15 +199,14 @@ class PerceptionWorker:
                     "lost": lost,
                     **self._figures(name, camera),
                 }
-        away = now - self._answered if self._away else 0.0
-        return WorkerStatus(self.name, cameras, round(away, 3), round(self._offset, 3))
+        return WorkerStatus(self.name, cameras, round(self._sender.away_seconds, 3), round(self._sender.offset, 3))
 
     def close(self) -> None:
         """Stop reading all cameras and give their leases back. Safe to call twice."""
         for name in list(self._cameras):
             self.remove(name)
         self._stop.set()
-        self._wake.set()
+        self._sender.stop()
         if self._live_session is not None:
             self._live_session.close()
         for thread in self._threads:
@@ -253,7 +226,9 @@ class PerceptionWorker:
             if not isinstance(error, LeaseHeld | LeasesAway):
                 log.exception("the lease of camera '%s' cannot be asked for", name)
             camera.reason = redact(error)
-            camera.next_attempt = time.monotonic() + self._leases.seconds / _RENEWALS
+            pause = self._leases.seconds / _RENEWALS
+            left = error.seconds if isinstance(error, LeaseHeld) else pause
+            camera.next_attempt = time.monotonic() + min(pause, left + _WATCH_SECONDS)
             return
         with self._lock:
             if self._cameras.get(name) is not camera or self._stop.is_set():
@@ -274,7 +249,7 @@ class PerceptionWorker:
         # Opening and closing take seconds, and batches of the other cameras are not to wait.
         Thread(target=lambda: self._open(name, camera, fence, (track, frame)), name="open", daemon=True).start()
 
-    def _open(self, name: str, camera: _Camera, fence: int, first: tuple[int, int]) -> None:
+    def _open(self, name: str, camera: OwnedCamera, fence: int, first: tuple[int, int]) -> None:
         with camera.closing:
             lease = camera.lease
             if lease is None or lease.fence != fence:
@@ -282,6 +257,8 @@ class PerceptionWorker:
             if self._live_session is not None:
                 camera.first = self._live_session.prepare(name, track=first[0], frame=first[1])
                 self._live_session.add(camera.config)
+                camera.opened = True
+                self._sender.figures_due()
             else:
                 camera.session = RecordingSession(
                     self._models,
@@ -295,10 +272,10 @@ class PerceptionWorker:
             camera = self._cameras.get(name)
             if camera is not None and camera.lease is not None and camera.lease.fence == fence:
                 camera.state = "ended"
-        self._figures_sent = 0.0  # with the last updates
+        self._sender.figures_due()  # with the last updates
         self._outbox.end(name, fence)
 
-    def _stop_reading(self, name: str, camera: _Camera) -> None:
+    def _stop_reading(self, name: str, camera: OwnedCamera) -> None:
         if camera.session is not None:
             if camera.state == "reading":
                 self._outbox.close(name)  # it may wait for room there
@@ -307,27 +284,27 @@ class PerceptionWorker:
         elif self._live_session is not None:
             self._live_session.remove(name)
 
-    def _lose(self, name: str, camera: _Camera, state: str, reason: str) -> None:
+    def _lose(self, name: str, camera: OwnedCamera, state: str, reason: str) -> None:
         """The right to read a camera is gone."""
         with self._lock:
             if self._cameras.get(name) is not camera or camera.lease is None:
                 return
             lease, camera.lease, camera.first = camera.lease, None, None
-            camera.state, camera.reason = "closing", reason
+            camera.state, camera.reason, camera.opened = "closing", reason, False
             if not camera.live:  # of a live camera, what was made while it was owned is still sent
                 self._outbox.close(name)
         log.warning("camera '%s' is read no more: %s", name, reason)
         # Closing a camera may take seconds, and giving back a lease as long as the store is not reached.
         Thread(target=lambda: self._clear(name, camera, lease, state), name="close", daemon=True).start()
 
-    def _clear(self, name: str, camera: _Camera, lease: Lease, state: str) -> None:
+    def _clear(self, name: str, camera: OwnedCamera, lease: Lease, state: str) -> None:
         with camera.closing:
             self._stop_reading(name, camera)
         self._release(lease)
         camera.next_attempt = time.monotonic()
         camera.state = state
 
-    def _give_back(self, camera: _Camera) -> None:
+    def _give_back(self, camera: OwnedCamera) -> None:
         lease, camera.lease = camera.lease, None
         if lease is not None:
             self._release(lease)
@@ -379,8 +356,9 @@ class PerceptionWorker:
             return False
         if update.frame is not None and update.frame.index < camera.first:  # in work when the last lease was lost
             return True
-        if abs(self._offset - camera.shift) > _WRONG_CLOCK:
-            camera.shift = self._offset if abs(self._offset) > _WRONG_CLOCK else 0.0
+        offset = self._sender.offset
+        if abs(offset - camera.shift) > _WRONG_CLOCK:
+            camera.shift = offset if abs(offset) > _WRONG_CLOCK else 0.0
             log.warning(
                 "this machine's clock is %+.1f s ahead of the site's; capture times are corrected", camera.shift
             )
@@ -393,45 +371,6 @@ class PerceptionWorker:
             return False
         return self._outbox.put(name, lease.fence, update.to_bytes())
 
-    def _send_all(self) -> None:
-        pause = _BATCH_SECONDS
-        while not self._stop.is_set():
-            self._wake.wait(pause)
-            self._wake.clear()
-            sent = self._outbox.collect(_BATCH_BYTES)
-            counts = self._due_figures()
-            if not sent and not counts:
-                pause = _BATCH_SECONDS
-                continue
-            try:
-                self._exchange(sent, counts)
-                pause = _BATCH_SECONDS
-            except Exception as error:  # whatever it is, the cameras go on
-                self._outbox.send_again()
-                self._figures_sent = 0.0
-                if not self._away:
-                    log.warning("the site does not answer (%s); the cameras go on", redact(error))
-                self._away = True
-                pause = min(2 * pause, _LONGEST_PAUSE)
-                self._stop.wait(pause)
-
-    def _exchange(self, sent: tuple[CameraUpdates, ...], counts: Mapping[str, Any]) -> None:
-        wall, began = time.time(), time.monotonic()
-        answer = Ack.from_bytes(self._send(UpdateBatch(self.name, sent, self._stamp, counts).to_bytes()))
-        self._answered = time.monotonic()
-        self._compare_clocks(wall, self._answered - began, answer.time)
-        if self._away:
-            log.warning("the site answers again")
-            self._away = False
-        self._outbox.acknowledge(sent, dict(answer.next))
-        for name, (track, frame) in answer.begin.items():
-            self._begin(name, track, frame)
-        fences = {item.camera: item.fence for item in sent}
-        for name, reason in answer.refused.items():
-            self._refuse(name, fences.get(name, 0), "refused", reason)
-        for name in answer.again:
-            self._refuse(name, fences.get(name, 0), "waiting for lease", "the site began anew")
-
     def _refuse(self, name: str, fence: int, state: str, reason: str) -> None:
         """The site takes nothing that was made under a lease."""
         self._outbox.close(name, fence)
@@ -439,21 +378,13 @@ class PerceptionWorker:
         if camera is not None and camera.lease is not None and camera.lease.fence == fence:
             self._lose(name, camera, state, reason)
 
-    def _compare_clocks(self, wall: float, trip: float, site: float) -> None:
-        """Of many answers, the one that came back fastest tells best what the site's clock shows."""
-        self._best_trip *= 1.01  # so that a clock that is set, or drifts, is followed within minutes
-        if trip <= self._best_trip:
-            self._best_trip, self._offset = trip, wall + trip / 2 - site
-
-    def _due_figures(self) -> dict[str, Any]:
-        now = time.monotonic()
-        if now - self._figures_sent < _FIGURES_SECONDS:
-            return {}
-        self._figures_sent = now
+    def _all_figures(self) -> dict[str, Any]:
         with self._lock:
             return {name: self._figures(name, camera) for name, camera in self._cameras.items()}
 
-    def _figures(self, name: str, camera: _Camera) -> dict[str, Any]:
+    def _figures(self, name: str, camera: OwnedCamera) -> dict[str, Any]:
         if camera.session is not None:
             return dict(camera.session.figures())
-        return {} if self._live_session is None else dict(self._live_session.figures(name))
+        if self._live_session is None:
+            return {}
+        return {**self._live_session.figures(name), "opened": camera.opened}

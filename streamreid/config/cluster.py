@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -133,6 +133,27 @@ class ClusterConfig(Section):
     placement: tuple[PlacementRule, ...] = Field(
         default=(),
         description="Machines that cameras belong to; the first rule that names a camera counts.",
+    )
+    leases: Literal["gallery", "site"] = Field(
+        default="gallery",
+        description=(
+            "Who keeps the right to read a camera: a gallery in PostgreSQL, which every worker must reach then, or the "
+            "site. Without such a gallery it is the site."
+        ),
+    )
+    lease_seconds: float | None = Field(
+        default=None,
+        ge=1,
+        le=300,
+        description=(
+            "Seconds that a worker may read a camera without renewing the right to it. Empty: 4 where the gallery is "
+            "in PostgreSQL, else 10, so that cameras are read on while the process of the site is started again."
+        ),
+        json_schema_extra=advanced(
+            "seconds",
+            low="Cameras stop where the database or the site is away for some seconds.",
+            high="Cameras of a machine that was lost or cut off stand still for longer.",
+        ),
     )
     attempts: int = Field(
         default=3,

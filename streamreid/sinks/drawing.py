@@ -12,17 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
-import supervision as sv
 from numpy.typing import NDArray
 from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
 from streamreid.config import OutputConfig
 from streamreid.types import FloatArray, Image, IntArray
+
+if TYPE_CHECKING:
+    import supervision as sv
 
 __all__ = [
     "HEAD_HEIGHT",
@@ -99,7 +101,11 @@ def _rgb(index: int) -> tuple[int, int, int]:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-_PALETTE = sv.ColorPalette([sv.Color(*_UNDECIDED), *(sv.Color(*_rgb(i)) for i in range(_COLOURS))])
+@lru_cache(maxsize=1)
+def _palette() -> sv.ColorPalette:
+    import supervision as sv  # not at the top: it takes half of a start, and few runs draw
+
+    return sv.ColorPalette([sv.Color(*_UNDECIDED), *(sv.Color(*_rgb(i)) for i in range(_COLOURS))])
 
 
 def _slots(global_ids: IntArray) -> NDArray[np.int64]:
@@ -108,7 +114,7 @@ def _slots(global_ids: IntArray) -> NDArray[np.int64]:
 
 def colour_of(global_id: int) -> tuple[int, int, int]:
     """The BGR colour of a person: the same in every camera and every run; grey for 0 (no identity yet)."""
-    colour = _PALETTE.by_idx(int(_slots(np.array([global_id]))[0])).as_bgr()
+    colour = _palette().by_idx(int(_slots(np.array([global_id]))[0])).as_bgr()
     return int(colour[0]), int(colour[1]), int(colour[2])
 
 
@@ -282,6 +288,8 @@ class Painter:
         Returns:
             The same picture.
         """
+        import supervision as sv
+
         unit = unit_of(image) * self.style.scale
         thickness = max(1, round(2.4 * unit))
         pixelate(image, boxes if blur_boxes is None else np.concatenate([boxes, blur_boxes]), self.style.blur)
@@ -294,10 +302,10 @@ class Painter:
         if self.style.traces:
             if self._trace is None:
                 self._trace = sv.TraceAnnotator(
-                    _PALETTE, sv.Position.BOTTOM_CENTER, self.style.trace_length, max(1, thickness - 1)
+                    _palette(), sv.Position.BOTTOM_CENTER, self.style.trace_length, max(1, thickness - 1)
                 )
             image = self._trace.annotate(image, people, custom_color_lookup=slots)
-        image = sv.RoundBoxAnnotator(_PALETTE, thickness, roundness=0.25).annotate(
+        image = sv.RoundBoxAnnotator(_palette(), thickness, roundness=0.25).annotate(
             image, people, custom_color_lookup=slots
         )
         size = max(11, round(18 * unit))

@@ -1,4 +1,4 @@
-"""A run on a Ray cluster: the results of one process, and cameras that survive their worker."""
+"""A run on a Ray cluster: the results of one process; cameras survive their worker, people survive the site."""
 
 import json
 import os
@@ -6,13 +6,11 @@ import signal
 import threading
 import time
 
+import httpx
 import pytest
 
-from streamreid.cluster.leases import owned_twice
+from streamreid.cluster.leases import LeaseChange, owned_twice
 from streamreid.cluster.ray_run import RayRun
-from streamreid.cluster.ray_session import RaySession
-from streamreid.config import ClusterConfig
-from streamreid.runs import run
 
 pytestmark = pytest.mark.wall_time
 
@@ -40,48 +38,103 @@ def test_results_of_one_process(nodes, call, scene, cameras, tmp_path):
     assert (tmp_path / "one" / "results.jsonl").read_bytes() == (tmp_path / "many" / "results.jsonl").read_bytes()
 
 
-def live(scene, **cluster):
+def live(scene, **sections):
     """Recordings of five minutes that are played as cameras."""
-    videos = [scene.camera(name, [0, 1], frames=1500, rate=5) for name in "abc"]
-    config = scene.config(*videos, cluster={"address": "auto", **cluster})
+    videos = [scene.camera(name, [0, 1], frames=1500, rate=5) for name in "abcd"]
+    config = scene.config(*videos, **sections)
     return config.model_copy(update={"cameras": tuple(c.model_copy(update={"live": True}) for c in config.cameras)})
 
 
-def test_a_worker_is_killed(nodes, call, scene, tmp_path):
-    config = live(scene, workers=2)
-    with RayRun(config, tmp_path / "out") as cluster:
-        frames = {name: [] for name in "abc"}
-        lost = []
+class Running:
+    """A run on the cluster in a thread, and what it writes."""
 
-        def look(following):
-            now = time.monotonic()
-            for name, count in following.statistics.cameras.items():
-                if count.frames and (not frames[name] or frames[name][-1][1] < count.frames):
-                    frames[name].append((now, count.frames))
+    def __init__(self, cluster, folder):
+        self.cluster, self.folder = cluster, folder
+        self.pid, self.summary = None, None
+        self.thread = threading.Thread(target=self._follow)
+        self.thread.start()
 
-        thread = threading.Thread(target=run, args=(cluster.run, tmp_path / "out"), kwargs={"progress": look})
-        thread.start()
+    def _follow(self):
+        def note(said):
+            self.pid = said.pid
+
+        self.summary = self.cluster.follow(note)
+
+    def rows(self):
+        text = (self.folder / "results.jsonl").read_text()
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+    def frames(self, camera):
+        return [row["frame"] for row in self.rows() if row.get("camera") == camera and "frame" in row]
+
+    def more(self, *cameras, than=None, count=3, seconds=150):
+        """Seconds until each camera has more frames in the results."""
+        before = than or {name: len(self.frames(name)) for name in cameras}
+        began = time.monotonic()
+        wait_for(lambda: all(len(self.frames(name)) >= before[name] + count for name in cameras), seconds)
+        return time.monotonic() - began
+
+    def end(self):
+        self.cluster.stop()
+        self.thread.join(60)
+
+    def leases(self):
+        return [LeaseChange(**json.loads(line)) for line in (self.folder / "leases.jsonl").read_text().splitlines()]
+
+
+def test_a_worker_and_the_site_are_killed_and_cameras_change_by_http(nodes, call, scene, tmp_path):
+    config = live(scene, cluster={"address": "auto", "workers": 2}, server={"listen": "0"})
+    fourth, config = config.cameras[3], config.model_copy(update={"cameras": config.cameras[:3]})
+    with RayRun(config, tmp_path / "out", stay=True) as cluster:
+        running = Running(cluster, tmp_path / "out")
         try:
-            wait_for(lambda: all(len(seen) > 10 for seen in frames.values()))
-            with RaySession(ClusterConfig(address="auto")) as session:
-                before = {w["pid"]: set(w["cameras"]) for w in session.workers().values()}
-                pid, cameras_lost = next((pid, names) for pid, names in before.items() if "a" in names)
-                lost.append(time.monotonic())
-                os.kill(pid, signal.SIGKILL)
-                wait_for(lambda: frames["a"][-1][0] > lost[0] + 1)
-                wait_for(lambda: pid not in {w["pid"] for w in session.workers().values() if w})
-                code, text, err = call("cluster", "status", "--json")
-            assert code == 0, err
+            wait_for((tmp_path / "out" / "results.jsonl").exists)
+            running.more("a", "b", "c", than=dict.fromkeys("abc", 0), count=10)
+            workers = status(call)
+            cameras_by_http(cluster.address, fourth, running)
+            assert {n: set(w["cameras"]) & set("abc") for n, w in status(call).items() if w["kind"] == "cameras"} == {
+                n: set(w["cameras"]) for n, w in workers.items() if w["kind"] == "cameras"
+            }  # nothing moved that needed not
+            lost = next(w for w in workers.values() if "a" in w["cameras"] and w["kind"] == "cameras")
+            os.kill(lost["pid"], signal.SIGKILL)
+            running.more("a", "b", "c")
+            site = running.pid
+            os.kill(site, signal.SIGKILL)
+            known = {row["global_id"] for row in running.rows() if row.get("global_id")}
+            running.more("a", "b", "c", "d")
+            assert running.pid != site
+            states = {c["name"]: c["state"] for c in httpx.get(f"{cluster.address}/cameras", timeout=20).json()}
+            assert set(states) == set("abcd")  # one was added by HTTP
         finally:
-            cluster.run.stop()
-            thread.join()
-        assert cameras_lost | set().union(*before.values()) == set("abc")
-        assert not owned_twice(cluster.leases.log())
-        said = json.loads(text[text.index("{") :])  # Ray tells of the death on standard output
-        assert "a" in {c for w in said["workers"].values() if w for c in w["cameras"]}  # None: it is being started
-        results = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
-        shown = [(r["camera"], r["frame"], r["track_id"]) for r in results if r["type"] == "person"]
-        assert len(shown) == len(set(shown))
+            running.end()
+    assert running.summary.interrupted
+    assert not owned_twice(running.leases())
+    shown = [(r["camera"], r["frame"], r["track_id"]) for r in running.rows() if r["type"] == "person"]
+    assert len(shown) == len(set(shown))
+    new = [row["global_id"] for row in running.rows() if row["type"] == "event" and row["kind"] == "new"]
+    assert len(new) == len(set(new)) > len(known) > 0  # people are new to the site that was started again, no id is
+
+
+def cameras_by_http(address, camera, running):
+    """Add a camera, let it rest and read it again, refuse one that cannot be opened."""
+    with httpx.Client(base_url=address, timeout=60) as client:
+        body = {"name": camera.name, "uri": camera.uri, "live": True}
+        answer = client.post("/cameras", json=body)
+        assert (answer.status_code, answer.json()["name"]) == (201, "d"), answer.text
+        running.more("d", than={"d": 0})
+        assert client.post("/cameras/d/pause").json()["state"] == "paused"
+        assert client.post("/cameras/d/resume").status_code == 200
+        running.more("d")
+        answer = client.post("/cameras", json={"name": "e", "uri": "/nowhere.avi", "live": True})
+        assert answer.status_code >= 400
+        assert "nowhere" in answer.text
+        assert {c["name"] for c in client.get("/cameras").json()} == set("abcd")
+
+
+def status(call):
+    code, text, err = call("cluster", "status", "--json")
+    assert code == 0, err
+    return {n: w for n, w in json.loads(text[text.index("{") :])["workers"].items() if w}  # None: being started
 
 
 def wait_for(condition, seconds=150):

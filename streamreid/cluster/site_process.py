@@ -1,0 +1,353 @@
+"""The site of a run in a process of its own: started again after a crash, it finds its state and its workers.
+
+Nothing here needs Ray. What is lost with the process is rebuilt: people from the gallery, ids and frame numbers from
+the folder of the results, cameras from ``cameras.json``, who reads what from the workers, leases from their store.
+Meanwhile workers read on and keep what they have to say.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from streamreid._limits import raise_open_files
+from streamreid._threads import Thread
+from streamreid.cameras.runtime_overrides import CameraOverrides
+from streamreid.cluster.lease_store import LeaseStore
+from streamreid.cluster.leases import Leases
+from streamreid.cluster.site_desk import SiteDesk
+from streamreid.cluster.site_log import SiteLog
+from streamreid.cluster.site_marker import ExtraWorker, SiteMarker
+from streamreid.cluster.site_service import SiteService
+from streamreid.cluster.supervisor import Supervisor
+from streamreid.cluster.worker_slots import Assignment, WorkerSlot
+from streamreid.config import CameraConfig, Config
+from streamreid.errors import ClusterError, ConfigError, DataError, StreamReIDError
+from streamreid.pipeline.ground_plane import check_start
+from streamreid.pipeline.run import Run
+from streamreid.pipeline.run_state import read_begin
+from streamreid.runs.result_folder import ResultsFolder
+from streamreid.runs.run import run
+from streamreid.runs.summary import Summary
+from streamreid.secrets import redact
+from streamreid.sinks import Sink
+from streamreid.sources import is_live, with_kinds
+
+__all__ = ["SiteProcess", "SiteProgress", "SiteTask"]
+
+log = logging.getLogger(__name__)
+
+AGAIN_SECONDS = 120.0
+"""How long a site that is started again tries to open what it needs: its database may be starting, too."""
+
+_RETRY_SECONDS = 1.0
+_HIDDEN_LEASES = ".leases.jsonl"
+_DESCRIBE_SECONDS = 0.2
+"""Between sentences of progress, which cost a millisecond."""
+
+
+@dataclass(frozen=True)
+class SiteTask:
+    """What the process of a site is to do, in values that can be sent to it.
+
+    Args:
+        run: Id of the run, the same for all processes of its site.
+        config: Cameras and settings.
+        folder: Of the results.
+        directory: Working folder of the command, for relative paths.
+        leases: Where leases are kept.
+        overwrite: Whether results that are there are replaced.
+        append: Whether a live run goes on in a folder with results.
+        stay: Go on without any camera.
+        describe: Says in a sentence what the run is doing.
+    """
+
+    run: str
+    config: Config
+    folder: Path
+    directory: Path
+    leases: LeaseStore
+    overwrite: bool = False
+    append: bool = True
+    stay: bool = False
+    describe: Callable[[Run], str] = repr
+
+
+@dataclass(frozen=True, slots=True)
+class SiteProgress:
+    """How a site is doing.
+
+    Args:
+        pid: Its process.
+        ready: Whether the run has begun.
+        text: What it is doing, in a sentence.
+        address: Of its HTTP interface; empty without it.
+        frames: Frames with results in this process.
+        wanted: Labels of workers that are to be started.
+        log: What was logged since the last question.
+        done: Whether the run is over.
+        problem: Why it could not begin or go on; empty if it could.
+        summary: Of a run that is over.
+    """
+
+    pid: int
+    ready: bool = False
+    text: str = ""
+    address: str = ""
+    frames: int = 0
+    wanted: Sequence[Mapping[str, str]] = ()
+    log: list[tuple[str, int, str]] = field(default_factory=list)
+    done: bool = False
+    problem: str = ""
+    summary: Summary | None = None
+
+
+class SiteProcess:
+    """Runs a site in threads of this process. Methods may be called from any thread.
+
+    Args:
+        task: What to do.
+        slots: Its workers.
+        find: The slot of a worker that was started while an earlier process of this site ran; None if it is gone.
+    """
+
+    def __init__(
+        self,
+        task: SiteTask,
+        slots: Sequence[WorkerSlot],
+        find: Callable[[ExtraWorker], WorkerSlot | None] = lambda _: None,
+    ) -> None:
+        self._task, self._find = task, find
+        self._slots = list(slots)
+        self._log = SiteLog()
+        self._text, self._told = "beginning", 0.0
+        self._address = ""
+        self._problem = ""
+        self._summary: Summary | None = None
+        self._service: SiteService | None = None
+        self._supervisor: Supervisor | None = None
+        self._changes: CameraOverrides | None = None
+        self._marker = SiteMarker()
+        self._stopped = self._ready = self._done = False
+        self._thread = Thread(target=self._run, name="site", daemon=True)
+        self._thread.start()
+
+    def __repr__(self) -> str:
+        return f"SiteProcess({self._task.folder}, ready={self._ready}, done={self._done})"
+
+    # ---------------------------------------------------------------- from the command
+
+    def progress(self) -> SiteProgress:
+        """How it is doing."""
+        service, supervisor = self._service, self._supervisor
+        return SiteProgress(
+            os.getpid(),
+            self._ready,
+            self._text,
+            self._address,
+            0 if service is None else service.run.statistics.frames,
+            [] if supervisor is None else supervisor.wanted(),
+            self._log.fetch(),
+            self._done,
+            self._problem,
+            self._summary,
+        )
+
+    def status(self) -> dict[str, Any]:
+        """How it is doing, for `streamreid cluster status`, in plain values."""
+        service = self._service
+        return {
+            "kind": "site",
+            "host": os.uname().nodename,
+            "pid": os.getpid(),
+            "state": "done" if self._done else "following" if self._ready else "beginning",
+            "folder": str(self._task.folder),
+            "address": self._address,
+            "frames": 0 if service is None else service.run.statistics.frames,
+            "cameras": {} if service is None else service.status(),
+        }
+
+    def stop(self) -> None:
+        """End the run after the updates in work."""
+        self._stopped = True
+        if self._service is not None:
+            self._service.stop()
+
+    def join(self, worker: ExtraWorker, slot: WorkerSlot) -> None:
+        """Use a worker that was started while the run goes on."""
+        if self._supervisor is not None:
+            self._marker = self._marker.write(self._task.folder, workers=(*self._marker.workers, worker))
+            self._supervisor.join(slot)
+
+    def leases(self) -> Leases:
+        """Of all cameras."""
+        assert self._supervisor is not None
+        return self._supervisor.leases
+
+    def cameras(self) -> list[CameraConfig]:
+        """As they are now."""
+        return [] if self._service is None else self._service.cameras.configs
+
+    def edit(self, what: str, *arguments: Any) -> Any:
+        """Do what the watched cameras file says: ``remove`` or ``admit`` a camera, or note what the file says.
+
+        Returns:
+            What it gives, and why it cannot be done.
+        """
+        assert self._service is not None
+        assert self._changes is not None
+        cameras, changes = self._service.cameras, self._changes
+        acts: dict[str, Callable[..., Any]] = {
+            "remove": cameras.remove,
+            "admit": cameras.admit,
+            "file_says": lambda said: changes.file_says(said, cameras.configs),
+            "save": lambda: changes.save(lambda: cameras.configs),
+        }
+        try:
+            return acts[what](*arguments), ""
+        except StreamReIDError as error:
+            return None, redact(error)
+
+    # ---------------------------------------------------------------- the run
+
+    def _run(self) -> None:
+        task = self._task
+        try:
+            if task.directory.is_dir():
+                os.chdir(task.directory)
+            raise_open_files()
+            with self._log, ExitStack() as stack:
+                self._follow(stack)
+            SiteMarker.remove(task.folder)
+            (task.folder / _HIDDEN_LEASES).unlink(missing_ok=True)
+        except StreamReIDError as error:
+            self._problem = redact(error)
+        except Exception as error:
+            log.exception("the site failed")
+            self._problem = f"{type(error).__name__}: {redact(error)}"
+        finally:
+            self._done = True
+
+    def _follow(self, stack: ExitStack) -> None:
+        task = self._task
+        marker = self._marker = SiteMarker.read(task.folder)
+        again = marker.run == task.run
+        if again:
+            log.warning("the site was started again (process %d); workers read on meanwhile", os.getpid())
+            found = (self._find(worker) for worker in marker.workers)
+            self._slots += [slot for slot in found if slot is not None]
+        live = task.stay or any(is_live(camera) for camera in with_kinds(task.config.cameras))
+        overwrite = (task.overwrite and not (again and marker.committed)) if live else (task.overwrite or again)
+        folder = stack.enter_context(self._patiently(again, lambda: _entered(task.folder, overwrite)))
+        self._marker = (marker if again else SiteMarker(task.run)).write(task.folder)
+        config, changes = self._configured(folder, live)
+        stack.callback(changes.close)
+        leases = self._patiently(again, lambda: task.leases.for_site(_lease_log(task.folder, live)))
+        stack.callback(leases.close)
+        assignment = Assignment(self._slots, config.cluster)
+        supervisor = Supervisor(assignment, leases, self._configs, self._lost)
+        engine = supervisor.first_engine(patient=again)
+        goes_on = live and not overwrite and (task.append or again)
+        begin = read_begin(task.folder) if goes_on else None
+        service = self._patiently(again, lambda: SiteService(config, engine, begin=begin, stay=task.stay))
+        stack.callback(service.close)
+        desk = SiteDesk(service.receive, leases, service.status)
+        service.cameras.host = supervisor
+        service.cameras.rates = lambda: {name: values["fps"] for name, values in desk.figures().items()}
+        self._service, self._supervisor, self._changes = service, supervisor, changes
+        folder.begin(config)
+        listeners = self._serve(stack, service, changes)
+        supervisor.start(desk, adopt=True)
+        stack.callback(supervisor.stop)
+        if self._stopped:
+            service.stop()
+        self._ready = True
+        self._summary = run(service.run, folder, progress=self._show, rendering=self._say, listeners=listeners)
+
+    def _configs(self) -> Mapping[str, CameraConfig]:
+        return {} if self._service is None else self._service.cameras.by_name
+
+    def _configured(self, folder: ResultsFolder, live: bool) -> tuple[Config, CameraOverrides]:
+        """The cameras to begin with: what was changed by HTTP in earlier processes or runs holds."""
+        config, task = self._task.config, self._task
+        keep = live and task.append and config.server.keep_changes
+        changes = CameraOverrides(folder.path, config.cameras, keep=keep)
+        check = partial(check_start, window=config.association.window, serving=task.stay)
+        if not folder.overwrite:
+            config = config.model_copy(update={"cameras": changes.begin(check)})
+        return config, changes
+
+    def _serve(self, stack: ExitStack, service: SiteService, changes: CameraOverrides) -> list[Sink]:
+        config = service.run.config.server
+        if config.listen is None:
+            return []
+        from streamreid.serving import Server  # an extra
+
+        host, _, port = config.listen.rpartition(":")
+        if port == "0" and self._marker.port:  # a free one was chosen by the process before
+            config = config.model_copy(update={"listen": f"{host}:{self._marker.port}".lstrip(":")})
+        served: Any = service.run  # it has all of a `Pipeline` that the interface uses
+        server = stack.enter_context(Server(served, config, changes))
+        self._address = server.address
+        self._marker = self._marker.write(self._task.folder, port=int(server.address.rpartition(":")[2]))
+        return [server.board]
+
+    def _patiently(self, again: bool, act: Callable[[], Any]) -> Any:
+        """Open something; in a site that is started again, again and again for a while."""
+        deadline = time.monotonic() + (AGAIN_SECONDS if again else 0.0)
+        while True:
+            try:
+                return act()
+            except (ConfigError, DataError):
+                raise
+            except StreamReIDError as error:
+                if time.monotonic() >= deadline or self._stopped:
+                    raise
+                self._say(f"the site cannot begin yet: {redact(error)}")
+                time.sleep(_RETRY_SECONDS)
+
+    def _show(self, following: Run) -> None:
+        if following.statistics.frames and not self._marker.committed:
+            self._marker = self._marker.write(self._task.folder, committed=True)
+        now = time.monotonic()
+        if now - self._told >= _DESCRIBE_SECONDS:
+            self._told = now
+            self._text = self._task.describe(following)
+
+    def _say(self, text: str) -> None:
+        self._text = text
+
+    def _lost(self, error: ClusterError) -> None:
+        self._problem = redact(error)
+        self.stop()
+
+
+class _Entered:
+    """A context that was entered already, so that entering can be tried again."""
+
+    def __init__(self, folder: ResultsFolder) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> ResultsFolder:
+        return self._folder
+
+    def __exit__(self, *details: Any) -> None:
+        self._folder.__exit__(*details)
+
+
+def _entered(path: Path, overwrite: bool) -> _Entered:
+    folder = ResultsFolder(path, overwrite=overwrite)
+    folder.__enter__()
+    return _Entered(folder)
+
+
+def _lease_log(folder: Path, live: bool) -> Path:
+    """Where leases that the site keeps are logged; of recordings nobody wants to read them later."""
+    return folder / ("leases.jsonl" if live else _HIDDEN_LEASES)
