@@ -78,6 +78,7 @@ class _Verbs(LazyGroup):
             "Find who looks like a picture: where, when, how probably.",
         ),
         Verb("report", "streamreid.cli.report:report", _SHOW, "How many different people were where and when."),
+        Verb("view", "streamreid.cli.view:view", _SHOW, "A page of a run, a cache or a gallery, in the browser."),
         Verb("clip", "streamreid.cli.clip:clip", _SHOW, "One film of one person's appearances in all cameras."),
         Verb(
             "calibrate",

@@ -62,7 +62,9 @@ def print_notes(console: Console, notes: Iterable[tuple[str, str, str]]) -> None
 
 
 @contextmanager
-def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
+def stop_on_signals(
+    stop: Callable[[], None], said: str = "stopping: finishing the outputs (again to stop at once)"
+) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM calls ``stop`` so that outputs are finished; the second one ends at once."""
     asked = False
 
@@ -71,7 +73,7 @@ def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
         if asked:
             raise KeyboardInterrupt
         asked = True
-        errors.print("stopping: finishing the outputs (again to stop at once)")
+        errors.print(said)
         stop()
 
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -40,4 +40,6 @@ def demo(
         out, "demo", overwrite=overwrite or out == _FOLDER
     ) as folder:  # a demo may be shown again and again
         code = execute(Config.from_dict(data), folder, quiet=quiet)
+    if code == 0 and not quiet:
+        errors.print(f"look at it: streamreid view {out}", highlight=False, markup=False)
     raise typer.Exit(code)

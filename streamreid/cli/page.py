@@ -7,21 +7,37 @@ from importlib.util import find_spec
 
 from streamreid.cli.console import errors
 from streamreid.config import ServerConfig
+from streamreid.errors import MissingExtraError
 from streamreid.serving import LivePage, LiveParts
 
-__all__ = ["page_of_run", "tell_page"]
+__all__ = ["page_of_run", "require_page", "tell_page"]
 
-_NEEDS = ("jinja2", "wsproto")
-"""What the extra `web` adds to the extra `server`."""
+_NEEDS = ("fastapi", "uvicorn", "jinja2", "wsproto")
+"""What the extra `web` brings."""
 
 
 def page_of_run(config: ServerConfig) -> Callable[[LiveParts], LivePage] | None:
     """Makes the page of a run; None where there shall be none, or the extra ``web`` is not installed."""
-    if not config.page or any(find_spec(name) is None for name in _NEEDS):
+    if not config.page or _missing():
         return None
     from streamreid.web import live_page  # an extra
 
     return live_page
+
+
+def require_page() -> None:
+    """Nothing where the extra ``web`` is installed.
+
+    Raises:
+        MissingExtraError: It is not.
+    """
+    missing = _missing()
+    if missing:
+        raise MissingExtraError(missing[0], "web", "A page to look at")
+
+
+def _missing() -> list[str]:
+    return [name for name in _NEEDS if find_spec(name) is None]
 
 
 def tell_page(address: str, page: object, config: ServerConfig) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,19 +10,18 @@ import cv2
 import typer
 from rich.table import Table
 
-from streamreid.cli._gallery import choose_store, note
 from streamreid.cli.clip import Blurring, Moved, pictures_of
 from streamreid.cli.console import errors, output, set_up_logging
+from streamreid.cli.history import open_history
 from streamreid.cli.tables import print_table
 from streamreid.config.output import duration
 from streamreid.errors import ConfigError, OutputError
 from streamreid.places import CountsTable
 from streamreid.reports.charts import period_label, place_label
 from streamreid.reports.footprints import GROUND, Footprints, gather_footprints
-from streamreid.reports.histories import gallery_history, is_cache, replayed_run
 from streamreid.reports.maps import Base, bases_of, draw_heat, draw_paths
 from streamreid.reports.report import Report, write_page
-from streamreid.runs.finished_run import FinishedRun, open_run
+from streamreid.runs.finished_run import FinishedRun
 from streamreid.runs.questions import asked_places, moment
 
 __all__ = ["report"]
@@ -72,7 +70,7 @@ def report(
     Stills of cameras are blurred as the run was (output.blur).
     """
     set_up_logging()
-    with _opened(run, sources) as finished:
+    with open_history(run, sources, "report") as finished:
         if not finished.complete or finished.goes_on:
             errors.print(finished.state, highlight=False)
         for sentence in finished.notes:
@@ -98,25 +96,6 @@ def report(
     written = [path for path in (page, csv, parquet, flows, paths) if path is not None]
     if written:
         output.print(f"written: {', '.join(map(str, written))}", highlight=False, markup=False, soft_wrap=True)
-
-
-@contextmanager
-def _opened(what: str, sources: Path | None) -> Iterator[FinishedRun]:
-    """The run, the replay of a cache, or the gallery.
-
-    Raises:
-        DataError: It is none of these.
-    """
-    path = Path(what)
-    if "://" in what or path.is_file():
-        with choose_store(what, sources) as store:
-            note(store, "report", {})
-            yield gallery_history(store)
-    elif is_cache(path):
-        with replayed_run(path) as finished:
-            yield finished
-    else:
-        yield open_run(path)
 
 
 def _options(

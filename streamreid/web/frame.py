@@ -21,7 +21,7 @@ from streamreid.web.pictures import PictureFeed, width_for
 from streamreid.web.registry import Asked
 from streamreid.web.rendering import Renderer, colour_sheet
 from streamreid.web.site_view import SiteView
-from streamreid.web.socket import Viewers
+from streamreid.web.socket import Viewers, message
 from streamreid.web.texts import texts_for
 
 __all__ = ["POLICY", "Frame"]
@@ -128,14 +128,27 @@ class Frame:
             return Response(data, media_type=media, headers={"Cache-Control": "no-cache"})
 
     def _add_pictures(self, app: FastAPI) -> None:
-        pool = WorkerPool("making pictures", threads=2, waiting=14, seconds=_PAGE_SECONDS)
+        pool = WorkerPool("making pictures", threads=4, waiting=28, seconds=_PAGE_SECONDS)
+
+        def made(camera: str, width: int, time: float | None) -> tuple[bytes, bytes]:
+            found = self._site.frame(camera, width_for(width), time)
+            if found is None:
+                raise HTTPException(404, f"there is no picture of camera '{camera}'")
+            return found
 
         @app.get("/page/picture/{camera}", include_in_schema=False)
         async def picture(camera: str, width: int = 640, time: float | None = None) -> Response:
-            data = await pool.run(lambda: self._site.picture(camera, width_for(width), time))
-            if data is None:
+            _, jpeg = await pool.run(lambda: made(camera, width, time))
+            if not jpeg:
                 raise HTTPException(404, f"there is no picture of camera '{camera}'")
-            return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+            return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+        # As in messages of the WebSocket: the picture and who is where in it belong together.
+        @app.get("/page/frame/{camera}", include_in_schema=False)
+        async def frame(camera: str, width: int = 640, time: float | None = None) -> Response:
+            header, jpeg = await pool.run(lambda: made(camera, width, time))
+            data = message(0, [(header, jpeg, 0)])
+            return Response(data, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
     # ---------------------------------------------------------------- pages
 

@@ -122,7 +122,11 @@ class LiveView:
         newest = reversed(events[-limit:])
         return [{"topic": event.topic, "number": event.number, **event.data} for event in newest]
 
-    def picture(self, camera: str, width: int, time: float | None = None) -> bytes | None:
+    def span(self) -> tuple[float, float] | None:
+        """It goes on."""
+        return None
+
+    def frame(self, camera: str, width: int, time: float | None = None) -> tuple[bytes, bytes] | None:
         """The next frame of a camera; None if none comes within some seconds.
 
         Raises:
@@ -138,7 +142,7 @@ class LiveView:
             while monotonic() < end:
                 made = self.feed.newest(keys[0])
                 if made is not None:
-                    return made.jpeg
+                    return made.header, made.jpeg
                 sleep(_POLL_SECONDS)
             return None
         finally:

@@ -20,11 +20,11 @@ import numpy as np
 
 from streamreid._threads import Thread
 from streamreid.sinks import FinalIdentities, blurred
-from streamreid.sinks.base import SinkContext
+from streamreid.sinks.base import SinkContext, ltwh
 from streamreid.sinks.drawing import Blur
-from streamreid.types import FrameResult, IdentityEvent, Image
+from streamreid.types import FloatArray, FrameResult, IdentityEvent, Image
 
-__all__ = ["WIDTHS", "EncodedPicture", "PictureFeed", "encoded", "width_for"]
+__all__ = ["WIDTHS", "EncodedPicture", "PictureFeed", "encoded", "picture_header", "share_boxes", "width_for"]
 
 WIDTHS = (320, 480, 640, 960, 1280, 1920)
 """Pixels. What is asked for is rounded up to one of these, so that viewers share pictures."""
@@ -179,34 +179,31 @@ class PictureFeed(SinkContext):
                     self._made[camera, width] = EncodedPicture(self._number, header, jpeg, result_time)
 
 
+def share_boxes(boxes: FloatArray, size: tuple[int, int]) -> list[list[float]]:
+    """``[N, 4]`` xyxy in pixels as left, top, width and height in shares of a picture of that width and height."""
+    shares = ltwh(boxes) / np.array([*size, *size], np.float64)
+    return [[round(value, 4) for value in row] for row in shares.tolist()]
+
+
 def picture_header(result: FrameResult) -> dict[str, Any]:
     """Who is where in a frame, for the page to draw: boxes are left, top, width and height as shares of the picture."""
     frame, tracks = result.frame, result.tracks
-    width, height = frame.size
-    people = []
-    for row, (box, track, who, probability) in enumerate(
-        zip(
-            tracks.boxes.astype(float).tolist(),
-            tracks.ids.tolist(),
-            result.global_ids.tolist(),
-            result.probabilities.tolist(),
-            strict=True,
-        )
-    ):
-        left, top, right, bottom = box
-        people.append(
-            {
-                "box": [
-                    round(left / width, 4),
-                    round(top / height, 4),
-                    round((right - left) / width, 4),
-                    round((bottom - top) / height, 4),
-                ],
-                "track_id": track,
-                "global_id": who or None,
-                "name": result.names.get(who),
-                "probability": round(probability, 3) if who else None,
-                "visibility": result.visibility[row].astype(float).round(2).tolist(),
-            }
-        )
-    return {"camera": frame.camera, "time": round(frame.time, 3), "size": [width, height], "people": people}
+    columns = (
+        share_boxes(tracks.boxes, frame.size),
+        tracks.ids.tolist(),
+        result.global_ids.tolist(),
+        result.probabilities.astype(np.float64).round(3).tolist(),
+        result.visibility.astype(np.float64).round(2).tolist(),
+    )
+    people = [
+        {
+            "box": box,
+            "track_id": track,
+            "global_id": who or None,
+            "name": result.names.get(who),
+            "probability": probability if who else None,
+            "visibility": visibility,
+        }
+        for box, track, who, probability, visibility in zip(*columns, strict=True)
+    ]
+    return {"camera": frame.camera, "time": round(frame.time, 3), "size": list(frame.size), "people": people}

@@ -61,13 +61,20 @@ class SiteView(Protocol):
     def events(self, limit: int = 100) -> list[dict[str, Any]]:
         """The newest identity, camera and place events, the newest first: ``topic``, ``number`` and what was told."""
 
-    def picture(self, camera: str, width: int, time: float | None = None) -> bytes | None:
-        """A JPEG of a camera, hidden as viewers may see it; None where there is none.
+    def span(self) -> tuple[float, float] | None:
+        """First and last capture time of a finished run; None where nobody was seen, and of a live one."""
+
+    def frame(self, camera: str, width: int, time: float | None = None) -> tuple[bytes, bytes] | None:
+        """A frame of a camera, hidden as viewers may see it; None where there is none.
 
         Args:
             camera: Its name.
             width: At most so many pixels.
             time: Of a finished run, the capture time; of a live one always the newest.
+
+        Returns:
+            JSON of who is where in it, see :func:`streamreid.web.pictures.picture_header`, and a JPEG; no bytes where
+            no picture is to be had.
         """
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import json
 import struct
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -21,7 +22,7 @@ from streamreid.serving.event_stream import EventHub, Topic
 from streamreid.serving.sessions import SESSION_COOKIE, Sessions
 from streamreid.web.pictures import PictureFeed, PictureKey, width_for
 
-__all__ = ["VIEWERS", "Viewers"]
+__all__ = ["VIEWERS", "Viewers", "message"]
 
 VIEWERS = 64
 """Pages open at the same time."""
@@ -49,6 +50,19 @@ _PART = struct.Struct(">III")
 
 _BUSY, _OVER, _SIGNED_OUT = 1013, 1001, 4401
 """Why a connection is closed: too many, the run ended, the session ended."""
+
+
+def message(number: int, frames: Sequence[tuple[bytes, bytes, int]]) -> bytes:
+    """Frames as one binary message.
+
+    Args:
+        number: What the page says when it has drawn them.
+        frames: Of each, JSON of who is where, JPEG, milliseconds since its result.
+    """
+    parts = [_HEAD.pack(number)]
+    for header, jpeg, age in frames:
+        parts += [_PART.pack(len(header), len(jpeg), age), header, jpeg]
+    return b"".join(parts)
 
 
 class Viewers:
@@ -157,18 +171,18 @@ class _Viewer:
             parts = self._new_pictures()
             if parts:
                 self._messages += 1
-                data = b"".join([_HEAD.pack(self._messages), *parts])
+                data = message(self._messages, parts)
                 await asyncio.wait_for(self.connection.send_bytes(data), _SEND_SECONDS)
 
-    def _new_pictures(self) -> list[bytes]:
+    def _new_pictures(self) -> list[tuple[bytes, bytes, int]]:
         if self._feed is None:
             return []
-        parts: list[bytes] = []
+        parts = []
         now = time.monotonic()
         for key in self._wanted:
             made = self._feed.newest(key)
             if made is not None and made.number > self._sent.get(key, 0):
                 self._sent[key] = made.number
                 age = max(0, round(1000 * (now - made.result_time)))
-                parts += [_PART.pack(len(made.header), len(made.jpeg), age), made.header, made.jpeg]
+                parts.append((made.header, made.jpeg, age))
         return parts

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -130,3 +131,24 @@ class LiveRun:
             run(self.pipeline, self.folder, listeners=self.server.sinks)
         except BaseException as error:
             self.error = error
+
+
+@contextmanager
+def finished_page(folder: Path, **server: Any) -> Iterator[str]:
+    """Address of the page of a run that is over.
+
+    Args:
+        folder: Of its results.
+        server: Settings of the section ``server``.
+    """
+    from streamreid import open_run
+    from streamreid.config import ServerConfig
+    from streamreid.reports.camera_pictures import CameraPictures
+    from streamreid.web.finished_app import page_server
+    from streamreid.web.finished_view import FinishedView
+
+    finished = open_run(folder)
+    view = FinishedView(finished, CameraPictures(finished))
+    with page_server(view, ServerConfig(**{"listen": "127.0.0.1:0", **server})) as listening:
+        yield listening.address
+        view.close()

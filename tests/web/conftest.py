@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from streamreid import Config
+from streamreid import Config, Pipeline, run
 from tests.support import browser as browsers
 from tests.support import rtsp_camera
 from tests.support import web as sites
@@ -76,3 +76,21 @@ def live_site(site_config: Config, tmp_path_factory: pytest.TempPathFactory) -> 
     """A live run with its page; tests leave its cameras as they are."""
     with sites.LiveRun(site_config, tmp_path_factory.mktemp("live") / "run") as site:
         yield site
+
+
+@pytest.fixture(scope="session")
+def finished_run(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that is over, of both recordings."""
+    cameras = [{"name": name, "uri": str(films / f"{name}.mp4")} for name in ("entrance", "hall")]
+    config = Config.from_dict({"cameras": cameras, "engine": {"model": "none"}})
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    with Pipeline(config, detector=sites.ColourDetector(), embedder=sites.ColourEmbedder()) as pipeline:
+        run(pipeline, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished_site(finished_run: Path) -> Iterator[str]:
+    """Address of the page of that run."""
+    with sites.finished_page(finished_run) as address:
+        yield address

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from streamreid.web.registry import Asked, PageNotFound, Pages
@@ -20,4 +21,15 @@ def _show(asked: Asked) -> dict[str, Any]:
     if chosen and chosen not in [camera["name"] for camera in cameras]:
         raise PageNotFound(f"there is no camera '{chosen}'")
     shown = [camera for camera in cameras if chosen in ("", camera["name"])]
-    return {"cameras": cameras, "shown": shown, "chosen": chosen, "run": asked.site.run()}
+    span = asked.site.span()
+    start = None if span is None else _start(asked.query.get("time"), span)
+    return {"cameras": cameras, "shown": shown, "chosen": chosen, "run": asked.site.run(), "span": span, "start": start}
+
+
+def _start(text: str | None, span: tuple[float, float]) -> float:
+    """The moment that an address asks for, else the beginning."""
+    try:
+        time = float(text or span[0])
+        return min(max(time, span[0]), span[1]) if isfinite(time) else span[0]
+    except ValueError:
+        return span[0]

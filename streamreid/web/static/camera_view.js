@@ -142,6 +142,7 @@ function lookAtAll() {
 
 customElements.define("camera-view", CameraView);
 on("picture", (picture) => {
+  if (document.body.dataset.kind !== "live") return;
   for (const view of all()) if (view.camera === picture.header.camera) void view.show(picture);
 });
 document.addEventListener("visibilitychange", lookAtAll);

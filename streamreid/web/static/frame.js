@@ -154,10 +154,15 @@ function told(said) {
   refresh((wanted) => said.lost > 0 || wanted.some((topic) => topics.has(topic)));
 }
 
-/** @param {ArrayBuffer} data */
-function pictures(data) {
+/**
+ * Frames out of a binary message.
+ * @param {ArrayBuffer} data
+ * @returns {{number: number, pictures: Picture[]}}
+ */
+export function readFrames(data) {
   const view = new DataView(data);
-  const number = view.getUint32(0);
+  /** @type {Picture[]} */
+  const found = [];
   let place = 4;
   while (place < data.byteLength) {
     const [head, body, age] = [0, 4, 8].map((offset) => view.getUint32(place + offset));
@@ -165,8 +170,15 @@ function pictures(data) {
     const header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, place, head)));
     const jpeg = new Blob([new Uint8Array(data, place + head, body)], { type: "image/jpeg" });
     place += head + body;
-    emit("picture", { header, jpeg, age });
+    found.push({ header, jpeg, age });
   }
+  return { number: view.getUint32(0), pictures: found };
+}
+
+/** @param {ArrayBuffer} data */
+function pictures(data) {
+  const { number, pictures } = readFrames(data);
+  for (const picture of pictures) emit("picture", picture);
   requestAnimationFrame(() => socket?.readyState === WebSocket.OPEN && socket.send(JSON.stringify({ drawn: number })));
 }
 
