@@ -7,7 +7,9 @@ https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery: one retained me
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from streamreid.messages.places_board import topic_part
@@ -40,9 +42,10 @@ def discovery(prefix: str, base: str, site: str, places: Mapping[str, Mapping[st
         "origin": {"name": "streamreid"},
     }
     found: dict[str, dict[str, Any]] = {}
+    words = _words(places)
 
     def announce(component: str, place: str, key: str, name: str, **values: Any) -> None:
-        word = _word(place)
+        word = words[place]
         found[f"{prefix}/{component}/{node}/{word}_{key}/config"] = {
             "name": f"{place.removeprefix('camera:')} {name}",
             "unique_id": f"{node}_{word}_{key}",
@@ -64,6 +67,17 @@ def discovery(prefix: str, base: str, site: str, places: Mapping[str, Mapping[st
                 value = f"{{{{ value_json.last_hour.{key} }}}}"  # None is "unknown" to Home Assistant
                 announce("sensor", place, key, name, value_template=value, icon=icon, **people)
     return found
+
+
+def _words(places: Iterable[str]) -> dict[str, str]:
+    """Names of places as Home Assistant's ids can hold them. Where two would be the same, a checksum is added to those
+    that are not written so themselves."""
+    words = {place: _word(place) for place in places}
+    count = Counter(words.values())
+    return {
+        place: word if count[word] == 1 or word == place else f"{word}_{zlib.crc32(place.encode()):08x}"
+        for place, word in words.items()
+    }
 
 
 def _word(text: str) -> str:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import re
 import threading
+from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 __all__ = ["PlacesBoard", "topic_part"]
 
 
-def topic_part(text: str) -> str:
-    """A name as one level of an MQTT topic."""
-    return re.sub(r"[/+#\x00\s]", "_", text) or "_"
+@lru_cache(maxsize=10_000)
+def topic_part(text: str, reserved: str = r"/+#\x00\s%") -> str:
+    """A name as one level of a topic: what topics cannot hold is written as in addresses (``till 2`` is ``till%202``),
+    so that names that differ have topics that differ.
+
+    Args:
+        text: The name.
+        reserved: What the level cannot hold, as in a character class of a regular expression; ``%`` is among it.
+    """
+    return re.sub(f"[{reserved}]", lambda found: quote(found[0], safe="").replace(".", "%2E"), text) or "%"
 
 
 class PlacesBoard:

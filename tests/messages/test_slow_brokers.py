@@ -73,7 +73,7 @@ sections = {
     "redis": {"address": "redis://h"}, "webhook": {"address": "http://h"},
 }
 make_brokers(MessagesConfig.model_validate(sections), "shop")
-print([name for name in ("paho", "confluent_kafka", "nats", "redis", "httpx") if name in sys.modules])
+print([name for name in ("awscrt", "paho", "confluent_kafka", "nats", "redis", "httpx") if name in sys.modules])
 """
 
 

@@ -175,6 +175,8 @@ class Nats(Server):
         super().__init__(folder)
         self.options = options
         self.login: dict[str, Any] = {}
+        self.subjects: list[str] = []
+        """Subjects of what was received last."""
 
     def command(self) -> list[str]:
         store = str(self.folder / "store")
@@ -196,9 +198,11 @@ class Nats(Server):
                 count = (await stream.stream_info(name)).state.messages
                 reader = await stream.pull_subscribe("streamreid.>")
                 found: list[bytes] = []
+                self.subjects = []
                 while len(found) < count:
                     for message in await reader.fetch(min(500, count - len(found)), timeout=10):
                         found.append(message.data)
+                        self.subjects.append(message.subject)
                         await message.ack()
                 return found
             except nats.js.errors.NotFoundError:

@@ -16,10 +16,14 @@ from streamreid.config.messages import NatsConfig
 from streamreid.messages.brokers.base import CONNECT_SECONDS, PATIENCE_SECONDS, describe, need, tls_context
 from streamreid.messages.delivery import BrokerError
 from streamreid.messages.envelope import CONTENT_TYPE, Message
+from streamreid.messages.places_board import topic_part
 
 __all__ = ["NatsBroker"]
 
 _T = TypeVar("_T")
+
+_RESERVED = r"/.*>\x00\s%"
+"""What a token of a subject cannot hold."""
 
 
 class NatsBroker:
@@ -212,4 +216,4 @@ class NatsBroker:
 
 def _tokens(subject: str) -> str:
     """A message's subject as tokens of a NATS subject."""
-    return ".".join(re.sub(r"[\s.*>]", "_", part) or "_" for part in subject.split("/"))
+    return ".".join(topic_part(part, _RESERVED) for part in subject.split("/", 1))
