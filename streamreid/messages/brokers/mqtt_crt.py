@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoResult
+from contextlib import suppress
 from typing import Any
 
 from streamreid.config.messages import MqttConfig
@@ -143,10 +144,8 @@ class CrtConnection:
         """Wait until all are confirmed, the connection is lost, or nothing is confirmed for long."""
         first, since = 0, time.monotonic()
         while first < len(waiting) and self._lost is None:
-            try:
+            with suppress(NoResult):
                 waiting[-1].exception(0.1)  # mostly the last one that is confirmed
-            except NoResult:
-                pass
             before = first
             while first < len(waiting) and waiting[first].done():
                 first += 1
