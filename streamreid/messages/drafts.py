@@ -93,6 +93,7 @@ def place_draft(event: PlaceEvent) -> Draft:
         "left": event.left,
         "direction": event.direction or None,
         "point": None if event.point is None else [round(float(v), 3) for v in event.point],
+        "probability": round(event.probability, 4) if event.direction else None,
         "occupancy": event.occupancy,
         "alert": event.alert or None,
         "rule": event.rule or None,

@@ -77,6 +77,9 @@ class PlaceData(_Data):
     left: bool = Field(description="Whether it ended at the boundary.")
     direction: str | None = Field(description="Of a crossing: in or out.")
     point: list[float] | None = Field(description="Of a crossing, in pixels (metres on the ground).")
+    probability: float | None = Field(
+        description="Of a crossing: that this person crossed; below 1 where it lies between two tracks of the person."
+    )
     occupancy: int | None = Field(description="People in the zone after the event.")
     alert: str | None = Field(description="Name of the rule that holds.")
     rule: str | None = Field(description="Its text.")

@@ -69,7 +69,7 @@ class CameraPlaces:
         tracks, time, changes = result.tracks, float(result.frame.time), TrackChanges()
         rows = self.table.enter(tracks.ids, time, changes.begun)
         if not self._geometry:
-            self.table.observe(time, clock, rows, result.global_ids, None, changes)
+            self.table.observe(time, clock, rows, result.global_ids, result.probabilities, None, changes)
             return changes
         scale = np.array([*result.frame.size, *result.frame.size], np.float64)
         boxes = tracks.boxes.astype(np.float64) / scale
@@ -80,7 +80,7 @@ class CameraPlaces:
             if self._geometry.on_ground and self._model is not None and world is not None:
                 world = self._on_ground(world, feet * scale[:2], hidden, result.frame.size)
         placed = self._geometry.place(boxes, feet, world)
-        self.table.observe(time, clock, rows, result.global_ids, placed, changes)
+        self.table.observe(time, clock, rows, result.global_ids, result.probabilities, placed, changes)
         return changes
 
     def _feet(self, boxes: Float64Array, rows: NDArray[np.intp], result: FrameResult) -> tuple[Float64Array, BoolArray]:

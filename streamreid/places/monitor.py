@@ -7,23 +7,22 @@ lines of a run's ``results.jsonl``.
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from math import inf, isfinite
+from collections.abc import Collection, Mapping, Sequence
+from math import inf
 from typing import Any
 
 from streamreid.config import AlertConfig, LineConfig, ZoneConfig
 from streamreid.ground.camera_model import GroundCamera
 from streamreid.places.alerts import Alerts
 from streamreid.places.camera_places import CameraPlaces
+from streamreid.places.place_state import PlaceState
 from streamreid.places.presence import Presence, Presences
+from streamreid.places.record_store import RecordStore
 from streamreid.places.records import (
     EVERYWHERE,
     Crossing,
     PlaceEvent,
     PlaceLog,
-    TrackSpan,
     Visit,
     camera_place,
     places_of,
@@ -46,48 +45,6 @@ _ABSENT = 30.0
 
 _CAMERA_LOST = 5.0
 """The same for a camera's picture as a place: as a zone's ``lost_seconds``."""
-
-_KEPT_SECONDS = 86_400.0
-"""Of runs without end the records of the last day are kept in memory; the files have all."""
-
-_MOST_KEPT = 500_000
-"""Records at most: about 100 MB."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlaceState:
-    """A place as it is now.
-
-    Args:
-        name: Zone, line, ``camera:...`` or ``everywhere``.
-        kind: zone, line, camera or site.
-        cameras: That show it.
-        occupancy: People there now; 0 for a line.
-        people: Global ids of those who are known, each with the capture time of the beginning of the stay.
-        entries: Times the boundary was crossed on the way in (a line: direction ``in``) since the run began.
-        exits: The same on the way out.
-    """
-
-    name: str
-    kind: str
-    cameras: tuple[str, ...]
-    occupancy: int = 0
-    people: Mapping[int, float] = field(default_factory=dict)
-    entries: int = 0
-    exits: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON can say it."""
-        people = [{"global_id": who, "since": round(since, 3)} for who, since in sorted(self.people.items())]
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "cameras": list(self.cameras),
-            "occupancy": self.occupancy,
-            "people": people,
-            "entries": self.entries,
-            "exits": self.exits,
-        }
 
 
 class PlaceMonitor:
@@ -128,7 +85,6 @@ class PlaceMonitor:
         self._calibrated = calibrated or {}
         self._feet = parts.index("feet") if "feet" in parts else None
         self._forget_after = forget_after
-        self._live = live
         self._lock = threading.RLock()
         self._clock = SiteClock()
         self._cameras: dict[str, CameraPlaces] = {}
@@ -139,12 +95,8 @@ class PlaceMonitor:
         self._waiting: list[Presence] = []
         self._crowded: set[str] = set()
         self._passed: dict[tuple[str, str], int] = {}
-        self._visits: deque[Visit] = deque(maxlen=_MOST_KEPT if live else None)
-        self._crossings: deque[Crossing] = deque(maxlen=_MOST_KEPT if live else None)
-        self._spans: deque[TrackSpan] = deque(maxlen=_MOST_KEPT if live else None)
-        self._watched: dict[str, tuple[float, float]] = {}
+        self._records = RecordStore(live=live)
         self._events: list[PlaceEvent] = []
-        self._records: list[Visit] = []
         self._next_tick = 0.0
         self._time = 0.0
 
@@ -171,8 +123,7 @@ class PlaceMonitor:
             self._names.update(result.names)
             self._time = time
             jumped = self._clock.frame(camera, time)
-            first, last = self._watched.get(camera, (time, time))
-            self._watched[camera] = min(first, time), max(last, time)
+            self._records.watch(camera, time)
             places = self._cameras.get(camera)
             if places is None:
                 places = self._cameras[camera] = CameraPlaces(
@@ -185,7 +136,7 @@ class PlaceMonitor:
                     forget_after=self._forget_after,
                 )
             if jumped:
-                self._keep_visits(places.table.restamp())
+                self._records.keep_visits(places.table.restamp())
             self._apply(camera, places.observe(result, self._clock.now))
             if self._clock.now >= self._next_tick:
                 self._tick()
@@ -197,6 +148,8 @@ class PlaceMonitor:
             if event.kind == "merge":
                 self._presences.merge(event.other_id, event.global_id, self._joined)
                 self._alerts.merge(event.other_id, event.global_id)
+                for places in self._cameras.values():
+                    places.table.merge(event.other_id, event.global_id)
             if event.kind == "rename" and event.summary is not None:
                 self._names[event.global_id] = event.name
 
@@ -240,31 +193,24 @@ class PlaceMonitor:
     def drain_visits(self) -> list[Visit]:
         """Visits of tracks that ended since the last call."""
         with self._lock:
-            visits, self._records = self._records, []
-            return visits
+            return self._records.drain_visits()
 
     def log(self) -> PlaceLog:
         """The records so far; visits that go on end now, as not left. Of a run without end those of the last day."""
         with self._lock:
-            visits, spans = list(self._visits), list(self._spans)
-            for places in self._cameras.values():
-                visits += places.table.open_visits()
-                spans += places.table.spans()
-            spans = merged_spans(spans)
-            cameras = {*self._watched, *(z.camera for z in self._zones if z.camera is not None)}
-            return PlaceLog(
-                tuple(sorted(visits, key=lambda v: v.end)),
-                tuple(sorted(self._crossings, key=lambda c: c.time)),
-                tuple(spans),
+            tables = [places.table for places in self._cameras.values()]
+            cameras = {*self._records.watched, *(z.camera for z in self._zones if z.camera is not None)}
+            return self._records.log(
+                [visit for table in tables for visit in table.open_visits()],
+                [span for table in tables for span in table.spans()],
                 places_of(self._zones, self._lines, sorted(cameras)),
-                dict(self._watched),
             )
 
     @property
     def states(self) -> list[PlaceState]:
         """All places as they are now: zones, lines, cameras, the site. From any thread."""
         with self._lock:
-            cameras = tuple(sorted(self._watched))
+            cameras = tuple(sorted(self._records.watched))
             known = places_of(self._zones, self._lines, cameras)
             shown = [(p.name, str(p.kind), p.cameras) for p in known.values()]
             shown += [(camera_place(c), "camera", (c,)) for c in cameras]
@@ -293,13 +239,13 @@ class PlaceMonitor:
             self._open_visit(camera, opened, clock)
         for crossing in changes.crossings:
             self._cross(crossing)
-        self._keep_visits(changes.closed)
+        self._records.keep_visits(changes.closed)
         for visit in changes.closed:
             presence = self._presences.close(visit.place, visit.key, clock)
             if presence is not None:
                 self._end(presence, left=visit.left, time=visit.end)
         for span, last in changes.ended:
-            self._spans.append(span)
+            self._records.spans.append(span)
             for place in everywhere:
                 self._presences.close(place, span.key, last)
             self._presences.forget(span.key)
@@ -317,14 +263,8 @@ class PlaceMonitor:
         else:
             self._waiting.append(presence)
 
-    def _keep_visits(self, visits: Iterable[Visit]) -> None:
-        for visit in visits:
-            if isfinite(visit.start):
-                self._visits.append(visit)
-                self._records.append(visit)
-
     def _cross(self, crossing: Crossing) -> None:
-        self._crossings.append(crossing)
+        self._records.keep_crossing(crossing)
         key = crossing.line, crossing.direction
         self._passed[key] = self._passed.get(key, 0) + 1
         person = self._presences.person(crossing.key)
@@ -339,6 +279,7 @@ class PlaceMonitor:
                 self._names.get(person, ""),
                 direction=crossing.direction,
                 point=crossing.point,
+                probability=crossing.probability,
             )
         )
 
@@ -424,8 +365,7 @@ class PlaceMonitor:
             elif presence.place in self._zone_of:
                 self._loiters(presence)
         self._events += self._alerts.on_time(self._time, clock, self._names)
-        if self._live:
-            self._drop_old()
+        self._records.drop_old(self._time)
 
     def _end_unseen(self, presence: Presence) -> None:
         """A stay is over that ended when the person was shown last."""
@@ -464,22 +404,3 @@ class PlaceMonitor:
     def _last_shown(self, key: TrackKey) -> float:
         camera = self._cameras.get(key[0])
         return -inf if camera is None else camera.table.last_shown(key[1])
-
-    def _drop_old(self) -> None:
-        """Of a run without end: records of the day before yesterday are in the files."""
-        limit = self._time - _KEPT_SECONDS
-        while self._visits and self._visits[0].end < limit:
-            self._visits.popleft()
-        while self._crossings and self._crossings[0].time < limit:
-            self._crossings.popleft()
-        while self._spans and self._spans[0].end < limit:
-            self._spans.popleft()
-
-
-def merged_spans(spans: Iterable[TrackSpan]) -> list[TrackSpan]:
-    """One span per track, of a track that was forgotten and came back from its first to its last frame."""
-    found: dict[TrackKey, TrackSpan] = {}
-    for span in spans:
-        known = found.get(span.key)
-        found[span.key] = span if known is None else known.joined(span)
-    return sorted(found.values(), key=lambda s: (s.start, s.camera, s.track_id))

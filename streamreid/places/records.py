@@ -186,6 +186,8 @@ class Crossing:
         time: Capture time at which the track was first on the other side.
         direction: Looking from the line's first point to its second, ``in`` leads to the right-hand side.
         point: Where the track crossed, in pixels of the camera (metres where the line is on the ground).
+        probability: That this person crossed: 1 where one track shows it, that of the link where one track ended before
+            the line and the person's next one began behind it.
     """
 
     line: str
@@ -194,6 +196,7 @@ class Crossing:
     time: float
     direction: Direction
     point: tuple[float, float] = (float("nan"), float("nan"))
+    probability: float = 1.0
 
     @property
     def key(self) -> TrackKey:
@@ -224,6 +227,7 @@ class PlaceEvent:
         left: Whether the visit ended at the boundary.
         direction: Of a crossing: ``in`` or ``out``; else ''.
         point: Of a crossing, in pixels (metres on the ground); else None.
+        probability: Of a crossing: below 1 where it lies between two tracks of the person.
         occupancy: People in the zone after the event; None where it has none.
         rule: Of an alert, its text; else ''.
         alert: Of an alert, its name; else ''.
@@ -249,6 +253,7 @@ class PlaceEvent:
     alert: str = ""
     value: float | None = None
     suppressed: int = 0
+    probability: float = 1.0
 
     @property
     def dwell(self) -> float | None:
@@ -271,6 +276,8 @@ class PlaceEvent:
             values["direction"] = self.direction
         if self.point is not None:
             values["point"] = [round(self.point[0], 3), round(self.point[1], 3)]
+        if self.probability < 1.0:
+            values["probability"] = round(self.probability, 4)
         if self.start is not None and self.dwell is not None:
             values |= {"start": round(self.start, 6), "dwell": round(self.dwell, 3)}
         if self.kind in ("zone_entered", "zone_left"):

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from streamreid.places.camera_geometry import CameraGeometry, PlacedPeople
 from streamreid.places.records import Crossing, Direction, TrackSpan, Visit
-from streamreid.types import IntArray
+from streamreid.places.track_switches import TrackSwitches
+from streamreid.types import FloatArray, IntArray
 
 __all__ = ["TrackChanges", "TrackTable"]
 
@@ -78,6 +79,7 @@ class TrackTable:
         self._lost = np.array(geometry.lost_seconds, np.float64)
         self._forget_after = max([forget_after, *geometry.lost_seconds])
         self._geometry = geometry
+        self._switches = TrackSwitches(camera, geometry)
         self._rows: dict[int, int] = {}
         self._free: list[int] = []
         self._columns: dict[str, NDArray[Any]] = {}
@@ -113,6 +115,8 @@ class TrackTable:
             "over_at": ((n,), np.float64),
             "over_point": ((n, 2), np.float64),
             "line_from": ((n, 2), np.float64),
+            "born": ((n, 2), np.float64),
+            "matched": ((), np.int64),
         }
         for name, (shape, kind) in shapes.items():
             column = np.zeros((capacity, *shape), kind)
@@ -138,7 +142,7 @@ class TrackTable:
             row = self._rows[track_id] = self._free.pop()
             for column in self._columns.values():
                 column[row] = 0
-            self._columns["line_from"][row] = np.nan
+            self._columns["line_from"][row] = self._columns["born"][row] = np.nan
             self._columns["id"][row], self._columns["first"][row] = track_id, time
             begun.append(track_id)
         return row
@@ -151,6 +155,7 @@ class TrackTable:
         clock: float,
         rows: NDArray[np.intp],
         global_ids: IntArray,
+        probabilities: FloatArray,
         placed: PlacedPeople | None,
         changes: TrackChanges,
     ) -> None:
@@ -161,6 +166,7 @@ class TrackTable:
             clock: Time of the site, which does not jump.
             rows: ``[N]`` of the tracks, from ``enter``.
             global_ids: ``[N]``, 0 where nothing is decided.
+            probabilities: ``[N]`` of the links.
             placed: Where the people are; None says nothing, as where there is no zone or line.
             changes: What changes is added here.
         """
@@ -179,6 +185,8 @@ class TrackTable:
             self._observe_zones(time, rows, placed, changes)
         if len(self._lines):
             self._observe_lines(time, rows, placed, changes)
+            tracked = np.fromiter(self._rows.values(), np.intp, len(self._rows))
+            changes.crossings += self._switches.observe(c, tracked, rows, time, placed, probabilities)
 
     def _observe_zones(self, time: float, rows: NDArray[np.intp], placed: PlacedPeople, changes: TrackChanges) -> None:
         inside, known = placed.inside, placed.known
@@ -236,7 +244,10 @@ class TrackTable:
                 name = self._lines[line]
                 changes.crossings.append(Crossing(name, self.camera, int(c["id"][row]), when, direction, (x, y)))
         c["side"][rows], c["over"][rows] = side, over
-        c["line_from"][rows] = np.where(np.isfinite(points), points, c["line_from"][rows])
+        finite = np.isfinite(points)
+        c["line_from"][rows] = np.where(finite, points, c["line_from"][rows])
+        born = c["born"][rows]
+        c["born"][rows] = np.where(np.isnan(born) & finite, points, born)
 
     def _visit(self, row: int, zone: int, end: float, *, left: bool) -> Visit:
         c = self._columns
@@ -250,6 +261,17 @@ class TrackTable:
             entered=bool(c["entered"][row, zone]),
             left=left,
         )
+
+    def merge(self, other: int, person: int) -> None:
+        """Two people are one.
+
+        Args:
+            other: Global id that is given up.
+            person: Global id of both from now on.
+        """
+        who = self._columns["who"]
+        who[who == other] = person
+        self._switches.merge(other, person)
 
     # ---------------------------------------------------------------- time
 
@@ -293,6 +315,7 @@ class TrackTable:
             c["state"][row, z] = _UNKNOWN
         for row in rows[gone > self._forget_after].tolist():
             changes.ended.append((self._span(row), float(c["clock"][row])))
+            self._switches.end(c, row)
             del self._rows[int(c["id"][row])]
             self._free.append(row)
         return changes

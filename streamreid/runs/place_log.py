@@ -21,7 +21,8 @@ import numpy as np
 
 from streamreid.config import LineConfig, ZoneConfig
 from streamreid.errors import DataError
-from streamreid.places.monitor import PlaceMonitor, merged_spans
+from streamreid.places.monitor import PlaceMonitor
+from streamreid.places.record_store import merged_spans
 from streamreid.places.records import Crossing, Place, PlaceKind, PlaceLog, TrackSpan, Visit, places_of
 from streamreid.sinks.segments import result_folders
 from streamreid.types import Frame, FrameResult, TrackKey, Tracks
@@ -120,7 +121,15 @@ class _Written:
         if item["kind"] == "line_crossed":
             x, y = item["point"]
             self.crossings.append(
-                Crossing(item["place"], item["camera"], item["track_id"], item["time"], item["direction"], (x, y))
+                Crossing(
+                    item["place"],
+                    item["camera"],
+                    item["track_id"],
+                    item["time"],
+                    item["direction"],
+                    (x, y),
+                    item.get("probability", 1.0),
+                )
             )
         elif item["kind"] == "zone_entered" and item.get("track_id"):
             self.open[item["place"], item["camera"], item["track_id"]] = item

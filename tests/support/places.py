@@ -7,7 +7,7 @@ from streamreid.types import Frame, FrameResult, Tracks
 SIZE = (1000, 500)
 
 
-def result(camera, index, time, people, *, size=SIZE, world=None, visibility=None, names=None):
+def result(camera, index, time, people, *, size=SIZE, world=None, visibility=None, names=None, probability=1.0):
     """A frame.
 
     Args:
@@ -29,7 +29,7 @@ def result(camera, index, time, people, *, size=SIZE, world=None, visibility=Non
             np.arange(n),
         ),
         np.array(who, np.int64),
-        np.ones(n, np.float32),
+        np.full(n, probability, np.float32),
         np.ones((n, 1), np.float32) if visibility is None else np.asarray(visibility, np.float32),
         None if world is None else np.asarray(world, np.float32).reshape(n, 2),
         names=names or {},

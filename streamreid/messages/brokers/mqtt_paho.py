@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 from streamreid.config.messages import MqttConfig
@@ -66,8 +67,7 @@ class PahoConnection:
             raise BrokerError(f"{self._where} refuses the connection: {self._answer or self._lost}")
 
     def _make(self, client_id: str, will: Publication | None) -> Any:
-        import paho.mqtt.client as paho
-
+        paho: Any = import_module("paho.mqtt.client")
         client = paho.Client(
             paho.CallbackAPIVersion.VERSION2,
             client_id=client_id,
@@ -179,18 +179,17 @@ class PahoConnection:
 @lru_cache(maxsize=16)
 def _properties(content_type: str | None, expiry: int | None) -> Any:
     """Properties of publications, put into bytes once; paho does that for every one."""
-    from paho.mqtt.packettypes import PacketTypes
-    from paho.mqtt.properties import Properties
-
-    properties = Properties(PacketTypes.PUBLISH)
+    kind = import_module("paho.mqtt.packettypes").PacketTypes.PUBLISH
+    made_of: Any = import_module("paho.mqtt.properties").Properties
+    properties = made_of(kind)
     if content_type is not None:
         properties.ContentType = content_type
     if expiry is not None:
         properties.MessageExpiryInterval = expiry
     packed = bytes(properties.pack())
 
-    class Packed(Properties):  # type: ignore[misc, unused-ignore]
+    class Packed(made_of):  # type: ignore[misc]
         def pack(self) -> bytes:
             return packed
 
-    return Packed(PacketTypes.PUBLISH)
+    return Packed(kind)
