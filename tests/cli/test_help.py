@@ -74,3 +74,9 @@ def test_search_is_a_verb_of_the_gallery_too():
     )
     assert one.exit_code == two.exit_code == 0
     assert one.output.partition("\n\n")[2] == two.output.partition("\n\n")[2]
+
+
+def test_a_run_imports_nothing_that_only_drawing_needs():
+    code = "import sys, streamreid.cli.run; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {"supervision", "scipy", "pandas", "matplotlib", "torch", "onnxruntime"}
