@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -36,9 +35,14 @@ _COLOURS = {"done": "green", "skipped": "cyan", "failed": "red", "interrupted": 
 
 def batch(
     paths: Annotated[
-        list[Path], typer.Argument(help="Videos, or folders of videos and of multi-camera recordings (subfolders).")
+        list[str],
+        typer.Argument(
+            help="Videos, or folders of videos and of multi-camera recordings (subfolders); also s3://bucket/videos."
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Each recording gets a folder in here.")],
+    out: Annotated[
+        str, typer.Option("--out", "-o", help="Each recording gets a folder in here; also s3://bucket/results.")
+    ],
     settings_file: o.SettingsFile = None,
     together: Annotated[bool, typer.Option(help="All videos directly given are cameras of one recording.")] = False,
     independent: Annotated[bool, typer.Option(help="Videos in subfolders are independent too.")] = False,
@@ -83,7 +87,7 @@ def _here(job: Batch, progress: RunProgress) -> list[RecordingResult]:
 
 def _on_cluster(
     recordings: list[Recording],
-    out: Path,
+    out: str,
     sections: dict[str, Any],
     cluster: ClusterConfig,
     left_out: list[LeftOut],

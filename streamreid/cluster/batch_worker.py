@@ -13,8 +13,11 @@ from typing import Any
 from streamreid.cluster.model_copies import ModelCopy, locate
 from streamreid.config import Config
 from streamreid.errors import OutputError
+from streamreid.runs.batch import send_results
 from streamreid.runs.recording import Recording, RecordingResult, RecordingRunner
 from streamreid.runs.result_folder import DONE, ResultsFolder
+from streamreid.runs.scratch import scratch_folder
+from streamreid.runs.stored_recordings import StoredResults
 from streamreid.runtimes.base import limit_threads
 from streamreid.secrets import redact
 
@@ -29,13 +32,13 @@ class Job:
     """What all workers of a batch do alike.
 
     Args:
-        out: The folder of the batch, absolute.
+        out: The folder of the batch, absolute; or its address on storage.
         sections: Of the configuration, for all recordings.
         folder: Working folder of the command, for relative paths.
         threads: Threads of detector and engine.
     """
 
-    out: Path
+    out: Path | str
     sections: dict[str, Any]
     folder: Path
     threads: int
@@ -70,10 +73,9 @@ class BatchWorker:
             mark: Its fingerprint.
             attempt: Name of the folder, used once.
         """
-        folder = self._job.out / ATTEMPTS / attempt
         self._recording = recording.name
         try:
-            result = self._runner.run(recording, folder, mark=mark)
+            result = self._run(recording, mark, f"{ATTEMPTS}/{attempt}")
         except OutputError as error:
             reason = f"on {socket.gethostname()}: {redact(error)}"
             return RecordingResult(recording.name, "failed", reason, file=recording.file)
@@ -82,6 +84,15 @@ class BatchWorker:
         if result.status == "failed" and not result.frames:
             return replace(result, reason=f"on {socket.gethostname()}: {result.reason}")
         return result
+
+    def _run(self, recording: Recording, mark: str, attempt: str) -> RecordingResult:
+        out = self._job.out
+        if isinstance(out, Path):
+            return self._runner.run(recording, out / attempt, mark=mark)
+        with scratch_folder() as scratch:
+            folder = scratch / recording.name
+            result = self._runner.run(recording, folder, mark=mark)
+            return send_results(StoredResults(out), folder, attempt, result)
 
     def status(self) -> dict[str, Any]:
         """How it is doing, as plain values: host, pid, recording in work and its frames so far."""
@@ -105,7 +116,7 @@ class BatchWorker:
         )
 
 
-def publish(out: Path, attempt: str, name: str) -> None:
+def publish(out: Path | StoredResults, attempt: str, name: str) -> None:
     """Put the results of an attempt in the place of the recording's; an earlier run's stay until they are all there.
 
     Args:
@@ -116,7 +127,11 @@ def publish(out: Path, attempt: str, name: str) -> None:
     Raises:
         FolderBusy: Another process writes to the recording's folder.
         OutputError: Something cannot be moved.
+        SourceError: Storage that is reached by an address does not answer.
     """
+    if isinstance(out, StoredResults):
+        out.publish(f"{ATTEMPTS}/{attempt}", name)
+        return
     source, target = out / ATTEMPTS / attempt, out / name
     if not source.is_dir():  # it failed before there was a result
         return

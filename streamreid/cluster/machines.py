@@ -9,6 +9,7 @@ from math import floor, inf
 
 from streamreid.config import ClusterConfig
 from streamreid.errors import ClusterError
+from streamreid.runs.storage import STORED
 
 __all__ = ["Machine", "Report", "check_reports", "count_room", "fitting"]
 
@@ -110,6 +111,7 @@ class Report:
         sizes: Bytes of the files that were asked for, None for one that is not there, -1 for a folder.
         detector: Checksum of the detector there; None if it is not there.
         engine: Fingerprint of the ReID engine there; None if it is not there.
+        unreached: Why addresses of storage are not reached from there.
     """
 
     machine: Machine
@@ -119,6 +121,7 @@ class Report:
     sizes: Mapping[str, int | None] = field(default_factory=dict)
     detector: str | None = None
     engine: str | None = None
+    unreached: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_reports(reports: Sequence[Report], *, python: str, streamreid: str, sizes: Mapping[str, int]) -> None:
@@ -153,6 +156,8 @@ def _disagreement(report: Report, python: str, streamreid: str, sizes: Mapping[s
         )
     if report.python.split(".")[:2] != python.split(".")[:2]:
         return f"{report.machine}: Python {report.python}, but {python} here; use one version of Python everywhere"
+    if report.unreached:
+        return f"{report.machine}: {next(iter(report.unreached.values()))}"
     missing = [path for path in sizes if report.sizes.get(path) is None]
     other = [path for path in sizes if path not in missing and report.sizes[path] != sizes[path]]
     if missing or other:
@@ -160,6 +165,8 @@ def _disagreement(report: Report, python: str, streamreid: str, sizes: Mapping[s
         named = ", ".join(f"'{p}'" for p in paths[:_SHOWN]) + (
             f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
         )
+        if any(sizes[path] == STORED for path in paths):
+            return f"{report.machine}: finds nothing at {named}"
         what = "does not see" if missing else "sees another file (of another size) as"
         return f"{report.machine}: {what} {named}; put it on storage that all machines mount at the same path"
     return ""

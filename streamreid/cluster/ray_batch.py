@@ -10,6 +10,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,16 @@ from streamreid._folders import FolderLock
 from streamreid.cluster.batch_worker import ATTEMPTS, BatchWorker, Job, publish
 from streamreid.cluster.machines import Machine, check_reports, count_room, fitting
 from streamreid.cluster.model_copies import ModelCopy, missing_models
+from streamreid.cluster.probed_places import probed_places
 from streamreid.cluster.ray_session import NAMESPACE, RaySession, first_line, installed, last_line
 from streamreid.config import ClusterConfig, Config
-from streamreid.errors import ClusterError, ConfigError, FolderBusy
+from streamreid.errors import ClusterError, ConfigError, FolderBusy, OutputError, SourceError
 from streamreid.runs.batch import LeftOut, write_results
-from streamreid.runs.recording import Recording, RecordingResult, fingerprint, finished
+from streamreid.runs.recording import Recording, RecordingResult, fingerprint, finished, read_finished
+from streamreid.runs.result_folder import DONE
+from streamreid.runs.scratch import sweep_scratch
+from streamreid.runs.storage import local_or_address
+from streamreid.runs.stored_recordings import StoredResults
 from streamreid.secrets import redact
 
 __all__ = ["RayBatch"]
@@ -92,7 +98,8 @@ class RayBatch:
 
     Args:
         recordings: From `streamreid.runs.batch.survey`.
-        out: Each recording gets a folder in here, on storage that all machines mount at this path.
+        out: Each recording gets a folder in here, on storage that all machines mount at this path, or that all reach
+            by this address.
         sections: Sections of the configuration for all.
         cluster: Which cluster, and what a worker takes of it.
         left_out: What ``batch.json`` names as left out.
@@ -104,7 +111,7 @@ class RayBatch:
     def __init__(
         self,
         recordings: Sequence[Recording],
-        out: Path,
+        out: Path | str,
         sections: dict[str, Any],
         *,
         cluster: ClusterConfig,
@@ -112,7 +119,8 @@ class RayBatch:
     ) -> None:
         self.recordings = list(recordings)
         self.left_out = list(left_out)
-        self.out = out.absolute()
+        place = local_or_address(out) if isinstance(out, str) else out
+        self.out: Path | StoredResults = StoredResults(place) if isinstance(place, str) else place.absolute()
         self.progress = Progress(len(self.recordings))
         self._sections = sections
         self._cluster = cluster
@@ -148,11 +156,11 @@ class RayBatch:
                 kept, and the same command goes on.
         """
         results: dict[int, RecordingResult] = {}
-        with FolderLock(self.out):
+        with nullcontext() if isinstance(self.out, StoredResults) else FolderLock(self.out):
             todo: deque[_Task] = deque()
             for number, (recording, config) in enumerate(zip(self.recordings, self._configs, strict=True)):
-                mark = fingerprint(config)
-                before = finished(recording, self.out / recording.name, mark)
+                mark = fingerprint(config, recording.stored)
+                before = self._finished(recording, mark)
                 if before is None:
                     todo.append(_Task(number, recording, mark))
                 else:
@@ -165,7 +173,21 @@ class RayBatch:
                             results[number] = result
                             yield from self._ended(results, number)
                 finally:
-                    shutil.rmtree(self.out / ATTEMPTS, ignore_errors=True)
+                    self.forget(ATTEMPTS)
+
+    def _finished(self, recording: Recording, mark: str) -> RecordingResult | None:
+        if isinstance(self.out, StoredResults):
+            return read_finished(recording, self.out.read(f"{recording.name}/{DONE}"), mark)
+        return finished(recording, self.out / recording.name, mark)
+
+    def forget(self, name: str) -> None:
+        """Remove what a worker left in the folder of the batch."""
+        if isinstance(self.out, StoredResults):
+            with suppress(OutputError):  # it counts for nothing
+                self.out.remove(name)
+            sweep_scratch()  # of workers of this machine that were killed
+        else:
+            shutil.rmtree(self.out / name, ignore_errors=True)
 
     def _ended(self, results: dict[int, RecordingResult], number: int) -> Iterator[RecordingResult]:
         self.progress.finished = len(results)
@@ -238,12 +260,14 @@ class _Dispatcher:
             "max_concurrency": 3,
             "namespace": NAMESPACE,
         }
-        job = Job(self._batch.out, self._batch._sections, Path.cwd(), max(1, math.floor(cluster.cpus)))
+        out = self._batch.out
+        place = out.address if isinstance(out, StoredResults) else out
+        job = Job(place, self._batch._sections, Path.cwd(), max(1, math.floor(cluster.cpus)))
         sent = self._ray.put(copies) if copies else []
         actor = self._ray.remote(BatchWorker)
-        self._begin_worker = lambda: actor.options(
-            name=f"{self._batch.out.name}-{uuid.uuid4().hex[:8]}", **options
-        ).remote(job, sent)
+        self._begin_worker = lambda: actor.options(name=f"{Path(place).name}-{uuid.uuid4().hex[:8]}", **options).remote(
+            job, sent
+        )
         self._slots = [_Slot(self._begin_worker()) for _ in range(count)]
         for slot in self._slots:
             slot.answer = slot.actor.place.remote()
@@ -254,20 +278,12 @@ class _Dispatcher:
         Raises:
             ClusterError: A machine does not fit.
         """
-        probe_file = self._batch.out / ATTEMPTS / f".probe-{os.getpid()}-{time.time_ns()}"
-        probe_file.parent.mkdir(parents=True, exist_ok=True)
-        probe_file.write_text("streamreid looks whether all machines see this folder\n", encoding="utf-8")
-        sizes = {str(probe_file): probe_file.stat().st_size}
-        for task in self._todo:
-            sizes |= _sizes(task.recording)
         copies: dict[str, ModelCopy] = {}
-        try:
+        with probed_places(self._batch.out, [task.recording for task in self._todo]) as sizes:
             for config in self._model_configs():
                 reports = self._session.probe(machines, list(sizes), config.detector, config.engine.model)
                 check_reports(reports, sizes=sizes, **installed())
                 copies |= missing_models(config, reports)
-        finally:
-            probe_file.unlink(missing_ok=True)
         return list(copies.values())
 
     def _model_configs(self) -> list[Config]:
@@ -304,7 +320,7 @@ class _Dispatcher:
     def _publish(self, task: _Task, result: RecordingResult) -> RecordingResult:
         try:
             publish(self._batch.out, task.folder, task.recording.name)
-        except FolderBusy as error:
+        except (FolderBusy, SourceError) as error:
             return RecordingResult(task.recording.name, "failed", redact(error), file=task.recording.file)
         return result
 
@@ -320,7 +336,7 @@ class _Dispatcher:
         slot.ask_at = time.monotonic() + TURN_SECONDS  # while it is started again, Ray answers at once that it is away
         if task is None:
             return
-        shutil.rmtree(self._batch.out / ATTEMPTS / task.folder, ignore_errors=True)
+        self._batch.forget(f"{ATTEMPTS}/{task.folder}")
         if task.attempts < self._session.config.attempts:
             self._todo.appendleft(task)
             return
@@ -369,13 +385,3 @@ class _Dispatcher:
         slots = ((slot.place, slot.task) for slot in self._slots)
         state.workers = {place: None if task is None else task.recording.name for place, task in slots if place}
         progress(state)
-
-
-def _sizes(recording: Recording) -> dict[str, int]:
-    """Bytes of the files of a recording, by path; -1 for a folder."""
-    found = {}
-    for camera in recording.cameras:
-        path = Path(camera.uri)
-        if path.exists():
-            found[camera.uri] = -1 if path.is_dir() else path.stat().st_size
-    return found

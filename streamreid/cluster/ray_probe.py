@@ -25,6 +25,8 @@ def describe_machine(folder: str, paths: list[str], detector: dict[str, Any], en
 
     sizes: dict[str, int | None] = {}
     for path in paths:
+        if "://" in path:
+            continue
         whole = os.path.join(folder, os.path.expanduser(path))
         try:
             sizes[path] = -1 if os.path.isdir(whole) else os.stat(whole).st_size
@@ -40,6 +42,10 @@ def describe_machine(folder: str, paths: list[str], detector: dict[str, Any], en
     if os.path.isdir(folder):
         os.chdir(folder)
     try:
+        found["unreached"] = _unreached(paths, sizes)
+    except Exception as error:
+        found["models_problem"] = f"{type(error).__name__}: {error}"
+    try:
         from streamreid.config import DetectorConfig
         from streamreid.detection import detector_checksum
         from streamreid.reid import engine_fingerprint
@@ -48,4 +54,19 @@ def describe_machine(folder: str, paths: list[str], detector: dict[str, Any], en
         found["engine"] = engine_fingerprint(engine)
     except Exception as error:  # of another version, which is told first
         found["models_problem"] = f"{type(error).__name__}: {error}"
+    return found
+
+
+def _unreached(paths: list[str], sizes: dict[str, int | None]) -> dict[str, str]:
+    """Look for what is reached by an address; why some is not."""
+    from streamreid.errors import StreamReIDError
+    from streamreid.runs.storage import reach
+
+    found = {}
+    for path in paths:
+        if "://" in path:
+            try:
+                sizes[path] = reach(path)
+            except StreamReIDError as error:
+                found[path] = str(error)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,9 +20,11 @@ from streamreid.pipeline.pipeline import Pipeline
 from streamreid.reid import Embedder, engine_fingerprint, open_embedder
 from streamreid.runs.result_folder import DONE
 from streamreid.runs.run import Progress, Summary, run, write_json
+from streamreid.runs.storage import Interrupted, StoredFile
+from streamreid.runs.stored_recordings import LocalCopies, fetched
 from streamreid.secrets import redact
 
-__all__ = ["Recording", "RecordingResult", "RecordingRunner", "fingerprint", "finished"]
+__all__ = ["Recording", "RecordingResult", "RecordingRunner", "fingerprint", "finished", "read_finished"]
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +39,13 @@ class Recording:
         name: Folder of its results.
         cameras: Its cameras; a single one for an independent video.
         settings: Sections of its own YAML file, which win over the batch's.
+        stored: Its files on storage that is reached by an address, which are fetched when it is run.
     """
 
     name: str
     cameras: tuple[CameraConfig, ...]
     settings: dict[str, Any] = field(default_factory=dict)
+    stored: tuple[StoredFile, ...] = ()
 
     def config(self, sections: dict[str, Any]) -> Config:
         """The configuration of its run.
@@ -54,12 +58,18 @@ class Recording:
         """
         sections = change_settings(sections, as_changes(self.settings))
         cameras = [c.model_dump() for c in self.cameras]
-        return Config.from_dict({"cameras": cameras, **sections}, where=f"recording '{self.name}'")
+        if self.stored:  # addresses of storage are no sources: what they lead to is
+            cameras = [{**c, "uri": f"stored/{number}"} for number, c in enumerate(cameras)]
+        config = Config.from_dict({"cameras": cameras, **sections}, where=f"recording '{self.name}'")
+        return config.model_copy(update={"cameras": self.cameras}) if self.stored else config
 
     @property
     def file(self) -> str | None:
         """What its only video is called, where that says more than the recording's name."""
-        return file_name(self.name, self.cameras[0].uri) if len(self.cameras) == 1 else None
+        if len(self.cameras) != 1:
+            return None
+        uri = self.cameras[0].uri
+        return file_name(self.name, uri.rpartition("/")[2] if self.stored else uri)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +117,12 @@ class RecordingRunner:
             pipeline.stop()
 
     def run(
-        self, recording: Recording, folder: Path, *, mark: str | None = None, progress: Progress | None = None
+        self,
+        recording: Recording,
+        folder: Path,
+        *,
+        mark: str | None = None,
+        progress: Progress | None = None,
     ) -> RecordingResult:
         """Run one recording; a fault of it is told in the result.
 
@@ -122,23 +137,33 @@ class RecordingRunner:
             OutputError: The folder cannot be written.
         """
         config = recording.config(self._sections)
-        mark = fingerprint(config) if mark is None else mark
+        mark = fingerprint(config, recording.stored) if mark is None else mark
+        copies = LocalCopies(config, {})
         try:
-            detector, embedder = self._open(self._locate(config))
-            with Pipeline(config, detector=detector, embedder=embedder) as self._pipeline:
-                if self._stopped:
-                    self._pipeline.stop()
-                summary = run(self._pipeline, folder, progress=progress)
+            with fetched(recording, config, lambda: self._stopped) as copies:
+                summary = self._run(copies.config, folder, progress)
+                result = _ended(recording, folder, mark, summary)
+                copies.restore(folder / "summary.json")
+        except Interrupted:
+            return RecordingResult(recording.name, "interrupted", "while it was fetched", file=recording.file)
         except OutputError as error:
             if not isinstance(error, FolderBusy):
                 raise
             return RecordingResult(recording.name, "failed", redact(error), file=recording.file)
         except StreamReIDError as error:
-            log.error("recording '%s' failed: %s", recording.name, redact(error))
-            return RecordingResult(recording.name, "failed", redact(error), file=recording.file)
+            reason = redact(copies.restored(str(error)))
+            log.error("recording '%s' failed: %s", recording.name, reason)
+            return RecordingResult(recording.name, "failed", reason, file=recording.file)
         finally:
             self._pipeline = None
-        return _ended(recording, folder, mark, summary)
+        return replace(result, reason=redact(copies.restored(result.reason)))
+
+    def _run(self, config: Config, folder: Path, progress: Progress | None) -> Summary:
+        detector, embedder = self._open(self._locate(config))
+        with Pipeline(config, detector=detector, embedder=embedder) as self._pipeline:
+            if self._stopped:
+                self._pipeline.stop()
+            return run(self._pipeline, folder, progress=progress)
 
     def _open(self, config: Config) -> tuple[Detector, Embedder]:
         key = config.detector.model_dump_json() + config.engine.model_dump_json() + repr(box_files(config))
@@ -163,9 +188,14 @@ def _ended(recording: Recording, folder: Path, mark: str, summary: Summary) -> R
     return replace(result, file=recording.file)
 
 
-def fingerprint(config: Config) -> str:
-    """Changes when a setting, a model's content, or a recording's size or date changes; not with where it is run."""
-    files = []
+def fingerprint(config: Config, stored: Sequence[StoredFile] = ()) -> str:
+    """Changes when a setting, a model's content, or a recording's size or date changes; not with where it is run.
+
+    Args:
+        config: Of the recording.
+        stored: Its files on storage that is reached by an address.
+    """
+    files: list[list[Any]] = [[file.address, file.size, file.version] for file in stored]
     for camera in config.cameras:
         path = Path(camera.uri)
         if path.exists():
@@ -180,10 +210,19 @@ def finished(recording: Recording, folder: Path, mark: str) -> RecordingResult |
     """How a recording ended that was finished before in a folder; None if it was not, or is another one by its
     fingerprint."""
     try:
-        data = json.loads((folder / DONE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        data = (folder / DONE).read_bytes()
+    except OSError:
         return None
-    if not isinstance(data, dict) or data.get("mark") != mark or not (folder / "summary.json").exists():
+    return read_finished(recording, data, mark) if (folder / "summary.json").exists() else None
+
+
+def read_finished(recording: Recording, done: bytes | None, mark: str) -> RecordingResult | None:
+    """The same from the content of its ``done.json``; None stands for no such file."""
+    try:
+        data = json.loads(done or b"")
+    except ValueError:
+        return None
+    if not isinstance(data, dict) or data.get("mark") != mark:
         return None
     return RecordingResult(
         recording.name,

@@ -15,7 +15,7 @@ from streamreid.pipeline.run_state import STATE
 from streamreid.runs.link_file import LINKS
 from streamreid.sinks.segments import PIECES, RESULTS
 
-__all__ = ["DONE", "GALLERY", "ResultsFolder", "choose_folder", "clear_results"]
+__all__ = ["DONE", "GALLERY", "OWN_NAMES", "ResultsFolder", "choose_folder", "clear_results"]
 
 GALLERY = "gallery.json"
 """Says with which galleries the results in a folder were written: there global ids mean the people of these."""
@@ -23,7 +23,16 @@ GALLERY = "gallery.json"
 DONE = "done.json"
 """A batch writes it into the folder of a recording that is finished."""
 
-_OWN = (*(name for name in RESULTS if name != "crops"), PIECES, "summary.json", STATE, CHANGES, DONE, GALLERY, LINKS)
+OWN_NAMES = (
+    *(name for name in RESULTS if name != "crops"),
+    PIECES,
+    "summary.json",
+    STATE,
+    CHANGES,
+    DONE,
+    GALLERY,
+    LINKS,
+)
 """What is removed before a folder is used anew; crops are numbered by run and stay."""
 
 
@@ -173,7 +182,7 @@ class ResultsFolder:
 
     def _spare_sources(self, config: Config) -> None:
         for source in _source_files(config):
-            for name in _OWN:
+            for name in OWN_NAMES:
                 place = (self.path / name).resolve()
                 if source == place or place in source.parents:
                     raise ConfigError(
@@ -209,7 +218,7 @@ def _check_foreign(folder: Path) -> None:
 
 
 def _present(folder: Path) -> Iterable[Path]:
-    return [folder / name for name in _OWN if (folder / name).exists()]
+    return [folder / name for name in OWN_NAMES if (folder / name).exists()]
 
 
 def clear_results(folder: Path) -> None:

@@ -40,7 +40,7 @@ def texts(folder):
         if path.is_file() and path.name not in ("batch.json", "summary.json", "done.json")
     }
     for path in folder.rglob("summary.json"):
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text().replace("local:///", "/"))
         found[path.relative_to(folder).as_posix()] = {k: data[k] for k in ("cameras", "identities", "confirmed")}
     return found
 
@@ -191,3 +191,25 @@ def test_the_head_is_killed(scene, tmp_path):
     assert "the head of the cluster at" in err.replace("\n", " ")
     assert "What is finished is kept" in err.replace("\n", " ")
     assert any(r["status"] == "done" for r in json.loads((out / "batch.json").read_text())["recordings"])
+
+
+def test_storage_that_is_reached_by_an_address(nodes, recordings, tmp_path):
+    """Workers fetch recordings and send results; here through fsspec's own form of paths of this machine."""
+    alone = list(Batch(recordings[0], tmp_path / "alone", recordings[1]).run())
+    base = f"local://{tmp_path}"
+    found = find_recordings([f"{base}/scene"])
+    options = {"cluster": ClusterConfig(address="auto", workers=2)}
+    results = sorted(RayBatch(found, f"{base}/many", recordings[1], **options).run(), key=lambda r: r.name)
+    assert [(r.name, r.status, r.frames, r.identities) for r in results] == [
+        (r.name, r.status, r.frames, r.identities) for r in alone
+    ]
+    assert texts(tmp_path / "many") == texts(tmp_path / "alone")
+    assert not (tmp_path / "many" / ".attempts").exists()
+    again = RayBatch(found, f"{base}/many", recordings[1], **options).run()
+    assert Counter(r.status for r in again) == {"skipped": RECORDINGS - 1, "failed": 1}
+
+
+def test_storage_that_a_machine_does_not_reach(nodes, recordings, tmp_path):
+    """fsspec's memory is another one in each process."""
+    with pytest.raises(ClusterError, match=rf"{os.uname().nodename} .*finds nothing at 'memory://nowhere"):
+        list(RayBatch(recordings[0], "memory://nowhere", recordings[1], cluster=ClusterConfig(address="auto")).run())
