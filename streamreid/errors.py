@@ -3,7 +3,9 @@
 StreamReIDError
 ├── ConfigError            the YAML or the command line is wrong              exit code 2
 │   ├── CameraNotFound        no camera of that name                          HTTP 404
-│   └── CameraExists          a camera of that name already                   HTTP 409
+│   ├── CameraExists          a camera of that name already                   HTTP 409
+│   ├── PlaceNotFound         no zone or line of that name                    HTTP 404
+│   └── PlaceExists           a zone or line of that name already             HTTP 409
 ├── WeightsError           a weights file is missing or has a wrong checksum  exit code 2
 │   └── WeightsUnavailableError  not here, and cannot be fetched
 ├── EngineError            an engine bundle or graph cannot be used           exit code 2
@@ -40,6 +42,8 @@ __all__ = [
     "GalleryError",
     "MissingExtraError",
     "OutputError",
+    "PlaceExists",
+    "PlaceNotFound",
     "SourceError",
     "StreamReIDError",
     "WeightsError",
@@ -89,6 +93,40 @@ class CameraExists(ConfigError):
 
     def __init__(self, name: str, advice: str = "remove or change it, or choose another name") -> None:
         super().__init__(f"there is a camera '{name}' already; {advice}")
+
+
+class PlaceNotFound(ConfigError):
+    """There is no zone or line of that name.
+
+    Args:
+        kind: zone or line.
+        name: What was asked for.
+        camera: Of which camera; None for any.
+        near: A name that is nearly the same, if there is one.
+    """
+
+    http_status = 404
+
+    def __init__(self, kind: str, name: str, camera: str | None = None, near: str | None = None) -> None:
+        where = f" of camera '{camera}'" if camera else ""
+        hint = f"; did you mean '{near}'?" if near is not None and near != name else ""
+        super().__init__(f"there is no {kind} '{name}'{where}{hint}")
+
+
+class PlaceExists(ConfigError):
+    """The camera has a zone or line of that name.
+
+    Args:
+        kind: zone or line.
+        name: What was to be added.
+        camera: Of which camera; None for all.
+    """
+
+    http_status = 409
+
+    def __init__(self, kind: str, name: str, camera: str | None) -> None:
+        where = f"camera '{camera}' has a" if camera else "there is a"
+        super().__init__(f"{where} {kind} '{name}' already; change it, or choose another name")
 
 
 class WeightsError(StreamReIDError):

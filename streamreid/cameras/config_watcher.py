@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -28,13 +28,15 @@ class CameraConfigWatcher:
     """Adds, removes, pauses and changes cameras as a YAML file says. Use as a context manager around the run.
 
     Only differences from what the file said before count, so cameras that came by other ways stay. A file with a
-    mistake changes nothing and is said once. Settings other than cameras need a new start, which is said too.
+    mistake changes nothing and is said once. Settings other than cameras, zones and lines need a new start, which is
+    said too.
 
     Args:
         path: The file.
         cameras: Those of the run.
         load: Reads the file; the run's own way adds what the command line says.
         changes: Told what the file says, because its newer word counts more than earlier changes by HTTP.
+        places: Follows zones and lines; the names of those that changed. None leaves them to the next start.
         seconds: Between two looks.
     """
 
@@ -45,12 +47,14 @@ class CameraConfigWatcher:
         *,
         load: Callable[[], Config] | None = None,
         changes: CameraOverrides | None = None,
+        places: Callable[[Config], Sequence[str]] | None = None,
         seconds: float = _SECONDS,
     ) -> None:
         self._path = path
         self._cameras = cameras
         self._load = load or partial(load_config, path)
         self._changes = changes
+        self._places = places
         self._seconds = seconds
         self._before = self._load()
         self._text = path.read_bytes()
@@ -86,9 +90,26 @@ class CameraConfigWatcher:
             log.warning("the cameras file has a mistake; everything stays as it was: %s", redact(error))
             return
         before, self._before = self._before, now
-        if before.model_copy(update={"cameras": now.cameras}) != now:
-            log.warning("'%s': settings other than cameras take effect when the run is started again", self._path)
+        followed: dict[str, object] = {"cameras": now.cameras}
+        if self._places is not None:
+            followed |= {"zones": now.zones, "lines": now.lines}
+        if before.model_copy(update=followed) != now:
+            log.warning(
+                "'%s': settings other than cameras, zones and lines take effect when the run is started again",
+                self._path,
+            )
         self._follow(before, now)
+        if self._places is not None:
+            self._follow_places(self._places, now)
+
+    def _follow_places(self, follow: Callable[[Config], Sequence[str]], now: Config) -> None:
+        try:
+            names = follow(now)
+        except StreamReIDError as error:
+            log.error("zones and lines cannot be as '%s' says: %s", self._path, redact(error))
+            return
+        if names:
+            log.warning("zones and lines are as '%s' says: %s", self._path, ", ".join(names))
 
     def _follow(self, before: Config, now: Config) -> None:
         old, new = ({c.name: c for c in config.cameras} for config in (before, now))

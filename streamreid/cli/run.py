@@ -26,6 +26,8 @@ from streamreid.pipeline import Pipeline, Run
 from streamreid.pipeline.ground_plane import check_start
 from streamreid.pipeline.run_state import read_begin
 from streamreid.runs import run as run_pipeline
+from streamreid.runs.place_editor import PlaceEditor
+from streamreid.runs.place_overrides import PlaceOverrides
 from streamreid.runs.result_folder import ResultsFolder, choose_folder
 from streamreid.serving import Server
 from streamreid.sinks import Sink
@@ -166,7 +168,10 @@ def execute(
         check_cameras(config.topology, [c.name for c in config.cameras])
     changes = CameraOverrides(folder.path, config.cameras, keep=appends(config) and config.server.keep_changes)
     check = partial(check_start, window=config.association.window, serving=serving and endless)
-    config = config if anew else config.model_copy(update={"cameras": changes.begin(check)})
+    places = PlaceOverrides(
+        folder.path, config.zones, config.lines, keep=appends(config) and config.server.keep_changes
+    )
+    config = config if anew else places.begin(config.model_copy(update={"cameras": changes.begin(check)}))
     if endless:
         few_arenas()
         raise_open_files()
@@ -178,14 +183,18 @@ def execute(
         pipeline.require_camera()
         folder.begin(config)  # all is open; before the server, which may write into the folder
         listeners: list[Sink] = []
+        editor = PlaceEditor(pipeline, places)
         if serving:
             page = page_of_run(config.server)
-            server = stack.enter_context(Server(pipeline, config.server, changes, page=page))
+            server = stack.enter_context(Server(pipeline, config.server, changes, places=editor, page=page))
             listeners += server.sinks
             errors.print(f"serving at {server.address}", highlight=False)
             tell_page(server.address, page, config.server)
         if watched is not None and config.live.watch and pipeline.live:
-            stack.enter_context(CameraConfigWatcher(watched, pipeline.cameras, load=read, changes=changes))
+            follow_places = lambda now: editor.file_says(now.zones, now.lines)  # noqa: E731
+            stack.enter_context(
+                CameraConfigWatcher(watched, pipeline.cameras, load=read, changes=changes, places=follow_places)
+            )
         return follow(pipeline, folder, quiet=quiet, listeners=listeners)
 
 

@@ -247,6 +247,16 @@ class ZoneConfig(Section):
         return self.polygon is not None and max(v for corner in self.polygon for v in corner) <= 1.0
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Name, and the camera or '' for all: what tells it from other zones."""
+        return self.name, self.camera or ""
+
+    @property
+    def outline(self) -> tuple[Any, ...]:
+        """What decides who is inside."""
+        return self.polygon, self.ground, self.anchor
+
+    @property
     def of_place(self) -> dict[str, Any]:
         """What belongs to the place, and so must be the same in all cameras."""
         return {k: getattr(self, k) for k in ("loitering_time", "lost_seconds", "occupancy", "queue", "min_people")}
@@ -302,6 +312,16 @@ class LineConfig(Section):
         elif self.anchor != "feet":
             raise ValueError(f"on the ground only feet can cross a line, not {self.anchor}; leave 'anchor' out")
         return self
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Name, and the camera or '' for all: what tells it from other lines."""
+        return self.name, self.camera or ""
+
+    @property
+    def outline(self) -> tuple[Any, ...]:
+        """What decides who crosses."""
+        return self.begin, self.end, self.ground, self.anchor
 
     @property
     def in_fractions(self) -> bool:

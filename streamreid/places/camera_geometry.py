@@ -62,6 +62,9 @@ class CameraGeometry:
         calibrated: Whether its places on the ground are known.
 
     Attributes:
+        size: Width and height of its pictures.
+        zones: Of the columns.
+        lines: Of the columns.
         zone_names: Of the columns.
         line_names: Of the columns.
         on_ground: Whether any of them lies on the ground.
@@ -70,17 +73,17 @@ class CameraGeometry:
     def __init__(
         self, camera: str, zones: Sequence[ZoneConfig], lines: Sequence[LineConfig], size: Size, *, calibrated: bool
     ) -> None:
-        self._size = size
+        self.size = size
         own = [z for z in zones if z.camera == camera or (z.camera is None and calibrated)]
         ground = [z for z in own if z.ground is not None]
         self._anchors = sorted({z.anchor for z in own if z.polygon is not None})
         drawn = [[z for z in own if z.polygon is not None and z.anchor == a] for a in self._anchors]
         self._drawn = [Polygons([self._fractions(z.polygon or ()) for z in group]) for group in drawn]
         self._ground = Polygons([z.ground or () for z in ground])
-        zone_order = [z for group in drawn for z in group] + ground
-        self.zone_names = [z.name for z in zone_order]
-        self.zone_inertia = [z.inertia for z in zone_order]
-        self.lost_seconds = [z.lost_seconds for z in zone_order]
+        self.zones = [z for group in drawn for z in group] + ground
+        self.zone_names = [z.name for z in self.zones]
+        self.zone_inertia = [z.inertia for z in self.zones]
+        self.lost_seconds = [z.lost_seconds for z in self.zones]
         crossed = [n for n in lines if n.camera == camera or (n.camera is None and calibrated)]
         self._line_groups: list[tuple[str, Lines, list[LineConfig]]] = []
         for kind in ("center", "feet", "ground"):
@@ -88,9 +91,9 @@ class CameraGeometry:
             if group:
                 begins, ends = [self._place(n, n.begin) for n in group], [self._place(n, n.end) for n in group]
                 self._line_groups.append((kind, Lines(begins, ends, up=kind == "ground"), group))
-        line_order = [n for _, _, group in self._line_groups for n in group]
-        self.line_names = [n.name for n in line_order]
-        self.line_inertia = [n.inertia for n in line_order]
+        self.lines = [n for _, _, group in self._line_groups for n in group]
+        self.line_names = [n.name for n in self.lines]
+        self.line_inertia = [n.inertia for n in self.lines]
         self._line_of = [(lines, k) for _, lines, group in self._line_groups for k in range(len(group))]
         self.on_ground = bool(ground) or any(kind == "ground" for kind, _, _ in self._line_groups)
         # Shares of the picture's height, across as well as down: distances are the same in every direction.
@@ -105,12 +108,12 @@ class CameraGeometry:
     def _fractions(self, corners: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
         if max(v for corner in corners for v in corner) <= 1.0:
             return list(corners)
-        return [(x / self._size[0], y / self._size[1]) for x, y in corners]
+        return [(x / self.size[0], y / self.size[1]) for x, y in corners]
 
     def _place(self, line: LineConfig, point: tuple[float, float]) -> tuple[float, float]:
         if line.ground or max(*line.begin, *line.end) <= 1.0:
             return point
-        return point[0] / self._size[0], point[1] / self._size[1]
+        return point[0] / self.size[0], point[1] / self.size[1]
 
     def _warn_of_places_outside(self, camera: str, zones: Sequence[ZoneConfig], lines: Sequence[LineConfig]) -> None:
         drawn = [(f"zone '{z.name}'", self._fractions(z.polygon)) for z in zones if z.polygon is not None]
@@ -122,7 +125,7 @@ class CameraGeometry:
                     "%s lies outside of the pictures of camera '%s' (%dx%d): nobody will be there",
                     what,
                     camera,
-                    *self._size,
+                    *self.size,
                 )
 
     def place(self, boxes: Float64Array, feet: Float64Array, world: Float64Array | None) -> PlacedPeople:
@@ -199,4 +202,4 @@ class CameraGeometry:
         at = lines.passed(k, before, after)
         if at is None or any(lines is group and kind == "ground" for kind, group, _ in self._line_groups):
             return at
-        return at[0] * self._size[0], at[1] * self._size[1]
+        return at[0] * self.size[0], at[1] * self.size[1]

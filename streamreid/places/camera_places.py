@@ -59,6 +59,16 @@ class CameraPlaces:
         self._feet_part = feet
         self._heights = BodyHeights()
 
+    def redraw(self, zones: Sequence[ZoneConfig], lines: Sequence[LineConfig]) -> TrackChanges:
+        """Zones and lines are others from now on; what is known of tracks stays.
+
+        Returns:
+            Visits of zones that are gone, closed.
+        """
+        calibrated = self._model is not None
+        self._geometry = CameraGeometry(self.table.camera, zones, lines, self._geometry.size, calibrated=calibrated)
+        return self.table.redraw(self._geometry)
+
     def observe(self, result: FrameResult, clock: float) -> TrackChanges:
         """Take a frame.
 

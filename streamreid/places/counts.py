@@ -21,7 +21,7 @@ import numpy as np
 
 from streamreid.errors import ConfigError, MissingExtraError, OutputError
 from streamreid.places.csv_file import write_csv
-from streamreid.places.records import PlaceLog
+from streamreid.places.records import Place, PlaceLog, Visit
 from streamreid.places.stays import ABSENCE, Identities, Stay, people_of, staff_of, stays_at, visits_at
 from streamreid.suggestions import nearest
 from streamreid.types import TrackKey
@@ -189,7 +189,8 @@ def count_people(
         absence: Seconds out of a place after which somebody who is back has entered again.
 
     Returns:
-        One row per place and period, places in the order given.
+        One row per place and period, places in the order given. The rows of a place that was drawn while the run went
+        on begin when it was drawn, and those of one that was taken out end then.
 
     Raises:
         ConfigError: An unknown place, too many periods, an end before the start, or fewer than no people.
@@ -211,7 +212,7 @@ def count_people(
         asked = [log.places[m] for m in members if m in log.places]
         least = max([min_people, *(p.min_people for p in asked)])
         counter = _Counter(log, stays, passing, queue=any(p.queue for p in asked))
-        for cell in cells:
+        for cell in _existing(cells, asked, len(members), visits):
             row = {"place": name, "start": _seconds(cell[0]), "end": _seconds(cell[1]), **counter.row(*cell)}
             if samples is not None:
                 there = {v.key for v in visits if v.key in everybody and v.start < cell[1] and v.end >= cell[0]}
@@ -273,6 +274,28 @@ def _extent(log: PlaceLog) -> tuple[float, float]:
         return 0.0, -1.0
     # Periods do not hold their end, but the last one holds the last frame.
     return min(a for a, _ in times), math.nextafter(max(b for _, b in times), math.inf)
+
+
+def _existing(
+    cells: Iterable[tuple[float, float]], asked: Sequence[Place], members: int, visits: Sequence[Visit]
+) -> Iterator[tuple[float, float]]:
+    """The periods in which a place existed, cut where it came and went: nobody can be counted before it was drawn.
+
+    Args:
+        cells: All periods.
+        asked: Zones and lines that the place consists of.
+        members: How many places it consists of, with cameras and the site, which always exist.
+        visits: Of the place; earlier ones are of one of the same name that was taken out.
+    """
+    begin, finish = -math.inf, math.inf
+    if len(asked) == members and all(place.since is not None for place in asked):
+        begun = [visit.start for visit in visits if math.isfinite(visit.start)]
+        begin = min([*(place.since or 0.0 for place in asked), *begun])
+    if len(asked) == members and all(place.until is not None for place in asked):
+        finish = max([*(place.until or 0.0 for place in asked), *(visit.end for visit in visits)])
+    for start, end in cells:
+        if start < finish and (end > begin or start >= begin):
+            yield max(start, begin), min(end, finish)
 
 
 def _withheld(row: dict[str, Any], least: int) -> dict[str, Any]:

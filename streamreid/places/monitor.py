@@ -7,7 +7,7 @@ lines of a run's ``results.jsonl``.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import inf
 from typing import Any
 
@@ -15,6 +15,7 @@ from streamreid.config import AlertConfig, LineConfig, ZoneConfig
 from streamreid.ground.camera_model import GroundCamera
 from streamreid.places.alerts import Alerts
 from streamreid.places.camera_places import CameraPlaces
+from streamreid.places.place_history import PlaceHistory
 from streamreid.places.place_state import PlaceState
 from streamreid.places.presence import Presence, Presences
 from streamreid.places.record_store import RecordStore
@@ -67,6 +68,9 @@ class PlaceMonitor:
         parts: Names of the engine's parts: those of the feet tell where feet are hidden.
         forget_after: Seconds after which a track that is not shown comes back no more.
         live: Whether the run has no end: old records are then not kept in memory.
+
+    Attributes:
+        history: Since when places are as they are; one of an earlier run in the same folder may be put in its place.
     """
 
     def __init__(
@@ -80,8 +84,8 @@ class PlaceMonitor:
         forget_after: float = _ABSENT,
         live: bool = False,
     ) -> None:
-        self._zones, self._lines = tuple(zones), tuple(lines)
-        self._zone_of = {zone.name: zone for zone in reversed(self._zones)}
+        self._draw(zones, lines)
+        self.history = PlaceHistory()
         self._calibrated = calibrated or {}
         self._feet = parts.index("feet") if "feet" in parts else None
         self._forget_after = forget_after
@@ -182,7 +186,44 @@ class PlaceMonitor:
                 self._end_unseen(presence)
             self._waiting.clear()
 
+    def change(self, zones: Sequence[ZoneConfig], lines: Sequence[LineConfig]) -> None:
+        """Zones and lines are others from now on; from any thread. What is unchanged goes on as if nothing had
+        happened. In a new zone whoever is there is first shown inside, and has not entered. Where an outline moves over
+        somebody, they have neither entered nor left. Records of places that are taken out stay.
+
+        Args:
+            zones: All of them, checked.
+            lines: All of them, checked.
+        """
+        with self._lock:
+            time = self._time if self._records.watched else None
+            self.history.follow([*self._zones, *self._lines], [*zones, *lines], sorted(self._records.watched), time)
+            for camera, places in self._cameras.items():
+                self._apply(camera, places.redraw(zones, lines))
+            for name in _names(self._zones, self._lines) - _names(zones, lines):
+                for presence in list(self._presences.at(name).values()):
+                    self._end(presence, left=False)
+                self._passed = {key: count for key, count in self._passed.items() if key[0] != name}
+                self._crowded.discard(name)
+            self._draw(zones, lines)
+            for name in self._zone_of:
+                self._compare_occupancy(name)
+
+    def _draw(self, zones: Sequence[ZoneConfig], lines: Sequence[LineConfig]) -> None:
+        self._zones, self._lines = tuple(zones), tuple(lines)
+        self._zone_of = {zone.name: zone for zone in reversed(self._zones)}
+
     # ---------------------------------------------------------------- out
+
+    @property
+    def zones(self) -> tuple[ZoneConfig, ...]:
+        """As they are drawn now."""
+        return self._zones
+
+    @property
+    def lines(self) -> tuple[LineConfig, ...]:
+        """As they are drawn now."""
+        return self._lines
 
     def drain_events(self) -> list[PlaceEvent]:
         """Events since the last call."""
@@ -203,7 +244,7 @@ class PlaceMonitor:
             return self._records.log(
                 [visit for table in tables for visit in table.open_visits()],
                 [span for table in tables for span in table.spans()],
-                places_of(self._zones, self._lines, sorted(cameras)),
+                self.history.dated(places_of(self._zones, self._lines, sorted(cameras))),
             )
 
     @property
@@ -212,17 +253,18 @@ class PlaceMonitor:
         with self._lock:
             cameras = tuple(sorted(self._records.watched))
             known = places_of(self._zones, self._lines, cameras)
-            shown = [(p.name, str(p.kind), p.cameras) for p in known.values()]
-            shown += [(camera_place(c), "camera", (c,)) for c in cameras]
-            return [self._state(*item) for item in [*shown, (EVERYWHERE, "site", cameras)]]
+            dated = [place for place in self.history.dated(known).values() if place.until is None]
+            states = [self._state(p.name, p.kind, p.cameras, p.since, p.redrawn) for p in dated]
+            states += [self._state(camera_place(c), "camera", (c,)) for c in cameras]
+            return [*states, self._state(EVERYWHERE, "site", cameras)]
 
-    def _state(self, name: str, kind: str, cameras: tuple[str, ...]) -> PlaceState:
+    def _state(
+        self, name: str, kind: str, cameras: tuple[str, ...], since: float | None = None, redrawn: float | None = None
+    ) -> PlaceState:
         told = [p for p in self._presences.at(name).values() if p.told] if kind != "line" else []
         people = {p.person: p.start for p in told if p.person > 0}
-        passed = self._passed
-        return PlaceState(
-            name, kind, cameras, len(told), people, passed.get((name, "in"), 0), passed.get((name, "out"), 0)
-        )
+        entries, exits = (self._passed.get((name, direction), 0) for direction in ("in", "out"))
+        return PlaceState(name, kind, cameras, len(told), people, entries, exits, since, redrawn)
 
     # ---------------------------------------------------------------- tracks
 
@@ -313,7 +355,7 @@ class PlaceMonitor:
             if presence.entered:
                 self._passed[presence.place, "in"] = self._passed.get((presence.place, "in"), 0) + 1
             self._tell(self._event("zone_entered", presence, presence.start))
-            self._compare_occupancy(presence.place, presence)
+            self._compare_occupancy(presence.place, presence.camera)
         elif presence.place == EVERYWHERE:
             self._tell(self._event("first_seen", presence, presence.start))
 
@@ -331,23 +373,23 @@ class PlaceMonitor:
             if left:
                 self._passed[presence.place, "out"] = self._passed.get((presence.place, "out"), 0) + 1
             self._tell(self._event("zone_left", presence, time, left=left))
-            self._compare_occupancy(presence.place, presence)
+            self._compare_occupancy(presence.place, presence.camera)
         elif presence.place == EVERYWHERE:
             self._tell(self._event("last_seen", presence, time))
 
     def _joined(self, presence: Presence) -> None:
         """Two people at a place turned out to be one."""
         if presence.place in self._zone_of:
-            self._compare_occupancy(presence.place, presence)
+            self._compare_occupancy(presence.place, presence.camera)
 
-    def _compare_occupancy(self, place: str, presence: Presence) -> None:
+    def _compare_occupancy(self, place: str, camera: str = "") -> None:
         limit, people = self._zone_of[place].occupancy, self._presences.occupancy(place)
         if (people >= limit) == (place in self._crowded):
             return
         reached = people >= limit
         (self._crowded.add if reached else self._crowded.discard)(place)
         kind: Any = "occupancy_reached" if reached else "occupancy_ended"
-        self._tell(PlaceEvent(kind, self._time, place, presence.camera, occupancy=people))
+        self._tell(PlaceEvent(kind, self._time, place, camera, occupancy=people))
 
     # ---------------------------------------------------------------- time
 
@@ -404,3 +446,7 @@ class PlaceMonitor:
     def _last_shown(self, key: TrackKey) -> float:
         camera = self._cameras.get(key[0])
         return -inf if camera is None else camera.table.last_shown(key[1])
+
+
+def _names(zones: Iterable[ZoneConfig], lines: Iterable[LineConfig]) -> set[str]:
+    return {zone.name for zone in zones} | {line.name for line in lines}

@@ -70,6 +70,9 @@ class Place:
         queue: Whether the people in a zone wait in line.
         loitering_time: Seconds from which a stay in a zone is loitering; 0 for never.
         min_people: Counts of fewer people than this are withheld; 0 for none.
+        since: Capture time from which it exists; None where it was there from the beginning of the run.
+        redrawn: Capture time of the last change of its outline; None where there was none.
+        until: Capture time at which it was taken out; None where it is still there.
     """
 
     name: str
@@ -78,6 +81,9 @@ class Place:
     queue: bool = False
     loitering_time: float = 0.0
     min_people: int = 0
+    since: float | None = None
+    redrawn: float | None = None
+    until: float | None = None
 
 
 def places_of(zones: Sequence[ZoneConfig], lines: Sequence[LineConfig], cameras: Sequence[str]) -> dict[str, Place]:

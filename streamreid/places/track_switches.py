@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from streamreid.places.camera_geometry import CameraGeometry, PlacedPeople
 from streamreid.places.records import Crossing, Direction
+from streamreid.places.redrawing import Redrawing
 from streamreid.types import FloatArray
 
 __all__ = ["TrackSwitches"]
@@ -65,6 +66,12 @@ class TrackSwitches:
         self._geometry = geometry
         self._ends: deque[_TrackEnd] = deque()
         self._before: dict[int, _TrackEnd] = {}
+
+    def redraw(self, geometry: CameraGeometry, change: Redrawing) -> None:
+        """Zones and lines are others from now on."""
+        self._geometry = geometry
+        for end in (*self._ends, *self._before.values()):
+            end.side, end.point = change.of_lines(end.side), change.of_lines(end.point, np.nan)
 
     def end(self, columns: _Columns, row: int) -> None:
         """A track is forgotten; it may still turn out to be the one before another.

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from streamreid.places.camera_geometry import CameraGeometry, PlacedPeople
 from streamreid.places.records import Crossing, Direction, TrackSpan, Visit
+from streamreid.places.redrawing import INSIDE, OUTSIDE, UNKNOWN, Redrawing
 from streamreid.places.track_switches import TrackSwitches
 from streamreid.types import FloatArray, IntArray
 
 __all__ = ["TrackChanges", "TrackTable"]
-
-_INSIDE, _UNKNOWN, _OUTSIDE = 1, 0, -1
 
 
 @dataclass(slots=True)
@@ -73,12 +72,8 @@ class TrackTable:
 
     def __init__(self, camera: str, geometry: CameraGeometry, *, forget_after: float) -> None:
         self.camera = camera
-        self._zones, self._lines = geometry.zone_names, geometry.line_names
-        self._zone_inertia = np.array(geometry.zone_inertia, np.int32)
-        self._line_inertia = np.array(geometry.line_inertia, np.int32)
-        self._lost = np.array(geometry.lost_seconds, np.float64)
-        self._forget_after = max([forget_after, *geometry.lost_seconds])
-        self._geometry = geometry
+        self._shortest = forget_after
+        self._follow(geometry)
         self._switches = TrackSwitches(camera, geometry)
         self._rows: dict[int, int] = {}
         self._free: list[int] = []
@@ -88,6 +83,34 @@ class TrackTable:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def _follow(self, geometry: CameraGeometry) -> None:
+        """Take the settings of zones and lines."""
+        self._geometry = geometry
+        self._zones, self._lines = geometry.zone_names, geometry.line_names
+        self._zone_inertia = np.array(geometry.zone_inertia, np.int32)
+        self._line_inertia = np.array(geometry.line_inertia, np.int32)
+        self._lost = np.array(geometry.lost_seconds, np.float64)
+        self._forget_after = max([self._shortest, *geometry.lost_seconds])
+
+    def redraw(self, geometry: CameraGeometry) -> TrackChanges:
+        """Zones and lines are others from now on. What is unchanged goes on as it was. Where an outline is another, a
+        visit goes on as long as the track is inside the new one; whoever is outside of it has not left over the
+        boundary, and whoever is inside of it has not entered.
+
+        Returns:
+            Visits of zones that are gone, as not left.
+        """
+        change, c = Redrawing(self._geometry, geometry), self._columns
+        closed = [
+            self._visit(row, z, float(c["last_in"][row, z]), left=False)
+            for row, z in self._inside()
+            if z not in change.zones_before
+        ]
+        self._columns = change.columns(c)
+        self._switches.redraw(geometry, change)
+        self._follow(geometry)
+        return TrackChanges(closed=closed)
 
     def _grow(self, capacity: int) -> None:
         z, n = len(self._zones), len(self._lines)
@@ -110,6 +133,7 @@ class TrackTable:
             "start": ((z,), np.float64),
             "last_in": ((z,), np.float64),
             "entered": ((z,), np.bool_),
+            "redrawn": ((z,), np.bool_),
             "side": ((n,), np.int8),
             "over": ((n,), np.int32),
             "over_at": ((n,), np.float64),
@@ -193,28 +217,31 @@ class TrackTable:
         c = self._columns
         state, against = c["state"][rows], c["against"][rows]
         within, outside = known & inside, known & ~inside
-        state[outside & (state == _UNKNOWN)] = _OUTSIDE
-        contrary = (within & (state != _INSIDE)) | (outside & (state == _INSIDE))
+        state[outside & (state == UNKNOWN)] = OUTSIDE
+        contrary = (within & (state != INSIDE)) | (outside & (state == INSIDE))
         against = np.where(contrary, against + 1, np.where(known, 0, against))
         since = np.where(contrary & (against == 1), time, c["since"][rows])
         c["since"][rows] = since
-        staying = within & (state == _INSIDE)
+        staying = within & (state == INSIDE)
         last_in = np.where(staying, time, c["last_in"][rows])
+        c["redrawn"][rows] &= ~staying
         start = c["start"][rows]
         c["start"][rows] = np.where(staying & np.isnan(start), time, start)
         flips = contrary & (against >= self._zone_inertia)
         for k, z in zip(*(found.tolist() for found in np.nonzero(flips)), strict=True):
             row = int(rows[k])
-            if state[k, z] != _UNKNOWN and not self._geometry.clear_of_zone(z, placed, k):
+            if state[k, z] != UNKNOWN and not self._geometry.clear_of_zone(z, placed, k):
                 continue
-            if state[k, z] == _INSIDE:
-                changes.closed.append(self._visit(row, z, float(last_in[k, z]), left=True))
-                state[k, z] = _OUTSIDE
+            if state[k, z] == INSIDE:
+                left = not c["redrawn"][row, z]  # else the boundary moved, and not the person
+                changes.closed.append(self._visit(row, z, float(last_in[k, z]), left=left))
+                c["redrawn"][row, z] = False
+                state[k, z] = OUTSIDE
             else:
-                entered = bool(state[k, z] == _OUTSIDE)
+                entered = bool(state[k, z] == OUTSIDE)
                 c["start"][row, z], c["entered"][row, z] = since[k, z], entered
                 changes.opened.append(Opened(int(c["id"][row]), self._zones[z], float(since[k, z]), entered))
-                state[k, z], last_in[k, z] = _INSIDE, time
+                state[k, z], last_in[k, z] = INSIDE, time
             against[k, z] = 0
         c["state"][rows], c["against"][rows], c["last_in"][rows] = state, against, last_in
 
@@ -291,7 +318,7 @@ class TrackTable:
 
     def _inside(self) -> list[tuple[int, int]]:
         rows = list(self._rows.values())
-        found = np.nonzero(self._columns["state"][rows] == _INSIDE) if rows else (np.zeros(0, int),) * 2
+        found = np.nonzero(self._columns["state"][rows] == INSIDE) if rows else (np.zeros(0, int),) * 2
         return [(rows[k], z) for k, z in zip(found[0].tolist(), found[1].tolist(), strict=True)]
 
     def expire(self, clock: float) -> TrackChanges:
@@ -308,11 +335,11 @@ class TrackTable:
         gone = clock - c["clock"][rows]
         if not (gone > 0).any():
             return changes
-        lost = (c["state"][rows] == _INSIDE) & (gone[:, None] > self._lost)
+        lost = (c["state"][rows] == INSIDE) & (gone[:, None] > self._lost)
         for k, z in zip(*(found.tolist() for found in np.nonzero(lost)), strict=True):
             row = int(rows[k])
             changes.closed.append(self._visit(row, z, float(c["last_in"][row, z]), left=False))
-            c["state"][row, z] = _UNKNOWN
+            c["state"][row, z] = UNKNOWN
         for row in rows[gone > self._forget_after].tolist():
             changes.ended.append((self._span(row), float(c["clock"][row])))
             self._switches.end(c, row)

@@ -22,8 +22,10 @@ import numpy as np
 from streamreid.config import LineConfig, ZoneConfig
 from streamreid.errors import DataError
 from streamreid.places.monitor import PlaceMonitor
+from streamreid.places.place_history import PlaceHistory
 from streamreid.places.record_store import merged_spans
 from streamreid.places.records import Crossing, Place, PlaceKind, PlaceLog, TrackSpan, Visit, places_of
+from streamreid.runs.place_overrides import PLACES
 from streamreid.sinks.segments import result_folders
 from streamreid.types import Frame, FrameResult, TrackKey, Tracks
 
@@ -151,7 +153,7 @@ def _recorded(folder: Path) -> PlaceLog:
         raise DataError(f"'{folder}': a line of results.jsonl is not as streamreid writes it: {error!r}") from None
     visits = [*written.visits, *written.left_open()]
     zones, lines = _configured(folder)
-    places = places_of(zones, lines, sorted(written.cameras))
+    places = PlaceHistory(_history(folder)).dated(places_of(zones, lines, sorted(written.cameras)))
     for kind, name, camera in [("zone", v.place, v.camera) for v in visits] + [
         ("line", c.line, c.camera) for c in written.crossings
     ]:
@@ -184,6 +186,13 @@ def _times(folder: Path) -> dict[str, tuple[float, float]]:
         for name, camera in _cameras(folder).items()
         if camera.get("first_time") is not None and camera.get("last_time") is not None
     }
+
+
+def _history(folder: Path) -> dict[str, Any]:
+    """How zones and lines changed while the run went on."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        return dict(json.loads((folder / PLACES).read_text(encoding="utf-8"))["history"])
+    return {}
 
 
 def _configured(folder: Path) -> tuple[list[ZoneConfig], list[LineConfig]]:

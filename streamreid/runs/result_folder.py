@@ -13,6 +13,7 @@ from streamreid.config import Config
 from streamreid.errors import ConfigError
 from streamreid.pipeline.run_state import STATE
 from streamreid.runs.link_file import LINKS
+from streamreid.runs.place_overrides import PLACES
 from streamreid.sinks.segments import PIECES, RESULTS
 
 __all__ = ["DONE", "GALLERY", "OWN_NAMES", "ResultsFolder", "choose_folder", "clear_results"]
@@ -29,6 +30,7 @@ OWN_NAMES = (
     "summary.json",
     STATE,
     CHANGES,
+    PLACES,
     DONE,
     GALLERY,
     LINKS,

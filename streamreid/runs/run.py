@@ -254,5 +254,10 @@ def _frames_again(pipeline: Run) -> dict[str, Callable[[], Iterator[Frame]]]:
 
 
 def _public(pipeline: Run) -> Any:
-    config: Config = pipeline.config.model_copy(update={"cameras": tuple(pipeline.camera_configs)})
+    now = {
+        "cameras": tuple(pipeline.camera_configs),
+        "zones": pipeline.places.zones,
+        "lines": pipeline.places.lines,
+    }
+    config: Config = pipeline.config.model_copy(update=now)
     return redact_data(json.loads(config.model_dump_json()))

@@ -4,8 +4,10 @@
 changes some of its settings, ``DELETE /cameras/NAME`` takes it out; ``POST /cameras/NAME/pause`` and ``/resume``.
 ``GET /identities`` and ``/identities/ID``; ``GET /events`` (server-sent events;
 ``?topics=identity,camera,people,place``); ``GET /zones``, ``/counts`` and ``/flows``; ``GET /run``; ``GET /metrics``
-(Prometheus), ``/healthz``, ``/readyz``. Changes are kept beside the results and hold when the run is started again
-there; ``GET /changes`` says how cameras differ from the cameras file, ``DELETE /changes`` returns to it.
+(Prometheus), ``/healthz``, ``/readyz``. ``GET /places`` says how zones and lines are drawn; ``POST /zones`` and
+``/lines`` draw one, ``PATCH`` and ``DELETE /zones/NAME`` change it and take it out (``?camera=`` where several cameras
+have one of that name). Changes are kept beside the results and hold when the run is started again there;
+``GET /changes`` says how cameras and places differ from the cameras file, ``DELETE /changes`` returns to it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from streamreid.cameras.runtime_overrides import CameraOverrides
 from streamreid.errors import StreamReIDError
 from streamreid.pipeline import Pipeline
+from streamreid.runs.place_editor import PlaceEditor
 from streamreid.secrets import redact
 from streamreid.serving.access_control import AccessControl
 from streamreid.serving.camera_editor import CameraEditor
@@ -31,7 +34,8 @@ from streamreid.serving.live_places import LivePlaces
 from streamreid.serving.live_sink import LiveSink
 from streamreid.serving.metrics import Metrics
 from streamreid.serving.openapi import CAMERA, CAMERA_PART, described
-from streamreid.serving.request_bodies import json_object
+from streamreid.serving.place_changes import add_place_changes
+from streamreid.serving.request_bodies import request_object
 from streamreid.serving.resources import camera_view, health, identity_views, readiness, run_view
 from streamreid.serving.server_sent_events import add_events
 from streamreid.serving.sessions import Sessions
@@ -66,6 +70,7 @@ def make_app(
     hub: EventHub,
     changes: CameraOverrides,
     *,
+    places: PlaceEditor | None = None,
     sessions: Sessions | None = None,
     page: Callable[[FastAPI], None] | None = None,
 ) -> AccessControl:
@@ -76,19 +81,22 @@ def make_app(
         board: Gets the run's results as a sink.
         hub: Gets its events.
         changes: Keeps what is changed.
+        places: Changes zones and lines; without it changes end with the run.
         sessions: See :class:`streamreid.serving.access_control.AccessControl`.
         page: Adds a page for people.
     """
+    drawing = places or PlaceEditor(pipeline)
     app = FastAPI(title="streamreid", description=__doc__ or "", docs_url=None, redoc_url=None)
     add_errors(app)
     reading = WorkerPool("reading figures", threads=4, waiting=28, seconds=_READ_SECONDS)
     editing = WorkerPool("opening and changing cameras", threads=8, waiting=8, seconds=_CHANGE_SECONDS)
     _add_cameras(app, pipeline, CameraEditor(pipeline.cameras, changes), reading, editing)
-    _add_changes(app, pipeline, changes, reading, editing)
+    _add_changes(app, pipeline, changes, drawing, reading, editing)
     _add_people(app, pipeline, reading)
-    places = LivePlaces(pipeline, board.settled)
-    _add_places(app, places, reading)
-    _add_state(app, pipeline, places, reading, has_page=page is not None)
+    live_places = LivePlaces(pipeline, board.settled)
+    _add_places(app, live_places, reading)
+    add_place_changes(app, drawing, reading, editing)
+    _add_state(app, pipeline, live_places, reading, has_page=page is not None)
     add_events(app, hub)
     described(app)
     pipeline.cameras.subscribe(
@@ -145,10 +153,6 @@ def _mistake(item: dict[str, Any]) -> str:
 # ---------------------------------------------------------------- cameras
 
 
-async def _body(request: Request) -> dict[str, Any]:
-    return json_object(request.headers.get("content-type", ""), await request.body())
-
-
 def _add_cameras(
     app: FastAPI, pipeline: Pipeline, editor: CameraEditor, reading: WorkerPool, editing: WorkerPool
 ) -> None:
@@ -176,12 +180,12 @@ def _add_cameras(
 
     @app.post("/cameras", status_code=201, openapi_extra=CAMERA)
     async def add(request: Request) -> Response:
-        body = await _body(request)
+        body = await request_object(request)
         return await edited(lambda claim: editor.add(body, claim).name, 201)
 
     @app.patch("/cameras/{name}", openapi_extra=CAMERA_PART)
     async def change(name: str, request: Request) -> Response:
-        body = await _body(request)
+        body = await request_object(request)
         return await edited(lambda claim: editor.change(name, body, claim).name)
 
     @app.delete("/cameras/{name}", status_code=204, response_class=Response)
@@ -198,15 +202,28 @@ def _add_cameras(
 
 
 def _add_changes(
-    app: FastAPI, pipeline: Pipeline, changes: CameraOverrides, reading: WorkerPool, editing: WorkerPool
+    app: FastAPI,
+    pipeline: Pipeline,
+    changes: CameraOverrides,
+    drawing: PlaceEditor,
+    reading: WorkerPool,
+    editing: WorkerPool,
 ) -> None:
+    def all_differences() -> Response:
+        places = {place: [what] for place, what in drawing.differences.items()}
+        return JSONResponse({**changes.differences(pipeline.cameras.configs), **places})
+
+    def return_to_file() -> None:
+        changes.revert(pipeline.cameras)
+        drawing.revert()
+
     @app.get("/changes")
     async def differences() -> Response:
-        return await reading.run(lambda: JSONResponse(changes.differences(pipeline.cameras.configs)))
+        return await reading.run(all_differences)
 
     @app.delete("/changes", status_code=204, response_class=Response)
     async def revert() -> None:
-        await editing.run(lambda: changes.revert(pipeline.cameras))
+        await editing.run(return_to_file)
 
 
 # ---------------------------------------------------------------- people and the run

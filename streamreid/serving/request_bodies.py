@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from starlette.requests import Request
+
 from streamreid.errors import ConfigError
 
-__all__ = ["MOST_VALUES", "TEXT_CHARACTERS", "json_object"]
+__all__ = ["MOST_VALUES", "TEXT_CHARACTERS", "json_object", "request_object"]
 
 MOST_VALUES = 10_000
 """Numbers, texts, lists and objects in a body, all together."""
@@ -22,6 +24,11 @@ _WANTED = (
     "the body is not what is wanted: one JSON object with the keys of a camera, sent with 'Content-Type: "
     "application/json'"
 )
+
+
+async def request_object(request: Request) -> dict[str, Any]:
+    """The object in the body of a request; see `json_object`."""
+    return json_object(request.headers.get("content-type", ""), await request.body())
 
 
 def json_object(kind: str, body: bytes) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from streamreid.cameras.runtime_overrides import CameraOverrides
 from streamreid.config import ServerConfig
 from streamreid.errors import ConfigError, MissingExtraError
 from streamreid.pipeline import Pipeline
+from streamreid.runs.place_editor import PlaceEditor
 from streamreid.serving.access_control import is_loopback
 from streamreid.serving.event_stream import EventHub
 from streamreid.serving.listener import Listener, listen
@@ -162,6 +163,7 @@ class LiveParts:
         hub: Tells its events.
         changes: Keeps what is changed of its cameras.
         sessions: Who may look and who may change.
+        places: Changes zones and lines.
     """
 
     pipeline: Pipeline
@@ -169,6 +171,7 @@ class LiveParts:
     hub: EventHub
     changes: CameraOverrides
     sessions: Sessions
+    places: PlaceEditor
 
 
 class Server:
@@ -178,6 +181,7 @@ class Server:
         pipeline: The run.
         config: Where to listen; the token may also come from the environment variable STREAMREID_TOKEN.
         changes: Keeps what is changed by HTTP; without it changes end with the run.
+        places: Changes zones and lines; without it these changes end with the run.
         page: Makes a page for people to look at; None: there is only the interface.
 
     Attributes:
@@ -196,6 +200,7 @@ class Server:
         config: ServerConfig,
         changes: CameraOverrides | None = None,
         *,
+        places: PlaceEditor | None = None,
         page: Callable[[LiveParts], LivePage] | None = None,
     ) -> None:
         try:
@@ -216,10 +221,11 @@ class Server:
         self._hub = EventHub()
         self.board = LiveSink(self._hub)
         changes = changes or CameraOverrides(Path(), pipeline.cameras.configs, keep=False)
-        parts = LiveParts(pipeline, self.board, self._hub, changes, sessions)
+        places = places or PlaceEditor(pipeline)
+        parts = LiveParts(pipeline, self.board, self._hub, changes, sessions, places)
         self._page = None if page is None else page(parts)
         add = None if self._page is None else self._page.add
-        app = make_app(pipeline, self.board, self._hub, changes, sessions=sessions, page=add)
+        app = make_app(pipeline, self.board, self._hub, changes, places=places, sessions=sessions, page=add)
         self._http = HttpServer(host, port)
         self._http.serve(app, websockets=self._page is not None)
         self.address = self._http.address
