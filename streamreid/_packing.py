@@ -1,17 +1,18 @@
-"""Plain values and arrays as bytes, without a library: a JSON header, then the arrays one after the other.
+"""Plain values and arrays as bytes, without a library and without loss.
 
-Layout: 4 bytes that name the kind, unsigned 32-bit length of the header, the header (JSON, UTF-8), the arrays
-(little-endian, C order) in the order in which the header lists their type and shape. Floats come back bit for bit:
-arrays are copied, and JSON writes the
-shortest digits that read back the same.
+Layout: 4 bytes that name the kind; the version, the length of the values (unsigned 32-bit) and the number of arrays
+(unsigned 16-bit), little-endian; the values (JSON, UTF-8); a table that says of every array its type, its dimensions
+and where it is; the arrays (little-endian, C order).
+
+Floats come back bit for bit: arrays are copied, and JSON writes the shortest digits that read back the same. An array
+that equals an earlier one is named instead of repeated, and integers take as few bytes as they need.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
-from math import prod
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,46 +22,88 @@ from streamreid.errors import DataError
 
 __all__ = ["pack", "unpack"]
 
-_LENGTH = struct.Struct("<I")
-_TYPES = ("<f4", "<f8", "<i4", "<i8")
-"""Types that arrays may have, so that bytes from elsewhere cannot ask for objects."""
+_HEAD = struct.Struct("<BIH")
+_ENTRY = struct.Struct("<BBhIII")
+"""Type, number of dimensions, number of the equal array before (-1: it follows here), up to three dimensions."""
+
+_MOST_DIMENSIONS = 3
+
+_MOST_BYTES = 64 << 20
+"""Of all arrays together, as they are restored: a few bytes may name a large array many times."""
+
+_WRITTEN = ("<f4", "<f8", "<i4", "<i8", "<i1", "<i2", "<i4")
+"""How types are written, so that bytes from elsewhere cannot ask for objects. The last three are int64 on both
+sides."""
+
+_TYPES = (np.float32, np.float64, np.int32, np.int64, np.int64, np.int64, np.int64)
+_CODES = {"f4": 0, "f8": 1, "i4": 2, "i8": 3}
+_NARROW = ((4, 2**7), (5, 2**15), (6, 2**31))
+_SIZES = tuple(np.dtype(name).itemsize for name in _WRITTEN)
 
 
-def pack(kind: bytes, values: Mapping[str, Any], arrays: Sequence[NDArray[Any]]) -> bytes:
+def pack(kind: bytes, version: int, values: Any, arrays: Sequence[NDArray[Any]]) -> bytes:
     """Values that JSON can hold, and arrays, as bytes.
 
     Args:
         kind: 4 bytes that name what this is.
+        version: Of the values and of the order of the arrays, 0 to 255.
         values: Strings, numbers, lists, mappings.
-        arrays: float32, float64, int32 or int64, of any shape.
+        arrays: float32, float64, int32 or int64, of up to three dimensions.
     """
-    plain = [np.ascontiguousarray(a, a.dtype.newbyteorder("<")) for a in arrays]
-    header = {"values": values, "arrays": [[a.dtype.str, list(a.shape)] for a in plain]}
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    return b"".join([kind, _LENGTH.pack(len(text)), text, *(a.tobytes() for a in plain)])
+    text = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
+    table, parts = [], []
+    known: dict[tuple[int, tuple[int, ...], bytes], int] = {}
+    for number, array in enumerate(arrays):
+        code = _CODES[array.dtype.str[1:]]
+        if code == 3 and array.size:
+            most = max(int(array.max()), -1 - int(array.min()))
+            code = next((narrow for narrow, limit in _NARROW if most < limit), code)
+        content = array.astype(_WRITTEN[code], copy=False).tobytes()
+        same = known.setdefault((code, array.shape, content), number)
+        shape = (*array.shape, 0, 0, 0)[:_MOST_DIMENSIONS]
+        table.append(_ENTRY.pack(code, array.ndim, -1 if same == number else same, *shape))
+        if same == number:
+            parts.append(content)
+    return b"".join([kind, _HEAD.pack(version, len(text), len(table)), text, *table, *parts])
 
 
-def unpack(kind: bytes, data: bytes) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+def unpack(kind: bytes, version: int, data: bytes) -> tuple[Any, list[NDArray[Any]]]:
     """What ``pack`` was given; the arrays are copies that may be written to.
 
     Raises:
-        DataError: The bytes are of another kind, or damaged.
+        DataError: The bytes are of another kind or version, or damaged.
     """
-    begin = len(kind) + _LENGTH.size
+    begin = len(kind) + _HEAD.size
     if len(data) < begin or data[: len(kind)] != kind:
         raise DataError(f"these are not bytes of kind {kind.decode()}: they begin with {data[: len(kind)]!r}")
-    end = begin + _LENGTH.unpack_from(data, len(kind))[0]
+    found, length, count = _HEAD.unpack_from(data, len(kind))
+    if found != version:
+        raise DataError(
+            f"bytes of kind {kind.decode()}, version {found}, expected {version}: run the same streamreid on both sides"
+        )
+    table = begin + length
+    end = table + count * _ENTRY.size
     try:
-        header = json.loads(data[begin:end])
-        values, listed = header["values"], header["arrays"]
-        arrays = []
-        for name, shape in listed:
-            if name not in _TYPES:
-                raise ValueError(f"arrays of type {name!r} are not allowed")
-            array = np.frombuffer(data, name, prod(shape), end).reshape(shape)
-            end += array.nbytes
-            arrays.append(array.copy() if array.dtype.isnative else array.astype(array.dtype.newbyteorder("=")))
-    except (ValueError, KeyError, TypeError) as error:
+        if end > len(data):
+            raise ValueError(f"{len(data)} bytes, expected at least {end}")
+        values = json.loads(data[begin:table])
+        arrays: list[NDArray[Any]] = []
+        total = 0
+        for code, dimensions, same, *shape in _ENTRY.iter_unpack(data[table:end]):
+            if same >= 0:
+                total += arrays[same].nbytes
+                if total > _MOST_BYTES:
+                    raise ValueError("arrays that are larger than any update")
+                arrays.append(arrays[same].copy())
+                continue
+            wanted = tuple(shape[: min(dimensions, _MOST_DIMENSIONS)])
+            size = 1
+            for item in wanted:
+                size *= item
+            array = np.frombuffer(data, _WRITTEN[code], size, end).astype(_TYPES[code])
+            arrays.append(array.reshape(wanted))
+            end += size * _SIZES[code]
+    except (ValueError, TypeError, IndexError, OverflowError, struct.error) as error:
         raise DataError(f"bytes of kind {kind.decode()} are damaged: {error}") from None
     if end != len(data):
         raise DataError(f"bytes of kind {kind.decode()} are damaged: {len(data)} bytes, expected {end}")

@@ -13,7 +13,8 @@ from streamreid.errors import DataError
 from streamreid.pipeline import Site
 from streamreid.pipeline.engine_description import EngineDescription
 from streamreid.replay import Replay
-from streamreid.track_update import TrackUpdate
+from streamreid.track_update import TrackedFrame, TrackObservation, TrackUpdate
+from streamreid.types import Detections, Frame, PartFeatures, Tracks
 
 SITE = """
 import json, struct, sys
@@ -140,14 +141,51 @@ def test_a_site_without_the_last_update_knows_what_it_was_given(recording, colou
     assert site.statistics.frames == len(frames)
 
 
+def entry(data, at, new):
+    """An update with other bytes in the entry of its first array."""
+    begin = 4 + 7 + int.from_bytes(data[5:9], "little") + at
+    return data[:begin] + new + data[begin + len(new) :]
+
+
+def test_what_is_sent_twice_is_written_once():
+    """Ten people who are tracked and not embedded: boxes and names stand there once, and nothing of their looks."""
+    corner = np.arange(20, dtype=np.float32).reshape(10, 2)
+    boxes, scores = np.concatenate([corner, corner + 50], 1), np.full(10, 0.9, np.float32)
+    tracks = Tracks(np.arange(1, 11), boxes, scores, np.arange(10))
+    frame = Frame.without_image("a-camera-with-a-long-name", 7, 1000.7, size=(1920, 1080))
+    unseen = PartFeatures.unseen(10, 6, 256)
+    quality = np.linspace(0, 1, 10, dtype=np.float32)
+    update = TrackUpdate(
+        frame,
+        Detections(boxes, scores, np.zeros(10, np.int64)),
+        (TrackObservation(frame.camera, frame.time, tracks, unseen, quality),),
+        (TrackedFrame(frame, tracks, unseen.visibility),),
+    )
+    data = update.to_bytes()
+    assert len(data) < 700
+    assert data.count(frame.camera.encode()) == 1
+    again = TrackUpdate.from_bytes(data)
+    (seen,), (released,) = again.observations, again.released
+    assert (seen.camera, seen.time, released.frame.index) == (frame.camera, frame.time, 7)
+    np.testing.assert_array_equal(released.tracks.boxes, boxes, strict=True)
+    np.testing.assert_array_equal(seen.tracks.ids, tracks.ids, strict=True)
+    np.testing.assert_array_equal(released.visibility, unseen.visibility, strict=True)
+    seen.tracks.boxes[:] = 0  # each array is one of its own
+    np.testing.assert_array_equal(released.tracks.boxes, boxes)
+    one = replace(update, observations=(replace(update.observations[0], camera="another"),))
+    assert TrackUpdate.from_bytes(one.to_bytes()).observations[0].camera == "another"
+
+
 @pytest.mark.parametrize(
     ("damage", "what"),
     [
         (lambda d: b"JPEG" + d[4:], "begin with b'JPEG'"),
         (lambda d: d[:-3], "damaged"),
         (lambda d: d + b"more", "damaged"),
-        (lambda d: d.replace(b'"version":1', b'"version":9'), "version 9, expected 1"),
-        (lambda d: d.replace(b'"<f4"', b'"|O8"'), "not allowed"),
+        (lambda d: d[:4] + b"\x09" + d[5:], "version 9, expected 2"),
+        (lambda d: entry(d, 0, b"\x77"), "damaged"),  # a type that there is not
+        (lambda d: entry(d, 2, b"\x50\x00"), "damaged"),  # the same as an array that is not there
+        (lambda d: entry(d, 4, b"\xff" * 12), "damaged"),  # larger than any memory
         (lambda d: b"", "begin with b''"),
     ],
 )
