@@ -16,6 +16,8 @@ StreamReIDError
 │   └── FolderBusy            another process writes to the folder            HTTP 503
 ├── GalleryError           remembered identities cannot be read or written    exit code 2, HTTP 500
 │   └── GalleryBusy           another process holds it; later it may go       HTTP 503
+├── CorrectionError        who is who cannot be corrected so                  HTTP 409
+│   └── UnknownIdentity       there is no such person (any more)              HTTP 404
 ├── ClusterError           a cluster is away, or a machine of it does not fit exit code 2, HTTP 503
 ├── MissingExtraError      an optional package is not installed               exit code 2
 └── DataError              a data file (ground truth, dataset, cache) is wrong exit code 2
@@ -33,6 +35,7 @@ __all__ = [
     "CameraNotFound",
     "ClusterError",
     "ConfigError",
+    "CorrectionError",
     "DataError",
     "DetectorError",
     "EngineError",
@@ -46,6 +49,7 @@ __all__ = [
     "PlaceNotFound",
     "SourceError",
     "StreamReIDError",
+    "UnknownIdentity",
     "WeightsError",
     "WeightsUnavailableError",
 ]
@@ -178,6 +182,19 @@ class GalleryBusy(GalleryError):
     """Another process holds the gallery for too long. The same call may succeed later."""
 
     http_status = 503
+
+
+class CorrectionError(StreamReIDError):
+    """Who is who cannot be corrected as asked: it contradicts what was said before, or there is nothing to undo."""
+
+    http_status = 409
+
+
+class UnknownIdentity(CorrectionError):
+    """There is no identity of that number: there never was, it expired, it became part of another, or it was
+    forgotten."""
+
+    http_status = 404
 
 
 class DataError(StreamReIDError):

@@ -53,7 +53,7 @@ ClockName = Literal["pts", "rtcp", "arrival", "rate"]
 """Where a capture time came from: presentation time stamps, RTCP sender reports, arrival at this machine, or frame
 number / frame rate."""
 
-EventKind = Literal["new", "link", "merge", "split", "confirm", "expire", "rename"]
+EventKind = Literal["new", "link", "merge", "split", "confirm", "expire", "rename", "staff", "different"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -348,6 +348,7 @@ class IdentitySummary:
         confirmed: Whether it was seen well enough to count as a person of its own.
         unlinked: Whether it only numbers a track that was seen too little to be a person.
         name: Given by a person; empty if none.
+        staff: Whether a person said that they work there; counts leave staff out.
     """
 
     first_seen: float
@@ -356,6 +357,7 @@ class IdentitySummary:
     confirmed: bool = False
     unlinked: bool = False
     name: str = ""
+    staff: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,7 +367,10 @@ class IdentityEvent:
     ``new``: a track begins an identity, provisionally. ``link``: a track joins one. ``merge``: identity ``other_id``
     became part of ``global_id``. ``split``: a track left ``other_id`` for ``global_id``. ``confirm``: the identity was
     seen well enough to count as a person of its own. ``expire``: the identity is no longer searched.
-    ``rename``: a person gave the identity a name, or took it back.
+    ``rename``: a person gave the identity a name, or took it back. ``staff``: a person said that they work there, or
+    took it back (``summary.staff``). ``different``: a person said that ``global_id`` and ``other_id`` are two people
+    (probability 0 that they are one), or took it back (probability 1: they may be one again). What a person
+    corrected has ``reasons["correction"]``.
 
     Args:
         kind: What happened.
@@ -411,6 +416,7 @@ class KnownIdentity:
         last_seen: Capture time in seconds.
         cameras: Cameras that saw this person.
         name: Given by a person; empty if none.
+        staff: Whether a person said that they work there.
     """
 
     global_id: int
@@ -420,6 +426,7 @@ class KnownIdentity:
     last_seen: float
     cameras: frozenset[str] = frozenset()
     name: str = ""
+    staff: bool = False
 
     def __post_init__(self) -> None:
         if self.global_id < 1:

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from streamreid.association.identity_corrections import IdentityCorrections
 from streamreid.association.identity_registry import IdentityRegistry, IdentityState
 from streamreid.association.link_record import LinkRecord, TrackLinks
 from streamreid.association.offline_clustering import decide_all
@@ -71,6 +72,9 @@ class Associator:
         new_id: Where ids come from that other processes draw as well; None counts on its own.
         keep_links: Keep which tracks may be one person, for counts with intervals (``pair_links``): 9 KB for each of
             the newest two thousand tracks.
+
+    Attributes:
+        corrections: Changes identities as a person says.
     """
 
     def __init__(
@@ -102,6 +106,14 @@ class Associator:
         self._admitted: dict[int, Evidence] = {}
         self._last_step: float | None = None
         self._unlinked: set[int] = set()
+        self.corrections = IdentityCorrections(
+            self._book,
+            self._grouping.index,
+            self._tracks,
+            retired=self._retired_evidence,
+            slots=self.config.prototypes,
+            now=lambda: self._now,
+        )
 
     def __repr__(self) -> str:
         return f"Associator(tracks={len(self._tracks)}, identities={len(self._book.people)})"
@@ -190,7 +202,7 @@ class Associator:
         if not (due or force) or not np.isfinite(self._now):
             return []
         self._last_step = self._now
-        events, self._waiting = self._waiting, []
+        events, self._waiting = self.corrections.drain() + self._waiting, []
         events += self._group()
         events += self._confirm()
         self._retire()
@@ -366,6 +378,7 @@ class Associator:
                 cameras=set(item.cameras),
                 confirmed=True,
                 name=item.name,
+                staff=item.staff,
             )
             person.past = Evidence.remembered(item, slots=self.config.prototypes)
             person.past.prototypes.pack()
@@ -399,8 +412,10 @@ class Associator:
         if self._record is not None:
             self._record.forget(key for key, link in self._book.links.items() if link.global_id in gone)
         for gid in gone:
+            self._admitted.pop(gid, None)
             for key in self._book.drop(gid):
                 self._tracks.pop(key, None)
+                self._archive.pop(key, None)
 
     @property
     def separated(self) -> frozenset[tuple[int, int]]:
@@ -418,16 +433,29 @@ class Associator:
         Raises:
             ValueError: An id is unknown, or a pair is said to be both.
         """
-        events = self._book.correct(same, different, self._now if np.isfinite(self._now) else 0.0)
-        self._waiting += events
-        self._grouping.index.drop(e.other_id for e in events)
-        self._remember(e.global_id for e in events)
+        self.corrections.constrain(same=same, different=different)
 
     def rename(self, global_id: int, name: str) -> None:
         """Give an identity a name, or take it back (empty). The event comes with the next step; unknown ids are
         ignored."""
-        event = self._book.rename(global_id, name, self._now if np.isfinite(self._now) else 0.0)
-        self._waiting += [event] if event is not None else []
+        self.corrections.rename(global_id, name)
+
+    def corrected(self) -> list[IdentityEvent]:
+        """Events of corrections since the last step, for who does not want to wait for the next."""
+        return self._summed_up(self.corrections.drain())
+
+    def knows(self, global_id: int) -> bool:
+        """Whether an identity is searched."""
+        return global_id in self._book.people
+
+    def span(self, key: TrackKey) -> tuple[float, float] | None:
+        """First and last capture time of a track in seconds; None where they are not kept any more."""
+        evidence = self._tracks.get(key) or self._retired_evidence(key)
+        return None if evidence is None else (evidence.start, evidence.end)
+
+    def new_id(self) -> int:
+        """A global id that was never given, for a person who is split off; it is nobody's until then."""
+        return self._book.reserve()
 
     # ---------------------------------------------------------------- life cycle
 
@@ -468,6 +496,11 @@ class Associator:
             self._place.forget([k for _, k in old])
         self._remember(sorted(changed))
         self._trim(changed)
+
+    def _retired_evidence(self, key: TrackKey) -> Evidence | None:
+        if key in self._archive:
+            return self._archive[key]
+        return None if self._record is None else self._record.evidence(key)
 
     def _remember(self, ids: Iterable[int]) -> None:
         people = [self._book.people[g] for g in ids if g in self._book.people]

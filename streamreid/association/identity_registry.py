@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from streamreid.association.track_constraints import TrackConstraints
 from streamreid.association.track_evidence import Evidence
 from streamreid.features.prototype_bank import PrototypeSums
 from streamreid.types import Identity, IdentityEvent, IdentitySummary, TrackKey
@@ -28,11 +29,14 @@ class IdentityState:
     cameras: set[str] = field(default_factory=set)
     confirmed: bool = False
     name: str = ""
+    staff: bool = False
 
     def summary(self, *, unlinked: bool = False) -> IdentitySummary:
         """What consumers of events are told."""
         cameras = frozenset(self.cameras)
-        return IdentitySummary(self.first_seen, self.last_seen, cameras, self.confirmed, unlinked, self.name)
+        return IdentitySummary(
+            self.first_seen, self.last_seen, cameras, self.confirmed, unlinked, self.name, self.staff
+        )
 
 
 @dataclass(slots=True)
@@ -49,6 +53,9 @@ class IdentityRegistry:
     Args:
         first_id: The first global id to give.
         new_id: Where ids come from that other processes draw as well; None counts on its own.
+
+    Attributes:
+        pairs: What people said of pairs of tracks.
     """
 
     def __init__(self, first_id: int = 1, *, new_id: Callable[[], int] | None = None) -> None:
@@ -60,6 +67,7 @@ class IdentityRegistry:
         self._retired: deque[tuple[float, TrackKey]] = deque()
         self._anchors: dict[TrackKey, int] = {}
         self._different: set[tuple[int, int]] = set()
+        self.pairs = TrackConstraints()
 
     def __repr__(self) -> str:
         return f"IdentityRegistry(identities={len(self.people)}, tracks={len(self.links)})"
@@ -68,9 +76,14 @@ class IdentityRegistry:
 
     def begin(self, now: float) -> int:
         """A new identity; its id."""
+        gid = self.reserve()
+        self.add(IdentityState(gid, now))
+        return gid
+
+    def reserve(self) -> int:
+        """An id that was never given."""
         gid = self.next_id if self._new_id is None else self._new_id()
         self.next_id = max(self.next_id, gid + 1)
-        self.add(IdentityState(gid, now))
         return gid
 
     def move(self, key: TrackKey, gid: int, probability: float, evidence: Evidence, now: float) -> IdentityEvent | None:
@@ -121,6 +134,7 @@ class IdentityRegistry:
         new.cameras |= old.cameras
         new.members |= old.members
         new.name = new.name or old.name
+        new.staff = new.staff or old.staff
         if old.past is not None:
             new.past = new.past or Evidence([], PrototypeSums(old.past.prototypes.slots))
             new.past.absorb(old.past)
@@ -197,6 +211,7 @@ class IdentityRegistry:
         person = self.people.pop(gid, None)
         if person is None:
             return set()
+        self.pairs.forget(person.members)
         for key in person.members:
             self.links.pop(key, None)
             self._anchors.pop(key, None)
@@ -253,6 +268,56 @@ class IdentityRegistry:
             return None
         person.name = name
         return IdentityEvent("rename", now, gid)
+
+    def tag_staff(self, gid: int, staff: bool, now: float) -> IdentityEvent | None:
+        """Say that an identity works there, or take it back; the event if that is a change. Unknown ids are ignored."""
+        person = self.people.get(gid)
+        if person is None or person.staff == staff:
+            return None
+        person.staff = staff
+        return IdentityEvent("staff", now, gid, reasons={"correction": 1.0})
+
+    def part(self, gid: int, keys: Iterable[TrackKey], new: int, now: float) -> list[IdentityEvent]:
+        """Tracks of an identity become another one. What is remembered of either is left to the caller.
+
+        Args:
+            gid: The identity.
+            keys: Some of its tracks.
+            new: An id that nobody has now.
+            now: Capture time.
+        """
+        person = self.people[gid]
+        other = IdentityState(new, person.last_seen, confirmed=person.confirmed)
+        self.next_id = max(self.next_id, new + 1)
+        self.add(other)
+        events = []
+        for key in sorted(keys):
+            person.members.discard(key)
+            other.members.add(key)
+            other.cameras.add(key[0])
+            self.links[key] = Link(new, 1.0)
+            events.append(IdentityEvent("split", now, new, *key, 1.0, gid, {"correction": 1.0}))
+        return events
+
+    def take_back_different(self, one: int, other: int) -> bool:
+        """Two identities may be one person again; whether they were said to be two."""
+        pair = _ordered(one, other)
+        known = pair in self._different
+        self._different.discard(pair)
+        return known
+
+    def anchor_to(self, keys: Iterable[TrackKey], gid: int) -> None:
+        """A person said that these tracks belong to an identity; 0: nothing is said of them any more."""
+        for key in keys:
+            if gid:
+                self._anchors[key] = gid
+            else:
+                self._anchors.pop(key, None)
+
+    def owner(self, key: TrackKey) -> int:
+        """The identity of a track; 0 if it has none."""
+        link = self.links.get(key)
+        return link.global_id if link is not None else 0
 
     def anchor(self, key: TrackKey) -> int:
         """The identity that a person said this track belongs to; 0 if nobody said anything."""

@@ -60,6 +60,7 @@ class IdentityView:
         unlinked: Global ids that only number a track that was seen too little to be a person.
         begun: Global ids that began in this run.
         names: Names by global id, also of identities that expired, until ``release``.
+        staff: Global ids of people of whom a person said that they work here.
     """
 
     def __init__(self) -> None:
@@ -69,6 +70,7 @@ class IdentityView:
         self.unlinked: set[int] = set()
         self.begun: set[int] = set()
         self.names: dict[int, str] = {}
+        self.staff: set[int] = set()
         self._members: dict[int, set[TrackKey]] = {}
 
     def __repr__(self) -> str:
@@ -102,6 +104,9 @@ class IdentityView:
             self.confirmed.add(who)
         if summary is not None:
             self._rename(who, summary.name)
+            (self.staff.add if summary.staff else self.staff.discard)(who)
+            if summary.confirmed:  # a part of somebody who is confirmed is, too
+                self.confirmed.add(who)
         return True
 
     def _link(self, key: TrackKey, who: int, probability: float) -> None:
@@ -121,6 +126,9 @@ class IdentityView:
         if other in self.confirmed:
             self.confirmed.discard(other)
             self.confirmed.add(who)
+        if other in self.staff:
+            self.staff.discard(other)
+            self.staff.add(who)
         name = self.names.pop(other, "")
         if name and who not in self.names:
             self.names[who] = name
@@ -145,6 +153,8 @@ class IdentityView:
             self.entries[item.global_id] = IdentityEntry(item.global_id)
             self.confirmed.add(item.global_id)
             self._rename(item.global_id, item.name)
+            if item.staff:
+                self.staff.add(item.global_id)
 
     def observe(self, camera: str, time: float, global_ids: Iterable[int]) -> None:
         """Note who was seen in a frame."""
@@ -168,6 +178,20 @@ class IdentityView:
             self.names.pop(who, None)
             self.confirmed.discard(who)
             self.begun.discard(who)
+            self.staff.discard(who)
+
+    def forget(self, ids: Iterable[int]) -> list[TrackKey]:
+        """Withdraw people who are to be forgotten; their tracks belong to nobody then.
+
+        Returns:
+            These tracks.
+        """
+        gone = list(ids)
+        self.withdraw(gone)
+        tracks = sorted(key for who in gone for key in self._members.pop(who, set()))
+        for key in tracks:
+            self.links[key] = (0, 0.0)
+        return tracks
 
     def release(self, tracks: Iterable[TrackKey]) -> None:
         """Let go of tracks whose identity has expired, and of these identities."""
@@ -180,3 +204,4 @@ class IdentityView:
             self.confirmed.discard(who)
             self.unlinked.discard(who)
             self.names.pop(who, None)
+            self.staff.discard(who)

@@ -119,6 +119,12 @@ class LinkRecord:
         if len(self._waiting) >= _BATCH:
             self._flush()
 
+    def evidence(self, key: TrackKey) -> Evidence | None:
+        """What was seen of a track that left the window; None where it is not kept any more."""
+        if key in self._waiting:
+            return self._waiting[key]
+        return next((evidence for _, known, evidence in reversed(self._known) if known == key), None)
+
     def forget(self, keys: Iterable[TrackKey]) -> None:
         """Keep nothing of these tracks, because their person is not remembered any more; counts take who they were as
         it was decided."""

@@ -127,6 +127,7 @@ class OnlineClustering:
         self._search(keys, stale, tracks, book)
         links = [book.links.get(k) for k in keys]
         own = {link.global_id for link in links if link is not None and book.people[link.global_id].past is not None}
+        own |= {g for k in book.pairs.partners(keys) if (g := book.owner(k)) and book.people[g].past is not None}
         past = sorted(own | {g for k in keys for g in self._near.get(k, ()) if g in book.people})
         nodes = [tracks[k] for k in keys] + [e for g in past if (e := book.people[g].past) is not None]
         place = self.by_place(keys, len(keys))

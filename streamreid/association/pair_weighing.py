@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ Codes = NDArray[np.int64]
 """Pairs of N nodes: first node * N + second node; the first is the lesser one."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class PairWeighing:
     """N nodes, first the T tracks, then older identities, and what is needed to weigh any pair of them.
 
@@ -111,13 +112,21 @@ class PairWeighing:
             if gid:
                 of_one[gid].append(row)
         anchors, said = self._said()
+        must = self._of_tracks[0]
         meant: defaultdict[int, list[int]] = defaultdict(list)
         if said.any():
             for row, gid in enumerate(anchors.tolist()):
                 if gid:
                     meant[gid].append(row)
         groups: Iterable[list[int]] = [rows for found in (of_one, meant) for rows in found.values() if len(rows) > 1]
-        return all_pairs(groups, len(self))
+        found = all_pairs(groups, len(self))
+        return np.unique(np.concatenate([found, must])) if len(must) else found
+
+    @cached_property
+    def _of_tracks(self) -> tuple[Codes, Codes]:
+        """Pairs that people said are one person, and two, track by track."""
+        must, cannot = self.book.pairs.rows(self.keys, self.past, self.book.owner)
+        return must[:, 0] * len(self) + must[:, 1], cannot[:, 0] * len(self) + cannot[:, 1]
 
     def _said(self) -> tuple[NDArray[np.int64], BoolArray]:
         """``[N]`` which identity a person said that each is, 0 if none, and whether a person said so."""
@@ -191,3 +200,9 @@ class PairWeighing:
             owner = np.where(anchors > 0, anchors, before)
             pair = zip(owner[one].tolist(), owner[two].tolist(), strict=True)
             graph.forbidden |= np.array([(min(p), max(p)) in different for p in pair], bool)
+        must, cannot = self._of_tracks
+        if len(must):
+            certain = np.isin(graph.code, must)
+            graph.log_odds[certain], graph.weight[certain], graph.forbidden[certain] = CERTAIN, 1e3, False
+        if len(cannot):
+            graph.forbidden |= np.isin(graph.code, cannot)

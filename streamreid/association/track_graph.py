@@ -70,6 +70,11 @@ def believe(graph: Graph, book: IdentityRegistry) -> None:
     for one, two in sorted(book.different):
         here = np.outer(owner == one, owner == two)
         graph.forbidden |= here | here.T
+    must, cannot = book.pairs.rows(graph.keys, graph.past, book.owner)
+    for one, two in (must.T, must.T[::-1]):
+        graph.log_odds[one, two], graph.weight[one, two], graph.forbidden[one, two] = CERTAIN, 1e3, False
+    for one, two in (cannot.T, cannot.T[::-1]):
+        graph.forbidden[one, two] = True
 
 
 def membership(labels: Labels, graph: Graph) -> FloatArray:

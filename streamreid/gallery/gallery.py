@@ -22,6 +22,7 @@ from streamreid.gallery.records import (
     EngineStamp,
     Erasure,
     EventRecord,
+    GalleryCorrection,
     HourlyCount,
     IdentityRecord,
     Limits,
@@ -288,13 +289,14 @@ class Gallery:
         """
         corrections.merge(self.tables, keep, other, force=force, most_prototypes=self.limits.prototypes)
 
-    def split(self, global_id: int, rows: Sequence[int]) -> int:
-        """Say that some track records, by row id, are another person. Returns the new global id.
+    def split(self, global_id: int, rows: Sequence[int], *, new: int | None = None) -> int:
+        """Say that some track records, by row id, are another person. Returns the new global id: ``new``, which was
+        reserved before, or the next one.
 
         Raises:
             GalleryError: The identity or one of the rows is not there, or no row would be left.
         """
-        return corrections.split(self.tables, global_id, rows)
+        return corrections.split(self.tables, global_id, rows, new=new)
 
     def separate(self, one: int, other: int) -> None:
         """Say that two identities are different people.
@@ -303,6 +305,26 @@ class Gallery:
             GalleryError: One is not there, or they are one identity.
         """
         corrections.separate(self.tables, one, other)
+
+    def tag_staff(self, global_id: int, staff: bool = True) -> None:
+        """Say that somebody works there, or take it back; counts leave staff out. ``GalleryError`` if it is not
+        there."""
+        corrections.tag_staff(self.tables, global_id, staff=staff)
+
+    def corrections(self) -> list[GalleryCorrection]:
+        """What operators corrected, the oldest first; the newest ten thousand."""
+        return self.tables.corrections.records()
+
+    def undo(self, number: int | None = None) -> GalleryCorrection:
+        """Undo a correction: the newest that was not undone, or the one of a number.
+
+        Returns:
+            What was undone.
+
+        Raises:
+            CorrectionError: There is none, or what came after it does not allow it.
+        """
+        return corrections.undo(self.tables, number, most_prototypes=self.limits.prototypes)
 
     def constraints(self) -> list[Constraint]:
         """Pairs of identities that people said are the same or different."""

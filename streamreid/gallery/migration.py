@@ -18,7 +18,7 @@ __all__ = ["copy_tables", "write_backup"]
 
 _META = ("engine", "next_id", "created", "retention", "calibration")
 _COLUMNS = {
-    "identities": "id, name, created",
+    "identities": "id, name, created, staff",
     "appearances": "id, run, camera, track, identity, began, ended, probability, observations, stored",
     "prototypes": "id, appearance, quality, features",
     "events": "id, run, stored, kind, time, identity, other, camera, track, probability, reasons",
@@ -26,12 +26,13 @@ _COLUMNS = {
     "erased": "id, stored",
     "audit": "id, stored, actor, action, detail",
     "constraints": "id, kind, one, other, stored",
+    "corrections": "id, kind, one, other, detail, stored, undone",
     "crops": "appearance, picture",
     "hourly_counts": "id, run, place, hour, seconds, visits, entries, exits, re_entries, passers_by, occupancy_mean, "
     "occupancy_max, dwell_median, dwell_p90, people, people_low, people_high, min_people, revised",
 }
-_SEALED = {("identities", "name"), ("prototypes", "features"), ("crops", "picture")}
-_NUMBERED = ("appearances", "prototypes", "events", "audit", "constraints", "hourly_counts")
+_SEALED = {("identities", "name"), ("prototypes", "features"), ("crops", "picture"), ("corrections", "detail")}
+_NUMBERED = ("appearances", "prototypes", "events", "audit", "constraints", "corrections", "hourly_counts")
 _ROWS_PER_BLOCK = 2000  # about 7 MB of prototypes at a time
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from streamreid.types import FloatArray, IdentityEvent, IntArray, PartFeatures, TrackKey
 
@@ -205,6 +205,7 @@ class IdentityRecord:
         probability: Least link probability of the tracks, in [0, 1].
         confirmed: Whether a run confirmed the identity, or it was seen as often and as long as that takes by default.
             At its end, a run also stores identities that were seen often enough but not for long enough.
+        staff: Whether somebody said that they work there.
     """
 
     global_id: int
@@ -217,6 +218,7 @@ class IdentityRecord:
     prototypes: int
     probability: float
     confirmed: bool = True
+    staff: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -258,6 +260,29 @@ class Constraint:
     one: int
     other: int
     stored: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryCorrection:
+    """What an operator corrected in a gallery.
+
+    Args:
+        number: Of the correction, for ``Gallery.undo``.
+        kind: ``rename``, ``staff``, ``merge``, ``split`` or ``different``.
+        one: Global id; of a merge, the one that stays.
+        other: Of a merge, the one that became part of it; of a split, the new one; 0 for none.
+        stored: When, UTC seconds.
+        undone: Whether it was undone.
+        detail: What undoing it takes.
+    """
+
+    number: int
+    kind: str
+    one: int
+    other: int = 0
+    stored: float = 0.0
+    undone: bool = False
+    detail: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,15 @@ _VERSION_3 = (
         revised DOUBLE PRECISION NOT NULL, UNIQUE (run, place, hour))""",
 )
 
-MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3)
+# Corrections that can be undone, and who works there.
+_VERSION_4 = (
+    "ALTER TABLE identities ADD COLUMN staff BIGINT NOT NULL DEFAULT 0",
+    """CREATE TABLE corrections (
+        id {serial}, kind TEXT NOT NULL, one BIGINT NOT NULL, other BIGINT NOT NULL, detail TEXT NOT NULL,
+        stored DOUBLE PRECISION NOT NULL, undone BIGINT NOT NULL DEFAULT 0)""",
+)
+
+MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 VERSION = len(MIGRATIONS)
 
 

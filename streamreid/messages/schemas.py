@@ -39,7 +39,8 @@ class IdentityData(_Data):
 
     ``new``: a track begins an identity. ``link``: a track joins one. ``merge``: identity ``other_id`` is ``global_id``
     from now on, with all its tracks. ``split``: tracks left ``other_id`` for ``global_id``. ``confirm``: the identity
-    counts as a person of its own. ``expire``: it is no longer searched. ``rename``: a person named it.
+    counts as a person of its own. ``expire``: it is no longer searched. ``rename``: a person named it. ``staff``: a
+    person said that they work there, or took it back. ``different``: a person said that both are two people.
 
     Revisions (``merge``, ``split``, ``link`` with ``other_id``) come twice, about each of the two identities; both
     messages say the same but for ``identity`` and ``replaced_by``.

@@ -4,7 +4,8 @@ take effect in it."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -58,6 +59,8 @@ class GalleryRecall:
         self._news: set[int] = set()
         self._asked: dict[TrackKey, int] = {}
         self._said: set[tuple[str, int, int]] = set()
+        self._own: Counter[tuple[int, str]] = Counter()
+        self._own_pairs: set[frozenset[int]] = set()
 
     def __repr__(self) -> str:
         return f"GalleryRecall(inside={len(self.inside)}, outside={len(self.outside)})"
@@ -103,6 +106,25 @@ class GalleryRecall:
 
     # ------------------------------------------------------------ what others changed
 
+    def made(self, changes: Iterable[tuple[int, str]]) -> None:
+        """Tell that this run itself changes the gallery: it follows these changes already."""
+        self._own.update(changes)
+
+    def said(self, one: int, other: int) -> None:
+        """Tell that people correct in this run itself whether two identities are one: what the gallery says of them,
+        perhaps later, is no news."""
+        self._own_pairs.add(frozenset((one, other)))
+
+    def _of_others(self, kinds: Mapping[int, set[str]]) -> dict[int, set[str]]:
+        left = {}
+        for who, what in kinds.items():
+            own = {kind for kind in what if self._own[who, kind]}
+            for kind in own:
+                del self._own[who, kind]
+            if what - own:
+                left[who] = what - own
+        return left
+
     def apply(self, kinds: Mapping[int, set[str]], in_view: Collection[int]) -> set[int]:
         """Let changes of the gallery take effect.
 
@@ -113,6 +135,7 @@ class GalleryRecall:
         Returns:
             Who is to be dropped everywhere.
         """
+        kinds = self._of_others(kinds)
         there, inside = self._search.people(), self.inside
         gone = {
             who for who, what in kinds.items() if "forget" in what or (what & {"expire", "evict"} and who not in there)
@@ -134,6 +157,7 @@ class GalleryRecall:
         """Tell the association the names that people gave."""
         for record in self._store.identities(sorted(people)) if people else ():
             self._associator.rename(record.global_id, record.name)
+            self._associator.corrections.tag_staff(record.global_id, record.staff)
 
     def drop(self, people: set[int]) -> None:
         """Let the association forget people."""
@@ -170,14 +194,23 @@ class GalleryRecall:
         first = last - max(record.last_seen - record.first_seen, 0.0)
         # No more views than the association keeps of anybody: each one costs time at every step.
         best = choose_prototypes(features, quality, self._associator.config.prototypes)
-        return KnownIdentity(record.global_id, features[best], quality[best], first, last, record.cameras, record.name)
+        return KnownIdentity(
+            record.global_id, features[best], quality[best], first, last, record.cameras, record.name, record.staff
+        )
 
     def _respect(self) -> None:
         """Tell the association what people have said about identities that it knows."""
-        inside = self._view.entries
-        for c in self._store.constraints():
+        inside, said = self._view.entries, self._store.constraints()
+        known = {(c.kind, c.one, c.other) for c in said}
+        for kind, one, other in self._said - known:
+            self._said.discard((kind, one, other))
+            if kind == "different":
+                self._associator.corrections.take_back_different(one, other)
+        for c in said:
             mark = (c.kind, c.one, c.other)
             if mark in self._said or c.one not in inside or c.other not in inside:
+                continue
+            if frozenset((c.one, c.other)) in self._own_pairs:
                 continue
             self._said.add(mark)
             pair = [(c.one, c.other)]

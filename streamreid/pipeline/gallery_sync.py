@@ -34,6 +34,7 @@ from streamreid.gallery import (
     open_gallery,
     retention_of,
 )
+from streamreid.pipeline.gallery_corrections import GalleryCorrections
 from streamreid.pipeline.gallery_recall import GalleryRecall
 from streamreid.reid import Embedder
 from streamreid.sinks import Blur, blurred, draw_style
@@ -173,6 +174,14 @@ class GallerySync:
         )
         self._confirmed_late: set[int] = set()
         self.run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(clock()))}-{uuid.uuid4().hex[:8]}"
+        self.corrections = GalleryCorrections(
+            self.store,
+            self.run,
+            made=self.recall.made,
+            pair=self.recall.said,
+            let_go=self._drop_waiting,
+            flush=self.collect,
+        )
         self._next_calibration = time.monotonic() + _CALIBRATION_SECONDS
         self.writer = BackgroundWriter(
             self.store, self._search, opened.retention, seconds=config.gallery.commit_seconds, chore=self._chores
@@ -233,8 +242,12 @@ class GallerySync:
     def _apply(self, kinds: dict[int, set[str]]) -> None:
         in_view = {self._associator.link(*key)[0] for key in self._associator.evidence}
         dropped = self.recall.apply(kinds, in_view)
-        if not dropped:
-            return
+        if dropped:
+            self._drop_waiting(dropped)
+
+    def _drop_waiting(self, dropped: Iterable[int]) -> None:
+        """Let go of what waits to be stored of people."""
+        dropped = set(dropped)
         for key in [k for k, a in self._tracks.items() if a.global_id in dropped]:
             self._let_go(key)
         self._batch.events = [e for e in self._batch.events if e.global_id not in dropped and e.other_id not in dropped]
@@ -249,8 +262,8 @@ class GallerySync:
 
     def note(self, events: Iterable[IdentityEvent]) -> None:
         """Take what the association decided, after the view has followed it."""
-        # Names come from the gallery.
-        mine = [event for event in events if event.kind != "rename" and self.recall.concerns(event)]
+        # Names and who is staff come from the gallery.
+        mine = [event for event in events if event.kind not in ("rename", "staff") and self.recall.concerns(event)]
         self.held_events += mine
         self._newcomer |= any(e.kind == "new" for e in mine)
         self._returned |= {e.global_id for e in mine if e.kind == "link" and e.global_id in self.recall.returning}
@@ -363,6 +376,7 @@ class GallerySync:
     def _chores(self) -> None:
         """By the writing thread, now and then."""
         self._ids.fetch()
+        self.corrections.settle()
         if time.monotonic() >= self._next_calibration:
             self._next_calibration = time.monotonic() + _CALIBRATION_SECONDS
             self._keep_calibration()
@@ -394,6 +408,7 @@ class GallerySync:
         self._confirm_late()
         self.collect()
         problem = self.writer.close()
+        self.corrections.settle()
         self._guarded(self._keep_calibration)
         self._guarded(self._ids.give_back)
         self._search.close()

@@ -138,7 +138,7 @@ class HourlyCounts:
     def _take(self) -> tuple[RunSnapshot, set[int]]:
         seen = self._look()
         self.remember(seen.identities)
-        who = FinalIdentities(self._known, unlinked=seen.identities.unlinked | {0})
+        who = FinalIdentities(self._known, unlinked=seen.identities.unlinked | {0}, staff=seen.identities.staff)
         changed, self._changed = self._changed, set()
         return replace(seen, identities=who), changed
 

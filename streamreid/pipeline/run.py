@@ -14,6 +14,7 @@ from streamreid.errors import SourceError
 from streamreid.ground.ground_evidence import GroundEvidence
 from streamreid.pipeline.clock_monitor import ClockMonitor
 from streamreid.pipeline.gallery_sync import GallerySync
+from streamreid.pipeline.live_corrections import LiveCorrections
 from streamreid.pipeline.perception import EmbeddedFrames
 from streamreid.pipeline.privacy_mask import PrivacyMasks
 from streamreid.pipeline.run_state import RunState
@@ -179,6 +180,11 @@ class Run:
     def memory(self) -> GallerySync | None:
         """The gallery beside this run, if there is one."""
         return self.site.gallery
+
+    @property
+    def corrections(self) -> LiveCorrections:
+        """Takes what people correct: names, who is whom, who is forgotten; from any thread."""
+        return self.site.corrections
 
     @property
     def ground(self) -> GroundEvidence | None:

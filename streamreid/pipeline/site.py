@@ -32,6 +32,7 @@ from streamreid.pipeline.frame_faults import FrameFaults
 from streamreid.pipeline.gallery_sync import GallerySync, RunGallery
 from streamreid.pipeline.ground_plane import load_calibrations
 from streamreid.pipeline.hourly_counts import HourlyCounts, RunSnapshot
+from streamreid.pipeline.live_corrections import LiveCorrections
 from streamreid.pipeline.run_state import RunState
 from streamreid.places.monitor import PlaceMonitor
 from streamreid.places.records import PlaceEvent
@@ -64,6 +65,7 @@ class Site:
         clocks: Whether the cameras' clocks agree.
         gallery: The gallery beside this run, if there is one.
         places: Who is at which zone, who crossed which line.
+        corrections: Takes what people correct.
         view: What is believed about identities, as their events leave it.
         calibration: The engine's calibration as it follows the site.
 
@@ -114,6 +116,13 @@ class Site:
         )
         self.view = IdentityView()
         self.gallery = None if opened is None else GallerySync(config, opened, self.associator, self.view)
+        self.corrections = LiveCorrections(
+            self.associator,
+            self.view,
+            lock=self._lock,
+            note=self._note,
+            gallery=None if self.gallery is None else self.gallery.corrections,
+        )
         self.places = PlaceMonitor(
             config.zones,
             config.lines,
@@ -309,6 +318,7 @@ class Site:
                 confirmed=self.view.confirmed | self.associator.confirmed,
                 unlinked=self.view.unlinked | self.associator.unlinked,
                 names=self.view.names,
+                staff=self.view.staff,
             )
 
     def pair_links(self) -> TrackLinks:
@@ -370,6 +380,7 @@ class Site:
             confirmed=before.confirmed,
             unlinked=before.unlinked,
             names={**self._settled.names, **before.names},
+            staff=self._settled.staff | before.staff,
         )
         found = FinalIdentities(gone, confirmed=before.confirmed, unlinked=before.unlinked)
         self.statistics.settled += len(found.people)

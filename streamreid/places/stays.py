@@ -28,6 +28,10 @@ class Identities(Protocol):
     def names(self) -> Mapping[int, str]:
         """Names by global id."""
 
+    @property
+    def staff(self) -> frozenset[int]:
+        """Global ids of people of whom somebody said that they work there."""
+
     def items(self) -> Iterable[tuple[TrackKey, tuple[int, float]]]:
         """Track and (global id, probability), of every track."""
 
@@ -109,13 +113,13 @@ def staff_of(
 
     Args:
         log: What was seen.
-        identities: Who is who.
+        identities: Who is who, and who was tagged as staff.
         names: Names, or global ids, of people who were named once.
         longer_than: Seconds in view of the site, all stays together, from which somebody is staff; None for no limit.
     """
     wanted = set(names)
     found = {who for who, name in identities.names.items() if name in wanted}
-    found |= {who for who in wanted if isinstance(who, int)}
+    found |= {who for who in wanted if isinstance(who, int)} | set(identities.staff)
     if longer_than is not None:
         total: dict[int, float] = defaultdict(float)
         for stay in stays_at(EVERYWHERE, log.visits_of(EVERYWHERE), people_of(identities), absence=0.0):

@@ -9,20 +9,34 @@ of results of another gallery, or of none, for those of its people.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from streamreid.cache.manifest import MANIFEST, read_manifest
 from streamreid.cache.store import remove_cache
+from streamreid.corrections import CorrectionLog
 from streamreid.errors import DataError, FolderBusy, OutputError, StreamReIDError
 from streamreid.files import write_json
 from streamreid.gallery import Erasure, Gallery, GallerySearch
 from streamreid.runs.result_folder import GALLERY, ResultsFolder
 from streamreid.sinks.result_erasure import ErasedResults, erase_people, has_crops
-from streamreid.types import PartFeatures
+from streamreid.types import PartFeatures, TrackKey
 
-__all__ = ["crop_scope", "describe_folder", "forget_everywhere", "found_by_search", "mark_results", "register_results"]
+__all__ = [
+    "NO_SCOPE",
+    "crop_scope",
+    "describe_folder",
+    "erase_forgotten",
+    "erase_tracks",
+    "forget_everywhere",
+    "found_by_search",
+    "mark_results",
+    "register_results",
+]
+
+NO_SCOPE = "none"
+"""Scope of crops that no crop has: without a gallery they are known by their tracks."""
 
 _CLOSEST = 50  # identities; an erased one would be the closest of all to its own prototypes
 
@@ -102,6 +116,50 @@ def forget_everywhere(
     return erasure, erased
 
 
+def erase_forgotten(folder: Path, said: CorrectionLog, *, scope: str = NO_SCOPE) -> None:
+    """Erase from the results of a run who was forgotten while they were being written. The caller has locked the
+    folder, and nothing writes there.
+
+    Args:
+        folder: Of the results.
+        said: Its corrections.
+        scope: Of its crops.
+
+    Raises:
+        OutputError: Something cannot be changed; the next call goes on.
+    """
+    open_ones = [c for c in said.entries if c.kind == "forget" and c.tracks]
+    if not open_ones:
+        return
+    ids, tracks = {c.global_id for c in open_ones}, {track for c in open_ones for track in c.tracks}
+    erase_tracks(folder, ids, tracks, scope=scope)
+    said.forget(ids, tracks)
+
+
+def erase_tracks(
+    folder: Path,
+    ids: Collection[int],
+    tracks: Collection[TrackKey],
+    *,
+    scope: str = NO_SCOPE,
+    crops_only: bool = False,
+) -> ErasedResults:
+    """Erase people from results whose folder the caller has locked; see `erase_people`.
+
+    Raises:
+        OutputError: Something cannot be changed; the next call goes on.
+    """
+    try:
+        erased = erase_people(folder, ids, scope=scope, crops_only=crops_only, tracks=tracks)
+        _shorten_summary(folder)
+    except OSError as error:
+        raise OutputError(
+            f"cannot erase people from the results in '{folder}': {error.strerror or error}. Free space or change "
+            "permissions, then repeat"
+        ) from error
+    return erased
+
+
 def found_by_search(store: Gallery, prototypes: Sequence[PartFeatures], ids: Sequence[int]) -> list[int]:
     """Which of some global ids a search for prototypes still finds: none, if their erasure is complete.
 
@@ -117,14 +175,7 @@ def found_by_search(store: Gallery, prototypes: Sequence[PartFeatures], ids: Seq
 
 
 def _erase(store: Gallery, place: Path, ids: Sequence[int], actor: str) -> ErasedResults:
-    try:
-        result = erase_people(place, ids, scope=crop_scope(store), crops_only=not _ours(store, place))
-        _shorten_summary(place)
-    except OSError as error:
-        raise OutputError(
-            f"cannot erase people from the results in '{place}': {error.strerror or error}. Free space or change "
-            "permissions, then repeat"
-        ) from error
+    result = erase_tracks(place, ids, (), scope=crop_scope(store), crops_only=not _ours(store, place))
     detail = {"folder": str(place.absolute()), **result.counts, "films": len(result.films)}
     store.audit("erase in results", detail, actor=actor)
     return result

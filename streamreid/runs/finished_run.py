@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 from streamreid._folders import is_written
 from streamreid.config import Config
 from streamreid.config.output import duration
-from streamreid.errors import DataError, StreamReIDError
+from streamreid.corrections import Correction, CorrectionLog
+from streamreid.errors import DataError, StreamReIDError, UnknownIdentity
 from streamreid.places import CountsTable, FlowsTable, PlaceLog, TrackSpan, count_flows, count_people
 from streamreid.places.link_graph import who_may_be_who
 from streamreid.places.partition_sampling import PartitionSamples
@@ -48,7 +50,7 @@ _SLIVER = 1e-6
 """Seconds of a last period that is none of its own."""
 
 
-class IdentityNotFound(DataError, KeyError):
+class IdentityNotFound(DataError, UnknownIdentity, KeyError):
     """A run has no identity of that number or name."""
 
     def __str__(self) -> str:
@@ -90,12 +92,14 @@ class FinishedIdentity:
         appearances: By their start, in all cameras.
         confirmed: Whether the person was seen well enough to be confirmed.
         name: What a person called them; empty if nobody did.
+        staff: Whether a person said that they work there.
     """
 
     global_id: int
     appearances: tuple[Appearance, ...]
     confirmed: bool = False
     name: str = ""
+    staff: bool = False
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -208,6 +212,7 @@ class FinishedRun:
         beliefs: Who is who.
         reading: When everybody was seen.
         notes: What the results do not tell, one sentence each.
+        corrections: What people said afterwards.
 
     Attributes:
         complete: Whether the run came to its end.
@@ -218,10 +223,22 @@ class FinishedRun:
         unlinked: Tracks that were seen too little to be a person.
     """
 
-    def __init__(self, path: Path, beliefs: Beliefs, reading: Reading, *, notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        beliefs: Beliefs,
+        reading: Reading,
+        *,
+        notes: Sequence[str] = (),
+        corrections: Iterable[Correction] = (),
+    ) -> None:
         self.path = path
         self.notes = tuple(notes)
         self.goes_on = is_written(path)
+        self._read = copy.deepcopy(beliefs), reading
+        corrections = list(corrections)
+        apply_corrections(beliefs, corrections)
+        self.corrections: tuple[Correction, ...] = tuple(corrections)
         self.complete = beliefs.complete
         self.watched: Mapping[str, tuple[float, float]] = reading.watched
         self.cameras: tuple[str, ...] = tuple(beliefs.cameras)
@@ -233,6 +250,30 @@ class FinishedRun:
 
     def __repr__(self) -> str:
         return f"FinishedRun({str(self.path)!r}, identities={len(self.identities)}, cameras={list(self.cameras)})"
+
+    def corrected(self, corrections: Iterable[Correction]) -> FinishedRun:
+        """The same run, with these corrections instead of those so far."""
+        beliefs, reading = self._read
+        return FinishedRun(self.path, copy.deepcopy(beliefs), reading, notes=self.notes, corrections=corrections)
+
+    def current(self, global_id: int) -> int:
+        """Who an identity is now: it may have become part of another one."""
+        return self._beliefs.current(global_id)
+
+    @property
+    def greatest_id(self) -> int:
+        """The greatest global id that was ever given in the results or by a correction; 0 if none was."""
+        said = [max(c.global_id, c.other_id) for c in self.corrections]
+        return max([self._beliefs.greatest_id(), *said])
+
+    def numbers_of(self, global_id: int) -> tuple[int, ...]:
+        """The global ids by which the results, as they were written, call an identity and nobody else."""
+        mine = {a.key for a in self.identities[global_id].appearances}
+        written: dict[int, set[TrackKey]] = defaultdict(set)
+        for key, (who, _) in self._read[0].links().items():
+            if key in self._spans:
+                written[who].add(key)
+        return tuple(sorted(who for who, keys in written.items() if keys <= mine))
 
     @property
     def state(self) -> str:
@@ -307,7 +348,11 @@ class FinishedRun:
         confirmed = [who for who, person in self.identities.items() if person.confirmed]
         names = {who: person.name for who, person in self.identities.items() if person.name}
         return FinalIdentities(
-            {**dict.fromkeys(self.unlinked, (0, 0.0)), **people}, confirmed=confirmed, unlinked=(0,), names=names
+            {**dict.fromkeys(self.unlinked, (0, 0.0)), **people},
+            confirmed=confirmed,
+            unlinked=(0,),
+            names=names,
+            staff=[who for who, person in self.identities.items() if person.staff],
         )
 
     @cached_property
@@ -399,9 +444,44 @@ def _people(beliefs: Beliefs, spans: Mapping[TrackKey, SeenSpan]) -> dict[int, F
             tuple(sorted(found[who], key=lambda appearance: (appearance.start, appearance.key))),
             beliefs.is_confirmed(who),
             beliefs.names.get(who, ""),
+            beliefs.is_staff(who),
         )
         for who in sorted(found)
     }
+
+
+def apply_corrections(beliefs: Beliefs, corrections: Sequence[Correction]) -> None:
+    """Let what people said afterwards count; what they said while the run went on is in its results."""
+    by_number = {c.number: c for c in corrections}
+    for said in corrections:
+        if said.in_results:
+            continue
+        if said.kind == "undo":
+            _take_back(beliefs, by_number[said.undoes])
+        match said.kind:
+            case "rename":
+                beliefs.rename(said.global_id, said.name)
+            case "staff":
+                beliefs.tag_staff(said.global_id, said.staff)
+            case "merge":
+                beliefs.merge(said.global_id, said.other_id)
+                beliefs.rename(said.global_id, said.name or said.before)
+            case "split":
+                beliefs.part(said.other_id, said.tracks, of=said.global_id)
+
+
+def _take_back(beliefs: Beliefs, said: Correction) -> None:
+    match said.kind:
+        case "rename":
+            beliefs.rename(said.global_id, said.before)
+        case "staff":
+            beliefs.tag_staff(said.global_id, not said.staff)
+        case "merge":
+            beliefs.part(said.other_id, said.tracks, of=said.global_id)
+            beliefs.rename(said.global_id, said.name)
+            beliefs.rename(said.other_id, said.before)
+        case "split":
+            beliefs.merge(said.global_id, said.other_id)
 
 
 def open_run(path: str | Path) -> FinishedRun:
@@ -427,4 +507,5 @@ def open_run(path: str | Path) -> FinishedRun:
     """
     folder, reading = Path(path), Reading()
     beliefs = read_results(folder, reading.take)
-    return FinishedRun(folder, beliefs, reading, notes=[_ONLY_TABLE] if beliefs.from_table else [])
+    notes = [_ONLY_TABLE] if beliefs.from_table else []
+    return FinishedRun(folder, beliefs, reading, notes=notes, corrections=CorrectionLog(folder).entries)

@@ -28,6 +28,7 @@ class SettledTracks:
         self._tracks: dict[TrackKey, tuple[int, float]] = {}
         self._unlinked: set[int] = set()
         self._names: dict[int, str] = {}
+        self._staff: set[int] = set()
 
     def add(self, identities: FinalIdentities) -> None:
         """Remember tracks that will not be named again."""
@@ -35,6 +36,7 @@ class SettledTracks:
             self._tracks |= identities
             self._unlinked |= identities.unlinked
             self._names |= identities.names
+            self._staff |= identities.staff
             for key in list(self._tracks)[: max(0, len(self._tracks) - _MOST_TRACKS)]:
                 who, _ = self._tracks.pop(key)
                 self._unlinked.discard(who)
@@ -47,6 +49,7 @@ class SettledTracks:
                 confirmed=identities.confirmed,
                 unlinked=identities.unlinked | self._unlinked,
                 names={**self._names, **identities.names},
+                staff=identities.staff | self._staff,
             )
 
 

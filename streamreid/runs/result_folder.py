@@ -10,6 +10,7 @@ from types import TracebackType
 from streamreid._folders import FolderLock, Replacement
 from streamreid.cameras.runtime_overrides import CHANGES
 from streamreid.config import Config
+from streamreid.corrections import CORRECTIONS
 from streamreid.errors import ConfigError
 from streamreid.pipeline.run_state import STATE
 from streamreid.runs.link_file import LINKS
@@ -34,6 +35,7 @@ OWN_NAMES = (
     DONE,
     GALLERY,
     LINKS,
+    CORRECTIONS,
 )
 """What is removed before a folder is used anew; crops are numbered by run and stay."""
 

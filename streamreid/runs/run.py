@@ -14,12 +14,13 @@ from typing import Any
 from streamreid._age_clock import boot_seconds
 from streamreid._version import __version__
 from streamreid.config import CameraConfig, Config
+from streamreid.corrections import CorrectionLog
 from streamreid.errors import DataError, OutputError, StreamReIDError
 from streamreid.files import write_json
 from streamreid.messages import MessageSink
 from streamreid.pipeline.ground_plane import WORLD, write_world
 from streamreid.pipeline.run import Run
-from streamreid.runs.erasure import crop_scope, mark_results, register_results
+from streamreid.runs.erasure import NO_SCOPE, crop_scope, erase_forgotten, mark_results, register_results
 from streamreid.runs.recent_counts import SettledTracks, SettledTracksSink, counts_of_last_hour
 from streamreid.runs.result_folder import ResultsFolder, choose_folder
 from streamreid.runs.result_writer import ResultWriter, begin_state
@@ -107,6 +108,7 @@ def _run(
     path, failures, (show, rendering) = folder.path, pipeline.statistics.outputs, tell
     if pipeline.live:
         begin_state(path, pipeline.begin)
+    scope = _take_up_corrections(pipeline, path)
     own, reopen = _open_sinks(pipeline, path)
     segments = next((sink for sink in own if isinstance(sink, RotatingSink)), None)
     sinks: list[Sink] = [SinkGroup(own, failures, reopen=reopen), SinkGroup(listeners, failures, required=False)]
@@ -123,6 +125,10 @@ def _run(
         raise
     if not pipeline.live:
         _write_afterwards(pipeline, path, masks, rendering)
+    try:
+        erase_forgotten(path, CorrectionLog(path), scope=scope)
+    except OutputError as error:
+        _give_up(failures, "erasure", error)
     summary = summarise(pipeline, path)
     try:
         write_json(path / "summary.json", {**summary.as_dict(), "configuration": _public(pipeline)})
@@ -176,6 +182,19 @@ def _write_afterwards(pipeline: Run, folder: Path, masks: MaskFiles | None, rend
             write_world(folder / WORLD, pipeline.ground.finish(pipeline.identities), *pipeline.ground.timing)
         except OutputError as error:
             _give_up(failures, "world", error)
+
+
+def _take_up_corrections(pipeline: Run, folder: Path) -> str:
+    """Keep what people correct beside the results; who was forgotten in a run that was killed goes from its results.
+
+    Returns:
+        The scope of crops.
+    """
+    scope = NO_SCOPE if pipeline.memory is None else crop_scope(pipeline.memory.store)
+    erase_forgotten(folder, CorrectionLog(folder), scope=scope)
+    if isinstance(pipeline, Run):  # a run on a cluster associates elsewhere
+        pipeline.corrections.keep_in(folder)
+    return scope
 
 
 def _give_up(failures: MutableMapping[str, str], name: str, error: StreamReIDError) -> None:

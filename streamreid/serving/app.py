@@ -2,7 +2,9 @@
 
 ``GET /cameras`` and ``/cameras/NAME``; ``POST /cameras`` adds one (the keys of the YAML), ``PATCH /cameras/NAME``
 changes some of its settings, ``DELETE /cameras/NAME`` takes it out; ``POST /cameras/NAME/pause`` and ``/resume``.
-``GET /identities`` and ``/identities/ID``; ``GET /events`` (server-sent events;
+``GET /identities`` and ``/identities/ID``, which ``POST /identities/ID/rename``, ``/staff``, ``/merge``,
+``/different``, ``/split`` and ``/forget`` correct; ``GET /corrections``, ``POST /corrections/undo``.
+``GET /events`` (server-sent events;
 ``?topics=identity,camera,people,place``); ``GET /zones``, ``/counts`` and ``/flows``; ``GET /run``; ``GET /metrics``
 (Prometheus), ``/healthz``, ``/readyz``. ``GET /places`` says how zones and lines are drawn; ``POST /zones`` and
 ``/lines`` draw one, ``PATCH`` and ``DELETE /zones/NAME`` change it and take it out (``?camera=`` where several cameras
@@ -29,6 +31,7 @@ from streamreid.runs.place_editor import PlaceEditor
 from streamreid.secrets import redact
 from streamreid.serving.access_control import AccessControl
 from streamreid.serving.camera_editor import CameraEditor
+from streamreid.serving.corrections import add_corrections
 from streamreid.serving.event_stream import EventHub
 from streamreid.serving.live_places import LivePlaces
 from streamreid.serving.live_sink import LiveSink
@@ -93,6 +96,7 @@ def make_app(
     _add_cameras(app, pipeline, CameraEditor(pipeline.cameras, changes), reading, editing)
     _add_changes(app, pipeline, changes, drawing, reading, editing)
     _add_people(app, pipeline, reading)
+    add_corrections(app, pipeline.corrections, reading)
     live_places = LivePlaces(pipeline, board.settled)
     _add_places(app, live_places, reading)
     add_place_changes(app, drawing, reading, editing)

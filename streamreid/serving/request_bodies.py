@@ -20,10 +20,6 @@ DEPTH = 20
 TEXT_CHARACTERS = 4096
 """Of a text and of a key."""
 
-_WANTED = (
-    "the body is not what is wanted: one JSON object with the keys of a camera, sent with 'Content-Type: "
-    "application/json'"
-)
 
 
 async def request_object(request: Request) -> dict[str, Any]:
@@ -31,25 +27,27 @@ async def request_object(request: Request) -> dict[str, Any]:
     return json_object(request.headers.get("content-type", ""), await request.body())
 
 
-def json_object(kind: str, body: bytes) -> dict[str, Any]:
+def json_object(kind: str, body: bytes, *, what: str = "the keys of a camera") -> dict[str, Any]:
     """The object in a body.
 
     Args:
         kind: Its content type. A form, which pages of other origins can send too, is refused.
         body: As it was sent.
+        what: The object holds, for messages.
 
     Raises:
         ConfigError: It is none, a key is given twice, or it is too large or too deep. The message never repeats what
             was sent.
     """
+    wanted = f"the body is not what is wanted: one JSON object with {what}, sent with 'Content-Type: application/json'"
     if kind.partition(";")[0].strip().lower() != "application/json":
-        raise ConfigError(_WANTED)
+        raise ConfigError(wanted)
     try:
         data = json.loads(body, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
-        raise ConfigError(_WANTED) from None
+        raise ConfigError(wanted) from None
     if not isinstance(data, dict):
-        raise ConfigError(_WANTED)
+        raise ConfigError(wanted)
     _check(data)
     return data
 
@@ -59,7 +57,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for i, name in enumerate(names) if name in names[:i]) if len(names) < 1000 else names[0]
-        raise ConfigError(f"camera: key '{_text(twice)[:100]}' is given twice")
+        raise ConfigError(f"key '{_text(twice)[:100]}' is given twice")
     return result
 
 

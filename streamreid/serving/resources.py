@@ -105,6 +105,7 @@ def identity_views(
                 "track_count": len(tracks),
                 "probability": round(least[who], 4),
                 "confirmed": who in identities.confirmed,
+                "staff": who in identities.staff,
                 "first_seen": None if entry is None else _rounded(entry.first_seen),
                 "last_seen": None if entry is None else _rounded(entry.last_seen),
                 "last_camera": None if entry is None else entry.last_camera or None,

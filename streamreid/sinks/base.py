@@ -29,6 +29,7 @@ class FinalIdentities(dict[tuple[str, int], tuple[int, float]]):
         confirmed: Global ids of people who were seen well enough to be confirmed.
         unlinked: Global ids that only number a track that was seen too little to be a person; so does 0.
         names: Names that people gave, by global id.
+        staff: Global ids of people of whom somebody said that they work there.
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class FinalIdentities(dict[tuple[str, int], tuple[int, float]]):
         confirmed: Iterable[int] = (),
         unlinked: Iterable[int] = (),
         names: Mapping[int, str] | None = None,
+        staff: Iterable[int] = (),
     ) -> None:
         super().__init__(links or {})
+        self.staff = frozenset(staff)
         self.names = dict(names or {})
         self.confirmed, self.unlinked = frozenset(confirmed), frozenset(unlinked)
 

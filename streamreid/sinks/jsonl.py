@@ -14,12 +14,14 @@ Schema 1. One object per line, UTF-8; ``type`` says which kind. Readers must ign
     whole person), ``world`` ([x, y] on the ground in metres; only where the camera is calibrated and the place is
     known).
 ``event``
-    A change of belief: ``kind`` (new, link, merge, split, confirm, expire, rename),
+    A change of belief: ``kind`` (new, link, merge, split, confirm, expire, rename, staff, different),
     ``time``, ``global_id``, ``camera``,
     ``track_id``, ``probability``, ``other_id``; empty camera, track 0 and other 0 are null. ``reasons`` (where there
     are any): term -> value, what each kind of evidence added to the log-odds and how alike which part was.
     ``name``: what a person called ``global_id`` (`streamreid gallery rename`), where there is a name; "" where one
-    was taken back. Person and identity lines of a named identity have it too.
+    was taken back. Person and identity lines of a named identity have it too. ``staff``: whether ``global_id`` works
+    there, in events of the kind ``staff``; identity lines of staff have ``"staff": true``. What people corrected has
+    the reason ``correction``.
 ``place``
     Something happened at a zone or line, or a person was first or last seen: ``kind`` (zone_entered, zone_left,
     line_crossed, occupancy_reached, occupancy_ended, loitering, first_seen, last_seen, alert), ``time``, ``place``,
@@ -179,6 +181,8 @@ class JsonlSink(SinkContext):
         }
         if event.name or event.kind == "rename":
             line["name"] = event.name
+        if event.kind == "staff":
+            line["staff"] = event.summary is not None and event.summary.staff
         if event.reasons:
             line["reasons"] = {term: round(float(value), 4) for term, value in event.reasons.items()}
         self._put(line)
@@ -211,6 +215,8 @@ class JsonlSink(SinkContext):
             line["confirmed"] = global_id in identities.confirmed
             if global_id in identities.names:
                 line["name"] = identities.names[global_id]
+            if global_id in identities.staff:
+                line["staff"] = True
             self._put(line)
         found = identities.count()
         self._counts["tracks"] += len(identities)

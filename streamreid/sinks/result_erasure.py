@@ -90,7 +90,13 @@ class _Wanted:
 
 
 def erase_people(
-    folder: Path, ids: Collection[int], *, scope: str = "", crops_only: bool = False, change: bool = True
+    folder: Path,
+    ids: Collection[int],
+    *,
+    scope: str = "",
+    crops_only: bool = False,
+    change: bool = True,
+    tracks: Collection[Track] = (),
 ) -> ErasedResults:
     """Erase people from a folder of results, which the caller has locked.
 
@@ -101,12 +107,14 @@ def erase_people(
         crops_only: Only crops of that scope: everything else in the folder is of a later run, in which the ids mean
             others.
         change: Otherwise nothing is changed, and the answer says what would be.
+        tracks: Tracks that are theirs whatever the files say, since somebody corrected who they are.
 
     Raises:
         OSError: A file cannot be read or written; what was erased until then is erased, and the next call goes on.
     """
     places = [folder, *(segment.path for segment in list_segments(folder))]
     wanted = _Wanted(frozenset(ids)) if crops_only else _wanted(places, frozenset(ids))
+    wanted.tracks |= frozenset(tracks)
     result = ErasedResults()
     swaps: list[tuple[Path, Path]] = []
     knowing: list[tuple[Path, Path]] = []

@@ -7,7 +7,7 @@ table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,7 @@ class Beliefs:
     complete: bool = False
     from_table: bool = False
     names: dict[int, str] = field(default_factory=dict)
+    staff: set[int] = field(default_factory=set)
     confirmed: set[int] = field(default_factory=set)
     cameras: list[str] = field(default_factory=list)
     _links: dict[TrackKey, tuple[int, float]] = field(default_factory=dict)
@@ -88,6 +89,10 @@ class Beliefs:
         """Whether the identity, or one that became part of it, was confirmed."""
         return any(self.current(who) == global_id for who in self.confirmed)
 
+    def is_staff(self, global_id: int) -> bool:
+        """Whether the identity, or one that became part of it, works there."""
+        return any(self.current(who) == global_id for who in self.staff)
+
     def take(self, line: dict[str, Any]) -> None:
         """Apply a JSON line."""
         match line["type"]:
@@ -101,6 +106,7 @@ class Beliefs:
                 for camera, track in line["members"]:
                     self._link((camera, track), who, line["probability"])
                 self.confirmed |= {who} if line.get("confirmed") else set()
+                self.staff |= {who} if line.get("staff") else set()
                 self._name(who, line.get("name"))
             case "unlinked":
                 self._unlinked.add((line["camera"], line["track_id"]))
@@ -109,6 +115,33 @@ class Beliefs:
                 self.cameras += [name for name in line["cameras"] if name not in self.cameras]
             case "end":
                 self.complete = bool(line["complete"])
+
+    def greatest_id(self) -> int:
+        """The greatest global id that is named; 0 if none is."""
+        linked = max((who for who, _ in self._links.values()), default=0)
+        return max(linked, max(self._merged, default=0), max(self.confirmed, default=0))
+
+    def rename(self, who: int, name: str) -> None:
+        """Give a name; empty takes it away."""
+        self._name(who, name)
+
+    def tag_staff(self, who: int, staff: bool) -> None:
+        """Somebody works there, or does not."""
+        (self.staff.add if staff else self.staff.discard)(who)
+
+    def merge(self, keep: int, other: int) -> None:
+        """An identity became part of another one."""
+        self._merged[other] = keep
+        self._merged.pop(keep, None)
+
+    def part(self, new: int, tracks: Iterable[TrackKey], *, of: int) -> None:
+        """Tracks that are of an identity now are another one's from now on."""
+        mine = [key for key in tracks if key in self._links and self.current(self._links[key][0]) == self.current(of)]
+        confirmed = self.is_confirmed(self.current(of))
+        self._merged.pop(new, None)
+        for key in mine:
+            self._link(key, new, self._links[key][1])
+        self.confirmed |= {new} if confirmed else set()
 
     def take_person(self, who: int, name: str, *, confirmed: bool) -> None:
         """Take what is known of an identity besides its tracks."""
@@ -127,12 +160,14 @@ class Beliefs:
         who, other = line["global_id"], line.get("other_id")
         match line["kind"]:
             case "merge" if other and other != who:
-                self._merged[other] = who
-                self._merged.pop(who, None)
+                self.merge(who, other)
             case "new" | "link" | "split" if line.get("camera") and line.get("track_id"):
+                self._merged.pop(who, None)  # somebody parted what had been merged
                 self._link((line["camera"], line["track_id"]), who, line["probability"])
             case "confirm":
                 self.confirmed.add(who)
+            case "staff":
+                (self.staff.add if line.get("staff") else self.staff.discard)(who)
         self._name(who, line.get("name"))
 
     def _name(self, who: int, name: str | None) -> None:

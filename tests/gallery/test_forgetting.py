@@ -76,6 +76,7 @@ def test_no_byte_is_left(store):
         "crops": 1,
         "events": 1,
         "constraints": 0,
+        "corrections": 1,
     }
     assert erasure.searched > 100_000
     assert find_residue(store.tables.database.files(), wanted)[0] == []

@@ -8,6 +8,7 @@ from streamreid.gallery.codec import ValueCodec
 from streamreid.gallery.database import Database, chunks, marks
 from streamreid.gallery.tables.constraints import ConstraintTable
 from streamreid.gallery.tables.copies import CopyTable
+from streamreid.gallery.tables.corrections import CorrectionTable
 from streamreid.gallery.tables.events import EventTable
 from streamreid.gallery.tables.hourly_counts import HourlyCountTable
 from streamreid.gallery.tables.identities import IdentityTable
@@ -19,7 +20,7 @@ from streamreid.gallery.tables.track_records import TrackRecordTable
 __all__ = ["Tables"]
 
 _OF_TRACK_RECORDS = ("prototypes", "crops")
-_PAIRS = (("events", "identity"), ("constraints", "one"))
+_PAIRS = (("events", "identity"), ("constraints", "one"), ("corrections", "one"))
 _OF_IDENTITIES = (("appearances", "identity"), ("identities", "id"))
 _COUNTED = ("identities", "appearances", "prototypes", "events", "constraints", "crops", "erased")
 
@@ -46,6 +47,7 @@ class Tables:
         self.prototypes = PrototypeTable(database, codec)
         self.events = EventTable(database)
         self.constraints = ConstraintTable(database, clock)
+        self.corrections = CorrectionTable(database, codec, clock)
         self.changes = ChangeTable(database, clock)
         self.audit = AuditTable(database, clock)
         self.copies = CopyTable(database, clock)
@@ -60,7 +62,9 @@ class Tables:
         Returns:
             Rows that were removed, by table.
         """
-        removed = dict.fromkeys(("identities", "appearances", "prototypes", "crops", "events", "constraints"), 0)
+        removed = dict.fromkeys(
+            ("identities", "appearances", "prototypes", "crops", "events", "constraints", "corrections"), 0
+        )
         for some in chunks(ids):
             many = marks(some)
             theirs = f"appearance IN (SELECT id FROM appearances WHERE identity IN ({many}))"

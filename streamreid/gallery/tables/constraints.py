@@ -33,6 +33,10 @@ class ConstraintTable:
         select = "SELECT 1 FROM constraints WHERE one = ? AND other = ? AND kind = 'different'"
         return bool(self._database.rows(select, sorted((one, other))))
 
+    def take_back(self, one: int, other: int) -> None:
+        """Nothing is said about two identities any more, in the transaction of the caller."""
+        self._database.rows("DELETE FROM constraints WHERE one = ? AND other = ?", sorted((one, other)))
+
     def put(self, kind: ConstraintKind, one: int, other: int) -> None:
         """Say something about two identities, in the transaction of the caller."""
         self._database.rows(

@@ -77,9 +77,9 @@ class IdentityTable:
             )
         )
         confirmed = self._confirmed(where, values)
-        select = f"SELECT id, name, created FROM identities{where.replace('identity', 'id')} ORDER BY id"
+        select = f"SELECT id, name, created, staff FROM identities{where.replace('identity', 'id')} ORDER BY id"
         result = []
-        for global_id, name, created in self._database.rows(select, values):
+        for global_id, name, created, staff in self._database.rows(select, values):
             span = spans.get(global_id) or _Span(0.0, 0.0, created)
             result.append(
                 IdentityRecord(
@@ -93,6 +93,7 @@ class IdentityTable:
                     int(prototypes.get(global_id, 0)),
                     float(span.least_probability),
                     int(global_id) in confirmed,
+                    bool(staff),
                 )
             )
         return result
@@ -169,10 +170,33 @@ class IdentityTable:
         values = (self._codec.seal_text(name), global_id)
         self._database.rows("UPDATE identities SET name = ? WHERE id = ?", values)
 
+    def tags(self, global_id: int) -> tuple[str, bool]:
+        """Name of an identity that is there, and whether it is staff."""
+        name, staff = self._database.rows("SELECT name, staff FROM identities WHERE id = ?", (global_id,))[0]
+        return self._codec.open_text(name), bool(staff)
+
+    def tag_staff(self, global_id: int, staff: bool) -> None:
+        """Say that somebody works there, or take it back."""
+        self._database.rows("UPDATE identities SET staff = ? WHERE id = ?", (int(staff), global_id))
+
+    def revive(self, global_id: int, aliases: Iterable[int], now: float) -> None:
+        """An identity that had become part of another one is one of its own again, without a name.
+
+        Args:
+            global_id: An alias now.
+            aliases: Global ids that lead to it from now on.
+            now: UTC seconds.
+        """
+        self._database.rows("DELETE FROM aliases WHERE id = ?", (global_id,))
+        self.create([global_id], now)
+        for some in chunks(aliases):
+            self._database.rows(f"UPDATE aliases SET identity = ? WHERE id IN ({marks(some)})", [global_id, *some])
+
     def join(self, keep: int, other: int) -> None:
         """Make everything of ``other`` part of ``keep``; the global id ``other`` is its alias from now on."""
         rows = self._database.rows
-        name = rows("SELECT name FROM identities WHERE id = ?", (other,))[0][0]
+        name, staff = rows("SELECT name, staff FROM identities WHERE id = ?", (other,))[0]
+        rows("UPDATE identities SET staff = 1 WHERE id = ? AND ? = 1", (keep, staff))
         rows("UPDATE identities SET name = ? WHERE id = ? AND name = ''", (name, keep))
         rows("UPDATE appearances SET identity = ? WHERE identity = ?", (keep, other))
         rows("UPDATE aliases SET identity = ? WHERE identity = ?", (keep, other))
