@@ -21,7 +21,6 @@ TEXT_CHARACTERS = 4096
 """Of a text and of a key."""
 
 
-
 async def request_object(request: Request) -> dict[str, Any]:
     """The object in the body of a request; see `json_object`."""
     return json_object(request.headers.get("content-type", ""), await request.body())
