@@ -18,10 +18,13 @@ from streamreid.features.similarity import Calibration
 from streamreid.runs import run
 from streamreid.types import Detections, Frame, PartFeatures
 
-__all__ = ["COLOURS", "ColourDetector", "ColourEmbedder", "LiveRun", "write_film"]
+__all__ = ["COLOURS", "NASTY", "ColourDetector", "ColourEmbedder", "LiveRun", "finished_page", "write_film"]
 
 COLOURS = ((40, 40, 220), (40, 200, 40), (220, 60, 40), (40, 210, 210), (210, 50, 210))
 """BGR of the clothes of people 0 to 4."""
+
+NASTY = "<img src=x onerror=alert(1)> & 'Anna'"
+"""A name that must be shown as text."""
 
 _GREY = 96
 _LEAST_AREA = 400

@@ -18,9 +18,6 @@ pytest.importorskip("playwright")
 pytest.importorskip("jinja2")
 pytest.importorskip("wsproto")
 
-NASTY = "<img src=x onerror=alert(1)> & 'Anna'"
-"""A name that must be shown as text."""
-
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[browsers.Browser]:
