@@ -53,7 +53,7 @@ export class CameraView extends HTMLElement {
 
   /** @param {import("./frame.js").Picture} picture */
   async show({ header, jpeg, age }) {
-    const number = ++this.shown;
+    const number = (this.shown = (this.shown ?? 0) + 1);
     const bitmap = jpeg.size ? await createImageBitmap(jpeg) : null;
     if (number !== this.shown || !this.canvas || !this.overlay) return bitmap?.close();
     const [width, height] = header.size;

@@ -1,0 +1,47 @@
+"""The scripts of the page: their types hold, and what they say is there."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from streamreid import web
+
+STATIC = Path(web.__file__).parent / "static"
+TRANSLATIONS = Path(web.__file__).parent / "translations"
+TSC = "STREAMREID_TSC"
+"""Environment variable: bin/tsc of the npm package typescript."""
+
+
+def test_types_hold():
+    compiler = os.environ.get(TSC, "")
+    if not Path(compiler).is_file() or shutil.which("node") is None:
+        pytest.skip(f"needs node and the npm package typescript (set {TSC} to its bin/tsc)")
+    options = "--noEmit --allowJs --checkJs --strict --target es2022 --module es2022 --moduleResolution bundler"
+    command = ["node", compiler, *options.split(), "--lib", "es2023,dom,dom.iterable", *map(str, STATIC.glob("*.js"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout
+
+
+def texts():
+    """English texts by key, each file's apart."""
+    return {path.name: json.loads(path.read_text()) for path in (TRANSLATIONS / "en").glob("*.json")}
+
+
+def test_each_text_is_in_one_file():
+    keys = [key for file in texts().values() for key in file]
+    assert len(keys) == len(set(keys))
+
+
+def test_what_scripts_and_templates_say_is_there():
+    known = {key for file in texts().values() for key in file}
+    for path in STATIC.glob("*.js"):
+        said = re.findall(r'\btext\("([a-z_.]+)"', path.read_text())
+        assert {f"js.{key}" for key in said} <= known, path.name
+    for path in (STATIC.parent / "templates").glob("*.html"):
+        said = re.findall(r"""\bt\(["']([a-z_.]+)["']""", path.read_text())
+        assert set(said) <= known, path.name
