@@ -1,70 +1,126 @@
-"""What messages cost a run: the same recording with and without brokers, in turns, at two lengths, so that the time per
-frame and the fixed time at the beginning and end are told apart."""
+"""What messages cost a run: one run, in which events are told in every other block of frames, so that whatever else the
+machine does meets both alike."""
 
 from __future__ import annotations
 
+import os
+import threading
 import time
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
+from unittest import mock
 
 from streamreid import Pipeline
 from streamreid.config import Config
-from streamreid.replay import Replay
-from streamreid.replay.replay import replayed_config
+from streamreid.messages import MessageSink
 from streamreid.runs import run
 
-SHORT, LONG = 60, 240
-"""Frames of the two recordings."""
+BLOCK = 10
+"""Frames with messages, then as many without."""
+
+WARM_UP = 4
+"""Blocks that are not counted: graphs are compiled, connections made."""
+
+CALLS = ("write", "tell", "event", "place")
+"""What a run calls of the sink for every frame."""
+
+NATIVE = ("AwsEventLoop", "rdk:")
+"""Threads of client libraries in C; Python's are called ``messages-...``."""
 
 
-def _replay(cache: Path, section: dict[str, Any], out: Path) -> float:
-    """Follow people again from a cache; processor seconds of this process, its threads included."""
-    with Replay(cache, replayed_config(cache).with_settings({"messages": section})) as again:
-        begin = time.process_time()
-        run(again, out)
-        return time.process_time() - begin
+def delivery_seconds() -> float:
+    """Processor seconds of all threads that deliver messages, so far."""
+    named = {t.native_id for t in threading.enumerate() if t.name.startswith("messages-")}
+    total = 0
+    for task in Path("/proc/self/task").iterdir():
+        comm = (task / "comm").read_text().strip()
+        if int(task.name) in named or comm.startswith(NATIVE):
+            values = (task / "stat").read_text().rpartition(")")[2].split()
+            total += int(values[11]) + int(values[12])
+    return total / os.sysconf("SC_CLK_TCK")
 
 
-def _store(config: Config, frames: int, folder: Path) -> float:
-    """Run detector and engine, and keep what they find; processor seconds."""
-    config = config.with_settings({"cameras.frames": frames})
-    with Pipeline(config, cache=folder / f"cache{frames}") as pipeline:
-        begin = time.process_time()
-        run(pipeline, folder / f"run{frames}")
-        return time.process_time() - begin
+class Meter:
+    """Times the sink's calls in the run's thread, and leaves every other block out."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.called = [0.0, 0.0]
+        """Seconds inside the sink: clock, and processor of the run's thread."""
+        self.blocks: list[tuple[float, float, float, float, float]] = []
+        """At the beginning of each block: clock, processor time of the process, of deliveries, and ``called``."""
+        self._inside = False
+
+    @property
+    def telling(self) -> bool:
+        return self.frames // BLOCK % 2 == 0
+
+    def wrap(self, name: str) -> Callable[..., None]:
+        original = getattr(MessageSink, name)
+
+        def call(sink: MessageSink, *args: Any) -> None:
+            if self._inside:
+                original(sink, *args)
+                return
+            if name == "write":
+                if self.frames % BLOCK == 0:
+                    clock, cpu = time.perf_counter(), time.process_time()
+                    self.blocks.append((clock, cpu, delivery_seconds(), *self.called))
+                self.frames += 1
+            if not self.telling:
+                return
+            self._inside = True
+            begin, cpu = time.perf_counter(), time.thread_time()
+            try:
+                original(sink, *args)
+            finally:
+                self.called[0] += time.perf_counter() - begin
+                self.called[1] += time.thread_time() - cpu
+                self._inside = False
+
+        return call
+
+    def figures(self) -> dict[str, float]:
+        """Per frame, in milliseconds, and as shares of a frame without messages. What deliveries cost in blocks without
+        messages, to keep their connections, is counted with the others."""
+        used = self.blocks[WARM_UP:]
+        used = used[: len(used) - (len(used) - 1) % 2]  # as many blocks with messages as without
+        spans = [later[0] - earlier[0] for earlier, later in pairwise(used)]
+        clock, cpu, delivering, inside, inside_cpu = (b - a for a, b in zip(used[0], used[-1], strict=True))
+        frames = BLOCK * len(spans)
+        told = frames / 2
+        run_ms = 1000 * (cpu - delivering - inside_cpu) / frames
+        messages_ms = 1000 * (delivering + inside_cpu) / told
+        return {
+            "frames": frames,
+            "cpu_ms_per_frame_of_run": run_ms,
+            "cpu_ms_per_frame_of_messages": messages_ms,
+            "share_of_processor_time": messages_ms / run_ms,
+            "clock_ms_per_frame": 1000 * clock / frames,
+            "clock_ms_per_frame_in_sink": 1000 * inside / told,
+            "share_of_clock_in_sink": (inside / told) / (clock / frames),
+            "frame_rate_with_over_without": median(b / a for a, b in zip(spans[::2], spans[1::2], strict=True)),
+        }
 
 
 def measure_run(
-    video: str, models: dict[str, str], sections: dict[str, Any], rounds: int, folder: Path
-) -> dict[str, Any]:
-    """Milliseconds of processor time per frame.
+    video: str, models: dict[str, str], sections: dict[str, Any], frames: int, folder: Path
+) -> dict[str, float]:
+    """Follow people in a recording, detector and engine included, with all brokers.
 
     Args:
         video: A recording.
         models: ``detector.model`` and ``engine.model``, where they are not the usual ones.
         sections: Brokers under ``messages``.
-        rounds: Replays of each kind, in turns.
-        folder: For caches and results.
+        frames: How many.
+        folder: For the results.
     """
-    config = Config.from_sources(video).with_settings(models)
-    _store(config, 10, folder)  # loads and compiles
-    whole = {frames: _store(config, frames, folder) for frames in (SHORT, LONG)}
-    with_section: dict[str, dict[str, Any]] = {"without": {}, "with": {**sections, "site": "bench"}}
-    least: dict[tuple[str, int], float] = {}
-    for number in range(rounds):
-        for frames in (SHORT, LONG):
-            cache = folder / f"cache{frames}"
-            for name, section in with_section.items():
-                taken = _replay(cache, section, folder / f"{name}{frames}-{number}")
-                least[name, frames] = min(taken, least.get((name, frames), taken))
-    slope = {n: 1000 * (least[n, LONG] - least[n, SHORT]) / (LONG - SHORT) for n in with_section}
-    added = slope["with"] - slope["without"]
-    per_frame = 1000 * (whole[LONG] - whole[SHORT]) / (LONG - SHORT)
-    return {
-        "ms_per_frame_replay": slope["without"],
-        "ms_per_frame_replay_with_messages": slope["with"],
-        "ms_per_frame_of_messages": added,
-        "fixed_ms_of_messages": 1000 * (least["with", SHORT] - least["without", SHORT]) - SHORT * added,
-        "ms_per_frame_whole_run": per_frame,
-        "share_of_whole_run": added / per_frame,
-    }
+    messages = {**sections, "site": "bench"}
+    config = Config.from_sources(video, messages=messages).with_settings({**models, "cameras.frames": frames})
+    meter = Meter()
+    with mock.patch.multiple(MessageSink, **{name: meter.wrap(name) for name in CALLS}), Pipeline(config) as pipeline:
+        run(pipeline, folder / "run")
+    return meter.figures()

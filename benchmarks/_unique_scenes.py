@@ -31,7 +31,7 @@ from streamreid.synth.compositing import Shown
 from streamreid.synth.crowd_simulation import Walks, walk
 from streamreid.synth.cutouts import Cutout
 from streamreid.synth.detections import Boxes
-from streamreid.synth.scene_layout import MARGIN, Place, View, lay_out
+from streamreid.synth.scene_layout import MARGIN, FloorArea, View, lay_out
 from streamreid.track_update import TrackUpdate
 from streamreid.types import Detections, EmbeddedFrame, Frame, PartFeatures
 
@@ -197,7 +197,7 @@ _WIDTH = 0.34
 class _Camera:
     """What one camera of a scene shows, as boxes: people from far to near before obstacles, without a picture."""
 
-    def __init__(self, view: View, place: Place, walks: Walks) -> None:
+    def __init__(self, view: View, place: FloorArea, walks: Walks) -> None:
         self._view, self._walks, self._place = view, walks, place
         self._obstacles = []
         for one in place.obstacles:

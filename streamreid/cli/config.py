@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
@@ -12,8 +13,9 @@ from rich.text import Text
 
 from streamreid.cameras.capture_times import check_mixed
 from streamreid.cli.console import output, print_notes
-from streamreid.config import load_config
-from streamreid.errors import ConfigError
+from streamreid.config import Config, load_config
+from streamreid.config.place_checks import check_names
+from streamreid.errors import ConfigError, GalleryError
 from streamreid.secrets import redact
 from streamreid.settings_reference import View
 from streamreid.settings_reference import schema as json_schema
@@ -25,9 +27,16 @@ app = typer.Typer(help="Check a cameras file, or print its schema.", no_args_is_
 
 
 @app.command()
-def check(path: Annotated[Path, typer.Argument(help="The YAML file.")]) -> None:
+def check(
+    path: Annotated[Path, typer.Argument(help="The YAML file.")],
+    gallery: Annotated[
+        str | None, typer.Option(help="The gallery that the run will be given, instead of gallery.store.")
+    ] = None,
+) -> None:
     """Check every key and value; name line, key and the nearest right key of each mistake (exit code 2)."""
     config = load_config(path)
+    store = gallery or config.gallery.store
+    check_names(config.alerts, store, where=f"{path}: ")
     check_mixed(config.cameras, window=config.association.window, where=str(path))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("camera", "uri", "stride", "offset"):
@@ -43,6 +52,7 @@ def check(path: Annotated[Path, typer.Argument(help="The YAML file.")]) -> None:
         )
     output.print(table)
     print_notes(output, ((camera.name, missing_protocol(camera.uri), "yellow") for camera in config.cameras))
+    print_notes(output, _unknown_names(config, store))
     changed = {
         section: values
         for section in ("detector", "engine", "tracker", "association", "cluster", "output")
@@ -52,6 +62,27 @@ def check(path: Annotated[Path, typer.Argument(help="The YAML file.")]) -> None:
         Text(f"changed from the defaults: {json.dumps(changed)}" if changed else "all settings are the defaults")
     )
     output.print(f"[green]ok[/]: {len(config.cameras)} cameras", highlight=False)
+
+
+def _unknown_names(config: Config, store: str | None) -> Iterator[tuple[str, str, str]]:
+    """Rules about names that nobody in the gallery has yet; only a gallery in a file of this machine is asked."""
+    wanted = [alert.rule.name for alert in config.alerts if alert.rule.subject == "identity"]
+    wanted = [name for name in wanted if not name.isdecimal()]
+    if not wanted or store is None or not Path(store).is_file():
+        return
+    from streamreid.gallery import Gallery
+
+    try:
+        with Gallery.open(store, read_only=True) as known:
+            names = {record.name for record in known.identities()}
+    except GalleryError:  # in use, or its key is elsewhere: `doctor` says what is wrong with it
+        return
+    for name in dict.fromkeys(wanted):
+        if name not in names:
+            reason = (
+                f"nobody in '{store}' has this name yet; the rule holds once somebody does (streamreid gallery rename)"
+            )
+            yield f"identity {name}", reason, "yellow"
 
 
 @app.command()

@@ -129,13 +129,14 @@ def _never(rule: AlertRule, zones: Sequence[ZoneConfig], lines: list[str], camer
     return ""
 
 
-def check_names(alerts: Sequence[AlertConfig], gallery: str | None) -> None:
+def check_names(alerts: Sequence[AlertConfig], gallery: str | None, *, where: str = "") -> None:
     """Rules about named people need a gallery, where names are given. It may come from the command line, so this is
     asked when everything is known.
 
     Args:
         alerts: Of the run.
         gallery: Where people are remembered; None for nowhere.
+        where: Beginning of the message: the file.
 
     Raises:
         ConfigError: A rule can never hold.
@@ -144,6 +145,6 @@ def check_names(alerts: Sequence[AlertConfig], gallery: str | None) -> None:
         rule = alert.rule
         if gallery is None and rule.subject == "identity" and not rule.name.isdecimal():
             raise ConfigError(
-                f"alerts[{i}].when: '{alert.when}' can never hold: names are given to people of a gallery, and this "
-                "run has none (gallery.store, --gallery)"
+                f"{where}alerts[{i}].when: '{alert.when}' can never hold: names are given to people of a gallery, and "
+                "this run has none (gallery.store, --gallery)"
             )

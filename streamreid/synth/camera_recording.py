@@ -16,7 +16,7 @@ from streamreid.synth.config import SceneConfig
 from streamreid.synth.crowd_simulation import Walks
 from streamreid.synth.cutouts import Cutout
 from streamreid.synth.detections import Boxes
-from streamreid.synth.scene_layout import Place, View
+from streamreid.synth.scene_layout import FloorArea, View
 from streamreid.synth.video import Video
 
 __all__ = ["COUNTED", "Film", "Shot", "film"]
@@ -42,7 +42,7 @@ class Shot:
 
     config: SceneConfig
     view: View
-    place: Place
+    place: FloorArea
     walks: Walks
     looks: Mapping[int, Sequence[Cutout]]
     seeds: tuple[int, int, int]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from streamreid.synth.crowd_simulation import Walks
 from streamreid.synth.cutouts import Cutout
 from streamreid.synth.photometry import Light
-from streamreid.synth.scene_layout import MARGIN, Place, View
+from streamreid.synth.scene_layout import MARGIN, FloorArea, View
 from streamreid.synth.scenery import paint_scenery
 from streamreid.types import Image
 
@@ -70,7 +70,7 @@ class Painter:
     def __init__(
         self,
         view: View,
-        place: Place,
+        place: FloorArea,
         walks: Walks,
         looks: Mapping[int, Sequence[Cutout]],
         *,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.synth.config import SceneConfig
-from streamreid.synth.scene_layout import MARGIN, Place
+from streamreid.synth.scene_layout import MARGIN, FloorArea
 from streamreid.types import Float64Array
 
 __all__ = ["Walks", "walk"]
@@ -60,7 +60,7 @@ class Walks:
         exactly = self.points[row] * (1 - part) + self.points[np.minimum(row + 1, len(self.points) - 1)] * part
         return np.asarray(np.where(there[..., None], exactly, np.nan), np.float64)
 
-    def visitors(self, place: Place) -> NDArray[np.int64]:
+    def visitors(self, place: FloorArea) -> NDArray[np.int64]:
         """Who is in view of a place at some time."""
         inside = np.concatenate([[0], np.cumsum(place.inside(self.points, MARGIN))])
         return np.flatnonzero(inside[self.begin[1:]] > inside[self.begin[:-1]])
@@ -75,7 +75,7 @@ class _Route:
     begin: float
 
 
-def walk(config: SceneConfig, places: list[Place], rng: np.random.Generator, *, lead: float = 5.0) -> Walks:
+def walk(config: SceneConfig, places: list[FloorArea], rng: np.random.Generator, *, lead: float = 5.0) -> Walks:
     """Simulate everybody from ``lead`` seconds before the scene to ``lead`` seconds after it (clocks that are wrong
     look there)."""
     count, total = config.people, config.duration
@@ -116,7 +116,7 @@ def _sorted(
     return first, begin, np.concatenate([where for _, where in steps])[order]
 
 
-def _route(config: SceneConfig, places: list[Place], speed: float, rng: np.random.Generator) -> _Route:
+def _route(config: SceneConfig, places: list[FloorArea], speed: float, rng: np.random.Generator) -> _Route:
     points: list[Float64Array] = []
     begins: list[int] = []
     last: int | None = None
@@ -138,7 +138,7 @@ def _route(config: SceneConfig, places: list[Place], speed: float, rng: np.rando
 
 
 def _visit(
-    place: Place, before: Float64Array | None, stay: tuple[int, int], rng: np.random.Generator
+    place: FloorArea, before: Float64Array | None, stay: tuple[int, int], rng: np.random.Generator
 ) -> list[Float64Array]:
     """In through the side one comes from, through some points, out through another side."""
     outer = place.half + MARGIN + 1.0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamreid.synth.config import SceneConfig
 from streamreid.types import Float64Array
 
-__all__ = ["Obstacle", "Place", "View", "lay_out"]
+__all__ = ["FloorArea", "Obstacle", "View", "lay_out"]
 
 _GAP = np.array([17.0, 16.0])  # from place to place
 MARGIN = 3.0  # people are seen so far beyond the edge of a place
@@ -35,7 +35,7 @@ class Obstacle:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Place:
+class FloorArea:
     """A rectangle of ground.
 
     Args:
@@ -93,14 +93,14 @@ class View:
         return self.matrix[:, [0, 1, 3]]
 
 
-def lay_out(config: SceneConfig, rng: np.random.Generator) -> tuple[list[Place], list[View]]:
+def lay_out(config: SceneConfig, rng: np.random.Generator) -> tuple[list[FloorArea], list[View]]:
     """Places on a grid with obstacles, and one or two cameras at each."""
     columns = int(np.ceil(np.sqrt(len(config.groups))))
     half = np.array(config.place) / 2
     places, views = [], []
     for number, count in enumerate(config.groups):
         centre = np.array([number % columns, number // columns]) * (2 * half + _GAP)
-        places.append(Place(centre, half, _obstacles(centre, config, rng)))
+        places.append(FloorArea(centre, half, _obstacles(centre, config, rng)))
         start = rng.uniform(0, 2 * np.pi)
         for nth in range(count):
             # A pair from two sides up to opposite ones, more of them all around.
@@ -148,7 +148,7 @@ def _obstacles(centre: Float64Array, config: SceneConfig, rng: np.random.Generat
 
 
 def _look(
-    place: Place, angle: float, size: tuple[int, int], rng: np.random.Generator
+    place: FloorArea, angle: float, size: tuple[int, int], rng: np.random.Generator
 ) -> tuple[Float64Array, Float64Array]:
     """A camera beyond the edge of the place in a direction, looking at its middle."""
     away = np.array([np.cos(angle), np.sin(angle)])

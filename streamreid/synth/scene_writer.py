@@ -18,7 +18,7 @@ from streamreid.synth.config import SceneConfig
 from streamreid.synth.crowd_simulation import Walks, walk
 from streamreid.synth.cutouts import Cutout, Person
 from streamreid.synth.process_pool import film_all
-from streamreid.synth.scene_layout import MARGIN, Place, View, lay_out
+from streamreid.synth.scene_layout import MARGIN, FloorArea, View, lay_out
 
 __all__ = ["Report", "record"]
 
@@ -138,7 +138,7 @@ def _write_cameras(out: Path, views: list[View]) -> None:
     (out / "cams.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _write_world(file: TextIO, config: SceneConfig, places: list[Place], views: list[View], walks: Walks) -> None:
+def _write_world(file: TextIO, config: SceneConfig, places: list[FloorArea], views: list[View], walks: Walks) -> None:
     for start in range(0, config.frames, _AT_ONCE):
         times = np.arange(start, min(start + _AT_ONCE, config.frames)) / config.fps
         where = walks.at(times)
@@ -150,7 +150,7 @@ def _write_world(file: TextIO, config: SceneConfig, places: list[Place], views: 
 
 
 def _in_view(
-    times: NDArray[Any], where: NDArray[Any], heights: NDArray[Any], places: list[Place], views: list[View]
+    times: NDArray[Any], where: NDArray[Any], heights: NDArray[Any], places: list[FloorArea], views: list[View]
 ) -> NDArray[np.bool_]:
     """Who ``[N]`` has the middle of the body in the picture of a camera that works at that time."""
     seen = np.zeros(len(where), bool)
@@ -167,7 +167,7 @@ def _in_view(
 
 
 def _scene(
-    config: SceneConfig, places: list[Place], views: list[View], films: list[Film], people: list[Any]
+    config: SceneConfig, places: list[FloorArea], views: list[View], films: list[Film], people: list[Any]
 ) -> dict[str, Any]:
     return {
         "schema": 1,

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid.synth.scene_layout import MARGIN, Obstacle, Place, View
+from streamreid.synth.scene_layout import MARGIN, FloorArea, Obstacle, View
 from streamreid.types import Image
 
 __all__ = ["Scenery", "paint_scenery"]
@@ -38,7 +38,7 @@ class _Solid(NamedTuple):
     alpha: NDArray[np.uint8]
 
 
-def paint_scenery(view: View, place: Place, rng: np.random.Generator) -> Scenery:
+def paint_scenery(view: View, place: FloorArea, rng: np.random.Generator) -> Scenery:
     """Paint the place as a camera sees it, without people."""
     image = _ground(view, place, rng)
     depth = np.full(image.shape[:2], np.inf, np.float32)
@@ -58,7 +58,7 @@ def paint_scenery(view: View, place: Place, rng: np.random.Generator) -> Scenery
     return Scenery(image, depth)
 
 
-def _ground(view: View, place: Place, rng: np.random.Generator) -> Image:
+def _ground(view: View, place: FloorArea, rng: np.random.Generator) -> Image:
     """Paving up to the edge of what is seen of the place, a wall behind it."""
     width, height = view.size
     to_ground = np.array(
@@ -91,7 +91,7 @@ def _paving(seed: int) -> Image:
     return np.asarray(cv2.merge(floor), np.uint8)
 
 
-def _on_floor(view: View, place: Place) -> NDArray[np.bool_]:
+def _on_floor(view: View, place: FloorArea) -> NDArray[np.bool_]:
     """Which pixels ``[H, W]`` show the floor of the place."""
     width, height = view.size
     # A pixel sees the ground at (a / c, b / c), where a, b and c are linear in the pixel; c has another sign above the

@@ -7,6 +7,7 @@ import pytest
 from streamreid import Config, load_config
 from streamreid.config.alert_rules import parse_rule
 from streamreid.errors import ConfigError
+from streamreid.gallery import Gallery
 
 SQUARE = "[[0, 0], [1, 0], [1, 1]]"
 HEAD = "cameras:\n  - {name: hall, uri: a.mp4}\n  - {name: door, uri: b.mp4}\n"
@@ -116,3 +117,28 @@ def test_rules_are_read(text, expected):
         rule.seconds,
         rule.window,
     ) == expected
+
+
+NAMED = "cameras: [{name: hall, uri: hall.mp4}]\nalerts: [{when: identity Anna seen}]\n"
+
+
+def test_a_rule_about_a_name_needs_a_gallery_that_can_know_it(call, tmp_path):
+    file, gallery = tmp_path / "cams.yaml", tmp_path / "people.db"
+    file.write_text(NAMED)
+    code, _, err = call("config", "check", file)
+    assert code == 2
+    assert "alerts[0].when: 'identity Anna seen' can never hold: names are given to people of a gallery" in err
+    code, out, _ = call("config", "check", file, "--gallery", gallery)  # names may be given while the run goes on
+    assert (code, "Anna" in out) == (0, False)
+    with Gallery.open(gallery):
+        pass
+    file.write_text(f"{NAMED}gallery: {{store: {gallery}}}\n")
+    code, out, _ = call("config", "check", file)
+    assert code == 0
+    assert f"identity Anna: nobody in '{gallery}' has this name yet" in " ".join(out.split())
+
+
+def test_a_rule_about_a_number_needs_no_gallery(call, tmp_path):
+    file = tmp_path / "cams.yaml"
+    file.write_text(NAMED.replace("Anna", "17"))
+    assert call("config", "check", file)[0] == 0
