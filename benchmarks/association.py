@@ -63,6 +63,7 @@ VARIANTS: dict[str, Sets] = {
     "without visibility": {"association.visibility": False},
     "without unification": {"association.unification": "off"},
     "one view per part": {"association.prototypes": 1},
+    "camera means": {"association.normalise": "camera"},
     "full": {},
     "full, whole person graded": {"association.unification": "graded"},
     "full, offline": {"association.offline": True},
@@ -158,7 +159,8 @@ def doubts(walked: Walked, person: Mapping[Key, int]) -> tuple[float, float]:
     settings = walked.replay.config.association
     looks = {k: v for k, v in walked.recorder.looks.items() if len(v) > 1 and k in person}
     made = track_fragments(looks, slots=settings.prototypes, visibility=settings.visibility)
-    pairs = labelled_pairs(made, person, walked.replay.site.calibration.calibration, settings.unification)
+    site = walked.replay.site
+    pairs = labelled_pairs(made, person, site.calibration.calibration, settings.unification, site.associator.means)
     said = probabilities(settings.link, pairs)
     near = said > 0.05
     return reliability(said, pairs.same, pairs.weight).error, reliability(

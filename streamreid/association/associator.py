@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from streamreid.association.camera_normalisation import CameraMeans
 from streamreid.association.identity_corrections import IdentityCorrections
 from streamreid.association.identity_registry import IdentityRegistry, IdentityState
 from streamreid.association.link_record import LinkRecord, TrackLinks
@@ -344,6 +345,11 @@ class Associator:
         return [evidence.tracklet(key[1]) for key, evidence in sorted(self._tracks.items())]
 
     @property
+    def means(self) -> CameraMeans:
+        """How the cameras differ."""
+        return self._grouping.means
+
+    @property
     def evidence(self) -> Mapping[TrackKey, Evidence]:
         """All that is known of every track in the window."""
         return self._tracks
@@ -495,6 +501,7 @@ class Associator:
         if old and self._place is not None and not self._keep_all:
             self._place.forget([k for _, k in old])
         self._remember(sorted(changed))
+        self._grouping.renew(changed)
         self._trim(changed)
 
     def _retired_evidence(self, key: TrackKey) -> Evidence | None:

@@ -8,7 +8,7 @@ products. The second compares the few that remain view by view.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -84,16 +84,16 @@ class IdentityIndex:
         if evidence.seen > 0:
             self._pool.put(gid, evidence)
 
-    def views(self, ids: Sequence[int], evidence: Callable[[int], Evidence]) -> Views:
+    def views(self, ids: Sequence[int], evidence: Sequence[Evidence]) -> Views:
         """The views of some identities for a close comparison.
 
         Args:
             ids: At least one.
-            evidence: What is known of an identity that is not in the index.
+            evidence: What is known of each.
         """
         if all(gid in self._pool for gid in ids):
             return self._pool.views(ids)
-        return stack([evidence(gid) for gid in ids])
+        return stack(evidence)
 
     def drop(self, ids: Iterable[int]) -> None:
         """Forget identities; unknown ones are ignored."""

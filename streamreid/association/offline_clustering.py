@@ -13,7 +13,7 @@ from streamreid.association.identity_registry import IdentityRegistry
 from streamreid.association.online_clustering import Decision, OnlineClustering, owners
 from streamreid.association.track_evidence import Evidence
 from streamreid.association.track_graph import Graph, believe, membership
-from streamreid.association.track_similarity import Comparison, compare, stack
+from streamreid.association.track_similarity import Comparison, compare
 from streamreid.features.prototype_bank import PrototypeSums
 from streamreid.types import FloatArray, TrackKey
 
@@ -104,7 +104,7 @@ def _graph(
 
 def _all_pairs(nodes: list[Evidence], grouping: OnlineClustering, first: int) -> Comparison:
     """``[T, N]``: the ``first`` T nodes with all."""
-    views = stack(nodes)
+    views = grouping.means.stack(nodes)
     n = len(nodes)
     similarity: FloatArray = np.zeros((n, n), np.float32)
     common: FloatArray = np.zeros((n, n), np.float32)

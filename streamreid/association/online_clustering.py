@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from streamreid.association.agglomerative_clustering import Labels
+from streamreid.association.camera_normalisation import CameraMeans
 from streamreid.association.identity_registry import IdentityRegistry
 from streamreid.association.identity_search import IdentityIndex
 from streamreid.association.link_model import explain, link_log_odds, link_terms
@@ -19,7 +20,7 @@ from streamreid.association.spatial_evidence import SpatialEvidence
 from streamreid.association.topology import CameraGraph, Presences
 from streamreid.association.track_evidence import Evidence
 from streamreid.association.track_graph import Graph, square
-from streamreid.association.track_similarity import Comparison, Views, compare, stack
+from streamreid.association.track_similarity import Comparison, Views, compare
 from streamreid.config import AssociationConfig
 from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.types import BoolArray, FloatArray, IdentityEvent, TrackKey
@@ -74,6 +75,7 @@ class OnlineClustering:
 
     Attributes:
         weighed: Pairs that were weighed for the last decision.
+        means: How the cameras differ.
     """
 
     def __init__(
@@ -87,8 +89,10 @@ class OnlineClustering:
         self.config = config
         self.index = IdentityIndex()
         self._calibration, self._graph, self._place, self._parts = calibration, graph, place, parts
-        self._pairs = SimilarityCache(config.unification)
+        self.means = CameraMeans(enabled=config.normalise == "camera")
+        self._pairs = SimilarityCache(config.unification, self.means)
         self._near: dict[TrackKey, dict[int, tuple[float, float]]] = {}
+        self._renewed: set[int] = set()
         self.weighed = 0
 
     def decide(self, tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry) -> Decision:
@@ -225,7 +229,7 @@ class OnlineClustering:
             whether they cannot be.
         """
         n, nodes = len(tracks[0]), [*tracks[1], *others[1]]
-        found = compare(stack(list(tracks[1])), stack(list(others[1])), self.config.unification)
+        found = compare(self.means.stack(list(tracks[1])), self.means.stack(list(others[1])), self.config.unification)
         place = None if self._place is None else self._place.log_odds(list(tracks[0]), list(others[0]))
         seen = Presences.of([node.presence for node in nodes], first=n)
         gap, other = seen.gaps()
@@ -246,6 +250,7 @@ class OnlineClustering:
         """Keep for each track the older identities that it may be."""
         present = set(keys)
         self._near = {k: v for k, v in self._near.items() if k in present}
+        stale = self._with_renewed(keys, stale, book)
         if not stale or not len(self.index):
             return
         wanted: dict[TrackKey, list[int]] = {}
@@ -265,7 +270,7 @@ class OnlineClustering:
             column = {g: i for i, g in enumerate(together)}
             for start in range(0, len(asked), _AT_ONCE):
                 some = asked[start : start + _AT_ONCE]
-                compared = compare(stack([tracks[k] for k in some]), views, self.config.unification)
+                compared = compare(self.means.stack([tracks[k] for k in some]), views, self.config.unification)
                 for row, key in enumerate(some):
                     at = [column[g] for g in wanted[key]]
                     self._near[key] = self._plausible(
@@ -273,11 +278,29 @@ class OnlineClustering:
                     )
             return
         for key in asked:
-            compared = compare(stack([tracks[key]]), self._past_views(wanted[key], book), self.config.unification)
+            views = self._past_views(wanted[key], book)
+            compared = compare(self.means.stack([tracks[key]]), views, self.config.unification)
             self._near[key] = self._plausible(wanted[key], compared.similarity[0], compared.common[0])
 
+    def renew(self, ids: Iterable[int]) -> None:
+        """More is known of these older identities than before: tracks of theirs are compared with them anew."""
+        self._renewed.update(ids)
+
+    def _with_renewed(self, keys: list[TrackKey], stale: list[TrackKey], book: IdentityRegistry) -> list[TrackKey]:
+        """Tracks of which more is known, or of whose identity.
+
+        Without the latter a track that is over would not be compared with what its identity remembers of older tracks,
+        and would be somebody else as soon as those left the window.
+        """
+        if not self._renewed:
+            return stale
+        own = {k for k in keys if (link := book.links.get(k)) is not None and link.global_id in self._renewed}
+        self._renewed.clear()
+        return sorted(own.union(stale))
+
     def _past_views(self, ids: list[int], book: IdentityRegistry) -> Views:
-        return self.index.views(ids, lambda gid: book.people[gid].past or Evidence([]))
+        past = [book.people[gid].past or Evidence([]) for gid in ids]
+        return self.means.moved(self.index.views(ids, past), past)
 
     def _plausible(self, ids: list[int], similarity: FloatArray, common: FloatArray) -> dict[int, tuple[float, float]]:
         """The few that a track looks most like, with similarity and common share."""
@@ -320,7 +343,7 @@ class OnlineClustering:
         mine = tracks[graph.keys[row]]
         if not mine.prototypes.mass.size or not evidence.prototypes.mass.size:
             return result
-        a, b = stack([mine]), stack([evidence])
+        a, b = self.means.stack([mine]), self.means.stack([evidence])
         found = compare(a, b, self.config.unification)
         both = (a.visibility[0] > 0.05) & (b.visibility[0] > 0.05)
         names = self._parts if len(self._parts) == len(both) else [str(k) for k in range(len(both))]

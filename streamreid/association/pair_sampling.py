@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.association.camera_normalisation import CameraMeans
 from streamreid.association.link_fitting import Pairs, join_pairs
 from streamreid.association.link_model import link_terms
 from streamreid.association.similarity_cache import sides
@@ -95,6 +96,7 @@ def own_pairs(
     spans: Mapping[TrackKey, tuple[float, float]],
     calibration: Calibration | SiteCalibration,
     how: Unification = "parts",
+    means: CameraMeans | None = None,
 ) -> Pairs:
     """What is known without ground truth: two track_fragments of one track are one person, track_fragments of two
     tracks seen by one camera at one time are two.
@@ -106,6 +108,7 @@ def own_pairs(
         spans: When each track began and ended.
         calibration: Of the engine.
         how: How tracks are compared.
+        means: How the cameras differ; None: they do not.
     """
     keys = sorted({p.track for p in items})
     number = {k: i for i, k in enumerate(keys)}
@@ -118,7 +121,7 @@ def own_pairs(
         return one & apart, beside[a[:, None], b[None]] & ~one
 
     crowd = 1.0 + beside.sum(1) - beside.diagonal()
-    return _pairs(items, number, calibration, how, masks, crowd)
+    return _pairs(items, number, calibration, how, masks, crowd, means)
 
 
 def labelled_pairs(
@@ -126,6 +129,7 @@ def labelled_pairs(
     person: Mapping[TrackKey, int],
     calibration: Calibration | SiteCalibration,
     how: Unification = "parts",
+    means: CameraMeans | None = None,
 ) -> Pairs:
     """Pairs of different tracks of which the persons are known; tracks of one camera that overlap in time are left out,
     for these are never linked.
@@ -135,6 +139,7 @@ def labelled_pairs(
         person: Who each track is; others are left out.
         calibration: Of the engine.
         how: How tracks are compared.
+        means: How the cameras differ; None: they do not.
     """
     items = [p for p in items if p.track in person]
     keys = sorted({p.track for p in items})
@@ -146,7 +151,8 @@ def labelled_pairs(
         one = who[a][:, None] == who[b][None]
         return one & other & apart, ~one & apart
 
-    return _pairs(items, number, calibration, how, masks, np.full(len(keys), float(len(set(who.tolist())))))
+    crowd = np.full(len(keys), float(len(set(who.tolist()))))
+    return _pairs(items, number, calibration, how, masks, crowd, means)
 
 
 def _pairs(
@@ -156,6 +162,7 @@ def _pairs(
     how: Unification,
     masks: Callable[[Whole, Whole, BoolArray], tuple[BoolArray, BoolArray]],
     crowd: Float64Array,
+    means: CameraMeans | None,
 ) -> Pairs:
     """All pairs, some hundred rows at a time.
 
@@ -167,12 +174,13 @@ def _pairs(
         masks: Which pairs of N and M tracks are one person and which are two, from their numbers and from whether the
             track_fragments are apart in time.
         crowd: For each track, how many people may be meant.
+        means: How the cameras differ.
     """
     if not items:
         return join_pairs([])
     track = np.array([number[p.track] for p in items])
     evidence = [p.evidence for p in items]
-    views, both = stack(evidence), sides(evidence)
+    views, both = (stack if means is None else means.stack)(evidence), sides(evidence)
     seen = Presences.of([e.presence for e in evidence])
     gap, other = seen.gaps()
     apart = ~seen.simultaneous()

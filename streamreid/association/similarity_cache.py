@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.association.camera_normalisation import CameraMeans
 from streamreid.association.link_model import Sides
 from streamreid.association.track_evidence import Evidence
-from streamreid.association.track_similarity import Views, compare, stack
+from streamreid.association.track_similarity import Views, compare
 from streamreid.config.association import Unification
 from streamreid.features.packed import LEAST_WEIGHT
 from streamreid.types import FloatArray, TrackKey
@@ -27,10 +28,12 @@ class SimilarityCache:
 
     Args:
         unification: How two tracks are compared.
+        means: Learn from the tracks, and move what is compared; None moves nothing.
     """
 
-    def __init__(self, unification: Unification = "parts") -> None:
+    def __init__(self, unification: Unification = "parts", means: CameraMeans | None = None) -> None:
         self._how = unification
+        self._means = means or CameraMeans(enabled=False)
         self._slot: dict[TrackKey, int] = {}
         self._free: list[int] = []
         self._seen: dict[TrackKey, float] = {}
@@ -51,9 +54,11 @@ class SimilarityCache:
             tracks: All tracks in the window; others are dropped.
 
         Returns:
-            Those of which more is known than before, in order.
+            Those of which more is known than before, in order; all where cameras turned out to differ otherwise.
         """
-        for key in [k for k in self._slot if k not in tracks]:
+        gone = [k for k in self._slot if k not in tracks]
+        self._means.close(gone)
+        for key in gone:
             self._free.append(self._slot.pop(key))
             self._seen.pop(key, None)
             self._looks.pop(key, None)
@@ -62,9 +67,12 @@ class SimilarityCache:
         stale = [k for k in looked if tracks[k].seen > self._seen.get(k, 0.0) * _GROWTH]
         for key in sorted(k for k in tracks if k not in self._slot):
             self._place(key)
+        self._means.learn({k: tracks[k] for k in stale})
+        if self._means.follow():
+            stale = sorted(k for k in tracks if tracks[k].looks)
         if not stale:
             return []
-        views = stack([tracks[k] for k in stale])
+        views = self._means.stack([tracks[k] for k in stale])
         self._fit(views)
         rows = np.array([self._slot[k] for k in stale])
         self._put(rows, views)

@@ -33,6 +33,7 @@ class Evidence:
         observations: How often it was seen.
         looks: How often it was embedded, that is, anything of it was described.
         quality: Sum of the qualities of those embeddings.
+        looked: How many of them each camera gave, where they are not all of one track.
     """
 
     presence: list[Presence]
@@ -40,6 +41,13 @@ class Evidence:
     observations: int = 0
     looks: int = 0
     quality: float = 0.0
+    looked: dict[str, float] = field(default_factory=dict)
+
+    def origin(self) -> dict[str, float]:
+        """How much of what is known of it each camera gave, up to a factor."""
+        if self.looked or not self.presence:
+            return self.looked
+        return {self.presence[0].camera: float(max(self.looks, 1))}
 
     @property
     def start(self) -> float:
@@ -82,6 +90,10 @@ class Evidence:
 
     def absorb(self, other: Evidence) -> None:
         """Add the presence, counts and features of another track of the same person."""
+        looked = dict(self.origin()) if self.looks else {}
+        for camera, looks in other.origin().items():
+            looked[camera] = looked.get(camera, 0.0) + looks
+        self.looked = looked
         self.presence.extend(other.presence)
         self.observations += other.observations
         self.looks += other.looks
@@ -114,6 +126,7 @@ class Evidence:
         )
         made = cls([Presence(camera, known.last_seen, known.last_seen)], sums)
         made.observations = made.looks = max(1, int(np.ceil(made.seen)))
+        made.looked = {name: made.looks / len(known.cameras) for name in sorted(known.cameras)}
         made.quality = float(known.quality.mean()) * made.looks if len(known.quality) else 0.0
         return made
 

@@ -15,6 +15,7 @@ __all__ = ["AssociationConfig", "LinkConfig", "TopologyConfig", "TransitConfig",
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Unification = Literal["parts", "graded", "off"]
+Normalise = Literal["off", "camera"]
 
 
 class LinkConfig(Section):
@@ -162,6 +163,14 @@ class AssociationConfig(Section):
             "the same parts (graded), or by everything (off, for comparison only)."
         ),
         json_schema_extra=experimental(),
+    )
+    normalise: Normalise = Field(
+        default="off",
+        description=(
+            "Take away what differs between cameras on average, light and viewpoint, before tracks are compared; "
+            "learnt from the tracks while running (camera), or not (off). With one camera it changes nothing."
+        ),
+        json_schema_extra=basic(),
     )
     candidates: int = Field(
         default=16, ge=1, le=1000, description="Older identities that a track is compared with closely."

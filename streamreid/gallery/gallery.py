@@ -219,6 +219,14 @@ class Gallery:
         """Keep a run's calibration for searches without a run."""
         self.tables.metadata.set_calibration(calibration)
 
+    def camera_means(self) -> bytes:
+        """How the cameras' features differ, as the last run packed it; empty if no run said."""
+        return bytes.fromhex(self.tables.codec.open_text(self.tables.metadata.get("camera_means") or ""))
+
+    def set_camera_means(self, means: bytes) -> None:
+        """Keep how the cameras' features differ, for the next run."""
+        self.tables.metadata.set("camera_means", self.tables.codec.seal_text(means.hex()))
+
     # ------------------------------------------------------------ what runs write
 
     def reserve_ids(self, count: int, *, least: int = 1) -> int:

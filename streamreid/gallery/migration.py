@@ -52,6 +52,9 @@ def copy_tables(source: Tables, target: Tables) -> None:
             if value is not None:
                 target.metadata.set(name, value)
         target.metadata.set("origin", source.metadata.origin())
+        means = source.metadata.get("camera_means")
+        if means:
+            target.metadata.set("camera_means", target.codec.seal_text(source.codec.open_text(means)))
         for table, columns in _COLUMNS.items():
             names = columns.split(", ")
             insert = f"INSERT INTO {table} ({columns}) VALUES ({','.join('?' * len(names))})"

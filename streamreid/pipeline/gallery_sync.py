@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from streamreid.association import Associator
+from streamreid.association.camera_normalisation import pack_means, unpack_means
 from streamreid.association.identity_view import IdentityView
 from streamreid.config import AssociationConfig, Config
 from streamreid.errors import ConfigError, GalleryError
@@ -172,6 +173,7 @@ class GallerySync:
         self.recall = GalleryRecall(
             self.store, self._search, associator, view, recall=config.gallery.recall, clock=clock
         )
+        associator.means.begin(unpack_means(self.store.camera_means()))
         self._confirmed_late: set[int] = set()
         self.run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(clock()))}-{uuid.uuid4().hex[:8]}"
         self.corrections = GalleryCorrections(
@@ -383,6 +385,9 @@ class GallerySync:
 
     def _keep_calibration(self) -> None:
         self.store.set_calibration(self._calibration.calibration)
+        means = self._associator.means.known()
+        if means:
+            self.store.set_camera_means(pack_means(means))
 
     def _guarded(self, action: Callable[[], None]) -> None:
         try:

@@ -209,7 +209,8 @@ def _sides(made: Sequence[TrackFragment], person: Mapping[TrackKey, int] | None,
 
 
 def _pairs(item: Walked, made: Sequence[TrackFragment], person: Mapping[TrackKey, int] | None) -> Pairs:
-    how = item.replay.config.association.unification
+    how, site = item.replay.config.association.unification, item.replay.site
+    calibration, means = site.calibration.calibration, site.associator.means
     if person is not None:
-        return labelled_pairs(made, person, item.replay.site.calibration.calibration, how)
-    return own_pairs(made, item.recorder.spans, item.replay.site.calibration.calibration, how)
+        return labelled_pairs(made, person, calibration, how, means)
+    return own_pairs(made, item.recorder.spans, calibration, how, means)

@@ -278,8 +278,11 @@ def test_encryption(opener, make, monkeypatch):
     assert store.encrypted
     (raw,) = store.tables.database.rows("SELECT name FROM identities")
     assert "Ann" not in raw[0]
+    store.set_camera_means(b"numbers")
+    assert b"numbers".hex() not in store.tables.metadata.get("camera_means")
     again = opener(key_variable="SECRET_KEY")
     assert again.identities()[0].name == "Ann"
+    assert again.camera_means() == b"numbers"
     (block,) = again.prototypes()
     assert part_similarity(block.features, make.look(1, seed=100))[0][0, 0] == pytest.approx(1.0, abs=2e-3)
     assert again.forget([1]).complete
@@ -289,6 +292,12 @@ def test_encryption(opener, make, monkeypatch):
     monkeypatch.delenv("SECRET_KEY")
     with pytest.raises(GalleryError, match="SECRET_KEY is not set"):
         opener(key_variable="SECRET_KEY")
+
+
+def test_camera_means_are_kept(opener, store):
+    assert store.camera_means() == b""
+    store.set_camera_means(b"numbers")
+    assert opener().camera_means() == b"numbers"
 
 
 def test_encryption_of_a_plain_store_is_refused(store, opener, monkeypatch):
