@@ -4,6 +4,7 @@ StreamReIDError
 ├── ConfigError            the YAML or the command line is wrong              exit code 2
 │   ├── CameraNotFound        no camera of that name                          HTTP 404
 │   ├── CameraExists          a camera of that name already                   HTTP 409
+│   ├── FileChanged           changed by somebody else meanwhile              HTTP 409
 │   ├── PlaceNotFound         no zone or line of that name                    HTTP 404
 │   └── PlaceExists           a zone or line of that name already             HTTP 409
 ├── WeightsError           a weights file is missing or has a wrong checksum  exit code 2
@@ -40,6 +41,7 @@ __all__ = [
     "DetectorError",
     "EngineError",
     "EngineMismatchError",
+    "FileChanged",
     "FolderBusy",
     "GalleryBusy",
     "GalleryError",
@@ -97,6 +99,19 @@ class CameraExists(ConfigError):
 
     def __init__(self, name: str, advice: str = "remove or change it, or choose another name") -> None:
         super().__init__(f"there is a camera '{name}' already; {advice}")
+
+
+class FileChanged(ConfigError):
+    """A file was changed by somebody else between showing what would be written and writing it.
+
+    Args:
+        path: The file.
+    """
+
+    http_status = 409
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"'{path}' was changed meanwhile, so nothing was written; look at the differences again")
 
 
 class PlaceNotFound(ConfigError):

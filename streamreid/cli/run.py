@@ -30,6 +30,7 @@ from streamreid.runs.place_editor import PlaceEditor
 from streamreid.runs.place_overrides import PlaceOverrides
 from streamreid.runs.result_folder import ResultsFolder, choose_folder
 from streamreid.serving import Server
+from streamreid.serving.setup_parts import SetupParts
 from streamreid.sinks import Sink
 from streamreid.sources import few_arenas, is_live, with_kinds
 
@@ -186,7 +187,10 @@ def execute(
         editor = PlaceEditor(pipeline, places)
         if serving:
             page = page_of_run(config.server)
-            server = stack.enter_context(Server(pipeline, config.server, changes, places=editor, page=page))
+            setup = SetupParts.of_run(folder.path, watched)
+            server = stack.enter_context(
+                Server(pipeline, config.server, changes, places=editor, setup=setup, page=page)
+            )
             listeners += server.sinks
             errors.print(f"serving at {server.address}", highlight=False)
             tell_page(server.address, page, config.server)

@@ -18,6 +18,7 @@ from streamreid.errors import ConfigError
 from streamreid.ground.calibration_formats import Parts, calibration_text, read_parts
 from streamreid.ground.calibration_plausibility import View, view_of
 from streamreid.ground.camera_model import GroundCamera, Lens, OpenCvLens
+from streamreid.ground.homography import fit_homography, inverse, through
 from streamreid.types import Float64Array
 
 __all__ = ["load_calibration"]
@@ -374,18 +375,17 @@ def _tsai_text(path: Path, where: str) -> str | None:
 
 def _fit(points: Float64Array, unit: float, where: str) -> Float64Array:
     pixels, ground = points[:, :2], points[:, 2:] * unit
-    onto, _ = cv2.findHomography(ground, pixels, 0)
-    if onto is None or not np.isfinite(onto).all():
+    onto = fit_homography(pixels, ground)
+    if onto is None:
         raise ConfigError(f"{where}: the points lie on one line, so they say nothing of the ground; spread them")
-    back = np.concatenate([pixels, np.ones((len(pixels), 1))], 1) @ np.linalg.inv(onto).T
-    error = np.linalg.norm(back[:, :2] / back[:, 2:] - ground, axis=1)
+    error = np.linalg.norm(through(inverse(onto), pixels) - ground, axis=1)
     worst = int(error.argmax())
     if error[worst] > _FAR:
         raise ConfigError(
             f"{where}: the points contradict each other: pixel {pixels[worst].tolist()} is said to be at "
             f"{ground[worst].tolist()}, which is {error[worst]:.1f} m from where the others put it"
         )
-    return np.asarray(onto, np.float64)
+    return onto
 
 
 def _tsai(name: str, text: str, unit: float, where: str) -> GroundCamera:

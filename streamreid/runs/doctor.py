@@ -31,7 +31,7 @@ from streamreid.sources.kinds import ended_recording
 from streamreid.tracking import Tracker
 from streamreid.types import Frame
 
-__all__ = ["BrokerCheck", "CameraCheck", "Diagnosis", "ModelCheck", "examine"]
+__all__ = ["BrokerCheck", "CameraCheck", "Diagnosis", "ModelCheck", "examine", "examine_camera"]
 
 _KEPT = 40
 """Frames of each camera on which inference is measured, at most."""
@@ -240,6 +240,26 @@ class _Probe:
         """Close the connection; a read that waits returns."""
         if self.reader is not None:
             self.reader.stop()
+
+
+def examine_camera(config: CameraConfig, *, seconds: float = 3.0) -> tuple[CameraCheck, Frame | None]:
+    """Test one camera alone: whether it can be opened, how large and how frequent its pictures are, how late.
+
+    Args:
+        config: The camera.
+        seconds: How long to look at it once the first frame is there.
+
+    Returns:
+        What was found, and the newest frame; None where there is none.
+    """
+    (config,) = with_kinds([config])
+    probe = _Probe(config)
+    probe.open()
+    try:
+        probe.watch(seconds)
+        return probe.check, probe.frames[-1] if probe.frames else None
+    finally:
+        probe.close()
 
 
 def examine(

@@ -8,8 +8,11 @@ changes some of its settings, ``DELETE /cameras/NAME`` takes it out; ``POST /cam
 ``?topics=identity,camera,people,place``); ``GET /zones``, ``/counts`` and ``/flows``; ``GET /run``; ``GET /metrics``
 (Prometheus), ``/healthz``, ``/readyz``. ``GET /places`` says how zones and lines are drawn; ``POST /zones`` and
 ``/lines`` draw one, ``PATCH`` and ``DELETE /zones/NAME`` change it and take it out (``?camera=`` where several cameras
-have one of that name). Changes are kept beside the results and hold when the run is started again there;
-``GET /changes`` says how cameras and places differ from the cameras file, ``DELETE /changes`` returns to it.
+have one of that name). ``POST /camera-tests`` tries a camera, ``/camera-searches`` asks the network for some,
+``/calibrations`` works a calibration out of clicks; ``/plan`` and ``/uploads/plan`` are about a plan of the ground;
+``GET /cameras-file`` says what would be written into it, ``POST`` writes it. Changes are kept beside the results and
+hold when the run is started again there; ``GET /changes`` says how cameras and places differ from the cameras file,
+``DELETE /changes`` returns to it.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from streamreid.runs.place_editor import PlaceEditor
 from streamreid.secrets import redact
 from streamreid.serving.access_control import AccessControl
 from streamreid.serving.camera_editor import CameraEditor
+from streamreid.serving.camera_setup import add_camera_setup
 from streamreid.serving.corrections import add_corrections
 from streamreid.serving.event_stream import EventHub
 from streamreid.serving.live_places import LivePlaces
@@ -42,6 +46,7 @@ from streamreid.serving.request_bodies import request_object
 from streamreid.serving.resources import camera_view, health, identity_views, readiness, run_view
 from streamreid.serving.server_sent_events import add_events
 from streamreid.serving.sessions import Sessions
+from streamreid.serving.setup_parts import SetupParts
 from streamreid.serving.worker_pool import Claim, WorkerPool
 
 __all__ = ["add_errors", "make_app"]
@@ -74,6 +79,7 @@ def make_app(
     changes: CameraOverrides,
     *,
     places: PlaceEditor | None = None,
+    setup: SetupParts | None = None,
     sessions: Sessions | None = None,
     page: Callable[[FastAPI], None] | None = None,
 ) -> AccessControl:
@@ -85,6 +91,7 @@ def make_app(
         hub: Gets its events.
         changes: Keeps what is changed.
         places: Changes zones and lines; without it changes end with the run.
+        setup: What setting cameras up needs; without it there is no cameras file.
         sessions: See :class:`streamreid.serving.access_control.AccessControl`.
         page: Adds a page for people.
     """
@@ -99,7 +106,8 @@ def make_app(
     add_corrections(app, pipeline.corrections, reading)
     live_places = LivePlaces(pipeline, board.settled)
     _add_places(app, live_places, reading)
-    add_place_changes(app, drawing, reading, editing)
+    add_place_changes(app, drawing, hub, reading, editing)
+    add_camera_setup(app, pipeline, setup or SetupParts(), reading)
     _add_state(app, pipeline, live_places, reading, has_page=page is not None)
     add_events(app, hub)
     described(app)

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from streamreid.config import LineConfig, ZoneConfig
 from streamreid.runs.place_editor import PlaceEditor
 from streamreid.runs.place_overrides import place_data
+from streamreid.serving.event_stream import EventHub
 from streamreid.serving.openapi import body_of
 from streamreid.serving.request_bodies import request_object
 from streamreid.serving.worker_pool import WorkerPool
@@ -17,12 +18,15 @@ from streamreid.serving.worker_pool import WorkerPool
 __all__ = ["add_place_changes"]
 
 
-def add_place_changes(app: FastAPI, editor: PlaceEditor, reading: WorkerPool, editing: WorkerPool) -> None:
+def add_place_changes(
+    app: FastAPI, editor: PlaceEditor, hub: EventHub, reading: WorkerPool, editing: WorkerPool
+) -> None:
     """Add the paths.
 
     Args:
         app: The application.
         editor: Of the run.
+        hub: Told of changes.
         reading: Answers questions.
         editing: Carries out changes.
     """
@@ -31,7 +35,12 @@ def add_place_changes(app: FastAPI, editor: PlaceEditor, reading: WorkerPool, ed
         return JSONResponse({"zones": [*map(place_data, editor.zones)], "lines": [*map(place_data, editor.lines)]})
 
     async def edited(act: Callable[[], ZoneConfig | LineConfig], status: int = 200) -> Response:
-        return await editing.run(lambda: JSONResponse(place_data(act()), status))
+        answer: Response = await editing.run(lambda: JSONResponse(place_data(act()), status))
+        tell()
+        return answer
+
+    def tell() -> None:
+        hub.publish("place", {"kind": "places_changed"})
 
     @app.get("/places")
     async def all_places() -> Response:
@@ -54,6 +63,7 @@ def add_place_changes(app: FastAPI, editor: PlaceEditor, reading: WorkerPool, ed
     @app.delete("/zones/{name}", status_code=204, response_class=Response)
     async def remove_zone(name: str, camera: str | None = None) -> None:
         await editing.run(lambda: editor.remove_zone(name, camera))
+        tell()
 
     @app.get("/lines/{name}")
     async def one_line(name: str, camera: str | None = None) -> Response:
@@ -72,3 +82,4 @@ def add_place_changes(app: FastAPI, editor: PlaceEditor, reading: WorkerPool, ed
     @app.delete("/lines/{name}", status_code=204, response_class=Response)
     async def remove_line(name: str, camera: str | None = None) -> None:
         await editing.run(lambda: editor.remove_line(name, camera))
+        tell()

@@ -22,6 +22,7 @@ from streamreid.serving.event_stream import EventHub
 from streamreid.serving.listener import Listener, listen
 from streamreid.serving.live_sink import LiveSink
 from streamreid.serving.sessions import Sessions
+from streamreid.serving.setup_parts import SetupParts
 from streamreid.sinks import Sink
 
 if TYPE_CHECKING:
@@ -164,6 +165,7 @@ class LiveParts:
         changes: Keeps what is changed of its cameras.
         sessions: Who may look and who may change.
         places: Changes zones and lines.
+        setup: What setting cameras up needs.
     """
 
     pipeline: Pipeline
@@ -172,6 +174,7 @@ class LiveParts:
     changes: CameraOverrides
     sessions: Sessions
     places: PlaceEditor
+    setup: SetupParts
 
 
 class Server:
@@ -182,6 +185,7 @@ class Server:
         config: Where to listen; the token may also come from the environment variable STREAMREID_TOKEN.
         changes: Keeps what is changed by HTTP; without it changes end with the run.
         places: Changes zones and lines; without it these changes end with the run.
+        setup: What setting cameras up needs; without it there is no cameras file.
         page: Makes a page for people to look at; None: there is only the interface.
 
     Attributes:
@@ -201,6 +205,7 @@ class Server:
         changes: CameraOverrides | None = None,
         *,
         places: PlaceEditor | None = None,
+        setup: SetupParts | None = None,
         page: Callable[[LiveParts], LivePage] | None = None,
     ) -> None:
         try:
@@ -222,14 +227,17 @@ class Server:
         self.board = LiveSink(self._hub)
         changes = changes or CameraOverrides(Path(), pipeline.cameras.configs, keep=False)
         places = places or PlaceEditor(pipeline)
-        parts = LiveParts(pipeline, self.board, self._hub, changes, sessions, places)
+        setup = setup or SetupParts()
+        parts = LiveParts(pipeline, self.board, self._hub, changes, sessions, places, setup)
         self._page = None if page is None else page(parts)
         add = None if self._page is None else self._page.add
-        app = make_app(pipeline, self.board, self._hub, changes, places=places, sessions=sessions, page=add)
+        app = make_app(
+            pipeline, self.board, self._hub, changes, places=places, setup=setup, sessions=sessions, page=add
+        )
         self._http = HttpServer(host, port)
         self._http.serve(app, websockets=self._page is not None)
         self.address = self._http.address
-        self.sinks: tuple[Sink, ...] = (self.board, *(() if self._page is None else self._page.sinks))
+        self.sinks: tuple[Sink, ...] = (self.board, setup.ground, *(() if self._page is None else self._page.sinks))
 
     def __enter__(self) -> Server:
         self._http.__enter__()

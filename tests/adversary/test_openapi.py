@@ -21,7 +21,14 @@ OPERATIONS = [
     ("DELETE", "/changes"),
     ("GET", "/identities"),
     ("GET", "/identities/{global_id}"),
+    ("POST", "/calibrations"),
+    ("GET", "/cameras-file"),
+    ("POST", "/cameras-file"),
     ("GET", "/places"),
+    ("GET", "/plan"),
+    ("GET", "/plan/picture"),
+    ("POST", "/plan/scale"),
+    ("POST", "/uploads/plan"),
     ("GET", "/zones"),
     ("POST", "/zones"),
     ("GET", "/zones/{name}"),
@@ -39,8 +46,8 @@ OPERATIONS = [
     ("GET", "/healthz"),
     ("GET", "/readyz"),
 ]
-ENDLESS = [("GET", "/events")]
-"""Not tried here: there is no end of the answer to wait for."""
+ENDLESS = [("GET", "/events"), ("POST", "/camera-searches"), ("POST", "/camera-tests")]
+"""Not tried here: there is no end of the answer to wait for, or each one takes seconds."""
 
 EXAMPLES = 25
 

@@ -1,0 +1,32 @@
+"""What setting cameras up needs beside the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streamreid.config.file_editing import CamerasFile
+from streamreid.ground.ground_plan import GroundPlan
+from streamreid.runs.calibration_desk import GroundBoard
+
+__all__ = ["SetupParts"]
+
+
+@dataclass(frozen=True, slots=True)
+class SetupParts:
+    """What setting cameras up needs beside the run.
+
+    Args:
+        plan: Of the ground.
+        ground: A sink that knows where people stand.
+        file: The cameras file; None where the run has none.
+    """
+
+    plan: GroundPlan = field(default_factory=GroundPlan)
+    ground: GroundBoard = field(default_factory=GroundBoard)
+    file: CamerasFile | None = None
+
+    @classmethod
+    def of_run(cls, folder: Path, file: Path | None) -> SetupParts:
+        """Of a run with results in ``folder``; ``file`` is its cameras file, if it has one."""
+        return cls(GroundPlan(folder), GroundBoard(), None if file is None else CamerasFile(file))
