@@ -3,7 +3,7 @@ outbox on disk, beside the bare client library, which is given the same messages
 (of MQTT paho-mqtt and awscrt; the share is of the faster one).
 
     python benchmarks/messages.py [--events 20000] [--rounds 3] [--only redis] [--json]
-    python benchmarks/messages.py --run VIDEO [--frames 400] [--detector MODEL] [--engine MODEL]
+    python benchmarks/messages.py --run VIDEO [--only mqtt] [--frames 400] [--detector MODEL] [--engine MODEL]
         [--json]
 
 The brokers are Debian's mosquitto, nats-server and redis-server and librdkafka's mock cluster, on free ports of this
@@ -11,7 +11,7 @@ machine. Rounds of streamreid and of the bare client alternate, and the best of 
 with the broker and with whatever else runs. ``per cpu second`` divides by the processor time of this process and so
 does not depend on that.
 
-``--run VIDEO`` follows people in a recording with detector and engine and all brokers. In one and the same run,
+``--run VIDEO`` follows people in a recording with detector, engine and all brokers (or those of ``--only``). In one and the same run,
 messages are told in every other block of 10 frames: processor time (threads that deliver, and the sink inside the run's
 thread) and clock of both kinds of blocks are compared.
 """
@@ -223,8 +223,8 @@ def cost_of_messages(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as text, contextlib.ExitStack() as stack:
         folder = Path(text)
         sections: dict[str, Any] = {}
-        for name, (kind, _) in BROKERS.items():
-            broker = kind(folder / name)
+        for name in options.only or BROKERS:
+            broker = BROKERS[name][0](folder / name)
             stack.callback(broker.close)
             broker.start()
             sections |= broker.section()
@@ -247,7 +247,9 @@ def main() -> None:
         figures = cost_of_messages(options)
         for name, value in figures.items():
             print(f"{name:36}{value:10.4f}")
-        save_asked(options, figures, name="messages_run")
+        save_asked(
+            options, figures, name="messages_run" if options.only is None else f"messages_run.{'.'.join(options.only)}"
+        )
         return
     figures = {"events": options.events}
     print(f"{'':8}{'events/s':>12}{'bare':>12}{'share':>8}{'per cpu s':>12}{'bare':>12}")

@@ -121,6 +121,7 @@ class Delivery:
         self._deadline = float("inf")
         self._connected = False
         self._refusals: tuple[int, int] = (0, 0)
+        self._next_look = 0.0
         self._thread = Thread(target=self._run, name=f"messages-{broker.name}", daemon=True)
 
     def start(self) -> None:
@@ -207,22 +208,29 @@ class Delivery:
     def _step(self, reader: OutboxReader) -> None:
         self._news.clear()
         batch = reader.read(self._position, self.broker.batch)
-        if not batch:
+        if batch:
+            try:
+                self.broker.send(batch)
+            except BrokerError as error:
+                self._advance(batch[: error.delivered])
+                if isinstance(error, MessageRefused):
+                    self._refused(batch[error.delivered], error)
+                    return
+                raise
+            self._advance(batch)
+            self._works()
+        if len(batch) < self.broker.batch:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Nothing waits: look at the connection now and then, and wait for news."""
+        now = time.monotonic()
+        if now >= self._next_look or self._closing.is_set():
             self.broker.idle()
             self._works()
-            if not self._over():
-                self._news.wait(_IDLE)
-            return
-        try:
-            self.broker.send(batch)
-        except BrokerError as error:
-            self._advance(batch[: error.delivered])
-            if isinstance(error, MessageRefused):
-                self._refused(batch[error.delivered], error)
-                return
-            raise
-        self._advance(batch)
-        self._works()
+            self._next_look = now + _IDLE
+        if not self._over():
+            self._news.wait(max(0.0, self._next_look - now))
 
     def _advance(self, delivered: Sequence[Message]) -> None:
         if not delivered:
