@@ -11,9 +11,9 @@ machine. Rounds of streamreid and of the bare client alternate, and the best of 
 with the broker and with whatever else runs. ``per cpu second`` divides by the processor time of this process and so
 does not depend on that.
 
-``--run VIDEO`` follows people in a recording with detector, engine and all brokers (or those of ``--only``). In one and the same run,
-messages are told in every other block of 10 frames: processor time (threads that deliver, and the sink inside the run's
-thread) and clock of both kinds of blocks are compared.
+``--run VIDEO`` follows people in a recording with detector, engine and all brokers (or those of ``--only``). In one and
+the same run, messages are told in every other block of 10 frames: processor time (threads that deliver, and the sink
+inside the run's thread) and clock of both kinds of blocks are compared.
 """
 
 from __future__ import annotations

@@ -17,6 +17,14 @@ _DATED = 1e8
 _SHOWN = 6
 """Places that a chart shows at first; the others are in its legend, to be switched on."""
 
+_UNITS = (("hours", 3600.0, 7200.0), ("minutes", 60.0, 120.0), ("seconds", 1.0, 0.0))
+"""How long people stayed: unit, its seconds, and the seconds from which it is used."""
+
+_SHORT = {"hours": "h", "minutes": "min", "seconds": "s"}
+
+_WHOLE = 10.0
+"""Times from so many units on are told without a decimal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chart:
@@ -93,18 +101,20 @@ def people_chart(table: CountsTable) -> Chart:
     says = "Nobody was seen."
     if most is not None and most["unique"]:
         where = place_label(most["place"])
-        says = f"{where}: {_with_interval(most)} different people" + (
-            "." if single else f" in the busiest period, {period_label(most['start'], most['end'])}."
+        says = f"{where}: {most['unique']} different people" + (
+            "" if single else f" in the busiest period, {period_label(most['start'], most['end'])}"
         )
+        says += _interval_in_words(most)
     return Chart(
         "people", "Different people", says, traces, {"yaxis": {"title": {"text": "people"}, "rangemode": "tozero"}}
     )
 
 
-def _with_interval(row: Mapping[str, Any]) -> str:
+def _interval_in_words(row: Mapping[str, Any]) -> str:
     if row["unique_low"] is None:
-        return str(row["unique"])
-    return f"{row['unique']} ({row['unique_low']} to {row['unique_high']})"
+        return "."
+    low, high = row["unique_low"], row["unique_high"]
+    return f"; with a probability of 90 % between {low} and {high} (the thin line on a bar)."
 
 
 def _bars(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -153,15 +163,23 @@ def dwell_chart(table: CountsTable) -> Chart:
     """How long a person stayed, per place over the whole time."""
     rows = [own[0] for own in _by_place(table).values() if own and own[0]["dwell_median"] is not None]
     names = [place_label(row["place"]) for row in rows]
+    longest = max((row["dwell_p90"] for row in rows), default=0.0)
+    unit, seconds = next(((name, size) for name, size, least in _UNITS if longest >= least))
     traces = [
-        {"type": "bar", "colour": number, "name": name, "x": names, "y": [round(row[column], 1) for row in rows]}
+        {
+            "type": "bar",
+            "colour": number,
+            "name": name,
+            "x": names,
+            "y": [round(row[column] / seconds, 1) for row in rows],
+        }
         for number, (name, column) in enumerate((("median", "dwell_median"), ("9 of 10 stayed less", "dwell_p90")))
     ]
     says = "Nobody stayed anywhere."
     if rows:
         says = " ".join(
-            f"{place_label(row['place'])}: half of the people stayed longer than {row['dwell_median']:.0f} s, one of "
-            f"ten longer than {row['dwell_p90']:.0f} s."
+            f"{place_label(row['place'])}: half of the people stayed at least {_dwell(row['dwell_median'])}, one of "
+            f"ten at least {_dwell(row['dwell_p90'])}."
             for row in rows[:3]
         )
     return Chart(
@@ -169,8 +187,15 @@ def dwell_chart(table: CountsTable) -> Chart:
         "How long a person stayed",
         says,
         traces,
-        {"yaxis": {"title": {"text": "seconds"}, "rangemode": "tozero"}},
+        {"yaxis": {"title": {"text": unit}, "rangemode": "tozero"}},
     )
+
+
+def _dwell(seconds: float) -> str:
+    """A time as one says it: "1.5 s", "75 s", "12 min", "3.5 h"."""
+    unit, size, _ = next(found for found in _UNITS if seconds >= found[2])
+    value = seconds / size
+    return f"{value:.{0 if value >= _WHOLE else 1}f} {_SHORT[unit]}"
 
 
 def flow_chart(flows: FlowsTable) -> Chart | None:

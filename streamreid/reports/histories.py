@@ -154,7 +154,8 @@ def gallery_history(store: Gallery) -> GalleryHistory:
     )
     kept = store.counts()
     hours = len({count.hour for count in kept})
-    more = (
-        [f"Counts of {hours} hours are kept, also of people who are forgotten: --every 1h shows them."] if hours else []
+    text = (
+        f"Counts of {hours} hour{'s' * (hours != 1)} are kept, also of people who are forgotten: --every 1h shows them."
     )
+    more = [text] if hours else []
     return GalleryHistory(Path(store.address), beliefs, reading, kept, notes=[note, *more])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import ssl
-import threading
 import time
 from collections.abc import Callable
 
@@ -41,18 +40,17 @@ def need(module: str, what: str) -> None:
         raise MissingExtraError(module, "messages", what)
 
 
-def wait_for(done: Callable[[], bool], progress: Callable[[], int], changed: threading.Event) -> bool:
+def wait_for(done: Callable[[], bool], progress: Callable[[], int], pause: Callable[[float], object]) -> bool:
     """Wait for confirmations as long as some come; whether all came.
 
     Args:
         done: Whether waiting is over.
         progress: A number that grows with every confirmation.
-        changed: Set whenever something comes.
+        pause: Waits for something to come, for so many seconds at most.
     """
     last, since = progress(), time.monotonic()
     while not done():
-        changed.wait(0.1)
-        changed.clear()
+        pause(0.1)
         if (now := progress()) != last:
             last, since = now, time.monotonic()
         elif time.monotonic() - since > PATIENCE_SECONDS:

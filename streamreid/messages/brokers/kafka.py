@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 from streamreid.config.messages import KafkaConfig
-from streamreid.messages.brokers.base import CONNECT_SECONDS, PATIENCE_SECONDS, describe, need
+from streamreid.messages.brokers.base import CONNECT_SECONDS, describe, need, wait_for
 from streamreid.messages.delivery import BrokerError, MessageRefused
 from streamreid.messages.envelope import CONTENT_TYPE, Message
 
@@ -42,7 +40,6 @@ class KafkaBroker:
         self._settings = settings or {}
         self._producer: Any = None
         self._problem: str | None = None
-        self._changed = threading.Event()
 
     @cached_property
     def _kafka(self) -> Any:
@@ -128,15 +125,10 @@ class KafkaBroker:
             producer.produce(topic, message.body, key=message.subject, headers=_HEADERS, on_delivery=reported(index))
             if index % 500 == 499:
                 producer.poll(0)
-        last, since = -1, time.monotonic()
-        while open_ and not failed:
-            producer.poll(0.1)
-            if confirmed != last:
-                last, since = confirmed, time.monotonic()
-                self._problem = None
-            elif time.monotonic() - since > PATIENCE_SECONDS:
-                break
+        self._problem = None
+        wait_for(lambda: not open_ or bool(failed), lambda: confirmed, producer.poll)
         if not open_ and not failed:
+            self._problem = None  # whatever there was, it is over
             return
         first = min([*open_, *failed])
         error = failed.get(first)

@@ -7,7 +7,6 @@ trusted, it waits for up to half a minute (s2n's blinding), and then does not sa
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoResult
@@ -15,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from streamreid.config.messages import MqttConfig
-from streamreid.messages.brokers.base import CONNECT_SECONDS, PATIENCE_SECONDS
+from streamreid.messages.brokers.base import CONNECT_SECONDS, PATIENCE_SECONDS, wait_for
 from streamreid.messages.brokers.mqtt_connection import (
     KEEPALIVE_SECONDS,
     Publication,
@@ -142,17 +141,19 @@ class CrtConnection:
 
     def _wait(self, waiting: Sequence[Future[Any]]) -> None:
         """Wait until all are confirmed, the connection is lost, or nothing is confirmed for long."""
-        first, since = 0, time.monotonic()
-        while first < len(waiting) and self._lost is None:
-            with suppress(NoResult):
-                waiting[-1].exception(0.1)  # mostly the last one that is confirmed
-            before = first
+        first = 0
+
+        def confirmed() -> int:
+            nonlocal first
             while first < len(waiting) and waiting[first].done():
                 first += 1
-            if first > before:
-                since = time.monotonic()
-            elif time.monotonic() - since > PATIENCE_SECONDS:
-                return
+            return first
+
+        def pause(seconds: float) -> None:
+            with suppress(NoResult):
+                waiting[-1].exception(seconds)  # mostly the last one that is confirmed
+
+        wait_for(lambda: confirmed() == len(waiting) or self._lost is not None, confirmed, pause)
 
     def check(self) -> None:
         """See `MqttConnection`."""
