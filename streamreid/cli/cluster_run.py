@@ -10,14 +10,15 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from streamreid._yaml import validate
 from streamreid.cameras.config_watcher import CameraConfigWatcher
 from streamreid.cli.console import errors, output, stop_on_signals
 from streamreid.cli.progress import RunProgress, line
 from streamreid.cli.run_summary import exit_code, print_summary
-from streamreid.config import CameraConfig, Config
+from streamreid.config import CameraConfig, Config, ServerConfig
 from streamreid.config.association import check_cameras
 from streamreid.errors import ConfigError, OutputError, StreamReIDError
-from streamreid.serving.server import TOKEN_VARIABLE
+from streamreid.serving import TOKEN_VARIABLE, VIEWER_TOKEN_VARIABLE
 
 __all__ = ["execute_on_cluster"]
 
@@ -56,7 +57,7 @@ def execute_on_cluster(
     if config.topology is not None:
         check_cameras(config.topology, [c.name for c in config.cameras])
     serving = config.server.listen is not None
-    config = config.model_copy(update={"server": _with_token(config)})
+    config = config.model_copy(update={"server": _with_tokens(config.server)})
     with ExitStack() as stack:
         cluster = stack.enter_context(
             RayRun(config, folder, overwrite=overwrite, append=append, stay=serving and endless, describe=line)
@@ -64,7 +65,7 @@ def execute_on_cluster(
         if cluster.address:
             errors.print(f"serving at {cluster.address}", highlight=False)
         if watched is not None and config.live.watch and endless:
-            remote: Any = _SiteCameras(cluster.site)
+            remote: Any = _SiteCameras(cluster)
             stack.enter_context(CameraConfigWatcher(watched, remote, load=read, changes=remote))
         with stop_on_signals(cluster.stop), RunProgress(errors, quiet=quiet) as progress:
             summary = cluster.follow(lambda said: progress.offer(lambda: said.text))
@@ -73,12 +74,13 @@ def execute_on_cluster(
     return exit_code(summary)
 
 
-def _with_token(config: Config) -> Any:
-    """The site may run where the variable is not set."""
-    token = os.environ.get(TOKEN_VARIABLE)
-    if config.server.token is not None or token is None or config.server.listen is None:
-        return config.server
-    return config.server.model_copy(update={"token": SecretStr(token)})
+def _with_tokens(config: ServerConfig) -> ServerConfig:
+    """The site may run where the variables are not set."""
+    if config.listen is None:
+        return config
+    found = {"token": os.environ.get(TOKEN_VARIABLE), "viewer_token": os.environ.get(VIEWER_TOKEN_VARIABLE)}
+    new = {name: SecretStr(text) for name, text in found.items() if text is not None and getattr(config, name) is None}
+    return validate(ServerConfig, {**config.model_dump(), **new}, where="environment variables")
 
 
 class _SiteCameras:

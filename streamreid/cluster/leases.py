@@ -24,7 +24,9 @@ from typing import Protocol
 
 from streamreid.errors import DataError, StreamReIDError
 
-__all__ = ["Lease", "LeaseChange", "LeaseHeld", "Leases", "LeasesAway", "SiteLeases", "owned_twice"]
+NOT_HEARD = "no camera is given to this worker until the site hears of it again"
+
+__all__ = ["NOT_HEARD", "Lease", "LeaseChange", "LeaseHeld", "Leases", "LeasesAway", "SiteLeases", "owned_twice"]
 
 
 class LeaseHeld(StreamReIDError):
@@ -103,7 +105,7 @@ class Leases(Protocol):
 
         Raises:
             LeaseHeld: Another worker owns it.
-            LeasesAway: The store does not answer.
+            LeasesAway: The store does not answer, or gives this worker none (`withdraw`).
         """
 
     def renew(self, leases: Iterable[Lease]) -> dict[str, Lease]:
@@ -132,15 +134,15 @@ class Leases(Protocol):
         """
 
     def withdraw(self, worker: str) -> None:
-        """Renew nothing for a worker any more, because it does not answer: its leases end when they would have, by
-        when it has stopped reading, and others may have its cameras.
+        """Renew nothing for a worker any more, nor give it anything, because the site does not hear of it: its leases
+        end when they would have, by when it has stopped reading, and others may have its cameras.
 
         Raises:
             LeasesAway: The store does not answer.
         """
 
     def allow(self, worker: str) -> None:
-        """Renew again for a worker that answers again.
+        """Renew again, and give, what a worker asks for that is heard of again.
 
         Raises:
             LeasesAway: The store does not answer.
@@ -220,6 +222,8 @@ class SiteLeases:
         """See `Leases`."""
         asked = time.monotonic()
         with self._lock:
+            if worker in self._withdrawn:
+                raise LeasesAway(NOT_HEARD)
             now, held = self._clock(), self._held.get(camera)
             if held is not None and held.worker != worker and now < held.end:
                 raise LeaseHeld(camera, held.worker, held.end - now)

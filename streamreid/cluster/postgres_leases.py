@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from streamreid.cluster.leases import Lease, LeaseChange, LeaseHeld, LeasesAway
+from streamreid.cluster.leases import NOT_HEARD, Lease, LeaseChange, LeaseHeld, LeasesAway
 from streamreid.errors import MissingExtraError
 from streamreid.secrets import redact
 
@@ -79,6 +79,11 @@ class PostgresLeases:
                     f"INSERT INTO {_SCHEMA}.leases VALUES (%s, %s, %s, 0, '-infinity') ON CONFLICT DO NOTHING",
                     (self._site, camera, _NOBODY),
                 )
+                (withdrawn,) = db.execute(
+                    f"SELECT count(*) FROM {_SCHEMA}.withdrawn WHERE site = %s AND worker = %s", (self._site, worker)
+                ).fetchone()
+                if withdrawn:
+                    raise LeasesAway(NOT_HEARD)
                 owner, fence, left = db.execute(
                     f"SELECT worker, fence, extract(epoch FROM greatest(ends, '1970-01-01') - clock_timestamp()) "
                     f"FROM {_SCHEMA}.leases WHERE site = %s AND camera = %s FOR UPDATE",

@@ -1,6 +1,7 @@
 """A run on a Ray cluster, as the command sees it: it starts the site and the workers, and shows how the run goes on.
 
-The site is an actor that Ray starts again when its process ends; so are the workers. All belong to the command, and end
+The site is an actor that Ray starts again when its process ends, and so are the workers; a second process of the site
+stands by meanwhile. All belong to the command, and end
 with it. The site runs on the machine of the command, or, where that is no machine of the cluster, on one that sees the
 folder of the results; where there is none, it runs in the process of the command.
 """
@@ -116,7 +117,9 @@ class RayRun:
         self._copies: Any = []
         self._actors: list[Any] = []
         self._started: list[tuple[Mapping[str, str], float]] = []
+        self._sites: list[RayHandle] = []
         self._away_since: float | None = None
+        self._heard = False
 
     def __enter__(self) -> RayRun:
         self._session.__enter__()
@@ -169,29 +172,56 @@ class RayRun:
         deadline = time.monotonic() + SITE_LOST_SECONDS
         while time.monotonic() < deadline:
             try:
-                self.site.call("stop", seconds=ANSWER_SECONDS)
+                self.call("stop")
                 return
             except WorkerAway:
                 time.sleep(_LOOK_SECONDS)
+
+    def call(self, method: str, *arguments: Any, seconds: float = ANSWER_SECONDS) -> Any:
+        """Call a method of the site, in whichever process it is.
+
+        Raises:
+            WorkerAway: It does not answer.
+        """
+        return self.site.call(method, *arguments, seconds=seconds)
 
     def _ask(self) -> SiteProgress | None:
         """How the site is doing; None while it is away."""
         now = time.monotonic()
         try:
-            said: SiteProgress = self.site.call("progress", seconds=ANSWER_SECONDS)
+            said = self._find_site()
         except WorkerAway as error:
             if self._away_since is None:
                 self._away_since = now
-                log.warning("the site does not answer (%s); workers read on until it is started again", error)
+                if self._heard:
+                    log.warning("the site does not answer (%s); workers read on until it does", error)
             if now - self._away_since > SITE_LOST_SECONDS:
                 raise ClusterError(
                     f"the site does not answer for {SITE_LOST_SECONDS:.0f} s; results so far are kept. See whether the "
                     "head of the cluster and the machine of the site run (ray status), and start again"
                 ) from None
             return None
-        self._away_since = None
+        self._away_since, self._heard = None, True
         show(said.log)
         return said
+
+    def _find_site(self) -> SiteProgress:
+        """What the process that runs the site says of itself.
+
+        Raises:
+            WorkerAway: None does.
+        """
+        problem = WorkerAway("no process of it runs")
+        for handle in [self.site, *(other for other in self._sites if other is not self.site)]:
+            try:
+                said: SiteProgress = handle.call("progress", seconds=ANSWER_SECONDS)
+            except WorkerAway as error:
+                problem = error
+                continue
+            if not said.standby:
+                self.site = handle
+                return said
+        raise problem
 
     # ---------------------------------------------------------------- start
 
@@ -211,10 +241,14 @@ class RayRun:
             )
             self.site = _Here(SiteProcess(self._task, slots, find_worker))
         else:
-            self.site = RayHandle(self._start_site(node, slots))
+            endless = self._task.stay or any(is_live(camera) for camera in self.config.cameras)
+            # Recordings are read again from their beginning, which takes longer than a start.
+            roles = (False, True) if endless and self.config.cluster.standby else (False,)
+            self._sites = [RayHandle(self._start_site(node, slots, standby)) for standby in roles]
+            self.site = self._sites[0]
         self._wait()
 
-    def _start_site(self, node: str, slots: Sequence[WorkerSlot]) -> Any:
+    def _start_site(self, node: str, slots: Sequence[WorkerSlot], standby: bool) -> Any:
         ray = self._session.ray
         affinity = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
         actor = ray.remote(SiteProcess).options(
@@ -225,7 +259,7 @@ class RayRun:
             max_concurrency=8,
             scheduling_strategy=affinity,
         )
-        handle = actor.remote(self._task, slots, find_worker)
+        handle = actor.remote(self._task, slots, find_worker, standby=standby)
         self._actors.insert(0, handle)
         return handle
 
@@ -263,7 +297,7 @@ class RayRun:
         slot = self._worker(labels, (), len(self._actors))
         log.warning("worker %s is started for cameras that wait for one", slot.name)
         try:
-            self.site.call("join", ExtraWorker(slot.name, dict(labels)), slot, seconds=ANSWER_SECONDS)
+            self.call("join", ExtraWorker(slot.name, dict(labels)), slot)
         except WorkerAway:  # it was started for nothing, and is asked for again
             self._session.ray.kill(self._actors.pop())
             self._started.pop()

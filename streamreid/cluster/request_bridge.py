@@ -17,6 +17,9 @@ from typing import Any
 from streamreid.cluster.leases import Lease, LeaseChange, LeaseHeld, LeasesAway
 from streamreid.errors import ClusterError
 
+_TRIES = 4
+"""Requests about a lease in the time that it lasts: an answer may be lost on its way."""
+
 __all__ = ["Answer", "Request", "RequestBridge", "RequestedLeases"]
 
 
@@ -71,8 +74,13 @@ class RequestBridge:
         self._waiting: dict[int, _Waiting] = {}
         self._changed = threading.Condition()
 
-    def ask(self, kind: str, *arguments: Any) -> Any:
+    def ask(self, kind: str, *arguments: Any, seconds: float | None = None) -> Any:
         """The answer to a request.
+
+        Args:
+            kind: What is asked for.
+            arguments: Of it.
+            seconds: How long to wait, if not as long as usual.
 
         Raises:
             LeaseHeld: Another worker has what was asked for.
@@ -82,11 +90,11 @@ class RequestBridge:
         with self._changed:
             self._waiting[waiting.request.number] = waiting
             self._changed.notify_all()
-        waiting.answered.wait(self._seconds)
+        waiting.answered.wait(patience := self._seconds if seconds is None else seconds)
         with self._changed:
             self._waiting.pop(waiting.request.number, None)
         if waiting.answer is None:
-            raise ClusterError(f"the site does not answer within {self._seconds:g} s")
+            raise ClusterError(f"the site does not answer within {patience:g} s")
         if waiting.answer.held is not None:
             raise LeaseHeld(*waiting.answer.held)
         if waiting.answer.problem:
@@ -176,7 +184,7 @@ class RequestedLeases:
 
     def _ask(self, kind: str, *arguments: Any) -> Any:
         try:
-            return self._bridge.ask(kind, *arguments)
+            return self._bridge.ask(kind, *arguments, seconds=self.seconds / _TRIES)
         except LeaseHeld:
             raise
         except ClusterError as error:

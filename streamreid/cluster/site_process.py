@@ -1,4 +1,7 @@
-"""The site of a run in a process of its own: started again after a crash, it finds its state and its workers.
+"""The site of a run in a process of its own: after a crash another one finds its state and its workers.
+
+A second process stands by, with everything imported, and takes over as soon as the lock of the results' folder is free,
+which is when the first one is gone, however that ended. Two can therefore never run a site.
 
 Nothing here needs Ray. What is lost with the process is rebuilt: people from the gallery, ids and frame numbers from
 the folder of the results, cameras from ``cameras.json``, who reads what from the workers, leases from their store.
@@ -29,7 +32,7 @@ from streamreid.cluster.site_service import SiteService
 from streamreid.cluster.supervisor import Supervisor
 from streamreid.cluster.worker_slots import Assignment, WorkerSlot
 from streamreid.config import CameraConfig, Config
-from streamreid.errors import ClusterError, ConfigError, DataError, StreamReIDError
+from streamreid.errors import ClusterError, ConfigError, DataError, FolderBusy, StreamReIDError
 from streamreid.pipeline.ground_plane import check_start
 from streamreid.pipeline.run import Run
 from streamreid.pipeline.run_state import read_begin
@@ -48,6 +51,9 @@ AGAIN_SECONDS = 120.0
 """How long a site that is started again tries to open what it needs: its database may be starting, too."""
 
 _RETRY_SECONDS = 1.0
+_LEAD_SECONDS = 0.2
+"""Between looks whether the process that runs the site is gone."""
+
 _HIDDEN_LEASES = ".leases.jsonl"
 _DESCRIBE_SECONDS = 0.2
 """Between sentences of progress, which cost a millisecond."""
@@ -86,6 +92,7 @@ class SiteProgress:
 
     Args:
         pid: Its process.
+        standby: Whether another process runs the site.
         ready: Whether the run has begun.
         text: What it is doing, in a sentence.
         address: Of its HTTP interface; empty without it.
@@ -98,6 +105,7 @@ class SiteProgress:
     """
 
     pid: int
+    standby: bool = False
     ready: bool = False
     text: str = ""
     address: str = ""
@@ -116,6 +124,7 @@ class SiteProcess:
         task: What to do.
         slots: Its workers.
         find: The slot of a worker that was started while an earlier process of this site ran; None if it is gone.
+        standby: Begin only when the process that runs the site is gone.
     """
 
     def __init__(
@@ -123,8 +132,11 @@ class SiteProcess:
         task: SiteTask,
         slots: Sequence[WorkerSlot],
         find: Callable[[ExtraWorker], WorkerSlot | None] = lambda _: None,
+        *,
+        standby: bool = False,
     ) -> None:
         self._task, self._find = task, find
+        self._standby = standby
         self._slots = list(slots)
         self._log = SiteLog()
         self._text, self._told = "beginning", 0.0
@@ -149,6 +161,7 @@ class SiteProcess:
         service, supervisor = self._service, self._supervisor
         return SiteProgress(
             os.getpid(),
+            self._standby,
             self._ready,
             self._text,
             self._address,
@@ -167,12 +180,17 @@ class SiteProcess:
             "kind": "site",
             "host": os.uname().nodename,
             "pid": os.getpid(),
-            "state": "done" if self._done else "following" if self._ready else "beginning",
+            "state": self._state(),
             "folder": str(self._task.folder),
             "address": self._address,
             "frames": 0 if service is None else service.run.statistics.frames,
             "cameras": {} if service is None else service.status(),
         }
+
+    def _state(self) -> str:
+        if self._standby:
+            return "standby"
+        return "done" if self._done else "following" if self._ready else "beginning"
 
     def stop(self) -> None:
         """End the run after the updates in work."""
@@ -237,6 +255,7 @@ class SiteProcess:
 
     def _follow(self, stack: ExitStack) -> None:
         task = self._task
+        folder = stack.enter_context(self._lead())
         marker = self._marker = SiteMarker.read(task.folder)
         again = marker.run == task.run
         if again:
@@ -245,7 +264,7 @@ class SiteProcess:
             self._slots += [slot for slot in found if slot is not None]
         live = task.stay or any(is_live(camera) for camera in with_kinds(task.config.cameras))
         overwrite = (task.overwrite and not (again and marker.committed)) if live else (task.overwrite or again)
-        folder = stack.enter_context(self._patiently(again, lambda: _entered(task.folder, overwrite)))
+        folder.overwrite = overwrite
         self._marker = (marker if again else SiteMarker(task.run)).write(task.folder)
         config, changes = self._configured(folder, live)
         stack.callback(changes.close)
@@ -270,6 +289,24 @@ class SiteProcess:
             service.stop()
         self._ready = True
         self._summary = run(service.run, folder, progress=self._show, rendering=self._say, listeners=listeners)
+
+    def _lead(self) -> _Entered:
+        """The folder of the results, whose lock one process at a time has: where another process of this site has it,
+        this one stands by, and follows it within a moment of its end."""
+        while True:
+            if not self._standby or SiteMarker.read(self._task.folder).run == self._task.run:
+                try:
+                    entered = _Entered(self._task.folder)
+                except FolderBusy:
+                    if SiteMarker.read(self._task.folder).run != self._task.run:
+                        raise
+                    self._standby = True
+                else:
+                    self._standby = False
+                    return entered
+            if self._stopped:
+                raise ClusterError("the run was stopped before it began")
+            time.sleep(_LEAD_SECONDS)
 
     def _configs(self) -> Mapping[str, CameraConfig]:
         return {} if self._service is None else self._service.cameras.by_name
@@ -297,7 +334,7 @@ class SiteProcess:
         server = stack.enter_context(Server(served, config, changes))
         self._address = server.address
         self._marker = self._marker.write(self._task.folder, port=int(server.address.rpartition(":")[2]))
-        return [server.board]
+        return list(server.sinks)
 
     def _patiently(self, again: bool, act: Callable[[], Any]) -> Any:
         """Open something; in a site that is started again, again and again for a while."""
@@ -330,22 +367,17 @@ class SiteProcess:
 
 
 class _Entered:
-    """A context that was entered already, so that entering can be tried again."""
+    """The folder of the results, locked, as a context that is entered already: whether it can be locked is known."""
 
-    def __init__(self, folder: ResultsFolder) -> None:
-        self._folder = folder
+    def __init__(self, path: Path) -> None:
+        self._folder = ResultsFolder(path)
+        self._folder.__enter__()
 
     def __enter__(self) -> ResultsFolder:
         return self._folder
 
     def __exit__(self, *details: Any) -> None:
         self._folder.__exit__(*details)
-
-
-def _entered(path: Path, overwrite: bool) -> _Entered:
-    folder = ResultsFolder(path, overwrite=overwrite)
-    folder.__enter__()
-    return _Entered(folder)
 
 
 def _lease_log(folder: Path, live: bool) -> Path:

@@ -201,7 +201,9 @@ class Supervisor:
         """Talk to the worker of a slot for as long as the run goes on, whichever process it is."""
         while not self._stop.is_set():
             try:
-                opened: Opened = slot.handle.call("open", seconds=OPEN_SECONDS)
+                # A call may get lost on its way, and a process that has opened its models says so at once.
+                patience = OPEN_SECONDS if slot.opened is None else HEARTBEAT_SECONDS
+                opened: Opened = slot.handle.call("open", seconds=patience)
                 if opened.engine is None and opened.again:
                     self._stop.wait(1.0)
                     continue

@@ -134,6 +134,13 @@ class ClusterConfig(Section):
         default=(),
         description="Machines that cameras belong to; the first rule that names a camera counts.",
     )
+    standby: bool = Field(
+        default=True,
+        description=(
+            "Whether a second process stands by for the site of live cameras, and takes over within a second or two "
+            "of its end. It takes some 200 MB; without it Ray starts another one first, which takes some seconds."
+        ),
+    )
     leases: Literal["gallery", "site"] = Field(
         default="gallery",
         description=(

@@ -156,3 +156,24 @@ def test_a_server_that_cannot_be_reached():
     with pytest.raises(LeasesAway, match=r"postgresql://anna:\*\*\*@127.*is the server running") as error:
         PostgresLeases("postgresql://anna:geheim@127.0.0.1:1/people")
     assert "geheim" not in str(error.value)
+
+
+def test_a_worker_that_is_not_heard_of_keeps_its_lease_to_the_end_and_gets_no_other(make):
+    leases = make(0.5)
+    lease = leases.acquire("gate", "a")
+    leases.withdraw("a")
+    leases.withdraw("a")
+    assert leases.renew([lease]) == {}
+    with pytest.raises(LeaseHeld):
+        leases.acquire("gate", "b")
+    with pytest.raises(LeasesAway, match="hears of it again"):
+        leases.acquire("door", "a")
+    time.sleep(0.55)
+    with pytest.raises(LeasesAway):
+        leases.acquire("gate", "a")
+    second = leases.acquire("gate", "b")
+    assert second.fence > lease.fence
+    leases.allow("a")
+    door = leases.acquire("door", "a")
+    assert set(leases.renew([door])) == {"door"}
+    assert owned_twice(leases.log()) == []
