@@ -20,7 +20,8 @@ from streamreid.cluster.batch_worker import ATTEMPTS, BatchWorker, Job, publish
 from streamreid.cluster.machines import Machine, check_reports, count_room, fitting
 from streamreid.cluster.model_copies import ModelCopy, missing_models
 from streamreid.cluster.probed_places import probed_places
-from streamreid.cluster.ray_session import NAMESPACE, RaySession, first_line, installed, last_line
+from streamreid.cluster.ray_errors import first_line, last_line
+from streamreid.cluster.ray_session import NAMESPACE, RaySession, installed
 from streamreid.config import ClusterConfig, Config
 from streamreid.errors import ClusterError, ConfigError, FolderBusy, OutputError, SourceError
 from streamreid.runs.batch import LeftOut, write_results

@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import Any
 
 from streamreid._threads import Thread
-from streamreid.cluster.ray_session import NAMESPACE, first_line
+from streamreid.cluster.ray_errors import first_line
+from streamreid.cluster.ray_session import NAMESPACE
 from streamreid.cluster.site_marker import ExtraWorker
 from streamreid.cluster.worker_slots import Pending, WorkerAway, WorkerSlot
 

@@ -9,12 +9,11 @@ import platform
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -23,11 +22,10 @@ from types import ModuleType, TracebackType
 from typing import Any, TypeVar
 
 from streamreid._startup import starting
-from streamreid._threads import Thread
 from streamreid._version import __version__
-from streamreid.addresses import split_address
 from streamreid.cluster import ray_probe
 from streamreid.cluster.machines import Machine, Report
+from streamreid.cluster.ray_errors import first_line, heard, reach, refused, within
 from streamreid.config import ClusterConfig, DetectorConfig
 from streamreid.errors import ClusterError, MissingExtraError
 from streamreid.runtimes.base import available_threads
@@ -42,10 +40,6 @@ NAMESPACE = "streamreid"
 
 STATUS_SECONDS = 3.0
 """How long a worker may take to say how it is doing."""
-
-REACH_SECONDS = 5.0
-"""How long a head may take to accept a connection: on a slow link it takes under a second, and an error is to come
-within ten."""
 
 JOIN_SECONDS = 60.0
 """How long joining a cluster may take after that: Ray starts processes, which takes seconds, and more on a busy
@@ -129,7 +123,7 @@ class RaySession:
         if self._own:
             self._own = False
             # Without a head, Ray waits for minutes to say goodbye to it.
-            _within(self.ray.shutdown, 20.0, "Ray does not end")
+            within(self.ray.shutdown, 20.0, "Ray does not end")
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -142,12 +136,12 @@ class RaySession:
             elif address == "auto":
                 self._join_here(quiet)
             else:
-                _reach(address)
+                reach(address)
                 self._join_head(address, quiet)
         except ClusterError:
             raise
         except Exception as error:  # Ray raises many kinds
-            raise ClusterError(_refused(address, error)) from error
+            raise ClusterError(refused(address, error)) from error
 
     def _start_here(self, quiet: Mapping[str, Any]) -> None:
         cores = max(available_threads(), math.ceil(self._workers * self.config.cpus))
@@ -182,10 +176,10 @@ class RaySession:
             ) from None
 
     def _join_head(self, address: str, quiet: Mapping[str, Any]) -> None:
-        with _heard("ray.util.client.worker") as said, warnings.catch_warnings():
+        with heard("ray.util.client.worker") as said, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that ports may be closed, whatever it is
             try:
-                _within(
+                within(
                     lambda: self.ray.init(address, **quiet),
                     JOIN_SECONDS,
                     f"the cluster at {address} accepts connections but does not answer",
@@ -309,25 +303,6 @@ def _send_token(address: str | None) -> None:
 
 
 @contextmanager
-def _heard(name: str) -> Iterator[list[str]]:
-    """What a logger says meanwhile, down to details, which are shown nowhere."""
-    said: list[str] = []
-    handler = logging.Handler(logging.DEBUG)
-    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger(name)
-    before = logger.level, logger.propagate
-    logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
-    try:
-        yield said
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before[0])
-        logger.propagate = before[1]
-
-
-@contextmanager
 def _signals_kept() -> Iterator[None]:
     """Ray makes SIGTERM end the process at once; what it did before counts."""
     if threading.current_thread() is not threading.main_thread():
@@ -338,82 +313,6 @@ def _signals_kept() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def first_line(error: BaseException) -> str:
-    """The sentence of an error of Ray, without its stack and hints."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else ''}".rstrip(": ")
-
-
-def last_line(error: BaseException) -> str:
-    """What was raised in another process, without its stack."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
-
-
-def _reach(address: str) -> None:
-    """Connect once, because Ray itself tries for minutes.
-
-    Raises:
-        ClusterError: Nothing listens there.
-    """
-    place = split_address(address)
-    assert place is not None
-    assert place.port is not None
-    try:
-        with socket.create_connection((place.host, place.port), timeout=REACH_SECONDS):
-            return
-    except OSError as error:
-        raise ClusterError(
-            f"the head of the cluster at {place.host}, port {place.port}, cannot be reached: {error.strerror or error}"
-            ". See whether Ray runs there (ray start --head, with the package ray[client]), and whether a firewall "
-            "lets this port through"
-        ) from None
-
-
-def _refused(address: str, error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if "ersion mismatch" in text or ("ersion" in text and "differ" in text):
-        return (
-            f"the cluster at {address} has another version of Ray or Python than this machine ({socket.gethostname()}: "
-            f"Ray {_ray_version()}, Python {platform.python_version()}): {text}. Install the same versions everywhere"
-        )
-    if "token" in text.lower() or "UNAUTHENTICATED" in text:
-        return (
-            f"the cluster at {address} refuses this machine's token: {text}. Copy ~/.ray/auth_token of the head to "
-            "this machine, or set RAY_AUTH_TOKEN"
-        )
-    return f"the cluster at {address} cannot be used: {text or type(error).__name__}"
-
-
-def _ray_version() -> str:
-    return str(getattr(sys.modules.get("ray"), "__version__", "unknown"))
-
-
-def _within(action: Callable[[], _T], seconds: float, otherwise: str) -> _T:
-    """The result of something that may never end.
-
-    Raises:
-        ClusterError: It does not end in time; a thread that waits for it is left behind.
-    """
-    result: list[_T] = []
-    failed: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            result.append(action())
-        except BaseException as error:
-            failed.append(error)
-
-    thread = Thread(target=work, daemon=True, name="ray-session")
-    thread.start()
-    thread.join(seconds)
-    if failed:
-        raise failed[0]
-    if not result:
-        raise ClusterError(f"{otherwise} within {seconds:.0f} s")
-    return result[0]
 
 
 def installed() -> Mapping[str, str]:
