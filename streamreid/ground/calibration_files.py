@@ -382,7 +382,7 @@ def _fit(points: Float64Array, unit: float, where: str) -> Float64Array:
     worst = int(error.argmax())
     if error[worst] > _FAR:
         raise ConfigError(
-            f"{where}: the points contradict each other: pixel {pixels[worst].tolist()} is said to be at "
+            f"{where}: the points contradict each other: pixel {np.round(pixels[worst], 1).tolist()} is said to be at "
             f"{ground[worst].tolist()}, which is {error[worst]:.1f} m from where the others put it"
         )
     return onto

@@ -237,7 +237,8 @@ class Server:
         self._http = HttpServer(host, port)
         self._http.serve(app, websockets=self._page is not None)
         self.address = self._http.address
-        self.sinks: tuple[Sink, ...] = (self.board, setup.ground, *(() if self._page is None else self._page.sinks))
+        shown: Sequence[Sink] = () if self._page is None else self._page.sinks
+        self.sinks: tuple[Sink, ...] = (self.board, setup.ground, setup.heat, *shown)
 
     def __enter__(self) -> Server:
         self._http.__enter__()

@@ -8,6 +8,7 @@ from pathlib import Path
 from streamreid.config.file_editing import CamerasFile
 from streamreid.ground.ground_plan import GroundPlan
 from streamreid.runs.calibration_desk import GroundBoard
+from streamreid.runs.heat_board import HeatBoard
 
 __all__ = ["SetupParts"]
 
@@ -19,14 +20,16 @@ class SetupParts:
     Args:
         plan: Of the ground.
         ground: A sink that knows where people stand.
+        heat: A sink that knows how long people stood where.
         file: The cameras file; None where the run has none.
     """
 
     plan: GroundPlan = field(default_factory=GroundPlan)
     ground: GroundBoard = field(default_factory=GroundBoard)
+    heat: HeatBoard = field(default_factory=HeatBoard)
     file: CamerasFile | None = None
 
     @classmethod
     def of_run(cls, folder: Path, file: Path | None) -> SetupParts:
         """Of a run with results in ``folder``; ``file`` is its cameras file, if it has one."""
-        return cls(GroundPlan(folder), GroundBoard(), None if file is None else CamerasFile(file))
+        return cls(GroundPlan(folder), file=None if file is None else CamerasFile(file))

@@ -114,4 +114,5 @@ class Renderer:
 
 
 def _static_address(name: str) -> str:
-    return f"/page/static/{name}?{__version__}"
+    # Modules import each other by their plain names: under two addresses one would be loaded, and act, twice.
+    return f"/page/static/{name}" if name.endswith(".js") else f"/page/static/{name}?{__version__}"
