@@ -38,9 +38,9 @@ MEMORY = 500.0
 BEGIN = 100.0
 """What an earlier run knew counts as at most so many tracks: light may be another by now."""
 
-MOVED = 0.02
-"""Length by which a camera's difference may change before all tracks are compared anew; similarities are then wrong by
-about as much at most."""
+MOVED = 0.05
+"""Length by which the difference of one part may change before all tracks are compared anew: the similarities of
+different people are spread by more (0.08)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

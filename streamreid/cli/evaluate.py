@@ -19,9 +19,12 @@ from streamreid.evaluation import (
     RULES,
     MotScores,
     MulticamEvaluation,
+    OverTime,
     evaluate_mot,
     evaluate_multicam,
+    evaluate_over_time,
     evaluate_world,
+    rate_of,
     read_clocks,
     write_report,
 )
@@ -157,20 +160,62 @@ def multicam(
             )
         ),
     ] = None,
+    over_time: Annotated[
+        bool,
+        typer.Option(
+            "--over-time",
+            help="Also score equal parts of the recording, and whether people who come back have their id.",
+        ),
+    ] = False,
+    parts: Annotated[int, typer.Option(min=1, help="In how many parts --over-time scores it.")] = 3,
     report: Report = None,
     fps: Fps = None,
     as_json: AsJson = False,
 ) -> None:
     """Score ids across cameras: all cameras as one sequence of (camera, frame), and identities merged or split."""
+    span, choice = _frames(frames), _layout(layout)
     with Work("scoring"):
-        found = evaluate_multicam(results, truth, frames=_frames(frames), partial=partial or [], layout=_layout(layout))
+        found = evaluate_multicam(results, truth, frames=span, partial=partial or [], layout=choice)
+        later = None
+        if over_time:
+            rate = fps or rate_of(read_clocks(results))
+            if rate is None:
+                raise ConfigError(f"--over-time tells gaps in seconds, and '{results}' has no times; give --fps")
+            later = evaluate_over_time(
+                results, truth, fps=rate, parts=parts, frames=span, partial=partial or [], layout=choice
+            )
     if report is not None:
         write_report(report, found, title=f"Identities of {results.name}", clocks=read_clocks(results), fps=fps)
     if as_json:
-        _print_json(found.as_dict())
+        _print_json(found.as_dict() | ({} if later is None else {"over_time": later.as_dict()}))
         return
     _print_scores({**found.cameras, "all cameras": found.combined}, "camera")
     _print_identities(found)
+    if later is not None:
+        _print_over_time(later)
+
+
+def _print_over_time(found: OverTime) -> None:
+    output.print()
+    _print_scores({"frames {}:{}".format(*part.frames): part.scores for part in found.parts}, "part")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("last seen", "returns", "right", "to another camera", "right"):
+        table.add_column(name, justify="left" if name == "last seen" else "right", no_wrap=True)
+    for row in found.returns:
+        if row.most == 0:
+            gap = "elsewhere at that moment"
+        elif row.most is None:
+            gap = f"{row.least:g} s ago or more"
+        else:
+            gap = f"{row.least:g} to {row.most:g} s ago"
+        shares = (_share(row.right, row.count), _share(row.other_camera_right, row.other_camera))
+        table.add_row(gap, str(row.count), shares[0], str(row.other_camera), shares[1])
+    output.print()
+    (output if output.is_terminal else Console(width=_FULL_WIDTH)).print(table)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.3f}" if whole else "-"
 
 
 def _print_identities(found: MulticamEvaluation) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from streamreid.evaluation.formats import read_mot, read_tables, read_truth
 from streamreid.evaluation.mot import MotEvaluation, evaluate_mot
 from streamreid.evaluation.multicam import IdentityErrors, MulticamEvaluation, evaluate_multicam
+from streamreid.evaluation.over_time import OverTime, PartScores, Returns, evaluate_over_time, rate_of
 from streamreid.evaluation.preprocessing import RULES, Rules
 from streamreid.evaluation.report import read_clocks, write_report
 from streamreid.evaluation.scores import MotScores
@@ -17,13 +18,18 @@ __all__ = [
     "MotEvaluation",
     "MotScores",
     "MulticamEvaluation",
+    "OverTime",
+    "PartScores",
     "Positions",
+    "Returns",
     "Rules",
     "Table",
     "WorldEvaluation",
     "evaluate_mot",
     "evaluate_multicam",
+    "evaluate_over_time",
     "evaluate_world",
+    "rate_of",
     "read_clocks",
     "read_mot",
     "read_positions",

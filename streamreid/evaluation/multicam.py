@@ -17,7 +17,7 @@ from streamreid.evaluation.table import Table
 from streamreid.evaluation.timelines import Mixture, Timelines, mixtures, timelines
 from streamreid.mot_text import Layout
 
-__all__ = ["IdentityErrors", "Mixture", "MulticamEvaluation", "evaluate_multicam"]
+__all__ = ["IdentityErrors", "Mixture", "MulticamEvaluation", "evaluate_multicam", "paired_tables"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,34 @@ def evaluate_multicam(
         DataError: A file is malformed, or cameras do not fit.
         MissingExtraError: TrackEval is not installed.
     """
+    pairs, span, removed = _paired(results, truth, frames, partial, layout)
+    together = prepare(list(pairs.values()), span, name="all cameras")
+    return MulticamEvaluation(
+        combined=score(together),
+        cameras={camera: score(prepare([pair], span, name=camera)) for camera, pair in pairs.items()},
+        identities=_identity_errors(pairs, span),
+        frames=span,
+        removed=removed,
+        timelines=timelines(together, list(pairs), span),
+    )
+
+
+def paired_tables(
+    results: Mapping[str, Table] | Path | str,
+    truth: Mapping[str, Table] | Path | str | Sequence[Path | str],
+    *,
+    frames: tuple[int, int] | None = None,
+    partial: Collection[str] = (),
+    layout: Layout | None = None,
+) -> tuple[dict[str, tuple[Table, Table]], tuple[int, int]]:
+    """Results that are counted and ground truth of each camera, and the first and last frame; see
+    `evaluate_multicam`."""
+    return _paired(results, truth, frames, partial, layout)[:2]
+
+
+def _paired(
+    results: Any, truth: Any, frames: tuple[int, int] | None, partial: Collection[str], layout: Layout | None
+) -> tuple[dict[str, tuple[Table, Table]], tuple[int, int], dict[str, int]]:
     own, true = _load(results, truth, layout)
     unknown = sorted(set(partial) - set(true))
     if unknown:
@@ -127,15 +155,7 @@ def evaluate_multicam(
         inside = own[camera].between(*span)
         pairs[camera] = remove_uncounted(inside, true[camera].between(*span), span, unmatched=camera in partial)
         removed[camera] = len(inside) - len(pairs[camera][0])
-    together = prepare(list(pairs.values()), span, name="all cameras")
-    return MulticamEvaluation(
-        combined=score(together),
-        cameras={camera: score(prepare([pair], span, name=camera)) for camera, pair in pairs.items()},
-        identities=_identity_errors(pairs, span),
-        frames=span,
-        removed=removed,
-        timelines=timelines(together, list(pairs), span),
-    )
+    return pairs, span, removed
 
 
 def _identity_errors(pairs: Mapping[str, tuple[Table, Table]], span: tuple[int, int]) -> IdentityErrors:

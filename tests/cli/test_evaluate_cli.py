@@ -61,6 +61,18 @@ def test_multicam_table_and_json(files: Path) -> None:
     assert data["identities"]["merge_count"] == 0
 
 
+def test_multicam_over_time(files: Path) -> None:
+    arguments = ("multicam", files / "run", files / "gt_a.txt", files / "gt_b.txt", "--partial", "b", "--over-time")
+    text = run(*arguments, "--parts", "2", "--fps", "5")
+    assert ["frames", "1:2", "1.0000"] in [line.split()[:3] for line in text.splitlines()]
+    assert "elsewhere at that moment        1  1.000                  1  1.000" in text
+    data = json.loads(run(*arguments, "--fps", "5", "--json"))["over_time"]
+    assert [part["frames"] for part in data["parts"]] == [[1, 1], [2, 3], [4, 5]]
+    assert sum(row["count"] for row in data["returns"]) == 1
+    with pytest.raises(ConfigError, match="has no times; give --fps"):
+        run(*arguments)
+
+
 @pytest.mark.parametrize("options", [["--frames", "9:1"], ["--frames", "x"], ["--rules", "mot99"]])
 def test_wrong_options_are_configuration_errors(files: Path, options: list[str]) -> None:
     with pytest.raises(ConfigError, match=options[0]):
