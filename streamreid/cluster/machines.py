@@ -48,7 +48,7 @@ class Machine:
         """How many workers fit on it; 0 where a label is missing."""
         if any(self.labels.get(key) != value for key, value in labels.items()):
             return 0
-        room = self.cpus / config.cpus
+        room = self.cpus / config.cores
         if config.gpus:
             # A worker's share must lie on one GPU, or be whole GPUs.
             room = min(room, floor(1 / config.gpus) * floor(self.gpus) if config.gpus < 1 else self.gpus / config.gpus)
@@ -65,7 +65,7 @@ class Machine:
         ]
         if config.gpus and self.gpus < config.gpus:
             wrong.append(f"{self.gpus:g} GPUs" if self.gpus else "no GPU")
-        if self.cpus < config.cpus:
+        if self.cpus < config.cores:
             wrong.append(f"{self.cpus:g} CPU cores")
         if config.memory and self.memory < config.memory:
             wrong.append(f"{self.memory / _GIB:.1f} GiB of memory")
@@ -81,7 +81,7 @@ def fitting(machines: Sequence[Machine], config: ClusterConfig, labels: Mapping[
     found = [m for m in machines if m.room(config, labels)]
     if found:
         return found
-    asked = [f"{config.cpus:g} CPU cores"]
+    asked = [f"{config.cores:g} CPU cores"]
     asked += [f"{config.gpus:g} GPUs"] if config.gpus else []
     asked += [f"{config.memory / _GIB:.1f} GiB of memory"] if config.memory else []
     asked += [f"label {key}={value}" for key, value in labels.items()]

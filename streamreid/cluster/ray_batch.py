@@ -251,7 +251,7 @@ class _Dispatcher:
         if count > room:
             log.warning("%d workers are asked for and the cluster has room for %d: the others wait", count, room)
         options = {
-            "num_cpus": cluster.cpus,
+            "num_cpus": cluster.cores,
             "num_gpus": cluster.gpus,
             "memory": cluster.memory,
             "label_selector": dict(cluster.labels) or None,
@@ -263,7 +263,7 @@ class _Dispatcher:
         }
         out = self._batch.out
         place = out.address if isinstance(out, StoredResults) else out
-        job = Job(place, self._batch._sections, Path.cwd(), max(1, math.floor(cluster.cpus)))
+        job = Job(place, self._batch._sections, Path.cwd(), max(1, math.floor(cluster.cores)))
         sent = self._ray.put(copies) if copies else []
         actor = self._ray.remote(BatchWorker)
         self._begin_worker = lambda: actor.options(name=f"{Path(place).name}-{uuid.uuid4().hex[:8]}", **options).remote(

@@ -101,6 +101,7 @@ class RayRun:
         plans = plan_workers([c.name for c in self.config.cameras], self.config.cluster, stay=stay)
         self._plans = plans
         self._session = RaySession(self.config.cluster, workers=len(plans))
+        self.config = self.config.model_copy(update={"cluster": self._session.config})
         place = f"{socket.gethostname()}:{folder.absolute()}"
         self._task = SiteTask(
             uuid.uuid4().hex,
@@ -269,7 +270,7 @@ class RayRun:
         actor = ray.remote(RunWorker).options(
             name=name,
             namespace=NAMESPACE,
-            num_cpus=cluster.cpus,
+            num_cpus=cluster.cores,
             num_gpus=cluster.gpus,
             memory=cluster.memory,
             scheduling_strategy="SPREAD",
@@ -280,7 +281,7 @@ class RayRun:
         handle = actor.remote(
             self.config,
             self._task.directory,
-            max(1, math.floor(cluster.cpus)),
+            max(1, math.floor(cluster.cores)),
             leases=self._task.leases,
             stay=self._task.stay,
             copies=self._copies,

@@ -95,7 +95,7 @@ class RaySession:
     """
 
     def __init__(self, config: ClusterConfig, *, workers: int | None = None) -> None:
-        self.config = config
+        self.config = config.sized(available_threads(), workers or config.workers)
         self._workers = workers or config.workers or 1
         _send_token(config.address)
         self.ray = ray_module()
@@ -144,7 +144,7 @@ class RaySession:
             raise ClusterError(refused(address, error)) from error
 
     def _start_here(self, quiet: Mapping[str, Any]) -> None:
-        cores = max(available_threads(), math.ceil(self._workers * self.config.cpus))
+        cores = max(available_threads(), math.ceil(self._workers * self.config.cores))
         if len(tempfile.gettempdir()) > _LONGEST_SOCKET_FOLDER:
             self._folder = Path(tempfile.mkdtemp(prefix="streamreid-ray-", dir="/tmp"))
         else:

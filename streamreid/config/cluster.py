@@ -95,11 +95,14 @@ class ClusterConfig(Section):
             high="A worker falls behind its cameras, and more cameras stand still when one is lost.",
         ),
     )
-    cpus: float = Field(
-        default=1.0,
+    cpus: float | None = Field(
+        default=None,
         gt=0,
         le=1024,
-        description="CPU cores that each worker takes of its machine; its detector and engine use so many threads.",
+        description=(
+            "CPU cores that each worker takes of its machine; its detector and engine use so many threads. Empty: 1, "
+            "or this machine's cores by the number of workers where Ray is started here (local)."
+        ),
         json_schema_extra=basic(
             "cores", low="More workers than cores, which wait for each other.", high="Cores stand idle between frames."
         ),
@@ -168,6 +171,23 @@ class ClusterConfig(Section):
         le=100,
         description="How often a recording of a batch is begun whose worker dies, before it counts as failed.",
     )
+
+    @property
+    def cores(self) -> float:
+        """CPU cores of each worker."""
+        return 1.0 if self.cpus is None else self.cpus
+
+    def sized(self, cores: int, workers: int | None) -> ClusterConfig:
+        """The same with ``cpus`` where it was left empty and Ray is started on this machine: workers share its cores,
+        as detector and engine of one process have all of them.
+
+        Args:
+            cores: Of this machine.
+            workers: That will run; None where as many will as there is room for.
+        """
+        if self.address != "local" or self.cpus is not None or workers is None:
+            return self
+        return self.model_copy(update={"cpus": float(max(1, cores // workers))})
 
     def labels_of(self, cameras: Sequence[str]) -> dict[str, str]:
         """Labels that the machine of a worker with these cameras must have.

@@ -84,3 +84,18 @@ def test_settings():
 def test_other_addresses_are_refused(address):
     with pytest.raises(ConfigError, match=re.escape("ray://HEAD:10001")):
         Config.from_dict({"cameras": [{"uri": "a.mp4"}], "cluster": {"address": address}})
+
+
+@pytest.mark.parametrize(
+    ("settings", "workers", "cores"),
+    [
+        ({"address": "local"}, 1, 8),  # a worker alone has the threads that one process has
+        ({"address": "local"}, 3, 2),
+        ({"address": "local"}, 20, 1),
+        ({"address": "local"}, None, 1),  # a batch with as many workers as there is room for
+        ({"address": "local", "cpus": 3}, 1, 3),
+        ({"address": "auto"}, 1, 1),
+    ],
+)
+def test_cores_of_workers_on_this_machine(settings, workers, cores):
+    assert ClusterConfig(**settings).sized(8, workers).cores == cores
