@@ -214,6 +214,7 @@ class Batch:
             if self._results is None:
                 stack.enter_context(FolderLock(self.out))
             else:
+                self._results.check()
                 self.out = stack.enter_context(scratch_folder())
             yield from self._run(progress, begin)
 

@@ -44,6 +44,9 @@ _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "os
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError)
 """What trying again does not mend."""
 
+_PREFIXES = ("AWS_", "AZURE_", "GOOGLE_", "GCS_", "FSSPEC_", "SSH_", "FTP_", "B2_", "OSS_")
+"""Of variables that kinds of storage read."""
+
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_STORAGE_CONNECTION_STRING")
 
 
@@ -110,7 +113,7 @@ class Storage:
         self.address = address.rstrip("/")
         remember_address(address)
         for name, value in os.environ.items():
-            if name in _CREDENTIALS or is_secret_key(name):
+            if name in _CREDENTIALS or (name.startswith(_PREFIXES) and is_secret_key(name)):
                 remember_secret(value)
         self._fs, self._root = _open(self.address)
 
@@ -258,7 +261,9 @@ class Storage:
         try:
             _patiently(act)
         except Exception as error:
-            raise OutputError(f"'{redact(self.address)}/{name}' cannot be written: {_reason(error)}") from error
+            lost = isinstance(error, FileNotFoundError)
+            reason = "there is no such bucket or folder" if lost else _reason(error)
+            raise OutputError(f"'{redact(self.address)}/{name}' cannot be written: {reason}") from error
 
 
 def reach(address: str) -> int | None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalCopies", "Mirror", "StoredResults", "fetched"]
 
+_PROBE = ".streamreid-probe"
+
 SPARE_BYTES = 256 << 20
 """What is left free on the local disk beside a recording: its results, without films, are smaller."""
 
@@ -210,6 +212,15 @@ class StoredResults:
     def __init__(self, address: str) -> None:
         self._storage = Storage(address)
         self.address = self._storage.address
+
+    def check(self) -> None:
+        """Write something and remove it, before hours of work turn out to have no place.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        self._storage.write(_PROBE, b"streamreid looks whether it can write here\n")
+        self._storage.remove(_PROBE)
 
     def read(self, name: str) -> bytes | None:
         """See `Storage.read`."""

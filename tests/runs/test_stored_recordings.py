@@ -15,11 +15,12 @@ import pytest
 from typer.testing import CliRunner
 
 from streamreid.cli import app
-from streamreid.errors import ConfigError, MissingExtraError, SourceError
+from streamreid.errors import ConfigError, MissingExtraError, OutputError, SourceError
 from streamreid.runs import storage, stored_recordings
 from streamreid.runs.batch import Batch, find_recordings, survey
 from streamreid.runs.scratch import scratch_folder, sweep_scratch
 from streamreid.runs.storage import Storage, StoredFile, local_or_address
+from streamreid.secrets import redact
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -142,6 +143,7 @@ def test_a_command_line_with_storage_on_both_sides(bucket, videos, caplog):
     assert f"{bucket}/videos/broken.mp4" in re.sub(r"\s", "", text)
     for secret in (SECRET, "test-user-key"):
         assert secret not in text
+    assert str(Path.cwd()) in redact(f"{Path.cwd()}/x")  # PWD is no password
     there = Storage(f"{bucket}/r")
     everything = b"".join(there.read(f.name) or b"" for f in there.files())
     assert SECRET.encode() not in everything
@@ -195,6 +197,13 @@ def test_results_that_cannot_be_sent_are_told(videos, monkeypatch):
     assert [r.status for r in ended] == ["failed", "done"]
     assert "cannot be written: quota exceeded" in ended[0].reason
     assert Storage("memory://out").read("one/done.json") is None
+
+
+def test_a_place_that_cannot_be_written_is_told_before_anything_runs(bucket, videos):
+    folder, sections = videos
+    batch = Batch(find_recordings([folder / "one.mp4"]), "s3://no-such-bucket/out", sections)
+    with pytest.raises(OutputError, match=r"no-such-bucket.*cannot be written: there is no such bucket"):
+        list(batch.run(begin=lambda recording: pytest.fail(f"{recording.name} was begun")))
 
 
 def test_a_new_run_leaves_nothing_of_an_earlier_one(videos):
