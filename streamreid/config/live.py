@@ -80,9 +80,8 @@ class ServerConfig(Section):
     keep_changes: bool = Field(
         default=True,
         description=(
-            "Keep cameras that are added, removed, paused or changed by HTTP (in cameras.json of the results folder) "
-            "when the run is started again there. The cameras file is never written; where it was edited since, it "
-            "counts."
+            "Keep cameras, zones and lines that are changed by HTTP (in cameras.json and places.json of the results "
+            "folder) when the run is started again there. Where the cameras file was edited since, it counts."
         ),
     )
 

@@ -2,7 +2,7 @@
 
 .. code-block:: python
 
-    points = [[102, 530, 0, 0], [611, 498, 4, 0], [580, 301, 4, 6], [233, 310, 0, 6], [390, 380, 2, 3.2]]
+    points = [[102, 530, 0, 0], [611, 498, 4, 0], [580, 301, 4, 6], [233, 310, 0, 6], [394, 390, 2, 3]]
     found = calibrate_by_clicks("yard", points, size=(768, 576))
     found.config  # for `calibration:` of the camera
     found.median_error, found.problems

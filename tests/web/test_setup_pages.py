@@ -21,7 +21,7 @@ FLOOR = np.array([[0, 0], [4, 0], [4, 6], [0, 6], [2, 3], [1, 4.5]], float)
 def site(films, tmp_path_factory):
     """A run of the camera 'hall', whose cameras may be changed."""
     folder = tmp_path_factory.mktemp("setup")
-    hall = {"name": "hall", "uri": str(films / "hall.mp4"), "live": True, "repeat": 10_000}
+    hall = {"name": "hall", "uri": str(films / "hall.mp4"), "live": True, "repeat": 10_000, "stride": 2}
     with LiveRun(Config.from_dict({"cameras": [hall], "engine": {"model": "none"}}), folder / "run") as run:
         yield run
 
@@ -141,8 +141,15 @@ def test_a_plan_gets_its_scale_by_two_clicks(site, tmp_path, visit):
     assert ask(site, "/plan")["metres_per_pixel"] == pytest.approx(0.05, rel=0.02)
 
 
-@pytest.mark.parametrize("path", ["/page/places/hall?heat=1", "/page/cameras", "/page/cameras/hall"])
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(
+    ("path", "dark"),
+    [
+        ("/page/places/hall?heat=1", False),
+        ("/page/places/hall?heat=1", True),
+        ("/page/cameras", False),
+        ("/page/cameras/hall", True),
+    ],
+)
 def test_pages_can_be_read_by_everybody(site, visit, axe, path, dark):
     def act(page):
         page.goto(site.address + path)
