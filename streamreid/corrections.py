@@ -1,8 +1,9 @@
 """What people correct in a run: the record that is kept in ``corrections.jsonl``, beside the results.
 
-One JSON object per line: ``number`` (from 1), ``kind``, ``said`` (UTC seconds), ``actor``, ``time`` (capture time, null
-where none is meant), ``global_id``, ``other_id``, ``tracks`` ([[camera, track_id], ...]), ``name``, ``before``,
-``staff``, ``undoes``, ``in_results``. It is the audit of the run, and what its results are read with afterwards.
+One JSON object per line: ``number`` (from 1), ``kind``, ``said`` (UTC seconds), ``actor``, ``time`` (capture time),
+``global_id``, ``other_id``, ``tracks`` ([[camera, track_id], ...]), ``name``, ``before``, ``staff``, ``same``,
+``unsure``, ``undoes``, ``in_results``; what says nothing is left out. It is the audit of the run, and what its results
+are read with afterwards.
 
 ===========  =======================================================================================================
 kind         what it says
@@ -12,7 +13,7 @@ staff        ``global_id`` works there, or does not (``staff``).
 merge        ``other_id``, with ``tracks``, is part of ``global_id``.
 split        ``tracks`` of ``global_id`` are another person, ``other_id``.
 different    ``global_id`` and ``other_id`` are two people.
-pair         The two ``tracks`` are one person (``staff`` is not used; ``same`` says so), or two.
+pair         The two ``tracks`` are one person (``same``) or two, or nobody could tell (``unsure``).
 forget       ``global_id`` was erased. ``tracks`` are listed until their results are erased, too.
 undo         The correction of number ``undoes`` does not hold any more.
 ===========  =======================================================================================================
@@ -66,6 +67,7 @@ class Correction:
         before: What it was before: the name of an identity; of a merge, that of ``other_id``.
         staff: Whether they work there.
         same: Of a pair: whether it is one person.
+        unsure: Of a pair: nobody could tell.
         undoes: Number of the correction that is taken back.
         in_results: Whether the events of the run say so already.
     """
@@ -82,6 +84,7 @@ class Correction:
     before: str = ""
     staff: bool = False
     same: bool = False
+    unsure: bool = False
     undoes: int = 0
     in_results: bool = False
 

@@ -195,6 +195,7 @@ class IdentityCorrections:
             state.confirmed = before.state.confirmed
             for key in state.members & before.anchors.keys():
                 book.anchor_to([key], before.anchors[key])
+        self._take_back_pairs(gone.state.members, same=True)
         other.first_seen, other.last_seen = gone.state.first_seen, gone.state.last_seen
         for pair in keep.different:
             if back in pair:
@@ -214,6 +215,7 @@ class IdentityCorrections:
         person, other = self._person(who), self._person(new)
         kept = person.name, person.staff
         self._book.take_back_different(who, new)
+        self._take_back_pairs(other.members, same=False)
         self.constrain(same=[(who, new)])
         merged = self._book.people[min(who, new)]
         merged.name, merged.staff = kept[0] or other.name, kept[1] or other.staff
@@ -239,6 +241,12 @@ class IdentityCorrections:
                 f"identity {global_id} is not known: it never was, has expired, or was merged into another one"
             )
         return person
+
+    def _take_back_pairs(self, tracks: set[TrackKey], *, same: bool) -> None:
+        """What was said of pairs of one of these tracks and another one, and led to what is undone now."""
+        for (one, other), said in list(self._book.pairs.pairs.items()):
+            if said == same and (one in tracks) != (other in tracks):
+                self._book.pairs.take_back(one, other)
 
     def _sum(self, person: IdentityState) -> IdentityState | None:
         """A state with the evidence of the retired tracks of a person; None where that of one is not kept any more."""

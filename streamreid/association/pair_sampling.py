@@ -13,6 +13,7 @@ from streamreid.association.link_fitting import Pairs, join_pairs
 from streamreid.association.link_model import link_terms
 from streamreid.association.similarity_cache import sides
 from streamreid.association.topology import Presences
+from streamreid.association.track_constraints import TrackConstraints
 from streamreid.association.track_evidence import Evidence, Presence
 from streamreid.association.track_similarity import compare, stack
 from streamreid.config.association import Unification
@@ -153,6 +154,35 @@ def labelled_pairs(
 
     crowd = np.full(len(keys), float(len(set(who.tolist()))))
     return _pairs(items, number, calibration, how, masks, crowd, means)
+
+
+def answered_pairs(
+    items: Sequence[TrackFragment],
+    said: TrackConstraints,
+    calibration: Calibration | SiteCalibration,
+    how: Unification = "parts",
+    means: CameraMeans | None = None,
+) -> Pairs:
+    """Pairs of tracks of which people said whether they are one person, and what follows from that.
+
+    Args:
+        items: From :func:`track_fragments`.
+        said: What was said.
+        calibration: Of the engine.
+        how: How tracks are compared.
+        means: How the cameras differ; None: they do not.
+    """
+    named = {key for pair in said.pairs for key in pair}
+    items = [p for p in items if p.track in named]
+    keys = sorted({p.track for p in items})
+    number = {k: i for i, k in enumerate(keys)}
+    answers = np.array([[{None: -1, True: 1, False: 0}[said.answer(a, b)] for b in keys] for a in keys], np.int64)
+
+    def masks(a: Whole, b: Whole, apart: BoolArray) -> tuple[BoolArray, BoolArray]:
+        other, found = a[:, None] != b[None], answers[a[:, None], b[None]]
+        return (found == 1) & other & apart, (found == 0) & apart
+
+    return _pairs(items, number, calibration, how, masks, np.full(len(keys), float(max(len(keys), 1))), means)
 
 
 def _pairs(

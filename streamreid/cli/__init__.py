@@ -79,6 +79,12 @@ class _Verbs(LazyGroup):
         ),
         Verb("report", "streamreid.cli.report:report", _SHOW, "How many different people were where and when."),
         Verb("view", "streamreid.cli.view:view", _SHOW, "A page of a run, a cache or a gallery, in the browser."),
+        Verb(
+            "review",
+            "streamreid.cli.review:review",
+            _SHOW,
+            "The most doubtful links of a run; what was answered, as files.",
+        ),
         Verb("clip", "streamreid.cli.clip:clip", _SHOW, "One film of one person's appearances in all cameras."),
         Verb(
             "calibrate",

@@ -11,6 +11,7 @@ import yaml
 from rich.table import Table
 
 from streamreid._version import __version__
+from streamreid.association.track_constraints import TrackConstraints
 from streamreid.cache.manifest import MANIFEST
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.progress_line import Work
@@ -24,6 +25,7 @@ from streamreid.evaluation.track_labels import name_tracks
 from streamreid.replay.calibration_report import calibration_page
 from streamreid.replay.link_calibration import Calibrated, Walked, calibrate, walk
 from streamreid.replay.replay import replayed_config
+from streamreid.runs.review_export import read_pairs
 from streamreid.sinks.base import atomic_text
 from streamreid.sinks.jsonl_reader import find_results
 from streamreid.types import TrackKey
@@ -48,6 +50,12 @@ def calibrate_command(
             "--truth", "-t", help="Ground truth (MOT text with ids across cameras): CAMERA=FILE or CACHE/CAMERA=FILE."
         ),
     ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Pairs of tracks that people answered in a review (pairs.csv of `streamreid review --export`)."
+        ),
+    ] = None,
     settings_file: Annotated[
         Path | None, typer.Option("--settings", help="YAML with tracker, association, ... sections.")
     ] = None,
@@ -58,7 +66,8 @@ def calibrate_command(
     """Fit the link probability to your own cameras, from recordings without ground truth.
 
     Pieces of one track are one person, people seen by one camera at the same
-    time are two. With --truth, pairs across cameras are used instead.
+    time are two. With --truth, pairs across cameras are used instead; with
+    --pairs, what people answered in a review counts as well.
 
     Prints how honest the probabilities are, on people they were not fitted on.
     """
@@ -72,7 +81,8 @@ def calibrate_command(
             walked.append(walk(folder, _config(folder, settings_file, settings or [])))
             work.advance()
         work.step("fitting the link probability")
-        found = calibrate(walked, _persons(walked, truth) if truth else None, seed=seed)
+        said = None if pairs is None else _answers(walked, pairs)
+        found = calibrate(walked, _persons(walked, truth) if truth else None, seed=seed, said=said)
     head = f"# Link probability fitted by streamreid {__version__} `calibrate`; use it with --settings.\n"
     with atomic_text(out) as file:
         file.write(
@@ -127,6 +137,24 @@ def _persons(walked: list[Walked], truth: list[str]) -> list[dict[TrackKey, int]
             mine = Boxes.build([b[0] for b in boxes], [b[1] for b in boxes], [b[2:] for b in boxes], where=camera)
             result[row] |= {(camera, track): person for track, person in name_tracks(mine, table).items()}
     return result
+
+
+def _answers(walked: list[Walked], path: Path) -> TrackConstraints:
+    """What people said of tracks of the cache.
+
+    Raises:
+        ConfigError: There are several caches, or it has none of these tracks.
+    """
+    if len(walked) > 1:
+        raise ConfigError("--pairs names tracks of one run: give its cache alone")
+    said = read_pairs(path)
+    known = walked[0].recorder.spans
+    if not any(one in known and other in known for one, other in said.pairs):
+        raise ConfigError(
+            f"'{path}' names no two tracks of '{walked[0].replay.folder}': give the cache of the run that was "
+            "reviewed, with the tracker settings of that run"
+        )
+    return said
 
 
 def _print(found: Calibrated, out: Path) -> None:

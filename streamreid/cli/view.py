@@ -14,6 +14,8 @@ from streamreid.cli.console import errors, set_up_logging, stop_on_signals
 from streamreid.cli.history import open_history
 from streamreid.cli.page import require_page
 from streamreid.config import ServerConfig
+from streamreid.runs.finished_corrections import FinishedCorrections
+from streamreid.runs.finished_run import FinishedRun
 
 __all__ = ["view"]
 
@@ -42,13 +44,19 @@ def view(
 
     with open_history(run, sources, "view") as finished:
         title = "gallery" if "://" in run else Path(run).resolve().name
-        shown = FinishedView(finished, pictures_of(finished, sources, blur), title=title)
+        corrections = FinishedCorrections(run) if _is_folder_of_results(finished) else None
+        shown = FinishedView(finished, pictures_of(finished, sources, blur), title=title, corrections=corrections)
         with page_server(shown, ServerConfig(listen=listen)) as server:
             errors.print(f"page: {server.address}/page/ (Ctrl-C ends it)", highlight=False)
             if browser:
                 webbrowser.open(f"{server.address}/page/")
             _wait()
             shown.close()
+
+
+def _is_folder_of_results(finished: FinishedRun) -> bool:
+    """Whether corrections can be kept: not beside a cache or a gallery, nor while the run goes on."""
+    return finished.has_boxes and not finished.goes_on and (finished.path / "summary.json").exists()
 
 
 def _wait() -> None:

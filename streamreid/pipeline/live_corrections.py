@@ -158,6 +158,20 @@ class LiveCorrections:
                 self._gallery.separate(one, other)
         return entry
 
+    def say(self, one: TrackKey, other: TrackKey, *, same: bool | None, actor: str = "") -> Correction:
+        """Say that two tracks are one person, or two people, or that nobody can tell: an answer in a review, which also
+        merges or splits; see `streamreid.runs.review`."""
+        with self._changing():
+            for key in (one, other):
+                if key not in self._everybody():
+                    raise CorrectionError(f"the run has no track {key[0]}/{key[1]}")
+            if same is not None:
+                try:
+                    self._associator.corrections.say(one, other, same=same)
+                except ValueError as error:
+                    raise CorrectionError(str(error)) from None
+            return self._keep("pair", tracks=(one, other), same=same is True, unsure=same is None, actor=actor)
+
     def forget(self, global_id: int, *, actor: str = "") -> Forgotten:
         """Erase a person: at once in memory and in the gallery, in the results of this run when it ends."""
         with self._changing():
@@ -216,6 +230,9 @@ class LiveCorrections:
                 changes.tag_staff(found.global_id, not found.staff)
                 if gallery is not None:
                     gallery.tag_staff(found.global_id, not found.staff)
+            case "pair":
+                one, other = found.tracks
+                changes.say(one, other, same=None)
             case "different":
                 changes.take_back_different(found.global_id, found.other_id)
                 if gallery is not None:

@@ -19,7 +19,14 @@ from streamreid.association.link_fitting import (
     probabilities,
     reliability,
 )
-from streamreid.association.pair_sampling import TrackFragment, labelled_pairs, own_pairs, track_fragments
+from streamreid.association.pair_sampling import (
+    TrackFragment,
+    answered_pairs,
+    labelled_pairs,
+    own_pairs,
+    track_fragments,
+)
+from streamreid.association.track_constraints import TrackConstraints
 from streamreid.config import Config, LinkConfig
 from streamreid.errors import DataError
 from streamreid.replay.embedding_recorder import EmbeddingRecorder
@@ -114,7 +121,11 @@ def walked_by(replay: Replay, recorder: EmbeddingRecorder) -> Walked:
 
 
 def calibrate(
-    walked: Sequence[Walked], persons: Sequence[Mapping[TrackKey, int]] | None = None, *, seed: int = 0
+    walked: Sequence[Walked],
+    persons: Sequence[Mapping[TrackKey, int]] | None = None,
+    *,
+    seed: int = 0,
+    said: TrackConstraints | None = None,
 ) -> Calibrated:
     """Fit the link probability.
 
@@ -126,6 +137,8 @@ def calibrate(
         walked: Recordings of one engine.
         persons: For each recording who each track is, by ground truth.
         seed: Of the lot that parts the people.
+        said: Pairs of tracks of which people said whether they are one person: they count beside what tracks say of
+            themselves. Of one recording; tracks that it does not have are passed over.
 
     Raises:
         DataError: Recordings of several engines, or too little to learn from.
@@ -147,22 +160,22 @@ def calibrate(
     for number, item in enumerate(walked):
         made = _fragments(item, seed)
         known = None if persons is None else persons[number]
-        every.append(_pairs(item, made, known))
+        every.append(_pairs(item, made, known, said))
         side = _sides(made, known, seed)
         for half in (0, 1):
-            halves[half].append(_pairs(item, [p for p in made if side[p.track] == half], known))
+            halves[half].append(_pairs(item, [p for p in made if side[p.track] == half], known, said))
     pairs = join_pairs(every)
     free = _OWN if persons is None else _LABELLED
     names = ", ".join(w.replay.folder.name for w in walked)
     source = f"{'ground truth' if persons is not None else 'own tracks'} of {names}"
     link = _fit(pairs, base, free).model_copy(update={"source": source})
     one, two = join_pairs(halves[0]), join_pairs(halves[1])
-    said = [probabilities(_fit_half(a, base, free), b) for a, b in ((two, one), (one, two))]
+    judged_as = [probabilities(_fit_half(a, base, free), b) for a, b in ((two, one), (one, two))]
     judged = join_pairs([one, two])
     return Calibrated(
         link,
         reliability(probabilities(base, judged), judged.same, judged.weight),
-        reliability(np.concatenate(said), judged.same, judged.weight),
+        reliability(np.concatenate(judged_as), judged.same, judged.weight),
         int(pairs.same.sum()),
         int((~pairs.same).sum()),
         persons is not None,
@@ -208,9 +221,15 @@ def _sides(made: Sequence[TrackFragment], person: Mapping[TrackKey, int] | None,
     return {k: half[owner[k]] for k in tracks}
 
 
-def _pairs(item: Walked, made: Sequence[TrackFragment], person: Mapping[TrackKey, int] | None) -> Pairs:
+def _pairs(
+    item: Walked,
+    made: Sequence[TrackFragment],
+    person: Mapping[TrackKey, int] | None,
+    said: TrackConstraints | None,
+) -> Pairs:
     how, site = item.replay.config.association.unification, item.replay.site
     calibration, means = site.calibration.calibration, site.associator.means
     if person is not None:
         return labelled_pairs(made, person, calibration, how, means)
-    return own_pairs(made, item.recorder.spans, calibration, how, means)
+    own = own_pairs(made, item.recorder.spans, calibration, how, means)
+    return own if said is None else join_pairs([own, answered_pairs(made, said, calibration, how, means)])

@@ -134,9 +134,9 @@ class FinishedCorrections:
             self._tell(lambda gallery: gallery.separate(a, b))
         return entry
 
-    def say(self, one: TrackKey, other: TrackKey, *, same: bool, actor: str = "") -> Correction:
-        """Say that two tracks are one person, or two people: an answer in a review. Who is who follows from all answers
-        together; see `streamreid.runs.review`.
+    def say(self, one: TrackKey, other: TrackKey, *, same: bool | None, actor: str = "") -> Correction:
+        """Say that two tracks are one person, or two people, or that nobody can tell: an answer in a review, which also
+        merges or splits; see `streamreid.runs.review`.
 
         Raises:
             CorrectionError: A track is not in the results.
@@ -145,7 +145,7 @@ class FinishedCorrections:
             for key in (one, other):
                 if not self._run.identity_of(*key) and key not in self._run.unlinked:
                     raise CorrectionError(f"the run has no track {key[0]}/{key[1]}")
-            return said("pair", tracks=(one, other), same=same, actor=actor)
+            return said("pair", tracks=(one, other), same=same is True, unsure=same is None, actor=actor)
 
     def forget(self, global_id: int, *, actor: str = "") -> Forgotten:
         """Erase a person from the results, and from the gallery. This cannot be undone."""

@@ -41,6 +41,7 @@ class LiveSink:
                 "probability": round(event.probability, 4),
                 "other_id": event.other_id or None,
                 "name": event.name or None,
+                "reasons": {term: round(float(value), 3) for term, value in event.reasons.items()},
             },
         )
 

@@ -10,9 +10,12 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse,
 
 from streamreid.config import ServerConfig
 from streamreid.errors import CameraNotFound, ConfigError
+from streamreid.runs.review_export import export_review
 from streamreid.serving import HttpServer, open_sessions, parse_address
 from streamreid.serving.access_control import AccessControl, is_loopback
 from streamreid.serving.app import add_errors
+from streamreid.serving.corrections import add_corrections
+from streamreid.serving.review import add_review
 from streamreid.serving.server_sent_events import add_events
 from streamreid.serving.sessions import Sessions
 from streamreid.serving.worker_pool import WorkerPool
@@ -46,6 +49,9 @@ def make_finished_app(view: FinishedView, sessions: Sessions) -> AccessControl:
 
     _add_cameras_and_people(app, view, answer)
     _add_places(app, view, answer)
+    if view.corrections is not None and view.review is not None:
+        add_corrections(app, view.corrections, reading)
+        add_review(app, view.review, lambda folder: export_review(view.finished, folder))
     add_events(app, view.hub)
 
     @app.get("/")

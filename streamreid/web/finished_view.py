@@ -7,16 +7,22 @@ from functools import cached_property
 from typing import Any
 
 from streamreid.errors import CameraNotFound, StreamReIDError
+from streamreid.gallery import Gallery
 from streamreid.places import EVERYWHERE, camera_place
 from streamreid.reports.camera_pictures import CameraPictures
+from streamreid.runs.finished_corrections import FinishedCorrections
 from streamreid.runs.finished_run import FinishedIdentity, FinishedRun
 from streamreid.runs.questions import asked_places, moment
+from streamreid.runs.review import Review, finished_review
 from streamreid.secrets import redact
 from streamreid.serving.event_stream import EventHub
 from streamreid.serving.resources import TRACKS
 from streamreid.sinks.jsonl_reader import read_lines
+from streamreid.types import TrackKey
+from streamreid.web.crops import CropMaker
 from streamreid.web.recorded_frames import RecordedFrames
 from streamreid.web.site_view import SiteKind
+from streamreid.web.viewed_corrections import ViewedCorrections
 
 __all__ = ["FinishedView"]
 
@@ -31,7 +37,8 @@ class FinishedView:
         finished: The run.
         pictures: Where its pictures are.
         title: What it is called.
-        can_change: Whether corrections can be kept.
+        corrections: Keeps what people correct; None where nothing can be corrected.
+        gallery: Of the run, in which pictures can be searched for.
 
     Attributes:
         finished: May be replaced by one in which somebody was corrected.
@@ -40,13 +47,35 @@ class FinishedView:
     kind: SiteKind = "finished"
 
     def __init__(
-        self, finished: FinishedRun, pictures: CameraPictures, *, title: str = "", can_change: bool = False
+        self,
+        finished: FinishedRun,
+        pictures: CameraPictures,
+        *,
+        title: str = "",
+        corrections: FinishedCorrections | None = None,
+        gallery: Gallery | None = None,
     ) -> None:
         self.finished = finished
         self.hub = EventHub()
         self.title = title or finished.path.name
-        self.can_change = can_change
         self._frames = RecordedFrames(finished, pictures)
+        self._crops = CropMaker(self._frames.frame)
+        self.gallery = gallery
+        self.corrections: ViewedCorrections | None = None
+        self.review: Review | None = None
+        if corrections is not None:
+            self.corrections = ViewedCorrections(corrections, self._changed)
+            self.review = finished_review(self.corrections)
+
+    @property
+    def can_change(self) -> bool:
+        """Whether corrections can be kept."""
+        return self.corrections is not None
+
+    def _changed(self, finished: FinishedRun, event: dict[str, Any]) -> None:
+        self.finished = finished
+        self._frames.follow(finished)
+        self.hub.publish("identity", event)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -189,6 +218,13 @@ class FinishedView:
             raise CameraNotFound(camera, list(self.finished.cameras)[:20])
         return self._frames.frame(camera, width, time)
 
+    def crop(self, key: TrackKey, time: float | None = None) -> bytes | None:
+        """A picture out of the recording, with the same people hidden as in frames."""
+        span = next((s for s in self.finished.place_log.spans if s.key == key), None)
+        if span is None:
+            return None
+        return self._crops.crop(key, (span.start + span.end) / 2 if time is None else time)
+
     def close(self) -> None:
         """Close recordings, and tell listeners that nothing more comes."""
         self.hub.close()
@@ -218,6 +254,7 @@ def _person(person: FinishedIdentity, most: int | None = TRACKS) -> tuple[dict[s
         "track_count": len(tracks),
         "probability": round(person.probability, 4),
         "confirmed": person.confirmed,
+        "staff": person.staff,
         "first_seen": round(person.start, 3),
         "last_seen": round(person.end, 3),
         "last_camera": last.camera,

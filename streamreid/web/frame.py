@@ -17,6 +17,7 @@ from streamreid.serving.access_control import LOGIN_PATH, ROLE, SOCKET_PATH, ses
 from streamreid.serving.sessions import SESSION_COOKIE, SESSION_SECONDS, Sessions
 from streamreid.serving.worker_pool import WorkerPool
 from streamreid.web.pages import all_pages
+from streamreid.web.picture_search import add_picture_search
 from streamreid.web.pictures import PictureFeed, width_for
 from streamreid.web.registry import Asked
 from streamreid.web.rendering import Renderer, colour_sheet
@@ -70,6 +71,7 @@ class Frame:
         self._add_files(app)
         self._add_pictures(app)
         self._add_pages(app)
+        add_picture_search(app, self._site)
 
         @app.websocket(SOCKET_PATH)
         async def socket(connection: WebSocket) -> None:
@@ -149,6 +151,17 @@ class Frame:
             header, jpeg = await pool.run(lambda: made(camera, width, time))
             data = message(0, [(header, jpeg, 0)])
             return Response(data, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+
+        def cut(camera: str, track: int, time: float | None) -> bytes:
+            found = self._site.crop((camera, track), time)
+            if found is None:
+                raise HTTPException(404, f"there is no picture of track {track} of camera '{camera}'")
+            return found
+
+        @app.get("/page/crop/{camera}/{track}", include_in_schema=False)
+        async def crop(camera: str, track: int, time: float | None = None) -> Response:
+            jpeg = await pool.run(lambda: cut(camera, track, time))
+            return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
     # ---------------------------------------------------------------- pages
 

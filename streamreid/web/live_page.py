@@ -10,12 +10,17 @@ from fastapi import FastAPI
 
 from streamreid.config import OutputConfig
 from streamreid.errors import CameraNotFound
+from streamreid.gallery import Gallery
 from streamreid.pipeline import Pipeline
+from streamreid.pipeline.live_corrections import LiveCorrections
+from streamreid.runs.review import LiveReviewedRun, Review
 from streamreid.serving.event_stream import EventHub
 from streamreid.serving.live_places import LivePlaces
 from streamreid.serving.resources import camera_view, identity_views, run_view
+from streamreid.serving.review import add_review
 from streamreid.serving.server import LivePage, LiveParts
 from streamreid.sinks import Sink, draw_style
+from streamreid.types import TrackKey
 from streamreid.web.frame import Frame
 from streamreid.web.pictures import PictureFeed
 from streamreid.web.site_view import SiteKind
@@ -43,6 +48,14 @@ class LiveView:
         self.live = parts
         self.feed = feed
         self._places = LivePlaces(parts.pipeline, parts.board.settled)
+        pipeline = parts.pipeline
+        reviewed = LiveReviewedRun(
+            pipeline.corrections,
+            pipeline.site.pair_links,
+            lambda: pipeline.identities,
+            lambda: pipeline.places.log().spans,
+        )
+        self.review = Review(reviewed)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -148,6 +161,32 @@ class LiveView:
         finally:
             self.feed.unsubscribe(keys)
 
+    @property
+    def corrections(self) -> LiveCorrections:
+        """Of the run."""
+        return self.pipeline.corrections
+
+    @property
+    def gallery(self) -> Gallery | None:
+        """Beside the run."""
+        return None if self.pipeline.memory is None else self.pipeline.memory.store
+
+    def crop(self, key: TrackKey, time: float | None = None) -> bytes | None:
+        """The picture that the gallery stores or is about to store (``gallery.crops``)."""
+        memory = self.pipeline.memory
+        if memory is None:
+            return None
+        held = memory.crops.get(key)
+        if held is not None:
+            return held[1]
+        who = self.pipeline.identities.get(key, (0, 0.0))[0]
+        rows = [
+            row
+            for row, a in memory.store.track_records([who]).items()
+            if (a.run, a.camera, a.track_id) == (memory.run, *key)
+        ]
+        return next(iter(memory.store.crops(rows).values()), None) if rows else None
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -164,6 +203,7 @@ class _LivePage:
 
     def add(self, app: FastAPI) -> None:
         self.frame.add(app)
+        add_review(app, self.view.review)
 
     def close(self) -> None:
         self.feed.abort()

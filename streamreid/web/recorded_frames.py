@@ -85,6 +85,10 @@ class RecordedFrames:
         self.reasons: dict[str, str] = {}
         """Why a camera has no pictures."""
 
+    def follow(self, run: FinishedRun) -> None:
+        """Somebody was corrected: the same run with other identities."""
+        self._run = run
+
     @cached_property
     def _boxes(self) -> dict[str, ObservedBoxes]:
         return _observed(self._run) if self._run.has_boxes else {}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, Protocol
 
+from streamreid.gallery import Gallery
+from streamreid.runs.review import AnswerTaker, Review
 from streamreid.serving.event_stream import EventHub
+from streamreid.types import TrackKey
 
 __all__ = ["SiteKind", "SiteView"]
 
@@ -75,6 +78,26 @@ class SiteView(Protocol):
         Returns:
             JSON of who is where in it, see :func:`streamreid.web.pictures.picture_header`, and a JPEG; no bytes where
             no picture is to be had.
+        """
+
+    @property
+    def corrections(self) -> AnswerTaker | None:
+        """Takes what people correct; None where nothing can be corrected."""
+
+    @property
+    def review(self) -> Review | None:
+        """Asks about doubtful links; None where nothing can be corrected."""
+
+    @property
+    def gallery(self) -> Gallery | None:
+        """In which pictures can be searched for; None where there is none."""
+
+    def crop(self, key: TrackKey, time: float | None = None) -> bytes | None:
+        """JPEG of one track; None where there is none that may be shown.
+
+        Args:
+            key: Camera and track id.
+            time: Capture time; None for the middle of it. Of a live run only the stored picture is to be had.
         """
 
     def close(self) -> None:

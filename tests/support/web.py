@@ -137,21 +137,24 @@ class LiveRun:
 
 
 @contextmanager
-def finished_page(folder: Path, **server: Any) -> Iterator[str]:
+def finished_page(folder: Path, *, corrections: bool = False, **server: Any) -> Iterator[str]:
     """Address of the page of a run that is over.
 
     Args:
         folder: Of its results.
+        corrections: Whether who is who can be corrected.
         server: Settings of the section ``server``.
     """
     from streamreid import open_run
     from streamreid.config import ServerConfig
     from streamreid.reports.camera_pictures import CameraPictures
+    from streamreid.runs.finished_corrections import FinishedCorrections
     from streamreid.web.finished_app import page_server
     from streamreid.web.finished_view import FinishedView
 
     finished = open_run(folder)
-    view = FinishedView(finished, CameraPictures(finished))
+    made = FinishedCorrections(folder) if corrections else None
+    view = FinishedView(finished, CameraPictures(finished), corrections=made)
     with page_server(view, ServerConfig(**{"listen": "127.0.0.1:0", **server})) as listening:
         yield listening.address
         view.close()
