@@ -96,13 +96,14 @@ class LiveRun:
     Args:
         config: Its cameras and settings; ``server.listen`` is a free port if it is not set.
         folder: Results go there.
+        listeners: Further sinks.
 
     Attributes:
         address: Where it serves.
         pipeline: The run.
     """
 
-    def __init__(self, config: Config, folder: Path) -> None:
+    def __init__(self, config: Config, folder: Path, listeners: Sequence[Any] = ()) -> None:
         from streamreid.serving import Server
         from streamreid.web import live_page
 
@@ -112,6 +113,7 @@ class LiveRun:
         self.pipeline = Pipeline(config, detector=ColourDetector(), embedder=ColourEmbedder(), stay=True)
         self.server = Server(self.pipeline, config.server, page=live_page)
         self.address = self.server.address
+        self._listeners = (*listeners, *self.server.sinks)
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run)
 
@@ -131,7 +133,7 @@ class LiveRun:
 
     def _run(self) -> None:
         try:
-            run(self.pipeline, self.folder, listeners=self.server.sinks)
+            run(self.pipeline, self.folder, listeners=self._listeners)
         except BaseException as error:
             self.error = error
 
