@@ -8,6 +8,7 @@ How well a model does on photographs they cannot say.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from streamreid.types import FloatArray, Image
 
-__all__ = ["DrawnScene", "drawn_crops", "drawn_scene"]
+__all__ = ["DrawnScene", "drawn_crops", "drawn_scene", "drawn_walk"]
 
 Point = NDArray[np.float64]
 Colour = tuple[int, ...]
@@ -218,6 +219,36 @@ def drawn_scene(size: tuple[int, int] = (640, 480), *, people: int = 6, seed: in
     image.setflags(write=False)
     found.setflags(write=False)
     return DrawnScene(image, found)
+
+
+def drawn_walk(
+    people: Sequence[int], frames: int, size: tuple[int, int] = (640, 480), *, place: int = 0
+) -> Iterator[tuple[Image, FloatArray]]:
+    """A street through which people walk, picture by picture.
+
+    Args:
+        people: Numbers of those who walk there: the same number is the same person in every street.
+        frames: How many pictures; in that time everybody crosses the street once.
+        size: Width and height in pixels.
+        place: Another street.
+
+    Returns:
+        Each picture, ``[H, W, 3]`` uint8 BGR, and ``[N, 4]`` float32 xyxy boxes, in the order of ``people``.
+    """
+    width, height = size[0] * _FINER, size[1] * _FINER
+    street = _street(width, height, np.random.default_rng(1000 + place))
+    clothes = [_Clothes.draw(np.random.default_rng(number)) for number in people]
+    limits = np.array(size * 2, np.float32)
+    for index in range(frames):
+        canvas, boxes = street.copy(), []
+        for lane, worn in enumerate(clothes):
+            share = (index / frames + lane / len(clothes)) % 1.0
+            along = share if lane % 2 == 0 else 1 - share
+            foot = np.array([along * width, (0.62 + 0.33 * (lane + 0.5) / len(clothes)) * height])
+            tall = 0.55 * (float(foot[1]) - 0.19 * height)
+            boxes.append(_Figure(canvas, foot, tall, worn, float(np.sin(index / 2 + lane))).draw())
+        image = np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), np.uint8)
+        yield image, np.asarray(np.clip(np.array(boxes, np.float32) / _FINER, 0, limits), np.float32)
 
 
 @lru_cache(maxsize=4)

@@ -97,20 +97,22 @@ class LiveRun:
         config: Its cameras and settings; ``server.listen`` is a free port if it is not set.
         folder: Results go there.
         listeners: Further sinks.
+        by_colour: Find and tell people by their colour, instead of what the configuration says.
 
     Attributes:
         address: Where it serves.
         pipeline: The run.
     """
 
-    def __init__(self, config: Config, folder: Path, listeners: Sequence[Any] = ()) -> None:
+    def __init__(self, config: Config, folder: Path, listeners: Sequence[Any] = (), *, by_colour: bool = True) -> None:
         from streamreid.serving import Server
         from streamreid.web import live_page
 
         server = config.server.model_copy(update={"listen": config.server.listen or "127.0.0.1:0"})
         config = config.model_copy(update={"server": server})
         self.folder = folder
-        self.pipeline = Pipeline(config, detector=ColourDetector(), embedder=ColourEmbedder(), stay=True)
+        models: dict[str, Any] = {"detector": ColourDetector(), "embedder": ColourEmbedder()} if by_colour else {}
+        self.pipeline = Pipeline(config, stay=True, **models)
         self.server = Server(self.pipeline, config.server, page=live_page)
         self.address = self.server.address
         self._listeners = (*listeners, *self.server.sinks)
