@@ -72,7 +72,7 @@ def test_the_yaml_is_valid(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("text", other_yaml())
 def test_other_yaml_is_a_valid_part_of_a_configuration(text, tmp_path, monkeypatch):
-    for name in ("CAM1_PASSWORD", "STREAMREID_TOKEN"):
+    for name in ("CAM1_PASSWORD", "STREAMREID_TOKEN", "STREAMREID_VIEWER_TOKEN"):
         monkeypatch.setenv(name, "a0" * 16)
     path = tmp_path / "cams.yaml"
     path.write_text(text)

@@ -183,6 +183,10 @@ class FinishedView:
             "cameras": {camera["name"]: camera["state"] for camera in self.cameras()},
         }
 
+    def log(self) -> list[dict[str, Any]]:
+        """A run that is over has said what it had to."""
+        return []
+
     def events(self, limit: int = 100) -> list[dict[str, Any]]:
         """The newest events of the run, after those of this page."""
         events, _, _ = self.hub.after(0, ("identity", "camera", "place"))

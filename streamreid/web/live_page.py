@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
@@ -22,6 +25,7 @@ from streamreid.serving.server import LivePage, LiveParts
 from streamreid.sinks import Sink, draw_style
 from streamreid.types import TrackKey
 from streamreid.web.frame import Frame
+from streamreid.web.log_lines import LogLines
 from streamreid.web.pictures import PictureFeed
 from streamreid.web.site_view import SiteKind
 
@@ -56,6 +60,8 @@ class LiveView:
             lambda: pipeline.places.log().spans,
         )
         self.review = Review(reviewed)
+        self._log = LogLines()
+        self._log.open()
 
     @property
     def pipeline(self) -> Pipeline:
@@ -126,8 +132,13 @@ class LiveView:
         return [dict(row) for row in self._places.flows(**asked)]
 
     def run(self) -> dict[str, Any]:
-        """The run as a whole."""
-        return run_view(self.pipeline)
+        """The run as a whole, with its memory in MiB and what brokers have not got yet."""
+        deliveries = [asdict(state) for state in self.pipeline.statistics.deliveries]
+        return {**run_view(self.pipeline), "memory": _resident(), "deliveries": deliveries}
+
+    def log(self) -> list[dict[str, Any]]:
+        """The newest lines of the log."""
+        return self._log.newest()
 
     def events(self, limit: int = 100) -> list[dict[str, Any]]:
         """The newest events."""
@@ -188,7 +199,8 @@ class LiveView:
         return next(iter(memory.store.crops(rows).values()), None) if rows else None
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Listen to the log no more."""
+        self._log.close()
 
 
 class _LivePage:
@@ -207,6 +219,16 @@ class _LivePage:
 
     def close(self) -> None:
         self.feed.abort()
+        self.view.close()
+
+
+def _resident() -> float | None:
+    """MiB of memory that this process holds; None where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * mmap.PAGESIZE / 2**20
 
 
 def live_page(parts: LiveParts) -> LivePage:

@@ -59,7 +59,10 @@ class SiteView(Protocol):
         """Rows of ``GET /flows``."""
 
     def run(self) -> dict[str, Any]:
-        """As ``GET /run``."""
+        """As ``GET /run``; of a live run also ``memory`` (MiB) and ``deliveries`` to brokers."""
+
+    def log(self) -> list[dict[str, Any]]:
+        """The newest lines of the log, the newest first: ``time`` (seconds since 1970), ``level``, ``said``."""
 
     def events(self, limit: int = 100) -> list[dict[str, Any]]:
         """The newest identity, camera and place events, the newest first: ``topic``, ``number`` and what was told."""

@@ -72,14 +72,3 @@ def test_what_can_be_asked_of_a_live_run_can_be_asked_of_one_that_is_over(finish
         assert client.get("/flows").json()["rows"]
         assert client.get("/run").json()["identities"] == 3
         assert client.post("/cameras", json={}).status_code == 405
-
-
-@pytest.mark.parametrize("path", ["/page/live", "/page/run"])
-@pytest.mark.parametrize("dark", [False, True])
-def test_its_pages_can_be_read_by_everybody(finished_site, visit, axe, path, dark):
-    def act(page):
-        page.goto(finished_site + path)
-        page.wait_for_selector("#connection:has-text('connected')")
-        return axe(page), page.evaluate("document.documentElement.scrollWidth - innerWidth")
-
-    assert visit(act, width=390, dark=dark) == ([], 0)

@@ -1,7 +1,5 @@
 """The frame and the pages Live and Run, of a live run, in a browser."""
 
-import pytest
-
 
 def test_a_person_moves_on_the_page(live_site, visit):
     def act(page):
@@ -19,12 +17,22 @@ def test_a_person_moves_on_the_page(live_site, visit):
     assert visit(act).startswith("#")
 
 
-@pytest.mark.parametrize("path", ["/page/live", "/page/live/hall", "/page/run"])
-@pytest.mark.parametrize("dark", [False, True])
-def test_pages_can_be_read_by_everybody(live_site, visit, axe, path, dark):
-    def act(page):
-        page.goto(live_site.address + path)
-        page.wait_for_selector("#connection:has-text('connected')")
-        return axe(page), page.evaluate("document.documentElement.scrollWidth - innerWidth")
+def test_every_page_can_be_read_by_everybody_and_on_a_phone(live_site, visit, axe):
+    assert visit(lambda page: unreadable(page, live_site.address, axe), width=390) == {}
 
-    assert visit(act, width=390, dark=dark) == ([], 0)
+
+def test_every_page_of_a_finished_run_can_too(finished_site, visit, axe):
+    assert visit(lambda page: unreadable(page, finished_site, axe), width=390) == {}
+
+
+def unreadable(page, address, axe):
+    """By page, serious findings, and pixels by which it is wider than the window."""
+    page.goto(f"{address}/page/")
+    found = {}
+    for path in page.locator("header nav a").evaluate_all("links => links.map((link) => link.pathname)"):
+        page.goto(address + path)
+        page.wait_for_selector("#connection:has-text('connected')")
+        findings, wider = axe(page), page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if findings or wider > 0:
+            found[path] = findings, wider
+    return found

@@ -19,4 +19,10 @@ def add(pages: Pages) -> None:
 
 def _show(asked: Asked) -> dict[str, Any]:
     site = asked.site
-    return {"run": site.run(), "cameras": site.cameras(), "events": site.events(_EVENTS), "notes": site.notes()}
+    return {
+        "run": site.run(),
+        "cameras": site.cameras(),
+        "events": site.events(_EVENTS),
+        "notes": site.notes(),
+        "log": site.log(),
+    }
