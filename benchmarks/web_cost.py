@@ -30,6 +30,7 @@ from streamreid import Config
 from streamreid.sinks.base import SinkContext
 from streamreid.sources import few_arenas
 from streamreid.types import FrameResult
+from streamreid.web.pictures import PictureFeed
 from tests.support.live import Machine, slope
 from tests.support.web import LiveRun, write_film
 
@@ -82,12 +83,13 @@ def viewers(address: str, count: int, seconds: float, args: argparse.Namespace, 
 def measure(site: LiveRun, results: Results, args: argparse.Namespace) -> dict[int, list[dict[str, float]]]:
     """Frames/s, cores and ages by number of viewers, of each round."""
     found: dict[int, list[dict[str, float]]] = {count: [] for count in VIEWERS}
-    machine, feed = Machine(), site.server.sinks[1]
+    machine = Machine()
+    feed = next(sink for sink in site.server.sinks if isinstance(sink, PictureFeed))
     for number in range(args.rounds):
         for count in VIEWERS:
             machine.cores()
             results.times.clear()
-            pictures, began, frames = feed.encoded, time.monotonic(), site.pipeline.statistics.frames  # type: ignore[attr-defined]
+            pictures, began, frames = feed.encoded, time.monotonic(), site.pipeline.statistics.frames
             seen = viewers(site.address, count, args.seconds, args)
             span = time.monotonic() - began
             own, others = machine.cores()
@@ -96,7 +98,7 @@ def measure(site: LiveRun, results: Results, args: argparse.Namespace) -> dict[i
                 "frames_per_second": (site.pipeline.statistics.frames - frames) / span,
                 "cores": own,
                 "others": others,
-                "pictures_per_second": (feed.encoded - pictures) / span,  # type: ignore[attr-defined]
+                "pictures_per_second": (feed.encoded - pictures) / span,
                 "shown_per_second_and_viewer": len(seen) / args.seconds / max(1, count),
                 "age_p50": float(np.percentile(ages, 50)) if ages else 0.0,
                 "age_p95": float(np.percentile(ages, 95)) if ages else 0.0,

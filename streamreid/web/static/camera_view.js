@@ -125,7 +125,9 @@ function labelOf(person) {
   label.className = `label ${colourClass(person.global_id)}`;
   const sure = person.probability === null ? "" : ` ${Math.round(100 * person.probability)} %`;
   label.textContent = nameOf(person) + sure;
-  label.style.left = `${100 * Math.max(0, person.box[0])}%`;
+  const [left, , width] = person.box;
+  if (left > 0.7) label.style.right = `${100 * Math.max(0, 1 - left - width)}%`;
+  else label.style.left = `${100 * Math.max(0, left)}%`;
   label.style.top = `${100 * Math.max(0.06, person.box[1])}%`;
   return label;
 }
