@@ -77,6 +77,7 @@ def report(
             errors.print(sentence, highlight=False, soft_wrap=True)
         options = _options(finished, place, since, until, staff, staff_after, min_people)
         _check_period(finished, options["start"], options["end"])
+        _check_staff(finished, options["staff"])
         counts = finished.counts(every, **options)
         moves = finished.flows(**options)
         whole = counts if every is None else finished.counts(None, **options)
@@ -118,6 +119,14 @@ def _options(
         "staff_after": None if staff_after is None else duration(staff_after, "--staff-after"),
         "min_people": min_people,
     }
+
+
+def _check_staff(run: FinishedRun, staff: Sequence[str | int]) -> None:
+    """Say who of the staff is not in the run: a name may be misspelt."""
+    known = {*run.identities, *(person.name for person in run.identities.values())}
+    for who in staff:
+        if who not in known:
+            errors.print(f"--staff {who}: nobody in it is called so; nobody is left out for it", highlight=False)
 
 
 def _check_period(run: FinishedRun, start: float | None, end: float | None) -> None:

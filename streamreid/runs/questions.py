@@ -13,6 +13,9 @@ from streamreid.places.records import EARLIEST_DATE
 
 __all__ = ["asked_places", "moment"]
 
+_DAY = 86_400.0
+"""Seconds; 24:00 is the end of a day."""
+
 _CLOCK = re.compile(r"(\d{1,3}):(\d{2})(?::(\d{2}(?:\.\d+)?))?")
 
 
@@ -67,6 +70,10 @@ def moment(text: str, start: float | None, what: str) -> float:
     clock = _CLOCK.fullmatch(text.strip())
     if clock is not None:
         seconds = int(clock[1]) * 3600 + int(clock[2]) * 60 + float(clock[3] or 0)
+        if int(clock[2]) > 59 or float(clock[3] or 0) >= 60 or (dated and seconds > _DAY):
+            raise ConfigError(
+                f"{what} {text!r}: no time of day; of another day, write the date, too (2026-11-30T06:00)"
+            )
         return seconds + day
     try:
         seconds = float(text)

@@ -152,6 +152,11 @@ def test_times_are_said_as_people_say_them():
     assert moment("2025-11-29T11:00+01:00", day, "--from") == day + 36000
     assert moment("1:30", 3.0, "--from") == 5400
     assert moment("12.5", None, "--from") == 12.5
+    assert moment("24:00", day + 5000, "--to") == day + 86400
+    assert moment("30:00", 3.0, "--to") == 108_000
+    for wrong in ("25:00", "10:60", "10:00:60"):
+        with pytest.raises(ConfigError, match="no time of day"):
+            moment(wrong, day, "--from")
     with pytest.raises(ConfigError, match="--to 'noon'"):
         moment("noon", day, "--to")
 
