@@ -6,17 +6,16 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from streamreid._folders import FolderLock
-from streamreid.errors import FolderBusy, OutputError
+from streamreid.errors import OutputError
 
 __all__ = ["scratch_folder", "sweep_scratch"]
 
 _LOCK = ".in-use"
+"""Held by the process whose folder it is; that ends with the process, however that ends."""
 
 
 def _root() -> Path:
@@ -26,7 +25,8 @@ def _root() -> Path:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """An empty folder below ``TMPDIR``, for its owner only, which is removed at the end.
+    """An empty folder below ``TMPDIR``, for its owner only, which is removed at the end. The folder above it stays,
+    because others may be about to use it.
 
     Raises:
         OutputError: It cannot be made.
@@ -36,26 +36,46 @@ def scratch_folder() -> Iterator[Path]:
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = root.stat().st_uid
+        if owner != getattr(os, "getuid", lambda: owner)():
+            raise OutputError(f"'{root}' belongs to another user; set TMPDIR to a folder of your own")
+        folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
+        held = _hold(folder)
+        inner = folder / "files"
+        inner.mkdir()
     except OSError as error:
         raise OutputError(f"cannot write to '{root}': {error.strerror or error}; set TMPDIR") from error
-    if owner != getattr(os, "getuid", lambda: owner)():
-        raise OutputError(f"'{root}' belongs to another user; set TMPDIR to a folder of your own")
-    folder = root / f"{os.getpid()}-{time.time_ns()}"
-    with FolderLock(folder, name=_LOCK, option="TMPDIR"):
-        try:
-            inner = folder / "files"
-            inner.mkdir()
-            yield inner
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    with suppress(OSError):
-        root.rmdir()  # only where it is empty
+    try:
+        yield inner
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if held is not None:
+            os.close(held)
+
+
+def _hold(folder: Path) -> int | None:
+    """Lock a folder that nobody else knows yet. The lock appears when it is held, so that nobody finds it free."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: nothing is swept there
+        return None
+    new = folder / f"{_LOCK}.new"
+    descriptor = os.open(new, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    os.rename(new, folder / _LOCK)
+    return descriptor
 
 
 def sweep_scratch() -> None:
     """Remove what killed processes of this user left."""
-    for folder in _root().glob("*-*"):
-        with suppress(FolderBusy, OutputError), FolderLock(folder, name=_LOCK):
-            shutil.rmtree(folder, ignore_errors=True)
-    with suppress(OSError):
-        _root().rmdir()
+    try:
+        import fcntl
+    except ImportError:
+        return
+    for lock in _root().glob(f"*/{_LOCK}"):
+        with suppress(OSError):
+            descriptor = os.open(lock, os.O_RDWR)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock.parent, ignore_errors=True)
+            finally:
+                os.close(descriptor)

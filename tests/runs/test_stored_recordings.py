@@ -278,6 +278,17 @@ def test_a_killed_process_leaves_nothing_for_long(scratch):
         assert [path.name for path in scratch.rglob("*") if path.is_file() and path.name[0] != "."] == ["own"]
 
 
+def test_processes_that_begin_together_do_not_disturb_each_other(scratch):
+    script = (
+        "from streamreid.runs.scratch import scratch_folder\n"
+        "for number in range(60):\n"
+        "    with scratch_folder() as folder:\n"
+        "        (folder / 'x').write_text('1')\n"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE) for _ in range(3)]
+    assert [process.communicate(timeout=120)[1] for process in running] == [b""] * 3
+
+
 @pytest.mark.parametrize(
     ("address", "said"),
     [
