@@ -152,15 +152,11 @@ class Frame:
             data = message(0, [(header, jpeg, 0)])
             return Response(data, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
-        def cut(camera: str, track: int, time: float | None) -> bytes:
-            found = self._site.crop((camera, track), time)
-            if found is None:
-                raise HTTPException(404, f"there is no picture of track {track} of camera '{camera}'")
-            return found
-
         @app.get("/page/crop/{camera}/{track}", include_in_schema=False)
         async def crop(camera: str, track: int, time: float | None = None) -> Response:
-            jpeg = await pool.run(lambda: cut(camera, track, time))
+            jpeg = await pool.run(lambda: self._site.crop((camera, track), time))
+            if jpeg is None:  # nothing is wrong with that: the page shows a drawn figure instead
+                return Response(status_code=204, headers={"Cache-Control": "no-store"})
             return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
     # ---------------------------------------------------------------- pages

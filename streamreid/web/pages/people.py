@@ -19,6 +19,9 @@ _APPEARANCES = 200
 _CORRECTIONS = 20
 """Shown of the newest corrections."""
 
+_DIGITS = 19
+"""From which a number is none of a person."""
+
 _REASONS = 4
 """Terms shown of a link, those that weighed most."""
 
@@ -34,17 +37,29 @@ def add(pages: Pages) -> None:
 
 
 def _show(asked: Asked) -> dict[str, Any]:
+    if asked.rest and asked.site.person(_number(asked.rest)) is None:
+        return {"person": None, "gone": asked.rest, "people": [], "corrections": _corrections(asked)}
     if asked.rest:
         return {**_one(asked), "people": [], "corrections": _corrections(asked)}
     people = asked.site.people(_CARDS)
-    return {"person": None, "people": people, "corrections": _corrections(asked)}
+    return {"person": None, "gone": "", "people": people, "corrections": _corrections(asked)}
+
+
+def _number(text: str) -> int:
+    """A global id.
+
+    Raises:
+        PageNotFound: It is none.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) < _DIGITS):
+        raise PageNotFound(f"there is no person '{text}'; people have numbers")
+    return int(text)
 
 
 def _one(asked: Asked) -> dict[str, Any]:
     site = asked.site
-    person = site.person(int(asked.rest)) if asked.rest.isdecimal() else None
-    if person is None:
-        raise PageNotFound(f"there is no person {asked.rest} (any more)")
+    person = site.person(_number(asked.rest))
+    assert person is not None  # looked for by the caller
     seen = person["appearances"][-_APPEARANCES:]
     why = _reasons(asked)
     for one in seen:
