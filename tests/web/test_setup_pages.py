@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from streamreid import Pipeline
 from streamreid.config import Config
 from streamreid.ground.calibration_files import load_calibration
+from streamreid.runs import run
 from streamreid.runs.place_editor import PlaceEditor
-from tests.support.web import LiveRun
+from tests.support.web import ColourDetector, ColourEmbedder, LiveRun, finished_page
 
 pytest.importorskip("ruamel.yaml")
 
@@ -22,8 +24,8 @@ def site(films, tmp_path_factory):
     """A run of the camera 'hall', whose cameras may be changed."""
     folder = tmp_path_factory.mktemp("setup")
     hall = {"name": "hall", "uri": str(films / "hall.mp4"), "live": True, "repeat": 10_000, "stride": 2}
-    with LiveRun(Config.from_dict({"cameras": [hall], "engine": {"model": "none"}}), folder / "run") as run:
-        yield run
+    with LiveRun(Config.from_dict({"cameras": [hall], "engine": {"model": "none"}}), folder / "run") as live:
+        yield live
 
 
 def ask(site, path):
@@ -171,3 +173,21 @@ def test_every_script_is_loaded_once(site, visit):
 
     scripts = visit(act)
     assert len(scripts) == len(set(scripts)) >= 4
+
+
+def test_a_run_that_is_over_shows_its_places_counts_and_where_people_stood(films, tmp_path):
+    zone = {"name": "shop", "camera": "hall", "polygon": [[0, 0], [160, 0], [160, 240], [0, 240]]}
+    camera = {"name": "hall", "uri": str(films / "hall.mp4")}
+    config = Config.from_dict({"cameras": [camera], "engine": {"model": "none"}, "zones": [zone]})
+    with Pipeline(config, detector=ColourDetector(), embedder=ColourEmbedder()) as pipeline:
+        run(pipeline, tmp_path / "run")
+    with (
+        finished_page(tmp_path / "run") as address,
+        urllib.request.urlopen(f"{address}/page/places/hall?heat=1", timeout=30) as answer,
+    ):
+        page = answer.read().decode()
+    assert '<polygon points="0.0000,0.0000 0.5000,0.0000 0.5000,1.0000 0.0000,1.0000"/>' in page
+    assert page.count("<rect ") > 5
+    assert 'id="draw"' not in page
+    (row,) = [part for part in page.split("<tr>") if '<th scope="row">shop</th>' in part]
+    assert '<td class="number">2</td>' in row

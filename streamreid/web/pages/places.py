@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from streamreid.ground.ground_plan import PlanScale
+from streamreid.ground.ground_plan import GroundPlan, PlanScale
 from streamreid.reports.footprints import gather_footprints
 from streamreid.runs.heat_board import HEAT_CELLS
-from streamreid.serving.server import LiveParts
 from streamreid.types import Float64Array
 from streamreid.web.registry import Asked, PageNotFound, Pages
 from streamreid.web.run_parts import finished_run, live_parts
@@ -44,7 +43,7 @@ def _show(asked: Asked) -> dict[str, Any]:
     every = every if every in _EVERY else "1h"
     interval, heat = (asked.query.get(key) == "1" for key in ("interval", "heat"))
     question = {"interval": True} if interval and live is not None else {}
-    drawn = [] if live is None else _drawn(live, chosen, on_plan)
+    drawn = _drawn(site, chosen, plan if on_plan else None) if chosen else []
     return {
         "cameras": names,
         "chosen": _PLAN if on_plan else chosen,
@@ -65,18 +64,32 @@ def _show(asked: Asked) -> dict[str, Any]:
     }
 
 
-def _drawn(live: LiveParts, camera: str, on_plan: bool) -> list[dict[str, Any]]:
-    """Zones and lines of a picture, or of the plan, in fractions of it."""
-    editor, plan = live.places, live.setup.plan
-    size = live.pipeline.statistics.of(camera).size if camera else None
-    scale = plan.scale if on_plan else None
-    if on_plan:
-        size = plan.size
-    places = [(z.name, z.camera, z.ground is not None, False, list(z.ground or z.polygon or ())) for z in editor.zones]
-    places += [(n.name, n.camera, n.ground, True, [n.begin, n.end]) for n in editor.lines]
+def _size(site: SiteView, camera: str) -> tuple[int, int] | None:
+    """Width and height of a camera's pictures."""
+    live = live_parts(site)
+    if live is not None:
+        return live.pipeline.statistics.of(camera).size
+    shown = next((view.get("size") for view in site.cameras() if view["name"] == camera), None)
+    return None if shown is None else (int(shown[0]), int(shown[1]))
+
+
+def _outlines(site: SiteView) -> list[tuple[str, str | None, bool, bool, list[Point]]]:
+    """Name, camera, whether on the ground, whether a line, and corners of all zones and lines."""
+    live, finished = live_parts(site), finished_run(site)
+    said = live.places if live is not None else None if finished is None else finished.config
+    if said is None:
+        return []
+    zones = [(z.name, z.camera, z.ground is not None, False, list(z.ground or z.polygon or ())) for z in said.zones]
+    return [*zones, *((n.name, n.camera, n.ground, True, [n.begin, n.end]) for n in said.lines)]
+
+
+def _drawn(site: SiteView, camera: str, plan: GroundPlan | None) -> list[dict[str, Any]]:
+    """Zones and lines of a camera's picture, or of the plan, in fractions of it."""
+    scale = None if plan is None else plan.scale
+    size = _size(site, camera) if plan is None else plan.size
     shapes = []
-    for name, of, grounded, line, corners in places:
-        if grounded != on_plan or (not on_plan and of != camera):
+    for name, of, grounded, line, corners in _outlines(site):
+        if grounded != (plan is not None) or (plan is None and of != camera):
             continue
         points = _fractions(corners, size, scale)
         if points is not None:
@@ -103,7 +116,7 @@ def _heat(site: SiteView, camera: str) -> Float64Array | None:
     if finished is None:
         return None
     prints = gather_footprints(finished)
-    surface, size = prints.surfaces.get(camera), prints.extent.get(camera)
+    surface, size = prints.surfaces.get(camera), _size(site, camera) or prints.extent.get(camera)
     if surface is None or size is None:
         return None
     fine = surface.grid((0.0, 0.0), size)
