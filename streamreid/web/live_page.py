@@ -16,6 +16,7 @@ from streamreid.errors import CameraNotFound
 from streamreid.gallery import Gallery
 from streamreid.pipeline import Pipeline
 from streamreid.pipeline.live_corrections import LiveCorrections
+from streamreid.reports.camera_pictures import stricter
 from streamreid.runs.review import LiveReviewedRun, Review
 from streamreid.serving.event_stream import EventHub
 from streamreid.serving.live_places import LivePlaces
@@ -183,9 +184,10 @@ class LiveView:
         return None if self.pipeline.memory is None else self.pipeline.memory.store
 
     def crop(self, key: TrackKey, time: float | None = None) -> bytes | None:
-        """The picture that the gallery stores or is about to store (``gallery.crops``)."""
-        memory = self.pipeline.memory
-        if memory is None:
+        """The picture that the gallery stores or is about to store (``gallery.crops``); None where viewers may see less
+        than it shows."""
+        memory, config = self.pipeline.memory, self.pipeline.config
+        if memory is None or stricter(config.page_blur, config.output.blur) != config.output.blur:
             return None
         held = memory.crops.get(key)
         if held is not None:

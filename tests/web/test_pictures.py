@@ -4,6 +4,7 @@ import gc
 import json
 import time
 import weakref
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from streamreid import Config
 from streamreid.types import Frame, FrameResult, Tracks
+from streamreid.web.live_page import LiveView
 from streamreid.web.pictures import PictureFeed, width_for
 
 
@@ -119,3 +121,22 @@ def test_what_viewers_see_does_not_depend_on_files():
     assert hidden("faces", listen="8080") == "faces"
     assert hidden("people") == "none"  # there is no page
     assert hidden("people", listen="8080", page=False) == "none"
+
+
+def test_stored_crops_are_not_shown_where_viewers_may_see_less():
+    class Site:
+        """A live run whose gallery holds the crop of one track."""
+
+        def __init__(self, files, page):
+            sections = {"output": {"blur": files}, "server": {"listen": "8080", "blur": page}}
+            config = Config.from_dict({"cameras": [{"name": "hall", "uri": "hall.mp4"}], **sections})
+            memory = SimpleNamespace(crops={("hall", 1): (1.0, b"crop")})
+            self.pipeline = SimpleNamespace(memory=memory, config=config)
+
+    def shown(files, page):
+        return LiveView.crop(Site(files, page), ("hall", 1))
+
+    assert (
+        shown("none", None) == shown("people", None) == shown("people", "none") == shown("people", "faces") == b"crop"
+    )
+    assert shown("none", "people") is shown("none", "faces") is shown("faces", "people") is None
