@@ -44,6 +44,8 @@ def test_the_verbs_used_most_come_first():
             "search",
             "clip",
             "report",
+            "view",
+            "review",
             "calibrate",
             "learn-topology",
             "tune",

@@ -27,6 +27,9 @@ _REASONS = 4
 
 _CANDIDATES = 3
 
+_LIKELY = 0.01
+"""Probability from which somebody else is shown as perhaps the same person."""
+
 _LEAST_BAR = 0.8
 """Width of a bar, in hundredths of the whole time, so that short appearances can be seen."""
 
@@ -93,7 +96,8 @@ def _candidates(asked: Asked, person: dict[str, Any]) -> list[dict[str, Any]]:
     except StreamReIDError:
         return []
     names = {p["global_id"]: p["name"] for p in asked.site.people(10_000)}
-    return [{"global_id": c.global_id, "name": names.get(c.global_id), "probability": c.probability} for c in found]
+    likely = [c for c in found if c.probability >= _LIKELY]
+    return [{"global_id": c.global_id, "name": names.get(c.global_id), "probability": c.probability} for c in likely]
 
 
 def _timeline(seen: list[dict[str, Any]]) -> dict[str, Any]:
