@@ -1,10 +1,8 @@
 """Generated scenes for the benchmark of unique people: doors, people who come back after minutes, passers-by.
 
-People are cut-outs of real pictures whom the engine never saw. Where a scene needs more people than a folder has,
-clothes are dyed: every person then stands for several, whose upper and lower clothes differ in colour. Scenes for
-fitting and for testing share no person, dyed or not. No picture of a scene is drawn: people walk as `streamreid synth`
-has them walk, boxes have the errors of its detections, and features are those of real pictures of each person, covered
-as the person is at that moment.
+No picture of a scene is drawn: people walk as `streamreid synth` has them walk, boxes have the errors of its
+detections, and features are those of each person (``_generated_people.py``), covered as the person is at that moment.
+Scenes for fitting and for testing share no person.
 """
 
 from __future__ import annotations
@@ -15,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
+from _generated_people import Looks, bank
 
 from streamreid.boxes import iou_matrix
 from streamreid.cameras.embedding_scheduler import EmbeddingScheduler
@@ -25,18 +23,13 @@ from streamreid.config import Config
 from streamreid.pipeline.camera_tracking import CameraTracking
 from streamreid.pipeline.engine_description import EngineDescription
 from streamreid.pipeline.frame_faults import FrameFaults
-from streamreid.reid.factory import open_embedder
-from streamreid.synth import Person, SceneConfig, load_people
+from streamreid.synth import SceneConfig
 from streamreid.synth.compositing import Shown
 from streamreid.synth.crowd_simulation import Walks, walk
-from streamreid.synth.cutouts import Cutout
 from streamreid.synth.detections import Boxes
 from streamreid.synth.scene_layout import MARGIN, FloorArea, View, lay_out
 from streamreid.track_update import TrackUpdate
 from streamreid.types import Detections, EmbeddedFrame, Frame, PartFeatures
-
-PEOPLE = 95
-"""People taken from a folder of pictures of 100; a few cannot be cut out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +39,17 @@ class Scene:
     Args:
         name: Of its folder.
         source: Folder of pictures that its people come from.
+        looks: Whether people beyond the folder's are different ones, look-alikes of the first half, or recoloured.
         config: Of the scene.
     """
 
     name: str
     source: str
+    looks: Looks
     config: SceneConfig
 
 
-def scene(kind: str, level: str, people: int, cameras: int, seed: int) -> Scene:
+def scene(kind: str, level: str, people: int, cameras: int, seed: int, looks: Looks = "different") -> Scene:
     """Ten minutes of a scene for fitting (``fit``) or testing (``test``)."""
     config = SceneConfig(
         people=people,
@@ -68,123 +63,8 @@ def scene(kind: str, level: str, people: int, cameras: int, seed: int) -> Scene:
         overlap=0.5 if cameras > 2 else 0.0,
         seed=seed,
     )
-    return Scene(f"{kind}-{level}-{people}-{cameras}-{seed}", {"fit": "cuhk03", "test": "cuhk01"}[kind], config)
-
-
-def dyed(person: Person, seed: int) -> Person:
-    """The same person in clothes of other colours."""
-    rng = np.random.default_rng([person.number, seed])
-    upper, lower = ((rng.uniform(0.6, 1.5), *rng.normal(0, 22, 2)) for _ in range(2))
-
-    def dye(cutout: Cutout) -> Cutout:
-        height = len(cutout.alpha)
-        plain = cv2.divide(cutout.colour, cv2.merge([cutout.alpha] * 3), scale=255)
-        lab = cv2.cvtColor(plain, cv2.COLOR_BGR2LAB).astype(np.float32)
-        for (gain, a, b), (top, bottom) in ((upper, (0.16, 0.52)), (lower, (0.52, 0.93))):
-            rows = slice(round(top * height), round(bottom * height))
-            lab[rows, :, 0] *= gain
-            lab[rows, :, 1] += a
-            lab[rows, :, 2] += b
-        bgr = cv2.cvtColor(np.clip(lab, 0, 255).astype(np.uint8), cv2.COLOR_LAB2BGR)
-        return Cutout(cv2.multiply(bgr, cv2.merge([cutout.alpha] * 3), scale=1 / 255), cutout.alpha)
-
-    cutouts = {camera: [dye(c) for c in found] for camera, found in person.cutouts.items()}
-    return Person(person.number + 1000 * seed, cutouts)
-
-
-OCCLUSIONS = ("none", "lowest 30 %", "lower half", "one side", "upper half alone")
-"""How a picture of a person is covered before it is embedded; the last is what a box round what is seen cuts out."""
-
-_PICTURES = 2
-"""Pictures of each person per camera of the folder."""
-
-_SIZE = (256, 128)
-"""Height and width of the engine's input."""
-
-
-def bank(source: str, pictures: Path, out: Path, *, dyes: int) -> dict[str, Any]:
-    """Embed the people of a folder as each occlusion leaves them: where the features of generated scenes come from.
-
-    Args:
-        source: Name of the folder of pictures.
-        pictures: Where that folder is.
-        out: Where features are kept; those that are there are not made anew.
-        dyes: In how many further colours of clothes everybody comes.
-
-    Returns:
-        ``parts`` [people, pictures, occlusions, K, D], ``visibility`` [people, pictures, occlusions, K], ``camera``
-        [people, pictures] number of the folder's camera, and ``nobody_parts`` and ``nobody_visibility``, features of
-        pictures of nobody.
-    """
-    found = [dict(np.load(_embedded(source, dye, pictures, out))) for dye in range(dyes + 1)]
-    joined = {name: np.concatenate([f[name] for f in found]) for name in ("parts", "visibility", "camera")}
-    return {**found[0], **joined}
-
-
-def _embedded(source: str, dye: int, pictures: Path, out: Path) -> Path:
-    path = out / f"bank-{source}-{dye}.npz"
-    if path.exists():
-        return path
-    people, _ = load_people([pictures / source], [], None, SceneConfig(people=PEOPLE, cameras=2))
-    people = [dyed(person, dye) if dye else person for person in people]
-    engine = open_embedder(Config.from_sources("0").engine)
-    rng = np.random.default_rng(dye)
-    rows: dict[str, list[Any]] = {"parts": [], "visibility": [], "camera": []}
-    for number, person in enumerate(people):
-        cameras = sorted(person.cutouts)
-        chosen = [
-            (i, cuts[k % len(cuts)])
-            for i, c in enumerate(cameras)
-            for cuts in [person.cutouts[c]]
-            for k in range(_PICTURES)
-        ]
-        other = people[(number + 1) % PEOPLE].cutouts
-        other_cut = other[min(other)][0]
-        crops = np.stack([_covered(cut, how, other_cut, rng) for _, cut in chosen for how in range(len(OCCLUSIONS))])
-        seen = engine.embed(crops)
-        rows["parts"].append(seen.parts.reshape(len(chosen), len(OCCLUSIONS), *seen.parts.shape[1:]).astype(np.float16))
-        rows["visibility"].append(seen.visibility.reshape(len(chosen), len(OCCLUSIONS), -1))
-        rows["camera"].append([i for i, _ in chosen])
-    nobody = engine.embed(np.stack([_background(rng) for _ in range(100)]))
-    arrays = {name: np.array(values) for name, values in rows.items()}
-    np.savez(path, **arrays, nobody_parts=nobody.parts, nobody_visibility=nobody.visibility)
-    description = EngineDescription(engine.name, engine.fingerprint, engine.parts, engine.dim, engine.calibration)
-    (out / "engine.pickle").write_bytes(pickle.dumps(description))
-    return path
-
-
-def _background(rng: np.random.Generator) -> np.ndarray:
-    coarse = rng.uniform(40, 200, (8, 4, 3)) * 0.35 + rng.uniform(60, 160, 3) * 0.65
-    picture = cv2.resize(coarse.astype(np.float32), _SIZE[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.clip(picture + rng.normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
-
-
-def _covered(cut: Cutout, how: int, other: Cutout, rng: np.random.Generator) -> np.ndarray:
-    """A crop of the engine's size: a person before some background, covered in one of the ways of ``OCCLUSIONS``."""
-    picture = _background(rng)
-    _paste(picture, cut, 0.0)
-    height, width = _SIZE
-    shade = rng.uniform(50, 190, 3)
-    if how in (1, 2):
-        top = round(height * (0.7 if how == 1 else 0.45))
-        picture[top:] = np.clip(shade + rng.normal(0, 5, (height - top, width, 3)), 0, 255)
-    elif how == 3:
-        _paste(picture, other, -0.42 if rng.uniform() < 0.5 else 0.42)
-    elif how == 4:
-        picture = cv2.resize(picture[: round(0.45 * height)], (width, height))
-    return picture
-
-
-def _paste(picture: np.ndarray, cut: Cutout, shift: float) -> None:
-    height, width = _SIZE
-    size = (round(width * 0.86), round(height * 0.95))
-    colour = cv2.resize(cut.colour, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
-    alpha = cv2.resize(cut.alpha, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)[..., None] / 255
-    left, top = round(width * (0.07 + shift)), round(height * 0.03)
-    x0, x1 = max(left, 0), min(left + size[0], width)
-    own = slice(x0 - left, x1 - left)
-    where = picture[top : top + size[1], x0:x1]
-    where[:] = np.clip(where * (1 - alpha[:, own]) + colour[:, own], 0, 255).astype(np.uint8)
+    name = f"{kind}-{level}-{people}-{cameras}-{seed}" + ("" if looks == "different" else f"-{looks}")
+    return Scene(name, {"fit": "cuhk03", "test": "cuhk01"}[kind], looks, config)
 
 
 _GRID = 4
@@ -280,6 +160,10 @@ def _occlusion(one: Shown) -> int:
     return 3 if max(left, right) > 0.1 or one.visibility <= 0.55 else 1
 
 
+def _whole(box: tuple[float, float, float, float]) -> tuple[int, ...]:
+    return tuple(round(v) for v in box)
+
+
 class SceneFrames:
     """The embedded frames of a scene, as perception would give them: boxes with a detector's errors, features drawn
     from those of real pictures of each person as the occlusion of the moment leaves them.
@@ -300,7 +184,7 @@ class SceneFrames:
         self._places, self._views = lay_out(config, rng)
         self._walks = walk(config, self._places, rng)
         self._rng = rng
-        self.truth: list[tuple[str, float, int, float]] = []
+        self.truth: list[tuple[str, float, int, float, tuple[int, ...]]] = []
 
     def __iter__(self) -> Any:
         scheduler = EmbeddingScheduler(self._setting)
@@ -311,7 +195,9 @@ class SceneFrames:
             time = index / self._config.fps
             for number, view in enumerate(self._views):
                 shown = cameras[number].shown(time)
-                self.truth += [(view.name, time, s.person, s.visibility) for s in shown]
+                self.truth += [
+                    (view.name, time, s.person, s.visibility, (*_whole(s.box), *_whole(s.visible_box))) for s in shown
+                ]
                 found, who = self._detected(boxes[number], shown)
                 features = self._features(number, who, phase, time)
                 frame = Frame.without_image(view.name, index, time, size=view.size)
@@ -365,8 +251,8 @@ class SceneFrames:
 
 
 def make(item: Scene, pictures: Path, out: Path) -> Path:
-    """Walk through a scene and keep what perception says of it (``updates.bin``) and who was where (``truth.npz``);
-    what is there is kept.
+    """Walk through a scene and keep what perception says of it (``updates.bin``) and who was where (``truth.npz``:
+    camera, time, person, share to be seen, whole and visible box in pixels); what is there is kept.
 
     Returns:
         The folder.
@@ -375,7 +261,7 @@ def make(item: Scene, pictures: Path, out: Path) -> Path:
     if (folder / "updates.bin").exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    source = bank(item.source, pictures, out, dyes=(item.config.people - 1) // PEOPLE)
+    source = bank(item.source, pictures, out, people=item.config.people, looks=item.looks)
     config, engine = settings(item.config.cameras), load_engine(out)
     statistics = Statistics({c.name: CameraCount() for c in config.cameras})
     tracking = CameraTracking(config, engine, live=False, statistics=statistics, faults=FrameFaults.counted(statistics))
@@ -385,13 +271,15 @@ def make(item: Scene, pictures: Path, out: Path) -> Path:
         for update in tracking.updates(frames):
             pickle.dump(update.to_bytes(), file)
     cameras = [c for c, *_ in frames.truth]
-    values = np.array([row[1:] for row in frames.truth]).reshape(-1, 3)
+    values = np.array([row[1:4] for row in frames.truth]).reshape(-1, 3)
+    boxes = np.array([row[4] for row in frames.truth], np.int16).reshape(-1, 2, 4)
     np.savez_compressed(
         folder / "truth.npz",
         camera=cameras,
         time=values[:, 0],
         person=values[:, 1].astype(int),
         visibility=values[:, 2],
+        boxes=boxes,
     )
     unfinished.rename(folder / "updates.bin")
     return folder

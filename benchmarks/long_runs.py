@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _generated_people import bank
 from _results import add_json, save_asked
-from _unique_scenes import PEOPLE, bank, load_engine, make, scene, settings, updates
+from _unique_scenes import load_engine, make, scene, settings, updates
 from scipy.optimize import linear_sum_assignment
 
 from streamreid.pipeline import Site
@@ -110,7 +111,8 @@ def follow(name: str, options: argparse.Namespace) -> dict[str, dict[str, float]
     kind, level, people, cameras, seed = name.split("-")
     item = scene(kind, level, int(people), int(cameras), int(seed))
     folder = make(item, options.pictures, options.out)
-    rows = who_is_who(folder, bank(item.source, options.pictures, options.out, dyes=(item.config.people - 1) // PEOPLE))
+    source = bank(item.source, options.pictures, options.out, people=item.config.people, looks=item.looks)
+    rows = who_is_who(folder, source)
     truth = dict(np.load(folder / "truth.npz"))
     edges = np.linspace(0.0, item.config.frames / item.config.fps, 4).tolist()
     found = {}

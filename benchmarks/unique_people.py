@@ -4,6 +4,9 @@
         REID holds the folders cuhk03 and cuhk01. Scenes of ten minutes are generated (see _unique_scenes.py), tracked
         and associated by the program, and counted per camera, per place that several cameras share, and for the whole
         site. A person is to be counted who is in the picture for a second or longer with a quarter or more to be seen.
+    python benchmarks/unique_people.py fit --pictures REID --out FOLDER [--json]
+        What the constants of the estimate come from, on scenes of other people: how often pairs of one person and of
+        two have which log-odds, and by how much intervals have to be wider than the samples are.
     python benchmarks/unique_people.py run FOLDER
         One finished run, for example of vtest.avi, in which ten people are annotated.
 
@@ -15,85 +18,74 @@ four is nearest to the truth on average over a level.
 from __future__ import annotations
 
 import argparse
-import json
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import supervision as sv
 from _results import add_json, save_asked
-from _unique_scenes import Scene, load_engine, make, scene, settings, updates
+from _unique_observed import labelled_pairs, observed, true_number
+from _unique_scenes import Scene, make, scene
 
-from streamreid.pipeline import Site
-from streamreid.places import EVERYWHERE, PlaceLog, TrackSpan, camera_place, count_people
+from streamreid.places import EVERYWHERE, camera_place, count_people
 from streamreid.places.link_graph import who_may_be_who
+from streamreid.places.stays import people_of
 from streamreid.runs.finished_run import open_run
 
 SCENES = (
     scene("test", "light", 30, 2, 11),
     scene("test", "medium", 30, 3, 12),
     scene("test", "heavy", 30, 4, 13),
-    scene("test", "light", 100, 3, 14),
-    scene("test", "medium", 100, 4, 15),
-    scene("test", "heavy", 100, 6, 16),
+    scene("test", "light", 100, 3, 14, "recoloured"),
+    scene("test", "medium", 100, 4, 15, "recoloured"),
+    scene("test", "heavy", 100, 6, 16, "recoloured"),
     scene("test", "light", 190, 5, 17),
-    scene("test", "medium", 285, 6, 19),
+    scene("test", "light", 285, 4, 18),
 )
-SEEN, SHARE = 1.0, 0.25  # seconds in a picture, and share to be seen, from which somebody is to be counted
+LOOK_ALIKES = (scene("test", "light", 190, 5, 17, "recoloured"),)
+FIT = (
+    scene("fit", "light", 95, 3, 901),
+    scene("fit", "medium", 95, 4, 902),
+    scene("fit", "heavy", 95, 3, 903),
+    scene("fit", "heavy", 30, 2, 904),
+    scene("fit", "light", 30, 4, 905),
+    scene("fit", "medium", 30, 2, 906),
+    scene("fit", "light", 60, 2, 910, "alike"),
+)
 NAIVE = ("tracks", "global ids", "sum over cameras", "LineZone")
+SHARES = (0.85, 0.90, 0.95)  # of cells whose interval is to hold the truth
+EDGES = (-1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 30)  # log-odds
 
 
 def counted(item: Scene, out: Path) -> list[dict[str, Any]]:
-    """The cells of one scene; kept in its folder."""
-    folder = out / item.name
-    kept = folder / "cells.json"
-    if not kept.exists():
-        kept.write_text(json.dumps(list(_cells(item, folder, out))))
-    return list(json.loads(kept.read_text()))
-
-
-def _cells(item: Scene, folder: Path, out: Path) -> Iterator[dict[str, Any]]:
-    site = Site(settings(item.config.cameras), load_engine(out))
-    spans: dict[tuple[str, int], list[float]] = {}
-    lines: dict[str, sv.LineZone] = {}
-    for update in updates(folder):
-        for one in update.released:
-            name, (wide, high) = one.frame.camera, one.frame.size
-            line = lines.setdefault(name, sv.LineZone(start=sv.Point(wide // 2, high), end=sv.Point(wide // 2, 0)))
-            if len(one.tracks):
-                line.trigger(sv.Detections(xyxy=one.tracks.boxes, tracker_id=one.tracks.ids))
-            for track in one.tracks.ids.tolist():
-                spans.setdefault((name, track), [one.frame.time, one.frame.time, 0])[1:] = [
-                    one.frame.time,
-                    spans.get((name, track), [0, 0, 0])[2] + 1,
-                ]
-        site.process(update)
-    log = PlaceLog(
-        spans=tuple(TrackSpan(*key, span[0], span[1], int(span[2])) for key, span in spans.items()),
-        watched={c.name: (0.0, 600.0) for c in site.config.cameras},
-    )
-    links, identities = site.pair_links(), site.identities
-    samples = who_may_be_who([t.key for t in links.tracks], links.pairs, links.log_odds, identities, log.spans)
+    """The cells of one scene."""
+    seen = observed(item, out)
+    folder, identities, spans = out / item.name, seen.identities, [span.key for span in seen.log.spans]
+    tracks = [track.key for track in seen.links.tracks]
+    samples = who_may_be_who(tracks, seen.links.pairs, seen.links.log_odds, identities, seen.log.spans)
+    every = [f"cam{i + 1:02d}" for i in range(item.config.cameras)]
     groups = {name: cameras for name, cameras in _places(item).items() if len(cameras) > 1}
-    places = [camera_place(c.name) for c in site.config.cameras] + ([EVERYWHERE] if len(item.config.groups) > 1 else [])
+    places = [camera_place(name) for name in every] + ([EVERYWHERE] if len(item.config.groups) > 1 else [])
     members = {name: [camera_place(c) for c in cameras] for name, cameras in groups.items()}
-    truth = np.load(folder / "truth.npz")
-    for row in count_people(log, identities, samples, places=places, groups=members):
-        cameras = groups.get(row["place"]) or [
-            c.name for c in site.config.cameras if row["place"] in (camera_place(c.name), EVERYWHERE)
-        ]
+    cells = []
+    for row in count_people(seen.log, identities, samples, places=places, groups=members):
+        cameras = groups.get(row["place"]) or [c for c in every if row["place"] in (camera_place(c), EVERYWHERE)]
         own = {c: {identities[k][0] for k in spans if k[0] == c} - identities.unlinked - {0} for c in cameras}
-        yield {
-            "place": row["place"],
-            "truth": _truth(truth, cameras),
-            **{k: row[k] for k in ("unique", "unique_low", "unique_high")},
-            "tracks": sum(k[0] in cameras for k in spans),
-            "global ids": len(set().union(*own.values())),
-            "sum over cameras": sum(map(len, own.values())),
-            "LineZone": sum(lines[c].in_count for c in cameras if c in lines),
-        }
+        there = {key for key in spans if key[0] in cameras}
+        numbers = samples.numbers(there & people_of(identities).keys())
+        cells.append(
+            {
+                "place": row["place"],
+                "truth": true_number(folder, cameras),
+                **{k: row[k] for k in ("unique", "unique_low", "unique_high")},
+                "samples": np.quantile(numbers, [0.05, 0.5, 0.95]).tolist(),
+                "tracks": len(there),
+                "global ids": len(set().union(*own.values())),
+                "sum over cameras": sum(map(len, own.values())),
+                "LineZone": sum(seen.lines.get(c, 0) for c in cameras),
+            }
+        )
+    return cells
 
 
 def _places(item: Scene) -> dict[str, list[str]]:
@@ -102,14 +94,6 @@ def _places(item: Scene) -> dict[str, list[str]]:
         found[f"place {number + 1}"] = [f"cam{i:02d}" for i in range(first, first + count)]
         first += count
     return found
-
-
-def _truth(truth: Any, cameras: list[str]) -> int:
-    """How many people were in any of the pictures for long enough."""
-    here = np.isin(truth["camera"], cameras) & (truth["visibility"] >= SHARE)
-    moments = np.unique(np.stack([truth["person"][here], np.round(truth["time"][here] * 4)], 1), axis=0)
-    _, frames = np.unique(moments[:, 0], return_counts=True)
-    return int((frames >= SEEN * 4).sum())
 
 
 def summary(cells: list[dict[str, Any]]) -> dict[str, float]:
@@ -135,19 +119,59 @@ def summary(cells: list[dict[str, Any]]) -> dict[str, float]:
 def scenes(options: argparse.Namespace) -> None:
     """The table."""
     levels: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for item in SCENES:
+    for item in (*SCENES, *LOOK_ALIKES):
         if options.only and item.name not in options.only:
             continue
         make(item, options.pictures, options.out)
         cells = counted(item, options.out)
-        levels[item.config.level] += cells
-        levels["all"] += cells
+        alike = item in LOOK_ALIKES
+        for level in ("look-alikes",) if alike else (item.config.level, "all"):
+            levels[level] += cells
         for cell in cells if options.cells else ():
             print(item.name, *(f"{k}={v}" for k, v in cell.items()), flush=True)
     figures = {level: summary(cells) for level, cells in levels.items()}
     for level, found in figures.items():
         print(f"{level:8}", *(f"{name} {value:.3g};" for name, value in found.items()))
     save_asked(options, figures, seed=0)
+
+
+def fit(options: argparse.Namespace) -> None:
+    """What the constants of ``streamreid/places/link_evidence.py`` and ``MODEL_ERROR`` come from."""
+    counts = {relation: np.zeros((2, len(EDGES) - 1)) for relation in ("one camera", "two cameras")}
+    pairs = dict.fromkeys(counts, np.zeros(2))
+    cells: list[dict[str, Any]] = []
+    for item in FIT:
+        if options.only and item.name not in options.only:
+            continue
+        make(item, options.pictures, options.out)
+        if item.looks == "different":
+            for relation, (found, number) in labelled_pairs(observed(item, options.out), EDGES).items():
+                counts[relation] += found
+                pairs[relation] = pairs[relation] + number
+        cells += counted(item, options.out)
+    figures: dict[str, Any] = {}
+    for relation, (different, same) in counts.items():
+        shares = [np.log((c + 0.3) / max(n, 1)) for c, n in zip((different, same), pairs[relation], strict=True)]
+        print(f"{relation}: log-odds from, pairs of two people, of one, log share of two per unit, evidence")
+        for at, start in enumerate(EDGES[:-1]):
+            unit = shares[0][at] - np.log(EDGES[at + 1] - start)
+            print(f"  {start:4} {different[at]:7.0f} {same[at]:5.0f} {unit:6.2f} {shares[1][at] - shares[0][at]:6.2f}")
+            figures[f"{relation}.evidence_from_{start}"] = float(shares[1][at] - shares[0][at])
+    for share in SHARES:
+        figures[f"model error for {share:.2f}"] = model_error(cells, share)
+        print(f"{share:.0%} of {len(cells)} cells hold the truth with a model error of {model_error(cells, share):.3f}")
+    save_asked(options, figures, seed=0)
+
+
+def model_error(cells: list[dict[str, Any]], share: float) -> float:
+    """The least share of the number of people by which intervals are to be wider, so that so many hold the truth."""
+    needed = []
+    for cell in cells:
+        low, middle, high = cell["samples"]
+        gap = max(cell["truth"] - middle, middle - cell["truth"]) - 0.999  # ends are rounded outwards
+        drawn = high - middle if cell["truth"] > middle else middle - low
+        needed.append(np.sqrt(max(gap, 0.0) ** 2 - min(drawn, max(gap, 0.0)) ** 2) / middle)
+    return float(np.quantile(needed, share, method="inverted_cdf"))
 
 
 def run(options: argparse.Namespace) -> None:
@@ -168,6 +192,11 @@ def main() -> None:
     one.add_argument("--cells", action="store_true", help="print every cell")
     one.add_argument("--only", nargs="*", help="names of scenes")
     one.set_defaults(run=scenes)
+    three = verbs.add_parser("fit")
+    three.add_argument("--pictures", type=Path, required=True)
+    three.add_argument("--out", type=Path, required=True)
+    three.add_argument("--only", nargs="*", help="names of scenes")
+    three.set_defaults(run=fit)
     two = verbs.add_parser("run")
     two.add_argument("folder", type=Path)
     two.set_defaults(run=run)

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.association.track_constraints import TrackConstraints
-from streamreid.places.partition_sampling import ABSENT, CONFLICT, LinkGraph
+from streamreid.places.partition_chains import ABSENT, CONFLICT
+from streamreid.places.partition_sampling import LinkGraph
 from streamreid.types import BoolArray, Float64Array, IntArray, TrackKey
 
 __all__ = ["WORTH_ASKING", "Question", "ReviewQueue"]
@@ -242,7 +243,7 @@ def _dense(graph: LinkGraph, first: int) -> tuple[Float64Array, Float64Array]:
     """``[N, N]`` evidence of the tracks from ``first`` on, and 1 where two cannot be one person."""
     count = len(graph.keys) - first
     evidence, apart = np.full((count, count), ABSENT), np.zeros((count, count))
-    for pairs, values, target in ((graph.pairs, graph.evidence, evidence), (graph.apart, None, apart)):
+    for pairs, values, target in ((graph.pairs, graph.mean_evidence, evidence), (graph.apart, None, apart)):
         rows: IntArray = np.asarray(pairs, np.int64).reshape(-1, 2) - first
         kept = (rows >= 0).all(1)
         i, j = rows[kept].T

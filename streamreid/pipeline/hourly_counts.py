@@ -42,7 +42,7 @@ _REVISED = 23 * HOUR
 _MOST_TRACKS = 500_000
 """Tracks whose identity is remembered: as many records as a live run keeps of places."""
 
-_MOST_SAMPLED = 1000
+_MOST_SAMPLED = 2000
 """Tracks of an hour for which there is an interval: sampling who may be who takes up to 20 s of a core then."""
 
 _PATIENCE = 60.0

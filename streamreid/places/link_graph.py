@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from streamreid.places.link_evidence import compared_pairs, evidence_of, look_alikes
 from streamreid.places.partition_sampling import LinkGraph, PartitionSamples, sample_partitions
 from streamreid.places.records import TrackSpan
 from streamreid.places.stays import Identities, people_of
@@ -15,30 +16,8 @@ from streamreid.types import Float64Array, IntArray, TrackKey
 
 __all__ = ["link_graph", "who_may_be_who"]
 
-_LOG_ODDS = {
-    False: (
-        (-2.0, 0.5, 2.5, 3.5, 5.0, 6.5, 8.0, 10.0, 11.7, 12.3),
-        (-5.0, -4.5, -3.5, -2.0, 0.8, 2.4, 3.9, 5.5, 8.7, 9.5),
-    ),
-    True: (
-        (-1.0, 0.5, 1.4, 2.4, 3.4, 4.4, 5.5, 6.5, 7.5, 9.0, 11.0, 14.0),
-        (-5.3, -4.5, -1.8, -0.4, 1.6, 2.8, 3.7, 4.7, 5.4, 5.6, 6.2, 8.4),
-    ),
-}
-"""Log-odds of the association, without the prior of one in so many people, and what they turned out to be worth as
-evidence: the logarithm of how many times more often pairs of one person have them than pairs of two, for tracks of one
-camera and of two. Counted over six generated scenes of people who are in no test (``benchmarks/unique_people.py``)."""
-
-_OTHER_CAMERA = 3.0
-"""Added for tracks of two cameras, so that the counts of the same six scenes are nearly unbiased: the tracks of one
-person in two cameras are alike or not all together, and who is left when others have been told apart is likelier."""
-
 _SUREST = 6.0
 """Evidence of what was decided without a comparison that is at hand: nothing is surer than one in four hundred."""
-
-_MOST = 1500
-"""Tracks of which partitions are sampled, the newest; of older ones it is as it was decided. Sampling takes about half
-a minute of processor time for 500 tracks, and grows with the square."""
 
 
 def who_may_be_who(
@@ -50,7 +29,6 @@ def who_may_be_who(
     *,
     samples: int = 100,
     seed: int = 0,
-    most: int = _MOST,
 ) -> PartitionSamples:
     """Sample who may be who; see `link_graph` for the arguments.
 
@@ -62,23 +40,9 @@ def who_may_be_who(
         spans: When the tracks were seen.
         samples: How many.
         seed: The same seed gives the same samples.
-        most: Tracks that are sampled, the newest; of older ones it is as it was decided.
     """
     graph, start = link_graph(tracks, pairs, log_odds, identities, spans)
-    old = max(len(graph.keys) - most, 0)
-    if not old:
-        return sample_partitions(graph, start, samples=samples, seed=seed)
-    new = LinkGraph(
-        graph.keys[old:],
-        graph.pairs[(graph.pairs >= old).all(1)] - old,
-        graph.evidence[(graph.pairs >= old).all(1)],
-        graph.apart[(graph.apart >= old).all(1)] - old,
-    )
-    found = sample_partitions(new, start[old:], samples=samples, seed=seed).labels
-    first = {int(who): row for row, who in reversed(list(enumerate(start[old:])))}
-    beyond = found.max(initial=0) + 1
-    before = [found[:, first[who]] if who in first else np.full(samples, beyond + who) for who in start[:old].tolist()]
-    return PartitionSamples(graph.keys, np.concatenate([np.stack(before, 1), found], 1))
+    return sample_partitions(graph, start, samples=samples, seed=seed)
 
 
 def link_graph(
@@ -114,8 +78,8 @@ def link_graph(
     found, odds = np.sort(found[known], 1), log_odds[known]
     camera = np.unique([key[0] for key in keys], return_inverse=True)[1].ravel()
     other = camera[found[:, 0]] != camera[found[:, 1]]
-    evidence = np.where(other, np.interp(odds, *_LOG_ODDS[True]) + _OTHER_CAMERA, np.interp(odds, *_LOG_ODDS[False]))
     apart = _together({s.key: s for s in spans}, keys, start)
+    evidence = evidence_of(odds, other, look_alikes(odds[~other], compared_pairs(camera, apart)))
     listed = {*map(tuple, found.tolist()), *map(tuple, apart.tolist())}
     chance = {key: p for key, (_, p) in identities.items()}
     believed = [
@@ -129,7 +93,7 @@ def link_graph(
         LinkGraph(
             keys,
             np.concatenate([found, np.array([b[:2] for b in believed], np.int64).reshape(-1, 2)]),
-            np.concatenate([evidence, np.array([b[2] for b in believed], np.float64)]),
+            np.concatenate([evidence, np.tile([b[2] for b in believed], (len(evidence), 1))], 1),
             apart,
         ),
         start,

@@ -21,9 +21,6 @@ __all__ = ["LivePlaces"]
 _FRESH = 15.0
 """Seconds for which the gauge's numbers are taken again: several servers may ask for them."""
 
-_SAMPLED = 300
-"""Newest tracks of which it is asked who else they may be, while a run goes on: some seconds of one core."""
-
 _SAMPLES_FRESH = 60.0
 """Seconds for which these samples are taken again."""
 
@@ -88,7 +85,7 @@ class LivePlaces:
             if samples is None or time.monotonic() - since >= _SAMPLES_FRESH:
                 links = self._pipeline.site.pair_links()
                 tracks = [track.key for track in links.tracks]
-                samples = who_may_be_who(tracks, links.pairs, links.log_odds, who, log.spans, most=_SAMPLED)
+                samples = who_may_be_who(tracks, links.pairs, links.log_odds, who, log.spans)
                 self._samples = time.monotonic(), samples
             return samples
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from streamreid.places.partition_chains import CONFLICT
 from streamreid.places.partition_sampling import (
-    CONFLICT,
     NOBODY,
     LinkGraph,
     PartitionSamples,
@@ -77,7 +77,7 @@ def exact(graph: LinkGraph) -> dict[Rows, float]:
 def test_samples_have_the_probabilities_of_all_partitions(apart: bool) -> None:
     graph = random_graph(3 + apart, 6, apart=apart)
     truth = exact(graph)
-    found = sample_partitions(graph, samples=4000, sharpness=1.0, seed=1)
+    found = sample_partitions(graph, samples=4000, seed=1)
     count = np.bincount(found.numbers(graph.keys), minlength=7) / 4000
     right = np.zeros(7)
     together = np.zeros((6, 6))
@@ -96,23 +96,58 @@ def test_components_share_the_prior() -> None:
     evidence[0, 1], evidence[2, 3] = 1.0, 2.0
     graph = graph_of(evidence, ((0, 2), (0, 3), (1, 2), (1, 3)))
     truth = exact(graph)
-    found = sample_partitions(graph, samples=4000, sharpness=1.0)
+    found = sample_partitions(graph, samples=4000)
     for n in (2, 3, 4):
         right = sum(p for rows, p in truth.items() if len(rows) == n)
         assert (found.numbers(graph.keys) == n).mean() == pytest.approx(right, abs=0.025)
 
 
 def test_without_evidence_every_number_of_people_is_equally_likely() -> None:
-    found = sample_partitions(graph_of(np.zeros((5, 5))), samples=4000, sharpness=1.0)
+    found = sample_partitions(graph_of(np.zeros((5, 5))), samples=4000)
     np.testing.assert_allclose(np.bincount(found.numbers(found.keys), minlength=6)[1:] / 4000, 0.2, atol=0.025)
     np.testing.assert_allclose(np.exp(log_partitions(5)), [0, 1, 15, 25, 10, 1])
+
+
+def test_each_hypothesis_has_as_many_samples() -> None:
+    """Two accounts of the same pairs: samples are those of one and of the other, half and half."""
+    one, two = random_graph(7, 5), random_graph(8, 5)
+    both = LinkGraph(one.keys, one.pairs, np.stack([one.evidence, two.evidence]), one.apart)
+    found = sample_partitions(both, samples=4000)
+    for n in range(1, 6):
+        right = np.mean([sum(p for rows, p in exact(g).items() if len(rows) == n) for g in (one, two)])
+        assert (found.numbers(found.keys) == n).mean() == pytest.approx(right, abs=0.025)
+
+
+def test_pairs_that_are_not_listed_are_nearly_never_one_person() -> None:
+    evidence = np.full((5, 5), -5.5)
+    evidence[0, 1], evidence[1, 2], evidence[2, 3], evidence[0, 4] = 3.0, 2.0, 4.0, 1.0
+    full = graph_of(evidence)
+    listed = full.evidence > -5
+    few = LinkGraph(full.keys, full.pairs[listed], full.evidence[listed], full.apart)
+    found = sample_partitions(few, samples=4000)
+    for n in range(1, 6):
+        right = sum(p for rows, p in exact(full).items() if len(rows) == n)
+        assert (found.numbers(found.keys) == n).mean() == pytest.approx(right, abs=0.025)
+
+
+def test_a_pair_that_cannot_be_is_none_whatever_is_listed_of_it() -> None:
+    graph = LinkGraph((("a", 1), ("a", 2)), np.array([[1, 0], [0, 1]]), np.array([9.0, 9.0]), np.array([[0, 1]]))
+    assert set(sample_partitions(graph).numbers(graph.keys).tolist()) == {2}
+
+
+def test_many_partitions_are_counted_as_few_are() -> None:
+    exactly, nearly = log_partitions(1000), log_partitions(1001)
+    size = np.arange(50, 900)
+    # S(n + 1, k) = k S(n, k) + S(n, k - 1)
+    right = np.logaddexp(np.log(size) + exactly[size], exactly[size - 1])
+    np.testing.assert_allclose(nearly[size], right, atol=2e-3)
 
 
 def test_score_is_the_logarithm_of_the_probability() -> None:
     graph = random_graph(5, 5, apart=True)
     truth = exact(graph)
     labels = {k: np.array([next(i for i, c in enumerate(k) if t in c) for t in range(5)]) for k in truth}
-    scores = {k: score(graph, v, sharpness=1.0) for k, v in labels.items()}
+    scores = {k: score(graph, v) for k, v in labels.items()}
     likely = [k for k, p in truth.items() if p > 1e-6]
     ratio = [scores[k] - np.log(truth[k]) for k in likely]
     np.testing.assert_allclose(ratio, ratio[0], atol=1e-9)
@@ -124,7 +159,7 @@ def test_two_pairs_of_tracks_are_joined_whole() -> None:
     evidence = np.full((4, 4), -0.5)
     evidence[0, 1] = evidence[2, 3] = 12.0
     graph = graph_of(evidence)
-    found = sample_partitions(graph, [1, 1, 2, 2], samples=2000, sharpness=1.0)
+    found = sample_partitions(graph, [1, 1, 2, 2], samples=2000)
     right = sum(p for rows, p in exact(graph).items() if len(rows) == 1)
     assert 0.05 < right < 0.95
     assert (found.numbers(graph.keys) == 1).mean() == pytest.approx(right, abs=0.04)

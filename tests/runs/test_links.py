@@ -11,6 +11,7 @@ from streamreid.association import TrackLinks
 from streamreid.association.link_record import RecordedTrack
 from streamreid.errors import DataError, OutputError
 from streamreid.places import TrackSpan
+from streamreid.places.link_evidence import evidence_of, look_alikes
 from streamreid.places.link_graph import link_graph, who_may_be_who
 from streamreid.runs.link_file import LINKS, read_links, write_links
 from streamreid.sinks import FinalIdentities
@@ -90,9 +91,40 @@ def test_likely_pairs_are_one_person_more_often() -> None:
     assert share[-1] > 0.95
 
 
-def test_of_more_tracks_than_are_sampled_the_oldest_stay_as_decided(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamreid.places.link_graph._MOST", 2)
-    labels = who({KEYS[0]: 3, KEYS[1]: 4, KEYS[2]: 3})
-    samples = who_may_be_who(KEYS, MADE.pairs, MADE.log_odds, labels, SPANS, samples=50)
-    assert samples.keys == KEYS
-    assert (samples.labels[:, 0] == samples.labels[:, 2]).all()
+def test_pairs_of_a_site_of_look_alikes_are_worth_less() -> None:
+    """Many pairs between those of one person and those of two: people look alike here, and who is alike may be two."""
+    usual, many = np.concatenate([np.full(40, 11.5), np.full(20, 3.0)]), np.full(150, 6.0)
+    few = look_alikes(usual, 20_000)
+    alike = look_alikes(np.concatenate([usual, many]), 20_000)
+    assert few < 1e-3 < alike
+    odds, camera = np.array([7.0, 7.0, 11.5]), np.array([False, True, False])
+    less, more = evidence_of(odds, camera, few), evidence_of(odds, camera, alike)
+    assert (more[1:, :2] < less[1:, :2] - 1).all()
+    np.testing.assert_allclose(more[:, 2], less[:, 2], atol=0.7)  # nobody else is as alike as that
+    assert (np.ptp(more[:, :2], axis=0) > np.ptp(less[:, :2], axis=0)).all()  # and it is less known how much less
+
+
+def test_intervals_are_wide_where_people_look_alike() -> None:
+    """Twenty people in two cameras, and who is who in the other camera is unsure: by the pairs of one camera between
+    the two, it is told whether people are alike here."""
+    keys = tuple((camera, i) for camera in ("hall", "yard") for i in range(40))
+    spans = [TrackSpan(*key, 10.0 * at, 10.0 * at + 5) for at, key in enumerate(keys)]
+    width = []
+    for likeness in (0, 60):
+        rng = np.random.default_rng(0)
+        own = np.array([[i, i + 20] for i in (*range(20), *range(40, 60))])
+        cross = np.array([[i, 40 + i] for i in range(20)])
+        i, j = np.triu_indices(40, 1)
+        different = np.flatnonzero(j != i + 20)
+        alike = np.stack([i, j], 1)[rng.choice(different, likeness, replace=False)]
+        pairs = np.concatenate([own, cross, alike])
+        odds = np.concatenate([np.full(40, 8.0), np.full(20, 6.5), np.full(len(alike), 6.0)])
+        samples = who_may_be_who(keys, pairs, odds, who({key: n + 1 for n, key in enumerate(keys)}), spans)
+        _, low, high = samples.unique(keys)
+        width.append(high - low)
+    assert width[1] > 1.5 * width[0]
+
+
+def test_no_pair_is_no_look_alike() -> None:
+    assert look_alikes(np.zeros(0), 0) == 0
+    assert evidence_of(np.zeros(0), np.zeros(0, bool), 3e-4).shape[1] == 0
