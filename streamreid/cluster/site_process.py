@@ -14,9 +14,10 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -293,6 +294,8 @@ class SiteProcess:
     def _lead(self) -> _Entered:
         """The folder of the results, whose lock one process at a time has: where another process of this site has it,
         this one stands by, and follows it within a moment of its end."""
+        if self._standby:
+            self._import_all()
         while True:
             if not self._standby or SiteMarker.read(self._task.folder).run == self._task.run:
                 try:
@@ -307,6 +310,16 @@ class SiteProcess:
             if self._stopped:
                 raise ClusterError("the run was stopped before it began")
             time.sleep(_LEAD_SECONDS)
+
+    def _import_all(self) -> None:
+        """What is imported on its first use otherwise, which takes seconds on a busy machine."""
+        config = self._task.config
+        wanted = ["streamreid.messages.factory", "scipy.optimize"]
+        wanted += ["streamreid.serving.app", "uvicorn", "httptools"] if config.server.listen is not None else []
+        wanted += ["psycopg"] if self._task.leases.address is not None or config.gallery.store is not None else []
+        for name in wanted:
+            with suppress(ImportError):  # an extra that is not installed is told of where it is used
+                import_module(name)
 
     def _configs(self) -> Mapping[str, CameraConfig]:
         return {} if self._service is None else self._service.cameras.by_name

@@ -50,7 +50,8 @@ CHANGE_SECONDS = 25.0
 """How long a worker may take to open a camera with new settings; the HTTP interface waits for 30 s."""
 
 _RETRY_SECONDS = 0.2
-_ADOPT_SECONDS = 3.0
+_ADOPT_SECONDS = 1.0
+"""How long a worker may take to say what it reads; of one that does not, what it was planned for is assumed."""
 
 
 class Supervisor:
