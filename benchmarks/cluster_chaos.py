@@ -12,7 +12,7 @@ anything here. The faults come in rounds that are shuffled by the seed:
 ``worker``    kill -9 of a worker
 ``site``      kill -9 of the site
 ``raylet``    kill -9 of Ray on machine two, which is started again after ten seconds
-``head``      kill -9 of Ray on the head, which is started again after ten seconds with what it stored (--storage)
+``head``      kill -9 of Ray on the head; its tables' server is started again after ten seconds (--storage)
 ``cut5``      machine two has no network for five seconds
 ``cut``       machine two has no network for so many seconds (--cut)
 ``slow``      a worker is stopped (SIGSTOP) for six seconds
@@ -131,7 +131,12 @@ class Cluster:
 
     def inside(self, machine: str, *words: str) -> list[str]:
         """A command on a machine."""
-        named = ["unshare", "--uts", "sh", "-c", f'hostname {machine}; exec "$@"', "sh", *words]
+        own, shared = self.folder / f"ray-{machine}", self.folder / "ray"
+        own.mkdir(exist_ok=True)
+        shared.mkdir(exist_ok=True)
+        # Of one file system for all, each would take the address of the first for its own.
+        act = f'mount --bind {own} {shared}; hostname {machine}; exec "$@"'
+        named = ["unshare", "--uts", "--mount", "sh", "-c", act, "sh", *words]
         return named if machine == "head" else ["ip", "netns", "exec", f"sr{machine}", *named]
 
     def start(self, machine: str) -> bool:
@@ -240,7 +245,7 @@ class Chaos:
             "worker": (of_worker, lambda: os.kill(pid, signal.SIGKILL)),
             "site": (tuple(self.cameras), lambda: os.kill(self.site(), signal.SIGKILL)),
             "raylet": (of_two, lambda: self._ray("two")),
-            "head": ((), lambda: self._ray("head")),
+            "head": ((), self._head),
             "cut5": (of_two, lambda: self._cut(5.0)),
             "cut": (of_two, lambda: self._cut(self.cut)),
             "slow": (of_worker, lambda: self._stopped(pid, 6.0)),
@@ -252,6 +257,15 @@ class Chaos:
         with contextlib.suppress(ProcessLookupError):
             act()
         self.done.append(Fault(kind, began, time.monotonic(), hit))
+
+    def _head(self) -> None:
+        # `ray start --head` would find the processes of the other machines, which are not hidden here, and refuse.
+        (server,) = self.cluster.processes("/gcs_server ", str(self.cluster.folder))
+        command = Path(f"/proc/{server}/cmdline").read_bytes().decode().split("\0")[:-1]
+        self.cluster.kill("head")
+        time.sleep(AGAIN)
+        words = self.cluster.inside("head", *command)
+        subprocess.Popen(words, env=self.cluster.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def _ray(self, machine: str) -> None:
         self.cluster.kill(machine)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from streamreid.cluster.update_batch import Ack, CameraUpdates, UpdateBatch
@@ -26,6 +26,7 @@ class Channel:
     Args:
         worker: Which sends it; empty before the first.
         fence: The highest so far.
+        least: Of leases in force when the site began: what was made under an earlier one is refused.
         next: Number of the update that is expected next.
         waiting: Arrival (monotonic seconds) and update.
         released: Frames of recordings whose tracks are known but whose turn has not come.
@@ -41,6 +42,7 @@ class Channel:
 
     worker: str = ""
     fence: int = 0
+    least: int = 0
     next: int = 0
     waiting: deque[tuple[float, TrackUpdate]] = field(default_factory=deque)
     released: deque[TrackedFrame] = field(default_factory=deque)
@@ -101,7 +103,7 @@ class Inbox:
                 channel = self.channels.get(item.camera)
                 if channel is None:
                     refused[item.camera] = "it is not a camera of this run"
-                elif item.fence < channel.fence:
+                elif item.fence < max(channel.fence, channel.least):
                     channel.refused += len(item.updates)
                     refused[item.camera] = f"worker '{channel.worker}' has a newer lease of it"
                 elif item.fence > channel.fence and channel.ended and not self._live:
@@ -117,6 +119,18 @@ class Inbox:
                     expected[item.camera] = channel.next
             self.changed.notify_all()
         return Ack(expected, refused, tuple(again), answers, time.time())
+
+    def refuse_before(self, fences: Mapping[str, int]) -> None:
+        """Take nothing that was made under leases before these: a site that was started again has forgotten which it
+        had seen, and a worker that was cut off meanwhile still has what others have filmed instead.
+
+        Args:
+            fences: The newest, by camera.
+        """
+        with self.changed:
+            for camera, fence in fences.items():
+                if camera in self.channels:
+                    self.channels[camera].least = fence
 
     def close(self, camera: str) -> None:
         """Nothing more is expected of a camera."""

@@ -151,6 +151,9 @@ class Leases(Protocol):
     def owners(self) -> dict[str, Lease]:
         """The leases in force, by camera."""
 
+    def fences(self) -> dict[str, int]:
+        """The fence of the newest lease of each camera, whether or not it is in force."""
+
     def log(self) -> Sequence[LeaseChange]:
         """All changes of owner so far, oldest first."""
 
@@ -286,6 +289,11 @@ class SiteLeases:
                 for camera, held in self._held.items()
                 if now < held.end
             }
+
+    def fences(self) -> dict[str, int]:
+        """See `Leases`."""
+        with self._lock:
+            return dict(self._fences)
 
     def log(self) -> list[LeaseChange]:
         """See `Leases`."""

@@ -172,6 +172,14 @@ class PostgresLeases:
         now = time.monotonic()
         return {camera: Lease(camera, worker, int(fence), now + float(left)) for camera, worker, fence, left in rows}
 
+    def fences(self) -> dict[str, int]:
+        """See `Leases`."""
+        with self._connection() as db:
+            rows = db.execute(
+                f"SELECT camera, fence FROM {_SCHEMA}.leases WHERE site = %s AND fence > 0", (self._site,)
+            ).fetchall()
+        return {camera: int(fence) for camera, fence in rows}
+
     def log(self) -> list[LeaseChange]:
         """See `Leases`."""
         with self._connection() as db:

@@ -174,6 +174,11 @@ class RequestedLeases:
         found: dict[str, Lease] = self._ask("owners")
         return found
 
+    def fences(self) -> dict[str, int]:
+        """See `Leases`."""
+        found: dict[str, int] = self._ask("fences")
+        return found
+
     def log(self) -> list[LeaseChange]:
         """See `Leases`."""
         found: list[LeaseChange] = self._ask("log")

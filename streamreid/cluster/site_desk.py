@@ -15,7 +15,7 @@ from streamreid.secrets import redact
 __all__ = ["SiteDesk"]
 
 
-_LEASE_KINDS = ("acquire", "renew", "release", "revoke", "withdraw", "allow", "owners", "log")
+_LEASE_KINDS = ("acquire", "renew", "release", "revoke", "withdraw", "allow", "owners", "fences", "log")
 _FIGURES_SECONDS = 1.0
 """Seconds over which frame rates are computed."""
 

@@ -276,7 +276,10 @@ class SiteProcess:
         engine = supervisor.first_engine(patient=again)
         goes_on = live and not overwrite and (task.append or again)
         begin = read_begin(task.folder) if goes_on else None
-        service = self._patiently(again, lambda: SiteService(config, engine, begin=begin, stay=task.stay))
+        fences = self._patiently(again, leases.fences) if goes_on else {}
+        service = self._patiently(
+            again, lambda: SiteService(config, engine, begin=begin, stay=task.stay, fences=fences)
+        )
         stack.callback(service.close)
         desk = SiteDesk(service.receive, leases, service.status)
         service.cameras.host = supervisor

@@ -72,6 +72,7 @@ class SiteService:
         engine: Which engine makes the features on the workers.
         begin: Where the ids of an earlier run, or of this one before a crash, end.
         stay: Go on without any camera, because cameras may be added.
+        fences: Of the newest leases, by camera, where an earlier process of this site has run; see `Leases.fences`.
 
     Attributes:
         run: The run that the updates feed.
@@ -88,6 +89,7 @@ class SiteService:
         *,
         begin: RunState | None = None,
         stay: bool = False,
+        fences: Mapping[str, int] | None = None,
     ) -> None:
         config = config.model_copy(update={"cameras": with_kinds(config.cameras)})
         check_mixed(config.cameras, window=config.association.window, serving=stay)
@@ -99,6 +101,7 @@ class SiteService:
         window = config.association.window
         self.cameras = RemoteCameras(config.cameras, self._statistics, live=live, stay=stay, window=window)
         self._inbox = Inbox([c.name for c in config.cameras], live=live)
+        self._inbox.refuse_before(fences or {})
         self.cameras.on_change = self._camera_changed
         self._models: dict[str, str] = {}
         faults = FrameFaults(

@@ -40,14 +40,8 @@ def nodes(ray):
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     folder = tempfile.mkdtemp(prefix="sr-", dir="/tmp")  # Ray's sockets need a short path
-    wanted = {
-        "RAY_AUTH_MODE": "disabled",  # no token is written into the home folder
-        "RAY_gcs_storage": "rocksdb",  # so that the head can be killed and started again
-        "RAY_gcs_storage_path": f"{folder}/gcs",
-    }
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    os.mkdir(f"{folder}/gcs")
+    before = os.environ.get("RAY_AUTH_MODE")
+    os.environ["RAY_AUTH_MODE"] = "disabled"  # no token is written into the home folder
     cluster = None
     try:
         small = {"object_store_memory": STORE, "include_dashboard": False, "temp_dir": folder}
@@ -60,11 +54,10 @@ def nodes(ray):
         if cluster is not None:
             cluster.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        if before is None:
+            del os.environ["RAY_AUTH_MODE"]
+        else:
+            os.environ["RAY_AUTH_MODE"] = before
 
 
 @pytest.fixture

@@ -176,4 +176,5 @@ def test_a_worker_that_is_not_heard_of_keeps_its_lease_to_the_end_and_gets_no_ot
     leases.allow("a")
     door = leases.acquire("door", "a")
     assert set(leases.renew([door])) == {"door"}
+    assert leases.fences() == {"gate": second.fence, "door": door.fence}
     assert owned_twice(leases.log()) == []

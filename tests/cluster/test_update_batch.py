@@ -142,3 +142,16 @@ def test_what_was_made_under_the_last_lease_is_sent_before_the_next_ones(box):
     box.acknowledge((old,), {"gate": 1})
     (new,) = box.collect(1 << 20)
     assert (new.fence, new.first, len(new.updates)) == (2, 0, 1)
+
+
+def test_a_site_that_began_anew_takes_nothing_of_an_earlier_owner():
+    inbox = Inbox(["gate", "door"], live=True)
+    inbox.refuse_before({"gate": 3, "gone": 7})
+    late = UpdateBatch("cut off", (CameraUpdates("gate", 2, 5, 5, (update(5),)),))
+    answer = inbox.take(late, {})
+    assert "gate" in answer.refused
+    assert not inbox.channels["gate"].waiting
+    present = UpdateBatch("owner", (CameraUpdates("gate", 3, 40, 40, (update(40),)), CameraUpdates("door", 1, 0, 0)))
+    answer = inbox.take(present, {})
+    assert (answer.refused, answer.next["gate"]) == ({}, 41)
+    assert (len(inbox.channels["gate"].waiting), inbox.channels["gate"].lost) == (1, 0)
