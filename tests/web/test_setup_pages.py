@@ -25,6 +25,8 @@ def site(films, tmp_path_factory):
     folder = tmp_path_factory.mktemp("setup")
     hall = {"name": "hall", "uri": str(films / "hall.mp4"), "live": True, "repeat": 10_000, "stride": 2}
     with LiveRun(Config.from_dict({"cameras": [hall], "engine": {"model": "none"}}), folder / "run") as live:
+        for path in ("/page/places/hall", "/page/cameras"):  # what is slow only once is no part of a test
+            urllib.request.urlopen(live.address + path, timeout=120).close()
         yield live
 
 
@@ -45,6 +47,7 @@ def shown(page, camera):
     page.wait_for_selector(f"camera-view[camera={camera}][data-time]")
 
 
+@pytest.mark.wall_time
 def test_a_zone_that_is_drawn_counts(site, visit):
     def act(page):
         page.goto(f"{site.address}/page/places/hall")
@@ -75,6 +78,7 @@ def test_a_zone_that_is_drawn_counts(site, visit):
     PlaceEditor(site.pipeline).remove_zone("floor")
 
 
+@pytest.mark.wall_time
 def test_a_camera_is_added_tested_paused_and_removed(site, films, visit):
     def act(page):
         page.goto(f"{site.address}/page/cameras")
