@@ -26,7 +26,7 @@ from streamreid.places.records import EARLIEST_DATE
 from streamreid.sinks import FinalIdentities
 from streamreid.types import IdentityEvent, TrackKey
 
-__all__ = ["HourlyCounts", "RunSnapshot"]
+__all__ = ["HourlyCounts", "RunSnapshot", "samples_between"]
 
 log = logging.getLogger(__name__)
 
@@ -188,15 +188,23 @@ def count_hour(run: str, seen: RunSnapshot, hour: float, *, sampled: bool = True
     begin = max(hour, min(first for first, _ in times))
     end = min(hour + HOUR, math.nextafter(max(last for _, last in times), math.inf))
     everything = {name: replace(place, min_people=0) for name, place in told.places.items()}
-    samples = _samples(seen, begin, end) if sampled else None
+    samples = samples_between(seen, begin, end) if sampled else None
     table = count_people(replace(told, places=everything), seen.identities, samples, start=begin, end=end)
     least = {name: place.min_people for name, place in told.places.items()}
     return {(row["place"], hour): _record(run, hour, row, least.get(row["place"], 0)) for row in table}
 
 
-def _samples(seen: RunSnapshot, begin: float, end: float) -> PartitionSamples | None:
-    """Who may be who among the tracks of an hour: whoever was not there does not change how many were. None of too
-    many tracks."""
+def samples_between(seen: RunSnapshot, begin: float, end: float) -> PartitionSamples | None:
+    """Who may be who among the tracks of a period: whoever was not there does not change how many were.
+
+    Args:
+        seen: Of the run.
+        begin: Capture time, seconds.
+        end: After the last moment.
+
+    Returns:
+        None of more than 2,000 tracks.
+    """
     spans = [s for s in seen.places.spans if s.start < end and s.end >= begin]
     if len(spans) > _MOST_SAMPLED:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from streamreid.pipeline.hourly_counts import RunSnapshot, samples_between
 from streamreid.pipeline.run import Run
 from streamreid.places import CountsTable, count_people
 from streamreid.sinks import FinalIdentities
@@ -82,13 +83,17 @@ class SettledTracksSink(SinkContext):
         """Nothing is written."""
 
 
-def counts_of_last_hour(pipeline: Run, settled: SettledTracks) -> CountsTable:
+def counts_of_last_hour(pipeline: Run, settled: SettledTracks, *, interval: bool = False) -> CountsTable:
     """One row per place, of the last hour of capture time.
 
     Args:
         pipeline: The run.
         settled: Who the tracks were that it no longer lists.
+        interval: Whether to work out the 90 % interval of ``unique``, which takes some seconds.
     """
-    log = pipeline.places.log()
+    log, who = pipeline.places.log(), settled.with_current(pipeline.identities)
     newest = max((last for _, last in log.watched.values()), default=0.0)
-    return count_people(log, settled.with_current(pipeline.identities), start=newest - _WINDOW, end=newest + 1e-3)
+    begin, end = newest - _WINDOW, newest + 1e-3
+    seen = RunSnapshot(log, who, pipeline.site.pair_links()) if interval else None
+    samples = None if seen is None else samples_between(seen, begin, end)
+    return count_people(log, who, samples=samples, start=begin, end=end)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from streamreid._threads import Thread
 from streamreid.config.output import duration
 from streamreid.pipeline import Pipeline
 from streamreid.places import CountsTable, FlowsTable, PlaceLog, count_flows, count_people
@@ -18,11 +21,16 @@ from streamreid.sinks import FinalIdentities
 
 __all__ = ["LivePlaces"]
 
+log = logging.getLogger(__name__)
+
 _FRESH = 15.0
 """Seconds for which the gauge's numbers are taken again: several servers may ask for them."""
 
 _SAMPLES_FRESH = 60.0
 """Seconds for which these samples are taken again."""
+
+_REST = 20.0
+"""Times as long as the gauge's intervals took until they are worked out again: a twentieth of a core at most."""
 
 
 class LivePlaces:
@@ -37,6 +45,9 @@ class LivePlaces:
         self._pipeline, self._settled = pipeline, settled
         self._lock = threading.Lock()
         self._recent: tuple[float, CountsTable | None] = (-_FRESH, None)
+        self._intervals: dict[str, tuple[int, int]] = {}
+        self._due = self._stale = 0.0
+        self._working_out = False
         self._sampling = threading.Lock()
         self._samples: tuple[float, PartitionSamples | None] = (-_SAMPLES_FRESH, None)
 
@@ -71,13 +82,34 @@ class LivePlaces:
         return count_flows(log, self._who(), **self._question(log, **asked))
 
     def recent(self) -> CountsTable:
-        """Counts of the last hour, one row per place; counted anew after a while."""
+        """Counts of the last hour, one row per place; counted anew after a while. Intervals are worked out meanwhile
+        and follow: there are none at first, nor where nobody asked for a long time."""
         with self._lock:
             since, table = self._recent
             if table is None or time.monotonic() - since >= _FRESH:
                 table = counts_of_last_hour(self._pipeline, self._settled)
                 self._recent = time.monotonic(), table
-            return table
+            now = time.monotonic()
+            if now >= self._due and not self._working_out:
+                self._working_out = True
+                Thread(target=self._work_out_intervals, name="unique-people", daemon=True).start()
+            found = self._intervals if now < self._stale else {}
+            return replace(table, rows=tuple(_with_interval(row, found) for row in table))
+
+    def _work_out_intervals(self) -> None:
+        begun = time.monotonic()
+        found: dict[str, tuple[int, int]] = {}
+        try:
+            for row in counts_of_last_hour(self._pipeline, self._settled, interval=True):
+                if row["unique_low"] is not None:
+                    found[row["place"]] = row["unique_low"], row["unique_high"]
+        except Exception:
+            log.exception("the interval of the different people of the last hour could not be worked out")
+        with self._lock:
+            now = time.monotonic()
+            rest = max(_SAMPLES_FRESH, _REST * (now - begun))
+            self._intervals, self._due, self._stale = found, now + rest, now + 2 * rest
+            self._working_out = False
 
     def _who_may_be_who(self, log: PlaceLog, who: FinalIdentities) -> PartitionSamples:
         with self._sampling:
@@ -111,3 +143,11 @@ class LivePlaces:
             "end": None if until is None else moment(until, begin, "to"),
             "min_people": min_people,
         }
+
+
+def _with_interval(row: Mapping[str, Any], found: Mapping[str, tuple[int, int]]) -> Mapping[str, Any]:
+    """A row with an interval of a moment ago, which holds the number of now."""
+    if row["unique"] is None or row["place"] not in found:
+        return row
+    low, high = found[row["place"]]
+    return {**row, "unique_low": min(low, row["unique"]), "unique_high": max(high, row["unique"])}

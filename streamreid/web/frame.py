@@ -184,9 +184,8 @@ class Frame:
                     problem = redact(error)
                     html = self._render("problem.html", texts, asked, theme=theme, problem=problem, title="problem")
                     return _html(html, error.http_status)
-                return _html(
-                    self._render(page.template, texts, asked, theme=theme, page=page, title=page.title, **values)
-                )
+                title = page.title_in(self._site)
+                return _html(self._render(page.template, texts, asked, theme=theme, page=page, title=title, **values))
 
             return await pool.run(made)
 

@@ -56,6 +56,7 @@ class Page:
         show: Gives the values of its template; runs in a thread and may wait a little.
         template: File in ``templates/``.
         title: Key of its name in `Texts`.
+        finished_title: Key of its name for a finished run, where that is another one.
         wanted: Whether a site has it; others neither list nor show it.
     """
 
@@ -64,6 +65,11 @@ class Page:
     template: str
     title: str
     wanted: Callable[[SiteView], bool]
+    finished_title: str = ""
+
+    def title_in(self, site: SiteView) -> str:
+        """Key of its name beside what is shown."""
+        return self.finished_title if self.finished_title and site.kind == "finished" else self.title
 
 
 class Pages:
@@ -81,11 +87,12 @@ class Pages:
         show: Show,
         *,
         title: str,
+        finished_title: str = "",
         template: str | None = None,
         wanted: Callable[[SiteView], bool] = lambda site: True,
     ) -> None:
         """Add a page; see `Page`. Without ``template`` it is ``NAME.html``."""
-        self._pages[name] = Page(name, show, template or f"{name}.html", title, wanted)
+        self._pages[name] = Page(name, show, template or f"{name}.html", title, wanted, finished_title)
 
     def of(self, site: SiteView) -> list[Page]:
         """The pages of a site."""

@@ -41,7 +41,7 @@ def ask(scene, colours, tmp_path, background, until):
         run.stop()
 
 
-def test_a_live_run_answers_who_is_where(ask):
+def test_a_live_run_answers_who_is_where(ask, until):
     zones = {zone["name"]: zone for zone in ask("/zones")}
     assert {name: zone["kind"] for name, zone in zones.items()} == {
         "shop": "zone", "door": "line", "camera:gate": "camera", "everywhere": "site",
@@ -57,6 +57,12 @@ def test_a_live_run_answers_who_is_where(ask):
     assert re.search(r'^streamreid_line_crossings_total{direction="in",line="door"} [1-9]', metrics, re.MULTILINE)
     assert re.search(r'^streamreid_unique_people{place="everywhere"} [1-9]', metrics, re.MULTILINE)
     assert 'streamreid_zone_occupancy{zone="shop"}' in metrics
+    until(lambda: 'streamreid_unique_people_high{place="everywhere"}' in ask("/metrics"))
+    low, number, high = (
+        float(re.search(rf'^streamreid_unique_people{end}{{place="shop"}} (.+)', ask("/metrics"), re.MULTILINE)[1])
+        for end in ("_low", "", "_high")
+    )
+    assert 1 <= low <= number <= high
     for path, said in (("/counts?place=shp", "did you mean 'shop'"), ("/counts?every=soon", "every 'soon'")):
         with pytest.raises(HTTPError) as error:
             ask(path)

@@ -21,6 +21,7 @@ def frame(address, camera, **asked):
 def test_a_person_moves_in_a_recording(finished_site, visit):
     def act(page):
         page.goto(f"{finished_site}/page/live")
+        assert page.locator("h1").text_content() == "Playback"
         box = "camera-view[camera=hall] rect"
         page.wait_for_selector(box, state="attached")
         first = page.locator(box).first.get_attribute("x")

@@ -58,6 +58,7 @@ export class CameraView extends HTMLElement {
     if (number !== this.shown || !this.canvas || !this.overlay) return bitmap?.close();
     const [width, height] = header.size;
     this.style.aspectRatio = `${width} / ${height}`;
+    this.style.setProperty("--ratio", String(width / height));
     if (bitmap) {
       this.canvas.width = bitmap.width;
       this.canvas.height = bitmap.height;
