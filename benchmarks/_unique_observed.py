@@ -14,6 +14,7 @@ import numpy as np
 import supervision as sv
 from _unique_scenes import Scene, load_engine, settings, updates
 
+import streamreid
 from streamreid.association import TrackLinks
 from streamreid.boxes import iou_matrix
 from streamreid.pipeline import Site
@@ -45,9 +46,10 @@ class Observed:
 
 
 def observed(item: Scene, out: Path) -> Observed:
-    """Follow the people of a scene, which was made; kept in its folder."""
+    """Follow the people of a scene, which was made; kept in its folder until the program changes."""
     kept = out / item.name / "observed.pickle"
-    if not kept.exists():
+    newest = max(file.stat().st_mtime for file in Path(streamreid.__file__).parent.rglob("*.py"))
+    if not kept.exists() or kept.stat().st_mtime < newest:
         found = _follow(item, out)
         kept.write_bytes(pickle.dumps(found))
     found = pickle.loads(kept.read_bytes())
