@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -18,11 +18,10 @@ import pytest
 from streamreid import secrets
 from streamreid.cli import main
 from streamreid.config import Config
-from streamreid.features.similarity import Calibration
-from streamreid.types import Detections, Frame, PartFeatures
 from tests.support import crowds as generated_crowds
 from tests.support import faults as faulty_network
 from tests.support import rtsp_camera
+from tests.support.colours import ColourEmbedder
 from tests.support.postgres import PostgresServer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -182,27 +181,6 @@ class Scene:
         return Config.from_dict(
             {"cameras": cameras, "detector": {"model": f"mot:{self.boxes}"}, "engine": {"model": "none"}, **sections}
         )
-
-
-class ColourEmbedder:
-    """What people look like, for tests: the mean colour of the middle of the box."""
-
-    name = "colour"
-    parts = ("foreground",)
-    dim = 3
-    fingerprint = "colour"
-    calibration = Calibration(slope=20.0, intercept=-12.0, source="test")
-
-    def __call__(self, frames: Sequence[Frame], detections: Sequence[Detections]) -> list[PartFeatures]:
-        result = []
-        for frame, found in zip(frames, detections, strict=True):
-            parts = np.zeros((len(found), 1, 3), np.float32)
-            for row, (x0, y0, x1, y1) in enumerate(found.boxes.astype(int)):
-                cx, cy = (x0 + x1) // 2, (y0 + y1) // 2
-                colour = frame.image[cy - 5 : cy + 5, cx - 5 : cx + 5].reshape(-1, 3).mean(0) - 96.0
-                parts[row, 0] = colour / max(np.linalg.norm(colour), 1e-6)
-            result.append(PartFeatures(parts, np.ones((len(found), 1), np.float32)))
-        return result
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from typing import Any
 
 from streamreid._threads import Thread
+from streamreid.cluster.machines import process_is_gone
 from streamreid.cluster.ray_errors import first_line
 from streamreid.cluster.ray_session import NAMESPACE
 from streamreid.cluster.site_marker import ExtraWorker
@@ -79,20 +79,10 @@ def _is_gone(host: str, pid: int) -> bool:
     try:
         node = next(n["NodeID"] for n in ray.nodes() if n["Alive"] and n["NodeManagerHostname"] == host)
         strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
-        task = ray.remote(num_cpus=0, max_retries=0)(_no_process).options(scheduling_strategy=strategy)
+        task = ray.remote(num_cpus=0, max_retries=0)(process_is_gone).options(scheduling_strategy=strategy)
         return bool(ray.get(task.remote(pid), timeout=_GONE_SECONDS))
     except Exception:  # no such machine, or no answer: nobody knows
         return False
-
-
-def _no_process(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 def find_worker(worker: ExtraWorker) -> WorkerSlot | None:

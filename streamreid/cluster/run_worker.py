@@ -14,6 +14,7 @@ from typing import Any
 from streamreid._limits import raise_open_files
 from streamreid.cluster.lease_store import LeaseStore
 from streamreid.cluster.leases import LeasesAway
+from streamreid.cluster.machines import process_is_gone
 from streamreid.cluster.model_copies import ModelCopy, locate
 from streamreid.cluster.request_bridge import Answer, Request, RequestBridge
 from streamreid.cluster.worker import PerceptionWorker
@@ -113,13 +114,7 @@ class RunWorker:
 
     def is_gone(self, pid: int) -> bool:
         """Whether no process of this number runs on this machine."""
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
-        return False
+        return process_is_gone(pid)
 
     def exchange(
         self, answers: Mapping[int, Answer], wait: float, told: Mapping[str, dict[str, Any]] | None = None

@@ -101,12 +101,7 @@ class Mirror:
             files.update({file.address: file for file in found or [StoredFile(address, "", None, "missing")]})
             return address
 
-        update: dict[str, Any] = {"uri": stored(camera.uri)}
-        if camera.calibration is not None:
-            given = {name: getattr(camera.calibration, name) for name in ("file", "intrinsics")}
-            paths = {name: stored(text) for name, text in given.items() if text is not None}
-            update["calibration"] = camera.calibration.model_copy(update=paths)
-        return camera.model_copy(update=update)
+        return _placed(camera, stored)
 
 
 class LocalCopies:
@@ -176,7 +171,7 @@ def fetched(recording: Recording, config: Config, stopped: Callable[[], bool]) -
                     addresses[str(target)] = file.address
             addresses[str(root)] = base
         paths = {address: path for path, address in reversed(addresses.items())}
-        cameras = tuple(_here(camera, lambda text: _place(text, paths)) for camera in config.cameras)
+        cameras = tuple(_placed(camera, lambda text: _place(text, paths)) for camera in config.cameras)
         yield LocalCopies(config.model_copy(update={"cameras": cameras}), addresses)
 
 
@@ -190,7 +185,8 @@ def _place(address: str, paths: Mapping[str, str]) -> str:
     return address
 
 
-def _here(camera: CameraConfig, place: Callable[[str], str]) -> CameraConfig:
+def _placed(camera: CameraConfig, place: Callable[[str], str]) -> CameraConfig:
+    """A camera whose files are elsewhere."""
     update: dict[str, Any] = {"uri": place(camera.uri)}
     if camera.calibration is not None:
         given = {name: getattr(camera.calibration, name) for name in ("file", "intrinsics")}

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 
 from streamreid import Config, Pipeline
-from streamreid.features.similarity import Calibration
 from streamreid.runs import run
-from streamreid.types import Detections, Frame, PartFeatures
+from streamreid.types import Detections, Frame
+from tests.support.colours import GREY, ColourEmbedder
 
 __all__ = ["COLOURS", "NASTY", "ColourDetector", "ColourEmbedder", "LiveRun", "finished_page", "write_film"]
 
@@ -26,7 +26,6 @@ COLOURS = ((40, 40, 220), (40, 200, 40), (220, 60, 40), (40, 210, 210), (210, 50
 NASTY = "<img src=x onerror=alert(1)> & 'Anna'"
 """A name that must be shown as text."""
 
-_GREY = 96
 _LEAST_AREA = 400
 
 
@@ -39,7 +38,7 @@ def write_film(
         stream = container.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         for index in range(frames):
-            image = np.full((size[1], size[0], 3), _GREY, np.uint8)
+            image = np.full((size[1], size[0], 3), GREY, np.uint8)
             for lane, person in enumerate(people):
                 way = 2 * min(index, frames - index)
                 left, top = 10 + 60 * lane + way, 30 + 25 * lane
@@ -67,27 +66,6 @@ class ColourDetector:
             scores = np.full(len(array), 0.9, np.float32)
             found.append(Detections(array, scores, np.zeros(len(array), np.int64)))
         return found
-
-
-class ColourEmbedder:
-    """What people look like: the mean colour of the middle of the box."""
-
-    name = "colour"
-    parts = ("foreground",)
-    dim = 3
-    fingerprint = "colour"
-    calibration = Calibration(slope=20.0, intercept=-12.0, source="test")
-
-    def __call__(self, frames: Sequence[Frame], detections: Sequence[Detections]) -> list[PartFeatures]:
-        result = []
-        for frame, found in zip(frames, detections, strict=True):
-            parts = np.zeros((len(found), 1, 3), np.float32)
-            for row, (x0, y0, x1, y1) in enumerate(found.boxes.astype(int)):
-                cx, cy = (x0 + x1) // 2, (y0 + y1) // 2
-                colour = frame.image[cy - 5 : cy + 5, cx - 5 : cx + 5].reshape(-1, 3).mean(0) - _GREY
-                parts[row, 0] = colour / max(float(np.linalg.norm(colour)), 1e-6)
-            result.append(PartFeatures(parts, np.ones((len(found), 1), np.float32)))
-        return result
 
 
 class LiveRun:
