@@ -248,7 +248,7 @@ def main() -> None:
         for name, value in figures.items():
             print(f"{name:36}{value:10.4f}")
         save_asked(
-            options, figures, name="messages_run" if options.only is None else f"messages_run.{'.'.join(options.only)}"
+            options, figures, name="messages.run" if options.only is None else f"messages.run.{'.'.join(options.only)}"
         )
         return
     figures = {"events": options.events}

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from streamreid.errors import ConfigError, CorrectionError, DataError, OutputError
+from streamreid.files import atomic_write
 from streamreid.types import TrackKey
 
 __all__ = [
@@ -280,13 +281,9 @@ class CorrectionLog:
         """All anew; nothing where there was never one."""
         if self._path is None or not (self.entries or self._path.exists()):
             return
-        aside = self._path.with_suffix(".new")
         try:
-            with aside.open("w", encoding="utf-8") as file:
-                file.writelines(_line(c) for c in self.entries)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(aside, self._path)
+            with atomic_write(self._path, durable=True) as part:
+                part.write_text("".join(_line(c) for c in self.entries), encoding="utf-8")
         except OSError as error:
             raise OutputError(f"cannot write '{self._path}': {error.strerror or error}") from error
 

@@ -12,8 +12,8 @@ from benchmarks._results import flat
 from benchmarks.report import PAGE, RESULTS, TEMPLATE, UnknownFigure, load_records, render
 
 ROOT = Path(__file__).resolve().parents[2]
-NO_FIGURES = {"figure", "figure_parts", "compare", "report"}
-"""Scripts that draw a picture, or read records."""
+NO_FIGURES = {"figure", "figure_parts", "screenshots", "compare", "report"}
+"""Scripts that draw pictures, or read records."""
 
 README = (
     "**{{tracking yolo11n.onnx.streamreid.HOTA/IDF1/switches .3f/.3f/d}}** | best peer (BoxMOT StrongSORT) "

@@ -19,6 +19,7 @@ MOVERS = {
     "compiling/bundle_folder.py",  # whole folders change places
     "files.py",
     "gallery/migration.py",  # a whole store is written first
+    "runs/scratch.py",  # a lock appears when it is held
     "sinks/parquet_parts.py",  # a table becomes the first part of a folder
     "sinks/result_erasure.py",  # many files change places after all of them are written
     "sinks/segments.py",  # folders of segments
