@@ -13,6 +13,7 @@ pytest.importorskip("httpx")
 
 
 @pytest.mark.wall_time
+@pytest.mark.alone
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit (Linux)")
 def test_connections_without_requests_make_room_and_the_log_stays_short(start):
     service = start()

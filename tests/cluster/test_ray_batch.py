@@ -17,7 +17,7 @@ from streamreid.config import ClusterConfig
 from streamreid.errors import ClusterError, ConfigError
 from streamreid.runs.batch import Batch, find_recordings
 
-pytestmark = [pytest.mark.wall_time, pytest.mark.xdist_group("ray")]  # two clusters of Ray find each other
+pytestmark = [pytest.mark.wall_time, pytest.mark.alone]
 """Ray starts processes, and gives them time by the clock on the wall."""
 
 RECORDINGS = 6

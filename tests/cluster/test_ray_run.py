@@ -12,7 +12,7 @@ import pytest
 from streamreid.cluster.leases import LeaseChange, owned_twice
 from streamreid.cluster.ray_run import RayRun
 
-pytestmark = [pytest.mark.wall_time, pytest.mark.xdist_group("ray")]  # two clusters of Ray find each other
+pytestmark = [pytest.mark.wall_time, pytest.mark.alone]
 
 
 @pytest.fixture
