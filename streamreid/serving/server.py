@@ -111,6 +111,7 @@ class HttpServer:
         settings = uvicorn.Config(
             app,
             http=BoundedProtocol,
+            loop="asyncio",  # also where uvloop is installed: it accepts connections itself, and not by our Listener
             ws="wsproto" if websockets else "none",
             ws_max_size=_SOCKET_BYTES,
             lifespan="off",
