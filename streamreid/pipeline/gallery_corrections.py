@@ -191,19 +191,19 @@ class GalleryCorrections:
 
     # ---------------------------------------------------------------- erasure
 
-    def looks(self, global_id: int) -> Sequence[PartFeatures]:
+    def features_of(self, global_id: int) -> Sequence[PartFeatures]:
         """What the gallery knows an identity by."""
         present = self._store.resolve(global_id)
         return [block.features for block in self._store.prototypes(ids=[present])] if present else []
 
     def forget(
-        self, global_id: int, looks: Sequence[PartFeatures], *, actor: str
+        self, global_id: int, known: Sequence[PartFeatures], *, actor: str
     ) -> tuple[dict[str, int], dict[str, str], list[int]]:
         """Erase an identity. What waits to be stored of it was let go before.
 
         Args:
             global_id: Whom.
-            looks: What the person looked like, to search for remains.
+            known: Features of the person, to search for remains.
             actor: For the audit log.
 
         Returns:
@@ -211,7 +211,7 @@ class GalleryCorrections:
         """
         erasure = self._store.forget([global_id], actor=actor)
         search = GallerySearch(self._store, folder=self._store.scratch_folder)
-        found = {m.global_id for features in looks for m in search.search(features, _CLOSEST)}
+        found = {m.global_id for features in known for m in search.search(features, _CLOSEST)}
         search.close()
         remains = {**dict.fromkeys(erasure.remains, "bytes of their features"), **erasure.unreachable}
         erased = {**{f"gallery {table}": n for table, n in erasure.removed.items() if n}}
@@ -234,9 +234,9 @@ class GalleryCorrections:
                 self._pair(*ids)
             del self._waiting[:-_MOST_WAITING]
         if self._flush is None:
-            self.settle()
+            self.carry_out_waiting()
 
-    def settle(self) -> None:
+    def carry_out_waiting(self) -> None:
         """Say what can be said now; from any thread."""
         with self._lock:
             waiting, left = self._waiting, []

@@ -378,7 +378,7 @@ class GallerySync:
     def _chores(self) -> None:
         """By the writing thread, now and then."""
         self._ids.fetch()
-        self.corrections.settle()
+        self.corrections.carry_out_waiting()
         if time.monotonic() >= self._next_calibration:
             self._next_calibration = time.monotonic() + _CALIBRATION_SECONDS
             self._keep_calibration()
@@ -413,7 +413,7 @@ class GallerySync:
         self._confirm_late()
         self.collect()
         problem = self.writer.close()
-        self.corrections.settle()
+        self.corrections.carry_out_waiting()
         self._guarded(self._keep_calibration)
         self._guarded(self._ids.give_back)
         self._search.close()

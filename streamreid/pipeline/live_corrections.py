@@ -179,7 +179,7 @@ class LiveCorrections:
             stored = self._gallery is not None and self._gallery.stored(global_id)
             if not tracks and not stored and global_id not in self._view.entries:
                 raise self._unknown(global_id)
-            looks = () if self._gallery is None else self._gallery.looks(global_id)
+            known = () if self._gallery is None else self._gallery.features_of(global_id)
             self._log.forget([global_id], tracks)
             # With the tracks, until they are erased from what the run writes.
             entry = self._keep("forget", global_id=global_id, tracks=tracks, actor=actor)
@@ -194,7 +194,7 @@ class LiveCorrections:
         remains: dict[str, str] = {}
         found: list[int] = []
         if self._gallery is not None:
-            erased_there, remains, found = self._gallery.forget(global_id, looks, actor=actor)
+            erased_there, remains, found = self._gallery.forget(global_id, known, actor=actor)
             erased |= erased_there
         return Forgotten(entry, (global_id,), erased, remains, tuple(found))
 

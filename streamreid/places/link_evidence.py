@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from streamreid.types import Float64Array, IntArray
 
-__all__ = ["compared_pairs", "evidence_of", "look_alikes"]
+__all__ = ["compared_pairs", "evidence_of", "look_alike_share"]
 
 _LOG_ODDS = {
     False: (
@@ -79,7 +79,7 @@ _SHOWS = (5.0, 7.0)
 scenes pairs of one person begin above."""
 
 
-def look_alikes(log_odds: Float64Array, compared: int) -> float:
+def look_alike_share(log_odds: Float64Array, compared: int) -> float:
     """The share of look-alikes among pairs of two people, beyond those of the generated scenes.
 
     Args:
@@ -100,7 +100,7 @@ def evidence_of(log_odds: Float64Array, other_camera: NDArray[np.bool_], share: 
     Args:
         log_odds: ``[E]`` that both tracks are one person, without the prior of one in so many people.
         other_camera: ``[E]`` whether the tracks are of two cameras.
-        share: Of look-alikes, as ``look_alikes`` gives it.
+        share: Of look-alikes, as ``look_alike_share`` gives it.
     """
     plain, ratio = np.zeros(len(log_odds)), np.zeros(len(log_odds))
     for other, shift in ((False, 0.0), (True, _OTHER_CAMERA)):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from streamreid.places.link_evidence import compared_pairs, evidence_of, look_alikes
+from streamreid.places.link_evidence import compared_pairs, evidence_of, look_alike_share
 from streamreid.places.partition_sampling import LinkGraph, PartitionSamples, sample_partitions
 from streamreid.places.records import TrackSpan
 from streamreid.places.stays import Identities, people_of
@@ -79,7 +79,7 @@ def link_graph(
     camera = np.unique([key[0] for key in keys], return_inverse=True)[1].ravel()
     other = camera[found[:, 0]] != camera[found[:, 1]]
     apart = _together({s.key: s for s in spans}, keys, start)
-    evidence = evidence_of(odds, other, look_alikes(odds[~other], compared_pairs(camera, apart)))
+    evidence = evidence_of(odds, other, look_alike_share(odds[~other], compared_pairs(camera, apart)))
     listed = {*map(tuple, found.tolist()), *map(tuple, apart.tolist())}
     chance = {key: p for key, (_, p) in identities.items()}
     believed = [

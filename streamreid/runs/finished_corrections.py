@@ -170,8 +170,8 @@ class FinishedCorrections:
             remains[str(cache)] = "a cache holds features of everybody who was seen; delete it"
         found: list[int] = []
         if self._gallery is not None:
-            looks = self._gallery.looks(who)
-            there, elsewhere, found = self._gallery.forget(who, looks, actor=actor)
+            known = self._gallery.features_of(who)
+            there, elsewhere, found = self._gallery.forget(who, known, actor=actor)
             erased |= there
             remains |= {place: why for place, why in elsewhere.items() if Path(place) != self.folder.absolute()}
         return Forgotten(replace(entry, tracks=()), tuple(sorted({who, *ids})), erased, remains, tuple(found))

@@ -84,6 +84,7 @@ def test_a_frame_is_let_go_when_its_picture_is_made(feed):
     del shown
     wait(lambda: feed.encoded == 1)
     wait(lambda: gc.collect() >= 0 and kept() is None)
+    assert kept() is None
 
 
 def test_pictures_are_no_wider_than_asked_and_never_enlarged(feed):
