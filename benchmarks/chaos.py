@@ -56,6 +56,7 @@ import _root  # noqa: F401
 import av
 import numpy as np
 from _chaos import Lines, Rates, Repeated, check_files, check_gallery
+from _faults import chosen_of
 from _results import add_json, save_asked
 
 from streamreid.errors import FolderBusy
@@ -604,14 +605,6 @@ def figures_of(found: dict[str, Any]) -> dict[str, Any]:
     return {**found, "wrong": len(found["wrong"]), "all": every}
 
 
-def chosen(text: str) -> tuple[str, ...]:
-    """Some of the faults, by name."""
-    kinds = tuple(kind.strip() for kind in text.split(","))
-    if unknown := set(kinds) - set(KINDS):
-        raise argparse.ArgumentTypeError(f"no such fault: {', '.join(sorted(unknown))}")
-    return kinds
-
-
 def main() -> None:
     if sys.argv[1:2] == ["--child"]:
         child(Path(sys.argv[2]), sys.argv[3:])
@@ -621,7 +614,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cameras", type=int, default=4)
     parser.add_argument("--fps", type=int, default=3)
-    parser.add_argument("--faults", type=chosen, default=KINDS, metavar="A,B", help=f"only these: {', '.join(KINDS)}")
+    parser.add_argument(
+        "--faults", type=chosen_of(KINDS), default=KINDS, metavar="A,B", help=f"only these: {', '.join(KINDS)}"
+    )
     add_json(parser, "chaos")
     parser.add_argument("--logs", type=Path, help="keep what the process printed in this folder")
     args = parser.parse_args()

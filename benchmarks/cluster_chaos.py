@@ -50,6 +50,7 @@ import _root
 import yaml
 from _chaos import Repeated, check_gallery
 from _cluster_chaos import Fault, Results, check_rows
+from _faults import chosen_of
 from _results import add_json, save_asked
 from chaos import street, support
 
@@ -433,14 +434,6 @@ def show(found: dict[str, Any]) -> None:
     print("\n".join(found["wrong"][:30]))
 
 
-def chosen(text: str) -> tuple[str, ...]:
-    """Some of the faults, by name."""
-    kinds = tuple(kind.strip() for kind in text.split(","))
-    if unknown := set(kinds) - set(KINDS):
-        raise argparse.ArgumentTypeError(f"no such fault: {', '.join(sorted(unknown))}")
-    return kinds
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60.0)
@@ -450,7 +443,9 @@ def main() -> None:
     parser.add_argument("--fps", type=int, default=3)
     parser.add_argument("--cut", type=float, default=60.0, help="seconds of the long cut")
     parser.add_argument("--storage", choices=("rocksdb", "memory"), default="rocksdb")
-    parser.add_argument("--faults", type=chosen, default=KINDS, metavar="A,B", help=f"only these: {', '.join(KINDS)}")
+    parser.add_argument(
+        "--faults", type=chosen_of(KINDS), default=KINDS, metavar="A,B", help=f"only these: {', '.join(KINDS)}"
+    )
     parser.add_argument("--nice", type=int, help="priority of all of it on a machine that does other work, as -10")
     parser.add_argument("--logs", type=Path, help="keep what the processes printed in this folder")
     add_json(parser, "cluster_chaos")
