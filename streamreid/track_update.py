@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from streamreid._packing import pack, unpack
 from streamreid.errors import DataError
+from streamreid.features.part_colours import ColourArray
 from streamreid.types import Detections, FloatArray, Frame, PartFeatures, SimilaritySums, Tracks
 
 __all__ = ["TrackObservation", "TrackUpdate", "TrackedFrame"]
 
 _KIND = b"SRTU"
-_VERSION = 2
+_VERSION = 3
 """Of the bytes; it grows when an older reader could not read them."""
 
 
@@ -36,12 +37,15 @@ class TrackedFrame:
         tracks: N people.
         visibility: ``[N, K]`` float32 in [0, 1]; 0 for a person who was not embedded.
         blur_boxes: ``[M, 4]`` float32 xyxy of what is to be blurred; None if nothing is.
+        colours: ``[N, 4, 4]`` uint8 of body parts, see :mod:`streamreid.features.part_colours`; None where nobody was
+            looked at.
     """
 
     frame: Frame
     tracks: Tracks
     visibility: FloatArray
     blur_boxes: FloatArray | None = None
+    colours: ColourArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,7 +189,12 @@ class _Writer:
         self.arrays += [seen, item.visibility[seen]]
         values = _frame_values(item.frame)
         blur = self.optional(item.blur_boxes, self.arrays.append)
-        return [None if values == self._frame else values, blur]
+        coloured = self.optional(item.colours, self._colours)
+        return [None if values == self._frame else values, blur, coloured]
+
+    def _colours(self, colours: ColourArray) -> None:
+        rows = np.flatnonzero(colours[..., 3].any(1))
+        self.arrays += [rows, colours[rows]]
 
 
 class _Reader:
@@ -224,12 +233,19 @@ class _Reader:
         return TrackObservation(str(camera), float(time), tracks, features, quality)
 
     def released(self, item: Sequence[Any]) -> TrackedFrame:
-        frame, blur = item
+        frame, blur, coloured = item
         tracks, seen, some = self._tracks(), self.next(), self.next()
         visibility = np.zeros((len(tracks), *some.shape[1:]), np.float32)
         visibility[seen] = some
         given = self._own_frame() if frame is None else _frame(frame)
-        return TrackedFrame(given, tracks, visibility, self.next() if blur else None)
+        boxes = self.next() if blur else None
+        return TrackedFrame(given, tracks, visibility, boxes, self._colours(len(tracks)) if coloured else None)
+
+    def _colours(self, count: int) -> ColourArray:
+        rows, some = self.next(), self.next()
+        colours = np.zeros((count, *some.shape[1:]), np.uint8)
+        colours[rows] = some
+        return colours
 
 
 def _frame_values(frame: Frame) -> list[Any]:

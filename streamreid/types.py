@@ -463,6 +463,8 @@ class FrameResult:
         blur_boxes: ``[M, 4]`` float32 xyxy: everything that may show a person, also whom no track follows; None if
             nothing is to be blurred.
         names: Names that people gave to identities in the frame, by global id.
+        colours: ``[N, 4, 4]`` uint8, colours of body parts, see :mod:`streamreid.features.part_colours`; None where
+            nobody was looked at.
     """
 
     frame: Frame
@@ -473,6 +475,7 @@ class FrameResult:
     world: FloatArray | None = None
     blur_boxes: FloatArray | None = None
     names: Mapping[int, str] = field(default_factory=dict)
+    colours: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.tracks)

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from streamreid.cli._gallery import Json, Sources, Store, choose_store, note, read_query, settings, tidy
 from streamreid.cli.console import output, set_up_logging
+from streamreid.cli.gallery_corrections import corrections, different, merge, rename, split, staff, undo
 from streamreid.cli.progress_line import Work
 from streamreid.cli.search import At, Box, BoxLtwh, Engine, Image, Video, search
 from streamreid.cli.tables import print_table
@@ -56,6 +57,7 @@ def _describe(r: IdentityRecord) -> dict[str, Any]:
         "views": r.prototypes,
         "probability": round(r.probability, 4),
         "confirmed": r.confirmed,
+        "staff": r.staff,
     }
 
 
@@ -130,7 +132,7 @@ def show(identity: Identity, gallery: Store = None, sources: Sources = None, as_
         )
         return
     name = f" {records[0].name}" if records[0].name else ""
-    unsure = "" if records[0].confirmed else ", not confirmed"
+    unsure = ("" if records[0].confirmed else ", not confirmed") + (", staff" if records[0].staff else "")
     output.print(
         Text(f"#{who}{name}: {records[0].track_records} appearances in {len(records[0].cameras)} cameras{unsure}"),
         soft_wrap=True,
@@ -193,58 +195,8 @@ def _events(history: Sequence[EventRecord]) -> list[dict[str, Any]]:
     ]
 
 
-@app.command()
-def merge(
-    keep: Identity,
-    other: Annotated[int, typer.Argument(help="Becomes part of the first.")],
-    gallery: Store = None,
-    sources: Sources = None,
-    force: Annotated[bool, typer.Option(help="Even if they were said to be different people.")] = False,
-) -> None:
-    """Say that two identities are one person."""
-    with choose_store(gallery, sources) as store:
-        store.merge(keep, other, force=force)
-        note(store, "merge", {"keep": keep, "other": other})
-    output.print(f"#{other} is #{keep} now")
-
-
-@app.command()
-def split(
-    identity: Identity,
-    appearances: Annotated[list[int], typer.Argument(help="Appearances (see `show`) that are somebody else.")],
-    gallery: Store = None,
-    sources: Sources = None,
-) -> None:
-    """Say that some appearances of an identity are another person."""
-    with choose_store(gallery, sources) as store:
-        new = store.split(identity, appearances)
-        note(store, "split", {"identity": identity, "new": new})
-    output.print(f"{len(appearances)} appearances of #{identity} are #{new} now")
-
-
-@app.command()
-def different(identity: Identity, other: Identity, gallery: Store = None, sources: Sources = None) -> None:
-    """Say that two identities are different people, however alike."""
-    with choose_store(gallery, sources) as store:
-        store.separate(identity, other)
-        note(store, "different", {"one": identity, "other": other})
-    output.print(f"#{identity} and #{other} stay different people")
-
-
-@app.command()
-def rename(
-    identity: Identity,
-    name: Annotated[str, typer.Argument(help="Empty takes it away.")],
-    gallery: Store = None,
-    sources: Sources = None,
-) -> None:
-    """Give a person a name."""
-    with choose_store(gallery, sources) as store:
-        store.rename(identity, name)
-        note(
-            store, "rename", {"identity": identity, "taken_away": not name.strip()}
-        )  # names are personal data: the log says that, not how
-    output.print(Text(f"#{identity} is {name.strip() or 'without a name'} now"))
+for correction in (merge, split, different, rename, staff, corrections, undo):
+    app.command()(correction)
 
 
 @app.command()

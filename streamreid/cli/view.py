@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import threading
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from streamreid.cli._gallery import choose_store, note
 from streamreid.cli.clip import Blurring, Moved, pictures_of
 from streamreid.cli.console import errors, set_up_logging, stop_on_signals
 from streamreid.cli.history import open_history
 from streamreid.cli.page import require_page
 from streamreid.config import ServerConfig
+from streamreid.errors import StreamReIDError
+from streamreid.gallery import Gallery, open_gallery
+from streamreid.reports.histories import gallery_history
+from streamreid.runs.erasure import belongs_to
 from streamreid.runs.finished_corrections import FinishedCorrections
 from streamreid.runs.finished_run import FinishedRun
+from streamreid.runs.store_corrections import StoreCorrections
 
 __all__ = ["view"]
+
+_PATIENCE_SECONDS = 2.0
+"""For which the gallery of a run is waited for; the page goes without it then."""
 
 
 def view(
@@ -42,16 +53,59 @@ def view(
     from streamreid.web.finished_app import page_server  # an extra
     from streamreid.web.finished_view import FinishedView
 
-    with open_history(run, sources, "view") as finished:
-        title = "gallery" if "://" in run else Path(run).resolve().name
-        corrections = FinishedCorrections(run) if _is_folder_of_results(finished) else None
-        shown = FinishedView(finished, pictures_of(finished, sources, blur), title=title, corrections=corrections)
+    with _opened(run, sources) as (finished, gallery):
+        corrections: FinishedCorrections | StoreCorrections | None = None
+        if not finished.has_boxes and gallery is not None and not gallery.read_only:
+            corrections = StoreCorrections(gallery)
+        elif _is_folder_of_results(finished):
+            corrections = FinishedCorrections(run, gallery=None if gallery is None or gallery.read_only else gallery)
+        shown = FinishedView(
+            finished,
+            pictures_of(finished, sources, blur),
+            title="gallery" if "://" in run else Path(run).resolve().name,
+            corrections=corrections,
+            gallery=gallery,
+            stored_crops=blur == "none",
+        )
         with page_server(shown, ServerConfig(listen=listen)) as server:
             errors.print(f"page: {server.address}/page/ (Ctrl-C ends it)", highlight=False)
             if browser:
                 webbrowser.open(f"{server.address}/page/")
             _wait()
             shown.close()
+
+
+@contextmanager
+def _opened(what: str, sources: Path | None) -> Iterator[tuple[FinishedRun, Gallery | None]]:
+    """What is shown, and the gallery that it is or that the run went on from."""
+    if "://" in what or Path(what).is_file():
+        with choose_store(what, sources) as store:
+            note(store, "view", {})
+            yield gallery_history(store), store
+        return
+    with open_history(what, sources, "view") as finished:
+        store_of_run = _gallery_of(finished)
+        try:
+            yield finished, store_of_run
+        finally:
+            if store_of_run is not None:
+                store_of_run.close()
+
+
+def _gallery_of(finished: FinishedRun) -> Gallery | None:
+    """The gallery of a run, where it is still the same one and can be opened."""
+    with suppress(StreamReIDError):
+        config = finished.config
+        name = None if config is None else config.gallery.store
+        if config is None or name is None or not _is_folder_of_results(finished):
+            return None
+        if "://" not in name and not Path(name).expanduser().exists():  # opening it would make one
+            return None
+        store = open_gallery(config.gallery, patience=_PATIENCE_SECONDS)
+        if belongs_to(finished.path, store):
+            return store
+        store.close()
+    return None
 
 
 def _is_folder_of_results(finished: FinishedRun) -> bool:

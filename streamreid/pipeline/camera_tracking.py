@@ -13,6 +13,7 @@ import numpy as np
 
 from streamreid.cameras.statistics import Statistics
 from streamreid.config import Config
+from streamreid.features.part_colours import PartColours
 from streamreid.features.similarity import SiteCalibration
 from streamreid.ground.camera_model import GroundCamera
 from streamreid.pipeline.engine_description import EngineDescription
@@ -75,8 +76,15 @@ class CameraTracking:
         self._checks = PlausibilityChecks(config.tracker.high_score, engine.name, calibrated)
         hidden = {config.output.blur, config.page_blur} - {"none"}
         self.masks = PrivacyMasks(wanted=bool(hidden), faces=hidden == {"faces"})
+        shows = config.output.part_colours and config.output.blur != "people"
+        self._colours = PartColours(engine.parts) if shows else None
         self._crops = config.gallery.store is not None and config.gallery.crops
         self._removed: dict[str, float] = {}
+
+    @property
+    def held(self) -> int:
+        """Frames that wait until ``tracker.delay`` is over."""
+        return self._stage.held
 
     def updates(self, frames: Iterable[EmbeddedFrame | None]) -> Iterator[TrackUpdate]:
         """Track all frames.
@@ -154,7 +162,17 @@ class CameraTracking:
     def _due(self) -> tuple[TrackedFrame, ...]:
         return self.masked(self._stage.due())
 
+    def _coloured(self, item: TrackedFrame) -> TrackedFrame:
+        frame, tracks = item.frame, item.tracks
+        if self._colours is None or not len(tracks) or not frame.has_image:
+            return item
+        colours = self._colours(
+            frame.camera, frame.time, frame.image, tracks.ids.tolist(), tracks.boxes, item.visibility
+        )
+        return item if colours is None else replace(item, colours=colours)
+
     def masked(self, frames: list[TrackedFrame]) -> tuple[TrackedFrame, ...]:
+        frames = [self._coloured(item) for item in frames]
         if not self.masks.wanted:
             return tuple(frames)
         # A frame whose mask fails has no result: it is never shown without.

@@ -289,7 +289,9 @@ class Site:
         self.view.observe(frame.camera, frame.time, who)
         known = self.view.names
         names = {g: known[g] for g in who if g in known} if known else {}
-        result = FrameResult(frame, tracks, ids, probabilities, item.visibility, world, item.blur_boxes, names)
+        result = FrameResult(
+            frame, tracks, ids, probabilities, item.visibility, world, item.blur_boxes, names, item.colours
+        )
         with self.statistics.stage("associate"):
             self.places.observe(result, confirmed=self.view.confirmed)
         return result

@@ -96,8 +96,13 @@ class TrackingStage:
             kept.pop(camera, None)
         return [item for items in self._young.pop(camera, {}).values() for item in items]
 
+    @property
+    def held(self) -> int:
+        """Frames that are held back; from any thread."""
+        return sum(map(len, list(self._held.values())))
+
     def __repr__(self) -> str:
-        return f"TrackingStage(delay={self._delay}, frames={sum(map(len, self._held.values()))})"
+        return f"TrackingStage(delay={self._delay}, frames={self.held})"
 
     def update(
         self, frame: Frame, detections: Detections, features: PartFeatures, motion: FloatArray | None = None

@@ -148,6 +148,7 @@ def gallery_history(store: Gallery) -> GalleryHistory:
     beliefs.cameras += sorted(reading.watched)
     for person in store.identities():
         beliefs.take_person(person.global_id, person.name, confirmed=person.confirmed)
+        beliefs.tag_staff(person.global_id, person.staff)
     note = (
         "A gallery keeps when and where people were seen, in all runs, until it forgets them; it has no boxes, and so "
         "no maps, zones and lines."

@@ -25,6 +25,7 @@ from streamreid.types import PartFeatures, TrackKey
 
 __all__ = [
     "NO_SCOPE",
+    "belongs_to",
     "crop_scope",
     "describe_folder",
     "erase_forgotten",
@@ -54,6 +55,11 @@ def mark_results(store: Gallery, folder: Path) -> None:
         OutputError: The folder is not writable.
     """
     write_json(folder / GALLERY, {"schema": 1, "galleries": sorted({*_galleries(folder), store.origin})})
+
+
+def belongs_to(folder: Path, store: Gallery) -> bool:
+    """Whether the global ids in a folder of results are those of a gallery."""
+    return _ours(store, folder)
 
 
 def crop_scope(store: Gallery) -> str:

@@ -15,6 +15,7 @@ from streamreid.errors import ConfigError
 from streamreid.pipeline.run_state import STATE
 from streamreid.runs.link_file import LINKS
 from streamreid.runs.place_overrides import PLACES
+from streamreid.sinks.colours import COLOURS
 from streamreid.sinks.segments import PIECES, RESULTS
 
 __all__ = ["DONE", "GALLERY", "OWN_NAMES", "ResultsFolder", "choose_folder", "clear_results"]
@@ -35,6 +36,7 @@ OWN_NAMES = (
     DONE,
     GALLERY,
     LINKS,
+    COLOURS,
     CORRECTIONS,
 )
 """What is removed before a folder is used anew; crops are numbered by run and stay."""

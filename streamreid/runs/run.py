@@ -36,6 +36,7 @@ from streamreid.sinks import (
     open_sinks,
     render_videos,
 )
+from streamreid.sinks.colours import COLOURS, ColourSink
 from streamreid.sources import SystemClock, open_source
 from streamreid.types import Frame
 
@@ -110,6 +111,8 @@ def _run(
         begin_state(path, pipeline.begin)
     scope = _take_up_corrections(pipeline, path)
     own, reopen = _open_sinks(pipeline, path)
+    if pipeline.config.output.part_colours and not _let_go_of(pipeline):
+        own.append(ColourSink(path / COLOURS, append=pipeline.live))
     segments = next((sink for sink in own if isinstance(sink, RotatingSink)), None)
     sinks: list[Sink] = [SinkGroup(own, failures, reopen=reopen), SinkGroup(listeners, failures, required=False)]
     try:
@@ -136,6 +139,12 @@ def _run(
         _give_up(failures, "summary", error)
         summary = replace(summary, outputs_failed=dict(failures))
     return summary
+
+
+def _let_go_of(pipeline: Run) -> bool:
+    """Whether results are deleted after some time: what is written when the run ends would outlive them."""
+    rotate = pipeline.config.output.rotate
+    return rotate is not None and rotate.keep_hours is not None
 
 
 def _open_messages(pipeline: Run, folder: Path, settled: SettledTracks) -> MessageSink | None:

@@ -9,10 +9,10 @@ changes some of its settings, ``DELETE /cameras/NAME`` takes it out; ``POST /cam
 (Prometheus), ``/healthz``, ``/readyz``. ``GET /places`` says how zones and lines are drawn; ``POST /zones`` and
 ``/lines`` draw one, ``PATCH`` and ``DELETE /zones/NAME`` change it and take it out (``?camera=`` where several cameras
 have one of that name). ``POST /camera-tests`` tries a camera, ``/camera-searches`` asks the network for some,
-``/calibrations`` works a calibration out of clicks; ``/plan`` and ``/uploads/plan`` are about a plan of the ground;
-``GET /cameras-file`` says what would be written into it, ``POST`` writes it. Changes are kept beside the results and
-hold when the run is started again there; ``GET /changes`` says how cameras and places differ from the cameras file,
-``DELETE /changes`` returns to it.
+``/camera-streams`` one of those for its streams, ``/calibrations`` works a calibration out of clicks; ``/plan`` and
+``/uploads/plan`` are about a plan of the ground; ``GET /cameras-file`` says what would be written into it, ``POST``
+writes it. Changes are kept beside the results and hold when the run is started again there; ``GET /changes`` says how
+cameras and places differ from the cameras file, ``DELETE /changes`` returns to it.
 """
 
 from __future__ import annotations

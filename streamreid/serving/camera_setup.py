@@ -24,6 +24,7 @@ from streamreid.serving.request_bodies import request_object
 from streamreid.serving.setup_parts import SetupParts
 from streamreid.serving.worker_pool import WorkerPool
 from streamreid.sources.onvif_discovery import find_cameras
+from streamreid.sources.onvif_streams import device_streams
 
 __all__ = ["add_camera_setup"]
 
@@ -65,6 +66,14 @@ def _add_tests(app: FastAPI, pipeline: Pipeline, slow: WorkerPool) -> None:
             return JSONResponse([{**asdict(camera), "uri": camera.uri} for camera in find_cameras(seconds)])
 
         return await slow.run(found)
+
+    @app.post("/camera-streams")
+    async def streams(request: Request) -> Response:
+        body = await request_object(request)
+        asked = {key: body.get(key, "") for key in ("service", "user", "password")}
+        if set(body) - set(asked) or not asked["service"] or not all(isinstance(v, str) for v in asked.values()):
+            raise ConfigError("say which device: 'service', and 'user' and 'password' where it wants an account")
+        return await slow.run(lambda: JSONResponse([asdict(stream) for stream in device_streams(**asked)]))
 
 
 def _tested(pipeline: Pipeline, body: dict[str, Any]) -> dict[str, Any]:

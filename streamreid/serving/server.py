@@ -239,7 +239,7 @@ class Server:
         self._http.serve(app, websockets=self._page is not None)
         self.address = self._http.address
         shown: Sequence[Sink] = () if self._page is None else self._page.sinks
-        self.sinks: tuple[Sink, ...] = (self.board, setup.ground, setup.heat, *shown)
+        self.sinks: tuple[Sink, ...] = (self.board, setup.ground, setup.heat, setup.paths, setup.colours, *shown)
 
     def __enter__(self) -> Server:
         self._http.__enter__()

@@ -4,6 +4,7 @@ Erased is whatever names one of the global ids, and whatever belongs to a track 
 the end, also from before the track had an identity:
 
 - ``links.jsonl`` goes as a whole.
+- ``colours.jsonl``: the lines of the tracks.
 - ``results.jsonl``: lines; an ``identity`` line of somebody else loses such tracks. A half line that a killed run left
   at the end goes, too.
 - ``results.parquet``, the file or its parts: rows.
@@ -32,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from streamreid.errors import MissingExtraError
+from streamreid.sinks.colours import COLOURS
 from streamreid.sinks.film_times import film_camera, times_name
 from streamreid.sinks.segments import list_segments
 
@@ -220,6 +222,7 @@ class _Place:
         for path in _tables(self._folder):
             knowing += self._table(path)
         knowing += self._lines(self._folder / "results.jsonl")
+        knowing += self._coloured(self._folder / COLOURS)
         links = self._folder / "links.jsonl"
         if self._wanted.tracks and links.exists():
             doomed.append(links)  # lines refer to each other; counts have no intervals afterwards
@@ -252,6 +255,16 @@ class _Place:
                 if new != line:
                     self._result.count("jsonl", 1)
                 yield new
+
+        return self._exchange(path, kept())
+
+    def _coloured(self, path: Path) -> list[tuple[Path, Path]]:
+        def kept() -> Iterator[bytes]:
+            for line, item in _items(path):
+                if any(track in self._wanted.tracks for track in _tracks(item)):
+                    self._result.count("colours", 1)
+                else:
+                    yield line
 
         return self._exchange(path, kept())
 

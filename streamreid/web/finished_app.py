@@ -49,8 +49,9 @@ def make_finished_app(view: FinishedView, sessions: Sessions) -> AccessControl:
 
     _add_cameras_and_people(app, view, answer)
     _add_places(app, view, answer)
-    if view.corrections is not None and view.review is not None:
+    if view.corrections is not None:
         add_corrections(app, view.corrections, reading)
+    if view.review is not None:
         add_review(app, view.review, lambda folder: export_review(view.finished, folder))
     add_events(app, view.hub)
 
@@ -104,6 +105,13 @@ def _add_cameras_and_people(app: FastAPI, view: FinishedView, answer: Answer) ->
 
 
 def _add_places(app: FastAPI, view: FinishedView, answer: Answer) -> None:
+    @app.get("/plan/picture")
+    async def plan() -> Response:
+        data = None if view.plan is None else view.plan.picture
+        if data is None:
+            raise HTTPException(404, "the run has no plan of the ground")
+        return Response(data, media_type="image/png", headers={"Cache-Control": "no-store"})
+
     @app.get("/zones")
     async def zones() -> Response:
         return cast(Response, await answer(view.places))

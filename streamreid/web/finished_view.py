@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Sequence
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
-from streamreid.errors import CameraNotFound, StreamReIDError
+from streamreid.errors import CameraNotFound, DataError, StreamReIDError
 from streamreid.gallery import Gallery
+from streamreid.ground.ground_plan import GroundPlan
 from streamreid.places import EVERYWHERE, camera_place
 from streamreid.reports.camera_pictures import CameraPictures
+from streamreid.reports.footprints import GROUND, Footprints, gather_footprints
+from streamreid.reports.histories import gallery_history
 from streamreid.runs.finished_corrections import FinishedCorrections
 from streamreid.runs.finished_run import FinishedIdentity, FinishedRun
+from streamreid.runs.path_board import Way
 from streamreid.runs.questions import asked_places, moment
 from streamreid.runs.review import Review, finished_review
+from streamreid.runs.store_corrections import StoreCorrections
 from streamreid.secrets import redact
 from streamreid.serving.event_stream import EventHub
 from streamreid.serving.resources import TRACKS
+from streamreid.sinks.colours import Colours, read_colours
 from streamreid.sinks.jsonl_reader import read_lines
 from streamreid.types import TrackKey
 from streamreid.web.crops import CropMaker
@@ -37,8 +45,9 @@ class FinishedView:
         finished: The run.
         pictures: Where its pictures are.
         title: What it is called.
-        corrections: Keeps what people correct; None where nothing can be corrected.
-        gallery: Of the run, in which pictures can be searched for.
+        corrections: Keeps what people correct, of a run or of the gallery; None where nothing can be corrected.
+        gallery: What is shown, or that of the run: pictures can be searched for in it.
+        stored_crops: Whether pictures that the gallery stores may be shown.
 
     Attributes:
         finished: May be replaced by one in which somebody was corrected.
@@ -52,20 +61,31 @@ class FinishedView:
         pictures: CameraPictures,
         *,
         title: str = "",
-        corrections: FinishedCorrections | None = None,
+        corrections: FinishedCorrections | StoreCorrections | None = None,
         gallery: Gallery | None = None,
+        stored_crops: bool = True,
     ) -> None:
         self.finished = finished
+        self._footprints: Footprints | None = None
+        self._colours: dict[TrackKey, Colours] | None = None
+        self._hidden = pictures.blur == "people"
+        self._reading = Lock()
         self.hub = EventHub()
         self.title = title or finished.path.name
         self._frames = RecordedFrames(finished, pictures)
         self._crops = CropMaker(self._frames.frame)
         self.gallery = gallery
+        self._stored_crops = stored_crops
         self.corrections: ViewedCorrections | None = None
         self.review: Review | None = None
-        if corrections is not None:
-            self.corrections = ViewedCorrections(corrections, self._changed)
+        if isinstance(corrections, FinishedCorrections):
+            made = corrections
+            self.corrections = ViewedCorrections(made, lambda: made.run, made.folder, self._changed)
             self.review = finished_review(self.corrections)
+        elif corrections is not None and gallery is not None:
+            store = gallery
+            read = lambda: gallery_history(store)  # noqa: E731
+            self.corrections = ViewedCorrections(corrections, read, finished.path, self._changed)
 
     @property
     def can_change(self) -> bool:
@@ -75,7 +95,14 @@ class FinishedView:
     def _changed(self, finished: FinishedRun, event: dict[str, Any]) -> None:
         self.finished = finished
         self._frames.follow(finished)
+        if event["kind"] == "expire":
+            self._footprints = self._colours = None
         self.hub.publish("identity", event)
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether the results say where people were in pictures."""
+        return self.finished.has_boxes
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -138,6 +165,25 @@ class FinishedView:
             return None
         return {**view, "appearances": appearances}
 
+    @cached_property
+    def plan(self) -> GroundPlan | None:
+        """The one that was kept beside the results."""
+        return GroundPlan(self.finished.path) if self.finished.has_boxes else None
+
+    def footprints(self) -> Footprints:
+        """Where people stood and walked: read once, and again after somebody was erased."""
+        with self._reading:
+            if self._footprints is None:
+                self._footprints = gather_footprints(self.finished)
+            return self._footprints
+
+    def ways(self, tracks: Iterable[TrackKey]) -> dict[TrackKey, Way]:
+        """Where tracks were on the ground."""
+        if not self.finished.has_boxes:
+            return {}
+        ground = self.footprints().surfaces.get(GROUND)
+        return {} if ground is None else {key: ground.paths[key] for key in tracks if ground.paths.get(key)}
+
     def places(self) -> list[dict[str, Any]]:
         """Zones, lines, cameras and the site; nobody is there any more."""
         log, cameras = self.finished.place_log, list(self.finished.cameras)
@@ -178,8 +224,8 @@ class FinishedView:
             "identities": len(run.identities),
             "confirmed": confirmed,
             "unlinked_tracks": len(run.unlinked),
-            "bottleneck": None,
-            "busy": {},
+            "bottleneck": told.get("bottleneck"),
+            "busy": _shares(told.get("milliseconds_per_frame")),
             "cameras": {camera["name"]: camera["state"] for camera in self.cameras()},
         }
 
@@ -222,8 +268,25 @@ class FinishedView:
             raise CameraNotFound(camera, list(self.finished.cameras)[:20])
         return self._frames.frame(camera, width, time)
 
+    def colours(self, tracks: Sequence[TrackKey]) -> Colours:
+        """Of a person's body parts, as the run wrote them."""
+        if self._hidden:
+            return {}
+        with self._reading:
+            if self._colours is None:
+                try:
+                    self._colours = read_colours(self.finished.path) if self.finished.has_boxes else {}
+                except DataError:
+                    self._colours = {}
+            known = self._colours
+        keys = [(camera, track) for camera, track in reversed(tracks)]
+        return next((known[key] for key in keys if key in known), {})
+
     def crop(self, key: TrackKey, time: float | None = None) -> bytes | None:
-        """A picture out of the recording, with the same people hidden as in frames."""
+        """A picture out of the recording, with the same people hidden as in frames; of a gallery the one it stores."""
+        if not self.finished.has_boxes:
+            stores = self.gallery is not None and self._stored_crops
+            return next(iter(self.gallery.crops([key[1]]).values()), None) if self.gallery and stores else None
         span = next((s for s in self.finished.place_log.spans if s.key == key), None)
         if span is None:
             return None
@@ -233,6 +296,14 @@ class FinishedView:
         """Close recordings, and tell listeners that nothing more comes."""
         self.hub.close()
         self._frames.close()
+
+
+def _shares(milliseconds: object) -> dict[str, float]:
+    """Share of the time by stage, of what a summary says of each frame."""
+    if not isinstance(milliseconds, dict):
+        return {}
+    spent = {str(name): float(ms) for name, ms in milliseconds.items() if isinstance(ms, int | float)}
+    return {name: ms / max(sum(spent.values()), 1e-9) for name, ms in spent.items()}
 
 
 def _person(person: FinishedIdentity, most: int | None = TRACKS) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from time import monotonic, sleep
@@ -14,9 +14,12 @@ from fastapi import FastAPI
 from streamreid.config import OutputConfig
 from streamreid.errors import CameraNotFound
 from streamreid.gallery import Gallery
+from streamreid.ground.ground_plan import GroundPlan
 from streamreid.pipeline import Pipeline
+from streamreid.pipeline.camera_tracking import CameraTracking
 from streamreid.pipeline.live_corrections import LiveCorrections
 from streamreid.reports.camera_pictures import stricter
+from streamreid.runs.path_board import Way
 from streamreid.runs.review import LiveReviewedRun, Review
 from streamreid.serving.event_stream import EventHub
 from streamreid.serving.live_places import LivePlaces
@@ -24,6 +27,7 @@ from streamreid.serving.resources import camera_view, identity_views, run_view
 from streamreid.serving.review import add_review
 from streamreid.serving.server import LivePage, LiveParts
 from streamreid.sinks import Sink, draw_style
+from streamreid.sinks.colours import Colours
 from streamreid.types import TrackKey
 from streamreid.web.frame import Frame
 from streamreid.web.log_lines import LogLines
@@ -48,6 +52,7 @@ class LiveView:
 
     kind: SiteKind = "live"
     can_change = True
+    has_pictures = True
 
     def __init__(self, parts: LiveParts, feed: PictureFeed) -> None:
         self.live = parts
@@ -120,6 +125,15 @@ class LiveView:
                 )
         return {**found, "appearances": sorted(appearances, key=lambda a: a["start"])}
 
+    @property
+    def plan(self) -> GroundPlan:
+        """That of the run."""
+        return self.live.setup.plan
+
+    def ways(self, tracks: Iterable[TrackKey]) -> dict[TrackKey, Way]:
+        """Where tracks were on the ground so far."""
+        return self.live.setup.paths.ways(tracks)
+
     def places(self) -> list[dict[str, Any]]:
         """Places as they are now."""
         return self._places.zones()
@@ -133,9 +147,20 @@ class LiveView:
         return [dict(row) for row in self._places.flows(**asked)]
 
     def run(self) -> dict[str, Any]:
-        """The run as a whole, with its memory in MiB and what brokers have not got yet."""
+        """The run as a whole, with its memory in MiB, what waits where, and what brokers have not got yet."""
         deliveries = [asdict(state) for state in self.pipeline.statistics.deliveries]
-        return {**run_view(self.pipeline), "memory": _resident(), "deliveries": deliveries}
+        waiting = {"deliveries": deliveries, "queues": self._queues()}
+        return {**run_view(self.pipeline), "memory": _resident(), **waiting}
+
+    def _queues(self) -> dict[str, int]:
+        """How much waits, by what for."""
+        queues, memory = {}, self.pipeline.memory
+        if isinstance(self.pipeline.tracking, CameraTracking):
+            queues["delay"] = self.pipeline.tracking.held
+        if memory is not None:
+            queues["gallery"] = memory.writer.waiting
+        states = self.pipeline.statistics.deliveries
+        return {**queues, **({"messages": sum(state.waiting for state in states)} if states else {})}
 
     def log(self) -> list[dict[str, Any]]:
         """The newest lines of the log."""
@@ -182,6 +207,14 @@ class LiveView:
     def gallery(self) -> Gallery | None:
         """Beside the run."""
         return None if self.pipeline.memory is None else self.pipeline.memory.store
+
+    def colours(self, tracks: Sequence[TrackKey]) -> Colours:
+        """Of a person's body parts; none where whole people are hidden from viewers."""
+        if self.pipeline.config.page_blur == "people":
+            return {}
+        return next(
+            (found for key in reversed(tracks) if (found := self.live.setup.colours.colours((key[0], key[1])))), {}
+        )
 
     def crop(self, key: TrackKey, time: float | None = None) -> bytes | None:
         """The picture that the gallery stores or is about to store (``gallery.crops``); None where viewers may see less

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Protocol
 
 from streamreid.gallery import Gallery
+from streamreid.ground.ground_plan import GroundPlan
+from streamreid.runs.path_board import Way
 from streamreid.runs.review import AnswerTaker, Review
 from streamreid.serving.event_stream import EventHub
+from streamreid.sinks.colours import Colours
 from streamreid.types import TrackKey
 
 __all__ = ["SiteKind", "SiteView"]
@@ -37,6 +41,10 @@ class SiteView(Protocol):
     def parts(self) -> tuple[str, ...]:
         """Names of the engine's body parts, in the order of ``visibility``."""
 
+    @property
+    def has_pictures(self) -> bool:
+        """Whether it knows where people were in pictures; a gallery does not."""
+
     def notes(self) -> list[str]:
         """What a viewer should know of the whole, one sentence each, such as that the run was killed."""
 
@@ -48,6 +56,13 @@ class SiteView(Protocol):
 
     def person(self, global_id: int) -> dict[str, Any] | None:
         """As ``GET /identities/ID``; None if there is none. ``appearances`` are those of which the times are known."""
+
+    @property
+    def plan(self) -> GroundPlan | None:
+        """Of the ground; None where there can be none."""
+
+    def ways(self, tracks: Iterable[TrackKey]) -> dict[TrackKey, Way]:
+        """Where tracks were on the ground; only those of calibrated cameras."""
 
     def places(self) -> list[dict[str, Any]]:
         """As ``GET /zones``."""
@@ -94,6 +109,10 @@ class SiteView(Protocol):
     @property
     def gallery(self) -> Gallery | None:
         """In which pictures can be searched for; None where there is none."""
+
+    def colours(self, tracks: Sequence[TrackKey]) -> Colours:
+        """Colours of a person's body parts, of the newest track of which they are known; empty where nothing is, or
+        where viewers may not see it."""
 
     def crop(self, key: TrackKey, time: float | None = None) -> bytes | None:
         """JPEG of one track; None where there is none that may be shown.

@@ -137,7 +137,9 @@ class _Viewer:
             try:
                 said = json.loads(await self.connection.receive_text())
                 self._take(said)
-            except (WebSocketDisconnect, KeyError, ValueError, TypeError, AttributeError):
+            except (WebSocketDisconnect, LookupError, ValueError, TypeError, AttributeError, ArithmeticError):
+                return
+            except RecursionError:  # JSON that is nested too deeply
                 return
 
     def _take(self, said: dict[str, Any]) -> None:

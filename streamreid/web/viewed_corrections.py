@@ -1,4 +1,4 @@
-"""Corrections of a run that is over, made on its page: other pages that show it are told."""
+"""Corrections of a run that is over, or of a gallery, made on its page: other pages that show it are told."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from streamreid.corrections import Correction, Forgotten
-from streamreid.runs.finished_corrections import FinishedCorrections
 from streamreid.runs.finished_run import FinishedRun
+from streamreid.runs.review import AnswerTaker
 from streamreid.types import TrackKey
 
 __all__ = ["ViewedCorrections"]
@@ -18,25 +18,28 @@ class ViewedCorrections:
     """Corrections that tell what changed. See `streamreid.corrections.Corrections`.
 
     Args:
-        corrections: Of the run.
-        changed: Called with the run as it is corrected now, and the event to tell.
+        corrections: Of the run, or of the gallery.
+        read: Gives the run, or what the gallery knows, as it is corrected now.
+        folder: Of its results.
+        changed: Called with that, and the event to tell.
     """
 
     def __init__(
-        self, corrections: FinishedCorrections, changed: Callable[[FinishedRun, dict[str, Any]], None]
+        self,
+        corrections: AnswerTaker,
+        read: Callable[[], FinishedRun],
+        folder: Path,
+        changed: Callable[[FinishedRun, dict[str, Any]], None],
     ) -> None:
         self.made = corrections
+        self._read = read
+        self.folder = folder
         self._changed = changed
 
     @property
     def run(self) -> FinishedRun:
         """The run as it is corrected now."""
-        return self.made.run
-
-    @property
-    def folder(self) -> Path:
-        """Of its results."""
-        return self.made.folder
+        return self._read()
 
     def rename(self, global_id: int, name: str, *, actor: str = "") -> Correction:
         """Give a name."""
@@ -89,5 +92,5 @@ class ViewedCorrections:
             "track_id": None,
             "probability": 1.0,
         }
-        self._changed(self.made.run, event)
+        self._changed(self._read(), event)
         return said

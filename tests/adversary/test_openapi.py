@@ -57,7 +57,7 @@ OPERATIONS = [
     ("GET", "/healthz"),
     ("GET", "/readyz"),
 ]
-ENDLESS = [("GET", "/events"), ("POST", "/camera-searches"), ("POST", "/camera-tests")]
+ENDLESS = [("GET", "/events"), ("POST", "/camera-searches"), ("POST", "/camera-streams"), ("POST", "/camera-tests")]
 """Not tried here: there is no end of the answer to wait for, or each one takes seconds."""
 
 EXAMPLES = 25

@@ -56,6 +56,22 @@ def test_list_show_and_stats(gallery, call):
         assert out.strip() or verb == ("audit",)
 
 
+def test_staff_and_undo(gallery, call):
+    assert call("gallery", "staff", 2)[1].strip() == "#2 is staff now"
+    assert call("gallery", "rename", 2, "Anna")[0] == 0
+    assert data_of(call("gallery", "show", 2, "--json"))["staff"] is True
+    first, second = data_of(call("gallery", "corrections", "--json"))["corrections"]
+    assert (first["kind"], second["kind"]) == ("staff", "rename")
+    assert "rename of #2" in call("gallery", "undo")[1]
+    assert "staff of #2" in call("gallery", "undo", first["number"])[1]
+    assert call("gallery", "corrections")[1].count("(undone)") == 2
+    shown = data_of(call("gallery", "show", 2, "--json"))
+    assert (shown["staff"], shown["name"]) == (False, "")
+    code, _, err = call("gallery", "undo", 7)
+    assert (code, "no correction to undo" in err) == (2, True), err
+    assert [e["action"] for e in data_of(call("gallery", "audit", "--json"))["entries"]].count("undo") == 2
+
+
 def test_search_by_picture_box_and_identity(gallery, person, scene, call, tmp_path):
     found = data_of(call("search", "--image", person, "--json"))["identities"]
     assert found[0]["global_id"] == 2

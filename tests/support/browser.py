@@ -8,11 +8,11 @@ import os
 import queue
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["AXE", "Browser", "axe_findings", "missing"]
+__all__ = ["AXE", "Browser", "axe_findings", "missing", "unreadable"]
 
 AXE = "STREAMREID_AXE"
 """Environment variable: the file axe.min.js of the npm package axe-core."""
@@ -49,6 +49,21 @@ def axe_findings(page: Any) -> list[str]:
         for item in found
         if item["impact"] in ("serious", "critical")
     ]
+
+
+def unreadable(
+    page: Any, address: str, axe: Callable[[Any], list[str]], paths: Iterable[str]
+) -> dict[str, tuple[list[str], int]]:
+    """By page, what axe finds (in light, and colours also in dark), and pixels by which it is wider than the window;
+    pages without a fault are left out."""
+    found = {}
+    for path in paths:
+        page.goto(address + path)
+        page.wait_for_selector("#connection:has-text('connected')")
+        findings, wider = axe(page), page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if findings or wider > 0:
+            found[path] = findings, wider
+    return found
 
 
 class Browser:

@@ -18,7 +18,16 @@ from streamreid.runs import run
 from streamreid.types import Detections, Frame
 from tests.support.colours import GREY, ColourEmbedder
 
-__all__ = ["COLOURS", "NASTY", "ColourDetector", "ColourEmbedder", "LiveRun", "finished_page", "write_film"]
+__all__ = [
+    "COLOURS",
+    "NASTY",
+    "ColourDetector",
+    "ColourEmbedder",
+    "LiveRun",
+    "finished_page",
+    "gallery_page",
+    "write_film",
+]
 
 COLOURS = ((40, 40, 220), (40, 200, 40), (220, 60, 40), (40, 210, 210), (210, 50, 210))
 """BGR of the clothes of people 0 to 4."""
@@ -140,3 +149,24 @@ def finished_page(folder: Path, *, corrections: bool = False, **server: Any) -> 
     with page_server(view, ServerConfig(**{"listen": "127.0.0.1:0", **server})) as listening:
         yield listening.address
         view.close()
+
+
+@contextmanager
+def gallery_page(path: Path) -> Iterator[str]:
+    """Address of the page of a gallery."""
+    from streamreid.config import ServerConfig
+    from streamreid.gallery import Gallery
+    from streamreid.reports.camera_pictures import CameraPictures
+    from streamreid.reports.histories import gallery_history
+    from streamreid.runs.store_corrections import StoreCorrections
+    from streamreid.web.finished_app import page_server
+    from streamreid.web.finished_view import FinishedView
+
+    with Gallery.open(str(path)) as store:
+        history = gallery_history(store)
+        view = FinishedView(
+            history, CameraPictures(history), title="gallery", corrections=StoreCorrections(store), gallery=store
+        )
+        with page_server(view, ServerConfig(listen="127.0.0.1:0")) as listening:
+            yield listening.address
+            view.close()

@@ -45,6 +45,46 @@ def upgrade(address, **headers):
         return int(connection.recv(64).split()[1])
 
 
+def closed_after(address, message):
+    """Whether the server closes the WebSocket after a message."""
+    from wsproto import ConnectionType, WSConnection
+    from wsproto.events import BytesMessage, CloseConnection, Request, TextMessage
+
+    host, port = address.removeprefix("http://").split(":")
+    connection = WSConnection(ConnectionType.CLIENT)
+    with socket.create_connection((host, int(port)), timeout=20) as wire:
+        wire.sendall(connection.send(Request(host=f"{host}:{port}", target="/page/socket", extra_headers=[])))
+        connection.receive_data(wire.recv(4096))
+        list(connection.events())
+        sent = BytesMessage(message) if isinstance(message, bytes) else TextMessage(message)
+        wire.sendall(connection.send(sent))
+        while data := wire.recv(65536):
+            connection.receive_data(data)
+            if any(isinstance(event, CloseConnection) for event in connection.events()):
+                return True
+    return True
+
+
+def test_what_cannot_be_understood_closes_the_connection_alone(live_site, caplog):
+    for message in (
+        "no JSON",
+        "[]",
+        "[" * 100_000,
+        b"\x00\xff",
+        '{"drawn": Infinity}',
+        '{"drawn": "x"}',
+        '{"show": [["hall", NaN]]}',
+        '{"show": [["hall", -Infinity]]}',
+        '{"show": 7}',
+        '{"show": [7]}',
+        '{"show": [["hall"]]}',
+        '{"show": {"hall": 640}}',
+    ):
+        assert closed_after(live_site.address, message), message
+    assert not [record for record in caplog.records if record.name == "asyncio"]
+    assert httpx.get(f"{live_site.address}/healthz", timeout=30).status_code == 200
+
+
 def with_name(line):
     """A line of results with a name in it that must be shown as text."""
     return json.dumps({**json.loads(line), "name": sites.NASTY})

@@ -71,6 +71,48 @@ def test_a_person_is_renamed_merged_and_undone_and_a_second_page_sees_it(live_si
     assert kinds[-3:] == ["rename", "merge", "undo"]
 
 
+@pytest.mark.wall_time
+def test_a_second_tab_sees_a_correction_within_a_second(live_site, visit):
+    """Best of five, so that what else the machine does is no part of it."""
+
+    def act(page):
+        page.goto(f"{live_site.address}/page/people")
+        page.wait_for_selector("#people-cards h2 a")
+        page.wait_for_selector("#connection:has-text('connected')")
+        one = page.locator("#people-cards h2 a").first.get_attribute("href").rsplit("/", 1)[1]
+        page.evaluate(
+            """() => {
+              window.seen = {};
+              new MutationObserver(() => {
+                const links = document.querySelectorAll("#people-cards h2 a");
+                for (const link of links) seen[link.textContent] ??= Date.now();
+              }).observe(document.body, { childList: true, subtree: true, characterData: true });
+            }"""
+        )
+        first = page.context.new_page()
+        first.goto(f"{live_site.address}/page/people/{one}")
+        best = 60.0
+        for number in range(5):
+            first.fill("#rename input", f"name {number}")
+            answered = first.evaluate(
+                """async () => {
+                  const done = new Promise((told) => document.addEventListener("done", told, { once: true }));
+                  document.querySelector("#rename button").click();
+                  await done;
+                  return Date.now();
+                }"""
+            )
+            told = f"#{one} name {number}"
+            page.wait_for_function("(told) => window.seen[told]", arg=told)
+            best = min(best, (page.evaluate("(told) => window.seen[told]", told) - answered) / 1000)
+            if best < 1.0:
+                break
+        first.close()
+        return best
+
+    assert visit(act) < 1.0
+
+
 def test_questions_are_answered_by_keys_and_the_answers_calibrate(reviewed, visit, call, tmp_path):
     address, _, cache = reviewed
 
@@ -118,13 +160,3 @@ def test_who_is_forgotten_is_found_nowhere(reviewed, visit):
     assert any("Erased" in line for line in proof)
     assert one not in {p["global_id"] for p in answer(address, "/identities")}
     assert f'"global_id":{one},' not in (folder / "results.jsonl").read_text()
-
-
-@pytest.mark.parametrize("path", ["/page/people", "/page/review", "/page/search"])
-def test_pages_can_be_read_by_everybody(live_site, visit, axe, path):
-    def act(page):
-        page.goto(live_site.address + path)
-        page.wait_for_selector("#connection:has-text('connected')")
-        return axe(page), page.evaluate("document.documentElement.scrollWidth - innerWidth")
-
-    assert visit(act, width=390, dark=True) == ([], 0)

@@ -12,7 +12,7 @@ __all__ = ["add"]
 
 def add(pages: Pages) -> None:
     """Add the page."""
-    pages.add("live", _show, title="live.title", finished_title="live.playback")
+    pages.add("live", _show, title="live.title", finished_title="live.playback", wanted=lambda site: site.has_pictures)
 
 
 def _show(asked: Asked) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from streamreid.corrections import Correction
 from streamreid.errors import StreamReIDError
 from streamreid.web.registry import Asked, PageNotFound, Pages
+from streamreid.web.ways import drawn_way
 
 __all__ = ["add"]
 
@@ -71,6 +72,7 @@ def _one(asked: Asked) -> dict[str, Any]:
         "person": person,
         "appearances": seen,
         "timeline": _timeline(seen),
+        "way": drawn_way(site.ways((one["camera"], one["track_id"]) for one in seen), site.plan),
         "candidates": _candidates(asked, person),
     }
 
@@ -121,7 +123,8 @@ def _corrections(asked: Asked) -> list[dict[str, Any]]:
         return []
     history = asked.site.corrections.history()
     undone = {c.undoes for c in history}
-    return [_correction(c, undone) for c in reversed(history[-_CORRECTIONS:])]
+    numbered = [c for c in history if c.number]
+    return [_correction(c, undone) for c in reversed(numbered[-_CORRECTIONS:])]
 
 
 def _correction(said: Correction, undone: set[int]) -> dict[str, Any]:

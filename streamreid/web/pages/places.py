@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from streamreid.ground.ground_plan import GroundPlan, PlanScale
-from streamreid.reports.footprints import gather_footprints
 from streamreid.runs.heat_board import HEAT_CELLS
 from streamreid.types import Float64Array
+from streamreid.web.finished_view import FinishedView
 from streamreid.web.registry import Asked, PageNotFound, Pages
 from streamreid.web.run_parts import finished_run, live_parts
 from streamreid.web.site_view import SiteView
@@ -34,7 +34,7 @@ def add(pages: Pages) -> None:
 def _show(asked: Asked) -> dict[str, Any]:
     site, names = asked.site, [camera["name"] for camera in asked.site.cameras()]
     live, chosen = live_parts(site), asked.rest or next(iter(names), "")
-    plan = None if live is None else live.setup.plan
+    plan = site.plan
     has_plan = plan is not None and plan.picture is not None
     on_plan = asked.query.get("on") == _PLAN and has_plan
     if chosen and not on_plan and chosen not in names:
@@ -110,12 +110,12 @@ def _fractions(corners: list[Point], size: tuple[int, int] | None, scale: PlanSc
 
 
 def _heat(site: SiteView, camera: str) -> Float64Array | None:
-    live, finished = live_parts(site), finished_run(site)
+    live = live_parts(site)
     if live is not None:
         return live.setup.heat.grid(camera)
-    if finished is None:
+    if not isinstance(site, FinishedView) or not site.has_pictures:
         return None
-    prints = gather_footprints(finished)
+    prints = site.footprints()
     surface, size = prints.surfaces.get(camera), _size(site, camera) or prints.extent.get(camera)
     if surface is None or size is None:
         return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from streamreid.errors import StreamReIDError
+from streamreid.gallery import Gallery
+from streamreid.runs.gallery_search import search_gallery
 from streamreid.runs.questions import moment
 from streamreid.web.registry import Asked, Pages
 
@@ -12,6 +14,9 @@ __all__ = ["add"]
 
 _FOUND = 30
 """Shown of what is found."""
+
+_DIGITS = 19
+"""From which a number is none of a person."""
 
 
 def add(pages: Pages) -> None:
@@ -42,14 +47,26 @@ def _show(asked: Asked) -> dict[str, Any]:
 
 def _alike(asked: Asked, text: str) -> list[dict[str, Any]]:
     """Who may be the same person as one, by what the run compared."""
-    review, who = asked.site.review, text.strip().lstrip("#")
-    if review is None or not who.isdecimal():
+    review, gallery, who = asked.site.review, asked.site.gallery, text.strip().lstrip("#")
+    if not (who.isascii() and who.isdecimal() and len(who) < _DIGITS):
         return []
+    if review is None:
+        return [] if gallery is None else _alike_in_gallery(asked, gallery, int(who))
     found = []
     for candidate in review.candidates(int(who), _FOUND):
         person = asked.site.person(candidate.global_id)
         if person is not None:
             found.append({**person, "found_probability": candidate.probability, "when": person["first_seen"]})
+    return found
+
+
+def _alike_in_gallery(asked: Asked, gallery: Gallery, who: int) -> list[dict[str, Any]]:
+    """The same by what a gallery keeps."""
+    found = []
+    for match in search_gallery(gallery=gallery, identity=who, top=_FOUND, actor="HTTP").identities:
+        person = asked.site.person(match.global_id)
+        if person is not None:
+            found.append({**person, "found_probability": match.probability, "when": person["first_seen"]})
     return found
 
 

@@ -7,6 +7,7 @@ import { PointLayer, dot, placeNames, shape } from "./point_layer.js";
 
 const MOST = 100;
 const PAUSE = 250;
+const FOLLOW = 1000;
 const byId = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const form = /** @type {HTMLFormElement} */ (byId("calibrate"));
 const known = /** @type {HTMLSelectElement} */ (form.elements.namedItem("known"));
@@ -19,6 +20,8 @@ const before = JSON.parse(byId("known-points").textContent ?? "[]");
 let typed = before.map(([, , x, y]) => [String(x), String(y)]);
 /** @type {any} */
 let answer = null;
+/** @type {unknown} of the request that was answered so */
+let body = null;
 let waiting = 0;
 let asked = 0;
 
@@ -162,15 +165,17 @@ async function calculate() {
   }
   const points = here.points.map((pixel, number) => ({ pixel, [kind()]: places[number] }));
   const number = ++asked;
+  const request = { camera: form.dataset.camera, points, ...(partnerName() ? { other: partnerName() } : {}) };
   let found;
   try {
-    found = await api("POST", "/calibrations", { camera: form.dataset.camera, points, ...(partnerName() ? { other: partnerName() } : {}) });
+    found = await api("POST", "/calibrations", request);
   } catch (error) {
     said.textContent = error instanceof Error ? error.message : "";
     return;
   }
   if (number !== asked) return;
   answer = found;
+  body = request;
   table();
   tell(found, said);
   show(found);
@@ -208,6 +213,16 @@ function show(found) {
     svg.append(shape("line", { x1: feet[0], y1: feet[1], x2: head[0], y2: head[1], class: "other" }));
   }
 }
+
+/** People walk on: where other cameras see them now. */
+async function follow() {
+  const number = asked;
+  if (!answer?.matrix || document.hidden) return;
+  const now = await fetch("/calibrations", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  if (!now.ok || number !== asked || !answer) return;
+  show({ ...answer, people: (await now.json()).people });
+}
+setInterval(() => follow().catch(() => {}), FOLLOW);
 
 known.addEventListener("change", () => {
   for (const box of document.querySelectorAll(".partner")) {

@@ -10,7 +10,17 @@ const byId = (/** @type {string} */ id) => document.getElementById(id);
 
 const form = /** @type {HTMLFormElement | null} */ (byId("add"));
 const field = (/** @type {string} */ name) => /** @type {HTMLInputElement} */ (form?.elements.namedItem(name));
-const settings = () => ({ name: field("name").value, uri: field("uri").value, ...(field("live").checked ? { live: true, repeat: 1000000 } : {}) });
+const account = () => ({ user: field("user").value, password: field("password").value });
+
+/** The address with the account in it, for the server of this page alone. */
+function address() {
+  const uri = field("uri").value.trim();
+  const { user, password } = account();
+  const [, scheme, rest] = /^([a-z]+:\/\/)([^@/]*(?:\/.*)?)$/i.exec(uri) ?? [];
+  return user && rest ? `${scheme}${encodeURIComponent(user)}:${encodeURIComponent(password)}@${rest}` : uri;
+}
+
+const settings = () => ({ name: field("name").value, uri: address(), ...(field("live").checked ? { live: true, repeat: 1000000 } : {}) });
 
 form?.addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -75,17 +85,49 @@ byId("search")?.addEventListener("click", async () => {
   }
   list.textContent = found.length ? "" : text("cameras.nothing_found");
   for (const device of found) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = text("cameras.use", { host: device.host, name: `${device.name} ${device.hardware}`.trim() });
-    button.addEventListener("click", () => {
-      field("uri").value = device.uri;
-      field("uri").focus();
-    });
     const item = document.createElement("li");
-    item.append(button);
+    const streams = document.createElement("div");
+    const name = `${device.name} ${device.hardware}`.trim();
+    item.append(choice(text("cameras.use", { host: device.host, name }), () => streamsOf(device.service || device.host, streams)), streams);
     list.append(item);
   }
+});
+
+/** @param {string} words @param {() => void} chosen */
+function choice(words, chosen) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = words;
+  button.addEventListener("click", chosen);
+  return button;
+}
+
+/** List the streams of a device, each to be taken over into the form. @param {string} service @param {HTMLElement} place */
+async function streamsOf(service, place) {
+  place.textContent = text("cameras.asking");
+  let found;
+  try {
+    found = await api("POST", "/camera-streams", { service, ...account() });
+  } catch (error) {
+    place.textContent = error instanceof Error ? error.message : "";
+    field("user").focus();
+    return;
+  }
+  place.textContent = "";
+  for (const { name, uri, size, encoding, rate } of found) {
+    const about = [size ? size.join(" x ") : "", encoding, rate ? text("cameras.per_second", { rate }) : ""].filter(Boolean).join(", ");
+    place.append(
+      choice(text("cameras.take", { name, about }), () => {
+        field("uri").value = uri;
+        field(field("name").value ? "uri" : "name").focus();
+      }),
+    );
+  }
+}
+
+byId("ask-device")?.addEventListener("click", () => {
+  const host = /** @type {HTMLInputElement} */ (byId("device-host"));
+  if (host.reportValidity()) void streamsOf(host.value, /** @type {HTMLElement} */ (byId("device-streams")));
 });
 
 // ---------------------------------------------------------------- the plan

@@ -19,6 +19,15 @@ export function text(key, values = {}) {
   return said.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
+/** A capture time as people read it: UTC for live cameras, else since the beginning. @param {number} time */
+export function clockText(time) {
+  if (time >= 1e8) return `${new Date(time * 1000).toISOString().slice(0, 21).replace("T", " ")} UTC`;
+  const minutes = Math.floor(time / 60) % 60;
+  const hours = Math.floor(time / 3600);
+  const rest = `${String(minutes).padStart(2, "0")}:${(time % 60).toFixed(1).padStart(4, "0")}`;
+  return hours ? `${hours}:${rest}` : rest;
+}
+
 let clearing = 0;
 /**
  * Say something to the viewer.

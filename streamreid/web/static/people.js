@@ -1,6 +1,6 @@
 // @ts-check
 /** People, Review and Search: pictures that are not to be had, keys of the review, the proof of an erasure, uploads. */
-import { api, say, text } from "./frame.js";
+import { api, clockText, text } from "./frame.js";
 
 // A picture that is not stored gives way to the drawn figure behind it.
 document.addEventListener("error", (event) => event.target instanceof HTMLImageElement && event.target.remove(), true);
@@ -40,21 +40,58 @@ document.addEventListener("done", (event) => {
   place.scrollIntoView();
 });
 
-const upload = document.getElementById("by-picture");
-upload?.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const file = /** @type {HTMLInputElement} */ (document.getElementById("file")).files?.[0];
-  if (!file) return;
-  say(text("search.searching"));
-  const place = /** @type {HTMLElement} */ (document.getElementById("picture-found"));
-  const answer = await api("POST", "/uploads/search", file).catch(() => null);
-  if (!answer) return;
-  const list = document.createElement("ol");
-  for (const one of answer.identities) {
-    const link = Object.assign(document.createElement("a"), { href: `/page/people/${one.global_id}`, textContent: `#${one.global_id} ${one.name ?? ""}` });
-    const item = document.createElement("li");
-    item.append(link, ` ${Math.round(100 * one.probability)} %`);
-    list.append(item);
+// ---------------------------------------------------------------- who looks like a picture
+
+/** @typedef {{camera: string, start: number, end: number, probability: number | null}} Match */
+/** @typedef {{global_id: number, name: string, probability: number, appearances: Match[]}} Alike */
+
+/** @param {string} name @param {string} [words] */
+function element(name, words = "") {
+  return Object.assign(document.createElement(name), { textContent: words });
+}
+
+const percent = (/** @type {number} */ share) => `${Math.round(100 * share)} %`;
+
+/** @param {Alike} one */
+function card(one) {
+  const item = element("li");
+  item.className = "card";
+  const link = Object.assign(element("a", `#${one.global_id}${one.name ? ` ${one.name}` : ""}`), { href: `/page/people/${one.global_id}` });
+  const head = element("h3");
+  head.append(link, ` ${percent(one.probability)}`);
+  const list = element("ul");
+  for (const { camera, start, end, probability } of one.appearances.slice(0, MOST)) {
+    list.append(element("li", `${camera} · ${clockText(start)} – ${clockText(end)}${probability === null ? "" : ` · ${percent(probability)}`}`));
   }
+  item.append(head, list);
+  return item;
+}
+
+const MOST = 5;
+const upload = document.getElementById("by-picture");
+const chosen = /** @type {HTMLInputElement | null} */ (document.getElementById("file"));
+
+/** @param {File | undefined} file */
+async function searchFor(file) {
+  if (!file) return;
+  const place = /** @type {HTMLElement} */ (document.getElementById("picture-found"));
+  place.textContent = text("search.searching");
+  const answer = await api("POST", "/uploads/search", file).catch(() => null);
+  if (!answer) return place.replaceChildren();
+  const list = element("ol");
+  list.className = "cards plain";
+  list.append(...answer.identities.map(card));
   place.replaceChildren(answer.identities.length ? list : text("search.nobody"));
+}
+
+upload?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  void searchFor(chosen?.files?.[0]);
 });
+for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
+  upload?.addEventListener(kind, (event) => {
+    event.preventDefault(); // else the browser shows the file instead of the page
+    upload.classList.toggle("over", kind === "dragenter" || kind === "dragover");
+    if (kind === "drop" && event instanceof DragEvent) void searchFor(event.dataTransfer?.files[0]);
+  });
+}

@@ -1,7 +1,7 @@
 // @ts-check
 /** The player of a finished run: frames of all cameras at one capture time, asked for as fast as time goes. */
 import { CameraView } from "./camera_view.js";
-import { emit, readFrames, text } from "./frame.js";
+import { clockText, emit, readFrames, text } from "./frame.js";
 
 const slider = /** @type {HTMLInputElement} */ (document.getElementById("time"));
 const clock = /** @type {HTMLOutputElement} */ (document.getElementById("clock"));
@@ -10,15 +10,6 @@ const first = Number(slider.min);
 let playing = false;
 let busy = false;
 let wanted = Number(slider.value);
-
-/** A capture time as people read it: UTC for live cameras, else since the beginning. @param {number} time */
-function said(time) {
-  if (time >= 1e8) return `${new Date(time * 1000).toISOString().slice(0, 21).replace("T", " ")} UTC`;
-  const minutes = Math.floor(time / 60) % 60;
-  const hours = Math.floor(time / 3600);
-  const rest = `${String(minutes).padStart(2, "0")}:${(time % 60).toFixed(1).padStart(4, "0")}`;
-  return hours ? `${hours}:${rest}` : rest;
-}
 
 /** @param {CameraView} view @param {number} time */
 async function load(view, time) {
@@ -38,7 +29,7 @@ async function show() {
   while (time !== wanted) {
     time = wanted;
     slider.value = String(time);
-    clock.value = said(time);
+    clock.value = clockText(time);
     const views = /** @type {CameraView[]} */ ([...document.querySelectorAll("camera-view")]);
     await Promise.allSettled(views.map((view) => load(view, time)));
   }
