@@ -103,7 +103,20 @@ class _Verbs(LazyGroup):
             "evaluate", "streamreid.cli.evaluate:app", _MORE, "Score tracks, identities, world positions and engines."
         ),
         Verb("events", "streamreid.cli.events:app", _MORE, "Messages to brokers: schemas, and deliver what waits."),
-        Verb("synth", "streamreid.cli.synth:synth", _MORE, "Make videos of several cameras with exact ground truth."),
+        Verb(
+            "synth",
+            "streamreid.cli.synth:synth",
+            _MORE,
+            "Make videos of several cameras with exact ground truth, or pictures of people that never lived.",
+            further=(
+                Verb(
+                    "people",
+                    "streamreid.cli.synth_people:people",
+                    _MORE,
+                    "Make pictures of people that never lived, with exact part labels.",
+                ),
+            ),
+        ),
         Verb("weights", "streamreid.cli.weights:app", _MORE, "List and fetch named detectors and samples."),
         Verb("cluster", "streamreid.cli.cluster:app", _MORE, "Show the machines and workers of a cluster."),
         Verb("config", "streamreid.cli.config:app", _MORE, "Check a cameras file, or print its schema."),

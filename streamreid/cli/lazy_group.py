@@ -25,6 +25,7 @@ class Verb:
         panel: Heading under which ``--help`` lists it.
         summary: One line for that list; ``streamreid NAME --help`` shows the function's docstring.
         hidden: Whether it works without being listed: an old name.
+        further: Verbs that the first word after this one may name; all else are arguments of this verb, a command.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Verb:
     panel: str
     summary: str
     hidden: bool = False
+    further: tuple[Verb, ...] = ()
 
     def placeholder(self) -> TyperCommand:
         """What stands in the list of verbs."""
@@ -45,10 +47,29 @@ class Verb:
             command: Any = typer.main.get_group(target)
         else:
             single = typer.Typer(add_completion=False)
-            single.command(self.name)(target)
+            kind = type("_Further", (_Further,), {"further": self.further}) if self.further else TyperCommand
+            single.command(self.name, cls=kind, epilog=self._epilog())(target)
             command = typer.main.get_command(single)
         command.name = self.name
         return command
+
+    def _epilog(self) -> str | None:
+        """What the help says of further verbs."""
+        lines = [f"streamreid {self.name} {v.name} --help: {v.summary}" for v in self.further]
+        return "\n\n".join(lines) or None
+
+
+class _Further(TyperCommand):
+    """A command whose first word may name another one."""
+
+    further: ClassVar[tuple[Verb, ...]] = ()
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """The context of the verb that the first word names, else of this command."""
+        for verb in self.further:
+            if args[:1] == [verb.name]:
+                return verb.load().make_context(f"{info_name} {verb.name}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
 
 
 class LazyGroup(TyperGroup):
