@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from streamreid._threads import Thread
@@ -15,7 +16,7 @@ from streamreid.messages.envelope import Message
 from streamreid.messages.outbox import Outbox, OutboxReader
 from streamreid.secrets import redact
 
-__all__ = ["Broker", "BrokerError", "Delivery", "MessageRefused"]
+__all__ = ["Broker", "BrokerError", "Delivery", "MessageRefused", "More"]
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +26,18 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.2, 15.0
 _IDLE = 0.5
 """Seconds between two looks at a connection on which nothing is sent."""
 
+_STREAM_SECONDS = 2.0
+"""Seconds in which messages are sent one after the other before all confirmations are waited for and the connection is
+looked at: waiting for the last ones takes up to 45 ms (brokers' and this machine's TCP wait for one another)."""
+
 REFUSALS = 5
 """So often a message is offered that the broker calls wrong (too large, malformed) before it is given up: one message
 must not hold up all others for ever."""
+
+
+More = Callable[[int], Sequence[Message]]
+"""Says how many messages more the broker has confirmed, and returns the next ones to send, in order; none where no
+more wait."""
 
 
 class BrokerError(StreamReIDError):
@@ -35,7 +45,7 @@ class BrokerError(StreamReIDError):
 
     Args:
         text: What happened and what to do.
-        delivered: How many messages of the batch, from its beginning, the broker has.
+        delivered: How many messages, from the first one of which that is not said yet, the broker has.
     """
 
     def __init__(self, text: str, *, delivered: int = 0) -> None:
@@ -54,7 +64,11 @@ class Broker(Protocol):
     """The key of its section: mqtt, kafka, ..."""
 
     batch: int
-    """Messages that are sent before their confirmations are waited for."""
+    """Messages at most that are sent and not confirmed yet."""
+
+    recall: float
+    """Seconds: a broker that dies may lose what it confirmed so shortly before. When the connection is lost, that is
+    sent again."""
 
     @property
     def unacknowledged(self) -> int | None:
@@ -75,8 +89,13 @@ class Broker(Protocol):
             BrokerError: They would not.
         """
 
-    def send(self, messages: Sequence[Message]) -> None:
+    def send(self, messages: Sequence[Message], more: More | None = None) -> None:
         """Send messages and wait until the broker has confirmed all of them.
+
+        Args:
+            messages: In order.
+            more: Brokers that confirm late ask it, while they wait, for messages to send in the meantime; others do
+                not use it.
 
         Raises:
             MessageRefused: The message behind those that were delivered is wrong for this broker.
@@ -115,7 +134,8 @@ class Delivery:
         self.state = DeliveryState(broker.name)
         self._outbox = outbox
         self._lock = threading.Lock()
-        self._position = position
+        self._position = self._highest = self._recalled = position
+        self._recent: deque[tuple[float, int]] = deque()
         self._news = threading.Event()
         self._closing = threading.Event()
         self._deadline = float("inf")
@@ -130,14 +150,17 @@ class Delivery:
 
     @property
     def position(self) -> int:
-        """Number of the last message that the broker has, or that was given up."""
+        """Number of the last message that the broker has or that was given up. Recalls lower it."""
         return self._position
 
     @property
     def acknowledged(self) -> int:
         """Number of the last message that need not be sent again after a crash."""
         first = self.broker.unacknowledged
-        return self._position if first is None else min(self._position, first - 1)
+        with self._lock:
+            self._forget()
+            position = self._recent[0][1] if self._recent else self._position
+        return position if first is None else min(position, first - 1)
 
     @property
     def waiting(self) -> int:
@@ -151,8 +174,9 @@ class Delivery:
     def raise_to(self, floor: int) -> int:
         """Messages up to a number are no longer there; how many of them the broker did not get."""
         with self._lock:
-            lost = max(0, floor - self._position)
-            self._position += lost
+            lost = max(0, floor - self._highest)
+            self._position = max(self._position, floor)
+            self._highest = max(self._highest, floor)
             self.state.given_up += lost
         return lost
 
@@ -186,6 +210,8 @@ class Delivery:
         finally:
             self.broker.close(goodbye=True)
             self.state.connected = False
+            with self._lock:
+                self._recent.clear()
             reader.close()
 
     def _over(self) -> bool:
@@ -209,36 +235,72 @@ class Delivery:
         self._news.clear()
         batch = reader.read(self._position, self.broker.batch)
         if batch:
-            try:
-                self.broker.send(batch)
-            except BrokerError as error:
-                self._advance(batch[: error.delivered])
-                if isinstance(error, MessageRefused):
-                    self._refused(batch[error.delivered], error)
-                    return
-                raise
-            self._advance(batch)
-            self._works()
-        if len(batch) < self.broker.batch:
-            self._rest()
+            self._send(batch, reader)
+        self._rest()
+
+    def _send(self, batch: Sequence[Message], reader: OutboxReader) -> None:
+        """Send a batch, and what else comes while it is confirmed."""
+        on_way = deque(batch)
+        end = min(time.monotonic() + _STREAM_SECONDS, self._deadline)
+
+        def confirmed(count: int) -> None:
+            self._advance([on_way.popleft() for _ in range(min(count, len(on_way)))])
+
+        def more(count: int) -> Sequence[Message]:
+            last = on_way[-1].sequence if on_way else self._position
+            confirmed(count)
+            room = self.broker.batch - len(on_way)
+            if room <= 0 or last >= self._outbox.last or time.monotonic() >= end:
+                return ()
+            following = reader.read(last, room)
+            on_way.extend(following)
+            return following
+
+        try:
+            self.broker.send(batch, more)
+        except BrokerError as error:
+            confirmed(error.delivered)
+            if isinstance(error, MessageRefused):
+                self._refused(on_way[0], error)
+                return
+            raise
+        confirmed(len(on_way))
+        self._works()
 
     def _rest(self) -> None:
-        """Nothing waits: look at the connection now and then, and wait for news."""
+        """Look at the connection now and then, and wait for news where nothing waits."""
         now = time.monotonic()
         if now >= self._next_look or self._closing.is_set():
             self.broker.idle()
             self._works()
             self._next_look = now + _IDLE
-        if not self._over():
+        if self.waiting <= 0 and not self._over():
             self._news.wait(max(0.0, self._next_look - now))
 
     def _advance(self, delivered: Sequence[Message]) -> None:
         if not delivered:
             return
         with self._lock:
-            fresh = max(0, delivered[-1].sequence - self._position)
-            self._position += fresh
-            self.state.delivered += fresh
+            if self.broker.recall:
+                self._recent.append((time.monotonic(), self._position))
+            last = delivered[-1].sequence
+            self._position = max(self._position, last)
+            self.state.delivered += max(0, last - self._highest)
+            self._highest = max(self._highest, last)
+
+    def _forget(self) -> None:
+        """Messages that were confirmed long enough ago are not recalled."""
+        while self._recent and time.monotonic() - self._recent[0][0] > self.broker.recall:
+            self._recent.popleft()
+
+    def _recall(self) -> None:
+        """Go back to before what was confirmed last; no message is sent again twice for that."""
+        with self._lock:
+            self._forget()
+            if self._recent:
+                self._position = min(self._position, max(self._recent[0][1], self._recalled))
+                self._recalled = self._highest
+            self._recent.clear()
 
     def _refused(self, message: Message, error: MessageRefused) -> None:
         """A message that is wrong for the broker: offer it a few times, then go on behind it."""
@@ -249,6 +311,7 @@ class Delivery:
             raise error
         with self._lock:
             self._position = max(self._position, message.sequence)
+            self._highest = max(self._highest, self._position)
             self.state.refused += 1
         log.error("messages: %s does not take message %s, which is given up: %s", self.broker.name, message.id, error)
 
@@ -256,6 +319,7 @@ class Delivery:
         reason = redact(error) if isinstance(error, StreamReIDError) else f"{type(error).__name__}: {redact(error)}"
         if reason != self.state.error:
             log.warning("messages: %s: %s; %d wait, and it is tried again", self.broker.name, reason, self.waiting)
+        self._recall()
         self.state.error = reason
         self.state.failures += 1
         self.state.connected = self._connected = False

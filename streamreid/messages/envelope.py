@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
@@ -64,7 +65,12 @@ def capture_date(time_: float) -> str | None:
     if time_ < _LEAST_DATE:
         return None
     whole, rest = divmod(round(time_ * 1e6), 1_000_000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{rest:06d}Z"
+    return f"{_date_and_second(whole)}.{rest:06d}Z"
+
+
+@lru_cache(maxsize=256)
+def _date_and_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 class Envelope:

@@ -12,13 +12,19 @@ from streamreid.errors import MissingExtraError
 from streamreid.messages.delivery import BrokerError
 from streamreid.secrets import redact
 
-__all__ = ["CONNECT_SECONDS", "PATIENCE_SECONDS", "describe", "need", "tls_context", "wait_for"]
+__all__ = ["CONNECT_SECONDS", "PATIENCE_SECONDS", "RECALL_SECONDS", "describe", "need", "tls_context", "wait_for"]
 
 CONNECT_SECONDS = 5.0
 """Longest time for a connection and a login."""
 
 PATIENCE_SECONDS = 10.0
 """A broker that confirms nothing for so long is given up and connected to anew."""
+
+
+RECALL_SECONDS = 2.5
+"""What a broker confirmed so shortly before its connection was lost is sent again, because it may be lost with the
+broker: mosquitto confirms before it passes on and before it saves, Redis before it writes while the disk is busy (for
+up to two seconds, https://redis.io/docs/latest/operate/oss_and_stack/management/persistence, ``everysec``)."""
 
 
 def need(module: str, what: str) -> None:

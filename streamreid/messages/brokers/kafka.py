@@ -8,7 +8,7 @@ from typing import Any
 
 from streamreid.config.messages import KafkaConfig
 from streamreid.messages.brokers.base import CONNECT_SECONDS, describe, need, wait_for
-from streamreid.messages.delivery import BrokerError, MessageRefused
+from streamreid.messages.delivery import BrokerError, MessageRefused, More
 from streamreid.messages.envelope import CONTENT_TYPE, Message
 
 __all__ = ["KafkaBroker"]
@@ -32,6 +32,7 @@ class KafkaBroker:
 
     name = "kafka"
     unacknowledged = None
+    recall = 0.0
     batch = 5000
 
     def __init__(self, config: KafkaConfig, settings: dict[str, Any] | None = None) -> None:
@@ -103,7 +104,7 @@ class KafkaBroker:
     def check(self) -> None:
         """See `Broker`: whoever is logged in is let in."""
 
-    def send(self, messages: Sequence[Message]) -> None:
+    def send(self, messages: Sequence[Message], more: More | None = None) -> None:
         """See `Broker`."""
         producer, topic = self._producer, self._config.topic
         failed: dict[int, Any] = {}

@@ -16,23 +16,25 @@ from __future__ import annotations
 import importlib.util
 import json
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from streamreid.config.messages import MqttConfig
-from streamreid.messages.brokers.base import need
+from streamreid.messages.brokers.base import RECALL_SECONDS, need
 from streamreid.messages.brokers.mqtt_connection import MqttConnection, Publication
 from streamreid.messages.brokers.mqtt_crt import CrtConnection
 from streamreid.messages.brokers.mqtt_paho import PahoConnection
-from streamreid.messages.delivery import BrokerError
+from streamreid.messages.delivery import BrokerError, More
 from streamreid.messages.envelope import CONTENT_TYPE, Message
 from streamreid.messages.home_assistant import discovery
 from streamreid.messages.places_board import PlacesBoard, topic_part
 
 __all__ = ["MqttBroker"]
 
-_STATES_EVERY = 0.25
-"""Seconds between two times that states of identities are told while there are events without a pause."""
+_STATES_EVERY, _STATES_BUSY, _BUSY = 0.25, 1.0, 250
+"""Seconds between two times that states of identities are told while there are events without a pause, and while there
+are so many that as many are sent at once: each state costs as much as an event."""
 
 
 def connect_with(config: MqttConfig) -> MqttConnection:
@@ -71,7 +73,7 @@ class MqttBroker:
 
     name = "mqtt"
     batch = 1000
-    unacknowledged: int | None = None
+    recall = RECALL_SECONDS
 
     def __init__(
         self,
@@ -90,8 +92,7 @@ class MqttBroker:
         self._board = board
         self._told: dict[str, bytes] = {}
         self._announced: set[tuple[str, str]] = set()
-        self._states: dict[str, bytes] = {}
-        self._states_told = 0.0
+        self._states = _States()
 
     # ---------------------------------------------------------------- connection
 
@@ -123,50 +124,73 @@ class MqttBroker:
 
     # ---------------------------------------------------------------- messages
 
-    def send(self, messages: Sequence[Message]) -> None:
-        """See `Broker`. The newest states of their identities are told a few times a second."""
-        events: list[Publication] = []
-        for message in messages:
-            events.append(Publication(self._topic(message.subject), message.body, CONTENT_TYPE))
-            if message.subject.startswith("identity/") and message.type.startswith("streamreid.identity."):
-                self._states[message.subject] = message.body
-                self.unacknowledged = self.unacknowledged or message.sequence
-        self._connection.publish(events)
-        if time.monotonic() - self._states_told >= _STATES_EVERY:
-            self._tell_states(delivered=len(messages))
+    @property
+    def unacknowledged(self) -> int | None:
+        """See `Broker`: the first message after which the state of its identity is not told yet."""
+        return self._states.first
+
+    def send(self, messages: Sequence[Message], more: More | None = None) -> None:
+        """See `Broker`. The newest states of their identities are told now and then between them."""
+        on_way: deque[bool] = deque()  # whether it is an event
+
+        def publications(events: Sequence[Message]) -> list[Publication]:
+            found = [self._event(message) for message in events]
+            on_way.extend([True] * len(found))
+            if self._states.due(_STATES_BUSY if len(events) >= _BUSY else _STATES_EVERY):
+                states = self._states.take()
+                found += map(self._state, states)
+                on_way.extend([False] * len(states))
+            return found
+
+        def confirmed(count: int) -> int:
+            taken = [on_way.popleft() for _ in range(count)]
+            events = sum(taken)
+            self._states.confirmed(count - events)
+            return events
+
+        def following(count: int) -> list[Publication]:
+            events = confirmed(count)
+            return publications(() if more is None else more(events))
+
+        try:
+            self._connection.publish(publications(messages), following)
+        except BrokerError as error:
+            error.delivered = confirmed(error.delivered)
+            self._states.failed()
+            raise
+
+    def _event(self, message: Message) -> Publication:
+        if message.subject.startswith("identity/") and message.type.startswith("streamreid.identity."):
+            self._states.add(message)
+        return Publication(self._topic(message.subject), message.body, CONTENT_TYPE)
+
+    def _state(self, state: tuple[str, bytes]) -> Publication:
+        subject, body = state
+        topic, expiry = f"{self._base}/{subject}", int(self._config.state_expiry)
+        return Publication(topic, identity_state(body), "application/json", expiry, retain=True)
 
     def _topic(self, subject: str) -> str:
         kind, _, name = subject.partition("/")
         return f"{self._base}/event/{kind}/{topic_part(name)}" if name else f"{self._base}/event/{kind}"
-
-    def _tell_states(self, delivered: int = 0) -> None:
-        """Tell the newest states of identities; where that fails, they wait for the next connection.
-
-        Args:
-            delivered: Messages of the batch that the broker has, which a failure does not undo.
-        """
-        self._states_told = time.monotonic()
-        expiry = int(self._config.state_expiry)
-        states = [
-            Publication(f"{self._base}/{subject}", identity_state(body), "application/json", expiry, retain=True)
-            for subject, body in self._states.items()
-        ]
-        try:
-            self._connection.publish(states)
-        except BrokerError as error:
-            error.delivered = delivered
-            raise
-        self._states.clear()
-        self.unacknowledged = None
 
     # ---------------------------------------------------------------- states
 
     def idle(self) -> None:
         """See `Broker`. Tells states of places that changed."""
         self._connection.check()
-        if self._states:
-            self._tell_states()
+        self._tell_states()
         self._tell_places()
+
+    def _tell_states(self) -> None:
+        """Tell the newest states of identities; where that fails, they wait for the next connection."""
+        states = self._states.take()
+        try:
+            self._connection.publish([self._state(state) for state in states])
+        except BrokerError as error:
+            error.delivered = 0  # events
+            self._states.failed()
+            raise
+        self._states.confirmed(len(states))
 
     def _tell_places(self) -> None:
         if self._board is None:
@@ -198,6 +222,53 @@ class MqttBroker:
         self._connection.publish(
             [Publication(t, json.dumps(c, ensure_ascii=False).encode(), retain=True) for t, c in told.items()]
         )
+
+
+class _States:
+    """Events whose identities have a new state: the newest of each identity, until the broker has its state."""
+
+    def __init__(self) -> None:
+        self._new: dict[str, Message] = {}
+        self._on_way: dict[str, Message] = {}
+        self._left = 0
+        self._told = 0.0
+        self._first_new: int | None = None
+        self._first_on_way: int | None = None
+
+    @property
+    def first(self) -> int | None:
+        """Number of the first message whose state the broker does not have."""
+        return self._first_new if self._first_on_way is None else self._first_on_way
+
+    def add(self, message: Message) -> None:
+        """An event was sent."""
+        self._new[message.subject] = message
+        if self._first_new is None:
+            self._first_new = message.sequence
+
+    def due(self, every: float) -> bool:
+        """Whether it is time to tell states, which is so often (seconds)."""
+        return bool(self._new) and not self._left and time.monotonic() - self._told >= every
+
+    def take(self) -> list[tuple[str, bytes]]:
+        """Subjects and events whose states are told now."""
+        self._told = time.monotonic()
+        self._on_way, self._first_on_way = self._new, self._first_new
+        self._new, self._first_new = {}, None
+        self._left = len(self._on_way)
+        return [(subject, message.body) for subject, message in self._on_way.items()]
+
+    def confirmed(self, count: int) -> None:
+        """The broker has so many states more."""
+        self._left -= count
+        if not self._left:
+            self._on_way, self._first_on_way = {}, None
+
+    def failed(self) -> None:
+        """The connection is lost: what was on the way is told again."""
+        self._new = self._on_way | self._new
+        self._first_new = self.first
+        self._on_way, self._first_on_way, self._left = {}, None, 0
 
 
 def identity_state(body: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 from urllib.parse import unquote
 
@@ -10,7 +10,7 @@ from streamreid.addresses import split_address
 from streamreid.config.messages import MqttConfig
 from streamreid.messages.delivery import BrokerError
 
-__all__ = ["KEEPALIVE_SECONDS", "MqttConnection", "Publication", "mqtt_login", "publish_refused"]
+__all__ = ["KEEPALIVE_SECONDS", "MoreToPublish", "MqttConnection", "Publication", "mqtt_login", "publish_refused"]
 
 KEEPALIVE_SECONDS = 30
 """Seconds after which the broker notices that this program is gone, and tells the last will."""
@@ -34,6 +34,10 @@ class Publication(NamedTuple):
     retain: bool = False
 
 
+MoreToPublish = Callable[[int], Sequence[Publication]]
+"""Says how many publications more the broker has confirmed, in order, and returns the next ones."""
+
+
 class MqttConnection(Protocol):
     """A connection with one client library. ``close`` and ``open`` may follow one another many times."""
 
@@ -48,11 +52,16 @@ class MqttConnection(Protocol):
             BrokerError: That is not possible.
         """
 
-    def publish(self, publications: Sequence[Publication]) -> None:
+    def publish(self, publications: Sequence[Publication], more: MoreToPublish | None = None) -> None:
         """Publish, in order, and wait until the broker has confirmed everything.
 
+        Args:
+            publications: In order.
+            more: Asked, as confirmations come, for what is to be published behind them.
+
         Raises:
-            BrokerError: Not all were confirmed; those from the beginning on that were are counted.
+            BrokerError: Not all were confirmed; those that were are counted, from the first one on that ``more`` was
+                not told of.
         """
 
     def check(self) -> None:
@@ -75,8 +84,7 @@ def mqtt_login(config: MqttConfig) -> tuple[str | None, str | None]:
     return config.user, config.password.get_secret_value() if config.password else None
 
 
-def publish_refused(publications: Sequence[Publication], delivered: int, why: str) -> BrokerError:
+def publish_refused(topic: str, delivered: int, why: str) -> BrokerError:
     """The broker does not take a publication: the error that says so."""
-    topic = publications[min(delivered, len(publications) - 1)].topic
     advice = "; let the user publish there" if "authorized" in why.lower() else ""
     return BrokerError(f"the broker does not take messages under {topic}: {why}{advice}", delivered=delivered)

@@ -7,16 +7,19 @@ trusted, it waits for up to half a minute (s2n's blinding), and then does not sa
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoResult
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 from streamreid.config.messages import MqttConfig
 from streamreid.messages.brokers.base import CONNECT_SECONDS, PATIENCE_SECONDS, wait_for
 from streamreid.messages.brokers.mqtt_connection import (
     KEEPALIVE_SECONDS,
+    MoreToPublish,
     Publication,
     mqtt_login,
     publish_refused,
@@ -33,6 +36,13 @@ _FIRST_FAILURE = 128
 
 _GOODBYE_SECONDS = 1.0
 """Longest wait for the end of a connection, so that the broker gets the goodbye before this process ends."""
+
+
+_AHEAD = 500
+"""Publications that are still on the way when more are asked for: the broker never waits for this side."""
+
+_OnWay = tuple[str, "Future[Any]"]
+"""A topic, and what tells of the confirmation."""
 
 
 class CrtConnection:
@@ -52,8 +62,7 @@ class CrtConnection:
 
     def open(self, client_id: str, will: Publication | None) -> None:
         """See `MqttConnection`."""
-        from awscrt import mqtt5
-
+        mqtt5 = self._mqtt5
         self._answered.clear()
         self._stopped.clear()
         self._lost = None
@@ -82,10 +91,8 @@ class CrtConnection:
             raise BrokerError(self._lost)
 
     def _connect_packet(self, client_id: str, will: Publication | None) -> Any:
-        from awscrt import mqtt5
-
         user, password = mqtt_login(self._config)
-        return mqtt5.ConnectPacket(
+        return self._mqtt5.ConnectPacket(
             client_id=client_id,
             keep_alive_interval_sec=KEEPALIVE_SECONDS,
             username=user,
@@ -110,50 +117,65 @@ class CrtConnection:
 
     # ---------------------------------------------------------------- messages
 
-    @staticmethod
-    def _packet(publication: Publication) -> Any:
+    @cached_property
+    def _mqtt5(self) -> Any:
         from awscrt import mqtt5
 
+        return mqtt5
+
+    def _packet(self, publication: Publication) -> Any:
         topic, payload, content_type, expiry, retain = publication
-        return mqtt5.PublishPacket(
+        return self._mqtt5.PublishPacket(
             payload=payload,
-            qos=mqtt5.QoS.AT_LEAST_ONCE,
+            qos=self._mqtt5.QoS.AT_LEAST_ONCE,
             retain=retain,
             topic=topic,
             message_expiry_interval_sec=expiry,
             content_type=content_type,
         )
 
-    def publish(self, publications: Sequence[Publication]) -> None:
+    def publish(self, publications: Sequence[Publication], more: MoreToPublish | None = None) -> None:
         """See `MqttConnection`."""
         self.check()
         publish, packet = self._client.publish, self._packet
-        waiting: list[Future[Any]] = [publish(packet(publication)) for publication in publications]
-        self._wait(waiting)
-        for delivered, future in enumerate(waiting):
-            if not future.done():
-                raise BrokerError(self._lost or "the broker confirms nothing", delivered=delivered)
-            if (failure := future.exception()) is not None:
-                raise BrokerError(self._lost or f"the connection is lost: {_reason(failure)}", delivered=delivered)
-            if (puback := future.result().puback) is not None and int(puback.reason_code) >= _FIRST_FAILURE:
-                why = puback.reason_string or _words(puback.reason_code)
-                raise publish_refused(publications, delivered, why)
+        on_way: deque[_OnWay] = deque((p.topic, publish(packet(p))) for p in publications)
+        while on_way:
+            self._wait(on_way)
+            delivered = self._take_confirmed(on_way)
+            if more is not None:
+                on_way.extend((p.topic, publish(packet(p))) for p in more(delivered))
 
-    def _wait(self, waiting: Sequence[Future[Any]]) -> None:
-        """Wait until all are confirmed, the connection is lost, or nothing is confirmed for long."""
-        first = 0
-
-        def confirmed() -> int:
-            nonlocal first
-            while first < len(waiting) and waiting[first].done():
-                first += 1
-            return first
+    def _wait(self, on_way: Sequence[_OnWay]) -> None:
+        """Wait until about half of what fits on the way is confirmed; where little is on the way, all of it."""
+        goal = on_way[max(len(on_way) - _AHEAD, 0) or -1][1]
 
         def pause(seconds: float) -> None:
             with suppress(NoResult):
-                waiting[-1].exception(seconds)  # mostly the last one that is confirmed
+                goal.exception(seconds)
 
-        wait_for(lambda: confirmed() == len(waiting) or self._lost is not None, confirmed, pause)
+        def confirmed() -> int:
+            return next((i for i, (_, future) in enumerate(on_way) if not future.done()), len(on_way))
+
+        wait_for(lambda: (goal.done() and on_way[0][1].done()) or self._lost is not None, confirmed, pause)
+
+    def _take_confirmed(self, on_way: deque[_OnWay]) -> int:
+        """Take what is confirmed from the beginning; how many that is.
+
+        Raises:
+            BrokerError: The next one is refused, or is not confirmed because the connection is lost or nothing came.
+        """
+        delivered = 0
+        while on_way and on_way[0][1].done():
+            topic, future = on_way[0]
+            if (failure := future.exception()) is not None:
+                raise BrokerError(self._lost or f"the connection is lost: {_reason(failure)}", delivered=delivered)
+            if (puback := future.result().puback) is not None and int(puback.reason_code) >= _FIRST_FAILURE:
+                raise publish_refused(topic, delivered, puback.reason_string or _words(puback.reason_code))
+            on_way.popleft()
+            delivered += 1
+        if on_way and (self._lost is not None or not delivered):
+            raise BrokerError(self._lost or "the broker confirms nothing", delivered=delivered)
+        return delivered
 
     def check(self) -> None:
         """See `MqttConnection`."""
@@ -162,12 +184,11 @@ class CrtConnection:
 
     def close(self) -> None:
         """See `MqttConnection`."""
-        from awscrt import mqtt5
-
         client, self._client = self._client, None
         if client is None:
             return
-        client.stop(mqtt5.DisconnectPacket(reason_code=mqtt5.DisconnectReasonCode.NORMAL_DISCONNECTION))
+        reason = self._mqtt5.DisconnectReasonCode.NORMAL_DISCONNECTION
+        client.stop(self._mqtt5.DisconnectPacket(reason_code=reason))
         self._stopped.wait(_GOODBYE_SECONDS)
 
 

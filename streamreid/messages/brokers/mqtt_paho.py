@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import select
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -17,6 +18,7 @@ from streamreid.config.messages import MqttConfig
 from streamreid.messages.brokers.base import CONNECT_SECONDS, PATIENCE_SECONDS, describe, tls_context
 from streamreid.messages.brokers.mqtt_connection import (
     KEEPALIVE_SECONDS,
+    MoreToPublish,
     Publication,
     mqtt_login,
     publish_refused,
@@ -140,38 +142,42 @@ class PahoConnection:
 
     # ---------------------------------------------------------------- messages
 
-    def publish(self, publications: Sequence[Publication]) -> None:
+    def publish(self, publications: Sequence[Publication], more: MoreToPublish | None = None) -> None:
         """See `MqttConnection`."""
-        mids: list[int] = []
-        for topic, payload, content_type, expiry, retain in publications:
-            if self._client is None or self._lost is not None:
-                raise self._failure(publications, mids)
-            properties = _properties(content_type, expiry)
-            info = self._client.publish(topic, payload, qos=self._config.qos, retain=retain, properties=properties)
-            self._missing.add(info.mid)
-            mids.append(info.mid)
-            while len(self._missing) >= self._window:
-                self._progress(publications, mids)
-        while self._missing:
-            self._progress(publications, mids)
+        waiting, on_way = deque(publications), deque[tuple[str, int]]()
+        while waiting or on_way:
+            while waiting and len(self._missing) < self._window and self._client is not None and self._lost is None:
+                topic, payload, content_type, expiry, retain = waiting.popleft()
+                properties = _properties(content_type, expiry)
+                info = self._client.publish(topic, payload, qos=self._config.qos, retain=retain, properties=properties)
+                self._missing.add(info.mid)
+                on_way.append((topic, info.mid))
+            delivered = self._progress(on_way)
+            if more is not None:
+                waiting.extend(more(delivered))
 
-    def _progress(self, publications: Sequence[Publication], mids: Sequence[int]) -> None:
-        """Wait until something more is confirmed.
+    def _progress(self, on_way: deque[tuple[str, int]]) -> int:
+        """Wait until something more is confirmed, and take it from the beginning; how many that is.
 
         Raises:
-            BrokerError: Nothing is; those of ``mids`` from the beginning on that were are counted.
+            BrokerError: Nothing is.
         """
-        before, end = len(self._missing), time.monotonic() + PATIENCE_SECONDS
-        while len(self._missing) >= before:
+        before, end, failed = len(self._missing), time.monotonic() + PATIENCE_SECONDS, False
+        while len(self._missing) >= before and not failed:
             self._exchange(0.1)
-            if self._lost is not None or self._refused is not None or time.monotonic() > end:
-                raise self._failure(publications, mids)
+            failed = self._lost is not None or self._refused is not None or time.monotonic() > end
+        delivered = 0
+        while on_way and on_way[0][1] not in self._missing:
+            on_way.popleft()
+            delivered += 1
+        if failed:
+            raise self._failure(on_way[0][0] if on_way else "", delivered)
+        return delivered
 
-    def _failure(self, publications: Sequence[Publication], mids: Sequence[int]) -> BrokerError:
-        delivered = next((i for i, mid in enumerate(mids) if mid in self._missing), len(mids))
+    def _failure(self, topic: str, delivered: int) -> BrokerError:
         if self._refused is not None:
             why, self._refused = self._refused, None
-            return publish_refused(publications, delivered, why)
+            return publish_refused(topic, delivered, why)
         reason = f"the connection is lost: {self._lost}" if self._lost else "the broker confirms nothing"
         return BrokerError(reason, delivered=delivered)
 

@@ -13,8 +13,15 @@ from typing import Any, TypeVar
 
 from streamreid._threads import Thread
 from streamreid.config.messages import NatsConfig
-from streamreid.messages.brokers.base import CONNECT_SECONDS, PATIENCE_SECONDS, describe, need, tls_context
-from streamreid.messages.delivery import BrokerError
+from streamreid.messages.brokers.base import (
+    CONNECT_SECONDS,
+    PATIENCE_SECONDS,
+    RECALL_SECONDS,
+    describe,
+    need,
+    tls_context,
+)
+from streamreid.messages.delivery import BrokerError, More
 from streamreid.messages.envelope import CONTENT_TYPE, Message
 from streamreid.messages.places_board import topic_part
 
@@ -39,6 +46,7 @@ class NatsBroker:
 
     name = "nats"
     unacknowledged = None
+    recall = RECALL_SECONDS
     batch = 1000
 
     def __init__(self, config: NatsConfig, site: str) -> None:
@@ -170,7 +178,7 @@ class NatsBroker:
     def check(self) -> None:
         """See `Broker`: whoever is logged in is let in."""
 
-    def send(self, messages: Sequence[Message]) -> None:
+    def send(self, messages: Sequence[Message], more: More | None = None) -> None:
         """See `Broker`."""
         where = f"{self._config.host}:{self._config.port}"
         try:

@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from streamreid.config.messages import RedisConfig
-from streamreid.messages.brokers.base import CONNECT_SECONDS, PATIENCE_SECONDS, describe, need
-from streamreid.messages.delivery import BrokerError
+from streamreid.messages.brokers.base import CONNECT_SECONDS, PATIENCE_SECONDS, RECALL_SECONDS, describe, need
+from streamreid.messages.delivery import BrokerError, More
 from streamreid.messages.envelope import Message
 
 __all__ = ["RedisBroker"]
@@ -29,6 +29,7 @@ class RedisBroker:
 
     name = "redis"
     unacknowledged = None
+    recall = RECALL_SECONDS
     batch = 1000
 
     def __init__(self, config: RedisConfig) -> None:
@@ -80,7 +81,7 @@ class RedisBroker:
     def check(self) -> None:
         """See `Broker`: whoever is logged in is let in."""
 
-    def send(self, messages: Sequence[Message]) -> None:
+    def send(self, messages: Sequence[Message], more: More | None = None) -> None:
         """See `Broker`."""
         config = self._config
         pipeline = self._client.pipeline(transaction=True)

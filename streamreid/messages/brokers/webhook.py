@@ -13,7 +13,7 @@ from typing import Any
 
 from streamreid.config.messages import WebhookConfig
 from streamreid.messages.brokers.base import CONNECT_SECONDS, describe, need, tls_context
-from streamreid.messages.delivery import BrokerError, MessageRefused
+from streamreid.messages.delivery import BrokerError, MessageRefused, More
 from streamreid.messages.envelope import CONTENT_TYPE, Message
 
 __all__ = ["WebhookBroker", "sign"]
@@ -51,6 +51,7 @@ class WebhookBroker:
 
     name = "webhook"
     unacknowledged = None
+    recall = 0.0
 
     def __init__(self, config: WebhookConfig) -> None:
         need("httpx", "Sending messages by HTTP")
@@ -87,7 +88,7 @@ class WebhookBroker:
         if status == 404 or (status >= 500 and status != 501):
             raise BrokerError(f"{self._where} answers {status}")
 
-    def send(self, messages: Sequence[Message]) -> None:
+    def send(self, messages: Sequence[Message], more: More | None = None) -> None:
         """See `Broker`."""
         if self._config.batch == 1:
             body, kind, name = messages[0].body, CONTENT_TYPE, messages[0].id
