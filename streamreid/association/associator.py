@@ -20,6 +20,7 @@ from streamreid.association.identity_registry import IdentityRegistry, IdentityS
 from streamreid.association.link_record import LinkRecord, TrackLinks
 from streamreid.association.offline_clustering import decide_all
 from streamreid.association.online_clustering import Decision, OnlineClustering
+from streamreid.association.site_adaptation import SiteAdaptation
 from streamreid.association.spatial_evidence import SpatialEvidence
 from streamreid.association.topology import CameraGraph
 from streamreid.association.track_evidence import Evidence, Presence
@@ -73,6 +74,7 @@ class Associator:
         new_id: Where ids come from that other processes draw as well; None counts on its own.
         keep_links: Keep which tracks may be one person, for counts with intervals (``pair_links``): 9 KB for each of
             the newest two thousand tracks.
+        adaptation: What was learnt of the site before; see ``association.adaptation``.
 
     Attributes:
         corrections: Changes identities as a person says.
@@ -90,13 +92,14 @@ class Associator:
         keep_all: bool = False,
         new_id: Callable[[], int] | None = None,
         keep_links: bool = False,
+        adaptation: SiteAdaptation | None = None,
     ) -> None:
         self.config = config or AssociationConfig()
         self._book = IdentityRegistry(first_id, new_id=new_id)
         self._tracks: dict[TrackKey, Evidence] = {}
         self._place = place
         self._grouping = OnlineClustering(
-            self.config, calibration or Calibration(), graph or CameraGraph(None), place, parts
+            self.config, calibration or Calibration(), graph or CameraGraph(None), place, parts, adaptation
         )
         self._record = LinkRecord(self._grouping) if keep_links else None
         self._shape: tuple[int, int] | None = None
@@ -348,6 +351,11 @@ class Associator:
     def means(self) -> CameraMeans:
         """How the cameras differ."""
         return self._grouping.means
+
+    @property
+    def adaptation(self) -> SiteAdaptation | None:
+        """What was learnt of the site before."""
+        return self._grouping.adaptation
 
     @property
     def evidence(self) -> Mapping[TrackKey, Evidence]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,10 +71,12 @@ class CameraMeans:
 
     Args:
         enabled: False moves nothing.
+        adapt: Applied to all views after they were moved; None: nothing is.
     """
 
-    def __init__(self, *, enabled: bool = True) -> None:
+    def __init__(self, *, enabled: bool = True, adapt: Callable[[Views], Views] | None = None) -> None:
         self._enabled = enabled
+        self._adapt = adapt
         self._open: dict[TrackKey, CameraMean] = {}
         self._sums: dict[str, CameraMean] = {}
         self._closed: dict[str, CameraMean] = {}
@@ -165,6 +167,10 @@ class CameraMeans:
     def moved(self, views: Views, items: Sequence[Evidence]) -> Views:
         """Views of some tracks or identities, whose they are, moved; of an identity that several cameras saw as far as
         each of them did."""
+        views = self._shifted(views, items)
+        return views if self._adapt is None else self._adapt(views)
+
+    def _shifted(self, views: Views, items: Sequence[Evidence]) -> Views:
         if not self._row or views.parts.shape[2:] != self._shift.shape[1:]:
             return views
         share = np.zeros((len(items), len(self._shift)), np.float32)

@@ -16,6 +16,7 @@ from streamreid.association.link_model import explain, link_log_odds, link_terms
 from streamreid.association.pair_graph import PairGraph
 from streamreid.association.pair_weighing import LATE, PairWeighing
 from streamreid.association.similarity_cache import SimilarityCache, sides
+from streamreid.association.site_adaptation import AnyCalibration, SiteAdaptation
 from streamreid.association.spatial_evidence import SpatialEvidence
 from streamreid.association.topology import CameraGraph, Presences
 from streamreid.association.track_evidence import Evidence
@@ -72,10 +73,12 @@ class OnlineClustering:
         graph: What the camera graph forbids.
         place: Where people stand.
         parts: Names of the engine's parts.
+        adaptation: What was learnt of the site before.
 
     Attributes:
         weighed: Pairs that were weighed for the last decision.
         means: How the cameras differ.
+        adaptation: As given.
     """
 
     def __init__(
@@ -85,11 +88,18 @@ class OnlineClustering:
         graph: CameraGraph,
         place: SpatialEvidence | None = None,
         parts: Sequence[str] = (),
+        adaptation: SiteAdaptation | None = None,
     ) -> None:
         self.config = config
         self.index = IdentityIndex()
-        self._calibration, self._graph, self._place, self._parts = calibration, graph, place, parts
+        self.adaptation = adaptation
+        self._calibration: AnyCalibration = calibration
+        self._graph, self._place, self._parts = graph, place, parts
         self.means = CameraMeans(enabled=config.normalise == "camera")
+        if adaptation is not None:
+            self._calibration = adaptation.calibrated(calibration)
+            self.means = CameraMeans(adapt=adaptation.apply)
+            self.means.begin(adaptation.means)
         self._pairs = SimilarityCache(config.unification, self.means)
         self._near: dict[TrackKey, dict[int, tuple[float, float]]] = {}
         self._renewed: set[int] = set()

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from streamreid.association.agglomerative_clustering import Labels, agglomerate_small, grouped_nodes
 from streamreid.association.link_model import LOOKS_LIMIT, sigmoid
+from streamreid.association.site_adaptation import AnyCalibration
 from streamreid.config.association import LinkConfig
-from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.types import BoolArray, FloatArray, TrackKey
 
 __all__ = ["LinkBound", "PairGraph", "all_pairs"]
@@ -69,7 +69,7 @@ class LinkBound:
         gain = np.maximum(base * self.low, base * self.high) + self.seen
         return np.asarray(self.unseen + np.where(common > 0, np.maximum(gain, 0.0), 0.0), np.float32)
 
-    def least_similarity(self, calibration: Calibration | SiteCalibration, threshold: float) -> float:
+    def least_similarity(self, calibration: AnyCalibration, threshold: float) -> float:
         """The similarity below which no pair reaches the threshold; infinite where none or all do."""
         need = threshold - _ROUNDING - self.unseen - self.seen
         factor = self.high if need > 0 else self.low

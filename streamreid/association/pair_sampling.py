@@ -12,13 +12,13 @@ from streamreid.association.camera_normalisation import CameraMeans
 from streamreid.association.link_fitting import Pairs, join_pairs
 from streamreid.association.link_model import link_terms
 from streamreid.association.similarity_cache import sides
+from streamreid.association.site_adaptation import AnyCalibration
 from streamreid.association.topology import Presences
 from streamreid.association.track_constraints import TrackConstraints
 from streamreid.association.track_evidence import Evidence, Presence
 from streamreid.association.track_similarity import compare, stack
 from streamreid.config.association import Unification
 from streamreid.features.prototype_bank import PrototypeSums
-from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.types import BoolArray, Float64Array, FloatArray, TrackKey
 
 __all__ = ["Look", "TrackFragment", "labelled_pairs", "own_pairs", "track_fragments"]
@@ -95,7 +95,7 @@ def _evidence(key: TrackKey, looks: Sequence[Look], slots: int, visibility: bool
 def own_pairs(
     items: Sequence[TrackFragment],
     spans: Mapping[TrackKey, tuple[float, float]],
-    calibration: Calibration | SiteCalibration,
+    calibration: AnyCalibration,
     how: Unification = "parts",
     means: CameraMeans | None = None,
 ) -> Pairs:
@@ -128,7 +128,7 @@ def own_pairs(
 def labelled_pairs(
     items: Sequence[TrackFragment],
     person: Mapping[TrackKey, int],
-    calibration: Calibration | SiteCalibration,
+    calibration: AnyCalibration,
     how: Unification = "parts",
     means: CameraMeans | None = None,
 ) -> Pairs:
@@ -159,7 +159,7 @@ def labelled_pairs(
 def answered_pairs(
     items: Sequence[TrackFragment],
     said: TrackConstraints,
-    calibration: Calibration | SiteCalibration,
+    calibration: AnyCalibration,
     how: Unification = "parts",
     means: CameraMeans | None = None,
 ) -> Pairs:
@@ -188,7 +188,7 @@ def answered_pairs(
 def _pairs(
     items: Sequence[TrackFragment],
     number: Mapping[TrackKey, int],
-    calibration: Calibration | SiteCalibration,
+    calibration: AnyCalibration,
     how: Unification,
     masks: Callable[[Whole, Whole, BoolArray], tuple[BoolArray, BoolArray]],
     crowd: Float64Array,

@@ -14,10 +14,10 @@ from streamreid.association.identity_registry import IdentityRegistry
 from streamreid.association.link_model import Sides, link_log_odds, pair_terms
 from streamreid.association.pair_graph import LinkBound, PairGraph, all_pairs
 from streamreid.association.similarity_cache import SimilarityCache
+from streamreid.association.site_adaptation import AnyCalibration
 from streamreid.association.topology import CameraGraph, PairedPresences, Presences
 from streamreid.association.track_graph import CERTAIN, STICKY
 from streamreid.config.association import LinkConfig
-from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.types import BoolArray, FloatArray, TrackKey
 
 __all__ = ["LATE", "PairWeighing"]
@@ -59,7 +59,7 @@ class PairWeighing:
     near: Mapping[TrackKey, Mapping[int, tuple[float, float]]]
     place: FloatArray | None
     link: LinkConfig
-    calibration: Calibration | SiteCalibration
+    calibration: AnyCalibration
     graph: CameraGraph
     book: IdentityRegistry
     _near_code: Codes | None = None

@@ -92,6 +92,7 @@ class _Verbs(LazyGroup):
             _FIT,
             "Fit link probabilities to your cameras, without labels.",
         ),
+        Verb("adapt", "streamreid.cli.adapt:adapt", _FIT, "Fit an engine's features to your cameras, without labels."),
         Verb(
             "learn-topology",
             "streamreid.cli.learn_topology:learn_topology_command",

@@ -30,7 +30,7 @@ from streamreid.sinks.base import atomic_text
 from streamreid.sinks.jsonl_reader import find_results
 from streamreid.types import TrackKey
 
-__all__ = ["calibrate_command"]
+__all__ = ["calibrate_command", "find_cache", "replay_config"]
 
 
 def calibrate_command(
@@ -74,11 +74,11 @@ def calibrate_command(
     set_up_logging(quiet=quiet)
     for path in (p for p in (out, report) if p is not None and p.exists() and not overwrite):
         raise ConfigError(f"'{path}' exists; pass --overwrite to replace it or choose another name")
-    folders = [_cache(folder) for folder in caches]
+    folders = [find_cache(folder) for folder in caches]
     walked: list[Walked] = []
     with Work("following the people of the caches", total=len(folders), quiet=quiet) as work:
         for folder in folders:
-            walked.append(walk(folder, _config(folder, settings_file, settings or [])))
+            walked.append(walk(folder, replay_config(folder, settings_file, settings or [])))
             work.advance()
         work.step("fitting the link probability")
         said = None if pairs is None else _answers(walked, pairs)
@@ -97,7 +97,12 @@ def calibrate_command(
         _print(found, out)
 
 
-def _cache(folder: Path) -> Path:
+def find_cache(folder: Path) -> Path:
+    """The cache that is this folder, or is in it.
+
+    Raises:
+        DataError: There is none.
+    """
     for place in (folder, folder / "cache"):
         if (place / MANIFEST).is_file():
             return place
@@ -108,7 +113,8 @@ def _cache(folder: Path) -> Path:
     raise DataError(f"'{folder}' is no cache: it has no {MANIFEST}. Make one with: streamreid run ... --cache {folder}")
 
 
-def _config(folder: Path, settings_file: Path | None, settings: list[str]) -> Config:
+def replay_config(folder: Path, settings_file: Path | None, settings: list[str]) -> Config:
+    """The settings of a cache, with those of a file and of the command line."""
     changes = {**load_settings(settings_file), **parse_settings(settings)}
     return replayed_config(folder).with_settings(changes, where="command line")
 

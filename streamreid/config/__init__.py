@@ -206,7 +206,15 @@ def load_config(path: str | Path) -> Config:
     cameras = tuple(_resolved(c, path.parent) for c in config.cameras)
     messages = with_certificates(config.messages, path, lines)
     _warn_of_experiments(config, str(path))
-    return config.model_copy(update={"cameras": cameras, "messages": messages})
+    association = adaptation_beside(config.association, path)
+    return config.model_copy(update={"cameras": cameras, "messages": messages, "association": association})
+
+
+def adaptation_beside(section: AssociationConfig, path: Path) -> AssociationConfig:
+    """The section with the adaptation's path resolved against the folder of the YAML file ``path``."""
+    if section.adaptation is None:
+        return section
+    return section.model_copy(update={"adaptation": _resolve(section.adaptation, path.parent)})
 
 
 def _warn_of_experiments(config: Config, where: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from streamreid._yaml import read_yaml, validate
-from streamreid.config import Config, load_config
+from streamreid.config import Config, adaptation_beside, load_config
 from streamreid.config.certificates import with_certificates
 from streamreid.config.changes import as_changes
 from streamreid.errors import ConfigError
@@ -66,7 +66,12 @@ def load_settings(path: Path | str | None) -> dict[str, Any]:
             f"{path}:{lines.get(('cameras',), 1)}: a settings file has sections such as 'tracker:' and no cameras"
         )
     checked = validate(Config, {"cameras": [{"name": "any", "uri": "any"}], **data}, where=str(path), lines=lines)
-    checked = checked.model_copy(update={"messages": with_certificates(checked.messages, path, lines)})
+    checked = checked.model_copy(
+        update={
+            "messages": with_certificates(checked.messages, path, lines),
+            "association": adaptation_beside(checked.association, path),
+        }
+    )
     return as_changes(checked.model_dump(exclude_unset=True, exclude={"cameras"}))
 
 

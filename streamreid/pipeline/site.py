@@ -32,6 +32,7 @@ from streamreid.pipeline.frame_faults import FrameFaults
 from streamreid.pipeline.gallery_sync import GallerySync, RunGallery
 from streamreid.pipeline.ground_plane import load_calibrations
 from streamreid.pipeline.hourly_counts import HourlyCounts, RunSnapshot
+from streamreid.pipeline.known_adaptation import known_adaptation
 from streamreid.pipeline.live_corrections import LiveCorrections
 from streamreid.pipeline.run_state import RunState
 from streamreid.places.monitor import PlaceMonitor
@@ -113,6 +114,7 @@ class Site:
             keep_all=association.offline and not live,
             new_id=None if opened is None else opened.ids,
             keep_links=True,
+            adaptation=known_adaptation(config, engine),
         )
         self.view = IdentityView()
         self.gallery = None if opened is None else GallerySync(config, opened, self.associator, self.view)

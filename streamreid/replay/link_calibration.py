@@ -26,6 +26,7 @@ from streamreid.association.pair_sampling import (
     own_pairs,
     track_fragments,
 )
+from streamreid.association.site_adaptation import AnyCalibration
 from streamreid.association.track_constraints import TrackConstraints
 from streamreid.config import Config, LinkConfig
 from streamreid.errors import DataError
@@ -228,7 +229,9 @@ def _pairs(
     said: TrackConstraints | None,
 ) -> Pairs:
     how, site = item.replay.config.association.unification, item.replay.site
-    calibration, means = site.calibration.calibration, site.associator.means
+    adaptation, means = site.associator.adaptation, site.associator.means
+    followed = site.calibration.calibration
+    calibration: AnyCalibration = followed if adaptation is None else adaptation.calibrated(followed)
     if person is not None:
         return labelled_pairs(made, person, calibration, how, means)
     own = own_pairs(made, item.recorder.spans, calibration, how, means)

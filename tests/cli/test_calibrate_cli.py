@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from streamreid import Pipeline
+from streamreid.association.camera_normalisation import CameraMean
+from streamreid.association.site_adaptation import SiteAdaptation
 from streamreid.config import Config
 from streamreid.evaluation import Table
 from streamreid.evaluation.track_labels import name_tracks
@@ -112,3 +114,38 @@ def test_tracks_of_several_people_have_no_name():
     assert name_tracks(boxes([1] * 2, [0] * 2), truth) == {}
     mixed = boxes([7] * 5 + [8] * 5, [0] * 10)
     assert name_tracks(boxes([1] * 10, [0] * 10), mixed) == {}
+
+
+def test_features_are_not_adapted_by_too_little_or_to_another_site(stored, call):
+    code, _, err = call("adapt", stored / "run", "--out", stored / "site.npz")
+    assert code == 2
+    assert "tracks by camera: left 3, right 3" in " ".join(err.split())
+    assert not (stored / "site.npz").exists()
+    means = {c: CameraMean(np.zeros((1, 3), np.float32), np.zeros(1, np.float32)) for c in ("door", "yard")}
+    fingerprint = json.loads((stored / "run" / "cache" / "manifest.json").read_text())["engine"]["fingerprint"]
+    for engine, message in ((fingerprint, "is of another site"), ("other", "features of another engine")):
+        SiteAdaptation(engine, means, np.eye(3, dtype=np.float32)[None]).save(stored / "site.npz")
+        code, _, err = call(
+            "replay", stored / "run" / "cache", "-o", stored / "x", "--set", f"association.adaptation={stored}/site.npz"
+        )
+        assert code == 2
+        assert message in " ".join(err.split())
+
+
+def test_an_adapted_site_links_by_adapted_features(stored, call):
+    """One that takes away what tells people apart leaves nobody linked."""
+    (stored / "cams").mkdir()
+    means = {c: CameraMean(np.zeros((1, 3), np.float32), np.zeros(1, np.float32)) for c in ("left", "right")}
+    manifest = json.loads((stored / "run" / "cache" / "manifest.json").read_text())
+    assert manifest["engine"]["dim"] == 3
+    people = {}
+    for name, offset in (("as_it_is", 0.0), ("nobody", -5.0)):
+        made = SiteAdaptation(manifest["engine"]["fingerprint"], means, np.eye(3, dtype=np.float32)[None], 1.0, offset)
+        made.save(stored / "cams" / f"{name}.npz")
+        settings = stored / "cams" / f"{name}.yaml"  # the file lies beside the settings
+        settings.write_text(f"association: {{adaptation: {name}.npz}}")
+        out = stored / name
+        code, _, err = call("replay", stored / "run" / "cache", "-o", out, "--settings", settings)
+        assert code == 0, err
+        people[name] = json.loads((out / "summary.json").read_text())["identities"]
+    assert people["nobody"] > people["as_it_is"]

@@ -1,0 +1,86 @@
+"""``streamreid adapt``: fit an engine's features to a site, without labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from streamreid.cli.calibrate import find_cache, replay_config
+from streamreid.cli.console import output, set_up_logging
+from streamreid.cli.progress_line import Work
+from streamreid.errors import ConfigError
+from streamreid.replay.link_calibration import Walked, walk
+from streamreid.replay.site_fitting import FittedSite, fit_site
+from streamreid.sinks.base import atomic_text
+
+__all__ = ["adapt"]
+
+
+def adapt(
+    caches: Annotated[
+        list[Path], typer.Argument(help="Caches of `streamreid run --cache`, or folders of runs that have one in them.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="File to write, for the setting `association.adaptation`.")
+    ] = Path("site.npz"),
+    overwrite: Annotated[bool, typer.Option(help="Replace the files.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Also write the figures: a .json file.")] = None,
+    settings_file: Annotated[
+        Path | None, typer.Option("--settings", help="YAML with tracker, association, ... sections.")
+    ] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="A tracker or association setting.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the lot that parts the tracks.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table.")] = False,
+) -> None:
+    """Fit the engine's features to your own cameras, from recordings without ground truth.
+
+    Learns how each camera differs from the others, and what varies about one
+    and the same person. Judged on tracks that it was not fitted on; where it
+    is not better there, nothing is written.
+
+    The caches must be of one site and one engine. Takes seconds.
+    """
+    set_up_logging(quiet=quiet)
+    for path in (p for p in (out, report) if p is not None and p.exists() and not overwrite):
+        raise ConfigError(f"'{path}' exists; pass --overwrite to replace it or choose another name")
+    folders = [find_cache(folder) for folder in caches]
+    walked: list[Walked] = []
+    with Work("following the people of the caches", total=len(folders), quiet=quiet) as work:
+        for folder in folders:
+            walked.append(walk(folder, replay_config(folder, settings_file, settings or [])))
+            work.advance()
+        work.step("fitting the features")
+        found = fit_site(walked, seed=seed)
+    if report is not None:
+        with atomic_text(report) as file:
+            file.write(json.dumps(found.as_dict(), indent=1) + "\n")
+    if found.adaptation is not None:
+        found.adaptation.save(out)
+    if not quiet:
+        _print(found, out)
+
+
+def _print(found: FittedSite, out: Path) -> None:
+    table = Table("", "log-loss", "separation", title="one person or two, on tracks it was not fitted on")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    table.add_row("as the engine gives them", f"{found.before.log_loss:.3f}", f"{found.before.separation:.2f}")
+    for strength, judged in found.after.items():
+        name = "cameras' means" if strength == 0 else f"cameras' means, whitened by {strength:g}"
+        mark = " (taken)" if strength == found.strength else ""
+        table.add_row(name + mark, f"{judged.log_loss:.3f}", f"{judged.separation:.2f}")
+    output.print(table)
+    tracks = ", ".join(f"{c} {n}" for c, n in found.tracks.items())
+    output.print(f"tracks by camera: {tracks}; {found.pairs} pairs of two cameras", soft_wrap=True, highlight=False)
+    if found.adaptation is None:
+        output.print("nothing is written: none is better than the features as they are", highlight=False)
+        return
+    output.print(
+        f"written: {out}; use it with: streamreid run ... --set association.adaptation={out}",
+        soft_wrap=True,
+        highlight=False,
+    )
