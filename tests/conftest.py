@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
 import tempfile
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
@@ -79,6 +81,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.flaky(reruns=RERUNS, reruns_delay=RERUN_DELAY))
 
 
+def pytest_collection_finish() -> None:
+    """What collecting made and imported stays until the end: the garbage collector need not look through it again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tests marked ``gpu`` fail instead of being skipped where a GPU is required."""
@@ -124,6 +132,20 @@ def plain_logging() -> Iterator[None]:
     yield
     logger.handlers[:], logger.propagate = before[0], before[2]
     logger.setLevel(before[1])
+
+
+@pytest.fixture(autouse=True)
+def no_words_of_other_tests(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """What threads log that ran before the test (cameras and servers that several tests share) is not what it made
+    the program say."""
+    others = set(threading.enumerate()) - {threading.current_thread()}
+
+    def own(record: logging.LogRecord) -> bool:
+        return threading.current_thread() not in others
+
+    caplog.handler.addFilter(own)
+    yield
+    caplog.handler.removeFilter(own)
 
 
 class Scene:
@@ -181,6 +203,12 @@ class Scene:
         return Config.from_dict(
             {"cameras": cameras, "detector": {"model": f"mot:{self.boxes}"}, "engine": {"model": "none"}, **sections}
         )
+
+
+@pytest.fixture(scope="session")
+def new_scene() -> type[Scene]:
+    """Makes scenes: for recordings that several tests share."""
+    return Scene
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
-"""What the markers of this test suite do: ``gpu`` under STREAMREID_REQUIRE_GPU (on a machine that should have a GPU, no
-GPU test passes by being skipped), and ``wall_time``."""
+"""What the markers and the fixtures of all tests do: ``gpu`` under STREAMREID_REQUIRE_GPU (on a machine that should
+have a GPU, no GPU test passes by being skipped), ``wall_time``, and what is captured of the log."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,30 @@ def test_judges_by_no_clock():
     assert runs["plain"] == 2
 """
 
+LOGS = """
+import logging, threading
+import pytest
+
+wanted, said = threading.Event(), threading.Event()
+
+@pytest.fixture(scope="module")
+def server():
+    def serve():
+        wanted.wait(10)
+        logging.warning("a camera of the server is lost")
+        said.set()
+    threading.Thread(target=serve).start()
+
+def test_what_the_server_says_is_not_captured(server, caplog):
+    thread = threading.Thread(target=logging.warning, args=("of the test's own thread",))
+    thread.start()
+    thread.join()
+    wanted.set()
+    assert said.wait(10)
+    logging.warning("of the test")
+    assert caplog.messages == ["of the test's own thread", "of the test"]
+"""
+
 
 def outcomes(pytester: pytest.Pytester, request: pytest.FixtureRequest, **modules: str) -> tuple[dict[str, int], str]:
     """How many tests passed, failed and were skipped under the hooks of this test suite, and what was printed."""
@@ -103,3 +128,16 @@ def test_tests_that_judge_by_the_clock_run_again_before_they_fail(pytester, requ
     found, text = outcomes(pytester, request, test_times=TIMES)
     assert found == {"passed": 1, "failed": 2, "rerun": 1 + conftest.RERUNS}
     assert f"run {1 + conftest.RERUNS}" in text
+
+
+def test_what_the_servers_of_other_tests_log_is_not_captured(pytester, request):
+    assert outcomes(pytester, request, test_logs=LOGS)[0] == {"passed": 1}
+
+
+def test_the_passes_of_ci_find_their_tests_by_the_words_in_their_files():
+    """``.ci/run`` collects only files in which the marker stands, for tests that judge by the clock and those that
+    need the machine for themselves: no other file may mark them."""
+    mark = re.compile(r"mark\.(wall_time|alone)\b|add_marker\(.*(wall_time|alone)")
+    others = [path for path in Path(__file__).parent.rglob("*.py") if not path.name.startswith("test_")]
+    assert others
+    assert [str(path) for path in others if mark.search(path.read_text(encoding="utf-8"))] == []

@@ -1,6 +1,8 @@
 """calibrate and learn-topology on the command line: from a stored run to a settings file that a replay takes."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,25 +15,34 @@ from streamreid.config import Config
 from streamreid.evaluation import Table
 from streamreid.evaluation.track_labels import name_tracks
 from streamreid.runs import run
+from tests.support.colours import ColourEmbedder
 
 pytest.importorskip("pyarrow")
 
 
-@pytest.fixture
-def stored(scene, colours, tmp_path):
+@pytest.fixture(scope="module")
+def recorded(new_scene, tmp_path_factory):
     """A cache, its results, and ground truth: person numbers are lanes' colours, the same in both cameras."""
+    folder = tmp_path_factory.mktemp("recorded")
+    scene = new_scene(tmp_path_factory.mktemp("videos") / "scene")
     config = scene.config(
         scene.camera("left", [0, 1, 2], frames=60),
         scene.camera("right", [2, 0, 3], frames=60),
         engine={"look_interval": 0.2},
     )
-    with Pipeline(config, embedder=colours, cache=tmp_path / "run" / "cache") as pipeline:
-        run(pipeline, tmp_path / "run")
+    with Pipeline(config, embedder=ColourEmbedder(), cache=folder / "run" / "cache") as pipeline:
+        run(pipeline, folder / "run")
     for camera, people in (("left", [0, 1, 2]), ("right", [2, 0, 3])):
         rows = [line.split(",") for line in (scene.boxes / f"{camera}.txt").read_text().splitlines()]
         text = "".join(f"{r[0]},{people[i % 3] + 1},{','.join(r[2:6])},1,1,1\n" for i, r in enumerate(rows))
-        (tmp_path / f"{camera}.txt").write_text(text)
-    return tmp_path
+        (folder / f"{camera}.txt").write_text(text)
+    return folder
+
+
+@pytest.fixture
+def stored(recorded, tmp_path):
+    """What was recorded, in a folder of the test's own."""
+    return Path(shutil.copytree(recorded, tmp_path / "stored"))
 
 
 def test_from_own_tracks_to_settings_that_a_replay_takes(stored, call):
