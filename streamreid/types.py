@@ -236,6 +236,8 @@ class EmbeddedFrame:
             camera stands still.
         ignored: Boxes outside the region of interest, which are only blurred; None where they are not known (caches of
             older versions).
+        detected: Whether the detector looked at the frame; otherwise ``detections`` are the people of the detected
+            frames around it, carried on, and nobody is embedded (``detector.schedule``).
     """
 
     frame: Frame
@@ -244,6 +246,7 @@ class EmbeddedFrame:
     motion: FloatArray | None = None
     embedded: BoolArray | None = None
     ignored: Detections | None = None
+    detected: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -253,7 +256,7 @@ class Tracks:
     Args:
         ids: ``[N]`` int64 track ids, from 1, unique in the frame.
         boxes: ``[N, 4]`` float32 xyxy in pixels.
-        scores: ``[N]`` float32, the detector's score.
+        scores: ``[N]`` float32, the detector's score; 0 where the person was not detected in this frame.
         rows: ``[N]`` int64, row of the matched detection in this frame's ``Detections``; -1 for a predicted box.
     """
 

@@ -8,7 +8,8 @@ Columns: order (number of the frame among all cameras, in the order of the run),
 (capture time, seconds), clock, width, height (pixels), boxes (xyxy, 4 N values), scores (N), classes (N), looked (rows
 of the M people that have features), visibility (M K values), parts (M K D values), embedded (rows of those whose
 features the run used; caches of schema 2 lack it), ignored (xyxy of boxes outside the region of interest, which are
-only blurred; older caches lack it), motion (6 values of the affine map from the previous frame, or none for a camera
+only blurred; older caches lack it), detected (whether the detector looked at the frame; older caches, in which it
+always did, lack it), motion (6 values of the affine map from the previous frame, or none for a camera
 that stands still). Features are float32: half precision would halve the files, but then a run that is stored would give
 other numbers than one that is not.
 
@@ -47,9 +48,9 @@ _SECONDS = 10.0
 
 _EMBEDDED = "embedded"
 _IGNORED = "ignored"
-_LATER = (_EMBEDDED, _IGNORED)
+_DETECTED = "detected"
+_LATER = (_EMBEDDED, _IGNORED, _DETECTED)
 """Columns that caches of older versions lack."""
-"""The column that caches of schema 2 do not have."""
 
 
 def _pyarrow() -> Any:
@@ -79,7 +80,8 @@ def _schema(pa: Any, key: str) -> Any:
     ]
     fields += [("visibility", pa.list_(real)), ("parts", pa.list_(real)), ("motion", pa.list_(real))]
     return pa.schema(
-        [*fields, (_EMBEDDED, pa.list_(whole)), (_IGNORED, pa.list_(real))], metadata={"streamreid.cache": key}
+        [*fields, (_EMBEDDED, pa.list_(whole)), (_IGNORED, pa.list_(real)), (_DETECTED, pa.bool_())],
+        metadata={"streamreid.cache": key},
     )
 
 
@@ -160,6 +162,7 @@ class CacheWriter:
             "visibility": features.visibility[looked].ravel(),
             "parts": features.parts[looked].ravel(),
             _IGNORED: np.zeros(0, np.float32) if seen.ignored is None else seen.ignored.boxes.ravel(),
+            _DETECTED: seen.detected,
             _EMBEDDED: (looked if seen.embedded is None else np.flatnonzero(seen.embedded)).astype(np.int32),
             "motion": np.zeros(0, np.float32) if seen.motion is None else seen.motion.ravel(),
         }
@@ -208,15 +211,12 @@ class CacheWriter:
             ends = np.cumsum([0, *(len(v) for v in values)], dtype=np.int32)
             flat = pa.array(np.concatenate(values), field.type.value_type)
             columns.append(pa.ListArray.from_arrays(pa.array(ends), flat).cast(field.type))
-        packed = [f.name for f in self._schema if f.name != "parts"]
         try:
             make_folder(path.parent, private=self._private)
             table = pa.Table.from_arrays(columns, schema=self._schema)
             # Features look random: packing them costs time and saves nothing.
-            packing = {
-                f.name if f.name in packed[:6] else f"{f.name}.list.element": "zstd" if f.name in packed else "none"
-                for f in self._schema
-            }
+            paths = {f.name: f"{f.name}.list.element" if pa.types.is_list(f.type) else f.name for f in self._schema}
+            packing = {place: "none" if name == "parts" else "zstd" for name, place in paths.items()}
             with atomic_write(
                 path, part=path.with_name(f".{path.name}.part"), mode=OWNER_ONLY if self._private else None
             ) as part:
@@ -365,7 +365,8 @@ def _rows(table: Any, camera: str, shape: tuple[int, int]) -> Iterator[tuple[int
     lists = {
         name: _list(table[name]) for name in ("boxes", "scores", "classes", "looked", "visibility", "parts", "motion")
     }
-    lists |= {name: _list(table[name]) for name in _LATER if name in table.schema.names}
+    lists |= {name: _list(table[name]) for name in (_EMBEDDED, _IGNORED) if name in table.schema.names}
+    detected = table[_DETECTED].to_pylist() if _DETECTED in table.schema.names else [True] * table.num_rows
     at: Callable[[str, int], Any] = lambda name, row: lists[name].at(row)  # noqa: E731
     for row, order in enumerate(plain["order"]):
         scores, looked = at("scores", row), at("looked", row)
@@ -389,7 +390,15 @@ def _rows(table: Any, camera: str, shape: tuple[int, int]) -> Iterator[tuple[int
         ignored = Detections.from_arrays(at(_IGNORED, row)) if _IGNORED in lists else None
         yield (
             order,
-            EmbeddedFrame(frame, found, features, motion.reshape(2, 3) if len(motion) else None, embedded, ignored),
+            EmbeddedFrame(
+                frame,
+                found,
+                features,
+                motion.reshape(2, 3) if len(motion) else None,
+                embedded,
+                ignored,
+                detected[row],
+            ),
         )
 
 

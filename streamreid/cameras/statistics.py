@@ -36,7 +36,8 @@ class CameraCount:
 
     Args:
         frames: Frames with a result.
-        boxes: People in them.
+        detected: Those that the detector looked at.
+        boxes: People in frames with a result.
         tracks: Tracks reported.
         drops: Frames of a live camera without a result, by reason.
         ages: How old its frames were when their results came; only of live cameras.
@@ -55,6 +56,7 @@ class CameraCount:
     """
 
     frames: int = 0
+    detected: int = 0
     boxes: int = 0
     tracks: int = 0
     drops: dict[str, int] = field(default_factory=dict)

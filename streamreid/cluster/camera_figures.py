@@ -17,6 +17,7 @@ def camera_figures(count: CameraCount) -> dict[str, Any]:
     """What a worker knows of a camera and the site does not."""
     return {
         "drops": dict(count.drops),
+        "detected": count.detected,
         "expected": count.expected,
         "live": count.live,
         "paused": count.paused,
@@ -33,7 +34,7 @@ def apply_figures(statistics: Statistics, camera: str, figures: Mapping[str, Any
         return
     count = statistics.of(camera)
     count.drops = {str(reason): int(number) for reason, number in figures.get("drops", {}).items()}
-    count.expected = figures.get("expected")
+    count.detected, count.expected = int(figures.get("detected", 0)), figures.get("expected")
     count.live, count.paused = bool(figures.get("live")), bool(figures.get("paused"))
     count.warnings = [str(text) for text in figures.get("warnings", ())]
     count.findings = [str(text) for text in figures.get("findings", ())]

@@ -102,6 +102,15 @@ class DetectorConfig(Section):
     runtime: RuntimeName = Field(default="auto", description="Which runtime executes an .onnx detector.")
     precision: Precision = Field(default="auto", description="auto takes bf16 where the CPU computes it in hardware.")
     batch: int = Field(default=8, ge=1, le=256, description="Largest number of frames in one run of the detector.")
+    schedule: Literal["every", "adaptive"] = Field(
+        default="every",
+        description=(
+            "Which frames of recordings the detector looks at: 'every' one, or 'adaptive' every second to fourth where "
+            "the camera stands still; people are carried on in between. Live cameras: every frame. See "
+            "docs/engines.md."
+        ),
+        json_schema_extra=basic(),
+    )
     on_mismatch: Literal["rebuild", "fallback", "stop"] = Field(
         default="rebuild",
         description=(

@@ -138,6 +138,7 @@ class CameraTracking:
         if frame.camera not in self.trackers:
             self.trackers[frame.camera] = self._tracker(frame.camera)
             self._stage.add(frame.camera, self.trackers[frame.camera])
+        self._statistics.of(frame.camera).detected += item.detected
         with self._statistics.stage("track"):
             # A cache holds the features of everybody: those that a run would not have made are hidden, so that both
             # give the same result.
@@ -155,7 +156,7 @@ class CameraTracking:
                 )
             )
             impostors = self._calibrations[frame.camera].observe(features, detections.boxes)
-            observations = self._stage.update(frame, detections, features, item.motion)
+            observations = self._stage.update(frame, detections, features, item.motion, detected=item.detected)
             self.masks.push(frame, (detections, item.ignored), self.trackers[frame.camera], item.motion)
         return observations, impostors
 

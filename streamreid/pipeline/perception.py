@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from streamreid._startup import starting
 from streamreid.cache.store import CacheWriter
 from streamreid.cameras.camera_motion import CameraMotionEstimators
+from streamreid.cameras.detection_scheduler import LOOKAHEAD, DetectionScheduler
 from streamreid.cameras.embedding_scheduler import EmbeddingScheduler
 from streamreid.cameras.region_of_interest import inside
 from streamreid.cameras.registry import Cameras
@@ -102,12 +103,13 @@ class Perception:
         self._largest_batch = config.detector.batch
         self._statistics = statistics
         self._scheduler = EmbeddingScheduler(config)
+        self._detections = None if stay else DetectionScheduler.of(config)
         self._cache = cache
         self._stopped = False
         self.cameras = Cameras(
             config.cameras,
             statistics,
-            batch=config.detector.batch,
+            batch=config.detector.batch if self._detections is None else LOOKAHEAD,
             live=config.live,
             numbers=numbers,
             stay=stay,
@@ -151,6 +153,8 @@ class Perception:
     def forget(self, camera: str) -> None:
         """A camera was taken out for good."""
         self._scheduler.forget(camera)
+        if self._detections is not None:
+            self._detections.forget(camera)
         self._motion.forget(camera)
 
     def stop(self) -> None:
@@ -258,9 +262,12 @@ class Perception:
         """Detect and embed. What cannot be done for one camera (boxes that are not in its file) ends that camera, not
         the others, and what no code expected
         of one frame passes over that frame."""
+        before = None if self._detections is None else self._detections.checkpoint()
         try:
             return self._infer(frames)
         except Exception as error:
+            if self._detections is not None and before is not None:
+                self._detections.restore(before)
             names = sorted({f.camera for f in frames})
             if len(names) > 1:
                 return [item for name in names for item in self._embed_frames([f for f in frames if f.camera == name])]
@@ -292,7 +299,7 @@ class Perception:
     def _infer(self, frames: list[Frame]) -> list[EmbeddedFrame]:
         began = perf_counter()
         with self._statistics.stage("detect"):
-            everybody = self.detector(frames)
+            everybody, looked = self._find(frames)
             counted = [
                 inside(d.boxes, self.cameras.roi(f.camera), f.size) for f, d in zip(frames, everybody, strict=True)
             ]
@@ -300,7 +307,7 @@ class Perception:
             ignored = [d[~rows] for d, rows in zip(everybody, counted, strict=True)]
         middle = perf_counter()
         with self._statistics.stage("embed"):
-            embedded, rows, features = self._embed(frames, found)
+            embedded, rows, features = self._embed(frames, found, looked)
         end = perf_counter()
         self.cameras.turns.record_inference(len(frames), end - began)
         self.cameras.turns.record_embedding(len(frames), middle - began, sum(map(len, rows)), end - middle)
@@ -310,33 +317,42 @@ class Perception:
                 self.faults.guard(frame, partial(self._moved, frame, people))
                 for frame, people in zip(frames, found, strict=True)
             ]
-        seen = zip(frames, found, features, rows, moved, embedded, ignored, strict=True)
+        seen = zip(frames, found, features, rows, moved, embedded, ignored, looked.tolist(), strict=True)
         return [
-            EmbeddedFrame(f, d, _spread(p, r, len(d)), motion[0], mask, out)
-            for f, d, p, r, motion, mask, out in seen
+            EmbeddedFrame(f, d, _spread(p, r, len(d)), motion[0], mask, out, detected)
+            for f, d, p, r, motion, mask, out, detected in seen
             if motion is not None
         ]
+
+    def _find(self, frames: list[Frame]) -> tuple[list[Detections], BoolArray]:
+        """The people of each frame, and which frames the detector looked at."""
+        still = all(f.has_image and self.cameras.motion(f.camera) == "none" for f in frames)
+        if self._detections is None or not still:
+            return self.detector(frames), np.ones(len(frames), bool)
+        return self._detections.find(frames, self.detector)
 
     def _moved(self, frame: Frame, people: Detections) -> tuple[FloatArray | None]:
         return (self._motion(frame, people.boxes),)
 
     def _embed(
-        self, frames: list[Frame], found: list[Detections]
+        self, frames: list[Frame], found: list[Detections], looked: BoolArray
     ) -> tuple[list[BoolArray], list[NDArray[np.intp]], list[PartFeatures]]:
         """Per frame: who counts as embedded, the rows that went through the engine (for a cache all), and their
         features."""
         before = self._scheduler.checkpoint()
         try:
             embedded = []
-            for frame, people in zip(frames, found, strict=True):  # a batch may hold several frames of one camera
+            # A batch may hold several frames of one camera.
+            for frame, people, detected in zip(frames, found, looked.tolist(), strict=True):
                 if not frame.has_image:  # of a camera that has boxes only
                     embedded.append(np.zeros(len(people), bool))
                     continue
                 due = self._scheduler.due(frame.camera, people, frame.time, frame.size)
                 # Who is stored is embedded whether due or not, so there is nothing to save.
+                due = due if detected else due[:0]
                 chosen = due if self._cache is not None else self.cameras.turns.limit_crops(due)
                 embedded.append(self._scheduler.record(frame.camera, chosen))
-            everyone = [self._cache is not None and f.has_image for f in frames]
+            everyone = [self._cache is not None and f.has_image and d for f, d in zip(frames, looked, strict=True)]
             rows = [
                 np.arange(len(d)) if e else np.flatnonzero(m) for d, m, e in zip(found, embedded, everyone, strict=True)
             ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -105,7 +105,13 @@ class TrackingStage:
         return f"TrackingStage(delay={self._delay}, frames={self.held})"
 
     def update(
-        self, frame: Frame, detections: Detections, features: PartFeatures, motion: FloatArray | None = None
+        self,
+        frame: Frame,
+        detections: Detections,
+        features: PartFeatures,
+        motion: FloatArray | None = None,
+        *,
+        detected: bool = True,
     ) -> list[TrackObservation]:
         """Track the people of a camera's next frame.
 
@@ -114,6 +120,7 @@ class TrackingStage:
             detections: N people.
             features: N rows; visibility 0 for a person who was not embedded.
             motion: ``[2, 3]`` affine map from pixels of the camera's previous frame, if the camera moves.
+            detected: Whether the detector looked at the frame; people who were carried on get score 0.
 
         Returns:
             What can be said now of people whose ids are final, in this frame and in those before.
@@ -121,6 +128,8 @@ class TrackingStage:
         self.advance(frame)
         late = self._late[frame.camera]
         tracks = late.tracker.update(detections, features, frame.time, size=frame.size, camera=motion)
+        if not detected:
+            tracks = replace(tracks, scores=np.zeros_like(tracks.scores))
         of_tracks = _rows(features, tracks.rows)
         seen = _observation(frame, detections, tracks, of_tracks, late.tracker.hidden)
         if not self._delay:

@@ -67,7 +67,8 @@ class CachedFrames:
         if self._scheduler is None:
             return item
         due = self._scheduler.due(item.frame.camera, item.detections, item.frame.time, item.frame.size)
-        return replace(item, embedded=self._scheduler.record(item.frame.camera, due))
+        chosen = due if item.detected else due[:0]
+        return replace(item, embedded=self._scheduler.record(item.frame.camera, chosen))
 
     def forget(self, camera: str) -> None:
         """No camera of a recording is taken out."""

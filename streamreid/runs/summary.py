@@ -72,6 +72,7 @@ class CameraSummary:
         unlinked: Tracks that belong to nobody: they were seen too little.
         size: Width and height of its first frame.
         times: Capture times of its first and last frame.
+        detected: Frames that the detector looked at.
     """
 
     frames: int
@@ -88,6 +89,7 @@ class CameraSummary:
     unlinked: int = 0
     size: tuple[int, int] | None = None
     times: tuple[float, float] | None = None
+    detected: int = 0
 
     @property
     def dropped(self) -> int:
@@ -102,6 +104,7 @@ class CameraSummary:
             "first_time": None if self.times is None else round(self.times[0], 6),
             "last_time": None if self.times is None else round(self.times[1], 6),
             "frames": self.frames,
+            "frames_detected": self.detected,
             "people": self.people,
             "confirmed": self.confirmed,
             "unlinked_tracks": self.unlinked,
@@ -266,6 +269,7 @@ def summarise(pipeline: Run, folder: Path) -> Summary:
             unlinked[name],
             c.size,
             None if c.first_time is None or c.last_time is None else (c.first_time, c.last_time),
+            c.detected,
         )
         for name, c in statistics.cameras.items()
     }

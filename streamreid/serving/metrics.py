@@ -212,6 +212,9 @@ def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
 
 def _frames(counts: dict[str, CameraCount]) -> Iterator[Metric]:
     frames = CounterMetricFamily("streamreid_frames", "Frames with a result.", labels=["camera"])
+    detected = CounterMetricFamily(
+        "streamreid_frames_detected", "Frames that the detector looked at.", labels=["camera"]
+    )
     drops = CounterMetricFamily(
         "streamreid_frames_dropped", "Frames of live cameras without a result.", labels=["camera", "reason"]
     )
@@ -227,6 +230,7 @@ def _frames(counts: dict[str, CameraCount]) -> Iterator[Metric]:
     )
     for name, count in counts.items():
         frames.add_metric([name], count.frames)
+        detected.add_metric([name], count.detected)
         tracks.add_metric([name], count.tracks)
         for reason, number in count.drops.items():
             drops.add_metric([name, reason], number)

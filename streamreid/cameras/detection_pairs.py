@@ -1,0 +1,163 @@
+"""Whether two detected frames of a camera leave any doubt about who is who, and where people are between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreid.boxes import cover_matrix
+from streamreid.tracking.assignment import assign
+from streamreid.types import BoolArray, Detections, Float64Array, FloatArray
+
+__all__ = ["DetectedFrame", "Pairs", "between", "pair_up"]
+
+_REACH = 0.35
+"""Body heights between where somebody is expected and where they are found. Wide on purpose: who has two candidates
+within reach is in doubt, and doubt costs one more detection, while a wrong pair costs an identity."""
+
+_NEW_REACH = 0.2
+"""The same for somebody whose velocity is not known, besides the way that they may have walked."""
+
+_NEW_SPEED = 0.8
+"""Body heights per second that somebody of unknown velocity may walk: 1.4 m/s for a person of 1.75 m."""
+
+_LEAST_HEIGHT = 0.7
+"""Ratio of the heights of two boxes of one person, at least."""
+
+_NEAR_SCORE = 0.3
+"""Score from which a box counts where people come near each other."""
+
+_NEAR_COVER = 0.3
+"""Share of a box that another covers from which one of the two people may hide the other."""
+
+_CARRIED_SCORE = 0.2
+"""Better score of a pair from which it is carried on; what is less sure in both frames is rather nobody."""
+
+_VELOCITY_SECONDS = 0.3
+"""Time over which the velocity of a box is averaged: boxes jitter by .04 of their height."""
+
+_FIRST_VELOCITY = 0.7
+"""Share of the first measured velocity that is believed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DetectedFrame:
+    """The people found in one frame.
+
+    Args:
+        time: Capture time in seconds.
+        size: Width and height of the frame in pixels.
+        people: N boxes of any score.
+        velocity: ``[N, 2]`` of their centres in pixels per second; NaN where it is not known.
+    """
+
+    time: float
+    size: tuple[int, int]
+    people: Detections
+    velocity: Float64Array
+
+    @classmethod
+    def first(cls, time: float, size: tuple[int, int], people: Detections) -> DetectedFrame:
+        """A frame before which nothing is known."""
+        return cls(time, size, people, np.full((len(people), 2), np.nan))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """Boxes of two frames that show the same people.
+
+    Args:
+        before: ``[P]`` rows of the earlier frame.
+        after: ``[P]`` rows of the later frame, one to one.
+        doubtful: Whether somebody came, went, may be hidden or may be taken for somebody else in between.
+        velocity: ``[M, 2]`` of the later frame's boxes.
+    """
+
+    before: NDArray[np.intp]
+    after: NDArray[np.intp]
+    doubtful: bool
+    velocity: Float64Array
+
+
+def pair_up(one: DetectedFrame, two: DetectedFrame, *, sure: float) -> Pairs:
+    """Pair the boxes of two frames by place, velocity and height.
+
+    Args:
+        one: The earlier frame.
+        two: The later frame.
+        sure: Score from which a box without partner is somebody who came or went.
+    """
+    seconds = two.time - one.time
+    velocity = np.full((len(two.people), 2), np.nan)
+    if seconds <= 0 or one.size != two.size:  # a clock that was set back, or another picture
+        nobody = np.zeros(0, np.intp)
+        return Pairs(nobody, nobody, True, velocity)
+    first, second = _centred(one.people.boxes), _centred(two.people.boxes)
+    quality, allowed = _likeness(first, second, one.velocity, seconds)
+    before, after = assign(quality, allowed)
+    velocity[after] = _averaged(one.velocity[before], (second[after, :2] - first[before, :2]) / seconds, seconds)
+    return Pairs(before, after, _doubtful(one.people, two.people, before, after, allowed, sure), velocity)
+
+
+def between(one: DetectedFrame, two: DetectedFrame, pairs: Pairs, time: float) -> Detections:
+    """Where the people of two frames are at a time between: on the straight line, with scores in proportion."""
+    a, b = one.people, two.people
+    worth = np.maximum(a.scores[pairs.before], b.scores[pairs.after]) >= _CARRIED_SCORE
+    i, j = pairs.before[worth], pairs.after[worth]
+    share = (time - one.time) / (two.time - one.time)
+    boxes = a.boxes[i] + share * (b.boxes[j] - a.boxes[i])
+    scores = a.scores[i] + share * (b.scores[j] - a.scores[i])
+    return Detections(boxes.astype(np.float32), scores.astype(np.float32), a.classes[i])
+
+
+def _likeness(
+    first: Float64Array, second: Float64Array, velocity: Float64Array, seconds: float
+) -> tuple[FloatArray, BoolArray]:
+    """How well boxes (centre, size) of two frames fit each other ``[N, M]``, and which pairs are possible."""
+    known = np.isfinite(velocity[:, 0])
+    expected = first[:, :2] + np.where(known[:, None], velocity, 0.0) * seconds
+    way = expected[:, None] - second[None, :, :2]
+    heights = first[:, None, 3], second[None, :, 3]
+    distance = np.hypot(way[..., 0], way[..., 1]) / np.maximum((heights[0] + heights[1]) / 2, 1.0)
+    ratio = np.minimum(*heights) / np.maximum(np.maximum(*heights), 1.0)
+    reach = np.where(known, _REACH, _NEW_REACH + _NEW_SPEED * seconds)[:, None]
+    allowed = (distance <= reach) & (ratio >= _LEAST_HEIGHT)
+    # What is possible is better than nothing, however far: 1e-3 above 0.
+    quality = np.where(allowed, np.maximum(1.0 - distance / reach, 0.0) * ratio + 1e-3, 0.0)
+    return np.minimum(quality, 1.0).astype(np.float32), np.asarray(allowed)
+
+
+def _averaged(old: Float64Array, new: Float64Array, seconds: float) -> Float64Array:
+    weight = seconds / (seconds + _VELOCITY_SECONDS)
+    return np.asarray(np.where(np.isfinite(old), (1 - weight) * old + weight * new, _FIRST_VELOCITY * new))
+
+
+def _doubtful(
+    one: Detections,
+    two: Detections,
+    before: NDArray[np.intp],
+    after: NDArray[np.intp],
+    allowed: BoolArray,
+    sure: float,
+) -> bool:
+    for people, paired in ((one, before), (two, after)):
+        alone = people.scores >= sure
+        alone[paired] = False
+        if alone.any() or _near(people):
+            return True
+    likely = allowed & (one.scores >= _NEAR_SCORE)[:, None] & (two.scores >= _NEAR_SCORE)
+    return bool((likely.sum(0) > 1).any() or (likely.sum(1) > 1).any())
+
+
+def _near(people: Detections) -> bool:
+    boxes = people.boxes[people.scores >= _NEAR_SCORE]
+    cover = cover_matrix(boxes, boxes)
+    np.fill_diagonal(cover, 0.0)
+    return bool((cover > _NEAR_COVER).any())
+
+
+def _centred(boxes: FloatArray) -> Float64Array:
+    b = boxes.astype(np.float64)
+    return np.concatenate([(b[:, :2] + b[:, 2:]) / 2, b[:, 2:] - b[:, :2]], 1)
