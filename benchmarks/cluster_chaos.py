@@ -1,7 +1,7 @@
 """Cameras on a Ray cluster of three machines, and something bad every half minute: who is late, lost or given twice?
 
     python benchmarks/cluster_chaos.py [--minutes 60] [--every 30] [--seed 0] [--cameras 4] [--fps 3] [--cut 60]
-    [--faults worker,site] [--storage rocksdb|memory] [--json FILE] [--logs DIR]
+    [--faults worker,site] [--storage rocksdb|redis|memory] [--json FILE] [--logs DIR]
 
 Needs root, `ip netns`, and a PostgreSQL server (Debian: postgresql). The machines are network namespaces of this one
 with addresses and host names of their own: *head* (Ray's head, without work, and the database), *one* (the command
@@ -12,7 +12,8 @@ anything here. The faults come in rounds that are shuffled by the seed:
 ``worker``    kill -9 of a worker
 ``site``      kill -9 of the site
 ``raylet``    kill -9 of Ray on machine two, which is started again after ten seconds
-``head``      kill -9 of Ray on the head; its tables' server is started again after ten seconds (--storage)
+``head``      kill -9 of Ray on the head; its tables' server is started again after ten seconds. With ``--storage
+              memory`` it is not, and the run goes on without it for a minute
 ``cut5``      machine two has no network for five seconds
 ``cut``       machine two has no network for so many seconds (--cut)
 ``slow``      a worker is stopped (SIGSTOP) for six seconds
@@ -68,6 +69,11 @@ MARK = "STREAMREID_CHAOS"
 AGAIN = 10.0
 """Seconds after which Ray is started again on a machine."""
 
+WITHOUT_HEAD = 60.0
+"""Seconds for which a run is watched that has lost its head for good."""
+
+REDIS_PORT = 6398
+
 TRIES = 3
 """Ray gives itself 30 seconds to start, which is little on a busy machine."""
 
@@ -119,15 +125,20 @@ class Cluster:
             **os.environ,
             "RAY_AUTH_MODE": "disabled",
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_ADDRESS": f"{HEAD}:{PORT}",  # `auto` would find any other Ray of this machine, too
             "RAY_gcs_rpc_server_reconnect_timeout_s": "86400",
             "PYTHONPATH": str(_root.ROOT),
             "OMP_NUM_THREADS": "1",
             "RAY_worker_niceness": "0",  # cameras are to have the same priority as everything else here
             MARK: str(folder),
         }
-        if storage != "memory":
+        self.storage, self._redis = storage, None
+        if storage == "rocksdb":
             (folder / "gcs").mkdir()
             self.env |= {"RAY_gcs_storage": storage, "RAY_gcs_storage_path": str(folder / "gcs")}
+        if storage == "redis":
+            words = ["redis-server", "--bind", HEAD, "--port", str(REDIS_PORT), "--protected-mode", "no", "--save", ""]
+            self._redis = subprocess.Popen([*words, "--dir", str(folder)], stdout=subprocess.DEVNULL)
         self.ray = str(Path(sys.executable).with_name("ray"))
 
     def inside(self, machine: str, *words: str) -> list[str]:
@@ -151,9 +162,13 @@ class Cluster:
             words += ["--address", f"{HEAD}:{PORT}", "--num-cpus", "2" if machine == "one" else "1"]
             words += ["--labels", f"on={machine}"]
         command = self.inside(machine, self.ray, *words)
+        env = dict(self.env)
+        if machine == "head":
+            del env["RAY_ADDRESS"]
+            env |= {"RAY_REDIS_ADDRESS": f"{HEAD}:{REDIS_PORT}"} if self._redis is not None else {}
         with open(self.folder / f"ray-{machine}.log", "ab") as log:
             for _ in range(TRIES):
-                if not subprocess.run(command, env=self.env, stdout=log, stderr=log, timeout=START).returncode:
+                if not subprocess.run(command, env=env, stdout=log, stderr=log, timeout=START).returncode:
                     return True
                 self.kill(machine)
         return False
@@ -195,6 +210,8 @@ class Cluster:
         for path in self.all():
             with contextlib.suppress(OSError):
                 os.kill(int(path.name), signal.SIGKILL)
+        if self._redis is not None:
+            self._redis.kill()
 
 
 class Chaos:
@@ -258,12 +275,16 @@ class Chaos:
         with contextlib.suppress(ProcessLookupError):
             act()
         self.done.append(Fault(kind, began, time.monotonic(), hit))
+        print(f"{time.strftime('%T')} {kind} {' '.join(hit)}", file=sys.stderr, flush=True)
 
     def _head(self) -> None:
         # `ray start --head` would find the processes of the other machines, which are not hidden here, and refuse.
-        (server,) = self.cluster.processes("/gcs_server ", str(self.cluster.folder))
+        server = next(iter(self.cluster.processes("/gcs_server ", str(self.cluster.folder))))
         command = Path(f"/proc/{server}/cmdline").read_bytes().decode().split("\0")[:-1]
         self.cluster.kill("head")
+        if self.cluster.storage == "memory":  # it would have forgotten everybody: the run goes on without one
+            time.sleep(WITHOUT_HEAD)
+            return
         time.sleep(AGAIN)
         words = self.cluster.inside("head", *command)
         subprocess.Popen(words, env=self.cluster.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -300,7 +321,9 @@ def table(chaos: Chaos, fps: int) -> dict[str, dict[str, float]]:
         late, rates = [], []
         for fault in faults:
             late += [chaos.results.first_after(name, fault.at) for name in fault.hit]
-            others = [name for name in chaos.cameras if name not in fault.hit] or list(chaos.cameras)
+            spared = [name for name in chaos.cameras if name not in fault.hit]
+            # Where the site or nobody is hit, all are to go on; where the last worker is, there are no others.
+            others = list(chaos.cameras) if kind in ("site", "hang") else spared
             rates += [chaos.results.captured(name, fault.at, fault.until + 10.0) / fps for name in others]
         there = [value for value in late if value is not None]
         found[kind] = {
@@ -442,7 +465,7 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=4)
     parser.add_argument("--fps", type=int, default=3)
     parser.add_argument("--cut", type=float, default=60.0, help="seconds of the long cut")
-    parser.add_argument("--storage", choices=("rocksdb", "memory"), default="rocksdb")
+    parser.add_argument("--storage", choices=("rocksdb", "redis", "memory"), default="rocksdb")
     parser.add_argument(
         "--faults", type=chosen_of(KINDS), default=KINDS, metavar="A,B", help=f"only these: {', '.join(KINDS)}"
     )

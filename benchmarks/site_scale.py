@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from streamreid.cameras.statistics import CameraCount, Statistics
 from streamreid.config import Config
+from streamreid.features.eight_bits import in_eight_bits
 from streamreid.features.similarity import Calibration
 from streamreid.pipeline import Site
 from streamreid.pipeline.engine_description import EngineDescription
@@ -74,9 +75,11 @@ class Crowd:
         away: People who are in view of none.
         seed: Of what is drawn.
         interval: `engine.embedding_interval`.
+        bits: `engine.feature_bits`.
     """
 
-    def __init__(self, cameras: int, away: int, seed: int, interval: float) -> None:
+    def __init__(self, cameras: int, away: int, seed: int, interval: float, bits: int = 32) -> None:
+        self._bits = bits
         self.rng = np.random.default_rng(seed)
         self.names = [f"camera{i:03d}" for i in range(cameras)]
         count = cameras * PEOPLE
@@ -115,7 +118,8 @@ class Crowd:
         if len(due):
             seen = self.looks[self.person[camera, due]]
             seen = seen + NOISE * rng.standard_normal(seen.shape, np.float32)
-            features.parts[due] = seen / np.linalg.norm(seen, axis=2, keepdims=True)
+            seen /= np.linalg.norm(seen, axis=2, keepdims=True)
+            features.parts[due] = in_eight_bits(seen) if self._bits == 8 else seen
             features.visibility[due] = rng.uniform(0.5, 1.0, (len(due), PARTS))
             waits = self._waits[np.minimum(self._embedded[camera, due], len(self._waits) - 1)]
             self._embed_at[camera, due] = now + waits
@@ -189,7 +193,7 @@ def memory() -> float:
 def follow(cameras: int, options: argparse.Namespace) -> dict[str, float]:
     """One site with so many cameras; its figures."""
     config = Config.from_sources(*[f"camera{i:03d}.mp4" for i in range(cameras)])
-    scene = Crowd(cameras, options.known, options.seed, config.engine.embedding_interval)
+    scene = Crowd(cameras, options.known, options.seed, config.engine.embedding_interval, options.bits)
     engine = EngineDescription(
         "generated", "generated", tuple(f"part{k}" for k in range(PARTS)), DIM, Calibration(20.0, -7.0)
     )
@@ -264,6 +268,7 @@ def main() -> None:
     parser.add_argument("--warmup", type=float, default=20.0, help="seconds at the beginning that do not count")
     parser.add_argument("--limit", type=float, default=240.0, help="seconds of processor time after which a size ends")
     parser.add_argument("--lines", type=Path, help="also write JSON lines, there")
+    parser.add_argument("--bits", type=int, choices=(8, 32), default=32, help="engine.feature_bits")
     parser.add_argument("--seed", type=int, default=0)
     add_json(parser, "site_scale")
     options = parser.parse_args()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from streamreid._packing import pack, unpack
 from streamreid.errors import DataError
+from streamreid.features.eight_bits import from_eight_bits, in_eight_bits, to_eight_bits
 from streamreid.features.part_colours import ColourArray
 from streamreid.types import Detections, FloatArray, Frame, PartFeatures, SimilaritySums, Tracks
 
@@ -178,7 +179,8 @@ class _Writer:
     def observation(self, item: TrackObservation) -> list[Any] | None:
         self._tracks(item.tracks)
         embedded = np.flatnonzero(item.features.visibility.any(1))  # of the others there is nothing to send
-        self.arrays += [item.quality, embedded, item.features.parts[embedded], item.features.visibility[embedded]]
+        parts = _narrow(item.features.parts[embedded])
+        self.arrays += [item.quality, embedded, parts, item.features.visibility[embedded]]
         about = [item.camera, float(item.time)]
         same = self._frame is not None and about == [self._frame[0], self._frame[2]]
         return None if same else about
@@ -227,6 +229,8 @@ class _Reader:
             self.next(),
             self.next(),
         )
+        if parts.dtype == np.int64:
+            parts = from_eight_bits(parts)
         features = PartFeatures.unseen(len(tracks), *parts.shape[1:])
         features.parts[embedded], features.visibility[embedded] = parts, visibility
         camera, time = (self._own_frame().camera, self._own_frame().time) if item is None else item
@@ -246,6 +250,17 @@ class _Reader:
         colours = np.zeros((count, *some.shape[1:]), np.uint8)
         colours[rows] = some
         return colours
+
+
+def _narrow(parts: FloatArray) -> NDArray[Any]:
+    """Features as whole numbers where they were rounded to them, see `in_eight_bits`; as they are otherwise."""
+    if not len(parts) or not _are_rounded(parts[:1]) or not _are_rounded(parts):
+        return parts
+    return to_eight_bits(parts).astype(np.int64)  # a byte each in ``pack``
+
+
+def _are_rounded(parts: FloatArray) -> bool:
+    return in_eight_bits(parts).tobytes() == parts.tobytes()
 
 
 def _frame_values(frame: Frame) -> list[Any]:

@@ -203,5 +203,6 @@ class IdentityView:
                 self._members.pop(who, None)
             self.confirmed.discard(who)
             self.unlinked.discard(who)
+            self.begun.discard(who)
             self.names.pop(who, None)
             self.staff.discard(who)

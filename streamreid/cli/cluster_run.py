@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from streamreid._yaml import validate
 from streamreid.cameras.config_watcher import CameraConfigWatcher
 from streamreid.cli.console import errors, output, stop_on_signals
+from streamreid.cli.page import page_of_run, tell_page
 from streamreid.cli.progress import RunProgress, line
 from streamreid.cli.run_summary import exit_code, print_summary
 from streamreid.config import CameraConfig, Config, ServerConfig
@@ -58,12 +59,15 @@ def execute_on_cluster(
         check_cameras(config.topology, [c.name for c in config.cameras])
     serving = config.server.listen is not None
     config = config.model_copy(update={"server": _with_tokens(config.server)})
+    page = page_of_run(config.server) if serving else None
     with ExitStack() as stack:
+        stay = serving and endless
         cluster = stack.enter_context(
-            RayRun(config, folder, overwrite=overwrite, append=append, stay=serving and endless, describe=line)
+            RayRun(config, folder, overwrite=overwrite, append=append, stay=stay, describe=line, page=page)
         )
         if cluster.address:
             errors.print(f"serving at {cluster.address}", highlight=False)
+            tell_page(cluster.address, page, config.server)
         if watched is not None and config.live.watch and endless:
             remote: Any = _SiteCameras(cluster)
             stack.enter_context(CameraConfigWatcher(watched, remote, load=read, changes=remote))

@@ -3,7 +3,6 @@ machine. Nothing here needs Ray."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import floor, inf
@@ -12,7 +11,7 @@ from streamreid.config import ClusterConfig
 from streamreid.errors import ClusterError
 from streamreid.runs.storage import STORED
 
-__all__ = ["Machine", "Report", "check_reports", "count_room", "fitting", "process_is_gone"]
+__all__ = ["Machine", "Report", "check_reports", "count_room", "fitting"]
 
 _GIB = 2**30
 
@@ -171,14 +170,3 @@ def _disagreement(report: Report, python: str, streamreid: str, sizes: Mapping[s
         what = "does not see" if missing else "sees another file (of another size) as"
         return f"{report.machine}: {what} {named}; put it on storage that all machines mount at the same path"
     return ""
-
-
-def process_is_gone(pid: int) -> bool:
-    """Whether no process of this number runs on this machine."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False

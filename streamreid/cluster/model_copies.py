@@ -12,14 +12,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streamreid import weights
-from streamreid.cluster.machines import Report
 from streamreid.config import Config, DetectorConfig, EngineConfig
 from streamreid.detection import detector_checksum
 from streamreid.errors import ClusterError, StreamReIDError
 from streamreid.reid import engine_fingerprint, shipped_engines
 from streamreid.runtimes import graph_files
+
+if TYPE_CHECKING:
+    from streamreid.cluster.machines import Report
 
 __all__ = ["ModelCopy", "locate", "missing_models", "pack_detector", "pack_engine"]
 

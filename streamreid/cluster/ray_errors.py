@@ -41,7 +41,7 @@ def reach(address: str) -> None:
     Raises:
         ClusterError: Nothing listens there.
     """
-    place = split_address(address)
+    place = split_address(address if "://" in address else f"tcp://{address}")
     assert place is not None
     assert place.port is not None
     try:

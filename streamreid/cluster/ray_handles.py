@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from importlib import import_module
 from typing import Any
 
 from streamreid._threads import Thread
-from streamreid.cluster.machines import process_is_gone
+from streamreid.cluster.processes import process_is_gone
 from streamreid.cluster.ray_errors import first_line
 from streamreid.cluster.ray_session import NAMESPACE
 from streamreid.cluster.site_marker import ExtraWorker
@@ -66,7 +67,9 @@ class RayHandle:
         return pending.result()
 
     def is_gone(self, host: str, pid: int) -> bool:
-        """See `WorkerHandle`: a task on that machine looks for the process."""
+        """See `WorkerHandle`: on another machine, a task looks for the process."""
+        if host == socket.gethostname():
+            return process_is_gone(pid)
         found: list[bool] = []
         thread = Thread(target=lambda: found.append(_is_gone(host, pid)), name="look for process", daemon=True)
         thread.start()

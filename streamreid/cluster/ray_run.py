@@ -34,6 +34,7 @@ from streamreid.config import Config
 from streamreid.errors import ClusterError
 from streamreid.pipeline.run import Run
 from streamreid.runs.summary import Summary
+from streamreid.serving import LivePage, LiveParts
 from streamreid.sources import is_live, with_kinds
 
 __all__ = ["RayRun"]
@@ -74,6 +75,7 @@ class RayRun:
         append: Whether a live run goes on in a folder with results.
         stay: Go on without any camera.
         describe: Says in a sentence what the run is doing.
+        page: Makes the page for people beside the HTTP interface; None: there is none.
 
     Attributes:
         site: Calls the methods of `SiteProcess`.
@@ -95,6 +97,7 @@ class RayRun:
         append: bool = True,
         stay: bool = False,
         describe: Callable[[Run], str] = repr,
+        page: Callable[[LiveParts], LivePage] | None = None,
     ) -> None:
         self.config = config.model_copy(update={"cameras": with_kinds(config.cameras)})
         self.address = ""
@@ -113,6 +116,7 @@ class RayRun:
             append,
             stay,
             describe,
+            page,
         )
         self._name = folder.name or "run"
         self._copies: Any = []

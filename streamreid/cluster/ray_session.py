@@ -168,7 +168,11 @@ class RaySession:
 
     def _join_here(self, quiet: Mapping[str, Any]) -> None:
         try:
-            self.ray.init("auto", **quiet)
+            # Ray would try for minutes where the head of a cluster is gone, and processes of it are still here.
+            found = import_module("ray._private.services").get_ray_address_from_environment("auto", None)
+            if not found.startswith("ray://"):
+                reach(found)
+            self.ray.init(found, **quiet)
         except ConnectionError:
             raise ClusterError(
                 f"no Ray cluster on this machine ({socket.gethostname()}): start one (ray start --head), join one (ray "

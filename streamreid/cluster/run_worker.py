@@ -14,8 +14,8 @@ from typing import Any
 from streamreid._limits import raise_open_files
 from streamreid.cluster.lease_store import LeaseStore
 from streamreid.cluster.leases import LeasesAway
-from streamreid.cluster.machines import process_is_gone
 from streamreid.cluster.model_copies import ModelCopy, locate
+from streamreid.cluster.processes import process_is_gone
 from streamreid.cluster.request_bridge import Answer, Request, RequestBridge
 from streamreid.cluster.worker import PerceptionWorker
 from streamreid.config import CameraConfig, Config

@@ -41,6 +41,7 @@ from streamreid.runs.result_folder import ResultsFolder
 from streamreid.runs.run import run
 from streamreid.runs.summary import Summary
 from streamreid.secrets import redact
+from streamreid.serving import LivePage, LiveParts
 from streamreid.sinks import Sink
 from streamreid.sources import is_live, with_kinds
 
@@ -74,6 +75,7 @@ class SiteTask:
         append: Whether a live run goes on in a folder with results.
         stay: Go on without any camera.
         describe: Says in a sentence what the run is doing.
+        page: Makes the page for people beside the HTTP interface; None: there is none.
     """
 
     run: str
@@ -85,6 +87,7 @@ class SiteTask:
     append: bool = True
     stay: bool = False
     describe: Callable[[Run], str] = repr
+    page: Callable[[LiveParts], LivePage] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +322,7 @@ class SiteProcess:
         config = self._task.config
         wanted = ["streamreid.messages.factory", "scipy.optimize"]
         wanted += ["streamreid.serving.app", "uvicorn", "httptools"] if config.server.listen is not None else []
+        wanted += ["streamreid.web"] if self._task.page is not None else []
         wanted += ["psycopg"] if self._task.leases.address is not None or config.gallery.store is not None else []
         for name in wanted:
             with suppress(ImportError):  # an extra that is not installed is told of where it is used
@@ -347,7 +351,7 @@ class SiteProcess:
         if port == "0" and self._marker.port:  # a free one was chosen by the process before
             config = config.model_copy(update={"listen": f"{host}:{self._marker.port}".lstrip(":")})
         served: Any = service.run  # it has all of a `Pipeline` that the interface uses
-        server = stack.enter_context(Server(served, config, changes))
+        server = stack.enter_context(Server(served, config, changes, page=self._task.page))
         self._address = server.address
         self._marker = self._marker.write(self._task.folder, port=int(server.address.rpartition(":")[2]))
         return list(server.sinks)

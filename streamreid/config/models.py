@@ -184,6 +184,13 @@ class EngineConfig(Section):
             high="It takes long until a track that went over to somebody else is noticed.",
         ),
     )
+    feature_bits: Literal[8, 32] = Field(
+        default=32,
+        description=(
+            "Bits of each value of the features by which tracks are compared. 8 rounds them, in one process as in "
+            "many, and with --cluster a camera sends a third of the bytes."
+        ),
+    )
     min_height: float = Field(
         default=24.0,
         ge=0,

@@ -72,7 +72,7 @@ class CameraTracking:
         # One per camera: light and lens are the camera's, and tracks do not depend on which other cameras there are.
         self._calibrations: dict[str, SiteCalibration] = {}
         self.trackers = {c.name: self._tracker(c.name) for c in config.cameras}
-        self._stage = TrackingStage(self.trackers, ordered=not live)
+        self._stage = TrackingStage(self.trackers, ordered=not live, eight_bits=config.engine.feature_bits == 8)
         self._checks = PlausibilityChecks(config.tracker.high_score, engine.name, calibrated)
         hidden = {config.output.blur, config.page_blur} - {"none"}
         self.masks = PrivacyMasks(wanted=bool(hidden), faces=hidden == {"faces"})

@@ -44,8 +44,8 @@ from streamreid.types import Frame, FrameResult, IdentityEvent, Tracklet
 
 __all__ = ["Site"]
 
-_MANY_TRACKS = 10_000
-"""Tracks from which those of expired identities are let go."""
+_MANY_TRACKS = 2_000
+"""Tracks from which those of expired identities are let go: each takes half a KB, and to look for them milliseconds."""
 
 
 class Site:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from streamreid.features.eight_bits import in_eight_bits
 from streamreid.track_update import TrackedFrame, TrackObservation
 from streamreid.tracking import FixedLagTracks, Tracker
 from streamreid.tracking.fixed_lag import SAME_MOMENT
@@ -60,12 +61,19 @@ class TrackingStage:
     Args:
         trackers: By camera; all with the same settings.
         ordered: Whether frames of all cameras come in the order of capture time.
+        eight_bits: Whether features that are observed are rounded, see `in_eight_bits`.
         clock: Seconds that pass, for cameras that fell silent.
     """
 
     def __init__(
-        self, trackers: Mapping[str, Tracker], *, ordered: bool, clock: Callable[[], float] = time.monotonic
+        self,
+        trackers: Mapping[str, Tracker],
+        *,
+        ordered: bool,
+        eight_bits: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._eight_bits = eight_bits
         self._late: dict[str, FixedLagTracks] = {}
         self._delay = 0.0
         self._ordered = ordered
@@ -132,6 +140,9 @@ class TrackingStage:
             tracks = replace(tracks, scores=np.zeros_like(tracks.scores))
         of_tracks = _rows(features, tracks.rows)
         seen = _observation(frame, detections, tracks, of_tracks, late.tracker.hidden)
+        if self._eight_bits:
+            rounded = PartFeatures(in_eight_bits(seen.features.parts), seen.features.visibility)
+            seen = replace(seen, features=rounded)
         if not self._delay:
             self._ready.append(TrackedFrame(frame, tracks, of_tracks.visibility))
             return [seen]

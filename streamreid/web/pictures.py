@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -31,6 +32,10 @@ WIDTHS = (320, 480, 640, 960, 1280, 1920)
 
 _QUALITY = 80
 """JPEG quality in [0, 100]: people stay recognisable, at about 20 KB for 640 x 480."""
+
+_EMPTY_GREY, _EMPTY_INK = 52, (150, 150, 150)
+_EMPTY_TEXT = "the picture stays with the worker of this camera"
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 _IDLE_SECONDS = 0.5
 """After which the thread looks whether anybody still looks."""
@@ -131,7 +136,7 @@ class PictureFeed(SinkContext):
 
     def write(self, result: FrameResult) -> None:
         """Take a frame, if anybody looks at its camera."""
-        if not self._wanted or not result.frame.has_image:
+        if not self._wanted:
             return
         with self._lock:
             if any(camera == result.frame.camera for camera, _ in self._wanted):
@@ -166,7 +171,7 @@ class PictureFeed(SinkContext):
             del result
 
     def _make(self, camera: str, result: FrameResult, result_time: float, widths: list[int]) -> None:
-        image = result.frame.image
+        image = result.frame.image if result.frame.has_image else _empty(result.frame.size)
         if self._blur != "none":
             image = blurred(image, result.blur_boxes, self._blur)
         header = json.dumps(picture_header(result), ensure_ascii=False).encode()
@@ -177,6 +182,15 @@ class PictureFeed(SinkContext):
                 self.encoded += 1
                 if (camera, width) in self._wanted:
                     self._made[camera, width] = EncodedPicture(self._number, header, jpeg, result_time)
+
+
+@lru_cache(maxsize=8)
+def _empty(size: tuple[int, int]) -> Image:
+    """Where the pictures stay on other machines: a plain one of that width and height, for people to be drawn on."""
+    image = np.full((size[1], size[0], 3), _EMPTY_GREY, np.uint8)
+    scale = size[0] / 900
+    cv2.putText(image, _EMPTY_TEXT, (size[0] // 40, size[1] - size[1] // 40), _FONT, scale, _EMPTY_INK, 1, cv2.LINE_AA)
+    return image
 
 
 def share_boxes(boxes: FloatArray, size: tuple[int, int]) -> list[list[float]]:

@@ -94,9 +94,9 @@ def four(scene):
     ]
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.5, 1.0])
-def test_ids_probabilities_and_events_are_those_of_one_process(scene, four, sensitive, delay):
-    config = scene.config(*four, tracker={"delay": delay})
+@pytest.mark.parametrize(("delay", "bits"), [(0.0, 32), (0.5, 8), (1.0, 32)])
+def test_ids_probabilities_and_events_are_those_of_one_process(scene, four, sensitive, delay, bits):
+    config = scene.config(*four, tracker={"delay": delay}, engine={"model": "none", "feature_bits": bits})
     with Pipeline(config, embedder=sensitive) as pipeline:
         results = listed(pipeline)
     alone = results, *told(pipeline)

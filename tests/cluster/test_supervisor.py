@@ -5,6 +5,9 @@ import threading
 import time
 from pathlib import Path
 
+import cv2
+import httpx
+import numpy as np
 import pytest
 
 from streamreid.cluster import supervisor
@@ -67,19 +70,25 @@ class Handle:
 class Site:
     """A site with two workers, and what it writes."""
 
-    def __init__(self, scene, folder, database=None):
+    def __init__(self, scene, folder, database=None, *, page=None):
         videos = [scene.camera(name, [0, 1], frames=600, rate=10) for name in "abc"]
         cameras = [{"name": v.stem, "uri": str(v), "live": True, "repeat": 1000} for v in videos]
         self.spare = CameraConfig(**cameras.pop())
         models = {"detector": {"model": f"mot:{scene.boxes}"}, "engine": {"model": "none"}}
         config = Config.from_dict(
-            {"cameras": cameras, "output": {"parquet": False}, "cluster": {"workers": 2}, **models}
+            {
+                "cameras": cameras,
+                "output": {"parquet": False},
+                "cluster": {"workers": 2},
+                "server": {"listen": None if page is None else "0"},
+                **models,
+            }
         )
         store = LeaseStore("test", SECONDS, database)
         self.handles = [Handle(RunWorker(config, Path.cwd(), 1, leases=store, stay=True)) for _ in "xy"]
         self.slots = [WorkerSlot(n, h, {}, [c], [c]) for n, h, c in zip("xy", self.handles, "ab", strict=True)]
         self.folder = folder
-        self.task = SiteTask("run", config, folder, Path.cwd(), store, stay=True)
+        self.task = SiteTask("run", config, folder, Path.cwd(), store, stay=True, page=page)
         self.process = SiteProcess(self.task, self.slots)
         self.wait(lambda: self.process.progress().ready)
 
@@ -212,6 +221,21 @@ def test_a_camera_that_cannot_be_opened_is_not_added(served):
         served.cameras.add(lost)
     assert [camera.name for camera in served.cameras.configs] == ["a", "b"]
     served.wait(lambda: served.reads(0) | served.reads(1) == {"a", "b"})
+
+
+def test_the_page_shows_people_where_the_pictures_are_elsewhere(scene, tmp_path, quick):
+    live_page = pytest.importorskip("streamreid.web", reason="needs the extra web").live_page
+    site = Site(scene, tmp_path / "out", page=live_page)
+    try:
+        site.more("a")
+        with httpx.Client(base_url=site.process.progress().address, timeout=20, follow_redirects=True) as client:
+            assert client.get("/page/").status_code == 200
+            answer = client.get("/page/picture/a", params={"width": 320})
+            picture = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
+            assert picture.shape == (240, 320, 3)
+            assert np.median(picture) < 96  # plain, not the camera's grey
+    finally:
+        site.end()
 
 
 def slots(*names, labels=None):

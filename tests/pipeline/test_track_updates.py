@@ -10,6 +10,7 @@ import pytest
 
 from streamreid import Pipeline
 from streamreid.errors import DataError
+from streamreid.features.eight_bits import in_eight_bits
 from streamreid.pipeline import Site
 from streamreid.pipeline.engine_description import EngineDescription
 from streamreid.replay import Replay
@@ -176,13 +177,30 @@ def test_what_is_sent_twice_is_written_once():
     assert TrackUpdate.from_bytes(one.to_bytes()).observations[0].camera == "another"
 
 
+def test_features_of_eight_bits_take_a_byte_for_each_value():
+    looks = np.random.default_rng(0).standard_normal((2, 6, 256)).astype(np.float32)
+    looks /= np.linalg.norm(looks, axis=2, keepdims=True)
+    sizes = []
+    for parts in (looks, in_eight_bits(looks)):
+        features = PartFeatures(
+            np.concatenate([parts, np.zeros_like(parts)]), np.repeat([[1.0], [0.0]], 2, 0).repeat(6, 1)
+        )
+        tracks = Tracks(np.arange(1, 5), np.ones((4, 4), np.float32), np.ones(4, np.float32), np.arange(4))
+        seen = TrackObservation("a", 1.0, tracks, features, np.ones(4, np.float32))
+        data = TrackUpdate(observations=(seen,)).to_bytes()
+        (again,) = TrackUpdate.from_bytes(data).observations
+        assert again.features.parts.tobytes() == features.parts.tobytes()
+        sizes.append(len(data))
+    assert sizes[0] - sizes[1] == 3 * looks.size
+
+
 @pytest.mark.parametrize(
     ("damage", "what"),
     [
         (lambda d: b"JPEG" + d[4:], "begin with b'JPEG'"),
         (lambda d: d[:-3], "damaged"),
         (lambda d: d + b"more", "damaged"),
-        (lambda d: d[:4] + b"\x09" + d[5:], "version 9, expected 2"),
+        (lambda d: d[:4] + b"\x09" + d[5:], "version 9, expected 3"),
         (lambda d: entry(d, 0, b"\x77"), "damaged"),  # a type that there is not
         (lambda d: entry(d, 2, b"\x50\x00"), "damaged"),  # the same as an array that is not there
         (lambda d: entry(d, 4, b"\xff" * 12), "damaged"),  # larger than any memory
