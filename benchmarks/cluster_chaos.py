@@ -235,6 +235,8 @@ class Chaos:
 
     def owners(self) -> dict[str, int]:
         """Process of the worker of each camera."""
+        with contextlib.suppress(StreamReIDError):  # its connection may be of a database that was stopped since
+            self.leases.owners()
         return {name: int(lease.worker.rsplit("-", 2)[1]) for name, lease in self.leases.owners().items()}
 
     def machine_of(self, pid: int) -> str:
@@ -488,6 +490,11 @@ def main() -> None:
                 args.logs.mkdir(parents=True, exist_ok=True)
                 for path in folder.glob("*.log"):
                     shutil.copy(path, args.logs)
+                for path in folder.glob("ray-*/session_*/logs/*"):
+                    if path.is_file() and path.name.startswith(("gcs_server", "raylet", "worker-", "python-core")):
+                        kept = args.logs / path.relative_to(folder).parts[0]
+                        kept.mkdir(exist_ok=True)
+                        shutil.copy(path, kept)
                 if (folder / "out" / "results.jsonl").exists():
                     shutil.copy(folder / "out" / "results.jsonl", args.logs)
     figures = {f"{kind}.{key}": value for kind, row in found["table"].items() for key, value in row.items()}

@@ -119,7 +119,7 @@ class LiveSession:
 
     def __init__(self, models: Models, put: Put) -> None:
         config = models.config.model_copy(update={"cameras": ()})
-        self._config, self._put = models.config, put
+        self._put, self._detector = put, models.detector
         self.statistics = Statistics({})
         self._perception = Perception(config, models.detector, models.embedder, statistics=self.statistics, stay=True)
         self._tracking = CameraTracking(
@@ -152,6 +152,7 @@ class LiveSession:
 
     def add(self, camera: CameraConfig) -> None:
         """Begin to read a camera; one that cannot be opened is noted as failed, and may be added again."""
+        self._detector.prepare(camera.name)
         self._perception.cameras.admit(camera)
 
     def change(self, config: CameraConfig) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from streamreid._version import __version__
 from streamreid.detection import Detector
+from streamreid.errors import StreamReIDError
 from streamreid.features.similarity import Calibration
 from streamreid.reid import Embedder
 from streamreid.types import Detections, Frame, PartFeatures
@@ -35,6 +37,14 @@ class SharedDetector:
     def best_scores(self) -> Mapping[str, float]:
         """The best score of a person so far, by camera, where the detector says so."""
         return dict(getattr(self._inner, "best_scores", {}))
+
+    def prepare(self, camera: str) -> None:
+        """Get ready for a camera, where the detector has anything to do for it: others go on meanwhile. What fails
+        here fails with its first frame, and is then told."""
+        prepare = getattr(self._inner, "prepare", None)
+        if prepare is not None:
+            with suppress(StreamReIDError):
+                prepare(camera)
 
     def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
         """See ``Detector``."""

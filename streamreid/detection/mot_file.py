@@ -83,9 +83,17 @@ class MotFileDetector:
         """
         return [self._find(frame) for frame in frames]
 
+    def prepare(self, camera: str) -> None:
+        """Read the boxes of a camera now, and not with its first frame, for which others would wait.
+
+        Raises:
+            DataError: See ``__call__``.
+        """
+        if camera not in self._cameras:
+            self._cameras[camera] = self._read(self._file(camera))
+
     def _find(self, frame: Frame) -> Detections:
-        if frame.camera not in self._cameras:
-            self._cameras[frame.camera] = self._read(self._file(frame.camera))
+        self.prepare(frame.camera)
         rows = self._cameras[frame.camera].get(frame.index + 1)
         if rows is None:
             return Detections.empty()
