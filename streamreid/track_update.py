@@ -25,7 +25,7 @@ from streamreid.types import Detections, FloatArray, Frame, PartFeatures, Simila
 __all__ = ["TrackObservation", "TrackUpdate", "TrackedFrame"]
 
 _KIND = b"SRTU"
-_VERSION = 3
+_VERSION = 4
 """Of the bytes; it grows when an older reader could not read them."""
 
 

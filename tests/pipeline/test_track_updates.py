@@ -200,7 +200,7 @@ def test_features_of_eight_bits_take_a_byte_for_each_value():
         (lambda d: b"JPEG" + d[4:], "begin with b'JPEG'"),
         (lambda d: d[:-3], "damaged"),
         (lambda d: d + b"more", "damaged"),
-        (lambda d: d[:4] + b"\x09" + d[5:], "version 9, expected 3"),
+        (lambda d: d[:4] + b"\x09" + d[5:], "version 9, expected 4"),
         (lambda d: entry(d, 0, b"\x77"), "damaged"),  # a type that there is not
         (lambda d: entry(d, 2, b"\x50\x00"), "damaged"),  # the same as an array that is not there
         (lambda d: entry(d, 4, b"\xff" * 12), "damaged"),  # larger than any memory
