@@ -31,12 +31,12 @@ _MOST_DIMENSIONS = 3
 _MOST_BYTES = 64 << 20
 """Of all arrays together, as they are restored: a few bytes may name a large array many times."""
 
-_WRITTEN = ("<f4", "<f8", "<i4", "<i8", "<i1", "<i2", "<i4")
-"""How types are written, so that bytes from elsewhere cannot ask for objects. The last three are int64 on both
-sides."""
+_WRITTEN = ("<f4", "<f8", "<i4", "<i8", "<i1", "<i2", "<i4", "|u1")
+"""How types are written, so that bytes from elsewhere cannot ask for objects. The three before the last are int64 on
+both sides."""
 
-_TYPES = (np.float32, np.float64, np.int32, np.int64, np.int64, np.int64, np.int64)
-_CODES = {"f4": 0, "f8": 1, "i4": 2, "i8": 3}
+_TYPES = (np.float32, np.float64, np.int32, np.int64, np.int64, np.int64, np.int64, np.uint8)
+_CODES = {"f4": 0, "f8": 1, "i4": 2, "i8": 3, "u1": 7}
 _NARROW = ((4, 2**7), (5, 2**15), (6, 2**31))
 _SIZES = tuple(np.dtype(name).itemsize for name in _WRITTEN)
 
@@ -48,7 +48,7 @@ def pack(kind: bytes, version: int, values: Any, arrays: Sequence[NDArray[Any]])
         kind: 4 bytes that name what this is.
         version: Of the values and of the order of the arrays, 0 to 255.
         values: Strings, numbers, lists, mappings.
-        arrays: float32, float64, int32 or int64, of up to three dimensions.
+        arrays: float32, float64, int32, int64 or uint8, of up to three dimensions.
     """
     text = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
     table, parts = [], []
