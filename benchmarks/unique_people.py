@@ -4,6 +4,9 @@
         REID holds the folders cuhk03 and cuhk01. Scenes of ten minutes are generated (see _unique_scenes.py), tracked
         and associated by the program, and counted per camera, per place that several cameras share, and for the whole
         site. A person is to be counted who is in the picture for a second or longer with a quarter or more to be seen.
+    python benchmarks/unique_people.py gallery --pictures REID --out FOLDER [--json]
+        Such scenes, each cut into two to four runs over one gallery, with midnight between two of them: people per
+        place, of both days and of all the time, as a report of the gallery says. Nothing is fitted to it.
     python benchmarks/unique_people.py fit --pictures REID --out FOLDER [--json]
         What the constants of the estimate come from, on scenes of other people: how often pairs of one person and of
         two have which log-odds, and by how much intervals have to be wider than the samples are.
@@ -24,6 +27,7 @@ from typing import Any
 
 import numpy as np
 from _results import add_json, save_asked
+from _unique_gallery import MIDNIGHT, SECONDS, day_begin, remembered, true_between
 from _unique_observed import labelled_pairs, observed, true_number
 from _unique_scenes import Scene, make, scene
 
@@ -43,6 +47,13 @@ SCENES = (
     scene("test", "light", 285, 4, 18),
 )
 LOOK_ALIKES = (scene("test", "light", 190, 5, 17, "recoloured"),)
+GALLERY = (
+    *SCENES[:3],
+    scene("test", "light", 100, 3, 14),
+    scene("test", "medium", 100, 4, 15),
+    scene("test", "heavy", 100, 6, 16),
+    scene("test", "light", 190, 5, 17),
+)
 FIT = (
     scene("fit", "light", 95, 3, 901),
     scene("fit", "medium", 95, 4, 902),
@@ -104,7 +115,8 @@ def summary(cells: list[dict[str, Any]]) -> dict[str, float]:
         return np.abs(np.array([c[name] for c in cells]) - truth)
 
     low, high = (np.array([c[f"unique_{side}"] for c in cells]) for side in ("low", "high"))
-    naive = min(float(error(name).mean()) for name in NAIVE)
+    known = [name for name in NAIVE if name in cells[0]]
+    naive = min(float(error(name).mean()) for name in known)
     return {
         "cells": len(cells),
         "median error": float(np.median(error("unique") / truth)),
@@ -112,7 +124,7 @@ def summary(cells: list[dict[str, Any]]) -> dict[str, float]:
         "covered": float(((low <= truth) & (truth <= high)).mean()),
         "width": float((high - low).mean()),
         "twice the best naive error": 2 * naive,
-        **{f"median error, {name}": float(np.median(error(name) / truth)) for name in NAIVE},
+        **{f"median error, {name}": float(np.median(error(name) / truth)) for name in known},
     }
 
 
@@ -126,6 +138,58 @@ def scenes(options: argparse.Namespace) -> None:
         cells = counted(item, options.out)
         alike = item in LOOK_ALIKES
         for level in ("look-alikes",) if alike else (item.config.level, "all"):
+            levels[level] += cells
+        for cell in cells if options.cells else ():
+            print(item.name, *(f"{k}={v}" for k, v in cell.items()), flush=True)
+    figures = {level: summary(cells) for level, cells in levels.items()}
+    for level, found in figures.items():
+        print(f"{level:8}", *(f"{name} {value:.3g};" for name, value in found.items()))
+    save_asked(options, figures, seed=0)
+
+
+def counted_by_gallery(item: Scene, out: Path, runs: int) -> list[dict[str, Any]]:
+    """The cells of one scene that was cut into several runs."""
+    history, begin, at = remembered(item, out, runs), day_begin(runs), MIDNIGHT - day_begin(runs)
+    every = [f"cam{i + 1:02d}" for i in range(item.config.cameras)]
+    groups = {name: cameras for name, cameras in _places(item).items() if len(cameras) > 1}
+    places = [camera_place(name) for name in every] + ([EVERYWHERE] if len(item.config.groups) > 1 else [])
+    members = {name: [camera_place(c) for c in cameras] for name, cameras in groups.items()}
+    person = people_of(history.links)
+    spans = history.place_log.spans
+    cells = []
+    for first, last in ((0.0, SECONDS), (0.0, at), (at, SECONDS)):
+        time = {"start": begin + first, "end": begin + last}
+        samples = history.samples_between(**time)
+        for row in history.counts(places=[*places, *members], groups=members, **time):
+            cameras = groups.get(row["place"]) or [c for c in every if row["place"] in (camera_place(c), EVERYWHERE)]
+            there = [s.key for s in spans if s.camera in cameras and s.start < time["end"] and s.end >= time["start"]]
+            own = {c: {person[k] for k in there if k[0] == c and k in person} for c in cameras}
+            numbers = samples.numbers([k for k in there if k in person])
+            cells.append(
+                {
+                    "place": row["place"],
+                    "from": first,
+                    "to": last,
+                    "truth": true_between(out / item.name, cameras, first, last),
+                    **{k: row[k] for k in ("unique", "unique_low", "unique_high")},
+                    "samples": np.quantile(numbers, [0.05, 0.5, 0.95]).tolist(),
+                    "tracks": len(there),
+                    "global ids": len(set().union(*own.values())),
+                    "sum over cameras": sum(map(len, own.values())),
+                }
+            )
+    return cells
+
+
+def gallery(options: argparse.Namespace) -> None:
+    """The table of galleries."""
+    levels: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for number, item in enumerate((*GALLERY, *FIT)):
+        if item.name not in (options.only or [one.name for one in GALLERY]):
+            continue
+        make(item, options.pictures, options.out)
+        cells = counted_by_gallery(item, options.out, 2 + number % 3)
+        for level in (item.config.level, "all"):
             levels[level] += cells
         for cell in cells if options.cells else ():
             print(item.name, *(f"{k}={v}" for k, v in cell.items()), flush=True)
@@ -192,6 +256,12 @@ def main() -> None:
     one.add_argument("--cells", action="store_true", help="print every cell")
     one.add_argument("--only", nargs="*", help="names of scenes")
     one.set_defaults(run=scenes)
+    four = verbs.add_parser("gallery")
+    four.add_argument("--pictures", type=Path, required=True)
+    four.add_argument("--out", type=Path, required=True)
+    four.add_argument("--cells", action="store_true", help="print every cell")
+    four.add_argument("--only", nargs="*", help="names of scenes")
+    four.set_defaults(run=gallery)
     three = verbs.add_parser("fit")
     three.add_argument("--pictures", type=Path, required=True)
     three.add_argument("--out", type=Path, required=True)

@@ -408,6 +408,20 @@ class IdentityEvent:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class PossibleLinks:
+    """Who else a track may be.
+
+    Args:
+        tracks: Earlier tracks of the same run, each with the log-odds that both are one person, without the prior of
+            one in so many people.
+        people: Global ids of people who were known before the run, with the log-odds that the track is one of them.
+    """
+
+    tracks: Mapping[TrackKey, float]
+    people: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class KnownIdentity:
     """What is worth remembering of a person when the tracks are gone.
 

@@ -35,6 +35,7 @@ from streamreid.types import (
     IdentityEvent,
     KnownIdentity,
     PartFeatures,
+    PossibleLinks,
     TrackKey,
     Tracklet,
     Tracks,
@@ -321,6 +322,15 @@ class Associator:
         record = LinkRecord(self._grouping) if self._record is None else self._record
         return record.links({} if self._record is None else self._tracks)
 
+    def fresh_links(self, *, over: bool = False) -> Mapping[TrackKey, PossibleLinks]:
+        """Which earlier tracks, and which people of earlier runs, tracks may be: of those that left the window since
+        the last call. Nothing without ``keep_links``.
+
+        Args:
+            over: The run is over, and tracks in the window are wanted as well.
+        """
+        return {} if self._record is None else self._record.fresh(self._tracks if over else None)
+
     @property
     def identities(self) -> list[Identity]:
         """All remembered identities, by global id."""
@@ -400,6 +410,8 @@ class Associator:
             self._book.add(person)
             if self.config.offline:
                 self._admitted[item.global_id] = Evidence.remembered(item, slots=self.config.prototypes)
+            if self._record is not None:
+                self._record.remember(item.global_id, Evidence.remembered(item, slots=self.config.prototypes))
         self._remember(ids)
         self._book.next_id = max(self._book.next_id, max(ids, default=0) + 1)
 
@@ -425,6 +437,7 @@ class Associator:
         self._unlinked.difference_update(gone)
         if self._record is not None:
             self._record.forget(key for key, link in self._book.links.items() if link.global_id in gone)
+            self._record.forget_people(gone)
         for gid in gone:
             self._admitted.pop(gid, None)
             for key in self._book.drop(gid):

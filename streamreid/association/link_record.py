@@ -8,14 +8,14 @@ Memory is bounded: the newest tracks are compared, and pairs that are hardly one
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from streamreid.association.online_clustering import OnlineClustering
 from streamreid.association.track_evidence import Evidence
-from streamreid.types import Float64Array, FloatArray, IntArray, TrackKey
+from streamreid.types import Float64Array, FloatArray, IntArray, PossibleLinks, TrackKey
 
 __all__ = ["LinkRecord", "RecordedTrack", "TrackLinks"]
 
@@ -32,8 +32,14 @@ MOST_COMPARED = 2000
 MOST_TRACKS = 20_000
 """Newest tracks that are kept, with their pairs."""
 
+MOST_PEOPLE = 2000
+"""People of earlier runs, the last admitted, that every track is compared with: about 12 KB each."""
+
 _BATCH = 32
 """Tracks that are compared at once: what leaves the window one by one is collected, as long calls cost less."""
+
+_NO_CAMERA = ""
+"""In the place of the camera of people of earlier runs, whose tracks are not known."""
 
 _ROWS = 256
 """Tracks that a batch is compared with at once: bounds memory to some 10 MB."""
@@ -91,6 +97,8 @@ class _Row:
     number: int
     others: IntArray
     log_odds: FloatArray
+    people: IntArray
+    people_log_odds: FloatArray
 
 
 class LinkRecord:
@@ -107,6 +115,8 @@ class LinkRecord:
         self._rows: deque[_Row] = deque(maxlen=most)
         self._known: deque[tuple[int, TrackKey, Evidence]] = deque(maxlen=compared)
         self._waiting: dict[TrackKey, Evidence] = {}
+        self._people: dict[int, Evidence] = {}
+        self._fresh: deque[_Row] = deque(maxlen=most)
         self._count = 0
 
     def __len__(self) -> int:
@@ -118,6 +128,24 @@ class LinkRecord:
         self._waiting[key] = evidence
         if len(self._waiting) >= _BATCH:
             self._flush()
+
+    def remember(self, global_id: int, evidence: Evidence) -> None:
+        """Compare tracks from now on also with somebody who was known before the run.
+
+        Args:
+            global_id: The person.
+            evidence: What earlier runs saw; this run adds nothing to it.
+        """
+        evidence.prototypes.pack()
+        self._people.pop(global_id, None)
+        self._people[global_id] = evidence
+        for known in list(self._people)[:-MOST_PEOPLE]:
+            del self._people[known]
+
+    def forget_people(self, ids: Iterable[int]) -> None:
+        """These people of earlier runs are not known any more."""
+        for who in ids:
+            self._people.pop(who, None)
 
     def evidence(self, key: TrackKey) -> Evidence | None:
         """What was seen of a track that left the window; None where it is not kept any more."""
@@ -133,6 +161,7 @@ class LinkRecord:
             self._flush()
             self._known = deque([k for k in self._known if k[1] not in gone], self._known.maxlen)
             self._rows = deque([r for r in self._rows if r.track.key not in gone], self._rows.maxlen)
+            self._fresh = deque([r for r in self._fresh if r.track.key not in gone], self._fresh.maxlen)
 
     def expire(self, horizon: float) -> None:
         """Keep nothing of tracks that ended before a time; counts take who they were as it was decided."""
@@ -150,18 +179,50 @@ class LinkRecord:
             window: Tracks that are still in the window; they are compared now, and again when they leave it.
         """
         self._flush()
-        rows, known, count = list(self._rows), list(self._known), self._count
+        return _joined([*self._rows, *self._of_window(window)])
+
+    def fresh(self, window: Mapping[TrackKey, Evidence] | None = None) -> dict[TrackKey, PossibleLinks]:
+        """What was found since the last call, by track.
+
+        Args:
+            window: At the end of a run, the tracks that are still in the window; None takes those that left it and were
+                compared since.
+        """
+        if window is not None:
+            self._flush()
+        rows = [*self._fresh, *(() if window is None else self._of_window(window))]
+        self._fresh.clear()
+        if not rows:
+            return {}
+        key_of = {row.number: row.track.key for row in (*self._rows, *rows)}
+        return {
+            row.track.key: PossibleLinks(
+                {
+                    key_of[other]: float(odds)
+                    for other, odds in zip(row.others.tolist(), row.log_odds.tolist(), strict=True)
+                    if other in key_of
+                },
+                dict(zip(row.people.tolist(), row.people_log_odds.tolist(), strict=True)),
+            )
+            for row in rows
+        }
+
+    def _of_window(self, window: Mapping[TrackKey, Evidence]) -> list[_Row]:
+        rows: list[_Row] = []
+        known, count = list(self._known), self._count
         keys = sorted(window)
         for start in range(0, len(keys), _BATCH):
             batch = {k: window[k] for k in keys[start : start + _BATCH]}
             rows += self._compared(batch, known, count)
             known += [(count + i, k, e) for i, (k, e) in enumerate(batch.items())]
             count += len(batch)
-        return _joined(rows)
+        return rows
 
     def _flush(self) -> None:
         if self._waiting:
-            self._rows.extend(self._compared(self._waiting, list(self._known), self._count))
+            rows = self._compared(self._waiting, list(self._known), self._count)
+            self._rows.extend(rows)
+            self._fresh.extend(rows)
             self._known.extend((self._count + i, k, e) for i, (k, e) in enumerate(self._waiting.items()))
             self._count += len(self._waiting)
             self._waiting = {}
@@ -169,25 +230,46 @@ class LinkRecord:
     def _compared(
         self, batch: Mapping[TrackKey, Evidence], known: list[tuple[int, TrackKey, Evidence]], count: int
     ) -> list[_Row]:
-        """The batch with the earlier ones that each may be, those of the batch itself among them."""
-        keys, items = list(batch), list(batch.values())
+        """The batch with the earlier ones that each may be, those of the batch itself among them, and with the people
+        of earlier runs."""
+        keys = list(batch)
         others = [*known, *((count + i, k, e) for i, (k, e) in enumerate(batch.items()))]
-        found: list[tuple[list[IntArray], list[FloatArray]]] = [([], []) for _ in keys]
+        people = [(who, (_NO_CAMERA, who), e) for who, e in self._people.items()]
+        found = self._likely(batch, others, before=[count + row for row in range(len(keys))])
+        remembered = self._likely(batch, people)
+        return [
+            _Row(_recorded(key, batch[key]), count + row, *found[row], *remembered[row]) for row, key in enumerate(keys)
+        ]
+
+    def _likely(
+        self,
+        batch: Mapping[TrackKey, Evidence],
+        others: list[tuple[int, TrackKey, Evidence]],
+        *,
+        before: Sequence[int] | None = None,
+    ) -> list[tuple[IntArray, FloatArray]]:
+        """For each of the batch the numbers of the others that it may be, and the log-odds.
+
+        Args:
+            batch: Tracks.
+            others: Number, key and evidence.
+            before: For each of the batch, the number below which others are wanted; None wants all.
+        """
+        found: list[tuple[list[IntArray], list[FloatArray]]] = [
+            ([np.zeros(0, np.int64)], [np.zeros(0, np.float32)]) for _ in batch
+        ]
         for start in range(0, len(others), _ROWS):
             chunk = others[start : start + _ROWS]
             numbers = np.array([n for n, _, _ in chunk], np.int64)
             log_odds, common, never = self._grouping.between(
-                (keys, items), ([k for _, k, _ in chunk], [e for _, _, e in chunk])
+                (list(batch), list(batch.values())), ([k for _, k, _ in chunk], [e for _, _, e in chunk])
             )
             likely = ~never & (common > 0) & (log_odds > LEAST_LOG_ODDS)
             for row, (who, odds) in enumerate(found):
-                keep = likely[row] & (numbers < count + row)
+                keep = likely[row] if before is None else likely[row] & (numbers < before[row])
                 who.append(numbers[keep])
                 odds.append(log_odds[row][keep])
-        return [
-            _Row(_recorded(key, item), count + row, *_likeliest(np.concatenate(who), np.concatenate(odds)))
-            for row, (key, item, (who, odds)) in enumerate(zip(keys, items, found, strict=True))
-        ]
+        return [_likeliest(np.concatenate(who), np.concatenate(odds)) for who, odds in found]
 
 
 def _likeliest(others: IntArray, log_odds: FloatArray) -> tuple[IntArray, FloatArray]:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from streamreid.cli._gallery import choose_store, note
-from streamreid.reports.histories import gallery_history, is_cache, replayed_run
+from streamreid.reports.histories import gallery_history
+from streamreid.reports.replayed_cache import is_cache, replayed_run
 from streamreid.runs.finished_run import FinishedRun, open_run
 
 __all__ = ["open_history"]

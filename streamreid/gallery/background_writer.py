@@ -108,6 +108,8 @@ class BackgroundWriter:
             del pending.events[:events]
         for key in list(pending.track_records)[: max(tracks, 0)]:
             pending.discard(key)
+        for key in list(pending.links)[: max(len(pending.links) - _MOST_TRACKS, 0)]:
+            del pending.links[key]
         lost = max(events, 0) + max(tracks, 0)
         if lost and self.lost == self._lost_before:
             log.error(

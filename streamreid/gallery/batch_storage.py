@@ -43,6 +43,8 @@ def store_batch(tables: Tables, batch: Batch, *, most_prototypes: int) -> None:
         tables.hourly_counts.put(batch.run, batch.counts, now)
         emptied = tables.identities.drop_empty(before - touched)
         touched |= _merge_as_decided(tables, batch, emptied, most_prototypes)
+        known = {who for found in batch.links.values() for who in found.people}
+        tables.links.put(batch.run, batch.links, tables.identities.resolve(sorted(known)))
         tables.changes.add([(i, "merge" if i in emptied else "write") for i in sorted(touched | before)])
         if new:
             tables.metadata.skip_ids(new[-1])

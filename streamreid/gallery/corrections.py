@@ -82,6 +82,7 @@ def unmerge(tables: Tables, keep: int, other: int, rows: Sequence[int], aliases:
         raise GalleryError(f"identity {other} is not part of {keep}")
     mine = tables.track_records.rows_of(present)
     tables.identities.revive(other, aliases, tables.clock())
+    tables.links.part(present, other)
     tables.track_records.assign(sorted(set(rows) & mine), other)
     tables.constraints.take_back(keep, other)
     tables.changes.add([(present, "split"), (other, "split")])
@@ -102,6 +103,7 @@ def split(tables: Tables, global_id: int, rows: Sequence[int], *, new: int | Non
             raise GalleryError(f"these are all appearances of identity {present}; leave at least one")
         new = tables.metadata.reserve_ids(1) if new is None else new
         tables.identities.create([new], tables.clock())
+        tables.links.part(present, new)
         tables.track_records.assign(wanted, new)
         tables.constraints.put("different", present, new)
         tables.corrections.add("split", present, new, {"rows": sorted(wanted)})

@@ -26,6 +26,7 @@ from streamreid.gallery.records import (
     HourlyCount,
     IdentityRecord,
     Limits,
+    LinkTable,
     PrototypeBlock,
     Retention,
     TrackRecord,
@@ -278,6 +279,10 @@ class Gallery:
             min_people: Counts of fewer people than this, but not none, are withheld; a place can ask for more.
         """
         return joined_counts(self.tables.hourly_counts.records(), min_people)
+
+    def links(self, rows: Sequence[int] | None = None) -> LinkTable:
+        """Which tracks may be one person; ``rows`` are row ids of the later tracks."""
+        return self.tables.links.records(rows)
 
     def resolve(self, global_id: int) -> int:
         """The global id under which an identity is kept now (after merges); 0 if it is not there."""

@@ -19,7 +19,7 @@ __all__ = ["copy_tables", "write_backup"]
 _META = ("engine", "next_id", "created", "retention", "calibration")
 _COLUMNS = {
     "identities": "id, name, created, staff",
-    "appearances": "id, run, camera, track, identity, began, ended, probability, observations, stored",
+    "appearances": "id, run, camera, track, identity, began, ended, probability, observations, stored, compared",
     "prototypes": "id, appearance, quality, features",
     "events": "id, run, stored, kind, time, identity, other, camera, track, probability, reasons",
     "aliases": "id, identity",
@@ -29,10 +29,22 @@ _COLUMNS = {
     "corrections": "id, kind, one, other, detail, stored, undone",
     "crops": "appearance, picture",
     "hourly_counts": "id, run, place, hour, seconds, visits, entries, exits, re_entries, passers_by, occupancy_mean, "
-    "occupancy_max, dwell_median, dwell_p90, people, people_low, people_high, min_people, revised",
+    "occupancy_max, dwell_median, dwell_p90, people, people_low, people_high, min_people, revised, tracks",
+    "track_links": "id, track, earlier, log_odds",
+    "identity_links": "id, track, identity, log_odds",
 }
 _SEALED = {("identities", "name"), ("prototypes", "features"), ("crops", "picture"), ("corrections", "detail")}
-_NUMBERED = ("appearances", "prototypes", "events", "audit", "constraints", "corrections", "hourly_counts")
+_NUMBERED = (
+    "appearances",
+    "prototypes",
+    "events",
+    "audit",
+    "constraints",
+    "corrections",
+    "hourly_counts",
+    "track_links",
+    "identity_links",
+)
 _ROWS_PER_BLOCK = 2000  # about 7 MB of prototypes at a time
 
 

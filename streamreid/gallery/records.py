@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from streamreid.types import FloatArray, IdentityEvent, IntArray, PartFeatures, TrackKey
+from streamreid.types import Float64Array, FloatArray, IdentityEvent, IntArray, PartFeatures, PossibleLinks, TrackKey
 
 __all__ = [
     "COUNTED",
@@ -22,6 +22,8 @@ __all__ = [
     "HourlyCount",
     "IdentityRecord",
     "Limits",
+    "LinkTable",
+    "PossibleLinks",
     "PrototypeBlock",
     "Retention",
     "TrackRecord",
@@ -114,6 +116,7 @@ class HourlyCount:
         people_low: Lower end of its 90 % interval; None where there is none.
         people_high: Upper end.
         min_people: Counts of fewer people than this, but not none, are withheld.
+        tracks: How many tracks were counted; None where withheld, and where an earlier version counted.
         revised: UTC seconds of the last write; filled in by the gallery.
     """
 
@@ -134,6 +137,7 @@ class HourlyCount:
     people_low: int | None
     people_high: int | None
     min_people: int = 0
+    tracks: int | None = None
     revised: float = 0.0
 
     @property
@@ -143,8 +147,27 @@ class HourlyCount:
 
     def without_numbers(self) -> HourlyCount:
         """Only what says where and when."""
-        nothing = dict.fromkeys(COUNTED)
+        nothing = dict.fromkeys((*COUNTED, "tracks"))
         return replace(self, **nothing)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinkTable:
+    """Which of the tracks in a gallery may be one person.
+
+    Args:
+        tracks: ``[E, 2]`` row ids of two tracks of a run, the later one first.
+        track_log_odds: ``[E]`` that both are one person, without the prior of one in so many people.
+        people: ``[F, 2]`` row id of a track and global id of somebody who was known before its run.
+        people_log_odds: ``[F]`` that the track is this person, as ``track_log_odds``.
+        compared: Row ids of the tracks that were compared with others; of the rest nothing is known but who they are.
+    """
+
+    tracks: IntArray
+    track_log_odds: Float64Array
+    people: IntArray
+    people_log_odds: Float64Array
+    compared: frozenset[int]
 
 
 @dataclass(slots=True)
@@ -159,6 +182,7 @@ class Batch:
         events: What was decided.
         crops: By camera and track id a JPEG picture.
         counts: By place and hour; a later one replaces an earlier one.
+        links: By camera and track id who else the track may be; a later one replaces an earlier one.
     """
 
     run: str
@@ -167,9 +191,10 @@ class Batch:
     events: list[IdentityEvent] = field(default_factory=list)
     crops: dict[TrackKey, bytes] = field(default_factory=dict)
     counts: dict[tuple[str, float], HourlyCount] = field(default_factory=dict)
+    links: dict[TrackKey, PossibleLinks] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.track_records or self.events or self.counts)
+        return bool(self.track_records or self.events or self.counts or self.links)
 
     def __len__(self) -> int:
         """Number of track records and events that wait in the batch."""
@@ -182,10 +207,11 @@ class Batch:
         self.events += later.events
         self.crops.update(later.crops)
         self.counts.update(later.counts)
+        self.links.update(later.links)
 
     def discard(self, key: TrackKey) -> None:
         """Leave out everything of a track but its events."""
-        for held in (self.track_records, self.prototypes, self.crops):
+        for held in (self.track_records, self.prototypes, self.crops, self.links):
             held.pop(key, None)
 
 

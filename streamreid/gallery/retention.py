@@ -99,6 +99,7 @@ def evict(tables: Tables, limits: Limits) -> list[int]:
         prototypes = tables.prototypes.count() - limits.max_prototypes
         events = tables.events.count() - limits.max_events
         track_records = tables.track_records.count() - limits.max_track_records
+        links = tables.links.surplus()
     gone: list[int] = []
     if track_records > 0:
         with tables.database.writing():
@@ -106,9 +107,10 @@ def evict(tables: Tables, limits: Limits) -> list[int]:
         tables.database.scrub(thorough=False)
     if identities > 0 or prototypes > 0:
         gone += _evict_identities(tables, identities, prototypes)
-    if events > 0:
+    if events > 0 or links:
         with tables.database.writing():
-            tables.events.delete_oldest(events)
+            tables.events.delete_oldest(max(events, 0))
+            tables.links.cap()
     return gone
 
 

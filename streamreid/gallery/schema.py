@@ -81,7 +81,23 @@ _VERSION_4 = (
         stored DOUBLE PRECISION NOT NULL, undone BIGINT NOT NULL DEFAULT 0)""",
 )
 
-MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+# Which tracks may be one person, for counts with intervals over several runs.
+_VERSION_5 = (
+    "ALTER TABLE appearances ADD COLUMN compared BIGINT NOT NULL DEFAULT 0",
+    """CREATE TABLE track_links (
+        id {serial}, track BIGINT NOT NULL REFERENCES appearances(id) ON DELETE CASCADE,
+        earlier BIGINT NOT NULL REFERENCES appearances(id) ON DELETE CASCADE, log_odds DOUBLE PRECISION NOT NULL)""",
+    "CREATE INDEX track_links_track ON track_links(track)",
+    "CREATE INDEX track_links_earlier ON track_links(earlier)",
+    """CREATE TABLE identity_links (
+        id {serial}, track BIGINT NOT NULL REFERENCES appearances(id) ON DELETE CASCADE,
+        identity BIGINT NOT NULL REFERENCES identities(id) ON DELETE CASCADE, log_odds DOUBLE PRECISION NOT NULL)""",
+    "CREATE INDEX identity_links_track ON identity_links(track)",
+    "CREATE INDEX identity_links_identity ON identity_links(identity)",
+    "ALTER TABLE hourly_counts ADD COLUMN tracks BIGINT",
+)
+
+MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 VERSION = len(MIGRATIONS)
 
 

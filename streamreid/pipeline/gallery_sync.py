@@ -296,8 +296,12 @@ class GallerySync:
             self._take_changes()
             self.collect()
 
-    def collect(self) -> None:
-        """Hand what is known of confirmed identities to the writer."""
+    def collect(self, *, over: bool = False) -> None:
+        """Hand what is known of confirmed identities to the writer.
+
+        Args:
+            over: The run is over: who else the last tracks may be is handed on, too.
+        """
         self._next_wall = time.monotonic() + self._config.commit_seconds / 2
         for key, evidence in self._associator.evidence.items():
             who, probability = self._associator.link(*key)
@@ -325,6 +329,7 @@ class GallerySync:
         # What was not handed on while the track was in the window never will be.
         self.crops = {key: crop for key, crop in self.crops.items() if key in self._associator.evidence}
         self._follow_events()
+        self._batch.links.update(self._associator.fresh_links(over=over))
         while len(self._tracks) > _MOST_TRACKS:
             self._let_go(next(iter(self._tracks)))
         batch, self._batch = self._batch, Batch(self.run)
@@ -411,7 +416,7 @@ class GallerySync:
             return self.problem
         self._closed = True
         self._confirm_late()
-        self.collect()
+        self.collect(over=True)
         problem = self.writer.close()
         self.corrections.carry_out_waiting()
         self._guarded(self._keep_calibration)

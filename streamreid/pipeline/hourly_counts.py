@@ -23,6 +23,7 @@ from streamreid.places import PlaceLog, TrackSpan, count_people
 from streamreid.places.link_graph import who_may_be_who
 from streamreid.places.partition_sampling import PartitionSamples
 from streamreid.places.records import EARLIEST_DATE
+from streamreid.places.stays import people_of, visits_at
 from streamreid.sinks import FinalIdentities
 from streamreid.types import IdentityEvent, TrackKey
 
@@ -191,7 +192,14 @@ def count_hour(run: str, seen: RunSnapshot, hour: float, *, sampled: bool = True
     samples = samples_between(seen, begin, end) if sampled else None
     table = count_people(replace(told, places=everything), seen.identities, samples, start=begin, end=end)
     least = {name: place.min_people for name, place in told.places.items()}
-    return {(row["place"], hour): _record(run, hour, row, least.get(row["place"], 0)) for row in table}
+    people = people_of(seen.identities)
+
+    def tracks(place: str) -> int:
+        return len({v.key for v in visits_at(told, (place,)) if v.start < end and v.end >= begin} & people.keys())
+
+    return {
+        (row["place"], hour): _record(run, hour, row, least.get(row["place"], 0), tracks(row["place"])) for row in table
+    }
 
 
 def samples_between(seen: RunSnapshot, begin: float, end: float) -> PartitionSamples | None:
@@ -221,7 +229,7 @@ def samples_between(seen: RunSnapshot, begin: float, end: float) -> PartitionSam
     return who_may_be_who(tracks, pairs[inside], links.log_odds[inside], identities, spans)
 
 
-def _record(run: str, hour: float, row: Mapping[str, Any], least: int) -> HourlyCount:
+def _record(run: str, hour: float, row: Mapping[str, Any], least: int, tracks: int) -> HourlyCount:
     return HourlyCount(
         (run,),
         row["place"],
@@ -240,4 +248,5 @@ def _record(run: str, hour: float, row: Mapping[str, Any], least: int) -> Hourly
         row["unique_low"],
         row["unique_high"],
         least,
+        tracks,
     )

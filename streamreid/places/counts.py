@@ -170,6 +170,7 @@ def count_people(
     min_people: int = 0,
     passing: float = PASSING,
     absence: float = ABSENCE,
+    one_time: bool = True,
 ) -> CountsTable:
     """Count people per place and period.
 
@@ -187,6 +188,7 @@ def count_people(
         min_people: Rows of fewer different people than this, but not none, are withheld. A place can ask for more.
         passing: Seconds below which a stay is that of a passer-by.
         absence: Seconds out of a place after which somebody who is back has entered again.
+        one_time: Whether all capture times are of one clock, so that who was seen at one time is not one person.
 
     Returns:
         One row per place and period, places in the order given. The rows of a place that was drawn while the run went
@@ -216,7 +218,8 @@ def count_people(
             row = {"place": name, "start": _seconds(cell[0]), "end": _seconds(cell[1]), **counter.row(*cell)}
             if samples is not None:
                 there = {v.key for v in visits if v.key in everybody and v.start < cell[1] and v.end >= cell[0]}
-                row |= _interval(row["occupancy_max"], *samples.unique(there, without=workers))
+                together = row["occupancy_max"] if one_time else 0
+                row |= _interval(together, *samples.unique(there, without=workers))
             rows.append(_withheld(row, least))
     return CountsTable(tuple(rows), left_out)
 

@@ -4,9 +4,10 @@ from."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamreid.places.link_evidence import compared_pairs, evidence_of, look_alike_share
 from streamreid.places.partition_sampling import LinkGraph, PartitionSamples, sample_partitions
@@ -51,6 +52,10 @@ def link_graph(
     log_odds: Float64Array,
     identities: Identities,
     spans: Sequence[TrackSpan],
+    *,
+    runs: Mapping[TrackKey, str] | None = None,
+    other_camera: NDArray[np.bool_] | None = None,
+    different: Iterable[tuple[int, int]] = (),
 ) -> tuple[LinkGraph, IntArray]:
     """What is known of which tracks may be one person, and who is who now.
 
@@ -63,6 +68,9 @@ def link_graph(
         log_odds: ``[E]`` that both are one person, without the prior of one in so many people.
         identities: Who is who; tracks that are no person are left out.
         spans: When the tracks were seen: two that one camera saw at one time are two people.
+        runs: The run of each track, where there are several: their times are compared within a run only.
+        other_camera: ``[E]`` whether the tracks were compared as those of two cameras; default what their names say.
+        different: Pairs of global ids of which a person said that they are two people.
 
     Returns:
         The graph, and the global id of each of its tracks.
@@ -76,33 +84,48 @@ def link_graph(
     found = number[pairs] if len(pairs) else np.zeros((0, 2), np.int64)
     known = (found >= 0).all(1)
     found, odds = np.sort(found[known], 1), log_odds[known]
+    run = runs or {}
     camera = np.unique([key[0] for key in keys], return_inverse=True)[1].ravel()
-    other = camera[found[:, 0]] != camera[found[:, 1]]
-    apart = _together({s.key: s for s in spans}, keys, start)
-    evidence = evidence_of(odds, other, look_alike_share(odds[~other], compared_pairs(camera, apart)))
-    listed = {*map(tuple, found.tolist()), *map(tuple, apart.tolist())}
+    place = np.unique([f"{key[0]}\0{run.get(key, '')}" for key in keys], return_inverse=True)[1].ravel()
+    other = camera[found[:, 0]] != camera[found[:, 1]] if other_camera is None else other_camera[known]
+    alike = odds[place[found[:, 0]] == place[found[:, 1]]]
+    members = _members(start)
+    said = [(min(i, j), max(i, j)) for a, b in different for i in members.get(a, ()) for j in members.get(b, ())]
+    apart = np.concatenate(
+        [_together({s.key: s for s in spans}, keys, place, start), np.array(said, np.int64).reshape(-1, 2)]
+    )
+    evidence = evidence_of(odds, other, look_alike_share(alike, compared_pairs(place, apart)))
     chance = {key: p for key, (_, p) in identities.items()}
-    believed = [
-        (i, j, _log_odds(min(chance[keys[i]], chance[keys[j]])))
-        for rows in _members(start).values()
-        for at, i in enumerate(rows)
-        for j in rows[at + 1 :]
-        if (i, j) not in listed
-    ]
+    believed, sureness = _believed(start, np.array([chance[key] for key in keys]), np.concatenate([found, apart]))
     return (
         LinkGraph(
             keys,
-            np.concatenate([found, np.array([b[:2] for b in believed], np.int64).reshape(-1, 2)]),
-            np.concatenate([evidence, np.tile([b[2] for b in believed], (len(evidence), 1))], 1),
+            np.concatenate([found, believed]),
+            np.concatenate([evidence, np.tile(sureness, (len(evidence), 1))], 1),
             apart,
         ),
         start,
     )
 
 
-def _log_odds(probability: float) -> float:
-    p = min(max(probability, 1e-9), 1 - 1e-9)
-    return float(np.clip(np.log(p / (1 - p)), -_SUREST, _SUREST))
+def _believed(start: IntArray, chance: Float64Array, listed: IntArray) -> tuple[IntArray, Float64Array]:
+    """Pairs of one identity that are not listed, and the log-odds of their links.
+
+    Args:
+        start: ``[N]`` global ids.
+        chance: ``[N]`` link probabilities.
+        listed: ``[P, 2]`` rows.
+    """
+    n = len(start)
+    found = [np.zeros((0, 2), np.int64)]
+    for members in _members(start).values():
+        i, j = np.triu_indices(len(members), 1)
+        rows = np.array(members, np.int64)
+        found.append(np.stack([rows[i], rows[j]], 1))
+    pairs = np.concatenate(found)
+    pairs = pairs[~np.isin(pairs[:, 0] * n + pairs[:, 1], listed[:, 0] * n + listed[:, 1])]
+    least = np.clip(chance[pairs].min(1, initial=1.0), 1e-9, 1 - 1e-9)
+    return pairs, np.clip(np.log(least / (1 - least)), -_SUREST, _SUREST)
 
 
 def _members(start: IntArray) -> dict[int, list[int]]:
@@ -112,14 +135,23 @@ def _members(start: IntArray) -> dict[int, list[int]]:
     return members
 
 
-def _together(spans: Mapping[TrackKey, TrackSpan], keys: Sequence[TrackKey], start: IntArray) -> IntArray:
-    """Rows of tracks that one camera saw at one time, but for those that are held for one person all the same."""
+def _together(
+    spans: Mapping[TrackKey, TrackSpan], keys: Sequence[TrackKey], place: IntArray, start: IntArray
+) -> IntArray:
+    """Rows of tracks that one camera saw at one time, but for those that are held for one person all the same.
+
+    Args:
+        spans: When tracks were seen.
+        keys: N tracks.
+        place: ``[N]`` number of camera and run.
+        start: ``[N]`` who they are.
+    """
     found: list[tuple[int, int]] = []
-    cameras: dict[str, list[tuple[float, float, int]]] = defaultdict(list)
+    cameras: dict[int, list[tuple[float, float, int]]] = defaultdict(list)
     for i, key in enumerate(keys):
         span = spans.get(key)
         if span is not None:
-            cameras[key[0]].append((span.start, span.end, i))
+            cameras[int(place[i])].append((span.start, span.end, i))
     for items in cameras.values():
         here: list[tuple[float, int]] = []
         for begin, end, i in sorted(items):

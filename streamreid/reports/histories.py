@@ -1,162 +1,200 @@
-"""What else a report can be made of besides a run's folder: a cache, which is replayed, and a gallery."""
+"""What a gallery knows of people in all runs and days, as if it were the results of one run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from streamreid.cache.manifest import MANIFEST
 from streamreid.config.output import duration
 from streamreid.errors import ConfigError
 from streamreid.gallery import Gallery, HourlyCount
 from streamreid.gallery.records import HOUR
 from streamreid.places import EVERYWHERE, CountsTable, FlowsTable, Place, PlaceLog
-from streamreid.places.counts import COLUMNS
+from streamreid.places.counts import periods, wanted_places
 from streamreid.places.flows import default_places
-from streamreid.replay import Replay
-from streamreid.replay.replay import replayed_config
-from streamreid.runs.finished_run import FinishedRun, Reading, SeenSpan, open_run
-from streamreid.runs.run import run
+from streamreid.places.partition_sampling import PartitionSamples
+from streamreid.places.records import EARLIEST_DATE
+from streamreid.reports.gallery_samples import MOST_SAMPLED, GalleryLinks
+from streamreid.reports.kept_hours import KeptHours
+from streamreid.runs.finished_run import FinishedRun, Reading, SeenSpan
 from streamreid.sinks.result_reader import Beliefs
+from streamreid.types import TrackKey
 
-__all__ = ["GalleryHistory", "gallery_history", "is_cache", "replayed_run"]
-
-
-def is_cache(folder: Path) -> bool:
-    """Whether a folder holds a cache and no results."""
-    return (folder / MANIFEST).is_file() and not (folder / "results.jsonl").exists()
-
-
-@contextmanager
-def replayed_run(cache: Path) -> Iterator[FinishedRun]:
-    """The results of a cache: it is replayed into a folder that is removed when the block is left.
-
-    Raises:
-        DataError: The cache is damaged or holds no frame.
-    """
-    only_lines = {f"output.{name}": False for name in ("mot", "parquet", "video", "mosaic", "crops")}
-    config = replayed_config(cache).with_settings({"gallery.store": None, "output.jsonl": True, **only_lines})
-    with TemporaryDirectory(prefix="streamreid-report-") as folder:
-        with Replay(cache, config) as replay:
-            run(replay, folder)
-        yield open_run(folder)
+__all__ = ["GalleryHistory", "gallery_history"]
 
 
 class GalleryHistory(FinishedRun):
     """What a gallery knows: of people, and of hours whose people it has forgotten.
 
+    Tracks are called by camera and the row in which each is stored, as track ids are unique in a run only.
+
     Args:
         path: Of the gallery.
         beliefs: Who is who.
         reading: When everybody was seen.
-        kept: Hourly counts, nothing withheld but what places ask for.
+        kept: Hourly counts of each run, nothing withheld.
+        links: Which tracks may be one person.
         notes: What the gallery does not tell, one sentence each.
     """
 
     def __init__(
-        self, path: Path, beliefs: Beliefs, reading: Reading, kept: Sequence[HourlyCount], *, notes: Sequence[str]
+        self,
+        path: Path,
+        beliefs: Beliefs,
+        reading: Reading,
+        kept: Sequence[HourlyCount],
+        links: GalleryLinks,
+        *,
+        notes: Sequence[str],
     ) -> None:
         super().__init__(path, beliefs, reading, notes=notes)
-        self._kept = tuple(kept)
+        self._possible = links
+        self._kept = KeptHours(kept, links.records)
+        self._undated = {r.run for r in links.records.values() if r.start < EARLIEST_DATE}
 
     @property
     def start(self) -> float | None:
         """First capture time at which anybody was seen, or counted; None if nobody was."""
-        times = [first for first, _ in self.watched.values()] + [count.hour for count in self._kept]
+        times = [first for first, _ in self.watched.values()] + [count.hour for count in self._kept.records]
         return min(times, default=None)
+
+    @property
+    def end(self) -> float | None:
+        """Last capture time at which anybody was seen, or end of the last hour that was counted and of which nobody is
+        remembered; None if nobody was."""
+        last = super().end
+        over = [c.hour + HOUR for c in self._kept.records if last is None or c.hour > last]
+        return max([*over, *(() if last is None else (last,))], default=None)
 
     @cached_property
     def place_log(self) -> PlaceLog:
         """Spans of all tracks, and the names of all places that were counted."""
         known = super().place_log
-        zones = {c.place: Place(c.place, "zone", ()) for c in self._kept if c.place not in known.place_names}
-        return replace(known, places={name: zone for name, zone in zones.items() if name != EVERYWHERE})
+        names = dict.fromkeys(c.place for c in self._kept.records if c.place not in known.place_names)
+        return replace(known, places={name: Place(name, "zone", ()) for name in names if name != EVERYWHERE})
+
+    def samples_between(self, start: float | None, end: float | None) -> PartitionSamples | None:
+        """Who may be who among the tracks of a time, in all runs.
+
+        Args:
+            start: Capture time, seconds; None: from the beginning.
+            end: None: until the end.
+
+        Returns:
+            None of more than 20,000 tracks, and of tracks that no run compared.
+        """
+        there = [
+            span.key
+            for span in self.place_log.spans
+            if (start is None or span.end >= start) and (end is None or span.start < end)
+        ]
+        return self._possible.samples(there, self.links, self.place_log.spans)
 
     def counts(self, every: str | float | None = None, **options: Any) -> CountsTable:
-        """How many people were where. Of hours, those of which the gallery counted more people than it still knows
-        are as they were counted; see `FinishedRun.counts`."""
-        # What is left of the people says nothing of zones.
-        wanted = options.pop("places", None)
+        """How many people were where, with the interval over restarts and days; see `FinishedRun.counts`. Of hours of
+        which the gallery counted more people than it still knows, those are added as a number."""
+        asked, groups = options.pop("places", None), options.pop("groups", None) or {}
         zones = set(self.place_log.places)
-        for group, members in (options.get("groups") or {}).items():
+        for group, members in groups.items():
             if zones.intersection(members):
                 raise ConfigError(
                     f"'{group}': the gallery has only counts of {', '.join(sorted(zones.intersection(members)))}, "
                     "which cannot be one place with others; ask for each alone"
                 )
-        names = self.place_log.place_names if wanted is None else wanted
-        table = super().counts(every, places=[name for name in names if name not in zones], **options)
-        asked = options.get("groups") or options.get("staff") or options.get("staff_after")
-        if asked or every is None or duration(every, "every") != HOUR:
+        wanted = wanted_places(self.place_log, asked, groups)
+        people = {name: members for name, members in wanted.items() if not zones.intersection(members)}
+        start, end = options.get("start"), options.get("end")
+        if "samples" not in options:
+            options["samples"] = self.samples_between(start, end)
+        options.setdefault("one_time", len(self._undated) < 2)
+        seconds = None if every is None else duration(every, "every")
+        table = super().counts(every, places=(), groups=people, **options)
+        if not self._kept.records or (seconds is not None and seconds % HOUR):
             return table
-        begin, end = options.get("start"), options.get("end")
-        kept = {
-            (count.place, count.hour): _row(count, options.get("min_people", 0))
-            for count in self._kept
-            if count.place in names
-            and (begin is None or count.hour >= begin)
-            and (end is None or count.hour + HOUR <= end)
-        }
-        rows = {(row["place"], row["start"] // HOUR * HOUR): row for row in table}
-        for cell, row in kept.items():
-            if cell not in rows or _tells_more(row, rows[cell]):
-                rows[cell] = row
-        order = {name: number for number, name in enumerate(names)}
-        return CountsTable(tuple(rows[cell] for cell in sorted(rows, key=lambda c: (order[c[0]], c[1]))), table.staff)
+        first, last = self.start if start is None else start, self.end if end is None else end
+        cells = [] if first is None or last is None else periods(first, last, seconds)
+        least = int(options.get("min_people", 0))
+        rows = [
+            row
+            for name, members in wanted.items()
+            for row in self._kept.added(
+                name,
+                members,
+                [row for row in table if row["place"] == name],
+                cells,
+                asked=(start, end),
+                samples=options["samples"],
+                min_people=least,
+                identities=self.links,
+            )
+        ]
+        return CountsTable(tuple(rows), table.staff)
 
     def flows(self, **options: Any) -> FlowsTable:
         """Who went from where to where, of people who are remembered; see `FinishedRun.flows`."""
         if options.get("places") is None:
             options["places"] = default_places(replace(self.place_log, places={}))
+        if "samples" not in options:
+            options["samples"] = self.samples_between(options.get("start"), options.get("end"))
         return super().flows(**options)
 
 
-def _tells_more(kept: Mapping[str, Any], left: Mapping[str, Any]) -> bool:
-    """Whether an hour was counted with more people than are left of it."""
-    return not kept["withheld"] and (left["withheld"] or kept["unique"] > left["unique"])
-
-
-def _row(count: HourlyCount, min_people: int) -> dict[str, Any]:
-    """A row of a table of counts."""
-    withheld = count.people is None or 0 < count.people < min_people
-    told = {
-        "place": count.place,
-        "start": count.hour,
-        "end": count.hour + HOUR,
-        "withheld": withheld,
-    }
-    numbers = {name: getattr(count, name) for name in COLUMNS if hasattr(count, name) and name not in told}
-    people = {"unique": count.people, "unique_low": count.people_low, "unique_high": count.people_high}
-    return {**dict.fromkeys(COLUMNS), **({} if withheld else {**numbers, **people}), **told}
-
-
 def gallery_history(store: Gallery) -> GalleryHistory:
-    """Who is in a gallery, as if it were the results of one run: its track records of all runs, by the row in which
-    each is stored instead of the track id, which is unique in a run only."""
+    """Who is in a gallery, as if it were the results of one run.
+
+    Example:
+        >>> with Gallery.open("people.db", read_only=True) as store:  # doctest: +SKIP
+        ...     table = gallery_history(store).counts(every="1d")
+    """
     beliefs, reading = Beliefs(complete=True), Reading()
-    for row, record in store.track_records().items():
+    links = GalleryLinks.of(store)
+    present = {person.global_id: person for person in store.identities()}
+    for row, record in links.records.items():
         key = record.camera, row
-        beliefs.take_row(*key, store.resolve(record.global_id), record.probability)
+        who = record.global_id if record.global_id in present else store.resolve(record.global_id)
+        beliefs.take_row(*key, who, record.probability)
         reading.spans[key] = SeenSpan(record.start, record.end, record.observations)
         first, last = reading.watched.get(record.camera, (record.start, record.end))
         reading.watched[record.camera] = min(first, record.start), max(last, record.end)
     beliefs.cameras += sorted(reading.watched)
-    for person in store.identities():
+    for person in present.values():
         beliefs.take_person(person.global_id, person.name, confirmed=person.confirmed)
         beliefs.tag_staff(person.global_id, person.staff)
-    note = (
+    kept = store.tables.hourly_counts.records()
+    return GalleryHistory(
+        Path(store.address), beliefs, reading, kept, links, notes=[*_notes(links, kept, reading.spans)]
+    )
+
+
+def _notes(links: GalleryLinks, kept: Sequence[HourlyCount], tracks: Mapping[TrackKey, SeenSpan]) -> Iterable[str]:
+    """What the gallery does not tell, and what is uncertain."""
+    yield (
         "A gallery keeps when and where people were seen, in all runs, until it forgets them; it has no boxes, and so "
         "no maps, zones and lines."
     )
-    kept = store.counts()
     hours = len({count.hour for count in kept})
-    text = (
-        f"Counts of {hours} hour{'s' * (hours != 1)} are kept, also of people who are forgotten: --every 1h shows them."
-    )
-    more = [text] if hours else []
-    return GalleryHistory(Path(store.address), beliefs, reading, kept, notes=[note, *more])
+    if hours:
+        yield (
+            f"Counts of {hours} hour{'s' * (hours != 1)} are kept, also of people who are forgotten or were seen too "
+            "little to be remembered: they are added as a number. Nobody knows whether these are the same from hour to "
+            "hour, so the interval reaches from one to the other."
+        )
+    blind = len(tracks) - links.compared(tracks)
+    if blind:
+        yield (
+            f"{blind} of {len(tracks)} tracks were never compared with others (their run was killed, goes on, or was "
+            "of a version that did not keep it): for them the interval takes who they are for certain."
+        )
+    if len({record.run for record in links.records.values() if record.start < EARLIEST_DATE}) > 1:
+        yield (
+            "Several runs were of recordings without a date, whose times all begin at 0: people are counted over all "
+            "of them, but occupancy and periods mix these runs. Give them a start_time."
+        )
+    if len(tracks) > MOST_SAMPLED:
+        yield (
+            f"More than {MOST_SAMPLED} tracks are remembered; a time of more than so many has no interval: ask for a "
+            "shorter one with --from and --to."
+        )

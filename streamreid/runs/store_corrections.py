@@ -20,7 +20,7 @@ __all__ = ["StoreCorrections"]
 class StoreCorrections:
     """Corrections of a gallery. See `streamreid.corrections.Corrections`.
 
-    A track is named by its camera and the row of its track record, as `streamreid.reports.gallery_history` does, since
+    A track is named by its camera and the row of its track record, as `streamreid.reports.histories` does, since
     track ids are unique in a run only.
 
     Args:

@@ -12,6 +12,7 @@ from streamreid.gallery.tables.corrections import CorrectionTable
 from streamreid.gallery.tables.events import EventTable
 from streamreid.gallery.tables.hourly_counts import HourlyCountTable
 from streamreid.gallery.tables.identities import IdentityTable
+from streamreid.gallery.tables.links import LinksTable
 from streamreid.gallery.tables.logs import AuditTable, ChangeTable
 from streamreid.gallery.tables.metadata import MetadataTable
 from streamreid.gallery.tables.prototypes import PrototypeTable
@@ -52,6 +53,7 @@ class Tables:
         self.audit = AuditTable(database, clock)
         self.copies = CopyTable(database, clock)
         self.hourly_counts = HourlyCountTable(database)
+        self.links = LinksTable(database)
 
     def __repr__(self) -> str:
         return f"Tables({self.database!r})"
@@ -102,7 +104,7 @@ class Tables:
             counts = {table: int(database.rows(f"SELECT COUNT(*) FROM {table}")[0][0]) for table in _COUNTED}
             oldest, newest = database.rows("SELECT MIN(stored), MAX(stored) FROM appearances")[0]
             identities, confirmed = counts.pop("identities"), self.identities.count_confirmed()
-            hours = self.hourly_counts.hours()
+            hours, links = self.hourly_counts.hours(), self.links.count()
             prototypes, total = database.rows("SELECT COUNT(*), SUM(LENGTH(features)) FROM prototypes")[0]
         stamp = self.metadata.engine()
         return {
@@ -116,6 +118,7 @@ class Tables:
             "unconfirmed": identities - confirmed,
             **counts,
             "counted_hours": hours,
+            "links": links,
             "next_id": self.metadata.next_id(),
             "oldest": oldest,
             "newest": newest,

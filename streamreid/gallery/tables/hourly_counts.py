@@ -11,7 +11,7 @@ from streamreid.gallery.records import COUNTED, HOUR, HourlyCount
 
 __all__ = ["HourlyCountTable", "joined_counts"]
 
-_COLUMNS = ("run", "place", "hour", "seconds", *COUNTED, "min_people", "revised")
+_COLUMNS = ("run", "place", "hour", "seconds", *COUNTED, "min_people", "tracks", "revised")
 
 
 class HourlyCountTable:
@@ -103,6 +103,7 @@ def _joined(parts: Sequence[HourlyCount]) -> HourlyCount:
         max((p.people or 0) if p.people_low is None else p.people_low for p in parts),
         sum((p.people or 0) if p.people_high is None else p.people_high for p in parts),
         max(p.min_people for p in parts),
+        None if any(p.tracks is None for p in parts) else total("tracks"),
         max(p.revised for p in parts),
     )
 

@@ -200,6 +200,7 @@ class IdentityTable:
         rows("UPDATE identities SET name = ? WHERE id = ? AND name = ''", (name, keep))
         rows("UPDATE appearances SET identity = ? WHERE identity = ?", (keep, other))
         rows("UPDATE aliases SET identity = ? WHERE identity = ?", (keep, other))
+        rows("UPDATE identity_links SET identity = ? WHERE identity = ?", (keep, other))
         rows("DELETE FROM identities WHERE id = ?", (other,))
         rows("INSERT INTO aliases (id, identity) VALUES (?, ?)", (other, keep))
 
