@@ -56,6 +56,7 @@ def link_graph(
     runs: Mapping[TrackKey, str] | None = None,
     other_camera: NDArray[np.bool_] | None = None,
     different: Iterable[tuple[int, int]] = (),
+    weight: Float64Array | None = None,
 ) -> tuple[LinkGraph, IntArray]:
     """What is known of which tracks may be one person, and who is who now.
 
@@ -71,6 +72,7 @@ def link_graph(
         runs: The run of each track, where there are several: their times are compared within a run only.
         other_camera: ``[E]`` whether the tracks were compared as those of two cameras; default what their names say.
         different: Pairs of global ids of which a person said that they are two people.
+        weight: ``[E]`` how much each pair counts where it speaks against one person; default 1.
 
     Returns:
         The graph, and the global id of each of its tracks.
@@ -103,6 +105,7 @@ def link_graph(
             np.concatenate([found, believed]),
             np.concatenate([evidence, np.tile(sureness, (len(evidence), 1))], 1),
             apart,
+            None if weight is None else np.concatenate([weight[known], np.ones(len(believed))]),
         ),
         start,
     )

@@ -79,7 +79,9 @@ class SparsePairs:
     key: IntArray
 
     @staticmethod
-    def of(count: int, pairs: IntArray, evidence: Float64Array, apart: IntArray) -> SparsePairs:
+    def of(
+        count: int, pairs: IntArray, evidence: Float64Array, apart: IntArray, weight: Float64Array | None = None
+    ) -> SparsePairs:
         """From pairs as a ``LinkGraph`` has them.
 
         Args:
@@ -87,11 +89,13 @@ class SparsePairs:
             pairs: ``[E, 2]``.
             evidence: ``[H, E]``.
             apart: ``[F, 2]``.
+            weight: ``[E]``.
         """
         evidence = np.clip(evidence, ABSENT, SUREST)
         never = np.full((len(evidence), len(apart)), -_FORBIDDEN)
         ratio = np.concatenate([np.exp(evidence) - _RATIO, np.zeros_like(never)], 1)
-        against = np.concatenate([conflict(evidence) - _AGAINST, never], 1)
+        opposed = conflict(evidence) if weight is None else conflict(evidence) * weight
+        against = np.concatenate([opposed - _AGAINST, never], 1)
         surest = np.concatenate([evidence.max(0, initial=ABSENT), np.full(len(apart), -np.inf)])
         both = np.concatenate([pairs, apart])
         # A pair that cannot be is one, whatever is listed of it: the last of the same pair is kept.

@@ -67,15 +67,20 @@ class LinkGraph:
         evidence: ``[E]`` log likelihood ratio of one person against two; or ``[H, E]``, what it is under each of H
             hypotheses, to each of which as many samples belong.
         apart: ``[F, 2]`` rows of tracks that cannot be one person.
+        weight: ``[E]`` how much each pair counts where it speaks against its cluster: pairs that are known by one
+            comparison together count once; None: 1.
     """
 
     keys: tuple[TrackKey, ...]
     pairs: IntArray
     evidence: Float64Array
     apart: IntArray
+    weight: Float64Array | None = None
 
     def __post_init__(self) -> None:
         n = len(self.keys)
+        if self.weight is not None and self.weight.shape != (len(self.pairs),):
+            raise ValueError(f"LinkGraph: expected weight [E], E = {len(self.pairs)}; got {self.weight.shape}")
         if self.pairs.shape != (self.evidence.shape[-1], 2) or self.apart.shape != (len(self.apart), 2):
             raise ValueError(
                 f"LinkGraph: expected pairs [E, 2], evidence [E] and apart [F, 2]; got {self.pairs.shape}, "
@@ -191,7 +196,7 @@ def _saddle_point(count: int) -> Float64Array:
 def score(graph: LinkGraph, labels: Sequence[int] | IntArray, *, hypothesis: int = 0) -> float:
     """Logarithm of the probability of a partition, but for a constant; minus infinity where it cannot be."""
     labels = np.asarray(labels)
-    likely = _likely(graph, hypothesis)
+    likely, weight = _likely(graph, hypothesis)
     total = -float(log_partitions(len(labels))[len(np.unique(labels))])
     for label in np.unique(labels).tolist():
         rows = np.flatnonzero(labels == label)
@@ -199,19 +204,21 @@ def score(graph: LinkGraph, labels: Sequence[int] | IntArray, *, hypothesis: int
             own = likely[row, rows[:at]]
             if np.isinf(own).any():
                 return -np.inf
-            total += float(np.log(np.exp(own).mean()) + conflict(own).sum())
+            total += float(np.log(np.exp(own).mean()) + (conflict(own) * weight[row, rows[:at]]).sum())
     return total
 
 
-def _likely(graph: LinkGraph, hypothesis: int) -> Float64Array:
-    """``[N, N]`` evidence; minus infinity for pairs that cannot be."""
+def _likely(graph: LinkGraph, hypothesis: int) -> tuple[Float64Array, Float64Array]:
+    """``[N, N]`` evidence, minus infinity for pairs that cannot be, and weight."""
     n = len(graph.keys)
-    found = np.full((n, n), ABSENT)
+    found, weight = np.full((n, n), ABSENT), np.ones((n, n))
     i, j = graph.pairs.T
+    if graph.weight is not None:
+        weight[i, j] = weight[j, i] = graph.weight
     found[i, j] = found[j, i] = np.clip(np.atleast_2d(graph.evidence)[hypothesis], ABSENT, SUREST)
     i, j = graph.apart.T
     found[i, j] = found[j, i] = -np.inf
-    return found
+    return found, weight
 
 
 def sample_partitions(
@@ -241,7 +248,7 @@ def sample_partitions(
         return PartitionSamples(graph.keys, np.zeros((samples, 0), np.int64))
     given = np.arange(n) if start is None else np.asarray(start, np.int64)
     evidence, rng = np.atleast_2d(graph.evidence), np.random.default_rng(seed)
-    pairs = SparsePairs.of(n, graph.pairs, evidence, graph.apart)
+    pairs = SparsePairs.of(n, graph.pairs, evidence, graph.apart, graph.weight)
     chains = -(-samples // (_THINNED * len(evidence))) * len(evidence)
     size = log_partitions(n)
     joined = np.concatenate([[0.0], np.diff(size[1:]), [0.0]])

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamreid.gallery import Gallery, TrackRecord
 from streamreid.gallery.records import GalleryCorrection, LinkTable
@@ -25,6 +26,9 @@ __all__ = ["MOST_SAMPLED", "GalleryLinks"]
 
 MOST_SAMPLED = 20_000
 """Tracks of a period for which there is an interval: as many as of a run."""
+
+_Pairs = tuple[IntArray, Float64Array, NDArray[np.bool_], Float64Array]
+"""Pairs of tracks, log-odds, whether they are of two cameras, and weight; see ``link_graph``."""
 
 _MOST_PAIRS = 2_000_000
 """Pairs of tracks that are looked at, about 300 bytes each; the least likely ones are left out."""
@@ -90,7 +94,7 @@ class GalleryLinks:
         within = self._of_tracks(rows)
         across = self._of_people(keys, rows, person)
         said = self._said(rows, person)
-        pairs, log_odds, other = (np.concatenate(parts) for parts in zip(within, across, said, strict=True))
+        pairs, log_odds, other, weight = (np.concatenate(parts) for parts in zip(within, across, said, strict=True))
         camera = np.array([camera for camera, _ in keys], object)
         mine = np.arange(len(pairs)) < len(within[0])
         if len(pairs):
@@ -104,20 +108,21 @@ class GalleryLinks:
             runs={key: self.records[key[1]].run for key in keys},
             other_camera=other,
             different=self.different,
+            weight=weight,
         )
         return sample_partitions(graph, start)
 
-    def _of_tracks(self, rows: IntArray) -> tuple[IntArray, Float64Array, np.ndarray]:
+    def _of_tracks(self, rows: IntArray) -> _Pairs:
         """Pairs of tracks that their run compared, as numbers of ``rows``."""
         pairs, log_odds = self.links.tracks, self.links.track_log_odds
         found, there = _numbers(rows, pairs)
         keep = there.all(1)
-        return found[keep], log_odds[keep], np.zeros(int(keep.sum()), bool)
+        count = int(keep.sum())
+        return found[keep], log_odds[keep], np.zeros(count, bool), np.ones(count)
 
-    def _of_people(
-        self, keys: Collection[TrackKey], rows: IntArray, person: IntArray
-    ) -> tuple[IntArray, Float64Array, np.ndarray]:
-        """Pairs of a track with each track that a person had before its run, who was compared with it."""
+    def _of_people(self, keys: Collection[TrackKey], rows: IntArray, person: IntArray) -> _Pairs:
+        """Pairs of a track with each track that a person had before its run, who was compared with it. They are one
+        comparison, and speak against one person once."""
         theirs: dict[int, list[int]] = defaultdict(list)
         for at, who in enumerate(person.tolist()):
             theirs[who].append(at)
@@ -125,7 +130,8 @@ class GalleryLinks:
         camera = np.unique([camera for camera, _ in keys], return_inverse=True)[1].ravel()
         order = np.argsort(-self.links.people_log_odds, kind="stable")
         number, there = _numbers(rows, self.links.people[order, 0])
-        pairs, log_odds, other = [np.zeros((0, 2), np.int64)], [np.zeros(0)], [np.zeros(0, bool)]
+        pairs, other = [np.zeros((0, 2), np.int64)], [np.zeros(0, bool)]
+        log_odds, weight = [np.zeros(0)], [np.zeros(0)]
         left = _MOST_PAIRS
         for at, who, odds in zip(
             number[there].tolist(),
@@ -142,9 +148,10 @@ class GalleryLinks:
                 pairs.append(np.stack([before, np.full(len(before), at)], 1))
                 log_odds.append(np.full(len(before), odds))
                 other.append(np.full(len(before), camera[at] not in camera[before]))
-        return np.concatenate(pairs), np.concatenate(log_odds), np.concatenate(other)
+                weight.append(np.full(len(before), 1.0 / len(before)))
+        return np.concatenate(pairs), np.concatenate(log_odds), np.concatenate(other), np.concatenate(weight)
 
-    def _said(self, rows: IntArray, person: IntArray) -> tuple[IntArray, Float64Array, np.ndarray]:
+    def _said(self, rows: IntArray, person: IntArray) -> _Pairs:
         """Pairs of tracks that a person said are one."""
         pairs = [np.zeros((0, 2), np.int64)]
         for joined in self.said:
@@ -153,10 +160,10 @@ class GalleryLinks:
                 others = np.flatnonzero((person == person[at]) & ~np.isin(rows, sorted(joined)))
                 pairs.append(np.sort(np.stack([others, np.full(len(others), at)], 1), 1))
         found = np.concatenate(pairs)
-        return found, np.full(len(found), _SAID), np.zeros(len(found), bool)
+        return found, np.full(len(found), _SAID), np.zeros(len(found), bool), np.ones(len(found))
 
 
-def _numbers(rows: IntArray, wanted: IntArray) -> tuple[IntArray, np.ndarray]:
+def _numbers(rows: IntArray, wanted: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
     """Where row ids are in ``rows``, which ascend, and whether they are there."""
     at = np.minimum(np.searchsorted(rows, wanted), max(len(rows) - 1, 0))
     return at, (rows[at] == wanted) if len(rows) else np.zeros(wanted.shape, bool)
