@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from streamreid._limits import raise_open_files
 from streamreid.cluster.lease_store import LeaseStore
 from streamreid.cluster.leases import LeasesAway
@@ -22,11 +24,16 @@ from streamreid.config import CameraConfig, Config
 from streamreid.errors import StreamReIDError
 from streamreid.pipeline.detectors import open_detectors
 from streamreid.pipeline.engine_description import EngineDescription
+from streamreid.pipeline.warm_up import warm_up
 from streamreid.reid import open_embedder
 from streamreid.runtimes.base import limit_threads
 from streamreid.secrets import redact
+from streamreid.types import Frame
 
 __all__ = ["Opened", "RunWorker"]
+
+_GREY = 114
+"""What detectors are padded with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,8 @@ class RunWorker:
             leases = self._lease_store.for_worker(self._bridge)
             located = self._locate(self._config)
             detector, embedder = open_detectors(located), open_embedder(located.engine)
+            # A worker that takes cameras over from one that is gone gives results from their first frames on.
+            warm_up(detector, embedder, [_grey(located)], batch=located.detector.batch)
             self._worker = PerceptionWorker(
                 self._config,
                 self._name,
@@ -163,3 +172,9 @@ class RunWorker:
         return locate(
             config, None if detector is None else detector.unpack(), None if engine is None else engine.unpack()
         )
+
+
+def _grey(config: Config) -> Frame:
+    """A picture without anybody, of a camera if there is one yet."""
+    name = config.cameras[0].name if config.cameras else "none"
+    return Frame(name, 0, 0.0, np.full((480, 640, 3), _GREY, np.uint8))

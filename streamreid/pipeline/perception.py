@@ -7,7 +7,6 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
@@ -16,7 +15,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid._startup import starting
 from streamreid.cache.store import CacheWriter
 from streamreid.cameras.camera_motion import CameraMotionEstimators
 from streamreid.cameras.detection_scheduler import LOOKAHEAD, DetectionScheduler
@@ -28,6 +26,7 @@ from streamreid.config import CameraConfig, Config
 from streamreid.detection import Detector
 from streamreid.errors import EngineError, OutputError, StreamReIDError
 from streamreid.pipeline.frame_faults import FrameFaults
+from streamreid.pipeline.warm_up import warm_up
 from streamreid.reid import Embedder
 from streamreid.secrets import redact
 from streamreid.types import BoolArray, Detections, EmbeddedFrame, FloatArray, Frame, PartFeatures
@@ -243,19 +242,8 @@ class Perception:
             yield done
 
     def _warm_up(self, frames: list[Frame]) -> None:
-        """The first runs compile graphs, which takes seconds: they are done on frames that are then thrown away, for
-        they have become old."""
-        with (
-            starting("first inference of detector and engine"),
-            suppress(Exception),
-        ):  # what fails here fails again, and is then told
-            # One, one per core, and enough people for the runtime to group them.
-            for count in (1, 2, 8):
-                some = [frames[i % len(frames)] for i in range(min(count, 2, self._largest_batch))]
-                self.detector(some)
-                width, height = some[0].size
-                boxes = Detections.from_arrays([[0, 0, width / 4, height / 2]] * count)
-                self.embedder(some[:1], [boxes])
+        """On frames that are then thrown away, for they have become old."""
+        warm_up(self.detector, self.embedder, frames, batch=self._largest_batch)
         self.cameras.drop(frames, "warming up")
 
     def _embed_frames(self, frames: list[Frame]) -> list[EmbeddedFrame]:
