@@ -129,7 +129,8 @@ class Statistics:
 
     def of(self, camera: str) -> CameraCount:
         """The figures of a camera, which begin with the first question."""
-        return self.cameras.setdefault(camera, CameraCount())
+        count = self.cameras.get(camera)  # asked for with every frame, and a new one has tables
+        return self.cameras.setdefault(camera, CameraCount()) if count is None else count
 
     def record_drop(self, camera: str, reason: str) -> None:
         """Count a frame that has no result."""

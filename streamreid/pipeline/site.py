@@ -349,6 +349,8 @@ class Site:
     def drain_settled(self) -> FinalIdentities:
         """Tracks of identities that are no longer searched, once: in runs without end they leave ``identities``, so
         that memory does not grow."""
+        if not self._settled:
+            return self._settled
         settled, self._settled = self._settled, FinalIdentities()
         return settled
 

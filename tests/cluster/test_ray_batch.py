@@ -147,10 +147,12 @@ def test_what_is_finished_needs_no_cluster(recordings, tmp_path, monkeypatch):
     assert {r.status for r in batch.run()} == {"skipped"}
 
 
-def test_a_head_that_is_not_there(call, recordings, scene, tmp_path):
+@pytest.mark.parametrize("address", ["ray://127.0.0.1:9", "auto"])
+def test_a_head_that_is_not_there(call, recordings, scene, tmp_path, monkeypatch, address):
     if "ray" in sys.modules and sys.modules["ray"].is_initialized():
         pytest.skip("this process is connected to a cluster, which is used")
-    options = ["--detector", f"mot:{scene.boxes}", "--engine", "none", "--cluster", "ray://127.0.0.1:9"]
+    options = ["--detector", f"mot:{scene.boxes}", "--engine", "none", "--cluster", address]
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")  # where `auto` finds it
     began = time.monotonic()
     code, _, err = call("batch", scene.folder, "--out", tmp_path / "out", *options)
     assert code == 2
