@@ -18,16 +18,22 @@ __all__ = ["synth"]
 
 
 def synth(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the scene.")],
     images: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             help=(
                 "Folders of person pictures named as in Market-1501 (0002_c1s1_000451_03.jpg). Of a whole data set, "
                 "its query and bounding_box_test are taken, never bounding_box_train."
             )
         ),
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the scene.")],
+    ] = None,
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="People that never lived instead of folders of pictures.")
+    ] = False,
+    clothes: Annotated[
+        Path | None, typer.Option(help="Folder of MakeHuman's clothes, for --synthetic ($STREAMREID_MAKEHUMAN).")
+    ] = None,
     people: Annotated[int, typer.Option(help="How many people.")] = 30,
     cameras: Annotated[int, typer.Option(help="How many cameras.")] = 4,
     level: Annotated[str, typer.Option(help="How much people are hidden: light, medium or heavy.")] = "medium",
@@ -90,14 +96,17 @@ def synth(
         "seed": seed,
     }
     config = _config(size, values)
+    if bool(images) == synthetic:
+        raise ConfigError("give folders of person pictures, or --synthetic for people that never lived; one of them")
     check_folder(out, overwrite=overwrite)
     begin = time.perf_counter()
-    with Work("cutting out", total=config.people, quiet=quiet) as work:
+    with Work("making people" if synthetic else "cutting out", total=config.people, quiet=quiet) as work:
         report = make_scene(
             config,
-            images,
+            images or (),
             out,
             labels=labels or (),
+            clothes=clothes,
             parser=parser,
             processes=processes,
             overwrite=overwrite,

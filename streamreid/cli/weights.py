@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -13,6 +13,9 @@ from rich.table import Column, Table
 from streamreid import weights
 from streamreid.cli.console import errors, output
 from streamreid.cli.progress_line import Work
+
+if TYPE_CHECKING:
+    from streamreid.runs.model_licences import ModelLicence
 
 __all__ = ["app"]
 
@@ -29,9 +32,12 @@ def list_(
     differ), size, training data and place; shipped engines too. Below it, what the training data allows."""
     from streamreid.runs.model_licences import model_licences
 
+    def row(m: ModelLicence) -> dict[str, object]:
+        return asdict(m) | {"commercial_use": m.commercial_use, "research_data": m.research_data}
+
     found = model_licences()
     if as_json:
-        typer.echo(json.dumps([asdict(m) | {"commercial_use": m.commercial_use} for m in found], indent=2))
+        typer.echo(json.dumps([row(m) for m in found], indent=2))
         return
     whole = [Column(title, no_wrap=True) for title in ("name", "loaded as", "present", "licence", "MB")]
     table = Table(*whole, Column("training data"), Column("path", overflow="fold"), box=None, pad_edge=False)

@@ -23,6 +23,9 @@ COMMERCIAL_LICENCES = frozenset({"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Cla
 """SPDX identifiers that allow commercial use without giving anything but credit. AGPL-3.0 is not among them: whoever
 offers a service with it has to publish the service's source, or buy a licence."""
 
+_RESEARCH_WORDS = ("research", "non-commercial", "noncommercial")
+"""In a sentence of terms: who trained on such data has no leave to sell what came of it, at least no plain one."""
+
 Use = Literal["default", "auto", "demo", "named"]
 
 
@@ -63,6 +66,11 @@ class ModelLicence:
     def commercial_use(self) -> bool:
         """Whether the licences of code and weights allow it; says nothing of the training data."""
         return {self.code_licence, self.weights_licence} <= COMMERCIAL_LICENCES
+
+    @property
+    def research_data(self) -> bool:
+        """Whether it was trained on data whose publishers allow research only."""
+        return any(word in self.training_terms for word in _RESEARCH_WORDS)
 
 
 def model_licences() -> list[ModelLicence]:

@@ -32,6 +32,7 @@ def make_scene(
     *,
     labels: Sequence[Path] = (),
     parser: Path | None = None,
+    clothes: Path | None = None,
     processes: int | None = None,
     overwrite: bool = False,
     tick: Callable[[], None] | None = None,
@@ -41,10 +42,11 @@ def make_scene(
 
     Args:
         config: The scene.
-        images: Folders of person pictures named as in Market-1501.
+        images: Folders of person pictures named as in Market-1501; none: people that never lived are made.
         out: Folder of the scene: videos, ``truth/``, ``detections/`` and ``cams.yaml``.
         labels: Part labels of the pictures, one folder for all or one for each folder of pictures.
         parser: A body-part model, which finds the people where there are no labels.
+        clothes: Folder of MakeHuman's clothes, for people that never lived; None looks for them.
         processes: Cameras drawn at once; None: one per core. The scene is the same.
         overwrite: Replace a scene that is in the folder.
         tick: Called after every person that is cut out and every frame that is recorded.
@@ -56,7 +58,13 @@ def make_scene(
         OutputError: The folder holds something else, or cannot be written.
     """
     workers = processes or available_threads()
-    people, names = load_people(images, labels, parser, config, threads=workers, tick=tick)
+    if images:
+        people, names = load_people(images, labels, parser, config, threads=workers, tick=tick)
+    else:
+        from streamreid.synth.people.scene_people import invent_people  # needs the extra
+
+        people = invent_people(config.people, seed=config.seed, clothes=clothes, tick=tick)
+        names = "synthetic/{:04d}".format
     if stage is not None:
         stage("frames", config.frames * config.cameras)
     with fresh_scene(out, overwrite=overwrite) as folder:

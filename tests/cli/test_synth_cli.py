@@ -109,6 +109,13 @@ def test_what_cannot_be_made(people: Path, tmp_path: Path, call: Call, options: 
     assert not (tmp_path / "scene").exists()
 
 
+def test_people_come_from_pictures_or_from_nowhere(people: Path, tmp_path: Path, call: Call) -> None:
+    for options in ([], [people, "--synthetic"]):
+        code, _, errors = call("synth", "-o", tmp_path / "scene", *options)
+        assert code == 2
+        assert "or --synthetic" in " ".join(errors.split())
+
+
 def pictures(folder: Path, names: list[str]) -> Path:
     """A folder of pictures of one grey figure."""
     folder.mkdir()

@@ -31,6 +31,23 @@ def test_every_file_of_a_run_with_the_automatic_detector_allows_commercial_use(l
         assert row["commercial_use"] is True
 
 
+NOT_FREE = {
+    "yolo11n": "AGPL-3.0: who offers a service with it publishes its source, or buys a licence",
+    "pab-osnet-small": "trained on CUHK01 and CUHK03, whose terms allow research only",
+}
+"""Files of a run without settings that a company cannot just ship, and why: the whole list. Whoever takes one away
+takes it out here; another one is a fault."""
+
+
+def test_the_files_of_a_default_run_that_are_not_free_are_those_that_are_known(
+    listed: list[dict[str, object]],
+) -> None:
+    loaded = [row for row in listed if row["used"] == "default"]
+    assert {row["kind"] for row in loaded} == {"detector", "engine"}
+    found = {row["name"] for row in loaded if not row["commercial_use"] or row["research_data"]}
+    assert found == set(NOT_FREE)
+
+
 def test_what_does_not_allow_it_is_marked(listed: list[dict[str, object]]) -> None:
     rows = {row["name"]: row for row in listed}
     assert (EngineConfig().model, DetectorConfig().model) == ("auto", "yolo11n")

@@ -18,7 +18,7 @@ from streamreid.datasets.identity_split import split_people
 from streamreid.synth.people.cameras import as_image, make_camera
 from streamreid.synth.people.config import PeopleConfig
 from streamreid.synth.people.luggage import box_mesh
-from streamreid.synth.people.meshes import Material, Pattern, Piece, join
+from streamreid.synth.people.meshes import Material, Pattern, Piece, coarsened, join
 from streamreid.synth.people.obstacles import draw_obstacle
 from streamreid.synth.people.people_folder import plan_person, write_people
 from streamreid.synth.people.rendering import CARRIED, Light, Viewpoint, load_embree, render
@@ -76,6 +76,14 @@ def test_hair_lets_rays_pass_where_it_is_clear() -> None:
     alpha[:] = 1
     drawn = render(mesh, mesh.vertices, VIEW, (80, 40), LIGHT, load_embree(), 1)
     assert drawn.part[40, 20] == 1
+
+
+def test_what_cannot_be_seen_is_left_out_of_a_mesh() -> None:
+    vertices, faces = box_mesh((1.0, 1.0, 1.0), 0.0, 20)
+    fewer, kept = coarsened(vertices, faces, 0.25)
+    assert len(fewer) == kept.sum() < len(faces) / 10
+    assert np.abs(vertices[np.unique(fewer)]).max() == pytest.approx(0.5)
+    assert len(coarsened(vertices, faces, 1e-3)[0]) == len(faces)
 
 
 def test_obstacles_hide_parts_and_change_nothing_else() -> None:
@@ -189,3 +197,12 @@ def test_processes_make_the_same_pictures(clothes: Path, tmp_path: Path) -> None
     write_people(config, tmp_path / "two", clothes=clothes, processes=2)
     for path in (tmp_path / "one" / "bounding_box_train").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / "bounding_box_train" / path.name).read_bytes()
+
+
+def test_scenes_of_people_that_never_lived(clothes: Path, tmp_path: Path, call: Call) -> None:
+    few = ("--people", 2, "--cameras", 1, "--seconds", 1, "--size", "160x120", "--processes", 1)
+    code, _, _ = call("synth", "-o", tmp_path / "scene", "--synthetic", "--clothes", clothes, *few)
+    assert code == 0
+    names = json.loads((tmp_path / "scene" / "scene.json").read_text())["people"]
+    assert set(names.values()) == {"synthetic/0001", "synthetic/0002"}
+    assert (tmp_path / "scene" / "cam01.mp4").stat().st_size > 0

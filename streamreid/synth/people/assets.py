@@ -6,7 +6,7 @@ A garment is an ``.obj`` mesh with an ``.mhclo`` file that ties each of its vert
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -16,12 +16,17 @@ from scipy.sparse import csr_matrix
 
 from streamreid.errors import DataError
 from streamreid.synth.people.body import BodyModel, Shape
+from streamreid.synth.people.meshes import coarsened
 from streamreid.types import FloatArray, IntArray
 
-__all__ = ["Clothing", "read_clothing", "read_texture"]
+__all__ = ["CELL", "Clothing", "read_clothing", "read_texture"]
 
 TEXTURE_SIDE = 512
 """Pixels of a texture's sides; larger ones are reduced."""
+
+CELL = 0.012
+"""Metres; two pixels of a person of 280 rows. Building Embree's tree costs most of a picture, in proportion to the
+triangles."""
 
 _OFFSETS = 9
 """Numbers of an ``.mhclo`` line: three vertices, three weights, three offsets."""
@@ -69,8 +74,8 @@ class Clothing:
         return np.stack([x, -z, y], 1).astype(np.float32)
 
 
-def read_clothing(mhclo: Path, body: BodyModel) -> Clothing:
-    """Read one garment, with the texture that lies beside it.
+def read_clothing(mhclo: Path, body: BodyModel, *, coarse: bool = True) -> Clothing:
+    """Read one garment, with the texture that lies beside it; ``coarse`` with as few triangles as pictures show.
 
     Raises:
         DataError: The file is missing or is not of this kind.
@@ -91,7 +96,7 @@ def read_clothing(mhclo: Path, body: BodyModel) -> Clothing:
     for column in range(3):
         parts[np.arange(len(parts)), body.part[ties.refs[:, column]]] += shares[:, column]
     pictures = sorted(mhclo.parent.glob("*.png"))
-    return Clothing(
+    whole = Clothing(
         name=mhclo.stem,
         refs=ties.refs,
         shares=ties.shares,
@@ -104,6 +109,10 @@ def read_clothing(mhclo: Path, body: BodyModel) -> Clothing:
         part=parts.argmax(1).astype(np.uint8),
         texture=read_texture(pictures[0]) if pictures else None,
     )
+    if not coarse:
+        return whole
+    fewer, left = coarsened(whole.fit(body.standard), whole.faces, CELL)
+    return replace(whole, faces=fewer, uv=whole.uv[left])
 
 
 def read_texture(path: Path) -> NDArray[np.uint8]:

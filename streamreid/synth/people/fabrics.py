@@ -132,7 +132,7 @@ def hair_material(rng: np.random.Generator, texture: NDArray[np.uint8], age: flo
 def skin_material(rng: np.random.Generator, texture: NDArray[np.uint8]) -> Material:
     """Skin of a photographed texture, a little lighter or darker."""
     tone = rng.uniform(0.75, 1.2)
-    return Material((tone * 0.97, tone * 0.99, tone), texture=_as_linear(texture), gloss=0.04)
+    return Material((tone * 0.97, tone * 0.99, tone), texture=np.ascontiguousarray(texture[..., :3]), gloss=0.04)
 
 
 def plain_detail(texture: NDArray[np.uint8], strength: float = 0.8) -> FloatArray:
@@ -147,12 +147,8 @@ def _detail(raw: bytes, shape: tuple[int, ...], strength: float) -> FloatArray:
     inside = (texture[..., 3] > 40).astype(np.float32) + 1e-3
     mean = cv2.GaussianBlur(grey * inside, (0, 0), 14) / cv2.GaussianBlur(inside, (0, 0), 14)
     factor = np.clip((grey / mean) ** (1.6 * strength), 0.35, 1.9)
-    return np.repeat(np.asarray(factor, np.float32)[..., None], 3, 2)
+    return np.asarray(factor[..., None], np.float32)
 
 
 def _opacity(texture: NDArray[np.uint8]) -> FloatArray:
     return texture[..., 3].astype(np.float32) / np.float32(255)
-
-
-def _as_linear(texture: NDArray[np.uint8]) -> FloatArray:
-    return np.asarray((texture[..., :3].astype(np.float32) / 255) ** 2.2, np.float32)

@@ -12,7 +12,18 @@ from scipy.sparse import csr_matrix, vstack
 
 from streamreid.types import FloatArray, IntArray
 
-__all__ = ["Material", "Mesh", "Pattern", "PatternKind", "Piece", "corners_of", "join", "offset", "smooth_normals"]
+__all__ = [
+    "Material",
+    "Mesh",
+    "Pattern",
+    "PatternKind",
+    "Piece",
+    "coarsened",
+    "corners_of",
+    "join",
+    "offset",
+    "smooth_normals",
+]
 
 PatternKind = Literal["plain", "hoops", "stripes", "checks", "blocks", "camouflage", "dots", "logo"]
 
@@ -42,7 +53,7 @@ class Material:
 
     Args:
         colour: Linear BGR, each in [0, 1].
-        texture: ``[H, W, 3]`` float32 linear factors of ``colour``; None is plain.
+        texture: ``[H, W, 3]`` uint8 sRGB (as BGR), or ``[H, W, 1]`` float32, factors of ``colour``; None is plain.
         alpha: ``[H, W]`` float32 opacity in [0, 1]; None is opaque.
         patterns: Prints, one over the other.
         wrinkles: How much folds change the light, relative.
@@ -53,7 +64,7 @@ class Material:
     """
 
     colour: tuple[float, float, float]
-    texture: FloatArray | None = None
+    texture: FloatArray | NDArray[np.uint8] | None = None
     alpha: FloatArray | None = None
     patterns: tuple[Pattern, ...] = ()
     wrinkles: float = 0.0
@@ -139,3 +150,22 @@ def offset(vertices: FloatArray, faces: IntArray, distance: FloatArray | float) 
     """Vertices moved outwards by so many metres each, along their normals."""
     amount = np.asarray(distance, np.float32)
     return vertices + smooth_normals(vertices, faces) * (amount[:, None] if amount.ndim else amount)
+
+
+def coarsened(vertices: FloatArray, faces: IntArray, cell: float) -> tuple[IntArray, NDArray[np.bool_]]:
+    """Fewer triangles, by vertex clustering (Rossignac and Borrel, 1993): all vertices in one cell of a grid become
+    the first of them.
+
+    Args:
+        vertices: ``[V, 3]`` metres.
+        faces: ``[F, 3]``.
+        cell: Sides of the cells in metres; what is smaller in a picture cannot be seen.
+
+    Returns:
+        The triangles that are left, and which of ``faces [F]`` they are.
+    """
+    cells = np.floor(vertices / cell).astype(np.int64)
+    _, first, inverse = np.unique(cells, axis=0, return_index=True, return_inverse=True)
+    moved = first[inverse.ravel()][faces]
+    kept = (moved[:, 0] != moved[:, 1]) & (moved[:, 1] != moved[:, 2]) & (moved[:, 2] != moved[:, 0])
+    return moved[kept], kept

@@ -101,7 +101,7 @@ class Generator:
         build = load_embree()
         self.config = config
         self.wardrobe = Wardrobe(load_body(), clothes)
-        self._studio = Studio(self.wardrobe, config, build)
+        self.studio = Studio(self.wardrobe, config, build)
         self._cameras: dict[int, Camera] = {}
 
     def person(self, number: int) -> Iterator[tuple[Shot, Picture]]:
@@ -111,7 +111,7 @@ class Generator:
             if shot.camera not in self._cameras:
                 self._cameras[shot.camera] = make_camera(self.config.seed, shot.camera)
             seed = (self.config.seed, 3, number, shot.index)
-            yield shot, self._studio.take(dressed, self._cameras[shot.camera], seed)
+            yield shot, self.studio.take(dressed, self._cameras[shot.camera], seed)
 
 
 def write_people(

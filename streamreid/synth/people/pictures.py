@@ -195,35 +195,65 @@ class Studio:
         """Put a bystander of so many rows with the middle of their feet at a column and row."""
         other = self._bystander(int(rng.integers(_BYSTANDERS)))
         mesh, vertices = self._posed(other, float(rng.uniform(-np.pi, np.pi)), rng)
-        distance = float(np.mean(camera.distance))
-        eye = np.array([0, -distance, camera.height], np.float32)
-        forwards = np.array([0, 0, 0.9], np.float32) - eye
-        forwards /= np.linalg.norm(forwards)
-        right = np.array([1, 0, 0], np.float32)
-        view = Viewpoint(eye, np.stack([right, np.cross(right, forwards), forwards]).astype(np.float32), (0, 0, 0, 0))
+        view = _level_view(float(np.mean(camera.distance)), camera.height)
         points = view.project(vertices)
         low, high = points.min(0), points.max(0)
         pixel = float(high[1] - low[1]) / size
         left = foot[0] - (high[0] - low[0]) / pixel / 2
         rows, columns = picture.shape[:2]
-        view = Viewpoint(
-            view.eye,
-            view.axes,
-            (
-                float(low[0] - left * pixel),
-                float(low[0] + (columns - left) * pixel),
-                float(low[1] - (rows - foot[1]) * pixel),
-                float(low[1] + foot[1] * pixel),
-            ),
+        window = (
+            float(low[0] - left * pixel),
+            float(low[0] + (columns - left) * pixel),
+            float(low[1] - (rows - foot[1]) * pixel),
+            float(low[1] + foot[1] * pixel),
         )
+        view = replace(view, window=window)
         drawn = render(mesh, vertices, view, (rows, columns), light, self._build, int(rng.integers(1 << 30)))
         soft = drawn.alpha[..., None]
         picture[:] = picture * (1 - soft) + drawn.colour * soft
         if part is not None:
             part[drawn.alpha > 0.5] = 0
 
+    def cutout(self, person: Dressed, rows: int, seed: tuple[int, ...]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """A person without surroundings, in plain daylight, cropped to the silhouette.
+
+        Args:
+            person: Whom.
+            rows: Height in pixels.
+            seed: Of pose, direction and light.
+
+        Returns:
+            Colour ``[H, W, 3]`` uint8 BGR and alpha ``[H, W]`` uint8.
+        """
+        rng = np.random.default_rng(seed)
+        mesh, vertices = self._posed(person, float(rng.uniform(-np.pi, np.pi)), rng)
+        sun = np.array([rng.normal(), rng.normal() - 0.5, rng.uniform(0.6, 2.0)])
+        x, y, z = (sun / np.linalg.norm(sun)).tolist()
+        light = Light((x, y, z), float(rng.uniform(0.2, 0.9)), (0.6, 0.6, 0.6), (0.25, 0.25, 0.25), shadows=True)
+        view = _level_view(9.0, 2.8)
+        points = view.project(vertices)
+        low, high = points.min(0), points.max(0)
+        scale = rows / float(high[1] - low[1])
+        window = float(low[0]), float(high[0]), float(low[1]), float(high[1])
+        size = rows, max(8, round(scale * (window[1] - window[0])))
+        drawn = render(
+            mesh, vertices, replace(view, window=window), size, light, self._build, int(rng.integers(1 << 30))
+        )
+        colour = np.clip(drawn.colour, 0, 1) ** np.float32(1 / 2.2) * 255
+        alpha = cv2.GaussianBlur(drawn.alpha * np.float32(255), (0, 0), 0.7)
+        return np.asarray(colour, np.uint8), np.asarray(alpha, np.uint8)
+
     def _dress_bystander(self, number: int) -> Dressed:
         return self._wardrobe.dress((self._config.seed, 2, number))
+
+
+def _level_view(distance: float, height: float) -> Viewpoint:
+    """A camera so many metres before and above somebody's feet, without a window yet."""
+    eye = np.array([0, -distance, height], np.float32)
+    forwards = np.array([0, 0, 0.9], np.float32) - eye
+    forwards /= np.linalg.norm(forwards)
+    right = np.array([1, 0, 0], np.float32)
+    return Viewpoint(eye, np.stack([right, np.cross(right, forwards), forwards]).astype(np.float32), (0, 0, 0, 0))
 
 
 def _free_arm(walking: bool, rng: np.random.Generator) -> ArmPose:

@@ -24,6 +24,10 @@ _STEP = 1e-3
 """Metres behind a surface at which a ray goes on."""
 
 
+_LINEAR = ((np.arange(256) / 255) ** 2.2).astype(np.float32)
+"""Linear light of each sRGB level."""
+
+
 @dataclass(frozen=True, slots=True)
 class Light:
     """What the light is like where the person stands.
@@ -244,7 +248,8 @@ def _albedo(material: Material, rest: FloatArray, uv: FloatArray, seed: int) -> 
     for pattern in material.patterns:
         colour[_printed(pattern, rest, seed)] = pattern.colour
     if material.texture is not None:
-        colour *= _look_up(material.texture, uv)
+        found = _look_up(material.texture, uv)
+        colour *= _LINEAR[found] if found.dtype == np.uint8 else found
     for *plane, distance, half in material.straps:
         near = np.abs(rest @ np.array(plane, np.float32) - distance) < half
         colour[near] = material.strap
@@ -293,8 +298,9 @@ def _uv(mesh: Mesh, faces: NDArray[np.int64], bary: FloatArray) -> FloatArray:
     return np.asarray(np.einsum("nk,nkc->nc", bary, mesh.uv[faces]), np.float32)
 
 
-def _look_up(texture: FloatArray, uv: FloatArray) -> FloatArray:
+def _look_up(texture: NDArray[Any], uv: FloatArray) -> NDArray[Any]:
+    """The nearest texel of each place."""
     height, width = texture.shape[:2]
     columns = (uv[:, 0] % 1 * width).astype(np.int64).clip(0, width - 1)
     rows = ((1 - uv[:, 1]) % 1 * height).astype(np.int64).clip(0, height - 1)
-    return np.asarray(texture[rows, columns], np.float32)
+    return np.asarray(texture[rows, columns])

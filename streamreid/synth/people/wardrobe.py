@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from streamreid.errors import DataError
-from streamreid.synth.people.assets import Clothing, read_clothing, read_texture
+from streamreid.synth.people.assets import CELL, Clothing, read_clothing, read_texture
 from streamreid.synth.people.body import ARMS, HEAD, LEGS, TORSO, BodyModel, Shape
 from streamreid.synth.people.fabrics import (
     draw_colour,
@@ -33,7 +33,7 @@ from streamreid.synth.people.luggage import (
     shoulder_bag,
     umbrella,
 )
-from streamreid.synth.people.meshes import Material, Mesh, Piece, join
+from streamreid.synth.people.meshes import Material, Mesh, Piece, coarsened, join
 from streamreid.synth.people.poses import ArmPose
 from streamreid.synth.people.tailoring import Bottom, Tailor, Tailored, Top
 from streamreid.types import IntArray
@@ -83,6 +83,8 @@ class Wardrobe:
     def __init__(self, body: BodyModel, folder: Path) -> None:
         self.body = body
         self._tailor = Tailor(body)
+        self._skin_faces, left = coarsened(body.standard.vertices, body.faces, CELL)
+        self._skin_uv = body.uv[left]
         self._tops: dict[str, list[_Half]] = {"m": [], "f": []}
         self._bottoms: dict[str, list[_Half]] = {"m": [], "f": []}
         for path in sorted(folder.glob("*suit*/*.mhclo")):
@@ -92,7 +94,7 @@ class Wardrobe:
                 if (half := _half(clothing, body, parts)) is not None:
                     halves[kind].append(half)
         self._shoes = [read_clothing(p, body) for p in sorted(folder.glob("shoes*/*.mhclo"))]
-        hair = [read_clothing(p, body) for p in sorted(folder.glob("hair_*/*.mhclo"))]
+        hair = [read_clothing(p, body, coarse=False) for p in sorted(folder.glob("hair_*/*.mhclo"))]
         self._hair = [h for h in hair if h.texture is not None]
         hats = [read_clothing(p, body) for p in sorted(folder.glob("fedora*/fedora.mhclo"))]
         self._hats = hats
@@ -167,11 +169,12 @@ class _Dressing:
         for piece in self._outfit.pieces:
             if isinstance(piece, Tailored):
                 hidden |= self._w._tailor.well_inside(piece.covers)
-        shown = ~hidden[body.faces].all(1)
+        faces = self._w._skin_faces
+        shown = ~hidden[faces].all(1)
         skins = self._w._skins["female" if self._female else "male"]
         material = skin_material(rng, skins[rng.integers(len(skins))])
         self._outfit.pieces.append(
-            Piece(self._shape.vertices, body.faces[shown], body.weights, body.part, material, body.uv[shown])
+            Piece(self._shape.vertices, faces[shown], body.weights, body.part, material, self._w._skin_uv[shown])
         )
 
     def _wear(self, half: _Half, material: Material, name: str) -> None:
