@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import tempfile
 from contextlib import ExitStack
 from fractions import Fraction
@@ -27,6 +28,9 @@ from tests.support.web import LiveRun, finished_page
 
 STREETS = {"gate": (1, 2, 3), "street": (3, 1, 4), "shop": (2, 4, 5)}
 """People who walk through each street."""
+
+ASKED = {"live": "?time=7.5", "search": "?like=1", "places": "/shop?heat=1"}
+"""What is asked of a page beside its name."""
 
 FRAMES, LAPS, RATE = 80, 3, 10
 WIDTH, QUALITY = 1200, 72
@@ -54,7 +58,7 @@ def draw(folder: Path) -> list[dict[str, Any]]:
                 film.mux(stream.encode(frame))
             film.mux(stream.encode())
         (folder / "boxes" / f"{name}.txt").write_text("\n".join(lines) + "\n")
-    return [{"name": name, "uri": str(folder / f"{name}.mp4")} for name in STREETS]
+    return [{"name": name, "uri": f"{name}.mp4"} for name in STREETS]
 
 
 def take(browser: Browser, address: str, names: list[str], args: argparse.Namespace) -> list[str]:
@@ -67,8 +71,9 @@ def take(browser: Browser, address: str, names: list[str], args: argparse.Namesp
         for name in [link.rpartition("/")[2] for link in links]:
             if name not in names:
                 continue
-            page.goto(f"{address}/page/{name}{'?time=7.5' if name == 'live' else ''}")
+            page.goto(f"{address}/page/{name}{ASKED.get(name, '')}")
             page.wait_for_timeout(2500)
+            page.wait_for_function("[...document.images].every((image) => image.complete)")
             picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
             picture.save(args.out / f"page-{name}.jpg", quality=QUALITY, optimize=True)
             taken.append(name)
@@ -90,13 +95,15 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         cameras = draw(folder)
+        args.out = args.out.resolve()
+        os.chdir(folder)  # addresses of cameras are shown
         zone = {"name": "counter", "camera": "shop", "polygon": [[0.1, 0.5], [0.6, 0.5], [0.6, 1], [0.1, 1]]}
         base = {"detector": {"model": f"mot:{folder / 'boxes'}"}, "zones": [zone]}
         with Pipeline(Config.from_dict({**base, "cameras": cameras})) as pipeline:
             run(pipeline, folder / "run")
         browser = Browser()
         stack.callback(browser.close)
-        with finished_page(folder / "run") as address:
+        with finished_page(folder / "run", corrections=True) as address:
             taken = take(browser, address, wanted, args)
         rest = [name for name in wanted if name not in taken]
         if rest:

@@ -39,6 +39,10 @@ class Texts:
         text = self._texts[key]
         return text.format(**values) if values else text
 
+    def of(self, group: str, name: str) -> str:
+        """The text of ``GROUP.NAME``; the name as it is where there is none."""
+        return self._texts.get(f"{group}.{name}", name)
+
     @property
     def for_scripts(self) -> dict[str, str]:
         """Those that scripts say: their keys begin with ``js.``."""

@@ -1,10 +1,13 @@
 """Mean colours of body parts: of what the box shows, by band, as well as the engine saw each part."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from streamreid.features.part_colours import BODY, PartColours, part_colours, part_weights
 from streamreid.sinks.colours import ColourSink, read_colours
+from streamreid.track_update import TrackedFrame, TrackUpdate
 from streamreid.types import Frame, FrameResult, IdentityEvent, Tracks
 
 PARTS = ("foreground", "head", "torso", "arms", "legs", "feet")
@@ -77,3 +80,14 @@ def test_a_track_is_looked_at_once_a_second_and_its_colours_are_written_erased_a
     assert int(told["torso"][5:], 16) > 150 > int(told["torso"][1:3], 16)
     board.event(IdentityEvent("expire", 2.0, 2))
     assert board.colours(("hall", 3)) == {}
+
+
+def test_colours_cross_the_seam_as_bytes():
+    colours = np.zeros((3, 4, 4), np.uint8)
+    colours[1] = part_colours(picture(), BOX)[0]
+    one = result(1.0, colours, ids=(3, 4, 5), who=(1, 2, 3))
+    frame = TrackedFrame(one.frame, one.tracks, one.visibility, None, colours)
+    (again,) = TrackUpdate.from_bytes(TrackUpdate(released=(frame,)).to_bytes()).released
+    np.testing.assert_array_equal(again.colours, colours, strict=True)
+    (without,) = TrackUpdate.from_bytes(TrackUpdate(released=(replace(frame, colours=None),)).to_bytes()).released
+    assert without.colours is None

@@ -45,6 +45,7 @@ def _show(asked: Asked) -> dict[str, Any]:
     question = {"interval": True} if interval and live is not None else {}
     drawn = _drawn(site, chosen, plan if on_plan else None) if chosen else []
     return {
+        "can_draw": asked.can_change and live is not None,
         "cameras": names,
         "chosen": _PLAN if on_plan else chosen,
         "on_plan": on_plan,

@@ -2,10 +2,13 @@
 /** People, Review and Search: pictures that are not to be had, keys of the review, the proof of an erasure, uploads. */
 import { api, clockText, text } from "./frame.js";
 
-// A picture that is not stored gives way to the drawn figure behind it.
+// A picture covers the drawn figure behind it once it is there, and gives way to it where none is stored.
 document.addEventListener("error", (event) => event.target instanceof HTMLImageElement && event.target.remove(), true);
+document.addEventListener("load", (event) => event.target instanceof HTMLImageElement && event.target.classList.add("loaded"), true);
 for (const image of document.querySelectorAll(".portrait img")) {
-  if (image instanceof HTMLImageElement && image.complete && !image.naturalWidth) image.remove();
+  if (!(image instanceof HTMLImageElement) || !image.complete) continue;
+  if (image.naturalWidth) image.classList.add("loaded");
+  else image.remove();
 }
 
 // Keys of the review, when nobody types.
