@@ -37,7 +37,7 @@ LIMIT = 6.0
 """MiB an hour: the spans of all tracks of a day are kept for counts, and take about one."""
 
 KINDS = {"SiteProcess": "site", "RunWorker": "worker", "streamreid run": "command"}
-"""Processes by what their command line holds; of two sites the larger leads."""
+"""Processes by what their command line holds. The two processes of a site count together."""
 
 
 def prepare(folder: Path, options: argparse.Namespace) -> Path:
@@ -74,7 +74,7 @@ def resident(mark: str) -> dict[str, float]:
             pages = int((path / "statm").read_text().split()[1])
             for text, kind in KINDS.items():
                 if text in line:
-                    found[kind] = max(found.get(kind, 0.0), pages * os.sysconf("SC_PAGESIZE") / 2**20)
+                    found[kind] = found.get(kind, 0.0) + pages * os.sysconf("SC_PAGESIZE") / 2**20
     return found
 
 

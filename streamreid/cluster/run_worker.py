@@ -28,6 +28,7 @@ from streamreid.pipeline.warm_up import warm_up
 from streamreid.reid import open_embedder
 from streamreid.runtimes.base import limit_threads
 from streamreid.secrets import redact
+from streamreid.sources import few_arenas
 from streamreid.types import Frame
 
 __all__ = ["Opened", "RunWorker"]
@@ -82,6 +83,7 @@ class RunWorker:
         if folder.is_dir():
             os.chdir(folder)
         limit_threads(threads)
+        few_arenas()
         raise_open_files()
         self._config, self._stay = config, stay
         self._copies = {copy.model: copy for copy in copies}

@@ -43,7 +43,7 @@ from streamreid.runs.summary import Summary
 from streamreid.secrets import redact
 from streamreid.serving import LivePage, LiveParts
 from streamreid.sinks import Sink
-from streamreid.sources import is_live, with_kinds
+from streamreid.sources import few_arenas, is_live, with_kinds
 
 __all__ = ["SiteProcess", "SiteProgress", "SiteTask"]
 
@@ -244,6 +244,7 @@ class SiteProcess:
         try:
             if task.directory.is_dir():
                 os.chdir(task.directory)
+            few_arenas()
             raise_open_files()
             with self._log, ExitStack() as stack:
                 self._follow(stack)

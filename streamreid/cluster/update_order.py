@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from streamreid.cameras.memory_trimmer import MemoryTrimmer
 from streamreid.cameras.statistics import Statistics
 from streamreid.cluster.inbox import Channel, Inbox
 from streamreid.pipeline.tracking_stage import until
@@ -118,7 +119,9 @@ def live_updates(inbox: Inbox, statistics: Statistics, *, stopped: Callable[[], 
         stopped: Whether the run is to end.
     """
     idle = time.monotonic()
+    memory = MemoryTrimmer()
     while not stopped():
+        memory.trim()
         now = statistics.beat = time.monotonic()
         with inbox.changed:
             if inbox.removed:
