@@ -50,10 +50,11 @@ def options(out: Path, **changes: object) -> Namespace:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("train-*.yaml")), ids=lambda p: p.stem)
 def test_shipped_recipes_are_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("REID_DATA", "LABELS", "RETAIL_0277", "IMAGENET"):
+    for name in ("REID_DATA", "LABELS", "RETAIL_0277", "IMAGENET", "PEOPLE"):
         monkeypatch.setenv(name, f"some/{name.lower()}")
     config = load_recipe(path)
-    assert config.data[0].images == "some/reid_data/cuhk03/bounding_box_train"
+    pictures = "people" if path.stem == "train-synthetic" else "reid_data/cuhk03"
+    assert config.data[0].images == f"some/{pictures}/bounding_box_train"
     assert config.network.backbone in ("some/retail_0277", "hrnet_w32")
 
 

@@ -24,9 +24,9 @@ __all__ = ["CELL", "Clothing", "read_clothing", "read_texture"]
 TEXTURE_SIDE = 512
 """Pixels of a texture's sides; larger ones are reduced."""
 
-CELL = 0.012
-"""Metres; two pixels of a person of 280 rows. Building Embree's tree costs most of a picture, in proportion to the
-triangles."""
+CELL = 0.015
+"""Metres; two or three pixels of a person of 280 rows. Building Embree's tree costs most of a picture, in proportion to
+the triangles."""
 
 _OFFSETS = 9
 """Numbers of an ``.mhclo`` line: three vertices, three weights, three offsets."""

@@ -137,11 +137,14 @@ def corners_of(faces: IntArray, count: int) -> csr_matrix:
     return csr_matrix((np.ones(3 * len(faces), np.float32), (faces.ravel(), columns)), shape=(count, len(faces)))
 
 
-def smooth_normals(vertices: FloatArray, faces: IntArray, corners: csr_matrix | None = None) -> FloatArray:
+def smooth_normals(vertices: FloatArray, faces: IntArray) -> FloatArray:
     """``[V, 3]`` normals of vertices: means of those of their triangles, weighted by area."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     flat = np.cross(b - a, c - a)
-    normals = (corners_of(faces, len(vertices)) if corners is None else corners) @ flat
+    places = faces.ravel()
+    normals = np.stack(
+        [np.bincount(places, np.repeat(flat[:, axis], 3), minlength=len(vertices)) for axis in range(3)], 1
+    )
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     return np.asarray(normals / np.maximum(length, 1e-12), np.float32)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import MissingExtraError
-from streamreid.synth.people.meshes import Material, Mesh, Pattern, corners_of, smooth_normals
+from streamreid.synth.people.meshes import Material, Mesh, Pattern, smooth_normals
 from streamreid.types import FloatArray
 
 __all__ = ["CARRIED", "Light", "Rendered", "Viewpoint", "load_embree", "render"]
@@ -145,7 +145,7 @@ def render(
     if len(pixels):
         scene = build(vertices, mesh.faces)
         hits = _cast(mesh, scene, view.eye, rays)
-        normals = smooth_normals(vertices, mesh.faces, corners_of(mesh.faces, len(vertices)))
+        normals = smooth_normals(vertices, mesh.faces)
         seen = pixels[hits.rows]
         colour[seen] = _shade(mesh, vertices, normals, hits, rays[hits.rows], light, scene, seed)
         alpha[seen] = 1
@@ -289,7 +289,7 @@ def _waves(points: FloatArray, seed: int, frequency: float, count: int) -> Float
 
 
 def _wrinkled(normal: FloatArray, rest: FloatArray, amount: float, seed: int) -> FloatArray:
-    tilt = np.stack([_waves(rest, seed * 3 + axis, 40.0, 5) for axis in range(3)], 1)
+    tilt = np.stack([_waves(rest, seed * 3 + axis, 40.0, 4) for axis in range(3)], 1)
     tilted = normal + np.float32(amount) * tilt
     return np.asarray(tilted / (np.linalg.norm(tilted, axis=1, keepdims=True) + 1e-9), np.float32)
 
