@@ -63,9 +63,11 @@ class DetectionScheduler:
 
     @classmethod
     def of(cls, config: Config) -> DetectionScheduler | None:
-        """None where every frame is detected: as asked, where cameras are live, and where boxes come from files."""
+        """None where every frame is detected: as asked, where cameras are live, where boxes come from files, and where
+        people are blurred, so that nobody is shown who appears between two detected frames."""
         live = any(is_live(camera) for camera in config.cameras)
-        if config.detector.schedule == "every" or live or config.detector.model.startswith("mot:"):
+        blurred = {config.output.blur, config.page_blur} != {"none"}
+        if config.detector.schedule == "every" or live or blurred or config.detector.model.startswith("mot:"):
             return None
         return cls(config.tracker.high_score)
 

@@ -68,7 +68,7 @@ class CropSink(SinkContext):
         low = np.floor(result.tracks.boxes[:, :2]).astype(int).clip(0)
         high = np.ceil(result.tracks.boxes[:, 2:]).astype(int).clip(0, (width, height))
         for row, track in enumerate(result.tracks.ids.tolist()):
-            if result.tracks.rows[row] < 0:  # a predicted box may show anything
+            if result.tracks.rows[row] < 0 or result.tracks.scores[row] <= 0:  # not detected here: it may show anything
                 continue
             (left, top), (right, bottom) = low[row], high[row]
             if (

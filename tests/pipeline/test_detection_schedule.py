@@ -112,6 +112,11 @@ def test_boxes_from_files_are_read_in_every_frame(scene, colours):
     assert pipeline.statistics.cameras["left"].detected == 40
 
 
+def test_where_people_are_blurred_every_frame_is_detected(scene, colours):
+    _, pipeline, detector = follow(scene, colours, scene.camera("left", [0, 1]), output={"blur": "people"})
+    assert detector.frames == pipeline.statistics.cameras["left"].detected == 40
+
+
 def test_a_frame_on_which_the_detector_fails_is_left_out_and_the_others_are_followed(scene, colours):
     class Failing(CountingDetector):
         def __call__(self, frames):

@@ -36,6 +36,9 @@ def test_one_picture_per_track_and_second(tmp_path: Path) -> None:
         sink.write(result("gate", index, [[50, 10, 90, 110], [0, 0, 40, 40]], [3, 4]))  # the second one is too small
     sink.write(result("gate", 20, [[-20.5, 120, 30.2, 260]], [5]))
     sink.write(result("gate", 21, [[0, 0, 50, 150]], [6], rows=[-1]))  # predicted
+    carried = result("gate", 21, [[0, 0, 50, 150]], [8])  # of a frame that the detector did not look at
+    carried.tracks.scores[:] = 0
+    sink.write(carried)
     sink.write(result("gate", 22, [[0, 0, 50, 150]], [7], image=False))
     sink.close({("gate", 3): (9, 0.875), ("gate", 6): (10, 1.0)})
     files = sorted(p.name for p in (tmp_path / "run-0001" / "gate").iterdir())
