@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from streamreid._yaml import read_yaml
 from streamreid.cameras.capture_times import check_mixed
 from streamreid.cli.console import output, print_notes
 from streamreid.config import Config, load_config
@@ -36,7 +37,8 @@ def check(
     """Check every key and value; name line, key and the nearest right key of each mistake (exit code 2)."""
     config = load_config(path)
     store = gallery or config.gallery.store
-    check_names(config.alerts, store, where=f"{path}: ")
+    lines = read_yaml(path)[1]
+    check_names(config.alerts, store, where=lambda i: f"{path}:{lines.get(('alerts', i, 'when'), 1)}: ")
     check_mixed(config.cameras, window=config.association.window, where=str(path))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("camera", "uri", "stride", "offset"):

@@ -90,6 +90,7 @@ def report(
             bases = bases_of(pictures_of(finished, sources, blur), footprints, stills=stills)
         if paths is not None:
             _write_maps(finished, footprints, bases, paths)
+            paths = paths if bases else None
         if page is not None:
             title = f"Report of {'a gallery' if '://' in run else Path(run).resolve().name}"
             write_page(Report(finished, title, counts, whole, moves, footprints, bases, min_people), page)
@@ -154,6 +155,10 @@ def _write_tables(counts: CountsTable, csv: Path | None, parquet: Path | None) -
 
 def _write_maps(run: FinishedRun, footprints: Footprints, bases: dict[str, Base], folder: Path) -> None:
     """``<camera>-paths.png`` and ``<camera>-heat.png``; ``ground-...`` for the ground plan."""
+    if not run.has_boxes:
+        errors.print("no pictures of where people walked: no boxes are kept here", highlight=False)
+    elif unseen := [camera for camera in run.cameras if camera not in bases]:
+        errors.print(f"no pictures of cameras that showed nobody: {', '.join(unseen)}", highlight=False, markup=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for camera, base in bases.items():

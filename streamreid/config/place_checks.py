@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from streamreid.config.alert_rules import AlertRule
 from streamreid.config.camera import CameraConfig
@@ -129,14 +129,16 @@ def _never(rule: AlertRule, zones: Sequence[ZoneConfig], lines: list[str], camer
     return ""
 
 
-def check_names(alerts: Sequence[AlertConfig], gallery: str | None, *, where: str = "") -> None:
+def check_names(
+    alerts: Sequence[AlertConfig], gallery: str | None, *, where: Callable[[int], str] = lambda _: ""
+) -> None:
     """Rules about named people need a gallery, where names are given. It may come from the command line, so this is
     asked when everything is known.
 
     Args:
         alerts: Of the run.
         gallery: Where people are remembered; None for nowhere.
-        where: Beginning of the message: the file.
+        where: Beginning of the message about an alert, by its number: the file and the line.
 
     Raises:
         ConfigError: A rule can never hold.
@@ -145,6 +147,6 @@ def check_names(alerts: Sequence[AlertConfig], gallery: str | None, *, where: st
         rule = alert.rule
         if gallery is None and rule.subject == "identity" and not rule.name.isdecimal():
             raise ConfigError(
-                f"{where}alerts[{i}].when: '{alert.when}' can never hold: names are given to people of a gallery, and "
-                "this run has none (gallery.store, --gallery)"
+                f"{where(i)}alerts[{i}].when: '{alert.when}' can never hold: names are given to people of a gallery, "
+                "and this run has none (gallery.store, --gallery)"
             )

@@ -127,7 +127,10 @@ def test_a_rule_about_a_name_needs_a_gallery_that_can_know_it(call, tmp_path):
     file.write_text(NAMED)
     code, _, err = call("config", "check", file)
     assert code == 2
-    assert "alerts[0].when: 'identity Anna seen' can never hold: names are given to people of a gallery" in err
+    assert (
+        "cams.yaml:2: alerts[0].when: 'identity Anna seen' can never hold: names are given to people of a gallery"
+        in err
+    )
     code, out, _ = call("config", "check", file, "--gallery", gallery)  # names may be given while the run goes on
     assert (code, "Anna" in out) == (0, False)
     with Gallery.open(gallery):

@@ -106,8 +106,11 @@ def test_runs_that_are_not_whole_have_a_report_too(folder, call, tmp_path, scene
         assert not (folder / "results.jsonl").exists()
     else:
         (scene.folder / "hall.mp4").unlink()
-    code, said, why = call("report", folder, "--every", "10s", "--html", page, "--csv", tmp_path / "counts.csv")
+    tables = ("--csv", tmp_path / "counts.csv", "--paths", tmp_path / "maps")
+    code, said, why = call("report", folder, "--every", "10s", "--html", page, *tables)
     assert code == 0, (said, why)
+    assert ("no pictures of cameras that showed nobody" in why) == (kind == "nobody")
+    assert any((tmp_path / "maps").iterdir()) == (str(tmp_path / "maps") in said) == (kind != "nobody")
     text = page.read_text(encoding="utf-8")
     said_of = {
         "nobody": "Nobody was seen",
