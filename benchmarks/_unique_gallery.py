@@ -4,7 +4,8 @@ midnight."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +13,11 @@ import numpy as np
 from _unique_observed import SEEN, SHARE
 from _unique_scenes import Scene, load_engine, settings, updates
 
-from streamreid.gallery import Gallery
+from streamreid.gallery import Gallery, TrackRecord
 from streamreid.pipeline import Site
 from streamreid.reports.histories import GalleryHistory, gallery_history
 from streamreid.track_update import TrackUpdate
-from streamreid.types import Frame
+from streamreid.types import Frame, TrackKey
 
 MIDNIGHT = 1_790_035_200.0
 """2026-09-22T00:00 UTC."""
@@ -76,3 +77,44 @@ def true_between(folder: Path, cameras: Sequence[str], first: float, last: float
     moments = np.unique(np.stack([truth["person"][here], np.round(truth["time"][here] * 4)], 1), axis=0)
     _, frames = np.unique(moments[:, 0], return_counts=True)
     return int((frames >= SEEN * 4).sum())
+
+
+def labelled_known_pairs(
+    item: Scene, out: Path, runs: int, owners: Mapping[TrackKey, int], edges: Sequence[float]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """How often tracks have which log-odds with people who were known before their run.
+
+    Args:
+        item: The scene, which was followed in several runs.
+        out: Where it is.
+        runs: How many.
+        owners: Who each track is in truth; -1 for nobody.
+        edges: ``[B + 1]`` of the bins of log-odds.
+
+    Returns:
+        For people whom the track's camera had seen, and others: ``[2, B]`` pairs with somebody else and with the person
+        it is, and ``[2]`` how many such pairs there are, also those that are not listed.
+    """
+    remembered(item, out, runs)
+    with Gallery.open(out / item.name / f"people-{runs}.db", read_only=True) as store:
+        records, links = store.track_records(), store.links()
+    order = {run: number for number, run in enumerate(dict.fromkeys(r.run for r in records.values()))}
+    tracks: dict[int, list[TrackRecord]] = defaultdict(list)
+    for record in records.values():
+        tracks[record.global_id].append(record)
+    odds = dict(zip(map(tuple, links.people.tolist()), links.people_log_odds.tolist(), strict=True))
+    found = {name: (np.zeros((2, len(edges) - 1)), np.zeros(2)) for name in ("known, one camera", "known, two cameras")}
+    for row, record in records.items():
+        who = owners.get((record.camera, record.track_id), -1)
+        for person, theirs in tracks.items():
+            before = [r for r in theirs if order[r.run] < order[record.run]]
+            if who < 0 or not before:
+                continue
+            votes = Counter(owners.get((r.camera, r.track_id), -1) for r in before)
+            same = int(votes.most_common(1)[0][0] == who)
+            seen = record.camera in {r.camera for r in before}
+            counts, number = found["known, one camera" if seen else "known, two cameras"]
+            number[same] += 1
+            if (row, person) in odds:
+                counts[same] += np.histogram([odds[row, person]], edges)[0]
+    return found

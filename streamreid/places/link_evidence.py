@@ -36,6 +36,21 @@ _LOG_ODDS = {
 evidence: the logarithm of how many times more often pairs of one person have them than pairs of two, for tracks of one
 camera and of two. Counted over six generated scenes of people who are in no test (``benchmarks/unique_people.py``)."""
 
+_KNOWN_LOG_ODDS = {
+    False: (
+        (-0.5, 0.5, 1.5, 2.5, 3.5, 5.0, 7.0, 9.0, 11.0, 13.0),
+        (-3.5, -2.8, -1.5, 0.4, 2.2, 3.2, 4.2, 4.8, 5.5, 6.5),
+    ),
+    True: (
+        (-0.5, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 7.0, 10.0),
+        (-4.1, -3.0, -0.4, 1.3, 2.1, 2.9, 4.8, 5.2, 6.0),
+    ),
+}
+"""The same of a track with somebody who was known before its run, whom the camera of the track had seen, and whom only
+others had: of a person a few views are remembered, and all were compared at once. Counted over scenes of these people
+that were cut into several runs; low ones are lower than counted, so that several of them together speak against one
+person as much as they do (counts of these scenes are nearly unbiased then)."""
+
 _DIFFERENT = {
     False: (
         (-1.0, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5, 11.0, 13.0),
@@ -94,13 +109,16 @@ def look_alike_share(log_odds: Float64Array, compared: int) -> float:
     return number / (compared + _TOGETHER * _PAIRS)
 
 
-def evidence_of(log_odds: Float64Array, other_camera: NDArray[np.bool_], share: float) -> Float64Array:
+def evidence_of(
+    log_odds: Float64Array, other_camera: NDArray[np.bool_], share: float, *, known: NDArray[np.bool_] | None = None
+) -> Float64Array:
     """``[H, E]`` evidence of pairs, for each of the shares of look-alikes that may be.
 
     Args:
         log_odds: ``[E]`` that both tracks are one person, without the prior of one in so many people.
         other_camera: ``[E]`` whether the tracks are of two cameras.
         share: Of look-alikes, as ``look_alike_share`` gives it.
+        known: ``[E]`` whether a track was compared with somebody who was known before its run; default with tracks.
     """
     plain, ratio = np.zeros(len(log_odds)), np.zeros(len(log_odds))
     for other, shift in ((False, 0.0), (True, _OTHER_CAMERA)):
@@ -108,6 +126,9 @@ def evidence_of(log_odds: Float64Array, other_camera: NDArray[np.bool_], share: 
         plain[of] = np.interp(log_odds[of], *_LOG_ODDS[other]) + shift
         alike = ((log_odds[of] >= 0) & (log_odds[of] < _ALIKE[other])) / _ALIKE[other]
         ratio[of] = alike / np.exp(np.interp(log_odds[of], *_DIFFERENT[other]))
+    for other in (False, True) if known is not None else ():
+        of = known & (other_camera == other)
+        plain[of] = np.interp(log_odds[of], *_KNOWN_LOG_ODDS[other])
     return np.stack([plain - np.log(1 - a + a * ratio) for a in _shares(share)])
 
 

@@ -57,6 +57,7 @@ def link_graph(
     other_camera: NDArray[np.bool_] | None = None,
     different: Iterable[tuple[int, int]] = (),
     weight: Float64Array | None = None,
+    with_known: NDArray[np.bool_] | None = None,
 ) -> tuple[LinkGraph, IntArray]:
     """What is known of which tracks may be one person, and who is who now.
 
@@ -73,6 +74,7 @@ def link_graph(
         other_camera: ``[E]`` whether the tracks were compared as those of two cameras; default what their names say.
         different: Pairs of global ids of which a person said that they are two people.
         weight: ``[E]`` how much each pair counts where it speaks against one person; default 1.
+        with_known: ``[E]`` whether the log-odds are those of a track with somebody who was known before its run.
 
     Returns:
         The graph, and the global id of each of its tracks.
@@ -96,7 +98,8 @@ def link_graph(
     apart = np.concatenate(
         [_together({s.key: s for s in spans}, keys, place, start), np.array(said, np.int64).reshape(-1, 2)]
     )
-    evidence = evidence_of(odds, other, look_alike_share(alike, compared_pairs(place, apart)))
+    share = look_alike_share(alike, compared_pairs(place, apart))
+    evidence = evidence_of(odds, other, share, known=None if with_known is None else with_known[known])
     chance = {key: p for key, (_, p) in identities.items()}
     believed, sureness = _believed(start, np.array([chance[key] for key in keys]), np.concatenate([found, apart]))
     return (

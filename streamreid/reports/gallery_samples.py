@@ -109,6 +109,7 @@ class GalleryLinks:
             other_camera=other,
             different=self.different,
             weight=weight,
+            with_known=np.repeat([False, True, False], [len(within[0]), len(across[0]), len(said[0])]),
         )
         return sample_partitions(graph, start)
 

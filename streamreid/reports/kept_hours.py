@@ -42,12 +42,14 @@ class _Missing:
         high: At most, with the interval of the hour.
         counted: How many were counted at least, with those who are remembered.
         remembered: How many are remembered.
+        share: How much of the time that the run watched in this hour was asked for.
     """
 
     people: float
     high: float
     counted: float
     remembered: float
+    share: float
 
 
 class KeptHours:
@@ -107,16 +109,22 @@ class KeptHours:
             if not there:
                 result += [] if row is None else [row]
                 continue
-            missing = [(c, self._missing(c, samples, identities)) for c in there]
+            missing = [(c, self._missing(c, samples, identities, asked)) for c in there]
             if row is not None and not any(m.people >= 1 for _, m in missing):
                 result.append(row)
             elif not any(m.remembered for _, m in missing) and _one_hour(there, cell, asked):
                 result += [_kept_row(name, c, min_people) for c in joined_counts(there)]
             else:
-                result.append(_sum(name, cell, row, missing, asked, min_people))
+                result.append(_sum(name, cell, row, missing, min_people))
         return result
 
-    def _missing(self, count: HourlyCount, samples: UniqueSamples | None, identities: FinalIdentities) -> _Missing:
+    def _missing(
+        self,
+        count: HourlyCount,
+        samples: UniqueSamples | None,
+        identities: FinalIdentities,
+        asked: tuple[float | None, float | None],
+    ) -> _Missing:
         there = self._remembered.get((count.runs[0], count.place, count.hour), [])
         known = float(len({identities[key][0] for key in there if key in identities} - {0}))
         if samples is not None and there:
@@ -126,7 +134,16 @@ class KeptHours:
         high = people if count.people_high is None else float(count.people_high)
         most = float("inf") if count.tracks is None else max(count.tracks - len(there), 0)
         missing = min(max(people - known, 0.0), most)
-        return _Missing(missing, min(max(high - known, missing), most), low, known)
+        return _Missing(missing, min(max(high - known, missing), most), low, known, self._share(count, asked))
+
+    def _share(self, count: HourlyCount, asked: tuple[float | None, float | None]) -> float:
+        there = [self._tracks[row] for _, row in self._remembered.get((count.runs[0], EVERYWHERE, count.hour), [])]
+        first = max(min([r.start for r in there], default=count.hour), count.hour)
+        last = min(max([r.end for r in there], default=count.hour + HOUR), count.hour + HOUR)
+        begin, end = (
+            time if at is None else min(max(at, first), last) for at, time in zip(asked, (first, last), strict=True)
+        )
+        return (end - begin) / (last - first) if last > first else 1.0
 
 
 def _cell(start: float, cells: Sequence[tuple[float, float]]) -> tuple[float, float] | None:
@@ -158,35 +175,26 @@ def _sum(
     cell: tuple[float, float],
     row: Row | None,
     missing: Sequence[tuple[HourlyCount, _Missing]],
-    asked: tuple[float | None, float | None],
     min_people: int,
 ) -> dict[str, Any]:
     """A row with the people who are not remembered."""
     known = {} if row is None or row["withheld"] else row
     base = int(known.get("unique") or 0)
-    shares = [_share(c.hour, asked) for c, _ in missing]
-    people = [m.people * share for (_, m), share in zip(missing, shares, strict=True)]
+    people = [m.people * m.share for _, m in missing]
     more = _estimate(people, base, sum(m.remembered for _, m in missing))
     unique = base + round(more)
     told: dict[str, Any] = {**dict.fromkeys(COLUMNS), **known, "place": name, "unique": unique}
     told |= {"start": cell[0], "end": cell[1]} if row is None else {}
     low, high = known.get("unique_low", base), known.get("unique_high", base)
     if not base or (low is not None and high is not None):
-        whole = [m.counted for (_, m), share in zip(missing, shares, strict=True) if share == 1.0]
+        whole = [m.counted for _, m in missing if m.share == 1.0]
         told["unique_low"] = min(max([int(low or 0), *map(int, whole)]), unique)
         told["unique_high"] = max(int(high or 0) + round(sum(m.high for _, m in missing)), unique)
-    told |= _of_hours([c for (c, _), share in zip(missing, shares, strict=True) if share == 1.0], known)
+    told |= _of_hours([c for c, m in missing if m.share == 1.0], known)
     least = max([min_people, *(c.min_people for c, _ in missing)])
     if 0 < unique < least:
         return {**dict.fromkeys(COLUMNS), **{k: told[k] for k in ("place", "start", "end")}, "withheld": True}
     return {**told, "withheld": False}
-
-
-def _share(hour: float, asked: tuple[float | None, float | None]) -> float:
-    """How much of an hour was asked for."""
-    begin = hour if asked[0] is None else max(hour, asked[0])
-    end = hour + HOUR if asked[1] is None else min(hour + HOUR, asked[1])
-    return max(end - begin, 0.0) / HOUR
 
 
 def _estimate(people: Sequence[float], base: int, remembered: float) -> float:
