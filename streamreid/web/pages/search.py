@@ -15,6 +15,9 @@ __all__ = ["add"]
 _FOUND = 30
 """Shown of what is found."""
 
+_LIKELY = 0.01
+"""Probability from which somebody is shown: below, they are strangers."""
+
 _DIGITS = 19
 """From which a number is none of a person."""
 
@@ -53,7 +56,7 @@ def _alike(asked: Asked, text: str) -> list[dict[str, Any]]:
     if review is None:
         return [] if gallery is None else _alike_in_gallery(asked, gallery, int(who))
     found = []
-    for candidate in review.candidates(int(who), _FOUND):
+    for candidate in (c for c in review.candidates(int(who), _FOUND) if c.probability >= _LIKELY):
         person = asked.site.person(candidate.global_id)
         if person is not None:
             found.append({**person, "found_probability": candidate.probability, "when": person["first_seen"]})
