@@ -167,11 +167,16 @@ class RaySession:
             start()
 
     def _join_here(self, quiet: Mapping[str, Any]) -> None:
+        services = import_module("ray._private.services")
+        # Ray would try for minutes where the head is gone, or where no process of a cluster runs on this machine.
         try:
-            # Ray would try for minutes where the head of a cluster is gone, and processes of it are still here.
-            found = import_module("ray._private.services").get_ray_address_from_environment("auto", None)
-            if not found.startswith("ray://"):
-                reach(found)
+            found = services.get_ray_address_from_environment("auto", None)
+            if found.startswith("ray://"):
+                self._join_head(found, quiet)
+                return
+            reach(found)
+            if not services.find_gcs_addresses():
+                raise ConnectionError(found)
             self.ray.init(found, **quiet)
         except ConnectionError:
             raise ClusterError(

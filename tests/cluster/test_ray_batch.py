@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -158,6 +159,20 @@ def test_a_head_that_is_not_there(call, recordings, scene, tmp_path, monkeypatch
     assert code == 2
     assert "127.0.0.1, port 9, cannot be reached" in err
     assert time.monotonic() - began < 10
+
+
+def test_a_machine_that_is_in_no_cluster(call, recordings, scene, tmp_path, monkeypatch):
+    """The head is there, but no process of Ray is here, which Ray itself says after a minute."""
+    services = pytest.importorskip("ray._private.services")
+    if sys.modules["ray"].is_initialized():
+        pytest.skip("this process is connected to a cluster, which is used")
+    monkeypatch.setattr(services, "find_gcs_addresses", set)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{head.getsockname()[1]}")
+        options = ["--detector", f"mot:{scene.boxes}", "--engine", "none", "--cluster", "auto"]
+        code, _, err = call("batch", scene.folder, "--out", tmp_path / "out", *options)
+    assert code == 2
+    assert f"no Ray cluster on this machine ({socket.gethostname()})" in err.replace("\n", " ")
 
 
 SHORT = """
