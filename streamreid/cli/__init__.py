@@ -108,7 +108,7 @@ class _Verbs(LazyGroup):
             "synth",
             "streamreid.cli.synth:synth",
             _MORE,
-            "Make videos of several cameras with exact ground truth, or pictures of people that never lived.",
+            "Make scenes with exact ground truth, and people that never lived.",
             further=(
                 Verb(
                     "people",

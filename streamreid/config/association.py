@@ -178,7 +178,6 @@ class AssociationConfig(Section):
             "File that `streamreid adapt` wrote for this site and engine; with it what differs between cameras is "
             "taken away as well, whatever `normalise` says."
         ),
-        json_schema_extra=basic(),
     )
     candidates: int = Field(
         default=16, ge=1, le=1000, description="Older identities that a track is compared with closely."

@@ -185,7 +185,6 @@ class OutputConfig(Section):
             "Keep the mean colours of head, torso, legs and feet of every track (colours.jsonl), with which the page "
             "draws a figure of whom no picture is stored. Never where blur is 'people'."
         ),
-        json_schema_extra=basic(),
     )
     crops_every: float = Field(default=1.0, ge=0, description="Seconds between two pictures of a track.")
     crops_min_height: float = Field(default=64.0, ge=0, description="Smaller people are not cut out (pixels).")

@@ -111,10 +111,12 @@ def _run(
         begin_state(path, pipeline.begin)
     scope = _take_up_corrections(pipeline, path)
     own, reopen = _open_sinks(pipeline, path)
+    # Colours without the people whose they are would be no result.
+    extras: list[Sink] = list(listeners)
     if pipeline.config.output.part_colours and not _let_go_of(pipeline):
-        own.append(ColourSink(path / COLOURS, append=pipeline.live))
+        extras.append(ColourSink(path / COLOURS, append=pipeline.live))
     segments = next((sink for sink in own if isinstance(sink, RotatingSink)), None)
-    sinks: list[Sink] = [SinkGroup(own, failures, reopen=reopen), SinkGroup(listeners, failures, required=False)]
+    sinks: list[Sink] = [SinkGroup(own, failures, reopen=reopen), SinkGroup(extras, failures, required=False)]
     try:
         settled = SettledTracksSink()
         messages = _open_messages(pipeline, path, settled.tracks)

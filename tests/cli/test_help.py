@@ -46,6 +46,7 @@ def test_the_verbs_used_most_come_first():
             "report",
             "view",
             "review",
+            "adapt",
             "calibrate",
             "learn-topology",
             "tune",

@@ -22,8 +22,11 @@ pytest.importorskip("pyarrow")
 
 
 def texts(folder):
+    """All but ``colours.jsonl``: colours are looked at in pictures, which a replay does not have."""
     return {
-        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.suffix in (".txt", ".jsonl")
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.suffix in (".txt", ".jsonl") and p.name != "colours.jsonl"
     }
 
 

@@ -71,6 +71,7 @@ def test_every_trace_goes_and_all_others_stay(results, call):
     after = contents(folder)
 
     assert after["results.jsonl"] == lines_of(before["results.jsonl"], gone, who) != before["results.jsonl"]
+    assert after["colours.jsonl"] == lines_of(before["colours.jsonl"], gone, who) != before["colours.jsonl"]
     for camera in ("left", "right"):
         tracks = {track for (c, track), value in who.items() if c == camera and value == gone}
         for name, ids in ((f"mot/{camera}.txt", tracks), (f"mot/global/{camera}.txt", {gone})):
@@ -98,6 +99,7 @@ def test_every_trace_goes_and_all_others_stay(results, call):
         assert after[name] == before[name] or name in {
             "results.jsonl",
             "results.parquet",
+            "colours.jsonl",
             "summary.json",
             "mot/left.txt",
             "mot/global/left.txt",

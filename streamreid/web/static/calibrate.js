@@ -50,12 +50,19 @@ function place(number) {
   return x.trim() === "" || y.trim() === "" || !Number.isFinite(Number(x) + Number(y)) ? null : [Number(x), Number(y)];
 }
 
-function changed() {
+/** What was answered, or is being asked, is of other points: nothing is kept of it. */
+function stale() {
   answer = null;
-  table();
-  numbers();
+  asked += 1;
+  keep.disabled = true;
   clearTimeout(waiting);
   waiting = window.setTimeout(calculate, PAUSE);
+}
+
+function changed() {
+  stale();
+  table();
+  numbers();
 }
 
 function table() {
@@ -100,9 +107,7 @@ function coordinate(number, axis) {
     if (other) return;
     typed[number] = typed[number] ?? ["", ""];
     typed[number][axis] = input.value;
-    answer = null;
-    clearTimeout(waiting);
-    waiting = window.setTimeout(calculate, PAUSE);
+    stale();
   });
   input.readOnly = other !== null;
   return cellOf(input);
@@ -170,7 +175,7 @@ async function calculate() {
   try {
     found = await api("POST", "/calibrations", request);
   } catch (error) {
-    said.textContent = error instanceof Error ? error.message : "";
+    if (number === asked) said.textContent = error instanceof Error ? error.message : "";
     return;
   }
   if (number !== asked) return;
