@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -49,45 +48,6 @@ def texts(folder):
 def run_on_cluster(recordings, out, progress=lambda _: None, **settings):
     batch = RayBatch(*recordings[:1], out, recordings[1], cluster=ClusterConfig(address="auto", workers=2, **settings))
     return list(batch.run(progress=progress)), batch.progress
-
-
-# First, as long as no test of this process has started Ray.
-
-
-@pytest.mark.parametrize("address", ["ray://127.0.0.1:9", "auto"])
-def test_a_head_that_is_not_there(call, recordings, scene, tmp_path, monkeypatch, address):
-    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
-        pytest.skip("this process is connected to a cluster, which is used")
-    options = ["--detector", f"mot:{scene.boxes}", "--engine", "none", "--cluster", address]
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")  # where `auto` finds it
-    began = time.monotonic()
-    code, _, err = call("batch", scene.folder, "--out", tmp_path / "out", *options)
-    assert code == 2
-    assert "127.0.0.1, port 9, cannot be reached" in err
-    assert time.monotonic() - began < 10
-
-
-def test_a_machine_that_is_in_no_cluster(call, recordings, scene, tmp_path, monkeypatch):
-    """The head is there, but no process of Ray is here, which Ray itself says after a minute."""
-    services = pytest.importorskip("ray._private.services")
-    if sys.modules["ray"].is_initialized():
-        pytest.skip("this process is connected to a cluster, which is used")
-    monkeypatch.setattr(services, "find_gcs_addresses", set)
-    with socket.create_server(("127.0.0.1", 0)) as head:
-        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{head.getsockname()[1]}")
-        options = ["--detector", f"mot:{scene.boxes}", "--engine", "none", "--cluster", "auto"]
-        code, _, err = call("batch", scene.folder, "--out", tmp_path / "out", *options)
-    assert code == 2
-    assert f"no Ray cluster on this machine ({socket.gethostname()})" in err.replace("\n", " ")
-
-
-SHORT = """
-import sys
-from streamreid.cluster import ray_session
-ray_session.HEAD_SECONDS = 3.0
-from streamreid.cli import main
-main()
-"""
 
 
 def test_results_of_one_process(nodes, recordings, tmp_path):
@@ -185,6 +145,15 @@ def test_what_is_finished_needs_no_cluster(recordings, tmp_path, monkeypatch):
     list(Batch(good, tmp_path / "out", recordings[1]).run())
     batch = RayBatch(good, tmp_path / "out", recordings[1], cluster=ClusterConfig(address="ray://127.0.0.1:9"))
     assert {r.status for r in batch.run()} == {"skipped"}
+
+
+SHORT = """
+import sys
+from streamreid.cluster import ray_session
+ray_session.HEAD_SECONDS = 3.0
+from streamreid.cli import main
+main()
+"""
 
 
 @pytest.mark.slow

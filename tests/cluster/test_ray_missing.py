@@ -1,0 +1,59 @@
+"""A cluster that is not there is told of at once. In a process of its own: others are in a cluster of Ray."""
+
+import socket
+import sys
+import time
+
+import pytest
+
+from streamreid.runs.batch import find_recordings
+
+pytestmark = [pytest.mark.wall_time, pytest.mark.alone]
+"""Ray starts processes, and gives them time by the clock on the wall."""
+
+RECORDINGS = 6
+
+
+@pytest.fixture
+def recordings(scene):
+    """Some recordings, one of them broken, and the sections for them."""
+    for number in range(RECORDINGS):
+        scene.camera(f"r{number}", [number % 5], frames=30)
+    (scene.folder / "r1.mp4").write_bytes(b"no video")
+    return find_recordings([scene.folder]), {"detector": {"model": f"mot:{scene.boxes}"}, "engine": {"model": "none"}}
+
+
+@pytest.mark.parametrize("address", ["ray://127.0.0.1:9", "auto"])
+def test_a_head_that_is_not_there(call, recordings, scene, tmp_path, monkeypatch, address):
+    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
+        pytest.skip("this process is connected to a cluster, which is used")
+    options = ["--detector", f"mot:{scene.boxes}", "--engine", "none", "--cluster", address]
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")  # where `auto` finds it
+    began = time.monotonic()
+    code, _, err = call("batch", scene.folder, "--out", tmp_path / "out", *options)
+    assert code == 2
+    assert "127.0.0.1, port 9, cannot be reached" in err
+    assert time.monotonic() - began < 10
+
+
+def test_a_machine_that_is_in_no_cluster(call, recordings, scene, tmp_path, monkeypatch):
+    """The head is there, but no process of Ray is here, which Ray itself says after a minute."""
+    services = pytest.importorskip("ray._private.services")
+    if sys.modules["ray"].is_initialized():
+        pytest.skip("this process is connected to a cluster, which is used")
+    monkeypatch.setattr(services, "find_gcs_addresses", set)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{head.getsockname()[1]}")
+        options = ["--detector", f"mot:{scene.boxes}", "--engine", "none", "--cluster", "auto"]
+        code, _, err = call("batch", scene.folder, "--out", tmp_path / "out", *options)
+    assert code == 2
+    assert f"no Ray cluster on this machine ({socket.gethostname()})" in err.replace("\n", " ")
+
+
+SHORT = """
+import sys
+from streamreid.cluster import ray_session
+ray_session.HEAD_SECONDS = 3.0
+from streamreid.cli import main
+main()
+"""
