@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from streamreid.cli.calibrate import find_cache, replay_config
+from streamreid.cli.calibrate import find_cache, refuse_existing, replay_config
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.progress_line import Work
-from streamreid.errors import ConfigError
 from streamreid.replay.link_calibration import Walked, walk
 from streamreid.replay.site_fitting import FittedSite, fit_site
 from streamreid.sinks.base import atomic_text
@@ -45,8 +44,7 @@ def adapt(
     The caches must be of one site and one engine. Takes seconds.
     """
     set_up_logging(quiet=quiet)
-    for path in (p for p in (out, report) if p is not None and p.exists() and not overwrite):
-        raise ConfigError(f"'{path}' exists; pass --overwrite to replace it or choose another name")
+    refuse_existing(out, report, overwrite=overwrite)
     folders = [find_cache(folder) for folder in caches]
     walked: list[Walked] = []
     with Work("following the people of the caches", total=len(folders), quiet=quiet) as work:

@@ -30,7 +30,7 @@ from streamreid.sinks.base import atomic_text
 from streamreid.sinks.jsonl_reader import find_results
 from streamreid.types import TrackKey
 
-__all__ = ["calibrate_command", "find_cache", "replay_config"]
+__all__ = ["calibrate_command", "find_cache", "refuse_existing", "replay_config"]
 
 
 def calibrate_command(
@@ -72,8 +72,7 @@ def calibrate_command(
     Prints how honest the probabilities are, on people they were not fitted on.
     """
     set_up_logging(quiet=quiet)
-    for path in (p for p in (out, report) if p is not None and p.exists() and not overwrite):
-        raise ConfigError(f"'{path}' exists; pass --overwrite to replace it or choose another name")
+    refuse_existing(out, report, overwrite=overwrite)
     folders = [find_cache(folder) for folder in caches]
     walked: list[Walked] = []
     with Work("following the people of the caches", total=len(folders), quiet=quiet) as work:
@@ -95,6 +94,16 @@ def calibrate_command(
             file.write(text)
     if not quiet:
         _print(found, out)
+
+
+def refuse_existing(*paths: Path | None, overwrite: bool) -> None:
+    """Files that are there are replaced only if that is wanted.
+
+    Raises:
+        ConfigError: One is there.
+    """
+    for path in (p for p in paths if p is not None and p.exists() and not overwrite):
+        raise ConfigError(f"'{path}' exists; pass --overwrite to replace it or choose another name")
 
 
 def find_cache(folder: Path) -> Path:
