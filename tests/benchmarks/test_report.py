@@ -22,6 +22,8 @@ README = (
     "{{multicam pab-osnet-small.unlinked.IDF1 .3f}} |",
     "**{{evaluate_reid cuhk03.person.R1 .3f}}** | the base model retail-0277 "
     "{{evaluate_reid retail-0277.cuhk03.person.R1 .3f}} |",
+    "**{{adaptation.cuhk03 retail-0277.50x.5.mAP .3f}}** | as the engine gives features "
+    "{{adaptation.cuhk03 retail-0277.plain.mAP .3f}} |",
     "**{{speed streamreid_run.whole .1f}}** | `yolo track` on the same ONNX file, without ReID "
     "{{speed yolo_track.whole .1f}} |",
     "`kill -9` {{gallery_kill kills d}} times while a gallery is written: confirmed writes lost | "
