@@ -9,7 +9,8 @@
         place, of both days and of all the time, as a report of the gallery says. Nothing is fitted to it.
     python benchmarks/unique_people.py fit --pictures REID --out FOLDER [--json]
         What the constants of the estimate come from, on scenes of other people: how often pairs of one person and of
-        two have which log-odds, and by how much intervals have to be wider than the samples are.
+        two have which log-odds, how often tracks have which with people who were known before their run (the scenes
+        cut into runs over one gallery), and by how much intervals have to be wider than the samples are.
     python benchmarks/unique_people.py run FOLDER
         One finished run, for example of vtest.avi, in which ten people are annotated.
 
@@ -27,7 +28,7 @@ from typing import Any
 
 import numpy as np
 from _results import add_json, save_asked
-from _unique_gallery import MIDNIGHT, SECONDS, day_begin, remembered, true_between
+from _unique_gallery import MIDNIGHT, SECONDS, day_begin, labelled_known_pairs, remembered, true_between
 from _unique_observed import labelled_pairs, observed, true_number
 from _unique_scenes import Scene, make, scene
 
@@ -181,6 +182,11 @@ def counted_by_gallery(item: Scene, out: Path, runs: int) -> list[dict[str, Any]
     return cells
 
 
+def _runs(number: int) -> int:
+    """Into how many runs a scene is cut, by its number among those of the table and of the fit."""
+    return 2 + number % 3
+
+
 def gallery(options: argparse.Namespace) -> None:
     """The table of galleries."""
     levels: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -188,7 +194,7 @@ def gallery(options: argparse.Namespace) -> None:
         if item.name not in (options.only or [one.name for one in GALLERY]):
             continue
         make(item, options.pictures, options.out)
-        cells = counted_by_gallery(item, options.out, 2 + number % 3)
+        cells = counted_by_gallery(item, options.out, _runs(number))
         for level in (item.config.level, "all"):
             levels[level] += cells
         for cell in cells if options.cells else ():
@@ -201,17 +207,19 @@ def gallery(options: argparse.Namespace) -> None:
 
 def fit(options: argparse.Namespace) -> None:
     """What the constants of ``streamreid/places/link_evidence.py`` and ``MODEL_ERROR`` come from."""
-    counts = {relation: np.zeros((2, len(EDGES) - 1)) for relation in ("one camera", "two cameras")}
-    pairs = dict.fromkeys(counts, np.zeros(2))
+    counts: dict[str, np.ndarray] = defaultdict(lambda: np.zeros((2, len(EDGES) - 1)))
+    pairs: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
     cells: list[dict[str, Any]] = []
-    for item in FIT:
+    for number, item in enumerate(FIT):
         if options.only and item.name not in options.only:
             continue
         make(item, options.pictures, options.out)
         if item.looks == "different":
-            for relation, (found, number) in labelled_pairs(observed(item, options.out), EDGES).items():
+            seen, runs = observed(item, options.out), _runs(len(GALLERY) + number)
+            known = labelled_known_pairs(item, options.out, runs, seen.owners, EDGES)
+            for relation, (found, those) in {**labelled_pairs(seen, EDGES), **known}.items():
                 counts[relation] += found
-                pairs[relation] = pairs[relation] + number
+                pairs[relation] += those
         cells += counted(item, options.out)
     figures: dict[str, Any] = {}
     for relation, (different, same) in counts.items():

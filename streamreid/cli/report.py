@@ -188,6 +188,10 @@ def _print(counts: CountsTable) -> None:
             continue
         interval = "" if row["unique_low"] is None else f"{row['unique_low']} to {row['unique_high']}"
         dwell = "" if row["dwell_median"] is None else f"{row['dwell_median']:.1f} s"
-        numbers = str(row["unique"]), interval, str(row["visits"]), str(row["occupancy_max"])
+        numbers = (
+            str(row["unique"]),
+            interval,
+            *("" if row[k] is None else str(row[k]) for k in ("visits", "occupancy_max")),
+        )
         table.add_row(*where, *numbers, dwell)
     print_table(output, table)

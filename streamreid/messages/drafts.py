@@ -99,6 +99,7 @@ def place_draft(event: PlaceEvent) -> Draft:
         "direction": event.direction or None,
         "point": None if event.point is None else [_short(v, 1e3) for v in event.point],
         "probability": _short(event.probability, 1e4) if event.direction else None,
+        "track_before": event.track_before or None,
         "occupancy": event.occupancy,
         "alert": event.alert or None,
         "rule": event.rule or None,

@@ -81,6 +81,10 @@ class PlaceData(_Data):
     probability: float | None = Field(
         description="Of a crossing: that this person crossed; below 1 where it lies between two tracks of the person."
     )
+    track_before: int | None = Field(
+        default=None,
+        description="Of such a crossing, the first of both tracks: when they are two people after all, nobody crossed.",
+    )
     occupancy: int | None = Field(description="People in the zone after the event.")
     alert: str | None = Field(description="Name of the rule that holds.")
     rule: str | None = Field(description="Its text.")

@@ -240,7 +240,7 @@ def check_question(start: float | None, end: float | None, min_people: int) -> N
 
 
 def _seconds(time: float) -> float:
-    """A capture time as it is told: to the microsecond, without what rounding of floating-point sums leaves."""
+    """A number as it is told: to the sixth decimal, without what rounding of floating-point sums leaves."""
     return round(time, 6)
 
 
@@ -342,7 +342,7 @@ class _Counter:
             "re_entries": sum(again for _, again in came),
             "passers_by": sum(s.dwell < self._passing for s, _ in began),
             "occupancy_min": least,
-            "occupancy_mean": mean,
+            "occupancy_mean": _seconds(mean),
             "occupancy_max": most,
             "dwell_median": _seconds(float(np.median(seconds))) if seconds else None,
             "dwell_p90": _seconds(float(np.quantile(seconds, 0.9))) if seconds else None,

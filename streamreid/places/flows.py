@@ -163,21 +163,35 @@ def default_places(log: PlaceLog) -> list[str]:
     return zones or [name for name in log.place_names if name != EVERYWHERE]
 
 
+_AT_ONCE = 1.0
+"""Seconds within which two stays begin, or end, at once: in cameras that show the same ground, or when a run begins."""
+
+
 def _ways(
     visits: Mapping[str, Sequence[Visit]], person: Mapping[TrackKey, int], absence: float
 ) -> dict[int, list[Stay]]:
-    """Everybody's stays at all places, by time; two in a row at one place are one."""
+    """Everybody's stays at all places, by their beginning; of two that begin at once the one that ends first goes
+    first."""
     each: dict[int, list[Stay]] = defaultdict(list)
     for name, own in visits.items():
         for stay in stays_at(name, own, person, absence=absence):
             each[stay.person].append(stay)
-    return {who: sorted(stays, key=lambda s: (s.start, s.end, s.place)) for who, stays in sorted(each.items())}
+    ways = {who: sorted(stays, key=lambda s: (s.start, s.end, s.place)) for who, stays in sorted(each.items())}
+    for stays in ways.values():
+        for i in range(1, len(stays)):
+            if stays[i].start - stays[i - 1].start < _AT_ONCE and stays[i].end < stays[i - 1].end:
+                stays[i - 1 : i + 1] = stays[i], stays[i - 1]
+    return ways
 
 
 def _way_in(stays: Iterable[Stay], period: tuple[float, float]) -> tuple[str, ...]:
-    """The places of a way as far as it lies in a period; two in a row are one."""
-    names = [stay.place for stay in stays if stay.end >= period[0] and stay.start < period[1]]
-    return tuple(name for name, _ in itertools.groupby(names))
+    """The places of a way as far as it lies in a period; two in a row are one, and of two at once the first."""
+    way: list[Stay] = []
+    for stay in stays:
+        again = bool(way) and (stay.place == way[-1].place or _at_once(way[-1], stay))
+        if stay.end >= period[0] and stay.start < period[1] and not again:
+            way.append(stay)
+    return tuple(stay.place for stay in way)
 
 
 def _moves(ways: Mapping[int, Sequence[Stay]], period: tuple[float, float]) -> dict[int, list[tuple[str, str, float]]]:
@@ -185,10 +199,15 @@ def _moves(ways: Mapping[int, Sequence[Stay]], period: tuple[float, float]) -> d
         who: [
             (one.place, then.place, max(then.start - one.end, 0.0))
             for one, then in itertools.pairwise(stays)
-            if one.place != then.place and period[0] <= then.start < period[1]
+            if one.place != then.place and period[0] <= then.start < period[1] and not _at_once(one, then)
         ]
         for who, stays in ways.items()
     }
+
+
+def _at_once(one: Stay, then: Stay) -> bool:
+    """Whether two stays begin and end together: somebody whom two cameras showed all the time went nowhere."""
+    return abs(then.start - one.start) < _AT_ONCE and abs(then.end - one.end) < _AT_ONCE
 
 
 def _row(

@@ -322,6 +322,7 @@ class PlaceMonitor:
                 direction=crossing.direction,
                 point=crossing.point,
                 probability=crossing.probability,
+                track_before=crossing.before,
             )
         )
 

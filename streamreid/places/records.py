@@ -194,6 +194,8 @@ class Crossing:
         point: Where the track crossed, in pixels of the camera (metres where the line is on the ground).
         probability: That this person crossed: 1 where one track shows it, that of the link where one track ended before
             the line and the person's next one began behind it.
+        before: Track id of the one that ended before the line, where this is so; else 0. The crossing counts only while
+            both are one person.
     """
 
     line: str
@@ -203,6 +205,7 @@ class Crossing:
     direction: Direction
     point: tuple[float, float] = (float("nan"), float("nan"))
     probability: float = 1.0
+    before: int = 0
 
     @property
     def key(self) -> TrackKey:
@@ -234,6 +237,7 @@ class PlaceEvent:
         direction: Of a crossing: ``in`` or ``out``; else ''.
         point: Of a crossing, in pixels (metres on the ground); else None.
         probability: Of a crossing: below 1 where it lies between two tracks of the person.
+        track_before: Of such a crossing, the first of both tracks; else 0.
         occupancy: People in the zone after the event; None where it has none.
         rule: Of an alert, its text; else ''.
         alert: Of an alert, its name; else ''.
@@ -260,6 +264,7 @@ class PlaceEvent:
     value: float | None = None
     suppressed: int = 0
     probability: float = 1.0
+    track_before: int = 0
 
     @property
     def dwell(self) -> float | None:
@@ -284,6 +289,8 @@ class PlaceEvent:
             values["point"] = [round(self.point[0], 3), round(self.point[1], 3)]
         if self.probability < 1.0:
             values["probability"] = round(self.probability, 4)
+        if self.track_before:
+            values["track_before"] = self.track_before
         if self.start is not None and self.dwell is not None:
             values |= {"start": round(self.start, 6), "dwell": round(self.dwell, 3)}
         if self.kind in ("zone_entered", "zone_left"):

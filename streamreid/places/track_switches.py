@@ -157,7 +157,8 @@ class TrackSwitches:
             if at is not None and probability >= _LEAST_PROBABILITY:
                 direction: Direction = "in" if side[line] > 0 else "out"
                 name, first = self._geometry.line_names[line], float(columns["first"][row])
-                found.append(Crossing(name, self._camera, track_id, first, direction, at, min(probability, 1.0)))
+                sure = min(probability, 1.0)
+                found.append(Crossing(name, self._camera, track_id, first, direction, at, sure, before=before.track_id))
         if not (before.side != 0).any():
             del self._before[track_id]
         return found

@@ -114,6 +114,8 @@ def _interval_in_words(row: Mapping[str, Any]) -> str:
     if row["unique_low"] is None:
         return "."
     low, high = row["unique_low"], row["unique_high"]
+    if low == high:
+        return ", with a probability of 90 % or more."
     return f"; with a probability of 90 % between {low} and {high} (the thin line on a bar)."
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from streamreid.places.flows import default_places
 from streamreid.places.partition_sampling import PartitionSamples
 from streamreid.places.records import EARLIEST_DATE
 from streamreid.reports.gallery_samples import MOST_SAMPLED, GalleryLinks
-from streamreid.reports.kept_hours import KeptHours
+from streamreid.reports.kept_hours import KeptHours, either
 from streamreid.runs.finished_run import FinishedRun, Reading, SeenSpan
 from streamreid.sinks.result_reader import Beliefs
 from streamreid.types import TrackKey
@@ -95,28 +95,49 @@ class GalleryHistory(FinishedRun):
 
     def counts(self, every: str | float | None = None, **options: Any) -> CountsTable:
         """How many people were where, with the interval over restarts and days; see `FinishedRun.counts`. Of hours of
-        which the gallery counted more people than it still knows, those are added as a number."""
+        which the gallery counted more people than it still knows, those are added as a number. Of zones it has only
+        such numbers: a place that consists of a zone and others has people between the greatest and the sum of them."""
         asked, groups = options.pop("places", None), options.pop("groups", None) or {}
         zones = set(self.place_log.places)
-        for group, members in groups.items():
-            if zones.intersection(members):
-                raise ConfigError(
-                    f"'{group}': the gallery has only counts of {', '.join(sorted(zones.intersection(members)))}, "
-                    "which cannot be one place with others; ask for each alone"
-                )
         wanted = wanted_places(self.place_log, asked, groups)
-        people = {name: members for name, members in wanted.items() if not zones.intersection(members)}
-        start, end = options.get("start"), options.get("end")
-        if "samples" not in options:
-            options["samples"] = self.samples_between(start, end)
-        options.setdefault("one_time", len(self._undated) < 2)
         seconds = None if every is None else duration(every, "every")
+        if seconds is not None and seconds % HOUR and (asked is not None or groups):
+            _refuse_zones(wanted, zones, every)
+        if "samples" not in options:
+            options["samples"] = self.samples_between(options.get("start"), options.get("end"))
+        options.setdefault("one_time", len(self._undated) < 2)
+        mixed = {name: members for name, members in wanted.items() if len(members) > 1 and zones.intersection(members)}
+        table = self._counted({n: members for n, members in wanted.items() if n not in mixed}, every, options)
+        if not mixed or (seconds is not None and seconds % HOUR):
+            return table
+        parts = {
+            name: [*((m,) for m in members if m in zones), tuple(m for m in members if m not in zones)]
+            for name, members in mixed.items()
+        }
+        alone = {" ".join(members): members for theirs in parts.values() for members in theirs if members}
+        apart = self._counted({**alone, EVERYWHERE: (EVERYWHERE,)}, every, {**options, "min_people": 0})
+        cells, least = self._cells(seconds, options), int(options.get("min_people", 0))
+        rows = {name: [row for row in table if row["place"] == name] for name in wanted}
+        for name, theirs in parts.items():
+            known = [[row for row in apart if row["place"] == " ".join(members)] for members in theirs if members]
+            everybody = [row for row in apart if row["place"] == EVERYWHERE and self._kept.covers(mixed[name])]
+            rows[name] = either(name, known, everybody, cells, min_people=least)
+        return CountsTable(tuple(row for name in wanted for row in rows[name]), table.staff)
+
+    def _cells(self, seconds: float | None, options: Mapping[str, Any]) -> list[tuple[float, float]]:
+        first, last = options.get("start"), options.get("end")
+        first, last = self.start if first is None else first, self.end if last is None else last
+        return [] if first is None or last is None else periods(first, last, seconds)
+
+    def _counted(
+        self, wanted: Mapping[str, tuple[str, ...]], every: str | float | None, options: Mapping[str, Any]
+    ) -> CountsTable:
+        """The rows of places that are one zone, or cameras."""
+        zones, seconds = set(self.place_log.places), None if every is None else duration(every, "every")
+        people = {name: members for name, members in wanted.items() if not zones.intersection(members)}
         table = super().counts(every, places=(), groups=people, **options)
         if not self._kept.records or (seconds is not None and seconds % HOUR):
             return table
-        first, last = self.start if start is None else start, self.end if end is None else end
-        cells = [] if first is None or last is None else periods(first, last, seconds)
-        least = int(options.get("min_people", 0))
         rows = [
             row
             for name, members in wanted.items()
@@ -124,10 +145,10 @@ class GalleryHistory(FinishedRun):
                 name,
                 members,
                 [row for row in table if row["place"] == name],
-                cells,
-                asked=(start, end),
+                self._cells(seconds, options),
+                asked=(options.get("start"), options.get("end")),
                 samples=options["samples"],
-                min_people=least,
+                min_people=int(options.get("min_people", 0)),
                 identities=self.links,
             )
         ]
@@ -140,6 +161,20 @@ class GalleryHistory(FinishedRun):
         if "samples" not in options:
             options["samples"] = self.samples_between(options.get("start"), options.get("end"))
         return super().flows(**options)
+
+
+def _refuse_zones(wanted: Mapping[str, Sequence[str]], zones: Collection[str], every: str | float | None) -> None:
+    """Refuse zones in periods of which nothing is known of them.
+
+    Raises:
+        ConfigError: One is asked for.
+    """
+    asked = [member for members in wanted.values() for member in members if member in zones]
+    if asked:
+        raise ConfigError(
+            f"counts of '{asked[0]}' every {every}: a gallery keeps counts of zones by the hour; ask for whole "
+            "hours or days (1h, 1d), or report the run's folder"
+        )
 
 
 def gallery_history(store: Gallery) -> GalleryHistory:
@@ -173,7 +208,7 @@ def _notes(links: GalleryLinks, kept: Sequence[HourlyCount], tracks: Mapping[Tra
     """What the gallery does not tell, and what is uncertain."""
     yield (
         "A gallery keeps when and where people were seen, in all runs, until it forgets them; it has no boxes, and so "
-        "no maps, zones and lines."
+        "no maps and lines; of zones it has counts per hour, of runs whose times are dates."
     )
     hours = len({count.hour for count in kept})
     if hours:

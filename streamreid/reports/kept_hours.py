@@ -22,7 +22,7 @@ from streamreid.places.counts import COLUMNS, UniqueSamples
 from streamreid.sinks import FinalIdentities
 from streamreid.types import TrackKey
 
-__all__ = ["KeptHours"]
+__all__ = ["KeptHours", "either"]
 
 _ENOUGH = 20
 """Remembered people, counted anew in every hour, from which they say how often people are the same in two hours."""
@@ -75,6 +75,11 @@ class KeptHours:
                     found[record.run, place, hour].append((record.camera, row))
                 hour += HOUR
         return found
+
+    def covers(self, places: Collection[str]) -> bool:
+        """Whether the whole site was counted in every hour in which one of some places was."""
+        everywhere = {c.hour for c in self.records if c.place == EVERYWHERE}
+        return all(c.hour in everywhere for c in self.records if c.place in places)
 
     def added(
         self,
@@ -146,6 +151,53 @@ class KeptHours:
         return (end - begin) / (last - first) if last > first else 1.0
 
 
+def either(
+    name: str,
+    parts: Sequence[Sequence[Row]],
+    everybody: Sequence[Row],
+    cells: Sequence[tuple[float, float]],
+    *,
+    min_people: int,
+) -> list[Row]:
+    """The rows of a place that consists of several of which nobody knows who of one was in another: a zone and cameras.
+
+    There were at least as many people as in the part with most, and at most the sum of all, or everybody. The estimate
+    is the middle of both; nothing else can be told of them together.
+
+    Args:
+        name: Of the place.
+        parts: Rows of each part, none of them withheld for ``min_people``.
+        everybody: Rows of the whole site.
+        cells: Start and end of all periods.
+        min_people: Rows of fewer people than this are withheld.
+    """
+    result: list[Row] = []
+    for cell in cells:
+        there = [row for rows in parts for row in rows if _cell(row["start"], cells) == cell]
+        if not there:
+            continue
+        told = {**dict.fromkeys(COLUMNS), "place": name, "start": cell[0], "end": cell[1]}
+        if any(row["withheld"] for row in there):
+            result.append({**told, "withheld": True})
+            continue
+        least, most = (max(_end(row, "low") for row in there), sum(_end(row, "high") for row in there))
+        site = [row for row in everybody if _cell(row["start"], cells) == cell and not row["withheld"]]
+        most = max(min([most, *(_end(row, "high") for row in site)]), least)
+        middle = sum((max(row["unique"] for row in there), min(sum(row["unique"] for row in there), most))) / 2
+        unique = min(max(round(middle), least), most)
+        if 0 < unique < min_people:
+            result.append({**told, "withheld": True})
+        else:
+            result.append({**told, "unique": unique, "unique_low": least, "unique_high": most, "withheld": False})
+    return result
+
+
+def _end(row: Row, side: str) -> int:
+    """An end of the interval of a row; without one the number."""
+    found = row[f"unique_{side}"]
+    return int(row["unique"] if found is None else found)
+
+
 def _cell(start: float, cells: Sequence[tuple[float, float]]) -> tuple[float, float] | None:
     """The period in which a row begins."""
     return next((cell for cell in cells if cell[0] - 1e-6 <= start < cell[1]), None)
@@ -207,6 +259,8 @@ def _estimate(people: Sequence[float], base: int, remembered: float) -> float:
 def _of_hours(counts: Sequence[HourlyCount], known: Row) -> dict[str, Any]:
     """What hours say besides the number of different people: never less than what is remembered."""
     found: dict[str, Any] = {}
+    if not counts:  # of a part of an hour nothing else is known
+        return found
     for column in _ADDED:
         found[column] = max(sum(getattr(c, column) or 0 for c in counts), known.get(column) or 0)
     found["occupancy_max"] = max([known.get("occupancy_max") or 0, *(c.occupancy_max or 0 for c in counts)])

@@ -108,12 +108,14 @@ def _overview(report: Report) -> str:
         "without interval" if whole["unique_low"] is None else f"{whole['unique_low']} to {whole['unique_high']} (90 %)"
     )
     confirmed = sum(person.confirmed for person in run.identities.values())
-    cells = [
-        ("different people", str(whole["unique"]), interval),
-        ("visits", str(whole["visits"]), f"{whole['re_entries']} by people who were there before"),
-        ("at the same time, at most", str(whole["occupancy_max"]), f"{whole['occupancy_mean']:.1f} on average"),
-        ("cameras", str(len(run.cameras)), "with results"),
-    ]
+    cells = [("different people", str(whole["unique"]), interval)]
+    if whole["visits"] is not None:
+        cells.append(("visits", str(whole["visits"]), f"{whole['re_entries']} by people who were there before"))
+    if whole["occupancy_max"] is not None:
+        mean = whole["occupancy_mean"]
+        average = "" if mean is None else f"{mean:.1f} on average"
+        cells.append(("at the same time, at most", str(whole["occupancy_max"]), average))
+    cells.append(("cameras", str(len(run.cameras)), "with results"))
     if confirmed or not run.identities:
         cells.append(("identities", str(len(run.identities)), f"{confirmed} of them confirmed"))
     return numbers(cells)
@@ -169,7 +171,7 @@ def _lines(run: FinishedRun) -> Iterator[str]:
     rows = []
     for name in names:
         for direction in ("in", "out"):
-            keys = [c.key for c in log.crossings if c.line == name and c.direction == direction]
+            keys = [c.key for c in run.crossings if c.line == name and c.direction == direction]
             rows.append([name, direction, len(keys), len({who for key in keys if (who := run.identity_of(*key))})])
     if rows:
         table = Table(["line:", "direction:", "crossings", "people"], rows, "Crossings of lines")

@@ -16,7 +16,7 @@ from streamreid.config import Config
 from streamreid.config.output import duration
 from streamreid.corrections import Correction, CorrectionLog
 from streamreid.errors import DataError, StreamReIDError, UnknownIdentity
-from streamreid.places import CountsTable, FlowsTable, PlaceLog, TrackSpan, count_flows, count_people
+from streamreid.places import CountsTable, Crossing, FlowsTable, PlaceLog, TrackSpan, count_flows, count_people
 from streamreid.places.link_graph import who_may_be_who
 from streamreid.places.partition_sampling import PartitionSamples
 from streamreid.runs.link_file import read_links
@@ -340,6 +340,15 @@ class FinishedRun:
             return read_place_log(self.path)
         spans = tuple(TrackSpan(*key, span.start, span.end, span.observations) for key, span in self._spans.items())
         return PlaceLog(spans=spans, watched=self.watched)
+
+    @cached_property
+    def crossings(self) -> tuple[Crossing, ...]:
+        """The crossings of lines that count: not those between two tracks that are different people after all."""
+        return tuple(
+            c
+            for c in self.place_log.crossings
+            if not c.before or self.identity_of(c.camera, c.before) == self.identity_of(*c.key)
+        )
 
     @cached_property
     def links(self) -> FinalIdentities:

@@ -131,6 +131,7 @@ class _Written:
                     item["direction"],
                     (x, y),
                     item.get("probability", 1.0),
+                    item.get("track_before", 0),
                 )
             )
         elif item["kind"] == "zone_entered" and item.get("track_id"):

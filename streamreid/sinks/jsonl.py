@@ -27,7 +27,8 @@ Schema 1. One object per line, UTF-8; ``type`` says which kind. Readers must ign
     line_crossed, occupancy_reached, occupancy_ended, loitering, first_seen, last_seen, alert), ``time``, ``place``,
     ``camera``, ``track_id``, ``global_id`` (as believed then), and what the kind has: ``start`` and ``dwell``
     (seconds) of the stay, ``entered`` and ``left`` (whether the boundary was crossed), ``direction`` and ``point``,
-    ``occupancy`` (people there then), of an alert its name ``alert``, its ``rule``, ``value`` and ``suppressed``.
+    ``probability`` and ``track_before`` where the line lies between two tracks of the person, ``occupancy`` (people
+    there then), of an alert its name ``alert``, its ``rule``, ``value`` and ``suppressed``.
 ``visit``
     A track was in a zone: ``place``, ``camera``, ``track_id``, ``start``, ``end``, ``entered``, ``left``. Written when
     the visit is over; nothing in it depends on who is who.

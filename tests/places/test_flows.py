@@ -54,6 +54,17 @@ def test_zones_are_the_places_where_there_are_zones() -> None:
     assert (row["origin"], row["destination"], row["travel_median"]) == ("door", "till", 0.0)  # places that overlap
 
 
+def test_who_is_in_two_cameras_all_the_time_goes_nowhere() -> None:
+    both = PlaceLog(spans=(TrackSpan("hall", 1, 0.2, 10), TrackSpan("yard", 1, 0.4, 10.3)))
+    links = who({("hall", 1): 1, ("yard", 1): 1})
+    table = count_flows(both, links)
+    assert (len(table), table.ways) == (0, ((("camera:hall",), 1),))
+    out = PlaceLog(spans=(TrackSpan("hall", 1, 0.2, 10), TrackSpan("yard", 1, 0.4, 3)))
+    table = count_flows(out, links)
+    assert [(r["origin"], r["destination"]) for r in table] == [("camera:yard", "camera:hall")]
+    assert table.ways == ((("camera:yard", "camera:hall"), 1),)
+
+
 def test_a_period_holds_the_moves_that_arrive_in_it() -> None:
     assert {(r["origin"], r["moves"]) for r in count_flows(LOG, who(LINKS), start=50)} == {("camera:yard", 1)}
 

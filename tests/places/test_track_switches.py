@@ -27,10 +27,11 @@ def test_a_line_between_two_tracks_of_one_person_was_crossed():
     events = walk(monitor, path(1, 7, BEFORE) + LOST + path(2, 7, BEHIND), probability=0.8)
     (crossing,) = monitor.log().crossings
     assert (crossing.track_id, crossing.direction, crossing.time) == (2, "in", pytest.approx(2.8))
-    assert crossing.probability == pytest.approx(0.8)
+    assert (crossing.probability, crossing.before) == (pytest.approx(0.8), 1)
     assert crossing.point == (pytest.approx(500), pytest.approx(400))
     (event,) = [e for e in events if e.kind == "line_crossed"]
     assert (event.global_id, event.to_dict()["probability"]) == (7, pytest.approx(0.8))
+    assert event.to_dict()["track_before"] == 1
     assert next(s for s in monitor.states if s.name == "door").entries == 1
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from streamreid.errors import ConfigError
 from streamreid.gallery import Batch, Gallery, HourlyCount, TrackRecord
 from streamreid.reports.histories import gallery_history
 from streamreid.types import PossibleLinks
@@ -150,6 +151,27 @@ def test_zones_have_a_number_of_the_day_too(store):
     keep(store, counted("one", NOON, 4, place="till"), counted("one", NOON + 3600, 6, place="till"))
     assert told(store, "1d", place="till")[0][1:] == (6, 10)
     assert told(store, "1h", place="till") == [(4, 4, 4), (6, 6, 6)]
+
+
+def test_a_zone_and_a_camera_are_one_place_between_the_greatest_and_the_sum(store):
+    """Nobody knows who of the zone was in the camera, but all were on the site."""
+    write(store, "one", *((i, NOON + 60 * i) for i in range(1, 11)), camera="yard")
+    keep(store, counted("one", NOON, 4, place="till"), counted("one", NOON, 10, place="camera:yard", tracks=10))
+    group = {"either": ["till", "camera:yard"]}
+    (row,) = gallery_history(store).counts(places=["either"], groups=group)
+    assert (row["unique_low"], row["unique_high"]) == (9, 10 + 4)
+    keep(store, counted("one", NOON, 13, tracks=13))  # no more than were anywhere
+    (row,) = gallery_history(store).counts(places=["either"], groups=group)
+    assert row["unique_low"] <= row["unique"] <= row["unique_high"]
+    assert (row["unique_low"] <= 10, 13 <= row["unique_high"] <= 14, row["visits"]) == (True, True, None)
+    (row,) = gallery_history(store).counts(places=["either"], groups=group, min_people=20)
+    assert (row["withheld"], row["unique"]) == (True, None)
+
+
+def test_zones_of_a_gallery_are_counted_by_whole_hours_and_it_is_said(store):
+    keep(store, counted("one", NOON, 4, place="till"))
+    with pytest.raises(ConfigError, match=r"'till' every 15m.*by the hour"):
+        gallery_history(store).counts("15m", places=["till"])
 
 
 def test_few_people_are_withheld_in_sums_too(store):

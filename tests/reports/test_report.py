@@ -48,6 +48,23 @@ def test_a_run_is_counted_per_period(folder, call, tmp_path):
     assert table["unique"] == [int(row["unique"]) for row in rows.values()]
 
 
+def test_a_line_between_two_tracks_that_are_two_people_after_all_is_not_crossed(tmp_path):
+    cross = {"type": "place", "kind": "line_crossed", "place": "door", "camera": "hall", "direction": "in"}
+    cross |= {"point": [5, 5], "probability": 0.9, "track_before": 1}
+    people = [(1, 1, 0.0), (2, 1, 2.0), (3, 3, 4.0)]
+    lines = [{"type": "header", "cameras": ["hall"]}]
+    for track, who, begin in people:
+        lines += [
+            {"type": "person", "camera": "hall", "frame": i, "time": begin + i / 10, "box": [1, 2, 3, 4],
+             "track_id": track, "global_id": who, "link_probability": 1.0} for i in range(10)
+        ]  # fmt: skip
+    lines += [{**cross, "track_id": track, "time": 4.0} for track in (2, 3)]
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = open_run(tmp_path)
+    assert [c.track_id for c in found.place_log.crossings] == [2, 3]
+    assert [c.track_id for c in found.crossings] == [2]
+
+
 def test_different_people_over_two_cameras_between_two_times(folder, call):
     code, said, _ = call("report", folder, "--place", "entrance,hall", "--from", "0:00", "--to", "0:00:23")
     assert code == 0, said
