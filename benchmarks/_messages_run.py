@@ -106,6 +106,26 @@ class Meter:
         }
 
 
+def frame_rates(
+    video: str, models: dict[str, str], sections: dict[str, Any], frames: int, rounds: int, folder: Path
+) -> dict[str, float]:
+    """Frames/s of whole runs without messages and with them, in turns; see :func:`measure_run`."""
+    rates: dict[str, list[float]] = {"without": [], "with": []}
+    for number in range(rounds + 1):
+        for name, found in rates.items():
+            messages = {"messages": {**sections, "site": f"bench{number}"}} if name == "with" else {}
+            settings = {**models, "cameras.frames": frames}
+            config = Config.from_sources(video, **messages).with_settings(settings)
+            with Pipeline(config) as pipeline:
+                summary = run(pipeline, folder / f"{name}-{number}")
+            found.append(summary.frames_per_second)
+    pairs = list(zip(rates["with"], rates["without"], strict=True))[1:]  # in the first, graphs are compiled
+    return {
+        **{f"frames_per_second_{name}": median(found[1:]) for name, found in rates.items()},
+        "rate_with_over_without": median(a / b for a, b in pairs),
+    }
+
+
 def measure_run(
     video: str, models: dict[str, str], sections: dict[str, Any], frames: int, folder: Path
 ) -> dict[str, float]:

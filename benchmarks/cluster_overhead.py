@@ -163,7 +163,7 @@ def main() -> None:
             folder / "cluster-0" / "results.jsonl"
         ).read_bytes()
         figures = {name: statistics.median(values) for name, values in found.items()} | wire(cameras(options.frames))
-    figures |= in_turns(cameras(options.frames), options.rounds)
+        figures |= in_turns(cameras(options.frames), options.rounds)
     figures["rate_ratio"] = figures["cluster.rate"] / figures["plain.rate"]
     figures["cpu_ratio"] = figures["plain.cpu_without_start"] / figures["cluster.cpu_without_start"]
     figures["same_results"] = float(same)

@@ -3,8 +3,8 @@ outbox on disk, beside the bare client library, which is given the same messages
 (of MQTT paho-mqtt and awscrt; the share is of the faster one).
 
     python benchmarks/messages.py [--events 20000] [--rounds 3] [--only redis] [--json]
-    python benchmarks/messages.py --run VIDEO [--only mqtt] [--frames 400] [--detector MODEL] [--engine MODEL]
-        [--json]
+    python benchmarks/messages.py --run VIDEO [--only mqtt] [--frames 400] [--rounds 3]
+        [--detector MODEL] [--engine MODEL] [--json]
 
 The brokers are Debian's mosquitto, nats-server and redis-server and librdkafka's mock cluster, on free ports of this
 machine. Rounds of streamreid and of the bare client alternate, and the best of each counts: both share the processors
@@ -13,7 +13,8 @@ does not depend on that.
 
 ``--run VIDEO`` follows people in a recording with detector, engine and all brokers (or those of ``--only``). In one and
 the same run, messages are told in every other block of 10 frames: processor time (threads that deliver, and the sink
-inside the run's thread) and clock of both kinds of blocks are compared.
+inside the run's thread) and clock of both kinds of blocks are compared. Then come whole runs without messages and with
+them, in turns: ``rate_with_over_without`` is the median over the rounds of the ratio of their frames/s.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import _root  # noqa: F401
-from _messages_run import measure_run
+from _messages_run import frame_rates, measure_run
 from _results import add_json, save_asked
 
 from streamreid.config.messages import MessagesConfig
@@ -228,7 +229,8 @@ def cost_of_messages(options: argparse.Namespace) -> dict[str, Any]:
             stack.callback(broker.close)
             broker.start()
             sections |= broker.section()
-        return measure_run(options.run, given, sections, options.frames, folder)
+        figures = measure_run(options.run, given, sections, options.frames, folder)
+        return figures | frame_rates(options.run, given, sections, options.frames, options.rounds, folder)
 
 
 def main() -> None:

@@ -114,6 +114,7 @@ class HttpServer:
             loop="asyncio",  # also where uvloop is installed: it accepts connections itself, and not by our Listener
             ws="wsproto" if websockets else "none",
             ws_max_size=_SOCKET_BYTES,
+            ws_per_message_deflate=False,  # pictures do not get smaller, and each viewer would pay for trying
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -3,6 +3,9 @@
 One connection per page instead of one per picture: a browser opens six at a time to a server. A page says which cameras
 it shows and how wide (``{"show": [["entrance", 640]]}``), and says so when it has drawn what it got (``{"drawn": 3}``):
 until then nothing further is sent, so that a slow page sees fewer pictures and never old ones.
+
+All pages are served at one tick, and pages that look at the same get the same bytes: each time that this thread wakes,
+the run's threads may wait for it, so it wakes as seldom as the age of pictures allows, however many look.
 """
 
 from __future__ import annotations
@@ -11,24 +14,26 @@ import asyncio
 import json
 import struct
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import anyio
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from streamreid.serving.access_control import session_of
 from streamreid.serving.event_stream import EventHub, Topic
 from streamreid.serving.sessions import SESSION_COOKIE, Sessions
-from streamreid.web.pictures import PictureFeed, PictureKey, width_for
+from streamreid.web.pictures import EncodedPicture, PictureFeed, PictureKey, width_for
 
 __all__ = ["VIEWERS", "Viewers", "message"]
 
 VIEWERS = 64
 """Pages open at the same time."""
 
-_TICK_SECONDS = 0.04
-"""Between looks at what is new: the most by which a picture gets older here."""
+_TICK_SECONDS, _TICK_SECONDS_PER_VIEWER, _LONGEST_TICK_SECONDS = 0.05, 0.005, 0.12
+"""Between looks at what is new, the most by which a picture gets older here: rises with the pages, up to the last."""
 
 _MOST_CAMERAS = 64
 """Cameras that one page looks at."""
@@ -76,6 +81,7 @@ class Viewers:
 
     def __init__(self, hub: EventHub, feed: PictureFeed | None, sessions: Sessions) -> None:
         self._hub, self._feed, self._sessions = hub, feed, sessions
+        self._ticks = _Ticks()
         self.count = 0
 
     async def serve(self, connection: WebSocket) -> None:
@@ -89,19 +95,20 @@ class Viewers:
         listening = asyncio.create_task(viewer.listen())
         try:
             await self._send(viewer, listening)
-        except (WebSocketDisconnect, asyncio.TimeoutError, RuntimeError):
+        except (WebSocketDisconnect, TimeoutError, RuntimeError):
             pass  # closed meanwhile, or nothing was taken
         finally:
             self.count -= 1
             listening.cancel()
             viewer.leave()
-            with suppress(RuntimeError, asyncio.TimeoutError):
-                await asyncio.wait_for(connection.close(), 1.0)
+            with suppress(RuntimeError, TimeoutError), anyio.fail_after(1.0):
+                await connection.close()
 
     async def _send(self, viewer: _Viewer, listening: asyncio.Task[None]) -> None:
         check = time.monotonic() + _CHECK_SECONDS
         while not listening.done():
-            await viewer.send()
+            with anyio.fail_after(_SEND_SECONDS):
+                await viewer.send(self._ticks)
             if self._hub.closed:
                 await viewer.connection.close(_OVER)
                 return
@@ -110,7 +117,7 @@ class Viewers:
                 if not self._may_look(viewer.connection):
                     await viewer.connection.close(_SIGNED_OUT)
                     return
-            await asyncio.sleep(_TICK_SECONDS)
+            await self._ticks.next(self.count)
 
     def _may_look(self, connection: WebSocket) -> bool:
         if not self._sessions.needed or SESSION_COOKIE not in connection.cookies:
@@ -118,6 +125,43 @@ class Viewers:
         value = session_of(connection.headers.get("cookie", ""))
         host = connection.headers.get("host", "")
         return value is not None and self._sessions.role_of_session(value, host) is not None
+
+
+class _Ticks:
+    """When pages are served: all at once, and each message is put together once.
+
+    Attributes:
+        number: Of the tick, from 1.
+    """
+
+    def __init__(self) -> None:
+        self.number = 1
+        self._next: asyncio.Event | None = None
+        self._messages: dict[tuple[int, ...], bytes] = {}
+
+    async def next(self, viewers: int) -> None:
+        """Wait for the next tick, which is later the more pages are open."""
+        if self._next is None:
+            self._next = asyncio.Event()
+            seconds = min(_TICK_SECONDS + _TICK_SECONDS_PER_VIEWER * viewers, _LONGEST_TICK_SECONDS)
+            asyncio.get_running_loop().call_later(seconds, self._tick)
+        await self._next.wait()
+
+    def _tick(self) -> None:
+        assert self._next is not None
+        self.number += 1
+        self._messages.clear()
+        self._next.set()
+        self._next = None
+
+    def message(self, pictures: Sequence[EncodedPicture]) -> bytes:
+        """Pictures as a message with the number of the tick; the same for all who are sent the same."""
+        key = tuple(picture.number for picture in pictures)
+        if key not in self._messages:
+            now = time.monotonic()
+            frames = [(p.header, p.jpeg, max(0, round(1000 * (now - p.result_time)))) for p in pictures]
+            self._messages[key] = message(self.number, frames)
+        return self._messages[key]
 
 
 class _Viewer:
@@ -129,7 +173,7 @@ class _Viewer:
         self._event = hub.number
         self._wanted: tuple[PictureKey, ...] = ()
         self._sent: dict[PictureKey, int] = {}
-        self._messages = self._drawn = 0
+        self._undrawn: deque[int] = deque()  # numbers of messages
 
     async def listen(self) -> None:
         """Take what the page says; ends when it is closed or says what cannot be understood."""
@@ -144,7 +188,9 @@ class _Viewer:
 
     def _take(self, said: dict[str, Any]) -> None:
         if "drawn" in said:
-            self._drawn = min(self._messages, max(self._drawn, int(said["drawn"])))
+            drawn = int(said["drawn"])
+            while self._undrawn and self._undrawn[0] <= drawn:
+                self._undrawn.popleft()
         if "show" in said and self._feed is not None:
             keys = tuple({(str(camera), width_for(int(width))) for camera, width in said["show"][:_MOST_CAMERAS]})
             self._feed.subscribe(keys)
@@ -158,33 +204,23 @@ class _Viewer:
             self._feed.unsubscribe(self._wanted)
         self._wanted = ()
 
-    async def send(self) -> None:
-        """Send what is new.
-
-        Raises:
-            asyncio.TimeoutError: The page takes nothing.
-        """
+    async def send(self, ticks: _Ticks) -> None:
+        """Send what is new."""
         events, self._event, lost = self._hub.after(self._event, _TOPICS)
         if events or lost:
             told = [{"topic": event.topic, "number": event.number, "data": event.data} for event in events]
-            text = json.dumps({"events": told, "lost": lost})
-            await asyncio.wait_for(self.connection.send_text(text), _SEND_SECONDS)
-        if self._messages - self._drawn < _UNDRAWN:
-            parts = self._new_pictures()
-            if parts:
-                self._messages += 1
-                data = message(self._messages, parts)
-                await asyncio.wait_for(self.connection.send_bytes(data), _SEND_SECONDS)
+            await self.connection.send_text(json.dumps({"events": told, "lost": lost}))
+        if len(self._undrawn) < _UNDRAWN:
+            pictures = self._new_pictures()
+            if pictures:
+                self._undrawn.append(ticks.number)
+                await self.connection.send_bytes(ticks.message(pictures))
 
-    def _new_pictures(self) -> list[tuple[bytes, bytes, int]]:
-        if self._feed is None:
-            return []
-        parts = []
-        now = time.monotonic()
-        for key in self._wanted:
+    def _new_pictures(self) -> list[EncodedPicture]:
+        found = []
+        for key in self._wanted if self._feed is not None else ():
             made = self._feed.newest(key)
             if made is not None and made.number > self._sent.get(key, 0):
                 self._sent[key] = made.number
-                age = max(0, round(1000 * (now - made.result_time)))
-                parts.append((made.header, made.jpeg, age))
-        return parts
+                found.append(made)
+        return found
