@@ -2,9 +2,11 @@
 while viewers come and go.
 
     python benchmarks/web_cost.py [--cameras 8] [--fps 10] [--width 320] [--seconds 20] [--rounds 3] [--soak MINUTES]
+        [--film VIDEO --detector MODEL]
 
 The cameras are generated films (640 x 480) that play at their own speed; whoever is in them is found by colour, so that
-the run itself costs little and viewers show. Viewers are WebSockets in another process that show all cameras in a
+the run itself costs little and viewers show. With ``--film`` and ``--detector`` they are a recording, with that
+detector and the shipped engine: a run as users have it, which uses all cores whether or not somebody looks. Viewers are WebSockets in another process that show all cameras in a
 mosaic; everything beside them is as in ``streamreid serve``. Rounds of nobody, one and twenty take turns, so that what
 else the machine does falls on all alike. ``cores`` is what the run's process used. Age is when a picture had come to a
 viewer minus when its result had come to the sinks. The exit code is 1 where the frame rate falls by more than 5 % with
@@ -163,18 +165,23 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="of each part of a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--soak", type=float, default=0.0, help="minutes with viewers who come and go")
+    parser.add_argument("--film", type=Path, help="a recording that all cameras show")
+    parser.add_argument("--detector", help="a model, instead of finding people by colour")
     add_json(parser, "web_cost")
     args = parser.parse_args()
     few_arenas()  # as the command line does
     with tempfile.TemporaryDirectory() as text:
         folder, results = Path(text), Results()
-        film = write_film(folder / "film.mp4", [0, 1, 2], frames=600, size=(640, 480), rate=args.fps)
+        made = folder / "film.mp4"
+        film = args.film or write_film(made, [0, 1, 2], frames=600, size=(640, 480), rate=args.fps)
         cameras = [
-            {"name": f"cam{n}", "uri": str(film), "live": True, "repeat": 10_000, "start": 3.7 * n}
+            {"name": f"cam{n}", "uri": str(film.resolve()), "live": True, "repeat": 10_000, "start": 3.7 * n}
             for n in range(args.cameras)
         ]
-        config = Config.from_dict({"cameras": cameras, "engine": {"model": "none"}})
-        with LiveRun(config, folder / "run", listeners=(results,)) as site:
+        by_colour = args.detector is None
+        models = {"engine": {"model": "none"}} if by_colour else {"detector": {"model": args.detector}}
+        config = Config.from_dict({"cameras": cameras, **models})
+        with LiveRun(config, folder / "run", listeners=(results,), by_colour=by_colour) as site:
             time.sleep(WARM_SECONDS)
             found = measure(site, results, args)
             soaked = soak(site, args) if args.soak else None

@@ -68,7 +68,9 @@ class ColourDetector:
     def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
         found = []
         for frame in frames:
-            coloured = np.ptp(frame.image.astype(np.int16), axis=2) > 60
+            blue, green, red = cv2.split(frame.image)
+            most, least = cv2.max(cv2.max(blue, green), red), cv2.min(cv2.min(blue, green), red)
+            coloured = cv2.subtract(most, least) > 60
             _, _, areas, _ = cv2.connectedComponentsWithStats(coloured.astype(np.uint8))
             boxes = [(x, y, x + w, y + h) for x, y, w, h, area in areas[1:] if area >= _LEAST_AREA]
             array = np.array(boxes, np.float32).reshape(-1, 4)
