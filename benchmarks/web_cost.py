@@ -6,11 +6,12 @@ while viewers come and go.
 
 The cameras are generated films (640 x 480) that play at their own speed; whoever is in them is found by colour, so that
 the run itself costs little and viewers show. With ``--film`` and ``--detector`` they are a recording, with that
-detector and the shipped engine: a run as users have it, which uses all cores whether or not somebody looks. Viewers are WebSockets in another process that show all cameras in a
-mosaic; everything beside them is as in ``streamreid serve``. Rounds of nobody, one and twenty take turns, so that what
-else the machine does falls on all alike. ``cores`` is what the run's process used. Age is when a picture had come to a
-viewer minus when its result had come to the sinks. The exit code is 1 where the frame rate falls by more than 5 % with
-one viewer or 15 % with twenty, where p95 of the age is above 250 ms, or where memory grows.
+detector and the shipped engine: a run as users have it, which uses all cores whether or not somebody looks. Viewers are
+WebSockets in another process that show all cameras in a mosaic; everything beside them is as in ``streamreid serve``.
+Rounds of nobody, one and twenty take turns, so that what else the machine does falls on all alike. ``cores`` is what
+the run's process used. Age is when a picture had come to a viewer minus when its result had come to the sinks. The exit
+code is 1 where the frame rate falls by more than 5 % with one viewer or 15 % with twenty, where p95 of the age is above
+250 ms, or where memory grows.
 """
 
 from __future__ import annotations
@@ -175,8 +176,7 @@ def main() -> int:
         made = folder / "film.mp4"
         film = args.film or write_film(made, [0, 1, 2], frames=600, size=(640, 480), rate=args.fps)
         cameras = [
-            {"name": f"cam{n}", "uri": str(film.resolve()), "live": True, "repeat": 10_000, "start": 3.7 * n}
-            for n in range(args.cameras)
+            {"name": f"cam{n}", "uri": str(film.resolve()), "live": True, "repeat": 10_000} for n in range(args.cameras)
         ]
         by_colour = args.detector is None
         models = {"engine": {"model": "none"}} if by_colour else {"detector": {"model": args.detector}}

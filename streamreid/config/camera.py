@@ -121,7 +121,10 @@ class CameraConfig(Section):
     start: float = Field(default=0.0, ge=0, le=LATEST, description="Seconds of a file to skip at its beginning.")
     frames: int | None = Field(default=None, ge=1, le=MOST_FRAMES, description="Stop after so many used frames.")
     repeat: int = Field(
-        default=1, ge=1, le=MOST_FRAMES, description="Play a file so many times; times and frame numbers go on."
+        default=1,
+        ge=1,
+        le=MOST_FRAMES,
+        description="Play a file so many times; times and frame numbers go on, over what 'start' skips each time too.",
     )
     timeout: float = Field(default=10.0, gt=0, description="Seconds without data after which a stream counts as lost.")
     connect_timeout: float = Field(default=5.0, gt=0, description="Seconds to wait for a stream to open.")

@@ -27,7 +27,7 @@ from streamreid.serving.event_stream import EventHub, Topic
 from streamreid.serving.sessions import SESSION_COOKIE, Sessions
 from streamreid.web.pictures import EncodedPicture, PictureFeed, PictureKey, width_for
 
-__all__ = ["VIEWERS", "Viewers", "message"]
+__all__ = ["VIEWERS", "Ticks", "Viewers", "message"]
 
 VIEWERS = 64
 """Pages open at the same time."""
@@ -81,7 +81,7 @@ class Viewers:
 
     def __init__(self, hub: EventHub, feed: PictureFeed | None, sessions: Sessions) -> None:
         self._hub, self._feed, self._sessions = hub, feed, sessions
-        self._ticks = _Ticks()
+        self._ticks = Ticks()
         self.count = 0
 
     async def serve(self, connection: WebSocket) -> None:
@@ -127,7 +127,7 @@ class Viewers:
         return value is not None and self._sessions.role_of_session(value, host) is not None
 
 
-class _Ticks:
+class Ticks:
     """When pages are served: all at once, and each message is put together once.
 
     Attributes:
@@ -204,7 +204,7 @@ class _Viewer:
             self._feed.unsubscribe(self._wanted)
         self._wanted = ()
 
-    async def send(self, ticks: _Ticks) -> None:
+    async def send(self, ticks: Ticks) -> None:
         """Send what is new."""
         events, self._event, lost = self._hub.after(self._event, _TOPICS)
         if events or lost:

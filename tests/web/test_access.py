@@ -28,7 +28,7 @@ def guarded(finished_run):
 
 
 def upgrade(address, **headers):
-    """The answer to the request for the WebSocket: its status."""
+    """The answer to the request for the WebSocket."""
     host, port = address.removeprefix("http://").split(":")
     lines = {
         "Host": f"{host}:{port}",
@@ -42,7 +42,12 @@ def upgrade(address, **headers):
     text = "GET /page/socket HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items()) + "\r\n"
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(text.encode())
-        return int(connection.recv(64).split()[1])
+        return connection.recv(4096).decode("latin-1")
+
+
+def status(address, **headers):
+    """Of the answer to the request for the WebSocket."""
+    return int(upgrade(address, **headers).split()[1])
 
 
 def closed_after(address, message):
@@ -85,6 +90,12 @@ def test_what_cannot_be_understood_closes_the_connection_alone(live_site, caplog
     assert httpx.get(f"{live_site.address}/healthz", timeout=30).status_code == 200
 
 
+def test_pictures_are_not_deflated_for_each_viewer_again(live_site):
+    answer = upgrade(live_site.address, Sec_WebSocket_Extensions="permessage-deflate")
+    assert answer.startswith("HTTP/1.1 101")
+    assert "deflate" not in answer
+
+
 def with_name(line):
     """A line of results with a name in it that must be shown as text."""
     return json.dumps({**json.loads(line), "name": sites.NASTY})
@@ -112,10 +123,10 @@ def test_of_a_page_without_token_only_this_machine_sees_anything(finished_site, 
         ):
             answer = http.get(finished_site + path, headers=headers)
             assert (answer.status_code, set(answer.json())) == (403, {"error"}), (path, headers)
-    assert upgrade(finished_site) == 101
-    assert upgrade(finished_site, Host="evil.example") == 403
-    assert upgrade(finished_site, Origin="http://evil.example") == 403
-    assert upgrade(finished_site, Origin="null") == 403
+    assert status(finished_site) == 101
+    assert status(finished_site, Host="evil.example") == 403
+    assert status(finished_site, Origin="http://evil.example") == 403
+    assert status(finished_site, Origin="null") == 403
 
 
 def test_nothing_is_seen_without_a_token_or_with_a_wrong_one(guarded, http):
@@ -128,7 +139,7 @@ def test_nothing_is_seen_without_a_token_or_with_a_wrong_one(guarded, http):
     ):
         for path in ("/page/run", "/page/picture/hall", "/identities", "/page/nothing", "/cameras/x"):
             assert http.get(guarded + path, headers=headers).status_code == 401, (path, headers)
-        assert upgrade(guarded, **headers) == 403
+        assert status(guarded, **headers) == 403
     assert http.post(f"{guarded}/page/login", data={"token": "wrong"}).status_code == 401
     page = http.get(f"{guarded}/page/run", headers={"Accept": "text/html"})
     assert (page.status_code, page.headers["location"]) == (303, "/page/login")
@@ -142,9 +153,9 @@ def test_a_session_is_for_one_host_and_ends(guarded, http):
     assert client.get("/page/run").status_code == 200
     assert client.get("/page/run", headers={"Host": "rebound.example"}).status_code == 401
     value = cookie.partition(";")[0]
-    assert upgrade(guarded, Cookie=value) == 101
-    assert upgrade(guarded, Cookie=value, Host="rebound.example", Origin="http://rebound.example") == 403
-    assert upgrade(guarded, Cookie=value, Origin="http://evil.example") == 403
+    assert status(guarded, Cookie=value) == 101
+    assert status(guarded, Cookie=value, Host="rebound.example", Origin="http://rebound.example") == 403
+    assert status(guarded, Cookie=value, Origin="http://evil.example") == 403
     assert client.post("/page/logout").status_code == 303
     assert http.get(f"{guarded}/page/run", headers={"Cookie": value}).status_code == 401
 

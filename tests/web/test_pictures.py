@@ -1,5 +1,6 @@
 """Pictures for viewers: made once for all of them, only while somebody looks, hidden as was asked for, never held."""
 
+import asyncio
 import gc
 import json
 import time
@@ -13,7 +14,8 @@ import pytest
 from streamreid import Config
 from streamreid.types import Frame, FrameResult, Tracks
 from streamreid.web.live_page import LiveView
-from streamreid.web.pictures import PictureFeed, width_for
+from streamreid.web.pictures import EncodedPicture, PictureFeed, width_for
+from streamreid.web.socket import Ticks
 
 
 def result(camera="hall", number=0, *, blur=None):
@@ -141,3 +143,26 @@ def test_stored_crops_are_not_shown_where_viewers_may_see_less():
         shown("none", None) == shown("people", None) == shown("people", "none") == shown("people", "faces") == b"crop"
     )
     assert shown("none", "people") is shown("none", "faces") is shown("faces", "people") is None
+
+
+def test_viewers_of_the_same_pictures_are_sent_the_same_bytes_at_one_tick():
+    picture, other = (EncodedPicture(n, b"{}", bytes(9), time.monotonic()) for n in (1, 2))
+
+    async def look():
+        ticks, seen = Ticks(), []
+
+        async def viewer(*pictures):
+            await ticks.next(viewers=20)
+            seen.append((ticks.number, ticks.message(pictures)))
+
+        began = time.monotonic()
+        await asyncio.gather(*(viewer(picture) for _ in range(19)), viewer(picture, other))
+        await ticks.next(viewers=1)
+        return seen, ticks.number, time.monotonic() - began
+
+    seen, later, seconds = asyncio.run(look())
+    assert {number for number, _ in seen} == {2}
+    assert later == 3
+    assert len({id(data) for _, data in seen}) == 2
+    assert seen[0][1][:4] == (2).to_bytes(4, "big")
+    assert seconds > 0.1  # the tick of twenty viewers, and that of one
