@@ -217,8 +217,10 @@ class _Viewer:
                 await self.connection.send_bytes(ticks.message(pictures))
 
     def _new_pictures(self) -> list[EncodedPicture]:
+        if self._feed is None:
+            return []
         found = []
-        for key in self._wanted if self._feed is not None else ():
+        for key in self._wanted:
             made = self._feed.newest(key)
             if made is not None and made.number > self._sent.get(key, 0):
                 self._sent[key] = made.number
