@@ -1,6 +1,6 @@
 """Pictures of every page for the documentation, of drawn people: ``docs/figures/page-NAME.jpg``.
 
-    python benchmarks/screenshots.py [--out docs/figures] [--dark] [--only live,people]
+    python benchmarks/screenshots.py [--out docs/figures] [--dark] [--width 390] [--only live,people]
 
 Three streets are drawn through which the same people walk, followed by a run with the shipped engine; its page is shown
 by Chromium (Debian: chromium). Pages that only a live run has are taken of a run that goes on in the same streets.
@@ -12,6 +12,7 @@ import argparse
 import io
 import os
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -29,11 +30,29 @@ from tests.support.web import LiveRun, finished_page
 STREETS = {"gate": (1, 2, 3), "street": (3, 1, 4), "shop": (2, 4, 5)}
 """People who walk through each street."""
 
-ASKED = {"live": "?time=7.5", "search": "?like=1", "places": "/shop?heat=1"}
-"""What is asked of a page beside its name."""
+FINISHED = {
+    "live": "live?time=7.5",
+    "people": "people",
+    "person": "people/3",
+    "search": "search?time=7.5",
+    "places": "places/shop?heat=1",
+    "review": "review",
+    "run": "run",
+}
+"""Pages of a run that is over, by the name of their picture."""
+
+LIVE = {"cameras": "cameras", "draw": "places/shop"}
+"""Those of a run that goes on."""
 
 FRAMES, LAPS, RATE = 80, 3, 10
+REPEATS = 20
+"""How often a live run may play the films: there are boxes for all of them."""
+
 WIDTH, QUALITY = 1200, 72
+
+READY = """[...document.images].every((image) => image.complete || image.loading === "lazy") &&
+  [...document.querySelectorAll("camera-view")].every((view) => view.dataset.time)"""
+"""Whether all pictures of a page are there."""
 
 
 def draw(folder: Path) -> list[dict[str, Any]]:
@@ -46,13 +65,14 @@ def draw(folder: Path) -> list[dict[str, Any]]:
             stream = film.add_stream("libx264", rate=RATE, options=options)
             stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
             walk = list(drawn_walk(people, FRAMES, place=place))
-            for number in range(LAPS * FRAMES):
-                image, boxes = walk[number % FRAMES]
-                for left, top, right, bottom in boxes.tolist():
+            for number in range(REPEATS * LAPS * FRAMES):
+                for left, top, right, bottom in walk[number % FRAMES][1].tolist():
                     if right - left > 12:
                         lines.append(
                             f"{number + 1},-1,{left:.1f},{top:.1f},{right - left:.1f},{bottom - top:.1f},0.9,-1,-1,-1"
                         )
+            for number in range(LAPS * FRAMES):
+                image = walk[number % FRAMES][0]
                 frame = av.VideoFrame.from_ndarray(image, format="bgr24")
                 frame.pts, frame.time_base = number, Fraction(1, RATE)
                 film.mux(stream.encode(frame))
@@ -61,32 +81,30 @@ def draw(folder: Path) -> list[dict[str, Any]]:
     return [{"name": name, "uri": f"{name}.mp4"} for name in STREETS]
 
 
-def take(browser: Browser, address: str, names: list[str], args: argparse.Namespace) -> list[str]:
-    """Pictures of the pages of a site; the names of those that it has."""
+def take(browser: Browser, address: str, pages: Mapping[str, str], args: argparse.Namespace) -> None:
+    """Pictures of pages of a site, by the name of the picture."""
 
-    def act(page: Any) -> list[str]:
-        page.goto(f"{address}/page/")
-        links = page.locator("header nav a").evaluate_all("links => links.map((link) => link.pathname)")
-        taken = []
-        for name in [link.rpartition("/")[2] for link in links]:
-            if name not in names:
-                continue
-            page.goto(f"{address}/page/{name}{ASKED.get(name, '')}")
-            page.wait_for_timeout(2500)
-            page.wait_for_function("[...document.images].every((image) => image.complete)")
-            picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    def act(page: Any) -> None:
+        for name, path in pages.items():
+            page.goto(f"{address}/page/{path}")
+            page.wait_for_selector("#connection:has-text('connected')")
+            page.wait_for_timeout(500)
+            page.wait_for_function(READY)
+            page.wait_for_timeout(500)
+            picture = Image.open(io.BytesIO(page.screenshot(full_page=args.full))).convert("RGB")
             picture.save(args.out / f"page-{name}.jpg", quality=QUALITY, optimize=True)
-            taken.append(name)
-        return taken
+            print("taken:", name)
 
-    return list(browser.visit(act, width=WIDTH, dark=args.dark))
+    browser.visit(act, width=args.width, dark=args.dark)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/figures"))
     parser.add_argument("--dark", action="store_true")
-    parser.add_argument("--only", default="live,people,search,places,cameras,review,run", help="names of pages")
+    parser.add_argument("--width", type=int, default=WIDTH, help="of the window, in pixels")
+    parser.add_argument("--full", action="store_true", help="all of each page, not only what a window shows")
+    parser.add_argument("--only", default=",".join([*FINISHED, *LIVE]), help="names of pictures")
     args = parser.parse_args()
     reason = missing()
     if reason is not None:
@@ -104,13 +122,13 @@ def main() -> None:
         browser = Browser()
         stack.callback(browser.close)
         with finished_page(folder / "run", corrections=True) as address:
-            taken = take(browser, address, wanted, args)
-        rest = [name for name in wanted if name not in taken]
+            take(browser, address, {name: path for name, path in FINISHED.items() if name in wanted}, args)
+        rest = {name: path for name, path in LIVE.items() if name in wanted}
         if rest:
-            live = Config.from_dict({**base, "cameras": [{**camera, "live": True} for camera in cameras]})
+            playing = [{**camera, "live": True, "repeat": REPEATS} for camera in cameras]
+            live = Config.from_dict({**base, "cameras": playing})
             with LiveRun(live, folder / "live", by_colour=False) as site:
-                taken += take(browser, site.address, rest, args)
-    print("taken:", ", ".join(taken))
+                take(browser, site.address, rest, args)
 
 
 if __name__ == "__main__":

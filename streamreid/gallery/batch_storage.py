@@ -36,6 +36,7 @@ def store_batch(tables: Tables, batch: Batch, *, most_prototypes: int) -> None:
         before, rows = tables.track_records.put(kept, present, now)
         tables.prototypes.put(batch.prototypes, rows)
         tables.track_records.put_crops({rows[key]: jpeg for key, jpeg in batch.crops.items() if key in rows})
+        tables.track_records.put_colours({rows[key]: seen for key, seen in batch.colours.items() if key in rows})
         touched = {present[r.global_id] for r in kept.values()}
         tables.prototypes.cap(touched, most_prototypes)
         events = [e for e in batch.events if e.global_id not in forgotten and e.other_id not in forgotten]

@@ -272,6 +272,10 @@ class Gallery:
         """JPEG pictures by row id of the track record, where stored."""
         return self.tables.track_records.crops(rows)
 
+    def part_colours(self, rows: Sequence[int]) -> dict[int, bytes]:
+        """Colours of body parts by row id of the track record, as runs wrote them, where stored."""
+        return self.tables.track_records.colours(rows)
+
     def counts(self, *, min_people: int = 0) -> list[HourlyCount]:
         """How many people were where in each hour, by place and hour; also of people who are forgotten.
 

@@ -28,12 +28,19 @@ _COLUMNS = {
     "constraints": "id, kind, one, other, stored",
     "corrections": "id, kind, one, other, detail, stored, undone",
     "crops": "appearance, picture",
+    "part_colours": "appearance, colours",
     "hourly_counts": "id, run, place, hour, seconds, visits, entries, exits, re_entries, passers_by, occupancy_mean, "
     "occupancy_max, dwell_median, dwell_p90, people, people_low, people_high, min_people, revised, tracks",
     "track_links": "id, track, earlier, log_odds",
     "identity_links": "id, track, identity, log_odds",
 }
-_SEALED = {("identities", "name"), ("prototypes", "features"), ("crops", "picture"), ("corrections", "detail")}
+_SEALED = {
+    ("identities", "name"),
+    ("prototypes", "features"),
+    ("crops", "picture"),
+    ("part_colours", "colours"),
+    ("corrections", "detail"),
+}
 _NUMBERED = (
     "appearances",
     "prototypes",

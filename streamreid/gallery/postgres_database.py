@@ -235,7 +235,7 @@ class PostgresDatabase:
         """
         how = "VACUUM FULL" if thorough else "VACUUM"
         with self._lock, self._translated("be scrubbed"):
-            for table in ("prototypes", "crops", "appearances", "identities", "events"):
+            for table in ("prototypes", "crops", "part_colours", "appearances", "identities", "events"):
                 self.rows(f"{how} {table}")
 
     def check(self) -> None:

@@ -181,6 +181,7 @@ class Batch:
             of the older ones of this track.
         events: What was decided.
         crops: By camera and track id a JPEG picture.
+        colours: By camera and track id the colours of body parts, as bytes.
         counts: By place and hour; a later one replaces an earlier one.
         links: By camera and track id who else the track may be; a later one replaces an earlier one.
     """
@@ -190,6 +191,7 @@ class Batch:
     prototypes: dict[TrackKey, tuple[PartFeatures, FloatArray]] = field(default_factory=dict)
     events: list[IdentityEvent] = field(default_factory=list)
     crops: dict[TrackKey, bytes] = field(default_factory=dict)
+    colours: dict[TrackKey, bytes] = field(default_factory=dict)
     counts: dict[tuple[str, float], HourlyCount] = field(default_factory=dict)
     links: dict[TrackKey, PossibleLinks] = field(default_factory=dict)
 
@@ -206,12 +208,13 @@ class Batch:
         self.prototypes.update(later.prototypes)
         self.events += later.events
         self.crops.update(later.crops)
+        self.colours.update(later.colours)
         self.counts.update(later.counts)
         self.links.update(later.links)
 
     def discard(self, key: TrackKey) -> None:
         """Leave out everything of a track but its events."""
-        for held in (self.track_records, self.prototypes, self.crops, self.links):
+        for held in (self.track_records, self.prototypes, self.crops, self.colours, self.links):
             held.pop(key, None)
 
 

@@ -4,7 +4,7 @@
 transaction; a gallery of an older version runs those it lacks, one of a newer version is refused.
 
 The tables keep the names that they were given first: ``appearances`` holds track records (``TrackRecord``), ``crops``
-their pictures, ``erased`` the global ids that were forgotten.
+their pictures, ``part_colours`` their colours, ``erased`` the global ids that were forgotten.
 """
 
 from __future__ import annotations
@@ -97,7 +97,13 @@ _VERSION_5 = (
     "ALTER TABLE hourly_counts ADD COLUMN tracks BIGINT",
 )
 
-MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
+# Colours of body parts, for figures where no picture is stored.
+_VERSION_6 = (
+    """CREATE TABLE part_colours (
+        appearance BIGINT PRIMARY KEY REFERENCES appearances(id) ON DELETE CASCADE, colours {blob} NOT NULL)""",
+)
+
+MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
 VERSION = len(MIGRATIONS)
 
 

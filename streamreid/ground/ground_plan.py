@@ -45,7 +45,9 @@ def checked_plan(data: bytes, *, most_bytes: int = MOST_BYTES, most_pixels: int 
         ConfigError: It is none of these, or too large. What is too large is not unpacked.
     """
     if len(data) > most_bytes:
-        raise ConfigError(f"the plan has {len(data) / 1e6:.1f} MB; at most {most_bytes / 1e6:.1f} MB are taken")
+        raise ConfigError(
+            f"the plan has {len(data) / (1 << 20):.1f} MiB; at most {most_bytes / (1 << 20):g} MiB are taken"
+        )
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
             width, height = picture.size

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -21,6 +21,8 @@ from streamreid.association.camera_normalisation import pack_means, unpack_means
 from streamreid.association.identity_view import IdentityView
 from streamreid.config import AssociationConfig, Config
 from streamreid.errors import ConfigError, GalleryError
+from streamreid.features.colour_sums import ColourSums
+from streamreid.features.part_colours import ColourArray
 from streamreid.features.similarity import SiteCalibration
 from streamreid.gallery import (
     BackgroundWriter,
@@ -191,6 +193,7 @@ class GallerySync:
         self._tracks: dict[TrackKey, TrackRecord] = {}
         self._looks: dict[TrackKey, int] = {}
         self.crops: dict[TrackKey, tuple[float, bytes]] = {}
+        self._colours = ColourSums(_MOST_TRACKS)
         self._batch = Batch(self.run)
         self.held_events: list[IdentityEvent] = []
         self._returned: set[int] = set()
@@ -259,6 +262,7 @@ class GallerySync:
         self._batch.discard(key)
         for held in (self._tracks, self._looks, self.crops):
             held.pop(key, None)
+        self._colours.discard(key)
 
     # ------------------------------------------------------------ remember
 
@@ -289,6 +293,11 @@ class GallerySync:
         if due:
             self._next_capture = frame.time + _STEP
             self.collect()
+
+    def take_colours(self, camera: str, ids: Sequence[int], colours: ColourArray | None) -> None:
+        """What people of a frame wear: ``colours [N, 4, 4]`` by track id; None where nobody was looked at."""
+        if colours is not None:
+            self._colours.add(camera, ids, colours)
 
     def idle(self) -> None:
         """While no camera gives anything: what was seen last is stored, and what others changed takes effect."""
@@ -326,8 +335,14 @@ class GallerySync:
                 self._keep_prototypes(key, evidence.remember(who, [key[0]], evidence.start, evidence.end))
             if key in self.crops:
                 self._batch.crops[key] = self.crops[key][1]
+            colours = self._colours.mean(key)
+            if colours is not None:
+                self._batch.colours[key] = colours.tobytes()
         # What was not handed on while the track was in the window never will be.
         self.crops = {key: crop for key, crop in self.crops.items() if key in self._associator.evidence}
+        for key in self._colours:
+            if key not in self._associator.evidence:
+                self._colours.discard(key)
         self._follow_events()
         self._batch.links.update(self._associator.fresh_links(over=over))
         while len(self._tracks) > _MOST_TRACKS:

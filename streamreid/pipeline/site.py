@@ -294,6 +294,8 @@ class Site:
         result = FrameResult(
             frame, tracks, ids, probabilities, item.visibility, world, item.blur_boxes, names, item.colours
         )
+        if self.gallery is not None:
+            self.gallery.take_colours(frame.camera, tracks.ids.tolist(), item.colours)
         with self.statistics.stage("associate"):
             self.places.observe(result, confirmed=self.view.confirmed)
         return result

@@ -74,6 +74,9 @@ HEADER_BYTES = 16 << 10
 TARGET_BYTES = 2048
 """Of a path with its query. Names of cameras have up to 64 characters."""
 
+_DIGITS = 16
+"""From which a length is nonsense."""
+
 REQUESTS = 32
 """In work at the same time, listeners of events apart."""
 
@@ -268,7 +271,12 @@ async def _body(headers: dict[str, str], receive: Receive, most: int) -> bytes |
         raise _RefusedError(411, "send the length of the body: Content-Length")
     length = headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > most:
-        raise _RefusedError(413, f"the body has more than {most} bytes")
+        said = (
+            f"{int(length) / (1 << 20):.1f} MiB"
+            if length.isdecimal() and len(length) < _DIGITS
+            else "no readable length"
+        )
+        raise _RefusedError(413, f"the body has {said}; at most {most >> 20} MiB are taken here")
     if int(length) == 0:
         return b""
     parts = []

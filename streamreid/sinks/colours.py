@@ -11,18 +11,16 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
-
 from streamreid.errors import DataError, OutputError
-from streamreid.features.part_colours import BODY
+from streamreid.features.colour_sums import ColourSums
+from streamreid.features.part_colours import BODY, ColourArray
 from streamreid.sinks.base import FinalIdentities, SinkContext
-from streamreid.types import Float64Array, FrameResult, IdentityEvent, TrackKey
+from streamreid.types import FrameResult, IdentityEvent, TrackKey
 
-__all__ = ["COLOURS", "ColourSink", "Colours", "read_colours"]
+__all__ = ["COLOURS", "ColourSink", "Colours", "read_colours", "told_colours"]
 
 COLOURS = "colours.jsonl"
 
@@ -48,7 +46,7 @@ class ColourSink(SinkContext):
     def __init__(self, path: Path | None = None, *, append: bool = False) -> None:
         self._path, self._append = path, append
         self._lock = threading.Lock()
-        self._sums: OrderedDict[TrackKey, Float64Array] = OrderedDict()
+        self._sums = ColourSums(_MOST_TRACKS)
         self._who: dict[TrackKey, int] = {}
 
     def write(self, result: FrameResult) -> None:
@@ -57,14 +55,11 @@ class ColourSink(SinkContext):
         if colours is None:
             return
         with self._lock:
-            for row in np.flatnonzero(colours[..., 3].any(1)).tolist():
-                key = result.frame.camera, int(result.tracks.ids[row])
-                weight = colours[row, :, 3:].astype(np.float64)
-                total = np.concatenate([colours[row, :, :3] * weight, weight], 1)
-                self._sums[key] = self._sums[key] + total if key in self._sums else total
-                self._who[key] = int(result.global_ids[row])
-            while len(self._sums) > _MOST_TRACKS:
-                self._who.pop(self._sums.popitem(last=False)[0], None)
+            camera, ids = result.frame.camera, result.tracks.ids.tolist()
+            for row in self._sums.add(camera, ids, colours):
+                self._who[camera, ids[row]] = int(result.global_ids[row])
+            while len(self._who) > len(self._sums):
+                self._who.pop(next(key for key in self._who if key not in self._sums))
 
     def event(self, event: IdentityEvent) -> None:
         """Of whom the run lets go nothing stays in memory; what is written, is erased in the file."""
@@ -75,14 +70,14 @@ class ColourSink(SinkContext):
                 self._who |= {key: event.global_id for key, who in self._who.items() if who == event.other_id}
             elif event.kind == "expire":
                 for key in {*(key for key, who in self._who.items() if who == event.global_id), *event.members}:
-                    self._sums.pop(key, None)
+                    self._sums.discard(key)
                     self._who.pop(key, None)
 
     def colours(self, key: TrackKey) -> Colours:
         """Of a track; empty where nothing is known."""
         with self._lock:
-            total = self._sums.get(key)
-        return {} if total is None else _told(total)
+            mean = self._sums.mean(key)
+        return {} if mean is None else told_colours(mean)
 
     def close(self, identities: FinalIdentities) -> None:
         """Write the file, if there is anything to be written."""
@@ -90,8 +85,8 @@ class ColourSink(SinkContext):
             return
         try:
             with self._path.open("a" if self._append else "w", encoding="utf-8") as file:
-                for (camera, track), total in self._sums.items():
-                    line = {"camera": camera, "track_id": track, **_told(total)}
+                for camera, track in self._sums:
+                    line = {"camera": camera, "track_id": track, **self.colours((camera, track))}
                     file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
         except OSError as error:
             raise OutputError(f"cannot write '{self._path}': {error.strerror or error}") from error
@@ -100,12 +95,13 @@ class ColourSink(SinkContext):
         """Nothing is written."""
 
 
-def _told(total: Float64Array) -> Colours:
-    found = {}
-    for name, (blue, green, red, weight) in zip(BODY, total.tolist(), strict=True):
-        if weight > 0:
-            found[name] = "#" + "".join(f"{round(value / weight):02x}" for value in (red, green, blue))
-    return found
+def told_colours(mean: ColourArray) -> Colours:
+    """Colours ``[4, 4]`` of a track (blue, green, red, whether the part was seen) by body part."""
+    return {
+        name: f"#{red:02x}{green:02x}{blue:02x}"
+        for name, (blue, green, red, seen) in zip(BODY, mean.tolist(), strict=True)
+        if seen
+    }
 
 
 def read_colours(folder: Path) -> dict[TrackKey, Colours]:

@@ -8,6 +8,8 @@ from functools import cached_property
 from threading import Lock
 from typing import Any
 
+import numpy as np
+
 from streamreid.errors import CameraNotFound, DataError, StreamReIDError
 from streamreid.gallery import Gallery
 from streamreid.ground.ground_plan import GroundPlan
@@ -24,7 +26,7 @@ from streamreid.runs.store_corrections import StoreCorrections
 from streamreid.secrets import redact
 from streamreid.serving.event_stream import EventHub
 from streamreid.serving.resources import TRACKS
-from streamreid.sinks.colours import Colours, read_colours
+from streamreid.sinks.colours import Colours, read_colours, told_colours
 from streamreid.sinks.jsonl_reader import read_lines
 from streamreid.types import TrackKey
 from streamreid.web.crops import CropMaker
@@ -269,18 +271,26 @@ class FinishedView:
         return self._frames.frame(camera, width, time)
 
     def colours(self, tracks: Sequence[TrackKey]) -> Colours:
-        """Of a person's body parts, as the run wrote them."""
+        """Of a person's body parts, as the run wrote them, or as the gallery keeps them."""
         if self._hidden:
             return {}
+        if not self.finished.has_boxes:
+            return {} if self.gallery is None else self._remembered_colours(self.gallery, [row for _, row in tracks])
         with self._reading:
             if self._colours is None:
                 try:
-                    self._colours = read_colours(self.finished.path) if self.finished.has_boxes else {}
+                    self._colours = read_colours(self.finished.path)
                 except DataError:
                     self._colours = {}
             known = self._colours
         keys = [(camera, track) for camera, track in reversed(tracks)]
         return next((known[key] for key in keys if key in known), {})
+
+    @staticmethod
+    def _remembered_colours(gallery: Gallery, rows: Sequence[int]) -> Colours:
+        known = gallery.part_colours(rows)
+        newest = next((known[row] for row in reversed(rows) if row in known), None)
+        return {} if newest is None else told_colours(np.frombuffer(newest, np.uint8).reshape(-1, 4))
 
     def crop(self, key: TrackKey, time: float | None = None) -> bytes | None:
         """A picture out of the recording, with the same people hidden as in frames; of a gallery the one it stores."""

@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from streamreid._version import __version__
+from streamreid.serving.access_control import UPLOAD_BYTES
 from streamreid.sinks.drawing import clock_text, colour_of
 from streamreid.web.registry import Asked, Pages
 from streamreid.web.site_view import SiteView
@@ -89,7 +90,7 @@ class Renderer:
             "data": _data,
             "segment": lambda text: quote(str(text), safe=""),
         }
-        self._templates.globals |= {"colour": _colour_class, "static": _static_address}
+        self._templates.globals |= {"colour": _colour_class, "static": _static_address, "upload_bytes": UPLOAD_BYTES}
 
     def __call__(self, template: str, texts: Texts, asked: Asked | None = None, **values: Any) -> str:
         """A page as HTML.

@@ -50,8 +50,14 @@ def store(tmp_path, make):
         store.claim(make.stamp)
         batch = make.batch(*range(1, 31), views=3)
         batch.crops = {("hall", track): JPEG + np.random.default_rng(track).bytes(3000) for track in range(1, 31)}
+        batch.colours = {key: colours_of(key[1]) for key in batch.crops}
         store.write(batch)
         yield store
+
+
+def colours_of(track):
+    """What a run would have seen of the clothes of a track."""
+    return np.random.default_rng(1000 + track).bytes(16)
 
 
 def stored_pieces(store, who):
@@ -68,12 +74,16 @@ def test_no_byte_is_left(store):
     wanted = stored_pieces(store, 7)
     assert find_residue(store.tables.database.files(), wanted)[0]
     store.rename(7, "Ann")
+    assert list(store.part_colours(sorted(store.track_records([7]))).values()) == [colours_of(7)]
     erasure = store.forget([7])
+    assert not any(colours_of(7) in path.read_bytes() for path in store.tables.database.files())
+    assert any(colours_of(8) in path.read_bytes() for path in store.tables.database.files())
     assert erasure.removed == {
         "identities": 1,
         "appearances": 1,
         "prototypes": 3,
         "crops": 1,
+        "part_colours": 1,
         "events": 1,
         "constraints": 0,
         "corrections": 1,

@@ -19,6 +19,20 @@ def test_a_person_moves_on_the_page(live_site, visit):
     assert visit(act).startswith("#")
 
 
+def test_the_doctor_examines_the_cameras_of_the_run(live_site, visit, monkeypatch):
+    monkeypatch.setattr("streamreid.serving.camera_setup._TEST_SECONDS", 0.3)
+
+    def act(page):
+        page.goto(f"{live_site.address}/page/run")
+        page.click("#examine")
+        page.wait_for_selector("#examining:has-text('2 cameras examined, 0 of them with a fault')")
+        return page.locator("#examined tbody tr").evaluate_all(
+            "rows => rows.map((row) => [...row.children].slice(0, 3).map((cell) => cell.textContent))"
+        )
+
+    assert visit(act) == [["entrance", "good", "320 x 240"], ["hall", "good", "320 x 240"]]
+
+
 def test_every_page_can_be_read_by_everybody_and_on_a_phone(live_site, visit, axe):
     def act(page):
         page.goto(f"{live_site.address}/page/people")

@@ -6,10 +6,14 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from streamreid import web
+from streamreid.places import PlaceEventKind
+from streamreid.sources.status import StateName
+from streamreid.types import EventKind
 
 STATIC = Path(web.__file__).parent / "static"
 TRANSLATIONS = Path(web.__file__).parent / "translations"
@@ -45,3 +49,10 @@ def test_what_scripts_and_templates_say_is_there():
     for path in (STATIC.parent / "templates").glob("*.html"):
         said = re.findall(r"""\bt\(["']([a-z_.]+)["']""", path.read_text())
         assert {key for key in said if not key.endswith(".")} <= known, path.name  # those are put together
+
+
+def test_every_event_and_state_has_words():
+    known = {key for file in texts().values() for key in file}
+    kinds = (*get_args(EventKind), *get_args(PlaceEventKind), "places_changed")
+    states = (*get_args(StateName), "paused", "removed", "reading", "finished")
+    assert {f"event.{kind}" for kind in kinds} | {f"state.{state}" for state in states} <= known

@@ -1,8 +1,11 @@
 """The pages Places and Cameras of a live run, in a browser."""
 
 import json
+import struct
 import urllib.request
+import zlib
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -225,6 +228,71 @@ def test_a_plan_gets_its_scale_by_two_clicks_and_calibrates_a_camera(site, tmp_p
     assert visit(act) == 1
     assert ask(site, "/plan")["metres_per_pixel"] == pytest.approx(0.05, rel=0.02)
     assert median_error(site) < 0.05
+
+
+def test_the_way_of_a_person_is_drawn_on_the_plan(site, tmp_path, visit):
+    """In pixels of the plan it begins and ends where people's feet are in 'yard', seen from above."""
+    Image.new("RGB", (400, 200), (250, 250, 250)).save(tmp_path / "plan.png")
+    scale = {"metres_per_pixel": 0.05, "origin": [100, 180]}
+    httpx.post(f"{site.address}/uploads/plan", content=(tmp_path / "plan.png").read_bytes()).raise_for_status()
+    httpx.post(f"{site.address}/plan/scale", json=scale).raise_for_status()
+
+    def act(page):
+        one = next(person for person in ask(site, "/identities") if "yard" in person["cameras"])["global_id"]
+        page.goto(f"{site.address}/page/people/{one}")
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('#way polyline')].some((l) => l.getAttribute('points').length > 200)"
+        )
+        assert page.evaluate("document.querySelector('#way img').naturalWidth") == 400
+        lines = page.locator("#way polyline").evaluate_all("lines => lines.map((l) => l.getAttribute('points'))")
+        return page.get_attribute("#way svg", "viewBox"), max(lines, key=len)
+
+    shown, points = visit(act)
+    assert shown == "0 0 400 200"
+    way = np.array([point.split(",") for point in points.split()], float)
+    ground = (way - scale["origin"]) * (0.05, -0.05)
+    feet = pixels(ground, YARD)
+    assert np.ptp(feet[:, 0]) > 50  # people walk 120 pixels there and back
+    lanes = np.abs(feet[:, 1, None] - (120, 145)).min(1)  # the heights at which they do
+    assert np.median(lanes) < 10
+
+
+def claimed(width, height):
+    """A PNG whose head says that it is so large; it holds next to nothing."""
+    parts = (b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0), b"IDAT" + zlib.compress(bytes(64)))
+    chunks = [struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in parts]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def test_what_is_too_large_is_refused_in_words(site, tmp_path, visit):
+    large, wide = tmp_path / "large.png", tmp_path / "wide.png"
+    large.write_bytes(bytes(12 << 20))
+    wide.write_bytes(claimed(9000, 9000))
+    for name in ("plan", "search"):
+        answer = httpx.post(f"{site.address}/uploads/{name}", content=large.read_bytes())
+        assert (answer.status_code, answer.json()) == (
+            413,
+            {"error": "the body has 12.0 MiB; at most 8 MiB are taken here"},
+        )
+    answer = httpx.post(f"{site.address}/uploads/plan", content=wide.read_bytes())
+    assert answer.status_code == 422
+    assert "9000x9000 pixels; at most 25 million" in answer.json()["error"]
+
+    large.write_bytes(bytes(20 << 20))  # of which a server would not even read the end
+
+    def act(page):
+        page.goto(f"{site.address}/page/cameras")
+        said = []
+        for path, part in ((large, "MiB"), (wide, "pixels")):
+            page.set_input_files("#plan-form [name=file]", path)
+            page.click("#plan-form button")
+            page.wait_for_selector(f"#said.error:has-text('{part}')")
+            said.append(page.text_content("#said"))
+        return said
+
+    first, second = visit(act, errors=("422",))
+    assert "20.0 MiB; at most 8 MiB" in first
+    assert "9000x9000 pixels" in second
 
 
 def test_pages_can_be_read_by_everybody(site, visit, axe):

@@ -20,7 +20,7 @@ from streamreid.gallery.tables.track_records import TrackRecordTable
 
 __all__ = ["Tables"]
 
-_OF_TRACK_RECORDS = ("prototypes", "crops")
+_OF_TRACK_RECORDS = ("prototypes", "crops", "part_colours")
 _PAIRS = (("events", "identity"), ("constraints", "one"), ("corrections", "one"))
 _OF_IDENTITIES = (("appearances", "identity"), ("identities", "id"))
 _COUNTED = ("identities", "appearances", "prototypes", "events", "constraints", "crops", "erased")
@@ -64,9 +64,8 @@ class Tables:
         Returns:
             Rows that were removed, by table.
         """
-        removed = dict.fromkeys(
-            ("identities", "appearances", "prototypes", "crops", "events", "constraints", "corrections"), 0
-        )
+        tables = [*_OF_TRACK_RECORDS, *(table for table, _ in (*_PAIRS, *_OF_IDENTITIES))]
+        removed = dict.fromkeys(tables, 0)
         for some in chunks(ids):
             many = marks(some)
             theirs = f"appearance IN (SELECT id FROM appearances WHERE identity IN ({many}))"

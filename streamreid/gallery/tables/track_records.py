@@ -1,4 +1,4 @@
-"""The tables ``appearances`` (track records) and ``crops`` (their pictures)."""
+"""The tables ``appearances`` (track records), ``crops`` (their pictures) and ``part_colours``."""
 
 from __future__ import annotations
 
@@ -135,23 +135,37 @@ class TrackRecordTable:
             self._database.rows(f"DELETE FROM appearances WHERE id IN ({marks(some)})", some)
         return owners
 
-    # ------------------------------------------------------------ pictures
+    # ------------------------------------------------------------ pictures and colours
 
     def crops(self, rows: Sequence[int]) -> dict[int, bytes]:
         """JPEG pictures by row id, where stored."""
-        result: dict[int, bytes] = {}
-        with self._database.reading():
-            for where, values in conditions(rows, "appearance"):
-                for row, picture in self._database.rows(f"SELECT appearance, picture FROM crops{where}", values):
-                    result[int(row)] = self._codec.open(picture)
-        return result
+        return self._opened("crops", "picture", rows)
+
+    def colours(self, rows: Sequence[int]) -> dict[int, bytes]:
+        """Colours of body parts by row id, where stored."""
+        return self._opened("part_colours", "colours", rows)
 
     def put_crops(self, pictures: Mapping[int, bytes]) -> None:
         """Put JPEG pictures by row id in the place of older ones."""
+        self._seal("crops", "picture", pictures)
+
+    def put_colours(self, colours: Mapping[int, bytes]) -> None:
+        """Put colours of body parts by row id in the place of older ones."""
+        self._seal("part_colours", "colours", colours)
+
+    def _opened(self, table: str, column: str, rows: Sequence[int]) -> dict[int, bytes]:
+        result: dict[int, bytes] = {}
+        with self._database.reading():
+            for where, values in conditions(rows, "appearance"):
+                for row, value in self._database.rows(f"SELECT appearance, {column} FROM {table}{where}", values):
+                    result[int(row)] = self._codec.open(value)
+        return result
+
+    def _seal(self, table: str, column: str, values: Mapping[int, bytes]) -> None:
         self._database.many(
-            "INSERT INTO crops (appearance, picture) VALUES (?, ?) ON CONFLICT (appearance) DO UPDATE SET "
-            "picture = excluded.picture",
-            [(row, self._codec.seal(picture)) for row, picture in pictures.items()],
+            f"INSERT INTO {table} (appearance, {column}) VALUES (?, ?) ON CONFLICT (appearance) DO UPDATE SET "
+            f"{column} = excluded.{column}",
+            [(row, self._codec.seal(value)) for row, value in values.items()],
         )
 
     def stored_crops(self, ids: Iterable[int]) -> list[bytes]:

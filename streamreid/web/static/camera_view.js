@@ -9,6 +9,9 @@ import { on, showCameras, text } from "./frame.js";
 const SVG = "http://www.w3.org/2000/svg";
 const COLOURS = 96;
 
+/** Milliseconds without a picture from which a live one is called old. */
+const OLD = 5000;
+
 /** @param {number | null} who */
 export const colourClass = (who) => (who ? `id-${1 + ((who - 1) % COLOURS)}` : "id-0");
 
@@ -46,6 +49,19 @@ export class CameraView extends HTMLElement {
     lookAtAll();
   }
 
+  /** Words over the picture. @param {string} words */
+  say(words) {
+    if (!this.waiting || this.waiting.textContent === words) return;
+    this.waiting.textContent = words;
+    this.classList.toggle("stale", words !== "" && this.header !== undefined);
+  }
+
+  /** A picture that stands still must not be taken for what is to be seen now. */
+  checkAge() {
+    const age = performance.now() - (this.received ?? Infinity);
+    if (age > OLD) this.say(text("live.stale", { seconds: Math.floor(age / 1000) }));
+  }
+
   /** Width in pixels of the screen that is worth asking for. */
   get pixels() {
     return Math.max(160, Math.round(this.clientWidth * Math.min(2, devicePixelRatio)));
@@ -58,14 +74,15 @@ export class CameraView extends HTMLElement {
     if (number !== this.shown || !this.canvas || !this.overlay) return bitmap?.close();
     const [width, height] = header.size;
     this.style.aspectRatio = `${width} / ${height}`;
-    this.style.setProperty("--ratio", String(width / height));
+    for (const box of [this, this.closest(".drawing")]) if (box instanceof HTMLElement) box.style.setProperty("--ratio", String(width / height));
     if (bitmap) {
       this.canvas.width = bitmap.width;
       this.canvas.height = bitmap.height;
       this.canvas.getContext("2d")?.drawImage(bitmap, 0, 0);
       bitmap.close();
     }
-    this.waiting?.remove();
+    this.received = performance.now();
+    this.say("");
     this.header = header;
     this.dataset.time = String(header.time);
     this.dataset.age = String(age);
@@ -148,5 +165,11 @@ on("picture", (picture) => {
   if (document.body.dataset.kind !== "live") return;
   for (const view of all()) if (view.camera === picture.header.camera) void view.show(picture);
 });
-document.addEventListener("visibilitychange", lookAtAll);
+setInterval(() => {
+  if (document.body.dataset.kind === "live" && !document.hidden) for (const view of all()) view.checkAge();
+}, 1000);
+document.addEventListener("visibilitychange", () => {
+  for (const view of all()) if (view.received) view.received = performance.now(); // a tab in the background gets none
+  lookAtAll();
+});
 addEventListener("resize", lookAtAll);

@@ -58,6 +58,13 @@ export function ask(question) {
   return new Promise((done) => dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), { once: true }));
 }
 
+/** Why a file is not even sent; empty if it is. @param {Blob} file */
+function tooLarge(file) {
+  const most = Number(document.body.dataset.most);
+  const inMiB = (/** @type {number} */ bytes, /** @type {number} */ digits) => (bytes / 2 ** 20).toFixed(digits);
+  return file.size > most ? text("too_large", { size: inMiB(file.size, 1), most: inMiB(most, 0) }) : "";
+}
+
 /**
  * Call the HTTP API. What goes wrong is said to the viewer and thrown.
  * @param {string} method
@@ -74,15 +81,17 @@ export async function api(method, path, body) {
     options.body = JSON.stringify(body);
     options.headers = { ...options.headers, "Content-Type": "application/json" };
   }
-  let reason;
+  let reason = body instanceof Blob ? tooLarge(body) : "";
   try {
-    const answer = await fetch(path, options);
-    const said = await answer.text();
-    const data = said && (answer.headers.get("Content-Type") ?? "").includes("json") ? JSON.parse(said) : said || null;
-    if (answer.ok) return data;
-    reason = data?.error ?? `${answer.status}`;
-  } catch (error) {
-    reason = String(error);
+    const answer = reason ? null : await fetch(path, options);
+    if (answer) {
+      const said = await answer.text();
+      const data = said && (answer.headers.get("Content-Type") ?? "").includes("json") ? JSON.parse(said) : said || null;
+      if (answer.ok) return data;
+      reason = data?.error ?? `${answer.status}`;
+    }
+  } catch {
+    reason = text("unreachable");
   }
   say(text("failed", { reason }), "error");
   throw new Error(reason);
@@ -106,11 +115,17 @@ export function emit(topic, data) {
 
 // ---------------------------------------------------------------- the connection
 
+const LOGIN = "/page/login";
+/** Why the server closes a connection. */
+const [OVER, BUSY, SIGNED_OUT] = [1001, 1013, 4401];
+/** Milliseconds until the next try. */
+const [FIRST_PAUSE, LAST_PAUSE] = [250, 8000];
+
 /** @type {WebSocket | null} */
 let socket = null;
 /** @type {[string, number][]} */
 let shown = [];
-let pause = 250;
+let pause = FIRST_PAUSE;
 let ended = false;
 
 /**
@@ -134,23 +149,32 @@ function connect() {
   socket = new WebSocket(address);
   socket.binaryType = "arraybuffer";
   socket.onopen = () => {
-    const again = pause > 250;
-    pause = 250;
+    const again = pause > FIRST_PAUSE;
+    pause = FIRST_PAUSE;
+    ended = false;
     connection(text("connected"));
     if (shown.length) showCameras(shown);
     emit("connected", again);
-    if (again) refresh(() => true);
+    if (again) {
+      say(text("connected_again"));
+      refresh(() => true);
+    }
   };
   socket.onmessage = (message) => (typeof message.data === "string" ? told(JSON.parse(message.data)) : pictures(message.data));
   socket.onclose = (event) => {
-    if (event.code === 4401) return location.assign("/page/login");
-    if (event.code === 1001 && !ended) {
-      ended = true;
-      connection(text("ended"));
-    } else if (!ended) connection(text("disconnected"));
-    pause = Math.min(2 * pause, 8000);
+    if (event.code === SIGNED_OUT) return location.assign(LOGIN);
+    ended ||= event.code === OVER;
+    connection(text(ended ? "ended" : event.code === BUSY ? "busy" : "disconnected"));
+    pause = Math.min(2 * pause, LAST_PAUSE);
     setTimeout(connect, pause);
+    void backToLogin();
   };
+}
+
+/** A server that was started again knows no session, and refuses the connection without saying why. */
+async function backToLogin() {
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual" }).catch(() => null);
+  if (answer?.type === "opaqueredirect") location.assign(LOGIN);
 }
 
 /** @param {{events: Told[], lost: number}} said */
@@ -208,14 +232,27 @@ function refresh(matches) {
   }
 }
 
+/** Calls that are not answered yet: what they are about stays until their answer is shown. */
+let calling = 0;
+
+/** Whether a button of the mouse is down: what is under it must not be exchanged, or the click is lost. */
+let pressed = false;
+addEventListener("pointerdown", (event) => (pressed = event.button === 0), true);
+for (const kind of ["pointerup", "pointercancel"]) addEventListener(kind, () => setTimeout(() => (pressed = false)), true);
+const MOST_PRESSED = 5000;
+
 /** Fetch the page again and put the stale parts in place of the old ones; not one that somebody types into. */
 async function fetchParts() {
   const wanted = [...stale];
   stale.clear();
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (answer.ok && !answer.redirected) {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual" });
+    if (answer.type === "opaqueredirect") location.assign(LOGIN);
+    else if (answer.status === 404) location.reload(); // says what is there no more
+    else if (answer.ok) {
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const end = Date.now() + MOST_PRESSED;
+      while (calling || (pressed && Date.now() < end)) await new Promise((done) => setTimeout(done, 50));
       for (const id of wanted) swap(document.getElementById(id), fresh.getElementById(id));
     }
   } catch {
@@ -227,17 +264,39 @@ async function fetchParts() {
 
 /** @param {HTMLElement | null} old @param {HTMLElement | null} fresh */
 function swap(old, fresh) {
-  if (!old || !fresh || old.innerHTML === fresh.innerHTML) return;
+  if (!old) return;
+  if (!fresh) {
+    // What it showed is gone, such as a person who was forgotten: nothing of it stays, unless somebody reads the proof.
+    if (document.querySelector("[data-keep]:not([hidden])")) old.remove();
+    else location.reload();
+    return;
+  }
+  if (old.innerHTML === fresh.innerHTML) return;
   const active = document.activeElement;
-  if (active instanceof HTMLElement && old.contains(active)) {
-    if (active.matches("input, textarea, select")) return;
-    const again = active.id;
-    old.replaceWith(document.adoptNode(fresh));
-    if (again) document.getElementById(again)?.focus();
-  } else {
-    old.replaceWith(document.adoptNode(fresh));
+  const inside = active instanceof HTMLElement && old.contains(active) ? active : null;
+  if (inside?.matches("input, textarea, select")) return;
+  const focus = inside && counterpart(inside, old, fresh);
+  const scrolled = [...old.querySelectorAll(".scroll")].map((box) => [box.scrollLeft, box.scrollTop]);
+  old.replaceWith(document.adoptNode(fresh));
+  fresh.querySelectorAll(".scroll").forEach((box, number) => ([box.scrollLeft, box.scrollTop] = scrolled[number] ?? [0, 0]));
+  if (inside) {
+    if (!focus) fresh.tabIndex = -1;
+    (focus ?? fresh).focus({ preventScroll: true });
   }
   emit("swapped", fresh);
+}
+
+/**
+ * What has the place of an element in the part that replaces its own, so that whoever works by keyboard stays there.
+ * @param {HTMLElement} active @param {HTMLElement} old @param {HTMLElement} fresh
+ * @returns {HTMLElement | null}
+ */
+function counterpart(active, old, fresh) {
+  const alike = (/** @type {HTMLElement} */ part) => /** @type {HTMLElement[]} */ ([...part.querySelectorAll(active.localName)]);
+  const name = (/** @type {HTMLElement} */ one) => one.id || one.getAttribute("aria-label") || one.textContent;
+  const [before, now] = [alike(old), alike(fresh)];
+  const named = now.find((other) => name(other) === name(active));
+  return named ?? (before.length === now.length ? now[before.indexOf(active)] : null);
 }
 
 /** Fetch all parts with these topics again: `fresh("identity")`. @param {string[]} topics */
@@ -249,8 +308,11 @@ export function fresh(...topics) {
 
 /** @param {Element} element @param {unknown} body */
 async function call(element, body) {
+  if (element.ariaBusy === "true") return; // clicked twice
   const question = element.getAttribute("data-ask");
   if (question && !(await ask(question))) return;
+  element.ariaBusy = "true";
+  calling += 1;
   const [method, path] = (element.getAttribute("data-api") ?? "").split(" ", 2);
   try {
     const answer = await api(method, path, body);
@@ -262,6 +324,9 @@ async function call(element, body) {
     else refresh(() => true);
   } catch {
     // said already
+  } finally {
+    element.ariaBusy = null;
+    calling -= 1;
   }
 }
 

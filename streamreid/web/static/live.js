@@ -90,6 +90,8 @@ export function changed() {
 }
 
 on("picture", changed);
+// Another camera was added or one removed: their tiles come with the page.
+on("swapped", (part) => part.id === "cameras" && location.reload());
 document.addEventListener("person", (event) => follow(/** @type {CustomEvent} */ (event).detail.global_id));
 document.getElementById("stop")?.addEventListener("click", () => follow(null));
 document.getElementById("labels")?.addEventListener("change", (event) => {

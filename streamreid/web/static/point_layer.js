@@ -92,3 +92,11 @@ export function placeNames(root = document) {
     name.style.top = `${100 * Number(name.dataset.y)}%`;
   }
 }
+
+// How wide a picture may be follows from its shape: all of it is to be in the window.
+for (const image of document.querySelectorAll(".drawing > img")) {
+  if (!(image instanceof HTMLImageElement)) continue;
+  const fit = () => image.naturalWidth && image.parentElement?.style.setProperty("--ratio", String(image.naturalWidth / image.naturalHeight));
+  image.addEventListener("load", fit);
+  fit();
+}
