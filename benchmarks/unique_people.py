@@ -34,6 +34,7 @@ from _unique_scenes import Scene, make, scene
 
 from streamreid.places import EVERYWHERE, camera_place, count_people
 from streamreid.places.link_graph import who_may_be_who
+from streamreid.places.partition_sampling import shortest_interval
 from streamreid.places.stays import people_of
 from streamreid.runs.finished_run import open_run
 
@@ -90,7 +91,7 @@ def counted(item: Scene, out: Path) -> list[dict[str, Any]]:
                 "place": row["place"],
                 "truth": true_number(folder, cameras),
                 **{k: row[k] for k in ("unique", "unique_low", "unique_high")},
-                "samples": np.quantile(numbers, [0.05, 0.5, 0.95]).tolist(),
+                "samples": numbers,
                 "tracks": len(there),
                 "global ids": len(set().union(*own.values())),
                 "sum over cameras": sum(map(len, own.values())),
@@ -141,7 +142,7 @@ def scenes(options: argparse.Namespace) -> None:
         for level in ("look-alikes",) if alike else (item.config.level, "all"):
             levels[level] += cells
         for cell in cells if options.cells else ():
-            print(item.name, *(f"{k}={v}" for k, v in cell.items()), flush=True)
+            print(item.name, *(f"{k}={v}" for k, v in cell.items() if k != "samples"), flush=True)
     figures = {level: summary(cells) for level, cells in levels.items()}
     for level, found in figures.items():
         print(f"{level:8}", *(f"{name} {value:.3g};" for name, value in found.items()))
@@ -160,12 +161,10 @@ def counted_by_gallery(item: Scene, out: Path, runs: int) -> list[dict[str, Any]
     cells = []
     for first, last in ((0.0, SECONDS), (0.0, at), (at, SECONDS)):
         time = {"start": begin + first, "end": begin + last}
-        samples = history.samples_between(**time)
         for row in history.counts(places=[*places, *members], groups=members, **time):
             cameras = groups.get(row["place"]) or [c for c in every if row["place"] in (camera_place(c), EVERYWHERE)]
             there = [s.key for s in spans if s.camera in cameras and s.start < time["end"] and s.end >= time["start"]]
             own = {c: {person[k] for k in there if k[0] == c and k in person} for c in cameras}
-            numbers = samples.numbers([k for k in there if k in person])
             cells.append(
                 {
                     "place": row["place"],
@@ -173,7 +172,6 @@ def counted_by_gallery(item: Scene, out: Path, runs: int) -> list[dict[str, Any]
                     "to": last,
                     "truth": true_between(out / item.name, cameras, first, last),
                     **{k: row[k] for k in ("unique", "unique_low", "unique_high")},
-                    "samples": np.quantile(numbers, [0.05, 0.5, 0.95]).tolist(),
                     "tracks": len(there),
                     "global ids": len(set().union(*own.values())),
                     "sum over cameras": sum(map(len, own.values())),
@@ -198,7 +196,7 @@ def gallery(options: argparse.Namespace) -> None:
         for level in (item.config.level, "all"):
             levels[level] += cells
         for cell in cells if options.cells else ():
-            print(item.name, *(f"{k}={v}" for k, v in cell.items()), flush=True)
+            print(item.name, *(f"{k}={v}" for k, v in cell.items() if k != "samples"), flush=True)
     figures = {level: summary(cells) for level, cells in levels.items()}
     for level, found in figures.items():
         print(f"{level:8}", *(f"{name} {value:.3g};" for name, value in found.items()))
@@ -236,14 +234,17 @@ def fit(options: argparse.Namespace) -> None:
 
 
 def model_error(cells: list[dict[str, Any]], share: float) -> float:
-    """The least share of the number of people by which intervals are to be wider, so that so many hold the truth."""
-    needed = []
-    for cell in cells:
-        low, middle, high = cell["samples"]
-        gap = max(cell["truth"] - middle, middle - cell["truth"]) - 0.999  # ends are rounded outwards
-        drawn = high - middle if cell["truth"] > middle else middle - low
-        needed.append(np.sqrt(max(gap, 0.0) ** 2 - min(drawn, max(gap, 0.0)) ** 2) / middle)
-    return float(np.quantile(needed, share, method="inverted_cdf"))
+    """The least share of the number of people by which the model is to be wrong, so that so many intervals hold the
+    truth."""
+
+    def holds(cell: dict[str, Any], error: float) -> bool:
+        middle = float(np.median(cell["samples"]))
+        ends = (min(middle, 1.0), max(cell["tracks"], middle))
+        low, high = shortest_interval(cell["samples"], error * middle, between=ends)
+        return low <= cell["truth"] <= high
+
+    errors = np.arange(0.002, 0.3, 0.001)
+    return float(next((e for e in errors if np.mean([holds(c, e) for c in cells]) >= share), np.inf))
 
 
 def run(options: argparse.Namespace) -> None:

@@ -31,12 +31,15 @@ import numpy as np
 from streamreid.places.partition_chains import ABSENT, SUREST, Chains, PeopleCount, SparsePairs, conflict
 from streamreid.types import Float64Array, IntArray, TrackKey
 
-__all__ = ["LinkGraph", "PartitionSamples", "log_partitions", "sample_partitions", "score"]
+__all__ = ["LinkGraph", "PartitionSamples", "log_partitions", "sample_partitions", "score", "shortest_interval"]
 
 MODEL_ERROR = 0.045
 """By which share of the number of people the estimate is wrong, with a probability of 90 %, where the samples agree:
 tracks that change over to somebody else, people whom nobody tracked. Fitted so that 90 % of the intervals of seven
 generated scenes hold the truth (``benchmarks/unique_people.py fit``)."""
+
+_NORMAL_90 = 1.6449
+"""Standard deviations within which 90 % of a normal distribution lie."""
 
 NOBODY = -1
 """Label of a track that is no person."""
@@ -137,21 +140,53 @@ class PartitionSamples:
         return np.asarray(first.sum(1) + unknown, np.int64)
 
     def unique(self, tracks: Collection[TrackKey], *, without: Collection[TrackKey] = ()) -> tuple[float, float, float]:
-        """How many different people some tracks are: median over the samples, and the 90 % interval.
+        """How many different people some tracks are: median over the samples, and the 90 % interval, whole numbers.
 
-        The interval reaches from the 5 % to the 95 % quantile of the samples, and further by what the model itself is
-        wrong by (``MODEL_ERROR``): both are independent, so their squares add up. A single track is one person.
+        The interval is the shortest one that holds 90 % of the samples when each of them is wrong by what the model
+        itself is wrong by (``MODEL_ERROR``). A single track is one person.
         """
         numbers = self.numbers(tracks, without=without)
-        low, middle, high = np.quantile(numbers, [0.05, 0.5, 0.95], method="inverted_cdf").tolist()
-        model = MODEL_ERROR * middle if len(tracks) > 1 else 0.0
-        below, above = (float(np.hypot(step, model)) for step in (middle - low, high - middle))
-        return float(middle), max(middle - below, min(middle, 1.0)), min(middle + above, max(len(tracks), middle))
+        middle = float(np.quantile(numbers, 0.5, method="inverted_cdf"))
+        error = MODEL_ERROR * middle if len(tracks) > 1 else 0.0
+        low, high = shortest_interval(numbers, error, between=(min(middle, 1.0), max(len(tracks), middle)))
+        return middle, low, high
 
     def persons(self) -> Iterator[Mapping[TrackKey, int]]:
         """For each sample the person of every track that is one."""
         for labels in self.labels:
             yield {key: int(label) for key, label in zip(self.keys, labels.tolist(), strict=True) if label != NOBODY}
+
+
+def shortest_interval(
+    numbers: IntArray, error: float, *, between: tuple[float, float], share: float = 0.9
+) -> tuple[float, float]:
+    """The shortest interval of whole numbers around the median that holds a share of a sample with errors.
+
+    Args:
+        numbers: ``[S]`` whole numbers, the sample.
+        error: Each is wrong by that much or less with a probability of 90 %, normally distributed.
+        between: What is less or more counts as the end that it is beyond.
+        share: In (0, 1).
+    """
+    from scipy.special import ndtr
+
+    values, counts = np.unique(numbers, return_counts=True)
+    reach = int(np.ceil(2.5 * error)) + 1
+    grid = np.arange(values[0] - reach, values[-1] + reach + 1)
+    edges = np.append(grid - 0.5, grid[-1] + 0.5)
+    below = ndtr((edges[:, None] - values) * (_NORMAL_90 / max(error, 1e-9))) @ (counts / counts.sum())
+    low, high = round(between[0]), round(between[1])
+    kept = np.clip(grid, low, high)
+    grid = np.arange(kept[0], kept[-1] + 1)
+    mass = np.bincount(kept - kept[0], weights=np.diff(below))
+    total = np.concatenate([[0.0], np.cumsum(mass)])
+    middle = int(np.clip(np.quantile(numbers, 0.5, method="inverted_cdf"), low, high) - grid[0])
+    begin, end = np.meshgrid(np.arange(middle + 1), np.arange(middle, len(grid)), indexing="ij")
+    held = total[end + 1] - total[begin]
+    good = held >= min(share, float(held.max()))
+    length = np.where(good, end - begin, len(grid))
+    best = int(np.lexsort((-held.ravel(), length.ravel()))[0])  # of equally short ones the one that holds most
+    return float(grid[begin.ravel()[best]]), float(grid[end.ravel()[best]])
 
 
 def log_partitions(count: int) -> Float64Array:

@@ -17,6 +17,7 @@ from streamreid.places.partition_sampling import (
     log_partitions,
     sample_partitions,
     score,
+    shortest_interval,
 )
 
 Rows = tuple[tuple[int, ...], ...]
@@ -187,6 +188,25 @@ def test_the_interval_holds_the_estimate_and_more_likeness_makes_fewer_people() 
         assert middle <= before
         before = middle
     assert before == 1
+
+
+@pytest.mark.parametrize("error", [0.0, 0.4, 1.35, 6.0])
+def test_the_shortest_interval_is_that_of_a_sample_with_the_errors_drawn(error: float) -> None:
+    rng = np.random.default_rng(2)
+    numbers = rng.integers(28, 33, 200)
+    low, high = shortest_interval(numbers, error, between=(1.0, 40.0))
+    drawn = np.rint(rng.choice(numbers, 400_000) + rng.normal(0, error / 1.6449, 400_000)).clip(1, 40)
+    share = {int(v): float((drawn == v).mean()) for v in np.unique(drawn)}
+    held = sum(share.get(v, 0.0) for v in range(int(low), int(high) + 1))
+    assert held > 0.9 - 0.003
+    shorter = (range(v, v + int(high - low)) for v in range(1, 41))
+    assert all(sum(share.get(v, 0.0) for v in one) < 0.9 + 0.003 for one in shorter if 30 in one)
+
+
+def test_the_interval_ends_where_there_are_no_more_tracks() -> None:
+    assert shortest_interval(np.array([3, 3, 4]), 0.0, between=(1.0, 4.0)) == (3, 4)
+    assert shortest_interval(np.array([30] * 9), 9.0, between=(1.0, 30.0))[1] == 30
+    assert shortest_interval(np.array([0, 0]), 0.0, between=(0.0, 0.0)) == (0, 0)
 
 
 def test_the_same_seed_gives_the_same_samples() -> None:
