@@ -68,7 +68,7 @@ class _GroundFrame:
 
 class GroundEvidence:
     """Follows people on the ground and tells tracks apart by it. A
-    :class:`streamreid.association.spatial_evidence.Place`.
+    :class:`streamreid.association.spatial_evidence.SpatialEvidence`.
 
     Args:
         cameras: Calibrated cameras by name.
@@ -265,7 +265,7 @@ class GroundEvidence:
         return result
 
     def forget(self, tracks: Iterable[TrackKey]) -> None:
-        """See ``Place``."""
+        """See ``SpatialEvidence``."""
         self._trajectories.forget(tracks)
 
     def finish(self, identities: Mapping[TrackKey, tuple[int, float]]) -> list[WorldRow]:

@@ -20,31 +20,31 @@ _GRID = 2.0**-32
 """Log-odds of one moment are multiples of this: sums of float64 are then exact, so what is added and taken away again
 leaves nothing, and the order does not matter."""
 
-Place = tuple[float, float, int]
+Position = tuple[float, float, int]
 """x and y in metres, and the number on the ground, 0 where it is not known."""
-_NOWHERE: Place = (np.nan, np.nan, 0)
+_UNKNOWN: Position = (np.nan, np.nan, 0)
 
 
 class _Trajectory:
     """Places of one track by moment, in the order in which they came, and the first and last moment."""
 
-    __slots__ = ("first", "last", "places")
+    __slots__ = ("first", "last", "positions")
 
     def __init__(self) -> None:
-        self.places: dict[int, Place] = {}
+        self.positions: dict[int, Position] = {}
         self.first = self.last = 0
 
-    def put(self, moment: int, place: Place) -> None:
-        if not self.places:
+    def put(self, moment: int, position: Position) -> None:
+        if not self.positions:
             self.first = self.last = moment
-        self.places[moment] = place
+        self.positions[moment] = position
         self.first, self.last = min(self.first, moment), max(self.last, moment)
 
     def drop_oldest(self) -> int:
-        moment = next(iter(self.places))
-        del self.places[moment]
+        moment = next(iter(self.positions))
+        del self.positions[moment]
         if moment in (self.first, self.last):
-            self.first, self.last = min(self.places), max(self.places)
+            self.first, self.last = min(self.positions), max(self.positions)
         return moment
 
 
@@ -54,14 +54,14 @@ class TrajectorySimilarity:
 
     Where both were seen within half a second, their distance d speaks: log(room / (2 pi s^2)) - d^2 / (2 s^2), once per
     second of common time, at most six times. One number on the ground is one person. Otherwise only the speed it would
-    take does. Per pair, the sum over common moments and their number are kept; a moment whose places changed is taken
-    out and put in again for the tracks it concerns. Tracks that are not asked about are not compared.
+    take does. Per pair, the sum over common moments and their number are kept; a moment whose positions changed is
+    taken out and put in again for the tracks it concerns. Tracks that are not asked about are not compared.
 
     Args:
-        moments: Places kept per track; the oldest go first. Bounds memory and the comparison of two tracks.
+        moments: Positions kept per track; the oldest go first. Bounds memory and the comparison of two tracks.
 
     Attributes:
-        compared: Pairs of places that were compared so far, and pairs of tracks whose log-odds were worked out anew.
+        compared: Pairs of positions that were compared so far, and pairs of tracks whose log-odds were worked out anew.
     """
 
     def __init__(self, moments: int) -> None:
@@ -72,11 +72,11 @@ class TrajectorySimilarity:
         self._owners: dict[int, TrackKey] = {}
         self._free: list[int] = []
         self._changed: dict[int, set[int]] = defaultdict(set)  # slots by moment
-        self._applied: dict[int, dict[int, Place]] = {}  # by moment and slot, as the sums have them
+        self._applied: dict[int, dict[int, Position]] = {}  # by moment and slot, as the sums have them
         self._sum: Float64Array = np.zeros((0, 0))
         self._count: NDArray[np.int32] = np.zeros((0, 0), np.int32)
         self._odds: FloatArray = np.zeros((0, 0), np.float32)
-        self._ends: Float64Array = np.zeros((0, 2, 4))  # moment, x, y, number of the first and the last place
+        self._ends: Float64Array = np.zeros((0, 2, 4))  # moment, x, y, number of the first and the last position
         self._camera: IntArray = np.zeros(0, np.int64)
         self.compared = 0
 
@@ -86,22 +86,22 @@ class TrajectorySimilarity:
     def __contains__(self, key: TrackKey) -> bool:
         return key in self._tracks
 
-    def put(self, key: TrackKey, moment: int, place: Place) -> None:
+    def put(self, key: TrackKey, moment: int, position: Position) -> None:
         """A track stood there in this half second; the last word of a moment counts.
 
         Args:
             key: The track.
             moment: Number of the half second.
-            place: Where; finite.
+            position: Where; finite.
         """
         track = self._tracks.get(key)
         if track is None:
             track = self._tracks[key] = _Trajectory()
-        track.put(moment, place)
+        track.put(moment, position)
         slot = self._slots.get(key)
         if slot is not None:
             self._changed[moment].add(slot)
-        if len(track.places) > self._most:
+        if len(track.positions) > self._most:
             gone = track.drop_oldest()
             if slot is not None:
                 self._changed[gone].add(slot)
@@ -115,19 +115,19 @@ class TrajectorySimilarity:
         """Numbers on the ground of these cameras' tracks say nothing any more."""
         for key, track in self._tracks.items():
             if key[0] in cameras:
-                for moment, (x, y, _) in track.places.items():
-                    track.places[moment] = x, y, 0
+                for moment, (x, y, _) in track.positions.items():
+                    track.positions[moment] = x, y, 0
                     if key in self._slots:
                         self._changed[moment].add(self._slots[key])
 
     def log_odds(self, a: Sequence[TrackKey], b: Sequence[TrackKey]) -> FloatArray:
-        """``[N, M]`` float32; 0 for tracks of which no place is known, and for a track and itself."""
+        """``[N, M]`` float32; 0 for tracks of which no position is known, and for a track and itself."""
         wanted = {key for key in (*a, *b) if key in self._tracks}
         self._release([key for key in self._slots if key not in wanted])
         for key in sorted(wanted - self._slots.keys()):
             self._admit(key)
         self._update()
-        # The last slot is never given away: it stands for tracks without a place.
+        # The last slot is never given away: it stands for tracks without a position.
         rows, columns = [np.array([self._slots.get(key, -1) for key in keys], np.intp) for keys in (a, b)]
         if not self._slots:
             return np.zeros((len(a), len(b)), np.float32)
@@ -142,7 +142,7 @@ class TrajectorySimilarity:
         self._owners[slot] = key
         self._camera[slot] = self._cameras.setdefault(key[0], len(self._cameras))
         self._ends[slot] = np.nan
-        for moment in self._tracks[key].places:
+        for moment in self._tracks[key].positions:
             self._changed[moment].add(slot)
 
     def _grow(self) -> None:
@@ -168,10 +168,10 @@ class TrajectorySimilarity:
             values[slots] = 0
             values[:, slots] = 0
         for moment in list(self._applied):
-            places = self._applied[moment]
-            for slot in gone & places.keys():
-                del places[slot]
-            if not places:
+            positions = self._applied[moment]
+            for slot in gone & positions.keys():
+                del positions[slot]
+            if not positions:
                 del self._applied[moment]
         for moment in list(self._changed):
             self._changed[moment] -= gone
@@ -203,16 +203,16 @@ class TrajectorySimilarity:
 
     def _ends_of(self, key: TrackKey) -> list[tuple[float, ...]]:
         track = self._tracks[key]
-        return [(moment, *track.places[moment]) for moment in (track.first, track.last)]
+        return [(moment, *track.positions[moment]) for moment in (track.first, track.last)]
 
     def _compare_moment(self, moment: int, slots: set[int]) -> set[int]:
         """Bring the sums of these tracks up to date with one moment; all tracks that were there."""
         before = self._applied.get(moment, {})
         after = dict(before)
         for slot in slots:
-            place = self._tracks[self._owners[slot]].places.get(moment)
-            if place is not None:
-                after[slot] = place
+            position = self._tracks[self._owners[slot]].positions.get(moment)
+            if position is not None:
+                after[slot] = position
             else:
                 after.pop(slot, None)
         if after:
@@ -251,9 +251,9 @@ class TrajectorySimilarity:
         self.compared += odds.size
 
 
-def _table(places: Mapping[int, Place], slots: Sequence[int]) -> Float64Array:
+def _table(positions: Mapping[int, Position], slots: Sequence[int]) -> Float64Array:
     """``[N, 3]`` x, y and number of each slot, NaN where it was not."""
-    return np.array([places.get(slot, _NOWHERE) for slot in slots], np.float64)
+    return np.array([positions.get(slot, _UNKNOWN) for slot in slots], np.float64)
 
 
 def _each(table: Float64Array, rows: BoolArray) -> tuple[Float64Array, NDArray[np.int32]]:
@@ -271,7 +271,7 @@ def _each(table: Float64Array, rows: BoolArray) -> tuple[Float64Array, NDArray[n
 
 
 def _apart(a: Float64Array, b: Float64Array) -> Float64Array:
-    """``[N, M]`` log-odds of tracks one after the other, by their first and last places ``[N, 2, 4]`` and ``[M, 2,
+    """``[N, M]`` log-odds of tracks one after the other, by their first and last positions ``[N, 2, 4]`` and ``[M, 2,
     4]``: the same number goes on, or nobody is that fast."""
     after = b[None, :, 0, 0] >= a[:, None, 1, 0]
     before = b[None, :, 1, 0] <= a[:, None, 0, 0]

@@ -7,9 +7,6 @@ input has the range they want.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import av
@@ -27,6 +24,7 @@ from streamreid.detection.inputs import class_names, person_classes
 from streamreid.drawn_people import drawn_scene
 from streamreid.errors import DetectorError
 from streamreid.types import Frame
+from tests.support.exports import made_exports
 
 WIDTH, HEIGHT = 640, 480
 SCENE = drawn_scene((WIDTH, HEIGHT))
@@ -495,18 +493,7 @@ def test_the_yaml_can_say_it() -> None:
 
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shared = Path(__file__).resolve().parents[2].parent / "shared"
-    script = shared / "cases" / "det_exports.py"
-    if not script.is_file():
-        pytest.skip("needs ../shared/cases")
-    out = tmp_path_factory.mktemp("exports")
-    subprocess.run(
-        [sys.executable, str(script), str(out)],
-        check=True,
-        env={**os.environ, "SHARED": str(shared)},
-        capture_output=True,
-    )
-    return out
+    return made_exports("det_exports.py", tmp_path_factory.mktemp("exports"))
 
 
 @pytest.mark.parametrize(

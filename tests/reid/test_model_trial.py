@@ -3,9 +3,6 @@ cannot tell people apart is said."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +16,7 @@ from streamreid.config import EngineConfig
 from streamreid.drawn_people import drawn_crops
 from streamreid.errors import EngineError
 from streamreid.reid import EngineEmbedder, ImportOptions, import_bundle, load_bundle
+from tests.support.exports import made_exports
 
 HEIGHT, WIDTH = 64, 32
 MEAN, DEVIATION = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
@@ -196,18 +194,7 @@ def test_the_command_says_how_it_went(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shared = Path(__file__).resolve().parents[2].parent / "shared"
-    script = shared / "cases" / "reid_exports.py"
-    if not script.is_file():
-        pytest.skip("needs ../shared/cases")
-    out = tmp_path_factory.mktemp("exports")
-    subprocess.run(
-        [sys.executable, str(script), str(out)],
-        check=True,
-        env={**os.environ, "SHARED": str(shared)},
-        capture_output=True,
-    )
-    return out
+    return made_exports("reid_exports.py", tmp_path_factory.mktemp("exports"))
 
 
 def test_other_tools_exports_give_the_same_features(exports: Path, tmp_path: Path) -> None:

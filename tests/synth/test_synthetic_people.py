@@ -18,7 +18,7 @@ from streamreid.datasets.identity_split import split_people
 from streamreid.synth.people.cameras import as_image, make_camera
 from streamreid.synth.people.config import PeopleConfig
 from streamreid.synth.people.luggage import box_mesh
-from streamreid.synth.people.meshes import Material, Pattern, Piece, coarsened, join
+from streamreid.synth.people.meshes import Material, Pattern, Submesh, coarsened, join
 from streamreid.synth.people.obstacles import draw_obstacle
 from streamreid.synth.people.people_folder import plan_person, write_people
 from streamreid.synth.people.rendering import CARRIED, Light, Viewpoint, load_embree, render
@@ -33,10 +33,10 @@ VIEW = Viewpoint(
 )
 
 
-def box(place: tuple[float, float, float], part: int, material: Material) -> Piece:
+def box(place: tuple[float, float, float], part: int, material: Material) -> Submesh:
     vertices, faces = box_mesh((1.0, 1.0, 1.0), 0.0, 1)
     weights = csr_matrix(np.ones((len(vertices), 1), np.float32))
-    return Piece(
+    return Submesh(
         vertices + np.array(place, np.float32), faces, weights, np.full(len(vertices), part, np.uint8), material
     )
 

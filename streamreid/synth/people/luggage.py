@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from streamreid.synth.people.body import HEAD, SKIN_VERTICES, TORSO, BodyModel, Shape
-from streamreid.synth.people.meshes import Material, Piece
+from streamreid.synth.people.meshes import Material, Submesh
 from streamreid.types import FloatArray, IntArray
 
 __all__ = ["Held", "backpack", "box_mesh", "case", "handbag", "parcel", "peak", "shoulder_bag", "umbrella"]
@@ -57,14 +57,14 @@ def box_mesh(size: tuple[float, float, float], roundness: float = 0.35, steps: i
 
 def _attached(
     vertices: FloatArray, faces: IntArray, body: BodyModel, bone: str, part: int, material: Material
-) -> Piece:
+) -> Submesh:
     rows, bones = len(vertices), body.weights.shape[1]
     columns = np.full(rows, body.bones[bone])
     weights = csr_matrix((np.ones(rows, np.float32), (np.arange(rows), columns)), shape=(rows, bones))
-    return Piece(vertices, faces, weights, np.full(rows, part, np.uint8), material)
+    return Submesh(vertices, faces, weights, np.full(rows, part, np.uint8), material)
 
 
-def backpack(body: BodyModel, shape: Shape, material: Material, rng: np.random.Generator) -> Piece:
+def backpack(body: BodyModel, shape: Shape, material: Material, rng: np.random.Generator) -> Submesh:
     """On the back, from the shoulders down."""
     size = rng.uniform(0.26, 0.36), rng.uniform(0.12, 0.22), rng.uniform(0.36, 0.52)
     vertices, faces = box_mesh(size, rng.uniform(0.25, 0.55))
@@ -76,7 +76,7 @@ def backpack(body: BodyModel, shape: Shape, material: Material, rng: np.random.G
     return _attached(vertices + place, faces, body, "spine02", TORSO, material)
 
 
-def shoulder_bag(body: BodyModel, shape: Shape, material: Material, side: float, rng: np.random.Generator) -> Piece:
+def shoulder_bag(body: BodyModel, shape: Shape, material: Material, side: float, rng: np.random.Generator) -> Submesh:
     """At the hip, on the side of the sign of ``side``."""
     size = rng.uniform(0.08, 0.14), rng.uniform(0.22, 0.36), rng.uniform(0.18, 0.3)
     vertices, faces = box_mesh(size, rng.uniform(0.2, 0.5))
@@ -88,7 +88,7 @@ def shoulder_bag(body: BodyModel, shape: Shape, material: Material, side: float,
     return _attached(vertices + place, faces, body, "root", TORSO, material)
 
 
-def peak(body: BodyModel, shape: Shape, material: Material) -> Piece:
+def peak(body: BodyModel, shape: Shape, material: Material) -> Submesh:
     """The peak of a cap, before the brow."""
     skin = shape.vertices[:SKIN_VERTICES]
     top = skin[:, 2].max()

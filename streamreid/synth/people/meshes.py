@@ -17,7 +17,7 @@ __all__ = [
     "Mesh",
     "Pattern",
     "PatternKind",
-    "Piece",
+    "Submesh",
     "coarsened",
     "corners_of",
     "join",
@@ -74,7 +74,7 @@ class Material:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Piece:
+class Submesh:
     """One thing that is worn, at rest.
 
     Args:
@@ -96,7 +96,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mesh:
-    """All pieces of a person; fields as of a `Piece`, and ``owner [F]``, the number of each triangle's material."""
+    """All submeshes of a person: fields of a `Submesh`, and ``owner [F]``, the number of each triangle's material."""
 
     vertices: FloatArray
     faces: IntArray
@@ -107,18 +107,18 @@ class Mesh:
     materials: tuple[Material, ...] = field(default=())
 
 
-def join(pieces: Sequence[Piece]) -> Mesh:
-    """Put pieces together. Vertices that no triangle uses are left out."""
+def join(submeshes: Sequence[Submesh]) -> Mesh:
+    """Put submeshes together. Vertices that no triangle uses are left out."""
     vertices, faces, weights, parts, uvs, owners = [], [], [], [], [], []
     count = 0
-    for number, piece in enumerate(pieces):
-        used, corners = np.unique(piece.faces, return_inverse=True)
-        vertices.append(piece.vertices[used])
-        weights.append(piece.weights[used])
-        parts.append(piece.part[used])
+    for number, submesh in enumerate(submeshes):
+        used, corners = np.unique(submesh.faces, return_inverse=True)
+        vertices.append(submesh.vertices[used])
+        weights.append(submesh.weights[used])
+        parts.append(submesh.part[used])
         faces.append(corners.reshape(-1, 3) + count)
-        uvs.append(np.zeros((len(piece.faces), 3, 2), np.float32) if piece.uv is None else piece.uv)
-        owners.append(np.full(len(piece.faces), number, np.int16))
+        uvs.append(np.zeros((len(submesh.faces), 3, 2), np.float32) if submesh.uv is None else submesh.uv)
+        owners.append(np.full(len(submesh.faces), number, np.int16))
         count += len(used)
     return Mesh(
         vertices=np.concatenate(vertices).astype(np.float32),
@@ -127,7 +127,7 @@ def join(pieces: Sequence[Piece]) -> Mesh:
         part=np.concatenate(parts),
         uv=np.concatenate(uvs).astype(np.float32),
         owner=np.concatenate(owners),
-        materials=tuple(piece.material for piece in pieces),
+        materials=tuple(submesh.material for submesh in submeshes),
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from streamreid.synth.people.body import ARMS, FEET, HEAD, LEGS, SKIN_VERTICES, TORSO, BodyModel, Shape
-from streamreid.synth.people.meshes import Material, Piece, corners_of, offset
+from streamreid.synth.people.meshes import Material, Submesh, corners_of, offset
 from streamreid.types import FloatArray, IntArray
 
 __all__ = ["Bottom", "Tailor", "Tailored", "Top"]
@@ -51,8 +51,8 @@ class Bottom:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tailored(Piece):
-    """A piece that was cut from a helper mesh; ``covers [V]`` says which vertices of the body it lies over."""
+class Tailored(Submesh):
+    """A submesh that was cut from a helper mesh; ``covers [V]`` says which vertices of the body it lies over."""
 
     covers: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
@@ -100,8 +100,8 @@ class Tailor:
             "top": top,
         }
 
-    def top(self, shape: Shape, cut: Top, material: Material) -> list[Piece]:
-        """A garment of the upper body; a coat has a second piece that hangs over the legs."""
+    def top(self, shape: Shape, cut: Top, material: Material) -> list[Submesh]:
+        """A garment of the upper body; a coat has a second submesh that hangs over the legs."""
         height, part = self.body.standard.vertices[:, 2], self.body.part
         level = self.levels
         low = level["crotch"] + cut.hem * (level["navel"] - level["crotch"])
@@ -113,12 +113,12 @@ class Tailor:
         if cut.opened:
             front = self.body.standard.vertices[:, 1] < 0
             inside &= ~(front & (abs(self.body.standard.vertices[:, 0]) < cut.opened) & (part != ARMS))
-        pieces = [self._piece(shape, self.body.tights, inside, cut.thickness, material)]
+        submeshes = [self._submesh(shape, self.body.tights, inside, cut.thickness, material)]
         if cut.hem < 0:
-            pieces.append(self.skirt(shape, -cut.hem, cut.thickness, material, opened=cut.opened))
-        return pieces
+            submeshes.append(self.skirt(shape, -cut.hem, cut.thickness, material, opened=cut.opened))
+        return submeshes
 
-    def bottom(self, shape: Shape, cut: Bottom, material: Material) -> Piece:
+    def bottom(self, shape: Shape, cut: Bottom, material: Material) -> Submesh:
         """Trousers."""
         part, level = self.body.part, self.levels
         height = self.body.standard.vertices[:, 2]
@@ -126,7 +126,7 @@ class Tailor:
         inside = np.isin(part, (LEGS, FEET)) & (self.leg < cut.length)
         inside |= (part == TORSO) & (height < waist)
         width = cut.thickness + cut.flare * np.clip(self.leg, 0, 1)
-        return self._piece(shape, self.body.tights, inside, width.astype(np.float32), material)
+        return self._submesh(shape, self.body.tights, inside, width.astype(np.float32), material)
 
     def skirt(
         self,
@@ -137,7 +137,7 @@ class Tailor:
         *,
         flare: float = 0.0,
         opened: float = 0,
-    ) -> Piece:
+    ) -> Submesh:
         """What hangs from the waist over both legs, down to ``length`` of the way from the crotch to the ankles."""
         level, height = self.levels, self.body.standard.vertices[:, 2]
         waist = level["crotch"] + 0.9 * (level["navel"] - level["crotch"])
@@ -146,9 +146,9 @@ class Tailor:
             at = self.body.standard.vertices
             inside &= ~((at[:, 1] < 0) & (abs(at[:, 0]) < opened))
         width = thickness + flare * np.clip((waist - height) / waist, 0, 1)
-        return self._piece(shape, self.body.skirt, inside, width.astype(np.float32), material, part=LEGS)
+        return self._submesh(shape, self.body.skirt, inside, width.astype(np.float32), material, part=LEGS)
 
-    def cap(self, shape: Shape, material: Material, *, down_to: float, thickness: float, face: bool = False) -> Piece:
+    def cap(self, shape: Shape, material: Material, *, down_to: float, thickness: float, face: bool = False) -> Submesh:
         """What lies over the head, down to a share of the way from the brow (0) to the chin (1); ``face`` leaves the
         face free."""
         level, at = self.levels, self.body.standard.vertices
@@ -157,7 +157,7 @@ class Tailor:
         if face:
             middle = at[self.body.scalp.ravel(), 1].mean()
             inside &= (at[:, 1] > middle - 0.02) | (at[:, 2] > level["brow"])
-        return self._piece(shape, self.body.scalp, inside, thickness, material, part=HEAD, bone="head")
+        return self._submesh(shape, self.body.scalp, inside, thickness, material, part=HEAD, bone="head")
 
     @cached_property
     def _neighbours(self) -> csr_matrix:
@@ -172,7 +172,7 @@ class Tailor:
             free = ((self._neighbours @ free) > 0).astype(np.float32)
         return np.asarray((free == 0) & (np.arange(len(free)) < SKIN_VERTICES))
 
-    def _piece(
+    def _submesh(
         self,
         shape: Shape,
         mesh: IntArray,
@@ -182,7 +182,7 @@ class Tailor:
         *,
         part: int | None = None,
         bone: str | None = None,
-    ) -> Piece:
+    ) -> Submesh:
         faces = mesh[inside[mesh].all(1)]
         used, corners = np.unique(faces, return_inverse=True)
         faces = corners.reshape(-1, 3)

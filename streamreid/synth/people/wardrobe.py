@@ -33,7 +33,7 @@ from streamreid.synth.people.luggage import (
     shoulder_bag,
     umbrella,
 )
-from streamreid.synth.people.meshes import Material, Mesh, Piece, coarsened, join
+from streamreid.synth.people.meshes import Material, Mesh, Submesh, coarsened, join
 from streamreid.synth.people.poses import ArmPose
 from streamreid.synth.people.tailoring import Bottom, Tailor, Tailored, Top
 from streamreid.types import IntArray
@@ -117,7 +117,7 @@ class Wardrobe:
 
 @dataclass(slots=True)
 class _Outfit:
-    pieces: list[Piece]
+    submeshes: list[Submesh]
     hidden: list[IntArray]
     clothes: list[str]
 
@@ -158,7 +158,7 @@ class _Dressing:
         self._head()
         held, arms = self._luggage()
         self._skin()
-        mesh = join(self._outfit.pieces)
+        mesh = join(self._outfit.submeshes)
         return Dressed(self._shape, mesh, held, arms, tuple(self._outfit.clothes))
 
     def _skin(self) -> None:
@@ -166,21 +166,21 @@ class _Dressing:
         hidden = np.zeros(len(body.part), bool)
         for vertices in self._outfit.hidden:
             hidden[vertices[vertices < len(hidden)]] = True
-        for piece in self._outfit.pieces:
-            if isinstance(piece, Tailored):
-                hidden |= self._w._tailor.well_inside(piece.covers)
+        for submesh in self._outfit.submeshes:
+            if isinstance(submesh, Tailored):
+                hidden |= self._w._tailor.well_inside(submesh.covers)
         faces = self._w._skin_faces
         shown = ~hidden[faces].all(1)
         skins = self._w._skins["female" if self._female else "male"]
         material = skin_material(rng, skins[rng.integers(len(skins))])
-        self._outfit.pieces.append(
-            Piece(self._shape.vertices, faces[shown], body.weights, body.part, material, self._w._skin_uv[shown])
+        self._outfit.submeshes.append(
+            Submesh(self._shape.vertices, faces[shown], body.weights, body.part, material, self._w._skin_uv[shown])
         )
 
     def _wear(self, half: _Half, material: Material, name: str) -> None:
         clothing = half.clothing
-        self._outfit.pieces.append(
-            Piece(
+        self._outfit.submeshes.append(
+            Submesh(
                 clothing.fit(self._shape),
                 clothing.faces[half.faces],
                 clothing.weights,
@@ -229,14 +229,14 @@ class _Dressing:
         else:
             flare = rng.uniform(-0.01, 0.12)
             skirt = tailor.skirt(self._shape, rng.uniform(0.3, 0.9), 0.012, material, flare=flare)
-            self._outfit.pieces.append(skirt)
+            self._outfit.submeshes.append(skirt)
             self._outfit.clothes.append("skirt")
             if rng.random() < 0.5:
                 tights = Material(draw_colour(rng, legs=True))
-                self._outfit.pieces.append(tailor.bottom(self._shape, Bottom(1.0, 0.003, 0.0), tights))
+                self._outfit.submeshes.append(tailor.bottom(self._shape, Bottom(1.0, 0.003, 0.0), tights))
                 self._outfit.clothes.append("tights")
             return
-        self._outfit.pieces.append(tailor.bottom(self._shape, cut, material))
+        self._outfit.submeshes.append(tailor.bottom(self._shape, cut, material))
         self._outfit.clothes.append(name)
 
     def _top(self) -> None:
@@ -249,22 +249,22 @@ class _Dressing:
         sleeves = float(rng.choice([0.0, rng.uniform(0.28, 0.48), rng.uniform(0.9, 1.02)], p=[0.08, 0.42, 0.5]))
         cut = Top(sleeves, rng.uniform(0.05, 0.5), rng.uniform(0.012, 0.026), rng.uniform(-0.1, 0.3))
         material = fabric(rng, draw_colour(rng), printed=0.45, heights=heights)
-        self._outfit.pieces += tailor.top(self._shape, cut, material)
+        self._outfit.submeshes += tailor.top(self._shape, cut, material)
         self._outfit.clothes.append("shirt" if sleeves > 0.6 else "t-shirt")
 
     def _dress(self) -> None:
         rng, tailor = self._rng, self._w._tailor
         material = fabric(rng, draw_colour(rng), printed=0.45, heights=self._heights("crotch", "collar"))
         sleeves = float(rng.choice([0.0, 0.35, 1.0], p=[0.4, 0.35, 0.25]))
-        self._outfit.pieces += tailor.top(self._shape, Top(sleeves, 0.1, 0.012, rng.uniform(-0.2, 0.2)), material)
+        self._outfit.submeshes += tailor.top(self._shape, Top(sleeves, 0.1, 0.012, rng.uniform(-0.2, 0.2)), material)
         flare = rng.uniform(0.0, 0.14)
-        self._outfit.pieces.append(
+        self._outfit.submeshes.append(
             tailor.skirt(self._shape, rng.uniform(0.35, 1.0), 0.016, replace(material, straps=()), flare=flare)
         )
         self._outfit.clothes.append("dress")
         if rng.random() < 0.35:
             tights = Material(draw_colour(rng, legs=True))
-            self._outfit.pieces.append(tailor.bottom(self._shape, Bottom(1.0, 0.003, 0.0), tights))
+            self._outfit.submeshes.append(tailor.bottom(self._shape, Bottom(1.0, 0.003, 0.0), tights))
             self._outfit.clothes.append("tights")
 
     def _jacket(self) -> None:
@@ -278,7 +278,7 @@ class _Dressing:
             "coat": Top(1.03, -rng.uniform(0.3, 0.7), thickness, rng.uniform(0.2, 0.7), opened),
             "waistcoat": Top(0.0, rng.uniform(0.1, 0.4), thickness, rng.uniform(0.1, 0.5), opened),
         }[str(kind)]
-        self._outfit.pieces += tailor.top(self._shape, cut, material)
+        self._outfit.submeshes += tailor.top(self._shape, cut, material)
         self._outfit.clothes.append(str(kind))
 
     def _head(self) -> None:
@@ -298,12 +298,14 @@ class _Dressing:
             if short and rng.random() < 0.5 and not bald:
                 dark = hair_material(rng, self._w._hair[0].texture, self._age)  # type: ignore[arg-type]
                 cropped = replace(dark, texture=None, alpha=None, wrinkles=0.5)
-                self._outfit.pieces.append(tailor.cap(self._shape, cropped, down_to=0.25, thickness=0.003, face=True))
+                cap = tailor.cap(self._shape, cropped, down_to=0.25, thickness=0.003, face=True)
+                self._outfit.submeshes.append(cap)
             elif not bald:
                 assert hair.texture is not None
                 whole = _Half(hair, np.ones(len(hair.faces), bool), hair.hidden)
                 self._wear(whole, hair_material(rng, hair.texture, self._age), "hair")
-                self._outfit.pieces[-1] = replace(self._outfit.pieces[-1], part=np.full(len(hair.part), HEAD, np.uint8))
+                worn = self._outfit.submeshes
+                worn[-1] = replace(worn[-1], part=np.full(len(hair.part), HEAD, np.uint8))
 
     def _hair(self, *, short: bool) -> Clothing:
         rng = self._rng
@@ -316,14 +318,14 @@ class _Dressing:
         rng, tailor = self._rng, self._w._tailor
         material = fabric(rng, draw_colour(rng), printed=0.0)
         if choice < 0.07:
-            self._outfit.pieces.append(tailor.cap(self._shape, material, down_to=0.02, thickness=0.01))
-            self._outfit.pieces.append(peak(self._w.body, self._shape, material))
+            self._outfit.submeshes.append(tailor.cap(self._shape, material, down_to=0.02, thickness=0.01))
+            self._outfit.submeshes.append(peak(self._w.body, self._shape, material))
             self._outfit.clothes.append("cap")
         elif choice < 0.12:
-            self._outfit.pieces.append(tailor.cap(self._shape, material, down_to=0.1, thickness=0.014))
+            self._outfit.submeshes.append(tailor.cap(self._shape, material, down_to=0.1, thickness=0.014))
             self._outfit.clothes.append("beanie")
         else:
-            self._outfit.pieces.append(tailor.cap(self._shape, material, down_to=1.4, thickness=0.022, face=True))
+            self._outfit.submeshes.append(tailor.cap(self._shape, material, down_to=1.4, thickness=0.022, face=True))
             self._outfit.clothes.append("hood")
 
     def _luggage(self) -> tuple[tuple[Held, ...], tuple[ArmPose | None, ArmPose | None]]:
@@ -337,7 +339,7 @@ class _Dressing:
         arms: list[ArmPose | None] = [None, None]
         hand = 0 if side == "L" else 1
         if choice < 0.2:
-            self._outfit.pieces.append(backpack(body, self._shape, material, rng))
+            self._outfit.submeshes.append(backpack(body, self._shape, material, rng))
             half = rng.uniform(0.018, 0.03)
             across = rng.uniform(0.075, 0.1)
             self._strap(((1, 0, 0, across, half), (1, 0, 0, -across, half)), material)
@@ -346,7 +348,7 @@ class _Dressing:
                 arms[hand] = "strap"
         elif choice < 0.34:
             sign = 1.0 if side == "L" else -1.0
-            self._outfit.pieces.append(shoulder_bag(body, self._shape, material, sign, rng))
+            self._outfit.submeshes.append(shoulder_bag(body, self._shape, material, sign, rng))
             if rng.random() < 0.6:  # across the chest
                 normal = np.array([0.8, 0.0, -sign * 0.6])
                 middle = self._shape.heads[body.bones["spine02"]]
@@ -372,13 +374,13 @@ class _Dressing:
 
     def _strap(self, planes: tuple[tuple[float, float, float, float, float], ...], luggage: Material) -> None:
         """Lay straps over whatever covers the torso."""
-        for number, piece in enumerate(self._outfit.pieces):
+        for number, submesh in enumerate(self._outfit.submeshes):
             shoulders = 0.93 * self._shape.heads[self._w.body.bones["neck01"]][2]
-            worn_above = np.mean(piece.part == TORSO) > 0.25 and piece.vertices[:, 2].max() > shoulders
-            if worn_above and piece.material.colour != luggage.colour:
+            worn_above = np.mean(submesh.part == TORSO) > 0.25 and submesh.vertices[:, 2].max() > shoulders
+            if worn_above and submesh.material.colour != luggage.colour:
                 dark: tuple[float, float, float] = tuple(0.8 * c for c in luggage.colour)  # type: ignore[assignment]
-                material = replace(piece.material, straps=piece.material.straps + planes, strap=dark)
-                self._outfit.pieces[number] = replace(piece, material=material)
+                material = replace(submesh.material, straps=submesh.material.straps + planes, strap=dark)
+                self._outfit.submeshes[number] = replace(submesh, material=material)
 
 
 def _half(clothing: Clothing, body: BodyModel, parts: tuple[int, ...]) -> _Half | None:
