@@ -280,10 +280,11 @@ class _Dispatcher:
             ClusterError: A machine does not fit.
         """
         copies: dict[str, ModelCopy] = {}
+        versions = installed()
         with probed_places(self._batch.out, [task.recording for task in self._todo]) as sizes:
             for config in self._model_configs():
-                reports = self._session.probe(machines, list(sizes), config.detector, config.engine.model)
-                check_reports(reports, sizes=sizes, **installed())
+                reports = self._session.probe(machines, list(sizes), config.detector, config.engine.model, versions)
+                check_reports(reports, sizes=sizes, **versions)
                 copies |= missing_models(config, reports)
         return list(copies.values())
 

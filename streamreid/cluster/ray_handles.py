@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -20,9 +22,14 @@ __all__ = ["RayHandle", "find_worker"]
 _GONE_SECONDS = 3.0
 """How long a machine may take to say whether a process runs there."""
 
-
 _RELAY_SECONDS = 15.0
-"""After which an actor that cannot be reached is called by a task: Ray starts one again within ten seconds."""
+"""After which an actor that does not answer is called by tasks: Ray starts one again within ten seconds."""
+
+_RELAYED_SECONDS = 30.0
+"""How long such a task waits for the actor. It occupies a process meanwhile."""
+
+_MOST_RELAYS = 2
+"""Such tasks at a time: each of them that waits has Ray start another process for the next."""
 
 
 def _ray() -> Any:
@@ -30,32 +37,32 @@ def _ray() -> Any:
 
 
 class _Call:
-    def __init__(self, answer: Any, problem: str = "", settled: Callable[..., None] = lambda **_: None) -> None:
-        self._answer, self._problem, self._settled = answer, problem, settled
+    def __init__(self, answer: Any, problem: str = "", answered: Callable[[], None] = lambda: None) -> None:
+        self._answer, self._problem, self._answered = answer, problem, answered
 
     def done(self) -> bool:
         return self.wait(0.0)
 
     def wait(self, seconds: float) -> bool:
-        return bool(self._problem) or bool(_ray().wait([self._answer], timeout=seconds)[0])
+        return bool(self._problem) or _is_done(self._answer, seconds)
 
     def result(self) -> Any:
         if self._problem:
             raise WorkerAway(self._problem)
         try:
             found = _ray().get(self._answer)
-            self._settled(reached=True)
-            return found
         except Exception as error:  # Ray raises many kinds, and here a client a few more
-            self._settled(reached=False)
             raise WorkerAway(first_line(error)) from None
+        self._answered()
+        return found
 
 
 class RayHandle:
     """Calls the methods of an actor, in whichever process it is at present. It can be sent to other processes.
 
     After the head was killed and started again, Ray 2.60 may never tell a process that an actor has another address
-    since. Where an actor cannot be reached for a while, it is therefore called by a task, whose process asks anew.
+    since. Where an actor does not answer for a while, it is therefore called by tasks, whose processes ask anew, until
+    it answers this process again.
 
     Args:
         actor: Ray's handle.
@@ -63,28 +70,50 @@ class RayHandle:
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
-        self._away_since: float | None = None
+        self._lock = threading.Lock()
+        self._unanswered_since: float | None = None
+        self._relays: list[Any] = []
+        self._knock: Any = None
+        self._knocked = 0.0
 
-    def _settled(self, *, reached: bool) -> None:
-        if reached:
-            self._away_since = None
-        elif self._away_since is None:
-            self._away_since = time.monotonic()
-
-    def _relay_settled(self, *, reached: bool) -> None:
-        if not reached:  # as before for a while
-            self._away_since = time.monotonic()
+    def __reduce__(self) -> tuple[type[RayHandle], tuple[Any]]:
+        return RayHandle, (self.actor,)
 
     def begin(self, method: str, *arguments: Any) -> Pending:
         """See `WorkerHandle`."""
-        away = self._away_since
         try:
-            if away is not None and time.monotonic() - away > _RELAY_SECONDS:
-                relay = _ray().remote(num_cpus=0, max_retries=0)(_relayed)
-                return _Call(relay.remote(self.actor, method, arguments), settled=self._relay_settled)
-            return _Call(getattr(self.actor, method).remote(*arguments), settled=self._settled)
+            with self._lock:
+                if self._answers(time.monotonic()):
+                    return _Call(getattr(self.actor, method).remote(*arguments), answered=self._heard)
+                self._relays = [relay for relay in self._relays if not _is_done(relay)]
+                if len(self._relays) >= _MOST_RELAYS:
+                    return _Call(None, "it does not answer, nor do tasks that ask it")
+                task = _ray().remote(num_cpus=0, max_retries=0)(_relayed)
+                self._relays.append(task.remote(self.actor, method, arguments))
+                return _Call(self._relays[-1])
         except Exception as error:  # the actor is gone for good, or a client has lost its connection
             return _Call(None, first_line(error))
+
+    def _heard(self) -> None:
+        with self._lock:
+            self._unanswered_since = None
+
+    def _answers(self, now: float) -> bool:
+        """Whether to call the actor itself."""
+        if self._unanswered_since is None:
+            self._unanswered_since = now
+        if now - self._unanswered_since <= _RELAY_SECONDS:
+            return True
+        if self._knock is not None and _is_done(self._knock):
+            knock, self._knock = self._knock, None
+            with suppress(Exception):  # Ray raises many kinds
+                _ray().get(knock)
+                self._unanswered_since = now
+                return True
+        if self._knock is None and now - self._knocked > _RELAY_SECONDS:
+            self._knocked = now
+            self._knock = self.actor.__ray_ready__.remote()
+        return False
 
     def call(self, method: str, *arguments: Any, seconds: float) -> Any:
         """See `WorkerHandle`."""
@@ -115,8 +144,12 @@ def _is_gone(host: str, pid: int) -> bool:
         return False
 
 
+def _is_done(answer: Any, seconds: float = 0.0) -> bool:
+    return bool(_ray().wait([answer], timeout=seconds)[0])
+
+
 def _relayed(actor: Any, method: str, arguments: tuple[Any, ...]) -> Any:
-    return _ray().get(getattr(actor, method).remote(*arguments))
+    return _ray().get(getattr(actor, method).remote(*arguments), timeout=_RELAYED_SECONDS)
 
 
 def find_worker(worker: ExtraWorker) -> WorkerSlot | None:

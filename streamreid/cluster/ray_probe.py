@@ -8,7 +8,9 @@ from typing import Any
 __all__ = ["describe_machine"]
 
 
-def describe_machine(folder: str, paths: list[str], detector: dict[str, Any], engine: str) -> dict[str, Any]:
+def describe_machine(
+    folder: str, paths: list[str], detector: dict[str, Any], engine: str, versions: dict[str, str]
+) -> dict[str, Any]:
     """What is installed and what is seen.
 
     Args:
@@ -16,6 +18,8 @@ def describe_machine(folder: str, paths: list[str], detector: dict[str, Any], en
         paths: Files and folders to look for.
         detector: Settings of the detector, as JSON.
         engine: The setting engine.model.
+        versions: Of ``streamreid`` and ``python`` that are expected. A machine with others says no more: that alone is
+            told, and looking at its models takes seconds.
 
     Returns:
         The fields of `streamreid.cluster.machines.Report` but the machine.
@@ -38,6 +42,9 @@ def describe_machine(folder: str, paths: list[str], detector: dict[str, Any], en
 
         found["streamreid"] = streamreid.__version__
     except ImportError:
+        return found
+    same_python = found["python"].split(".")[:2] == versions["python"].split(".")[:2]
+    if found["streamreid"] != versions["streamreid"] or not same_python:
         return found
     if os.path.isdir(folder):
         os.chdir(folder)

@@ -339,11 +339,12 @@ class RayRun:
                 mark.parent.mkdir(parents=True, exist_ok=True)
                 mark.touch()
             paths = [*sizes, *([str(mark)] if mark is not None else [])]
-            reports = self._session.probe(machines, paths, self.config.detector, self.config.engine.model)
+            versions = installed()
+            reports = self._session.probe(machines, paths, self.config.detector, self.config.engine.model, versions)
         finally:
             if mark is not None:
                 mark.unlink(missing_ok=True)
-        check_reports(reports, sizes=sizes, **installed())
+        check_reports(reports, sizes=sizes, **versions)
         copies = list(missing_models(self.config, reports).values())
         return copies, self._node() if mark is None else _sees(reports, str(mark))
 

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from streamreid._startup import starting
 from streamreid._version import __version__
 from streamreid.cluster import ray_probe
-from streamreid.cluster.machines import Machine, Report
+from streamreid.cluster.machines import Machine, Report, fitting
 from streamreid.cluster.ray_errors import first_line, heard, reach, refused, within
 from streamreid.config import ClusterConfig, DetectorConfig
 from streamreid.errors import ClusterError, MissingExtraError
@@ -145,6 +145,10 @@ class RaySession:
 
     def _start_here(self, quiet: Mapping[str, Any]) -> None:
         cores = max(available_threads(), math.ceil(self._workers * self.config.cores))
+        gpus = _gpus_here()
+        if gpus is not None:  # before Ray is started, which takes seconds
+            name = socket.gethostname()
+            fitting([Machine("", name, name, cores, gpus)], self.config, {})
         if len(tempfile.gettempdir()) > _LONGEST_SOCKET_FOLDER:
             self._folder = Path(tempfile.mkdtemp(prefix="streamreid-ray-", dir="/tmp"))
         else:
@@ -267,7 +271,12 @@ class RaySession:
         return found
 
     def probe(
-        self, machines: Sequence[Machine], paths: Sequence[str], detector: DetectorConfig, engine: str
+        self,
+        machines: Sequence[Machine],
+        paths: Sequence[str],
+        detector: DetectorConfig,
+        engine: str,
+        versions: Mapping[str, str],
     ) -> list[Report]:
         """What machines say of themselves, all at once.
 
@@ -276,12 +285,13 @@ class RaySession:
             paths: Files and folders to look for there.
             detector: Whose file to look for.
             engine: The setting engine.model.
+            versions: As `installed` gives them; a machine with others says nothing beyond its own.
         """
         self.ray.cloudpickle.register_pickle_by_value(ray_probe)
         strategy = self.ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
         # No share of a processor: a machine answers also where all of them are taken.
         task = self.ray.remote(num_cpus=0, max_retries=1)(ray_probe.describe_machine)
-        asked = (os.getcwd(), list(paths), detector.model_dump(mode="json"), engine)
+        asked = (os.getcwd(), list(paths), detector.model_dump(mode="json"), engine, dict(versions))
         answers = [
             (machine, task.options(scheduling_strategy=strategy(machine.node, soft=False)).remote(*asked))
             for machine in machines
@@ -300,6 +310,18 @@ class RaySession:
                 said.pop("models_problem", None)
                 reports.append(Report(machine, **said))
         return reports
+
+
+def _gpus_here() -> int | None:
+    """GPUs that Ray will find on this machine; None if it cannot be asked before it runs."""
+    try:
+        accelerators = import_module("ray._private.accelerators")
+        manager = accelerators.get_accelerator_manager_for_resource("GPU")
+        found = int(manager.get_current_node_num_accelerators())
+        visible = manager.get_current_process_visible_accelerator_ids()
+    except Exception:  # Ray's own affair, which may change
+        return None
+    return found if visible is None else min(found, len(visible))
 
 
 def _send_token(address: str | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import cv2
 import numpy as np
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.reformatter import VideoReformatter
 
 from streamreid.sources.base import Notes
@@ -99,7 +99,9 @@ class ImageConverter:
             )
         # Rows are padded where the width asks for it; only then this copies.
         image = np.ascontiguousarray(plain.to_ndarray(), np.uint8)
-        matrix = cast("Any", frame.side_data).get(Type.DISPLAYMATRIX)
+        # `frame.side_data` refers to the frame and is kept in it: the picture, which may have megabytes, would then lie
+        # there until Python looks for such circles, and it does not know of FFmpeg's memory.
+        matrix = cast("Any", SideDataContainer)(frame).get(Type.DISPLAYMATRIX)
         return image if matrix is None else _turned(image, bytes(matrix))
 
 

@@ -45,7 +45,7 @@ def nodes(ray):
     cluster = None
     try:
         small = {"object_store_memory": STORE, "include_dashboard": False, "temp_dir": folder}
-        cluster = patiently(Cluster, head_node_args={"num_cpus": 2, **small})
+        cluster = patiently(Cluster, initialize_head=True, head_node_args={"num_cpus": 2, **small})
         cluster.add = partial(patiently, cluster.add_node, num_cpus=1, object_store_memory=STORE)
         ray.init(cluster.address, log_to_driver=False, configure_logging=False)
         yield cluster

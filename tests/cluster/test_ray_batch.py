@@ -125,8 +125,33 @@ def test_what_no_machine_has(nodes, recordings, tmp_path, settings, said):
 def test_another_version_on_a_machine(nodes, recordings, tmp_path, monkeypatch):
     here = ray_batch.installed()
     monkeypatch.setattr(ray_batch, "installed", lambda: {**here, "streamreid": "99.0"})
+    began = time.monotonic()
     with pytest.raises(ClusterError, match=rf"{os.uname().nodename} .*streamreid \S+, but 99\.0 here"):
         run_on_cluster(recordings, tmp_path / "out")
+    assert time.monotonic() - began < 10
+
+
+OTHER = """
+import sys
+from ray._private import utils
+utils.compute_version_info = lambda: ("1.0.0", "3.9.1")
+from streamreid.cli import main
+main()
+"""
+
+
+def test_another_ray_and_python_than_the_head_has(nodes, recordings, scene, tmp_path):
+    options = ["--detector", f"mot:{scene.boxes}", "--engine", "none", "--cluster", "auto"]
+    command = [sys.executable, "-c", OTHER, "batch", str(scene.folder), "--out", str(tmp_path / "out"), *options]
+    began = time.monotonic()
+    program = subprocess.run(
+        command, env={**os.environ, "RAY_ADDRESS": nodes.address}, capture_output=True, text=True, timeout=60
+    )
+    assert time.monotonic() - began < 10
+    said = " ".join(program.stderr.split())
+    assert program.returncode == 2, said
+    assert f"another version of Ray or Python than this machine ({os.uname().nodename}: " in said
+    assert "Install the same versions everywhere" in said
 
 
 def test_a_gallery_is_refused(recordings, tmp_path):

@@ -50,10 +50,18 @@ def test_a_machine_that_is_in_no_cluster(call, recordings, scene, tmp_path, monk
     assert f"no Ray cluster on this machine ({socket.gethostname()})" in err.replace("\n", " ")
 
 
-SHORT = """
-import sys
-from streamreid.cluster import ray_session
-ray_session.HEAD_SECONDS = 3.0
-from streamreid.cli import main
-main()
-"""
+@pytest.mark.parametrize("command", ["batch", "run"])
+def test_a_gpu_that_this_machine_has_not(call, recordings, scene, tmp_path, monkeypatch, command):
+    """It is told before Ray is started, which takes longer than anybody likes to wait for an error."""
+    ray = pytest.importorskip("ray")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("Ray is started"))
+    what = scene.folder if command == "batch" else scene.folder / "r0.mp4"
+    options = ["--detector", f"mot:{scene.boxes}", "--engine", "none", "--cluster", "local", "--set", "cluster.gpus=1"]
+    began = time.monotonic()
+    code, _, err = call(command, what, "--out", tmp_path / "out", *options)
+    assert code == 2
+    said = " ".join(err.split())
+    assert f"{socket.gethostname()}: no GPU" in said
+    assert "1 GPUs" in said
+    assert time.monotonic() - began < 10

@@ -318,3 +318,16 @@ def test_memory_stays_flat_over_thousands_of_loops(make_video) -> None:
     assert frame.index == 11_999
     assert frame.time == pytest.approx(1199.9)
     assert usage[11_999] - usage[2000] < 5e6, "a leak of 2 kB per loop would be seen"
+
+
+def test_no_picture_waits_for_the_garbage_collector(make_video) -> None:
+    """Python collects circles by how many objects there are; a few hundred pictures in them are gigabytes."""
+    path = make_video("a.avi", frames=30)
+    gc.collect()
+    gc.disable()
+    try:
+        with VideoFileSource(CameraConfig(name="cam", uri=str(path), repeat=3)) as source:
+            assert sum(1 for _ in source) == 90
+        assert gc.collect() < 30
+    finally:
+        gc.enable()

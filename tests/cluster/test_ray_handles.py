@@ -1,0 +1,100 @@
+"""Calls of an actor that does not answer. Ray is a stand-in here: what it is asked for counts, and its real faults take
+minutes."""
+
+from contextlib import suppress
+from types import SimpleNamespace
+
+import pytest
+
+from streamreid.cluster import ray_handles
+from streamreid.cluster.ray_handles import RayHandle
+from streamreid.cluster.worker_slots import WorkerAway
+
+
+class Answer:
+    """What a call gives: nothing yet, a value, or an error."""
+
+    def __init__(self, value=None):
+        self.value = value
+
+
+class StandIn:
+    """An actor, and the part of Ray that calls it."""
+
+    def __init__(self, monkeypatch):
+        self.now, self.direct, self.relayed, self.knocks = 0.0, [], [], []
+        self.reachable = self.reached_by_tasks = False
+        monkeypatch.setattr(ray_handles, "_ray", lambda: self)
+        monkeypatch.setattr(ray_handles, "time", SimpleNamespace(monotonic=lambda: self.now))
+        method = SimpleNamespace(remote=lambda *_: self._asked(self.direct, self.reachable))
+        knock = SimpleNamespace(remote=lambda: self._asked(self.knocks, self.reachable))
+        self.actor = SimpleNamespace(exchange=method, __ray_ready__=knock)
+
+    def _asked(self, calls, answered):
+        calls.append(Answer("answer" if answered else None))
+        return calls[-1]
+
+    def wait(self, answers, timeout):
+        return [a for a in answers if a.value], [a for a in answers if not a.value]
+
+    def get(self, answer):
+        return answer.value
+
+    def remote(self, **_):
+        return lambda _: SimpleNamespace(remote=lambda *_: self._asked(self.relayed, self.reached_by_tasks))
+
+
+@pytest.fixture
+def ray(monkeypatch):
+    return StandIn(monkeypatch)
+
+
+def ask(ray, handle, seconds, every=1.0):
+    """Call again and again; how many calls were answered."""
+    answered = 0
+    for _ in range(int(seconds / every)):
+        with suppress(WorkerAway):
+            answered += handle.call("exchange", seconds=0.1) == "answer"
+        ray.now += every
+    return answered
+
+
+def test_an_actor_that_answers_is_called_itself(ray):
+    ray.reachable = True
+    assert ask(ray, RayHandle(ray.actor), 100) == len(ray.direct) == 100
+    assert not ray.relayed
+    assert not ray.knocks
+
+
+def test_one_that_this_process_does_not_find_again_is_called_by_tasks(ray):
+    ray.reached_by_tasks = True
+    handle = RayHandle(ray.actor)
+    assert ask(ray, handle, 100) > 80
+    assert len(ray.direct) <= 16
+
+
+def test_tasks_that_wait_in_vain_are_few(ray):
+    """As while the machine of the actor has no network: each such task is a process of its own."""
+    ask(ray, RayHandle(ray.actor), 600)
+    assert len(ray.relayed) == ray_handles._MOST_RELAYS
+    assert len(ray.knocks) == 1
+
+
+def test_one_that_is_back_is_called_itself_again(ray):
+    ray.reached_by_tasks = True
+    handle = RayHandle(ray.actor)
+    ask(ray, handle, 60)
+    ray.reachable, ray.knocks[0].value = True, True
+    before = len(ray.relayed)
+    assert ask(ray, handle, 60) == 60
+    assert len(ray.relayed) == before
+
+
+def test_a_question_that_is_never_answered_is_not_forgotten_for_a_new_one(ray):
+    """The answer to the first knock may be lost with the process that was asked; it fails then, and another follows."""
+    handle = RayHandle(ray.actor)
+    ask(ray, handle, 60)
+    ray.knocks[0].value = "lost"
+    ray.get = lambda answer: (_ for _ in ()).throw(RuntimeError("lost"))
+    ask(ray, handle, 60)
+    assert len(ray.knocks) == 2
