@@ -27,6 +27,7 @@ import supervision as sv
 from _results import add_json, save_asked
 
 from streamreid.config import ZoneConfig
+from streamreid.places import Crossing
 from streamreid.places.monitor import PlaceMonitor
 from streamreid.replay import Replay
 from streamreid.replay.replay import replayed_config
@@ -54,6 +55,9 @@ OURS = "streamreid"
 SAME = 2.0
 """Seconds within which two counters mean the same crossing of a track."""
 
+_NEAR = 40.0
+"""Pixels between the feet of the same person at the same crossing in two runs."""
+
 VERDICTS = Path(__file__).parent / "lines_vtest.csv"
 
 
@@ -66,18 +70,29 @@ class Count:
         track: Of the camera.
         time: Capture time.
         direction: in or out, as streamreid calls it.
+        feet: Where the person is in the picture, pixels.
     """
 
     line: str
     track: int
     time: float
     direction: str
+    feet: tuple[float, float] = (0.0, 0.0)
 
     def same(self, other: Count) -> bool:
         """Whether both mean one crossing."""
         return (self.line, self.track, self.direction) == (other.line, other.track, other.direction) and abs(
             self.time - other.time
         ) <= SAME
+
+    def seen_as(self, other: Count) -> bool:
+        """Whether another run means this crossing, in which tracks may have other numbers."""
+        near = float(np.hypot(*np.subtract(self.feet, other.feet))) <= _NEAR
+        return (
+            (self.line, self.direction) == (other.line, other.direction)
+            and near
+            and abs(self.time - other.time) <= SAME
+        )
 
 
 def peers_of(size: tuple[int, int]) -> dict[str, dict[str, sv.LineZone]]:
@@ -116,13 +131,25 @@ def follow(cache: Path) -> tuple[list[FrameResult], dict[str, list[Count]], dict
                     # LineZone calls in what leads to the left-hand side of the line.
                     for direction, crossed in zip(("out", "in"), zone.trigger(people), strict=True):
                         counts[peer] += [
-                            Count(name, int(track), result.frame.time, direction)
-                            for track in result.tracks.ids[crossed].tolist()
+                            Count(name, int(result.tracks.ids[row]), result.frame.time, direction, _feet(result, row))
+                            for row in np.flatnonzero(crossed).tolist()
                         ]
                 spent[peer] += time.process_time() - begin
         crossings = replay.places.log().crossings
-    counts[OURS] = [Count(c.line, c.track_id, c.time, c.direction) for c in crossings]
+    counts[OURS] = [Count(c.line, c.track_id, c.time, c.direction, _where(results, c)) for c in crossings]
     return results, counts, {peer: seconds / max(len(results), 1) for peer, seconds in spent.items()}
+
+
+def _feet(result: FrameResult, row: int) -> tuple[float, float]:
+    left, _, right, bottom = result.tracks.boxes[row].tolist()
+    return (left + right) / 2, bottom
+
+
+def _where(results: Sequence[FrameResult], crossing: Crossing) -> tuple[float, float]:
+    """Feet of the track in the frame nearest to the crossing that shows it."""
+    shown = [r for r in results if abs(r.frame.time - crossing.time) <= SAME and crossing.track_id in r.tracks.ids]
+    nearest = min(shown, key=lambda r: abs(r.frame.time - crossing.time))
+    return _feet(nearest, int(np.flatnonzero(nearest.tracks.ids == crossing.track_id)[0]))
 
 
 def unmatched(a: Sequence[Count], b: Sequence[Count]) -> list[Count]:
@@ -143,14 +170,20 @@ def verdicts() -> list[tuple[Count, str]]:
         return []
     with open(VERDICTS, encoding="utf-8", newline="") as file:
         return [
-            (Count(row["line"], int(row["track"]), float(row["time"]), row["direction"]), row["crossed"])
+            (
+                Count(row["line"], 0, float(row["time"]), row["direction"], (float(row["x"]), float(row["y"]))),
+                row["crossed"],
+            )
             for row in csv.DictReader(file)
         ]
 
 
 def judged(counts: Sequence[Count], known: Sequence[tuple[Count, str]]) -> dict[str, int]:
     """How many of these counts are right, wrong, late, and not looked at."""
-    seen = [next((verdict for other, verdict in known if other.same(count)), "") for count in counts]
+    seen = []
+    for count in counts:
+        found = [(abs(count.time - other.time), verdict) for other, verdict in known if count.seen_as(other)]
+        seen.append(min(found)[1] if found else "")
     names = {"yes": "right", "no": "wrong", "late": "late", "": "not looked at"}
     return {name: seen.count(verdict) for verdict, name in names.items()}
 
@@ -272,9 +305,9 @@ def main() -> None:
         strips(results, shown, replayed_config(options.cache).cameras[0], options.strips)
         with open(options.strips / "disagreements.csv", "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(["number", "line", "track", "time", "direction", "counted by"])
+            writer.writerow(["number", "line", "x", "y", "time", "direction", "counted by"])
             for number, (who, c) in enumerate(shown):
-                writer.writerow([number, c.line, c.track, f"{c.time:.1f}", c.direction, who])
+                writer.writerow([number, c.line, *map(round, c.feet), f"{c.time:.1f}", c.direction, who])
     save_asked(options, {"counters": figures, "milliseconds_of_50_people": cost()})
 
 
