@@ -18,7 +18,19 @@ from typing import Any
 
 from streamreid.addresses import is_certain_host, quoted, split_address, variants
 
-__all__ = ["expand", "hide_known", "is_secret_key", "redact", "redact_data", "remember_address", "remember_secret"]
+__all__ = [
+    "HIDDEN",
+    "expand",
+    "hide_known",
+    "is_secret_key",
+    "redact",
+    "redact_data",
+    "remember_address",
+    "remember_secret",
+]
+
+HIDDEN = "***"
+"""Stands for a secret."""
 
 LIMIT = 50_000
 """Characters of a text that are shown; a message is a few hundred, a list of mistakes some thousand."""
@@ -169,7 +181,7 @@ def remember_address(text: str) -> None:
 def hide_known(text: str) -> str:
     """``text`` with ``***`` for every value that came from the environment."""
     for secret in _variants:
-        text = text.replace(secret, "***")
+        text = text.replace(secret, HIDDEN)
     return text
 
 
@@ -186,7 +198,7 @@ def redact(text: object) -> str:
         if any(
             word in shown for word in words
         ):  # a search for a plain text is a hundred times faster than for a choice
-            shown = pattern.sub("***", shown)
+            shown = pattern.sub(HIDDEN, shown)
     shown = _by_form(shown, cut=len(whole) > LIMIT)
     return shown if len(whole) <= LIMIT else f"{shown[:LIMIT]}... ({len(whole) - LIMIT} more characters)"
 
@@ -224,7 +236,7 @@ def _by_form(text: str, *, cut: bool) -> str:
 def _replaced(text: str, spans: list[tuple[int, int]]) -> str:
     pieces, position = [], 0
     for start, end in spans:
-        pieces += [text[position:start], "***"]
+        pieces += [text[position:start], HIDDEN]
         position = end
     return "".join([*pieces, text[position:]])
 

@@ -130,7 +130,7 @@ def _inputs(config: Mapping[str, Any]) -> dict[str, Any]:
 def same_schedule(manifest: Manifest, asked: Config) -> bool:
     """Whether the settings that decide who is embedded when are those of the stored run, so that its choice can be
     taken from the cache."""
-    stored = Config.from_dict(manifest.config, where=MANIFEST)
+    stored = Config.stored(manifest.config, where=MANIFEST)
     return (stored.tracker.high_score, stored.engine.embedding_interval) == (
         asked.tracker.high_score,
         asked.engine.embedding_interval,
@@ -198,7 +198,7 @@ def read_manifest(folder: Path) -> Manifest:
             f"'{path}' is damaged or of another version of streamreid: {'.'.join(map(str, first['loc'])) or 'file'}: "
             f"{first['msg']}. Store the run again with --cache"
         ) from None
-    config = Config.from_dict(manifest.config, where=str(path))
+    config = Config.stored(manifest.config, where=str(path))
     # The stored values are hashed, not today's reading of them: settings that came later must not make older caches
     # useless.
     if _hash(_inputs(manifest.config)) != manifest.settings or set(manifest.cameras) != {
@@ -246,7 +246,7 @@ def check_models(folder: Path, manifest: Manifest, asked: Config) -> None:
         EngineMismatchError: Another engine, or the engine has changed since.
         DataError: Another detector, or its file has changed since.
     """
-    stored = Config.from_dict(manifest.config, where=str(folder / MANIFEST))
+    stored = Config.stored(manifest.config, where=str(folder / MANIFEST))
     advice = (
         "Store the run again with --cache, or replay without asking for it (stored with detector "
         f"{manifest.detector.name}, engine {manifest.engine.name})"

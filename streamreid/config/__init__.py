@@ -34,6 +34,7 @@ from streamreid.config.place_checks import contradictions
 from streamreid.config.places import AlertConfig, LineConfig, ZoneConfig
 from streamreid.config.tracker import TrackerConfig
 from streamreid.errors import ConfigError
+from streamreid.secrets import HIDDEN
 
 __all__ = [
     "AlertConfig",
@@ -142,6 +143,17 @@ class Config(Section):
             ConfigError: Names every wrong key (with the nearest right one) and value.
         """
         return validate(cls, data, where=where)
+
+    @classmethod
+    def stored(cls, data: dict[str, Any], *, where: str = "configuration") -> Config:
+        """Check a configuration that results keep without its secrets. ``messages`` and ``server`` are left out
+        where a secret is missing in them: what remains of an address may be none.
+
+        Raises:
+            ConfigError: As `from_dict`.
+        """
+        lacking = {name for name in ("messages", "server") if HIDDEN in str(data.get(name))}
+        return cls.from_dict({name: section for name, section in data.items() if name not in lacking}, where=where)
 
     @classmethod
     def from_sources(cls, *sources: str | Path, **sections: Any) -> Config:

@@ -14,6 +14,7 @@ import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +22,7 @@ import numpy as np
 
 from streamreid.errors import ConfigError, MissingExtraError, OutputError
 from streamreid.places.csv_file import write_csv
-from streamreid.places.records import Place, PlaceLog, Visit
+from streamreid.places.records import EARLIEST_DATE, Place, PlaceLog, Visit
 from streamreid.places.stays import ABSENCE, Identities, Stay, people_of, staff_of, stays_at, visits_at
 from streamreid.suggestions import nearest
 from streamreid.types import TrackKey
@@ -234,9 +235,16 @@ def check_question(start: float | None, end: float | None, min_people: int) -> N
         if time is not None and math.isnan(time):
             raise ConfigError(f"{name} is no time; give seconds of capture time")
     if start is not None and end is not None and end < start:
-        raise ConfigError(f"the end, {end:g} s, is before the start, {start:g} s; exchange them")
+        raise ConfigError(f"the end, {_moment(end)}, is before the start, {_moment(start)}; exchange them")
     if min_people < 0:
         raise ConfigError(f"min_people {min_people}: write 0 or more")
+
+
+def _moment(time: float) -> str:
+    """A capture time for a message."""
+    if time < EARLIEST_DATE:
+        return f"{time:.10g} s"
+    return datetime.fromtimestamp(time, timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _seconds(time: float) -> float:

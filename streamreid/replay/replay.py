@@ -33,7 +33,7 @@ def replayed_config(folder: Path | str) -> Config:
         DataError: The folder is no cache, or it is damaged.
     """
     folder = Path(folder)
-    config = Config.from_dict(read_manifest(folder).config, where=str(folder / MANIFEST))
+    config = Config.stored(read_manifest(folder).config, where=str(folder / MANIFEST))
     # Films need the sources once more, and nobody is remembered twice by accident; who wants either says so.
     output = config.output.model_copy(update={"video": False, "mosaic": False, "dir": None})
     return config.model_copy(update={"output": output, "gallery": config.gallery.model_copy(update={"store": None})})

@@ -329,7 +329,7 @@ class FinishedRun:
         if self.summary is None:
             return None
         try:
-            return Config.from_dict(self.summary["configuration"], where=str(self.path / "summary.json"))
+            return Config.stored(self.summary["configuration"], where=str(self.path / "summary.json"))
         except (KeyError, TypeError, StreamReIDError) as error:
             raise DataError(f"'{self.path / 'summary.json'}' has no configuration that can be read: {error}") from error
 

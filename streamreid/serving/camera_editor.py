@@ -17,15 +17,13 @@ from streamreid.cameras.runtime_overrides import CameraOverrides
 from streamreid.config import CameraConfig
 from streamreid.errors import CameraExists, CameraNotFound, ConfigError, SourceError
 from streamreid.pipeline.ground_plane import check_calibration
-from streamreid.secrets import redact
+from streamreid.secrets import HIDDEN, redact
 from streamreid.serving.worker_pool import BusyError, Claim
 
 __all__ = ["CameraEditor"]
 
 MOST_CAMERAS = 1000
 """Of a run, when some are added by HTTP."""
-
-_HIDDEN = "***"
 
 
 class CameraEditor:
@@ -152,7 +150,7 @@ class CameraEditor:
 
     def _check(self, config: CameraConfig) -> None:
         """What a start would refuse is refused now."""
-        if _HIDDEN in config.uri:
+        if HIDDEN in config.uri:
             raise ConfigError("camera: uri: '***' stands for what is not shown; write the password itself")
         check_calibration(config)
 
@@ -196,7 +194,7 @@ def _with_password(given: str, current: str) -> str:
         same = (new.scheme, new_host) == (
             old.scheme,
             old_host,
-        ) and new_user == f"{old_user.partition(':')[0]}:{_HIDDEN}"
+        ) and new_user == f"{old_user.partition(':')[0]}:{HIDDEN}"
         return new._replace(netloc=old.netloc).geturl() if same else given
     except ValueError:
         return given

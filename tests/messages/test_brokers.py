@@ -122,6 +122,18 @@ def test_a_merge_is_told_to_whoever_followed_the_identity_that_goes(start_broker
     assert json.loads(broker.retained["streamreid/shop/identity/12"])["state"] == "known"
 
 
+def test_the_state_of_an_identity_stays_when_a_track_leaves_it(start_broker: Start, make_sink: MakeSink) -> None:
+    broker: Mosquitto = start_broker("mqtt")
+    sink = make_sink(broker.section())
+    sink.tell([link(1, who=12)])
+    sink.tell([IdentityEvent("split", 1e9 + 9, 13, "hall", 2, other_id=12)])
+    sink.close(FinalIdentities())
+    wait_until(lambda: len(broker.received()) == 5 and "streamreid/shop/identity/13" in broker.retained)
+    assert [e["data"]["global_id"] for e in events_of(broker.received()) if e["subject"] == "identity/12"] == [12, 13]
+    state = json.loads(broker.retained["streamreid/shop/identity/12"])
+    assert (state["cameras"], state["confirmed"], state["last_seen"]) == (["hall"], True, 1e9 + 1)
+
+
 def test_a_receiver_that_refuses_one_message_gets_all_others(
     start_broker: Start, make_sink: MakeSink, caplog: pytest.LogCaptureFixture
 ) -> None:

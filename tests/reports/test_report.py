@@ -152,6 +152,18 @@ def yaml(configuration, tmp_path):
     return path
 
 
+def test_secrets_that_are_missing_in_stored_settings_hinder_no_report(folder, call, tmp_path):
+    pytest.importorskip("plotly")
+    path = folder / "summary.json"
+    summary = json.loads(path.read_text())
+    summary["configuration"]["messages"] |= {"mqtt": {"address": "mqtt://127.0.0.1:***"}}
+    summary["configuration"]["server"] |= {"listen": "127.0.0.1:***"}
+    path.write_text(json.dumps(summary))
+    code, said, why = call("report", folder, "--html", tmp_path / "report.html")
+    assert code == 0, (said, why)
+    assert open_run(folder).config.messages.mqtt is None
+
+
 def test_a_folder_without_results_says_what_is_missing(call, tmp_path):
     code, _, why = call("report", tmp_path)
     assert code == 2

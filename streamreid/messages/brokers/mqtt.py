@@ -160,7 +160,11 @@ class MqttBroker:
             raise
 
     def _event(self, message: Message) -> Publication:
-        if message.subject.startswith("identity/") and message.type.startswith("streamreid.identity."):
+        if (
+            message.subject.startswith("identity/")
+            and message.type.startswith("streamreid.identity.")
+            and not _told_of_other(message.body)
+        ):
             self._states.add(message)
         return Publication(self._topic(message.subject), message.body, CONTENT_TYPE)
 
@@ -269,6 +273,14 @@ class _States:
         self._new = self._on_way | self._new
         self._first_new = self.first
         self._on_way, self._first_on_way, self._left = {}, None, 0
+
+
+def _told_of_other(body: bytes) -> bool:
+    """Whether an event says what left an identity, and so nothing of what that identity is now."""
+    if b'"other_id":null' in body:
+        return False
+    data = json.loads(body)["data"]
+    return data["identity"] != data["global_id"] and data["replaced_by"] is None
 
 
 def identity_state(body: bytes) -> bytes:
