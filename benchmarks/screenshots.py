@@ -50,7 +50,7 @@ REPEATS = 20
 
 WIDTH, QUALITY = 1200, 72
 
-READY = """[...document.images].every((image) => image.complete || image.loading === "lazy") &&
+READY = """() => [...document.images].every((image) => image.complete || image.loading === "lazy") &&
   [...document.querySelectorAll("camera-view")].every((view) => view.dataset.time)"""
 """Whether all pictures of a page are there."""
 
