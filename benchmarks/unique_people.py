@@ -11,8 +11,9 @@
         What the constants of the estimate come from, on scenes of other people: how often pairs of one person and of
         two have which log-odds, how often tracks have which with people who were known before their run (the scenes
         cut into runs over one gallery), and by how much intervals have to be wider than the samples are.
-    python benchmarks/unique_people.py run FOLDER
-        One finished run, for example of vtest.avi, in which ten people are annotated.
+    python benchmarks/unique_people.py run FOLDER --part "[[0, .25], [.4, .25], [.4, 0], [1, 0], [1, 1], [0, 1]]"
+        One finished run, of vtest.avi, and the part of its picture in which people are annotated, all ten of them; an
+        eleventh walks past behind the lawn.
 
 Tracks, global ids, the sum of global ids over the cameras, and supervision's LineZone (crossings in, of a line across
 the middle of each picture, on the same boxes and tracks) stand beside the estimate. "Best naive" is whichever of the
@@ -22,6 +23,7 @@ four is nearest to the truth on average over a level.
 from __future__ import annotations
 
 import argparse
+import ast
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -32,11 +34,13 @@ from _unique_gallery import MIDNIGHT, SECONDS, day_begin, labelled_known_pairs, 
 from _unique_observed import labelled_pairs, observed, true_number
 from _unique_scenes import Scene, make, scene
 
+from streamreid.config import ZoneConfig
 from streamreid.places import EVERYWHERE, camera_place, count_people
 from streamreid.places.link_graph import who_may_be_who
 from streamreid.places.partition_sampling import shortest_interval
 from streamreid.places.stays import people_of
 from streamreid.runs.finished_run import open_run
+from streamreid.runs.place_log import read_place_log
 
 SCENES = (
     scene("test", "light", 30, 2, 11),
@@ -248,11 +252,19 @@ def model_error(cells: list[dict[str, Any]], share: float) -> float:
 
 
 def run(options: argparse.Namespace) -> None:
-    """One finished run."""
-    for row in open_run(options.folder).counts():
+    """One finished run, and a part of the picture of its camera."""
+    found = open_run(options.folder)
+    rows = list(found.counts(places=[EVERYWHERE]))
+    if options.part:
+        zone = ZoneConfig(name="part", camera=found.cameras[0], polygon=ast.literal_eval(options.part))
+        log = read_place_log(options.folder, zones=[zone])
+        rows += count_people(log, found.links, found.samples, places=["part"])
+    figures: dict[str, Any] = {}
+    for row in rows:
         print(row["place"], row["unique"], "in", row["unique_low"], "to", row["unique_high"])
-        if row["place"] == EVERYWHERE:
-            save_asked(options, {k: row[k] for k in ("unique", "unique_low", "unique_high")}, seed=0)
+        before = "" if row["place"] == EVERYWHERE else f"{row['place']}."
+        figures |= {before + key: row[key] for key in ("unique", "unique_low", "unique_high")}
+    save_asked(options, figures, seed=0)
 
 
 def main() -> None:
@@ -278,6 +290,7 @@ def main() -> None:
     three.set_defaults(run=fit)
     two = verbs.add_parser("run")
     two.add_argument("folder", type=Path)
+    two.add_argument("--part", help="polygon in the picture of the only camera")
     two.set_defaults(run=run)
     for name, verb in verbs.choices.items():
         add_json(verb, f"unique_people.{name}")

@@ -309,6 +309,8 @@ class LineConfig(Section):
             if self.camera is None:
                 raise ValueError("'camera' is missing: say in whose picture the line is drawn")
             _check_pixels((self.begin, self.end), "line")
+            if max(self.begin[0], self.end[0]) < 0 or max(self.begin[1], self.end[1]) < 0:
+                raise ValueError("nobody can ever cross it: the line lies beside the picture, which begins at 0")
         elif self.anchor != "feet":
             raise ValueError(f"on the ground only feet can cross a line, not {self.anchor}; leave 'anchor' out")
         return self

@@ -23,6 +23,7 @@ MISTAKES = {
     f"zones: [{{name: everywhere, camera: hall, polygon: {SQUARE}}}]": r"whole site already",
     f"zones: [{{name: z, camera: hall, polygn: {SQUARE}}}]": r"did you mean 'polygon'",
     "lines: [{name: n, camera: hall, from: [0.5, 0.5], to: [0.5, 0.5]}]": r":4: lines\[0\]: the line has no length",
+    "lines: [{name: n, camera: hall, from: [-90, 5], to: [-9, 400]}]": r":4: lines\[0\]: nobody can ever cross it",
     "lines: [{name: n, camera: hal, from: [0.5, 0.5], to: [0.5, 0]}]": r"lines\[0\]\.camera: there is no camera 'hal'",
     f"zones:\n  - {{name: z, camera: hall, polygon: {SQUARE}}}\n"
     f"  - {{name: z, camera: door, polygon: {SQUARE}, queue: true}}": r":6: zones\[1\]\.queue: 'queue' belongs",
