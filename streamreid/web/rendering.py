@@ -41,8 +41,19 @@ def _clock(time: float | None) -> str:
     return "–" if time is None else clock_text(float(time))
 
 
+def _between(start: float | None, end: float | None) -> str:
+    """From when to when; the day is said once."""
+    if start is None or end is None:
+        return "–" if start is None and end is None else f"{_clock(start)} – {_clock(end)}"
+    first, last = _clock(start), _clock(end)
+    day, _, rest = first.partition(" ")
+    if rest and last.startswith(f"{day} "):
+        return f"{first.removesuffix(' UTC')} – {last.removeprefix(f'{day} ')}"
+    return f"{first} – {last}"
+
+
 def _percent(share: float | None, digits: int = 0) -> str:
-    return "–" if share is None else f"{100 * share:.{digits}f} %"
+    return "–" if share is None else f"{100 * share:.{digits}f}\u00a0%"
 
 
 def _duration(seconds: float | None) -> str:
@@ -84,6 +95,7 @@ class Renderer:
         )
         self._templates.filters |= {
             "clock": _clock,
+            "until": _between,
             "percent": _percent,
             "duration": _duration,
             "number": _number,

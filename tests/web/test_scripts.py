@@ -14,6 +14,7 @@ from streamreid import web
 from streamreid.places import PlaceEventKind
 from streamreid.sources.status import StateName
 from streamreid.types import EventKind
+from streamreid.web.rendering import _between
 
 STATIC = Path(web.__file__).parent / "static"
 TRANSLATIONS = Path(web.__file__).parent / "translations"
@@ -56,3 +57,11 @@ def test_every_event_and_state_has_words():
     kinds = (*get_args(EventKind), *get_args(PlaceEventKind), "places_changed")
     states = (*get_args(StateName), "paused", "removed", "reading", "finished")
     assert {f"event.{kind}" for kind in kinds} | {f"state.{state}" for state in states} <= known
+
+
+def test_a_span_of_time_says_its_day_once():
+    assert _between(1.0, 62.5) == "00:01.0 – 01:02.5"
+    assert _between(None, None) == "–"
+    noon = 1_767_268_800.0
+    assert _between(noon, noon + 5) == "2026-01-01 12:00:00.0 – 12:00:05.0 UTC"
+    assert _between(noon, noon + 86_400) == "2026-01-01 12:00:00.0 UTC – 2026-01-02 12:00:00.0 UTC"

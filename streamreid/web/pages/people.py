@@ -68,6 +68,9 @@ def _one(asked: Asked) -> dict[str, Any]:
     why = _reasons(asked)
     for one in seen:
         one["reasons"] = why.get((one["camera"], one["track_id"]), {})
+    if seen:  # also what was seen of them before they were anybody
+        person = {**person, "first_seen": min(a["start"] for a in person["appearances"])}
+        person["last_seen"] = max(a["end"] for a in person["appearances"])
     return {
         "person": person,
         "appearances": seen,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamreid.errors import StreamReIDError
+from streamreid.errors import DataError, StreamReIDError
 from streamreid.gallery import Gallery
 from streamreid.runs.gallery_search import search_gallery
 from streamreid.runs.questions import moment
+from streamreid.secrets import redact
 from streamreid.web.registry import Asked, Pages
 
 __all__ = ["add"]
@@ -44,7 +45,7 @@ def _show(asked: Asked) -> dict[str, Any]:
         elif values["time"]:
             values["found"] = _there(asked, values["camera"], values["time"])
     except StreamReIDError as error:
-        values["problem"] = str(error)
+        values["problem"] = redact(error)
     return values
 
 
@@ -52,7 +53,10 @@ def _alike(asked: Asked, text: str) -> list[dict[str, Any]]:
     """Who may be the same person as one, by what the run compared."""
     review, gallery, who = asked.site.review, asked.site.gallery, text.strip().lstrip("#")
     if not (who.isascii() and who.isdecimal() and len(who) < _DIGITS):
-        return []
+        named = [p["global_id"] for p in asked.site.people(10_000) if (p["name"] or "").casefold() == who.casefold()]
+        if not named:
+            raise DataError(f"nobody has the number or the name '{text}'")
+        who = str(named[0])
     if review is None:
         return [] if gallery is None else _alike_in_gallery(asked, gallery, int(who))
     found = []

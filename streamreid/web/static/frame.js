@@ -137,8 +137,9 @@ export function showCameras(wanted) {
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ show: shown }));
 }
 
-/** @param {string} what */
-function connection(what) {
+/** @param {string} what @param {boolean} [good] */
+function connection(what, good = false) {
+  document.body.classList.toggle("away", !good);
   const place = document.getElementById("connection");
   if (place && place.textContent !== what) place.textContent = what;
 }
@@ -152,7 +153,7 @@ function connect() {
     const again = pause > FIRST_PAUSE;
     pause = FIRST_PAUSE;
     ended = false;
-    connection(text("connected"));
+    connection(text("connected"), true);
     if (shown.length) showCameras(shown);
     emit("connected", again);
     if (again) {
