@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -21,6 +22,13 @@ _FIRST, _EVERY = 5.0, 60.0
 """Seconds until the first counts, and between two: a sensor need not be newer, and counting takes the more
 processor time the more people came."""
 
+_REST = 20.0
+"""Times as long as counting took until it is done again: intervals may take seconds, and a twentieth of a core at
+most."""
+
+_SHORT = 2.0
+"""Seconds within which the end of a run may wait for counts."""
+
 _TOLD = ("unique", "unique_low", "unique_high", "visits", "entries", "exits", "dwell_median")
 """Columns that a state shows."""
 
@@ -36,6 +44,7 @@ class RecentCounts:
     def __init__(self, board: PlacesBoard, counts: Counts) -> None:
         self._board, self._counts = board, counts
         self._over = threading.Event()
+        self._took = 0.0
         self._problem = ""
         self._thread = Thread(target=self._run, name="messages-counts", daemon=True)
 
@@ -47,20 +56,21 @@ class RecentCounts:
         """End.
 
         Args:
-            last: Count once more: the state that stays is that of the end.
+            last: Count once more, if that takes no long time: the state that stays is that of the end.
         """
         self._over.set()
         self._thread.join(10.0)
-        if last and not self._thread.is_alive():
+        if last and not self._thread.is_alive() and self._took < _SHORT:
             self._refresh()
 
     def _run(self) -> None:
         wait = _FIRST
         while not self._over.wait(wait):
             self._refresh()
-            wait = _EVERY
+            wait = max(_EVERY, _REST * self._took)
 
     def _refresh(self) -> None:
+        begun = time.monotonic()
         try:
             for row in self._counts():
                 if not row["withheld"]:
@@ -69,3 +79,4 @@ class RecentCounts:
             if str(error) != self._problem:
                 log.warning("messages: counts of the last hour are not told: %s", error)
             self._problem = str(error)
+        self._took = time.monotonic() - begun

@@ -162,7 +162,7 @@ def _open_messages(pipeline: Run, folder: Path, settled: SettledTracks) -> Messa
         live=pipeline.live,
         continued=bool(pipeline.begin.runs) or pipeline.memory is not None,
         version=__version__,
-        counts=lambda: counts_of_last_hour(pipeline, settled),
+        counts=lambda: counts_of_last_hour(pipeline, settled, interval=True),
     )
     pipeline.statistics.deliveries = sink.states
     return sink

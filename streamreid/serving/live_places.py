@@ -21,6 +21,9 @@ from streamreid.sinks import FinalIdentities
 
 __all__ = ["LivePlaces"]
 
+_Interval = tuple[int, int, int]
+"""How many more people the estimate says than were decided, and both ends of the interval."""
+
 log = logging.getLogger(__name__)
 
 _FRESH = 15.0
@@ -45,7 +48,7 @@ class LivePlaces:
         self._pipeline, self._settled = pipeline, settled
         self._lock = threading.Lock()
         self._recent: tuple[float, CountsTable | None] = (-_FRESH, None)
-        self._intervals: dict[str, tuple[int, int]] = {}
+        self._intervals: dict[str, _Interval] = {}
         self._due = self._stale = 0.0
         self._working_out = False
         self._sampling = threading.Lock()
@@ -98,11 +101,13 @@ class LivePlaces:
 
     def _work_out_intervals(self) -> None:
         begun = time.monotonic()
-        found: dict[str, tuple[int, int]] = {}
+        found: dict[str, _Interval] = {}
         try:
+            decided = {row["place"]: row["unique"] for row in counts_of_last_hour(self._pipeline, self._settled)}
             for row in counts_of_last_hour(self._pipeline, self._settled, interval=True):
                 if row["unique_low"] is not None:
-                    found[row["place"]] = row["unique_low"], row["unique_high"]
+                    more = row["unique"] - (decided.get(row["place"]) or 0)
+                    found[row["place"]] = more, row["unique_low"], row["unique_high"]
         except Exception:
             log.exception("the interval of the different people of the last hour could not be worked out")
         with self._lock:
@@ -145,9 +150,10 @@ class LivePlaces:
         }
 
 
-def _with_interval(row: Mapping[str, Any], found: Mapping[str, tuple[int, int]]) -> Mapping[str, Any]:
-    """A row with an interval of a moment ago, which holds the number of now."""
+def _with_interval(row: Mapping[str, Any], found: Mapping[str, _Interval]) -> Mapping[str, Any]:
+    """A row with estimate and interval of a moment ago, which hold the number of now."""
     if row["unique"] is None or row["place"] not in found:
         return row
-    low, high = found[row["place"]]
-    return {**row, "unique_low": min(low, row["unique"]), "unique_high": max(high, row["unique"])}
+    more, low, high = found[row["place"]]
+    unique = max(row["unique"] + more, row["occupancy_max"] or 0, 0)
+    return {**row, "unique": unique, "unique_low": min(low, unique), "unique_high": max(high, unique)}

@@ -266,7 +266,7 @@ def test_counts_of_the_last_hour_become_sensors(
     expected = {row["place"]: row for row in open_run(tmp_path / "run").counts()}
     assert told["everywhere"]["unique"] == 4
     for place, counts in told.items():
-        names = ("unique", "visits", "entries", "exits")
+        names = ("unique", "unique_low", "unique_high", "visits", "entries", "exits")
         assert [counts[name] for name in names] == [expected[place][name] for name in names], place
     announced = json.loads(broker.retained["homeassistant/sensor/streamreid_shop/till_unique/config"])
     assert announced["value_template"] == "{{ value_json.last_hour.unique }}"

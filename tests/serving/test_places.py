@@ -13,7 +13,7 @@ pytest.importorskip("prometheus_client")
 from streamreid import Pipeline
 from streamreid.config import ServerConfig
 from streamreid.serving import Server
-from streamreid.serving.live_places import SettledTracks
+from streamreid.serving.live_places import SettledTracks, _with_interval
 from streamreid.sinks import FinalIdentities
 
 
@@ -68,6 +68,12 @@ def test_a_live_run_answers_who_is_where(ask, until):
             ask(path)
         assert error.value.code == 422
         assert said in error.value.read().decode()
+
+
+@pytest.mark.parametrize(("decided", "told"), [(10, (12, 10, 14)), (12, (14, 10, 14)), (13, (15, 10, 15))])
+def test_the_gauge_is_the_estimate_of_a_moment_ago_and_who_came_since(decided, told):
+    row = _with_interval({"place": "shop", "unique": decided, "occupancy_max": 3}, {"shop": (2, 10, 14)})
+    assert (row["unique"], row["unique_low"], row["unique_high"]) == told
 
 
 def test_tracks_that_a_run_lists_no_more_are_remembered():
