@@ -39,6 +39,10 @@ WITHDRAW_SECONDS = 8.0
 """After so long without an answer the leases of a worker are renewed no more, even where it can still reach their
 store: a network that is away for five seconds is to move no camera, a longer cut is to leave none without results."""
 
+SETTLE_SECONDS = 10.0
+"""After which a worker that was away gets cameras back that others read meanwhile. A machine whose network is back
+often goes once more: Ray has given it up, and ends what runs there within seconds."""
+
 OPEN_SECONDS = 180.0
 """How long a worker may take to open detector and engine, which may be compiled there."""
 
@@ -232,8 +236,8 @@ class Supervisor:
             slot.withdrawn = False
         with self._lock:
             slot.opened, slot.seen, slot.told, slot.away = opened, time.monotonic(), None, False
+            slot.settled = slot.seen + (0.0 if before is None else SETTLE_SECONDS)
             self.assignment.return_to(slot, kept)
-            self.assignment.take_back(slot)
 
     def _still_owned(self, worker: str) -> set[str]:
         try:
@@ -298,6 +302,10 @@ class Supervisor:
                 for slot in slots:
                     if slot.seen and now - slot.seen > HEARTBEAT_SECONDS:
                         self.assignment.share_out(slot, there)
+                for slot in there:
+                    if slot.settled and now >= slot.settled:
+                        slot.settled = 0.0
+                        self.assignment.take_back(slot)
                 for camera in list(self.assignment.homeless):
                     self.assignment.place(camera, there)
             for slot in slots:

@@ -71,6 +71,7 @@ class WorkerSlot:
         lost: How many of its processes ended.
         away: Whether it is known not to answer.
         withdrawn: Whether its leases are renewed no more.
+        settled: When it gets cameras back that others read meanwhile, monotonic seconds; 0 where that is done.
         unfit: Why no process of it can be used.
     """
 
@@ -85,6 +86,7 @@ class WorkerSlot:
     lost: int = 0
     away: bool = False
     withdrawn: bool = False
+    settled: float = 0.0
     unfit: str = ""
 
 

@@ -134,6 +134,7 @@ def quick(monkeypatch):
     """Seconds of a cut as tenths."""
     monkeypatch.setattr(supervisor, "HEARTBEAT_SECONDS", 0.7)
     monkeypatch.setattr(supervisor, "WITHDRAW_SECONDS", 2.5)
+    monkeypatch.setattr(supervisor, "SETTLE_SECONDS", 1.5)
 
 
 @pytest.fixture(params=["site", "postgresql"])
@@ -165,6 +166,11 @@ def test_a_long_cut_gives_the_cameras_to_others_once_their_worker_has_stopped(si
     site.more("a")
     stopped = site.handles[0].worker.status()["cameras"]["a"]
     assert stopped["state"] in ("closing", "waiting for lease")  # by itself: nobody could tell it
+    site.handles[0].cut = False
+    site.wait(lambda: not site.slots[0].away)
+    site.handles[0].cut = True  # it comes only to go again, and gets nothing
+    time.sleep(0.5)
+    assert site.reads(1) == {"a", "b"}
     site.handles[0].cut = False
     site.wait(lambda: site.reads(0) == {"a"} and site.reads(1) == {"b"})  # nobody stays idle
     site.more("a")
