@@ -193,7 +193,8 @@ def memory() -> float:
 def follow(cameras: int, options: argparse.Namespace) -> dict[str, float]:
     """One site with so many cameras; its figures."""
     config = Config.from_sources(*[f"camera{i:03d}.mp4" for i in range(cameras)])
-    scene = Crowd(cameras, options.known, options.seed, config.engine.embedding_interval, options.bits)
+    interval = config.engine.embedding_interval if options.interval is None else options.interval
+    scene = Crowd(cameras, options.known, options.seed, interval, options.bits)
     engine = EngineDescription(
         "generated", "generated", tuple(f"part{k}" for k in range(PARTS)), DIM, Calibration(20.0, -7.0)
     )
@@ -269,6 +270,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=240.0, help="seconds of processor time after which a size ends")
     parser.add_argument("--lines", type=Path, help="also write JSON lines, there")
     parser.add_argument("--bits", type=int, choices=(8, 32), default=32, help="engine.feature_bits")
+    parser.add_argument("--interval", type=float, help="engine.embedding_interval, seconds")
     parser.add_argument("--seed", type=int, default=0)
     add_json(parser, "site_scale")
     options = parser.parse_args()
