@@ -20,6 +20,7 @@ import time
 from urllib.parse import urlsplit
 
 from wsproto import ConnectionType, WSConnection
+from wsproto.connection import ConnectionState
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Ping, Request, TextMessage
 
 Seen = tuple[str, float, float]
@@ -54,7 +55,8 @@ async def view(address: str, seconds: float, width: int, cameras: list[str]) -> 
                         number = take(bytes(data), seen)
                         data.clear()
                         writer.write(connection.send(TextMessage(data=json.dumps({"drawn": number}))))
-        writer.write(connection.send(CloseConnection(code=1000)))
+        if connection.state is ConnectionState.OPEN:  # not while a busy machine still shakes hands
+            writer.write(connection.send(CloseConnection(code=1000)))
     finally:
         writer.close()
     return seen
