@@ -238,16 +238,16 @@ def fit(options: argparse.Namespace) -> None:
 
 
 def model_error(cells: list[dict[str, Any]], share: float) -> float:
-    """The least share of the number of people by which the model is to be wrong, so that so many intervals hold the
-    truth."""
+    """By how many times the square root of the number of people the model is to be wrong at least, so that so many
+    intervals hold the truth."""
 
     def holds(cell: dict[str, Any], error: float) -> bool:
         middle = float(np.median(cell["samples"]))
         ends = (min(middle, 1.0), max(cell["tracks"], middle))
-        low, high = shortest_interval(cell["samples"], error * middle, between=ends)
+        low, high = shortest_interval(cell["samples"], error * middle**0.5, between=ends)
         return low <= cell["truth"] <= high
 
-    errors = np.arange(0.002, 0.3, 0.001)
+    errors = np.arange(0.0, 3.0, 0.01)
     return float(next((e for e in errors if np.mean([holds(c, e) for c in cells]) >= share), np.inf))
 
 
