@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isfinite
 from typing import Any
 
 from starlette.requests import Request
@@ -42,13 +43,21 @@ def json_object(kind: str, body: bytes, *, what: str = "the keys of a camera") -
     if kind.partition(";")[0].strip().lower() != "application/json":
         raise ConfigError(wanted)
     try:
-        data = json.loads(body, object_pairs_hook=_unique)
+        data = json.loads(body, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
         raise ConfigError(wanted) from None
     if not isinstance(data, dict):
         raise ConfigError(wanted)
     _check(data)
     return data
+
+
+def _finite(text: str) -> float:
+    """A number; JSON has neither infinity nor NaN, though Python reads both."""
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

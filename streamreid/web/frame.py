@@ -6,9 +6,10 @@ import asyncio
 import mimetypes
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import parse_qsl
 
-from fastapi import FastAPI, HTTPException, Request, WebSocket
+from fastapi import FastAPI, HTTPException, Query, Request, WebSocket
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from streamreid.errors import StreamReIDError
@@ -43,6 +44,10 @@ _WRONG_TOKEN_SECONDS = 0.5
 
 _FORM_BYTES = 8192
 """Of a login: a token has at most 4096 characters."""
+
+
+Time = Annotated[float | None, Query(allow_inf_nan=False)]
+"""A capture time in the query of an address."""
 
 
 class Frame:
@@ -139,7 +144,7 @@ class Frame:
             return found
 
         @app.get("/page/picture/{camera}", include_in_schema=False)
-        async def picture(camera: str, width: int = 640, time: float | None = None) -> Response:
+        async def picture(camera: str, width: int = 640, time: Time = None) -> Response:
             _, jpeg = await pool.run(lambda: made(camera, width, time))
             if not jpeg:
                 raise HTTPException(404, f"there is no picture of camera '{camera}'")
@@ -147,13 +152,13 @@ class Frame:
 
         # As in messages of the WebSocket: the picture and who is where in it belong together.
         @app.get("/page/frame/{camera}", include_in_schema=False)
-        async def frame(camera: str, width: int = 640, time: float | None = None) -> Response:
+        async def frame(camera: str, width: int = 640, time: Time = None) -> Response:
             header, jpeg = await pool.run(lambda: made(camera, width, time))
             data = message(0, [(header, jpeg, 0)])
             return Response(data, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
         @app.get("/page/crop/{camera}/{track}", include_in_schema=False)
-        async def crop(camera: str, track: int, time: float | None = None) -> Response:
+        async def crop(camera: str, track: int, time: Time = None) -> Response:
             jpeg = await pool.run(lambda: self._site.crop((camera, track), time))
             if jpeg is None:  # nothing is wrong with that: the page shows a drawn figure instead
                 return Response(status_code=204, headers={"Cache-Control": "no-store"})

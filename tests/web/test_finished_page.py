@@ -7,6 +7,8 @@ import struct
 import httpx
 import pytest
 
+from streamreid.errors import ConfigError
+from streamreid.serving.request_bodies import json_object
 from tests.support import web as sites
 
 
@@ -70,6 +72,20 @@ def test_what_can_be_asked_of_a_live_run_can_be_asked_of_one_that_is_over(finish
         rows = client.get("/counts", params={"place": "hall"}).json()["rows"]
         assert rows[0]["unique"] == 2
         assert client.get("/counts", params={"place": "hell"}).status_code == 422
-        assert client.get("/flows").json()["rows"]
+        assert client.get("/flows").json() == {"rows": []}  # who is in both cameras all the time goes nowhere
         assert client.get("/run").json()["identities"] == 3
         assert client.post("/cameras", json={}).status_code == 405
+
+
+def test_what_is_no_number_is_refused(finished_site):
+    with httpx.Client(base_url=finished_site, timeout=30) as client:
+        for time in ("nan", "inf", "-Infinity", "1e400"):
+            for path in ("/page/frame/hall", "/page/picture/hall", "/page/crop/hall/1"):
+                assert client.get(path, params={"time": time}).status_code == 422, (path, time)
+            assert 'class="error"' in client.get("/page/search", params={"time": time}).text
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
+def test_bodies_hold_no_number_that_json_does_not_have(number):
+    with pytest.raises(ConfigError, match="the body is not what is wanted"):
+        json_object("application/json", f'{{"at": {number}}}'.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite, nan
 from typing import Any
 
 from streamreid.errors import DataError, StreamReIDError
@@ -84,6 +85,8 @@ def _there(asked: Asked, camera: str, text: str) -> list[dict[str, Any]]:
     try:
         time = float(text)
     except ValueError:
+        time = nan
+    if not isfinite(time):
         time = moment(text, first, "time")
     found = []
     for person in people:
