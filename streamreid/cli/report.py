@@ -93,7 +93,8 @@ def report(
             paths = paths if bases else None
         if page is not None:
             title = f"Report of {'a gallery' if '://' in run else Path(run).resolve().name}"
-            write_page(Report(finished, title, counts, whole, moves, footprints, bases, min_people), page)
+            results = None if finished.path != Path(run) or not finished.has_boxes else finished.path
+            write_page(Report(finished, title, counts, whole, moves, footprints, bases, min_people, results), page)
     _print(counts)
     written = [path for path in (page, csv, parquet, flows, paths) if path is not None]
     if written:

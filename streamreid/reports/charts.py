@@ -161,11 +161,13 @@ def occupancy_chart(table: CountsTable) -> Chart | None:
     )
 
 
-def dwell_chart(table: CountsTable) -> Chart:
-    """How long a person stayed, per place over the whole time."""
+def dwell_chart(table: CountsTable) -> Chart | None:
+    """How long a person stayed, per place over the whole time; None where nobody did, or it is not known."""
     rows = [own[0] for own in _by_place(table).values() if own and own[0]["dwell_median"] is not None]
+    if not rows:
+        return None
     names = [place_label(row["place"]) for row in rows]
-    longest = max((row["dwell_p90"] for row in rows), default=0.0)
+    longest = max(row["dwell_p90"] for row in rows)
     unit, seconds = next(((name, size) for name, size, least in _UNITS if longest >= least))
     traces = [
         {
@@ -177,13 +179,11 @@ def dwell_chart(table: CountsTable) -> Chart:
         }
         for number, (name, column) in enumerate((("median", "dwell_median"), ("9 of 10 stayed less", "dwell_p90")))
     ]
-    says = "Nobody stayed anywhere."
-    if rows:
-        says = " ".join(
-            f"{place_label(row['place'])}: half of the people stayed at least {_dwell(row['dwell_median'])}, one of "
-            f"ten at least {_dwell(row['dwell_p90'])}."
-            for row in rows[:3]
-        )
+    says = " ".join(
+        f"{place_label(row['place'])}: half of the people stayed at least {_dwell(row['dwell_median'])}, one of "
+        f"ten at least {_dwell(row['dwell_p90'])}."
+        for row in rows[:3]
+    )
     return Chart(
         "dwell",
         "How long a person stayed",

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from streamreid.cache.manifest import MANIFEST
+from streamreid.config import MessagesConfig
 from streamreid.replay import Replay
 from streamreid.replay.replay import replayed_config
 from streamreid.runs.finished_run import FinishedRun, open_run
@@ -30,6 +31,7 @@ def replayed_run(cache: Path) -> Iterator[FinishedRun]:
     """
     only_lines = {f"output.{name}": False for name in ("mot", "parquet", "video", "mosaic", "crops")}
     config = replayed_config(cache).with_settings({"gallery.store": None, "output.jsonl": True, **only_lines})
+    config = config.model_copy(update={"messages": MessagesConfig()})  # brokers were told already
     with TemporaryDirectory(prefix="streamreid-report-") as folder:
         with Replay(cache, config) as replay:
             run(replay, folder)

@@ -50,6 +50,7 @@ class Report:
         bases: What maps are drawn on; none without maps.
         min_people: Nothing is said of fewer people than this, and so nothing of single ones: no appearances and no
             paths; 0 for no such limit.
+        folder: Of the run's results; None of a cache or a gallery, from which no film can be cut.
     """
 
     run: FinishedRun
@@ -60,6 +61,7 @@ class Report:
     footprints: Footprints = field(default_factory=Footprints)
     bases: dict[str, Base] = field(default_factory=dict)
     min_people: int = 0
+    folder: Path | None = None
 
 
 def write_page(report: Report, path: Path) -> None:
@@ -93,7 +95,7 @@ def _page(report: Report) -> Page:
     page.add("people-per-place", "People per place and period", *_counts(page, report))
     page.add("flow", "Where people went", *_flows(page, report))
     page.add("maps", "Where people walked and stood", *_maps(report))
-    page.add("persons", "Who appeared where and when", *(_persons(run) if not report.min_people else ()))
+    page.add("persons", "Who appeared where and when", *(_persons(run, report.folder) if not report.min_people else ()))
     page.add("uncertain", "What is uncertain, and why", *_uncertain(report))
     page.add("meaning", "What the numbers mean", _meaning())
     return page
@@ -226,7 +228,7 @@ def _maps(report: Report) -> Iterator[str]:
         yield pair(*(picture.html() for picture in (pictures[1:] if report.min_people else pictures)))
 
 
-def _persons(run: FinishedRun) -> Iterator[str]:
+def _persons(run: FinishedRun, folder: Path | None) -> Iterator[str]:
     if not run.identities:
         return
     rows = [
@@ -241,8 +243,9 @@ def _persons(run: FinishedRun) -> Iterator[str]:
         for seen in person.appearances
     ]
     table = Table(["person:", "camera:", "period:", "seconds", "probability"], rows, "Appearances")
-    example = f"streamreid clip {run.path} --identity {next(iter(run.identities))}"
-    yield paragraphs(f"A film of one person: {example}", quiet=True)
+    if folder is not None:
+        example = f"streamreid clip {folder} --identity {next(iter(run.identities))}"
+        yield paragraphs(f"A film of one person: {example}", quiet=True)
     yield f"<figure>{table.html()}</figure>"
 
 

@@ -32,7 +32,14 @@ def test_how_long_people_stayed_is_told_in_the_unit_that_fits(
     assert [trace["y"] for trace in chart.traces] == [[bars[0]], [bars[1]]]
 
 
+def test_there_is_no_chart_of_times_that_nobody_knows() -> None:
+    assert dwell_chart(table(unique=3)) is None
+
+
 def test_the_interval_is_told_with_its_probability() -> None:
+    assert people_chart(table(unique=3, unique_low=3, unique_high=3)).says.endswith(
+        "with a probability of 90 % or more."
+    )
     known = people_chart(table(unique=3, unique_low=3, unique_high=4))
     assert (
         known.says

@@ -136,6 +136,7 @@ def test_runs_that_are_not_whole_have_a_report_too(folder, call, tmp_path, scene
         "gone": "its recording",
     }
     assert said_of[kind] in text
+    assert (f"streamreid clip {folder} --identity" in text) == (kind != "nobody")
     rows = rows_of(tmp_path / "counts.csv")
     assert len(rows) == 9
     assert (sum(int(row["unique"]) for row in rows.values()) == 0) == (kind == "nobody")
@@ -232,13 +233,17 @@ def test_the_page_needs_no_network_and_is_accessible(folder, call, tmp_path, bro
     page.close()
 
 
-def test_a_cache_is_replayed_and_a_gallery_counts_all_runs(scene, call, tmp_path, colours):
+def test_a_cache_is_replayed_and_a_gallery_counts_all_runs(scene, call, tmp_path, colours, monkeypatch):
     one, two = scene.camera("entrance", [0, 1]), scene.camera("hall", [1, 2])
     cache, store = tmp_path / "cache", tmp_path / "people.db"
     sections = {"association": {"confirm_observations": 3, "confirm_seconds": 0.5}}
     with Pipeline(scene.config(one, two, **sections), embedder=colours, cache=cache) as pipeline:
         run(pipeline, tmp_path / "run")
     expected = open_run(tmp_path / "run").counts(every="2s").to_dict()
+    manifest = json.loads((cache / "manifest.json").read_text())
+    manifest["config"]["messages"]["webhook"] = {"address": "http://127.0.0.1:9/told"}
+    (cache / "manifest.json").write_text(json.dumps(manifest))
+    monkeypatch.setattr("streamreid.runs.run.MessageSink", lambda *_, **__: pytest.fail("brokers are told again"))
     code, said, _ = call("report", cache, "--every", "2s", "--csv", tmp_path / "counts.csv")
     assert code == 0, said
     assert [int(row["unique"]) for row in rows_of(tmp_path / "counts.csv").values()] == expected["unique"]
@@ -256,6 +261,7 @@ def test_a_cache_is_replayed_and_a_gallery_counts_all_runs(scene, call, tmp_path
     assert hours == {0: 3, 1: 3}
     text = page.read_text(encoding="utf-8")
     assert "<small>6 by people" not in text
+    assert "streamreid clip" not in text, "a gallery has no pictures"
     assert "different people</dt><dd>3" in text
 
 
