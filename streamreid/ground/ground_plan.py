@@ -46,7 +46,7 @@ def checked_plan(data: bytes, *, most_bytes: int = MOST_BYTES, most_pixels: int 
     """
     if len(data) > most_bytes:
         raise ConfigError(
-            f"the plan has {len(data) / (1 << 20):.1f} MiB; at most {most_bytes / (1 << 20):g} MiB are taken"
+            f"the plan has {len(data) / (1 << 20):.1f} MiB; at most {most_bytes / (1 << 20):.1f} MiB are taken"
         )
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:

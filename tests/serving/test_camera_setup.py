@@ -130,7 +130,7 @@ def test_plans_that_are_too_large_are_not_unpacked():
     data = picture((300, 300))
     with pytest.raises(ConfigError, match="300x300 pixels"):
         checked_plan(data, most_pixels=89_999)
-    with pytest.raises(ConfigError, match="MB"):
+    with pytest.raises(ConfigError, match="MiB"):
         checked_plan(data, most_bytes=len(data) - 1)
     for bad in (b"", b"GIF89a", data[: len(data) // 2], b"<svg/>", b"\x89PNG\r\n\x1a\n"):
         with pytest.raises(ConfigError, match="no picture, or damaged"):
