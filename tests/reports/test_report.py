@@ -11,6 +11,7 @@ import pytest
 
 from streamreid import Pipeline, open_run, run
 from streamreid.errors import ConfigError
+from streamreid.messages import MessageSink
 from streamreid.reports.footprints import GROUND, Surface, gather_footprints
 from streamreid.reports.maps import draw_heat, ground_base
 from streamreid.runs.questions import moment
@@ -243,7 +244,7 @@ def test_a_cache_is_replayed_and_a_gallery_counts_all_runs(scene, call, tmp_path
     manifest = json.loads((cache / "manifest.json").read_text())
     manifest["config"]["messages"]["webhook"] = {"address": "http://127.0.0.1:9/told"}
     (cache / "manifest.json").write_text(json.dumps(manifest))
-    monkeypatch.setattr("streamreid.runs.run.MessageSink", lambda *_, **__: pytest.fail("brokers are told again"))
+    monkeypatch.setattr(MessageSink, "__init__", lambda *_, **__: pytest.fail("brokers are told again"))
     code, said, _ = call("report", cache, "--every", "2s", "--csv", tmp_path / "counts.csv")
     assert code == 0, said
     assert [int(row["unique"]) for row in rows_of(tmp_path / "counts.csv").values()] == expected["unique"]
