@@ -64,20 +64,36 @@ class RayHandle:
     since. Where an actor does not answer for a while, it is therefore called by tasks, whose processes ask anew, until
     it answers this process again.
 
+    It is sent as a name. Ray's own handles in the arguments of an actor's constructor are references that Ray does not
+    keep for a restart (ray-project/ray issue 53727), and it says so for each actor.
+
     Args:
-        actor: Ray's handle.
+        name: Of the actor.
+        actor: Ray's handle; None: it is looked up when it is first called.
     """
 
-    def __init__(self, actor: Any) -> None:
-        self.actor = actor
+    def __init__(self, name: str, actor: Any = None) -> None:
+        self.name = name
+        self._actor = actor
         self._lock = threading.Lock()
         self._unanswered_since: float | None = None
         self._relays: list[Any] = []
         self._knock: Any = None
         self._knocked = 0.0
 
-    def __reduce__(self) -> tuple[type[RayHandle], tuple[Any]]:
-        return RayHandle, (self.actor,)
+    def __reduce__(self) -> tuple[type[RayHandle], tuple[str]]:
+        return RayHandle, (self.name,)
+
+    @property
+    def actor(self) -> Any:
+        """Ray's handle.
+
+        Raises:
+            ValueError: There is no actor of that name.
+        """
+        if self._actor is None:
+            self._actor = _ray().get_actor(self.name, NAMESPACE)
+        return self._actor
 
     def begin(self, method: str, *arguments: Any) -> Pending:
         """See `WorkerHandle`."""
@@ -158,4 +174,4 @@ def find_worker(worker: ExtraWorker) -> WorkerSlot | None:
         actor = _ray().get_actor(worker.name, NAMESPACE)
     except ValueError:
         return None
-    return WorkerSlot(worker.name, RayHandle(actor), dict(worker.labels))
+    return WorkerSlot(worker.name, RayHandle(worker.name, actor), dict(worker.labels))

@@ -249,15 +249,16 @@ class RayRun:
             endless = self._task.stay or any(is_live(camera) for camera in self.config.cameras)
             # Recordings are read again from their beginning, which takes longer than a start.
             roles = (False, True) if endless and self.config.cluster.standby else (False,)
-            self._sites = [RayHandle(self._start_site(node, slots, standby)) for standby in roles]
+            self._sites = [self._start_site(node, slots, standby) for standby in roles]
             self.site = self._sites[0]
         self._wait()
 
-    def _start_site(self, node: str, slots: Sequence[WorkerSlot], standby: bool) -> Any:
+    def _start_site(self, node: str, slots: Sequence[WorkerSlot], standby: bool) -> RayHandle:
         ray = self._session.ray
         affinity = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
+        name = f"{self._name}-site-{uuid.uuid4().hex[:6]}"
         actor = ray.remote(SiteProcess).options(
-            name=f"{self._name}-site-{uuid.uuid4().hex[:6]}",
+            name=name,
             namespace=NAMESPACE,
             num_cpus=0,  # it must find room where workers have taken all processors
             max_restarts=-1,
@@ -266,7 +267,7 @@ class RayRun:
         )
         handle = actor.remote(self._task, slots, find_worker, standby=standby)
         self._actors.insert(0, handle)
-        return handle
+        return RayHandle(name, handle)
 
     def _worker(self, labels: Mapping[str, str], cameras: Sequence[str], number: int) -> WorkerSlot:
         ray, cluster = self._session.ray, self.config.cluster
@@ -291,7 +292,7 @@ class RayRun:
             copies=self._copies,
         )
         self._actors.append(handle)
-        return WorkerSlot(name, RayHandle(handle), dict(labels), list(cameras), list(cameras))
+        return WorkerSlot(name, RayHandle(name, handle), dict(labels), list(cameras), list(cameras))
 
     def _start_another(self, labels: Mapping[str, str]) -> None:
         """Cameras came for which no worker has room."""

@@ -1,6 +1,7 @@
 """Calls of an actor that does not answer. Ray is a stand-in here: what it is asked for counts, and its real faults take
 minutes."""
 
+import pickle
 from contextlib import suppress
 from types import SimpleNamespace
 
@@ -61,28 +62,28 @@ def ask(ray, handle, seconds, every=1.0):
 
 def test_an_actor_that_answers_is_called_itself(ray):
     ray.reachable = True
-    assert ask(ray, RayHandle(ray.actor), 100) == len(ray.direct) == 100
+    assert ask(ray, RayHandle("worker", ray.actor), 100) == len(ray.direct) == 100
     assert not ray.relayed
     assert not ray.knocks
 
 
 def test_one_that_this_process_does_not_find_again_is_called_by_tasks(ray):
     ray.reached_by_tasks = True
-    handle = RayHandle(ray.actor)
+    handle = RayHandle("worker", ray.actor)
     assert ask(ray, handle, 100) > 80
     assert len(ray.direct) <= 16
 
 
 def test_tasks_that_wait_in_vain_are_few(ray):
     """As while the machine of the actor has no network: each such task is a process of its own."""
-    ask(ray, RayHandle(ray.actor), 600)
+    ask(ray, RayHandle("worker", ray.actor), 600)
     assert len(ray.relayed) == ray_handles._MOST_RELAYS
     assert len(ray.knocks) == 1
 
 
 def test_one_that_is_back_is_called_itself_again(ray):
     ray.reached_by_tasks = True
-    handle = RayHandle(ray.actor)
+    handle = RayHandle("worker", ray.actor)
     ask(ray, handle, 60)
     ray.reachable, ray.knocks[0].value = True, True
     before = len(ray.relayed)
@@ -92,9 +93,21 @@ def test_one_that_is_back_is_called_itself_again(ray):
 
 def test_a_question_that_is_never_answered_is_not_forgotten_for_a_new_one(ray):
     """The answer to the first knock may be lost with the process that was asked; it fails then, and another follows."""
-    handle = RayHandle(ray.actor)
+    handle = RayHandle("worker", ray.actor)
     ask(ray, handle, 60)
     ray.knocks[0].value = "lost"
     ray.get = lambda answer: (_ for _ in ()).throw(RuntimeError("lost"))
     ask(ray, handle, 60)
     assert len(ray.knocks) == 2
+
+
+def test_a_handle_is_sent_as_a_name(ray):
+    """Ray's own handles in arguments of a constructor are references that it does not keep for a restart."""
+    ray.reachable = True
+    actors = {"worker": ray.actor}
+    ray.get_actor = lambda name, namespace: actors[name]
+    sent = pickle.loads(pickle.dumps(RayHandle("worker", lambda: "cannot be pickled")))
+    assert sent.call("exchange", seconds=0.1) == "answer"
+    lost = RayHandle("another")
+    with pytest.raises(WorkerAway):
+        lost.call("exchange", seconds=0.1)
