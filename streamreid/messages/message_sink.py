@@ -89,6 +89,7 @@ class MessageSink(SinkContext):
         self._courier = Courier(self._outbox, found)
         self._pending: list[Draft] = []
         self._problem = ""
+        self._shown: set[str] = set()
         self._closed = False
         self._put([run_started(cameras=cameras, version=version, live=live, continued=continued, now=time.time())])
         self._courier.start()
@@ -105,9 +106,10 @@ class MessageSink(SinkContext):
 
     def write(self, result: FrameResult) -> None:
         """Note how many people a camera shows; pictures and boxes are never sent."""
-        who = result.global_ids
+        who, place = result.global_ids, camera_place(result.frame.camera)
+        self._shown.add(place)
         self._board.update(
-            camera_place(result.frame.camera),
+            place,
             occupancy=len(result.tracks),
             identities=sorted({int(i) for i in who if i}),
             capture_time=round(float(result.frame.time), 3),
@@ -182,6 +184,8 @@ class MessageSink(SinkContext):
         if self._closed:
             return
         self._closed = True
+        for place in self._shown:  # zones are told empty by their last events
+            self._board.update(place, occupancy=0, identities=[])
         if self._recent is not None:
             self._recent.close(last=complete)
         self._put([last])

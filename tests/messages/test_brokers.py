@@ -268,6 +268,8 @@ def test_counts_of_the_last_hour_become_sensors(
     for place, counts in told.items():
         names = ("unique", "unique_low", "unique_high", "visits", "entries", "exits")
         assert [counts[name] for name in names] == [expected[place][name] for name in names], place
+    for place in ("till", "camera:left"):
+        assert json.loads(broker.retained[f"streamreid/shop/place/{place}"])["occupancy"] == 0, "the run is over"
     announced = json.loads(broker.retained["homeassistant/sensor/streamreid_shop/till_unique/config"])
     assert announced["value_template"] == "{{ value_json.last_hour.unique }}"
     assert announced["state_topic"] == "streamreid/shop/place/till"
