@@ -18,7 +18,7 @@ from typing import Any
 from streamreid.errors import FolderBusy, OutputError
 from streamreid.secrets import redact
 
-__all__ = ["FolderLock", "Replacement", "is_written"]
+__all__ = ["FolderLock", "Replacement", "is_held", "is_written"]
 
 _LOCK = ".lock"
 _LONGEST_COMMAND = 300
@@ -101,6 +101,21 @@ class FolderLock:
         with suppress(OSError):
             for folder in self._made:
                 folder.rmdir()  # only where it is empty
+
+
+def is_held(folder: Path, name: str = _LOCK) -> bool:
+    """Whether another process holds the lock of a folder now; False also where that cannot be known."""
+    try:
+        import fcntl
+
+        with open(folder / name, "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+    except (ImportError, OSError):
+        pass
+    return False
 
 
 def is_written(folder: Path) -> bool:

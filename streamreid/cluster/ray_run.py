@@ -14,10 +14,12 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from streamreid._folders import is_held
 from streamreid.cluster.lease_store import LeaseStore
 from streamreid.cluster.machines import Machine, Report, check_reports, fitting
 from streamreid.cluster.model_copies import missing_models
@@ -200,7 +202,7 @@ class RayRun:
                 self._away_since = now
                 if self._heard:
                     log.warning("the site does not answer (%s); workers read on until it does", error)
-            if now - self._away_since > SITE_LOST_SECONDS:
+            if now - self._away_since > SITE_LOST_SECONDS and not _writes(self._task.folder):
                 raise ClusterError(
                     f"the site does not answer for {SITE_LOST_SECONDS:.0f} s; results so far are kept. See whether the "
                     "head of the cluster and the machine of the site run (ray status), and start again"
@@ -351,6 +353,17 @@ class RayRun:
 
     def _node(self) -> str:
         return str(self._session.ray.get_runtime_context().get_node_id())
+
+
+def _writes(folder: Path) -> bool:
+    """Whether a site that cannot be reached goes on: its folder is locked, and something was written there. Ray may not
+    find an actor again after its head was killed, and a busy machine starts no process by which to ask."""
+    if not is_held(folder):
+        return False
+    with suppress(OSError):
+        newest = max(path.stat().st_mtime for path in folder.iterdir())
+        return time.time() - newest < SITE_LOST_SECONDS
+    return False
 
 
 def _sees(reports: Sequence[Report], path: str) -> str | None:

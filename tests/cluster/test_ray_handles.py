@@ -1,15 +1,20 @@
 """Calls of an actor that does not answer. Ray is a stand-in here: what it is asked for counts, and its real faults take
 minutes."""
 
+import os
 import pickle
+import time
 from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
 
-from streamreid.cluster import ray_handles
+from streamreid._folders import FolderLock
+from streamreid.cluster import ray_handles, ray_run
 from streamreid.cluster.ray_handles import RayHandle
+from streamreid.cluster.ray_run import RayRun
 from streamreid.cluster.worker_slots import WorkerAway
+from streamreid.errors import ClusterError
 
 
 class Answer:
@@ -111,3 +116,23 @@ def test_a_handle_is_sent_as_a_name(ray):
     lost = RayHandle("another")
     with pytest.raises(WorkerAway):
         lost.call("exchange", seconds=0.1)
+
+
+def test_a_site_that_writes_is_not_given_up_where_it_cannot_be_reached(tmp_path, monkeypatch):
+    def away(_):
+        raise WorkerAway("Ray does not find it")
+
+    monkeypatch.setattr(RayRun, "_find_site", away)
+    run = RayRun.__new__(RayRun)
+    run._task, run._heard = SimpleNamespace(folder=tmp_path), True
+    (tmp_path / "results.jsonl").write_text("{}")
+    run._away_since = time.monotonic() - ray_run.SITE_LOST_SECONDS - 1
+    with FolderLock(tmp_path):
+        assert run._ask() is None
+        for path in tmp_path.iterdir():  # it hangs
+            os.utime(path, (1, 1))
+        with pytest.raises(ClusterError, match="does not answer for 180 s"):
+            run._ask()
+    (tmp_path / "results.jsonl").write_text("{}")
+    with pytest.raises(ClusterError, match="results so far are kept"):
+        run._ask()
