@@ -81,8 +81,8 @@ class RayHandle:
         self._knock: Any = None
         self._knocked = 0.0
 
-    def __reduce__(self) -> tuple[type[RayHandle], tuple[str]]:
-        return RayHandle, (self.name,)
+    def __reduce__(self) -> tuple[Callable[[str], RayHandle], tuple[str]]:
+        return _received, (self.name,)
 
     @property
     def actor(self) -> Any:
@@ -158,6 +158,15 @@ def _is_gone(host: str, pid: int) -> bool:
         return bool(ray.get(task.remote(pid), timeout=_GONE_SECONDS))
     except Exception:  # no such machine, or no answer: nobody knows
         return False
+
+
+def _received(name: str) -> RayHandle:
+    """A handle that was sent. Its actor is looked up at once: a site that stands by may be asked to take over while the
+    head, which knows the names, is away."""
+    handle = RayHandle(name)
+    with suppress(Exception):  # it is looked up again when it is called
+        handle.actor  # noqa: B018
+    return handle
 
 
 def _is_done(answer: Any, seconds: float = 0.0) -> bool:
