@@ -28,7 +28,7 @@ _RELAY_SECONDS = 15.0
 _RELAYED_SECONDS = 30.0
 """How long such a task waits for the actor. It occupies a process meanwhile."""
 
-_MOST_RELAYS = 2
+_MOST_RELAYS = 4
 """Such tasks at a time: each of them that waits has Ray start another process for the next."""
 
 
@@ -77,7 +77,7 @@ class RayHandle:
         self._actor = actor
         self._lock = threading.Lock()
         self._unanswered_since: float | None = None
-        self._relays: list[Any] = []
+        self._relays: list[tuple[Any, float]] = []
         self._knock: Any = None
         self._knocked = 0.0
 
@@ -99,14 +99,21 @@ class RayHandle:
         """See `WorkerHandle`."""
         try:
             with self._lock:
-                if self._answers(time.monotonic()):
+                now = time.monotonic()
+                if self._answers(now):
                     return _Call(getattr(self.actor, method).remote(*arguments), answered=self._heard)
-                self._relays = [relay for relay in self._relays if not _is_done(relay)]
+                # One whose process does not start, as while the head is away, never ends.
+                self._relays = [
+                    (relay, began)
+                    for relay, began in self._relays
+                    if now - began < 2 * _RELAYED_SECONDS and not _is_done(relay)
+                ]
                 if len(self._relays) >= _MOST_RELAYS:
                     return _Call(None, "it does not answer, nor do tasks that ask it")
                 task = _ray().remote(num_cpus=0, max_retries=0)(_relayed)
-                self._relays.append(task.remote(self.actor, method, arguments))
-                return _Call(self._relays[-1])
+                answer = task.remote(self.actor, method, arguments)
+                self._relays.append((answer, now))
+                return _Call(answer)
         except Exception as error:  # the actor is gone for good, or a client has lost its connection
             return _Call(None, first_line(error))
 

@@ -53,6 +53,9 @@ within a minute."""
 CHANGE_SECONDS = 25.0
 """How long a worker may take to open a camera with new settings; the HTTP interface waits for 30 s."""
 
+SHARE_SECONDS = 10.0
+"""After which a worker is told again what to read: of a call on its way nothing may come where Ray's head is lost."""
+
 _RETRY_SECONDS = 0.2
 _ADOPT_SECONDS = 1.0
 """How long a worker may take to say what it reads; of one that does not, what it was planned for is assumed."""
@@ -250,6 +253,7 @@ class Supervisor:
         desk = self._desk
         answers: dict[int, Any] = {}
         sharing: Pending | None = None
+        shared = 0.0
         while not self._stop.is_set():
             configs = self._configs()
             with self._lock:
@@ -258,7 +262,7 @@ class Supervisor:
             told = {camera.name: figures[camera.name] for camera in cameras if camera.name in figures}
             call = slot.handle.begin("exchange", answers, EXCHANGE_SECONDS, told)
             if slot.told != cameras and sharing is None:
-                slot.told = cameras
+                slot.told, shared = cameras, time.monotonic()
                 sharing = slot.handle.begin("share", cameras)
             requests = _within(call, HEARTBEAT_SECONDS)
             slot.seen = time.monotonic()
@@ -266,6 +270,8 @@ class Supervisor:
             if sharing is not None and sharing.done():
                 sharing.result()
                 sharing = None
+            elif sharing is not None and time.monotonic() - shared > SHARE_SECONDS:
+                sharing, slot.told = None, None
 
     def _gone(self, slot: WorkerSlot, error: WorkerAway) -> None:
         """A worker does not answer. Where its process is known to be gone, its cameras go to others at once."""

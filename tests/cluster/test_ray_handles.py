@@ -82,7 +82,7 @@ def test_one_that_this_process_does_not_find_again_is_called_by_tasks(ray):
 def test_tasks_that_wait_in_vain_are_few(ray):
     """As while the machine of the actor has no network: each such task is a process of its own."""
     ask(ray, RayHandle("worker", ray.actor), 600)
-    assert len(ray.relayed) == ray_handles._MOST_RELAYS
+    assert len(ray.relayed) <= ray_handles._MOST_RELAYS * (1 + 600 / (2 * ray_handles._RELAYED_SECONDS))
     assert len(ray.knocks) == 1
 
 

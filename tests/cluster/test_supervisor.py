@@ -244,6 +244,23 @@ def test_the_page_shows_people_where_the_pictures_are_elsewhere(scene, tmp_path,
         site.end()
 
 
+def test_a_worker_is_told_again_what_to_read_where_the_call_got_lost(served, monkeypatch):
+    monkeypatch.setattr(supervisor, "SHARE_SECONDS", 0.5)
+    lost = []
+    begin = Handle.begin
+
+    def lose_one(handle, method, *arguments):
+        if method == "share" and not lost:
+            lost.append(handle)
+            return Answer(handle, lambda: time.sleep(600))
+        return begin(handle, method, *arguments)
+
+    monkeypatch.setattr(Handle, "begin", lose_one)
+    served.cameras.add(served.spare)
+    served.more("c")
+    assert lost
+
+
 def slots(*names, labels=None):
     return [WorkerSlot(name, None, labels or {}) for name in names]
 
