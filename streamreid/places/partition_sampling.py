@@ -146,6 +146,8 @@ class PartitionSamples:
         The interval is the shortest one that holds 90 % of the samples when each of them is wrong by what the model
         itself is wrong by (``MODEL_ERROR``). A single track is one person.
         """
+        if not tracks:  # as in most hours of a year
+            return 0.0, 0.0, 0.0
         numbers = self.numbers(tracks, without=without)
         middle = float(np.quantile(numbers, 0.5, method="inverted_cdf"))
         error = MODEL_ERROR * middle**0.5 if len(tracks) > 1 else 0.0
@@ -171,12 +173,12 @@ def shortest_interval(
     """
     from scipy.special import ndtr
 
+    low, high = round(between[0]), round(between[1])
     values, counts = np.unique(numbers, return_counts=True)
     reach = int(np.ceil(2.5 * error)) + 1
     grid = np.arange(values[0] - reach, values[-1] + reach + 1)
     edges = np.append(grid - 0.5, grid[-1] + 0.5)
     below = ndtr((edges[:, None] - values) * (_NORMAL_90 / max(error, 1e-9))) @ (counts / counts.sum())
-    low, high = round(between[0]), round(between[1])
     kept = np.clip(grid, low, high)
     grid = np.arange(kept[0], kept[-1] + 1)
     mass = np.bincount(kept - kept[0], weights=np.diff(below))
