@@ -135,6 +135,8 @@ class GalleryHistory(FinishedRun):
         """The rows of places that are one zone, or cameras."""
         zones, seconds = set(self.place_log.places), None if every is None else duration(every, "every")
         people = {name: members for name, members in wanted.items() if not zones.intersection(members)}
+        if not self.watched and options.get("start") is None:  # hours begin with the first that was counted
+            options = {**options, "start": self.start}
         table = super().counts(every, places=(), groups=people, **options)
         if not self._kept.records or (seconds is not None and seconds % HOUR):
             return table
