@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -110,8 +111,7 @@ class RayHandle:
                 ]
                 if len(self._relays) >= _MOST_RELAYS:
                     return _Call(None, "it does not answer, nor do tasks that ask it")
-                task = _ray().remote(num_cpus=0, max_retries=0)(_relayed)
-                answer = task.remote(self.actor, method, arguments)
+                answer = _relay_task().remote(self.actor, method, arguments)
                 self._relays.append((answer, now))
                 return _Call(answer)
         except Exception as error:  # the actor is gone for good, or a client has lost its connection
@@ -174,6 +174,12 @@ def _received(name: str) -> RayHandle:
     with suppress(Exception):  # it is looked up again when it is called
         handle.actor  # noqa: B018
     return handle
+
+
+@cache
+def _relay_task() -> Any:
+    """Made once: a new one is written to the head first, which waits where that is away."""
+    return _ray().remote(num_cpus=0, max_retries=0)(_relayed)
 
 
 def _is_done(answer: Any, seconds: float = 0.0) -> bool:

@@ -265,7 +265,10 @@ class Supervisor:
                 slot.told, shared = cameras, time.monotonic()
                 sharing = slot.handle.begin("share", cameras)
             requests = _within(call, HEARTBEAT_SECONDS)
-            slot.seen = time.monotonic()
+            before, slot.seen = slot.seen, time.monotonic()
+            if slot.seen - before > HEARTBEAT_SECONDS:
+                # Ray may hold up a call before it is on its way. Its leases may be withdrawn, its cameras with others.
+                raise WorkerAway(f"no answer for {slot.seen - before:.1f} s")
             answers = {request.number: desk.answer(request) for request in requests}
             if sharing is not None and sharing.done():
                 sharing.result()

@@ -31,6 +31,7 @@ class StandIn:
         self.now, self.direct, self.relayed, self.knocks = 0.0, [], [], []
         self.reachable = self.reached_by_tasks = False
         monkeypatch.setattr(ray_handles, "_ray", lambda: self)
+        ray_handles._relay_task.cache_clear()
         monkeypatch.setattr(ray_handles, "time", SimpleNamespace(monotonic=lambda: self.now))
         method = SimpleNamespace(remote=lambda *_: self._asked(self.direct, self.reachable))
         knock = SimpleNamespace(remote=lambda: self._asked(self.knocks, self.reachable))
@@ -52,7 +53,8 @@ class StandIn:
 
 @pytest.fixture
 def ray(monkeypatch):
-    return StandIn(monkeypatch)
+    yield StandIn(monkeypatch)
+    ray_handles._relay_task.cache_clear()
 
 
 def ask(ray, handle, seconds, every=1.0):

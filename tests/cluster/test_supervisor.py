@@ -261,6 +261,23 @@ def test_a_worker_is_told_again_what_to_read_where_the_call_got_lost(served, mon
     assert lost
 
 
+def test_a_worker_whose_calls_were_held_up_reads_its_cameras_again(served, monkeypatch):
+    """No call of it fails, and yet its leases were withdrawn meanwhile."""
+    served.more("a")
+    begin, held = Handle.begin, []
+
+    def hold_one(handle, method, *arguments):
+        if handle is served.handles[0] and method == "exchange" and not held:
+            held.append(method)
+            served.wait(lambda: served.slots[0].withdrawn)
+        return begin(handle, method, *arguments)
+
+    monkeypatch.setattr(Handle, "begin", hold_one)
+    served.wait(lambda: served.reads(1) == {"a", "b"})
+    served.wait(lambda: served.reads(0) == {"a"} and served.reads(1) == {"b"})
+    served.more("a")
+
+
 def slots(*names, labels=None):
     return [WorkerSlot(name, None, labels or {}) for name in names]
 
