@@ -41,6 +41,7 @@ __all__ = [
     "Corrections",
     "Forgotten",
     "checked_name",
+    "corrections_in",
 ]
 
 CORRECTIONS = "corrections.jsonl"
@@ -214,11 +215,13 @@ class CorrectionLog:
         Raises:
             DataError: What is there is damaged.
         """
-        earlier, self._path = _read(folder / CORRECTIONS), folder / CORRECTIONS
+        self._path = folder / CORRECTIONS
+        earlier, torn = _read(self._path)
         offset = max((c.number for c in earlier), default=0)
         moved = [replace(c, number=c.number + offset, undoes=c.undoes and c.undoes + offset) for c in self.entries]
         self.entries = [*earlier, *moved]
-        self._write()  # a half line that a crash left would spoil the next one
+        if moved or torn:  # a half line that a crash left would spoil the next one
+            self._write()
 
     @property
     def undone(self) -> frozenset[int]:
@@ -303,8 +306,17 @@ def _line(entry: Correction) -> str:
     return json.dumps(entry.as_dict(), ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def _read(path: Path) -> list[Correction]:
-    """What a file holds; a half line that a crash left at its end is passed over.
+def corrections_in(folder: Path) -> list[Correction]:
+    """What was said of the people in a folder of results; nothing is written, so that any number may read.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    return _read(folder / CORRECTIONS)[0]
+
+
+def _read(path: Path) -> tuple[list[Correction], bool]:
+    """What a file holds, and whether a half line that a crash left at its end was passed over.
 
     Raises:
         DataError: It is damaged.
@@ -312,7 +324,7 @@ def _read(path: Path) -> list[Correction]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     except FileNotFoundError:
-        return []
+        return [], False
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read '{path}': {error}") from error
     entries = []
@@ -323,4 +335,4 @@ def _read(path: Path) -> list[Correction]:
             entries.append(Correction.of(json.loads(line)))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(f"'{path}', line {number} is no correction ({error}); mend or delete the line") from error
-    return entries
+    return entries, bool(lines) and not lines[-1].endswith("\n")

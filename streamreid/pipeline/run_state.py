@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streamreid.corrections import CorrectionLog
+from streamreid.corrections import corrections_in
 from streamreid.errors import DataError
 from streamreid.sinks.segments import result_folders
 from streamreid.sinks.written_numbers import WrittenNumbers, written_numbers
@@ -119,7 +119,7 @@ def read_begin(folder: Path) -> RunState | None:
         lines_from, world_from = sizes if number == 0 and known is not None else (0, 0)
         for found in written_numbers(path, before, lines_from=lines_from, world_from=world_from):
             begin.given(found)
-    for said in CorrectionLog(folder).entries:  # who was split off afterwards has a number as well
+    for said in corrections_in(folder):  # who was split off afterwards has a number as well
         begin.seen("", who=max(said.global_id, said.other_id))
     if not lines and not ended:
         begin.global_id += _MARGIN

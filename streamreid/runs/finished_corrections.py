@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from streamreid.corrections import Correction, CorrectionLog, Forgotten, checked_name
+from streamreid.corrections import Correction, CorrectionLog, Forgotten, checked_name, corrections_in
 from streamreid.errors import ConfigError, CorrectionError, DataError, UnknownIdentity
 from streamreid.gallery import Gallery
 from streamreid.pipeline.gallery_corrections import GalleryCorrections
@@ -57,7 +57,7 @@ class FinishedCorrections:
 
     def history(self) -> list[Correction]:
         """All corrections, the oldest first."""
-        return CorrectionLog(self.folder).entries
+        return corrections_in(self.folder)
 
     # ---------------------------------------------------------------- what is said
 
@@ -195,7 +195,7 @@ class FinishedCorrections:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         with ResultsFolder(self.folder):
-            self._run = self._run.corrected(CorrectionLog(self.folder).entries)  # perhaps somebody else said something
+            self._run = self._run.corrected(corrections_in(self.folder))  # perhaps somebody else said something
             yield
 
     @contextmanager

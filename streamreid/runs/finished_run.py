@@ -14,7 +14,7 @@ from typing import Any
 from streamreid._folders import is_written
 from streamreid.config import Config
 from streamreid.config.output import duration
-from streamreid.corrections import Correction, CorrectionLog
+from streamreid.corrections import Correction, corrections_in
 from streamreid.errors import DataError, StreamReIDError, UnknownIdentity
 from streamreid.places import CountsTable, Crossing, FlowsTable, PlaceLog, TrackSpan, count_flows, count_people
 from streamreid.places.link_graph import who_may_be_who
@@ -517,4 +517,4 @@ def open_run(path: str | Path) -> FinishedRun:
     folder, reading = Path(path), Reading()
     beliefs = read_results(folder, reading.take)
     notes = [_ONLY_TABLE] if beliefs.from_table else []
-    return FinishedRun(folder, beliefs, reading, notes=notes, corrections=CorrectionLog(folder).entries)
+    return FinishedRun(folder, beliefs, reading, notes=notes, corrections=corrections_in(folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from math import isfinite
 from typing import Any
 
@@ -43,21 +44,30 @@ def json_object(kind: str, body: bytes, *, what: str = "the keys of a camera") -
     if kind.partition(";")[0].strip().lower() != "application/json":
         raise ConfigError(wanted)
     try:
-        data = json.loads(body, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite)
+        data = json.loads(body, object_pairs_hook=_unique)
+        odd = next(_not_finite(data), None)
     except (ValueError, RecursionError):
         raise ConfigError(wanted) from None
+    if odd is not None:
+        raise ConfigError(
+            f"{odd if 0 < len(odd) < 80 else 'the body'}: JSON has neither infinity nor NaN; give a finite number"
+        )
     if not isinstance(data, dict):
         raise ConfigError(wanted)
     _check(data)
     return data
 
 
-def _finite(text: str) -> float:
-    """A number; JSON has neither infinity nor NaN, though Python reads both."""
-    value = float(text)
-    if not isfinite(value):
-        raise ValueError(text)
-    return value
+def _not_finite(value: Any, where: str = "") -> Iterator[str]:
+    """Where numbers are infinity or NaN, such as ``roi[1][0]``: JSON has neither, though Python reads both."""
+    if isinstance(value, float) and not isfinite(value):
+        yield where
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            yield from _not_finite(one, f"{where}.{key}" if where else key)
+    elif isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from _not_finite(one, f"{where}[{index}]")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from streamreid import Pipeline
-from streamreid.corrections import CORRECTIONS, CorrectionLog
+from streamreid.corrections import CORRECTIONS, CorrectionLog, corrections_in
 from streamreid.errors import ConfigError, CorrectionError, DataError, FolderBusy, UnknownIdentity
 from streamreid.gallery import Gallery
 from streamreid.runs import run
@@ -177,3 +177,22 @@ def test_a_half_line_does_not_spoil_the_next_and_damage_is_told(made):
     (folder / CORRECTIONS).write_text("[]\n")
     with pytest.raises(DataError, match="line 1 is no correction"):
         open_run(folder)
+
+
+def test_reading_what_was_said_writes_nothing(tmp_path):
+    """Or a reader would put an old file in place of one to which somebody has just added a line."""
+    log = CorrectionLog(tmp_path)
+    log.add(log.next("rename", global_id=1, name="Anna"))
+    path = tmp_path / CORRECTIONS
+    before = path.stat()
+    assert [c.name for c in corrections_in(tmp_path)] == ["Anna"]
+    CorrectionLog(tmp_path)
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    with path.open("a") as file:
+        file.write('{"number":2')  # a crash
+    assert [c.name for c in corrections_in(tmp_path)] == ["Anna"]
+    assert path.read_text().endswith('{"number":2')
+    log = CorrectionLog(tmp_path)
+    log.add(log.next("rename", global_id=2, name="Berta"))
+    assert [c.name for c in corrections_in(tmp_path)] == ["Anna", "Berta"]
+    assert corrections_in(tmp_path / "elsewhere") == []
