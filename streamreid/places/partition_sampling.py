@@ -184,12 +184,13 @@ def shortest_interval(
     mass = np.bincount(kept - kept[0], weights=np.diff(below))
     total = np.concatenate([[0.0], np.cumsum(mass)])
     middle = int(np.clip(np.quantile(numbers, 0.5, method="inverted_cdf"), low, high) - grid[0])
-    begin, end = np.meshgrid(np.arange(middle + 1), np.arange(middle, len(grid)), indexing="ij")
+    want = min(share, total[-1]) - 1e-12
+    begin = np.arange(middle + 1)
+    end = np.maximum(np.searchsorted(total, total[begin] + want) - 1, middle)
+    begin, end = begin[end < len(grid)], end[end < len(grid)]
     held = total[end + 1] - total[begin]
-    good = held >= min(share, float(held.max()))
-    length = np.where(good, end - begin, len(grid))
-    best = int(np.lexsort((-held.ravel(), length.ravel()))[0])  # of equally short ones the one that holds most
-    return float(grid[begin.ravel()[best]]), float(grid[end.ravel()[best]])
+    best = int(np.lexsort((-held, end - begin))[0])  # of equally short ones the one that holds most
+    return float(grid[begin[best]]), float(grid[end[best]])
 
 
 def log_partitions(count: int) -> Float64Array:
