@@ -87,5 +87,5 @@ def test_what_is_no_number_is_refused(finished_site):
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
 def test_bodies_hold_no_number_that_json_does_not_have(number):
-    with pytest.raises(ConfigError, match="the body is not what is wanted"):
+    with pytest.raises(ConfigError, match="at: JSON has neither infinity nor NaN"):
         json_object("application/json", f'{{"at": {number}}}'.encode())
