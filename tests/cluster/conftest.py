@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +44,8 @@ def nodes(ray):
     before = os.environ.get("RAY_AUTH_MODE")
     os.environ["RAY_AUTH_MODE"] = "disabled"  # no token is written into the home folder
     cluster = None
+    # A head writes its address there, and does not make the folder.
+    Path(ray._private.utils.get_ray_address_file(None)).parent.mkdir(parents=True, exist_ok=True)
     try:
         small = {"object_store_memory": STORE, "include_dashboard": False, "temp_dir": folder}
         cluster = patiently(Cluster, initialize_head=True, head_node_args={"num_cpus": 2, **small})
