@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from streamreid.runs.batch import find_recordings
 from tests.support.cluster_team import Team
 
 STORE = 80 * 2**20
+RECORDINGS = 6
 
 
 def patiently(start, **options):
@@ -75,3 +77,12 @@ def team(tmp_path):
     yield start
     for item in teams:
         item.end()
+
+
+@pytest.fixture
+def recordings(scene):
+    """Some recordings, one of them broken, and the sections for them."""
+    for number in range(RECORDINGS):
+        scene.camera(f"r{number}", [number % 5], frames=30)
+    (scene.folder / "r1.mp4").write_bytes(b"no video")
+    return find_recordings([scene.folder]), {"detector": {"model": f"mot:{scene.boxes}"}, "engine": {"model": "none"}}

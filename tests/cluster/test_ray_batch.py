@@ -16,20 +16,10 @@ from streamreid.cluster.ray_batch import RayBatch
 from streamreid.config import ClusterConfig
 from streamreid.errors import ClusterError, ConfigError
 from streamreid.runs.batch import Batch, find_recordings
+from tests.cluster.conftest import RECORDINGS
 
 pytestmark = [pytest.mark.wall_time, pytest.mark.alone]
 """Ray starts processes, and gives them time by the clock on the wall."""
-
-RECORDINGS = 6
-
-
-@pytest.fixture
-def recordings(scene):
-    """Some recordings, one of them broken, and the sections for them."""
-    for number in range(RECORDINGS):
-        scene.camera(f"r{number}", [number % 5], frames=30)
-    (scene.folder / "r1.mp4").write_bytes(b"no video")
-    return find_recordings([scene.folder]), {"detector": {"model": f"mot:{scene.boxes}"}, "engine": {"model": "none"}}
 
 
 def texts(folder):

@@ -6,21 +6,8 @@ import time
 
 import pytest
 
-from streamreid.runs.batch import find_recordings
-
 pytestmark = [pytest.mark.wall_time, pytest.mark.alone]
 """Ray starts processes, and gives them time by the clock on the wall."""
-
-RECORDINGS = 6
-
-
-@pytest.fixture
-def recordings(scene):
-    """Some recordings, one of them broken, and the sections for them."""
-    for number in range(RECORDINGS):
-        scene.camera(f"r{number}", [number % 5], frames=30)
-    (scene.folder / "r1.mp4").write_bytes(b"no video")
-    return find_recordings([scene.folder]), {"detector": {"model": f"mot:{scene.boxes}"}, "engine": {"model": "none"}}
 
 
 @pytest.mark.parametrize("address", ["ray://127.0.0.1:9", "auto"])

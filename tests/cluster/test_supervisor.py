@@ -276,6 +276,8 @@ def test_a_worker_whose_calls_were_held_up_reads_its_cameras_again(served, monke
     served.wait(lambda: served.reads(1) == {"a", "b"})
     served.wait(lambda: served.reads(0) == {"a"} and served.reads(1) == {"b"})
     served.more("a")
+    assert held == ["exchange"]
+    assert not served.slots[0].withdrawn
 
 
 def slots(*names, labels=None):

@@ -112,5 +112,6 @@ def test_a_zone_is_drawn_by_keys(live_site, visit):
         has_focus(page, "#question button[value=yes]")
         page.keyboard.press("Enter")
         page.wait_for_selector("#now tr[data-place='by keys']", state="detached")
+        return page.locator("#now tr[data-place='by keys']").count()
 
-    visit(act)
+    assert visit(act) == 0

@@ -71,8 +71,9 @@ def test_who_was_signed_in_gives_the_token_again_after_a_restart(restarted, visi
         page.wait_for_selector("#connection:not(:text-is('connected'))")
         site.again()
         page.wait_for_url("**/page/login")
+        return page.get_by_label("Token").count()
 
-    visit(act, errors=GONE)
+    assert visit(act, errors=GONE) == 1
 
 
 def test_nothing_of_who_was_forgotten_stays_on_another_page(finished_run, tmp_path, visit):
