@@ -33,8 +33,8 @@ def store_batch(tables: Tables, batch: Batch, *, most_prototypes: int) -> None:
         tables.identities.create(new, now)
         present.update((i, i) for i in new)
         kept = {key: r for key, r in batch.track_records.items() if r.global_id in present}
-        before, rows = tables.track_records.put(kept, present, now)
-        tables.prototypes.put(batch.prototypes, rows)
+        before, rows, continued = tables.track_records.put(kept, present, now)
+        tables.prototypes.put(batch.prototypes, rows, continued=continued)
         tables.track_records.put_crops({rows[key]: jpeg for key, jpeg in batch.crops.items() if key in rows})
         tables.track_records.put_colours({rows[key]: seen for key, seen in batch.colours.items() if key in rows})
         touched = {present[r.global_id] for r in kept.values()}

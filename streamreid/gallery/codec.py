@@ -11,7 +11,7 @@ import numpy as np
 from streamreid.errors import GalleryError
 from streamreid.gallery.cipher import Cipher, PlainCipher, cipher_from_environment
 from streamreid.gallery.records import EngineStamp
-from streamreid.types import FloatArray, PartFeatures
+from streamreid.types import PartFeatures
 
 if TYPE_CHECKING:
     from streamreid.gallery.tables.metadata import MetadataTable
@@ -68,9 +68,15 @@ class ValueCodec:
         """
         return self.open(bytes.fromhex(text)).decode() if text and self.encrypted else text
 
-    def pack(self, parts: FloatArray, visibility: FloatArray) -> bytes:
-        """One prototype: parts ``[K, D]``, then visibility ``[K]``, as float16 little-endian."""
-        return self.seal(np.concatenate([parts.reshape(-1), visibility.reshape(-1)]).astype("<f2").tobytes())
+    def pack(self, features: PartFeatures) -> list[bytes]:
+        """Each prototype: parts ``[K, D]``, then visibility ``[K]``, as float16 little-endian."""
+        count, (parts, dim) = len(features), features.shape
+        values = np.empty((count, parts * dim + parts), "<f2")
+        values[:, : parts * dim] = features.parts.reshape(count, parts * dim)
+        values[:, parts * dim :] = features.visibility
+        data, size = values.tobytes(), values.strides[0]
+        packed = [data[start : start + size] for start in range(0, count * size, size)]
+        return [self.seal(value) for value in packed] if self.encrypted else packed
 
     def unpack(self, values: Sequence[bytes]) -> PartFeatures:
         """Prototypes from ``pack``, one row each.

@@ -71,8 +71,8 @@ class Database(Protocol):
     def many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement once for each row of values."""
 
-    def returning(self, sql: str, rows: Sequence[Sequence[Any]]) -> list[int]:
-        """Run a statement that returns one number once for each row of values."""
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[int]:
+        """Add rows to a table that the database numbers; their ids, in the same order."""
 
     def reading(self) -> AbstractContextManager[None]:
         """Context of statements that only read.

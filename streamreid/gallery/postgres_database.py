@@ -115,13 +115,16 @@ class PostgresDatabase:
             with self._db.cursor() as cursor:
                 cursor.executemany(sql.replace("?", "%s"), rows)
 
-    def returning(self, sql: str, rows: Sequence[Sequence[Any]]) -> list[int]:
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[int]:
         """See ``Database``."""
         if not rows:
             return []
+        values = ",".join(["%s"] * len(columns))
         result = []
         with self._db.cursor() as cursor:
-            cursor.executemany(sql.replace("?", "%s"), rows, returning=True)
+            cursor.executemany(
+                f"INSERT INTO {table} ({','.join(columns)}) VALUES ({values}) RETURNING id", rows, returning=True
+            )
             while True:
                 result.append(int(cursor.fetchone()[0]))
                 if not cursor.nextset():

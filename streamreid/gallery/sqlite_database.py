@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from streamreid.errors import GalleryBusy, GalleryError
-from streamreid.gallery.database import Dialect, Row
+from streamreid.gallery.database import Dialect, Row, marks
 from streamreid.gallery.permissions import make_folder, make_private
 from streamreid.gallery.schema import APPLICATION_ID, refuse_newer
 
@@ -28,6 +28,7 @@ __all__ = ["SqliteDatabase"]
 _CHECK_UP_TO = 64 << 20  # bytes; larger files are checked by `gallery check` only
 _LEAST_SQLITE = (3, 35)  # RETURNING
 _SIDE = ("-wal", "-shm")
+_VALUES_PER_STATEMENT = 999  # the most before SQLite 3.32
 
 # SQLite's primary result codes, https://www.sqlite.org/rescode.html
 _BUSY, _LOCKED, _READ_ONLY, _IO_ERROR, _CORRUPT, _FULL, _CANNOT_OPEN, _NOT_A_DATABASE = 5, 6, 8, 10, 11, 13, 14, 26
@@ -159,9 +160,16 @@ class SqliteDatabase:
         """See ``Database``."""
         self._db.executemany(sql, rows)
 
-    def returning(self, sql: str, rows: Sequence[Sequence[Any]]) -> list[int]:
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[int]:
         """See ``Database``."""
-        return [int(self._db.execute(sql, row).fetchone()[0]) for row in rows]
+        begin, one = f"INSERT INTO {table} ({','.join(columns)}) VALUES ", f"({marks(columns)})"
+        most = _VALUES_PER_STATEMENT // len(columns)
+        ids: list[int] = []
+        for start in range(0, len(rows), most):
+            some = rows[start : start + most]
+            found = self.rows(f"{begin}{','.join([one] * len(some))} RETURNING id", [v for row in some for v in row])
+            ids += sorted(int(row[0]) for row in found)  # AUTOINCREMENT numbers rows upwards, as they are inserted
+        return ids
 
     @contextmanager
     def reading(self) -> Iterator[None]:

@@ -7,8 +7,8 @@ import pytest
 
 from streamreid.errors import EngineMismatchError, GalleryError
 from streamreid.features.similarity import part_similarity
-from streamreid.gallery import EngineStamp, Limits, Retention
-from streamreid.types import IdentityEvent
+from streamreid.gallery import Batch, EngineStamp, Limits, Retention, TrackRecord
+from streamreid.types import IdentityEvent, PartFeatures
 
 
 def people(store):
@@ -43,6 +43,36 @@ def test_an_appearance_goes_on_and_moves_to_somebody_else(store, make):
     assert (record.global_id, record.track_records, record.last_seen) == (1, 2, 17.0)
     assert store.resolve(2) == 1
     assert store.resolve(3) == 0
+
+
+def test_many_tracks_of_several_cameras_keep_each_its_own(store, make):
+    first = make.batch(*range(1, 61), views=2)
+    store.write(first)
+    rng = np.random.default_rng(4)
+    parts, visibility = rng.standard_normal((450, 3, 32)), rng.random((450, 3)).astype(np.float32)
+    looks = PartFeatures((parts / np.linalg.norm(parts, axis=2, keepdims=True)).astype(np.float32), visibility)
+    later, used = Batch("run"), 0  # more rows than one statement takes; 60 tracks go on, two others have no view
+    for number in range(300):
+        key = ("hall", number + 1) if number < 60 else (f"cam{number % 3}", number)
+        views = 0 if number in (7, 200) else 1 + number % 2
+        later.track_records[key] = TrackRecord("run", *key, number + 1, 10.0, 20.0 + number)
+        later.prototypes[key] = looks[used : used + views], np.full(views, number / 300, np.float32)
+        used += views
+    store.write(later)
+    records = store.track_records()
+    assert {(r.camera, r.track_id): r.global_id for r in records.values()} == {
+        key: number + 1 for number, key in enumerate(later.track_records)
+    }
+    (block,) = store.prototypes()
+    owner = {key: row for row, r in records.items() for key in [(r.camera, r.track_id)]}
+    begin = 0
+    for key, (features, quality) in later.prototypes.items():
+        mine = block.track_records == owner[key]
+        assert np.array_equal(block.features.parts[mine], features.parts.astype(np.float16).astype(np.float32))
+        assert np.array_equal(block.features.visibility[mine], features.visibility.astype(np.float16))
+        assert block.quality[mine].tolist() == quality.tolist()
+        begin += int(mine.sum())
+    assert begin == used == len(block.ids)
 
 
 def test_nothing_of_a_batch_is_stored_if_a_part_of_it_cannot_be(store, make):

@@ -41,8 +41,9 @@ class CorrectionTable:
     def add(self, kind: str, one: int, other: int = 0, detail: Mapping[str, Any] | None = None) -> int:
         """Note a correction, in the transaction of the caller; its number."""
         text = self._codec.seal_text(json.dumps(dict(detail or {})))
-        added = self._database.returning(
-            "INSERT INTO corrections (kind, one, other, detail, stored) VALUES (?,?,?,?,?) RETURNING id",
+        added = self._database.insert(
+            "corrections",
+            ("kind", "one", "other", "detail", "stored"),
             [(kind, one, other, text, self._clock())],
         )
         self._database.rows("DELETE FROM corrections WHERE id <= ?", (added[0] - _KEPT,))

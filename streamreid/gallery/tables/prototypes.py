@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from streamreid.types import FloatArray, PartFeatures, TrackKey
 __all__ = ["PrototypeTable"]
 
 _OWNED = "prototypes p JOIN appearances a ON a.id = p.appearance"
+_PACKED = 64
+"""Track records whose prototypes are packed at a time: what is converted stays in the cache."""
 
 
 class PrototypeTable:
@@ -87,23 +89,31 @@ class PrototypeTable:
 
     # ------------------------------------------------------------ writing, in the transaction of the caller
 
-    def put(self, prototypes: Mapping[TrackKey, tuple[PartFeatures, FloatArray]], rows: Mapping[TrackKey, int]) -> None:
+    def put(
+        self,
+        prototypes: Mapping[TrackKey, tuple[PartFeatures, FloatArray]],
+        rows: Mapping[TrackKey, int],
+        *,
+        continued: Collection[TrackKey],
+    ) -> None:
         """Put prototypes in the place of the older ones of the same track record.
 
         Args:
             prototypes: Features and quality ``[P]`` by camera and track id.
             rows: Row ids of track records; prototypes of others are left out.
+            continued: Those that may have older ones.
         """
         new = [key for key in prototypes if key in rows]
-        for some in chunks(rows[key] for key in new):
+        for some in chunks(rows[key] for key in new if key in continued):
             self._database.rows(f"DELETE FROM prototypes WHERE appearance IN ({marks(some)})", some)
-        values = []
-        for key in new:
-            features, quality = prototypes[key]
-            for row in range(len(features)):
-                packed = self._codec.pack(features.parts[row], features.visibility[row])
-                values.append((rows[key], float(quality[row]), packed))
-        self._database.many("INSERT INTO prototypes (appearance, quality, features) VALUES (?, ?, ?)", values)
+        for start in range(0, len(new), _PACKED):
+            keys = new[start : start + _PACKED]
+            found = [prototypes[key] for key in keys]
+            owners = np.repeat([rows[key] for key in keys], [len(quality) for _, quality in found]).tolist()
+            quality = np.concatenate([quality for _, quality in found]).tolist()
+            packed = self._codec.pack(PartFeatures.concatenate([features for features, _ in found]))
+            insert = "INSERT INTO prototypes (appearance, quality, features) VALUES (?, ?, ?)"
+            self._database.many(insert, list(zip(owners, quality, packed, strict=True)))
 
     def cap(self, ids: Iterable[int], most: int) -> None:
         """Keep at most so many prototypes of each of some identities: good ones that differ.

@@ -82,7 +82,7 @@ class TrackRecordTable:
 
     def put(
         self, records: Mapping[TrackKey, TrackRecord], present: Mapping[int, int], now: float
-    ) -> tuple[set[int], dict[TrackKey, int]]:
+    ) -> tuple[set[int], dict[TrackKey, int], set[TrackKey]]:
         """Add new ones, and let those go on that are there.
 
         Args:
@@ -91,17 +91,10 @@ class TrackRecordTable:
             now: UTC seconds.
 
         Returns:
-            The global ids that those who were there had until now, and all row ids.
+            The global ids that those who were there had until now, all row ids, and those who were there.
         """
-        before: set[int] = set()
-        rows: dict[TrackKey, int] = {}
-        for key, record in records.items():
-            found = self._database.rows(
-                "SELECT id, identity FROM appearances WHERE run = ? AND camera = ? AND track = ?", record.key
-            )
-            if found:
-                rows[key] = int(found[0][0])
-                before.add(int(found[0][1]))
+        before, rows = self._find(records)
+        continued = set(rows)
         values = {
             key: (present[r.global_id], r.start, r.end, r.probability, r.observations, now)
             for key, r in records.items()
@@ -111,13 +104,31 @@ class TrackRecordTable:
             "stored = ? WHERE id = ?",
             [(*values[key], row) for key, row in rows.items()],
         )
-        new = [key for key in records if key not in rows]
-        added = self._database.returning(
-            "INSERT INTO appearances (run, camera, track, identity, began, ended, probability, observations, stored) "
-            "VALUES (?,?,?,?,?,?,?,?,?) RETURNING id",
+        new = [key for key in records if key not in continued]
+        added = self._database.insert(
+            "appearances",
+            ("run", "camera", "track", "identity", "began", "ended", "probability", "observations", "stored"),
             [(*records[key].key, *values[key]) for key in new],
         )
         rows.update(zip(new, added, strict=True))
+        return before, rows, continued
+
+    def _find(self, records: Mapping[TrackKey, TrackRecord]) -> tuple[set[int], dict[TrackKey, int]]:
+        """Global ids and row ids of those that are there, a camera's with one statement."""
+        tracks: dict[tuple[str, str], dict[int, TrackKey]] = {}
+        for key, record in records.items():
+            tracks.setdefault((record.run, record.camera), {})[record.track_id] = key
+        before: set[int] = set()
+        rows: dict[TrackKey, int] = {}
+        for (run, camera), keys in tracks.items():
+            for some in chunks(keys):
+                for row, track, global_id in self._database.rows(
+                    f"SELECT id, track, identity FROM appearances WHERE run = ? AND camera = ? AND track IN "
+                    f"({marks(some)})",
+                    [run, camera, *some],
+                ):
+                    rows[keys[int(track)]] = int(row)
+                    before.add(int(global_id))
         return before, rows
 
     def assign(self, rows: Iterable[int], global_id: int) -> None:
