@@ -81,6 +81,13 @@ def normalised(vectors: FloatArray) -> FloatArray:
     return np.asarray(np.divide(vectors, norm, out=np.zeros_like(vectors), where=norm > 1e-9), np.float32)
 
 
+def _normalise(vectors: FloatArray) -> FloatArray:
+    """:func:`normalised`, in place."""
+    norm = np.sqrt(np.add.reduce(vectors * vectors, axis=-1, keepdims=True))
+    norm[norm <= 1e-9] = np.inf
+    return np.divide(vectors, norm, out=vectors)
+
+
 class PrototypeBank:
     """Per-part prototypes of T tracks, as moving averages.
 
@@ -107,6 +114,8 @@ class PrototypeBank:
         self._join = join
         self._parts: FloatArray = np.zeros((0, prototypes, 1, 1), np.float32)
         self._mass: FloatArray = np.zeros((0, prototypes, 1), np.float32)
+        self._known: FloatArray | None = None  # asked for several times between changes
+        self._used = 0
 
     def __len__(self) -> int:
         return len(self._parts)
@@ -121,13 +130,17 @@ class PrototypeBank:
         """One row per track: the mass-weighted mean of its prototypes; visibility is how well each part is known."""
         return self.summary(slice(None))
 
+    @property
+    def known(self) -> FloatArray:
+        """``[T, K]`` in [0, 1]: how well each part of each track is known."""
+        if self._known is None:
+            self._known = np.asarray(np.minimum(self._mass.sum(1) / self._full, 1.0), np.float32)
+        return self._known
+
     def summary(self, rows: Rows | slice) -> PartFeatures:
         """:attr:`features` of the tracks ``rows``."""
         mean = (self._parts[rows] * self._mass[rows][..., None]).sum(1)
-        return PartFeatures(normalised(mean), self._known(rows))
-
-    def _known(self, rows: Rows | slice) -> FloatArray:
-        return np.asarray(np.minimum(self._mass[rows].sum(1) / self._full, 1.0), np.float32)
+        return PartFeatures(normalised(mean), self.known[rows])
 
     def similarity(self, rows: Rows | slice, features: PartFeatures) -> tuple[FloatArray, FloatArray]:
         """Similarity in [-1, 1] and seen share in [0, 1], each ``[M, N]``, of tracks ``rows`` [M] (or a slice of them)
@@ -143,7 +156,33 @@ class PrototypeBank:
             return zero, zero
         self._check(features)
         each = self._nearest(self._parts[rows], mass, features.parts)
-        return combine_parts(each, np.sqrt(self._known(rows).T[:, :, None] * features.visibility.T[:, None, :]))
+        return combine_parts(each, np.sqrt(self.known[rows].T[:, :, None] * features.visibility.T[:, None, :]))
+
+    def similarity_of_pairs(self, rows: Rows, features: PartFeatures, people: Rows) -> tuple[FloatArray, FloatArray]:
+        """The same of the tracks ``rows`` [P], each with the one of ``features`` beside it in ``people`` [P]: ``[P]``
+        similarity and seen share.
+
+        Raises:
+            EngineMismatchError: ``features`` come from another engine than those learnt.
+        """
+        self._check(features)
+        others = features.parts[people]
+        each = np.einsum("pkd,pkd->pk", self._parts[rows, 0], others)
+        for slot in range(1, self._slots_in_use()):
+            mass = self._mass[rows, slot]
+            some = mass.any(1).nonzero()[0]
+            more = np.einsum("pkd,pkd->pk", self._parts[rows[some], slot], others[some])
+            each[some] = np.maximum(each[some], np.where(mass[some] > 0, more, np.float32(-1.0)))
+        return combine_parts(each.T, np.sqrt((self.known[rows] * features.visibility[people]).T))
+
+    def _slots_in_use(self) -> int:
+        """Number of the last slot that any track uses, and one more; the first is used before the others are."""
+        if not self._used:
+            self._used = 1 + int(np.flatnonzero(self._mass.any((0, 2))).max(initial=0))
+        return self._used
+
+    def _changed(self) -> None:
+        self._known, self._used = None, 0
 
     def _nearest(self, parts: FloatArray, mass: FloatArray, people: FloatArray) -> FloatArray:
         """Cosine similarity ``[K, M, N]`` of each part of ``people`` [N, K, D] with the nearest of the prototypes
@@ -171,15 +210,27 @@ class PrototypeBank:
         if not len(seen):
             return
         self._check(features)
-        rows, features, w = rows[seen], features[people[seen]], w[seen]
-        mass = self._mass[rows]  # [M, P, K]
-        slot = assign_slots(np.einsum("mpkd,mkd->mpk", self._parts[rows], features.parts), mass, w, join=self._join)
-        at = (rows[:, None], slot, np.arange(self.shape[0])[None])
-        old, had = self._parts[at], self._mass[at]
+        if len(seen) < len(rows):
+            rows, people, w = rows[seen], people[seen], w[seen]
+        parts, mass = features.parts[people], self._mass[rows]  # [M, K, D], [M, P, K]
+        near = np.zeros_like(mass)
+        for number in range(self._slots_in_use()):
+            old = self._parts[rows, number]
+            np.einsum("mkd,mkd->mk", old, parts, out=near[:, number])
+        slot = assign_slots(near, mass, w, join=self._join)
+        at: tuple[Any, ...] = (rows, 0)
+        if self._slots_in_use() > 1 or np.count_nonzero(slot):
+            at = (rows[:, None], slot, np.arange(self.shape[0])[None])
+            old = self._parts[at]
+        had = self._mass[at]
         young = w / (had + w + 1e-9) * (had < self._full)
-        step = np.where(had > 0, np.maximum(self._rate * w, young), w > 0).astype(np.float32)
-        self._parts[at] = normalised(old * (1 - step[..., None]) + features.parts * step[..., None])
+        step = np.where(had > 0, np.maximum(self._rate * w, young), w > 0).astype(np.float32)[..., None]
+        old *= 1 - step
+        parts *= step
+        old += parts
+        self._parts[at] = _normalise(old)
         self._mass[at] = np.minimum(had + w, _MOST_MASS * self._full)
+        self._changed()
 
     def add(self, features: PartFeatures, quality: FloatArray) -> None:
         """Append tracks that look like ``features`` [M]."""
@@ -195,6 +246,7 @@ class PrototypeBank:
             mass[:, 0] = features.visibility * quality[:, None]
         self._parts = np.concatenate([self._parts, parts])
         self._mass = np.concatenate([self._mass, mass])
+        self._changed()
 
     def merge(self, into: Rows, source: Rows) -> None:
         """Tracks ``into`` [M] turn out to be the persons of tracks ``source`` [M]: learn what those had learnt of
@@ -202,10 +254,12 @@ class PrototypeBank:
         unknown = (self._mass[into].max(1, keepdims=True) <= 0) & (self._mass[source] > 0)
         self._parts[into] = np.where(unknown[..., None], self._parts[source], self._parts[into])
         self._mass[into] = np.where(unknown, self._mass[source], self._mass[into])
+        self._changed()
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Drop every track that is not in the mask ``rows`` [T]."""
         self._parts, self._mass = self._parts[rows], self._mass[rows]
+        self._changed()
 
     def _check(self, features: PartFeatures) -> None:
         if features.shape != self.shape and self._mass.any():
@@ -219,6 +273,7 @@ class PrototypeBank:
     def _reset(self, parts: int, dim: int) -> None:
         self._parts = np.zeros((len(self), self._slots, parts, dim), np.float32)
         self._mass = np.zeros((len(self), self._slots, parts), np.float32)
+        self._changed()
 
 
 @dataclass(slots=True)

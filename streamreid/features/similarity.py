@@ -17,9 +17,16 @@ import numpy as np
 
 from streamreid.errors import EngineMismatchError
 from streamreid.features.packed import LEAST_WEIGHT, PackedParts
-from streamreid.types import BoolArray, FloatArray, PartFeatures, SimilaritySums
+from streamreid.types import BoolArray, FloatArray, IntArray, PartFeatures, SimilaritySums
 
-__all__ = ["Calibration", "PackedParts", "SiteCalibration", "combine_parts", "part_similarity"]
+__all__ = [
+    "Calibration",
+    "PackedParts",
+    "SiteCalibration",
+    "combine_parts",
+    "part_similarity",
+    "similarity_of_pairs",
+]
 
 
 def part_similarity(a: PartFeatures | PackedParts, b: PartFeatures | PackedParts) -> tuple[FloatArray, FloatArray]:
@@ -48,13 +55,28 @@ def part_similarity(a: PartFeatures | PackedParts, b: PartFeatures | PackedParts
     return left.compare(right)
 
 
+def similarity_of_pairs(features: PartFeatures, one: IntArray, two: IntArray) -> tuple[FloatArray, FloatArray]:
+    """The same of some pairs of people.
+
+    Args:
+        features: N people.
+        one: ``[P]`` row of the first of each pair.
+        two: ``[P]`` row of the other.
+
+    Returns:
+        ``[P]`` similarity and common share.
+    """
+    each = np.einsum("pkd,pkd->kp", features.parts[one], features.parts[two])
+    return combine_parts(each, np.sqrt((features.visibility[one] * features.visibility[two]).T))
+
+
 def combine_parts(
     each: FloatArray, weight: FloatArray, total: FloatArray | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """The same similarity where a part has several prototypes, so that the likeness of each part is known already.
 
     Args:
-        each: ``[K, N, M]`` likeness of each part in [-1, 1].
+        each: ``[K, N, M]`` likeness of each part in [-1, 1], of all pairs; ``[K, P]`` of some, as all that follows.
         weight: ``[K, N, M]`` w_ak w_bk, how well each part was seen in both.
         total: ``[N, M]`` what the weighted sum is divided by; by default the sum of the weights.
 

@@ -6,9 +6,9 @@ import lap
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid.types import BoolArray, FloatArray
+from streamreid.types import BoolArray, Float64Array, FloatArray
 
-__all__ = ["assign"]
+__all__ = ["assign", "assign_pairs"]
 
 Rows = NDArray[np.intp]
 
@@ -26,27 +26,40 @@ def assign(score: FloatArray, allowed: BoolArray) -> tuple[Rows, Rows]:
     Returns:
         Rows and columns of the pairs, ordered by row.
     """
-    good = allowed & (score > 0)
-    rows, columns = good.nonzero()
+    rows, columns = (allowed & (score > 0)).nonzero()
+    kept = assign_pairs(rows, columns, score[rows, columns])
+    return rows[kept], columns[kept]
+
+
+def assign_pairs(rows: Rows, columns: Rows, score: FloatArray) -> Rows:
+    """As :func:`assign`, of the pairs alone that may be made.
+
+    Args:
+        rows: ``[P]`` row of each pair, rising.
+        columns: ``[P]`` its column; no pair twice.
+        score: ``[P]`` in (0, 1].
+
+    Returns:
+        Numbers of the pairs that are made, rising.
+    """
     # Counted by hand: most frames of most cameras end here, and the sums of a small array cost more than a set.
     if len(set(rows.tolist())) == len(rows) == len(set(columns.tolist())):
-        return rows, columns
-    by_row, by_column = good.sum(1), good.sum(0)
-    alone = (by_row[rows] == 1) & (by_column[columns] == 1)
+        return np.arange(len(rows))
+    alone = (np.bincount(rows)[rows] == 1) & (np.bincount(columns)[columns] == 1)
     # A pair without rivals gains its score whatever the others do.
-    by_row[rows[alone]] = by_column[columns[alone]] = 0
-    t, d = by_row.nonzero()[0], by_column.nonzero()[0]
-    i, j = _solve(score[t[:, None], d], good[t[:, None], d])
-    rows, columns = np.concatenate([rows[alone], t[i]]), np.concatenate([columns[alone], d[j]])
-    order = np.argsort(rows)
-    return rows[order], columns[order]
+    rivals = (~alone).nonzero()[0]
+    t, i = np.unique(rows[rivals], return_inverse=True)
+    d, j = np.unique(columns[rivals], return_inverse=True)
+    number = np.full((len(t), len(d)), -1)
+    number[i, j] = rivals
+    cost = np.full(number.shape, 10.0)
+    cost[i, j] = 1.0 - score[rivals]
+    made = number[_solve(cost)]
+    return np.sort(np.concatenate([alone.nonzero()[0], made[made >= 0]]))
 
 
-def _solve(score: FloatArray, good: BoolArray) -> tuple[Rows, Rows]:
-    cost = np.where(good, 1.0 - score, 10.0).astype(np.float64)
+def _solve(cost: Float64Array) -> tuple[Rows, Rows]:
     _, columns, _ = lap.lapjv(cost, extend_cost=True, cost_limit=1.0 - 1e-9)
     columns = np.asarray(columns, np.intp)
     rows = (columns >= 0).nonzero()[0]
-    columns = columns[rows]
-    real = cost[rows, columns] < 1.0
-    return rows[real], columns[real]
+    return rows, columns[rows]

@@ -1,14 +1,13 @@
-"""Which box can be which track: by overlap, by reach, by not being somebody's second box."""
+"""Which box can be which track: by reach, by place, by leaving the picture."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid.boxes import cover_matrix, iou_matrix
 from streamreid.types import BoolArray, FloatArray
 
-__all__ = ["buffered_overlap", "leaving", "place_odds", "second_boxes", "span_overlap", "walked", "within_reach"]
+__all__ = ["leaving", "place_odds", "walked", "within_reach"]
 
 SCENE_AREA = 50.0
 """Body heights squared over which a stranger may appear."""
@@ -16,37 +15,6 @@ WALK = 0.9
 """Body heights per second of a brisk walk (1.5 m/s at 1.7 m)."""
 WALK_SLACK = 0.2
 """Body heights by which the centres of two boxes of one person differ anyway."""
-
-
-def buffered_overlap(predicted: FloatArray, boxes: FloatArray, doubt: FloatArray) -> FloatArray:
-    """IoU of boxes that are both enlarged by the doubt about the prediction (half a deviation, at most half a width),
-    so that a person of unknown velocity, or a low frame rate, still overlaps (buffered IoU, Yang et al., "C-BIoU", WACV
-    2023, with the buffer from the covariance).
-
-    Args:
-        predicted: ``[T, 4]`` xyxy of the tracks.
-        boxes: ``[N, 4]`` xyxy found.
-        doubt: ``[T]`` pixels by which the deviation of a prediction exceeds that of a detection.
-
-    Returns:
-        ``[T, N]`` in [0, 1].
-    """
-    if not len(predicted) or not len(boxes):
-        return np.zeros((len(predicted), len(boxes)), np.float32)
-    return iou_matrix(
-        predicted, boxes, np.minimum(np.maximum(0.5 * doubt, 0.0), 0.5 * (predicted[:, 2] - predicted[:, 0]))
-    )
-
-
-def span_overlap(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Intersection over union ``[T, N]`` of the vertical spans of boxes ``a`` [T, 4] and ``b`` [N, 4]: people at
-    different depths differ in it (height-modulated IoU, Yang et al., "Hybrid-SORT", AAAI 2024)."""
-    top_a, top_b, foot_a, foot_b = a[:, 1, None], b[:, 1], a[:, 3, None], b[:, 3]
-    both = np.minimum(foot_a, foot_b)
-    both -= np.maximum(top_a, top_b)
-    either = np.maximum(foot_a, foot_b)
-    either -= np.minimum(top_a, top_b)
-    return np.asarray(np.maximum(both, 0, out=both) / np.maximum(either, 1e-6, out=either), np.float32)
 
 
 def within_reach(predicted: FloatArray, boxes: FloatArray, gap: NDArray[np.float64]) -> BoolArray:
@@ -66,7 +34,7 @@ def within_reach(predicted: FloatArray, boxes: FloatArray, gap: NDArray[np.float
     return np.asarray((_squared_ways(predicted, boxes) <= limit**2) & (ratio > 0.6) & (ratio < 1.67))
 
 
-def walked(predicted: FloatArray, boxes: FloatArray, seconds: float, alike: BoolArray) -> tuple[FloatArray, BoolArray]:
+def walked(predicted: FloatArray, boxes: FloatArray, seconds: float) -> tuple[FloatArray, BoolArray]:
     """Which box somebody of unknown velocity can have walked to since the frame before, and how near it is; for frames
     so far apart that boxes of a person who walks no longer overlap.
 
@@ -74,7 +42,6 @@ def walked(predicted: FloatArray, boxes: FloatArray, seconds: float, alike: Bool
         predicted: ``[T, 4]`` xyxy of the tracks.
         boxes: ``[N, 4]`` xyxy found.
         seconds: Since the frame before.
-        alike: ``[T, N]`` whether looks allow it.
 
     Returns:
         score: ``[T, N]``, 1 in the same place and 0 at the end of the reach.
@@ -84,7 +51,7 @@ def walked(predicted: FloatArray, boxes: FloatArray, seconds: float, alike: Bool
     ratio = (boxes[:, 3] - boxes[:, 1])[None] / np.maximum(height, 1.0)
     reach = height * (WALK_SLACK + WALK * seconds)
     score = 1.0 - np.sqrt(_squared_ways(predicted, boxes)) / np.maximum(reach, 1e-6)
-    return np.asarray(score, np.float32), np.asarray(alike & (score > 0) & (ratio > 0.6) & (ratio < 1.67))
+    return np.asarray(score, np.float32), np.asarray((score > 0) & (ratio > 0.6) & (ratio < 1.67))
 
 
 def _squared_ways(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -120,24 +87,3 @@ def leaving(boxes: FloatArray, size: tuple[int, int]) -> BoolArray:
     low, high = boxes[:, :2] <= margin, boxes[:, 2:] >= np.asarray(size, np.float32) - margin
     low |= high
     return np.asarray(low[:, 0] | low[:, 1])
-
-
-def second_boxes(new: FloatArray, claimed: FloatArray, alike: BoolArray, *, iou: float, cover: float) -> BoolArray:
-    """Which of the unclaimed boxes are a second box of somebody: one that mostly coincides with a claimed box, or lies
-    inside one and looks like its owner (detectors like to give a person's upper body a box of its own).
-
-    Args:
-        new: ``[N, 4]`` xyxy, unclaimed.
-        claimed: ``[M, 4]`` xyxy of the tracked people.
-        alike: ``[N, M]`` whether the two look like one person.
-        iou: Overlap from which two boxes coincide.
-        cover: Share of a box from which it lies inside another.
-
-    Returns:
-        ``[N]`` bool.
-    """
-    if not len(new) or not len(claimed):
-        return np.zeros(len(new), bool)
-    share = cover_matrix(new, claimed)
-    inside = (share > cover) & (share > cover_matrix(claimed, new).T)
-    return np.asarray(((iou_matrix(new, claimed) > iou) | (inside & alike)).any(1))

@@ -68,38 +68,34 @@ class MotionFilter:
         self._truncation = np.array(n.truncation)
         self._history = history
         self._boxes: FloatArray | None = None  # asked for several times between changes
-        self._before: Float64Array = np.zeros((0, 4, 7))  # x, v, P00, P01, P11 as predicted, travel, decay
-        self._x: Float64Array = np.zeros((0, 4))
-        self._v: Float64Array = np.zeros((0, 4))
-        self._p: Float64Array = np.zeros((0, 4, 3))  # P00, P01, P11 of every coordinate
+        self._before: Float64Array = np.zeros((7, 0, 4))  # x, v, P00, P01, P11 as predicted, travel, decay
+        self._state: Float64Array = np.zeros((5, 0, 4))  # x, v, P00, P01, P11 of every coordinate
 
     def __len__(self) -> int:
-        return len(self._x)
+        return int(self._state.shape[1])
 
     @property
     def boxes(self) -> FloatArray:
         """``[T, 4]`` xyxy of the present state, pixels."""
         if self._boxes is None:
-            half = np.maximum(self._x[:, 2:], 1.0)
+            x = self._state[0]
+            half = np.maximum(x[:, 2:], 1.0)
             half /= 2
             self._boxes = np.empty((len(half), 4), np.float32)
-            np.subtract(self._x[:, :2], half, out=self._boxes[:, :2])
-            np.add(self._x[:, :2], half, out=self._boxes[:, 2:])
+            np.subtract(x[:, :2], half, out=self._boxes[:, :2])
+            np.add(x[:, :2], half, out=self._boxes[:, 2:])
         return self._boxes
 
     @property
     def velocities(self) -> FloatArray:
         """``[T, 2]`` velocity of the centre, pixels / s."""
-        return self._v[:, :2].astype(np.float32)
+        return self._state[1, :, :2].astype(np.float32)
 
     @property
     def deviations(self) -> FloatArray:
         """``[T]`` standard deviation of the centre, pixels."""
-        return np.asarray(np.sqrt(np.maximum(np.maximum(self._p[:, 0, 0], self._p[:, 1, 0]), 0.0)), np.float32)
-
-    def _density(self) -> Float64Array:
-        scale = np.maximum(self._x[:, 3:4], 1.0) * self._drive
-        return np.asarray(np.multiply(scale, scale, out=scale))
+        p00 = self._state[2]
+        return np.asarray(np.sqrt(np.maximum(np.maximum(p00[:, 0], p00[:, 1]), 0.0)), np.float32)
 
     def predict(self, dt: float, unseen: NDArray[np.bool_]) -> None:
         """Move all boxes ``dt`` seconds on. Velocities of ``unseen`` ([T] bool) tracks decay, so that a hidden person
@@ -108,26 +104,25 @@ class MotionFilter:
             self._remember(np.zeros((len(self), 4)), np.ones((len(self), 4)))
             return
         self._boxes = None
-        q = self._density()
+        x, v, p00, p01, p11 = self._state
+        q = np.maximum(x[:, 3:4], 1.0) * self._drive
+        q *= q
         less, hidden = np.exp(-dt / self._tau), unseen[:, None]
         decay = np.where(hidden, less, 1.0)
         travel = np.where(hidden, self._tau * (1 - less), dt)  # integral of the decaying velocity
-        self._x += self._v * travel
-        self._v *= decay
-        p00, p01, p11 = self._p[..., 0], self._p[..., 1], self._p[..., 2]
+        x += v * travel
+        v *= decay
         p00 += 2 * travel * p01 + travel * travel * p11 + q * dt**3 / 3
         p01 *= decay
         p01 += travel * decay * p11 + q * dt**2 / 2
         p11 *= decay * decay
         p11 += q * dt
-        np.maximum(self._x[:, 2:], 1.0, out=self._x[:, 2:])
-        self._remember(np.broadcast_to(travel, decay.shape), decay)
+        np.maximum(x[:, 2:], 1.0, out=x[:, 2:])
+        self._remember(travel, decay)
 
     def _remember(self, travel: Float64Array, decay: Float64Array) -> None:
         if self._history:
-            self._before = np.concatenate(
-                [np.stack([self._x, self._v], -1), self._p, np.stack([travel, decay], -1)], -1
-            )
+            self._before = np.concatenate([self._state, travel[None], decay[None]])
 
     def step(self, ids: NDArray[np.int64], camera: FloatArray | None = None) -> MotionStep:
         """What a smoother needs of the last frame; of no track without ``history``.
@@ -139,9 +134,10 @@ class MotionFilter:
         if not self._history:
             ids = ids[:0]
         n = len(ids)
-        x, v, p, travel, decay = (self._before[..., i] for i in (0, 1, slice(2, 5), 5, 6))
+        x, v, *p, travel, decay = self._before
+        place, speed, *spread = self._state[:, :n].copy()
         return MotionStep(
-            ids.copy(), self._x[:n].copy(), self._v[:n].copy(), self._p[:n].copy(), (x, v, p), travel, decay, camera
+            ids.copy(), place, speed, np.stack(spread, -1), (x, v, np.stack(p, -1)), travel, decay, camera
         )
 
     def update(self, rows: NDArray[np.intp], boxes: FloatArray, scores: FloatArray) -> None:
@@ -155,22 +151,24 @@ class MotionFilter:
         if not len(rows):
             return
         self._boxes = None
-        x, p = self._x[rows], self._p[rows]
+        x, v, p00, p01, p11 = state = self._state[:, rows]
         z, short = self._completed(_centred(boxes), x)
         doubt = 1.0 + 2.0 * (1.0 - np.asarray(scores, np.float64)[:, None])
         exact = self._exact * doubt
         if np.count_nonzero(short):
             exact[:, 2:] *= np.where(short, self.noise.truncated, 1.0)
         exact *= np.maximum(z[:, 3:4], 1.0)
-        p00, p01 = p[..., 0], p[..., 1]
-        s = p00 + exact * exact
-        k0, k1 = p00 / s, p01 / s
-        y = z - x
-        self._x[rows] = x + k0 * y
-        self._v[rows] += k1 * y
-        p[..., 2] -= k1 * p01
-        p[..., :2] *= (1 - k0)[..., None]
-        self._p[rows] = p
+        exact *= exact
+        exact += p00
+        k0, k1 = p00 / exact, p01 / exact
+        z -= x
+        x += k0 * z
+        v += k1 * z
+        p11 -= k1 * p01
+        np.subtract(1, k0, out=k0)
+        p00 *= k0
+        p01 *= k0
+        self._state[:, rows] = state
 
     def _completed(self, z: Float64Array, expected: Float64Array) -> tuple[Float64Array, NDArray[np.bool_]]:
         """Truncated measurements ``z`` [M, 4] (centre, size) moved to where the whole person is, and which sizes [M, 2]
@@ -190,11 +188,12 @@ class MotionFilter:
         self._boxes = None
         turn, shift = np.asarray(affine, np.float64)[:, :2], np.asarray(affine, np.float64)[:, 2]
         scale = np.sqrt(max(abs(np.linalg.det(turn)), 1e-6))
-        self._x[:, :2] = self._x[:, :2] @ turn.T + shift
-        self._v[:, :2] = self._v[:, :2] @ turn.T
-        self._x[:, 2:] *= scale
-        self._v[:, 2:] *= scale
-        self._p *= scale**2
+        x, v = self._state[:2]
+        x[:, :2] = x[:, :2] @ turn.T + shift
+        v[:, :2] = v[:, :2] @ turn.T
+        x[:, 2:] *= scale
+        v[:, 2:] *= scale
+        self._state[2:] *= scale**2
 
     def add(self, boxes: FloatArray) -> None:
         """Append tracks at ``boxes`` [M, 4] with unknown velocity."""
@@ -202,21 +201,20 @@ class MotionFilter:
         z = _centred(boxes)
         height = np.maximum(z[:, 3:4], 1.0)
         n = self.noise
-        p = np.zeros((len(z), 4, 3))
-        p[..., 0] = (height * np.array([n.measurement, n.measurement, n.measurement_size, n.measurement_size])) ** 2
-        p[..., 2] = (height * np.array([n.velocity, n.velocity, n.velocity / 5, n.velocity / 5])) ** 2
-        self._x = np.concatenate([self._x, z])
-        self._v = np.concatenate([self._v, np.zeros_like(z)])
-        self._p = np.concatenate([self._p, p])
+        state = np.zeros((5, *z.shape))
+        state[0] = z
+        state[2] = (height * np.array([n.measurement, n.measurement, n.measurement_size, n.measurement_size])) ** 2
+        state[4] = (height * np.array([n.velocity, n.velocity, n.velocity / 5, n.velocity / 5])) ** 2
+        self._state = np.concatenate([self._state, state], 1)
         if self._history:
-            self._before = np.concatenate([self._before, np.full((len(z), 4, 7), np.nan)])
+            self._before = np.concatenate([self._before, np.full((7, *z.shape), np.nan)], 1)
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Drop every track that is not in the mask ``rows`` [T]."""
         self._boxes = None
-        self._x, self._v, self._p = self._x[rows], self._v[rows], self._p[rows]
+        self._state = self._state[:, rows]
         if self._history:
-            self._before = self._before[rows]
+            self._before = self._before[:, rows]
 
 
 def _centred(boxes: FloatArray) -> Float64Array:

@@ -73,7 +73,10 @@ class TrackTable:
         which some are ``sure`` [M]."""
         hits, score = self.hits[rows] + 1, self.score[rows]
         self.hits[rows], self.seen[rows] = hits, time
-        self.score[rows] = score + np.where(sure, scores - score, 0.0) / np.minimum(hits, SCORE_MEMORY)
+        change = (scores - score) / np.minimum(hits, SCORE_MEMORY)
+        change *= sure
+        score += change
+        self.score[rows] = score
         way = _feet(boxes) - self.origin[rows]
         far = np.hypot(way[:, 0], way[:, 1]) / np.maximum(boxes[:, 3] - boxes[:, 1], 1.0)
         self.travel[rows] = np.maximum(self.travel[rows], far)

@@ -12,37 +12,29 @@ Who is hidden by somebody nearer is compared by looks only as far as visible, an
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid.boxes import cover_matrix, iou_matrix
+from streamreid.boxes import pair_intersection
 from streamreid.config import TrackerConfig
 from streamreid.features.prototype_bank import PrototypeBank
-from streamreid.features.similarity import Calibration, SiteCalibration, part_similarity
-from streamreid.tracking.assignment import assign
-from streamreid.tracking.gating import (
-    buffered_overlap,
-    leaving,
-    place_odds,
-    second_boxes,
-    span_overlap,
-    walked,
-    within_reach,
-)
+from streamreid.features.similarity import Calibration, SiteCalibration, similarity_of_pairs
+from streamreid.tracking.assignment import assign, assign_pairs
+from streamreid.tracking.candidates import Candidates, FramePeople, candidates, usable_people
+from streamreid.tracking.gating import leaving, place_odds, walked, within_reach
 from streamreid.tracking.motion import MotionFilter, MotionNoise
 from streamreid.tracking.occlusion import occlusion
 from streamreid.tracking.smoothing import MotionStep
 from streamreid.tracking.track_table import TrackTable
-from streamreid.types import BoolArray, Detections, FloatArray, IntArray, PartFeatures, Tracks
+from streamreid.types import BoolArray, Detections, Float64Array, FloatArray, IntArray, PartFeatures, Tracks
 
 __all__ = ["Tracker", "occlusion"]
 
 Rows = NDArray[np.intp]
 
-FARTHEST = 1e6
-"""Pixels from the origin beyond which a box is taken for an error of the detector."""
+_NOBODY = np.zeros(0, np.intp)
+_NO_PAIRS = Candidates(_NOBODY, _NOBODY, np.zeros(0, np.float32)), np.zeros(0, np.float32)
+
 CONTEST_SECONDS = 3.0
 """How long a hidden person is taken to be still where they are expected."""
 OUTAGE_PEOPLE = 3
@@ -199,19 +191,16 @@ class Tracker:
             raise ValueError(f"capture time must be finite, got {time}")
         if camera is not None and (np.shape(camera) != (2, 3) or not np.isfinite(camera).all()):
             raise ValueError(f"camera motion must be a finite [2, 3] affine map, got {camera}")
-        rows = _in_order(detections.boxes, detections.scores, self.config.low_score)
+        c = self.config
+        people = usable_people(detections, features, least=c.low_score, sure=c.high_score, occlusion=c.occlusion)
         self._size = size or self._size
         self._renamed = {}
         confirmed = self._advance(time, camera)
-        boxes = detections.boxes[rows]
-        hidden = occlusion(boxes)
         self._hidden = None
-        if len(rows) == len(detections):
-            self._hidden = np.empty_like(hidden)
-            self._hidden[rows] = hidden
-        clear = 1.0 - hidden if self.config.occlusion else np.ones(len(boxes), np.float32)
-        matched = self._match(boxes, detections.scores[rows], _finite(features, rows), clear, confirmed)
-        return self._report(matched, rows, detections, size)
+        if len(people) == len(detections):
+            self._hidden = np.empty_like(people.hidden)
+            self._hidden[people.rows] = people.hidden
+        return self._report(self._match(people, confirmed), people, size)
 
     def _advance(self, time: float, camera: FloatArray | None) -> BoolArray:
         """Move all tracks to ``time`` and end those that are gone. Returns which of the others are confirmed."""
@@ -228,21 +217,29 @@ class Tracker:
         # "Unseen" are tracks that had no box in the previous frame, though others had: where all vanish at once, nobody
         # hides.
         self._motion.predict(self._time - last, book.seen < self._outage(last))
-        gap = self._time - book.seen
-        patience = np.full(len(book), c.lost_seconds)
-        if self._size is not None:
-            patience[leaving(self._motion.boxes, self._size)] = min(c.exit_seconds, c.lost_seconds)
         there = book.seen >= last
-        # At one frame per second whoever was in the last frame has not left yet, though that is longer ago than the
-        # time to leave.
         self._pace = self._usual(self._time - last)
-        patience[there] = np.maximum(patience[there], min(self._pace, c.lost_seconds))
         # A lost track is kept while it could still be seen; a tentative one must be seen in every frame or be forgotten
         # soon.
         confirmed = book.confirmed(c)
-        kept = (gap <= patience) & (confirmed | there)
+        kept = (confirmed | there) & self._patient(there)
         self._keep(kept)
         return confirmed[kept]
+
+    def _patient(self, there: BoolArray) -> BoolArray:
+        """Which tracks were seen lately enough to be kept; ``there`` [T] are those of the frame before."""
+        assert self._time is not None
+        c, gap = self.config, self._time - self._book.seen
+        soonest = min(c.exit_seconds, c.lost_seconds)
+        if gap.max(initial=0.0) <= soonest:
+            return np.ones(len(gap), bool)
+        patience = np.full(len(gap), c.lost_seconds)
+        if self._size is not None:
+            patience[leaving(self._motion.boxes, self._size)] = soonest
+        # At one frame per second whoever was in the last frame has not left yet, though that is longer ago than the
+        # time to leave.
+        patience[there] = np.maximum(patience[there], min(self._pace, c.lost_seconds))
+        return np.asarray(gap <= patience)
 
     def _usual(self, interval: float) -> float:
         """How much of ``interval``, the seconds since the frame before, is due to the frame rate, and not to an
@@ -264,90 +261,115 @@ class Tracker:
             self._motion.keep(mask)
             self._appearance.keep(mask)
 
-    def _match(
-        self, boxes: FloatArray, scores: FloatArray, features: PartFeatures, clear: FloatArray, confirmed: BoolArray
-    ) -> IntArray:
-        """Assign, correct and begin tracks. Returns for every track row the detection row, or -1."""
+    def _match(self, people: FramePeople, confirmed: BoolArray) -> IntArray:
+        """Assign, correct and begin tracks. Returns for every track row the person's number, or -1."""
         assert self._time is not None
-        c = self.config
-        predicted = self._motion.boxes
-        taken = np.full(len(predicted), -1, np.int64)
-        free = np.ones(len(boxes), bool)
-        iou = self._overlap(predicted, boxes)
-        looks, rank, weight = self._alikeness(features, clear)
-        sure = scores >= c.high_score
+        c, gap = self.config, self._time - self._book.seen
+        near = self._candidates(people)
+        taken, free = np.full(len(gap), -1, np.int64), np.ones(len(people), bool)
 
-        def run(
-            rows: BoolArray, columns: BoolArray, judge: Callable[[Rows, Rows], tuple[FloatArray, BoolArray]]
-        ) -> None:
-            d = (columns & free).nonzero()[0]
-            if not len(d):
+        def take(pairs: Candidates, score: FloatArray) -> None:
+            if not len(score):
                 return
-            t = (rows & (taken < 0)).nonzero()[0]
-            if len(t):
-                i, j = assign(*judge(t[:, None], d))
-                taken[t[i]] = d[j]
-                free[d[j]] = False
+            made = assign_pairs(pairs.track, pairs.person, score)
+            taken[pairs.track[made]] = pairs.person[made]
+            free[pairs.person[made]] = False
 
-        gap = (self._time - self._book.seen)[:, None]
-        both = np.asarray((1 - weight) * iou + weight * rank, np.float32)
+        known, sure = confirmed[near.track], people.sure[near.person]
+        enough = near.overlap >= c.match_iou
+        first = near.pick((enough & known & sure).nonzero()[0])
+        take(*self._by_overlap_and_looks(first, people, gap))
+        second = (~sure & (near.overlap >= c.second_match_iou) & known).nonzero()[0]
+        if len(second):
+            pairs = near.pick(second)
+            waiting = (taken[pairs.track] < 0) & (gap[pairs.track] <= max(_MOMENT, self._pace)) & (pairs.overlap > 0)
+            pairs = pairs.pick(waiting.nonzero()[0])
+            take(pairs, pairs.overlap)
+        if c.recover_probability < 1.0:
+            take(*self._lost(confirmed & (taken < 0), people, people.sure & free))
+        third = (enough & sure & ~known).nonzero()[0]
+        if len(third):
+            pairs = near.pick(third)
+            pairs = pairs.pick((free[pairs.person] & (pairs.overlap > 0)).nonzero()[0])
+            take(pairs, pairs.overlap)
+        if self._pace >= _SLOW:
+            take(*self._walked(~confirmed & (taken < 0), people, people.sure & free))
+        return self._apply(taken, people, near, confirmed)
+
+    def _candidates(self, people: FramePeople) -> Candidates:
+        c, predicted = self.config, self._motion.boxes
+        doubt = self._motion.deviations - self._motion.noise.measurement * (predicted[:, 3] - predicted[:, 1])
+        buffer = np.asarray(c.overlap_buffer * doubt, np.float32)
+        return candidates(predicted, people.boxes, buffer, spans=c.height_overlap, everybody=c.match_iou <= 0)
+
+    def _by_overlap_and_looks(
+        self, pairs: Candidates, people: FramePeople, gap: Float64Array
+    ) -> tuple[Candidates, FloatArray]:
+        """The pairs of confirmed tracks and sure people that overlap and may be one person, with their score."""
+        c, gap = self.config, gap[pairs.track]
+        if not people.looked:
+            kept = ((gap <= c.motion_only_seconds) & (pairs.overlap > 0)).nonzero()[0]
+            pairs = pairs.pick(kept)
+            return pairs, pairs.overlap
+        looks, rank, weight = self._alikeness(pairs.track, people, pairs.person)
+        score = np.asarray((1 - weight) * pairs.overlap + weight * rank, np.float32)
         # The longer somebody was away, the more likely is a stranger in the same place: looks must speak for the old
         # track, and after a while without looks nothing does.
         gate = c.appearance_gate + (0.5 - c.appearance_gate) * np.minimum(gap / 0.5, 1.0)
-        first = (iou >= c.match_iou) & np.where(weight > 0, looks >= gate, gap <= c.motion_only_seconds)
-        run(confirmed, sure, lambda t, d: (both[t, d], first[t, d]))
-        run(
-            confirmed & (gap[:, 0] <= max(_MOMENT, self._pace)),
-            ~sure,
-            lambda t, d: (iou[t, d], iou[t, d] >= c.second_match_iou),
-        )
-        if c.recover_probability < 1.0:
-            run(confirmed, sure, lambda t, d: (rank[t, d], self._found_again(looks[t, d], t[:, 0], boxes[d])))
-        run(~confirmed, sure, lambda t, d: (iou[t, d], iou[t, d] >= c.match_iou))
-        if self._pace >= _SLOW:
-            run(~confirmed, sure, lambda t, d: walked(predicted[t[:, 0]], boxes[d], self._pace, looks[t, d] >= 0.5))
-        return self._apply(taken, boxes, scores, features, clear, confirmed)
+        allowed = np.where(weight > 0, looks >= gate, gap <= c.motion_only_seconds)
+        kept = (allowed & (score > 0)).nonzero()[0]
+        return pairs.pick(kept), score[kept]
 
-    def _found_again(self, looks: FloatArray, rows: Rows, boxes: FloatArray) -> BoolArray:
-        """Whether ``boxes`` [N] can show the lost tracks ``rows`` [M], without overlap: ``looks`` [M, N] and places
-        together must make it probable."""
+    def _lost(self, lost: BoolArray, people: FramePeople, free: BoolArray) -> tuple[Candidates, FloatArray]:
+        """The pairs of ``lost`` tracks [T] with ``free`` people [N] who can be them without overlap, with their
+        score."""
         assert self._time is not None
+        t, d = lost.nonzero()[0], free.nonzero()[0]
+        if not len(t) or not len(d):
+            return _NO_PAIRS
+        predicted, boxes = self._motion.boxes[t], people.boxes[d]
+        i, j = within_reach(predicted, boxes, self._time - self._book.seen[t]).nonzero()
+        if not len(i):
+            return _NO_PAIRS
+        looks, rank, _ = self._alikeness(t[i], people, d[j])
+        places = place_odds(predicted, boxes, self._motion.deviations[t])[i, j]
+        kept = (self._probable(looks, places) & (rank > 0)).nonzero()[0]
+        return Candidates(t[i[kept]], d[j[kept]], rank[kept]), rank[kept]
+
+    def _probable(self, looks: FloatArray, places: FloatArray) -> BoolArray:
+        """Where looks and places together make it probable that a lost track was found again, elementwise."""
         least = self.config.recover_probability
-        if not np.count_nonzero(looks >= least):
-            return np.zeros(looks.shape, bool)
-        predicted, gap = self._motion.boxes[rows], self._time - self._book.seen[rows]
-        odds = _log_odds(looks) + place_odds(predicted, boxes, self._motion.deviations[rows])
-        return np.asarray(
-            (looks >= least) & (odds >= np.log(least / (1.0 - least))) & within_reach(predicted, boxes, gap)
-        )
+        return np.asarray((looks >= least) & (_log_odds(looks) + places >= np.log(least / (1.0 - least))))
 
-    def _overlap(self, predicted: FloatArray, boxes: FloatArray) -> FloatArray:
-        doubt = self._motion.deviations - self._motion.noise.measurement * (predicted[:, 3] - predicted[:, 1])
-        iou = buffered_overlap(predicted, boxes, np.asarray(self.config.overlap_buffer * doubt, np.float32))
-        return iou * span_overlap(predicted, boxes) if self.config.height_overlap else iou
+    def _walked(self, new: BoolArray, people: FramePeople, free: BoolArray) -> tuple[Candidates, FloatArray]:
+        """The pairs of ``new`` tracks [T] with ``free`` people [N] who may have walked there, with their score."""
+        t, d = new.nonzero()[0], free.nonzero()[0]
+        if not len(t) or not len(d):
+            return _NO_PAIRS
+        score, reached = walked(self._motion.boxes[t], people.boxes[d], self._pace)
+        i, j = reached.nonzero()
+        looks = self._alikeness(t[i], people, d[j])[0]
+        kept = (looks >= 0.5).nonzero()[0]
+        i, j = i[kept], j[kept]
+        return Candidates(t[i], d[j], score[i, j]), score[i, j]
 
-    def _alikeness(self, features: PartFeatures, clear: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """What looks say of tracks and people, each ``[T, N]``: the probability that they are one, drawn to 1/2 as far
+    def _alikeness(self, tracks: Rows, people: FramePeople, numbers: Rows) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """What looks say of tracks and people, each ``[P]``: the probability that they are one, drawn to 1/2 as far
         as the person is hidden; a rank in [0, 1] to choose between candidates, 1/2 where nothing is known; and the
         weight of looks against overlap.
 
         The rank is the similarity from the toss of a coin (0) to certainty (1). Probabilities would not do: they are
         all 1 among people who look somewhat alike, and the choice between them would be left to overlap.
         """
-        shape = len(self._book), len(features)
-        looks, rank, weight = (
-            np.full(shape, 0.5, np.float32),
-            np.full(shape, 0.5, np.float32),
-            np.zeros(shape, np.float32),
-        )
-        seen = (features.visibility != 0).any(1).nonzero()[0]
-        if len(seen) and len(self._book):
-            similarity, common = self._appearance.similarity(slice(None), features[seen])
-            known = common > 0
-            looks[:, seen] += np.where(known, self._calibration.probability(similarity) - 0.5, 0.0) * clear[seen]
-            rank[:, seen] = np.where(known, self._rank(similarity), 0.5)
-            weight[:, seen] = self.config.appearance_weight * np.sqrt(common * clear[seen])
-        return looks, rank, weight
+        if not people.looked:
+            half = np.full(len(tracks), 0.5, np.float32)
+            return half, half, np.zeros_like(half)
+        similarity, common = self._appearance.similarity_of_pairs(tracks, people.features, people.rows[numbers])
+        known, clear = common > 0, people.clear[numbers]
+        looks = np.where(known, self._calibration.probability(similarity) - np.float32(0.5), np.float32(0)) * clear
+        rank = np.where(known, self._rank(similarity), np.float32(0.5))
+        weight = np.float32(self.config.appearance_weight) * np.sqrt(common * clear)
+        return looks + np.float32(0.5), rank, weight
 
     def _rank(self, similarity: FloatArray) -> FloatArray:
         coin = self._coin()
@@ -358,58 +380,77 @@ class Tracker:
         now = self._calibration.calibration if isinstance(self._calibration, SiteCalibration) else self._calibration
         return min(max(-now.intercept / max(now.slope, 1e-6), -1.0), 1.0)
 
-    def _apply(
-        self,
-        taken: IntArray,
-        boxes: FloatArray,
-        scores: FloatArray,
-        features: PartFeatures,
-        clear: FloatArray,
-        confirmed: BoolArray,
-    ) -> IntArray:
+    def _apply(self, taken: IntArray, people: FramePeople, near: Candidates, confirmed: BoolArray) -> IntArray:
         assert self._time is not None
         hit = (taken >= 0).nonzero()[0]
-        rows = taken[hit]
-        found, sure = boxes[rows], scores[rows]
-        own = clear[rows] * self._uncontested(taken, found, confirmed)
-        self._motion.update(hit, found, sure)
-        self._appearance.update(hit, features, np.where(own > 0.5, own * sure, 0.0).astype(np.float32), rows)
-        self._book.observe(hit, self._time, self._motion.boxes[hit], sure, sure >= self.config.high_score)
-        new = self._newcomers(boxes, scores, features, taken)
+        found = taken[hit]
+        boxes, scores = people.boxes[found], people.scores[found]
+        own = people.clear[found]
+        self._contest(own, taken, hit, people, near, confirmed)
+        self._motion.update(hit, boxes, scores)
+        if people.looked:
+            quality = np.where(own > 0.5, own * scores, np.float32(0.0))
+            self._appearance.update(hit, people.features, quality, people.rows[found])
+        self._book.observe(hit, self._time, self._motion.boxes[hit], scores, people.sure[found])
+        new = self._newcomers(people, taken)
         if len(new):
-            self._motion.add(boxes[new])
-            self._appearance.add(features[new], clear[new] * scores[new])
+            self._motion.add(people.boxes[new])
+            self._appearance.add(people.looks(new), people.clear[new] * people.scores[new])
             ids = np.arange(self._next_id, self._next_id + len(new))
             self._next_id += len(new)
-            self._book.add(ids, self._time, boxes[new], scores[new])
-        return self._rejoin(np.concatenate([taken, new]))
+            self._book.add(ids, self._time, people.boxes[new], people.scores[new])
+            taken = np.concatenate([taken, new])
+        return self._rejoin(taken)
 
-    def _uncontested(self, taken: IntArray, boxes: FloatArray, confirmed: BoolArray) -> FloatArray:
-        """How far each of ``boxes`` [M] shows surely its track alone: where somebody lost a moment ago is expected, the
-        box may show either of them."""
+    def _contest(
+        self,
+        own: FloatArray,
+        taken: IntArray,
+        hit: Rows,
+        people: FramePeople,
+        near: Candidates,
+        confirmed: BoolArray,
+    ) -> None:
+        """Lower ``own`` [M], how far the boxes of the tracks ``hit`` [M] show surely these alone: where somebody lost
+        a moment ago is expected, the box may show either of them."""
         assert self._time is not None
         absent = (taken < 0) & (self._time - self._book.seen <= CONTEST_SECONDS) & confirmed
         if not self.config.occlusion or not np.count_nonzero(absent):
-            return np.ones(len(boxes), np.float32)
-        return np.asarray(1.0 - cover_matrix(boxes, self._motion.boxes[absent]).max(1), np.float32)
+            return
+        pairs = absent[near.track].nonzero()[0]
+        if not len(pairs):
+            return
+        person, predicted = near.person[pairs], self._motion.boxes[near.track[pairs]]
+        shared = np.zeros(len(people), np.float32)
+        np.maximum.at(shared, person, pair_intersection(people.boxes[person], predicted) / people.near.area[person])
+        own *= 1.0 - shared[taken[hit]]
 
-    def _newcomers(self, boxes: FloatArray, scores: FloatArray, features: PartFeatures, taken: IntArray) -> Rows:
+    def _newcomers(self, people: FramePeople, taken: IntArray) -> Rows:
         """Sure boxes that nobody claimed and that are no second box of somebody."""
-        c = self.config
-        free = np.ones(len(boxes), bool)
-        free[taken[taken >= 0]] = False
-        new = (free & (scores >= c.new_score)).nonzero()[0]
-        if not len(new):
-            return new
-        owners = (taken >= 0).nonzero()[0]
-        alike = self._alike(*self._appearance.similarity(owners, features[new])).T
-        new = new[~second_boxes(boxes[new], boxes[taken[owners]], alike, iou=c.duplicate_iou, cover=c.duplicate_cover)]
+        c, claimed = self.config, np.full(len(people), -1, np.int64)
+        hit = (taken >= 0).nonzero()[0]
+        claimed[taken[hit]] = hit
+        new = (claimed < 0) & (people.scores >= c.new_score)
+        if not np.count_nonzero(new) or not len(people.near.one):
+            return new.nonzero()[0]
+        beside = people.near.pick(new[people.near.one])
+        owned = beside.pick(claimed[beside.two] >= 0)
+        second = owned.overlap > c.duplicate_iou
+        inside = owned.inside(c.duplicate_cover).nonzero()[0]
+        if len(inside) and people.looked:
+            one, two = people.rows[owned.one[inside]], claimed[owned.two[inside]]
+            second[inside] |= self._alike(*self._appearance.similarity_of_pairs(two, people.features, one))
+        new[owned.one[second]] = False
         # Boxes come in order of score: of two newcomers in one place the better one stays, of two that look alike the
         # outer one.
-        better = np.tril(iou_matrix(boxes[new], boxes[new]) > c.duplicate_iou, -1)
-        cover = cover_matrix(boxes[new], boxes[new])
-        inside = (cover > c.duplicate_cover) & (cover > cover.T)
-        return new[~(better | (inside & self._alike(*part_similarity(features[new], features[new])))).any(1)]
+        both = beside.pick(new[beside.one] & new[beside.two])
+        better = (both.overlap > c.duplicate_iou) & (both.two < both.one)
+        inside = both.inside(c.duplicate_cover).nonzero()[0]
+        if len(inside) and people.looked:
+            one, two = people.rows[both.one[inside]], people.rows[both.two[inside]]
+            better[inside] |= self._alike(*similarity_of_pairs(people.features, one, two))
+        new[both.one[better]] = False
+        return new.nonzero()[0]
 
     def _alike(self, similarity: FloatArray, common: FloatArray) -> BoolArray:
         return np.asarray((common > 0) & (self._calibration.probability(similarity) >= 0.5))
@@ -430,7 +471,9 @@ class Tracker:
             return matched
         similarity, common = self._appearance.similarity(old, self._appearance.summary(new))
         looks = np.where(common > 0, self._calibration.probability(similarity), 0.0).astype(np.float32)
-        allowed = self._found_again(looks, old, self._motion.boxes[new])
+        there, here = self._motion.boxes[old], self._motion.boxes[new]
+        allowed = within_reach(there, here, self._time - book.seen[old])
+        allowed &= self._probable(looks, place_odds(there, here, self._motion.deviations[old]))
         i, j = assign(
             np.maximum(self._rank(similarity), 1e-3), allowed & (book.seen[old][:, None] < book.begun[new][None])
         )
@@ -449,62 +492,36 @@ class Tracker:
         self._keep(kept)
         return matched[kept]
 
-    def _report(self, matched: IntArray, rows: Rows, detections: Detections, size: tuple[int, int] | None) -> Tracks:
-        seen = matched >= 0
-        confirmed = self._book.confirmed(self.config)
-        shown = seen & confirmed & ~self._book.ghosts(self.config)
-        self._book.reported |= shown
+    def _report(self, matched: IntArray, people: FramePeople, size: tuple[int, int] | None) -> Tracks:
+        book = self._book
+        seen, confirmed = matched >= 0, book.confirmed(self.config)
+        believed = confirmed & ~book.ghosts(self.config)
+        shown = seen & believed
+        book.reported |= shown
         boxes = self._motion.boxes
         if size is not None:
-            shown |= ~seen & self._coasting(boxes, size)
-        source = np.full(len(matched), -1, np.int64)
-        source[seen] = rows[matched[seen]]
-        scores = np.zeros(len(matched), np.float32)
-        scores[seen] = detections.scores[source[seen]]
-        everybody = Tracks(self._book.ids, boxes, scores, source)
+            shown |= self._coasting(~seen & book.reported & believed, boxes, size)
+        source, scores = np.full(len(matched), -1, np.int64), np.zeros(len(matched), np.float32)
+        numbers = matched[seen]
+        source[seen], scores[seen] = people.rows[numbers], people.scores[numbers]
+        everybody = Tracks(book.ids, boxes, scores, source)
         self._latest = everybody, seen & ~confirmed
         order = shown.nonzero()[0]
         return everybody[order[np.argsort(self._book.ids[order])]]
 
-    def _coasting(self, boxes: FloatArray, size: tuple[int, int]) -> BoolArray:
-        """Tracks of a settled person, wholly inside the frame, missed only just now."""
+    def _coasting(self, missed: BoolArray, boxes: FloatArray, size: tuple[int, int]) -> BoolArray:
+        """Which of the ``missed`` [T], people that were reported, are settled, wholly inside the frame and missed only
+        just now."""
         assert self._time is not None
-        gap = self._time - self._book.seen
+        if not np.count_nonzero(missed):
+            return missed
+        late = self._time - self._book.seen <= self.config.coast_seconds + 1e-6
         corners = (boxes[:, :2] > 2) & (boxes[:, 2:] < np.asarray(size, np.float32) - 2)
-        inside = corners[:, 0] & corners[:, 1]
-        settled = (
-            self._book.reported & (self._book.hits >= 3 * self.config.confirm_frames) & ~self._book.ghosts(self.config)
-        )
-        return np.asarray(settled & (gap <= self.config.coast_seconds + 1e-6) & inside)
-
-
-def _in_order(boxes: FloatArray, scores: FloatArray, least: float) -> Rows:
-    """Rows of the usable boxes, the best first. A fixed order makes the result independent of the detector's."""
-    usable = _usable(boxes, scores, least)
-    rows = usable.nonzero()[0]
-    chosen = scores if len(rows) == len(scores) else scores[rows]
-    if np.count_nonzero(chosen[1:] < chosen[:-1]) == len(rows) - 1:  # as most detectors give them
-        return rows
-    return rows[np.lexsort((*boxes[rows].T, -chosen))]
-
-
-def _usable(boxes: FloatArray, scores: FloatArray, least: float) -> BoolArray:
-    near = np.abs(boxes) < FARTHEST  # false for what is not finite
-    good = near[:, :2] & near[:, 2:] & (boxes[:, 2:] > boxes[:, :2])
-    return np.asarray(good[:, 0] & good[:, 1] & (scores >= least) & (scores < np.inf))
+        settled = self._book.hits >= 3 * self.config.confirm_frames
+        return np.asarray(missed & late & settled & corners[:, 0] & corners[:, 1])
 
 
 def _log_odds(probability: FloatArray) -> FloatArray:
     """Log-odds, bounded: no look is surer than 500 to 1."""
     p = np.clip(probability, 0.002, 0.998)
     return np.asarray(np.log(p / (1.0 - p)), np.float32)
-
-
-def _finite(features: PartFeatures, rows: Rows) -> PartFeatures:
-    """Some of the features; a part that is not finite is not seen."""
-    features = features[rows]
-    parts, visibility = np.isfinite(features.parts), np.isfinite(features.visibility)
-    if np.count_nonzero(parts) == parts.size and np.count_nonzero(visibility) == visibility.size:
-        return features
-    good = parts.all(2) & visibility
-    return PartFeatures(np.where(good[..., None], features.parts, 0.0), np.where(good, features.visibility, 0.0))

@@ -5,6 +5,7 @@ import pytest
 
 from streamreid.errors import EngineMismatchError
 from streamreid.features.prototype_bank import PrototypeBank
+from streamreid.features.similarity import part_similarity, similarity_of_pairs
 from streamreid.types import PartFeatures
 
 
@@ -89,3 +90,30 @@ def test_tracks_begun_without_looks_learn_them_later():
     similarity, common = bank.similarity(np.array([0, 1]), person([[0, 1]], [1]))
     assert common[0, 0] == 0
     assert similarity[1, 0] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("prototypes", [1, 3])
+def test_pairs_are_as_alike_as_among_all(prototypes):
+    rng = np.random.default_rng(2)
+    bank = PrototypeBank(prototypes=prototypes, join=0.5)
+
+    def drawn(count):
+        parts = rng.normal(size=(count, 4, 16)).astype(np.float32)
+        parts /= np.linalg.norm(parts, axis=2, keepdims=True)
+        return PartFeatures(parts, (rng.random((count, 4)) * (rng.random((count, 4)) > 0.3)).astype(np.float32))
+
+    bank.add(drawn(5), np.ones(5, np.float32))
+    for _ in range(4):
+        bank.update(np.arange(4), drawn(4), np.full(4, 0.9, np.float32))
+    bank.keep(np.array([True, False, True, True, True]))
+    people = drawn(6)
+    rows, others = np.repeat(np.arange(4), 6), np.tile(np.arange(6), 4)
+    similarity, common = bank.similarity(slice(None), people)
+    found = bank.similarity_of_pairs(rows, people, others)
+    assert found[0] == pytest.approx(similarity.reshape(-1), abs=1e-5)
+    assert found[1] == pytest.approx(common.reshape(-1), abs=1e-6)
+    assert bank.similarity_of_pairs(rows[:0], people, others[:0])[0].shape == (0,)
+    one, two = np.array([0, 3, 5]), np.array([1, 1, 5])
+    dense = part_similarity(people, people)
+    for pair, all_of_them in zip(similarity_of_pairs(people, one, two), dense, strict=True):
+        assert pair == pytest.approx(all_of_them[one, two], abs=1e-5)
