@@ -16,6 +16,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,10 @@ from _results import add_json, save_asked
 from _unique_scenes import load_engine, make, scene, settings, updates
 from scipy.optimize import linear_sum_assignment
 
+from streamreid.features.eight_bits import in_eight_bits
 from streamreid.pipeline import Site
+from streamreid.track_update import TrackUpdate
+from streamreid.types import FrameResult, PartFeatures
 
 Key = tuple[str, int]
 Rows = dict[Key, np.ndarray]
@@ -43,10 +47,25 @@ def not_renewed(site: Site) -> None:
     site.associator._grouping.renew = lambda ids: None  # type: ignore[method-assign]
 
 
+def rounded(site: Site) -> None:
+    """Features as `engine.feature_bits: 8` has them."""
+    process = site.process
+
+    def process_rounded(update: TrackUpdate) -> list[FrameResult]:
+        seen = [
+            replace(one, features=PartFeatures(in_eight_bits(one.features.parts), one.features.visibility))
+            for one in update.observations
+        ]
+        return process(replace(update, observations=tuple(seen)))
+
+    site.process = process_rounded  # type: ignore[method-assign]
+
+
 VARIANTS: dict[str, tuple[dict[str, Any], Callable[[Site], None]]] = {
     "as it is": ({}, nothing),
     "with camera means": ({"association.normalise": "camera"}, nothing),
     "not compared anew": ({}, not_renewed),
+    "in eight bits": ({}, rounded),
 }
 
 

@@ -131,9 +131,10 @@ def same_schedule(manifest: Manifest, asked: Config) -> bool:
     """Whether the settings that decide who is embedded when are those of the stored run, so that its choice can be
     taken from the cache."""
     stored = Config.stored(manifest.config, where=MANIFEST)
-    return (stored.tracker.high_score, stored.engine.embedding_interval) == (
+    return (stored.tracker.high_score, stored.engine.embedding_interval, stored.engine.feature_bits) == (
         asked.tracker.high_score,
         asked.engine.embedding_interval,
+        asked.engine.feature_bits,
     )
 
 
@@ -219,9 +220,10 @@ def same_inputs(stored: Mapping[str, Any], asked: Config) -> list[str]:
         asked: The configuration to replay with.
     """
     one, two = _inputs(stored), _inputs(asked.model_dump(mode="json"))
-    for side in (one, two):  # models are compared by their checksums
-        side["detector"].pop("model")
+    for side in (one, two):
+        side["detector"].pop("model")  # models are compared by their checksums
         side["engine"].pop("model")
+        side["engine"].pop("feature_bits", None)  # features are stored as the engine gives them, and rounded later
     if two["detector"].get("size") == "auto":  # no size is asked for, so that of the stored boxes is right
         one["detector"].pop("size", None)
     cameras = [

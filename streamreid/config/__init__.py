@@ -147,13 +147,17 @@ class Config(Section):
     @classmethod
     def stored(cls, data: dict[str, Any], *, where: str = "configuration") -> Config:
         """Check a configuration that results keep without its secrets. ``messages`` and ``server`` are left out
-        where a secret is missing in them: what remains of an address may be none.
+        where a secret is missing in them: what remains of an address may be none. Features of runs that do not say how
+        many bits they had were not rounded.
 
         Raises:
             ConfigError: As `from_dict`.
         """
         lacking = {name for name in ("messages", "server") if HIDDEN in str(data.get(name))}
-        return cls.from_dict({name: section for name, section in data.items() if name not in lacking}, where=where)
+        kept = {name: section for name, section in data.items() if name not in lacking}
+        if isinstance(engine := data.get("engine"), dict):
+            kept["engine"] = {"feature_bits": 32, **engine}
+        return cls.from_dict(kept, where=where)
 
     @classmethod
     def from_sources(cls, *sources: str | Path, **sections: Any) -> Config:

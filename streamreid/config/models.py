@@ -185,10 +185,10 @@ class EngineConfig(Section):
         ),
     )
     feature_bits: Literal[8, 32] = Field(
-        default=32,
+        default=8,
         description=(
-            "Bits of each value of the features by which tracks are compared. 8 rounds them, in one process as in "
-            "many, and with --cluster a camera sends a third of the bytes."
+            "Bits of each value of the features by which tracks are linked. 8 rounds them, in one process as in many; "
+            "with 32, a camera of a --cluster sends three times the bytes."
         ),
     )
     min_height: float = Field(

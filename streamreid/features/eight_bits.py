@@ -47,5 +47,15 @@ def from_eight_bits(codes: NDArray[np.int8]) -> FloatArray:
 
 
 def in_eight_bits(parts: FloatArray) -> FloatArray:
-    """Parts rounded to what eight bits hold; doing it again changes nothing."""
-    return from_eight_bits(to_eight_bits(parts))
+    """Parts rounded to what eight bits hold; doing it again changes nothing.
+
+    Args:
+        parts: ``[N, K, D]`` float32; rows without features, of people who were not looked at, cost next to nothing.
+    """
+    looked = parts.any(axis=(1, 2))
+    if looked.all():
+        return from_eight_bits(to_eight_bits(parts))
+    found = np.zeros_like(parts)
+    if looked.any():
+        found[looked] = from_eight_bits(to_eight_bits(parts[looked]))
+    return found

@@ -13,10 +13,12 @@ from streamreid.cache.store import CacheWriter, part_file, read_frames
 from streamreid.cameras.embedding_scheduler import EmbeddingScheduler
 from streamreid.config import Config
 from streamreid.errors import DataError, EngineMismatchError, MissingExtraError
+from streamreid.features.eight_bits import in_eight_bits
 from streamreid.features.similarity import Calibration
 from streamreid.replay import Replay
 from streamreid.replay.replay import replayed_config
 from streamreid.runs import run
+from streamreid.track_update import TrackUpdate
 
 pytest.importorskip("pyarrow")
 
@@ -83,6 +85,23 @@ def test_other_tracker_settings_give_what_a_run_with_them_gives(stored, colours,
     run(Replay(cache, other), tmp_path / "again")
     assert texts(tmp_path / "again") == texts(tmp_path / "run2")
     assert texts(tmp_path / "again") != texts(results)
+
+
+def test_features_of_a_cache_are_rounded_as_asked(stored):
+    """They are stored as the engine gave them. Runs of versions that never rounded are replayed without."""
+    config, cache, _ = stored
+    data = json.loads((cache / "manifest.json").read_text())["config"]
+    del data["engine"]["feature_bits"]
+    older = Config.stored(data)
+    assert (older.engine.feature_bits, config.engine.feature_bits) == (32, 8)
+    for asked, rounded in ((config, True), (older, False)):
+        updates: list[TrackUpdate] = []
+        with Replay(cache, asked, observers=[updates.append]) as replay:
+            list(replay)
+        parts = [o.features.parts for u in updates for o in u.observations]
+        looked = np.concatenate([p[p.any(axis=(1, 2))] for p in parts])
+        assert len(looked) > 50
+        assert np.array_equal(in_eight_bits(looked), looked) == rounded
 
 
 def test_frames_come_back_as_they_were(scene, colours, tmp_path):
