@@ -8,8 +8,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,6 +111,9 @@ def download_url(url: str, folder: Path, progress: ProgressFunction, *, timeout:
     """
     if not url.startswith("https://"):
         raise DownloadError(f"{redact(url)}: only https addresses are fetched")
+    import urllib.error
+    import urllib.request
+
     target = folder / os.path.basename(url.split("?", 1)[0])
     try:
         with urllib.request.urlopen(url, timeout=timeout) as answer, target.open("wb") as file:  # noqa: S310

@@ -19,14 +19,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from typing import TYPE_CHECKING
 
 from streamreid._download import DownloadError, ProgressFunction, download_url, download_wheel
 from streamreid._startup import starting
 from streamreid.errors import WeightsError, WeightsUnavailableError
 from streamreid.files import atomic_write
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = [
     "REGISTRY",
@@ -235,6 +236,8 @@ def get(name: str) -> Path:
 
 def get_many(names: Iterable[str]) -> list[Path]:
     """Like `get`, for several names and groups."""
+    from rich.console import Console
+
     return fetch(list(names), console=Console(stderr=True))
 
 
@@ -331,6 +334,8 @@ def _download(origin: FromWheel | FromUrl, folder: Path, progress: ProgressFunct
 @contextmanager
 def _progress(console: Console | None) -> Iterator[Callable[[str, int], ProgressFunction]]:
     """A progress bar per download where somebody watches; nothing elsewhere."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

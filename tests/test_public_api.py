@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import streamreid
+from streamreid import reid
 from streamreid.config import DetectorConfig
-from streamreid.pipeline import pipeline as pipeline_module
+from streamreid.pipeline import detectors
 from streamreid.pipeline.detectors import open_detectors
 from streamreid.reid import BlindEmbedder
 
@@ -63,10 +64,8 @@ def videos(scene, tmp_path, monkeypatch):
     scene.camera("hall", [1, 2])
     monkeypatch.chdir(scene.folder)
     known = DetectorConfig(model=f"mot:{scene.boxes}")
-    monkeypatch.setattr(
-        pipeline_module, "open_detectors", lambda c: open_detectors(c.model_copy(update={"detector": known}))
-    )
-    monkeypatch.setattr(pipeline_module, "open_embedder", lambda _: BlindEmbedder())
+    monkeypatch.setattr(detectors, "open_detectors", lambda c: open_detectors(c.model_copy(update={"detector": known})))
+    monkeypatch.setattr(reid, "open_embedder", lambda _: BlindEmbedder())
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if ">>> " in (getattr(streamreid, name).__doc__ or "")])

@@ -6,14 +6,17 @@ import logging
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from streamreid.cameras.latency_histogram import Histogram, LatencyHistogram
 from streamreid.errors import StreamReIDError
-from streamreid.messages.deliveries import DeliveryState
 from streamreid.secrets import redact
 from streamreid.sinks import PeopleCount
 from streamreid.sources import SourceStatus
 from streamreid.types import ClockName
+
+if TYPE_CHECKING:
+    from streamreid.messages.deliveries import DeliveryState
 
 __all__ = ["STAGES", "CameraCount", "Stage", "Statistics"]
 

@@ -10,7 +10,7 @@ import typer
 from streamreid import weights
 from streamreid.cli import options as o
 from streamreid.cli.console import errors, set_up_logging
-from streamreid.cli.run import execute
+from streamreid.cli.execution import execute
 from streamreid.config import Config
 from streamreid.runs.result_folder import ResultsFolder
 

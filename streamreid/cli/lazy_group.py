@@ -91,8 +91,11 @@ class LazyGroup(TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the list of verbs."""
-        with self._only_listed():
-            super().format_help(ctx, formatter)
+        from streamreid.cli.help_page import print_help
+
+        options = [record for option in self.get_params(ctx) if (record := option.get_help_record(ctx)) is not None]
+        verbs = [(verb.panel, verb.name, verb.summary) for verb in self.verbs if not verb.hidden]
+        print_help(self.get_usage(ctx), self.help or "", options, verbs)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
         """The verbs that begin so."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from streamreid.cli.console import errors
-from streamreid.config import ServerConfig
 from streamreid.errors import MissingExtraError
-from streamreid.serving import LivePage, LiveParts
+
+if TYPE_CHECKING:
+    from streamreid.config import ServerConfig
+    from streamreid.serving import LivePage, LiveParts
 
 __all__ = ["page_of_run", "require_page", "tell_page"]
 

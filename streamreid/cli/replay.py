@@ -9,7 +9,7 @@ import typer
 
 from streamreid.cli import options as o
 from streamreid.cli.console import set_up_logging
-from streamreid.cli.run import follow
+from streamreid.cli.execution import follow
 from streamreid.config import load_config
 from streamreid.config.inputs import load_settings
 from streamreid.replay import Replay

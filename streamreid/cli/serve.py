@@ -10,7 +10,7 @@ import typer
 from streamreid.cameras.capture_times import check_mixed
 from streamreid.cli import options as o
 from streamreid.cli.console import set_up_logging
-from streamreid.cli.run import launch
+from streamreid.cli.launching import launch
 from streamreid.config import Config
 from streamreid.config.inputs import configure
 

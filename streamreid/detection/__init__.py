@@ -1,10 +1,18 @@
 """Detection: who is in the frame."""
 
-from streamreid.detection.base import Detector
-from streamreid.detection.factory import detector_checksum, open_detector
-from streamreid.detection.mot_file import BoxFileDetector, MotFileDetector
-from streamreid.detection.onnx_detector import OnnxDetector
-from streamreid.detection.ultralytics_detector import UltralyticsDetector
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamreid._lazy import lazily
+
+if TYPE_CHECKING:
+    from streamreid.detection.base import Detector
+    from streamreid.detection.factory import detector_checksum, open_detector
+    from streamreid.detection.mot_file import BoxFileDetector, MotFileDetector
+    from streamreid.detection.onnx_detector import OnnxDetector
+    from streamreid.detection.ultralytics_detector import UltralyticsDetector
+
 
 __all__ = [
     "BoxFileDetector",
@@ -15,3 +23,16 @@ __all__ = [
     "detector_checksum",
     "open_detector",
 ]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "Detector": "base",
+        "detector_checksum": "factory",
+        "open_detector": "factory",
+        "BoxFileDetector": "mot_file",
+        "MotFileDetector": "mot_file",
+        "OnnxDetector": "onnx_detector",
+        "UltralyticsDetector": "ultralytics_detector",
+    },
+)

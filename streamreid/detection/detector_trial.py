@@ -18,7 +18,7 @@ from streamreid.errors import DetectorError
 from streamreid.runtimes import TensorInfo
 from streamreid.types import FloatArray
 
-__all__ = ["STORED", "Decision", "Trial", "decide", "stored_decision"]
+__all__ = ["DECISION", "STORED", "Decision", "Trial", "decide", "stored_decision"]
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,8 @@ class Decision:
         )
 
 
-_DECISION = TypeAdapter(Decision)
+DECISION = TypeAdapter(Decision)
+"""Checks a decision that was kept."""
 
 
 def stored_decision(metadata: Mapping[str, str], config: DetectorConfig) -> Decision | None:
@@ -90,7 +91,7 @@ def stored_decision(metadata: Mapping[str, str], config: DetectorConfig) -> Deci
     if STORED not in metadata or any(value != "auto" for value in chosen):
         return None
     try:
-        found = _DECISION.validate_json(metadata[STORED])
+        found = DECISION.validate_json(metadata[STORED])
     except ValidationError:
         return None
     return found if config.classes is None else replace(found, classes=config.classes)

@@ -17,12 +17,21 @@ from streamreid.detection.dynamic_yolox import dynamic_yolox_file
 from streamreid.detection.heads import read_boxes
 from streamreid.detection.input_size import InputSizes
 from streamreid.detection.inputs import PixelFormat, file_metadata, image_input
+from streamreid.detection.known_decisions import KnownDecision
 from streamreid.detection.letterbox import Letterbox, blank
 from streamreid.detection.nms import non_maximum_suppression
 from streamreid.detection.profiles import PLAIN_SCORES, profile_of
 from streamreid.drawn_people import drawn_scene
 from streamreid.errors import DetectorError, EngineError
-from streamreid.runtimes import ImageInput, PictureAxes, Runtime, graph_files, load_runtime
+from streamreid.runtimes import (
+    GraphFiles,
+    ImageInput,
+    PictureAxes,
+    Runtime,
+    graph_files,
+    graph_sha256,
+    load_runtime,
+)
 from streamreid.types import Detections, FloatArray, Frame
 
 __all__ = ["OnnxDetector"]
@@ -68,13 +77,18 @@ class OnnxDetector:
         self._sizes = InputSizes(size, None if profile is None else profile.sizes)
         self._scores = PLAIN_SCORES if profile is None else profile.scores
         self.best_scores: dict[str, float] = {}
-        stored = stored_decision(metadata or {}, config)
+        beside = {**(metadata or {}), **file_metadata(self._path)}
+        self._identity = self._checksum() if opener is None else ""
+        known = KnownDecision(self._graph, "" if fixed else self._identity, beside, config)
+        stored = stored_decision(metadata or {}, config) or known.get()
         self._form: PixelFormat = ("rgb", "unit") if stored is None else stored.form
         self._runtime = self._first_load()
-        self.metadata: Mapping[str, str] = {**(metadata or {}), **file_metadata(self._path), **self._runtime.metadata}
+        self.metadata: Mapping[str, str] = {**beside, **self._runtime.metadata}
         self._fixed = self._fixed_size() or fixed
         self.stride = _stride(self.metadata)
         self._decision = stored or self._decide()
+        if stored is None:
+            known.put(self._decision)
         self._head = self._decision.head
         if self._form != self._decision.form:
             self._form = self._decision.form
@@ -242,10 +256,17 @@ class OnnxDetector:
             image = None if form is None else image_input(form)
             if self._opener is not None:
                 return self._opener(image_input(form or ("rgb", "unit")))
-            runtime, precision = self._config.runtime, self._config.precision
-            return load_runtime(self._graph, runtime=runtime, precision=precision, image=image)
+            files = GraphFiles(self._graph, identity=self._identity)
+            return load_runtime(files, runtime=self._config.runtime, precision=self._config.precision, image=image)
         except EngineError as error:
             raise DetectorError(f"detector {error}") from None
+
+    def _checksum(self) -> str:
+        """Under which the graph's compiled forms are kept; '' for one that cannot be read, as loading it will say."""
+        try:
+            return graph_sha256(self._graph)
+        except (EngineError, OSError):
+            return ""
 
     def _fixed_size(self) -> tuple[int, int] | None:
         axes = PictureAxes.of(self._runtime.inputs[0])

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +16,6 @@ from streamreid.cameras.statistics import Statistics
 from streamreid.config import Config
 from streamreid.features.part_colours import PartColours
 from streamreid.features.similarity import SiteCalibration
-from streamreid.ground.camera_model import GroundCamera
 from streamreid.pipeline.engine_description import EngineDescription
 from streamreid.pipeline.frame_faults import FrameFaults
 from streamreid.pipeline.plausibility import PlausibilityChecks
@@ -24,6 +24,9 @@ from streamreid.pipeline.tracking_stage import TrackingStage
 from streamreid.track_update import TrackedFrame, TrackObservation, TrackUpdate
 from streamreid.tracking import Tracker
 from streamreid.types import BoolArray, EmbeddedFrame, PartFeatures, SimilaritySums
+
+if TYPE_CHECKING:
+    from streamreid.ground.camera_model import GroundCamera
 
 __all__ = ["CameraTracking"]
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from time import monotonic
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from streamreid.clocks.clock_offsets import ClockOffset, ClockOffsetEstimator
-from streamreid.ground.camera_model import GroundCamera
 from streamreid.types import Tracks
+
+if TYPE_CHECKING:
+    from streamreid.ground.camera_model import GroundCamera
 
 __all__ = ["ClockMode", "ClockMonitor", "describe_clock"]
 

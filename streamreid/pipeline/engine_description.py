@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from streamreid.features.similarity import Calibration
 from streamreid.gallery import EngineStamp
-from streamreid.reid import Embedder
+
+if TYPE_CHECKING:
+    from streamreid.reid import Embedder
 
 __all__ = ["EngineDescription"]
 

@@ -139,6 +139,10 @@ class RunGallery:
             raise
         return cls(store, search, ids, retention, calibration)
 
+    def beside(self, config: Config, associator: Associator, view: IdentityView) -> GallerySync:
+        """The gallery as it goes along with an association."""
+        return GallerySync(config, self, associator, view)
+
     def bounded(self, config: AssociationConfig) -> AssociationConfig:
         """Settings of an association that keeps nothing in memory for longer than the gallery may keep it on disk."""
         if self.retention.shortest is None or self.retention.shortest >= config.memory:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from streamreid.cameras.capture_times import check_mixed
 from streamreid.config import CameraConfig, Config
 from streamreid.errors import OutputError
-from streamreid.ground.calibration_files import load_calibration
-from streamreid.ground.camera_model import GroundCamera
-from streamreid.ground.ground_evidence import WorldRow
+
+if TYPE_CHECKING:
+    from streamreid.ground.camera_model import GroundCamera
+    from streamreid.ground.ground_evidence import WorldRow
 
 __all__ = ["WORLD", "check_calibration", "check_start", "load_calibrations", "write_world"]
 
@@ -26,6 +28,10 @@ def load_calibrations(config: Config) -> dict[str, GroundCamera]:
     Raises:
         ConfigError: A calibration is missing, malformed or contradicts itself.
     """
+    if all(c.calibration is None for c in config.cameras):
+        return {}
+    from streamreid.ground.calibration_files import load_calibration  # most sites have no calibrated camera
+
     cameras = {c.name: load_calibration(c.name, c.calibration) for c in config.cameras if c.calibration is not None}
     return cameras if config.ground.enabled else {}
 
@@ -37,6 +43,8 @@ def check_calibration(camera: CameraConfig) -> None:
         ConfigError: It is missing, malformed or contradicts itself.
     """
     if camera.calibration is not None:
+        from streamreid.ground.calibration_files import load_calibration
+
         load_calibration(camera.name, camera.calibration)
 
 

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streamreid.association import Associator
 from streamreid.association.identity_corrections import RememberedIdentity
 from streamreid.association.identity_view import IdentityView
 from streamreid.corrections import Correction, CorrectionLog, Forgotten, checked_name
 from streamreid.errors import ConfigError, CorrectionError, UnknownIdentity
-from streamreid.pipeline.gallery_corrections import GalleryCorrections
 from streamreid.types import IdentityEvent, TrackKey
+
+if TYPE_CHECKING:
+    from streamreid.pipeline.gallery_corrections import GalleryCorrections
 
 __all__ = ["LiveCorrections"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,14 @@ from streamreid.config.association import check_cameras
 from streamreid.config.place_checks import check_names
 from streamreid.detection import Detector
 from streamreid.pipeline.camera_tracking import CameraTracking
-from streamreid.pipeline.detectors import open_detectors
 from streamreid.pipeline.engine_description import EngineDescription
 from streamreid.pipeline.ground_plane import load_calibrations
+from streamreid.pipeline.models import OpeningModels
 from streamreid.pipeline.perception import Perception
 from streamreid.pipeline.run import Run
 from streamreid.pipeline.run_state import RunState
 from streamreid.pipeline.site import Site
-from streamreid.reid import Embedder, open_embedder
+from streamreid.reid import Embedder
 from streamreid.sources import with_kinds
 
 __all__ = ["Pipeline", "camera_name"]
@@ -53,6 +52,7 @@ class Pipeline(Run):
         cache: Folder in which detections and features are stored for ``Replay``. All people are then embedded, not only
             those of high score, so that every tracker setting can be tried; the results are the same.
         overwrite: Replace a cache that is in the folder, once there are frames to be stored.
+        models: The configured detector and engine, if they are being opened already.
 
     Raises:
         ConfigError: Recordings beside live cameras whose capture times have nothing in common with theirs.
@@ -75,16 +75,16 @@ class Pipeline(Run):
         overwrite: bool = False,
         begin: RunState | None = None,
         stay: bool = False,
+        models: OpeningModels | None = None,
     ) -> None:
         config = _with_one_mask(config.model_copy(update={"cameras": with_kinds(config.cameras)}))
         cache = None if cache is None else Path(cache)
         check_names(config.alerts, config.gallery.store)
         check_mixed(config.cameras, window=config.association.window, serving=stay)
         begin = begin or RunState()
-        with ThreadPoolExecutor(1) as opener:  # both compile their graphs, mostly on one core each
-            opening = opener.submit(lambda: embedder or open_embedder(config.engine))
-            finder = detector or open_detectors(config)
-            describer = opening.result()
+        if models is None or not models.fit(config):
+            models = OpeningModels(config, detector=detector, embedder=embedder)
+        finder, describer = models.take()
         calibrated = load_calibrations(config)  # before any camera is opened
         if config.topology is not None and not begin.runs:
             check_cameras(config.topology, [c.name for c in config.cameras])

@@ -6,14 +6,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from streamreid.cameras.statistics import Statistics
 from streamreid.config import CameraConfig, Config
 from streamreid.errors import SourceError
-from streamreid.ground.ground_evidence import GroundEvidence
 from streamreid.pipeline.clock_monitor import ClockMonitor
-from streamreid.pipeline.gallery_sync import GallerySync
 from streamreid.pipeline.live_corrections import LiveCorrections
 from streamreid.pipeline.perception import EmbeddedFrames
 from streamreid.pipeline.privacy_mask import PrivacyMasks
@@ -24,6 +22,10 @@ from streamreid.places.records import PlaceEvent
 from streamreid.sinks import FinalIdentities, PeopleCount
 from streamreid.track_update import TrackUpdate
 from streamreid.types import EmbeddedFrame, FrameResult, IdentityEvent, Tracklet
+
+if TYPE_CHECKING:
+    from streamreid.ground.ground_evidence import GroundEvidence
+    from streamreid.pipeline.gallery_sync import GallerySync
 
 __all__ = ["Run", "TrackUpdates"]
 

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from functools import partial
 from time import monotonic
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,14 +25,10 @@ from streamreid.association.identity_view import IdentityEntry, IdentityView
 from streamreid.cameras.statistics import CameraCount, Statistics
 from streamreid.config import Config
 from streamreid.features.similarity import SiteCalibration
-from streamreid.ground.camera_model import GroundCamera
-from streamreid.ground.ground_evidence import GroundEvidence
 from streamreid.pipeline.clock_monitor import ClockMonitor
 from streamreid.pipeline.engine_description import EngineDescription
 from streamreid.pipeline.frame_faults import FrameFaults
-from streamreid.pipeline.gallery_sync import GallerySync, RunGallery
 from streamreid.pipeline.ground_plane import load_calibrations
-from streamreid.pipeline.hourly_counts import HourlyCounts, RunSnapshot
 from streamreid.pipeline.known_adaptation import known_adaptation
 from streamreid.pipeline.live_corrections import LiveCorrections
 from streamreid.pipeline.run_state import RunState
@@ -41,6 +38,12 @@ from streamreid.sinks import FinalIdentities, PeopleCount
 from streamreid.sources import SystemClock
 from streamreid.track_update import TrackedFrame, TrackObservation, TrackUpdate
 from streamreid.types import Frame, FrameResult, IdentityEvent, Tracklet
+
+if TYPE_CHECKING:
+    from streamreid.ground.camera_model import GroundCamera
+    from streamreid.ground.ground_evidence import GroundEvidence
+    from streamreid.pipeline.gallery_sync import GallerySync, RunGallery
+    from streamreid.pipeline.hourly_counts import HourlyCounts, RunSnapshot
 
 __all__ = ["Site"]
 
@@ -100,9 +103,9 @@ class Site:
         graph = CameraGraph(config.topology, None if self.begin.runs else [c.name for c in config.cameras])
         if calibrated is None:
             calibrated = load_calibrations(config)
-        self.ground = GroundEvidence(calibrated, config.ground, live=live) if calibrated else None
+        self.ground = _ground(config, calibrated, live=live) if calibrated else None
         self.clocks = ClockMonitor(config.association.clock, calibrated, live=live)
-        opened = RunGallery.of(config, engine.stamp, self.calibration, first_id=self.begin.global_id)
+        opened = _open_gallery(config, engine, self.calibration, self.begin.global_id)
         association = config.association if opened is None else opened.bounded(config.association)
         self.associator = Associator(
             association,
@@ -117,7 +120,7 @@ class Site:
             adaptation=known_adaptation(config, engine),
         )
         self.view = IdentityView()
-        self.gallery = None if opened is None else GallerySync(config, opened, self.associator, self.view)
+        self.gallery = None if opened is None else opened.beside(config, self.associator, self.view)
         self.corrections = LiveCorrections(
             self.associator,
             self.view,
@@ -134,11 +137,7 @@ class Site:
             forget_after=config.tracker.lost_seconds + config.tracker.delay,
             live=live,
         )
-        self.hours = (
-            None
-            if self.gallery is None
-            else HourlyCounts(self.gallery.run, self._seen, self.gallery.put_counts, live=live)
-        )
+        self.hours = None if self.gallery is None else self._count_hours(self.gallery)
         self._idle_since: float | None = None
         self._events: list[IdentityEvent] = []
         self._settled = FinalIdentities()
@@ -334,7 +333,14 @@ class Site:
 
     def _seen(self) -> RunSnapshot:
         """What hours are counted from."""
+        from streamreid.pipeline.hourly_counts import RunSnapshot
+
         return RunSnapshot(self.places.log(), self.identities, self.pair_links())
+
+    def _count_hours(self, gallery: GallerySync) -> HourlyCounts:
+        from streamreid.pipeline.hourly_counts import HourlyCounts  # only a gallery keeps hours
+
+        return HourlyCounts(gallery.run, self._seen, gallery.put_counts, live=self.live)
 
     @property
     def entries(self) -> dict[int, IdentityEntry]:
@@ -394,3 +400,19 @@ class Site:
         self.statistics.settled += len(found.people)
         self.statistics.settled_people += found.count()
         self._settle_at = max(_MANY_TRACKS, 2 * len(self.view.links))
+
+
+def _ground(config: Config, calibrated: Mapping[str, GroundCamera], *, live: bool) -> GroundEvidence:
+    from streamreid.ground.ground_evidence import GroundEvidence  # most sites have no calibrated camera
+
+    return GroundEvidence(calibrated, config.ground, live=live)
+
+
+def _open_gallery(
+    config: Config, engine: EngineDescription, calibration: SiteCalibration, first_id: int
+) -> RunGallery | None:
+    if config.gallery.store is None:
+        return None
+    from streamreid.pipeline.gallery_sync import RunGallery  # most runs remember nobody
+
+    return RunGallery.of(config, engine.stamp, calibration, first_id=first_id)

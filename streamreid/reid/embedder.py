@@ -72,6 +72,12 @@ class EngineEmbedder:
                 results[number].visibility[piece.rows[mine]] = features.visibility[mine]
         return results
 
+    def prepare(self) -> None:
+        """Compile, beside whatever comes next, what batches of any size need."""
+        prepare = getattr(self._runtime, "prepare", None)
+        if prepare is not None:
+            prepare((*self.size, 3))
+
     def embed(self, crops: NDArray[np.uint8]) -> PartFeatures:
         """Features of crops that are already cut out and resized.
 

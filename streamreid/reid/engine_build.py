@@ -11,7 +11,7 @@ from typing import cast, get_args
 from streamreid.compiling.build import BuildOptions, build_form
 from streamreid.compiling.bundle_folder import save_manifest
 from streamreid.compiling.machine import find_gpu, fingerprint
-from streamreid.compiling.policy import LoadOptions, open_build, open_graph
+from streamreid.compiling.policy import LoadOptions, open_build
 from streamreid.compiling.records import (
     PLAN_TARGETS,
     BuildRecord,
@@ -30,7 +30,7 @@ from streamreid.reid.probe_set import Probe, generated_probe, read_probe
 from streamreid.runtimes import GraphFiles, Runtime
 from streamreid.types import FloatArray
 
-__all__ = ["BuildRequest", "build_engine", "open_proven", "reference_embedder", "save_reports", "verify_build"]
+__all__ = ["BuildRequest", "build_engine", "reference_embedder", "save_reports", "verify_build"]
 
 log = logging.getLogger(__name__)
 
@@ -158,34 +158,6 @@ def reference_embedder(bundle: Bundle) -> EngineEmbedder:
     runtime = "onnxruntime" if bundle.model.suffix.lower() == ".onnx" else "openvino"
     opened = LoadOptions(runtime, "fp32").load(bundle.compiled.graphs(), bundle.manifest.input.image())
     return EngineEmbedder(bundle, EngineConfig(min_height=0.0), runtime=opened)
-
-
-def open_proven(bundle: Bundle, config: EngineConfig) -> EngineEmbedder:
-    """Open an engine as configured; a plan that had to be rebuilt for this machine is compared with the reference
-    before it is believed.
-
-    Raises:
-        EngineError: Nothing works here, or the bundle may not be used on this machine.
-    """
-    image = bundle.manifest.input.image()
-
-    def failures(runtime: Runtime, record: BuildRecord) -> tuple[str, ...]:
-        probe = generated_probe((bundle.manifest.input.height, bundle.manifest.input.width), 24)
-        engine = EngineEmbedder(bundle, EngineConfig(batch=record.max_batch, min_height=0.0), runtime=runtime)
-        report = measure(
-            reference_embedder(bundle),
-            engine,
-            probe,
-            batches=batch_sizes(min(record.max_batch, len(probe) - 1)),
-            machine=fingerprint(record.target),
-            reference_name=bundle.manifest.model,
-        )
-        return judge(report, widened(record.thresholds) if record.precision == "int8" else record.thresholds).failures
-
-    opened = open_graph(
-        bundle.compiled, LoadOptions.of(config), on_mismatch=config.on_mismatch, image=image, failures=failures
-    )
-    return EngineEmbedder(bundle, config, runtime=opened)
 
 
 def save_reports(bundle: Bundle, reports: dict[str, ParityReport]) -> bool:

@@ -12,7 +12,7 @@ from streamreid.errors import EngineError
 from streamreid.reid.base import Embedder
 from streamreid.reid.bundle import MANIFEST, Bundle, load_bundle
 from streamreid.reid.embedder import BlindEmbedder
-from streamreid.reid.engine_build import open_proven
+from streamreid.reid.proven_engine import open_proven
 
 __all__ = ["engine_fingerprint", "open_embedder", "shipped_engines", "shipped_folder"]
 

@@ -6,16 +6,20 @@ import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streamreid.errors import OutputError
 from streamreid.files import write_json
-from streamreid.messages import MessageSink
 from streamreid.pipeline.ground_plane import WORLD
 from streamreid.pipeline.run import Run
 from streamreid.pipeline.run_state import STATE, RunState, state_of
 from streamreid.runs.link_file import write_links
-from streamreid.sinks import RotatingSink, Sink
+from streamreid.sinks import Sink
 from streamreid.types import FrameResult, IdentityEvent
+
+if TYPE_CHECKING:
+    from streamreid.messages import MessageSink
+    from streamreid.sinks import RotatingSink
 
 __all__ = ["ResultWriter", "begin_state"]
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streamreid._age_clock import boot_seconds
 from streamreid._version import __version__
@@ -17,28 +17,20 @@ from streamreid.config import CameraConfig, Config
 from streamreid.corrections import CorrectionLog
 from streamreid.errors import DataError, OutputError, StreamReIDError
 from streamreid.files import write_json
-from streamreid.messages import MessageSink
 from streamreid.pipeline.ground_plane import WORLD, write_world
 from streamreid.pipeline.run import Run
-from streamreid.runs.erasure import NO_SCOPE, crop_scope, erase_forgotten, mark_results, register_results
-from streamreid.runs.recent_counts import SettledTracks, SettledTracksSink, counts_of_last_hour
 from streamreid.runs.result_folder import ResultsFolder, choose_folder
 from streamreid.runs.result_writer import ResultWriter, begin_state
 from streamreid.runs.summary import CameraSummary, Summary, summarise
 from streamreid.secrets import redact, redact_data
-from streamreid.sinks import (
-    MaskFiles,
-    RotatingSink,
-    Sink,
-    SinkGroup,
-    WorldSink,
-    list_segments,
-    open_sinks,
-    render_videos,
-)
-from streamreid.sinks.colours import COLOURS, ColourSink
+from streamreid.sinks import Sink, SinkGroup, list_segments, open_sinks
 from streamreid.sources import SystemClock, open_source
 from streamreid.types import Frame
+
+if TYPE_CHECKING:
+    from streamreid.gallery import Gallery
+    from streamreid.messages import MessageSink
+    from streamreid.sinks import MaskFiles, RotatingSink
 
 __all__ = ["CameraSummary", "Summary", "choose_folder", "run", "write_json"]
 
@@ -87,11 +79,10 @@ def run(
             return run(pipeline, claimed, progress=progress, rendering=rendering, listeners=listeners)
     path = folder.path
     pipeline.require_camera()
-    if pipeline.memory is not None:
-        register_results(pipeline.memory.store, path)
-    folder.begin(pipeline.config)
-    if pipeline.memory is not None:
-        mark_results(pipeline.memory.store, path)
+    if pipeline.memory is None:
+        folder.begin(pipeline.config)
+    else:
+        _begin_with_gallery(pipeline.memory.store, folder, pipeline.config)
     with ExitStack() as stack:
         masks = _mask_files(pipeline, path)
         if masks is not None:
@@ -110,17 +101,18 @@ def _run(
     if pipeline.live:
         begin_state(path, pipeline.begin)
     scope = _take_up_corrections(pipeline, path)
-    own, reopen = _open_sinks(pipeline, path)
+    own, reopen, segments = _open_sinks(pipeline, path)
     # Colours without the people whose they are would be no result.
     extras: list[Sink] = list(listeners)
     if pipeline.config.output.part_colours and not _let_go_of(pipeline):
+        from streamreid.sinks.colours import COLOURS, ColourSink
+
         extras.append(ColourSink(path / COLOURS, append=pipeline.live))
-    segments = next((sink for sink in own if isinstance(sink, RotatingSink)), None)
     sinks: list[Sink] = [SinkGroup(own, failures, reopen=reopen), SinkGroup(extras, failures, required=False)]
     try:
-        settled = SettledTracksSink()
-        messages = _open_messages(pipeline, path, settled.tracks)
-        if messages is not None:
+        messages = None
+        if pipeline.config.messages.brokers:
+            settled, messages = _open_messages(pipeline, path)
             sinks += [settled, messages]
         recording = ResultWriter(pipeline, sinks, path, continued=pipeline.live, segments=segments, messages=messages)
         _record(pipeline, recording, folder, show)
@@ -131,7 +123,7 @@ def _run(
     if not pipeline.live:
         _write_afterwards(pipeline, path, masks, rendering)
     try:
-        erase_forgotten(path, CorrectionLog(path), scope=scope)
+        _erase_forgotten(path, scope)
     except OutputError as error:
         _give_up(failures, "erasure", error)
     summary = summarise(pipeline, path)
@@ -149,11 +141,21 @@ def _let_go_of(pipeline: Run) -> bool:
     return rotate is not None and rotate.keep_hours is not None
 
 
-def _open_messages(pipeline: Run, folder: Path, settled: SettledTracks) -> MessageSink | None:
-    """Where brokers are told what happens; None if none is configured."""
-    config = pipeline.config.messages
-    if not config.brokers:
-        return None
+def _begin_with_gallery(store: Gallery, folder: ResultsFolder, config: Config) -> None:
+    """Begin, and note on both sides that these results belong to the gallery."""
+    from streamreid.runs.erasure import mark_results, register_results
+
+    register_results(store, folder.path)
+    folder.begin(config)
+    mark_results(store, folder.path)
+
+
+def _open_messages(pipeline: Run, folder: Path) -> tuple[Sink, MessageSink]:
+    """Where brokers are told what happens, and what has to be counted for that."""
+    from streamreid.messages import MessageSink
+    from streamreid.runs.recent_counts import SettledTracksSink, counts_of_last_hour
+
+    settled, config = SettledTracksSink(), pipeline.config.messages
     sink = MessageSink(
         config,
         folder,
@@ -162,10 +164,10 @@ def _open_messages(pipeline: Run, folder: Path, settled: SettledTracks) -> Messa
         live=pipeline.live,
         continued=bool(pipeline.begin.runs) or pipeline.memory is not None,
         version=__version__,
-        counts=lambda: counts_of_last_hour(pipeline, settled, interval=True),
+        counts=lambda: counts_of_last_hour(pipeline, settled.tracks, interval=True),
     )
     pipeline.statistics.deliveries = sink.states
-    return sink
+    return settled, sink
 
 
 def _write_afterwards(pipeline: Run, folder: Path, masks: MaskFiles | None, rendering: Callable[[str], None]) -> None:
@@ -177,6 +179,8 @@ def _write_afterwards(pipeline: Run, folder: Path, masks: MaskFiles | None, rend
         try:
             if "mot" in failures:
                 raise OutputError("films are drawn from the MOT text, which could not be written")
+            from streamreid.sinks import render_videos
+
             if masks is not None:
                 masks.close()
             render_videos(
@@ -201,11 +205,29 @@ def _take_up_corrections(pipeline: Run, folder: Path) -> str:
     Returns:
         The scope of crops.
     """
-    scope = NO_SCOPE if pipeline.memory is None else crop_scope(pipeline.memory.store)
-    erase_forgotten(folder, CorrectionLog(folder), scope=scope)
+    scope = _scope(pipeline)
+    _erase_forgotten(folder, scope)
     if isinstance(pipeline, Run):  # a run on a cluster associates elsewhere
         pipeline.corrections.keep_in(folder)
     return scope
+
+
+def _scope(pipeline: Run) -> str:
+    """In which global ids of crops are unique; '' where that is nowhere."""
+    if pipeline.memory is None:
+        return ""
+    from streamreid.runs.erasure import crop_scope
+
+    return crop_scope(pipeline.memory.store)
+
+
+def _erase_forgotten(folder: Path, scope: str) -> None:
+    """Erase from results whoever was forgotten while they were written."""
+    said = CorrectionLog(folder)
+    if any(correction.kind == "forget" for correction in said.entries):
+        from streamreid.runs.erasure import NO_SCOPE, erase_forgotten
+
+        erase_forgotten(folder, said, scope=scope or NO_SCOPE)
 
 
 def _give_up(failures: MutableMapping[str, str], name: str, error: StreamReIDError) -> None:
@@ -219,6 +241,8 @@ def _mask_files(pipeline: Run, folder: Path) -> MaskFiles | None:
     output = pipeline.config.output
     if pipeline.live or not pipeline.masks.wanted or not (output.video or output.mosaic):
         return None
+    from streamreid.sinks import MaskFiles
+
     files = MaskFiles(folder / _MASKS)
     pipeline.masks.record_to(
         lambda camera, moment: files.write(camera, moment.index, moment.boxes),
@@ -227,10 +251,12 @@ def _mask_files(pipeline: Run, folder: Path) -> MaskFiles | None:
     return files
 
 
-def _open_sinks(pipeline: Run, folder: Path) -> tuple[list[Sink], Callable[[str], Sink | None] | None]:
-    """The sinks of a run, and how one of them is opened anew (by its name; of live runs only)."""
-    output, live = pipeline.config.output, pipeline.live
-    scope = "" if pipeline.memory is None else crop_scope(pipeline.memory.store)
+def _open_sinks(
+    pipeline: Run, folder: Path
+) -> tuple[list[Sink], Callable[[str], Sink | None] | None, RotatingSink | None]:
+    """The sinks of a run; how one of them is opened anew (by its name; of live runs only); and the one among them whose
+    results come in segments."""
+    output, live, scope = pipeline.config.output, pipeline.live, _scope(pipeline)
 
     def in_folder(path: Path, only: str | None = None) -> list[Sink]:
         # Videos of files are drawn afterwards, when every correction of an identity is known.
@@ -238,20 +264,25 @@ def _open_sinks(pipeline: Run, folder: Path) -> tuple[list[Sink], Callable[[str]
         sinks = open_sinks(
             output, path, cameras, films=live, live=live, believed=lambda: pipeline.identities, only=only, scope=scope
         )
-        world = live and pipeline.ground is not None and only in (None, WorldSink.output)
-        return [*sinks, WorldSink(path / WORLD)] if world else sinks
+        if live and pipeline.ground is not None:
+            from streamreid.sinks import WorldSink
+
+            sinks += [WorldSink(path / WORLD)] if only in (None, WorldSink.output) else []
+        return sinks
 
     def again(path: Path, name: str) -> Sink | None:
         return next(iter(in_folder(path, name)), None)
 
     if live and (output.rotate is not None or list_segments(folder)):
+        from streamreid.sinks import RotatingSink
+
         failures = pipeline.statistics.outputs
         now, identities = SystemClock().now, lambda: pipeline.identities
         rotating = RotatingSink(
             folder, output.rotate, in_folder, identities, now, steady=boot_seconds, reopen=again, failures=failures
         )
-        return [rotating], None
-    return in_folder(folder), partial(again, folder) if live else None
+        return [rotating], None, rotating
+    return in_folder(folder), partial(again, folder) if live else None, None
 
 
 def _record(pipeline: Run, recording: ResultWriter, folder: ResultsFolder, show: Progress) -> None:

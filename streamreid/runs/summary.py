@@ -7,18 +7,20 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streamreid.camera_names import file_name
 from streamreid.cameras.statistics import CameraCount
 from streamreid.clocks.clock_offsets import ClockOffset
 from streamreid.errors import DataError
-from streamreid.messages.deliveries import DeliveryState
-from streamreid.pipeline.gallery_sync import GallerySummary
 from streamreid.pipeline.run import Run
 from streamreid.secrets import redact
 from streamreid.sinks.film_times import film_camera, read_film_times
 from streamreid.sinks.segments import PIECES, list_segments, result_folders
+
+if TYPE_CHECKING:
+    from streamreid.messages.deliveries import DeliveryState
+    from streamreid.pipeline.gallery_sync import GallerySummary
 
 __all__ = ["CameraSummary", "Summary", "summarise"]
 

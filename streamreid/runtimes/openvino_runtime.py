@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import threading
 from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,11 @@ from numpy.typing import NDArray
 
 from streamreid._startup import starting
 from streamreid.errors import EngineError
-from streamreid.runtimes.base import ImageInput, PictureAxes, TensorInfo, available_threads, split_batch
+from streamreid.runtimes.base import ImageInput, PictureAxes, available_threads, split_batch
 from streamreid.runtimes.compile_cache import CompiledGraphs
+from streamreid.runtimes.graph_description import GraphDescription
 from streamreid.runtimes.graph_files import graph_sha256
+from streamreid.runtimes.openvino_graph import graph_metadata, port_info, short_reason, with_pictures
 from streamreid.runtimes.openvino_module import openvino_module
 from streamreid.types import FloatArray
 
@@ -79,25 +84,24 @@ class OpenVINORuntime:
         self._kept = cache
         self._threads = threads or available_threads()
         self._streams = 1 if mode == "latency" else self._threads if self._threads <= 4 else max(4, self._threads // 2)
-        try:
-            with starting(f"reading {model_path.name}"):
-                model = self._core.read_model(str(model_path))
-        except Exception as error:
-            raise EngineError(f"{model_path}: OpenVINO cannot read it: {_reason(error)}") from None
-        self.precision, rest = self._found_precision(
-            precision, any(op.get_type_name() == "FakeQuantize" for op in model.get_ops())
-        )
+        self._image = image
+        self._as_read: Any = None
+        self._to_compile: Any = None
+        self._identity = "" if cache is None else graph_sha256(model_path)
+        known = self._describe()
+        self.precision, rest = self._found_precision(precision, known.quantised)
         self._settings = {"INFERENCE_PRECISION_HINT": _HINTS[rest], "INFERENCE_NUM_THREADS": self._threads}
-        self.inputs = tuple(_info(port) for port in model.inputs)
-        self.outputs = tuple(_info(port) for port in model.outputs)
-        self.metadata = _metadata(model)
+        self.inputs, self.outputs, self.metadata = known.inputs, known.outputs, dict(known.metadata)
         if len(self.inputs) != 1:
             raise EngineError(f"{model_path}: expected one input, got {', '.join(map(str, self.inputs))}")
+        if image is not None:
+            image.check(self.inputs[0], model_path)
+        if self._as_read is not None:
+            self._model()  # what is wrong with it is said now
         self._picture = image is not None
-        self._identity = "" if self._kept is None else f"{graph_sha256(model_path)} {image}"
-        self._model = _with_pictures(model, image, model_path) if image is not None else model
         self._dtype = np.dtype(np.uint8 if self._picture else self.inputs[0].dtype)
         self._requests: OrderedDict[tuple[int, ...], list[Any]] = OrderedDict()
+        self._ahead: dict[tuple[int, ...], Future[list[Any]]] = {}
         self._lock = threading.Lock()
         fixed = self.inputs[0].shape[0]
         # None: batches of any size are known to be right. A number: not yet tried (or found impossible, see _widen).
@@ -123,6 +127,58 @@ class OpenVINORuntime:
             return pieces[0]
         return [np.concatenate(column) for column in zip(*pieces, strict=True)]
 
+    def prepare(self, row: tuple[int, ...]) -> None:
+        """Compile what batches of any length need, in a thread of its own; who needs one of these graphs before waits
+        for it, and for no other.
+
+        Args:
+            row: Shape of one row of a batch.
+        """
+        if self._fixed is not None:
+            return
+        sizes = self._sizes(row)
+        keys = [(self._streams, size, *row) for size in sizes]
+        if self._streams > 1:
+            keys.append((1, 1, *row))
+        with self._lock:
+            keys = [key for key in keys if key not in self._requests]
+            worker = ThreadPoolExecutor(1, thread_name_prefix="compile")
+            with suppress(RuntimeError):  # no thread is left: they are compiled when they are needed
+                self._ahead |= {key: worker.submit(self._open, key[1:], key[0]) for key in keys}
+            worker.shutdown(wait=False)
+
+    def _describe(self) -> GraphDescription:
+        """What the graph is: as an earlier start found it, else from the file."""
+        key = f"{self._identity} description"
+        data = None if self._kept is None else self._kept.get(key)
+        known = None if data is None else GraphDescription.from_bytes(data)
+        if known is None:
+            model = self._read_file()
+            quantised = any(op.get_type_name() == "FakeQuantize" for op in model.get_ops())
+            inputs, outputs = (tuple(map(port_info, ports)) for ports in (model.inputs, model.outputs))
+            known = GraphDescription(inputs, outputs, graph_metadata(model), quantised)
+            if self._kept is not None:
+                self._kept.put(key, known.to_bytes())
+        return known
+
+    def _read_file(self) -> Any:
+        """The graph of the file, read when it is first needed: a start that finds it compiled needs no more than its
+        description."""
+        if self._as_read is None:
+            try:
+                with starting(f"reading {self._path.name}"):
+                    self._as_read = self._core.read_model(str(self._path))
+            except Exception as error:
+                raise EngineError(f"{self._path}: OpenVINO cannot read it: {short_reason(error)}") from None
+        return self._as_read
+
+    def _model(self) -> Any:
+        """The graph with its input as it was asked for, to be compiled."""
+        if self._to_compile is None:
+            model = self._read_file()
+            self._to_compile = model if self._image is None else with_pictures(model, self._image, self._path)
+        return self._to_compile
+
     def _check_rows(self, pieces: list[list[FloatArray]], count: int, done: int) -> None:
         """The first axis of every output has to be the picture, else the pieces cannot be put together."""
         for number, info in enumerate(self.outputs):
@@ -142,8 +198,7 @@ class OpenVINORuntime:
         if self._fixed is not None:
             rows = list(split_batch(len(data), (self._fixed,)))
             return [rows] if rows else []
-        row = max(1, int(np.prod(data.shape[1:])) // 3)
-        sizes = [size for size in _PIECES if size * row <= max(_PIXELS, row)]
+        sizes = self._sizes(data.shape[1:])
         groups: list[list[slice]] = []
         start = 0
         while start < len(data):
@@ -153,6 +208,12 @@ class OpenVINORuntime:
             groups.append([slice(end - size, end) for end in ends])
             start = ends[-1]
         return groups
+
+    @staticmethod
+    def _sizes(row: tuple[int, ...]) -> list[int]:
+        """Rows of a piece, the most first."""
+        pixels = max(1, math.prod(row) // 3)
+        return [size for size in _PIECES if size * pixels <= max(_PIXELS, pixels)]
 
     def _infer_many(self, pieces: list[NDArray[Any]]) -> list[list[FloatArray]]:
         if len(pieces) == 1 or 2 * len(pieces) < self._streams:
@@ -172,7 +233,7 @@ class OpenVINORuntime:
                 results.append(self._read(request))
         except RuntimeError as error:
             raise EngineError(
-                f"{self._path}: OpenVINO failed on an input of shape {list(pieces[0].shape)}: {_reason(error)}"
+                f"{self._path}: OpenVINO failed on an input of shape {list(pieces[0].shape)}: {short_reason(error)}"
             ) from None
         return results
 
@@ -183,7 +244,7 @@ class OpenVINORuntime:
             return self._read(request)
         except RuntimeError as error:
             raise EngineError(
-                f"{self._path}: OpenVINO failed on an input of shape {list(data.shape)}: {_reason(error)}"
+                f"{self._path}: OpenVINO failed on an input of shape {list(data.shape)}: {short_reason(error)}"
             ) from None
 
     def _read(self, request: Any) -> list[FloatArray]:
@@ -202,24 +263,27 @@ class OpenVINORuntime:
         if requests is not None:
             self._requests.move_to_end(key)
             return requests
+        ahead = self._ahead.pop(key, None)
+        self._requests[key] = self._open(shape, streams) if ahead is None else ahead.result()
+        while len(self._requests) > _COMPILED:
+            self._requests.popitem(last=False)
+        return self._requests[key]
+
+    def _open(self, shape: tuple[int, ...], streams: int) -> list[Any]:
         self._check_shape(shape)
         try:
             with starting(f"compiling {self._path.name} for input {'x'.join(map(str, shape))}"):
                 compiled = self._compile(list(shape), self._settings | {"NUM_STREAMS": streams})
-            requests = [compiled.create_infer_request() for _ in range(streams)]
+            return [compiled.create_infer_request() for _ in range(streams)]
         except RuntimeError as error:
             raise EngineError(
                 f"{self._path}: the graph ({self.inputs[0]}) cannot take an input of shape {list(shape)}: "
-                f"{_reason(error)}"
+                f"{short_reason(error)}"
             ) from None
-        self._requests[key] = requests
-        while len(self._requests) > _COMPILED:
-            self._requests.popitem(last=False)
-        return requests
 
     def _compile(self, shape: list[int], settings: dict[str, Any]) -> Any:
         """Compile for one shape, or take what an earlier start compiled."""
-        key = f"{self._identity} {shape} {sorted(settings.items())}"
+        key = f"{self._identity} {self._image} {shape} {sorted(settings.items())}"
         data = None if self._kept is None else self._kept.get(key)
         if data is not None:
             try:
@@ -228,9 +292,9 @@ class OpenVINORuntime:
                 log.info(
                     "%s: an earlier start's compiled graph does not load (%s); it is compiled again",
                     self._path.name,
-                    _reason(error),
+                    short_reason(error),
                 )
-        model = self._model.clone()
+        model = self._model().clone()
         model.reshape(shape)
         compiled = self._core.compile_model(model, "CPU", settings)
         if self._kept is not None:
@@ -291,71 +355,8 @@ class OpenVINORuntime:
         return f"OpenVINORuntime({self._path.name}, {self.precision})"
 
 
-def _with_pictures(model: Any, image: ImageInput, path: Path) -> Any:
-    """The graph with the conversion from uint8 BGR pictures in front, where it is compiled together with the rest."""
-    ov = openvino_module()
-    preprocess = ov.preprocess
-    info = _info(model.inputs[0])
-    image.check(info, path)
-    axes = PictureAxes.of(info)
-    try:
-        builder = preprocess.PrePostProcessor(model)
-        tensor = builder.input()
-        tensor.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(
-            preprocess.ColorFormat.BGR
-        )
-        tensor.model().set_layout(ov.Layout("NHWC" if axes is not None and axes.channels_last else "NCHW"))
-        steps = tensor.preprocess().convert_element_type(ov.Type.f32)
-        if image.color == "rgb":
-            steps = steps.convert_color(preprocess.ColorFormat.RGB)
-        if not image.identity:  # x * scale + bias, written as (x - mean) / deviation
-            steps.mean([-b / s for s, b in zip(image.scale, image.bias, strict=True)]).scale(
-                [1 / s for s in image.scale]
-            )
-        return builder.build()
-    except RuntimeError as error:
-        raise EngineError(f"{path}: expected pictures [N, 3, H, W] as input: {_reason(error)}") from None
-
-
 def _close(a: FloatArray, b: FloatArray) -> bool:
     # Wide and narrow graphs may round differently (more so in bf16); mixed rows differ by the size of the values
     # themselves.
     spread = float(np.abs(b).max()) + 1e-6
     return float(np.abs(a - b).mean()) <= _PARITY * spread
-
-
-def _info(port: Any) -> TensorInfo:
-    shape = port.partial_shape
-    axes = () if shape.rank.is_dynamic else tuple(axis.get_length() if axis.is_static else None for axis in shape)
-    return TensorInfo(_name(port), axes, _dtype(port))
-
-
-def _dtype(port: Any) -> str:
-    try:
-        return str(np.dtype(port.element_type.to_dtype()).name)
-    except (RuntimeError, TypeError, ValueError):  # bf16 and types of a few bits have no NumPy name
-        return "float32"
-
-
-def _name(port: Any) -> str:
-    return str(port.any_name if port.names else port.node.friendly_name)
-
-
-def _metadata(model: Any) -> dict[str, str]:
-    """What the exporter wrote into the .xml: ``framework`` by Ultralytics, ``model_info`` (``labels``, ...) by
-    OpenVINO's Model API and Geti."""
-    found: dict[str, str] = {}
-    for section in ("framework", "model_info"):
-        value = model.get_rt_info(section).value if model.has_rt_info(section) else None
-        if isinstance(value, dict):
-            found |= {str(k): str(v) for k, v in value.items()}
-    return found
-
-
-def _reason(error: Exception) -> str:
-    """OpenVINO's messages are pages of C++ places; the last line that says something is the cause."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [
-        line for line in lines if not line.startswith(("Exception from", "Check '", "While ", "Shape inference"))
-    ]
-    return (telling or lines or [type(error).__name__])[-1][:300]

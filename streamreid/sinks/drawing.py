@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PilImage
-from PIL import ImageDraw, ImageFont
 
 from streamreid.config import OutputConfig
 from streamreid.types import FloatArray, Image, IntArray
 
 if TYPE_CHECKING:
     import supervision as sv
+    from PIL import ImageFont
 
 __all__ = [
     "HEAD_HEIGHT",
@@ -135,11 +134,16 @@ def clock_text(time: float) -> str:
 
 @lru_cache(maxsize=64)
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    from PIL import ImageFont
+
     return ImageFont.load_default(size)
 
 
 @lru_cache(maxsize=1024)
 def _text_mask(text: str, size: int) -> NDArray[np.float32]:
+    from PIL import Image as PilImage
+    from PIL import ImageDraw, ImageFont
+
     font = _font(size)
     ascent = font.getmetrics()[0] if isinstance(font, ImageFont.FreeTypeFont) else size
     width = max(1, round(font.getlength(text)))

@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 from streamreid.config import CameraConfig
 from streamreid.errors import SourceError
 from streamreid.media import VIDEO_SUFFIXES, webcam_number
-from streamreid.sources._av import HTTP_OPTIONS, open_container
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -99,6 +98,8 @@ def ask(camera: CameraConfig) -> Kind | None:
         asked, kind = _answers.get(camera.uri, (float("-inf"), None))
     if monotonic() - asked <= _REMEMBERED:
         return kind
+    from streamreid.sources._av import HTTP_OPTIONS, open_container  # FFmpeg: only an address has to be opened
+
     try:
         container, _ = open_container(
             camera.uri, camera.name, options=HTTP_OPTIONS, timeout=(camera.connect_timeout, camera.timeout), sized=False

@@ -120,7 +120,7 @@ def test_a_run_that_ends_while_its_files_are_made_can_be_started_again(scene, co
     def ends(*_args, **_kwargs):
         raise error
 
-    monkeypatch.setattr("streamreid.sinks.JsonlSink", ends)
+    monkeypatch.setattr("streamreid.sinks.opening.JsonlSink", ends)
     with pytest.raises(type(error)):
         follow(scene, colours, tmp_path / "out")
     monkeypatch.undo()

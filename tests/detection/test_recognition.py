@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from streamreid.config import Config, DetectorConfig
 from streamreid.detection import OnnxDetector, detector_checksum, open_detector
 from streamreid.detection.detector_build import compare_boxes
-from streamreid.detection.detector_trial import stored_decision
+from streamreid.detection.detector_trial import decide, stored_decision
 from streamreid.detection.inputs import class_names, person_classes
 from streamreid.drawn_people import drawn_scene
 from streamreid.errors import DetectorError
@@ -440,6 +440,31 @@ def test_a_stored_decision_is_taken_unless_the_configuration_says_otherwise(tmp_
     assert asked.classes == (2,)
     assert stored_decision(metadata, DetectorConfig(head="nms")) is None
     assert stored_decision({"streamreid.reading": "{}"}, DetectorConfig()) is None
+
+
+def test_what_was_decided_is_known_at_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAMREID_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("streamreid.detection.known_decisions._SMALL", 0)
+    tried: list[str] = []
+    monkeypatch.setattr(
+        "streamreid.detection.onnx_detector.decide",
+        lambda trial, metadata, config: tried.append(trial.where) or decide(trial, metadata, config),
+    )
+    path = write(tmp_path / "d.onnx", DATA["nas"][0])
+    first = opened(path)
+    second = opened(path)
+    assert len(tried) == 1
+    assert second.decision == first.decision
+    assert second.fingerprint == first.fingerprint
+    opened(path, classes=(2,))  # asked for otherwise: tried again
+    assert len(tried) == 2
+    write(path, DATA["nas"][0], names="{0: 'person'}")  # another graph of the same name
+    opened(path)
+    assert len(tried) == 3
+    for damaged in ("", "{}", "no JSON"):
+        for file in (tmp_path / "cache" / "detectors").iterdir():
+            file.write_text(damaged)
+        assert opened(path).decision == first.decision
 
 
 def test_a_folder_that_ultralytics_exported(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from streamreid.compiling.policy import LoadOptions, open_build, open_graph
 from streamreid.compiling.records import BuildRecord, DeviceFingerprint, ParityReport, PrecisionFound
 from streamreid.config import EngineConfig
 from streamreid.errors import EngineError
-from streamreid.reid import engine_build, load_bundle, open_embedder
+from streamreid.reid import engine_build, load_bundle, open_embedder, proven_engine
 from streamreid.reid.bundle import Bundle, write_bundle
 from streamreid.reid.embedder import EngineEmbedder
 from streamreid.weights import sha256_file
@@ -57,7 +57,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
 
     monkeypatch.setattr(policy, "load_runtime", load)
     monkeypatch.setattr(policy, "find_gpu", lambda: pretended.gpu)
-    for module in (policy, engine_build):
+    for module in (policy, engine_build, proven_engine):
         monkeypatch.setattr(module, "fingerprint", lambda target: DeviceFingerprint(library=target, **HERE))
     monkeypatch.setattr(tensorrt_builder, "build_plan", build)
     monkeypatch.setenv("STREAMREID_CACHE", str(tmp_path / "cache"))

@@ -12,7 +12,16 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
 from streamreid.errors import EngineError, MissingExtraError
-from streamreid.runtimes import GraphFiles, ImageInput, autoselect, compile_cache, factory, load_runtime, remeasure
+from streamreid.runtimes import (
+    GraphFiles,
+    ImageInput,
+    OpenVINORuntime,
+    autoselect,
+    compile_cache,
+    factory,
+    load_runtime,
+    remeasure,
+)
 from streamreid.runtimes.autoselect import Choice, Settings, candidates, measure, recall
 from streamreid.runtimes.base import TensorInfo
 from streamreid.runtimes.compile_cache import CompiledGraphs
@@ -332,6 +341,33 @@ class TestKeptGraphs:
             np.testing.assert_array_equal(run()[0], first[0])
         assert "compiled again" in caplog.text
         assert isinstance(store, CompiledGraphs)
+
+    def test_a_second_start_reads_no_file_and_what_is_prepared_gives_the_same(
+        self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(factory, "_WORTHWHILE", 0)
+        read: list[Path] = []
+        whole = OpenVINORuntime._read_file
+
+        def noted(runtime: OpenVINORuntime) -> object:
+            read.append(runtime._path)
+            return whole(runtime)
+
+        monkeypatch.setattr(OpenVINORuntime, "_read_file", noted)
+        pictures = np.random.default_rng(0).integers(0, 256, (11, *SHAPE[1:], 3), dtype=np.uint8)
+        found, reads = [], []
+        for prepared in (False, True, True):
+            runtime = load_runtime(files(), runtime="openvino", precision="fp32", threads=2, image=ImageInput())
+            if prepared:
+                runtime.prepare(pictures.shape[1:])  # type: ignore[attr-defined]
+            found.append([runtime(pictures[:n])[0] for n in (1, 5, 11)])
+            reads.append(len(read))
+            assert [info.name for info in (*runtime.inputs, *runtime.outputs)] == ["x", "y"]
+        assert reads[0] > 0
+        assert reads == [reads[0]] * 3
+        for results in found[1:]:
+            for one, other in zip(results, found[0], strict=True):
+                np.testing.assert_array_equal(one, other)
 
     def test_another_precision_or_input_is_another_graph(
         self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,68 @@
+"""Detector and engine of a run, opened side by side, and before the rest of the program is imported: most of that
+time is native code, which leaves Python free."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
+
+from streamreid.config import Config
+
+if TYPE_CHECKING:
+    from streamreid.detection import Detector
+    from streamreid.reid import Embedder
+
+__all__ = ["OpeningModels"]
+
+
+class OpeningModels:
+    """The configured detector and engine, opened by two threads from now on.
+
+    Args:
+        config: Says which.
+        detector: Used instead of the configured one.
+        embedder: Used instead of the configured one.
+    """
+
+    def __init__(self, config: Config, *, detector: Detector | None = None, embedder: Embedder | None = None) -> None:
+        self._config = config
+        opener = ThreadPoolExecutor(2, thread_name_prefix="open")
+        try:
+            self._embedder: Future[Embedder] = opener.submit(lambda: embedder or _open_embedder(config))
+            self._detector: Future[Detector] = opener.submit(lambda: detector or _open_detectors(config))
+        finally:
+            opener.shutdown(wait=False)
+
+    def fit(self, config: Config) -> bool:
+        """Whether they are those of a configuration, which may have other cameras than the one they were opened for."""
+        from streamreid.pipeline.detectors import box_files
+
+        mine = self._config
+        same = config.detector == mine.detector and config.engine == mine.engine
+        return same and box_files(config) == box_files(mine) and len(config.cameras) == len(mine.cameras)
+
+    def take(self) -> tuple[Detector, Embedder]:
+        """Both, as soon as they are open.
+
+        Raises:
+            WeightsError, DetectorError, EngineError, MissingExtraError: One cannot be opened.
+        """
+        wait((self._detector,))  # an error is told when both threads are done
+        wait((self._embedder,))
+        return self._detector.result(), self._embedder.result()
+
+
+def _open_detectors(config: Config) -> Detector:
+    from streamreid.pipeline.detectors import open_detectors
+
+    return open_detectors(config)
+
+
+def _open_embedder(config: Config) -> Embedder:
+    from streamreid.reid import open_embedder
+
+    opened = open_embedder(config.engine)
+    prepare = getattr(opened, "prepare", None)
+    if prepare is not None:
+        prepare()
+    return opened
