@@ -160,13 +160,18 @@ class CameraMeans:
 
     # ---------------------------------------------------------------- comparing
 
+    @property
+    def moves(self) -> bool:
+        """Whether views are moved, so that ``moved`` asks whose they are."""
+        return bool(self._row)
+
     def stack(self, items: Sequence[Evidence]) -> Views:
         """The views of some tracks or identities, moved."""
         return self.moved(stack(items), items)
 
     def moved(self, views: Views, items: Sequence[Evidence]) -> Views:
-        """Views of some tracks or identities, whose they are, moved; of an identity that several cameras saw as far as
-        each of them did."""
+        """Views of some tracks or identities, moved; of an identity that several cameras saw as far as each of them
+        did. Whose they are is asked only where it ``moves`` anything."""
         views = self._shifted(views, items)
         return views if self._adapt is None else self._adapt(views)
 

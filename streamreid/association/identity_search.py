@@ -8,7 +8,7 @@ products. The second compares the few that remain view by view.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from streamreid.association.track_evidence import Evidence, descriptors
 from streamreid.association.track_similarity import Views, stack
 from streamreid.association.view_pool import ViewPool
 from streamreid.features.packed import PackedParts
-from streamreid.types import FloatArray, PartFeatures
+from streamreid.types import FloatArray, IntArray, PartFeatures
 
 __all__ = ["IdentityIndex"]
 
@@ -37,7 +37,7 @@ class IdentityIndex:
         self._axes: FloatArray | None = None
         self._fitted = 0
         self._codes: PackedParts | None = None
-        self._ids: list[int] = []
+        self._ids: IntArray = np.zeros(0, np.int64)  # by row, with room for more
         self._rows: dict[int, int] = {}
         self._evidence: dict[int, Evidence] = {}
         self._pool = ViewPool()
@@ -68,9 +68,11 @@ class IdentityIndex:
             self._codes.replace(np.array([self._rows[g] for g in old]), codes[[rows[g] for g in old]])
         fresh = [gid for gid in new if gid not in self._rows]
         if fresh:
-            for gid in fresh:
-                self._rows[gid] = len(self._ids)
-                self._ids.append(gid)
+            count, more = len(self._rows), len(fresh)
+            if count + more > len(self._ids):
+                self._ids = np.concatenate([self._ids[:count], np.zeros(max(more, count), np.int64)])
+            self._ids[count : count + more] = fresh
+            self._rows.update(zip(fresh, range(count, count + more), strict=True))
             self._codes.append(codes[[rows[g] for g in fresh]])
 
     def reserve(self, features: Sequence[PartFeatures]) -> None:
@@ -84,16 +86,15 @@ class IdentityIndex:
         if evidence.seen > 0:
             self._pool.put(gid, evidence)
 
-    def views(self, ids: Sequence[int], evidence: Sequence[Evidence]) -> Views:
+    def views(self, ids: Sequence[int], evidence: Callable[[], Sequence[Evidence]]) -> Views:
         """The views of some identities for a close comparison.
 
         Args:
             ids: At least one.
-            evidence: What is known of each.
+            evidence: Says what is known of each.
         """
-        if all(gid in self._pool for gid in ids):
-            return self._pool.views(ids)
-        return stack(evidence)
+        views = self._pool.views(ids)
+        return stack(evidence()) if views is None else views
 
     def drop(self, ids: Iterable[int]) -> None:
         """Forget identities; unknown ones are ignored."""
@@ -101,25 +102,28 @@ class IdentityIndex:
         if not gone or self._codes is None:
             return
         self._codes.remove(np.array([self._rows[g] for g in gone]))
-        out = set(gone)
-        self._ids = [g for g in self._ids if g not in out]
-        self._rows = {g: i for i, g in enumerate(self._ids)}
+        kept = np.ones(len(self._rows), bool)
+        kept[[self._rows[g] for g in gone]] = False
+        self._ids = self._ids[: len(kept)][kept]
+        self._rows = {g: i for i, g in enumerate(self._ids.tolist())}
         for gid in gone:
             self._evidence.pop(gid, None)
             self._pool.drop(gid)
 
-    def search(self, queries: list[Evidence], count: int) -> list[list[int]]:
-        """The identities that look most like each query, best first, at most ``count`` * ``beam``; to be compared
-        closely by the caller.
+    def search(self, queries: list[Evidence], count: int) -> IntArray:
+        """The identities that look most like each query, to be compared closely by the caller.
 
         Args:
-            queries: Tracks.
+            queries: Q tracks.
             count: How many are wanted in the end.
+
+        Returns:
+            ``[Q, C]`` global ids, best first, at most ``count`` * ``beam``; -1 where nobody is left.
         """
         if self._codes is None or not queries or not self._rows:
-            return [[] for _ in queries]
+            return np.zeros((len(queries), 0), np.int64)
         rows, _ = PackedParts(self._encode(queries)).best(self._codes, count * self._beam)
-        return [[self._ids[r] for r in found if r >= 0] for found in rows.tolist()]
+        return np.asarray(np.where(rows >= 0, self._ids[rows], -1))
 
     def _due(self) -> bool:
         return self._codes is None or (self._fitted < _SAMPLE and len(self._evidence) >= 4 * self._fitted)
@@ -133,8 +137,9 @@ class IdentityIndex:
         _, vectors = np.linalg.eigh(moment.astype(np.float64))
         self._axes = np.ascontiguousarray(vectors[:, :, ::-1][:, :, : self._width], np.float32)
         self._fitted = len(items)
-        self._ids = sorted(self._evidence)
-        self._rows = {g: i for i, g in enumerate(self._ids)}
+        ids = sorted(self._evidence)
+        self._ids = np.array(ids, np.int64)
+        self._rows = {g: i for i, g in enumerate(ids)}
         self._codes = PackedParts(self._project(features))
 
     def _encode(self, items: list[Evidence]) -> PartFeatures:

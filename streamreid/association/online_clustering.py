@@ -24,7 +24,7 @@ from streamreid.association.track_graph import Graph, square
 from streamreid.association.track_similarity import Comparison, Views, compare
 from streamreid.config import AssociationConfig
 from streamreid.features.similarity import Calibration, SiteCalibration
-from streamreid.types import BoolArray, FloatArray, IdentityEvent, TrackKey
+from streamreid.types import BoolArray, FloatArray, IdentityEvent, IntArray, TrackKey
 
 __all__ = ["Decision", "OnlineClustering", "owners"]
 
@@ -263,34 +263,37 @@ class OnlineClustering:
         stale = self._with_renewed(keys, stale, book)
         if not stale or not len(self.index):
             return
-        wanted: dict[TrackKey, list[int]] = {}
-        found = self.index.search([tracks[k] for k in stale], self.config.candidates)
-        for key, ids in zip(stale, found, strict=True):
+        wanted = self._with_own(stale, self.index.search([tracks[k] for k in stale], self.config.candidates), book)
+        together = np.unique(wanted[wanted >= 0])
+        # Most are asked for by several: collecting them once costs less than once per track.
+        once = len(together) <= _TOGETHER
+        views = self._past_views(together, book) if once and len(together) else None
+        step = _AT_ONCE if once else 1
+        for start in range(0, len(stale), step):
+            keys, ids = stale[start : start + step], wanted[start : start + step]
+            if not once:
+                together = np.unique(ids[ids >= 0])
+                views = self._past_views(together, book) if len(together) else None
+            if views is None:
+                self._near.update({key: {} for key in keys})
+                continue
+            compared = compare(self.means.stack([tracks[k] for k in keys]), views, self.config.unification)
+            column = np.minimum(np.searchsorted(together, ids), len(together) - 1)
+            similarity = np.take_along_axis(compared.similarity, column, 1)
+            common = np.take_along_axis(compared.common, column, 1)
+            self._near.update(zip(keys, self._plausible(ids, similarity, common), strict=True))
+
+    def _with_own(self, keys: list[TrackKey], found: IntArray, book: IdentityRegistry) -> IntArray:
+        """``[Q, 1 + C]`` ids ``found`` [Q, C] for each track, and before them that of its own identity, where something
+        older is known of it and it was not found; -1 elsewhere."""
+        own = np.full((len(keys), 1), -1, np.int64)
+        for row, key in enumerate(keys):
             link = book.links.get(key)
-            own = 0 if link is None or link.global_id in ids else link.global_id
-            if own and (past := book.people[own].past) is not None and np.count_nonzero(past.prototypes.mass):
-                ids = [own, *ids]
-            wanted[key] = ids
-            self._near[key] = {}
-        asked = [k for k in stale if wanted[k]]
-        together = sorted({g for k in asked for g in wanted[k]})
-        if len(asked) > 1 and len(together) <= _TOGETHER:
-            # Most are asked for by several: collecting them once costs less than once per track.
-            views = self._past_views(together, book)
-            column = {g: i for i, g in enumerate(together)}
-            for start in range(0, len(asked), _AT_ONCE):
-                some = asked[start : start + _AT_ONCE]
-                compared = compare(self.means.stack([tracks[k] for k in some]), views, self.config.unification)
-                for row, key in enumerate(some):
-                    at = [column[g] for g in wanted[key]]
-                    self._near[key] = self._plausible(
-                        wanted[key], compared.similarity[row, at], compared.common[row, at]
-                    )
-            return
-        for key in asked:
-            views = self._past_views(wanted[key], book)
-            compared = compare(self.means.stack([tracks[key]]), views, self.config.unification)
-            self._near[key] = self._plausible(wanted[key], compared.similarity[0], compared.common[0])
+            past = None if link is None else book.people[link.global_id].past
+            if link is not None and past is not None and np.count_nonzero(past.prototypes.mass):
+                own[row] = link.global_id
+        own[(found == own).any(1)] = -1
+        return np.concatenate([own, found], 1)
 
     def renew(self, ids: Iterable[int]) -> None:
         """More is known of these older identities than before: tracks of theirs are compared with them anew."""
@@ -308,15 +311,27 @@ class OnlineClustering:
         self._renewed.clear()
         return sorted(own.union(stale))
 
-    def _past_views(self, ids: list[int], book: IdentityRegistry) -> Views:
-        past = [book.people[gid].past or Evidence([]) for gid in ids]
-        return self.means.moved(self.index.views(ids, past), past)
+    def _past_views(self, people: IntArray, book: IdentityRegistry) -> Views:
+        ids = people.tolist()
 
-    def _plausible(self, ids: list[int], similarity: FloatArray, common: FloatArray) -> dict[int, tuple[float, float]]:
-        """The few that a track looks most like, with similarity and common share."""
-        looks = self._calibration.log_odds(similarity)
-        best = np.lexsort((np.array(ids), -looks))[:_PLAUSIBLE].tolist()
-        return {ids[i]: (float(similarity[i]), float(common[i])) for i in best if looks[i] > -4.0}
+        def past() -> list[Evidence]:
+            return [book.people[gid].past or Evidence([]) for gid in ids]
+
+        views = self.index.views(ids, past)
+        return self.means.moved(views, past() if self.means.moves else ())
+
+    def _plausible(
+        self, ids: IntArray, similarity: FloatArray, common: FloatArray
+    ) -> list[dict[int, tuple[float, float]]]:
+        """The few of ``ids`` [Q, C] (-1 is nobody) that each track looks most like, with similarity and common share
+        ``[Q, C]``."""
+        looks = np.where(ids >= 0, self._calibration.log_odds(similarity), np.float32(-np.inf))
+        best = np.lexsort((ids, -looks))[:, :_PLAUSIBLE]
+        columns = [np.take_along_axis(values, best, 1).tolist() for values in (ids, similarity, common, looks)]
+        return [
+            {gid: (alike, shared) for gid, alike, shared, odds in zip(*row, strict=True) if odds > -4.0}
+            for row in zip(*columns, strict=True)
+        ]
 
     def by_place(self, keys: list[TrackKey], count: int) -> FloatArray | None:
         """``[T, N]`` log-odds by place of the tracks with all nodes; None where no camera is calibrated."""

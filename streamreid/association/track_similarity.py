@@ -36,6 +36,9 @@ __all__ = ["MOST_MASS", "Comparison", "Views", "compare", "stack"]
 MOST_MASS = 10 * FULL_MASS
 """Of one view: what was looked at for an hour is no better known than what was looked at often."""
 
+_FEW = 32
+"""Views of one side up to which the other side comes first in the product."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Views:
@@ -156,7 +159,11 @@ def _likeness(a: Views, b: Views) -> FloatArray:
     # One matrix per part, seen in place: the product takes rows that lie K * D values apart as they are.
     left = a.parts.reshape(n * v, k, d).transpose(1, 0, 2)
     right = b.parts.reshape(m * u, k, d).transpose(1, 0, 2)
-    each = (left @ right.swapaxes(1, 2)).reshape(k, n, v, m, u)
+    if n * v <= _FEW < m * u:
+        # A matrix with a few rows on the left is multiplied at half the speed.
+        each = (right @ left.swapaxes(1, 2)).swapaxes(1, 2).reshape(k, n, v, m, u)
+    else:
+        each = (left @ right.swapaxes(1, 2)).reshape(k, n, v, m, u)
     if v == u == 1:
         return np.asarray(each[:, :, 0, :, 0], np.float32)
     wa, wb = a.mass.transpose(2, 0, 1), b.mass.transpose(2, 0, 1)

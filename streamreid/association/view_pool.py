@@ -83,10 +83,13 @@ class ViewPool:
         """Whether what is held of an identity is this evidence, as it is now."""
         return self._owners.get(gid) is evidence and evidence.prototypes.length is not None
 
-    def views(self, ids: Sequence[int]) -> Views:
-        """The views of some identities, all of which are held; as ``track_similarity.stack`` makes them."""
+    def views(self, ids: Sequence[int]) -> Views | None:
+        """The views of some identities, as ``track_similarity.stack`` makes them; None if one of them is not held."""
         known = self._slots
-        slots = np.array([known[g] for g in ids])
+        try:
+            slots = np.array([known[g] for g in ids])
+        except KeyError:
+            return None
         first, count = self._first[slots], self._count[slots]
         most = int(count.max())
         if most == 1:

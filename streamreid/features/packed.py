@@ -22,6 +22,9 @@ _BLOCK = 1 << 20
 _NARROWEST = 256
 """Columns computed at a time at least, so that the matrix product stays efficient."""
 
+_GROUPS = 4
+"""Groups for each of the people wanted; with more of them fewer others pass."""
+
 LEAST_WEIGHT = 1e-6
 """Sum of weights up to which nothing counts as seen in both; far above rounding of float32."""
 
@@ -187,10 +190,10 @@ class PackedParts:
             return rows, best
         enough = max(least_common * self.shape[0] - LEAST_WEIGHT, LEAST_WEIGHT)
         for block, values, weights in self._blocks(other):
-            # Only who beats the worst that was kept; after the first blocks these are few.
-            who, column = np.nonzero((values > best[:, -1:]) & (weights > enough))
-            if len(who) > 4 * best.size:
-                who, column = _likeliest(values, weights > enough, count)
+            # Only who beats the worst that was kept, and is among the best here; after the first blocks these are few.
+            np.copyto(values, np.float32(-np.inf), where=weights <= enough)
+            least = np.maximum(np.maximum(best[:, -1:], _least_of_best(values, count)), np.float32(-2.0))
+            who, column = np.divmod((values >= least).reshape(-1).nonzero()[0], values.shape[1])
             _merge(rows, best, who, column + block.start, values[who, column])
         best[rows < 0] = -1.0
         return rows, best
@@ -234,14 +237,16 @@ def _pack(features: PartFeatures) -> tuple[FloatArray, FloatArray]:
     return (features.parts * weights[..., None]).reshape(len(features), parts * dim), weights
 
 
-def _likeliest(values: FloatArray, allowed: NDArray[np.bool_], count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Row and column of the ``count`` highest allowed values of every row."""
-    masked = np.where(allowed, values, np.float32(-np.inf))
-    taken = min(count, values.shape[1])
-    column = np.argpartition(-masked, taken - 1, axis=1)[:, :taken].reshape(-1)
-    who = np.repeat(np.arange(len(values)), taken)
-    found = allowed[who, column]
-    return who[found], column[found]
+def _least_of_best(values: FloatArray, count: int) -> FloatArray:
+    """``[N, 1]`` what each of the ``count`` greatest of ``values`` [N, M] reaches at least: the ``count``-th of the
+    maxima of groups of columns. Sorting them all would take longer than the comparison."""
+    n, m = values.shape
+    if m <= count:
+        return np.full((n, 1), -np.inf, np.float32)
+    size = max(m // (_GROUPS * count), 1)
+    groups = m // size
+    most = values if size == 1 else values[:, : groups * size].reshape(n, size, groups).max(1)
+    return np.partition(most, groups - count, axis=1)[:, groups - count, None]
 
 
 def _merge(

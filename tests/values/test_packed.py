@@ -91,15 +91,24 @@ def test_features_come_back() -> None:
     np.testing.assert_allclose(back.parts, found.parts * (found.visibility > 0)[..., None], atol=1e-6)
 
 
-@given(st.integers(0, 12), st.integers(0, 60), st.integers(0, 9), st.sampled_from([0.0, 0.5]), st.integers(0, 99))
-def test_the_best_are_those_of_the_whole_matrix(n: int, m: int, count: int, least: float, seed: int) -> None:
+@given(
+    st.integers(0, 12),
+    st.integers(0, 60),
+    st.integers(0, 9),
+    st.sampled_from([0.0, 0.5]),
+    st.sampled_from([7, 64]),
+    st.integers(0, 99),
+)
+def test_the_best_are_those_of_the_whole_matrix(
+    n: int, m: int, count: int, least: float, narrowest: int, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     a, b = PackedParts(people(rng, n)), PackedParts(people(rng, m))
     similarity, common = a.compare(b)
     allowed = np.where(common > max(least - 1e-6, 1e-6), similarity, -np.inf)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packed_module, "_BLOCK", 1)
-        patch.setattr(packed_module, "_NARROWEST", 7)
+        patch.setattr(packed_module, "_NARROWEST", narrowest)
         rows, values = a.best(b, count, least_common=least)
     assert rows.shape == values.shape == (n, min(count, m))
     expected = -np.sort(-allowed, axis=1)[:, :count]
