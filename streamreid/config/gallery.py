@@ -88,7 +88,7 @@ class GalleryConfig(Section):
     index_from: int = Field(
         default=200_000,
         ge=1,
-        description="From so many views on, searches take candidates from an approximate index (extra: index).",
+        description="From so many views on, searches take candidates from an approximate index.",
     )
 
     @field_validator("store")

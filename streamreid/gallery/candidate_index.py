@@ -1,73 +1,87 @@
-"""Candidates for the exact search, from an approximate index of vectors in memory: usearch's HNSW graph (Malkov &
-Yashunin, 2018).
+"""Candidates for the exact search: all rows of the matrix in few dimensions, those that keep most of them (principal
+components), searched one after the other.
 
-The index lives with the process only. Erased entries are marked in the graph and leave it when it is made anew.
+A graph of neighbours would look at fewer rows, but at most of them from memory that is not in the cache, and it knows
+nothing of parts that are hidden. This knows them, is made in seconds, follows every change of its rows at once, and
+keeps nothing of a row that was erased.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from streamreid.errors import MissingExtraError
+from streamreid.features.packed import LEAST_WEIGHT, PackedParts
+from streamreid.gallery.prototype_matrix import PrototypeMatrix, greatest
 from streamreid.types import FloatArray, IntArray
 
 __all__ = ["CandidateIndex"]
 
-_CONNECTIVITY = 16
-"""Neighbours per node of the HNSW graph (M of Malkov & Yashunin)."""
+_DIMENSIONS = 48
+"""Kept of each row; see benchmarks/gallery.py for the recall."""
 
-_EXPANSION_ADD = 64
-"""Candidates looked at when a vector is added (efConstruction)."""
+_MORE, _STEPS = 16, 4
+"""Directions beyond those, and steps, by which they are found."""
+
+_BLOCK = 32_768
+"""Rows compared at a time, so that what is made of them stays in the cache."""
 
 
 class CandidateIndex:
-    """Vectors by id, searched by inner product.
+    """The rows of a matrix by number, in few dimensions.
 
     Args:
-        dim: Values per vector.
-
-    Raises:
-        MissingExtraError: usearch is not installed.
+        sample: ``[S, K * D]`` some of them, by which the dimensions are chosen.
     """
 
-    def __init__(self, dim: int) -> None:
-        try:
-            from usearch.index import Index
-        except ImportError:
-            raise MissingExtraError("usearch", "index", "the approximate index of a large gallery") from None
-        self._graph: Any = Index(
-            ndim=dim, metric="ip", dtype="f16", connectivity=_CONNECTIVITY, expansion_add=_EXPANSION_ADD
-        )
-        self.erased = 0
-
-    def __len__(self) -> int:
-        return len(self._graph)
-
-    def __contains__(self, view: int) -> bool:
-        return bool(view in self._graph)
+    def __init__(self, sample: FloatArray) -> None:
+        self._basis = _principal(sample, _DIMENSIONS)
+        self._rows = np.zeros((0, self._basis.shape[1]), np.float32)
 
     def __repr__(self) -> str:
-        return f"CandidateIndex(n={len(self)}, dim={self._graph.ndim})"
+        return f"CandidateIndex(rows={len(self._rows)}, dim={self._basis.shape[1]})"
 
-    def add(self, ids: IntArray, vectors: FloatArray) -> None:
-        """Add vectors ``[N, D]`` under their ids."""
-        if len(ids):
-            self._graph.add(ids.astype(np.uint64), vectors.astype(np.float16))
+    def put(self, matrix: PrototypeMatrix, rows: IntArray) -> None:
+        """Take over some rows as they are now; zeros where they are free."""
+        if len(rows) and int(rows.max()) >= len(self._rows):
+            larger = np.zeros((max(int(rows.max()) + 1, len(self._rows) * 5 // 4), self._rows.shape[1]), np.float32)
+            larger[: len(self._rows)] = self._rows
+            self._rows = larger
+        self._rows[rows] = matrix.packed(rows) @ self._basis
 
-    def remove(self, ids: IntArray) -> None:
-        """Let go of some; ids that are not there are ignored."""
-        there = [i for i in ids.tolist() if i in self._graph]
-        if there:
-            self._graph.remove(np.array(there, np.uint64))
-            self.erased += len(there)
+    def search(self, matrix: PrototypeMatrix, query: PackedParts, count: int, *, least: float) -> IntArray:
+        """Rows that probably look most like the queries.
 
-    def search(self, vectors: FloatArray, count: int) -> IntArray:
-        """Ids of about the ``count`` nearest to each of ``[Q, D]`` vectors, all together."""
-        count = min(count, len(self))
-        if not count or not len(vectors):
-            return np.zeros(0, np.int64)
-        self._graph.expansion_search = count
-        found = self._graph.search(vectors.astype(np.float16), count)
-        return np.asarray(found.keys).reshape(-1).astype(np.int64)
+        Args:
+            matrix: Whose rows they are; all were put.
+            query: Q rows.
+            count: How many rows per query.
+            least: Share of parts that must be seen in both pictures.
+
+        Returns:
+            ``[R]`` row numbers, rising.
+        """
+        weights, end = matrix.weights, matrix.weights.shape[1]
+        few, enough = query.rows @ self._basis, max(least * matrix.shape[0], LEAST_WEIGHT)
+        values = np.empty((len(query), end), np.float32)
+        for start in range(0, end, _BLOCK):
+            block = slice(start, min(start + _BLOCK, end))
+            weight = query.weights @ weights[:, block]
+            hidden = weight < enough
+            np.maximum(weight, LEAST_WEIGHT, out=weight)
+            np.divide(few @ self._rows[block].T, weight, out=values[:, block])
+            values[:, block][hidden] = -np.inf
+        found = [greatest(of_one, count) for of_one in values]
+        return found[0] if len(found) == 1 else np.unique(np.concatenate(found))
+
+
+def _principal(sample: FloatArray, count: int) -> FloatArray:
+    """``[W, count]`` about the directions that keep most of the rows ``[S, W]``, by a few steps of subspace iteration
+    (Halko, Martinsson & Tropp, SIAM Review 2011), in a small part of the time of all eigenvectors."""
+    width = sample.shape[1]
+    start = np.random.default_rng(0).standard_normal((width, min(width, count + _MORE))).astype(np.float32)
+    basis = np.linalg.qr(start)[0]
+    for _ in range(_STEPS):
+        basis = np.linalg.qr(sample.T @ (sample @ basis))[0]
+    few = sample @ basis
+    vectors = np.linalg.eigh(few.T @ few)[1]
+    return np.ascontiguousarray(basis @ vectors[:, ::-1][:, :count], np.float32)

@@ -1,14 +1,17 @@
-"""The prototypes of a gallery as one matrix of float16, in a memory-mapped file, for exact search.
+"""The prototypes of a gallery as one matrix of 16 bits per value, in memory-mapped files, for exact search.
 
 The similarity is that of ``streamreid.features.similarity``: with w = sqrt(visibility), one product over the K * D
-columns of w_k f_k and one over the K weights. The file has no name: it is a working copy that ends with the process, so
-that erasing people needs no care for it on disk. An encrypted gallery keeps its matrix in memory only.
+columns of w_k f_k and one over the K weights. A search reads the high bytes of all rows, which say who certainly looks
+less like the query than others do, and both bytes of the rest. The files have no name: they are working copies that end
+with the process, so that erasing people needs no care for them on disk. An encrypted gallery keeps its matrix in memory
+only.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +19,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.errors import GalleryError
-from streamreid.features.packed import PackedParts, weighted_mean
+from streamreid.features.packed import LEAST_WEIGHT, PackedParts, weighted_mean
+from streamreid.gallery.fixed_point import Planes, numkong, products, rough_products, split, wide
 from streamreid.types import FloatArray, IntArray, PartFeatures
 
-__all__ = ["PrototypeMatrix", "widened"]
+__all__ = ["PrototypeMatrix", "greatest"]
 
-_BLOCK = 256  # rows of which the conversion to float32 stays in the cache
 _FIRST = 1024  # rows made room for at first
-_FEW = 3  # queries up to which a product that reads float16 directly beats converting for a GEMM
-# Sign and magnitude of a float16 that was shifted left by 13 bits.
-_MASK = np.array(0x8FFFE000, np.uint32).view(np.int32)
-_SCALE = np.float32(2.0**112)  # 127 - 15, the difference of the exponents' biases
+_BLOCK = 16_384
+"""Rows compared at a time, so that what is made of them stays in the cache."""
+
+_SLACK = 1e-5
+"""What float32 may add to the error of a similarity."""
+
+_SAMPLED = 64
+"""Of large arrays every so many-th value says where the greatest begin."""
 
 
 class PrototypeMatrix:
@@ -44,24 +51,22 @@ class PrototypeMatrix:
         self.shape = shape
         self._width = shape[0] * shape[1]
         self._folder = folder
-        self._file: Any = None
-        self._rows: NDArray[np.float16] = np.zeros((0, self._width), np.float16)
-        self._weights = np.zeros((0, shape[0]), np.float32)
+        self._files: list[Any] = []
+        self._planes = Planes.zeros(0, self._width)
+        self._weights = np.zeros((shape[0], 0), np.float32)  # a row per part, so that one product reads them in order
+        self._lengths = np.zeros((2, 0), np.float32)  # of each row, and of what the low bytes add
         self._ids = np.zeros(0, np.int64)
         self._global_ids = np.zeros(0, np.int64)
         self._row_of: dict[int, int] = {}
         self._free: list[int] = []
         self._end = 0
-        self._numkong = _numkong()
+        self._numkong = numkong()
 
     def __len__(self) -> int:
         return len(self._row_of)
 
     def __repr__(self) -> str:
-        return (
-            f"PrototypeMatrix(n={len(self)}, parts={self.shape[0]}, dim={self.shape[1]}, "
-            f"mapped={self._file is not None})"
-        )
+        return f"PrototypeMatrix(n={len(self)}, parts={self.shape[0]}, dim={self.shape[1]}, mapped={bool(self._files)})"
 
     @property
     def ids(self) -> IntArray:
@@ -76,14 +81,14 @@ class PrototypeMatrix:
     @property
     def nbytes(self) -> int:
         """Bytes of the rows in use, in the file and in memory."""
-        return self._end * (2 * self._width + 4 * self.shape[0] + 16)
+        return self._end * (2 * self._width + 4 * self.shape[0] + 28)
 
     def close(self) -> None:
-        """Let go of the file, and with it of the matrix."""
-        self._rows = np.zeros((0, self._width), np.float16)
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Let go of the files, and with them of the matrix."""
+        self._planes = Planes.zeros(0, self._width)
+        for file in self._files:
+            file.close()
+        self._files = []
 
     # ------------------------------------------------------------ rows
 
@@ -108,8 +113,12 @@ class PrototypeMatrix:
         self._reserve(self._end + len(fresh))
         rows = np.array(reused + fresh, np.int64)
         packed = PackedParts(features[new])
-        self._rows[rows] = packed.rows.astype(np.float16)
-        self._weights[rows] = packed.weights
+        planes = split(packed.rows)
+        self._planes.put(rows, planes)
+        self._weights[:, rows] = packed.weights.T
+        self._lengths[0, rows] = np.sqrt(np.einsum("ij,ij->i", packed.rows, packed.rows))
+        low = planes.low.astype(np.float32)
+        self._lengths[1, rows] = planes.scale * np.sqrt(np.einsum("ij,ij->i", low, low))
         self._ids[rows], self._global_ids[rows] = ids[new], global_ids[new]
         self._row_of.update(zip(ids[new].tolist(), rows.tolist(), strict=True))
         self._end += len(fresh)
@@ -124,8 +133,9 @@ class PrototypeMatrix:
         """Of the rows of some identities keep the prototypes in ``ids``; the others are overwritten with zeros."""
         mine = np.flatnonzero(np.isin(self.global_ids, global_ids))
         rows = mine[~np.isin(self._ids[mine], ids)]
-        self._rows[rows] = 0
-        self._weights[rows] = 0
+        self._planes.put(rows, Planes.zeros(len(rows), self._width))
+        self._weights[:, rows] = 0
+        self._lengths[:, rows] = 0
         for prototype in self._ids[rows].tolist():
             del self._row_of[prototype]
         self._ids[rows], self._global_ids[rows] = 0, 0
@@ -138,38 +148,44 @@ class PrototypeMatrix:
         if rows <= len(self._ids):
             return
         room = max(rows, 2 * len(self._ids), _FIRST)
+        scale = self._longer(self._planes.scale, room)
         try:
-            self._rows = self._grown(room)
+            high, low = self._grown(room)
         except (OSError, ValueError, MemoryError) as error:
             raise GalleryError(
                 f"no room for a search matrix of {room} prototypes ({room * self._width * 2 >> 20} MiB): {error}"
             ) from None
-        for name in ("_weights", "_ids", "_global_ids"):
-            old = getattr(self, name)
-            larger = np.zeros((room, *old.shape[1:]), old.dtype)
-            larger[: self._end] = old[: self._end]
-            setattr(self, name, larger)
+        self._planes = Planes(high, low, scale)
+        for name in ("_weights", "_lengths", "_ids", "_global_ids"):
+            setattr(self, name, self._longer(getattr(self, name), room))
 
-    def _grown(self, room: int) -> NDArray[np.float16]:
-        if self._folder is not None and self._file is None:
+    def _longer(self, values: NDArray[Any], room: int) -> NDArray[Any]:
+        larger = np.zeros((*values.shape[:-1], room), values.dtype)
+        larger[..., : self._end] = values[..., : self._end]
+        return larger
+
+    def _grown(self, room: int) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+        if self._folder is not None and not self._files:
             try:
-                # Closed by close().
-                self._file = tempfile.TemporaryFile(prefix="streamreid-", dir=self._folder)  # noqa: SIM115
+                for _ in range(2):  # closed by close()
+                    self._files.append(tempfile.TemporaryFile(prefix="streamreid-", dir=self._folder))  # noqa: SIM115
             except OSError:
-                self._folder = None  # not writable: the matrix stays in memory
+                self._folder, self._files = None, []  # not writable: the matrix stays in memory
         if self._folder is None:
-            rows = np.zeros((room, self._width), np.float16)
-            rows[: self._end] = self._rows[: self._end]
-            return rows
-        size = room * self._width * 2
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(
-                self._file.fileno(), 0, size
-            )  # a full disk is met here, not as a crash when a page is touched
-        else:
-            self._rows = np.zeros((0, self._width), np.float16)
-            self._file.truncate(size)
-        return np.memmap(self._file, np.float16, "r+", shape=(room, self._width))
+            grown = Planes.zeros(room, self._width)
+            grown.high[: self._end] = self._planes.high[: self._end]
+            grown.low[: self._end] = self._planes.low[: self._end]
+            return grown.high, grown.low
+        size = room * self._width
+        if not hasattr(os, "posix_fallocate"):
+            self._planes = Planes.zeros(0, self._width)
+        for file in self._files:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)  # a full disk is met here, not when a page is touched
+            else:
+                file.truncate(size)
+        high, low = (np.memmap(file, np.int8, "r+", shape=(room, self._width)) for file in self._files)
+        return high, low
 
     # ------------------------------------------------------------ search
 
@@ -184,62 +200,109 @@ class PrototypeMatrix:
             similarity: ``[Q, R]`` float32 in [-1, 1]; 0 where no part was seen in both.
             common: ``[Q, R]`` float32 in [0, 1]: the share of parts that was seen in both.
         """
-        weights = self._weights[: self._end] if rows is None else self._weights[rows]
-        stored = self._rows[: self._end] if rows is None else self._rows[rows]
-        denominator = query.weights @ weights.T
-        similarity = weighted_mean(_products(query.rows, stored, self._numkong), denominator)
+        some: slice | IntArray = slice(self._end) if rows is None else rows
+        denominator = query.weights @ self._weights[:, some]
+        similarity = weighted_mean(products(query.rows, self._planes[some], self._numkong), denominator)
         return similarity, np.asarray(denominator / np.float32(max(self.shape[0], 1)), np.float32)
 
-    def foreground(self, rows: IntArray) -> FloatArray:
-        """``[R, D]`` the whole-person vectors of some rows, of unit length (zero where nothing was seen)."""
-        vectors = self._rows[rows, : self.shape[1]].astype(np.float32)
-        length = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.asarray(np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0), np.float32)
+    def likely(
+        self,
+        query: PackedParts,
+        people: int,
+        *,
+        least: float,
+        without: Collection[int] = (),
+        among: IntArray | None = None,
+    ) -> IntArray:
+        """Rows among which are the ``people`` identities that look most like any of the queries, and the best view of
+        each.
 
-    def stored(self, rows: IntArray) -> NDArray[np.float16]:
-        """``[R, K * D]`` the weighted parts as they are stored in some rows; zeros in free rows."""
-        return np.array(self._rows[rows])
+        Args:
+            query: Q rows.
+            people: How many identities.
+            least: Share of parts that must be seen in both pictures.
+            without: Global ids to leave out.
+            among: ``[R]`` only these rows.
+
+        Returns:
+            ``[C]`` row numbers, few of them.
+        """
+        lower, upper = self._bounds(query, least, among)
+        owners = self.global_ids if among is None else self.global_ids[among]
+        usable = owners > 0
+        if without:
+            usable &= ~np.isin(owners, sorted(without))
+        lower[~usable] = upper[~usable] = -np.inf
+        bound, wanted = -np.inf, 2 * people
+        while wanted < len(lower):
+            rows = greatest(lower, wanted)
+            rows = rows[np.argsort(-lower[rows])]
+            first = np.sort(np.unique(owners[rows], return_index=True)[1])
+            if len(first) >= people:
+                bound = lower[rows[first[people - 1]]]
+                break
+            wanted *= 8
+        found = np.flatnonzero(upper >= max(bound, -2.0))
+        return found if among is None else among[found]
+
+    def _bounds(self, query: PackedParts, least: float, among: IntArray | None) -> tuple[FloatArray, FloatArray]:
+        """``[R]`` what the similarity of each row with the query that it resembles most is at least and at most; -inf
+        where too little was seen in both."""
+        count = self._end if among is None else len(among)
+        lower, upper = np.full(count, -np.inf, np.float32), np.full(count, -np.inf, np.float32)
+        enough = max(least * self.shape[0], LEAST_WEIGHT)
+        lengths = np.linalg.norm(query.rows, axis=1)
+        for start in range(0, count, _BLOCK):
+            block = slice(start, min(start + _BLOCK, count))
+            some: slice | IntArray = block if among is None else among[block]
+            weights = query.weights @ self._weights[:, some]
+            found, rests = rough_products(query.rows, self._planes.high[some], self._planes.scale[some], self._numkong)
+            rows, rounded = self._lengths[:, some]
+            for value, weight, length, rest in zip(found, weights, lengths, rests, strict=True):
+                error = rounded * (length + rest) + rows * rest
+                usable = weight >= enough
+                np.maximum(weight, LEAST_WEIGHT, out=weight)
+                error /= weight
+                error += _SLACK
+                value /= weight
+                np.maximum(lower[block], value - error, out=lower[block], where=usable)
+                np.maximum(upper[block], value + error, out=upper[block], where=usable)
+        return lower, upper
+
+    def rows_of(self, people: Collection[int]) -> IntArray:
+        """``[R]`` row numbers of the prototypes of some identities."""
+        owners = self.global_ids
+        wanted = np.array(sorted(people), np.int64)
+        if len(wanted) < 3 or not len(owners):
+            return np.flatnonzero(np.isin(owners, wanted))
+        table = np.zeros(max(int(owners.max()), int(wanted[-1])) + 1, bool)
+        table[wanted] = True
+        return np.flatnonzero(table[owners])
 
     def row_numbers(self, ids: IntArray) -> IntArray:
         """``[R]`` row numbers of those prototypes that are there."""
         return np.array([self._row_of[i] for i in ids.tolist() if i in self._row_of], np.int64)
 
+    def packed(self, rows: IntArray) -> FloatArray:
+        """``[R, K * D]`` the weighted parts of some rows; zeros in free rows."""
+        return wide(self._planes[rows])
 
-def _products(query: FloatArray, stored: NDArray[np.float16], direct: Any) -> FloatArray:
-    """``query @ stored.T`` in float32, ``[Q, R]``; ``direct`` is NumKong or None."""
-    if direct is not None and len(query) <= _FEW and len(stored):
-        return np.asarray(direct.cdist(np.ascontiguousarray(query, np.float16), stored, "dot"), np.float32).reshape(
-            len(query), len(stored)
-        )
-    result = np.empty((len(query), len(stored)), np.float32)
-    buffer = np.empty((_BLOCK, stored.shape[1]), np.int32)
-    for start in range(0, len(stored), _BLOCK):
-        block = stored[start : start + _BLOCK]
-        np.matmul(query, widened(block, buffer[: len(block)]).T, out=result[:, start : start + len(block)])
-    return result
+    @property
+    def weights(self) -> FloatArray:
+        """``[K, R]`` the weights of all rows, to be read only."""
+        return self._weights[:, : self._end]
 
 
-def widened(block: NDArray[np.float16], buffer: NDArray[np.int32]) -> FloatArray:
-    """float16 as float32, several times as fast as ``astype``.
-
-    Sign and magnitude are moved to their places; a product sets the bias of the exponent.
-
-    Args:
-        block: ``[R, C]`` finite values.
-        buffer: ``[R, C]`` is overwritten with the result.
-    """
-    np.copyto(buffer, block.view(np.int16))
-    np.left_shift(buffer, 13, out=buffer)
-    np.bitwise_and(buffer, _MASK, out=buffer)
-    values = buffer.view(np.float32)
-    np.multiply(values, _SCALE, out=values)
-    return values
-
-
-def _numkong() -> Any:
-    """NumKong, which comes with usearch and multiplies float16 as it lies; None if it is not installed."""
-    try:
-        import numkong
-    except ImportError:
-        return None
-    return numkong
+def greatest(values: FloatArray, count: int) -> IntArray:
+    """Numbers of the ``count`` greatest values, in any order."""
+    if count >= len(values):
+        return np.arange(len(values))
+    among = np.zeros(0, np.int64)
+    if len(values) > 1000 * _SAMPLED:
+        sample, share = values[::_SAMPLED], count / _SAMPLED
+        rank = min(int(share + 4 * np.sqrt(share)) + 4, len(sample))
+        bound = np.partition(sample, len(sample) - rank)[len(sample) - rank]
+        among = np.flatnonzero(values >= bound)
+    if len(among) < count:
+        return np.argpartition(values, len(values) - count)[len(values) - count :]
+    return among[np.argpartition(values[among], len(among) - count)[len(among) - count :]]

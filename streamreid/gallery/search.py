@@ -1,22 +1,24 @@
 """Who looks like this: exact search over all views, or over the candidates of an approximate index.
 
 The part similarity is no inner product (its divisor depends on which parts both pictures show), so an index of vectors
-cannot answer it. Above a configurable size an index of the whole-person vectors names candidates, and those are ranked
-exactly.
+cannot answer it. Above a configurable size, an index of the views in few dimensions names candidates, and those are
+ranked exactly.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
+from math import inf
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from streamreid._threads import Thread
-from streamreid.errors import EngineMismatchError, MissingExtraError
+from streamreid.errors import EngineMismatchError
 from streamreid.features.similarity import Calibration, PackedParts, SiteCalibration
 from streamreid.gallery.candidate_index import CandidateIndex
 from streamreid.gallery.gallery import Gallery
@@ -26,16 +28,16 @@ from streamreid.types import FloatArray, IntArray, PartFeatures
 
 __all__ = ["GallerySearch", "Match"]
 
-log = logging.getLogger(__name__)
-
 _CANDIDATES, _SHARE = 1000, 250  # at least so many, and one of so many views: see benchmarks/gallery.py for the recall
 MOST_ODDS = 30.0
 """Log-odds beyond which a calibration says nothing more."""
 
-_STALE = 0.5
-"""Share of erased entries from which the index is built anew."""
+_GROWN = 4
+"""Times as many views as the index was learnt from, from which it is made anew."""
 
 _PIECE = 2000  # views taken at a time when the index is made
+_SAMPLE = 4096  # views by which its dimensions are chosen
+_FEW = 2048  # views up to which comparing all of them takes less time than finding out which ones matter
 _BLOCK = 512  # views read at a time: what is converted stays in the cache
 
 
@@ -48,7 +50,7 @@ class Match:
         similarity: Best part similarity of any row of the query with any prototype of the identity, in [-1, 1].
         common: Share of parts that both of these show, in [0, 1].
         probability: Probability in (0, 1) that these two show one person, by the engine's calibration.
-        prototypes: Id of each prototype that was among the best, with its similarity, best first.
+        prototypes: Id of each prototype that shows enough of the same parts, with its similarity, best first.
         evidence: Log of how much more probable all similarities are for one person than for two; None if not known.
             The query resembles one of the prototypes, and nobody knows which, so it is the log of the mean, over all
             pairs of a row of the query and a prototype, of the likelihood ratio of the pair. The best pair alone would
@@ -70,8 +72,10 @@ class GallerySearch:
         store: Where they come from.
         calibration: Turns similarity into probability.
         index_from: Views from which on candidates come from an approximate index, made beside; None searches exactly
-            whatever the number. The index takes minutes to make for a million views: it is for processes that stay.
-        folder: Where the matrix file is made (it has no name); None keeps it in memory. Encrypted stores always do.
+            whatever the number. The index takes half a minute to make for a million views: it is for processes that
+            stay.
+        folder: Where the files of the matrix are made (they have no name); None keeps it in memory. Encrypted stores
+            always do.
         least_common: Share of parts that must be seen in both pictures.
     """
 
@@ -92,6 +96,8 @@ class GallerySearch:
         self._lock = threading.Lock()
         self._matrix: PrototypeMatrix | None = None
         self._index: CandidateIndex | None = None
+        self._growing: CandidateIndex | None = None
+        self._learnt_from = 0
         self._builder: threading.Thread | None = None
         self._position = 0
         self.reload()
@@ -110,7 +116,7 @@ class GallerySearch:
     @property
     def indexed_count(self) -> int:
         """Prototypes in the approximate index; 0 where there is none."""
-        return 0 if self._index is None else len(self._index)
+        return 0 if self._index is None else len(self)
 
     @property
     def nbytes(self) -> int:
@@ -122,7 +128,7 @@ class GallerySearch:
         with self._lock:
             if self._matrix is not None:
                 self._matrix.close()
-            self._matrix = self._index = None
+            self._matrix = self._index = self._growing = None
 
     # ------------------------------------------------------------ following the store
 
@@ -133,7 +139,7 @@ class GallerySearch:
         with self._lock:
             if self._matrix is not None:
                 self._matrix.close()
-            self._matrix = self._index = None
+            self._matrix = self._index = self._growing = None
             self._position = position
             if stamp is None:
                 return
@@ -175,58 +181,52 @@ class GallerySearch:
         missing = sorted({int(o) for i, o in zip(ids.tolist(), owners.tolist(), strict=True) if i not in self._matrix})
         blocks = list(self.store.prototypes(ids=missing)) if missing else []
         with self._lock:
-            before = self._matrix.ids[np.isin(self._matrix.global_ids, sorted(people))]
+            before = self._matrix.rows_of(people)
             self._matrix.keep_only(np.array(sorted(people), np.int64), ids)
             for block in blocks:
                 self._matrix.add(block.ids, block.global_ids, block.features)
             self._matrix.assign(ids, owners)
-            if self._index is not None:
-                gone = before[~np.isin(before, ids)]
-                self._index.remove(gone)
-                new = np.array([i for block in blocks for i in block.ids.tolist() if i not in self._index], np.int64)
-                self._index.add(new, self._matrix.foreground(self._matrix.row_numbers(new)))
+            changed = np.union1d(before, self._matrix.row_numbers(ids))
+            for index in (self._index, self._growing):
+                if index is not None:
+                    index.put(self._matrix, changed)
             self._want_index()
 
     # ------------------------------------------------------------ the index
 
     def _want_index(self) -> None:
-        """Begin to make the index when the matrix has grown to it, or anew when erased entries weigh in it; searches
-        are exact until it is ready."""
+        """Begin to make the index when the matrix has grown to it, or anew when it has outgrown it; searches are exact
+        until it is ready."""
         matrix = self._matrix
         if matrix is None or self._index_from is None or (self._builder is not None and self._builder.is_alive()):
             return
         if len(matrix) < self._index_from:
             self._index = None
             return
-        if self._index is not None and self._index.erased <= _STALE * len(matrix):
+        if self._index is not None and len(matrix) < _GROWN * self._learnt_from:
             return
-        try:
-            index = CandidateIndex(matrix.shape[1])
-        except MissingExtraError as error:
-            log.warning("%s; %d views are searched one by one", error, len(matrix))
-            self._index_from = None
-            return
-        self._builder = Thread(target=self._build, args=(matrix, index), name="gallery-index", daemon=True)
+        self._builder = Thread(target=self._build, args=(matrix,), name="gallery-index", daemon=True)
         self._builder.start()
 
-    def _build(self, matrix: PrototypeMatrix, index: CandidateIndex) -> None:
-        with self._lock:
-            ids = matrix.ids[matrix.ids > 0].copy()
-        for start in range(0, len(ids), _PIECE):
-            with self._lock:
-                if self._matrix is not matrix:
-                    return
-                rows = matrix.row_numbers(ids[start : start + _PIECE])
-                there, vectors = matrix.ids[rows].copy(), matrix.foreground(rows)
-            index.add(there, vectors)
+    def _build(self, matrix: PrototypeMatrix) -> None:
         with self._lock:
             if self._matrix is not matrix:
                 return
-            now = matrix.ids[matrix.ids > 0]
-            index.remove(ids[~np.isin(ids, now)])
-            late = now[~np.isin(now, ids)]
-            index.add(late, matrix.foreground(matrix.row_numbers(late)))
-            self._index = index
+            there = np.flatnonzero(matrix.ids)
+            self._learnt_from = len(there)
+            sample = matrix.packed(np.sort(np.random.default_rng(0).permutation(there)[:_SAMPLE]))
+        index, start = CandidateIndex(sample), 0
+        while True:
+            with self._lock:
+                if self._matrix is not matrix:
+                    return
+                self._growing = index  # what changes from now on is put there by whoever changes it
+                rows = np.arange(start, min(start + _PIECE, len(matrix.ids)))
+                index.put(matrix, rows)
+                start += len(rows)
+                if start == len(matrix.ids):
+                    self._index, self._growing = index, None
+                    return
 
     def wait_for_index(self) -> bool:
         """Wait until an index that is being made is ready. Returns whether there is one."""
@@ -272,75 +272,92 @@ class GallerySearch:
                     f"the query has {features.shape[0]} parts of {features.shape[1]} values, the gallery "
                     f"{matrix.shape[0]} of {matrix.shape[1]}; describe it with the gallery's engine"
                 )
-            rows = None
+            packed, excluded, complete = PackedParts(features), set(without), False
+            likely = partial(matrix.likely, packed, top, least=self._least, without=excluded)
             if among is not None:
-                rows = np.flatnonzero(np.isin(matrix.global_ids, sorted(among)))
+                rows, complete = matrix.rows_of(among), True
             elif self._index is not None and not exact:
-                rows = self._candidates(features, top)
-            similarity, common = matrix.compare(PackedParts(features), rows)
-            people = matrix.global_ids if rows is None else matrix.global_ids[rows]
-            views = matrix.ids if rows is None else matrix.ids[rows]
-            return self._rank(similarity, common, people, views, top, set(without))
+                count = max(_CANDIDATES, 50 * top, len(matrix) // _SHARE)
+                rows = likely(among=self._index.search(matrix, packed, count, least=self._least))
+            elif len(matrix.ids) <= _FEW:
+                rows, complete = np.arange(len(matrix.ids)), True
+            else:
+                rows = likely()
+            seen = self._compared(matrix, packed, rows)
+            people = _best_people(seen, top, excluded)
+            if complete:
+                seen = seen.of(np.flatnonzero(np.isin(seen.people, people)))
+            else:
+                seen = self._compared(matrix, packed, matrix.rows_of(people))
+            return self._matches(seen, people)
 
-    def _candidates(self, features: PartFeatures, top: int) -> IntArray:
-        assert self._index is not None
-        assert self._matrix is not None
-        found = self._index.search(features.parts[:, 0], max(_CANDIDATES, 50 * top, len(self._matrix) // _SHARE))
-        return self._matrix.row_numbers(np.unique(found))
+    def _compared(self, matrix: PrototypeMatrix, query: PackedParts, rows: IntArray) -> _Compared:
+        similarity, common = matrix.compare(query, None if len(rows) == len(matrix.ids) else rows)
+        similarity[common < self._least] = -np.inf
+        return _Compared(similarity, common, matrix.global_ids[rows], matrix.ids[rows])
 
-    def _rank(
-        self,
-        similarity: FloatArray,
-        common: FloatArray,
-        people: IntArray,
-        views: IntArray,
-        top: int,
-        without: set[int],
-    ) -> list[Match]:
-        allowed = (common >= self._least) & (people > 0)[None]
-        if without:
-            allowed &= ~np.isin(people, sorted(without))[None]
-        values = np.where(allowed, similarity, -np.inf)
-        best_query = values.argmax(0)
-        columns = np.arange(values.shape[1])
-        value = values[best_query, columns]
-        # Enough of the best views for so many people; all of them if a few people own the best.
-        wanted = 64 * top
-        order = columns[np.isfinite(value)]
-        if len(order) > wanted:
-            picked = order[np.argpartition(-value[order], wanted - 1)[:wanted]]
-            order = picked if len(set(people[picked].tolist())) >= top else order
-        order = order[np.lexsort((views[order], -value[order]))]
-        found: dict[int, list[int]] = {}
-        for column in order.tolist():
-            who = int(people[column])
-            if who in found or len(found) < top:
-                found.setdefault(who, []).append(column)
-        evidence = self._evidence(values, people, found)
-        shared = common[best_query, columns]
-        return [self._match(who, mine, value, shared, views, evidence[who]) for who, mine in found.items()]
+    def _matches(self, seen: _Compared, people: list[int]) -> list[Match]:
+        """The matches of some people, in their order; nobody else is among those compared."""
+        best_query = seen.similarity.argmax(0)
+        columns = np.arange(len(best_query))
+        value, shared = seen.similarity[best_query, columns], seen.common[best_query, columns]
+        probability = self._calibration.probability(value).tolist()
+        evidence = self._evidence(seen.similarity, seen.people)
+        values, common, views, owners = value.tolist(), shared.tolist(), seen.views.tolist(), seen.people.tolist()
+        best: dict[int, int] = {}
+        pairs: dict[int, list[tuple[int, float]]] = {who: [] for who in people}
+        for column in np.lexsort((seen.views, -value)).tolist():
+            if values[column] > -inf:
+                who = owners[column]
+                best.setdefault(who, column)
+                pairs[who].append((views[column], values[column]))
+        return [
+            Match(who, values[row], common[row], probability[row], tuple(pairs[who]), evidence[who])
+            for who in people
+            for row in [best[who]]
+        ]
 
-    def _evidence(self, values: FloatArray, people: IntArray, wanted: Collection[int]) -> dict[int, float]:
-        """``Match.evidence`` of some people from the similarities ``values`` [Q, P], -inf where a pair has too little
-        in common to count."""
-        columns = np.flatnonzero(np.isin(people, sorted(wanted)))
-        odds = self._calibration.log_odds(values[:, columns]).astype(np.float64)
+    def _evidence(self, values: FloatArray, people: IntArray) -> dict[int, float]:
+        """``Match.evidence`` of people from the similarities ``values`` [Q, P] of all their views, -inf where a pair
+        has too little in common to count."""
+        odds = self._calibration.log_odds(values).astype(np.float64)
         counted = np.isfinite(odds)
-        ratios = np.where(counted, np.exp(np.clip(odds, -MOST_ODDS, MOST_ODDS)), 0.0).sum(0)
-        who, owner = np.unique(people[columns], return_inverse=True)
+        ratios = np.where(counted, np.exp(np.minimum(np.maximum(odds, -MOST_ODDS), MOST_ODDS)), 0.0).sum(0)
+        who, owner = np.unique(people, return_inverse=True)
         mean = np.bincount(owner, ratios) / np.maximum(np.bincount(owner, counted.sum(0)), 1)
         return dict(zip(who.tolist(), np.log(np.maximum(mean, np.exp(-MOST_ODDS))).tolist(), strict=True))
 
-    def _match(
-        self,
-        who: int,
-        columns: list[int],
-        value: FloatArray,
-        common: FloatArray,
-        views: IntArray,
-        evidence: float,
-    ) -> Match:
-        best = columns[0]
-        probability = float(self._calibration.probability(value[best : best + 1])[0])
-        pairs = tuple((int(views[c]), float(value[c])) for c in columns)
-        return Match(who, float(value[best]), float(common[best]), probability, pairs, evidence)
+
+class _Compared(NamedTuple):
+    """Queries beside some rows.
+
+    Args:
+        similarity: ``[Q, R]``, -inf where too little was seen in both.
+        common: ``[Q, R]`` share of parts seen in both.
+        people: ``[R]`` global ids, 0 for free rows.
+        views: ``[R]`` ids of the prototypes.
+    """
+
+    similarity: FloatArray
+    common: FloatArray
+    people: IntArray
+    views: IntArray
+
+    def of(self, columns: IntArray) -> _Compared:
+        """Some of the rows."""
+        return _Compared(
+            self.similarity[:, columns], self.common[:, columns], self.people[columns], self.views[columns]
+        )
+
+
+def _best_people(seen: _Compared, top: int, without: set[int]) -> list[int]:
+    """Global ids of those who look most like the query, best first."""
+    best = seen.similarity.max(0, initial=-np.inf)
+    found: dict[int, None] = {}
+    for row in np.lexsort((seen.views, -best)).tolist():
+        who = int(seen.people[row])
+        if best[row] == -np.inf or len(found) == top:
+            break
+        if who and who not in without:
+            found.setdefault(who)
+    return list(found)
