@@ -8,10 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from streamreid._yaml import validate
-from streamreid.config import OutputConfig
-from streamreid.config.changes import parse_settings
-
 __all__ = [
     "Cluster",
     "Delay",
@@ -157,6 +153,10 @@ def changes(settings: Sequence[str] | None, **given: Any) -> dict[str, Any]:
     Raises:
         ConfigError: ``rotate`` is neither a time nor a size, or an item of ``settings`` is not SECTION.KEY=VALUE.
     """
+    from streamreid._yaml import validate  # --help needs none of these
+    from streamreid.config import OutputConfig
+    from streamreid.config.changes import parse_settings
+
     rotate = given.pop("rotate", None)
     changed = {_SETTINGS[name]: value for name, value in given.items() if value is not None}
     if rotate is not None:

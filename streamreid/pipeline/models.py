@@ -4,6 +4,7 @@ time is native code, which leaves Python free."""
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from streamreid.config import Config
@@ -26,6 +27,7 @@ class OpeningModels:
 
     def __init__(self, config: Config, *, detector: Detector | None = None, embedder: Embedder | None = None) -> None:
         self._config = config
+        _import(config)
         opener = ThreadPoolExecutor(2, thread_name_prefix="open")
         try:
             self._embedder: Future[Embedder] = opener.submit(lambda: embedder or _open_embedder(config))
@@ -66,3 +68,15 @@ def _open_embedder(config: Config) -> Embedder:
     if prepare is not None:
         prepare()
     return opened
+
+
+def _import(config: Config) -> None:
+    """What opening needs of Python comes first, and undisturbed: threads that import beside one another take as long
+    as one after the other, and native code waits for both."""
+    import streamreid.pipeline.detectors
+    import streamreid.reid.factory  # noqa: F401
+
+    if "auto" in (config.detector.runtime, config.engine.runtime) and find_spec("openvino") is not None:
+        from streamreid.runtimes.openvino_module import openvino_module
+
+        openvino_module()

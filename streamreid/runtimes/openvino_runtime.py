@@ -87,6 +87,7 @@ class OpenVINORuntime:
         self._image = image
         self._as_read: Any = None
         self._to_compile: Any = None
+        self._reading = threading.Lock()
         self._identity = "" if cache is None else graph_sha256(model_path)
         known = self._describe()
         self.precision, rest = self._found_precision(precision, known.quantised)
@@ -128,7 +129,7 @@ class OpenVINORuntime:
         return [np.concatenate(column) for column in zip(*pieces, strict=True)]
 
     def prepare(self, row: tuple[int, ...]) -> None:
-        """Compile what batches of any length need, in a thread of its own; who needs one of these graphs before waits
+        """Compile what batches of any length need, in threads of their own; who needs one of these graphs before waits
         for it, and for no other.
 
         Args:
@@ -142,7 +143,7 @@ class OpenVINORuntime:
             keys.append((1, 1, *row))
         with self._lock:
             keys = [key for key in keys if key not in self._requests]
-            worker = ThreadPoolExecutor(1, thread_name_prefix="compile")
+            worker = ThreadPoolExecutor(2, thread_name_prefix="compile")
             with suppress(RuntimeError):  # no thread is left: they are compiled when they are needed
                 self._ahead |= {key: worker.submit(self._open, key[1:], key[0]) for key in keys}
             worker.shutdown(wait=False)
@@ -174,10 +175,11 @@ class OpenVINORuntime:
 
     def _model(self) -> Any:
         """The graph with its input as it was asked for, to be compiled."""
-        if self._to_compile is None:
-            model = self._read_file()
-            self._to_compile = model if self._image is None else with_pictures(model, self._image, self._path)
-        return self._to_compile
+        with self._reading:
+            if self._to_compile is None:
+                model = self._read_file()
+                self._to_compile = model if self._image is None else with_pictures(model, self._image, self._path)
+            return self._to_compile
 
     def _check_rows(self, pieces: list[list[FloatArray]], count: int, done: int) -> None:
         """The first axis of every output has to be the picture, else the pieces cannot be put together."""
