@@ -212,17 +212,14 @@ class PrototypeBank:
         self._check(features)
         if len(seen) < len(rows):
             rows, people, w = rows[seen], people[seen], w[seen]
-        parts, mass = features.parts[people], self._mass[rows]  # [M, K, D], [M, P, K]
-        near = np.zeros_like(mass)
-        for number in range(self._slots_in_use()):
-            old = self._parts[rows, number]
-            np.einsum("mkd,mkd->mk", old, parts, out=near[:, number])
-        slot = assign_slots(near, mass, w, join=self._join)
+        parts = features.parts[people]  # [M, K, D]
         at: tuple[Any, ...] = (rows, 0)
-        if self._slots_in_use() > 1 or np.count_nonzero(slot):
+        old, had = self._parts[at], self._mass[at]
+        first = np.einsum("mkd,mkd->mk", old, parts)
+        if self._slots_in_use() > 1 or np.count_nonzero((first >= self._join) & (had > 0)) < first.size:
+            slot = self._slots_of(rows, first, parts, w)
             at = (rows[:, None], slot, np.arange(self.shape[0])[None])
-            old = self._parts[at]
-        had = self._mass[at]
+            old, had = self._parts[at], self._mass[at]
         young = w / (had + w + 1e-9) * (had < self._full)
         step = np.where(had > 0, np.maximum(self._rate * w, young), w > 0).astype(np.float32)[..., None]
         old *= 1 - step
@@ -231,6 +228,16 @@ class PrototypeBank:
         self._parts[at] = _normalise(old)
         self._mass[at] = np.minimum(had + w, _MOST_MASS * self._full)
         self._changed()
+
+    def _slots_of(self, rows: Rows, first: FloatArray, parts: FloatArray, weight: FloatArray) -> Rows:
+        """``[M, K]`` the prototype that each of ``parts`` [M, K, D] joins or begins; ``first`` [M, K] is how alike it
+        is to the first one."""
+        mass = self._mass[rows]  # [M, P, K]
+        near = np.zeros_like(mass)
+        near[:, 0] = first
+        for number in range(1, self._slots_in_use()):
+            np.einsum("mkd,mkd->mk", self._parts[rows, number], parts, out=near[:, number])
+        return assign_slots(near, mass, weight, join=self._join)
 
     def add(self, features: PartFeatures, quality: FloatArray) -> None:
         """Append tracks that look like ``features`` [M]."""
