@@ -39,9 +39,9 @@ class OpeningModels:
         """Whether they are those of a configuration, which may have other cameras than the one they were opened for."""
         from streamreid.pipeline.detectors import box_files
 
-        mine = self._config
-        same = config.detector == mine.detector and config.engine == mine.engine
-        return same and box_files(config) == box_files(mine) and len(config.cameras) == len(mine.cameras)
+        mine, files = self._config, box_files(config)
+        same = config.detector == mine.detector and config.engine == mine.engine and files == box_files(mine)
+        return same and (not files or len(config.cameras) == len(mine.cameras))
 
     def take(self) -> tuple[Detector, Embedder]:
         """Both, as soon as they are open.
