@@ -20,7 +20,7 @@ from streamreid._packing import pack, unpack
 from streamreid.errors import DataError
 from streamreid.features.eight_bits import from_eight_bits, in_eight_bits, to_eight_bits
 from streamreid.features.part_colours import ColourArray
-from streamreid.types import Detections, FloatArray, Frame, PartFeatures, SimilaritySums, Tracks
+from streamreid.types import Detections, FloatArray, Frame, IntArray, PartFeatures, SimilaritySums, Tracks
 
 __all__ = ["TrackObservation", "TrackUpdate", "TrackedFrame"]
 
@@ -47,6 +47,33 @@ class TrackedFrame:
     visibility: FloatArray
     blur_boxes: FloatArray | None = None
     colours: ColourArray | None = None
+
+    def __getitem__(self, rows: IntArray) -> TrackedFrame:
+        """The same frame with some of its tracks, by row; everybody is blurred as before."""
+        colours = None if self.colours is None else self.colours[rows]
+        return TrackedFrame(self.frame, self.tracks[rows], self.visibility[rows], self.blur_boxes, colours)
+
+    def one_box_each(self, global_ids: IntArray) -> IntArray | None:
+        """Where everybody is: a lost track's predicted box gives way to that of the track in which the person goes on.
+
+        Args:
+            global_ids: ``[N]`` who the tracks are; 0 where that is undecided.
+
+        Returns:
+            Rows that stay, ascending; None if all do.
+        """
+        known = [who for who in global_ids.tolist() if who]
+        if len(set(known)) == len(known):
+            return None
+        order = np.lexsort((self.tracks.ids, self.tracks.rows >= 0))[::-1]  # detected first, then the newest track
+        seen: set[int] = set()
+        kept = []
+        for row in order.tolist():
+            who = int(global_ids[row])
+            if not who or who not in seen or self.tracks.rows[row] >= 0:
+                kept.append(row)
+            seen.add(who)
+        return np.array(sorted(kept), np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -267,8 +267,13 @@ class Site:
         return results
 
     def _result(self, item: TrackedFrame) -> FrameResult:
-        frame, tracks = item.frame, item.tracks
-        links = [self.associator.link(frame.camera, i) for i in tracks.ids.tolist()]
+        frame = item.frame
+        links = [self.associator.link(frame.camera, i) for i in item.tracks.ids.tolist()]
+        ids = np.array([g for g, _ in links], np.int64)
+        probabilities = np.array([p for _, p in links], np.float32)
+        if (kept := item.one_box_each(ids)) is not None:
+            item, ids, probabilities = item[kept], ids[kept], probabilities[kept]
+        tracks = item.tracks
         count = self.statistics.of(frame.camera)
         count.frames += 1
         count.boxes += len(tracks)
@@ -278,8 +283,6 @@ class Site:
         count.clocks[frame.clock] = count.clocks.get(frame.clock, 0) + 1
         if count.live:
             count.ages.add(self._clock.now() - frame.time)
-        ids = np.array([g for g, _ in links], np.int64)
-        probabilities = np.array([p for _, p in links], np.float32)
         calibrated = self.ground is not None and frame.camera in self.ground
         world = (
             self.ground.positions(frame.camera, frame.time, tracks.rows)

@@ -223,3 +223,38 @@ def test_pictures_are_not_sent(recording, colours):
         pixels = next(iter(run)).frame.image.size
     assert max(map(len, sizes)) < pixels / 10
     assert replace(TrackUpdate(), last=True).to_bytes() != TrackUpdate().to_bytes()
+
+
+def test_a_predicted_box_gives_way_to_the_track_in_which_the_person_goes_on(scene, colours):
+    """Track 1 is lost and predicted; 2 and 3 are detected. 3 is the same person as 1, and nobody is at two places."""
+    nothing = np.zeros((40, 100, 3), np.uint8)
+
+    def shown(global_ids, rows):
+        tracks = Tracks(
+            np.array([1, 2, 3]),
+            np.float32([[0, 0, 10, 30], [50, 0, 60, 30], [90, 0, 99, 30]]),
+            np.float32([0, 0.9, 0.8]),
+            np.array(rows),
+        )
+        frame = TrackedFrame(Frame("left", 0, 0.0, nothing), tracks, np.ones((3, 6), np.float32))
+        kept = frame.one_box_each(np.array(global_ids))
+        return [1, 2, 3] if kept is None else frame[kept].tracks.ids.tolist()
+
+    assert shown([7, 8, 7], [-1, 0, 1]) == [2, 3]
+    assert shown([7, 7, 8], [-1, -1, 1]) == [2, 3]  # both predicted: the newest
+    assert shown([0, 0, 8], [-1, -1, 1]) == [1, 2, 3]  # undecided tracks are nobody in particular
+    assert shown([7, 7, 8], [0, 1, -1]) == [1, 2, 3]  # never a detected one
+
+    config = scene.config(scene.camera("left", [0]))
+    site = Site(
+        config, EngineDescription(colours.name, colours.fingerprint, colours.parts, colours.dim, colours.calibration)
+    )
+    site.associator.link = lambda camera, track: (7, 0.9)
+    boxes = np.float32([[0, 0, 10, 30], [50, 0, 60, 30]])
+    tracks = Tracks(np.array([1, 2]), boxes, np.float32([0, 0.9]), np.array([-1, 0]))
+    frame = Frame("left", 0, 0.0, nothing)
+    released = TrackedFrame(frame, tracks, np.ones((2, len(colours.parts)), np.float32))
+    update = TrackUpdate(frame=frame, detections=Detections.empty(), released=(released,))
+    (result,) = site.process(update)
+    assert (result.tracks.ids.tolist(), result.global_ids.tolist()) == ([2], [7])
+    assert len(result.visibility) == len(result.probabilities) == 1
