@@ -249,6 +249,8 @@ def follow(cameras: int, options: argparse.Namespace) -> dict[str, float]:
         "seconds": seconds,
     }
     if len(minutes) > 10:  # flat over time?
+        thirds = np.array_split(lag, 3)
+        figures |= {f"lag_p95_ms_third_{i}": 1000 * float(np.percentile(x, 95)) for i, x in enumerate(thirds, 1)}
         each = [took[(at >= BEGIN + 60 * m) & (at < BEGIN + 60 * (m + 1))].mean() for m in range(1, len(minutes))]
         slope = np.polyfit(np.arange(len(each)), each, 1)[0]
         figures["growth_percent_per_hour"] = 100 * 60 * slope / float(np.mean(each))
@@ -269,7 +271,7 @@ def main() -> None:
     parser.add_argument("--warmup", type=float, default=20.0, help="seconds at the beginning that do not count")
     parser.add_argument("--limit", type=float, default=240.0, help="seconds of processor time after which a size ends")
     parser.add_argument("--lines", type=Path, help="also write JSON lines, there")
-    parser.add_argument("--bits", type=int, choices=(8, 32), default=32, help="engine.feature_bits")
+    parser.add_argument("--bits", type=int, choices=(8, 32), default=8, help="engine.feature_bits")
     parser.add_argument("--interval", type=float, help="engine.embedding_interval, seconds")
     parser.add_argument("--seed", type=int, default=0)
     add_json(parser, "site_scale")
