@@ -33,6 +33,7 @@ from streamreid.cluster.leases import SiteLeases
 from streamreid.cluster.site_service import SiteService
 from streamreid.cluster.worker import PerceptionWorker
 from streamreid.config.inputs import configure
+from streamreid.features.eight_bits import to_eight_bits
 from streamreid.pipeline import Run
 from streamreid.pipeline.detectors import open_detectors
 from streamreid.pipeline.engine_description import EngineDescription
@@ -82,9 +83,10 @@ def wire(cameras: Path) -> dict[str, float]:
                 until[update.frame.camera] = update.frame.time
             for seen in update.observations:
                 parts = seen.features.parts[seen.features.visibility.any(1)].astype("<f4")
-                planes = np.ascontiguousarray(np.frombuffer(parts.tobytes(), np.uint8).reshape(-1, 4).T)
-                features += parts.nbytes
-                left += len(zlib.compress(planes.tobytes(), 6)) if parts.nbytes else 0
+                sent = to_eight_bits(parts) if pipeline.config.engine.feature_bits == 8 else parts
+                planes = np.ascontiguousarray(np.frombuffer(sent.tobytes(), np.uint8).reshape(-1, sent.itemsize).T)
+                features += sent.nbytes
+                left += len(zlib.compress(planes.tobytes(), 6)) if sent.nbytes else 0
 
         for _ in Run(pipeline.perception, pipeline.tracking, pipeline.site, observers=[take]):
             pass
