@@ -24,9 +24,9 @@ README = (
     "{{evaluate_reid retail-0277.cuhk03.person.R1 .3f}} |",
     "**{{adaptation.cuhk03 retail-0277.50x.5.mAP .3f}}** | as the engine gives features "
     "{{adaptation.cuhk03 retail-0277.plain.mAP .3f}} |",
-    "**{{speed streamreid_run.whole .1f}}**; **{{speed streamreid_run_detector.schedule_adaptive.whole .1f}}** | `yolo track` "
-    "without ReID, same weights on OpenVINO, {{speed yolo_track_yolo11n_openvino_model.whole .1f}} in fp16 and "
-    "{{speed yolo_track_yolo11n_int8_openvino_model.whole .1f}} in int8 |",
+    "**{{speed.dynamic streamreid_run.whole .1f}}**; "
+    "**{{speed.dynamic streamreid_run_detector.schedule_adaptive.whole .1f}}** | "
+    "`yolo track` without ReID, same weights on OpenVINO in fp16 {{speed.dynamic yolo_track.whole .1f}} |",
     "`kill -9` {{gallery_kill kills d}} times while a gallery is written: confirmed writes lost | "
     "**{{gallery_kill faults d}}** of {{gallery_kill confirmed ,d}} |",
 )
