@@ -152,7 +152,7 @@ class LiveSession:
 
     def add(self, camera: CameraConfig) -> None:
         """Begin to read a camera; one that cannot be opened is noted as failed, and may be added again."""
-        self._detector.prepare(camera.name)
+        self._detector.prepare_camera(camera.name)
         self._perception.cameras.admit(camera)
 
     def change(self, config: CameraConfig) -> str:

@@ -38,10 +38,10 @@ class SharedDetector:
         """The best score of a person so far, by camera, where the detector says so."""
         return dict(getattr(self._inner, "best_scores", {}))
 
-    def prepare(self, camera: str) -> None:
+    def prepare_camera(self, camera: str) -> None:
         """Get ready for a camera, where the detector has anything to do for it: others go on meanwhile. What fails
         here fails with its first frame, and is then told."""
-        prepare = getattr(self._inner, "prepare", None)
+        prepare = getattr(self._inner, "prepare_camera", None)
         if prepare is not None:
             with suppress(StreamReIDError):
                 prepare(camera)

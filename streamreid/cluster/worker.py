@@ -250,22 +250,30 @@ class PerceptionWorker:
         Thread(target=lambda: self._open(name, camera, fence, (track, frame)), name="open", daemon=True).start()
 
     def _open(self, name: str, camera: OwnedCamera, fence: int, first: tuple[int, int]) -> None:
-        with camera.closing:
-            lease = camera.lease
-            if lease is None or lease.fence != fence:
-                return
-            if self._live_session is not None:
-                camera.first = self._live_session.prepare(name, track=first[0], frame=first[1])
-                self._live_session.add(camera.config)
-                camera.opened = True
-                self._sender.figures_due()
-            else:
-                camera.session = RecordingSession(
-                    self._models,
-                    camera.config,
-                    lambda name, update: self._put(name, fence, update),
-                    lambda: self._end(name, fence),
-                )
+        try:
+            with camera.closing:
+                self._open_owned(name, camera, fence, first)
+        except Exception as error:  # whatever it is, a camera that nobody reads must not look like one that is read
+            log.exception("camera '%s' cannot be opened, and is tried again in %.0f s", name, self._leases.seconds)
+            camera.next_attempt = time.monotonic() + self._leases.seconds
+            self._lose(name, camera, "waiting for lease", f"it could not be opened: {redact(error)}")
+
+    def _open_owned(self, name: str, camera: OwnedCamera, fence: int, first: tuple[int, int]) -> None:
+        lease = camera.lease
+        if lease is None or lease.fence != fence:
+            return
+        if self._live_session is not None:
+            camera.first = self._live_session.prepare(name, track=first[0], frame=first[1])
+            self._live_session.add(camera.config)
+            camera.opened = True
+            self._sender.figures_due()
+        else:
+            camera.session = RecordingSession(
+                self._models,
+                camera.config,
+                lambda name, update: self._put(name, fence, update),
+                lambda: self._end(name, fence),
+            )
 
     def _end(self, name: str, fence: int) -> None:
         with self._lock:
@@ -301,7 +309,7 @@ class PerceptionWorker:
         with camera.closing:
             self._stop_reading(name, camera)
         self._release(lease)
-        camera.next_attempt = time.monotonic()
+        camera.next_attempt = max(camera.next_attempt, time.monotonic())
         camera.state = state
 
     def _give_back(self, camera: OwnedCamera) -> None:

@@ -83,7 +83,7 @@ class MotFileDetector:
         """
         return [self._find(frame) for frame in frames]
 
-    def prepare(self, camera: str) -> None:
+    def prepare_camera(self, camera: str) -> None:
         """Read the boxes of a camera now, and not with its first frame, for which others would wait.
 
         Raises:
@@ -93,7 +93,7 @@ class MotFileDetector:
             self._cameras[camera] = self._read(self._file(camera))
 
     def _find(self, frame: Frame) -> Detections:
-        self.prepare(frame.camera)
+        self.prepare_camera(frame.camera)
         rows = self._cameras[frame.camera].get(frame.index + 1)
         if rows is None:
             return Detections.empty()
