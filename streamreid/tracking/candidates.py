@@ -111,7 +111,7 @@ class FramePeople:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def looks(self, people: Rows) -> PartFeatures:
+    def features_of(self, people: Rows) -> PartFeatures:
         """The features of some of them."""
         return self.features[self.rows[people]]
 

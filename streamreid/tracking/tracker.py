@@ -395,7 +395,7 @@ class Tracker:
         new = self._newcomers(people, taken)
         if len(new):
             self._motion.add(people.boxes[new])
-            self._appearance.add(people.looks(new), people.clear[new] * people.scores[new])
+            self._appearance.add(people.features_of(new), people.clear[new] * people.scores[new])
             ids = np.arange(self._next_id, self._next_id + len(new))
             self._next_id += len(new)
             self._book.add(ids, self._time, people.boxes[new], people.scores[new])
