@@ -9,6 +9,7 @@ import platform
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -325,8 +326,10 @@ def _gpus_here() -> int | None:
 
 
 def _send_token(address: str | None) -> None:
-    """A head asks for its token by default; a driver elsewhere sends it only if it is told to."""
-    if address is None or not address.startswith("ray://") or "RAY_AUTH_MODE" in os.environ:
+    """A head asks for its token by default; who joins it sends one only if told to. A head that asks for none takes it,
+    too. What this process is connected to already stays as it is."""
+    ray = sys.modules.get("ray")
+    if address in (None, "local") or "RAY_AUTH_MODE" in os.environ or (ray is not None and ray.is_initialized()):
         return
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
     if os.environ.get("RAY_AUTH_TOKEN") or path.is_file():

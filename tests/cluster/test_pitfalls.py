@@ -3,12 +3,14 @@
 import ast
 import os
 import re
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from streamreid.cluster import ray_session
 from streamreid.cluster.batch_sender import BatchSender
 from streamreid.cluster.outbox import Outbox
 from streamreid.cluster.ray_session import ray_module
@@ -92,3 +94,16 @@ def test_each_known_trouble_names_a_test_that_exists():
         named = re.findall(r"`(test_\w+)`", row.split("|")[-2])
         assert named, row
         assert set(named) <= there, row
+
+
+@pytest.mark.parametrize(
+    ("address", "sent"), [("auto", True), ("ray://h:10001", True), ("h:6379", True), ("local", False)]
+)
+def test_the_token_of_the_head_is_sent_to_every_cluster_but_our_own(monkeypatch, address, sent):
+    """`ray start --head` asks for it by default; without it, Ray says after 20 s that there is no cluster."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "")  # so that it is as before afterwards
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "of the head")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    ray_session._send_token(address)
+    assert ("RAY_AUTH_MODE" in os.environ) == sent
