@@ -6,7 +6,9 @@ import re
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +17,8 @@ from streamreid.cluster.batch_sender import BatchSender
 from streamreid.cluster.outbox import Outbox
 from streamreid.cluster.ray_session import ray_module
 from streamreid.cluster.update_batch import Ack, UpdateBatch
+from streamreid.config import ClusterConfig
+from streamreid.errors import ClusterError
 
 ROOT = Path(__file__).resolve().parents[2]
 SECTION = "## What was considered of Ray"
@@ -107,3 +111,16 @@ def test_the_token_of_the_head_is_sent_to_every_cluster_but_our_own(monkeypatch,
     monkeypatch.setitem(sys.modules, "ray", None)
     ray_session._send_token(address)
     assert ("RAY_AUTH_MODE" in os.environ) == sent
+
+
+@pytest.mark.parametrize(("dead", "ends"), [((), False), (("gcs_server",), False), (("raylet",), True)])
+def test_a_ray_of_our_own_that_has_ended_ends_the_run(monkeypatch, tmp_path, dead, ends):
+    """Nothing starts its raylet again, and Ray goes on waiting for workers; they buffer while only the head is gone."""
+    node = SimpleNamespace(dead_processes=lambda: [(kind, None) for kind in dead])
+    ray = SimpleNamespace(_private=SimpleNamespace(worker=SimpleNamespace(_global_node=node)))
+    monkeypatch.setattr(ray_session, "ray_module", lambda: ray)
+    session = ray_session.RaySession(ClusterConfig(address="local"))
+    session.check_node()  # before it is started
+    session._own, session._folder = True, tmp_path
+    with pytest.raises(ClusterError, match="has ended, and all workers with it") if ends else nullcontext():
+        session.check_node()
