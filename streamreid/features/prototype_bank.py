@@ -81,13 +81,6 @@ def normalised(vectors: FloatArray) -> FloatArray:
     return np.asarray(np.divide(vectors, norm, out=np.zeros_like(vectors), where=norm > 1e-9), np.float32)
 
 
-def _normalise(vectors: FloatArray) -> FloatArray:
-    """:func:`normalised`, in place."""
-    norm = np.sqrt(np.add.reduce(vectors * vectors, axis=-1, keepdims=True))
-    norm[norm <= 1e-9] = np.inf
-    return np.divide(vectors, norm, out=vectors)
-
-
 class PrototypeBank:
     """Per-part prototypes of T tracks, as moving averages.
 
@@ -166,14 +159,14 @@ class PrototypeBank:
             EngineMismatchError: ``features`` come from another engine than those learnt.
         """
         self._check(features)
-        others = features.parts[people]
+        others = features.parts.take(people, 0)
         each = np.einsum("pkd,pkd->pk", self._parts[rows, 0], others)
         for slot in range(1, self._slots_in_use()):
             mass = self._mass[rows, slot]
             some = mass.any(1).nonzero()[0]
             more = np.einsum("pkd,pkd->pk", self._parts[rows[some], slot], others[some])
             each[some] = np.maximum(each[some], np.where(mass[some] > 0, more, np.float32(-1.0)))
-        return combine_parts(each.T, np.sqrt((self.known[rows] * features.visibility[people]).T))
+        return combine_parts(each.T, np.sqrt((self.known.take(rows, 0) * features.visibility.take(people, 0)).T))
 
     def _slots_in_use(self) -> int:
         """Number of the last slot that any track uses, and one more; the first is used before the others are."""
@@ -205,39 +198,46 @@ class PrototypeBank:
         """Learn ``features`` [M] of tracks ``rows``, or the rows ``people`` [M] of features of more people; ``quality``
         [M] in [0, 1] is how little of the person was hidden."""
         people = np.arange(len(rows)) if people is None else people
-        w = features.visibility[people] * quality[:, None]
+        w = features.visibility.take(people, 0) * quality[:, None]
         seen = (w != 0).any(1).nonzero()[0]
         if not len(seen):
             return
         self._check(features)
         if len(seen) < len(rows):
             rows, people, w = rows[seen], people[seen], w[seen]
-        parts = features.parts[people]  # [M, K, D]
+        parts = features.parts.take(people, 0)  # [M, K, D]
         at: tuple[Any, ...] = (rows, 0)
         old, had = self._parts[at], self._mass[at]
-        first = np.einsum("mkd,mkd->mk", old, parts)
-        if self._slots_in_use() > 1 or np.count_nonzero((first >= self._join) & (had > 0)) < first.size:
-            slot = self._slots_of(rows, first, parts, w)
+        near = np.einsum("mkd,mkd->mk", old, parts)
+        if self._slots_in_use() > 1 or np.count_nonzero((near >= self._join) & (had > 0)) < near.size:
+            slot, near = self._slots_of(rows, near, parts, w)
             at = (rows[:, None], slot, np.arange(self.shape[0])[None])
             old, had = self._parts[at], self._mass[at]
         young = w / (had + w + 1e-9) * (had < self._full)
-        step = np.where(had > 0, np.maximum(self._rate * w, young), w > 0).astype(np.float32)[..., None]
-        old *= 1 - step
-        parts *= step
+        step = np.where(had > 0, np.maximum(self._rate * w, young), w > 0).astype(np.float32)
+        keep = 1 - step
+        # Prototypes have length 1 or 0, so their cosine with the parts, known already, gives the length of the sum.
+        square = keep * (keep * (had > 0) + 2 * step * near) + step * step * np.einsum("mkd,mkd->mk", parts, parts)
+        scale = 1 / np.sqrt(np.where(square > 1e-18, square, np.inf))
+        old *= (keep * scale)[..., None]
+        parts *= (step * scale)[..., None]
         old += parts
-        self._parts[at] = _normalise(old)
+        self._parts[at] = old
         self._mass[at] = np.minimum(had + w, _MOST_MASS * self._full)
         self._changed()
 
-    def _slots_of(self, rows: Rows, first: FloatArray, parts: FloatArray, weight: FloatArray) -> Rows:
-        """``[M, K]`` the prototype that each of ``parts`` [M, K, D] joins or begins; ``first`` [M, K] is how alike it
-        is to the first one."""
+    def _slots_of(
+        self, rows: Rows, first: FloatArray, parts: FloatArray, weight: FloatArray
+    ) -> tuple[Rows, FloatArray]:
+        """``[M, K]`` the prototype that each of ``parts`` [M, K, D] joins or begins, and how alike they are; ``first``
+        [M, K] is how alike it is to the first one."""
         mass = self._mass[rows]  # [M, P, K]
         near = np.zeros_like(mass)
         near[:, 0] = first
         for number in range(1, self._slots_in_use()):
             np.einsum("mkd,mkd->mk", self._parts[rows, number], parts, out=near[:, number])
-        return assign_slots(near, mass, weight, join=self._join)
+        slot = assign_slots(near, mass, weight, join=self._join)
+        return slot, np.take_along_axis(near, slot[:, None], 1)[:, 0]
 
     def add(self, features: PartFeatures, quality: FloatArray) -> None:
         """Append tracks that look like ``features`` [M]."""
@@ -249,7 +249,7 @@ class PrototypeBank:
         parts = np.zeros((len(features), self._slots, *self.shape), np.float32)
         mass = np.zeros(parts.shape[:3], np.float32)
         if (k, d) == self.shape:
-            parts[:, 0] = features.parts
+            parts[:, 0] = normalised(features.parts)
             mass[:, 0] = features.visibility * quality[:, None]
         self._parts = np.concatenate([self._parts, parts])
         self._mass = np.concatenate([self._mass, mass])

@@ -45,17 +45,26 @@ def assign_pairs(rows: Rows, columns: Rows, score: FloatArray) -> Rows:
     # Counted by hand: most frames of most cameras end here, and the sums of a small array cost more than a set.
     if len(set(rows.tolist())) == len(rows) == len(set(columns.tolist())):
         return np.arange(len(rows))
-    alone = (np.bincount(rows)[rows] == 1) & (np.bincount(columns)[columns] == 1)
+    alone = (np.bincount(rows).take(rows) == 1) & (np.bincount(columns).take(columns) == 1)
     # A pair without rivals gains its score whatever the others do.
     rivals = (~alone).nonzero()[0]
-    t, i = np.unique(rows[rivals], return_inverse=True)
-    d, j = np.unique(columns[rivals], return_inverse=True)
-    number = np.full((len(t), len(d)), -1)
+    (i, height), (j, width) = _numbered(rows.take(rivals)), _numbered(columns.take(rivals))
+    number = np.full((height, width), -1)
     number[i, j] = rivals
     cost = np.full(number.shape, 10.0)
-    cost[i, j] = 1.0 - score[rivals]
+    cost[i, j] = 1.0 - score.take(rivals)
     made = number[_solve(cost)]
-    return np.sort(np.concatenate([alone.nonzero()[0], made[made >= 0]]))
+    alone[made[made >= 0]] = True
+    kept: Rows = alone.nonzero()[0]
+    return kept
+
+
+def _numbered(values: Rows) -> tuple[Rows, int]:
+    """``values`` [P], numbered from 0 in their order, and how many different ones there are."""
+    there = np.zeros(int(values.max()) + 1, np.intp)
+    there[values] = 1
+    number = np.cumsum(there)
+    return number.take(values) - 1, int(number[-1])
 
 
 def _solve(cost: Float64Array) -> tuple[Rows, Rows]:

@@ -4,6 +4,7 @@ few are near any one."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -47,8 +48,8 @@ class Touching(NamedTuple):
             one = two = one[:0]
             return cls(one, two, area[:0], area)
         apart = (one != two).nonzero()[0]
-        one, two = one[apart], two[apart]
-        return cls(one, two, pair_intersection(boxes[one], boxes[two]), area)
+        one, two = one.take(apart), two.take(apart)
+        return cls(one, two, pair_intersection(boxes.take(one, 0), boxes.take(two, 0)), area)
 
     def pick(self, pairs: BoolArray | Rows) -> Touching:
         """Some of the pairs."""
@@ -74,9 +75,9 @@ class Touching(NamedTuple):
         hidden = np.zeros(len(self.area), np.float32)
         if len(self.one):
             foot = boxes[:, 3]
-            nearer = (foot[self.two] > foot[self.one]).nonzero()[0]
-            one = self.one[nearer]
-            np.maximum.at(hidden, one, self.shared[nearer] / self.area[one])
+            nearer = (foot.take(self.two) > foot.take(self.one)).nonzero()[0]
+            one = self.one.take(nearer)
+            np.maximum.at(hidden, one, self.shared.take(nearer) / self.area.take(one))
         return hidden
 
 
@@ -129,9 +130,9 @@ def usable_people(
         occlusion: Whether people count less as far as they are hidden.
     """
     rows = _in_order(detections.boxes, detections.scores, least)
-    boxes, scores = detections.boxes[rows], detections.scores[rows]
+    boxes, scores = detections.boxes.take(rows, 0), detections.scores.take(rows)
     features = _finite(features)
-    visibility = features.visibility[rows]
+    visibility = features.visibility.take(rows, 0)
     near = Touching.of(boxes)
     hidden = near.hidden(boxes)
     clear = 1.0 - hidden if occlusion else np.ones_like(hidden)
@@ -154,7 +155,7 @@ class Candidates(NamedTuple):
 
     def pick(self, pairs: Rows) -> Candidates:
         """Some of the pairs."""
-        return Candidates(self.track[pairs], self.person[pairs], self.overlap[pairs])
+        return Candidates(self.track.take(pairs), self.person.take(pairs), self.overlap.take(pairs))
 
 
 def candidates(
@@ -179,15 +180,17 @@ def candidates(
         track, person = np.ones((len(predicted), len(boxes)), bool).nonzero()
     else:
         track, person = touching(predicted, boxes, margin)
-    twice = (2 * margin)[track, None]
-    a, b = predicted[track], boxes[person]
+    twice = (2 * margin).take(track)[:, None]
+    a, b = predicted.take(track, 0), boxes.take(person, 0)
     least, most = np.minimum(a, b), np.maximum(a, b)
     common = least[:, 2:] - most[:, :2]
-    sides = common + twice
+    # Of what both have in common, of the tracks and of the people, [P, 2] each.
+    sides = np.concatenate([common, wide.take(track, 0), b[:, 2:] - b[:, :2]])
+    sides = sides.reshape(3, len(track), 2)
+    sides += twice
     np.maximum(sides, 0, out=sides)
-    shared = sides[:, 0] * sides[:, 1]
-    one, two = np.maximum(wide[track] + twice, 0), np.maximum(b[:, 2:] - b[:, :2] + twice, 0)
-    union = one[:, 0] * one[:, 1] + two[:, 0] * two[:, 1] - shared
+    shared, one, two = sides[:, :, 0] * sides[:, :, 1]
+    union = one + two - shared
     overlap = shared / np.maximum(union, np.float32(_LEAST_AREA))
     if spans:
         either = most[:, 3] - least[:, 1]
@@ -218,11 +221,8 @@ def _in_order(boxes: FloatArray, scores: FloatArray, least: float) -> Rows:
 
 def _finite(features: PartFeatures) -> PartFeatures:
     """The features; a part that is not finite is not seen."""
-    values = features.parts.reshape(-1)
     # One pass over the values; what is too large to be squared is looked at more closely.
-    with np.errstate(over="ignore", invalid="ignore"):
-        square = np.dot(values, values)
-    if np.isfinite(square) and np.isfinite(features.visibility).all():
+    if all(isfinite(np.vdot(values, values)) for values in (features.parts, features.visibility)):
         return features
     good = np.isfinite(features.parts).all(2) & np.isfinite(features.visibility)
     return PartFeatures(np.where(good[..., None], features.parts, 0.0), np.where(good, features.visibility, 0.0))

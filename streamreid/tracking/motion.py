@@ -13,6 +13,7 @@ Noise is proportional to the box height: a near person moves and jitters by more
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,28 +102,32 @@ class MotionFilter:
         """Move all boxes ``dt`` seconds on. Velocities of ``unseen`` ([T] bool) tracks decay, so that a hidden person
         does not run away."""
         if dt <= 0 or not len(self):
-            self._remember(np.zeros((len(self), 4)), np.ones((len(self), 4)))
+            self._remember(0.0, 1.0)
             return
         self._boxes = None
         x, v, p00, p01, p11 = self._state
         q = np.maximum(x[:, 3:4], 1.0) * self._drive
         q *= q
-        less, hidden = np.exp(-dt / self._tau), unseen[:, None]
-        decay = np.where(hidden, less, 1.0)
-        travel = np.where(hidden, self._tau * (1 - less), dt)  # integral of the decaying velocity
+        travel: Any = dt  # integral of the decaying velocity
+        decay: Any = 1.0
+        if np.count_nonzero(unseen):
+            less, hidden = np.exp(-dt / self._tau), unseen[:, None]
+            decay = np.where(hidden, less, 1.0)
+            travel = np.where(hidden, self._tau * (1 - less), dt)
         x += v * travel
-        v *= decay
         p00 += 2 * travel * p01 + travel * travel * p11 + q * dt**3 / 3
         p01 *= decay
         p01 += travel * decay * p11 + q * dt**2 / 2
+        v *= decay
         p11 *= decay * decay
         p11 += q * dt
         np.maximum(x[:, 2:], 1.0, out=x[:, 2:])
         self._remember(travel, decay)
 
-    def _remember(self, travel: Float64Array, decay: Float64Array) -> None:
+    def _remember(self, travel: Float64Array | float, decay: Float64Array | float) -> None:
         if self._history:
-            self._before = np.concatenate([self._state, travel[None], decay[None]])
+            self._before = np.empty((7, *self._state.shape[1:]))
+            self._before[:5], self._before[5], self._before[6] = self._state, travel, decay
 
     def step(self, ids: NDArray[np.int64], camera: FloatArray | None = None) -> MotionStep:
         """What a smoother needs of the last frame; of no track without ``history``.
@@ -151,10 +156,9 @@ class MotionFilter:
         if not len(rows):
             return
         self._boxes = None
-        x, v, p00, p01, p11 = state = self._state[:, rows]
+        x, v, p00, p01, p11 = state = self._state.take(rows, 1)
         z, short = self._completed(_centred(boxes), x)
-        doubt = 1.0 + 2.0 * (1.0 - np.asarray(scores, np.float64)[:, None])
-        exact = self._exact * doubt
+        exact = self._exact * (1.0 + 2.0 * (1.0 - np.asarray(scores, np.float64)[:, None]))
         if np.count_nonzero(short):
             exact[:, 2:] *= np.where(short, self.noise.truncated, 1.0)
         exact *= np.maximum(z[:, 3:4], 1.0)

@@ -71,15 +71,15 @@ class TrackTable:
     ) -> None:
         """Tracks ``rows`` [M] were seen as ``boxes`` [M, 4] (the filter's, which do not jitter) with ``scores`` [M], of
         which some are ``sure`` [M]."""
-        hits, score = self.hits[rows] + 1, self.score[rows]
+        hits, score = self.hits.take(rows) + 1, self.score.take(rows)
         self.hits[rows], self.seen[rows] = hits, time
         change = (scores - score) / np.minimum(hits, SCORE_MEMORY)
         change *= sure
         score += change
         self.score[rows] = score
-        way = _feet(boxes) - self.origin[rows]
+        way = _feet(boxes) - self.origin.take(rows, 0)
         far = np.hypot(way[:, 0], way[:, 1]) / np.maximum(boxes[:, 3] - boxes[:, 1], 1.0)
-        self.travel[rows] = np.maximum(self.travel[rows], far)
+        self.travel[rows] = np.maximum(self.travel.take(rows), far)
 
     def adopt(self, rows: NDArray[np.intp], older: NDArray[np.intp]) -> None:
         """Tracks ``rows`` [M] turn out to be ``older`` [M]: they take their ids and their past."""

@@ -275,7 +275,7 @@ class Tracker:
             taken[pairs.track[made]] = pairs.person[made]
             free[pairs.person[made]] = False
 
-        known, sure = confirmed[near.track], people.sure[near.person]
+        known, sure = confirmed.take(near.track), people.sure.take(near.person)
         enough = near.overlap >= c.match_iou
         first = near.pick((enough & known & sure).nonzero()[0])
         take(*self._by_overlap_and_looks(first, people, gap))
@@ -306,7 +306,7 @@ class Tracker:
         self, pairs: Candidates, people: FramePeople, gap: Float64Array
     ) -> tuple[Candidates, FloatArray]:
         """The pairs of confirmed tracks and sure people that overlap and may be one person, with their score."""
-        c, gap = self.config, gap[pairs.track]
+        c, gap = self.config, gap.take(pairs.track)
         if not people.looked:
             kept = ((gap <= c.motion_only_seconds) & (pairs.overlap > 0)).nonzero()[0]
             pairs = pairs.pick(kept)
@@ -318,7 +318,7 @@ class Tracker:
         gate = c.appearance_gate + (0.5 - c.appearance_gate) * np.minimum(gap / 0.5, 1.0)
         allowed = np.where(weight > 0, looks >= gate, gap <= c.motion_only_seconds)
         kept = (allowed & (score > 0)).nonzero()[0]
-        return pairs.pick(kept), score[kept]
+        return pairs.pick(kept), score.take(kept)
 
     def _lost(self, lost: BoolArray, people: FramePeople, free: BoolArray) -> tuple[Candidates, FloatArray]:
         """The pairs of ``lost`` tracks [T] with ``free`` people [N] who can be them without overlap, with their
@@ -364,8 +364,8 @@ class Tracker:
         if not people.looked:
             half = np.full(len(tracks), 0.5, np.float32)
             return half, half, np.zeros_like(half)
-        similarity, common = self._appearance.similarity_of_pairs(tracks, people.features, people.rows[numbers])
-        known, clear = common > 0, people.clear[numbers]
+        similarity, common = self._appearance.similarity_of_pairs(tracks, people.features, people.rows.take(numbers))
+        known, clear = common > 0, people.clear.take(numbers)
         looks = np.where(known, self._calibration.probability(similarity) - np.float32(0.5), np.float32(0)) * clear
         rank = np.where(known, self._rank(similarity), np.float32(0.5))
         weight = np.float32(self.config.appearance_weight) * np.sqrt(common * clear)
@@ -383,15 +383,15 @@ class Tracker:
     def _apply(self, taken: IntArray, people: FramePeople, near: Candidates, confirmed: BoolArray) -> IntArray:
         assert self._time is not None
         hit = (taken >= 0).nonzero()[0]
-        found = taken[hit]
-        boxes, scores = people.boxes[found], people.scores[found]
-        own = people.clear[found]
+        found = taken.take(hit)
+        boxes, scores = people.boxes.take(found, 0), people.scores.take(found)
+        own = people.clear.take(found)
         self._contest(own, taken, hit, people, near, confirmed)
         self._motion.update(hit, boxes, scores)
         if people.looked:
             quality = np.where(own > 0.5, own * scores, np.float32(0.0))
-            self._appearance.update(hit, people.features, quality, people.rows[found])
-        self._book.observe(hit, self._time, self._motion.boxes[hit], scores, people.sure[found])
+            self._appearance.update(hit, people.features, quality, people.rows.take(found))
+        self._book.observe(hit, self._time, self._motion.boxes.take(hit, 0), scores, people.sure.take(found))
         new = self._newcomers(people, taken)
         if len(new):
             self._motion.add(people.boxes[new])
@@ -429,7 +429,7 @@ class Tracker:
         """Sure boxes that nobody claimed and that are no second box of somebody."""
         c, claimed = self.config, np.full(len(people), -1, np.int64)
         hit = (taken >= 0).nonzero()[0]
-        claimed[taken[hit]] = hit
+        claimed[taken.take(hit)] = hit
         new = (claimed < 0) & (people.scores >= c.new_score)
         if not np.count_nonzero(new) or not len(people.near.one):
             return new.nonzero()[0]
@@ -461,10 +461,12 @@ class Tracker:
         had."""
         assert self._time is not None
         c, book = self.config, self._book
+        young = (matched >= 0) & (~book.reported | self._young())
+        if not np.count_nonzero(young) or c.recover_probability >= 1.0:
+            return matched
         confirmed = book.confirmed(c)
-        young = ~book.reported | self._young()
-        new = ((matched >= 0) & confirmed & young).nonzero()[0]
-        if not len(new) or c.recover_probability >= 1.0:
+        new = (young & confirmed).nonzero()[0]
+        if not len(new):
             return matched
         old = ((matched < 0) & confirmed & book.reported).nonzero()[0]
         if not len(old):
@@ -503,11 +505,11 @@ class Tracker:
             shown |= self._coasting(~seen & book.reported & believed, boxes, size)
         source, scores = np.full(len(matched), -1, np.int64), np.zeros(len(matched), np.float32)
         numbers = matched[seen]
-        source[seen], scores[seen] = people.rows[numbers], people.scores[numbers]
-        everybody = Tracks(book.ids, boxes, scores, source)
-        self._latest = everybody, seen & ~confirmed
+        source[seen], scores[seen] = people.rows.take(numbers), people.scores.take(numbers)
+        self._latest = Tracks(book.ids, boxes, scores, source), seen & ~confirmed
         order = shown.nonzero()[0]
-        return everybody[order[np.argsort(self._book.ids[order])]]
+        order = order.take(book.ids.take(order).argsort())
+        return Tracks(book.ids.take(order), boxes.take(order, 0), scores.take(order), source.take(order))
 
     def _coasting(self, missed: BoolArray, boxes: FloatArray, size: tuple[int, int]) -> BoolArray:
         """Which of the ``missed`` [T], people that were reported, are settled, wholly inside the frame and missed only
