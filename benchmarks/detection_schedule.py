@@ -6,7 +6,8 @@ IDF1 of tracks, and of identities over all cameras.
 
 CACHE was stored with every frame detected, so both runs see the same boxes and features, and no detector is needed.
 TRUTH is a folder with <camera>.txt, or the file of a single camera. The adaptive run gets the boxes of those frames
-that the schedule asks for. ``crops`` counts embedded people.
+that the schedule asks for; people who are carried on have the features of the detections in their places. ``crops``
+counts embedded people.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from _results import add_json, save_asked
 
 from streamreid import Config, Replay
+from streamreid.boxes import iou_matrix
 from streamreid.cache.manifest import read_manifest
 from streamreid.cache.store import read_frames
 from streamreid.cameras.detection_scheduler import LOOKAHEAD, DetectionScheduler
@@ -28,6 +30,9 @@ from streamreid.cameras.embedding_scheduler import EmbeddingScheduler
 from streamreid.evaluation import Table, evaluate_mot, evaluate_multicam, read_mot
 from streamreid.replay.replay import replayed_config
 from streamreid.types import Detections, EmbeddedFrame, Frame, PartFeatures
+
+_SAME_IOU = 0.5
+"""Overlap from which a box that was carried on shows the person of a detection."""
 
 
 def scheduled(frames: Sequence[EmbeddedFrame], config: Config) -> list[EmbeddedFrame]:
@@ -49,10 +54,22 @@ def scheduled(frames: Sequence[EmbeddedFrame], config: Config) -> list[EmbeddedF
     for item in frames:
         boxes, detected = found[item.frame.camera, item.frame.index]
         due = people.due(item.frame.camera, boxes, item.frame.time, item.frame.size)
-        embedded = people.record(item.frame.camera, due if detected else due[:0])
-        features = item.features if detected else PartFeatures.unseen(len(boxes), *item.features.shape)
+        features = item.features if detected else _of_the_same(boxes, item)
+        embedded = people.record(item.frame.camera, due)
         result.append(replace(item, detections=boxes, features=features, embedded=embedded, detected=detected))
     return result
+
+
+def _of_the_same(boxes: Detections, item: EmbeddedFrame) -> PartFeatures:
+    """The features of people who were carried on: those of the detection in the same place, nothing where there is
+    none."""
+    features = PartFeatures.unseen(len(boxes), *item.features.shape)
+    if len(boxes) and len(item.detections):
+        overlap = iou_matrix(boxes.boxes, item.detections.boxes)
+        one = (overlap.max(1) > _SAME_IOU).nonzero()[0]
+        two = overlap[one].argmax(1)
+        features.parts[one], features.visibility[one] = item.features.parts[two], item.features.visibility[two]
+    return features
 
 
 def follow(cache: Path, frames: Iterable[EmbeddedFrame], config: Config, truth: dict[str, Table], last: int) -> Any:

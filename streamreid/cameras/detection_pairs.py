@@ -32,6 +32,9 @@ _NEAR_SCORE = 0.3
 _NEAR_COVER = 0.3
 """Share of a box that another covers from which one of the two people may hide the other."""
 
+_CHANGED_SCORE = 0.25
+"""Change of a person's score from which one frame shows much more of them than the other."""
+
 _CARRIED_SCORE = 0.2
 """Better score of a pair from which it is carried on; what is less sure in both frames is rather nobody."""
 
@@ -73,12 +76,15 @@ class Pairs:
         after: ``[P]`` rows of the later frame, one to one.
         doubtful: Whether somebody came, went, may be hidden or may be taken for somebody else in between.
         velocity: ``[M, 2]`` of the later frame's boxes.
+        unrest: Share of the people of both frames, in [0, 1], who come, go, or are seen much better in one frame than
+            in the other, as where people hide behind each other or behind things; NaN where that is not known.
     """
 
     before: NDArray[np.intp]
     after: NDArray[np.intp]
     doubtful: bool
     velocity: Float64Array
+    unrest: float
 
 
 def pair_up(one: DetectedFrame, two: DetectedFrame, *, sure: float) -> Pairs:
@@ -93,12 +99,13 @@ def pair_up(one: DetectedFrame, two: DetectedFrame, *, sure: float) -> Pairs:
     velocity = np.full((len(two.people), 2), np.nan)
     if seconds <= 0 or one.size != two.size:  # a clock that was set back, or another picture
         nobody = np.zeros(0, np.intp)
-        return Pairs(nobody, nobody, True, velocity)
+        return Pairs(nobody, nobody, True, velocity, np.nan)
     first, second = _centred(one.people.boxes), _centred(two.people.boxes)
     quality, allowed = _likeness(first, second, one.velocity, seconds)
     before, after = assign(quality, allowed)
     velocity[after] = _averaged(one.velocity[before], (second[after, :2] - first[before, :2]) / seconds, seconds)
-    return Pairs(before, after, _doubtful(one.people, two.people, before, after, allowed, sure), velocity)
+    doubtful = _doubtful(one.people, two.people, before, after, allowed, sure)
+    return Pairs(before, after, doubtful, velocity, _unrest(one.people, two.people, before, after, sure))
 
 
 def between(one: DetectedFrame, two: DetectedFrame, pairs: Pairs, time: float) -> Detections:
@@ -149,6 +156,14 @@ def _doubtful(
             return True
     likely = allowed & (one.scores >= _NEAR_SCORE)[:, None] & (two.scores >= _NEAR_SCORE)
     return bool((likely.sum(0) > 1).any() or (likely.sum(1) > 1).any())
+
+
+def _unrest(one: Detections, two: Detections, before: NDArray[np.intp], after: NDArray[np.intp], sure: float) -> float:
+    there = int((one.scores >= _NEAR_SCORE).sum() + (two.scores >= _NEAR_SCORE).sum())
+    scores = one.scores[before], two.scores[after]
+    changed = (np.abs(scores[0] - scores[1]) > _CHANGED_SCORE) & (np.maximum(*scores) >= _NEAR_SCORE)
+    alone = sum(int((np.delete(p.scores, rows) >= sure).sum()) for p, rows in ((one, before), (two, after)))
+    return min((2 * int(changed.sum()) + alone) / max(there, 1), 1.0)
 
 
 def _near(people: Detections) -> bool:

@@ -331,13 +331,12 @@ class Perception:
         try:
             embedded = []
             # A batch may hold several frames of one camera.
-            for frame, people, detected in zip(frames, found, looked.tolist(), strict=True):
+            for frame, people in zip(frames, found, strict=True):
                 if not frame.has_image:  # of a camera that has boxes only
                     embedded.append(np.zeros(len(people), bool))
                     continue
                 due = self._scheduler.due(frame.camera, people, frame.time, frame.size)
                 # Who is stored is embedded whether due or not, so there is nothing to save.
-                due = due if detected else due[:0]
                 chosen = due if self._cache is not None else self.cameras.turns.limit_crops(due)
                 embedded.append(self._scheduler.record(frame.camera, chosen))
             everyone = [self._cache is not None and f.has_image and d for f, d in zip(frames, looked, strict=True)]

@@ -67,7 +67,8 @@ class CachedFrames:
         if self._scheduler is None:
             return item
         due = self._scheduler.due(item.frame.camera, item.detections, item.frame.time, item.frame.size)
-        chosen = due if item.detected else due[:0]
+        # Of people who were carried on only those are stored whom the run embedded.
+        chosen = due if item.detected else due[item.features.visibility[due].any(1)]
         return replace(item, embedded=self._scheduler.record(item.frame.camera, chosen))
 
     def forget(self, camera: str) -> None:

@@ -37,14 +37,15 @@ def follow(boxes, *, rate=RATE, scores=None, times=None, sizes=None):
 def test_calm_people_are_detected_in_every_fourth_frame_and_carried_on_exactly_in_between():
     boxes = [[person(100 + 8.0 * i), person(400 - 6.0 * i, 200)] for i in range(24)]
     people, looked = follow(boxes)
-    assert np.flatnonzero(looked).tolist() == [0, 3, 7, 11, 15, 19, 23]
+    # Until something was seen of a camera, it is taken to be restless.
+    assert np.flatnonzero(looked).tolist() == [0, 1, 2, 3, 7, 11, 15, 19, 23]
     for found, true in zip(people, boxes, strict=True):
         np.testing.assert_allclose(found.boxes, true, atol=1e-3)
 
 
 def test_an_empty_scene_is_calm():
     people, looked = follow([[]] * 16)
-    assert np.flatnonzero(looked).tolist() == [0, 3, 7, 11, 15]
+    assert np.flatnonzero(looked).tolist() == [0, 1, 2, 3, 7, 11, 15]
     assert not any(map(len, people))
 
 
@@ -86,7 +87,27 @@ def test_unsure_boxes_that_flicker_cause_no_detection():
     boxes = [[person(50)] + [person(300)] * (i % 3 == 0) for i in range(24)]
     scores = [[0.9] + [0.2] * (i % 3 == 0) for i in range(24)]
     _, looked = follow(boxes, scores=scores)
-    assert sum(looked) == 7
+    assert sum(looked) == 9
+
+
+def flickering(count, *, until):
+    """Five people who stand apart, three of whom are not found in half of the frames until frame ``until``."""
+    people = [person(60 + 110 * k) for k in range(5)]
+    return [people if i >= until or i // 4 % 2 == 0 else people[:2] for i in range(count)]
+
+
+def test_where_people_come_and_go_all_the_time_every_frame_is_detected_until_it_is_calm_again():
+    _, looked = follow(flickering(160, until=80))
+    assert all(looked[:80])
+    calm = np.flatnonzero(~np.array(looked))[0] - 80
+    assert 10 < calm < 70
+    assert sum(looked[-32:]) == 8
+
+
+def test_one_person_who_comes_and_goes_among_many_leaves_the_others_calm():
+    many = [person(10 + 60 * k) for k in range(10)]
+    _, looked = follow([many[: 9 + (i // 8 % 2)] for i in range(160)])
+    assert 40 <= sum(looked) < 80
 
 
 def test_times_that_go_back_and_other_sizes_are_bridged_by_nothing():
