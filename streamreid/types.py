@@ -46,6 +46,8 @@ Float64Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
+_NO_IMAGE: Image = np.zeros((0, 0, 3), np.uint8)
+
 TrackKey = tuple[str, int]
 """A track of a run: name of its camera, track id in that camera."""
 
@@ -98,7 +100,7 @@ class Frame:
         cls, camera: str, index: int, time: float, *, size: tuple[int, int], clock: ClockName = "pts"
     ) -> Frame:
         """A frame whose picture is not at hand, only its width and height."""
-        return cls(camera, index, time, np.zeros((0, 0, 3), np.uint8), clock, size)
+        return cls(camera, index, time, _NO_IMAGE, clock, size)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -237,7 +239,7 @@ class EmbeddedFrame:
         ignored: Boxes outside the region of interest, which are only blurred; None where they are not known (caches of
             older versions).
         detected: Whether the detector looked at the frame; otherwise ``detections`` are the people of the detected
-            frames around it, carried on, and nobody is embedded (``detector.schedule``).
+            frames around it, carried on (``detector.schedule``).
     """
 
     frame: Frame

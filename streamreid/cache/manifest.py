@@ -81,7 +81,11 @@ class CameraMark(Strict):
 class Manifest(Strict):
     """What ``manifest.json`` says: which models, settings and files a cache was made with."""
 
-    schema_: Literal[2, 3] = Field(default=3, alias="schema", description="3: parts say whose features the run used.")
+    schema_: Literal[2, 3, 4] = Field(
+        default=4,
+        alias="schema",
+        description="3: parts say whose features the run used. 4: features are bytes instead of lists.",
+    )
     streamreid: str
     complete: bool = False
     settings: str = Field(description="Hash of every setting that changes detections or features.")

@@ -6,8 +6,9 @@ at a picture.
 
 Columns: order (number of the frame among all cameras, in the order of the run), frame (number in its source), time
 (capture time, seconds), clock, width, height (pixels), boxes (xyxy, 4 N values), scores (N), classes (N), looked (rows
-of the M people that have features), visibility (M K values), parts (M K D values), embedded (rows of those whose
-features the run used; caches of schema 2 lack it), ignored (xyxy of boxes outside the region of interest, which are
+of the M people that have features), visibility (M K values), parts (bytes of M K D float32, little-endian; lists of
+numbers in caches of schema 2 and 3, which are read four times as slowly), embedded (rows of those whose features the
+run used; caches of schema 2 lack it), ignored (xyxy of boxes outside the region of interest, which are
 only blurred; older caches lack it), detected (whether the detector looked at the frame; older caches, in which it
 always did, lack it), motion (6 values of the affine map from the previous frame, or none for a camera
 that stands still). Features are float32: half precision would halve the files, but then a run that is stored would give
@@ -23,8 +24,9 @@ import heapq
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +80,7 @@ def _schema(pa: Any, key: str) -> Any:
         ("classes", pa.list_(whole)),
         ("looked", pa.list_(whole)),
     ]
-    fields += [("visibility", pa.list_(real)), ("parts", pa.list_(real)), ("motion", pa.list_(real))]
+    fields += [("visibility", pa.list_(real)), ("parts", pa.binary()), ("motion", pa.list_(real))]
     return pa.schema(
         [*fields, (_EMBEDDED, pa.list_(whole)), (_IGNORED, pa.list_(real)), (_DETECTED, pa.bool_())],
         metadata={"streamreid.cache": key},
@@ -205,6 +207,9 @@ class CacheWriter:
         columns = []
         for field in self._schema:
             values = [row[field.name] for row in rows]
+            if pa.types.is_binary(field.type):
+                columns.append(pa.array([v.tobytes() for v in values], field.type))
+                continue
             if not pa.types.is_list(field.type):
                 columns.append(pa.array(values, field.type))
                 continue
@@ -337,7 +342,7 @@ def _tables(paths: list[Path], key: str) -> Iterator[Any]:
 def _read(path: Path, key: str) -> Any:
     pa = _pyarrow()
     try:
-        table = pa.parquet.ParquetFile(path).read()
+        table = pa.parquet.ParquetFile(path, memory_map=True, pre_buffer=False).read(use_threads=False)
     except FileNotFoundError:
         raise DataError(f"'{path}' is missing, so the cache is not whole. Store the run again with --cache") from None
     except (pa.ArrowException, OSError) as error:
@@ -352,57 +357,69 @@ def _read(path: Path, key: str) -> Any:
     return table
 
 
-class _List(NamedTuple):
-    values: Any
-    ends: Any
+class _Lists:
+    """A column of lists, of each as many arrays of one shape as its frame has people.
 
-    def at(self, row: int) -> Any:
+    Args:
+        column: Of lists of numbers, or of bytes that hold float32.
+        shape: Of what belongs to one: (4,) of a box.
+    """
+
+    def __init__(self, column: Any, *shape: int) -> None:
+        array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # which copies even a single one
+        if hasattr(array, "values"):
+            values, ends = array.values.to_numpy(), array.offsets.to_numpy()
+        else:
+            _, offsets, data = array.buffers()
+            ends = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1] // 4
+            values = np.frombuffer(data or b"", np.float32)
+        whole, rest = np.divmod(ends, prod(shape))
+        if rest.any():
+            raise ValueError(f"{int(ends[-1])} values do not make arrays of shape {shape}")
+        self.ends: list[int] = whole.tolist()
+        self.values: Any = values[: ends[-1]].reshape(-1, *shape)
+
+    def __getitem__(self, row: int) -> Any:
         return self.values[self.ends[row] : self.ends[row + 1]]
 
 
 def _rows(table: Any, camera: str, shape: tuple[int, int]) -> Iterator[tuple[int, EmbeddedFrame]]:
-    plain = {name: table[name].to_pylist() for name in ("order", "frame", "time", "clock", "width", "height")}
-    lists = {
-        name: _list(table[name]) for name in ("boxes", "scores", "classes", "looked", "visibility", "parts", "motion")
-    }
-    lists |= {name: _list(table[name]) for name in (_EMBEDDED, _IGNORED) if name in table.schema.names}
-    detected = table[_DETECTED].to_pylist() if _DETECTED in table.schema.names else [True] * table.num_rows
-    at: Callable[[str, int], Any] = lambda name, row: lists[name].at(row)  # noqa: E731
-    for row, order in enumerate(plain["order"]):
-        scores, looked = at("scores", row), at("looked", row)
-        found = Detections(at("boxes", row).reshape(-1, 4), scores, at("classes", row).astype(np.int64))
-        features = PartFeatures(
-            at("parts", row).reshape(len(looked), *shape), at("visibility", row).reshape(len(looked), shape[0])
-        )
-        if len(looked) < len(scores):
-            everybody = PartFeatures.unseen(len(scores), *shape)
-            everybody.visibility[looked], everybody.parts[looked] = features.visibility, features.parts
+    plain = [table[name].to_pylist() for name in ("order", "frame", "time", "clock", "width", "height")]
+    boxes, scores = _Lists(table["boxes"], 4), _Lists(table["scores"])
+    classes, looked = _Lists(table["classes"]), _Lists(table["looked"])
+    visibility, parts = _Lists(table["visibility"], shape[0]), _Lists(table["parts"], *shape)
+    motion = _Lists(table["motion"])
+    classes.values = classes.values.astype(np.int64)
+    known = table.schema.names
+    ignored = _Lists(table[_IGNORED], 4) if _IGNORED in known else None
+    embedded = _marked(_Lists(table[_EMBEDDED]), scores) if _EMBEDDED in known else None
+    detected = table[_DETECTED].to_pylist() if _DETECTED in known else [True] * table.num_rows
+    for row, (order, number, at, clock, width, height) in enumerate(zip(*plain, strict=True)):
+        people = Detections(boxes[row], scores[row], classes[row])
+        features, seen = PartFeatures(parts[row], visibility[row]), looked[row]
+        if len(seen) < len(people):
+            everybody = PartFeatures.unseen(len(people), *shape)
+            everybody.visibility[seen], everybody.parts[seen] = features.visibility, features.parts
             features = everybody
-        size = plain["width"][row], plain["height"][row]
-        frame = Frame.without_image(
-            camera, plain["frame"][row], plain["time"][row], size=size, clock=plain["clock"][row]
-        )
-        motion = at("motion", row)
-        embedded = None
-        if _EMBEDDED in lists:
-            embedded = np.zeros(len(scores), bool)
-            embedded[at(_EMBEDDED, row)] = True
-        ignored = Detections.from_arrays(at(_IGNORED, row)) if _IGNORED in lists else None
+        moved = motion[row]
         yield (
             order,
             EmbeddedFrame(
-                frame,
-                found,
+                Frame.without_image(camera, number, at, size=(width, height), clock=clock),
+                people,
                 features,
-                motion.reshape(2, 3) if len(motion) else None,
-                embedded,
-                ignored,
+                moved.reshape(2, 3) if len(moved) else None,
+                None if embedded is None else embedded[row],
+                None if ignored is None else Detections.from_arrays(ignored[row]),
                 detected[row],
             ),
         )
 
 
-def _list(column: Any) -> _List:
-    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # which copies even a single one
-    ends = array.offsets.to_numpy()
-    return _List(array.values.to_numpy(), ends)
+def _marked(rows: _Lists, people: _Lists) -> _Lists:
+    """A mask over ``people`` for each frame in the place of the numbers of some of them."""
+    mask = np.zeros(people.ends[-1], bool)
+    begin = np.repeat(people.ends[:-1], np.diff(rows.ends))
+    mask[begin + rows.values] = True
+    rows.values, rows.ends = mask, people.ends
+    return rows

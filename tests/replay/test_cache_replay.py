@@ -412,9 +412,26 @@ def test_a_cache_without_the_choice_of_the_run_is_still_replayed(stored, tmp_pat
     for part in cache.glob("*/part-*.parquet"):
         pq.write_table(pq.read_table(part).drop_columns(["embedded"]), part)
     manifest = json.loads((cache / "manifest.json").read_text())
-    assert manifest["schema"] == 3
+    assert manifest["schema"] == 4
     (cache / "manifest.json").write_text(json.dumps(manifest | {"schema": 2}))
     assert all(seen.embedded is None for seen in read_frames(cache))
+    run(Replay(cache), tmp_path / "again")
+    assert texts(tmp_path / "again") == texts(results)
+
+
+def test_a_cache_with_lists_of_features_is_still_replayed(stored, tmp_path):
+    """As they were written up to schema 3."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    _, cache, results = stored
+    for part in cache.glob("*/part-*.parquet"):
+        table = pq.read_table(part)
+        at = table.schema.get_field_index("parts")
+        lists = pa.array([np.frombuffer(v, np.float32) for v in table["parts"].to_pylist()], pa.list_(pa.float32()))
+        pq.write_table(table.set_column(at, "parts", lists), part)
+    manifest = json.loads((cache / "manifest.json").read_text())
+    (cache / "manifest.json").write_text(json.dumps(manifest | {"schema": 3}))
     run(Replay(cache), tmp_path / "again")
     assert texts(tmp_path / "again") == texts(results)
 
