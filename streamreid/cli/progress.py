@@ -32,12 +32,13 @@ def line(pipeline: Run) -> str:
     s = pipeline.statistics
     expected = [c.expected for c in s.cameras.values() if c.error is None]
     total = f"/{sum(e for e in expected if e)}" if expected and all(expected) else ""
-    stages = " ".join(f"{name} {ms:.1f}" for name, ms in s.per_frame().items() if name != "wait")
+    stages = " ".join(f"{name} {ms:.1f}" for name, ms in s.per_frame().items() if ms and name != "wait")
+    timing = f"ms/frame {stages} · " if stages else ""  # what workers of a cluster do is timed there
     people = pipeline.people_count
     failed = f" · {len(pipeline.failed)} failed" if pipeline.failed else ""
     tracks = sum(c.tracks for c in list(s.cameras.values()))
     return (
-        f"frame {s.frames}{total} · {s.rate:.1f} fps · ms/frame {stages} · {tracks} tracks · {people.identities} "
+        f"frame {s.frames}{total} · {s.rate:.1f} fps · {timing}{tracks} tracks · {people.identities} "
         f"identities ({people.confirmed} confirmed){_live_part(s)}{failed}"
     )
 

@@ -49,7 +49,7 @@ def print_summary(summary: Summary, console: Console, association: AssociationCo
     )
     if association is not None and summary.identities and not summary.confirmed and not live:
         console.print(_nobody_confirmed(association), highlight=False, soft_wrap=True)
-    stages = " · ".join(f"{name} {ms:.1f}" for name, ms in summary.milliseconds.items())
+    stages = " · ".join(f"{name} {ms:.1f}" for name, ms in summary.milliseconds.items() if ms)
     console.print(f"ms/frame: {stages}", highlight=False, soft_wrap=True)
     if live and summary.load:
         limit = f", limited by {summary.bottleneck}" if summary.bottleneck and summary.load > 1 else ""

@@ -3,6 +3,7 @@ machine. Nothing here needs Ray."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import floor, inf
@@ -11,7 +12,7 @@ from streamreid.config import ClusterConfig
 from streamreid.errors import ClusterError
 from streamreid.runs.storage import STORED
 
-__all__ = ["Machine", "Report", "check_reports", "count_room", "fitting"]
+__all__ = ["Machine", "Report", "check_alone", "check_reports", "count_room", "fitting"]
 
 _GIB = 2**30
 
@@ -92,6 +93,37 @@ def fitting(machines: Sequence[Machine], config: ClusterConfig, labels: Mapping[
         "Change cluster.cpus, cluster.gpus, cluster.memory or cluster.labels, or start Ray there with what it has "
         "(ray start --num-gpus, --labels)"
     )
+
+
+def check_alone(config: ClusterConfig, cores: int, gpus: int | None) -> None:
+    """Whether a worker fits on this machine, where Ray is to be started (local).
+
+    Args:
+        config: What a worker asks for.
+        cores: CPU cores of this machine.
+        gpus: Its GPUs; None if that is not known.
+
+    Raises:
+        ClusterError: It does not fit.
+    """
+    labels = config.labels or next((rule.labels for rule in config.placement), {})
+    if labels:
+        named = ", ".join(f"{key}={value}" for key, value in labels.items())
+        raise ClusterError(
+            f"cluster.labels and cluster.placement ask for a machine with {named}, but the cluster that is started "
+            "here (local) is this machine alone, which has no labels: leave them out, or join a cluster (auto, "
+            "ray://HEAD:10001) whose machines have them"
+        )
+    if config.cores > cores:
+        raise ClusterError(
+            f"cluster.cpus asks for {config.cores:g} CPU cores for each worker, but this machine "
+            f"({socket.gethostname()}) has {cores}: write {cores} or less, or leave it out"
+        )
+    if gpus is not None and config.gpus > gpus:
+        raise ClusterError(
+            f"cluster.gpus asks for {config.gpus:g} GPUs for each worker, but this machine ({socket.gethostname()}) "
+            f"has {gpus or 'no GPU'}: leave it out, or join a cluster (auto, ray://HEAD:10001) that has some"
+        )
 
 
 def count_room(machines: Sequence[Machine], config: ClusterConfig, labels: Mapping[str, str]) -> int:

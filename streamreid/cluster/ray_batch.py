@@ -374,6 +374,7 @@ class _Dispatcher:
             ClusterError: It is not.
         """
         self._session.check_head()
+        self._session.check_node()
         limit = AWAY_SECONDS if self._began else BEGIN_SECONDS
         if alone_since is not None and time.monotonic() - alone_since > limit:
             machines = ", ".join(map(str, self._session.machines())) or "none"

@@ -163,6 +163,7 @@ class RayRun:
             ClusterError: It failed, or its site cannot be reached any more.
         """
         while True:
+            self._session.check_node()
             said = self._ask()
             if said is not None:
                 tell(said)

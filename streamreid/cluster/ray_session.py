@@ -9,6 +9,7 @@ import platform
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -24,7 +25,7 @@ from typing import Any, TypeVar
 from streamreid._startup import starting
 from streamreid._version import __version__
 from streamreid.cluster import ray_probe
-from streamreid.cluster.machines import Machine, Report, fitting
+from streamreid.cluster.machines import Machine, Report, check_alone
 from streamreid.cluster.ray_errors import first_line, heard, reach, refused, within
 from streamreid.config import ClusterConfig, DetectorConfig
 from streamreid.errors import ClusterError, MissingExtraError
@@ -111,6 +112,7 @@ class RaySession:
             with starting(f"Ray ({self.config.address})"), _signals_kept():
                 self._begin()
             self._own = True
+            _own_words(self.ray)
         context = self.ray.get_runtime_context()
         if not self.ray.util.client.ray.is_connected():  # a client learns it from its connection
             host, _, port = context.gcs_address.rpartition(":")
@@ -144,11 +146,8 @@ class RaySession:
             raise ClusterError(refused(address, error)) from error
 
     def _start_here(self, quiet: Mapping[str, Any]) -> None:
+        check_alone(self.config, available_threads(), _gpus_here())  # before Ray is started, which takes seconds
         cores = max(available_threads(), math.ceil(self._workers * self.config.cores))
-        gpus = _gpus_here()
-        if gpus is not None:  # before Ray is started, which takes seconds
-            name = socket.gethostname()
-            fitting([Machine("", name, name, cores, gpus)], self.config, {})
         if len(tempfile.gettempdir()) > _LONGEST_SOCKET_FOLDER:
             self._folder = Path(tempfile.mkdtemp(prefix="streamreid-ray-", dir="/tmp"))
         else:
@@ -181,11 +180,18 @@ class RaySession:
             reach(found)
             if not services.find_gcs_addresses():
                 raise ConnectionError(found)
-            self.ray.init(found, **quiet)
         except ConnectionError:
             raise ClusterError(
                 f"no Ray cluster on this machine ({socket.gethostname()}): start one (ray start --head), join one (ray "
                 "start --address HEAD:6379), name one (ray://HEAD:10001), or let streamreid start one (local)"
+            ) from None
+        try:
+            self.ray.init(found, **quiet)
+        except ConnectionError:
+            raise ClusterError(
+                f"the head of the cluster at {found} listens, but does not accept this process. Most likely it asks "
+                "for another token: copy ~/.ray/auth_token of the head to this machine, or set RAY_AUTH_TOKEN. Else "
+                "see whether it is well (ray status)"
             ) from None
 
     def _join_head(self, address: str, quiet: Mapping[str, Any]) -> None:
@@ -230,6 +236,19 @@ class RaySession:
                 log.warning("the head of the cluster does not answer; workers go on")
         else:
             self._away_since = None
+
+    def check_node(self) -> None:
+        """Look whether the Ray that was started on this machine still runs: nothing would start it again.
+
+        Raises:
+            ClusterError: It does not.
+        """
+        node = getattr(self.ray._private.worker, "_global_node", None) if self._own and self._folder else None
+        if node is not None and any(kind == "raylet" for kind, _ in node.dead_processes()):
+            raise ClusterError(
+                f"the Ray that was started on this machine ({socket.gethostname()}) has ended, and all workers with it:"
+                " it was killed, or memory ran out. What is finished is kept; run the same command again"
+            )
 
     # ---------------------------------------------------------------- the machines
 
@@ -325,12 +344,21 @@ def _gpus_here() -> int | None:
 
 
 def _send_token(address: str | None) -> None:
-    """A head asks for its token by default; a driver elsewhere sends it only if it is told to."""
-    if address is None or not address.startswith("ray://") or "RAY_AUTH_MODE" in os.environ:
+    """A head asks for its token by default; who joins it sends one only if told to. A head that asks for none takes it,
+    too. What this process is connected to already stays as it is."""
+    ray = sys.modules.get("ray")
+    if address in (None, "local") or "RAY_AUTH_MODE" in os.environ or (ray is not None and ray.is_initialized()):
         return
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
     if os.environ.get("RAY_AUTH_TOKEN") or path.is_file():
         os.environ["RAY_AUTH_MODE"] = "token"
+
+
+def _own_words(ray: ModuleType) -> None:
+    """What Ray says of lost workers it prints between the rows of our tables; the site logs the same in our words."""
+    worker = ray._private.worker
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda data, **_: log.debug("Ray: %s", " ".join(data["lines"]))
 
 
 @contextmanager

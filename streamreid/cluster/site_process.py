@@ -248,15 +248,22 @@ class SiteProcess:
             raise_open_files()
             with self._log, ExitStack() as stack:
                 self._follow(stack)
-            SiteMarker.remove(task.folder)
-            (task.folder / _HIDDEN_LEASES).unlink(missing_ok=True)
         except StreamReIDError as error:
             self._problem = redact(error)
         except Exception as error:
             log.exception("the site failed")
             self._problem = f"{type(error).__name__}: {redact(error)}"
         finally:
+            self._forget()
             self._done = True
+
+    def _forget(self) -> None:
+        """The run is over, well or not: no other process goes on with it."""
+        folder = self._task.folder
+        if not self._standby and SiteMarker.read(folder).run == self._task.run:
+            SiteMarker.remove(folder)
+            with suppress(OSError):
+                (folder / _HIDDEN_LEASES).unlink()
 
     def _follow(self, stack: ExitStack) -> None:
         task = self._task
@@ -289,8 +296,8 @@ class SiteProcess:
         service.cameras.host = supervisor
         service.cameras.rates = lambda: {name: values["fps"] for name, values in desk.figures().items()}
         self._service, self._supervisor, self._changes = service, supervisor, changes
-        folder.begin(config)
         listeners = self._serve(stack, service, changes)
+        folder.begin(config)
         supervisor.start(desk, adopt=True)
         stack.callback(supervisor.stop)
         if self._stopped:

@@ -3,16 +3,22 @@
 import ast
 import os
 import re
+import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from streamreid.cluster import ray_session
 from streamreid.cluster.batch_sender import BatchSender
 from streamreid.cluster.outbox import Outbox
 from streamreid.cluster.ray_session import ray_module
 from streamreid.cluster.update_batch import Ack, UpdateBatch
+from streamreid.config import ClusterConfig
+from streamreid.errors import ClusterError
 
 ROOT = Path(__file__).resolve().parents[2]
 SECTION = "## What was considered of Ray"
@@ -92,3 +98,29 @@ def test_each_known_trouble_names_a_test_that_exists():
         named = re.findall(r"`(test_\w+)`", row.split("|")[-2])
         assert named, row
         assert set(named) <= there, row
+
+
+@pytest.mark.parametrize(
+    ("address", "sent"), [("auto", True), ("ray://h:10001", True), ("h:6379", True), ("local", False)]
+)
+def test_the_token_of_the_head_is_sent_to_every_cluster_but_our_own(monkeypatch, address, sent):
+    """`ray start --head` asks for it by default; without it, Ray says after 20 s that there is no cluster."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "")  # so that it is as before afterwards
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "of the head")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    ray_session._send_token(address)
+    assert ("RAY_AUTH_MODE" in os.environ) == sent
+
+
+@pytest.mark.parametrize(("dead", "ends"), [((), False), (("gcs_server",), False), (("raylet",), True)])
+def test_a_ray_of_our_own_that_has_ended_ends_the_run(monkeypatch, tmp_path, dead, ends):
+    """Nothing starts its raylet again, and Ray goes on waiting for workers; they buffer while only the head is gone."""
+    node = SimpleNamespace(dead_processes=lambda: [(kind, None) for kind in dead])
+    ray = SimpleNamespace(_private=SimpleNamespace(worker=SimpleNamespace(_global_node=node)))
+    monkeypatch.setattr(ray_session, "ray_module", lambda: ray)
+    session = ray_session.RaySession(ClusterConfig(address="local"))
+    session.check_node()  # before it is started
+    session._own, session._folder = True, tmp_path
+    with pytest.raises(ClusterError, match="has ended, and all workers with it") if ends else nullcontext():
+        session.check_node()

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from streamreid.runtimes.base import available_threads
+
 pytestmark = [pytest.mark.wall_time, pytest.mark.alone]
 """Ray starts processes, and gives them time by the clock on the wall."""
 
@@ -38,17 +40,24 @@ def test_a_machine_that_is_in_no_cluster(call, recordings, scene, tmp_path, monk
 
 
 @pytest.mark.parametrize("command", ["batch", "run"])
-def test_a_gpu_that_this_machine_has_not(call, recordings, scene, tmp_path, monkeypatch, command):
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("cluster.gpus=1", "asks for 1 GPUs for each worker, but this machine ({host}) has no GPU"),
+        ("cluster.cpus=999", "asks for 999 CPU cores for each worker, but this machine ({host}) has {cores}: write"),
+        ("cluster.labels={site: north}", "ask for a machine with site=north, but the cluster that is started here"),
+        ("cluster.placement=[{cameras: r0, labels: {rack: 7}}]", "ask for a machine with rack=7, but the cluster"),
+    ],
+)
+def test_what_this_machine_has_not(call, recordings, scene, tmp_path, monkeypatch, command, setting, said):
     """It is told before Ray is started, which takes longer than anybody likes to wait for an error."""
     ray = pytest.importorskip("ray")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("Ray is started"))
     what = scene.folder if command == "batch" else scene.folder / "r0.mp4"
-    options = ["--detector", f"mot:{scene.boxes}", "--engine", "none", "--cluster", "local", "--set", "cluster.gpus=1"]
+    options = ["--detector", f"mot:{scene.boxes}", "--engine", "none", "--cluster", "local", "--set", setting]
     began = time.monotonic()
     code, _, err = call(command, what, "--out", tmp_path / "out", *options)
     assert code == 2
-    said = " ".join(err.split())
-    assert f"{socket.gethostname()}: no GPU" in said
-    assert "1 GPUs" in said
+    assert said.format(host=socket.gethostname(), cores=available_threads()) in " ".join(err.split())
     assert time.monotonic() - began < 10

@@ -1,6 +1,7 @@
 """Workers that cannot be heard: the site and two workers in this process, joined by handles that are cut."""
 
 import json
+import socket
 import threading
 import time
 from pathlib import Path
@@ -221,7 +222,8 @@ def test_cameras_come_change_and_go_while_others_stay_where_they_are(served):
     assert {what for name, what in told if name == "c"} >= {"added", "paused", "removed"}
 
 
-def test_a_camera_that_cannot_be_opened_is_not_added(served):
+def test_a_camera_that_cannot_be_opened_is_not_added(served, monkeypatch):
+    monkeypatch.setattr(supervisor, "HEARTBEAT_SECONDS", 30.0)  # no worker is to count as away on a busy machine
     lost = served.spare.model_copy(update={"uri": "/nowhere.avi"})
     with pytest.raises(SourceError, match="nowhere"):
         served.cameras.add(lost)
@@ -311,6 +313,26 @@ def test_a_damaged_note_of_an_earlier_process_is_none(tmp_path):
     assert SiteMarker.read(tmp_path) == SiteMarker()
     SiteMarker("r").write(tmp_path, committed=True, port=80)
     assert SiteMarker.read(tmp_path) == SiteMarker("r", True, 80)
+
+
+def test_a_site_that_cannot_begin_leaves_no_note(scene, tmp_path):
+    """The next one would take another folder."""
+    camera = {"name": "a", "uri": str(scene.camera("a", [0])), "live": True}
+    models = {"detector": {"model": f"mot:{scene.boxes}"}, "engine": {"model": "none"}}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        config = Config.from_dict({"cameras": [camera], "server": {"listen": listen}, **models})
+        store = LeaseStore("test", SECONDS, None)
+        worker = RunWorker(config, Path.cwd(), 1, leases=store, stay=True)
+        folder = tmp_path / "live"
+        task = SiteTask("run", config, folder, Path.cwd(), store, stay=True)
+        process = SiteProcess(task, [WorkerSlot("x", Handle(worker), {}, ["a"], ["a"])])
+        deadline = time.monotonic() + 60
+        while not process.progress().done and time.monotonic() < deadline:
+            time.sleep(0.02)
+        worker.close()
+    assert listen in process.progress().problem
+    assert [path.name for path in folder.iterdir() if path.name != ".lock"] == []
 
 
 def test_leases_are_kept_by_the_gallery_where_it_is_in_postgresql():
