@@ -165,7 +165,8 @@ class OnlineClustering:
     def _crowd(self, before: np.ndarray, count: int) -> FloatArray:
         """``[N]``: how many people may be meant, those in the window, or for older identities all that are
         remembered."""
-        here = max(len(np.unique(before[before > 0])) + int((before == 0).sum()), 1)
+        known = before.tolist()
+        here = max(len(set(known) - {0}) + known.count(0), 1)
         crowd = np.full(count, float(here), np.float32)
         crowd[len(before) :] = max(here, len(self.index))
         return crowd
@@ -378,10 +379,14 @@ class OnlineClustering:
 def owners(labels: Labels, graph: Graph | PairGraph, tracks: Mapping[TrackKey, Evidence]) -> dict[int, int]:
     """Which group takes over which global id: the one in which it had most observations."""
     claims: dict[tuple[int, int], float] = defaultdict(float)
-    for row, label in enumerate(labels.tolist()):
-        gid = int(graph.before[row])
+    label_of, before, count = labels.tolist(), graph.before.tolist(), len(graph.keys)
+    for key, label, gid in zip(graph.keys, label_of, before, strict=False):
         if gid:
-            claims[label, gid] += tracks[graph.keys[row]].observations if row < len(graph.keys) else 1e9
+            claims[label, gid] += tracks[key].observations
+    groups, claimed = set(label_of[:count]), set(before[:count])
+    for label, gid in zip(label_of[count:], before[count:], strict=True):
+        if label in groups or gid in claimed:  # the others are alone, and nobody else claims them
+            claims[label, gid] += 1e9
     owner: dict[int, int] = {}
     taken: set[int] = set()
     for (label, gid), _ in sorted(claims.items(), key=lambda c: (-c[1], c[0][1], c[0][0])):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,12 @@ from streamreid.association.site_adaptation import AnyCalibration
 from streamreid.config.association import LinkConfig
 from streamreid.types import BoolArray, FloatArray, TrackKey
 
-__all__ = ["LinkBound", "PairGraph", "all_pairs"]
+__all__ = ["LinkBound", "PairGraph", "all_pairs", "rising"]
 
 Rows = NDArray[np.intp]
+
+_FEW = 12
+"""Nodes up to which arrays do not pay."""
 
 _ROUNDING = 1e-3
 """Log-odds by which a bound is lowered, so that rounding drops nothing."""
@@ -227,9 +231,23 @@ def all_pairs(groups: Iterable[Sequence[int]], count: int) -> NDArray[np.int64]:
         groups: Nodes.
         count: N.
     """
-    found = []
+    found: list[int] = []
     for rows in groups:
-        nodes = np.array(rows, np.int64)
-        i, j = np.triu_indices(len(nodes), 1)
-        found.append(nodes[i] * count + nodes[j])
-    return np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
+        if len(rows) <= _FEW:
+            found += [i * count + j for i, j in combinations(rows, 2)]
+        else:
+            nodes = np.array(rows, np.int64)
+            i, j = np.triu_indices(len(nodes), 1)
+            found += (nodes[i] * count + nodes[j]).tolist()
+    return rising(np.array(found, np.int64))
+
+
+def rising(code: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The different ones of some codes, sorted; for a few, faster than np.unique."""
+    if len(code) < 2:
+        return code
+    code = np.sort(code)
+    fresh = np.empty(len(code), bool)
+    fresh[0] = True
+    np.not_equal(code[1:], code[:-1], out=fresh[1:])
+    return code[fresh]

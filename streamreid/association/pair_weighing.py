@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from streamreid.association.identity_registry import IdentityRegistry
 from streamreid.association.link_model import Sides, link_log_odds, pair_terms
-from streamreid.association.pair_graph import LinkBound, PairGraph, all_pairs
+from streamreid.association.pair_graph import LinkBound, PairGraph, all_pairs, rising
 from streamreid.association.similarity_cache import SimilarityCache
 from streamreid.association.site_adaptation import AnyCalibration
 from streamreid.association.topology import CameraGraph, PairedPresences, Presences
@@ -72,7 +72,7 @@ class PairWeighing:
 
     def candidates(self, threshold: float) -> Codes:
         """Pairs that can matter at this threshold of log-odds, rising."""
-        return np.unique(np.concatenate([self._likely(threshold), self._by_looks()[0], self._believed()]))
+        return rising(np.concatenate([self._likely(threshold), self._by_looks()[0], self._believed()]))
 
     def _likely(self, threshold: float) -> Codes:
         """Pairs of tracks whose evidence may reach the threshold."""
@@ -120,7 +120,7 @@ class PairWeighing:
                     meant[gid].append(row)
         groups: Iterable[list[int]] = [rows for found in (of_one, meant) for rows in found.values() if len(rows) > 1]
         found = all_pairs(groups, len(self))
-        return np.unique(np.concatenate([found, must])) if len(must) else found
+        return rising(np.concatenate([found, must])) if len(must) else found
 
     @cached_property
     def _of_tracks(self) -> tuple[Codes, Codes]:

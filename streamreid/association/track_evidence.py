@@ -151,10 +151,13 @@ def descriptors(items: list[Evidence]) -> PartFeatures:
     """
     shape = max((i.prototypes.vectors.shape[1:] for i in items if i.prototypes.mass.size), default=(1, 1))
     parts = np.zeros((len(items), *shape), np.float32)
-    visibility = np.zeros(parts.shape[:2], np.float32)
+    mass, square = np.zeros(parts.shape[:2], np.float32), np.zeros(parts.shape[:2], np.float32)
     for row, item in enumerate(items):
         sums = item.prototypes
         if sums.mass.size:
-            parts[row], visibility[row] = sums.total.sum(0), known_well(sums.mass.sum(0), sums.square)
+            total = sums.total
+            parts[row] = total[0] if len(total) == 1 else total.sum(0)
+            mass[row], square[row] = sums.mass.sum(0), sums.square
     norm = np.linalg.norm(parts, axis=2, keepdims=True)
-    return PartFeatures(np.divide(parts, norm, out=np.zeros_like(parts), where=norm > 1e-9), visibility)
+    unit = np.divide(parts, norm, out=np.zeros_like(parts), where=norm > 1e-9)
+    return PartFeatures(unit, known_well(mass, square))

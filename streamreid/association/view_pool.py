@@ -98,9 +98,10 @@ class ViewPool:
             place = np.arange(most)
             there = place < count[:, None]  # [N, V]
             rows = np.where(there, first[:, None] + place, 0)
-        parts = self._vectors[rows].astype(np.float32)
-        parts /= np.maximum(self._norms[rows], 1e-9)[..., None]
-        mass = np.minimum(self._mass[rows], MOST_MASS)
+        parts = np.empty((*rows.shape, *self._vectors.shape[1:]), np.float32)
+        norms = np.maximum(self._norms.take(rows, 0), np.float32(1e-9))[..., None]
+        np.divide(self._vectors.take(rows, 0), norms, out=parts, dtype=np.float32)
+        mass = np.minimum(self._mass.take(rows, 0), MOST_MASS)
         if most > 1 and not there.all():
             parts[~there], mass[~there] = 0, 0
         return Views(parts, mass, self._visibility[slots])

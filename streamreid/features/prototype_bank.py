@@ -345,6 +345,14 @@ class PrototypeSums:
             self.square = np.zeros(len(weight), np.float32)
         self.vectors, self.length = self.total, None
         count, here = len(self.mass), weight > 0
+        if count == 1 and np.count_nonzero(here) == np.count_nonzero(self.mass > 0) == len(here):
+            length = self.norms[0] * np.sqrt(np.add.reduce(parts * parts, axis=1))
+            near = np.einsum("kd,kd->k", self.vectors[0], parts) / np.maximum(length, 1e-9)
+            if np.count_nonzero(near >= self.join) == len(near):  # as nearly always: the look of before
+                self.vectors[0] += parts * weight[:, None]
+                self.mass[0] += weight
+                self.square += weight**2
+                return
         slot = np.zeros(len(weight), np.intp)
         if count:
             length = self.norms * np.sqrt(np.add.reduce(parts * parts, axis=1))
