@@ -23,6 +23,7 @@ import argparse
 import logging
 import resource
 import time
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -204,7 +205,8 @@ def follow(cameras: int, options: argparse.Namespace) -> dict[str, float]:
     site.associator.admit(known)
     site.view.admit(known)
     watch = Watch({k.global_id - 1: k.global_id for k in known})
-    arrivals, costs, sizes, minutes = [], [], [], []
+    arrivals, costs = array("d"), array("d")  # millions: lists of them would be most of what grows
+    size, minutes = 0, list[float]()
     spent, least = 0.0, BEGIN + options.warmup
     lines = JsonlSink(options.lines) if options.lines else None
     for arrival, who, data in scene.updates(options.minutes):
@@ -222,7 +224,7 @@ def follow(cameras: int, options: argparse.Namespace) -> dict[str, float]:
         spent += cost
         arrivals.append(arrival)
         costs.append(cost)
-        sizes.append(len(data))
+        size += len(data)
         for result in results:
             watch.take(result, who)
         if arrival >= BEGIN + 60 * (len(minutes) + 1):
@@ -244,7 +246,7 @@ def follow(cameras: int, options: argparse.Namespace) -> dict[str, float]:
         "lag_most_ms": 1000 * float(lag.max()),
         "MiB": memory(),
         "identities": site.associator.people,
-        "KB_per_camera_and_second": float(np.sum(sizes)) / (at[-1] - BEGIN) / cameras / 1000,
+        "KB_per_camera_and_second": size / (at[-1] - BEGIN) / cameras / 1000,
         "found_again": watch.found / max(watch.came_back, 1),
         "seconds": seconds,
     }

@@ -50,11 +50,11 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from importlib.metadata import PackageNotFoundError, version
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 
 from streamreid.places.records import PlaceEvent, Visit
 from streamreid.sinks.base import FinalIdentities, LineFile, SinkContext, ltwh
@@ -137,36 +137,39 @@ class JsonlSink(SinkContext):
         if not len(tracks):
             return
         self._counts["people"] += len(tracks)
-        # Written by hand: one dictionary and one call of the encoder per person cost several times as much.
-        head = _encode(
-            {
-                "type": "person",
-                "camera": frame.camera,
-                "frame": int(frame.index),
-                "time": round(float(frame.time), 6),
-                "clock": frame.clock,
-            }
-        )[:-1]
-        numbers = np.concatenate(
-            [
-                ltwh(tracks.boxes).round(2),
-                np.stack([tracks.scores, result.probabilities], 1).astype(np.float64).round(4),
-                result.visibility.astype(np.float64).round(3),
-            ],
-            1,
+        head = {
+            "type": "person",
+            "camera": frame.camera,
+            "frame": int(frame.index),
+            "time": round(float(frame.time), 6),
+            "clock": frame.clock,
+        }
+        columns = (
+            ltwh(tracks.boxes).round(2).tolist(),
+            tracks.scores.astype(np.float64).round(4).tolist(),
+            tracks.ids.tolist(),
+            result.global_ids.tolist(),
+            result.probabilities.astype(np.float64).round(4).tolist(),
+            result.visibility.astype(np.float64).round(3).tolist(),
         )
-        text = float.__repr__ if isfinite(numbers.sum()) else _encode
-        people = zip(tracks.ids.tolist(), result.global_ids.tolist(), numbers.tolist(), _places(result), strict=True)
-        lines = []
-        for track, who, row, place in people:
-            left, top, width, height, score, probability, *seen = map(text, row)
-            known = f'{who},"link_probability":{probability}' if who else 'null,"link_probability":null'
-            name = f',"name":{_encode(result.names[who])}' if who in result.names else ""
-            lines.append(
-                f'{head},"box":[{left},{top},{width},{height}],"score":{score},"track_id":{track},"global_id":{known},'
-                f'"visibility":[{",".join(seen)}]{place}{name}}}\n'
+        lines = [
+            orjson.dumps(
+                {
+                    **head,
+                    "box": box,
+                    "score": score,
+                    "track_id": track,
+                    "global_id": who or None,
+                    "link_probability": probability if who else None,
+                    "visibility": visibility,
+                    **({} if place is None else {"world": place}),
+                    **({"name": result.names[who]} if who in result.names else {}),
+                },
+                option=orjson.OPT_APPEND_NEWLINE,
             )
-        self._file.write("".join(lines))
+            for box, score, track, who, probability, visibility, place in zip(*columns, _places(result), strict=True)
+        ]
+        self._file.write(b"".join(lines).decode())
 
     def event(self, event: IdentityEvent) -> None:
         """Append one line for a change of an identity."""
@@ -245,11 +248,9 @@ class JsonlSink(SinkContext):
             self._file.close()
 
 
-def _places(result: FrameResult) -> list[str]:
-    """What stands behind the visibilities of each person of a frame."""
+def _places(result: FrameResult) -> list[list[float] | None]:
     if result.world is None:
-        return [""] * len(result.tracks)
+        return [None] * len(result.tracks)
     return [
-        f',"world":[{round(float(x), 3)!r},{round(float(y), 3)!r}]' if np.isfinite(x) and np.isfinite(y) else ""
-        for x, y in result.world
+        [round(float(x), 3), round(float(y), 3)] if np.isfinite(x) and np.isfinite(y) else None for x, y in result.world
     ]
