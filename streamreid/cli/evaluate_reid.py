@@ -12,6 +12,7 @@ import numpy as np
 import typer
 from rich.table import Table
 
+from streamreid.cli.calibrate import refuse_existing
 from streamreid.cli.console import output, set_up_logging
 from streamreid.cli.progress_line import Work
 from streamreid.config import EngineConfig, Precision, RuntimeName
@@ -20,10 +21,21 @@ from streamreid.errors import ConfigError
 from streamreid.evaluation.occluded import Embed, OccludedScores, score_engine
 from streamreid.evaluation.papers.occlusion_unification import Unifier
 from streamreid.evaluation.reid import PersonImages, ReidScores, person_images, read_folder
+from streamreid.evaluation.reid_gaps import (
+    GapScores,
+    GroupScores,
+    PictureTimes,
+    group_tables,
+    read_times,
+    score_gaps,
+    times_of_names,
+)
+from streamreid.evaluation.reid_report import reid_page
 from streamreid.reid.bundle import load_bundle
 from streamreid.reid.embedder import EngineEmbedder
 from streamreid.reid.factory import shipped_engines
-from streamreid.types import Image, PartFeatures
+from streamreid.sinks.base import atomic_text
+from streamreid.types import FloatArray, Image, PartFeatures
 
 __all__ = ["embed_pictures", "reid"]
 
@@ -59,6 +71,28 @@ def reid(
     sides: Annotated[bool, typer.Option("--sides", help="Also list the scores by covered side and share.")] = False,
     runtime: Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32, bf16, int8, fp16, or auto for what a run takes here.")] = "fp32",
+    gaps: Annotated[
+        bool,
+        typer.Option(
+            "--gaps",
+            help=(
+                "Also score by the time since people were last seen, by viewpoint and by how much of them is seen. "
+                "Times come from the frames in the pictures' names, or from --times."
+            ),
+        ),
+    ] = False,
+    times: Annotated[
+        Path | None,
+        typer.Option(
+            help=(
+                "For --gaps: CSV with the columns picture and time (seconds), and if wanted sequence, viewpoint and "
+                "visible (0 to 1)."
+            )
+        ),
+    ] = None,
+    fps: Annotated[float, typer.Option(min=0.1, help="For --gaps: frames per second of the frames in names.")] = 25.0,
+    report: Annotated[Path | None, typer.Option(help="Also write all tables as one HTML page.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace the report.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Score an engine on a ReID dataset: CMC, mAP, mINP; clean queries and queries covered on one side."""
@@ -66,6 +100,9 @@ def reid(
     chosen: RuntimeName = "openvino" if runtime == "openvino" else "onnxruntime" if runtime == "onnxruntime" else "auto"
     if precision not in get_args(Precision):
         raise ConfigError(f"--precision {precision}: known are {', '.join(get_args(Precision))}")
+    refuse_existing(report, overwrite=overwrite)
+    if times is not None and not gaps:
+        raise ConfigError("--times says when pictures were taken, for --gaps; pass --gaps, too")
     bundle = load_bundle(shipped_engines().get(engine, Path(engine)))
     form = bundle.manifest.input
     config, size = EngineConfig(runtime=chosen, precision=cast(Precision, precision)), (form.height, form.width)
@@ -73,12 +110,30 @@ def reid(
     embedder = EngineEmbedder(bundle, config)
     embed = embed_pictures(embedder, size)
     query, gallery = _sets(dataset, layout)
+    known = _times(query, gallery, times, fps) if gaps else None
+    apart: list[GapScores] = []
+
+    def see(similarity: FloatArray, own: PartFeatures) -> None:
+        if known is not None:
+            seen = own.visibility.mean(1) if bundle.manifest.outputs.visibility else None
+            apart.append(score_gaps(similarity, query, gallery, known, seen))
+
     with Work("scoring"):
-        found = score_engine(embed, query, gallery, seeds=range(seeds), reranked=rerank, unifier=unifier, size=size)
+        found = score_engine(
+            embed, query, gallery, seeds=range(seeds), reranked=rerank, unifier=unifier, size=size, see=see
+        )
+    by_gap = apart[0] if apart else None
+    if report is not None:
+        with atomic_text(report) as file:
+            file.write(reid_page(embedder.name, dataset.name, found, by_gap))
     if as_json:
-        typer.echo(json.dumps(_as_dict(embedder, dataset, seeds, found), indent=2))
+        more = {} if by_gap is None else {"by_group": by_gap.as_dict()}
+        typer.echo(json.dumps(_as_dict(embedder, dataset, seeds, found) | more, indent=2))
     else:
         output.print(_table(found, sides))
+        if by_gap is not None:
+            for title, rows in group_tables(by_gap):
+                output.print(_group_table(title, rows))
         output.print(
             f"{found.parts['clean'].queries} queries, {len(gallery)} gallery pictures, {seeds} occlusion draw(s), "
             f"{embedder.runtime} in {embedder.precision}",
@@ -100,6 +155,22 @@ def _sets(dataset: Path, layout: str) -> tuple[PersonImages, PersonImages]:
         raise ConfigError(f"--layout {layout}: known are market, msmt17, occluded_reid and p_dukemtmc")
     named = list_pictures(dataset, "p_dukemtmc" if layout == "p_dukemtmc" else "occluded_reid")
     return person_images([n for n in named if n.camera == 0]), person_images([n for n in named if n.camera == 1])
+
+
+def _times(
+    query: PersonImages, gallery: PersonImages, table: Path | None, fps: float
+) -> tuple[PictureTimes, PictureTimes]:
+    """When the pictures of both sets were taken."""
+    paths = (*query.paths, *gallery.paths)
+    every = times_of_names(paths, fps) if table is None else read_times(table, paths)
+    return every[: len(query)], every[len(query) :]
+
+
+def _group_table(title: str, rows: Sequence[GroupScores]) -> Table:
+    table = Table(title, "queries", "R1", "mAP", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(row.name, str(row.queries), f"{row.r1:.3f}", f"{row.map:.3f}")
+    return table
 
 
 def embed_pictures(embedder: EngineEmbedder, size: tuple[int, int]) -> Embed:

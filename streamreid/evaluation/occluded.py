@@ -148,6 +148,7 @@ def score_engine(
     reranked: bool = False,
     unifier: Unifies | None = None,
     size: tuple[int, int] = (256, 128),
+    see: Callable[[FloatArray, PartFeatures], None] | None = None,
 ) -> OccludedScores:
     """Score an engine on clean and on occluded queries.
 
@@ -159,6 +160,7 @@ def score_engine(
         reranked: Also score clean queries after k-reciprocal re-ranking of the part distance, as ``reranked``.
         unifier: Also score with occlusion unification.
         size: Height and width at which queries are covered.
+        see: Gets the similarities ``[Q, G]`` of the clean queries by the part distance, and their features.
     """
     queries, others = _read(query), _read(gallery)
     features = embed(others)
@@ -172,6 +174,8 @@ def score_engine(
         found["whole", kind].append(rank_scores(whole_similarity(own, features), query, gallery))
         if prepared:
             found["unified", kind].append(rank_scores(prepared.similarity(pictures, own), query, gallery))
+        if see and kind == "clean":
+            see(similarity, own)
         return similarity
 
     clean = score("clean", queries)
