@@ -64,6 +64,9 @@ def rounded(site: Site) -> None:
 VARIANTS: dict[str, tuple[dict[str, Any], Callable[[Site], None]]] = {
     "as it is": ({}, nothing),
     "with camera means": ({"association.normalise": "camera"}, nothing),
+    "without strangers and times": ({"association.link.strangers": 0.0, "association.link.times": 0.0}, nothing),
+    "without strangers": ({"association.link.strangers": 0.0}, nothing),
+    "without times": ({"association.link.times": 0.0}, nothing),
     "not compared anew": ({}, not_renewed),
     "in eight bits": ({}, rounded),
 }

@@ -15,7 +15,20 @@ from streamreid.types import FloatArray
 
 __all__ = ["LOOKS_LIMIT", "TERMS", "Sides", "explain", "link_log_odds", "link_terms", "pair_terms", "sigmoid"]
 
-TERMS = ("looks", "looks_common", "looks_crops", "common", "crops", "quality", "gap", "other_camera", "crowd", "place")
+TERMS = (
+    "looks",
+    "looks_common",
+    "looks_crops",
+    "common",
+    "crops",
+    "quality",
+    "gap",
+    "other_camera",
+    "strangers",
+    "times",
+    "crowd",
+    "place",
+)
 """Names of the terms; ``LinkConfig`` has a weight for each, and an intercept."""
 
 LOOKS_LIMIT = 12.0
@@ -50,6 +63,8 @@ def link_terms(
     *,
     gap: FloatArray,
     other: FloatArray,
+    strangers: FloatArray | float = 0.0,
+    times: FloatArray | float = 0.0,
     crowd: FloatArray | float = 1.0,
     place: FloatArray | None = None,
 ) -> dict[str, FloatArray]:
@@ -62,12 +77,16 @@ def link_terms(
         b: The M tracks.
         gap: ``[N, M]`` seconds between both; 0 where they overlap.
         other: ``[N, M]`` 1 where they are of two cameras.
+        strangers: ``[N, M]`` log-odds by how much less both look like strangers than most do.
+        times: ``[N, M]`` log-odds by how the times of both relate.
         crowd: ``[N, M]``, ``[M]`` or one number: how many people may be meant; without further evidence the odds of
             being a given one of them are one in so many.
         place: ``[N, M]`` log-odds by place; None says nothing.
     """
     both = Sides(np.minimum(a.crops[:, None], b.crops[None]), np.minimum(a.quality[:, None], b.quality[None]))
-    return pair_terms(found.common, looks, both, gap=gap, other=other, crowd=crowd, place=place)
+    return pair_terms(
+        found.common, looks, both, gap=gap, other=other, strangers=strangers, times=times, crowd=crowd, place=place
+    )
 
 
 def pair_terms(
@@ -77,6 +96,8 @@ def pair_terms(
     *,
     gap: FloatArray,
     other: FloatArray,
+    strangers: FloatArray | float = 0.0,
+    times: FloatArray | float = 0.0,
     crowd: FloatArray | float = 1.0,
     place: FloatArray | None = None,
 ) -> dict[str, FloatArray]:
@@ -88,6 +109,8 @@ def pair_terms(
         least: The lesser of both sides' crops and quality.
         gap: See ``link_terms``; so are the others.
         other: See there.
+        strangers: See there.
+        times: See there.
         crowd: See there.
         place: See there.
     """
@@ -108,6 +131,8 @@ def pair_terms(
         "quality": np.where(seen, least.quality, 0.0),
         "gap": np.where(seen, np.log1p(gap), 0.0),
         "other_camera": np.where(seen, other, 0.0),
+        "strangers": np.where(seen, strangers, 0.0),
+        "times": np.where(seen, times, 0.0),
         "crowd": np.broadcast_to(np.log(np.maximum(crowd, 1.0)), base.shape),
         "place": np.zeros_like(base) if place is None else place,
     }
@@ -131,7 +156,7 @@ def explain(model: LinkConfig, terms: Mapping[str, FloatArray]) -> dict[str, flo
         "looks": ("looks", "looks_common", "looks_crops"),
         "seen": ("common", "crops", "quality"),
     }
-    kinds |= {name: (name,) for name in ("gap", "other_camera", "crowd", "place")}
+    kinds |= {name: (name,) for name in ("gap", "other_camera", "strangers", "times", "crowd", "place")}
     result = {
         kind: sum(weight * float(terms[n].mean()) for n in names if (weight := getattr(model, n)))
         for kind, names in kinds.items()

@@ -95,8 +95,11 @@ def _graph(
     ]
     place = grouping.by_place(first, len(nodes)) if len(groups) == len(tracks) else None
     crowd = float(len({book.links[k].global_id for k in first}))
-    graph = grouping.weigh(first, past, nodes, _all_pairs(nodes, grouping, len(first)), place, crowd=crowd)
-    graph.before[:] = [book.links[k].global_id for k in first] + past
+    before = np.array([book.links[k].global_id for k in first] + past, np.int64)
+    found = _all_pairs(nodes, grouping, len(first))
+    strangers, times = grouping.beside_looks(first, nodes, found, before)
+    graph = grouping.weigh(first, past, nodes, found, place, crowd=crowd, strangers=strangers, times=times)
+    graph.before[:] = before
     believe(graph, book)
     np.fill_diagonal(graph.forbidden, False)
     return graph

@@ -12,12 +12,14 @@ from streamreid.association.agglomerative_clustering import Labels
 from streamreid.association.camera_normalisation import CameraMeans
 from streamreid.association.identity_registry import IdentityRegistry
 from streamreid.association.identity_search import IdentityIndex
-from streamreid.association.link_model import explain, link_log_odds, link_terms
+from streamreid.association.link_model import explain, link_log_odds, link_terms, sigmoid
 from streamreid.association.pair_graph import PairGraph
 from streamreid.association.pair_weighing import LATE, PairWeighing
 from streamreid.association.similarity_cache import SimilarityCache, sides
 from streamreid.association.site_adaptation import AnyCalibration, SiteAdaptation
 from streamreid.association.spatial_evidence import SpatialEvidence
+from streamreid.association.stranger_levels import StrangerLevels, all_levels
+from streamreid.association.time_relations import SurePairs, TimeRelations
 from streamreid.association.topology import CameraGraph, Presences
 from streamreid.association.track_evidence import Evidence
 from streamreid.association.track_graph import Graph, square
@@ -32,6 +34,9 @@ _PLAUSIBLE = 4  # older identities per track that take part in the grouping
 
 _TOGETHER = 4096
 """Older identities up to which those of several tracks are collected once for all; about 25 MB."""
+
+_SURE = 2.0
+"""Log-odds without times from which a pair says how the times of one person's tracks relate."""
 
 _AT_ONCE = 32
 """Tracks compared with them at a time: bounds memory to some MB."""
@@ -102,6 +107,8 @@ class OnlineClustering:
             self.means.begin(adaptation.means)
         self._pairs = SimilarityCache(config.unification, self.means)
         self._near: dict[TrackKey, dict[int, tuple[float, float]]] = {}
+        self._levels = StrangerLevels()
+        self._times = TimeRelations()
         self._renewed: set[int] = set()
         self.weighed = 0
 
@@ -122,6 +129,7 @@ class OnlineClustering:
             graph = graph.joined(nodes.weigh(missing))
         labels = graph.agglomerate(groups, threshold)
         probability = graph.membership(labels)
+        self._learn_times(nodes, graph, labels)
         owner = owners(labels, graph, tracks)
         self.weighed = len(graph.code)
         links = [(key, owner.get(int(labels[row]), 0), float(probability[row])) for row, key in enumerate(graph.keys)]
@@ -155,12 +163,42 @@ class OnlineClustering:
             self._crowd(before[: len(keys)], len(nodes)),
             self._pairs,
             self._near,
+            self._strangers(keys, stale, before),
+            self._times,
             place,
             self.config.link,
             self._calibration,
             self._graph,
             book,
         )
+
+    def _strangers(self, keys: list[TrackKey], stale: list[TrackKey], before: IntArray) -> FloatArray:
+        """``[T, 2]`` how much more than most the tracks look like strangers."""
+        if not self.config.link.strangers:
+            return np.zeros((len(keys), 2), np.float32)
+        row = {key: number for number, key in enumerate(keys)}
+        cameras = {camera: number for number, camera in enumerate(sorted({c for c, _ in keys}))}
+        similarity, common = self._pairs.table
+        return self._levels.refresh(
+            similarity,
+            common,
+            self._pairs.slots(keys),
+            changed=np.array([row[key] for key in stale], np.intp),
+            identity=before[: len(keys)],
+            camera=np.array([cameras[c] for c, _ in keys], np.int64),
+        )
+
+    def _learn_times(self, nodes: PairWeighing, graph: PairGraph, labels: Labels) -> None:
+        """Learn from the tracks of the window how the times of two tracks of one person relate."""
+        start, end = nodes.spans
+        now = float(end.max(initial=-np.inf))
+        if not self.config.link.times or not self._times.due(now):
+            return
+        one, two = graph.ends
+        looks = graph.log_odds - np.float32(self.config.link.times) * graph.terms["times"]
+        kept = (labels[one] == labels[two]) & (two < len(nodes.keys)) & (looks >= _SURE) & ~graph.forbidden
+        sure = SurePairs(one[kept], two[kept], sigmoid(looks[kept]))
+        self._times.learn(now, nodes.keys, start, end, sure)
 
     def _crowd(self, before: np.ndarray, count: int) -> FloatArray:
         """``[N]``: how many people may be meant, those in the window, or for older identities all that are
@@ -180,6 +218,8 @@ class OnlineClustering:
         place: FloatArray | None,
         *,
         crowd: FloatArray | float,
+        strangers: FloatArray | float = 0.0,
+        times: FloatArray | float = 0.0,
     ) -> Graph:
         """The graph of N nodes by evidence alone; see ``link_terms``. Older identities were told apart before: only
         tracks may join them, so pairs of them are forbidden and need no evidence.
@@ -191,6 +231,8 @@ class OnlineClustering:
             found: Comparison ``[T, N]`` of tracks with nodes.
             place: ``[T, N]`` log-odds by place; None says nothing.
             crowd: ``[N]`` or one number: how many people each node is one of.
+            strangers: ``[T, N]`` log-odds by strangers; see ``link_terms``.
+            times: ``[T, N]`` log-odds by times.
         """
         tracks, count = len(keys), len(nodes)
         seen = Presences.of([n.presence for n in nodes], first=tracks)
@@ -203,6 +245,8 @@ class OnlineClustering:
             both,
             gap=gap,
             other=other,
+            strangers=strangers,
+            times=times,
             crowd=crowd,
             place=place,
         )
@@ -223,6 +267,39 @@ class OnlineClustering:
             square(forbidden, True),
             np.zeros(count, np.int64),
         )
+
+    def beside_looks(
+        self, keys: list[TrackKey], nodes: list[Evidence], found: Comparison, before: IntArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """What strangers and times say of every pair of many nodes, each worked out anew.
+
+        Args:
+            keys: The T tracks that the first nodes are, or begin with.
+            nodes: What is known of each of N nodes.
+            found: Comparison ``[T, N]`` of tracks with nodes.
+            before: ``[N]`` global id so far.
+
+        Returns:
+            ``[T, N]`` each, see ``link_terms``; ``times`` is 0 where a node is more than one track.
+        """
+        count = len(keys)
+        seen = Presences.of([n.presence for n in nodes], first=count)
+        other = seen.gaps()[1].astype(np.intp)
+        square = slice(0, count)
+        level = np.zeros((len(nodes), 2), np.float32)
+        level[:count] = all_levels(
+            found.similarity[:, square], found.common[:, square], before[:count], other[:, square] == 0
+        )
+        row = np.arange(len(nodes))
+        strangers = level[row[:count, None], other] + level[row[None], other]
+        at_zero, at_one = self._calibration.log_odds(np.array([0.0, 1.0], np.float32)).tolist()
+        strangers *= np.float32(-(at_one - at_zero) / 2)
+        times = np.zeros_like(strangers)
+        if seen.rows == count and count:
+            one, two = np.divmod(np.arange(count * count), count)
+            said = self._times.log_odds(keys, seen.start[:count], seen.end[:count], one, two)
+            times[:, square] = said.reshape(count, count)
+        return strangers, times
 
     def between(
         self,

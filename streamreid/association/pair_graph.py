@@ -50,19 +50,20 @@ class LinkBound:
     high: float
 
     @classmethod
-    def of(cls, model: LinkConfig, *, crowd: float, seconds: float) -> LinkBound:
+    def of(cls, model: LinkConfig, *, crowd: float, seconds: float, more: float = 0.0) -> LinkBound:
         """The bound of pairs of tracks.
 
         Args:
             model: Weights of the terms.
             crowd: How many people may be meant.
             seconds: Greatest time between two tracks.
+            more: What strangers and times add to the log-odds at most.
         """
         factors = model.looks_common, model.looks_crops
         most = (model.common, model.crops, model.quality, model.other_camera, model.gap * float(np.log1p(seconds)))
         return cls(
             model.intercept + model.exclusion + model.crowd * float(np.log(max(crowd, 1.0))),
-            sum(max(value, 0.0) for value in most),
+            sum(max(value, 0.0) for value in most) + max(more, 0.0),
             model.looks + sum(min(f, 0.0) for f in factors),
             model.looks + sum(max(f, 0.0) for f in factors),
         )

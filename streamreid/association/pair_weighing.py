@@ -15,10 +15,11 @@ from streamreid.association.link_model import Sides, link_log_odds, pair_terms
 from streamreid.association.pair_graph import LinkBound, PairGraph, all_pairs, rising
 from streamreid.association.similarity_cache import SimilarityCache
 from streamreid.association.site_adaptation import AnyCalibration
+from streamreid.association.time_relations import TimeRelations
 from streamreid.association.topology import CameraGraph, PairedPresences, Presences
 from streamreid.association.track_graph import CERTAIN, STICKY
 from streamreid.config.association import LinkConfig
-from streamreid.types import BoolArray, FloatArray, TrackKey
+from streamreid.types import BoolArray, Float64Array, FloatArray, TrackKey
 
 __all__ = ["LATE", "PairWeighing"]
 
@@ -42,6 +43,8 @@ class PairWeighing:
         crowd: ``[N]`` how many people each is one of.
         pairs: How alike the tracks are.
         near: How alike a track is to an older identity that it may be, and the share of parts that both saw.
+        levels: ``[T, 2]`` how much more than most the tracks look like strangers, of their own camera and of others.
+        times: What was learnt of how the times of two tracks relate.
         place: ``[T, T]`` log-odds by place; None says nothing.
         link: Weights of the terms.
         calibration: From similarity to log-odds.
@@ -57,6 +60,8 @@ class PairWeighing:
     crowd: FloatArray
     pairs: SimilarityCache
     near: Mapping[TrackKey, Mapping[int, tuple[float, float]]]
+    levels: FloatArray
+    times: TimeRelations
     place: FloatArray | None
     link: LinkConfig
     calibration: AnyCalibration
@@ -79,7 +84,9 @@ class PairWeighing:
         tracks = len(self.keys)
         start, end = self.seen.start[: self.seen.rows], self.seen.end[: self.seen.rows]
         seconds = max(float(start.max() - end.min()), 0.0) if len(start) else 0.0
-        bound = LinkBound.of(self.link, crowd=float(self.crowd[0]) if tracks else 1.0, seconds=seconds)
+        at_most = self.link.strangers * self._slope * max(-float(self.levels.min(initial=0.0)), 0.0)
+        at_most += self.link.times * self.times.most
+        bound = LinkBound.of(self.link, crowd=float(self.crowd[0]) if tracks else 1.0, seconds=seconds, more=at_most)
         if self.place is None:
             least = bound.least_similarity(self.calibration, threshold)
             one, two = self.pairs.likely(self.keys, least, faint=bound.unseen >= threshold)
@@ -152,6 +159,8 @@ class PairWeighing:
             ),
             gap=gap,
             other=other,
+            strangers=self._by_strangers(one, two, other > 0),
+            times=self._by_times(one, two),
             crowd=self.crowd[two],
             place=place,
         )
@@ -177,6 +186,34 @@ class PairWeighing:
             there = near[at] == code
             similarity[there], common[there] = values[at[there]].T
         return similarity, common
+
+    @cached_property
+    def _slope(self) -> float:
+        """Log-odds by looks of one unit of similarity."""
+        at_zero, at_one = self.calibration.log_odds(np.array([0.0, 1.0], np.float32)).tolist()
+        return float(at_one - at_zero)
+
+    def _by_strangers(self, one: Codes, two: Codes, other: BoolArray) -> FloatArray:
+        """``[P]`` log-odds by how much less both look like strangers than most do; of older identities that is not
+        known."""
+        level = np.zeros((len(self), 2), np.float32)
+        level[: len(self.keys)] = self.levels
+        column = other.astype(np.intp)
+        return np.asarray(-self._slope / 2 * (level[one, column] + level[two, column]), np.float32)
+
+    def _by_times(self, one: Codes, two: Codes) -> FloatArray:
+        """``[P]`` log-odds by how the times of both relate, 0 with older identities."""
+        said = np.zeros(len(one), np.float32)
+        tracks = two < len(self.keys)
+        if self.link.times and self.times.most > 0:
+            said[tracks] = self.times.log_odds(self.keys, *self.spans, one[tracks], two[tracks])
+        return said
+
+    @property
+    def spans(self) -> tuple[Float64Array, Float64Array]:
+        """``[T]`` first and last second of each track."""
+        rows = slice(0, self.seen.rows)
+        return self.seen.start[rows], self.seen.end[rows]
 
     def _by_place(self, one: Codes, two: Codes) -> FloatArray:
         """``[P]`` log-odds by place, 0 with older identities."""

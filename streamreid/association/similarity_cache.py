@@ -82,9 +82,18 @@ class SimilarityCache:
         self._seen.update({k: tracks[k].seen for k in stale})
         return stale
 
+    @property
+    def table(self) -> tuple[FloatArray, FloatArray]:
+        """``[S, S]`` each, by slot: similarity and common share."""
+        return self._similarity, self._common
+
+    def slots(self, keys: Sequence[TrackKey]) -> Rows:
+        """``[T]`` slot of each of these tracks."""
+        return np.array([self._slot[k] for k in keys], np.intp)
+
     def select(self, keys: Sequence[TrackKey]) -> tuple[FloatArray, FloatArray]:
         """``[N, N]`` similarity and common share of these tracks; symmetric."""
-        rows = np.array([self._slot[k] for k in keys], np.intp)
+        rows = self.slots(keys)
         at = np.ix_(rows, rows)
         return self._similarity[at], self._common[at]
 
@@ -108,7 +117,7 @@ class SimilarityCache:
 
     def of_pairs(self, keys: Sequence[TrackKey], one: NDArray[Any], two: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
         """``[P]`` similarity and common share of pairs of these tracks, by number."""
-        slot = np.array([self._slot[k] for k in keys], np.intp)
+        slot = self.slots(keys)
         return self._similarity[slot[one], slot[two]], self._common[slot[one], slot[two]]
 
     def _place(self, key: TrackKey) -> None:

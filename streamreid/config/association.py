@@ -47,6 +47,22 @@ class LinkConfig(Section):
     quality: float = Field(default=0.0, description="Weight of the lower mean quality of both tracks' pictures.")
     gap: float = Field(default=0.0, description="Weight of log(1 + seconds between both tracks).")
     other_camera: float = Field(default=2.3, description="Added for tracks of two cameras.")
+    strangers: float = Field(
+        default=0.7,
+        ge=0,
+        description=(
+            "Weight of how much less either looks like people who it is not than most do, in the log-odds by looks; 0 "
+            "takes no notice. Chosen on generated people."
+        ),
+    )
+    times: float = Field(
+        default=1.0,
+        ge=0,
+        description=(
+            "Weight of what the times of two tracks say, as it is learnt of each pair of cameras while running; 0 "
+            "learns nothing."
+        ),
+    )
     crowd: float = Field(
         default=-1.0,
         le=0,

@@ -9,6 +9,7 @@ from streamreid.association import Associator, CameraGraph, associator
 from streamreid.association.agglomerative_clustering import agglomerate
 from streamreid.association.online_clustering import Decision, OnlineClustering, owners
 from streamreid.association.pair_graph import LinkBound
+from streamreid.association.time_relations import SurePairs
 from streamreid.association.track_graph import believe, membership
 from streamreid.association.track_similarity import Comparison
 from streamreid.config import AssociationConfig, TopologyConfig
@@ -40,13 +41,31 @@ class EveryPair(OnlineClustering):
                     column = len(keys) + past.index(gid)
                     similarity[row, column], common[row, column] = value
         place = self.by_place(keys, len(nodes))
-        graph = self.weigh(keys, past, nodes, Comparison(similarity, common, None), place, crowd=found.crowd)
+        one, two = np.divmod(np.arange(len(keys) * len(nodes)), len(nodes))
+        level = np.zeros((len(nodes), 2), np.float32)
+        level[: len(keys)] = found.levels
+        apart = np.array([[i != j and not shared(a, b) for j, b in enumerate(nodes)] for i, a in enumerate(nodes)], int)
+        less = -CALIBRATION.slope / 2 * (level[one, apart[one, two]] + level[two, apart[one, two]])
+        times = np.zeros((len(keys), len(nodes)), np.float32)
+        square = np.divmod(np.arange(len(keys) ** 2), max(len(keys), 1))
+        times[:, : len(keys)] = self._times.log_odds(keys, *found.spans, *square).reshape(len(keys), -1)
+        graph = self.weigh(
+            keys,
+            past,
+            nodes,
+            Comparison(similarity, common, None),
+            place,
+            crowd=found.crowd,
+            strangers=less.reshape(times.shape),
+            times=times,
+        )
         graph.before[:] = found.before
         believe(graph, book)
         np.fill_diagonal(graph.forbidden, False)
         p = min(max(self.config.probability, 1e-6), 1 - 1e-6)
         labels = agglomerate(graph.log_odds, graph.weight, graph.forbidden, threshold=float(np.log(p / (1 - p))))
         probability, owner = membership(labels, graph), owners(labels, graph, tracks)
+        self._learn(found, graph, labels)
         links = [(k, owner.get(int(labels[i]), 0), float(probability[i])) for i, k in enumerate(keys)]
         row = {k: i for i, k in enumerate(keys)}
         return Decision(
@@ -54,6 +73,27 @@ class EveryPair(OnlineClustering):
             {k: int(labels[i]) for k, i in row.items()},
             lambda key: self.reasons(graph, labels, row[key], tracks, book),
         )
+
+    def _learn(self, found, graph, labels):
+        now = max((e for e in found.spans[1]), default=-np.inf)
+        if not self._times.due(now):
+            return
+        looks = (
+            graph.log_odds[: len(found.keys), : len(found.keys)]
+            - self.config.link.times * graph.terms["times"][:, : len(found.keys)]
+        )
+        sure = [
+            (i, j, 1 / (1 + np.exp(-min(looks[i, j], 30))))
+            for i in range(len(found.keys))
+            for j in range(i + 1, len(found.keys))
+            if looks[i, j] >= 2 and labels[i] == labels[j] and not graph.forbidden[i, j]
+        ]
+        one, two, p = np.array(sure, float).reshape(-1, 3).T
+        self._times.learn(now, found.keys, *found.spans, SurePairs(one.astype(int), two.astype(int), p))
+
+
+def shared(a, b):
+    return bool({p.camera for p in a.presence} & {p.camera for p in b.presence})
 
 
 @cache
