@@ -14,7 +14,8 @@ from streamreid.config.inputs import configure
 from streamreid.errors import ConfigError
 from streamreid.reports.camera_pictures import BlurName, CameraPictures
 from streamreid.reports.clip import MARGIN, write_clip
-from streamreid.runs.finished_run import FinishedIdentity, FinishedRun, open_run
+from streamreid.runs.finished_identity import FinishedIdentity
+from streamreid.runs.finished_run import FinishedRun, open_run
 from streamreid.sinks.drawing import clock_text
 
 __all__ = ["Blurring", "Moved", "clip", "pictures_of"]

@@ -12,7 +12,7 @@ import numpy as np
 from streamreid.errors import DataError, SourceError
 from streamreid.reports.camera_pictures import CameraPictures, Period, Picture
 from streamreid.reports.track_boxes import BoxesAt, TrackBoxes, boxes_of
-from streamreid.runs.finished_run import Appearance, FinishedIdentity
+from streamreid.runs.finished_identity import Appearance, FinishedIdentity
 from streamreid.sinks.drawing import DrawStyle, Painter, caption, colour_of, draw_text, unit_of
 from streamreid.sinks.video_encoder import VideoWriter
 from streamreid.types import Image

@@ -13,7 +13,8 @@ from streamreid.errors import ConfigError, CorrectionError, DataError, UnknownId
 from streamreid.gallery import Gallery
 from streamreid.pipeline.gallery_corrections import GalleryCorrections
 from streamreid.runs.erasure import NO_SCOPE, crop_scope, erase_tracks
-from streamreid.runs.finished_run import FinishedIdentity, FinishedRun, open_run
+from streamreid.runs.finished_identity import FinishedIdentity
+from streamreid.runs.finished_run import FinishedRun, open_run
 from streamreid.runs.result_folder import ResultsFolder
 from streamreid.sinks.result_erasure import erase_people
 from streamreid.types import TrackKey

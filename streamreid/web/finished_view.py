@@ -18,7 +18,8 @@ from streamreid.reports.camera_pictures import CameraPictures
 from streamreid.reports.footprints import GROUND, Footprints, gather_footprints
 from streamreid.reports.histories import gallery_history
 from streamreid.runs.finished_corrections import FinishedCorrections
-from streamreid.runs.finished_run import FinishedIdentity, FinishedRun
+from streamreid.runs.finished_identity import FinishedIdentity
+from streamreid.runs.finished_run import FinishedRun
 from streamreid.runs.path_board import Way
 from streamreid.runs.questions import asked_places, moment
 from streamreid.runs.review import Review, finished_review

@@ -10,7 +10,7 @@ import pytest
 from streamreid import Pipeline, open_run, run
 from streamreid.reports.camera_pictures import CameraPictures
 from streamreid.reports.clip import write_clip
-from streamreid.runs.finished_run import IdentityNotFound
+from streamreid.runs.finished_identity import IdentityNotFound
 from streamreid.sinks.film_times import read_film_times
 from streamreid.sinks.video_encoder import VideoWriter, adopt_unfinished
 
