@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from math import isfinite
 
 from streamreid.types import IdentityEvent, KnownIdentity, TrackKey
 
@@ -104,6 +105,8 @@ class IdentityView:
             self.confirmed.add(who)
         if summary is not None:
             self._rename(who, summary.name)
+            if who in self.begun and isfinite(summary.first_seen):  # its first frames came before it was an identity
+                self.entries[who].first_seen = summary.first_seen
             (self.staff.add if summary.staff else self.staff.discard)(who)
             if summary.confirmed:  # a part of somebody who is confirmed is, too
                 self.confirmed.add(who)

@@ -1,5 +1,7 @@
 """The one place where events are applied: what it says is what the identity registry says, at every moment."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,7 +35,7 @@ def test_a_merge_moves_tracks_names_sightings_and_confirmation():
     assert view.links == {("a", 1): (1, 1.0), ("b", 1): (1, 1.0)}
     assert (view.confirmed, view.names) == ({1}, {1: "Anna"})
     (entry,) = view.entries.values()
-    assert (entry.first_seen, entry.last_seen, entry.last_camera, entry.cameras) == (3.0, 5.0, "a", {"a", "b"})
+    assert (entry.first_seen, entry.last_seen, entry.last_camera, entry.cameras) == (0.0, 5.0, "a", {"a", "b"})
 
 
 def test_a_number_for_a_track_is_nobody_until_somebody_is_linked_to_it():
@@ -117,3 +119,13 @@ def test_the_view_of_the_events_is_the_registry(seed):
             people = {i.global_id for i in associator.identities} - associator.unlinked
             assert set(view.entries) == people
     assert kinds >= {"new", "link", "merge", "confirm", "expire", "rename"}
+
+
+def test_somebody_new_was_first_seen_before_anybody_knew_that_they_are_new():
+    """And who came back, in their first frame of this run."""
+    view, summary = IdentityView(), IdentitySummary(2.5, 3.0, frozenset({"a"}))
+    view.apply(IdentityEvent("new", 3.0, 1, "a", 1, 1.0, summary=summary))
+    view.admit([KnownIdentity(2, PartFeatures.unseen(1, 1, 4), np.ones(1, np.float32), -90.0, -60.0, frozenset("b"))])
+    view.apply(IdentityEvent("link", 3.0, 2, "a", 2, 0.9, summary=replace(summary, first_seen=-90.0)))
+    view.observe("a", 3.1, [1, 2])
+    assert (view.entries[1].first_seen, view.entries[2].first_seen) == (2.5, 3.1)
