@@ -1,19 +1,24 @@
 """What `streamreid adapt` is worth on cameras that an engine was never trained on, and how much must be seen for it.
 
     python benchmarks/adaptation.py cuhk01 --engine retail-0277 [--tracks 50x.5 150x1] [--seeds 3]
+    python benchmarks/adaptation.py cuhk01 --engine retail-0277 --cache CACHE [--tuned FOLDER]
 
 Of a folder as Market-1501 has it, pictures of the people of ``bounding_box_train`` become tracks of one camera each;
 identities are used for that alone. ``50x.5`` are 50 tracks per camera, half of whose people were seen by both cameras.
 What is fitted to them is applied to the features of ``query`` and ``bounding_box_test``, other people. mAP after the
 Market protocol without adaptation and with what the command makes of the tracks by itself; "left alone": it found
 nothing better, or too little to learn from.
+
+With ``--cache``, tracks are those that the program itself made of a scene of the training people, in which cam01 shows
+pictures of the folder's first camera and cam02 of its second (`streamreid synth FOLDER --cameras 2 --overlap 0
+--lighting 0`): nothing is known of who is who. ``--tuned`` is what `streamreid adapt CACHE --fine-tune` wrote.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +28,7 @@ from _results import add_json, save_asked
 
 from streamreid.association.camera_normalisation import CameraMeans
 from streamreid.association.pair_sampling import Look
-from streamreid.association.site_adaptation import SiteAdaptation
+from streamreid.association.site_adaptation import SiteAdaptation, load_adaptation
 from streamreid.association.track_evidence import Evidence, Presence
 from streamreid.association.track_similarity import Views
 from streamreid.cli.evaluate_reid import embed_pictures
@@ -33,7 +38,9 @@ from streamreid.evaluation.reid import PersonImages, rank_scores, read_folder
 from streamreid.features.similarity import part_similarity
 from streamreid.reid.bundle import load_bundle
 from streamreid.reid.embedder import EngineEmbedder
-from streamreid.replay.site_fitting import RecordedTracks, fit_tracks
+from streamreid.replay.link_calibration import walk
+from streamreid.replay.site_fitting import RecordedTracks, fit_adaptation, fit_tracks
+from streamreid.replay.site_tracks import collect_tracks
 from streamreid.types import PartFeatures
 
 LOOKS = 3
@@ -96,11 +103,11 @@ class Trial:
 
     query: tuple[PersonImages, PartFeatures]
     gallery: tuple[PersonImages, PartFeatures]
-    train: tuple[PersonImages, PartFeatures]
+    train: tuple[PersonImages, PartFeatures] | None
 
     @classmethod
-    def of(cls, engine: Path, dataset: Path) -> Trial:
-        """All pictures described."""
+    def of(cls, engine: Path, dataset: Path, *, train: bool = True) -> Trial:
+        """All pictures described; those of ``bounding_box_train`` only if asked for."""
         bundle = load_bundle(engine)
         form = bundle.manifest.input
         embed = embed_pictures(EngineEmbedder(bundle, EngineConfig(precision="fp32")), (form.height, form.width))
@@ -109,7 +116,8 @@ class Trial:
             people = read(dataset / folder, most)
             return people, embed([cv2.imread(str(p)) for p in people.paths])
 
-        return cls(described("query"), described("bounding_box_test"), described("bounding_box_train", LOOKS))
+        learnt = described("bounding_box_train", LOOKS) if train else None
+        return cls(described("query"), described("bounding_box_test"), learnt)
 
     def score(self, adaptation: SiteAdaptation | None) -> float:
         """mAP of people that nothing was learnt from."""
@@ -119,12 +127,51 @@ class Trial:
 
     def fitted(self, count: int, both: float, seed: int) -> tuple[float, str]:
         """mAP after the command learnt from tracks, and what it did."""
+        assert self.train is not None
         try:
             found = fit_tracks([tracks(*self.train, count, both, seed)], "any")
         except DataError as error:
             return self.score(None), f"left alone: {str(error)[:90]}"
         taken = "left alone" if found.adaptation is None else f"strength {found.strength:g}"
         return self.score(found.adaptation), f"{taken}, {found.pairs} pairs"
+
+
+def of_dataset(found: SiteAdaptation | None) -> SiteAdaptation | None:
+    """With the cameras of the scene called as the data set's are: cam01 is 1."""
+    if found is None:
+        return None
+    return replace(found, means={str(int(c.removeprefix("cam"))): m for c, m in found.means.items()})
+
+
+def from_cache(engine: Path, dataset: Path, cache: Path, tuned: Path | None) -> dict[str, float]:
+    """mAP with what is learnt from the tracks of a cache."""
+    trial = Trial.of(engine, dataset, train=False)
+    plain = trial.score(None)
+    figures = {"plain": plain}
+    walked = walk(cache)
+    recorded = [RecordedTracks(walked.recorder.looks, walked.recorder.spans)]
+    known = collect_tracks(recorded, 0)
+    every = np.ones(len(known.keys), bool)
+    means = fit_adaptation(known, np.zeros((0, 2), np.intp), every, 0.0, "any")
+    figures["camera means"] = trial.score(of_dataset(means))
+    try:
+        found = fit_tracks(recorded, "any")
+        figures["adapt"] = trial.score(of_dataset(found.adaptation))
+        print(f"  adapt: {len(known.keys)} tracks, {found.pairs} pairs, strength {found.strength}", flush=True)
+    except DataError as error:
+        figures["adapt"] = plain
+        print(f"  left alone: {str(error)[:120]}", flush=True)
+    if tuned is not None and (tuned / "engine").is_dir():
+        own = Trial.of(tuned / "engine", dataset, train=False)
+        figures["fine-tuned alone"] = own.score(None)
+        site = tuned / "site.npz"
+        figures["fine-tuned"] = own.score(of_dataset(load_adaptation(site)) if site.exists() else None)
+    elif tuned is not None:
+        figures["fine-tuned"] = figures["adapt"]
+        print("  fine-tuning: left alone", flush=True)
+    for name, value in figures.items():
+        print(f"  {name:18} mAP {value:.3f} ({value - plain:+.3f})", flush=True)
+    return figures
 
 
 def main() -> None:
@@ -134,9 +181,15 @@ def main() -> None:
     parser.add_argument("--engine", type=Path, action="append", required=True, help="a bundle")
     parser.add_argument("--tracks", nargs="+", default=["20x.5", "50x.5", "150x.5", "150x1"])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--cache", type=Path, help="of one engine on a scene of the training people")
+    parser.add_argument("--tuned", type=Path, help="what --fine-tune wrote")
     add_json(parser, "adaptation")
     o = parser.parse_args()
     figures: dict[str, Any] = {}
+    if o.cache is not None:
+        print(f"{o.engine[0].name} on {o.dataset.name}, tracks of {o.cache.name}", flush=True)
+        save_asked(o, {o.engine[0].name: from_cache(o.engine[0], o.dataset, o.cache, o.tuned)}, seed=0)
+        return
     for engine in o.engine:
         trial = Trial.of(engine, o.dataset)
         plain = trial.score(None)

@@ -302,8 +302,15 @@ def check_fits(folder: Path, manifest: Manifest, asked: Config) -> None:
     check_models(folder, manifest, asked)
 
 
-def check_sources(manifest: Manifest, asked: Config) -> None:
+def check_sources(
+    manifest: Manifest, asked: Config, so: str = "no video can be drawn. Leave out --video and --mosaic"
+) -> None:
     """Where pictures are wanted, the sources must be there and as long as they were.
+
+    Args:
+        manifest: Of the cache.
+        asked: The configuration that names the sources.
+        so: What cannot be done without, and what to do.
 
     Raises:
         DataError: One is missing or has changed.
@@ -314,11 +321,11 @@ def check_sources(manifest: Manifest, asked: Config) -> None:
             continue
         if size is None or _size(camera.uri) != size:
             reason = (
-                "is live"
+                "is live, or a folder that is gone"
                 if size is None
                 else f"has changed or is gone (stored: {size} bytes, now: {_size(camera.uri)})"
             )
             raise DataError(
                 f"camera '{camera.name}': a cache has no pictures, and the source {redact(camera.uri)} {reason}, so "
-                "no video can be drawn. Leave out --video and --mosaic"
+                f"{so}"
             )

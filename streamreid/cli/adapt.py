@@ -11,6 +11,7 @@ from rich.table import Table
 
 from streamreid.cli.calibrate import find_cache, refuse_existing, replay_config
 from streamreid.cli.console import output, set_up_logging
+from streamreid.cli.fine_tune import fine_tune as tune_engine
 from streamreid.cli.progress_line import Work
 from streamreid.replay.link_calibration import Walked, walk
 from streamreid.replay.site_fitting import FittedSite, fit_site
@@ -24,10 +25,31 @@ def adapt(
         list[Path], typer.Argument(help="Caches of `streamreid run --cache`, or folders of runs that have one in them.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="File to write, for the setting `association.adaptation`.")
-    ] = Path("site.npz"),
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help=(
+                "File to write, for the setting `association.adaptation` (default site.npz); with --fine-tune the "
+                "folder of the new engine and its adaptation (default site)."
+            ),
+        ),
+    ] = None,
+    fine_tune: Annotated[
+        bool,
+        typer.Option(
+            "--fine-tune",
+            help="Also train the engine further on pictures of the tracks (extra train). Takes minutes.",
+        ),
+    ] = False,
+    engine: Annotated[
+        Path | None, typer.Option(help="Folder of the caches' engine, where it is not where it was. For --fine-tune.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="How long to train. For --fine-tune.")] = 60,
     overwrite: Annotated[bool, typer.Option(help="Replace the files.")] = False,
-    report: Annotated[Path | None, typer.Option(help="Also write the figures: a .json file.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Also write the figures: a .json file; with --fine-tune also a page (.html).")
+    ] = None,
     settings_file: Annotated[
         Path | None, typer.Option("--settings", help="YAML with tracker, association, ... sections.")
     ] = None,
@@ -42,10 +64,29 @@ def adapt(
     is not better there, nothing is written.
 
     The caches must be of one site and one engine. Takes seconds.
+
+    With --fine-tune the engine itself is trained further, on pictures that are
+    cut out of the recordings once more. An interrupted training goes on where
+    it stopped. Judged and, where it is not better, left alone in the same way.
     """
     set_up_logging(quiet=quiet)
-    refuse_existing(out, report, overwrite=overwrite)
     folders = [find_cache(folder) for folder in caches]
+    if fine_tune:
+        tune_engine(
+            folders,
+            out or Path("site"),
+            engine=engine,
+            report=report,
+            settings_file=settings_file,
+            settings=settings or [],
+            steps=steps,
+            seed=seed,
+            overwrite=overwrite,
+            quiet=quiet,
+        )
+        return
+    out = out or Path("site.npz")
+    refuse_existing(out, report, overwrite=overwrite)
     walked: list[Walked] = []
     with Work("following the people of the caches", total=len(folders), quiet=quiet) as work:
         for folder in folders:

@@ -8,7 +8,7 @@ what makes training on a CPU bearable.
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from streamreid.errors import WeightsError
+from streamreid.files import atomic_write
 
 __all__ = ["IRModule", "read_ir"]
 
@@ -98,6 +99,34 @@ class IRModule(nn.Module):
             for name in step.parameters:
                 self.parameter_of(name).requires_grad_(False)
 
+    def weighted_layers(self) -> list[list[nn.Parameter]]:
+        """Parameters of each operation that has any, in the order of execution."""
+        return [[self.parameter_of(p) for p in step.parameters] for step in self._steps if step.parameters]
+
+    def write(self, xml: Path, folder: Path) -> dict[str, Path]:
+        """Write the IR ``xml`` with these weights into a folder, in the precision it stores them in.
+
+        Returns:
+            The files by their names.
+        """
+        root = _root(xml)
+        layers = dict(_named(root))
+        nodes, blob = _parse(xml), bytearray(xml.with_suffix(".bin").read_bytes())
+        for name in self._keys:
+            parameter = self.parameter_of(name)
+            if not parameter.requires_grad:
+                continue
+            data = layers[name if nodes[name].kind == "Const" else nodes[name].inputs[0]].find("data")
+            assert data is not None
+            kind = np.dtype(_DTYPES[data.attrib["element_type"]])
+            data.attrib["offset"] = str(len(blob))  # several constants may share one place
+            blob += parameter.detach().numpy().astype(kind).tobytes()
+        files = {"model.xml": folder / "model.xml", "model.bin": folder / "model.bin"}
+        for path, content in zip(files.values(), (ElementTree.tostring(root), bytes(blob)), strict=True):
+            with atomic_write(path) as part:
+                part.write_bytes(content)
+        return files
+
     def step_names(self) -> list[str]:
         """Names of the executed operations, in order."""
         return [s.output for s in self._steps]
@@ -125,23 +154,32 @@ def read_ir(xml: str | Path, *, output: str | None = None) -> IRModule:
     return IRModule(steps, parameters, start, output)
 
 
-def _parse(xml: Path) -> dict[str, _Node]:
+def _root(xml: Path) -> ElementTree.Element:
     if not xml.is_file() or not xml.with_suffix(".bin").is_file():
         raise WeightsError(f"{xml}: the IR needs both {xml.name} and {xml.with_suffix('.bin').name} in {xml.parent}")
     try:
         # Weights files are trusted by checksum, and expat expands no external entity.
-        root = ElementTree.parse(xml).getroot()  # noqa: S314
+        return ElementTree.parse(xml).getroot()  # noqa: S314
     except ElementTree.ParseError as error:
         raise WeightsError(f"{xml}: not an OpenVINO IR ({error})") from error
-    by_id: dict[str, _Node] = {}
+
+
+def _named(root: ElementTree.Element) -> Iterator[tuple[str, ElementTree.Element]]:
+    """Layers by name. Names are made unique: an IR may hold several constants of one name."""
     names: set[str] = set()
     for layer in root.iter("layer"):
-        data = layer.find("data")
-        # Names are made unique: an IR may hold several constants of one name.
         name = layer.attrib["name"]
         if name in names:
             name = f"{name}#{layer.attrib['id']}"
         names.add(name)
+        yield name, layer
+
+
+def _parse(xml: Path) -> dict[str, _Node]:
+    root = _root(xml)
+    by_id: dict[str, _Node] = {}
+    for name, layer in _named(root):
+        data = layer.find("data")
         by_id[layer.attrib["id"]] = _Node(name, layer.attrib["type"], dict(data.attrib) if data is not None else {})
     edges = sorted((e.attrib for e in root.iter("edge")), key=lambda e: (int(e["to-layer"]), int(e["to-port"])))
     for edge in edges:
