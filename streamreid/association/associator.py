@@ -181,6 +181,8 @@ class Associator:
                 evidence.glimpse(time)
         if self._place is not None and size is not None:
             self._place.observe_tracks(camera, time, tracks, size)
+        if self._grouping.places is not None:
+            self._grouping.places.observe(camera, time, tracks)
 
     def _check_shape(self, features: PartFeatures) -> None:
         if not np.count_nonzero(features.visibility):

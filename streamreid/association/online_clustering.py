@@ -12,6 +12,7 @@ from streamreid.association.agglomerative_clustering import Labels
 from streamreid.association.camera_normalisation import CameraMeans
 from streamreid.association.identity_registry import IdentityRegistry
 from streamreid.association.identity_search import IdentityIndex
+from streamreid.association.learnt_places import LearntPlaces
 from streamreid.association.link_model import explain, link_log_odds, link_terms, sigmoid
 from streamreid.association.pair_graph import PairGraph
 from streamreid.association.pair_weighing import LATE, PairWeighing
@@ -83,6 +84,7 @@ class OnlineClustering:
     Attributes:
         weighed: Pairs that were weighed for the last decision.
         means: How the cameras differ.
+        places: Where tracks stood, as learnt; None where cameras are calibrated.
         adaptation: As given.
     """
 
@@ -108,7 +110,8 @@ class OnlineClustering:
         self._pairs = SimilarityCache(config.unification, self.means)
         self._near: dict[TrackKey, dict[int, tuple[float, float]]] = {}
         self._levels = StrangerLevels()
-        self._times = TimeRelations()
+        self.places = LearntPlaces() if place is None and config.link.times else None
+        self._times = TimeRelations(self.places)
         self._renewed: set[int] = set()
         self.weighed = 0
 

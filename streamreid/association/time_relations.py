@@ -3,7 +3,8 @@
 Where two cameras see the same floor, tracks of one person overlap in time; from one door to the next it takes seconds;
 who was hidden behind a pillar is back in the same picture at once. Nobody says so, and all of it shows: for each pair
 of cameras, pairs of tracks that are surely one person by their looks are counted by how their times relate, and so are
-all other pairs, which nearly all are two people. A relation r then says
+all other pairs, which nearly all are two people. Of tracks that were in view together it also counts how far apart
+they stood, where that is known (:mod:`streamreid.association.learnt_places`). A relation r then says
 
     log((same_r + PRIOR q_r) / (same + PRIOR)) - log(q_r)
 
@@ -20,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreid.association.learnt_places import LearntPlaces
 from streamreid.types import BoolArray, Float64Array, FloatArray, TrackKey
 
 __all__ = ["RELATIONS", "SurePairs", "TimeRelations", "relations"]
@@ -29,17 +31,25 @@ Rows = NDArray[np.int64]
 _EDGES = np.array([0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0])
 """Seconds between the end of one track and the start of the next from which on it is another relation."""
 
-RELATIONS = 2 + 2 * len(_EDGES)
+_APART = np.array([0.1, 0.2, 0.3, 0.45, 0.7, 1.2, 2.0, 4.0])
+"""Body heights between two tracks in view together from which on it is another relation."""
+
+_BY_TIME = 2 + 2 * len(_EDGES)
+
+RELATIONS = _BY_TIME + len(_APART) + 1
 """How many relations are told apart; see ``relations``."""
 
 PRIOR = 10.0
 """Pairs of one person that weigh as much as the belief that times say nothing."""
 
-LIMIT = 4.0
+LIMIT = 6.0
 """Times are never surer than this, in log-odds."""
 
 EVERY = 10.0
-"""Seconds of capture time between two looks at the window."""
+"""Seconds of capture time between two looks at the window; at first as many as a quarter of the time so far."""
+
+_SOONEST = 1.0
+"""But no fewer."""
 
 MOST = 500.0
 """Pairs of one person that left the window count as at most so many, for each pair of cameras: ways change."""
@@ -73,24 +83,31 @@ class _Times(NamedTuple):
         return _Times(self.camera[rows], self.start[rows], self.end[rows])
 
 
-def relations(one: tuple[Rows, Float64Array, Float64Array], two: tuple[Rows, Float64Array, Float64Array]) -> Rows:
+def relations(
+    one: tuple[Rows, Float64Array, Float64Array],
+    two: tuple[Rows, Float64Array, Float64Array],
+    distance: FloatArray | float = np.nan,
+) -> Rows:
     """``[P]`` which relation the times of two tracks have, elementwise.
 
     Args:
         one: ``[P]`` each: number of the camera, start and end in seconds of the one.
         two: The same of the other.
+        distance: ``[P]`` body heights between them where they were in view together, NaN where that is not known.
 
     Returns:
         0 where both were in view for more than half of the shorter track, 1 where they were for less, 2 + 2 i + j for
         gaps: i counts the edges beyond the first that the gap reaches, j is 1 where the camera with the lesser number
-        had its track first.
+        had its track first. Where a distance is known, the last of them instead, by how far apart they were.
     """
     (camera, start, end), (other, begin, stop) = one, two
     apart = np.maximum(start, begin) - np.minimum(end, stop)
     gap = 2 * np.searchsorted(_EDGES, np.maximum(apart, 0.0), side="right")
     first = ((camera < other) & (start <= begin)) | ((camera > other) & (begin <= start))
     shorter = np.maximum(np.minimum(end - start, stop - begin), 0.5)
-    return np.asarray(np.where(apart < 0, np.where(-apart > 0.5 * shorter, 0, 1), gap + first), np.int64)
+    by_time = np.where(apart < 0, np.where(-apart > 0.5 * shorter, 0, 1), gap + first)
+    by_place = _BY_TIME + np.searchsorted(_APART, distance, side="right")
+    return np.asarray(np.where(np.isfinite(distance), by_place, by_time), np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,26 +138,30 @@ class _Looked:
 class TimeRelations:
     """Counts of relations, which follow the tracks of the window and remember those that left it.
 
+    Args:
+        places: Where tracks stood; None knows no distances.
+
     Attributes:
         most: The greatest log-odds of any relation.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, places: LearntPlaces | None = None) -> None:
         self.most = 0.0
+        self._places = places
         self._number: dict[str, int] = {}
         self._row: Rows = np.zeros((0, 0), np.int64)  # of each pair of cameras that somebody went through; -1 else
         self._closed: Float64Array = np.zeros((2, 0, RELATIONS))
         self._counts = self._closed
         self._shares: Float64Array = np.full(RELATIONS, 1.0 / RELATIONS)
         self._last: _Looked | None = None
-        self._when = -np.inf
+        self._when = self._first = -np.inf
 
     def __repr__(self) -> str:
         return f"TimeRelations(cameras={len(self._number)}, one_person={float(self._counts[0].sum()):.1f})"
 
     def due(self, now: float) -> bool:
         """Whether the window is to be looked at again."""
-        return not self._when <= now < self._when + EVERY
+        return not self._when <= now < self._when + min(EVERY, max(_SOONEST, (now - self._first) / 4))
 
     def learn(
         self, now: float, keys: Sequence[TrackKey], start: Float64Array, end: Float64Array, sure: SurePairs
@@ -154,8 +175,12 @@ class TimeRelations:
             end: ``[T]`` last time of each.
             sure: Who is probably one person.
         """
+        self._first = now if now < self._when or not np.isfinite(self._first) else self._first
         self._when = now
         self._close(set(keys))
+        if self._places is not None:
+            self._places.keep(keys)
+            self._places.learn(keys, sure.one, sure.two)
         times = _Times(self._numbers(keys), start, end)
         one, two = np.triu_indices(len(keys), 1)
         a, b = times.at(one), times.at(two)
@@ -167,7 +192,7 @@ class TimeRelations:
         same = same[one, two]
         low, high = _ordered(times.camera[one], times.camera[two])
         self._open(low[same > 0], high[same > 0])
-        relation = relations(times.at(one), times.at(two))
+        relation = relations(times.at(one), times.at(two), self._distances(keys, one, two))
         shares = np.bincount(relation, 1.0 - same, RELATIONS) + 1.0
         self._shares = shares / shares.sum()
         row = self._row[low, high]
@@ -193,8 +218,12 @@ class TimeRelations:
             return np.zeros(len(one), np.float32)
         times = _Times(self._numbers(keys), start, end)
         row = self._row[_ordered(times.camera[one], times.camera[two])]
-        said = self._log_odds(np.maximum(row, 0), relations(times.at(one), times.at(two)))
+        found = relations(times.at(one), times.at(two), self._distances(keys, one, two))
+        said = self._log_odds(np.maximum(row, 0), found)
         return np.where(row >= 0, said, 0.0).astype(np.float32)
+
+    def _distances(self, keys: Sequence[TrackKey], one: Rows, two: Rows) -> FloatArray | float:
+        return np.nan if self._places is None else self._places.distances(keys, one, two)
 
     def _log_odds(self, row: Rows, relation: Rows) -> Float64Array:
         same, other = self._counts

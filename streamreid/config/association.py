@@ -59,8 +59,8 @@ class LinkConfig(Section):
         default=1.0,
         ge=0,
         description=(
-            "Weight of what the times of two tracks say, as it is learnt of each pair of cameras while running; 0 "
-            "learns nothing."
+            "Weight of what the times of two tracks say, and where they stood at the same time, as it is learnt of "
+            "each pair of cameras while running; 0 learns nothing."
         ),
     )
     crowd: float = Field(
