@@ -76,7 +76,10 @@ class LearntPlaces:
         if self._last.get(camera) == moment or not len(tracks):
             return
         self._last[camera] = moment
-        slot = [self._place_of((camera, track)) for track in tracks.ids.tolist()]
+        known = self._slot
+        slot = [known.get((camera, track), -1) for track in tracks.ids.tolist()]
+        if -1 in slot:
+            slot = [self._place_of((camera, track)) for track in tracks.ids.tolist()]
         x0, y0, x1, y1 = tracks.boxes.T
         at = moment % _PLACES
         self._moment[slot, at] = moment

@@ -32,7 +32,7 @@ SHRINK = 5.0
 _COMMON = 0.1
 """Least share of parts that both must have shown."""
 
-_MORE = 16
+_MORE = 4
 """Tracks that are looked at again at each step though nothing is new of them, those first that waited longest."""
 
 
@@ -49,9 +49,10 @@ def levels(similarity: FloatArray, stranger: BoolArray) -> tuple[FloatArray, Flo
     count = stranger.sum(1)
     if not similarity.size:
         return np.zeros(len(count), np.float32), count.astype(np.float32)
-    ranked = -np.sort(np.where(stranger, -similarity, np.float32(2.0)), 1)
     best = np.maximum(np.ceil(SHARE * count), 1).astype(np.intp)
-    total = np.take_along_axis(np.cumsum(ranked, 1), best[:, None] - 1, 1)[:, 0]
+    most = best.max(initial=1)
+    ranked = -np.sort(np.where(stranger, -similarity, np.float32(2.0)), 1)[:, :most]
+    total = (ranked * (np.arange(most) < best[:, None])).sum(1)
     level = np.where(count > 0, total / best, 0.0)
     return level.astype(np.float32), count.astype(np.float32)
 

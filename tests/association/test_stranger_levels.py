@@ -51,7 +51,7 @@ def test_step_by_step_they_are_the_same():
     slots = rng.permutation(64)[: len(similarity)]
     table, shared = np.zeros((2, 64, 64), np.float32)
     levels = StrangerLevels()
-    for count in (5, 20, 50, 50, 50, 50):  # who is not new waits for a turn
+    for count in (5, 20, *[50] * 15):  # who is not new waits for a turn
         slot = slots[:count]
         at = np.ix_(slot, slot)
         fresh = np.setdiff1d(np.arange(count), np.arange(len(np.flatnonzero(table.any(1)))))
