@@ -8,6 +8,7 @@ from streamreid.association.site_adaptation import SiteAdaptation, load_adaptati
 from streamreid.config import Config
 from streamreid.errors import ConfigError, DataError, EngineMismatchError
 from streamreid.pipeline.engine_description import EngineDescription
+from streamreid.reid import engine_fingerprint, shipped_engines
 
 __all__ = ["known_adaptation"]
 
@@ -28,8 +29,9 @@ def known_adaptation(config: Config, engine: EngineDescription) -> SiteAdaptatio
         raise ConfigError(f"association.adaptation: {error}") from None
     if found.engine != engine.fingerprint or found.maps.shape[:2] != (len(engine.parts), engine.dim):
         raise EngineMismatchError(
-            f"association.adaptation: '{file}' was learnt from features of another engine than '{engine.name}'; run "
-            "`streamreid adapt` on a cache of this engine, or leave the setting out"
+            f"association.adaptation: '{file}' was learnt from features of {_named(found.engine)} than "
+            f"'{engine.name}'; name that engine (engine: {{model: ...}}), run `streamreid adapt` on a cache of "
+            f"'{engine.name}', or leave the setting out"
         )
     cameras = {c.name for c in config.cameras}
     if cameras and not cameras & set(found.means):
@@ -38,3 +40,9 @@ def known_adaptation(config: Config, engine: EngineDescription) -> SiteAdaptatio
             f"{', '.join(sorted(found.means))}; this run has {', '.join(sorted(cameras))}"
         )
     return found
+
+
+def _named(fingerprint: str) -> str:
+    """An engine by its fingerprint: those that ship have names."""
+    name = next((n for n in shipped_engines() if engine_fingerprint(n) == fingerprint), None)
+    return "another engine" if name is None else f"another engine ('{name}')"

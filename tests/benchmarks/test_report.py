@@ -19,9 +19,9 @@ README = (
     "**{{tracking yolo11n.onnx.streamreid.HOTA/IDF1/switches .3f/.3f/d}}** | best peer (BoxMOT StrongSORT) "
     "{{tracking yolo11n.onnx.BoxMOT_StrongSORT.HOTA/IDF1/switches .3f/.3f/d}} |",
     "**{{association.clip pets.full.IDF1 .3f}}** | the same tracks unlinked "
-    "{{multicam pab-osnet-small.unlinked.IDF1 .3f}} |",
-    "**{{evaluate_reid cuhk03.person.R1 .3f}}** | the base model retail-0277 "
-    "{{evaluate_reid retail-0277.cuhk03.person.R1 .3f}} |",
+    "{{multicam pab-osnet-clean.unlinked.IDF1 .3f}} |",
+    "**{{unseen_cameras pab-osnet-clean.parts.person.R1/mAP .3f}}** | `pab-osnet-small` "
+    "{{unseen_cameras pab-osnet-small.parts.person.R1/mAP .3f}}, the base model retail-0277 .538 / .560 |",
     "**{{adaptation.cuhk03 retail-0277.50x.5.mAP .3f}}** | as the engine gives features "
     "{{adaptation.cuhk03 retail-0277.plain.mAP .3f}} |",
     "**{{speed.dynamic streamreid_run.whole .1f}}**; "

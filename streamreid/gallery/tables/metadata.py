@@ -65,8 +65,8 @@ class MetadataTable:
             raise EngineMismatchError(
                 f"gallery '{self._database.address}' holds features of engine '{mine.name}' ({mine.parts} parts of "
                 f"{mine.dim} values, fingerprint {mine.fingerprint[:12]}), not of '{stamp.name}' ({stamp.parts} "
-                "parts of "
-                f"{stamp.dim}, {stamp.fingerprint[:12]}): they cannot be compared. Use that engine, or another gallery."
+                f"parts of {stamp.dim}, {stamp.fingerprint[:12]}): they cannot be compared. Name that engine "
+                f"(--engine {mine.name}, or engine: {{model: {mine.name}}} in the YAML), or use another gallery"
             )
 
     def calibration(self) -> Calibration | None:
