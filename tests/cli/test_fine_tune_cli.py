@@ -117,8 +117,13 @@ def test_what_is_not_better_is_not_written(recorded, tuned, tmp_path, monkeypatc
 def test_an_interrupted_training_keeps_what_it_has(recorded, tuned, tmp_path, monkeypatch):
     out = tmp_path / "site"
 
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
+    judged = []
+
+    def interrupted(*given, **also):
+        if judged:
+            raise KeyboardInterrupt  # after the training
+        judged.append(site_tuning.judge_features(*given, **also))
+        return judged[0]
 
     monkeypatch.setattr("streamreid.cli.fine_tune.judge_features", interrupted)
     code, _, err = tuned(out)
