@@ -24,6 +24,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,9 @@ VARIANTS: dict[str, Sets] = {
     "without visibility": {"association.visibility": False},
     "without unification": {"association.unification": "off"},
     "one view per part": {"association.prototypes": 1},
+    "without strangers": {"association.link.strangers": 0.0},
+    "without times and places": {"association.link.times": 0.0},
+    "looks alone": {"association.link.strangers": 0.0, "association.link.times": 0.0},
     "camera means": {"association.normalise": "camera"},
     "full": {},
     "full, whole person graded": {"association.unification": "graded"},
@@ -246,6 +250,17 @@ def swapped(label: str, cache: Path, base: Path, truth: dict[str, Table], option
     line(label, "global features in the tracks of ours", found, f"{count:5} {right:.3f}")
 
 
+def thirds(ids: Mapping[Key, int], walked: Walked, truth: Mapping[str, Table], partial: list[str]) -> list[float]:
+    """IDF1 of each third of a recording."""
+    last = max(int(t.frames.max()) for t in truth.values())
+    edges = [last * i // 3 for i in range(4)]
+    tables = {c: table(walked, ids, c) for c in truth}
+    return [
+        float(evaluate_multicam(tables, truth, frames=(a + 1, b), partial=partial).combined.idf1)
+        for a, b in pairwise(edges)
+    ]
+
+
 def compare(
     label: str, cache: Path, truth: dict[str, Table], variants: dict[str, Sets], options: Any, *, prefix: str = ""
 ) -> None:
@@ -267,6 +282,10 @@ def compare(
         error = "   {:.4f} / {:.3f}".format(*ece) if ece else ""
         line(label, prefix + name, found, f"{count:5} {right:.3f}{error}")
         results[label][prefix + name] |= {"sure links": count, "sure right": right}
+        if options.thirds:
+            parts = thirds({k: g for k, (g, _) in ids.items()}, this, truth, options.partial)
+            results[label][prefix + name] |= {f"IDF1 of third {i + 1}": s for i, s in enumerate(parts)}
+            print(f"{'':14} {'':34} thirds {' '.join(f'{s:.3f}' for s in parts)}", flush=True)
         if ece:
             results[label][prefix + name] |= dict(zip(("ECE all", "ECE near"), ece, strict=True))
     assert walked is not None
@@ -410,6 +429,7 @@ def main() -> None:
         verb.add_argument("--partial", action="append", default=[], help="camera in which not everybody is annotated")
         verb.add_argument("--set", action="append", default=[], help="SECTION.KEY=VALUE for all variants")
         verb.add_argument("--calibrated", action="store_true", help="use the cameras' calibration where they have one")
+        verb.add_argument("--thirds", action="store_true", help="also IDF1 of each third")
         verb.add_argument("--bound", action="store_true", help="also perfect linking of the same tracks")
     three = verbs.add_parser("scale")
     three.add_argument("--people", type=int, nargs="+", default=[100, 1000, 10_000, 100_000])

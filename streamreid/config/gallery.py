@@ -61,6 +61,14 @@ class GalleryConfig(Section):
     recall: Fraction = Field(
         default=0.2, description="Least probability by looks for somebody remembered to be considered for a newcomer."
     )
+    recall_hours: float | None = Field(
+        default=8.0,
+        gt=0,
+        description=(
+            "Who was stored longer ago than so many hours is nobody's earlier self by looks: clothes change over "
+            "night. null: however long ago. Searches and corrections by people are not bound by it."
+        ),
+    )
     commit_seconds: float = Field(default=1.0, gt=0, le=1, description="Longest time until something seen is on disk.")
     crops: bool = Field(
         default=False,

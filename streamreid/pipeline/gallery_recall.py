@@ -34,6 +34,7 @@ class GalleryRecall:
         associator: Gets identities, corrections and names.
         view: What is believed about identities; those in it are inside.
         recall: Least probability by looks for somebody outside to be admitted for a newcomer.
+        hours: Who was stored longer ago is not admitted for their looks; None: however long ago.
         clock: UTC seconds.
     """
 
@@ -45,12 +46,14 @@ class GalleryRecall:
         view: IdentityView,
         *,
         recall: float,
+        hours: float | None = None,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._search = search
         self._associator = associator
         self._recall = recall
+        self._oldest = np.inf if hours is None else 3600.0 * hours
         self._clock = clock
         self._now = 0.0
         self._view = view
@@ -89,7 +92,8 @@ class GalleryRecall:
         people = self._search.people()
         recent = sorted(self._store.identities(sorted(people)), key=lambda r: (-r.stored, r.global_id))
         self.outside = people
-        self.admit([r.global_id for r in recent if self._clock() - r.stored <= _OLDEST * self._memory][:_AT_ONCE])
+        oldest = min(_OLDEST * self._memory, self._oldest)
+        self.admit([r.global_id for r in recent if self._clock() - r.stored <= oldest][:_AT_ONCE])
 
     def at(self, now: float) -> None:
         """Tell that capture time has reached ``now``, in seconds."""
@@ -223,6 +227,13 @@ class GalleryRecall:
 
     # ------------------------------------------------------------ newcomers
 
+    def _lately(self, people: set[int]) -> list[int]:
+        """Those who were stored so lately that they still wear what they wore, sorted."""
+        if np.isinf(self._oldest):
+            return sorted(people)
+        now = self._clock()
+        return [r.global_id for r in self._store.identities(sorted(people)) if now - r.stored <= self._oldest]
+
     def recall(self, least_observations: int) -> None:
         """Look newcomers up among those outside: once they were seen a little, again when they were seen twice as
         often, and among whom others added.
@@ -250,7 +261,7 @@ class GalleryRecall:
             found.update(
                 m.global_id for m in matches if m.probability >= self._recall and (not who or m.global_id < who)
             )
-        self.admit(sorted(found & self.outside))
+        self.admit(self._lately(found & self.outside))
         gone = [k for k in self._asked if k not in self._associator.evidence]
         for key in gone:
             del self._asked[key]

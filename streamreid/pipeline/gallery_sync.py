@@ -177,7 +177,13 @@ class GallerySync:
         self._calibration = opened.calibration
         self.store, self._search, self._ids = opened.store, opened.search, opened.ids
         self.recall = GalleryRecall(
-            self.store, self._search, associator, view, recall=config.gallery.recall, clock=clock
+            self.store,
+            self._search,
+            associator,
+            view,
+            recall=config.gallery.recall,
+            hours=config.gallery.recall_hours,
+            clock=clock,
         )
         associator.means.begin(unpack_means(self.store.camera_means()))
         self._confirmed_late: set[int] = set()

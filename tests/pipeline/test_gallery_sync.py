@@ -91,6 +91,22 @@ def test_somebody_too_old_for_the_search_is_looked_up_when_somebody_new_appears(
     assert second["right", 2] not in first.values()
 
 
+@pytest.mark.parametrize(
+    ("hours", "known"), [({}, False), ({"recall_hours": 10}, True), ({"recall_hours": None}, True)]
+)
+def test_nobody_is_linked_over_a_night_unless_asked(scene, colours, tmp_path, hours, known):
+    left, right = scene.camera("left", [0, 1]), scene.camera("right", [1, 3])
+    path = tmp_path / "people.db"
+    first = follow(with_gallery(scene, path, left), colours)
+    db = sqlite3.connect(path)
+    db.execute("UPDATE appearances SET stored = stored - 32400")  # nine hours ago
+    db.commit()
+    db.close()
+    second = follow(with_gallery(scene, path, right, gallery=hours), colours)
+    assert (second["right", 1] == first["left", 2]) is known
+    assert second["right", 2] not in first.values()
+
+
 def test_what_is_past_its_time_is_gone_at_the_start(scene, colours, tmp_path):
     video = scene.camera("left", [0])
     path = tmp_path / "people.db"
