@@ -23,7 +23,7 @@ _STYLE = (
     "color:#222;background:#fff}"
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.15rem .8rem;text-align:right;"
     "border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left}"
-    ".row{display:flex;gap:3rem;flex-wrap:wrap}svg text{font:12px system-ui,sans-serif;fill:#444}"
+    ".row{display:flex;gap:3rem;flex-wrap:wrap}svg{display:block}svg text{font:12px system-ui,sans-serif;fill:#444}"
 )
 
 
@@ -102,8 +102,8 @@ def _histogram(judged: Judged) -> str:
         shapes.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
     return (
         f'<svg width="{width}" height="{height + 22}" role="img" aria-label="similarities">{"".join(shapes)}'
-        f'<text x="0" y="{height + 16}">similarity {low:g}</text><text x="{width - 14}" y="{height + 16}">1</text>'
-        f'<text x="90" y="{height + 16}">blue: one person, brown: two people</text></svg>'
+        f'<text x="0" y="{height + 16}">{low:g}</text><text x="{width - 8}" y="{height + 16}">1</text>'
+        f'<text x="30" y="{height + 16}">similarity; blue: one person, brown: two people</text></svg>'
     )
 
 
