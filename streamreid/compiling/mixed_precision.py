@@ -180,8 +180,8 @@ def half_graph(model: Any, kind: HalfName) -> Any:
 
 
 def unfold_weights(model: Any) -> Any:
-    """A copy whose weights that are stored as float16 with a Cast behind them (see training.export.store_half) are
-    float32 again."""
+    """A copy whose weights that are stored as float16 with a Cast behind them (see compiling.half_storage) are float32
+    again."""
     import onnx
     from onnx import TensorProto, numpy_helper
 

@@ -35,8 +35,8 @@ class DetectorConfig(Section):
     model: str = Field(
         default="yolo11n",
         description=(
-            "auto takes yolox-nano (Apache-2.0), or yolo11n (AGPL-3.0) where that cannot be fetched, and says so. Or: "
-            "a named detector (see `streamreid weights list`), an .onnx file or OpenVINO .xml (what is recognised: "
+            "yolo11n (AGPL-3.0) finds people best; auto takes person-nano, which comes with streamreid (Apache-2.0). "
+            "Or: a named detector (see `streamreid weights list`), an .onnx file or OpenVINO .xml (what is recognised: "
             "docs/engines.md), a folder that Ultralytics exported for OpenVINO, the folder of a detector bundle "
             "(`streamreid build-engine --kind detector`), an Ultralytics .pt file, or 'mot:FOLDER' to read boxes from "
             "FOLDER/<camera>.txt."
@@ -60,7 +60,7 @@ class DetectorConfig(Section):
         default="auto",
         description=(
             "Longest side of the detector's input in pixels; auto takes what was measured of the detector, by the "
-            "source's resolution and the height of the people in it (yolox-nano: 416 to 832), for others 640."
+            "source's resolution and the height of the people in it (person-nano: 416 to 832), for others 640."
         ),
         validation_alias=AliasChoices("size", "imgsz"),
         json_schema_extra=basic("pixels", low="Small people are missed.", high="Slower, with the square of the size."),

@@ -13,17 +13,11 @@ from streamreid.reid.base import Embedder
 from streamreid.reid.bundle import MANIFEST, Bundle, load_bundle
 from streamreid.reid.embedder import BlindEmbedder
 from streamreid.reid.proven_engine import open_proven
+from streamreid.weights import shipped_folder
 
 __all__ = ["engine_fingerprint", "open_embedder", "shipped_engines", "shipped_folder"]
 
 log = logging.getLogger(__name__)
-
-
-def shipped_folder() -> Path:
-    """Where the engines lie that come with streamreid: inside an installed package, beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    installed = package / "_engines"
-    return installed if installed.is_dir() else package.parent / "engines"
 
 
 def shipped_engines() -> dict[str, Path]:

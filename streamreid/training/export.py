@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from streamreid.compiling.half_storage import store_half
 from streamreid.errors import EngineError
 from streamreid.files import atomic_write
 from streamreid.training.network import PartNetwork
 from streamreid.training.papers.oamn.unification import Unified
 
-__all__ = ["UNIFIED", "Exportable", "export_onnx", "export_program", "export_unified", "store_half", "strip"]
+__all__ = ["UNIFIED", "Exportable", "export_onnx", "export_program", "export_unified", "strip"]
 
 INPUT, PARTS, VISIBILITY, OCCLUSION = "images", "parts", "visibility", "occlusion"
 UNIFIED = "unified.onnx"  # name of the second graph in a bundle
@@ -121,28 +122,6 @@ def _write(model: nn.Module, outputs: list[str], path: Path, size: tuple[int, in
                 f"{path}: the exported graph differs from the network by {difference:.3g}; it was not written"
             )
     return path
-
-
-def store_half(model: Any, least: int = 256) -> Any:
-    """Store float32 initialisers of at least ``least`` values as float16 with a Cast behind each; runtimes fold the
-    Casts when they load the graph."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    graph = model.graph
-    casts = []
-    for tensor in graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or int(np.prod(tensor.dims)) < least:
-            continue
-        values, name = numpy_helper.to_array(tensor), tensor.name
-        if np.abs(values).max() > 6e4:
-            continue
-        half = numpy_helper.from_array(values.astype(np.float16), f"{name}_half")
-        casts.append(helper.make_node("Cast", [half.name], [name], name=f"{name}_cast", to=TensorProto.FLOAT))
-        tensor.CopyFrom(half)
-    nodes = list(graph.node)
-    del graph.node[:]
-    graph.node.extend(casts + nodes)
-    return model
 
 
 def strip(model: Any) -> Any:
