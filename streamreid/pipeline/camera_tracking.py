@@ -224,8 +224,7 @@ class CameraTracking:
 
 
 def _hide(features: PartFeatures, rows: BoolArray) -> PartFeatures:
-    """Features in which some people were not embedded."""
+    """Features in which some people were not embedded: what is not visible counts nowhere."""
     if not np.count_nonzero(features.visibility[rows]):
         return features
-    keep = ~rows
-    return PartFeatures(features.parts * keep[:, None, None], features.visibility * keep[:, None])
+    return PartFeatures(features.parts, features.visibility * ~rows[:, None])

@@ -104,7 +104,9 @@ class Site:
         if calibrated is None:
             calibrated = load_calibrations(config)
         self.ground = _ground(config, calibrated, live=live) if calibrated else None
-        self.clocks = ClockMonitor(config.association.clock, calibrated, live=live)
+        # The clock of a recording on its own can be compared with no other.
+        several = live or len(config.cameras) != 1
+        self.clocks = ClockMonitor(config.association.clock if several else "off", calibrated, live=live)
         opened = _open_gallery(config, engine, self.calibration, self.begin.global_id)
         association = config.association if opened is None else opened.bounded(config.association)
         self.associator = Associator(
