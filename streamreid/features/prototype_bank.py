@@ -164,6 +164,8 @@ class PrototypeBank:
         for slot in range(1, self._slots_in_use()):
             mass = self._mass[rows, slot]
             some = mass.any(1).nonzero()[0]
+            if not len(some):
+                continue
             more = np.einsum("pkd,pkd->pk", self._parts[rows[some], slot], others[some])
             each[some] = np.maximum(each[some], np.where(mass[some] > 0, more, np.float32(-1.0)))
         return combine_parts(each.T, np.sqrt((self.known.take(rows, 0) * features.visibility.take(people, 0)).T))
@@ -209,7 +211,8 @@ class PrototypeBank:
         at: tuple[Any, ...] = (rows, 0)
         old, had = self._parts[at], self._mass[at]
         near = np.einsum("mkd,mkd->mk", old, parts)
-        if self._slots_in_use() > 1 or np.count_nonzero((near >= self._join) & (had > 0)) < near.size:
+        others = self._slots_in_use() > 1 and np.count_nonzero(self._mass[rows, 1:]) > 0
+        if others or np.count_nonzero((near >= self._join) & (had > 0)) < near.size:
             slot, near = self._slots_of(rows, near, parts, w)
             at = (rows[:, None], slot, np.arange(self.shape[0])[None])
             old, had = self._parts[at], self._mass[at]
@@ -235,7 +238,9 @@ class PrototypeBank:
         near = np.zeros_like(mass)
         near[:, 0] = first
         for number in range(1, self._slots_in_use()):
-            np.einsum("mkd,mkd->mk", self._parts[rows, number], parts, out=near[:, number])
+            some = mass[:, number].any(1).nonzero()[0]
+            if len(some):
+                near[some, number] = np.einsum("mkd,mkd->mk", self._parts[rows[some], number], parts[some])
         slot = assign_slots(near, mass, weight, join=self._join)
         return slot, np.take_along_axis(near, slot[:, None], 1)[:, 0]
 
