@@ -96,6 +96,9 @@ class OnnxDetector:
         self._batch = config.batch if self._head.batched else 1
         self.precision = self._runtime.precision
         self.runtime = self._runtime.name
+        expect = getattr(self._runtime, "expect", None)
+        if expect is not None:
+            expect()
 
     @property
     def decision(self) -> Decision:

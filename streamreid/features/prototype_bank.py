@@ -238,7 +238,7 @@ class PrototypeBank:
         near = np.zeros_like(mass)
         near[:, 0] = first
         for number in range(1, self._slots_in_use()):
-            some = mass[:, number].any(1).nonzero()[0]
+            some = np.flatnonzero(mass[:, number].any(1))
             if len(some):
                 near[some, number] = np.einsum("mkd,mkd->mk", self._parts[rows[some], number], parts[some])
         slot = assign_slots(near, mass, weight, join=self._join)

@@ -14,7 +14,7 @@ from streamreid.errors import EngineError
 from streamreid.features.similarity import Calibration
 from streamreid.reid.bundle import Bundle
 from streamreid.reid.crops import draw_crops, plan_crops
-from streamreid.runtimes import FrameRuntime, Runtime
+from streamreid.runtimes import FrameRuntime, OpenVINORuntime, Runtime
 from streamreid.types import Detections, FloatArray, Frame, PartFeatures
 
 __all__ = ["BlindEmbedder", "EngineEmbedder"]
@@ -48,8 +48,18 @@ class EngineEmbedder:
         self.runtime, self.precision = self._runtime.name, self._runtime.precision
         self._parts = self._output(manifest.outputs.parts)
         self._visibility = None if manifest.outputs.visibility is None else self._output(manifest.outputs.visibility)
+        self._try()
+
+    def _try(self) -> None:
+        """Find wrong shapes now, not in the middle of a run; once for a graph that is kept compiled."""
+        promise = f"{self.size} {len(self.parts)} {self.dim} {self._parts} {self._visibility}"
+        known = self._runtime if isinstance(self._runtime, OpenVINORuntime) else None
+        if known is not None and known.proven(promise):
+            return
         with starting(f"first inference of engine '{self.name}'"):
-            self.embed(np.full((1, *self.size, 3), 128, np.uint8))  # finds wrong shapes now, not in the middle of a run
+            self.embed(np.full((1, *self.size, 3), 128, np.uint8))
+        if known is not None:
+            known.prove(promise)
 
     def __call__(self, frames: Sequence[Frame], detections: Sequence[Detections]) -> list[PartFeatures]:
         """See ``Embedder``."""

@@ -103,6 +103,7 @@ class OpenVINORuntime:
         self._dtype = np.dtype(np.uint8 if self._picture else self.inputs[0].dtype)
         self._requests: OrderedDict[tuple[int, ...], list[Any]] = OrderedDict()
         self._ahead: dict[tuple[int, ...], Future[list[Any]]] = {}
+        self._expected: tuple[int, ...] | None = None
         self._lock = threading.Lock()
         fixed = self.inputs[0].shape[0]
         # None: batches of any size are known to be right. A number: not yet tried (or found impossible, see _widen).
@@ -147,6 +148,41 @@ class OpenVINORuntime:
             with suppress(RuntimeError):  # no thread is left: they are compiled when they are needed
                 self._ahead |= {key: worker.submit(self._open, key[1:], key[0]) for key in keys}
             worker.shutdown(wait=False)
+
+    def expect(self) -> None:
+        """Compile, beside whatever comes next, what the first batch of the last start needed: mostly the pictures are
+        as large as then. If they are not, that graph is let go."""
+        known = None if self._kept is None or self._fixed is not None else self._kept.get(self._first_key)
+        if known is None:
+            return
+        key = tuple(np.frombuffer(known, np.int64).tolist())
+        self._expected = key
+        with self._lock, suppress(RuntimeError):
+            worker = ThreadPoolExecutor(1, thread_name_prefix="compile")
+            self._ahead[key] = worker.submit(self._open, key[1:], key[0])
+            worker.shutdown(wait=False)
+
+    def proven(self, what: str) -> bool:
+        """Whether :meth:`prove` was called for the same graph by an earlier start."""
+        return self._kept is not None and self._kept.get(f"{self._identity} {what}") is not None
+
+    def prove(self, what: str) -> None:
+        """Remember for the next start that a graph does what was asked of it."""
+        if self._kept is not None:
+            self._kept.put(f"{self._identity} {what}", b"proven")
+
+    @property
+    def _first_key(self) -> str:
+        return f"{self._identity} {self._image} first"
+
+    def _met(self, key: tuple[int, ...]) -> None:
+        """The first graph that a batch needs is known: the next start expects it."""
+        if key == self._expected:
+            return
+        if self._expected is not None:
+            self._ahead.pop(self._expected, None)
+        if self._kept is not None and not self._requests:
+            self._kept.put(self._first_key, np.array(key, np.int64).tobytes())
 
     def _describe(self) -> GraphDescription:
         """What the graph is: as an earlier start found it, else from the file."""
@@ -265,6 +301,7 @@ class OpenVINORuntime:
         if requests is not None:
             self._requests.move_to_end(key)
             return requests
+        self._met(key)
         ahead = self._ahead.pop(key, None)
         self._requests[key] = self._open(shape, streams) if ahead is None else ahead.result()
         while len(self._requests) > _COMPILED:

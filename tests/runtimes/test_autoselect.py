@@ -369,6 +369,36 @@ class TestKeptGraphs:
             for one, other in zip(results, found[0], strict=True):
                 np.testing.assert_array_equal(one, other)
 
+    def test_what_the_last_start_needed_first_is_compiled_ahead_and_let_go_where_it_is_not_needed(
+        self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(factory, "_WORTHWHILE", 0)
+        pictures = np.random.default_rng(0).integers(0, 256, (2, *SHAPE[1:], 3), dtype=np.uint8)
+
+        def start() -> OpenVINORuntime:
+            runtime = load_runtime(files(), runtime="openvino", precision="fp32", threads=2, image=ImageInput())
+            assert isinstance(runtime, OpenVINORuntime)
+            runtime.expect()
+            return runtime
+
+        first = start()
+        assert not first._ahead  # nothing is known yet
+        assert not first.proven("rows")
+        expected = first(pictures)[0]
+        first.prove("rows")
+        again = start()
+        (key,) = again._ahead
+        assert key[1:] == (1, *SHAPE[1:], 3)
+        assert again.proven("rows")
+        assert not again.proven("columns")
+        np.testing.assert_array_equal(again(pictures)[0], expected)
+        assert list(again._requests) == [key]
+        assert not again._ahead
+        other = start()
+        np.testing.assert_array_equal(other(pictures[:1])[0], expected[:1])  # alone, on all threads
+        assert not other._ahead
+        assert next(iter(start()._ahead)) != key
+
     def test_another_precision_or_input_is_another_graph(
         self, files: Callable[..., GraphFiles], monkeypatch: pytest.MonkeyPatch
     ) -> None:
