@@ -69,13 +69,13 @@ def tuned(call, recorded, monkeypatch):
     """Fine-tune on what was recorded."""
 
     def run(out, *more):
-        return call("adapt", recorded / "cache", "--fine-tune", "--out", out, "--steps", 20, *more)
+        return call("adapt", recorded / "cache", "--fine-tune", "--out", out, "--steps", 4, *more)
 
     return run
 
 
 def test_a_new_engine_that_a_run_takes(recorded, tuned, call, tmp_path, monkeypatch):
-    monkeypatch.setattr(site_tuning.Judged, "better_than", lambda *_: True)  # twenty steps teach this engine little
+    monkeypatch.setattr(site_tuning.Judged, "better_than", lambda *_: True)  # four steps teach this engine little
     page, out = tmp_path / "page.html", tmp_path / "site"
     code, said, err = tuned(out, "--report", page)
     assert code == 0, err
