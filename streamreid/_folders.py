@@ -149,6 +149,8 @@ def _about_this_process() -> dict[str, Any]:
     command = " ".join(
         [f"python -m {program.parent.name}" if program.name == "__main__.py" else program.name, *sys.argv[1:]]
     )
+    if program.name == "default_worker.py":  # Ray's, in which the site of a run lives
+        command = "the site of a run on a cluster, which ends with the command that began it"
     return {
         "pid": os.getpid(),
         "host": socket.gethostname(),

@@ -134,11 +134,9 @@ def _print(results: list[RecordingResult], total: int) -> None:
     print_table(output, table)
     print_notes(output, ((r.name, r.reason, _COLOURS[r.status]) for r in results if r.status != "skipped"))
     counts = {status: sum(r.status == status for r in results) for status in _COLOURS}
-    said = ", ".join(f"{n} {status}{' (finished before)' * (status == 'skipped')}" for status, n in counts.items() if n)
-    output.print(
-        f"{total} recordings: {said}" + (f", {total - len(results)} not begun" if total > len(results) else ""),
-        highlight=False,
-    )
+    said = [f"{n} {status}{' (finished before)' * (status == 'skipped')}" for status, n in counts.items() if n]
+    said += [f"{total - len(results)} not begun"] if total > len(results) else []
+    output.print(f"{total} recording{'s' * (total != 1)}: {', '.join(said)}", highlight=False)
 
 
 def _print_left_out(left_out: list[LeftOut]) -> None:

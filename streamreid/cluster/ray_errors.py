@@ -23,8 +23,18 @@ REACH_SECONDS = 5.0
 within ten."""
 
 
+_ENDED = {
+    "ActorDiedError": "its process has ended",
+    "ActorUnavailableError": "its process has ended, or is not reached",
+    "ActorUnschedulableError": "no machine has room for its process",
+}
+"""Errors of Ray whose text is numbers of its own."""
+
+
 def first_line(error: BaseException) -> str:
-    """The sentence of an error of Ray, without its stack and hints."""
+    """The sentence of an error of Ray, without its stack, numbers and hints."""
+    if type(error).__name__ in _ENDED:
+        return _ENDED[type(error).__name__]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0] if lines else ''}".rstrip(": ")
 

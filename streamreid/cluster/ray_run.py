@@ -20,16 +20,19 @@ from types import TracebackType
 from typing import Any
 
 from streamreid._folders import is_held
+from streamreid._startup import starting
+from streamreid._threads import Thread
 from streamreid.cluster.lease_store import LeaseStore
 from streamreid.cluster.machines import Machine, Report, check_reports, fitting
 from streamreid.cluster.model_copies import missing_models
 from streamreid.cluster.placement import plan_workers
+from streamreid.cluster.ray_errors import within
 from streamreid.cluster.ray_handles import RayHandle, find_worker
 from streamreid.cluster.ray_session import NAMESPACE, RaySession, installed
 from streamreid.cluster.run_worker import RunWorker
-from streamreid.cluster.site_log import show
 from streamreid.cluster.site_marker import ExtraWorker
 from streamreid.cluster.site_process import SiteProcess, SiteProgress, SiteTask
+from streamreid.cluster.site_watch import ANSWER_SECONDS, SiteCalls, SiteWatch
 from streamreid.cluster.supervisor import OPEN_SECONDS
 from streamreid.cluster.worker_slots import WorkerAway, WorkerSlot
 from streamreid.config import Config
@@ -43,11 +46,17 @@ __all__ = ["RayRun"]
 
 log = logging.getLogger(__name__)
 
-ANSWER_SECONDS = 10.0
-"""How long the site may take to say how it is doing."""
-
 SITE_LOST_SECONDS = 180.0
-"""The command ends when the site is away for so long: Ray starts it again within seconds."""
+"""The command ends when the site is away for so long: Ray starts it again within seconds, a busy machine in minutes."""
+
+HEADLESS_SECONDS = 60.0
+"""The same while the head is away as well: nothing starts the site again then."""
+
+STOPPING_SECONDS = 20.0
+"""The same where the run is to end."""
+
+KILL_SECONDS = 5.0
+"""How long ending the processes of the run may take."""
 
 WORKER_AGAIN_SECONDS = 120.0
 """After which another worker is started for cameras that still wait for one: opening the models takes as long."""
@@ -80,15 +89,12 @@ class RayRun:
         page: Makes the page for people beside the HTTP interface; None: there is none.
 
     Attributes:
-        site: Calls the methods of `SiteProcess`.
         address: Of the HTTP interface; empty without it.
 
     Raises:
         ConfigError, ClusterError: The cluster cannot be reached, no machine of it fits, or the run cannot begin; when
             entered.
     """
-
-    site: RayHandle | _Here
 
     def __init__(
         self,
@@ -124,9 +130,9 @@ class RayRun:
         self._copies: Any = []
         self._actors: list[Any] = []
         self._started: list[tuple[Mapping[str, str], float]] = []
-        self._sites: list[RayHandle] = []
-        self._away_since: float | None = None
-        self._heard = False
+        self._watch: SiteWatch | None = None
+        self._here: SiteProcess | None = None
+        self._stopping: float | None = None
 
     def __enter__(self) -> RayRun:
         self._session.__enter__()
@@ -144,11 +150,13 @@ class RayRun:
 
     def close(self) -> None:
         """End the site and the workers, and leave the cluster. Safe to call twice."""
-        if isinstance(getattr(self, "site", None), _Here):
-            self.stop()
+        if self._here is not None:
+            self._here.stop()
+        if self._watch is not None:
+            self._watch.stop()
         actors, self._actors = self._actors, []
-        for actor in actors:
-            self._session.ray.kill(actor)
+        with suppress(ClusterError):  # without a head, Ray waits
+            within(lambda: [self._session.ray.kill(actor) for actor in actors], KILL_SECONDS, "Ray does not answer")
         self._session.__exit__(None, None, None)
 
     # ---------------------------------------------------------------- the run
@@ -163,20 +171,19 @@ class RayRun:
             ClusterError: It failed, or its site cannot be reached any more.
         """
         while True:
-            self._session.check_node()
-            said = self._ask()
+            said = self._look()
             if said is not None:
                 tell(said)
-                if said.problem:
-                    raise ClusterError(said.problem)
                 if said.done and said.summary is not None:
                     return said.summary
-                for labels in said.wanted:
-                    self._start_another(labels)
             time.sleep(_LOOK_SECONDS)
 
     def stop(self) -> None:
-        """End the run after the updates in work."""
+        """Have the run end after the updates in work. Does not wait: `follow` returns then."""
+        self._stopping = time.monotonic()
+        Thread(target=self._tell_to_stop, name="stop site", daemon=True).start()
+
+    def _tell_to_stop(self) -> None:
         deadline = time.monotonic() + SITE_LOST_SECONDS
         while time.monotonic() < deadline:
             try:
@@ -191,45 +198,42 @@ class RayRun:
         Raises:
             WorkerAway: It does not answer.
         """
-        return self.site.call(method, *arguments, seconds=seconds)
+        assert self._watch is not None
+        return self._watch.site.call(method, *arguments, seconds=seconds)
 
-    def _ask(self) -> SiteProgress | None:
-        """How the site is doing; None while it is away."""
-        now = time.monotonic()
-        try:
-            said = self._find_site()
-        except WorkerAway as error:
-            if self._away_since is None:
-                self._away_since = now
-                if self._heard:
-                    log.warning("the site does not answer (%s); workers read on until it does", error)
-            if now - self._away_since > SITE_LOST_SECONDS and not _writes(self._task.folder):
-                raise ClusterError(
-                    f"the site does not answer for {SITE_LOST_SECONDS:.0f} s; results so far are kept. See whether the "
-                    "head of the cluster and the machine of the site run (ray status), and start again"
-                ) from None
-            return None
-        self._away_since, self._heard = None, True
-        show(said.log)
-        return said
+    @property
+    def site(self) -> SiteCalls:
+        """Calls the methods of `SiteProcess`."""
+        assert self._watch is not None
+        return self._watch.site
 
-    def _find_site(self) -> SiteProgress:
-        """What the process that runs the site says of itself.
+    def _look(self) -> SiteProgress | None:
+        """What the site said last.
 
         Raises:
-            WorkerAway: None does.
+            ClusterError: It failed, or cannot be reached any more.
         """
-        problem = WorkerAway("no process of it runs")
-        for handle in [self.site, *(other for other in self._sites if other is not self.site)]:
-            try:
-                said: SiteProgress = handle.call("progress", seconds=ANSWER_SECONDS)
-            except WorkerAway as error:
-                problem = error
-                continue
-            if not said.standby:
-                self.site = handle
-                return said
-        raise problem
+        assert self._watch is not None
+        self._session.check_node()
+        headless = self._session.head_away()
+        said, silent = self._watch.said, self._watch.silent()
+        if said is not None and said.problem:
+            raise ClusterError(said.problem)
+        if silent < ANSWER_SECONDS:
+            return said
+        self._watch.tell()
+        limit = SITE_LOST_SECONDS
+        if headless > HEADLESS_SECONDS / 2:
+            limit = HEADLESS_SECONDS
+        if self._stopping is not None:
+            limit = min(limit, STOPPING_SECONDS)
+        if silent > limit and not _writes(self._task.folder):
+            why = f", nor does the head of the cluster for {headless:.0f} s" if headless else ""
+            raise ClusterError(
+                f"the site does not answer for {silent:.0f} s{why}; results so far are kept. See whether the head of "
+                "the cluster and the machine of the site run (ray status), and start again"
+            )
+        return None
 
     # ---------------------------------------------------------------- start
 
@@ -239,7 +243,8 @@ class RayRun:
         fit: dict[str, Machine] = {}
         for plan in self._plans:
             fit |= {m.node: m for m in fitting(machines, self.config.cluster, plan.labels)}
-        copies, node = self._check(list(fit.values()))
+        with starting("what is installed on the machines of the cluster"):
+            copies, node = self._check(list(fit.values()))
         self._copies = ray.put(copies) if copies else []
         slots = [self._worker(plan.labels, plan.cameras, n) for n, plan in enumerate(self._plans, 1)]
         if node is None:
@@ -247,14 +252,16 @@ class RayRun:
                 "no machine of the cluster sees '%s': the site runs in this process, and the run ends with it",
                 self._task.folder.absolute(),
             )
-            self.site = _Here(SiteProcess(self._task, slots, find_worker))
+            self._here = SiteProcess(self._task, slots, find_worker)
+            sites: list[SiteCalls] = [_Here(self._here)]
         else:
             endless = self._task.stay or any(is_live(camera) for camera in self.config.cameras)
             # Recordings are read again from their beginning, which takes longer than a start.
             roles = (False, True) if endless and self.config.cluster.standby else (False,)
-            self._sites = [self._start_site(node, slots, standby) for standby in roles]
-            self.site = self._sites[0]
-        self._wait()
+            sites = [self._start_site(node, slots, standby) for standby in roles]
+        self._watch = SiteWatch(sites, self._start_another)
+        with starting("the workers and the site of the run"):
+            self._wait()
 
     def _start_site(self, node: str, slots: Sequence[WorkerSlot], standby: bool) -> RayHandle:
         ray = self._session.ray
@@ -314,9 +321,7 @@ class RayRun:
     def _wait(self) -> None:
         deadline = time.monotonic() + 2 * OPEN_SECONDS
         while time.monotonic() < deadline:
-            said = self._ask()
-            if said is not None and said.problem:
-                raise ClusterError(said.problem)
+            said = self._look()
             if said is not None and (said.ready or said.done):
                 self.address = said.address
                 return

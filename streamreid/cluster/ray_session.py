@@ -113,6 +113,12 @@ class RaySession:
                 self._begin()
             self._own = True
             _own_words(self.ray)
+            if self._folder is None and os.environ.get("RAY_AUTH_MODE") != "token":
+                log.warning(
+                    "the cluster (%s) asks for no token: whoever reaches its ports can run programs on its machines; "
+                    "see docs/cluster.md",
+                    self.config.address,
+                )
         context = self.ray.get_runtime_context()
         if not self.ray.util.client.ray.is_connected():  # a client learns it from its connection
             host, _, port = context.gcs_address.rpartition(":")
@@ -219,23 +225,30 @@ class RaySession:
         Raises:
             ClusterError: It is away for so long that it has to be given up.
         """
+        if self.head_away() > HEAD_SECONDS:
+            assert self._head is not None
+            raise ClusterError(
+                f"the head of the cluster at {self._head[0]}, port {self._head[1]}, does not answer for "
+                f"{HEAD_SECONDS:.0f} s. What is finished is kept; run the same command again when it is back"
+            )
+
+    def head_away(self) -> float:
+        """Seconds since the head was last there; 0 while it is, and where a client cannot tell. Looks about every
+        other second."""
         now = time.monotonic()
-        if self._head is None or now - self._looked < LOOK_SECONDS:
-            return
-        self._looked = now
-        try:
-            socket.create_connection(self._head, timeout=LOOK_SECONDS).close()
-        except OSError:
-            self._away_since = self._away_since or now
-            if now - self._away_since > HEAD_SECONDS:
-                raise ClusterError(
-                    f"the head of the cluster at {self._head[0]}, port {self._head[1]}, does not answer for "
-                    f"{HEAD_SECONDS:.0f} s. What is finished is kept; run the same command again when it is back"
-                ) from None
-            if self._away_since == now:
-                log.warning("the head of the cluster does not answer; workers go on")
-        else:
-            self._away_since = None
+        if self._head is not None and now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            try:
+                socket.create_connection(self._head, timeout=LOOK_SECONDS).close()
+            except OSError:
+                if self._away_since is None:
+                    self._away_since = now
+                    log.warning("the head of the cluster does not answer; workers go on as long as their machines do")
+            else:
+                if self._away_since is not None:
+                    log.warning("the head of the cluster answers again")
+                self._away_since = None
+        return 0.0 if self._away_since is None else max(now - self._away_since, 1e-3)
 
     def check_node(self) -> None:
         """Look whether the Ray that was started on this machine still runs: nothing would start it again.

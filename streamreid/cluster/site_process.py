@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -292,6 +293,11 @@ class SiteProcess:
             again, lambda: SiteService(config, engine, begin=begin, stay=task.stay, fences=fences)
         )
         stack.callback(service.close)
+        if again and goes_on:
+            service.run.statistics.findings.append(
+                f"the site was started again at {datetime.now():%H:%M:%S}: frames and seconds are counted from then "
+                "on; the results hold everything"
+            )
         desk = SiteDesk(service.receive, leases, service.status)
         service.cameras.host = supervisor
         service.cameras.rates = lambda: {name: values["fps"] for name, values in desk.figures().items()}

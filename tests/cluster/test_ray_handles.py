@@ -3,8 +3,9 @@ minutes."""
 
 import os
 import pickle
+import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,8 @@ from streamreid._folders import FolderLock
 from streamreid.cluster import ray_handles, ray_run
 from streamreid.cluster.ray_handles import RayHandle
 from streamreid.cluster.ray_run import RayRun
+from streamreid.cluster.site_process import SiteProgress
+from streamreid.cluster.site_watch import SiteWatch
 from streamreid.cluster.worker_slots import WorkerAway
 from streamreid.errors import ClusterError
 
@@ -121,21 +124,85 @@ def test_a_handle_is_sent_as_a_name(ray):
         lost.call("exchange", seconds=0.1)
 
 
-def test_a_site_that_writes_is_not_given_up_where_it_cannot_be_reached(tmp_path, monkeypatch):
-    def away(_):
-        raise WorkerAway("Ray does not find it")
-
-    monkeypatch.setattr(RayRun, "_find_site", away)
+def run_with(folder, silent, headless=0.0, *, stopping=None):
     run = RayRun.__new__(RayRun)
-    run._task, run._heard = SimpleNamespace(folder=tmp_path), True
+    run._task, run._stopping = SimpleNamespace(folder=folder), stopping
+    run._session = SimpleNamespace(check_node=lambda: None, head_away=lambda: headless)
+    run._watch = SimpleNamespace(said=SiteProgress(1, text="ten frames"), silent=lambda: silent, tell=lambda: None)
+    return run
+
+
+def test_a_site_that_writes_is_not_given_up_where_it_cannot_be_reached(tmp_path):
+    run = run_with(tmp_path, ray_run.SITE_LOST_SECONDS + 1)
     (tmp_path / "results.jsonl").write_text("{}")
-    run._away_since = time.monotonic() - ray_run.SITE_LOST_SECONDS - 1
     with FolderLock(tmp_path):
-        assert run._ask() is None
+        assert run._look() is None
         for path in tmp_path.iterdir():  # it hangs
             os.utime(path, (1, 1))
-        with pytest.raises(ClusterError, match="does not answer for 180 s"):
-            run._ask()
+        with pytest.raises(ClusterError, match="does not answer for 181 s"):
+            run._look()
     (tmp_path / "results.jsonl").write_text("{}")
     with pytest.raises(ClusterError, match="results so far are kept"):
-        run._ask()
+        run._look()
+
+
+@pytest.mark.parametrize(
+    ("silent", "headless", "stopping", "ends"),
+    [
+        (100.0, 0.0, None, False),
+        (59.0, 61.0, None, False),
+        (61.0, 61.0, None, True),
+        (61.0, 3.0, None, False),  # a busy head
+        (19.0, 0.0, 1.0, False),
+        (21.0, 0.0, 1.0, True),
+    ],
+)
+def test_nobody_waits_for_a_site_that_nothing_starts_again(tmp_path, silent, headless, stopping, ends):
+    run = run_with(tmp_path, silent, headless, stopping=stopping)
+    with pytest.raises(ClusterError, match="nor does the head" if headless else "does not") if ends else nullcontext():
+        run._look()
+
+
+class Called:
+    """A process of a site; without an answer, a call of it never ends, as one of Ray's without a head."""
+
+    def __init__(self, answer=None):
+        self.answer, self.ended = answer, threading.Event()
+
+    def call(self, method, *arguments, seconds):
+        if self.answer is None:
+            self.ended.wait()
+            raise WorkerAway("ended")
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def wait(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_the_command_does_not_wait_with_a_call_that_never_ends(caplog):
+    one, other = Called(SiteProgress(1, text="one")), Called(SiteProgress(2, standby=True))
+    asked = []
+    watch = SiteWatch([one, other], asked.append)
+    wait(lambda: watch.said is not None)
+    one.answer, other.answer = WorkerAway("gone"), SiteProgress(2, text="other", wanted=({"site": "north"},))
+    wait(lambda: watch.said.pid == 2)
+    assert (watch.site, asked[0]) == (other, {"site": "north"})
+    one.answer = other.answer = WorkerAway("gone")
+    wait(lambda: watch._problem)
+    watch.tell()
+    watch.tell()
+    assert [r.getMessage() for r in caplog.records if "the site does not answer (gone)" in r.getMessage()] == [
+        "the site does not answer (gone): another process of it takes over, or is started"
+    ]
+    one.answer = None
+    wait(lambda: watch.silent() > 0.5)
+    began = time.monotonic()
+    watch.stop()
+    assert time.monotonic() - began < 5
+    one.ended.set()
