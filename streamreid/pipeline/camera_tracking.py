@@ -224,7 +224,8 @@ class CameraTracking:
 
 
 def _hide(features: PartFeatures, rows: BoolArray) -> PartFeatures:
-    """Features in which some people were not embedded: what is not visible counts nowhere."""
+    """Features in which some people were not embedded: zero, as a site in another process gets them."""
     if not np.count_nonzero(features.visibility[rows]):
         return features
-    return PartFeatures(features.parts, features.visibility * ~rows[:, None])
+    keep = ~rows
+    return PartFeatures(features.parts * keep[:, None, None], features.visibility * keep[:, None])
