@@ -143,6 +143,7 @@ class RemoteCameras:
         if config.name in self._configs:  # it failed before
             self._edit(config, claim)
             return
+        new = config.name not in self._statistics.cameras
         count = self._statistics.cameras.setdefault(config.name, CameraCount())
         count.error, count.removed, count.paused, count.live, count.status = None, False, config.paused, True, None
         self._set(config)
@@ -153,10 +154,10 @@ class RemoteCameras:
             count.status = SourceStatus(config.name, "connecting", "no worker has room for it yet", time.time())
         elif not self._wait(config.name):
             problem = count.error or f"it is not open within {OPEN_SECONDS:.0f} s"
-            self._take_out(config.name)
+            self._refuse(config.name, new)
             raise SourceError(f"camera '{config.name}': {problem}")
         if claim is not None and not claim():
-            self._take_out(config.name)
+            self._refuse(config.name, new)
             raise SourceError(f"camera '{config.name}': opened too late: nobody waits for it any more")
         self._tell(config.name, "paused" if config.paused else "added")
 
@@ -211,6 +212,8 @@ class RemoteCameras:
 
     def note(self, camera: str, figures: Mapping[str, Any]) -> None:
         """Take what a worker knows of a camera, and tell what has changed."""
+        if camera not in self._configs:  # it was taken out meanwhile
+            return
         count = self._statistics.of(camera)
         before, failed = count.status, count.error
         apply_figures(self._statistics, camera, figures)
@@ -260,6 +263,13 @@ class RemoteCameras:
         self.on_change(name, False)
         count = self._statistics.of(name)
         count.removed, count.status = True, None
+
+    def _refuse(self, name: str, new: bool) -> None:
+        """Take a camera out that was not added after all: nothing of it stays, but what it was before."""
+        self._take_out(name)
+        self._statistics.of(name).error = None
+        if new:
+            del self._statistics.cameras[name]
 
     def _worker(self) -> CameraHost:
         if self.host is None:

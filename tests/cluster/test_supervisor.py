@@ -225,10 +225,12 @@ def test_cameras_come_change_and_go_while_others_stay_where_they_are(served):
 def test_a_camera_that_cannot_be_opened_is_not_added(served, monkeypatch):
     monkeypatch.setattr(supervisor, "HEARTBEAT_SECONDS", 30.0)  # no worker is to count as away on a busy machine
     lost = served.spare.model_copy(update={"uri": "/nowhere.avi"})
+    run = served.process._service.run
     with pytest.raises(SourceError, match="nowhere"):
         served.cameras.add(lost)
     assert [camera.name for camera in served.cameras.configs] == ["a", "b"]
     served.wait(lambda: served.reads(0) | served.reads(1) == {"a", "b"})
+    assert (run.failed, set(run.statistics.cameras)) == ({}, {"a", "b"})
 
 
 def test_the_page_shows_people_where_the_pictures_are_elsewhere(scene, tmp_path, quick):
