@@ -77,9 +77,11 @@ def test_every_way_in_is_watched(what, monkeypatch, tmp_path, heard):
     from streamreid.detection import open_detector
     from streamreid.gallery import open_gallery
     from streamreid.reid import open_embedder
+    from streamreid.runtimes import OpenVINORuntime
 
     steps = []
     step = _startup.STARTUP.step
+    monkeypatch.setattr(OpenVINORuntime, "proven", lambda *_: False)  # an earlier test may have opened the engine
     monkeypatch.setattr(_startup.STARTUP, "step", lambda name: steps.append(name) or step(name))
     (tmp_path / "boxes").mkdir()
     {
