@@ -17,6 +17,7 @@ import numpy as np
 from streamreid.association.camera_normalisation import CameraMeans
 from streamreid.association.identity_corrections import IdentityCorrections
 from streamreid.association.identity_registry import IdentityRegistry, IdentityState
+from streamreid.association.learnt_cameras import LearntCameras
 from streamreid.association.link_record import LinkRecord, TrackLinks
 from streamreid.association.offline_clustering import decide_all
 from streamreid.association.online_clustering import Decision, OnlineClustering
@@ -182,7 +183,7 @@ class Associator:
         if self._place is not None and size is not None:
             self._place.observe_tracks(camera, time, tracks, size)
         if self._grouping.places is not None:
-            self._grouping.places.observe(camera, time, tracks)
+            self._grouping.places.observe(camera, time, tracks, size)
 
     def _check_shape(self, features: PartFeatures) -> None:
         if not np.count_nonzero(features.visibility):
@@ -363,6 +364,15 @@ class Associator:
     def means(self) -> CameraMeans:
         """How the cameras differ."""
         return self._grouping.means
+
+    def learnt(self, engine: str) -> LearntCameras:
+        """What was learnt of how the cameras relate, by features of an engine."""
+        return LearntCameras.of(engine, self._grouping.times, self._grouping.places)
+
+    def begin(self, learnt: LearntCameras) -> None:
+        """Begin with what an earlier run learnt of how the cameras relate, before anything is observed."""
+        if self.config.link.times:
+            learnt.begin(self._grouping.times, self._grouping.places)
 
     @property
     def adaptation(self) -> SiteAdaptation | None:

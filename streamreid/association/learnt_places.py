@@ -8,7 +8,8 @@ that were in view together are some body heights apart. What a distance says is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from streamreid.types import Float64Array, FloatArray, TrackKey, Tracks
 
-__all__ = ["LearntPlaces"]
+__all__ = ["KnownPlaces", "LearntPlaces"]
 
 Rows = NDArray[np.int64]
 
@@ -45,6 +46,26 @@ _TOGETHER = 3
 """Moments together from which on a distance is known."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownPlaces:
+    """How pictures map onto each other.
+
+    Args:
+        onto: ``[3, 3]`` homographies by names of two cameras, from the first one's pixels to the second one's.
+        sizes: Width and height of the pictures that they are for, by camera, where they are known.
+    """
+
+    onto: Mapping[tuple[str, str], Float64Array] = field(default_factory=dict)
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    def beside(self, others: KnownPlaces, cameras: Collection[str]) -> KnownPlaces:
+        """This, which knows all that there is to know of some cameras, and what others know beyond them."""
+        fits = {c for c, size in others.sizes.items() if self.sizes.get(c, size) == size}
+        new = {p: h for p, h in others.onto.items() if not set(p) <= set(cameras) and set(p) <= fits}
+        sizes = {c: others.sizes[c] for pair in new for c in pair}
+        return KnownPlaces({**new, **self.onto}, {**sizes, **self.sizes})
+
+
 class LearntPlaces:
     """Where the tracks of the window stood, and how pictures map onto each other."""
 
@@ -55,6 +76,7 @@ class LearntPlaces:
         self._moment: Rows = np.full((0, _PLACES), -1, np.int64)
         self._place: FloatArray = np.zeros((0, _PLACES, 3), np.float32)  # feet x, y and height, pixels
         self._onto: dict[tuple[str, str], Float64Array] = {}
+        self._size: dict[str, tuple[int, int]] = {}
 
     def __repr__(self) -> str:
         return f"LearntPlaces(tracks={len(self._slot)}, homographies={len(self._onto)})"
@@ -64,14 +86,28 @@ class LearntPlaces:
         """Whether any distance can be known."""
         return bool(self._onto)
 
-    def observe(self, camera: str, time: float, tracks: Tracks) -> None:
+    def known_places(self) -> KnownPlaces:
+        """How pictures map onto each other, as far as is known now."""
+        return KnownPlaces(dict(self._onto), {c: s for c, s in self._size.items() if any(c in p for p in self._onto)})
+
+    def begin(self, known: KnownPlaces) -> None:
+        """Begin with what an earlier run knew, before anything is learnt; what is known already stays."""
+        for pair, homography in known.onto.items():
+            if all(known.sizes.get(c) == self._size.get(c, known.sizes.get(c)) for c in pair):
+                self._onto.setdefault(pair, homography)
+                self._size.update({c: known.sizes[c] for c in pair if c in known.sizes})
+
+    def observe(self, camera: str, time: float, tracks: Tracks, size: tuple[int, int] | None = None) -> None:
         """Take the boxes of one frame; only the first one of each moment counts.
 
         Args:
             camera: Name of the camera.
             time: Capture time in seconds.
             tracks: The people in it.
+            size: Width and height of the picture; where they are others than before, nothing is known any more.
         """
+        if size is not None and self._size.get(camera) != size:
+            self._resize(camera, size)
         moment = int(np.floor(time / _STEP))
         if self._last.get(camera) == moment or not len(tracks):
             return
@@ -84,6 +120,12 @@ class LearntPlaces:
         at = moment % _PLACES
         self._moment[slot, at] = moment
         self._place[slot, at] = np.stack([(x0 + x1) / 2, y1, np.maximum(y1 - y0, 1.0)], 1)
+
+    def _resize(self, camera: str, size: tuple[int, int]) -> None:
+        if camera in self._size:
+            self._onto = {pair: found for pair, found in self._onto.items() if camera not in pair}
+            self._moment[[slot for (name, _), slot in self._slot.items() if name == camera]] = -1
+        self._size[camera] = size
 
     def keep(self, tracks: Iterable[TrackKey]) -> None:
         """Forget all other tracks."""

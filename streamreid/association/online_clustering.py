@@ -84,6 +84,7 @@ class OnlineClustering:
     Attributes:
         weighed: Pairs that were weighed for the last decision.
         means: How the cameras differ.
+        times: How the times of one person's tracks relate, as learnt.
         places: Where tracks stood, as learnt; None where cameras are calibrated.
         adaptation: As given.
     """
@@ -111,7 +112,7 @@ class OnlineClustering:
         self._near: dict[TrackKey, dict[int, tuple[float, float]]] = {}
         self._levels = StrangerLevels()
         self.places = LearntPlaces() if place is None and config.link.times else None
-        self._times = TimeRelations(self.places)
+        self.times = TimeRelations(self.places)
         self._renewed: set[int] = set()
         self.weighed = 0
 
@@ -167,7 +168,7 @@ class OnlineClustering:
             self._pairs,
             self._near,
             self._strangers(keys, stale, before),
-            self._times,
+            self.times,
             place,
             self.config.link,
             self._calibration,
@@ -195,13 +196,13 @@ class OnlineClustering:
         """Learn from the tracks of the window how the times of two tracks of one person relate."""
         start, end = nodes.spans
         now = float(end.max(initial=-np.inf))
-        if not self.config.link.times or not self._times.due(now):
+        if not self.config.link.times or not self.times.due(now):
             return
         one, two = graph.ends
         looks = graph.log_odds - np.float32(self.config.link.times) * graph.terms["times"]
         kept = (labels[one] == labels[two]) & (two < len(nodes.keys)) & (looks >= _SURE) & ~graph.forbidden
         sure = SurePairs(one[kept], two[kept], sigmoid(looks[kept]))
-        self._times.learn(now, nodes.keys, start, end, sure)
+        self.times.learn(now, nodes.keys, start, end, sure)
 
     def _crowd(self, before: np.ndarray, count: int) -> FloatArray:
         """``[N]``: how many people may be meant, those in the window, or for older identities all that are
@@ -300,7 +301,7 @@ class OnlineClustering:
         times = np.zeros_like(strangers)
         if seen.rows == count and count:
             one, two = np.divmod(np.arange(count * count), count)
-            said = self._times.log_odds(keys, seen.start[:count], seen.end[:count], one, two)
+            said = self.times.log_odds(keys, seen.start[:count], seen.end[:count], one, two)
             times[:, square] = said.reshape(count, count)
         return strangers, times
 

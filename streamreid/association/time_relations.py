@@ -14,8 +14,8 @@ few pairs that is next to nothing. Looks alone decide what is counted, so what w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from streamreid.association.learnt_places import LearntPlaces
 from streamreid.types import BoolArray, Float64Array, FloatArray, TrackKey
 
-__all__ = ["RELATIONS", "SurePairs", "TimeRelations", "relations"]
+__all__ = ["EDGES", "RELATIONS", "KnownRelations", "SurePairs", "TimeRelations", "relations"]
 
 Rows = NDArray[np.int64]
 
@@ -38,6 +38,12 @@ _BY_TIME = 2 + 2 * len(_EDGES)
 
 RELATIONS = _BY_TIME + len(_APART) + 1
 """How many relations are told apart; see ``relations``."""
+
+EDGES = [*_EDGES.tolist(), *_APART.tolist()]
+"""What tells the relations apart: counts of other ones mean something else."""
+
+_OTHER_FIRST = np.array([r ^ 1 if 2 <= r < _BY_TIME else r for r in range(RELATIONS)])
+"""The relation that each one is when the cameras are numbered the other way round."""
 
 PRIOR = 10.0
 """Pairs of one person that weigh as much as the belief that times say nothing."""
@@ -53,6 +59,10 @@ _SOONEST = 1.0
 
 MOST = 500.0
 """Pairs of one person that left the window count as at most so many, for each pair of cameras: ways change."""
+
+BEGIN = 100.0
+"""What an earlier run counted weighs as at most so many pairs of one person, for each pair of cameras: somebody may
+have moved a camera since."""
 
 _SMOOTH = 20.0
 """Pairs of two people that weigh as much as the shares over all pairs of cameras."""
@@ -135,6 +145,21 @@ class _Looked:
         return np.asarray(counted.reshape(2, rows, RELATIONS), np.float64)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownRelations:
+    """What was counted so far.
+
+    Args:
+        cameras: Names of cameras; of a pair that one has the lesser number that is named first.
+        pairs: ``[2, RELATIONS]`` pairs of tracks of one person and of two, by pair of cameras in that order.
+        shares: ``[RELATIONS]`` shares of the pairs of two people over all pairs of cameras.
+    """
+
+    cameras: tuple[str, ...] = ()
+    pairs: Mapping[tuple[str, str], Float64Array] = field(default_factory=dict)
+    shares: Float64Array = field(default_factory=lambda: np.full(RELATIONS, 1.0 / RELATIONS))
+
+
 class TimeRelations:
     """Counts of relations, which follow the tracks of the window and remember those that left it.
 
@@ -199,6 +224,40 @@ class TimeRelations:
         known = row >= 0
         self._last = _Looked(keys, one[known], two[known], (row * RELATIONS + relation)[known], same[known])
         self._counts = self._closed + self._last.count(self._closed.shape[1])
+        self._find_most()
+
+    def known(self) -> KnownRelations:
+        """What was counted so far, also of the tracks in the window."""
+        names = sorted(self._number, key=self._number.__getitem__)
+        low, high = np.nonzero(np.triu(self._row >= 0))
+        pairs = {
+            (names[i], names[j]): self._counts[:, self._row[i, j]].copy()
+            for i, j in zip(low.tolist(), high.tolist(), strict=True)
+        }
+        return KnownRelations(tuple(names), pairs, self._shares.copy())
+
+    def begin(self, known: KnownRelations) -> None:
+        """Begin with what an earlier run counted, before anything is learnt. Pairs of cameras of which something is
+        known already stay as they are.
+
+        Args:
+            known: From ``known``.
+        """
+        if not self._number:
+            self._shares = known.shares.copy()
+        self._numbers([(camera, 0) for camera in known.cameras])
+        for (one, two), counts in known.pairs.items():
+            i, j = self._number[one], self._number[two]
+            low, high = min(i, j), max(i, j)
+            if self._row[low, high] >= 0:
+                continue
+            self._open(np.array([low]), np.array([high]))
+            mine = counts if i <= j else counts[:, _OTHER_FIRST]
+            self._closed[:, self._row[low, high]] = mine * min(1.0, BEGIN / max(float(counts[0].sum()), 1e-9))
+        self._counts = self._closed
+        self._find_most()
+
+    def _find_most(self) -> None:
         everything = self._log_odds(np.arange(len(self._counts[0]))[:, None], np.arange(RELATIONS)[None])
         self.most = max(0.0, float(everything.max(initial=0.0)))
 

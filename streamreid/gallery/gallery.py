@@ -228,6 +228,14 @@ class Gallery:
         """Keep how the cameras' features differ, for the next run."""
         self.tables.metadata.set("camera_means", self.tables.codec.seal_text(means.hex()))
 
+    def learnt_cameras(self) -> str:
+        """What runs learnt of how their cameras relate, as the last one said; empty if none did."""
+        return self.tables.codec.open_text(self.tables.metadata.get("learnt_cameras") or "")
+
+    def set_learnt_cameras(self, learnt: str) -> None:
+        """Keep what was learnt of how the cameras relate, for the next run."""
+        self.tables.metadata.set("learnt_cameras", self.tables.codec.seal_text(learnt))
+
     # ------------------------------------------------------------ what runs write
 
     def reserve_ids(self, count: int, *, least: int = 1) -> int:

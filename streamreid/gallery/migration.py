@@ -17,6 +17,7 @@ from streamreid.gallery.tables import Tables
 __all__ = ["copy_tables", "write_backup"]
 
 _META = ("engine", "next_id", "created", "retention", "calibration")
+_SEALED_META = ("camera_means", "learnt_cameras")
 _COLUMNS = {
     "identities": "id, name, created, staff",
     "appearances": "id, run, camera, track, identity, began, ended, probability, observations, stored, compared",
@@ -71,9 +72,10 @@ def copy_tables(source: Tables, target: Tables) -> None:
             if value is not None:
                 target.metadata.set(name, value)
         target.metadata.set("origin", source.metadata.origin())
-        means = source.metadata.get("camera_means")
-        if means:
-            target.metadata.set("camera_means", target.codec.seal_text(source.codec.open_text(means)))
+        for name in _SEALED_META:
+            sealed_text = source.metadata.get(name)
+            if sealed_text:
+                target.metadata.set(name, target.codec.seal_text(source.codec.open_text(sealed_text)))
         for table, columns in _COLUMNS.items():
             names = columns.split(", ")
             insert = f"INSERT INTO {table} ({columns}) VALUES ({','.join('?' * len(names))})"

@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 
 from streamreid.association import Associator
-from streamreid.association.camera_normalisation import pack_means, unpack_means
 from streamreid.association.identity_view import IdentityView
 from streamreid.config import AssociationConfig, Config
 from streamreid.errors import ConfigError, GalleryError
@@ -37,7 +36,9 @@ from streamreid.gallery import (
     open_gallery,
     retention_of,
 )
+from streamreid.pipeline.engine_description import EngineDescription
 from streamreid.pipeline.gallery_corrections import GalleryCorrections
+from streamreid.pipeline.gallery_learning import GalleryLearning
 from streamreid.pipeline.gallery_recall import GalleryRecall
 from streamreid.reid import Embedder
 from streamreid.sinks import Blur, blurred, draw_style
@@ -139,9 +140,11 @@ class RunGallery:
             raise
         return cls(store, search, ids, retention, calibration)
 
-    def beside(self, config: Config, associator: Associator, view: IdentityView) -> GallerySync:
+    def beside(
+        self, config: Config, associator: Associator, view: IdentityView, engine: EngineDescription
+    ) -> GallerySync:
         """The gallery as it goes along with an association."""
-        return GallerySync(config, self, associator, view)
+        return GallerySync(config, self, associator, view, engine)
 
     def bounded(self, config: AssociationConfig) -> AssociationConfig:
         """Settings of an association that keeps nothing in memory for longer than the gallery may keep it on disk."""
@@ -158,6 +161,7 @@ class GallerySync:
         opened: The gallery, which is closed with this.
         associator: Gets the known identities; it draws its ids from the gallery.
         view: What is believed about identities.
+        engine: Which made the features.
         clock: UTC seconds.
     """
 
@@ -167,6 +171,7 @@ class GallerySync:
         opened: RunGallery,
         associator: Associator,
         view: IdentityView,
+        engine: EngineDescription,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -185,7 +190,8 @@ class GallerySync:
             hours=config.gallery.recall_hours,
             clock=clock,
         )
-        associator.means.begin(unpack_means(self.store.camera_means()))
+        self._learning = GalleryLearning(self.store, associator, engine, [c.name for c in config.cameras])
+        self._learning.begin()
         self._confirmed_late: set[int] = set()
         self.run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(clock()))}-{uuid.uuid4().hex[:8]}"
         self.corrections = GalleryCorrections(
@@ -355,6 +361,7 @@ class GallerySync:
                 self._colours.discard(key)
         self._follow_events()
         self._batch.links.update(self._associator.fresh_links(over=over))
+        self._learning.look(over=over)
         while len(self._tracks) > _MOST_TRACKS:
             self._let_go(next(iter(self._tracks)))
         batch, self._batch = self._batch, Batch(self.run)
@@ -415,9 +422,7 @@ class GallerySync:
 
     def _keep_calibration(self) -> None:
         self.store.set_calibration(self._calibration.calibration)
-        means = self._associator.means.known()
-        if means:
-            self.store.set_camera_means(pack_means(means))
+        self._learning.keep()
 
     def _guarded(self, action: Callable[[], None]) -> None:
         try:

@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from streamreid.association.learnt_cameras import LearntCameras
 from streamreid.corrections import corrections_in
 from streamreid.errors import DataError
+from streamreid.pipeline.kept_learning import read_learnt
 from streamreid.sinks.segments import result_folders
 from streamreid.sinks.written_numbers import WrittenNumbers, written_numbers
 
@@ -42,12 +44,14 @@ class RunState:
         tracks: First track id by camera (1 for others).
         frames: First frame number by camera (0 for others).
         runs: How many runs were there before.
+        learnt: What they learnt of how the cameras relate.
     """
 
     global_id: int = 1
     tracks: dict[str, int] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
     runs: int = 0
+    learnt: LearntCameras | None = None
 
     def seen(self, camera: str, *, track: int = 0, frame: int = -1, who: int = 0) -> None:
         """Count numbers as given, so that they are not given again."""
@@ -126,6 +130,7 @@ def read_begin(folder: Path) -> RunState | None:
         begin.tracks = {name: number + _MARGIN for name, number in begin.tracks.items()}
         begin.frames = {name: number + _MARGIN for name, number in begin.frames.items()}
     begin.runs += 1
+    begin.learnt = read_learnt(folder)
     return begin
 
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from streamreid.association import Associator, CameraGraph, TrackLinks
 from streamreid.association.identity_view import IdentityEntry, IdentityView
+from streamreid.association.learnt_cameras import LearntCameras
 from streamreid.cameras.statistics import CameraCount, Statistics
 from streamreid.config import Config
 from streamreid.features.similarity import SiteCalibration
@@ -29,6 +30,7 @@ from streamreid.pipeline.clock_monitor import ClockMonitor
 from streamreid.pipeline.engine_description import EngineDescription
 from streamreid.pipeline.frame_faults import FrameFaults
 from streamreid.pipeline.ground_plane import load_calibrations
+from streamreid.pipeline.kept_learning import begin_with
 from streamreid.pipeline.known_adaptation import known_adaptation
 from streamreid.pipeline.live_corrections import LiveCorrections
 from streamreid.pipeline.run_state import RunState
@@ -121,8 +123,9 @@ class Site:
             keep_links=True,
             adaptation=known_adaptation(config, engine),
         )
+        begin_with(self.associator, self.begin.learnt, engine, [c.name for c in config.cameras])
         self.view = IdentityView()
-        self.gallery = None if opened is None else opened.beside(config, self.associator, self.view)
+        self.gallery = None if opened is None else opened.beside(config, self.associator, self.view, engine)
         self.corrections = LiveCorrections(
             self.associator,
             self.view,
@@ -366,6 +369,11 @@ class Site:
             return self._settled
         settled, self._settled = self._settled, FinalIdentities()
         return settled
+
+    def learnt(self) -> LearntCameras:
+        """What was learnt of how the cameras relate, for the next run."""
+        with self._lock:
+            return self.associator.learnt(self.engine.fingerprint)
 
     @property
     def tracklets(self) -> list[Tracklet]:

@@ -12,6 +12,7 @@ from streamreid.cameras.runtime_overrides import CHANGES
 from streamreid.config import Config
 from streamreid.corrections import CORRECTIONS
 from streamreid.errors import ConfigError
+from streamreid.pipeline.kept_learning import LEARNT
 from streamreid.pipeline.run_state import STATE
 from streamreid.runs.link_file import LINKS
 from streamreid.runs.place_overrides import PLACES
@@ -31,6 +32,7 @@ OWN_NAMES = (
     PIECES,
     "summary.json",
     STATE,
+    LEARNT,
     CHANGES,
     PLACES,
     DONE,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from streamreid.errors import OutputError
 from streamreid.files import write_json
 from streamreid.pipeline.ground_plane import WORLD
+from streamreid.pipeline.kept_learning import write_learnt
 from streamreid.pipeline.run import Run
 from streamreid.pipeline.run_state import STATE, RunState, state_of
 from streamreid.runs.link_file import write_links
@@ -27,6 +28,9 @@ log = logging.getLogger(__name__)
 
 _SECONDS = 1.0
 """Seconds between writes of ``state.json``: as much is looked up again after a crash."""
+
+_LEARNT_SECONDS = 30.0
+"""Seconds between writes of what was learnt of the cameras."""
 
 _STATE_OUTPUT = "state"
 
@@ -79,6 +83,7 @@ class ResultWriter:
         begin = pipeline.begin
         self._next = RunState(begin.global_id, dict(begin.tracks), dict(begin.frames), begin.runs)
         self._saved = 0.0
+        self._learnt_at = time.monotonic()
         if continued:
             self.save()
 
@@ -138,11 +143,18 @@ class ResultWriter:
         try:
             size, world = _size(results / "results.jsonl"), _size(results / WORLD)
             write_json(self._folder / STATE, state_of(self._next, size=size, ended=ended, segment=segment, world=world))
+            self._save_learnt(ended=ended)
             failures.pop(_STATE_OUTPUT, None)
         except (OutputError, OSError, MemoryError) as error:
             if _STATE_OUTPUT not in failures:
                 log.error("where a next run would go on cannot be kept, everything else goes on: %s", error)
             failures[_STATE_OUTPUT] = str(error)
+
+    def _save_learnt(self, *, ended: bool) -> None:
+        """Keep what was learnt of the cameras, now and then and at the end."""
+        if ended or time.monotonic() - self._learnt_at >= _LEARNT_SECONDS:
+            self._learnt_at = time.monotonic()
+            write_learnt(self._folder, self._pipeline.site.learnt())
 
     def close(self) -> None:
         """Finish: the last events, final identities, the numbers."""

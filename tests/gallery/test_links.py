@@ -67,8 +67,10 @@ def test_they_follow_merges_and_splits(two_runs):
 def test_backups_and_copies_hold_them(two_runs, tmp_path):
     two_runs.backup(tmp_path / "backup.db")
     with Gallery.open(tmp_path / "copy.db") as copy:
+        two_runs.set_learnt_cameras("ways")
         two_runs.copy_to(copy)
         assert links_of(copy) == links_of(two_runs)
+        assert copy.learnt_cameras() == "ways"
     with Gallery.open(tmp_path / "backup.db", read_only=True) as backup:
         assert links_of(backup) == links_of(two_runs)
 

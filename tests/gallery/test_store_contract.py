@@ -324,10 +324,12 @@ def test_encryption(opener, make, monkeypatch):
         opener(key_variable="SECRET_KEY")
 
 
-def test_camera_means_are_kept(opener, store):
-    assert store.camera_means() == b""
+def test_what_runs_learnt_of_cameras_is_kept(opener, store):
+    assert (store.camera_means(), store.learnt_cameras()) == (b"", "")
     store.set_camera_means(b"numbers")
-    assert opener().camera_means() == b"numbers"
+    store.set_learnt_cameras("ways")
+    again = opener()
+    assert (again.camera_means(), again.learnt_cameras()) == (b"numbers", "ways")
 
 
 def test_encryption_of_a_plain_store_is_refused(store, opener, monkeypatch):
