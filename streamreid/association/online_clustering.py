@@ -11,9 +11,9 @@ import numpy as np
 from streamreid.association.agglomerative_clustering import Labels
 from streamreid.association.camera_normalisation import CameraMeans
 from streamreid.association.identity_registry import IdentityRegistry
-from streamreid.association.identity_search import IdentityIndex
 from streamreid.association.learnt_places import LearntPlaces
 from streamreid.association.link_model import explain, link_log_odds, link_terms, sigmoid
+from streamreid.association.older_identities import OlderIdentities
 from streamreid.association.pair_graph import PairGraph
 from streamreid.association.pair_weighing import LATE, PairWeighing
 from streamreid.association.similarity_cache import SimilarityCache, sides
@@ -24,23 +24,15 @@ from streamreid.association.time_relations import SurePairs, TimeRelations
 from streamreid.association.topology import CameraGraph, Presences
 from streamreid.association.track_evidence import Evidence
 from streamreid.association.track_graph import Graph, square
-from streamreid.association.track_similarity import Comparison, Views, compare
+from streamreid.association.track_similarity import Comparison, compare
 from streamreid.config import AssociationConfig
 from streamreid.features.similarity import Calibration, SiteCalibration
 from streamreid.types import BoolArray, FloatArray, IdentityEvent, IntArray, TrackKey
 
 __all__ = ["Decision", "OnlineClustering", "owners"]
 
-_PLAUSIBLE = 4  # older identities per track that take part in the grouping
-
-_TOGETHER = 4096
-"""Older identities up to which those of several tracks are collected once for all; about 25 MB."""
-
 _SURE = 2.0
 """Log-odds without times from which a pair says how the times of one person's tracks relate."""
-
-_AT_ONCE = 32
-"""Tracks compared with them at a time: bounds memory to some MB."""
 
 
 @dataclass(slots=True, eq=False)
@@ -86,6 +78,7 @@ class OnlineClustering:
         means: How the cameras differ.
         times: How the times of one person's tracks relate, as learnt.
         places: Where tracks stood, as learnt; None where cameras are calibrated.
+        index: Finds older identities.
         adaptation: As given.
     """
 
@@ -99,7 +92,6 @@ class OnlineClustering:
         adaptation: SiteAdaptation | None = None,
     ) -> None:
         self.config = config
-        self.index = IdentityIndex()
         self.adaptation = adaptation
         self._calibration: AnyCalibration = calibration
         self._graph, self._place, self._parts = graph, place, parts
@@ -109,11 +101,11 @@ class OnlineClustering:
             self.means = CameraMeans(adapt=adaptation.apply)
             self.means.begin(adaptation.means)
         self._pairs = SimilarityCache(config.unification, self.means)
-        self._near: dict[TrackKey, dict[int, tuple[float, float]]] = {}
+        self._older = OlderIdentities(config, self._calibration, self.means)
+        self.index = self._older.index
         self._levels = StrangerLevels()
         self.places = LearntPlaces() if place is None and config.link.times else None
         self.times = TimeRelations(self.places)
-        self._renewed: set[int] = set()
         self.weighed = 0
 
     def decide(self, tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry) -> Decision:
@@ -150,11 +142,11 @@ class OnlineClustering:
         """The tracks, and the older identities that they may be."""
         keys = sorted(tracks)
         stale = self._pairs.refresh(tracks)
-        self._search(keys, stale, tracks, book)
+        self._older.refresh(keys, stale, tracks, book)
         links = [book.links.get(k) for k in keys]
         own = {link.global_id for link in links if link is not None and book.people[link.global_id].past is not None}
         own |= {g for k in book.pairs.partners(keys) if (g := book.owner(k)) and book.people[g].past is not None}
-        past = sorted(own | {g for k in keys for g in self._near.get(k, ()) if g in book.people})
+        past = sorted(own | {g for k in keys for g in self._older.near.get(k, ()) if g in book.people})
         nodes = [tracks[k] for k in keys] + [e for g in past if (e := book.people[g].past) is not None]
         place = self.by_place(keys, len(keys))
         before = np.array([link.global_id if link else 0 for link in links] + past, np.int64)
@@ -166,7 +158,7 @@ class OnlineClustering:
             sides(nodes),
             self._crowd(before[: len(keys)], len(nodes)),
             self._pairs,
-            self._near,
+            self._older.near,
             self._strangers(keys, stale, before),
             self.times,
             place,
@@ -336,84 +328,9 @@ class OnlineClustering:
             never |= self._graph.impossible(everything)[:n]
         return log_odds, np.asarray(common, np.float32), never[:, n:]
 
-    def _search(
-        self, keys: list[TrackKey], stale: list[TrackKey], tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry
-    ) -> None:
-        """Keep for each track the older identities that it may be."""
-        present = set(keys)
-        self._near = {k: v for k, v in self._near.items() if k in present}
-        stale = self._with_renewed(keys, stale, book)
-        if not stale or not len(self.index):
-            return
-        wanted = self._with_own(stale, self.index.search([tracks[k] for k in stale], self.config.candidates), book)
-        together = np.unique(wanted[wanted >= 0])
-        # Most are asked for by several: collecting them once costs less than once per track.
-        once = len(together) <= _TOGETHER
-        views = self._past_views(together, book) if once and len(together) else None
-        step = _AT_ONCE if once else 1
-        for start in range(0, len(stale), step):
-            keys, ids = stale[start : start + step], wanted[start : start + step]
-            if not once:
-                together = np.unique(ids[ids >= 0])
-                views = self._past_views(together, book) if len(together) else None
-            if views is None:
-                self._near.update({key: {} for key in keys})
-                continue
-            compared = compare(self.means.stack([tracks[k] for k in keys]), views, self.config.unification)
-            column = np.minimum(np.searchsorted(together, ids), len(together) - 1)
-            similarity = np.take_along_axis(compared.similarity, column, 1)
-            common = np.take_along_axis(compared.common, column, 1)
-            self._near.update(zip(keys, self._plausible(ids, similarity, common), strict=True))
-
-    def _with_own(self, keys: list[TrackKey], found: IntArray, book: IdentityRegistry) -> IntArray:
-        """``[Q, 1 + C]`` ids ``found`` [Q, C] for each track, and before them that of its own identity, where something
-        older is known of it and it was not found; -1 elsewhere."""
-        own = np.full((len(keys), 1), -1, np.int64)
-        for row, key in enumerate(keys):
-            link = book.links.get(key)
-            past = None if link is None else book.people[link.global_id].past
-            if link is not None and past is not None and np.count_nonzero(past.prototypes.mass):
-                own[row] = link.global_id
-        own[(found == own).any(1)] = -1
-        return np.concatenate([own, found], 1)
-
     def renew(self, ids: Iterable[int]) -> None:
         """More is known of these older identities than before: tracks of theirs are compared with them anew."""
-        self._renewed.update(ids)
-
-    def _with_renewed(self, keys: list[TrackKey], stale: list[TrackKey], book: IdentityRegistry) -> list[TrackKey]:
-        """Tracks of which more is known, or of whose identity.
-
-        Without the latter a track that is over would not be compared with what its identity remembers of older tracks,
-        and would be somebody else as soon as those left the window.
-        """
-        if not self._renewed:
-            return stale
-        own = {k for k in keys if (link := book.links.get(k)) is not None and link.global_id in self._renewed}
-        self._renewed.clear()
-        return sorted(own.union(stale))
-
-    def _past_views(self, people: IntArray, book: IdentityRegistry) -> Views:
-        ids = people.tolist()
-
-        def past() -> list[Evidence]:
-            return [book.people[gid].past or Evidence([]) for gid in ids]
-
-        views = self.index.views(ids, past)
-        return self.means.moved(views, past() if self.means.moves else ())
-
-    def _plausible(
-        self, ids: IntArray, similarity: FloatArray, common: FloatArray
-    ) -> list[dict[int, tuple[float, float]]]:
-        """The few of ``ids`` [Q, C] (-1 is nobody) that each track looks most like, with similarity and common share
-        ``[Q, C]``."""
-        looks = np.where(ids >= 0, self._calibration.log_odds(similarity), np.float32(-np.inf))
-        best = np.lexsort((ids, -looks))[:, :_PLAUSIBLE]
-        columns = [np.take_along_axis(values, best, 1).tolist() for values in (ids, similarity, common, looks)]
-        return [
-            {gid: (alike, shared) for gid, alike, shared, odds in zip(*row, strict=True) if odds > -4.0}
-            for row in zip(*columns, strict=True)
-        ]
+        self._older.renew(ids)
 
     def by_place(self, keys: list[TrackKey], count: int) -> FloatArray | None:
         """``[T, N]`` log-odds by place of the tracks with all nodes; None where no camera is calibrated."""

@@ -36,7 +36,7 @@ class EveryPair(OnlineClustering):
         similarity, common = np.zeros((2, len(keys), len(nodes)), np.float32)
         similarity[:, : len(keys)], common[:, : len(keys)] = self._pairs.select(keys)
         for row, key in enumerate(keys):
-            for gid, value in self._near.get(key, {}).items():
+            for gid, value in self._older.near.get(key, {}).items():
                 if gid in past:
                     column = len(keys) + past.index(gid)
                     similarity[row, column], common[row, column] = value
@@ -48,7 +48,7 @@ class EveryPair(OnlineClustering):
         less = -CALIBRATION.slope / 2 * (level[one, apart[one, two]] + level[two, apart[one, two]])
         times = np.zeros((len(keys), len(nodes)), np.float32)
         square = np.divmod(np.arange(len(keys) ** 2), max(len(keys), 1))
-        times[:, : len(keys)] = self._times.log_odds(keys, *found.spans, *square).reshape(len(keys), -1)
+        times[:, : len(keys)] = self.times.log_odds(keys, *found.spans, *square).reshape(len(keys), -1)
         graph = self.weigh(
             keys,
             past,
@@ -76,7 +76,7 @@ class EveryPair(OnlineClustering):
 
     def _learn(self, found, graph, labels):
         now = max((e for e in found.spans[1]), default=-np.inf)
-        if not self._times.due(now):
+        if not self.times.due(now):
             return
         looks = (
             graph.log_odds[: len(found.keys), : len(found.keys)]
@@ -89,7 +89,7 @@ class EveryPair(OnlineClustering):
             if looks[i, j] >= 2 and labels[i] == labels[j] and not graph.forbidden[i, j]
         ]
         one, two, p = np.array(sure, float).reshape(-1, 3).T
-        self._times.learn(now, found.keys, *found.spans, SurePairs(one.astype(int), two.astype(int), p))
+        self.times.learn(now, found.keys, *found.spans, SurePairs(one.astype(int), two.astype(int), p))
 
 
 def shared(a, b):
@@ -228,3 +228,33 @@ def test_no_pair_that_reaches_the_threshold_is_below_the_bound(seed):
         if total >= threshold:
             assert similarity >= least
             assert bound.at_most(np.float32(looks), np.float32(common)) >= threshold - 0.01
+
+
+def test_what_the_offline_path_adds_to_looks_is_what_the_online_one_adds(monkeypatch):
+    decided = {}
+
+    class Kept(OnlineClustering):
+        def decide(self, tracks, book):
+            decided.update(grouping=self, tracks=tracks, book=book)
+            return super().decide(tracks, book)
+
+    monkeypatch.setattr(associator, "OnlineClustering", Kept)
+    play(AssociationConfig(window=8.0), 3)
+    grouping, tracks, book = decided["grouping"], decided["tracks"], decided["book"]
+    for _ in range(10):  # until every track has had its turn
+        found = grouping._nodes(tracks, book)
+    keys, past, count = found.keys, found.past, len(found)
+    assert past
+    similarity, common = np.zeros((2, len(keys), count), np.float32)
+    similarity[:, : len(keys)], common[:, : len(keys)] = grouping._pairs.select(keys)
+    nodes = [tracks[k] for k in keys] + [book.people[g].past for g in past]
+    strangers, times = grouping.beside_looks(keys, nodes, Comparison(similarity, common, None), found.before)
+    one, two = np.triu_indices(count, 1)
+    one, two = one[one < len(keys)], two[one < len(keys)]
+    seen = found._likeness(one * count + two, one, two)[1] > 0  # of others nothing is said
+    one, two = one[seen], two[seen]
+    assert (two >= len(keys)).any()
+    terms = found.weigh(one * count + two).terms
+    for mine, name in ((strangers, "strangers"), (times, "times")):
+        assert np.abs(terms[name]).max() > 0.1
+        np.testing.assert_allclose(mine[one, two], terms[name], atol=1e-5, err_msg=name)
