@@ -25,6 +25,7 @@ import yaml
 from _results import add_json, save_asked
 from association import changed, names, table
 
+from streamreid.cache.store import read_frames
 from streamreid.config import EngineConfig
 from streamreid.evaluation import Table, evaluate_multicam, read_mot
 from streamreid.features.similarity import Calibration, SiteCalibration
@@ -97,11 +98,11 @@ class Recording:
         return float(found.combined.idf1)
 
 
-def replayed(cache: Path, truth: dict[str, Table], options: Any, **sets: Any) -> Recording:
+def replayed(cache: Path, truth: dict[str, Table], options: Any) -> Recording:
     """Replay a cache and keep what the site was given."""
     updates: list[TrackUpdate] = []
     recorder = EmbeddingRecorder()
-    config = changed(cache, {**options.sets, **sets})
+    config = changed(cache, options.sets)
     walked = walked_by(Replay(cache, config, observers=[updates.append, recorder]), recorder)
     return Recording(cache, walked, updates, truth, names(walked, truth), options)
 
@@ -162,11 +163,18 @@ def more_looks(
     }
 
 
-def hide(recording: Recording, kept: Collection[Look]) -> Seen:
-    """Nothing instead of every look that is not kept."""
-    shape = engine_of(recording.walked.replay.manifest)
-    nothing = np.zeros((len(shape.parts), shape.dim), np.float32), np.zeros(len(shape.parts), np.float32)
-    return {look: nothing for look in recording.looks() if look not in kept}
+def stored(recording: Recording) -> Seen:
+    """Features that the cache holds of everybody in every track, looked at by the run or not."""
+    frames = read_frames(recording.cache, recording.walked.replay.manifest)
+    features = {(frame.frame.camera, round(frame.frame.time, 3)): frame.features for frame in frames}
+    found = {}
+    for update in recording.updates:
+        for item in update.observations:
+            seen = features[item.camera, round(item.time, 3)]
+            for track, row in zip(item.tracks.ids.tolist(), item.tracks.rows.tolist(), strict=True):
+                if row >= 0 and seen.visibility[row].any():
+                    found[item.camera, round(item.time, 3), track] = seen.parts[row], seen.visibility[row]
+    return found
 
 
 def both(one: Seen, other: Seen, a: Calibration, b: Calibration) -> tuple[Seen, Calibration]:
@@ -264,38 +272,37 @@ def measure(options: Any) -> dict[str, Any]:
     print(", ".join(f"{name} {value}" for name, value in figures.items()))
     print(f"{'':26} {'loss':>6} {'AP':>6} {'IDF1':>6} {'offl.':>6} {'crops':>6}", flush=True)
 
-    def row(name: str, of: Recording, seen: Seen, only: Collection[Key] | None, c: Calibration | None, n: int) -> None:
-        online = linked(of, seen, only, c, offline=False)
-        now = pairs(of, online)
-        offline = of.score(linked(of, seen, only, c, offline=True))
-        found = judged(of, doubtful, now), precision(of, now, said), of.score(online), offline
+    def row(name: str, seen: Seen, only: Collection[Key] | None, c: Calibration | None, n: int) -> None:
+        online = linked(recording, seen, only, c, offline=False)
+        now = pairs(recording, online)
+        offline = recording.score(linked(recording, seen, only, c, offline=True))
+        found = judged(recording, doubtful, now), precision(recording, now, said), recording.score(online), offline
         figures[name] = dict(zip(("log-loss", "AP", "IDF1", "IDF1 offline"), found, strict=True)) | {"crops": n}
         print(f"{name:26} {' '.join(f'{v:6.3f}' for v in found)} {n:6}", flush=True)
 
-    row("as the run", recording, {}, None, None, 0)
+    row("as the run", {}, None, None, 0)
     embedder = EngineEmbedder(load_bundle(options.engine), EngineConfig(precision="fp32"))
     wanted = looks if options.all else {look: box for look, box in looks.items() if (look[0], look[2]) in tracks}
     forms = embedded(recording, wanted, embedder)
     for name, which in WAYS.items():
         seen = averaged(forms, which)
-        row(f"{name}; in doubt", recording, seen, tracks, None, crops * len(which))
+        row(f"{name}; in doubt", seen, tracks, None, crops * len(which))
         if options.all:
-            row(f"{name}; all", recording, seen, None, None, len(looks) * len(which))
-    often = replayed(options.cache, truth, options, **{"engine.embedding_interval": 0})
+            row(f"{name}; all", seen, None, None, len(looks) * len(which))
+    every = stored(recording)
     for name, most, only in (
         *((f"{n} more frames; in doubt", n, tracks) for n in MORE),
-        ("every frame; in doubt", len(often.updates), tracks),
-        *([("every frame; all", len(often.updates), None)] if options.all else []),
+        ("every frame; in doubt", len(every), tracks),
+        *([("every frame; all", len(every), None)] if options.all else []),
     ):
-        kept = looks.keys() | more_looks(often.looks(), looks, most, only)
-        hidden = hide(often, kept)
-        row(name, often, hidden, None, None, len(kept) - len(looks))
+        further = more_looks(every, looks, most, only)
+        row(name, {look: every[look] for look in further}, None, None, len(further))
     if options.second and options.all:
         other = EngineEmbedder(load_bundle(options.second), EngineConfig(precision="fp32"))
         plain = averaged(forms, WAYS["fp32"])
         seconds = averaged(embedded(recording, looks, other), WAYS["fp32"])
         seen, calibration = both(plain, seconds, embedder.calibration, other.calibration)
-        row("two engines; all", recording, seen, None, calibration, 2 * len(looks))
+        row("two engines; all", seen, None, calibration, 2 * len(looks))
     return figures
 
 
