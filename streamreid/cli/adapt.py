@@ -87,13 +87,7 @@ def adapt(
         return
     out = out or Path("site.npz")
     refuse_existing(out, report, overwrite=overwrite)
-    walked: list[Walked] = []
-    with Work("following the people of the caches", total=len(folders), quiet=quiet) as work:
-        for folder in folders:
-            walked.append(walk(folder, replay_config(folder, settings_file, settings or [])))
-            work.advance()
-        work.step("fitting the features")
-        found = fit_site(walked, seed=seed)
+    found = _fit(folders, settings_file, settings or [], seed=seed, quiet=quiet)
     if report is not None:
         with atomic_text(report) as file:
             file.write(json.dumps(found.as_dict(), indent=1) + "\n")
@@ -101,6 +95,16 @@ def adapt(
         found.adaptation.save(out)
     if not quiet:
         _print(found, out)
+
+
+def _fit(folders: list[Path], settings_file: Path | None, settings: list[str], *, seed: int, quiet: bool) -> FittedSite:
+    walked: list[Walked] = []
+    with Work("following the people of the caches", total=len(folders), quiet=quiet) as work:
+        for folder in folders:
+            walked.append(walk(folder, replay_config(folder, settings_file, settings)))
+            work.advance()
+        work.step("fitting the features")
+        return fit_site(walked, seed=seed)
 
 
 def _print(found: FittedSite, out: Path) -> None:

@@ -129,16 +129,20 @@ def reid(
     if as_json:
         more = {} if by_gap is None else {"by_group": by_gap.as_dict()}
         typer.echo(json.dumps(_as_dict(embedder, dataset, seeds, found) | more, indent=2))
-    else:
-        output.print(_table(found, sides))
-        if by_gap is not None:
-            for title, rows in group_tables(by_gap):
-                output.print(_group_table(title, rows))
-        output.print(
-            f"{found.parts['clean'].queries} queries, {len(gallery)} gallery pictures, {seeds} occlusion draw(s), "
-            f"{embedder.runtime} in {embedder.precision}",
-            highlight=False,
-        )
+        return
+    _print_tables(found, by_gap, sides=sides)
+    output.print(
+        f"{found.parts['clean'].queries} queries, {len(gallery)} gallery pictures, {seeds} occlusion draw(s), "
+        f"{embedder.runtime} in {embedder.precision}",
+        highlight=False,
+    )
+
+
+def _print_tables(found: OccludedScores, by_gap: GapScores | None, *, sides: bool) -> None:
+    output.print(_table(found, sides))
+    if by_gap is not None:
+        for title, rows in group_tables(by_gap):
+            output.print(_group_table(title, rows))
 
 
 def _sets(dataset: Path, layout: str) -> tuple[PersonImages, PersonImages]:

@@ -18,7 +18,7 @@ __all__ = ["GalleryLearning"]
 log = logging.getLogger(__name__)
 
 _SECONDS = 30.0
-"""Seconds between looks at what was learnt."""
+"""Seconds after which what was learnt is taken down anew."""
 
 
 class GalleryLearning:
@@ -50,11 +50,11 @@ class GalleryLearning:
         self._others = understood(self._store.learnt_cameras(), where)
         begin_with(self._associator, self._others, self._engine, self._cameras)
 
-    def look(self, *, over: bool = False) -> None:
-        """See what was learnt so far; by the thread that follows people.
+    def note(self, *, over: bool = False) -> None:
+        """Take down what was learnt so far, for `keep`; by the thread that follows people.
 
         Args:
-            over: Do so whenever the last look was.
+            over: Do so whenever that was done last.
         """
         if not over and time.monotonic() < self._next:
             return
@@ -63,7 +63,7 @@ class GalleryLearning:
         self._learnt = self._associator.learnt(self._engine.fingerprint)
 
     def keep(self) -> None:
-        """Write what was last looked at; from any thread. What other runs learnt of other cameras stays.
+        """Write what was last noted; from any thread. What other runs learnt of other cameras stays.
 
         Raises:
             GalleryError: It cannot be written.

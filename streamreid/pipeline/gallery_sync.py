@@ -361,7 +361,7 @@ class GallerySync:
                 self._colours.discard(key)
         self._follow_events()
         self._batch.links.update(self._associator.fresh_links(over=over))
-        self._learning.look(over=over)
+        self._learning.note(over=over)
         while len(self._tracks) > _MOST_TRACKS:
             self._let_go(next(iter(self._tracks)))
         batch, self._batch = self._batch, Batch(self.run)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from streamreid.types import Float64Array, IntArray
 
-__all__ = ["compared_pairs", "evidence_of", "look_alike_share"]
+__all__ = ["compared_pairs", "evidence_of", "lookalike_fraction"]
 
 _LOG_ODDS = {
     False: (
@@ -94,7 +94,7 @@ _SHOWS = (5.0, 7.0)
 scenes pairs of one person begin above."""
 
 
-def look_alike_share(log_odds: Float64Array, compared: int) -> float:
+def lookalike_fraction(log_odds: Float64Array, compared: int) -> float:
     """The share of look-alikes among pairs of two people, beyond those of the generated scenes.
 
     Args:
@@ -117,7 +117,7 @@ def evidence_of(
     Args:
         log_odds: ``[E]`` that both tracks are one person, without the prior of one in so many people.
         other_camera: ``[E]`` whether the tracks are of two cameras.
-        share: Of look-alikes, as ``look_alike_share`` gives it.
+        share: Of look-alikes, as ``lookalike_fraction`` gives it.
         known: ``[E]`` whether a track was compared with somebody who was known before its run; default with tracks.
     """
     plain, ratio = np.zeros(len(log_odds)), np.zeros(len(log_odds))
