@@ -32,7 +32,7 @@ def synth(
         bool, typer.Option("--synthetic", help="People that never lived instead of folders of pictures.")
     ] = False,
     clothes: Annotated[
-        Path | None, typer.Option(help="Folder of MakeHuman's clothes, for --synthetic (default: fetched into the cache, CC0).")
+        Path | None, typer.Option(help="Folder of MakeHuman's clothes, for --synthetic (default: fetched, CC0).")
     ] = None,
     people: Annotated[int, typer.Option(help="How many people.")] = 30,
     cameras: Annotated[int, typer.Option(help="How many cameras.")] = 4,
