@@ -100,7 +100,7 @@ def fine_tune(
         before = judge_features(task, features, seed=seed)
         with tempfile.TemporaryDirectory(dir=out, prefix=".draft-") as scratch:
             tried = _train(bundle, task, features, out, Path(scratch), steps, seed, work)
-            best = max(tried, key=lambda t: t.judged.found.separation)
+            best = _best(tried, before)
             taken = best if best.judged.better_than(before) else None
             figures = tuning_report(
                 task, before, {t.kept: t.judged for t in tried}, None if taken is None else taken.kept, steps
@@ -173,6 +173,12 @@ def _train(
         found = _described(draft, task.site.pictures, work)
         tried.append(_Tried(kept, draft, found, judge_features(task, found, seed=seed)))
     return tried
+
+
+def _best(tried: list[_Tried], before: Judged) -> _Tried:
+    """The candidate that tells people apart best; of those that are better in every figure, if there are any."""
+    better = [t for t in tried if t.judged.better_than(before)]
+    return max(better or tried, key=lambda t: t.judged.found.separation)
 
 
 def _of_people(task: TuningTask, features: PartFeatures) -> PartFeatures:

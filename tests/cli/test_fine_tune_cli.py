@@ -12,16 +12,31 @@ pytest.importorskip("onnx")
 pytest.importorskip("pyarrow")
 
 from streamreid.association.site_adaptation import load_adaptation
+from streamreid.cli import fine_tune
 from streamreid.config import Config
 from streamreid.pipeline import Pipeline
 from streamreid.reid.bundle import load_bundle
 from streamreid.replay import site_tuning
+from streamreid.replay.site_fitting import Judgement
+from streamreid.replay.site_tuning import Judged
 from streamreid.runs import run
 from tests.support.small_engine import small_engine
 
 PEOPLE, STAY, GAP = 30, 6, 4
 BOX = 24, 48
 PLACES = ((10, 20), (60, 20), (110, 20))
+
+
+def tried(kept, log_loss, separation):
+    none = np.zeros(0, np.float32)
+    return fine_tune._Tried(kept, None, None, Judged(Judgement(log_loss, separation), None, none, none, none))
+
+
+def test_a_candidate_that_is_better_in_every_figure_is_taken():
+    before = tried(1.0, 0.1, 2.0).judged
+    wide, better = tried(0.0, 0.2, 3.0), tried(0.5, 0.05, 2.5)
+    assert fine_tune._best([wide, better], before) is better
+    assert fine_tune._best([wide, tried(0.5, 0.3, 2.5)], before) is wide  # none is: the report shows the nearest
 
 
 def film(folder, camera, looks, light):
