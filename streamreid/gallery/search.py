@@ -32,6 +32,8 @@ _CANDIDATES, _SHARE = 1000, 250  # at least so many, and one of so many views: s
 MOST_ODDS = 30.0
 """Log-odds beyond which a calibration says nothing more."""
 
+_LEAST_RATIO = float(np.exp(-MOST_ODDS))
+
 _GROWN = 4
 """Times as many views as the index was learnt from, from which it is made anew."""
 
@@ -286,7 +288,7 @@ class GallerySearch:
             seen = self._compared(matrix, packed, rows)
             people = _best_people(seen, top, excluded)
             if complete:
-                seen = seen.of(np.flatnonzero(np.isin(seen.people, people)))
+                seen = seen.of(_rows_of(people, seen.people))
             else:
                 seen = self._compared(matrix, packed, matrix.rows_of(people))
             return self._matches(seen, people)
@@ -302,7 +304,7 @@ class GallerySearch:
         columns = np.arange(len(best_query))
         value, shared = seen.similarity[best_query, columns], seen.common[best_query, columns]
         probability = self._calibration.probability(value).tolist()
-        evidence = self._evidence(seen.similarity, seen.people)
+        evidence = self._evidence(seen.similarity, seen.people, people)
         values, common, views, owners = value.tolist(), shared.tolist(), seen.views.tolist(), seen.people.tolist()
         best: dict[int, int] = {}
         pairs: dict[int, list[tuple[int, float]]] = {who: [] for who in people}
@@ -317,15 +319,17 @@ class GallerySearch:
             for row in [best[who]]
         ]
 
-    def _evidence(self, values: FloatArray, people: IntArray) -> dict[int, float]:
-        """``Match.evidence`` of people from the similarities ``values`` [Q, P] of all their views, -inf where a pair
-        has too little in common to count."""
+    def _evidence(self, values: FloatArray, people: IntArray, asked: list[int]) -> dict[int, float]:
+        """``Match.evidence`` of those asked for from the similarities ``values`` [Q, P] of all their views, -inf where a
+        pair has too little in common to count; ``people`` [P] are whose they are."""
         odds = self._calibration.log_odds(values).astype(np.float64)
         counted = np.isfinite(odds)
         ratios = np.where(counted, np.exp(np.minimum(np.maximum(odds, -MOST_ODDS), MOST_ODDS)), 0.0).sum(0)
-        who, owner = np.unique(people, return_inverse=True)
-        mean = np.bincount(owner, ratios) / np.maximum(np.bincount(owner, counted.sum(0)), 1)
-        return dict(zip(who.tolist(), np.log(np.maximum(mean, np.exp(-MOST_ODDS))).tolist(), strict=True))
+        who = np.sort(np.array(asked, np.int64))
+        owner = np.searchsorted(who, people)
+        counts = np.bincount(owner, counted.sum(0), len(who))
+        mean = np.bincount(owner, ratios, len(who)) / np.maximum(counts, 1)
+        return dict(zip(who.tolist(), np.log(np.maximum(mean, _LEAST_RATIO)).tolist(), strict=True))
 
 
 class _Compared(NamedTuple):
@@ -353,11 +357,33 @@ class _Compared(NamedTuple):
 def _best_people(seen: _Compared, top: int, without: set[int]) -> list[int]:
     """Global ids of those who look most like the query, best first."""
     best = seen.similarity.max(0, initial=-np.inf)
-    found: dict[int, None] = {}
-    for row in np.lexsort((seen.views, -best)).tolist():
-        who = int(seen.people[row])
-        if best[row] == -np.inf or len(found) == top:
-            break
-        if who and who not in without:
-            found.setdefault(who)
-    return list(found)
+    wanted = 4 * top
+    while True:
+        rows, all_rows = _greatest(best, wanted)
+        found: dict[int, None] = {}
+        for row in rows[np.lexsort((seen.views[rows], -best[rows]))].tolist():
+            who = int(seen.people[row])
+            if best[row] == -np.inf or len(found) == top:
+                break
+            if who and who not in without:
+                found.setdefault(who)
+        if all_rows or len(found) == top:
+            return list(found)
+        wanted *= 8
+
+
+def _greatest(values: FloatArray, count: int) -> tuple[IntArray, bool]:
+    """Rows of the ``count`` greatest values and of all that equal the last of them; whether these are all rows."""
+    if count >= len(values):
+        return np.arange(len(values)), True
+    last = values[np.argpartition(values, len(values) - count)[len(values) - count]]
+    rows = np.flatnonzero(values >= last)
+    return rows, len(rows) == len(values)
+
+
+def _rows_of(people: list[int], owners: IntArray) -> IntArray:
+    """Rows whose owner is one of a few people."""
+    who = np.sort(np.array(people, np.int64))
+    if not len(who):
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(who[np.minimum(np.searchsorted(who, owners), len(who) - 1)] == owners)
