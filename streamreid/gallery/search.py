@@ -320,8 +320,8 @@ class GallerySearch:
         ]
 
     def _evidence(self, values: FloatArray, people: IntArray, asked: list[int]) -> dict[int, float]:
-        """``Match.evidence`` of those asked for from the similarities ``values`` [Q, P] of all their views, -inf where a
-        pair has too little in common to count; ``people`` [P] are whose they are."""
+        """``Match.evidence`` of those asked for, from the similarities ``values`` [Q, P] of all their views, which are
+        of ``people`` [P]; -inf where a pair has too little in common to count."""
         odds = self._calibration.log_odds(values).astype(np.float64)
         counted = np.isfinite(odds)
         ratios = np.where(counted, np.exp(np.minimum(np.maximum(odds, -MOST_ODDS), MOST_ODDS)), 0.0).sum(0)

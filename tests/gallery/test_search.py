@@ -308,3 +308,18 @@ def test_the_index_is_learnt_anew_where_the_gallery_has_outgrown_it(store, make,
     assert finder.wait_for_index()
     assert finder._index is not first
     assert finder.search(make.look(205), 1)[0].global_id == 205
+
+
+@pytest.mark.parametrize("top", [1, 3, 10])
+def test_the_best_people_are_those_of_a_whole_sort(top):
+    """Sorting only the greatest similarities gives the same people in the same order, equal ones included."""
+    rng = np.random.default_rng(top)
+    for count, levels in ((5, 3), (200, 4), (400, 1000)):
+        similarity = np.round(rng.random((2, count)) * levels).astype(np.float32) / levels
+        similarity[:, rng.random(count) < 0.2] = -np.inf
+        people, views = rng.integers(0, max(count // 6, 2), count), rng.permutation(count) + 1
+        seen = search_module._Compared(similarity, np.ones_like(similarity), people, views)
+        order = sorted(range(count), key=lambda r: (-similarity[:, r].max(), views[r]))
+        usable = [r for r in order if similarity[:, r].max() > -np.inf and people[r] not in (0, 1)]
+        wanted = list(dict.fromkeys(people[usable].tolist()))
+        assert search_module._best_people(seen, top, {1}) == wanted[:top]
