@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from xml.etree import ElementTree
 from zipfile import BadZipFile
 
 import cv2
@@ -17,8 +16,9 @@ from streamreid.config.calibration import CalibrationConfig
 from streamreid.errors import ConfigError
 from streamreid.ground.calibration_formats import Parts, calibration_text, read_parts
 from streamreid.ground.calibration_plausibility import View, view_of
-from streamreid.ground.camera_model import GroundCamera, Lens, OpenCvLens
+from streamreid.ground.camera_model import GroundCamera, OpenCvLens
 from streamreid.ground.homography import fit_homography, inverse, through
+from streamreid.ground.tsai_calibration import read_tsai
 from streamreid.types import Float64Array
 
 __all__ = ["load_calibration"]
@@ -29,14 +29,6 @@ _FAR = 0.5  # metres: points that disagree by more contradict each other
 _UNITS = ((1.0, "metres"), (0.01, "centimetres"), (0.001, "millimetres"))
 _MUCH = 1.5
 """Difference of two readings' oddness from which the less odd one is named: a factor of 4.5."""
-
-_TSAI = ("Geometry", "Intrinsic", "Extrinsic")
-_MOST_DEPTH = 64
-"""Of elements within elements in an XML calibration. PETS and CAVIAR have two; what is far deeper is no calibration,
-and is not read to its end."""
-
-_PIECE = 1 << 16
-"""Characters that are parsed at once; expat reads what it is given to its end, whatever stands in it."""
 
 _SIZES = ((640, 480), (768, 576), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160))
 """Pictures that a homography may be for; it does not say."""
@@ -96,7 +88,7 @@ def _readings(name: str, config: CalibrationConfig, where: str) -> Iterator[_Rea
     else:
         path, key = _file_and_key(str(config.file))
         if path.suffix.lower() == ".xml" and (text := _tsai_text(path, where)) is not None:
-            yield _Reading(lambda unit: _tsai(name, text, unit, where), "", 0.001)
+            yield _Reading(lambda unit: read_tsai(name, text, unit, where), "", 0.001)
             return
         parts = read_parts(
             path, key, where, second=None if config.intrinsics is None else Path(config.intrinsics), camera=name
@@ -386,65 +378,3 @@ def _fit(points: Float64Array, unit: float, where: str) -> Float64Array:
             f"{ground[worst].tolist()}, which is {error[worst]:.1f} m from where the others put it"
         )
     return onto
-
-
-def _tsai(name: str, text: str, unit: float, where: str) -> GroundCamera:
-    """Tsai's model as PETS and CAVIAR write it (R. Willson's conventions)."""
-    try:
-        parts = _tsai_values(text)
-        g, i, e = parts["Geometry"], parts["Intrinsic"], parts["Extrinsic"]
-        sx, sy = (np.sin(e[k]) for k in ("rx", "ry"))
-        cx, cy = (np.cos(e[k]) for k in ("rx", "ry"))
-        sz, cz = np.sin(e["rz"]), np.cos(e["rz"])
-        rotation = np.array(
-            [
-                [cy * cz, cz * sx * sy - cx * sz, sx * sz + cx * cz * sy],
-                [cy * sz, sx * sy * sz + cx * cz, cx * sy * sz - cz * sx],
-                [-sy, cy * sx, cx * cy],
-            ]
-        )
-        shift = np.array([e["tx"], e["ty"], e["tz"]]) * unit
-        scale = g["dpx"] / i["sx"], g["dpy"]
-        inner = np.array([[i["focal"] / scale[0], 0, i["cx"]], [0, i["focal"] / scale[1], i["cy"]], [0, 0, 1]])
-        size = (round(g["width"]), round(g["height"])) if "width" in g and "height" in g else None
-        lens = Lens(i["kappa1"], scale, (i["cx"], i["cy"])) if i.get("kappa1") else None
-    except (ElementTree.ParseError, KeyError, ValueError, ZeroDivisionError) as error:
-        missing = f": {error} is missing" if isinstance(error, KeyError) else ""
-        raise ConfigError(
-            f"{where}: not a Tsai calibration (Geometry, Intrinsic and Extrinsic with their values){missing}"
-        ) from None
-    return GroundCamera.from_matrix(
-        name, inner @ np.concatenate([rotation, shift[:, None]], 1), size=size, lens=lens, where=where
-    )
-
-
-class _TsaiElements:
-    """Takes the elements of an XML file one by one and keeps the attributes of three, so that no tree is built of a
-    file that is something else.
-
-    Raises:
-        ValueError: The elements lie deeper than those of a calibration.
-    """
-
-    def __init__(self) -> None:
-        self.found: dict[str, dict[str, str]] = {}
-        self._depth = 0
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        if self._depth > _MOST_DEPTH:
-            raise ValueError("too deep")
-        if tag in _TSAI:
-            self.found.setdefault(tag, attributes)
-
-    def end(self, tag: str) -> None:
-        self._depth -= 1
-
-
-def _tsai_values(text: str) -> dict[str, dict[str, float]]:
-    elements = _TsaiElements()
-    parser = ElementTree.XMLParser(target=elements)  # noqa: S314 - a local file of the user
-    for first in range(0, len(text), _PIECE):
-        parser.feed(text[first : first + _PIECE])
-    parser.close()
-    return {element: {name: float(value) for name, value in elements.found[element].items()} for element in _TSAI}

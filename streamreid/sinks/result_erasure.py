@@ -32,14 +32,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from streamreid.errors import MissingExtraError
 from streamreid.sinks.colours import COLOURS
 from streamreid.sinks.film_times import film_camera, times_name
+from streamreid.sinks.result_rows import (
+    Track,
+    csv_rows,
+    json_items,
+    mot_rows,
+    parquet_files,
+    row_groups,
+    tracks_of,
+    whole_number,
+)
 from streamreid.sinks.segments import list_segments
 
 __all__ = ["ErasedResults", "erase_people", "has_crops"]
 
-Track = tuple[str, int]
 _ASIDE = ".forget"
 """End of the names of new files until they are exchanged."""
 
@@ -148,7 +156,7 @@ def has_crops(folder: Path, scope: str) -> bool:
         row[-1:] == [scope]
         for place in places
         for table in place.glob("crops/run-*/identities.csv")
-        for row in _csv_rows(table)
+        for row in csv_rows(table)
     )
 
 
@@ -164,18 +172,18 @@ def _wanted(places: list[Path], ids: frozenset[int]) -> _Wanted:
 
 
 def _learn_lines(place: Path, wanted: _Wanted) -> None:
-    for _, item in _items(place / "results.jsonl"):
+    for _, item in json_items(place / "results.jsonl"):
         kind, who = item.get("type"), item.get("global_id")
         if kind == "event" and item.get("kind") == "merge" and who and item.get("other_id"):
             wanted.merges.append((who, item["other_id"]))
-        for track in _tracks(item):
+        for track in tracks_of(item):
             if who or kind == "unlinked":
                 wanted.owners[track] = who or 0
 
 
 def _learn_table(place: Path, wanted: _Wanted) -> None:
-    for path in _tables(place):
-        for table in _groups(path):
+    for path in parquet_files(place):
+        for table in row_groups(path):
             columns = [
                 table[name].to_pylist()
                 for name in ("camera", "track_id", "global_id", "final_global_id")
@@ -189,9 +197,11 @@ def _learn_table(place: Path, wanted: _Wanted) -> None:
 def _learn_mot(place: Path, wanted: _Wanted) -> None:
     for path in sorted((place / "mot").glob("*.txt")):
         believed = {
-            (frame, rest): who for _, frame, who, rest in _rows(place / "mot" / "global" / path.name) if who is not None
+            (frame, rest): who
+            for _, frame, who, rest in mot_rows(place / "mot" / "global" / path.name)
+            if who is not None
         }
-        for _, frame, track, rest in _rows(path):
+        for _, frame, track, rest in mot_rows(path):
             if track is not None and (frame, rest) in believed:
                 wanted.owners[path.stem, track] = believed[frame, rest]
 
@@ -219,14 +229,16 @@ class _Place:
             knowing += self._text(path, partial(self._local, path.stem, removed))
             swaps += self._text(self._folder / "mot" / "global" / path.name, partial(self._everywhere, removed))
         swaps += self._text(self._folder / "world.txt", partial(self._everywhere, set()))
-        for path in _tables(self._folder):
+        for path in parquet_files(self._folder):
             knowing += self._table(path)
         knowing += self._lines(self._folder / "results.jsonl")
         knowing += self._coloured(self._folder / COLOURS)
         links = self._folder / "links.jsonl"
         if self._wanted.tracks and links.exists():
             doomed.append(links)  # lines refer to each other; counts have no intervals afterwards
-        self._films(doomed, known=bool(texts or _tables(self._folder) or (self._folder / "results.jsonl").exists()))
+        self._films(
+            doomed, known=bool(texts or parquet_files(self._folder) or (self._folder / "results.jsonl").exists())
+        )
 
     def _everywhere(self, removed: set[tuple[str, str]], frame: str, who: int, rest: str) -> bool:
         return self._wanted.named(who) or (frame, rest) in removed
@@ -240,7 +252,7 @@ class _Place:
 
     def _text(self, path: Path, concerned: Callable[[str, int, str], bool]) -> list[tuple[Path, Path]]:
         def kept() -> Iterator[bytes]:
-            for line, frame, number, rest in _rows(path):
+            for line, frame, number, rest in mot_rows(path):
                 if number is None or not concerned(frame, number, rest):
                     yield line
                 else:
@@ -250,7 +262,7 @@ class _Place:
 
     def _lines(self, path: Path) -> list[tuple[Path, Path]]:
         def kept() -> Iterator[bytes]:
-            for line, item in _items(path, half=True):
+            for line, item in json_items(path, half=True):
                 new = self._line(line, item)
                 if new != line:
                     self._result.count("jsonl", 1)
@@ -260,8 +272,8 @@ class _Place:
 
     def _coloured(self, path: Path) -> list[tuple[Path, Path]]:
         def kept() -> Iterator[bytes]:
-            for line, item in _items(path):
-                if any(track in self._wanted.tracks for track in _tracks(item)):
+            for line, item in json_items(path):
+                if any(track in self._wanted.tracks for track in tracks_of(item)):
                     self._result.count("colours", 1)
                 else:
                     yield line
@@ -272,7 +284,7 @@ class _Place:
         """A line without these people: as it is, empty, or (of another identity) without their tracks."""
         if not line.endswith(b"\n"):
             return b""
-        tracks = {track for track in _tracks(item) if track in self._wanted.tracks}
+        tracks = {track for track in tracks_of(item) if track in self._wanted.tracks}
         named = any(self._wanted.named(item.get(key)) for key in ("global_id", "other_id"))
         if item.get("type") == "identity" and not named:
             if not tracks:
@@ -295,7 +307,7 @@ class _Place:
 
         new, writer, count = _aside(path), None, 0
         try:
-            for table in _groups(path):
+            for table in row_groups(path):
                 columns = [table[name].to_pylist() for name in ("camera", "track_id", "global_id", "final_global_id")]
                 keep = [
                     not ((camera, track) in self._wanted.tracks or self._wanted.named(who) or self._wanted.named(final))
@@ -322,13 +334,13 @@ class _Place:
             # says who they are.
             tracks = set(self._wanted.tracks) if live or run == runs[-1] else set()
             table = run / "identities.csv"
-            rows = _csv_rows(table)
+            rows = csv_rows(table)
             gone = {
                 number
                 for number, row in enumerate(rows)
                 if len(row) == 5
                 and row[1].isdecimal()
-                and ((row[0], int(row[1])) in tracks or (row[4] == scope and self._wanted.named(_whole(row[2]))))
+                and ((row[0], int(row[1])) in tracks or (row[4] == scope and self._wanted.named(whole_number(row[2]))))
             }
             tracks |= {(rows[number][0], int(rows[number][1])) for number in gone}
             pictures = [
@@ -372,70 +384,6 @@ class _Place:
             new.unlink()
             return []
         return _ready(new, path)
-
-
-def _tracks(item: dict[str, Any]) -> list[Track]:
-    """The tracks that a JSON line is about."""
-    if item.get("type") == "identity":
-        return [(camera, track) for camera, track in item.get("members", [])]
-    return [(item["camera"], item["track_id"])] if item.get("camera") and item.get("track_id") else []
-
-
-def _items(path: Path, *, half: bool = False) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """Lines and what they say, {} for one that cannot be read."""
-    if not path.is_file():
-        return
-    with open(path, "rb") as file:
-        for line in file:
-            if not line.endswith(b"\n") and not half:
-                return
-            try:
-                item = json.loads(line)
-                _tracks(item)
-            except (ValueError, TypeError, AttributeError):
-                item = {}
-            yield line, item
-
-
-def _rows(path: Path) -> Iterator[tuple[bytes, str, int | None, str]]:
-    """Lines of MOT text: the bytes, the frame, the id (None where there is none), what stands behind it."""
-    if not path.is_file():
-        return
-    with open(path, "rb") as file:
-        for line in file:
-            values = line.decode("utf-8", "replace").split(",", 2)
-            number = _whole(values[1]) if len(values) == 3 else None
-            yield line, values[0], number, values[-1]
-
-
-def _whole(text: str) -> int | None:
-    try:
-        return int(text)
-    except ValueError:
-        return None
-
-
-def _csv_rows(path: Path) -> list[list[str]]:
-    if not path.is_file():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.reader(file))
-
-
-def _tables(place: Path) -> list[Path]:
-    table, parts = place / "results.parquet", place / "results.parquet.parts"
-    return [p for p in [table, *sorted(table.glob("*.parquet")), *sorted(parts.glob("*.parquet"))] if p.is_file()]
-
-
-def _groups(path: Path) -> Iterator[Any]:
-    """A Parquet file, one group of rows after the other."""
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "parquet", "Erasing people from Parquet") from error
-    with pyarrow.parquet.ParquetFile(path) as file:
-        for number in range(file.num_row_groups):
-            yield file.read_row_group(number)
 
 
 def _aside(path: Path) -> Path:
