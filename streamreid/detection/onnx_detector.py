@@ -19,8 +19,8 @@ from streamreid.detection.input_size import InputSizes
 from streamreid.detection.inputs import PixelFormat, file_metadata, image_input
 from streamreid.detection.known_decisions import KnownDecision
 from streamreid.detection.letterbox import Letterbox, blank
-from streamreid.detection.nms import non_maximum_suppression
-from streamreid.detection.profiles import PLAIN_SCORES, profile_of
+from streamreid.detection.nms import non_maximum_suppression, soft_suppression
+from streamreid.detection.profiles import profile_of
 from streamreid.drawn_people import drawn_scene
 from streamreid.errors import DetectorError, EngineError
 from streamreid.runtimes import (
@@ -75,7 +75,7 @@ class OnnxDetector:
             self._graph, exported = dynamic
             size = size or (max(exported) if profile is None else None)
         self._sizes = InputSizes(size, None if profile is None else profile.sizes)
-        self._scores = PLAIN_SCORES if profile is None else profile.scores
+        self._soft = None if profile is None else profile.suppression
         self.best_scores: dict[str, float] = {}
         beside = {**(metadata or {}), **file_metadata(self._path)}
         self._identity = self._checksum() if opener is None else ""
@@ -116,8 +116,8 @@ class OnnxDetector:
         settings = self._config.model_dump(mode="json", include={"confidence", "iou", "classes"})
         settings |= {"runtime": self.runtime, "precision": self.precision, "classes": list(self._decision.classes)}
         settings["size"] = str(self._sizes.rule) if self._sizes.rule else self._sizes.largest
-        if self._scores != PLAIN_SCORES:
-            settings["scores"] = str(self._scores)
+        if self._soft is not None:
+            settings["suppression"] = str(self._soft)
         if not self._decision.customary:
             settings["reading"] = replace(self._decision, people=0.0).text()
         digest = hashlib.sha256()
@@ -207,20 +207,30 @@ class OnnxDetector:
 
     def _read(self, outputs: list[FloatArray], letterbox: Letterbox) -> Detections:
         config = self._config
-        least = self._scores.raw(config.confidence)
-        found = read_boxes(outputs, self._head, letterbox.outer, self._decision.classes, least)
+        found = read_boxes(outputs, self._head, letterbox.outer, self._decision.classes, config.confidence)
         if len(found) and found.scores.max() > 1.01:
             raise DetectorError(
                 f"{self._path}: gives scores up to {found.scores.max():.4g}, which are no probabilities, when it is "
                 f"read as {self._decision}. Say how its outputs are to be read: detector.head, boxes, color, pixels "
                 "(see docs/engines.md)"
             )
-        found = Detections(found.boxes, self._scores(found.scores.clip(0, 1)), found.classes)
-        if not self._head.suppressed:
-            found = found[non_maximum_suppression(found.boxes, found.scores, config.iou)]
+        found = Detections(found.boxes, found.scores.clip(0, 1), found.classes)
+        found = self._suppressed(found)
         boxes = letterbox.to_source(found.boxes)
         seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         return Detections(boxes, found.scores, found.classes)[seen]
+
+    def _suppressed(self, found: Detections) -> Detections:
+        """One box of each person, if the graph does not see to that."""
+        if self._head.suppressed:
+            return found
+        config = self._config
+        if self._soft is None:
+            return found[non_maximum_suppression(found.boxes, found.scores, config.iou)]
+        rows, boxes, scores = soft_suppression(
+            found.boxes, found.scores, config.iou, self._soft, least=config.confidence
+        )
+        return Detections(boxes, scores, found.classes[rows])
 
     def _note_best(self, camera: str, outputs: list[FloatArray], letterbox: Letterbox, found: Detections) -> None:
         """The best score of a person, also where it is below the threshold: only that tells a blind detector from an
@@ -228,7 +238,6 @@ class OnnxDetector:
         scores = found.scores
         if not len(scores):
             scores = read_boxes(outputs, self._head, letterbox.outer, self._decision.classes, 0.0).scores
-            scores = self._scores(scores)
         if len(scores):
             self.best_scores[camera] = max(self.best_scores.get(camera, 0.0), float(scores.max()))
 

@@ -19,7 +19,18 @@ from streamreid.mot_text import first_frame, read_numbers
 from streamreid.sources import open_source
 from streamreid.types import Detections, FloatArray, Frame
 
-__all__ = ["Clip", "DetectorScore", "People", "best_choice", "measure", "read_clips", "reference_people", "true_people"]
+__all__ = [
+    "Clip",
+    "DetectorScore",
+    "People",
+    "best_choice",
+    "judged",
+    "measure",
+    "people_of",
+    "read_clips",
+    "reference_people",
+    "true_people",
+]
 
 _SAME = 0.5
 """IoU from which a box counts as a person's, as in PASCAL VOC and MOTChallenge."""
@@ -75,7 +86,7 @@ class DetectorScore:
         name: Of its file.
         recall: Share of the people that it finds with a score of at least ``confidence``.
         precision: Share of these boxes that are people.
-        confidence: The score, on its own scale or the common one, at which F1 is highest.
+        confidence: The score at which F1 is highest.
         recall_at: Recall at the score from which the tracker counts somebody.
         precision_at: Precision there.
         milliseconds: Per frame, median.
@@ -154,15 +165,26 @@ def true_people(clips: Sequence[Clip], folder: Path) -> dict[tuple[str, int], Pe
         path = folder / f"{clip.name}.txt" if folder.is_dir() else folder
         if not path.is_file():
             raise DataError(f"{path}: no ground truth of clip '{clip.name}' there; it is MOT text, named as the clip")
-        table = read_numbers(path)
-        rows = np.nan_to_num(table.rows, nan=1.0)
-        corners = np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1).astype(np.float32)
-        hidden = (rows[:, 8] >= 0) & (rows[:, 8] < _VISIBLE)  # -1 says nothing
-        sure = (rows[:, 6] > 0) & ~hidden
+        inside = people_of(path)
+        nobody = np.zeros((0, 4), np.float32)
         for frame in clip.frames:
-            here = rows[:, 0] == frame.index + first_frame(table)
-            found[clip.name, frame.index] = People(corners[here & sure], corners[here & ~sure])
+            found[clip.name, frame.index] = inside.get(frame.index, People(nobody, nobody))
     return found
+
+
+def people_of(path: Path) -> dict[int, People]:
+    """Who is in the frames (by their index, from 0) by ground truth as MOT text; see `true_people`.
+
+    Raises:
+        DataError: The file is malformed.
+    """
+    table = read_numbers(path)
+    rows = np.nan_to_num(table.rows, nan=1.0)
+    corners = np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1).astype(np.float32)
+    hidden = (rows[:, 8] >= 0) & (rows[:, 8] < _VISIBLE)  # -1 says nothing
+    sure = (rows[:, 6] > 0) & ~hidden
+    numbers = rows[:, 0] - first_frame(table)
+    return {int(n): People(corners[(numbers == n) & sure], corners[(numbers == n) & ~sure]) for n in np.unique(numbers)}
 
 
 def reference_people(clips: Sequence[Clip], reference: Detector) -> dict[tuple[str, int], People]:
@@ -205,7 +227,7 @@ def measure(
             seconds.append((time.perf_counter() - marks[0], time.process_time() - marks[1]))
             found.append((seen, people[clip.name, frame.index]))
             step()
-    scores, right = _judged(found)
+    scores, right = judged(found)
     total = sum(len(p.boxes) for _, p in found)
     hits = np.cumsum(right)
     precision = hits / np.arange(1, len(right) + 1)
@@ -235,8 +257,16 @@ def best_choice(scores: Sequence[DetectorScore]) -> DetectorScore:
     return min((s for s in scores if s.f1 >= most - _LEVEL), key=lambda s: s.processor_milliseconds)
 
 
-def _judged(found: Sequence[tuple[Detections, People]]) -> tuple[FloatArray, FloatArray]:
-    """Scores of all boxes that count, descending, and whether each is a person's: the best box takes its person."""
+def judged(found: Sequence[tuple[Detections, People]], same: float = _SAME) -> tuple[FloatArray, FloatArray]:
+    """Which boxes are people's: the best box takes its person.
+
+    Args:
+        found: Boxes, and who is there, of each frame.
+        same: IoU from which a box is a person's.
+
+    Returns:
+        Scores ``[N]`` of all boxes that count, descending; ``[N]`` 1 for a person's, 0 for nobody's.
+    """
     scores: list[float] = []
     right: list[bool] = []
     for seen, people in found:
@@ -244,7 +274,7 @@ def _judged(found: Sequence[tuple[Detections, People]]) -> tuple[FloatArray, Flo
         unsure = iou_matrix(seen.boxes, people.unsure.astype(np.float32)).max(axis=1, initial=0.0)
         for row in np.argsort(-seen.scores, kind="stable"):
             person = int(overlap[row].argmax()) if overlap.shape[1] else -1
-            hit = person >= 0 and overlap[row, person] >= _SAME
+            hit = person >= 0 and overlap[row, person] >= same
             if hit:
                 overlap[:, person] = 0.0  # nobody is found twice
             elif unsure[row] >= _SAME:

@@ -13,7 +13,6 @@ from streamreid.cli import app
 from streamreid.config import DetectorConfig
 from streamreid.detection import auto_detector as auto
 from streamreid.detection import detector_checksum, open_detector
-from streamreid.detection.profiles import PLAIN_SCORES, ScoreScale
 from streamreid.drawn_people import drawn_scene
 from streamreid.errors import DetectorError, WeightsError, WeightsUnavailableError
 from streamreid.types import Frame
@@ -90,12 +89,3 @@ def test_a_changed_or_missing_file_says_so(machine: Path, tmp_path: Path, monkey
     with pytest.raises(WeightsError, match="wrong checksum"):
         auto.auto_detector()
     assert detector_checksum(DetectorConfig(model=auto.AUTO)) is None
-
-
-@pytest.mark.parametrize("scale", [PLAIN_SCORES, ScoreScale(1.3, -0.8)])
-def test_scores_go_there_and_back(scale: ScoreScale) -> None:
-    scores = np.array([0.02, 0.1, 0.5, 0.9, 0.999], np.float32)
-    common = scale(scores)
-    assert (np.diff(common) > 0).all()
-    assert [scale.raw(float(s)) for s in common] == pytest.approx(scores.tolist(), rel=1e-3)
-    assert (scale.raw(0.0), scale.raw(1.0)) == (0.0, 1.0)
