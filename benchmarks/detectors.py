@@ -24,8 +24,7 @@ from pathlib import Path
 import numpy as np
 from _results import add_json, save_asked
 
-from streamreid import Config
-from streamreid.config import CameraConfig, DetectorConfig
+from streamreid.config import CameraConfig, DetectorConfig, load_config
 from streamreid.detection import open_detector
 from streamreid.runs.detector_bench import People, judged, people_of
 from streamreid.sources import open_source
@@ -63,7 +62,7 @@ class Clip:
 def clips_of(scene: Path) -> list[Clip]:
     """The cameras of a scene."""
     if (scene / "cams.yaml").is_file():
-        cameras = Config.load(scene / "cams.yaml").cameras
+        cameras = load_config(scene / "cams.yaml").cameras
         return [Clip(c, people_of(scene / "truth" / f"{c.name}.txt")) for c in cameras]
     return [
         Clip(CameraConfig(name=folder.name, uri=str(folder / "img1")), people_of(folder / "gt" / "gt.txt"))

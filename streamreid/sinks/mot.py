@@ -9,7 +9,8 @@ One line per person and frame: ``frame,id,left,top,width,height,score,x,y,z``; f
 
 During the run the global files hold what was believed when each frame was handed out (people without an identity yet
 are left out); when the run ends they are replaced by what is believed then, unless they have become so long (64 MiB)
-that stopping would take long.
+that stopping would take long. A person has one box in a frame of them: where one track was carried on while another of
+the same person began, the box that was detected.
 """
 
 from __future__ import annotations
@@ -69,6 +70,29 @@ class _Believed:
             return 0
         who, self._next = self._next[1], self._read()
         return who
+
+
+class _People:
+    """The lines of one frame, one for each person: of two the one with the higher score."""
+
+    def __init__(self) -> None:
+        self._rests: dict[int, str] = {}
+
+    def add(self, who: int, rest: str) -> None:
+        """Take a line's end, from the box on."""
+        there = self._rests.get(who)
+        if there is None or self._score(rest) > self._score(there):
+            self._rests[who] = rest
+
+    def lines(self, frame: str) -> str:
+        """The frame's lines, which are forgotten."""
+        text = "".join([f"{frame},{who},{rest}" for who, rest in self._rests.items()])
+        self._rests.clear()
+        return text
+
+    @staticmethod
+    def _score(rest: str) -> float:
+        return float(rest.split(",", 5)[4])
 
 
 class MotSink(SinkContext):
@@ -141,15 +165,19 @@ class MotSink(SinkContext):
             ):
                 out.write(earlier.read(known.begun))
                 lines.seek(local.begun)
-                believed = _Believed(earlier)
+                believed, people, now = _Believed(earlier), _People(), ""
                 for line in lines:
                     frame, track, rest = line.split(",", 2)
+                    if frame != now:
+                        out.write(people.lines(now))
+                        now = frame
                     before = believed.at(frame, rest)
-                    found = identities.get((camera, int(track)), (before if self._settled else 0, 0.0))
-                    if found[0] == 0:
+                    who, _ = identities.get((camera, int(track)), (before if self._settled else 0, 0.0))
+                    if who == 0:
                         self.without_identity += 1
                     else:
-                        out.write(f"{frame},{found[0]},{rest}")
+                        people.add(who, rest)
+                out.write(people.lines(now))
         except OSError as error:
             raise write_failed(source, error) from error
 

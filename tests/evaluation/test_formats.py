@@ -14,12 +14,12 @@ from streamreid.types import Frame, FrameResult, Tracks
 
 
 def write_run(folder: Path, parquet: bool) -> None:
-    """A run in which track 2 of camera a turns out to be identity 5."""
+    """A run in which track 2 of camera a turns out to be identity 5, and both tracks of camera c are one person."""
     sinks = [MotSink(folder / "mot"), JsonlSink(folder / "results.jsonl", ["a", "b", "empty"])]
     if parquet:
         pytest.importorskip("pyarrow")
         sinks.append(ParquetSink(folder / "results.parquet"))
-    for camera, index in (("a", 0), ("b", 0), ("a", 2)):
+    for camera, index in (("a", 0), ("b", 0), ("a", 2), ("c", 0)):
         boxes = np.array([[1, 2, 11, 22], [31, 2, 41, 22]], np.float32)
         tracks = Tracks(np.array([1, 2]), boxes, np.array([0.9, 0.5], np.float32), np.arange(2))
         frame = Frame(camera, index, index / 10, np.zeros((48, 64, 3), np.uint8))
@@ -27,7 +27,16 @@ def write_run(folder: Path, parquet: bool) -> None:
         for sink in sinks:
             sink.write(result)
     for sink in sinks:
-        sink.close({("a", 1): (7, 1.0), ("a", 2): (5, 0.8), ("b", 1): (7, 0.9), ("b", 2): (6, 1.0)})
+        sink.close(
+            {
+                ("a", 1): (7, 1.0),
+                ("a", 2): (5, 0.8),
+                ("b", 1): (7, 0.9),
+                ("b", 2): (6, 1.0),
+                ("c", 1): (8, 1.0),
+                ("c", 2): (8, 1.0),
+            }
+        )
 
 
 @pytest.mark.parametrize("name", ["", "mot", "results.jsonl", "results.parquet"])
@@ -39,8 +48,10 @@ def test_all_formats_of_a_run_say_the_same(tmp_path: Path, name: str) -> None:
     assert who["a"].ids.tolist() == [5, 7, 5, 7]
     assert who["a"].boxes.tolist()[:2] == [[31, 2, 10, 20], [1, 2, 10, 20]]
     assert who["b"].ids.tolist() == [6, 7]
+    assert (who["c"].ids.tolist(), who["c"].scores.round(3).tolist()) == ([8], [0.9]), "a person has one box in a frame"
     tracks = read_tables(tmp_path / name, ids="local")
     assert tracks["a"].ids.tolist() == [1, 2, 1, 2]
+    assert tracks["c"].ids.tolist() == [1, 2]
     assert np.allclose(tracks["a"].scores, [0.9, 0.5, 0.9, 0.5])
 
 

@@ -60,6 +60,24 @@ def test_mot_text_has_one_based_frames_and_both_kinds_of_ids(tmp_path: Path) -> 
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_mot_has_one_box_of_a_person_in_a_frame(tmp_path: Path) -> None:
+    both = result("a", 3, [1, 2, 4], [7, 9, 0])
+    both.tracks.scores[:] = [0.0, 0.5, 0.9]  # track 1 is carried on while track 4 begins
+    with MotSink(tmp_path) as sink:
+        sink.write(result("a", 2, [1, 2], [7, 9]))
+        sink.write(both)
+        sink.write(result("a", 4, [4], [0]))
+        sink.close({("a", 1): (7, 1.0), ("a", 2): (9, 1.0), ("a", 4): (7, 1.0)})
+    seen = [line.split(",") for line in lines(tmp_path / "global" / "a.txt")]
+    assert [(row[0], row[1], row[6]) for row in seen] == [
+        ("3", "7", "0.88"),
+        ("3", "9", "0.88"),
+        ("4", "7", "0.90"),
+        ("4", "9", "0.50"),
+        ("5", "7", "0.88"),
+    ]
+
+
 def test_mot_and_parquet_say_where_people_stand(tmp_path: Path) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
     placed = replace(result("a", 0, [1, 2], [0, 7]), world=np.array([[1.25, -3], [np.nan, np.nan]], np.float32))
