@@ -520,6 +520,7 @@ class Associator:
                 (e.end, k) for k, e in self._tracks.items() if horizon <= e.end < self._now - 2 * self.config.interval
             )
             old += idle[:over]
+        self._grouping.retire([key for _, key in old], self._book)
         changed: set[int] = set()
         for _, key in old:
             evidence = self._tracks[key]

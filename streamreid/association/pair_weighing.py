@@ -46,6 +46,7 @@ class PairWeighing:
         levels: ``[T, 2]`` how much more than most the tracks look like strangers, of their own camera and of others.
         times: What was learnt of how the times of two tracks relate.
         place: ``[T, T]`` log-odds by place; None says nothing.
+        older_places: Log-odds by place of tracks being older identities.
         link: Weights of the terms.
         calibration: From similarity to log-odds.
         graph: What the camera graph forbids.
@@ -63,6 +64,7 @@ class PairWeighing:
     levels: FloatArray
     times: TimeRelations
     place: FloatArray | None
+    older_places: Mapping[TrackKey, Mapping[int, float]]
     link: LinkConfig
     calibration: AnyCalibration
     graph: CameraGraph
@@ -77,7 +79,8 @@ class PairWeighing:
 
     def candidates(self, threshold: float) -> Codes:
         """Pairs that can matter at this threshold of log-odds, rising."""
-        return rising(np.concatenate([self._likely(threshold), self._by_looks()[0], self._believed()]))
+        found = [self._likely(threshold), self._by_looks()[0], self._believed()]
+        return rising(np.concatenate([*found, self._with_older_places[0]]))
 
     def _likely(self, threshold: float) -> Codes:
         """Pairs of tracks whose evidence may reach the threshold."""
@@ -216,12 +219,33 @@ class PairWeighing:
         return self.seen.start[rows], self.seen.end[rows]
 
     def _by_place(self, one: Codes, two: Codes) -> FloatArray:
-        """``[P]`` log-odds by place, 0 with older identities."""
+        """``[P]`` log-odds by place."""
         assert self.place is not None
         place = np.zeros(len(one), np.float32)
         tracks = two < len(self.keys)
         place[tracks] = self.place[one[tracks], two[tracks]]
+        older, values = self._with_older_places
+        if len(older):
+            code = one * len(self) + two
+            at = np.minimum(np.searchsorted(older, code), len(older) - 1)
+            there = older[at] == code
+            place[there] = values[at[there]]
         return place
+
+    @cached_property
+    def _with_older_places(self) -> tuple[Codes, FloatArray]:
+        """Pairs of tracks with older identities of which places say something, rising, and ``[P]`` the log-odds."""
+        row = {key: number for number, key in enumerate(self.keys)}
+        column = {gid: len(self.keys) + number for number, gid in enumerate(self.past)}
+        found = sorted(
+            (row[key] * len(self) + column[gid], said)
+            for key, held in self.older_places.items()
+            if key in row
+            for gid, said in held.items()
+            if gid in column
+        )
+        code, values = zip(*found, strict=True) if found else ((), ())
+        return np.array(code, np.int64), np.array(values, np.float32)
 
     def _believe(self, graph: PairGraph) -> None:
         """Put what was believed before, and what a person has said, into the graph."""

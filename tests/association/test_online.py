@@ -1,5 +1,7 @@
 """Identities while they grow: confirmed, explained, bounded; and all at once at the end."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -108,6 +110,51 @@ def test_places_decide_where_looks_do_not():
     assert ground.seen[0] == ("left", 0.0, (640, 480))
     watch(a, {"top": {9: code(3)}}, start=20.0)
     assert ("left", 1) in ground.gone
+
+
+class Walkers:
+    """A place seam that knows whom each track is of; tracks must have met to be told apart or together."""
+
+    def __init__(self):
+        self.spans = {}
+
+    def observe_tracks(self, camera, time, tracks, size):
+        for track in tracks.ids.tolist():
+            first, _ = self.spans.get((camera, track), (time, time))
+            self.spans[camera, track] = first, time
+
+    def _odds(self, one, two):
+        if one == two or one not in self.spans or two not in self.spans:
+            return 0.0
+        met = max(self.spans[one][0], self.spans[two][0]) <= min(self.spans[one][1], self.spans[two][1])
+        return (9.0 if one[1] // 1000 == two[1] // 1000 else -30.0) if met else 0.0
+
+    def log_odds(self, a, b):
+        return np.array([[self._odds(x, y) for y in b] for x in a], np.float32).reshape(len(a), len(b))
+
+    def forget(self, tracks):
+        for key in tracks:
+            del self.spans[key]
+
+
+@pytest.mark.parametrize("limit", [{"window": 10.0}, {"max_tracks": 16}], ids=str)
+def test_whoever_is_always_in_view_keeps_the_id_when_old_tracks_leave_the_window(limit):
+    """Three people whom two cameras see for two minutes, without looks; a track breaks in one at a time."""
+    a = Associator(AssociationConfig(**limit), CALIBRATION, place=Walkers())
+    nothing = PartFeatures(np.zeros((3, 1, 16), np.float32), np.zeros((3, 1), np.float32))
+    seen = Counter()
+    for step in range(240):
+        for camera, lasts in (("left", 7.0), ("right", 9.5)):
+            ids = np.array([1000 * person + int((step / 2 + 2 * person) // lasts) + 1 for person in range(3)])
+            tracks = Tracks(ids, np.zeros((3, 4), np.float32), np.ones(3, np.float32), np.arange(3))
+            a.observe(camera, step / 2, tracks, nothing, np.ones(3, np.float32), (640, 480))
+            a.step()
+            seen.update((camera, track) for track in ids.tolist())
+    assert len(a.tracklets) < 40
+    known = [key for key, count in seen.items() if count > 3]
+    owners = [{a.link(*key)[0] for key in known if key[1] // 1000 == person} for person in range(3)]
+    assert [len(ids) for ids in owners] == [1, 1, 1]
+    assert len(set.union(*owners)) == 3
 
 
 def test_work_is_bounded_by_max_tracks_and_people_keep_their_ids():

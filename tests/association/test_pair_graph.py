@@ -41,6 +41,10 @@ class EveryPair(OnlineClustering):
                     column = len(keys) + past.index(gid)
                     similarity[row, column], common[row, column] = value
         place = self.by_place(keys, len(nodes))
+        for row, key in enumerate(keys):
+            for gid, said in found.older_places.get(key, {}).items():
+                if gid in past:
+                    place[row, len(keys) + past.index(gid)] = said
         one, two = np.divmod(np.arange(len(keys) * len(nodes)), len(nodes))
         level = np.zeros((len(nodes), 2), np.float32)
         level[: len(keys)] = found.levels
