@@ -19,6 +19,7 @@ from streamreid.pipeline.ground_plane import check_start
 from streamreid.pipeline.models import OpeningModels
 from streamreid.pipeline.run_state import read_begin
 from streamreid.runs import run as run_pipeline
+from streamreid.runs.model_licences import detector_licence
 from streamreid.runs.place_overrides import PlaceOverrides
 from streamreid.runs.result_folder import ResultsFolder
 from streamreid.sinks import Sink
@@ -68,6 +69,8 @@ def execute(
             Pipeline(config, cache=cache, overwrite=anew, begin=begin, stay=serving and endless, models=models)
         )
         pipeline.require_camera()
+        if not quiet:
+            errors.print(_models(config, *pipeline.models), markup=False, highlight=False, soft_wrap=True)
         folder.begin(config)  # all is open; before the server, which may write into the folder
         listeners: list[Sink] = []
         watching = watched is not None and config.live.watch and pipeline.live
@@ -81,6 +84,12 @@ def execute(
             if watched is not None and watching:
                 stack.enter_context(follow_file(pipeline, watched, read, changes, editor))
         return follow(pipeline, folder, quiet=quiet, listeners=listeners)
+
+
+def _models(config: Config, detector: str, engine: str) -> str:
+    """What a run looks with, and on which terms."""
+    licence = detector_licence(config.detector)
+    return f"detector {detector}{f' ({licence})' if licence else ''}, engine {engine}"
 
 
 def follow(following: Run, folder: ResultsFolder, *, quiet: bool, listeners: Sequence[Sink] = ()) -> int:

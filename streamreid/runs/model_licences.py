@@ -12,12 +12,13 @@ from typing import Literal
 
 from streamreid import weights
 from streamreid.config import DetectorConfig
+from streamreid.detection import detector_checksum
 from streamreid.detection.auto_detector import AUTO, PREFERRED
 from streamreid.errors import EngineError, WeightsError
 from streamreid.reid.bundle import Bundle, load_bundle
 from streamreid.reid.factory import shipped_engines
 
-__all__ = ["COMMERCIAL_LICENCES", "ModelLicence", "model_licences"]
+__all__ = ["COMMERCIAL_LICENCES", "ModelLicence", "detector_licence", "model_licences"]
 
 COMMERCIAL_LICENCES = frozenset({"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC", "CC0-1.0", "CC-BY-4.0"})
 """SPDX identifiers that allow commercial use without giving anything but credit. AGPL-3.0 is not among them: whoever
@@ -84,6 +85,12 @@ def model_licences() -> list[ModelLicence]:
     bundles.sort(key=lambda b: (-b.manifest.rank, b.manifest.name))
     engines = [_engine(bundle, "named" if number else "default") for number, bundle in enumerate(bundles)]
     return [*(_file(w) for w in weights.REGISTRY), *engines]
+
+
+def detector_licence(config: DetectorConfig) -> str:
+    """SPDX identifier of the detector that a run loads, known by its checksum; '' of one that is not known."""
+    checksum = None if config.model.startswith("mot:") else detector_checksum(config)
+    return next((w.weights_licence or w.licence for w in weights.REGISTRY if w.sha256 == checksum), "")
 
 
 def _file(w: weights.Weights) -> ModelLicence:

@@ -33,6 +33,13 @@ def test_run_with_yaml(call, cams, tmp_path):
     assert (tmp_path / "out" / "mot" / "left.txt").exists()
 
 
+def test_a_run_says_which_detector_it_uses_on_which_terms(call, scene, tmp_path):
+    video, few = scene.camera("a", [0], frames=2), ["--set", "detector.runtime=onnxruntime", "-o", tmp_path / "out"]
+    code, _, err = call("run", video, "--detector", "auto", "--engine", "none", *few)
+    assert code == 0, err
+    assert "detector person-nano (Apache-2.0), engine none" in err
+
+
 def test_run_with_videos_and_settings(call, monkeypatch, scene, tmp_path):
     a, b = scene.camera("a", [0]), scene.camera("b", [0])
     monkeypatch.chdir(tmp_path)

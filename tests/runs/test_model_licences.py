@@ -4,6 +4,7 @@ commercial use."""
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 from streamreid.cli import app
 from streamreid.config import DetectorConfig, EngineConfig
 from streamreid.detection.auto_detector import ALTERNATIVE, PREFERRED
-from streamreid.runs.model_licences import COMMERCIAL_LICENCES
+from streamreid.runs.model_licences import COMMERCIAL_LICENCES, detector_licence
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,15 @@ def test_what_does_not_allow_it_is_marked(listed: list[dict[str, object]]) -> No
     assert [name for name, row in rows.items() if row["used"] == "default"] == ["yolo11n", "pab-osnet-clean"]
     assert [name for name, row in rows.items() if not row["commercial_use"]] == [ALTERNATIVE]
     assert rows[ALTERNATIVE]["weights_licence"] == "AGPL-3.0"
+
+
+def test_a_detector_is_known_by_its_content(shared: Path, tmp_path: Path) -> None:
+    named_otherwise = tmp_path / "mine.onnx"
+    named_otherwise.symlink_to(shared / "data" / "weights" / "yolo11n.onnx")
+    assert detector_licence(DetectorConfig(model="auto")) == "Apache-2.0"
+    assert detector_licence(DetectorConfig(model=str(named_otherwise))) == "AGPL-3.0"
+    for unknown in (shared / "data" / "weights" / "osnet_x0_25_msmt17.onnx", tmp_path / "none.onnx", "mot:boxes"):
+        assert detector_licence(DetectorConfig(model=str(unknown))) == ""
 
 
 def test_training_data_is_told_apart_from_the_licence(listed: list[dict[str, object]]) -> None:
