@@ -28,6 +28,7 @@ from streamreid.cache.store import read_frames
 from streamreid.cameras.detection_scheduler import LOOKAHEAD, DetectionScheduler
 from streamreid.cameras.embedding_scheduler import EmbeddingScheduler
 from streamreid.evaluation import Table, evaluate_mot, evaluate_multicam, read_mot
+from streamreid.evaluation.table import one_of_each
 from streamreid.replay.replay import replayed_config
 from streamreid.types import Detections, EmbeddedFrame, Frame, PartFeatures
 
@@ -78,7 +79,7 @@ def follow(cache: Path, frames: Iterable[EmbeddedFrame], config: Config, truth: 
     with Replay(cache, config, frames=frames) as replay:
         for result in replay:
             t = result.tracks
-            sizes = np.concatenate([t.boxes[:, :2], t.boxes[:, 2:] - t.boxes[:, :2]], 1).tolist()
+            sizes = np.concatenate([t.boxes[:, :2], t.boxes[:, 2:] - t.boxes[:, :2], t.scores[:, None]], 1).tolist()
             number = result.frame.index + 1
             if number <= last:
                 rows += [(result.frame.camera, number, i, 0, b) for i, b in zip(t.ids.tolist(), sizes, strict=True)]
@@ -86,7 +87,8 @@ def follow(cache: Path, frames: Iterable[EmbeddedFrame], config: Config, truth: 
         rows = [(c, n, i, who[c, i][0], b) for c, n, i, _, b in rows]
 
     def table(camera: str, column: int) -> Table:
-        own = np.array([[r[1], r[column], *r[4]] for r in rows if r[0] == camera], np.float64).reshape(-1, 6)
+        own = np.array([[r[1], r[column], *r[4]] for r in rows if r[0] == camera], np.float64).reshape(-1, 7)
+        own = own[one_of_each(own[:, 0], own[:, 1], own[:, 6])]
         return Table.build(own[:, 0], own[:, 1], own[:, 2:6])
 
     tracks = evaluate_mot({c: table(c, 2) for c in truth}, truth).combined

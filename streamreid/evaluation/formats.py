@@ -15,11 +15,10 @@ from typing import Any, Literal
 import numpy as np
 
 from streamreid.errors import DataError, MissingExtraError
-from streamreid.evaluation.table import Table
+from streamreid.evaluation.table import Table, one_of_each
 from streamreid.mot_text import Layout, NumberTable, first_frame, layout_of, read_numbers
 from streamreid.sinks.jsonl_reader import find_results, read_lines
 from streamreid.sinks.segments import list_segments
-from streamreid.types import Float64Array, IntArray
 
 __all__ = ["Ids", "match_cameras", "read_mot", "read_tables", "read_truth", "whole_numbers"]
 
@@ -230,18 +229,9 @@ def _choose_ids(
         rows = [row for row in rows if row[1] is not None]
     table = np.array([(row[0], row[1], *row[3:]) for row in rows], np.float64).reshape(-1, 8)
     if ids == "global":
-        table = table[_one_of_each(table[:, 0], table[:, 1], table[:, 6])]
+        table = table[one_of_each(table[:, 0], table[:, 1], table[:, 6])]
     lines = table[:, 7].astype(np.int64) if path.is_file() else None
     return Table.build(table[:, 0], table[:, 1], table[:, 2:6], table[:, 6], where=str(path), lines=lines)
-
-
-def _one_of_each(frames: Float64Array, ids: Float64Array, scores: Float64Array) -> IntArray:
-    """Rows that stay where a person has one box in a frame, as in MOT text: of two tracks of one person, one is carried
-    on while the other begins, and the box with the higher score stays."""
-    order = np.lexsort((-scores, ids, frames))
-    first = np.ones(len(order), bool)
-    first[1:] = (np.diff(frames[order]) != 0) | (np.diff(ids[order]) != 0)
-    return np.sort(order[first])
 
 
 def _read_parquet(paths: Sequence[Path], where: str, ids: Ids) -> dict[str, Table]:
@@ -269,6 +259,6 @@ def _read_parquet(paths: Sequence[Path], where: str, ids: Ids) -> dict[str, Tabl
     for camera in sorted(set(data["camera"])):
         own = table[known & (cameras == camera)]
         if ids == "global":
-            own = own[_one_of_each(own[:, 1], own[:, 0], own[:, 6])]
+            own = own[one_of_each(own[:, 1], own[:, 0], own[:, 6])]
         result[camera] = Table.build(own[:, 1] + 1, own[:, 0], own[:, 2:6], own[:, 6], where=where)
     return result

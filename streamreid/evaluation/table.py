@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamreid.errors import DataError
 from streamreid.types import Float64Array
 
-__all__ = ["Table"]
+__all__ = ["Table", "one_of_each"]
 
 Whole = NDArray[np.int64]
 
@@ -118,3 +118,21 @@ class Table:
         """For each frame from ``first`` to ``last``, its rows as a slice."""
         edges = np.searchsorted(self.frames, np.arange(first, last + 2))
         return [slice(int(a), int(b)) for a, b in pairwise(edges)]
+
+
+def one_of_each(frames: Float64Array, ids: Float64Array, scores: Float64Array) -> Whole:
+    """Rows that stay where a person has one box in a frame: where one track of a person is carried on while another
+    begins, the box with the higher score stays.
+
+    Args:
+        frames: ``[N]`` of one camera.
+        ids: ``[N]`` of people.
+        scores: ``[N]`` of boxes; one that was carried on has 0.
+
+    Returns:
+        Row numbers, ascending.
+    """
+    order = np.lexsort((-scores, ids, frames))
+    first = np.ones(len(order), bool)
+    first[1:] = (np.diff(frames[order]) != 0) | (np.diff(ids[order]) != 0)
+    return np.sort(order[first])

@@ -16,6 +16,7 @@ from streamreid.config import Config
 from streamreid.errors import ConfigError, DataError
 from streamreid.evaluation import MotScores, Table, evaluate_mot, evaluate_multicam, read_mot
 from streamreid.evaluation.scores import combine
+from streamreid.evaluation.table import one_of_each
 from streamreid.replay.replay import Replay, replayed_config
 from streamreid.types import EmbeddedFrame
 
@@ -76,16 +77,19 @@ class Recording:
         rows: dict[str, list[tuple[float, ...]]] = defaultdict(list)
         for result in replay:
             frame, tracks = result.frame, result.tracks
-            for track, (x0, y0, x1, y1) in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
-                rows[frame.camera].append((frame.index + 1, track, x0, y0, x1 - x0, y1 - y0))
+            people = zip(tracks.ids.tolist(), tracks.boxes.tolist(), tracks.scores.tolist(), strict=True)
+            for track, (x0, y0, x1, y1), score in people:
+                rows[frame.camera].append((frame.index + 1, track, x0, y0, x1 - x0, y1 - y0, score))
         who = replay.identities
         found = {}
         for camera in self.truth:
-            data = np.array(rows[camera], np.float64).reshape(-1, 6)
+            data = np.array(rows[camera], np.float64).reshape(-1, 7)
             names = data[:, 1].astype(np.int64)
             if ids == "global":
                 names = np.array([who[camera, i][0] for i in names.tolist()], np.int64)
-            found[camera] = Table.build(data[:, 0], names, data[:, 2:], where=f"replay of {camera}")
+                kept = one_of_each(data[:, 0], names.astype(np.float64), data[:, 6])
+                data, names = data[kept], names[kept]
+            found[camera] = Table.build(data[:, 0], names, data[:, 2:6], where=f"replay of {camera}")
         return found
 
     def score(self, settings: Mapping[str, float], ids: Ids) -> MotScores:
