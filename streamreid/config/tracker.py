@@ -116,6 +116,13 @@ class TrackerConfig(Section):
     recover_probability: Fraction = Field(
         default=0.8, description="Least probability by looks to find a lost track again without overlap; 1 never does."
     )
+    split_probability: Fraction = Field(
+        default=0.97,
+        description=(
+            "A track ends, and a new one goes on in its place, where several looks after it met others are less "
+            "probably its person than this; 0 never does."
+        ),
+    )
     prototypes: int = Field(default=3, ge=1, le=16, description="Views kept per body part of each track.")
     occlusion: bool = Field(
         default=True,

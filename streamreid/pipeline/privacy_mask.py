@@ -70,6 +70,7 @@ _ANY_SCORE = TrackerConfig(
     motion_only_seconds=HOLD_SECONDS,
     appearance_weight=0.0,
     recover_probability=1.0,
+    split_probability=0.0,
     static_score=0.0,
     duplicate_iou=1.0,
     duplicate_cover=1.0,

@@ -139,7 +139,7 @@ class TrackingStage:
         if not detected:
             tracks = replace(tracks, scores=np.zeros_like(tracks.scores))
         of_tracks = _rows(features, tracks.rows)
-        seen = _observation(frame, detections, tracks, of_tracks, late.tracker.hidden)
+        seen = _observation(frame, detections, tracks, of_tracks, late.tracker)
         if self._eight_bits:
             rounded = PartFeatures(in_eight_bits(seen.features.parts), seen.features.visibility)
             seen = replace(seen, features=rounded)
@@ -208,13 +208,14 @@ class TrackingStage:
 
 
 def _observation(
-    frame: Frame, people: Detections, tracks: Tracks, features: PartFeatures, hidden: FloatArray | None
+    frame: Frame, people: Detections, tracks: Tracks, features: PartFeatures, tracker: Tracker
 ) -> TrackObservation:
     found = tracks.rows >= 0
     if np.count_nonzero(found) < len(found):
         tracks, features = tracks[found], features[found]
-    hidden = occlusion(people.boxes) if hidden is None else hidden
+    hidden = occlusion(people.boxes) if tracker.hidden is None else tracker.hidden
     quality = (1.0 - hidden[tracks.rows]) * tracks.scores
+    quality[tracker.doubted(tracks.ids)] = 0
     return TrackObservation(frame.camera, frame.time, tracks, features, quality.astype(np.float32))
 
 

@@ -213,6 +213,13 @@ class MotionFilter:
         if self._history:
             self._before = np.concatenate([self._before, np.full((7, *z.shape), np.nan)], 1)
 
+    def repeat(self, rows: NDArray[np.intp]) -> None:
+        """Append tracks that move as ``rows`` [M] do."""
+        self._boxes = None
+        self._state = np.concatenate([self._state, self._state[:, rows]], 1)
+        if self._history:
+            self._before = np.concatenate([self._before, self._before[:, rows]], 1)
+
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Drop every track that is not in the mask ``rows`` [T]."""
         self._boxes = None

@@ -23,6 +23,7 @@ def bytetrack() -> TrackerConfig:
         appearance_weight=0.0,
         appearance_gate=0.0,
         recover_probability=1.0,
+        split_probability=0.0,
         prototypes=1,
         occlusion=False,
         static_score=0.0,

@@ -29,6 +29,8 @@ class TrackTable:
         origin: ``[T, 2]`` foot point at the first observation, pixels.
         travel: Greatest distance of the foot point from there, in body heights.
         reported: Whether the track was ever reported.
+        met: Capture time when it was last near others, or back after it had been missed.
+        sure: Capture time of the last clear look that was like it.
     """
 
     ids: NDArray[np.int64]
@@ -39,14 +41,15 @@ class TrackTable:
     origin: NDArray[np.float64]
     travel: NDArray[np.float64]
     reported: NDArray[np.bool_]
+    met: NDArray[np.float64]
+    sure: NDArray[np.float64]
 
     @classmethod
     def empty(cls) -> TrackTable:
         """A table that holds no tracks yet."""
         zero = np.zeros(0)
-        return cls(
-            zero.astype(np.int64), zero.astype(np.int64), zero, zero, zero, np.zeros((0, 2)), zero, zero.astype(bool)
-        )
+        number, place, no = zero.astype(np.int64), np.zeros((0, 2)), zero.astype(bool)
+        return cls(number, number, zero, zero, zero, place, zero, no, zero, zero)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -60,9 +63,8 @@ class TrackTable:
         """Append tracks first seen at ``time`` as ``boxes`` [M, 4] with ``scores`` [M]."""
         n = len(ids)
         now = np.full(n, time)
-        new = TrackTable(
-            ids, np.ones(n, np.int64), now, now, scores.astype(float), _feet(boxes), np.zeros(n), np.zeros(n, bool)
-        )
+        one, zero, no = np.ones(n, np.int64), np.zeros(n), np.zeros(n, bool)
+        new = TrackTable(ids, one, now, now, scores.astype(float), _feet(boxes), zero, no, now, now)
         for name in _COLUMNS:
             setattr(self, name, np.concatenate([getattr(self, name), getattr(new, name)]))
 

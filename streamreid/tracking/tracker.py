@@ -5,7 +5,8 @@ ended after ``lost_seconds`` (after ``exit_seconds`` if it walked out of the pic
 assigned to confirmed and lost tracks by overlap and looks together, (2) unsure boxes get a second chance with tracks
 that were seen a moment ago (ByteTrack, Zhang et al., ECCV 2022), (3) lost tracks that nobody overlaps are found again
 by looks within reach, (4) tentative tracks take what is left, (5) the rest begins new tracks, (6) a new track about to
-be reported takes the id of a lost one if it looks like it.
+be reported takes the id of a lost one if it looks like it, (7) a track that has looked like somebody else since it met
+others ends, and a new one goes on there.
 
 Who is hidden by somebody nearer is compared by looks only as far as visible, and not learnt.
 """
@@ -24,6 +25,7 @@ from streamreid.tracking.candidates import Candidates, FramePeople, candidates, 
 from streamreid.tracking.gating import leaving, place_odds, walked, within_reach
 from streamreid.tracking.motion import MotionFilter, MotionNoise
 from streamreid.tracking.occlusion import occlusion
+from streamreid.tracking.owner_changes import SEEN_IN_COMMON, OwnerChanges, Successors
 from streamreid.tracking.smoothing import MotionStep
 from streamreid.tracking.track_table import TrackTable
 from streamreid.types import BoolArray, Detections, Float64Array, FloatArray, IntArray, PartFeatures, Tracks
@@ -90,6 +92,7 @@ class Tracker:
         self._motion = MotionFilter(noise, history=self.config.delay > 0)
         # Two views are the same prototype while their similarity is nearer to certainty than to the toss of a coin.
         self._appearance = PrototypeBank(prototypes=self.config.prototypes, join=(1.0 + self._coin()) / 2)
+        self._changes = OwnerChanges(self._appearance, self._calibration, self.config.split_probability)
         self._book = TrackTable.empty()
         self._next_id = first_id
         self._time: float | None = None
@@ -140,6 +143,11 @@ class Tracker:
         """``[N]`` how much of each of the last update's detections is hidden by the others, in [0, 1]; None where not
         all of them were usable."""
         return self._hidden
+
+    def doubted(self, ids: IntArray) -> BoolArray:
+        """``[N]`` which of the tracks ``ids`` [N] look like somebody else since they met others, so that nothing is to
+        be learnt of them until that is decided (``TrackerConfig.split_probability``)."""
+        return self._changes.doubted(ids)
 
     @property
     def tentative(self) -> Tracks:
@@ -260,6 +268,7 @@ class Tracker:
             self._book.keep(mask)
             self._motion.keep(mask)
             self._appearance.keep(mask)
+            self._changes.forget(self._book.ids.tolist())
 
     def _match(self, people: FramePeople, confirmed: BoolArray) -> IntArray:
         """Assign, correct and begin tracks. Returns for every track row the person's number, or -1."""
@@ -267,13 +276,17 @@ class Tracker:
         c, gap = self.config, self._time - self._book.seen
         near = self._candidates(people)
         taken, free = np.full(len(gap), -1, np.int64), np.ones(len(people), bool)
+        alike = np.full(len(gap), np.inf, np.float32)
 
-        def take(pairs: Candidates, score: FloatArray) -> None:
+        def take(pairs: Candidates, score: FloatArray, similarity: FloatArray | None = None) -> None:
             if not len(score):
                 return
             made = assign_pairs(pairs.track, pairs.person, score)
-            taken[pairs.track[made]] = pairs.person[made]
+            track = pairs.track[made]
+            taken[track] = pairs.person[made]
             free[pairs.person[made]] = False
+            if similarity is not None:
+                alike[track] = similarity[made]
 
         known, sure = confirmed.take(near.track), people.sure.take(near.person)
         enough = near.overlap >= c.match_iou
@@ -294,7 +307,7 @@ class Tracker:
             take(pairs, pairs.overlap)
         if self._pace >= _SLOW:
             take(*self._walked(~confirmed & (taken < 0), people, people.sure & free))
-        return self._apply(taken, people, near, confirmed)
+        return self._apply(taken, people, near, confirmed, alike)
 
     def _candidates(self, people: FramePeople) -> Candidates:
         c, predicted = self.config, self._motion.boxes
@@ -304,37 +317,40 @@ class Tracker:
 
     def _by_overlap_and_looks(
         self, pairs: Candidates, people: FramePeople, gap: Float64Array
-    ) -> tuple[Candidates, FloatArray]:
-        """The pairs of confirmed tracks and sure people that overlap and may be one person, with their score."""
+    ) -> tuple[Candidates, FloatArray, FloatArray | None]:
+        """The pairs of confirmed tracks and sure people that overlap and may be one person, with their score, and their
+        similarity if anybody was looked at: infinite where too little was seen in common to tell."""
         c, gap = self.config, gap.take(pairs.track)
         if not people.looked:
             kept = ((gap <= c.motion_only_seconds) & (pairs.overlap > 0)).nonzero()[0]
             pairs = pairs.pick(kept)
-            return pairs, pairs.overlap
-        looks, rank, weight = self._alikeness(pairs.track, people, pairs.person)
+            return pairs, pairs.overlap, None
+        looks, rank, weight, similarity = self._alikeness(pairs.track, people, pairs.person)
         score = np.asarray((1 - weight) * pairs.overlap + weight * rank, np.float32)
         # The longer somebody was away, the more likely is a stranger in the same place: looks must speak for the old
         # track, and after a while without looks nothing does.
         gate = c.appearance_gate + (0.5 - c.appearance_gate) * np.minimum(gap / 0.5, 1.0)
         allowed = np.where(weight > 0, looks >= gate, gap <= c.motion_only_seconds)
         kept = (allowed & (score > 0)).nonzero()[0]
-        return pairs.pick(kept), score.take(kept)
+        return pairs.pick(kept), score.take(kept), similarity.take(kept)
 
-    def _lost(self, lost: BoolArray, people: FramePeople, free: BoolArray) -> tuple[Candidates, FloatArray]:
-        """The pairs of ``lost`` tracks [T] with ``free`` people [N] who can be them without overlap, with their
-        score."""
+    def _lost(
+        self, lost: BoolArray, people: FramePeople, free: BoolArray
+    ) -> tuple[Candidates, FloatArray, FloatArray | None]:
+        """The pairs of ``lost`` tracks [T] with ``free`` people [N] who can be them without overlap, with their score
+        and similarity, see ``_by_overlap_and_looks``."""
         assert self._time is not None
         t, d = lost.nonzero()[0], free.nonzero()[0]
         if not len(t) or not len(d):
-            return _NO_PAIRS
+            return *_NO_PAIRS, None
         predicted, boxes = self._motion.boxes[t], people.boxes[d]
         i, j = within_reach(predicted, boxes, self._time - self._book.seen[t]).nonzero()
         if not len(i):
-            return _NO_PAIRS
-        looks, rank, _ = self._alikeness(t[i], people, d[j])
+            return *_NO_PAIRS, None
+        looks, rank, _, similarity = self._alikeness(t[i], people, d[j])
         places = place_odds(predicted, boxes, self._motion.deviations[t])[i, j]
         kept = (self._probable(looks, places) & (rank > 0)).nonzero()[0]
-        return Candidates(t[i[kept]], d[j[kept]], rank[kept]), rank[kept]
+        return Candidates(t[i[kept]], d[j[kept]], rank[kept]), rank[kept], similarity[kept]
 
     def _probable(self, looks: FloatArray, places: FloatArray) -> BoolArray:
         """Where looks and places together make it probable that a lost track was found again, elementwise."""
@@ -353,23 +369,26 @@ class Tracker:
         i, j = i[kept], j[kept]
         return Candidates(t[i], d[j], score[i, j]), score[i, j]
 
-    def _alikeness(self, tracks: Rows, people: FramePeople, numbers: Rows) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _alikeness(
+        self, tracks: Rows, people: FramePeople, numbers: Rows
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """What looks say of tracks and people, each ``[P]``: the probability that they are one, drawn to 1/2 as far
-        as the person is hidden; a rank in [0, 1] to choose between candidates, 1/2 where nothing is known; and the
-        weight of looks against overlap.
+        as the person is hidden; a rank in [0, 1] to choose between candidates, 1/2 where nothing is known; the weight
+        of looks against overlap; and the similarity, infinite where too little was seen in common to tell.
 
         The rank is the similarity from the toss of a coin (0) to certainty (1). Probabilities would not do: they are
         all 1 among people who look somewhat alike, and the choice between them would be left to overlap.
         """
         if not people.looked:
             half = np.full(len(tracks), 0.5, np.float32)
-            return half, half, np.zeros_like(half)
+            return half, half, np.zeros_like(half), np.full_like(half, np.inf)
         similarity, common = self._appearance.similarity_of_pairs(tracks, people.features, people.rows.take(numbers))
         known, clear = common > 0, people.clear.take(numbers)
         looks = np.where(known, self._calibration.probability(similarity) - np.float32(0.5), np.float32(0)) * clear
         rank = np.where(known, self._rank(similarity), np.float32(0.5))
         weight = np.float32(self.config.appearance_weight) * np.sqrt(common * clear)
-        return looks + np.float32(0.5), rank, weight
+        told = np.where(common > SEEN_IN_COMMON, similarity, np.float32(np.inf))
+        return looks + np.float32(0.5), rank, weight, told
 
     def _rank(self, similarity: FloatArray) -> FloatArray:
         coin = self._coin()
@@ -380,16 +399,21 @@ class Tracker:
         now = self._calibration.calibration if isinstance(self._calibration, SiteCalibration) else self._calibration
         return min(max(-now.intercept / max(now.slope, 1e-6), -1.0), 1.0)
 
-    def _apply(self, taken: IntArray, people: FramePeople, near: Candidates, confirmed: BoolArray) -> IntArray:
+    def _apply(
+        self, taken: IntArray, people: FramePeople, near: Candidates, confirmed: BoolArray, alike: FloatArray
+    ) -> IntArray:
         assert self._time is not None
         hit = (taken >= 0).nonzero()[0]
         found = taken.take(hit)
         boxes, scores = people.boxes.take(found, 0), people.scores.take(found)
         own = people.clear.take(found)
         self._contest(own, taken, hit, people, near, confirmed)
+        quality = own * scores
+        quality *= own > 0.5
+        if self._changes.enabled and self._appearance.shape[1] > 1:  # else nobody was ever looked at
+            taken, hit = self._part(taken, hit, people, quality, alike)
         self._motion.update(hit, boxes, scores)
         if people.looked:
-            quality = np.where(own > 0.5, own * scores, np.float32(0.0))
             self._appearance.update(hit, people.features, quality, people.rows.take(found))
         self._book.observe(hit, self._time, self._motion.boxes.take(hit, 0), scores, people.sure.take(found))
         new = self._newcomers(people, taken)
@@ -401,6 +425,51 @@ class Tracker:
             self._book.add(ids, self._time, people.boxes[new], people.scores[new])
             taken = np.concatenate([taken, new])
         return self._rejoin(taken)
+
+    def _part(
+        self, taken: IntArray, hit: Rows, people: FramePeople, quality: FloatArray, alike: FloatArray
+    ) -> tuple[IntArray, Rows]:
+        """End the tracks among ``hit`` [M] that are somebody else by now, as lost ones, and begin others in their
+        place. Lowers ``quality`` [M] where nothing may be learnt. Returns ``taken`` with the new tracks, and ``hit``
+        with these in the place of the old ones."""
+        assert self._time is not None
+        book, now, found = self._book, self._time, taken.take(hit)
+        met = now - book.seen.take(hit) > (self._interval or 0.0) + 1e-6  # back after a while
+        if len(people.near.one):
+            beside = np.zeros(len(people), bool)
+            beside[people.near.one] = True
+            met |= beside.take(found)
+        if np.count_nonzero(met):
+            book.met[hit[met]] = now
+        if not people.looked:
+            return taken, hit
+        rows = people.rows.take(found)
+        new = self._changes.watch(book, hit, people.features, rows, quality, alike.take(hit), now)
+        if new is None:
+            return taken, hit
+        old = hit[new.numbers]
+        begun = self._succeed(old, new)
+        taken = np.concatenate([taken, found[new.numbers]])
+        taken[old] = -1
+        hit = hit.copy()
+        hit[new.numbers] = begun
+        return taken, hit
+
+    def _succeed(self, old: Rows, new: Successors) -> Rows:
+        """Append tracks that move and are known as ``old`` [M] but show somebody else; returns their rows."""
+        book, count = self._book, len(self._book)
+        assert self._time is not None
+        ids = np.arange(self._next_id, self._next_id + len(old))
+        self._next_id += len(old)
+        self._changes.part(book.ids[old], ids)
+        self._motion.repeat(old)
+        self._appearance.add(new.features, new.looks)
+        book.add(ids, self._time, self._motion.boxes[old], book.score[old].astype(np.float32))
+        rows = np.arange(count, len(book))
+        book.travel[rows], book.begun[rows] = book.travel[old], new.begun
+        book.hits[rows] = np.maximum(new.hits, self.config.confirm_frames)
+        book.seen[old] = new.before
+        return rows
 
     def _contest(
         self,
@@ -476,6 +545,7 @@ class Tracker:
         there, here = self._motion.boxes[old], self._motion.boxes[new]
         allowed = within_reach(there, here, self._time - book.seen[old])
         allowed &= self._probable(looks, place_odds(there, here, self._motion.deviations[old]))
+        allowed &= self._changes.allowed(book.ids[old], book.ids[new])
         i, j = assign(
             np.maximum(self._rank(similarity), 1e-3), allowed & (book.seen[old][:, None] < book.begun[new][None])
         )

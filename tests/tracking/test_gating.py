@@ -37,7 +37,7 @@ def test_the_farther_away_the_more_a_look_alike_must_be_alike():
     behind."""
 
     def last(cx, alike):
-        tracker = Tracker(calibration=CALIBRATION)
+        tracker = Tracker(TrackerConfig(split_probability=0.0), CALIBRATION)
         for i in range(30):
             tracks = tracker.update(Detections.from_arrays([box(100 + 10 * i)]), person(), i * 0.1)
         for i in range(30, 40):
