@@ -1,10 +1,10 @@
 """Tracks that went on with somebody else: found by looks, and told from people who only look different for a moment.
 
-Where people meet, or are missed for a while, a box may go to the wrong track, which then looks like another person. So
-looks that are less like the track than those of one person in one camera nearly always are put it in *doubt*: nothing is
-learnt of it until several looks together say whether the person of before is back, or somebody else has been there since
-the doubt began. Of tracks that met nobody only looks of quite another person raise a doubt: people turn round and walk
-through shadows.
+Where people meet, or are missed for a while, a box may go to the wrong track, which then looks like another person.
+So looks that are less like the track than those of one person in one camera nearly always are put it in *doubt*:
+nothing is learnt of it until several looks together say whether the person of before is back, or somebody else has been
+there since the doubt began. Of tracks that met nobody only looks of quite another person raise a doubt: people turn
+round and walk through shadows.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ SEEN_IN_COMMON = 0.2
 _ALONE = -2.0
 """Log-odds below which a look raises doubt about a track that met nobody."""
 
-_KNOWN = 0.5
-"""How well the best part of a track must be known for a doubt about it."""
+_KNOWN = 0.99
+"""How well the best part of a track must be known for a doubt about it: whoever comes into view looks different at first."""
 
 _LOOKS = 2.0
 """Clear looks, together, that decide a doubt."""
@@ -157,7 +157,7 @@ class OwnerChanges:
             tracks: ``[M]`` rows of the tracks that were seen.
             features: Of the people of the frame.
             people: ``[M]`` whose of them each track's is.
-            quality: ``[M]`` in [0, 1] how clear each look is; set to 0 of tracks in doubt: nothing may be learnt of them.
+            quality: ``[M]`` in [0, 1] how clear each look is; set to 0 where nothing may be learnt of the track.
             similarity: ``[M]`` of each with its track; infinite where too little was seen in common.
             time: Capture time in seconds.
 
