@@ -31,7 +31,7 @@ _ALONE = -2.0
 """Log-odds below which a look raises doubt about a track that met nobody."""
 
 _KNOWN = 0.99
-"""How well the best part of a track must be known for a doubt about it: whoever comes into view looks different at first."""
+"""How well the best part of a track must be known for a doubt: who comes into view looks different at first."""
 
 _LOOKS = 2.0
 """Clear looks, together, that decide a doubt."""
