@@ -26,10 +26,10 @@ def demo(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is chosen and why.")] = False,
 ) -> None:
-    """Fetch a sample and a detector once, follow the people in it across four cameras, and write videos and tables to
+    """Fetch a sample once, follow the people in it across four cameras, and write videos and tables to
     runs/demo."""
     set_up_logging(quiet=quiet, verbose=verbose)
-    files = weights.fetch(["demo-videos", "yolo11n"], console=None if quiet else errors)
+    files = weights.fetch(["demo-videos"], console=None if quiet else errors)
     videos = sorted(p for p in files if p.suffix == ".mp4")
     data: dict[str, Any] = {
         "cameras": [{"name": video.stem, "uri": str(video)} for video in videos],

@@ -33,10 +33,10 @@ class DetectorConfig(Section):
     """Who is in the frame."""
 
     model: str = Field(
-        default="yolo11n",
+        default="auto",
         description=(
-            "yolo11n (AGPL-3.0) finds people best; auto takes person-nano, which comes with streamreid (Apache-2.0). "
-            "Or: a named detector (see `streamreid weights list`), an .onnx file or OpenVINO .xml (what is recognised: "
+            "auto takes person-nano, which comes with streamreid (Apache-2.0). Or: a named detector, such as yolo11n "
+            "(AGPL-3.0; see `streamreid weights list`), an .onnx file or OpenVINO .xml (what is recognised: "
             "docs/engines.md), a folder that Ultralytics exported for OpenVINO, the folder of a detector bundle "
             "(`streamreid build-engine --kind detector`), an Ultralytics .pt file, or 'mot:FOLDER' to read boxes from "
             "FOLDER/<camera>.txt."

@@ -16,7 +16,7 @@ PREFERRED = "person-nano"
 """Named weights that ``auto`` takes."""
 
 ALTERNATIVE = "yolo11n"
-"""Named weights that find people better, and are AGPL-3.0."""
+"""Named weights, AGPL-3.0: what was the default before."""
 
 
 def auto_detector() -> Path:

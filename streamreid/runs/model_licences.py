@@ -27,7 +27,7 @@ offers a service with it has to publish the service's source, or buy a licence."
 _RESEARCH_WORDS = ("research", "non-commercial", "noncommercial")
 """In a sentence of terms: who trained on such data has no leave to sell what came of it, at least no plain one."""
 
-Use = Literal["default", "auto", "demo", "named"]
+Use = Literal["default", "demo", "named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class ModelLicence:
     Args:
         name: What users write.
         kind: detector, engine or sample.
-        used: "default" where a run without settings loads it; "auto" where `detector: {model: auto}` does; "demo" where
-            `streamreid demo` shows it; "named" where it is loaded only if somebody names it.
+        used: "default" where a run without settings loads it; "demo" where `streamreid demo` shows it; "named" where it
+            is loaded only if somebody names it.
         present: Whether it is on this machine; "wrong checksum" where it was changed.
         path: Where it is or belongs.
         size: Bytes.
@@ -94,8 +94,7 @@ def detector_licence(config: DetectorConfig) -> str:
 
 
 def _file(w: weights.Weights) -> ModelLicence:
-    standard = DetectorConfig().model
-    uses: dict[str, Use] = {PREFERRED: "auto", PREFERRED if standard == AUTO else standard: "default"}
+    standard = PREFERRED if (model := DetectorConfig().model) == AUTO else model
     sample = w.name.startswith("demo-videos/")
     try:
         present: bool | Literal["wrong checksum"] = weights.find(w.name) is not None
@@ -104,7 +103,7 @@ def _file(w: weights.Weights) -> ModelLicence:
     return ModelLicence(
         name=w.name,
         kind="sample" if sample else "detector",
-        used="demo" if sample else uses.get(w.name, "named"),
+        used="demo" if sample else "default" if w.name == standard else "named",
         present=present,
         path=str(w.path),
         size=w.size,

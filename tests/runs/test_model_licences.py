@@ -1,4 +1,4 @@
-"""What `streamreid weights list` says about licences, and that a run with ``detector: auto`` needs nothing that forbids
+"""What `streamreid weights list` says about licences, and that a run without settings needs nothing that forbids
 commercial use."""
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ def listed() -> list[dict[str, object]]:
     return rows
 
 
-def test_every_file_of_a_run_with_the_automatic_detector_allows_commercial_use(listed: list[dict[str, object]]) -> None:
-    loaded = [row for row in listed if row["used"] in ("auto", "demo")]
-    loaded += [row for row in listed if row["kind"] == "engine" and row["used"] == "default"]
+def test_every_file_of_a_default_run_and_of_the_demo_allows_commercial_use(listed: list[dict[str, object]]) -> None:
+    loaded = [row for row in listed if row["used"] in ("default", "demo")]
     assert {row["kind"] for row in loaded} == {"detector", "engine", "sample"}
     for row in loaded:
         assert {row["code_licence"], row["weights_licence"]} <= COMMERCIAL_LICENCES, row["name"]
@@ -33,7 +32,6 @@ def test_every_file_of_a_run_with_the_automatic_detector_allows_commercial_use(l
 
 
 NOT_FREE = {
-    "yolo11n": "AGPL-3.0: who offers a service with it publishes its source, or buys a licence",
     "pab-osnet-clean": "its base was trained by its makers on MSMT17, which is for research, and on private pictures",
 }
 """Files of a run without settings that a company cannot just ship, and why: the whole list. Whoever takes one away
@@ -51,8 +49,8 @@ def test_the_files_of_a_default_run_that_are_not_free_are_those_that_are_known(
 
 def test_what_does_not_allow_it_is_marked(listed: list[dict[str, object]]) -> None:
     rows = {row["name"]: row for row in listed}
-    assert (EngineConfig().model, DetectorConfig().model) == ("auto", "yolo11n")
-    assert [name for name, row in rows.items() if row["used"] == "default"] == ["yolo11n", "pab-osnet-clean"]
+    assert (EngineConfig().model, DetectorConfig().model) == ("auto", "auto")
+    assert [name for name, row in rows.items() if row["used"] == "default"] == [PREFERRED, "pab-osnet-clean"]
     assert [name for name, row in rows.items() if not row["commercial_use"]] == [ALTERNATIVE]
     assert rows[ALTERNATIVE]["weights_licence"] == "AGPL-3.0"
 

@@ -19,7 +19,7 @@ def test_defaults_and_relative_paths(tmp_path):
     config = load(tmp_path, TWO)
     assert config.cameras[0].uri == str(tmp_path / "a.mp4")
     assert config.cameras[1].uri == "0"
-    assert config.detector.model == "yolo11n"
+    assert config.detector.model == "auto"
     assert config.engine.model == "auto"
 
 
