@@ -1,7 +1,8 @@
-"""Identities over ten minutes in which people go and come back: scenes of ``_unique_scenes.py``, recorded once as track
-updates, then followed by the site in several variants.
+"""Identities over ten minutes or more in which people go and come back: scenes of ``_unique_scenes.py``, recorded once
+as track updates, then followed by the site in several variants.
 
-    python benchmarks/long_runs.py --pictures FOLDER --out scenes [--only NAME ...] [--interval 0.5] [--json]
+    python benchmarks/long_runs.py --pictures FOLDER --out scenes [--only NAME ...] [--minutes 10] [--interval 0.5]
+    [--json]
 
 Names are as in ``unique_people.py`` (kind-level-people-cameras-seed); those of kind ``test`` show people of whom no
 setting was fitted. Who a track shows is told by its features, which are drawn from those of known people. IDF1 counts a
@@ -33,6 +34,9 @@ from streamreid.types import FrameResult, PartFeatures
 
 Key = tuple[str, int]
 Rows = dict[Key, np.ndarray]
+
+MINUTES = 10
+"""Length of a scene; in a longer one people come back more often."""
 
 VISIBLE = 0.25
 """Least share of a person that is seen for the person to be missed."""
@@ -132,6 +136,9 @@ def follow(name: str, options: argparse.Namespace) -> dict[str, dict[str, float]
     """All variants of one scene."""
     kind, level, people, cameras, seed = name.split("-")
     item = scene(kind, level, int(people), int(cameras), int(seed))
+    if options.minutes != MINUTES:
+        longer = {"seconds": 60.0 * options.minutes, "visits": round(item.config.visits * options.minutes / MINUTES)}
+        item = replace(item, name=f"{name}-{options.minutes}", config=item.config.model_copy(update=longer))
     folder = make(item, options.pictures, options.out)
     source = bank(item.source, options.pictures, options.out, people=item.config.people, looks=item.looks)
     rows = who_is_who(folder, source)
@@ -172,6 +179,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of scenes; those that are there are kept")
     parser.add_argument("--only", nargs="+", default=["test-light-100-3-14", "test-heavy-100-6-16"])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--minutes", type=int, default=MINUTES)
     parser.add_argument("--interval", type=float, default=0.5, help="seconds between decisions")
     add_json(parser, "long_runs")
     options = parser.parse_args()
