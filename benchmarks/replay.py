@@ -1,5 +1,5 @@
 """How fast a cache is replayed: reading alone, tracking and association from memory, and the whole verb with its result
-files.
+files; and how many calls tracking and association make per frame, which is what limits them.
 
 streamreid run clip.mp4 --cache cache
 python benchmarks/replay.py cache
@@ -8,6 +8,8 @@ python benchmarks/replay.py cache
 from __future__ import annotations
 
 import argparse
+import cProfile
+import pstats
 import statistics
 import tempfile
 import time
@@ -31,6 +33,16 @@ def rate(frames: int, job: Callable[[], object], repeats: int) -> tuple[float, f
         wall.append(frames / (time.perf_counter() - begin[0]))
         cpu.append(frames / (time.process_time() - begin[1]))
     return statistics.median(wall), statistics.median(cpu)
+
+
+def calls(job: Callable[[], object]) -> tuple[int, int]:
+    """Functions of Python, and functions and methods in C (most of them of numpy), that are called. Operators between
+    arrays are not among them."""
+    profile = cProfile.Profile()
+    profile.runcall(job)
+    found = pstats.Stats(profile).stats  # type: ignore[attr-defined]
+    inside = sum(count for (file, _, _), (_, count, *_) in found.items() if file == "~")
+    return sum(count for _, count, *_ in found.values()) - inside, inside
 
 
 def main() -> None:
@@ -64,6 +76,11 @@ def main() -> None:
         wall, cpu = rate(len(seen), job, args.repeats)
         figures[name] = {"frames per second": wall, "frames per processor second": cpu}
         print(f"{name:26} {wall:8.0f} frames/s by the wall, {cpu:8.0f} per second of processor time")
+    python, inside = calls(jobs["tracking and association"])
+    figures["calls per frame"] = {"python": python / len(seen), "c": inside / len(seen)}
+    print(
+        f"tracking and association call {python / len(seen):.0f} functions of Python and {inside / len(seen):.0f} in C"
+    )
     save_asked(args, figures)
 
 

@@ -32,6 +32,11 @@ _NEAR_SCORE = 0.3
 _NEAR_COVER = 0.3
 """Share of a box that another covers from which one of the two people may hide the other."""
 
+_TOUCHING_COVER = 0.1
+"""Share of either of two boxes inside the other from which somebody who is alone may have come from behind the other.
+Compared on vtest.avi and the PETS pair, from each of four first frames: .3 takes 3 % fewer detections, but loses .006
+IDF1 in one of the eight."""
+
 _CHANGED_SCORE = 0.25
 """Change of a person's score from which one frame shows much more of them than the other."""
 
@@ -75,6 +80,7 @@ class Pairs:
         before: ``[P]`` rows of the earlier frame.
         after: ``[P]`` rows of the later frame, one to one.
         doubtful: Whether somebody came, went, may be hidden or may be taken for somebody else in between.
+        emerged: Whether somebody came out from behind somebody else in between, or went there.
         velocity: ``[M, 2]`` of the later frame's boxes.
         unrest: Share of the people of both frames, in [0, 1], who come, go, or are seen much better in one frame than
             in the other, as where people hide behind each other or behind things; NaN where that is not known.
@@ -83,6 +89,7 @@ class Pairs:
     before: NDArray[np.intp]
     after: NDArray[np.intp]
     doubtful: bool
+    emerged: bool
     velocity: Float64Array
     unrest: float
 
@@ -99,13 +106,18 @@ def pair_up(one: DetectedFrame, two: DetectedFrame, *, sure: float) -> Pairs:
     velocity = np.full((len(two.people), 2), np.nan)
     if seconds <= 0 or one.size != two.size:  # a clock that was set back, or another picture
         nobody = np.zeros(0, np.intp)
-        return Pairs(nobody, nobody, True, velocity, np.nan)
+        return Pairs(nobody, nobody, True, False, velocity, np.nan)
     first, second = _centred(one.people.boxes), _centred(two.people.boxes)
     quality, allowed = _likeness(first, second, one.velocity, seconds)
     before, after = assign(quality, allowed)
     velocity[after] = _averaged(one.velocity[before], (second[after, :2] - first[before, :2]) / seconds, seconds)
-    doubtful = _doubtful(one.people, two.people, before, after, allowed, sure)
-    return Pairs(before, after, doubtful, velocity, _unrest(one.people, two.people, before, after, sure))
+    alone = _without(one.people.scores, before), _without(two.people.scores, after)
+    gone, come = (scores >= sure for scores in alone)
+    doubtful = bool(gone.any() or come.any()) or _doubtful(one.people, two.people, allowed)
+    emerged = any(_emerged(f.people, scores >= _NEAR_SCORE) for f, scores in zip((one, two), alone, strict=True))
+    count = int(np.count_nonzero(gone) + np.count_nonzero(come))
+    unrest = _unrest(one.people, two.people, before, after, count)
+    return Pairs(before, after, doubtful, emerged, velocity, unrest)
 
 
 def between(one: DetectedFrame, two: DetectedFrame, pairs: Pairs, time: float) -> Detections:
@@ -141,29 +153,36 @@ def _averaged(old: Float64Array, new: Float64Array, seconds: float) -> Float64Ar
     return np.asarray(np.where(np.isfinite(old), (1 - weight) * old + weight * new, _FIRST_VELOCITY * new))
 
 
-def _doubtful(
-    one: Detections,
-    two: Detections,
-    before: NDArray[np.intp],
-    after: NDArray[np.intp],
-    allowed: BoolArray,
-    sure: float,
-) -> bool:
-    for people, paired in ((one, before), (two, after)):
-        alone = people.scores >= sure
-        alone[paired] = False
-        if alone.any() or _near(people):
-            return True
+def _doubtful(one: Detections, two: Detections, allowed: BoolArray) -> bool:
+    if _near(one) or _near(two):
+        return True
     likely = allowed & (one.scores >= _NEAR_SCORE)[:, None] & (two.scores >= _NEAR_SCORE)
     return bool((likely.sum(0) > 1).any() or (likely.sum(1) > 1).any())
 
 
-def _unrest(one: Detections, two: Detections, before: NDArray[np.intp], after: NDArray[np.intp], sure: float) -> float:
+def _unrest(one: Detections, two: Detections, before: NDArray[np.intp], after: NDArray[np.intp], alone: int) -> float:
     there = int((one.scores >= _NEAR_SCORE).sum() + (two.scores >= _NEAR_SCORE).sum())
     scores = one.scores[before], two.scores[after]
     changed = (np.abs(scores[0] - scores[1]) > _CHANGED_SCORE) & (np.maximum(*scores) >= _NEAR_SCORE)
-    alone = sum(int((np.delete(p.scores, rows) >= sure).sum()) for p, rows in ((one, before), (two, after)))
     return min((2 * int(changed.sum()) + alone) / max(there, 1), 1.0)
+
+
+def _without(scores: FloatArray, paired: NDArray[np.intp]) -> FloatArray:
+    """Scores of those without partner; 0 for the others."""
+    alone = scores.copy()
+    alone[paired] = 0.0
+    return alone
+
+
+def _emerged(people: Detections, alone: BoolArray) -> bool:
+    """Whether any of those who are ``alone`` [N] touches somebody else of the same frame."""
+    if not np.count_nonzero(alone):
+        return False
+    others = people.scores >= _NEAR_SCORE
+    cover = cover_matrix(people.boxes, people.boxes)
+    cover = np.maximum(cover, cover.T)
+    np.fill_diagonal(cover, 0.0)
+    return bool((cover[np.ix_(alone, others)] > _TOUCHING_COVER).any())
 
 
 def _near(people: Detections) -> bool:

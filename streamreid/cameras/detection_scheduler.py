@@ -4,8 +4,8 @@ The detector is the most expensive stage after start-up, and two frames a tenth 
 is where. Every fourth frame is always detected. If nobody came or went from one of these to the next, nobody hides
 anybody and nobody can be taken for anybody else, the people are carried on in between, on straight lines. Otherwise the
 frame in the middle is detected too, and both halves are judged in the same way, until detected frames are no more than
-`DOUBTFUL_SECONDS` apart. Somebody who appears is therefore found in the next detected frame, and tracked from the
-first one in which a closer look finds them.
+`DOUBTFUL_SECONDS` apart. Where somebody came out from behind somebody else, or went there, it goes on until the last
+frame before and the first one after are known: in these few frames the tracker tells one from the other.
 
 Where people hide behind each other or behind things all the time, the detector finds many of them in one frame and not
 in the next: what is skipped is lost, and the people carried on are the wrong ones. There every frame is detected. How
@@ -132,7 +132,7 @@ class DetectionScheduler:
         while gaps:
             still_open = []
             for a, b, pairs in gaps:
-                if b - a > 1 and _too_long(known[b].time - known[a].time, doubtful=pairs.doubtful):
+                if b - a > 1 and _too_long(known[b].time - known[a].time, pairs):
                     still_open.append((a, b))
                 else:
                     closed.append((a, b, pairs))
@@ -171,6 +171,6 @@ class DetectionScheduler:
         self._cameras.pop(camera, None)
 
 
-def _too_long(seconds: float, *, doubtful: bool) -> bool:
+def _too_long(seconds: float, pairs: Pairs) -> bool:
     """Whether a gap needs another detection. 1e-6 s: times are rounded."""
-    return seconds <= 0 or seconds > (DOUBTFUL_SECONDS if doubtful else CALM_SECONDS) + 1e-6
+    return pairs.emerged or seconds <= 0 or seconds > (DOUBTFUL_SECONDS if pairs.doubtful else CALM_SECONDS) + 1e-6

@@ -103,9 +103,9 @@ class DetectorConfig(Section):
     precision: Precision = Field(default="auto", description="auto takes bf16 where the CPU computes it in hardware.")
     batch: int = Field(default=8, ge=1, le=256, description="Largest number of frames in one run of the detector.")
     schedule: Literal["every", "adaptive"] = Field(
-        default="every",
+        default="adaptive",
         description=(
-            "Which frames of recordings the detector looks at: 'every' one, or 'adaptive' every second to fourth where "
+            "Which frames of recordings the detector looks at: 'every' one, or 'adaptive' as many as are needed where "
             "the camera stands still; people are carried on in between. Live cameras: every frame. See "
             "docs/engines.md."
         ),

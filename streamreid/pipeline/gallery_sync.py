@@ -405,7 +405,8 @@ class GallerySync:
                 continue  # delayed: its picture has gone
             for row, track_id in enumerate(seen.tracks.ids.tolist()):
                 key, quality = (seen.camera, track_id), float(seen.quality[row])
-                if quality > 1.1 * self.crops.get(key, (0.0, b""))[0] + 0.01:
+                sharper = quality > 1.1 * self.crops.get(key, (0.0, b""))[0] + 0.01
+                if sharper and seen.tracks.scores[row] > 0:  # a box that was carried on may show anything
                     picture = _jpeg(frame.image, seen.tracks.boxes[row], blur_boxes, self._blur)
                     if picture:
                         self.crops[key] = quality, picture

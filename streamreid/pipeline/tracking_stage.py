@@ -135,11 +135,14 @@ class TrackingStage:
         """
         self.advance(frame)
         late = self._late[frame.camera]
-        tracks = late.tracker.update(detections, features, frame.time, size=frame.size, camera=motion)
-        if not detected:
-            tracks = replace(tracks, scores=np.zeros_like(tracks.scores))
+        tracks = late.tracker.update(
+            detections, features, frame.time, size=frame.size, camera=motion, detected=detected
+        )
         of_tracks = _rows(features, tracks.rows)
         seen = _observation(frame, detections, tracks, of_tracks, late.tracker)
+        if not detected:  # what was seen of them counts all the same
+            tracks = replace(tracks, scores=np.zeros_like(tracks.scores))
+            seen = replace(seen, tracks=replace(seen.tracks, scores=np.zeros_like(seen.tracks.scores)))
         if self._eight_bits:
             rounded = PartFeatures(in_eight_bits(seen.features.parts), seen.features.visibility)
             seen = replace(seen, features=rounded)

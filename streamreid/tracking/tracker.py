@@ -169,6 +169,7 @@ class Tracker:
         *,
         size: tuple[int, int] | None = None,
         camera: FloatArray | None = None,
+        detected: bool = True,
     ) -> Tracks:
         """Take the people found in one frame.
 
@@ -182,6 +183,8 @@ class Tracker:
                 ``exit_seconds``.
             camera: ``[2, 3]`` affine map from pixels of the previous frame to pixels of this one, for a moving camera
                 (see :class:`streamreid.tracking.camera_motion.CameraMotion`).
+            detected: False where the boxes lie between detections of earlier and later frames; they are followed more
+                closely.
 
         Returns:
             Confirmed tracks; boxes are the filter's, which jitter less than the detector's. ``rows`` refers to
@@ -208,7 +211,7 @@ class Tracker:
         if len(people) == len(detections):
             self._hidden = np.empty_like(people.hidden)
             self._hidden[people.rows] = people.hidden
-        return self._report(self._match(people, confirmed), people, size)
+        return self._report(self._match(people, confirmed, detected), people, size)
 
     def _advance(self, time: float, camera: FloatArray | None) -> BoolArray:
         """Move all tracks to ``time`` and end those that are gone. Returns which of the others are confirmed."""
@@ -270,7 +273,7 @@ class Tracker:
             self._appearance.keep(mask)
             self._changes.forget(self._book.ids.tolist())
 
-    def _match(self, people: FramePeople, confirmed: BoolArray) -> IntArray:
+    def _match(self, people: FramePeople, confirmed: BoolArray, detected: bool) -> IntArray:
         """Assign, correct and begin tracks. Returns for every track row the person's number, or -1."""
         assert self._time is not None
         c, gap = self.config, self._time - self._book.seen
@@ -307,7 +310,7 @@ class Tracker:
             take(pairs, pairs.overlap)
         if self._pace >= _SLOW:
             take(*self._walked(~confirmed & (taken < 0), people, people.sure & free))
-        return self._apply(taken, people, near, confirmed, alike)
+        return self._apply(taken, people, near, confirmed, alike, detected)
 
     def _candidates(self, people: FramePeople) -> Candidates:
         c, predicted = self.config, self._motion.boxes
@@ -400,7 +403,13 @@ class Tracker:
         return min(max(-now.intercept / max(now.slope, 1e-6), -1.0), 1.0)
 
     def _apply(
-        self, taken: IntArray, people: FramePeople, near: Candidates, confirmed: BoolArray, alike: FloatArray
+        self,
+        taken: IntArray,
+        people: FramePeople,
+        near: Candidates,
+        confirmed: BoolArray,
+        alike: FloatArray,
+        detected: bool,
     ) -> IntArray:
         assert self._time is not None
         hit = (taken >= 0).nonzero()[0]
@@ -412,7 +421,7 @@ class Tracker:
         quality *= own > 0.5
         if self._changes.enabled and self._appearance.shape[1] > 1:  # else nobody was ever looked at
             taken, hit = self._part(taken, hit, people, quality, alike)
-        self._motion.update(hit, boxes, scores)
+        self._motion.update(hit, boxes, scores, detected=detected)
         if people.looked:
             self._appearance.update(hit, people.features, quality, people.rows.take(found))
         self._book.observe(hit, self._time, self._motion.boxes.take(hit, 0), scores, people.sure.take(found))

@@ -59,6 +59,18 @@ def test_somebody_who_appears_is_found_within_the_bound_and_detected_more_often_
     assert sum(looked) < 12
 
 
+@pytest.mark.parametrize("appears", range(8, 16))
+@pytest.mark.parametrize("unsure", [False, True])
+def test_somebody_who_comes_out_from_behind_another_is_known_from_the_first_frame_and_so_is_the_last_before(
+    appears, unsure
+):
+    boxes = [[person(100)] + [person(132)] * (i >= appears) for i in range(24)]
+    scores = [[0.9] + [0.4 if unsure else 0.9] * (i >= appears) for i in range(24)]
+    people, looked = follow(boxes, scores=scores)
+    assert [len(found) for found in people] == [1 + (i >= appears) for i in range(24)]
+    assert looked[appears - 1 : appears + 1] == [True, True]
+
+
 def test_people_who_meet_are_detected_more_often_than_before_and_after():
     boxes = [[person(100 + 8.0 * i), person(420 - 8.0 * i)] for i in range(40)]
     _, looked = follow(boxes)

@@ -69,6 +69,17 @@ def test_the_same_tracks_and_identities_with_fewer_runs_of_the_detector(scene, c
     assert all((r.tracks.rows >= 0).all() for r in carried)
 
 
+def test_what_is_seen_of_people_who_are_carried_on_counts_by_their_interpolated_score(scene, colours, tmp_path):
+    video, updates = scene.camera("left", [0, 1]), []
+    follow(scene, colours, video, cache=tmp_path / "cache", engine={"embedding_interval": 0})
+    with Replay(tmp_path / "cache", observers=[updates.append]) as replay:
+        list(replay)
+    seen = [item for update in updates for item in update.observations if len(item.tracks)]
+    carried = [item for item in seen if (item.tracks.scores == 0).all()]
+    assert len(carried) > 10
+    assert all((item.quality > 0.5).all() and item.features.visibility.any(1).all() for item in carried)
+
+
 def test_it_is_the_same_whatever_else_is_read_and_however_many_frames_the_detector_takes(scene, colours):
     videos = scene.camera("left", [0, 1, 2]), scene.camera("right", [2, 0, 3], rate=7)
     one = rows(follow(scene, colours, videos[0])[0])

@@ -78,3 +78,14 @@ def test_doubt_grows_while_unseen():
         doubts.append(float(f.deviations[0]))
     assert doubts == sorted(doubts)
     assert doubts[-1] > doubts[0]
+
+
+def test_boxes_between_two_detections_are_followed_as_if_they_were_twice_as_exact():
+    start, box = np.array([[100, 100, 140, 200]], np.float32), np.array([[110, 104, 150, 204]], np.float32)
+    carried, exact = MotionFilter(), MotionFilter(MotionNoise(measurement=0.02, measurement_size=0.075))
+    for motion in (carried, exact):
+        motion.add(start)
+        motion._state[2:] = 1.0  # the same doubt about the prediction
+    carried.update(np.array([0]), box, np.array([0.7], np.float32), detected=False)
+    exact.update(np.array([0]), box, np.array([0.7], np.float32))
+    np.testing.assert_array_equal(carried.boxes, exact.boxes)
