@@ -250,9 +250,15 @@ class SceneFrames:
     def close(self) -> None: ...
 
 
-def make(item: Scene, pictures: Path, out: Path) -> Path:
+def make(item: Scene, pictures: Path, out: Path, sets: dict[str, Any] | None = None) -> Path:
     """Walk through a scene and keep what perception says of it (``updates.bin``) and who was where (``truth.npz``:
     camera, time, person, share to be seen, whole and visible box in pixels); what is there is kept.
+
+    Args:
+        item: The scene.
+        pictures: Where people come from.
+        out: Where scenes are kept.
+        sets: Settings that are not as by default.
 
     Returns:
         The folder.
@@ -262,7 +268,7 @@ def make(item: Scene, pictures: Path, out: Path) -> Path:
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     source = bank(item.source, pictures, out, people=item.config.people, looks=item.looks)
-    config, engine = settings(item.config.cameras), load_engine(out)
+    config, engine = settings(item.config.cameras).with_settings(sets or {}), load_engine(out)
     statistics = Statistics({c.name: CameraCount() for c in config.cameras})
     tracking = CameraTracking(config, engine, live=False, statistics=statistics, faults=FrameFaults.counted(statistics))
     frames = SceneFrames(item.config, source, config)

@@ -1,8 +1,8 @@
 """Identities over ten minutes or more in which people go and come back: scenes of ``_unique_scenes.py``, recorded once
 as track updates, then followed by the site in several variants.
 
-    python benchmarks/long_runs.py --pictures FOLDER --out scenes [--only NAME ...] [--minutes 10] [--interval 0.5]
-    [--json]
+    python benchmarks/long_runs.py --pictures FOLDER --out scenes [--only NAME ...] [--minutes 10] [--whole]
+    [--interval 0.5] [--json]
 
 Names are as in ``unique_people.py`` (kind-level-people-cameras-seed); those of kind ``test`` show people of whom no
 setting was fitted. Who a track shows is told by its features, which are drawn from those of known people. IDF1 counts a
@@ -139,7 +139,9 @@ def follow(name: str, options: argparse.Namespace) -> dict[str, dict[str, float]
     if options.minutes != MINUTES:
         longer = {"seconds": 60.0 * options.minutes, "visits": round(item.config.visits * options.minutes / MINUTES)}
         item = replace(item, name=f"{name}-{options.minutes}", config=item.config.model_copy(update=longer))
-    folder = make(item, options.pictures, options.out)
+    if options.whole:
+        item = replace(item, name=f"{item.name}-whole")
+    folder = make(item, options.pictures, options.out, {"tracker.split_probability": 0.0} if options.whole else None)
     source = bank(item.source, options.pictures, options.out, people=item.config.people, looks=item.looks)
     rows = who_is_who(folder, source)
     truth = dict(np.load(folder / "truth.npz"))
@@ -180,6 +182,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=["test-light-100-3-14", "test-heavy-100-6-16"])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--minutes", type=int, default=MINUTES)
+    parser.add_argument("--whole", action="store_true", help="tracks never end by looks")
     parser.add_argument("--interval", type=float, default=0.5, help="seconds between decisions")
     add_json(parser, "long_runs")
     options = parser.parse_args()
