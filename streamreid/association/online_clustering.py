@@ -13,8 +13,8 @@ from streamreid.association.camera_normalisation import CameraMeans
 from streamreid.association.identity_registry import IdentityRegistry
 from streamreid.association.learnt_places import LearntPlaces
 from streamreid.association.link_model import explain, link_log_odds, link_terms, sigmoid
+from streamreid.association.older_evidence import OlderEvidence
 from streamreid.association.older_identities import OlderIdentities
-from streamreid.association.older_places import OlderPlaces
 from streamreid.association.pair_graph import PairGraph
 from streamreid.association.pair_weighing import LATE, PairWeighing
 from streamreid.association.similarity_cache import SimilarityCache, sides
@@ -103,7 +103,7 @@ class OnlineClustering:
             self.means.begin(adaptation.means)
         self._pairs = SimilarityCache(config.unification, self.means)
         self._older = OlderIdentities(config, self._calibration, self.means)
-        self._older_places = OlderPlaces(place)
+        self._held = OlderEvidence(place)
         self.index = self._older.index
         self._levels = StrangerLevels()
         self.places = LearntPlaces() if place is None and config.link.times else None
@@ -126,6 +126,7 @@ class OnlineClustering:
         if len(missing):
             graph = graph.joined(nodes.weigh(missing))
         labels = graph.agglomerate(groups, threshold)
+        self._held.decided(graph)
         probability = graph.membership(labels)
         self._learn_times(nodes, graph, labels)
         owner = owners(labels, graph, tracks)
@@ -150,7 +151,7 @@ class OnlineClustering:
         own |= {g for k in book.pairs.partners(keys) if (g := book.owner(k)) and book.people[g].past is not None}
         past = sorted(own | {g for k in keys for g in self._older.near.get(k, ()) if g in book.people})
         nodes = [tracks[k] for k in keys] + [e for g in past if (e := book.people[g].past) is not None]
-        place = self._older_places.table(keys)
+        place = self._held.begin(keys)
         before = np.array([link.global_id if link else 0 for link in links] + past, np.int64)
         return PairWeighing(
             keys,
@@ -164,7 +165,7 @@ class OnlineClustering:
             self._strangers(keys, stale, before),
             self.times,
             place,
-            self._older_places.known,
+            self._held,
             self.config.link,
             self._calibration,
             self._graph,
@@ -337,7 +338,7 @@ class OnlineClustering:
 
     def retire(self, keys: Collection[TrackKey], book: IdentityRegistry) -> None:
         """Tracks leave the window, after the decision in which they took part and before their places are forgotten."""
-        self._older_places.retire(keys, book)
+        self._held.retire(keys, book)
 
     def by_place(self, keys: list[TrackKey], count: int) -> FloatArray | None:
         """``[T, N]`` log-odds by place of the tracks with all nodes; None where no camera is calibrated."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from streamreid.association.identity_registry import IdentityRegistry
 from streamreid.association.link_model import Sides, link_log_odds, pair_terms
+from streamreid.association.older_evidence import Held, OlderEvidence
 from streamreid.association.pair_graph import LinkBound, PairGraph, all_pairs, rising
 from streamreid.association.similarity_cache import SimilarityCache
 from streamreid.association.site_adaptation import AnyCalibration
@@ -46,7 +47,7 @@ class PairWeighing:
         levels: ``[T, 2]`` how much more than most the tracks look like strangers, of their own camera and of others.
         times: What was learnt of how the times of two tracks relate.
         place: ``[T, T]`` log-odds by place; None says nothing.
-        older_places: Log-odds by place of tracks being older identities.
+        held: What places and times say of tracks being older identities.
         link: Weights of the terms.
         calibration: From similarity to log-odds.
         graph: What the camera graph forbids.
@@ -64,7 +65,7 @@ class PairWeighing:
     levels: FloatArray
     times: TimeRelations
     place: FloatArray | None
-    older_places: Mapping[TrackKey, Mapping[int, float]]
+    held: OlderEvidence
     link: LinkConfig
     calibration: AnyCalibration
     graph: CameraGraph
@@ -80,7 +81,7 @@ class PairWeighing:
     def candidates(self, threshold: float) -> Codes:
         """Pairs that can matter at this threshold of log-odds, rising."""
         found = [self._likely(threshold), self._by_looks()[0], self._believed()]
-        return rising(np.concatenate([*found, self._with_older_places[0]]))
+        return rising(np.concatenate([*found, self._older_places[0]]))
 
     def _likely(self, threshold: float) -> Codes:
         """Pairs of tracks whose evidence may reach the threshold."""
@@ -205,11 +206,12 @@ class PairWeighing:
         return np.asarray(-self._slope / 2 * (level[one, column] + level[two, column]), np.float32)
 
     def _by_times(self, one: Codes, two: Codes) -> FloatArray:
-        """``[P]`` log-odds by how the times of both relate, 0 with older identities."""
+        """``[P]`` log-odds by how the times of both relate; with older identities as far as it is known."""
         said = np.zeros(len(one), np.float32)
         tracks = two < len(self.keys)
         if self.link.times and self.times.most > 0:
             said[tracks] = self.times.log_odds(self.keys, *self.spans, one[tracks], two[tracks])
+            _put(said, one * len(self) + two, *self._older_times)
         return said
 
     @property
@@ -224,24 +226,26 @@ class PairWeighing:
         place = np.zeros(len(one), np.float32)
         tracks = two < len(self.keys)
         place[tracks] = self.place[one[tracks], two[tracks]]
-        older, values = self._with_older_places
-        if len(older):
-            code = one * len(self) + two
-            at = np.minimum(np.searchsorted(older, code), len(older) - 1)
-            there = older[at] == code
-            place[there] = values[at[there]]
+        _put(place, one * len(self) + two, *self._older_places)
         return place
 
     @cached_property
-    def _with_older_places(self) -> tuple[Codes, FloatArray]:
-        """Pairs of tracks with older identities of which places say something, rising, and ``[P]`` the log-odds."""
+    def _older_places(self) -> tuple[Codes, FloatArray]:
+        return self._of_older(self.held.places)
+
+    @cached_property
+    def _older_times(self) -> tuple[Codes, FloatArray]:
+        return self._of_older(self.held.times)
+
+    def _of_older(self, held: Held) -> tuple[Codes, FloatArray]:
+        """Pairs of tracks with older identities of which something is known, rising, and ``[P]`` the log-odds."""
         row = {key: number for number, key in enumerate(self.keys)}
         column = {gid: len(self.keys) + number for number, gid in enumerate(self.past)}
         found = sorted(
             (row[key] * len(self) + column[gid], said)
-            for key, held in self.older_places.items()
+            for key, known in held.items()
             if key in row
-            for gid, said in held.items()
+            for gid, said in known.items()
             if gid in column
         )
         code, values = zip(*found, strict=True) if found else ((), ())
@@ -267,3 +271,11 @@ class PairWeighing:
             graph.log_odds[certain], graph.weight[certain], graph.forbidden[certain] = CERTAIN, 1e3, False
         if len(cannot):
             graph.forbidden |= np.isin(graph.code, cannot)
+
+
+def _put(values: FloatArray, code: Codes, at: Codes, said: FloatArray) -> None:
+    """Write what is said of some pairs, ``at`` rising, to the values of pairs ``code``."""
+    if len(at):
+        where = np.minimum(np.searchsorted(at, code), len(at) - 1)
+        there = at[where] == code
+        values[there] = said[where[there]]

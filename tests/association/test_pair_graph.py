@@ -1,6 +1,7 @@
 """Only pairs that can matter are weighed, and the decision is that of weighing all pairs."""
 
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ class EveryPair(OnlineClustering):
                     similarity[row, column], common[row, column] = value
         place = self.by_place(keys, len(nodes))
         for row, key in enumerate(keys):
-            for gid, said in found.older_places.get(key, {}).items():
+            for gid, said in found.held.places.get(key, {}).items():
                 if gid in past:
                     place[row, len(keys) + past.index(gid)] = said
         one, two = np.divmod(np.arange(len(keys) * len(nodes)), len(nodes))
@@ -53,6 +54,10 @@ class EveryPair(OnlineClustering):
         times = np.zeros((len(keys), len(nodes)), np.float32)
         square = np.divmod(np.arange(len(keys) ** 2), max(len(keys), 1))
         times[:, : len(keys)] = self.times.log_odds(keys, *found.spans, *square).reshape(len(keys), -1)
+        for row, key in enumerate(keys if self.times.most > 0 else ()):
+            for gid, said in found.held.times.get(key, {}).items():
+                if gid in past:
+                    times[row, len(keys) + past.index(gid)] = said
         graph = self.weigh(
             keys,
             past,
@@ -70,6 +75,8 @@ class EveryPair(OnlineClustering):
         labels = agglomerate(graph.log_odds, graph.weight, graph.forbidden, threshold=float(np.log(p / (1 - p))))
         probability, owner = membership(labels, graph), owners(labels, graph, tracks)
         self._learn(found, graph, labels)
+        dense = SimpleNamespace(find=lambda a, b: (len(nodes) * a + b, a >= 0), terms={"times": times.ravel()})
+        self._held.decided(dense)
         links = [(k, owner.get(int(labels[i]), 0), float(probability[i])) for i, k in enumerate(keys)]
         row = {k: i for i, k in enumerate(keys)}
         return Decision(
@@ -259,6 +266,11 @@ def test_what_the_offline_path_adds_to_looks_is_what_the_online_one_adds(monkeyp
     one, two = one[seen], two[seen]
     assert (two >= len(keys)).any()
     terms = found.weigh(one * count + two).terms
+    held = np.zeros((len(keys), count), bool)  # what tracks that are gone left behind: the offline path has them all
+    for key, known in found.held.times.items():
+        held[keys.index(key), [len(keys) + past.index(gid) for gid in known if gid in past]] = True
+    assert held.any()
+    terms["times"][held[one, two]] = 0.0
     for mine, name in ((strangers, "strangers"), (times, "times")):
         assert np.abs(terms[name]).max() > 0.1
         np.testing.assert_allclose(mine[one, two], terms[name], atol=1e-5, err_msg=name)
