@@ -1,7 +1,7 @@
 """How long it takes until the first result: ``streamreid run`` with compiled graphs of an earlier start (warm) and
 without (cold), and ``streamreid --help``.
 
-    python benchmarks/startup.py VIDEO --detector yolo11n.onnx [--engine NAME] [--rounds 5] [--beside OTHER_CHECKOUT]
+    python benchmarks/startup.py VIDEO [--detector yolo11n.onnx] [--engine NAME] [--rounds 5] [--beside OTHER_CHECKOUT]
 
 The first frames of the video are followed by processes of their own. The clock starts when the process does and stops
 when the first person stands in ``results.jsonl``, which is written line by line; the processor time until then is that
@@ -101,14 +101,14 @@ def once(mode: str, checkout: Path, scratch: Path, args: argparse.Namespace, cli
             env["STREAMREID_CACHE"] = str(Path(folder) / "cache")
         out = Path(folder) / "out"
         engine = ["--engine", args.engine] if args.engine else []
-        words = ["run", str(clip), "--detector", str(args.detector), *engine, "--out", str(out), "--quiet"]
+        words = ["run", str(clip), "--detector", args.detector, *engine, "--out", str(out), "--quiet"]
         return measure(words, env, out / "results.jsonl")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", type=Path)
-    parser.add_argument("--detector", type=Path, required=True)
+    parser.add_argument("--detector", default="auto", help="as in detector.model; default: the program's own default")
     parser.add_argument("--engine", help="engine bundle or name; default: the program's own default")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--frames", type=int, default=24, help="frames of the clip that is followed")
@@ -116,7 +116,8 @@ def main() -> None:
     parser.add_argument("--beside", type=Path, help="another checkout, measured in turns")
     add_json(parser, "startup")
     args = parser.parse_args()
-    args.detector = args.detector.resolve()
+    if Path(args.detector).is_file():
+        args.detector = str(Path(args.detector).resolve())
     checkouts = {"streamreid": ROOT} | ({} if args.beside is None else {"beside": args.beside.resolve()})
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,9 @@ NO_FIGURES = {"figure", "figure_parts", "screenshots", "compare", "report"}
 """Scripts that draw pictures, or read records."""
 
 README = (
-    "**{{tracking yolo11n.onnx.streamreid.HOTA/IDF1/switches .3f/.3f/d}}** | best peer (BoxMOT StrongSORT) "
+    "**{{tracking person-nano.onnx.streamreid.HOTA/IDF1/switches .3f/.3f/d}}**; "
+    "**{{tracking yolo11n.onnx.streamreid.HOTA/IDF1/switches .3f/.3f/d}}** | best peer on the same boxes and features "
+    "(BoxMOT StrongSORT) {{tracking person-nano.onnx.BoxMOT_StrongSORT.HOTA/IDF1/switches .3f/.3f/d}}; "
     "{{tracking yolo11n.onnx.BoxMOT_StrongSORT.HOTA/IDF1/switches .3f/.3f/d}} |",
     "**{{association.clip pets.full.IDF1 .3f}}** | the same tracks unlinked "
     "{{multicam pab-osnet-clean.unlinked.IDF1 .3f}} |",
@@ -24,9 +26,14 @@ README = (
     "{{unseen_cameras pab-osnet-small.parts.person.R1/mAP .3f}}, the base model retail-0277 .538 / .560 |",
     "**{{adaptation.cuhk03 retail-0277.50x.5.mAP .3f}}** | as the engine gives features "
     "{{adaptation.cuhk03 retail-0277.plain.mAP .3f}} |",
-    "**{{speed.dynamic streamreid_run.whole .1f}}**; "
-    "**{{speed.dynamic streamreid_run_detector.schedule_adaptive.whole .1f}}** | "
-    "`yolo track` without ReID, same weights on OpenVINO in fp16 {{speed.dynamic yolo_track.whole .1f}} |",
+    "**{{speed streamreid_run_detector.model_auto.whole .1f}}**; {{speed streamreid_run.whole .1f}}; "
+    "{{speed streamreid_run_detector.schedule_every.whole .1f}} | "
+    "`yolo track` with YOLO11n, without ReID, on OpenVINO in fp16 "
+    "{{speed yolo_track_yolo11n_openvino_model.whole .1f}}, in int8 "
+    "{{speed yolo_track_yolo11n_int8_openvino_model.whole .1f}} |",
+    "**{{speed.hd streamreid_run_detector.model_auto.whole .1f}}**; {{speed.hd streamreid_run.whole .1f}} | "
+    "fp16 {{speed.hd yolo_track_yolo11n_openvino_model.whole .1f}}, "
+    "int8 {{speed.hd yolo_track_yolo11n_int8_openvino_model.whole .1f}} |",
     "`kill -9` {{gallery_kill kills d}} times while a gallery is written: confirmed writes lost | "
     "**{{gallery_kill faults d}}** of {{gallery_kill confirmed ,d}} |",
 )
