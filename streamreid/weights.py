@@ -243,7 +243,7 @@ def entries(name: str) -> list[Weights]:
         names = sorted({n for w in REGISTRY for n in (w.name, w.name.split("/")[0])})
         near = difflib.get_close_matches(name, names, n=1)
         raise WeightsError(
-            f"no weights are named '{name}'{f'; did you mean {near[0]!r}?' if near else ''} Known: {', '.join(names)}"
+            f"no weights are named '{name}'{f'; did you mean {near[0]!r}?' if near else '.'} Known: {', '.join(names)}"
         )
     return found
 

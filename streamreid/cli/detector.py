@@ -162,6 +162,13 @@ def _prepare(
     if truth is not None:
         return clips, detector_bench.true_people(clips, truth), f"ground truth in {truth}"
     name = reference or next((n for n in (ALTERNATIVE, PREFERRED) if _is_here(n)), PREFERRED)
+    if reference is None and name == PREFERRED:
+        errors.print(
+            f"{ALTERNATIVE} is not on this machine, so {PREFERRED} itself says who is there, and looks better than it "
+            f"is: fetch it (streamreid weights fetch {ALTERNATIVE}), or give --reference or --truth",
+            highlight=False,
+            soft_wrap=True,
+        )
     work.step(f"asking {name} at {_REFERENCE_SIZE} pixels who is there")
     stronger = open_detector(DetectorConfig(model=name, size=_REFERENCE_SIZE))
     return clips, detector_bench.reference_people(clips, stronger), f"{name} at {_REFERENCE_SIZE} pixels"

@@ -158,7 +158,6 @@ def _config(size: str, values: dict[str, Any]) -> SceneConfig:
         return SceneConfig(width=width, height=height, **values)
     except ValidationError as error:
         first = error.errors()[0]
+        reason = first["msg"].removeprefix("Value error, ")
         name = ".".join(map(str, first["loc"]))
-        raise ConfigError(
-            f"--{name or 'scene'}: {first['msg']} (got {first['input']})" if name else str(first["msg"])
-        ) from None
+        raise ConfigError(f"--{name or 'scene'}: {reason} (got {first['input']})" if name else reason) from None

@@ -55,8 +55,9 @@ def people(
         )
     except ValidationError as error:
         first = error.errors()[0]
+        reason = first["msg"].removeprefix("Value error, ")
         name = "-".join(map(str, first["loc"])).replace("_", "-")
-        raise ConfigError(f"--{name}: {first['msg']} (got {first['input']})" if name else first["msg"]) from None
+        raise ConfigError(f"--{name}: {reason} (got {first['input']})" if name else reason) from None
     begin = time.perf_counter()
     with Work("people", total=people + test_people, quiet=quiet) as work:
         report = write_people(config, out, clothes=clothes, processes=processes, tick=work.advance)

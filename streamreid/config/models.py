@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, NonNegativeInt
 
 from streamreid._sections import Section, basic
 
@@ -65,7 +65,7 @@ class DetectorConfig(Section):
         validation_alias=AliasChoices("size", "imgsz"),
         json_schema_extra=basic("pixels", low="Small people are missed.", high="Slower, with the square of the size."),
     )
-    classes: tuple[int, ...] | None = Field(
+    classes: tuple[NonNegativeInt, ...] | None = Field(
         default=None,
         description=(
             "Class numbers that count as people; empty: the class that is named so in the model's file, else the one "

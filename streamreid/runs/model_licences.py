@@ -24,6 +24,9 @@ COMMERCIAL_LICENCES = frozenset({"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Cla
 """SPDX identifiers that allow commercial use without giving anything but credit. AGPL-3.0 is not among them: whoever
 offers a service with it has to publish the service's source, or buy a licence."""
 
+_BINDING_WORDS = "binds weights"
+"""In a sentence of terms: the publishers of the training data allow weights made from them the same only."""
+
 _RESEARCH_WORDS = ("research", "non-commercial", "noncommercial")
 """In a sentence of terms: who trained on such data has no leave to sell what came of it, at least no plain one."""
 
@@ -65,8 +68,10 @@ class ModelLicence:
 
     @property
     def commercial_use(self) -> bool:
-        """Whether the licences of code and weights allow it; says nothing of the training data."""
-        return {self.code_licence, self.weights_licence} <= COMMERCIAL_LICENCES
+        """Whether the licences of code and weights allow it, and no terms of training data that bind the weights, too,
+        forbid it. What other training data were for, ``research_data`` says."""
+        free = {self.code_licence, self.weights_licence} <= COMMERCIAL_LICENCES
+        return free and not (self.research_data and _BINDING_WORDS in self.training_terms)
 
     @property
     def research_data(self) -> bool:

@@ -51,6 +51,15 @@ def test_a_reference_detector_stands_in_for_ground_truth(call, scene, boxes):
     assert {row["detector"]: row["recall"] for row in found["detectors"]}[boxes["half"]] == pytest.approx(0.25)
 
 
+def test_it_says_so_when_the_shipped_detector_is_judged_by_itself(call, scene, monkeypatch, tmp_path):
+    scene.camera("left", [0, 1], frames=2)
+    monkeypatch.setenv("STREAMREID_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("STREAMREID_OFFLINE", "1")
+    args = ["--detector", "person-nano", "--every", 0, "--frames", 1, "--json"]
+    _, _, error = call("detector", "bench", scene.folder, *args)
+    assert "yolo11n is not on this machine, so person-nano itself says who is there" in " ".join(error.split())
+
+
 def test_the_table_names_the_choice(call, scene, boxes):
     code, out, _ = call(
         "detector",

@@ -51,7 +51,8 @@ def test_what_does_not_allow_it_is_marked(listed: list[dict[str, object]]) -> No
     rows = {row["name"]: row for row in listed}
     assert (EngineConfig().model, DetectorConfig().model) == ("auto", "auto")
     assert [name for name, row in rows.items() if row["used"] == "default"] == [PREFERRED, "pab-osnet-clean"]
-    assert [name for name, row in rows.items() if not row["commercial_use"]] == [ALTERNATIVE]
+    assert [name for name, row in rows.items() if not row["commercial_use"]] == [ALTERNATIVE, "pab-osnet-small"]
+    assert rows["pab-osnet-small"]["weights_licence"] == "Apache-2.0"  # the terms of its training data bind it
     assert rows[ALTERNATIVE]["weights_licence"] == "AGPL-3.0"
 
 

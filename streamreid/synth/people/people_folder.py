@@ -26,7 +26,7 @@ from streamreid.synth.people.config import GENERATOR, PeopleConfig
 from streamreid.synth.people.makehuman import clothes_folder, fingerprint
 from streamreid.synth.people.pictures import Picture, Studio
 from streamreid.synth.people.rendering import load_embree
-from streamreid.synth.people.wardrobe import Wardrobe
+from streamreid.synth.people.wardrobe import Wardrobe, check_clothes
 
 __all__ = ["FolderReport", "Generator", "Shot", "plan_person", "write_people"]
 
@@ -135,10 +135,12 @@ def write_people(
     Raises:
         ConfigError: The folder holds people of other settings.
         OutputError: It cannot be written, or a process died.
+        DataError: The clothes are not there.
         MissingExtraError: See `Generator`.
     """
     load_embree()
     clothes = clothes_folder(clothes)
+    check_clothes(clothes)
     with FolderLock(out):
         _check(out, config, clothes)
         rows = _kept(out, config)

@@ -38,7 +38,10 @@ from streamreid.synth.people.poses import ArmPose
 from streamreid.synth.people.tailoring import Bottom, Tailor, Tailored, Top
 from streamreid.types import IntArray
 
-__all__ = ["Dressed", "Wardrobe"]
+__all__ = ["Dressed", "Wardrobe", "check_clothes"]
+
+_WANTED = ("*suit*/*.mhclo", "shoes*/*.mhclo", "hair_*/*.mhclo", "skins/*_male.*.png", "skins/*_female.*.png")
+"""In the folder of the clothes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +72,21 @@ class _Half:
     hidden: IntArray
 
 
+def check_clothes(folder: Path) -> None:
+    """See that a folder holds MakeHuman's clothes, shoes, hair and skins, without reading them.
+
+    Raises:
+        DataError: Something is missing there.
+    """
+    for what in _WANTED:
+        if not any(folder.glob(what)):
+            raise _missing(folder, what)
+
+
+def _missing(folder: Path, what: str) -> DataError:
+    return DataError(f"{folder}: holds no {what}; give the folder of MakeHuman's clothes, or fetch it anew")
+
+
 class Wardrobe:
     """All that people can wear.
 
@@ -81,6 +99,7 @@ class Wardrobe:
     """
 
     def __init__(self, body: BodyModel, folder: Path) -> None:
+        check_clothes(folder)
         self.body = body
         self._tailor = Tailor(body)
         self._skin_faces, left = coarsened(body.standard.vertices, body.faces, CELL)
@@ -103,12 +122,10 @@ class Wardrobe:
         }
         for what, found in (
             ("*suit*/*.mhclo", self._tops["m"] and self._tops["f"] and self._bottoms["m"] and self._bottoms["f"]),
-            ("shoes*/*.mhclo", self._shoes),
             ("hair_*/*.mhclo", self._hair),
-            ("skins/*_male.*.png and skins/*_female.*.png", self._skins["male"] and self._skins["female"]),
         ):
             if not found:
-                raise DataError(f"{folder}: holds no {what}; give the folder of MakeHuman's clothes, or fetch it anew")
+                raise _missing(folder, what)
 
     def dress(self, seed: tuple[int, ...]) -> Dressed:
         """Somebody; the same seed gives the same person."""
