@@ -234,7 +234,7 @@ def test_a_live_run_on_a_full_disk_goes_on_and_writes_again_when_there_is_space(
     assert lines[-1]["complete"]
     frames = [line["frame"] for line in lines if line["type"] == "person"]
     assert frames == sorted(frames)
-    assert max(np.diff(frames)) > 5  # the gap
+    assert max(np.diff([-1, *frames])) > 5  # the gap; on a busy machine it is at the beginning
     assert "is written again" in caplog.text
 
 
