@@ -157,7 +157,7 @@ def _train(
 
     module = EngineModule(bundle)
     work.step("training", steps)
-    seen = _of_people(task, features)
+    seen = features[task.learnt]
 
     def tell(done: int, loss: float) -> None:
         work.update(done)
@@ -179,11 +179,6 @@ def _best(tried: list[_Tried], before: Judged) -> _Tried:
     """The candidate that tells people apart best; of those that are better in every figure, if there are any."""
     better = [t for t in tried if t.judged.better_than(before)]
     return max(better or tried, key=lambda t: t.judged.found.separation)
-
-
-def _of_people(task: TuningTask, features: PartFeatures) -> PartFeatures:
-    """Rows of the pictures that are learnt from."""
-    return features[task.learnt]
 
 
 def _draft(module: EngineModule, bundle: Bundle, folder: Path) -> Bundle:

@@ -22,7 +22,7 @@ from streamreid.errors import EngineMismatchError
 from streamreid.features.similarity import Calibration, PackedParts, SiteCalibration
 from streamreid.gallery.candidate_index import CandidateIndex
 from streamreid.gallery.gallery import Gallery
-from streamreid.gallery.prototype_matrix import PrototypeMatrix
+from streamreid.gallery.prototype_matrix import PrototypeMatrix, greatest
 from streamreid.gallery.records import Change
 from streamreid.types import FloatArray, IntArray, PartFeatures
 
@@ -359,7 +359,8 @@ def _best_people(seen: _Compared, top: int, without: set[int]) -> list[int]:
     best = seen.similarity.max(0, initial=-np.inf)
     wanted = 4 * top
     while True:
-        rows, all_rows = _greatest(best, wanted)
+        rows = greatest(best, wanted)
+        rows = np.flatnonzero(best >= best[rows].min(initial=np.inf))  # and all that are as great as the last of them
         found: dict[int, None] = {}
         for row in rows[np.lexsort((seen.views[rows], -best[rows]))].tolist():
             who = int(seen.people[row])
@@ -367,18 +368,9 @@ def _best_people(seen: _Compared, top: int, without: set[int]) -> list[int]:
                 break
             if who and who not in without:
                 found.setdefault(who)
-        if all_rows or len(found) == top:
+        if len(rows) == len(best) or len(found) == top:
             return list(found)
         wanted *= 8
-
-
-def _greatest(values: FloatArray, count: int) -> tuple[IntArray, bool]:
-    """Rows of the ``count`` greatest values and of all that equal the last of them; whether these are all rows."""
-    if count >= len(values):
-        return np.arange(len(values)), True
-    last = values[np.argpartition(values, len(values) - count)[len(values) - count]]
-    rows = np.flatnonzero(values >= last)
-    return rows, len(rows) == len(values)
 
 
 def _rows_of(people: list[int], owners: IntArray) -> IntArray:
