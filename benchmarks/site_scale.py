@@ -1,15 +1,16 @@
 """How many cameras one Site process follows on one core: generated tracks and features, no pictures.
 
-    python benchmarks/site_scale.py [--cameras 25 50 100 200 400] [--minutes 2] [--json]
+    python benchmarks/site_scale.py [--cameras 25 50 100 200 400] [--minutes 2] [--fps 10] [--json]
 
-Every camera gives ten frames per second with ten people, as bytes of `TrackUpdate`, the way perception workers send
+Every camera gives ``--fps`` (10) frames per second with ten people, as bytes of `TrackUpdate`, the way perception workers send
 them. People stay 10 to 60 s and come back in another camera; 1,000 more whom the site knows already are away at any
 time. Features have 6 parts of 256 values, the effective rank of an engine's, and come as often as
 `engine.embedding_interval` has people embedded. One thread; the other camera's frames lie evenly between those of one.
 
 ``load`` is processor time of this process per second of capture time: above 1 the site falls behind. ``lag`` is how
 long after its arrival a frame's result is out, as a queue has it in which every update takes the processor time that
-was measured for it; what else runs on the machine counts little. The first seconds, in which everybody appears at once,
+was measured for it; what else runs on the machine counts little. Over two hours of capture time or more, the
+milliseconds per frame are stated for every hour. The first seconds, in which everybody appears at once,
 are left out (``--warmup``). ``found again``: of people who came back, those who got the id they had.
 """
 
@@ -47,8 +48,6 @@ from streamreid.types import Detections, Frame, FrameResult, KnownIdentity, Part
 PEOPLE = 10
 """In view of each camera at any time."""
 
-FPS = 10
-
 STAY = 10.0, 60.0
 """Seconds that somebody stays in view, least and most."""
 
@@ -77,10 +76,11 @@ class Crowd:
         seed: Of what is drawn.
         interval: `engine.embedding_interval`.
         bits: `engine.feature_bits`.
+        fps: Frames per second of each camera.
     """
 
-    def __init__(self, cameras: int, away: int, seed: int, interval: float, bits: int = 32) -> None:
-        self._bits = bits
+    def __init__(self, cameras: int, away: int, seed: int, interval: float, bits: int = 32, fps: float = 10) -> None:
+        self._bits, self._fps = bits, fps
         self.rng = np.random.default_rng(seed)
         self.names = [f"camera{i:03d}" for i in range(cameras)]
         count = cameras * PEOPLE
@@ -140,9 +140,9 @@ class Crowd:
     def updates(self, minutes: float) -> Iterator[tuple[float, dict[tuple[str, int], int], bytes]]:
         """Arrival time, who is really in view of the camera, and bytes of every update, in order of time."""
         cameras = len(self.names)
-        for index in range(round(minutes * 60 * FPS)):
+        for index in range(round(minutes * 60 * self._fps)):
             for camera in range(cameras):
-                now = BEGIN + (index + camera / cameras) / FPS
+                now = BEGIN + (index + camera / cameras) / self._fps
                 update = self.update(camera, index, now)
                 who = dict(
                     zip(
@@ -195,7 +195,7 @@ def follow(cameras: int, options: argparse.Namespace) -> dict[str, float]:
     """One site with so many cameras; its figures."""
     config = Config.from_sources(*[f"camera{i:03d}.mp4" for i in range(cameras)])
     interval = config.engine.embedding_interval if options.interval is None else options.interval
-    scene = Crowd(cameras, options.known, options.seed, interval, options.bits)
+    scene = Crowd(cameras, options.known, options.seed, interval, options.bits, options.fps)
     engine = EngineDescription(
         "generated", "generated", tuple(f"part{k}" for k in range(PARTS)), DIM, Calibration(20.0, -7.0)
     )
@@ -237,7 +237,7 @@ def follow(cameras: int, options: argparse.Namespace) -> dict[str, float]:
             f"{cameras} cameras: {spent:.0f} s of processor time were over before --warmup was; raise --limit"
         )
     lag, counted = lags(at, took)[at >= least], took[at >= least]
-    seconds = len(counted) / cameras / FPS
+    seconds = len(counted) / cameras / options.fps
     figures = {
         "load": counted.sum() / seconds,
         "ms_per_frame": 1000 * counted.mean(),
@@ -257,6 +257,10 @@ def follow(cameras: int, options: argparse.Namespace) -> dict[str, float]:
         slope = np.polyfit(np.arange(len(each)), each, 1)[0]
         figures["growth_percent_per_hour"] = 100 * 60 * slope / float(np.mean(each))
         figures["MiB_per_hour"] = 60 * np.polyfit(np.arange(len(minutes) // 2), minutes[-(len(minutes) // 2) :], 1)[0]
+    hours = (at - BEGIN) // 3600
+    if at[-1] - BEGIN >= 7000:
+        for hour in range(int(hours[-1]) + 1):
+            figures[f"ms_per_frame_hour_{hour + 1}"] = 1000 * float(took[hours == hour].mean())
     site.close()
     if lines is not None:
         lines.abort()
@@ -270,6 +274,7 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, nargs="+", default=[25, 50, 100, 200, 400])
     parser.add_argument("--known", type=int, default=1000, help="people who are known and away")
     parser.add_argument("--minutes", type=float, default=2.0, help="of capture time")
+    parser.add_argument("--fps", type=float, default=10.0, help="frames per second of each camera")
     parser.add_argument("--warmup", type=float, default=20.0, help="seconds at the beginning that do not count")
     parser.add_argument("--limit", type=float, default=240.0, help="seconds of processor time after which a size ends")
     parser.add_argument("--lines", type=Path, help="also write JSON lines, there")

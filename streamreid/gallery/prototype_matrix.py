@@ -23,7 +23,7 @@ from streamreid.features.packed import LEAST_WEIGHT, PackedParts, weighted_mean
 from streamreid.gallery.fixed_point import Planes, numkong, products, rough_products, split, wide
 from streamreid.types import FloatArray, IntArray, PartFeatures
 
-__all__ = ["PrototypeMatrix", "greatest"]
+__all__ = ["FEW", "PrototypeMatrix", "greatest"]
 
 _FIRST = 1024  # rows made room for at first
 _BLOCK = 16_384
@@ -31,6 +31,10 @@ _BLOCK = 16_384
 
 _SLACK = 1e-5
 """What float32 may add to the error of a similarity."""
+
+FEW = 2048
+"""Rows up to which comparing all of them takes less time than finding out which ones matter. A copy of so few is kept
+in float32 (12 MiB of 6 x 256), so that one matrix product is all that a search needs."""
 
 _SAMPLED = 64
 """Of large arrays every so many-th value says where the greatest begin."""
@@ -60,6 +64,7 @@ class PrototypeMatrix:
         self._row_of: dict[int, int] = {}
         self._free: list[int] = []
         self._end = 0
+        self._copy: FloatArray | None = None
         self._numkong = numkong()
 
     def __len__(self) -> int:
@@ -81,11 +86,12 @@ class PrototypeMatrix:
     @property
     def nbytes(self) -> int:
         """Bytes of the rows in use, in the file and in memory."""
-        return self._end * (2 * self._width + 4 * self.shape[0] + 28)
+        copied = 0 if self._copy is None else self._copy.nbytes
+        return self._end * (2 * self._width + 4 * self.shape[0] + 28) + copied
 
     def close(self) -> None:
         """Let go of the files, and with them of the matrix."""
-        self._planes = Planes.zeros(0, self._width)
+        self._planes, self._copy = Planes.zeros(0, self._width), None
         for file in self._files:
             file.close()
         self._files = []
@@ -115,6 +121,7 @@ class PrototypeMatrix:
         packed = PackedParts(features[new])
         planes = split(packed.rows)
         self._planes.put(rows, planes)
+        self._copy = None
         self._weights[:, rows] = packed.weights.T
         self._lengths[0, rows] = np.sqrt(np.einsum("ij,ij->i", packed.rows, packed.rows))
         low = planes.low.astype(np.float32)
@@ -134,6 +141,7 @@ class PrototypeMatrix:
         mine = np.flatnonzero(np.isin(self.global_ids, global_ids))
         rows = mine[~np.isin(self._ids[mine], ids)]
         self._planes.put(rows, Planes.zeros(len(rows), self._width))
+        self._copy = None
         self._weights[:, rows] = 0
         self._lengths[:, rows] = 0
         for prototype in self._ids[rows].tolist():
@@ -202,8 +210,19 @@ class PrototypeMatrix:
         """
         some: slice | IntArray = slice(self._end) if rows is None else rows
         denominator = query.weights @ self._weights[:, some]
-        similarity = weighted_mean(products(query.rows, self._planes[some], self._numkong), denominator)
+        if rows is None and self._end <= FEW:
+            numerator = self._copied() @ query.rows[0] if len(query) == 1 else query.rows @ self._copied().T
+            numerator = numerator.reshape(len(query), -1)
+        else:
+            numerator = products(query.rows, self._planes[some], self._numkong)
+        similarity = weighted_mean(numerator, denominator)
         return similarity, np.asarray(denominator / np.float32(max(self.shape[0], 1)), np.float32)
+
+    def _copied(self) -> FloatArray:
+        """``[R, K * D]`` all rows in float32, made once for as long as they stay."""
+        if self._copy is None:
+            self._copy = wide(self._planes[: self._end])
+        return self._copy
 
     def likely(
         self,

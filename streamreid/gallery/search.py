@@ -22,7 +22,7 @@ from streamreid.errors import EngineMismatchError
 from streamreid.features.similarity import Calibration, PackedParts, SiteCalibration
 from streamreid.gallery.candidate_index import CandidateIndex
 from streamreid.gallery.gallery import Gallery
-from streamreid.gallery.prototype_matrix import PrototypeMatrix, greatest
+from streamreid.gallery.prototype_matrix import FEW, PrototypeMatrix, greatest
 from streamreid.gallery.records import Change
 from streamreid.types import FloatArray, IntArray, PartFeatures
 
@@ -39,7 +39,6 @@ _GROWN = 4
 
 _PIECE = 2000  # views taken at a time when the index is made
 _SAMPLE = 4096  # views by which its dimensions are chosen
-_FEW = 2048  # views up to which comparing all of them takes less time than finding out which ones matter
 _BLOCK = 512  # views read at a time: what is converted stays in the cache
 
 
@@ -278,11 +277,11 @@ class GallerySearch:
             likely = partial(matrix.likely, packed, top, least=self._least, without=excluded)
             if among is not None:
                 rows, complete = matrix.rows_of(among), True
+            elif len(matrix.ids) <= FEW:
+                rows, complete = np.arange(len(matrix.ids)), True
             elif self._index is not None and not exact:
                 count = max(_CANDIDATES, 50 * top, len(matrix) // _SHARE)
                 rows = likely(among=self._index.search(matrix, packed, count, least=self._least))
-            elif len(matrix.ids) <= _FEW:
-                rows, complete = np.arange(len(matrix.ids)), True
             else:
                 rows = likely()
             seen = self._compared(matrix, packed, rows)

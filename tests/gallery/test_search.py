@@ -290,12 +290,34 @@ def test_the_index_names_those_who_look_most_alike_and_follows_its_rows(monkeypa
     assert not set(gone.tolist()) & set(index.search(matrix, PackedParts(query[27:28]), 60, least=0.1).tolist())
 
 
-def test_searches_with_and_without_the_index_agree(store, make):
+def test_searches_with_and_without_the_index_agree(store, make, monkeypatch):
+    monkeypatch.setattr(search_module, "FEW", 0)
+    monkeypatch.setattr(matrix_module, "FEW", 0)
     exact, near = GallerySearch(store, Calibration(12, -6)), GallerySearch(store, Calibration(12, -6), index_from=10)
     assert near.wait_for_index()
     for who in (1, 17, 40):
         looks = PartFeatures.concatenate([make.look(who, seed=999), make.look(who, seed=998)])
         assert near.search(looks, 4) == exact.search(looks, 4) == near.search(looks, 4, exact=True)
+
+
+def test_a_small_gallery_is_searched_by_a_copy_that_follows_its_rows(store, make, monkeypatch):
+    """Up to a number of rows they are kept in float32 as well; what is found is the same as without the copy."""
+    small = GallerySearch(store, Calibration(12, -6))
+    looks = PartFeatures.concatenate([make.look(17, seed=999), make.look(17, seed=998)])
+    assert small.search(looks, 4)[0].global_id == 17
+    copied = small.nbytes
+    store.write(make.batch(*range(100, 140), first_track=1000))
+    store.forget([17])
+    small.refresh()
+    assert small.search(make.look(120), 1)[0].global_id == 120
+    assert small.nbytes > copied  # the copy is counted and has grown
+    monkeypatch.setattr(search_module, "FEW", 0)
+    monkeypatch.setattr(matrix_module, "FEW", 0)
+    plain = GallerySearch(store, Calibration(12, -6))
+    for one in (looks, looks[:1], make.look(17), make.look(3)):
+        for a, b in zip(small.search(one, 6), plain.search(one, 6), strict=True):
+            assert a.global_id == b.global_id != 17
+            assert a.similarity == pytest.approx(b.similarity, abs=2e-5)
 
 
 def test_the_index_is_learnt_anew_where_the_gallery_has_outgrown_it(store, make, monkeypatch):
