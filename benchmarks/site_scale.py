@@ -2,9 +2,9 @@
 
     python benchmarks/site_scale.py [--cameras 25 50 100 200 400] [--minutes 2] [--fps 10] [--json]
 
-Every camera gives ``--fps`` (10) frames per second with ten people, as bytes of `TrackUpdate`, the way perception workers send
-them. People stay 10 to 60 s and come back in another camera; 1,000 more whom the site knows already are away at any
-time. Features have 6 parts of 256 values, the effective rank of an engine's, and come as often as
+Every camera gives ``--fps`` (10) frames per second with ten people, as bytes of `TrackUpdate`, the way perception
+workers send them. People stay 10 to 60 s and come back in another camera; 1,000 more whom the site knows already are
+away at any time. Features have 6 parts of 256 values, the effective rank of an engine's, and come as often as
 `engine.embedding_interval` has people embedded. One thread; the other camera's frames lie evenly between those of one.
 
 ``load`` is processor time of this process per second of capture time: above 1 the site falls behind. ``lag`` is how

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import AliasChoices, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -71,6 +72,8 @@ def sentence(model: type[BaseModel], item: Any, where: str, lines: Mapping[tuple
         lines: Line numbers from ``read_yaml``.
     """
     location: tuple[str | int, ...] = tuple(item["loc"])
+    if len(location) > 1 and _is_union(_field(model, location[:-1])):
+        location = location[:-1]  # the last part names which of the forms was tried; one sentence is said of all
     place = where
     if lines is not None:
         known = location
@@ -101,11 +104,18 @@ def _expected(model: type[BaseModel], item: Any, location: tuple[str | int, ...]
     if item["type"] == "model_type":
         keys = _keys(model, location)
         return f"write keys and values below it; known keys: {', '.join(keys)}" if keys else None
-    if item["type"] in ("string_pattern_mismatch", "string_type"):
-        field = _field(model, location)
+    field = _field(model, location)
+    if item["type"] in ("string_pattern_mismatch", "string_type") or _is_union(field):
         extra = field.json_schema_extra if field is not None and isinstance(field.json_schema_extra, dict) else {}
         return str(extra["x-expected"]) if "x-expected" in extra else None
     return None
+
+
+def _is_union(field: FieldInfo | None) -> bool:
+    """Whether a value may have one of several forms, None left aside."""
+    if field is None or get_origin(field.annotation) not in (Union, UnionType):
+        return False
+    return sum(form is not type(None) for form in get_args(field.annotation)) > 1
 
 
 def _field(model: type[BaseModel], location: tuple[str | int, ...]) -> FieldInfo | None:

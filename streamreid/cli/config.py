@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
@@ -16,7 +16,7 @@ from streamreid.cameras.capture_times import check_mixed
 from streamreid.cli.console import output, print_notes
 from streamreid.config import Config, load_config
 from streamreid.config.place_checks import check_names
-from streamreid.errors import ConfigError, GalleryError
+from streamreid.errors import ConfigError, EngineError, GalleryError, WeightsError
 from streamreid.secrets import redact
 from streamreid.settings_reference import View
 from streamreid.settings_reference import schema as json_schema
@@ -39,6 +39,7 @@ def check(
     store = gallery or config.gallery.store
     lines = read_yaml(path)[1]
     check_names(config.alerts, store, where=lambda i: f"{path}:{lines.get(('alerts', i, 'when'), 1)}: ")
+    models = list(_missing_models(config, where=lambda section: f"{path}:{lines.get((section, 'model'), 1)}: "))
     check_mixed(config.cameras, window=config.association.window, where=str(path))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("camera", "uri", "stride", "offset"):
@@ -54,6 +55,7 @@ def check(
         )
     output.print(table)
     print_notes(output, ((camera.name, missing_protocol(camera.uri), "yellow") for camera in config.cameras))
+    print_notes(output, models)
     print_notes(output, _unknown_names(config, store))
     changed = {
         section: values
@@ -64,6 +66,27 @@ def check(
         Text(f"changed from the defaults: {json.dumps(changed)}" if changed else "all settings are the defaults")
     )
     output.print(f"[green]ok[/]: {len(config.cameras)} cameras", highlight=False)
+
+
+def _missing_models(config: Config, *, where: Callable[[str], str]) -> Iterator[tuple[str, str, str]]:
+    """Files of detector and engine that are not here; the cameras file may be meant for another machine.
+
+    Raises:
+        ConfigError: A name that nothing has.
+    """
+    from streamreid.detection import missing_detector
+    from streamreid.reid import missing_engine
+
+    for section, missing in (
+        ("detector", lambda: missing_detector(config.detector)),
+        ("engine", lambda: missing_engine(config.engine)),
+    ):
+        try:
+            found = missing()
+        except (WeightsError, EngineError) as error:
+            raise ConfigError(f"{where(section)}{section}.model: {error}") from None
+        if found is not None:
+            yield section, found, "yellow"
 
 
 def _unknown_names(config: Config, store: str | None) -> Iterator[tuple[str, str, str]]:

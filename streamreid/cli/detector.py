@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from streamreid import weights
+from streamreid._yaml import validate
 from streamreid.cli.console import errors, output, set_up_logging
 from streamreid.cli.progress_line import Work
 from streamreid.config import DetectorConfig, TrackerConfig
@@ -41,6 +42,10 @@ Reference = Annotated[
 ]
 Every = Annotated[float, typer.Option(min=0, help="Seconds between two frames that are looked at.")]
 Frames = Annotated[int, typer.Option(min=1, help="Frames of each clip at most.")]
+Fps = Annotated[
+    float | None,
+    typer.Option(min=0.01, max=1000, help="Frames per second of folders of pictures, which have no time stamps."),
+]
 
 
 @app.command("bench")
@@ -54,6 +59,7 @@ def bench(
     reference: Reference = None,
     every: Every = 1.0,
     frames: Frames = 60,
+    fps: Fps = None,
     size: Annotated[str, typer.Option(help="detector.size: pixels, or auto.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -62,7 +68,7 @@ def bench(
     scores: list[DetectorScore] = []
     left_out: dict[str, str] = {}
     with Work("reading clips") as work:
-        sample, people, who = _prepare(clips, truth, reference, every, frames, work)
+        sample, people, who = _prepare(clips, truth, reference, every, frames, fps, work)
         for name in detector or _here():
             work.step(f"trying {name}", sum(len(c.frames) for c in sample))
             try:
@@ -104,6 +110,7 @@ def verify(
     reference: Reference = None,
     every: Every = 1.0,
     frames: Frames = 60,
+    fps: Fps = None,
     size: Annotated[str, typer.Option(help="detector.size: pixels, or auto.")] = "auto",
     recall: Annotated[float, typer.Option(min=0, max=1, help="Least recall.")] = 0.5,
     precision: Annotated[float, typer.Option(min=0, max=1, help="Least precision.")] = 0.5,
@@ -111,7 +118,7 @@ def verify(
     """Refuse (exit code 2) a detector that misses people in these clips or finds them where nobody is."""
     set_up_logging(quiet=True)
     with Work("reading clips") as work:
-        sample, people, who = _prepare(clips, truth, reference, every, frames, work)
+        sample, people, who = _prepare(clips, truth, reference, every, frames, fps, work)
         work.step(f"trying {detector}", sum(len(c.frames) for c in sample))
         score = _score(detector, size, sample, people, work)
     if not score.people:
@@ -155,10 +162,16 @@ def cut(
 
 
 def _prepare(
-    paths: list[Path], truth: Path | None, reference: str | None, every: float, frames: int, work: Work
+    paths: list[Path],
+    truth: Path | None,
+    reference: str | None,
+    every: float,
+    frames: int,
+    fps: float | None,
+    work: Work,
 ) -> tuple[list[Clip], dict[tuple[str, int], People], str]:
     """The frames, who is in them, and who says so."""
-    clips = detector_bench.read_clips(paths, every=every, most=frames)
+    clips = detector_bench.read_clips(paths, every=every, most=frames, fps=fps)
     if truth is not None:
         return clips, detector_bench.true_people(clips, truth), f"ground truth in {truth}"
     name = reference or next((n for n in (ALTERNATIVE, PREFERRED) if _is_here(n)), PREFERRED)
@@ -175,7 +188,8 @@ def _prepare(
 
 
 def _score(name: str, size: str, clips: list[Clip], people: dict[tuple[str, int], People], work: Work) -> DetectorScore:
-    config = DetectorConfig.model_validate({"model": name, "size": int(size) if size.isdigit() else size})
+    given = {"model": name, "size": int(size) if size.isdigit() else size}
+    config = validate(DetectorConfig, given, where=f"detector '{name}'")
     return detector_bench.measure(config, clips, people, high_score=TrackerConfig().high_score, step=work.advance)
 
 

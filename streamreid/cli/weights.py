@@ -23,6 +23,9 @@ app = typer.Typer(
     help="Named detectors and samples: what is on this machine, and fetching the rest.", no_args_is_help=True
 )
 
+_WITH_PATHS = 120
+"""Columns of text from which the table has room for paths; in fewer each would fill many lines."""
+
 
 @app.command("list")
 def list_(
@@ -40,15 +43,20 @@ def list_(
         typer.echo(json.dumps([row(m) for m in found], indent=2))
         return
     whole = [Column(title, no_wrap=True) for title in ("name", "loaded as", "present", "licence", "MB")]
-    table = Table(*whole, Column("training data"), Column("path", overflow="fold"), box=None, pad_edge=False)
+    wide = output.width >= _WITH_PATHS
+    table = Table(*whole, Column("training data"), box=None, pad_edge=False)
+    if wide:
+        table.add_column("path", overflow="fold")
     for m in found:
         present = m.present if isinstance(m.present, str) else "yes" if m.present else "no"
         licence = m.code_licence
         if m.weights_licence != licence:
             licence = f"code {licence}, weights {m.weights_licence}"
         size, data = f"{m.size / 1e6:.1f}", m.training_data or "–"
-        table.add_row(m.name, m.used, present, licence, size, data, escape(m.path))
+        table.add_row(m.name, m.used, present, licence, size, data, *([escape(m.path)] if wide else []))
     output.print(table)
+    if not wide:
+        output.print("where they are: --json, or a wider window")
     for text in dict.fromkeys(m.training_terms for m in found if m.training_terms):
         names = [m.name for m in found if m.training_terms == text]
         output.print(f"training data of {', '.join(names)}: {text}", markup=False, highlight=False, soft_wrap=True)

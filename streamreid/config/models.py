@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, NonNegativeInt
+from pydantic import AfterValidator, AliasChoices, Field, NonNegativeInt
 
 from streamreid._sections import Section, basic
 
@@ -29,10 +29,20 @@ HeadName = Literal[
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+def _named(model: str) -> str:
+    """Refuses an empty name: as a path it would be the current folder."""
+    if model.removeprefix("mot:").strip():
+        return model
+    raise ValueError("write a name, a file or a folder, or leave it out for auto")
+
+
+Model = Annotated[str, AfterValidator(_named)]
+
+
 class DetectorConfig(Section):
     """Who is in the frame."""
 
-    model: str = Field(
+    model: Model = Field(
         default="auto",
         description=(
             "auto takes person-nano, which comes with streamreid (Apache-2.0). Or: a named detector, such as yolo11n "
@@ -63,7 +73,8 @@ class DetectorConfig(Section):
             "source's resolution and the height of the people in it (person-nano: 416 to 832), for others 640."
         ),
         validation_alias=AliasChoices("size", "imgsz"),
-        json_schema_extra=basic("pixels", low="Small people are missed.", high="Slower, with the square of the size."),
+        json_schema_extra=basic("pixels", low="Small people are missed.", high="Slower, with the square of the size.")
+        | {"x-expected": "write a whole number from 64 to 4096, or auto"},
     )
     classes: tuple[NonNegativeInt, ...] | None = Field(
         default=None,
@@ -127,7 +138,7 @@ class DetectorConfig(Section):
 class EngineConfig(Section):
     """What people look like: the ReID engine."""
 
-    model: str = Field(
+    model: Model = Field(
         default="auto",
         description=(
             "An engine bundle (folder), the name of a bundle that ships with streamreid, 'auto' for the best of "

@@ -18,7 +18,7 @@ from streamreid.detection.ultralytics_detector import UltralyticsDetector
 from streamreid.errors import DetectorError, EngineError, WeightsError
 from streamreid.runtimes import ImageInput, Runtime, graph_sha256
 
-__all__ = ["detector_checksum", "open_detector"]
+__all__ = ["detector_checksum", "missing_detector", "open_detector"]
 
 
 def open_detector(config: DetectorConfig) -> Detector:
@@ -46,7 +46,7 @@ def _open(config: DetectorConfig) -> Detector:
     if path.is_dir():
         graph = exported_graph(path)
         return _from_bundle(path, config) if graph is None else _named(OnnxDetector(graph, config), path)
-    if suffix in (".onnx", ".xml", ".pt") or path.exists() or "/" in model:
+    if _is_path(model):
         if not path.is_file():
             raise DetectorError(f"detector {path}: no such file")
     else:
@@ -60,6 +60,31 @@ def _open(config: DetectorConfig) -> Detector:
             "list`)"
         )
     return OnnxDetector(path, config)
+
+
+def _is_path(model: str) -> bool:
+    """Whether a model is meant as a file or folder, not as a name."""
+    path = Path(model).expanduser()
+    return path.suffix.lower() in (".onnx", ".xml", ".pt") or path.exists() or "/" in model
+
+
+def missing_detector(config: DetectorConfig) -> str | None:
+    """What is not on this machine of the detector that the configuration names, without opening it.
+
+    Returns:
+        A sentence, or None: it is there, or a run fetches it.
+
+    Raises:
+        WeightsError: It is a name that nothing has.
+    """
+    model = config.model
+    if model.startswith("mot:"):
+        return None if Path(model[4:]).expanduser().exists() else f"{model[4:]}: no such file or folder on this machine"
+    if _is_path(model):
+        return None if Path(model).expanduser().exists() else f"{model}: no such file on this machine"
+    if model != AUTO:
+        weights.entries(model)
+    return None
 
 
 def exported_graph(folder: Path) -> Path | None:

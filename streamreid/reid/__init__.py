@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from streamreid.reid.base import Embedder
     from streamreid.reid.bundle import Bundle, BundleManifest, load_bundle, write_bundle
     from streamreid.reid.embedder import BlindEmbedder, EngineEmbedder
-    from streamreid.reid.factory import engine_fingerprint, open_embedder, shipped_engines
+    from streamreid.reid.factory import engine_fingerprint, missing_engine, open_embedder, shipped_engines
     from streamreid.reid.feature_extractor import FeatureExtractor
     from streamreid.reid.model_import import ImportOptions, import_bundle
 
@@ -29,6 +29,7 @@ __all__ = [
     "engine_fingerprint",
     "import_bundle",
     "load_bundle",
+    "missing_engine",
     "open_embedder",
     "shipped_engines",
     "write_bundle",
@@ -45,6 +46,7 @@ __getattr__ = lazily(
         "BlindEmbedder": "embedder",
         "EngineEmbedder": "embedder",
         "engine_fingerprint": "factory",
+        "missing_engine": "factory",
         "open_embedder": "factory",
         "shipped_engines": "factory",
         "FeatureExtractor": "feature_extractor",

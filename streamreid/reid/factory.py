@@ -55,9 +55,30 @@ def _open(config: EngineConfig) -> Embedder:
                 f"engine {folder}: this is a file; wrap it first: streamreid engine import {folder} --out FOLDER, "
                 "then pass FOLDER"
             )
-        names = ", ".join([*sorted(shipped), "auto", "none"])
-        raise EngineError(f"unknown engine '{config.model}'; known: {names}, or the folder of an engine bundle")
+        raise EngineError(_unknown(config.model))
     return open_proven(load_bundle(folder), config)
+
+
+def missing_engine(config: EngineConfig) -> str | None:
+    """What is not on this machine of the engine that the configuration names, without opening it.
+
+    Returns:
+        A sentence, or None where it is there.
+
+    Raises:
+        EngineError: It is a name that nothing has.
+    """
+    model = config.model
+    if model in ("auto", "none") or model in shipped_engines() or Path(model).expanduser().exists():
+        return None
+    if "/" in model:
+        return f"{model}: no such folder on this machine"
+    raise EngineError(_unknown(model))
+
+
+def _unknown(model: str) -> str:
+    names = ", ".join([*sorted(shipped_engines()), "auto", "none"])
+    return f"unknown engine '{model}'; known: {names}, or the folder of an engine bundle"
 
 
 def engine_fingerprint(model: str, name: str | None = None) -> str | None:

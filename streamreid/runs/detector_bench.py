@@ -114,13 +114,14 @@ class DetectorScore:
         return 2 * self.recall * self.precision / total if total else 0.0
 
 
-def read_clips(paths: Sequence[Path], *, every: float, most: int) -> list[Clip]:
+def read_clips(paths: Sequence[Path], *, every: float, most: int, fps: float | None = None) -> list[Clip]:
     """Frames of videos, folders of pictures, and folders of either.
 
     Args:
         paths: Files and folders.
         every: Seconds of capture time between two frames.
         most: Frames per clip.
+        fps: Frames per second of clips without time stamps (folders of pictures).
 
     Raises:
         DataError: Nothing to look at there.
@@ -130,7 +131,7 @@ def read_clips(paths: Sequence[Path], *, every: float, most: int) -> list[Clip]:
     clips = []
     for file in files:
         frames: list[Frame] = []
-        with open_source(CameraConfig(name=file.stem, uri=str(file))) as source:
+        with open_source(CameraConfig(name=file.stem, uri=str(file), fps=fps)) as source:
             for frame in source:
                 if not frames or frame.time >= frames[-1].time + every - 1e-6:
                     frames.append(frame)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -119,3 +120,36 @@ def test_rows_that_do_not_count_are_neither_right_nor_wrong(call, scene, boxes, 
     found = bench(call, scene, {"right": boxes["right"]}, "--truth", tmp_path / "truth")
     (row,) = found["detectors"]
     assert (row["people"], row["recall"], row["precision"]) == (60, 1.0, 1.0)
+
+
+def test_pictures_have_the_frame_rate_that_is_given(call, scene, tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(8):
+        cv2.imwrite(str(pictures / f"{number:03d}.png"), np.zeros((48, 64, 3), np.uint8))
+    (tmp_path / "pictures.txt").write_text("".join(f"{n},-1,5,5,20,40,1,-1,-1,-1\n" for n in range(1, 9)))
+    boxes = f"mot:{tmp_path}"
+    for fps, frames in ((2, 4), (8, 1)):  # of eight pictures, one a second
+        code, out, error = call(
+            *("detector", "bench", pictures, "--detector", boxes, "--reference", boxes, "--fps", fps, "--json")
+        )
+        assert code == 0, error
+        assert json.loads(out)["detectors"][0]["frames"] == frames
+
+
+def test_a_size_that_is_none_is_refused_in_one_sentence(call, scene, boxes):
+    code, _, error = call(
+        *(
+            "detector",
+            "bench",
+            scene.folder,
+            "--detector",
+            boxes["right"],
+            "--reference",
+            boxes["right"],
+            "--size",
+            "big",
+        )
+    )
+    assert code == 2
+    assert "size: write a whole number" in error

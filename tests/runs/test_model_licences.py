@@ -83,3 +83,11 @@ def test_the_table_says_the_same() -> None:
     assert done.exit_code == 0
     for word in (PREFERRED, ALTERNATIVE, "AGPL-3.0", "Apache-2.0", "COCO", "research"):
         assert word in done.stdout
+
+
+def test_a_narrow_table_leaves_paths_out_and_says_where_they_are() -> None:
+    done = CliRunner().invoke(app, ["weights", "list"], env={"COLUMNS": "80"})
+    assert done.exit_code == 0
+    assert "AGPL-3.0" in done.stdout
+    assert ".onnx" not in done.stdout
+    assert "--json" in done.stdout

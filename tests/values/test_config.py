@@ -1,7 +1,13 @@
 """The YAML: defaults, aliases, environment, mistakes with line and nearest key."""
 
-import pytest
+from collections.abc import Iterator
+from types import UnionType
+from typing import Union, get_args, get_origin
 
+import pytest
+from pydantic import BaseModel
+
+from streamreid._yaml_messages import model_inside
 from streamreid.config import CameraConfig, Config, load_config
 from streamreid.errors import ConfigError
 from streamreid.secrets import redact
@@ -64,6 +70,11 @@ def test_redact(uri, shown):
         ("cameras: []\n", "at least 1 item"),
         ("cameras:\n  - {name: a, uri: x}\n  - {name: a, uri: y}\n", "unique.*a"),
         (TWO + "detector: {classes: [-1]}\n", r"cams.yaml:4: detector.classes\[0\]: .*greater than or equal to 0"),
+        (TWO + "detector: {size: abc}\n", "cams.yaml:4: detector.size: write a whole number .*, or auto .got 'abc'.$"),
+        (TWO + "detector: {size: 5}\n", "cams.yaml:4: detector.size: write a whole number from 64 to 4096, or auto"),
+        (TWO + "detector: {model: ''}\n", "cams.yaml:4: detector.model: write a name, a file or a folder"),
+        (TWO + "detector: {model: 'mot:'}\n", "cams.yaml:4: detector.model: write a name, a file or a folder"),
+        (TWO + "engine: {model: ' '}\n", "cams.yaml:4: engine.model: write a name, a file or a folder"),
         (TWO + "detecter:\n  model: x\n", "cams.yaml:4: unknown key 'detecter'; did you mean 'detector'"),
         (
             TWO + "tracker:\n  lost_seconds: -1\n",
@@ -140,3 +151,36 @@ def test_truth_values_stay_mistakes_where_no_such_word_is_known(tmp_path):
     path.write_text("cameras:\n  - {name: a, uri: a.mp4}\nassociation: {clock: on}\n")
     with pytest.raises(ConfigError, match=r"association\.clock"):
         load_config(path)
+
+
+def test_a_value_of_several_forms_has_one_sentence_without_the_names_of_types():
+    """Pydantic says of every form that it tried what is wrong with it, and names it after a type."""
+    for name, field in ((n, f) for s in _sections(Config) for n, f in s.model_fields.items()):
+        forms = [f for f in get_args(field.annotation) if f is not type(None)]
+        if get_origin(field.annotation) in (Union, UnionType) and len(forms) > 1:
+            extra = field.json_schema_extra
+            assert isinstance(extra, dict), name
+            assert "x-expected" in extra, name
+
+
+def _sections(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield model
+    for field in model.model_fields.values():
+        inner = model_inside(field.annotation)
+        if inner is not None and inner is not model:
+            yield from _sections(inner)
+
+
+def test_check_names_models_that_are_not_here(call, tmp_path):
+    file, one = tmp_path / "cams.yaml", "cameras:\n  - {name: a, uri: a.mp4}\n"
+    file.write_text(one + "detector: {model: no/such.onnx}\nengine: {model: no/engine}\n")
+    code, out, _ = call("config", "check", file)
+    assert code == 0  # the file may be meant for another machine
+    assert "detector: no/such.onnx: no such file on this machine" in out
+    assert "engine: no/engine: no such folder on this machine" in out
+    for section, name, near in (("detector", "yolo11m", "yolo11n"), ("engine", "pab-osnet-smal", "pab-osnet-small")):
+        file.write_text(one + f"{section}: {{model: {name}}}\n")
+        code, _, error = call("config", "check", file)
+        assert code == 2
+        assert f"cams.yaml:3: {section}.model: " in error
+        assert near in error
