@@ -77,12 +77,13 @@ def _missing_models(config: Config, *, where: Callable[[str], str]) -> Iterator[
     from streamreid.detection import missing_detector
     from streamreid.reid import missing_engine
 
-    for section, missing in (
-        ("detector", lambda: missing_detector(config.detector)),
-        ("engine", lambda: missing_engine(config.engine)),
-    ):
+    checks: dict[str, Callable[[], str | None]] = {
+        "detector": lambda: missing_detector(config.detector),
+        "engine": lambda: missing_engine(config.engine),
+    }
+    for section, check_model in checks.items():
         try:
-            found = missing()
+            found = check_model()
         except (WeightsError, EngineError) as error:
             raise ConfigError(f"{where(section)}{section}.model: {error}") from None
         if found is not None:
