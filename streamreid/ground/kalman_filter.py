@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streamreid.types import Float64Array
 
-__all__ = ["GroundSettings", "GroundTrack", "Nodes", "Trail", "correct", "transition"]
+__all__ = ["GroundSettings", "GroundTrack", "Nodes", "Trail", "correct", "limit_bodies", "transition"]
 
 Trail = tuple["Trail | None", float, float, float]
 """What came before, time, x, y."""
@@ -195,10 +195,15 @@ def correct(
         noise: ``[N, 4]`` variances.
         heights: Least and greatest body height.
     """
-    spread = np.einsum("nij,njk,nlk->nil", slopes, cov, slopes) + noise[..., None] * np.eye(4)
-    gain = np.linalg.solve(spread, slopes @ cov).transpose(0, 2, 1)
+    turned = slopes @ cov
+    spread = turned @ slopes.transpose(0, 2, 1) + noise[..., None] * np.eye(4)
+    gain = np.linalg.solve(spread, turned).transpose(0, 2, 1)
     better = mean + (gain @ gap[..., None])[..., 0]
-    left = np.eye(6) - gain @ slopes
-    better[:, 4] = np.clip(better[:, 4], *heights)
-    better[:, 5] = np.clip(better[:, 5], 0.5, 2.0)
-    return better, left @ cov @ left.transpose(0, 2, 1) + gain @ (noise[..., None] * gain.transpose(0, 2, 1))
+    limit_bodies(better, heights)
+    return better, cov - gain @ turned
+
+
+def limit_bodies(mean: Float64Array, heights: tuple[float, float]) -> None:
+    """Keep body height and girth of beliefs ``[N, 6]`` possible, in place."""
+    body = mean[:, 4:]
+    np.minimum(np.maximum(body, (heights[0], 0.5), out=body), (heights[1], 2.0), out=body)

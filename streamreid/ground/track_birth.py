@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from streamreid.ground.body_model import body_boxes, overlap_of, share_inside
 from streamreid.ground.kalman_filter import GroundSettings, correct
-from streamreid.ground.measurement_likelihood import CameraFrame, measurement_likelihood
+from streamreid.ground.measurement_likelihood import (
+    INWARDS,
+    LEGS,
+    CameraFrame,
+    cut_edges,
+    edge_noise,
+    predicted_boxes,
+    visible_share,
+)
 from streamreid.types import Float64Array
 
 __all__ = ["Beginner", "Entrances", "Shown", "begin", "beginners"]
@@ -20,6 +28,9 @@ ViewKey = tuple[tuple[str, int], ...]
 _FAR = 60.0  # metres
 _ALONE = 0.1
 """Log-odds at least of a person whom only one camera sees, whatever the others should have seen."""
+
+_WAYS = np.log([0.65, 0.30, 0.05])
+"""How often a box shows somebody whole, without feet, or badly, of somebody new."""
 
 _DOOR = 0.7  # metres: how wide an entrance is
 _GROUND = 100.0  # square metres on which people usually are
@@ -156,26 +167,50 @@ def begin(frames: Mapping[str, Shown], key: ViewKey, spot: Float64Array, setting
     """Work out a new person from their boxes; None if a camera cannot see the place after all."""
     start = np.array([[*spot, 0.0, 0.0, settings.height, 1.0]])
     doubt = np.diag([0.25, 0.25, 1.0, 1.0, settings.height_deviation**2, settings.girth_deviation**2])[None]
-    prior = np.log([0.65, 0.30, 0.05])
+    views = [(frames[name].seen, frames[name].boxes[row : row + 1]) for name, row in key]
     around, mean, cov, worth = start, start, doubt, 0.0
     for _ in range(2):  # derivatives again where the first pass ended
         mean, cov, worth = start, doubt, settings.birth_log_odds
-        for number, (name, row) in enumerate(key):
-            told = measurement_likelihood(
-                frames[name].seen, mean, cov, frames[name].boxes[row : row + 1], settings, around=around
-            )
-            if told.inside[0] == 0:
+        for number, (seen, box) in enumerate(views):
+            if (said := _corrected(seen, box, mean, cov, around, settings)) is None:
                 return None
-            odds = told.odds[:, 0, 0] + prior
+            mean, cov, odds = said
             # The first box says where; that it is somebody, the others say.
-            worth += float(np.log(settings.detection_rate) + np.logaddexp.reduce(odds)) if number else 0.0
-            noise = told.noise[int(odds.argmax()), :, 0]
-            mean, cov = correct(mean, cov, told.slopes, told.gap[:, 0], noise, settings.heights)
+            worth += float(np.log(settings.detection_rate)) + odds if number else 0.0
         around = mean
     for name, frame in frames.items():
         if name not in dict(key):
-            inside = share_inside(body_boxes(frame.seen.camera, mean[:, [0, 1, 4, 5]]), frame.seen.size)[0]
-            worth += float(np.log(1 - 0.6 * settings.detection_rate * np.clip((inside - 0.2) / 0.3, 0, 1)))
+            inside = visible_share(body_boxes(frame.seen.camera, mean[:, [0, 1, 4, 5]]), frame.seen.size)[0]
+            worth += float(np.log(1 - 0.6 * settings.detection_rate * inside))
     if len(key) == 1:  # one camera alone sees the place: time must tell
         worth = max(worth, _ALONE)
     return Beginner(key, worth, mean, cov)
+
+
+def _corrected(
+    seen: CameraFrame,
+    box: Float64Array,
+    mean: Float64Array,
+    cov: Float64Array,
+    around: Float64Array,
+    settings: GroundSettings,
+) -> tuple[Float64Array, Float64Array, float] | None:
+    """A belief ``[1, 6]`` after a box ``[1, 4]``, with derivatives at ``around``, and log-odds of the box; None if the
+    camera cannot see the place."""
+    shown, slopes, known, _ = predicted_boxes(seen, around)
+    if not known[0] or visible_share(shown, seen.size)[0] == 0:
+        return None
+    high = max(float(shown[0, 3] - shown[0, 1]), 8.0)
+    gap = box - shown + (around - mean) @ slopes[0].T
+    noise = edge_noise(np.array([high]), settings)[:, 0]
+    free = cut_edges(box, seen.size)[:, 0] & (gap[0] * INWARDS[:, 0] > 0)
+    gap[0, free], noise[free] = 0.0, high**2
+    ways = np.stack([noise, noise, settings.outlier_scale**2 * noise])
+    ways[1, 3] = max(ways[1, 3], (LEGS * high) ** 2)
+    spread = (slopes[0] @ cov[0] @ slopes[0].T + ways[:, None] * np.eye(4)) / high**2
+    far = (np.linalg.solve(spread, np.broadcast_to(gap[0, :, None] / high, (3, 4, 1)))[..., 0] * gap[0]).sum(1) / high
+    odds = -2 * np.log(2 * np.pi) - 0.5 * (far + np.linalg.slogdet(spread)[1]) + _WAYS
+    odds -= np.log(settings.clutter * 0.5 * high**2 / (seen.size[0] * seen.size[1]))
+    best = int(odds.argmax())
+    mean, cov = correct(mean, cov, slopes, gap, ways[best : best + 1], settings.heights)
+    return mean, cov, float(np.logaddexp.reduce(odds))

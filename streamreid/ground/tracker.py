@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreid.ground.camera_model import GroundCamera
-from streamreid.ground.k_best_assignment import NearBest, likeliest
+from streamreid.ground.hypotheses import Gone, Hypothesis, Members, split
 from streamreid.ground.kalman_filter import GroundSettings, GroundTrack, Nodes, Trail, transition
-from streamreid.ground.measurement_likelihood import CameraFrame, Chances, Explained, measurement_likelihood
+from streamreid.ground.measurement_likelihood import CameraFrame, measurement_likelihood
 from streamreid.ground.track_birth import Beginner, Entrances, Shown, ViewKey, begin, beginners
 from streamreid.types import Float64Array
 
@@ -31,30 +31,8 @@ _REAL = 10
 _YOUNG = 30
 """Rounds after which somebody is no longer new."""
 
-_KINDS = 16
-"""More than the kinds of one belief: three ways to match a box, or eleven chances of being found."""
-
 _PATIENCE = 0.6
 """Share of the usual time between frames for which a round waits for further cameras."""
-
-
-@dataclass(slots=True, eq=False)
-class _Hypothesis:
-    """One explanation: who is there (rows of the beliefs), how likely it is, and who was there."""
-
-    people: NDArray[np.int64]
-    odds: float
-    gone: _Gone | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Gone:
-    """Somebody who ended, and who ended before."""
-
-    before: _Gone | None
-    label: int
-    trail: Trail | None
-    hits: int
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +65,7 @@ class GroundTracker:
         self._names = {name: k for k, name in enumerate(self._cameras)}
         self._sizes: dict[str, tuple[int, int]] = {}
         self._nodes = Nodes.none(len(self._cameras))
-        self._hypotheses = [_Hypothesis(np.zeros(0, np.int64), 0.0)]
+        self._hypotheses = [Hypothesis(np.zeros(0, np.int64), 0.0)]
         self._clock: dict[str, float] = {}
         self._steps: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=101))
         self._pace: dict[str, float] = {}
@@ -169,7 +147,7 @@ class GroundTracker:
             if hits >= self.settings.confirm_boxes and path:
                 mean = last.get(number, np.array([*path[0][1:], 0.0, 0.0, self.settings.height, 1.0]))
                 self.ended.append(GroundTrack(number, mean, True, path[::-1]))
-        self._nodes, self._hypotheses = Nodes.none(len(self._cameras)), [_Hypothesis(np.zeros(0, np.int64), 0.0)]
+        self._nodes, self._hypotheses = Nodes.none(len(self._cameras)), [Hypothesis(np.zeros(0, np.int64), 0.0)]
         return self.ended
 
     # ---------------------------------------------------------------- one frame
@@ -194,65 +172,11 @@ class GroundTracker:
         return CameraFrame(self._cameras[frame.camera], self._sizes[frame.camera], max(0.0, self._now - frame.time))
 
     def _explain(self, frame: _Frame) -> None:
-        """Every hypothesis splits into the likely ways to measurement_likelihood the frame; the likeliest of all are
-        kept."""
-        nodes, settings = self._nodes, self.settings
-        told = measurement_likelihood(self._seen(frame), nodes.mean, nodes.cov, frame.boxes, settings)
-        # A box may also be the second one of somebody whom the best hypothesis knows.
-        twice = np.exp(np.minimum(told.odds[2, self._hypotheses[0].people], 30.0)).sum(0)
-        told.odds[:] -= np.log1p(settings.duplicate_rate * twice)
-        people = np.concatenate([h.people for h in self._hypotheses])
-        ends = np.cumsum([len(h.people) for h in self._hypotheses])
-        found, odds, ways = told.chances([h.people for h in self._hypotheses], settings)
-        there = 1 / (1 + np.exp(-nodes.there[people]))
-        missed = np.log(1 - there * found)
-        gain = np.log(found * there + 1e-9)[:, None] + odds - missed[:, None]
-        options = [
-            NearBest(gain[begin:end], hypothesis.odds + float(missed[begin:end].sum()), settings.odds_window)
-            for hypothesis, begin, end in zip(self._hypotheses, ends - np.diff(ends, prepend=0), ends, strict=True)
-        ]
-        chosen = likeliest(options, settings.hypotheses, settings.odds_window)
-        chances = Chances(people, ends - np.diff(ends, prepend=0), found, odds, ways)
-        self._split(frame, told, chances, [(worth, k, options[k].assignment(n)) for worth, k, n in chosen])
-
-    def _split(
-        self, frame: _Frame, told: Explained, chances: Chances, options: list[tuple[float, int, NDArray[np.int64]]]
-    ) -> None:
-        """Make the beliefs that the chosen options need, each once, and the hypotheses that share them."""
-        settings = self.settings
-        counts = [len(owner) for _, _, owner in options]
-        at = np.concatenate(
-            [chances.begin[number] + np.arange(n) for (_, number, _), n in zip(options, counts, strict=True)]
-        )
-        column = np.concatenate([owner for _, _, owner in options])
-        person, missed = chances.people[at], column < 0
-        way = np.where(missed, 0, chances.ways[at, column]) if chances.ways.shape[1] else np.zeros(len(at), np.int64)
-        # Who was missed with nearly the same chance of being found is the same belief.
-        kind = np.where(missed, np.round(10 * chances.found[at]).astype(np.int64), way)
-        code = (person * (len(frame.boxes) + 1) + column + 1) * _KINDS + kind
-        _, first, belief = np.unique(code, return_index=True, return_inverse=True)
-        order = np.argsort(first)  # in the order in which they are needed
-        belief, first = np.argsort(order)[belief], first[order]
-        rows, columns = person[first], column[first]
-        says = np.log(1 - chances.found[at[first]])
-        hit = np.flatnonzero(columns >= 0)
-        says[hit] = np.minimum(chances.odds[at[first[hit]], columns[hit]], settings.max_existence_gain)
-        nodes = self._nodes.take(rows)
-        nodes.there = np.minimum(nodes.there + says, settings.max_existence)
-        if len(hit):
-            nodes.mean[hit], nodes.cov[hit] = told.corrected(
-                nodes.mean[hit], nodes.cov[hit], rows[hit], columns[hit], way[first[hit]], settings
-            )
-            nodes.hits[hit] += 1
-            nodes.last[hit] = frame.time
-        nodes.rows[:, self._names[frame.camera]] = columns
-        result, seen = [], set()
-        for (odds, number, _), people in zip(options, np.split(belief, np.cumsum(counts)[:-1]), strict=True):
-            gone = self._hypotheses[number].gone
-            if (same := (people.tobytes(), gone)) not in seen:
-                seen.add(same)
-                result.append(_Hypothesis(people.astype(np.int64), odds - options[0][0], gone))
-        self._nodes, self._hypotheses = nodes, result
+        nodes = self._nodes
+        told = measurement_likelihood(self._seen(frame), nodes.mean, nodes.cov, frame.boxes, self.settings)
+        self._nodes, self._hypotheses, boxes = split(nodes, self._hypotheses, told, len(frame.boxes), self.settings)
+        self._nodes.last[boxes >= 0] = frame.time
+        self._nodes.rows[:, self._names[frame.camera]] = boxes
 
     def _own(self, frame: _Frame) -> None:
         """Name the owners of a frame's boxes, as the best hypothesis has it."""
@@ -266,8 +190,7 @@ class GroundTracker:
     def _close(self) -> None:
         """All cameras have shown this moment: begin and end people, and give up what is unlikely."""
         frames, self._round = self._round, []
-        for hypothesis in self._hypotheses:
-            hypothesis.odds -= self._crowding(hypothesis.people)
+        self._discount_crowding()
         self._begin({f.camera: Shown(self._seen(f), f.boxes) for f in frames})
         self._end()
         self._extend()
@@ -284,14 +207,18 @@ class GroundTracker:
             self.revised.append((frame.camera, frame.time, frame.owner, where))
         self._nodes.rows[:] = -1
 
-    def _crowding(self, people: NDArray[np.int64]) -> float:
-        """How unlikely it is that people stand so near to each other."""
-        place = self._nodes.mean[people, :2]
-        gap = np.linalg.norm(place[:, None] - place[None], axis=2)[np.triu_indices(len(people), 1)]
-        return float(
-            0.5
-            * (np.clip((self.settings.min_separation - gap) / self.settings.separation_softness, 0, None) ** 2).sum()
-        )
+    def _discount_crowding(self) -> None:
+        """People hardly stand so near to each other."""
+        if not len(self._nodes):
+            return
+        place = self._nodes.mean[:, :2].T
+        gap = np.hypot(place[0][:, None] - place[0], place[1][:, None] - place[1])
+        near = np.maximum(self.settings.min_separation - gap, 0.0) / self.settings.separation_softness
+        np.fill_diagonal(near, 0.0)
+        table = Members(self._hypotheses, len(self._nodes)).table
+        against = 0.25 * ((table @ near**2) * table).sum(1)  # of each pair twice
+        for hypothesis, odds in zip(self._hypotheses, against.tolist(), strict=True):
+            hypothesis.odds -= odds
 
     def _begin(self, frames: dict[str, Shown]) -> None:
         candidates: dict[ViewKey, Beginner] = {}
@@ -350,10 +277,10 @@ class GroundTracker:
             hypothesis.people = np.append(own, made[label])
             hypothesis.odds += new.worth + (self._expected(new) if lost is None else 0.0)
 
-    def _lost(self, hypothesis: _Hypothesis, place: Float64Array) -> _Gone | None:
+    def _lost(self, hypothesis: Hypothesis, place: Float64Array) -> Gone | None:
         """Who was lost a short time ago and could stand at the place."""
         there = set(self._nodes.label[hypothesis.people].tolist())
-        best: tuple[float, _Gone | None] = 1.0, None
+        best: tuple[float, Gone | None] = 1.0, None
         gone, looked = hypothesis.gone, 0
         while gone is not None and looked < 30:
             if gone.trail is not None and gone.label not in there and gone.hits >= self.settings.confirm_boxes:
@@ -370,14 +297,14 @@ class GroundTracker:
             over = nodes.there[hypothesis.people] < self.settings.end_below
             ended = [k for k in hypothesis.people[over].tolist() if nodes.hits[k] >= self.settings.confirm_boxes]
             for k in ended:
-                hypothesis.gone = _Gone(hypothesis.gone, int(nodes.label[k]), nodes.trail[k], int(nodes.hits[k]))
+                hypothesis.gone = Gone(hypothesis.gone, int(nodes.label[k]), nodes.trail[k], int(nodes.hits[k]))
             hypothesis.people = hypothesis.people[~over]
             for k in ended if self.keep else []:
                 self._go_on(hypothesis, k)
             if not self.keep:
                 hypothesis.gone = self._recent(hypothesis.gone)
 
-    def _go_on(self, hypothesis: _Hypothesis, over: int) -> None:
+    def _go_on(self, hypothesis: Hypothesis, over: int) -> None:
         """Who just ended may be who appeared at the same place when boxes of the former became rare: the new one then
         takes the old number."""
         nodes = self._nodes
@@ -407,16 +334,16 @@ class GroundTracker:
                 return
             last = nodes.trail[over]
 
-    def _recent(self, gone: _Gone | None) -> _Gone | None:
+    def _recent(self, gone: Gone | None) -> Gone | None:
         """Only those who may still go on: runs without end remember nobody else."""
-        kept: list[_Gone] = []
+        kept: list[Gone] = []
         while gone is not None and len(kept) < 30:
             if gone.trail is not None and self._now - gone.trail[1] <= self.settings.relink_seconds:
                 kept.append(gone)
             gone = gone.before
         result = None
         for one in reversed(kept):
-            result = one if one.before is result else _Gone(result, one.label, one.trail, one.hits)
+            result = one if one.before is result else Gone(result, one.label, one.trail, one.hits)
         return result
 
     def _extend(self) -> None:
@@ -428,7 +355,7 @@ class GroundTracker:
 
     def _prune(self) -> None:
         """Keep the likeliest hypotheses that differ in who stands where, and the beliefs they need."""
-        kept: list[_Hypothesis] = []
+        kept: list[Hypothesis] = []
         seen = set()
         order = sorted(self._hypotheses, key=lambda h: -h.odds)
         for hypothesis in order[: self.settings.hypotheses]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from streamreid.ground.calibration_files import load_calibration
 from streamreid.ground.camera_model import GroundCamera
 from streamreid.ground.frame_order import FrameOrder
 from streamreid.ground.ground_evidence import GroundEvidence
-from streamreid.ground.k_best_assignment import NearBest, likeliest
+from streamreid.ground.k_best_assignment import Offers, likeliest
 from streamreid.ground.kalman_filter import GroundSettings
 from streamreid.ground.tracker import GroundTracker
 from streamreid.types import Tracks
@@ -161,29 +162,80 @@ def test_one_camera_silent_for_a_while_is_no_jump(caplog: pytest.LogCaptureFixtu
     assert not caplog.text
 
 
-def assignments(gain: np.ndarray, window: float) -> list[tuple[float, list[int]]]:
-    near = NearBest(gain, 0.0, window)
-    return [(float(worth), near.assignment(k).tolist()) for k, worth in enumerate(near.worth)]
+def assignments(
+    gains: list[np.ndarray], window: float, base: list[float] | None = None, most: int = 1000
+) -> list[tuple[float, int, list[int]]]:
+    """Worth, list, and box of each person, of lists that each say what every box is worth to every person."""
+    size = np.array([len(gain) for gain in gains])
+    gain = np.concatenate(gains)
+    box = np.broadcast_to(np.arange(gain.shape[1]), gain.shape)
+    offers = Offers(gain, box, gain.shape[1], np.repeat(np.arange(len(gains)), size), np.cumsum(size) - size)
+    kept = likeliest(offers, np.array(base or [0.0] * len(gains)), most, window)
+    owned = np.split(kept.owned(offers.begin, size)[1], np.cumsum(size[kept.number])[:-1])
+    return [
+        (worth, number, box.tolist())
+        for worth, number, box in zip(kept.worth.tolist(), kept.number.tolist(), owned, strict=True)
+    ]
 
 
 def test_assignments_come_with_those_that_are_nearly_as_good() -> None:
     gain = np.array([[5.0, 4.5, -2.0], [4.8, 4.0, -3.0]])
-    found = [(round(worth, 6), owner) for worth, owner in assignments(gain, 2.0)]
+    found = [(round(worth, 6), owner) for worth, _, owner in assignments([gain], 2.0)]
     assert found[0] == (9.3, [1, 0])
     assert (9.0, [0, 1]) in found
     assert all(worth >= 7.3 for worth, _ in found)
     for worth, owner in found:
         assert worth == pytest.approx(sum(gain[p, b] for p, b in enumerate(owner) if b >= 0))
-    assert [owner for _, owner in assignments(np.full((2, 1), -3.0), 1.0)] == [[-1, -1]]
-    assert [len(owner) for _, owner in assignments(np.zeros((0, 4)), 1.0)] == [0]
+    assert [owner for _, _, owner in assignments([np.full((2, 1), -3.0)], 1.0)] == [[-1, -1]]
+    assert [len(owner) for _, _, owner in assignments([np.zeros((0, 4))], 1.0)] == [0]
 
 
 def test_the_likeliest_assignments_of_several_lists() -> None:
-    gain = np.array([[5.0, 4.5, -2.0], [4.8, 4.0, -3.0]])
-    lists = [NearBest(gain, base, 2.0) for base in (-0.1, 0.0, -9.0)]
-    every = sorted(((worth, k, n) for k, one in enumerate(lists) for n, worth in enumerate(one.worth)), reverse=True)
-    assert likeliest(lists, 3, 10.0) == every[:3]
-    assert {k for _, k, _ in likeliest(lists, 100, 2.0)} == {0, 1}
+    gain, bases = np.array([[5.0, 4.5, -2.0], [4.8, 4.0, -3.0]]), [-0.1, 0.0, -9.0]
+    every = sorted(
+        [
+            (-worth, number, owner)
+            for number, base in enumerate(bases)
+            for worth, _, owner in assignments([gain], 2.0, [base])
+        ]
+    )
+    found = assignments([gain] * 3, 10.0, bases, most=3)
+    assert [(-worth, number, owner) for worth, number, owner in found] == every[:3]
+    assert {number for _, number, _ in assignments([gain] * 3, 2.0, bases)} == {0, 1}
+
+
+def nearly_best(gain: np.ndarray, window: float) -> set[tuple[float, tuple[int, ...]]]:
+    """By trying all assignments: the best, and those that differ from it in one person, or in two who exchange boxes or
+    of whom one takes the other's."""
+    people, boxes = gain.shape
+    every = [
+        (round(sum(gain[p, b] for p, b in enumerate(owner) if b >= 0), 6), owner)
+        for owner in product(range(-1, boxes), repeat=people)
+        if len({b for b in owner if b >= 0}) == sum(b >= 0 for b in owner)
+    ]
+    worth, best = max(every)
+
+    def near(owner: tuple[int, ...]) -> bool:
+        changed = [p for p in range(people) if owner[p] != best[p]]
+        took = [p for p in changed if owner[p] >= 0 and owner[p] in best]
+        return len(changed) < 2 or (len(changed) == 2 and bool(took))
+
+    return {(value, owner) for value, owner in every if value > worth - window and near(owner)}
+
+
+def test_assignments_are_those_of_trying_all() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(40):
+        gain = rng.normal(0, 4, (rng.integers(1, 5), rng.integers(1, 5)))
+        window = 3.0
+        found = {(round(worth, 6), tuple(owner)) for worth, _, owner in assignments([gain], window)}
+        every = nearly_best(gain, window)
+        assert max(found) == max(every)
+        assert found <= every
+        # Who takes a box passes on the best that is free: worse ones are left out.
+        left = [owner for _, owner in every - found]
+        best = max(every)[1]
+        assert all(sum(a != b for a, b in zip(owner, best, strict=True)) == 2 for owner in left)
 
 
 def crowd(settings: GroundSettings) -> int:
