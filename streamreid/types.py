@@ -375,7 +375,8 @@ class IdentityEvent:
     ``rename``: a person gave the identity a name, or took it back. ``staff``: a person said that they work there, or
     took it back (``summary.staff``). ``different``: a person said that ``global_id`` and ``other_id`` are two people
     (probability 0 that they are one), or took it back (probability 1: they may be one again). What a person
-    corrected has ``reasons["correction"]``.
+    corrected has ``reasons["correction"]``, what further pictures of doubtful tracks changed
+    ``reasons["second_looks"]``.
 
     Args:
         kind: What happened.

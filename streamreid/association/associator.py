@@ -21,6 +21,7 @@ from streamreid.association.learnt_cameras import LearntCameras
 from streamreid.association.link_record import LinkRecord, TrackLinks
 from streamreid.association.offline_clustering import decide_all
 from streamreid.association.online_clustering import Decision, OnlineClustering
+from streamreid.association.second_looks import DOUBT, DoubtfulPair
 from streamreid.association.site_adaptation import SiteAdaptation
 from streamreid.association.spatial_evidence import SpatialEvidence
 from streamreid.association.topology import CameraGraph
@@ -269,6 +270,30 @@ class Associator:
                 reasons = {"observations": float(count), "seconds": float(seconds)}
                 events.append(IdentityEvent("confirm", self._now, gid, probability=probability, reasons=reasons))
         return events
+
+    def doubts(self) -> list[DoubtfulPair]:
+        """Pairs of tracks in the window, and of tracks with older identities, of which it is not sure whether they are
+        one person."""
+        tracks = {k: e for k, e in self._tracks.items() if k in self._book.links}
+        tracks = {k: e for k, e in tracks.items() if e.observations >= self.config.min_observations}
+        return self._grouping.doubts(tracks, self._book, DOUBT) if tracks and self.config.enabled else []
+
+    def look_again(self, key: TrackKey, parts: FloatArray, visibility: FloatArray, quality: float) -> None:
+        """Take one more picture of a track in the window, from a frame that was observed; others are ignored. The next
+        step decides with it.
+
+        Args:
+            key: Camera and track id.
+            parts: ``[K, D]`` L2-normalised.
+            visibility: ``[K]`` in [0, 1].
+            quality: Of the picture, in [0, 1].
+        """
+        evidence = self._tracks.get(key)
+        if evidence is None:
+            return
+        if not self.config.visibility:
+            visibility = np.full(len(visibility), float(visibility.any()), np.float32)
+        evidence.look(parts, visibility * np.float32(quality), quality)
 
     def finish(self) -> list[IdentityEvent]:
         """Decide everything that is still open: every track that was ever reported has a global id afterwards. Ids of

@@ -17,6 +17,7 @@ from streamreid.association.older_evidence import OlderEvidence
 from streamreid.association.older_identities import OlderIdentities
 from streamreid.association.pair_graph import PairGraph
 from streamreid.association.pair_weighing import LATE, PairWeighing
+from streamreid.association.second_looks import DoubtfulPair
 from streamreid.association.similarity_cache import SimilarityCache, sides
 from streamreid.association.site_adaptation import AnyCalibration, SiteAdaptation
 from streamreid.association.spatial_evidence import SpatialEvidence
@@ -138,6 +139,30 @@ class OnlineClustering:
             {key: int(labels[row]) for key, row in row_of.items()},
             lambda key: self.reasons(graph, labels, row_of[key], tracks, book),
         )
+
+    def doubts(
+        self, tracks: Mapping[TrackKey, Evidence], book: IdentityRegistry, between: tuple[float, float]
+    ) -> list[DoubtfulPair]:
+        """Pairs of these tracks, and of tracks with older identities, of which it is not sure whether they are one
+        person.
+
+        Args:
+            tracks: Those that were seen often enough, as they were decided on.
+            book: The identities so far.
+            between: Link probabilities.
+        """
+        low, high = (float(np.log(p / (1 - p))) for p in between)
+        nodes = self._nodes(tracks, book)
+        graph = nodes.weigh(nodes.candidates(low))
+        one, two = graph.ends
+        unsure = (graph.log_odds > low) & (graph.log_odds < high) & (graph.weight > 0) & ~graph.forbidden
+        keys = graph.keys
+        return [
+            DoubtfulPair((keys[i], keys[j]) if j < len(keys) else (keys[i],), probability)
+            for i, j, probability in zip(
+                one[unsure].tolist(), two[unsure].tolist(), sigmoid(graph.log_odds[unsure]).tolist(), strict=True
+            )
+        ]
 
     # ---------------------------------------------------------------- the graph
 

@@ -78,6 +78,10 @@ class Evidence:
             quality: Of the picture, in [0, 1].
         """
         self.glimpse(time)
+        self.look(parts, weight, quality)
+
+    def look(self, parts: FloatArray, weight: FloatArray, quality: float = 1.0) -> None:
+        """Add what one picture shows, as in ``observe``, without counting an observation."""
         if np.count_nonzero(weight):
             self.looks += 1
             self.quality += quality

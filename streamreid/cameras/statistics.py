@@ -16,6 +16,7 @@ from streamreid.sources import SourceStatus
 from streamreid.types import ClockName
 
 if TYPE_CHECKING:
+    from streamreid.association.second_looks import SecondLookCount
     from streamreid.messages.deliveries import DeliveryState
 
 __all__ = ["STAGES", "CameraCount", "Stage", "Statistics"]
@@ -113,7 +114,8 @@ class Statistics:
     ``beat`` is when the pipeline last came round (on the clock of ``time.monotonic``), ``load`` how many seconds of
     inference one second of live frames needs, ``settled`` how many identities are over and no longer listed,
     ``settled_people`` the same in three numbers, ``outputs`` why outputs were given up, by their name,
-    ``deliveries`` how messages get to each broker.
+    ``deliveries`` how messages get to each broker, ``second_looks`` what was looked at once more, None if nothing is to
+    be.
     """
 
     cameras: dict[str, CameraCount]
@@ -128,6 +130,7 @@ class Statistics:
     findings: list[str] = field(default_factory=list)
     outputs: dict[str, str] = field(default_factory=dict)
     deliveries: list[DeliveryState] = field(default_factory=list)
+    second_looks: SecondLookCount | None = None
     _marks: deque[tuple[float, dict[str, float]]] = field(default_factory=lambda: deque(maxlen=32))
 
     def of(self, camera: str) -> CameraCount:

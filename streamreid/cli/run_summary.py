@@ -73,6 +73,11 @@ def print_summary(summary: Summary, console: Console, association: AssociationCo
             console.print(
                 Text(f"gallery: {summary.gallery.lost} appearances and events were never stored", "red"), soft_wrap=True
             )
+    if summary.second_looks is not None:
+        looks = summary.second_looks
+        console.print(Text(looks.sentence()), soft_wrap=True)
+        if looks.why_not:
+            console.print(Text(f"no second looks: {looks.why_not}", "yellow"), soft_wrap=True)
     for state in summary.messages:
         console.print(Text(*_delivered(state)), soft_wrap=True)
     print_notes(console, ((f"output '{name}' given up", why, "red") for name, why in summary.outputs_failed.items()))

@@ -216,6 +216,16 @@ class AssociationConfig(Section):
         description="When a recording has ended, link all its tracks anew, all at once (not for live cameras).",
         json_schema_extra=basic(),
     )
+    second_looks: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description=(
+            "Recordings are read once more for further pictures of tracks of which it is not sure who they are: at "
+            "most so many crops, as a share of those that are embedded anyway. 0 reads them once; beyond 0.25 there is "
+            "seldom anything left to look at."
+        ),
+    )
     link: LinkConfig = Field(
         default=LinkConfig(), description="From evidence to link probability; `streamreid calibrate` fits it to a site."
     )

@@ -26,6 +26,7 @@ from streamreid.config import CameraConfig, Config
 from streamreid.detection import Detector
 from streamreid.errors import EngineError, OutputError, StreamReIDError
 from streamreid.pipeline.frame_faults import FrameFaults
+from streamreid.pipeline.recordings_again import RecordingsAgain
 from streamreid.pipeline.warm_up import warm_up
 from streamreid.reid import Embedder
 from streamreid.secrets import redact
@@ -100,6 +101,7 @@ class Perception:
     ) -> None:
         self.detector, self.embedder = detector, embedder
         self._largest_batch = config.detector.batch
+        self._embedded_at_once = config.engine.batch
         self._statistics = statistics
         self._scheduler = EmbeddingScheduler(config)
         self._detections = None if stay else DetectionScheduler.of(config)
@@ -155,6 +157,14 @@ class Perception:
         if self._detections is not None:
             self._detections.forget(camera)
         self._motion.forget(camera)
+
+    def again(self) -> RecordingsAgain:
+        """The recordings once more, for further pictures of people in them; until this is stopped."""
+
+        def embed(frames: Sequence[Frame], people: Sequence[Detections]) -> list[PartFeatures]:
+            return self._pool.submit(self.embedder, frames, people).result()  # an engine is run by one thread
+
+        return RecordingsAgain(self.cameras.configs, embed, stopped=lambda: self._stopped, batch=self._embedded_at_once)
 
     def stop(self) -> None:
         """End the iteration after the frames in work; for signal handlers and other threads."""

@@ -109,7 +109,14 @@ class Pipeline(Run):
                 best_scores=lambda: perception.best_scores,
             )
             site = Site(
-                config, engine, live=live, begin=begin, statistics=statistics, faults=faults, calibrated=calibrated
+                config,
+                engine,
+                live=live,
+                begin=begin,
+                statistics=statistics,
+                faults=faults,
+                calibrated=calibrated,
+                pictures=None if live else perception.again(),
             )
         except BaseException:
             perception.close()

@@ -34,6 +34,7 @@ from streamreid.pipeline.kept_learning import begin_with
 from streamreid.pipeline.known_adaptation import known_adaptation
 from streamreid.pipeline.live_corrections import LiveCorrections
 from streamreid.pipeline.run_state import RunState
+from streamreid.pipeline.second_looks import FurtherPictures, SecondLookRounds
 from streamreid.places.monitor import PlaceMonitor
 from streamreid.places.records import PlaceEvent
 from streamreid.sinks import FinalIdentities, PeopleCount
@@ -64,6 +65,7 @@ class Site:
         statistics: Where frames and tracks are counted.
         faults: Keeps what no code expected to the camera it came from.
         calibrated: Calibrated cameras by name; default those of ``config``, which are then read.
+        pictures: Where further pictures of doubtful tracks come from, if ``association.second_looks`` wants any.
 
     Attributes:
         associator: Which tracks are one person.
@@ -91,6 +93,7 @@ class Site:
         statistics: Statistics | None = None,
         faults: FrameFaults | None = None,
         calibrated: Mapping[str, GroundCamera] | None = None,
+        pictures: FurtherPictures | None = None,
     ) -> None:
         self.config = config
         self.engine = engine
@@ -124,6 +127,10 @@ class Site:
             adaptation=known_adaptation(config, engine),
         )
         begin_with(self.associator, self.begin.learnt, engine, [c.name for c in config.cameras])
+        self._second_looks = None
+        if association.second_looks and association.enabled:
+            why_not = "cameras are live, and only recordings are read once more" if live else "no recording is at hand"
+            self._second_looks = SecondLookRounds(config, self.associator, self.statistics, pictures, why_not)
         self.view = IdentityView()
         self.gallery = None if opened is None else opened.beside(config, self.associator, self.view, engine)
         self.corrections = LiveCorrections(
@@ -154,6 +161,8 @@ class Site:
 
     def close(self) -> None:
         """Write what is still to be written to the gallery and release it. Safe to call twice."""
+        if self._second_looks is not None:
+            self._second_looks.close()
         if self.hours is not None:
             self.hours.finish()
         if self.gallery is not None:
@@ -207,6 +216,8 @@ class Site:
             if self.gallery is not None:
                 self.gallery.before(frame.time)
             fresh = self._faults.guard(frame, lambda: self._observe(update.observations))
+            if self._second_looks is not None:
+                self._note(self._second_looks.due(frame.time))
             # Who was held back until their id was final is shown next: they are not to wait for the next regular step
             # as well.
             self._note(self.associator.step(force=bool(fresh) and self.config.tracker.delay > 0))
@@ -235,6 +246,8 @@ class Site:
     def _observe(self, observations: Iterable[TrackObservation]) -> bool:
         """Hand observations to the association; whether any is of somebody new."""
         fresh = False
+        if self._second_looks is not None:
+            self._second_looks.observe(observations)
         for seen in observations:
             self.clocks.observe(seen.camera, seen.time, seen.tracks, self._sizes[seen.camera])
             time = seen.time + self.clocks.shift.get(seen.camera, 0.0)
@@ -259,6 +272,8 @@ class Site:
     def _finish(self, update: TrackUpdate) -> None:
         with self.statistics.stage("associate"):
             self._observe(update.observations)
+            if self._second_looks is not None:
+                self._note(self._second_looks.finish())
             self._note(self.associator.finish())
             self.clocks.finish(self.identities)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from streamreid.cache.manifest import MANIFEST, Manifest, check_fits, check_sources, read_manifest
+from streamreid.cache.store import read_frames
 from streamreid.cameras.statistics import CameraCount, Statistics
 from streamreid.config import Config
 from streamreid.errors import DataError
@@ -18,6 +19,7 @@ from streamreid.pipeline.ground_plane import load_calibrations
 from streamreid.pipeline.run import Run
 from streamreid.pipeline.site import Site
 from streamreid.replay.cached_frames import CachedFrames
+from streamreid.replay.cached_pictures import CachedPictures
 from streamreid.track_update import TrackUpdate
 from streamreid.types import EmbeddedFrame
 
@@ -101,10 +103,12 @@ class Replay(Run):
                 folder,
                 manifest.frames,
             )
+        again = frames if isinstance(frames, Sequence) else None
+        pictures = CachedPictures(lambda: read_frames(folder, manifest) if again is None else again)
         super().__init__(
             CachedFrames(folder, manifest, config, frames=frames),
             CameraTracking(config, engine, live=False, statistics=statistics, faults=faults, calibrated=calibrated),
-            Site(config, engine, statistics=statistics, faults=faults, calibrated=calibrated),
+            Site(config, engine, statistics=statistics, faults=faults, calibrated=calibrated, pictures=pictures),
             observers=observers,
         )
 

@@ -23,6 +23,7 @@ from streamreid.messages.factory import make_brokers
 from streamreid.pipeline.detectors import open_detectors
 from streamreid.pipeline.ground_plane import load_calibrations
 from streamreid.pipeline.plausibility import PlausibilityChecks
+from streamreid.pipeline.recordings_again import read_once
 from streamreid.reid import Embedder, open_embedder
 from streamreid.runs.throughput_forecast import Forecast, forecast
 from streamreid.secrets import redact
@@ -290,6 +291,8 @@ def examine(
             check.error = check.error or why
         if serving:
             _warn_of_dates(config, probes)
+        if config.association.second_looks:
+            _warn_of_one_reading(config, probes)
         diagnosis = Diagnosis([p.check for p in probes], models, brokers=brokers)
         try:
             frames = {p.config.name: list(p.frames) for p in probes if p.frames}
@@ -301,6 +304,14 @@ def examine(
         finally:
             list(pool.map(_Probe.close, probes))
     return diagnosis
+
+
+def _warn_of_one_reading(config: Config, probes: list[_Probe]) -> None:
+    live = any(is_live(camera) for camera in config.cameras)
+    for probe in probes:
+        why = "some cameras are live" if live else read_once(probe.config)
+        if why:
+            probe.check.warnings.append(f"no second looks (association.second_looks): {why}")
 
 
 def _warn_of_dates(config: Config, probes: list[_Probe]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from streamreid.association.second_looks import SecondLookCount
 from streamreid.camera_names import file_name
 from streamreid.cameras.statistics import CameraCount
 from streamreid.clocks.clock_offsets import ClockOffset
@@ -152,7 +153,8 @@ class Summary:
     limited the rate. ``identities`` is how many people there were, ``confirmed`` how many of them were seen well
     enough, ``unlinked_tracks`` how many tracks are nobody. ``outputs_failed`` says why outputs were given up, by their
     name (mot, jsonl, parquet, crops, video, mosaic, world, cache, state, summary). ``films`` says when the pictures of
-    its films were captured, ``messages`` how the messages got to each broker.
+    its films were captured, ``messages`` how the messages got to each broker, ``second_looks`` what became of doubtful
+    tracks; None without ``association.second_looks``.
     """
 
     folder: str
@@ -177,6 +179,7 @@ class Summary:
     unlinked_tracks: int = 0
     films: list[FilmSummary] = field(default_factory=list)
     messages: list[DeliveryState] = field(default_factory=list)
+    second_looks: SecondLookCount | None = None
 
     @property
     def failed(self) -> list[str]:
@@ -210,6 +213,7 @@ class Summary:
             "outputs_failed": self.outputs_failed,
             "warnings": self.warnings,
             "gallery": None if self.gallery is None else asdict(self.gallery),
+            "second_looks": None if self.second_looks is None else asdict(self.second_looks),
             "films": [asdict(film) for film in self.films],
             "messages": {state.broker: state.as_dict() for state in self.messages},
         }
@@ -299,4 +303,5 @@ def summarise(pipeline: Run, folder: Path) -> Summary:
         outputs_failed=dict(statistics.outputs),
         films=_films(folder, list(uris)),
         messages=list(statistics.deliveries),
+        second_looks=statistics.second_looks,
     )
