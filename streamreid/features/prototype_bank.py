@@ -42,7 +42,7 @@ _MOST_MASS = 100.0
 """Mass beyond which a prototype gets no heavier, in multiples of the full mass; it keeps float32 exact and has no other
 effect."""
 
-_NONE = -2.0
+_NONE = np.float32(-2.0)
 """Similarity that stands for a free slot: below that of any prototype."""
 
 Rows = NDArray[np.intp]
@@ -64,9 +64,11 @@ def assign_slots(
         ``[..., K]`` slot of each part, V where a new one is opened; of no meaning where the weight is 0.
     """
     known = mass > 0
-    near = np.where(known, similarity, np.float32(_NONE))
-    best, slot = near.max(-2), near.argmax(-2)
-    fresh = (best < join) & ((weight >= CLEAR) | (best == _NONE))
+    near = np.where(known, similarity, _NONE)
+    best, slot = np.maximum.reduce(near, -2), near.argmax(-2)
+    fresh = best < join
+    if np.count_nonzero(fresh):
+        fresh &= (weight >= CLEAR) | (best == _NONE)
     if not np.count_nonzero(fresh):  # as nearly always
         return np.asarray(slot, np.intp)
     free = ~known.all(-2)
@@ -127,13 +129,13 @@ class PrototypeBank:
     def known(self) -> FloatArray:
         """``[T, K]`` in [0, 1]: how well each part of each track is known."""
         if self._known is None:
-            self._known = np.asarray(np.minimum(self._mass.sum(1) / self._full, 1.0), np.float32)
+            self._known = _known(self._mass, self._full)
         return self._known
 
     def summary(self, rows: Rows | slice) -> PartFeatures:
         """:attr:`features` of the tracks ``rows``."""
         mean = (self._parts[rows] * self._mass[rows][..., None]).sum(1)
-        return PartFeatures(normalised(mean), self.known[rows])
+        return PartFeatures(normalised(mean), self.known[rows].copy())
 
     def similarity(self, rows: Rows | slice, features: PartFeatures) -> tuple[FloatArray, FloatArray]:
         """Similarity in [-1, 1] and seen share in [0, 1], each ``[M, N]``, of tracks ``rows`` [M] (or a slice of them)
@@ -163,7 +165,7 @@ class PrototypeBank:
         each = np.einsum("pkd,pkd->pk", self._parts[rows, 0], others)
         for slot in range(1, self._slots_in_use()):
             mass = self._mass[rows, slot]
-            some = mass.any(1).nonzero()[0]
+            some = np.logical_or.reduce(mass, 1).nonzero()[0]
             if not len(some):
                 continue
             more = np.einsum("pkd,pkd->pk", self._parts[rows[some], slot], others[some])
@@ -177,6 +179,7 @@ class PrototypeBank:
         return self._used
 
     def _changed(self) -> None:
+        """Tracks came, went or were merged."""
         self._known, self._used = None, 0
 
     def _nearest(self, parts: FloatArray, mass: FloatArray, people: FloatArray) -> FloatArray:
@@ -201,48 +204,51 @@ class PrototypeBank:
         [M] in [0, 1] is how little of the person was hidden."""
         people = np.arange(len(rows)) if people is None else people
         w = features.visibility.take(people, 0) * quality[:, None]
-        seen = (w != 0).any(1).nonzero()[0]
+        seen = np.logical_or.reduce(w, 1).nonzero()[0]
         if not len(seen):
             return
         self._check(features)
         if len(seen) < len(rows):
-            rows, people, w = rows[seen], people[seen], w[seen]
+            rows, people, w = rows.take(seen), people.take(seen), w.take(seen, 0)
         parts = features.parts.take(people, 0)  # [M, K, D]
         at: tuple[Any, ...] = (rows, 0)
-        old, had = self._parts[at], self._mass[at]
-        near = np.einsum("mkd,mkd->mk", old, parts)
-        others = self._slots_in_use() > 1 and np.count_nonzero(self._mass[rows, 1:]) > 0
+        mass, old = self._mass.take(rows, 0), self._parts[at]  # [M, P, K], [M, K, D]
+        near, had = np.einsum("mkd,mkd->mk", old, parts), mass[:, 0]
+        others = self._slots_in_use() > 1 and np.count_nonzero(mass[:, 1:]) > 0
         if others or np.count_nonzero((near >= self._join) & (had > 0)) < near.size:
-            slot, near = self._slots_of(rows, near, parts, w)
-            at = (rows[:, None], slot, np.arange(self.shape[0])[None])
-            old, had = self._parts[at], self._mass[at]
+            slot, alike = self._slots_of(rows, mass, near, parts, w)
+            if np.count_nonzero(slot):
+                number, part = np.arange(len(rows))[:, None], np.arange(self.shape[0])
+                at = (rows[:, None], slot, part)
+                old, had, near = self._parts[at], mass[number, slot, part], alike[number, slot, part]
+                self._used = max(self._used, 1 + int(slot.max()))
         young = w / (had + w + 1e-9) * (had < self._full)
-        step = np.where(had > 0, np.maximum(self._rate * w, young), w > 0).astype(np.float32)
+        there = had > 0
+        step = np.where(there, np.maximum(self._rate * w, young), w > 0).astype(np.float32)
         keep = 1 - step
         # Prototypes have length 1 or 0, so their cosine with the parts, known already, gives the length of the sum.
-        square = keep * (keep * (had > 0) + 2 * step * near) + step * step * np.einsum("mkd,mkd->mk", parts, parts)
+        square = keep * (keep * there + 2 * step * near) + step * step * np.einsum("mkd,mkd->mk", parts, parts)
         scale = 1 / np.sqrt(np.where(square > 1e-18, square, np.inf))
         old *= (keep * scale)[..., None]
         parts *= (step * scale)[..., None]
         old += parts
         self._parts[at] = old
         self._mass[at] = np.minimum(had + w, _MOST_MASS * self._full)
-        self._changed()
+        if self._known is not None:
+            self._known[rows] = _known(self._mass.take(rows, 0), self._full)
 
     def _slots_of(
-        self, rows: Rows, first: FloatArray, parts: FloatArray, weight: FloatArray
+        self, rows: Rows, mass: FloatArray, first: FloatArray, parts: FloatArray, weight: FloatArray
     ) -> tuple[Rows, FloatArray]:
-        """``[M, K]`` the prototype that each of ``parts`` [M, K, D] joins or begins, and how alike they are; ``first``
-        [M, K] is how alike it is to the first one."""
-        mass = self._mass[rows]  # [M, P, K]
+        """``[M, K]`` the prototype that each of ``parts`` [M, K, D] joins or begins, and ``[M, P, K]`` how alike they
+        are; ``mass`` [M, P, K] is what the tracks ``rows`` have, ``first`` [M, K] how alike they are to the first."""
         near = np.zeros_like(mass)
         near[:, 0] = first
         for number in range(1, self._slots_in_use()):
-            some = np.flatnonzero(mass[:, number].any(1))
+            some = np.logical_or.reduce(mass[:, number], 1).nonzero()[0]
             if len(some):
-                near[some, number] = np.einsum("mkd,mkd->mk", self._parts[rows[some], number], parts[some])
-        slot = assign_slots(near, mass, weight, join=self._join)
-        return slot, np.take_along_axis(near, slot[:, None], 1)[:, 0]
+                near[some, number] = np.einsum("mkd,mkd->mk", self._parts[rows[some], number], parts.take(some, 0))
+        return assign_slots(near, mass, weight, join=self._join), near
 
     def add(self, features: PartFeatures, quality: FloatArray) -> None:
         """Append tracks that look like ``features`` [M]."""
@@ -286,6 +292,11 @@ class PrototypeBank:
         self._parts = np.zeros((len(self), self._slots, parts, dim), np.float32)
         self._mass = np.zeros((len(self), self._slots, parts), np.float32)
         self._changed()
+
+
+def _known(mass: FloatArray, full: float) -> FloatArray:
+    """``[..., K]`` how well each part is known, by the ``mass`` [..., P, K] of its prototypes."""
+    return np.asarray(np.minimum(np.add.reduce(mass, -2) / full, 1.0), np.float32)
 
 
 @dataclass(slots=True)

@@ -20,7 +20,9 @@ Rows = NDArray[np.intp]
 FARTHEST = 1e6
 """Pixels from the origin beyond which a box is taken for an error of the detector."""
 
-_LEAST_AREA = 1e-30
+_LEAST_AREA = np.float32(1e-30)
+
+_NOBODY = np.zeros(0, np.intp)
 
 
 class Touching(NamedTuple):
@@ -41,14 +43,15 @@ class Touching(NamedTuple):
     @classmethod
     def of(cls, boxes: FloatArray) -> Touching:
         """The pairs of ``boxes`` [N, 4]."""
-        one, two = touching(boxes, boxes)
         sides = boxes[:, 2:] - boxes[:, :2]
-        area = np.maximum(sides[:, 0] * sides[:, 1], np.float32(_LEAST_AREA))
-        if len(one) == len(boxes):  # each only itself, as in most frames of most cameras
-            one = two = one[:0]
-            return cls(one, two, area[:0], area)
-        apart = (one != two).nonzero()[0]
-        one, two = one.take(apart), two.take(apart)
+        area = np.maximum(sides[:, 0] * sides[:, 1], _LEAST_AREA)
+        low, high = boxes.T[:2, None], boxes.T[2:, :, None]
+        near = np.logical_and(*(high > low))
+        near &= near.T
+        if np.count_nonzero(near) == len(boxes):  # each only itself, as in most frames of most cameras
+            return cls(_NOBODY, _NOBODY, area[:0], area)
+        np.fill_diagonal(near, False)
+        one, two = near.nonzero()
         return cls(one, two, pair_intersection(boxes.take(one, 0), boxes.take(two, 0)), area)
 
     def pick(self, pairs: BoolArray | Rows) -> Touching:
@@ -91,8 +94,9 @@ class FramePeople:
         scores: ``[N]``.
         sure: ``[N]`` who are assigned first.
         features: Of all detections; a part that is not finite is not seen.
-        visibility: ``[N, K]`` of these.
+        seen: ``[N]`` of whom anything was seen.
         looked: Whether anything of anybody was seen.
+        all_sure: Whether all are sure.
         near: Whose boxes overlap.
         hidden: ``[N]`` how much of each is hidden by the others.
         clear: ``[N]`` how much counts as not hidden.
@@ -103,8 +107,9 @@ class FramePeople:
     scores: FloatArray
     sure: BoolArray
     features: PartFeatures
-    visibility: FloatArray
+    seen: BoolArray
     looked: bool
+    all_sure: bool
     near: Touching
     hidden: FloatArray
     clear: FloatArray
@@ -132,12 +137,24 @@ def usable_people(
     rows = _in_order(detections.boxes, detections.scores, least)
     boxes, scores = detections.boxes.take(rows, 0), detections.scores.take(rows)
     features = _finite(features)
-    visibility = features.visibility.take(rows, 0)
+    seen = np.logical_or.reduce(features.visibility, 1).take(rows)
     near = Touching.of(boxes)
     hidden = near.hidden(boxes)
     clear = 1.0 - hidden if occlusion else np.ones_like(hidden)
-    looked = bool(np.count_nonzero(visibility))
-    return FramePeople(rows, boxes, scores, scores >= sure, features, visibility, looked, near, hidden, clear)
+    certain = scores >= sure
+    return FramePeople(
+        rows,
+        boxes,
+        scores,
+        certain,
+        features,
+        seen,
+        bool(np.count_nonzero(seen)),
+        bool(np.count_nonzero(certain) == len(rows)),
+        near,
+        hidden,
+        clear,
+    )
 
 
 class Candidates(NamedTuple):
@@ -191,7 +208,7 @@ def candidates(
     np.maximum(sides, 0, out=sides)
     shared, one, two = sides[:, :, 0] * sides[:, :, 1]
     union = one + two - shared
-    overlap = shared / np.maximum(union, np.float32(_LEAST_AREA))
+    overlap = shared / np.maximum(union, _LEAST_AREA)
     if spans:
         either = most[:, 3] - least[:, 1]
         overlap *= np.maximum(common[:, 1], 0) / np.maximum(either, 1e-6)
@@ -222,7 +239,8 @@ def _in_order(boxes: FloatArray, scores: FloatArray, least: float) -> Rows:
 def _finite(features: PartFeatures) -> PartFeatures:
     """The features; a part that is not finite is not seen."""
     # One pass over the values; what is too large to be squared is looked at more closely.
-    if all(isfinite(np.vdot(values, values)) for values in (features.parts, features.visibility)):
+    parts, visibility = features.parts, features.visibility
+    if isfinite(np.vdot(parts, parts)) and isfinite(np.vdot(visibility, visibility)):
         return features
     good = np.isfinite(features.parts).all(2) & np.isfinite(features.visibility)
     return PartFeatures(np.where(good[..., None], features.parts, 0.0), np.where(good, features.visibility, 0.0))

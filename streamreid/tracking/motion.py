@@ -23,6 +23,13 @@ from streamreid.types import Float64Array, FloatArray
 
 __all__ = ["MotionFilter", "MotionNoise"]
 
+_LEAST = np.array([-np.inf, -np.inf, 1.0, 1.0])
+"""Least values of cx, cy, w, h, pixels."""
+
+# Products with a small matrix are one call each; halves and zeros make them as exact as the sums they stand for.
+_TO_CORNERS = np.array([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0], [-0.5, 0.0, 0.5, 0.0], [0.0, -0.5, 0.0, 0.5]])
+_TO_CENTRE = np.array([[0.5, 0.0, -1.0, 0.0], [0.0, 0.5, 0.0, -1.0], [0.5, 0.0, 1.0, 0.0], [0.0, 0.5, 0.0, 1.0]])
+
 
 @dataclass(frozen=True, slots=True)
 class MotionNoise:
@@ -71,7 +78,8 @@ class MotionFilter:
         self._tau = np.array([n.damping] * 2 + [n.size_damping] * 2)
         self._truncation = np.array(n.truncation)
         self._history = history
-        self._boxes: FloatArray | None = None  # asked for several times between changes
+        self._boxes: FloatArray | None = None  # asked for several times between changes, as are these
+        self._deviations: FloatArray | None = None
         self._before: Float64Array = np.zeros((7, 0, 4))  # x, v, P00, P01, P11 as predicted, travel, decay
         self._state: Float64Array = np.zeros((5, 0, 4))  # x, v, P00, P01, P11 of every coordinate
 
@@ -82,13 +90,11 @@ class MotionFilter:
     def boxes(self) -> FloatArray:
         """``[T, 4]`` xyxy of the present state, pixels."""
         if self._boxes is None:
-            x = self._state[0]
-            half = np.maximum(x[:, 2:], 1.0)
-            half /= 2
-            self._boxes = np.empty((len(half), 4), np.float32)
-            np.subtract(x[:, :2], half, out=self._boxes[:, :2])
-            np.add(x[:, :2], half, out=self._boxes[:, 2:])
+            self._boxes = (np.maximum(self._state[0], _LEAST) @ _TO_CORNERS).astype(np.float32)
         return self._boxes
+
+    def _changed(self) -> None:
+        self._boxes = self._deviations = None
 
     @property
     def velocities(self) -> FloatArray:
@@ -98,8 +104,12 @@ class MotionFilter:
     @property
     def deviations(self) -> FloatArray:
         """``[T]`` standard deviation of the centre, pixels."""
-        p00 = self._state[2]
-        return np.asarray(np.sqrt(np.maximum(np.maximum(p00[:, 0], p00[:, 1]), 0.0)), np.float32)
+        if self._deviations is None:
+            p00 = self._state[2]
+            most = np.maximum(p00[:, 0], p00[:, 1])
+            np.maximum(most, 0.0, out=most)
+            self._deviations = np.sqrt(most, out=most).astype(np.float32)
+        return self._deviations
 
     def predict(self, dt: float, unseen: NDArray[np.bool_]) -> None:
         """Move all boxes ``dt`` seconds on. Velocities of ``unseen`` ([T] bool) tracks decay, so that a hidden person
@@ -107,24 +117,27 @@ class MotionFilter:
         if dt <= 0 or not len(self):
             self._remember(0.0, 1.0)
             return
-        self._boxes = None
+        self._changed()
         x, v, p00, p01, p11 = self._state
+        size = x[:, 2:]
         q = np.maximum(x[:, 3:4], 1.0) * self._drive
         q *= q
         travel: Any = dt  # integral of the decaying velocity
         decay: Any = 1.0
-        if np.count_nonzero(unseen):
+        slowed = np.count_nonzero(unseen) > 0
+        if slowed:
             less, hidden = np.exp(-dt / self._tau), unseen[:, None]
             decay = np.where(hidden, less, 1.0)
             travel = np.where(hidden, self._tau * (1 - less), dt)
         x += v * travel
-        p00 += 2 * travel * p01 + travel * travel * p11 + q * dt**3 / 3
-        p01 *= decay
-        p01 += travel * decay * p11 + q * dt**2 / 2
-        v *= decay
-        p11 *= decay * decay
-        p11 += q * dt
-        np.maximum(x[:, 2:], 1.0, out=x[:, 2:])
+        carried = p11 * travel
+        p00 += travel * (p01 + p01 + carried)
+        p01 += carried
+        if slowed:
+            self._state[1:4:2] *= decay
+            p11 *= decay * decay
+        self._state[2:] += q * np.array([dt**3 / 3, dt**2 / 2, dt])[:, None, None]
+        np.maximum(size, 1.0, out=size)
         self._remember(travel, decay)
 
     def _remember(self, travel: Float64Array | float, decay: Float64Array | float) -> None:
@@ -158,26 +171,27 @@ class MotionFilter:
         """
         if not len(rows):
             return
-        self._boxes = None
-        x, v, p00, p01, p11 = state = self._state.take(rows, 1)
+        self._changed()
+        everybody = len(rows) == len(self) and rows.tolist() == list(range(len(rows)))
+        state = self._state if everybody else self._state.take(rows, 1)
+        x, p00, p01 = state[0], state[2], state[3]
         z, short = self._completed(_centred(boxes), x)
-        exact = self._exact * (1.0 + 2.0 * (1.0 - np.asarray(scores, np.float64)[:, None]))
+        doubt = np.subtract(3.0, 2.0 * np.asarray(scores, np.float64))  # 1 of a sure box, 3 of one without score
         if not detected:
-            exact *= self.noise.carried
+            doubt *= self.noise.carried
+        exact = self._exact * doubt[:, None]
         if np.count_nonzero(short):
             exact[:, 2:] *= np.where(short, self.noise.truncated, 1.0)
         exact *= np.maximum(z[:, 3:4], 1.0)
         exact *= exact
         exact += p00
-        k0, k1 = p00 / exact, p01 / exact
+        gain = state[2:4] / exact
         z -= x
-        x += k0 * z
-        v += k1 * z
-        p11 -= k1 * p01
-        np.subtract(1, k0, out=k0)
-        p00 *= k0
-        p01 *= k0
-        self._state[:, rows] = state
+        state[:2] += gain * z
+        state[4] -= gain[1] * p01
+        state[2:4] *= 1 - gain[0]
+        if not everybody:
+            self._state[:, rows] = state
 
     def _completed(self, z: Float64Array, expected: Float64Array) -> tuple[Float64Array, NDArray[np.bool_]]:
         """Truncated measurements ``z`` [M, 4] (centre, size) moved to where the whole person is, and which sizes [M, 2]
@@ -194,7 +208,7 @@ class MotionFilter:
 
     def warp(self, affine: FloatArray) -> None:
         """Follow the camera: ``affine`` [2, 3] maps pixels of the previous frame to pixels of this one."""
-        self._boxes = None
+        self._changed()
         turn, shift = np.asarray(affine, np.float64)[:, :2], np.asarray(affine, np.float64)[:, 2]
         scale = np.sqrt(max(abs(np.linalg.det(turn)), 1e-6))
         x, v = self._state[:2]
@@ -206,7 +220,7 @@ class MotionFilter:
 
     def add(self, boxes: FloatArray) -> None:
         """Append tracks at ``boxes`` [M, 4] with unknown velocity."""
-        self._boxes = None
+        self._changed()
         z = _centred(boxes)
         height = np.maximum(z[:, 3:4], 1.0)
         n = self.noise
@@ -220,23 +234,18 @@ class MotionFilter:
 
     def repeat(self, rows: NDArray[np.intp]) -> None:
         """Append tracks that move as ``rows`` [M] do."""
-        self._boxes = None
+        self._changed()
         self._state = np.concatenate([self._state, self._state[:, rows]], 1)
         if self._history:
             self._before = np.concatenate([self._before, self._before[:, rows]], 1)
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Drop every track that is not in the mask ``rows`` [T]."""
-        self._boxes = None
+        self._changed()
         self._state = self._state[:, rows]
         if self._history:
             self._before = self._before[:, rows]
 
 
 def _centred(boxes: FloatArray) -> Float64Array:
-    b = np.asarray(boxes, np.float64).reshape(-1, 4)
-    z = np.empty_like(b)
-    np.add(b[:, :2], b[:, 2:], out=z[:, :2])
-    z[:, :2] /= 2
-    np.subtract(b[:, 2:], b[:, :2], out=z[:, 2:])
-    return z
+    return np.asarray(np.asarray(boxes, np.float64).reshape(-1, 4) @ _TO_CENTRE)

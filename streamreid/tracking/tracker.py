@@ -13,6 +13,8 @@ Who is hidden by somebody nearer is compared by looks only as far as visible, an
 
 from __future__ import annotations
 
+from math import isfinite
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,11 +25,12 @@ from streamreid.features.similarity import Calibration, SiteCalibration, similar
 from streamreid.tracking.assignment import assign, assign_pairs
 from streamreid.tracking.candidates import Candidates, FramePeople, candidates, usable_people
 from streamreid.tracking.gating import leaving, place_odds, walked, within_reach
+from streamreid.tracking.looks import Looks, coin, probable
 from streamreid.tracking.motion import MotionFilter, MotionNoise
 from streamreid.tracking.occlusion import occlusion
-from streamreid.tracking.owner_changes import SEEN_IN_COMMON, OwnerChanges, Successors
+from streamreid.tracking.owner_changes import OwnerChanges, Successors
 from streamreid.tracking.smoothing import MotionStep
-from streamreid.tracking.track_table import TrackTable
+from streamreid.tracking.track_table import TrackTable, filled
 from streamreid.types import BoolArray, Detections, Float64Array, FloatArray, IntArray, PartFeatures, Tracks
 
 __all__ = ["Tracker", "occlusion"]
@@ -91,7 +94,9 @@ class Tracker:
         noise = MotionNoise() if self.config.truncation else MotionNoise(truncation=(np.inf, np.inf))
         self._motion = MotionFilter(noise, history=self.config.delay > 0)
         # Two views are the same prototype while their similarity is nearer to certainty than to the toss of a coin.
-        self._appearance = PrototypeBank(prototypes=self.config.prototypes, join=(1.0 + self._coin()) / 2)
+        join = (1.0 + coin(self._calibration)) / 2
+        self._appearance = PrototypeBank(prototypes=self.config.prototypes, join=join)
+        self._looks = Looks(self._appearance, self._calibration, self.config.appearance_weight)
         self._changes = OwnerChanges(self._appearance, self._calibration, self.config.split_probability)
         self._book = TrackTable.empty()
         self._next_id = first_id
@@ -198,7 +203,7 @@ class Tracker:
             features = PartFeatures.unseen(len(detections), *self._appearance.shape)
         if len(features) != len(detections):
             raise ValueError(f"{len(detections)} detections but {len(features)} rows of features")
-        if not np.isfinite(time):
+        if not isfinite(time):
             raise ValueError(f"capture time must be finite, got {time}")
         if camera is not None and (np.shape(camera) != (2, 3) or not np.isfinite(camera).all()):
             raise ValueError(f"camera motion must be a finite [2, 3] affine map, got {camera}")
@@ -209,7 +214,7 @@ class Tracker:
         confirmed = self._advance(time, camera)
         self._hidden = None
         if len(people) == len(detections):
-            self._hidden = np.empty_like(people.hidden)
+            self._hidden = np.empty(len(people), np.float32)
             self._hidden[people.rows] = people.hidden
         return self._report(self._match(people, confirmed, detected), people, size)
 
@@ -227,23 +232,27 @@ class Tracker:
             book.warp(camera)
         # "Unseen" are tracks that had no box in the previous frame, though others had: where all vanish at once, nobody
         # hides.
-        self._motion.predict(self._time - last, book.seen < self._outage(last))
         there = book.seen >= last
+        # Where somebody was seen in the last frame, there was no outage.
+        unseen = ~there if np.count_nonzero(there) else book.seen < self._outage(last)
+        self._motion.predict(self._time - last, unseen)
         self._pace = self._usual(self._time - last)
         # A lost track is kept while it could still be seen; a tentative one must be seen in every frame or be forgotten
         # soon.
         confirmed = book.confirmed(c)
         kept = (confirmed | there) & self._patient(there)
-        self._keep(kept)
-        return confirmed[kept]
+        if self._keep(kept):
+            confirmed = confirmed[kept]
+        return confirmed
 
     def _patient(self, there: BoolArray) -> BoolArray:
         """Which tracks were seen lately enough to be kept; ``there`` [T] are those of the frame before."""
         assert self._time is not None
         c, gap = self.config, self._time - self._book.seen
         soonest = min(c.exit_seconds, c.lost_seconds)
-        if gap.max(initial=0.0) <= soonest:
-            return np.ones(len(gap), bool)
+        soon = gap <= soonest
+        if np.count_nonzero(soon) == len(gap):
+            return soon
         patience = np.full(len(gap), c.lost_seconds)
         if self._size is not None:
             patience[leaving(self._motion.boxes, self._size)] = soonest
@@ -266,20 +275,23 @@ class Tracker:
         together = np.count_nonzero(self._book.seen >= newest)
         return newest if newest < last and together >= OUTAGE_PEOPLE else last
 
-    def _keep(self, mask: BoolArray) -> None:
-        if np.count_nonzero(mask) < len(mask):
-            self._book.keep(mask)
-            self._motion.keep(mask)
-            self._appearance.keep(mask)
-            self._changes.forget(self._book.ids.tolist())
+    def _keep(self, mask: BoolArray) -> bool:
+        """Only the tracks of the ``mask`` [T] are followed on. Returns whether any is not."""
+        if np.count_nonzero(mask) == len(mask):
+            return False
+        self._book.keep(mask)
+        self._motion.keep(mask)
+        self._appearance.keep(mask)
+        self._changes.forget(self._book.ids.tolist())
+        return True
 
     def _match(self, people: FramePeople, confirmed: BoolArray, detected: bool) -> IntArray:
         """Assign, correct and begin tracks. Returns for every track row the person's number, or -1."""
         assert self._time is not None
         c, gap = self.config, self._time - self._book.seen
         near = self._candidates(people)
-        taken, free = np.full(len(gap), -1, np.int64), np.ones(len(people), bool)
-        alike = np.full(len(gap), np.inf, np.float32)
+        taken, alike = filled(-1, len(gap), np.int64), filled(np.inf, len(gap), np.float32)
+        free = filled(True, len(people), np.bool_)
 
         def take(pairs: Candidates, score: FloatArray, similarity: FloatArray | None = None) -> None:
             if not len(score):
@@ -291,19 +303,27 @@ class Tracker:
             if similarity is not None:
                 alike[track] = similarity[made]
 
-        known, sure = confirmed.take(near.track), people.sure.take(near.person)
-        enough = near.overlap >= c.match_iou
-        first = near.pick((enough & known & sure).nonzero()[0])
-        take(*self._by_overlap_and_looks(first, people, gap))
-        second = (~sure & (near.overlap >= c.second_match_iou) & known).nonzero()[0]
+        known, enough = confirmed.take(near.track), near.overlap >= c.match_iou
+        of_known = enough & known
+        sure = None if people.all_sure else people.sure.take(near.person)
+        first = of_known if sure is None else of_known & sure
+        settled = np.count_nonzero(first) == len(first)  # no pair is left for the second and third time
+        take(*self._by_overlap_and_looks(near if settled else near.pick(first.nonzero()[0]), people, gap))
+        second = _NOBODY
+        if not settled and sure is not None:
+            second = (~sure & (near.overlap >= c.second_match_iou) & known).nonzero()[0]
         if len(second):
             pairs = near.pick(second)
             waiting = (taken[pairs.track] < 0) & (gap[pairs.track] <= max(_MOMENT, self._pace)) & (pairs.overlap > 0)
             pairs = pairs.pick(waiting.nonzero()[0])
             take(pairs, pairs.overlap)
         if c.recover_probability < 1.0:
-            take(*self._lost(confirmed & (taken < 0), people, people.sure & free))
-        third = (enough & sure & ~known).nonzero()[0]
+            lost = confirmed & (taken < 0)
+            if np.count_nonzero(lost):
+                take(*self._lost(lost, people, people.sure & free))
+        third = _NOBODY if settled else (enough & ~known).nonzero()[0]
+        if len(third) and sure is not None:
+            third = third[sure.take(third)]
         if len(third):
             pairs = near.pick(third)
             pairs = pairs.pick((free[pairs.person] & (pairs.overlap > 0)).nonzero()[0])
@@ -328,7 +348,7 @@ class Tracker:
             kept = ((gap <= c.motion_only_seconds) & (pairs.overlap > 0)).nonzero()[0]
             pairs = pairs.pick(kept)
             return pairs, pairs.overlap, None
-        looks, rank, weight, similarity = self._alikeness(pairs.track, people, pairs.person)
+        looks, rank, weight, similarity = self._looks.of_pairs(pairs.track, people, pairs.person)
         score = np.asarray((1 - weight) * pairs.overlap + weight * rank, np.float32)
         # The longer somebody was away, the more likely is a stranger in the same place: looks must speak for the old
         # track, and after a while without looks nothing does.
@@ -350,15 +370,10 @@ class Tracker:
         i, j = within_reach(predicted, boxes, self._time - self._book.seen[t]).nonzero()
         if not len(i):
             return *_NO_PAIRS, None
-        looks, rank, _, similarity = self._alikeness(t[i], people, d[j])
+        looks, rank, _, similarity = self._looks.of_pairs(t[i], people, d[j])
         places = place_odds(predicted, boxes, self._motion.deviations[t])[i, j]
-        kept = (self._probable(looks, places) & (rank > 0)).nonzero()[0]
+        kept = (probable(self.config.recover_probability, looks, places) & (rank > 0)).nonzero()[0]
         return Candidates(t[i[kept]], d[j[kept]], rank[kept]), rank[kept], similarity[kept]
-
-    def _probable(self, looks: FloatArray, places: FloatArray) -> BoolArray:
-        """Where looks and places together make it probable that a lost track was found again, elementwise."""
-        least = self.config.recover_probability
-        return np.asarray((looks >= least) & (_log_odds(looks) + places >= np.log(least / (1.0 - least))))
 
     def _walked(self, new: BoolArray, people: FramePeople, free: BoolArray) -> tuple[Candidates, FloatArray]:
         """The pairs of ``new`` tracks [T] with ``free`` people [N] who may have walked there, with their score."""
@@ -367,40 +382,10 @@ class Tracker:
             return _NO_PAIRS
         score, reached = walked(self._motion.boxes[t], people.boxes[d], self._pace)
         i, j = reached.nonzero()
-        looks = self._alikeness(t[i], people, d[j])[0]
+        looks = self._looks.of_pairs(t[i], people, d[j])[0]
         kept = (looks >= 0.5).nonzero()[0]
         i, j = i[kept], j[kept]
         return Candidates(t[i], d[j], score[i, j]), score[i, j]
-
-    def _alikeness(
-        self, tracks: Rows, people: FramePeople, numbers: Rows
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """What looks say of tracks and people, each ``[P]``: the probability that they are one, drawn to 1/2 as far
-        as the person is hidden; a rank in [0, 1] to choose between candidates, 1/2 where nothing is known; the weight
-        of looks against overlap; and the similarity, infinite where too little was seen in common to tell.
-
-        The rank is the similarity from the toss of a coin (0) to certainty (1). Probabilities would not do: they are
-        all 1 among people who look somewhat alike, and the choice between them would be left to overlap.
-        """
-        if not people.looked:
-            half = np.full(len(tracks), 0.5, np.float32)
-            return half, half, np.zeros_like(half), np.full_like(half, np.inf)
-        similarity, common = self._appearance.similarity_of_pairs(tracks, people.features, people.rows.take(numbers))
-        known, clear = common > 0, people.clear.take(numbers)
-        looks = np.where(known, self._calibration.probability(similarity) - np.float32(0.5), np.float32(0)) * clear
-        rank = np.where(known, self._rank(similarity), np.float32(0.5))
-        weight = np.float32(self.config.appearance_weight) * np.sqrt(common * clear)
-        told = np.where(common > SEEN_IN_COMMON, similarity, np.float32(np.inf))
-        return looks + np.float32(0.5), rank, weight, told
-
-    def _rank(self, similarity: FloatArray) -> FloatArray:
-        coin = self._coin()
-        return np.asarray(np.minimum(np.maximum((similarity - coin) / max(1.0 - coin, 1e-6), 0.0), 1.0), np.float32)
-
-    def _coin(self) -> float:
-        """Similarity from which two people are rather one than two."""
-        now = self._calibration.calibration if isinstance(self._calibration, SiteCalibration) else self._calibration
-        return min(max(-now.intercept / max(now.slope, 1e-6), -1.0), 1.0)
 
     def _apply(
         self,
@@ -492,8 +477,10 @@ class Tracker:
         """Lower ``own`` [M], how far the boxes of the tracks ``hit`` [M] show surely these alone: where somebody lost
         a moment ago is expected, the box may show either of them."""
         assert self._time is not None
+        if not self.config.occlusion or len(hit) == len(taken):
+            return
         absent = (taken < 0) & (self._time - self._book.seen <= CONTEST_SECONDS) & confirmed
-        if not self.config.occlusion or not np.count_nonzero(absent):
+        if not np.count_nonzero(absent):
             return
         pairs = absent[near.track].nonzero()[0]
         if not len(pairs):
@@ -505,8 +492,10 @@ class Tracker:
 
     def _newcomers(self, people: FramePeople, taken: IntArray) -> Rows:
         """Sure boxes that nobody claimed and that are no second box of somebody."""
-        c, claimed = self.config, np.full(len(people), -1, np.int64)
+        c, claimed = self.config, filled(-1, len(people), np.int64)
         hit = (taken >= 0).nonzero()[0]
+        if len(hit) == len(people):
+            return _NOBODY
         claimed[taken.take(hit)] = hit
         new = (claimed < 0) & (people.scores >= c.new_score)
         if not np.count_nonzero(new) or not len(people.near.one):
@@ -517,7 +506,7 @@ class Tracker:
         inside = owned.inside(c.duplicate_cover).nonzero()[0]
         if len(inside) and people.looked:
             one, two = people.rows[owned.one[inside]], claimed[owned.two[inside]]
-            second[inside] |= self._alike(*self._appearance.similarity_of_pairs(two, people.features, one))
+            second[inside] |= self._looks.alike(*self._appearance.similarity_of_pairs(two, people.features, one))
         new[owned.one[second]] = False
         # Boxes come in order of score: of two newcomers in one place the better one stays, of two that look alike the
         # outer one.
@@ -526,12 +515,9 @@ class Tracker:
         inside = both.inside(c.duplicate_cover).nonzero()[0]
         if len(inside) and people.looked:
             one, two = people.rows[both.one[inside]], people.rows[both.two[inside]]
-            better[inside] |= self._alike(*similarity_of_pairs(people.features, one, two))
+            better[inside] |= self._looks.alike(*similarity_of_pairs(people.features, one, two))
         new[both.one[better]] = False
         return new.nonzero()[0]
-
-    def _alike(self, similarity: FloatArray, common: FloatArray) -> BoolArray:
-        return np.asarray((common > 0) & (self._calibration.probability(similarity) >= 0.5))
 
     def _rejoin(self, matched: IntArray) -> IntArray:
         """A track that is to be reported for the first time, or was less than ``TrackerConfig.rejoin`` ago, and looks
@@ -539,9 +525,12 @@ class Tracker:
         had."""
         assert self._time is not None
         c, book = self.config, self._book
-        young = (matched >= 0) & (~book.reported | self._young())
+        young = ~book.reported
+        if c.rejoin:
+            young |= self._young()
         if not np.count_nonzero(young) or c.recover_probability >= 1.0:
             return matched
+        young &= matched >= 0
         confirmed = book.confirmed(c)
         new = (young & confirmed).nonzero()[0]
         if not len(new):
@@ -553,10 +542,12 @@ class Tracker:
         looks = np.where(common > 0, self._calibration.probability(similarity), 0.0).astype(np.float32)
         there, here = self._motion.boxes[old], self._motion.boxes[new]
         allowed = within_reach(there, here, self._time - book.seen[old])
-        allowed &= self._probable(looks, place_odds(there, here, self._motion.deviations[old]))
+        allowed &= probable(
+            self.config.recover_probability, looks, place_odds(there, here, self._motion.deviations[old])
+        )
         allowed &= self._changes.allowed(book.ids[old], book.ids[new])
         i, j = assign(
-            np.maximum(self._rank(similarity), 1e-3), allowed & (book.seen[old][:, None] < book.begun[new][None])
+            np.maximum(self._looks.rank(similarity), 1e-3), allowed & (book.seen[old][:, None] < book.begun[new][None])
         )
         old, new = old[i], new[j]
         if not len(old):
@@ -582,7 +573,7 @@ class Tracker:
         boxes = self._motion.boxes
         if size is not None:
             shown |= self._coasting(~seen & book.reported & believed, boxes, size)
-        source, scores = np.full(len(matched), -1, np.int64), np.zeros(len(matched), np.float32)
+        source, scores = filled(-1, len(matched), np.int64), np.zeros(len(matched), np.float32)
         numbers = matched[seen]
         source[seen], scores[seen] = people.rows.take(numbers), people.scores.take(numbers)
         self._latest = Tracks(book.ids, boxes, scores, source), seen & ~confirmed
@@ -597,12 +588,9 @@ class Tracker:
         if not np.count_nonzero(missed):
             return missed
         late = self._time - self._book.seen <= self.config.coast_seconds + 1e-6
-        corners = (boxes[:, :2] > 2) & (boxes[:, 2:] < np.asarray(size, np.float32) - 2)
-        settled = self._book.hits >= 3 * self.config.confirm_frames
-        return np.asarray(missed & late & settled & corners[:, 0] & corners[:, 1])
-
-
-def _log_odds(probability: FloatArray) -> FloatArray:
-    """Log-odds, bounded: no look is surer than 500 to 1."""
-    p = np.clip(probability, 0.002, 0.998)
-    return np.asarray(np.log(p / (1.0 - p)), np.float32)
+        missed = missed & late & (self._book.hits >= 3 * self.config.confirm_frames)
+        if np.count_nonzero(missed):
+            corners = (boxes[:, :2] > 2) & (boxes[:, 2:] < np.asarray(size, np.float32) - 2)
+            missed &= corners[:, 0]
+            missed &= corners[:, 1]
+        return missed

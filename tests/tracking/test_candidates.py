@@ -97,6 +97,7 @@ def test_a_part_that_is_not_finite_is_not_seen_and_large_values_are():
         sure=0.5,
         occlusion=False,
     )
-    assert found.visibility.tolist() == [[1, 0], [0, 1], [1, 1]]
+    assert found.features.visibility.tolist() == [[1, 0], [0, 1], [1, 1]]
+    assert found.seen.all()
     assert np.isfinite(found.features.parts).all()
     assert (found.features.parts[2] == parts[2]).all()
