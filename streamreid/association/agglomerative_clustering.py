@@ -3,6 +3,11 @@
 Online, average-linkage agglomeration on log-odds: the two clusters with the greatest mean log-odds are joined until it
 falls below the threshold or every remaining pair is forbidden. A forbidden pair of members forbids the pair of clusters
 (cannot-link, Wagstaff et al., ICML 2001).
+
+A cluster is no surer than the joins that made it. Two people with two tracks each that are taken for one are alike
+enough on average, each track with its own other one for the most part; it is the join of both pairs that may be wrong,
+and then all four are with the wrong person. So a node is *held* by the least mean log-odds of those joins in which it
+was not of the greater side: were such a join wrong, most of the others would not be its person.
 """
 
 from __future__ import annotations
@@ -12,11 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid.types import BoolArray, FloatArray
+from streamreid.types import BoolArray, Float64Array, FloatArray, IntArray
 
-__all__ = ["Labels", "agglomerate", "agglomerate_small", "components", "grouped_nodes"]
+__all__ = ["ALONE", "Labels", "agglomerate", "agglomerate_small", "components", "grouped_nodes"]
 
 Labels = NDArray[np.int64]
+
+ALONE = 30.0
+"""What holds a node that was never joined to as many others or more, in log-odds."""
 
 _FEW = 12
 """Nodes up to which arrays do not pay."""
@@ -94,22 +102,27 @@ def agglomerate(log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, 
             continue
         at = np.array(rows, np.intp)
         square = at[:, None], at[None]
-        labels[at] = at[agglomerate_small(log_odds[square], weight[square], forbidden[square], threshold)]
+        labels[at] = at[agglomerate_small(log_odds[square], weight[square], forbidden[square], threshold)[0]]
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
 def agglomerate_small(
-    log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, threshold: float
-) -> list[int] | Labels:
-    """For each of a few nodes that edges hold together the first one of its cluster; see ``agglomerate``."""
+    log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, threshold: float, size: IntArray | None = None
+) -> tuple[list[int] | Labels, list[float] | Float64Array]:
+    """For each of a few nodes that edges hold together the first one of its cluster (see ``agglomerate``), and what
+    holds it there, in log-odds; ``size`` [N] is how many tracks each node is, by default one."""
+    size = np.ones(len(log_odds), np.int64) if size is None else size
     join = _agglomerate_few if len(log_odds) <= _FEW else _agglomerate
-    return join(log_odds, weight, forbidden, threshold)
+    return join(log_odds, weight, forbidden, threshold, size)
 
 
-def _agglomerate_few(log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, threshold: float) -> list[int]:
+def _agglomerate_few(
+    log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, threshold: float, size: IntArray
+) -> tuple[list[int], list[float]]:
     """As ``_agglomerate``, number by number: for a handful of nodes that is several times as fast as arrays."""
     n = len(log_odds)
     labels = list(range(n))
+    held, count = [ALONE] * n, size.tolist()
     product, mass, blocked = (log_odds * weight).tolist(), weight.tolist(), forbidden.tolist()
     total = [[0.0 if blocked[i][j] else product[i][j] for j in range(n)] for i in range(n)]
     alive = labels.copy()
@@ -122,8 +135,11 @@ def _agglomerate_few(log_odds: FloatArray, weight: FloatArray, forbidden: BoolAr
                     best, pair = row[j] / heavy[j], (i, j)
         i, j = pair
         if best < threshold or best == -np.inf:
-            return labels
+            return labels, held
+        lesser = [side for side, other in ((i, j), (j, i)) if count[side] - 1 <= count[other]]
+        held = [min(least, best) if label in lesser else least for least, label in zip(held, labels, strict=True)]
         labels = [i if label == j else label for label in labels]
+        count[i] += count[j]
         alive.remove(j)
         for other in alive:
             if other != i:
@@ -132,9 +148,12 @@ def _agglomerate_few(log_odds: FloatArray, weight: FloatArray, forbidden: BoolAr
                 blocked[i][other] = blocked[other][i] = blocked[i][other] or blocked[j][other]
 
 
-def _agglomerate(log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, threshold: float) -> Labels:
+def _agglomerate(
+    log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, threshold: float, size: IntArray
+) -> tuple[Labels, Float64Array]:
     n = len(log_odds)
     labels = np.arange(n)
+    held, count = np.full(n, ALONE), size.copy()
     total = np.where(forbidden, 0.0, log_odds * weight).astype(np.float64)
     mass = weight.astype(np.float64).copy()
     blocked = forbidden.copy()
@@ -144,8 +163,12 @@ def _agglomerate(log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray,
         best = int(mean.argmax())
         i, j = sorted(divmod(best, n))
         if mean[i, j] < threshold or not np.isfinite(mean[i, j]):
-            return labels
+            return labels, held
+        for side, other in ((i, j), (j, i)):
+            if count[side] - 1 <= count[other]:
+                held[labels == side] = np.minimum(held[labels == side], mean[i, j])
         labels[labels == j] = i
+        count[i] += count[j]
         total[i] += total[j]
         mass[i] += mass[j]
         blocked[i] |= blocked[j]

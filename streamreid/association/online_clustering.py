@@ -126,9 +126,8 @@ class OnlineClustering:
         missing = graph.missing(groups)
         if len(missing):
             graph = graph.joined(nodes.weigh(missing))
-        labels = graph.agglomerate(groups, threshold)
+        labels, probability = graph.agglomerate(groups, threshold)
         self._held.decided(graph)
-        probability = graph.membership(labels)
         self._learn_times(nodes, graph, labels)
         owner = owners(labels, graph, tracks)
         self.weighed = len(graph.code)
@@ -291,6 +290,7 @@ class OnlineClustering:
             square(weight, 0.0),
             square(forbidden, True),
             np.zeros(count, np.int64),
+            Presences.of([n.presence for n in nodes]).size,
         )
 
     def beside_looks(

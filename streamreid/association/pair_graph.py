@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid.association.agglomerative_clustering import Labels, agglomerate_small, grouped_nodes
+from streamreid.association.agglomerative_clustering import ALONE, Labels, agglomerate_small, grouped_nodes
 from streamreid.association.link_model import LOOKS_LIMIT, sigmoid
 from streamreid.association.site_adaptation import AnyCalibration
 from streamreid.config.association import LinkConfig
@@ -99,6 +99,7 @@ class PairGraph:
         keys: The tracks.
         past: Global ids of the older identities.
         before: ``[N]`` global id so far; 0 if none.
+        size: ``[N]`` how many tracks each is.
         code: ``[P]`` first node * N + second node, rising; the first is the lesser one.
         terms: ``[P]`` each: evidence by name.
         log_odds: ``[P]``.
@@ -109,6 +110,7 @@ class PairGraph:
     keys: list[TrackKey]
     past: list[int]
     before: NDArray[np.int64]
+    size: NDArray[np.int64]
     code: NDArray[np.int64]
     terms: dict[str, FloatArray]
     log_odds: FloatArray
@@ -136,6 +138,7 @@ class PairGraph:
             self.keys,
             self.past,
             self.before,
+            self.size,
             code[order],
             {name: both(term, other.terms[name]) for name, term in self.terms.items()},
             both(self.log_odds, other.log_odds),
@@ -174,26 +177,34 @@ class PairGraph:
         one, two = np.divmod(code, len(self))
         return np.asarray(code[~self.find(one, two)[1] & (one < len(self.keys))])
 
-    def agglomerate(self, groups: Sequence[Sequence[int]], threshold: float) -> Labels:
+    def agglomerate(self, groups: Sequence[Sequence[int]], threshold: float) -> tuple[Labels, FloatArray]:
         """Partition the nodes; see :func:`agglomerative_clustering.agglomerate`, of which this is the result.
 
         Args:
             groups: As ``groups`` says, all pairs inside of which are known.
             threshold: Least mean log-odds of a join.
+
+        Returns:
+            ``[N]`` cluster number of each node, and the probability ``[T]`` of each track belonging to it; see
+            ``track_graph.membership``.
         """
-        labels = np.arange(len(self))
+        labels, held = np.arange(len(self)), np.full(len(self), ALONE)
         twos = np.array([rows for rows in groups if len(rows) == 2], np.int64).reshape(-1, 2)
         if len(twos):  # most people are seen by two
             one, two = twos.T
             at = self.find(one, two)[0]
             heavy = self.weight[at]
             mean = (self.log_odds[at] * heavy).astype(np.float64) / heavy
-            labels[two] = np.where(mean >= threshold, one, two)
+            joined = mean >= threshold
+            labels[two[joined]] = one[joined]
+            held[one[joined]] = held[two[joined]] = mean[joined]
         for rows in groups:
             if len(rows) > 2:
                 where = np.array(rows, np.intp)
-                labels[where] = where[agglomerate_small(*self._block(where), threshold)]
-        return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+                label, least = agglomerate_small(*self._block(where), threshold, self.size[where])
+                labels[where], held[where] = where[label], least
+        numbers = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+        return numbers, sigmoid(held[: len(self.keys)].astype(np.float32))
 
     def _block(self, rows: Rows) -> tuple[FloatArray, FloatArray, BoolArray]:
         """``[M, M]`` each: log-odds, weight and who cannot be one person, among some nodes."""
@@ -207,22 +218,6 @@ class PairGraph:
             block[i, j] = block[j, i] = column[at]
         np.fill_diagonal(forbidden, False)
         return log_odds, weight, forbidden
-
-    def membership(self, labels: Labels) -> FloatArray:
-        """Probability ``[T]`` of each track belonging to its group; see ``online_clustering.membership``."""
-        tracks = len(self.keys)
-        one, two = self.ends
-        same = labels[one] == labels[two]
-        one, two, weight = one[same], two[same], self.weight[same]
-        value = self.log_odds[same] * weight
-        total, mass = np.zeros(len(self), np.float32), np.zeros(len(self), np.float32)
-        for rows in (one, two):
-            np.add.at(total, rows, value)
-            np.add.at(mass, rows, weight)
-        total, mass = total[:tracks], mass[:tracks]
-        mean = np.divide(total, mass, out=np.full(tracks, 30.0, np.float32), where=mass > 0)
-        alone = np.bincount(labels, minlength=1)[labels[:tracks]] == 1
-        return np.where(alone, 1.0, sigmoid(mean)).astype(np.float32)
 
 
 def all_pairs(groups: Iterable[Sequence[int]], count: int) -> NDArray[np.int64]:

@@ -175,7 +175,7 @@ class PairWeighing:
         if self.graph.config is not None:
             log_odds += np.float32(LATE) * self.graph.late_pairs(paired)
             forbidden |= self.graph.impossible_pairs(paired)
-        found = PairGraph(self.keys, self.past, self.before, code, terms, log_odds, weight, forbidden)
+        found = PairGraph(self.keys, self.past, self.before, self.seen.size, code, terms, log_odds, weight, forbidden)
         self._believe(found)
         return found
 

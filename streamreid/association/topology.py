@@ -66,6 +66,11 @@ class Presences:
         )
 
     @cached_property
+    def size(self) -> NDArray[np.int64]:
+        """``[N]`` number of presences of each node."""
+        return np.bincount(self.node, minlength=self.count).astype(np.int64)
+
+    @cached_property
     def _single(self) -> bool:
         """Whether every node has one presence, as tracks have."""
         return len(self.node) == self.count and bool((self.node == np.arange(self.count)).all())

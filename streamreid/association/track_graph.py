@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid.association.agglomerative_clustering import Labels
+from streamreid.association.agglomerative_clustering import ALONE, Labels, agglomerate_small
 from streamreid.association.identity_registry import IdentityRegistry
 from streamreid.association.link_model import sigmoid
 from streamreid.types import BoolArray, FloatArray, TrackKey
@@ -31,6 +31,7 @@ class Graph:
         weight: ``[N, N]`` how much each pair counts in a mean.
         forbidden: ``[N, N]`` who cannot be one person.
         before: ``[N]`` global id so far; 0 if none.
+        size: ``[N]`` how many tracks each is.
     """
 
     keys: list[TrackKey]
@@ -40,6 +41,7 @@ class Graph:
     weight: FloatArray
     forbidden: BoolArray
     before: np.ndarray
+    size: NDArray[np.int64]
 
     def evidence(self, row: int, others: NDArray[Any]) -> tuple[FloatArray, FloatArray, dict[str, FloatArray]]:
         """``[M]`` weight, log-odds and terms of a track with others."""
@@ -78,12 +80,14 @@ def believe(graph: Graph, book: IdentityRegistry) -> None:
 
 
 def membership(labels: Labels, graph: Graph) -> FloatArray:
-    """Probability ``[T]`` of each track belonging to its group: the sigmoid of its mean log-odds with the other
-    members; 1 if it is alone."""
-    tracks = len(graph.keys)
-    same = labels[:tracks, None] == labels[None]
-    np.fill_diagonal(same, False)
-    w = graph.weight[:tracks] * same
-    mass = w.sum(1)
-    mean = np.divide((graph.log_odds[:tracks] * w).sum(1), mass, out=np.full(tracks, 30.0, np.float32), where=mass > 0)
-    return np.where(same.any(1), sigmoid(mean), 1.0).astype(np.float32)
+    """Probability ``[T]`` of each track belonging to its group, that is, of being the person of most of the others in
+    it: that of the least probable join that this depends on (see ``agglomerative_clustering``); 1 if it is alone."""
+    held = np.full(len(labels), ALONE)
+    order = np.argsort(labels, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
+        if len(rows) > 1:
+            block = np.ix_(rows, rows)
+            held[rows] = agglomerate_small(
+                graph.log_odds[block], graph.weight[block], graph.forbidden[block], -np.inf, graph.size[rows]
+            )[1]
+    return sigmoid(held[: len(graph.keys)].astype(np.float32))

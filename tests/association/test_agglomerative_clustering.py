@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamreid.association import agglomerative_clustering
-from streamreid.association.agglomerative_clustering import agglomerate
+from streamreid.association.agglomerative_clustering import agglomerate, agglomerate_small
 
 
 def solve(pairs, n, forbidden=(), threshold=0.0, weights=None):
@@ -82,8 +82,32 @@ def test_a_handful_of_nodes_is_grouped_as_many_are(n, seed):
     np.fill_diagonal(block, False)
     many = agglomerative_clustering._FEW
     found = agglomerate(log_odds, weight, block).tolist()
+    size = rng.integers(1, 4, n)
+    labels, held = agglomerate_small(log_odds, weight, block, 0.0, size)
     try:
         agglomerative_clustering._FEW = 0
         assert agglomerate(log_odds, weight, block).tolist() == found
+        others = agglomerate_small(log_odds, weight, block, 0.0, size)
+        assert np.array_equal(others[0], labels)
+        assert np.allclose(others[1], held)
     finally:
         agglomerative_clustering._FEW = many
+
+
+def held(log_odds, size=None):
+    square = np.array(log_odds, np.float32)
+    size = None if size is None else np.array(size)
+    return list(agglomerate_small(square, np.ones_like(square), np.zeros_like(square, bool), 0.0, size)[1])
+
+
+def test_nodes_are_held_by_the_joins_that_their_person_depends_on():
+    # Two tracks and two tracks, surely one person each; that both are one is not sure, and all four depend on it.
+    pairs = [[0, 9, 1, 1], [9, 0, 1, 1], [1, 1, 0, 8], [1, 1, 8, 0]]
+    assert held(pairs) == [1, 1, 1, 1]
+    # Three tracks of one person are who they are whoever the fourth is.
+    three = [[0, 9, 9, 1], [9, 0, 9, 1], [9, 9, 0, 1], [1, 1, 1, 0]]
+    assert held(three) == [9, 9, 9, 1]
+    # One node of nine tracks that a pair joins: the pair depends on it, the nine do not.
+    assert held([[0, 9, 1], [9, 0, 1], [1, 1, 0]], size=[1, 1, 9]) == [1, 1, 30]
+    # Half of the others would be of either person.
+    assert held([[0, 9, 1], [9, 0, 1], [1, 1, 0]]) == [1, 1, 1]
