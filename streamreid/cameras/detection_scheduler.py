@@ -121,22 +121,24 @@ class DetectionScheduler:
         fixed = [k for k in range(len(frames)) if (done + k + 1) % STEP == 0 or k == last or not (known or k)]
         self._detect(fixed, frames, detect, known)
         unrest = _Unrest() if state is None else state.unrest
-        gaps, closed = [], []
+        gaps, closed, restless = [], [], list[int]()
         for a, b in list(pairwise(sorted(known))):
             pairs = self._pair_up(a, b, known)
             unrest = unrest.after(pairs.unrest, known[b].time - known[a].time)
             if unrest.share >= RESTLESS:
-                self._detect(list(range(a + 1, b)), frames, detect, known)
+                restless += range(a + 1, b)
             else:
                 gaps.append((a, b, pairs))
-        while gaps:
+        while gaps or restless:
             still_open = []
             for a, b, pairs in gaps:
                 if b - a > 1 and _too_long(known[b].time - known[a].time, pairs):
                     still_open.append((a, b))
                 else:
                     closed.append((a, b, pairs))
-            self._detect([(a + b) // 2 for a, b in still_open], frames, detect, known)
+            # In one call, which keeps all cores busy.
+            self._detect([*restless, *((a + b) // 2 for a, b in still_open)], frames, detect, known)
+            restless = []
             halves = [half for a, b in still_open for half in ((a, (a + b) // 2), ((a + b) // 2, b))]
             gaps = [(a, b, self._pair_up(a, b, known)) for a, b in halves]
         found = {k: seen.people for k, seen in known.items()}

@@ -228,23 +228,23 @@ class OpenVINORuntime:
                 )
 
     def _cut(self, data: NDArray[Any]) -> list[list[slice]]:
-        """Groups of pieces that run side by side: as many of one size as there are streams, so that none waits for
-        another while a core idles.
+        """Groups of pieces of one size: as many as keep all streams busy, so that none waits for another while a core
+        idles, and last what is less.
 
         Pieces are small enough that what one computes stays in the cache; what is left is fewer rows than streams.
         """
         if self._fixed is not None:
             rows = list(split_batch(len(data), (self._fixed,)))
             return [rows] if rows else []
-        sizes = self._sizes(data.shape[1:])
         groups: list[list[slice]] = []
         start = 0
-        while start < len(data):
-            left = len(data) - start
-            size = next((s for s in sizes if s * self._streams <= left), 1)
-            ends = [start + size * (i + 1) for i in range(min(self._streams, left // size))]
-            groups.append([slice(end - size, end) for end in ends])
-            start = ends[-1]
+        for size in self._sizes(data.shape[1:]):
+            count = (len(data) - start) // (size * self._streams) * self._streams
+            if count:
+                groups.append([slice(start + size * i, start + size * (i + 1)) for i in range(count)])
+                start += size * count
+        if start < len(data):
+            groups.append([slice(row, row + 1) for row in range(start, len(data))])
         return groups
 
     @staticmethod

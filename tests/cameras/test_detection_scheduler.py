@@ -116,6 +116,20 @@ def test_where_people_come_and_go_all_the_time_every_frame_is_detected_until_it_
     assert sum(looked[-32:]) == 8
 
 
+def test_a_restless_scene_takes_two_calls_of_the_detector_for_eight_frames():
+    boxes, calls = flickering(24, until=24), []
+
+    def detect(some):
+        calls.append([f.index for f in some])
+        return [Detections.from_arrays(boxes[f.index]) for f in some]
+
+    schedule = DetectionScheduler(0.5)
+    frames = [Frame.without_image("a", i, i / RATE, size=(640, 480)) for i in range(24)]
+    for start in range(0, 24, LOOKAHEAD):
+        schedule.find(frames[start : start + LOOKAHEAD], detect)
+    assert calls[-2:] == [[19, 23], [16, 17, 18, 20, 21, 22]]
+
+
 def test_one_person_who_comes_and_goes_among_many_leaves_the_others_calm():
     many = [person(10 + 60 * k) for k in range(10)]
     _, looked = follow([many[: 9 + (i // 8 % 2)] for i in range(160)])

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
 from streamreid.errors import EngineError
-from streamreid.runtimes import ImageInput, Runtime, load_runtime
+from streamreid.runtimes import ImageInput, OpenVINORuntime, Runtime, load_runtime
 from streamreid.runtimes import factory as loading_module
 from streamreid.runtimes.base import split_batch
 
@@ -291,6 +291,20 @@ def test_pieces_cover_every_row_once() -> None:
         rows = [i for piece in split_batch(count, (16, 4, 1)) for i in range(piece.start, piece.stop)]
         assert rows == list(range(count))
     assert len(list(split_batch(33, (16, 4, 1)))) == 3
+
+
+@pytest.mark.parametrize(("count", "groups"), [(1, [1]), (7, [6, 1]), (8, [2]), (23, [4, 6, 1]), (32, [8])])
+def test_a_core_waits_for_the_other_only_where_the_size_of_pieces_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, groups: list[int]
+) -> None:
+    nodes = [helper.make_node("ReduceMean", ["x"], ["y"], axes=[2, 3], keepdims=0)]
+    path = write(tmp_path / "any.onnx", nodes, {}, {"y": ["n", 3]}, shape=("n", 3, 8, 8))
+    loaded, met = OpenVINORuntime(path, precision="fp32", threads=2), []
+    infer_many = loaded._infer_many
+    monkeypatch.setattr(loaded, "_infer_many", lambda pieces: met.append(len(pieces)) or infer_many(pieces))
+    data = np.random.default_rng(0).normal(size=(count, 3, 8, 8)).astype(np.float32)
+    np.testing.assert_allclose(loaded(data)[0], data.mean(axis=(2, 3)), rtol=1e-4, atol=1e-5)
+    assert met == groups
 
 
 def test_a_real_ir_with_a_baked_batch(shared: Path) -> None:
