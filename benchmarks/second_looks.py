@@ -4,6 +4,11 @@ frame, by another engine.
     python benchmarks/second_looks.py CACHE --engine BUNDLE --truth CAMERA=FILE ... [--second BUNDLE] [--frames 1:75]
     [--partial CAMERA] [--low .2 --high .8]
 
+    python benchmarks/second_looks.py own SCENE [SCENE ...] --detector DETECTOR
+
+What the program's own second looks are worth is measured by ``own``, with several budgets; SCENE is a folder with
+``cams.yaml`` and ``truth/<camera>.txt``, as `streamreid synth` writes it.
+
 CACHE is one of `streamreid run --cache` whose recordings are still there. Tracks and boxes are those of the run; people
 are cut out again where the run looked at them. A pair is doubtful where its link probability lies between --low and
 --high in the run. Each form is taken once for the tracks of such pairs alone, and once for all tracks, which is more
@@ -14,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from _own_second_looks import main as own
 from _results import add_json, save_asked
 from association import changed, names, table
 
@@ -81,13 +88,20 @@ class Recording:
     options: Any
 
     def looks(self) -> dict[Look, FloatArray]:
-        """Box of everybody the run looked at."""
-        found = {}
-        for update in self.updates:
-            for seen in update.observations:
-                for row in np.flatnonzero(seen.features.visibility.any(1)).tolist():
-                    found[seen.camera, round(seen.time, 3), int(seen.tracks.ids[row])] = seen.tracks.boxes[row]
-        return found
+        """The detector's box of everybody the run looked at; boxes of tracks are smoothed."""
+        boxes = {
+            (u.frame.camera, u.frame.time): u.detections.boxes
+            for u in self.updates
+            if u.frame is not None and u.detections is not None
+        }
+        return {
+            (seen.camera, round(seen.time, 3), int(seen.tracks.ids[row])): boxes[seen.camera, seen.time][
+                seen.tracks.rows[row]
+            ]
+            for update in self.updates
+            for seen in update.observations
+            for row in np.flatnonzero(seen.features.visibility.any(1)).tolist()
+        }
 
     def score(self, site: Site) -> float:
         """IDF1 across cameras."""
@@ -308,6 +322,8 @@ def measure(options: Any) -> dict[str, Any]:
 
 def main() -> None:
     logging.disable(logging.WARNING)
+    if sys.argv[1:2] == ["own"]:
+        return own(sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cache", type=Path)
     parser.add_argument("--engine", required=True, type=Path, help="that of the cache")

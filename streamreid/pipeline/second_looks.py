@@ -5,7 +5,7 @@ who is who is decided anew. Where the pictures come from is `FurtherPictures`: r
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -16,12 +16,15 @@ from streamreid.association.second_looks import FurtherPicture, SecondLookCount,
 from streamreid.cameras.statistics import Statistics
 from streamreid.config import Config
 from streamreid.secrets import redact
-from streamreid.track_update import TrackObservation
+from streamreid.track_update import TrackUpdate
 from streamreid.types import FloatArray, IdentityEvent, TrackKey
 
 __all__ = ["FurtherPictures", "SecondLookRounds"]
 
 log = logging.getLogger(__name__)
+
+_LATE = 1.0
+"""Seconds beyond the delay for which boxes are kept."""
 
 _REASON = "second_looks"
 """Among the reasons of what was decided with further pictures."""
@@ -74,6 +77,9 @@ class SecondLookRounds:
         self._associator = associator
         self._statistics = statistics
         self._pictures = pictures
+        # Boxes of frames from which people may still be reported, because results are delayed.
+        self._boxes: dict[tuple[str, float], FloatArray] = {}
+        self._waiting = max(config.tracker.delay, config.tracker.rejoin) + _LATE
         self._period = config.association.window / 2
         self._next: float | None = None
         self._said: set[str] = set()
@@ -91,13 +97,23 @@ class SecondLookRounds:
         """What was done so far."""
         return self._looks.count
 
-    def observe(self, observations: Iterable[TrackObservation]) -> None:
-        """Remember what could be looked at once more."""
+    def observe(self, update: TrackUpdate) -> None:
+        """Remember what could be looked at once more: the detector's boxes, as those of tracks are smoothed."""
         if self._pictures is None:
             return
-        for seen in observations:
-            if seen.camera not in self._said:
-                self._looks.observe(seen.camera, seen.time, seen.tracks, seen.features, seen.quality)
+        if update.frame is not None and update.detections is not None:
+            self._boxes[update.frame.camera, update.frame.time] = update.detections.boxes
+        for seen in update.observations:
+            boxes = self._boxes.get((seen.camera, seen.time))
+            if boxes is not None and seen.camera not in self._said:
+                tracks = replace(seen.tracks, boxes=boxes[seen.tracks.rows])
+                self._looks.observe(seen.camera, seen.time, tracks, seen.features, seen.quality)
+        if update.frame is not None:
+            self._forget_boxes(update.frame.time - self._waiting)
+
+    def _forget_boxes(self, before: float) -> None:
+        while self._boxes and (oldest := next(iter(self._boxes)))[1] < before:
+            del self._boxes[oldest]
 
     def due(self, time: float) -> list[IdentityEvent]:
         """A round, if it is time for one.

@@ -217,6 +217,7 @@ class Site:
                 self.gallery.before(frame.time)
             fresh = self._faults.guard(frame, lambda: self._observe(update.observations))
             if self._second_looks is not None:
+                self._second_looks.observe(update)
                 self._note(self._second_looks.due(frame.time))
             # Who was held back until their id was final is shown next: they are not to wait for the next regular step
             # as well.
@@ -246,8 +247,6 @@ class Site:
     def _observe(self, observations: Iterable[TrackObservation]) -> bool:
         """Hand observations to the association; whether any is of somebody new."""
         fresh = False
-        if self._second_looks is not None:
-            self._second_looks.observe(observations)
         for seen in observations:
             self.clocks.observe(seen.camera, seen.time, seen.tracks, self._sizes[seen.camera])
             time = seen.time + self.clocks.shift.get(seen.camera, 0.0)
@@ -273,6 +272,7 @@ class Site:
         with self.statistics.stage("associate"):
             self._observe(update.observations)
             if self._second_looks is not None:
+                self._second_looks.observe(update)
                 self._note(self._second_looks.finish())
             self._note(self.associator.finish())
             self.clocks.finish(self.identities)

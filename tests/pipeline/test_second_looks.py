@@ -9,7 +9,7 @@ import pytest
 
 from streamreid import Pipeline, run
 from streamreid.config import CameraConfig
-from streamreid.pipeline.recordings_again import read_once
+from streamreid.pipeline.recordings_again import RecordingsAgain, read_once
 from streamreid.replay import Replay
 from streamreid.runs.doctor import examine
 from streamreid.types import PartFeatures
@@ -88,6 +88,23 @@ def test_further_pictures_settle_a_doubt_and_the_results_say_so(recording, engin
     ]
     final = [line["members"] for line in lines if line["type"] == "identity"]
     assert final == [[["left", 1], ["right", 1]]]
+
+
+@pytest.mark.parametrize("delay", [0.0, 1.0])
+def test_people_are_cut_out_where_the_detector_saw_them(recording, engine, scene, delay):
+    boxes = {}
+    embed = RecordingsAgain._described
+
+    def described(self, frames, pictures):
+        boxes.update({(p.camera, round(p.time * 10)): p.box for people in pictures for p in people})
+        return embed(self, frames, pictures)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RecordingsAgain, "_described", described)
+        followed(recording(1, tracker={"delay": delay}), engine)
+    assert len(boxes) == 8
+    for (_, index), box in boxes.items():
+        assert box == (10 + 2 * index, 30, 42 + 2 * index, 120)
 
 
 @pytest.mark.parametrize(("share", "crops"), [(0.1, 0), (0.125, 1), (0.4, 3), (0.6, 4), (10, 8)])
