@@ -114,7 +114,7 @@ def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="second_looks.py own", description=__doc__)
     parser.add_argument("scene", type=Path, nargs="+", help="folder with cams.yaml and truth/<camera>.txt")
     parser.add_argument("--detector", default="", help="instead of the default one")
-    parser.add_argument("--share", type=float, nargs="+", default=[0.25, 1.0], help="budgets")
+    parser.add_argument("--share", type=float, nargs="+", default=[0.1, 0.25], help="budgets")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--frames", action="append", default=[], help="SCENE=FIRST:LAST, the frames that are scored")
     parser.add_argument("--partial", action="append", default=[], help="camera in which not everybody is annotated")
@@ -128,7 +128,11 @@ def main(words: list[str]) -> None:
     totals: dict[str, Any] = {}
     for share in next(iter(figures.values())):
         every = [found[share] for found in figures.values()]
-        means = {name: float(np.mean([f[name] for f in every])) for name in ("IDF1", "log-loss")}
+        unsure = [f for f in every if f["doubtful"]]
+        means = {
+            "IDF1": float(np.mean([f["IDF1"] for f in every])),
+            "log-loss": float(np.mean([f["log-loss"] for f in unsure])) if unsure else 0.0,
+        }
         total = {name: sum(f[name] for f in every) for name in ("crops", "embedded", "seconds", "changed")}
         means["cost"] = total["seconds"] / sum(found["share_0"]["seconds"] for found in figures.values())
         totals[share] = means | total
