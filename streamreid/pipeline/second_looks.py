@@ -5,14 +5,14 @@ who is who is decided anew. Where the pictures come from is `FurtherPictures`: r
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
 from streamreid.association import Associator
-from streamreid.association.second_looks import FurtherPicture, SecondLookCount, SecondLooks
+from streamreid.association.second_looks import DoubtfulPair, FurtherPicture, SecondLookCount, SecondLooks
 from streamreid.cameras.statistics import Statistics
 from streamreid.config import Config
 from streamreid.secrets import redact
@@ -166,21 +166,29 @@ class SecondLookRounds:
 
     def _decide(self, until: float) -> list[IdentityEvent]:
         """Look at doubtful tracks in frames up to a time, and decide with what was seen."""
-        events = self._associator.step(force=True)
-        doubts = self._associator.doubts()
-        before = {key: gid for key, (gid, _) in self._associator.links.items()}
-        looked = self._look(self._looks.plan(doubts, until=until))
+        with self._statistics.stage("associate"):
+            events = self._associator.step(force=True)
+            doubts = self._associator.doubts()
+            wanted = self._looks.plan(doubts, until=until)
+        with self._statistics.stage("embed"):
+            looked = self._look(wanted)
         if looked:
-            fresh = self._associator.step(force=True)
-            events += [replace(event, reasons={**event.reasons, _REASON: 1.0}) for event in fresh]
-            after = self._associator.links
-            still = {pair.tracks for pair in self._associator.doubts()}
-            concerned = [pair.tracks for pair in doubts if looked & set(pair.tracks)]
-            self.count.pairs += len(concerned)
-            self.count.settled += sum(tracks not in still for tracks in concerned)
-            self.count.changed += sum(key in after and after[key][0] != gid for key, gid in before.items())
+            with self._statistics.stage("associate"):
+                events += self._decide_anew(doubts, looked)
         self._looks.forget(until=until, kept=self._associator.evidence)
         return events
+
+    def _decide_anew(self, doubts: Sequence[DoubtfulPair], looked: Set[TrackKey]) -> list[IdentityEvent]:
+        """Decide with what was seen, and count what became of the doubts."""
+        before = {key: gid for key, (gid, _) in self._associator.links.items()}
+        events = self._associator.step(force=True)
+        after = self._associator.links
+        still = {pair.tracks for pair in self._associator.doubts()}
+        concerned = [pair.tracks for pair in doubts if looked & set(pair.tracks)]
+        self.count.pairs += len(concerned)
+        self.count.settled += sum(tracks not in still for tracks in concerned)
+        self.count.changed += sum(key in after and after[key][0] != gid for key, gid in before.items())
+        return [replace(event, reasons={**event.reasons, _REASON: 1.0}) for event in events]
 
     def _look(self, wanted: Sequence[FurtherPicture]) -> set[TrackKey]:
         """Have further pictures, and hand on what they show; whom they show."""
@@ -188,12 +196,11 @@ class SecondLookRounds:
         if self._pictures is None or not wanted:
             return looked
         try:
-            with self._statistics.stage("embed"):
-                for picture, parts, visibility in self._pictures.describe(wanted):
-                    self.count.crops += 1
-                    if visibility.any():
-                        self._associator.look_again(picture.key, parts, visibility, picture.quality)
-                        looked.add(picture.key)
+            for picture, parts, visibility in self._pictures.describe(wanted):
+                self.count.crops += 1
+                if visibility.any():
+                    self._associator.look_again(picture.key, parts, visibility, picture.quality)
+                    looked.add(picture.key)
             self._tell_lost(self._pictures)
         except Exception as error:  # what was decided without stands
             self._give_up(f"{type(error).__name__}: {redact(error)}")

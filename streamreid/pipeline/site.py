@@ -210,6 +210,8 @@ class Site:
 
     def _associate(self, frame: Frame, update: TrackUpdate) -> bool:
         """Take what was seen in a frame; whether that could be done."""
+        if self._second_looks is not None:  # before this frame, as it has stages of its own
+            self._note(self._second_looks.due(frame.time))
         with self.statistics.stage("associate"):
             if not self._faults.guard(frame, lambda: self._place(frame, update)):
                 return False
@@ -218,7 +220,6 @@ class Site:
             fresh = self._faults.guard(frame, lambda: self._observe(update.observations))
             if self._second_looks is not None:
                 self._second_looks.observe(update)
-                self._note(self._second_looks.due(frame.time))
             # Who was held back until their id was final is shown next: they are not to wait for the next regular step
             # as well.
             self._note(self.associator.step(force=bool(fresh) and self.config.tracker.delay > 0))
@@ -271,9 +272,10 @@ class Site:
     def _finish(self, update: TrackUpdate) -> None:
         with self.statistics.stage("associate"):
             self._observe(update.observations)
-            if self._second_looks is not None:
-                self._second_looks.observe(update)
-                self._note(self._second_looks.finish())
+        if self._second_looks is not None:
+            self._second_looks.observe(update)
+            self._note(self._second_looks.finish())
+        with self.statistics.stage("associate"):
             self._note(self.associator.finish())
             self.clocks.finish(self.identities)
 

@@ -9,9 +9,12 @@ import pytest
 
 from streamreid import Pipeline, run
 from streamreid.config import CameraConfig
+from streamreid.pipeline.engine_description import EngineDescription
 from streamreid.pipeline.recordings_again import RecordingsAgain, read_once
+from streamreid.pipeline.site import Site
 from streamreid.replay import Replay
 from streamreid.runs.doctor import examine
+from streamreid.track_update import TrackUpdate
 from streamreid.types import PartFeatures
 
 FIRST = {0, 1, 3, 7, 15, 31}
@@ -202,3 +205,12 @@ def test_what_can_be_read_only_once_is_known_beforehand(recording, tmp_path):
     live = config.model_copy(update={"cameras": [c.model_copy(update={"live": True}) for c in config.cameras]})
     said = [w for camera in examine(live, seconds=0.2).cameras for w in camera.warnings]
     assert "no second looks (association.second_looks): some cameras are live" in said
+
+
+@pytest.mark.parametrize(("live", "why"), [(True, "cameras are live"), (False, "no recording is at hand")])
+def test_a_site_without_recordings_says_so_once(recording, colours, caplog, live, why):
+    site = Site(recording(1), EngineDescription.of(colours), live=live)
+    site.process(TrackUpdate(last=True))
+    assert why in site.statistics.second_looks.why_not
+    assert len([r for r in caplog.records if why in r.getMessage()]) == 1
+    assert Site(recording(0), EngineDescription.of(colours), live=live).statistics.second_looks is None
