@@ -48,29 +48,30 @@ def _joined(edges: BoolArray) -> tuple[list[list[int]], BoolArray]:
 
 
 def grouped_nodes(one: NDArray[Any], two: NDArray[Any]) -> list[list[int]]:
-    """Connected components of two nodes or more, each sorted.
+    """Connected components of two nodes or more, each sorted, by first member.
 
     Args:
         one: ``[E]`` one end of each edge, from 0.
         two: ``[E]`` the other.
     """
-    near: dict[int, list[int]] = {}
-    for i, j in zip(one.tolist(), two.tolist(), strict=True):
-        near.setdefault(i, []).append(j)
-        near.setdefault(j, []).append(i)
-    found: list[list[int]] = []
-    seen: set[int] = set()
-    for seed in near:
-        if seed in seen:
-            continue
-        seen.add(seed)
-        rows = [seed]
-        for row in rows:  # grows while it is read
-            fresh = [other for other in dict.fromkeys(near[row]) if other not in seen]
-            seen.update(fresh)
-            rows += fresh
-        found.append(sorted(rows))
-    return found
+    if not len(one):
+        return []
+    label = np.arange(int(max(one.max(), two.max())) + 1)
+    while True:  # the least number spreads along edges, and from node to node that it leads to
+        least = np.minimum(label[one], label[two])
+        fresh = label.copy()
+        np.minimum.at(fresh, one, least)
+        np.minimum.at(fresh, two, least)
+        fresh = fresh[fresh]
+        if (fresh == label).all():
+            break
+        label = fresh
+    linked = np.zeros(len(label), bool)
+    linked[one] = linked[two] = True
+    nodes = np.flatnonzero(linked)
+    nodes = nodes[np.argsort(label[nodes], kind="stable")]
+    ends = np.flatnonzero(np.diff(label[nodes])) + 1
+    return [rows.tolist() for rows in np.split(nodes, ends)]
 
 
 def agglomerate(log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, *, threshold: float = 0.0) -> Labels:

@@ -95,10 +95,14 @@ class PairWeighing:
             least = bound.least_similarity(self.calibration, threshold)
             one, two = self.pairs.likely(self.keys, least, faint=bound.unseen >= threshold)
         else:
-            similarity, common = self.pairs.select(self.keys)
-            most = bound.at_most(self.calibration.log_odds(similarity), common)
-            most += np.float32(self.link.place) * self.place
-            one, two = np.nonzero(np.triu(most >= threshold - 0.01, 1))
+            most = np.float32(self.link.place) * self.place
+            if self.pairs.looked_at(self.keys):
+                similarity, common = self.pairs.select(self.keys)
+                most += bound.at_most(self.calibration.log_odds(similarity), common)
+            else:  # boxes alone
+                most += np.float32(bound.unseen)
+            one, two = np.nonzero(most >= threshold - 0.01)
+            one, two = one[one < two], two[one < two]
         return np.asarray(one * len(self) + two, np.int64)
 
     def _by_looks(self) -> tuple[Codes, FloatArray]:

@@ -15,6 +15,8 @@ __all__ = ["BIN", "TrajectorySimilarity", "names_of"]
 BIN = 0.5  # seconds: positions of two tracks are compared at such moments
 _NEAR = 0.35  # metres: standard deviation of the distance of two views of one person
 _ROOM = 100.0  # square metres in which two different people may be
+_AT_ONE_PLACE = float(np.log(_ROOM / (2 * np.pi * _NEAR**2)))
+_CUT = 3.0  # metres: further apart says no more
 _FASTEST = 4.0  # metres per second
 _GRID = 2.0**-32
 """Log-odds of one moment are multiples of this: sums of float64 are then exact, so what is added and taken away again
@@ -72,7 +74,9 @@ class TrajectorySimilarity:
         self._owners: dict[int, TrackKey] = {}
         self._free: list[int] = []
         self._changed: dict[int, set[int]] = defaultdict(set)  # slots by moment
-        self._applied: dict[int, dict[int, Position]] = {}  # by moment and slot, as the sums have them
+        # Positions by moment and slot, as the sums have them; NaN where there is none.
+        self._applied: Float64Array = np.full((16, 0, 3), np.nan)
+        self._row: dict[int, int] = {}  # of each moment in ``_applied``
         self._sum: Float64Array = np.zeros((0, 0))
         self._count: NDArray[np.int32] = np.zeros((0, 0), np.int32)
         self._odds: FloatArray = np.zeros((0, 0), np.float32)
@@ -155,6 +159,8 @@ class TrajectorySimilarity:
             grown[:old, :old] = former
             setattr(self, name, grown)
         self._ends = np.concatenate([self._ends, np.full((new - old, 2, 4), np.nan)])
+        more = np.full((len(self._applied), new - old, 3), np.nan)
+        self._applied = np.concatenate([self._applied, more], 1)
         self._camera = np.concatenate([self._camera, np.full(new - old, -1)])
 
     def _release(self, keys: Sequence[TrackKey]) -> None:
@@ -167,12 +173,7 @@ class TrajectorySimilarity:
         for values in (self._sum, self._count, self._odds):
             values[slots] = 0
             values[:, slots] = 0
-        for moment in list(self._applied):
-            positions = self._applied[moment]
-            for slot in gone & positions.keys():
-                del positions[slot]
-            if not positions:
-                del self._applied[moment]
+        self._applied[:, slots] = np.nan
         for moment in list(self._changed):
             self._changed[moment] -= gone
         self._free += slots
@@ -205,34 +206,43 @@ class TrajectorySimilarity:
         track = self._tracks[key]
         return [(moment, *track.positions[moment]) for moment in (track.first, track.last)]
 
-    def _compare_moment(self, moment: int, slots: set[int]) -> set[int]:
+    def _row_of(self, moment: int) -> int:
+        """Where positions of a moment are kept."""
+        if moment not in self._row:
+            if len(self._row) == len(self._applied):
+                used = np.isfinite(self._applied[:, :, 0]).any(1)
+                self._row = {when: row for when, row in self._row.items() if used[row]}
+            if len(self._row) == len(self._applied):
+                self._applied = np.concatenate([self._applied, np.full_like(self._applied, np.nan)])
+            taken = set(self._row.values())
+            self._row[moment] = next(row for row in range(len(self._applied)) if row not in taken)
+        return self._row[moment]
+
+    def _compare_moment(self, moment: int, slots: set[int]) -> list[int]:
         """Bring the sums of these tracks up to date with one moment; all tracks that were there."""
-        before = self._applied.get(moment, {})
-        after = dict(before)
-        for slot in slots:
-            position = self._tracks[self._owners[slot]].positions.get(moment)
-            if position is not None:
-                after[slot] = position
-            else:
-                after.pop(slot, None)
-        if after:
-            self._applied[moment] = after
-        else:
-            self._applied.pop(moment, None)
-        there = sorted(before.keys() | after.keys())
-        if not there:
-            return set()
-        at, moved = np.array(there, np.intp), np.array([slot in slots for slot in there])
-        value, common = _each(_table(after, there), moved)
-        if before:
-            former, former_common = _each(_table(before, there), moved)
-            value, common = value - former, common - former_common
-        rows, rest = at[moved], at[~moved]
+        rows = np.array(sorted(slots), np.intp)
+        place = self._row_of(moment)
+        table = self._applied[place]
+        before = np.isfinite(table[:, 0])
+        formerly = bool(before[rows].any())
+        former = table.copy() if formerly else table
+        table[rows] = [self._tracks[self._owners[slot]].positions.get(moment, _UNKNOWN) for slot in rows.tolist()]
+        at = np.flatnonzero(before | np.isfinite(table[:, 0]))
+        rows = rows[np.isfinite(table[rows, 0]) | before[rows]]
+        if not len(rows):
+            return []
+        value, common = _each(table[rows], table[at])
+        if formerly:
+            old, old_common = _each(former[rows], former[at])
+            value, common = value - old, common - old_common
         self.compared += value.size
+        rest = np.ones(len(at), bool)
+        rest[np.searchsorted(at, rows)] = False
         for total, change in ((self._sum, value), (self._count, common)):
-            total[np.ix_(rows, at)] += change
-            total[np.ix_(rest, rows)] += change[:, ~moved].T
-        return set(there)
+            total[rows[:, None], at] += change
+            if rest.any():
+                total[at[rest][:, None], rows] += change[:, rest].T
+        return at.tolist()
 
     def _combine(self, rows: NDArray[np.intp], others: NDArray[np.intp]) -> None:
         """Work out the log-odds of these tracks with those."""
@@ -251,22 +261,17 @@ class TrajectorySimilarity:
         self.compared += odds.size
 
 
-def _table(positions: Mapping[int, Position], slots: Sequence[int]) -> Float64Array:
-    """``[N, 3]`` x, y and number of each slot, NaN where it was not."""
-    return np.array([positions.get(slot, _UNKNOWN) for slot in slots], np.float64)
-
-
-def _each(table: Float64Array, rows: BoolArray) -> tuple[Float64Array, NDArray[np.int32]]:
-    """Of one moment, log-odds of some tracks with all, 0 where either was not there, and where both were:
-    ``[R, N]``."""
-    mine = table[rows]
-    gap = np.hypot(mine[:, None, 0] - table[:, 0], mine[:, None, 1] - table[:, 1])
+def _each(mine: Float64Array, table: Float64Array) -> tuple[Float64Array, NDArray[np.int32]]:
+    """Of one moment, log-odds of some tracks ``[R, 3]`` (x, y and number on the ground; NaN where one was not) with all
+    ``[N, 3]``, 0 where either was not there, and where both were: ``[R, N]``."""
+    across, down = mine[:, None, 0] - table[:, 0], mine[:, None, 1] - table[:, 1]
+    gap = across * across + down * down
     common = np.isfinite(gap)
-    gap = np.where(common, np.minimum(gap, 3.0), 0.0)
-    numbered = (mine[:, 2] > 0)[:, None] & (table[:, 2] > 0)
-    same = numbered & (mine[:, None, 2] == table[:, 2])
-    value = np.log(_ROOM / (2 * np.pi * _NEAR**2)) - gap**2 / (2 * _NEAR**2)
-    value = np.where(same, 4.0, np.where(numbered, np.clip(value, None, -2.0), np.clip(value, -8.0, 3.0)))
+    value = _AT_ONE_PLACE - np.minimum(gap, _CUT**2) / (2 * _NEAR**2)
+    one, two = mine[:, 2] > 0, table[:, 2] > 0
+    np.minimum(value, np.where(one[:, None] & two, -2.0, 3.0), out=value)
+    np.maximum(value, np.where(one[:, None] & two, -np.inf, -8.0), out=value)
+    value[one[:, None] & (mine[:, None, 2] == table[:, 2])] = 4.0
     return np.where(common, np.round(value / _GRID) * _GRID, 0.0), common.astype(np.int32)
 
 
