@@ -22,7 +22,7 @@ from streamreid.ground.measurement_likelihood import (
 )
 from streamreid.types import Float64Array
 
-__all__ = ["Beginner", "Entrances", "Shown", "begin", "beginners"]
+__all__ = ["Beginner", "Entrances", "Shown", "Spots", "begin"]
 
 ViewKey = tuple[tuple[str, int], ...]
 _FAR = 60.0  # metres
@@ -86,68 +86,92 @@ class Entrances:
         return float(np.clip(np.log(density * _GROUND), -4.0, 2.0))
 
 
-def beginners(
-    frames: Mapping[str, Shown], free: Mapping[str, NDArray[np.int64]], near: Float64Array, settings: GroundSettings
-) -> list[tuple[ViewKey, Float64Array]]:
-    """Boxes that may be one new person, and the place, best first.
+class Spots:
+    """Where the owners of boxes may stand, S places, and what every camera would show of somebody there.
 
     Args:
         frames: The round.
-        free: Rows of each frame's boxes that nobody explains.
-        near: ``[T, 2]`` where people stand.
+        free: Rows of each frame's boxes that somebody new may own.
         settings: Which agreement it takes.
     """
-    spots, owners = _spots(frames, free, settings)
-    if not len(spots):
-        return []
-    alone = np.ones(len(spots), bool)
-    if len(near):
-        alone = np.linalg.norm(spots[:, None] - near[None], axis=2).min(1) >= settings.min_birth_distance
-    people = np.concatenate([spots, np.full((len(spots), 1), settings.height)], 1)
-    expected, got, score = np.zeros(len(spots)), np.zeros(len(spots)), np.zeros(len(spots))
-    rows = {}
-    for name, frame in frames.items():
-        shown = body_boxes(frame.seen.camera, people)
-        visible = share_inside(shown, frame.seen.size) > 0.4
-        expected += visible
-        best = np.full(len(spots), -1, np.int64)
-        if len(free[name]):
-            overlap = overlap_of(shown, frame.boxes[free[name]], frame.seen.size)
+
+    def __init__(
+        self, frames: Mapping[str, Shown], free: Mapping[str, NDArray[np.int64]], settings: GroundSettings
+    ) -> None:
+        self._settings = settings
+        self.places, self._camera, self._row = _spots(frames, free, settings)
+        self._names, count = list(frames), len(self.places)
+        self._visible = np.zeros((len(frames), count), bool)
+        self._overlap: list[Float64Array] = []  # [S, M] of each frame's boxes
+        people = np.concatenate([self.places, np.full((count, 1), settings.height)], 1)
+        for number, (name, frame) in enumerate(frames.items() if count else ()):
+            shown = body_boxes(frame.seen.camera, people)
+            self._visible[number] = share_inside(shown, frame.seen.size) > 0.4
+            overlap = np.full((count, len(frame.boxes)), -1.0)
+            overlap[:, free[name]] = overlap_of(shown, frame.boxes[free[name]], frame.seen.size)
             # The box that proposed a place is meant, not one that fits better.
-            proposed = np.array([row if owner == name else -1 for owner, row in owners])
-            overlap[(proposed >= 0)[:, None] & (free[name] != proposed[:, None])] = -1.0
-            column = overlap.argmax(1)
-            value = overlap[np.arange(len(spots)), column]
-            fits = (value >= settings.birth_iou) & visible
-            best[fits] = free[name][column[fits]]
-            got += fits
-            score += np.where(fits, value, 0.0)
-        rows[name] = best
-    own = np.array([rows[name][spot] == row for spot, (name, row) in enumerate(owners)])
-    least = np.maximum(np.ceil(settings.camera_share * expected), settings.cameras)
-    good = alone & own & (got >= least) & ((got > 1) | (expected <= 1))
-    result: list[tuple[ViewKey, Float64Array]] = []
-    used: set[tuple[str, int]] = set()
-    for spot in np.lexsort((-score, -got / np.maximum(expected, 1))).tolist():
-        key = tuple((name, int(best[spot])) for name, best in rows.items() if best[spot] >= 0)
-        if (
-            not good[spot]
-            or used & set(key)
-            or any(np.linalg.norm(p - spots[spot]) < settings.min_birth_distance for _, p in result)
-        ):
-            continue
-        used |= set(key)
-        result.append((key, spots[spot]))
-    return result
+            own = np.flatnonzero(self._camera == number)
+            value = overlap[own, self._row[own]]
+            overlap[own] = -1.0
+            overlap[own, self._row[own]] = value
+            self._overlap.append(overlap)
+
+    def beginners(
+        self, free: Mapping[str, NDArray[np.int64]], near: Float64Array
+    ) -> list[tuple[ViewKey, Float64Array]]:
+        """Boxes that may be one new person, and the place, best first.
+
+        Args:
+            free: Rows of each frame's boxes that nobody explains: some of those that may be owned.
+            near: ``[T, 2]`` where people stand.
+        """
+        open_rows = [np.isin(self._row, free[name]) & (self._camera == k) for k, name in enumerate(self._names)]
+        alone = np.logical_or.reduce(open_rows) if open_rows else np.zeros(0, bool)
+        if len(near) and alone.any():
+            gap = ((self.places[:, None] - near) ** 2).sum(2)
+            alone &= gap.min(1) >= self._settings.min_birth_distance**2
+        at = np.flatnonzero(alone)
+        return self._agreed(at, free) if len(at) else []
+
+    def _agreed(
+        self, at: NDArray[np.int64], free: Mapping[str, NDArray[np.int64]]
+    ) -> list[tuple[ViewKey, Float64Array]]:
+        """Of some places those where cameras agree."""
+        settings, rows = self._settings, np.arange(len(at))
+        best = np.full((len(self._names), len(at)), -1, np.int64)
+        score = np.zeros(len(at))
+        for number, name in enumerate(self._names):
+            if len(free[name]):
+                overlap = self._overlap[number][at][:, free[name]]
+                column = overlap.argmax(1)
+                value = overlap[rows, column]
+                fits = (value >= settings.birth_iou) & self._visible[number, at]
+                best[number, fits] = free[name][column[fits]]
+                score += np.where(fits, value, 0.0)
+        got, expected = (best >= 0).sum(0), self._visible[:, at].sum(0)
+        least = np.maximum(np.ceil(settings.camera_share * expected), settings.cameras)
+        own = best[self._camera[at], rows] == self._row[at]
+        good = own & (got >= least) & ((got > 1) | (expected <= 1))
+        result: list[tuple[ViewKey, Float64Array]] = []
+        used: set[tuple[str, int]] = set()
+        for spot in np.lexsort((-score, -got / np.maximum(expected, 1))).tolist():
+            if not good[spot]:
+                continue
+            key = tuple((name, row) for name, row in zip(self._names, best[:, spot].tolist(), strict=True) if row >= 0)
+            place = self.places[at[spot]]
+            if used & set(key) or any(np.linalg.norm(p - place) < settings.min_birth_distance for _, p in result):
+                continue
+            used |= set(key)
+            result.append((key, place))
+        return result
 
 
 def _spots(
     frames: Mapping[str, Shown], free: Mapping[str, NDArray[np.int64]], settings: GroundSettings
-) -> tuple[Float64Array, list[tuple[str, int]]]:
-    """Where the owners of free boxes may stand, by the feet and by the head."""
-    spots: list[Float64Array] = []
-    owners: list[tuple[str, int]] = []
-    for name, frame in frames.items():
+) -> tuple[Float64Array, NDArray[np.int64], NDArray[np.int64]]:
+    """Where the owners of free boxes may stand ``[S, 2]``, by the feet and by the head; of which frame and row."""
+    spots, owner, row = [np.zeros((0, 2))], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for number, (name, frame) in enumerate(frames.items()):
         rows = free[name]
         if not len(rows):
             continue
@@ -159,8 +183,9 @@ def _spots(
         usable = np.stack([boxes[:, 3] < 0.99 * high, boxes[:, 1] > 0.01 * high], 1)
         usable &= np.isfinite(ends).all(2) & (np.linalg.norm(ends - camera.position[:2], axis=2) < _FAR)
         spots.append(ends[usable])
-        owners += [(name, row) for row in np.repeat(rows, 2)[usable.ravel()].tolist()]
-    return (np.concatenate(spots) if spots else np.zeros((0, 2))), owners
+        row.append(np.repeat(rows, 2)[usable.ravel()])
+        owner.append(np.full(len(row[-1]), number))
+    return np.concatenate(spots), np.concatenate(owner), np.concatenate(row)
 
 
 def begin(frames: Mapping[str, Shown], key: ViewKey, spot: Float64Array, settings: GroundSettings) -> Beginner | None:

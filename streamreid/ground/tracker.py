@@ -20,13 +20,16 @@ from streamreid.ground.camera_model import GroundCamera
 from streamreid.ground.hypotheses import Gone, Hypothesis, Members, split
 from streamreid.ground.kalman_filter import GroundSettings, GroundTrack, Nodes, Trail, transition
 from streamreid.ground.measurement_likelihood import CameraFrame, measurement_likelihood
-from streamreid.ground.track_birth import Beginner, Entrances, Shown, ViewKey, begin, beginners
+from streamreid.ground.track_birth import Beginner, Entrances, Shown, Spots, ViewKey, begin
 from streamreid.types import Float64Array
 
 __all__ = ["GroundTracker"]
 
 _REAL = 10
 """Who has so many times the boxes that it takes to be shown is no mistake."""
+
+_TRIED = 10
+"""Hypotheses, best first, whose open boxes may be somebody new."""
 
 _YOUNG = 30
 """Rounds after which somebody is no longer new."""
@@ -221,15 +224,19 @@ class GroundTracker:
             hypothesis.odds -= odds
 
     def _begin(self, frames: dict[str, Shown]) -> None:
+        open_boxes = self._open_boxes(frames)
+        every = {
+            name: np.array(sorted(set().union(*(rows[name] for rows in open_boxes.values()))), np.int64)
+            for name in frames
+        }
+        if not any(map(len, every.values())):
+            return
+        spots = Spots(frames, every, self.settings)
         candidates: dict[ViewKey, Beginner] = {}
-        tried = set()
-        for hypothesis in self._hypotheses[:10]:
-            own = hypothesis.people
-            free = {n: _without(len(f.boxes), self._nodes.rows[own, self._names[n]]) for n, f in frames.items()}
-            if (state := tuple(tuple(rows.tolist()) for rows in free.values())) in tried:
-                continue
-            tried.add(state)
-            for key, spot in beginners(frames, free, self._nodes.mean[own, :2], self.settings):
+        for number, rows in open_boxes.items():
+            free = {name: np.array(row, np.int64) for name, row in rows.items()}
+            place = self._nodes.mean[self._hypotheses[number].people, :2]
+            for key, spot in spots.beginners(free, place):
                 if (
                     key not in candidates
                     and (found := begin(frames, key, spot, self.settings)) is not None
@@ -239,6 +246,18 @@ class GroundTracker:
         for new in sorted(candidates.values(), key=lambda c: -c.worth):
             if new.worth + self._expected(new) > 0:
                 self._admit(new)
+
+    def _open_boxes(self, frames: dict[str, Shown]) -> dict[int, dict[str, tuple[int, ...]]]:
+        """Rows of boxes that nobody explains, by frame, of the best hypotheses that differ in it, by number."""
+        found: dict[int, dict[str, tuple[int, ...]]] = {}
+        tried = set()
+        for number, hypothesis in enumerate(self._hypotheses[:_TRIED]):
+            taken = self._nodes.rows[hypothesis.people]
+            rows = {n: tuple(_without(len(f.boxes), taken[:, self._names[n]]).tolist()) for n, f in frames.items()}
+            if (state := tuple(rows.values())) not in tried:
+                tried.add(state)
+                found[number] = rows
+        return found
 
     def _expected(self, new: Beginner) -> float:
         return self._entrances.odds(new.mean[0, :2]) if len(new.key) > 1 else 0.0
@@ -309,7 +328,8 @@ class GroundTracker:
         takes the old number."""
         nodes = self._nodes
         last = nodes.trail[over]
-        for row, k in enumerate(hypothesis.people.tolist()):
+        young = nodes.hits[hypothesis.people] <= (_YOUNG + 1) * len(self._names)  # boxes of so many rounds at most
+        for row, k in zip(np.flatnonzero(young).tolist(), hypothesis.people[young].tolist(), strict=True):
             trail = nodes.trail[k]
             steps: list[tuple[float, float, float]] = []
             while trail is not None and len(steps) <= _YOUNG:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid.types import BoolArray, Float64Array, FloatArray, IntArray, TrackKey
+from streamreid.types import Float64Array, FloatArray, IntArray, TrackKey
 
 __all__ = ["BIN", "TrajectorySimilarity", "names_of"]
 
@@ -210,7 +210,7 @@ class TrajectorySimilarity:
         """Where positions of a moment are kept."""
         if moment not in self._row:
             if len(self._row) == len(self._applied):
-                used = np.isfinite(self._applied[:, :, 0]).any(1)
+                used = np.asarray(np.isfinite(self._applied[:, :, 0]).any(1), bool)
                 self._row = {when: row for when, row in self._row.items() if used[row]}
             if len(self._row) == len(self._applied):
                 self._applied = np.concatenate([self._applied, np.full_like(self._applied, np.nan)])
