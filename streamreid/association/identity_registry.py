@@ -89,9 +89,13 @@ class IdentityRegistry:
     def move(self, key: TrackKey, gid: int, probability: float, evidence: Evidence, now: float) -> IdentityEvent | None:
         """Link a track to an identity, or say again that it is; the event if that is a change."""
         link, person = self.links.get(key), self.people[gid]
-        person.last_seen = max(person.last_seen, evidence.end)
+        end = evidence.end
+        if end > person.last_seen:
+            person.last_seen = end
         if link is not None and link.global_id == gid and key in person.members:
-            person.first_seen = min(person.first_seen, evidence.start)
+            start = evidence.start
+            if start < person.first_seen:
+                person.first_seen = start
             link.probability = probability
             return None
         fresh = not person.members and person.past is None
@@ -318,6 +322,11 @@ class IdentityRegistry:
         """The identity of a track; 0 if it has none."""
         link = self.links.get(key)
         return link.global_id if link is not None else 0
+
+    @property
+    def anchored(self) -> bool:
+        """Whether a person said of any track to whom it belongs."""
+        return bool(self._anchors)
 
     def anchor(self, key: TrackKey) -> int:
         """The identity that a person said this track belongs to; 0 if nobody said anything."""

@@ -131,11 +131,12 @@ class OnlineClustering:
         self._learn_times(nodes, graph, labels)
         owner = owners(labels, graph, tracks)
         self.weighed = len(graph.code)
-        links = [(key, owner.get(int(labels[row]), 0), float(probability[row])) for row, key in enumerate(graph.keys)]
+        group = labels.tolist()
+        gids = [owner.get(label, 0) for label in group[: len(graph.keys)]]
         row_of = {key: row for row, key in enumerate(graph.keys)}
         return Decision(
-            links,
-            {key: int(labels[row]) for key, row in row_of.items()},
+            list(zip(graph.keys, gids, probability.tolist(), strict=True)),
+            dict(zip(graph.keys, group, strict=False)),
             lambda key: self.reasons(graph, labels, row_of[key], tracks, book),
         )
 

@@ -96,11 +96,11 @@ class PairWeighing:
             one, two = self.pairs.likely(self.keys, least, faint=bound.unseen >= threshold)
         else:
             most = np.float32(self.link.place) * self.place
-            if self.pairs.looked_at(self.keys):
+            if self.pairs.empty:  # boxes alone
+                most += np.float32(bound.unseen)
+            else:
                 similarity, common = self.pairs.select(self.keys)
                 most += bound.at_most(self.calibration.log_odds(similarity), common)
-            else:  # boxes alone
-                most += np.float32(bound.unseen)
             one, two = np.nonzero(most >= threshold - 0.01)
             one, two = one[one < two], two[one < two]
         return np.asarray(one * len(self) + two, np.int64)
@@ -110,7 +110,7 @@ class PairWeighing:
         if self._near_code is None or self._near_values is None:
             column = {g: len(self.keys) + i for i, g in enumerate(self.past)}
             code, values = [], []
-            for row, key in enumerate(self.keys):
+            for row, key in enumerate(self.keys if self.near else ()):
                 for gid, value in self.near.get(key, {}).items():
                     if gid in column:
                         code.append(row * len(self) + column[gid])
@@ -126,7 +126,7 @@ class PairWeighing:
         for row, gid in enumerate(self.before[: len(self.keys)].tolist()):
             if gid:
                 of_one[gid].append(row)
-        anchors, said = self._said()
+        anchors, said = self._said
         must = self._of_tracks[0]
         meant: defaultdict[int, list[int]] = defaultdict(list)
         if said.any():
@@ -143,9 +143,10 @@ class PairWeighing:
         must, cannot = self.book.pairs.rows(self.keys, self.past, self.book.owner)
         return must[:, 0] * len(self) + must[:, 1], cannot[:, 0] * len(self) + cannot[:, 1]
 
+    @cached_property
     def _said(self) -> tuple[NDArray[np.int64], BoolArray]:
         """``[N]`` which identity a person said that each is, 0 if none, and whether a person said so."""
-        said = [self.book.anchor(k) for k in self.keys]
+        said = [self.book.anchor(k) for k in self.keys] if self.book.anchored else [0] * len(self.keys)
         anchors = np.array(said + self.past, np.int64)
         return anchors, np.array([bool(a) for a in said] + [False] * len(self.past), bool)
 
@@ -260,7 +261,7 @@ class PairWeighing:
         one, two = graph.ends
         before = self.before
         graph.log_odds += np.float32(STICKY) * ((before[one] == before[two]) & (before[one] > 0))
-        anchors, said = self._said()
+        anchors, said = self._said
         if said.any():
             certain = (anchors[one] == anchors[two]) & (anchors[one] > 0) & (said[one] | said[two])
             graph.log_odds[certain], graph.weight[certain], graph.forbidden[certain] = CERTAIN, 1e3, False

@@ -97,9 +97,10 @@ class SimilarityCache:
         at = np.ix_(rows, rows)
         return self._similarity[at], self._common[at]
 
-    def looked_at(self, keys: Sequence[TrackKey]) -> bool:
-        """Whether any of these tracks was embedded: of others nothing is alike."""
-        return any(self._looks.get(key) for key in keys)
+    @property
+    def empty(self) -> bool:
+        """Whether no track was embedded: then nothing is alike."""
+        return not self._looks
 
     def likely(self, keys: Sequence[TrackKey], least: float, *, faint: bool = False) -> tuple[Rows, Rows]:
         """Pairs of these tracks that are at least so alike, as numbers of tracks, the lesser first.

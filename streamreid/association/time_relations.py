@@ -315,7 +315,7 @@ class TimeRelations:
 
     def _numbers(self, keys: Sequence[TrackKey]) -> Rows:
         """``[T]`` number of the camera of each track."""
-        for camera, _ in keys:
+        for camera in dict.fromkeys([camera for camera, _ in keys]):
             self._number.setdefault(camera, len(self._number))
         old, count = len(self._row), len(self._number)
         if count > old:

@@ -95,31 +95,33 @@ class _Outline:
 
 def hidden_by(shown: Float64Array, depth: Float64Array) -> Float64Array:
     """Which share of each predicted box, and of its strip at the feet, each nearer person hides: ``[N, N, 2]``, hidden
-    by hiding."""
-    return np.asarray(np.stack(hidden_shares(shown, depth), 2), np.float64)
+    by hiding; 0 where a box is not known."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.nan_to_num(np.stack(hidden_shares(shown, depth), 2)), np.float64)
 
 
 def hidden_shares(shown: Float64Array, depth: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """``[N, N]`` each: the same, for the whole box and for the strip."""
+    """``[N, N]`` each: the same of known boxes, for the whole box and for the strip."""
     x0, y0, x1, y1 = shown.T
     wide, high = x1 - x0, y1 - y0
     left, right = x0 + 0.1 * wide, x1 - 0.1 * wide  # boxes are wider than bodies
     strip = y1 - 0.12 * high
-    with np.errstate(invalid="ignore", divide="ignore"):
-        across = np.maximum(np.minimum(x1[:, None], right) - np.maximum(x0[:, None], left), 0.0)
-        across *= (depth < depth[:, None] - 0.1) / wide[:, None]
-        bottom = np.minimum(y1[:, None], y1)
-        whole = across * np.maximum(bottom - np.maximum(y0[:, None], y0), 0.0) / high[:, None]
-        feet = across * np.maximum(bottom - np.maximum(strip[:, None], y0), 0.0) / (y1 - strip)[:, None]
-    return np.nan_to_num(whole), np.nan_to_num(feet)
+    across = np.maximum(np.minimum(x1[:, None], right) - np.maximum(x0[:, None], left), 0.0)
+    across *= (depth < depth[:, None] - 0.1) / np.maximum(wide, 1e-9)[:, None]
+    bottom = np.minimum(y1[:, None], y1)
+    whole = np.maximum(bottom - np.maximum(y0[:, None], y0), 0.0) / np.maximum(high, 1e-9)[:, None]
+    feet = np.maximum(bottom - np.maximum(strip[:, None], y0), 0.0) / np.maximum(y1 - strip, 1e-9)[:, None]
+    return across * whole, across * feet
 
 
 def share_inside(shown: Float64Array, size: tuple[int, int]) -> Float64Array:
     """Which share of predicted boxes lies in the picture: ``[N]``."""
-    inner = np.clip(shown, 0, [size[0], size[1], size[0], size[1]])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        area = (inner[:, 2] - inner[:, 0]) * (inner[:, 3] - inner[:, 1])
-        return np.asarray(np.nan_to_num(area / ((shown[:, 2] - shown[:, 0]) * (shown[:, 3] - shown[:, 1]))), np.float64)
+    x0, y0, x1, y1 = shown.T
+    with np.errstate(invalid="ignore"):
+        across = np.minimum(np.maximum(x1, 0.0), size[0]) - np.minimum(np.maximum(x0, 0.0), size[0])
+        down = np.minimum(np.maximum(y1, 0.0), size[1]) - np.minimum(np.maximum(y0, 0.0), size[1])
+        area = (x1 - x0) * (y1 - y0)
+        return np.asarray(np.divide(across * down, area, out=np.zeros(len(shown)), where=area > 0), np.float64)
 
 
 def overlap_of(shown: Float64Array, boxes: Float64Array, size: tuple[int, int]) -> Float64Array:

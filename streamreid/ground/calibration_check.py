@@ -181,13 +181,14 @@ def _together(
     for p, q in clouds:
         moved = turn * (p.conj() if mirrored else p) + shift
         gap = abs(moved[:, None] - q[None])
-        for _ in range(min(gap.shape)):
-            i, k = divmod(int(gap.argmin()), gap.shape[1])
-            if gap[i, k] >= near:
-                break
-            count += 1
-            apart.append(float(abs(p[i] - q[k])))
-            gap[i], gap[:, k] = np.inf, np.inf
+        one, two = np.nonzero(gap < near)
+        order = np.argsort(gap[one, two], kind="stable")
+        free_one, free_two = [True] * len(p), [True] * len(q)
+        for i, k in zip(one[order].tolist(), two[order].tolist(), strict=True):  # the nearest two first
+            if free_one[i] and free_two[k]:
+                free_one[i] = free_two[k] = False
+                count += 1
+                apart.append(float(abs(p[i] - q[k])))
     return count, apart
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -138,20 +139,20 @@ def _best(offers: Offers, worth: Float64Array) -> NDArray[np.int64]:
     best[wants] = box[np.arange(people), liked][wants]
     lists = len(offers.begin)
     likes = np.bincount((number * boxes + best)[wants], minlength=lists * boxes).reshape(lists, boxes)
-    contested = np.flatnonzero((likes > 1).any(1))
-    if not len(contested):
+    contested = np.asarray((likes > 1).any(1), bool)
+    if not contested.any():
         return best
     code = number[:, None] * boxes + box
     often = np.bincount(code[wanted], minlength=lists * boxes) > 1
     several = (wanted.sum(1) > 1) | (wanted & often[code]).any(1)
-    ends = np.append(offers.begin[1:], people)
-    for which in contested.tolist():
-        begin = offers.begin[which]
-        rows = begin + np.flatnonzero(several[begin : ends[which]])
-        block = worth[rows, :-1]
-        columns = np.flatnonzero((block > 0).any(0))
-        to = lapjv(_LARGE - np.maximum(block[:, columns], -_LARGE), extend_cost=True, cost_limit=_LARGE)[1]
-        best[rows] = np.where(to >= 0, columns[to], -1)
+    competing = (several & contested[number]).nonzero()[0]
+    cost = _LARGE - np.maximum(worth[competing, :-1], -_LARGE)
+    ends = np.searchsorted(number[competing], contested.nonzero()[0], side="right").tolist()
+    for begin, end in pairwise([0, *ends]):
+        block = cost[begin:end]
+        columns = np.nonzero((block < _LARGE).any(0))[0]
+        to = lapjv(block[:, columns], extend_cost=True, cost_limit=_LARGE)[1]
+        best[competing[begin:end]] = np.where(to >= 0, columns[to], -1)
     return best
 
 
@@ -161,6 +162,9 @@ def _chosen(
     """The best ones of some: worth, list, two people and the box of each."""
     worth, number, *change = (np.concatenate(columns) for columns in zip(*found, strict=True))
     kind = np.repeat(np.arange(len(found)), [len(f[0]) for f in found])
-    chosen = np.lexsort((kind, number, -worth))[:most]
+    likely = np.arange(len(worth))
+    if len(worth) > most:
+        likely = (worth >= np.partition(worth, len(worth) - most)[len(worth) - most]).nonzero()[0]
+    chosen = likely[np.lexsort((kind[likely], number[likely], -worth[likely]))[:most]]
     chosen = chosen[worth[chosen] > worth[chosen[0]] - window]
     return Assignments(worth[chosen], number[chosen], np.stack(change, 1)[chosen], best, boxes)
