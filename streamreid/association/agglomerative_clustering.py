@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreid.types import BoolArray, Float64Array, FloatArray, IntArray
+from streamreid.types import BoolArray, FloatArray, IntArray
 
 __all__ = ["ALONE", "Labels", "agglomerate", "agglomerate_small", "components", "grouped_nodes"]
 
@@ -109,7 +109,7 @@ def agglomerate(log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, 
 
 def agglomerate_small(
     log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, threshold: float, size: IntArray | None = None
-) -> tuple[list[int] | Labels, list[float] | Float64Array]:
+) -> tuple[list[int], list[float]]:
     """For each of a few nodes that edges hold together the first one of its cluster (see ``agglomerate``), and what
     holds it there, in log-odds; ``size`` [N] is how many tracks each node is, by default one."""
     size = np.ones(len(log_odds), np.int64) if size is None else size
@@ -151,33 +151,34 @@ def _agglomerate_few(
 
 def _agglomerate(
     log_odds: FloatArray, weight: FloatArray, forbidden: BoolArray, threshold: float, size: IntArray
-) -> tuple[Labels, Float64Array]:
+) -> tuple[list[int], list[float]]:
     n = len(log_odds)
-    labels = np.arange(n)
-    held, count = np.full(n, ALONE), size.copy()
-    total = np.where(forbidden, 0.0, log_odds * weight).astype(np.float64)
-    mass = weight.astype(np.float64).copy()
-    blocked = forbidden.copy()
-    np.fill_diagonal(blocked, True)
-    mean = np.where(blocked | (mass <= 0), -np.inf, np.divide(total, mass, out=np.zeros_like(total), where=mass > 0))
+    labels, held, count = list(range(n)), [ALONE] * n, size.tolist()
+    members = [[row] for row in labels]
+    sums = np.empty((2, n, n))  # log-odds times weight, minus infinity where a pair is forbidden; weight
+    sums[0] = np.where(forbidden, -np.inf, log_odds * weight)
+    sums[1] = weight
+    np.fill_diagonal(sums[0], -np.inf)
+    mean = np.divide(sums[0], sums[1], out=np.full((n, n), -np.inf), where=sums[1] > 0)
     while True:
-        best = int(mean.argmax())
-        i, j = sorted(divmod(best, n))
-        if mean[i, j] < threshold or not np.isfinite(mean[i, j]):
+        i, j = sorted(divmod(int(mean.argmax()), n))
+        best = float(mean[i, j])
+        if best < threshold or best == -np.inf:
             return labels, held
-        for side, other in ((i, j), (j, i)):
-            if count[side] - 1 <= count[other]:
-                held[labels == side] = np.minimum(held[labels == side], mean[i, j])
-        labels[labels == j] = i
+        lesser = [side for side, other in ((i, j), (j, i)) if count[side] - 1 <= count[other]]
+        for side in lesser:
+            for row in members[side]:
+                held[row] = min(held[row], best)
+        for row in members[j]:
+            labels[row] = i
+        members[i] += members[j]
         count[i] += count[j]
-        total[i] += total[j]
-        mass[i] += mass[j]
-        blocked[i] |= blocked[j]
-        row = np.where(
-            blocked[i] | (mass[i] <= 0), -np.inf, np.divide(total[i], mass[i], out=np.zeros(n), where=mass[i] > 0)
-        )
-        row[i] = row[j] = -np.inf
-        total[:, i], mass[:, i], blocked[:, i] = total[i], mass[i], blocked[i]
-        blocked[j] = blocked[:, j] = True
-        mean[i], mean[:, i] = row, row
-        mean[j], mean[:, j] = -np.inf, -np.inf
+        joined = sums[:, i]
+        joined += sums[:, j]
+        joined[0, j] = -np.inf
+        sums[:, :, i] = joined
+        sums[0, j] = sums[0, :, j] = -np.inf
+        mean[j] = mean[:, j] = -np.inf
+        mean[i] = -np.inf
+        np.divide(joined[0], joined[1], out=mean[i], where=joined[1] > 0)
+        mean[:, i] = mean[i]
