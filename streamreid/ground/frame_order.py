@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from statistics import median
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class FrameOrder:
         moved = time - self._jumped.get(camera, 0.0)
         self._resolve_doubts(camera, moved - self._own[camera])
         step = moved - self._own[camera]
-        usual = float(np.median(self._steps[camera])) if self._steps[camera] else 0.0
+        usual = median(self._steps[camera]) if self._steps[camera] else 0.0
         jump = step - max(usual, self._now - self._before[camera])
         if step < -_JUMP:
             self._jump(camera, jump, time)

@@ -176,7 +176,7 @@ class GroundEvidence:
                 frame.final = True
                 continue
             found = self.tracker.observe(frame.camera, at, boxes, size)
-            self._place(frame, found, {t.number: t.mean[:2] for t in self.tracker.tracks})
+            self._place(frame, found, self.tracker.places)
             self._apply_revisions()
 
     def _apply_revisions(self) -> None:
@@ -189,11 +189,11 @@ class GroundEvidence:
                     self._vote(name, earlier, tracks)
                 earlier.waiting = []
 
-    def _place(self, frame: _GroundFrame, owner: IntArray, where: Mapping[int, Float64Array]) -> None:
+    def _place(self, frame: _GroundFrame, owner: IntArray, where: Mapping[int, Sequence[float]]) -> None:
         frame.owner[frame.used] = owner
-        for row in np.flatnonzero(frame.owner).tolist():
-            if (found := where.get(int(frame.owner[row]))) is not None:
-                frame.points[row] = found
+        known = [(row, where[number]) for row, number in enumerate(frame.owner.tolist()) if number in where]
+        if known:
+            frame.points[[row for row, _ in known]] = [place for _, place in known]
         frame.points[~self._inside(frame.points)] = np.nan
 
     def observe_tracks(self, camera: str, time: float, tracks: Tracks, size: tuple[int, int]) -> None:
@@ -215,15 +215,16 @@ class GroundEvidence:
         if self._check is not None and known.any():
             for found in self._check.observe(camera, moment, tracks.ids[known], frame.feet[tracks.rows[known]]):
                 self._contradict(found)
+        owner, points = frame.owner.tolist(), frame.points.tolist()
+        finite = np.asarray(np.isfinite(frame.points).all(1), bool).tolist()
         for track, row in zip(tracks.ids.tolist(), tracks.rows.tolist(), strict=True):
-            if not 0 <= row < len(frame.owner):
+            if not 0 <= row < len(owner):
                 continue
-            number = int(frame.owner[row])
+            number = owner[row]
             if number:
                 self._votes[number][camera, track] += 1
-            if np.isfinite(frame.points[row]).all():
-                place = float(frame.points[row, 0]), float(frame.points[row, 1]), number
-                self._trajectories.put((camera, track), moment, place)
+            if finite[row]:
+                self._trajectories.put((camera, track), moment, (*points[row], number))
 
     def _contradict(self, found: Contradiction) -> None:
         """Say it, and go on without the camera that contradicts most."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,7 @@ class GroundTracker:
         self.start = np.inf
         self.keep = keep
         self.ended: list[GroundTrack] = []
-        self.revised: list[tuple[str, float, NDArray[np.int64], dict[int, Float64Array]]] = []
+        self.revised: list[tuple[str, float, NDArray[np.int64], dict[int, list[float]]]] = []
 
     @property
     def tracks(self) -> list[GroundTrack]:
@@ -90,6 +91,12 @@ class GroundTracker:
             GroundTrack(int(nodes.label[k]), nodes.mean[k], bool(nodes.hits[k] >= self.settings.confirm_boxes))
             for k in own.tolist()
         ]
+
+    @property
+    def places(self) -> dict[int, list[float]]:
+        """Where the people stand who are followed now: x and y in metres, by number."""
+        own = self._hypotheses[0].people
+        return dict(zip(self._nodes.label[own].tolist(), self._nodes.mean[own, :2].tolist(), strict=True))
 
     @property
     def pace(self) -> float:
@@ -158,7 +165,7 @@ class GroundTracker:
     def _note_pace(self, camera: str, time: float) -> None:
         if time > self._clock.get(camera, np.inf):
             self._steps[camera].append(time - self._clock[camera])
-            self._pace[camera] = float(np.median(self._steps[camera]))
+            self._pace[camera] = median(self._steps[camera])
         self._clock[camera] = time
         self.start = min(self.start, time)
 
@@ -204,7 +211,7 @@ class GroundTracker:
                 self._entrances.learn(self._first.pop(label))
         alive = set(self._nodes.label.tolist())
         self._first = {label: place for label, place in self._first.items() if label in alive}
-        where = {t.number: t.mean[:2] for t in self.tracks}
+        where = self.places
         for frame in frames:
             self._own(frame)
             self.revised.append((frame.camera, frame.time, frame.owner, where))
