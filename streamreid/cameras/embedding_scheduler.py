@@ -5,6 +5,10 @@ embedding in every frame. A box that clearly continues a box of the previous fra
 due .1, .2, .4, ... seconds after its last embedding, at most ``engine.embedding_interval``. A new person, one who
 overlaps another, and one who moves far between frames are due at once, because appearance decides there.
 
+In a crowd that is most of the cost, and it is not to be had for less: where people who overlap wait between embeddings
+(however clearly their boxes go on), where they wait after an overlap has ended, where the first waits are longer, or
+where a frame has a limit, tracks in crowds exchange their people, or too little is known of them in other cameras.
+
 There are two steps. :meth:`EmbeddingScheduler.due` says who is due, the longest waiting first;
 :meth:`EmbeddingScheduler.record` takes who was really embedded. Under overload fewer are embedded than are due: the
 others stay due, move to the front, and so nobody is left out for long. While everybody who is due is embedded, the
