@@ -179,13 +179,13 @@ class LineFile:
         """Length of the file so far, in bytes."""
         return self._size
 
-    def write(self, lines: str) -> None:
-        """Append lines, each ending in a newline.
+    def write(self, lines: str | bytes) -> None:
+        """Append lines, each ending in a newline, as text or in UTF-8.
 
         Raises:
             OutputError: The disk is full or the file went away.
         """
-        data = memoryview(lines.encode())
+        data = memoryview(lines.encode() if isinstance(lines, str) else lines)
         done = 0
         try:
             while done < len(data):

@@ -49,6 +49,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,8 @@ import numpy as np
 import orjson
 
 from streamreid.places.records import PlaceEvent, Visit
-from streamreid.sinks.base import FinalIdentities, LineFile, SinkContext, ltwh
+from streamreid.sinks.base import FinalIdentities, LineFile, SinkContext
+from streamreid.sinks.result_block import BlockColumns, ResultBlock
 from streamreid.types import FrameResult, IdentityEvent
 
 __all__ = ["SCHEMA", "JsonlSink", "group_identities"]
@@ -106,17 +108,25 @@ class JsonlSink(SinkContext):
         append: Go on behind an earlier run; otherwise the file is replaced.
         resumed: The run is the same as before, and lines are missing in between. The counts of its last line begin
             here.
+        block_seconds: How long people may wait to be written together with others; 0 writes each frame at once.
     """
 
     output = "jsonl"
 
     def __init__(
-        self, path: Path | str, cameras: list[str] | None = None, *, append: bool = False, resumed: bool = False
+        self,
+        path: Path | str,
+        cameras: list[str] | None = None,
+        *,
+        append: bool = False,
+        resumed: bool = False,
+        block_seconds: float = 0.0,
     ) -> None:
         self._file = LineFile(Path(path), append=append)
         self._frames: Counter[str] = Counter(dict.fromkeys(cameras or [], 0))
         self._counts = {"people": 0, "events": 0, "tracks": 0, "identities": 0, "confirmed": 0, "unlinked_tracks": 0}
         self._closed = False
+        self._block = ResultBlock(block_seconds)
         names = list(self._frames)
         header = {
             "schema": SCHEMA,
@@ -128,48 +138,23 @@ class JsonlSink(SinkContext):
         self._put({**header, "clocks": _CLOCKS, "units": _UNITS})
 
     def _put(self, line: dict[str, Any]) -> None:
+        self._write_block()
         self._file.write(_encode(line) + "\n")
 
     def write(self, result: FrameResult) -> None:
         """Append one line per person of a frame."""
-        frame, tracks = result.frame, result.tracks
-        self._frames[frame.camera] += 1
-        if not len(tracks):
-            return
-        self._counts["people"] += len(tracks)
-        head = {
-            "type": "person",
-            "camera": frame.camera,
-            "frame": int(frame.index),
-            "time": round(float(frame.time), 6),
-            "clock": frame.clock,
-        }
-        columns = (
-            ltwh(tracks.boxes).round(2).tolist(),
-            tracks.scores.astype(np.float64).round(4).tolist(),
-            tracks.ids.tolist(),
-            result.global_ids.tolist(),
-            result.probabilities.astype(np.float64).round(4).tolist(),
-            result.visibility.astype(np.float64).round(3).tolist(),
-        )
-        lines = [
-            orjson.dumps(
-                {
-                    **head,
-                    "box": box,
-                    "score": score,
-                    "track_id": track,
-                    "global_id": who or None,
-                    "link_probability": probability if who else None,
-                    "visibility": visibility,
-                    **({} if place is None else {"world": place}),
-                    **({"name": result.names[who]} if who in result.names else {}),
-                },
-                option=orjson.OPT_APPEND_NEWLINE,
-            )
-            for box, score, track, who, probability, visibility, place in zip(*columns, _places(result), strict=True)
-        ]
-        self._file.write(b"".join(lines).decode())
+        self._frames[result.frame.camera] += 1
+        count = len(result.tracks)
+        if count:
+            self._counts["people"] += count
+            if self._block.add(result):
+                self._write_block()
+
+    def _write_block(self) -> None:
+        if len(self._block):
+            # One call for all people; no string in a line can hold this border, as quotes in strings are escaped.
+            lines = orjson.dumps(_people(self._block.take()))[1:-1].replace(_BORDER, _LINE_END)
+            self._file.write(lines + b"\n")
 
     def event(self, event: IdentityEvent) -> None:
         """Append one line for a change of an identity."""
@@ -248,9 +233,49 @@ class JsonlSink(SinkContext):
             self._file.close()
 
 
-def _places(result: FrameResult) -> list[list[float] | None]:
-    if result.world is None:
-        return [None] * len(result.tracks)
-    return [
-        [round(float(x), 3), round(float(y), 3)] if np.isfinite(x) and np.isfinite(y) else None for x, y in result.world
-    ]
+_BORDER, _LINE_END = b'},{"type":"person",', b'}\n{"type":"person",'
+
+
+def _people(results: Sequence[FrameResult]) -> list[dict[str, Any]]:
+    """What is written of the people of some frames, in the order of the keys."""
+    columns = BlockColumns.of(results)
+    boxes = iter(columns.boxes.round(2).tolist())
+    scores = iter(columns.scores.astype(np.float64).round(4).tolist())
+    probabilities = iter(columns.probabilities.astype(np.float64).round(4).tolist())
+    ids, identities, world = iter(columns.ids), iter(columns.who), iter(columns.world)
+    visibility = iter(_visibility(results))
+    people = []
+    for result in results:
+        frame, names = result.frame, result.names
+        head = {
+            "type": "person",
+            "camera": frame.camera,
+            "frame": int(frame.index),
+            "time": round(float(frame.time), 6),
+            "clock": frame.clock,
+        }
+        for _ in range(len(result.tracks)):
+            who, probability, place = next(identities), next(probabilities), next(world)
+            person = {
+                **head,
+                "box": next(boxes),
+                "score": next(scores),
+                "track_id": next(ids),
+                "global_id": who or None,
+                "link_probability": probability if who else None,
+                "visibility": next(visibility),
+            }
+            if place is not None:
+                person["world"] = [round(place[0], 3), round(place[1], 3)]
+            if who in names:
+                person["name"] = names[who]
+            people.append(person)
+    return people
+
+
+def _visibility(results: Sequence[FrameResult]) -> list[list[float]]:
+    found = [result.visibility for result in results]
+    if len({len(item[0]) for item in found}) > 1:  # parts of engines that differ
+        return [row for item in found for row in item.astype(np.float64).round(3).tolist()]
+    rounded: list[list[float]] = np.concatenate(found).astype(np.float64).round(3).tolist()
+    return rounded

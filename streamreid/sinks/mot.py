@@ -16,14 +16,12 @@ the same person began, the box that was detected.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from math import isfinite
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from streamreid.sinks.base import FinalIdentities, LineFile, SinkContext, atomic_text, ltwh, write_failed
-from streamreid.types import FrameResult, IdentityEvent, IntArray
+from streamreid.sinks.base import FinalIdentities, LineFile, SinkContext, atomic_text, write_failed
+from streamreid.sinks.result_block import BlockColumns, ResultBlock
+from streamreid.types import FrameResult, IdentityEvent
 
 __all__ = ["MotSink"]
 
@@ -33,21 +31,21 @@ _LONGEST = 64 * 2**20
 """Bytes of text that are written anew in about two seconds."""
 
 
-def _places(result: FrameResult) -> list[str]:
-    """What stands behind the id in each person's line."""
-    boxes, scores = ltwh(result.tracks.boxes).tolist(), result.tracks.scores.tolist()
-    world = [_UNKNOWN] * len(boxes)
-    if result.world is not None:
-        world = [f"{x:.3f},{y:.3f},0" if isfinite(x) and isfinite(y) else _UNKNOWN for x, y in result.world.tolist()]
-    return [
+def _lines(results: Sequence[FrameResult]) -> tuple[str, str]:
+    """The lines of the people of some frames, with the ids of their tracks, and with those of identities that are
+    known."""
+    columns = BlockColumns.of(results)
+    frames = [result.frame.index + 1 for result in results for _ in range(len(result.tracks))]
+    places = [_UNKNOWN if at is None else f"{at[0]:.3f},{at[1]:.3f},0" for at in columns.world]
+    rests = [
         f"{x:.2f},{y:.2f},{w:.2f},{h:.2f},{score:.2f},{place}\n"
-        for (x, y, w, h), score, place in zip(boxes, scores, world, strict=True)
+        for (x, y, w, h), score, place in zip(columns.boxes.tolist(), columns.scores.tolist(), places, strict=True)
     ]
 
+    def numbered(ids: list[int]) -> str:
+        return "".join([f"{frame},{i},{rest}" for frame, i, rest in zip(frames, ids, rests, strict=True) if i])
 
-def _numbered(result: FrameResult, ids: IntArray, places: list[str]) -> str:
-    frame = result.frame.index + 1
-    return "".join([f"{frame},{i},{place}" for i, place in zip(ids.tolist(), places, strict=True) if i])
+    return numbered(columns.ids), numbered(columns.who)
 
 
 class _Believed:
@@ -102,6 +100,7 @@ class MotSink(SinkContext):
         folder: Where the files go.
         cameras: Cameras whose (perhaps empty) files are made at once; others are added when they appear.
         append: Go on behind an earlier run; otherwise the files are replaced.
+        block_seconds: How long people may wait to be written together with others; 0 writes each frame at once.
 
     Attributes:
         without_identity: After ``close``, how many lines had a track without a final identity and are therefore missing
@@ -111,28 +110,44 @@ class MotSink(SinkContext):
 
     output = "mot"
 
-    def __init__(self, folder: Path | str, cameras: list[str] | None = None, *, append: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path | str,
+        cameras: list[str] | None = None,
+        *,
+        append: bool = False,
+        block_seconds: float = 0.0,
+    ) -> None:
         self.folder = Path(folder)
         self._append = append
         self.without_identity = 0
         self._files: dict[str, tuple[LineFile, LineFile]] = {}
+        self._blocks: dict[str, ResultBlock] = {}
+        self._seconds = block_seconds
         self._closed = self._settled = False
         for camera in cameras or []:
             self._open(camera)
 
-    def _open(self, camera: str) -> tuple[LineFile, LineFile]:
+    def _open(self, camera: str) -> None:
         local = LineFile(self.folder / f"{camera}.txt", append=self._append)
         self._files[camera] = (local, LineFile(self.folder / "global" / f"{camera}.txt", append=self._append))
-        return self._files[camera]
+        self._blocks[camera] = ResultBlock(self._seconds)
 
     def write(self, result: FrameResult) -> None:
         """Append one line per person of a frame."""
-        local, known = self._files.get(result.frame.camera) or self._open(result.frame.camera)
-        if len(result.tracks):
-            places = _places(result)
-            local.write(_numbered(result, result.tracks.ids, places))
-            if np.count_nonzero(result.global_ids):
-                known.write(_numbered(result, result.global_ids, places))
+        camera = result.frame.camera
+        if camera not in self._files:
+            self._open(camera)
+        if len(result.tracks) and self._blocks[camera].add(result):
+            self._write_block(camera)
+
+    def _write_block(self, camera: str) -> None:
+        if len(self._blocks[camera]):
+            local, known = self._files[camera]
+            of_tracks, of_identities = _lines(self._blocks[camera].take())
+            local.write(of_tracks)
+            if of_identities:
+                known.write(of_identities)
 
     def event(self, event: IdentityEvent) -> None:
         """Nothing to do: the final identities hold all revisions."""
@@ -184,6 +199,10 @@ class MotSink(SinkContext):
     def abort(self) -> None:
         """Close the files as they are."""
         self._closed = True
-        for pair in self._files.values():
-            for file in pair:
-                file.close()
+        try:
+            for camera in self._files:
+                self._write_block(camera)
+        finally:
+            for pair in self._files.values():
+                for file in pair:
+                    file.close()

@@ -11,6 +11,7 @@ from streamreid.config import OutputConfig
 from streamreid.sinks.base import FinalIdentities, Sink
 from streamreid.sinks.jsonl import JsonlSink
 from streamreid.sinks.mot import MotSink
+from streamreid.sinks.result_block import BLOCK_SECONDS
 
 if TYPE_CHECKING:
     from streamreid.sinks.drawing import DrawStyle
@@ -59,15 +60,18 @@ def open_sinks(
     """
     folder = Path(folder)
     sinks: list[Sink] = []
+    block = 0.0 if live else BLOCK_SECONDS
 
     def wanted(name: str, asked: bool) -> bool:
         return asked and only in (None, name)
 
     try:
         if wanted("mot", output.mot or (not films and (output.video or output.mosaic))):  # films are drawn from it
-            sinks.append(MotSink(folder / "mot", cameras, append=live))
+            sinks.append(MotSink(folder / "mot", cameras, append=live, block_seconds=block))
         if wanted("jsonl", output.jsonl):
-            sinks.append(JsonlSink(folder / "results.jsonl", cameras, append=live, resumed=only is not None))
+            sinks.append(
+                JsonlSink(folder / "results.jsonl", cameras, append=live, resumed=only is not None, block_seconds=block)
+            )
         if wanted("parquet", output.parquet):
             from streamreid.sinks.parquet import ParquetSink
 

@@ -94,7 +94,7 @@ def test_films_on_a_full_disk(scene, tmp_path, monkeypatch, live):
 
 def test_no_film_is_drawn_from_half_a_table(scene, tmp_path, full_for):
     """Where blur is wanted, people who are not in it would be shown."""
-    full_for("mot")
+    full_for("mot", after=1)
     config = scene.config(scene.camera("a", [0]), output={"mosaic": True, "blur": "people"})
     with Pipeline(config) as pipeline:
         summary = run(pipeline, tmp_path / "out")

@@ -456,3 +456,60 @@ def test_a_live_table_says_who_it_was_in_the_end(tmp_path: Path, monkeypatch: py
     again.write(result("a", 9, [7], [8]))
     again.close(FinalIdentities({("a", 7): (9, 1.0)}))
     assert pq.read_table(path)["final_global_id"].to_pylist() == [3] * 10 + [9]
+
+
+def test_blocks_hold_the_bytes_that_frames_one_by_one_do(tmp_path: Path) -> None:
+    """Also with names, places, nobody, events in between and cameras in turns."""
+    rng = np.random.default_rng(3)
+    results = []
+    for index in range(60):
+        count = index % 4
+        tracks = Tracks(
+            np.arange(1, count + 1),
+            rng.uniform(0, 900, (count, 4)).astype(np.float32),
+            rng.uniform(0, 1, count).astype(np.float32),
+            np.arange(count),
+        )
+        world = rng.normal(0, 30, (count, 2)).astype(np.float32)
+        world[:1] = np.nan
+        results.append(
+            FrameResult(
+                Frame("ab"[index % 2], index, index / 7, np.zeros((4, 4, 3), np.uint8)),
+                tracks,
+                rng.integers(0, 3, count),
+                rng.uniform(0, 1, count).astype(np.float32),
+                rng.uniform(0, 1, (count, 2)).astype(np.float32),
+                world if index % 3 else None,
+                names={2: 'Anna},{"type":"person",'},
+            )
+        )
+    for name, seconds in (("single", 0.0), ("blocks", 1e9)):
+        sinks = [
+            JsonlSink(tmp_path / name / "results.jsonl", ["a"], block_seconds=seconds),
+            MotSink(tmp_path / name, ["a"], block_seconds=seconds),
+        ]
+        for index, frame in enumerate(results):
+            for sink in sinks:
+                sink.write(frame)
+                if index % 25 == 24:
+                    sink.event(IdentityEvent("new", index / 7, 1, "a", 1))
+        for sink in sinks:
+            sink.close(FinalIdentities({("a", 1): (2, 0.5), ("b", 1): (1, 1.0)}))
+    single, blocks = (
+        {p.relative_to(tmp_path / name): p.read_bytes() for p in (tmp_path / name).rglob("*") if p.is_file()}
+        for name in ("single", "blocks")
+    )
+    assert len(single) == 5
+    assert single == blocks
+
+
+def test_a_run_that_fails_loses_no_block(tmp_path: Path) -> None:
+    sinks = [JsonlSink(tmp_path / "r.jsonl", block_seconds=1e9), MotSink(tmp_path / "mot", block_seconds=1e9)]
+    for index in range(3):
+        for sink in sinks:
+            sink.write(result("a", index, [1], [1]))
+    for sink in sinks:
+        sink.abort()
+    lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
+    assert [line["type"] for line in lines] == ["header", "person", "person", "person", "end"]
+    assert len((tmp_path / "mot" / "a.txt").read_text().splitlines()) == 3
