@@ -169,7 +169,7 @@ class Associator:
             if not self.config.visibility:
                 visibility = np.repeat(visibility.any(1, keepdims=True), visibility.shape[1], 1).astype(np.float32)
             weight = visibility * quality[:, None]
-            looked = (weight != 0).any(1).tolist()
+            looked = np.logical_or.reduce(weight, 1).tolist()
         for row, track_id in enumerate(ids):
             key = (camera, track_id)
             evidence = self._tracks.get(key)

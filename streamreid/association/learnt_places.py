@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import floor
 
 import cv2
 import numpy as np
@@ -108,7 +109,7 @@ class LearntPlaces:
         """
         if size is not None and self._size.get(camera) != size:
             self._resize(camera, size)
-        moment = int(np.floor(time / _STEP))
+        moment = floor(time / _STEP)
         if self._last.get(camera) == moment or not len(tracks):
             return
         self._last[camera] = moment

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -203,7 +204,9 @@ class PairGraph:
                 where = np.array(rows, np.intp)
                 label, least = agglomerate_small(*self._block(where), threshold, self.size[where])
                 labels[where], held[where] = where[label], least
-        numbers = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+        there = np.zeros(len(labels), np.int64)
+        there[labels] = 1
+        numbers = (np.cumsum(there) - 1)[labels]
         return numbers, sigmoid(held[: len(self.keys)].astype(np.float32))
 
     def _block(self, rows: Rows) -> tuple[FloatArray, FloatArray, BoolArray]:
@@ -211,13 +214,20 @@ class PairGraph:
         count = len(rows)
         log_odds, weight = np.zeros((count, count), np.float32), np.zeros((count, count), np.float32)
         forbidden = np.ones((count, count), bool)
-        i, j = np.triu_indices(count, 1)
+        i, j = _upper(count)
         at, there = self.find(rows[i], rows[j])
         i, j, at = i[there], j[there], at[there]
         for block, column in ((log_odds, self.log_odds), (weight, self.weight), (forbidden, self.forbidden)):
             block[i, j] = block[j, i] = column[at]
         np.fill_diagonal(forbidden, False)
         return log_odds, weight, forbidden
+
+
+@lru_cache(maxsize=64)
+def _upper(count: int) -> tuple[Rows, Rows]:
+    """All pairs of so many, the lesser first; not to be written to."""
+    one, two = np.triu_indices(count, 1)
+    return one, two
 
 
 def all_pairs(groups: Iterable[Sequence[int]], count: int) -> NDArray[np.int64]:
@@ -233,7 +243,7 @@ def all_pairs(groups: Iterable[Sequence[int]], count: int) -> NDArray[np.int64]:
             found += [i * count + j for i, j in combinations(rows, 2)]
         else:
             nodes = np.array(rows, np.int64)
-            i, j = np.triu_indices(len(nodes), 1)
+            i, j = _upper(len(nodes))
             found += (nodes[i] * count + nodes[j]).tolist()
     return rising(np.array(found, np.int64))
 

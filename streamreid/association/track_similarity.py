@@ -167,8 +167,8 @@ def _likeness(a: Views, b: Views) -> FloatArray:
     if v == u == 1:
         return np.asarray(each[:, :, 0, :, 0], np.float32)
     wa, wb = a.mass.transpose(2, 0, 1), b.mass.transpose(2, 0, 1)
-    forth = np.where(wb[:, None, None] > 0, each, np.float32(-1)).max(4)  # [K, N, V, M]
-    back = np.where(wa[:, :, :, None, None] > 0, each, np.float32(-1)).max(2)  # [K, N, M, U]
-    forth = (forth * wa[..., None]).sum(2) / np.maximum(wa.sum(2), 1e-9)[:, :, None]
-    back = (back * wb[:, None]).sum(3) / np.maximum(wb.sum(2), 1e-9)[:, None]
+    forth = np.maximum.reduce(np.where(wb[:, None, None] > 0, each, np.float32(-1)), 4)  # [K, N, V, M]
+    back = np.maximum.reduce(np.where(wa[:, :, :, None, None] > 0, each, np.float32(-1)), 2)  # [K, N, M, U]
+    forth = np.add.reduce(forth * wa[..., None], 2) / np.maximum(np.add.reduce(wa, 2), 1e-9)[:, :, None]
+    back = np.add.reduce(back * wb[:, None], 3) / np.maximum(np.add.reduce(wb, 2), 1e-9)[:, None]
     return np.asarray((forth + back) / 2, np.float32)

@@ -35,7 +35,7 @@ from streamreid.cache.manifest import MANIFEST, Manifest, read_manifest
 from streamreid.errors import DataError, MissingExtraError, OutputError
 from streamreid.files import OWNER_ONLY, atomic_write
 from streamreid.gallery import make_folder
-from streamreid.types import Detections, EmbeddedFrame, Frame, PartFeatures
+from streamreid.types import Detections, EmbeddedFrame, FloatArray, Frame, PartFeatures
 
 __all__ = ["CacheWriter", "part_file", "read_frames", "remove_cache"]
 
@@ -48,6 +48,7 @@ _VALUES = 16 << 20
 _SECONDS = 10.0
 """Seconds after which waiting rows are written, so that a killed run loses no more."""
 
+_NOBODY = Detections.empty()
 _EMBEDDED = "embedded"
 _IGNORED = "ignored"
 _DETECTED = "detected"
@@ -410,10 +411,14 @@ def _rows(table: Any, camera: str, shape: tuple[int, int]) -> Iterator[tuple[int
                 features,
                 moved.reshape(2, 3) if len(moved) else None,
                 None if embedded is None else embedded[row],
-                None if ignored is None else Detections.from_arrays(ignored[row]),
+                None if ignored is None else _without_scores(ignored[row]),
                 detected[row],
             ),
         )
+
+
+def _without_scores(boxes: FloatArray) -> Detections:
+    return Detections.from_arrays(boxes) if len(boxes) else _NOBODY
 
 
 def _marked(rows: _Lists, people: _Lists) -> _Lists:

@@ -11,7 +11,8 @@ two GEMMs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 
@@ -84,9 +85,9 @@ def combine_parts(
         similarity: ``[N, M]`` float32 in [-1, 1]; 0 where no part was seen in both.
         common: ``[N, M]`` float32 in [0, 1]: the share of parts that was seen in both.
     """
-    total = weight.sum(0) if total is None else total
+    total = np.add.reduce(weight, 0) if total is None else total
     similarity = np.divide(
-        (weight * each).sum(0), total, out=np.zeros(total.shape, np.float32), where=total > LEAST_WEIGHT
+        np.add.reduce(weight * each, 0), total, out=np.zeros(total.shape, np.float32), where=total > LEAST_WEIGHT
     )
     np.minimum(np.maximum(similarity, -1, out=similarity), 1, out=similarity)
     return similarity, np.asarray(total / max(len(each), 1), np.float32)
@@ -199,13 +200,13 @@ class SiteCalibration:
     def _follow(self) -> Calibration:
         reference, spread = self.base.impostor_mean or 0.0, self.base.impostor_deviation or 1.0
         # A few people in view make a small sample: the scale is trusted within bounds only.
-        ratio = float(np.clip(spread / np.sqrt(max(self._square - self._mean**2, 1e-8)), 0.5, 2.0))
-        return replace(
-            self.base,
-            slope=self.base.slope * ratio,
-            intercept=self.base.slope * (reference - self._mean * ratio) + self.base.intercept,
-            impostor_mean=self._mean,
-            impostor_deviation=spread / ratio,
+        ratio = min(max(spread / sqrt(max(self._square - self._mean**2, 1e-8)), 0.5), 2.0)
+        return Calibration(
+            self.base.slope * ratio,
+            self.base.slope * (reference - self._mean * ratio) + self.base.intercept,
+            self.base.source,
+            self._mean,
+            spread / ratio,
         )
 
     def log_odds(self, similarity: FloatArray) -> FloatArray:
@@ -219,4 +220,4 @@ class SiteCalibration:
 
 def _seen_at_all(visibility: FloatArray) -> BoolArray:
     """``[N]`` of whom any part was seen."""
-    return np.asarray(visibility.max(1, initial=0.0) > 0)
+    return np.asarray(np.logical_or.reduce(visibility > 0, 1))

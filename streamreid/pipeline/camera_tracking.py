@@ -145,7 +145,7 @@ class CameraTracking:
         with self._statistics.stage("track"):
             # A cache holds the features of everybody: those that a run would not have made are hidden, so that both
             # give the same result.
-            features = item.features if item.embedded is None else _hide(item.features, ~item.embedded)
+            features = item.features if item.embedded is None else _only(item.features, item.embedded)
             best = self._best_scores().get(frame.camera)
             self._report(
                 self._checks.observe(
@@ -223,9 +223,12 @@ class CameraTracking:
                 self._statistics.cameras[camera].findings.append(sentence)
 
 
-def _hide(features: PartFeatures, rows: BoolArray) -> PartFeatures:
-    """Features in which some people were not embedded: zero, as a site in another process gets them."""
-    if not np.count_nonzero(features.visibility[rows]):
+def _only(features: PartFeatures, rows: BoolArray) -> PartFeatures:
+    """Features in which only some people were embedded: zero for the others, as a site in another process gets
+    them."""
+    embedded = rows.nonzero()[0]
+    if len(embedded) == len(rows) or not np.count_nonzero(features.visibility[~rows]):
         return features
-    keep = ~rows
-    return PartFeatures(features.parts * keep[:, None, None], features.visibility * keep[:, None])
+    shown = PartFeatures.unseen(len(rows), *features.shape)
+    shown.parts[embedded], shown.visibility[embedded] = features.parts[embedded], features.visibility[embedded]
+    return shown

@@ -142,7 +142,7 @@ class OwnerChanges:
         """``[N]`` which of the tracks ``ids`` [N] may be somebody else."""
         if not self._doubts:
             return np.zeros(len(ids), bool)
-        return np.isin(ids, list(self._doubts))
+        return np.array([i in self._doubts for i in ids.tolist()], bool)
 
     def watch(
         self,
